@@ -1,0 +1,180 @@
+"""What a data contract declares, held in frozen dataclasses. No Spark here, and no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engage_spark.errors import ContractError
+
+
+class Role(StrEnum):
+    """What a field is for. Only FEATURE fields may become model inputs."""
+
+    IDENTIFIER = "identifier"
+    FEATURE = "feature"
+    TARGET = "target"
+    AUDIT = "audit"
+
+
+class Severity(StrEnum):
+    """CRITICAL violations quarantine the row; WARNING and INFO are recorded and the row stays valid."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Kind(StrEnum):
+    """How a table arrives or comes about.
+
+    ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, replaced by event date.
+    DERIVED: computed from one input table by the formulas of its fields. SYSTEM: written by this package about its runs.
+    """
+
+    ENTITY = "entity"
+    LOG = "log"
+    DERIVED = "derived"
+    SYSTEM = "system"
+
+
+class Extra(StrEnum):
+    """What to do with a column that the contract does not declare."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One declared column. Bounds are inclusive; None means not declared."""
+
+    name: str
+    logical_type: str
+    spark_type: str
+    description: str
+    role: Role
+    unit: str | None = None
+    required: bool = False
+    key_position: int | None = None
+    minimum: float | int | None = None
+    maximum: float | int | None = None
+    pattern: str | None = None
+    allowed: tuple[str | int, ...] = ()
+    reference_mean: float | None = None
+    reference_shares: tuple[tuple[str | int, float], ...] = ()
+    max_missing_pct: float | None = None
+    protected: bool = False
+    leaks_into: tuple[str, ...] = ()
+    formula: str | None = None
+    inputs: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+    @property
+    def is_key(self) -> bool:
+        return self.key_position is not None
+
+    @property
+    def is_floating(self) -> bool:
+        return self.spark_type in ("double", "float")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A statement about one row that must hold, as a Spark SQL boolean expression; null counts as holding."""
+
+    name: str
+    expression: str
+    description: str
+    severity: Severity = Severity.CRITICAL
+    dimension: str = "consistency"
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A bound on a whole snapshot; breaking it rejects the snapshot. `measure` is `completeness` or `quarantine_share`, in percent."""
+
+    name: str
+    measure: str
+    minimum_pct: float | None = None
+    maximum_pct: float | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Referential integrity: every non-null value of `column` is a key of `table`.`to_column`."""
+
+    column: str
+    table: str
+    to_column: str
+    severity: Severity = Severity.CRITICAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One declared table. `source` names the input table of a DERIVED one; `event_time` the timestamp of a LOG."""
+
+    name: str
+    kind: Kind
+    description: str
+    fields: tuple[Field, ...]
+    rules: tuple[Rule, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    references: tuple[Reference, ...] = ()
+    source: str | None = None
+    event_time: str | None = None
+    extra: Extra = Extra.WARN
+    grain: str = ""
+
+    def __getitem__(self, name: str) -> Field:
+        for f in self.fields:
+            if f.name == name:
+                return f
+        raise ContractError(f"table {self.name!r} declares no field {name!r}", mend=f"declared are: {', '.join(self.names)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.fields)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names of the key columns, in key order."""
+        keyed = [f for f in self.fields if f.key_position is not None]
+        return tuple(f.name for f in sorted(keyed, key=lambda f: f.key_position or 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """All tables of one contract file. `digest` is the SHA-256 of the file's text; it enters every run_id."""
+
+    id: str
+    version: str
+    name: str
+    description: str
+    tables: tuple[Table, ...]
+    digest: str = field(compare=False)
+
+    def table(self, name: str) -> Table:
+        for t in self.tables:
+            if t.name == name:
+                return t
+        raise ContractError(
+            f"contract {self.id!r} declares no table {name!r}", mend=f"declared are: {', '.join(t.name for t in self.tables)}"
+        )
+
+    @property
+    def entity(self) -> Table:
+        """The one table of full snapshots."""
+        (entity,) = (t for t in self.tables if t.kind is Kind.ENTITY)
+        return entity
+
+    @property
+    def logs(self) -> tuple[Table, ...]:
+        return tuple(t for t in self.tables if t.kind is Kind.LOG)
+
+    @property
+    def derived(self) -> tuple[Table, ...]:
+        return tuple(t for t in self.tables if t.kind is Kind.DERIVED)
