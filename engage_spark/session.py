@@ -1,0 +1,241 @@
+"""The only code that builds a SparkSession, and the only place that may know classic Spark from Spark Connect.
+
+A session that exists is taken as it is: Databricks, spark-submit's notebook, a test. Otherwise `SPARK_REMOTE` or `spark.remote` names a
+Connect server, and otherwise a classic session is built with Delta, and with hadoop-aws where a configured path is in S3.
+What this package guarantees about its results rests on four options, so they are set and then asserted on every session.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engage_spark.errors import ConfigurationError
+from engage_spark.java import require_java
+from engage_spark.settings import S3, Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
+S3A_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
+DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+
+GUARANTEES = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+}
+"""ANSI: an overflow or a bad cast fails instead of turning into null. UTC: a day is the same day everywhere.
+The last two: a broken or vanished file fails instead of silently taking its rows along."""
+
+LOCAL = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # A laptop's host name often resolves to an address that does not answer (VPN, container).
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # Delta replays the log of every table in 50 partitions by default; on a few cores that is all scheduling.
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # Spark generates methods above 8000 bytecodes for wide tables, and the JVM never compiles those unless told to.
+    "spark.driver.extraJavaOptions": "-XX:-DontCompileHugeMethods -XX:+UseParallelGC",
+}
+"""Defaults of a session on one machine; `spark.conf` overrides each."""
+
+
+def get_session(settings: Settings) -> SparkSession:
+    """The session of this process, built if there is none. Whoever had none before is the one to stop it: see `open_session`.
+
+    Raises ConfigurationError when Java or pyspark is missing, or when an existing session contradicts GUARANTEES.
+    """
+    spark = active_session() or _build(settings)
+    _assert_guarantees(spark)
+    return spark
+
+
+@contextmanager
+def open_session(settings: Settings) -> Iterator[SparkSession]:
+    """`get_session` for a with-block. A session that existed before stays; one that was built here is stopped."""
+    existed = active_session() is not None
+    spark = get_session(settings)
+    try:
+        yield spark
+    finally:
+        if not existed:
+            spark.stop()
+
+
+def active_session() -> SparkSession | None:
+    """The session that this process has already, classic or Connect, or None. Starts nothing."""
+    if "pyspark" not in sys.modules and not (set(os.environ) & {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT"}):
+        return None  # importing pyspark costs a second, and a session cannot exist without it
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        return None
+    return SparkSession.getActiveSession()
+
+
+def is_connect(spark: SparkSession) -> bool:
+    """True for a Spark Connect session (also Databricks serverless and databricks-connect)."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def is_local(settings: Settings) -> bool:
+    """True where the session to be built runs in this machine's own JVM."""
+    where = _remote(settings) or settings.spark.master or ""
+    return where.startswith("local")
+
+
+def spark_conf(settings: Settings) -> dict[str, str]:
+    """Every option of a session that is built here. Pure; `settings.spark.conf` has the last word, save over GUARANTEES."""
+    conf = {
+        "spark.app.name": settings.spark.app_name,
+        "spark.jars.packages": ",".join(packages(settings)),
+        "spark.sql.extensions": DELTA_EXTENSION,
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    }
+    if is_local(settings):
+        conf |= LOCAL
+        if settings.lake.root and "://" not in settings.lake.root and ":" not in settings.lake.root:
+            # Spark creates its warehouse directory on start; the working directory is not the place for it.
+            conf["spark.sql.warehouse.dir"] = str(Path(settings.lake.root).absolute() / "_warehouse")
+    if settings.uses_s3:
+        conf |= s3a_conf(settings.s3)
+    if settings.spark.driver_memory:
+        conf["spark.driver.memory"] = settings.spark.driver_memory
+    if settings.spark.shuffle_partitions:
+        conf["spark.sql.shuffle.partitions"] = str(settings.spark.shuffle_partitions)
+    return conf | settings.spark.conf | GUARANTEES
+
+
+def packages(settings: Settings) -> tuple[str, ...]:
+    """Maven coordinates of the jars that these settings need."""
+    return (DELTA_PACKAGE, *((S3A_PACKAGE,) if settings.uses_s3 else ()), *settings.spark.packages)
+
+
+def s3a_conf(s3: S3) -> dict[str, str]:
+    """Hadoop's options for S3. Without keys its default credential chain is left in place."""
+    said: dict[str, str | None] = {
+        "endpoint": s3.endpoint,
+        "endpoint.region": s3.region,
+        "path.style.access": "true" if s3.path_style else "false",
+        "connection.ssl.enabled": "true" if s3.ssl else "false",
+    }
+    if s3.access_key and s3.secret_key:
+        kind = "TemporaryAWSCredentialsProvider" if s3.session_token else "SimpleAWSCredentialsProvider"
+        said |= {
+            "aws.credentials.provider": f"org.apache.hadoop.fs.s3a.{kind}",
+            "access.key": s3.access_key.get_secret_value(),
+            "secret.key": s3.secret_key.get_secret_value(),
+            "session.token": s3.session_token.get_secret_value() if s3.session_token else None,
+        }
+    return {f"spark.hadoop.fs.s3a.{k}": v for k, v in said.items() if v is not None}
+
+
+def _remote(settings: Settings) -> str | None:
+    return os.environ.get("SPARK_REMOTE") or settings.spark.remote
+
+
+def _build(settings: Settings) -> SparkSession:
+    remote = _remote(settings)
+    in_jvm_of_others = bool(set(os.environ) & {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT"})
+    starts_jvm = not in_jvm_of_others and not (remote and not remote.startswith("local"))
+    if starts_jvm:
+        require_java()
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as e:
+        raise ConfigurationError(
+            f"pyspark cannot be imported: {e}",
+            mend="install the package with its Spark: pip install 'engage-spark[spark]' (on Databricks it is there already)",
+        ) from e
+    builder: Any = SparkSession.builder
+    if starts_jvm or not remote:
+        for key, value in spark_conf(settings).items():
+            builder = builder.config(key, value)
+    if remote:
+        builder = builder.remote(remote)
+    elif settings.spark.master and not in_jvm_of_others:
+        builder = builder.master(settings.spark.master)
+    with _spark_log(settings) if starts_jvm else _nothing():
+        return _start(builder, where=remote or settings.spark.master or "the default master")
+
+
+def _start(builder: Any, *, where: str) -> SparkSession:
+    from pyspark.errors import PySparkException
+
+    try:
+        with warnings.catch_warnings():
+            # A local Connect server has taken the static options at its start; setting them again on the session warns.
+            warnings.filterwarnings("ignore", message=r"(?s).*(CANNOT_MODIFY_STATIC_CONFIG|CANNOT_MODIFY_CONFIG|Failed to set)")
+            session: SparkSession = builder.getOrCreate()
+            return session
+    except (PySparkException, OSError) as e:
+        first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise ConfigurationError(
+            f"no Spark session could be started on {where}: {first}",
+            mend="run `engage-spark doctor`; it checks Java, the jars, memory and storage",
+        ) from e
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _spark_log(settings: Settings) -> Iterator[None]:
+    """Give the JVM that is started inside this block its own place for standard error.
+
+    Ivy, the launcher and log4j print dozens of lines there before any logging option takes effect; the JVM inherits the descriptor,
+    so pointing it elsewhere at birth is the one way to keep a user's terminal for our own lines. `log.spark` says where.
+    """
+    if settings.log.spark == "stderr":
+        yield
+        return
+    path = Path(settings.log.spark) if settings.log.spark else Path(tempfile.gettempdir()) / f"engage-spark-{os.getpid()}.log"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with path.open("ab") as log:
+            os.dup2(log.fileno(), 2)
+        yield
+    except ConfigurationError as e:
+        tail = path.read_text(errors="replace").splitlines()[-8:]
+        raise ConfigurationError(e.message, mend=e.mend, details=(*e.details, *tail, f"Spark's log: {path}")) from e
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _assert_guarantees(spark: SparkSession) -> None:
+    wrong: list[str] = []
+    for key, value in GUARANTEES.items():
+        if _option(spark, key) == value:
+            continue
+        try:
+            spark.conf.set(key, value)
+        except Exception as e:  # noqa: BLE001 (the classes differ between classic and Connect; all of them mean: refused)
+            wrong.append(f"{key} is {_option(spark, key)}, must be {value}, and cannot be set ({type(e).__name__})")
+            continue
+        if (now := _option(spark, key)) != value:
+            wrong.append(f"{key} is {now}, must be {value}, and does not change when set")
+    if wrong:
+        raise ConfigurationError(
+            "the Spark session cannot give what this package promises",
+            mend="start the session with these options, or let engage-spark build its own",
+            details=wrong,
+        )
+
+
+def _option(spark: SparkSession, key: str) -> str | None:
+    value = spark.conf.get(key, None)
+    return value.lower() if value in ("True", "False", "TRUE", "FALSE") else value

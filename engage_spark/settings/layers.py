@@ -1,0 +1,239 @@
+"""Reads the layers of the settings, merges them, and words what is wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
+
+from engage_spark.errors import ConfigurationError
+from engage_spark.settings.model import SECRET_NAME, Settings
+
+PREFIX = "ENGAGE_SPARK__"
+
+
+class Layer(NamedTuple):
+    """Values as nested mappings, and what to call the place that they come from."""
+
+    origin: str
+    values: dict[str, Any]
+
+
+def conf_dir(given: str | Path | None = None) -> Path:
+    """The directory of base.yaml: `--conf-dir`, `ENGAGE_SPARK_CONF_DIR`, the checkout's conf/, else the packaged copy."""
+    package = Path(__file__).resolve().parents[1]
+    told = given or os.environ.get("ENGAGE_SPARK_CONF_DIR")
+    for candidate in [Path(told)] if told else [package.parent / "conf", package / "_conf"]:
+        if (candidate / "base.yaml").is_file():
+            return candidate
+    raise ConfigurationError(
+        f"no base.yaml in the configuration directory {told or package / '_conf'}",
+        mend="point --conf-dir or ENGAGE_SPARK_CONF_DIR at a directory that holds base.yaml, or reinstall engage-spark",
+    )
+
+
+def load_settings(env: str | None = None, *, conf: str | Path | None = None, overrides: tuple[str, ...] | list[str] = ()) -> Settings:
+    """Merge all layers and check them once. `env` names the overlay (else `ENGAGE_SPARK_ENV`, else local);
+    `overrides` are the `key=value` texts of `--set`. Raises ConfigurationError that lists every unknown key and bad value.
+    """
+    return _build(env or os.environ.get("ENGAGE_SPARK_ENV") or "local", directory=conf_dir(conf), overrides=tuple(overrides))
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice: the later would win without a word."""
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings:
+    """Settings of all layers; one ConfigurationError for everything that is wrong in any of them."""
+    overlay = directory / f"{env}.yaml"
+    if env == "base" or not overlay.is_file():
+        known = sorted(p.stem for p in directory.glob("*.yaml") if p.stem != "base")
+        hint = difflib.get_close_matches(env, known, n=1)
+        raise ConfigurationError(
+            f"there is no environment {env!r}: {directory} has no overlay of that name" + (f"; did you mean {hint[0]!r}?" if hint else ""),
+            mend=f"choose one of {', '.join(known)}, or write {env}.yaml beside them",
+        )
+    problems: list[str] = []
+    layers = [
+        Layer("--set", _from_overrides(overrides, problems)),
+        Layer("environment", _from_environment(problems)),
+        Layer(overlay.name, _from_file(overlay, problems)),
+        Layer("base.yaml", _from_file(directory / "base.yaml", problems)),
+    ]
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        merged = _merge(merged, layer.values)
+    name = str(merged.setdefault("env", env))
+    try:
+        settings = Settings(**_fill(merged, name))
+    except ValidationError as e:
+        problems += [_word(dict(error), layers) for error in e.errors()]
+    if problems:
+        raise ConfigurationError(
+            f"the settings have {len(problems)} {'problem' if len(problems) == 1 else 'problems'}",
+            mend=f"correct them where they are set; `engage-spark --env {env} --print-config` shows the result",
+            details=problems,
+        )
+    return settings
+
+
+def _from_file(path: Path, problems: list[str]) -> dict[str, Any]:
+    try:
+        with path.open(encoding="utf-8") as text:
+            values = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as e:
+        problems.append(f"{path.name} cannot be read as YAML: {' '.join(str(e).split())}")
+        return {}
+    if values is not None and not isinstance(values, dict):
+        problems.append(f"{path.name} must hold a mapping of sections, not a {type(values).__name__}")
+        return {}
+    return values or {}
+
+
+def _from_environment(problems: list[str]) -> dict[str, Any]:
+    """pydantic-settings reads what it knows; a section that does not exist it would pass over, so those are found here."""
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and (section := name[len(PREFIX) :].split("__")[0].lower()) not in Settings.model_fields:
+            problems.append(f"{section}: unknown section (environment variable {name}){_close(section, Settings.model_fields)}")
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as e:
+        problems.append(f"environment variables cannot be read: {e}; lists and maps are written as JSON")
+        return {}
+
+
+def _from_overrides(overrides: tuple[str, ...], problems: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            problems.append(f"--set {text}: must look like section.key=value")
+            continue
+        path, annotation = _locate(key.strip().split("."))
+        target = values
+        for part in path[:-1]:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                problems.append(f"--set {text}: {part} is set as a value and as a section")
+                break
+        else:
+            target[path[-1]] = _parse(value, annotation)
+    return values
+
+
+def _locate(parts: list[str]) -> tuple[list[str], Any]:
+    """Walk the model along a dotted key. Below a map (spark.conf) the rest is one key, dots and all."""
+    model: type[BaseModel] = Settings
+    for i, part in enumerate(parts):
+        field = _fields(model).get(part)
+        if field is None:
+            return parts, None
+        inner = _plain(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+        elif typing.get_origin(inner) is dict and i + 1 < len(parts):
+            return [*parts[: i + 1], ".".join(parts[i + 1 :])], str
+        else:
+            return parts, field.annotation
+    return parts, model
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {f.alias or name: f for name, f in model.model_fields.items()}
+
+
+def _plain(annotation: Any) -> Any:
+    """The type without `Annotated` and without `| None`."""
+    while typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        rest = [a for a in typing.get_args(annotation) if a is not type(None)]
+        return _plain(rest[0]) if len(rest) == 1 else annotation
+    return annotation
+
+
+def _parse(value: str, annotation: Any) -> Any:
+    """Text as pydantic wants it: null, YAML for lists, maps and whole sections, and otherwise the text itself."""
+    if value == "null":
+        return None
+    inner = _plain(annotation)
+    if typing.get_origin(inner) in (tuple, list, dict) or (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        try:
+            return yaml.safe_load(value)
+        except yaml.YAMLError:
+            return value
+    return value
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _fill(value: Any, env: str) -> Any:
+    """Replace `{env}` in every text."""
+    if isinstance(value, str):
+        return value.replace("{env}", env)
+    if isinstance(value, dict):
+        return {k: _fill(v, env) for k, v in value.items()}
+    return [_fill(v, env) for v in value] if isinstance(value, list) else value
+
+
+def _word(error: dict[str, Any], layers: list[Layer]) -> str:
+    path = [str(p) for p in error["loc"]]
+    key = ".".join(path) or "settings"
+    origin = next((layer.origin for layer in layers if _holds(layer.values, path)), "default")
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown {'key' if len(path) > 1 else 'section'} ({origin}){_close(path[-1], _siblings(path))}"
+    said = str(error["msg"]).removeprefix("Value error, ")
+    secret = isinstance(error["input"], dict | BaseModel) or SECRET_NAME.search(key) is not None
+    return f"{key}: {said} ({origin})" if secret else f"{key}: {said}, but is {error['input']!r} ({origin})"
+
+
+def _holds(values: Any, path: list[str]) -> bool:
+    for part in path:
+        if not isinstance(values, Mapping):
+            return isinstance(values, list | tuple)
+        if part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def _siblings(path: list[str]) -> dict[str, Any]:
+    model: Any = Settings
+    for part in path[:-1]:
+        field = _fields(model).get(part)
+        model = _plain(field.annotation) if field else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return {}
+    return _fields(model)
+
+
+def _close(name: str, known: Mapping[str, Any]) -> str:
+    hint = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {hint[0]}?" if hint else f"; known are {', '.join(known)}" if known else ""

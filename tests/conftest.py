@@ -1,0 +1,73 @@
+"""One Spark session for all tests of a run, classic or Connect; unit tests never ask for it, so they start no JVM."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engage_spark.settings import Lake, Settings, Spark
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# `collect` hands timestamps over in the zone of the Python process; the tests compare them with UTC literals.
+os.environ["TZ"] = "UTC"
+time.tzset()
+
+TEST_CONF = {
+    # The tests read and write a few rows hundreds of times: what counts is the JVM's start and the first run of each plan, so
+    # compile quickly rather than well, and collect garbage in one thread (two cores are shared with Python).
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods -Xss4m",
+    "spark.default.parallelism": "2",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--spark", choices=("classic", "connect"), default="classic", help="the kind of session that Spark tests run on")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"spark session: {config.getoption('--spark')}"
+
+
+@pytest.fixture(scope="session")
+def spark_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--spark"))
+
+
+@pytest.fixture(scope="session")
+def session_settings(spark_kind: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of the shared session; its lake is not for use, ask for `settings` instead."""
+    where = {"remote": "local[2]"} if spark_kind == "connect" else {"master": "local[2]"}
+    home = tmp_path_factory.mktemp("session")
+    return Settings(
+        lake=Lake(root=str(home / "lake")),
+        spark=Spark(**where, driver_memory="2g", shuffle_partitions=2, conf=TEST_CONF | {"spark.local.dir": str(home / "local")}),
+    )
+
+
+@pytest.fixture(scope="session")
+def spark(session_settings: Settings) -> Iterator[SparkSession]:
+    from engage_spark.session import open_session
+
+    with open_session(session_settings) as session:
+        yield session
+
+
+@pytest.fixture
+def settings(session_settings: Settings, tmp_path: Path) -> Settings:
+    """Settings whose input and lake lie in this test's own directory."""
+    raw, lake = str(tmp_path / "raw"), str(tmp_path / "lake")
+    return Settings(input={"root": raw}, lake={"root": lake}, synth={"out": raw, "customers": 200}, spark=session_settings.spark)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own ENGAGE_SPARK variables must not decide a test."""
+    for name in [n for n in os.environ if n.startswith("ENGAGE_SPARK")]:
+        monkeypatch.delenv(name)
