@@ -150,6 +150,8 @@ def _build(settings: Settings) -> SparkSession:
     starts_jvm = not in_jvm_of_others and not (remote and not remote.startswith("local"))
     if starts_jvm:
         require_java()
+        # Spark would start its Python workers with whatever `python3` the PATH has, not with this environment's.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         from pyspark.sql import SparkSession
     except ImportError as e:
