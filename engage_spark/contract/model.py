@@ -69,6 +69,7 @@ class Field:
     leaks_into: tuple[str, ...] = ()
     formula: str | None = None
     inputs: tuple[str, ...] = ()
+    null_policy: str | None = None
     examples: tuple[str, ...] = ()
 
     @property

@@ -1,0 +1,49 @@
+"""The declared facts: what every table holds, read from Open Data Contract Standard YAML. Imports no pyspark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engage_spark.contract.checks import contradictions
+from engage_spark.contract.derive import ERRORS_TYPE, day_column, judged_table, leaks
+from engage_spark.contract.document import document, show_rows
+from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Role, Rule, Severity, Table
+from engage_spark.contract.odcs import full_match, parse, read_text
+from engage_spark.errors import ContractError
+
+PACKAGED = Path(__file__).parent / "engagement.odcs.yaml"
+SYSTEM = Path(__file__).parent / "system.odcs.yaml"
+
+
+def load_contract(path: Path | str | None = None) -> Contract:
+    """Read a contract; None is the packaged one. Raises ONE ContractError that lists everything wrong with it."""
+    where = PACKAGED if path is None else Path(path)
+    contract, problems = parse(read_text(where), origin=where.name)
+    problems += contradictions(contract)
+    if problems:
+        raise ContractError(
+            f"the contract {where.name} has {len(problems)} violation{'s' if len(problems) > 1 else ''}",
+            details=problems,
+            mend="mend them in the YAML, and see with `engage-spark contract lint`",
+        )
+    return contract
+
+
+def system_contract() -> Contract:
+    """The tables this package writes about its own work: quality_results and runs."""
+    return load_contract(SYSTEM)
+
+
+def lint(path: Path | str | None = None) -> list[str]:
+    """Everything wrong with a contract file, in words; an empty list means that it can be used."""
+    try:
+        load_contract(path)
+    except ContractError as e:
+        return list(e.details) or [e.message]
+    return []
+
+
+__all__ = [
+    "ERRORS_TYPE", "Contract", "Extra", "Field", "Gate", "Kind", "Reference", "Role", "Rule", "Severity", "Table",
+    "contradictions", "day_column", "document", "full_match", "judged_table", "leaks", "lint", "load_contract", "show_rows", "system_contract",
+]  # fmt: skip

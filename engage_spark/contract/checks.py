@@ -1,0 +1,250 @@
+"""The contradictions a contract may hold. Each function returns the violations it finds, in words; none raises."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from engage_spark.contract.expressions import usage
+from engage_spark.contract.model import Contract, Field, Kind, Role, Table
+
+LOGICAL = {
+    **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
+    **dict.fromkeys(("float", "double", "decimal"), "number"),
+    **{"string": "string", "boolean": "boolean", "date": "date", "timestamp": "timestamp", "array": "array", "map": "object", "struct": "object"},
+}
+_INTEGER_BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
+_BASE = re.compile(r"^(tinyint|smallint|int|bigint|float|double|string|boolean|date|timestamp|decimal\(\d{1,2},\s*\d{1,2}\)|(?:array|map|struct)<.+>)$")
+_TABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
+DAY = {Kind.ENTITY: "snapshot_date", Kind.LOG: "event_date"}
+"""The column by which a table is replaced; the package adds it, the input does not carry it."""
+
+
+def contradictions(contract: Contract) -> list[str]:
+    """Everything in which the contract contradicts itself, in the order of the file."""
+    found = _tables(contract)
+    targets = {f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET}
+    for table in contract.tables:
+        found += _names(table) + _key(table)
+        for f in table.fields:
+            at = f"field {table.name}.{f.name}"
+            found += [f"{at}: {x}" for x in (*_type(f), *_bounds(f), *_values(f), *_shares(f), *_leaks(f, targets))]
+        found += _rules(table) + _references(table, contract) + _event_time(table) + _formulas(table, contract)
+    return found
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    """Names met before, regardless of case: Spark does not tell them apart."""
+    seen: set[str] = set()
+    repeated = []
+    for name in names:
+        if name.lower() in seen:
+            repeated.append(name)
+        seen.add(name.lower())
+    return repeated
+
+
+def _tables(contract: Contract) -> list[str]:
+    found = [f"table {n!r} is declared twice (names differ at most in case)" for n in _repeated(t.name for t in contract.tables)]
+    found += [f"table name {t.name!r} must be letters, digits and underscores" for t in contract.tables if not _TABLE_NAME.match(t.name)]
+    entities = [t.name for t in contract.tables if t.kind is Kind.ENTITY]
+    if len(entities) != 1 and any(t.kind is not Kind.SYSTEM for t in contract.tables):
+        found.append(f"exactly one table must be of kind entity, found {', '.join(entities) or 'none'}")
+    return found
+
+
+def _names(table: Table) -> list[str]:
+    at = f"table {table.name!r}"
+    found = [f"{at}: field {n!r} is declared twice (names differ at most in case)" for n in _repeated(table.names)]
+    reserved = {DAY[table.kind]} if table.kind in DAY else set()
+    for name in table.names:
+        if not name or _UNSTORABLE.search(name):
+            found.append(f"{at}: field name {name!r} is empty or holds a character that Delta refuses")
+        if name.lower() in reserved or name.lower().startswith("_dq_") or (name.lower() == "_run_id"):
+            found.append(f"{at}: field name {name!r} is reserved; the package adds it")
+    return found
+
+
+def _key(table: Table) -> list[str]:
+    at = f"table {table.name!r}"
+    keyed = [f for f in table.fields if f.is_key]
+    if not keyed:
+        return [] if table.kind is Kind.LOG else [f"{at} has no key (primaryKey: true on at least one field)"]
+    found = []
+    if sorted(f.key_position or 0 for f in keyed) != list(range(1, len(keyed) + 1)):
+        found.append(f"{at}: primaryKeyPosition must count 1 to {len(keyed)}, each once")
+    found += [f"{at}: key field {f.name!r} must be required" for f in keyed if not f.required]
+    found += [f"{at}: key field {f.name!r} is a floating point number, which is no key" for f in keyed if f.is_floating]
+    return found
+
+
+def _type(f: Field) -> list[str]:
+    if not _BASE.match(f.spark_type):
+        return [f"physicalType {f.spark_type!r} is not supported; supported are {', '.join(LOGICAL)}"]
+    base = re.split(r"[(<]", f.spark_type)[0]
+    if f.logical_type != LOGICAL[base]:
+        return [f"logicalType {f.logical_type!r} does not fit physicalType {f.spark_type!r}, which is {LOGICAL[base]!r}"]
+    return []
+
+
+def _bounds(f: Field) -> list[str]:
+    numeric = f.logical_type in ("integer", "number")
+    found = []
+    stated = {"minimum": f.minimum, "maximum": f.maximum, "referenceMean": f.reference_mean}
+    for name, value in stated.items():
+        if value is None:
+            continue
+        if not numeric:
+            found.append(f"{name} is for numbers, not for {f.logical_type}")
+        elif not math.isfinite(value):
+            found.append(f"{name} is {value}")
+        elif name != "referenceMean" and f.logical_type == "integer":
+            if value != int(value):
+                found.append(f"{name} {value} is no whole number")
+            elif f.spark_type in _INTEGER_BITS and not -(2 ** _INTEGER_BITS[f.spark_type]) <= value < 2 ** _INTEGER_BITS[f.spark_type]:
+                found.append(f"{name} {value} does not fit {f.spark_type}")
+    if f.minimum is not None and f.maximum is not None and f.minimum > f.maximum:
+        found.append(f"minimum {f.minimum} is above maximum {f.maximum}")
+    elif f.reference_mean is not None and not _within(f, f.reference_mean):
+        found.append(f"referenceMean {f.reference_mean} is outside {f.minimum} to {f.maximum}")
+    if f.pattern is not None:
+        found += _pattern(f)
+    if f.max_missing_pct is not None and not 0 < f.max_missing_pct <= 100:
+        found.append(f"nullValues mustBeLessThan {f.max_missing_pct} must be above 0 and at most 100 percent")
+    return found
+
+
+def _within(f: Field, value: float) -> bool:
+    return (f.minimum is None or value >= f.minimum) and (f.maximum is None or value <= f.maximum)
+
+
+def _pattern(f: Field) -> list[str]:
+    if f.logical_type != "string":
+        return [f"pattern is for strings, not for {f.logical_type}"]
+    # Python stands in for Java here: \p{…} and \z are the two constructs of common use that it lacks.
+    stand_in = re.sub(r"\\[pP](\{\w+\}|\w)", r"\\w", str(f.pattern)).replace(r"\z", r"\Z")
+    try:
+        re.compile(stand_in)
+    except re.error as e:
+        return [f"pattern is not a regular expression: {e}"]
+    return []
+
+
+def _values(f: Field) -> list[str]:
+    if not f.allowed:
+        return []
+    found = []
+    kind = {"string": str, "integer": int}.get(f.logical_type)
+    if kind is None:
+        found.append(f"validValues are for strings and integers, not for {f.logical_type}")
+    else:
+        wrong = [v for v in f.allowed if isinstance(v, bool) or not isinstance(v, kind)]
+        found += [f"valid value {v!r} is not of type {f.logical_type} (quote it in YAML if it is text)" for v in wrong]
+        found += [f"valid value {v!r} is outside the range" for v in f.allowed if isinstance(v, int) and v not in wrong and not _within(f, v)]
+    if len(set(map(repr, f.allowed))) != len(f.allowed):
+        found.append("validValues names a value twice")
+    return found
+
+
+def _shares(f: Field) -> list[str]:
+    if not f.reference_shares:
+        return []
+    found = [f"referenceShares names {v!r}, which is not among the valid values" for v, _ in f.reference_shares if v not in f.allowed]
+    found += [f"referenceShares gives {v!r} the share {s}" for v, s in f.reference_shares if not 0 <= s <= 1]
+    total = math.fsum(s for _, s in f.reference_shares)
+    if not abs(total - 1) <= 1e-9:
+        found.append(f"referenceShares sum to {total:g}, not to 1")
+    return found
+
+
+def _leaks(f: Field, targets: set[str]) -> list[str]:
+    found = [f"leaksInto names {t!r}, which is no target" for t in f.leaks_into if t not in targets]
+    if f.name in f.leaks_into:
+        found.append("leaksInto names the field itself")
+    return found
+
+
+def _rules(table: Table) -> list[str]:
+    at = f"table {table.name!r}"
+    names = [*table.names, *([DAY[table.kind]] if table.kind in DAY else [])]
+    found = [f"{at}: quality {n!r} is declared twice" for n in _repeated([r.name for r in table.rules] + [g.name for g in table.gates])]
+    found += [f"{at}: the gate {m} is declared twice" for m in _repeated(g.measure for g in table.gates)]
+    for r in table.rules:
+        found += _expression(r.expression, names, f"{at}, rule {r.name!r}")
+        if not r.columns:
+            found.append(f"{at}, rule {r.name!r}: names no column of the table")
+    return found
+
+
+def _expression(expression: str, names: Sequence[str], at: str) -> list[str]:
+    used = usage(expression, names)
+    found = [f"{at}: {n!r} is not a column it can use" for n in used.unknown]
+    return found + [f"{at}: {n} gives another result each time; results must be reproducible" for n in used.unstable]
+
+
+def _references(table: Table, contract: Contract) -> list[str]:
+    by_name = {t.name: t for t in contract.tables}
+    found = []
+    for r in table.references:
+        at = f"field {table.name}.{r.column}: relationship"
+        target = by_name.get(r.table)
+        if target is None or r.to_column not in target.names:
+            found.append(f"{at} to {r.table}.{r.to_column}, which is not declared")
+        elif target.key != (r.to_column,):
+            found.append(f"{at} to {r.table}.{r.to_column}, which is not the key of {r.table}")
+        elif r.column in table.names and target[r.to_column].spark_type != table[r.column].spark_type:
+            found.append(f"{at} to {r.table}.{r.to_column}, which is of another type")
+    return found
+
+
+def _event_time(table: Table) -> list[str]:
+    at = f"table {table.name!r}"
+    if table.kind is not Kind.LOG:
+        return [f"{at}: eventTime is for tables of kind log"] if table.event_time else []
+    if table.event_time not in table.names or table[table.event_time or ""].spark_type != "timestamp" or not table[table.event_time or ""].required:
+        return [f"{at}: eventTime must name a required timestamp field, found {table.event_time!r}"]
+    return []
+
+
+def _formulas(table: Table, contract: Contract) -> list[str]:
+    if table.kind is not Kind.DERIVED:
+        found = [f"table {table.name!r}: source is for tables of kind derived"] if table.source else []
+        return found + [f"field {table.name}.{f.name}: a formula is for tables of kind derived" for f in table.fields if f.formula or f.inputs]
+    source = next((t for t in contract.tables if t.name == table.source), None)
+    if source is None or source.kind not in DAY:
+        return [f"table {table.name!r}: source must name a table of kind entity or log, found {table.source!r}"]
+    day = DAY[source.kind]
+    types = {**{f.name: f.spark_type for f in source.fields}, day: "date"}
+    audit = {f.name for f in source.fields if f.role is Role.AUDIT}
+    found = []
+    for i, f in enumerate(table.fields):
+        at = f"field {table.name}.{f.name}"
+        earlier = [e.name for e in table.fields[:i] if e.formula]
+        if not f.formula:
+            if types.get(f.name) != f.spark_type:
+                found.append(f"{at}: without a formula it must be a column of {source.name}, or {day}, of the same type")
+            continue
+        if f.name in types:
+            found.append(f"{at}: its name is taken by a column of {source.name}")
+        if f.is_key:
+            found.append(f"{at}: a key is carried over, not computed")
+        found += _formula(f, [*types, *earlier], [e.name for e in table.fields[i:] if e.formula], at)
+        if f.role is Role.FEATURE and (hidden := [n for n in f.inputs if n in audit]):
+            found.append(f"{at}: a feature made from {', '.join(hidden)}, which must never enter a model; give it the role audit")
+        audit |= {f.name} if f.role is Role.AUDIT else set()
+    return found
+
+
+def _formula(f: Field, usable: Sequence[str], later: Sequence[str], at: str) -> list[str]:
+    found = []
+    used = usage(f.formula or "", [*usable, *(n for n in later if n not in usable)])
+    for n in [n for n in dict.fromkeys((*used.columns, *f.inputs)) if n in later and n not in usable]:
+        found.append(f"{at}: refers to {'itself' if n == f.name else f'{n!r}, which is declared after it'}")
+    found += [f"{at}: transformSourceObjects names {n!r}, which is not a column it can use" for n in f.inputs if n not in usable and n not in later]
+    found += [f"{at}: the formula uses {n!r}, which transformSourceObjects leaves out" for n in used.columns if n not in f.inputs]
+    found += [f"{at}: transformSourceObjects names {n!r}, which the formula does not use" for n in f.inputs if n in usable and n not in used.columns]
+    if not f.null_policy:
+        found.append(f"{at}: transformDescription must say when the result is null")
+    return found + _expression(f.formula or "", [*usable, *later], at)

@@ -1,0 +1,68 @@
+"""What follows from a contract, each by one small pure function."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engage_spark.contract.checks import DAY
+from engage_spark.contract.model import Contract, Extra, Field, Kind, Role, Table
+from engage_spark.errors import ContractError
+
+ERRORS_TYPE = "array<struct<rule:string,column:string,severity:string,value:string>>"
+
+
+def leaks(contract: Contract, target: str) -> frozenset[str]:
+    """Names of the fields that no model of `target` may see: the target, what is declared to leak into it, and, along the
+    inputs of the formulas, everything derived from either. Raises ContractError when `target` is no target."""
+    targets = [f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET]
+    if target not in targets:
+        raise ContractError(f"{target!r} is no target of contract {contract.id!r}", mend=f"targets are: {', '.join(targets) or 'none'}")
+    fields = [f for t in contract.tables for f in t.fields]
+    found = {target} | {f.name for f in fields if target in f.leaks_into}
+    for table in contract.derived:
+        for f in table.fields:  # one pass is enough: a formula only refers to fields before it
+            if found.intersection(f.inputs):
+                found.add(f.name)
+    return frozenset(found)
+
+
+def day_column(table: Table) -> str:
+    """The date column by which a table is replaced: snapshot_date, or event_date for a log."""
+    return DAY.get(table.kind, "snapshot_date")
+
+
+def judged_table(table: Table) -> Table:
+    """The declared form of a judged input: its fields, its day, and the verdict. Grain of the input; the key is unique among valid rows.
+
+    Nothing is required any more, because quarantined rows are kept as they came.
+    """
+    if table.kind not in DAY:
+        raise ContractError(f"table {table.name!r} is no input, so it is not judged", mend="give a table of kind entity or log")
+    day = Field(
+        name=day_column(table),
+        logical_type="date",
+        spark_type="date",
+        role=Role.IDENTIFIER,
+        required=True,
+        key_position=len(table.key) + 1 if table.key else None,
+        description="The day the row describes." if table.kind is Kind.ENTITY else f"The UTC day of {table.event_time}.",
+    )
+    verdict = (
+        Field(name="_dq_status", logical_type="string", spark_type="string", role=Role.AUDIT, required=True, allowed=("valid", "quarantined"),
+              description="quarantined when any critical rule was broken, else valid."),
+        Field(name="_dq_errors", logical_type="array", spark_type=ERRORS_TYPE, role=Role.AUDIT, required=True,
+              description="Every rule the row broke, of any severity, with the value found; protected values are masked."),
+        Field(name="_run_id", logical_type="string", spark_type="string", role=Role.AUDIT, required=True,
+              description="The run that judged the row; see runs."),
+    )  # fmt: skip
+    return replace(
+        table,
+        name=f"{table.name}_judged",
+        description=f"{table.description} Every row as it came, with its verdict.",
+        fields=(*(replace(f, required=False) for f in table.fields), day, *verdict),
+        rules=(),
+        gates=(),
+        references=(),
+        source=table.name,
+        extra=Extra.REFUSE,
+    )

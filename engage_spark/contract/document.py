@@ -1,0 +1,112 @@
+"""A contract as people read it: the Markdown data dictionary, and plain rows for the command line."""
+
+from __future__ import annotations
+
+from engage_spark.contract.model import Contract, Field, Kind, Table
+
+_KINDS = {
+    Kind.ENTITY: "full snapshots, replaced by snapshot_date",
+    Kind.LOG: "events, replaced by event_date",
+    Kind.DERIVED: "computed",
+    Kind.SYSTEM: "bookkeeping",
+}
+
+
+def show_rows(contract: Contract, table: str) -> list[dict[str, str]]:
+    """One row of text per field of a table, in declared order: field, type, unit, role, bounds, expected, flags."""
+    return [
+        {
+            "field": f.name,
+            "type": f.spark_type,
+            "unit": f.unit or "",
+            "role": f.role.value,
+            "bounds": bounds(f),
+            "expected": expected(f),
+            "notes": notes(f),
+        }
+        for f in contract.table(table).fields
+    ]
+
+
+def bounds(f: Field) -> str:
+    """Range, valid values and pattern of a field, in one line; empty when anything goes."""
+    parts = []
+    if f.minimum is not None or f.maximum is not None:
+        low, high = ("" if f.minimum is None else f"{f.minimum:g}"), ("" if f.maximum is None else f"{f.maximum:g}")
+        parts.append(f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}")
+    if f.allowed:
+        parts.append(", ".join(map(str, f.allowed)))
+    if f.pattern:
+        parts.append(f"matches {f.pattern}")
+    return "; ".join(parts)
+
+
+def expected(f: Field) -> str:
+    """The mean or the shares that the dictionary states; statistics of the whole, never a rule on a row."""
+    if f.reference_mean is not None:
+        return f"mean {f.reference_mean:g}"
+    return ", ".join(f"{value} {share * 100:g}%" for value, share in f.reference_shares)
+
+
+def notes(f: Field) -> str:
+    """Key, required, protected, share of missing values, leaks: in one line."""
+    parts = [f"key {f.key_position}"] if f.is_key else []
+    parts += ["required"] if f.required else []
+    parts += ["protected"] if f.protected else []
+    parts += [f"missing below {f.max_missing_pct:g}%"] if f.max_missing_pct is not None else []
+    parts += [f"leaks into {', '.join(f.leaks_into)}"] if f.leaks_into else []
+    return "; ".join(parts)
+
+
+def document(contract: Contract) -> str:
+    """The data dictionary as Markdown, generated so that it cannot differ from what is checked and computed."""
+    head = [
+        f"# {contract.name}: data dictionary",
+        "",
+        f"Generated from contract `{contract.id}`, version {contract.version}, by `engage-spark contract docs`. Do not edit: edit the contract.",
+        "",
+        contract.description,
+        "",
+    ]
+    contents = [f"- [{t.name}](#{t.name}): {_KINDS[t.kind]}, {len(t.fields)} fields" for t in contract.tables]
+    return "\n".join([*head, *contents, "", *(line for t in contract.tables for line in _table(t))]).rstrip() + "\n"
+
+
+def _table(t: Table) -> list[str]:
+    lines = [f"## {t.name}", "", t.description, "", f"{t.grain} Kind: {t.kind.value} ({_KINDS[t.kind]})."]
+    lines += [f"Computed from `{t.source}`." if t.kind is Kind.DERIVED else ""] if t.source else []
+    lines += [f"Event time: `{t.event_time}`."] if t.event_time else []
+    lines += [f"Columns that are not declared: {t.extra.value}."] if t.kind in (Kind.ENTITY, Kind.LOG) else []
+    lines += ["", "| field | type | unit | role | bounds | expected | notes |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        f"| `{f.name}` | {f.spark_type} | {f.unit or ''} | {f.role.value} | {_cell(bounds(f))} | {expected(f)} | {notes(f)} |" for f in t.fields
+    ]
+    lines += ["", *(line for f in t.fields for line in _field(f)), ""]
+    if t.rules:
+        lines += ["**Rules on each row**", ""]
+        lines += [f"- `{r.name}` ({r.severity.value}, {r.dimension}): `{r.expression}`. {r.description}" for r in t.rules]
+        lines += [""]
+    if t.gates:
+        lines += ["**Gates on the whole snapshot**", ""]
+        lines += [f"- `{g.name}`: {g.measure} {_bound(g.minimum_pct, g.maximum_pct)}. {g.description}" for g in t.gates]
+        lines += [""]
+    if t.references:
+        lines += ["**References**", ""]
+        lines += [f"- `{r.column}` is a `{r.table}.{r.to_column}` ({r.severity.value})" for r in t.references]
+        lines += [""]
+    return lines
+
+
+def _field(f: Field) -> list[str]:
+    lines = [f"- `{f.name}`: {f.description}" + (f" Example: `{f.examples[0]}`." if f.examples else "")]
+    if f.formula:
+        lines.append(f"  `{f.formula}`. {f.null_policy or ''}".rstrip())
+    return lines
+
+
+def _bound(low: float | None, high: float | None) -> str:
+    return f"at least {low:g}%" if low is not None else f"at most {high:g}%"
+
+
+def _cell(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|") if text.startswith("matches") else text.replace("|", "\\|")

@@ -1,0 +1,280 @@
+"""Open Data Contract Standard (v3) YAML → the dataclasses of `model`. What is not understood is refused, never skipped.
+
+Source: https://bitol-io.github.io/open-data-contract-standard/v3.1.0/. Where ODCS has its own means, they are used; the rest is in
+customProperties, whose names are listed below. A pattern is matched against the whole value: ODCS means ECMA-262, Spark runs
+Java, where `$` also matches before a last newline, so `Field.pattern` is the declared one inside `\\A(?:…)\\z`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
+from pydantic import BaseModel, ValidationError
+
+from engage_spark.contract.expressions import usage
+from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Role, Rule, Severity, Table
+from engage_spark.contract.properties import ENGINE, MEASURES, TABLE_PROPERTIES, Reader, field_properties, share_keys
+from engage_spark.errors import ContractError
+
+
+def full_match(pattern: str) -> str:
+    """The Java (and RE2) regular expression that holds when the whole value matches, a trailing newline included."""
+    return rf"\A(?:{pattern})\z"
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 of the text with line ends as \\n, so that a checkout on another system has the same digest."""
+    return hashlib.sha256(text.replace("\r\n", "\n").replace("\r", "\n").encode()).hexdigest()
+
+
+def read_text(path: Path) -> str:
+    """The text of a contract file. Raises ContractError when it is missing or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ContractError(f"there is no contract file {path}", mend="give the path of an ODCS v3 YAML file to --contract") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise ContractError(f"the contract file {path} cannot be read: {e}", mend="give a readable UTF-8 file") from e
+
+
+def parse(text: str, *, origin: str) -> tuple[Contract, list[str]]:
+    """Build a contract from YAML text, with every violation met on the way. Raises ContractError when it is not ODCS v3 at all."""
+    raw = _yaml(text, origin)
+    try:
+        odcs = OpenDataContractStandard.model_validate(raw)
+    except ValidationError as e:
+        details = [f"{'.'.join(map(str, x['loc']))}: {x['msg']}" for x in e.errors()]
+        raise ContractError(f"{origin} is not an ODCS contract", details=details, mend="run `datacontract lint` on it") from e
+    problems: list[str] = []
+    if odcs.kind != "DataContract" or not str(odcs.apiVersion).startswith("v3."):
+        problems.append(f"kind and apiVersion must be DataContract and v3.x, found {odcs.kind!r} and {odcs.apiVersion!r}")
+    problems += [f"unknown key {p}" for p in _dropped(raw, odcs)]
+    Reader("contract", odcs.customProperties, (), problems)
+    for part in ("id", "version", "name"):
+        if not getattr(odcs, part):
+            problems.append(f"the contract has no {part}")
+    if not odcs.schema_:
+        problems.append("the contract declares no tables (schema)")
+    tables = tuple(_table(t, problems) for t in odcs.schema_ or ())
+    about = " ".join(x for x in (odcs.description.purpose, odcs.description.usage, odcs.description.limitations) if x) if odcs.description else ""
+    return Contract(
+        id=odcs.id or "", version=odcs.version or "", name=odcs.name or "", description=about, tables=tables, digest=digest_of(text)
+    ), problems
+
+
+class _Loader(yaml.SafeLoader):
+    """safe_load that refuses a key written twice, which YAML forbids and PyYAML lets the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is written twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
+
+
+def _yaml(text: str, origin: str) -> dict[str, Any]:
+    try:
+        raw = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader: it builds plain data only)
+    except yaml.YAMLError as e:
+        raise ContractError(f"{origin} is not valid YAML: {e}", mend="mend the line that is named") from e
+    if not isinstance(raw, dict):
+        raise ContractError(f"{origin} is not an ODCS contract: a mapping is expected, found {type(raw).__name__}", mend="see docs/data_dictionary.md")
+    return raw
+
+
+def _dropped(raw: Any, model: Any, at: str = "") -> list[str]:
+    """Keys of the YAML that the ODCS library left out: it ignores what it does not know below the top level."""
+    if isinstance(raw, dict) and isinstance(model, BaseModel):
+        by_name = {info.alias or name: getattr(model, name) for name, info in type(model).model_fields.items()}
+        unknown = [f"{at}{key}" for key in raw if key not in by_name]
+        return unknown + [x for key, value in raw.items() if key in by_name for x in _dropped(value, by_name[key], f"{at}{key}.")]
+    if isinstance(raw, list) and isinstance(model, list):
+        labels = [r.get("name", i) if isinstance(r, dict) else i for i, r in enumerate(raw)]
+        return [x for label, r, m in zip(labels, raw, model, strict=True) for x in _dropped(r, m, f"{at}{label}.")]
+    return []
+
+
+def _table(t: SchemaObject, problems: list[str]) -> Table:
+    at = f"table {t.name!r}"
+    props = Reader(at, t.customProperties, TABLE_PROPERTIES, problems)
+    kind = props.one_of("kind", Kind) or Kind.SYSTEM
+    fields: list[Field] = []
+    references: list[Reference] = []
+    if not t.properties:
+        problems.append(f"{at} declares no fields")
+    for p in t.properties or ():
+        fields.append(_field(p, t.name or "", problems))
+        references += _references(p, t.name or "", problems)
+    if t.relationships:
+        problems.append(f"{at}: declare relationships at the field, table-level ones are not supported")
+    names = [f.name for f in fields] + (["snapshot_date"] if kind is Kind.ENTITY else ["event_date"] if kind is Kind.LOG else [])
+    rules, gates = _table_quality(t.quality or (), names, at, problems)
+    if not t.description:
+        problems.append(f"{at} has no description")
+    return Table(
+        name=t.name or "",
+        kind=kind,
+        description=t.description or "",
+        fields=tuple(fields),
+        rules=rules,
+        gates=gates,
+        references=tuple(references),
+        source=props.text("source"),
+        event_time=props.text("eventTime"),
+        extra=props.one_of("extraColumns", Extra, optional=True) or Extra.WARN,
+        grain=t.dataGranularityDescription or "",
+    )
+
+
+def _field(p: SchemaProperty, table: str, problems: list[str]) -> Field:
+    at = f"field {table}.{p.name}"
+    options = dict(p.logicalTypeOptions or {})
+    low, high, pattern = options.pop("minimum", None), options.pop("maximum", None), options.pop("pattern", None)
+    problems += [f"{at}: logicalTypeOptions.{o} is not supported (minimum, maximum, pattern are)" for o in options]
+    for bound, value in (("minimum", low), ("maximum", high)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            problems.append(f"{at}: {bound} must be a number, found {value!r}")
+            low, high = (None, high) if bound == "minimum" else (low, None)
+    if pattern is not None and not isinstance(pattern, str):
+        problems.append(f"{at}: pattern must be text, found {pattern!r}")
+        pattern = None
+    if p.unique and not p.primaryKey:
+        problems.append(f"{at}: unique is not checked outside the primary key; take it out")
+    if p.properties or p.items or p.map or p.enum:
+        problems.append(f"{at}: nested properties, items, map and enum are not supported; give the Spark type as physicalType")
+    if not p.description:
+        problems.append(f"{at} has no description")
+    allowed, missing = _field_quality(p.quality or (), at, problems)
+    return Field(
+        name=p.name or "",
+        logical_type=p.logicalType or "",
+        spark_type=(p.physicalType or "").lower(),
+        description=p.description or "",
+        required=bool(p.required),
+        key_position=_key_position(p, at, problems),
+        minimum=low,
+        maximum=high,
+        pattern=full_match(pattern) if pattern is not None else None,
+        allowed=allowed,
+        max_missing_pct=missing,
+        formula=" ".join(p.transformLogic.split("\n")).strip() if p.transformLogic else None,
+        inputs=tuple(p.transformSourceObjects or ()),
+        null_policy=p.transformDescription,
+        examples=tuple(str(x) for x in p.examples or ()),
+        **field_properties(at, p.customProperties, allowed, problems),
+    )
+
+
+def _key_position(p: SchemaProperty, at: str, problems: list[str]) -> int | None:
+    position = p.primaryKeyPosition if p.primaryKeyPosition not in (None, -1) else None
+    if position is not None and not p.primaryKey:
+        problems.append(f"{at}: primaryKeyPosition without primaryKey: true")
+    return (position or 1) if p.primaryKey else None
+
+
+def _field_quality(quality: Sequence[DataQuality], at: str, problems: list[str]) -> tuple[tuple[str | int, ...], float | None]:
+    allowed: tuple[str | int, ...] = ()
+    missing: float | None = None
+    for q in quality:
+        if q.severity is not None:
+            problems.append(f"{at}: a field check has no severity of its own (null of a field that is not required warns, all else is critical)")
+        if q.type == "text":
+            continue
+        bounds = _bounds(q)
+        if q.metric == "invalidValues" and bounds in ({}, {"mustBe": 0}):
+            values = (q.arguments or {}).get("validValues")
+            if not isinstance(values, list) or not values or set(q.arguments or ()) != {"validValues"}:
+                problems.append(f"{at}: invalidValues needs arguments.validValues, a list, and nothing else")
+            else:
+                allowed = tuple(values)
+        elif q.metric == "nullValues" and set(bounds) == {"mustBeLessThan"} and q.unit == "percent":
+            missing = float(bounds["mustBeLessThan"])
+        else:
+            problems.append(
+                f"{at}: the quality check {q.metric or q.type or '?'} is not supported as written; supported are invalidValues with validValues "
+                "(mustBe: 0) and nullValues with mustBeLessThan in percent"
+            )
+    return allowed, missing
+
+
+def _bounds(q: DataQuality) -> Mapping[str, Any]:
+    return {name: value for name, value in q.model_dump(exclude_none=True).items() if name.startswith("must")}
+
+
+def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Reference]:
+    found = []
+    for r in p.relationships or ():
+        at = f"field {table}.{p.name}: relationship"
+        severity = Reader(at, r.customProperties, ("severity",), problems).one_of("severity", Severity, optional=True) or Severity.CRITICAL
+        to = r.to if isinstance(r.to, str) else ""
+        to_table, _, to_column = to.partition(".")
+        if r.type not in (None, "foreignKey") or not to_table or not to_column or r.from_:
+            problems.append(f"{at} must be a foreignKey with to: table.column, found {r.to!r}")
+            continue
+        found.append(Reference(column=p.name or "", table=to_table, to_column=to_column, severity=severity))
+    return found
+
+
+def _table_quality(quality: Sequence[DataQuality], names: Sequence[str], at: str, problems: list[str]) -> tuple[tuple[Rule, ...], tuple[Gate, ...]]:
+    rules: list[Rule] = []
+    gates: list[Gate] = []
+    for q in quality:
+        here = f"{at}, quality {q.name!r}"
+        if q.type == "text":
+            continue
+        Reader(here, q.customProperties, (), problems)
+        if q.type != "custom" or q.engine != ENGINE or not isinstance(q.implementation, str) or not q.name:
+            problems.append(f"{here}: a table's quality is type: custom, engine: {ENGINE}, with a name and an implementation")
+        elif q.implementation in MEASURES:
+            gates.append(_gate(q, here, problems))
+        else:
+            if bounds := _bounds(q):
+                problems.append(f"{here}: {', '.join(bounds)} belongs to a gate ({', '.join(MEASURES)}); {q.implementation!r} is none")
+            rules.append(_rule(q, names, here, problems))
+    return tuple(rules), tuple(gates)
+
+
+def _rule(q: DataQuality, names: Sequence[str], here: str, problems: list[str]) -> Rule:
+    expression = str(q.implementation)
+    severity = Severity.CRITICAL
+    if q.severity not in (None, *Severity):
+        problems.append(f"{here}: unknown severity {q.severity!r}, known are {', '.join(Severity)}")
+    elif q.severity:
+        severity = Severity(q.severity)
+    return Rule(
+        name=q.name or "",
+        expression=expression,
+        description=q.description or "",
+        severity=severity,
+        dimension=q.dimension or "consistency",
+        columns=usage(expression, names).columns,
+    )
+
+
+def _gate(q: DataQuality, here: str, problems: list[str]) -> Gate:
+    wanted = MEASURES[str(q.implementation)]
+    bounds = _bounds(q)
+    value = bounds.get(wanted)
+    if set(bounds) != {wanted} or q.unit != "percent" or not isinstance(value, int | float) or not 0 <= value <= 100:
+        problems.append(f"{here}: the gate {q.implementation} needs {wanted} between 0 and 100 and unit: percent, and no other bound")
+        value = None
+    if q.severity not in (None, Severity.CRITICAL):
+        problems.append(f"{here}: a gate always rejects the snapshot, so its severity can only be critical")
+    at_least = wanted == "mustBeGreaterOrEqualTo"
+    return Gate(
+        name=q.name or "",
+        measure=str(q.implementation),
+        minimum_pct=value if at_least else None,
+        maximum_pct=None if at_least else value,
+        description=q.description or "",
+    )
+
+
+__all__ = ["digest_of", "full_match", "parse", "read_text", "share_keys"]

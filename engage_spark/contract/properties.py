@@ -1,0 +1,91 @@
+"""The customProperties that this package understands, read strictly: an unknown or repeated name, or a wrong type, is a violation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from open_data_contract_standard.model import CustomProperty
+
+from engage_spark.contract.model import Role
+
+ENGINE = "engage_spark"
+MEASURES = {"completeness": "mustBeGreaterOrEqualTo", "quarantine_share": "mustBeLessOrEqualTo"}
+TABLE_PROPERTIES = ("kind", "source", "eventTime", "extraColumns")
+FIELD_PROPERTIES = ("role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto")
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Reader:
+    """Typed access to the customProperties of one place; what is wrong goes to `problems`."""
+
+    def __init__(self, at: str, properties: Sequence[CustomProperty] | None, known: Sequence[str], problems: list[str]) -> None:
+        self.at, self.problems = at, problems
+        self.values: dict[str, Any] = {}
+        for p in properties or ():
+            if p.property not in known:
+                problems.append(f"{at}: unknown customProperty {p.property!r}" + (f", known are {', '.join(known)}" if known else ""))
+            elif p.property in self.values:
+                problems.append(f"{at}: customProperty {p.property!r} is given twice")
+            else:
+                self.values[p.property] = p.value
+
+    def one_of(self, name: str, kind: type[E], *, optional: bool = False) -> E | None:
+        value = self.values.get(name)
+        if value is None and optional:
+            return None
+        if value not in tuple(kind):
+            self.problems.append(f"{self.at}: {name} must be one of {', '.join(kind)}, found {value!r}")
+            return None
+        return kind(value)
+
+    def text(self, name: str) -> str | None:
+        return self._typed(name, str, "text")
+
+    def number(self, name: str) -> float | None:
+        value = self._typed(name, (int, float), "a number")
+        return None if value is None else float(value)
+
+    def flag(self, name: str) -> bool:
+        return bool(self._typed(name, bool, "true or false"))
+
+    def names(self, name: str) -> tuple[str, ...]:
+        value = self._typed(name, list, "a list of names") or []
+        if any(not isinstance(x, str) for x in value):
+            self.problems.append(f"{self.at}: {name} must be a list of names, found {value!r}")
+        return tuple(str(x) for x in value)
+
+    def shares(self, name: str) -> dict[str, float]:
+        value = self._typed(name, dict, "a mapping of values to shares") or {}
+        if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value.values()):
+            self.problems.append(f"{self.at}: {name} must map values to numbers, found {value!r}")
+            return {}
+        return {str(k): float(x) for k, x in value.items()}
+
+    def _typed(self, name: str, kind: type | tuple[type, ...], what: str) -> Any:
+        value = self.values.get(name)
+        if value is None or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
+            return value
+        self.problems.append(f"{self.at}: {name} must be {what}, found {value!r}")
+        return None
+
+
+def share_keys(shares: dict[str, float], allowed: Sequence[str | int]) -> tuple[tuple[str | int, float], ...]:
+    """Shares keyed by the allowed values themselves (ODCS keys are text, values may be numbers); others stay text."""
+    by_text = {str(a): a for a in allowed}
+    return tuple((by_text.get(k, k), v) for k, v in shares.items())
+
+
+def field_properties(at: str, properties: Sequence[CustomProperty] | None, allowed: Sequence[str | int], problems: list[str]) -> dict[str, Any]:
+    """The keyword arguments of `Field` that ODCS has no means of its own for."""
+    read = Reader(at, properties, FIELD_PROPERTIES, problems)
+    return {
+        "role": read.one_of("role", Role) or Role.AUDIT,
+        "unit": read.text("unit"),
+        "reference_mean": read.number("referenceMean"),
+        "reference_shares": share_keys(read.shares("referenceShares"), allowed),
+        "protected": read.flag("protected"),
+        "leaks_into": read.names("leaksInto"),
+    }
