@@ -45,5 +45,6 @@ def lint(path: Path | str | None = None) -> list[str]:
 
 __all__ = [
     "ERRORS_TYPE", "Contract", "Extra", "Field", "Gate", "Kind", "Reference", "Role", "Rule", "Severity", "Table",
-    "contradictions", "day_column", "document", "full_match", "judged_table", "leaks", "lint", "load_contract", "show_rows", "system_contract",
+    "contradictions", "day_column", "document", "full_match", "judged_table", "leaks", "lint", "load_contract", "show_rows",
+    "system_contract",
 ]  # fmt: skip

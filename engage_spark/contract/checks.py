@@ -12,10 +12,18 @@ from engage_spark.contract.model import Contract, Field, Kind, Role, Table
 LOGICAL = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
     **dict.fromkeys(("float", "double", "decimal"), "number"),
-    **{"string": "string", "boolean": "boolean", "date": "date", "timestamp": "timestamp", "array": "array", "map": "object", "struct": "object"},
+    "string": "string",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+    "array": "array",
+    "map": "object",
+    "struct": "object",
 }
 _INTEGER_BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
-_BASE = re.compile(r"^(tinyint|smallint|int|bigint|float|double|string|boolean|date|timestamp|decimal\(\d{1,2},\s*\d{1,2}\)|(?:array|map|struct)<.+>)$")
+_BASE = re.compile(
+    r"^(tinyint|smallint|int|bigint|float|double|string|boolean|date|timestamp|decimal\(\d{1,2},\s*\d{1,2}\)|(?:array|map|struct)<.+>)$"
+)
 _TABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
 DAY = {Kind.ENTITY: "snapshot_date", Kind.LOG: "event_date"}
@@ -142,7 +150,9 @@ def _values(f: Field) -> list[str]:
     else:
         wrong = [v for v in f.allowed if isinstance(v, bool) or not isinstance(v, kind)]
         found += [f"valid value {v!r} is not of type {f.logical_type} (quote it in YAML if it is text)" for v in wrong]
-        found += [f"valid value {v!r} is outside the range" for v in f.allowed if isinstance(v, int) and v not in wrong and not _within(f, v)]
+        found += [
+            f"valid value {v!r} is outside the range" for v in f.allowed if isinstance(v, int) and v not in wrong and not _within(f, v)
+        ]
     if len(set(map(repr, f.allowed))) != len(f.allowed):
         found.append("validValues names a value twice")
     return found
@@ -203,7 +213,11 @@ def _event_time(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     if table.kind is not Kind.LOG:
         return [f"{at}: eventTime is for tables of kind log"] if table.event_time else []
-    if table.event_time not in table.names or table[table.event_time or ""].spark_type != "timestamp" or not table[table.event_time or ""].required:
+    if (
+        table.event_time not in table.names
+        or table[table.event_time or ""].spark_type != "timestamp"
+        or not table[table.event_time or ""].required
+    ):
         return [f"{at}: eventTime must name a required timestamp field, found {table.event_time!r}"]
     return []
 
@@ -211,7 +225,9 @@ def _event_time(table: Table) -> list[str]:
 def _formulas(table: Table, contract: Contract) -> list[str]:
     if table.kind is not Kind.DERIVED:
         found = [f"table {table.name!r}: source is for tables of kind derived"] if table.source else []
-        return found + [f"field {table.name}.{f.name}: a formula is for tables of kind derived" for f in table.fields if f.formula or f.inputs]
+        return found + [
+            f"field {table.name}.{f.name}: a formula is for tables of kind derived" for f in table.fields if f.formula or f.inputs
+        ]
     source = next((t for t in contract.tables if t.name == table.source), None)
     if source is None or source.kind not in DAY:
         return [f"table {table.name!r}: source must name a table of kind entity or log, found {table.source!r}"]
@@ -242,9 +258,17 @@ def _formula(f: Field, usable: Sequence[str], later: Sequence[str], at: str) -> 
     used = usage(f.formula or "", [*usable, *(n for n in later if n not in usable)])
     for n in [n for n in dict.fromkeys((*used.columns, *f.inputs)) if n in later and n not in usable]:
         found.append(f"{at}: refers to {'itself' if n == f.name else f'{n!r}, which is declared after it'}")
-    found += [f"{at}: transformSourceObjects names {n!r}, which is not a column it can use" for n in f.inputs if n not in usable and n not in later]
+    found += [
+        f"{at}: transformSourceObjects names {n!r}, which is not a column it can use"
+        for n in f.inputs
+        if n not in usable and n not in later
+    ]
     found += [f"{at}: the formula uses {n!r}, which transformSourceObjects leaves out" for n in used.columns if n not in f.inputs]
-    found += [f"{at}: transformSourceObjects names {n!r}, which the formula does not use" for n in f.inputs if n in usable and n not in used.columns]
+    found += [
+        f"{at}: transformSourceObjects names {n!r}, which the formula does not use"
+        for n in f.inputs
+        if n in usable and n not in used.columns
+    ]
     if not f.null_policy:
         found.append(f"{at}: transformDescription must say when the result is null")
     return found + _expression(f.formula or "", [*usable, *later], at)

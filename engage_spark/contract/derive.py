@@ -47,8 +47,9 @@ def judged_table(table: Table) -> Table:
         key_position=len(table.key) + 1 if table.key else None,
         description="The day the row describes." if table.kind is Kind.ENTITY else f"The UTC day of {table.event_time}.",
     )
+    quarantine = ("valid", "quarantined")
     verdict = (
-        Field(name="_dq_status", logical_type="string", spark_type="string", role=Role.AUDIT, required=True, allowed=("valid", "quarantined"),
+        Field(name="_dq_status", logical_type="string", spark_type="string", role=Role.AUDIT, required=True, allowed=quarantine,
               description="quarantined when any critical rule was broken, else valid."),
         Field(name="_dq_errors", logical_type="array", spark_type=ERRORS_TYPE, role=Role.AUDIT, required=True,
               description="Every rule the row broke, of any severity, with the value found; protected values are masked."),

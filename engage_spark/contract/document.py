@@ -63,7 +63,7 @@ def document(contract: Contract) -> str:
     head = [
         f"# {contract.name}: data dictionary",
         "",
-        f"Generated from contract `{contract.id}`, version {contract.version}, by `engage-spark contract docs`. Do not edit: edit the contract.",
+        f"Generated from contract `{contract.id}`, version {contract.version}, by `engage-spark contract docs`: edit the contract, not this.",
         "",
         contract.description,
         "",
@@ -79,7 +79,8 @@ def _table(t: Table) -> list[str]:
     lines += [f"Columns that are not declared: {t.extra.value}."] if t.kind in (Kind.ENTITY, Kind.LOG) else []
     lines += ["", "| field | type | unit | role | bounds | expected | notes |", "|---|---|---|---|---|---|---|"]
     lines += [
-        f"| `{f.name}` | {f.spark_type} | {f.unit or ''} | {f.role.value} | {_cell(bounds(f))} | {expected(f)} | {notes(f)} |" for f in t.fields
+        f"| `{f.name}` | {f.spark_type} | {f.unit or ''} | {f.role.value} | {_cell(bounds(f))} | {expected(f)} | {notes(f)} |"
+        for f in t.fields
     ]
     lines += ["", *(line for f in t.fields for line in _field(f)), ""]
     if t.rules:

@@ -19,15 +19,21 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _KEYWORDS = frozenset(
-    "and or not is null true false case when then else end between in like ilike rlike regexp as div interval distinct "
-    "from year years month months week weeks day days hour hours minute minutes second seconds "
-    "tinyint byte smallint short int integer bigint long float real double decimal numeric string boolean date timestamp binary".split()
+    re.findall(
+        r"\w+",
+        """and or not is null true false case when then else end between in like ilike rlike regexp as div interval distinct from
+        year years month months week weeks day days hour hours minute minutes second seconds
+        tinyint byte smallint short int integer bigint long float real double decimal numeric string boolean date timestamp binary""",
+    )
 )
 # What differs from run to run, from partition to partition or by file: a formula that used it could not be reproduced.
 _UNSTABLE = frozenset(
-    "current_date curdate current_timestamp current_time now localtimestamp current_timezone current_user user session_user "
-    "current_catalog current_database current_schema rand randn random randstr uniform uuid shuffle monotonically_increasing_id "
-    "spark_partition_id input_file_name input_file_block_start input_file_block_length version".split()
+    re.findall(
+        r"\w+",
+        """current_date curdate current_timestamp current_time now localtimestamp current_timezone current_user user session_user
+        current_catalog current_database current_schema rand randn random randstr uniform uuid shuffle monotonically_increasing_id
+        spark_partition_id input_file_name input_file_block_start input_file_block_length version""",
+    )
 )
 
 

@@ -17,8 +17,8 @@ from open_data_contract_standard.model import DataQuality, OpenDataContractStand
 from pydantic import BaseModel, ValidationError
 
 from engage_spark.contract.expressions import usage
-from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Role, Rule, Severity, Table
-from engage_spark.contract.properties import ENGINE, MEASURES, TABLE_PROPERTIES, Reader, field_properties, share_keys
+from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Rule, Severity, Table
+from engage_spark.contract.properties import ENGINE, MEASURES, TABLE_PROPERTIES, Reader, field_properties
 from engage_spark.errors import ContractError
 
 
@@ -61,7 +61,11 @@ def parse(text: str, *, origin: str) -> tuple[Contract, list[str]]:
     if not odcs.schema_:
         problems.append("the contract declares no tables (schema)")
     tables = tuple(_table(t, problems) for t in odcs.schema_ or ())
-    about = " ".join(x for x in (odcs.description.purpose, odcs.description.usage, odcs.description.limitations) if x) if odcs.description else ""
+    about = (
+        " ".join(x for x in (odcs.description.purpose, odcs.description.usage, odcs.description.limitations) if x)
+        if odcs.description
+        else ""
+    )
     return Contract(
         id=odcs.id or "", version=odcs.version or "", name=odcs.name or "", description=about, tables=tables, digest=digest_of(text)
     ), problems
@@ -85,7 +89,9 @@ def _yaml(text: str, origin: str) -> dict[str, Any]:
     except yaml.YAMLError as e:
         raise ContractError(f"{origin} is not valid YAML: {e}", mend="mend the line that is named") from e
     if not isinstance(raw, dict):
-        raise ContractError(f"{origin} is not an ODCS contract: a mapping is expected, found {type(raw).__name__}", mend="see docs/data_dictionary.md")
+        raise ContractError(
+            f"{origin} is not an ODCS contract: a mapping is expected, found {type(raw).__name__}", mend="see docs/data_dictionary.md"
+        )
     return raw
 
 
@@ -184,7 +190,9 @@ def _field_quality(quality: Sequence[DataQuality], at: str, problems: list[str])
     missing: float | None = None
     for q in quality:
         if q.severity is not None:
-            problems.append(f"{at}: a field check has no severity of its own (null of a field that is not required warns, all else is critical)")
+            problems.append(
+                f"{at}: a field check has no severity of its own (null of a field that is not required warns, all else is critical)"
+            )
         if q.type == "text":
             continue
         bounds = _bounds(q)
@@ -198,8 +206,8 @@ def _field_quality(quality: Sequence[DataQuality], at: str, problems: list[str])
             missing = float(bounds["mustBeLessThan"])
         else:
             problems.append(
-                f"{at}: the quality check {q.metric or q.type or '?'} is not supported as written; supported are invalidValues with validValues "
-                "(mustBe: 0) and nullValues with mustBeLessThan in percent"
+                f"{at}: the quality check {q.metric or q.type or '?'} is not supported as written; supported are invalidValues with "
+                "validValues (mustBe: 0) and nullValues with mustBeLessThan in percent"
             )
     return allowed, missing
 
@@ -222,7 +230,9 @@ def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Refe
     return found
 
 
-def _table_quality(quality: Sequence[DataQuality], names: Sequence[str], at: str, problems: list[str]) -> tuple[tuple[Rule, ...], tuple[Gate, ...]]:
+def _table_quality(
+    quality: Sequence[DataQuality], names: Sequence[str], at: str, problems: list[str]
+) -> tuple[tuple[Rule, ...], tuple[Gate, ...]]:
     rules: list[Rule] = []
     gates: list[Gate] = []
     for q in quality:
@@ -275,6 +285,3 @@ def _gate(q: DataQuality, here: str, problems: list[str]) -> Gate:
         maximum_pct=None if at_least else value,
         description=q.description or "",
     )
-
-
-__all__ = ["digest_of", "full_match", "parse", "read_text", "share_keys"]

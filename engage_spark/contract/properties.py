@@ -25,12 +25,13 @@ class Reader:
         self.at, self.problems = at, problems
         self.values: dict[str, Any] = {}
         for p in properties or ():
-            if p.property not in known:
-                problems.append(f"{at}: unknown customProperty {p.property!r}" + (f", known are {', '.join(known)}" if known else ""))
-            elif p.property in self.values:
-                problems.append(f"{at}: customProperty {p.property!r} is given twice")
+            name = p.property or ""
+            if name not in known:
+                problems.append(f"{at}: unknown customProperty {name!r}" + (f", known are {', '.join(known)}" if known else ""))
+            elif name in self.values:
+                problems.append(f"{at}: customProperty {name!r} is given twice")
             else:
-                self.values[p.property] = p.value
+                self.values[name] = p.value
 
     def one_of(self, name: str, kind: type[E], *, optional: bool = False) -> E | None:
         value = self.values.get(name)
@@ -42,7 +43,8 @@ class Reader:
         return kind(value)
 
     def text(self, name: str) -> str | None:
-        return self._typed(name, str, "text")
+        value: str | None = self._typed(name, str, "text")
+        return value
 
     def number(self, name: str) -> float | None:
         value = self._typed(name, (int, float), "a number")
@@ -78,7 +80,9 @@ def share_keys(shares: dict[str, float], allowed: Sequence[str | int]) -> tuple[
     return tuple((by_text.get(k, k), v) for k, v in shares.items())
 
 
-def field_properties(at: str, properties: Sequence[CustomProperty] | None, allowed: Sequence[str | int], problems: list[str]) -> dict[str, Any]:
+def field_properties(
+    at: str, properties: Sequence[CustomProperty] | None, allowed: Sequence[str | int], problems: list[str]
+) -> dict[str, Any]:
     """The keyword arguments of `Field` that ODCS has no means of its own for."""
     read = Reader(at, properties, FIELD_PROPERTIES, problems)
     return {
