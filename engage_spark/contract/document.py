@@ -32,19 +32,26 @@ def bounds(f: Field) -> str:
     """Range, valid values and pattern of a field, in one line; empty when anything goes."""
     parts = []
     if f.minimum is not None or f.maximum is not None:
-        low, high = ("" if f.minimum is None else f"{f.minimum:g}"), ("" if f.maximum is None else f"{f.maximum:g}")
+        low, high = number(f.minimum), number(f.maximum)
         parts.append(f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}")
     if f.allowed:
         parts.append(", ".join(map(str, f.allowed)))
     if f.pattern:
-        parts.append(f"matches {f.pattern}")
+        parts.append("matches " + f.pattern.removeprefix(r"\A(?:").removesuffix(r")\z"))
     return "; ".join(parts)
+
+
+def number(value: float | None) -> str:
+    """A bound as people write it: 10000, 0.5; empty for none."""
+    if value is None:
+        return ""
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def expected(f: Field) -> str:
     """The mean or the shares that the dictionary states; statistics of the whole, never a rule on a row."""
     if f.reference_mean is not None:
-        return f"mean {f.reference_mean:g}"
+        return f"mean {number(f.reference_mean)}"
     return ", ".join(f"{value} {share * 100:g}%" for value, share in f.reference_shares)
 
 
@@ -63,9 +70,12 @@ def document(contract: Contract) -> str:
     head = [
         f"# {contract.name}: data dictionary",
         "",
-        f"Generated from contract `{contract.id}`, version {contract.version}, by `engage-spark contract docs`: edit the contract, not this.",
+        f"Generated from contract `{contract.id}`, version {contract.version}, by `engage-spark contract docs`.",
         "",
         contract.description,
+        "",
+        "Bounds are inclusive, and a pattern matches the whole value. What breaks a bound, is null where required, or breaks a critical rule "
+        "is quarantined; other nulls are warnings.",
         "",
     ]
     contents = [f"- [{t.name}](#{t.name}): {_KINDS[t.kind]}, {len(t.fields)} fields" for t in contract.tables]
@@ -74,7 +84,7 @@ def document(contract: Contract) -> str:
 
 def _table(t: Table) -> list[str]:
     lines = [f"## {t.name}", "", t.description, "", f"{t.grain} Kind: {t.kind.value} ({_KINDS[t.kind]})."]
-    lines += [f"Computed from `{t.source}`." if t.kind is Kind.DERIVED else ""] if t.source else []
+    lines += [f"Computed from `{t.source}`."] if t.kind is Kind.DERIVED else []
     lines += [f"Event time: `{t.event_time}`."] if t.event_time else []
     lines += [f"Columns that are not declared: {t.extra.value}."] if t.kind in (Kind.ENTITY, Kind.LOG) else []
     lines += ["", "| field | type | unit | role | bounds | expected | notes |", "|---|---|---|---|---|---|---|"]
@@ -106,7 +116,7 @@ def _field(f: Field) -> list[str]:
 
 
 def _bound(low: float | None, high: float | None) -> str:
-    return f"at least {low:g}%" if low is not None else f"at most {high:g}%"
+    return f"at least {number(low)}%" if low is not None else f"at most {number(high)}%"
 
 
 def _cell(text: str) -> str:
