@@ -1,0 +1,240 @@
+"""The commands. Spark is imported inside them, so that `--help`, `contract` and `doctor` are quick and need no Java.
+
+To add a command: a function with its options, whose body is `_run(ctx, "its_pipeline_module", option=value, …)`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from engage_spark import __version__, log
+from engage_spark.cli import show
+from engage_spark.contract import load_contract
+from engage_spark.errors import EngageError
+from engage_spark.settings import Settings, load_settings
+
+HOISTED = {"--env": True, "--conf-dir": True, "--set": True, "--contract": True, "--print-config": False, "--json-logs": False}
+"""The global options, and whether a value follows. They may stand before or after the command."""
+EPILOG = "Global options (engage-spark --help) may stand before or after the command."
+
+
+class _Group(TyperGroup):
+    """Ctrl-C ends with 130, as shells expect; click on its own would make it 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            show.stderr("stopped. What was not finished is not published; run the command again.")
+            raise SystemExit(130) from None
+
+
+app = typer.Typer(
+    name="engage-spark",
+    cls=_Group,
+    help="Trusted features, graph measures and models about customers: raw Parquet in, Delta tables out.",
+    epilog="Exit codes: 0 done, 1 unexpected failure, 2 configuration or input, 3 quality gate, 4 worth a retry, 130 stopped.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+contract_app = typer.Typer(help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG)
+app.add_typer(contract_app, name="contract")
+
+
+@dataclass(frozen=True)
+class Global:
+    """The global options as typed."""
+
+    env: str | None
+    conf_dir: Path | None
+    overrides: tuple[str, ...]
+    print_config: bool
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command line. Returns on success; otherwise SystemExit carries the exit code, and what is unexpected keeps its traceback."""
+    try:
+        app(args=_hoist(list(sys.argv[1:] if argv is None else argv)), prog_name="engage-spark")
+    except SystemExit as e:
+        if e.code:  # success must return: Databricks counts any SystemExit as a failed job
+            raise
+    except EngageError as e:
+        show.error(e)
+        raise SystemExit(e.exit_code) from None
+    except Exception as e:
+        e.add_note(
+            "engage-spark did not expect this. `engage-spark doctor` checks the environment; Spark's own log: --set log.spark=stderr"
+        )
+        raise
+
+
+def _hoist(argv: list[str]) -> list[str]:
+    """Move the global options to the front."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if word == "--":
+            rest += [word, *words]
+        elif name not in HOISTED:
+            rest.append(word)
+        else:
+            front.append(word)
+            if HOISTED[name] and not equals and (value := next(words, None)) is not None:
+                front.append(value)
+    return front + rest
+
+
+@app.callback(invoke_without_command=True)
+def _globals(
+    ctx: typer.Context,
+    env: Annotated[str | None, typer.Option(help="overlay of the configuration: local (default), s3, cluster, databricks")] = None,
+    conf_dir: Annotated[Path | None, typer.Option(help="directory of base.yaml and its overlays")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a setting; may be repeated")] = None,
+    contract: Annotated[Path | None, typer.Option(help="data contract to work by instead of the packaged one")] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="show the merged settings without secrets, and stop")] = False,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="progress as JSON lines on standard error")] = False,
+    version: Annotated[bool, typer.Option("--version", help="show the version, and stop")] = False,
+) -> None:
+    overrides = [*(sets or []), *([f"contract={contract}"] if contract else []), *(["log.json_lines=true"] if json_logs else [])]
+    ctx.obj = Global(env=env, conf_dir=conf_dir, overrides=tuple(overrides), print_config=print_config)
+    if version:
+        print(f"engage-spark {__version__}")  # noqa: T201
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        if print_config:
+            _settings(ctx)
+        print(ctx.get_help())  # noqa: T201
+        raise typer.Exit
+
+
+def _settings(ctx: typer.Context, **options: Any) -> Settings:
+    """The merged settings; `options` are command options by the setting they override (a double underscore for the dot)."""
+    chosen: Global = ctx.obj
+    own = tuple(f"{key.replace('__', '.')}={value}" for key, value in options.items() if value is not None)
+    settings = load_settings(chosen.env, conf=chosen.conf_dir, overrides=chosen.overrides + own)
+    if chosen.print_config:
+        show.settings(settings)
+        raise typer.Exit
+    log.configure(json_lines=settings.log.json_lines, level=settings.log.level)
+    return settings
+
+
+def _run(ctx: typer.Context, pipeline: str, *, overrides: dict[str, Any] | None = None, **arguments: Any) -> None:
+    """Settings, contract, session, pipeline, report: the whole of every Spark command."""
+    settings = _settings(ctx, **(overrides or {}))
+    contract = load_contract(settings.contract)
+    from engage_spark.session import open_session
+
+    with ExitStack() as opened:
+        with log.stage("starting Spark"):
+            spark = opened.enter_context(open_session(settings))
+        result = import_module(f"engage_spark.pipelines.{pipeline}").run(spark, settings, contract=contract, **arguments)
+    show.reports(result)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day; write it as 2025-10-21") from None
+
+
+Day = Annotated[date | None, typer.Option(parser=_day, metavar="YYYY-MM-DD")]
+Force = Annotated[bool, typer.Option("--force", help="do it again even if the snapshot is there already")]
+
+
+@app.command(epilog=EPILOG)
+def demo(
+    ctx: typer.Context,
+    customers: Annotated[int | None, typer.Option(help="how many customers to make (default 10000)")] = None,
+) -> None:
+    """The whole way on made-up data: make it, ingest it, derive the features."""
+    _run(ctx, "demo", overrides={"synth__customers": customers})
+
+
+@app.command(epilog=EPILOG)
+def synth(
+    ctx: typer.Context,
+    customers: Annotated[int | None, typer.Option(help="how many customers (default 10000)")] = None,
+    snapshots: Annotated[int | None, typer.Option(help="how many consecutive days (default 1)")] = None,
+    seed: Annotated[int | None, typer.Option(help="same seed, same rows")] = None,
+    out: Annotated[str | None, typer.Option(help="where to: PATH/customers/, PATH/connections/, PATH/interactions/")] = None,
+    faults: Annotated[bool, typer.Option("--faults", help="plant bad rows, and list what was planted")] = False,
+) -> None:
+    """Make data that follows the contract's figures."""
+    chosen = {"customers": customers, "snapshots": snapshots, "seed": seed, "out": out, "faults": True if faults else None}
+    _run(ctx, "synth", overrides={f"synth__{key}": value for key, value in chosen.items()})
+
+
+@app.command(epilog=EPILOG)
+def ingest(
+    ctx: typer.Context,
+    source: Annotated[str | None, typer.Option("--input", help="folder with one subfolder per input table, or its s3a: address")] = None,
+    snapshot_date: Day = None,
+    force: Force = False,
+) -> None:
+    """Read raw files, judge every row, write the judged tables; exit code 3 when a gate rejects the snapshot."""
+    _run(ctx, "ingest", overrides={"input__root": source}, snapshot_date=snapshot_date, force=force)
+
+
+@app.command(epilog=EPILOG)
+def features(ctx: typer.Context, snapshot_date: Day = None, force: Force = False) -> None:
+    """Derive the contract's features for a published snapshot (default: every snapshot that lacks them)."""
+    _run(ctx, "features", snapshot_date=snapshot_date, force=force)
+
+
+@app.command(epilog=EPILOG)
+def doctor(
+    ctx: typer.Context,
+    fetch_jars: Annotated[bool, typer.Option("--fetch-jars", help="download missing jars instead of only looking for them")] = False,
+) -> None:
+    """Check Java, Python, Spark, jars, memory, storage and write access, and say how to mend each."""
+    from engage_spark.doctor import examine
+
+    settings = _settings(ctx)
+    findings = examine(settings, fetch_jars=fetch_jars)
+    show.findings(findings)
+    if any(f.state == "fail" for f in findings):
+        raise SystemExit(2)
+
+
+@contract_app.command("show", epilog=EPILOG)
+def contract_show(ctx: typer.Context, table: Annotated[str | None, typer.Argument(help="one table (default: list all)")] = None) -> None:
+    """List the tables of the contract, or the fields of one."""
+    show.contract(load_contract(_settings(ctx).contract), table)
+
+
+@contract_app.command("lint", epilog=EPILOG)
+def contract_lint(ctx: typer.Context) -> None:
+    """Check the contract for contradictions; exit code 2 if there are any."""
+    loaded = load_contract(_settings(ctx).contract)
+    print(f"{loaded.id} {loaded.version}: {len(loaded.tables)} tables, {sum(len(t.fields) for t in loaded.tables)} fields, no violations")  # noqa: T201
+
+
+@contract_app.command("docs", epilog=EPILOG)
+def contract_docs(
+    ctx: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
+) -> None:
+    """Write the data dictionary that follows from the contract, as Markdown."""
+    from engage_spark.contract import document
+
+    text = document(load_contract(_settings(ctx).contract))
+    if out is None:
+        print(text, end="")  # noqa: T201
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text, encoding="utf-8")

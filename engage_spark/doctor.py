@@ -1,0 +1,207 @@
+"""Looks at the machine and the configured places, and says what is missing and how to mend it. Starts no Spark session."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from engage_spark import jars
+from engage_spark.errors import ConfigurationError
+from engage_spark.java import require_java
+from engage_spark.session import S3A_PACKAGE, is_local, packages, spark_conf
+from engage_spark.settings import Settings
+
+OLDEST_PYTHON = (3, 11)
+NEEDED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
+SECONDS = 5
+"""Bound on every network step; with the retries left out, the doctor answers within a minute even when nothing else does."""
+UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check. `mend` is said when the state is not ok."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    text: str
+    mend: str = ""
+
+
+def examine(settings: Settings, *, fetch_jars: bool = False) -> list[Finding]:
+    """Every check that these settings call for, in the order in which to mend them. Never raises for what it looks for."""
+    checks: list[Callable[[], Finding]] = [_python, lambda: _java(settings), _spark, lambda: _jars(settings, fetch=fetch_jars)]
+    checks.append(lambda: _memory(settings))
+    places = {"input": (settings.input.root, False), "lake": (settings.lake.root, True), "scratch": (settings.lake.scratch_root, True)}
+    checks += [lambda n=n, p=p, w=w: _place(n, p, settings, write=w) for n, (p, w) in places.items() if p]  # type: ignore[misc]
+    if settings.lake.catalog:
+        checks.append(
+            lambda: Finding("lake", "ok", f"tables in {settings.lake.catalog}.{settings.lake.schema_name}; its grants show on first use")
+        )
+    return [check() for check in checks]
+
+
+def _python() -> Finding:
+    here = f"{platform.python_version()} at {sys.executable}"
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return Finding("python", "fail", f"{here} is too old", "use Python 3.11 or newer")
+    return Finding("python", "ok", here)
+
+
+def _java(settings: Settings) -> Finding:
+    if settings.spark.remote and not is_local(settings):
+        return Finding("java", "ok", f"not needed: Spark runs at {settings.spark.remote}")
+    try:
+        java = require_java()
+    except ConfigurationError as e:
+        return Finding("java", "fail", e.message, e.mend or "")
+    return Finding("java", "ok", f"{java.text} at {java.path}")
+
+
+def _spark() -> Finding:
+    found: dict[str, str | None] = {}
+    for name in NEEDED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return Finding("spark", "ok", f"the Databricks runtime's, {os.environ['DATABRICKS_RUNTIME_VERSION']}")
+    missing = [name for name, v in found.items() if v is None]
+    if missing:
+        return Finding("spark", "fail", f"not installed: {', '.join(missing)}", "pip install 'engage-spark[spark]'")
+    text = ", ".join(f"{name} {v}" for name, v in found.items())
+    other = [f"{name}=={NEEDED[name]}" for name, v in found.items() if v != NEEDED[name]]
+    if other:
+        return Finding("spark", "warn", f"{text}: not the versions that were tried together", f"pip install {' '.join(other)}")
+    return Finding("spark", "ok", text)
+
+
+def _jars(settings: Settings, *, fetch: bool) -> Finding:
+    wanted, ivy = packages(settings), jars.ivy_home(spark_conf(settings))
+    if settings.spark.remote and not is_local(settings):
+        return Finding("jars", "ok", "the Connect server's own")
+    gone = jars.absent(wanted, ivy=ivy)
+    if gone and fetch:
+        try:
+            jars.fetch(gone, ivy=ivy)
+        except ConfigurationError as e:
+            return Finding("jars", "fail", " ".join([e.message, *e.details]), e.mend or "")
+        gone = jars.absent(wanted, ivy=ivy)
+    if gone:
+        size = " (0.7 GB)" if S3A_PACKAGE in gone else ""
+        return Finding("jars", "warn", f"to be downloaded on first use{size}: {', '.join(gone)}", "engage-spark doctor --fetch-jars")
+    return Finding("jars", "ok", f"{', '.join(wanted)} in {ivy}")
+
+
+def _memory(settings: Settings) -> Finding:
+    wanted = settings.spark.driver_memory or "1g"
+    needed = int(wanted[:-1]) * UNITS[wanted[-1]]
+    total = _memory_bytes()
+    if total is None:
+        return Finding("memory", "warn", "this system does not say how much memory there is", f"see that {wanted} and a half are free")
+    text = f"{total / 2**30:.1f} GB here, driver heap {wanted}"
+    if is_local(settings) and needed * 1.5 > total:  # heap, JVM's own memory and the Python workers
+        return Finding("memory", "fail", f"{text}: too little", "lower spark.driver_memory, such as --set spark.driver_memory=1g")
+    return Finding("memory", "ok", text)
+
+
+def _memory_bytes() -> int | None:
+    """Memory of the machine, or of the container where that has less."""
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+    for limit in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+        try:
+            total = min(total, int(limit.read_text()))
+        except (OSError, ValueError):  # no such controller, or "max"
+            continue
+    return total
+
+
+def _place(name: str, place: str, settings: Settings, *, write: bool) -> Finding:
+    if place.startswith(("s3a://", "s3://")):
+        return _bucket(name, place, settings, write=write)
+    if "://" in place:
+        return Finding(name, "warn", f"{place}: not looked at, only local paths and S3 are", "see that Spark can reach it")
+    path = Path(place.removeprefix("file:"))
+    if not write:
+        if path.is_dir() and os.access(path, os.R_OK):
+            return Finding(name, "ok", str(path))
+        state: Literal["fail", "warn"] = "fail" if path.exists() else "warn"
+        return Finding(name, state, f"{path}: no readable folder there", "make it (engage-spark synth does), or set input.root")
+    return _writable(name, path)
+
+
+def _writable(name: str, path: Path) -> Finding:
+    """Writes nothing that stays: a directory that does not exist yet is judged by the nearest one that does."""
+    nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    probe = nearest / f".engage-spark-{uuid.uuid4().hex}"
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as e:
+        return Finding(
+            name, "fail", f"{path} cannot be written: {e.strerror} at {nearest}", f"mend the permissions, or set lake.{_key(name)}"
+        )
+    return Finding(name, "ok", f"{path} can be written")
+
+
+def _key(name: str) -> str:
+    return "root" if name == "lake" else name
+
+
+def _bucket(name: str, place: str, settings: Settings, *, write: bool) -> Finding:
+    try:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError:
+        return Finding(name, "warn", f"{place}: not checked, boto3 is not installed", "pip install 'engage-spark[s3]'")
+    s3, address = settings.s3, urlsplit(place)
+    prefix = address.path.strip("/")
+    secrets: dict[str, Any] = {
+        "aws_access_key_id": s3.access_key and s3.access_key.get_secret_value(),
+        "aws_secret_access_key": s3.secret_key and s3.secret_key.get_secret_value(),
+        "aws_session_token": s3.session_token and s3.session_token.get_secret_value(),
+    }
+    style = {"addressing_style": "path" if s3.path_style else "auto"}
+    config = Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"total_max_attempts": 1}, s3=style)
+    try:
+        client = boto3.client("s3", endpoint_url=_endpoint(settings), region_name=s3.region, use_ssl=s3.ssl, config=config, **secrets)
+        listed = client.list_objects_v2(Bucket=address.netloc, Prefix=f"{prefix}/" if prefix else "", MaxKeys=1)
+        if write:
+            probe = f"{prefix}/.engage-spark-{uuid.uuid4().hex}".lstrip("/")
+            client.put_object(Bucket=address.netloc, Key=probe, Body=b"")
+            client.delete_object(Bucket=address.netloc, Key=probe)
+    except ClientError as e:
+        code = e.response.get("Error", {}).get("Code", "?")
+        mend = (
+            "create the bucket or correct the address"
+            if code == "NoSuchBucket"
+            else "check the credentials and their grants on this bucket"
+        )
+        return Finding(name, "fail", f"{place}: {e.operation_name} was refused with {code}", mend)
+    except (BotoCoreError, ValueError) as e:
+        return Finding(
+            name, "fail", f"{place}: {e}", "check s3.endpoint, s3.region and the network; credentials: s3.access_key or the AWS chain"
+        )
+    if not write and not listed.get("KeyCount"):
+        return Finding(name, "warn", f"{place} can be listed, and is empty", "bring the raw files there, or set input.root")
+    return Finding(name, "ok", f"{place} can be {'written' if write else 'read'}")
+
+
+def _endpoint(settings: Settings) -> str | None:
+    endpoint = settings.s3.endpoint
+    if endpoint and "://" not in endpoint:  # Hadoop takes a bare host and port, boto3 does not
+        return f"{'https' if settings.s3.ssl else 'http'}://{endpoint}"
+    return endpoint
