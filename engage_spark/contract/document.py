@@ -74,8 +74,8 @@ def document(contract: Contract) -> str:
         "",
         contract.description,
         "",
-        "Bounds are inclusive, and a pattern matches the whole value. What breaks a bound, is null where required, or breaks a critical rule "
-        "is quarantined; other nulls are warnings.",
+        "Bounds are inclusive, and a pattern matches the whole value. What breaks a bound, is null where required, or breaks a critical "
+        "rule is quarantined; other nulls are warnings.",
         "",
     ]
     contents = [f"- [{t.name}](#{t.name}): {_KINDS[t.kind]}, {len(t.fields)} fields" for t in contract.tables]

@@ -16,6 +16,11 @@ import yaml
 from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
 from pydantic import BaseModel, ValidationError
 
+try:  # libyaml reads ten times as fast; wheels of PyYAML hold it, source builds may not
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
 from engage_spark.contract.expressions import usage
 from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Rule, Severity, Table
 from engage_spark.contract.properties import ENGINE, MEASURES, TABLE_PROPERTIES, Reader, field_properties
@@ -71,7 +76,7 @@ def parse(text: str, *, origin: str) -> tuple[Contract, list[str]]:
     ), problems
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(_SafeLoader):
     """safe_load that refuses a key written twice, which YAML forbids and PyYAML lets the last one win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engage_spark.contract import Extra, Role, judged_table, leaks, load_contract, show_rows, system_contract
+from engage_spark.errors import ContractError
+
+CONTRACT = load_contract()
+BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+
+
+def test_engagement_hides_what_it_is_made_of_and_what_is_derived_from_that() -> None:
+    hidden = leaks(CONTRACT, "engagement_score")
+    stated = {
+        "sessions_last_7_days", "sessions_last_30_days", "session_duration_avg_minutes", "posts_last_30_days", "comments_last_30_days",
+        "shares_last_30_days", "likes_received_last_30_days", "avg_connection_strength", "content_virality_score",
+        "churn_30_day", "lifetime_value_usd", "engagement_score",
+    }  # fmt: skip
+    assert hidden & set(CONTRACT.entity.names) == stated
+    assert {"engagement_velocity", "social_influence_score", "sessions_7_share", "content_virality_raw"} <= hidden
+    assert not {"activity_recency_score", "profile_quality_score", "transaction_momentum", "follower_following_ratio"} & hidden
+
+
+def test_churn_hides_the_other_targets_only() -> None:
+    assert leaks(CONTRACT, "churn_30_day") == {"churn_30_day", "engagement_score", "lifetime_value_usd"}
+
+
+def test_lifetime_value_hides_revenue_and_all_that_is_made_of_it() -> None:
+    hidden = leaks(CONTRACT, "lifetime_value_usd")
+    assert {
+        "transaction_revenue_30_day",
+        "transaction_revenue_last_90_days",
+        "transaction_count_last_30_days",
+        "avg_transaction_value",
+    } <= hidden
+    assert {
+        "transaction_momentum",
+        "has_transactions_30_day",
+        "revenue_per_transaction_30_day",
+        "churn_risk_revenue_declining_v1",
+    } <= hidden
+    assert "engagement_velocity" not in hidden
+
+
+def test_a_leak_passes_through_two_formulas() -> None:
+    assert leaks(BIKES, "runs_empty") == {"runs_empty", "bikes_parked", "fill_share", "drains_fast"}
+
+
+def test_what_is_no_target_has_no_leaks() -> None:
+    with pytest.raises(ContractError, match="no target"):
+        leaks(CONTRACT, "age")
+
+
+def test_judged_customers_carry_day_verdict_and_run() -> None:
+    judged = judged_table(CONTRACT.entity)
+    assert judged.name == "customers_judged"
+    assert judged.names == (*CONTRACT.entity.names, "snapshot_date", "_dq_status", "_dq_errors", "_run_id")
+    assert judged.key == ("customer_id", "snapshot_date")
+    assert not judged["customer_id"].required
+    assert judged.extra is Extra.REFUSE
+    assert judged.rules == judged.gates == ()
+
+
+def test_judged_logs_carry_the_event_date_and_no_snapshot_date() -> None:
+    judged = judged_table(CONTRACT.table("connections"))
+    assert "event_date" in judged.names
+    assert "snapshot_date" not in judged.names
+    assert judged.key == ()
+
+
+def test_a_derived_table_is_not_judged() -> None:
+    with pytest.raises(ContractError, match="no input"):
+        judged_table(CONTRACT.table("customer_features"))
+
+
+def test_features_never_come_from_audited_fields() -> None:
+    audited = {f.name for t in CONTRACT.tables for f in t.fields if f.role is Role.AUDIT}
+    for f in CONTRACT.table("customer_features").fields:
+        assert f.role is not Role.FEATURE or not audited & set(f.inputs), f.name
+
+
+def test_show_gives_one_row_of_text_per_field() -> None:
+    rows = show_rows(CONTRACT, "customers")
+    assert len(rows) == 42
+    assert rows[1] == {
+        "field": "age", "type": "int", "unit": "years", "role": "feature", "bounds": "18 to 75", "expected": "mean 38.9",
+        "notes": "protected; missing below 0.2%",
+    }  # fmt: skip
+    assert show_rows(system_contract(), "runs")[1]["bounds"] == "at least 1"
+
+
+def test_asking_for_an_unknown_table_names_the_known_ones() -> None:
+    with pytest.raises(ContractError, match="customers, connections"):
+        show_rows(CONTRACT, "clients")
