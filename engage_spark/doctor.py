@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 from engage_spark import jars
 from engage_spark.errors import ConfigurationError
 from engage_spark.java import require_java
-from engage_spark.session import S3A_PACKAGE, is_local, packages, spark_conf
+from engage_spark.session import is_local, packages
 from engage_spark.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
+FETCH = "engage-spark doctor --fetch-jars does it once and for all"
 SECONDS = 5
 """Bound on every network step; with the retries left out, the doctor answers within a minute even when nothing else does."""
 UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -86,20 +87,18 @@ def _spark() -> Finding:
 
 
 def _jars(settings: Settings, *, fetch: bool) -> Finding:
-    wanted, ivy = packages(settings), jars.ivy_home(spark_conf(settings))
     if settings.spark.remote and not is_local(settings):
         return Finding("jars", "ok", "the Connect server's own")
-    gone = jars.absent(wanted, ivy=ivy)
-    if gone and fetch:
+    wanted, ivy = packages(settings), jars.ivy_home(settings.spark.conf)
+    if fetch:
         try:
-            jars.fetch(gone, ivy=ivy)
+            jars.fetch(wanted, ivy=ivy)
         except ConfigurationError as e:
             return Finding("jars", "fail", " ".join([e.message, *e.details]), e.mend or "")
-        gone = jars.absent(wanted, ivy=ivy)
-    if gone:
-        size = " (0.7 GB)" if S3A_PACKAGE in gone else ""
-        return Finding("jars", "warn", f"to be downloaded on first use{size}: {', '.join(gone)}", "engage-spark doctor --fetch-jars")
-    return Finding("jars", "ok", f"{', '.join(wanted)} in {ivy}")
+    if jars.resolved(wanted, ivy=ivy):
+        return Finding("jars", "ok", f"{', '.join(wanted)} in {ivy}")
+    size = " (0.7 GB)" if jars.S3A_PACKAGE in wanted else ""
+    return Finding("jars", "warn", f"resolved at every start, downloaded at the first{size}: {', '.join(wanted)}", FETCH)
 
 
 def _memory(settings: Settings) -> Finding:

@@ -1,48 +1,116 @@
-"""The jars a session needs, and the one download of them. Starts no Spark session."""
+"""The jars a session needs, and the one download of them. Starts no Spark session.
+
+Left to itself, Spark asks Ivy at every start what the packages depend on, and copies every jar to its own executor, on one machine too:
+seconds for Delta, 0.7 GB for S3. `fetch` has Ivy asked once and keeps the answer beside its cache; `resolved` gives it back as long as
+every file in it is there, for a session on this machine to put on its class path. What Spark ships itself is left out: there, an older
+copy would win.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, EngageError
 
+DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
+S3A_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
 MEND = "check the network (behind a mirror: spark.conf may hold spark.jars.ivySettings), then run engage-spark doctor --fetch-jars"
 
+# spark-submit resolves the packages before it runs this; it starts no Spark, and writes down what was found.
+ASK = """
+import sys
+from pyspark.java_gateway import launch_gateway
+found = launch_gateway().jvm.System.getProperty("spark.jars") or ""
+with open(sys.argv[1], "w") as out:
+    out.write("\\n".join(found.split(",")))
+"""
 
-def ivy_home(conf: dict[str, str]) -> Path:
+
+def ivy_home(conf: Mapping[str, str]) -> Path:
     """Where Spark keeps what it downloads: `spark.jars.ivy`, else its own default."""
     return Path(conf.get("spark.jars.ivy") or Path.home() / ".ivy2.5.2")
 
 
-def absent(coordinates: tuple[str, ...], *, ivy: Path) -> tuple[str, ...]:
-    """Those of `group:artifact:version` whose jar is not in Spark's cache; what they depend on came along with them."""
-    named = {c: "{}_{}-{}.jar".format(*c.split(":")) for c in coordinates}
-    return tuple(c for c, name in named.items() if not (ivy / "jars" / name).is_file())
+def resolved(coordinates: tuple[str, ...], *, ivy: Path) -> tuple[Path, ...]:
+    """The jar files behind these `group:artifact:version`, as `fetch` found them; empty when it has not run or a file is gone."""
+    try:
+        listed = tuple(Path(line) for line in _answer(coordinates, ivy).read_text(encoding="utf-8").splitlines())
+    except OSError:
+        return ()
+    return listed if all(path.is_file() for path in listed) else ()
 
 
-def fetch(coordinates: tuple[str, ...], *, ivy: Path, timeout_seconds: int = 1800) -> None:
-    """Have Spark resolve the coordinates now, so that no later start waits for the network.
+def fetch(coordinates: tuple[str, ...], *, ivy: Path, timeout_seconds: int = 1800) -> tuple[Path, ...]:
+    """Have Spark resolve the coordinates now, so that no later start waits for it. Gives the jar files.
 
     Raises ConfigurationError with what Ivy could not find.
     """
+    if there := resolved(coordinates, ivy=ivy):
+        return there
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise ConfigurationError("pyspark is not installed", mend="pip install 'engage-spark[spark]'")
     home = Path(spec.origin).parent
     with tempfile.TemporaryDirectory() as scratch:
-        script = Path(scratch) / "nothing.py"  # spark-submit resolves packages, then runs this and starts no Spark
-        script.write_text("")
-        command = [str(home / "bin" / "spark-submit"), "--packages", ",".join(coordinates), "--conf", f"spark.jars.ivy={ivy}", str(script)]
-        env = os.environ | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
+        script, answer = Path(scratch) / "ask.py", Path(scratch) / "answer"
+        script.write_text(ASK, encoding="utf-8")
+        command = [str(home / "bin" / "spark-submit"), "--packages", ",".join(coordinates), "--conf", f"spark.jars.ivy={ivy}"]
+        env = {k: v for k, v in os.environ.items() if k != "SPARK_REMOTE"} | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
         try:
-            ran = subprocess.run(command, capture_output=True, text=True, timeout=timeout_seconds, check=False, env=env, cwd=scratch)
+            ran = subprocess.run(
+                [*command, str(script), str(answer)],
+                capture_output=True,
+                text=True,
+                timeout=timeout_seconds,
+                check=False,
+                env=env,
+                cwd=scratch,
+            )
         except (OSError, subprocess.TimeoutExpired) as e:
             raise ConfigurationError(f"the jars could not be fetched: {e}", mend=MEND) from e
-    if ran.returncode != 0:
-        told = [line.strip() for line in ran.stderr.splitlines() if "unresolved" in line or "not found" in line or "Exception" in line]
-        raise ConfigurationError(f"the jars could not be fetched: {', '.join(coordinates)}", mend=MEND, details=told[:6])
+        if ran.returncode != 0 or not answer.is_file():
+            told = [line.strip() for line in ran.stderr.splitlines() if "unresolved" in line or "not found" in line or "Exception" in line]
+            raise ConfigurationError(f"the jars could not be fetched: {', '.join(coordinates)}", mend=MEND, details=told[:6])
+        found = _not_shipped([Path(unquote(urlsplit(line).path)) for line in answer.read_text(encoding="utf-8").splitlines() if line], home)
+    kept = _answer(coordinates, ivy)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    partial = kept.with_suffix(f".{os.getpid()}")
+    partial.write_text("\n".join(map(str, found)), encoding="utf-8")
+    partial.replace(kept)
+    return found
+
+
+def _not_shipped(found: list[Path], spark_home: Path) -> tuple[Path, ...]:
+    """Ivy names files `group_artifact-version.jar`, Spark's own jars are `artifact-version.jar`."""
+    shipped = {_artifact(path.name) for path in (spark_home / "jars").glob("*.jar")}
+    return tuple(path for path in found if _artifact(path.name.partition("_")[2]) not in shipped)
+
+
+def _artifact(name: str) -> str:
+    return re.split(r"-\d", name, maxsplit=1)[0]
+
+
+def _answer(coordinates: tuple[str, ...], ivy: Path) -> Path:
+    """Another Spark ships other jars, so its version is part of the name."""
+    try:
+        spark = version("pyspark")
+    except PackageNotFoundError:
+        spark = "none"
+    return ivy / "engage-spark" / f"{hashlib.sha256(','.join([spark, *coordinates]).encode()).hexdigest()[:16]}.jars"
+
+
+if __name__ == "__main__":  # the Makefile's way: python -m engage_spark.jars [s3]
+    try:
+        fetch((DELTA_PACKAGE, *((S3A_PACKAGE,) if "s3" in sys.argv[1:] else ())), ivy=ivy_home({}))
+    except EngageError as failure:
+        sys.exit(str(failure))

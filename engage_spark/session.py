@@ -8,6 +8,7 @@ What this package guarantees about its results rests on four options, so they ar
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -15,7 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
 
+from engage_spark import jars
 from engage_spark.errors import ConfigurationError
 from engage_spark.java import require_java
 from engage_spark.settings import S3, Settings
@@ -23,8 +26,6 @@ from engage_spark.settings import S3, Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
-S3A_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 
 GUARANTEES = {
@@ -95,10 +96,9 @@ def is_local(settings: Settings) -> bool:
 
 
 def spark_conf(settings: Settings) -> dict[str, str]:
-    """Every option of a session that is built here. Pure; `settings.spark.conf` has the last word, save over GUARANTEES."""
+    """Every option of a session that is built here; `settings.spark.conf` has the last word, save over GUARANTEES."""
     conf = {
         "spark.app.name": settings.spark.app_name,
-        "spark.jars.packages": ",".join(packages(settings)),
         "spark.sql.extensions": DELTA_EXTENSION,
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     }
@@ -113,12 +113,22 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         conf["spark.driver.memory"] = settings.spark.driver_memory
     if settings.spark.shuffle_partitions:
         conf["spark.sql.shuffle.partitions"] = str(settings.spark.shuffle_partitions)
-    return conf | settings.spark.conf | GUARANTEES
+    return conf | _jar_conf(settings) | settings.spark.conf | GUARANTEES
+
+
+def _jar_conf(settings: Settings) -> dict[str, str]:
+    """The class path where Spark runs here and `jars.fetch` has found the files, else the packages for Spark to resolve."""
+    wanted, own = packages(settings), settings.spark.conf
+    if is_local(settings) and "spark.driver.extraClassPath" not in own and "spark.jars.packages" not in own:
+        files = jars.resolved(wanted, ivy=jars.ivy_home(own))
+        if files:
+            return {"spark.driver.extraClassPath": os.pathsep.join(map(str, files))}
+    return {"spark.jars.packages": ",".join(wanted)}
 
 
 def packages(settings: Settings) -> tuple[str, ...]:
     """Maven coordinates of the jars that these settings need."""
-    return (DELTA_PACKAGE, *((S3A_PACKAGE,) if settings.uses_s3 else ()), *settings.spark.packages)
+    return (jars.DELTA_PACKAGE, *((jars.S3A_PACKAGE,) if settings.uses_s3 else ()), *settings.spark.packages)
 
 
 def s3a_conf(s3: S3) -> dict[str, str]:
@@ -241,3 +251,23 @@ def _assert_guarantees(spark: SparkSession) -> None:
 def _option(spark: SparkSession, key: str) -> str | None:
     value = spark.conf.get(key, None)
     return value.lower() if value in ("True", "False", "TRUE", "FALSE") else value
+
+
+def delete_directory(spark: SparkSession, path: str) -> None:
+    """Delete a directory and all in it; nothing happens when there is none. Local paths and volumes by this process, others by Hadoop.
+
+    Raises ConfigurationError on Spark Connect for a path that this process cannot reach: there Spark has no call that deletes files.
+    """
+    if "://" not in path and not path.startswith(("file:", "s3a:", "s3:", "dbfs:")):
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.startswith("file:"):
+        shutil.rmtree(urlparse(path).path, ignore_errors=True)
+    elif is_connect(spark):
+        raise ConfigurationError(
+            f"temporary data in {path} cannot be deleted from a Spark Connect client",
+            mend="set lake.scratch to a path that this process can reach as well, such as a volume",
+        )
+    else:
+        jvm, context = spark._jvm, spark.sparkContext
+        target = jvm.org.apache.hadoop.fs.Path(path)
+        target.getFileSystem(context._jsc.hadoopConfiguration()).delete(target, True)

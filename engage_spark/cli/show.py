@@ -98,8 +98,8 @@ def contract(shown: Contract, table: str | None) -> None:
         rows = [(t.name, t.kind.value, str(len(t.fields)), ", ".join(t.key), t.source or "") for t in shown.tables]
         grid(console, ("table", "kind", "fields", "key", "computed from"), rows)
         return
-    rows = [
+    declared = [
         (f["field"], f["type"], f["role"], "; ".join(f[part] for part in ("unit", "bounds", "expected", "notes") if f[part]))
         for f in show_rows(shown, table)
     ]
-    grid(console, ("field", "type", "role", "declared"), rows)
+    grid(console, ("field", "type", "role", "declared"), declared)

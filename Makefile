@@ -1,0 +1,85 @@
+# `make help` lists the targets. `make demo` and `make test` do their own set-up: a .venv here, from requirements.lock, and Spark's jars.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+JARS := .venv/.jars
+JARS_S3 := .venv/.jars-s3
+# Extra options for pytest, such as `make test PYTEST='-x -k ingest'`.
+PYTEST ?=
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(JARS) ## 10,000 made-up customers, all the way from raw files to Delta features
+	@$(BIN)/engage-spark demo
+
+.PHONY: demo-full
+demo-full: $(JARS) ## the same with the dictionary's 100,000
+	@$(BIN)/engage-spark demo --customers 100000
+
+.PHONY: test
+test: test-unit test-spark test-connect ## all tests: without Spark, on classic Spark and end to end, on Spark Connect
+
+.PHONY: test-unit
+test-unit: $(INSTALLED) ## the tests that start no JVM
+	$(BIN)/pytest tests/unit $(PYTEST)
+
+.PHONY: test-spark
+test-spark: $(JARS) $(JARS_S3) ## the Spark tests on a classic session, and the end-to-end tests
+	$(BIN)/pytest tests/spark tests/e2e --spark classic $(PYTEST)
+
+.PHONY: test-connect
+test-connect: $(JARS) ## the Spark tests once more, on Spark Connect
+	$(BIN)/pytest tests/spark --spark connect $(PYTEST)
+
+.PHONY: lint
+lint: $(INSTALLED) ## style, formatting, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: format
+format: $(INSTALLED) ## put the code into the agreed form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(JARS) ## ingest and features against DuckDB and Polars on the same file
+	$(BIN)/python bench/features.py
+
+.PHONY: lock
+lock: $(INSTALLED) ## write requirements.lock anew from pyproject.toml (needs the network)
+	$(PYTHON) -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv
+	.venv/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --extra spark --extra s3 --extra dev --output-file requirements.lock
+
+.PHONY: clean
+clean: ## remove the environment, caches and made-up data
+	rm -rf .venv .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist engage-data spark-warehouse
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.lock pyproject.toml .ci/machine
+	@bash .ci/machine "$(PYTHON)"
+	@echo "setting up .venv (a few minutes the first time) …"
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(JARS): $(INSTALLED)
+	@echo "fetching Delta's jars …"
+	@$(BIN)/python -m engage_spark.jars delta
+	@touch $@
+
+$(JARS_S3): $(INSTALLED)
+	@echo "fetching the S3 jars (0.7 GB the first time) …"
+	@$(BIN)/python -m engage_spark.jars s3
+	@touch $@
