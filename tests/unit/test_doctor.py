@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engage_spark import doctor, jars
+from engage_spark.cli import main
+from engage_spark.doctor import Finding, examine
+from engage_spark.errors import ConfigurationError
+from engage_spark.settings import Settings
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that is in order: jars fetched, Java there."""
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho 'openjdk version \"17.0.15\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    monkeypatch.setattr(jars, "resolved", lambda *_, **__: (tmp_path / "a.jar",))
+    (tmp_path / "raw").mkdir()
+    return tmp_path
+
+
+def settings_at(here: Path, **more: object) -> Settings:
+    spark = {"master": "local[*]", "driver_memory": "512m"}
+    return Settings(**({"input": {"root": str(here / "raw")}, "lake": {"root": str(here / "lake")}, "spark": spark} | more))
+
+
+def found(settings: Settings, name: str, **options: bool) -> Finding:
+    (finding,) = (f for f in examine(settings, **options) if f.name == name)
+    return finding
+
+
+def test_a_machine_in_order_is_all_ok_and_left_as_it_was(here: Path) -> None:
+    before = sorted(here.rglob("*"))
+    assert {f.state for f in examine(settings_at(here))} == {"ok"}
+    assert sorted(here.rglob("*")) == before
+
+
+def test_every_finding_that_is_not_ok_says_how_to_mend_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    monkeypatch.setattr(jars, "resolved", lambda *_, **__: ())
+    monkeypatch.setattr(doctor, "NEEDED", {"pyspark": "9.9.9", "delta-spark": "4.4.0"})
+    settings = settings_at(here, input={"root": str(here / "gone")}, spark={"master": "local[2]", "driver_memory": "9t"})
+    findings = {f.name: f for f in examine(settings)}
+    assert {name for name, f in findings.items() if f.state == "fail"} == {"java", "memory"}
+    assert {name for name, f in findings.items() if f.state == "warn"} == {"spark", "jars", "input"}
+    assert all(f.mend for f in findings.values() if f.state != "ok")
+
+
+def test_missing_spark_is_a_failure(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "NEEDED", {"pyspark-of-no-one": "1"})
+    assert found(settings_at(here), "spark").state == "fail"
+    assert "engage-spark[spark]" in found(settings_at(here), "spark").mend
+
+
+def test_a_target_that_cannot_be_written_is_a_failure(here: Path) -> None:
+    (here / "file").write_text("in the way")
+    finding = found(settings_at(here, lake={"root": str(here / "file" / "lake")}), "lake")
+    assert (finding.state, "cannot be written" in finding.text) == ("fail", True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_a_failure(here: Path) -> None:
+    (here / "shut").mkdir(mode=0o555)
+    assert found(settings_at(here, lake={"root": str(here / "shut" / "lake")}), "lake").state == "fail"
+
+
+def test_jars_that_cannot_be_fetched_are_a_failure(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConfigurationError("the jars could not be fetched", mend="check the network", details=["unresolved dependency: x"])
+
+    monkeypatch.setattr(jars, "fetch", refuse)
+    finding = found(settings_at(here), "jars", fetch_jars=True)
+    assert finding.state == "fail"
+    assert "unresolved dependency: x" in finding.text
+
+
+def test_a_connect_server_needs_no_java_here(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    settings = settings_at(here, spark={"remote": "sc://host:15002"})
+    assert found(settings, "java").state == "ok"
+    assert found(settings, "jars").state == "ok"
+
+
+def test_an_endpoint_that_does_not_answer_is_a_failure_within_seconds(here: Path) -> None:
+    s3 = {"endpoint": "http://127.0.0.1:1", "region": "us-east-1", "path_style": True, "access_key": "a", "secret_key": "hush"}
+    finding = found(settings_at(here, input={"root": "s3a://bucket/raw"}, s3=s3), "input")
+    assert finding.state == "fail"
+    assert "hush" not in finding.text
+
+
+def test_a_bucket_is_read_and_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boto3 = pytest.importorskip("boto3", reason="the s3 extra is not installed")
+    moto = pytest.importorskip("moto.server", reason="moto is not installed")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        s3 = {
+            "endpoint": f"127.0.0.1:{port}",
+            "region": "us-east-1",
+            "path_style": True,
+            "ssl": False,
+            "access_key": "a",
+            "secret_key": "b",
+        }
+        client = boto3.client(
+            "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        client.create_bucket(Bucket="there")
+        settings = settings_at(here, input={"root": "s3a://there/raw"}, lake={"root": "s3a://there/lake", "scratch": "s3a://gone/x"}, s3=s3)
+        findings = {f.name: f for f in examine(settings)}
+        assert (findings["input"].state, "is empty" in findings["input"].text) == ("warn", True)
+        assert findings["lake"].state == "ok"
+        assert (findings["scratch"].state, "NoSuchBucket" in findings["scratch"].text) == ("fail", True)
+        assert client.list_objects_v2(Bucket="there")["KeyCount"] == 0, "the probe is removed"
+    finally:
+        server.stop()
+
+
+def test_the_command_ends_with_2_if_anything_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--set", f"lake.root={here / 'lake'}", "--set", f"input.root={here / 'raw'}"]
+    main(["doctor", *where, "--set", "spark.driver_memory=1m"])
+    assert "ok    java" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        main(["doctor", *where, "--set", "spark.driver_memory=9t"])
+    assert caught.value.code == 2
+    assert "mend: lower spark.driver_memory" in capsys.readouterr().out
+
+
+def test_only_what_spark_does_not_ship_goes_on_the_class_path(tmp_path: Path) -> None:
+    shipped = tmp_path / "jars"
+    shipped.mkdir()
+    (shipped / "jackson-core-2.18.2.jar").touch()
+    (shipped / "snappy-java-1.1.10.7.jar").touch()
+    names = ["com.fasterxml_jackson-core-2.13.5.jar", "org.xerial.snappy_snappy-java-1.1.9.jar", "io.delta_delta-spark_4.2_2.13-4.4.0.jar"]
+    kept = jars._not_shipped([tmp_path / name for name in names], tmp_path)
+    assert [path.name for path in kept] == ["io.delta_delta-spark_4.2_2.13-4.4.0.jar"]
+
+
+def test_an_answer_counts_only_while_its_files_are_there(tmp_path: Path) -> None:
+    jar = tmp_path / "a.jar"
+    jar.touch()
+    answer = jars._answer(("g:a:1",), tmp_path)
+    answer.parent.mkdir(parents=True)
+    answer.write_text(str(jar))
+    assert jars.resolved(("g:a:1",), ivy=tmp_path) == (jar,)
+    assert jars.resolved(("g:b:1",), ivy=tmp_path) == ()
+    jar.unlink()
+    assert jars.resolved(("g:a:1",), ivy=tmp_path) == ()

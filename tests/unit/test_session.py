@@ -1,0 +1,143 @@
+"""What a session would be built with; nothing here starts one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engage_spark import jars, session
+from engage_spark.errors import ConfigurationError
+from engage_spark.java import require_java
+from engage_spark.settings import Settings
+
+
+def fake_java(directory: Path, said: str, code: int = 0) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    java = directory / "java"
+    java.write_text(f"#!/bin/sh\ncat >&2 <<'EOF'\n{said}\nEOF\nexit {code}\n")
+    java.chmod(0o755)
+    return java
+
+
+@pytest.mark.parametrize(("said", "major"), [('openjdk version "17.0.15" 2025-04-15', 17), ('java version "21" 2023-09-19 LTS', 21)])
+def test_java_is_found_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, major: int) -> None:
+    java = fake_java(tmp_path, said)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    found = require_java()
+    assert (found.path, found.major) == (str(java), major)
+
+
+def test_java_home_comes_before_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_java(tmp_path / "home" / "bin", 'openjdk version "18.0.1"')
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
+    assert require_java().major == 18
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        ('openjdk version "11.0.2"', 0, "Java 11.0.2 at .* is too old"),
+        ('java version "1.8.0_402"', 0, "Java 1.8.0_402 at .* is too old"),
+        ("Error: could not find libjava.so", 1, "does not answer with a version"),
+    ],
+    ids=["11", "8", "broken"],
+)
+def test_an_unusable_java_is_refused_before_spark_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: int, words: str
+) -> None:
+    fake_java(tmp_path, said, code)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    monkeypatch.setattr(session, "active_session", lambda: None)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        session.get_session(Settings(spark={"master": "local[1]"}))
+    assert "install Java 17" in str(caught.value.mend)
+
+
+def test_a_missing_java_is_told_with_where_it_was_sought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="no java on the PATH"):
+        require_java()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "gone"))
+    with pytest.raises(ConfigurationError, match="JAVA_HOME is .*gone"):
+        require_java()
+
+
+@pytest.fixture(autouse=True)
+def _no_jars_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    monkeypatch.setattr(jars, "resolved", lambda *_, **__: ())
+
+
+def test_guarantees_have_the_last_word() -> None:
+    conf = session.spark_conf(
+        Settings(spark={"conf": {"spark.sql.ansi.enabled": "false", "spark.ui.enabled": "true"}, "master": "local[2]"})
+    )
+    assert conf["spark.sql.ansi.enabled"] == "true"
+    assert conf["spark.sql.session.timeZone"] == "UTC"
+    assert conf["spark.ui.enabled"] == "true", "other options are the user's"
+
+
+def test_a_cluster_is_left_its_own_options() -> None:
+    conf = session.spark_conf(Settings(spark={"master": "spark://host:7077"}))
+    assert not set(conf) & set(session.LOCAL)
+    assert "spark.driver.memory" not in conf
+
+
+def test_s3_jars_and_options_come_only_with_s3_paths() -> None:
+    assert "hadoop-aws" not in str(session.spark_conf(Settings()))
+    s3 = {"endpoint": "http://127.0.0.1:9", "region": "us-east-1", "path_style": True, "ssl": False, "access_key": "a", "secret_key": "b"}
+    conf = session.spark_conf(Settings(input={"root": "s3a://raw"}, s3=s3))
+    assert jars.S3A_PACKAGE in conf["spark.jars.packages"]
+    assert conf["spark.hadoop.fs.s3a.path.style.access"] == "true"
+    assert conf["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
+    assert conf["spark.hadoop.fs.s3a.secret.key"] == "b"
+    assert conf["spark.hadoop.fs.s3a.aws.credentials.provider"].endswith(".SimpleAWSCredentialsProvider")
+
+
+def test_without_keys_the_credential_chain_stays() -> None:
+    conf = session.spark_conf(Settings(input={"root": "s3a://raw"}))
+    assert not [key for key in conf if "credentials" in key or "access.key" in key]
+
+
+def test_fetched_jars_go_on_the_class_path_of_a_local_session_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jars, "resolved", lambda *_, **__: (tmp_path / "a.jar", tmp_path / "b.jar"))
+    local = session.spark_conf(Settings(spark={"master": "local[*]"}))
+    assert local["spark.driver.extraClassPath"] == f"{tmp_path}/a.jar:{tmp_path}/b.jar"
+    assert "spark.jars.packages" not in local
+    cluster = session.spark_conf(Settings(spark={"master": "yarn"}))
+    assert cluster["spark.jars.packages"] == jars.DELTA_PACKAGE
+    assert "spark.driver.extraClassPath" not in cluster
+
+
+class _Refusing:
+    """Stands in for a session whose options cannot be set."""
+
+    def __init__(self, options: dict[str, str]) -> None:
+        self.options, self.conf = options, self
+
+    def get(self, key: str, _: object = None) -> str | None:
+        return self.options.get(key)
+
+    def set(self, key: str, _: str) -> None:
+        raise RuntimeError(key)
+
+
+def test_a_session_that_breaks_the_guarantees_is_refused_with_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    stubborn = _Refusing(session.GUARANTEES | {"spark.sql.ansi.enabled": "false", "spark.sql.files.ignoreCorruptFiles": "true"})
+    monkeypatch.setattr(session, "active_session", lambda: stubborn)
+    with pytest.raises(ConfigurationError) as caught:
+        session.get_session(Settings())
+    assert len(caught.value.details) == 2
+    assert "spark.sql.files.ignoreCorruptFiles is true, must be false" in caught.value.details[1]
+
+
+def test_a_session_that_existed_is_not_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = _Refusing(dict(session.GUARANTEES))
+    monkeypatch.setattr(session, "active_session", lambda: theirs)
+    with session.open_session(Settings()) as spark:
+        assert spark is theirs  # stop() would raise AttributeError on leaving

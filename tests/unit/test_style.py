@@ -1,0 +1,99 @@
+"""House rules that no linter knows: what runs on Connect, what imports cost, how short a job is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "engage_spark"
+MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
+FORBIDDEN = {"rdd", "sparkContext", "_jvm", "_jdf", "_jsparkSession", "cache", "persist", "unpersist", "toPandas", "setCheckpointDir"}
+FORBIDDEN_CALLS = {"broadcast": {"sc", "sparkContext"}, "addPyFile": {"sc"}}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def breaches(text: str) -> list[str]:
+    """Attributes that Spark Connect lacks, or that hide a materialisation; strings and comments do not count."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Attribute):
+            continue
+        owner = node.value.id if isinstance(node.value, ast.Name) else getattr(node.value, "attr", "")
+        if (node.attr in FORBIDDEN and owner != "functools") or owner in FORBIDDEN_CALLS.get(node.attr, ()):
+            found.append(f"line {node.lineno}: {owner}.{node.attr}")
+    return found
+
+
+@pytest.mark.parametrize("path", [m for m in MODULES if m.name not in ("session.py", "jars.py")], ids=name_of)
+def test_nothing_outside_the_session_uses_what_connect_lacks(path: Path) -> None:
+    assert breaches(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["df.rdd.map(f)", "spark.sparkContext", "df.cache()", "x.persist(y)", "df.toPandas()", "sc.broadcast(1)", "s._jvm"]
+)
+def test_the_rule_sees_a_breach(text: str) -> None:
+    assert breaches(text)
+
+
+def test_the_rule_spares_what_only_looks_like_one() -> None:
+    assert breaches('F.broadcast(df); functools.cache(f); "df.cache()"  # df.rdd') == []
+
+
+def test_every_module_can_be_imported_without_starting_spark() -> None:
+    """In a fresh interpreter with no Java to be found: whatever starts a JVM on import fails here."""
+    names = [name_of(m) for m in MODULES if m.name != "__main__.py"]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "pyspark = sys.modules.get('pyspark')\n"
+        "assert pyspark is None or pyspark.SparkContext._active_spark_context is None\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env={"PATH": "", "JAVA_HOME": "/nowhere"}, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("module", ["engage_spark.cli", "engage_spark.contract", "engage_spark.settings", "engage_spark.doctor"])
+def test_what_needs_no_spark_does_not_import_it(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('pyspark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.py")), ids=lambda p: p.stem)
+def test_a_job_is_under_15_lines_and_does_not_exit(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) < 15
+    assert "sys.exit" not in text, "Databricks counts SystemExit as a failure; main() raises one only when it failed"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 320
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)]
+    assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno >= 60] == []
+
+
+def test_the_public_api_is_small() -> None:
+    import engage_spark
+
+    assert len(engage_spark.__all__) <= 12
+
+
+@pytest.mark.parametrize("path", [m for m in MODULES if m.name != "tracking.py"], ids=name_of)
+def test_only_tracking_imports_mlflow(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    imported |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert not [name for name in imported if name.split(".")[0] == "mlflow"]
