@@ -1,0 +1,8 @@
+"""Synthetic data faithful to the contract: `spark -> DataFrame` from hashes of counters, the same on any partitioning."""
+
+from __future__ import annotations
+
+from engage_spark.synth.frames import SynthPlan, connections, customers, degrees, interactions
+from engage_spark.synth.scenario import Scenario, load_scenario
+
+__all__ = ["Scenario", "SynthPlan", "connections", "customers", "degrees", "interactions", "load_scenario"]
