@@ -33,9 +33,18 @@ def configure(*, json_lines: bool, level: str, console: Console | None = None) -
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr) if json_lines else lambda *_: _Lines(),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines:
+    """Writes through the console, which puts a line above a running spinner instead of through it."""
+
+    def info(self, line: str) -> None:
+        _console[0].print(line, soft_wrap=True, markup=False, emoji=False)
+
+    debug = warning = error = info
 
 
 def say(event: str, *, level: str = "info", **facts: Any) -> None:

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlparse
 
 from engage_spark import jars
@@ -50,6 +50,9 @@ LOCAL = {
 }
 """Defaults of a session on one machine; `spark.conf` overrides each."""
 
+_logs: list[Path] = []
+"""Temporary log files of the JVM that this process started."""
+
 
 def get_session(settings: Settings) -> SparkSession:
     """The session of this process, built if there is none. Whoever had none before is the one to stop it: see `open_session`.
@@ -63,11 +66,21 @@ def get_session(settings: Settings) -> SparkSession:
 
 @contextmanager
 def open_session(settings: Settings) -> Iterator[SparkSession]:
-    """`get_session` for a with-block. A session that existed before stays; one that was built here is stopped."""
+    """`get_session` for a with-block. A session that existed before stays; one that was built here is stopped.
+
+    Spark's log is removed when the block ends well; an unexpected exception carries a note of where it is.
+    """
     existed = active_session() is not None
     spark = get_session(settings)
     try:
         yield spark
+    except Exception as e:
+        for path in _logs:
+            e.add_note(f"Spark's log: {path}")
+        raise
+    else:
+        while _logs:
+            _logs.pop().unlink(missing_ok=True)
     finally:
         if not existed:
             spark.stop()
@@ -214,6 +227,8 @@ def _spark_log(settings: Settings) -> Iterator[None]:
         yield
         return
     path = Path(settings.log.spark) if settings.log.spark else Path(tempfile.gettempdir()) / f"engage-spark-{os.getpid()}.log"
+    if not settings.log.spark:
+        _logs.append(path)
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -268,6 +283,6 @@ def delete_directory(spark: SparkSession, path: str) -> None:
             mend="set lake.scratch to a path that this process can reach as well, such as a volume",
         )
     else:
-        jvm, context = spark._jvm, spark.sparkContext
+        jvm, context = cast(Any, spark)._jvm, spark.sparkContext
         target = jvm.org.apache.hadoop.fs.Path(path)
         target.getFileSystem(context._jsc.hadoopConfiguration()).delete(target, True)

@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(e.exit_code) from None
     except Exception as e:
         e.add_note(
-            "engage-spark did not expect this. `engage-spark doctor` checks the environment; Spark's own log: --set log.spark=stderr"
+            "engage-spark did not expect this. `engage-spark doctor` checks the environment."
         )
         raise
 
