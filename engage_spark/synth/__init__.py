@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from engage_spark.synth.faults import Faulty, with_faults
 from engage_spark.synth.frames import SynthPlan, connections, customers, degrees, interactions
 from engage_spark.synth.scenario import Scenario, load_scenario
 
-__all__ = ["Scenario", "SynthPlan", "connections", "customers", "degrees", "interactions", "load_scenario"]
+__all__ = ["Faulty", "Scenario", "SynthPlan", "connections", "customers", "degrees", "interactions", "load_scenario", "with_faults"]

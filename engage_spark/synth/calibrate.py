@@ -40,7 +40,9 @@ def solve(mean_at: Callable[[float], float], target: float, *, start: float, nam
         high, step = high + step, step * 2
         f_high = mean_at(high) - target
     if f_low > 0 or f_high < 0:
-        raise ConfigurationError(f"the scenario cannot reach the mean {target} of {name}", mend="change its shape, spread or loads in scenario.yaml")
+        raise ConfigurationError(
+            f"the scenario cannot reach the mean {target} of {name}", mend="change its shape, spread or loads in scenario.yaml"
+        )
     x, side = low, 0
     for i in range(60):
         x = (low + high) / 2 if i % 4 == 3 or f_high == f_low else (low * f_high - high * f_low) / (f_high - f_low)
@@ -87,7 +89,7 @@ def _solve_fields(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
         z = score(model, story, ids, latent)
         if story.shape in ("shares", "binary", "hours"):
             cuts[story.name] = _cuts(z, _shares(story, field))
-            done[story.name] = category(story, z, cuts[story.name])
+            done[story.name] = category(z, cuts[story.name])
             continue
         mean = float(field.reference_mean or 0.0)
 

@@ -25,7 +25,7 @@ def _spread_over(counts: I64, weights: F64) -> I64:
     total = np.cumsum(weights, axis=1)
     last = total[:, -1:]
     cumulative = np.floor(counts[:, None] * np.divide(total, last, out=np.zeros_like(total), where=last > 0) + 1e-9).astype(np.int64)
-    return np.diff(cumulative, axis=1, prepend=0)
+    return np.asarray(np.diff(cumulative, axis=1, prepend=0))
 
 
 def daily_sessions(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
@@ -58,7 +58,7 @@ def _earliest(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
     idle = np.asarray(ref[model.scenario.roles["last_login"]]).astype(np.int64)
     limit = int(model.table[model.scenario.roles["last_login"]].maximum or 180)
     drawn = HORIZON + np.floor(-20.0 * np.log(uniform(model.seed, "login/older", ids))).astype(np.int64)
-    return np.minimum(np.minimum(np.where(idle >= HORIZON, idle, drawn), limit), ref["_age_days"])
+    return np.asarray(np.minimum(np.minimum(np.where(idle >= HORIZON, idle, drawn), limit), ref["_age_days"]))
 
 
 def _rolled(value: F64, older: F64, phase: F64, k: int) -> F64:
@@ -107,7 +107,7 @@ def _churned(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64, k: i
     returns = 1 + np.floor(MONTH * uniform(model.seed, "return/day", ids) ** 2)
     back = (ref[model.scenario.roles["churn"]] == 0) & (returns <= MONTH - k)
     seen = sessions[:, max(0, k - MONTH) : k].any(axis=1)
-    return (~(back | seen)).astype(np.int64)
+    return np.asarray(~(back | seen), dtype=np.int64)
 
 
 def snapshot(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64 | None, k: int) -> Columns:
@@ -123,8 +123,8 @@ def snapshot(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64 | Non
     first = np.where(later.any(axis=1), later.argmax(axis=1), _earliest(model, ids, ref) - k)
     out[roles["last_login"]] = np.clip(first, 0, table[roles["last_login"]].maximum)
     for role, window in (("sessions_week", WEEK), ("sessions_month", MONTH)):
-        out[roles[role]] = np.minimum(sessions[:, k : k + window].sum(axis=1), table[roles[role]].maximum)
-    out[roles["tenure"]] = np.minimum(tenure_months(ref["_age_days"] - k), table[roles["tenure"]].maximum)
+        out[roles[role]] = np.minimum(sessions[:, k : k + window].sum(axis=1), float(table[roles[role]].maximum or np.inf))
+    out[roles["tenure"]] = np.minimum(tenure_months(ref["_age_days"] - k), float(table[roles["tenure"]].maximum or np.inf))
     out[roles["churn"]] = _churned(model, ids, ref, sessions, k)
     for name in model.scenario.rolling:
         value = np.asarray(ref[name], dtype=np.float64)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.lib as pa  # pyarrow itself does not declare what it exports, which strict mypy refuses
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -84,7 +84,17 @@ def _cut(columns: dict[str, Any]) -> Iterator[pa.RecordBatch]:
 
 
 def _edge_batches(model: Model, kind: str, ids: I64) -> Iterator[tuple[I64, I64]]:
-    return graph.connections(model, ids) if kind == "connection" else graph.follows(model, ids)
+    """The edges that start in these units or customers, a few ten thousand at a time."""
+    held: list[tuple[I64, I64]] = []
+    rows = 0
+    for src, dst in graph.connections(model, ids) if kind == "connection" else graph.follows(model, ids):
+        held.append((src, dst))
+        rows += len(src)
+        if rows >= BATCH_ROWS // 2:
+            yield np.concatenate([s for s, _ in held]), np.concatenate([d for _, d in held])
+            held, rows = [], 0
+    if held:
+        yield np.concatenate([s for s, _ in held]), np.concatenate([d for _, d in held])
 
 
 def _edges(spark: SparkSession, plan: SynthPlan, kind: str) -> DataFrame:
@@ -134,7 +144,7 @@ def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ages = graph.age_lookup(model)
         for batch in batches:
-            for src, dst in graph.connections(model, _ids(batch)):
+            for src, dst in _edge_batches(model, "connection", _ids(batch)):
                 made = graph.seconds_back(model, src, dst, ages, "when/connection")
                 who, whom, kind, back = graph.interactions(model, src, dst, made)
                 if len(who):
@@ -165,9 +175,10 @@ def _counted(model: Model, kind: str, snapshots: int) -> Callable[[Iterator[pa.R
         held = 0
         for batch in batches:
             for src, dst in _edge_batches(model, kind, _ids(batch)):
-                made = 0
+                made = np.zeros(len(src), dtype=np.int64)
                 if snapshots > 1:
-                    made = np.minimum(graph.seconds_back(model, src, dst, ages, f"when/{kind}") - 1, (snapshots - 1) * graph.DAY) // graph.DAY
+                    back = graph.seconds_back(model, src, dst, ages, f"when/{kind}") - 1
+                    made = np.minimum(back // graph.DAY, snapshots - 1)
                 sides = (0, 0) if kind == "connection" else (1, 2)
                 new = [side * width + end * snapshots + made for side, end in zip(sides, (src, dst), strict=True)]
                 if dense is not None:
@@ -205,7 +216,7 @@ def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
     return parts[0].unionByName(parts[1]).groupBy("id").agg(*sums)
 
 
-def missing(model: Model, name: str, positions: I64, k: int) -> Any:
+def missing(model: Model, positions: I64, k: int) -> Any:
     """Which customers lack a field on day k: exactly floor(share * customers) of them, others each day."""
     count = int(model.scenario.missing_share * model.customers)
     return (positions + k * max(count, 1)) % model.customers < count
@@ -252,7 +263,7 @@ def _rows(plan: SynthPlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
                 here = ref["_age_days"] >= k
                 arrays = {"id": pa.array(everyone[here])}
                 for f in fields:
-                    null = missing(model, f.name, order[f.name], k)[here] if f.name in order else None
+                    null = missing(model, order[f.name], k)[here] if f.name in order else None
                     arrays[f.name] = _array(f, np.asarray(now[f.name])[here], null)
                 arrays[SNAPSHOT_DATE] = pa.array([dates[k]] * int(here.sum()), type=pa.date32())
                 yield pa.RecordBatch.from_pydict(arrays)

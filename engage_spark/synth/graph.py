@@ -191,7 +191,7 @@ def expected_follows(model: Model) -> F64:
     local = distinct(near - circle, np.diff(1 - (1 - places) ** (1 / model.scenario.graph.community_skew)), 1) * (1 - 1 / b2)
     inner = distinct(circle, np.full(max(round(b1) - 1, 1), 1 / max(round(b1) - 1, 1)), 1)
     all_of_them = famous + local * (1 - famous / n) + inner * (1 - (famous + local) / n)
-    return np.interp(np.arange(most + 1), np.concatenate([[0], draws]), np.concatenate([[0.0], all_of_them]))
+    return np.asarray(np.interp(np.arange(most + 1), np.concatenate([[0], draws]), np.concatenate([[0.0], all_of_them])))
 
 
 def follows(model: Model, ids: I64) -> Iterator[tuple[I64, I64]]:
@@ -227,7 +227,9 @@ def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
         else:
             step = np.minimum(((1 - (1 - u[mine]) ** story.community_skew) * size).astype(np.int64), size - 1)
         target[mine] = blocks.order.inverse(begin + step)
-    pairs = np.unique(owner * n + target)
+    # Sorted and compared by hand: np.unique hashes integers, which is four times slower here.
+    pairs = np.sort(owner * n + target)
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
     src, dst = ids[pairs // n], pairs % n
     return src[src != dst], dst[src != dst]
 
@@ -236,7 +238,7 @@ def seconds_back(model: Model, src: I64, dst: I64, ages: Callable[[I64], I64], s
     """Seconds from an edge's making to the end of the last snapshot's day: later than both signups, denser in the past."""
     young = np.minimum(ages(src), ages(dst))
     u = uniform(model.seed, stream, src.astype(np.uint64) * np.uint64(model.customers) + dst.astype(np.uint64))
-    return 1 + np.floor(u ** (1 / model.scenario.graph.youth_skew) * (young * DAY - 1)).astype(np.int64)
+    return np.asarray(1 + np.floor(u ** (1 / model.scenario.graph.youth_skew) * (young * DAY - 1)), dtype=np.int64)
 
 
 def age_lookup(model: Model) -> Callable[[I64], I64]:

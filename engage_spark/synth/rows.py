@@ -93,16 +93,16 @@ def value(story: Story, field: Field, z: F64, centre: float, done: Mapping[str, 
     return np.asarray(x)
 
 
-def category(story: Story, z: F64, cuts: tuple[float, ...]) -> I64:
+def category(z: F64, cuts: tuple[float, ...]) -> I64:
     """The rank of the category whose band holds the score."""
-    return np.searchsorted(np.asarray(cuts), z, side="right").astype(np.int64)
+    return np.asarray(np.searchsorted(np.asarray(cuts), z, side="right"), dtype=np.int64)
 
 
 def age_days(model: Model, ids: I64, tenure: F64) -> I64:
     """Whole days from signup to the last snapshot, agreeing with the whole months of tenure."""
     first = np.ceil(tenure * DAYS_PER_MONTH)
     days = first + np.floor(uniform(model.seed, "signup/day", ids) * 30.0)
-    return np.maximum(days, YOUNGEST_DAYS).astype(np.int64)
+    return np.asarray(np.maximum(days, YOUNGEST_DAYS), dtype=np.int64)
 
 
 def tenure_months(days: I64) -> I64:
@@ -128,7 +128,7 @@ def reference(model: Model, ids: I64, latent: Mapping[str, F64] | None = None) -
     for story in model.scenario.stories:
         z = score(model, story, ids, latent)
         if story.name in model.cuts:
-            out[story.name] = category(story, z, model.cuts[story.name])
+            out[story.name] = category(z, model.cuts[story.name])
             continue
         out[story.name] = value(story, model.table[story.name], z, model.centres[story.name], out)
         finish(model, story, ids, out)

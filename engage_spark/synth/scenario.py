@@ -123,7 +123,9 @@ def load_scenario(path: Path | None = None) -> Scenario:
             breaks=raw.get("breaks", {}),
         )
     except (KeyError, TypeError) as error:
-        raise ConfigurationError(f"the scenario is incomplete or malformed: {error}", mend="compare it with the packaged scenario.yaml") from error
+        raise ConfigurationError(
+            f"the scenario is incomplete or malformed: {error}", mend="compare it with the packaged scenario.yaml"
+        ) from error
 
 
 def check_scenario(scenario: Scenario, table: Table) -> None:

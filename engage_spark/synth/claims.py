@@ -1,0 +1,60 @@
+"""Measures the key insights that scenario.yaml lists, on columns in memory: for calibration, tests and the bench."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engage_spark.contract.model import Table
+from engage_spark.synth.scenario import Scenario
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One claim: what was claimed, what is asked for (half the effect), what was found."""
+
+    name: str
+    claimed: float
+    at_least: float
+    found: float
+
+    @property
+    def holds(self) -> bool:
+        return self.found >= self.at_least
+
+
+def _member(table: Table, group: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
+    values = np.asarray(columns[group["field"]])
+    if "is" in group:
+        return values == [name for name, _ in table[group["field"]].reference_shares].index(group["is"])
+    if "above" in group:
+        return values > group["above"]
+    return values >= group["from"] if "from" in group else values < group["below"]
+
+
+def claims(scenario: Scenario, table: Table, columns: Mapping[str, Any]) -> tuple[Measured, ...]:
+    """Every claim of the scenario, measured. Categories are ranks in the contract's order, as `reference` returns them.
+
+    A claim is the ratio of the mean in `group` to that in `rest` (default: everybody else), the mean itself (`mean: true`), or, with
+    `bands`, the ratio of the group's mean to the highest among the bands that follow it. No nulls.
+    """
+    out = []
+    for claim in scenario.claims:
+        field = claim.get("value") or claim["retained"]
+        values = np.asarray(columns[field], dtype=np.float64)
+        values = values if "value" in claim else 1.0 - values
+        group = _member(table, claim["group"], columns)
+        rest = _member(table, claim["rest"], columns) if "rest" in claim else ~group
+        found = float(values[group].mean())
+        if "bands" in claim:
+            x, edges = np.asarray(columns[claim["group"]["field"]]), [*claim["bands"], np.inf]
+            others = [values[(x >= a) & (x < b)] for a, b in itertools.pairwise(edges)]
+            found /= max(float(band.mean()) for band in others if len(band))
+        elif not claim.get("mean"):
+            found /= float(values[rest].mean())
+        out.append(Measured(name=claim["name"], claimed=float(claim["claimed"]), at_least=float(claim["at_least"]), found=found))
+    return tuple(out)

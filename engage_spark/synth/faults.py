@@ -1,0 +1,223 @@
+"""Bad rows of every kind the contract can tell, planted on purpose, and the list of them.
+
+All of them are appended: newcomers who copy an existing customer under an id of their own and have no edges. So a quarantined
+newcomer takes no edge along, every fault stands alone, and the rows of the sound customers stay as they are.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from engage_spark.contract.model import Field, Table
+from engage_spark.errors import ConfigurationError
+from engage_spark.synth.frames import SNAPSHOT_DATE, SynthPlan, customer_id, with_degrees
+from engage_spark.synth.hashing import Permutation
+from engage_spark.synth.rows import reference
+
+MANIFEST = "table string, snapshot_date date, fault string, rule string, column string, key string, n bigint"
+_NUMBER = "__number"
+_SHARED = 10
+
+
+class Faulty(NamedTuple):
+    """The tables with their planted rows, and the manifest: one row per planted row (or shared key) and rule it breaks."""
+
+    customers: DataFrame
+    connections: DataFrame
+    interactions: DataFrame
+    manifest: DataFrame
+
+
+@dataclass
+class Planted:
+    """One bad row and where it is bad. `broken` names the rules it breaks, `n` counts the rows that share its key."""
+
+    fault: str
+    column: str | None
+    row: dict[str, Any]
+    broken: tuple[str, ...] = ()
+    n: int = 1
+    extra: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _outside(f: Field, sign: int) -> float | int | None:
+    bound = f.minimum if sign < 0 else f.maximum
+    if bound is None:
+        return None
+    return float(bound) + 0.5 * sign if f.is_floating else int(bound) + sign
+
+
+def _unknown(f: Field) -> str | int:
+    return "no such value" if f.spark_type == "string" else max(int(a) for a in f.allowed) + 7
+
+
+def field_faults(f: Field) -> Iterator[tuple[str, Any]]:
+    """The bad values that the facts about one field define, each with the fault's name."""
+    if not f.is_key:
+        yield f"{f.name} null", None
+    for side, sign in (("below", -1), ("above", 1)):
+        value = _outside(f, sign)
+        if value is not None:
+            yield f"{f.name} {side} range", value
+    if f.allowed:
+        yield f"{f.name} not allowed", _unknown(f)
+    if f.is_floating:
+        yield from ((f"{f.name} is {name}", value) for name, value in (("NaN", math.nan), ("Inf", math.inf), ("-Inf", -math.inf)))
+
+
+def broken_fields(table: Table, row: Mapping[str, Any]) -> list[str]:
+    """The field rules that a row breaks, judged here in plain Python, apart from the quality engine."""
+    found = []
+    for f in table.fields:
+        value = row.get(f.name)
+        if value is None:
+            found.append(f"{f.name}.not_null")
+            continue
+        if f.is_floating and not math.isfinite(value):
+            found.append(f"{f.name}.finite")
+        # Spark sorts NaN above every number, so it breaks an upper bound.
+        above = f.maximum is not None and (value > f.maximum or (f.is_floating and math.isnan(value)))
+        if above or (f.minimum is not None and value < f.minimum):
+            found.append(f"{f.name}.range")
+        if f.allowed and value not in f.allowed:
+            found.append(f"{f.name}.allowed")
+        if f.pattern is not None and not re.fullmatch(f.pattern, value):
+            found.append(f"{f.name}.pattern")
+    return found
+
+
+def _rows(plan: SynthPlan, count: int) -> list[dict[str, Any]]:
+    """Sound newcomers: copies of `count` customers under new ids, without edges."""
+    model, table = plan.model, plan.contract.entity
+    ids = Permutation(plan.seed, "faults", plan.customers).inverse(np.arange(count, dtype=np.int64) % plan.customers)
+    columns = reference(model, ids)
+    none = np.zeros(count, dtype=np.int64)
+    with_degrees(model, ids, columns, none, none, none)
+    out = []
+    for i in range(count):
+        row: dict[str, Any] = {table.key[0]: customer_id(plan, plan.customers + i)}
+        for f in table.fields:
+            if f.is_key or f.name == SNAPSHOT_DATE:
+                continue
+            raw = columns[f.name][i]
+            if f.reference_shares:
+                code = f.reference_shares[int(raw)][0]
+                row[f.name] = code if f.spark_type == "string" else int(code)
+            else:
+                row[f.name] = float(raw) if f.is_floating else round(float(raw))
+        out.append(row | {SNAPSHOT_DATE: plan.end_date})
+    return out
+
+
+def _wanted(plan: SynthPlan, table: Table) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
+    """Each fault's name, column and changed values, without those of the key."""
+    for f in table.fields:
+        for name, value in field_faults(f):
+            yield name, f.name, {f.name: value}
+    for rule in table.rules:
+        if rule.name not in plan.scenario.breaks:
+            raise ConfigurationError(
+                f"the scenario does not say how to break the rule {rule.name}", mend="add it under `breaks` in scenario.yaml"
+            )
+        yield f"breaks {rule.name}", None, dict(plan.scenario.breaks[rule.name])
+
+
+def _entity_faults(plan: SynthPlan, each: int) -> list[Planted]:
+    table = plan.contract.entity
+    (key,) = table.key
+    wanted = [w for w in _wanted(plan, table) for _ in range(each)]
+    rows = _rows(plan, len(wanted) + 3 * each)
+    planted = [Planted(name, column, row | changed) for (name, column, changed), row in zip(wanted, rows, strict=False)]
+    spare = rows[len(wanted) :]
+    for i in range(each):
+        planted.append(Planted(f"{key} null", key, spare[3 * i] | {key: None}))
+        if table[key].pattern is not None:
+            planted.append(Planted(f"{key} off the pattern", key, spare[3 * i + 1] | {key: f"{plan.scenario.prefix}x{i}"}))
+        twin = spare[3 * i + 2]
+        planted.append(Planted(f"{key} duplicated", key, twin, n=2, extra=[dict(twin)]))
+    return planted
+
+
+def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[Planted]:
+    """Orphans (some alone, some that share one absent key), nulls, unknown kinds and broken rules, each a row of its own."""
+    src, dst, kind, at = table.names
+    noon = dt.datetime.combine(plan.end_date, dt.time(12), tzinfo=dt.UTC)
+
+    def sound(i: int) -> dict[str, Any]:
+        ends = [customer_id(plan, (2 * i + side) % plan.customers) for side in (0, 1)]
+        return {src: ends[0], dst: ends[1], kind: table[kind].allowed[0], at: noon}
+
+    planted = []
+    for i in range(each):
+        for name, column, changed in _wanted(plan, table):
+            row = sound(i) | changed
+            planted.append(
+                Planted(name, column, {k: row[v[1:]] if isinstance(v, str) and v.startswith("=") else v for k, v in row.items()})
+            )
+        for number, end in enumerate((src, dst)):
+            absent = customer_id(plan, 2 * plan.customers + 1000 + 2 * i + number)
+            planted.append(Planted("orphan", end, sound(i) | {end: absent}, broken=(f"{end}.references",)))
+    many = {dst: customer_id(plan, 2 * plan.customers + 999)}
+    shared = [sound(i) | many for i in range(_SHARED * each)]
+    planted.append(Planted("orphans with one key", dst, shared[0], broken=(f"{dst}.references",), n=len(shared), extra=shared[1:]))
+    return planted
+
+
+def _frame(spark: SparkSession, like: DataFrame, rows: list[dict[str, Any]]) -> DataFrame:
+    return spark.createDataFrame([tuple(r[c] for c in like.columns) for r in rows], like.schema)
+
+
+def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[Planted]) -> None:
+    """Fill in which rules each planted row breaks: the fields' in Python, the table's by evaluating them on these few rows."""
+    rows = [p.row | {_NUMBER: i} for i, p in enumerate(planted)]
+    frame = spark.createDataFrame([tuple(r[c] for c in [*like.columns, _NUMBER]) for r in rows], like.schema.add(_NUMBER, "int"))
+    checks = [F.when(~F.expr(rule.expression), F.lit(rule.name)) for rule in table.rules]
+    violated = F.array_compact(F.array(*checks)) if checks else F.array().cast("array<string>")
+    by_rule = {r[_NUMBER]: r["names"] for r in frame.select(_NUMBER, violated.alias("names")).collect()}
+    for i, p in enumerate(planted):
+        twice = [f"{'+'.join(table.key)}.unique"] if table.key and p.n > 1 else []
+        p.broken = (*broken_fields(table, p.row), *p.broken, *twice, *by_rule[i])
+
+
+def _lines(plan: SynthPlan, table: Table, planted: list[Planted]) -> Iterator[tuple[Any, ...]]:
+    key = table.key[0] if table.key else None
+    for p in planted:
+        shown = p.row[key] if key else (p.row[p.column] if p.column else p.row[table.names[0]])
+        for rule in p.broken:
+            yield table.name, plan.end_date, p.fault, rule, p.column, None if shown is None else str(shown), p.n
+
+
+def with_faults(
+    spark: SparkSession, plan: SynthPlan, *, customers: DataFrame, connections: DataFrame, interactions: DataFrame, each: int = 1
+) -> Faulty:
+    """Append `each` bad rows of every kind on the last snapshot's day, and list them with every rule that each of them breaks.
+
+    The manifest counts the rows in `n` (both rows of a duplicated key, all orphans of a shared key), and lists as fault `missing`
+    how many sound customers lack each field, which is by design and not a fault. Cost: a few hundred rows made on the driver and
+    one small job. Raises ConfigurationError when the scenario does not say how to break one of the contract's rules.
+    """
+    tables = (plan.contract.entity, *plan.contract.logs[:2])
+    lines: list[tuple[Any, ...]] = []
+    out = []
+    for table, frame in zip(tables, (customers, connections, interactions), strict=True):
+        planted = _entity_faults(plan, each) if table.key else _log_faults(plan, table, each)
+        _judge(spark, table, frame, planted)
+        out.append(frame.unionByName(_frame(spark, frame, [row for p in planted for row in (p.row, *p.extra)])))
+        lines += _lines(plan, table, planted)
+    lacking = int(plan.scenario.missing_share * plan.customers)
+    entity = plan.contract.entity
+    natural = [f for f in entity.fields if not f.required and not f.is_key and f.name != SNAPSHOT_DATE]
+    if plan.snapshots <= 28:  # later on, some of those who lack a field had not signed up yet
+        lines += [
+            (entity.name, day, "missing", f"{f.name}.not_null", f.name, None, lacking) for day in plan.dates for f in natural if lacking
+        ]
+    return Faulty(out[0], out[1], out[2], spark.createDataFrame(lines, MANIFEST))
