@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engage_spark.contract.checks import contradictions
-from engage_spark.contract.derive import ERRORS_TYPE, day_column, judged_table, leaks
+from engage_spark.contract.derive import ERRORS_TYPE, day_column, judged_table, leaks, tracked_table
 from engage_spark.contract.document import document, show_rows
 from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Role, Rule, Severity, Table
 from engage_spark.contract.odcs import full_match, parse, read_text
@@ -46,5 +46,5 @@ def lint(path: Path | str | None = None) -> list[str]:
 __all__ = [
     "ERRORS_TYPE", "Contract", "Extra", "Field", "Gate", "Kind", "Reference", "Role", "Rule", "Severity", "Table",
     "contradictions", "day_column", "document", "full_match", "judged_table", "leaks", "lint", "load_contract", "show_rows",
-    "system_contract",
+    "system_contract", "tracked_table",
 ]  # fmt: skip

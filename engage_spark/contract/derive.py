@@ -53,8 +53,7 @@ def judged_table(table: Table) -> Table:
               description="quarantined when any critical rule was broken, else valid."),
         Field(name="_dq_errors", logical_type="array", spark_type=ERRORS_TYPE, role=Role.AUDIT, required=True,
               description="Every rule the row broke, of any severity, with the value found; protected values are masked."),
-        Field(name="_run_id", logical_type="string", spark_type="string", role=Role.AUDIT, required=True,
-              description="The run that judged the row; see runs."),
+        run_field("The run that judged the row; see runs."),
     )  # fmt: skip
     return replace(
         table,
@@ -67,3 +66,14 @@ def judged_table(table: Table) -> Table:
         source=table.name,
         extra=Extra.REFUSE,
     )
+
+
+def tracked_table(table: Table) -> Table:
+    """The stored form of a derived table: its fields, and the run that made each row, by which readers tell what is published."""
+    run = run_field("The run that derived the row; see runs.")
+    return replace(table, fields=(*table.fields, run))
+
+
+def run_field(description: str) -> Field:
+    """The column `_run_id`."""
+    return Field(name="_run_id", logical_type="string", spark_type="string", role=Role.AUDIT, required=True, description=description)

@@ -1,0 +1,7 @@
+"""Derived fields, computed by running the contract's formulas. What SQL can say stands in the contract, so there is little here."""
+
+from __future__ import annotations
+
+from engage_spark.features.formulas import to_features
+
+__all__ = ["to_features"]

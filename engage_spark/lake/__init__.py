@@ -1,0 +1,10 @@
+"""The only code that reads or writes tables and files: raw inputs, Delta tables, runs and publication, scratch."""
+
+from __future__ import annotations
+
+from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
+from engage_spark.lake.runs import Run, RunLog, code_version, run_id
+from engage_spark.lake.scratch import scratch
+from engage_spark.lake.tables import Lake
+
+__all__ = ["Found", "Lake", "Pinned", "Run", "RunLog", "code_version", "fingerprint", "pin", "read_pinned", "run_id", "scratch"]

@@ -1,0 +1,165 @@
+"""Raw inputs: which files there are, pinned once, and how they are read.
+
+A listing is taken once per run and every scan of the run reads exactly these files, so what arrives in between belongs to the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+from urllib.parse import unquote
+
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
+
+from engage_spark.contract import Table
+from engage_spark.errors import EngageError, InputError
+from engage_spark.schema import spark_schema
+
+PARTITION = re.compile(r"/snapshot_date=([^/]+)/")
+FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
+BROKEN = re.compile(r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|CANNOT_MERGE_SCHEMAS|PARQUET_COLUMN_DATA_TYPE_MISMATCH"
+                    r"|MALFORMED_CSV|FAILED_MERGING_SCHEMA|Could not read footer|CANNOT_MERGE_INCOMPATIBLE|CSV_HEADER|CSV header|MALFORMED_RECORD")  # fmt: skip
+NAMED = re.compile(r"(?:file|s3a?|abfss?|gs|dbfs|hdfs):[^\s,'\"\]\)]+")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One input file as listed."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """The files of one table and day (`day` is None for a log), all of one format."""
+
+    table: str
+    day: date | None
+    files: tuple[Found, ...]
+    format: str
+
+    @property
+    def paths(self) -> list[str]:
+        return [f.path for f in self.files]
+
+
+def pin(
+    spark: SparkSession,
+    path: str,
+    table: Table,
+    *,
+    snapshot_date: date | None,
+    dated: bool,
+    format: Literal["auto", "parquet", "csv"] = "auto",
+) -> list[Pinned]:
+    """List the files of one table, by day when `dated`, oldest first. One job; what reaches the driver grows with files, not with rows.
+
+    `path` is a folder (any depth, `snapshot_date=YYYY-MM-DD` folders name the days) or one file. Names that begin with `_` or `.` are
+    not data. `snapshot_date` names the day of undated files, and chooses among dated ones. Raises InputError when there is nothing, when
+    a file is empty (0 bytes), when formats are mixed, or when a day is missing or is no date; all such faults in one error.
+    """
+    found = [f for f in _list(spark, path) if not re.search(r"/[._][^/]*$", f.path)]
+    if not found:
+        raise InputError(f"{path} holds no files for {table.name}", mend="check the path; is the delivery complete?")
+    problems = [f"{f.path} is empty (0 bytes)" for f in found if f.size == 0]
+    formats = {f.path: format if format != "auto" else _format_of(f.path) for f in found}
+    problems += [f"{p}: neither Parquet nor CSV by its name" for p, kind in formats.items() if kind is None]
+    if len(kinds := {kind for kind in formats.values() if kind}) > 1:
+        problems.append(f"files of several formats lie together: {', '.join(sorted(kinds))}")
+    by_day: dict[date | None, list[Found]] = {}
+    for f in found:
+        try:
+            day = _day_of(f.path, snapshot_date) if dated else None
+        except ValueError as e:
+            problems.append(str(e))
+            continue
+        by_day.setdefault(day, []).append(f)
+    if problems:
+        raise InputError(f"the files of {table.name} in {path} cannot be used", details=problems, mend="deliver them again, then rerun")
+    if dated and snapshot_date is not None:
+        by_day = {day: files for day, files in by_day.items() if day == snapshot_date}
+        if not by_day:
+            raise InputError(f"{path} holds no snapshot of {snapshot_date}", mend="check --snapshot-date, or the delivery")
+    kind = kinds.pop() or "parquet"
+    ordered = sorted(by_day.items(), key=lambda item: item[0] or date.min)
+    return [Pinned(table=table.name, day=d, files=tuple(sorted(fs, key=lambda f: f.path)), format=kind) for d, fs in ordered]
+
+
+def fingerprint(pinned: Iterable[Pinned]) -> str:
+    """SHA-256 over the names, sizes and times of the files. Other bytes under the same name and size get a new time from every store."""
+    lines = sorted(f"{f.path}\t{f.size}\t{f.modified.isoformat()}" for p in pinned for f in p.files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_pinned(spark: SparkSession, pinned: Pinned, table: Table, *, malformed: str, delimiter: str = ",", null: str = "") -> DataFrame:
+    """The rows of pinned files as they are, to be conformed. For CSV a text column `malformed` holds a line that could not be parsed.
+
+    Parquet schemas are merged over all files, so that a file with another type is refused here and not half way. Raises InputError.
+    """
+    try:
+        if pinned.format == "parquet":
+            return spark.read.option("mergeSchema", "true").parquet(*pinned.paths)
+        options = {"header": "true", "sep": delimiter, "nullValue": null, "encoding": "UTF-8", "quote": '"', "escape": '"'}
+        header = spark.read.options(**options).csv(pinned.paths[0]).columns
+        declared = {f.name: f for f in spark_schema(table).fields}
+        fields = [declared.get(name, T.StructField(name, T.StringType())) for name in header]
+        schema = T.StructType([*fields, T.StructField(malformed, T.StringType())])
+        rows = spark.read.options(**options, mode="PERMISSIVE", enforceSchema="false", columnNameOfCorruptRecord=malformed)
+        return rows.schema(schema).csv(pinned.paths)
+    except PySparkException as e:
+        raise input_error(e) or InputError(f"the files of {table.name} cannot be read: {_first(e)}", mend="deliver them again") from e
+
+
+def input_error(error: PySparkException) -> EngageError | None:
+    """The InputError behind a Spark failure whose cause is an unreadable file, or None."""
+    text = str(error)
+    if not BROKEN.search(text):
+        return None
+    named = sorted({unquote(m.rstrip(".:;")) for m in NAMED.findall(text) if not m.endswith(".jar")})
+    return InputError(
+        f"a file cannot be read: {_first(error)[:300]}",
+        details=named[:10],
+        mend="deliver the named file again; nothing was written, and no row was skipped",
+    )
+
+
+def _list(spark: SparkSession, path: str) -> Sequence[Found]:
+    try:
+        listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+        rows = listed.select("path", "length", "modificationTime").collect()
+    except AnalysisException as e:
+        if "PATH_NOT_FOUND" in str(e):
+            raise InputError(f"there is no {path}", mend="check input.root or --input; `engage-spark synth` makes data to try") from e
+        raise InputError(f"{path} cannot be listed: {_first(e)}", mend="check the path and the credentials") from e
+    except PySparkException as e:
+        raise InputError(f"{path} cannot be listed: {_first(e)}", mend="check the path and the credentials") from e
+    return [Found(unquote(r[0]) if r[0].startswith("file:") else r[0], r[1], r[2]) for r in rows]
+
+
+def _format_of(path: str) -> str | None:
+    stem = path.removesuffix(".gz")
+    return next((kind for ending, kind in FORMATS.items() if stem.lower().endswith(ending)), None)
+
+
+def _day_of(path: str, snapshot_date: date | None) -> date:
+    match = PARTITION.search(path)
+    if match is None:
+        if snapshot_date is None:
+            raise ValueError(f"{path}: no snapshot_date= folder says which day it is; give --snapshot-date")
+        return snapshot_date
+    try:
+        return date.fromisoformat(match[1])
+    except ValueError:
+        raise ValueError(f"{path}: {match[1]!r} is not a date like 2025-10-21") from None
+
+
+def _first(error: PySparkException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,148 @@
+"""The run log: one row per attempt of a stage on a snapshot, written last, and what readers may see because of it.
+
+A row of a data table carries the `_run_id` that made it. Readers take a snapshot only when the latest attempt on it was published, and
+only rows of that very run. So rows of an attempt that was rejected, or was killed before its row was written here, are seen by nobody;
+a rerun replaces them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+import engage_spark
+from engage_spark.contract import Table, system_contract
+from engage_spark.errors import ConfigurationError
+from engage_spark.lake.tables import Lake
+from engage_spark.schema import spark_schema
+
+RUNS = "runs"
+PUBLISHED, REJECTED = "published", "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One attempt. Everything but attempt, the times and `message` follows from the inputs, so equal work has an equal run_id."""
+
+    run_id: str
+    stage: str
+    snapshot_date: date
+    status: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, int]
+    contract_id: str
+    contract_version: str
+    contract_digest: str
+    settings_digest: str
+    rows_in: int
+    rows_valid: int
+    rows_quarantined: int
+    message: str
+    started_at: datetime
+    finished_at: datetime
+    attempt: int = 0
+    code_version: str = ""
+
+    @property
+    def published(self) -> bool:
+        return self.status == PUBLISHED
+
+    @property
+    def seconds(self) -> float:
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+def run_id(*, stage: str, snapshot_date: date, inputs: Mapping[str, str], contract_digest: str, settings_digest: str) -> str:
+    """The identity of a piece of work: what it is, on which inputs, by which contract, settings and code. 32 hex digits of SHA-256."""
+    parts = [stage, snapshot_date.isoformat(), dict(sorted(inputs.items())), contract_digest, settings_digest, code_version()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+@cache
+def code_version() -> str:
+    """The package version, and a digest over its source files, so that any change of code is a change of version."""
+    home = Path(engage_spark.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(p for p in home.rglob("*") if p.suffix in (".py", ".yaml") and "__pycache__" not in p.parts):
+        digest.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
+    return f"{engage_spark.__version__}+{digest.hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """The runs of one lake. Building one does nothing; its size is a row per attempt, so it may come to the driver."""
+
+    lake: Lake
+
+    def attempts(self, spark: SparkSession, stage: str) -> list[Run]:
+        """Every attempt of a stage, by snapshot and number. One scan of a small table; empty where nothing ran yet."""
+        if self.lake.version(spark, RUNS) is None:
+            return []
+        rows = self.lake.read(spark, RUNS).where(F.col("stage") == stage).orderBy("snapshot_date", "attempt").collect()
+        return [_run(row.asDict()) for row in rows]
+
+    def latest(self, spark: SparkSession, stage: str) -> dict[date, Run]:
+        """The latest attempt of a stage on each snapshot."""
+        return {run.snapshot_date: run for run in self.attempts(spark, stage)}
+
+    def append(self, spark: SparkSession, run: Run) -> Run:
+        """Write the attempt's row, numbered after the ones before it. This is the moment of publication."""
+        before = self.latest(spark, run.stage).get(run.snapshot_date)
+        run = replace(run, attempt=(before.attempt if before else 0) + 1, code_version=code_version())
+        table = system_contract().table(RUNS)
+        record = asdict(run) | {
+            "inputs": json.dumps(dict(run.inputs), sort_keys=True),
+            "outputs": json.dumps(dict(run.outputs), sort_keys=True),
+            "seconds": run.seconds,
+        }
+        schema = spark_schema(table)
+        row = spark.createDataFrame([tuple(record[name] for name in schema.names)], schema)
+        self.lake.append(row, table, tag=run.run_id)
+        return run
+
+    def read_published(self, spark: SparkSession, table: Table, *, stage: str, day: str, days: list[date] | None = None) -> DataFrame:
+        """The rows of a snapshot table that readers may see: of `days`, or of every day whose latest attempt was published.
+
+        Grain and columns of the table. Rows are filtered by day and run, a few literals. Raises ConfigurationError when a day that was
+        asked for is not published.
+        """
+        published = {d: run for d, run in self.latest(spark, stage).items() if run.published}
+        if days is not None:
+            if missing := sorted(set(days) - set(published)):
+                raise ConfigurationError(
+                    f"{table.name} has no published snapshot of {', '.join(map(str, missing))}",
+                    mend=f"run `engage-spark {stage}` for it; `engage-spark runs` shows what became of the last attempt",
+                )
+            published = {d: published[d] for d in days}
+        rows = self.lake.read(spark, table.name)
+        visible = F.lit(False)
+        for d, run in sorted(published.items()):
+            visible = visible | ((F.col(day) == F.lit(d)) & (F.col("_run_id") == run.run_id))
+        return rows.where(visible)
+
+    def read_published_log(self, spark: SparkSession, table: Table, *, stage: str) -> DataFrame:
+        """The events that readers may see: the log as it stood after its latest published attempt, rows of published attempts only.
+
+        An attempt that was rejected has replaced some days, but not in the version that this reads. Raises ConfigurationError when no
+        attempt was published yet.
+        """
+        published = [run for run in self.attempts(spark, stage) if run.published]
+        if not published:
+            raise ConfigurationError(f"{table.name} has nothing published yet", mend="run `engage-spark ingest` where the log is delivered")
+        version = max(run.outputs[table.name] for run in published)
+        ids = sorted({run.run_id for run in published})
+        return self.lake.read(spark, table.name, version=version).where(F.col("_run_id").isin(ids))
+
+
+def _run(row: dict[str, object]) -> Run:
+    values = {k: v for k, v in row.items() if k in Run.__dataclass_fields__}
+    values["inputs"], values["outputs"] = json.loads(str(row["inputs"])), json.loads(str(row["outputs"]))
+    return Run(**values)  # type: ignore[arg-type]

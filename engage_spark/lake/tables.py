@@ -1,0 +1,139 @@
+"""Delta tables by path or by catalog name: read, replace a part, ask for the version. One commit per write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from engage_spark.contract import Table
+from engage_spark.errors import ConfigurationError, EngageError, TransientError
+from engage_spark.schema import spark_schema
+from engage_spark.settings import Lake as LakeSettings
+
+Properties = Mapping[str, str]
+ABSENT = ("DELTA_TABLE_ONLY_OPERATION", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "TABLE_OR_VIEW_NOT_FOUND", "PATH_NOT_FOUND")
+DENIED = re.compile(
+    r"Permission denied|AccessDenied|Access Denied|Mkdirs failed|Read-only file system|403|NoSuchBucket|Not a directory", re.I
+)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where the tables of one lake lie. Building one does nothing.
+
+    Writers: one at a time per table. Delta's log on S3 has no put-if-absent across drivers, so two drivers writing the same table
+    can lose a commit; let the scheduler see to it.
+    """
+
+    settings: LakeSettings
+
+    def place(self, name: str) -> str:
+        """What a person would call the table: its path, or its catalog name."""
+        if self.settings.catalog:
+            return f"{self.settings.catalog}.{self.settings.schema_name}.{name}"
+        if self.settings.root:
+            return f"{self.settings.root.rstrip('/')}/{name}"
+        raise ConfigurationError("no lake is configured", mend="set lake.root to a path, or lake.catalog and lake.schema")
+
+    def sql_name(self, name: str) -> str:
+        """The table as a quoted SQL identifier."""
+        if self.settings.catalog:
+            return ".".join(f"`{part.replace('`', '``')}`" for part in (self.settings.catalog, self.settings.schema_name or "", name))
+        return f"delta.`{self.place(name).replace('`', '``')}`"
+
+    def version(self, spark: SparkSession, name: str) -> int | None:
+        """The table's latest version, or None when there is no such table. One metadata job."""
+        try:
+            return int(spark.sql(f"DESCRIBE HISTORY {self.sql_name(name)} LIMIT 1").select("version").collect()[0][0])
+        except PySparkException as e:
+            if _is(e, ABSENT):
+                return None
+            raise _translated(e, f"{self.place(name)} cannot be read") from e
+
+    def read(self, spark: SparkSession, name: str, *, version: int | None = None) -> DataFrame:
+        """All rows of a table, published or not; at a version when one is given. Raises ConfigurationError when it does not exist."""
+        if self.version(spark, name) is None:
+            raise ConfigurationError(f"there is no table {self.place(name)} yet", mend="run the stage that makes it, or check lake.root")
+        if self.settings.catalog:
+            suffix = "" if version is None else f" VERSION AS OF {version}"
+            return spark.sql(f"SELECT * FROM {self.sql_name(name)}{suffix}")
+        reader = spark.read.format("delta")
+        return (reader if version is None else reader.option("versionAsOf", version)).load(self.place(name))
+
+    def replace(
+        self,
+        rows: DataFrame,
+        table: Table,
+        *,
+        where: str,
+        tag: str,
+        partition_by: tuple[str, ...] = (),
+        properties: Properties | None = None,
+    ) -> int:
+        """Replace exactly the rows that meet `where` with `rows`, in one commit, and return the table's new version.
+
+        Makes the table on first use, with `partition_by` and the Delta table `properties`. `rows` must have the declared columns and
+        meet `where` (Delta checks it). `tag` is kept in the commit's userMetadata. Raises ConfigurationError when the target cannot be
+        written or holds other columns; nothing is committed then.
+        """
+        exists = self.version(rows.sparkSession, table.name) is not None
+        # replaceWhere into a table that does not exist has nothing to replace, and some engines refuse it.
+        options = {"replaceWhere": where} if exists else dict(properties or {})
+        return self._commit(rows, table, mode="overwrite", tag=tag, partition_by=partition_by, options=options)
+
+    def append(self, rows: DataFrame, table: Table, *, tag: str) -> int:
+        """Add rows in one commit and return the table's new version; makes the table on first use. Errors as `replace`."""
+        return self._commit(rows, table, mode="append", tag=tag, partition_by=(), options={})
+
+    def _commit(
+        self, rows: DataFrame, table: Table, *, mode: str, tag: str, partition_by: tuple[str, ...], options: Mapping[str, str]
+    ) -> int:
+        spark = rows.sparkSession
+        writer = rows.select(*spark_schema(table).names).write.format("delta").mode(mode)
+        writer = writer.options(**options, userMetadata=tag)
+        if partition_by:
+            writer = writer.partitionBy(*partition_by)
+        try:
+            if self.settings.catalog:
+                writer.saveAsTable(self.sql_name(table.name))
+            else:
+                writer.save(self.place(table.name))
+        except PySparkException as e:
+            raise _translated(e, f"{self.place(table.name)} cannot be written") from e
+        version = self.version(spark, table.name)
+        if version is None:
+            raise TransientError(
+                f"{self.place(table.name)} was written and is not there", mend="check the storage, then run the stage again"
+            )
+        return version
+
+
+def _is(error: BaseException, names: tuple[str, ...]) -> bool:
+    text = str(error)
+    return any(name in text for name in names)
+
+
+def _translated(error: PySparkException, what: str) -> EngageError:
+    """A storage or schema failure in words; input failures keep their own translation (see `inputs`)."""
+    from engage_spark.lake.inputs import input_error  # the reader's faults surface in the writer's job
+
+    text = str(error)
+    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    if (of_input := input_error(error)) is not None:
+        return of_input
+    if _is(error, ("DELTA_SCHEMA_MISMATCH", "DELTA_FAILED_TO_MERGE_FIELDS", "DELTA_METADATA_MISMATCH", "_LEGACY_ERROR_TEMP_DELTA_0007")):
+        return ConfigurationError(
+            f"{what}: it holds other columns than the contract declares now", details=(first[:300],),
+            mend="write to a new lake (lake.root), or migrate the table before the contract changes",
+        )  # fmt: skip
+    if DENIED.search(text):
+        reason = next((line.strip() for line in text.splitlines() if DENIED.search(line)), first)
+        return ConfigurationError(
+            f"{what}: {reason[:300]}",
+            mend="check that the place exists and may be written; `engage-spark doctor` tries it",
+        )  # fmt: skip
+    return TransientError(f"{what}: {first[:500]}", mend="look at the cause above; when it has passed, run the stage again: it starts over")

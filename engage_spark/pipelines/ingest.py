@@ -1,0 +1,183 @@
+"""Ingest: raw files in, judged Delta tables out. Every row is kept, tagged, and either valid or quarantined with its reasons.
+
+A snapshot that fails a gate of the contract is written all the same, so that people can look into it, and recorded as rejected, so that
+nobody else sees it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import SparkSession
+
+from engage_spark import log
+from engage_spark.contract import Contract, Table
+from engage_spark.errors import ConfigurationError, GateError, InputError
+from engage_spark.lake import Pinned, Run, fingerprint, pin
+from engage_spark.pipelines.judging import Outcome, judge
+from engage_spark.pipelines.report import Grid, Report
+from engage_spark.pipelines.stage import Bench, Work
+from engage_spark.quality import RuleCount
+from engage_spark.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parcel:
+    """One table of one day to be judged."""
+
+    table: Table
+    pinned: Pinned
+    work: Work
+
+
+def stage_of(table: Table) -> str:
+    """The stage's name in `runs`: each input table is published on its own."""
+    return f"ingest:{table.name}"
+
+
+def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot_date: date | None = None, force: bool = False) -> Report:
+    """Judge every delivered snapshot that is new or has changed (or the one of `snapshot_date`), then the logs beside it.
+
+    Per table and snapshot: one job to list the files, one narrow scan for the row count (footers) and, where there is a key, one scan of
+    the key columns with a shuffle of them; one full-width scan, which writes; one narrow scan of what was written, which counts. One
+    Delta commit for the judged table, one for quality_results, one for runs. Nothing on the driver grows with rows.
+
+    Raises InputError when the delivery cannot be read as declared (nothing is written for that table), and GateError, after all has been
+    written and recorded, when a gate rejected a snapshot.
+    """
+    started = time.monotonic()
+    bench = Bench(spark, settings, contract)
+    outcomes: list[Outcome] = []
+    notes: list[str] = []
+    with log.stage("listing the delivered files", root=settings.input.root):
+        entity, logs = _listed(bench, snapshot_date, notes)
+    before = bench.log.latest(spark, stage_of(contract.entity))
+    for pinned in entity:
+        parcel = _parcel(bench, contract.entity, pinned, {})
+        if parcel.work.done(previous := before.get(parcel.work.snapshot_date)) and not force and snapshot_date is None:
+            notes.append(f"{contract.entity.name} of {parcel.work.snapshot_date}: published before from the same files, left as it is")
+            continue
+        _refuse_or_note(bench, parcel, previous, notes)
+        outcomes.append(judge(bench, parcel.table, parcel.pinned, parcel.work))
+    outcomes += _judge_logs(bench, logs, entity[-1], force or snapshot_date is not None, notes)
+    report = _report(bench, outcomes, notes, time.monotonic() - started)
+    if rejected := [o for o in outcomes if not o.run.published]:
+        raise _gate_error(bench, rejected)
+    return report
+
+
+def _listed(bench: Bench, snapshot_date: date | None, notes: list[str]) -> tuple[list[Pinned], list[tuple[Table, Pinned]]]:
+    root, chosen = bench.settings.input.root.rstrip("/"), bench.settings.ingest.format
+    if root.lower().endswith((".parquet", ".csv", ".csv.gz")):
+        return pin(bench.spark, root, bench.contract.entity, snapshot_date=snapshot_date, dated=True, format=chosen), []
+    entity = pin(
+        bench.spark, f"{root}/{bench.contract.entity.name}", bench.contract.entity, snapshot_date=snapshot_date, dated=True, format=chosen
+    )
+    logs = []
+    for table in bench.contract.logs:
+        try:
+            (pinned,) = pin(bench.spark, f"{root}/{table.name}", table, snapshot_date=None, dated=False, format=chosen)
+        except InputError as e:
+            if not e.message.startswith("there is no "):
+                raise
+            notes.append(f"{table.name}: not delivered, there is no {root}/{table.name}")
+            continue
+        logs.append((table, pinned))
+    return entity, logs
+
+
+def _parcel(bench: Bench, table: Table, pinned: Pinned, inputs: dict[str, str], day: date | None = None) -> Parcel:
+    snapshot = pinned.day or day
+    assert snapshot is not None
+    work = Work(
+        stage=stage_of(table), snapshot_date=snapshot, inputs={"files": fingerprint([pinned]), **inputs},
+        contract=bench.contract, settings_digest=bench.settings.digest("ingest"),
+    )  # fmt: skip
+    return Parcel(table=table, pinned=pinned, work=work)
+
+
+def _refuse_or_note(bench: Bench, parcel: Parcel, previous: Run | None, notes: list[str]) -> None:
+    if previous is None or previous.run_id == parcel.work.run_id:
+        return
+    day = parcel.work.snapshot_date
+    if bench.settings.ingest.on_existing == "refuse":
+        raise ConfigurationError(
+            f"{parcel.table.name} has a snapshot of {day} already ({previous.status}, run {previous.run_id})",
+            mend="set ingest.on_existing=replace to replace it, or take the snapshot out of the delivery",
+        )
+    notes.append(f"{parcel.table.name} of {day}: replaces run {previous.run_id[:8]}, whose files, contract, settings or code were others")
+
+
+def _judge_logs(bench: Bench, logs: Sequence[tuple[Table, Pinned]], newest: Pinned, again: bool, notes: list[str]) -> list[Outcome]:
+    """Judge the logs against the keys of the newest snapshot, as it was judged (its quarantined rows are known customers too)."""
+    if not logs:
+        return []
+    entity = bench.log.latest(bench.spark, stage_of(bench.contract.entity)).get(newest.day) if newest.day else None
+    assert entity is not None
+    outcomes = []
+    for table, pinned in logs:
+        parcel = _parcel(bench, table, pinned, {bench.contract.entity.name: entity.run_id}, day=newest.day)
+        if parcel.work.done(bench.log.latest(bench.spark, stage_of(table)).get(parcel.work.snapshot_date)) and not again:
+            notes.append(f"{table.name}: published before from the same files, left as it is")
+            continue
+        outcomes.append(judge(bench, table, pinned, parcel.work))
+    return outcomes
+
+
+def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: float) -> Report:
+    totals = [o.run for o in outcomes]
+    rows = tuple(
+        (
+            o.table.name, str(o.run.snapshot_date), f"{o.run.rows_in:,}", f"{o.run.rows_valid:,}", f"{o.run.rows_quarantined:,}",
+            f"{o.run.seconds:.1f}", o.run.status,
+        )
+        for o in outcomes
+    )  # fmt: skip
+    places = [o.table.name for o in outcomes] or [t.name for t in (bench.contract.entity, *bench.contract.logs)]
+    return Report(
+        stage="ingest",
+        seconds=seconds,
+        lines=(
+            ("rows in", f"{sum(r.rows_in for r in totals):,}"),
+            ("valid", f"{sum(r.rows_valid for r in totals):,}"),
+            ("quarantined", f"{sum(r.rows_quarantined for r in totals):,}"),
+        ),
+        table=(("table", "snapshot", "rows in", "valid", "quarantined", "seconds", "status"), rows) if rows else None,
+        locations={f"{name}_judged": bench.lake.place(f"{name}_judged") for name in dict.fromkeys(places)}
+        | {name: bench.lake.place(name) for name in ("quality_results", "runs")},
+        notes=tuple(notes + [n for o in outcomes for n in o.notes] + [_broken(o) for o in outcomes if _broken(o)]),
+    )
+
+
+def _broken(outcome: Outcome) -> str:
+    worst = [c for c in outcome.verdict.counts if not c.passed]
+    if not worst:
+        return ""
+    shown = ", ".join(f"{c.rule_name} {c.violations:,}" for c in sorted(worst, key=lambda c: -c.violations)[:6])
+    return f"{outcome.table.name} of {outcome.run.snapshot_date}: {len(worst)} rules broken beyond tolerance: {shown}"
+
+
+def failed_table(failed: Sequence[tuple[Outcome, RuleCount]]) -> Grid:
+    """What broke which gate, for people."""
+    headers = ("table", "snapshot", "gate", "measured", "bound")
+    rows = tuple((o.table.name, str(o.run.snapshot_date), c.rule_name, f"{c.measured:.4f}%", f"{c.threshold}%") for o, c in failed)
+    return headers, rows
+
+
+def _gate_error(bench: Bench, rejected: Sequence[Outcome]) -> GateError:
+    failed = [(o, c) for o in rejected for c in o.verdict.failed_gates]
+    details = [
+        f"{o.table.name} of {o.run.snapshot_date}: {c.rule_name} measured {c.measured:.4f}%, bound {c.threshold}%" for o, c in failed
+    ]
+    for o in rejected:
+        worst = sorted((c for c in o.verdict.counts if c.violations and c not in o.verdict.failed_gates), key=lambda c: -c.violations)
+        details += [f"{o.table.name}: {c.rule_name} broken by {c.violations:,} rows ({c.severity})" for c in worst[:5]]
+    return GateError(
+        f"{len(rejected)} snapshot{'s' if len(rejected) > 1 else ''} rejected by the contract's gates; no reader will see "
+        + ("them" if len(rejected) > 1 else "it"),
+        details=details,
+        mend=f"the rows and their reasons are in {bench.lake.place(rejected[0].table.name + '_judged')} (_dq_errors); deliver again, then rerun",
+    )

@@ -1,0 +1,171 @@
+"""Judge one table of one day: the heart of ingest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.contract import Kind, Table, day_column, judged_table, system_contract
+from engage_spark.errors import ContractError
+from engage_spark.lake import Pinned, Run, read_pinned, scratch
+from engage_spark.lake.inputs import input_error
+from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.quality import (
+    MALFORMED,
+    QUARANTINED,
+    Judgement,
+    Verdict,
+    assess,
+    duplicated_keys,
+    orphan_flag,
+    row_checks,
+    tally,
+    with_duplicate_flag,
+    with_verdict,
+)  # fmt: skip
+from engage_spark.schema import column_named, conform, spark_schema
+
+QUALITY_RESULTS = "quality_results"
+PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
+"""Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs a tenth of the write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one table of one day."""
+
+    table: Table
+    run: Run
+    verdict: Verdict
+    notes: tuple[str, ...] = ()
+
+
+def judge(bench: Bench, table: Table, pinned: Pinned, work: Work) -> Outcome:
+    """Read, conform, judge, write, count, decide and record one table of one day. See `ingest.run` for its cost and errors."""
+    with log.stage(f"judging {table.name} of {work.snapshot_date}", run_id=work.run_id), ExitStack() as opened:
+        started_at = now()
+        options = bench.settings.ingest
+        raw = read_pinned(bench.spark, pinned, table, malformed=MALFORMED, delimiter=options.csv_delimiter, null=options.csv_null)
+        rows, extra = _conformed(raw, table)
+        extent = _extent(rows, table)
+        checks = row_checks(table, parsed_text=pinned.format == "csv")
+        if table.key:
+            materialise = opened.enter_context(scratch(bench.spark, bench.lake))
+            try:
+                duplicates = materialise(duplicated_keys(rows, table), "duplicates")
+            except PySparkException as e:
+                raise input_error(e) or e from e
+            rows = with_duplicate_flag(rows, None if duplicates.isEmpty() else duplicates, table=table)
+        judged = _with_orphan_flags(bench, rows, table, work).transform(with_verdict, checks=checks)
+        version = _write(bench, judged, table, work, extent)
+        judgement = _counted(bench, table, work, version)
+        verdict = assess(judgement, table, checks)
+        _write_results(bench, table, work, verdict)
+        run = _record(bench, table, work, judgement, verdict, rows_in=extent.rows, version=version, started_at=started_at)
+    notes = (f"{table.name}: left out {len(extra)} undeclared columns: {', '.join(extra[:8])}",) if extra else ()
+    return Outcome(table=table, run=run, verdict=verdict, notes=notes)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many rows came in, and for a log the first and last UTC day of its events (None when no event has a time)."""
+
+    rows: int
+    first: date | None = None
+    last: date | None = None
+
+
+def _extent(rows: DataFrame, table: Table) -> Extent:
+    """Measure the input by itself, not by what was written. One narrow scan: of the footers, or of the event time."""
+    days = [] if table.event_time is None else [F.to_date(column_named(table.event_time))]
+    try:
+        (found,) = rows.agg(F.count(F.lit(1)), *(f(d) for d in days for f in (F.min, F.max))).collect()
+    except PySparkException as e:
+        raise input_error(e) or e from e
+    return Extent(*found)
+
+
+def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:
+    """The declared columns, plus the unparsable line of a text format."""
+    if MALFORMED not in raw.columns:
+        return conform(raw, table)
+    rows, extra = conform(raw, table)
+    kept = raw.select(*(c for c in rows.columns), MALFORMED)
+    return kept, tuple(c for c in extra if c != MALFORMED)
+
+
+def _with_orphan_flags(bench: Bench, rows: DataFrame, table: Table, work: Work) -> DataFrame:
+    """Add `__orphan_<column>` for each reference: true where the value is no key of the entity's snapshot, quarantined rows included.
+
+    Keys: `rows` any, the snapshot's keys made unique. One join per reference, with a broadcast where the keys are small.
+    """
+    for r in table.references:
+        entity = bench.contract.table(r.table)
+        if entity.kind is not Kind.ENTITY or work.inputs.get(entity.name) is None:
+            raise ContractError(
+                f"{table.name}.{r.column} refers to {r.table}, which is no entity table", mend="refer to the table of kind entity"
+            )
+        known = (
+            bench.lake.read(bench.spark, judged_table(entity).name)
+            .where((F.col(day_column(entity)) == F.lit(work.snapshot_date)) & column_named(r.to_column).isNotNull())
+            .select(column_named(r.to_column).alias("__key"))
+            .groupBy("__key").agg(F.lit(True).alias("__known"))
+        )  # fmt: skip
+        joined = rows.join(known, on=column_named(r.column) == F.col("__key"), how="left")
+        flag = F.col("__known").isNull() & column_named(r.column).isNotNull()
+        rows = joined.withColumn(orphan_flag(r.column), flag).drop("__key", "__known")
+    return rows
+
+
+def _write(bench: Bench, judged: DataFrame, table: Table, work: Work, extent: Extent) -> int:
+    column = day_column(table)
+    if table.kind is Kind.ENTITY:
+        day, where = F.lit(work.snapshot_date), f"{column} = DATE'{work.snapshot_date}'"
+    else:
+        day, where = F.to_date(column_named(table.event_time or "")), f"{column} IS NULL"
+        if extent.first is not None:
+            where += f" OR {column} BETWEEN DATE'{extent.first}' AND DATE'{extent.last}'"
+    return bench.lake.replace(
+        judged.withColumn(column, day).withColumn("_run_id", F.lit(work.run_id)), judged_table(table), where=where, tag=work.run_id,
+        partition_by=(column,) if table.kind is Kind.ENTITY else (), properties=PROPERTIES,
+    )  # fmt: skip
+
+
+def _counted(bench: Bench, table: Table, work: Work, version: int) -> Judgement:
+    """Count the rows of this run as they were written."""
+    written = bench.lake.read(bench.spark, judged_table(table).name, version=version).where(F.col("_run_id") == work.run_id)
+    counts = written.transform(tally).collect()
+    rows = {status: sum(r["rows"] for r in counts if r["_dq_status"] == status) for status in {r["_dq_status"] for r in counts}}
+    broken: Counter[str] = Counter()
+    for r in counts:
+        if r["rule"] is not None:
+            broken[r["rule"]] += r["broken"]
+    return Judgement(rows=sum(rows.values()), quarantined=rows.get(QUARANTINED, 0), broken=broken)
+
+
+def _write_results(bench: Bench, table: Table, work: Work, verdict: Verdict) -> int:
+    results = system_contract().table(QUALITY_RESULTS)
+    schema = spark_schema(results)
+    about = {"run_id": work.run_id, "table_name": table.name, "snapshot_date": work.snapshot_date}
+    records = [asdict(count) | about for count in verdict.counts]
+    rows = bench.spark.createDataFrame([tuple(r[name] for name in schema.names) for r in records], schema).coalesce(1)
+    where = f"snapshot_date = DATE'{work.snapshot_date}' AND table_name = '{table.name}'"
+    return bench.lake.replace(rows, results, where=where, tag=work.run_id, partition_by=("snapshot_date", "table_name"))
+
+
+def _record(
+    bench: Bench, table: Table, work: Work, judgement: Judgement, verdict: Verdict, *, rows_in: int, version: int, started_at: datetime
+) -> Run:
+    failed = ", ".join(f"{g.rule_name} {g.measured:.4f}%" for g in verdict.failed_gates)
+    run = work.finished(
+        rows_in=rows_in, valid=judgement.valid, quarantined=judgement.quarantined, outputs={judged_table(table).name: version},
+        started_at=started_at, rejected=f"gates failed: {failed}" if failed else None,
+    )  # fmt: skip
+    return bench.log.append(bench.spark, run)

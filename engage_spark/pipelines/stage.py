@@ -1,0 +1,86 @@
+"""What every stage does alike: the identity of the work, whether it was done before, and the row in `runs` that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from pyspark.sql import SparkSession
+
+from engage_spark.contract import Contract
+from engage_spark.lake import Lake, Run, RunLog, run_id
+from engage_spark.lake.runs import PUBLISHED, REJECTED
+from engage_spark.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One stage on one snapshot, before it ran: its run_id follows from what goes in."""
+
+    stage: str
+    snapshot_date: date
+    inputs: Mapping[str, str]
+    contract: Contract
+    settings_digest: str
+
+    @property
+    def run_id(self) -> str:
+        return run_id(
+            stage=self.stage,
+            snapshot_date=self.snapshot_date,
+            inputs=self.inputs,
+            contract_digest=self.contract.digest,
+            settings_digest=self.settings_digest,
+        )
+
+    def done(self, before: Run | None) -> bool:
+        """True when the latest attempt was this very work, published."""
+        return before is not None and before.published and before.run_id == self.run_id
+
+    def finished(
+        self, *, rows_in: int, valid: int, quarantined: int, outputs: Mapping[str, int], started_at: datetime, rejected: str | None = None
+    ) -> Run:
+        """The row of the attempt. Asserts that every row that came in is accounted for."""
+        if rows_in != valid + quarantined:
+            raise AssertionError(f"{self.stage} of {self.snapshot_date} read {rows_in} rows and judged {valid + quarantined}")
+        return Run(
+            run_id=self.run_id,
+            stage=self.stage,
+            snapshot_date=self.snapshot_date,
+            status=REJECTED if rejected else PUBLISHED,
+            inputs=self.inputs,
+            outputs=outputs,
+            contract_id=self.contract.id,
+            contract_version=self.contract.version,
+            contract_digest=self.contract.digest,
+            settings_digest=self.settings_digest,
+            rows_in=rows_in,
+            rows_valid=valid,
+            rows_quarantined=quarantined,
+            message=rejected or "",
+            started_at=started_at,
+            finished_at=now(),
+        )
+
+
+def now() -> datetime:
+    """The wall clock, UTC. It goes into `runs` and nowhere else."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a pipeline works with: session, settings, contract, lake and run log. Building one does nothing."""
+
+    spark: SparkSession
+    settings: Settings
+    contract: Contract
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.settings.lake)
+
+    @property
+    def log(self) -> RunLog:
+        return RunLog(self.lake)

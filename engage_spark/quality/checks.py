@@ -1,0 +1,123 @@
+"""What a contract's facts demand of each row, as named checks. Importing this starts nothing; a check's columns are built when asked for.
+
+Null policy: nullness is a check of its own, and every other check holds for a null. NaN and the infinities break `finite`, and `range`
+too wherever a bound excludes them (Spark sorts NaN above every number).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from engage_spark.contract import Field, Severity, Table
+from engage_spark.schema import column_named, spark_type
+
+DUPLICATED = "__duplicated"
+MALFORMED = "__malformed"
+MASK = "***"
+
+
+def orphan_flag(column: str) -> str:
+    """The temporary column that says whether `column` refers to a key that does not exist."""
+    return f"__orphan_{column}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One statement about a row. `violated()` is true where it is broken; null and false both mean that it holds."""
+
+    name: str
+    column: str | None
+    severity: Severity
+    dimension: str
+    description: str
+    violated: Callable[[], Column]
+    shown: tuple[str, ...]
+    masked: frozenset[str] = frozenset()
+
+    def value(self) -> Column:
+        """What was found, as text: the value itself, or `name=value, …` for several columns. Protected values are masked."""
+
+        def text(name: str) -> Column:
+            return F.lit(MASK) if name in self.masked else column_named(name).cast("string")
+
+        if len(self.shown) == 1:
+            return text(self.shown[0])
+        return F.concat_ws(", ", *(F.concat(F.lit(f"{n}="), F.coalesce(text(n), F.lit("null"))) for n in self.shown))
+
+
+def row_checks(table: Table, *, parsed_text: bool = False) -> tuple[Check, ...]:
+    """Every check of an input table, in a fixed order: field by field, then keys, references, and the table's own rules.
+
+    `parsed_text` adds the check that a line of a text format could be parsed at all.
+    """
+    masked = frozenset(f.name for f in table.fields if f.protected)
+    found = [check for f in table.fields for check in _field_checks(f, masked)]
+    if table.key:
+        key = table.key
+        found.append(Check(
+            name=f"{'+'.join(key)}.unique", column=key[0], severity=Severity.CRITICAL, dimension="uniqueness", shown=key, masked=masked,
+            description="no other row of the snapshot has this key", violated=lambda: F.col(DUPLICATED),
+        ))  # fmt: skip
+    for r in table.references:
+        found.append(Check(
+            name=f"{r.column}.references", column=r.column, severity=r.severity, dimension="integrity", shown=(r.column,), masked=masked,
+            description=f"is a {r.to_column} of {r.table}", violated=lambda c=r.column: F.col(orphan_flag(c)),  # type: ignore[misc]
+        ))  # fmt: skip
+    for rule in table.rules:
+        found.append(Check(
+            name=rule.name, column=None, severity=rule.severity, dimension=rule.dimension, shown=rule.columns, masked=masked,
+            description=rule.description, violated=lambda e=rule.expression: ~F.expr(e),  # type: ignore[misc]
+        ))  # fmt: skip
+    if parsed_text:
+        found.append(Check(
+            name="row.parsable", column=None, severity=Severity.CRITICAL, dimension="validity", shown=(), masked=masked,
+            description="every value of the line can be read as its declared type", violated=lambda: F.col(MALFORMED).isNotNull(),
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def _field_checks(f: Field, masked: frozenset[str]) -> Iterator[Check]:
+    def check(kind: str, dimension: str, description: str, violated: Callable[[], Column], severity: Severity = Severity.CRITICAL) -> Check:
+        return Check(
+            name=f"{f.name}.{kind}", column=f.name, severity=severity, dimension=dimension, description=description,
+            violated=violated, shown=(f.name,), masked=masked,
+        )  # fmt: skip
+
+    def column() -> Column:
+        return column_named(f.name)
+
+    needed = Severity.CRITICAL if f.required or f.is_key else Severity.WARNING
+    yield check("not_null", "completeness", "is not null", lambda: column().isNull(), needed)
+    if f.is_floating:
+        yield check("finite", "validity", "is neither NaN nor infinite", lambda: F.isnan(column()) | (F.abs(column()) == float("inf")))
+    if f.minimum is not None or f.maximum is not None:
+        yield check("range", "validity", f"lies in {_bounds(f)}", lambda: _outside(f, column()))
+    if f.allowed:
+        values = ", ".join(str(v) for v in f.allowed)
+        yield check("allowed", "validity", f"is one of {values}", lambda: ~column().isin(list(f.allowed)))
+    if f.pattern is not None:
+        pattern = f.pattern
+        yield check("pattern", "validity", f"matches {pattern}", lambda: ~column().rlike(pattern))
+    elif f.is_key and f.spark_type == "string":
+        yield check("not_blank", "validity", "is not blank", lambda: F.trim(column()) == "")
+
+
+def _bounds(f: Field) -> str:
+    low = f"[{f.minimum}" if f.minimum is not None else "(-∞"
+    high = f"{f.maximum}]" if f.maximum is not None else "∞)"
+    return f"{low}, {high}"
+
+
+def _outside(f: Field, column: Column) -> Column:
+    # Bounds in the column's own type: a literal of another type would make Spark cast every value.
+    kind = spark_type(f.spark_type)
+    sides = []
+    if f.minimum is not None:
+        sides.append(column < F.lit(f.minimum).cast(kind))
+    if f.maximum is not None:
+        sides.append(column > F.lit(f.maximum).cast(kind))
+    return sides[0] if len(sides) == 1 else sides[0] | sides[1]
