@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from engage_spark.contract.model import Field, Table
 from engage_spark.errors import ConfigurationError
@@ -90,7 +91,8 @@ def broken_fields(table: Table, row: Mapping[str, Any]) -> list[str]:
             found.append(f"{f.name}.range")
         if f.allowed and value not in f.allowed:
             found.append(f"{f.name}.allowed")
-        if f.pattern is not None and not re.fullmatch(f.pattern, value):
+        # The contract ends its patterns the Java way.
+        if f.pattern is not None and not re.fullmatch(f.pattern.replace(r"\z", r"\Z"), value):
             found.append(f"{f.name}.pattern")
     return found
 
@@ -179,7 +181,8 @@ def _frame(spark: SparkSession, like: DataFrame, rows: list[dict[str, Any]]) -> 
 def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[Planted]) -> None:
     """Fill in which rules each planted row breaks: the fields' in Python, the table's by evaluating them on these few rows."""
     rows = [p.row | {_NUMBER: i} for i, p in enumerate(planted)]
-    frame = spark.createDataFrame([tuple(r[c] for c in [*like.columns, _NUMBER]) for r in rows], like.schema.add(_NUMBER, "int"))
+    schema = T.StructType([*like.schema.fields, T.StructField(_NUMBER, T.IntegerType())])
+    frame = spark.createDataFrame([tuple(r[c] for c in [*like.columns, _NUMBER]) for r in rows], schema)
     checks = [F.when(~F.expr(rule.expression), F.lit(rule.name)) for rule in table.rules]
     violated = F.array_compact(F.array(*checks)) if checks else F.array().cast("array<string>")
     by_rule = {r[_NUMBER]: r["names"] for r in frame.select(_NUMBER, violated.alias("names")).collect()}
