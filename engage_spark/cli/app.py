@@ -141,8 +141,8 @@ def _run(ctx: typer.Context, pipeline: str, *, overrides: dict[str, Any] | None 
     with ExitStack() as opened:
         with log.stage("starting Spark"):
             spark = opened.enter_context(open_session(settings))
-        result = import_module(f"engage_spark.pipelines.{pipeline}").run(spark, settings, contract=contract, **arguments)
-    show.reports(result)
+        # A pipeline of several stages yields each report when the stage is done, so they are shown while the session lives.
+        show.reports(import_module(f"engage_spark.pipelines.{pipeline}").run(spark, settings, contract=contract, **arguments))
 
 
 def _day(text: str) -> date:

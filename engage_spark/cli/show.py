@@ -46,7 +46,7 @@ def settings(chosen: Settings) -> None:
 def reports(result: Report | Iterable[Report]) -> None:
     """The closing summary of one stage, or of several one after the other."""
     console = _out()
-    for report in [result] if isinstance(result, Report) else list(result):
+    for report in [result] if isinstance(result, Report) else result:
         console.print()
         console.print(Text.assemble((report.stage, "bold"), f"  {report.seconds:.1f} s"), soft_wrap=True)
         _pairs(console, report.lines)

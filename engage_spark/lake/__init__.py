@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
+from engage_spark.lake.raw import is_there, leave_note, note, write_raw
 from engage_spark.lake.runs import Run, RunLog, code_version, run_id
 from engage_spark.lake.scratch import scratch
 from engage_spark.lake.tables import Lake
 
-__all__ = ["Found", "Lake", "Pinned", "Run", "RunLog", "code_version", "fingerprint", "pin", "read_pinned", "run_id", "scratch"]
+__all__ = [
+    "Found", "Lake", "Pinned", "Run", "RunLog", "code_version", "fingerprint", "is_there", "leave_note", "note", "pin", "read_pinned",
+    "run_id", "scratch", "write_raw",
+]  # fmt: skip

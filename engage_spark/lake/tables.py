@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -15,7 +17,14 @@ from engage_spark.schema import spark_schema
 from engage_spark.settings import Lake as LakeSettings
 
 Properties = Mapping[str, str]
-ABSENT = ("DELTA_TABLE_ONLY_OPERATION", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND", "DELTA_PATH_DOES_NOT_EXIST", "TABLE_OR_VIEW_NOT_FOUND", "PATH_NOT_FOUND")
+ABSENT = (
+    "DELTA_TABLE_ONLY_OPERATION",
+    "DELTA_MISSING_DELTA_TABLE",
+    "DELTA_TABLE_NOT_FOUND",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "PATH_NOT_FOUND",
+)
 DENIED = re.compile(
     r"Permission denied|AccessDenied|Access Denied|Mkdirs failed|Read-only file system|403|NoSuchBucket|Not a directory", re.I
 )
@@ -36,7 +45,9 @@ class Lake:
         if self.settings.catalog:
             return f"{self.settings.catalog}.{self.settings.schema_name}.{name}"
         if self.settings.root:
-            return f"{self.settings.root.rstrip('/')}/{name}"
+            root = self.settings.root.rstrip("/")
+            # SQL resolves a relative path elsewhere than the writer does.
+            return f"{root if ':' in root else Path(root).absolute()}/{name}"
         raise ConfigurationError("no lake is configured", mend="set lake.root to a path, or lake.catalog and lake.schema")
 
     def sql_name(self, name: str) -> str:
@@ -97,19 +108,26 @@ class Lake:
         writer = writer.options(**options, userMetadata=tag)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        try:
+        with storage_error(f"{self.place(table.name)} cannot be written"):
             if self.settings.catalog:
                 writer.saveAsTable(self.sql_name(table.name))
             else:
                 writer.save(self.place(table.name))
-        except PySparkException as e:
-            raise _translated(e, f"{self.place(table.name)} cannot be written") from e
         version = self.version(spark, table.name)
         if version is None:
             raise TransientError(
                 f"{self.place(table.name)} was written and is not there", mend="check the storage, then run the stage again"
             )
         return version
+
+
+@contextmanager
+def storage_error(what: str) -> Iterator[None]:
+    """Turn a failure of Spark inside the block into the error of ours that says what to do about it."""
+    try:
+        yield
+    except PySparkException as e:
+        raise _translated(e, what) from e
 
 
 def _is(error: BaseException, names: tuple[str, ...]) -> bool:

@@ -131,8 +131,7 @@ def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: fl
     totals = [o.run for o in outcomes]
     rows = tuple(
         (
-            o.table.name, str(o.run.snapshot_date), f"{o.run.rows_in:,}", f"{o.run.rows_valid:,}", f"{o.run.rows_quarantined:,}",
-            f"{o.run.seconds:.1f}", o.run.status,
+            o.table.name, str(o.run.snapshot_date), f"{o.run.rows_in:,}", f"{o.run.rows_valid:,}", f"{o.run.rows_quarantined:,}", o.run.status,
         )
         for o in outcomes
     )  # fmt: skip
@@ -145,7 +144,7 @@ def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: fl
             ("valid", f"{sum(r.rows_valid for r in totals):,}"),
             ("quarantined", f"{sum(r.rows_quarantined for r in totals):,}"),
         ),
-        table=(("table", "snapshot", "rows in", "valid", "quarantined", "seconds", "status"), rows) if rows else None,
+        table=(("table", "snapshot", "rows in", "valid", "quarantined", "status"), rows) if rows else None,
         locations={f"{name}_judged": bench.lake.place(f"{name}_judged") for name in dict.fromkeys(places)}
         | {name: bench.lake.place(name) for name in ("quality_results", "runs")},
         notes=tuple(notes + [n for o in outcomes for n in o.notes] + [_broken(o) for o in outcomes if _broken(o)]),
