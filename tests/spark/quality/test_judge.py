@@ -1,0 +1,237 @@
+"""Every kind of check on literal rows: broken, held, null. One small frame per table, judged once."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import functions as F
+
+from engage_spark.contract import Reference, Rule, Severity, Table, load_contract
+from engage_spark.quality import (
+    DUPLICATED,
+    MALFORMED,
+    QUARANTINED,
+    VALID,
+    duplicated_keys,
+    orphan_flag,
+    row_checks,
+    tally,
+    with_duplicate_flag,
+    with_verdict,
+)
+from engage_spark.schema import spark_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+STATIONS, RIDES = BIKES.entity, BIKES.table("rides")
+SOUND: dict[str, Any] = {
+    "station_code": "ST0001", "district": "North", "operator_owner": "city", "docks_total": 20, "bikes_parked": 9, "rides_started": 80,
+    "rides_ended": 70, "mean_ride_km": 2.5, "electric": True, "opened_on": date(2020, 2, 29), "runs_empty": 0,
+}  # fmt: skip
+NAN, INF = math.nan, math.inf
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {
+    # case: (what differs from a sound row, the rules it breaks and the value each shows)
+    "sound": ({}, {}),
+    "on the lower bounds": ({"docks_total": 4, "bikes_parked": 0, "rides_started": 0, "mean_ride_km": 0.0}, {}),
+    "on the upper bounds": ({"docks_total": 80, "bikes_parked": 80, "rides_started": 2000, "mean_ride_km": 60.0}, {}),
+    "negative zero is zero": ({"rides_started": 0, "mean_ride_km": -0.0}, {}),
+    "null key": ({"station_code": None}, {"station_code.not_null": None}),
+    "null feature": ({"rides_ended": None}, {"rides_ended.not_null": None}),
+    "null in a range and a rule": ({"bikes_parked": None}, {"bikes_parked.not_null": None}),
+    "null category": ({"district": None}, {"district.not_null": None}),
+    "null of an odd type": ({"electric": None, "opened_on": None}, {"electric.not_null": None, "opened_on.not_null": None}),
+    "below": ({"rides_ended": -1}, {"rides_ended.range": "-1"}),
+    "above": ({"rides_ended": 2001}, {"rides_ended.range": "2001"}),
+    "largest integer": ({"rides_ended": 2**31 - 1}, {"rides_ended.range": "2147483647"}),
+    "just above": ({"mean_ride_km": math.nextafter(60.0, 61.0)}, {"mean_ride_km.range": "60.00000000000001"}),
+    "NaN": ({"mean_ride_km": NAN}, {"mean_ride_km.finite": "NaN", "mean_ride_km.range": "NaN"}),
+    "infinity": ({"mean_ride_km": INF}, {"mean_ride_km.finite": "Infinity", "mean_ride_km.range": "Infinity"}),
+    "minus infinity": ({"mean_ride_km": -INF}, {"mean_ride_km.finite": "-Infinity", "mean_ride_km.range": "-Infinity"}),
+    "not allowed": ({"district": "South"}, {"district.allowed": "South"}),
+    "another case": ({"district": "north"}, {"district.allowed": "north"}),
+    "a blank too much": ({"district": "North "}, {"district.allowed": "North "}),
+    "empty is not null": ({"district": ""}, {"district.allowed": ""}),
+    "not an allowed number": ({"runs_empty": 2}, {"runs_empty.allowed": "2"}),
+    "protected value": ({"operator_owner": "Mr Private"}, {"operator_owner.allowed": "***"}),
+    "off the pattern": ({"station_code": "XX0001"}, {"station_code.pattern": "XX0001"}),
+    "trailing newline": ({"station_code": "ST0002\n"}, {"station_code.pattern": "ST0002\n"}),
+    "leading line": ({"station_code": "x\nST0003"}, {"station_code.pattern": "x\nST0003"}),
+    "other digits": ({"station_code": "ST٠٠٠١"}, {"station_code.pattern": "ST٠٠٠١"}),
+    "cross-field": ({"bikes_parked": 21}, {"bikes_fit_docks": "bikes_parked=21, docks_total=20"}),
+    "cross-field warning": ({"rides_started": 0}, {"rides_have_length": "rides_started=0, mean_ride_km=2.5"}),
+    "several at once": (
+        {"rides_ended": -5, "district": "?", "rides_started": None},
+        {"rides_ended.range": "-5", "district.allowed": "?", "rides_started.not_null": None},
+    ),
+}  # fmt: skip
+WARNINGS = {f"{f.name}.not_null" for f in STATIONS.fields if not f.required} | {"rides_have_length"}
+
+
+def frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]], **flags: str) -> Any:
+    """Literal rows in declared order; `flags` adds literal columns of other DDL types."""
+    schema = spark_schema(table)
+    rows_of = spark.createDataFrame([tuple(r[n] for n in schema.names) for r in rows], schema)
+    return rows_of.withColumns({name: F.expr(text) for name, text in flags.items()})
+
+
+@pytest.fixture(scope="module")
+def judged(spark: SparkSession) -> list[dict[str, Any]]:
+    """All cases in one frame, told apart by a column of their own."""
+    named = replace(STATIONS, fields=(*STATIONS.fields, replace(STATIONS["district"], name="case")))
+    rows = frame(spark, named, [SOUND | changed | {"case": case} for case, (changed, _) in CASES.items()], **{DUPLICATED: "false"})
+    return [r.asDict(recursive=True) for r in with_verdict(rows, checks=row_checks(STATIONS)).collect()]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_row_lists_exactly_what_it_breaks(judged: list[dict[str, Any]], case: str) -> None:
+    (row,) = (r for r in judged if r["case"] == case)
+    assert {e["rule"]: e["value"] for e in row["_dq_errors"]} == CASES[case][1]
+
+
+def test_only_a_critical_check_quarantines(judged: list[dict[str, Any]]) -> None:
+    for row in judged:
+        expected = QUARANTINED if set(CASES[row["case"]][1]) - WARNINGS else VALID
+        assert (row["case"], row["_dq_status"]) == (row["case"], expected)
+        for e in row["_dq_errors"]:
+            assert e["severity"] == ("warning" if e["rule"] in WARNINGS else "critical")
+    assert {r["_dq_status"] for r in judged if r["case"] in ("null feature", "cross-field warning")} == {VALID}
+
+
+def test_a_sound_row_has_an_empty_list_and_not_null(judged: list[dict[str, Any]]) -> None:
+    assert [r["_dq_errors"] for r in judged if r["case"] == "sound"] == [[]]
+
+
+def test_reasons_name_their_column_and_stand_in_the_order_of_the_checks(judged: list[dict[str, Any]]) -> None:
+    (row,) = (r for r in judged if r["case"] == "several at once")
+    assert [e["column"] for e in row["_dq_errors"]] == ["district", "rides_started", "rides_ended"]
+    (crossed,) = (r for r in judged if r["case"] == "cross-field")
+    assert [e["column"] for e in crossed["_dq_errors"]] == [None]
+
+
+def test_what_a_row_held_stays_as_it_came(judged: list[dict[str, Any]]) -> None:
+    for row in judged:
+        for name, value in (SOUND | CASES[row["case"]][0]).items():
+            assert row[name] == value or (value != value and row[name] != row[name]), (row["case"], name)  # noqa: PLR0124 (NaN)
+
+
+def test_the_tally_equals_a_recount_in_pandas(spark: SparkSession) -> None:
+    """Another path to the same counts: pandas over the reasons, duplicates and all."""
+    rows = [SOUND | changed for changed, _ in CASES.values()] * 3
+    judged = with_verdict(frame(spark, STATIONS, rows, **{DUPLICATED: "station_code = 'ST0001'"}), checks=row_checks(STATIONS))
+    counted = tally(judged).collect()
+    table = pd.DataFrame([r.asDict(recursive=True) for r in judged.select("_dq_status", "_dq_errors").collect()])
+    per_status = table.groupby("_dq_status").size().to_dict()
+    found: Counter[str] = Counter()
+    for status in per_status:
+        assert sum(r["rows"] for r in counted if r["_dq_status"] == status) == per_status[status]
+    for r in counted:
+        if r["rule"] is not None:
+            found[r["rule"]] += r["broken"]
+    exploded = table["_dq_errors"].explode().dropna().map(lambda e: e["rule"])
+    assert dict(found) == exploded.value_counts().to_dict()
+    assert sum(per_status.values()) == len(rows)
+
+
+def test_all_rows_of_a_duplicated_key_are_flagged_and_null_keys_are_not(spark: SparkSession) -> None:
+    codes = ["ST0001", "ST0002", "ST0002", None, None, "ST0003", "ST0003", "ST0003", "st0001"]
+    rows = frame(spark, STATIONS, [SOUND | {"station_code": code, "docks_total": 10 + i} for i, code in enumerate(codes)])
+    duplicates = duplicated_keys(rows, STATIONS)
+    assert sorted(r[0] for r in duplicates.collect()) == ["ST0002", "ST0003"]
+    flagged = with_duplicate_flag(rows, duplicates, table=STATIONS).transform(with_verdict, checks=row_checks(STATIONS))
+    found = {r["docks_total"]: [e["rule"] for e in r["_dq_errors"]] for r in flagged.collect()}
+    unique = "station_code.unique"
+    assert found == {
+        10: [], 11: [unique], 12: [unique], 13: ["station_code.not_null"], 14: ["station_code.not_null"],
+        15: [unique], 16: [unique], 17: [unique], 18: ["station_code.pattern"],
+    }  # fmt: skip
+
+
+def test_a_key_of_two_columns_is_duplicated_as_a_whole(spark: SparkSession) -> None:
+    table = replace(STATIONS, fields=tuple(replace(f, key_position=2) if f.name == "docks_total" else f for f in STATIONS.fields))
+    keys = [("ST0001", 5), ("ST0001", 6), ("ST0002", 5), ("ST0002", 5), ("ST0003", None), ("ST0003", None)]
+    rows = frame(spark, table, [SOUND | {"station_code": c, "docks_total": d, "bikes_parked": 0} for c, d in keys])
+    flagged = with_duplicate_flag(rows, duplicated_keys(rows, table), table=table)
+    judged = with_verdict(flagged, checks=row_checks(table)).collect()
+    shown = [e["value"] for r in judged for e in r["_dq_errors"] if e["rule"] == "station_code+docks_total.unique"]
+    assert shown == ["station_code=ST0002, docks_total=5"] * 2
+
+
+def test_an_orphan_is_a_value_without_a_key_and_a_null_is_none(spark: SparkSession) -> None:
+    ride = {
+        "from_station": "ST0001",
+        "to_station": "ST0002",
+        "bike_kind": "city",
+        "left_at": datetime(2025, 10, 1, 8, tzinfo=UTC),
+        "minutes": 9.0,
+    }
+    flags = {orphan_flag("from_station"): "from_station = 'ST9999'", orphan_flag("to_station"): "cast(null as boolean)"}
+    rows = frame(spark, RIDES, [ride, ride | {"from_station": "ST9999"}, ride | {"from_station": None}], **flags)
+    found = [[e["rule"] for e in r["_dq_errors"]] for r in with_verdict(rows, checks=row_checks(RIDES)).collect()]
+    assert found == [[], ["from_station.references"], ["from_station.not_null"]]
+
+
+def test_a_reference_may_warn_instead(spark: SparkSession) -> None:
+    lenient = replace(
+        RIDES, references=(Reference(column="from_station", table="stations", to_column="station_code", severity=Severity.WARNING),)
+    )
+    ride = {
+        "from_station": "ST9999",
+        "to_station": "ST0002",
+        "bike_kind": "city",
+        "left_at": datetime(2025, 10, 1, tzinfo=UTC),
+        "minutes": None,
+    }
+    rows = frame(spark, lenient, [ride], **{orphan_flag("from_station"): "true"})
+    (row,) = with_verdict(rows, checks=row_checks(lenient)).collect()
+    assert row["_dq_status"] == VALID
+    assert [e["rule"] for e in row["_dq_errors"]] == ["minutes.not_null", "from_station.references"]
+
+
+def test_protected_values_are_masked_in_cross_field_reasons_too(spark: SparkSession) -> None:
+    rule = Rule(name="city_owns_north", expression="district <> 'North' OR operator_owner = 'city'", description="Made up.",
+                severity=Severity.INFO, columns=("district", "operator_owner", "docks_total"))  # fmt: skip
+    table = replace(STATIONS, rules=(rule,))
+    rows = frame(spark, table, [SOUND | {"operator_owner": "private", "docks_total": None, "bikes_parked": 0}], **{DUPLICATED: "false"})
+    (row,) = with_verdict(rows, checks=row_checks(table)).collect()
+    assert row["_dq_status"] == VALID
+    assert [(e["severity"], e["value"]) for e in row["_dq_errors"] if e["rule"] == rule.name] == [
+        ("info", "district=North, operator_owner=***, docks_total=null")
+    ]
+
+
+def test_a_line_that_could_not_be_parsed_is_quarantined(spark: SparkSession) -> None:
+    rows = frame(spark, STATIONS, [SOUND, SOUND], **{DUPLICATED: "false", MALFORMED: "cast(null as string)"})
+    broken = rows.limit(1).withColumn(MALFORMED, F.lit("a,b,c"))
+    judged = with_verdict(rows.unionByName(broken), checks=row_checks(STATIONS, parsed_text=True)).collect()
+    assert sorted((r["_dq_status"], len(r["_dq_errors"])) for r in judged) == [(QUARANTINED, 1), (VALID, 0), (VALID, 0)]
+
+
+def test_a_key_without_a_pattern_must_not_be_blank(spark: SparkSession) -> None:
+    table = replace(STATIONS, fields=tuple(replace(f, pattern=None) if f.is_key else f for f in STATIONS.fields))
+    rows = frame(spark, table, [SOUND | {"station_code": code} for code in ("x", "", "  ", None)], **{DUPLICATED: "false"})
+    found = [[e["rule"] for e in r["_dq_errors"]] for r in with_verdict(rows, checks=row_checks(table)).collect()]
+    assert found == [[], ["station_code.not_blank"], ["station_code.not_blank"], ["station_code.not_null"]]
+
+
+def test_the_packaged_contract_judges_the_ids_it_documents(spark: SparkSession) -> None:
+    """Ids by the dictionary's example and by its text, and what resembles them."""
+    ids = {
+        "CUST-001234": True, "CUST-12345678": True, "123e4567-e89b-42d3-a456-426614174000": True, "123E4567-E89B-12D3-A456-426614174000": True,
+        "CUST-01234": False, "cust-001234": False, " CUST-001234": False, "CUST-001234\n": False, "CUST-٠٠١٢٣٤": False,
+        "123e4567e89b42d3a456426614174000": False, "123e4567-e89b-92d3-a456-426614174000": False, "": False,
+    }  # fmt: skip
+    customers = load_contract().entity
+    only_id = replace(customers, fields=(customers["customer_id"],), rules=())
+    rows = frame(spark, only_id, [{"customer_id": i} for i in ids], **{DUPLICATED: "false"})
+    judged = with_verdict(rows, checks=row_checks(only_id)).collect()
+    assert {r["customer_id"]: r["_dq_status"] == VALID for r in judged} == ids

@@ -1,0 +1,94 @@
+"""The decision, from counts alone: exact at its boundaries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engage_spark.contract import Field, Gate, Kind, Role, Table
+from engage_spark.quality import Judgement, RuleCount, Verdict, assess, row_checks
+
+COMPLETE = Gate(name="complete", measure="completeness", minimum_pct=99.8, description="Filled cells.")
+FEW_BAD = Gate(name="few_bad", measure="quarantine_share", maximum_pct=1.0, description="Quarantined rows.")
+
+
+def field(name: str, **more: object) -> Field:
+    return Field(name=name, logical_type="integer", spark_type="int", description=name, role=Role.FEATURE, **more)  # type: ignore[arg-type]
+
+
+TABLE = Table(
+    name="things",
+    kind=Kind.ENTITY,
+    description="Things.",
+    fields=(field("k", key_position=1, required=True), field("a", max_missing_pct=0.2), field("b"), field("c"), field("d")),
+    gates=(COMPLETE, FEW_BAD),
+)
+
+
+def verdict(rows: int, *, quarantined: int = 0, table: Table = TABLE, **broken: int) -> Verdict:
+    counts = {name.replace("__", "."): n for name, n in broken.items()}
+    return assess(Judgement(rows=rows, quarantined=quarantined, broken=counts), table, row_checks(table))
+
+
+def count(found: Verdict, name: str) -> RuleCount:
+    (one,) = (c for c in found.counts if c.rule_name == name)
+    return one
+
+
+@pytest.mark.parametrize("rows", [100, 1_000, 12_300, 1_000_000, 3 * 10**12])
+def test_exactly_99_8_percent_passes_and_one_null_more_fails(rows: int) -> None:
+    missing = rows * 5 * 2 // 1000
+    assert verdict(rows, b__not_null=missing).publishable
+    one_more = verdict(rows, b__not_null=missing, c__not_null=1)
+    assert [g.rule_name for g in one_more.failed_gates] == ["complete"]
+    assert one_more.failed_gates[0].violations == missing + 1
+
+
+def test_every_null_counts_for_completeness_whatever_its_column() -> None:
+    assert not verdict(100, k__not_null=1, a__not_null=1).publishable
+    assert verdict(100, k__not_null=1, a__range=7).publishable
+
+
+@pytest.mark.parametrize(("rows", "missing", "held"), [(1000, 1, True), (1000, 2, False), (1001, 2, True), (500, 1, False), (501, 1, True)])
+def test_two_thousandths_missing_in_a_field_fails_and_just_below_passes(rows: int, missing: int, held: bool) -> None:
+    of_field = count(verdict(rows, a__not_null=missing), "a.not_null")
+    assert (of_field.passed, of_field.threshold, of_field.violations) == (held, 0.2, missing)
+
+
+def test_a_field_without_a_bound_tolerates_no_null_and_rejects_nothing() -> None:
+    found = verdict(1000, b__not_null=1)
+    assert not count(found, "b.not_null").passed
+    assert found.publishable
+
+
+@pytest.mark.parametrize(
+    ("rows", "quarantined", "held"), [(100, 1, True), (1000, 10, True), (1000, 11, False), (99, 1, False), (7, 7, False)]
+)
+def test_a_quarantine_share_of_exactly_one_percent_passes(rows: int, quarantined: int, held: bool) -> None:
+    assert verdict(rows, quarantined=quarantined).publishable is held
+
+
+def test_an_empty_table_fails_its_completeness_gate_and_divides_by_nothing() -> None:
+    found = verdict(0)
+    assert [(g.rule_name, g.measured) for g in found.failed_gates] == [("complete", 0.0)]
+    assert all(c.measured == 0.0 and c.rows_checked == 0 for c in found.counts)
+
+
+def test_a_table_without_gates_is_always_published() -> None:
+    assert verdict(10, quarantined=10, table=replace(TABLE, gates=())).publishable
+
+
+def test_binary_fractions_do_not_blur_a_bound() -> None:
+    """99.9 and 0.1 have no exact binary form; 1 of 1000 is exactly on both bounds."""
+    table = replace(TABLE, fields=TABLE.fields[:1], gates=(replace(COMPLETE, minimum_pct=99.9), replace(FEW_BAD, maximum_pct=0.1)))
+    assert verdict(1000, quarantined=1, table=table, k__not_null=1).publishable
+    assert len(verdict(1000, quarantined=2, table=table, k__not_null=2).failed_gates) == 2
+
+
+def test_every_check_and_gate_gives_one_line_with_its_share() -> None:
+    found = verdict(200, quarantined=1, k__not_null=1)
+    assert len({c.rule_name for c in found.counts}) == len(found.counts) == len(row_checks(TABLE)) + 2
+    assert (count(found, "k.not_null").measured, count(found, "k.not_null").passed) == (0.5, False)
+    assert count(found, "few_bad").measured == 0.5
+    assert count(found, "complete").measured == pytest.approx(99.9)
