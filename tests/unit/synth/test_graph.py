@@ -84,7 +84,7 @@ def test_friends_of_friends_are_friends_more_often_than_by_chance() -> None:
 
 
 def test_follows_are_returned_more_often_than_by_chance() -> None:
-    n = 6_000
+    n = 20_000
     src, dst = edges(graph.follows(model_of(n), np.arange(n)))
     there = np.sort(src * n + dst)
     back = dst * n + src
