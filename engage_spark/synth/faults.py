@@ -174,14 +174,19 @@ def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[Planted]:
     return planted
 
 
+def _open(schema: T.StructType) -> T.StructType:
+    """The schema with every column nullable: a frame not yet written knows that some hold no nulls, and here they must."""
+    return T.StructType([T.StructField(f.name, f.dataType) for f in schema.fields])
+
+
 def _frame(spark: SparkSession, like: DataFrame, rows: list[dict[str, Any]]) -> DataFrame:
-    return spark.createDataFrame([tuple(r[c] for c in like.columns) for r in rows], like.schema)
+    return spark.createDataFrame([tuple(r[c] for c in like.columns) for r in rows], _open(like.schema))
 
 
 def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[Planted]) -> None:
     """Fill in which rules each planted row breaks: the fields' in Python, the table's by evaluating them on these few rows."""
     rows = [p.row | {_NUMBER: i} for i, p in enumerate(planted)]
-    schema = T.StructType([*like.schema.fields, T.StructField(_NUMBER, T.IntegerType())])
+    schema = _open(like.schema).add(_NUMBER, T.IntegerType())
     frame = spark.createDataFrame([tuple(r[c] for c in [*like.columns, _NUMBER]) for r in rows], schema)
     checks = [F.when(~F.expr(rule.expression), F.lit(rule.name)) for rule in table.rules]
     violated = F.array_compact(F.array(*checks)) if checks else F.array().cast("array<string>")

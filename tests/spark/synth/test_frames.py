@@ -166,6 +166,16 @@ def test_planted_faults_are_exactly_those_that_the_checks_find(spark: SparkSessi
         assert orphans.count() == listed["connections", f"{side}.references"] > 0
 
 
+def test_faults_can_be_planted_before_anything_is_written(spark: SparkSession) -> None:
+    plan = plan_of(customers=30, snapshots=1)
+    sound = {"customers": customers(spark, plan), "connections": connections(spark, plan), "interactions": interactions(spark, plan)}
+    faulty = with_faults(spark, plan, **sound)
+    assert faulty.connections.where("kind IS NULL").count() == 1
+    planted = faulty.manifest.where("table = 'customers' AND fault <> 'missing'").dropDuplicates(["fault"]).agg(F.sum("n")).first()
+    assert planted is not None
+    assert faulty.customers.count() == 30 + planted[0]
+
+
 def test_a_fault_breaks_no_more_than_its_own_rules(spark: SparkSession, made: Made) -> None:
     """The planted breaks of a cross-field rule break that rule alone."""
     faulty = with_faults(spark, plan_of(), **made._asdict())
