@@ -78,5 +78,5 @@ def _for_people(_: Any, method: str, event: dict[str, Any]) -> str:
     seconds = event.pop("seconds", None)
     text = str(event.pop("event"))
     facts = "  ".join(f"{k}={v:,}" if isinstance(v, int) and not isinstance(v, bool) else f"{k}={v}" for k, v in event.items())
-    mark = "" if level in ("info", "debug") else f"{level}: "
+    mark = "" if level in ("info", "debug") or text.endswith(": failed") else f"{level}: "  # the error itself is told at the end
     return "  ".join(part for part in (f"{mark}{text}", f"{seconds:.1f} s" if seconds is not None else "", facts) if part)

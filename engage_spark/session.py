@@ -236,7 +236,8 @@ def _spark_log(settings: Settings) -> Iterator[None]:
             os.dup2(log.fileno(), 2)
         yield
     except ConfigurationError as e:
-        tail = path.read_text(errors="replace").splitlines()[-8:]
+        told = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+        tail = [line for line in told if "Exception" in line or "Error" in line or "rror:" in line][-4:]
         raise ConfigurationError(e.message, mend=e.mend, details=(*e.details, *tail, f"Spark's log: {path}")) from e
     finally:
         os.dup2(kept, 2)

@@ -206,7 +206,7 @@ def test_progress_lines_are_plain_without_a_terminal(capsys: pytest.CaptureFixtu
         raise OSError("gone")
     done, failed = capsys.readouterr().err.splitlines()
     assert done == "judging customers  0.0 s  rows=10,000"
-    assert failed == "error: writing: failed  0.0 s"
+    assert failed == "writing: failed  0.0 s"
 
 
 def test_contract_commands_need_no_spark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
