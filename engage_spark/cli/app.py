@@ -73,9 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         show.error(e)
         raise SystemExit(e.exit_code) from None
     except Exception as e:
-        e.add_note(
-            "engage-spark did not expect this. `engage-spark doctor` checks the environment."
-        )
+        e.add_note("engage-spark did not expect this. `engage-spark doctor` checks the environment.")
         raise
 
 
@@ -194,6 +192,12 @@ def ingest(
 def features(ctx: typer.Context, snapshot_date: Day = None, force: Force = False) -> None:
     """Derive the contract's features for a published snapshot (default: every snapshot that lacks them)."""
     _run(ctx, "features", snapshot_date=snapshot_date, force=force)
+
+
+@app.command(epilog=EPILOG)
+def runs(ctx: typer.Context, snapshot_date: Day = None) -> None:
+    """Show what became of every attempt: published or rejected, on which rows, why."""
+    _run(ctx, "runs", snapshot_date=snapshot_date)
 
 
 @app.command(epilog=EPILOG)
