@@ -9,23 +9,21 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 from urllib.parse import unquote
 
-from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from engage_spark.contract import Table
-from engage_spark.errors import EngageError, InputError
+from engage_spark.errors import InputError
+from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error
 from engage_spark.schema import spark_schema
 
 PARTITION = re.compile(r"/snapshot_date=([^/]+)/")
+GLOB = re.compile(r"([{}\[\]*?\\])")
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
-BROKEN = re.compile(r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|CANNOT_MERGE_SCHEMAS|PARQUET_COLUMN_DATA_TYPE_MISMATCH"
-                    r"|MALFORMED_CSV|FAILED_MERGING_SCHEMA|Could not read footer|CANNOT_MERGE_INCOMPATIBLE|CSV_HEADER|CSV header|MALFORMED_RECORD")  # fmt: skip
-NAMED = re.compile(r"(?:file|s3a?|abfss?|gs|dbfs|hdfs):[^\s,'\"\]\)]+")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def pin(
     *,
     snapshot_date: date | None,
     dated: bool,
-    format: Literal["auto", "parquet", "csv"] = "auto",
+    format: Literal["auto", "parquet", "csv"] = "auto",  # noqa: A002 (the name that Spark and the settings use)
 ) -> list[Pinned]:
     """List the files of one table, by day when `dated`, oldest first. One job; what reaches the driver grows with files, not with rows.
 
@@ -104,44 +102,45 @@ def read_pinned(spark: SparkSession, pinned: Pinned, table: Table, *, malformed:
 
     Parquet schemas are merged over all files, so that a file with another type is refused here and not half way. Raises InputError.
     """
+    paths = [_literal(path) for path in pinned.paths]
     try:
         if pinned.format == "parquet":
-            return spark.read.option("mergeSchema", "true").parquet(*pinned.paths)
+            rows = spark.read.option("mergeSchema", "true").parquet(*paths)
+            _ = rows.schema  # asked for here, because Connect looks at no file before
+            return rows
         options = {"header": "true", "sep": delimiter, "nullValue": null, "encoding": "UTF-8", "quote": '"', "escape": '"'}
-        header = spark.read.options(**options).csv(pinned.paths[0]).columns
+        header = spark.read.options(**options).csv(paths[0]).columns
         declared = {f.name: f for f in spark_schema(table).fields}
         fields = [declared.get(name, T.StructField(name, T.StringType())) for name in header]
         schema = T.StructType([*fields, T.StructField(malformed, T.StringType())])
-        rows = spark.read.options(**options, mode="PERMISSIVE", enforceSchema="false", columnNameOfCorruptRecord=malformed)
-        return rows.schema(schema).csv(pinned.paths)
-    except PySparkException as e:
-        raise input_error(e) or InputError(f"the files of {table.name} cannot be read: {_first(e)}", mend="deliver them again") from e
-
-
-def input_error(error: PySparkException) -> EngageError | None:
-    """The InputError behind a Spark failure whose cause is an unreadable file, or None."""
-    text = str(error)
-    if not BROKEN.search(text):
-        return None
-    named = sorted({unquote(m.rstrip(".:;")) for m in NAMED.findall(text) if not m.endswith(".jar")})
-    return InputError(
-        f"a file cannot be read: {_first(error)[:300]}",
-        details=named[:10],
-        mend="deliver the named file again; nothing was written, and no row was skipped",
-    )
+        reader = spark.read.options(**options, mode="PERMISSIVE", enforceSchema="false", columnNameOfCorruptRecord=malformed)
+        return reader.schema(schema).csv(paths)
+    except SPARK_ERRORS as e:
+        raise input_error(e) or InputError(f"the files of {table.name} cannot be read: {first_line(e)}", mend="deliver them again") from e
 
 
 def _list(spark: SparkSession, path: str) -> Sequence[Found]:
     try:
-        listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path)
+        listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(_literal(path))
+        names = [unquote(name) for name in listed.inputFiles()]  # before the rows: what vanishes in between is then refused
         rows = listed.select("path", "length", "modificationTime").collect()
-    except AnalysisException as e:
+    except SPARK_ERRORS as e:
         if "PATH_NOT_FOUND" in str(e):
             raise InputError(f"there is no {path}", mend="check input.root or --input; `engage-spark synth` makes data to try") from e
-        raise InputError(f"{path} cannot be listed: {_first(e)}", mend="check the path and the credentials") from e
-    except PySparkException as e:
-        raise InputError(f"{path} cannot be listed: {_first(e)}", mend="check the path and the credentials") from e
-    return [Found(unquote(r[0]) if r[0].startswith("file:") else r[0], r[1], r[2]) for r in rows]
+        raise InputError(f"{path} cannot be listed: {first_line(e)}", mend="check the path and the credentials") from e
+    found = [Found(r[0], r[1], r[2]) for r in rows]
+    # Spark reads no row of a 0-byte file, not even its length, so it is known by its name alone.
+    filled = {_plain(f.path) for f in found}
+    return found + [Found(name, 0, datetime.fromtimestamp(0, UTC)) for name in names if _plain(name) not in filled]
+
+
+def _plain(path: str) -> str:
+    return re.sub(r"^file:/+", "/", path)
+
+
+def _literal(path: str) -> str:
+    """The path with its glob characters escaped: a folder may be called a[1]."""
+    return GLOB.sub(r"\\\1", path)
 
 
 def _format_of(path: str) -> str | None:
@@ -159,7 +158,3 @@ def _day_of(path: str, snapshot_date: date | None) -> date:
         return date.fromisoformat(match[1])
     except ValueError:
         raise ValueError(f"{path}: {match[1]!r} is not a date like 2025-10-21") from None
-
-
-def _first(error: PySparkException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from engage_spark.lake.tables import storage_error
+from engage_spark.lake.failures import storage_error
 
 NOTE = "synth-plan"
 

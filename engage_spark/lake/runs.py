@@ -12,15 +12,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import engage_spark
 from engage_spark.contract import Table, system_contract
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake.tables import Lake
 from engage_spark.schema import spark_schema
 
@@ -82,12 +82,13 @@ class RunLog:
 
     lake: Lake
 
-    def attempts(self, spark: SparkSession, stage: str) -> list[Run]:
-        """Every attempt of a stage, by snapshot and number. One scan of a small table; empty where nothing ran yet."""
+    def attempts(self, spark: SparkSession, stage: str | None = None) -> list[Run]:
+        """Every attempt, or those of one stage, by snapshot, stage and number. One scan of a small table; empty where nothing ran yet."""
         if self.lake.version(spark, RUNS) is None:
             return []
-        rows = self.lake.read(spark, RUNS).where(F.col("stage") == stage).orderBy("snapshot_date", "attempt").collect()
-        return [_run(row.asDict()) for row in rows]
+        rows = self.lake.read(spark, RUNS)
+        chosen = rows if stage is None else rows.where(F.col("stage") == stage)
+        return [_run(row.asDict()) for row in chosen.orderBy("snapshot_date", "stage", "attempt").collect()]
 
     def latest(self, spark: SparkSession, stage: str) -> dict[date, Run]:
         """The latest attempt of a stage on each snapshot."""
@@ -112,21 +113,25 @@ class RunLog:
         """The rows of a snapshot table that readers may see: of `days`, or of every day whose latest attempt was published.
 
         Grain and columns of the table. Rows are filtered by day and run, a few literals. Raises ConfigurationError when a day that was
-        asked for is not published.
+        asked for is not published, and TransientError when its rows were replaced by an attempt that did not end (one row is looked for per
+        day that is asked for; without `days`, such a day is left out).
         """
         published = {d: run for d, run in self.latest(spark, stage).items() if run.published}
         if days is not None:
             if missing := sorted(set(days) - set(published)):
                 raise ConfigurationError(
                     f"{table.name} has no published snapshot of {', '.join(map(str, missing))}",
-                    mend=f"run `engage-spark {stage}` for it; `engage-spark runs` shows what became of the last attempt",
+                    mend=f"run `engage-spark {_command(stage)}` for it; {self.lake.place(RUNS)} tells what became of the last attempt",
                 )
             published = {d: published[d] for d in days}
         rows = self.lake.read(spark, table.name)
-        visible = F.lit(False)
-        for d, run in sorted(published.items()):
-            visible = visible | ((F.col(day) == F.lit(d)) & (F.col("_run_id") == run.run_id))
-        return rows.where(visible)
+        made = {d: (F.col(day) == F.lit(d)) & (F.col("_run_id") == run.run_id) for d, run in sorted(published.items())}
+        if days is not None and (gone := [d for d in made if published[d].rows_in and rows.where(made[d]).isEmpty()]):
+            raise TransientError(
+                f"{table.name}: an attempt that did not end has replaced the published rows of {', '.join(map(str, gone))}",
+                mend=f"run `engage-spark {_command(stage)}` again; it starts over",
+            )
+        return rows.where(reduce(Column.__or__, made.values(), F.lit(False)))
 
     def read_published_log(self, spark: SparkSession, table: Table, *, stage: str) -> DataFrame:
         """The events that readers may see: the log as it stood after its latest published attempt, rows of published attempts only.
@@ -140,6 +145,11 @@ class RunLog:
         version = max(run.outputs[table.name] for run in published)
         ids = sorted({run.run_id for run in published})
         return self.lake.read(spark, table.name, version=version).where(F.col("_run_id").isin(ids))
+
+
+def _command(stage: str) -> str:
+    """The command that runs a stage: `ingest:customers` is a part of ingest."""
+    return stage.partition(":")[0]
 
 
 def _run(row: dict[str, object]) -> Run:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.lake.failures import storage_error
 from engage_spark.lake.tables import Lake
 from engage_spark.session import delete_directory
 
@@ -31,7 +32,8 @@ def scratch(spark: SparkSession, lake: Lake) -> Iterator[Materialise]:
     def materialise(rows: DataFrame, name: str) -> DataFrame:
         path = f"{here}/{name}"
         written.append(path)
-        rows.write.parquet(path)
+        with storage_error(f"temporary data in {path} cannot be written"):
+            rows.write.parquet(path)
         return spark.read.schema(rows.schema).parquet(path)
 
     try:

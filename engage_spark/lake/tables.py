@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.contract import Table
-from engage_spark.errors import ConfigurationError, EngageError, TransientError
-from engage_spark.schema import spark_schema
+from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.lake.failures import SPARK_ERRORS, storage_error, translated
+from engage_spark.schema import column_named, spark_schema
 from engage_spark.settings import Lake as LakeSettings
 
 Properties = Mapping[str, str]
@@ -24,9 +22,6 @@ ABSENT = (
     "DELTA_PATH_DOES_NOT_EXIST",
     "TABLE_OR_VIEW_NOT_FOUND",
     "PATH_NOT_FOUND",
-)
-DENIED = re.compile(
-    r"Permission denied|AccessDenied|Access Denied|Mkdirs failed|Read-only file system|403|NoSuchBucket|Not a directory", re.I
 )
 
 
@@ -60,10 +55,10 @@ class Lake:
         """The table's latest version, or None when there is no such table. One metadata job."""
         try:
             return int(spark.sql(f"DESCRIBE HISTORY {self.sql_name(name)} LIMIT 1").select("version").collect()[0][0])
-        except PySparkException as e:
+        except SPARK_ERRORS as e:
             if _is(e, ABSENT):
                 return None
-            raise _translated(e, f"{self.place(name)} cannot be read") from e
+            raise translated(e, f"{self.place(name)} cannot be read") from e
 
     def read(self, spark: SparkSession, name: str, *, version: int | None = None) -> DataFrame:
         """All rows of a table, published or not; at a version when one is given. Raises ConfigurationError when it does not exist."""
@@ -71,7 +66,7 @@ class Lake:
             raise ConfigurationError(f"there is no table {self.place(name)} yet", mend="run the stage that makes it, or check lake.root")
         if self.settings.catalog:
             suffix = "" if version is None else f" VERSION AS OF {version}"
-            return spark.sql(f"SELECT * FROM {self.sql_name(name)}{suffix}")
+            return spark.sql(f"SELECT * FROM {self.sql_name(name)}{suffix}")  # noqa: S608 (the name is quoted, the version a number)
         reader = spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.place(name))
 
@@ -104,7 +99,7 @@ class Lake:
         self, rows: DataFrame, table: Table, *, mode: str, tag: str, partition_by: tuple[str, ...], options: Mapping[str, str]
     ) -> int:
         spark = rows.sparkSession
-        writer = rows.select(*spark_schema(table).names).write.format("delta").mode(mode)
+        writer = rows.select(*map(column_named, spark_schema(table).names)).write.format("delta").mode(mode)
         writer = writer.options(**options, userMetadata=tag)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
@@ -121,37 +116,6 @@ class Lake:
         return version
 
 
-@contextmanager
-def storage_error(what: str) -> Iterator[None]:
-    """Turn a failure of Spark inside the block into the error of ours that says what to do about it."""
-    try:
-        yield
-    except PySparkException as e:
-        raise _translated(e, what) from e
-
-
 def _is(error: BaseException, names: tuple[str, ...]) -> bool:
     text = str(error)
     return any(name in text for name in names)
-
-
-def _translated(error: PySparkException, what: str) -> EngageError:
-    """A storage or schema failure in words; input failures keep their own translation (see `inputs`)."""
-    from engage_spark.lake.inputs import input_error  # the reader's faults surface in the writer's job
-
-    text = str(error)
-    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    if (of_input := input_error(error)) is not None:
-        return of_input
-    if _is(error, ("DELTA_SCHEMA_MISMATCH", "DELTA_FAILED_TO_MERGE_FIELDS", "DELTA_METADATA_MISMATCH", "_LEGACY_ERROR_TEMP_DELTA_0007")):
-        return ConfigurationError(
-            f"{what}: it holds other columns than the contract declares now", details=(first[:300],),
-            mend="write to a new lake (lake.root), or migrate the table before the contract changes",
-        )  # fmt: skip
-    if DENIED.search(text):
-        reason = next((line.strip() for line in text.splitlines() if DENIED.search(line)), first)
-        return ConfigurationError(
-            f"{what}: {reason[:300]}",
-            mend="check that the place exists and may be written; `engage-spark doctor` tries it",
-        )  # fmt: skip
-    return TransientError(f"{what}: {first[:500]}", mend="look at the cause above; when it has passed, run the stage again: it starts over")

@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Contract, Table, day_column, judged_table, tracked_table
-from engage_spark.errors import ConfigurationError
+from engage_spark.contract import Contract, Kind, Table, day_column, judged_table, tracked_table
+from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.features import to_features
 from engage_spark.lake import Run
 from engage_spark.pipelines.ingest import stage_of
@@ -56,11 +56,15 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
 
 def _derive_all(bench: Bench, table: Table, snapshot_date: date | None, force: bool) -> list[Run]:
     source = bench.contract.table(table.source or "")
+    if source.kind is not Kind.ENTITY:
+        raise ContractError(
+            f"{table.name} is derived from {source.name}, which is no table of snapshots", mend="derive it from the table of kind entity"
+        )
     published = {d: r for d, r in bench.log.latest(bench.spark, stage_of(source)).items() if r.published}
     if not published or (snapshot_date and snapshot_date not in published):
         raise ConfigurationError(
             f"{source.name} has no published snapshot{f' of {snapshot_date}' if snapshot_date else ''}",
-            mend="run `engage-spark ingest` first; `engage-spark runs` shows what became of each attempt",
+            mend=f"run `engage-spark ingest` first; the table {bench.lake.place('runs')} tells what became of each attempt",
         )
     before = bench.log.latest(bench.spark, _stage(table))
     runs = []

@@ -14,7 +14,7 @@ from datetime import date
 from pyspark.sql import SparkSession
 
 from engage_spark import log
-from engage_spark.contract import Contract, Table
+from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, GateError, InputError
 from engage_spark.lake import Pinned, Run, fingerprint, pin
 from engage_spark.pipelines.judging import Outcome, judge
@@ -62,7 +62,7 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
             continue
         _refuse_or_note(bench, parcel, previous, notes)
         outcomes.append(judge(bench, parcel.table, parcel.pinned, parcel.work))
-    outcomes += _judge_logs(bench, logs, entity[-1], force or snapshot_date is not None, notes)
+    outcomes += _judge_logs(bench, logs, force, notes)
     report = _report(bench, outcomes, notes, time.monotonic() - started)
     if rejected := [o for o in outcomes if not o.run.published]:
         raise _gate_error(bench, rejected)
@@ -111,16 +111,18 @@ def _refuse_or_note(bench: Bench, parcel: Parcel, previous: Run | None, notes: l
     notes.append(f"{parcel.table.name} of {day}: replaces run {previous.run_id[:8]}, whose files, contract, settings or code were others")
 
 
-def _judge_logs(bench: Bench, logs: Sequence[tuple[Table, Pinned]], newest: Pinned, again: bool, notes: list[str]) -> list[Outcome]:
-    """Judge the logs against the keys of the newest snapshot, as it was judged (its quarantined rows are known customers too)."""
+def _judge_logs(bench: Bench, logs: Sequence[tuple[Table, Pinned]], force: bool, notes: list[str]) -> list[Outcome]:
+    """Judge the logs against the keys of the newest snapshot there is, as it was judged (its quarantined rows are known too).
+
+    Not of the newest in this run: when an older day is delivered again, whoever came after it is no orphan.
+    """
     if not logs:
         return []
-    entity = bench.log.latest(bench.spark, stage_of(bench.contract.entity)).get(newest.day) if newest.day else None
-    assert entity is not None
+    newest, entity = max(bench.log.latest(bench.spark, stage_of(bench.contract.entity)).items())
     outcomes = []
     for table, pinned in logs:
-        parcel = _parcel(bench, table, pinned, {bench.contract.entity.name: entity.run_id}, day=newest.day)
-        if parcel.work.done(bench.log.latest(bench.spark, stage_of(table)).get(parcel.work.snapshot_date)) and not again:
+        parcel = _parcel(bench, table, pinned, {bench.contract.entity.name: entity.run_id}, day=newest)
+        if parcel.work.done(bench.log.latest(bench.spark, stage_of(table)).get(parcel.work.snapshot_date)) and not force:
             notes.append(f"{table.name}: published before from the same files, left as it is")
             continue
         outcomes.append(judge(bench, table, pinned, parcel.work))
@@ -131,7 +133,8 @@ def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: fl
     totals = [o.run for o in outcomes]
     rows = tuple(
         (
-            o.table.name, str(o.run.snapshot_date), f"{o.run.rows_in:,}", f"{o.run.rows_valid:,}", f"{o.run.rows_quarantined:,}", o.run.status,
+            o.table.name, str(o.run.snapshot_date), f"{o.run.rows_in:,}", f"{o.run.rows_valid:,}", f"{o.run.rows_quarantined:,}",
+            o.run.status,
         )
         for o in outcomes
     )  # fmt: skip
@@ -178,5 +181,5 @@ def _gate_error(bench: Bench, rejected: Sequence[Outcome]) -> GateError:
         f"{len(rejected)} snapshot{'s' if len(rejected) > 1 else ''} rejected by the contract's gates; no reader will see "
         + ("them" if len(rejected) > 1 else "it"),
         details=details,
-        mend=f"the rows and their reasons are in {bench.lake.place(rejected[0].table.name + '_judged')} (_dq_errors); deliver again, then rerun",
+        mend=f"look at _dq_errors in {bench.lake.place(judged_table(rejected[0].table).name)}; deliver again, then rerun",
     )

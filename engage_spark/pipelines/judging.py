@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import datetime
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import Kind, Table, day_column, judged_table, system_contract
 from engage_spark.errors import ContractError
-from engage_spark.lake import Pinned, Run, read_pinned, scratch
-from engage_spark.lake.inputs import input_error
+from engage_spark.lake import Pinned, Run, read_pinned, scratch, storage_error
 from engage_spark.pipelines.stage import Bench, Work, now
 from engage_spark.quality import (
     MALFORMED,
@@ -58,10 +56,7 @@ def judge(bench: Bench, table: Table, pinned: Pinned, work: Work) -> Outcome:
         checks = row_checks(table, parsed_text=pinned.format == "csv")
         if table.key:
             materialise = opened.enter_context(scratch(bench.spark, bench.lake))
-            try:
-                duplicates = materialise(duplicated_keys(rows, table), "duplicates")
-            except PySparkException as e:
-                raise input_error(e) or e from e
+            duplicates = materialise(duplicated_keys(rows, table), "duplicates")
             rows = with_duplicate_flag(rows, None if duplicates.isEmpty() else duplicates, table=table)
         judged = _with_orphan_flags(bench, rows, table, work).transform(with_verdict, checks=checks)
         version = _write(bench, judged, table, work, extent)
@@ -75,30 +70,46 @@ def judge(bench: Bench, table: Table, pinned: Pinned, work: Work) -> Outcome:
 
 @dataclass(frozen=True)
 class Extent:
-    """How many rows came in, and for a log the first and last UTC day of its events (None when no event has a time)."""
+    """How many rows came in, and for a log the UTC days of its events in order: each as a number, counted from 1970, and as text."""
 
     rows: int
-    first: date | None = None
-    last: date | None = None
+    days: tuple[tuple[int, str], ...] = ()
 
 
 def _extent(rows: DataFrame, table: Table) -> Extent:
-    """Measure the input by itself, not by what was written. One narrow scan: of the footers, or of the event time."""
-    days = [] if table.event_time is None else [F.to_date(column_named(table.event_time))]
-    try:
-        (found,) = rows.agg(F.count(F.lit(1)), *(f(d) for d in days for f in (F.min, F.max))).collect()
-    except PySparkException as e:
-        raise input_error(e) or e from e
-    return Extent(*found)
+    """Measure the input by itself, not by what was written. One narrow scan: of the footers, or of the event time.
+
+    What reaches the driver grows with the days of a log, not with its rows.
+    """
+    with storage_error(f"{table.name} cannot be read"):
+        if table.event_time is None:
+            return Extent(rows=rows.count())
+        day = F.to_date(column_named(table.event_time))
+        # As number and text, because Python has no dates beyond the year 9999 and a faulty event may.
+        found = (
+            rows.groupBy(F.unix_date(day).alias("number"), day.cast("string").alias("text")).agg(F.count(F.lit(1)).alias("rows")).collect()
+        )
+    days = sorted((r["number"], r["text"]) for r in found if r["number"] is not None)
+    return Extent(rows=sum(r["rows"] for r in found), days=tuple(days))
+
+
+def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
+    """The predicate of exactly these days, and of none, as SQL: one event dated 1970 must not clear what lies between."""
+    spans: list[list[tuple[int, str]]] = []
+    for day in days:
+        if spans and day[0] == spans[-1][-1][0] + 1:
+            spans[-1].append(day)
+        else:
+            spans.append([day])
+    return " OR ".join([f"{column} IS NULL", *(f"{column} BETWEEN DATE'{span[0][1]}' AND DATE'{span[-1][1]}'" for span in spans)])
 
 
 def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:
     """The declared columns, plus the unparsable line of a text format."""
     if MALFORMED not in raw.columns:
         return conform(raw, table)
-    rows, extra = conform(raw, table)
-    kept = raw.select(*(c for c in rows.columns), MALFORMED)
-    return kept, tuple(c for c in extra if c != MALFORMED)
+    _, extra = conform(raw.drop(MALFORMED), table)
+    return raw.select(*map(column_named, table.names), MALFORMED), extra  # the text was parsed as the declared types
 
 
 def _with_orphan_flags(bench: Bench, rows: DataFrame, table: Table, work: Work) -> DataFrame:
@@ -114,7 +125,8 @@ def _with_orphan_flags(bench: Bench, rows: DataFrame, table: Table, work: Work) 
             )
         known = (
             bench.lake.read(bench.spark, judged_table(entity).name)
-            .where((F.col(day_column(entity)) == F.lit(work.snapshot_date)) & column_named(r.to_column).isNotNull())
+            .where((F.col(day_column(entity)) == F.lit(work.snapshot_date)) & (F.col("_run_id") == work.inputs[entity.name]))
+            .where(column_named(r.to_column).isNotNull())
             .select(column_named(r.to_column).alias("__key"))
             .groupBy("__key").agg(F.lit(True).alias("__known"))
         )  # fmt: skip
@@ -129,9 +141,7 @@ def _write(bench: Bench, judged: DataFrame, table: Table, work: Work, extent: Ex
     if table.kind is Kind.ENTITY:
         day, where = F.lit(work.snapshot_date), f"{column} = DATE'{work.snapshot_date}'"
     else:
-        day, where = F.to_date(column_named(table.event_time or "")), f"{column} IS NULL"
-        if extent.first is not None:
-            where += f" OR {column} BETWEEN DATE'{extent.first}' AND DATE'{extent.last}'"
+        day, where = F.to_date(column_named(table.event_time or "")), _of_days(column, extent.days)
     return bench.lake.replace(
         judged.withColumn(column, day).withColumn("_run_id", F.lit(work.run_id)), judged_table(table), where=where, tag=work.run_id,
         partition_by=(column,) if table.kind is Kind.ENTITY else (), properties=PROPERTIES,

@@ -76,7 +76,8 @@ def _count(j: Judgement, table: Table, check: Check) -> RuleCount:
     tolerated = broken == 0 or (bound is not None and Fraction(100 * broken, j.rows) < Fraction(str(bound)))
     return RuleCount(
         rule_name=check.name, column_name=check.column, severity=check.severity.value, dimension=check.dimension,
-        description=check.description, rows_checked=j.rows, violations=broken, measured=percent(broken, j.rows), threshold=bound,
+        description=check.description, rows_checked=j.rows, violations=broken, measured=percent(broken, j.rows),
+        threshold=None if bound is None else float(bound),
         passed=tolerated,
     )  # fmt: skip
 
@@ -90,8 +91,10 @@ def _gate(j: Judgement, table: Table, gate: Gate) -> RuleCount:
         part, whole, broken = j.quarantined, j.rows, j.quarantined
     measured = Fraction(100 * part, whole) if whole else Fraction(0)
     low, high = gate.minimum_pct, gate.maximum_pct
+    bound = low if low is not None else high
     passed = (low is None or measured >= Fraction(str(low))) and (high is None or measured <= Fraction(str(high)))
     return RuleCount(
         rule_name=gate.name, column_name=None, severity="critical", dimension=gate.measure, description=gate.description,
-        rows_checked=j.rows, violations=broken, measured=float(measured), threshold=low if low is not None else high, passed=passed,
+        rows_checked=j.rows, violations=broken, measured=float(measured),
+        threshold=None if bound is None else float(bound), passed=passed,
     )  # fmt: skip

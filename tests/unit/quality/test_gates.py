@@ -86,6 +86,14 @@ def test_binary_fractions_do_not_blur_a_bound() -> None:
     assert len(verdict(1000, quarantined=2, table=table, k__not_null=2).failed_gates) == 2
 
 
+def test_whole_percents_are_told_as_fractions_too() -> None:
+    """YAML gives 90 as an int, and a table's column of doubles takes none."""
+    table = replace(
+        TABLE, fields=(field("a", max_missing_pct=5),), gates=(replace(COMPLETE, minimum_pct=90), replace(FEW_BAD, maximum_pct=25))
+    )
+    assert {type(c.threshold) for c in verdict(10, table=table).counts} == {float}
+
+
 def test_every_check_and_gate_gives_one_line_with_its_share() -> None:
     found = verdict(200, quarantined=1, k__not_null=1)
     assert len({c.rule_name for c in found.counts}) == len(found.counts) == len(row_checks(TABLE)) + 2
