@@ -121,7 +121,7 @@ class RunLog:
             if missing := sorted(set(days) - set(published)):
                 raise ConfigurationError(
                     f"{table.name} has no published snapshot of {', '.join(map(str, missing))}",
-                    mend=f"run `engage-spark {_command(stage)}` for it; {self.lake.place(RUNS)} tells what became of the last attempt",
+                    mend=f"run `engage-spark {_command(stage)}` for it; `engage-spark runs` shows what became of the last attempt",
                 )
             published = {d: published[d] for d in days}
         rows = self.lake.read(spark, table.name)

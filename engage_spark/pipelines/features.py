@@ -64,7 +64,7 @@ def _derive_all(bench: Bench, table: Table, snapshot_date: date | None, force: b
     if not published or (snapshot_date and snapshot_date not in published):
         raise ConfigurationError(
             f"{source.name} has no published snapshot{f' of {snapshot_date}' if snapshot_date else ''}",
-            mend=f"run `engage-spark ingest` first; the table {bench.lake.place('runs')} tells what became of each attempt",
+            mend="run `engage-spark ingest` first; `engage-spark runs` shows what became of each attempt",
         )
     before = bench.log.latest(bench.spark, _stage(table))
     runs = []
