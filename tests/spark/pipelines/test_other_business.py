@@ -1,0 +1,225 @@
+"""The contract of a bike-sharing scheme goes all the way without a line of code for it: reruns, other partitionings, kills, logs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from deliveries import BIKES, content, deliver, deliver_log, events, latest, reasons, run_log, settings_of, stations, sums
+
+from engage_spark.contract import judged_table
+from engage_spark.errors import ConfigurationError, GateError, TransientError
+from engage_spark.lake import Lake, RunLog
+from engage_spark.pipelines import features, ingest
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from engage_spark.settings import Settings
+
+DAY, NEXT = "2025-10-21", "2025-10-22"
+RIDES = BIKES.table("rides")
+STATIONS, RIDES_STAGE = "ingest:stations", "ingest:rides"
+RUN = ("_run_id",)
+EARLY = ["2025-10-01", "2025-10-03"]
+STAGES = {"ingest": ingest, "features": features}
+JOBS = {"ingest": 100, "features": 100}
+
+
+def with_faults(seed: int = 1) -> pd.DataFrame:
+    rows = stations(60, seed=seed)
+    rows.loc[[1, 2], "station_code"] = rows.loc[0, "station_code"]
+    rows.loc[3, "station_code"] = None
+    rows.loc[4, "operator_owner"] = "somebody"
+    rows.loc[5, "opened_on"] = None
+    rows.loc[6, ["docks_total", "bikes_parked"]] = [20, 21]
+    return rows
+
+
+def rides(days: list[str], *, seed: int = 1) -> pd.DataFrame:
+    pairs = [(f"ST{7 + i % 50:04d}", f"ST{8 + i % 50:04d}") for i in range(90)]
+    return events(RIDES, [*pairs, *[("ST4444", "ST0009")] * 7, (None, "ST0010"), ("ST0006", "ST0004")], days, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bikes é %41")
+
+
+@pytest.fixture(scope="module")
+def settings(session_settings: Settings, home: Path) -> Settings:
+    return settings_of(session_settings, home)
+
+
+def table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
+    return Lake(settings.lake).read(spark, name)
+
+
+def contents(spark: SparkSession, settings: Settings, *, without: tuple[str, ...] = ()) -> dict[str, str]:
+    return {n: content(table(spark, settings, n), without=without) for n in ("stations_judged", "rides_judged", "station_features")}
+
+
+def jobs_of(spark: SparkSession, work: Callable[[], object]) -> int:
+    """How many Spark jobs some work takes; classic only, for Connect shows nobody its scheduler."""
+    context = spark.sparkContext
+    name = f"counted-{uuid.uuid4().hex}"
+    context.setJobGroup(name, name)
+    try:
+        work()
+    finally:
+        context.setLocalProperty("spark.jobGroup.id", None)
+    return len(context.statusTracker().getJobIdsForGroup(name))
+
+
+def both(spark: SparkSession, settings: Settings, *, force: bool = False) -> None:
+    ingest.run(spark, settings, contract=BIKES, force=force)
+    features.run(spark, settings, contract=BIKES, force=force)
+
+
+@pytest.fixture(scope="module")
+def first(spark: SparkSession, settings: Settings, home: Path) -> dict[str, str]:
+    """What the tables hold, without the run, after one delivery in one file per table."""
+    deliver(with_faults(), BIKES, home, DAY)
+    deliver_log(rides(EARLY), RIDES, home)
+    both(spark, settings)
+    return contents(spark, settings, without=RUN)
+
+
+def test_another_business_is_judged_and_derived(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+    assert sums(latest(spark, settings, STATIONS)) == {DAY: (60, 54, 6, "published")}
+    assert sums(latest(spark, settings, RIDES_STAGE)) == {DAY: (99, 91, 8, "published")}
+    assert reasons(table(spark, settings, "stations_judged"), "station_code") == {
+        "ST0000": [["station_code.unique"]] * 3,
+        None: [["station_code.not_null"]],
+        "ST0004": [["operator_owner.allowed"]],
+        "ST0005": [["opened_on.not_null"]],
+        "ST0006": [["bikes_fit_docks"]],
+    }
+    made = table(spark, settings, "station_features").toPandas()
+    rows = with_faults().set_index("station_code").drop(index=["ST0000", "ST0004", "ST0006", None])
+    made = made.set_index("station_code").loc[rows.index]
+    assert len(made) == 54
+    assert (made.net_outflow == rows.rides_started - rows.rides_ended).all()
+    assert abs(made.fill_share - (rows.bikes_parked / rows.docks_total).astype(float)).max() < 1e-12
+    ages = pd.Series([None if d is None else (date.fromisoformat(DAY) - d).days / 365.25 for d in rows.opened_on], rows.index, dtype=float)
+    assert abs(made.age_years - ages).max() < 1e-12
+    assert made.age_years.isna().sum() == ages.isna().sum() == 1
+    assert (
+        made.drains_fast.tolist()
+        == ((rows.bikes_parked < 0.5 * rows.docks_total) & (rows.rides_started > rows.rides_ended)).astype(int).tolist()
+    )
+
+
+def test_a_quarantined_customer_of_a_log_is_known(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+    found = reasons(table(spark, settings, "rides_judged"), "from_station")
+    assert found["ST4444"] == [["from_station.references"]] * 7
+    assert found[None] == [["from_station.not_null"]]
+    assert "ST0006" not in found
+
+
+def test_a_plain_rerun_leaves_the_very_same_rows(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+    before = contents(spark, settings)
+    report = ingest.run(spark, settings, contract=BIKES)
+    assert report.table is None
+    assert [n for n in report.notes if "left as it is" in n] == list(report.notes)
+    assert len(report.notes) == 2
+    both(spark, settings, force=True)
+    assert contents(spark, settings) == before
+    attempts = run_log(settings).attempts(spark, STATIONS)
+    assert [r.attempt for r in attempts] == [1, 2]
+    assert len({r.run_id for r in attempts}) == 1
+
+
+@pytest.mark.parametrize("files", [2, 7])
+def test_the_same_rows_in_other_files_give_the_same_tables(
+    spark: SparkSession, spark_kind: str, settings: Settings, home: Path, first: dict[str, str], files: int
+) -> None:
+    deliver(with_faults(), BIKES, home, DAY, files=files)
+    deliver_log(rides(EARLY), RIDES, home, files=files)
+    if spark_kind == "classic":
+        jobs = {name: jobs_of(spark, lambda stage=stage: stage.run(spark, settings, contract=BIKES)) for name, stage in STAGES.items()}
+        assert jobs["ingest"] <= JOBS["ingest"], "the jobs of two tables' ingest; their number must not follow files or rules"
+        assert jobs["features"] <= JOBS["features"]
+    else:
+        both(spark, settings)
+    assert contents(spark, settings, without=RUN) == first
+    assert len({r.run_id for r in run_log(settings).attempts(spark, STATIONS)}) == 1 + [2, 7].index(files) + 1
+
+
+def test_existing_days_can_be_refused(
+    spark: SparkSession, settings: Settings, session_settings: Settings, home: Path, first: dict[str, str]
+) -> None:
+    deliver(with_faults(seed=5), BIKES, home, DAY)
+    before = latest(spark, settings, STATIONS)[DAY]
+    with pytest.raises(ConfigurationError, match=f"has a snapshot of {DAY} already") as e:
+        ingest.run(spark, settings_of(session_settings, home, on_existing="refuse"), contract=BIKES)
+    assert "ingest.on_existing=replace" in (e.value.mend or "")
+    assert latest(spark, settings, STATIONS)[DAY] == before
+    assert content(table(spark, settings, "stations_judged"), without=RUN) == first["stations_judged"]
+
+
+def killed_before_the_row_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunLog, "append", dies)
+
+
+def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
+    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another delivery of a published day dies, which has replaced the rows that were published; so does a new day.
+    deliver(stations(58, seed=6), BIKES, home, DAY)
+    deliver(stations(59, seed=7), BIKES, home, NEXT)
+    with monkeypatch.context() as m:
+        killed_before_the_row_in_runs(m)
+        with pytest.raises(KeyboardInterrupt):
+            ingest.run(spark, settings, contract=BIKES)
+        with pytest.raises(KeyboardInterrupt):
+            ingest.run(spark, settings, contract=BIKES, snapshot_date=date.fromisoformat(NEXT))
+    written = content(table(spark, settings, "stations_judged"))
+    log, judged = run_log(settings), judged_table(BIKES.entity)
+    assert set(latest(spark, settings, STATIONS)) == {DAY}
+    assert log.read_published(spark, judged, stage=STATIONS, day="snapshot_date").count() == 0
+    with pytest.raises(TransientError, match=f"stations_judged.*{DAY}") as e:
+        features.run(spark, settings, contract=BIKES, force=True)
+    assert "engage-spark ingest" in (e.value.mend or "")
+    both(spark, settings)
+    assert content(table(spark, settings, "stations_judged")) == written
+    seen = log.read_published(spark, judged, stage=STATIONS, day="snapshot_date").groupBy("snapshot_date").count().collect()
+    assert {str(r[0]): r[1] for r in seen} == {DAY: 58, NEXT: 59}
+    made = table(spark, settings, "station_features").groupBy("snapshot_date").count().collect()
+    assert {str(r[0]): r[1] for r in made} == {DAY: 58, NEXT: 59}
+
+
+def test_logs_are_replaced_by_event_date(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
+    """A second delivery replaces the days it holds events of, and no other: neither those around nor those between."""
+    own = settings_of(session_settings, tmp_path)
+    deliver(stations(60), BIKES, tmp_path, DAY)
+    deliver_log(rides(["2025-10-01", "2025-10-03", "2025-10-05"]), RIDES, tmp_path)
+    ingest.run(spark, own, contract=BIKES)
+    before = {str(r[0]): r[1] for r in table(spark, own, "rides_judged").groupBy("event_date").count().collect()}
+    deliver_log(rides([*["2025-10-03"] * 3, *["1970-01-01"] * 2, *["2025-10-07"] * 3, None], seed=2), RIDES, tmp_path)
+    ingest.run(spark, own, contract=BIKES)
+    rows = table(spark, own, "rides_judged")
+    after = {str(r[0]): r[1] for r in rows.groupBy("event_date").count().collect()}
+    assert before == {"2025-10-01": 33, "2025-10-03": 33, "2025-10-05": 33}
+    assert after == {"2025-10-01": 33, "2025-10-03": 33, "2025-10-05": 33, "1970-01-01": 22, "2025-10-07": 33, "None": 11}
+    assert sums(latest(spark, own, RIDES_STAGE))[DAY][0] == 99
+    # What people see: both published attempts' rows, the replaced days from the second.
+    log = run_log(own)
+    seen = log.read_published_log(spark, judged_table(RIDES), stage=RIDES_STAGE)
+    assert seen.count() == rows.count() == 165
+    # A rejected delivery replaces days in the table, but not in what readers see.
+    broken = rides(["2025-10-05"], seed=3)
+    broken["bike_kind"] = "tricycle"
+    deliver_log(broken, RIDES, tmp_path)
+    with pytest.raises(GateError):
+        ingest.run(spark, own, contract=BIKES)
+    assert log.read_published_log(spark, judged_table(RIDES), stage=RIDES_STAGE).where("event_date = '2025-10-05'").count() == 33
+    assert table(spark, own, "rides_judged").where("event_date = '2025-10-05' AND _dq_status = 'quarantined'").count() == 99
