@@ -30,6 +30,7 @@ DENIED = re.compile(
     r"|FileAlreadyExistsException|ParentNotDirectory|DELTA_CANNOT_CREATE_LOG_PATH|No space left",
     re.IGNORECASE,
 )
+CONFLICT = re.compile(r"DELTA_CONCURRENT|Concurrent(?:Append|Delete\w+|Transaction|Write|Modification)Exception")
 ARITHMETIC = re.compile(r"\[(DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|CAST_INVALID_INPUT|CAST_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE)")
 
 
@@ -74,6 +75,10 @@ def translated(error: BaseException, what: str) -> EngageError:
             f"{what}: an expression of the contract fails on some row ({found[1]})", details=(first[:300],),
             mend="write the rule or formula so that it holds for any value: nullif, try_divide, try_cast",
         )  # fmt: skip
+    if CONFLICT.search(text):
+        return TransientError(
+            f"{what}: another run wrote it at the same time", details=(first[:300],), mend="let one run write at a time, then rerun"
+        )
     if COLUMNS.search(text):
         return ConfigurationError(
             f"{what}: it holds other columns than the contract declares now", details=(first[:300],),

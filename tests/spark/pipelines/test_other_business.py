@@ -28,7 +28,7 @@ STATIONS, RIDES_STAGE = "ingest:stations", "ingest:rides"
 RUN = ("_run_id",)
 EARLY = ["2025-10-01", "2025-10-03"]
 STAGES = {"ingest": ingest, "features": features}
-JOBS = {"ingest": 100, "features": 100}
+JOBS = {"ingest": 130, "features": 100}
 
 
 def with_faults(seed: int = 1) -> pd.DataFrame:
