@@ -5,11 +5,26 @@ from __future__ import annotations
 from engage_spark.lake.failures import storage_error
 from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
 from engage_spark.lake.raw import is_there, leave_note, note, write_raw
-from engage_spark.lake.runs import Run, RunLog, code_version, run_id
+from engage_spark.lake.runs import Latest, Run, RunLog, code_version, run_id
 from engage_spark.lake.scratch import scratch
 from engage_spark.lake.tables import Lake
 
 __all__ = [
-    "Found", "Lake", "Pinned", "Run", "RunLog", "code_version", "fingerprint", "is_there", "leave_note", "note", "pin", "read_pinned",
-    "run_id", "scratch", "storage_error", "write_raw",
-]  # fmt: skip
+    "Found",
+    "Lake",
+    "Latest",
+    "Pinned",
+    "Run",
+    "RunLog",
+    "code_version",
+    "fingerprint",
+    "is_there",
+    "leave_note",
+    "note",
+    "pin",
+    "read_pinned",
+    "run_id",
+    "scratch",
+    "storage_error",
+    "write_raw",
+]

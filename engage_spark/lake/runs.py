@@ -48,7 +48,7 @@ class Run:
     message: str
     started_at: datetime
     finished_at: datetime
-    attempt: int = 0
+    attempt: int
     code_version: str = ""
 
     @property
@@ -58,6 +58,10 @@ class Run:
     @property
     def seconds(self) -> float:
         return (self.finished_at - self.started_at).total_seconds()
+
+
+Latest = dict[tuple[str, date], Run]
+"""The latest attempt by stage and snapshot."""
 
 
 def run_id(*, stage: str, snapshot_date: date, inputs: Mapping[str, str], contract_digest: str, settings_digest: str) -> str:
@@ -84,20 +88,23 @@ class RunLog:
 
     def attempts(self, spark: SparkSession, stage: str | None = None) -> list[Run]:
         """Every attempt, or those of one stage, by snapshot, stage and number. One scan of a small table; empty where nothing ran yet."""
-        if self.lake.version(spark, RUNS) is None:
+        version = self.lake.version(spark, RUNS)
+        if version is None:
             return []
-        rows = self.lake.read(spark, RUNS)
-        chosen = rows if stage is None else rows.where(F.col("stage") == stage)
-        return [_run(row.asDict()) for row in chosen.orderBy("snapshot_date", "stage", "attempt").collect()]
+        runs = [_run(row.asDict()) for row in self.lake.read(spark, RUNS, version=version).collect()]
+        return sorted((r for r in runs if stage in (None, r.stage)), key=lambda r: (r.snapshot_date, r.stage, r.attempt))
 
     def latest(self, spark: SparkSession, stage: str) -> dict[date, Run]:
-        """The latest attempt of a stage on each snapshot."""
+        """The latest attempt of a stage on each snapshot. Costs as `attempts`."""
         return {run.snapshot_date: run for run in self.attempts(spark, stage)}
 
+    def latest_of_all(self, spark: SparkSession) -> Latest:
+        """The latest attempt of every stage on each snapshot. Costs as `attempts`."""
+        return {(run.stage, run.snapshot_date): run for run in self.attempts(spark)}
+
     def append(self, spark: SparkSession, run: Run) -> Run:
-        """Write the attempt's row, numbered after the ones before it. This is the moment of publication."""
-        before = self.latest(spark, run.stage).get(run.snapshot_date)
-        run = replace(run, attempt=(before.attempt if before else 0) + 1, code_version=code_version())
+        """Write the attempt's row. This is the moment of publication."""
+        run = replace(run, code_version=code_version())
         table = system_contract().table(RUNS)
         record = asdict(run) | {
             "inputs": json.dumps(dict(run.inputs), sort_keys=True),

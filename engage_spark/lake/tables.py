@@ -61,8 +61,11 @@ class Lake:
             raise translated(e, f"{self.place(name)} cannot be read") from e
 
     def read(self, spark: SparkSession, name: str, *, version: int | None = None) -> DataFrame:
-        """All rows of a table, published or not; at a version when one is given. Raises ConfigurationError when it does not exist."""
-        if self.version(spark, name) is None:
+        """All rows of a table, published or not; at a version when one is given, which then costs no look at the log beforehand.
+
+        Raises ConfigurationError when there is no such table.
+        """
+        if version is None and self.version(spark, name) is None:
             raise ConfigurationError(f"there is no table {self.place(name)} yet", mend="run the stage that makes it, or check lake.root")
         if self.settings.catalog:
             suffix = "" if version is None else f" VERSION AS OF {version}"
@@ -75,30 +78,27 @@ class Lake:
         rows: DataFrame,
         table: Table,
         *,
-        where: str,
+        where: str | None,
         tag: str,
         partition_by: tuple[str, ...] = (),
         properties: Properties | None = None,
-    ) -> int:
-        """Replace exactly the rows that meet `where` with `rows`, in one commit, and return the table's new version.
+    ) -> None:
+        """Replace exactly the rows that meet `where` (None: all) with `rows`, in one commit; `written_version` tells which one it was.
 
         Makes the table on first use, with `partition_by` and the Delta table `properties`. `rows` must have the declared columns and
         meet `where` (Delta checks it). `tag` is kept in the commit's userMetadata. Raises ConfigurationError when the target cannot be
         written or holds other columns; nothing is committed then.
         """
-        exists = self.version(rows.sparkSession, table.name) is not None
-        # replaceWhere into a table that does not exist has nothing to replace, and some engines refuse it.
-        options = {"replaceWhere": where} if exists else dict(properties or {})
-        return self._commit(rows, table, mode="overwrite", tag=tag, partition_by=partition_by, options=options)
+        options = {**({"replaceWhere": where} if where else {}), **(properties or {})}
+        self._commit(rows, table, mode="overwrite", tag=tag, partition_by=partition_by, options=options)
 
-    def append(self, rows: DataFrame, table: Table, *, tag: str) -> int:
-        """Add rows in one commit and return the table's new version; makes the table on first use. Errors as `replace`."""
-        return self._commit(rows, table, mode="append", tag=tag, partition_by=(), options={})
+    def append(self, rows: DataFrame, table: Table, *, tag: str) -> None:
+        """Add rows in one commit; makes the table on first use. Errors as `replace`."""
+        self._commit(rows, table, mode="append", tag=tag, partition_by=(), options={})
 
     def _commit(
         self, rows: DataFrame, table: Table, *, mode: str, tag: str, partition_by: tuple[str, ...], options: Mapping[str, str]
-    ) -> int:
-        spark = rows.sparkSession
+    ) -> None:
         writer = rows.select(*map(column_named, spark_schema(table).names)).write.format("delta").mode(mode)
         writer = writer.options(**options, userMetadata=tag)
         if partition_by:
@@ -108,11 +108,12 @@ class Lake:
                 writer.saveAsTable(self.sql_name(table.name))
             else:
                 writer.save(self.place(table.name))
-        version = self.version(spark, table.name)
+
+    def written_version(self, spark: SparkSession, name: str) -> int:
+        """The version that the write before this made (one writer at a time). Raises TransientError when the table is not there."""
+        version = self.version(spark, name)
         if version is None:
-            raise TransientError(
-                f"{self.place(table.name)} was written and is not there", mend="check the storage, then run the stage again"
-            )
+            raise TransientError(f"{self.place(name)} was written and is not there", mend="check the storage, then run the stage again")
         return version
 
 

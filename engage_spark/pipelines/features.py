@@ -60,20 +60,21 @@ def _derive_all(bench: Bench, table: Table, snapshot_date: date | None, force: b
         raise ContractError(
             f"{table.name} is derived from {source.name}, which is no table of snapshots", mend="derive it from the table of kind entity"
         )
-    published = {d: r for d, r in bench.log.latest(bench.spark, stage_of(source)).items() if r.published}
+    latest = bench.log.latest_of_all(bench.spark)
+    published = {d: r for (stage, d), r in latest.items() if stage == stage_of(source) and r.published}
     if not published or (snapshot_date and snapshot_date not in published):
         raise ConfigurationError(
             f"{source.name} has no published snapshot{f' of {snapshot_date}' if snapshot_date else ''}",
             mend="run `engage-spark ingest` first; `engage-spark runs` shows what became of each attempt",
         )
-    before = bench.log.latest(bench.spark, _stage(table))
     runs = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
         work = Work(
             stage=_stage(table), snapshot_date=day, inputs={source.name: published[day].run_id},
             contract=bench.contract, settings_digest="",  # no setting changes what a formula gives
+            before=latest.get((_stage(table), day)),
         )  # fmt: skip
-        if work.done(before.get(day)) and not force and snapshot_date is None:
+        if work.done and not force and snapshot_date is None:
             continue
         with log.stage(f"deriving {table.name} of {day}", run_id=work.run_id):
             runs.append(_derive(bench, table, source, work, expected=published[day].rows_valid))
@@ -86,7 +87,8 @@ def _derive(bench: Bench, table: Table, source: Table, work: Work, *, expected: 
     published = bench.log.read_published(bench.spark, judged, stage=stage_of(source), day=day, days=[work.snapshot_date])
     derived = published.where(F.col("_dq_status") == VALID).transform(to_features, table=table).withColumn("_run_id", F.lit(work.run_id))
     where = f"{day} = DATE'{work.snapshot_date}'"
-    version = bench.lake.replace(derived, tracked_table(table), where=where, tag=work.run_id, partition_by=(day,), properties=PROPERTIES)
+    bench.lake.replace(derived, tracked_table(table), where=where, tag=work.run_id, partition_by=(day,), properties=PROPERTIES)
+    version = bench.lake.written_version(bench.spark, table.name)
     rows = bench.lake.read(bench.spark, table.name, version=version).where(where).count()
     run = work.finished(rows_in=expected, valid=rows, quarantined=0, outputs={table.name: version}, started_at=started_at)
     return bench.log.append(bench.spark, run)

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, GateError, InputError
-from engage_spark.lake import Pinned, Run, fingerprint, pin
+from engage_spark.lake import Latest, Pinned, Run, fingerprint, pin
 from engage_spark.pipelines.judging import Outcome, judge
 from engage_spark.pipelines.report import Grid, Report
 from engage_spark.pipelines.stage import Bench, Work
@@ -54,15 +54,16 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
     notes: list[str] = []
     with log.stage("listing the delivered files", root=settings.input.root):
         entity, logs = _listed(bench, snapshot_date, notes)
-    before = bench.log.latest(spark, stage_of(contract.entity))
+    latest = bench.log.latest_of_all(spark)
     for pinned in entity:
-        parcel = _parcel(bench, contract.entity, pinned, {})
-        if parcel.work.done(previous := before.get(parcel.work.snapshot_date)) and not force and snapshot_date is None:
+        parcel = _parcel(bench, contract.entity, pinned, latest)
+        if parcel.work.done and not force and snapshot_date is None:
             notes.append(f"{contract.entity.name} of {parcel.work.snapshot_date}: published before from the same files, left as it is")
             continue
-        _refuse_or_note(bench, parcel, previous, notes)
+        _refuse_or_note(bench, parcel, notes)
         outcomes.append(judge(bench, parcel.table, parcel.pinned, parcel.work))
-    outcomes += _judge_logs(bench, logs, force, notes)
+    latest |= {(o.run.stage, o.run.snapshot_date): o.run for o in outcomes}
+    outcomes += _judge_logs(bench, logs, latest, force, notes)
     report = _report(bench, outcomes, notes, time.monotonic() - started)
     if rejected := [o for o in outcomes if not o.run.published]:
         raise _gate_error(bench, rejected)
@@ -89,17 +90,21 @@ def _listed(bench: Bench, snapshot_date: date | None, notes: list[str]) -> tuple
     return entity, logs
 
 
-def _parcel(bench: Bench, table: Table, pinned: Pinned, inputs: dict[str, str], day: date | None = None) -> Parcel:
-    snapshot = pinned.day or day
+def _parcel(bench: Bench, table: Table, pinned: Pinned, latest: Latest, known: Run | None = None) -> Parcel:
+    """`known` is the run whose keys a log is judged against; its snapshot is the log's as well."""
+    snapshot = pinned.day if known is None else known.snapshot_date
+    inputs = {} if known is None else {bench.contract.entity.name: known.run_id}
     assert snapshot is not None
     work = Work(
         stage=stage_of(table), snapshot_date=snapshot, inputs={"files": fingerprint([pinned]), **inputs},
         contract=bench.contract, settings_digest=bench.settings.digest("ingest"),
+        before=latest.get((stage_of(table), snapshot)),
     )  # fmt: skip
     return Parcel(table=table, pinned=pinned, work=work)
 
 
-def _refuse_or_note(bench: Bench, parcel: Parcel, previous: Run | None, notes: list[str]) -> None:
+def _refuse_or_note(bench: Bench, parcel: Parcel, notes: list[str]) -> None:
+    previous = parcel.work.before
     if previous is None or previous.run_id == parcel.work.run_id:
         return
     day = parcel.work.snapshot_date
@@ -111,18 +116,18 @@ def _refuse_or_note(bench: Bench, parcel: Parcel, previous: Run | None, notes: l
     notes.append(f"{parcel.table.name} of {day}: replaces run {previous.run_id[:8]}, whose files, contract, settings or code were others")
 
 
-def _judge_logs(bench: Bench, logs: Sequence[tuple[Table, Pinned]], force: bool, notes: list[str]) -> list[Outcome]:
+def _judge_logs(bench: Bench, logs: Sequence[tuple[Table, Pinned]], latest: Latest, force: bool, notes: list[str]) -> list[Outcome]:
     """Judge the logs against the keys of the newest snapshot there is, as it was judged (its quarantined rows are known too).
 
     Not of the newest in this run: when an older day is delivered again, whoever came after it is no orphan.
     """
     if not logs:
         return []
-    newest, entity = max(bench.log.latest(bench.spark, stage_of(bench.contract.entity)).items())
+    entity = max((run for (stage, _), run in latest.items() if stage == stage_of(bench.contract.entity)), key=lambda run: run.snapshot_date)
     outcomes = []
     for table, pinned in logs:
-        parcel = _parcel(bench, table, pinned, {bench.contract.entity.name: entity.run_id}, day=newest)
-        if parcel.work.done(bench.log.latest(bench.spark, stage_of(table)).get(parcel.work.snapshot_date)) and not force:
+        parcel = _parcel(bench, table, pinned, latest, known=entity)
+        if parcel.work.done and not force:
             notes.append(f"{table.name}: published before from the same files, left as it is")
             continue
         outcomes.append(judge(bench, table, pinned, parcel.work))

@@ -23,6 +23,8 @@ class Work:
     inputs: Mapping[str, str]
     contract: Contract
     settings_digest: str
+    before: Run | None
+    """The latest attempt at this stage and snapshot, whatever its run_id."""
 
     @property
     def run_id(self) -> str:
@@ -34,9 +36,10 @@ class Work:
             settings_digest=self.settings_digest,
         )
 
-    def done(self, before: Run | None) -> bool:
+    @property
+    def done(self) -> bool:
         """True when the latest attempt was this very work, published."""
-        return before is not None and before.published and before.run_id == self.run_id
+        return self.before is not None and self.before.published and self.before.run_id == self.run_id
 
     def finished(
         self, *, rows_in: int, valid: int, quarantined: int, outputs: Mapping[str, int], started_at: datetime, rejected: str | None = None
@@ -48,6 +51,7 @@ class Work:
             run_id=self.run_id,
             stage=self.stage,
             snapshot_date=self.snapshot_date,
+            attempt=self.before.attempt + 1 if self.before else 1,
             status=REJECTED if rejected else PUBLISHED,
             inputs=self.inputs,
             outputs=outputs,
