@@ -6,13 +6,14 @@ from engage_spark.lake.failures import storage_error
 from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
 from engage_spark.lake.raw import is_there, leave_note, note, write_raw
 from engage_spark.lake.runs import Latest, Run, RunLog, code_version, run_id
-from engage_spark.lake.scratch import scratch
+from engage_spark.lake.scratch import Materialise, scratch
 from engage_spark.lake.tables import Lake
 
 __all__ = [
     "Found",
     "Lake",
     "Latest",
+    "Materialise",
     "Pinned",
     "Run",
     "RunLog",

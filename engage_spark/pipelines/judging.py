@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import Kind, Table, day_column, judged_table, system_contract
 from engage_spark.errors import ContractError
-from engage_spark.lake import Pinned, Run, read_pinned, scratch, storage_error
+from engage_spark.lake import Materialise, Pinned, Run, read_pinned, scratch, storage_error
 from engage_spark.pipelines.stage import Bench, Work, now
 from engage_spark.quality import (
     MALFORMED,
@@ -33,6 +33,10 @@ from engage_spark.schema import column_named, conform, spark_schema
 QUALITY_RESULTS = "quality_results"
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
 """Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs a tenth of the write."""
+
+
+FEW = 10_000
+"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them back would cost seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +59,8 @@ def judge(bench: Bench, table: Table, pinned: Pinned, work: Work) -> Outcome:
         extent = _extent(rows, table)
         checks = row_checks(table, parsed_text=pinned.format == "csv")
         if table.key:
-            materialise = opened.enter_context(scratch(bench.spark, bench.lake))
-            duplicates = materialise(duplicated_keys(rows, table), "duplicates")
-            rows = with_duplicate_flag(rows, None if duplicates.isEmpty() else duplicates, table=table)
+            duplicates = _duplicates(duplicated_keys(rows, table), opened.enter_context(scratch(bench.spark, bench.lake)))
+            rows = with_duplicate_flag(rows, duplicates, table=table)
         judged = _with_orphan_flags(bench, rows, table, work).transform(with_verdict, checks=checks)
         version = _write(bench, judged, table, work, extent)
         judgement = _counted(bench, table, work, version)
@@ -102,6 +105,18 @@ def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
         else:
             spans.append([day])
     return " OR ".join([f"{column} IS NULL", *(f"{column} BETWEEN DATE'{span[0][1]}' AND DATE'{span[-1][1]}'" for span in spans)])
+
+
+def _duplicates(keys: DataFrame, materialise: Materialise) -> DataFrame | None:
+    """The duplicated keys, found once: None when there are none, literal rows while they are few, a temporary table beyond."""
+    with storage_error("the keys cannot be read"):
+        few = keys.limit(FEW + 1).collect()
+    if not few:
+        return None
+    if len(few) <= FEW:
+        literal: DataFrame = keys.sparkSession.createDataFrame(few, keys.schema)
+        return literal
+    return materialise(keys, "duplicates")
 
 
 def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:

@@ -1,0 +1,55 @@
+"""Duplicated keys: none, few enough for the driver, and more than that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engage_spark.contract import load_contract
+from engage_spark.errors import EngageError
+from engage_spark.lake import Lake, scratch
+from engage_spark.pipelines import judging
+from engage_spark.quality import duplicated_keys
+from engage_spark.settings import Lake as LakeSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+TABLE = load_contract().entity
+
+
+def keys_of(spark: SparkSession, *keys: str | None) -> DataFrame:
+    return duplicated_keys(spark.createDataFrame([(k,) for k in keys], f"{TABLE.key[0]} string"), TABLE)
+
+
+def lake_at(path: Path) -> Lake:
+    return Lake(LakeSettings(root=str(path / "lake"), scratch=str(path / "scratch")))
+
+
+def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(spark: SparkSession, tmp_path: Path) -> None:
+    with scratch(spark, lake_at(tmp_path)) as materialise:
+        assert judging._duplicates(keys_of(spark, "a", "b", None, None), materialise) is None
+    assert not (tmp_path / "scratch").exists()
+
+
+@pytest.mark.parametrize("few", [0, 1, 2])
+def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(judging, "FEW", few)
+    with scratch(spark, lake_at(tmp_path)) as materialise:
+        found = judging._duplicates(keys_of(spark, "a", "b", "a", "c", "c", "c"), materialise)
+        assert found is not None
+        assert sorted(row[0] for row in found.collect()) == ["a", "c"]
+        assert (tmp_path / "scratch").exists() == (few < 2)
+    assert not list((tmp_path / "scratch").glob("*"))
+
+
+def test_a_scratch_place_that_cannot_be_written_is_named(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scratch").write_text("I am in the way")
+    monkeypatch.setattr(judging, "FEW", 0)
+    with scratch(spark, lake_at(tmp_path)) as materialise, pytest.raises(EngageError, match=r"scratch.* cannot be written") as e:
+        judging._duplicates(keys_of(spark, "a", "a"), materialise)
+    assert e.value.exit_code == 2
