@@ -95,9 +95,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     options = parser.parse_args()
     print(described())
-    print(
-        "| rows | engine | ingest s | features s | both s | ratio to DuckDB | rows per s and core | peak GiB | jobs and raw scans |"
-    )
+    print("| rows | engine | ingest s | features s | both s | ratio to DuckDB | rows per s and core | peak GiB | jobs and raw scans |")
     print("|--:|---|--:|--:|--:|--:|--:|--:|---|")
     for rows in options.rows:
         found = measure(rows, options.runs)
