@@ -113,6 +113,8 @@ def read_pinned(spark: SparkSession, pinned: Pinned, table: Table, *, malformed:
         declared = {f.name: f for f in spark_schema(table).fields}
         fields = [declared.get(name, T.StructField(name, T.StringType())) for name in header]
         schema = T.StructType([*fields, T.StructField(malformed, T.StringType())])
+        # With pruning, Spark does not count a line's values, so a stray comma would shift them unseen where a column is left out.
+        options["columnPruning"] = "false"
         reader = spark.read.options(**options, mode="PERMISSIVE", enforceSchema="false", columnNameOfCorruptRecord=malformed)
         return reader.schema(schema).csv(paths)
     except SPARK_ERRORS as e:
