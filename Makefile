@@ -24,20 +24,27 @@ demo: $(JARS) ## 10,000 made-up customers, all the way from raw files to Delta f
 demo-full: $(JARS) ## the same with the dictionary's 100,000
 	@$(BIN)/engage-spark demo --customers 100000
 
+# Two suites at a time: each Spark session keeps about one core busy. A suite's output is shown when it is done.
 .PHONY: test
-test: test-unit test-spark test-connect ## all tests: without Spark, on classic Spark and end to end, on Spark Connect
+test: $(JARS) $(JARS_S3) ## all tests: without Spark, on classic Spark, on Spark Connect, end to end
+	@echo "running four suites, two at a time (10 to 15 minutes on 2 cores) …"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-connect test-spark test-e2e test-unit
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## the tests that start no JVM
 	$(BIN)/pytest tests/unit $(PYTEST)
 
 .PHONY: test-spark
-test-spark: $(JARS) $(JARS_S3) ## the Spark tests on a classic session, and the end-to-end tests
-	$(BIN)/pytest tests/spark tests/e2e --spark classic $(PYTEST)
+test-spark: $(JARS) ## the Spark tests on a classic session
+	$(BIN)/pytest tests/spark --spark classic $(PYTEST)
 
 .PHONY: test-connect
 test-connect: $(JARS) ## the Spark tests once more, on Spark Connect
 	$(BIN)/pytest tests/spark --spark connect $(PYTEST)
+
+.PHONY: test-e2e
+test-e2e: $(JARS) $(JARS_S3) ## commands, S3, planted faults, a cluster of processes
+	$(BIN)/pytest tests/e2e --spark classic $(PYTEST)
 
 .PHONY: lint
 lint: $(INSTALLED) ## style, formatting, types, import layers

@@ -67,6 +67,10 @@ def pin(
     found = [f for f in _list(spark, path) if not re.search(r"/[._][^/]*$", f.path)]
     if not found:
         raise InputError(f"{path} holds no files for {table.name}", mend="check the path; is the delivery complete?")
+    if dated and snapshot_date is not None:  # what is wrong with another day must not keep this one back
+        found = [f for f in found if not _is_of_other_day(f.path, snapshot_date)]
+        if not found:
+            raise InputError(f"{path} holds no snapshot of {snapshot_date}", mend="check --snapshot-date, or the delivery")
     problems = [f"{f.path} is empty (0 bytes)" for f in found if f.size == 0]
     formats = {f.path: format if format != "auto" else _format_of(f.path) for f in found}
     problems += [f"{p}: neither Parquet nor CSV by its name" for p, kind in formats.items() if kind is None]
@@ -82,10 +86,6 @@ def pin(
         by_day.setdefault(day, []).append(f)
     if problems:
         raise InputError(f"the files of {table.name} in {path} cannot be used", details=problems, mend="deliver them again, then rerun")
-    if dated and snapshot_date is not None:
-        by_day = {day: files for day, files in by_day.items() if day == snapshot_date}
-        if not by_day:
-            raise InputError(f"{path} holds no snapshot of {snapshot_date}", mend="check --snapshot-date, or the delivery")
     kind = kinds.pop() or "parquet"
     ordered = sorted(by_day.items(), key=lambda item: item[0] or date.min)
     return [Pinned(table=table.name, day=d, files=tuple(sorted(fs, key=lambda f: f.path)), format=kind) for d, fs in ordered]
@@ -148,6 +148,14 @@ def _literal(path: str) -> str:
 def _format_of(path: str) -> str | None:
     stem = path.removesuffix(".gz")
     return next((kind for ending, kind in FORMATS.items() if stem.lower().endswith(ending)), None)
+
+
+def _is_of_other_day(path: str, day: date) -> bool:
+    match = PARTITION.search(path)
+    try:
+        return match is not None and date.fromisoformat(match[1]) != day
+    except ValueError:
+        return False  # no day at all, which is a fault to be told
 
 
 def _day_of(path: str, snapshot_date: date | None) -> date:

@@ -130,6 +130,16 @@ def test_all_faults_of_a_listing_are_told_at_once(spark: SparkSession, tmp_path:
     assert len(e.value.details) == 3
 
 
+def test_a_broken_file_of_another_day_does_not_keep_this_day_back(spark: SparkSession, tmp_path: Path) -> None:
+    root = tmp_path / "things"
+    text(root / "snapshot_date=2025-10-20" / "none.parquet", b"")
+    parquet(root / "snapshot_date=2025-10-21" / "a.parquet")
+    (only,) = pin(spark, str(root), THINGS, snapshot_date=date(2025, 10, 21), dated=True)
+    assert [Path(f.path).name for f in only.files] == ["a.parquet"]
+    with pytest.raises(InputError, match="no snapshot of 2025-10-19"):
+        pin(spark, str(root), THINGS, snapshot_date=date(2025, 10, 19), dated=True)
+
+
 def truncated(path: Path) -> None:
     whole = parquet(path).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
