@@ -1,0 +1,81 @@
+"""What the end-to-end tests share: the command line in processes of its own, and a table's contents as a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ROOT = Path(__file__).parents[2]
+DAY = date(2025, 10, 21)
+"""The last day of what synth makes by default."""
+JUDGED = ("customers_judged", "connections_judged", "interactions_judged")
+
+
+class Ran(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        return f"exit code {self.code} after {self.seconds:.0f} s\n--- standard output\n{self.out}\n--- standard error\n{self.err}"
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without what would decide a command's settings, at 80 columns."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ENGAGE_SPARK", "SPARK_", "PYSPARK_", "AWS_"))}
+    return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYSPARK_PYTHON": sys.executable} | dict(more or {})
+
+
+def overrides(**values: object) -> list[str]:
+    """`--set` options; a double underscore stands for the dot."""
+    return [word for key, value in values.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
+
+
+def small_session(home: Path, memory: str = "1g") -> list[str]:
+    """Options of a session as tiny as the data."""
+    return [
+        *overrides(spark__master="local[2]", spark__driver_memory=memory, spark__shuffle_partitions=2),
+        *("--set", f"spark.conf.spark.local.dir={home / 'local'}", "--set", "spark.conf.spark.default.parallelism=2"),
+    ]
+
+
+def run(command: Iterable[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 300) -> Ran:
+    started = time.monotonic()
+    done = subprocess.run(list(command), cwd=cwd, env=environment(env), capture_output=True, text=True, check=False, timeout=timeout)
+    return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+
+
+def engage(*words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 300) -> Ran:
+    """`engage-spark WORDS…` as a process."""
+    return run([sys.executable, "-m", "engage_spark", *words], cwd=cwd, env=env, timeout=timeout)
+
+
+def contents(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
+    """SHA-256 over the sorted rows, every column bit by bit (as JSON that keeps nulls), the order of rows and files left out."""
+    columns = sorted(c for c in rows.columns if c not in without)
+    line = F.sha2(F.to_json(F.struct(*(F.col(f"`{c}`") for c in columns)), {"ignoreNullFields": "false"}), 256)
+    return hashlib.sha256("\n".join(sorted(r[0] for r in rows.select(line).collect())).encode()).hexdigest()
+
+
+def table(spark: SparkSession, lake: Path | str, name: str) -> DataFrame:
+    return spark.read.format("delta").load(f"{lake}/{name}")
+
+
+def all_contents(spark: SparkSession, lake: Path | str, names: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
+    return {name: contents(table(spark, lake, name), without=without) for name in names}
