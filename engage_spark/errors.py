@@ -32,9 +32,16 @@ class InputError(ConfigurationError):
 
 
 class GateError(EngageError):
-    """The data was read and judged, and a quality gate rejected it (exit code 3)."""
+    """The data was read and judged, and a quality gate rejected it (exit code 3).
+
+    `report` is the stage's closing summary, for the entry point to show: what was rejected was written and counted all the same.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, *, mend: str | None = None, details: Sequence[str] = (), report: object = None) -> None:
+        super().__init__(message, mend=mend, details=details)
+        self.report = report
 
 
 class TransientError(EngageError):

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlparse
 
-from engage_spark import jars
+from engage_spark import jars, s3a
 from engage_spark.errors import ConfigurationError
 from engage_spark.java import require_java
-from engage_spark.settings import S3, Settings
+from engage_spark.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -130,7 +130,7 @@ def spark_conf(settings: Settings) -> dict[str, str]:
             # Spark creates its warehouse directory on start; the working directory is not the place for it.
             conf["spark.sql.warehouse.dir"] = str(Path(settings.lake.root).absolute() / "_warehouse")
     if settings.uses_s3:
-        conf |= s3a_conf(settings.s3)
+        conf |= s3a.conf(settings.s3)
     if settings.spark.driver_memory:
         conf["spark.driver.memory"] = settings.spark.driver_memory
     if settings.spark.shuffle_partitions:
@@ -153,25 +153,6 @@ def packages(settings: Settings) -> tuple[str, ...]:
     return (jars.DELTA_PACKAGE, *((jars.S3A_PACKAGE,) if settings.uses_s3 else ()), *settings.spark.packages)
 
 
-def s3a_conf(s3: S3) -> dict[str, str]:
-    """Hadoop's options for S3. Without keys its default credential chain is left in place."""
-    said: dict[str, str | None] = {
-        "endpoint": s3.endpoint,
-        "endpoint.region": s3.region,
-        "path.style.access": "true" if s3.path_style else "false",
-        "connection.ssl.enabled": "true" if s3.ssl else "false",
-    }
-    if s3.access_key and s3.secret_key:
-        kind = "TemporaryAWSCredentialsProvider" if s3.session_token else "SimpleAWSCredentialsProvider"
-        said |= {
-            "aws.credentials.provider": f"org.apache.hadoop.fs.s3a.{kind}",
-            "access.key": s3.access_key.get_secret_value(),
-            "secret.key": s3.secret_key.get_secret_value(),
-            "session.token": s3.session_token.get_secret_value() if s3.session_token else None,
-        }
-    return {f"spark.hadoop.fs.s3a.{k}": v for k, v in said.items() if v is not None}
-
-
 def _remote(settings: Settings) -> str | None:
     return os.environ.get("SPARK_REMOTE") or settings.spark.remote
 
@@ -192,15 +173,24 @@ def _build(settings: Settings) -> SparkSession:
             mend="install the package with its Spark: pip install 'engage-spark[spark]' (on Databricks it is there already)",
         ) from e
     builder: Any = SparkSession.builder
-    if starts_jvm or not remote:
-        for key, value in spark_conf(settings).items():
-            builder = builder.config(key, value)
+    conf = spark_conf(settings) if starts_jvm or not remote else {}
+    # pyspark starts the JVM with every option as an argument, and anybody on the machine may read a process's arguments.
+    secrets = {key: conf.pop(key) for key in s3a.SECRETS if key in conf} if starts_jvm else {}
+    if secrets and remote:
+        conf[s3a.PROVIDER] = s3a.FROM_ENVIRONMENT
+    for key, value in conf.items():
+        builder = builder.config(key, value)
     if remote:
         builder = builder.remote(remote)
     elif settings.spark.master and not in_jvm_of_others:
         builder = builder.master(settings.spark.master)
-    with _spark_log(settings) if starts_jvm else _nothing():
-        return _start(builder, where=remote or settings.spark.master or "the default master")
+    with _spark_log(settings) if starts_jvm else _nothing(), s3a.environment(secrets if remote else {}):
+        spark = _start(builder, where=remote or settings.spark.master or "the default master")
+    if secrets and not remote:
+        hadoop = cast(Any, spark.sparkContext)._jsc.hadoopConfiguration()
+        for key, value in secrets.items():
+            hadoop.set(key.removeprefix("spark.hadoop."), value)
+    return spark
 
 
 def _start(builder: Any, *, where: str) -> SparkSession:

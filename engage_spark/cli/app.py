@@ -20,7 +20,8 @@ from typer.core import TyperGroup
 from engage_spark import __version__, log
 from engage_spark.cli import show
 from engage_spark.contract import load_contract
-from engage_spark.errors import EngageError
+from engage_spark.errors import EngageError, GateError
+from engage_spark.pipelines.report import Report
 from engage_spark.settings import Settings, load_settings
 
 HOISTED = {"--env": True, "--conf-dir": True, "--set": True, "--contract": True, "--print-config": False, "--json-logs": False}
@@ -70,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if e.code:  # success must return: Databricks counts any SystemExit as a failed job
             raise
     except EngageError as e:
+        if isinstance(e, GateError) and isinstance(e.report, Report):
+            show.reports(e.report)
         show.error(e)
         raise SystemExit(e.exit_code) from None
     except Exception as e:

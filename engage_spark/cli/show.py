@@ -53,6 +53,9 @@ def reports(result: Report | Iterable[Report]) -> None:
         if report.table is not None:
             grid(console, *report.table)
         _pairs(console, [(name, place) for name, place in report.locations.items()])
+        if report.failed is not None:
+            console.print()
+            grid(console, *report.failed)
         for note in report.notes:
             console.print(Text(f"  note: {note}", style="yellow"), soft_wrap=True)
 

@@ -27,11 +27,15 @@ INTRODUCTION = re.compile(r"^(?:Caused by|Suppressed)?: (?:[\w.$]+(?:Exception|E
 COLUMNS = re.compile(r"DELTA_SCHEMA_MISMATCH|DELTA_FAILED_TO_MERGE_FIELDS|DELTA_METADATA_MISMATCH|_LEGACY_ERROR_TEMP_DELTA_0007")
 DENIED = re.compile(
     r"Permission denied|AccessDenied|Access Denied|Mkdirs failed|Read-only file system|\b403\b|NoSuchBucket|Not a directory"
-    r"|FileAlreadyExistsException|ParentNotDirectory|DELTA_CANNOT_CREATE_LOG_PATH|No space left",
+    r"|FileAlreadyExistsException|ParentNotDirectory|DELTA_CANNOT_CREATE_LOG_PATH|No space left"
+    r"|UnknownStoreException|NoAuthWithAWS|NoAwsCredentials|Unable to load credentials",
     re.IGNORECASE,
 )
 CONFLICT = re.compile(r"DELTA_CONCURRENT|Concurrent(?:Append|Delete\w+|Transaction|Write|Modification)Exception")
-ARITHMETIC = re.compile(r"\[(DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|CAST_INVALID_INPUT|CAST_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE)")
+EXPRESSION = re.compile(
+    r"\[(DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|CAST_INVALID_INPUT|CAST_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE"
+    r"|PARSE_SYNTAX_ERROR|UNRESOLVED_ROUTINE|UNRESOLVED_COLUMN|DATATYPE_MISMATCH|WRONG_NUM_ARGS)"
+)
 
 
 def first_line(error: BaseException) -> str:
@@ -70,10 +74,10 @@ def translated(error: BaseException, what: str) -> EngageError:
     text, first = str(error), first_line(error)
     if (of_input := input_error(error)) is not None:
         return of_input
-    if found := ARITHMETIC.search(text):
+    if found := EXPRESSION.search(text):
         return ContractError(
-            f"{what}: an expression of the contract fails on some row ({found[1]})", details=(first[:300],),
-            mend="write the rule or formula so that it holds for any value: nullif, try_divide, try_cast",
+            f"{what}: an expression of the contract is no valid SQL, or fails on some row ({found[1]})", details=(first[:300],),
+            mend="correct the rule or formula; to hold for any value it may need nullif, try_divide or try_cast",
         )  # fmt: skip
     if CONFLICT.search(text):
         return TransientError(
@@ -85,8 +89,8 @@ def translated(error: BaseException, what: str) -> EngageError:
             mend="write to a new lake (lake.root), or migrate the table before the contract changes",
         )  # fmt: skip
     if DENIED.search(text):
-        reason = next(line.strip() for line in text.splitlines() if DENIED.search(line))
+        reason = INTRODUCTION.sub("", next(line.strip() for line in text.splitlines() if DENIED.search(line)))
         return ConfigurationError(
-            f"{what}: {reason[:300]}", mend="check that the place exists and may be written; `engage-spark doctor` tries it"
+            f"{what}: {reason[:300]}", mend="check that the place is there, and the rights on it; `engage-spark doctor` tries it"
         )  # fmt: skip
     return TransientError(f"{what}: {first[:500]}", mend="look at the cause above; when it has passed, run the stage again: it starts over")

@@ -18,7 +18,7 @@ from pyspark.sql import types as T
 
 from engage_spark.contract import Table
 from engage_spark.errors import InputError
-from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error
+from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error, translated
 from engage_spark.schema import spark_schema
 
 PARTITION = re.compile(r"/snapshot_date=([^/]+)/")
@@ -129,7 +129,7 @@ def _list(spark: SparkSession, path: str) -> Sequence[Found]:
     except SPARK_ERRORS as e:
         if "PATH_NOT_FOUND" in str(e):
             raise InputError(f"there is no {path}", mend="check input.root or --input; `engage-spark synth` makes data to try") from e
-        raise InputError(f"{path} cannot be listed: {first_line(e)}", mend="check the path and the credentials") from e
+        raise translated(e, f"{path} cannot be listed") from e
     found = [Found(r[0], r[1], r[2]) for r in rows]
     # Spark reads no row of a 0-byte file, not even its length, so it is known by its name alone.
     filled = {_plain(f.path) for f in found}

@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from engage_spark.lake.failures import storage_error
+from engage_spark.lake.failures import SPARK_ERRORS, storage_error, translated
 
 NOTE = "synth-plan"
 
@@ -26,6 +26,8 @@ def note(spark: SparkSession, root: str) -> dict[str, object] | None:
         return dict(json.loads(spark.read.text(f"{root}/{NOTE}").collect()[0][0]))
     except (AnalysisException, IndexError):
         return None
+    except SPARK_ERRORS as e:
+        raise translated(e, f"{root} cannot be read") from e
 
 
 def leave_note(spark: SparkSession, root: str, facts: Mapping[str, object]) -> None:
@@ -41,3 +43,5 @@ def is_there(spark: SparkSession, path: str) -> bool:
         return not spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path).select("path").isEmpty()
     except AnalysisException:
         return False
+    except SPARK_ERRORS as e:
+        raise translated(e, f"{path} cannot be read") from e

@@ -64,9 +64,10 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
         outcomes.append(judge(bench, parcel.table, parcel.pinned, parcel.work))
     latest |= {(o.run.stage, o.run.snapshot_date): o.run for o in outcomes}
     outcomes += _judge_logs(bench, logs, latest, force, notes)
-    report = _report(bench, outcomes, notes, time.monotonic() - started)
-    if rejected := [o for o in outcomes if not o.run.published]:
-        raise _gate_error(bench, rejected)
+    rejected = [o for o in outcomes if not o.run.published]
+    report = _report(bench, outcomes, notes, time.monotonic() - started, failed=_failed(rejected))
+    if rejected:
+        raise _gate_error(bench, rejected, report)
     return report
 
 
@@ -134,7 +135,7 @@ def _judge_logs(bench: Bench, logs: Sequence[tuple[Table, Pinned]], latest: Late
     return outcomes
 
 
-def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: float) -> Report:
+def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: float, *, failed: Grid | None) -> Report:
     totals = [o.run for o in outcomes]
     rows = tuple(
         (
@@ -155,6 +156,7 @@ def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: fl
         table=(("table", "snapshot", "rows in", "valid", "quarantined", "status"), rows) if rows else None,
         locations={f"{name}_judged": bench.lake.place(f"{name}_judged") for name in dict.fromkeys(places)}
         | {name: bench.lake.place(name) for name in ("quality_results", "runs")},
+        failed=failed,
         notes=tuple(notes + [n for o in outcomes for n in o.notes] + [_broken(o) for o in outcomes if _broken(o)]),
     )
 
@@ -167,24 +169,37 @@ def _broken(outcome: Outcome) -> str:
     return f"{outcome.table.name} of {outcome.run.snapshot_date}: {len(worst)} rules broken beyond tolerance: {shown}"
 
 
-def failed_table(failed: Sequence[tuple[Outcome, RuleCount]]) -> Grid:
-    """What broke which gate, for people."""
-    headers = ("table", "snapshot", "gate", "measured", "bound")
-    rows = tuple((o.table.name, str(o.run.snapshot_date), c.rule_name, f"{c.measured:.4f}%", f"{c.threshold}%") for o, c in failed)
-    return headers, rows
+def _failed(rejected: Sequence[Outcome]) -> Grid | None:
+    """What broke which gate, and below it the rules that broke most."""
+    headers = ("table", "snapshot", "gate or rule", "rows", "measured", "bound")
+    rows = [
+        (o.table.name, str(o.run.snapshot_date), c.rule_name, f"{c.violations:,}", f"{c.measured:.4f}%", _bound(c, o))
+        for o in rejected
+        for c in (*o.verdict.failed_gates, *_worst(o))
+    ]
+    return (headers, tuple(rows)) if rows else None
 
 
-def _gate_error(bench: Bench, rejected: Sequence[Outcome]) -> GateError:
+def _bound(count: RuleCount, outcome: Outcome) -> str:
+    return f"{count.threshold}%" if count in outcome.verdict.failed_gates else ""
+
+
+def _worst(outcome: Outcome) -> list[RuleCount]:
+    broken = (c for c in outcome.verdict.counts if c.violations and c not in outcome.verdict.failed_gates)
+    return sorted(broken, key=lambda c: -c.violations)[:5]
+
+
+def _gate_error(bench: Bench, rejected: Sequence[Outcome], report: Report) -> GateError:
     failed = [(o, c) for o in rejected for c in o.verdict.failed_gates]
     details = [
         f"{o.table.name} of {o.run.snapshot_date}: {c.rule_name} measured {c.measured:.4f}%, bound {c.threshold}%" for o, c in failed
     ]
     for o in rejected:
-        worst = sorted((c for c in o.verdict.counts if c.violations and c not in o.verdict.failed_gates), key=lambda c: -c.violations)
-        details += [f"{o.table.name}: {c.rule_name} broken by {c.violations:,} rows ({c.severity})" for c in worst[:5]]
+        details += [f"{o.table.name}: {c.rule_name} broken by {c.violations:,} rows ({c.severity})" for c in _worst(o)]
     return GateError(
         f"{len(rejected)} snapshot{'s' if len(rejected) > 1 else ''} rejected by the contract's gates; no reader will see "
         + ("them" if len(rejected) > 1 else "it"),
         details=details,
         mend=f"look at _dq_errors in {bench.lake.place(judged_table(rejected[0].table).name)}; deliver again, then rerun",
+        report=report,
     )

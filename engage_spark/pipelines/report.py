@@ -14,7 +14,8 @@ class Report:
     """The closing summary of one stage.
 
     `lines` are (label, value) pairs such as ("rows in", "10,000"); `table` is shown below them; `locations` says where each table
-    lies (path or catalog name); `notes` are warnings that a reader must not miss; `seconds` is wall-clock time.
+    lies (path or catalog name); `failed` is the table of what broke a gate; `notes` are warnings that a reader must not miss;
+    `seconds` is wall-clock time.
     """
 
     stage: str
@@ -22,4 +23,5 @@ class Report:
     lines: tuple[tuple[str, str], ...] = ()
     table: Grid | None = None
     locations: Mapping[str, str] = field(default_factory=dict)
+    failed: Grid | None = None
     notes: tuple[str, ...] = ()

@@ -1,0 +1,64 @@
+"""What Hadoop's S3 client is told: the settings, limits to its patience, and secrets on a way that nobody else can read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from engage_spark.settings import S3
+
+PREFIX = "spark.hadoop.fs.s3a."
+PROVIDER = PREFIX + "aws.credentials.provider"
+FROM_ENVIRONMENT = "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"
+
+LIMITS = {
+    "attempts.maximum": "3",
+    "retry.limit": "3",
+    "connection.establish.timeout": "10s",
+    "connection.timeout": "60s",
+}
+"""Hadoop's own limits let a wrong endpoint go unnoticed for minutes: eight rounds of five attempts, for each of several calls, and 30 s
+for each connection. Throttling has limits of its own, which stay. `spark.conf` overrides each."""
+
+SECRETS = {
+    PREFIX + "access.key": "AWS_ACCESS_KEY_ID",
+    PREFIX + "secret.key": "AWS_SECRET_ACCESS_KEY",
+    PREFIX + "session.token": "AWS_SESSION_TOKEN",
+}
+"""Options that must not be among the arguments of a process, and the environment variables that say the same."""
+
+
+def conf(s3: S3) -> dict[str, str]:
+    """Hadoop's options for S3. Without keys its default credential chain is left in place."""
+    said: dict[str, str | None] = {
+        **LIMITS,
+        "endpoint": s3.endpoint,
+        "endpoint.region": s3.region,
+        "path.style.access": "true" if s3.path_style else "false",
+        "connection.ssl.enabled": "true" if s3.ssl else "false",
+    }
+    if s3.access_key and s3.secret_key:
+        kind = "TemporaryAWSCredentialsProvider" if s3.session_token else "SimpleAWSCredentialsProvider"
+        said |= {
+            "aws.credentials.provider": f"org.apache.hadoop.fs.s3a.{kind}",
+            "access.key": s3.access_key.get_secret_value(),
+            "secret.key": s3.secret_key.get_secret_value(),
+            "session.token": s3.session_token.get_secret_value() if s3.session_token else None,
+        }
+    return {PREFIX + key: value for key, value in said.items() if value is not None}
+
+
+@contextmanager
+def environment(secrets: Mapping[str, str]) -> Iterator[None]:
+    """Hand secrets to the JVM that is started inside this block by its environment, which only its own user may read."""
+    before = {SECRETS[key]: os.environ.get(SECRETS[key]) for key in secrets}
+    os.environ.update({SECRETS[key]: value for key, value in secrets.items()})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
