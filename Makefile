@@ -12,6 +12,9 @@ JARS_S3 := .venv/.jars-s3
 # Extra options for pytest, such as `make test PYTEST='-x -k ingest'`.
 PYTEST ?=
 
+# Another Spark or Python that the shell points to must not take the place of this checkout's.
+unexport SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS PYTHONPATH
+
 .PHONY: help
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -86,7 +89,7 @@ $(JARS): $(INSTALLED)
 	@$(BIN)/python -m engage_spark.jars delta
 	@touch $@
 
-$(JARS_S3): $(INSTALLED)
+$(JARS_S3): $(INSTALLED) | $(JARS)
 	@echo "fetching the S3 jars (0.7 GB the first time) …"
 	@$(BIN)/python -m engage_spark.jars s3
 	@touch $@

@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import engage_spark
@@ -138,7 +138,8 @@ class RunLog:
                 f"{table.name}: an attempt that did not end has replaced the published rows of {', '.join(map(str, gone))}",
                 mend=f"run `engage-spark {_command(stage)}` again; it starts over",
             )
-        return rows.where(reduce(Column.__or__, made.values(), F.lit(False)))
+        # A run_id belongs to one stage and day, so two lists say it; one condition a day would overflow the optimizer within a year.
+        return rows.where(F.col(day).isin(list(published)) & F.col("_run_id").isin([run.run_id for run in published.values()]))
 
     def read_published_log(self, spark: SparkSession, table: Table, *, stage: str) -> DataFrame:
         """The events that readers may see: the log as it stood after its latest published attempt, rows of published attempts only.

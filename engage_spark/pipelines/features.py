@@ -12,7 +12,7 @@ from engage_spark import log
 from engage_spark.contract import Contract, Kind, Table, day_column, judged_table, tracked_table
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.features import to_features
-from engage_spark.lake import Run
+from engage_spark.lake import Run, storage_error
 from engage_spark.pipelines.ingest import stage_of
 from engage_spark.pipelines.report import Report
 from engage_spark.pipelines.stage import Bench, Work, now
@@ -85,7 +85,10 @@ def _derive(bench: Bench, table: Table, source: Table, work: Work, *, expected: 
     started_at = now()
     day, judged = day_column(source), judged_table(source)
     published = bench.log.read_published(bench.spark, judged, stage=stage_of(source), day=day, days=[work.snapshot_date])
-    derived = published.where(F.col("_dq_status") == VALID).transform(to_features, table=table).withColumn("_run_id", F.lit(work.run_id))
+    with storage_error(f"{table.name} cannot be derived"):
+        derived = published.where(F.col("_dq_status") == VALID).transform(to_features, table=table)
+        derived = derived.withColumn("_run_id", F.lit(work.run_id))
+        _ = derived.schema  # asked for here, because Connect looks at no expression before
     where = f"{day} = DATE'{work.snapshot_date}'"
     bench.lake.replace(derived, tracked_table(table), where=where, tag=work.run_id, partition_by=(day,), properties=PROPERTIES)
     version = bench.lake.written_version(bench.spark, table.name)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import Kind, Table, day_column, judged_table, system_contract
-from engage_spark.errors import ContractError
+from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import Materialise, Pinned, Run, read_pinned, scratch, storage_error
 from engage_spark.pipelines.stage import Bench, Work, now
 from engage_spark.quality import (
@@ -61,7 +61,9 @@ def judge(bench: Bench, table: Table, pinned: Pinned, work: Work) -> Outcome:
         if table.key:
             duplicates = _duplicates(duplicated_keys(rows, table), opened.enter_context(scratch(bench.spark, bench.lake)))
             rows = with_duplicate_flag(rows, duplicates, table=table)
-        judged = _with_orphan_flags(bench, rows, table, work).transform(with_verdict, checks=checks)
+        with storage_error(f"{table.name} cannot be judged"):
+            judged = _with_orphan_flags(bench, rows, table, work).transform(with_verdict, checks=checks)
+            _ = judged.schema  # asked for here, because Connect looks at no expression before
         version = _write(bench, judged, table, work, extent)
         judgement = _counted(bench, table, work, version)
         verdict = assess(judgement, table, checks)
@@ -158,7 +160,7 @@ def _write(bench: Bench, judged: DataFrame, table: Table, work: Work, extent: Ex
         day, where = F.lit(work.snapshot_date), f"{column} = DATE'{work.snapshot_date}'"
     else:
         day, where = F.to_date(column_named(table.event_time or "")), _of_days(column, extent.days)
-        if work.before is not None and bench.lake.read(bench.spark, stored.name).where(f"NOT ({where})").isEmpty():
+        if not _leaves_others(bench, table, work, where):
             # All that is there is replaced, and saying so spares Delta looking for each row to delete: half of the time of a rerun.
             where = None
     bench.lake.replace(
@@ -166,6 +168,31 @@ def _write(bench: Bench, judged: DataFrame, table: Table, work: Work, extent: Ex
         partition_by=(column,) if table.kind is Kind.ENTITY else (), properties=PROPERTIES,
     )  # fmt: skip
     return bench.lake.written_version(bench.spark, stored.name)
+
+
+def _leaves_others(bench: Bench, table: Table, work: Work, where: str) -> bool:
+    """Whether the log holds days that this delivery does not replace. One scan of two columns where it does.
+
+    Raises InputError when such days hold rows of an attempt that was not published: readers see the log as a later delivery left it, so
+    what those rows had replaced would silently be missing.
+    """
+    stored = judged_table(table)
+    if bench.lake.version(bench.spark, stored.name) is None:
+        return False
+    others = bench.lake.read(bench.spark, stored.name).where(f"NOT ({where})")
+    if others.isEmpty():
+        return False
+    published = {run.run_id for run in bench.log.attempts(bench.spark, work.stage) if run.published}
+    stale = others.where(~F.col("_run_id").isin([*sorted(published), work.run_id])).agg(
+        F.min(day_column(table)).cast("string"), F.max(day_column(table)).cast("string")
+    )
+    first, last = stale.collect()[0]
+    if first is not None:
+        raise InputError(
+            f"{table.name} holds events from {first} to {last} of an attempt that was rejected or did not end",
+            mend="deliver those days again, together with this delivery",
+        )
+    return True
 
 
 def _counted(bench: Bench, table: Table, work: Work, version: int) -> Judgement:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
+from engage_spark.errors import TransientError
 from engage_spark.lake import Lake, Run, RunLog, run_id
 from engage_spark.lake.runs import PUBLISHED, REJECTED
 from engage_spark.settings import Settings
@@ -44,9 +45,12 @@ class Work:
     def finished(
         self, *, rows_in: int, valid: int, quarantined: int, outputs: Mapping[str, int], started_at: datetime, rejected: str | None = None
     ) -> Run:
-        """The row of the attempt. Asserts that every row that came in is accounted for."""
+        """The row of the attempt. Raises TransientError unless every row that came in is accounted for."""
         if rows_in != valid + quarantined:
-            raise AssertionError(f"{self.stage} of {self.snapshot_date} read {rows_in} rows and judged {valid + quarantined}")
+            raise TransientError(
+                f"{self.stage} of {self.snapshot_date} read {rows_in} rows and accounted for {valid + quarantined}",
+                mend="the files changed while they were read; run the stage again when the delivery is complete",
+            )
         return Run(
             run_id=self.run_id,
             stage=self.stage,

@@ -14,7 +14,7 @@ import pytest
 from deliveries import BIKES, content, deliver, deliver_log, events, latest, reasons, run_log, settings_of, stations, sums
 
 from engage_spark.contract import judged_table
-from engage_spark.errors import ConfigurationError, GateError, TransientError
+from engage_spark.errors import ConfigurationError, GateError, InputError, TransientError
 from engage_spark.lake import Lake, RunLog
 from engage_spark.pipelines import features, ingest
 
@@ -218,3 +218,10 @@ def test_logs_are_replaced_by_event_date(spark: SparkSession, settings: Settings
         ingest.run(spark, settings, contract=BIKES)
     assert log.read_published_log(spark, judged, stage=RIDES_STAGE).where("event_date = '2025-10-05'").count() == 33
     assert table(spark, settings, "rides_judged").where("event_date = '2025-10-05' AND _dq_status = 'quarantined'").count() == 99
+    # So a later delivery of other days would hide what the rejected one replaced: it is refused until those days are delivered again.
+    deliver_log(rides(["2025-10-06"], seed=4), RIDES, home)
+    with pytest.raises(InputError, match="events from 2025-10-05 to 2025-10-05 of an attempt that was rejected"):
+        ingest.run(spark, settings, contract=BIKES)
+    deliver_log(rides(["2025-10-05", "2025-10-06"], seed=5), RIDES, home)
+    ingest.run(spark, settings, contract=BIKES)
+    assert by_day()["2025-10-06"] > 0

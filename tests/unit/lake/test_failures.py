@@ -24,6 +24,7 @@ Caused by: {cause}
          InputError, "file:///raw/a b.parquet"),
         ("RuntimeException: s3a://raw/x/part-1.parquet is not a Parquet file. Expected magic number", InputError, "part-1.parquet"),
         ("org.apache.spark.SparkArithmeticException: [DIVIDE_BY_ZERO] Division by zero. Use `try_divide`", ContractError, "DIVIDE_BY_ZERO"),
+        ("org.apache.spark.sql.AnalysisException: [UNRESOLVED_ROUTINE] Cannot resolve routine `nope`", ContractError, "UNRESOLVED_ROUTINE"),
         ("java.io.FileNotFoundException: /lake/t (Permission denied)", ConfigurationError, "denied"),
         ("S3Exception: Access Denied (Status Code: 403)", ConfigurationError, "Access Denied"),
         ("org.apache.spark.sql.AnalysisException: [DELTA_FAILED_TO_MERGE_FIELDS] Failed to merge fields 'a' and 'a'",
