@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DAY = date(2025, 10, 21)
 """The last day of what synth makes by default."""
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods -Xss4m"
+"""For a JVM that ends before its second compiler would have paid off."""
 JUDGED = ("customers_judged", "connections_judged", "interactions_judged")
 
 
@@ -52,6 +53,7 @@ def small_session(home: Path, memory: str = "1g") -> list[str]:
     return [
         *overrides(spark__master="local[2]", spark__driver_memory=memory, spark__shuffle_partitions=2),
         *("--set", f"spark.conf.spark.local.dir={home / 'local'}", "--set", "spark.conf.spark.default.parallelism=2"),
+        *("--set", f"spark.conf.spark.driver.extraJavaOptions={SHORT_LIVED}"),
     ]
 
 
@@ -70,7 +72,8 @@ def contents(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
     """SHA-256 over the sorted rows, every column bit by bit (as JSON that keeps nulls), the order of rows and files left out."""
     columns = sorted(c for c in rows.columns if c not in without)
     line = F.sha2(F.to_json(F.struct(*(F.col(f"`{c}`") for c in columns)), {"ignoreNullFields": "false"}), 256)
-    return hashlib.sha256("\n".join(sorted(r[0] for r in rows.select(line).collect())).encode()).hexdigest()
+    digest: str = rows.agg(F.sha2(F.concat_ws("\n", F.array_sort(F.collect_list(line))), 256)).collect()[0][0]
+    return digest
 
 
 def table(spark: SparkSession, lake: Path | str, name: str) -> DataFrame:

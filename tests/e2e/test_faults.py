@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
 
 pytestmark = pytest.mark.slow
-CUSTOMERS = 300
+CUSTOMERS = 150
 PACKAGED = load_contract()
 INPUTS = ("customers", "connections", "interactions")
 

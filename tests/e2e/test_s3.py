@@ -22,7 +22,7 @@ boto3 = pytest.importorskip("boto3")
 pytest.importorskip("moto.server")
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(400)]
-BUCKET, CUSTOMERS = "engagement-prediction-raw-test", 200
+BUCKET, CUSTOMERS = "engagement-prediction-raw-test", 120
 KEYS = {"access_key": "AKIDENGAGETESTONLY01", "secret_key": "not-a-secret/but+must=stay+hidden-0123456789"}
 CONDITIONS = """
 SELECT count(*), count(DISTINCT customer_id), count(engagement_velocity), count(DISTINCT customers_judged._run_id),
