@@ -162,7 +162,7 @@ def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: fl
 
 
 def _broken(outcome: Outcome) -> str:
-    worst = [c for c in outcome.verdict.counts if not c.passed]
+    worst = [c for c in outcome.verdict.counts if not c.passed and c not in outcome.verdict.failed_gates]
     if not worst:
         return ""
     shown = ", ".join(f"{c.rule_name} {c.violations:,}" for c in sorted(worst, key=lambda c: -c.violations)[:6])
@@ -170,18 +170,14 @@ def _broken(outcome: Outcome) -> str:
 
 
 def _failed(rejected: Sequence[Outcome]) -> Grid | None:
-    """What broke which gate, and below it the rules that broke most."""
-    headers = ("table", "snapshot", "gate or rule", "rows", "measured", "bound")
+    """What broke which gate."""
+    headers = ("table", "snapshot", "gate", "rows", "measured", "bound")
     rows = [
-        (o.table.name, str(o.run.snapshot_date), c.rule_name, f"{c.violations:,}", f"{c.measured:.4f}%", _bound(c, o))
+        (o.table.name, str(o.run.snapshot_date), c.rule_name, f"{c.violations:,}", f"{c.measured:.4f}%", f"{c.threshold}%")
         for o in rejected
-        for c in (*o.verdict.failed_gates, *_worst(o))
+        for c in o.verdict.failed_gates
     ]
     return (headers, tuple(rows)) if rows else None
-
-
-def _bound(count: RuleCount, outcome: Outcome) -> str:
-    return f"{count.threshold}%" if count in outcome.verdict.failed_gates else ""
 
 
 def _worst(outcome: Outcome) -> list[RuleCount]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -211,7 +212,8 @@ def test_the_packaged_gates_reject_the_delivery(spark: SparkSession, laid: Laid,
     assert code == 3
     assert "quarantine_limit" in err and "1.0%" in err, err
     assert "no reader will see" in err and "mend: " in err
-    assert "rejected" in out and "quarantine_limit" in out, out  # the table of what failed
+    assert re.search(r"customers +2025-10-21 +\S+ +\S+ +\S+ +rejected", out), out
+    assert re.search(r"customers +2025-10-21 +quarantine_limit +[\d,]+ +\d+\.\d{4}% +1\.0%", out), out  # the table of what failed
     status = {r["status"] for r in table(spark, lake, "runs").where("stage = 'ingest:customers'").collect()}
     assert status == {"rejected"}
     assert table(spark, lake, "customers_judged").count() == spark.read.parquet(f"{laid.raw}/customers").count()
