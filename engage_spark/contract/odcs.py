@@ -22,7 +22,7 @@ except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 from engage_spark.contract.expressions import usage
-from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Rule, Severity, Table
+from engage_spark.contract.model import Contract, Extra, Field, Gate, GraphRole, Kind, Reference, Rule, Severity, Table
 from engage_spark.contract.properties import ENGINE, MEASURES, TABLE_PROPERTIES, Reader, field_properties
 from engage_spark.errors import ContractError
 
@@ -139,6 +139,7 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
         references=tuple(references),
         source=props.text("source"),
         event_time=props.text("eventTime"),
+        graph_role=props.one_of("graphRole", GraphRole, optional=True),
         extra=props.one_of("extraColumns", Extra, optional=True) or Extra.WARN,
         grain=t.dataGranularityDescription or "",
     )
