@@ -59,6 +59,6 @@ def lint(path: Path | str | None = None) -> list[str]:
 
 __all__ = [
     "ERRORS_TYPE", "Contract", "Direction", "EdgeMeasure", "Extra", "Field", "Gate", "GraphPlan", "GraphRole", "Kind", "Measure",
-    "Reference", "Role", "Rule", "Severity", "Table", "contradictions", "day_column", "document", "full_match", "graph_plan", "judged_table", "leaks", "lint", "load_contract", "show_rows",
-    "system_contract", "tracked_table",
+    "Reference", "Role", "Rule", "Severity", "Table", "contradictions", "day_column", "document", "full_match", "graph_plan",
+    "judged_table", "leaks", "lint", "load_contract", "show_rows", "system_contract", "tracked_table",
 ]  # fmt: skip

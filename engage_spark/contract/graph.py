@@ -60,7 +60,7 @@ _DAY = "snapshot_date"
 
 @dataclass(frozen=True, kw_only=True)
 class GraphPlan:
-    """The tables of a contract's graph, once each. `edges` holds one row per undirected edge and snapshot, `vertices` one per entity row."""
+    """The tables of a contract's graph. `edges` has one row per undirected edge and snapshot, `vertices` one per entity row."""
 
     entity: Table
     vertices: Table
