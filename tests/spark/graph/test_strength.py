@@ -114,7 +114,7 @@ def in_python(messages: pd.DataFrame, as_of: date) -> tuple[dict[tuple[int, int]
     end = datetime.combine(as_of + timedelta(days=1), datetime.min.time(), UTC)
     connected: dict[tuple[int, int], datetime] = {}
     active: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for r in messages.sort_values("ts", kind="stable").itertuples():
+    for r in messages.sort_values("at", kind="stable").itertuples():
         pair = (min(r.src, r.dst), max(r.src, r.dst))
         if r.src == r.dst or r.at >= end:
             continue
