@@ -1,1 +1,1 @@
-"""The graph between customers: edges and their strength, and every customer's place in it."""
+"""Every customer's place in the social graph: layout, exact and sampled betweenness, structure, strength."""
