@@ -4,33 +4,28 @@ The circle of v is v, its neighbours, and the edges among them. Its edges among 
 connected lie 2 apart, and c + 1 shortest paths join them when c other neighbours are connected to both; v is on one of these. So the
 ego-betweenness of v (Freeman 1982; Everett, Borgatti 2005) is the sum of 1 / (c + 1) over the unconnected pairs of neighbours.
 
-Cost per vertex of degree d: the sum of its neighbours' degrees to find the circle, then the cheaper of d^2/2 x d/64 machine words (bit rows,
-up to degree 8,192) and the sum of squared degrees within the circle (counting, for hubs and thin circles; memory 8 bytes per edge of
-the circle). Both give the same whole numbers: how many pairs have which c.
+Cost per vertex of degree d: the sum of its neighbours' degrees to find the circle, then the cheaper of d^2/2 x d/64 machine words (bit
+rows, up to degree 8,192) and the sum of squared degrees within the circle (counting: for hubs and thin circles; memory 8 bytes per edge
+of the circle). Both give the same whole numbers: how many pairs have which c.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
-from engage_spark.graph.structure import F64, I32, I64
-
-U64 = np.ndarray[Any, np.dtype[np.uint64]]
+from engage_spark.graph.csr import F64, I32, I64, Csr
+from engage_spark.graph.jit import kernel
 
 WIDEST = 8192
 """Degree up to which a circle may be held as bit rows: 8 MB."""
 
 
-def circles(indptr: I64, indices: I32, vertices: I64) -> tuple[I64, F64]:
+def circles(csr: Csr, vertices: I64) -> tuple[I64, F64]:
     """Triangles, and ego-betweenness over unordered pairs (not normalised), of each of `vertices` in an undirected graph.
 
-    The same bits whatever the vertices are asked for together with. Working memory: 8 bytes per vertex of the graph, plus the largest circle.
+    The same bits whichever vertices are asked for together. Working memory: 4 bytes per vertex of the graph, and the largest circle.
     """
-    found: tuple[I64, F64] = _circles(indptr, indices, np.asarray(vertices, dtype=np.int64), WIDEST)
-    return found
+    return _circles(csr.indptr, csr.indices, np.asarray(vertices, dtype=np.int64), WIDEST)
 
 
 def clustering(triangles: I64, degree: I64 | I32) -> F64:
@@ -48,8 +43,8 @@ def _share_of_pairs(values: F64, degree: I64 | I32) -> F64:
     return np.divide(values, d * (d - 1) / 2, out=np.zeros(len(values)), where=d > 1)
 
 
-@njit(nogil=True, cache=True)
-def _circles(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64, F64]:  # pragma: no cover (compiled)
+@kernel
+def _circles(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64, F64]:
     n = len(indptr) - 1
     place = np.full(n, -1, dtype=np.int32)
     triangles = np.zeros(len(vertices), dtype=np.int64)
@@ -95,8 +90,8 @@ def _circles(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64
     return triangles, ego
 
 
-@njit(nogil=True, cache=True)
-def _pairs_by_bits(rows: I64, inner: I32, d: int, words: int) -> I64:  # pragma: no cover (compiled)
+@kernel
+def _pairs_by_bits(rows: I64, inner: I32, d: int, words: int) -> I64:
     """How many unconnected pairs of the circle have c others connected to both, by c."""
     bits = np.zeros((d, words), dtype=np.uint64)
     most = 0
@@ -116,8 +111,8 @@ def _pairs_by_bits(rows: I64, inner: I32, d: int, words: int) -> I64:  # pragma:
     return pairs
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _ones(x: np.uint64) -> np.uint64:  # pragma: no cover (compiled)
+@kernel
+def _ones(x: np.uint64) -> np.uint64:
     """How many bits are set; LLVM makes one instruction of it."""
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
@@ -125,8 +120,8 @@ def _ones(x: np.uint64) -> np.uint64:  # pragma: no cover (compiled)
     return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@njit(nogil=True, cache=True)
-def _pairs_by_counting(rows: I64, inner: I32, d: int) -> I64:  # pragma: no cover (compiled)
+@kernel
+def _pairs_by_counting(rows: I64, inner: I32, d: int) -> I64:
     """The same by counting the ways of two steps from each vertex; pairs without such a way are what remains."""
     count = np.zeros(d, dtype=np.int32)
     reached = np.empty(d, dtype=np.int32)
