@@ -13,10 +13,10 @@ from engage_spark.schema import column_named
 def with_graph_features(rows: DataFrame, graph: DataFrame | None, *, on: Sequence[str], measured: bool = True) -> DataFrame:
     """Add the columns of `graph` to `rows`. Of a column that both have, `measured` takes the graph's value, else the given one stays.
 
-    Grain: that of `rows`. `on` are the key columns; in `graph` they are unique. Technical columns of `graph` (they begin with _) stay behind.
-    `graph` None: nothing was measured, and `rows` are returned as they are. Otherwise every row must have its row in `graph`, where isolated
-    customers stand too: given and measured values in one column would be two things under one name. A row without one fails the job when
-    it is read, with its key and the mend. Column order: that of `rows`, then that of `graph`. Cost: one join by key, no job.
+    Grain: that of `rows`. `on` are the key columns; in `graph` they are unique. Technical columns of `graph` (they begin with _) stay
+    behind. `graph` None: nothing was measured, and `rows` are returned as they are. Otherwise every row must have its row in `graph`,
+    where isolated customers stand too: given and measured values in one column would be two things under one name. A row without one
+    fails the job when it is read, with its key and the mend. Columns: those of `rows`, then of `graph`. Cost: one join, no job.
     """
     if graph is None:
         return rows
