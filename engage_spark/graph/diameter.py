@@ -85,7 +85,7 @@ def _undirected(indptr: I64, indices: I32, lengths: I64) -> int:
             for i in range(size):
                 distance[members[i]] = -1
         most = max(most, best)
-    return most
+    return int(most)
 
 
 @kernel
@@ -181,4 +181,4 @@ def _directed(
             i += 1
         chain[c] = own[c] + after
         most = max(most, chain[c])
-    return most
+    return int(most)

@@ -251,7 +251,8 @@ def _walk_wide(
 
 @kernel
 def _sample(
-    indptr: I64, indices: I32, lengths: I64, back_indptr: I64, back_indices: I32, back_lengths: I64, seed: np.uint64, start: int, count: int, hits: I64
+    indptr: I64, indices: I32, lengths: I64, back_indptr: I64, back_indices: I32, back_lengths: I64,
+    seed: np.uint64, start: int, count: int, hits: I64,
 ) -> tuple[int, int]:  # fmt: skip
     """How many pairs were unreachable, and the most vertices inside a path."""
     n = len(indptr) - 1
