@@ -38,7 +38,17 @@ def _room(vertices: I32, masks: Any, filled: int, n: int) -> tuple[I32, Any]:
 
 @kernel
 def _pull_forward(
-    indptr: I64, indices: I32, unseen: Any, waiting: I32, most: Any, current: Any, target: Any, counts: Any, vertices: I32, masks: Any, end: int
+    indptr: I64,
+    indices: I32,
+    unseen: Any,
+    waiting: I32,
+    most: Any,
+    current: Any,
+    target: Any,
+    counts: Any,
+    vertices: I32,
+    masks: Any,
+    end: int,
 ) -> tuple[int, int, bool]:
     """Into every vertex of `waiting`, which is then shortened to those that some lane still has not seen."""
     left, fits = 0, True
@@ -153,7 +163,17 @@ def _left(indptr: I64, unseen: Any, waiting: I32, left: int) -> tuple[int, int]:
 
 @kernel
 def _start(
-    sources: I64, starts: I64, step: int, one_lane: Any, unseen: Any, current: Any, counts: Any, vertices: I32, masks: Any, first: int, last: int
+    sources: I64,
+    starts: I64,
+    step: int,
+    one_lane: Any,
+    unseen: Any,
+    current: Any,
+    counts: Any,
+    vertices: I32,
+    masks: Any,
+    first: int,
+    last: int,
 ) -> int:
     """Let the sources of this step begin: a count of 1 in their lane. They are noted without it, as no dependency of theirs is wanted."""
     end = last

@@ -87,7 +87,7 @@ class Picture:
             parts.append(
                 f"<g><title>{escape(v.id)}: {self.what} {v.centrality:.4f}, betweenness {v.betweenness:.6g}, degree {v.degree:,}</title>"
             )
-            parts.append(_text(x - 8, middle + 4, shortened(v.id), anchor="end", size=11))
+            parts.append(_text(x - 8, middle + 4, f"{shortened(v.id)}   {i + 1:2}", anchor="end", size=11))
             parts.append(_rect(x, top + 4, wide * v.betweenness / most, row - 8, self._colour(v.group)))
             if v.upper > v.lower:
                 left, right = x + wide * v.lower / most, x + wide * v.upper / most
@@ -99,7 +99,7 @@ class Picture:
 
     def _ring(self) -> list[str]:
         """The most central on a circle and the connections among them, thicker where they are stronger; colour says community."""
-        cx, cy, r = 880, 252, 125
+        cx, cy, r = 885, 258, 120
         parts = [_text(620, 92, "Connections among them", weight="600"),
                  _text(620, 108, "colour: community, thickness: strength, size: degree", size=11, fill="#52606d")]  # fmt: skip
         angles = [2 * math.pi * i / max(len(self.top), 1) - math.pi / 2 for i in range(len(self.top))]
@@ -108,14 +108,13 @@ class Picture:
             _line(*points[a], *points[b], "#64748b", width=0.5 + 3.5 * s, opacity=0.25 + 0.55 * s) for a, b, s in sorted(self.links)
         ]  # fmt: skip
         largest = max((v.degree for v in self.top), default=1) or 1
-        for v, a, (px, py) in zip(self.top, angles, points, strict=True):
+        for rank, (v, a, (px, py)) in enumerate(zip(self.top, angles, points, strict=True), start=1):
             size = 3.5 + 6.5 * math.sqrt(v.degree / largest)
             parts.append(
                 f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{size:.1f}" fill="{self._colour(v.group)}"><title>{escape(v.id)}</title></circle>'
             )
-            lx, ly = cx + (r + 15) * math.cos(a), cy + (r + 15) * math.sin(a)
-            anchor = "middle" if abs(math.cos(a)) < 0.2 else "start" if math.cos(a) > 0 else "end"
-            parts.append(_text(lx, ly + 4, shortened(v.id), size=10, anchor=anchor))
+            lx, ly = cx + (r + 17) * math.cos(a), cy + (r + 17) * math.sin(a)
+            parts.append(_text(lx, ly + 4, str(rank), size=10, anchor="middle"))
         return parts
 
     def _distribution(self) -> list[str]:
@@ -148,9 +147,9 @@ def shortened(name: str, most: int = 20) -> str:
 
 def _ticks(most: int) -> list[int]:
     """A few round levels up to `most`."""
-    step = 10 ** max(0, math.floor(math.log10(max(most, 1))))
-    step = next((s for s in (step // 5, step // 2, step) if s >= 1 and most / s <= 5), step)
-    return list(range(step, most + 1, step)) if step else []
+    base = 10 ** max(0, math.floor(math.log10(max(most, 1))) - 1)
+    step = next(s * base for s in (1, 2, 5, 10, 20, 50) if most / (s * base) <= 5)
+    return list(range(step, most + 1, step))
 
 
 def _text(x: float, y: float, text: str, *, size: int = 12, weight: str = "400", anchor: str = "start", fill: str = DARK) -> str:
