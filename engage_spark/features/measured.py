@@ -35,5 +35,5 @@ def with_graph_features(rows: DataFrame, graph: DataFrame | None, *, on: Sequenc
 
 def _missing(keys: list[str]) -> Column:
     key = F.concat_ws(", ", *(F.concat(F.lit(f"{k} "), column_named(k).cast("string")) for k in keys))
-    mend = "; run `engage-spark graph` for that day, or set graph.values=given"
+    mend = "; run `engage-spark graph` for that day, or set features.graph_values=given"
     return F.concat(F.lit("there are no graph features for "), key, F.lit(mend))

@@ -134,7 +134,7 @@ def _run(layout: Layout, units: list[Unit]) -> DataFrame:
 
 def _rows(found: Found) -> Iterator[Any]:
     import numpy as np
-    import pyarrow as pa
+    import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
 
     for at in range(0, len(found.first), _SLICE):
         end = min(at + _SLICE, len(found.first))
@@ -148,6 +148,13 @@ def _rows(found: Found) -> Iterator[Any]:
             ),
         ]
         yield pa.RecordBatch.from_arrays(columns, names=["v", "measure", "first", "second"])
+
+
+def _numbers(values: Any, start: int, end: int) -> Any:
+    """Doubles; NaN and what is not given become null."""
+    import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
+
+    return pa.nulls(end - start, pa.float64()) if values is None else pa.array(values[start:end], from_pandas=True).cast(pa.float64())
 
 
 def _wide(long: DataFrame, whole: dict[str, tuple[str, str]], real: dict[str, tuple[str, str]]) -> DataFrame:
