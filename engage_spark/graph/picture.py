@@ -87,7 +87,8 @@ class Picture:
             parts.append(
                 f"<g><title>{escape(v.id)}: {self.what} {v.centrality:.4f}, betweenness {v.betweenness:.6g}, degree {v.degree:,}</title>"
             )
-            parts.append(_text(x - 8, middle + 4, f"{shortened(v.id)}   {i + 1:2}", anchor="end", size=11))
+            parts.append(_text(30, middle + 4, str(i + 1), size=11, fill="#52606d"))
+            parts.append(_text(x - 8, middle + 4, shortened(v.id), anchor="end", size=11))
             parts.append(_rect(x, top + 4, wide * v.betweenness / most, row - 8, self._colour(v.group)))
             if v.upper > v.lower:
                 left, right = x + wide * v.lower / most, x + wide * v.upper / most

@@ -64,7 +64,7 @@ def _top(plan: GraphPlan, vertices: DataFrame) -> tuple[Vertex, ...]:
     names = [plan.key, *(str(plan.column(m)) for m in NEEDED)]
     key, centrality = column_named(plan.key), column_named(names[1])
     rows = vertices.where(centrality > 0).orderBy(centrality.desc(), key).limit(TOP).select(*map(column_named, names)).collect()
-    return tuple(Vertex(str(r[0]), *(float(x) for x in r[1:5]), degree=int(r[5]), group=int(r[6])) for r in rows)
+    return tuple(Vertex(str(r[0]), r[1], r[2], r[3], r[4], int(r[5]), int(r[6])) for r in rows)
 
 
 def _links(plan: GraphPlan, edges: DataFrame, top: tuple[Vertex, ...]) -> list[tuple[int, int, float]]:
