@@ -128,5 +128,5 @@ def dependency_sums(layout: Layout, *, sources: int | None, seed: int, batch: in
 
     batches = -(-count // batch)
     schema = ", ".join(["v int", *(f"{name} bigint" for name in names)])
-    rows = batches_in(layout.spark, batches, tasks_for(layout.workers.cores, batches)).mapInArrow(add_up, schema)
+    rows = batches_in(layout.spark, batches, tasks_for(layout.workers.cores, batches, worth=4)).mapInArrow(add_up, schema)
     return rows.groupBy("v").agg(*(F.sum(name).alias(name) for name in names))
