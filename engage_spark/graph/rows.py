@@ -52,7 +52,9 @@ class _Rows:
     def spread(self, value: Any) -> Any:
         """A scalar in every lane."""
         one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-        return self.builder.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
+        return self.builder.shuffle_vector(
+            one, ir.Constant(self.vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None)
+        )
 
     def bits(self, mask: Any) -> Any:
         """A mask as a vector of booleans."""
