@@ -62,6 +62,7 @@ class Runs:
     samples: float
     rounds: float
     width: float
+    """The median interval's, among vertices that are not known to be 0."""
     error: float
     narrower_failed: int
 
@@ -79,7 +80,8 @@ def many_runs(sampler_of: object, exact: np.ndarray, rule: Rule, runs: int, inte
         middle, quarter = (lower + upper) / 2, (upper - lower) / 4
         narrower += bool((np.abs(exact - middle) > quarter).any())
         error = found.error if rule.epsilon is not None else found.relative_error
-        kept.append((found.samples, found.rounds, np.median(upper - lower), error))
+        possible = upper > 0
+        kept.append((found.samples, found.rounds, np.median((upper - lower)[possible]), error))
     samples, rounds, width, error = (float(np.median(column)) for column in zip(*kept, strict=True))
     return Runs(failed, samples, rounds, width, error, narrower)
 
@@ -137,7 +139,7 @@ def in_pieces(facebook: Real) -> Real:
 
 
 # graph: most samples and widest median interval (shares) at epsilon 0.02 and delta 0.1; RK's fixed size would be 7,488 on Facebook.
-LIMITS = {"facebook": (6500, 0.004), "wiki_vote": (2500, 0.01), "in_pieces": (6500, 0.004)}
+LIMITS = {"facebook": (6500, 0.004), "wiki_vote": (1500, 0.02), "in_pieces": (6500, 0.004)}
 
 
 @pytest.mark.parametrize("name", LIMITS)
