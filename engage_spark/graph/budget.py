@@ -70,9 +70,9 @@ def refuse_what_will_not_fit(need: Need, *, n: int, edges: int, memory: int | No
     )
 
 
-def exact_core_seconds(built: Built, *, weighted: bool) -> float:
-    """What exact betweenness will take: each source of the core sees all its vertices and arcs."""
-    return built.core * ((PER_ARC_WEIGHTED if weighted else PER_ARC) * built.core_arcs + PER_VERTEX * built.core)
+def core_seconds(built: Built, sources: int, *, weighted: bool) -> float:
+    """What the dependencies of so many sources are predicted to take: each sees all vertices and arcs of the core."""
+    return sources * ((PER_ARC_WEIGHTED if weighted else PER_ARC) * built.core_arcs + PER_VERTEX * built.core)
 
 
 def gigabytes(size: float) -> str:

@@ -211,11 +211,14 @@ def plan_rounds(hits: I64, vertices: I64, samples: int, *, rule: Rule, delta: fl
 
 
 def _first_size(plan: Plan, share: F64, vertices: I64, rule: Rule) -> int:
-    """The size at which the rule would hold if every vertex were hit as often as expected, and a margin."""
+    """The size at which the rule would hold if every vertex were one standard deviation off to the worse side, and a margin: a second
+    round has less of delta left, so it costs more than the margin.
+    """
 
     def unmet(size: int) -> float:
-        expected = Pairs(plan.calibration, np.rint(share * size).astype(np.int64), vertices)
-        return rule.unmet(expected, *binomial_bounds(expected.hits, size, plan.levels(plan.calibration, 1)))
+        off = np.sqrt(share * (1 - share) * size) * (1 if rule.epsilon is not None else -1)
+        expected = Pairs(plan.calibration, np.rint(np.maximum(share * size + off, 0)).astype(np.int64), vertices)
+        return rule.unmet(expected, *binomial_bounds(np.minimum(expected.hits, size), size, plan.levels(plan.calibration, 1)))
 
     low, high = 1, max(16, plan.first)
     while unmet(high) > 1.0:

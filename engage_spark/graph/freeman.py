@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.graph.budget import DEFAULT_BUDGET, exact_core_seconds
+from engage_spark.graph.budget import DEFAULT_BUDGET, core_seconds
 from engage_spark.graph.certify import Certificate, Rule, certify
 from engage_spark.graph.layout import Layout, laid_out
 from engage_spark.graph.place import Materialise
@@ -24,8 +24,8 @@ from engage_spark.graph.tasks import SparkSampler
 
 Method = Literal["auto", "exact", "sampled"]
 DEFAULT_RULE = Rule()
-BATCH = 64
-"""Sources that are summed before the sum is rounded to fixed point."""
+BATCH = 32
+"""Sources that are summed before the sum is rounded to fixed point: as many as the kernel takes at a time."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def betweenness(
       estimate from the dependencies of `sources` random sources, which also tells vertices apart that no affordable number of paths would
       hit: unbiased, with standard error `stderr`, then clipped into [lower, upper] (which stderr does not take into account).
 
-    `auto` is exact if the predicted core-seconds (`budget.exact_core_seconds`, stated constants) are within `budget` (default 600).
+    `auto` is exact if the predicted core-seconds (`budget.core_seconds`, stated constants) are within `budget` (default 600).
     Results are a function of the simple graph, `seed` and the parameters: the same bits on any partitioning, cluster, classic or Connect.
 
     Cost: see `laid_out`; then exact one job, sampled one job per calibration and round (mostly three or four) and one for the sources; 8
@@ -140,7 +140,7 @@ def betweenness_of(
 ) -> Betweenness:
     """`betweenness` of a graph that is laid out already. `rule.epsilon` is in Freeman units. The scores outlive the layout."""
     clock = _Clock(dict(layout.seconds))
-    predicted = exact_core_seconds(layout.built, weighted=layout.weighted)
+    predicted = core_seconds(layout.built, layout.built.core, weighted=layout.weighted)
     exact = method == "exact" or (method == "auto" and predicted <= (DEFAULT_BUDGET if budget is None else budget)) or layout.n <= 2
     certificate, counts, unreachable = None, None, 0.0
     if not exact:

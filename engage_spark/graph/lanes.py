@@ -38,18 +38,9 @@ def _room(vertices: I32, masks: Any, filled: int, n: int) -> tuple[I32, Any]:
 
 @kernel
 def _pull_forward(
-    indptr: I64,
-    indices: I32,
-    unseen: Any,
-    waiting: I32,
-    most: Any,
-    current: Any,
-    target: Any,
-    counts: Any,
-    vertices: I32,
-    masks: Any,
-    end: int,
-) -> tuple[int, int, bool]:
+    indptr: I64, indices: I32, unseen: Any, waiting: I32, most: Any, current: Any, target: Any, counts: Any,
+    vertices: I32, masks: Any, end: int,
+) -> tuple[int, int, bool]:  # fmt: skip
     """Into every vertex of `waiting`, which is then shortened to those that some lane still has not seen."""
     left, fits = 0, True
     for i in range(len(waiting)):
@@ -121,8 +112,8 @@ def _arcs(indptr: I64, vertices: I32, first: int, last: int) -> int:
 
 @kernel
 def _backward(
-    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, weight: Any, times: Any, current: Any, target: Any, counts: Any, wanted: Any,
-    vertices: I32, masks: Any, before: int, first: int, last: int, total: F64, squares: F64,
+    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, weight: Any, times: Any, current: Any, target: Any, counts: Any,
+    wanted: Any, vertices: I32, masks: Any, before: int, first: int, last: int, total: F64, squares: F64,
 ) -> None:  # fmt: skip
     """From the step noted at first..last-1, whose rows are in `current`, to the one before it, noted at before..first-1."""
     pushed = _PUSH_COST * _arcs(back_indptr, vertices, first, last) < _arcs(indptr, vertices, before, first)
@@ -162,33 +153,20 @@ def _left(indptr: I64, unseen: Any, waiting: I32, left: int) -> tuple[int, int]:
 
 
 @kernel
-def _start(
-    sources: I64,
-    starts: I64,
-    step: int,
-    one_lane: Any,
-    unseen: Any,
-    current: Any,
-    counts: Any,
-    vertices: I32,
-    masks: Any,
-    first: int,
-    last: int,
-) -> int:
-    """Let the sources of this step begin: a count of 1 in their lane. They are noted without it, as no dependency of theirs is wanted."""
-    end = last
+def _start(sources: I64, one_lane: Any, unseen: Any, current: Any, counts: Any, vertices: I32, masks: Any) -> int:
+    """Note the sources, with a count of 1 in their lanes. They are noted without a lane, as no dependency of theirs is wanted."""
+    unseen[:] = 0
     for lane in range(len(sources)):
-        if starts[lane] != step:
-            continue
+        unseen |= one_lane[lane]
+    end = 0
+    for lane in range(len(sources)):
         s = sources[lane]
         current[s * len(one_lane) + lane] = 1
         counts[s * len(one_lane) + lane] = 1
         unseen[s] ^= one_lane[lane]
         noted = False
-        for i in range(first, end):
-            if vertices[i] == s:
-                noted = True
-                break
+        for i in range(end):
+            noted = noted or vertices[i] == s
         if not noted:
             vertices[end], masks[end] = s, 0
             end += 1
@@ -197,24 +175,21 @@ def _start(
 
 @kernel
 def _forward(
-    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, sources: I64, starts: I64, most: Any, one_lane: Any,
+    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, sources: I64, most: Any, one_lane: Any,
     current: Any, target: Any, counts: Any,
 ) -> tuple[bool, I32, Any, I64, int]:  # fmt: skip
     """All steps. Returns whether the counts fit, the notes, where each step's begin, and how many steps there were; `current` and `target`
-    changed places after each.
+    changed places after each but the first.
     """
     n = len(indptr) - 1
-    unseen = np.zeros(n, dtype=one_lane.dtype)
-    for lane in range(len(sources)):
-        unseen |= one_lane[lane]
+    unseen, touched = np.empty(n, dtype=one_lane.dtype), np.zeros(n, dtype=np.bool_)
     waiting, left = np.arange(n).astype(np.int32), n
-    touched = np.zeros(n, dtype=np.bool_)
-    vertices, masks = np.empty(4 * n, dtype=np.int32), np.empty(4 * n, dtype=one_lane.dtype)
-    begins, step, fits = np.zeros(16, dtype=np.int64), 0, True
-    first, last, latest = 0, 0, starts.max()
-    while fits and (last > first or step <= latest):
-        vertices, masks = _room(vertices, masks, last, n + len(sources))
-        end = last
+    vertices, masks = np.empty(4 * n + len(sources), dtype=np.int32), np.empty(4 * n + len(sources), dtype=one_lane.dtype)
+    begins, step, fits = np.zeros(16, dtype=np.int64), 1, True
+    first, last = 0, _start(sources, one_lane, unseen, current, counts, vertices, masks)
+    begins[1] = last
+    while fits and last > first:
+        vertices, masks = _room(vertices, masks, last, n)
         pushing = _PUSH_COST * _arcs(indptr, vertices, first, last)
         pull = False
         if pushing > n:
@@ -222,36 +197,36 @@ def _forward(
             pull = pulling < pushing
         if pull:
             end, left, fits = _pull_forward(
-                back_indptr, back_indices, unseen, waiting[:left], most, current, target, counts, vertices, masks, end
+                back_indptr, back_indices, unseen, waiting[:left], most, current, target, counts, vertices, masks, last
             )
-        elif last > first:
+        else:
             end, fits = _push_forward(indptr, indices, unseen, most, current, target, counts, touched, vertices, masks, first, last)
         _clear(current, vertices, masks, first, last)
         current, target = target, current
-        end = _start(sources, starts, step, one_lane, unseen, current, counts, vertices, masks, last, end)
-        if step + 2 > len(begins):
+        step += 1
+        if step == len(begins):
             longer = np.zeros(2 * len(begins), dtype=np.int64)
-            longer[: len(begins)] = begins
+            longer[:step] = begins
             begins = longer
-        begins[step + 1] = end
-        first, last, step = last, end, step + 1
+        begins[step] = end
+        first, last = last, end
     return fits, vertices, masks, begins, step
 
 
 @kernel
 def add_up(
-    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, sources: I64, starts: I64, weight: Any, times: Any, most: Any, one_lane: Any,
+    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, sources: I64, weight: Any, times: Any, most: Any, one_lane: Any,
     current: Any, target: Any, counts: Any, total: F64, squares: F64,
 ) -> bool:  # fmt: skip
-    """Add the dependencies of up to as many sources as there are lanes. False, and nothing is added, if a path count passed `most`.
+    """Add the dependencies of at least one source and at most one per lane. False, and nothing is added, if a path count passed `most`.
 
-    Source i begins at step `starts[i]`. `one_lane` holds the masks of the single lanes. `current` and `target` are 0 throughout before
-    and after.
+    `weight` is per target, `times` per lane, `one_lane` the masks of the single lanes. `current` and `target` are 0 throughout before and
+    after; what `counts` holds does not matter.
     """
     fits, vertices, masks, begins, steps = _forward(
-        indptr, indices, back_indptr, back_indices, sources, starts, most, one_lane, current, target, counts
+        indptr, indices, back_indptr, back_indices, sources, most, one_lane, current, target, counts
     )
-    if steps % 2:
+    if steps % 2 == 0:
         current, target = target, current
     if fits:
         wanted = np.zeros(len(indptr) - 1, dtype=np.bool_)

@@ -93,7 +93,7 @@ def laid_out(
     with workspace(edges.sparkSession, directory=directory, materialise=materialise, artifacts=artifacts) as space:
         seconds["workers"] = time.monotonic() - started - sum(seconds.values())
         ids, n = _ranked(judged, space)
-        worker = worker_bytes(n, "float64")
+        worker = max(worker_bytes(n, precision, weighted=weight is not None) for precision in ("float32", "float64"))
         need = graph_need(
             n=n, edges=judged.count, directed=directed, weighted=weight is not None, worker=worker, workers=space.workers.per_host
         )

@@ -37,7 +37,7 @@ def below(bits: np.uint64, n: np.uint64) -> int:
     """floor(bits * n / 2**64) for n < 2**32: uniform over 0..n-1 to within one part in 2**64 / n."""
     high = (bits >> np.uint64(32)) * n
     low = ((bits & np.uint64(0xFFFFFFFF)) * n) >> np.uint64(32)
-    return int((high + low) >> np.uint64(32))
+    return int(np.int64((high + low) >> np.uint64(32)))
 
 
 @kernel

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engage_spark.graph import fixed, random
 from engage_spark.graph.assemble import Core
 from engage_spark.graph.brandes import dependencies
+from engage_spark.graph.budget import core_seconds
 from engage_spark.graph.jit import kernel
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def dependency_sums(layout: Layout, *, sources: int | None, seed: int, batch: in
         yield from emit(v, dict(zip(names, limbs, strict=True)))
 
     batches = -(-count // batch)
+    seconds = core_seconds(layout.built, count, weighted=layout.weighted)
     schema = ", ".join(["v int", *(f"{name} bigint" for name in names)])
-    rows = batches_in(layout.spark, batches, tasks_for(layout.workers.cores, batches)).mapInArrow(add_up, schema)
+    rows = batches_in(layout.spark, batches, tasks_for(layout.workers.cores, batches, seconds=seconds)).mapInArrow(add_up, schema)
     return rows.groupBy("v").agg(*(F.sum(name).alias(name) for name in names))

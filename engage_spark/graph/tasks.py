@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 INTERIOR, UNREACHABLE = -1, -2
 """Rows of `path_hits` that are no vertices: inner vertices in all, and samples whose pair has no path."""
 _SLICE = 1 << 16  # rows in an Arrow batch
+_SECONDS_PER_PATH = 2e-4  # on a graph large enough for it to matter
 
 
-def tasks_for(cores: int, batches: int) -> int:
-    """Several tasks a core, so that the last to finish does not keep the others waiting long; never more than batches."""
-    return max(1, min(batches, 8 * cores))
+def tasks_for(cores: int, batches: int, *, seconds: float) -> int:
+    """One task a core, and up to 8 where each still gets a second's work: starting one takes about 0.1 s, so a small one is not worth it,
+    but with several a core the last to finish does not keep the others waiting long.
+    """
+    return max(1, min(batches, cores), min(8 * cores, batches, int(seconds)))
 
 
 def batches_in(spark: SparkSession, batches: int, tasks: int) -> DataFrame:
@@ -108,7 +111,7 @@ class SparkSampler:
         return found.get(INTERIOR, 0), found.get(UNREACHABLE, 0)
 
     def _more(self, start: int, count: int, name: str) -> DataFrame:
-        tasks = tasks_for(self.layout.workers.cores, count)
+        tasks = tasks_for(self.layout.workers.cores, count, seconds=count * _SECONDS_PER_PATH)
         rows = path_hits(self.layout.spark, self.layout.place, seed=self.seed, start=start, count=count, tasks=tasks)
         return self.layout.keep(rows, name)
 
