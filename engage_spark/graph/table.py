@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import EdgeMeasure, GraphPlan, Measure, Table
-from engage_spark.graph.ranks import percentile, with_rank
+from engage_spark.graph.ranks import percentile, with_ranks
 from engage_spark.graph.strength import strength
 from engage_spark.schema import column_metadata, column_named, spark_type
 
@@ -19,9 +19,9 @@ def to_vertex_rows(
     `scores` from `betweenness_of`, `structure` and `follows` from `measures`: each has every id once, and is stored (`scores` is read three
     times). `strengths` from `to_strengths`; isolated vertices are missing there.
 
-    Cost: `with_rank`, and three or four joins by id.
+    Cost: `with_ranks`, and three or four joins by id.
     """
-    ranked = scores.transform(with_rank, of="betweenness", below="__below", ties="__ties").drop("__ties")
+    ranked = scores.transform(with_ranks, of=["betweenness"]).drop("betweenness_ties")
     rows = ids.join(ranked, on="id", how="inner").join(structure, on="id", how="inner").join(strengths, on="id", how="left")
     if follows is not None:
         rows = rows.join(follows, on="id", how="inner")
@@ -54,7 +54,7 @@ def _values(n: int) -> dict[Measure, Column]:
         Measure.BETWEENNESS_UPPER: F.col("upper"),
         Measure.BETWEENNESS_STDERR: F.col("stderr"),
         Measure.BETWEENNESS_METHOD: F.col("method"),
-        Measure.BETWEENNESS_PERCENTILE: percentile(F.col("__below"), n),
+        Measure.BETWEENNESS_PERCENTILE: percentile(F.col("betweenness_below"), n),
         Measure.MEAN_STRENGTH: F.coalesce("mean_strength", nothing),
         Measure.WEIGHTED_DEGREE: F.coalesce("weighted_degree", nothing),
         Measure.DEGREE: F.coalesce("degree", F.lit(0)),

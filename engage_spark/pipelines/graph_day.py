@@ -163,13 +163,10 @@ def _compare(
     names = _both(plan)
     if not names:
         return {}, None
-    measured = written.select(column_named(plan.key).alias("id"), *(column_named(name) for name in names))
-    rows = keep(customers.join(measured, on="id", how="inner"), "given_and_measured")
+    measured = written.select(column_named(plan.key).alias("id"), *(column_named(name).alias(f"measured_{name}") for name in names))
+    rows = customers.select("id", *(F.col(f"given_{name}").cast("double").alias(f"given_{name}") for name in names))
     with log.stage("comparing given with measured"):
-        found = {
-            name: compare(rows.select(F.col(f"given_{name}").cast("double").alias("given"), column_named(name).alias("measured")))
-            for name in names
-        }
+        found = compare(keep(rows.join(measured, on="id", how="inner"), "given_and_measured"), fields=names)
     table = system_contract().table(COMPARISON)
     schema = spark_schema(table)
     records: list[dict[str, Any]] = [

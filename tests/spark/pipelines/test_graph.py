@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -35,6 +36,7 @@ BAD = IDS[2]
 """Quarantined, and connected all the same."""
 
 
+@cache
 def drawn() -> nx.Graph:
     """Five circles in a ring, some edges rewired, two hanging trees; most of the other customers are isolated."""
     found = nx.relaxed_caveman_graph(5, 9, 0.2, seed=4)
@@ -43,6 +45,7 @@ def drawn() -> nx.Graph:
     return nx.relabel_nodes(found, dict(enumerate(IDS)))
 
 
+@cache
 def logged() -> dict[tuple[str, str], str]:
     """The day on which each pair connected."""
     days = ["2025-08-01", "2025-09-20", "2025-10-18", "2025-10-21", "2025-10-10"]
@@ -70,6 +73,7 @@ def connections() -> pd.DataFrame:
     return pd.concat([events_of("connection", [*once, *again, *other]), events_of("follow", followed)], ignore_index=True)
 
 
+@cache
 def met() -> list[tuple[str, str, str]]:
     """Interactions: of connected pairs in either direction, over 100 days, and some of strangers and of one with themselves."""
     rng = np.random.default_rng(5)
@@ -125,12 +129,13 @@ def rows_of(spark: SparkSession, settings: Settings, name: str, key: str = "cust
 
 
 def expected_graph() -> nx.Graph:
-    found = drawn()
+    found = drawn().copy()
     found.add_nodes_from(IDS)
     found.remove_node(BAD)
     return found
 
 
+@cache
 def expected_strengths() -> dict[tuple[str, str], tuple[int, int]]:
     """(weeks, active weeks) by pair, event by event."""
     end = date.fromisoformat(DAY)
