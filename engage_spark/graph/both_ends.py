@@ -104,7 +104,7 @@ def _walk_back(
         hits[at] += 1
         inside += 1
         before = mark[at] - 1 if mark[at] > 0 else mark[at] + 1
-        if before == 1 or before == -1:
+        if before in (1, -1):
             break
         total = 0.0
         for e in range(indptr[at], indptr[at + 1]):
@@ -130,8 +130,8 @@ def draw_from_both_ends(
 ) -> int:  # fmt: skip
     """Hit the vertices inside a random shortest path and return how many; -1 if there is none, -2 if there are too many to count so.
 
-    `mark` is 0 throughout before and after, and in between +(distance + 1) on the side of s, -(distance + 1) on that of t. The bit sets hold
-    each side's last level, and are empty before and after.
+    `mark` is 0 throughout before and after, and in between +(distance + 1) on the side of s, -(distance + 1) on that of t. The bit sets
+    hold each side's last level, and are empty before and after.
     """
     mark[s], mark[t], paths[s], paths[t] = 1, -1, 1.0, 1.0
     ahead[0], behind[0] = s, t
