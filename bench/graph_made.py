@@ -1,7 +1,8 @@
 """The benchmark's graph: heavy-tailed, with communities, any size, the same for every run. Plain numpy, no part of the product.
 
-Every vertex has a weight (a power law, cut) and a place in communities of two sizes. Edges are drawn in three layers, inside a small community, inside a large
-one, and anywhere, both ends in proportion to the weights (Chung, Lu 2002, layer by layer), until the wanted number of different ones is there.
+Every vertex has a weight (a power law, cut) and a place in communities of two sizes. Edges are drawn in three layers, inside a small
+community, inside a large one, and anywhere, both ends in proportion to the weights (Chung, Lu 2002, layer by layer), until the wanted
+number of different ones is there.
 """
 
 from __future__ import annotations

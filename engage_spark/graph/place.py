@@ -66,7 +66,10 @@ def _artifact(key: str, name: str) -> str:
 
 
 def as_artifacts(spark: SparkSession, directory: Path) -> Place:
-    """Send the files of a local directory to all workers, and empty it. Raises ConfigurationError above 512 MB."""
+    """Send the files of a local directory to all workers, and empty it. Raises ConfigurationError above 512 MB.
+
+    A classic driver serves a file from where it lies, to executors that start later as well, so it stays until this process ends.
+    """
     files = sorted(p for p in directory.rglob("*") if p.is_file())
     size = sum(p.stat().st_size for p in files)
     if size > MOST_ARTIFACT:
@@ -76,11 +79,11 @@ def as_artifacts(spark: SparkSession, directory: Path) -> Place:
         )
     key = f"graph-{uuid.uuid4().hex}"
     names = tuple(str(p.relative_to(directory)) for p in files)
-    # An artifact goes by its file's name, and a name can be given once per session.
-    sent = [file.rename(directory / _artifact(key, name)) for file, name in zip(files, names, strict=True)]
-    spark.addArtifacts(*map(str, sent), file=True)
-    for file in sent:
-        file.unlink()
+    served = Path(tempfile.mkdtemp(prefix="engage-spark-graph-"))
+    atexit.register(shutil.rmtree, served, ignore_errors=True)
+    for file, name in zip(files, names, strict=True):
+        # An artifact goes by its file's name, and a name can be given once per session.
+        spark.addArtifact(str(shutil.move(file, served / _artifact(key, name))), file=True)
     return Place(None, key, names)
 
 
@@ -143,11 +146,16 @@ def workspace(
                 "the workers are other machines, and there is no place that they share for temporary data",
                 mend="give `directory` (a mounted path) or `materialise` (such as lake.scratch)",
             )
-        yield Workspace(spark, files, reached and not artifacts, materialise or _parquet_in(root / "tables"), workers)
+        yield Workspace(spark, files, reached and not artifacts, _named_anew(materialise or _parquet_in(root / "tables")), workers)
     finally:
         shutil.rmtree(files, ignore_errors=True)
         if materialise is not None:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _named_anew(materialise: Materialise) -> Materialise:
+    """One graph may be asked twice, and one `materialise` serve two graphs: no name is taken twice."""
+    return lambda rows, name: materialise(rows, f"{name}-{uuid.uuid4().hex[:12]}")
 
 
 def _parquet_in(directory: Path) -> Materialise:

@@ -10,15 +10,24 @@ one-dimensional array of float32 or float64; row v starts at v * lanes.
 
 from __future__ import annotations
 
+# ruff: noqa: ARG001 # the parameters of an intrinsic stand for the types of the values that its code is given
+from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as numba_intrinsic
+
+tuple_of: Any = types.UniTuple
 
 _I64 = ir.IntType(64)
 # Sums of more terms than one addition's latency are kept in this many parts.
 _PARTS = 2
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """numba's, typed: what it makes of a function is called with values, not with the types that the function is written for."""
+    return numba_intrinsic(function)
 
 
 class _Rows:
@@ -119,7 +128,7 @@ def reach(typingctx: Any, rows: Any, indices: Any, first: Any, last: Any, unseen
     """Pull path counts: sum the rows, keep the lanes in `unseen` that are not 0, put them into rows `at` of `target` (others: 0) and
     `counts` (others: as they were). Returns (new lanes, lanes above `most`).
     """
-    signature = types.UniTuple(unseen, 2)(rows, indices, types.int64, types.int64, unseen, counts, target, types.int64, rows.dtype)
+    signature = tuple_of(unseen, 2)(rows, indices, types.int64, types.int64, unseen, counts, target, types.int64, rows.dtype)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, rows.dtype, unseen.bitwidth)
@@ -133,7 +142,7 @@ def reach(typingctx: Any, rows: Any, indices: Any, first: Any, last: Any, unseen
 @intrinsic
 def keep(typingctx: Any, unseen: Any, counts: Any, target: Any, at: Any, most: Any) -> Any:
     """As `reach`, for sums that were pushed into row `at` of `target`."""
-    signature = types.UniTuple(unseen, 2)(unseen, counts, target, types.int64, target.dtype)
+    signature = tuple_of(unseen, 2)(unseen, counts, target, types.int64, target.dtype)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, target.dtype, unseen.bitwidth)
@@ -143,7 +152,7 @@ def keep(typingctx: Any, unseen: Any, counts: Any, target: Any, at: Any, most: A
     return signature, code
 
 
-def _keep(r: _Rows, signature: Any, found: Any, unseen: Any, counts: Any, target: Any, at: Any, most: Any) -> Any:
+def _keep(r: _Rows, signature: Any, found: Any, unseen: Any, counts: tuple[Any, Any], target: tuple[Any, Any], at: Any, most: Any) -> Any:
     b = r.builder
     new = b.and_(unseen, r.mask_of(b.fcmp_ordered(">", found, r.zero)))
     r.store(r.only(new, found), r.row(*target, at))
@@ -160,9 +169,7 @@ def depend(
     """Pull dependencies: with g the sum of the rows, delta = g * counts in `lanes`, and (weight + delta) / counts into row `at` of
     `target` (other lanes: 0). Returns (sum of times * delta, sum of times * delta**2) over the lanes; `times` is one row.
     """
-    signature = types.UniTuple(types.float64, 2)(
-        rows, indices, types.int64, types.int64, lanes, counts, rows.dtype, times, target, types.int64
-    )
+    signature = tuple_of(types.float64, 2)(rows, indices, types.int64, types.int64, lanes, counts, rows.dtype, times, target, types.int64)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, rows.dtype, lanes.bitwidth)
@@ -176,7 +183,7 @@ def depend(
 @intrinsic
 def settle(typingctx: Any, lanes: Any, counts: Any, weight: Any, times: Any, target: Any, at: Any) -> Any:
     """As `depend`, for sums that were pushed into row `at` of `target` (or are 0 there: the last level)."""
-    signature = types.UniTuple(types.float64, 2)(lanes, counts, target.dtype, times, target, types.int64)
+    signature = tuple_of(types.float64, 2)(lanes, counts, target.dtype, times, target, types.int64)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, target.dtype, lanes.bitwidth)
@@ -186,7 +193,17 @@ def settle(typingctx: Any, lanes: Any, counts: Any, weight: Any, times: Any, tar
     return signature, code
 
 
-def _settle(r: _Rows, signature: Any, pulled: Any, lanes: Any, counts: Any, weight: Any, times: Any, target: Any, at: Any) -> Any:
+def _settle(
+    r: _Rows,
+    signature: Any,
+    pulled: Any,
+    lanes: Any,
+    counts: tuple[Any, Any],
+    weight: Any,
+    times: tuple[Any, Any],
+    target: tuple[Any, Any],
+    at: Any,
+) -> Any:
     b = r.builder
     paths = r.load(r.row(*counts, at))
     delta = r.only(lanes, b.fmul(pulled, paths))
