@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Direction, GraphPlan, Measure, Table, judged_table, system_contract, tracked_table
+from engage_spark.contract import Direction, GraphPlan, Measure, Table, day_column, judged_table, system_contract, tracked_table
 from engage_spark.contract.graph import OF_FOLLOWS
 from engage_spark.graph import BetweennessReport, betweenness_of, laid_out
 from engage_spark.graph.budget import memory_bytes
@@ -20,7 +20,7 @@ from engage_spark.graph.certify import Rule
 from engage_spark.graph.measures import to_follows, to_structure
 from engage_spark.graph.picture import Vertex
 from engage_spark.graph.ranks import compare
-from engage_spark.graph.strength import to_pairs, to_strengths
+from engage_spark.graph.strength import WEEKS, to_pairs, to_strengths
 from engage_spark.graph.table import to_edge_rows, to_ends, to_vertex_rows
 from engage_spark.lake import Materialise, Run, scratch, storage_error
 from engage_spark.pipelines.graph_picture import draw
@@ -88,9 +88,12 @@ def _both(plan: GraphPlan) -> list[str]:
     return [f.name for f in plan.vertices.fields if f.measure and f.is_floating and f.name in plan.entity.names]
 
 
-def _log(bench: Bench, table: Table, day: date) -> DataFrame:
+def _log(bench: Bench, table: Table, day: date, *, since: date | None = None) -> DataFrame:
+    """Valid events of the log up to a day. `since` spares reading older files; the day of an event is its own column for that."""
     rows = bench.log.read_published_log(bench.spark, judged_table(table), stage=stage_of(table))
-    return rows.where((F.col("_dq_status") == VALID) & (F.col("event_date") <= F.lit(day)))
+    when = F.col(day_column(table))
+    rows = rows.where((F.col("_dq_status") == VALID) & (when <= F.lit(day)))
+    return rows if since is None else rows.where(when >= F.lit(since))
 
 
 def _edges(bench: Bench, plan: GraphPlan, day: date, direction: Direction) -> DataFrame:
@@ -102,7 +105,10 @@ def _pairs(bench: Bench, plan: GraphPlan, day: date, ids: DataFrame) -> DataFram
     """The undirected graph of the day with strengths, and whether both ends of a pair are valid customers of the day."""
     connections = to_ends(_edges(bench, plan, day, Direction.UNDIRECTED), plan=plan, table=plan.connections, at="connected_at")
     events = plan.interactions
-    interactions = None if events is None else to_ends(_log(bench, events, day), plan=plan, table=events, at="occurred_at")
+    interactions = None
+    if events is not None:
+        recent = _log(bench, events, day, since=day - timedelta(weeks=WEEKS))
+        interactions = to_ends(recent, plan=plan, table=events, at="occurred_at")
     rows = to_pairs(connections, interactions, as_of=day)
     for end in ("first", "second"):
         there = ids.select(F.col("id").alias(end), F.lit(True).alias(f"__{end}"))
