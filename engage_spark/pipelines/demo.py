@@ -8,13 +8,13 @@ from datetime import UTC, datetime, time, timedelta
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
-from engage_spark.pipelines import features, ingest, synth
+from engage_spark.pipelines import features, graph, ingest, synth
 from engage_spark.pipelines.report import Report
 from engage_spark.settings import Input, Settings
 
 
 def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:
-    """Make data below `synth.out`, ingest it from there, derive the features. Yields each stage's report when the stage is done.
+    """Make data below `synth.out`, ingest it, derive features, measure the graph. Yields each stage's report when the stage is done.
 
     The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: made up today, they would be found too old.
     """
@@ -24,3 +24,4 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Itera
     yield synth.run(spark, settings, contract=contract, reuse=True)
     yield ingest.run(spark, settings, contract=contract)
     yield features.run(spark, settings, contract=contract)
+    yield graph.run(spark, settings, contract=contract)
