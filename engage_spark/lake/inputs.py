@@ -19,7 +19,7 @@ from pyspark.sql import types as T
 from engage_spark.contract import Table
 from engage_spark.errors import InputError
 from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error, translated
-from engage_spark.schema import spark_schema
+from engage_spark.schema import LOST, spark_schema
 
 PARTITION = re.compile(r"/snapshot_date=([^/]+)/")
 GLOB = re.compile(r"([{}\[\]*?\\])")
@@ -110,6 +110,8 @@ def read_pinned(spark: SparkSession, pinned: Pinned, table: Table, *, malformed:
             return rows
         options = {"header": "true", "sep": delimiter, "nullValue": null, "encoding": "UTF-8", "quote": '"', "escape": '"'}
         header = spark.read.options(**options).csv(paths[0]).columns
+        if any("\x00" in name or LOST in name for name in header):
+            raise InputError(f"{pinned.paths[0]} is not text in UTF-8, by its header", mend="write the CSV files as UTF-8")
         declared = {f.name: f for f in spark_schema(table).fields}
         fields = [declared.get(name, T.StructField(name, T.StringType())) for name in header]
         schema = T.StructType([*fields, T.StructField(malformed, T.StringType())])

@@ -13,11 +13,15 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Field, Severity, Table
+from engage_spark.quality.text_checks import text_checks
 from engage_spark.schema import column_named, spark_type
 
 DUPLICATED = "__duplicated"
+ALIKE = "__alike"
 MALFORMED = "__malformed"
 MASK = "***"
+LONGEST_SHOWN = 200
+"""Characters of a value that stand in a reason; the row beside it holds the whole."""
 
 
 def orphan_flag(column: str) -> str:
@@ -39,10 +43,10 @@ class Check:
     masked: frozenset[str] = frozenset()
 
     def value(self) -> Column:
-        """What was found, as text: the value itself, or `name=value, …` for several columns. Protected values are masked."""
+        """What was found, as text: the value's first characters, or `name=value, …` for several columns. Protected values are masked."""
 
         def text(name: str) -> Column:
-            return F.lit(MASK) if name in self.masked else column_named(name).cast("string")
+            return F.lit(MASK) if name in self.masked else F.substring(column_named(name).cast("string"), 1, LONGEST_SHOWN)
 
         if len(self.shown) == 1:
             return text(self.shown[0])
@@ -55,13 +59,20 @@ def row_checks(table: Table, *, parsed_text: bool = False) -> tuple[Check, ...]:
     `parsed_text` adds the check that a line of a text format could be parsed at all.
     """
     masked = frozenset(f.name for f in table.fields if f.protected)
-    found = [check for f in table.fields for check in _field_checks(f, masked)]
+    equal_to_a_key = {r.column for r in table.references if r.severity is Severity.CRITICAL}
+    found = [check for f in table.fields for check in _field_checks(f, masked, any_text=f.name not in equal_to_a_key)]
     if table.key:
         key = table.key
         found.append(Check(
             name=f"{'+'.join(key)}.unique", column=key[0], severity=Severity.CRITICAL, dimension="uniqueness", shown=key, masked=masked,
             description="no other row of the snapshot has this key", violated=lambda: F.col(DUPLICATED),
         ))  # fmt: skip
+        if any(table[k].spark_type == "string" for k in key):
+            found.append(Check(
+                name=f"{'+'.join(key)}.distinguishable", column=key[0], severity=Severity.CRITICAL, dimension="uniqueness", shown=key,
+                masked=masked, description="no other row of the snapshot has this key in letters of other case",
+                violated=lambda: F.col(ALIKE),
+            ))  # fmt: skip
     for r in table.references:
         found.append(Check(
             name=f"{r.column}.references", column=r.column, severity=r.severity, dimension="integrity", shown=(r.column,), masked=masked,
@@ -80,7 +91,7 @@ def row_checks(table: Table, *, parsed_text: bool = False) -> tuple[Check, ...]:
     return tuple(found)
 
 
-def _field_checks(f: Field, masked: frozenset[str]) -> Iterator[Check]:
+def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterator[Check]:
     def check(kind: str, dimension: str, description: str, violated: Callable[[], Column], severity: Severity = Severity.CRITICAL) -> Check:
         return Check(
             name=f"{f.name}.{kind}", column=f.name, severity=severity, dimension=dimension, description=description,
@@ -102,8 +113,12 @@ def _field_checks(f: Field, masked: frozenset[str]) -> Iterator[Check]:
     if f.pattern is not None:
         pattern = f.pattern
         yield check("pattern", "validity", f"matches {pattern}", lambda: ~column().rlike(pattern))
-    elif f.is_key and f.spark_type == "string":
-        yield check("not_blank", "validity", "is not blank", lambda: F.trim(column()) == "")
+    if any_text:
+        yield from text_checks(f, lambda kind, what, violated: check(kind, "validity", what, violated, _severity(f, kind)))
+
+
+def _severity(f: Field, kind: str) -> Severity:
+    return Severity.WARNING if kind == "not_blank" and not (f.required or f.is_key) else Severity.CRITICAL
 
 
 def _bounds(f: Field) -> str:

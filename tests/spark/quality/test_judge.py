@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import Reference, Rule, Severity, Table, load_contract
 from engage_spark.quality import (
+    ALIKE,
     DUPLICATED,
     MALFORMED,
     QUARANTINED,
@@ -81,7 +82,8 @@ def frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]], **flags
     """Literal rows in declared order; `flags` adds literal columns of other DDL types."""
     schema = spark_schema(table)
     rows_of = spark.createDataFrame([tuple(r[n] for n in schema.names) for r in rows], schema)
-    return rows_of.withColumns({name: F.expr(text) for name, text in flags.items()}) if flags else rows_of
+    given = {name: F.expr(text) for name, text in flags.items()}
+    return rows_of.withColumns({ALIKE: F.lit(False)} | given) if DUPLICATED in flags else rows_of.withColumns(given)
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +145,10 @@ def test_the_tally_equals_a_recount_in_pandas(spark: SparkSession) -> None:
 
 
 def test_all_rows_of_a_duplicated_key_are_flagged_and_null_keys_are_not(spark: SparkSession) -> None:
-    codes = ["ST0001", "ST0002", "ST0002", None, None, "ST0003", "ST0003", "ST0003", "st0001"]
+    codes = ["ST0001", "ST0002", "ST0002", None, None, "ST0003", "ST0003", "ST0003", "st0004"]
     rows = frame(spark, STATIONS, [SOUND | {"station_code": code, "docks_total": 10 + i} for i, code in enumerate(codes)])
     duplicates = duplicated_keys(rows, STATIONS)
-    assert sorted(r[0] for r in duplicates.collect()) == ["ST0002", "ST0003"]
+    assert sorted(tuple(r) for r in duplicates.collect()) == [("st0002", False), ("st0003", False)]
     flagged = with_duplicate_flag(rows, duplicates, table=STATIONS).transform(with_verdict, checks=row_checks(STATIONS))
     found = {r["docks_total"]: [e["rule"] for e in r["_dq_errors"]] for r in flagged.collect()}
     unique = "station_code.unique"
