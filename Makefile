@@ -63,7 +63,7 @@ format: $(INSTALLED) ## put the code into the agreed form
 
 .PHONY: docs
 docs: $(INSTALLED) ## write the pages that are made from declarations: the data dictionary, the cases of bad input
-	$(BIN)/engage-spark contract docs
+	$(BIN)/engage-spark contract docs --out docs/data_dictionary.md
 	PYTHONPATH=tests $(BIN)/python -m bad_input.document
 
 .PHONY: bench
