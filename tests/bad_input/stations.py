@@ -51,7 +51,7 @@ def one(home: Path) -> Path:
 
 DELIVERIES = Group(
     title="A delivery, all the way",
-    about="Ingest of three good files (forty where one is bad among many), spoilt. Nothing is written before the error.",
+    about="Ingest of three good files (forty where one is bad among many), spoilt. Before the error nothing is written but when it landed.",
     cases=(  # given: what is done to the delivery
         refused("no such path", "there is no ", "raw/stations", given=lambda h: (h / "raw").rename(h / "elsewhere")),
         refused("an empty folder", "holds no files for stations", given=gone),

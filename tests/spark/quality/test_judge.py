@@ -43,8 +43,8 @@ def frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]], **flags
     """Literal rows in declared order; `flags` adds literal columns of other DDL types."""
     schema = spark_schema(table)
     rows_of = spark.createDataFrame([tuple(r[n] for n in schema.names) for r in rows], schema)
-    given = {name: F.expr(text) for name, text in flags.items()}
-    return rows_of.withColumns({ALIKE: F.lit(False)} | given) if DUPLICATED in flags else rows_of.withColumns(given)
+    given = ({ALIKE: F.lit(False)} if DUPLICATED in flags else {}) | {name: F.expr(text) for name, text in flags.items()}
+    return rows_of.withColumns(given) if given else rows_of
 
 
 @pytest.fixture(scope="module")
