@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engage_spark.lake.anything import Format, read_anything
 from engage_spark.lake.failures import storage_error
 from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
 from engage_spark.lake.raw import is_there, leave_note, note, write_raw
@@ -10,6 +11,7 @@ from engage_spark.lake.scratch import Materialise, scratch
 from engage_spark.lake.tables import Lake
 
 __all__ = [
+    "Format",
     "Found",
     "Lake",
     "Latest",
@@ -23,6 +25,7 @@ __all__ = [
     "leave_note",
     "note",
     "pin",
+    "read_anything",
     "read_pinned",
     "run_id",
     "scratch",

@@ -106,6 +106,7 @@ def bounded(cells: Cells, low: Any, high: Any, *, strict_low: bool, strict_high:
 
 
 def compared(cells: Cells, bound: Any, *, above: bool, strict: bool) -> Column:
+    """One side of `bounded`: the value lies above the bound or below it, or at it unless `strict`."""
     value = comparable(cells, bound)
     column = cells.column
     if cells.is_time:
@@ -149,7 +150,7 @@ def number(value: Any, cells: Cells) -> int | float:
             value = float(value) if not value.strip().lstrip("+-").isdigit() else int(value)
         except ValueError:
             raise RefusedError(f"column {cells.name!r} is {cells.called}; {value!r} is no number") from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise RefusedError(f"column {cells.name!r} is {cells.called}; {value!r} is no number")
     return value
 
@@ -162,7 +163,7 @@ def moment(value: Any) -> datetime:
         except ValueError:
             raise RefusedError(f"{value!r} is no date or time such as 2025-10-21 or 2025-10-21T12:00:00") from None
     if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 (the next line gives it UTC)
+        value = datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime):
         raise RefusedError(f"{value!r} is no date or time")
     return value if value.tzinfo else value.replace(tzinfo=UTC)
@@ -205,7 +206,7 @@ def literal(cells: Cells, value: Any) -> Column | None:  # noqa: PLR0911 (one re
 
 def alike(one: Cells, other: Cells) -> None:
     """Raise RefusedError unless two columns can be compared without guessing: both numbers, both times, or of one type."""
-    if not (one.is_number and other.is_number or one.is_time and other.is_time or one.type == other.type):
+    if not ((one.is_number and other.is_number) or (one.is_time and other.is_time) or one.type == other.type):
         raise RefusedError(f"{one.name!r} ({one.called}) and {other.name!r} ({other.called}) cannot be compared")
 
 

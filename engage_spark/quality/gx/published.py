@@ -104,5 +104,3 @@ def _in_words(table: Table, line: Line) -> Entry:
 
 def _figure(value: Any) -> str:
     return "nothing" if value is None else f"{value:.6g}"
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -66,6 +67,6 @@ def _scalar(value: Any) -> Any:
         value = float(value)
     elif hasattr(value, "item"):  # a figure of numpy, from GX
         value = value.item()
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 (NaN)
+    if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value.isoformat() if isinstance(value, date | datetime) else value

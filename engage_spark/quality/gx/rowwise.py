@@ -15,9 +15,9 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.quality.gx.conditions import Domain, domain_of
+from engage_spark.quality.gx.conditions import domain_of
 from engage_spark.quality.gx.frame import Cells, Frame, alike, any_of, bounded, literal, literals
-from engage_spark.quality.gx.plan import Answers, Grouped, Judge, Outcome, Questions
+from engage_spark.quality.gx.plan import Grouped, Judge, Outcome, Questions
 from engage_spark.quality.gx.wants import RefusedError, Wants
 
 Handler = Callable[[Wants, Frame, Questions], Judge]
@@ -107,8 +107,7 @@ def _of_several(choices: tuple[str, ...], columns: Callable[[Wants, Frame], list
 
 
 def _pair(wants: Wants, frame: Frame) -> list[Cells]:
-    pair = [frame[wants.text("column_A")], frame[wants.text("column_B")]]
-    return pair
+    return [frame[wants.text("column_A")], frame[wants.text("column_B")]]
 
 
 def _list(wants: Wants, frame: Frame) -> list[Cells]:

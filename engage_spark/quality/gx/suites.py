@@ -13,7 +13,9 @@ from engage_spark.errors import InputError
 
 PARAMETER = "$PARAMETER"
 SUITE_KEYS = frozenset({"name", "id", "expectations", "suite_parameters", "meta", "notes"})
-EXPECTATION_KEYS = frozenset({"type", "kwargs", "id", "meta", "severity", "notes", "description", "rendered_content", "expectation_context"})
+EXPECTATION_KEYS = frozenset(
+    {"type", "kwargs", "id", "meta", "severity", "notes", "description", "rendered_content", "expectation_context"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

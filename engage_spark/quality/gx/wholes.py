@@ -14,7 +14,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.quality.gx.conditions import Domain, domain_of, expression
+from engage_spark.quality.gx.conditions import domain_of, expression
 from engage_spark.quality.gx.frame import Cells, Frame, comparable, literals, moment
 from engage_spark.quality.gx.plan import Answers, Grouped, Judge, Numbers, Outcome, Questions
 from engage_spark.quality.gx.rowwise import Handler
@@ -22,6 +22,7 @@ from engage_spark.quality.gx.wants import RefusedError, Wants
 
 MOST_DIGITS = 18
 Within = Callable[[Any], bool]
+_ROWS_FORM = "`SELECT * FROM {batch} WHERE` and a condition on one row"
 _ROWS_QUERY = re.compile(r"^\s*SELECT\s+\*\s+FROM\s+\{batch\}\s+WHERE\s+(?P<condition>.+?)[;\s]*$", re.IGNORECASE | re.DOTALL)
 
 
@@ -32,12 +33,16 @@ def _within(wants: Wants, of: Callable[[Any], Any] = lambda bound: bound, *, str
     low, high = None if low is None else of(low), None if high is None else of(high)
 
     def holds(value: Any) -> bool:
-        if value is None or value != value:
+        if value is None or _is_nan(value):
             return False
         over = low is None or (value > low if above else value >= low)
         return bool(over and (high is None or (value < high if below else value <= high)))
 
     return holds
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _figure(bound: Any) -> int | float:
@@ -56,10 +61,12 @@ def _of_numbers(pick: Callable[[Numbers], Any], *, times: bool, rounded: bool) -
 
     def handler(wants: Wants, frame: Frame, ask: Questions) -> Judge:
         cells, domain = frame[wants.text("column")], domain_of(wants, frame)
-        if not (cells.is_number or times and cells.is_time):
+        if not (cells.is_number or (times and cells.is_time)):
             raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there is no such figure")
         if isinstance(cells.type, T.DecimalType) and cells.type.precision > MOST_DIGITS:
-            raise RefusedError(f"column {cells.name!r} is {cells.called}; figures are exact up to {MOST_DIGITS} digits, and not given beyond")
+            raise RefusedError(
+                f"column {cells.name!r} is {cells.called}; figures are exact up to {MOST_DIGITS} digits, and not given beyond"
+            )
         holds, found = _within(wants, lambda bound: comparable(cells, bound)), ask.number(domain, cells)
 
         def judge(a: Answers) -> Outcome:
@@ -75,7 +82,7 @@ def _of_numbers(pick: Callable[[Numbers], Any], *, times: bool, rounded: bool) -
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
+    if _is_nan(value):
         return None
     if isinstance(value, Fraction):
         return int(value) if value.denominator == 1 else float(value)
@@ -157,7 +164,7 @@ def _unexpected_rows(wants: Wants, frame: Frame, ask: Questions) -> Judge:
     query = wants.text("unexpected_rows_query")
     match = _ROWS_QUERY.match(query)
     if match is None or re.search(r"(?<!\{)\{(?!\{)", match["condition"]):
-        raise RefusedError(f"only `SELECT * FROM {{batch}} WHERE <a condition on one row>` can be run, found {query!r}")
+        raise RefusedError(f"this is no {_ROWS_FORM}, the only form that can be run: {query}")
     text = match["condition"].replace("{{", "{").replace("}}", "}")
     domain = domain_of(wants, frame)
     bad = ask.count(f"rows where {text} {domain.key}", domain.within(expression(text, frame)))

@@ -50,7 +50,13 @@ def bounds(low: Any, high: Any, draw: Any) -> dict[str, Any]:
 @st.composite
 def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
     """A table of some rows, and a suite with every mapped type at least once, its parameters drawn too."""
-    rows = draw(st.lists(st.tuples(*(st.none() | st.none() | c if draw(st.booleans()) else st.none() | c for c in CELLS.values())), min_size=6, max_size=16))
+    rows = draw(
+        st.lists(
+            st.tuples(*(st.none() | st.none() | c if draw(st.booleans()) else st.none() | c for c in CELLS.values())),
+            min_size=6,
+            max_size=16,
+        )
+    )
     number, mostly = st.sampled_from([-2, -1, 0, 1, 1.5, 3]), st.sampled_from([None, 0, 0.25, 0.5, 0.9, 1])
     texts, times = st.lists(TEXTS, min_size=1, max_size=4, unique=True), st.sampled_from(["2024-02-28", "2024-02-29", "2024-03-01"])
     moments = st.sampled_from(["2024-02-29T00:00:00", "2024-02-29T06:00:00", "2024-02-29T12:00:00"])
@@ -165,7 +171,14 @@ def test_every_mapped_type_is_drawn() -> None:
 def test_both_engines_find_the_same(spark: SparkSession) -> None:
     wrong: list[str] = []
 
-    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(tables())
     def compare(case: tuple[list[tuple[Any, ...]], list[dict[str, Any]]]) -> None:
         rows, expectations = case
@@ -176,7 +189,9 @@ def test_both_engines_find_the_same(spark: SparkSession) -> None:
             # Of no rows GX counts nothing where we count 0, see DIFFERENCES.
             expected = (theirs.success, theirs.exception is None, *(theirs.result[n] or 0 for n in COUNTS if n in theirs.result))
             if found != expected:
-                wrong.append(f"{ours.expectation.type} {ours.expectation.kwargs}: {found} {ours.exception}, GX {expected} {theirs.exception}")
+                wrong.append(
+                    f"{ours.expectation.type} {ours.expectation.kwargs}: {found} {ours.exception}, GX {expected} {theirs.exception}"
+                )
 
     compare()
     assert wrong == []

@@ -1,0 +1,129 @@
+"""Any data against any Great Expectations suite, by our engine or by GX itself: the same suite, the same form of result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pyspark.sql import SparkSession
+
+from engage_spark import log
+from engage_spark.errors import GateError, InputError
+from engage_spark.lake import Format, read_anything, storage_error
+from engage_spark.pipelines.report import Report
+from engage_spark.quality.gx.evaluate import run_suite
+from engage_spark.quality.gx.results import Entry, plain, validation_result
+from engage_spark.quality.gx.runner import run_by_gx
+from engage_spark.quality.gx.suites import Suite, parse_suite
+
+Engine = Literal["ours", "gx"]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The outcome for people, and as a GX validation result."""
+
+    report: Report
+    result: Mapping[str, Any]
+
+    @property
+    def success(self) -> bool:
+        return bool(self.result["success"])
+
+
+def run(
+    spark: SparkSession,
+    path: str,
+    suite: Path,
+    *,
+    engine: Engine = "ours",
+    data_format: Format = "auto",
+    delimiter: str = ",",
+    parameters: Mapping[str, Any] | None = None,
+    masked: Sequence[str] = (),
+    samples: bool = True,
+) -> Checked:
+    """Judge the rows at `path` (Parquet, CSV or Delta) by every expectation of the suite; see `run_suite` and `run_by_gx` for the cost.
+
+    Raises InputError when the suite or the data cannot be read, ConfigurationError when `gx` is chosen and not installed. With `gx`,
+    samples of `masked` columns cannot be kept out one by one, so there are none at all when any is named.
+    """
+    started = time.monotonic()
+    wanted = _suite(suite).with_parameters(parameters or {})
+    rows = read_anything(spark, path, format=data_format, delimiter=delimiter)
+    with log.stage(f"judging {path} by {len(wanted.expectations)} expectations", engine=engine), storage_error(f"{path} cannot be judged"):
+        if engine == "gx":
+            entries = run_by_gx(rows, wanted, show=samples and not masked)
+        else:
+            entries = tuple(
+                Entry(expectation=j.expectation, success=j.success, result=j.outcome.result if j.outcome else {}, exception=j.exception)
+                for j in run_suite(rows, wanted, masked=frozenset(masked), show=samples)
+            )
+    result = validation_result(wanted, entries, meta={"engage_spark": {"engine": engine, "data": path}})
+    return Checked(_report(path, wanted, entries, engine, time.monotonic() - started), result)
+
+
+def gate_error(checked: Checked, *, report: bool) -> GateError:
+    """What a failed suite ends with."""
+    failed = [e for e in checked.result["results"] if not e["success"]]
+    return GateError(
+        f"the suite {checked.result['suite_name']} failed: {len(failed)} of {len(checked.result['results'])} expectations do not hold",
+        mend="look at what was found above, and mend the data or the suite",
+        report=checked.report if report else None,
+    )
+
+
+def _suite(path: Path) -> Suite:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(f"the suite {path} cannot be read: {e}", mend="give the JSON file of a Great Expectations suite") from e
+    return parse_suite(text, origin=path.name)
+
+
+def _report(path: str, suite: Suite, entries: Sequence[Entry], engine: Engine, seconds: float) -> Report:
+    failed = [e for e in entries if not e.success]
+    shown = tuple(
+        (_state(e), e.expectation.severity.value, _about(e), _kind(e), _found(e)) for e in [*failed, *(e for e in entries if e.success)]
+    )
+    headers = ("", "severity", "about", "expectation", "found")
+    return Report(
+        stage="quality check",
+        seconds=seconds,
+        lines=(
+            ("data", path), ("suite", suite.name), ("engine", engine),
+            ("expectations", f"{len(entries)}, of which {len(failed)} do not hold"),
+        ),
+        table=(headers, shown) if shown else None,
+    )  # fmt: skip
+
+
+def _state(e: Entry) -> str:
+    return "ok" if e.success else "error" if e.exception else "failed"
+
+
+def _kind(e: Entry) -> str:
+    return e.expectation.type.removeprefix("expect_").removeprefix("column_")
+
+
+def _about(e: Entry) -> str:
+    kwargs = e.expectation.kwargs
+    named = kwargs.get("column") or kwargs.get("column_list") or [kwargs[k] for k in ("column_A", "column_B") if k in kwargs] or "table"
+    return ", ".join(map(str, named)) if isinstance(named, list) else str(named)
+
+
+def _found(e: Entry) -> str:
+    if e.exception:
+        return e.exception
+    result = plain(e.result)
+    if "element_count" in result:
+        missing = f", {result['missing_count']:,} missing" if result.get("missing_count") else ""
+        samples = ", ".join(map(str, (result.get("partial_unexpected_list") or [])[:5]))
+        return f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} unexpected{missing}" + (
+            f": {samples}" if samples else ""
+        )
+    told = {k: v for k, v in result.items() if k != "details" and v is not None and not k.startswith("partial_")}
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in told.items())
