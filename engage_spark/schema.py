@@ -16,7 +16,8 @@ from engage_spark.errors import ContractError, InputError
 
 _SCALARS: dict[str, type[T.DataType]] = {
     "tinyint": T.ByteType, "smallint": T.ShortType, "int": T.IntegerType, "bigint": T.LongType, "float": T.FloatType,
-    "double": T.DoubleType, "string": T.StringType, "boolean": T.BooleanType, "date": T.DateType, "timestamp": T.TimestampType,
+    "double": T.DoubleType, "string": T.StringType, "binary": T.BinaryType, "boolean": T.BooleanType, "date": T.DateType,
+    "timestamp": T.TimestampType,
 }  # fmt: skip
 _WIDER = {
     "tinyint": {"smallint", "int", "bigint", "float", "double"},

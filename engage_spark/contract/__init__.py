@@ -6,8 +6,8 @@ from pathlib import Path
 
 from engage_spark.contract.checks import contradictions
 from engage_spark.contract.derive import ERRORS_TYPE, day_column, judged_table, leaks, tracked_table
-from engage_spark.contract.document import document, show_rows
-from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Role, Rule, Severity, Table
+from engage_spark.contract.document import document, limits, show_rows
+from engage_spark.contract.model import Contract, Dimension, Extra, Field, Gate, Kind, Reference, Role, Rule, Severity, Table
 from engage_spark.contract.odcs import full_match, parse, read_text
 from engage_spark.errors import ContractError
 
@@ -44,7 +44,7 @@ def lint(path: Path | str | None = None) -> list[str]:
 
 
 __all__ = [
-    "ERRORS_TYPE", "Contract", "Extra", "Field", "Gate", "Kind", "Reference", "Role", "Rule", "Severity", "Table",
-    "contradictions", "day_column", "document", "full_match", "judged_table", "leaks", "lint", "load_contract", "show_rows",
+    "ERRORS_TYPE", "Contract", "Dimension", "Extra", "Field", "Gate", "Kind", "Reference", "Role", "Rule", "Severity", "Table",
+    "contradictions", "day_column", "document", "full_match", "judged_table", "leaks", "limits", "lint", "load_contract", "show_rows",
     "system_contract", "tracked_table",
 ]  # fmt: skip

@@ -8,12 +8,10 @@ from typing import Any, TypeVar
 
 from open_data_contract_standard.model import CustomProperty
 
-from engage_spark.contract.model import Role
+from engage_spark.contract.model import Role, Severity
 
-ENGINE = "engage_spark"
-MEASURES = {"completeness": "mustBeGreaterOrEqualTo", "quarantine_share": "mustBeLessOrEqualTo"}
 TABLE_PROPERTIES = ("kind", "source", "eventTime", "extraColumns")
-FIELD_PROPERTIES = ("role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto")
+FIELD_PROPERTIES = ("role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto", "rangeSeverity", "patternSeverity")
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -85,7 +83,9 @@ def field_properties(
 ) -> dict[str, Any]:
     """The keyword arguments of `Field` that ODCS has no means of its own for."""
     read = Reader(at, properties, FIELD_PROPERTIES, problems)
+    stated = {kind: read.one_of(f"{kind}Severity", Severity, optional=True) for kind in ("range", "pattern")}
     return {
+        "severities": tuple((kind, severity) for kind, severity in stated.items() if severity is not None),
         "role": read.one_of("role", Role) or Role.AUDIT,
         "unit": read.text("unit"),
         "reference_mean": read.number("referenceMean"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engage_spark.lake.anything import Format, read_anything
 from engage_spark.lake.failures import storage_error
 from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
+from engage_spark.lake.landings import landed
 from engage_spark.lake.raw import is_there, leave_note, note, write_raw
 from engage_spark.lake.runs import Latest, Run, RunLog, code_version, run_id
 from engage_spark.lake.scratch import Materialise, scratch
@@ -22,6 +23,7 @@ __all__ = [
     "code_version",
     "fingerprint",
     "is_there",
+    "landed",
     "leave_note",
     "note",
     "pin",

@@ -161,7 +161,7 @@ def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(spark: SparkSes
 
 def test_a_rule_that_fails_on_a_row_blames_the_contract(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
     rule = Rule(name="per_ride", expression="docks_total / rides_ended > 0", description="", columns=("docks_total", "rides_ended"))
-    entity = replace(BIKES.entity, rules=(rule,), gates=(Gate(name="any", measure="completeness", minimum_pct=0.0),))
+    entity = replace(BIKES.entity, rules=(rule,), gates=(Gate(name="any", measure="completeness", minimum=0.0),))
     rows = stations(20)
     rows.loc[0, "rides_ended"] = 0
     deliver(rows, BIKES, tmp_path, DAY)

@@ -115,7 +115,7 @@ def test_rows_are_kept_as_they_came(spark: SparkSession, world: World) -> None:
 def test_the_error_tells_what_was_rejected_and_by_which_gate(world: World) -> None:
     assert world.error.exit_code == 3
     text = str(world.error)
-    assert f"customers of {D0}: quarantine_limit measured 3.3333%, bound 1.0%" in text
+    assert f"customers of {D0}: quarantine_limit measured 3.3333%, bound 1%" in text
     assert "location.allowed broken by 2 rows (critical)" in text
     assert "customers_judged" in text
     assert D1 not in text
@@ -145,7 +145,7 @@ def test_quality_results_hold_one_line_per_rule_and_gate(spark: SparkSession, wo
     assert not lines.duplicated(["snapshot_date", "rule_name"]).any()
     of = {(str(r.snapshot_date), r.rule_name): r for r in lines.itertuples()}
     assert (of[D1, "customer_id.unique"].violations, of[D1, "customer_id.unique"].passed) == (2, False)
-    assert (of[D1, "gender.not_null"].violations, of[D1, "gender.not_null"].threshold, of[D1, "gender.not_null"].passed) == (1, 0.2, True)
+    assert (of[D1, "gender.not_null"].violations, of[D1, "gender.not_null"].maximum, of[D1, "gender.not_null"].passed) == (1, 0.2, True)
     assert (of[D1, "completeness_overall"].violations, of[D1, "completeness_overall"].passed) == (2, True)
     assert (of[D0, "quarantine_limit"].violations, of[D0, "quarantine_limit"].passed) == (2, False)
     assert set(lines.run_id) == {r.run_id for r in latest(spark, world.settings, STAGE).values()}

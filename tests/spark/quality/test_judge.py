@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,10 +18,11 @@ from engage_spark.quality import (
     MALFORMED,
     QUARANTINED,
     VALID,
+    binning,
     duplicated_keys,
+    fold,
     orphan_flag,
     row_checks,
-    tally,
     with_duplicate_flag,
     with_verdict,
 )
@@ -124,22 +124,16 @@ def test_what_a_row_held_stays_as_it_came(judged: list[dict[str, Any]]) -> None:
             assert row[name] == value or (value != value and row[name] != row[name]), (row["case"], name)  # noqa: PLR0124 (NaN)
 
 
-def test_the_tally_equals_a_recount_in_pandas(spark: SparkSession) -> None:
+def test_the_counts_equal_a_recount_in_pandas(spark: SparkSession) -> None:
     """Another path to the same counts: pandas over the reasons, duplicates and all."""
     rows = [SOUND | changed for changed, _ in CASES.values()] * 3
     judged = with_verdict(frame(spark, STATIONS, rows, **{DUPLICATED: "station_code = 'ST0001'"}), checks=row_checks(STATIONS))
-    counted = tally(judged).collect()
+    counted = fold(judged, rules=[c.name for c in row_checks(STATIONS)], binnings=[binning(f) for f in STATIONS.fields])
     table = pd.DataFrame([r.asDict(recursive=True) for r in judged.select("_dq_status", "_dq_errors").collect()])
     per_status = table.groupby("_dq_status").size().to_dict()
-    found: Counter[str] = Counter()
-    for status in per_status:
-        assert sum(r["rows"] for r in counted if r["_dq_status"] == status) == per_status[status]
-    for r in counted:
-        if r["rule"] is not None:
-            found[r["rule"]] += r["broken"]
     exploded = table["_dq_errors"].explode().dropna().map(lambda e: e["rule"])
-    assert dict(found) == exploded.value_counts().to_dict()
-    assert sum(per_status.values()) == len(rows)
+    assert counted.broken == exploded.value_counts().to_dict()
+    assert (counted.rows, counted.quarantined) == (len(rows), per_status[QUARANTINED])
 
 
 def test_all_rows_of_a_duplicated_key_are_flagged_and_null_keys_are_not(spark: SparkSession) -> None:
