@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from engage_spark.quality.gx.results import Entry, plain, validation_result
 from engage_spark.quality.gx.runner import run_by_gx
 from engage_spark.quality.gx.suites import Suite, parse_suite
 
+_PREFIX = re.compile(r"^expect_(?:column_values_to_|column_pair_values_|column_|multicolumn_|table_)?(?:to_)?")
 Engine = Literal["ours", "gx"]
 
 
@@ -86,10 +88,8 @@ def _suite(path: Path) -> Suite:
 
 def _report(path: str, suite: Suite, entries: Sequence[Entry], engine: Engine, seconds: float) -> Report:
     failed = [e for e in entries if not e.success]
-    shown = tuple(
-        (_state(e), e.expectation.severity.value, _about(e), _kind(e), _found(e)) for e in [*failed, *(e for e in entries if e.success)]
-    )
-    headers = ("", "severity", "about", "expectation", "found")
+    shown = tuple((_about(e), _kind(e), e.expectation.severity.value, _found(e)) for e in failed)
+    headers = ("about", "expected to", "severity", "found")
     return Report(
         stage="quality check",
         seconds=seconds,
@@ -97,16 +97,12 @@ def _report(path: str, suite: Suite, entries: Sequence[Entry], engine: Engine, s
             ("data", path), ("suite", suite.name), ("engine", engine),
             ("expectations", f"{len(entries)}, of which {len(failed)} do not hold"),
         ),
-        table=(headers, shown) if shown else None,
+        failed=(headers, shown) if shown else None,
     )  # fmt: skip
 
 
-def _state(e: Entry) -> str:
-    return "ok" if e.success else "error" if e.exception else "failed"
-
-
 def _kind(e: Entry) -> str:
-    return e.expectation.type.removeprefix("expect_").removeprefix("column_")
+    return _PREFIX.sub("", e.expectation.type).replace("_", " ")
 
 
 def _about(e: Entry) -> str:

@@ -59,6 +59,7 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
     )
     number, mostly = st.sampled_from([-2, -1, 0, 1, 1.5, 3]), st.sampled_from([None, 0, 0.25, 0.5, 0.9, 1])
     texts, times = st.lists(TEXTS, min_size=1, max_size=4, unique=True), st.sampled_from(["2024-02-28", "2024-02-29", "2024-03-01"])
+    shorter, longer, sets = st.integers(0, 2), st.integers(0, 3), st.sampled_from([list(CELLS), ["k", "i"], ["k", "zz"]])
     moments = st.sampled_from(["2024-02-29T00:00:00", "2024-02-29T06:00:00", "2024-02-29T12:00:00"])
     pair, several = st.sampled_from(["both_values_are_missing", "either_value_is_missing", "neither"]), st.sampled_from(
         ["all_values_are_missing", "any_value_is_missing", "never"]
@@ -100,7 +101,7 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
         one("column_values_to_match_regex_list", column="k", regex_list=[draw(regex), draw(regex)],
             match_on=draw(st.sampled_from(["any", "all"])), mostly=draw(mostly)),
         one("column_values_to_not_match_regex_list", column="k", regex_list=[draw(regex), draw(regex)], mostly=draw(mostly)),
-        one("column_value_lengths_to_be_between", **c(column="k", mostly=draw(mostly), **bounds(st.integers(0, 2), st.integers(0, 3), draw))),
+        one("column_value_lengths_to_be_between", **c(column="k", mostly=draw(mostly), **bounds(shorter, longer, draw))),
         one("column_value_lengths_to_equal", column="t", value=draw(st.integers(0, 2)), mostly=draw(mostly)),
         one("column_values_to_be_unique", **c(column=draw(any_column), mostly=draw(mostly))),
         one("column_values_to_be_unique", column=draw(st.sampled_from(["d", "k"])), mostly=draw(mostly)),
@@ -137,7 +138,7 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
         one("table_column_count_to_be_between", min_value=draw(st.integers(9, 13)), max_value=13),
         one("table_column_count_to_equal", value=draw(st.integers(10, 12))),
         one("table_columns_to_match_ordered_list", column_list=draw(st.sampled_from([list(CELLS), list(CELLS)[::-1]]))),
-        one("table_columns_to_match_set", column_set=draw(st.sampled_from([list(CELLS), ["k", "i"], ["k", "zz"]])), exact_match=draw(st.booleans())),
+        one("table_columns_to_match_set", column_set=draw(sets), exact_match=draw(st.booleans())),
         one("unexpected_rows_expectation", unexpected_rows_query="SELECT * FROM {batch} WHERE NOT (i <= j OR k LIKE 'a%')"),
     ]  # fmt: skip
     return rows, suite
