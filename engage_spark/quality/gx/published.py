@@ -95,7 +95,7 @@ def _in_words(table: Table, line: Line) -> Entry:
     words = f"{rule}: {line['description'] or 'no description'}" + (f" ({', '.join(bounds)} {line['unit']})" if bounds else "")
     found = f"{int(line['violations']):,} of {int(line['rows_checked']):,} rows" if not bounds else f"{_figure(measured)} {line['unit']}"
     e = Expectation(
-        type="unexpected_rows_expectation", kwargs={"unexpected_rows_query": f"-- {rule}: not a rule that GX can run on one table"},
+        type="unexpected_rows_expectation", kwargs={"unexpected_rows_query": f"-- {rule}: no query on {{batch}} alone says this rule"},
         id=identity("expectation", table.name, rule), severity=Severity(line["severity"]), description=words,
         meta={OWN: {"table": table.name, "rule": rule, "dimension": line["dimension"], "expressible": False}},
     )  # fmt: skip
