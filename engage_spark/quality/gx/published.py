@@ -47,6 +47,7 @@ def published(table: Table, lines: Sequence[Line], *, day: date, status: str, ve
     run = str(lines[0]["run_id"]) if lines else ""
     meta = {
         "run_id": {"run_name": run, "run_time": datetime.combine(day, time(), UTC).isoformat()},
+        "batch_kwargs": {"data_asset_name": f"{table.name} of {day.isoformat()}, {status}"},  # what the page shows
         "active_batch_definition": {
             "datasource_name": OWN, "data_connector_name": "snapshots", "data_asset_name": table.name,
             "batch_identifiers": {"snapshot_date": day.isoformat()},

@@ -97,7 +97,9 @@ def _add(context: Any, document: Published) -> None:
         expectation_suite_identifier=identifiers.ExpectationSuiteIdentifier(document.suite.name), run_id=run_id,
         batch_identifier=f"{document.table}-{document.day.isoformat()}",
     )  # fmt: skip
-    context.validation_results_store.set(key, schema.load({**document.result, "results": [_shown(r) for r in document.result["results"]]}))
+    meta = {"great_expectations_version": import_module("great_expectations").__version__, **document.result["meta"]}
+    shown = {**document.result, "meta": meta, "results": [_shown(r) for r in document.result["results"]]}
+    context.validation_results_store.set(key, schema.load(shown))
 
 
 def _shown(result: Mapping[str, Any]) -> dict[str, Any]:

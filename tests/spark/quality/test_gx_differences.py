@@ -27,6 +27,12 @@ CASES: dict[str, Case] = {
     "null in a value set": ("column_values_to_be_in_set", {"column": "k", "value_set": ["a", None]}, (False, 2), (True, 0)),
     "64-bit bounds": ("column_values_to_be_between", {"column": "big", "min_value": 2**53 + 1}, (False, 1), (True, 0)),
     "rounded sums": ("column_mean_to_be_between", {"column": "tenth", "max_value": 0.1}, (True, None), (False, None)),
+    "stretched quantiles": (
+        "column_quantile_values_to_be_between",
+        {"column": "tenth", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[0.100001, 1]]}},
+        (False, None),
+        (True, None),
+    ),
     "first column": ("column_to_exist", {"column": "k", "column_index": 0}, (False, None), (True, None)),
     "mean of short integers": ("column_mean_to_be_between", {"column": "short", "min_value": 2}, (True, None), (False, "exception")),
     "days of a timestamp": ("column_max_to_be_between", {"column": "at", "max_value": "2024-02-29"}, (False, None), (True, None)),

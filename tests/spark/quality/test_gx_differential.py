@@ -122,6 +122,9 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
         one("column_max_to_be_between", column="at", **bounds(moments, moments, draw)),
         one("column_sum_to_be_between", **c(column=draw(st.sampled_from(["i", "g", "d"])), **bounds(number, number, draw))),
         one("column_mean_to_be_between", **c(column=draw(st.sampled_from(["i", "g", "d"])), **bounds(number, number, draw))),
+        one("column_quantile_values_to_be_between", **c(column=draw(st.sampled_from(["i", "g", "d"])), quantile_ranges={
+            "quantiles": [0.25, 0.5, 0.75],
+            "value_ranges": [[draw(st.none() | number), draw(st.none() | st.sampled_from([3, 4]))] for _ in range(3)]})),
         one("column_unique_value_count_to_be_between", column=draw(any_column), **bounds(st.integers(0, 2), st.integers(1, 5), draw)),
         one("column_proportion_of_unique_values_to_be_between", column=draw(st.sampled_from(["k", "i", "d"])),
             **bounds(st.sampled_from([0, 0.2, 0.5]), st.sampled_from([0.5, 0.6, 1.0]), draw)),
