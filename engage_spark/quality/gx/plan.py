@@ -29,7 +29,8 @@ class Outcome:
 class Numbers:
     """What was found of a column's values in a domain. None where there are none; NaN where one makes the answer NaN, as in Spark.
 
-    `ranked` values are neither null nor NaN; of these, `below[cut]` lie below the cut, and at most at it. `total` is exact. A minimum is NaN only when there is nothing else, since Spark sorts NaN above every number.
+    `total` is exact. `ranked` values are neither null nor NaN; `below[cut]` of them lie below the cut, and at most at it. A minimum is NaN
+    only when there is nothing else, since Spark sorts NaN above every number.
     """
 
     minimum: Value | None
