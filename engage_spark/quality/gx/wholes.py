@@ -104,11 +104,10 @@ def _quantiles(wants: Wants, frame: Frame, ask: Questions) -> Judge:
 
     def judge(a: Answers) -> Outcome:
         n, below = found(a).ranked, found(a).below
-        held = []
-        for order, (low, high) in zip(orders, limits, strict=True):
+        held = [n > 0] * len(orders)  # of no values no quantile lies anywhere
+        for i, (order, (low, high)) in enumerate(zip(orders, limits, strict=True) if n else ()):
             rank = max(1, math.ceil(order * n))
-            over = low is None or below[float(low)][0] < rank
-            held.append(n > 0 and over and (high is None or below[float(high)][1] >= rank))
+            held[i] = (low is None or below[float(low)][0] < rank) and (high is None or below[float(high)][1] >= rank)
         shown = {"quantiles": [float(o) for o in orders], "values": [None] * len(orders)}
         return Outcome(all(held), {"observed_value": shown, "details": {"success_details": held}})
 
