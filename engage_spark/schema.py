@@ -90,6 +90,15 @@ def spark_schema(table: Table) -> T.StructType:
     return T.StructType([T.StructField(f.name, spark_type(f.spark_type), nullable=True, metadata=column_metadata(f)) for f in table.fields])
 
 
+def accepted_types(field: Field) -> tuple[str, ...]:
+    """Names of the Spark types in which an input may hold a field (see `conform`), the declared one first: IntegerType, ByteType, …"""
+    declared = spark_type(field.spark_type)
+    narrower = [name for name, wider in _WIDER.items() if field.spark_type in wider]
+    if field.spark_type == "int" and _bounded(field):
+        narrower.append("bigint")
+    return (type(declared).__name__, *(_SCALARS[name].__name__ for name in narrower), T.NullType.__name__)
+
+
 def conform(rows: DataFrame, table: Table) -> Conformed:
     """The declared columns of `rows`, in declared order and type, and the names of undeclared ones (none when the policy is `ignore`).
 

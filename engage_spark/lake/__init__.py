@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engage_spark.lake.anything import Format, read_anything
 from engage_spark.lake.failures import storage_error
 from engage_spark.lake.files import write_text
 from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
@@ -12,6 +13,7 @@ from engage_spark.lake.scratch import Materialise, scratch
 from engage_spark.lake.tables import Lake
 
 __all__ = [
+    "Format",
     "Found",
     "Lake",
     "Latest",
@@ -26,6 +28,7 @@ __all__ = [
     "leave_note",
     "note",
     "pin",
+    "read_anything",
     "read_pinned",
     "run_id",
     "scratch",
