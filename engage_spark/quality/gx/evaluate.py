@@ -200,7 +200,7 @@ def _numbers(state: ColumnState, shape: _Shape) -> Numbers:
     return Numbers(minimum, maximum, total, total / state.filled)
 
 
-def _value(found: float | int | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
+def _value(found: float | int | Fraction | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
     if found is None or shape.type == "double":
         return found
     if shape.type == "date":
