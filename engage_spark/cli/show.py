@@ -98,8 +98,8 @@ def contract(shown: Contract, table: str | None) -> None:
     console = _out()
     if table is None:
         console.print(f"{shown.name}: contract {shown.id}, version {shown.version}", soft_wrap=True)
-        rows = [(t.name, t.kind.value, str(len(t.fields)), ", ".join(t.key), t.source or "") for t in shown.tables]
-        grid(console, ("table", "kind", "fields", "key", "computed from"), rows)
+        rows = [(t.name, t.kind.value, str(len(t.fields)), t.source or "", ", ".join(t.key)) for t in shown.tables]
+        grid(console, ("table", "kind", "fields", "computed from", "key"), rows)
         return
     declared = [
         (f["field"], f["type"], f["role"], "; ".join(f[part] for part in ("unit", "bounds", "expected", "notes") if f[part]))

@@ -41,13 +41,31 @@ class Kind(StrEnum):
     """How a table arrives or comes about.
 
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, replaced by event date.
-    DERIVED: computed from one input table by the formulas of its fields. SYSTEM: written by this package about its runs.
+    DERIVED: computed from one input table by the formulas of its fields. GRAPH: measured on the graph between the entity's rows; each
+    field says which measure it holds. SYSTEM: written by this package about its runs.
     """
 
     ENTITY = "entity"
     LOG = "log"
     DERIVED = "derived"
+    GRAPH = "graph"
     SYSTEM = "system"
+
+
+class GraphRole(StrEnum):
+    """What a table is to the graph: a log of its edges, a log of what happens along them, or a table that it is measured into."""
+
+    CONNECTIONS = "connections"
+    INTERACTIONS = "interactions"
+    VERTICES = "vertices"
+    EDGES = "edges"
+
+
+class Direction(StrEnum):
+    """Whether an edge joins two ends alike, or leads from the first to the second."""
+
+    UNDIRECTED = "undirected"
+    DIRECTED = "directed"
 
 
 class Extra(StrEnum):
@@ -60,7 +78,10 @@ class Extra(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One declared column. Bounds are inclusive; None means not declared."""
+    """One declared column. Bounds are inclusive; None means not declared.
+
+    `measure` names what a field of a GRAPH table holds; `edges` maps the values of a field of the connections to a Direction.
+    """
 
     name: str
     logical_type: str
@@ -84,6 +105,8 @@ class Field:
     formula: str | None = None
     inputs: tuple[str, ...] = ()
     null_policy: str | None = None
+    measure: str | None = None
+    edges: tuple[tuple[str | int, str], ...] = ()
     examples: tuple[str, ...] = ()
 
     @property
@@ -162,6 +185,7 @@ class Table:
     references: tuple[Reference, ...] = ()
     source: str | None = None
     event_time: str | None = None
+    graph_role: GraphRole | None = None
     extra: Extra = Extra.WARN
     grain: str = ""
 
@@ -214,3 +238,6 @@ class Contract:
     @property
     def derived(self) -> tuple[Table, ...]:
         return tuple(t for t in self.tables if t.kind is Kind.DERIVED)
+
+    def of_graph_role(self, role: GraphRole) -> tuple[Table, ...]:
+        return tuple(t for t in self.tables if t.graph_role is role)
