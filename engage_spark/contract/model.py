@@ -123,8 +123,8 @@ class Field:
         return self.protected or self.classification in ("confidential", "restricted")
 
     def severity_of(self, check: str) -> Severity:
-        """What breaking a check of this field leads to: as declared, else critical, save for a null of a field that is not required."""
-        usual = Severity.WARNING if check == "not_null" and not (self.required or self.is_key) else Severity.CRITICAL
+        """What breaking a check of this field leads to: as declared, else critical, save for a null or blank where none is required."""
+        usual = Severity.WARNING if check in ("not_null", "not_blank") and not (self.required or self.is_key) else Severity.CRITICAL
         return dict(self.severities).get(check, usual)
 
 

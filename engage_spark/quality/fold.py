@@ -85,7 +85,7 @@ def _needed(judged: DataFrame, binnings: Sequence[Binning], rules: bool) -> list
     broken = [F.col("_dq_errors.rule").alias(kernel.RULES)] if rules and "_dq_errors" in judged.columns else []
     # What is only counted does not cross: a whole number says whether it is there.
     columns = [F.when(column_named(b.column).isNotNull(), 0) if b.kind == "other" else column_named(b.column) for b in binnings]
-    return [*(c.alias(b.column) for c, b in zip(columns, binnings, strict=True)), valid, *broken]
+    return [*(c.alias(f"c{i}") for i, c in enumerate(columns)), valid, *broken]
 
 
 def _state(b: Binning, rows: int, found: Sequence[Row]) -> ColumnState:
