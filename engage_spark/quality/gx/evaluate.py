@@ -93,6 +93,8 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: Questions) -> _Planne
         return _Planned(e, refused=str(refused))
     except OWN_FAULTS as fault:  # a condition that does not parse
         return _Planned(e, refused=_first_line(fault))
+    except (TypeError, ValueError, AttributeError, OverflowError) as fault:  # a kwarg of a shape that nobody thought of
+        return _Planned(e, refused=f"{e.type} cannot be understood: {fault}")
     return _Planned(e, judge=judge)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from engage_spark.contract import Extra, Field, Gate, Rule, Severity, Table
 from engage_spark.quality.checks import Check, row_checks
 from engage_spark.quality.gx.suites import Expectation, Suite, identity
-from engage_spark.schema import accepted_types
+from engage_spark.quality.text_checks import BLANK, CONTROL, INVISIBLE, LONGEST_KEY, OUTER_BLANK
+from engage_spark.schema import LOST, accepted_types
 
 OWN = "engage_spark"
 """The key under which meta holds what is ours."""
@@ -20,7 +21,10 @@ _COMPARED = re.compile(r"^\s*(?P<a>\w+|`[^`]+`)\s*(?P<op><=|>=|<|>|=|==)\s*(?P<b
 _UNSAID = {
     "completeness": "GX bounds the filled share of one column, not of all cells",
     "quarantine_share": "GX counts rows per expectation, not rows that break any",
-    "share": "GX bounds the share of a value from below only, and not strictly",
+    "share": "an expectation bounds a share from one side; this is of the valid rows, and has two",
+    "normal_form": "the pattern that finds it is too long for a suite",
+    "distinguishable": "GX compares values as they are, and not but for the case of letters",
+    "not_future": "GX does not know when a delivery landed",
     "latency": "GX does not know when a delivery landed",
     "freshness": "GX does not know the snapshot's date",
 }
@@ -96,7 +100,7 @@ def _of_check(table: Table, check: Check, rule: Rule | None) -> Said | Unsaid:
     kind = check.name.rpartition(".")[2]
     if check.column in table.names and kind in _OF_FIELD:
         return _OF_FIELD[kind](table[check.column or ""])
-    return Unsaid("GX has no expectation for it")
+    return Unsaid(_UNSAID.get(kind, "GX has no expectation for it"))
 
 
 def _not_null(f: Field) -> Said:
@@ -116,13 +120,22 @@ def _range(f: Field) -> Said:
     return Said("expect_column_values_to_be_between", {"column": f.name, **{k: v for k, v in given.items() if v is not None}})
 
 
+def _free_of(f: Field, pattern: str) -> Said:
+    return Said("expect_column_values_to_not_match_regex", {"column": f.name, "regex": pattern})
+
+
 _OF_FIELD: Mapping[str, Callable[[Field], Said]] = {
     "not_null": _not_null,
     "finite": _finite,
     "range": _range,
     "allowed": lambda f: Said("expect_column_values_to_be_in_set", {"column": f.name, "value_set": list(f.allowed)}),
     "pattern": lambda f: Said("expect_column_values_to_match_regex", {"column": f.name, "regex": f.pattern}),
-    "not_blank": lambda f: Said("expect_column_values_to_match_regex", {"column": f.name, "regex": "[^ ]"}),
+    "valid_utf8": lambda f: _free_of(f, LOST),
+    "printable": lambda f: _free_of(f, INVISIBLE),
+    "trimmed": lambda f: _free_of(f, OUTER_BLANK),
+    "no_control": lambda f: _free_of(f, CONTROL),
+    "not_blank": lambda f: _free_of(f, BLANK),
+    "short": lambda f: Said("expect_column_value_lengths_to_be_between", {"column": f.name, "max_value": LONGEST_KEY}),
 }
 
 
