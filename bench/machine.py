@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import threading
@@ -23,17 +24,23 @@ def described() -> str:
     return f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}, {platform.system()}"
 
 
-def run_measured(arguments: Sequence[str]) -> dict[str, Any]:
+def run_measured(arguments: Sequence[str], *, bound: float | None = None) -> dict[str, Any]:
     """Run this Python on `arguments`; its last line of output is a JSON object, to which `peak_gib` and `wall_s` are added.
 
+    What is not done within `bound` seconds is ended with all its children, and TimeoutError is raised.
     The peak is the largest sum of resident memory over the process and all its descendants, sampled five times a second.
     """
     started = time.monotonic()
-    child = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True)
     peak = [0.0]
     watcher = threading.Thread(target=_watch, args=(child, peak), daemon=True)
     watcher.start()
-    out, _ = child.communicate()
+    try:
+        out, _ = child.communicate(timeout=bound)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        raise TimeoutError(f"{' '.join(arguments)} was not done within {bound} s") from None
     if child.returncode:
         raise SystemExit(f"{' '.join(arguments)} ended with exit code {child.returncode}")
     watcher.join()
