@@ -44,8 +44,7 @@ def count(
     found = fold(judged, rules=[c.name for c in checks], binnings=binnings, cuts=cuts_of(table))
     shown: dict[str, list[str]] = defaultdict(list)
     if found.broken:
-        masked = frozenset(f.name for f in table.fields if f.is_personal)
-        for rule, sample in judged.transform(samples, key=table.key, masked=masked).collect():
+        for rule, sample in judged.transform(samples, table=table, checks=checks).collect():
             shown[rule].append(sample)
     return Judgement(
         rows=found.rows, quarantined=found.quarantined, broken=found.broken, columns=found.columns, below=found.below,

@@ -58,14 +58,17 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
         entity, logs = _listed(bench, snapshot_date, notes)
     latest = bench.log.latest_of_all(spark)
     parcels = {fingerprint([p]): p.table for p in (*entity, *(p for _, p in logs))}
-    landings = landed(spark, bench.lake, parcels, now=settings.ingest.landed_at or now())
+    wanted = settings.ingest.landed_at
+    landings = landed(spark, bench.lake, parcels, now=wanted or now())
+    if wanted and (others := sorted({parcels[f] for f, at in landings.items() if at != wanted})):
+        notes.append(f"ingest.landed_at is not used for {', '.join(others)}: their landing was recorded when they were first ingested")
     for pinned in entity:
-        parcel = _parcel(bench, contract.entity, pinned, latest)
+        parcel = _parcel(bench, contract.entity, pinned, latest, landings)
         if parcel.work.done and not force and snapshot_date is None:
             notes.append(f"{contract.entity.name} of {parcel.work.snapshot_date}: published before from the same files, left as it is")
             continue
         _refuse_or_note(bench, parcel, notes)
-        outcomes.append(judge(bench, parcel.table, parcel.pinned, parcel.work, landed_at=landings[fingerprint([pinned])]))
+        outcomes.append(judge(bench, parcel.table, parcel.pinned, parcel.work, landed_at=landings[parcel.work.inputs["files"]]))
     latest |= {(o.run.stage, o.run.snapshot_date): o.run for o in outcomes}
     outcomes += _judge_logs(bench, logs, latest, landings, force, notes)
     rejected = [o for o in outcomes if not o.run.published]
@@ -95,13 +98,17 @@ def _listed(bench: Bench, snapshot_date: date | None, notes: list[str]) -> tuple
     return entity, logs
 
 
-def _parcel(bench: Bench, table: Table, pinned: Pinned, latest: Latest, known: Run | None = None) -> Parcel:
-    """`known` is the run whose keys a log is judged against; its snapshot is the log's as well."""
+def _parcel(
+    bench: Bench, table: Table, pinned: Pinned, latest: Latest, landings: Mapping[str, datetime], known: Run | None = None
+) -> Parcel:
+    """`known` is the run whose keys a log is judged against; its snapshot is the log's as well. The landing decides latency, freshness
+    and what is an event of the future, so it is an input like the files."""
     snapshot = pinned.day if known is None else known.snapshot_date
     inputs = {} if known is None else {bench.contract.entity.name: known.run_id}
+    files = fingerprint([pinned])
     assert snapshot is not None
     work = Work(
-        stage=stage_of(table), snapshot_date=snapshot, inputs={"files": fingerprint([pinned]), **inputs},
+        stage=stage_of(table), snapshot_date=snapshot, inputs={"files": files, "landed": landings[files].isoformat(), **inputs},
         contract=bench.contract, settings_digest=bench.settings.digest("ingest"),
         before=latest.get((stage_of(table), snapshot)),
     )  # fmt: skip
@@ -133,11 +140,11 @@ def _judge_logs(
     entity = max((run for (stage, _), run in latest.items() if stage == stage_of(bench.contract.entity)), key=lambda run: run.snapshot_date)
     outcomes = []
     for table, pinned in logs:
-        parcel = _parcel(bench, table, pinned, latest, known=entity)
+        parcel = _parcel(bench, table, pinned, latest, landings, known=entity)
         if parcel.work.done and not force:
             notes.append(f"{table.name}: published before from the same files, left as it is")
             continue
-        outcomes.append(judge(bench, table, pinned, parcel.work, landed_at=landings[fingerprint([pinned])]))
+        outcomes.append(judge(bench, table, pinned, parcel.work, landed_at=landings[parcel.work.inputs["files"]]))
     return outcomes
 
 

@@ -21,10 +21,10 @@ from engage_spark.quality import (
     Verdict,
     assess,
     duplicated_keys,
-    orphan_flag,
     refuse_other_expressions,
     row_checks,
     with_duplicate_flag,
+    with_orphan_flag,
     with_verdict,
 )  # fmt: skip
 from engage_spark.schema import column_named, conform
@@ -141,16 +141,9 @@ def _with_orphan_flags(bench: Bench, rows: DataFrame, table: Table, work: Work) 
             raise ContractError(
                 f"{table.name}.{r.column} refers to {r.table}, which is no entity table", mend="refer to the table of kind entity"
             )
-        known = (
-            bench.lake.read(bench.spark, judged_table(entity).name)
-            .where((F.col(day_column(entity)) == F.lit(work.snapshot_date)) & (F.col("_run_id") == work.inputs[entity.name]))
-            .where(column_named(r.to_column).isNotNull())
-            .select(column_named(r.to_column).alias("__key"))
-            .groupBy("__key").agg(F.lit(True).alias("__known"))
-        )  # fmt: skip
-        joined = rows.join(known, on=column_named(r.column) == F.col("__key"), how="left")
-        flag = F.col("__known").isNull() & column_named(r.column).isNotNull()
-        rows = joined.withColumn(orphan_flag(r.column), flag).drop("__key", "__known")
+        judged = bench.lake.read(bench.spark, judged_table(entity).name)
+        known = judged.where((F.col(day_column(entity)) == F.lit(work.snapshot_date)) & (F.col("_run_id") == work.inputs[entity.name]))
+        rows = with_orphan_flag(rows, known, column=r.column, to_column=r.to_column)
     return rows
 
 

@@ -73,7 +73,7 @@ class Work:
 
 
 def now() -> datetime:
-    """The wall clock, UTC. It goes into `runs` and nowhere else."""
+    """The wall clock, UTC. It goes into `runs` and `landings`, and nowhere else."""
     return datetime.now(UTC)
 
 

@@ -129,7 +129,7 @@ def check(
     found = fold(judged, rules=[c.name for c in checks], binnings=declared, cuts=cuts_of(task.table))
     counted = Judgement(
         rows=found.rows, quarantined=found.quarantined, broken=found.broken, columns=found.columns, below=found.below,
-        samples=_samples(judged, task.table) if found.broken else {}, snapshot_date=snapshot_date, landed_at=landed_at,
+        samples=_samples(judged, task.table, checks) if found.broken else {}, snapshot_date=snapshot_date, landed_at=landed_at,
     )  # fmt: skip
     verdict = assess(counted, task.table, checks)
     return Checked(
@@ -158,6 +158,7 @@ def _task(
         raise ConfigurationError("landed_at has no time zone", mend="give one, such as datetime(2025, 10, 21, 6, tzinfo=timezone.utc)")
     missing = [r for r in table.references if r.table not in references]
     unchecked = [f"{r.column}.references (give references={{{r.table!r}: its rows}})" for r in missing]
+    unchecked += [f"{table.event_time}.not_future (give landed_at)"] if table.event_time and landed_at is None else []
     lacking = {"landed_at": landed_at is None, "snapshot_date": snapshot_date is None}
     needs = {"latency": ["landed_at"], "freshness": ["landed_at", "snapshot_date"]}
     for g in table.gates:
@@ -211,9 +212,8 @@ def _judged(task: _Task, checks: tuple[Check, ...], references: Mapping[str, Dat
     return judged.select(*map(column_named, kept), "_dq_status", "_dq_errors")
 
 
-def _samples(judged: DataFrame, table: Table) -> dict[str, tuple[str, ...]]:
-    masked = frozenset(f.name for f in table.fields if f.is_personal)
+def _samples(judged: DataFrame, table: Table, checks: tuple[Check, ...]) -> dict[str, tuple[str, ...]]:
     shown: dict[str, set[str]] = defaultdict(set)
-    for rule, sample in samples(judged, key=table.key, masked=masked).collect():
+    for rule, sample in samples(judged, table=table, checks=checks).collect():
         shown[rule].add(sample)
     return {rule: tuple(sorted(values)) for rule, values in shown.items()}

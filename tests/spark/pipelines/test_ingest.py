@@ -203,6 +203,7 @@ def test_samples_are_bounded_and_personal_values_masked(spark: SparkSession, wor
     assert shown["customers", D1, "customer_id.pattern"] == ["***"]
     assert shown["customers", D1, "age.range"] == ["***"]
     assert shown["connections", D1, "src_customer_id.references"] == ["***"]
+    assert shown["connections", D1, "no_self_connection"] == ["***"], "a rule across fields shows no personal field either"
     assert all(len(s) <= 8 for s in shown.values())
 
 

@@ -28,6 +28,7 @@ from engage_spark.quality import (
     with_duplicate_flag,
     with_verdict,
 )
+from engage_spark.quality.checks import Special
 from engage_spark.schema import spark_schema
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ def test_all_rows_of_a_duplicated_key_are_flagged_and_null_keys_are_not(spark: S
     codes = ["ST0001", "ST0002", "ST0002", None, None, "ST0003", "ST0003", "ST0003", "st0004"]
     rows = frame(spark, STATIONS, [SOUND | {"station_code": code, "docks_total": 10 + i} for i, code in enumerate(codes)])
     duplicates = duplicated_keys(rows, STATIONS)
-    assert sorted(tuple(r) for r in duplicates.collect()) == [("st0002", False), ("st0003", False)]
+    found_keys = duplicates.select("__key_0", "__duplicated", "__alike").collect()
+    assert sorted(tuple(r) for r in found_keys) == [("st0002", True, False), ("st0003", True, False)]
     flagged = with_duplicate_flag(rows, duplicates, table=STATIONS).transform(with_verdict, checks=row_checks(STATIONS))
     found = {r["docks_total"]: [e["rule"] for e in r["_dq_errors"]] for r in flagged.collect()}
     unique = "station_code.unique"
@@ -109,6 +111,34 @@ def test_all_rows_of_a_duplicated_key_are_flagged_and_null_keys_are_not(spark: S
         10: [], 11: [unique], 12: [unique], 13: ["station_code.not_null"], 14: ["station_code.not_null"],
         15: [unique], 16: [unique], 17: [unique], 18: ["station_code.pattern"],
     }  # fmt: skip
+
+
+def test_a_key_that_is_there_twice_is_so_also_beside_one_in_other_case(spark: SparkSession) -> None:
+    lenient = replace(
+        STATIONS, fields=tuple(replace(f, severities=(("distinguishable", Severity.WARNING),)) if f.is_key else f for f in STATIONS.fields)
+    )
+    rows = frame(
+        spark, lenient, [SOUND | {"station_code": code, "docks_total": 10 + i} for i, code in enumerate(["ST0001", "ST0001", "st0001"])]
+    )
+    flagged = with_duplicate_flag(rows, duplicated_keys(rows, lenient), table=lenient)
+    judged = with_verdict(flagged, checks=row_checks(lenient)).collect()
+    found = {r["docks_total"]: [e["rule"].split(".")[1] for e in r["_dq_errors"]] for r in judged}
+    assert found == {10: ["unique", "distinguishable"], 11: ["unique", "distinguishable"], 12: ["pattern", "distinguishable"]}
+
+
+def test_each_check_does_with_null_nan_and_infinities_what_its_policy_says(spark: SparkSession) -> None:
+    special = {"null": None, "nan": NAN, "infinity": INF, "-infinity": -INF}
+    table = replace(STATIONS, fields=tuple(replace(f, maximum=None) if f.name == "mean_ride_km" else f for f in STATIONS.fields))
+    checks = [c for c in row_checks(table) if c.column == "mean_ride_km"]
+    assert {c.name.split(".")[1] for c in checks} == {"not_null", "finite", "range"}
+    rows = frame(spark, table, [SOUND | {"mean_ride_km": v, "station_code": k} for k, v in special.items()])
+    flags = {c.name: F.coalesce(c.violated(), F.lit(False)) for c in checks}
+    found = {r["station_code"]: r for r in rows.select("station_code", *(flag.alias(n) for n, flag in flags.items())).collect()}
+    for check in checks:
+        for kind, policy in (("null", check.policy.null), ("nan", check.policy.nan), ("infinity", check.policy.infinity)):
+            if policy is not Special.COMPARED:
+                assert found[kind][check.name] is (policy is Special.VIOLATES), (check.name, kind)
+    assert (found["infinity"]["mean_ride_km.range"], found["-infinity"]["mean_ride_km.range"]) == (False, True)
 
 
 def test_a_key_of_two_columns_is_duplicated_as_a_whole(spark: SparkSession) -> None:
