@@ -254,7 +254,7 @@ BAD_DATA = [
         "src int, dst int, w double",
         [(1, 2, -1.0), (1, 2, math.nan), (2, 3, 0.0), (1, 3, None), (1, 3, math.inf), (None, 3, 1.0)],
         {"weight": "w"},
-        ["w is null in 1 of 6", "w is NaN or infinite in 2 of 6", "w is negative in 1 of 6", "w is zero in 1 of 6", "src is null in 1 of 6"],
+        ["w is null in 1 of 6", "w is NaN or infinite in 2 of 6", "w is negative in 1 of 6", "w is zero in 1 of 6", "src is null in 1"],
     ),
     ("src int, dst int, w string", [(1, 2, "1")], {"weight": "w"}, ["weight column w must be a number of edges, and is string"]),
     ("src int, dst int", [(1, 2)], {"weight": "w"}, ["weight column w must be a number of edges, and is not there"]),
