@@ -80,12 +80,3 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own ENGAGE_SPARK variables must not decide a test."""
     for name in [n for n in os.environ if n.startswith("ENGAGE_SPARK")]:
         monkeypatch.delenv(name)
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real graphs and tables; tests that need it skip where it is absent."""
-    path = Path(os.environ.get("ENGAGE_SPARK_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    if not path.is_dir():
-        pytest.skip(f"the real data are not here ({path}); set ENGAGE_SPARK_TEST_DATA")
-    return path

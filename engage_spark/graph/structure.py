@@ -52,7 +52,8 @@ def returned_share(csr: Csr) -> F64:
     back_indptr, back_indices, _ = csr.into
     mutual = _mutual(csr.indptr, csr.indices, back_indptr, back_indices).astype(np.float64)
     both = (csr.degrees + np.diff(back_indptr)).astype(np.float64)
-    return np.divide(2 * mutual, both, out=np.full(csr.n, np.nan), where=both > 0)
+    share: F64 = np.divide(2 * mutual, both, out=np.full(csr.n, np.nan), where=both > 0)
+    return share
 
 
 def by_size(labels: I32) -> I32:
