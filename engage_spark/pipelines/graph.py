@@ -99,4 +99,4 @@ def _compared(row: dict[str, float | int | None]) -> str:
     def shown(value: float | int | None) -> str:
         return "–" if value is None else f"{value:.3f}"
 
-    return f"mean {shown(row['mean_measured'])} measured, {shown(row['mean_given'])} given, rank correlation {shown(row['spearman'])}"
+    return f"means {shown(row['mean_measured'])} measured, {shown(row['mean_given'])} given; Spearman {shown(row['spearman'])}"
