@@ -61,6 +61,11 @@ format: $(INSTALLED) ## put the code into the agreed form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: docs
+docs: $(INSTALLED) ## write the pages that are made from declarations: the data dictionary, the cases of bad input
+	$(BIN)/engage-spark contract docs --out docs/data_dictionary.md
+	PYTHONPATH=tests $(BIN)/python -m bad_input.document
+
 .PHONY: bench
 bench: $(JARS) ## ingest and features against DuckDB and Polars on the same file
 	$(BIN)/python bench/features.py

@@ -16,7 +16,8 @@ from engage_spark.errors import ContractError, InputError
 
 _SCALARS: dict[str, type[T.DataType]] = {
     "tinyint": T.ByteType, "smallint": T.ShortType, "int": T.IntegerType, "bigint": T.LongType, "float": T.FloatType,
-    "double": T.DoubleType, "string": T.StringType, "boolean": T.BooleanType, "date": T.DateType, "timestamp": T.TimestampType,
+    "double": T.DoubleType, "string": T.StringType, "binary": T.BinaryType, "boolean": T.BooleanType, "date": T.DateType,
+    "timestamp": T.TimestampType,
 }  # fmt: skip
 _WIDER = {
     "tinyint": {"smallint", "int", "bigint", "float", "double"},
@@ -25,6 +26,8 @@ _WIDER = {
     "float": {"double"},
 }
 _INT_LOW, _INT_HIGH = -(2**31), 2**31 - 1
+LOST = "\ufffd"
+"""Unicode's sign for a character that could not be read."""
 _TYPO = 0.8  # similarity from which an undeclared column is offered as what a missing one may have been renamed to
 
 
@@ -87,6 +90,15 @@ def spark_schema(table: Table) -> T.StructType:
     return T.StructType([T.StructField(f.name, spark_type(f.spark_type), nullable=True, metadata=column_metadata(f)) for f in table.fields])
 
 
+def accepted_types(field: Field) -> tuple[str, ...]:
+    """Names of the Spark types in which an input may hold a field (see `conform`), the declared one first: IntegerType, ByteType, …"""
+    declared = spark_type(field.spark_type)
+    narrower = [name for name, wider in _WIDER.items() if field.spark_type in wider]
+    if field.spark_type == "int" and _bounded(field):
+        narrower.append("bigint")
+    return (type(declared).__name__, *(_SCALARS[name].__name__ for name in narrower), T.NullType.__name__)
+
+
 def conform(rows: DataFrame, table: Table) -> Conformed:
     """The declared columns of `rows`, in declared order and type, and the names of undeclared ones (none when the policy is `ignore`).
 
@@ -97,6 +109,7 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
     - void (a column of nulls only) → anything;
     - bigint → int where the contract bounds the field on both sides inside int. This is what pandas writes. A value beyond int becomes
       int's own limit, which is out of those bounds, so the row is quarantined and never wraps or fails the job.
+    Bytes of a text that are not UTF-8 become U+FFFD, else readers of the judged table would fail on them; a check finds the sign.
     Everything else is refused, among it string for a number or date, double or decimal for int, double for float, timestamp without zone
     or date for timestamp.
 
@@ -134,7 +147,7 @@ def _conformed(f: Field, found: T.DataType) -> Column | None:
     declared, column = spark_type(f.spark_type), column_named(f.name)
     have, want = found.simpleString(), declared.simpleString()
     if have == want:
-        return column
+        return F.make_valid_utf8(column) if have == "string" else column
     if have == "void" or want in _WIDER.get(have, ()):
         return column.cast(declared)
     if have == "bigint" and want == "int" and _bounded(f):
@@ -166,6 +179,8 @@ def _wrong_type(f: Field, found: T.DataType) -> str:
         hint += ", or declare a minimum and a maximum, within which 64-bit integers are taken"
     elif have in ("double", "float") and f.spark_type in ("int", "bigint", "smallint", "tinyint"):
         hint += " (pandas turns whole numbers with gaps into floats: use its Int32)"
+    elif have == "int" and f.logical_type not in ("integer", "number"):
+        hint += " (a column of nulls alone is written as int by whoever does not say its type)"
     elif have == "timestamp_ntz" and f.spark_type == "timestamp":
         hint += " with a time zone, UTC: without one nobody knows which moment is meant"
     return f"{f.name}: found {have}, declared is {f.spark_type}; {hint}"

@@ -7,26 +7,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import date
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from engage_spark import __version__, log
-from engage_spark.cli import show
+from engage_spark import __version__
+from engage_spark.cli import quality, show
+from engage_spark.cli.common import EPILOG, Day, Force, Global
+from engage_spark.cli.common import run_pipeline as _run
+from engage_spark.cli.common import settings_of as _settings
 from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError, GateError
 from engage_spark.pipelines.report import Report
-from engage_spark.settings import Settings, load_settings
 
 HOISTED = {"--env": True, "--conf-dir": True, "--set": True, "--contract": True, "--print-config": False, "--json-logs": False}
 """The global options, and whether a value follows. They may stand before or after the command."""
-EPILOG = "Global options (engage-spark --help) may stand before or after the command."
 
 
 class _Group(TyperGroup):
@@ -51,16 +48,7 @@ app = typer.Typer(
 )
 contract_app = typer.Typer(help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG)
 app.add_typer(contract_app, name="contract")
-
-
-@dataclass(frozen=True)
-class Global:
-    """The global options as typed."""
-
-    env: str | None
-    conf_dir: Path | None
-    overrides: tuple[str, ...]
-    print_config: bool
+app.add_typer(quality.app, name="quality")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -119,42 +107,6 @@ def _globals(
             _settings(ctx)
         print(ctx.get_help())  # noqa: T201
         raise typer.Exit
-
-
-def _settings(ctx: typer.Context, **options: Any) -> Settings:
-    """The merged settings; `options` are command options by the setting they override (a double underscore for the dot)."""
-    chosen: Global = ctx.obj
-    own = tuple(f"{key.replace('__', '.')}={value}" for key, value in options.items() if value is not None)
-    settings = load_settings(chosen.env, conf=chosen.conf_dir, overrides=chosen.overrides + own)
-    if chosen.print_config:
-        show.settings(settings)
-        raise typer.Exit
-    log.configure(json_lines=settings.log.json_lines, level=settings.log.level)
-    return settings
-
-
-def _run(ctx: typer.Context, pipeline: str, *, overrides: dict[str, Any] | None = None, **arguments: Any) -> None:
-    """Settings, contract, session, pipeline, report: the whole of every Spark command."""
-    settings = _settings(ctx, **(overrides or {}))
-    contract = load_contract(settings.contract)
-    from engage_spark.session import open_session
-
-    with ExitStack() as opened:
-        with log.stage("starting Spark"):
-            spark = opened.enter_context(open_session(settings))
-        # A pipeline of several stages yields each report when the stage is done, so they are shown while the session lives.
-        show.reports(import_module(f"engage_spark.pipelines.{pipeline}").run(spark, settings, contract=contract, **arguments))
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a day; write it as 2025-10-21") from None
-
-
-Day = Annotated[date | None, typer.Option(parser=_day, metavar="YYYY-MM-DD")]
-Force = Annotated[bool, typer.Option("--force", help="do it again even if the snapshot is there already")]
 
 
 @app.command(epilog=EPILOG)

@@ -14,6 +14,7 @@ LOGICAL = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
     **dict.fromkeys(("float", "double", "decimal"), "number"),
     "string": "string",
+    "binary": "string",
     "boolean": "boolean",
     "date": "date",
     "timestamp": "timestamp",
@@ -23,7 +24,7 @@ LOGICAL = {
 }
 _INTEGER_BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
 _BASE = re.compile(
-    r"^(tinyint|smallint|int|bigint|float|double|string|boolean|date|timestamp|decimal\(\d{1,2},\s*\d{1,2}\)|(?:array|map|struct)<.+>)$"
+    r"^(tinyint|smallint|int|bigint|float|double|string|binary|boolean|date|timestamp|decimal\(\d{1,2},\s*\d{1,2}\)|(?:array|map|struct)<.+>)$"
 )
 _TABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
@@ -181,7 +182,9 @@ def _rules(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     names = [*table.names, *([DAY[table.kind]] if table.kind in DAY else [])]
     found = [f"{at}: quality {n!r} is declared twice" for n in _repeated([r.name for r in table.rules] + [g.name for g in table.gates])]
-    found += [f"{at}: the gate {m} is declared twice" for m in _repeated(g.measure for g in table.gates)]
+    whole = [f"{g.measure}" for g in table.gates if g.column is None]
+    found += [f"{at}: the gate {m} is declared twice" for m in _repeated(whole)]
+    found += _gates(table)
     for r in table.rules:
         found += _expression(r.expression, names, f"{at}, rule {r.name!r}")
         if not r.columns:
@@ -189,9 +192,23 @@ def _rules(table: Table) -> list[str]:
     return found
 
 
+def _gates(table: Table) -> list[str]:
+    at = f"table {table.name!r}"
+    found = []
+    for g in table.gates:
+        if g.measure == "latency" and table.kind is not Kind.LOG:
+            found.append(f"{at}: latency is of a log, which has an event time; use freshness")
+        if g.measure == "freshness" and table.kind is not Kind.ENTITY:
+            found.append(f"{at}: freshness is of an entity's snapshots; use latency")
+        if g.measure in ("mean", "quantile") and table[g.column or ""].logical_type not in ("integer", "number"):
+            found.append(f"field {table.name}.{g.column}: {g.measure} is for numbers")
+    return found
+
+
 def _expression(expression: str, names: Sequence[str], at: str) -> list[str]:
     used = usage(expression, names)
-    found = [f"{at}: {n!r} is not a column it can use" for n in used.unknown]
+    found = [f"{at}: {what}; one expression is expected" for what in used.refused]
+    found += [f"{at}: {n!r} is not a column it can use" for n in used.unknown]
     return found + [f"{at}: {n} gives another result each time; results must be reproducible" for n in used.unstable]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engage_spark.contract.model import Contract, Field, Kind, Table
+from engage_spark.contract.model import Contract, Field, Gate, Kind, Table
 
 _KINDS = {
     Kind.ENTITY: "full snapshots, replaced by snapshot_date",
@@ -46,7 +46,7 @@ def number(value: float | None) -> str:
     """A bound as people write it: 10000, 0.5; empty for none."""
     if value is None:
         return ""
-    return str(int(value)) if value == int(value) else str(value)
+    return str(int(value)) if value == int(value) else f"{value:.10g}"
 
 
 def expected(f: Field) -> str:
@@ -101,7 +101,7 @@ def _table(t: Table) -> list[str]:
         lines += [""]
     if t.gates:
         lines += ["**Gates on the whole snapshot**", ""]
-        lines += [f"- `{g.name}`: {g.measure} {_bound(g.minimum_pct, g.maximum_pct)}. {g.description}" for g in t.gates]
+        lines += [f"- `{g.name}` ({g.severity.value}, {g.dimension.value}): {limits(g)}. {g.description}" for g in t.gates]
         lines += [""]
     if t.references:
         lines += ["**References**", ""]
@@ -121,8 +121,15 @@ def _field(f: Field) -> list[str]:
     return lines
 
 
-def _bound(low: float | None, high: float | None) -> str:
-    return f"at least {number(low)}%" if low is not None else f"at most {number(high)}%"
+def limits(g: Gate) -> str:
+    """What a gate demands, in words: `completeness at least 99.8 percent`."""
+    what = f"{g.measure}({g.argument})" if g.argument is not None else g.measure
+    what = f"{what} of {g.column}" if g.column else what
+    low, high = (f"{number(g.minimum)}", f"{number(g.maximum)}")
+    parts = [f"{'above' if g.above else 'at least'} {low}"] if low else []
+    parts += [f"{'below' if g.below else 'at most'} {high}"] if high else []
+    unit = {"value": "", "percent": "%"}.get(g.unit, f" {g.unit}")
+    return f"{what} {' and '.join(parts)}{unit}"
 
 
 def _cell(text: str) -> str:

@@ -7,7 +7,7 @@ Anything else that looks like a name has to be a declared column. Whether the ex
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
@@ -35,15 +35,21 @@ _UNSTABLE = frozenset(
         spark_partition_id input_file_name input_file_block_start input_file_block_length version""",
     )
 )
+# What runs code of others or ends the job: no business of a statement about a row.
+_FORBIDDEN = frozenset({"reflect", "java_method", "try_reflect", "raise_error", "assert_true"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What an expression refers to: declared columns (as declared, in order of use), other names, and unstable functions."""
+    """What an expression refers to: declared columns (as declared, in order of use), other names, and unstable functions.
+
+    `refused` says in words what makes it more than one scalar expression: a second statement, a comment, a name for the result.
+    """
 
     columns: tuple[str, ...]
     unknown: tuple[str, ...]
     unstable: tuple[str, ...]
+    refused: tuple[str, ...] = ()
 
 
 def usage(expression: str, known: Iterable[str]) -> Usage:
@@ -52,7 +58,8 @@ def usage(expression: str, known: Iterable[str]) -> Usage:
     columns: list[str] = []
     unknown: list[str] = []
     unstable: list[str] = []
-    tokens = [(m.lastgroup, m.group()) for m in _TOKEN.finditer(expression)]
+    matches = list(_TOKEN.finditer(expression))
+    tokens = [(m.lastgroup, m.group()) for m in matches]
     for i, (kind, text) in enumerate(tokens):
         before = tokens[i - 1][1].lower() if i else ""
         after = tokens[i + 1][1] if i + 1 < len(tokens) else ""
@@ -60,7 +67,9 @@ def usage(expression: str, known: Iterable[str]) -> Usage:
             continue
         name = text[1:-1].replace("``", "`") if kind == "quoted" else text
         word = name.lower()
-        if kind == "name" and word in _UNSTABLE and (after == "(" or word not in declared):
+        if kind == "name" and word in _FORBIDDEN and after == "(":
+            unknown.append(name)
+        elif kind == "name" and word in _UNSTABLE and (after == "(" or word not in declared):
             unstable.append(word)
         elif kind == "name" and after == "(":
             continue
@@ -68,4 +77,32 @@ def usage(expression: str, known: Iterable[str]) -> Usage:
             columns.append(declared[word])
         elif kind == "quoted" or word not in _KEYWORDS:
             unknown.append(name)
-    return Usage(columns=tuple(dict.fromkeys(columns)), unknown=tuple(dict.fromkeys(unknown)), unstable=tuple(dict.fromkeys(unstable)))
+    return Usage(
+        columns=tuple(dict.fromkeys(columns)),
+        unknown=tuple(dict.fromkeys(unknown)),
+        unstable=tuple(dict.fromkeys(unstable)),
+        refused=tuple(_refused(matches)),
+    )
+
+
+def _refused(matches: Sequence[re.Match[str]]) -> Iterator[str]:
+    """Spark's parser would take an expression with a name (`a > 1 AS b`), and would skip comments."""
+    opened: list[str] = []
+    for before, m, after in zip([None, *matches], matches, [*matches[1:], None], strict=False):
+        text = m.group()
+        pair = text + after.group() if after and after.start() == m.end() else text
+        if text == "(":
+            opened.append(before.group().lower() if before and before.lastgroup == "name" else "")
+        elif text == ")" and not opened:
+            yield "a closing parenthesis has no opening one"
+            return
+        elif text == ")":
+            opened.pop()
+        elif text == ";":
+            yield "';' starts another statement"
+        elif pair in ("--", "/*"):
+            yield f"{pair!r} starts a comment"
+        elif m.lastgroup == "name" and text.lower() == "as" and (not opened or opened[-1] not in ("cast", "try_cast")):
+            yield "AS gives the result a name, which a statement about a row has none of"
+    if opened:
+        yield "an opening parenthesis is never closed"

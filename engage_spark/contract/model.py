@@ -25,6 +25,18 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+class Dimension(StrEnum):
+    """What a rule is about. ODCS knows validity as `conformity`, and has no word for integrity, which references are about."""
+
+    COMPLETENESS = "completeness"
+    VALIDITY = "validity"
+    UNIQUENESS = "uniqueness"
+    CONSISTENCY = "consistency"
+    INTEGRITY = "integrity"
+    TIMELINESS = "timeliness"
+    ACCURACY = "accuracy"
+
+
 class Kind(StrEnum):
     """How a table arrives or comes about.
 
@@ -87,6 +99,8 @@ class Field:
     reference_shares: tuple[tuple[str | int, float], ...] = ()
     max_missing_pct: float | None = None
     protected: bool = False
+    classification: str | None = None
+    severities: tuple[tuple[str, Severity], ...] = ()
     leaks_into: tuple[str, ...] = ()
     formula: str | None = None
     inputs: tuple[str, ...] = ()
@@ -103,6 +117,16 @@ class Field:
     def is_floating(self) -> bool:
         return self.spark_type in ("double", "float")
 
+    @property
+    def is_personal(self) -> bool:
+        """Protected, or classified as confidential or restricted: samples that leave the judged table show none of its values."""
+        return self.protected or self.classification in ("confidential", "restricted")
+
+    def severity_of(self, check: str) -> Severity:
+        """What breaking a check of this field leads to: as declared, else critical, save for a null or blank where none is required."""
+        usual = Severity.WARNING if check in ("not_null", "not_blank") and not (self.required or self.is_key) else Severity.CRITICAL
+        return dict(self.severities).get(check, usual)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
@@ -112,19 +136,30 @@ class Rule:
     expression: str
     description: str
     severity: Severity = Severity.CRITICAL
-    dimension: str = "consistency"
+    dimension: Dimension = Dimension.CONSISTENCY
     columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A bound on a whole snapshot; breaking it rejects the snapshot. `measure` is `completeness` or `quarantine_share`, in percent."""
+    """A bound on a measure of a whole snapshot, such as its completeness or the mean of a column; see `measures`.
+
+    Breaking a critical one rejects the snapshot, breaking another is recorded. Bounds are inclusive unless `above` or `below` says that
+    the measure must lie above the minimum, below the maximum. `argument` is the value of a share, or the order of a quantile.
+    """
 
     name: str
     measure: str
-    minimum_pct: float | None = None
-    maximum_pct: float | None = None
+    column: str | None = None
+    argument: str | float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    above: bool = False
+    below: bool = False
+    severity: Severity = Severity.CRITICAL
+    dimension: Dimension = Dimension.COMPLETENESS
     description: str = ""
+    unit: str = "percent"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ Java, where `$` also matches before a last newline, so `Field.pattern` is the de
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from open_data_contract_standard.model import DataQuality, OpenDataContractStandard, SchemaObject, SchemaProperty
+from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
 from pydantic import BaseModel, ValidationError
 
 try:  # libyaml reads ten times as fast; wheels of PyYAML hold it, source builds may not
@@ -21,9 +21,9 @@ try:  # libyaml reads ten times as fast; wheels of PyYAML hold it, source builds
 except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
-from engage_spark.contract.expressions import usage
-from engage_spark.contract.model import Contract, Extra, Field, Gate, GraphRole, Kind, Reference, Rule, Severity, Table
-from engage_spark.contract.properties import ENGINE, MEASURES, TABLE_PROPERTIES, Reader, field_properties
+from engage_spark.contract.model import Contract, Extra, Field, Gate, GraphRole, Kind, Reference, Severity, Table
+from engage_spark.contract.properties import TABLE_PROPERTIES, Reader, field_properties
+from engage_spark.contract.quality import field_quality, table_quality
 from engage_spark.errors import ContractError
 
 
@@ -118,15 +118,18 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
     kind = props.one_of("kind", Kind) or Kind.SYSTEM
     fields: list[Field] = []
     references: list[Reference] = []
+    gates: list[Gate] = []
     if not t.properties:
         problems.append(f"{at} declares no fields")
     for p in t.properties or ():
-        fields.append(_field(p, t.name or "", problems))
+        field, of_field = _field(p, t.name or "", problems)
+        fields.append(field)
+        gates += of_field
         references += _references(p, t.name or "", problems)
     if t.relationships:
         problems.append(f"{at}: declare relationships at the field, table-level ones are not supported")
     names = [f.name for f in fields] + (["snapshot_date"] if kind is Kind.ENTITY else ["event_date"] if kind is Kind.LOG else [])
-    rules, gates = _table_quality(t.quality or (), names, at, problems)
+    rules, of_table = table_quality(t.quality or (), names, fields, at, problems)
     if not t.description:
         problems.append(f"{at} has no description")
     return Table(
@@ -135,7 +138,7 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
         description=t.description or "",
         fields=tuple(fields),
         rules=rules,
-        gates=gates,
+        gates=(*of_table, *gates),
         references=tuple(references),
         source=props.text("source"),
         event_time=props.text("eventTime"),
@@ -145,7 +148,7 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
     )
 
 
-def _field(p: SchemaProperty, table: str, problems: list[str]) -> Field:
+def _field(p: SchemaProperty, table: str, problems: list[str]) -> tuple[Field, tuple[Gate, ...]]:
     at = f"field {table}.{p.name}"
     options = dict(p.logicalTypeOptions or {})
     low, high, pattern = options.pop("minimum", None), options.pop("maximum", None), options.pop("pattern", None)
@@ -163,8 +166,9 @@ def _field(p: SchemaProperty, table: str, problems: list[str]) -> Field:
         problems.append(f"{at}: nested properties, items, map and enum are not supported; give the Spark type as physicalType")
     if not p.description:
         problems.append(f"{at} has no description")
-    allowed, missing = _field_quality(p.quality or (), at, problems)
-    return Field(
+    found = field_quality(p.quality or (), p.name or "", at, problems)
+    more = field_properties(at, p.customProperties, found.allowed, problems)
+    field = Field(
         name=p.name or "",
         logical_type=p.logicalType or "",
         spark_type=(p.physicalType or "").lower(),
@@ -174,14 +178,17 @@ def _field(p: SchemaProperty, table: str, problems: list[str]) -> Field:
         minimum=low,
         maximum=high,
         pattern=full_match(pattern) if pattern is not None else None,
-        allowed=allowed,
-        max_missing_pct=missing,
+        allowed=found.allowed,
+        max_missing_pct=found.max_missing_pct,
+        classification=p.classification,
+        severities=(*found.severities, *more.pop("severities")),
         formula=" ".join(p.transformLogic.split("\n")).strip() if p.transformLogic else None,
         inputs=tuple(p.transformSourceObjects or ()),
         null_policy=p.transformDescription,
         examples=tuple(str(x) for x in p.examples or ()),
-        **field_properties(at, p.customProperties, allowed, problems),
+        **more,
     )
+    return field, found.gates
 
 
 def _key_position(p: SchemaProperty, at: str, problems: list[str]) -> int | None:
@@ -189,37 +196,6 @@ def _key_position(p: SchemaProperty, at: str, problems: list[str]) -> int | None
     if position is not None and not p.primaryKey:
         problems.append(f"{at}: primaryKeyPosition without primaryKey: true")
     return (position or 1) if p.primaryKey else None
-
-
-def _field_quality(quality: Sequence[DataQuality], at: str, problems: list[str]) -> tuple[tuple[str | int, ...], float | None]:
-    allowed: tuple[str | int, ...] = ()
-    missing: float | None = None
-    for q in quality:
-        if q.severity is not None:
-            problems.append(
-                f"{at}: a field check has no severity of its own (null of a field that is not required warns, all else is critical)"
-            )
-        if q.type == "text":
-            continue
-        bounds = _bounds(q)
-        if q.metric == "invalidValues" and bounds in ({}, {"mustBe": 0}):
-            values = (q.arguments or {}).get("validValues")
-            if not isinstance(values, list) or not values or set(q.arguments or ()) != {"validValues"}:
-                problems.append(f"{at}: invalidValues needs arguments.validValues, a list, and nothing else")
-            else:
-                allowed = tuple(values)
-        elif q.metric == "nullValues" and set(bounds) == {"mustBeLessThan"} and q.unit == "percent":
-            missing = float(bounds["mustBeLessThan"])
-        else:
-            problems.append(
-                f"{at}: the quality check {q.metric or q.type or '?'} is not supported as written; supported are invalidValues with "
-                "validValues (mustBe: 0) and nullValues with mustBeLessThan in percent"
-            )
-    return allowed, missing
-
-
-def _bounds(q: DataQuality) -> Mapping[str, Any]:
-    return {name: value for name, value in q.model_dump(exclude_none=True).items() if name.startswith("must")}
 
 
 def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Reference]:
@@ -234,60 +210,3 @@ def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Refe
             continue
         found.append(Reference(column=p.name or "", table=to_table, to_column=to_column, severity=severity))
     return found
-
-
-def _table_quality(
-    quality: Sequence[DataQuality], names: Sequence[str], at: str, problems: list[str]
-) -> tuple[tuple[Rule, ...], tuple[Gate, ...]]:
-    rules: list[Rule] = []
-    gates: list[Gate] = []
-    for q in quality:
-        here = f"{at}, quality {q.name!r}"
-        if q.type == "text":
-            continue
-        Reader(here, q.customProperties, (), problems)
-        if q.type != "custom" or q.engine != ENGINE or not isinstance(q.implementation, str) or not q.name:
-            problems.append(f"{here}: a table's quality is type: custom, engine: {ENGINE}, with a name and an implementation")
-        elif q.implementation in MEASURES:
-            gates.append(_gate(q, here, problems))
-        else:
-            if bounds := _bounds(q):
-                problems.append(f"{here}: {', '.join(bounds)} belongs to a gate ({', '.join(MEASURES)}); {q.implementation!r} is none")
-            rules.append(_rule(q, names, here, problems))
-    return tuple(rules), tuple(gates)
-
-
-def _rule(q: DataQuality, names: Sequence[str], here: str, problems: list[str]) -> Rule:
-    expression = str(q.implementation)
-    severity = Severity.CRITICAL
-    if q.severity not in (None, *Severity):
-        problems.append(f"{here}: unknown severity {q.severity!r}, known are {', '.join(Severity)}")
-    elif q.severity:
-        severity = Severity(q.severity)
-    return Rule(
-        name=q.name or "",
-        expression=expression,
-        description=q.description or "",
-        severity=severity,
-        dimension=q.dimension or "consistency",
-        columns=usage(expression, names).columns,
-    )
-
-
-def _gate(q: DataQuality, here: str, problems: list[str]) -> Gate:
-    wanted = MEASURES[str(q.implementation)]
-    bounds = _bounds(q)
-    value = bounds.get(wanted)
-    if set(bounds) != {wanted} or q.unit != "percent" or not isinstance(value, int | float) or not 0 <= value <= 100:
-        problems.append(f"{here}: the gate {q.implementation} needs {wanted} between 0 and 100 and unit: percent, and no other bound")
-        value = None
-    if q.severity not in (None, Severity.CRITICAL):
-        problems.append(f"{here}: a gate always rejects the snapshot, so its severity can only be critical")
-    at_least = wanted == "mustBeGreaterOrEqualTo"
-    return Gate(
-        name=q.name or "",
-        measure=str(q.implementation),
-        minimum_pct=value if at_least else None,
-        maximum_pct=None if at_least else value,
-        description=q.description or "",
-    )

@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 from open_data_contract_standard.model import CustomProperty
 
-from engage_spark.contract.model import Role
+from engage_spark.contract.model import Role, Severity
 
-ENGINE = "engage_spark"
-MEASURES = {"completeness": "mustBeGreaterOrEqualTo", "quarantine_share": "mustBeLessOrEqualTo"}
 TABLE_PROPERTIES = ("kind", "source", "eventTime", "graphRole", "extraColumns")
-FIELD_PROPERTIES = ("role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto", "measure", "graphEdges")
+SEVERITIES = ("range", "pattern", "distinguishable")
+FIELD_PROPERTIES = (
+    "role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto", "measure", "graphEdges",
+    *(f"{kind}Severity" for kind in SEVERITIES),
+)  # fmt: skip
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
@@ -93,7 +95,9 @@ def field_properties(
 ) -> dict[str, Any]:
     """The keyword arguments of `Field` that ODCS has no means of its own for."""
     read = Reader(at, properties, FIELD_PROPERTIES, problems)
+    stated = {kind: read.one_of(f"{kind}Severity", Severity, optional=True) for kind in SEVERITIES}
     return {
+        "severities": tuple((kind, severity) for kind, severity in stated.items() if severity is not None),
         "role": read.one_of("role", Role) or Role.AUDIT,
         "unit": read.text("unit"),
         "reference_mean": read.number("referenceMean"),

@@ -7,20 +7,21 @@ nobody else sees it.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from pyspark.sql import SparkSession
 
 from engage_spark import log
 from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, GateError, InputError
-from engage_spark.lake import Latest, Pinned, Run, fingerprint, pin
+from engage_spark.lake import Latest, Pinned, Run, fingerprint, landed, pin
+from engage_spark.pipelines.evidence import bound, told
 from engage_spark.pipelines.judging import Outcome, judge
 from engage_spark.pipelines.report import Grid, Report
-from engage_spark.pipelines.stage import Bench, Work
-from engage_spark.quality import RuleCount
+from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.quality import worst
 from engage_spark.settings import Settings
 
 
@@ -42,8 +43,9 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
     """Judge every delivered snapshot that is new or has changed (or the one of `snapshot_date`), then the logs beside it.
 
     Per table and snapshot: one job to list the files, one narrow scan for the row count (footers) and, where there is a key, one scan of
-    the key columns with a shuffle of them; one full-width scan, which writes; one narrow scan of what was written, which counts. One
-    Delta commit for the judged table, one for quality_results, one for runs. Nothing on the driver grows with rows.
+    the key columns with a shuffle of them; one full-width scan, which writes; two of what was written, which count exactly (`fold`) and
+    make the sketches for display, and a narrow one for samples where something is broken. One Delta commit each for the judged table,
+    quality_results, quality_states and runs, and one for landings where a delivery is new. Nothing on the driver grows with rows.
 
     Raises InputError when the delivery cannot be read as declared (nothing is written for that table), and GateError, after all has been
     written and recorded, when a gate rejected a snapshot.
@@ -55,15 +57,17 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
     with log.stage("listing the delivered files", root=settings.input.root):
         entity, logs = _listed(bench, snapshot_date, notes)
     latest = bench.log.latest_of_all(spark)
+    parcels = {fingerprint([p]): p.table for p in (*entity, *(p for _, p in logs))}
+    landings = landed(spark, bench.lake, parcels, now=settings.ingest.landed_at or now())
     for pinned in entity:
         parcel = _parcel(bench, contract.entity, pinned, latest)
         if parcel.work.done and not force and snapshot_date is None:
             notes.append(f"{contract.entity.name} of {parcel.work.snapshot_date}: published before from the same files, left as it is")
             continue
         _refuse_or_note(bench, parcel, notes)
-        outcomes.append(judge(bench, parcel.table, parcel.pinned, parcel.work))
+        outcomes.append(judge(bench, parcel.table, parcel.pinned, parcel.work, landed_at=landings[fingerprint([pinned])]))
     latest |= {(o.run.stage, o.run.snapshot_date): o.run for o in outcomes}
-    outcomes += _judge_logs(bench, logs, latest, force, notes)
+    outcomes += _judge_logs(bench, logs, latest, landings, force, notes)
     rejected = [o for o in outcomes if not o.run.published]
     report = _report(bench, outcomes, notes, time.monotonic() - started, failed=_failed(rejected))
     if rejected:
@@ -117,7 +121,9 @@ def _refuse_or_note(bench: Bench, parcel: Parcel, notes: list[str]) -> None:
     notes.append(f"{parcel.table.name} of {day}: replaces run {previous.run_id[:8]}, whose files, contract, settings or code were others")
 
 
-def _judge_logs(bench: Bench, logs: Sequence[tuple[Table, Pinned]], latest: Latest, force: bool, notes: list[str]) -> list[Outcome]:
+def _judge_logs(
+    bench: Bench, logs: Sequence[tuple[Table, Pinned]], latest: Latest, landings: Mapping[str, datetime], force: bool, notes: list[str]
+) -> list[Outcome]:
     """Judge the logs against the keys of the newest snapshot there is, as it was judged (its quarantined rows are known too).
 
     Not of the newest in this run: when an older day is delivered again, whoever came after it is no orphan.
@@ -131,7 +137,7 @@ def _judge_logs(bench: Bench, logs: Sequence[tuple[Table, Pinned]], latest: Late
         if parcel.work.done and not force:
             notes.append(f"{table.name}: published before from the same files, left as it is")
             continue
-        outcomes.append(judge(bench, table, pinned, parcel.work))
+        outcomes.append(judge(bench, table, pinned, parcel.work, landed_at=landings[fingerprint([pinned])]))
     return outcomes
 
 
@@ -155,43 +161,38 @@ def _report(bench: Bench, outcomes: list[Outcome], notes: list[str], seconds: fl
         ),
         table=(("table", "snapshot", "rows in", "valid", "quarantined", "status"), rows) if rows else None,
         locations={f"{name}_judged": bench.lake.place(f"{name}_judged") for name in dict.fromkeys(places)}
-        | {name: bench.lake.place(name) for name in ("quality_results", "runs")},
+        | {name: bench.lake.place(name) for name in ("quality_results", "quality_states", "runs")},
         failed=failed,
         notes=tuple(notes + [n for o in outcomes for n in o.notes] + [_broken(o) for o in outcomes if _broken(o)]),
     )
 
 
 def _broken(outcome: Outcome) -> str:
-    worst = [c for c in outcome.verdict.counts if not c.passed and c not in outcome.verdict.failed_gates]
-    if not worst:
+    broken = [c for c in outcome.verdict.counts if not c.passed and c not in outcome.verdict.failed_gates]
+    if not broken:
         return ""
-    shown = ", ".join(f"{c.rule_name} {c.violations:,}" for c in sorted(worst, key=lambda c: -c.violations)[:6])
-    return f"{outcome.table.name} of {outcome.run.snapshot_date}: {len(worst)} rules broken beyond tolerance: {shown}"
+    shown = ", ".join(f"{c.rule_name} {c.violations if c.violations else told(c)}" for c in sorted(broken, key=lambda c: -c.violations)[:6])
+    more = f", and {len(broken) - 6} more" if len(broken) > 6 else ""
+    return f"{outcome.table.name} of {outcome.run.snapshot_date}: {len(broken)} rules broken beyond tolerance: {shown}{more}"
 
 
 def _failed(rejected: Sequence[Outcome]) -> Grid | None:
     """What broke which gate."""
     headers = ("table", "snapshot", "gate", "rows", "measured", "bound")
     rows = [
-        (o.table.name, str(o.run.snapshot_date), c.rule_name, f"{c.violations:,}", f"{c.measured:.4f}%", f"{c.threshold}%")
+        (o.table.name, str(o.run.snapshot_date), c.rule_name, f"{c.violations:,}", told(c), bound(c))
         for o in rejected
         for c in o.verdict.failed_gates
     ]
     return (headers, tuple(rows)) if rows else None
 
 
-def _worst(outcome: Outcome) -> list[RuleCount]:
-    broken = (c for c in outcome.verdict.counts if c.violations and c not in outcome.verdict.failed_gates)
-    return sorted(broken, key=lambda c: -c.violations)[:5]
-
-
 def _gate_error(bench: Bench, rejected: Sequence[Outcome], report: Report) -> GateError:
     failed = [(o, c) for o in rejected for c in o.verdict.failed_gates]
-    details = [
-        f"{o.table.name} of {o.run.snapshot_date}: {c.rule_name} measured {c.measured:.4f}%, bound {c.threshold}%" for o, c in failed
-    ]
+    details = [f"{o.table.name} of {o.run.snapshot_date}: {c.rule_name} measured {told(c)}, bound {bound(c)}" for o, c in failed]
     for o in rejected:
-        details += [f"{o.table.name}: {c.rule_name} broken by {c.violations:,} rows ({c.severity})" for c in _worst(o)]
+        rules = [c for c in o.verdict.counts if c not in o.verdict.failed_gates]
+        details += [f"{o.table.name}: {c.rule_name} broken by {c.violations:,} rows ({c.severity})" for c in worst(rules, 5)]
     return GateError(
         f"{len(rejected)} snapshot{'s' if len(rejected) > 1 else ''} rejected by the contract's gates; no reader will see "
         + ("them" if len(rejected) > 1 else "it"),

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Kind, Table, day_column, judged_table, system_contract
+from engage_spark.contract import Kind, Table, day_column, judged_table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import Materialise, Pinned, Run, read_pinned, scratch, storage_error
+from engage_spark.pipelines.evidence import count, told, write_evidence
 from engage_spark.pipelines.stage import Bench, Work, now
 from engage_spark.quality import (
     MALFORMED,
-    QUARANTINED,
     Judgement,
     Verdict,
     assess,
     duplicated_keys,
     orphan_flag,
+    refuse_other_expressions,
     row_checks,
-    tally,
     with_duplicate_flag,
     with_verdict,
 )  # fmt: skip
-from engage_spark.schema import column_named, conform, spark_schema
+from engage_spark.schema import column_named, conform
 
-QUALITY_RESULTS = "quality_results"
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
 """Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs a tenth of the write."""
 
@@ -49,15 +47,16 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def judge(bench: Bench, table: Table, pinned: Pinned, work: Work) -> Outcome:
+def judge(bench: Bench, table: Table, pinned: Pinned, work: Work, *, landed_at: datetime) -> Outcome:
     """Read, conform, judge, write, count, decide and record one table of one day. See `ingest.run` for its cost and errors."""
     with log.stage(f"judging {table.name} of {work.snapshot_date}", run_id=work.run_id), ExitStack() as opened:
         started_at = now()
         options = bench.settings.ingest
         raw = read_pinned(bench.spark, pinned, table, malformed=MALFORMED, delimiter=options.csv_delimiter, null=options.csv_null)
         rows, extra = _conformed(raw, table)
+        refuse_other_expressions(rows, table)
         extent = _extent(rows, table)
-        checks = row_checks(table, parsed_text=pinned.format == "csv")
+        checks = row_checks(table, parsed_text=pinned.format == "csv", landed_at=landed_at)
         if table.key:
             duplicates = _duplicates(duplicated_keys(rows, table), opened.enter_context(scratch(bench.spark, bench.lake)))
             rows = with_duplicate_flag(rows, duplicates, table=table)
@@ -65,10 +64,12 @@ def judge(bench: Bench, table: Table, pinned: Pinned, work: Work) -> Outcome:
             judged = _with_orphan_flags(bench, rows, table, work).transform(with_verdict, checks=checks)
             _ = judged.schema  # asked for here, because Connect looks at no expression before
         version = _write(bench, judged, table, work, extent)
-        judgement = _counted(bench, table, work, version)
-        verdict = assess(judgement, table, checks)
-        _write_results(bench, table, work, verdict)
-        run = _record(bench, table, work, judgement, verdict, rows_in=extent.rows, version=version, started_at=started_at)
+        with storage_error(f"{table.name} cannot be counted"):
+            written = bench.lake.read(bench.spark, judged_table(table).name, version=version).where(F.col("_run_id") == work.run_id)
+            counted, sketched = count(written, table, checks, snapshot_date=work.snapshot_date, landed_at=landed_at)
+        verdict = assess(counted, table, checks)
+        write_evidence(bench, table, work, verdict, counted, sketched)
+        run = _record(bench, table, work, counted, verdict, rows_in=extent.rows, version=version, started_at=started_at)
     notes = (f"{table.name}: left out {len(extra)} undeclared columns: {', '.join(extra[:8])}",) if extra else ()
     return Outcome(table=table, run=run, verdict=verdict, notes=notes)
 
@@ -195,32 +196,10 @@ def _leaves_others(bench: Bench, table: Table, work: Work, where: str) -> bool:
     return True
 
 
-def _counted(bench: Bench, table: Table, work: Work, version: int) -> Judgement:
-    """Count the rows of this run as they were written."""
-    written = bench.lake.read(bench.spark, judged_table(table).name, version=version).where(F.col("_run_id") == work.run_id)
-    counts = written.transform(tally).collect()
-    rows = {status: sum(r["rows"] for r in counts if r["_dq_status"] == status) for status in {r["_dq_status"] for r in counts}}
-    broken: Counter[str] = Counter()
-    for r in counts:
-        if r["rule"] is not None:
-            broken[r["rule"]] += r["broken"]
-    return Judgement(rows=sum(rows.values()), quarantined=rows.get(QUARANTINED, 0), broken=broken)
-
-
-def _write_results(bench: Bench, table: Table, work: Work, verdict: Verdict) -> None:
-    results = system_contract().table(QUALITY_RESULTS)
-    schema = spark_schema(results)
-    about = {"run_id": work.run_id, "table_name": table.name, "snapshot_date": work.snapshot_date}
-    records = [asdict(count) | about for count in verdict.counts]
-    rows = bench.spark.createDataFrame([tuple(r[name] for name in schema.names) for r in records], schema).coalesce(1)
-    where = f"snapshot_date = DATE'{work.snapshot_date}' AND table_name = '{table.name}'"
-    bench.lake.replace(rows, results, where=where, tag=work.run_id, partition_by=("snapshot_date", "table_name"))
-
-
 def _record(
     bench: Bench, table: Table, work: Work, judgement: Judgement, verdict: Verdict, *, rows_in: int, version: int, started_at: datetime
 ) -> Run:
-    failed = ", ".join(f"{g.rule_name} {g.measured:.4f}%" for g in verdict.failed_gates)
+    failed = ", ".join(f"{g.rule_name} {told(g)}" for g in verdict.failed_gates)
     run = work.finished(
         rows_in=rows_in, valid=judgement.valid, quarantined=judgement.quarantined, outputs={judged_table(table).name: version},
         started_at=started_at, rejected=f"gates failed: {failed}" if failed else None,

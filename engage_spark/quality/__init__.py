@@ -1,12 +1,18 @@
-"""Contract → checks → judged rows and their counts. Pure functions on DataFrames; a pipeline reads and writes."""
+"""Contract → checks → judged rows, counts, states, a decision. Pure functions on DataFrames; a pipeline reads and writes."""
 
 from __future__ import annotations
 
-from engage_spark.quality.checks import DUPLICATED, MALFORMED, Check, orphan_flag, row_checks
-from engage_spark.quality.gates import Judgement, RuleCount, Verdict, assess
-from engage_spark.quality.judge import QUARANTINED, VALID, duplicated_keys, tally, with_duplicate_flag, with_verdict
+from engage_spark.quality.bins import Binning, binning
+from engage_spark.quality.checks import ALIKE, DUPLICATED, MALFORMED, Check, orphan_flag, row_checks
+from engage_spark.quality.expressions import refuse_other_expressions
+from engage_spark.quality.fold import Fold, Sketch, fold, sketches
+from engage_spark.quality.gates import Judgement, RuleCount, Verdict, assess, cuts_of, worst
+from engage_spark.quality.judge import QUARANTINED, VALID, samples, with_verdict
+from engage_spark.quality.keys import duplicated_keys, with_duplicate_flag
+from engage_spark.quality.states import ColumnState, merged
 
 __all__ = [
-    "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Check", "Judgement", "RuleCount", "Verdict",
-    "assess", "duplicated_keys", "orphan_flag", "row_checks", "tally", "with_duplicate_flag", "with_verdict",
+    "ALIKE", "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Binning", "Check", "ColumnState", "Fold", "Judgement", "RuleCount",
+    "Sketch", "Verdict", "assess", "binning", "cuts_of", "duplicated_keys", "fold", "merged", "orphan_flag", "refuse_other_expressions",
+    "row_checks", "samples", "sketches", "with_duplicate_flag", "with_verdict", "worst",
 ]  # fmt: skip

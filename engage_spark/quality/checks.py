@@ -1,28 +1,55 @@
 """What a contract's facts demand of each row, as named checks. Importing this starts nothing; a check's columns are built when asked for.
 
-Null policy: nullness is a check of its own, and every other check holds for a null. NaN and the infinities break `finite`, and `range`
-too wherever a bound excludes them (Spark sorts NaN above every number).
+Each check says what becomes of a null, a NaN and an infinity (`Policy`): nullness is a check of its own, and every other check holds for
+a null. NaN breaks `finite` and `range`, whichever side is bounded; an infinity breaks `finite`, and `range` where it is beyond a bound.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Field, Severity, Table
+from engage_spark.contract import Dimension, Field, Severity, Table
+from engage_spark.quality.text_checks import text_checks
 from engage_spark.schema import column_named, spark_type
 
 DUPLICATED = "__duplicated"
+ALIKE = "__alike"
 MALFORMED = "__malformed"
 MASK = "***"
+LONGEST_SHOWN = 200
+"""Characters of a value that stand in a reason; the row beside it holds the whole."""
 
 
 def orphan_flag(column: str) -> str:
     """The temporary column that says whether `column` refers to a key that does not exist."""
     return f"__orphan_{column}"
+
+
+class Special(StrEnum):
+    """What a check makes of a value that no comparison decides."""
+
+    HOLDS = "holds"
+    VIOLATES = "violates"
+    COMPARED = "compared"
+    """As Spark compares: NaN equals itself and lies above every number, the infinities lie where they should."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What a check makes of null, NaN and the infinities; the last two matter for floating point columns only."""
+
+    null: Special = Special.HOLDS
+    nan: Special = Special.HOLDS
+    infinity: Special = Special.COMPARED
+
+
+COMPARED = Policy(nan=Special.COMPARED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,78 +59,99 @@ class Check:
     name: str
     column: str | None
     severity: Severity
-    dimension: str
+    dimension: Dimension
     description: str
     violated: Callable[[], Column]
     shown: tuple[str, ...]
     masked: frozenset[str] = frozenset()
+    policy: Policy = Policy()
 
     def value(self) -> Column:
-        """What was found, as text: the value itself, or `name=value, …` for several columns. Protected values are masked."""
+        """What was found, as text: the value's first characters, or `name=value, …` for several columns. Protected values are masked."""
 
         def text(name: str) -> Column:
-            return F.lit(MASK) if name in self.masked else column_named(name).cast("string")
+            return F.lit(MASK) if name in self.masked else F.substring(column_named(name).cast("string"), 1, LONGEST_SHOWN)
 
         if len(self.shown) == 1:
             return text(self.shown[0])
         return F.concat_ws(", ", *(F.concat(F.lit(f"{n}="), F.coalesce(text(n), F.lit("null"))) for n in self.shown))
 
 
-def row_checks(table: Table, *, parsed_text: bool = False) -> tuple[Check, ...]:
+def row_checks(table: Table, *, parsed_text: bool = False, landed_at: datetime | None = None) -> tuple[Check, ...]:
     """Every check of an input table, in a fixed order: field by field, then keys, references, and the table's own rules.
 
-    `parsed_text` adds the check that a line of a text format could be parsed at all.
+    `parsed_text` adds the check that a line of a text format could be parsed at all, `landed_at` (UTC) the check that no event of a log
+    lies after the moment at which it was delivered.
     """
     masked = frozenset(f.name for f in table.fields if f.protected)
-    found = [check for f in table.fields for check in _field_checks(f, masked)]
+    equal_to_a_key = {r.column for r in table.references if r.severity is Severity.CRITICAL}
+    found = [check for f in table.fields for check in _field_checks(f, masked, any_text=f.name not in equal_to_a_key)]
     if table.key:
         key = table.key
         found.append(Check(
-            name=f"{'+'.join(key)}.unique", column=key[0], severity=Severity.CRITICAL, dimension="uniqueness", shown=key, masked=masked,
-            description="no other row of the snapshot has this key", violated=lambda: F.col(DUPLICATED),
+            name=f"{'+'.join(key)}.unique", column=key[0], severity=Severity.CRITICAL, dimension=Dimension.UNIQUENESS, shown=key,
+            masked=masked, description="no other row of the snapshot has this key", violated=lambda: F.col(DUPLICATED),
         ))  # fmt: skip
+        if any(table[k].spark_type == "string" for k in key):
+            found.append(Check(
+                name=f"{'+'.join(key)}.distinguishable", column=key[0], severity=table[key[0]].severity_of("distinguishable"),
+                dimension=Dimension.UNIQUENESS, shown=key, masked=masked, violated=lambda: F.col(ALIKE),
+                description="no other row of the snapshot has this key in letters of other case",
+            ))  # fmt: skip
     for r in table.references:
         found.append(Check(
-            name=f"{r.column}.references", column=r.column, severity=r.severity, dimension="integrity", shown=(r.column,), masked=masked,
-            description=f"is a {r.to_column} of {r.table}", violated=lambda c=r.column: F.col(orphan_flag(c)),  # type: ignore[misc]
+            name=f"{r.column}.references", column=r.column, severity=r.severity, dimension=Dimension.INTEGRITY, shown=(r.column,),
+            masked=masked, description=f"is a {r.to_column} of {r.table}", violated=lambda c=r.column: F.col(orphan_flag(c)),  # type: ignore[misc]
         ))  # fmt: skip
     for rule in table.rules:
         found.append(Check(
             name=rule.name, column=None, severity=rule.severity, dimension=rule.dimension, shown=rule.columns, masked=masked,
-            description=rule.description, violated=lambda e=rule.expression: ~F.expr(e),  # type: ignore[misc]
+            description=rule.description, violated=lambda e=rule.expression: ~F.expr(e), policy=COMPARED,  # type: ignore[misc]
         ))  # fmt: skip
+    if table.event_time and landed_at is not None:
+        found.append(_not_future(table.event_time, landed_at, masked))
     if parsed_text:
         found.append(Check(
-            name="row.parsable", column=None, severity=Severity.CRITICAL, dimension="validity", shown=(), masked=masked,
+            name="row.parsable", column=None, severity=Severity.CRITICAL, dimension=Dimension.VALIDITY, shown=(), masked=masked,
             description="every value of the line can be read as its declared type", violated=lambda: F.col(MALFORMED).isNotNull(),
         ))  # fmt: skip
     return tuple(found)
 
 
-def _field_checks(f: Field, masked: frozenset[str]) -> Iterator[Check]:
-    def check(kind: str, dimension: str, description: str, violated: Callable[[], Column], severity: Severity = Severity.CRITICAL) -> Check:
+def _not_future(column: str, landed_at: datetime, masked: frozenset[str]) -> Check:
+    return Check(
+        name=f"{column}.not_future", column=column, severity=Severity.CRITICAL, dimension=Dimension.TIMELINESS, shown=(column,),
+        masked=masked, description="lies not after the landing of its delivery", violated=lambda: column_named(column) > F.lit(landed_at),
+    )  # fmt: skip
+
+
+def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterator[Check]:
+    def check(
+        kind: str, description: str, violated: Callable[[], Column], *, dimension: Dimension = Dimension.VALIDITY, policy: Policy = COMPARED
+    ) -> Check:
         return Check(
-            name=f"{f.name}.{kind}", column=f.name, severity=severity, dimension=dimension, description=description,
-            violated=violated, shown=(f.name,), masked=masked,
+            name=f"{f.name}.{kind}", column=f.name, severity=f.severity_of(kind), dimension=dimension, description=description,
+            violated=violated, shown=(f.name,), masked=masked, policy=policy,
         )  # fmt: skip
 
     def column() -> Column:
         return column_named(f.name)
 
-    needed = Severity.CRITICAL if f.required or f.is_key else Severity.WARNING
-    yield check("not_null", "completeness", "is not null", lambda: column().isNull(), needed)
+    null = Policy(null=Special.VIOLATES)
+    yield check("not_null", "is not null", lambda: column().isNull(), dimension=Dimension.COMPLETENESS, policy=null)
     if f.is_floating:
-        yield check("finite", "validity", "is neither NaN nor infinite", lambda: F.isnan(column()) | (F.abs(column()) == float("inf")))
+        finite = Policy(nan=Special.VIOLATES, infinity=Special.VIOLATES)
+        yield check("finite", "is neither NaN nor infinite", lambda: F.isnan(column()) | (F.abs(column()) == float("inf")), policy=finite)
     if f.minimum is not None or f.maximum is not None:
-        yield check("range", "validity", f"lies in {_bounds(f)}", lambda: _outside(f, column()))
+        yield check("range", f"lies in {_bounds(f)}", lambda: _outside(f, column()), policy=Policy(nan=Special.VIOLATES))
     if f.allowed:
         values = ", ".join(str(v) for v in f.allowed)
-        yield check("allowed", "validity", f"is one of {values}", lambda: ~column().isin(list(f.allowed)))
+        yield check("allowed", f"is one of {values}", lambda: ~column().isin(list(f.allowed)))
     if f.pattern is not None:
         pattern = f.pattern
-        yield check("pattern", "validity", f"matches {pattern}", lambda: ~column().rlike(pattern))
-    elif f.is_key and f.spark_type == "string":
-        yield check("not_blank", "validity", "is not blank", lambda: F.trim(column()) == "")
+        yield check("pattern", f"matches {pattern}", lambda: ~column().rlike(pattern))
+    if any_text:
+        yield from text_checks(f, check)
 
 
 def _bounds(f: Field) -> str:
@@ -119,5 +167,7 @@ def _outside(f: Field, column: Column) -> Column:
     if f.minimum is not None:
         sides.append(column < F.lit(f.minimum).cast(kind))
     if f.maximum is not None:
-        sides.append(column > F.lit(f.maximum).cast(kind))
+        sides.append(column > F.lit(f.maximum).cast(kind))  # true of NaN, which Spark sorts above every number
+    elif f.is_floating:
+        sides.append(F.isnan(column))
     return sides[0] if len(sides) == 1 else sides[0] | sides[1]

@@ -8,7 +8,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 SECRET_NAME = re.compile(r"key|secret|token|password|passwd|credential", re.IGNORECASE)
@@ -107,13 +107,18 @@ class S3(Section):
 
 
 class Ingest(Section):
-    """How raw files are read, and what happens to a snapshot that exists already."""
+    """How raw files are read, and what happens to a snapshot that exists already.
+
+    `landed_at` is the moment a delivery counts as having landed, for a backfill or made-up data; left out, it is the moment of its first
+    ingest. It is recorded with the first ingest of a delivery, and not changed by later ones.
+    """
 
     results: ClassVar[frozenset[str]] = frozenset({"format", "csv_delimiter", "csv_null"})
     format: Literal["auto", "parquet", "csv"] = "auto"
     csv_delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     csv_null: str = ""
     on_existing: Literal["replace", "refuse"] = "replace"
+    landed_at: AwareDatetime | None = None
 
 
 class Graph(Section):

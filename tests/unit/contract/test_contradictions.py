@@ -192,7 +192,7 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         lambda d: field(d, "district").update(quality=[{"type": "library", "metric": "rowCount", "mustBe": 1}]),
         "not supported",
     ),
-    "check with severity": (lambda d: field(d, "district")["quality"][0].update(severity="warning"), "no severity of its own"),
+    "check with an unknown severity": (lambda d: field(d, "district")["quality"][0].update(severity="bad"), "unknown severity 'bad'"),
     "missing share of 0": (lambda d: field(d, "opened_on")["quality"][0].update(mustBeLessThan=0), "must be above 0"),
     "unique outside the key": (lambda d: field(d, "district").update(unique=True), "unique is not checked"),
     "no description": (lambda d: field(d, "district").pop("description"), "has no description"),

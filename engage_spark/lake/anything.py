@@ -1,0 +1,66 @@
+"""Data that no contract declares: any Parquet, CSV or Delta path, read as it is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pyspark.sql import DataFrame, SparkSession
+
+from engage_spark.errors import InputError
+from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error, translated
+from engage_spark.lake.inputs import _format_of, _list, _literal
+from engage_spark.lake.tables import ABSENT, _is
+
+Format = Literal["auto", "parquet", "csv", "delta"]
+
+
+def read_anything(
+    spark: SparkSession, path: str, *, format: Format = "auto", delimiter: str = ",", null: str = ""  # noqa: A002 (as in `pin`)
+) -> DataFrame:  # fmt: skip
+    """The rows of a Delta table, a Parquet or CSV file, or a folder of such files of one kind.
+
+    `auto` takes a Delta table for one, and files by their endings. Parquet schemas are merged; CSV needs a header line, and its types are
+    inferred (one more scan), so a column of ids with leading zeros becomes a number: give Parquet where types matter. A line of CSV that
+    does not fit fails the read. Cost: one look at Delta's log, one job to list files. Raises InputError when there is nothing to read.
+    """
+    if format in ("auto", "delta"):
+        rows = _delta(spark, path)
+        if rows is not None:
+            return rows
+        if format == "delta":
+            raise InputError(f"{path} is no Delta table", mend="check the path, or give --data-format parquet or csv")
+    kind = _kind(spark, path) if format == "auto" else format
+    reader = spark.read
+    if kind == "csv":
+        reader = reader.options(header="true", inferSchema="true", sep=delimiter, nullValue=null, encoding="UTF-8", quote='"', escape='"')
+        reader = reader.options(mode="FAILFAST", enforceSchema="false", columnPruning="false")
+    else:
+        reader = reader.option("mergeSchema", "true")
+    try:
+        rows = reader.option("recursiveFileLookup", "true").format(kind).load(_literal(path))
+        _ = rows.schema  # asked for here, because Connect looks at no file before
+    except SPARK_ERRORS as e:
+        told = InputError(f"{path} cannot be read as {kind}: {first_line(e)}", mend="check the path and --data-format")
+        raise input_error(e) or told from e
+    return rows
+
+
+def _delta(spark: SparkSession, path: str) -> DataFrame | None:
+    """The Delta table at a path, or None when there is none."""
+    quoted = path.replace("`", "``")
+    try:
+        spark.sql(f"DESCRIBE HISTORY delta.`{quoted}` LIMIT 1").collect()
+        return spark.read.format("delta").load(path)
+    except SPARK_ERRORS as e:
+        if _is(e, ABSENT):
+            return None
+        raise translated(e, f"{path} cannot be read") from e
+
+
+def _kind(spark: SparkSession, path: str) -> str:
+    found = [f.path for f in _list(spark, path)]
+    kinds = {_format_of(name) for name in found} - {None}
+    if len(kinds) != 1:
+        what = "files of several formats" if kinds else "no Parquet or CSV file" if found else "no files"
+        raise InputError(f"{path} holds {what}", mend="give one table, or say how to read it with --data-format")
+    return str(kinds.pop())

@@ -1,0 +1,61 @@
+"""Great Expectations' Data Docs of a judged snapshot."""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.contract import Contract, Kind, Table
+from engage_spark.errors import ConfigurationError
+from engage_spark.lake import Lake, RunLog, storage_error
+from engage_spark.pipelines.evidence import QUALITY_RESULTS
+from engage_spark.pipelines.ingest import stage_of
+from engage_spark.pipelines.report import Report
+from engage_spark.quality.gx.published import Published, published
+from engage_spark.quality.gx.runner import require_gx
+from engage_spark.quality.gx.site import build_site
+from engage_spark.settings import Settings
+
+
+def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot_date: date | None = None, out: Path) -> Report:
+    """Build the site of one judged day (default: the newest) from quality_results: published or rejected, of every input table judged then.
+
+    One scan of two small tables. Raises ConfigurationError when nothing was judged on that day, or Great Expectations is not installed.
+    """
+    started = time.monotonic()
+    require_gx()
+    lake = Lake(settings.lake)
+    with storage_error(f"{lake.place(QUALITY_RESULTS)} cannot be read"):
+        lines = lake.read(spark, QUALITY_RESULTS)
+        day = snapshot_date or lines.agg(F.max("snapshot_date")).collect()[0][0]
+        found = [row.asDict() for row in lines.where(F.col("snapshot_date") == F.lit(day)).collect()] if day else []
+    tables = [t for t in contract.tables if t.kind in (Kind.ENTITY, Kind.LOG) and any(r["table_name"] == t.name for r in found)]
+    if not tables:
+        raise ConfigurationError(f"nothing was judged on {day}", mend="run `engage-spark ingest`; `engage-spark runs` shows what was")
+    status = {table.name: _status(spark, lake, table, day) for table in tables}
+    documents: list[Published] = []
+    for table in tables:
+        own = sorted((r for r in found if r["table_name"] == table.name), key=lambda r: str(r["rule_name"]))
+        documents.append(published(table, own, day=day, status=status[table.name], version=contract.version))
+    with log.stage("building Data Docs", out=str(out)):
+        index = build_site(documents, out)
+    rows = tuple(
+        (d.table, str(d.day), status[d.table], f"{d.result['statistics']['evaluated_expectations']}",
+         f"{d.result['statistics']['unsuccessful_expectations']}") for d in documents
+    )  # fmt: skip
+    return Report(
+        stage="quality docs",
+        seconds=time.monotonic() - started,
+        table=(("table", "snapshot", "status", "expectations", "not held"), rows),
+        locations={"data docs": str(index)},
+    )
+
+
+def _status(spark: SparkSession, lake: Lake, table: Table, day: date) -> str:
+    attempt = RunLog(lake).latest(spark, stage_of(table)).get(day)
+    return attempt.status if attempt else "not finished"

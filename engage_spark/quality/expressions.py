@@ -1,0 +1,37 @@
+"""A rule's expression is one statement about one row. Spark is asked, before any job runs, and anything else is refused."""
+
+from __future__ import annotations
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark.contract import Table
+from engage_spark.errors import ContractError
+
+
+def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
+    """Raise ONE ContractError naming every rule of `table` that is no boolean expression over the columns of one row of `rows`.
+
+    Refused are what does not parse as a single expression, aggregates, windows and generators (a filter takes none of them), and what is
+    not boolean. Cost: one analysis when all is well, one per rule otherwise; no job.
+    """
+    if not table.rules or not _fault(rows, [r.expression for r in table.rules]):
+        return
+    faults = {r.name: _fault(rows, [r.expression]) for r in table.rules}
+    if told := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
+        raise ContractError(
+            f"{table.name}: {len(told)} rules are no statement about one row", details=told,
+            mend="write one Spark SQL expression that is true or false for a row; statistics of the whole are gates",
+        )  # fmt: skip
+
+
+def _fault(rows: DataFrame, expressions: list[str]) -> str | None:
+    try:
+        kept = rows
+        for expression in expressions:
+            kept = kept.where(F.expr(expression))
+        _ = kept.schema  # asked for here, because Connect analyses nothing before
+    except PySparkException as e:
+        return str(e).strip().splitlines()[0][:300]
+    return None

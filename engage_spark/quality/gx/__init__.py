@@ -1,0 +1,1 @@
+"""Great Expectations, both ways: contracts and results in its words, and its suites run on our engine. GX itself is optional."""

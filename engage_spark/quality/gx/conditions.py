@@ -1,0 +1,139 @@
+"""`row_condition`: which rows an expectation is about, in all of GX's dialects, as one Spark column."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import and_, eq, ge, gt, le, lt, ne, or_
+from typing import Any
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from engage_spark.contract.expressions import usage
+from engage_spark.quality.gx.frame import Cells, Frame, compared, literal, literals, number
+from engage_spark.quality.gx.wants import RefusedError, Wants
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
+_TERM = re.compile(
+    r"""^\s*col\("(?P<column>[^"]+)"\)\s*
+        (?:(?P<notnull>\.notnull\(\))
+         | (?P<op>==|!=|<=|>=|<|>)\s*(?:(?P<number>[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)
+                                      | "(?P<double>[^"]*)" | '(?P<single>[^']*)' | date\(["'](?P<date>[^"']*)["']\)))\s*$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_GX_DIALECTS = ("great_expectations", "great_expectations__experimental__")
+_FORBIDDEN = re.compile(r"\b(select|java_method|reflect|try_reflect|raise_error|assert_true|sleep)\b", re.IGNORECASE)
+DEPTH = 20
+"""How deep conditions may nest."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The rows that an expectation is about. `key` tells domains apart; `where` is null for all rows, and never null on a row."""
+
+    key: str = ""
+    where: Column | None = None
+
+    def within(self, condition: Column) -> Column:
+        """The condition, on these rows only; unknown is false."""
+        known = F.coalesce(condition, F.lit(False))
+        return known if self.where is None else self.where & known
+
+    def narrowed(self, key: str, condition: Column) -> Domain:
+        """The rows of this domain that meet a further condition."""
+        return Domain(f"{self.key}|{key}", self.within(condition))
+
+    def value(self, column: Column) -> Column:
+        """The column, null outside of the domain."""
+        return column if self.where is None else F.when(self.where, column)
+
+
+def domain_of(wants: Wants, frame: Frame) -> Domain:
+    """The domain that `row_condition` and `condition_parser` name. Raises RefusedError for what is no condition of one row."""
+    given = wants.take("row_condition")
+    parser = wants.take("condition_parser")
+    if given is None or given == "":
+        return Domain()
+    if isinstance(given, dict):
+        where = _structured(given, frame, DEPTH)
+    elif not isinstance(given, str):
+        raise RefusedError(f"row_condition must be a text or an object, found {given!r}")
+    elif parser in _GX_DIALECTS:
+        where = _term(given, frame)
+    elif parser == "spark":
+        where = expression(given, frame)
+    else:
+        raise RefusedError(f"condition_parser must be great_expectations or spark, found {parser!r}")
+    return Domain(json.dumps([given, parser], sort_keys=True), F.coalesce(where, F.lit(False)))
+
+
+def expression(text: str, frame: Frame) -> Column:
+    """A Spark SQL condition on one row. Raises RefusedError for anything else: other names than columns, subqueries, what differs from
+    run to run, and functions that reach outside of the row."""
+    bare = re.sub(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`", "", text)
+    if found := _FORBIDDEN.search(bare):
+        raise RefusedError(f"{found[0]} may not be used in a condition: {text}")
+    used = usage(text, frame.names)
+    if used.unknown:
+        raise RefusedError(f"{', '.join(map(repr, used.unknown))} in the condition {text!r} is no column")
+    if used.unstable:
+        raise RefusedError(f"{', '.join(used.unstable)} in the condition {text!r} differs from run to run")
+    return F.expr(text)
+
+
+def _term(text: str, frame: Frame) -> Column:
+    """One comparison in GX's own language: `col("x") > 3`, `col("x") == "a"`, `col("x").notnull()`."""
+    match = _TERM.match(text)
+    if match is None:
+        raise RefusedError(f"row_condition is no comparison in GX's language: {text}")
+    cells = frame[match["column"]]
+    if match["notnull"]:
+        return cells.column.isNotNull()
+    if match["number"] is not None:
+        return _comparison(cells, match["op"], number(match["number"], cells) if cells.is_number else match["number"])
+    value = next(v for v in (match["double"], match["single"], match["date"]) if v is not None)
+    return _comparison(cells, match["op"], value)
+
+
+def _structured(given: dict[str, Any], frame: Frame, depth: int) -> Column:
+    """A condition as GX has saved it since 1.9: comparison, nullity, and, or, pass_through."""
+    if depth == 0:
+        raise RefusedError(f"row_condition nests more than {DEPTH} levels deep")
+    kind = given.get("type")
+    if kind in ("and", "or"):
+        parts = given.get("conditions")
+        if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
+            raise RefusedError(f"row_condition: {kind} needs a list of conditions")
+        joined = _structured(parts[0], frame, depth - 1)
+        for part in parts[1:]:
+            joined = (and_ if kind == "and" else or_)(joined, _structured(part, frame, depth - 1))
+        return joined
+    if kind == "pass_through" and isinstance(given.get("pass_through_filter"), str):
+        return expression(given["pass_through_filter"], frame)
+    column = given.get("column")
+    if not isinstance(column, dict) or not isinstance(column.get("name"), str) or kind not in ("comparison", "nullity"):
+        raise RefusedError(f"row_condition is none that GX saves: {given}")
+    cells = frame[column["name"]]
+    if kind == "nullity":
+        return cells.column.isNull() if given.get("is_null") is True else cells.column.isNotNull()
+    return _comparison(cells, str(given.get("operator")), given.get("parameter"))
+
+
+def _comparison(cells: Cells, operator: str, value: Any) -> Column:
+    if operator in ("IN", "NOT_IN"):
+        listed = literals(cells, value)
+        inside = cells.column.isin(*listed) if listed else F.lit(False)
+        return inside if operator == "IN" else ~inside
+    if operator not in _OPERATORS:
+        raise RefusedError(f"row_condition: unknown operator {operator!r}")
+    if cells.is_number:
+        value = number(value, cells)
+    if operator in ("<", "<=", ">", ">=") and (cells.is_number or cells.is_time):
+        return compared(cells, value, above=operator.startswith(">"), strict=len(operator) == 1)
+    equal = literal(cells, value)
+    if equal is None:  # no value of the type equals it, and a null is neither
+        return F.when(cells.column.isNotNull(), F.lit(operator == "!="))
+    return _OPERATORS[operator](cells.column, equal)  # type: ignore[no-any-return]

@@ -1,0 +1,228 @@
+"""Run a suite on our engine: all that it asks of the rows is answered together.
+
+One action counts every row-wise condition and every sum, minimum and maximum (`fold`); one more for each set of columns whose different
+values or duplicates are asked for, which shuffles those columns alone; one more for samples, where something is unexpected. Their number
+does not depend on the number of expectations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from pyspark import errors as E
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from engage_spark.contract import ERRORS_TYPE
+from engage_spark.quality import states
+from engage_spark.quality.bins import Binning, Scale
+from engage_spark.quality.fold import fold
+from engage_spark.quality.gx import rowwise, wholes
+from engage_spark.quality.gx.conditions import Domain
+from engage_spark.quality.gx.frame import Cells, Frame, any_of
+from engage_spark.quality.gx.plan import Answers, Count, Grouped, Judge, Numbers, Outcome, Questions
+from engage_spark.quality.gx.suites import Expectation, Suite
+from engage_spark.quality.gx.wants import RefusedError, Wants
+from engage_spark.quality.judge import VALID, samples
+from engage_spark.quality.states import ColumnState
+
+HANDLERS: Mapping[str, rowwise.Handler] = {**rowwise.HANDLERS, **wholes.HANDLERS}
+"""Every expectation type that this engine runs."""
+
+OWN_FAULTS = (
+    E.AnalysisException, E.ArithmeticException, E.ArrayIndexOutOfBoundsException, E.DateTimeException, E.IllegalArgumentException,
+    E.NumberFormatException, E.ParseException, E.SparkRuntimeException, E.UnsupportedOperationException,
+)  # fmt: skip
+"""Failures that lie in an expectation (a malformed pattern, an overflow), not in the storage or the cluster."""
+MOST_SAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An expectation with its outcome, or with the reason why it could not be run, which counts as failed."""
+
+    expectation: Expectation
+    outcome: Outcome | None
+    exception: str | None = None
+
+    @property
+    def success(self) -> bool:
+        return self.outcome is not None and self.outcome.success
+
+
+@dataclass(frozen=True)
+class _Planned:
+    expectation: Expectation
+    judge: Judge | None = None
+    refused: str | None = None
+
+
+def run_suite(rows: DataFrame, suite: Suite, *, masked: frozenset[str] = frozenset(), show: bool = True) -> tuple[Judged, ...]:
+    """Judge `rows` by every expectation of a suite, in its order. None is skipped: what cannot be run has failed, and says why.
+
+    Samples of unexpected values are bounded, those of `masked` columns shown as ***; without `show` there are none. Nulls, NaN and ties
+    are as in GX on Spark (see `rowwise`). Cost: see the module; what reaches the driver grows with the suite, not with the rows. When an
+    expectation fails inside Spark, such as by a malformed pattern, each is run by itself, so that only that one has failed. Raises what
+    Spark raises when the rows cannot be read.
+    """
+    frame = Frame(rows.schema)
+    ask = Questions()
+    planned = [_plan(e, suite, frame, ask) for e in suite.expectations]
+    try:
+        answers = answer(rows, frame, ask, masked=masked, show=show)
+    except OWN_FAULTS:
+        return tuple(_alone(rows, e, suite, frame, masked=masked, show=show) for e in suite.expectations)
+    return tuple(_judged(p, answers) for p in planned)
+
+
+def _plan(e: Expectation, suite: Suite, frame: Frame, ask: Questions) -> _Planned:
+    handler = HANDLERS.get(e.type)
+    if handler is None:
+        return _Planned(e, refused=f"{e.type} is not supported by this engine; run the suite with --engine gx, or take it out")
+    try:
+        wants = Wants(e.kwargs, suite.parameters)
+        judge = handler(wants, frame, ask)
+        wants.finish()
+    except RefusedError as refused:
+        return _Planned(e, refused=str(refused))
+    except OWN_FAULTS as fault:  # a condition that does not parse
+        return _Planned(e, refused=_first_line(fault))
+    return _Planned(e, judge=judge)
+
+
+def _judged(p: _Planned, answers: Answers) -> Judged:
+    if p.judge is None:
+        return Judged(p.expectation, None, p.refused)
+    return Judged(p.expectation, p.judge(answers))
+
+
+def _alone(rows: DataFrame, e: Expectation, suite: Suite, frame: Frame, *, masked: frozenset[str], show: bool) -> Judged:
+    ask = Questions()
+    planned = _plan(e, suite, frame, ask)
+    try:
+        return _judged(planned, answer(rows, frame, ask, masked=masked, show=show) if planned.judge else Answers())
+    except OWN_FAULTS as fault:
+        return Judged(e, None, _first_line(fault))
+
+
+def _first_line(fault: BaseException) -> str:
+    return next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)[:500]
+
+
+def answer(rows: DataFrame, frame: Frame, ask: Questions, *, masked: frozenset[str], show: bool) -> Answers:
+    """All answers. See the module for the cost; nothing is read when nothing is asked of the rows."""
+    answers = Answers(groups={keys: _groups(rows, frame, keys, asked) for keys, asked in ask.groups.items()})
+    if not (ask.total or ask.counts or ask.numbers):
+        return answers
+    codes = {f"q{i}": name for i, name in enumerate(ask.counts)}
+    values = {f"v{i}": name for i, name in enumerate(ask.numbers)}
+    shapes = {v: _number(*ask.numbers[name]) for v, name in values.items()}
+    counted = rows.select(
+        F.lit(VALID).alias("_dq_status"),
+        _codes({code: ask.counts[name] for code, name in codes.items()}).alias("_dq_errors"),
+        *(shape.column.alias(v) for v, shape in shapes.items()),
+    )
+    binnings = [Binning(column=v, type=shape.type, scale=Scale.ONE) for v, shape in shapes.items()]
+    cuts = {v: sorted(ask.cuts[name]) for v, name in values.items() if ask.cuts[name]}
+    found = fold(counted, rules=list(codes), binnings=binnings, cuts=cuts)
+    below = {v: {cut: found.below[v, cut] for cut in cuts.get(v, ())} for v in values}
+    answers.rows = found.rows
+    answers.counts = {codes[code]: n for code, n in found.broken.items()}
+    answers.numbers = {values[v]: _numbers(found.columns[v], shape, below[v]) for v, shape in shapes.items()}
+    wrong = {c: ask.counts[n] for c, n in codes.items() if ask.counts[n].shown and n.startswith("unexpected") and found.broken.get(c)}
+    if wrong and show:
+        broken = rows.select(_codes(wrong).alias("_dq_errors"))
+        listed: dict[str, list[str]] = {}
+        for row in broken.transform(samples, key=(), masked=masked, most=MOST_SAMPLES).collect():
+            listed.setdefault(codes[row["rule"]], []).append(row["sample"])
+        answers.samples = {name: sorted(set(values)) for name, values in listed.items()}
+    return answers
+
+
+def _codes(counts: Mapping[str, Count]) -> Column:
+    """Which of the conditions a row meets, as the array of reasons that judged rows have. Built only where it meets any: few rows do."""
+    empty = F.array().cast(ERRORS_TYPE)
+    if not counts:
+        return empty
+    met = {code: F.coalesce(count.where, F.lit(False)) for code, count in counts.items()}
+    found = F.array_compact(F.array(*(F.when(is_met, _code(code, counts[code])) for code, is_met in met.items())))
+    return F.when(any_of(met.values()), found).otherwise(empty).cast(ERRORS_TYPE)
+
+
+def _code(code: str, count: Count) -> Column:
+    shown = count.shown
+    value = shown.column.cast("string") if shown is not None and isinstance(shown.type, T.AtomicType) else F.lit(None).cast("string")
+    column = F.lit(None if shown is None else shown.name).cast("string")
+    return F.struct(F.lit(code).alias("rule"), column.alias("column"), F.lit("").alias("severity"), value.alias("value"))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """A column as it is summed: as a double, a whole number, a number of days or of microseconds; `scale` digits are behind its point."""
+
+    column: Column
+    type: str
+    of: T.DataType
+    scale: int = 0
+
+
+def _number(domain: Domain, cells: Cells) -> _Shape:
+    column, kind = domain.value(cells.column), cells.type
+    if cells.is_floating:
+        return _Shape(column.cast("double"), "double", kind)
+    if cells.is_whole:
+        return _Shape(column.cast("bigint"), "bigint", kind)
+    if isinstance(kind, T.DecimalType):
+        return _Shape((column * F.lit(10**kind.scale)).cast("bigint"), "bigint", kind, kind.scale)
+    if isinstance(kind, T.DateType):
+        return _Shape(column, "date", kind)
+    return _Shape(column.cast("timestamp"), "timestamp", kind)
+
+
+def _numbers(state: ColumnState, shape: _Shape, cut: Mapping[float, tuple[int, int]]) -> Numbers:
+    """The figures as Spark's own aggregates would give them: NaN above every number and in every sum, infinities as they are."""
+    nan, above, below = (state.bins.get(name, 0) for name in (states.NAN, states.PLUS_INFINITY, states.MINUS_INFINITY))
+    if state.filled == 0:
+        return Numbers(None, None, None, None)
+    low, high = _value(state.minimum, shape), _value(state.maximum, shape)
+    minimum = -math.inf if below else low if low is not None else math.inf if above else math.nan
+    maximum = math.nan if nan else math.inf if above else high if high is not None else -math.inf
+    total: Fraction | float = state.total / 10**shape.scale
+    if nan or (above and below):
+        total = math.nan
+    elif above or below:
+        total = math.inf if above else -math.inf
+    return Numbers(minimum, maximum, total, total / state.filled, state.filled - nan, cut)
+
+
+def _value(found: float | int | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
+    if found is None or shape.type == "double":
+        return found
+    if shape.type == "date":
+        return date(1970, 1, 1) + timedelta(days=int(found))
+    if shape.type == "timestamp":
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found))
+    return Fraction(int(found), 10**shape.scale) if shape.scale else int(found)
+
+
+def _groups(rows: DataFrame, frame: Frame, keys: tuple[str, ...], asked: Mapping[str, Grouped]) -> dict[str, int]:
+    """What is asked of the groups of equal keys. One action, one shuffle of the keys."""
+    domains: dict[str, Any] = {}
+    for g in asked.values():
+        domains.setdefault(g.domain.key, F.lit(True) if g.domain.where is None else g.domain.where)
+    number = {key: f"__n{i}" for i, key in enumerate(domains)}
+    named = [f"__k{i}" for i in range(len(keys))]
+    flagged = rows.select(
+        *(frame[key].column.alias(name) for key, name in zip(keys, named, strict=True)),
+        *(where.alias(number[key]) for key, where in domains.items()),
+    )
+    groups = flagged.groupBy(*named).agg(*(F.count_if(n).alias(n) for n in number.values()))
+    columns = [F.col(name) for name in named]
+    found = groups.agg(*(g.of(F.col(number[g.domain.key]), columns).alias(f"__a{i}") for i, g in enumerate(asked.values()))).collect()[0]
+    return {name: int(found[i] or 0) for i, name in enumerate(asked)}

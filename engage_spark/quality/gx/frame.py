@@ -1,0 +1,218 @@
+"""What is looked at: the columns of the rows by name and type, and values of JSON as literals of a column's type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from engage_spark.quality.gx.wants import RefusedError
+from engage_spark.schema import column_named
+
+_LONG = 2**63
+Compare = Callable[[Column, Any], Column]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One column: its name as the rows have it, how to refer to it, and its type."""
+
+    name: str
+    column: Column
+    type: T.DataType
+
+    @property
+    def is_whole(self) -> bool:
+        return isinstance(self.type, T.IntegralType)
+
+    @property
+    def is_number(self) -> bool:
+        return isinstance(self.type, T.NumericType)
+
+    @property
+    def is_floating(self) -> bool:
+        return isinstance(self.type, T.DoubleType | T.FloatType)
+
+    @property
+    def is_text(self) -> bool:
+        return isinstance(self.type, T.StringType)
+
+    @property
+    def is_time(self) -> bool:
+        return isinstance(self.type, T.DateType | T.TimestampType | T.TimestampNTZType)
+
+    @property
+    def called(self) -> str:
+        """The type as people call it."""
+        return self.type.simpleString()
+
+    def as_text(self) -> Column:
+        """The cell as Spark writes it. Raises RefusedError for what has no text form."""
+        if not isinstance(self.type, T.AtomicType):
+            raise RefusedError(f"column {self.name!r} is {self.called}, which is no text")
+        return self.column if self.is_text else self.column.cast("string")
+
+
+class Frame:
+    """The schema of the rows that a suite is run on."""
+
+    def __init__(self, schema: T.StructType) -> None:
+        self.schema = schema
+        self.names = [f.name for f in schema.fields]
+
+    def __getitem__(self, name: str) -> Cells:
+        """The column of this name; where there is none, the one that differs in case only, or the member of a struct by its path."""
+        same = [n for n in self.names if n == name] or [n for n in self.names if n.casefold() == name.casefold()]
+        if len(same) == 1:
+            return Cells(same[0], column_named(same[0]), self.schema[same[0]].dataType)
+        if len(same) > 1:
+            raise RefusedError(f"column {name!r} is ambiguous: {', '.join(map(repr, same))}")
+        head, *path = name.split(".")
+        if path and head in self.names:
+            return self._member(name, head, path)
+        raise RefusedError(f"there is no column {name!r}; there are {', '.join(self.names)}")
+
+    def _member(self, name: str, head: str, path: list[str]) -> Cells:
+        column, kind = column_named(head), self.schema[head].dataType
+        for part in path:
+            if not isinstance(kind, T.StructType) or part not in kind.names:
+                raise RefusedError(f"there is no column {name!r}: {head!r} is {kind.simpleString()}")
+            column, kind = column.getField(part), kind[part].dataType
+        return Cells(name, column, kind)
+
+
+def bounded(cells: Cells, low: Any, high: Any, *, strict_low: bool, strict_high: bool) -> Column:
+    """True where the value lies within the bounds, null where it is null. NaN lies above every number, as Spark sorts it.
+
+    Raises RefusedError for bounds that the type cannot be compared with.
+    """
+    if low is None and high is None:
+        raise RefusedError("min_value and max_value are both absent")
+    sides = []
+    if low is not None:
+        sides.append(compared(cells, low, above=True, strict=strict_low))
+    if high is not None:
+        sides.append(compared(cells, high, above=False, strict=strict_high))
+    if low is not None and high is not None and comparable(cells, low) > comparable(cells, high):
+        raise RefusedError(f"min_value {low!r} is greater than max_value {high!r}")
+    return sides[0] if len(sides) == 1 else sides[0] & sides[1]
+
+
+def compared(cells: Cells, bound: Any, *, above: bool, strict: bool) -> Column:
+    """One side of `bounded`: the value lies above the bound or below it, or at it unless `strict`."""
+    value = comparable(cells, bound)
+    column = cells.column
+    if cells.is_time:
+        kind = "timestamp_ntz" if isinstance(cells.type, T.TimestampNTZType) else "timestamp"
+        literal = F.lit(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")).cast(kind)
+        column = column.cast(kind)
+    elif cells.is_whole:
+        whole, strict = _whole_bound(value, above=above, strict=strict)
+        if abs(whole) >= _LONG:
+            return F.when(column.isNotNull(), F.lit((whole < 0) == above))
+        literal = F.lit(whole).cast("bigint")
+    else:
+        literal = F.lit(float(value))
+    if above:
+        return column > literal if strict else column >= literal
+    return column < literal if strict else column <= literal
+
+
+def _whole_bound(value: float | int, *, above: bool, strict: bool) -> tuple[int, bool]:
+    """The bound as a whole number, so that 64-bit integers are not compared as doubles."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return (_LONG if value > 0 else -_LONG), strict
+    if value == int(value):
+        return int(value), strict
+    return (math.ceil(value) if above else math.floor(value)), False
+
+
+def comparable(cells: Cells, bound: Any) -> Any:
+    """The bound as Python compares it: an int or float for numbers, a moment in UTC for dates and timestamps."""
+    if cells.is_number:
+        return number(bound, cells)
+    if cells.is_time:
+        return moment(bound)
+    raise RefusedError(f"column {cells.name!r} is {cells.called}, which has no bounds in Great Expectations")
+
+
+def number(value: Any, cells: Cells) -> int | float:
+    """A number of JSON, or a text that is one. NaN is no bound."""
+    if isinstance(value, str):
+        try:
+            value = float(value) if not value.strip().lstrip("+-").isdigit() else int(value)
+        except ValueError:
+            raise RefusedError(f"column {cells.name!r} is {cells.called}; {value!r} is no number") from None
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise RefusedError(f"column {cells.name!r} is {cells.called}; {value!r} is no number")
+    return value
+
+
+def moment(value: Any) -> datetime:
+    """A date or a time of ISO 8601 as a moment; without an offset it is UTC, a date is its midnight."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise RefusedError(f"{value!r} is no date or time such as 2025-10-21 or 2025-10-21T12:00:00") from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime):
+        raise RefusedError(f"{value!r} is no date or time")
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def literals(cells: Cells, values: Any) -> list[Column]:
+    """The values of a set as literals of the column's type. Null is left out, since nulls are not looked at, and so is what no value of
+    the type can equal (2.5 among whole numbers). Raises RefusedError for values of another kind."""
+    if not isinstance(values, list):
+        raise RefusedError(f"value_set must be a list, found {values!r}")
+    kept = (literal(cells, v) for v in values if v is not None)
+    return [k for k in kept if k is not None]
+
+
+def literal(cells: Cells, value: Any) -> Column | None:  # noqa: PLR0911 (one return a type)
+    """One value as a literal, or None when no value of the column's type equals it."""
+    mismatch = RefusedError(f"column {cells.name!r} is {cells.called}, which cannot equal {value!r}")
+    if cells.is_number:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise mismatch
+        if cells.is_whole:
+            return F.lit(int(value)).cast("bigint") if value == value // 1 and abs(value) < _LONG else None
+        if isinstance(cells.type, T.DecimalType) and math.isfinite(value):
+            exact = Decimal(str(value))
+            return F.lit(exact) if len(exact.as_tuple().digits) <= 38 else None
+        return F.lit(float(value))
+    if cells.is_text and isinstance(value, str):
+        return F.lit(value)
+    if isinstance(cells.type, T.BooleanType) and isinstance(value, bool):
+        return F.lit(value)
+    if cells.is_time and isinstance(value, str):
+        kind = "timestamp_ntz" if isinstance(cells.type, T.TimestampNTZType) else "timestamp"
+        at = moment(value)
+        if isinstance(cells.type, T.DateType):
+            whole = at == at.replace(hour=0, minute=0, second=0, microsecond=0)
+            return F.lit(at.date().isoformat()).cast("date") if whole else None
+        return F.lit(at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")).cast(kind)
+    raise mismatch
+
+
+def alike(one: Cells, other: Cells) -> None:
+    """Raise RefusedError unless two columns can be compared without guessing: both numbers, both times, or of one type."""
+    if not ((one.is_number and other.is_number) or (one.is_time and other.is_time) or one.type == other.type):
+        raise RefusedError(f"{one.name!r} ({one.called}) and {other.name!r} ({other.called}) cannot be compared")
+
+
+def any_of(conditions: Iterable[Column]) -> Column:
+    """A balanced disjunction, false of nothing: a chain of some hundred overflows the stack of Spark's optimizer."""
+    level = list(conditions)
+    while len(level) > 1:
+        level = [level[i] if i + 1 == len(level) else level[i] | level[i + 1] for i in range(0, len(level), 2)]
+    return level[0] if level else F.lit(False)

@@ -1,0 +1,208 @@
+"""Counting a partition with numpy, in Spark's Python workers. Imports numpy and pyarrow only, and is sent along by value, so that executors
+need no more of this package.
+
+Everything that leaves a partition is an integer, a minimum or a maximum, so that partitions add up to the same bits in any order. A float
+is cut into two integers by its own power of two, d = (hi·2^27 + lo)·2^(power − 53), which is exact for every finite double.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = range(-1, -8, -1)
+"""Bins beside the numbered ones."""
+NO_BIN = -8
+"""The bin of rows that carry a sum and count nothing."""
+WHOLE = 4000
+"""The power that marks a sum of whole numbers, cut at 31 bits."""
+LOWEST, HIGHEST = -32, 31
+"""The powers of two that unbounded numbers are told apart by; what is smaller or larger joins the outermost bin."""
+POWERS = 2200
+ROWS, VALID = "__rows", "__valid"
+RULES = "__rules"
+
+
+class Plan(NamedTuple):
+    """How one column is counted. `kind`: number, whole, text, flag, day, moment or other. `edges` are the 33 borders of a spread."""
+
+    code: int
+    column: str
+    kind: str
+    scale: str
+    values: tuple[Any, ...] = ()
+    edges: tuple[float, ...] = ()
+    cuts: tuple[float, ...] = ()
+
+
+class Partial:
+    """The counts of one column over a partition."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.bins: dict[tuple[int, int], int] = {}
+        self.high = np.zeros(POWERS, np.int64)
+        self.low = np.zeros(POWERS, np.int64)
+        self.whole = [0, 0]
+        self.least: Any = None
+        self.most: Any = None
+
+    def add(self, column: pa.Array) -> None:
+        plan = self.plan
+        self._count(NULL, 0, column.null_count)
+        filled = column.drop_null() if column.null_count else column
+        if not len(filled):
+            return
+        if plan.kind in ("number", "whole", "day", "moment"):
+            values = _numpy(filled, plan.kind)
+            self._binned(_bins(values, plan), _places(values, plan.cuts))
+            self._summed(values)
+        elif plan.kind == "flag":
+            self._binned(filled.cast(pa.int64()).to_numpy(), None)
+            self._summed(filled.cast(pa.int64()).to_numpy())
+        elif plan.scale == "category":
+            self._categories(filled)
+        else:
+            self._count(0, 0, len(filled))
+        if plan.kind == "text":
+            self._summed(pc.utf8_length(filled).cast(pa.int64()).to_numpy())
+
+    def _count(self, b: int, place: int, rows: int) -> None:
+        if rows:
+            self.bins[b, place] = self.bins.get((b, place), 0) + int(rows)
+
+    def _binned(self, bins: np.ndarray, places: np.ndarray | None) -> None:
+        width = 1 if places is None else 2 * len(self.plan.cuts) + 1
+        keys = (bins.astype(np.int64) - OTHER) * width + (0 if places is None else places)
+        counts = np.bincount(keys)
+        for key in np.flatnonzero(counts):
+            b, place = divmod(int(key), width)
+            self._count(b + OTHER, place, counts[key])
+
+    def _categories(self, filled: pa.Array) -> None:
+        known = {v: i for i, v in enumerate(self.plan.values)}
+        counts = pc.value_counts(filled.cast(pa.binary()))
+        for value, rows in zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True):
+            self._count(known.get(value.decode("utf-8", "surrogateescape"), OTHER), 0, rows)
+
+    def _summed(self, values: np.ndarray) -> None:
+        if values.dtype == np.float64:
+            values = (
+                values[np.isfinite(values)] + 0.0
+            )  # −0.0 becomes 0.0: which of the two a minimum gave would depend on the order of rows
+            mantissa, power = np.frexp(values)
+            cut = (mantissa * 2.0**53).astype(np.int64)
+            np.add.at(self.high, power + POWERS // 2, cut >> 27)
+            np.add.at(self.low, power + POWERS // 2, cut & (2**27 - 1))
+        else:
+            self.whole[0] += int((values >> 31).sum())
+            self.whole[1] += int((values & (2**31 - 1)).sum())
+        if len(values):
+            low, high = values.min().item(), values.max().item()
+            self.least = low if self.least is None else min(self.least, low)
+            self.most = high if self.most is None else max(self.most, high)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """(code, bin, place, power, rows, hi, lo, least and most as double, least and most as bigint)."""
+        for (b, place), n in self.bins.items():
+            yield self.plan.code, b, place, 0, n, 0, 0, None, None, None, None
+        if self.least is None:
+            return
+        if isinstance(self.least, float):
+            ends = (self.least, self.most, None, None)
+            for at in np.flatnonzero((self.high != 0) | (self.low != 0)):
+                yield self.plan.code, NO_BIN, 0, int(at) - POWERS // 2, 0, int(self.high[at]), int(self.low[at]), *ends
+            yield self.plan.code, NO_BIN, 0, 0, 0, 0, 0, *ends
+        else:
+            yield self.plan.code, NO_BIN, 0, WHOLE, 0, self.whole[0], self.whole[1], None, None, self.least, self.most
+
+
+SCHEMA = pa.schema([
+    *((name, pa.int32()) for name in ("code", "bin", "place", "power")), *((name, pa.int64()) for name in ("rows", "hi", "lo")),
+    *((name, pa.float64()) for name in ("least_d", "most_d")), *((name, pa.int64()) for name in ("least_n", "most_n")),
+])  # fmt: skip
+DDL = (
+    "code int, bin int, place int, power int, rows bigint, hi bigint, lo bigint, "
+    "least_d double, most_d double, least_n bigint, most_n bigint"
+)
+
+
+def count(batches: Iterator[pa.RecordBatch], plans: tuple[Plan, ...], rules: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """Counts of a partition as a few hundred rows of SCHEMA. Columns are counted over the valid rows, rules over all.
+
+    The code of a rule is −1 minus its place; the code after the last column's counts rows, in bin 1 the valid and in bin 0 the others.
+    """
+    partials = [Partial(p) for p in plans]
+    broken: dict[str, int] = {}
+    rows = [0, 0]
+    for judged in batches:
+        batch, names = judged, judged.schema.names
+        valid = batch.column(names.index(VALID))
+        ok = pc.sum(valid).as_py() or 0
+        rows[1] += ok
+        rows[0] += batch.num_rows - ok
+        if RULES in names:
+            found = pc.value_counts(batch.column(names.index(RULES)).flatten())
+            for name, n in zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True):
+                broken[name] = broken.get(name, 0) + n
+        if ok < batch.num_rows:
+            batch = batch.filter(valid)
+        for partial in partials:
+            partial.add(batch.column(partial.plan.code))  # by place: Connect cannot pass on every name
+    told = [row for partial in partials for row in partial.rows()]
+    told += [(len(plans), b, 0, 0, n, 0, 0, None, None, None, None) for b, n in enumerate(rows)]
+    at = {name: i for i, name in enumerate(rules)}
+    told += [(-1 - at[name], 0, 0, 0, n, 0, 0, None, None, None, None) for name, n in broken.items()]
+    yield pa.RecordBatch.from_arrays([pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA)
+
+
+def _numpy(filled: pa.Array, kind: str) -> np.ndarray:
+    if kind == "number":
+        numbers: np.ndarray = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return numbers
+    if kind == "day":
+        filled = filled.cast(pa.int32())
+    values: np.ndarray = filled.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _bins(values: np.ndarray, plan: Plan) -> np.ndarray:
+    match plan.scale:
+        case "category":
+            bins = np.full(len(values), OTHER)
+            for i, value in enumerate(plan.values):
+                bins[values == value] = i
+        case "whole":
+            bins = values - plan.values[0]
+            bins = np.where(bins < 0, BELOW, np.where(bins >= len(plan.values), ABOVE, bins))
+        case "spread":
+            edges = np.asarray(plan.edges)
+            bins = np.searchsorted(edges[1:-1], values, side="right")
+            bins[values < edges[0]] = BELOW
+            bins[values > edges[-1]] = ABOVE
+        case "magnitude":
+            power = np.clip(np.frexp(values.astype(np.float64))[1] - 1, LOWEST, HIGHEST)
+            zero = HIGHEST - LOWEST + 1
+            bins = np.where(values == 0, zero, np.where(values > 0, zero + 1 + power - LOWEST, HIGHEST - power))
+        case _:
+            bins = np.zeros(len(values), np.int64)
+    if values.dtype == np.float64:
+        bins = np.asarray(bins, np.int64)
+        bins[np.isnan(values)] = NAN
+        bins[values == np.inf] = PLUS_INFINITY
+        bins[values == -np.inf] = MINUS_INFINITY
+    return bins
+
+
+def _places(values: np.ndarray, cuts: tuple[float, ...]) -> np.ndarray | None:
+    """Where a value lies among the cuts: 2i when below the i-th, 2i + 1 when on it; NaN lies above all, as Spark sorts it."""
+    if not cuts:
+        return None
+    ordered = np.asarray(cuts)
+    places = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+    places[np.isnan(values)] = 2 * len(cuts)
+    return places

@@ -1,0 +1,77 @@
+"""What was counted of a column: exact, and a monoid. States of two sets of rows add up to the state of both. No Spark here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = "null", "NaN", "+inf", "-inf", "below", "above", "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnState:
+    """Counts of one column. `total`, `minimum` and `maximum` are over the finite values: numbers as they are, text by its length in
+    characters, dates and timestamps as days and microseconds since 1970, booleans as 0 and 1.
+
+    `bins` counts every value by the label of its bin, and holds `below`, `above`, `other`, `NaN`, `+inf`, `-inf` and `null` as well.
+    """
+
+    column: str
+    binning: str
+    labels: tuple[str, ...] = field(compare=False)
+    rows: int = 0
+    total: Fraction = Fraction(0)
+    minimum: float | int | None = None
+    maximum: float | int | None = None
+    bins: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def nulls(self) -> int:
+        return self.bins.get(NULL, 0)
+
+    @property
+    def filled(self) -> int:
+        """Rows in which the column is not null."""
+        return self.rows - self.nulls
+
+    @property
+    def finite(self) -> int:
+        """Rows whose value is a number that can be summed."""
+        return self.filled - sum(self.bins.get(name, 0) for name in (NAN, PLUS_INFINITY, MINUS_INFINITY))
+
+    @property
+    def mean(self) -> Fraction | None:
+        return self.total / self.finite if self.finite else None
+
+    def share(self, label: str) -> Fraction | None:
+        """The share of a bin among what is not null; None of nothing."""
+        return Fraction(self.bins.get(label, 0), self.filled) if self.filled else None
+
+    def __add__(self, other: ColumnState) -> ColumnState:
+        """The state of both sets of rows. Raises ValueError for another column or other bins: those counts do not add up."""
+        if (self.column, self.binning) != (other.column, other.binning):
+            raise ValueError(f"states of {self.column} ({self.binning}) and {other.column} ({other.binning}) do not add up")
+        return ColumnState(
+            column=self.column,
+            binning=self.binning,
+            labels=self.labels,
+            rows=self.rows + other.rows,
+            total=self.total + other.total,
+            minimum=min((x for x in (self.minimum, other.minimum) if x is not None), default=None),
+            maximum=max((x for x in (self.maximum, other.maximum) if x is not None), default=None),
+            bins={k: n for k, n in (Counter(self.bins) + Counter(other.bins)).items() if n},
+        )
+
+
+def merged(states: Iterable[Mapping[str, ColumnState]]) -> dict[str, ColumnState]:
+    """The states of several sets of rows, column by column; a column that some of them lack is left out, since its counts are partial."""
+    found = list(states)
+    if not found:
+        return {}
+    common = [c for c in found[0] if all(c in other for other in found[1:])]
+    result = {c: found[0][c] for c in common}
+    for other in found[1:]:
+        result = {c: result[c] + other[c] for c in common}
+    return result
