@@ -38,7 +38,7 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
         )
     days: list[Day] = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
-        stage = _stage(plan)
+        stage = stage_of_graph(plan)
         inputs = {plan.entity.name: published[day].run_id}
         inputs |= {table.name: _state(bench, table, day) for table in (plan.connections, plan.interactions) if table is not None}
         work = Work(
@@ -52,7 +52,8 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
     return _report(bench, plan, days, time.monotonic() - started)
 
 
-def _stage(plan: GraphPlan) -> str:
+def stage_of_graph(plan: GraphPlan) -> str:
+    """The stage's name in `runs`, under which readers find the published rows of its tables."""
     return f"graph:{plan.vertices.name}"
 
 
