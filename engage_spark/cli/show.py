@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import yaml
@@ -57,7 +58,15 @@ def reports(result: Report | Iterable[Report]) -> None:
             console.print()
             grid(console, *report.failed)
         for note in report.notes:
-            console.print(Text(f"  note: {note}", style="yellow"), soft_wrap=True)
+            for line in _wrapped(f"note: {note}", console.width):
+                console.print(Text(line, style="yellow"), soft_wrap=True)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width`, broken at blanks only: a path or a rule's name stays whole."""
+    return textwrap.wrap(
+        text, width, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )  # fmt: skip
 
 
 def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:

@@ -201,7 +201,7 @@ def _numbers(state: ColumnState, shape: _Shape, cut: Mapping[float, tuple[int, i
     return Numbers(minimum, maximum, total, total / state.filled, state.filled - nan, cut)
 
 
-def _value(found: float | int | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
+def _value(found: float | int | Fraction | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
     if found is None or shape.type == "double":
         return found
     if shape.type == "date":
