@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract, GraphPlan, Table, graph_plan, judged_table
 from engage_spark.errors import ConfigurationError
+from engage_spark.graph.picture import shortened
 from engage_spark.pipelines.graph_day import COMPARISON, Day, measure
 from engage_spark.pipelines.ingest import stage_of
 from engage_spark.pipelines.report import Grid, Report
@@ -90,8 +91,8 @@ def _table(days: list[Day]) -> Grid:
 
 
 def _lines(day: Day) -> tuple[tuple[str, str], ...]:
-    """What there is to say about the last snapshot."""
-    top = "  ".join(f"{v.id} {v.centrality:.3f}" for v in day.top[:3])
+    """What there is to say about the last snapshot, within 80 columns."""
+    top = ", ".join(f"{shortened(v.id, 18)} {v.centrality:.3f}" for v in day.top[:2])
     compared = [(f"{name}", _compared(row)) for name, row in day.compared.items()]
     return (("most central", top), *compared) if top else tuple(compared)
 
