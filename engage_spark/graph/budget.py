@@ -20,8 +20,9 @@ SHARE_OF_HOST = 0.75
 """How much of a host's memory a graph may take where no figure is given; the rest is the JVM's and the system's."""
 DEFAULT_BUDGET = 600.0
 """Core-seconds that `auto` may spend on the exact answer."""
-PER_ARC, PER_VERTEX, PER_ARC_WEIGHTED = 1.5e-9, 20e-9, 60e-9
-"""Seconds per source: a search with lengths sorts, one without does not."""
+PER_ARC, PER_VERTEX = 0.36e-9, 4e-9
+PER_ARC_WITH_LENGTHS, PER_VERTEX_WITH_LENGTHS = 6e-9, 200e-9
+"""Seconds per source in float64, measured on graphs of 4,000 to 100,000 vertices on one core of 2026; with lengths every search sorts."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def refuse_what_will_not_fit(need: Need, *, n: int, edges: int, memory: int | No
 
 def core_seconds(built: Built, sources: int, *, weighted: bool) -> float:
     """What the dependencies of so many sources are predicted to take: each sees all vertices and arcs of the core."""
-    return sources * ((PER_ARC_WEIGHTED if weighted else PER_ARC) * built.core_arcs + PER_VERTEX * built.core)
+    per_arc, per_vertex = (PER_ARC_WITH_LENGTHS, PER_VERTEX_WITH_LENGTHS) if weighted else (PER_ARC, PER_VERTEX)
+    return sources * (per_arc * built.core_arcs + per_vertex * built.core)
 
 
 def gigabytes(size: float) -> str:

@@ -72,7 +72,7 @@ class Picture:
             _text(
                 30,
                 108,
-                "bar: betweenness, " + ("whisker: certain interval, " if sampled else "exact, ") + "right: centrality",
+                "bar: betweenness, " + ("whisker: interval, " if sampled else "exact, ") + "right: centrality",
                 size=11,
                 fill="#52606d",
             ),
@@ -101,8 +101,8 @@ class Picture:
     def _ring(self) -> list[str]:
         """The most central on a circle and the connections among them, thicker where they are stronger; colour says community."""
         cx, cy, r = 885, 258, 120
-        parts = [_text(620, 92, "Connections among them", weight="600"),
-                 _text(620, 108, "colour: community, thickness: strength, size: degree", size=11, fill="#52606d")]  # fmt: skip
+        parts = [_text(620, 92, "Connections among them", weight="600")]
+        parts.append(_text(620, 108, "colour: community (grey: others), width: strength, size: degree", size=11, fill="#52606d"))
         angles = [2 * math.pi * i / max(len(self.top), 1) - math.pi / 2 for i in range(len(self.top))]
         points = [(cx + r * math.cos(a), cy + r * math.sin(a)) for a in angles]
         parts += [

@@ -1,8 +1,10 @@
 """How strong a connection is: in how many of the last weeks the two interacted. Spark SQL only, and whole numbers until the last step.
 
 Week 0 is the 7 days that end with the day `as_of`, week 1 the 7 days before, up to week 11. A pair that connected in week w is looked at in
-weeks 0 to w, so a begun week counts whole. A strength is active / weeks with weeks from 1 to 12: a whole number of 27720ths, the least
-common multiple of these denominators. Sums over a customer's connections are therefore sums of whole numbers, the same on any partitioning.
+weeks 0 to w, so a begun week counts whole; an interaction counts from the day on which the pair connected. All that has to be known of a
+pair is therefore its first day and on which of the last 84 days it interacted: three whole numbers, whose minimum and bitwise or do
+not care for order. A strength is active / weeks with weeks from 1 to 12, a whole number of 27720ths (the least common multiple of these
+denominators), and so are sums of strengths: the same on any partitioning.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 WEEKS = 12
+_HALF = 7 * WEEKS // 2
 UNIT = 27_720
 """lcm(1, …, 12): strengths are whole multiples of 1 / UNIT."""
 
@@ -21,27 +24,28 @@ def to_pairs(connections: DataFrame, interactions: DataFrame | None, *, as_of: d
     """The undirected graph of a day, each pair once, with its strength.
 
     `connections`: src, dst (one type, any orderable) and connected_at, undirected edges as logged, in either order, repeats allowed: the
-    earliest counts. `interactions`: src, dst, occurred_at, of any pairs; only connected ones are kept. Both timestamps UTC; what lies after
-    the end of `as_of`, has a null, or joins a vertex with itself is left out. An interaction counts when it is not before the
-    pair's connection, down to the microsecond, and within the pair's weeks. Without interactions, active_weeks is 0 everywhere.
+    earliest counts. `interactions`: src, dst, occurred_at, of any pairs; only those of connected pairs count. Both timestamps UTC.
+    What lies after the end of `as_of`, has a null, or joins a vertex with itself is left out. Without interactions nobody was active.
 
     Returns first, second (first < second), weeks (1 to 12), active_weeks (0 to weeks), strength_units (strength x UNIT).
     Cost: one scan of each input, one shuffle of both by pair with partial aggregation, no sort and no join.
     """
-    rows = _oriented(connections, F.col("connected_at"), None)
+    ago = F.datediff(F.lit(as_of), F.to_date("at"))
+    rows = _oriented(connections, F.col("connected_at"), log=0)
     if interactions is not None:
-        since = F.date_sub(F.lit(as_of), 7 * WEEKS - 1)
-        week = F.floor(F.datediff(F.lit(as_of), F.to_date("occurred_at")) / 7).cast("int")
-        recent = interactions.where(F.to_date("occurred_at").between(since, F.lit(as_of)))
-        rows = rows.unionByName(_oriented(recent, F.col("occurred_at"), week))
-    rows = rows.where(F.col("first") < F.col("second")).where(F.to_date("at") <= F.lit(as_of))
-    # The last moment of each week is enough to tell whether the week had an interaction after the connection, whenever that was.
-    moments = [F.max(F.when(F.col("week") == k, F.col("at"))).alias(f"__last_{k}") for k in range(WEEKS)]
-    pairs = rows.groupBy("first", "second").agg(F.min(F.when(F.col("week").isNull(), F.col("at"))).alias("__connected_at"), *moments)
-    weeks = F.least(F.lit(WEEKS), F.floor(F.datediff(F.lit(as_of), F.to_date("__connected_at")) / 7).cast("int") + 1)
-    active = sum((_active(k, weeks) for k in range(WEEKS)), start=F.lit(0))
+        rows = rows.unionByName(_oriented(interactions, F.col("occurred_at"), log=1))
+    rows = rows.select("first", "second", "log", ago.alias("ago")).where((F.col("first") < F.col("second")) & (F.col("ago") >= 0))
+    rows = rows.where((F.col("log") == 0) | (F.col("ago") < 7 * WEEKS))
+    pairs = rows.groupBy("first", "second").agg(
+        F.max(F.when(F.col("log") == 0, F.col("ago"))).alias("__since"),
+        *(F.coalesce(F.bit_or(_day_bit(half)), F.lit(0)).alias(f"__days_{half}") for half in (0, 1)),
+    )
+    since = F.col("__since")
+    weeks = F.least(F.lit(WEEKS), F.floor(since / 7).cast("int") + 1)
+    active = sum((_active(k) for k in range(WEEKS)), start=F.lit(0))
     return (
-        pairs.where(F.col("__connected_at").isNotNull())
+        pairs.where(since.isNotNull())
+        .withColumns({f"__days_{half}": F.col(f"__days_{half}").bitwiseAND(_since_mask(half)) for half in (0, 1)})
         .select("first", "second", weeks.alias("weeks"), active.cast("int").alias("active_weeks"))
         .withColumn("strength_units", (F.col("active_weeks") * F.call_function("div", F.lit(UNIT), F.col("weeks"))).cast("bigint"))
     )
@@ -71,17 +75,25 @@ def strength(units: Column) -> Column:
     return units.cast("double") / F.lit(float(UNIT))
 
 
-def _oriented(rows: DataFrame, at: Column, week: Column | None) -> DataFrame:
+def _oriented(rows: DataFrame, at: Column, *, log: int) -> DataFrame:
     """One row per event, its two ends in order. `least` and `greatest` pass over a null, so first < second also says: neither is null."""
-    return rows.select(
-        F.least("src", "dst").alias("first"),
-        F.greatest("src", "dst").alias("second"),
-        at.alias("at"),
-        (F.lit(None).cast("int") if week is None else week).alias("week"),
-    )
+    return rows.where(F.col("src").isNotNull() & F.col("dst").isNotNull()).select(
+        F.least("src", "dst").alias("first"), F.greatest("src", "dst").alias("second"), at.alias("at"), F.lit(log).alias("log")
+    )  # fmt: skip
 
 
-def _active(week: int, weeks: Column) -> Column:
-    """1 when the pair interacted in this week, in its weeks, and not before it connected."""
-    last = F.col(f"__last_{week}")
-    return F.when((F.lit(week) < weeks) & (last >= F.col("__connected_at")), 1).otherwise(0)
+def _day_bit(half: int) -> Column:
+    """The day of an interaction as a bit: days 0 to 41 ago in the first number, 42 to 83 in the second."""
+    return F.expr(f"CASE WHEN log = 1 AND ago DIV {_HALF} = {half} THEN shiftleft(1L, ago - {half * _HALF}) END")
+
+
+def _since_mask(half: int) -> Column:
+    """The days of one half that are not before the pair connected, as bits."""
+    days = f"least({_HALF}, greatest(0, __since + 1 - {half * _HALF}))"
+    return F.expr(f"shiftleft(1L, {days}) - 1L")
+
+
+def _active(week: int) -> Column:
+    """1 when the pair interacted in this week after it connected."""
+    half, place = divmod(7 * week, _HALF)
+    return F.when(F.shiftright(f"__days_{half}", place).bitwiseAND(F.lit(0x7F)) != 0, 1).otherwise(0)

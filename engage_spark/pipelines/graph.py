@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract, GraphPlan, Table, graph_plan, judged_table
 from engage_spark.errors import ConfigurationError
+from engage_spark.graph.picture import shortened
 from engage_spark.pipelines.graph_day import COMPARISON, Day, measure
 from engage_spark.pipelines.ingest import stage_of
 from engage_spark.pipelines.report import Grid, Report
@@ -38,7 +39,7 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
         )
     days: list[Day] = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
-        stage = _stage(plan)
+        stage = stage_of_graph(plan)
         inputs = {plan.entity.name: published[day].run_id}
         inputs |= {table.name: _state(bench, table, day) for table in (plan.connections, plan.interactions) if table is not None}
         work = Work(
@@ -52,7 +53,8 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
     return _report(bench, plan, days, time.monotonic() - started)
 
 
-def _stage(plan: GraphPlan) -> str:
+def stage_of_graph(plan: GraphPlan) -> str:
+    """The stage's name in `runs`, under which readers find the published rows of its tables."""
     return f"graph:{plan.vertices.name}"
 
 
@@ -89,8 +91,8 @@ def _table(days: list[Day]) -> Grid:
 
 
 def _lines(day: Day) -> tuple[tuple[str, str], ...]:
-    """What there is to say about the last snapshot."""
-    top = "  ".join(f"{v.id} {v.centrality:.3f}" for v in day.top[:3])
+    """What there is to say about the last snapshot, within 80 columns."""
+    top = ", ".join(f"{shortened(v.id, 18)} {v.centrality:.3f}" for v in day.top[:2])
     compared = [(f"{name}", _compared(row)) for name, row in day.compared.items()]
     return (("most central", top), *compared) if top else tuple(compared)
 
@@ -99,4 +101,4 @@ def _compared(row: dict[str, float | int | None]) -> str:
     def shown(value: float | int | None) -> str:
         return "–" if value is None else f"{value:.3f}"
 
-    return f"mean {shown(row['mean_measured'])} measured, {shown(row['mean_given'])} given, rank correlation {shown(row['spearman'])}"
+    return f"means {shown(row['mean_measured'])} measured, {shown(row['mean_given'])} given; Spearman {shown(row['spearman'])}"

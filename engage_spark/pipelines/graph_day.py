@@ -123,8 +123,7 @@ def _undirected(bench: Bench, pairs: DataFrame, ids: DataFrame, keep: Materialis
         with log.stage("laying out the graph"):
             layout = opened.enter_context(
                 laid_out(
-                    pairs.select(F.col("first").alias("src"), F.col("second").alias("dst")), vertices=ids, materialise=keep,
-                    directory=chosen.directory, memory=None if chosen.memory is None else memory_bytes(chosen.memory),
+                    pairs.select(F.col("first").alias("src"), F.col("second").alias("dst")), vertices=ids, materialise=keep, **_room(bench),
                 )
             )  # fmt: skip
         with log.stage("betweenness", customers=layout.n, connections=layout.m):
@@ -137,6 +136,12 @@ def _undirected(bench: Bench, pairs: DataFrame, ids: DataFrame, keep: Materialis
     return scores, structure, facts
 
 
+def _room(bench: Bench) -> dict[str, Any]:
+    """Where a graph may be laid out, and how much of a host's memory it may take."""
+    chosen = bench.settings.graph
+    return {"directory": chosen.directory, "memory": None if chosen.memory is None else memory_bytes(chosen.memory)}
+
+
 def _follows(bench: Bench, plan: GraphPlan, day: date, ids: DataFrame, opened: ExitStack) -> DataFrame:
     """What is measured on the directed edges."""
     keep = opened.enter_context(scratch(bench.spark, bench.lake))
@@ -144,7 +149,7 @@ def _follows(bench: Bench, plan: GraphPlan, day: date, ids: DataFrame, opened: E
     for end in ("src", "dst"):
         edges = edges.join(ids.select(F.col("id").alias(end)), on=end, how="left_semi")
     with log.stage("follows"), laid_out(
-        edges, vertices=ids, directed=True, materialise=keep, directory=bench.settings.graph.directory
+        edges, vertices=ids, directed=True, materialise=keep, **_room(bench)
     ) as layout:  # fmt: skip
         return keep(to_follows(layout), "follows")
 

@@ -63,17 +63,23 @@ def test_a_pair_is_looked_at_since_it_connected_and_a_begun_week_counts(spark: S
     assert found == {("a", f"b{d}"): (w, 1) for d, w in weeks.items()}
 
 
-def test_what_happened_before_the_pair_connected_does_not_count(spark: SparkSession) -> None:
-    connections = [("a", "b", at(3, "10:00:00")), ("a", "c", at(3, "10:00:00")), ("a", "d", at(10))]
+def test_what_happened_before_the_day_on_which_the_pair_connected_does_not_count(spark: SparkSession) -> None:
+    connections = [("a", "b", at(3, "10:00:00")), ("a", "c", at(3, "10:00:00")), ("a", "d", at(10)), ("a", "e", at(45)), ("a", "f", at(83))]
     interactions = [
-        ("a", "b", at(3, "09:59:59.999999")),
+        ("a", "b", at(4, "23:59:59.999999")),
         ("b", "a", at(20)),
-        ("a", "c", at(3, "09:00:00")),
-        ("a", "c", at(3, "10:00:00")),
+        ("a", "c", at(3, "00:00:00")),
         ("d", "a", at(11)),
         ("d", "a", at(2)),
+        ("e", "a", at(46)),
+        ("e", "a", at(45)),
+        ("e", "a", at(41)),
+        ("f", "a", at(83)),
+        ("f", "a", at(42)),
     ]
-    assert pairs_of(spark, connections, interactions) == {("a", "b"): (1, 0), ("a", "c"): (1, 1), ("a", "d"): (2, 1)}
+    assert pairs_of(spark, connections, interactions) == {
+        ("a", "b"): (1, 0), ("a", "c"): (1, 1), ("a", "d"): (2, 1), ("a", "e"): (7, 2), ("a", "f"): (12, 2),
+    }  # fmt: skip
 
 
 def test_what_lies_after_the_day_does_not_count(spark: SparkSession) -> None:

@@ -1,0 +1,43 @@
+"""Betweenness of a file of edges, exact and sampled, bit by bit: `graph_values.py EDGES.parquet PLACE RESULTS.json` by spark-submit."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engage_spark.graph import Betweenness, betweenness
+from engage_spark.session import open_session
+from engage_spark.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def bits(found: Betweenness) -> list[list[Any]]:
+    rows = found.scores.orderBy("id").collect()
+    return [[r["id"], *(float(r[c]).hex() for c in ("betweenness", "lower", "upper", "stderr"))] for r in rows]
+
+
+def values(spark: SparkSession, edges: str, place: Path, *, artifact: bool) -> dict[str, list[list[Any]]]:
+    """By `directory`, which all workers see; and, if asked, with the graph as an artifact and tables where `materialise` puts them."""
+
+    def materialise(rows: DataFrame, name: str) -> DataFrame:
+        rows.write.parquet(str(place / name))
+        return spark.read.parquet(str(place / name))
+
+    given = spark.read.parquet(edges)
+    found = {
+        "exact": bits(betweenness(given, method="exact", directory=str(place))),
+        "sampled": bits(betweenness(given, method="sampled", epsilon=0.05, sources=64, seed=5, directory=str(place))),
+    }
+    if artifact:
+        found["artifact"] = bits(betweenness(given, method="sampled", epsilon=0.05, sources=64, seed=5, materialise=materialise))
+    return found
+
+
+if __name__ == "__main__":
+    with open_session(Settings()) as spark:
+        told = values(spark, sys.argv[1], Path(sys.argv[2]), artifact=True)
+        Path(sys.argv[3]).write_text(json.dumps(told), encoding="utf-8")
