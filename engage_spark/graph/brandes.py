@@ -49,8 +49,9 @@ def dependencies(
     be of any size: sources with more than float32 (2**96 paths) or float64 (2**960) hold are done again in the next wider numbers.
     float32 gives sums within 1e-5 of the largest; float64, on graphs of any kind, within 1e-12 or so of each value.
 
-    Cost: unweighted graphs go `LANES[precision]` sources at a time, in two to four passes over the arcs for all of them, so give
-    multiples of that, in `batch_order`; `worker_bytes` says what memory. Graphs with lengths run Dijkstra's algorithm, one source at a time, in float64.
+    Cost: unweighted graphs go `LANES[precision]` sources at a time, in two to four passes over the arcs for all of them, so give multiples
+    of that, in `batch_order`; `worker_bytes` says what memory. Graphs with lengths run Dijkstra's algorithm, one source after the
+    other, in float64.
     InputError for sources outside the graph, weights of the wrong length, not finite or negative.
     """
     chosen, targets, times = _checked(csr, sources, vertex_weight, source_weight)
@@ -67,7 +68,7 @@ def dependencies(
 
 
 def batch_order(csr: Csr, sources: NDArray[Any]) -> I64:
-    """Positions that put alike sources next to each other: `sources[batch_order(csr, sources)]`, cut into batches, takes up to half the time.
+    """Positions that put alike sources next to each other: `sources[batch_order(csr, sources)]`, cut into batches, may take half the time.
 
     Lanes cost least where they reach a vertex in the same step. How soon a source reaches the bulk of a graph shows in the arcs of its
     neighbours together, most first; ties stay in the given order. `dependencies` orders what it is given in one call the same way.
