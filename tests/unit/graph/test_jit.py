@@ -59,15 +59,33 @@ def test_a_worker_that_can_write_nowhere_else_caches_in_a_private_temporary_dire
 
 
 def test_a_worker_that_can_write_nowhere_at_all_compiles_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**options: object) -> object:
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
+    def njit(**options: object) -> object:
         return lambda function: SimpleNamespace(compiled=function, options=options)
 
-    monkeypatch.setattr(jit.numba, "njit", refuse)
-    monkeypatch.setattr(jit.tempfile, "gettempdir", lambda: str(tmp_path / "absent"))
+    monkeypatch.setattr(jit.numba, "njit", njit)
+    monkeypatch.setattr(jit, "_writable", lambda directory: False)
+    monkeypatch.setattr(jit.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(jit, "cache_directory", jit.cache_directory.__wrapped__)
     made = jit.kernel(run)
     assert made.options == {"nogil": True}  # type: ignore[attr-defined]
+
+
+def test_a_change_in_any_module_leaves_the_old_code_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel's compiled code contains that of the kernels it calls in other files, which numba does not watch."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "caller.py").write_text("from callee import f")
+    (package / "callee.py").write_text("def f(): return 1")
+    monkeypatch.setattr(jit.resources, "files", lambda name: package)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    before = jit.cache_directory.__wrapped__()
+    assert before == jit.cache_directory.__wrapped__()
+    (package / "callee.py").write_text("def f(): return 2")
+    after = jit.cache_directory.__wrapped__()
+    assert before is not None
+    assert after is not None
+    assert before.parent == after.parent == tmp_path / "cache"
+    assert before != after
 
 
 def test_a_cache_that_others_may_write_to_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
