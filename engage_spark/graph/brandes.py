@@ -49,8 +49,9 @@ def dependencies(
     be of any size: sources with more than float32 (2**96 paths) or float64 (2**960) hold are done again in the next wider numbers.
     float32 gives sums within 1e-5 of the largest; float64, on graphs of any kind, within 1e-12 or so of each value.
 
-    Cost: unweighted graphs go `LANES[precision]` sources at a time, in two to three passes over the arcs for all of them, so give
-    multiples of that; `worker_bytes` says what memory. Graphs with lengths run Dijkstra's algorithm, one source at a time, in float64.
+    Cost: unweighted graphs go `LANES[precision]` sources at a time, in two to four passes over the arcs for all of them, so give multiples
+    of that, in `batch_order`; `worker_bytes` says what memory. Graphs with lengths run Dijkstra's algorithm, one source after the
+    other, in float64.
     InputError for sources outside the graph, weights of the wrong length, not finite or negative.
     """
     chosen, targets, times = _checked(csr, sources, vertex_weight, source_weight)
@@ -61,8 +62,18 @@ def dependencies(
     if csr.weights is not None:
         scalar.add_up(*csr.out, chosen, times, targets, total, squared)
     else:
-        _in_lanes(csr, chosen, times, targets, precision, total, squared)
+        order = batch_order(csr, chosen)
+        _in_lanes(csr, chosen[order], times[order], targets, precision, total, squared)
     return Dependencies(total, squared if squares else None)
+
+
+def batch_order(csr: Csr, sources: NDArray[Any]) -> I64:
+    """Positions that put alike sources next to each other: `sources[batch_order(csr, sources)]`, cut into batches, may take half the time.
+
+    Lanes cost least where they reach a vertex in the same step. How soon a source reaches the bulk of a graph shows in the arcs of its
+    neighbours together, most first; ties stay in the given order. `dependencies` orders what it is given in one call the same way.
+    """
+    return np.argsort(-lanes.arcs_of_neighbours(csr.indptr, csr.indices, np.asarray(sources, dtype=np.int64)), kind="stable")
 
 
 def _in_lanes(csr: Csr, sources: I64, times: F64, targets: F64, precision: Precision, total: F64, squared: F64) -> None:

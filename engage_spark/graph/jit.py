@@ -6,9 +6,12 @@ No fastmath either: additions stay in the order in which they are written, so a 
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,24 +21,51 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compile `function` when it is first called. The compiled code is kept beside the module, else in the user's cache, else in a private
-    temporary directory, else only in this process: a worker whose disks are read-only compiles anew, and does not fail.
+    """Compile `function` when it is first called, and keep the compiled code in `cache_directory`, or only in this process if there is
+    none: a worker whose disks are read-only compiles anew, and does not fail.
     """
+    directory = cache_directory()
+    if directory is not None:
+        config: Any = numba.config
+        before, config.CACHE_DIR = config.CACHE_DIR, str(directory)
+        try:
+            return cast(F, numba.njit(nogil=True, cache=True)(function))
+        except RuntimeError:  # no file that numba could watch, as in a zip archive
+            pass
+        finally:
+            config.CACHE_DIR = before
+    return cast(F, numba.njit(nogil=True)(function))
+
+
+@functools.cache
+def cache_directory() -> Path | None:
+    """Where compiled kernels are kept: in NUMBA_CACHE_DIR if that is set, else beside the modules, else in the user's cache, else in a
+    private temporary directory; None if none of these can be written to.
+
+    Its name holds a hash of all modules here. numba compares a function's own file with what it compiled, but compiled code contains what
+    was called from other files: after an upgrade it would go on computing with the old.
+    """
+    sources = hashlib.sha256()
+    for module in sorted(resources.files(__package__).iterdir(), key=lambda entry: entry.name):
+        if module.name.endswith(".py"):
+            sources.update(module.name.encode() + module.read_bytes())
+    name = f"kernels-{sources.hexdigest()[:16]}"
+    given, home = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("HOME")
+    places = (
+        [Path(given)] if given else [Path(__file__).parent / "__pycache__", *([Path(home) / ".cache" / "engage-spark"] if home else [])]
+    )
+    usable = next((place / name for place in places if _writable(place / name)), None)
+    private = None if usable else private_cache()
+    return usable if private is None else private / name
+
+
+def _writable(directory: Path) -> bool:
     try:
-        return cast(F, numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # numba found no writable place
-        pass
-    directory = private_cache()
-    if directory is None:
-        return cast(F, numba.njit(nogil=True)(function))
-    config: Any = numba.config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(directory)
-    try:
-        return cast(F, numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:
-        return cast(F, numba.njit(nogil=True)(function))
-    finally:
-        config.CACHE_DIR = before
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return True
+    except OSError:
+        return False
 
 
 def private_cache() -> Path | None:
@@ -46,9 +76,7 @@ def private_cache() -> Path | None:
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
         status = directory.lstat()
-        with tempfile.TemporaryFile(dir=directory):
-            pass
     except OSError:
         return None
     mine = status.st_uid == os.getuid() and not status.st_mode & 0o022
-    return directory if mine and directory.is_dir() and not directory.is_symlink() else None
+    return directory if mine and not directory.is_symlink() and _writable(directory) else None

@@ -111,6 +111,16 @@ def _arcs(indptr: I64, vertices: I32, first: int, last: int) -> int:
 
 
 @kernel
+def arcs_of_neighbours(indptr: I64, indices: I32, sources: I64) -> I64:
+    """For each source, the arcs out of all its neighbours together."""
+    arcs = np.zeros(len(sources), dtype=np.int64)
+    for i in range(len(sources)):
+        for e in range(indptr[sources[i]], indptr[sources[i] + 1]):
+            arcs[i] += indptr[indices[e] + 1] - indptr[indices[e]]
+    return arcs
+
+
+@kernel
 def _backward(
     indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, weight: Any, times: Any, current: Any, target: Any, counts: Any,
     wanted: Any, vertices: I32, masks: Any, before: int, first: int, last: int, total: F64, squares: F64,

@@ -38,16 +38,27 @@ def test_hits_are_binomial_around_exact_betweenness_on_any_graph(edges: Edges) -
         assert_unbiased(edges.csr(), edges.betweenness(), 5000, deviations=6)
 
 
-def test_predecessors_are_drawn_in_proportion_to_their_paths() -> None:
-    """Three layers between 0 and the last vertex: one predecessor is reached by 1 path, the other by 8. Drawn alike, the first would be
-    hit in half of the samples of that pair instead of in a ninth.
+def forks(count: int) -> list[tuple[int, int]]:
+    """A chain of forks, every second one turned round: from joint to joint lead 8 paths through one vertex before the end, 1 beside it."""
+    edges = []
+    for i in range(count):
+        first = 12 * i
+        start, end = (first, first + 12) if i % 2 == 0 else (first + 12, first)
+        gate, aside, beside = first + 9, first + 10, first + 11
+        edges += [(start, v) for v in range(first + 1, first + 9)] + [(v, gate) for v in range(first + 1, first + 9)]
+        edges += [(gate, end), (start, aside), (aside, beside), (beside, end)]
+    return edges
+
+
+@pytest.mark.parametrize("lengths", [False, True])
+def test_predecessors_are_drawn_in_proportion_to_their_paths(lengths: bool) -> None:
+    """Drawn alike, the vertex reached by 1 path would be hit in half of the samples instead of in a ninth. Searches from both ends meet
+    inside one fork, where an arc is drawn; the other forks are walked back through. With lengths, the search is from one end.
     """
-    wide = list(range(1, 9))
-    edges = [(0, v) for v in wide] + [(v, 9) for v in wide] + [(0, 10), (10, 11), (9, 12), (11, 12)]
-    # Chains on both ends make far pairs the rule, so that most samples pass the fork.
-    edges += list(pairwise([0, *range(13, 40)])) + list(pairwise([12, *range(40, 67)]))
-    graph = of(nx.Graph(edges))
-    assert_unbiased(graph.csr(), graph.betweenness(), 200_000, deviations=5)
+    edges = forks(8)
+    weight = (1,) * len(edges) if lengths else None
+    graph = Edges(8 * 12 + 1, tuple(u for u, _ in edges), tuple(v for _, v in edges), weight)
+    assert_unbiased(graph.csr(), graph.betweenness(), 50_000, deviations=5)
 
 
 @pytest.mark.parametrize("directed", [False, True])
