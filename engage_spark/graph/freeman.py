@@ -103,7 +103,8 @@ def betweenness(
       Sampling goes on until the intervals of the `top_k` vertices of most hits are within +-`relative_error` of their midpoints (or proven
       to lie below `certify.FLOOR`), or, with `epsilon`, until every interval is within +-epsilon of its midpoint. `betweenness` is an
       estimate from the dependencies of `sources` random sources, which also tells vertices apart that no affordable number of paths would
-      hit: unbiased, with standard error `stderr`, then clipped into [lower, upper] (which stderr does not take into account).
+      hit: unbiased, with standard error `stderr`, then clipped into [lower, upper] (which stderr does not take into account). Where only a
+      few of all sources make up a value, such as the way into a small part, stderr is too small in samples that miss them; bounds are not.
 
     `auto` is exact if the predicted core-seconds (`budget.core_seconds`, stated constants) are within `budget` (default 600).
     Results are a function of the simple graph, `seed` and the parameters: the same bits on any partitioning, cluster, classic or Connect.

@@ -1,0 +1,109 @@
+"""The build from pieces, what it says it will take, and what the driver refuses before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graphs import Edges, edge_lists
+from hypothesis import HealthCheck, given, settings
+
+from engage_spark.errors import ConfigurationError
+from engage_spark.graph.assemble import BUILT_SCHEMA, Built, assemble, load_core, renumbered
+from engage_spark.graph.budget import core_seconds, graph_need, host_memory, memory_bytes, refuse_what_will_not_fit
+from engage_spark.graph.csr import build_csr, load
+
+TRIANGLE_AND_TAIL = Edges(5, (0, 1, 2, 2, 3), (1, 2, 0, 3, 4))
+
+
+def pieces(directory: Path, edges: Edges, parts: int) -> list[str]:
+    """The edges spread over raw files as the tasks write them."""
+    directory.mkdir(parents=True)
+    for part in range(parts):
+        for ending, values, kind in (("u", edges.src, np.int32), ("v", edges.dst, np.int32), ("length", edges.weight, np.int64)):
+            if values is not None:
+                np.array(values[part::parts], dtype=kind).tofile(directory / f"p{part}.{ending}")
+    return [f"p{part}" for part in range(parts)]
+
+
+@given(edges=edge_lists())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_graph_does_not_depend_on_how_its_edges_lie_in_pieces(edges: Edges, tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("pieces")
+    how = {"weighted": edges.weight is not None, "directed": edges.directed}
+    built = []
+    for parts in (1, 3):
+        names = pieces(home / f"in{parts}", edges, parts)
+        built.append(assemble(home / f"in{parts}", names, edges.n, home / f"out{parts}", **how))
+    assert built[0] == built[1]
+    one, other = load(home / "out1" / "csr"), load(home / "out3" / "csr")
+    assert all(np.array_equal(getattr(one, a), getattr(other, a)) for a in ("indptr", "indices"))
+    position = np.load(home / "out1" / "position.npy")
+    assert sorted(position) == list(range(edges.n))
+    graph = edges.networkx()
+    degree = np.array([graph.degree(v) for v in range(edges.n)])
+    assert (np.diff(degree[np.argsort(position)]) <= 0).all(), "degrees descend"
+    arcs = {(int(position[u]), int(position[v]), d) for u, v, d in graph.edges(data="length")}
+    both = arcs if edges.directed else arcs | {(v, u, d) for u, v, d in arcs}
+    sources = np.repeat(np.arange(edges.n), np.diff(one.indptr))
+    lengths = one.weights if one.weights is not None else np.ones(one.arcs, dtype=np.int64)
+    assert set(zip(sources.tolist(), one.indices.tolist(), lengths.tolist(), strict=True)) == both
+    assert built[0].m == len(arcs)
+
+
+def test_renumbering_keeps_rows_ascending_with_their_lengths() -> None:
+    csr = build_csr(np.array([0, 0, 2]), np.array([1, 2, 1]), 3, weight=np.array([5, 7, 9]), directed=True)
+    order = np.array([2, 0, 1], dtype=np.int32)
+    position = np.array([1, 2, 0], dtype=np.int32)
+    again = renumbered(csr, order, position)
+    assert again.indptr.tolist() == [0, 1, 3, 3]
+    assert again.indices.tolist() == [2, 0, 2]
+    assert again.weights is not None
+    assert again.weights.tolist() == [9, 7, 5]
+    assert again.back_indices is not None
+    assert again.back_indices.tolist() == [1, 0, 1]
+
+
+def test_a_core_is_kept_beside_the_graph_where_trees_were_folded(tmp_path: Path) -> None:
+    built = assemble(tmp_path / "in", pieces(tmp_path / "in", TRIANGLE_AND_TAIL, 2), 5, tmp_path / "out", weighted=False, directed=False)
+    core = load_core(tmp_path / "out")
+    assert (built.n, built.m, built.core, built.active) == (5, 5, 3, 2)
+    assert core.csr.n == 3
+    assert core.vertex_weight is not None
+    assert sorted(core.vertex_weight) == [1, 1, 3]
+    assert [word.split()[0] for word in BUILT_SCHEMA.split(", ")] == list(Built._fields)
+
+
+def test_memory_is_8_bytes_an_edge_and_what_the_workers_need() -> None:
+    need = graph_need(n=1000, edges=50_000, directed=False, weighted=False, worker=70_000, workers=4)
+    assert need.csr == 8 * 50_000 + 8 * 1001
+    assert need.bytes == max(need.csr + 4 * 70_000, need.building)
+    assert graph_need(n=1000, edges=50_000, directed=False, weighted=True, worker=0, workers=1).csr == need.csr + 16 * 50_000
+
+
+def test_a_graph_that_does_not_fit_is_refused_with_figures_setting_and_alternative() -> None:
+    need = graph_need(n=10**8, edges=10**10, directed=False, weighted=False, worker=10**11, workers=8)
+    refuse_what_will_not_fit(need, n=10**8, edges=10**10, memory=10**13, host=1)
+    with pytest.raises(ConfigurationError) as caught:
+        refuse_what_will_not_fit(need, n=10**8, edges=10**10, memory=None, host=128 << 30)
+    told = str(caught.value)
+    for words in ("880.80 GB on a host, and 103.08 GB are allowed", "8 workers of 100.00 GB", "75% of the smallest host", "graph.memory"):
+        assert words in told
+
+
+def test_the_bytes_of_a_graph_are_those_that_were_predicted(tmp_path: Path) -> None:
+    edges = Edges(200, tuple(range(199)), tuple(range(1, 200)))
+    built = assemble(tmp_path / "in", pieces(tmp_path / "in", edges, 1), 200, tmp_path / "out", weighted=False, directed=False)
+    assert built.bytes == graph_need(n=200, edges=199, directed=False, weighted=False, worker=0, workers=1).csr
+
+
+def test_predicted_seconds_grow_with_sources_arcs_and_lengths() -> None:
+    built = Built(n=10, m=20, arcs=40, bytes=0, active=10, core=10, core_arcs=40, interior=5)
+    assert core_seconds(built, 20, weighted=False) == pytest.approx(2 * core_seconds(built, 10, weighted=False))
+    assert core_seconds(built, 10, weighted=True) > core_seconds(built, 10, weighted=False)
+
+
+def test_memory_of_the_host_and_of_a_setting_in_bytes() -> None:
+    assert 1 << 28 < host_memory() < 1 << 50
+    assert [memory_bytes(text) for text in ("2k", "3m", "4g", "1t")] == [2048, 3 << 20, 4 << 30, 1 << 40]
