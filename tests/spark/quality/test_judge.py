@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_a_key_that_is_there_twice_is_so_also_beside_one_in_other_case(spark: Sp
 
 
 def test_each_check_does_with_null_nan_and_infinities_what_its_policy_says(spark: SparkSession) -> None:
-    special = {"null": None, "nan": NAN, "infinity": INF, "-infinity": -INF}
+    special = {"null": None, "nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
     table = replace(STATIONS, fields=tuple(replace(f, maximum=None) if f.name == "mean_ride_km" else f for f in STATIONS.fields))
     checks = [c for c in row_checks(table) if c.column == "mean_ride_km"]
     assert {c.name.split(".")[1] for c in checks} == {"not_null", "finite", "range"}
