@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pyspark.sql import DataFrame, SparkSession
@@ -11,6 +12,7 @@ from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error, tr
 from engage_spark.lake.inputs import _format_of, _list, _literal
 from engage_spark.lake.tables import ABSENT, _is
 
+_PARTITION = re.compile(r"/[^/=]+=[^/]*/")
 Format = Literal["auto", "parquet", "csv", "delta"]
 
 
@@ -19,7 +21,7 @@ def read_anything(
 ) -> DataFrame:  # fmt: skip
     """The rows of a Delta table, a Parquet or CSV file, or a folder of such files of one kind.
 
-    `auto` takes a Delta table for one, and files by their endings. Parquet schemas are merged; CSV needs a header line, and its types are
+    Folders named `name=value` are columns, as Spark writes them. `auto` takes a Delta table for one, and files by their endings. Parquet schemas are merged; CSV needs a header line, and its types are
     inferred (one more scan), so a column of ids with leading zeros becomes a number: give Parquet where types matter. A line of CSV that
     does not fit fails the read. Cost: one look at Delta's log, one job to list files. Raises InputError when there is nothing to read.
     """
@@ -37,7 +39,10 @@ def read_anything(
     else:
         reader = reader.option("mergeSchema", "true")
     try:
-        rows = reader.option("recursiveFileLookup", "true").format(kind).load(_literal(path))
+        # With a recursive look-up Spark leaves out what `name=value` folders say.
+        below = [f.path.partition(path.rstrip("/"))[2] for f in _list(spark, path)]
+        nested = "false" if any(map(_PARTITION.search, below)) else "true"
+        rows = reader.option("recursiveFileLookup", nested).format(kind).load(_literal(path))
         _ = rows.schema  # asked for here, because Connect looks at no file before
     except SPARK_ERRORS as e:
         told = InputError(f"{path} cannot be read as {kind}: {first_line(e)}", mend="check the path and --data-format")

@@ -22,6 +22,7 @@ from engage_spark.quality import (
     binning,
     cuts_of,
     fold,
+    personal_rules,
     samples,
     sketches,
 )  # fmt: skip
@@ -44,7 +45,7 @@ def count(
     found = fold(judged, rules=[c.name for c in checks], binnings=binnings, cuts=cuts_of(table))
     shown: dict[str, list[str]] = defaultdict(list)
     if found.broken:
-        for rule, sample in judged.transform(samples, table=table, checks=checks).collect():
+        for rule, sample in judged.transform(samples, key=table.key, hidden=personal_rules(table, checks)).collect():
             shown[rule].append(sample)
     return Judgement(
         rows=found.rows, quarantined=found.quarantined, broken=found.broken, columns=found.columns, below=found.below,

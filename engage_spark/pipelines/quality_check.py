@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pyspark.sql import SparkSession
 
 from engage_spark import log
-from engage_spark.errors import GateError, InputError
+from engage_spark.errors import ConfigurationError, GateError, InputError
 from engage_spark.lake import Format, read_anything, storage_error
 from engage_spark.pipelines.report import Report
 from engage_spark.quality.gx.evaluate import run_suite
@@ -56,16 +56,35 @@ def run(
     started = time.monotonic()
     wanted = _suite(suite).with_parameters(parameters or {})
     rows = read_anything(spark, path, format=data_format, delimiter=delimiter)
+    hidden = _masked(masked, rows.columns)
     with log.stage(f"judging {path} by {len(wanted.expectations)} expectations", engine=engine), storage_error(f"{path} cannot be judged"):
         if engine == "gx":
             entries = run_by_gx(rows, wanted, show=samples and not masked)
         else:
             entries = tuple(
                 Entry(expectation=j.expectation, success=j.success, result=j.outcome.result if j.outcome else {}, exception=j.exception)
-                for j in run_suite(rows, wanted, masked=frozenset(masked), show=samples)
+                for j in run_suite(rows, wanted, masked=hidden, show=samples)
             )
+    entries = tuple(_without_values(e) if hidden.intersection(_about(e)) else e for e in entries)
     result = validation_result(wanted, entries, meta={"engage_spark": {"engine": engine, "data": path}})
     return Checked(_report(path, wanted, entries, engine, time.monotonic() - started), result)
+
+
+def _masked(names: Sequence[str], columns: Sequence[str]) -> frozenset[str]:
+    """The columns to hide, as they are written in the data. Raises ConfigurationError for one that is not there: hiding nothing in silence
+    would show what was to be hidden."""
+    known = {c.casefold(): c for c in columns}
+    if unknown := [n for n in names if n.casefold() not in known]:
+        raise ConfigurationError(
+            f"--mask names {', '.join(map(repr, unknown))}, and there is no such column", mend=f"columns are: {', '.join(columns)}"
+        )
+    return frozenset(known[n.casefold()] for n in names)
+
+
+def _without_values(e: Entry) -> Entry:
+    """An entry about a masked column, without what was observed of it."""
+    shown = {k: "***" if k == "observed_value" and v is not None else v for k, v in e.result.items() if k != "details"}
+    return replace(e, result=shown)
 
 
 def gate_error(checked: Checked, *, report: bool) -> GateError:

@@ -10,11 +10,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Contract, Kind, Table
+from engage_spark.contract import Contract, Kind
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog, storage_error
 from engage_spark.pipelines.evidence import QUALITY_RESULTS
-from engage_spark.pipelines.ingest import stage_of
 from engage_spark.pipelines.report import Report
 from engage_spark.quality.gx.published import Published, published
 from engage_spark.quality.gx.runner import require_gx
@@ -37,10 +36,13 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
     tables = [t for t in contract.tables if t.kind in (Kind.ENTITY, Kind.LOG) and any(r["table_name"] == t.name for r in found)]
     if not tables:
         raise ConfigurationError(f"nothing was judged on {day}", mend="run `engage-spark ingest`; `engage-spark runs` shows what was")
-    status = {table.name: _status(spark, lake, table, day) for table in tables}
+    attempts = {a.run_id: a.status for a in RunLog(lake).attempts(spark) if a.snapshot_date == day}
     documents: list[Published] = []
+    status: dict[str, str] = {}
     for table in tables:
         own = sorted((r for r in found if r["table_name"] == table.name), key=lambda r: str(r["rule_name"]))
+        # By the run that wrote these results: one that was killed before its row in `runs` has none.
+        status[table.name] = attempts.get(own[0]["run_id"], "not finished")
         documents.append(published(table, own, day=day, status=status[table.name], version=contract.version))
     with log.stage("building Data Docs", out=str(out)):
         index = build_site(documents, out)
@@ -54,8 +56,3 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
         table=(("table", "snapshot", "status", "expectations", "not held"), rows),
         locations={"data docs": str(index)},
     )
-
-
-def _status(spark: SparkSession, lake: Lake, table: Table, day: date) -> str:
-    attempt = RunLog(lake).latest(spark, stage_of(table)).get(day)
-    return attempt.status if attempt else "not finished"

@@ -8,7 +8,7 @@ from engage_spark.quality.checks import ALIKE, DUPLICATED, MALFORMED, Check, orp
 from engage_spark.quality.expressions import refuse_other_expressions
 from engage_spark.quality.fold import Fold, Sketch, fold, sketches
 from engage_spark.quality.gates import Judgement, RuleCount, Verdict, assess, cuts_of, worst
-from engage_spark.quality.judge import QUARANTINED, VALID, samples, with_verdict
+from engage_spark.quality.judge import QUARANTINED, VALID, personal_rules, samples, with_verdict
 from engage_spark.quality.keys import duplicated_keys, with_duplicate_flag
 from engage_spark.quality.references import with_orphan_flag
 from engage_spark.quality.states import ColumnState, merged
@@ -16,6 +16,6 @@ from engage_spark.quality.states import ColumnState, merged
 __all__ = [
     "ALIKE", "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Binning", "Check", "Checked", "ColumnState", "Fold", "Judgement",
     "RuleCount", "Sketch", "Verdict", "assess", "binning", "check", "cuts_of", "duplicated_keys", "fold", "merged", "orphan_flag",
-    "refuse_other_expressions", "row_checks", "samples", "sketches", "with_duplicate_flag", "with_orphan_flag",
+    "personal_rules", "refuse_other_expressions", "row_checks", "samples", "sketches", "with_duplicate_flag", "with_orphan_flag",
     "with_verdict", "worst",
 ]  # fmt: skip

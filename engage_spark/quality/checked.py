@@ -18,7 +18,7 @@ from engage_spark.quality.checks import Check, row_checks
 from engage_spark.quality.expressions import refuse_other_expressions
 from engage_spark.quality.fold import fold
 from engage_spark.quality.gates import Judgement, RuleCount, assess, cuts_of
-from engage_spark.quality.judge import QUARANTINED, VALID, samples, with_verdict
+from engage_spark.quality.judge import QUARANTINED, VALID, personal_rules, samples, with_verdict
 from engage_spark.quality.keys import duplicated_keys, with_duplicate_flag
 from engage_spark.quality.references import with_orphan_flag
 from engage_spark.quality.states import ColumnState
@@ -214,6 +214,6 @@ def _judged(task: _Task, checks: tuple[Check, ...], references: Mapping[str, Dat
 
 def _samples(judged: DataFrame, table: Table, checks: tuple[Check, ...]) -> dict[str, tuple[str, ...]]:
     shown: dict[str, set[str]] = defaultdict(set)
-    for rule, sample in samples(judged, table=table, checks=checks).collect():
+    for rule, sample in samples(judged, key=table.key, hidden=personal_rules(table, checks)).collect():
         shown[rule].add(sample)
     return {rule: tuple(sorted(values)) for rule, values in shown.items()}

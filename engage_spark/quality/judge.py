@@ -8,7 +8,7 @@ written (`fold`), and not from a second look at the input.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -39,19 +39,23 @@ def with_verdict(rows: DataFrame, *, checks: tuple[Check, ...]) -> DataFrame:
     )
 
 
-def samples(judged: DataFrame, *, table: Table, checks: Sequence[Check], most: int = 8) -> DataFrame:
+def personal_rules(table: Table, checks: Sequence[Check]) -> frozenset[str]:
+    """The rules whose reasons show any protected or personal field: no samples of them may leave the judged table."""
+    personal = {f.name for f in table.fields if f.is_personal}
+    return frozenset(c.name for c in checks if personal.intersection(c.shown))
+
+
+def samples(judged: DataFrame, *, key: Sequence[str], hidden: Collection[str], most: int = 8) -> DataFrame:
     """Up to `most` of the values that broke each rule: (rule, sample), chosen by a hash, so that every run chooses the same.
 
-    Grain: (rule, one of `most` buckets). A rule that shows any protected or personal field has *** for a sample. Cost: one scan of the
-    verdict and the key, of rows that broke something only, one shuffle of a few rows; call it where something is broken.
+    Grain: (rule, one of `most` buckets). A `hidden` rule has *** for a sample. Cost: one scan of the verdict and the key, of rows that
+    broke something only, one shuffle of a few rows; call it where something is broken.
     """
-    personal, key = {f.name for f in table.fields if f.is_personal}, table.key
-    masked = sorted(c.name for c in checks if personal.intersection(c.shown))
     broken = judged.where(F.size("_dq_errors") > 0).select(
         F.explode("_dq_errors").alias("e"), F.xxhash64(*(column_named(k) for k in key) if key else (F.col("_dq_errors"),)).alias("at")
     )
-    hidden = F.col("e.rule").isin(masked) if masked else F.lit(False)
-    shown = F.when(hidden, F.lit(MASK)).otherwise(F.coalesce(F.substring("e.value", 1, LONGEST), F.lit("null")))
+    masked = F.col("e.rule").isin(sorted(hidden)) if hidden else F.lit(False)
+    shown = F.when(masked, F.lit(MASK)).otherwise(F.coalesce(F.substring("e.value", 1, LONGEST), F.lit("null")))
     hashed = broken.select(F.col("e.rule").alias("rule"), shown.alias("sample"), F.xxhash64("at", "e.value").alias("at"))
     bucket = F.pmod("at", F.lit(most)).alias("bucket")
     return hashed.groupBy("rule", bucket).agg(F.min(F.struct("at", "sample"))["sample"].alias("sample")).select("rule", "sample")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from operator import and_, eq, ge, gt, le, lt, ne, or_
 from typing import Any
 
+from pyspark import errors as E
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -79,8 +80,14 @@ def expression(text: str, frame: Frame) -> Column:
     used = usage(text, frame.names)
     if used.unknown:
         raise RefusedError(f"{', '.join(map(repr, used.unknown))} in the condition {text!r} is no column")
+    if used.refused:
+        raise RefusedError(f"the condition {text!r} is no single expression: {'; '.join(used.refused)}")
     if used.unstable:
         raise RefusedError(f"{', '.join(used.unstable)} in the condition {text!r} differs from run to run")
+    try:
+        _ = frame.rows.where(F.expr(text)).schema  # a filter takes no aggregate, window or generator
+    except E.AnalysisException as e:
+        raise RefusedError(f"the condition {text!r} is no statement about one row: {str(e).strip().splitlines()[0][:300]}") from e
     return F.expr(text)
 
 

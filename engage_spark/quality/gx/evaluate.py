@@ -71,7 +71,7 @@ def run_suite(rows: DataFrame, suite: Suite, *, masked: frozenset[str] = frozens
     expectation fails inside Spark, such as by a malformed pattern, each is run by itself, so that only that one has failed. Raises what
     Spark raises when the rows cannot be read.
     """
-    frame = Frame(rows.schema)
+    frame = Frame(rows)
     ask = Questions()
     planned = [_plan(e, suite, frame, ask) for e in suite.expectations]
     try:
@@ -101,7 +101,10 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: Questions) -> _Planne
 def _judged(p: _Planned, answers: Answers) -> Judged:
     if p.judge is None:
         return Judged(p.expectation, None, p.refused)
-    return Judged(p.expectation, p.judge(answers))
+    try:
+        return Judged(p.expectation, p.judge(answers))
+    except (TypeError, OverflowError) as fault:  # a date of the year 10000 against one that Python knows
+        return Judged(p.expectation, None, f"{p.expectation.type} cannot be decided: {fault}")
 
 
 def _alone(rows: DataFrame, e: Expectation, suite: Suite, frame: Frame, *, masked: frozenset[str], show: bool) -> Judged:
@@ -140,11 +143,17 @@ def answer(rows: DataFrame, frame: Frame, ask: Questions, *, masked: frozenset[s
     wrong = {c: ask.counts[n] for c, n in codes.items() if ask.counts[n].shown and n.startswith("unexpected") and found.broken.get(c)}
     if wrong and show:
         broken = rows.select(_codes(wrong).alias("_dq_errors"))
+        hidden = {code for code, count in wrong.items() if count.shown and _is_masked(count.shown.name, masked)}
         listed: dict[str, list[str]] = {}
-        for row in broken.transform(samples, key=(), masked=masked, most=MOST_SAMPLES).collect():
+        for row in broken.transform(samples, key=(), hidden=hidden, most=MOST_SAMPLES).collect():
             listed.setdefault(codes[row["rule"]], []).append(row["sample"])
         answers.samples = {name: sorted(set(values)) for name, values in listed.items()}
     return answers
+
+
+def _is_masked(name: str, masked: frozenset[str]) -> bool:
+    """Whether it is a masked column, or a part of one."""
+    return name in masked or any(name.startswith(f"{m}.") for m in masked)
 
 
 def _codes(counts: Mapping[str, Count]) -> Column:
@@ -206,10 +215,15 @@ def _numbers(state: ColumnState, shape: _Shape, cut: Mapping[float, tuple[int, i
 def _value(found: float | int | Fraction | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
     if found is None or shape.type == "double":
         return found
-    if shape.type == "date":
-        return date(1970, 1, 1) + timedelta(days=int(found))
-    if shape.type == "timestamp":
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found))
+    try:
+        if shape.type == "date":
+            return date(1970, 1, 1) + timedelta(days=int(found))
+        if shape.type == "timestamp":
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found))
+    except (
+        OverflowError
+    ):  # beyond the year 9999 or before the year 1: days or microseconds since 1970 tell it, as Python has no date for it
+        return int(found)
     return Fraction(int(found), 10**shape.scale) if shape.scale else int(found)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
@@ -61,11 +61,11 @@ class Cells:
 
 
 class Frame:
-    """The schema of the rows that a suite is run on."""
+    """The columns of the rows that a suite is run on. `rows` is for analysis: nothing here runs a job."""
 
-    def __init__(self, schema: T.StructType) -> None:
-        self.schema = schema
-        self.names = [f.name for f in schema.fields]
+    def __init__(self, rows: DataFrame) -> None:
+        self.rows, self.schema = rows, rows.schema
+        self.names = [f.name for f in self.schema.fields]
 
     def __getitem__(self, name: str) -> Cells:
         """The column of this name; where there is none, the one that differs in case only, or the member of a struct by its path."""
