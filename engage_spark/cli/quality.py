@@ -41,7 +41,9 @@ def check(
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="json is a Great Expectations validation result")] = "text",
     data_format: Annotated[Literal["auto", "parquet", "csv", "delta"], typer.Option(help="how to read PATH")] = "auto",
     parameter: Annotated[list[str] | None, typer.Option(metavar="NAME=JSON", help="value of a suite parameter; may be repeated")] = None,
-    mask: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="show none of its values, also no extremes; may be repeated")] = None,
+    mask: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="show none of its values, also no extremes; may be repeated")
+    ] = None,
     samples: Annotated[bool, typer.Option(help="show some of the unexpected values")] = True,
 ) -> None:
     """Judge any data by any Great Expectations suite; exit code 3 when an expectation does not hold, or cannot be run."""

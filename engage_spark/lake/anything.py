@@ -21,9 +21,10 @@ def read_anything(
 ) -> DataFrame:  # fmt: skip
     """The rows of a Delta table, a Parquet or CSV file, or a folder of such files of one kind.
 
-    Folders named `name=value` are columns, as Spark writes them. `auto` takes a Delta table for one, and files by their endings. Parquet schemas are merged; CSV needs a header line, and its types are
-    inferred (one more scan), so a column of ids with leading zeros becomes a number: give Parquet where types matter. A line of CSV that
-    does not fit fails the read. Cost: one look at Delta's log, one job to list files. Raises InputError when there is nothing to read.
+    Folders named `name=value` are columns, as Spark writes them. `auto` takes a Delta table for one, and files by their endings. Parquet
+    schemas are merged; CSV needs a header line, and its types are inferred (one more scan), so a column of ids with leading zeros becomes
+    a number: give Parquet where types matter. A line of CSV that does not fit fails the read. Cost: one look at Delta's log, two jobs
+    to list files. Raises InputError when there is nothing to read.
     """
     if format in ("auto", "delta"):
         rows = _delta(spark, path)

@@ -220,9 +220,7 @@ def _value(found: float | int | Fraction | None, shape: _Shape) -> int | float |
             return date(1970, 1, 1) + timedelta(days=int(found))
         if shape.type == "timestamp":
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found))
-    except (
-        OverflowError
-    ):  # beyond the year 9999 or before the year 1: days or microseconds since 1970 tell it, as Python has no date for it
+    except OverflowError:  # Python has no date beyond the year 9999: days or microseconds since 1970 tell it
         return int(found)
     return Fraction(int(found), 10**shape.scale) if shape.scale else int(found)
 
