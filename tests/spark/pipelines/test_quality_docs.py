@@ -42,6 +42,7 @@ def write_results(spark: SparkSession, settings: Settings, day: date, broken: st
     )
 
 
+@pytest.mark.slow
 def test_the_newest_day_or_the_one_asked_for_is_shown(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
     out = tmp_path / "docs"
     write_results(spark, settings, date(2025, 10, 20), "district.allowed")
