@@ -20,10 +20,10 @@ from engage_spark.contract import Field
 from engage_spark.schema import LOST, column_named
 
 # Java's \s knows ASCII only; \p{Z} are all blanks, \p{Cf} what is invisible: zero-width, direction, soft hyphen, byte order mark.
-_BLANK = r"^[\s\p{Z}\p{Cf}]*\z"
-_OUTER_BLANK = r"^[\s\p{Z}]|[\s\p{Z}]\z"
-_INVISIBLE = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
-_CONTROL = r"[\p{Cc}&&[^\t\n\r]]"
+BLANK = r"^[\s\p{Z}\p{Cf}]*\z"
+OUTER_BLANK = r"^[\s\p{Z}]|[\s\p{Z}]\z"
+INVISIBLE = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
+CONTROL = r"[\p{Cc}&&[^\t\n\r]]"
 
 
 C = TypeVar("C")
@@ -45,14 +45,14 @@ def text_checks(f: Field, check: Callable[[str, str, Callable[[], Column]], C]) 
 
     yield check("valid_utf8", "is UTF-8, and no character was lost before", lambda: column().contains(LOST))
     if f.is_key:
-        yield check("printable", "holds no control or invisible characters", lambda: column().rlike(_INVISIBLE))
-        yield check("trimmed", "neither begins nor ends with a blank", lambda: column().rlike(_OUTER_BLANK))
+        yield check("printable", "holds no control or invisible characters", lambda: column().rlike(INVISIBLE))
+        yield check("trimmed", "neither begins nor ends with a blank", lambda: column().rlike(OUTER_BLANK))
         yield check("normal_form", "is in Unicode's normal form C", lambda: _off_normal_form(column()))
         yield check("short", f"has at most {LONGEST_KEY} characters", lambda: F.char_length(column()) > LONGEST_KEY)
     else:
-        yield check("no_control", "holds no control characters besides tabs and line ends", lambda: column().rlike(_CONTROL))
+        yield check("no_control", "holds no control characters besides tabs and line ends", lambda: column().rlike(CONTROL))
     if f.pattern is None:
-        yield check("not_blank", "is not blank", lambda: column().rlike(_BLANK))
+        yield check("not_blank", "is not blank", lambda: column().rlike(BLANK))
 
 
 def _off_normal_form(column: Column) -> Column:

@@ -11,7 +11,8 @@ from typing import Any
 from engage_spark.contract import Extra, Field, Gate, Rule, Severity, Table
 from engage_spark.quality.checks import Check, row_checks
 from engage_spark.quality.gx.suites import Expectation, Suite, identity
-from engage_spark.schema import accepted_types
+from engage_spark.quality.text_checks import BLANK, CONTROL, INVISIBLE, LONGEST_KEY, OUTER_BLANK
+from engage_spark.schema import LOST, accepted_types
 
 OWN = "engage_spark"
 """The key under which meta holds what is ours."""
@@ -116,13 +117,23 @@ def _range(f: Field) -> Said:
     return Said("expect_column_values_to_be_between", {"column": f.name, **{k: v for k, v in given.items() if v is not None}})
 
 
-_OF_FIELD: Mapping[str, Callable[[Field], Said]] = {
+def _free_of(f: Field, regex: str) -> Said:
+    return Said("expect_column_values_to_not_match_regex", {"column": f.name, "regex": regex})
+
+
+_OF_FIELD: Mapping[str, Callable[[Field], Said | Unsaid]] = {
     "not_null": _not_null,
     "finite": _finite,
     "range": _range,
     "allowed": lambda f: Said("expect_column_values_to_be_in_set", {"column": f.name, "value_set": list(f.allowed)}),
     "pattern": lambda f: Said("expect_column_values_to_match_regex", {"column": f.name, "regex": f.pattern}),
-    "not_blank": lambda f: Said("expect_column_values_to_match_regex", {"column": f.name, "regex": "[^ ]"}),
+    "valid_utf8": lambda f: _free_of(f, LOST),
+    "printable": lambda f: _free_of(f, INVISIBLE),
+    "no_control": lambda f: _free_of(f, CONTROL),
+    "trimmed": lambda f: _free_of(f, OUTER_BLANK),
+    "not_blank": lambda f: _free_of(f, BLANK),
+    "short": lambda f: Said("expect_column_value_lengths_to_be_between", {"column": f.name, "max_value": LONGEST_KEY}),
+    "normal_form": lambda _: Unsaid("GX knows no normal forms of text"),
 }
 
 
