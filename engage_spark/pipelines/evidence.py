@@ -17,7 +17,6 @@ from engage_spark.quality import (
     Check,
     ColumnState,
     Judgement,
-    RuleCount,
     Sketch,
     Verdict,
     binning,
@@ -26,7 +25,10 @@ from engage_spark.quality import (
     samples,
     sketches,
 )  # fmt: skip
+from engage_spark.quality.words import bound, told
 from engage_spark.schema import spark_schema
+
+__all__ = ["QUALITY_RESULTS", "QUALITY_STATES", "bound", "count", "told", "write_evidence"]
 
 QUALITY_RESULTS, QUALITY_STATES = "quality_results", "quality_states"
 
@@ -86,17 +88,3 @@ def _state(state: ColumnState, sketch: Sketch | None) -> dict[str, Any]:
         "distinct_sketch": sketch.distinct if sketch else None,
         "quantile_sketch": sketch.quantiles if sketch else None,
     }
-
-
-def told(count: RuleCount) -> str:
-    """What a gate measured, for people: `99.1234%`, `75 minutes`, `nothing to measure`."""
-    if count.measured is None:
-        return "nothing to measure"
-    return f"{count.measured:.4f}%" if count.unit == "percent" else f"{count.measured:,.6g} {count.unit}"
-
-
-def bound(count: RuleCount) -> str:
-    """What it was held against: `at least 99.8%`, `at most 60 minutes`."""
-    unit = "%" if count.unit == "percent" else f" {count.unit}"
-    sides = [f"{x:,.10g}" for x in (count.minimum, count.maximum) if x is not None]
-    return " to ".join(sides) + unit

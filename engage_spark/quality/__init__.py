@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engage_spark.quality.bins import Binning, binning
+from engage_spark.quality.checked import Checked, check
 from engage_spark.quality.checks import ALIKE, DUPLICATED, MALFORMED, Check, orphan_flag, row_checks
 from engage_spark.quality.expressions import refuse_other_expressions
 from engage_spark.quality.fold import Fold, Sketch, fold, sketches
@@ -12,7 +13,7 @@ from engage_spark.quality.keys import duplicated_keys, with_duplicate_flag
 from engage_spark.quality.states import ColumnState, merged
 
 __all__ = [
-    "ALIKE", "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Binning", "Check", "ColumnState", "Fold", "Judgement", "RuleCount",
-    "Sketch", "Verdict", "assess", "binning", "cuts_of", "duplicated_keys", "fold", "merged", "orphan_flag", "refuse_other_expressions",
-    "row_checks", "samples", "sketches", "with_duplicate_flag", "with_verdict", "worst",
+    "ALIKE", "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Binning", "Check", "Checked", "ColumnState", "Fold", "Judgement",
+    "RuleCount", "Sketch", "Verdict", "assess", "binning", "check", "cuts_of", "duplicated_keys", "fold", "merged", "orphan_flag",
+    "refuse_other_expressions", "row_checks", "samples", "sketches", "with_duplicate_flag", "with_verdict", "worst",
 ]  # fmt: skip

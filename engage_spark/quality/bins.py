@@ -15,13 +15,14 @@ from enum import StrEnum
 
 from engage_spark.contract import Field
 from engage_spark.quality.kernel import HIGHEST, LOWEST, Plan
+from engage_spark.quality.states import label
 
 BINS = 32
 SMALL = 64
 """An integer range of at most so many values gets a bin for each."""
 _KINDS = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "whole"),
-    **dict.fromkeys(("float", "double"), "number"),
+    "double": "number", "float": "single",
     "string": "text", "boolean": "flag", "date": "day", "timestamp": "moment",
 }  # fmt: skip
 
@@ -51,9 +52,9 @@ class Binning:
         """The names of the numbered bins, in order."""
         match self.scale:
             case Scale.CATEGORY | Scale.WHOLE:
-                return tuple(str(v).lower() if isinstance(v, bool) else str(v) for v in self.values)
+                return tuple(label(v) for v in self.values)
             case Scale.SPREAD:
-                shown = [f"{edge:.6g}" for edge in self.edges]
+                shown = next(s for d in (6, 9, 17) if len(set(s := [f"{e:.{d}g}" for e in self.edges])) == len(s) or d == 17)
                 closing = [*(")" * (len(shown) - 2)), "]"]
                 return tuple(f"[{a}, {b}{c}" for a, b, c in zip(shown, shown[1:], closing, strict=False))
             case Scale.MAGNITUDE:
@@ -71,7 +72,12 @@ class Binning:
     @property
     def kind(self) -> str:
         """What there is to sum: see `kernel.Plan`."""
-        return "number" if self.type.startswith("decimal") else _KINDS.get(self.type, "other")
+        return "decimal" if self.type.startswith("decimal") else _KINDS.get(self.type, "other")
+
+    @property
+    def digits(self) -> int:
+        """Digits behind the point of a decimal; it is summed in its smallest unit."""
+        return int(self.type.rstrip(")").split(",")[1]) if self.kind == "decimal" else 0
 
     @property
     def is_exact(self) -> bool:
@@ -81,7 +87,14 @@ class Binning:
     def plan(self, code: int, cuts: Sequence[float]) -> Plan:
         """How the workers count it."""
         return Plan(
-            code=code, column=self.column, kind=self.kind, scale=self.scale.value, values=self.values, edges=self.edges, cuts=tuple(cuts)
+            code=code,
+            column=self.column,
+            kind=self.kind,
+            scale=self.scale.value,
+            values=self.values,
+            edges=self.edges,
+            cuts=tuple(cuts),
+            digits=self.digits,
         )
 
 
@@ -101,4 +114,9 @@ def binning(f: Field) -> Binning:
     position = 0.5 if f.reference_mean is None else (f.reference_mean - low) / (high - low)
     bend = 1 if position >= 0.25 else 2 if position >= 0.0625 else 4
     edges = tuple(low + (high - low) * (k / BINS) ** bend for k in range(BINS + 1))
-    return Binning(column=f.name, type=f.spark_type, scale=Scale.SPREAD, edges=(float(low), *edges[1:-1], float(high)))
+    return Binning(column=f.name, type=f.spark_type, scale=Scale.SPREAD, edges=(_exact(low), *edges[1:-1], _exact(high)))
+
+
+def _exact(bound: float) -> float:
+    """As a double, unless it is a whole number that no double is equal to."""
+    return float(bound) if float(bound) == bound else bound

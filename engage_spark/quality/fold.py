@@ -8,7 +8,7 @@ The same as SQL expressions (bins and exact sums, exploded and grouped) took mor
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -75,7 +75,7 @@ def fold(
         rows=valid + quarantined,
         quarantined=quarantined,
         broken={names[-1 - code]: sum(r["rows"] for r in found) for code, found in by_code.items() if code < 0},
-        columns={b.column: _state(b, valid, by_code.get(i, [])) for i, b in enumerate(binnings)},
+        columns={b.column: state_of(b, valid, by_code.get(i, [])) for i, b in enumerate(binnings)},
         below={key: n for p in plans for key, n in _below(p.column, p.cuts, by_code.get(p.code, [])).items()},
     )
 
@@ -88,23 +88,29 @@ def _needed(judged: DataFrame, binnings: Sequence[Binning], rules: bool) -> list
     return [*(c.alias(f"c{i}") for i, c in enumerate(columns)), valid, *broken]
 
 
-def _state(b: Binning, rows: int, found: Sequence[Row]) -> ColumnState:
-    labels = b.labels
+def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnState:
+    """The state of a column from the added-up rows of its code (see `kernel.Partial.rows`); `rows` is how many there were in all."""
+    labels, unit = b.labels, 10**b.digits
+    found = list(found)
     bins: Counter[str] = Counter()
     total = Fraction(0)
     for r in found:
         if r["bin"] != kernel.NO_BIN:
             bins[labels[r["bin"]] if r["bin"] >= 0 else LABELS[r["bin"]]] += r["rows"]
-        elif r["power"] == kernel.WHOLE:
-            total += r["hi"] * 2**31 + r["lo"]
+        elif r["power"] >= kernel.WHOLE:
+            total += Fraction(r["hi"] * 2**31 + r["lo"]) * 2 ** (62 * (r["power"] - kernel.WHOLE)) / unit
         else:
             total += Fraction(r["hi"] * 2**27 + r["lo"]) * Fraction(2) ** (r["power"] - 53)
-    least = [x for r in found for x in (r["least_d"], r["least_n"]) if x is not None]
-    most = [x for r in found for x in (r["most_d"], r["most_n"]) if x is not None]
+    least = [x for r in found for x in (r["least_d"], _number(r["least_n"], unit)) if x is not None]
+    most = [x for r in found for x in (r["most_d"], _number(r["most_n"], unit)) if x is not None]
     return ColumnState(
         column=b.column, binning=b.digest, labels=labels, rows=rows, total=total, minimum=min(least, default=None),
         maximum=max(most, default=None), bins=dict(bins),
     )  # fmt: skip
+
+
+def _number(whole: Any, unit: int) -> int | Fraction | None:
+    return None if whole is None else int(whole) if unit == 1 else Fraction(int(whole), unit)
 
 
 def _below(column: str, cuts: Sequence[float], found: Sequence[Row]) -> dict[tuple[str, float], tuple[int, int]]:
@@ -131,7 +137,7 @@ def sketches(judged: DataFrame, *, binnings: Sequence[Binning]) -> dict[str, Ske
     for i, b in enumerate(binnings):
         column = column_named(b.column)
         if b.kind != "other" and b.scale in (Scale.ONE, Scale.MAGNITUDE):
-            known = column.cast("double") + 0.0 if b.kind == "number" else column
+            known = column.cast("double") + 0.0 if b.kind in ("number", "single") else column
             wanted[f"h{i}"] = F.hll_sketch_agg(F.when(column.isNotNull(), F.xxhash64(known)))
         if b.scale in (Scale.SPREAD, Scale.MAGNITUDE):
             value = column.cast("double")

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from engage_spark.contract import Gate, Severity, Table, limits
 from engage_spark.quality.checks import Check
-from engage_spark.quality.states import ColumnState
+from engage_spark.quality.states import ColumnState, label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _mean(j: Judgement, _: Table, gate: Gate) -> Found:
 
 def _share(j: Judgement, _: Table, gate: Gate) -> Found:
     state = j.columns.get(gate.column or "")
-    share = state.share(str(gate.argument)) if state else None
+    share = state.share(label(gate.argument)) if state else None
     return Found(None if share is None else 100 * share)
 
 

@@ -2,12 +2,15 @@
 need no more of this package.
 
 Everything that leaves a partition is an integer, a minimum or a maximum, so that partitions add up to the same bits in any order. A float
-is cut into two integers by its own power of two, d = (hi·2^27 + lo)·2^(power − 53), which is exact for every finite double.
+is cut into two integers by its own power of two, d = (hi·2^27 + lo)·2^(power − 53), which is exact for every finite double. A decimal is
+the whole number of its smallest unit, and whole numbers are compared with borders as whole numbers: a double holds 53 bits of their 63.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +22,7 @@ NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = range(-1, -8, -1
 NO_BIN = -8
 """The bin of rows that carry a sum and count nothing."""
 WHOLE = 4000
-"""The power that marks a sum of whole numbers, cut at 31 bits."""
+"""The power that marks a sum of whole numbers, hi·2^31 + lo; WHOLE + k marks its part that counts 2^(62·k)."""
 LOWEST, HIGHEST = -32, 31
 """The powers of two that unbounded numbers are told apart by; what is smaller or larger joins the outermost bin."""
 POWERS = 2200
@@ -28,7 +31,8 @@ RULES = "__rules"
 
 
 class Plan(NamedTuple):
-    """How one column is counted. `kind`: number, whole, text, flag, day, moment or other. `edges` are the 33 borders of a spread."""
+    """How one column is counted. `kind`: number (double), single (float), decimal (with so many `digits` behind the point), whole, text,
+    flag, day, moment or other. `edges` are the 33 borders of a spread. `code` is the column's place in the batches."""
 
     code: int
     column: str
@@ -37,6 +41,7 @@ class Plan(NamedTuple):
     values: tuple[Any, ...] = ()
     edges: tuple[float, ...] = ()
     cuts: tuple[float, ...] = ()
+    digits: int = 0
 
 
 class Partial:
@@ -47,7 +52,7 @@ class Partial:
         self.bins: dict[tuple[int, int], int] = {}
         self.high = np.zeros(POWERS, np.int64)
         self.low = np.zeros(POWERS, np.int64)
-        self.whole = [0, 0]
+        self.whole = 0
         self.least: Any = None
         self.most: Any = None
 
@@ -57,9 +62,13 @@ class Partial:
         filled = column.drop_null() if column.null_count else column
         if not len(filled):
             return
-        if plan.kind in ("number", "whole", "day", "moment"):
-            values = _numpy(filled, plan.kind)
-            self._binned(_bins(values, plan), _places(values, plan.cuts))
+        if plan.kind in ("number", "single"):
+            values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            self._binned(_bins_of_floats(values, plan), _places_of_floats(values, plan))
+            self._summed(values)
+        elif plan.kind in ("whole", "decimal", "day", "moment"):
+            values = _integers(filled, plan)
+            self._binned(_bins_of_integers(values, plan), _places_of_integers(values, plan))
             self._summed(values)
         elif plan.kind == "flag":
             self._binned(filled.cast(pa.int64()).to_numpy(), None)
@@ -91,18 +100,18 @@ class Partial:
 
     def _summed(self, values: np.ndarray) -> None:
         if values.dtype == np.float64:
-            values = (
-                values[np.isfinite(values)] + 0.0
-            )  # −0.0 becomes 0.0: which of the two a minimum gave would depend on the order of rows
+            # −0.0 becomes 0.0: which of the two a minimum gave would depend on the order of rows.
+            values = values[np.isfinite(values)] + 0.0
             mantissa, power = np.frexp(values)
             cut = (mantissa * 2.0**53).astype(np.int64)
             np.add.at(self.high, power + POWERS // 2, cut >> 27)
             np.add.at(self.low, power + POWERS // 2, cut & (2**27 - 1))
+        elif values.dtype == np.int64:
+            self.whole += (int((values >> 31).sum()) << 31) + int((values & (2**31 - 1)).sum())
         else:
-            self.whole[0] += int((values >> 31).sum())
-            self.whole[1] += int((values & (2**31 - 1)).sum())
+            self.whole += sum(values.tolist())
         if len(values):
-            low, high = values.min().item(), values.max().item()
+            low, high = (x.item() if isinstance(x, np.generic) else x for x in (values.min(), values.max()))
             self.least = low if self.least is None else min(self.least, low)
             self.most = high if self.most is None else max(self.most, high)
 
@@ -117,36 +126,41 @@ class Partial:
             for at in np.flatnonzero((self.high != 0) | (self.low != 0)):
                 yield self.plan.code, NO_BIN, 0, int(at) - POWERS // 2, 0, int(self.high[at]), int(self.low[at]), *ends
             yield self.plan.code, NO_BIN, 0, 0, 0, 0, 0, *ends
-        else:
-            yield self.plan.code, NO_BIN, 0, WHOLE, 0, self.whole[0], self.whole[1], None, None, self.least, self.most
+            return
+        left, power = self.whole, WHOLE
+        while not -(2**62) <= left < 2**62:
+            yield self.plan.code, NO_BIN, 0, power, 0, (left >> 31) & (2**31 - 1), left & (2**31 - 1), None, None, None, None
+            left, power = left >> 62, power + 1
+        yield self.plan.code, NO_BIN, 0, power, 0, left >> 31, left & (2**31 - 1), None, None, self.least, self.most
 
 
 SCHEMA = pa.schema([
     *((name, pa.int32()) for name in ("code", "bin", "place", "power")), *((name, pa.int64()) for name in ("rows", "hi", "lo")),
-    *((name, pa.float64()) for name in ("least_d", "most_d")), *((name, pa.int64()) for name in ("least_n", "most_n")),
+    *((name, pa.float64()) for name in ("least_d", "most_d")), *((name, pa.decimal128(38, 0)) for name in ("least_n", "most_n")),
 ])  # fmt: skip
 DDL = (
     "code int, bin int, place int, power int, rows bigint, hi bigint, lo bigint, "
-    "least_d double, most_d double, least_n bigint, most_n bigint"
+    "least_d double, most_d double, least_n decimal(38,0), most_n decimal(38,0)"
 )
 
 
 def count(batches: Iterator[pa.RecordBatch], plans: tuple[Plan, ...], rules: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """Counts of a partition as a few hundred rows of SCHEMA. Columns are counted over the valid rows, rules over all.
 
-    The code of a rule is −1 minus its place; the code after the last column's counts rows, in bin 1 the valid and in bin 0 the others.
+    The first columns of a batch are those of the plans, in order; names are not looked at. The code of a rule is −1 minus its place; the
+    code after the last column's counts rows, in bin 1 the valid and in bin 0 the others.
     """
     partials = [Partial(p) for p in plans]
     broken: dict[str, int] = {}
     rows = [0, 0]
     for judged in batches:
-        batch, names = judged, judged.schema.names
-        valid = batch.column(names.index(VALID))
+        batch, names = judged, judged.schema.names[len(plans) :]
+        valid = batch.column(len(plans) + names.index(VALID))
         ok = pc.sum(valid).as_py() or 0
         rows[1] += ok
         rows[0] += batch.num_rows - ok
         if RULES in names:
-            found = pc.value_counts(batch.column(names.index(RULES)).flatten())
+            found = pc.value_counts(batch.column(len(plans) + names.index(RULES)).flatten())
             for name, n in zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True):
                 broken[name] = broken.get(name, 0) + n
         if ok < batch.num_rows:
@@ -160,49 +174,93 @@ def count(batches: Iterator[pa.RecordBatch], plans: tuple[Plan, ...], rules: tup
     yield pa.RecordBatch.from_arrays([pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA)
 
 
-def _numpy(filled: pa.Array, kind: str) -> np.ndarray:
-    if kind == "number":
-        numbers: np.ndarray = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return numbers
-    if kind == "day":
-        filled = filled.cast(pa.int32())
-    values: np.ndarray = filled.cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return values
+def _integers(filled: pa.Array, plan: Plan) -> np.ndarray:
+    """Whole numbers of 64 bits; of any size, as objects of Python, for decimals that may need more."""
+    if plan.kind != "decimal":
+        if plan.kind == "day":
+            filled = filled.cast(pa.int32())
+        whole: np.ndarray = filled.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return whole
+    words = np.frombuffer(filled.buffers()[1], np.int64).reshape(-1, 2)[filled.offset : filled.offset + len(filled)]
+    if filled.type.precision <= 18:
+        return words[:, 0].copy()
+    wide: np.ndarray = words[:, 1].astype(object) * 2**64 + words[:, 0].astype(np.uint64).astype(object)
+    return wide
 
 
-def _bins(values: np.ndarray, plan: Plan) -> np.ndarray:
+def _bins_of_floats(values: np.ndarray, plan: Plan) -> np.ndarray:
     match plan.scale:
-        case "category":
-            bins = np.full(len(values), OTHER)
-            for i, value in enumerate(plan.values):
-                bins[values == value] = i
-        case "whole":
-            bins = values - plan.values[0]
-            bins = np.where(bins < 0, BELOW, np.where(bins >= len(plan.values), ABOVE, bins))
         case "spread":
-            edges = np.asarray(plan.edges)
+            edges = _as_stored(plan.edges, plan)
             bins = np.searchsorted(edges[1:-1], values, side="right")
             bins[values < edges[0]] = BELOW
             bins[values > edges[-1]] = ABOVE
         case "magnitude":
-            power = np.clip(np.frexp(values.astype(np.float64))[1] - 1, LOWEST, HIGHEST)
+            power = np.clip(np.frexp(values)[1] - 1, LOWEST, HIGHEST)
             zero = HIGHEST - LOWEST + 1
             bins = np.where(values == 0, zero, np.where(values > 0, zero + 1 + power - LOWEST, HIGHEST - power))
         case _:
             bins = np.zeros(len(values), np.int64)
-    if values.dtype == np.float64:
-        bins = np.asarray(bins, np.int64)
-        bins[np.isnan(values)] = NAN
-        bins[values == np.inf] = PLUS_INFINITY
-        bins[values == -np.inf] = MINUS_INFINITY
+    bins = np.asarray(bins, np.int64)
+    bins[np.isnan(values)] = NAN
+    bins[values == np.inf] = PLUS_INFINITY
+    bins[values == -np.inf] = MINUS_INFINITY
     return bins
 
 
-def _places(values: np.ndarray, cuts: tuple[float, ...]) -> np.ndarray | None:
+def _bins_of_integers(values: np.ndarray, plan: Plan) -> np.ndarray:
+    bins = np.zeros(len(values), np.int64)
+    match plan.scale:
+        case "category":
+            bins[:] = OTHER
+            for i, value in enumerate(plan.values):
+                bins[values == value] = i
+        case "whole":
+            low, high = plan.values[0], plan.values[-1]
+            within = (values >= low) & (values <= high)
+            bins[within] = values[within] - low
+            bins[values < low] = BELOW
+            bins[values > high] = ABOVE
+        case "spread":
+            edges = _thresholds(plan.edges, plan, math.ceil)
+            bins = np.searchsorted(edges[1:-1], values, side="right").astype(np.int64)
+            bins[values < edges[0]] = BELOW
+            bins[values > _thresholds(plan.edges[-1:], plan, math.floor)[0]] = ABOVE
+        case "magnitude":
+            zero = HIGHEST - LOWEST + 1
+            powers = [Fraction(2) ** p for p in range(LOWEST + 1, HIGHEST + 1)]
+            above = np.searchsorted(_thresholds(powers, plan, math.ceil), values, side="right")
+            below = np.searchsorted(-_thresholds(powers, plan, math.ceil)[::-1], values, side="left")
+            bins = np.where(values == 0, zero, np.where(values > 0, zero + 1 + above, below)).astype(np.int64)
+    return bins
+
+
+def _thresholds(borders: Sequence[float | Fraction], plan: Plan, rounded: Any) -> np.ndarray:
+    """Borders as whole numbers of the column's smallest unit: x < border exactly when x < its ceiling, x > border when x > its floor."""
+    whole = [rounded(Fraction(str(b)) * 10**plan.digits) for b in borders]
+    fits = all(-(2**63) <= w < 2**63 for w in whole)
+    return np.array(whole, np.int64 if fits else object)
+
+
+def _as_stored(borders: Sequence[float], plan: Plan) -> np.ndarray:
+    """Borders as the column would hold them: a float is compared with a border that was made a float."""
+    return np.asarray(borders, np.float32 if plan.kind == "single" else np.float64).astype(np.float64)
+
+
+def _places_of_floats(values: np.ndarray, plan: Plan) -> np.ndarray | None:
     """Where a value lies among the cuts: 2i when below the i-th, 2i + 1 when on it; NaN lies above all, as Spark sorts it."""
-    if not cuts:
+    if not plan.cuts:
         return None
-    ordered = np.asarray(cuts)
+    ordered = _as_stored(plan.cuts, plan)
     places = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
-    places[np.isnan(values)] = 2 * len(cuts)
+    places[np.isnan(values)] = 2 * len(plan.cuts)
+    return places
+
+
+def _places_of_integers(values: np.ndarray, plan: Plan) -> np.ndarray | None:
+    if not plan.cuts:
+        return None
+    passed = np.searchsorted(_thresholds(plan.cuts, plan, math.floor), values, side="left")
+    reached = np.searchsorted(_thresholds(plan.cuts, plan, math.ceil), values, side="right")
+    places: np.ndarray = passed + reached
     return places

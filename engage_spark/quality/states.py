@@ -8,11 +8,18 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = "null", "NaN", "+inf", "-inf", "below", "above", "other"
+SPECIAL = frozenset((NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER))
+
+
+def label(value: object) -> str:
+    """The label of a value's own bin. A value that reads like one of the special bins is quoted: 'other' is not what is other."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"'{text}'" if text.strip("'") in SPECIAL else text
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnState:
-    """Counts of one column. `total`, `minimum` and `maximum` are over the finite values: numbers as they are, text by its length in
+    """Counts of one column. `total`, `minimum` and `maximum` are exact, over the finite values: numbers as they are, text by its length in
     characters, dates and timestamps as days and microseconds since 1970, booleans as 0 and 1.
 
     `bins` counts every value by the label of its bin, and holds `below`, `above`, `other`, `NaN`, `+inf`, `-inf` and `null` as well.
@@ -23,8 +30,8 @@ class ColumnState:
     labels: tuple[str, ...] = field(compare=False)
     rows: int = 0
     total: Fraction = Fraction(0)
-    minimum: float | int | None = None
-    maximum: float | int | None = None
+    minimum: float | int | Fraction | None = None
+    maximum: float | int | Fraction | None = None
     bins: Mapping[str, int] = field(default_factory=dict)
 
     @property

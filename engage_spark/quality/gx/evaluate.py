@@ -93,6 +93,8 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: Questions) -> _Planne
         return _Planned(e, refused=str(refused))
     except OWN_FAULTS as fault:  # a condition that does not parse
         return _Planned(e, refused=_first_line(fault))
+    except (TypeError, ValueError, AttributeError, OverflowError) as fault:  # a kwarg of a shape that nobody thought of
+        return _Planned(e, refused=f"{e.type} cannot be understood: {fault}")
     return _Planned(e, judge=judge)
 
 
@@ -201,7 +203,7 @@ def _numbers(state: ColumnState, shape: _Shape, cut: Mapping[float, tuple[int, i
     return Numbers(minimum, maximum, total, total / state.filled, state.filled - nan, cut)
 
 
-def _value(found: float | int | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
+def _value(found: float | int | Fraction | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
     if found is None or shape.type == "double":
         return found
     if shape.type == "date":

@@ -21,7 +21,10 @@ _COMPARED = re.compile(r"^\s*(?P<a>\w+|`[^`]+`)\s*(?P<op><=|>=|<|>|=|==)\s*(?P<b
 _UNSAID = {
     "completeness": "GX bounds the filled share of one column, not of all cells",
     "quarantine_share": "GX counts rows per expectation, not rows that break any",
-    "share": "GX bounds the share of a value from below only, and not strictly",
+    "share": "an expectation bounds a share from one side; this is of the valid rows, and has two",
+    "normal_form": "the pattern that finds it is too long for a suite",
+    "distinguishable": "GX compares values as they are, and not but for the case of letters",
+    "not_future": "GX does not know when a delivery landed",
     "latency": "GX does not know when a delivery landed",
     "freshness": "GX does not know the snapshot's date",
 }
@@ -97,7 +100,7 @@ def _of_check(table: Table, check: Check, rule: Rule | None) -> Said | Unsaid:
     kind = check.name.rpartition(".")[2]
     if check.column in table.names and kind in _OF_FIELD:
         return _OF_FIELD[kind](table[check.column or ""])
-    return Unsaid("GX has no expectation for it")
+    return Unsaid(_UNSAID.get(kind, "GX has no expectation for it"))
 
 
 def _not_null(f: Field) -> Said:
@@ -117,11 +120,11 @@ def _range(f: Field) -> Said:
     return Said("expect_column_values_to_be_between", {"column": f.name, **{k: v for k, v in given.items() if v is not None}})
 
 
-def _free_of(f: Field, regex: str) -> Said:
-    return Said("expect_column_values_to_not_match_regex", {"column": f.name, "regex": regex})
+def _free_of(f: Field, pattern: str) -> Said:
+    return Said("expect_column_values_to_not_match_regex", {"column": f.name, "regex": pattern})
 
 
-_OF_FIELD: Mapping[str, Callable[[Field], Said | Unsaid]] = {
+_OF_FIELD: Mapping[str, Callable[[Field], Said]] = {
     "not_null": _not_null,
     "finite": _finite,
     "range": _range,
@@ -129,11 +132,10 @@ _OF_FIELD: Mapping[str, Callable[[Field], Said | Unsaid]] = {
     "pattern": lambda f: Said("expect_column_values_to_match_regex", {"column": f.name, "regex": f.pattern}),
     "valid_utf8": lambda f: _free_of(f, LOST),
     "printable": lambda f: _free_of(f, INVISIBLE),
-    "no_control": lambda f: _free_of(f, CONTROL),
     "trimmed": lambda f: _free_of(f, OUTER_BLANK),
+    "no_control": lambda f: _free_of(f, CONTROL),
     "not_blank": lambda f: _free_of(f, BLANK),
     "short": lambda f: Said("expect_column_value_lengths_to_be_between", {"column": f.name, "max_value": LONGEST_KEY}),
-    "normal_form": lambda _: Unsaid("GX knows no normal forms of text"),
 }
 
 

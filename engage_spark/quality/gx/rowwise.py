@@ -139,7 +139,7 @@ def _not_in_set(cells: Cells, wants: Wants) -> Column:
 
 
 def _matches(cells: Cells, wants: Wants) -> Column:
-    return cells.as_text().rlike(wants.take("regex", "(?s).*"))
+    return cells.as_text().rlike(wants.text("regex") if wants.take("regex") is not None else "(?s).*")
 
 
 def _matches_not(cells: Cells, wants: Wants) -> Column:

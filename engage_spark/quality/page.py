@@ -1,0 +1,171 @@
+"""How a check shows itself: a card for notebooks, and text of 80 columns for terminals. Everything that came from data is escaped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from engage_spark.contract import Field
+from engage_spark.quality.gates import RuleCount
+from engage_spark.quality.states import ColumnState
+from engage_spark.quality.words import bound, commonest, extent, percentage, shown_value, told
+
+if TYPE_CHECKING:
+    from engage_spark.quality.checked import Checked
+
+_SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
+_STYLE = """
+.es-dq{font:14px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:#1f2933;background:#fff;border:1px solid #d9e0e6;
+border-radius:8px;padding:16px 20px;max-width:1080px}
+.es-dq h3{margin:0 0 10px;font-size:17px;font-weight:600}.es-dq .pill{font-size:12px;border-radius:10px;padding:2px 10px;margin-left:10px;
+color:#fff;vertical-align:2px}.es-dq .ok{background:#1a7f4b}.es-dq .some{background:#b26a00}.es-dq .bad{background:#b3261e}
+.es-dq .critical{background:#b3261e}.es-dq .warning{background:#b26a00}.es-dq .info{background:#52667a}
+.es-dq .bar{display:flex;height:8px;border-radius:4px;overflow:hidden;background:#e8edf1;margin:6px 0 4px}.es-dq .bar i{display:block}
+.es-dq .note{color:#52667a;font-size:13px;margin:2px 0}.es-dq table{border-collapse:collapse;width:100%;margin:10px 0 4px;font-size:13px}
+.es-dq th{text-align:left;color:#52667a;font-weight:500;border-bottom:1px solid #c9d3dc;padding:4px 10px 4px 0;background:none}
+.es-dq td{text-align:left;border-bottom:1px solid #eef2f5;padding:5px 10px 5px 0;vertical-align:top;background:none;word-break:break-word}
+.es-dq td.n,.es-dq th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.es-dq code{background:#f1f4f7;border-radius:3px;padding:0 4px;font-size:12px;color:#1f2933;white-space:pre-wrap}
+.es-dq td .pill{margin:0;padding:1px 8px;vertical-align:0}.es-dq summary{cursor:pointer;color:#23527c;margin-top:10px}
+.es-dq svg{vertical-align:middle}
+""".strip()
+
+
+def state(checked: Checked) -> tuple[str, str]:
+    """What the whole comes to, in a word or two, and how it is coloured."""
+    if not checked.publishable:
+        return "rejected", "bad"
+    if checked.quarantined_count:
+        return "rows quarantined", "some"
+    return ("passed with warnings", "some") if any(not c.passed for c in checked.counts) else ("passed", "ok")
+
+
+def _broken(checked: Checked) -> list[RuleCount]:
+    """What did not hold, or was broken within tolerance: gates that failed first, then by severity and rows."""
+    found = [c for c in checked.counts if c.violations or not c.passed]
+    return sorted(found, key=lambda c: (c not in checked.failed_gates, c.passed, _SEVERITIES[c.severity], -c.violations))
+
+
+def _is_gate(c: RuleCount) -> bool:
+    return c.minimum is not None or c.unit != "percent" or (c.maximum not in (None, 0.0) and not c.rule_name.endswith(".not_null"))
+
+
+def _measure(c: RuleCount) -> str:
+    """What a gate measured and its bound; the share of rows that broke a rule."""
+    return f"{told(c)} (bound {bound(c)})" if _is_gate(c) else percentage(c.violations, c.rows_checked)
+
+
+def _notes(checked: Checked) -> list[str]:
+    notes = [f"Not looked at: {'; '.join(checked.unchecked)}."] if checked.unchecked else []
+    return notes + ([f"Left out, since not declared: {', '.join(checked.extra)}."] if checked.extra else [])
+
+
+def html(checked: Checked) -> str:
+    """A card that needs nothing from elsewhere: no script, no network."""
+    word, colour = state(checked)
+    rows, bad = checked.row_count, checked.quarantined_count
+    share = 100 * bad / rows if rows else 0.0
+    held = [c for c in checked.counts if c.passed and not c.violations]
+    parts = [
+        f"<style>{_STYLE}</style><div class='es-dq'><h3>{escape(checked.table.name)}<span class='pill {colour}'>{word}</span></h3>",
+        f"<div class='bar'><i class='ok' style='width:{100 - share:.4f}%'></i><i class='bad' style='width:{share:.4f}%'></i></div>",
+        f"<div class='note'>{rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined ({percentage(bad, rows)}). "
+        f"{len(checked.counts):,} rules and gates: {len(held):,} held throughout.</div>",
+        *(f"<div class='note'>{escape(n)}</div>" for n in _notes(checked)),
+        _broken_html(_broken(checked)),
+        f"<details><summary>Columns: what the valid rows hold</summary>{_columns_html(checked)}</details>",
+        f"<details><summary>Rules that held ({len(held):,})</summary>{_held_html(held)}</details></div>",
+    ]
+    return "".join(parts)
+
+
+def _broken_html(broken: Sequence[RuleCount]) -> str:
+    if not broken:
+        return ""
+    head = "<tr><th></th><th>rule</th><th class='n'>rows</th><th>measured</th><th></th><th>what was found</th></tr>"
+    lines = []
+    for c in broken:
+        shown = " ".join(f"<code>{escape(s)}</code>" for s in c.samples)
+        lines.append(
+            f"<tr><td><span class='pill {escape(c.severity)}'>{escape(c.severity)}</span></td><td><b>{escape(c.rule_name)}</b><br>"
+            f"<span class='note'>{escape(c.description)}</span></td><td class='n'>{c.violations:,}</td><td>{escape(_measure(c))}</td>"
+            f"<td>{'tolerated' if c.passed else ''}</td><td>{shown}</td></tr>"
+        )
+    return f"<table>{head}{''.join(lines)}</table>"
+
+
+def _held_html(held: Sequence[RuleCount]) -> str:
+    lines = "".join(f"<tr><td>{escape(c.rule_name)}</td><td>{escape(c.description)}</td><td>{escape(c.severity)}</td></tr>" for c in held)
+    return f"<table><tr><th>rule</th><th>demands</th><th>severity</th></tr>{lines}</table>"
+
+
+def _columns_html(checked: Checked) -> str:
+    head = "<tr><th>column</th><th>type</th><th class='n'>missing</th><th>from, to</th><th class='n'>mean</th><th>distribution</th></tr>"
+    lines = []
+    for f in checked.table.fields:
+        s = checked.states[f.name]
+        mean = "***" if f.is_personal else shown_value(s.mean, f) if f.logical_type in ("integer", "number") else ""
+        lines.append(
+            f"<tr><td>{escape(f.name)}</td><td>{escape(f.spark_type)}</td><td class='n'>{percentage(s.nulls, s.rows)}</td>"
+            f"<td>{escape(extent(s, f))}</td><td class='n'>{escape(mean)}</td><td>{bars(s, f)} {escape(commonest(s, f))}</td></tr>"
+        )
+    return f"<table>{head}{''.join(lines)}</table>"
+
+
+def bars(s: ColumnState, f: Field) -> str:
+    """The bins as bars; bins of numbers without bounds from the first to the last that holds something."""
+    if f.is_personal or len(s.labels) < 2:
+        return ""
+    filled = [i for i, b in enumerate(s.labels) if s.bins.get(b)]
+    if not filled:
+        return ""
+    shown = s.labels if len(s.labels) <= 64 else s.labels[filled[0] : filled[-1] + 1]
+    most = max(s.bins.get(b, 0) for b in shown)
+    step = min(12.0, 160 / len(shown))
+    drawn = []
+    for i, b in enumerate(shown):
+        if n := s.bins.get(b, 0):
+            tall = max(1.0, 22 * n / most)
+            drawn.append(
+                f"<rect x='{i * step:.1f}' y='{24 - tall:.1f}' width='{max(step - 1, 1):.1f}' height='{tall:.1f}' fill='#4a7ba6'>"
+                f"<title>{escape(b)}: {n:,}</title></rect>"
+            )
+    return f"<svg width='{step * len(shown):.0f}' height='24' role='img'>{''.join(drawn)}</svg>"
+
+
+def text(checked: Checked, width: int = 80) -> str:
+    """The same for a terminal."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, color_system=None, highlight=False, emoji=False, markup=False)
+    word, _ = state(checked)
+    bad, rows = checked.quarantined_count, checked.row_count
+    console.print(f"{checked.table.name}: {word}")
+    console.print(f"  {rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined ({percentage(bad, rows)})")
+    broken = _broken(checked)
+    held = sum(c.passed and not c.violations for c in checked.counts)
+    console.print(f"  {len(checked.counts):,} rules and gates: {held:,} held throughout, {len(broken):,} broken")
+    if broken:
+        console.print(_grid(broken))
+    for note in _notes(checked):
+        console.print(f"  note: {note}")
+    return out.getvalue().rstrip()
+
+
+def _grid(broken: Sequence[RuleCount]) -> Grid:
+    table = Grid(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
+    table.add_column("severity")
+    table.add_column("rule", overflow="fold", ratio=3)
+    table.add_column("rows", justify="right")
+    table.add_column("measured", overflow="fold", ratio=2)
+    table.add_column("found", overflow="fold", ratio=3)
+    for c in broken:
+        cells = (c.severity, c.rule_name, f"{c.violations:,}", _measure(c), ", ".join(map(repr, c.samples[:3])))
+        table.add_row(*map(Text, cells))
+    return table

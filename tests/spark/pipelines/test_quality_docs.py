@@ -1,0 +1,64 @@
+"""Data Docs of a day, from quality_results as ingest writes them."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engage_spark.contract import load_contract, system_contract
+from engage_spark.errors import ConfigurationError
+from engage_spark.lake import Lake
+from engage_spark.pipelines import quality_docs
+from engage_spark.quality import row_checks
+from engage_spark.schema import spark_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from engage_spark.settings import Settings
+
+BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+RESULTS = system_contract().table("quality_results")
+
+
+def write_results(spark: SparkSession, settings: Settings, day: date, broken: str) -> None:
+    usual: dict[str, Any] = {
+        "run_id": "r1", "table_name": BIKES.entity.name, "snapshot_date": day, "rows_checked": 50, "violations": 0, "measured": 0.0,
+        "unit": "percent", "minimum": None, "maximum": None, "passed": True, "samples": [],
+    }  # fmt: skip
+    lines = [
+        usual
+        | {"rule_name": c.name, "column_name": c.column, "severity": c.severity.value, "dimension": str(c.dimension), "description": "-"}
+        for c in row_checks(BIKES.entity)
+    ]
+    lines = [one | {"violations": 2, "passed": False, "samples": ["<i>x"]} if one["rule_name"] == broken else one for one in lines]
+    schema = spark_schema(RESULTS)
+    rows = spark.createDataFrame([tuple(one[name] for name in schema.names) for one in lines], schema)
+    Lake(settings.lake).replace(
+        rows, RESULTS, where=f"snapshot_date = DATE'{day}'", tag="test", partition_by=("snapshot_date", "table_name")
+    )
+
+
+def test_the_newest_day_or_the_one_asked_for_is_shown(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "docs"
+    write_results(spark, settings, date(2025, 10, 20), "district.allowed")
+    write_results(spark, settings, date(2025, 10, 21), "no_such_rule")
+    newest = quality_docs.run(spark, settings, contract=BIKES, out=out)
+    assert newest.table is not None
+    assert newest.table[1][0][:3] == ("stations", "2025-10-21", "not finished")
+    assert newest.table[1][0][4] == "0"
+    older = quality_docs.run(spark, settings, contract=BIKES, snapshot_date=date(2025, 10, 20), out=out)
+    assert older.table is not None
+    assert older.table[1][0][4] == "1"
+    (page,) = (out / "validations").rglob("*.html")
+    assert "&lt;i&gt;x" in page.read_text()
+    assert Path(older.locations["data docs"]) == out / "index.html"
+
+
+def test_a_day_that_was_not_judged_is_told(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    write_results(spark, settings, date(2025, 10, 21), "district.allowed")
+    with pytest.raises(ConfigurationError, match="nothing was judged on 2024-01-01"):
+        quality_docs.run(spark, settings, contract=BIKES, snapshot_date=date(2024, 1, 1), out=tmp_path / "docs")
