@@ -11,7 +11,17 @@ from open_data_contract_standard.model import CustomProperty
 from engage_spark.contract.model import Role, Severity
 
 TABLE_PROPERTIES = ("kind", "source", "eventTime", "extraColumns")
-FIELD_PROPERTIES = ("role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto", "rangeSeverity", "patternSeverity")
+FIELD_PROPERTIES = (
+    "role",
+    "unit",
+    "referenceMean",
+    "referenceShares",
+    "protected",
+    "leaksInto",
+    "rangeSeverity",
+    "patternSeverity",
+    "finiteSeverity",
+)
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -83,7 +93,7 @@ def field_properties(
 ) -> dict[str, Any]:
     """The keyword arguments of `Field` that ODCS has no means of its own for."""
     read = Reader(at, properties, FIELD_PROPERTIES, problems)
-    stated = {kind: read.one_of(f"{kind}Severity", Severity, optional=True) for kind in ("range", "pattern")}
+    stated = {kind: read.one_of(f"{kind}Severity", Severity, optional=True) for kind in ("range", "pattern", "finite")}
     return {
         "severities": tuple((kind, severity) for kind, severity in stated.items() if severity is not None),
         "role": read.one_of("role", Role) or Role.AUDIT,

@@ -9,10 +9,10 @@ from engage_spark.quality.expressions import refuse_other_expressions
 from engage_spark.quality.fold import Fold, Sketch, fold, sketches
 from engage_spark.quality.gates import Judgement, RuleCount, Verdict, assess, cuts_of, worst
 from engage_spark.quality.judge import QUARANTINED, VALID, duplicated_keys, samples, with_duplicate_flag, with_verdict
-from engage_spark.quality.states import ColumnState, merged
+from engage_spark.quality.states import ColumnState, merged, restored, stored
 
 __all__ = [
     "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Binning", "Check", "Checked", "ColumnState", "Fold", "Judgement", "RuleCount",
     "Sketch", "Verdict", "assess", "binning", "check", "cuts_of", "duplicated_keys", "fold", "merged", "orphan_flag",
-    "refuse_other_expressions", "row_checks", "samples", "sketches", "with_duplicate_flag", "with_verdict", "worst",
+    "refuse_other_expressions", "restored", "row_checks", "samples", "sketches", "stored", "with_duplicate_flag", "with_verdict", "worst",
 ]  # fmt: skip

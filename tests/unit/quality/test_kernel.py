@@ -25,7 +25,8 @@ from engage_spark.quality.kernel import DDL, RULES, SCHEMA, VALID, count
 
 ARROW = {
     "int": pa.int32(), "bigint": pa.int64(), "float": pa.float32(), "double": pa.float64(), "string": pa.string(), "boolean": pa.bool_(),
-    "date": pa.date32(), "timestamp": pa.timestamp("us", tz="UTC"), "decimal(9,2)": pa.decimal128(9, 2), "decimal(38,3)": pa.decimal128(38, 3),
+    "date": pa.date32(), "timestamp": pa.timestamp("us", tz="UTC"), "decimal(9,2)": pa.decimal128(9, 2),
+    "decimal(38,3)": pa.decimal128(38, 3),
 }  # fmt: skip
 LOGICAL = {
     "int": "integer",
@@ -85,7 +86,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "boolean": st.booleans(),
     "date": st.dates(),
     "timestamp": st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)),
-    "decimal(9,2)": st.integers(-(10**9) + 1, 10**9 - 1).map(lambda n: Decimal(n).scaleb(-2)) | st.sampled_from([Decimal("0.10"), Decimal("99.90"), Decimal("99.91")]),
+    "decimal(9,2)": st.integers(-(10**9) + 1, 10**9 - 1).map(lambda n: Decimal(n).scaleb(-2))
+    | st.sampled_from([Decimal("0.10"), Decimal("99.90"), Decimal("99.91")]),
     "decimal(38,3)": st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: Decimal((n < 0, tuple(map(int, str(abs(n)))), -3))),
 }  # fmt: skip
 
