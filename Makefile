@@ -20,7 +20,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: $(JARS) ## 10,000 made-up customers, all the way from raw files to Delta features
+demo: $(JARS) ## 10,000 made-up customers, from raw files to Delta features and the graph
 	@$(BIN)/engage-spark demo
 
 .PHONY: demo-full
@@ -60,6 +60,11 @@ lint: $(INSTALLED) ## style, formatting, types, import layers
 format: $(INSTALLED) ## put the code into the agreed form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: $(INSTALLED) ## write the pages that are made from declarations: the data dictionary, the cases of bad input
+	$(BIN)/engage-spark contract docs --out docs/data_dictionary.md
+	PYTHONPATH=tests $(BIN)/python -m bad_input.document
 
 .PHONY: bench
 bench: $(JARS) ## ingest and features against DuckDB and Polars on the same file

@@ -26,6 +26,8 @@ _WIDER = {
     "float": {"double"},
 }
 _INT_LOW, _INT_HIGH = -(2**31), 2**31 - 1
+LOST = "\ufffd"
+"""Unicode's sign for a character that could not be read."""
 _TYPO = 0.8  # similarity from which an undeclared column is offered as what a missing one may have been renamed to
 
 
@@ -107,6 +109,7 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
     - void (a column of nulls only) → anything;
     - bigint → int where the contract bounds the field on both sides inside int. This is what pandas writes. A value beyond int becomes
       int's own limit, which is out of those bounds, so the row is quarantined and never wraps or fails the job.
+    Bytes of a text that are not UTF-8 become U+FFFD, else readers of the judged table would fail on them; a check finds the sign.
     Everything else is refused, among it string for a number or date, double or decimal for int, double for float, timestamp without zone
     or date for timestamp.
 
@@ -144,7 +147,7 @@ def _conformed(f: Field, found: T.DataType) -> Column | None:
     declared, column = spark_type(f.spark_type), column_named(f.name)
     have, want = found.simpleString(), declared.simpleString()
     if have == want:
-        return column
+        return F.make_valid_utf8(column) if have == "string" else column
     if have == "void" or want in _WIDER.get(have, ()):
         return column.cast(declared)
     if have == "bigint" and want == "int" and _bounded(f):
@@ -176,6 +179,8 @@ def _wrong_type(f: Field, found: T.DataType) -> str:
         hint += ", or declare a minimum and a maximum, within which 64-bit integers are taken"
     elif have in ("double", "float") and f.spark_type in ("int", "bigint", "smallint", "tinyint"):
         hint += " (pandas turns whole numbers with gaps into floats: use its Int32)"
+    elif have == "int" and f.logical_type not in ("integer", "number"):
+        hint += " (a column of nulls alone is written as int by whoever does not say its type)"
     elif have == "timestamp_ntz" and f.spark_type == "timestamp":
         hint += " with a time zone, UTC: without one nobody knows which moment is meant"
     return f"{f.name}: found {have}, declared is {f.spark_type}; {hint}"

@@ -66,6 +66,15 @@ def settings(session_settings: Settings, tmp_path: Path) -> Settings:
     return Settings(input={"root": raw}, lake={"root": lake}, synth={"out": raw, "customers": 200}, spark=session_settings.spark)
 
 
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real graphs and tables; tests that need it skip where it is absent."""
+    path = Path(os.environ.get("ENGAGE_SPARK_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not path.is_dir():
+        pytest.skip(f"the real data are not here ({path}); set ENGAGE_SPARK_TEST_DATA")
+    return path
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own ENGAGE_SPARK variables must not decide a test."""

@@ -114,7 +114,7 @@ def demo(
     ctx: typer.Context,
     customers: Annotated[int | None, typer.Option(help="how many customers to make (default 10000)")] = None,
 ) -> None:
-    """The whole way on made-up data: make it, ingest it, derive the features."""
+    """The whole way on made-up data: make it, ingest it, derive the features, measure the graph."""
     _run(ctx, "demo", overrides={"synth__customers": customers})
 
 
@@ -147,6 +147,17 @@ def ingest(
 def features(ctx: typer.Context, snapshot_date: Day = None, force: Force = False) -> None:
     """Derive the contract's features for a published snapshot (default: every snapshot that lacks them)."""
     _run(ctx, "features", snapshot_date=snapshot_date, force=force)
+
+
+@app.command(epilog=EPILOG)
+def graph(
+    ctx: typer.Context,
+    snapshot_date: Day = None,
+    force: Force = False,
+    method: Annotated[str | None, typer.Option(help="auto, exact or sampled (default auto: exact where it is affordable)")] = None,
+) -> None:
+    """Measure every customer's place in the graph (default: of every snapshot that lacks it)."""
+    _run(ctx, "graph", overrides={"graph__method": method}, snapshot_date=snapshot_date, force=force)
 
 
 @app.command(epilog=EPILOG)

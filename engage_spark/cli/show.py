@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import yaml
@@ -57,7 +58,15 @@ def reports(result: Report | Iterable[Report]) -> None:
             console.print()
             grid(console, *report.failed)
         for note in report.notes:
-            console.print(Text(f"  note: {note}", style="yellow"), soft_wrap=True)
+            for line in _wrapped(f"note: {note}", console.width):
+                console.print(Text(line, style="yellow"), soft_wrap=True)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width`, broken at blanks only: a path or a rule's name stays whole."""
+    return textwrap.wrap(
+        text, width, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )  # fmt: skip
 
 
 def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
@@ -98,8 +107,8 @@ def contract(shown: Contract, table: str | None) -> None:
     console = _out()
     if table is None:
         console.print(f"{shown.name}: contract {shown.id}, version {shown.version}", soft_wrap=True)
-        rows = [(t.name, t.kind.value, str(len(t.fields)), ", ".join(t.key), t.source or "") for t in shown.tables]
-        grid(console, ("table", "kind", "fields", "key", "computed from"), rows)
+        rows = [(t.name, t.kind.value, str(len(t.fields)), t.source or "", ", ".join(t.key)) for t in shown.tables]
+        grid(console, ("table", "kind", "fields", "computed from", "key"), rows)
         return
     declared = [
         (f["field"], f["type"], f["role"], "; ".join(f[part] for part in ("unit", "bounds", "expected", "notes") if f[part]))

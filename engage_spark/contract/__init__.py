@@ -7,7 +7,22 @@ from pathlib import Path
 from engage_spark.contract.checks import contradictions
 from engage_spark.contract.derive import ERRORS_TYPE, day_column, judged_table, leaks, tracked_table
 from engage_spark.contract.document import document, limits, show_rows
-from engage_spark.contract.model import Contract, Dimension, Extra, Field, Gate, Kind, Reference, Role, Rule, Severity, Table
+from engage_spark.contract.graph import EdgeMeasure, GraphPlan, Measure, graph_plan
+from engage_spark.contract.model import (
+    Contract,
+    Dimension,
+    Direction,
+    Extra,
+    Field,
+    Gate,
+    GraphRole,
+    Kind,
+    Reference,
+    Role,
+    Rule,
+    Severity,
+    Table,
+)  # fmt: skip
 from engage_spark.contract.odcs import full_match, parse, read_text
 from engage_spark.errors import ContractError
 
@@ -44,7 +59,7 @@ def lint(path: Path | str | None = None) -> list[str]:
 
 
 __all__ = [
-    "ERRORS_TYPE", "Contract", "Dimension", "Extra", "Field", "Gate", "Kind", "Reference", "Role", "Rule", "Severity", "Table",
-    "contradictions", "day_column", "document", "full_match", "judged_table", "leaks", "limits", "lint", "load_contract", "show_rows",
-    "system_contract", "tracked_table",
+    "ERRORS_TYPE", "Contract", "Dimension", "Direction", "EdgeMeasure", "Extra", "Field", "Gate", "GraphPlan", "GraphRole", "Kind",
+    "Measure", "Reference", "Role", "Rule", "Severity", "Table", "contradictions", "day_column", "document", "full_match", "graph_plan",
+    "judged_table", "leaks", "limits", "lint", "load_contract", "parse", "show_rows", "system_contract", "tracked_table",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from engage_spark.contract.expressions import usage
+from engage_spark.contract.graph import graph_contradictions
 from engage_spark.contract.model import Contract, Field, Kind, Role, Table
 
 LOGICAL = {
@@ -41,7 +42,7 @@ def contradictions(contract: Contract) -> list[str]:
             at = f"field {table.name}.{f.name}"
             found += [f"{at}: {x}" for x in (*_type(f), *_bounds(f), *_values(f), *_shares(f), *_leaks(f, targets))]
         found += _rules(table) + _references(table, contract) + _event_time(table) + _formulas(table, contract)
-    return found
+    return found + graph_contradictions(contract)
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
@@ -241,7 +242,7 @@ def _event_time(table: Table) -> list[str]:
 
 def _formulas(table: Table, contract: Contract) -> list[str]:
     if table.kind is not Kind.DERIVED:
-        found = [f"table {table.name!r}: source is for tables of kind derived"] if table.source else []
+        found = [f"table {table.name!r}: source is for tables of kind derived"] if table.source and table.kind is not Kind.GRAPH else []
         return found + [
             f"field {table.name}.{f.name}: a formula is for tables of kind derived" for f in table.fields if f.formula or f.inputs
         ]

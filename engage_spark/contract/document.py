@@ -8,7 +8,9 @@ _KINDS = {
     Kind.ENTITY: "full snapshots, replaced by snapshot_date",
     Kind.LOG: "events, replaced by event_date",
     Kind.DERIVED: "computed",
+    Kind.GRAPH: "measured on the graph",
     Kind.SYSTEM: "bookkeeping",
+    Kind.PLAIN: "checked where it lies",
 }
 
 
@@ -86,6 +88,7 @@ def _table(t: Table) -> list[str]:
     lines = [f"## {t.name}", "", t.description, "", f"{t.grain} Kind: {t.kind.value} ({_KINDS[t.kind]})."]
     lines += [f"Computed from `{t.source}`."] if t.kind is Kind.DERIVED else []
     lines += [f"Event time: `{t.event_time}`."] if t.event_time else []
+    lines += [f"In the graph: {t.graph_role.value}."] if t.graph_role else []
     lines += [f"Columns that are not declared: {t.extra.value}."] if t.kind in (Kind.ENTITY, Kind.LOG) else []
     lines += ["", "| field | type | unit | role | bounds | expected | notes |", "|---|---|---|---|---|---|---|"]
     lines += [
@@ -110,6 +113,10 @@ def _table(t: Table) -> list[str]:
 
 def _field(f: Field) -> list[str]:
     lines = [f"- `{f.name}`: {f.description}" + (f" Example: `{f.examples[0]}`." if f.examples else "")]
+    if f.edges:
+        lines[0] += f" In the graph: {', '.join(f'`{value}` {way}' for value, way in f.edges)}."
+    if f.measure and f.null_policy:
+        lines.append(f"  {f.null_policy}")
     if f.formula:
         lines.append(f"  `{f.formula}`. {f.null_policy or ''}".rstrip())
     return lines

@@ -41,15 +41,33 @@ class Kind(StrEnum):
     """How a table arrives or comes about.
 
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, replaced by event date.
-    DERIVED: computed from one input table by the formulas of its fields. SYSTEM: written by this package about its runs.
+    DERIVED: computed from one input table by the formulas of its fields. GRAPH: measured on the graph between the entity's rows; each
+    field says which measure it holds. SYSTEM: written by this package about its runs.
     PLAIN: judged where it lies (`quality.check`) and never stored, so it needs no key, and its columns may have any names.
     """
 
     ENTITY = "entity"
     LOG = "log"
     DERIVED = "derived"
+    GRAPH = "graph"
     SYSTEM = "system"
     PLAIN = "plain"
+
+
+class GraphRole(StrEnum):
+    """What a table is to the graph: a log of its edges, a log of what happens along them, or a table that it is measured into."""
+
+    CONNECTIONS = "connections"
+    INTERACTIONS = "interactions"
+    VERTICES = "vertices"
+    EDGES = "edges"
+
+
+class Direction(StrEnum):
+    """Whether an edge joins two ends alike, or leads from the first to the second."""
+
+    UNDIRECTED = "undirected"
+    DIRECTED = "directed"
 
 
 class Extra(StrEnum):
@@ -62,7 +80,10 @@ class Extra(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """One declared column. Bounds are inclusive; None means not declared."""
+    """One declared column. Bounds are inclusive; None means not declared.
+
+    `measure` names what a field of a GRAPH table holds; `edges` maps the values of a field of the connections to a Direction.
+    """
 
     name: str
     logical_type: str
@@ -86,6 +107,8 @@ class Field:
     formula: str | None = None
     inputs: tuple[str, ...] = ()
     null_policy: str | None = None
+    measure: str | None = None
+    edges: tuple[tuple[str | int, str], ...] = ()
     examples: tuple[str, ...] = ()
 
     @property
@@ -102,8 +125,8 @@ class Field:
         return self.protected or self.classification in ("confidential", "restricted")
 
     def severity_of(self, check: str) -> Severity:
-        """What breaking a check of this field leads to: as declared, else critical, save for a null of a field that is not required."""
-        usual = Severity.WARNING if check == "not_null" and not (self.required or self.is_key) else Severity.CRITICAL
+        """What breaking a check of this field leads to: as declared, else critical, save for a null or blank where none is required."""
+        usual = Severity.WARNING if check in ("not_null", "not_blank") and not (self.required or self.is_key) else Severity.CRITICAL
         return dict(self.severities).get(check, usual)
 
 
@@ -164,6 +187,7 @@ class Table:
     references: tuple[Reference, ...] = ()
     source: str | None = None
     event_time: str | None = None
+    graph_role: GraphRole | None = None
     extra: Extra = Extra.WARN
     grain: str = ""
 
@@ -221,3 +245,6 @@ class Contract:
     @property
     def derived(self) -> tuple[Table, ...]:
         return tuple(t for t in self.tables if t.kind is Kind.DERIVED)
+
+    def of_graph_role(self, role: GraphRole) -> tuple[Table, ...]:
+        return tuple(t for t in self.tables if t.graph_role is role)

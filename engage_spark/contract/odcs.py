@@ -21,7 +21,7 @@ try:  # libyaml reads ten times as fast; wheels of PyYAML hold it, source builds
 except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
-from engage_spark.contract.model import Contract, Extra, Field, Gate, Kind, Reference, Severity, Table
+from engage_spark.contract.model import Contract, Extra, Field, Gate, GraphRole, Kind, Reference, Severity, Table
 from engage_spark.contract.properties import TABLE_PROPERTIES, Reader, field_properties
 from engage_spark.contract.quality import field_quality, table_quality
 from engage_spark.errors import ContractError
@@ -142,6 +142,7 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
         references=tuple(references),
         source=props.text("source"),
         event_time=props.text("eventTime"),
+        graph_role=props.one_of("graphRole", GraphRole, optional=True),
         extra=props.one_of("extraColumns", Extra, optional=True) or Extra.WARN,
         grain=t.dataGranularityDescription or "",
     )

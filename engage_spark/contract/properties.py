@@ -10,20 +10,15 @@ from open_data_contract_standard.model import CustomProperty
 
 from engage_spark.contract.model import Role, Severity
 
-TABLE_PROPERTIES = ("kind", "source", "eventTime", "extraColumns")
+TABLE_PROPERTIES = ("kind", "source", "eventTime", "graphRole", "extraColumns")
+SEVERITIES = ("range", "pattern", "finite", "distinguishable")
 FIELD_PROPERTIES = (
-    "role",
-    "unit",
-    "referenceMean",
-    "referenceShares",
-    "protected",
-    "leaksInto",
-    "rangeSeverity",
-    "patternSeverity",
-    "finiteSeverity",
-)
+    "role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto", "measure", "graphEdges",
+    *(f"{kind}Severity" for kind in SEVERITIES),
+)  # fmt: skip
 
 E = TypeVar("E", bound=StrEnum)
+V = TypeVar("V")
 
 
 class Reader:
@@ -74,6 +69,13 @@ class Reader:
             return {}
         return {str(k): float(x) for k, x in value.items()}
 
+    def texts(self, name: str) -> dict[str, str]:
+        value = self._typed(name, dict, "a mapping of values to names") or {}
+        if any(not isinstance(x, str) for x in value.values()):
+            self.problems.append(f"{self.at}: {name} must map values to names, found {value!r}")
+            return {}
+        return {str(k): x for k, x in value.items()}
+
     def _typed(self, name: str, kind: type | tuple[type, ...], what: str) -> Any:
         value = self.values.get(name)
         if value is None or (isinstance(value, kind) and (kind is bool or not isinstance(value, bool))):
@@ -82,10 +84,10 @@ class Reader:
         return None
 
 
-def share_keys(shares: dict[str, float], allowed: Sequence[str | int]) -> tuple[tuple[str | int, float], ...]:
-    """Shares keyed by the allowed values themselves (ODCS keys are text, values may be numbers); others stay text."""
+def by_value(given: dict[str, V], allowed: Sequence[str | int]) -> tuple[tuple[str | int, V], ...]:
+    """A mapping keyed by the allowed values themselves (ODCS keys are text, values may be numbers); others stay text."""
     by_text = {str(a): a for a in allowed}
-    return tuple((by_text.get(k, k), v) for k, v in shares.items())
+    return tuple((by_text.get(k, k), v) for k, v in given.items())
 
 
 def field_properties(
@@ -93,13 +95,15 @@ def field_properties(
 ) -> dict[str, Any]:
     """The keyword arguments of `Field` that ODCS has no means of its own for."""
     read = Reader(at, properties, FIELD_PROPERTIES, problems)
-    stated = {kind: read.one_of(f"{kind}Severity", Severity, optional=True) for kind in ("range", "pattern", "finite")}
+    stated = {kind: read.one_of(f"{kind}Severity", Severity, optional=True) for kind in SEVERITIES}
     return {
         "severities": tuple((kind, severity) for kind, severity in stated.items() if severity is not None),
         "role": read.one_of("role", Role) or Role.AUDIT,
         "unit": read.text("unit"),
         "reference_mean": read.number("referenceMean"),
-        "reference_shares": share_keys(read.shares("referenceShares"), allowed),
+        "reference_shares": by_value(read.shares("referenceShares"), allowed),
         "protected": read.flag("protected"),
         "leaks_into": read.names("leaksInto"),
+        "measure": read.text("measure"),
+        "edges": by_value(read.texts("graphEdges"), allowed),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engage_spark.lake.anything import Format, read_anything
 from engage_spark.lake.failures import storage_error
+from engage_spark.lake.files import write_text
 from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
 from engage_spark.lake.landings import landed
 from engage_spark.lake.raw import is_there, leave_note, note, write_raw
@@ -33,4 +34,5 @@ __all__ = [
     "scratch",
     "storage_error",
     "write_raw",
+    "write_text",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -19,7 +20,7 @@ from pyspark.sql import types as T
 from engage_spark.contract import Table
 from engage_spark.errors import InputError
 from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error, translated
-from engage_spark.schema import spark_schema
+from engage_spark.schema import LOST, spark_schema
 
 PARTITION = re.compile(r"/snapshot_date=([^/]+)/")
 GLOB = re.compile(r"([{}\[\]*?\\])")
@@ -111,6 +112,7 @@ def read_pinned(spark: SparkSession, pinned: Pinned, table: Table, *, malformed:
         options = {"header": "true", "sep": delimiter, "nullValue": null, "encoding": "UTF-8", "quote": '"', "escape": '"'}
         header = spark.read.options(**options).csv(paths[0]).columns
         declared = {f.name: f for f in spark_schema(table).fields}
+        _refuse_header(header, pinned.paths[0], declared)
         fields = [declared.get(name, T.StructField(name, T.StringType())) for name in header]
         schema = T.StructType([*fields, T.StructField(malformed, T.StringType())])
         # With pruning, Spark does not count a line's values, so a stray comma would shift them unseen where a column is left out.
@@ -134,6 +136,16 @@ def _list(spark: SparkSession, path: str) -> Sequence[Found]:
     # Spark reads no row of a 0-byte file, not even its length, so it is known by its name alone.
     filled = {_plain(f.path) for f in found}
     return found + [Found(name, 0, datetime.fromtimestamp(0, UTC)) for name in names if _plain(name) not in filled]
+
+
+def _refuse_header(header: Sequence[str], path: str, declared: Iterable[str]) -> None:
+    if any("\x00" in name or LOST in name for name in header):
+        raise InputError(f"{path} is not text in UTF-8, by its header", mend="write the CSV files as UTF-8")
+    # Spark gives columns of one name that name and their position.
+    told_apart = Counter(name.removesuffix(str(i)) for i, name in enumerate(header) if name.endswith(str(i)))
+    if twice := [name for name in declared if told_apart[name] > 1 and name not in header]:
+        named = ", ".join(map(repr, twice))
+        raise InputError(f"{path} names the column {named} more than once", mend="keep one of each, or name the others differently")
 
 
 def _plain(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from engage_spark.quality.gx.results import Entry, plain, validation_result
 from engage_spark.quality.gx.runner import run_by_gx
 from engage_spark.quality.gx.suites import Suite, parse_suite
 
+_PREFIX = re.compile(r"^expect_(?:column_values_to_|column_pair_values_|column_|multicolumn_|table_)?(?:to_)?")
 Engine = Literal["ours", "gx"]
 
 
@@ -86,10 +88,8 @@ def _suite(path: Path) -> Suite:
 
 def _report(path: str, suite: Suite, entries: Sequence[Entry], engine: Engine, seconds: float) -> Report:
     failed = [e for e in entries if not e.success]
-    shown = tuple(
-        (_state(e), e.expectation.severity.value, _about(e), _kind(e), _found(e)) for e in [*failed, *(e for e in entries if e.success)]
-    )
-    headers = ("", "severity", "about", "expectation", "found")
+    shown = tuple((_about(e)[0], _kind(e), _found(e)) for e in failed)
+    headers = ("about", "expected to", "found")
     return Report(
         stage="quality check",
         seconds=seconds,
@@ -97,33 +97,30 @@ def _report(path: str, suite: Suite, entries: Sequence[Entry], engine: Engine, s
             ("data", path), ("suite", suite.name), ("engine", engine),
             ("expectations", f"{len(entries)}, of which {len(failed)} do not hold"),
         ),
-        table=(headers, shown) if shown else None,
+        failed=(headers, shown) if shown else None,
     )  # fmt: skip
 
 
-def _state(e: Entry) -> str:
-    return "ok" if e.success else "error" if e.exception else "failed"
-
-
 def _kind(e: Entry) -> str:
-    return e.expectation.type.removeprefix("expect_").removeprefix("column_")
+    return _PREFIX.sub("", e.expectation.type).replace("_", " ")
 
 
-def _about(e: Entry) -> str:
+def _about(e: Entry) -> list[str]:
     kwargs = e.expectation.kwargs
-    named = kwargs.get("column") or kwargs.get("column_list") or [kwargs[k] for k in ("column_A", "column_B") if k in kwargs] or "table"
-    return ", ".join(map(str, named)) if isinstance(named, list) else str(named)
+    several = kwargs.get("column_list") or [kwargs[k] for k in ("column", "column_A", "column_B") if k in kwargs]
+    return [str(name) for name in several] or ["the table"]
 
 
 def _found(e: Entry) -> str:
-    if e.exception:
-        return e.exception
-    result = plain(e.result)
-    if "element_count" in result:
-        missing = f", {result['missing_count']:,} missing" if result.get("missing_count") else ""
-        samples = ", ".join(map(str, (result.get("partial_unexpected_list") or [])[:5]))
-        return f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} unexpected{missing}" + (
-            f": {samples}" if samples else ""
-        )
-    told = {k: v for k, v in result.items() if k != "details" and v is not None and not k.startswith("partial_")}
-    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in told.items())
+    others = f"with {', '.join(_about(e)[1:])}: " if len(_about(e)) > 1 else ""
+    return f"{e.expectation.severity.value}: {others}{e.exception or _told(plain(e.result))}"
+
+
+def _told(result: Mapping[str, Any]) -> str:
+    if "element_count" not in result:
+        told = {k: v for k, v in result.items() if k != "details" and v is not None and not k.startswith("partial_")}
+        return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in told.items()) or "not so"
+    samples = ", ".join(map(str, (result.get("partial_unexpected_list") or [])[:5]))
+    counts = f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} unexpected"
+    missing = f", {result['missing_count']:,} missing" if result.get("missing_count") else ""
+    return counts + missing + (f" ({samples})" if samples else "")

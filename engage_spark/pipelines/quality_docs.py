@@ -13,8 +13,8 @@ from engage_spark import log
 from engage_spark.contract import Contract, Kind, Table
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog, storage_error
+from engage_spark.pipelines.evidence import QUALITY_RESULTS
 from engage_spark.pipelines.ingest import stage_of
-from engage_spark.pipelines.judging import QUALITY_RESULTS
 from engage_spark.pipelines.report import Report
 from engage_spark.quality.gx.published import Published, published
 from engage_spark.quality.gx.runner import require_gx

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from engage_spark.quality.bins import Binning, binning
 from engage_spark.quality.checked import Checked, check
-from engage_spark.quality.checks import DUPLICATED, MALFORMED, Check, orphan_flag, row_checks
+from engage_spark.quality.checks import ALIKE, DUPLICATED, MALFORMED, Check, orphan_flag, row_checks
 from engage_spark.quality.expressions import refuse_other_expressions
 from engage_spark.quality.fold import Fold, Sketch, fold, sketches
 from engage_spark.quality.gates import Judgement, RuleCount, Verdict, assess, cuts_of, worst
-from engage_spark.quality.judge import QUARANTINED, VALID, duplicated_keys, samples, with_duplicate_flag, with_verdict
+from engage_spark.quality.judge import QUARANTINED, VALID, samples, with_verdict
+from engage_spark.quality.keys import duplicated_keys, with_duplicate_flag
 from engage_spark.quality.states import ColumnState, merged, restored, stored
 
 __all__ = [
-    "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Binning", "Check", "Checked", "ColumnState", "Fold", "Judgement", "RuleCount",
-    "Sketch", "Verdict", "assess", "binning", "check", "cuts_of", "duplicated_keys", "fold", "merged", "orphan_flag",
+    "ALIKE", "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Binning", "Check", "Checked", "ColumnState", "Fold", "Judgement",
+    "RuleCount", "Sketch", "Verdict", "assess", "binning", "check", "cuts_of", "duplicated_keys", "fold", "merged", "orphan_flag",
     "refuse_other_expressions", "restored", "row_checks", "samples", "sketches", "stored", "with_duplicate_flag", "with_verdict", "worst",
 ]  # fmt: skip

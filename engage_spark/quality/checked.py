@@ -18,7 +18,8 @@ from engage_spark.quality.checks import Check, row_checks
 from engage_spark.quality.expressions import refuse_other_expressions
 from engage_spark.quality.fold import fold
 from engage_spark.quality.gates import Judgement, RuleCount, assess, cuts_of
-from engage_spark.quality.judge import QUARANTINED, VALID, duplicated_keys, samples, with_duplicate_flag, with_verdict
+from engage_spark.quality.judge import QUARANTINED, VALID, samples, with_verdict
+from engage_spark.quality.keys import duplicated_keys, with_duplicate_flag
 from engage_spark.quality.references import with_orphan_flag
 from engage_spark.quality.states import ColumnState
 from engage_spark.schema import column_named, conform

@@ -15,11 +15,15 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Dimension, Field, Severity, Table
+from engage_spark.quality.text_checks import text_checks
 from engage_spark.schema import column_named, spark_type
 
 DUPLICATED = "__duplicated"
+ALIKE = "__alike"
 MALFORMED = "__malformed"
 MASK = "***"
+LONGEST_SHOWN = 200
+"""Characters of a value that stand in a reason; the row beside it holds the whole."""
 
 
 def orphan_flag(column: str) -> str:
@@ -63,10 +67,10 @@ class Check:
     policy: Policy = Policy()
 
     def value(self) -> Column:
-        """What was found, as text: the value itself, or `name=value, …` for several columns. Protected values are masked."""
+        """What was found, as text: the value's first characters, or `name=value, …` for several columns. Protected values are masked."""
 
         def text(name: str) -> Column:
-            return F.lit(MASK) if name in self.masked else column_named(name).cast("string")
+            return F.lit(MASK) if name in self.masked else F.substring(column_named(name).cast("string"), 1, LONGEST_SHOWN)
 
         if len(self.shown) == 1:
             return text(self.shown[0])
@@ -80,13 +84,20 @@ def row_checks(table: Table, *, parsed_text: bool = False, landed_at: datetime |
     lies after the moment at which it was delivered.
     """
     masked = frozenset(f.name for f in table.fields if f.protected)
-    found = [check for f in table.fields for check in _field_checks(f, masked)]
+    equal_to_a_key = {r.column for r in table.references if r.severity is Severity.CRITICAL}
+    found = [check for f in table.fields for check in _field_checks(f, masked, any_text=f.name not in equal_to_a_key)]
     if table.key:
         key = table.key
         found.append(Check(
             name=f"{'+'.join(key)}.unique", column=key[0], severity=Severity.CRITICAL, dimension=Dimension.UNIQUENESS, shown=key,
             masked=masked, description="no other row of the snapshot has this key", violated=lambda: F.col(DUPLICATED),
         ))  # fmt: skip
+        if any(table[k].spark_type == "string" for k in key):
+            found.append(Check(
+                name=f"{'+'.join(key)}.distinguishable", column=key[0], severity=table[key[0]].severity_of("distinguishable"),
+                dimension=Dimension.UNIQUENESS, shown=key, masked=masked, violated=lambda: F.col(ALIKE),
+                description="no other row of the snapshot has this key in letters of other case",
+            ))  # fmt: skip
     for r in table.references:
         found.append(Check(
             name=f"{r.column}.references", column=r.column, severity=r.severity, dimension=Dimension.INTEGRITY, shown=(r.column,),
@@ -114,7 +125,7 @@ def _not_future(column: str, landed_at: datetime, masked: frozenset[str]) -> Che
     )  # fmt: skip
 
 
-def _field_checks(f: Field, masked: frozenset[str]) -> Iterator[Check]:
+def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterator[Check]:
     def check(
         kind: str, description: str, violated: Callable[[], Column], *, dimension: Dimension = Dimension.VALIDITY, policy: Policy = COMPARED
     ) -> Check:
@@ -139,8 +150,8 @@ def _field_checks(f: Field, masked: frozenset[str]) -> Iterator[Check]:
     if f.pattern is not None:
         pattern = f.pattern
         yield check("pattern", f"matches {pattern}", lambda: ~column().rlike(pattern))
-    elif f.is_key and f.spark_type == "string":
-        yield check("not_blank", "is not blank", lambda: F.trim(column()) == "")
+    if any_text:
+        yield from text_checks(f, check)
 
 
 def _bounds(f: Field) -> str:

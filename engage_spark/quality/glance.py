@@ -26,6 +26,7 @@ FORMS = {
     "phone": r"\+?[0-9(][0-9 ()/.-]{5,18}[0-9]",
 }
 """Forms that all values of a text column may have, for RE2, Java and ECMA-262 alike. The first that holds is the column's."""
+UNFIT = r"^[\s\pZ]|[\s\pZ]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
 VALUE, MANY, SHAPE, TOKEN, SHAPELESS, OFF, COUNT = "value", "many", "shape", "token", "shapeless", "off", "count"
 SCHEMA = pa.schema([
@@ -43,7 +44,7 @@ class Look:
         self.values: dict[str, int] | None = {}
         self.shapes: dict[str, list[list[Any]]] | None = {}
         self.forms = set(FORMS)
-        self.counts = dict.fromkeys(("repeated", "blank", "control", "lost", "long"), 0)
+        self.counts = dict.fromkeys(("repeated", "blank", "control", "lost", "long", "unfit"), 0)
 
     def add(self, column: pa.Array) -> None:
         filled = column.drop_null()
@@ -61,6 +62,9 @@ class Look:
         self.counts["blank"] += pc.sum(blank).as_py() or 0
         self.counts["control"] += pc.sum(pc.match_substring_regex(filled, r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]")).as_py() or 0
         self.counts["lost"] += pc.sum(pc.match_substring(filled, "\ufffd")).as_py() or 0
+        # What no key may hold: outer blanks, invisible characters, another normal form than C.
+        unfit = pc.or_(pc.match_substring_regex(filled, UNFIT), pc.not_equal(pc.utf8_normalize(filled, "NFC"), filled))
+        self.counts["unfit"] += pc.sum(unfit).as_py() or 0
         long = pc.greater(pc.utf8_length(filled), LONGEST)
         self.counts["long"] += pc.sum(long).as_py() or 0
         if self.counts["long"]:

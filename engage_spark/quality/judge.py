@@ -13,8 +13,8 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import ERRORS_TYPE, Severity, Table
-from engage_spark.quality.checks import DUPLICATED, MASK, Check
+from engage_spark.contract import ERRORS_TYPE, Severity
+from engage_spark.quality.checks import MASK, Check
 from engage_spark.schema import column_named
 
 VALID, QUARANTINED = "valid", "quarantined"
@@ -38,29 +38,9 @@ def with_verdict(rows: DataFrame, *, checks: tuple[Check, ...]) -> DataFrame:
     )
 
 
-def duplicated_keys(rows: DataFrame, table: Table) -> DataFrame:
-    """The keys that more than one row has. Grain: one row per such key; keys with a null are left out, being null is their fault.
-
-    Cost: reads the key columns only, one shuffle of them.
-    """
-    key = [column_named(k) for k in table.key]
-    complete = reduce(Column.__and__, (k.isNotNull() for k in key))
-    return rows.where(complete).groupBy(*key).agg(F.count(F.lit(1)).alias("__n")).where("__n > 1").select(*key)
-
-
-def with_duplicate_flag(rows: DataFrame, duplicates: DataFrame | None, *, table: Table) -> DataFrame:
-    """Add `__duplicated`, true for every row of a duplicated key. None means that there is none, and then nothing is joined.
-
-    Keys: `rows` any, `duplicates` unique. Spark picks the join by the size of `duplicates` as written.
-    """
-    if duplicates is None:
-        return rows.withColumn(DUPLICATED, F.lit(False))
-    flagged = duplicates.withColumn(DUPLICATED, F.lit(True))
-    return rows.join(flagged, on=list(table.key), how="left")
-
-
 def samples(judged: DataFrame, *, key: tuple[str, ...], masked: frozenset[str], most: int = 8) -> DataFrame:
     """Up to `most` of the values that broke each rule: (rule, sample), chosen by a hash, so that every run chooses the same.
+
 
     Grain: (rule, one of `most` buckets). Values of a `masked` column (protected or personal) are shown as ***. Cost: one scan of the
     verdict and the key, of rows that broke something only, one shuffle of a few rows; call it where something is broken.

@@ -166,7 +166,7 @@ def count(batches: Iterator[pa.RecordBatch], plans: tuple[Plan, ...], rules: tup
         if ok < batch.num_rows:
             batch = batch.filter(valid)
         for partial in partials:
-            partial.add(batch.column(partial.plan.code))
+            partial.add(batch.column(partial.plan.code))  # by place: Connect cannot pass on every name
     told = [row for partial in partials for row in partial.rows()]
     told += [(len(plans), b, 0, 0, n, 0, 0, None, None, None, None) for b, n in enumerate(rows)]
     at = {name: i for i, name in enumerate(rules)}

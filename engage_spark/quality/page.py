@@ -33,7 +33,8 @@ color:#fff;vertical-align:2px}.es-dq .ok{background:#1a7f4b}.es-dq .some{backgro
 .es-dq td{text-align:left;border-bottom:1px solid #eef2f5;padding:5px 10px 5px 0;vertical-align:top;background:none;word-break:break-word}
 .es-dq td.n,.es-dq th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .es-dq code{background:#f1f4f7;border-radius:3px;padding:0 4px;font-size:12px;color:#1f2933;white-space:pre-wrap}
-.es-dq td .pill{margin:0;padding:1px 8px;vertical-align:0;white-space:nowrap}.es-dq .held{white-space:nowrap;color:#52667a}.es-dq summary{cursor:pointer;color:#23527c;margin-top:10px}
+.es-dq td .pill{margin:0;padding:1px 8px;vertical-align:0;white-space:nowrap}
+.es-dq .held{white-space:nowrap;color:#52667a}.es-dq summary{cursor:pointer;color:#23527c;margin-top:10px}
 .es-dq svg{vertical-align:middle}
 """.strip()
 

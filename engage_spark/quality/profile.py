@@ -192,18 +192,23 @@ def _key(
 
 def _may_be_key(c: Facts) -> bool:
     scalar = "<" not in c.type and c.type not in ("float", "double", "boolean", "binary")
-    odd = any(c.counts.get(x) for x in ("blank", "control", "lost", "long"))
+    odd = any(c.counts.get(x) for x in ("blank", "control", "lost", "long", "unfit"))
     return scalar and not c.state.nulls and bool(c.state.rows) and not odd
 
 
 def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict[tuple[str, ...], int]:
-    """How many rows share their key with another, for each of several keys: one scan, one shuffle of rows × keys, one action."""
+    """How many rows share their key with another, for each of several keys: one scan, one shuffle of rows × keys, one action.
+
+    Keys that differ in the case of letters alone count as one: nobody could tell them apart.
+    """
     if not keys:
         return {}
-    parts: list[Column] = [
-        F.struct(F.lit(i).alias("i"), *(column_named(k[p]).cast("string").alias(f"p{p}") if p < len(k) else F.lit("").alias(f"p{p}")
-                                        for p in range(max(map(len, keys))))) for i, k in enumerate(keys)
-    ]  # fmt: skip
+    widest = max(map(len, keys))
+
+    def part(k: tuple[str, ...], p: int) -> Column:
+        return (F.lower(column_named(k[p]).cast("string")) if p < len(k) else F.lit("")).alias(f"p{p}")
+
+    parts = [F.struct(F.lit(i).alias("i"), *(part(k, p) for p in range(widest))) for i, k in enumerate(keys)]
     day = F.col(DAY) if dated else F.lit(None).cast("date")
     each = df.select(F.explode(F.array(*parts)).alias("k"), day.alias("day"))
     groups = each.groupBy("k", "day").agg(F.count(F.lit(1)).alias("n"))

@@ -30,7 +30,7 @@ class ColumnState:
     column: str
     binning: str
     labels: tuple[str, ...] = field(compare=False)
-    scale: str = field(compare=False)
+    scale: str = field(compare=False, default="one")
     rows: int = 0
     total: Fraction = Fraction(0)
     minimum: float | int | Fraction | None = None

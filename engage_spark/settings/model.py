@@ -121,6 +121,40 @@ class Ingest(Section):
     landed_at: AwareDatetime | None = None
 
 
+class Graph(Section):
+    """How exactly the graph is measured, and what that may take. `budget`: core-seconds for which exact betweenness is computed.
+
+    `directory`: a path that the driver and all workers share, for a cluster; `memory`: bytes that a graph may take on a host (default 75%);
+    `pictures`: where the pictures go (default: below lake.root where that is a path of this machine).
+    """
+
+    results: ClassVar[frozenset[str]] = frozenset({"method", "epsilon", "top_k", "relative_error", "sources", "delta", "seed", "budget"})
+    method: Literal["auto", "exact", "sampled"] = "auto"
+    epsilon: Annotated[float, Field(gt=0, lt=1)] | None = None
+    top_k: Annotated[int, Field(ge=1)] = 10
+    relative_error: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    sources: Annotated[int, Field(ge=2)] = 1024
+    delta: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    budget: Annotated[float, Field(ge=0)] = 600.0
+    directory: Place | None = None
+    memory: Memory | None = None
+    pictures: Place | None = None
+
+
+class Features(Section):
+    """What models and indicators take where a field is both delivered and measured on the graph."""
+
+    results: ClassVar[frozenset[str]] = frozenset({"graph_values"})
+    graph_values: Literal["measured", "given"] = "measured"
+
+
+class Quality(Section):
+    """What days are compared with: `reference` pins one for `engage-spark quality drift`; left out, it is the published day before."""
+
+    reference: date | None = None
+
+
 class Synth(Section):
     """What `engage-spark synth` makes."""
 
@@ -155,6 +189,9 @@ class Settings(BaseSettings):
     spark: Spark = Spark()
     s3: S3 = S3()
     ingest: Ingest = Ingest()
+    quality: Quality = Quality()
+    features: Features = Features()
+    graph: Graph = Graph()
     synth: Synth = Synth()
     log: Log = Log()
 

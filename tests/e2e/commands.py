@@ -21,6 +21,8 @@ DAY = date(2025, 10, 21)
 """The last day of what synth makes by default."""
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods -Xss4m"
 """For a JVM that ends before its second compiler would have paid off."""
+LANDED = {"ENGAGE_SPARK__INGEST__LANDED_AT": "2025-10-22T00:30:00Z"}
+"""As the demo has it: the same delivery is as late in every lake, whenever a test runs."""
 JUDGED = ("customers_judged", "connections_judged", "interactions_judged")
 
 
@@ -40,7 +42,7 @@ class Ran(NamedTuple):
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without what would decide a command's settings, at 80 columns."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ENGAGE_SPARK", "SPARK_", "PYSPARK_", "AWS_"))}
-    return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYSPARK_PYTHON": sys.executable} | dict(more or {})
+    return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYSPARK_PYTHON": sys.executable, **LANDED} | dict(more or {})
 
 
 def overrides(**values: object) -> list[str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 CUSTOMERS = 120
 SPARK_HOME = Path(pyspark.__file__).parent
+GRAPH = ("graph_features", "edge_strengths", "graph_comparison")
 CUSTOMERS_TABLE = judged_table(load_contract().entity)
 
 
@@ -59,10 +60,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 def test_demo_goes_all_the_way(demo: Demo) -> None:
     assert demo.first.code == 0, demo.first.said
-    for title in ("synth", "ingest", "features"):
+    for title in ("synth", "ingest", "features", "graph"):
         assert re.search(rf"^{title}  \d+\.\d s$", demo.first.out, re.MULTILINE), demo.first.said
     assert len(re.findall(r"published", demo.first.out)) == 3, demo.first.said
-    assert str(demo.lake / "customer_features") in demo.first.out
+    for name in ("customer_features", "graph_features", "edge_strengths", "graph_comparison", "_pictures/graph-2025-10-21.svg"):
+        assert str(demo.lake / name) in demo.first.out and (demo.lake / name).exists(), name
 
 
 def test_the_summary_reads_at_80_columns(demo: Demo) -> None:
@@ -76,8 +78,9 @@ def test_a_second_demo_leaves_everything_as_it_is_and_is_quick(demo: Demo) -> No
     assert "made before by the same plan, left as it is" in demo.second.out
     assert demo.second.out.count("published before from the same files, left as it is") == 3, demo.second.said
     assert "every published snapshot has its features already" in demo.second.out
+    assert "every published snapshot has its graph measured already" in demo.second.out
     assert demo.second.seconds < demo.first.seconds, demo.second.said
-    for name in (*JUDGED, "customer_features"):
+    for name in (*JUDGED, "customer_features", *GRAPH):
         assert len(list((demo.lake / name / "_delta_log").glob("*.json"))) == 1, name
 
 
@@ -163,11 +166,11 @@ def submit(address: str, job: str, *words: str, cwd: Path) -> Ran:
 def test_the_jobs_give_the_same_tables_on_a_cluster(spark: SparkSession, demo: Demo, cluster: str, tmp_path: Path) -> None:
     words = ["--env", "cluster", "--conf-dir", str(ROOT / "conf"), *overrides(lake__root=tmp_path / "lake", synth__out=demo.raw)]
     words += overrides(input__root=demo.raw, spark__shuffle_partitions=3)
-    for job, stage in (("ingest.py", "ingest"), ("build_features.py", "features")):
+    for job, stage in (("ingest.py", "ingest"), ("build_features.py", "features"), ("build_graph.py", "graph")):
         ran = submit(cluster, job, *words, cwd=tmp_path)
         assert ran.code == 0, ran.said
         assert re.search(rf"^{stage}  \d+\.\d s$", ran.out, re.MULTILINE), ran.said
-    names = (*JUDGED, "customer_features", "quality_results")
+    names = (*JUDGED, "customer_features", "quality_results", *GRAPH)
     assert all_contents(spark, tmp_path / "lake", names) == all_contents(spark, demo.lake, names)
 
 

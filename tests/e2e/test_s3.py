@@ -110,6 +110,8 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
         "no such bucket": {"argv": [*common, "ingest", "--input", "s3a://engagement-no-such-bucket/raw"]},
         "no such lake": {"argv": [*common, "ingest", *overrides(lake__root="s3a://engagement-no-such-bucket/lake")]},
         "runs in the end": {"sql": f"SELECT count(*) FROM delta.`{lake}/runs`"},
+        "graph": {"argv": [*common, "graph"]},
+        "measured": {"sql": f"SELECT count(*), count_if(degree > 0), min(betweenness_method) FROM delta.`{lake}/graph_features`"},
     }
     _deliver_broken_snapshots(client)
     told = {
@@ -133,6 +135,15 @@ def _deliver_broken_snapshots(client: Any) -> None:
 def test_synth_ingest_and_features_run_against_a_bucket(way: Way) -> None:
     for name in ("synth", "ingest", "features"):
         assert way.command(name).code == 0, way.command(name).said
+
+
+def test_the_graph_is_measured_against_a_bucket(way: Way) -> None:
+    ran = way.command("graph")
+    assert ran.code == 0, ran.said
+    assert "no picture: the lake is no path of this machine; set graph.pictures to a folder" in ran.out
+    customers, connected, method = way.results["measured"][0]
+    assert (customers, method) == (CUSTOMERS, "exact") and connected > CUSTOMERS / 2
+    assert not [k for k in way.keys("lake/_scratch/") if not k.endswith("/")], "temporary tables are gone"
 
 
 def test_all_rows_of_the_bucket_are_judged_and_derived(way: Way) -> None:

@@ -55,7 +55,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
         return outcome
 
     monkeypatch.setattr(session, "open_session", opened)
-    for name in ("demo", "synth", "ingest", "features"):
+    for name in ("demo", "synth", "ingest", "features", "graph"):
         module = types.ModuleType(name)
         module.run = run  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, f"engage_spark.pipelines.{name}", module)
@@ -75,7 +75,7 @@ def code(*argv: str) -> int:
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert code("--help") == 0
     said = capsys.readouterr().out
-    for command in ("demo", "synth", "ingest", "features", "doctor", "contract"):
+    for command in ("demo", "synth", "ingest", "features", "graph", "doctor", "contract"):
         assert f"  {command} " in said
     assert code() == 0, "no command: help"
 
@@ -99,6 +99,9 @@ def test_options_reach_settings_and_pipeline(call: Call) -> None:
     assert call.settings.synth.customers == 9
     assert code("features") == 0
     assert call.arguments["snapshot_date"] is None
+    assert code("graph", "--method", "exact", "--snapshot-date", "2025-10-21") == 0
+    assert call.settings.graph.method == "exact"
+    assert call.arguments["snapshot_date"] == date(2025, 10, 21)
 
 
 @pytest.mark.parametrize("argv", [("--env", "s3", "features"), ("features", "--env", "s3"), ("features", "--env=s3")])

@@ -97,3 +97,12 @@ def test_only_tracking_imports_mlflow(path: Path) -> None:
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     imported |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     assert not [name for name in imported if name.split(".")[0] == "mlflow"]
+
+
+@pytest.mark.parametrize("path", [m for m in MODULES if "gx" not in m.relative_to(PACKAGE).parts], ids=name_of)
+def test_only_the_exchange_with_great_expectations_knows_it(path: Path) -> None:
+    text = path.read_text()
+    imported = {a.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Import) for a in n.names}
+    imported |= {n.module or "" for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)}
+    assert not [name for name in imported if name.split(".")[0] == "great_expectations"]
+    assert 'import_module("great_expectations' not in text

@@ -129,10 +129,12 @@ def answer(rows: DataFrame, frame: Frame, ask: Questions, *, masked: frozenset[s
         *(shape.column.alias(v) for v, shape in shapes.items()),
     )
     binnings = [Binning(column=v, type=shape.type, scale=Scale.ONE) for v, shape in shapes.items()]
-    found = fold(counted, rules=list(codes), binnings=binnings)
+    cuts = {v: sorted(ask.cuts[name]) for v, name in values.items() if ask.cuts[name]}
+    found = fold(counted, rules=list(codes), binnings=binnings, cuts=cuts)
+    below = {v: {cut: found.below[v, cut] for cut in cuts.get(v, ())} for v in values}
     answers.rows = found.rows
     answers.counts = {codes[code]: n for code, n in found.broken.items()}
-    answers.numbers = {values[v]: _numbers(found.columns[v], shape) for v, shape in shapes.items()}
+    answers.numbers = {values[v]: _numbers(found.columns[v], shape, below[v]) for v, shape in shapes.items()}
     wrong = {c: ask.counts[n] for c, n in codes.items() if ask.counts[n].shown and n.startswith("unexpected") and found.broken.get(c)}
     if wrong and show:
         broken = rows.select(_codes(wrong).alias("_dq_errors"))
@@ -183,7 +185,7 @@ def _number(domain: Domain, cells: Cells) -> _Shape:
     return _Shape(column.cast("timestamp"), "timestamp", kind)
 
 
-def _numbers(state: ColumnState, shape: _Shape) -> Numbers:
+def _numbers(state: ColumnState, shape: _Shape, cut: Mapping[float, tuple[int, int]]) -> Numbers:
     """The figures as Spark's own aggregates would give them: NaN above every number and in every sum, infinities as they are."""
     nan, above, below = (state.bins.get(name, 0) for name in (states.NAN, states.PLUS_INFINITY, states.MINUS_INFINITY))
     if state.filled == 0:
@@ -191,13 +193,12 @@ def _numbers(state: ColumnState, shape: _Shape) -> Numbers:
     low, high = _value(state.minimum, shape), _value(state.maximum, shape)
     minimum = -math.inf if below else low if low is not None else math.inf if above else math.nan
     maximum = math.nan if nan else math.inf if above else high if high is not None else -math.inf
+    total: Fraction | float = state.total / 10**shape.scale
     if nan or (above and below):
-        return Numbers(minimum, maximum, math.nan, math.nan)
-    if above or below:
-        endless = math.inf if above else -math.inf
-        return Numbers(minimum, maximum, endless, endless)
-    total = state.total / 10**shape.scale
-    return Numbers(minimum, maximum, total, total / state.filled)
+        total = math.nan
+    elif above or below:
+        total = math.inf if above else -math.inf
+    return Numbers(minimum, maximum, total, total / state.filled, state.filled - nan, cut)
 
 
 def _value(found: float | int | Fraction | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:

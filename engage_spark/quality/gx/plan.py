@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fractions import Fraction
@@ -29,13 +29,16 @@ class Outcome:
 class Numbers:
     """What was found of a column's values in a domain. None where there are none; NaN where one makes the answer NaN, as in Spark.
 
-    `total` is exact. A minimum is NaN only when there is nothing else, since Spark sorts NaN above every number.
+    `total` is exact. `ranked` values are neither null nor NaN; `below[cut]` of them lie below the cut, and at most at it. A minimum is NaN
+    only when there is nothing else, since Spark sorts NaN above every number.
     """
 
     minimum: Value | None
     maximum: Value | None
     total: Fraction | float | None
     mean: Fraction | float | None
+    ranked: int = 0
+    below: Mapping[float, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Questions:
     counts: dict[str, Count] = field(default_factory=dict)
     numbers: dict[str, tuple[Domain, Cells]] = field(default_factory=dict)
     groups: dict[tuple[str, ...], dict[str, Grouped]] = field(default_factory=dict)
+    cuts: dict[str, set[float]] = field(default_factory=dict)
     total: bool = False
 
     def count(self, name: str, where: Column, shown: Cells | None = None) -> Callable[[Answers], int]:
@@ -79,10 +83,11 @@ class Questions:
         """How many rows of a domain have no value in a column."""
         return self.count(f"missing {cells.name} {domain.key}", domain.within(cells.column.isNull()), cells)
 
-    def number(self, domain: Domain, cells: Cells) -> Callable[[Answers], Numbers]:
-        """Minimum, maximum, sum and mean of a column in a domain."""
+    def number(self, domain: Domain, cells: Cells, cuts: Iterable[float] = ()) -> Callable[[Answers], Numbers]:
+        """Minimum, maximum, sum and mean of a column in a domain, and how many values lie below each cut."""
         name = f"{cells.name} {domain.key}"
         self.numbers.setdefault(name, (domain, cells))
+        self.cuts.setdefault(name, set()).update(cuts)
         return lambda answers: answers.numbers[name]
 
     def grouped(self, keys: tuple[str, ...], name: str, of: Grouped) -> Callable[[Answers], int]:

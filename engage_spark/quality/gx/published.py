@@ -47,6 +47,7 @@ def published(table: Table, lines: Sequence[Line], *, day: date, status: str, ve
     run = str(lines[0]["run_id"]) if lines else ""
     meta = {
         "run_id": {"run_name": run, "run_time": datetime.combine(day, time(), UTC).isoformat()},
+        "batch_kwargs": {"data_asset_name": f"{table.name} of {day.isoformat()}, {status}"},  # what the page shows
         "active_batch_definition": {
             "datasource_name": OWN, "data_connector_name": "snapshots", "data_asset_name": table.name,
             "batch_identifiers": {"snapshot_date": day.isoformat()},
@@ -95,7 +96,7 @@ def _in_words(table: Table, line: Line) -> Entry:
     words = f"{rule}: {line['description'] or 'no description'}" + (f" ({', '.join(bounds)} {line['unit']})" if bounds else "")
     found = f"{int(line['violations']):,} of {int(line['rows_checked']):,} rows" if not bounds else f"{_figure(measured)} {line['unit']}"
     e = Expectation(
-        type="unexpected_rows_expectation", kwargs={"unexpected_rows_query": f"-- {rule}: not a rule that GX can run on one table"},
+        type="unexpected_rows_expectation", kwargs={"unexpected_rows_query": f"-- {rule}: no query on {{batch}} alone says this rule"},
         id=identity("expectation", table.name, rule), severity=Severity(line["severity"]), description=words,
         meta={OWN: {"table": table.name, "rule": rule, "dimension": line["dimension"], "expressible": False}},
     )  # fmt: skip

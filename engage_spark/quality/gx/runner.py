@@ -6,8 +6,9 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
+from io import StringIO
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -102,12 +103,12 @@ def _short(text: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """GX logs what an expectation raises, and warns of what its own older suites hold; neither belongs into our output."""
+    """GX logs what an expectation raises, warns of what its older suites hold, and prints advice; none of it belongs into our output."""
     logger = logging.getLogger("great_expectations")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -7,6 +7,7 @@ one stylesheet and one script of ours, beside them, stand in. Nothing in a finis
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ _LOADED = re.compile(
 )
 _IMAGE = re.compile(r"""<img\b[^>]*\bsrc\s*=\s*["']https?://[^>]*?>""", re.IGNORECASE | re.DOTALL)
 _STYLED = re.compile(r"""url\(\s*['"]?https?://[^)]*\)""", re.IGNORECASE)
+_STATIC = re.compile(r"""(<link\b[^>]*\bhref=")(?:\.{1,2}/)*static/""")  # GX is one level off for results
 _NEWSLETTER = re.compile(r"<footer>.*?</footer>|<footer[^>]*id=\"ge-cta-footer\".*?</footer>", re.IGNORECASE | re.DOTALL)
 
 
@@ -52,12 +54,13 @@ def build_site(documents: Iterable[Published], out: Path) -> Path:
     return out / "index.html"
 
 
-def offline(html: str, *, static: str) -> str:
+def offline(page: str, *, static: str) -> str:
     """A page of GX that loads nothing from another host; `static` is where our stylesheet and script lie, seen from the page."""
     own = f'<link rel="stylesheet" href="{static}/offline.css">\n<script src="{static}/offline.js"></script>\n'
     for pattern, instead in ((_LOADED, ""), (_IMAGE, "Data Docs"), (_STYLED, "none"), (_NEWSLETTER, "")):
-        html = pattern.sub(instead, html)
-    head, found, rest = html.partition("</head>")
+        page = pattern.sub(instead, page)
+    page = _STATIC.sub(rf"\1{static}/", page)
+    head, found, rest = page.partition("</head>")
     return f"{head}{own}{found}{rest}"
 
 
@@ -94,4 +97,19 @@ def _add(context: Any, document: Published) -> None:
         expectation_suite_identifier=identifiers.ExpectationSuiteIdentifier(document.suite.name), run_id=run_id,
         batch_identifier=f"{document.table}-{document.day.isoformat()}",
     )  # fmt: skip
-    context.validation_results_store.set(key, schema.load(document.result))
+    meta = {"great_expectations_version": import_module("great_expectations").__version__, **document.result["meta"]}
+    shown = {**document.result, "meta": meta, "results": [_shown(r) for r in document.result["results"]]}
+    context.validation_results_store.set(key, schema.load(shown))
+
+
+def _shown(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result with what comes from the data as text: GX writes values into its pages as they are, markup and scripts too."""
+    return {**result, "result": _escaped(result["result"])}
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _escaped(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_escaped(v) for v in value]
+    return html.escape(value) if isinstance(value, str) else value

@@ -89,6 +89,47 @@ def _shown(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
+def _quantiles(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+    """Decided by counting: the q-quantile, the ⌈q·n⌉th of n values in order, is at most u exactly when ⌈q·n⌉ of them are at most u.
+
+    NaN is left out, as Spark's approxQuantile does. The quantile's own value is not known by it, and not told.
+    """
+    cells, domain, ranges = frame[wants.text("column")], domain_of(wants, frame), wants.take("quantile_ranges")
+    if wants.take("allow_relative_error", False) is not False:
+        raise RefusedError("allow_relative_error must be false: quantiles are exact here")
+    orders, limits = _orders(ranges)
+    if not (cells.is_whole or cells.is_floating):
+        raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there are no quantiles here")
+    found = ask.number(domain, cells, [float(bound) for pair in limits for bound in pair if bound is not None])
+
+    def judge(a: Answers) -> Outcome:
+        n, below = found(a).ranked, found(a).below
+        held = [n > 0] * len(orders)  # of no values no quantile lies anywhere
+        for i, (order, (low, high)) in enumerate(zip(orders, limits, strict=True) if n else ()):
+            rank = max(1, math.ceil(order * n))
+            held[i] = (low is None or below[float(low)][0] < rank) and (high is None or below[float(high)][1] >= rank)
+        shown = {"quantiles": [float(o) for o in orders], "values": [None] * len(orders)}
+        return Outcome(all(held), {"observed_value": shown, "details": {"success_details": held}})
+
+    return judge
+
+
+def _orders(ranges: Any) -> tuple[list[Fraction], list[list[Any]]]:
+    """The orders of the quantiles, and the bounds of each."""
+    if not isinstance(ranges, dict) or set(ranges) != {"quantiles", "value_ranges"}:
+        raise RefusedError(f"quantile_ranges must hold quantiles and value_ranges, found {ranges!r}")
+    orders, limits = ranges["quantiles"], ranges["value_ranges"]
+    if not isinstance(orders, list) or not isinstance(limits, list) or len(orders) != len(limits) or not orders:
+        raise RefusedError("quantile_ranges: quantiles and value_ranges must be lists of the same length")
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in limits):
+        raise RefusedError("quantile_ranges: each of value_ranges must be a pair, null for no bound")
+    _ = [_figure(bound) for pair in limits for bound in pair if bound is not None]
+    exact = [_share(order) for order in orders]
+    if not all(0 <= order <= 1 for order in exact):
+        raise RefusedError("quantile_ranges: quantiles must lie from 0 to 1")
+    return exact, limits
+
+
 def _distinct_count(wants: Wants, frame: Frame, ask: Questions) -> Judge:
     cells, domain = frame[wants.text("column")], domain_of(wants, frame)
     holds, distinct = _within(wants, _figure), ask.distinct(domain, cells)
@@ -230,6 +271,7 @@ HANDLERS: Mapping[str, Handler] = {
     "expect_column_max_to_be_between": _of_numbers(lambda n: n.maximum, times=True, rounded=False),
     "expect_column_sum_to_be_between": _of_numbers(lambda n: n.total, times=False, rounded=False),
     "expect_column_mean_to_be_between": _of_numbers(lambda n: n.mean, times=False, rounded=True),
+    "expect_column_quantile_values_to_be_between": _quantiles,
     "expect_column_unique_value_count_to_be_between": _distinct_count,
     "expect_column_proportion_of_unique_values_to_be_between": _distinct_share,
     "expect_column_proportion_of_non_null_values_to_be_between": _filled_share,

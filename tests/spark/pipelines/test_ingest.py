@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from datetime import date
+from datetime import UTC, date, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +26,7 @@ from deliveries import (
 
 from engage_spark.contract import judged_table
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.lake import Lake
+from engage_spark.lake import Lake, landed
 from engage_spark.pipelines import features, ingest
 
 if TYPE_CHECKING:
@@ -61,15 +62,16 @@ def _with_faults() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def world(spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> World:
     home = tmp_path_factory.mktemp("ingest")
-    settings = settings_of(session_settings, home)
+    settings = settings_of(session_settings, home, landed_at=f"{D1}T12:59:59Z")
     snapshots = {D0: customers(60, seed=2), D1: _with_faults()}
     snapshots[D0].loc[[4, 5], "location"] = "Moon"
     for day, rows in snapshots.items():
         deliver(rows, ENGAGEMENT, home, day, files=2)
     known = snapshots[D1]["customer_id"][10:130].tolist()
     pairs = [(known[i % 120], known[(i * 7 + 1) % 120]) for i in range(400)]
-    deliver_log(events(ENGAGEMENT.table("connections"), [*pairs, *[("CUST-999999", known[5])] * 9, (known[3], known[3])], [D0, D1]),
-                ENGAGEMENT.table("connections"), home)  # fmt: skip
+    edges = events(ENGAGEMENT.table("connections"), [*pairs, *[("CUST-999999", known[5])] * 9, (known[3], known[3])], [D0, D1])
+    edges.loc[7, "connected_at"] = pd.Timestamp(f"{D1}T13:00:00", tz="UTC")
+    deliver_log(edges, ENGAGEMENT.table("connections"), home)
     with pytest.raises(GateError) as e:
         ingest.run(spark, settings, contract=ENGAGEMENT)
     return World(settings, e.value, snapshots)
@@ -132,11 +134,11 @@ def test_a_rejected_day_is_seen_by_no_reader_and_stays_readable_for_people(spark
 
 def test_every_orphan_is_counted_also_when_many_share_one_key(spark: SparkSession, world: World) -> None:
     edges = judged(spark, world, "connections_judged")
-    assert edges.where("_dq_status = 'quarantined'").count() == 9
+    assert edges.where("_dq_status = 'quarantined'").count() == 10
     found = reasons(edges, "src_customer_id")
     assert found["CUST-999999"] == [["src_customer_id.references"]] * 9
-    assert sum(len(v) for v in found.values()) == 9 + edges.where("src_customer_id = dst_customer_id").count()
-    assert sums(latest(spark, world.settings, "ingest:connections")) == {D1: (410, 401, 9, "published")}
+    assert sum(len(v) for v in found.values()) == 10 + edges.where("src_customer_id = dst_customer_id").count()
+    assert sums(latest(spark, world.settings, "ingest:connections")) == {D1: (410, 400, 10, "published")}
     assert {str(r[0]) for r in edges.select("event_date").distinct().collect()} == {D0, D1}
 
 
@@ -149,6 +151,59 @@ def test_quality_results_hold_one_line_per_rule_and_gate(spark: SparkSession, wo
     assert (of[D1, "completeness_overall"].violations, of[D1, "completeness_overall"].passed) == (2, True)
     assert (of[D0, "quarantine_limit"].violations, of[D0, "quarantine_limit"].passed) == (2, False)
     assert set(lines.run_id) == {r.run_id for r in latest(spark, world.settings, STAGE).values()}
+
+
+def test_an_event_after_the_landing_is_quarantined_and_the_newest_before_it_gives_the_latency(spark: SparkSession, world: World) -> None:
+    edges = judged(spark, world, "connections_judged")
+    (future,) = edges.where("array_contains(_dq_errors.rule, 'connected_at.not_future')").collect()
+    assert future["connected_at"].hour == 13
+    lines = {
+        r["rule_name"]: r for r in Lake(world.settings.lake).read(spark, "quality_results").where("table_name = 'connections'").collect()
+    }
+    latency = lines["under_an_hour"]
+    assert (round(latency["measured"] * 60), latency["unit"], latency["passed"]) == (59 * 60 + 59, "minutes", True)
+    assert lines["connected_at.not_future"]["violations"] == 1
+
+
+def test_a_landing_is_recorded_once_and_later_runs_find_it(spark: SparkSession, world: World) -> None:
+    lake = Lake(world.settings.lake)
+    assert {(r[0], str(r[1])) for r in lake.read(spark, "landings").select("table_name", "landed_at").distinct().collect()} == {
+        ("customers", f"{D1} 12:59:59"), ("connections", f"{D1} 12:59:59"),
+    }  # fmt: skip
+    known = {r[0]: r[1] for r in lake.read(spark, "landings").select("fingerprint", "table_name").collect()}
+    later = datetime(2030, 1, 1, tzinfo=UTC)
+    again = landed(spark, lake, known, now=later)
+    assert set(again) == set(known)
+    assert {str(moment) for moment in again.values()} == {f"{D1} 12:59:59+00:00"}
+    assert landed(spark, lake, {}, now=later) == {}
+    assert lake.version(spark, "landings") == 0
+
+
+def test_states_hold_what_pandas_counts_of_the_valid_rows(spark: SparkSession, world: World) -> None:
+    states = {r["column_name"]: r for r in Lake(world.settings.lake).read(spark, "quality_states")
+              .where(f"table_name = 'customers' AND snapshot_date = '{D1}'").collect()}  # fmt: skip
+    valid = judged(spark, world).where(f"snapshot_date = '{D1}' AND _dq_status = 'valid'").toPandas()
+    assert set(states) == set(ENGAGEMENT.entity.names)
+    for f in ENGAGEMENT.entity.fields:
+        state, values = states[f.name], valid[f.name]
+        bins = {b["label"]: b["values"] for b in state["bins"]}
+        assert (state["row_count"], state["null_count"], sum(bins.values())) == (600, values.isna().sum(), 600), f.name
+        if f.logical_type in ("integer", "number"):
+            assert Fraction(state["exact_sum"]) == sum(map(Fraction, values.dropna().tolist())), f.name
+            assert (state["minimum"], state["maximum"]) == (values.min(), values.max()), f.name
+        if f.allowed:
+            assert {k: n for k, n in bins.items() if n and k != "null"} == values.dropna().astype(str).value_counts().to_dict(), f.name
+    assert {r["column_name"] for r in states.values() if r["quantile_sketch"]} >= {"lifetime_value_usd", "followers_count"}
+
+
+def test_samples_are_bounded_and_personal_values_masked(spark: SparkSession, world: World) -> None:
+    results = Lake(world.settings.lake).read(spark, "quality_results").where("size(samples) > 0").collect()
+    shown = {(r["table_name"], str(r["snapshot_date"]), r["rule_name"]): r["samples"] for r in results}
+    assert shown["customers", D0, "location.allowed"] == ["Moon"]
+    assert shown["customers", D1, "customer_id.pattern"] == ["***"]
+    assert shown["customers", D1, "age.range"] == ["***"]
+    assert shown["connections", D1, "src_customer_id.references"] == ["***"]
+    assert all(len(s) <= 8 for s in shown.values())
 
 
 def test_no_temporary_data_is_left(world: World) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from bad_input.declared import Case, assert_judged, each
+from bad_input.stations import SOUND, VALUES
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Reference, Rule, Severity, Table, load_contract
 from engage_spark.quality import (
+    ALIKE,
     DUPLICATED,
     MALFORMED,
     QUARANTINED,
@@ -33,47 +35,7 @@ if TYPE_CHECKING:
 
 BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
 STATIONS, RIDES = BIKES.entity, BIKES.table("rides")
-SOUND: dict[str, Any] = {
-    "station_code": "ST0001", "district": "North", "operator_owner": "city", "docks_total": 20, "bikes_parked": 9, "rides_started": 80,
-    "rides_ended": 70, "mean_ride_km": 2.5, "electric": True, "opened_on": date(2020, 2, 29), "runs_empty": 0,
-}  # fmt: skip
-NAN, INF = math.nan, math.inf
-
-CASES: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {
-    # case: (what differs from a sound row, the rules it breaks and the value each shows)
-    "sound": ({}, {}),
-    "on the lower bounds": ({"docks_total": 4, "bikes_parked": 0, "rides_started": 0, "mean_ride_km": 0.0}, {}),
-    "on the upper bounds": ({"docks_total": 80, "bikes_parked": 80, "rides_started": 2000, "mean_ride_km": 60.0}, {}),
-    "negative zero is zero": ({"rides_started": 0, "mean_ride_km": -0.0}, {}),
-    "null key": ({"station_code": None}, {"station_code.not_null": None}),
-    "null feature": ({"rides_ended": None}, {"rides_ended.not_null": None}),
-    "null in a range and a rule": ({"bikes_parked": None}, {"bikes_parked.not_null": None}),
-    "null category": ({"district": None}, {"district.not_null": None}),
-    "null of an odd type": ({"electric": None, "opened_on": None}, {"electric.not_null": None, "opened_on.not_null": None}),
-    "below": ({"rides_ended": -1}, {"rides_ended.range": "-1"}),
-    "above": ({"rides_ended": 2001}, {"rides_ended.range": "2001"}),
-    "largest integer": ({"rides_ended": 2**31 - 1}, {"rides_ended.range": "2147483647"}),
-    "just above": ({"mean_ride_km": math.nextafter(60.0, 61.0)}, {"mean_ride_km.range": "60.00000000000001"}),
-    "NaN": ({"mean_ride_km": NAN}, {"mean_ride_km.finite": "NaN", "mean_ride_km.range": "NaN"}),
-    "infinity": ({"mean_ride_km": INF}, {"mean_ride_km.finite": "Infinity", "mean_ride_km.range": "Infinity"}),
-    "minus infinity": ({"mean_ride_km": -INF}, {"mean_ride_km.finite": "-Infinity", "mean_ride_km.range": "-Infinity"}),
-    "not allowed": ({"district": "South"}, {"district.allowed": "South"}),
-    "another case": ({"district": "north"}, {"district.allowed": "north"}),
-    "a blank too much": ({"district": "North "}, {"district.allowed": "North "}),
-    "empty is not null": ({"district": ""}, {"district.allowed": ""}),
-    "not an allowed number": ({"runs_empty": 2}, {"runs_empty.allowed": "2"}),
-    "protected value": ({"operator_owner": "Mr Private"}, {"operator_owner.allowed": "***"}),
-    "off the pattern": ({"station_code": "XX0001"}, {"station_code.pattern": "XX0001"}),
-    "trailing newline": ({"station_code": "ST0002\n"}, {"station_code.pattern": "ST0002\n"}),
-    "leading line": ({"station_code": "x\nST0003"}, {"station_code.pattern": "x\nST0003"}),
-    "other digits": ({"station_code": "ST٠٠٠١"}, {"station_code.pattern": "ST٠٠٠١"}),
-    "cross-field": ({"bikes_parked": 21}, {"bikes_fit_docks": "bikes_parked=21, docks_total=20"}),
-    "cross-field warning": ({"rides_started": 0}, {"rides_have_length": "rides_started=0, mean_ride_km=2.5"}),
-    "several at once": (
-        {"rides_ended": -5, "district": "?", "rides_started": None},
-        {"rides_ended.range": "-5", "district.allowed": "?", "rides_started.not_null": None},
-    ),
-}  # fmt: skip
+CASES: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {c.name: c.given for c in VALUES.cases}
 WARNINGS = {f"{f.name}.not_null" for f in STATIONS.fields if not f.required} | {"rides_have_length"}
 
 
@@ -81,7 +43,8 @@ def frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]], **flags
     """Literal rows in declared order; `flags` adds literal columns of other DDL types."""
     schema = spark_schema(table)
     rows_of = spark.createDataFrame([tuple(r[n] for n in schema.names) for r in rows], schema)
-    return rows_of.withColumns({name: F.expr(text) for name, text in flags.items()}) if flags else rows_of
+    given = ({ALIKE: F.lit(False)} if DUPLICATED in flags else {}) | {name: F.expr(text) for name, text in flags.items()}
+    return rows_of.withColumns(given) if given else rows_of
 
 
 @pytest.fixture(scope="module")
@@ -92,19 +55,17 @@ def judged(spark: SparkSession) -> list[dict[str, Any]]:
     return [r.asDict(recursive=True) for r in with_verdict(rows, checks=row_checks(STATIONS)).collect()]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_row_lists_exactly_what_it_breaks(judged: list[dict[str, Any]], case: str) -> None:
-    (row,) = (r for r in judged if r["case"] == case)
-    assert {e["rule"]: e["value"] for e in row["_dq_errors"]} == CASES[case][1]
+@each(VALUES)
+def test_a_row_lists_exactly_what_it_breaks(judged: list[dict[str, Any]], case: Case) -> None:
+    (row,) = (r for r in judged if r["case"] == case.name)
+    assert {e["rule"]: e["value"] for e in row["_dq_errors"]} == case.given[1]
+    assert_judged(case, [row])
 
 
-def test_only_a_critical_check_quarantines(judged: list[dict[str, Any]]) -> None:
+def test_a_reason_is_critical_unless_the_rule_warns(judged: list[dict[str, Any]]) -> None:
     for row in judged:
-        expected = QUARANTINED if set(CASES[row["case"]][1]) - WARNINGS else VALID
-        assert (row["case"], row["_dq_status"]) == (row["case"], expected)
         for e in row["_dq_errors"]:
             assert e["severity"] == ("warning" if e["rule"] in WARNINGS else "critical")
-    assert {r["_dq_status"] for r in judged if r["case"] in ("null feature", "cross-field warning")} == {VALID}
 
 
 def test_a_sound_row_has_an_empty_list_and_not_null(judged: list[dict[str, Any]]) -> None:
@@ -114,7 +75,7 @@ def test_a_sound_row_has_an_empty_list_and_not_null(judged: list[dict[str, Any]]
 def test_reasons_name_their_column_and_stand_in_the_order_of_the_checks(judged: list[dict[str, Any]]) -> None:
     (row,) = (r for r in judged if r["case"] == "several at once")
     assert [e["column"] for e in row["_dq_errors"]] == ["district", "rides_started", "rides_ended"]
-    (crossed,) = (r for r in judged if r["case"] == "cross-field")
+    (crossed,) = (r for r in judged if r["case"] == "a rule across fields")
     assert [e["column"] for e in crossed["_dq_errors"]] == [None]
 
 
@@ -137,10 +98,10 @@ def test_the_counts_equal_a_recount_in_pandas(spark: SparkSession) -> None:
 
 
 def test_all_rows_of_a_duplicated_key_are_flagged_and_null_keys_are_not(spark: SparkSession) -> None:
-    codes = ["ST0001", "ST0002", "ST0002", None, None, "ST0003", "ST0003", "ST0003", "st0001"]
+    codes = ["ST0001", "ST0002", "ST0002", None, None, "ST0003", "ST0003", "ST0003", "st0004"]
     rows = frame(spark, STATIONS, [SOUND | {"station_code": code, "docks_total": 10 + i} for i, code in enumerate(codes)])
     duplicates = duplicated_keys(rows, STATIONS)
-    assert sorted(r[0] for r in duplicates.collect()) == ["ST0002", "ST0003"]
+    assert sorted(tuple(r) for r in duplicates.collect()) == [("st0002", False), ("st0003", False)]
     flagged = with_duplicate_flag(rows, duplicates, table=STATIONS).transform(with_verdict, checks=row_checks(STATIONS))
     found = {r["docks_total"]: [e["rule"] for e in r["_dq_errors"]] for r in flagged.collect()}
     unique = "station_code.unique"
@@ -214,7 +175,8 @@ def test_a_key_without_a_pattern_must_not_be_blank(spark: SparkSession) -> None:
     table = replace(STATIONS, fields=tuple(replace(f, pattern=None) if f.is_key else f for f in STATIONS.fields))
     rows = frame(spark, table, [SOUND | {"station_code": code} for code in ("x", "", "  ", None)], **{DUPLICATED: "false"})
     found = [[e["rule"] for e in r["_dq_errors"]] for r in with_verdict(rows, checks=row_checks(table)).collect()]
-    assert found == [[], ["station_code.not_blank"], ["station_code.not_blank"], ["station_code.not_null"]]
+    blank = "station_code.not_blank"
+    assert found == [[], [blank], ["station_code.trimmed", blank], ["station_code.not_null"]]
 
 
 def test_the_packaged_contract_judges_the_ids_it_documents(spark: SparkSession) -> None:

@@ -34,3 +34,28 @@ def test_names_are_told_from_literals_functions_and_keywords(expression: str, co
 )
 def test_clocks_and_dice_are_found(expression: str) -> None:
     assert usage(expression, KNOWN).unstable
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("a > 1 AS b", "AS gives the result a name"),
+        ("a > 1; DROP TABLE x", "starts another statement"),
+        ("a > 1 -- and more", "starts a comment"),
+        ("a /* why */ > 1", "starts a comment"),
+        ("a > 1) OR (b > 1", "has no opening one"),
+        ("(a > 1", "never closed"),
+    ],
+)
+def test_what_is_more_than_one_expression_is_refused(expression: str, told: str) -> None:
+    assert any(told in what for what in usage(expression, ["a", "b"]).refused)
+
+
+@pytest.mark.parametrize("expression", ["a - -1 > 0", "CAST(a AS INT) > try_cast(b AS BIGINT)", "a * (b / 2) > 1", "b = '; -- /* AS'"])
+def test_what_only_looks_like_it_is_taken(expression: str) -> None:
+    assert usage(expression, ["a", "b"]).refused == ()
+
+
+@pytest.mark.parametrize("function", ["reflect", "java_method", "raise_error"])
+def test_a_function_that_runs_other_code_or_ends_the_job_is_unknown(function: str) -> None:
+    assert usage(f"{function}('x', a) > 1", ["a"]).unknown == (function,)

@@ -1,0 +1,222 @@
+"""What a contract says about the graph: which logs hold its edges, which tables it is measured into, and what each field measures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engage_spark.contract.model import Contract, Direction, Field, GraphRole, Kind, Table
+from engage_spark.errors import ContractError
+
+
+class Measure(StrEnum):
+    """What a field of a table of graph role `vertices` may hold. Undirected edges unless the name says follows."""
+
+    CENTRALITY = "centrality"
+    BETWEENNESS = "betweenness"
+    BETWEENNESS_LOWER = "betweenness_lower"
+    BETWEENNESS_UPPER = "betweenness_upper"
+    BETWEENNESS_STDERR = "betweenness_stderr"
+    BETWEENNESS_METHOD = "betweenness_method"
+    BETWEENNESS_PERCENTILE = "betweenness_percentile"
+    MEAN_STRENGTH = "mean_strength"
+    WEIGHTED_DEGREE = "weighted_degree"
+    DEGREE = "degree"
+    FOLLOWS_OUT = "follows_out"
+    FOLLOWS_IN = "follows_in"
+    FOLLOWS_RECIPROCITY = "follows_reciprocity"
+    PAGERANK = "pagerank"
+    FOLLOWS_PAGERANK = "follows_pagerank"
+    CORE_NUMBER = "core_number"
+    TRIANGLES = "triangles"
+    CLUSTERING = "clustering"
+    EGO_BETWEENNESS = "ego_betweenness"
+    COMPONENT = "component"
+    COMPONENT_SIZE = "component_size"
+    COMMUNITY = "community"
+    COMMUNITY_SIZE = "community_size"
+
+
+class EdgeMeasure(StrEnum):
+    """What a field of a table of graph role `edges` may hold."""
+
+    FIRST_END = "first_end"
+    SECOND_END = "second_end"
+    WEEKS = "weeks"
+    ACTIVE_WEEKS = "active_weeks"
+    STRENGTH = "strength"
+
+
+OF_STRENGTH = frozenset({Measure.MEAN_STRENGTH, Measure.WEIGHTED_DEGREE, EdgeMeasure.ACTIVE_WEEKS, EdgeMeasure.STRENGTH})
+OF_FOLLOWS = frozenset({Measure.FOLLOWS_OUT, Measure.FOLLOWS_IN, Measure.FOLLOWS_RECIPROCITY, Measure.FOLLOWS_PAGERANK})
+_COUNTS: frozenset[str] = frozenset({
+    Measure.DEGREE, Measure.FOLLOWS_OUT, Measure.FOLLOWS_IN, Measure.CORE_NUMBER, Measure.TRIANGLES, Measure.COMPONENT,
+    Measure.COMPONENT_SIZE, Measure.COMMUNITY, Measure.COMMUNITY_SIZE, EdgeMeasure.WEEKS, EdgeMeasure.ACTIVE_WEEKS,
+})  # fmt: skip
+_MEASURES: dict[GraphRole, type[StrEnum]] = {GraphRole.VERTICES: Measure, GraphRole.EDGES: EdgeMeasure}
+_DAY = "snapshot_date"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphPlan:
+    """The tables of a contract's graph. `edges` has one row per undirected edge and snapshot, `vertices` one per entity row."""
+
+    entity: Table
+    vertices: Table
+    edges: Table
+    connections: Table
+    interactions: Table | None
+
+    @property
+    def key(self) -> str:
+        """The entity's key column; the graph's vertices are its values."""
+        (key,) = self.entity.key
+        return key
+
+    def column(self, measure: StrEnum) -> str | None:
+        """The column that holds a measure, or None when the contract does not ask for it."""
+        table = self.vertices if isinstance(measure, Measure) else self.edges
+        return next((f.name for f in table.fields if f.measure == measure), None)
+
+    @property
+    def measures(self) -> frozenset[Measure]:
+        """The measures that the contract asks for."""
+        return frozenset(Measure(f.measure) for f in self.vertices.fields if f.measure)
+
+    def ends(self, log: Table) -> tuple[str, str]:
+        """The two columns of a log that name the ends of an edge: its references to the entity, in declared order."""
+        first, second = (r.column for r in log.references if r.table == self.entity.name)
+        return first, second
+
+    def kinds(self, direction: Direction) -> tuple[str, tuple[str | int, ...]] | None:
+        """The column that says the kind of an edge and its values of this direction; None when the log holds undirected edges only."""
+        for f in self.connections.fields:
+            if f.edges:
+                return f.name, tuple(value for value, way in f.edges if way == direction)
+        return None
+
+    @property
+    def has_follows(self) -> bool:
+        """True when the log of connections declares a kind of edge that is directed."""
+        kinds = self.kinds(Direction.DIRECTED)
+        return bool(kinds and kinds[1])
+
+
+def graph_plan(contract: Contract) -> GraphPlan:
+    """The contract's graph. Raises ContractError when it declares none."""
+    vertices, edges = contract.of_graph_role(GraphRole.VERTICES), contract.of_graph_role(GraphRole.EDGES)
+    if not vertices:
+        raise ContractError(
+            f"contract {contract.id!r} declares no graph",
+            mend="declare a table of kind graph with graphRole vertices, one with graphRole edges, and a log with graphRole connections",
+        )
+    interactions = contract.of_graph_role(GraphRole.INTERACTIONS)
+    return GraphPlan(
+        entity=contract.entity,
+        vertices=vertices[0],
+        edges=edges[0],
+        connections=contract.of_graph_role(GraphRole.CONNECTIONS)[0],
+        interactions=interactions[0] if interactions else None,
+    )
+
+
+def graph_contradictions(contract: Contract) -> list[str]:
+    """Everything in which a contract contradicts itself about its graph."""
+    roles = Counter(t.graph_role for t in contract.tables if t.graph_role)
+    found = [f"graphRole {role} is given to {n} tables, one can have it" for role, n in roles.items() if n > 1]
+    if roles and (missing := [r for r in (GraphRole.CONNECTIONS, GraphRole.VERTICES, GraphRole.EDGES) if r not in roles]):
+        found.append(f"the graph needs a table of graphRole {', '.join(missing)} as well")
+    for table in contract.tables:
+        found += _role(table) + _edge_kinds(table)
+        if table.graph_role in (GraphRole.CONNECTIONS, GraphRole.INTERACTIONS):
+            found += _log(table, contract)
+        if table.graph_role in _MEASURES:
+            found += _measured(table, table.graph_role, contract)
+        else:
+            found += [f"field {table.name}.{f.name}: measure is for tables of kind graph" for f in table.fields if f.measure]
+    return found
+
+
+def _role(table: Table) -> list[str]:
+    at = f"table {table.name!r}"
+    if table.kind is Kind.GRAPH and table.graph_role not in _MEASURES:
+        return [f"{at}: kind graph needs graphRole vertices or edges, found {table.graph_role or 'none'}"]
+    if table.kind is not Kind.GRAPH and table.graph_role in _MEASURES:
+        return [f"{at}: graphRole {table.graph_role} is for tables of kind graph"]
+    if table.kind is not Kind.LOG and table.graph_role in (GraphRole.CONNECTIONS, GraphRole.INTERACTIONS):
+        return [f"{at}: graphRole {table.graph_role} is for tables of kind log"]
+    return []
+
+
+def _edge_kinds(table: Table) -> list[str]:
+    found = []
+    with_kinds = [f for f in table.fields if f.edges]
+    for f in with_kinds:
+        at = f"field {table.name}.{f.name}: graphEdges"
+        if table.graph_role is not GraphRole.CONNECTIONS:
+            found.append(f"{at} is for the log of graphRole connections")
+        found += [f"{at} names {value!r}, which is not among the valid values" for value, _ in f.edges if value not in f.allowed]
+        found += [
+            f"{at}: {value!r} must be one of {', '.join(Direction)}, found {way!r}" for value, way in f.edges if way not in tuple(Direction)
+        ]
+        if not any(way == Direction.UNDIRECTED for _, way in f.edges):
+            found.append(f"{at} must name a value that is undirected: the graph is made of those")
+    if len(with_kinds) > 1:
+        found.append(f"table {table.name!r}: graphEdges is given to {', '.join(f.name for f in with_kinds)}, one field can have it")
+    return found
+
+
+def _log(table: Table, contract: Contract) -> list[str]:
+    entities = {t.name for t in contract.tables if t.kind is Kind.ENTITY}
+    ends = [r.column for r in table.references if r.table in entities]
+    if len(ends) != 2:
+        return [f"table {table.name!r}: a log of the graph refers to the entity at both ends, found {', '.join(ends) or 'no reference'}"]
+    return []
+
+
+def _measured(table: Table, role: GraphRole, contract: Contract) -> list[str]:
+    at = f"table {table.name!r}"
+    found = []
+    entity = next((t for t in contract.tables if t.kind is Kind.ENTITY), None)
+    if entity is None or table.source != entity.name or len(entity.key) != 1:
+        found.append(f"{at}: source must name the table of kind entity, which must have a key of one column; found {table.source!r}")
+        return found
+    key = entity[entity.key[0]]
+    kinds = _MEASURES[role]
+    used = Counter(f.measure for f in table.fields if f.measure)
+    found += [f"{at}: the measure {m} is held by {n} fields" for m, n in used.items() if n > 1]
+    ends = [next((f.name for f in table.fields if f.measure == end), end.value) for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)]
+    wanted = (*((key.name,) if role is GraphRole.VERTICES else ends), _DAY)
+    if table.key != wanted:
+        found.append(f"{at}: its key must be {', '.join(wanted)}, found {', '.join(table.key) or 'none'}")
+    for f in table.fields:
+        found += [f"field {table.name}.{f.name}: {x}" for x in _field(f, kinds, key, contract)]
+    return found
+
+
+def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> list[str]:
+    carried = {_DAY: "date"} | ({key.name: key.spark_type} if kinds is Measure else {})
+    if f.measure is None:
+        if carried.get(f.name) != f.spark_type:
+            return [f"measure must say what it holds, one of {', '.join(kinds)}"]
+        return []
+    if f.measure not in tuple(kinds):
+        return [f"measure must be one of {', '.join(kinds)}, found {f.measure!r}"]
+    found = []
+    types = _types(f.measure, key)
+    if f.spark_type not in types:
+        found.append(f"the measure {f.measure} is {' or '.join(types)}, found {f.spark_type!r}")
+    if f.measure in OF_STRENGTH and not contract.of_graph_role(GraphRole.INTERACTIONS):
+        found.append(f"the measure {f.measure} needs a log of graphRole interactions")
+    if f.measure in OF_FOLLOWS and not any(way == Direction.DIRECTED for t in contract.logs for x in t.fields for _, way in x.edges):
+        found.append(f"the measure {f.measure} needs edges that graphEdges declares as directed")
+    return found
+
+
+def _types(measure: str, key: Field) -> tuple[str, ...]:
+    if measure in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END):
+        return (key.spark_type,)
+    if measure == Measure.BETWEENNESS_METHOD:
+        return ("string",)
+    return ("int", "bigint") if measure in _COUNTS else ("double",)

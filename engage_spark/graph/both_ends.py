@@ -1,0 +1,175 @@
+"""A random shortest path by breadth-first searches from both ends, always on the side whose next level has fewer arcs.
+
+Before a level is entered it is only looked at: does an arc lead to the other side's last level? That is one bit per vertex, a set small
+enough for the first cache at a hundred thousand vertices; most searches end with such a look, and the largest level is never entered.
+If level a of one side and level b of the other meet, every shortest path crosses between them exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engage_spark.graph import random
+from engage_spark.graph.csr import F64, I32, I64
+from engage_spark.graph.jit import kernel
+
+# Path counts of either side stay below this, so that their products are finite.
+_MANY = 1e150
+
+
+@kernel
+def _look(indptr: I64, indices: I32, queue: I32, first: int, last: int, across: Any, paths: F64, passed: F64) -> float:
+    """Shortest paths over arcs from queue[first:last] to the vertices in the bit set `across`; running sums into `passed`."""
+    met = 0.0
+    for i in range(first, last):
+        v = queue[i]
+        found = 0.0
+        # Unsigned: numba then leaves out what makes negative indices count from the end, a quarter of this loop.
+        for e in range(np.uint64(indptr[v]), np.uint64(indptr[v + 1])):
+            w = np.uint64(indices[e])
+            if across[w >> np.uint64(3)] >> np.uint8(w & np.uint64(7)) & np.uint8(1):
+                found += paths[w]
+        met += found * paths[v]
+        passed[i - first] = met
+    return met
+
+
+@kernel
+def _crossing(
+    indptr: I64, indices: I32, queue: I32, first: int, last: int, across: Any, paths: F64, passed: F64, u: float
+) -> tuple[int, int]:
+    """The arc that holds path number u * met, in the order of `_look`."""
+    wanted = u * passed[last - first - 1]
+    i = first + np.searchsorted(passed[: last - first], wanted, side="right")
+    while i >= last or passed[i - first] == (passed[i - first - 1] if i > first else 0.0):
+        i -= 1  # u * met was rounded up to met: the last vertex with paths
+    v = queue[i]
+    here, found = passed[i - first - 1] if i > first else 0.0, -1
+    for e in range(indptr[v], indptr[v + 1]):
+        w = indices[e]
+        if (across[w >> 3] >> (w & 7)) & 1:
+            found = w
+            here += paths[w] * paths[v]
+            if here > wanted:
+                break
+    return v, found
+
+
+@kernel
+def _enter(indptr: I64, indices: I32, queue: I32, first: int, last: int, new: int, mark: I32, paths: F64) -> int:
+    """Append the next level to the queue, with its path counts; returns its end. Nothing in it belongs to the other side."""
+    end = last
+    for i in range(first, last):
+        v = queue[i]
+        for e in range(indptr[v], indptr[v + 1]):
+            w = indices[e]
+            if mark[w] == 0:
+                mark[w] = new
+                paths[w] = paths[v]
+                queue[end] = w
+                end += 1
+            elif mark[w] == new:
+                paths[w] += paths[v]
+    return end
+
+
+@kernel
+def _flip(queue: I32, first: int, last: int, bits: Any) -> None:
+    for i in range(first, last):
+        bits[queue[i] >> 3] ^= np.uint8(1 << (queue[i] & 7))
+
+
+@kernel
+def _arcs_and_paths(indptr: I64, queue: I32, first: int, last: int, paths: F64) -> tuple[int, float]:
+    """Of a level: arcs out of it, and the largest path count."""
+    arcs, most = 0, 0.0
+    for i in range(first, last):
+        arcs += indptr[queue[i] + 1] - indptr[queue[i]]
+        most = max(most, paths[queue[i]])
+    return arcs, most
+
+
+@kernel
+def _walk_back(
+    indptr: I64, indices: I32, at: int, end: int, mark: I32, paths: F64, state: np.uint64, number: int, hits: I64
+) -> tuple[int, int]:
+    """From a marked vertex back to `end`, where its side began, hitting all but that; how many were hit, and the next draw's number.
+
+    `indptr` and `indices` are the arcs against the side's direction.
+    """
+    inside = 0
+    while at != end:
+        hits[at] += 1
+        inside += 1
+        before = mark[at] - 1 if mark[at] > 0 else mark[at] + 1
+        if before in (1, -1):
+            break
+        total = 0.0
+        for e in range(indptr[at], indptr[at + 1]):
+            if mark[indices[e]] == before:
+                total += paths[indices[e]]
+        wanted = random.unit(random.draw(state, np.uint64(number))) * total
+        number += 1
+        passed, found = 0.0, -1
+        for e in range(indptr[at], indptr[at + 1]):
+            if mark[indices[e]] == before:
+                found = indices[e]
+                passed += paths[found]
+                if passed > wanted:
+                    break
+        at = found
+    return inside, number
+
+
+@kernel
+def draw_from_both_ends(
+    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, s: int, t: int, state: np.uint64, mark: I32, paths: F64,
+    ahead: I32, behind: I32, ahead_bits: Any, behind_bits: Any, passed: F64, hits: I64,
+) -> int:  # fmt: skip
+    """Hit the vertices inside a random shortest path and return how many; -1 if there is none, -2 if there are too many to count so.
+
+    `mark` is 0 throughout before and after, and in between +(distance + 1) on the side of s, -(distance + 1) on that of t. The bit sets
+    hold each side's last level, and are empty before and after.
+    """
+    mark[s], mark[t], paths[s], paths[t] = 1, -1, 1.0, 1.0
+    ahead[0], behind[0] = s, t
+    _flip(ahead, 0, 1, ahead_bits)
+    _flip(behind, 0, 1, behind_bits)
+    a_first, a_last, a_depth, b_first, b_last, b_depth = 0, 1, 1, 0, 1, 1
+    a_arcs, b_arcs = indptr[s + 1] - indptr[s], back_indptr[t + 1] - back_indptr[t]
+    v, w, met, most = -1, -1, 0.0, 1.0
+    while a_first < a_last and b_first < b_last and most <= _MANY:
+        if a_arcs <= b_arcs:
+            met = _look(indptr, indices, ahead, a_first, a_last, behind_bits, paths, passed)
+            if met > 0.0:
+                u = random.unit(random.draw(state, np.uint64(3)))
+                v, w = _crossing(indptr, indices, ahead, a_first, a_last, behind_bits, paths, passed, u)
+                break
+            _flip(ahead, a_first, a_last, ahead_bits)
+            a_depth += 1
+            a_first, a_last = a_last, _enter(indptr, indices, ahead, a_first, a_last, a_depth, mark, paths)
+            _flip(ahead, a_first, a_last, ahead_bits)
+            a_arcs, most = _arcs_and_paths(indptr, ahead, a_first, a_last, paths)
+        else:
+            met = _look(back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed)
+            if met > 0.0:
+                u = random.unit(random.draw(state, np.uint64(3)))
+                w, v = _crossing(back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed, u)
+                break
+            _flip(behind, b_first, b_last, behind_bits)
+            b_depth += 1
+            b_first, b_last = b_last, _enter(back_indptr, back_indices, behind, b_first, b_last, -b_depth, mark, paths)
+            _flip(behind, b_first, b_last, behind_bits)
+            b_arcs, most = _arcs_and_paths(back_indptr, behind, b_first, b_last, paths)
+    inside = -1 if most <= _MANY else -2
+    if met > 0.0:
+        one, number = _walk_back(back_indptr, back_indices, v, s, mark, paths, state, 4, hits)
+        two, number = _walk_back(indptr, indices, w, t, mark, paths, state, number, hits)
+        inside = one + two
+    _flip(ahead, a_first, a_last, ahead_bits)
+    _flip(behind, b_first, b_last, behind_bits)
+    mark[ahead[:a_last]] = 0
+    mark[behind[:b_last]] = 0
+    return inside

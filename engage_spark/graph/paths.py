@@ -1,0 +1,98 @@
+"""Random shortest paths: for each sample one uniform pair of different vertices and one uniform shortest path between them.
+
+The share of samples with v inside their path estimates betweenness(v) / (n (n - 1)) over ordered pairs (Riondato, Kornaropoulos 2016), and
+since every sample adds 0 or 1 per vertex, sums are integers: order-free. A pair is searched from both ends, always on the side
+whose next level has fewer arcs (Borassi, Natale 2016, KADABRA). When the sides meet, they meet along arcs from one side's last level
+to the other's; one of these is drawn in proportion to the number of shortest paths through it, and from its ends the path is drawn
+back, every predecessor in proportion to the paths that reach it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engage_spark.errors import InputError
+from engage_spark.graph import random
+from engage_spark.graph.both_ends import draw_from_both_ends
+from engage_spark.graph.csr import I32, I64, Csr
+from engage_spark.graph.diameter import vertex_diameter_bound
+from engage_spark.graph.jit import kernel
+from engage_spark.graph.one_end import draw_from_one_end
+
+__all__ = ["PathSample", "sample_paths", "vertex_diameter_bound"]
+
+
+@dataclass(frozen=True, eq=False)
+class PathSample:
+    """What a range of samples hit; the sums (and the maximum) of two ranges are those of their union."""
+
+    hits: I64
+    """Per vertex: samples with it strictly inside their path."""
+    interior: int
+    """Vertices strictly inside, summed over the samples: hits.sum()."""
+    unreachable: int
+    """Samples whose pair has no path; they hit nothing."""
+    longest: int
+    """Vertices strictly inside the longest path drawn."""
+
+
+def sample_paths(csr: Csr, *, seed: int, start: int, count: int) -> PathSample:
+    """Samples start..start+count-1 of the sequence that `seed` names: a function of (seed, sample number), so ranges may be split at will.
+
+    Directed graphs are searched forwards from s and backwards from t. With lengths, Dijkstra's algorithm runs from s until t is settled.
+    Path counts may be of any size: samples that see more than 1e150 paths (long grids) are drawn with counts of mantissa and exponent.
+    InputError for a graph of fewer than two vertices and for a negative range.
+    """
+    if csr.n < 2:
+        raise InputError(f"a graph of {csr.n} vertices has no pair to sample", mend="betweenness is 0 throughout; do not sample")
+    if start < 0 or count < 0:
+        raise InputError(f"samples {start}..{start + count - 1} are no range", mend="start and count must be at least 0")
+    hits = np.zeros(csr.n, dtype=np.int64)
+    key = np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
+    unreachable, longest = _sample(*csr.out, *csr.into, key, start, count, hits)
+    return PathSample(hits, int(hits.sum()), int(unreachable), int(longest))
+
+
+@kernel
+def _pair(state: np.uint64, n: int) -> tuple[int, int]:
+    s = random.below(random.draw(state, np.uint64(1)), np.uint64(n))
+    t = random.below(random.draw(state, np.uint64(2)), np.uint64(n - 1))
+    return s, t + 1 if t >= s else t
+
+
+@kernel
+def _sample(
+    indptr: I64, indices: I32, lengths: I64, back_indptr: I64, back_indices: I32, back_lengths: I64,
+    seed: np.uint64, start: int, count: int, hits: I64,
+) -> tuple[int, int]:  # fmt: skip
+    """How many pairs were unreachable, and the most vertices inside a path."""
+    n = len(indptr) - 1
+    weighted = len(lengths) > 0
+    mark, paths, passed = np.zeros(n, dtype=np.int32), np.empty(n), np.empty(n)
+    ahead, behind = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
+    ahead_bits, behind_bits = np.zeros((n >> 3) + 1, dtype=np.uint8), np.zeros((n >> 3) + 1, dtype=np.uint8)
+    heap, place = np.empty(n if weighted else 0, dtype=np.int32), np.empty(n if weighted else 0, dtype=np.int32)
+    distance, scale = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    unreachable, longest = 0, 0
+    for sample in range(start, start + count):
+        state = random.stream(seed, np.uint64(sample))
+        s, t = _pair(state, n)
+        inside = -2
+        if not weighted:
+            inside = draw_from_both_ends(
+                indptr, indices, back_indptr, back_indices, s, t, state, mark, paths,
+                ahead, behind, ahead_bits, behind_bits, passed, hits,
+            )  # fmt: skip
+        if inside == -2:
+            if len(distance) == 0:
+                distance, scale = np.full(n, -1, dtype=np.int64), np.empty(n, dtype=np.int64)
+            inside = draw_from_one_end(
+                indptr, indices, lengths, back_indptr, back_indices, back_lengths, s, t, state,
+                distance, ahead, heap, place, paths, scale, hits,
+            )  # fmt: skip
+        if inside < 0:
+            unreachable += 1
+        longest = max(longest, inside)
+    return unreachable, longest

@@ -1,0 +1,331 @@
+"""The graph stage all the way: both contracts' tables against independent computations, reruns, other partitionings, kills, bad input."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, timedelta
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+from deliveries import ENGAGEMENT, content, customers, deliver, deliver_log, events, latest, run_log, settings_of, sums
+
+from engage_spark.contract import load_contract
+from engage_spark.errors import ConfigurationError, ContractError, TransientError
+from engage_spark.lake import Lake, RunLog
+from engage_spark.pipelines import graph, ingest
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from engage_spark.pipelines.report import Report
+    from engage_spark.settings import Settings
+
+CHESS = load_contract(Path(__file__).parents[2] / "data" / "chess.odcs.yaml")
+BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+DAY, STAGE = "2025-10-21", "graph:graph_features"
+TABLES = ("graph_features", "edge_strengths", "graph_comparison")
+N = 120
+IDS = [f"CUST-{i:06d}" for i in range(N)]
+BAD = IDS[2]
+"""Quarantined, and connected all the same."""
+
+
+@cache
+def drawn() -> nx.Graph:
+    """Five circles in a ring, some edges rewired, two hanging trees; most of the other customers are isolated."""
+    found = nx.relaxed_caveman_graph(5, 9, 0.2, seed=4)
+    found.add_edges_from([(44, 45), (45, 46), (45, 47), (0, 48), (48, 49), (60, 61)])
+    found.remove_edges_from(list(nx.selfloop_edges(found)))
+    return nx.relabel_nodes(found, dict(enumerate(IDS)))
+
+
+@cache
+def logged() -> dict[tuple[str, str], str]:
+    """The day on which each pair connected."""
+    days = ["2025-08-01", "2025-09-20", "2025-10-18", "2025-10-21", "2025-10-10"]
+    return {pair: days[i % len(days)] for i, pair in enumerate(sorted(tuple(sorted(e)) for e in drawn().edges))}
+
+
+def events_of(kind: str, rows: list[tuple[str, str, str]], *, table: str = "connections") -> pd.DataFrame:
+    """Rows (src, dst, day) of a log, at noon."""
+    found = events(ENGAGEMENT.table(table), [(a, b) for a, b, _ in rows], [d for *_, d in rows])
+    found["kind"] = kind
+    return found
+
+
+def follows() -> list[tuple[str, str]]:
+    picked = np.random.default_rng(8).integers(0, 40, (150, 2))
+    return [(IDS[u], IDS[v]) for u, v in picked if u != v]
+
+
+def connections() -> pd.DataFrame:
+    """Each connection twice, the second time turned round and on the last day; one of a later day, and one to oneself."""
+    once = [(a, b, d) for (a, b), d in logged().items()]
+    again = [(b, a, DAY) for a, b in logged()]
+    other = [(IDS[50], IDS[51], "2025-10-22"), (IDS[3], IDS[3], "2025-08-01")]
+    followed = [(a, b, ("2025-10-01", DAY)[i % 2]) for i, (a, b) in enumerate(follows())]
+    return pd.concat([events_of("connection", [*once, *again, *other]), events_of("follow", followed)], ignore_index=True)
+
+
+@cache
+def met() -> list[tuple[str, str, str]]:
+    """Interactions: of connected pairs in either direction, over 100 days, and some of strangers and of one with themselves."""
+    rng = np.random.default_rng(5)
+    pairs = list(logged())
+    days = [str(date.fromisoformat(DAY) - timedelta(days=int(d))) for d in rng.integers(-1, 100, 400)]
+    among = [pairs[i][:: int(rng.choice((1, -1)))] for i in rng.integers(0, len(pairs), 400)]
+    return [(a, b, d) for (a, b), d in zip(among, days, strict=True)] + [(IDS[0], IDS[90], DAY), (IDS[1], IDS[1], DAY)]
+
+
+def given() -> pd.DataFrame:
+    rows = customers(N)
+    rows.loc[2, "age"] = 7
+    rows.loc[5, "network_centrality"] = None
+    return rows
+
+
+def everything(home: Path, *, files: int = 1) -> None:
+    deliver(given(), ENGAGEMENT, home, DAY, files=files)
+    deliver_log(connections(), ENGAGEMENT.table("connections"), home, files=files)
+    deliver_log(events_of("message", met(), table="interactions"), ENGAGEMENT.table("interactions"), home, files=files)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("graph")
+
+
+@pytest.fixture(scope="module")
+def settings(session_settings: Settings, home: Path) -> Settings:
+    return settings_of(session_settings, home)
+
+
+def table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
+    return Lake(settings.lake).read(spark, name)
+
+
+def contents(spark: SparkSession, settings: Settings) -> dict[str, str]:
+    """What the tables hold, but for the run that made it."""
+    return {n: content(table(spark, settings, n), without=("run_id", "_run_id")) for n in TABLES}
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[Report]:
+    """What the first run of the stage reported."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def first(spark: SparkSession, settings: Settings, home: Path, reports: list[Report]) -> dict[str, str]:
+    """After one delivery in one file per table."""
+    everything(home)
+    ingest.run(spark, settings, contract=ENGAGEMENT)
+    reports.append(graph.run(spark, settings, contract=ENGAGEMENT))
+    return contents(spark, settings)
+
+
+def rows_of(spark: SparkSession, settings: Settings, name: str, key: str = "customer_id") -> pd.DataFrame:
+    return pd.DataFrame([r.asDict() for r in table(spark, settings, name).collect()], dtype=object).set_index(key).sort_index()
+
+
+def expected_graph() -> nx.Graph:
+    found = drawn().copy()
+    found.add_nodes_from(IDS)
+    found.remove_node(BAD)
+    return found
+
+
+@cache
+def expected_strengths() -> dict[tuple[str, str], tuple[int, int]]:
+    """(weeks, active weeks) by pair, event by event."""
+    end = date.fromisoformat(DAY)
+    found = {}
+    for pair, day in logged().items():
+        if BAD in pair:
+            continue
+        weeks = min(12, (end - date.fromisoformat(day)).days // 7 + 1)
+        active = {
+            (end - date.fromisoformat(d)).days // 7 for a, b, d in met() if tuple(sorted((a, b))) == pair and day <= d <= DAY
+        }  # fmt: skip
+        found[pair] = (weeks, len({w for w in active if w < weeks}))
+    return found
+
+
+@pytest.mark.slow
+def test_every_measure_is_networkxs(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+    assert sums(latest(spark, settings, STAGE)) == {DAY: (N - 1, N - 1, 0, "published")}
+    found, oracle = rows_of(spark, settings, "graph_features"), expected_graph()
+    n = N - 1
+    assert found.index.tolist() == sorted(oracle)
+    freeman = nx.betweenness_centrality(oracle)
+    pairs = (n - 1) * (n - 2) / 2
+    parts = {v: len(part) for part in nx.connected_components(oracle) for v in part}
+    directed = nx.DiGraph([f for f in follows() if BAD not in f])
+    directed.add_nodes_from(oracle)
+    ranks, followed = nx.pagerank(oracle, tol=1e-14, max_iter=1000), nx.pagerank(directed, tol=1e-14, max_iter=1000)
+    strengths = {v: [Fraction(a, w) for pair, (w, a) in expected_strengths().items() if v in pair] for v in oracle}
+    for v, r in found.iterrows():
+        assert r.betweenness == r.betweenness_lower == r.betweenness_upper == pytest.approx(freeman[v], rel=1e-12, abs=1e-15)
+        assert (r.betweenness_method, r.betweenness_stderr) == ("exact", 0.0)
+        assert r.network_centrality == pytest.approx(math.log1p(freeman[v] * pairs) / math.log1p(pairs), rel=1e-12, abs=1e-15)
+        assert r.degree == oracle.degree(v) == len(strengths[v])
+        assert r.weighted_degree == float(sum(strengths[v]))
+        assert r.avg_connection_strength == (float(sum(strengths[v]) / len(strengths[v])) if strengths[v] else 0.0)
+        assert (r.out_degree, r.in_degree) == (directed.out_degree(v), directed.in_degree(v))
+        assert r.reciprocity == (nx.reciprocity(directed, v) if directed.degree(v) else None)
+        assert r.pagerank == pytest.approx(ranks[v], abs=1e-12) and r.follow_pagerank == pytest.approx(followed[v], abs=1e-12)
+        assert (r.core_number, r.triangles, r.component_size) == (nx.core_number(oracle)[v], nx.triangles(oracle, v), parts[v])
+        assert r.local_clustering == pytest.approx(nx.clustering(oracle, v), abs=1e-15)
+        assert r.ego_betweenness == pytest.approx(nx.betweenness_centrality(nx.ego_graph(oracle, v))[v], abs=1e-12)
+    below = found.betweenness.astype(float).rank(method="min") - 1
+    assert found.betweenness_percentile.astype(float).tolist() == pytest.approx((below * 100 / (n - 1)).tolist(), rel=1e-15)
+    assert found.groupby("component_id").size().tolist() == sorted(found.groupby("component_id").size(), reverse=True)
+    assert found.community_size.tolist() == found.community_id.map(found.community_id.value_counts()).tolist()
+    groups = [set(g.index) for _, g in found.groupby("community_id")]
+    assert nx.community.modularity(oracle, groups) > 0.6
+
+
+def test_isolated_customers_are_there_with_0(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+    found = rows_of(spark, settings, "graph_features").loc[IDS[100]]
+    zeros = found[["network_centrality", "avg_connection_strength", "betweenness", "degree", "weighted_degree", "core_number", "triangles"]]
+    assert zeros.tolist() == [0] * 7
+    assert (found.component_size, found.community_size, found.reciprocity) == (1, 1, None)
+
+
+def test_the_strength_of_every_pair_is_that_of_plain_python(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+    rows = table(spark, settings, "edge_strengths").collect()
+    found = {(r["src_customer_id"], r["dst_customer_id"]): (r["weeks"], r["active_weeks"]) for r in rows}
+    assert found == expected_strengths()
+    assert all(r["strength"] == r["active_weeks"] / r["weeks"] for r in rows)
+    assert len({r["strength"] for r in rows}) > 4 and len({r["weeks"] for r in rows}) == 4
+
+
+def test_given_and_measured_are_compared(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+    measured = rows_of(spark, settings, "graph_features")
+    delivered = given().set_index("customer_id")
+    rows = {r["field_name"]: r.asDict() for r in table(spark, settings, "graph_comparison").collect()}
+    assert {name: (r["rows_compared"], r["rows_without_given"]) for name, r in rows.items()} == {
+        "network_centrality": (N - 2, 1), "avg_connection_strength": (N - 1, 0),
+    }  # fmt: skip
+    for name, r in rows.items():
+        both = pd.DataFrame({"g": delivered[name].astype(float), "m": measured[name].astype(float)}).dropna()
+        assert r["spearman"] == pytest.approx(both.corr(method="spearman").loc["g", "m"], abs=1e-12)
+        assert r["mean_difference"] == pytest.approx((both.m - both.g).mean(), abs=1e-12)
+        assert r["measured_p75"] == np.quantile(both.m, 0.75, method="inverted_cdf")
+
+
+def test_the_picture_shows_the_most_central_and_nothing_protected(
+    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
+) -> None:
+    text = (home / "lake" / "_pictures" / f"graph-{DAY}.svg").read_text(encoding="utf-8")
+    ElementTree.fromstring(text)
+    central = rows_of(spark, settings, "graph_features").sort_values("network_centrality", ascending=False)
+    assert all(c in text for c in central.index[:20]) and f"{central.network_centrality.iloc[0]:.3f}" in text
+    protected = [f.name for f in ENGAGEMENT.entity.fields if f.protected]
+    assert not [word for word in (*protected, "Male", "Female", "Non-binary") if word in text]
+
+
+def test_the_report_says_what_was_measured_and_what_was_left_out(reports: list[Report], first: dict[str, str]) -> None:
+    assert reports[0].table is not None
+    assert reports[0].table[1][0][:4] == (DAY, str(N - 1), str(len(expected_strengths())), "exact")
+    assert any("connections left out, an end of which is no valid customer" in n for n in reports[0].notes)
+
+
+def test_a_rerun_does_nothing(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+    report = graph.run(spark, settings, contract=ENGAGEMENT)
+    assert report.table is None and "has its graph measured already" in report.notes[0]
+    assert [r.attempt for r in run_log(settings).attempts(spark, STAGE)] == [1]
+
+
+def test_events_of_later_days_leave_a_graph_as_it_is(spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]) -> None:
+    later = pd.concat([events_of("connection", [(IDS[70], IDS[71], "2025-10-23")]), events_of("follow", [(IDS[7], IDS[8], "2025-10-23")])])
+    deliver_log(later, ENGAGEMENT.table("connections"), home)
+    ingest.run(spark, settings, contract=ENGAGEMENT)
+    assert graph.run(spark, settings, contract=ENGAGEMENT).table is None
+
+
+@pytest.mark.slow
+def test_a_second_day_leaves_the_first_alone_and_other_files_give_the_same_tables(
+    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
+) -> None:
+    everything(home, files=5)
+    deliver(given(), ENGAGEMENT, home, "2025-10-24", files=3)
+    ingest.run(spark, settings, contract=ENGAGEMENT)
+    report = graph.run(spark, settings, contract=ENGAGEMENT)
+    assert report.table is not None and [row[0] for row in report.table[1]] == [DAY, "2025-10-24"]
+    first_day = {n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id")) for n in TABLES}
+    assert first_day == first
+    second = table(spark, settings, "edge_strengths").where("snapshot_date = '2025-10-24'")
+    assert second.count() == len(expected_strengths()) + 2, "two pairs have connected since"
+
+
+@pytest.mark.slow
+def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
+    spark: SparkSession, settings: Settings, first: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engage_spark.contract import tracked_table
+
+    log, features = run_log(settings), tracked_table(ENGAGEMENT.table("graph_features"))
+    day = date.fromisoformat(DAY)
+    other = settings.model_copy(update={"graph": settings.graph.model_copy(update={"method": "sampled", "seed": 5, "sources": 16})})
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr(RunLog, "append", dies)
+        with pytest.raises(KeyboardInterrupt):
+            graph.run(spark, other, contract=ENGAGEMENT, snapshot_date=day)
+    with pytest.raises(TransientError, match="has replaced the published rows"):
+        log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day])
+    sampled = table(spark, settings, "graph_features").where(f"snapshot_date = '{DAY}'")
+    assert sampled.where("betweenness_method <> 'sampled'").isEmpty()
+    assert sampled.where("betweenness < betweenness_lower OR betweenness > betweenness_upper").isEmpty()
+    exact = nx.betweenness_centrality(expected_graph())
+    held = {r["customer_id"]: (r["betweenness_lower"], r["betweenness_upper"]) for r in sampled.collect()}
+    assert all(low - 1e-15 <= exact[v] <= high + 1e-15 for v, (low, high) in held.items()), "this seed is not one of the one in ten"
+    graph.run(spark, settings, contract=ENGAGEMENT, snapshot_date=day)
+    assert log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day]).count() == N - 1
+    first_day = {n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id")) for n in TABLES}
+    assert first_day == first
+
+
+@pytest.mark.slow
+def test_another_business_has_a_graph_without_a_line_of_code(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
+    settings = settings_of(session_settings, tmp_path)
+    players = pd.DataFrame({"player_no": list(range(1, 7)), "influence": [0.5, 0.1, None, 0.2, 0.3, 0.9]}, dtype=object)
+    deliver(players, CHESS, tmp_path, DAY)
+    star = [(1, x) for x in range(2, 6)]
+    deliver_log(events(CHESS.table("acquaintances"), star, ["2025-10-01"]), CHESS.table("acquaintances"), tmp_path)  # type: ignore[arg-type]
+    deliver_log(events(CHESS.table("games"), [(2, 1), (3, 2)], ["2025-10-20"]), CHESS.table("games"), tmp_path)  # type: ignore[arg-type]
+    ingest.run(spark, settings, contract=CHESS)
+    report = graph.run(spark, settings, contract=CHESS)
+    rows = {r["player_no"]: (r["influence"], r["knows"], r["sociable"]) for r in table(spark, settings, "player_graph").collect()}
+    centre = math.log1p(6) / math.log1p(10)  # 6 of the 10 pairs of the other five lead through it
+    assert rows == {1: (pytest.approx(centre), 4, 1 / 12), 2: (0.0, 1, 1 / 3), 3: (0, 1, 0), 4: (0, 1, 0), 5: (0, 1, 0), 6: (0, 0, 0)}
+    ties = {(r["lower_no"], r["higher_no"]): r["strength"] for r in table(spark, settings, "player_ties").collect()}
+    assert ties == {(1, 2): 1 / 3, (1, 3): 0, (1, 4): 0, (1, 5): 0}
+    assert any("no picture: the contract declares no field that measures betweenness" in n for n in report.notes)
+
+
+def test_what_cannot_be_measured_is_told(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
+    settings = settings_of(session_settings, tmp_path)
+    with pytest.raises(ContractError, match="declares no graph"):
+        graph.run(spark, settings, contract=BIKES)
+    with pytest.raises(ConfigurationError, match="customers has no published snapshot"):
+        graph.run(spark, settings, contract=ENGAGEMENT)
+    deliver(customers(20), ENGAGEMENT, tmp_path, DAY)
+    deliver_log(events_of("connection", [(IDS[0], IDS[1], DAY)]), ENGAGEMENT.table("connections"), tmp_path)
+    ingest.run(spark, settings, contract=ENGAGEMENT)
+    with pytest.raises(ConfigurationError, match="interactions_judged") as e:
+        graph.run(spark, settings, contract=ENGAGEMENT)
+    assert "engage-spark ingest" in (e.value.mend or "")
+    with pytest.raises(ConfigurationError, match="no published snapshot of 2025-10-22"):
+        graph.run(spark, settings, contract=ENGAGEMENT, snapshot_date=date(2025, 10, 22))

@@ -1,0 +1,47 @@
+"""A rule is one boolean expression about one row, and whatever else Spark's parser would take is refused, all of it in one error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engage_spark.contract import Rule, Table, load_contract
+from engage_spark.errors import ContractError
+from engage_spark.quality import refuse_other_expressions
+from engage_spark.schema import spark_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+STATIONS = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml").entity
+REFUSED = {
+    "an aggregate": "max(docks_total) > 3",
+    "a window": "row_number() OVER (ORDER BY docks_total) = 1",
+    "a generator": "explode(array(docks_total)) > 0",
+    "no boolean": "docks_total + 1",
+    "two expressions": "docks_total > 1, bikes_parked > 1",
+    "a statement": "SELECT 1",
+    "no such function": "frobnicate(docks_total)",
+}
+
+
+def with_rules(*expressions: str) -> Table:
+    rules = tuple(Rule(name=f"r{i}", expression=e, description="", columns=("docks_total",)) for i, e in enumerate(expressions))
+    return replace(STATIONS, rules=rules)
+
+
+def test_the_declared_rules_pass(spark: SparkSession) -> None:
+    refuse_other_expressions(spark.createDataFrame([], spark_schema(STATIONS)), STATIONS)
+
+
+def test_everything_that_is_no_statement_about_a_row_is_named_in_one_error(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([], spark_schema(STATIONS))
+    with pytest.raises(ContractError) as e:
+        refuse_other_expressions(rows, with_rules("docks_total > 1", *REFUSED.values()))
+    named = {detail.split(":")[0] for detail in e.value.details}
+    assert named == {f"r{i}" for i in range(1, len(REFUSED) + 1)}
+    assert e.value.exit_code == 2
+    assert "gates" in (e.value.mend or "")

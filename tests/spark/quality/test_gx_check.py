@@ -1,0 +1,211 @@
+"""A suite on our engine: what it asks, what it refuses, what it costs; and the same from files of every kind."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engage_spark.contract import load_contract
+from engage_spark.errors import InputError
+from engage_spark.pipelines import quality_check
+from engage_spark.quality.gx.evaluate import Judged, run_suite
+from engage_spark.quality.gx.export import suite_of
+from engage_spark.quality.gx.runner import run_by_gx
+from engage_spark.quality.gx.suites import parse_suite
+from engage_spark.schema import spark_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SCHEMA = "k string, i int, j int, d double, day date, at timestamp, deep struct<x:int>, `a.b` int"
+ROWS = [
+    ("a", 1, 1, 0.5, date(2024, 2, 28), datetime(2024, 2, 28, 23, tzinfo=UTC), (1,), 1),
+    ("a", 2, None, float("nan"), date(2024, 2, 29), None, (2,), 2),
+    (None, 3, 5, None, None, datetime(2024, 3, 1, tzinfo=UTC), (None,), None),
+    ("ä'", 4, 0, -0.0, date(2024, 3, 1), datetime(2024, 3, 1, 1, tzinfo=UTC), None, 4),
+]
+
+
+@pytest.fixture(scope="module")
+def rows(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(ROWS, SCHEMA)
+
+
+def judged(
+    rows: DataFrame, *expectations: tuple[str, dict[str, Any]], parameters: dict[str, Any] | None = None, **options: Any
+) -> list[Judged]:
+    suite = {"name": "s", "expectations": [{"type": kind, "kwargs": kwargs} for kind, kwargs in expectations]}
+    return list(run_suite(rows, parse_suite(json.dumps(suite), origin="s").with_parameters(parameters or {}), **options))
+
+
+def counted(rows: DataFrame, conditions: list[dict[str, Any]]) -> list[Any]:
+    """How many rows each row_condition leaves, or why it is refused."""
+    found = judged(rows, *(("expect_table_row_count_to_equal", {"value": 1, **c}) for c in conditions))
+    return [j.exception or (j.outcome and j.outcome.result["observed_value"]) for j in found]
+
+
+def test_row_conditions_of_every_dialect(rows: DataFrame) -> None:
+    def gx(text: str) -> dict[str, Any]:
+        return {"row_condition": text, "condition_parser": "great_expectations"}
+
+    def comparison(column: str, operator: str, parameter: Any) -> dict[str, Any]:
+        return {"type": "comparison", "column": {"name": column}, "operator": operator, "parameter": parameter}
+
+    either = {"type": "or", "conditions": [comparison("k", "==", "ä'"), {"type": "nullity", "column": {"name": "k"}, "is_null": True}]}
+    cases = {
+        3: gx('col("i") > 1'), 2: gx('col("k") == "a"'), 1: gx("col(\"k\") != 'a'"), 0: gx('col("i") >= 4.5'),
+        4: {"row_condition": {"type": "pass_through", "pass_through_filter": "i < 9"}},
+    }  # fmt: skip
+    assert counted(rows, list(cases.values())) == list(cases)
+    more = [
+        gx('col("k").notnull()'), {"row_condition": "k <> 'a' OR i = 3", "condition_parser": "spark"}, {"row_condition": either},
+        {"row_condition": {"type": "and", "conditions": [comparison("i", "IN", [1, 2, 9]), comparison("day", ">", "2024-02-28")]}},
+        gx('col("day") <= date("2024-02-29")'), gx('col("deep.x") == 2'), gx('col("a.b") == 2'),
+    ]  # fmt: skip
+    assert counted(rows, more) == [3, 2, 2, 1, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("i > 1; DROP TABLE x", "no column"), ("i > (SELECT max(i) FROM other)", "SELECT may not be used"),
+        ("j > current_date()", "differs from run"),
+        ("java_method('java.lang.System', 'exit', 0) IS NULL", "java_method may not be used"),
+        ("nope > 1", "'nope'"), ("i >", "PARSE_SYNTAX"),
+    ],
+)  # fmt: skip
+def test_a_condition_that_is_none_on_one_row_fails_its_expectation(rows: DataFrame, condition: str, told: str) -> None:
+    (found,) = counted(rows, [{"row_condition": condition, "condition_parser": "spark"}])
+    assert told in str(found)
+
+
+def test_what_cannot_be_run_has_failed_and_says_why_and_the_others_are_judged(rows: DataFrame) -> None:
+    found = judged(
+        rows,
+        ("expect_column_median_to_be_between", {"column": "i"}), ("expect_column_values_to_not_be_null", {"column": "nope"}),
+        ("expect_column_values_to_match_regex", {"column": "k", "regex": "(["}),
+        ("expect_column_values_to_be_between", {"column": "k", "min_value": 1}),
+        ("expect_column_values_to_be_in_set", {"column": "i", "value_set": ["a"]}), ("expect_column_values_to_be_between", {"column": "i"}),
+        ("expect_column_values_to_be_unique", {"column": "i", "surprise": 1}), ("expect_column_values_to_be_unique", {"column": "i"}),
+        ("expect_column_values_to_be_between", {"column": "i", "min_value": {"$PARAMETER": "least"}}),
+        ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT k FROM {batch} GROUP BY k"}),
+    )  # fmt: skip
+    told = [
+        "not supported by this engine", "there is no column 'nope'", "INVALID_PARAMETER_VALUE.PATTERN", "'k' is string", "cannot equal 'a'",
+        "both absent", "does not know the kwarg surprise", None, "'least' has no value", "SELECT * FROM {batch} WHERE",
+    ]  # fmt: skip
+    for one, why in zip(found, told, strict=True):
+        assert one.success is (why is None), one.expectation
+        assert why is None or why in str(one.exception), one.exception
+
+
+def test_parameters_are_filled_in(rows: DataFrame) -> None:
+    (found,) = judged(
+        rows, ("expect_column_values_to_be_between", {"column": "i", "min_value": {"$PARAMETER": "least"}}), parameters={"least": 2}
+    )
+    assert found.outcome is not None
+    assert found.outcome.result["unexpected_count"] == 1
+
+
+def test_mostly_is_held_to_the_row(spark: SparkSession) -> None:
+    """998 of 1,000 are 99.8%, and 997 are not."""
+    thousand = spark.range(1000).selectExpr("CASE WHEN id >= 2 THEN id END AS two", "CASE WHEN id >= 3 THEN id END AS three")
+    found = judged(thousand, *(("expect_column_values_to_not_be_null", {"column": c, "mostly": 0.998}) for c in ("two", "three")))
+    assert [j.success for j in found] == [True, False]
+
+
+def test_samples_are_bounded_and_masked_or_not_taken(spark: SparkSession) -> None:
+    many = spark.range(500).selectExpr("concat('v', id) AS open", "concat('secret', id) AS hidden")
+    asked = [("expect_column_values_to_match_regex", {"column": c, "regex": "^x"}) for c in ("open", "hidden")]
+    shown, hidden = (j.outcome.result["partial_unexpected_list"] for j in judged(many, *asked, masked=frozenset({"hidden"})) if j.outcome)
+    assert 0 < len(shown) <= 20
+    assert all(v.startswith("v") for v in shown)
+    assert hidden == ["***"]
+    assert [j.outcome.result["partial_unexpected_list"] for j in judged(many, *asked, show=False) if j.outcome] == [[], []]
+
+
+def test_the_number_of_jobs_does_not_grow_with_the_suite(spark: SparkSession, spark_kind: str, rows: DataFrame) -> None:
+    if spark_kind != "classic":
+        pytest.skip("only a classic session tells how many jobs it ran")
+    tracker = spark.sparkContext.statusTracker()
+
+    def jobs(times: int) -> int:
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("expect_column_values_to_be_unique", {"column": "k"}), ("expect_column_unique_value_count_to_be_between", {"column": "k"}),
+        ]  # fmt: skip
+        for n in range(times):
+            asked += [
+                ("expect_column_values_to_be_between", {"column": "i", "min_value": -n}),
+                ("expect_column_mean_to_be_between", {"column": "d"}),
+                ("expect_column_values_to_match_regex", {"column": "k", "regex": f".{{0,{n}}}"}),
+                ("expect_column_max_to_be_between", {"column": "j", "max_value": n, "row_condition": f"i > {-n}",
+                                                    "condition_parser": "spark"}),
+                ("expect_column_pair_values_to_be_equal", {"column_A": "i", "column_B": "j", "mostly": n / 100}),
+            ]  # fmt: skip
+        group = f"suite-{times}"
+        spark.sparkContext.setJobGroup(group, group)
+        try:
+            judged(rows, *asked, show=False)
+        finally:
+            spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+        return len(tracker.getJobIdsForGroup(group))
+
+    few, many = jobs(2), jobs(40)
+    assert 0 < few == many
+
+
+@pytest.mark.slow
+def test_a_contract_s_own_suite_says_the_same_on_both_engines(spark: SparkSession) -> None:
+    """The suite of another business, on rows that break about every rule once: exported, run here and by GX."""
+    table = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml").entity
+    sound: dict[str, Any] = {
+        "station_code": "ST0001", "district": "North", "operator_owner": "city", "docks_total": 20, "bikes_parked": 9, "rides_started": 80,
+        "rides_ended": 70, "mean_ride_km": 2.5, "electric": True, "opened_on": date(2020, 2, 29), "runs_empty": 0,
+    }  # fmt: skip
+    changed = [
+        {},
+        {"station_code": "ST0001"},
+        {"district": "South"},
+        {"bikes_parked": 99},
+        {"mean_ride_km": float("inf")},
+        {"rides_ended": None},
+    ]
+    made = [sound | {"station_code": f"ST000{i}"} | change for i, change in enumerate(changed, start=1)]
+    frame = spark.createDataFrame([tuple(row[n] for n in table.names) for row in made], spark_schema(table))
+    suite = suite_of(table)
+    ours, theirs = run_suite(frame, suite), run_by_gx(frame, suite)
+    assert [(j.expectation.meta, j.success) for j in ours] == [(e.expectation.meta, e.success) for e in theirs]
+    assert [j.exception for j in ours] == [None] * len(ours)
+    assert [e.exception for e in theirs] == [None] * len(theirs)
+    assert sum(not j.success for j in ours) >= len(changed) - 1
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "delta"])
+def test_files_of_every_kind_are_judged(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    path, suite = str(tmp_path / "data"), tmp_path / "suite.json"
+    spark.range(10).selectExpr("id", "concat('x', id) AS name").write.format(kind).option("header", "true").save(path)
+    expectation = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "id", "min_value": 2}, "severity": "warning"}
+    suite.write_text(json.dumps({"name": "s", "expectations": [expectation]}))
+    checked = quality_check.run(spark, path, suite)
+    assert checked.success is False
+    assert checked.result["statistics"]["unsuccessful_expectations"] == 1
+    assert checked.result["results"][0]["result"]["unexpected_count"] == 2
+    assert json.loads(json.dumps(checked.result, allow_nan=False)) == checked.result
+    assert checked.report.failed is not None
+    assert checked.report.failed[1][0][:2] == ("id", "be between")
+    assert quality_check.gate_error(checked, report=True).exit_code == 3
+
+
+def test_what_is_no_data_or_no_suite_is_told(spark: SparkSession, tmp_path: Path) -> None:
+    suite = tmp_path / "suite.json"
+    with pytest.raises(InputError, match=r"the suite .* cannot be read"):
+        quality_check.run(spark, str(tmp_path), suite)
+    suite.write_text(json.dumps({"name": "s", "expectations": []}))
+    with pytest.raises(InputError, match="there is no"):
+        quality_check.run(spark, str(tmp_path / "nothing"), suite)
+    with pytest.raises(InputError, match="no Parquet or CSV file"):
+        quality_check.run(spark, str(suite), suite)
