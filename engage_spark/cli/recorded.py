@@ -74,5 +74,7 @@ def states(
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `engage-spark quality`."""
-    for name, command in {"profile": profile, "show": show_results, "drift": drift, "states": states}.items():
-        app.command(name, epilog=EPILOG)(command)
+    app.command("profile", epilog=EPILOG)(profile)
+    app.command("show", epilog=EPILOG)(show_results)
+    app.command("drift", epilog=EPILOG)(drift)
+    app.command("states", epilog=EPILOG)(states)

@@ -51,7 +51,8 @@ def _is_rule(line: dict[str, Any]) -> bool:
 
 def _found(line: dict[str, Any]) -> str:
     names = RuleCount.__dataclass_fields__
-    count = RuleCount(**{k: tuple(v) if k == "samples" else v for k, v in line.items() if k in names})
+    known: dict[str, Any] = {k: tuple(v) if k == "samples" else v for k, v in line.items() if k in names}
+    count = RuleCount(**known)
     if count.samples or (count.violations and _is_rule(line)):
         shown = ", ".join(map(repr, count.samples[:3]))
         return percentage(count.violations, count.rows_checked) + (f": {shown}" if shown else "")
