@@ -122,7 +122,7 @@ def _columns(df: DataFrame, types: dict[str, str]) -> tuple[Facts, ...]:
     plain = [Binning(column=c, type=t, scale=Scale.ONE) for c, t in types.items()]
     states = fold(df.withColumn("_dq_status", F.lit(VALID)), rules=(), binnings=plain).columns
     told = _looked(df, types)
-    return tuple(_facts(c, t, states[c], told.get(i, {})) for i, (c, t) in enumerate(types.items()))
+    return tuple(facts_of(c, t, states[c], told.get(i, {})) for i, (c, t) in enumerate(types.items()))
 
 
 def _looked(df: DataFrame, types: dict[str, str]) -> dict[int, dict[str, list[Any]]]:
@@ -145,7 +145,8 @@ def _looked(df: DataFrame, types: dict[str, str]) -> dict[int, dict[str, list[An
     return found
 
 
-def _facts(name: str, kind: str, state: ColumnState, told: dict[str, list[Any]]) -> Facts:
+def facts_of(name: str, kind: str, state: ColumnState, told: dict[str, list[Any]]) -> Facts:
+    """The facts of one column from its state and what was told of it (see `glance`), by kind of telling."""
     values = told.get(glance.VALUE, [])
     few = glance.MANY not in told and len(values) <= glance.VALUES and (kind == "string" or kind in _FEW)
     counts = {r["key"]: r["n"] for r in told.get(glance.COUNT, [])}
