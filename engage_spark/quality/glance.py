@@ -44,14 +44,12 @@ class Look:
         self.values: dict[str, int] | None = {}
         self.shapes: dict[str, list[list[Any]]] | None = {}
         self.forms = set(FORMS)
-        self.counts = dict.fromkeys(("repeated", "blank", "control", "lost", "long", "unfit"), 0)
+        self.counts = dict.fromkeys(("blank", "control", "lost", "long", "unfit"), 0)
 
     def add(self, column: pa.Array) -> None:
         filled = column.drop_null()
         if not len(filled):
             return
-        if not self.counts["repeated"] and self.kind != "nested" and len(filled.unique()) < len(filled):
-            self.counts["repeated"] = 1
         if self.kind == "text":
             self._text(filled)
         elif self.kind == "few" and self.values is not None:

@@ -26,6 +26,7 @@ cloudpickle.register_pickle_by_value(glance)  # type: ignore[no-untyped-call]
 DAY = "snapshot_date"
 CANDIDATES, PAIRED, SAMPLE = 8, 10, 20_000
 """The most keys that are counted exactly, the most columns that are paired, and about how many rows sort out pairs beforehand."""
+MOST_DIFFERENT = 0.75
 _FEW = ("tinyint", "smallint", "int", "bigint", "boolean")
 _ID = re.compile(r"(^|_)(id|uuid|guid|key|code|number|no|nr|num)$|id$", re.IGNORECASE)
 
@@ -71,8 +72,9 @@ class Profile:
 def profile(df: DataFrame, *, key: Sequence[str] = ()) -> Profile:
     """Look at every column of `df`. `key` names the key where it is known; it is counted all the same.
 
-    Cost, whatever the number of rows and columns: two scans (counts and sums; values and shapes), one of the columns that may be keys with
-    a shuffle of their values, and two of up to ten columns where no single one is unique. Some hundred rows a column reach the driver.
+    Cost, whatever the number of rows and columns: three scans (counts and sums; values and shapes; about how many differ), one of the
+    columns that may be keys with a shuffle of their values, and two of up to ten columns where no single one is unique. Some hundred rows a
+    column reach the driver.
     Raises InputError for columns that Spark cannot tell apart, ConfigurationError for a key that is none of them.
     """
     same = [c for c in df.columns if sum(c.lower() == d.lower() for d in df.columns) > 1]
@@ -178,9 +180,7 @@ def _key(
     if given:
         return given, ((given, _shared(df, [given], dated)[given]),)
     ranked = sorted(usable, key=lambda c: (not _ID.search(c.name), columns.index(c)))
-    fresh = [c for c in ranked if dated or not c.counts.get("repeated")]
-    near = [c for c in ranked if c not in fresh and _ID.search(c.name) and c.values is None]
-    singles: list[tuple[str, ...]] = [(c.name,) for c in (fresh + near)[:CANDIDATES]]
+    singles: list[tuple[str, ...]] = [(c,) for c in _nearly_unique(df, [c.name for c in ranked], rows, dated)[:CANDIDATES]]
     shared = _shared(df, singles, dated)
     unique = [k for k in singles if not shared[k]]
     if not unique:
@@ -195,6 +195,16 @@ def _may_be_key(c: Facts) -> bool:
     scalar = "<" not in c.type and c.type not in ("float", "double", "boolean", "binary")
     odd = any(c.counts.get(x) for x in ("blank", "control", "lost", "long", "unfit"))
     return scalar and not c.state.nulls and bool(c.state.rows) and not odd
+
+
+def _nearly_unique(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[str]:
+    """The columns with about as many different values as rows. HyperLogLog++ with an error of 5%, so that none that is unique is missed;
+    its estimate does not depend on the order of rows, as that of a sketch would. One scan."""
+    if not names:
+        return []
+    wanted = [F.struct(F.col(DAY), column_named(n)) if dated else column_named(n) for n in names]
+    found = df.agg(*(F.approx_count_distinct(c, 0.05).alias(f"d{i}") for i, c in enumerate(wanted))).collect()[0]
+    return [n for i, n in enumerate(names) if found[i] >= MOST_DIFFERENT * rows]
 
 
 def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict[tuple[str, ...], int]:
