@@ -1,4 +1,4 @@
-"""`engage-spark quality …`: Great Expectations, both ways."""
+"""`engage-spark quality …`: Great Expectations, both ways; `recorded` adds the commands about days that were judged."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from engage_spark.cli import show
+from engage_spark.cli import recorded, show
 from engage_spark.cli.common import EPILOG, Day, run_pipeline, settings_of, spark_of
 from engage_spark.contract import load_contract
 
 app = typer.Typer(
-    help="Great Expectations: suites from the contract, any data against any suite, Data Docs.", no_args_is_help=True, epilog=EPILOG
-)
+    help="Any data: drafted contracts, what was found on judged days, drift, and Great Expectations both ways.",
+    no_args_is_help=True, epilog=EPILOG,
+)  # fmt: skip
+recorded.register(app)
 
 
 @app.command("suite", epilog=EPILOG)

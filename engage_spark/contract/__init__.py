@@ -61,5 +61,5 @@ def lint(path: Path | str | None = None) -> list[str]:
 __all__ = [
     "ERRORS_TYPE", "Contract", "Dimension", "Direction", "EdgeMeasure", "Extra", "Field", "Gate", "GraphPlan", "GraphRole", "Kind",
     "Measure", "Reference", "Role", "Rule", "Severity", "Table", "contradictions", "day_column", "document", "full_match", "graph_plan",
-    "judged_table", "leaks", "limits", "lint", "load_contract", "show_rows", "system_contract", "tracked_table",
+    "judged_table", "leaks", "limits", "lint", "load_contract", "parse", "show_rows", "system_contract", "tracked_table",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ _BASE = re.compile(
     r"^(tinyint|smallint|int|bigint|float|double|string|binary|boolean|date|timestamp|decimal\(\d{1,2},\s*\d{1,2}\)|(?:array|map|struct)<.+>)$"
 )
 _TABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-_UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
+UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
 DAY = {Kind.ENTITY: "snapshot_date", Kind.LOG: "event_date"}
 """The column by which a table is replaced; the package adds it, the input does not carry it."""
 
@@ -60,7 +60,7 @@ def _tables(contract: Contract) -> list[str]:
     found = [f"table {n!r} is declared twice (names differ at most in case)" for n in _repeated(t.name for t in contract.tables)]
     found += [f"table name {t.name!r} must be letters, digits and underscores" for t in contract.tables if not _TABLE_NAME.match(t.name)]
     entities = [t.name for t in contract.tables if t.kind is Kind.ENTITY]
-    if len(entities) != 1 and any(t.kind is not Kind.SYSTEM for t in contract.tables):
+    if len(entities) != 1 and any(t.kind not in (Kind.SYSTEM, Kind.PLAIN) for t in contract.tables):
         found.append(f"exactly one table must be of kind entity, found {', '.join(entities) or 'none'}")
     return found
 
@@ -70,7 +70,7 @@ def _names(table: Table) -> list[str]:
     found = [f"{at}: field {n!r} is declared twice (names differ at most in case)" for n in _repeated(table.names)]
     reserved = {DAY[table.kind]} if table.kind in DAY else set()
     for name in table.names:
-        if not name or _UNSTORABLE.search(name):
+        if not name or (UNSTORABLE.search(name) and table.kind is not Kind.PLAIN):
             found.append(f"{at}: field name {name!r} is empty or holds a character that Delta refuses")
         if name.lower() in reserved or name.lower().startswith("_dq_") or (name.lower() == "_run_id"):
             found.append(f"{at}: field name {name!r} is reserved; the package adds it")
@@ -81,7 +81,7 @@ def _key(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     keyed = [f for f in table.fields if f.is_key]
     if not keyed:
-        return [] if table.kind is Kind.LOG else [f"{at} has no key (primaryKey: true on at least one field)"]
+        return [] if table.kind in (Kind.LOG, Kind.PLAIN) else [f"{at} has no key (primaryKey: true on at least one field)"]
     found = []
     if sorted(f.key_position or 0 for f in keyed) != list(range(1, len(keyed) + 1)):
         found.append(f"{at}: primaryKeyPosition must count 1 to {len(keyed)}, each once")

@@ -10,6 +10,7 @@ _KINDS = {
     Kind.DERIVED: "computed",
     Kind.GRAPH: "measured on the graph",
     Kind.SYSTEM: "bookkeeping",
+    Kind.PLAIN: "checked where it lies",
 }
 
 

@@ -43,6 +43,7 @@ class Kind(StrEnum):
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, replaced by event date.
     DERIVED: computed from one input table by the formulas of its fields. GRAPH: measured on the graph between the entity's rows; each
     field says which measure it holds. SYSTEM: written by this package about its runs.
+    PLAIN: judged where it lies (`quality.check`) and never stored, so it needs no key, and its columns may have any names.
     """
 
     ENTITY = "entity"
@@ -50,6 +51,7 @@ class Kind(StrEnum):
     DERIVED = "derived"
     GRAPH = "graph"
     SYSTEM = "system"
+    PLAIN = "plain"
 
 
 class GraphRole(StrEnum):
@@ -227,9 +229,14 @@ class Contract:
 
     @property
     def entity(self) -> Table:
-        """The one table of full snapshots."""
-        (entity,) = (t for t in self.tables if t.kind is Kind.ENTITY)
-        return entity
+        """The one table of full snapshots. Raises ContractError where there is none, which is so for plain and system tables alone."""
+        for t in self.tables:
+            if t.kind is Kind.ENTITY:
+                return t
+        raise ContractError(
+            f"contract {self.id!r} declares no table of kind entity",
+            mend="its tables can be checked (`engage_spark.quality.check`) one by one; ingest needs an entity, which has a key",
+        )
 
     @property
     def logs(self) -> tuple[Table, ...]:

@@ -171,7 +171,7 @@ def _field(p: SchemaProperty, table: str, problems: list[str]) -> tuple[Field, t
     field = Field(
         name=p.name or "",
         logical_type=p.logicalType or "",
-        spark_type=(p.physicalType or "").lower(),
+        spark_type=_spark_type(p.physicalType or ""),
         description=p.description or "",
         required=bool(p.required),
         key_position=_key_position(p, at, problems),
@@ -189,6 +189,11 @@ def _field(p: SchemaProperty, table: str, problems: list[str]) -> tuple[Field, t
         **more,
     )
     return field, found.gates
+
+
+def _spark_type(text: str) -> str:
+    """In small letters, but for the names in a struct, which Spark compares as they are."""
+    return text if "struct<" in text else text.lower()
 
 
 def _key_position(p: SchemaProperty, at: str, problems: list[str]) -> int | None:

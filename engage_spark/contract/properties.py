@@ -11,7 +11,7 @@ from open_data_contract_standard.model import CustomProperty
 from engage_spark.contract.model import Role, Severity
 
 TABLE_PROPERTIES = ("kind", "source", "eventTime", "graphRole", "extraColumns")
-SEVERITIES = ("range", "pattern", "distinguishable")
+SEVERITIES = ("range", "pattern", "finite", "distinguishable")
 FIELD_PROPERTIES = (
     "role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto", "measure", "graphEdges",
     *(f"{kind}Severity" for kind in SEVERITIES),

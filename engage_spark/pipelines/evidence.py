@@ -25,6 +25,7 @@ from engage_spark.quality import (
     personal_rules,
     samples,
     sketches,
+    stored,
 )  # fmt: skip
 from engage_spark.quality.words import bound, told
 from engage_spark.schema import spark_schema
@@ -65,26 +66,16 @@ def write_evidence(bench: Bench, table: Table, work: Work, verdict: Verdict, cou
 
 
 def _replace(bench: Bench, table: Table, work: Work, name: str, records: Sequence[Mapping[str, Any]]) -> None:
-    stored = system_contract().table(name)
-    schema = spark_schema(stored)
+    kept = system_contract().table(name)
+    schema = spark_schema(kept)
     rows = bench.spark.createDataFrame([tuple(r[column] for column in schema.names) for r in records], schema).coalesce(1)
     where = f"snapshot_date = DATE'{work.snapshot_date}' AND table_name = '{table.name}'"
-    bench.lake.replace(rows, stored, where=where, tag=work.run_id, partition_by=("snapshot_date", "table_name"))
+    bench.lake.replace(rows, kept, where=where, tag=work.run_id, partition_by=("snapshot_date", "table_name"))
 
 
 def _state(state: ColumnState, sketch: Sketch | None) -> dict[str, Any]:
     """A state as a row; see `restored` for the way back."""
-    beside = sorted(set(state.bins) - set(state.labels))
-    return {
-        "column_name": state.column,
-        "binning": state.binning,
-        "row_count": state.rows,
-        "null_count": state.nulls,
-        "exact_sum": None if state.mean is None else str(state.total),
-        "mean": None if state.mean is None else float(state.mean),
-        "minimum": None if state.minimum is None else float(state.minimum),
-        "maximum": None if state.maximum is None else float(state.maximum),
-        "bins": [(label, state.bins.get(label, 0)) for label in (*state.labels, *beside)],
+    return stored(state) | {
         "distinct_sketch": sketch.distinct if sketch else None,
         "quantile_sketch": sketch.quantiles if sketch else None,
     }

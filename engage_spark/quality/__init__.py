@@ -11,11 +11,11 @@ from engage_spark.quality.gates import Judgement, RuleCount, Verdict, assess, cu
 from engage_spark.quality.judge import QUARANTINED, VALID, personal_rules, samples, with_verdict
 from engage_spark.quality.keys import duplicated_keys, with_duplicate_flag
 from engage_spark.quality.references import with_orphan_flag
-from engage_spark.quality.states import ColumnState, merged
+from engage_spark.quality.states import ColumnState, merged, restored, stored
 
 __all__ = [
     "ALIKE", "DUPLICATED", "MALFORMED", "QUARANTINED", "VALID", "Binning", "Check", "Checked", "ColumnState", "Fold", "Judgement",
     "RuleCount", "Sketch", "Verdict", "assess", "binning", "check", "cuts_of", "duplicated_keys", "fold", "merged", "orphan_flag",
-    "personal_rules", "refuse_other_expressions", "row_checks", "samples", "sketches", "with_duplicate_flag", "with_orphan_flag",
-    "with_verdict", "worst",
+    "personal_rules", "refuse_other_expressions", "restored", "row_checks", "samples", "sketches", "stored", "with_duplicate_flag",
+    "with_orphan_flag", "with_verdict", "worst",
 ]  # fmt: skip

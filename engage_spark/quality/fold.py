@@ -104,7 +104,7 @@ def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnState:
     least = [x for r in found for x in (r["least_d"], _number(r["least_n"], unit)) if x is not None]
     most = [x for r in found for x in (r["most_d"], _number(r["most_n"], unit)) if x is not None]
     return ColumnState(
-        column=b.column, binning=b.digest, labels=labels, rows=rows, total=total, minimum=min(least, default=None),
+        column=b.column, binning=b.digest, labels=labels, scale=b.scale.value, rows=rows, total=total, minimum=min(least, default=None),
         maximum=max(most, default=None), bins=dict(bins),
     )  # fmt: skip
 

@@ -33,7 +33,8 @@ color:#fff;vertical-align:2px}.es-dq .ok{background:#1a7f4b}.es-dq .some{backgro
 .es-dq td{text-align:left;border-bottom:1px solid #eef2f5;padding:5px 10px 5px 0;vertical-align:top;background:none;word-break:break-word}
 .es-dq td.n,.es-dq th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .es-dq code{background:#f1f4f7;border-radius:3px;padding:0 4px;font-size:12px;color:#1f2933;white-space:pre-wrap}
-.es-dq td .pill{margin:0;padding:1px 8px;vertical-align:0}.es-dq summary{cursor:pointer;color:#23527c;margin-top:10px}
+.es-dq td .pill{margin:0;padding:1px 8px;vertical-align:0;white-space:nowrap}
+.es-dq .held{white-space:nowrap;color:#52667a}.es-dq summary{cursor:pointer;color:#23527c;margin-top:10px}
 .es-dq svg{vertical-align:middle}
 """.strip()
 
@@ -49,7 +50,7 @@ def state(checked: Checked) -> tuple[str, str]:
 
 def _broken(checked: Checked) -> list[RuleCount]:
     """What did not hold, or was broken within tolerance: gates that failed first, then by severity and rows."""
-    found = [c for c in checked.counts if c.violations or not c.passed]
+    found = [c for c in checked.counts if not c.passed or (c.violations and not _is_gate(c))]
     return sorted(found, key=lambda c: (c not in checked.failed_gates, c.passed, _SEVERITIES[c.severity], -c.violations))
 
 
@@ -72,14 +73,15 @@ def html(checked: Checked) -> str:
     word, colour = state(checked)
     rows, bad = checked.row_count, checked.quarantined_count
     share = 100 * bad / rows if rows else 0.0
-    held = [c for c in checked.counts if c.passed and not c.violations]
+    broken = _broken(checked)
+    held = [c for c in checked.counts if c not in broken]
     parts = [
         f"<style>{_STYLE}</style><div class='es-dq'><h3>{escape(checked.table.name)}<span class='pill {colour}'>{word}</span></h3>",
         f"<div class='bar'><i class='ok' style='width:{100 - share:.4f}%'></i><i class='bad' style='width:{share:.4f}%'></i></div>",
         f"<div class='note'>{rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined ({percentage(bad, rows)}). "
-        f"{len(checked.counts):,} rules and gates: {len(held):,} held throughout.</div>",
+        f"{len(checked.counts):,} rules and gates: {len(held):,} held.</div>",
         *(f"<div class='note'>{escape(n)}</div>" for n in _notes(checked)),
-        _broken_html(_broken(checked)),
+        _broken_html(broken),
         f"<details><summary>Columns: what the valid rows hold</summary>{_columns_html(checked)}</details>",
         f"<details><summary>Rules that held ({len(held):,})</summary>{_held_html(held)}</details></div>",
     ]
@@ -96,7 +98,7 @@ def _broken_html(broken: Sequence[RuleCount]) -> str:
         lines.append(
             f"<tr><td><span class='pill {escape(c.severity)}'>{escape(c.severity)}</span></td><td><b>{escape(c.rule_name)}</b><br>"
             f"<span class='note'>{escape(c.description)}</span></td><td class='n'>{c.violations:,}</td><td>{escape(_measure(c))}</td>"
-            f"<td>{'tolerated' if c.passed else ''}</td><td>{shown}</td></tr>"
+            f"<td class='held'>{'tolerated' if c.passed else ''}</td><td>{shown}</td></tr>"
         )
     return f"<table>{head}{''.join(lines)}</table>"
 
@@ -149,8 +151,7 @@ def text(checked: Checked, width: int = 80) -> str:
     console.print(f"{checked.table.name}: {word}")
     console.print(f"  {rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined ({percentage(bad, rows)})")
     broken = _broken(checked)
-    held = sum(c.passed and not c.violations for c in checked.counts)
-    console.print(f"  {len(checked.counts):,} rules and gates: {held:,} held throughout, {len(broken):,} broken")
+    console.print(f"  {len(checked.counts):,} rules and gates: {len(checked.counts) - len(broken):,} held, {len(broken):,} broken")
     if broken:
         console.print(_grid(broken))
     for note in _notes(checked):
@@ -160,12 +161,11 @@ def text(checked: Checked, width: int = 80) -> str:
 
 def _grid(broken: Sequence[RuleCount]) -> Grid:
     table = Grid(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
-    table.add_column("severity")
-    table.add_column("rule", overflow="fold", ratio=3)
-    table.add_column("rows", justify="right")
-    table.add_column("measured", overflow="fold", ratio=2)
-    table.add_column("found", overflow="fold", ratio=3)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("rule", no_wrap=True, overflow="fold", max_width=40)
+    table.add_column("rows", justify="right", no_wrap=True)
+    table.add_column("found", overflow="fold")
     for c in broken:
-        cells = (c.severity, c.rule_name, f"{c.violations:,}", _measure(c), ", ".join(map(repr, c.samples[:3])))
-        table.add_row(*map(Text, cells))
+        samples = ", ".join(map(repr, c.samples[:3]))
+        table.add_row(*map(Text, (c.severity, c.rule_name, f"{c.violations:,}", _measure(c) + (f": {samples}" if samples else ""))))
     return table

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = "null", "NaN", "+inf", "-inf", "below", "above", "other"
 SPECIAL = frozenset((NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER))
@@ -23,11 +24,13 @@ class ColumnState:
     characters, dates and timestamps as days and microseconds since 1970, booleans as 0 and 1.
 
     `bins` counts every value by the label of its bin, and holds `below`, `above`, `other`, `NaN`, `+inf`, `-inf` and `null` as well.
+    `labels` are those of the numbered bins, in order; `scale` is how they follow from the contract, see `bins.Scale`.
     """
 
     column: str
     binning: str
     labels: tuple[str, ...] = field(compare=False)
+    scale: str = field(compare=False, default="one")
     rows: int = 0
     total: Fraction = Fraction(0)
     minimum: float | int | Fraction | None = None
@@ -37,6 +40,11 @@ class ColumnState:
     @property
     def nulls(self) -> int:
         return self.bins.get(NULL, 0)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the bins tell every declared value apart."""
+        return self.scale in ("category", "whole")
 
     @property
     def filled(self) -> int:
@@ -64,6 +72,7 @@ class ColumnState:
             column=self.column,
             binning=self.binning,
             labels=self.labels,
+            scale=self.scale,
             rows=self.rows + other.rows,
             total=self.total + other.total,
             minimum=min((x for x in (self.minimum, other.minimum) if x is not None), default=None),
@@ -82,3 +91,37 @@ def merged(states: Iterable[Mapping[str, ColumnState]]) -> dict[str, ColumnState
     for other in found[1:]:
         result = {c: result[c] + other[c] for c in common}
     return result
+
+
+def stored(state: ColumnState) -> dict[str, Any]:
+    """A state as columns of quality_states; `restored` is the way back, and loses nothing."""
+    beside = sorted(set(state.bins) - set(state.labels))
+    return {
+        "column_name": state.column,
+        "binning": state.binning,
+        "scale": state.scale,
+        "row_count": state.rows,
+        "null_count": state.nulls,
+        "exact_sum": str(state.total) if state.finite else None,
+        "exact_minimum": _fraction(state.minimum),
+        "exact_maximum": _fraction(state.maximum),
+        "mean": None if state.mean is None else float(state.mean),
+        "minimum": None if state.minimum is None else float(state.minimum),
+        "maximum": None if state.maximum is None else float(state.maximum),
+        "bins": [(b, state.bins.get(b, 0)) for b in (*state.labels, *beside)],
+    }
+
+
+def restored(row: Mapping[str, Any]) -> ColumnState:
+    """The state that a row of quality_states was made from. `row` may be a Row's `asDict()`, bins as pairs or as rows."""
+    bins = {b[0]: int(b[1]) for b in row["bins"]}
+    low, high = row["exact_minimum"], row["exact_maximum"]
+    return ColumnState(
+        column=row["column_name"], binning=row["binning"], scale=row["scale"], labels=tuple(b for b in bins if b not in SPECIAL),
+        rows=row["row_count"], total=Fraction(row["exact_sum"] or 0), minimum=None if low is None else Fraction(low),
+        maximum=None if high is None else Fraction(high), bins={b: n for b, n in bins.items() if n},
+    )  # fmt: skip
+
+
+def _fraction(x: float | Fraction | None) -> str | None:
+    return None if x is None else str(Fraction(x))

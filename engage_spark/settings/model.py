@@ -149,6 +149,12 @@ class Features(Section):
     graph_values: Literal["measured", "given"] = "measured"
 
 
+class Quality(Section):
+    """What days are compared with: `reference` pins one for `engage-spark quality drift`; left out, it is the published day before."""
+
+    reference: date | None = None
+
+
 class Synth(Section):
     """What `engage-spark synth` makes."""
 
@@ -183,6 +189,7 @@ class Settings(BaseSettings):
     spark: Spark = Spark()
     s3: S3 = S3()
     ingest: Ingest = Ingest()
+    quality: Quality = Quality()
     features: Features = Features()
     graph: Graph = Graph()
     synth: Synth = Synth()

@@ -87,7 +87,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "date": st.dates(),
     "timestamp": st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)),
     "decimal(9,2)": st.integers(-(10**9) + 1, 10**9 - 1).map(lambda n: Decimal(n).scaleb(-2))
-                    | st.sampled_from([Decimal("0.10"), Decimal("99.90"), Decimal("99.91")]),
+    | st.sampled_from([Decimal("0.10"), Decimal("99.90"), Decimal("99.91")]),
     "decimal(38,3)": st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: Decimal((n < 0, tuple(map(int, str(abs(n)))), -3))),
 }  # fmt: skip
 

@@ -1,0 +1,80 @@
+"""`engage-spark quality …`: contracts drafted from any data, and what was recorded about the days judged."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from engage_spark.cli import show
+from engage_spark.cli.common import EPILOG, Day, _day, run_pipeline, settings_of, spark_of
+
+Of = Annotated[str | None, typer.Option(help="an input table of the contract")]
+
+
+def profile(
+    ctx: typer.Context,
+    path: Annotated[str, typer.Argument(help="Parquet, CSV or Delta: a file, a folder, or its s3a: address")],
+    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
+    table: Annotated[str | None, typer.Option(help="what to call the table (default: by the path)")] = None,
+    data_format: Annotated[Literal["auto", "parquet", "csv", "delta"], typer.Option("--format", help="how to read PATH")] = "auto",
+    key: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="a column of the key; may be repeated (default: found)")] = None,
+) -> None:
+    """Draft a contract from data that nobody has declared: types, bounds, values, keys, patterns. It lints, and the data pass it."""
+    from engage_spark.pipelines import quality_profile
+
+    settings = settings_of(ctx)
+    with spark_of(settings) as spark:
+        draft = quality_profile.run(
+            spark, path, table=table, data_format=data_format, delimiter=settings.ingest.csv_delimiter, key=key or ()
+        )
+    if out is None:
+        sys.stdout.write(draft.text)
+        for note in draft.report.notes:
+            show.stderr(f"note: {note}")
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(draft.text, encoding="utf-8")
+        show.reports(draft.report)
+
+
+def show_results(ctx: typer.Context, snapshot_date: Day = None, table: Of = None) -> None:
+    """Show what was broken on a judged day (default: the newest): rule, severity, rows, measure and bound, samples."""
+    run_pipeline(ctx, "quality_show", snapshot_date=snapshot_date, table=table)
+
+
+def drift(
+    ctx: typer.Context,
+    snapshot_date: Day = None,
+    against: Annotated[str | None, typer.Option(metavar="DAY|previous", help="default: quality.reference, or previous")] = None,
+    table: Of = None,
+) -> None:
+    """Show which columns changed since another day, from what was counted then: PSI, KS, shares, values new and gone."""
+    other: date | str | None = against
+    if against not in (None, "previous"):
+        try:
+            other = date.fromisoformat(str(against))
+        except ValueError:
+            raise typer.BadParameter(f"{against!r} is no day; write it as 2025-10-21, or previous", param_hint="--against") from None
+    run_pipeline(ctx, "quality_drift", snapshot_date=snapshot_date, against=other, table=table)
+
+
+def states(
+    ctx: typer.Context,
+    first: Annotated[date | None, typer.Option("--from", parser=_day, metavar="DAY", help="default: six days before the last")] = None,
+    last: Annotated[date | None, typer.Option("--to", parser=_day, metavar="DAY", help="default: the newest published day")] = None,
+    table: Of = None,
+) -> None:
+    """Show what several days hold together, such as a week, without reading them again."""
+    run_pipeline(ctx, "quality_states", first=first, last=last, table=table)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `engage-spark quality`."""
+    app.command("profile", epilog=EPILOG)(profile)
+    app.command("show", epilog=EPILOG)(show_results)
+    app.command("drift", epilog=EPILOG)(drift)
+    app.command("states", epilog=EPILOG)(states)

@@ -1,0 +1,59 @@
+"""What failed: the results of a judged day, for people."""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from engage_spark.contract import Contract
+from engage_spark.pipelines.evidence import QUALITY_RESULTS, bound, told
+from engage_spark.pipelines.quality_read import results
+from engage_spark.pipelines.report import Report
+from engage_spark.pipelines.stage import Bench
+from engage_spark.quality import RuleCount
+from engage_spark.quality.words import percentage
+from engage_spark.settings import Settings
+
+_ORDER = {"critical": 0, "warning": 1, "info": 2}
+
+
+def run(
+    spark: SparkSession, settings: Settings, *, contract: Contract, snapshot_date: date | None = None, table: str | None = None
+) -> Report:
+    """List what was broken on a day (default: the newest judged), worst first. Costs as `results`; nothing is judged again."""
+    started = time.monotonic()
+    bench = Bench(spark, settings, contract)
+    day, lines = results(bench, snapshot_date, table)
+    broken = [line for line in lines if not line["passed"] or (line["violations"] and line["unit"] == "percent" and _is_rule(line))]
+    broken.sort(key=lambda r: (r["table_name"], r["passed"], _ORDER[r["severity"]], -r["violations"], r["rule_name"]))
+    rows = tuple(("ok" if r["passed"] else "failed", r["severity"], r["rule_name"], f"{r['violations']:,}", _found(r)) for r in broken)
+    tables = sorted({r["table_name"] for r in lines})
+    return Report(
+        stage="quality show",
+        seconds=time.monotonic() - started,
+        lines=(
+            ("snapshot", str(day)), ("table", ", ".join(tables)), ("rules and gates", f"{len(lines):,}"),
+            ("failed", f"{sum(not r['passed'] for r in lines):,}"),
+            ("broken within tolerance", f"{sum(r['passed'] for r in broken):,}"),
+        ),
+        table=(("", "severity", "rule", "rows", "measured, found"), rows) if rows else None,
+        locations={QUALITY_RESULTS: bench.lake.place(QUALITY_RESULTS)},
+    )  # fmt: skip
+
+
+def _is_rule(line: dict[str, Any]) -> bool:
+    """A rule on rows, which a gate is not: its share is that of the rows that broke it."""
+    return line["minimum"] is None and line["measured"] == 100.0 * line["violations"] / line["rows_checked"]
+
+
+def _found(line: dict[str, Any]) -> str:
+    names = RuleCount.__dataclass_fields__
+    known: dict[str, Any] = {k: tuple(v) if k == "samples" else v for k, v in line.items() if k in names}
+    count = RuleCount(**known)
+    if count.samples or (count.violations and _is_rule(line)):
+        shown = ", ".join(map(repr, count.samples[:3]))
+        return percentage(count.violations, count.rows_checked) + (f": {shown}" if shown else "")
+    return f"{told(count)}, bound {bound(count)}"

@@ -1,0 +1,64 @@
+"""A profile of several days in one, from the recorded states: no data is read again."""
+
+from __future__ import annotations
+
+import time
+from datetime import date, timedelta
+
+from pyspark.sql import SparkSession
+
+from engage_spark.contract import Contract, Field
+from engage_spark.errors import ConfigurationError
+from engage_spark.pipelines.evidence import QUALITY_STATES
+from engage_spark.pipelines.quality_read import chosen, published, states
+from engage_spark.pipelines.report import Report
+from engage_spark.pipelines.stage import Bench
+from engage_spark.quality import ColumnState, merged
+from engage_spark.quality.words import commonest, extent, percentage, shown_value
+from engage_spark.settings import Settings
+
+WEEK = timedelta(days=6)
+
+
+def run(
+    spark: SparkSession, settings: Settings, *, contract: Contract, first: date | None = None, last: date | None = None,
+    table: str | None = None,
+) -> Report:  # fmt: skip
+    """What the published days from `first` to `last` hold together (default: the newest and the six before). Two scans of small tables.
+
+    Raises ConfigurationError when none of them is published, or the contract's bins have changed in between.
+    """
+    started = time.monotonic()
+    bench = Bench(spark, settings, contract)
+    of = chosen(contract, table)
+    days = published(spark, bench, of)
+    last = last or (days[-1] if days else None)
+    first = first or (last - WEEK if last else None)
+    if first is None or last is None or not (within := [d for d in days if first <= d <= last]):
+        raise ConfigurationError(
+            f"no day of {of.name} is published" + (f" from {first} to {last}" if first else ""), mend="`engage-spark runs` shows what was"
+        )
+    found = states(bench, of, first=first, last=last)
+    try:
+        total = merged(found[d] for d in within if d in found)
+    except ValueError as e:
+        raise ConfigurationError(f"the days do not add up: {e}", mend="choose days that were judged by one contract") from e
+    fields = {f.name: f for f in of.fields}
+    rows = tuple(_row(s, fields[c]) for c, s in total.items() if c in fields)
+    unread = [str(d) for d in found if d not in within]
+    return Report(
+        stage="quality states",
+        seconds=time.monotonic() - started,
+        lines=(
+            ("table", of.name), ("days", f"{len(within)}, from {within[0]} to {within[-1]}"),
+            ("rows", f"{next(iter(total.values())).rows if total else 0:,}"),
+        ),
+        table=(("column", "missing", "mean", "from, to, commonest"), rows) if rows else None,
+        locations={QUALITY_STATES: bench.lake.place(QUALITY_STATES)},
+        notes=(f"left out, since not published: {', '.join(unread)}",) if unread else (),
+    )  # fmt: skip
+
+
+def _row(s: ColumnState, f: Field) -> tuple[str, ...]:
+    mean = "***" if f.is_personal else shown_value(s.mean, f) if f.logical_type in ("integer", "number") else "–"
+    return f.name, percentage(s.nulls, s.rows), mean, commonest(s, f) or extent(s, f)

@@ -1,0 +1,70 @@
+"""Bounds for a draft: what was found, rounded outwards, and still true of every value that was found."""
+
+from __future__ import annotations
+
+import math
+import struct
+from fractions import Fraction
+from typing import Any
+
+from engage_spark.quality.profile import Facts
+
+_BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
+_DECIMAL_DIGITS = 15
+
+
+def limits_of(c: Facts, *, personal: bool) -> tuple[dict[str, Any], float | None]:
+    """The minimum and maximum, and the mean to six digits where it lies between them; nothing of a personal column or a key."""
+    low, high = c.state.minimum, c.state.maximum
+    if low is None or high is None or personal:
+        return {}, None
+    floor = Fraction(0) if low >= 0 and 10 * Fraction(low) <= Fraction(high) else outward(Fraction(low), up=False)
+    found = {
+        "minimum": _as_type(floor, Fraction(low), c.type, up=False),
+        "maximum": _as_type(outward(Fraction(high), up=True), Fraction(high), c.type, up=True),
+    }
+    bounds = {name: value for name, value in found.items() if value is not None}
+    mean = None if c.state.mean is None else float(f"{float(c.state.mean):.6g}")
+    inside = mean is not None and bounds.get("minimum", mean) <= mean <= bounds.get("maximum", mean)
+    return bounds, mean if inside else None
+
+
+def outward(x: Fraction, *, up: bool) -> Fraction:
+    """The nearest number of two digits that is not below `x` (`up`), or not above it."""
+    if x == 0:
+        return x
+    whole = abs(x.numerator) // x.denominator
+    power = len(str(whole)) - 1 if whole else -len(str(x.denominator // abs(x.numerator)))
+    step = Fraction(10) ** (power - 1)
+    return (math.ceil if up else math.floor)(x / step) * step
+
+
+def nice_share(percent: Fraction) -> float:
+    """A bound in percent above a share that was found: twice as much, to two digits, and 100 at most."""
+    return float(min(outward(2 * percent, up=True), Fraction(100)))
+
+
+def _as_type(bound: Fraction, found: Fraction, kind: str, *, up: bool) -> int | float | None:
+    """The bound as YAML holds it: in the range of its type, and on the right side of what was found when Spark casts it to that type."""
+    if kind in _BITS:
+        limit = 2 ** _BITS[kind]
+        return int(max(min(bound, limit - 1), -limit))
+    if kind.startswith("decimal"):
+        precision, scale = (int(x) for x in kind[8:-1].split(","))
+        most = Fraction(10**precision - 1, 10**scale)
+        chosen = bound if abs(bound) <= most and (bound * 10**scale).denominator == 1 else found
+        exact = len(str(abs(chosen.numerator))) <= _DECIMAL_DIGITS and Fraction(str(float(chosen))) == chosen
+        return float(chosen) if exact else None
+    held = _rounded(bound, kind)
+    if held is None or (held < found if up else held > found):
+        held = found
+    return float(held)
+
+
+def _rounded(bound: Fraction, kind: str) -> Fraction | None:
+    """The bound as a double, or as a float made of that double; None beyond their range."""
+    try:
+        double = float(bound)
+        return Fraction(struct.unpack("f", struct.pack("f", double))[0] if kind == "float" else double)
+    except OverflowError:
+        return None
