@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract, Field
 from engage_spark.errors import ConfigurationError
 from engage_spark.pipelines.evidence import QUALITY_STATES
-from engage_spark.pipelines.quality_read import chosen, published, states
+from engage_spark.pipelines.quality_read import Displayed, chosen, displayed, published, states
 from engage_spark.pipelines.report import Report
 from engage_spark.pipelines.stage import Bench
 from engage_spark.quality import ColumnState, merged
@@ -24,9 +24,10 @@ def run(
     spark: SparkSession, settings: Settings, *, contract: Contract, first: date | None = None, last: date | None = None,
     table: str | None = None,
 ) -> Report:  # fmt: skip
-    """What the published days from `first` to `last` hold together (default: the newest and the six before). Two scans of small tables.
+    """What the published days from `first` to `last` hold together (default: the newest and the six before). Four scans of small tables.
 
-    Raises ConfigurationError when none of them is published, or the contract's bins have changed in between.
+    Medians are estimates of sketches, and so are counts of different values where the bins do not tell every value apart.
+    Raises ConfigurationError when none of the days is published, or the contract's bins have changed in between.
     """
     started = time.monotonic()
     bench = Bench(spark, settings, contract)
@@ -44,7 +45,8 @@ def run(
     except ValueError as e:
         raise ConfigurationError(f"the days do not add up: {e}", mend="choose days that were judged by one contract") from e
     fields = {f.name: f for f in of.fields}
-    rows = tuple(_row(s, fields[c]) for c, s in total.items() if c in fields)
+    estimates = displayed(bench, of, within)
+    rows = tuple(_row(s, fields[c], estimates) for c, s in total.items() if c in fields)
     unread = [str(d) for d in found if d not in within]
     return Report(
         stage="quality states",
@@ -53,12 +55,17 @@ def run(
             ("table", of.name), ("days", f"{len(within)}, from {within[0]} to {within[-1]}"),
             ("rows", f"{next(iter(total.values())).rows if total else 0:,}"),
         ),
-        table=(("column", "missing", "mean", "from, to, commonest"), rows) if rows else None,
+        table=(("column", "missing", "mean", "median", "distinct", "from, to, commonest"), rows) if rows else None,
         locations={QUALITY_STATES: bench.lake.place(QUALITY_STATES)},
         notes=(f"left out, since not published: {', '.join(unread)}",) if unread else (),
     )  # fmt: skip
 
 
-def _row(s: ColumnState, f: Field) -> tuple[str, ...]:
+def _row(s: ColumnState, f: Field, estimates: Displayed) -> tuple[str, ...]:
     mean = "***" if f.is_personal else shown_value(s.mean, f) if f.logical_type in ("integer", "number") else "–"
-    return f.name, percentage(s.nulls, s.rows), mean, commonest(s, f) or extent(s, f)
+    middle = estimates.median.get(f.name)
+    median = "–" if middle is None else "***" if f.is_personal else f"{middle:,.6g}"
+    distinct = str(sum(1 for label in s.labels if s.bins.get(label))) if s.is_exact else "–"
+    if f.name in estimates.distinct:
+        distinct = f"{estimates.distinct[f.name]:,}"
+    return f.name, percentage(s.nulls, s.rows), mean, median, distinct, commonest(s, f) or extent(s, f)

@@ -26,7 +26,7 @@ WHOLE = 4000
 LOWEST, HIGHEST = -32, 31
 """The powers of two that unbounded numbers are told apart by; what is smaller or larger joins the outermost bin."""
 POWERS = 2200
-ROWS, VALID = "__rows", "__valid"
+VALID = "__valid"
 RULES = "__rules"
 
 
