@@ -1,13 +1,15 @@
 """What text has to be, whatever it says: UTF-8, without control characters, and a key such that nobody takes it for another.
 
 Who is asked what: a field with allowed values nothing, for they are compared byte by byte, so another case, a homoglyph or a stray blank is
-not allowed anyway; neither a reference whose breach quarantines, for it must be equal to a key. A key must be printable, trimmed, in
-normal form C and short; that two keys differ in more than the case of letters is looked at with the duplicates (`keys`). All other
-text must be free of control characters, and not blank: a blank where a null was meant would slip past completeness.
+not allowed anyway; neither a reference whose breach quarantines, for it must be equal to a key. A key must be short, printable, trimmed
+and in normal form C; that two keys differ in more than the case of letters is looked at with the duplicates (`keys`). All other text must
+be free of control characters, and not blank: a blank where a null was meant would slip past completeness. Where a pattern lets visible
+ASCII through and nothing else, it has said all that but the length.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -24,7 +26,8 @@ BLANK = r"^[\s\p{Z}\p{Cf}]*\z"
 OUTER_BLANK = r"^[\s\p{Z}]|[\s\p{Z}]\z"
 INVISIBLE = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 CONTROL = r"[\p{Cc}&&[^\t\n\r]]"
-
+# The whole value, made of anchors, groups, alternatives, repeats, and letters, digits, signs, alone or in classes that are not negated.
+_ONLY_PLAIN = re.compile(r"\\A\(\?:(?:[$^)|?*+]|\((?!\?)|\(\?:|[\w@#:/-]|\[[\w-]+\]|\{\d+(?:,\d*)?\})*\)\\z", re.ASCII)
 
 C = TypeVar("C")
 
@@ -43,12 +46,15 @@ def text_checks(f: Field, check: Callable[[str, str, Callable[[], Column]], C]) 
     def column() -> Column:
         return column_named(f.name)
 
+    if f.is_key:
+        yield check("short", f"has at most {LONGEST_KEY} characters", lambda: F.char_length(column()) > LONGEST_KEY)
+    if f.pattern is not None and _ONLY_PLAIN.fullmatch(f.pattern):
+        return  # whatever matches is made of visible ASCII alone
     yield check("valid_utf8", "is UTF-8, and no character was lost before", lambda: column().contains(LOST))
     if f.is_key:
         yield check("printable", "holds no control or invisible characters", lambda: column().rlike(INVISIBLE))
         yield check("trimmed", "neither begins nor ends with a blank", lambda: column().rlike(OUTER_BLANK))
         yield check("normal_form", "is in Unicode's normal form C", lambda: _off_normal_form(column()))
-        yield check("short", f"has at most {LONGEST_KEY} characters", lambda: F.char_length(column()) > LONGEST_KEY)
     else:
         yield check("no_control", "holds no control characters besides tabs and line ends", lambda: column().rlike(CONTROL))
     if f.pattern is None:

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from engage_spark.contract import Field, Role
+from engage_spark.contract import Field, Role, full_match, load_contract
 from engage_spark.quality.text_checks import _not_normal_form_c, text_checks
 
 
@@ -52,12 +52,39 @@ def string(**more: object) -> Field:
     ("field", "kinds"),
     [
         (string(), ["valid_utf8", "no_control", "not_blank"]),
-        (string(pattern="x"), ["valid_utf8", "no_control"]),
+        (string(pattern=r"\A(?:.+)\z"), ["valid_utf8", "no_control"]),
+        (string(pattern=r"\A(?:[A-Z]{2}-\d+)\z"), ["valid_utf8", "no_control"]),
+        (string(pattern=r"\A(?:[A-Z]{2}-[0-9]+)\z"), []),
         (string(allowed=("a", "b")), []),
-        (string(key_position=1, required=True), ["valid_utf8", "printable", "trimmed", "normal_form", "short", "not_blank"]),
-        (string(key_position=1, required=True, pattern="x"), ["valid_utf8", "printable", "trimmed", "normal_form", "short"]),
+        (string(key_position=1, required=True), ["short", "valid_utf8", "printable", "trimmed", "normal_form", "not_blank"]),
+        (string(key_position=1, required=True, pattern="[^ ]+"), ["short", "valid_utf8", "printable", "trimmed", "normal_form"]),
+        (load_contract().entity["customer_id"], ["short"]),
         (Field(name="n", logical_type="integer", spark_type="int", description="", role=Role.FEATURE), []),
     ],
 )
 def test_what_is_asked_of_a_field_depends_on_what_it_is(field: Field, kinds: list[str]) -> None:
     assert list(text_checks(field, lambda kind, _, __: kind)) == kinds
+
+
+LAX = [
+    "[^x]+",
+    ".*",
+    r"\w+",
+    r"\p{L}+",
+    "[a-zé]+",
+    "é",
+    "[ -~]+",
+    "a b",
+    r"\x00",
+    "[a-z&&[^b]]+",
+    "(?i)k",
+    "a(?iu)k",
+    r"\u00e9",
+    "a\nb",
+    r"\s",
+]
+
+
+@pytest.mark.parametrize("pattern", [*(full_match(p) for p in LAX), "[a-z]+"])
+def test_a_pattern_that_lets_more_than_visible_ascii_through_spares_no_check(pattern: str) -> None:
+    assert "valid_utf8" in list(text_checks(string(pattern=pattern), lambda kind, _, __: kind))
