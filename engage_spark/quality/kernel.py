@@ -71,8 +71,9 @@ class Partial:
             self._binned(_bins_of_integers(values, plan), _places_of_integers(values, plan))
             self._summed(values)
         elif plan.kind == "flag":
-            self._binned(filled.cast(pa.int64()).to_numpy(), None)
-            self._summed(filled.cast(pa.int64()).to_numpy())
+            values = filled.cast(pa.int64()).to_numpy()
+            self._binned(values if plan.scale == "category" else np.zeros(len(values), np.int64), None)
+            self._summed(values)
         elif plan.scale == "category":
             self._categories(filled)
         else:
