@@ -28,7 +28,7 @@ from engage_spark.graph.assemble import BUILT_SCHEMA, Built, assemble
 from engage_spark.graph.brandes import worker_bytes
 from engage_spark.graph.budget import graph_need, refuse_what_will_not_fit
 from engage_spark.graph.edges import Edges, judged_edges
-from engage_spark.graph.place import Materialise, Place, Workers, Workspace, as_artifacts, workspace
+from engage_spark.graph.place import Materialise, Place, Workers, Workspace, as_artifacts, refuse_as_artifact, workspace
 
 _BUCKETS = 1024
 
@@ -98,6 +98,8 @@ def laid_out(
             n=n, edges=judged.count, directed=directed, weighted=weight is not None, worker=worker, workers=space.workers.per_host
         )
         refuse_what_will_not_fit(need, n=n, edges=judged.count, memory=memory, host=space.workers.memory)
+        if not space.shared:
+            refuse_as_artifact(need.csr)  # before anything of it comes to the driver
         seconds["ids"] = time.monotonic() - started - sum(seconds.values())
         place, built = _build(judged, ids, n, space, directed=directed)
         numbered = space.keep(_numbered(ids, place), "vertices")

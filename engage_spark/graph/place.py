@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.errors import ConfigurationError
@@ -65,6 +66,15 @@ def _artifact(key: str, name: str) -> str:
     return f"{key}-{name.replace('/', '-')}"
 
 
+def refuse_as_artifact(size: int) -> None:
+    """Raise ConfigurationError for a graph of more bytes than may travel through the driver."""
+    if size > MOST_ARTIFACT:
+        raise ConfigurationError(
+            f"the graph is {size / 1e6:.0f} MB, more than the {MOST_ARTIFACT / 1e6:.0f} MB that may travel through the driver",
+            mend="give `directory` (setting graph.directory): a path that the driver and all workers share, such as a volume or NFS",
+        )
+
+
 def as_artifacts(spark: SparkSession, directory: Path) -> Place:
     """Send the files of a local directory to all workers, and empty it. Raises ConfigurationError above 512 MB.
 
@@ -72,11 +82,7 @@ def as_artifacts(spark: SparkSession, directory: Path) -> Place:
     """
     files = sorted(p for p in directory.rglob("*") if p.is_file())
     size = sum(p.stat().st_size for p in files)
-    if size > MOST_ARTIFACT:
-        raise ConfigurationError(
-            f"the graph is {size / 1e6:.0f} MB, more than the {MOST_ARTIFACT / 1e6:.0f} MB that may travel through the driver",
-            mend="give `directory` (setting graph.directory): a path that the driver and all workers share, such as a volume or NFS",
-        )
+    refuse_as_artifact(size)
     key = f"graph-{uuid.uuid4().hex}"
     names = tuple(str(p.relative_to(directory)) for p in files)
     served = Path(tempfile.mkdtemp(prefix="engage-spark-graph-"))
@@ -134,7 +140,7 @@ def workspace(
     try:
         (files / "seen").touch()
         workers = _ask_workers(spark, files / "seen")
-        here = directory is not None or str(spark.conf.get("spark.master", "")).startswith("local")
+        here = directory is not None or _master(spark).startswith("local")
         if directory is not None and not workers.sees:
             raise ConfigurationError(
                 f"{directory} is not the same directory for the driver and all workers",
@@ -151,6 +157,14 @@ def workspace(
         shutil.rmtree(files, ignore_errors=True)
         if materialise is not None:
             shutil.rmtree(root, ignore_errors=True)
+
+
+def _master(spark: SparkSession) -> str:
+    """The session's master; empty where it is kept from us, as managed runtimes do, with or without a default."""
+    try:
+        return str(spark.conf.get("spark.master", ""))
+    except PySparkException:
+        return ""
 
 
 def _named_anew(materialise: Materialise) -> Materialise:

@@ -143,7 +143,7 @@ class Graph(Section):
 
 
 class Features(Section):
-    """What models and indicators take where a field is both delivered and measured on the graph."""
+    """What models will take where a field is both delivered and measured on the graph. Indicators keep the delivered value."""
 
     results: ClassVar[frozenset[str]] = frozenset({"graph_values"})
     graph_values: Literal["measured", "given"] = "measured"
