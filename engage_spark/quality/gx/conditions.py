@@ -78,10 +78,10 @@ def expression(text: str, frame: Frame) -> Column:
     if found := _FORBIDDEN.search(bare):
         raise RefusedError(f"{found[0]} may not be used in a condition: {text}")
     used = usage(text, frame.names)
-    if used.unknown:
-        raise RefusedError(f"{', '.join(map(repr, used.unknown))} in the condition {text!r} is no column")
     if used.refused:
         raise RefusedError(f"the condition {text!r} is no single expression: {'; '.join(used.refused)}")
+    if used.unknown:
+        raise RefusedError(f"{', '.join(map(repr, used.unknown))} in the condition {text!r} is no column")
     if used.unstable:
         raise RefusedError(f"{', '.join(used.unstable)} in the condition {text!r} differs from run to run")
     try:
