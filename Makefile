@@ -30,7 +30,7 @@ demo-full: $(JARS) ## the same with the dictionary's 100,000
 # Two suites at a time: each Spark session keeps about one core busy. A suite's output is shown when it is done.
 .PHONY: test
 test: $(JARS) $(JARS_S3) ## all tests: without Spark, on classic Spark, on Spark Connect, end to end
-	@echo "running four suites, two at a time (10 to 15 minutes on 2 cores) …"
+	@echo "running four suites, two at a time (half an hour on 2 cores) …"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-connect test-spark test-e2e test-unit
 
 .PHONY: test-unit
