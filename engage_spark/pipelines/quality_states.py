@@ -55,7 +55,7 @@ def run(
             ("table", of.name), ("days", f"{len(within)}, from {within[0]} to {within[-1]}"),
             ("rows", f"{next(iter(total.values())).rows if total else 0:,}"),
         ),
-        table=(("column", "missing", "mean", "median", "distinct", "from, to, commonest"), rows) if rows else None,
+        table=(("column", "missing", "mean", "from, to, commonest; median, different values"), rows) if rows else None,
         locations={QUALITY_STATES: bench.lake.place(QUALITY_STATES)},
         notes=(f"left out, since not published: {', '.join(unread)}",) if unread else (),
     )  # fmt: skip
@@ -63,9 +63,9 @@ def run(
 
 def _row(s: ColumnState, f: Field, estimates: Displayed) -> tuple[str, ...]:
     mean = "***" if f.is_personal else shown_value(s.mean, f) if f.logical_type in ("integer", "number") else "–"
-    middle = estimates.median.get(f.name)
-    median = "–" if middle is None else "***" if f.is_personal else f"{middle:,.6g}"
-    distinct = str(sum(1 for label in s.labels if s.bins.get(label))) if s.is_exact else "–"
+    told = [commonest(s, f) or extent(s, f)]
+    if f.name in estimates.median and not f.is_personal:
+        told.append(f"median {estimates.median[f.name]:,.6g}")
     if f.name in estimates.distinct:
-        distinct = f"{estimates.distinct[f.name]:,}"
-    return f.name, percentage(s.nulls, s.rows), mean, median, distinct, commonest(s, f) or extent(s, f)
+        told.append(f"{estimates.distinct[f.name]:,} different")
+    return f.name, percentage(s.nulls, s.rows), mean, "; ".join(t for t in told if t)

@@ -96,7 +96,8 @@ def awkward(spark: SparkSession) -> DataFrame:
         rows.append((
             f"CUST-{i:06}", i % 7, [math.nan, math.inf, -0.0, 5e-324, 1e308, 0.1][i % 6], None, ["", "x y", "émoji 🚲", None][i % 4],
             date(2024, 1, 1 + i % 28), i % 2 == 0, {"a": i}, [i, None], Decimal(i).scaleb(-2), datetime(2025, 1, 1, i % 24, tzinfo=UTC),
-            f"user{i}@example.org", f"{i % 9}9{i:04}-{'ab'[i % 2]}", f"{2000 + i % 9}-01-0{1 + i % 9}", i / 3 if i % 5 else None, "yes",
+            f"user{i}@example.org", f"{i % 9}9{i:04}-{'ab'[i % 2]}", f"2024-{1 + i % 12:02}-{1 + i % 28:02}",
+            i / 3 if i % 5 else None, "yes",
             2**62 + i, f"free text {'z' * (i % 90)}",
         ))  # fmt: skip
     schema = (
