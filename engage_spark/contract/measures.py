@@ -168,6 +168,8 @@ def _near_share(gate: Gate, f: Field, value: str | int, share: float, tolerance:
     percent = share * 100
     return replace(
         gate, name=f"{f.name}.share_near_declared({value})", measure="share", column=f.name, argument=str(value),
-        minimum=max(0.0, percent - tolerance), maximum=min(100.0, percent + tolerance), above=gate.below,
+        minimum=max(0.0, percent - tolerance), maximum=min(100.0, percent + tolerance),
+        # A share of 0 or 100% that lies within the tolerance is no further from the declared one for being the last there is.
+        above=gate.below and percent >= tolerance, below=gate.below and percent + tolerance <= 100,
         description=f"The share of {value} lies within {tolerance:g} percentage points of the declared {percent:g}%.",
     )  # fmt: skip

@@ -8,8 +8,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from open_data_contract_standard.model import DataQuality
 
 from engage_spark.contract import Field, Gate, Kind, Role, Severity, Table
+from engage_spark.contract.measures import table_gates
 from engage_spark.quality import ColumnState, Judgement, RuleCount, assess
 
 LANDED = datetime(2025, 10, 22, 0, 30, tzinfo=UTC)
@@ -142,3 +144,17 @@ def test_only_a_critical_gate_rejects() -> None:
     for severity, publishable in ((Severity.CRITICAL, False), (Severity.WARNING, True), (Severity.INFO, True)):
         verdict = assess(judgement(rows=2), log_of(replace(gate, severity=severity)), ())
         assert (verdict.counts[0].passed, verdict.publishable) == (False, publishable)
+
+
+@pytest.mark.parametrize(("operator", "share", "found", "held"), [
+    ("mustBeLessThan", 1.0, 100, True), ("mustBeLessThan", 1.0, 98, False), ("mustBeLessOrEqualTo", 1.0, 98, True),
+    ("mustBeLessThan", 0.01, 0, True), ("mustBeLessThan", 0.5, 52, False), ("mustBeLessThan", 0.5, 51, True),
+])  # fmt: skip
+def test_a_share_near_0_or_100_percent_may_reach_it(operator: str, share: float, found: int, held: bool) -> None:
+    near = DataQuality(
+        type="custom", engine="engage_spark", implementation="reference_shares", unit="percent", name="near", **{operator: 2}
+    )
+    problems: list[str] = []
+    (gate,) = table_gates(near, (field("x", allowed=("yes",), reference_shares=(("yes", share),)),), "here", problems)
+    places = ColumnState(column="x", binning="b", labels=("yes",), rows=100, bins={"yes": found, "other": 100 - found})
+    assert (decided(gate, judgement(rows=100, columns={"x": places})).passed, problems) == (held, [])
