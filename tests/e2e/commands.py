@@ -59,13 +59,13 @@ def small_session(home: Path, memory: str = "1g") -> list[str]:
     ]
 
 
-def run(command: Iterable[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 300) -> Ran:
+def run(command: Iterable[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900) -> Ran:
     started = time.monotonic()
     done = subprocess.run(list(command), cwd=cwd, env=environment(env), capture_output=True, text=True, check=False, timeout=timeout)
     return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
 
-def engage(*words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 300) -> Ran:
+def engage(*words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900) -> Ran:
     """`engage-spark WORDS…` as a process."""
     return run([sys.executable, "-m", "engage_spark", *words], cwd=cwd, env=env, timeout=timeout)
 

@@ -99,7 +99,8 @@ def by_row(planted: list[Row]) -> dict[tuple[str, str | None, str | None], list[
 def test_every_kind_of_fault_is_planted(laid: Laid) -> None:
     for name in INPUTS:
         rules = {r["rule"] for r in laid.planted(name)}
-        declared = {c.name for c in row_checks(PACKAGED.table(name))}
+        # How a key is written (letters of other case, hundreds of digits) is no fault that synth makes; see tests/bad_input.
+        declared = {c.name for c in row_checks(PACKAGED.table(name)) if not c.name.endswith((".distinguishable", ".short"))}
         assert rules == declared, f"{name}: never broken {declared - rules}, unknown {rules - declared}"
         assert "missing" not in {r["fault"] for r in laid.planted(name)}  # none of so few customers lacks a field by design
 

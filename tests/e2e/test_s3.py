@@ -21,7 +21,7 @@ from engage_spark import jars
 boto3 = pytest.importorskip("boto3")
 pytest.importorskip("moto.server")
 
-pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(1200)]
 BUCKET, CUSTOMERS = "engagement-prediction-raw-test", 120
 KEYS = {"access_key": "AKIDENGAGETESTONLY01", "secret_key": "not-a-secret/but+must=stay+hidden-0123456789"}
 CONDITIONS = """
