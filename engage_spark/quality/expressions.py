@@ -31,7 +31,8 @@ def _fault(rows: DataFrame, expressions: list[str]) -> str | None:
         kept = rows
         for expression in expressions:
             kept = kept.where(F.expr(expression))
-        _ = kept.schema  # asked for here, because Connect analyses nothing before
+        # Asked for here, because Connect analyses nothing before; of a projection, because a filter's schema it takes for known.
+        _ = kept.select(F.lit(1)).schema
     except PySparkException as e:
         return str(e).strip().splitlines()[0][:300]
     return None

@@ -85,7 +85,8 @@ def expression(text: str, frame: Frame) -> Column:
     if used.unstable:
         raise RefusedError(f"{', '.join(used.unstable)} in the condition {text!r} differs from run to run")
     try:
-        _ = frame.rows.where(F.expr(text)).schema  # a filter takes no aggregate, window or generator
+        # A filter takes no aggregate, window or generator. Its schema Connect takes for known, that of a projection it asks for.
+        _ = frame.rows.where(F.expr(text)).select(F.lit(1)).schema
     except E.AnalysisException as e:
         raise RefusedError(f"the condition {text!r} is no statement about one row: {str(e).strip().splitlines()[0][:300]}") from e
     return F.expr(text)
