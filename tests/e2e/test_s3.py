@@ -140,7 +140,8 @@ def test_synth_ingest_and_features_run_against_a_bucket(way: Way) -> None:
 def test_the_graph_is_measured_against_a_bucket(way: Way) -> None:
     ran = way.command("graph")
     assert ran.code == 0, ran.said
-    assert "no picture: the lake is no path of this machine; set graph.pictures to a folder" in ran.out
+    told = " ".join(ran.out.split())  # notes wrap at 80 columns
+    assert "no picture: the lake is no path of this machine; set graph.pictures to a folder" in told
     customers, connected, method = way.results["measured"][0]
     assert (customers, method) == (CUSTOMERS, "exact") and connected > CUSTOMERS / 2
     assert not [k for k in way.keys("lake/_scratch/") if not k.endswith("/")], "temporary tables are gone"
@@ -173,7 +174,8 @@ def test_a_stage_makes_one_commit_per_table(way: Way) -> None:
 
 
 def test_no_temporary_data_stays_in_the_bucket(way: Way) -> None:
-    assert way.keys("lake/_scratch") == []
+    # The store's client leaves a marker where a folder was emptied.
+    assert [k for k in way.keys("lake/_scratch") if not k.endswith("/")] == []
     assert [k for k in way.keys("") if "_temporary" in k] == []
 
 
