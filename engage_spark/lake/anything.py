@@ -23,7 +23,7 @@ def read_anything(
 
     Folders named `name=value` are columns, as Spark writes them. `auto` takes a Delta table for one, and files by their endings. Parquet
     schemas are merged; CSV needs a header line, and its types are inferred (one more scan), so a column of ids with leading zeros becomes
-    a number: give Parquet where types matter. A line of CSV that does not fit fails the read. Cost: one look at Delta's log, two jobs
+    a number: give Parquet where types matter. A line of CSV that does not fit fails the read. Cost: one look at Delta's log, one job
     to list files. Raises InputError when there is nothing to read.
     """
     if format in ("auto", "delta"):
@@ -32,7 +32,8 @@ def read_anything(
             return rows
         if format == "delta":
             raise InputError(f"{path} is no Delta table", mend="check the path, or give --data-format parquet or csv")
-    kind = _kind(spark, path) if format == "auto" else format
+    files = [f.path for f in _list(spark, path)]
+    kind = _kind(path, files) if format == "auto" else format
     reader = spark.read
     if kind == "csv":
         reader = reader.options(header="true", inferSchema="true", sep=delimiter, nullValue=null, encoding="UTF-8", quote='"', escape='"')
@@ -41,8 +42,7 @@ def read_anything(
         reader = reader.option("mergeSchema", "true")
     try:
         # With a recursive look-up Spark leaves out what `name=value` folders say.
-        below = [f.path.partition(path.rstrip("/"))[2] for f in _list(spark, path)]
-        nested = "false" if any(map(_PARTITION.search, below)) else "true"
+        nested = "false" if any(_PARTITION.search(f.partition(path.rstrip("/"))[2]) for f in files) else "true"
         rows = reader.option("recursiveFileLookup", nested).format(kind).load(_literal(path))
         _ = rows.schema  # asked for here, because Connect looks at no file before
     except SPARK_ERRORS as e:
@@ -63,8 +63,7 @@ def _delta(spark: SparkSession, path: str) -> DataFrame | None:
         raise translated(e, f"{path} cannot be read") from e
 
 
-def _kind(spark: SparkSession, path: str) -> str:
-    found = [f.path for f in _list(spark, path)]
+def _kind(path: str, found: list[str]) -> str:
     kinds = {_format_of(name) for name in found} - {None}
     if len(kinds) != 1:
         what = "files of several formats" if kinds else "no Parquet or CSV file" if found else "no files"
