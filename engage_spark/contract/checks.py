@@ -175,6 +175,12 @@ def _leaks(f: Field, targets: set[str]) -> list[str]:
     found = [f"leaksInto names {t!r}, which is no target" for t in f.leaks_into if t not in targets]
     if f.name in f.leaks_into:
         found.append("leaksInto names the field itself")
+    if f.label_days < 0 or (f.label_days and f.role is not Role.TARGET):
+        found.append("labelWindowDays is a number of days, 0 or more, of a target")
+    if f.baseline is not None and f.role is not Role.TARGET:
+        found.append("baseline is for targets")
+    if f.bands and (list(f.bands) != sorted(set(f.bands)) or f.logical_type not in ("integer", "number")):
+        found.append("bands are for numbers, and given in rising order")
     return found
 
 

@@ -62,6 +62,9 @@ def notes(f: Field) -> str:
     parts = [f"key {f.key_position}"] if f.is_key else []
     parts += ["required"] if f.required else []
     parts += ["protected"] if f.protected else []
+    parts += [f"compared in bands from {', '.join(map(number, f.bands))}"] if f.bands else []
+    parts += [f"known {f.label_days} days later"] if f.label_days else []
+    parts += [f"baseline: {f.baseline}"] if f.baseline else []
     parts += [f"missing below {f.max_missing_pct:g}%"] if f.max_missing_pct is not None else []
     parts += [f"leaks into {', '.join(f.leaks_into)}"] if f.leaks_into else []
     return "; ".join(parts)

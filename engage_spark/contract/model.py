@@ -83,6 +83,8 @@ class Field:
     """One declared column. Bounds are inclusive; None means not declared.
 
     `measure` names what a field of a GRAPH table holds; `edges` maps the values of a field of the connections to a Direction.
+    `bands` are the lower bounds that cut a number into groups, for comparing them. Of a target, `label_days` is how long after its
+    snapshot its value is known, and `baseline` the feature that the simplest model worth beating uses (None: it predicts the mean).
     """
 
     name: str
@@ -101,9 +103,12 @@ class Field:
     reference_shares: tuple[tuple[str | int, float], ...] = ()
     max_missing_pct: float | None = None
     protected: bool = False
+    bands: tuple[float, ...] = ()
     classification: str | None = None
     severities: tuple[tuple[str, Severity], ...] = ()
     leaks_into: tuple[str, ...] = ()
+    label_days: int = 0
+    baseline: str | None = None
     formula: str | None = None
     inputs: tuple[str, ...] = ()
     null_policy: str | None = None

@@ -13,7 +13,8 @@ from engage_spark.contract.model import Role, Severity
 TABLE_PROPERTIES = ("kind", "source", "eventTime", "graphRole", "extraColumns")
 SEVERITIES = ("range", "pattern", "finite", "distinguishable")
 FIELD_PROPERTIES = (
-    "role", "unit", "referenceMean", "referenceShares", "protected", "leaksInto", "measure", "graphEdges",
+    "role", "unit", "referenceMean", "referenceShares", "protected", "bands", "leaksInto", "labelWindowDays", "baseline",
+    "measure", "graphEdges",
     *(f"{kind}Severity" for kind in SEVERITIES),
 )  # fmt: skip
 
@@ -62,6 +63,13 @@ class Reader:
             self.problems.append(f"{self.at}: {name} must be a list of names, found {value!r}")
         return tuple(str(x) for x in value)
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        value = self._typed(name, list, "a list of numbers") or []
+        if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value):
+            self.problems.append(f"{self.at}: {name} must be a list of numbers, found {value!r}")
+            return ()
+        return tuple(value)
+
     def shares(self, name: str) -> dict[str, float]:
         value = self._typed(name, dict, "a mapping of values to shares") or {}
         if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value.values()):
@@ -103,7 +111,10 @@ def field_properties(
         "reference_mean": read.number("referenceMean"),
         "reference_shares": by_value(read.shares("referenceShares"), allowed),
         "protected": read.flag("protected"),
+        "bands": read.numbers("bands"),
         "leaks_into": read.names("leaksInto"),
+        "label_days": int(read.number("labelWindowDays") or 0),
+        "baseline": read.text("baseline"),
         "measure": read.text("measure"),
         "edges": by_value(read.texts("graphEdges"), allowed),
     }

@@ -155,6 +155,53 @@ class Quality(Section):
     reference: date | None = None
 
 
+class Models(Section):
+    """How models are trained and judged. `policy`: what the contract says leaks is left out (strict), or only reported (permissive).
+
+    `protected`: whether protected fields of role feature (age) may be inputs; `keep`: features that selection leaves; `ranker`: what it
+    ranks by; `candidates`: which kinds of model compete; `parallelism`: fits at a time; `partitions`: into how many the rows of a fit are
+    put (default: by their number); `snapshots`: how many matured ones are used at most; `judged_rows`: rows that metrics are computed on
+    at most. `coverage` is promised by intervals and sets. Profit of one contact: success x value of a customer who stays, less cost.
+    """
+
+    results: ClassVar[frozenset[str]] = frozenset({
+        "policy", "protected", "keep", "ranker", "candidates", "folds", "seed", "snapshots", "partitions", "judged_rows", "bootstrap",
+        "coverage", "gain", "value", "cost", "success", "smallest_group",
+    })  # fmt: skip
+    policy: Literal["strict", "permissive"] = "strict"
+    protected: bool = True
+    keep: Annotated[int, Field(ge=1)] = 25
+    ranker: Literal["linear", "forest"] = "linear"
+    candidates: tuple[Literal["linear", "tweedie", "forest", "gbt", "xgboost"], ...] = ("linear", "tweedie", "forest", "gbt")
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    snapshots: Annotated[int, Field(ge=1)] = 3
+    partitions: Annotated[int, Field(ge=1)] | None = None
+    parallelism: Annotated[int, Field(ge=1)] = 2
+    judged_rows: Annotated[int, Field(ge=1000)] = 1_000_000
+    bootstrap: Annotated[int, Field(ge=20)] = 200
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    gain: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    value: Annotated[float, Field(gt=0)] = 125.0
+    cost: Annotated[float, Field(gt=0)] = 5.0
+    success: Annotated[float, Field(gt=0, le=1)] = 0.2
+    smallest_group: Annotated[int, Field(ge=1)] = 100
+    reasons: Annotated[int, Field(ge=0)] = 3
+
+
+class Tracking(Section):
+    """Where MLflow records runs and models: `uri` (left out: sqlite below `folder`), `folder` for local files, `experiment`.
+
+    `registry` names another registry than `uri`'s, such as `databricks-uc`; `prefix` stands before the names of models there.
+    """
+
+    uri: Place | None = None
+    registry: Place | None = None
+    folder: Place = "engage-data/mlflow"
+    experiment: Annotated[str, Field(min_length=1)] = "engage-spark"
+    prefix: str = ""
+
+
 class Synth(Section):
     """What `engage-spark synth` makes."""
 
@@ -192,6 +239,8 @@ class Settings(BaseSettings):
     quality: Quality = Quality()
     features: Features = Features()
     graph: Graph = Graph()
+    models: Models = Models()
+    tracking: Tracking = Tracking()
     synth: Synth = Synth()
     log: Log = Log()
 

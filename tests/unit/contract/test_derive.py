@@ -86,7 +86,7 @@ def test_show_gives_one_row_of_text_per_field() -> None:
     assert len(rows) == 42
     assert rows[1] == {
         "field": "age", "type": "int", "unit": "years", "role": "feature", "bounds": "18 to 75", "expected": "mean 38.9",
-        "notes": "protected; missing below 0.2%",
+        "notes": "protected; compared in bands from 25, 35, 45, 55, 65; missing below 0.2%",
     }  # fmt: skip
     assert show_rows(system_contract(), "runs")[1]["bounds"] == "at least 1"
 

@@ -1,0 +1,157 @@
+"""What a model of a target may look at: fields of role feature, less what would leak. Known from the contract alone, without Spark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engage_spark.contract import Contract, Field, Kind, Role, Table, leaks
+from engage_spark.errors import ConfigurationError
+
+NUMERIC = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean")
+
+
+class Task(StrEnum):
+    """Whether a target is one of two classes, 0 and 1, or a number."""
+
+    BINARY = "binary"
+    REGRESSION = "regression"
+
+
+class Policy(StrEnum):
+    """STRICT leaves out what the contract says leaks into the target; PERMISSIVE only what is computed from the target itself."""
+
+    STRICT = "strict"
+    PERMISSIVE = "permissive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is predicted. Predictions lie within the bounds; None is no bound. `label_days`: known so long after its snapshot."""
+
+    name: str
+    task: Task
+    minimum: float | None
+    maximum: float | None
+    label_days: int
+    baseline: str | None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """A source column of a model: a number (booleans count as 0 and 1), or text with categories."""
+
+    name: str
+    table: str
+    categorical: bool
+    protected: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPlan:
+    """The target, the features that its models may use in the contract's order, and why each other one is left out."""
+
+    target: Target
+    policy: Policy
+    features: tuple[Feature, ...]
+    excluded: tuple[tuple[str, str], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.features)
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.features if not f.categorical)
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        return tuple(f.name for f in self.features if f.categorical)
+
+
+def targets(contract: Contract) -> tuple[Target, ...]:
+    """Every target of the entity, in the contract's order. Raises ConfigurationError where there is none, or one is no number."""
+    found = tuple(_target(f) for f in contract.entity.fields if f.role is Role.TARGET)
+    if not found:
+        raise ConfigurationError(f"contract {contract.id!r} declares no target", mend="give a field of the entity the role target")
+    return found
+
+
+def target_named(contract: Contract, name: str) -> Target:
+    """Raises ConfigurationError when the contract has no such target."""
+    for target in targets(contract):
+        if target.name == name:
+            return target
+    raise ConfigurationError(
+        f"{name!r} is no target of contract {contract.id!r}", mend=f"targets are: {', '.join(t.name for t in targets(contract))}"
+    )
+
+
+def _target(f: Field) -> Target:
+    if f.spark_type not in NUMERIC:
+        raise ConfigurationError(f"target {f.name!r} is of type {f.spark_type}", mend="a target is a number, or 0 and 1")
+    binary = f.spark_type == "boolean" or (bool(f.allowed) and set(f.allowed) == {0, 1})
+    return Target(
+        name=f.name,
+        task=Task.BINARY if binary else Task.REGRESSION,
+        minimum=0.0 if binary else f.minimum,
+        maximum=1.0 if binary else f.maximum,
+        label_days=f.label_days,
+        baseline=f.baseline,
+        unit=f.unit,
+    )
+
+
+def feature_tables(contract: Contract) -> tuple[Table, ...]:
+    """The tables that features come from: the entity, what is derived from it, and what is measured on the graph of its rows."""
+    derived = [t for t in contract.derived if t.source == contract.entity.name]
+    graph = [t for t in contract.tables if t.kind is Kind.GRAPH and t.key and t.key[0] == contract.entity.key[0]]
+    return (contract.entity, *derived, *graph)
+
+
+def model_plan(
+    contract: Contract, target: Target, *, policy: Policy = Policy.STRICT, protected: bool = True, graph: bool = True
+) -> ModelPlan:
+    """What a model of `target` may look at.
+
+    A field is a feature where its role says so; under STRICT it must not leak (`leaksInto`, and along the formulas' inputs), under
+    PERMISSIVE it must not be computed from the target. `protected` False leaves the protected features out as well; `graph` False those
+    that are measured on the graph only. A name that several tables have counts once, with the first table that has it.
+    """
+    leaking = leaks(contract, target.name) if policy is Policy.STRICT else _computed_from(contract, target.name)
+    kept: dict[str, Feature] = {}
+    out: dict[str, str] = {}
+    for table in feature_tables(contract):
+        if table.kind is Kind.GRAPH and not graph:
+            continue
+        for f in table.fields:
+            if f.name in kept or f.name in out or f.is_key:
+                continue
+            if reason := _reason(f, target, leaking, protected=protected):
+                out[f.name] = reason
+            else:
+                kept[f.name] = Feature(name=f.name, table=table.name, categorical=f.spark_type == "string", protected=f.protected)
+    return ModelPlan(target=target, policy=policy, features=tuple(kept.values()), excluded=tuple(out.items()))
+
+
+def _reason(f: Field, target: Target, leaking: frozenset[str], *, protected: bool) -> str | None:
+    if f.name == target.name:
+        return "the target"
+    if f.role is not Role.FEATURE:
+        return "protected, for audits only" if f.protected else f"role {f.role.value}"
+    if f.name in leaking:
+        direct = target.name in f.leaks_into
+        return f"leaks into {target.name}" if direct else f"computed from what leaks into {target.name}"
+    if f.spark_type not in (*NUMERIC, "string") and not f.spark_type.startswith("decimal"):
+        return f"type {f.spark_type}"
+    return "protected, and models.protected is off" if f.protected and not protected else None
+
+
+def _computed_from(contract: Contract, target: str) -> frozenset[str]:
+    found = {target}
+    for table in contract.derived:
+        for f in table.fields:  # one pass is enough: a formula only refers to fields before it
+            if found.intersection(f.inputs):
+                found.add(f.name)
+    return frozenset(found)
