@@ -23,6 +23,7 @@ from engage_spark.contract.model import (
     Severity,
     Table,
 )  # fmt: skip
+from engage_spark.contract.model_tables import REASONS_TYPE, predictions_table, splits_table
 from engage_spark.contract.odcs import full_match, parse, read_text
 from engage_spark.errors import ContractError
 
@@ -45,7 +46,7 @@ def load_contract(path: Path | str | None = None) -> Contract:
 
 
 def system_contract() -> Contract:
-    """The tables this package writes about its own work: quality_results and runs."""
+    """The tables this package writes about its own work: quality_results, runs, training_runs and others."""
     return load_contract(SYSTEM)
 
 
@@ -59,7 +60,8 @@ def lint(path: Path | str | None = None) -> list[str]:
 
 
 __all__ = [
-    "ERRORS_TYPE", "Contract", "Dimension", "Direction", "EdgeMeasure", "Extra", "Field", "Gate", "GraphPlan", "GraphRole", "Kind",
-    "Measure", "Reference", "Role", "Rule", "Severity", "Table", "contradictions", "day_column", "document", "full_match", "graph_plan",
-    "judged_table", "leaks", "limits", "lint", "load_contract", "parse", "show_rows", "system_contract", "tracked_table",
+    "ERRORS_TYPE", "REASONS_TYPE", "Contract", "Dimension", "Direction", "EdgeMeasure", "Extra", "Field", "Gate", "GraphPlan", "GraphRole",
+    "Kind", "Measure", "Reference", "Role", "Rule", "Severity", "Table", "contradictions", "day_column", "document", "full_match",
+    "graph_plan", "judged_table", "leaks", "limits", "lint", "load_contract", "parse", "predictions_table", "show_rows", "splits_table",
+    "system_contract", "tracked_table",
 ]  # fmt: skip

@@ -40,7 +40,8 @@ def contradictions(contract: Contract) -> list[str]:
         found += _names(table) + _key(table)
         for f in table.fields:
             at = f"field {table.name}.{f.name}"
-            found += [f"{at}: {x}" for x in (*_type(f), *_bounds(f), *_values(f), *_shares(f), *_leaks(f, targets))]
+            problems = (*_type(f), *_bounds(f), *_values(f), *_shares(f), *_leaks(f, targets), *_baseline(f, contract))
+            found += [f"{at}: {x}" for x in problems]
         found += _rules(table) + _references(table, contract) + _event_time(table) + _formulas(table, contract)
     return found + graph_contradictions(contract)
 
@@ -177,11 +178,23 @@ def _leaks(f: Field, targets: set[str]) -> list[str]:
         found.append("leaksInto names the field itself")
     if f.label_days < 0 or (f.label_days and f.role is not Role.TARGET):
         found.append("labelWindowDays is a number of days, 0 or more, of a target")
-    if f.baseline is not None and f.role is not Role.TARGET:
-        found.append("baseline is for targets")
     if f.bands and (list(f.bands) != sorted(set(f.bands)) or f.logical_type not in ("integer", "number")):
         found.append("bands are for numbers, and given in rising order")
     return found
+
+
+def _baseline(f: Field, contract: Contract) -> list[str]:
+    """The baseline is fitted before anything is derived, so it is a number of the entity itself."""
+    if f.baseline is None:
+        return []
+    if f.role is not Role.TARGET:
+        return ["baseline is for targets"]
+    named = {x.name: x for t in contract.tables if t.kind is Kind.ENTITY for x in t.fields}.get(f.baseline)
+    if named is None or named.role is not Role.FEATURE:
+        return [f"baseline names {f.baseline!r}, which is no feature of the entity"]
+    if named.logical_type not in ("integer", "number", "boolean"):
+        return [f"baseline names {f.baseline!r}, which is of type {named.spark_type}; a number is needed"]
+    return [f"baseline names {f.baseline!r}, which leaks into {f.name}"] if f.name in named.leaks_into else []
 
 
 def _rules(table: Table) -> list[str]:

@@ -54,6 +54,12 @@ class Reader:
         value = self._typed(name, (int, float), "a number")
         return None if value is None else float(value)
 
+    def days(self, name: str) -> int:
+        value = self.number(name) or 0.0
+        if value != int(value):
+            self.problems.append(f"{self.at}: {name} must be whole, found {value!r}")
+        return int(value)
+
     def flag(self, name: str) -> bool:
         return bool(self._typed(name, bool, "true or false"))
 
@@ -113,7 +119,7 @@ def field_properties(
         "protected": read.flag("protected"),
         "bands": read.numbers("bands"),
         "leaks_into": read.names("leaksInto"),
-        "label_days": int(read.number("labelWindowDays") or 0),
+        "label_days": read.days("labelWindowDays"),
         "baseline": read.text("baseline"),
         "measure": read.text("measure"),
         "edges": by_value(read.texts("graphEdges"), allowed),

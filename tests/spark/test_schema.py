@@ -11,7 +11,18 @@ from bad_input.declared import Case, assert_told, each
 from bad_input.types import WIDENED, WRONG
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Extra, Field, Kind, Role, Table, judged_table, load_contract, system_contract
+from engage_spark.contract import (
+    Extra,
+    Field,
+    Kind,
+    Role,
+    Table,
+    judged_table,
+    load_contract,
+    predictions_table,
+    splits_table,
+    system_contract,
+)
 from engage_spark.errors import ContractError, InputError
 from engage_spark.schema import conform, spark_schema, spark_type
 
@@ -32,7 +43,8 @@ def table(*fields: Field, extra: Extra = Extra.WARN) -> Table:
 
 def test_every_declared_table_has_a_spark_schema() -> None:
     engagement = load_contract()
-    tables = [*engagement.tables, *system_contract().tables, *(judged_table(t) for t in (engagement.entity, *engagement.logs))]
+    judged = [judged_table(t) for t in (engagement.entity, *engagement.logs)]
+    tables = [*engagement.tables, *system_contract().tables, *judged, splits_table(engagement), predictions_table(engagement)]
     for t in tables:
         assert tuple(spark_schema(t).names) == t.names
 

@@ -144,6 +144,27 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
     "leak into no target": (lambda d: custom(field(d, "bikes_parked"), "leaksInto", ["district"]), "'district', which is no target"),
     "leak into itself": (lambda d: custom(field(d, "runs_empty"), "leaksInto", ["runs_empty"]), "names the field itself"),
     "leak as text": (lambda d: custom(field(d, "bikes_parked"), "leaksInto", "runs_empty"), "leaksInto must be a list of names"),
+    "baseline of no field": (lambda d: custom(field(d, "runs_empty"), "baseline", "bikes"), "'bikes', which is no feature of the entity"),
+    "baseline that is derived": (lambda d: custom(field(d, "runs_empty"), "baseline", "age_years"), "which is no feature of the entity"),
+    "baseline that is the target": (
+        lambda d: custom(field(d, "runs_empty"), "baseline", "runs_empty"),
+        "which is no feature of the entity",
+    ),
+    "baseline that is audited": (
+        lambda d: custom(field(d, "runs_empty"), "baseline", "operator_owner"),
+        "which is no feature of the entity",
+    ),
+    "baseline that is text": (lambda d: custom(field(d, "runs_empty"), "baseline", "district"), "of type string; a number is needed"),
+    "baseline that leaks": (
+        lambda d: custom(field(d, "runs_empty"), "baseline", "bikes_parked"),
+        "'bikes_parked', which leaks into runs_empty",
+    ),
+    "baseline of a feature": (lambda d: custom(field(d, "docks_total"), "baseline", "rides_started"), "baseline is for targets"),
+    "label window of a feature": (lambda d: custom(field(d, "docks_total"), "labelWindowDays", 3), "labelWindowDays is a number of days"),
+    "label window below 0": (lambda d: custom(field(d, "runs_empty"), "labelWindowDays", -1), "labelWindowDays is a number of days"),
+    "label window of half a day": (lambda d: custom(field(d, "runs_empty"), "labelWindowDays", 0.5), "labelWindowDays must be whole"),
+    "bands that fall": (lambda d: custom(field(d, "docks_total"), "bands", [20, 10]), "in rising order"),
+    "bands of text": (lambda d: custom(field(d, "district"), "bands", [1, 2]), "bands are for numbers"),
     "protected as text": (lambda d: custom(field(d, "district"), "protected", "yes"), "protected must be true or false"),
     "reference to no table": (
         lambda d: field(d, "to_station", "rides")["relationships"][0].update(to="station.code"),
@@ -209,6 +230,11 @@ def test_the_unchanged_contract_has_no_violation(tmp_path: Path) -> None:
 def test_each_contradiction_is_refused(case: str, tmp_path: Path) -> None:
     change, told = CASES[case]
     assert any(told in v for v in violations(tmp_path, change)), violations(tmp_path, change)
+
+
+@pytest.mark.parametrize("name", ["rides_started", "mean_ride_km", "electric"])
+def test_a_number_of_the_entity_may_be_the_baseline(name: str, tmp_path: Path) -> None:
+    assert violations(tmp_path, lambda d: custom(field(d, "runs_empty"), "baseline", name)) == []
 
 
 def test_several_contradictions_are_told_in_one_error(tmp_path: Path) -> None:

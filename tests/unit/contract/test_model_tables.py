@@ -1,0 +1,67 @@
+"""The tables of the models, made from any contract's key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engage_spark.contract import Contract, Role, load_contract, predictions_table, splits_table, system_contract
+from engage_spark.errors import ContractError
+from engage_spark.ml.cuts import Side
+from engage_spark.ml.split import COLUMNS
+
+CONTRACT = load_contract()
+BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+
+
+def renamed(key: str) -> Contract:
+    """The bikes contract with another name for its key."""
+    fields = tuple(replace(f, name=key) if f.is_key else f for f in BIKES.entity.fields)
+    return replace(BIKES, tables=(replace(BIKES.entity, fields=fields), *BIKES.tables[1:]))
+
+
+def test_splits_are_keyed_as_the_entity_and_hold_what_a_draw_says() -> None:
+    table = splits_table(CONTRACT)
+    assert table.key == ("customer_id",)
+    assert table.names == ("customer_id", *COLUMNS, "drawn_on", "_run_id")
+    assert table["side"].allowed == tuple(Side)
+    assert splits_table(BIKES).key == ("station_code",)
+
+
+def test_predictions_are_keyed_by_entity_day_and_target() -> None:
+    table = predictions_table(CONTRACT)
+    assert table.key == ("customer_id", "snapshot_date", "target")
+    assert table["target"].allowed == ("engagement_score", "churn_30_day", "lifetime_value_usd")
+    assert predictions_table(BIKES).key == ("station_code", "snapshot_date", "target")
+    assert predictions_table(BIKES)["target"].allowed == ("runs_empty",)
+
+
+def test_predictions_hold_what_a_business_acts_on() -> None:
+    assert {f.name: f.spark_type for f in predictions_table(CONTRACT).fields[3:]} == {
+        "prediction": "double", "probability": "double", "lower": "double", "upper": "double", "prediction_set": "array<int>",
+        "decision": "int", "reasons": "array<struct<feature:string,value:string,contribution:double>>", "imputed": "array<string>",
+        "model_name": "string", "model_version": "string", "_run_id": "string",
+    }  # fmt: skip
+
+
+def test_no_column_of_these_tables_may_become_a_feature() -> None:
+    tables = (splits_table(CONTRACT), predictions_table(CONTRACT), system_contract().table("training_runs"))
+    assert not [f.name for t in tables for f in t.fields if f.role in (Role.FEATURE, Role.TARGET)]
+
+
+def test_training_runs_have_a_row_per_run_and_target() -> None:
+    assert system_contract().table("training_runs").key == ("run_id", "target")
+
+
+@pytest.mark.parametrize(("key", "make"), [("side", splits_table), ("Target", predictions_table), ("prediction", predictions_table)])
+def test_a_key_named_as_a_column_of_the_table_is_refused(key: str, make: object) -> None:
+    with pytest.raises(ContractError, match=f"key of 'stations' is named {key}, which is a column of"):
+        make(renamed(key))  # type: ignore[operator]
+
+
+def test_a_contract_that_declares_the_table_itself_is_refused() -> None:
+    own = replace(BIKES, tables=(*BIKES.tables, replace(BIKES.table("rides"), name="predictions")))
+    with pytest.raises(ContractError, match="declares a table 'predictions', which the package writes"):
+        predictions_table(own)
