@@ -286,3 +286,21 @@ def delete_directory(spark: SparkSession, path: str) -> None:
         jvm, context = cast(Any, spark)._jvm, spark.sparkContext
         target = jvm.org.apache.hadoop.fs.Path(path)
         target.getFileSystem(context._jsc.hadoopConfiguration()).delete(target, True)
+
+
+def put_directory(spark: SparkSession, local: Path, path: str) -> None:
+    """Copy a directory of this process's to where Spark reads: local paths and volumes by this process, others by Hadoop.
+
+    Raises ConfigurationError on Spark Connect for a path that this process cannot reach, as `delete_directory` does.
+    """
+    if "://" not in path and not path.startswith(("s3a:", "s3:", "dbfs:")):
+        shutil.copytree(local, urlparse(path).path if path.startswith("file:") else path)
+    elif is_connect(spark):
+        raise ConfigurationError(
+            f"files cannot be brought to {path} from a Spark Connect client",
+            mend="set lake.scratch to a path that this process can reach as well, such as a volume",
+        )
+    else:
+        jvm, context = cast(Any, spark)._jvm, spark.sparkContext
+        target, source = jvm.org.apache.hadoop.fs.Path(path), jvm.org.apache.hadoop.fs.Path(local.absolute().as_uri())
+        target.getFileSystem(context._jsc.hadoopConfiguration()).copyFromLocalFile(False, True, source, target)

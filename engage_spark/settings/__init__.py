@@ -6,6 +6,6 @@ An unknown key or a bad value is an error; all of them are told in one message, 
 """
 
 from engage_spark.settings.layers import conf_dir, load_settings
-from engage_spark.settings.model import S3, Ingest, Input, Lake, Log, Quality, Settings, Spark, Synth
+from engage_spark.settings.model import S3, Ingest, Input, Lake, Log, Quality, Settings, Spark, Synth, Tracking
 
-__all__ = ["S3", "Ingest", "Input", "Lake", "Log", "Quality", "Settings", "Spark", "Synth", "conf_dir", "load_settings"]
+__all__ = ["S3", "Ingest", "Input", "Lake", "Log", "Quality", "Settings", "Spark", "Synth", "Tracking", "conf_dir", "load_settings"]

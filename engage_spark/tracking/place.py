@@ -1,0 +1,183 @@
+"""Where MLflow is: its addresses from the settings, a client for them, and its failures in words.
+
+Nothing global is set: the client is given its addresses, and what mlflow reads from environment variables (retries, progress bars,
+links on standard output) is set for the length of a call only, and only where the user has not set it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from engage_spark import log
+from engage_spark.errors import ConfigurationError, EngageError, TransientError
+from engage_spark.settings import Tracking
+
+CALLS = {
+    # mlflow retries seven times, twice as long each time: minutes until it says that nobody listens.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # mlflow sends usage figures to its makers by default. Whoever wants that sets the variable.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks", "databricks-uc", "uc")
+LIBRARIES = ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic", "botocore")
+"""Whose exceptions count as MLflow's: its client lets some of theirs through."""
+NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
+REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "BAD_REQUEST", *NOT_THERE})
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """These variables for the length of the block, save those that are set already."""
+    added = [key for key in values if key not in os.environ]
+    os.environ.update({key: values[key] for key in added})
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps mlflow's and alembic's chatter off the terminal: what it announces as INFO or warns about is no news to our users."""
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with environment(CALLS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def mlflow(module: str = "mlflow") -> Any:
+    """A module of mlflow; importing the first takes about two seconds. Raises ConfigurationError when it is not installed."""
+    try:
+        with environment(CALLS), warnings.catch_warnings():  # not `quiet`: on import mlflow sets the level of its own logger
+            return import_module(module)
+    except ImportError as e:
+        raise ConfigurationError(
+            f"mlflow cannot be imported: {e}", mend="install the package with what models need: pip install 'engage-spark[ml]'"
+        ) from e
+
+
+def code_of(error: BaseException) -> str:
+    """MLflow's own name of an error, or nothing."""
+    return str(getattr(error, "error_code", ""))
+
+
+@contextmanager
+def calling(what: str, place: str) -> Iterator[None]:
+    """MLflow's failures inside the block as ours: TransientError where it does not answer, ConfigurationError where it refuses."""
+    mlflow()
+    try:
+        with quiet():
+            yield
+    except EngageError:
+        raise
+    except Exception as e:
+        if type(e).__module__.partition(".")[0] in LIBRARIES or isinstance(e, OSError):
+            raise _translated(e, what, place) from e
+        raise
+
+
+def _translated(error: BaseException, what: str, place: str) -> EngageError:
+    told = " ".join(str(error).split())[:400]
+    if code_of(error) in REFUSED:
+        return ConfigurationError(
+            f"{what}: MLflow at {place} refuses: {told}", mend="correct tracking.uri, tracking.registry or the rights"
+        )
+    return TransientError(
+        f"{what}: MLflow at {place} does not answer as it should: {told}",
+        mend="see that the server runs and can be reached (`engage-spark doctor` tries it), then do it again",
+    )
+
+
+class Place:
+    """The addresses of tracking and registry, and clients for them. Building one does nothing."""
+
+    def __init__(self, settings: Tracking) -> None:
+        self.settings = settings
+        self.folder = Path(settings.folder).expanduser().absolute()
+
+    @property
+    def uri(self) -> str:
+        """Where runs are recorded: as configured, or a sqlite file below `folder`."""
+        return self.settings.uri or f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def registry(self) -> str:
+        """Where models are registered: as configured, or where runs are."""
+        return self.settings.registry or self.uri
+
+    @property
+    def artefacts(self) -> str | None:
+        """Where a new experiment's files go: beside the sqlite file; elsewhere the server decides."""
+        return (self.folder / "artifacts").as_uri() if _scheme(self.uri) == "sqlite" else None
+
+    @property
+    def names_files(self) -> bool:
+        """Whether the registry hands out a model's files by its name alone, as Databricks does."""
+        return _scheme(self.registry) in ("databricks", "databricks-uc", "uc")
+
+    @cached_property
+    def client(self) -> Any:
+        """An MlflowClient for these addresses; the first use of a new sqlite file sets up its tables, which takes about five seconds.
+
+        Raises ConfigurationError: an address of unknown kind, a folder that cannot be written.
+        """
+        new = False
+        for key, uri in (("uri", self.uri), ("registry", self.registry)):
+            if _scheme(uri) not in SCHEMES:
+                raise ConfigurationError(
+                    f"tracking.{key} is {uri!r}, of no kind that MLflow takes",
+                    mend=f"use one that begins with {', '.join(SCHEMES)}; or leave it out: a sqlite file below tracking.folder",
+                )
+            new |= _new_file(uri)
+        with log.stage("setting up MLflow's sqlite file") if new else nullcontext(), calling("no MLflow client can be made", self.uri):
+            return mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
+
+    def calling(self, what: str) -> Any:
+        """`calling` with this place's address in the message."""
+        return calling(what, self.uri)
+
+
+def _scheme(uri: str) -> str:
+    return urlsplit(uri).scheme.split("+")[0] or uri
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a sqlite address, None for other addresses."""
+    return Path(uri.partition("?")[0].removeprefix("sqlite:///")) if _scheme(uri) == "sqlite" else None
+
+
+def _new_file(uri: str) -> bool:
+    """Whether a sqlite file has no content yet. Refuses what cannot be written: mlflow would try for minutes to open it."""
+    file = sqlite_file(uri)
+    if file is None:
+        return False
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as opened:
+            return opened.tell() == 0
+    except OSError as e:
+        raise ConfigurationError(
+            f"MLflow's file {file} cannot be written: {e.strerror or e}",
+            mend="mend the permissions, or set tracking.folder or tracking.uri",
+        ) from e

@@ -1,0 +1,214 @@
+"""What is to be known of a run, in a local folder: complete before any of it is sent, and kept where sending fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engage_spark.tracking.model_files import save_model
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import SparkSession
+
+RECORD = "record.json"
+FILES = "artefacts"
+MODEL = "model"
+TAG = "engage_"
+"""Before the name of every tag of ours. Unity Catalog allows no dot in them."""
+_UNNAMEABLE = re.compile(r"[^\w\-. /]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a version of a model says about itself in the registry. `run_id` is the training's: the same work has the same id.
+
+    `data` are table versions such as {"customer_features": "12"}; `metric` is the headline with its interval; `failed_gates` names the
+    gates that it did not pass. A version that failed one is never promoted without force.
+    """
+
+    run_id: str
+    contract_id: str
+    contract_digest: str
+    settings_digest: str
+    code_version: str
+    data: Mapping[str, str]
+    candidate: str
+    policy: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    snapshots: tuple[str, ...]
+    failed_gates: tuple[str, ...] = ()
+
+    def tags(self) -> dict[str, str]:
+        """One short text per fact, under the names that tags have in MLflow."""
+        texts = asdict(self) | {
+            "data": ", ".join(f"{table}@{version}" for table, version in sorted(self.data.items())),
+            "snapshots": ", ".join(self.snapshots),
+            "failed_gates": ", ".join(self.failed_gates) or "none",
+            **{key: repr(float(getattr(self, key))) for key in ("value", "low", "high")},
+        }
+        return {f"{TAG}{key}": str(text) for key, text in texts.items()}
+
+
+class Run:
+    """One training, being recorded. Names of metrics and params may hold letters, digits, `_-. /`; other signs become `_`."""
+
+    def __init__(self, experiment: Sequence[str], name: str, folder: Path | None = None) -> None:
+        self.experiment, self.name = tuple(experiment), name
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="engage-spark-run-"))
+        self.files = self.folder / FILES
+        self.files.mkdir(parents=True, exist_ok=True)
+        self.id: str | None = None
+        """MLflow's own id, once the run was sent."""
+        self.started, self.ended, self.status = _now(), 0, "RUNNING"
+        self.registration: dict[str, Any] | None = None
+        self.children: list[Run] = []
+        self._values: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
+        self._metrics: dict[str, list[tuple[int, float]]] = {}
+        # Nothing is left behind unless it is kept.
+        self._cleaner = None if folder else weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """What went in. A name may be given again only with the same value."""
+        self._put("params", values)
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """What the run is to be found by."""
+        self._put("tags", values)
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Figures that came out, one per name."""
+        for key, value in values.items():
+            self.curve(key, [(0, value)])
+
+    def curve(self, name: str, points: Iterable[tuple[int, float]]) -> None:
+        """A figure at each of several steps, such as the number of features that were left."""
+        key = _nameable(name)
+        if key in self._metrics:
+            raise ValueError(f"run {self.name!r}: metric {key!r} is recorded already")
+        self._metrics[key] = [(int(step), float(value)) for step, value in points]
+
+    def artefact(self, path: str, content: str | bytes | Any) -> None:
+        """A file at this relative path: text, bytes (a picture), or what JSON can hold."""
+        file = self.files / path
+        if not file.resolve().is_relative_to(self.files.resolve()) or file.is_relative_to(self.files / MODEL):
+            raise ValueError(f"an artefact cannot lie at {path!r}: it must be below the run's folder, and {MODEL}/ is the model's")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            file.write_text(content if isinstance(content, str) else _json(content), encoding="utf-8")
+
+    def model(
+        self, spark: SparkSession, model: PipelineModel, *, features: Sequence[tuple[str, str]], extras: Mapping[str, Any], name: str,
+        facts: Facts, staging: str | None = None,
+    ) -> None:  # fmt: skip
+        """The fitted model with the raw columns that it takes (name, Spark type), and what else scoring needs, as JSON.
+
+        `name` is what it will be registered as, without the prefix. Cost: what Spark takes to write the model, one listing and one job to
+        fetch its files (the size of the model passes through this process), no job over customers.
+        """
+        place = staging or self._staging
+        save_model(spark, model, self.files / MODEL, features=features, extras=extras, facts=facts.tags(), staging=place)
+        self.registration = {"name": name, "tags": facts.tags()}
+        self._put("tags", facts.tags())
+
+    _staging: str | None = None
+
+    @contextmanager
+    def child(self, name: str) -> Iterator[Run]:
+        """A run below this one, such as a candidate on a fold. It is sent with its parent; it fails where its block raises."""
+        run = Run(self.experiment, name, self.folder / "children" / f"{len(self.children):04d}")
+        self.children.append(run)
+        with run.timed():
+            yield run
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Sets when the run ended and how."""
+        try:
+            yield
+        except BaseException:
+            self.ended, self.status = _now(), "FAILED"
+            raise
+        self.ended, self.status = _now(), "FINISHED"
+
+    def write(self) -> None:
+        """Everything that is not a file yet, into record.json, here and in the children."""
+        for child in self.children:
+            child.write()
+        (self.folder / RECORD).write_text(_json(self.content()), encoding="utf-8")
+
+    def content(self) -> dict[str, Any]:
+        """The record as JSON can hold it."""
+        return {
+            "experiment": list(self.experiment), "name": self.name, "id": self.id,
+            "started": self.started, "ended": self.ended, "status": self.status,
+            "metrics": self._metrics, "registration": self.registration, **self._values,
+        }  # fmt: skip
+
+    def keep(self, folder: Path) -> Path:
+        """Move the record below `folder`, to stay. Returns where it is now."""
+        self.write()
+        folder.mkdir(parents=True, exist_ok=True)
+        where = folder / f"{'-'.join((*self.experiment, self.name))}-{self.folder.name.rpartition('-')[2]}".replace("/", "-").replace(
+            " ", "-"
+        )
+        shutil.move(self.folder, where)
+        self._moved(where)
+        if self._cleaner:
+            self._cleaner.detach()
+        return where
+
+    def _moved(self, where: Path) -> None:
+        for i, child in enumerate(self.children):
+            child._moved(where / "children" / f"{i:04d}")
+        self.folder, self.files = where, where / FILES
+
+    def _put(self, kind: str, values: Mapping[str, Any]) -> None:
+        known = self._values[kind]
+        for key, value in values.items():
+            name, text = _nameable(key), _text(value)
+            if known.setdefault(name, text) != text and kind == "params":
+                raise ValueError(f"run {self.name!r}: parameter {name!r} is {known[name]!r} already, not {text!r}")
+            known[name] = text
+
+
+def read_record(folder: Path) -> Run:
+    """A run that was kept. Raises OSError, ValueError or KeyError where the folder holds none."""
+    content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    run = Run(content["experiment"], content["name"], folder)
+    run.id = content["id"]
+    run.started, run.ended, run.status, run.registration = (content[k] for k in ("started", "ended", "status", "registration"))
+    run._metrics = {name: [(int(step), float(value)) for step, value in points] for name, points in content["metrics"].items()}
+    run._values = {kind: dict(content[kind]) for kind in ("params", "tags")}
+    run.children = [read_record(path) for path in sorted((folder / "children").glob("*")) if path.is_dir()]
+    return run
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _nameable(name: str) -> str:
+    return _UNNAMEABLE.sub("_", name)[:250]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=None if not isinstance(value, dict) else 1, ensure_ascii=False, default=str)

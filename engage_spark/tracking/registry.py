@@ -1,0 +1,213 @@
+"""Registered models: their versions, and which one is champion or challenger. An alias points to one version, so there are never two.
+
+In MLflow a model is named `{tracking.prefix}{target}`; for Unity Catalog the prefix is a catalog and a schema, as in `main.engage.`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engage_spark.errors import ConfigurationError, GateError
+from engage_spark.tracking.model_files import EXTRAS, read_extras
+from engage_spark.tracking.place import NOT_THERE, Place, code_of, mlflow
+from engage_spark.tracking.record import MODEL, TAG, Run
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One registered version of a target's model. `facts` are the tags of ours, without their prefix."""
+
+    target: str
+    name: str
+    version: int
+    run_id: str
+    uri: str
+    created: datetime
+    aliases: tuple[str, ...]
+    facts: Mapping[str, str]
+
+    @property
+    def failed_gates(self) -> tuple[str, ...]:
+        """The gates that it did not pass; a version without that fact passed none."""
+        told = self.facts.get("failed_gates", "not judged")
+        return () if told == "none" else tuple(part.strip() for part in told.split(","))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion(Version):
+    """A version with what its folder and its run say: the raw columns that it takes, what scoring needs, all final metrics."""
+
+    features: tuple[tuple[str, str], ...]
+    extras: Mapping[str, Any] = field(repr=False)
+    metrics: Mapping[str, float] = field(repr=False)
+
+
+class Registry:
+    """What is registered for targets. Every call asks MLflow anew; nothing is remembered."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def name(self, target: str) -> str:
+        """What the target's model is called in MLflow."""
+        return f"{self.place.settings.prefix}{target}"
+
+    def versions(self, target: str) -> tuple[Version, ...]:
+        """Every version, oldest first; none where nothing is registered. Two calls, and on Databricks one per version."""
+        name, client = self.name(target), self.place.client
+        with self.place.calling(f"the versions of {name!r} cannot be listed"):
+            model = _unless_missing(lambda: client.get_registered_model(name))
+            if model is None:
+                return ()
+            found = _all_pages(lambda token: client.search_model_versions(f"name='{name}'", page_token=token))
+            if self.place.names_files:  # Unity Catalog's search leaves the tags out
+                found = [client.get_model_version(name, v.version) for v in found]
+            aliases = dict(model.aliases)
+            listed = [self._version(target, v, [a for a, of in aliases.items() if str(of) == str(v.version)]) for v in found]
+        return tuple(sorted(listed, key=lambda v: v.version))
+
+    def version(self, target: str, number: int) -> Version:
+        """Raises ConfigurationError, with the numbers that there are."""
+        found = self.versions(target)
+        for version in found:
+            if version.version == number:
+                return version
+        there = ", ".join(str(v.version) for v in found) or "none"
+        raise ConfigurationError(f"model {self.name(target)!r} has no version {number}", mend=f"versions are: {there}")
+
+    def holder(self, target: str, alias: str) -> Version | None:
+        """The version with this alias, or None."""
+        return next((v for v in self.versions(target) if alias in v.aliases), None)
+
+    def champion(self, target: str) -> Champion:
+        """The champion with its extras and metrics. Raises ConfigurationError when there is none."""
+        found = self.holder(target, CHAMPION)
+        if found is None:
+            raise ConfigurationError(
+                f"there is no champion for {target!r}: no model named {self.name(target)!r} at {self.place.registry} has that alias",
+                mend=f"run `engage-spark train`; or choose a version by hand: `engage-spark models promote {target} VERSION`",
+            )
+        return self.opened(found)
+
+    def opened(self, version: Version) -> Champion:
+        """A version with what its files and its run say. One small download."""
+        with tempfile.TemporaryDirectory(prefix="engage-spark-") as folder:
+            content = read_extras(self.download(version, Path(folder), EXTRAS))
+        with self.place.calling(f"run {version.run_id} of version {version.version} cannot be read"):
+            metrics = dict(self.place.client.get_run(version.run_id).data.metrics)
+        own = {key: getattr(version, key) for key in Version.__dataclass_fields__}
+        features = tuple((str(name), str(kind)) for name, kind in content["features"])
+        return Champion(**own, features=features, extras=content["extras"], metrics=metrics)
+
+    def download(self, version: Version, folder: Path, path: str = "") -> Path:
+        """The model's files, or one of them, in `folder`."""
+        uri = f"{version.uri.rstrip('/')}/{path}" if path else version.uri
+        with self.place.calling(f"the files of {version.name!r} version {version.version} cannot be fetched from {uri}"):
+            return Path(
+                mlflow("mlflow.artifacts").download_artifacts(
+                    artifact_uri=uri, dst_path=str(folder), tracking_uri=self.place.uri, registry_uri=self.place.registry
+                )
+            )
+
+    def register(self, run: Run) -> Version:
+        """Register the model of a run that was sent; the version of the same training (`Facts.run_id`) where there is one already.
+
+        Raises ConfigurationError when the name belongs to another contract's model.
+        """
+        if run.registration is None or run.id is None:
+            raise ValueError(f"run {run.name!r} has no model, or was not sent")
+        target, tags, client = run.registration["name"], run.registration["tags"], self.place.client
+        name = self.name(target)
+        training = tags[f"{TAG}run_id"]
+        known = self.versions(target)
+        for version in known:
+            if version.facts.get("run_id") == training:
+                return version
+        with self.place.calling(f"the model cannot be registered as {name!r}"):
+            owner = tags[f"{TAG}contract_id"]
+            model = _unless_missing(lambda: client.get_registered_model(name))
+            if model is None:
+                client.create_registered_model(name, tags={f"{TAG}contract_id": owner})
+            elif (other := model.tags.get(f"{TAG}contract_id", owner)) != owner:
+                raise ConfigurationError(
+                    f"model {name!r} belongs to contract {other!r}, not to {owner!r}",
+                    mend="give each contract's models a prefix of their own: tracking.prefix",
+                )
+            source = f"{client.get_run(run.id).info.artifact_uri}/{MODEL}"
+            made = client.create_model_version(name, source=source, run_id=run.id, tags=tags)
+            return self._version(target, made, [])
+
+    def promote(self, version: Version, *, reasons: Mapping[str, Any], force: bool = False) -> Version:
+        """Make it champion; the alias moves, so the one before is none any more. Doing it again changes nothing.
+
+        `reasons` (such as the paired gain with its interval) become tags. Raises GateError for a version that failed gates, unless forced,
+        which is recorded too.
+        """
+        if version.failed_gates and not force:
+            raise GateError(
+                f"{version.name!r} version {version.version} did not pass its gates: {', '.join(version.failed_gates)}",
+                mend="train again when the cause is mended; --force promotes it all the same, and the version says so for ever",
+            )
+        before = self.holder(version.target, CHAMPION)
+        if before is not None and before.version == version.version:
+            return before
+        told = {key: str(value) for key, value in reasons.items()} | ({"forced": "true"} if version.failed_gates else {})
+        told |= {"replaced": str(before.version)} if before else {}
+        client = self.place.client
+        with self.place.calling(f"{version.name!r} version {version.version} cannot be made champion"):
+            for key, value in told.items():
+                client.set_model_version_tag(version.name, str(version.version), f"{TAG}{key}", value)
+            client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
+            if CHALLENGER in self.version(version.target, version.version).aliases:
+                client.delete_registered_model_alias(version.name, CHALLENGER)
+        return self.version(version.target, version.version)
+
+    def challenge(self, version: Version, *, reasons: Mapping[str, Any]) -> Version:
+        """Make it challenger, with the reasons why it is not champion. A champion stays what it is."""
+        now = self.version(version.target, version.version)
+        if CHAMPION in now.aliases:
+            return now
+        client = self.place.client
+        with self.place.calling(f"{version.name!r} version {version.version} cannot be made challenger"):
+            for key, value in reasons.items():
+                client.set_model_version_tag(version.name, str(version.version), f"{TAG}{key}", str(value))
+            client.set_registered_model_alias(version.name, CHALLENGER, str(version.version))
+        return self.version(version.target, version.version)
+
+    def _version(self, target: str, found: Any, aliases: list[str]) -> Version:
+        client, number = self.place.client, int(found.version)
+        uri = f"models:/{found.name}/{number}"
+        if not self.place.names_files:  # mlflow would resolve the name with the process's global addresses
+            uri = str(client.get_model_version_download_uri(found.name, str(number)))
+        return Version(
+            target=target, name=found.name, version=number, run_id=found.run_id or "", uri=uri,
+            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC), aliases=tuple(sorted(aliases)),
+            facts={key.removeprefix(TAG): str(value) for key, value in found.tags.items() if key.startswith(TAG)},
+        )  # fmt: skip
+
+
+def _unless_missing(call: Any) -> Any:
+    try:
+        return call()
+    except mlflow("mlflow.exceptions").MlflowException as e:
+        if code_of(e) in NOT_THERE:
+            return None
+        raise
+
+
+def _all_pages(search: Any) -> list[Any]:
+    found: list[Any] = []
+    token: str | None = None
+    while True:
+        page = search(token)
+        found.extend(page)
+        token = getattr(page, "token", None)
+        if not token:
+            return found

@@ -1,0 +1,185 @@
+"""The tracker: runs that are recorded and sent, and the registry of models, at the places that the settings name.
+
+On Databricks set `tracking.uri: databricks`, `tracking.registry: databricks-uc`, `tracking.prefix: catalog.schema.`, an absolute
+`tracking.experiment` such as `/Shared/engage-spark`, and `lake.scratch` to a volume: models pass through it, so that MLFLOW_DFS_TMP is
+needed only by who loads them with mlflow.spark.load_model on serverless or shared compute.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engage_spark.errors import ConfigurationError, EngageError, TransientError
+from engage_spark.settings import Tracking
+from engage_spark.tracking.model_files import load_model
+from engage_spark.tracking.place import Place, code_of, mlflow
+from engage_spark.tracking.record import Run, read_record
+from engage_spark.tracking.registry import Champion, Registry, Version
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import SparkSession
+
+KEPT = "kept"
+LONGEST = {"params": 6000, "tags": 5000}
+"""Characters of a value; what is longer is cut, and whole in params.json or tags.json."""
+
+
+class Tracker:
+    """Records runs and keeps models. Building one does nothing. `staging` is where Spark may put a model for a moment (lake.scratch)."""
+
+    def __init__(self, settings: Tracking, *, staging: str | None = None) -> None:
+        self.place = Place(settings)
+        self.staging = staging
+        self.registry = Registry(self.place)
+
+    def check(self) -> None:
+        """One cheap question to MLflow, before long work. Raises ConfigurationError or TransientError as any later call would."""
+        client = self.place.client
+        with self.place.calling("MLflow cannot be asked for its experiments"):
+            client.search_experiments(max_results=1)
+
+    @contextmanager
+    def run(
+        self, *experiment: str, name: str, params: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None
+    ) -> Iterator[Run]:
+        """Record a run; it is sent to experiment `{tracking.experiment}/{experiment…}` when the block ends, with `run.id` set then.
+
+        Where the block raises, the run is sent as FAILED, and the exception goes on. Where sending fails, everything is kept below
+        `tracking.folder`/kept, and a TransientError says what failed and where the model lies.
+        """
+        run = Run((self.place.settings.experiment, *experiment), name)
+        run._staging = self.staging
+        run.params(params or {})
+        run.tags(tags or {})
+        try:
+            with run.timed():
+                yield run
+        except BaseException as e:
+            try:
+                self._send(run)
+            except EngageError as failed:
+                e.add_note(f"The run could not be sent to MLflow either: {failed.message}")
+            raise
+        self._send_or_keep(run, lambda: self._send(run))
+
+    def register(self, run: Run) -> Version:
+        """Register a run's model; keeps everything as `run` does where that fails. The version of the same training, if there is one."""
+        version: Version = self._send_or_keep(run, lambda: self.registry.register(run))
+        return version
+
+    def promote(self, version: Version, *, reasons: Mapping[str, Any], force: bool = False) -> Version:
+        """See Registry.promote."""
+        return self.registry.promote(version, reasons=reasons, force=force)
+
+    def challenge(self, version: Version, *, reasons: Mapping[str, Any]) -> Version:
+        """See Registry.challenge."""
+        return self.registry.challenge(version, reasons=reasons)
+
+    def champion(self, target: str) -> Champion:
+        """See Registry.champion."""
+        return self.registry.champion(target)
+
+    def load(self, spark: SparkSession, version: Version | Path) -> PipelineModel:
+        """The fitted model of a version, or of a folder that was kept. Fetches the whole model; no job over customers."""
+        if isinstance(version, Path):
+            return load_model(spark, version, staging=self.staging)
+        with tempfile.TemporaryDirectory(prefix="engage-spark-") as folder:
+            return load_model(spark, self.registry.download(version, Path(folder)), staging=self.staging)
+
+    def send(self, folder: Path) -> Version | None:
+        """Send what was kept in `folder`, register its model, and delete the folder when all of it has arrived. The version, if any."""
+        try:
+            run = read_record(folder)
+        except (OSError, ValueError, KeyError) as e:
+            raise ConfigurationError(f"{folder} holds no run that was kept: {e}", mend=f"look below {self.place.folder / KEPT}") from e
+        if run.id is None:
+            self._send(run)
+        version = self.registry.register(run) if run.registration else None
+        shutil.rmtree(folder, ignore_errors=True)
+        return version
+
+    def kept(self) -> tuple[Path, ...]:
+        """The folders of runs that could not be sent yet."""
+        return tuple(sorted(p.parent for p in (self.place.folder / KEPT).glob("*/record.json")))
+
+    def _send_or_keep(self, run: Run, call: Any) -> Any:
+        try:
+            return call()
+        except EngageError as e:
+            where = self._keep(run)
+            model = (f"the trained model: {run.files / 'model'}",) if run.registration else ()
+            raise TransientError(
+                f"run {run.name!r} was not brought to MLflow: {e.message}", details=(*e.details, *model, f"all of the run: {where}"),
+                mend=f"{e.mend or 'see that MLflow can be reached'}; then `engage-spark models send {where}` sends it",
+            ) from e  # fmt: skip
+
+    def _keep(self, run: Run) -> Path:
+        try:
+            return run.keep(self.place.folder / KEPT)
+        except OSError:  # the folder may be what is not writable; the message names the place
+            return run.keep(Path(tempfile.mkdtemp(prefix="engage-spark-kept-")))
+
+    def _send(self, run: Run, parent: str | None = None) -> None:
+        run.write()
+        client = self.place.client
+        what = f"run {run.name!r} cannot be recorded"
+        with self.place.calling(what):
+            tags = {"mlflow.parentRunId": parent} if parent else {}
+            made = client.create_run(self._experiment(client, run.experiment), start_time=run.started, tags=tags, run_name=run.name)
+        identity = made.info.run_id
+        try:
+            with self.place.calling(what):
+                self._values(client, identity, run.content(), run.files)
+                if any(run.files.iterdir()):
+                    client.log_artifacts(identity, str(run.files))
+            for child in run.children:
+                self._send(child, identity)
+        except EngageError:
+            self._close(client, identity, "FAILED")
+            raise
+        with self.place.calling(what):
+            client.set_terminated(identity, status=run.status, end_time=run.ended)
+        run.id = identity
+
+    def _close(self, client: Any, identity: str, status: str) -> None:
+        """Half a run must not look like one that is going on. When MLflow is away, it cannot be told that either."""
+        try:
+            with self.place.calling("the run cannot be closed"):
+                client.set_terminated(identity, status=status)
+        except EngageError:
+            return
+
+    def _experiment(self, client: Any, parts: Sequence[str]) -> str:
+        name = "/".join(parts)
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(client.create_experiment(name, artifact_location=self.place.artefacts))
+            except mlflow("mlflow.exceptions").MlflowException as e:
+                if code_of(e) != "RESOURCE_ALREADY_EXISTS":  # another process was quicker
+                    raise
+                found = client.get_experiment_by_name(name)
+        if found.lifecycle_stage != "active":
+            raise ConfigurationError(f"experiment {name!r} is deleted in MLflow", mend="restore it there, or set tracking.experiment")
+        return str(found.experiment_id)
+
+    def _values(self, client: Any, identity: str, content: Mapping[str, Any], files: Path) -> None:
+        entities = mlflow("mlflow.entities")
+        made = {"params": entities.Param, "tags": entities.RunTag}
+        for kind, build in made.items():
+            if any(len(v) > LONGEST[kind] for v in content[kind].values()):
+                (files / f"{kind}.json").write_text(json.dumps(content[kind], indent=1, ensure_ascii=False), encoding="utf-8")
+            values = [build(k, v[: LONGEST[kind]]) for k, v in content[kind].items()]
+            for start in range(0, len(values), 100):
+                client.log_batch(identity, **{kind: values[start : start + 100]})
+        when = content["ended"] or content["started"]
+        points = [entities.Metric(k, v, when, step) for k, curve in content["metrics"].items() for step, v in curve]
+        for start in range(0, len(points), 1000):
+            client.log_batch(identity, metrics=points[start : start + 1000])
