@@ -9,21 +9,25 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from engage_spark import jars
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, EngageError
 from engage_spark.java import require_java
 from engage_spark.session import is_local, packages
 from engage_spark.settings import Settings
+from engage_spark.tracking import Tracker
+from engage_spark.tracking.place import sqlite_file
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
 FETCH = "engage-spark doctor --fetch-jars does it once and for all"
 SECONDS = 5
 """Bound on every network step; with the retries left out, the doctor answers within a minute even when nothing else does."""
+KEYS = {"lake": "lake.root", "scratch": "lake.scratch", "tracking": "tracking.folder"}
 UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -47,6 +51,7 @@ def examine(settings: Settings, *, fetch_jars: bool = False) -> list[Finding]:
         checks.append(
             lambda: Finding("lake", "ok", f"tables in {settings.lake.catalog}.{settings.lake.schema_name}; its grants show on first use")
         )
+    checks.append(lambda: _tracking(settings))
     return [check() for check in checks]
 
 
@@ -141,6 +146,20 @@ def _place(name: str, place: str, settings: Settings, *, write: bool) -> Finding
     return _writable(name, path)
 
 
+def _tracking(settings: Settings) -> Finding:
+    """A file of our own is judged by its folder, since to ask MLflow for it would make it; a server is asked once."""
+    if find_spec("mlflow") is None:
+        return Finding("tracking", "warn", "mlflow is not installed: train, score and models need it", "pip install 'engage-spark[ml]'")
+    tracker = Tracker(settings.tracking)
+    if (file := sqlite_file(tracker.place.uri)) is not None:
+        return _writable("tracking", file.parent)
+    try:
+        tracker.check(seconds=SECONDS)
+    except EngageError as e:
+        return Finding("tracking", "fail", e.message, e.mend or "")
+    return Finding("tracking", "ok", f"MLflow answers at {tracker.place.uri}")
+
+
 def _writable(name: str, path: Path) -> Finding:
     """Writes nothing that stays: a directory that does not exist yet is judged by the nearest one that does."""
     nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
@@ -149,14 +168,8 @@ def _writable(name: str, path: Path) -> Finding:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as e:
-        return Finding(
-            name, "fail", f"{path} cannot be written: {e.strerror} at {nearest}", f"mend the permissions, or set lake.{_key(name)}"
-        )
+        return Finding(name, "fail", f"{path} cannot be written: {e.strerror} at {nearest}", f"mend the permissions, or set {KEYS[name]}")
     return Finding(name, "ok", f"{path} can be written")
-
-
-def _key(name: str) -> str:
-    return "root" if name == "lake" else name
 
 
 def _bucket(name: str, place: str, settings: Settings, *, write: bool) -> Finding:

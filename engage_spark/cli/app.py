@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from engage_spark import __version__
-from engage_spark.cli import quality, show
+from engage_spark.cli import models, quality, show
 from engage_spark.cli.common import EPILOG, Day, Force, Global
 from engage_spark.cli.common import run_pipeline as _run
 from engage_spark.cli.common import settings_of as _settings
@@ -49,6 +49,7 @@ app = typer.Typer(
 contract_app = typer.Typer(help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG)
 app.add_typer(contract_app, name="contract")
 app.add_typer(quality.app, name="quality")
+app.add_typer(models.app, name="models")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -98,14 +98,17 @@ def calling(what: str, place: str) -> Iterator[None]:
 
 
 def _translated(error: BaseException, what: str, place: str) -> EngageError:
-    told = " ".join(str(error).split())[:400]
+    told = " ".join(str(error).split())
+    if "Max retries exceeded" in told:  # what urllib3 wraps in three layers ends with the reason
+        told = told.rpartition("): ")[2].rstrip("\"')")
+    told = told[:400]
     if code_of(error) in REFUSED:
         return ConfigurationError(
             f"{what}: MLflow at {place} refuses: {told}", mend="correct tracking.uri, tracking.registry or the rights"
         )
     return TransientError(
         f"{what}: MLflow at {place} does not answer as it should: {told}",
-        mend="see that the server runs and can be reached (`engage-spark doctor` tries it), then do it again",
+        mend="see that the server runs and can be reached, then do it again",
     )
 
 

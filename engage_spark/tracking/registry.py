@@ -49,6 +49,15 @@ class Champion(Version):
     metrics: Mapping[str, float] = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What MLflow holds of a run: final metrics, parameters, and where its artefacts lie."""
+
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+    artefacts: str
+
+
 class Registry:
     """What is registered for targets. Every call asks MLflow anew; nothing is remembered."""
 
@@ -100,11 +109,16 @@ class Registry:
         """A version with what its files and its run say. One small download."""
         with tempfile.TemporaryDirectory(prefix="engage-spark-") as folder:
             content = read_extras(self.download(version, Path(folder), EXTRAS))
-        with self.place.calling(f"run {version.run_id} of version {version.version} cannot be read"):
-            metrics = dict(self.place.client.get_run(version.run_id).data.metrics)
+        metrics = self.run_of(version).metrics
         own = {key: getattr(version, key) for key in Version.__dataclass_fields__}
         features = tuple((str(name), str(kind)) for name, kind in content["features"])
         return Champion(**own, features=features, extras=content["extras"], metrics=metrics)
+
+    def run_of(self, version: Version) -> Recorded:
+        """The run that made a version."""
+        with self.place.calling(f"run {version.run_id} of {version.name!r} version {version.version} cannot be read"):
+            run = self.place.client.get_run(version.run_id)
+        return Recorded(metrics=dict(run.data.metrics), params=dict(run.data.params), artefacts=run.info.artifact_uri)
 
     def download(self, version: Version, folder: Path, path: str = "") -> Path:
         """The model's files, or one of them, in `folder`."""

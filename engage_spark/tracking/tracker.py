@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from engage_spark.errors import ConfigurationError, EngageError, TransientError
 from engage_spark.settings import Tracking
 from engage_spark.tracking.model_files import load_model
-from engage_spark.tracking.place import Place, code_of, mlflow
+from engage_spark.tracking.place import Place, code_of, environment, mlflow
 from engage_spark.tracking.record import Run, read_record
 from engage_spark.tracking.registry import Champion, Registry, Version
 
@@ -39,11 +39,14 @@ class Tracker:
         self.staging = staging
         self.registry = Registry(self.place)
 
-    def check(self) -> None:
-        """One cheap question to MLflow, before long work. Raises ConfigurationError or TransientError as any later call would."""
-        client = self.place.client
-        with self.place.calling("MLflow cannot be asked for its experiments"):
-            client.search_experiments(max_results=1)
+    def check(self, *, seconds: int | None = None) -> None:
+        """One cheap question to MLflow, before long work; asked once within `seconds`, where given, instead of with retries.
+
+        Raises ConfigurationError or TransientError as any later call would.
+        """
+        once = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+        with environment(once if seconds else {}), self.place.calling("MLflow cannot be asked for its experiments"):
+            self.place.client.search_experiments(max_results=1)
 
     @contextmanager
     def run(

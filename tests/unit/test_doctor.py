@@ -124,6 +124,16 @@ def test_a_bucket_is_read_and_written(here: Path, monkeypatch: pytest.MonkeyPatc
         server.stop()
 
 
+def test_a_tracking_server_is_asked_and_a_file_of_our_own_is_not_made(here: Path) -> None:
+    finding = found(settings_at(here, tracking={"uri": "http://127.0.0.1:1"}), "tracking")
+    assert (finding.state, "http://127.0.0.1:1" in finding.text, bool(finding.mend)) == ("fail", True, True)
+    assert found(settings_at(here, tracking={"folder": str(here / "mlflow")}), "tracking").state == "ok"
+    assert not (here / "mlflow").exists()
+    (here / "file").write_text("in the way")
+    finding = found(settings_at(here, tracking={"folder": str(here / "file" / "mlflow")}), "tracking")
+    assert (finding.state, "tracking.folder" in finding.mend) == ("fail", True)
+
+
 def test_the_command_ends_with_2_if_anything_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     where = ["--set", f"lake.root={here / 'lake'}", "--set", f"input.root={here / 'raw'}"]
     main(["doctor", *where, "--set", "spark.driver_memory=1m"])

@@ -1,0 +1,197 @@
+"""`engage-spark models` and the registry behind it, on a sqlite file; the models' files are stand-ins, since none is loaded here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engage_spark.cli import main
+from engage_spark.contract import load_contract
+from engage_spark.errors import ConfigurationError, GateError
+from engage_spark.settings import Tracking
+from engage_spark.tracking import CHALLENGER, CHAMPION, Facts, Tracker, Version
+
+mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
+
+TARGET = "lifetime_value_usd"
+FACTS = Facts(
+    run_id="a" * 64, contract_id="shop", contract_digest="c" * 64, settings_digest="d" * 64, code_version="0.1.0",
+    data={"customer_features": "12", "graph_features": "4"}, candidate="gbt", policy="strict", metric="r2",
+    value=0.8125, low=0.8046875, high=0.8203125, snapshots=("2025-09-20", "2025-09-21"),
+)  # fmt: skip
+
+
+def trained(tracker: Tracker, target: str = TARGET, **facts: Any) -> Version:
+    told = replace(FACTS, **facts)
+    with tracker.run(target, name=f"{target} {told.candidate}", params={"folds": 5}) as run:
+        run.metrics({"test/r2": told.value, "test/rmse": 12.5})
+        model = run.files / "model"
+        model.mkdir()
+        content = {"features": [["visits", "int"], ["plan", "string"]], "extras": {"threshold": 0.2}, "facts": told.tags()}
+        (model / "engage.json").write_text(json.dumps(content))
+        run.registration = {"name": target, "tags": told.tags()}
+    return tracker.register(run)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One sqlite file for all tests, since setting one up takes five seconds; every test has a prefix of its own."""
+    return tmp_path_factory.mktemp("tracking") / "mlflow"
+
+
+@pytest.fixture
+def tracking(file: Path, request: pytest.FixtureRequest) -> Tracking:
+    return Tracking(folder=str(file), prefix=f"{request.node.name.replace('[', '.').replace(']', '')}.")
+
+
+@pytest.fixture
+def tracker(tracking: Tracking) -> Tracker:
+    return Tracker(tracking)
+
+
+def command(tracking: Tracking, *words: str) -> None:
+    main(["models", *words, "--set", f"tracking.folder={tracking.folder}", "--set", f"tracking.prefix={tracking.prefix}"])
+
+
+def test_a_version_knows_what_it_was_made_of(tracker: Tracker) -> None:
+    made = trained(tracker)
+    assert (made.version, made.target, made.aliases, made.failed_gates) == (1, TARGET, (), ())
+    assert made.facts["data"] == "customer_features@12, graph_features@4"
+    assert (made.facts["contract_digest"], made.facts["snapshots"]) == ("c" * 64, "2025-09-20, 2025-09-21")
+    assert tracker.registry.versions(TARGET) == (made,)
+
+
+def test_the_same_training_is_registered_once(tracker: Tracker) -> None:
+    first = trained(tracker)
+    assert trained(tracker) == first
+    assert trained(tracker, run_id="b" * 64).version == 2
+    assert [v.version for v in tracker.registry.versions(TARGET)] == [1, 2]
+
+
+def test_there_is_one_champion_whoever_is_promoted(tracker: Tracker) -> None:
+    first, second = trained(tracker), trained(tracker, run_id="b" * 64)
+    tracker.promote(first, reasons={"promoted": "no champion before"})
+    assert CHALLENGER in tracker.challenge(second, reasons={"not_promoted": "gain 0.001 [-0.002, 0.004]"}).aliases
+    made = tracker.promote(second, reasons={"gain": "0.011 [0.004, 0.018]"})
+    assert made.aliases == (CHAMPION,)
+    assert (made.facts["gain"], made.facts["replaced"], "forced" in made.facts) == ("0.011 [0.004, 0.018]", "1", False)
+    assert [v.version for v in tracker.registry.versions(TARGET) if v.aliases] == [2]
+
+
+def test_promoting_or_challenging_the_champion_again_changes_nothing(tracker: Tracker) -> None:
+    made = tracker.promote(trained(tracker), reasons={"promoted": "no champion before"})
+    assert tracker.promote(made, reasons={"promoted": "once more"}) == made
+    assert tracker.challenge(made, reasons={"not_promoted": "x"}) == made
+
+
+def test_what_failed_a_gate_is_not_promoted_but_by_force_and_that_is_recorded(tracker: Tracker) -> None:
+    failed = trained(tracker, failed_gates=("calibration", "fairness"))
+    with pytest.raises(GateError, match="did not pass its gates: calibration, fairness"):
+        tracker.promote(failed, reasons={})
+    assert tracker.registry.holder(TARGET, CHAMPION) is None
+    assert tracker.promote(failed, reasons={}, force=True).facts["forced"] == "true"
+
+
+def test_a_version_that_says_nothing_of_gates_counts_as_not_judged(tracker: Tracker) -> None:
+    client = tracker.place.client
+    client.create_registered_model(tracker.registry.name(TARGET))
+    client.create_model_version(tracker.registry.name(TARGET), source=(tracker.place.folder / "x").as_uri())
+    with pytest.raises(GateError, match="not judged"):
+        tracker.promote(tracker.registry.version(TARGET, 1), reasons={})
+
+
+def test_the_champion_comes_with_what_scoring_needs(tracker: Tracker) -> None:
+    tracker.promote(trained(tracker), reasons={})
+    champion = tracker.champion(TARGET)
+    assert champion.features == (("visits", "int"), ("plan", "string"))
+    assert (champion.extras, champion.metrics) == ({"threshold": 0.2}, {"test/r2": 0.8125, "test/rmse": 12.5})
+
+
+def test_no_champion_yet_says_how_to_get_one(tracker: Tracker) -> None:
+    with pytest.raises(ConfigurationError, match="no champion for 'lifetime_value_usd'") as caught:
+        tracker.champion(TARGET)
+    assert "engage-spark train" in str(caught.value.mend)
+
+
+def test_models_of_two_contracts_do_not_share_a_name(tracker: Tracker) -> None:
+    trained(tracker)
+    with pytest.raises(Exception, match="belongs to contract 'shop', not to 'bikes'") as caught:
+        trained(tracker, run_id="b" * 64, contract_id="bikes")
+    assert "tracking.prefix" in str(caught.value)
+
+
+def test_versions_beyond_one_page_are_all_there(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(3):
+        trained(tracker, run_id=f"{i}")
+    client = tracker.place.client
+    whole = client.search_model_versions
+    monkeypatch.setattr(client, "search_model_versions", lambda text, page_token: whole(text, max_results=1, page_token=page_token))
+    assert [v.version for v in tracker.registry.versions(TARGET)] == [1, 2, 3]
+
+
+def test_the_list_shows_champions_and_challengers_at_80_columns(
+    tracker: Tracker, tracking: Tracking, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracker.promote(trained(tracker), reasons={})
+    tracker.challenge(trained(tracker, run_id="b" * 64, candidate="forest", failed_gates=("calibration", "fairness")), reasons={})
+    command(tracking)
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if len(line) > 80 and tracking.folder not in line] == []
+    assert "champion    version 1: gbt, r2 0.8125 [0.8047, 0.8203]" in out
+    assert "challenger  version 2: forest" in out
+    assert "on 2025-09-20, 2025-09-21\n" in out
+    assert out.count("gates passed\n") == out.count("gates failed: calibration, fairness\n") == 1
+    assert out.count("no model yet; `engage-spark train` makes one") == len(
+        [f for f in load_contract(None).entity.fields if f.role.value == "target"]
+    ) - 1  # fmt: skip
+
+
+def test_one_version_is_shown_in_full(tracker: Tracker, tracking: Tracking, capsys: pytest.CaptureFixture[str]) -> None:
+    tracker.promote(trained(tracker), reasons={})
+    trained(tracker, run_id="b" * 64, candidate="forest")
+    command(tracking, "show", TARGET)
+    out = capsys.readouterr().out
+    for told in ("version 1", "champion", "customer_features@12", "2025-09-20", "visits", "test/rmse", "12.5", "folds", "/artifacts/"):
+        assert told in out
+    command(tracking, "show", TARGET, "--version", "2")
+    assert "forest" in capsys.readouterr().out
+
+
+def test_promotion_by_hand(tracker: Tracker, tracking: Tracking, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(tracker)
+    trained(tracker, run_id="b" * 64, failed_gates=("fairness",))
+    command(tracking, "promote", TARGET, "1")
+    assert tracker.champion(TARGET).facts["promoted"] == "by hand"
+    with pytest.raises(SystemExit) as refused:
+        command(tracking, "promote", TARGET, "2")
+    assert (refused.value.code, tracker.champion(TARGET).version) == (3, 1)
+    command(tracking, "promote", TARGET, "2", "--force")
+    assert tracker.champion(TARGET).version == 2
+    assert "was forced" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("promote", TARGET, "7"), "has no version 7"),
+        (("promote", "age", "1"), "'age' is no target"),
+        (("show", TARGET), "no model of 'lifetime_value_usd' is registered"),
+        (("send", "/nowhere"), "holds no run that was kept"),
+    ],
+)
+def test_what_is_not_there_ends_with_2(tracking: Tracking, words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command(tracking, *words)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_server_that_is_away_ends_with_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["models", "--set", "tracking.uri=http://127.0.0.1:1", "--set", f"tracking.folder={tmp_path}"])
+    assert caught.value.code == 4
+    assert "http://127.0.0.1:1" in capsys.readouterr().err
