@@ -36,7 +36,7 @@ def to_grams(rows: DataFrame, *, plans: Sequence[ModelPlan], fold: str, scales: 
     """
     features, goals = features_of(plans), targets_of(plans)
     layout = kernel.Layout(
-        columns=tuple(_category(scales[f.name]) if f.categorical else _number(scales[f.name]) for f in features),
+        columns=tuple(category_of(scales[f.name]) if f.categorical else _number(scales[f.name]) for f in features),
         targets=tuple(_number(scales[t]) for t in goals),
     )
 
@@ -69,6 +69,7 @@ def _number(profile: ColumnProfile) -> kernel.Number:
     return kernel.Number(middle=scale.middle, exponent=scale.exponent, nullable=profile.missing > 0)
 
 
-def _category(profile: ColumnProfile) -> kernel.Category:
+def category_of(profile: ColumnProfile) -> kernel.Category:
+    """The places of a category: one for each level, or LEVELS buckets where it has more."""
     few = profile.level == 0 and len(profile.values) <= LEVELS
     return kernel.Category(levels=profile.levels) if few else kernel.Category(levels=(), buckets=LEVELS)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,12 @@ class FoldGrams:
     folds: tuple[int, ...]
     hi: I64
     lo: I64
+
+    def using(self, sources: Sequence[str]) -> FoldGrams:
+        """The same sums for fewer sources: what the plan of another policy may look at. ConfigurationError for one that was not summed."""
+        if unknown := [s for s in sources if s not in self.names[: len(self.layout.columns)]]:
+            raise ConfigurationError(f"not summed: {', '.join(unknown)}", mend="give to_grams every plan that is selected for")
+        return replace(self, sources=tuple(sources))
 
     def rows(self, fold: int) -> int:
         """How many rows of the fold have the target."""

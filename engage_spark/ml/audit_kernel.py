@@ -1,0 +1,122 @@
+"""How targets are spread over the values of each feature, in Spark's Python workers. Imports numpy and pyarrow only, sent along by value.
+
+Counts, and sums of targets as whole numbers of at most 2^20 in magnitude: partitions add up to the same bits in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from engage_spark.ml.gram_kernel import LOW, Category, Number, bucket
+
+SQUARES, PLACES, PAIRS = -1, -2, -1000
+"""Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by place; PAIRS − i is the i-th pair of features."""
+BATCH = 8192
+
+
+class Values(NamedTuple):
+    """The bins of a number: a value each where all are `known`, else what lies between two of them. Missing ones have the last bin."""
+
+    values: tuple[float, ...]
+    known: bool
+
+    @property
+    def bins(self) -> int:
+        return len(self.values) + (not self.known) + 1
+
+
+def bins_of(how: Values | Category) -> int:
+    """How many bins a feature has, the last one for missing values."""
+    return how.bins if isinstance(how, Values) else how.width + 1
+
+
+class Spread(NamedTuple):
+    """What is counted: the features' bins, how targets become whole numbers, and which pairs of features are counted together."""
+
+    features: tuple[Values | Category, ...]
+    targets: tuple[Number, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+
+def ddl(targets: int) -> str:
+    """Rows of (code, bin, place), then for each target the rows that have it and the sum over these."""
+    return "code int, bin int, place string" + "".join(f", n{t} bigint, s{t} bigint" for t in range(targets))
+
+
+def _coded(column: pa.Array, how: Values | Category) -> np.ndarray:
+    last = bins_of(how) - 1
+    if isinstance(how, Values):
+        numbers = column.to_numpy(zero_copy_only=False) + 0.0
+        edges = np.array(how.values)
+        found = np.searchsorted(edges, numbers, side="left" if how.known else "right")
+        there = ~np.isnan(numbers)
+        if how.known and there.any() and not (np.isin(numbers[there], edges)).all():
+            raise ValueError("a number is there that its profile lacks: profile the same rows that are audited")
+        codes: np.ndarray = np.where(there, found, last)
+        return codes
+    coded = column.dictionary_encode()
+    known = {v: i for i, v in enumerate(how.levels)}
+    by_level = [bucket(v, how.buckets) if how.buckets else known.get(v, last) for v in coded.dictionary.to_pylist()]
+    return np.array([*by_level, last])[coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)]
+
+
+def _whole(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:
+    values = column.to_numpy(zero_copy_only=False)
+    there = ~np.isnan(values)
+    return np.rint(np.ldexp(np.where(there, values - scale.middle, 0.0), -scale.exponent)), there
+
+
+class Counts:
+    """The counts of a partition."""
+
+    def __init__(self, spread: Spread) -> None:
+        self.spread = spread
+        self.found = [np.zeros((bins_of(f), len(spread.targets), 2), np.int64) for f in spread.features]
+        self.pairs = [np.zeros(bins_of(spread.features[a]) * bins_of(spread.features[b]), np.int64) for a, b in spread.pairs]
+        self.squares = [0] * len(spread.targets)
+        self.places: dict[str, int] = {}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        features = self.spread.features
+        targets = [_whole(batch.column(len(features) + t), scale) for t, scale in enumerate(self.spread.targets)]
+        for t, (y, _) in enumerate(targets):
+            self.squares[t] += int((y * y).sum())  # at most 8192·2^40: exact
+        codes = [_coded(batch.column(i), how) for i, how in enumerate(features)]
+        for i, how in enumerate(features):
+            for t, (y, there) in enumerate(targets):
+                self.found[i][:, t, 0] += np.bincount(codes[i][there], minlength=bins_of(how))
+                self.found[i][:, t, 1] += np.bincount(codes[i], weights=y, minlength=bins_of(how)).astype(np.int64)
+        for i, (a, b) in enumerate(self.spread.pairs):
+            wide = bins_of(features[b])
+            self.pairs[i] += np.bincount(codes[a] * wide + codes[b], minlength=len(self.pairs[i]))
+        for place in batch.column(batch.num_columns - 1).value_counts().to_pylist():
+            self.places[place["values"]] = self.places.get(place["values"], 0) + place["counts"]
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        targets = len(self.spread.targets)
+        none = (0,) * (2 * targets - 1)
+        for code, found in enumerate(self.found):
+            for b in np.flatnonzero(found[:, :, 0].any(axis=1)).tolist():
+                yield code, b, None, *found[b].reshape(-1).tolist()
+        yield SQUARES, 0, None, *(x for s in self.squares for x in (s >> LOW, s & ((1 << LOW) - 1)))
+        for i, pair in enumerate(self.pairs):
+            for b in np.flatnonzero(pair).tolist():
+                yield PAIRS - i, b, None, int(pair[b]), *none
+        for place, n in self.places.items():
+            yield PLACES, 0, place, n, *none
+
+
+def spread_over(batches: Iterator[pa.RecordBatch], spread: Spread) -> Iterator[pa.RecordBatch]:
+    """The counts of a partition. The batches hold the features, the targets and the place (side and day, text), by place."""
+    counts = Counts(spread)
+    for batch in batches:
+        for start in range(0, batch.num_rows, BATCH):
+            counts.add(batch.slice(start, BATCH))
+    types = [pa.int32(), pa.int32(), pa.string(), *[pa.int64()] * (2 * len(spread.targets))]
+    names = ["code", "bin", "place", *(f"{x}{t}" for t in range(len(spread.targets)) for x in "ns")]
+    columns = zip(*counts.rows(), strict=True)
+    yield pa.RecordBatch.from_arrays([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=names)

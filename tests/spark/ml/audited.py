@@ -1,0 +1,53 @@
+"""Training rows for the audit from a pandas frame: keys, day, sides and folds, and plans made by hand."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from engage_spark.ml.audit import Finding, audit
+from engage_spark.ml.gram import to_grams
+from engage_spark.ml.plan import Feature, ModelPlan, Policy, Target, Task
+from engage_spark.ml.profile import to_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.sql import DataFrame, SparkSession
+
+DAY = datetime.date(2025, 10, 21)
+
+
+def plan(name: str, task: Task, features: Sequence[str], data: pd.DataFrame, *, policy: Policy = Policy.STRICT) -> ModelPlan:
+    target = Target(name=name, task=task, minimum=None, maximum=None, label_days=0, baseline=None)
+    chosen = tuple(Feature(name=f, table="t", categorical=data[f].dtype == object) for f in features)
+    return ModelPlan(target=target, policy=policy, features=chosen, excluded=())
+
+
+def with_sides(data: pd.DataFrame, *, seed: int = 3) -> pd.DataFrame:
+    """A key per row (unless there is one), a day, and a side with five folds of `fit`."""
+    rng = np.random.default_rng(seed)
+    side = rng.choice(["fit", "calibration", "conformal", "test"], len(data), p=[0.64, 0.08, 0.08, 0.2])
+    fold = np.where(side == "fit", rng.integers(0, 5, len(data)), -1)
+    keyed = data if "key" in data else data.assign(key=[f"r{i}" for i in range(len(data))])
+    return keyed.assign(day=[DAY] * len(data), side=side, fold=fold) if "day" not in data else keyed.assign(side=side, fold=fold)
+
+
+def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
+    """The rows in Spark; NaN is null, and fold −1 is none."""
+    from pyspark.sql import functions as F
+
+    kinds = {"f": "double", "i": "bigint", "b": "boolean"}
+    ddl = ", ".join(f"`{c}` {'date' if c == 'day' else kinds.get(t.kind, 'string')}" for c, t in data.dtypes.items())
+    rows = [tuple(None if pd.isna(v) else v for v in r) for r in data.astype(object).itertuples(index=False)]
+    made = spark.createDataFrame(rows, ddl).withColumn("fold", F.when(F.col("fold") >= 0, F.col("fold").cast("int")))
+    return made.repartition(3, "key")
+
+
+def found(rows: DataFrame, plans: Sequence[ModelPlan], **options: Any) -> tuple[Finding, ...]:
+    profile = to_profile(rows, plans)
+    grams = to_grams(rows, plans=plans, fold="fold", scales=profile.scales)
+    return audit(rows, plans=plans, grams=grams, profile=profile, key=["key"], day="day", **options)
