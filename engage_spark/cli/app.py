@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from typer.core import TyperGroup
 
 from engage_spark import __version__
 from engage_spark.cli import models, quality, show
-from engage_spark.cli.common import EPILOG, Day, Force, Global
+from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of
 from engage_spark.cli.common import run_pipeline as _run
 from engage_spark.cli.common import settings_of as _settings
 from engage_spark.contract import load_contract
@@ -159,6 +160,29 @@ def graph(
 ) -> None:
     """Measure every customer's place in the graph (default: of every snapshot that lacks it)."""
     _run(ctx, "graph", overrides={"graph__method": method}, snapshot_date=snapshot_date, force=force)
+
+
+@app.command(epilog=EPILOG)
+def train(
+    ctx: typer.Context,
+    target: Annotated[list[str] | None, typer.Option(help="one target, may be repeated (default: all that the contract declares)")] = None,
+    as_of: Annotated[date | None, typer.Option(parser=day_of, metavar="YYYY-MM-DD", help="labels known by then (default today)")] = None,
+    policy: Annotated[str | None, typer.Option(help="strict or permissive: what happens to features that leak (default strict)")] = None,
+    force: Force = False,
+) -> None:
+    """Train, judge and register a model per target on matured snapshots; exit code 3 when the leakage audit stops it."""
+    _run(ctx, "train", overrides={"models__policy": policy}, target=tuple(target or ()), as_of=as_of, force=force)
+
+
+@app.command(epilog=EPILOG)
+def score(
+    ctx: typer.Context,
+    snapshot_date: Day = None,
+    target: Annotated[list[str] | None, typer.Option(help="one target, may be repeated (default: all that have a champion)")] = None,
+    force: Force = False,
+) -> None:
+    """Let the champions predict for a snapshot (default: every one that lacks it), with intervals and reasons, into `predictions`."""
+    _run(ctx, "score", snapshot_date=snapshot_date, target=tuple(target or ()), force=force)
 
 
 @app.command(epilog=EPILOG)

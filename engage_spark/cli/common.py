@@ -65,12 +65,13 @@ def spark_of(settings: Settings) -> Iterator[SparkSession]:
         yield spark
 
 
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """A day as typed on a command line."""
     try:
         return date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a day; write it as 2025-10-21") from None
 
 
-Day = Annotated[date | None, typer.Option(parser=_day, metavar="YYYY-MM-DD")]
+Day = Annotated[date | None, typer.Option(parser=day_of, metavar="YYYY-MM-DD")]
 Force = Annotated[bool, typer.Option("--force", help="do it again even if the snapshot is there already")]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from engage_spark.cli import show
-from engage_spark.cli.common import EPILOG, Day, _day, run_pipeline, settings_of, spark_of
+from engage_spark.cli.common import EPILOG, Day, day_of, run_pipeline, settings_of, spark_of
 
 Of = Annotated[str | None, typer.Option(help="an input table of the contract")]
 
@@ -64,8 +64,8 @@ def drift(
 
 def states(
     ctx: typer.Context,
-    first: Annotated[date | None, typer.Option("--from", parser=_day, metavar="DAY", help="default: six days before the last")] = None,
-    last: Annotated[date | None, typer.Option("--to", parser=_day, metavar="DAY", help="default: the newest published day")] = None,
+    first: Annotated[date | None, typer.Option("--from", parser=day_of, metavar="DAY", help="default: six days before the last")] = None,
+    last: Annotated[date | None, typer.Option("--to", parser=day_of, metavar="DAY", help="default: the newest published day")] = None,
     table: Of = None,
 ) -> None:
     """Show what several days hold together, such as a week, without reading them again."""

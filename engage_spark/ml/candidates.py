@@ -12,7 +12,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.ml.plan import Target, Task
 
 EXTRA = "engage-spark[xgboost]"
-SMALL = 20_000
+SMALL = 5_000
 """Rows up to which trees may be many and deep: there, a fit costs jobs and not rows."""
 
 

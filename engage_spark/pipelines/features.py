@@ -70,9 +70,9 @@ def _derive_all(bench: Bench, table: Table, snapshot_date: date | None, force: b
     runs = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
         work = Work(
-            stage=_stage(table), snapshot_date=day, inputs={source.name: published[day].run_id},
+            stage=stage_of_features(table), snapshot_date=day, inputs={source.name: published[day].run_id},
             contract=bench.contract, settings_digest="",  # no setting changes what a formula gives
-            before=latest.get((_stage(table), day)),
+            before=latest.get((stage_of_features(table), day)),
         )  # fmt: skip
         if work.done and not force and snapshot_date is None:
             continue
@@ -97,7 +97,8 @@ def _derive(bench: Bench, table: Table, source: Table, work: Work, *, expected: 
     return bench.log.append(bench.spark, run)
 
 
-def _stage(table: Table) -> str:
+def stage_of_features(table: Table) -> str:
+    """The stage's name in `runs`, under which readers find the published rows of a derived table."""
     return f"features:{table.name}"
 
 

@@ -1,0 +1,77 @@
+"""Whether a model may become champion: gates that it must pass by itself, and the gain over the champion that there is. No Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engage_spark.ml.bootstrap import Gain, Interval
+from engage_spark.ml.conformal import Conformal
+
+WORST_ECE = 0.03
+"""The calibration error up to which a probability may be read as one."""
+COVERAGE_SLACK = 0.015
+"""By how much intervals and sets may cover less than they promise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One demand on a model, what was measured, and whether it holds. `demand` says it in words."""
+
+    name: str
+    demand: str
+    measured: str
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Whether the model becomes champion, and why."""
+
+    promoted: bool
+    reason: str
+
+
+def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> Gate:
+    """The paired gain over the baseline lies above 0 with confidence."""
+    return Gate(
+        name="baseline",
+        demand=f"better than the baseline in {gain.metric} with {gain.confidence:.0%} confidence",
+        measured=f"{model.value:.4g} against {baseline.value:.4g}, gain {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]",
+        passed=gain.low > 0,
+    )
+
+
+def is_calibrated(ece: Interval) -> Gate:
+    """The calibration error is not above WORST_ECE beyond chance: replicates of it lie above the value, so value or lower end counts."""
+    return Gate(
+        name="calibration",
+        demand=f"a calibration error of {WORST_ECE} or less, within its {ece.confidence:.0%} interval",
+        measured=f"{ece.value:.4f} [{ece.low:.4f}, {ece.high:.4f}]",
+        passed=min(ece.value, ece.low) <= WORST_ECE,
+    )
+
+
+def covers(conformal: Conformal, covered: Interval) -> Gate:
+    """What intervals or sets hold of the test rows is not below the promise by more than COVERAGE_SLACK, beyond chance."""
+    return Gate(
+        name="coverage",
+        demand=f"{conformal.coverage:.0%} of the labels within their interval or set, {COVERAGE_SLACK:.1%} less at most",
+        measured=f"{covered.value:.1%} [{covered.low:.1%}, {covered.high:.1%}]",
+        passed=covered.high >= conformal.coverage - COVERAGE_SLACK,
+    )
+
+
+def decide(gates: Sequence[Gate], gain: Gain | None, *, champion: str | None) -> Decision:
+    """The first champion must pass its gates; another must also be better than the champion on the same rows, with confidence.
+
+    `champion` names the one that there is, None for none; `gain` is over it, None where it cannot score these rows any more.
+    """
+    if failed := [g.name for g in gates if not g.passed]:
+        return Decision(promoted=False, reason=f"failed gates: {', '.join(failed)}")
+    if champion is None:
+        return Decision(promoted=True, reason="the first that passed its gates")
+    if gain is None:
+        return Decision(promoted=False, reason=f"{champion} cannot score these rows any more, so nothing shows a gain; promote by hand")
+    told = f"gain in {gain.metric} over {champion} {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
+    return Decision(promoted=gain.low > 0, reason=told if gain.low > 0 else f"{told}, not above 0 with {gain.confidence:.0%} confidence")

@@ -1,0 +1,122 @@
+"""One target: the models that are fitted on the whole fit side, and what they say of rows that no model has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.ml.bootstrap import Gain, Interval, intervals, paired
+from engage_spark.ml.candidates import Candidate, baseline_for
+from engage_spark.ml.fit import Job, fit_all
+from engage_spark.ml.metrics import HEADLINE, metrics_of
+from engage_spark.ml.pipeline import PREDICTION, calibrated
+from engage_spark.ml.plan import Feature, ModelPlan, Target, Task
+from engage_spark.ml.sample import HASH, sampled, to_arrays
+from engage_spark.schema import column_named
+from engage_spark.settings.model import Models
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+
+WINNER, BASELINE, ALL, OTHER, UNPROTECTED, CHAMPION = "model", "baseline", "all features", "other policy", "without protected", "champion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """Rows of one target with its value known, by what they are for. `out_of_time`: test customers, newest snapshot, if kept apart."""
+
+    calibration: DataFrame
+    conformal: DataFrame
+    test: DataFrame
+    out_of_time: DataFrame | None
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Final:
+    """A model that was fitted on the whole fit side, and calibrated where the target has two classes.
+
+    `features` are those it was offered. `scores` are of the test rows, in an order that all finals of a target share.
+    """
+
+    what: str
+    candidate: Candidate
+    features: tuple[Feature, ...]
+    model: PipelineModel
+    scores: np.ndarray
+    metrics: Mapping[str, Interval | None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finals:
+    """All finals of a target on the same test rows: labels, customers as hashes, and the finals by what they are."""
+
+    target: Target
+    labels: np.ndarray
+    customers: np.ndarray
+    of: Mapping[str, Final]
+
+    def gain(self, one: str, over: str, *, chosen: Models) -> Gain | None:
+        """The paired gain of one final over another in the headline metric; None where there is none of that kind."""
+        if one not in self.of or over not in self.of:
+            return None
+        a, b = self.of[one].scores, self.of[over].scores
+        return paired(
+            HEADLINE[self.target.task], self.labels, a, b, clusters=self.customers, replicates=chosen.bootstrap, confidence=chosen.gain,
+            seed=chosen.seed,
+        )  # fmt: skip
+
+
+def fit_finals(
+    candidate: Candidate, offered: Mapping[str, Sequence[Feature]], plan: ModelPlan, rows: DataFrame, sides: Sides, *, chosen: Models
+) -> dict[str, tuple[Candidate, tuple[Feature, ...], PipelineModel]]:
+    """Fit the candidate on the features under each name in `offered`, and the baseline. Cost: a fit each, and two jobs to calibrate it."""
+    target = plan.target
+    simplest = baseline_for(target)
+    wanted = {name: (candidate, tuple(features)) for name, features in offered.items()} | {BASELINE: (simplest, plan.features)}
+    jobs = [
+        Job(candidate=c, target=target, features=features, rows=rows, label=target.name, seed=chosen.seed)
+        for c, features in wanted.values()
+    ]
+    with log.stage(f"{target.name}: fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)):
+        fitted = fit_all(jobs, parallelism=chosen.parallelism)
+        models = {name: f.model for name, f in zip(wanted, fitted, strict=True)}
+        if target.task is Task.BINARY:
+            models = {name: calibrated(model, sides.calibration, label=target.name) for name, model in models.items()}
+    return {name: (c, features, models[name]) for name, (c, features) in wanted.items()}
+
+
+def judge(
+    models: Mapping[str, tuple[Candidate, tuple[Feature, ...], PipelineModel]], target: Target, rows: DataFrame, *, key: Sequence[str],
+    day: str, many: int, chosen: Models,
+) -> Finals:  # fmt: skip
+    """What each model says of the same rows, at most `judged_rows` of them, with bootstrap intervals. Cost: a job per model."""
+    finals: dict[str, Final] = {}
+    some = sampled(rows, key=key, seed=chosen.seed, expected=many, limit=chosen.judged_rows)
+    labels = customers = np.empty(0)
+    for name, (candidate, features, model) in models.items():
+        arrays = scores_of(model, features, some, target, day=day, limit=chosen.judged_rows)
+        labels, customers = arrays["label"], arrays[HASH]
+        found = intervals(
+            metrics_of(target.task), labels, arrays["score"], clusters=customers, replicates=chosen.bootstrap, seed=chosen.seed
+        )
+        finals[name] = Final(what=name, candidate=candidate, features=features, model=model, scores=arrays["score"], metrics=found)
+    return Finals(target=target, labels=labels, customers=customers, of=finals)
+
+
+def scores_of(
+    model: PipelineModel, features: Sequence[Feature], hashed: DataFrame, target: Target, *, day: str, limit: int
+) -> dict[str, np.ndarray]:
+    """Labels and predictions of rows with `__hash` (see `sampled`), in the order of hash and day: the same for every model. One job."""
+    columns = {
+        "day": F.unix_date(column_named(day)), "label": column_named(target.name).cast("double"), "score": F.col(PREDICTION),
+    }  # fmt: skip
+    # Spark plans a pipeline over a few columns in a fraction of the time that it takes over all of them.
+    narrow = hashed.select(HASH, *map(column_named, dict.fromkeys([day, target.name, *(f.name for f in features)])))
+    return to_arrays(model.transform(narrow), columns, limit=limit)

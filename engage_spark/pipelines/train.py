@@ -1,0 +1,166 @@
+"""Train: matured snapshots in, one registered model per target out, with everything that was found on the way recorded beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import date
+from itertools import chain
+
+from pyspark.sql import DataFrame, SparkSession
+
+from engage_spark import log
+from engage_spark.contract import Contract
+from engage_spark.lake import storage_error
+from engage_spark.lake.scratch import scratch
+from engage_spark.ml.audit import audit
+from engage_spark.ml.findings import refused, verdict
+from engage_spark.ml.gram import to_grams
+from engage_spark.ml.metrics import HEADLINE
+from engage_spark.ml.plan import Policy, Target, target_named, targets
+from engage_spark.ml.profile import to_profile
+from engage_spark.pipelines.finals import WINNER
+from engage_spark.pipelines.model_rows import DAY, Sources, sources
+from engage_spark.pipelines.report import Grid, Report
+from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.pipelines.train_data import (
+    SPLITS,
+    Plans,
+    Snapshots,
+    plans_of,
+    snapshots_of,
+    training_set,
+    with_masked_targets,
+)
+from engage_spark.pipelines.train_record import TRAINING_RUNS, Recorded, record, write_training_runs
+from engage_spark.pipelines.train_target import Trained, cost_of_selection, train_target
+from engage_spark.settings import Settings
+from engage_spark.tracking import Tracker
+
+STAGE = "train"
+
+
+def run(
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    target: Sequence[str] = (),
+    as_of: date | None = None,
+    force: bool = False,
+) -> Report:
+    """Train, judge and register a model for each target (default: all) on the snapshots whose label window has closed by `as_of` (today).
+
+    The same work is not done twice: when the latest training was of the same tables, contract, settings and code, it is left as it is
+    unless `force`. Every customer's side is drawn at the first training and kept in `splits`. A leak that the audit finds stops a strict
+    training before any fit. A model becomes champion when it passes its gates and is better than the champion on the same test rows.
+
+    Cost: one join of customers, features and graph into scratch; three passes over the fit side (profile, Gram matrices of all targets and
+    folds, histograms of the audit), and a shuffle of content hashes; per target folds x candidates fits and five more; one pass each over
+    the test side for metrics of each final model and for the fairness table. On the driver: matrices of the features, and at most
+    `models.judged_rows` scores a model. One Delta commit each for `splits` (where there are newcomers), `training_runs` and `runs`.
+
+    Raises ConfigurationError when no snapshot has matured or the rows cannot be trained on, GateError when a strict audit stops, and
+    TransientError when MLflow cannot be reached: the models are kept locally then, and the message says where.
+    """
+    started, started_at = time.monotonic(), now()
+    bench = Bench(spark, settings, contract)
+    goals = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets(contract)
+    found = sources(bench)
+    snapshots = snapshots_of(found, goals, as_of=as_of or now().date(), most=settings.models.snapshots)
+    notes = [*found.notes, *(f"{t.name} is not trained: no snapshot has matured" for t in goals if t.name not in snapshots)]
+    goals = tuple(t for t in goals if t.name in snapshots)
+    tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
+    tracker.check()
+    work = _work(bench, found, goals, snapshots)
+    if work.done and not force:
+        return _left(bench, work, started, notes)
+    plans = {t.name: plans_of(bench, t, graph=found.graph is not None) for t in goals}
+    with scratch(spark, bench.lake) as keep, storage_error("the models cannot be trained"):
+        rows, version = training_set(bench, work, found, plans, snapshots, keep)
+        trained = _train(bench, goals, plans, snapshots, rows)
+        recorded = [record(bench, work, tracker, of, found, rows) for of in trained]
+    outputs = {TRAINING_RUNS: write_training_runs(bench, work, recorded)} | ({} if version is None else {SPLITS: version})
+    expected = sum(found.days[d][contract.entity.name].rows_valid for d in {d for s in snapshots.values() for d in s.all})
+    bench.log.append(spark, work.finished(rows_in=expected, valid=expected, quarantined=0, outputs=outputs, started_at=started_at))
+    return _report(bench, recorded, time.monotonic() - started, notes)
+
+
+def _work(bench: Bench, found: Sources, goals: Sequence[Target], snapshots: dict[str, Snapshots]) -> Work:
+    days = sorted(set(chain.from_iterable(s.all for s in snapshots.values())))
+    latest = bench.log.latest(bench.spark, STAGE)
+    inputs = found.inputs(days) | {"targets": ",".join(f"{t.name}:{'+'.join(map(str, snapshots[t.name].all))}" for t in goals)}
+    return Work(
+        stage=STAGE, snapshot_date=days[-1], inputs=inputs, contract=bench.contract,
+        settings_digest=bench.settings.digest("models", "features"), before=latest.get(days[-1]),
+    )  # fmt: skip
+
+
+def _train(
+    bench: Bench, goals: Sequence[Target], plans: dict[str, Plans], snapshots: dict[str, Snapshots], rows: DataFrame
+) -> list[Trained]:
+    chosen, key = bench.settings.models, bench.contract.entity.key
+    every = [p for t in goals for p in plans[t.name].all]
+    known = with_masked_targets(rows, goals, snapshots)
+    with log.stage("looking at features and targets", features=len({n for p in every for n in p.names})):
+        profile = to_profile(known, every)
+    with log.stage("Gram matrices of all folds"):
+        grams = to_grams(known, plans=every, fold="fold", scales=profile.scales)
+    with log.stage("leakage audit"):
+        both = [p for t in goals for p in (plans[t.name].main, plans[t.name].other)]
+        findings = audit(known, plans=both, grams=grams, profile=profile, key=key, day=DAY)
+    found = verdict(findings, Policy(chosen.policy))
+    for line in found.lines:
+        log.say(line, level="warning")
+    if found.stops:
+        raise refused(findings)
+    return [train_target(bench, plans[t.name], snapshots[t.name], grams[t.name], findings, rows) for t in goals]
+
+
+def _left(bench: Bench, work: Work, started: float, notes: Sequence[str]) -> Report:
+    told = f"trained before on the same data, contract, settings and code (run {work.run_id[:8]}); --force trains again"
+    return Report(
+        stage=STAGE, seconds=time.monotonic() - started, notes=(*notes, told), locations={TRAINING_RUNS: bench.lake.place(TRAINING_RUNS)}
+    )
+
+
+def _report(bench: Bench, recorded: Sequence[Recorded], seconds: float, notes: Sequence[str]) -> Report:
+    lines: list[tuple[str, str]] = []
+    for of in recorded:
+        t = of.trained
+        lines.append((t.target.name, f"{t.final.candidate.name} of {', '.join(e.candidate.name for e in t.contest.entrants)}"))
+        lines += [("", text) for text in _told(of)]
+    return Report(
+        stage=STAGE,
+        seconds=seconds,
+        lines=tuple(lines),
+        table=_table(recorded),
+        locations={
+            **{name: bench.lake.place(name) for name in (SPLITS, TRAINING_RUNS)},
+            "MLflow": Tracker(bench.settings.tracking).place.uri,
+        },
+        notes=tuple(notes),
+    )
+
+
+def _table(recorded: Sequence[Recorded]) -> Grid:
+    rows = []
+    for of in recorded:
+        metric = HEADLINE[of.trained.target.task]
+        for what, final in of.trained.finals.of.items():
+            found = final.metrics[metric.name]
+            value = "–" if found is None else f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
+            rows.append((of.trained.target.name if what == WINNER else "", what, f"{len(final.features)}", f"{metric.name} {value}"))
+    return ("target", "model", "features", "on the test side"), tuple(rows)
+
+
+def _told(of: Recorded) -> list[str]:
+    """What there is to say of one target beside the table, each within 80 columns."""
+    t, role = of.trained, "champion" if of.decision.promoted else "no champion"
+    said = [f"version {of.version.version}, {role}: {of.decision.reason}"]
+    said.append(f"{t.conformal.coverage:.0%} intervals or sets hold {t.covered.value:.1%} of the test labels")
+    if (ece := t.final.metrics.get("ece")) is not None:
+        said.append(f"calibration error {ece.value:.3f}; contact from p = {t.threshold:.2f} on")
+    if (cost := cost_of_selection(t)) is not None:
+        said.append(cost)
+    return said

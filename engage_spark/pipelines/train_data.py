@@ -1,0 +1,166 @@
+"""What a training works on: matured snapshots, each customer on its side, every target with the rows that it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.contract import splits_table
+from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.lake import Materialise
+from engage_spark.ml.plan import ModelPlan, Policy, Target, Task, model_plan
+from engage_spark.ml.split import COLUMNS, draw_splits, to_newcomers, with_newcomers
+from engage_spark.ml.training_set import matured
+from engage_spark.pipelines.finals import Sides
+from engage_spark.pipelines.model_rows import DAY, Sources, rows_of, valid_rows
+from engage_spark.pipelines.stage import Bench, Work
+from engage_spark.schema import column_named
+
+SPLITS = "splits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshots:
+    """The snapshots of one target: those that are trained on, and the newest, kept for a test out of time where there are several."""
+
+    train: tuple[date, ...]
+    out_of_time: date | None
+
+    @property
+    def all(self) -> tuple[date, ...]:
+        return self.train if self.out_of_time is None else (*self.train, self.out_of_time)
+
+
+def snapshots_of(found: Sources, targets: Sequence[Target], *, as_of: date, most: int) -> dict[str, Snapshots]:
+    """Per target with any, its newest `most` matured snapshots. Raises ConfigurationError where no target has one (`matured`)."""
+    chosen = {name: days[-most:] for name, days in matured(list(found.days), targets, as_of=as_of).items()}
+    return {name: Snapshots(train=d[:-1] or d, out_of_time=d[-1] if len(d) > 1 else None) for name, d in chosen.items() if d}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plans:
+    """What models of a target may look at: by the settings, under the other policy, and without protected fields."""
+
+    main: ModelPlan
+    other: ModelPlan
+    unprotected: ModelPlan
+
+    @property
+    def all(self) -> tuple[ModelPlan, ...]:
+        return (self.main, self.other, self.unprotected)
+
+
+def plans_of(bench: Bench, target: Target, *, graph: bool) -> Plans:
+    """The three plans of a target."""
+    chosen, contract = bench.settings.models, bench.contract
+    policy = Policy(chosen.policy)
+    other = Policy.PERMISSIVE if policy is Policy.STRICT else Policy.STRICT
+    return Plans(
+        main=model_plan(contract, target, policy=policy, protected=chosen.protected, graph=graph),
+        other=model_plan(contract, target, policy=other, protected=chosen.protected, graph=graph),
+        unprotected=model_plan(contract, target, policy=policy, protected=False, graph=graph),
+    )
+
+
+def training_set(
+    bench: Bench, work: Work, found: Sources, plans: Mapping[str, Plans], snapshots: Mapping[str, Snapshots], keep: Materialise
+) -> tuple[DataFrame, int | None]:
+    """All rows of all targets with their side and fold, written to scratch once; and the version of `splits` that was written, if any.
+
+    Cost: the splits look at keys alone; then one shuffle each of the entity, its features and its graph by key and day, and one join with
+    the splits, written as one table. Raises TransientError where a row got lost on the way.
+    """
+    days = sorted({d for s in snapshots.values() for d in s.all})
+    with log.stage("splitting"):
+        splits, version = _split(bench, work, valid_rows(bench, days), _reference(plans, snapshots), keep)
+    sides = splits.select(*_keys(bench), "side", "fold")
+    rows = rows_of(bench, found, days, plans=[p for of in plans.values() for p in of.all])
+    with log.stage("joining customers, features and graph", snapshots=len(days)):
+        rows = keep(rows.join(sides, on=list(bench.contract.entity.key), how="inner"), "training_set")
+    expected = sum(found.days[d][bench.contract.entity.name].rows_valid for d in days)
+    if (arrived := rows.count()) != expected:
+        raise TransientError(
+            f"{expected:,} valid rows were published, and {arrived:,} came together with their features and side",
+            mend="a table was replaced meanwhile; run `engage-spark train` again when no other stage writes",
+        )
+    return rows, version
+
+
+def _reference(plans: Mapping[str, Plans], snapshots: Mapping[str, Snapshots]) -> tuple[date, str | None]:
+    """The snapshot that the draw is made on, and the target that it is stratified by: the first of two classes that has matured rows."""
+    for name, of in plans.items():
+        if of.main.target.task is Task.BINARY:
+            return snapshots[name].train[-1], name
+    return max(s.train[-1] for s in snapshots.values()), None
+
+
+def _split(
+    bench: Bench, work: Work, rows: DataFrame, reference: tuple[date, str | None], keep: Materialise
+) -> tuple[DataFrame, int | None]:
+    """The side of every key in `rows`: drawn on the reference snapshot where there are no splits yet, and kept for ever after."""
+    chosen, table, key = bench.settings.models, splits_table(bench.contract), list(bench.contract.entity.key)
+    day, stratum = reference
+    before = bench.lake.version(bench.spark, SPLITS)
+    if before is None:
+        drawn = draw_splits(rows.where(F.col(DAY) == F.lit(day)), stratum=stratum, key=key, folds=chosen.folds, seed=chosen.seed)
+        new = with_newcomers(drawn, rows, key=key, folds=chosen.folds, seed=chosen.seed)
+        known = None
+    else:
+        known = bench.lake.read(bench.spark, SPLITS, version=before).select(*_keys(bench), *COLUMNS)
+        _require_same_folds(known, chosen.folds)
+        new = to_newcomers(known, rows, key=key, folds=chosen.folds, seed=chosen.seed)
+    new = keep(new, "new_splits")
+    if before is not None and new.isEmpty():
+        return known if known is not None else new, None
+    stored = new.select("*", F.lit(day).alias("drawn_on"), F.lit(work.run_id).alias("_run_id"))
+    bench.lake.append(stored, table, tag=work.run_id)
+    return new if known is None else known.unionByName(new), bench.lake.written_version(bench.spark, SPLITS)
+
+
+def _require_same_folds(known: DataFrame, folds: int) -> None:
+    most = known.agg(F.max("fold")).collect()[0][0]
+    if most is not None and most + 1 != folds:
+        raise ConfigurationError(
+            f"the customers were put into {most + 1} folds, and models.folds is {folds}",
+            mend=f"set models.folds={most + 1}; to draw anew delete the table {SPLITS}; test figures compare with no older ones then",
+        )
+
+
+def _keys(bench: Bench) -> list[Column]:
+    return [column_named(k) for k in bench.contract.entity.key]
+
+
+def known_labels(rows: DataFrame, target: Target, days: Sequence[date]) -> DataFrame:
+    """The rows of these days whose target is known."""
+    return rows.where(F.col(DAY).isin(list(days)) & column_named(target.name).isNotNull())
+
+
+def with_masked_targets(rows: DataFrame, targets: Sequence[Target], snapshots: Mapping[str, Snapshots]) -> DataFrame:
+    """All sides, each target null outside the snapshots that it is trained on: one pass serves all targets then."""
+    masked = {
+        t.name: F.when(F.col(DAY).isin(list(snapshots[t.name].train)), column_named(t.name)) for t in targets
+    }  # fmt: skip
+    return rows.withColumns(masked)
+
+
+def sides_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> Sides:
+    """The sides that are not fitted on. Cost: one job that counts."""
+    known = known_labels(rows, target, snapshots.train)
+    late = None
+    if snapshots.out_of_time is not None:
+        late = known_labels(rows, target, [snapshots.out_of_time]).where(F.col("side") == "test")
+    counted = known.groupBy("side").count().collect()
+    counts = {r["side"]: int(r["count"]) for r in counted} | ({} if late is None else {"out_of_time": late.count()})
+    if empty := [s for s in ("fit", "calibration", "conformal", "test") if not counts.get(s)]:
+        raise ConfigurationError(
+            f"target {target.name!r} has no row on side {', '.join(empty)}",
+            details=[f"{side}: {n:,} rows" for side, n in sorted(counts.items())],
+            mend="train on more customers; a hundred or more are needed for all sides and folds",
+        )
+    side = {s: known.where(F.col("side") == s) for s in ("calibration", "conformal", "test")}
+    return Sides(calibration=side["calibration"], conformal=side["conformal"], test=side["test"], out_of_time=late, counts=counts)

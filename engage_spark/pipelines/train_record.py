@@ -1,0 +1,204 @@
+"""What a training leaves behind: a run in MLflow with everything that was found, a registered model, a row in `training_runs`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from engage_spark import log
+from engage_spark.contract import system_contract
+from engage_spark.errors import ConfigurationError
+from engage_spark.lake import code_version
+from engage_spark.ml.bootstrap import Gain, paired
+from engage_spark.ml.decision import Decision, decide
+from engage_spark.ml.metrics import HEADLINE
+from engage_spark.ml.plan import feature_tables
+from engage_spark.ml.sample import sampled
+from engage_spark.ml.scoring import Scorer, require_schema
+from engage_spark.pipelines.finals import BASELINE, WINNER, scores_of
+from engage_spark.pipelines.model_rows import DAY, Sources
+from engage_spark.pipelines.score import scorer_of
+from engage_spark.pipelines.stage import Bench, Work
+from engage_spark.pipelines.train_artefacts import artefacts
+from engage_spark.pipelines.train_target import Trained
+from engage_spark.schema import spark_schema
+from engage_spark.tracking import Champion, Facts, Run, Tracker, Version
+
+TRAINING_RUNS = "training_runs"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recorded:
+    """A trained target, its version in the registry, and whether it became champion."""
+
+    trained: Trained
+    version: Version
+    decision: Decision
+
+
+def record(bench: Bench, work: Work, tracker: Tracker, trained: Trained, found: Sources, rows: DataFrame) -> Recorded:
+    """Bring one target's training to MLflow: a run with params, metrics and artefacts, the model as a version, its alias.
+
+    The champion that there is predicts the same test rows, and the new model takes its place only where it passed its gates and is better
+    with confidence; else it becomes challenger. Cost: one pass of the champion over the test side. Raises TransientError where MLflow
+    cannot be reached: everything is kept then, and the message says where.
+    """
+    target = trained.target
+    before = _champion(tracker, target.name)
+    gain, why = _gain_over(bench, tracker, before, trained)
+    decision = decide(trained.gates, gain, champion=None if before is None else f"version {before.version}")
+    stored = json.loads(_scorer(bench, trained).to_json())
+    with log.stage(f"{target.name}: recording in MLflow"):
+        with tracker.run(target.name, name=f"{work.snapshot_date} {trained.final.candidate.name}", params=_params(bench, trained),
+                         tags=_tags(bench, work)) as run:  # fmt: skip
+            _metrics(run, trained)
+            for path, content in artefacts(bench, work, trained, decision).items():
+                run.artefact(path, content)
+            run.model(
+                bench.spark, trained.final.model, features=_columns(trained, rows), extras={"scorer": stored},
+                name=target.name, facts=_facts(bench, work, trained, found),
+            )  # fmt: skip
+        version = tracker.register(run)
+        reasons = {"decision": decision.reason} | ({} if why is None else {"champion": why})
+        if decision.promoted:
+            version = tracker.promote(version, reasons=reasons)
+        elif before is None or before.version != version.version:
+            version = tracker.challenge(version, reasons=reasons)
+    return Recorded(trained=trained, version=version, decision=decision)
+
+
+def _champion(tracker: Tracker, target: str) -> Champion | None:
+    try:
+        return tracker.champion(target)
+    except ConfigurationError:  # there is none
+        return None
+
+
+def _gain_over(bench: Bench, tracker: Tracker, before: Champion | None, trained: Trained) -> tuple[Gain | None, str | None]:
+    """The gain over the champion on the same test rows; None, and why, where it cannot score them."""
+    if before is None:
+        return None, None
+    chosen, target, test = bench.settings.models, trained.target, trained.sides.test
+    try:
+        require_schema(dict(test.dtypes), scorer_of(before))
+    except ConfigurationError as e:
+        return None, str(e)
+    hashed = sampled(test, key=bench.contract.entity.key, seed=chosen.seed, expected=trained.sides.counts["test"], limit=chosen.judged_rows)
+    model, features = tracker.load(bench.spark, before), scorer_of(before).features
+    theirs = scores_of(model, features, hashed, target, day=DAY, limit=chosen.judged_rows)["score"]
+    finals = trained.finals
+    gain = paired(
+        HEADLINE[target.task], finals.labels, finals.of[WINNER].scores, theirs, clusters=finals.customers, replicates=chosen.bootstrap,
+        confidence=chosen.gain, seed=chosen.seed,
+    )  # fmt: skip
+    return gain, None
+
+
+def _scorer(bench: Bench, trained: Trained) -> Scorer:
+    personal = {f.name for t in feature_tables(bench.contract) for f in t.fields if f.is_personal}
+    return Scorer(
+        target=trained.target, features=trained.final.features, masked=tuple(f.name for f in trained.final.features if f.name in personal),
+        explainer=trained.explainer, conformal=trained.conformal, threshold=trained.threshold,
+    )  # fmt: skip
+
+
+def _columns(trained: Trained, rows: DataFrame) -> list[tuple[str, str]]:
+    types = dict(rows.dtypes)
+    return [(f.name, types[f.name]) for f in trained.final.features]
+
+
+def _params(bench: Bench, trained: Trained) -> dict[str, Any]:
+    chosen = bench.settings.models.model_dump(mode="json")
+    return {
+        **{f"models.{key}": value for key, value in chosen.items()},
+        "features.graph_values": bench.settings.features.graph_values,
+        "candidate": trained.final.candidate.name,
+        **{f"candidate.{key}": value for key, value in trained.final.candidate.params.items()},
+        "features": ", ".join(f.name for f in trained.final.features),
+    }
+
+
+def _tags(bench: Bench, work: Work) -> dict[str, str]:
+    return {
+        "engage_run_id": work.run_id, "engage_stage": work.stage, "engage_snapshot": str(work.snapshot_date),
+        "engage_inputs": json.dumps(dict(work.inputs), sort_keys=True), "engage_contract": bench.contract.digest,
+        "engage_code": code_version(), "engage_settings": work.settings_digest,
+    }  # fmt: skip
+
+
+def _facts(bench: Bench, work: Work, trained: Trained, found: Sources) -> Facts:
+    headline = HEADLINE[trained.target.task].name
+    value = trained.final.metrics[headline]
+    assert value is not None
+    data = {f"{table}/{day}": str(run.outputs.get(_stored(bench, table), "")) for day in trained.snapshots.all
+            for table, run in found.days[day].items()}  # fmt: skip
+    return Facts(
+        run_id=work.run_id, contract_id=bench.contract.id, contract_digest=bench.contract.digest, settings_digest=work.settings_digest,
+        code_version=code_version(), data=data, candidate=trained.final.candidate.name, policy=trained.plans.main.policy.value,
+        metric=headline, value=value.value, low=value.low, high=value.high, snapshots=tuple(map(str, trained.snapshots.all)),
+        failed_gates=tuple(g.name for g in trained.gates if not g.passed),
+    )  # fmt: skip
+
+
+def _stored(bench: Bench, table: str) -> str:
+    """The entity lies in its judged table; the others under their own names."""
+    return f"{table}_judged" if table == bench.contract.entity.name else table
+
+
+def _metrics(run: Run, trained: Trained) -> None:
+    """Every figure by where it was measured: `cv/…` mean over folds, `test/…`, `late/…` on the newest snapshot, `baseline/…` and so on."""
+    finals = [("test" if what == WINNER else what.replace(" ", "_"), final) for what, final in trained.finals.of.items()]
+    if trained.late is not None:
+        finals += [(f"late_{what}", final) for what, final in trained.late.of.items()]
+    for where, final in finals:
+        for name, found in final.metrics.items():
+            if found is not None:
+                run.metrics({f"{where}/{name}": found.value, f"{where}/{name}_low": found.low, f"{where}/{name}_high": found.high})
+    winner = trained.contest.winner
+    for name in winner.folds:
+        run.metrics({f"cv/{name}": winner.mean(name)})
+        run.curve(f"folds/{name}", enumerate(winner.folds[name]))
+    run.metrics({"coverage": trained.covered.value, "coverage_low": trained.covered.low, "coverage_high": trained.covered.high})
+    if trained.contest.selection.final.curve:
+        run.curve("selection/r2", sorted(trained.contest.selection.final.curve.items()))
+    for entrant in trained.contest.entrants:
+        with run.child(entrant.candidate.name) as child:
+            child.params(dict(entrant.candidate.params))
+            child.metrics({f"cv/{name}": entrant.mean(name) for name in entrant.folds} | {"seconds": entrant.seconds})
+
+
+def write_training_runs(bench: Bench, work: Work, recorded: Sequence[Recorded]) -> int:
+    """Replace the rows of this training in one commit; the version that this made."""
+    table = system_contract().table(TRAINING_RUNS)
+    schema = spark_schema(table)
+    rows = [_row(bench, work, of) for of in recorded]
+    frame = bench.spark.createDataFrame([tuple(r[name] for name in schema.names) for r in rows], schema).coalesce(1)
+    bench.lake.replace(frame, table, where=f"run_id = '{work.run_id}'", tag=work.run_id)
+    return bench.lake.written_version(bench.spark, TRAINING_RUNS)
+
+
+def _row(bench: Bench, work: Work, of: Recorded) -> Mapping[str, Any]:
+    t, metric = of.trained, HEADLINE[of.trained.target.task]
+    model, baseline = t.final.metrics[metric.name], t.finals.of[BASELINE].metrics[metric.name]
+    late = None if t.late is None else t.late.of[WINNER].metrics[metric.name]
+    assert model is not None
+    assert baseline is not None
+    folds = t.contest.winner.folds[metric.name]
+    mean = sum(folds) / len(folds)
+    return {
+        "run_id": work.run_id, "target": t.target.name, "snapshot_date": work.snapshot_date, "snapshots": list(t.snapshots.all),
+        "policy": t.plans.main.policy.value, "task": t.target.task.value, "candidate": t.final.candidate.name,
+        "rows_fit": t.sides.counts["fit"], "rows_held_out": t.sides.counts["test"], "features": [f.name for f in t.final.features],
+        "metric": metric.name, "higher_is_better": metric.better == "higher", "baseline": baseline.value, "baseline_lower": baseline.low,
+        "baseline_upper": baseline.high, "cross_validated": mean,
+        "cross_validated_deviation": (sum((x - mean) ** 2 for x in folds) / max(1, len(folds) - 1)) ** 0.5,
+        "held_out": model.value, "held_out_lower": model.low, "held_out_upper": model.high,
+        "out_of_time": None if late is None else late.value, "threshold": None if t.threshold is None or t.threshold > 1 else t.threshold,
+        "promoted": of.decision.promoted, "reason": of.decision.reason, "mlflow_run_id": of.version.run_id,
+        "model_name": of.version.name, "model_version": str(of.version.version), "contract_digest": bench.contract.digest,
+        "table_versions": json.dumps(dict(work.inputs), sort_keys=True),
+    }  # fmt: skip

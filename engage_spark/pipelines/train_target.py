@@ -1,0 +1,208 @@
+"""One target from its Gram matrices to a judged model: select, compete, fit, calibrate, judge, explain, compare groups."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.ml import fairness
+from engage_spark.ml.bootstrap import Interval, arranged, interval
+from engage_spark.ml.conformal import Conformal, calibrate_regression, calibrate_sets, with_interval, with_set
+from engage_spark.ml.decision import Gate, beats_baseline, covers, is_calibrated
+from engage_spark.ml.explain import Importance, explainer_of, global_importance
+from engage_spark.ml.explainer import Explainer
+from engage_spark.ml.findings import Finding
+from engage_spark.ml.metrics import HEADLINE
+from engage_spark.ml.parity import Fairness
+from engage_spark.ml.plan import Feature, Target, Task
+from engage_spark.ml.sample import sampled
+from engage_spark.ml.sums import FoldGrams
+from engage_spark.ml.threshold import Profit, profits
+from engage_spark.ml.trainable import fold_counts, require_trainable
+from engage_spark.pipelines.compete import FOLD, Contest, chosen_of, compete, select_features, training_rows
+from engage_spark.pipelines.finals import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, Final, Finals, Sides, fit_finals, judge, scores_of
+from engage_spark.pipelines.model_rows import DAY
+from engage_spark.pipelines.stage import Bench
+from engage_spark.pipelines.train_data import Plans, Snapshots, known_labels, sides_of
+from engage_spark.schema import column_named
+from engage_spark.session import delete_directory
+from engage_spark.settings.model import Models
+
+VALUES = (50.0, 200.0)
+"""USD that a lost customer costs at least and at most, as the dictionary says; the profit is told for both beside the setting."""
+WORST_AUC, WORST_RMSE = 0.005, 0.01
+"""What selection may cost before it is spoken of: so much AUC, such a share of RMSE."""
+EXPLAINED = 20_000
+"""Rows that global importance is a mean over, at most."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """Everything that is known of one target's model when it has been judged."""
+
+    plans: Plans
+    snapshots: Snapshots
+    sides: Sides
+    contest: Contest
+    findings: tuple[Finding, ...]
+    finals: Finals
+    late: Finals | None
+    conformal: Conformal
+    covered: Interval
+    profits: tuple[Profit, ...]
+    explainer: Explainer
+    importance: tuple[Importance, ...]
+    fairness: Fairness
+    gates: tuple[Gate, ...]
+
+    @property
+    def target(self) -> Target:
+        return self.plans.main.target
+
+    @property
+    def final(self) -> Final:
+        return self.finals.of[WINNER]
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability from which a contact pays at the configured value; None for numbers."""
+        return self.profits[0].chosen if self.profits else None
+
+
+def train_target(
+    bench: Bench, plans: Plans, snapshots: Snapshots, grams: FoldGrams, findings: Sequence[Finding], rows: DataFrame
+) -> Trained:
+    """See `train.run` for what is done and its cost. Raises ConfigurationError where the rows cannot be trained on."""
+    plan, chosen, key = plans.main, bench.settings.models, bench.contract.entity.key
+    target = plan.target
+    fit_side = known_labels(rows, target, snapshots.train).where(F.col("side") == "fit")
+    require_trainable(fold_counts(fit_side, label=target.name, features=plan.features, fold=FOLD), target=target, features=plan.features)
+    sides = sides_of(rows, target, snapshots)
+    many = sides.counts["fit"]
+    lying = training_rows(fit_side, key=key, day=DAY, folds=grams.folds, chosen=chosen, many=many)
+    with log.stage(f"{target.name}: choosing {chosen.keep} of {len(plan.features)} features"):
+        selection = select_features(plan, grams, lying, chosen=chosen)
+    contest = compete(plan, selection, lying, fit_side, key=key, many=many, chosen=chosen)
+    models = fit_finals(contest.winner.candidate, _offered(plans, contest, grams, lying, chosen), plan, lying[None], sides, chosen=chosen)
+    with log.stage(f"{target.name}: judging on the test side", rows=sides.counts["test"]):
+        finals = judge(models, target, sides.test, key=key, day=DAY, many=sides.counts["test"], chosen=chosen)
+        late = None
+        if sides.out_of_time is not None:
+            both = {name: models[name] for name in (WINNER, BASELINE)}
+            late = judge(both, target, sides.out_of_time, key=key, day=DAY, many=sides.counts["out_of_time"], chosen=chosen)
+        conformal = _conformal(models[WINNER][2], models[WINNER][1], target, sides, key=key, chosen=chosen)
+        covered = _covered(conformal, finals, chosen)
+        earned = _profits(finals, chosen)
+    with log.stage(f"{target.name}: explaining, comparing groups"):
+        explainer = _explainer(bench, models[WINNER][2], target, lying[None])
+        scored = models[WINNER][2].transform(sides.test)
+        importance = global_importance(scored, explainer, key=key, limit=EXPLAINED, seed=chosen.seed)
+        compared = _fairness(bench, scored, target, conformal, earned)
+    return Trained(
+        plans=plans, snapshots=snapshots, sides=sides, contest=contest, findings=tuple(f for f in findings if f.target == target.name),
+        finals=finals, late=late, conformal=conformal, covered=covered, profits=earned, explainer=explainer,
+        importance=importance, fairness=compared,
+        gates=_gates(finals, conformal, covered, chosen),
+    )  # fmt: skip
+
+
+def cost_of_selection(trained: Trained) -> str | None:
+    """What is to be said where the chosen features cost more than WORST_AUC or WORST_RMSE against all of them; None where they do not."""
+    chosen, everything = trained.final, trained.finals.of.get(ALL)
+    metric = HEADLINE[trained.target.task]
+    if everything is None:
+        return None
+    mine, theirs = chosen.metrics[metric.name], everything.metrics[metric.name]
+    assert mine is not None
+    assert theirs is not None
+    binary = trained.target.task is Task.BINARY
+    lost = metric.gain(theirs.value, mine.value) if binary else metric.gain(theirs.value, mine.value) / theirs.value
+    if lost <= (WORST_AUC if binary else WORST_RMSE):
+        return None
+    cost = f"{lost:.4f} AUC" if binary else f"{lost:.1%} RMSE"
+    return f"{len(chosen.features)} features cost {cost} against all {len(everything.features)}; try models.ranker=forest"
+
+
+def _offered(plans: Plans, contest: Contest, grams: FoldGrams, rows: Mapping[int | None, DataFrame], chosen: Models) -> dict[str, tuple]:  # type: ignore[type-arg]
+    """The features of the final model, and of those that it is compared with: each as its own plan's selection leaves them."""
+    offered = {WINNER: contest.chosen}
+    if len(contest.chosen) < len(plans.main.features):
+        offered[ALL] = plans.main.features
+    for name, plan in ((OTHER, plans.other), (UNPROTECTED, plans.unprotected)):
+        if plan.names != plans.main.names:
+            offered[name] = chosen_of(plan, select_features(plan, grams, rows, chosen=chosen).final.kept)
+    return offered
+
+
+def _conformal(
+    model: PipelineModel, features: Sequence[Feature], target: Target, sides: Sides, *, key: Sequence[str], chosen: Models
+) -> Conformal:
+    """Intervals or sets from rows that neither the fit nor the calibration has seen."""
+    some = sampled(sides.conformal, key=key, seed=chosen.seed, expected=sides.counts["conformal"], limit=chosen.judged_rows)
+    found = scores_of(model, features, some, target, day=DAY, limit=chosen.judged_rows)
+    if target.task is Task.BINARY:
+        return calibrate_sets(found["label"], found["score"], coverage=chosen.coverage)
+    # As many ranges of predictions as have a hundred rows each, ten at most: errors grow with what is predicted.
+    parts = max(1, min(10, len(found["label"]) // 100))
+    return calibrate_regression(
+        found["label"], found["score"], coverage=chosen.coverage, minimum=target.minimum, maximum=target.maximum, parts=parts
+    )
+
+
+def _covered(conformal: Conformal, finals: Finals, chosen: Models) -> Interval:
+    """The share of test rows whose label is within, with its bootstrap interval by customer."""
+    within = conformal.covered(finals.labels, finals.of[WINNER].scores).astype(np.float64)
+    (held,), draws = arranged(within, clusters=finals.customers, replicates=chosen.bootstrap, seed=chosen.seed)
+    return interval(float(held.mean()), draws.evaluate(lambda w: float((w * held).sum() / w.sum())), confidence=0.95)
+
+
+def _profits(finals: Finals, chosen: Models) -> tuple[Profit, ...]:
+    """The profit of contacts on the test rows: at the configured value first, then at the dictionary's least and most."""
+    if finals.target.task is not Task.BINARY:
+        return ()
+    return profits(
+        finals.labels, finals.of[WINNER].scores, values=(chosen.value, *(v for v in VALUES if v != chosen.value)), cost=chosen.cost,
+        success=chosen.success, clusters=finals.customers, replicates=chosen.bootstrap, seed=chosen.seed,
+    )  # fmt: skip
+
+
+def _explainer(bench: Bench, model: PipelineModel, target: Target, rows: DataFrame) -> Explainer:
+    place = f"{bench.settings.lake.scratch_root}/{uuid.uuid4().hex}"
+    try:
+        return explainer_of(model, target=target, spark=bench.spark, scratch=place, background=rows)
+    finally:
+        delete_directory(bench.spark, place)
+
+
+def _fairness(bench: Bench, scored: DataFrame, target: Target, conformal: Conformal, earned: Sequence[Profit]) -> Fairness:
+    """Figures of every group of the protected attributes, on the test side; `covered` by what the intervals or sets hold."""
+    label = column_named(target.name).cast("double")
+    if target.task is Task.BINARY:
+        held = with_set(scored, conformal, name="__set").withColumn("__covered", F.array_contains("__set", label.cast("int")))
+    else:
+        held = with_interval(scored, conformal, low="__low", high="__high")
+        held = held.withColumn("__covered", (label >= F.col("__low")) & (label <= F.col("__high")))
+    return fairness.audit(
+        held.withColumn("__label", label), target=target, protected=fairness.attributes(bench.contract),
+        smallest=bench.settings.models.smallest_group, label="__label", covered="__covered",
+        threshold=earned[0].chosen if earned else None,
+    )  # fmt: skip
+
+
+def _gates(finals: Finals, conformal: Conformal, covered: Interval, chosen: Models) -> tuple[Gate, ...]:
+    headline = HEADLINE[finals.target.task].name
+    model, baseline = (finals.of[name].metrics[headline] for name in (WINNER, BASELINE))
+    gain = finals.gain(WINNER, BASELINE, chosen=chosen)
+    assert model is not None
+    assert baseline is not None
+    assert gain is not None
+    found = [beats_baseline(model, baseline, gain), covers(conformal, covered)]
+    ece = finals.of[WINNER].metrics.get("ece")
+    return tuple(found if ece is None else [*found, is_calibrated(ece)])
