@@ -112,7 +112,7 @@ def _lines(role: str, version: Version) -> Iterator[tuple[str, str]]:
     on = ", ".join(days) if len(days) <= 3 else f"{len(days)} snapshots, {days[0]} to {days[-1]}"
     yield role, f"version {version.version}: {version.facts.get('candidate', '-')}, {headline(version)}"
     yield "", f"trained {version.created:%Y-%m-%d %H:%M} UTC on {on}"
-    yield "", f"gates {gates(version)}" + (", promoted by force" if "forced" in version.facts else "")
+    yield "", f"gates {gates(version)}" + ("; promoted by force" if "forced" in version.facts else "")
 
 
 def _without_champion(target: str, versions: Sequence[Version]) -> str:

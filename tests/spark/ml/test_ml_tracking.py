@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
+from engage_spark.errors import TransientError
 from engage_spark.settings import Tracking
 from engage_spark.tracking import Facts, Tracker, Version
 
@@ -90,3 +100,86 @@ def test_without_a_staging_place_the_model_passes_beside_its_files(
 ) -> None:
     loaded = Tracker(tracking).load(spark, version)
     assert predicted(loaded, rows) == predicted(fitted, rows)
+
+
+def test_mlflow_itself_reads_the_model(
+    spark: SparkSession, spark_kind: str, tracker: Tracker, version: Version, fitted: PipelineModel, rows: DataFrame, tmp_path: Path
+) -> None:
+    if spark_kind == "connect":
+        pytest.skip("mlflow.spark.load_model needs the JVM's file system, which Spark Connect does not give")
+    mlflow = pytest.importorskip("mlflow")
+    folder = tracker.registry.download(version, tmp_path)
+    signature = mlflow.models.get_model_info(str(folder)).signature
+    assert [(c.name, c.type.name, c.required) for c in signature.inputs] == [
+        ("visits", "integer", False),
+        ("spent", "double", False),
+        ("plan", "string", False),
+    ]
+    assert [(c.name, c.type.name) for c in signature.outputs] == [("prediction", "double")]
+    loaded = mlflow.spark.load_model(str(folder), dfs_tmpdir=str(tmp_path / "dfs"))
+    assert predicted(loaded, rows) == predicted(fitted, rows)
+
+
+def test_a_model_is_kept_when_the_server_is_away_and_sent_when_there_is_one(
+    spark: SparkSession, tracker: Tracker, fitted: PipelineModel, rows: DataFrame, tmp_path: Path
+) -> None:
+    away = Tracker(Tracking(uri="http://127.0.0.1:1", folder=str(tmp_path / "local")), staging=tracker.staging)
+    with pytest.raises(TransientError) as caught:
+        with away.run("kept", name="first") as run:
+            run.model(spark, fitted, features=FEATURES, extras=EXTRAS, name="kept", facts=FACTS)
+    (place,) = (Path(d.removeprefix("the trained model: ")) for d in caught.value.details if d.startswith("the trained model: "))
+    assert place.is_relative_to(tmp_path / "local" / "kept")
+    assert predicted(away.load(spark, place), rows) == predicted(fitted, rows)
+    sent = tracker.send(away.kept()[0])
+    assert sent is not None
+    assert (sent.target, sent.version, away.kept()) == ("kept", 1, ())
+    assert predicted(tracker.load(spark, sent), rows) == predicted(fitted, rows)
+
+
+@contextmanager
+def server(home: Path) -> Iterator[str]:
+    """A real MLflow server on loopback, with a sqlite file and the files of its runs in `home`."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", f"sqlite:///{home}/server.db"]
+    words += ["--artifacts-destination", str(home / "files")]
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (home / "server.log").open("wb") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *words], stdout=told, stderr=told, env=os.environ | quiet, cwd=home, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                    break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail((home / "server.log").read_text())
+                time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)  # its own group: the server and its worker
+        process.wait(timeout=30)
+
+
+@pytest.mark.slow
+def test_a_remote_server_takes_and_gives_the_same_model(
+    spark: SparkSession, tracker: Tracker, fitted: PipelineModel, rows: DataFrame, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with server(tmp_path) as uri:
+        remote = Tracker(Tracking(uri=uri, folder=str(tmp_path / "local")), staging=tracker.staging)
+        remote.check()
+        with remote.run("churned", name="first", params={"folds": 5}) as run:
+            run.artefact("plots/roc.svg", b"<svg/>")
+            run.metrics({"test/auc": 0.9})
+            run.model(spark, fitted, features=FEATURES, extras=EXTRAS, name="churned", facts=FACTS)
+        remote.promote(remote.register(run), reasons={"promoted": "no champion before"})
+        champion = remote.champion("churned")
+        assert (champion.version, champion.extras, champion.metrics) == (1, EXTRAS, {"test/auc": 0.9})
+        assert predicted(remote.load(spark, champion), rows) == predicted(fitted, rows)
+    assert not (tmp_path / "local").exists(), "nothing of it is local"
+    told = capfd.readouterr()
+    assert "View run" not in told.out + told.err
