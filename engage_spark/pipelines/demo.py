@@ -8,13 +8,25 @@ from datetime import UTC, datetime, time, timedelta
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
-from engage_spark.pipelines import features, graph, ingest, synth
+from engage_spark.ml.plan import targets
+from engage_spark.pipelines import features, graph, ingest, score, synth, train
 from engage_spark.pipelines.report import Report
 from engage_spark.settings import Input, Settings
 
 
 def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:
-    """Make data below `synth.out`, ingest it, derive features, measure the graph. Yields each stage's report when the stage is done.
+    """Make data below `synth.out`, ingest it, derive features, measure the graph, train models, score. Yields each stage's report at its end.
+
+    The models are trained as if it were the day on which the last label of the made-up data is known.
+    """
+    yield from prepare(spark, settings, contract=contract)
+    known = settings.synth.end_date + timedelta(days=max(t.label_days for t in targets(contract)))
+    yield train.run(spark, settings, contract=contract, as_of=known)
+    yield score.run(spark, settings, contract=contract)
+
+
+def prepare(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:
+    """Everything that models need: made-up data, judged, with features and graph.
 
     The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: made up today, they would be found too old.
     """

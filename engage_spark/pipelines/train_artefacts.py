@@ -1,14 +1,84 @@
-"""The files that a training leaves in MLflow."""
+"""The files that a training leaves in MLflow: pictures, and everything that was found as JSON."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
+from engage_spark.contract import Contract
+from engage_spark.ml import fairness, plots
 from engage_spark.ml.decision import Decision
-from engage_spark.pipelines.stage import Bench, Work
+from engage_spark.ml.plan import Task
+from engage_spark.ml.tables import calibration, tenths
+from engage_spark.pipelines.finals import WINNER
 from engage_spark.pipelines.train_target import Trained
 
 
-def artefacts(bench: Bench, work: Work, trained: Trained, decision: Decision) -> dict[str, Any]:
-    """By path: text, pictures as bytes, or what JSON can hold."""
-    return {"gates.json": [g.name for g in trained.gates], "decision.json": decision.reason}
+def artefacts(contract: Contract, trained: Trained, decision: Decision) -> dict[str, Any]:
+    """By path: pictures as bytes, the rest as JSON can hold it. No row of a customer is among them."""
+    return {**_found(trained, decision), **_pictures(contract, trained)}
+
+
+def _found(t: Trained, decision: Decision) -> dict[str, Any]:
+    selection, plan = t.contest.selection, t.plans.main
+    return {
+        "features.json": {
+            "kept": list(selection.final.kept),
+            "ranks": dict(selection.final.ranks),
+            "share_of_folds_that_keep": dict(selection.frequency),
+            "jaccard": selection.jaccard,
+            "ranker": selection.ranker,
+            "left_out": dict(plan.excluded),
+            "note": selection.note,
+        },
+        "candidates.json": [
+            {"name": e.candidate.name, "params": dict(e.candidate.params), "seconds": round(e.seconds, 1), "folds": dict(e.folds)}
+            for e in t.contest.entrants
+        ],
+        "finals.json": {
+            what: {
+                "candidate": f.candidate.name,
+                "features": [x.name for x in f.features],
+                "metrics": {name: None if found is None else asdict(found) for name, found in f.metrics.items()},
+            }
+            for what, f in t.finals.of.items()
+        },
+        "audit.json": [asdict(f) for f in t.findings],
+        "gates.json": {"gates": [asdict(g) for g in t.gates], "promoted": decision.promoted, "reason": decision.reason},
+        "conformal.json": json.loads(t.conformal.to_json()),
+        "profit.json": [json.loads(p.to_json()) for p in t.profits],
+        "importance.json": [asdict(i) for i in t.importance],
+        "fairness.json": {
+            "figures": [asdict(f) for f in t.fairness.figures],
+            "spreads": [asdict(s) for s in t.fairness.spreads],
+        },
+    }
+
+
+def _pictures(contract: Contract, t: Trained) -> dict[str, bytes]:
+    name, labels, scores = t.target.name, t.finals.labels, t.finals.of[WINNER].scores
+    binary, unit = t.target.task is Task.BINARY, t.target.unit or ""
+    parts = tenths(labels, scores, task=t.target.task)
+    found = {"plots/lift.svg": plots.lift_chart(parts, title=f"{name} by tenth", what=name, unit="" if binary else unit)}
+    if binary:
+        bins, spread = calibration(labels, scores), calibration(labels, scores, mass=False)
+        found["plots/calibration.svg"] = plots.calibration_curve(bins, title=f"{name}: calibration", spread=spread)
+        found["plots/profit.svg"] = plots.profit_curve(t.profits, title=f"{name}: profit of contacts", unit="USD")
+    else:
+        found["plots/predicted.png"] = plots.predicted_actual(
+            labels, scores, title=f"{name}: predicted and actual", unit=unit, tenths=parts
+        )
+    if curves := [e.curve for e in t.contest.selection.folds.values() if e.curve]:
+        counts = sorted(set.intersection(*(set(c) for c in curves)))
+        found["plots/selection.svg"] = plots.selection_curve(
+            counts, [[c[n] for n in counts] for c in curves], chosen=len(t.final.features), metric="R² of a linear model",
+            title=f"{name}: features that are left",
+        )  # fmt: skip
+    metrics = ("statistical_parity", "equal_opportunity", "predictive_parity") if binary else ("mean_error", "mae")
+    for attribute in fairness.attributes(contract):
+        if any(f.compared for f in t.fairness.of(attribute.name, metrics[0]).values()):
+            found[f"plots/fairness_{attribute.name}.svg"] = plots.fairness_chart(
+                t.fairness, attribute=attribute.name, metrics=metrics, title=f"{name} by {attribute.name}"
+            )
+    return found
