@@ -56,7 +56,7 @@ def audit(
     one-to-one pairs. Of rows: equal content under several keys, keys that occur twice or on two sides; sides `later` that are meant to lie
     after those `trained` on, and do not. Nulls and NaN are a value of their own.
     Findings come in the order of plans, features, rows. Cost: two scans, one of them crossing to Python in Arrow batches with a shuffle of
-    at most 512 rows a feature and partition, the other a shuffle of two hashes a row; two actions.
+    at most 512 rows a feature and partition, the other a shuffle of two records of hashes a row; two actions.
     """
     chosen = limits or Limits()
     spreads = to_spreads(rows, plans=plans, profile=profile, day=day, side=side)

@@ -61,7 +61,8 @@ def _coded(column: pa.Array, how: Values | Category) -> np.ndarray:
     coded = column.dictionary_encode()
     known = {v: i for i, v in enumerate(how.levels)}
     by_level = [bucket(v, how.buckets) if how.buckets else known.get(v, last) for v in coded.dictionary.to_pylist()]
-    return np.array([*by_level, last])[coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)]
+    codes: np.ndarray = np.array([*by_level, last])[coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)]
+    return codes
 
 
 def _whole(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:

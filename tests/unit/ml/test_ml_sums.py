@@ -95,5 +95,12 @@ def test_folds_that_are_not_there_are_named() -> None:
         sums(table())["left"].training(9)
 
 
-def test_plans_see_their_own_sources_only() -> None:
-    assert sums(table())["left"].sources == SOURCES
+def test_the_sums_serve_plans_of_fewer_sources() -> None:
+    grams = sums(table())["worth"]
+    assert grams.sources == SOURCES
+    whole, fewer = grams.training(0), grams.using(("visits", "plan")).training(0)
+    assert fewer.sources == ("visits", "plan")
+    at = [i for i, s in enumerate(whole.slots) if s.source in ("visits", "plan")]
+    assert fewer.products.tobytes() == whole.products[np.ix_(at, at)].tobytes()
+    with pytest.raises(ConfigurationError, match="not summed: other"):
+        grams.using(("visits", "other"))
