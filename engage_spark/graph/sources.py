@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engage_spark.graph import fixed, random
 from engage_spark.graph.assemble import Core
-from engage_spark.graph.brandes import dependencies
+from engage_spark.graph.brandes import batch_order, dependencies
 from engage_spark.graph.budget import core_seconds
 from engage_spark.graph.jit import kernel
 
@@ -85,6 +85,15 @@ class Sums:
             limbs = fixed.to_limbs(values, self.exponents[i])
             self.sums[2 * i], self.sums[2 * i + 1] = fixed.carry(self.sums[2 * i] + limbs[0], self.sums[2 * i + 1] + limbs[1])
 
+    def in_order(self, sources: I64) -> I64:
+        """The sources in an order that puts alike ones into one batch (`batch_order`), and last those that see none of the core."""
+        seen = sources if not self.sampled or self.core.core_of is None else self.core.core_of[sources]
+        if self.core.csr.weights is not None:
+            return sources
+        inside = np.flatnonzero(seen >= 0)
+        order = inside[batch_order(self.core.csr, seen[inside])]
+        return np.concatenate([sources[order], sources[seen < 0]])
+
     def rows(self) -> tuple[I64, list[I64]]:
         """The whole graph's vertices with a sum above zero, and their limbs."""
         some = np.flatnonzero((self.sums[0] | self.sums[1]) != 0)
@@ -121,6 +130,7 @@ def dependency_sums(layout: Layout, *, sources: int | None, seed: int, batch: in
         core = load_core(place.path())
         chosen = chosen_sources(n, count, seed) if sampled else np.arange(count, dtype=np.int64)
         sums = Sums(core, n=n, sampled=sampled, precision=precision)
+        chosen = sums.in_order(chosen)
         for rows in batches:
             for number in rows.column(0).to_pylist():
                 sums.add(chosen[number * batch : (number + 1) * batch])

@@ -105,6 +105,7 @@ def in_one_process(layout: Layout, rule: Rule, sources: int | None, seed: int) -
         numbers |= {"calibration": sampler.calibration, "hits": sampler.hits}
     chosen = np.arange(core.csr.n) if sources is None else chosen_sources(layout.n, sources, seed)
     sums = Sums(core, n=layout.n, sampled=sources is not None, precision="float64" if sources is None else "float32")
+    chosen = sums.in_order(chosen)
     for at in reversed(range(0, len(chosen), BATCH)):
         sums.add(chosen[at : at + BATCH])
     v, limbs = sums.rows()

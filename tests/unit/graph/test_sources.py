@@ -124,3 +124,22 @@ def test_sums_do_not_depend_on_the_order_of_batches(facebook: Csr) -> None:
     for batch in reversed(batches):
         other.add(batch)
     assert all((a == b).all() for a, b in zip(one.rows()[1], other.rows()[1], strict=True))
+
+
+def test_the_order_for_batches_keeps_every_source_and_their_sums() -> None:
+    import networkx as nx
+
+    graph = nx.disjoint_union(nx.karate_club_graph(), nx.path_graph(5))
+    core, chosen = core_of(of(graph).csr()), chosen_sources(39, 30, 3)
+    assert core.core_of is not None
+    one, other = (Sums(core, n=39, sampled=True, precision="float64") for _ in range(2))
+    ordered = one.in_order(chosen)
+    outside = core.core_of[ordered] < 0
+    assert outside.any(), "a component that is a tree is folded away"
+    assert (np.diff(outside.astype(int)) >= 0).all(), "its sources come last"
+    assert sorted(ordered.tolist()) == chosen.tolist() != ordered.tolist()
+    for at in range(0, 30, 8):
+        one.add(ordered[at : at + 8])
+        other.add(chosen[at : at + 8])
+    totals = [fixed.from_limbs(*sums.rows()[1][:2], exponent_of_sums(39)) for sums in (one, other)]
+    np.testing.assert_allclose(*totals, rtol=1e-9)

@@ -1,0 +1,172 @@
+"""Sums of products of columns by fold, and what follows from them by exact arithmetic: the Gram matrix of any training fold. No Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engage_spark.errors import ConfigurationError
+from engage_spark.ml.gram_kernel import LOW, Category, Layout, Number
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A column of the matrix: a number, or one level of a category (a bucket of levels, `#3`, where there are too many)."""
+
+    source: str
+    level: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gram:
+    """Centred sums of products over some rows, nulls imputed by these rows' own means and most frequent levels.
+
+    `products[i, j]` = Σ (x_i − mean_i)(x_j − mean_j), `with_target[i]` the same with the target, `of_target` Σ (y − mean)². Each entry is
+    the correctly rounded quotient of exact integers, so bits do not depend on partitions or folds' order. `sources` are all of the plan's
+    features in its order; one that never varies may have no slot. The most frequent level of a category has none: it is what the others
+    are compared with, and what a null counts as.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    slots: tuple[Slot, ...]
+    rows: int
+    means: F64
+    products: F64
+    with_target: F64
+    target_mean: float
+    of_target: float
+
+    def of(self, source: str) -> tuple[int, ...]:
+        """The slots of a source, by place."""
+        return tuple(i for i, s in enumerate(self.slots) if s.source == source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldGrams:
+    """The sums of every fold for one target, from which the Gram matrix of any set of folds follows.
+
+    `hi[f]`·2^31 + `lo[f]` are the exact sums over fold `folds[f]`, as `layout` places them; `names` are the layout's columns, then targets.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    names: tuple[str, ...]
+    layout: Layout
+    folds: tuple[int, ...]
+    hi: I64
+    lo: I64
+
+    def rows(self, fold: int) -> int:
+        """How many rows of the fold have the target."""
+        f = self.folds.index(fold)
+        return int(self.hi[f, 0, 0] << LOW) + int(self.lo[f, 0, 0])
+
+    def everything(self) -> Gram:
+        """The matrix of all rows that are in a fold."""
+        return self.over(self.folds)
+
+    def training(self, fold: int) -> Gram:
+        """The matrix of the rows that a model is fitted on when `fold` is held out: all other folds."""
+        if fold not in self.folds:
+            raise ConfigurationError(f"there is no fold {fold}", mend=f"folds are: {', '.join(map(str, self.folds))}")
+        return self.over(f for f in self.folds if f != fold)
+
+    def over(self, folds: Iterable[int]) -> Gram:
+        """The matrix of these folds together. ConfigurationError when they hold no row with the target."""
+        chosen = [self.folds.index(f) for f in folds]
+        places, slots = self._places()
+        exact = _exact(self.hi[chosen].sum(axis=0), self.lo[chosen].sum(axis=0))
+        if not exact[0, 0]:
+            raise ConfigurationError(f"no row of these folds has {self.target!r}", mend="train on snapshots whose target is known")
+        keep = self._varied(exact, places, slots)
+        places, slots = [places[i] for i in keep], [slots[i] for i in keep]
+        goal = self.layout.at[self.names.index(self.target, len(self.layout.columns))]
+        value = np.array([*(p[0] for p in places), goal])
+        there = np.array([*(p[1] for p in places), 0])
+        unit = np.array([*(p[2] for p in places), self._exponent(self.target)])
+        middle = np.array([*(p[3] for p in places), self._middle(self.target)])
+        total, n = exact[value, 0], exact[there, 0]
+        n = np.where(n == 0, 1, n)
+        across = exact[np.ix_(value, there)]
+        scaled = (
+            np.outer(n, n) * exact[np.ix_(value, value)] - np.outer(total, n) * across.T
+            - np.outer(n, total) * across + np.outer(total, total) * exact[np.ix_(there, there)]
+        )  # fmt: skip
+        centred = np.ldexp((scaled / np.outer(n, n)).astype(np.float64), unit[:, None] + unit[None, :])
+        means = middle + np.ldexp((total / n).astype(np.float64), unit)
+        return Gram(
+            target=self.target, sources=self.sources, slots=tuple(slots), rows=int(exact[0, 0]), means=means[:-1],
+            products=centred[:-1, :-1], with_target=centred[:-1, -1], target_mean=float(means[-1]), of_target=float(centred[-1, -1]),
+        )  # fmt: skip
+
+    def _exponent(self, name: str) -> int:
+        how = self._how(name)
+        return 0 if isinstance(how, Category) else how.exponent
+
+    def _middle(self, name: str) -> float:
+        how = self._how(name)
+        return 0.0 if isinstance(how, Category) else how.middle
+
+    def _how(self, name: str) -> Number | Category:
+        return (*self.layout.columns, *self.layout.targets)[self.names.index(name)]
+
+    def _places(self) -> tuple[list[tuple[int, int, int, float]], list[Slot]]:
+        """(place of the value, of its presence, exponent, middle) of each slot that the sources have."""
+        places: list[tuple[int, int, int, float]] = []
+        slots: list[Slot] = []
+        for source in self.sources:
+            i = self.names.index(source)
+            at, how = self.layout.at[i], self.layout.columns[i]
+            if isinstance(how, Category):
+                levels = how.levels or tuple(f"#{b}" for b in range(how.buckets))
+                slots += [Slot(source=source, level=level) for level in levels]
+                places += [(at + j, 0, 0, 0.0) for j in range(how.width)]
+            else:
+                slots.append(Slot(source=source))
+                places.append((at, at + 1 if how.nullable else 0, how.exponent, how.middle))
+        return places, slots
+
+    def _varied(self, exact: NDArray[np.object_], places: list[tuple[int, int, int, float]], slots: list[Slot]) -> list[int]:
+        """All slots but the most frequent level of each category, the first in alphabetical order where several are."""
+        most: dict[str, int] = {}
+        for i, slot in enumerate(slots):
+            if slot.level is not None and (slot.source not in most or exact[places[i][0], 0] > exact[places[most[slot.source]][0], 0]):
+                most[slot.source] = i
+        return [i for i in range(len(slots)) if most.get(slots[i].source) != i]
+
+
+def _exact(hi: I64, lo: I64) -> NDArray[np.object_]:
+    """Whole numbers of any size, both triangles, from the sums of the upper one."""
+    upper = np.triu(hi.astype(object) * (1 << LOW) + lo.astype(object))
+    whole: NDArray[np.object_] = upper + np.triu(upper, 1).T
+    return whole
+
+
+def gathered(
+    found: Iterable[tuple[int, int, int, int, int]], *, names: tuple[str, ...], layout: Layout, sources: Mapping[str, tuple[str, ...]]
+) -> dict[str, FoldGrams]:
+    """Each target's sums from rows (fold, which targets are there, place, hi, lo); `sources` are the features of each target's plan."""
+    size = layout.size
+    rows = list(found)
+    made = {}
+    for t, target in enumerate(names[len(layout.columns) :]):
+        mine = [r for r in rows if r[1] >> t & 1]
+        folds = tuple(sorted({r[0] for r in mine}))
+        hi, lo = np.zeros((len(folds), size * size), np.int64), np.zeros((len(folds), size * size), np.int64)
+        at = {f: i for i, f in enumerate(folds)}
+        for fold, _, place, high, low in mine:
+            hi[at[fold], place] += high
+            lo[at[fold], place] += low
+        hi, lo = hi + (lo >> LOW), lo & ((1 << LOW) - 1)
+        made[target] = FoldGrams(
+            target=target, sources=sources[target], names=names, layout=layout, folds=folds,
+            hi=hi.reshape(-1, size, size), lo=lo.reshape(-1, size, size),
+        )  # fmt: skip
+    return made

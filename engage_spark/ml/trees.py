@@ -1,0 +1,221 @@
+"""The trees of a fitted MLlib forest or boosted model as flat arrays of nodes, read from where the model was saved.
+
+A saved model is the one form that holds everything (split, leaf, weighted count of every node) on classic Spark and on Connect alike, where
+no driver object can be asked: its parquet has one row per node, thresholds are doubles with all their bits. XGBoost's models come as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engage_spark.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
+
+FORESTS = ("RandomForestClassificationModel", "RandomForestRegressionModel")
+BOOSTED = ("GBTClassificationModel", "GBTRegressionModel")
+SINGLE = ("DecisionTreeClassificationModel", "DecisionTreeRegressionModel")
+_MEND = "explain a forest, boosted trees or a linear model, whose categories are one-hot encoded"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Ensemble:
+    """A sum of trees. Arrays have one entry per node, every tree's in preorder: a node's left child, if any, comes right after it.
+
+    `feature` is the slot of the assembled vector that a node looks at, -1 in a leaf; a row goes left where its value is at most
+    `threshold`. A value that is missing (NaN) goes left only where `missing_left`. `value` is a leaf's, times its tree's weight; `cover` is
+    the weighted number of training rows that came by. `single`: values are rounded to 32 bits before they are compared, as XGBoost does.
+    """
+
+    feature: I32
+    threshold: F64
+    right: I32
+    missing_left: NDArray[np.bool_]
+    value: F64
+    cover: F64
+    roots: I32
+    bias: float = 0.0
+    single: bool = False
+
+    def __post_init__(self) -> None:
+        inner = self.feature >= 0
+        if not len(self.roots) or np.any(self.cover <= 0) or not np.all(np.isfinite(self.threshold[inner])):
+            raise ConfigurationError("a model's trees hold nodes without rows, or thresholds that are no numbers", mend=_MEND)
+
+    @property
+    def slots(self) -> int:
+        """How many values a row must have at least."""
+        return int(self.feature.max()) + 1
+
+    def raw(self, x: F64) -> F64:
+        """The sum of each row's leaves: what MLlib calls raw prediction for boosted trees, the prediction or probability of class 1 for
+        forests. `x`: rows of assembled values.
+        """
+        from engage_spark.ml.treeshap import leaves_sum
+
+        return leaves_sum(self, x)
+
+    @property
+    def base(self) -> float:
+        """What is known of a row before looking at it: every leaf weighted by the share of rows that came there."""
+        share = np.ones(len(self.feature))
+        inner = np.flatnonzero(self.feature >= 0)
+        for node in inner:  # in preorder a parent's share is known before its children's
+            for child in (node + 1, self.right[node]):
+                share[child] = share[node] * (self.cover[child] / self.cover[node])
+        leaf = self.feature < 0
+        return self.bias + float(np.sum(self.value[leaf] * share[leaf]))
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node as it was saved. `left` and `right` are ids within the tree, -1 in a leaf."""
+
+    id: int
+    feature: int
+    threshold: float
+    left: int
+    right: int
+    value: float
+    cover: float
+    missing_left: bool = False
+
+
+def ensemble(trees: Iterable[tuple[float, Sequence[Node]]], *, bias: float = 0.0, single: bool = False) -> Ensemble:
+    """From (weight, nodes with the root first) of each tree."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "right", "missing_left", "value", "cover")}
+    roots = []
+    for weight, nodes in trees:
+        roots.append(len(columns["feature"]))
+        _flatten({n.id: n for n in nodes}, nodes[0].id, weight, columns)
+    types = {"feature": np.int32, "right": np.int32, "missing_left": np.bool_}
+    arrays: dict[str, Any] = {name: np.array(values, types.get(name, np.float64)) for name, values in columns.items()}
+    return Ensemble(**arrays, roots=np.array(roots, np.int32), bias=bias, single=single)
+
+
+def _flatten(nodes: Mapping[int, Node], root: int, weight: float, columns: dict[str, list[Any]]) -> None:
+    waiting = [(root, -1)]  # a node, and the parent whose right child it is
+    while waiting:
+        number, parent = waiting.pop()
+        node, at = nodes[number], len(columns["feature"])
+        if parent >= 0:
+            columns["right"][parent] = at
+        leaf = node.left < 0
+        columns["feature"].append(-1 if leaf else node.feature)
+        columns["threshold"].append(0.0 if leaf else node.threshold)
+        columns["right"].append(-1)
+        columns["missing_left"].append(node.missing_left)
+        columns["value"].append(weight * node.value if leaf else 0.0)
+        columns["cover"].append(node.cover)
+        if not leaf:
+            waiting += [(node.right, at), (node.left, -1)]
+
+
+def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
+    """The trees of the MLlib model saved at `path` (of the model itself, not of a pipeline around it; see `stage_path`).
+
+    Classifiers must have two classes: a leaf of a forest is its share of class 1, one of boosted trees a margin. Three small jobs. Raises
+    ConfigurationError for other models, more classes, and splits by category.
+    """
+    metadata = read_metadata(spark, path)
+    kind = str(metadata["class"]).rsplit(".", 1)[-1]
+    if kind not in (*FORESTS, *BOOSTED, *SINGLE):
+        raise ConfigurationError(f"{path} holds a {kind}, which has no trees of MLlib", mend=_MEND)
+    if kind in SINGLE:
+        rows, weights = [(0, row) for row in spark.read.parquet(f"{path}/data").collect()], {0: 1.0}
+    else:
+        rows = [(row["treeID"], row["nodeData"]) for row in spark.read.parquet(f"{path}/data").collect()]
+        told = spark.read.parquet(f"{path}/treesMetadata").collect()
+        weights = {row[0]: (1.0 / len(told) if kind in FORESTS else row[2]) for row in told}
+    classes = kind.endswith("ClassificationModel") and kind not in BOOSTED
+    trees: dict[int, list[Node]] = {number: [] for number in sorted(weights)}
+    for number, row in rows:
+        trees[number].append(_mllib_node(row, classes=classes, path=path))
+    return ensemble((weights[number], sorted(nodes, key=lambda n: n.id)) for number, nodes in trees.items())
+
+
+def _mllib_node(row: Any, *, classes: bool, path: str) -> Node:
+    split, stats = row["split"], row["impurityStats"]
+    leaf = row["leftChild"] < 0
+    if not leaf and (split["numCategories"] != -1 or len(split["leftCategoriesOrThreshold"]) != 1):
+        raise ConfigurationError(f"the model at {path} splits slot {split['featureIndex']} by category", mend=_MEND)
+    if classes and len(stats) != 2:
+        raise ConfigurationError(f"the model at {path} tells {len(stats)} classes apart", mend="explain a model of two classes, 0 and 1")
+    return Node(
+        id=row["id"],
+        feature=-1 if leaf else split["featureIndex"],
+        threshold=0.0 if leaf else split["leftCategoriesOrThreshold"][0],
+        left=row["leftChild"],
+        right=row["rightChild"],
+        value=stats[1] / (stats[0] + stats[1]) if classes else row["prediction"],
+        # Classes count their rows; a variance is kept as count, sum and sum of squares.
+        cover=stats[0] + stats[1] if classes else stats[0],
+    )
+
+
+def read_metadata(spark: SparkSession, path: str) -> Mapping[str, Any]:
+    """What Spark notes beside every saved stage: its class, uid and parameters."""
+    return dict(json.loads("".join(row[0] for row in spark.read.text(f"{path}/metadata").collect())))
+
+
+def stage_path(spark: SparkSession, path: str, uid: str) -> str:
+    """Where in a saved PipelineModel the stage of that uid lies. Raises ConfigurationError if the pipeline has none."""
+    uids = [str(u) for u in read_metadata(spark, path)["paramMap"]["stageUids"]]
+    if uid not in uids:
+        raise ConfigurationError(f"the pipeline saved at {path} has no stage {uid}", details=uids, mend="save the model that is explained")
+    # Numbers are padded with zeros to the same width, so that names sort as stages do.
+    return f"{path.rstrip('/')}/stages/{uids.index(uid):0{len(str(len(uids)))}d}_{uid}"
+
+
+def booster_ensemble(text: str) -> Ensemble:
+    """The trees of an XGBoost model from its JSON (`Booster.save_raw("json")`): margins, before any link.
+
+    XGBoost sends a row left where its value, rounded to 32 bits, is below the threshold; here the threshold is the next smaller number, so
+    that "at most" says the same. Raises ConfigurationError for other boosters than gbtree, several outputs,
+    other objectives than reg:squarederror and binary:logistic, and splits by category.
+    """
+    learner = json.loads(text)["learner"]
+    booster, shape = learner["gradient_booster"], learner["learner_model_param"]
+    outputs = max(int(shape.get("num_class", 0)), int(shape.get("num_target", 1)))
+    if booster["name"] != "gbtree" or outputs > 1:
+        raise ConfigurationError(
+            f"an XGBoost model of booster {booster['name']} with {outputs} outputs", mend="explain a gbtree model of one output"
+        )
+    trees, objective = booster["model"]["trees"], str(learner["objective"]["name"])
+    if any(tree["categories_nodes"] for tree in trees):
+        raise ConfigurationError("an XGBoost model splits by category", mend=_MEND)
+    average = float(str(shape["base_score"]).strip("[]"))
+    if objective in ("binary:logistic", "binary:logitraw"):
+        bias = float(np.log(average / (1.0 - average)))
+    elif objective == "reg:squarederror":
+        bias = average
+    else:
+        raise ConfigurationError(f"an XGBoost model of objective {objective}", mend="train with reg:squarederror or binary:logistic")
+    return ensemble(((1.0, _booster_nodes(tree)) for tree in trees), bias=bias, single=True)
+
+
+def _booster_nodes(tree: Mapping[str, Any]) -> list[Node]:
+    below = np.nextafter(np.array(tree["split_conditions"], np.float32), np.float32(-np.inf))
+    return [
+        Node(
+            id=i,
+            feature=tree["split_indices"][i],
+            threshold=float(below[i]),
+            left=tree["left_children"][i],
+            right=tree["right_children"][i],
+            value=float(np.float32(tree["split_conditions"][i])),  # a leaf's value stands where a split's threshold does
+            cover=float(np.float32(tree["sum_hessian"][i])),
+            missing_left=bool(tree["default_left"][i]),
+        )
+        for i in range(len(tree["left_children"]))
+    ]

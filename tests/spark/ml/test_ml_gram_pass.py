@@ -1,0 +1,168 @@
+"""The profile and the Gram pass on Spark: against pandas, on several partitionings, and how many jobs they take."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engage_spark.errors import ConfigurationError, InputError
+from engage_spark.ml.gram import to_grams
+from engage_spark.ml.plan import Feature, ModelPlan, Policy, Target, Task
+from engage_spark.ml.profile import LEVELS, to_profile
+from engage_spark.ml.rfe import select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import DataFrame, SparkSession
+
+KINDS = {"n": False, "whole": False, "flag": False, "money": False, "plan": True, "city": True}
+DDL = "n double, whole int, flag boolean, money decimal(12,2), plan string, city string, left int, worth double, fold int"
+
+
+def plan(name: str, task: Task, features: tuple[str, ...] = tuple(KINDS)) -> ModelPlan:
+    target = Target(name=name, task=task, minimum=None, maximum=None, label_days=0, baseline=None)
+    chosen = tuple(Feature(name=f, table="t", categorical=KINDS[f]) for f in features)
+    return ModelPlan(target=target, policy=Policy.STRICT, features=chosen, excluded=())
+
+
+PLANS = (plan("left", Task.BINARY), plan("worth", Task.REGRESSION, ("n", "whole", "plan", "money")))
+
+
+def made(rows: int = 3000) -> pd.DataFrame:
+    """Gaps in features, one target with gaps, a category of more levels than have a place, rows in no fold."""
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({
+        "n": rng.normal(size=rows), "whole": rng.integers(-5, 60, rows), "flag": rng.random(rows) < 0.3,
+        "money": np.round(rng.gamma(2, 100, rows), 2), "plan": rng.choice(["basic", "plus", "ünder"], rows),
+        "city": [f"city {i}" for i in rng.integers(0, 3 * LEVELS, rows)],
+    })  # fmt: skip
+    data["left"] = (data.n + 0.5 * data.flag + rng.normal(size=rows) > 0.3).astype(float)
+    data["worth"] = 3 * data.whole + 50 * (data.plan == "plus") + rng.normal(0, 30, rows)
+    data["fold"] = rng.integers(0, 4, rows).astype(float)
+    gaps = {"n": 0.1, "whole": 0.05, "plan": 0.1, "worth": 0.2, "fold": 0.25}
+    for c, share in gaps.items():
+        data[c] = data[c].astype(object).where(rng.random(rows) >= share, None)
+    return data
+
+
+def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
+    """A frame with one NaN, which counts as missing."""
+    made: dict[str, Callable[[Any], Any]] = dict.fromkeys(("whole", "left", "fold"), int) | {
+        "flag": bool,
+        "money": lambda m: Decimal(f"{m:.2f}"),
+    }
+    rows = [
+        tuple(None if pd.isna(v) else made.get(c, lambda x: x)(v) for c, v in zip(data.columns, r, strict=True))
+        for r in data.itertuples(index=False)
+    ]
+    rows[0] = (float("nan"), *rows[0][1:])
+    return spark.createDataFrame(rows, DDL)
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    found = made()
+    found.loc[0, "n"] = None
+    return found
+
+
+@pytest.fixture(scope="module")
+def rows(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
+    return frame(spark, data)
+
+
+def test_the_profile_is_that_of_pandas(rows: DataFrame, data: pd.DataFrame) -> None:
+    found = to_profile(rows, PLANS)
+    assert found.rows == len(data)
+    assert list(found.columns) == [*KINDS, "left", "worth"]
+    for name in ("n", "whole", "money", "left", "worth"):
+        column, told = found[name], data[name].dropna().astype(float)
+        assert (column.present, column.missing, column.infinite) == (len(told), len(data) - len(told), 0)
+        assert (column.minimum, column.maximum) == (told.min(), told.max())
+        assert column.whole == bool((told == told.round()).all())
+    for name in ("whole", "plan", "city", "left"):
+        assert found[name].level == 0 and found[name].values == data[name].dropna().value_counts().to_dict()
+    assert found["n"].level > 0 and found["n"].distinct == pytest.approx(data.n.nunique(), rel=0.25)
+    assert set(found["n"].values.values()) == {1}
+    assert found["flag"].values == {0.0: (~data.flag).sum(), 1.0: data.flag.sum()}
+    assert found["plan"].levels == ("basic", "plus", "ünder") and found["city"].levels == ()
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 7])
+def test_profile_sums_and_ranks_are_the_same_bits_on_any_partitioning(rows: DataFrame, partitions: int) -> None:
+    other = rows.repartition(partitions, "n", "money")
+    once, again = to_profile(rows, PLANS), to_profile(other, PLANS)
+    assert once == again
+    first, second = (to_grams(r, plans=PLANS, fold="fold", scales=once.scales) for r in (rows, other))
+    for target in ("left", "worth"):
+        a, b = first[target], second[target]
+        assert a.folds == b.folds and a.hi.tobytes() == b.hi.tobytes() and a.lo.tobytes() == b.lo.tobytes()
+        assert select(a, 3) == select(b, 3)
+
+
+def test_the_sums_are_those_of_imputed_rows_in_folds_that_have_the_target(rows: DataFrame, data: pd.DataFrame) -> None:
+    found = to_grams(rows, plans=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)
+    assert found["worth"].sources == ("n", "whole", "plan", "money") and found["left"].sources == tuple(KINDS)
+    mine = data[data.fold.notna() & (data.fold != 2) & data.worth.notna()]
+    gram = found["worth"].training(2)
+    filled = pd.DataFrame({c: mine[c].astype(float).fillna(mine[c].astype(float).mean()) for c in ("n", "whole", "money")})
+    common = mine.plan.mode()[0]
+    filled = filled.assign(**{v: (mine.plan == v).astype(float) for v in ("basic", "plus", "ünder") if v != common})
+    filled = filled[[s.level or s.source for s in gram.slots]]
+    assert gram.rows == len(mine)
+    assert np.allclose(gram.means, filled.mean(), atol=1e-5)
+    scale = np.sqrt(np.diag(gram.products))
+    assert np.allclose(gram.products / np.outer(scale, scale), filled.corr(), atol=2e-6)
+    y = mine.worth.astype(float)
+    assert np.allclose(gram.with_target / (scale * np.sqrt(gram.of_target)), filled.corrwith(y), atol=2e-6)
+    assert found["left"].rows(1) == int((data.fold == 1).sum())
+
+
+def test_a_category_of_too_many_levels_is_hashed(rows: DataFrame) -> None:
+    gram = to_grams(rows, plans=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)["left"].everything()
+    assert len(gram.of("city")) == LEVELS - 1
+
+
+def test_infinite_values_are_refused_by_name(spark: SparkSession) -> None:
+    values = [(float("inf"), 1, None, None, "a", "b", 1, 1.0, 0), (1.0, 1, None, None, "a", "b", 0, 2.0, 0)]
+    found = to_profile(spark.createDataFrame(values, DDL), PLANS)
+    with pytest.raises(InputError) as told:
+        _ = found.scales
+    assert told.value.details == ("n: 1 of 2 rows",)
+    assert found["n"].maximum == 1.0
+
+
+def test_rows_of_which_none_is_in_a_fold_are_refused(rows: DataFrame) -> None:
+    from pyspark.sql import functions as F
+
+    scales = to_profile(rows, PLANS).scales
+    with pytest.raises(ConfigurationError, match="no row with a target"):
+        to_grams(rows.withColumn("fold", F.lit(None).cast("int")), plans=PLANS, fold="fold", scales=scales)
+
+
+def jobs_of(spark: SparkSession, work: Callable[[], object]) -> int:
+    name = uuid.uuid4().hex
+    spark.sparkContext.setJobGroup(name, name)
+    try:
+        work()
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    return len(spark.sparkContext.statusTracker().getJobIdsForGroup(name))
+
+
+def test_profile_and_sums_take_one_pass_each_however_many_targets(spark: SparkSession, rows: DataFrame, spark_kind: str) -> None:
+    """Adaptive execution runs a job for the shuffle, and one for what is collected."""
+    if spark_kind != "classic":
+        pytest.skip("only a classic session tells how many jobs it ran")
+    scales = to_profile(rows, PLANS).scales
+    assert jobs_of(spark, lambda: to_profile(rows, PLANS)) == jobs_of(spark, lambda: to_profile(rows, PLANS[:1])) <= 2
+    counted = [
+        jobs_of(spark, lambda p=p: select(to_grams(rows, plans=p, fold="fold", scales=scales)["left"], 1)) for p in (PLANS, PLANS[:1])
+    ]
+    assert counted[0] == counted[1] <= 2

@@ -1,0 +1,135 @@
+"""Sides and folds: exact shares of each stratum, the same on any partitioning, and for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import StratifiedKFold
+
+from engage_spark.errors import ConfigurationError
+from engage_spark.ml.cuts import ranks, slots
+from engage_spark.ml.split import COLUMNS, MAX_STRATA, draw_splits, split_hash, to_newcomers, with_newcomers
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ROWS = 20_011
+KEY = ("id",)
+
+
+def customers(spark: SparkSession, rows: int = ROWS, start: int = 0) -> DataFrame:
+    """Ids, and a label that is 1 for about a third and null for some."""
+    expressions = ("concat('C', id) AS id", "CASE WHEN id % 101 = 0 THEN NULL ELSE CAST(pmod(xxhash64(id), 3) = 0 AS INT) END AS label")
+    return spark.range(start, start + rows, numPartitions=3).selectExpr(*expressions)
+
+
+def local(rows: DataFrame) -> pd.DataFrame:
+    return rows.toArrow().to_pandas().sort_values("id", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def drawn(spark: SparkSession) -> pd.DataFrame:
+    return local(draw_splits(customers(spark), key=KEY, stratum="label", folds=5, seed=7))
+
+
+def by_sorting(spark: SparkSession, rows: DataFrame, seed: int, folds: int) -> pd.DataFrame:
+    """The oracle: all hashes of a stratum sorted in numpy, and cut by rank."""
+    table = rows.withColumn("hash", split_hash(KEY, seed)).toArrow().to_pandas()
+    parts = []
+    for _, part in table.sort_values("hash").groupby("label", dropna=False):
+        slot = np.searchsorted(ranks(len(part), folds), np.arange(len(part)), side="right")
+        parts.append(part.assign(side=[slots(folds)[s].side.value for s in slot], fold=[slots(folds)[s].fold for s in slot]))
+    return pd.concat(parts).sort_values("id", ignore_index=True)
+
+
+def test_every_key_is_where_a_sort_of_all_hashes_puts_it(spark: SparkSession, drawn: pd.DataFrame) -> None:
+    expected = by_sorting(spark, customers(spark), seed=7, folds=5)
+    assert drawn.columns.tolist() == ["id", *COLUMNS]
+    assert len(drawn) == ROWS
+    assert drawn.side.tolist() == expected.side.tolist()
+    assert drawn.fold.fillna(-1).tolist() == expected.fold.astype(float).fillna(-1).tolist()
+    labels = expected.label.map(lambda v: None if pd.isna(v) else str(int(v)))
+    assert drawn.stratum.where(drawn.stratum.notna(), None).tolist() == labels.where(labels.notna(), None).tolist()
+    assert drawn.drawn.all()
+
+
+def test_folds_hold_the_rate_as_well_as_those_of_scikit_learn(drawn: pd.DataFrame) -> None:
+    known = drawn[(drawn.side == "fit") & drawn.stratum.notna()].reset_index(drop=True)
+    positive = (known.stratum == "1").to_numpy()
+    theirs = [positive[test].mean() for _, test in StratifiedKFold(5, shuffle=True, random_state=0).split(positive, positive)]
+    ours = [positive[known.fold == fold].mean() for fold in range(5)]
+    spread = max(abs(rate - positive.mean()) for rate in theirs)
+    assert max(abs(rate - positive.mean()) for rate in ours) <= max(spread, 1 / (known.fold == 0).sum())
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 7])
+def test_the_split_is_the_same_on_any_partitioning(spark: SparkSession, drawn: pd.DataFrame, partitions: int) -> None:
+    rows = customers(spark).repartition(partitions, "label")
+    assert local(draw_splits(rows, key=KEY, stratum="label", folds=5, seed=7)).equals(drawn)
+
+
+def test_another_seed_draws_another_split(spark: SparkSession, drawn: pd.DataFrame) -> None:
+    other = local(draw_splits(customers(spark), key=KEY, stratum="label", folds=5, seed=8))
+    assert 0.3 < (other.side == drawn.side).mean() < 0.7
+
+
+def test_the_hash_of_a_key_never_changes(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([("CUST-000001", 3)], "id string, day int")
+    found = rows.select(split_hash(["id"], 0), split_hash(["id"], 1), split_hash(["id", "day"], 0)).collect()
+    assert [tuple(r) for r in found] == [(3190409983905652480, 3030666256319627897, 7983030026624091110)]
+
+
+def test_all_rows_are_one_stratum_where_there_is_none(spark: SparkSession) -> None:
+    found = local(draw_splits(customers(spark, 1000), key=KEY, stratum=None, folds=4, seed=0))
+    assert found.groupby("side").size().to_dict() == {"calibration": 80, "conformal": 80, "fit": 640, "test": 200}
+    assert found.groupby("fold").size().tolist() == [160] * 4
+    assert found.stratum.isna().all()
+
+
+def test_a_stratum_of_one_row_has_its_side_too(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([("a", "x"), ("b", None)], "id string, label string")
+    found = local(draw_splits(rows, key=KEY, stratum="label", folds=2))
+    assert found[["side", "fold"]].to_numpy().tolist() == [["fit", 1], ["fit", 1]]
+
+
+def test_no_rows_cannot_be_split(spark: SparkSession) -> None:
+    with pytest.raises(ConfigurationError, match="no rows to split"):
+        draw_splits(customers(spark, 0), key=KEY, stratum="label")
+
+
+def test_a_column_of_many_values_is_no_stratum(spark: SparkSession) -> None:
+    with pytest.raises(ConfigurationError, match=f"more than {MAX_STRATA} strata"):
+        draw_splits(customers(spark, 100), key=KEY, stratum="id")
+
+
+def test_newcomers_join_and_nobody_moves(spark: SparkSession, drawn: pd.DataFrame) -> None:
+    splits = draw_splits(customers(spark), key=KEY, stratum="label", folds=5, seed=7)
+    later = customers(spark, ROWS + 9_000, start=1_000)
+    both = local(with_newcomers(splits, later.unionAll(later), key=KEY, folds=5, seed=7))
+    assert both[both.id.isin(drawn.id)].reset_index(drop=True).equals(drawn)
+    new = both[~both.id.isin(drawn.id)]
+    assert len(new) == 10_000
+    assert not new.drawn.any()
+    assert new.stratum.isna().all()
+    shares = new.side.value_counts(normalize=True)
+    for side, share in {"fit": 0.64, "calibration": 0.08, "conformal": 0.08, "test": 0.2}.items():
+        assert abs(shares[side] - share) < 4 * np.sqrt(share * (1 - share) / len(new))
+    assert sorted(new.fold.dropna().unique()) == [0, 1, 2, 3, 4]
+    assert new.fold.isna().equals(new.side != "fit")
+
+
+def test_a_newcomer_has_its_side_whoever_comes_with_it(spark: SparkSession) -> None:
+    splits = draw_splits(customers(spark, 500), key=KEY, stratum="label", seed=7)
+    many = local(to_newcomers(splits, customers(spark, 2_000), key=KEY, seed=7))
+    few = local(to_newcomers(splits, customers(spark, 100, start=1_000), key=KEY, seed=7))
+    assert len(many) == 1_500
+    assert many[many.id.isin(few.id)].reset_index(drop=True).equals(few)
+
+
+def test_most_keep_the_side_that_they_would_have_got_as_newcomers(spark: SparkSession, drawn: pd.DataFrame) -> None:
+    nobody = draw_splits(customers(spark), key=KEY, stratum="label", seed=7).where("false")
+    nominal = local(to_newcomers(nobody, customers(spark), key=KEY, seed=7))
+    assert (nominal.side == drawn.side).mean() > 0.95
