@@ -65,8 +65,8 @@ class Facts:
 class Run:
     """One training, being recorded. Names of metrics and params may hold letters, digits, `_-. /`; other signs become `_`."""
 
-    def __init__(self, experiment: Sequence[str], name: str, folder: Path | None = None) -> None:
-        self.experiment, self.name = tuple(experiment), name
+    def __init__(self, experiment: Sequence[str], name: str, folder: Path | None = None, *, staging: str | None = None) -> None:
+        self.experiment, self.name, self.staging = tuple(experiment), name, staging
         self.folder = folder or Path(tempfile.mkdtemp(prefix="engage-spark-run-"))
         self.files = self.folder / FILES
         self.files.mkdir(parents=True, exist_ok=True)
@@ -113,24 +113,21 @@ class Run:
 
     def model(
         self, spark: SparkSession, model: PipelineModel, *, features: Sequence[tuple[str, str]], extras: Mapping[str, Any], name: str,
-        facts: Facts, staging: str | None = None,
+        facts: Facts,
     ) -> None:  # fmt: skip
         """The fitted model with the raw columns that it takes (name, Spark type), and what else scoring needs, as JSON.
 
         `name` is what it will be registered as, without the prefix. Cost: what Spark takes to write the model, one listing and one job to
         fetch its files (the size of the model passes through this process), no job over customers.
         """
-        place = staging or self._staging
-        save_model(spark, model, self.files / MODEL, features=features, extras=extras, facts=facts.tags(), staging=place)
+        save_model(spark, model, self.files / MODEL, features=features, extras=extras, facts=facts.tags(), staging=self.staging)
         self.registration = {"name": name, "tags": facts.tags()}
         self._put("tags", facts.tags())
-
-    _staging: str | None = None
 
     @contextmanager
     def child(self, name: str) -> Iterator[Run]:
         """A run below this one, such as a candidate on a fold. It is sent with its parent; it fails where its block raises."""
-        run = Run(self.experiment, name, self.folder / "children" / f"{len(self.children):04d}")
+        run = Run(self.experiment, name, self.folder / "children" / f"{len(self.children):04d}", staging=self.staging)
         self.children.append(run)
         with run.timed():
             yield run

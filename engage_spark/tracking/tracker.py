@@ -57,8 +57,7 @@ class Tracker:
         Where the block raises, the run is sent as FAILED, and the exception goes on. Where sending fails, everything is kept below
         `tracking.folder`/kept, and a TransientError says what failed and where the model lies.
         """
-        run = Run((self.place.settings.experiment, *experiment), name)
-        run._staging = self.staging
+        run = Run((self.place.settings.experiment, *experiment), name, staging=self.staging)
         run.params(params or {})
         run.tags(tags or {})
         try:

@@ -1,0 +1,33 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # From raw files to features and the graph
+# MAGIC Needs the package (a wheel on the cluster, or `%pip install` of it) and, in `conf/databricks.yaml` or the parameter `set`,
+# MAGIC where raw data and tables are. Runs on classic and serverless compute alike. Running it again does only what is new.
+
+# COMMAND ----------
+
+# ruff: noqa: D100
+from engage_spark.cli.notebook import Notebook
+
+notebook = Notebook(globals().get("dbutils"))
+display = globals().get("display", lambda rows: rows.show())
+
+# COMMAND ----------
+
+notebook.run("ingest", snapshot_date=notebook.snapshot_date)
+
+# COMMAND ----------
+
+notebook.run("features", snapshot_date=notebook.snapshot_date)
+
+# COMMAND ----------
+
+notebook.run("graph", snapshot_date=notebook.snapshot_date)
+
+# COMMAND ----------
+
+display(notebook.table("runs").orderBy("finished_at", ascending=False).limit(20))
+
+# COMMAND ----------
+
+display(notebook.table(notebook.contract.derived[0].name).limit(10))

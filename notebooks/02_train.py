@@ -1,0 +1,26 @@
+# Databricks notebook source
+# MAGIC %md
+# MAGIC # Train, judge and register a model of every target
+# MAGIC Takes published snapshots whose label window has closed. On Databricks set `tracking.uri=databricks`,
+# MAGIC `tracking.registry=databricks-uc`, `tracking.prefix=catalog.schema.`, `tracking.experiment=/Shared/engage-spark`;
+# MAGIC `lake.scratch` must be a volume: models pass through it.
+
+# COMMAND ----------
+
+# ruff: noqa: D100
+from engage_spark.cli.notebook import Notebook
+
+notebook = Notebook(globals().get("dbutils"))
+display = globals().get("display", lambda rows: rows.show())
+
+# COMMAND ----------
+
+notebook.run("train")
+
+# COMMAND ----------
+
+notebook.models()
+
+# COMMAND ----------
+
+display(notebook.table("training_runs"))
