@@ -15,7 +15,7 @@ from engage_spark.settings import Input, Settings
 
 
 def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:
-    """Make data below `synth.out`, ingest it, derive features, measure the graph, train models, score. Yields each stage's report at its end.
+    """Make data below `synth.out`, ingest, derive features, measure the graph, train, score. Yields each stage's report at its end.
 
     The models are trained as if it were the day on which the last label of the made-up data is known.
     """

@@ -1,0 +1,112 @@
+"""The same pipeline on two published tables of real customers, beside scikit-learn on the same columns, rows and folds."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from real_tables import BANK, IRANIAN, RealTable, settings_below
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+
+from engage_spark.errors import GateError
+from engage_spark.ml.plan import Policy, model_plan, target_named
+from engage_spark.pipelines import features, ingest, train
+from engage_spark.pipelines.model_rows import rows_of, sources
+from engage_spark.pipelines.stage import Bench
+from engage_spark.settings import Settings
+from engage_spark.tracking import Tracker
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DAY = date(2026, 1, 31)
+KNOWN = date(2027, 1, 31)
+
+
+def settings_of(session_settings: Settings, home: Path, **models: Any) -> Settings:
+    chosen = {"smallest_group": 50, "bootstrap": 100} | models
+    below = settings_below(session_settings, home)
+    return Settings(
+        input=below.input,
+        lake=below.lake,
+        spark=below.spark,
+        tracking={"folder": str(home / "mlflow")},
+        models=chosen,  # type: ignore[arg-type]
+    )
+
+
+def published(spark: SparkSession, session_settings: Settings, shared_data: Path, home: Path, table: RealTable) -> None:
+    table.deliver(shared_data, home, str(DAY))
+    settings = settings_of(session_settings, home)
+    ingest.run(spark, settings, contract=table.contract)
+    features.run(spark, settings, contract=table.contract)
+
+
+@pytest.fixture(scope="module")
+def iranian(spark: SparkSession, session_settings: Settings, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("iranian")
+    published(spark, session_settings, shared_data, home, IRANIAN)
+    return home
+
+
+@pytest.fixture(scope="module")
+def bank(spark: SparkSession, session_settings: Settings, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("bank")
+    published(spark, session_settings, shared_data, home, BANK)
+    return home
+
+
+def by_scikit_learn(spark: SparkSession, settings: Settings, table: RealTable, target: str) -> float:
+    """AUC of histogram boosting, mean over the folds of `splits`, on every column that the plan allows."""
+    bench = Bench(spark, settings, table.contract)
+    plan = model_plan(table.contract, target_named(table.contract, target), policy=Policy(settings.models.policy))
+    found = sources(bench)
+    rows = rows_of(bench, found, list(found.days), plans=[plan])
+    splits = spark.read.format("delta").load(f"{settings.lake.root}/splits").where("side = 'fit'")
+    columns = [*plan.names, target, "fold"]
+    frame = rows.join(splits, on=list(table.contract.entity.key), how="inner").select(*columns).toArrow().to_pandas()
+    frame = frame[frame[target].notna()]
+    text = set(plan.categorical)
+    x = pd.DataFrame({n: frame[n].astype("category") if n in text else frame[n].astype(float) for n in plan.names})
+    y, found_auc = frame[target].astype(int), []
+    for fold in sorted(frame["fold"].unique()):
+        held = frame["fold"] == fold
+        model = HistGradientBoostingClassifier(random_state=0, categorical_features="from_dtype").fit(x[~held], y[~held])
+        found_auc.append(roc_auc_score(y[held], model.predict_proba(x[held])[:, 1]))
+    return float(np.mean(found_auc))
+
+
+def cross_validated(settings: Settings, target: str) -> float:
+    tracker = Tracker(settings.tracking)
+    (version,) = tracker.registry.versions(target)
+    return float(tracker.place.client.get_run(version.run_id).data.metrics["cv/auc"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "table", "target"), [("iranian", IRANIAN, "churn"), ("bank", BANK, "exited")])
+def test_auc_is_within_a_hundredth_of_histogram_boosting(
+    request: pytest.FixtureRequest, spark: SparkSession, session_settings: Settings, name: str, table: RealTable, target: str
+) -> None:
+    home = request.getfixturevalue(name)
+    settings = settings_of(session_settings, home, candidates=["gbt"], policy="permissive")
+    report = train.run(spark, settings, contract=table.contract, target=[target], as_of=KNOWN)
+    ours, theirs = cross_validated(settings, target), by_scikit_learn(spark, settings, table, target)
+    print(f"{name}: AUC ours {ours:.4f}, scikit-learn {theirs:.4f}; {report.seconds:.0f} s")
+    assert ours >= theirs - 0.01
+
+
+def test_a_target_that_is_a_formula_of_other_columns_stops_a_strict_training(
+    spark: SparkSession, session_settings: Settings, iranian: Path
+) -> None:
+    settings = settings_of(session_settings, iranian, candidates=["linear"])
+    with pytest.raises(GateError, match="leakage audit") as caught:
+        train.run(spark, settings, contract=IRANIAN.contract, target=["customer_value"], as_of=KNOWN)
+    told = "\n".join(caught.value.details)
+    assert "customer_value" in told
+    assert "duplicates" in told
+    assert caught.value.exit_code == 3
