@@ -58,6 +58,7 @@ def run(name: str, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, **mo
     return runpy.run_path(str(NOTEBOOKS / name), init_globals=more)
 
 
+@pytest.mark.slow
 def test_raw_files_become_features_and_a_graph(
     spark: SparkSession, home: Path, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +70,7 @@ def test_raw_files_become_features_and_a_graph(
     assert shown["notebook"].table("graph_features").count() == 200
 
 
+@pytest.mark.slow
 def test_widgets_say_where_and_which_day_and_display_is_databricks_own(
     spark: SparkSession, home: Path, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
