@@ -43,12 +43,17 @@ def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> Gate:
 
 
 def is_calibrated(ece: Interval) -> Gate:
-    """The calibration error is not above WORST_ECE beyond chance: replicates of it lie above the value, so value or lower end counts."""
+    """The calibration error is not above WORST_ECE beyond chance.
+
+    Few rows make the error too large, and drawing from them does so once more: by as much as replicates lie above the value, the value
+    lies above the truth. So the lower bound is the reverse percentile, 2 x value - upper end (Efron, Tibshirani 1993, section 13.4).
+    """
+    low = 2 * ece.value - ece.high
     return Gate(
         name="calibration",
-        demand=f"a calibration error of {WORST_ECE} or less, within its {ece.confidence:.0%} interval",
-        measured=f"{ece.value:.4f} [{ece.low:.4f}, {ece.high:.4f}]",
-        passed=min(ece.value, ece.low) <= WORST_ECE,
+        demand=f"a calibration error that is not above {WORST_ECE} with {ece.confidence:.0%} confidence",
+        measured=f"{ece.value:.4f}, at least {max(low, 0):.4f}",
+        passed=min(ece.value, low) <= WORST_ECE,
     )
 
 

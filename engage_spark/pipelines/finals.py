@@ -15,7 +15,7 @@ from engage_spark.ml.bootstrap import Gain, Interval, intervals, paired
 from engage_spark.ml.candidates import Candidate, baseline_for
 from engage_spark.ml.fit import Job, fit_all
 from engage_spark.ml.metrics import HEADLINE, metrics_of
-from engage_spark.ml.pipeline import PREDICTION, calibrated
+from engage_spark.ml.pipeline import PREDICTION, calibrated, features_of
 from engage_spark.ml.plan import Feature, ModelPlan, Target, Task
 from engage_spark.ml.sample import HASH, sampled, to_arrays
 from engage_spark.schema import column_named
@@ -89,7 +89,7 @@ def fit_finals(
         models = {name: f.model for name, f in zip(wanted, fitted, strict=True)}
         if target.task is Task.BINARY:
             models = {name: calibrated(model, sides.calibration, label=target.name) for name, model in models.items()}
-    return {name: (c, features, models[name]) for name, (c, features) in wanted.items()}
+    return {name: (c, features_of(c, features), models[name]) for name, (c, features) in wanted.items()}
 
 
 def judge(

@@ -149,7 +149,7 @@ def _table(recorded: Sequence[Recorded]) -> Grid:
         metric = HEADLINE[of.trained.target.task]
         for what, final in of.trained.finals.of.items():
             found = final.metrics[metric.name]
-            value = "–" if found is None else f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
+            value = "–" if found is None else f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
             rows.append((of.trained.target.name if what == WINNER else "", what, f"{len(final.features)}", f"{metric.name} {value}"))
     return ("target", "model", "features", "on the test side"), tuple(rows)
 
