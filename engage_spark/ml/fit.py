@@ -1,0 +1,170 @@
+"""Fits of many candidates and folds side by side, on rows in an order that is the same in every run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from engage_spark.errors import ConfigurationError, EngageError
+from engage_spark.ml.candidates import Candidate
+from engage_spark.ml.pipeline import PREDICTION, build_pipeline, estimation, features_of, preparation
+from engage_spark.ml.plan import Feature, Target
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import DataFrame
+
+T = TypeVar("T")
+ROWS_A_PARTITION = 32_000
+
+
+def partitions_for(rows: int) -> int:
+    """Into how many partitions the rows of a fit are put by default: by their number alone, never by the size of the cluster."""
+    return max(1, -(-rows // ROWS_A_PARTITION))
+
+
+def prepared(rows: DataFrame, *, key: str | Sequence[str], day: str | None, partitions: int | None, seed: int) -> DataFrame:
+    """The same rows, bucketed by a hash of (seed, key) into a number of partitions and sorted by key and day within each.
+
+    MLlib's forests draw their bags by partition and place, so two fits agree only on rows that lie alike. Apply it to what a fit is
+    given and not before writing it away: files are read back in partitions of another cut. `partitions` None goes by the number of
+    rows, which costs a job that counts them. Cost otherwise: one shuffle and a sort, each time that the rows are read.
+    """
+    from pyspark.sql import functions as F
+
+    from engage_spark.schema import column_named
+
+    keys = [column_named(k) for k in ([key] if isinstance(key, str) else key)]
+    number = partitions if partitions is not None else partitions_for(rows.count())
+    ordered = keys if day is None else [*keys, column_named(day)]
+    return rows.repartition(number, F.xxhash64(F.lit(seed), *keys)).sortWithinPartitions(*ordered)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """One fit: a candidate on rows (`prepared`, without those of the fold that is held out). `fold` None fits on all of them."""
+
+    candidate: Candidate
+    target: Target
+    features: tuple[Feature, ...]
+    rows: DataFrame
+    label: str
+    seed: int
+    fold: int | None = None
+
+    @property
+    def told(self) -> str:
+        where = "all rows" if self.fold is None else f"the rows outside fold {self.fold}"
+        return f"{self.candidate.name} for {self.target.name} on {where}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """A job's model. `seconds` is how long its own estimator took, without the preparation that it shares."""
+
+    job: Job
+    model: PipelineModel
+    seconds: float
+
+
+def fit_all(jobs: Sequence[Job], *, parallelism: int) -> list[Fitted]:
+    """Fit every job, `parallelism` at a time, and return them in their order.
+
+    Jobs on the same rows (the same DataFrame object) with the same features share the fitted stages before the estimator. The first
+    failure keeps jobs that wait from starting, and is told with its candidate, target and fold once those that run have ended. Models
+    of a Connect session live on the server until the last reference to them here is gone, so drop what is no longer needed.
+    Cost: per group of jobs up to three scans, and what each estimator needs; nothing that grows with the rows on the driver.
+    Raises ConfigurationError for what `build_pipeline` refuses, before the first fit, and for a fit that fails.
+    """
+    if not jobs:
+        return []
+    for job in jobs:  # all that is wrong with names is known before anything is fitted
+        build_pipeline(job.candidate, target=job.target, features=job.features, label=job.label, seed=job.seed)
+    groups: dict[tuple[Any, ...], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(_group(job), []).append(job)
+    firsts = {group: members[0] for group, members in groups.items()}
+    shared = dict(zip(firsts, _side_by_side(_prepare, list(firsts.values()), parallelism), strict=True))
+    return _side_by_side(lambda job: _fit(job, shared[_group(job)]), jobs, parallelism)
+
+
+def _group(job: Job) -> tuple[Any, ...]:
+    return (id(job.rows), features_of(job.candidate, job.features))
+
+
+def _prepare(job: Job) -> PipelineModel:
+    from pyspark.ml import Pipeline
+
+    return Pipeline(stages=preparation(features_of(job.candidate, job.features))).fit(job.rows)
+
+
+def _fit(job: Job, prepared_by: PipelineModel) -> Fitted:
+    from pyspark.ml import Pipeline, PipelineModel
+    from pyspark.sql import functions as F
+
+    from engage_spark.ml.pipeline import FEATURES
+    from engage_spark.schema import column_named
+
+    started = time.monotonic()
+    ready = prepared_by.transform(job.rows).select(F.col(FEATURES), column_named(job.label).cast("double").alias("__label"))
+    stages = estimation(job.candidate, target=job.target, label="__label", seed=job.seed)
+    fitted = Pipeline(stages=stages).fit(ready)
+    model = PipelineModel(stages=[*prepared_by.stages, *fitted.stages])
+    return Fitted(job=job, model=model, seconds=time.monotonic() - started)
+
+
+def _side_by_side(do: Callable[[Job], T], jobs: Sequence[Job], parallelism: int) -> list[T]:
+    from pyspark import inheritable_thread_target
+
+    inherits = inheritable_thread_target(jobs[0].rows.sparkSession)
+    with ThreadPoolExecutor(max_workers=min(parallelism, len(jobs)), thread_name_prefix="fit") as pool:
+        running: list[Future[T]] = [pool.submit(inherits(lambda job=job: do(job))) for job in jobs]
+        done, waiting = wait(running, return_when=FIRST_EXCEPTION)
+        if any(f.exception() for f in done):
+            for future in waiting:
+                future.cancel()
+    for job, future in zip(jobs, running, strict=True):
+        if not future.cancelled() and (error := future.exception()):
+            raise _told(job, error) from error
+    return [f.result() for f in running]
+
+
+def _told(job: Job, error: BaseException) -> BaseException:
+    if isinstance(error, EngageError) or not isinstance(error, Exception):
+        error.add_note(f"while fitting {job.told}")
+        return error
+    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ConfigurationError(
+        f"the fit of {job.told} failed: {first[:500]}",
+        mend="leave this candidate out of models.candidates, or look at the rows and features that it was given",
+        details=[f"{len(job.features)} features: {', '.join(f.name for f in job.features)}"],
+    )
+
+
+def out_of_fold(fitted: Sequence[Fitted], rows: DataFrame, *, key: str | Sequence[str], fold: str = "fold") -> DataFrame:
+    """What each model predicts for the rows of the fold that it was not fitted on.
+
+    Grain: a row per row of `rows` in a fold of `fitted`, and candidate. Columns: the key, `candidate`, `fold` (int), `label` (double) and
+    `score` (double: the prediction inside the target's bounds, for two classes the uncalibrated probability of class 1). All models are
+    of one target. Cost: lazy; one scan of `rows` for each model, no shuffle.
+    """
+    from pyspark.sql import functions as F
+
+    from engage_spark.schema import column_named
+
+    if not fitted or any(f.job.fold is None for f in fitted) or len({f.job.target.name for f in fitted}) > 1:
+        raise ConfigurationError("out-of-fold predictions need models of one target, each with the fold that it left out")
+    keys = [key] if isinstance(key, str) else list(key)
+    parts = [
+        f.model.transform(rows.where(column_named(fold).eqNullSafe(F.lit(f.job.fold)))).select(
+            *(column_named(k).alias(k) for k in keys), F.lit(f.job.candidate.name).alias("candidate"),
+            F.lit(f.job.fold).cast("int").alias("fold"), column_named(f.job.label).cast("double").alias("label"),
+            F.col(PREDICTION).alias("score"),
+        )
+        for f in fitted
+    ]  # fmt: skip
+    return reduce(lambda a, b: a.unionByName(b), parts)

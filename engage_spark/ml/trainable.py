@@ -1,0 +1,117 @@
+"""Whether rows can be trained on, known from one pass over them, before any fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engage_spark.errors import ConfigurationError
+from engage_spark.ml.plan import Feature, Target, Task
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldCounts:
+    """What one fold's rows hold. `ones` and `zeros` count labels of 1 and 0; `present` non-null values by feature, without NaN;
+    `infinite` the infinite ones. The label's bounds are None where no row has a label."""
+
+    fold: int | None
+    rows: int
+    unlabelled: int
+    ones: int
+    zeros: int
+    minimum: float | None
+    maximum: float | None
+    present: Mapping[str, int]
+    infinite: Mapping[str, int]
+
+
+def fold_counts(rows: DataFrame, *, label: str, features: Sequence[Feature], fold: str | None = "fold") -> tuple[FoldCounts, ...]:
+    """Count labels and present values by fold, in the order of the folds. `fold` None takes all rows as one.
+
+    Cost: one job, one scan, a shuffle of one row per partition and fold. NaN of a label counts as no label.
+    """
+    from pyspark.sql import functions as F
+
+    from engage_spark.schema import column_named
+
+    number = column_named(label).cast("double")
+    value = F.when(~F.isnan(number), number)
+    counted: list[Column] = [
+        F.count(F.lit(1)).alias("rows"), F.count(value).alias("labelled"), F.count_if(value == 1).alias("ones"),
+        F.count_if(value == 0).alias("zeros"), F.min(value).alias("least"), F.max(value).alias("most"),
+    ]  # fmt: skip
+    for i, f in enumerate(features):
+        column = column_named(f.name)
+        if f.categorical:
+            counted.append(F.count(column).alias(f"p{i}"))
+        else:
+            double = column.cast("double")
+            counted.append(F.count_if(column.isNotNull() & ~F.isnan(double)).alias(f"p{i}"))
+            counted.append(F.count_if(F.abs(double) == float("inf")).alias(f"i{i}"))
+    where = F.lit(None).cast("int") if fold is None else column_named(fold).cast("int")
+    found = rows.groupBy(where.alias("fold")).agg(*counted).collect()
+    return tuple(_counts(row, features) for row in sorted(found, key=lambda r: (r["fold"] is not None, r["fold"] or 0)))
+
+
+def _counts(row: Any, features: Sequence[Feature]) -> FoldCounts:
+    return FoldCounts(
+        fold=row["fold"], rows=row["rows"], unlabelled=row["rows"] - row["labelled"], ones=row["ones"], zeros=row["zeros"],
+        minimum=row["least"], maximum=row["most"], present={f.name: row[f"p{i}"] for i, f in enumerate(features)},
+        infinite={f.name: row[f"i{i}"] for i, f in enumerate(features) if not f.categorical},
+    )  # fmt: skip
+
+
+def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features: Sequence[Feature]) -> None:
+    """Raise ConfigurationError with all that keeps these rows from being trained on, fold by fold, with counts; say nothing otherwise.
+
+    Required: a label in every row, 0 or 1 for two classes; rows outside each fold whose labels differ and in which every feature has a
+    value; of two classes, both in each fold; no infinite value. Counts of a single fold are taken as one fit without cross-validation.
+    """
+    found = _everywhere(counts, target, features)
+    alone = len(counts) == 1
+    for held_out in counts:
+        training = list(counts) if alone else [c for c in counts if c is not held_out]
+        where = "of all rows" if alone else f"of the rows outside fold {held_out.fold}"
+        if target.task is Task.BINARY:
+            ones, zeros = sum(c.ones for c in training), sum(c.zeros for c in training)
+            if not ones or not zeros:
+                found.append(f"{ones:,} {where} are of class 1 and {zeros:,} of class 0: a model needs both")
+            elif not alone and (not held_out.ones or not held_out.zeros):
+                found.append(f"fold {held_out.fold} has {held_out.ones:,} rows of class 1 and {held_out.zeros:,} of class 0: it needs both")
+        else:
+            found += _constant(training, where)
+        if empty := [f.name for f in features if not sum(c.present[f.name] for c in training)]:
+            found.append(f"no row {where} has a value of {', '.join(empty)}")
+    if found:
+        raise ConfigurationError(
+            f"no model of {target.name!r} can be trained on these rows",
+            mend="give more snapshots or customers, leave the named features out of the contract's features, or use fewer models.folds",
+            details=list(dict.fromkeys(found)),
+        )
+
+
+def _everywhere(counts: Sequence[FoldCounts], target: Target, features: Sequence[Feature]) -> list[str]:
+    rows, unlabelled = sum(c.rows for c in counts), sum(c.unlabelled for c in counts)
+    if not rows:
+        return ["there are no rows"]
+    found = [f"{unlabelled:,} of {rows:,} rows have no {target.name}"] if unlabelled else []
+    other = rows - unlabelled - sum(c.ones + c.zeros for c in counts)
+    if target.task is Task.BINARY and other:
+        found.append(f"{other:,} of {rows:,} rows have a {target.name} that is neither 0 nor 1")
+    for f in features:
+        if infinite := sum(c.infinite.get(f.name, 0) for c in counts):
+            found.append(f"{f.name} is infinite in {infinite:,} of {rows:,} rows")
+    return found
+
+
+def _constant(training: Sequence[FoldCounts], where: str) -> list[str]:
+    least = [c.minimum for c in training if c.minimum is not None]
+    most = [c.maximum for c in training if c.maximum is not None]
+    if not least or not most:
+        return [f"there are no labels {where}"]
+    rows = sum(c.rows for c in training)
+    return [f"the label is {min(least):g} in all {rows:,} {where}"] if min(least) == max(most) else []
