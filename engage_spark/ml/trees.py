@@ -145,22 +145,34 @@ def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
 
 
 def _mllib_node(row: Any, *, classes: bool, path: str) -> Node:
-    split, stats = row["split"], row["impurityStats"]
-    leaf = row["leftChild"] < 0
-    if not leaf and (split["numCategories"] != -1 or len(split["leftCategoriesOrThreshold"]) != 1):
-        raise ConfigurationError(f"the model at {path} splits slot {split['featureIndex']} by category", mend=_MEND)
+    stats, leaf = row["impurityStats"], row["leftChild"] < 0
     if classes and len(stats) != 2:
         raise ConfigurationError(f"the model at {path} tells {len(stats)} classes apart", mend="explain a model of two classes, 0 and 1")
+    feature, threshold, swapped = (-1, 0.0, False) if leaf else _mllib_split(row["split"], path)
+    left, right = row["leftChild"], row["rightChild"]
     return Node(
         id=row["id"],
-        feature=-1 if leaf else split["featureIndex"],
-        threshold=0.0 if leaf else split["leftCategoriesOrThreshold"][0],
-        left=row["leftChild"],
-        right=row["rightChild"],
+        feature=feature,
+        threshold=threshold,
+        left=right if swapped else left,
+        right=left if swapped else right,
         value=stats[1] / (stats[0] + stats[1]) if classes else row["prediction"],
         # Classes count their rows; a variance is kept as count, sum and sum of squares.
         cover=stats[0] + stats[1] if classes else stats[0],
     )
+
+
+def _mllib_split(split: Any, path: str) -> tuple[int, float, bool]:
+    """Slot, threshold, and whether it is the right child that takes values up to the threshold.
+
+    MLlib knows of a one-hot slot that it holds 0 or 1, and splits it as a category of two, whichever of them goes left.
+    """
+    slot, values = split["featureIndex"], list(split["leftCategoriesOrThreshold"])
+    if split["numCategories"] == -1 and len(values) == 1:
+        return slot, values[0], False
+    if split["numCategories"] == 2 and values in ([0.0], [1.0]):
+        return slot, 0.5, values == [1.0]
+    raise ConfigurationError(f"the model at {path} splits slot {slot} by category", mend=_MEND)
 
 
 def read_metadata(spark: SparkSession, path: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import DecisionTreeClassifier, GBTClassifier, LogisticRegression, RandomForestClassifier
-from pyspark.ml.feature import StringIndexer, VectorAssembler
+from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.regression import DecisionTreeRegressor, GBTRegressor, RandomForestRegressor
 from pyspark.sql import DataFrame, SparkSession
@@ -87,6 +87,29 @@ def test_boosted_probability_is_a_function_of_the_margin(spark: SparkSession, ro
     told = model.transform(rows).select(vector_to_array("__slots").alias("x"), vector_to_array("probability")[1].alias("p")).collect()
     raw = trees.raw(np.array([r["x"] for r in told]))
     np.testing.assert_allclose(1 / (1 + np.exp(-2 * raw)), [r["p"] for r in told], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["forest", "boosted"])
+def test_one_hot_slots_that_are_split_as_two_categories_are_read(spark: SparkSession, rows: DataFrame, tmp_path: Path, kind: str) -> None:
+    stages = [
+        StringIndexer(inputCol="kind", outputCol="__kind"),
+        OneHotEncoder(inputCol="__kind", outputCol="__hot", dropLast=False),
+        VectorAssembler(inputCols=["__hot", "a"], outputCol="__slots"),
+    ]
+    label = F.when(F.col("kind") == "k1", F.col("a")).when(F.col("kind") == "k2", 0.5).otherwise(-F.col("a"))
+    made = {
+        "forest": RandomForestRegressor(featuresCol="__slots", labelCol="y", numTrees=6, maxDepth=5, seed=1),
+        "boosted": GBTRegressor(featuresCol="__slots", labelCol="y", maxIter=6, maxDepth=4, seed=1),
+    }[kind]
+    model = Pipeline(stages=[*stages, made]).fit(rows.withColumn("y", label))
+    path = saved(spark, model, tmp_path / "model")
+    nodes = spark.read.parquet(f"{path}/data").select("nodeData.split.*").where("numCategories = 2")
+    assert nodes.select("leftCategoriesOrThreshold").distinct().count() == 2, "both sides are tried"
+    told = model.transform(rows).select(vector_to_array("__slots").alias("x"), "prediction").collect()
+    x = np.array([r["x"] for r in told])
+    trees = read_ensemble(spark, path)
+    np.testing.assert_allclose(trees.raw(x), [r["prediction"] for r in told], rtol=0, atol=1e-12)
+    assert np.abs(contributions(trees, x).sum(axis=1) + trees.base - trees.raw(x)).max() < 1e-12
 
 
 def test_a_split_by_category_is_refused(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:

@@ -1,0 +1,178 @@
+"""What explains a model's predictions, apart from Spark: contributions of source features, their check, and the reasons of a row.
+
+An explainer is small, holds no driver object, travels to the workers by value, and is stored beside the model as JSON with all its bits.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engage_spark.errors import EngageError, InputError
+from engage_spark.ml.trees import F64, I32, Ensemble
+
+TOLERANCE, SINGLE_TOLERANCE = 1e-6, 1e-5
+"""How far contributions and base may be from a prediction, relative to its size where that is above 1; of models in 32 bits the second."""
+
+
+class ExplanationError(EngageError):
+    """Reasons do not add up to the prediction that they are meant to explain: the explainer is another model's (exit code 2)."""
+
+
+class Link(StrEnum):
+    """How contributions become a prediction: their sum itself, log-odds of a probability, or the logarithm of an amount."""
+
+    IDENTITY = "identity"
+    LOGIT = "logit"
+    LOG = "log"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear:
+    """A linear model of the assembled vector. `means` are those of the rows that contributions are compared with."""
+
+    coefficients: F64
+    means: F64
+    intercept: float
+
+    def raw(self, x: F64) -> F64:
+        """Each row's linear predictor, summed in the order of the slots."""
+        found = np.full(len(x), self.intercept)
+        for j, b in enumerate(self.coefficients):
+            found += b * x[:, j]
+        return found
+
+    @cached_property
+    def base(self) -> float:
+        return float(self.raw(self.means[None, :])[0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Explainer:
+    """`source[j]` is the feature that slot j of the assembled vector comes from, by its place in `features`; `categories` are those that
+    have a slot per level.
+
+    Contributions are Shapley values in the units of the link: of trees path-dependent TreeSHAP, of a linear model coefficient times
+    distance from the mean. A feature's slots are added up. `minimum` and `maximum` are the bounds that a prediction is put into.
+    """
+
+    features: tuple[str, ...]
+    categories: tuple[str, ...]
+    source: I32
+    link: Link
+    model: Ensemble | Linear
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def base(self) -> float:
+        """What contributions start from, in the units of the link."""
+        return self.model.base
+
+    @property
+    def tolerance(self) -> float:
+        return SINGLE_TOLERANCE if isinstance(self.model, Ensemble) and self.model.single else TOLERANCE
+
+    def contributions(self, x: F64) -> F64:
+        """Of each row and feature. `x`: rows of the assembled vector."""
+        from engage_spark.ml.treeshap import contributions
+
+        if not self.features:
+            return np.zeros((len(x), 0))
+        if isinstance(self.model, Ensemble):
+            return contributions(self.model, x, source=self.source, prepared=self._tables)
+        moved = np.zeros((len(x), len(self.features)))
+        for j, b in enumerate(self.model.coefficients):
+            moved[:, self.source[j]] += b * (x[:, j] - self.model.means[j])
+        return moved
+
+    @cached_property
+    def _tables(self) -> Any:
+        from engage_spark.ml.treeshap import tables
+
+        assert isinstance(self.model, Ensemble)
+        return tables(self.model)
+
+    def served(self, total: F64) -> F64:
+        """The prediction that a sum of base and contributions stands for, before any calibration."""
+        with np.errstate(over="ignore"):  # exp of a large number is infinite, and 1 / infinity is 0, as in the model
+            value = {Link.IDENTITY: total, Link.LOGIT: 1.0 / (1.0 + np.exp(-total)), Link.LOG: np.exp(total)}[self.link]
+        low, high = -np.inf if self.minimum is None else self.minimum, np.inf if self.maximum is None else self.maximum
+        return np.asarray(np.clip(value, low, high))
+
+    def checked(self, x: F64, served: F64) -> F64:
+        """Contributions that are seen to add up: to the raw prediction of this explainer's model, and to what the fitted model served.
+
+        `served`: the prediction, or a binary model's uncalibrated probability. Raises ExplanationError with the worst row's figures.
+        """
+        found = self.contributions(x)
+        raw, total = self.model.raw(x), self.base + found.sum(axis=1)
+        for what, told, expected in (("its raw prediction", total, raw), ("what the model predicts", self.served(total), served)):
+            # Values may be nearly 0 or 5,000, and doubles hold 16 digits of either. NaN is no agreement.
+            off = np.abs(told - expected) / np.maximum(1.0, np.abs(expected))
+            if not np.all(off <= self.tolerance):
+                worst = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
+                raise ExplanationError(
+                    f"contributions add up to {told[worst]!r}, and {what} is {expected[worst]!r}",
+                    mend="explain with the explainer that was stored with this version of the model, or train the model again",
+                )
+        return found
+
+    def top(self, contributions: F64, count: int) -> tuple[I32, F64, NDArray[np.int64]]:
+        """The `count` largest by magnitude of each row, ties by name, zeros left out: their features, values, and how many per row."""
+        by_name = np.argsort(np.array(self.features, dtype=str), kind="stable")
+        size = np.abs(contributions[:, by_name])
+        order = np.argsort(-size, axis=1, kind="stable")[:, :count]
+        kept = np.take_along_axis(size, order, axis=1) > 0
+        chosen = by_name[order]
+        values = np.take_along_axis(contributions, chosen, axis=1)
+        return chosen[kept].astype(np.int32), values[kept], kept.sum(axis=1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: self.__dict__[f.name] for f in fields(self)}  # what was derived is derived again
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads, bit for bit."""
+        kind = "trees" if isinstance(self.model, Ensemble) else "linear"
+        model = {f.name: _packed(getattr(self.model, f.name)) for f in fields(self.model)}
+        told = {"features": self.features, "categories": self.categories, "source": _packed(self.source), "link": self.link.value}
+        return json.dumps(told | {kind: model, "minimum": self.minimum, "maximum": self.maximum}, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Explainer:
+        """Raises InputError when the text is not what `to_json` wrote."""
+        try:
+            d = json.loads(text)
+            kind = Ensemble if "trees" in d else Linear
+            model: Any = kind(**{k: _unpacked(v) for k, v in d["trees" if kind is Ensemble else "linear"].items()})
+            return cls(
+                features=tuple(d["features"]), categories=tuple(d["categories"]), source=_unpacked(d["source"]), link=Link(d["link"]),
+                model=model, minimum=d["minimum"], maximum=d["maximum"],
+            )  # fmt: skip
+        except (ValueError, TypeError, KeyError, zlib.error) as e:
+            raise InputError(
+                f"this is no stored explainer: {type(e).__name__}: {e}", mend="train the model again, or restore its artefact"
+            ) from e
+
+
+def _packed(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    plain = value.astype(value.dtype.newbyteorder("<"), copy=False)
+    return {"type": plain.dtype.str, "bytes": base64.b64encode(zlib.compress(plain.tobytes(), 6)).decode()}
+
+
+def _unpacked(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    stored = np.frombuffer(zlib.decompress(base64.b64decode(value["bytes"])), np.dtype(value["type"]))
+    return stored.astype(stored.dtype.newbyteorder("="))

@@ -1,0 +1,177 @@
+"""A frame scored by a loaded model, into the columns of `predictions`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from engage_spark.errors import ConfigurationError, InputError
+from engage_spark.ml.conformal import Conformal, with_interval, with_set
+from engage_spark.ml.explain import REASONS, with_reasons
+from engage_spark.ml.explainer import Explainer
+from engage_spark.ml.pipeline import PREDICTION, PROBABILITY, imputed_fields, slots
+from engage_spark.ml.plan import Feature, Target, Task
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+    from pyspark.sql import Column, DataFrame
+
+COLUMNS = (
+    "target", "prediction", "probability", "lower", "upper", "prediction_set", "decision", "reasons", "imputed", "model_name",
+    "model_version",
+)  # fmt: skip
+"""What follows the key and the day in the result of `to_predictions`."""
+_LOWER, _UPPER, _SET, _OWN = "__lower", "__upper", "__set", "__own"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scorer:
+    """What scoring needs beside the model, stored next to it as JSON.
+
+    `features` are what the model was fitted on; `masked` the fields whose values reasons do not show. `threshold` (binary): from which
+    prediction on the decision is 1; infinite where no contact pays. `conformal` was calibrated on `score`: the prediction, or a binary
+    model's probability before calibration; `group` is its column of groups where it is by group. Name and version are the registry's.
+    """
+
+    target: Target
+    features: tuple[Feature, ...]
+    masked: tuple[str, ...]
+    explainer: Explainer
+    conformal: Conformal
+    threshold: float | None = None
+    score: Literal["prediction", "probability"] = "prediction"
+    group: str | None = None
+    model_name: str = ""
+    model_version: str = ""
+
+    def __post_init__(self) -> None:
+        binary = self.target.task is Task.BINARY
+        wrong = [] if binary == (self.threshold is not None) else ["a threshold belongs to a binary target, and to no other"]
+        wrong += ["the conformal calibration is of another task"] if self.conformal.task is not self.target.task else []
+        wrong += ["a column of groups belongs to a calibration by group"] if self.conformal.by_group != (self.group is not None) else []
+        wrong += ["only binary models have a probability"] if self.score == PROBABILITY and not binary else []
+        if unknown := set(self.explainer.features) - {f.name for f in self.features}:
+            wrong.append(f"the explainer knows {', '.join(sorted(unknown))}, which the model's features do not include")
+        if wrong:
+            raise ConfigurationError(f"the parts of the scorer of {self.target.name!r} do not fit together", details=wrong)
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads, without the registry's name and version, which are only known later."""
+        told = {
+            "target": asdict(self.target), "features": [asdict(f) for f in self.features], "masked": self.masked, "score": self.score,
+            "explainer": json.loads(self.explainer.to_json()), "conformal": json.loads(self.conformal.to_json()), "group": self.group,
+            "threshold": None if self.threshold is None else repr(float(self.threshold)),
+        }  # fmt: skip
+        return json.dumps(told, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, *, model_name: str, model_version: str) -> Scorer:
+        """Raises InputError when the text is not what `to_json` wrote."""
+        try:
+            d = json.loads(text)
+            return cls(
+                target=Target(**(d["target"] | {"task": Task(d["target"]["task"])})),
+                features=tuple(Feature(**f) for f in d["features"]),
+                masked=tuple(d["masked"]),
+                explainer=Explainer.from_json(json.dumps(d["explainer"])),
+                conformal=Conformal.from_json(json.dumps(d["conformal"])),
+                threshold=None if d["threshold"] is None else float(d["threshold"]),
+                score=d["score"],
+                group=d["group"],
+                model_name=model_name,
+                model_version=model_version,
+            )
+        except (ValueError, TypeError, KeyError) as e:
+            raise InputError(
+                f"this is no stored scorer: {type(e).__name__}: {e}", mend="train the model again, or restore its artefact"
+            ) from e
+
+
+def kind_of(spark_type: str) -> str:
+    """number, text, or the type's own name: what a model's feature must agree in. Booleans are numbers, 0 and 1."""
+    name = spark_type.split("(", maxsplit=1)[0]
+    if name in ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "decimal"):
+        return "number"
+    return "text" if name in ("string", "char", "varchar") else name
+
+
+def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence[str] = ()) -> None:
+    """Refuse columns that the model was not made for. `types`: each column's Spark type, as `dict(frame.dtypes)` gives it.
+
+    Columns that the model does not know are none of its business. Raises one ConfigurationError with every feature that is missing (and
+    what it may have been renamed to) or is of another kind, and each of the `needed` other columns that is not there. No job.
+    """
+    wrong = []
+    for f in scorer.features:
+        expected = "text" if f.categorical else "number"
+        if f.name not in types:
+            near = difflib.get_close_matches(f.name, [t for t in types if t not in {g.name for g in scorer.features}], n=1, cutoff=0.8)
+            wrong.append(f"{f.name} ({expected}) is missing" + (f"; is it {near[0]}?" if near else ""))
+        elif (found := kind_of(types[f.name])) != expected:
+            wrong.append(f"{f.name} is {types[f.name]}, {found}, and was {expected} in training")
+    others = [*needed, *([scorer.group] if scorer.group else [])]
+    wrong += [f"{name} is missing" for name in dict.fromkeys(others) if name not in types]
+    if wrong:
+        model = f"{scorer.model_name or scorer.target.name} {scorer.model_version}".strip()
+        raise ConfigurationError(
+            f"the rows are not what model {model} was trained on",
+            mend="give the features of the same contract, or train on the new ones",
+            details=wrong,
+        )
+
+
+def to_predictions(rows: DataFrame, model: PipelineModel, scorer: Scorer, *, key: str | Sequence[str], day: str, top: int) -> DataFrame:
+    """Score `rows`: the key, the day, then `COLUMNS`. Grain: that of `rows`, which have the features as the model knows them.
+
+    `prediction` lies within the target's bounds; binary: the calibrated probability of class 1, beside `probability` before calibration,
+    `prediction_set` and `decision`; regressions: `lower` and `upper`. What does not apply is null. `reasons`: see `with_reasons`.
+    A row's values depend on that row and the model alone: the same bits in any company, order and partitioning, for a reloaded model too.
+    Cost: no job, one Arrow exchange of the vector where reasons are asked for. Raises ConfigurationError as `require_schema` does, and
+    for a model that is not the scorer's.
+    """
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql import functions as F
+
+    from engage_spark.schema import column_named
+
+    keys = [key] if isinstance(key, str) else list(key)
+    require_schema(dict(rows.dtypes), scorer, needed=[*keys, day])
+    _require_model(model, scorer)
+    used = dict.fromkeys([*keys, day, *(f.name for f in scorer.features), *([scorer.group] if scorer.group else [])])
+    scored = model.transform(rows.select(*map(column_named, used)))
+    binary = scorer.target.task is Task.BINARY
+    if binary:
+        scored = scored.withColumn(_OWN, vector_to_array(F.col(PROBABILITY))[1])
+        on = _OWN if scorer.score == PROBABILITY else PREDICTION
+        scored = with_set(scored, scorer.conformal, probability=on, group=scorer.group, name=_SET)
+    else:
+        scored = with_interval(scored, scorer.conformal, group=scorer.group, low=_LOWER, high=_UPPER)
+    values: dict[str, Column] = {
+        "target": F.lit(scorer.target.name),
+        "prediction": F.col(PREDICTION),
+        "probability": F.col(_OWN) if binary else F.lit(None).cast("double"),
+        "lower": F.lit(None).cast("double") if binary else F.col(_LOWER),
+        "upper": F.lit(None).cast("double") if binary else F.col(_UPPER),
+        "prediction_set": F.col(_SET) if binary else F.lit(None).cast("array<int>"),
+        "decision": (F.col(PREDICTION) >= F.lit(scorer.threshold)).cast("int") if binary else F.lit(None).cast("int"),
+        "reasons": F.col(REASONS),
+        "imputed": imputed_fields(scorer.features),
+        "model_name": F.lit(scorer.model_name),
+        "model_version": F.lit(scorer.model_version),
+    }
+    told = with_reasons(scored, scorer.explainer, top=top, masked=scorer.masked)
+    return told.select(*map(column_named, [*keys, day]), *(values[name].alias(name) for name in COLUMNS))
+
+
+def _require_model(model: PipelineModel, scorer: Scorer) -> None:
+    known, declared = {s.feature for s in slots(model)}, {f.name for f in scorer.features}
+    if known != declared:
+        sides = (("model", known - declared), ("scorer", declared - known))
+        raise ConfigurationError(
+            f"the model of {scorer.target.name!r} and its scorer are not of one training",
+            mend="load both from the same version in the registry",
+            details=[f"only the {who} knows {name}" for who, names in sides for name in sorted(names)],
+        )

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from small_models import AMOUNT, FEATURES, LEAVES, explained, fitted, people
+
+from engage_spark.errors import ConfigurationError
+from engage_spark.ml.candidates import Family
+from engage_spark.ml.conformal import calibrate_regression, calibrate_sets
+from engage_spark.ml.explain import explainer_of
+from engage_spark.ml.plan import Target, Task
+from engage_spark.ml.scoring import COLUMNS, Scorer, to_predictions
+
+TYPES = {
+    "id": "string", "snapshot_date": "date", "target": "string", "prediction": "double", "probability": "double", "lower": "double",
+    "upper": "double", "prediction_set": "array<int>", "decision": "int",
+    "reasons": "array<struct<feature:string,value:string,contribution:double>>", "imputed": "array<string>", "model_name": "string",
+    "model_version": "string",
+}  # fmt: skip
+
+
+class Trained(NamedTuple):
+    rows: DataFrame
+    model: PipelineModel
+    scorer: Scorer
+    path: str
+
+    def scored(self, rows: DataFrame | None = None, model: PipelineModel | None = None, top: int = 3) -> DataFrame:
+        return to_predictions(self.rows if rows is None else rows, model or self.model, self.scorer, key="id", day="snapshot_date", top=top)
+
+
+def trained(spark: SparkSession, target: Target, family: Family, at: Path) -> Trained:
+    rows = people(spark).withColumn("snapshot_date", F.lit("2025-10-21").cast("date"))
+    binary = target.task is Task.BINARY
+    model = fitted(rows, target, family, calibrate=binary)
+    told = model.transform(rows).select(target.name, "prediction").collect()
+    label, prediction = np.array([r[0] for r in told]), np.array([r[1] for r in told])
+    if binary:
+        conformal = calibrate_sets(label, prediction, coverage=0.8)
+    else:
+        conformal = calibrate_regression(label, prediction, coverage=0.8, minimum=target.minimum, maximum=target.maximum, parts=4)
+    scorer = Scorer(
+        target=target, features=FEATURES, masked=("age",), explainer=explained(model, rows, target, at), conformal=conformal,
+        threshold=0.4 if binary else None, model_name=target.name, model_version="3",
+    )  # fmt: skip
+    model.write().overwrite().save(str(at / "model"))
+    return Trained(rows, model, scorer, str(at / "model"))
+
+
+@pytest.fixture(scope="module")
+def leaves(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return trained(spark, LEAVES, Family.GBT, tmp_path_factory.mktemp("leaves"))
+
+
+@pytest.fixture(scope="module")
+def amount(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return trained(spark, AMOUNT, Family.TWEEDIE, tmp_path_factory.mktemp("amount"))
+
+
+def test_predictions_of_two_classes_have_the_declared_columns(leaves: Trained) -> None:
+    scored = leaves.scored()
+    assert dict(scored.dtypes) == TYPES
+    assert tuple(scored.columns) == ("id", "snapshot_date", *COLUMNS)
+    told = scored.collect()
+    assert len(told) == 900
+    own = {r["id"]: r for r in leaves.model.transform(leaves.rows).collect()}
+    zero, one = leaves.scorer.conformal.sets([r["prediction"] for r in told])
+    for row, with_zero, with_one in zip(told, zero, one, strict=True):
+        expected = own[row["id"]]
+        assert (row["prediction"], row["probability"]) == (expected["prediction"], expected["probability"][1])
+        assert row["prediction_set"] == [c for c, there in ((0, with_zero), (1, with_one)) if there]
+        assert row["decision"] == int(row["prediction"] >= 0.4)
+        assert (row["lower"], row["upper"], row["target"], row["model_name"], row["model_version"]) == (None, None, "leaves", "leaves", "3")
+        assert row["imputed"] == [f.name for f in FEATURES if expected[f.name] is None]
+        assert 1 <= len(row["reasons"]) <= 3
+    assert {r["decision"] for r in told} == {0, 1}
+    assert {tuple(r["prediction_set"]) for r in told} > {(0,), (1,)}
+
+
+def test_predictions_of_a_number_have_an_interval_and_no_classes(amount: Trained) -> None:
+    scored = amount.scored()
+    assert dict(scored.dtypes) == TYPES
+    told = scored.collect()
+    low, high = amount.scorer.conformal.intervals([r["prediction"] for r in told])
+    assert [(r["lower"], r["upper"]) for r in told] == list(zip(low.tolist(), high.tolist(), strict=True))
+    assert {(r["probability"], r["prediction_set"] and 1, r["decision"]) for r in told} == {(None, None, None)}
+    assert np.ptp([r["prediction"] for r in told]) > 0.3
+
+
+@pytest.mark.parametrize("which", ["leaves", "amount"])
+def test_the_same_bits_come_out_in_any_company_and_of_the_reloaded_model(
+    spark: SparkSession, request: pytest.FixtureRequest, which: str, tmp_path: Path
+) -> None:
+    case: Trained = request.getfixturevalue(which)
+    whole = case.scored().orderBy("id").toArrow()
+    for partitions in (1, 2, 7):
+        apart = case.rows.repartition(partitions, F.xxhash64(F.lit(partitions), "id"))
+        assert case.scored(apart).orderBy("id").toArrow().equals(whole)
+    reloaded = PipelineModel.load(case.path)
+    assert case.scored(model=reloaded).orderBy("id").toArrow().equals(whole)
+    again = explainer_of(reloaded, target=case.scorer.target, spark=spark, scratch=str(tmp_path / "s"), background=case.rows)
+    assert again.to_json() == case.scorer.explainer.to_json()
+    stored = Scorer.from_json(case.scorer.to_json(), model_name=which, model_version="3")
+    assert case._replace(scorer=stored).scored(model=reloaded).orderBy("id").toArrow().equals(whole)
+    for at in (0, 17, 899):
+        one = case.rows.where(F.col("id") == f"P-{at:05d}")
+        assert case.scored(one, model=reloaded).toArrow().equals(whole.slice(at, 1))
+
+
+def test_a_category_that_training_did_not_see_is_scored(leaves: Trained) -> None:
+    told = leaves.scored(leaves.rows.limit(3).withColumn("zone", F.lit("moon"))).collect()
+    assert all(0 <= r["prediction"] <= 1 and "zone" not in r["imputed"] for r in told)
+
+
+def test_a_row_without_any_value_is_scored_and_says_so(leaves: Trained) -> None:
+    empty = leaves.rows.limit(1).withColumns({f.name: F.lit(None).cast(dict(leaves.rows.dtypes)[f.name]) for f in FEATURES})
+    row = leaves.scored(empty).collect()[0]
+    assert row["imputed"] == [f.name for f in FEATURES]
+    assert [r["value"] for r in row["reasons"]] == [None] * len(row["reasons"])
+
+
+def test_features_of_another_numeric_type_are_scored_alike(leaves: Trained) -> None:
+    wider = leaves.rows.withColumns({"age": F.col("age").cast("bigint"), "visits": F.col("visits").cast("decimal(10,0)")})
+    expected = [r["prediction"] for r in leaves.scored().orderBy("id").collect()]
+    assert [r["prediction"] for r in leaves.scored(wider).orderBy("id").collect()] == expected
+
+
+def test_rows_with_other_features_are_refused_before_any_job(leaves: Trained) -> None:
+    lazy = leaves.rows.withColumn("noisy", F.raise_error(F.lit("a job ran"))).drop("share").withColumn("age", F.lit("old"))
+    with pytest.raises(ConfigurationError) as caught:
+        leaves.scored(lazy)
+    assert caught.value.details == ("age is string, text, and was number in training", "share (number) is missing")
+
+
+def test_a_scorer_of_another_training_is_refused(leaves: Trained) -> None:
+    other = fitted(leaves.rows, LEAVES, Family.CONSTANT)
+    with pytest.raises(ConfigurationError, match="not of one training") as caught:
+        leaves.scored(model=other)
+    assert caught.value.details[0] == "only the scorer knows age"

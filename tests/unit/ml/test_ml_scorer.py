@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engage_spark.errors import ConfigurationError, InputError
+from engage_spark.ml.conformal import Conformal, calibrate_regression, calibrate_sets
+from engage_spark.ml.explainer import Explainer, Linear, Link
+from engage_spark.ml.plan import Feature, Target, Task
+from engage_spark.ml.scoring import Scorer, require_schema
+
+BINARY = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="age")
+AMOUNT = Target(name="amount", task=Task.REGRESSION, minimum=0.0, maximum=None, label_days=0, baseline=None, unit="USD")
+FEATURES = (
+    Feature(name="age", table="people", categorical=False, protected=True),
+    Feature(name="revenue_last_30_days", table="people", categorical=False),
+    Feature(name="zone", table="people", categorical=True),
+)
+FIT = {"age": "int", "revenue_last_30_days": "double", "zone": "string"}
+
+
+def sets() -> Conformal:
+    return calibrate_sets([0, 1] * 30, np.linspace(0.1, 0.9, 60), coverage=0.9)
+
+
+def made(**changed: Any) -> Scorer:
+    names = ("age", "revenue_last_30_days", "zone")
+    line = Linear(coefficients=np.array([0.1, 0.2, 0.3]), means=np.zeros(3), intercept=1 / 3)
+    explainer = Explainer(features=names, categories=("zone",), source=np.arange(3, dtype=np.int32), link=Link.LOGIT, model=line)
+    scorer = Scorer(
+        target=BINARY, features=FEATURES, masked=("age",), explainer=explainer, conformal=sets(), threshold=0.2, model_name="churn",
+        model_version="7",
+    )  # fmt: skip
+    return replace(scorer, **changed)
+
+
+@pytest.mark.parametrize("threshold", [0.1 + 0.2, float("inf")])
+def test_a_scorer_is_stored_with_all_its_bits(threshold: float) -> None:
+    scorer = made(threshold=threshold, score="probability")
+    copy = Scorer.from_json(scorer.to_json(), model_name="churn", model_version="7")
+    assert copy.to_json() == scorer.to_json()
+    assert (copy.target, copy.features, copy.masked, copy.threshold) == (BINARY, FEATURES, ("age",), threshold)
+    assert (copy.score, copy.group, copy.conformal, copy.model_name, copy.model_version) == ("probability", None, sets(), "churn", "7")
+
+
+def test_a_scorer_of_a_regression_is_stored_too() -> None:
+    rng = np.random.default_rng(0)
+    conformal = calibrate_regression(rng.random(40), rng.random(40), coverage=0.9, minimum=0.0, parts=2)
+    scorer = made(target=AMOUNT, conformal=conformal, threshold=None)
+    copy = Scorer.from_json(scorer.to_json(), model_name="", model_version="")
+    assert (copy.target, copy.conformal, copy.threshold) == (AMOUNT, conformal, None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", made().to_json().replace('"task": "binary"', '"task": "guess"')])
+def test_what_is_no_stored_scorer_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="no stored scorer"):
+        Scorer.from_json(text, model_name="m", model_version="1")
+
+
+def test_parts_that_do_not_fit_together_are_all_named() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        made(target=AMOUNT, features=FEATURES[:2], group="zone", score="probability")
+    assert caught.value.details == (
+        "a threshold belongs to a binary target, and to no other",
+        "the conformal calibration is of another task",
+        "a column of groups belongs to a calibration by group",
+        "only binary models have a probability",
+        "the explainer knows zone, which the model's features do not include",
+    )
+
+
+@pytest.mark.parametrize("number", ["tinyint", "bigint", "float", "decimal(10,2)", "boolean"])
+def test_any_numeric_type_is_a_number(number: str) -> None:
+    require_schema({**FIT, "age": number, "more": "map<string,int>"}, made())
+
+
+def test_all_differences_of_a_schema_are_told_at_once() -> None:
+    types = {"age": "string", "zone": "date", "revenue_last_30_day": "double", "id": "string"}
+    with pytest.raises(ConfigurationError, match="not what model churn 7 was trained on") as caught:
+        require_schema(types, made(), needed=["id", "snapshot_date"])
+    assert caught.value.details == (
+        "age is string, text, and was number in training",
+        "revenue_last_30_days (number) is missing; is it revenue_last_30_day?",
+        "zone is date, date, and was text in training",
+        "snapshot_date is missing",
+    )
