@@ -56,13 +56,11 @@ def _coded(column: pa.Array, how: Values | Category) -> np.ndarray:
         there = ~np.isnan(numbers)
         if how.known and there.any() and not (np.isin(numbers[there], edges)).all():
             raise ValueError("a number is there that its profile lacks: profile the same rows that are audited")
-        codes: np.ndarray = np.where(there, found, last)
-        return codes
+        return np.asarray(np.where(there, found, last))
     coded = column.dictionary_encode()
     known = {v: i for i, v in enumerate(how.levels)}
     by_level = [bucket(v, how.buckets) if how.buckets else known.get(v, last) for v in coded.dictionary.to_pylist()]
-    codes: np.ndarray = np.array([*by_level, last])[coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)]
-    return codes
+    return np.asarray(np.array([*by_level, last])[coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)])
 
 
 def _whole(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:

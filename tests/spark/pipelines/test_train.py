@@ -53,7 +53,7 @@ def lake(spark: SparkSession, settings: Settings) -> Settings:
 
 @pytest.fixture(scope="module")
 def trained(spark: SparkSession, lake: Settings) -> Report:
-    with pytest.raises(ConfigurationError, match="no model of"):
+    with pytest.raises(ConfigurationError, match="no champion for"):
         score.run(spark, lake, contract=CONTRACT)
     return train.run(spark, lake, contract=CONTRACT, as_of=KNOWN)
 
