@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pyarrow.compute as pc
@@ -16,7 +17,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.cuts import BITS, I64, Place, Side, cut_points, nominal, places, ranks, slots
+from engage_spark.ml.cuts import BITS, I64, LOW, Place, Side, cut_points, nominal, places, ranks, slots
 from engage_spark.schema import column_named
 
 COLUMNS = ("side", "fold", "stratum", "drawn")
@@ -38,7 +39,7 @@ def draw_splits(rows: DataFrame, *, key: Sequence[str], stratum: str | None, fol
     else null), `stratum` (the value as text), `drawn` (true). Null in `stratum` is a stratum of its own; `stratum` None: all rows are one.
     A side has of each stratum its share to the row, and folds differ by at most one row; equal hashes stay together, which can move a cut
     by as many rows as share the hash. The same bits on any partitioning: sides follow from the hash and the cut-points alone.
-    Cost: two jobs, each one scan of key and stratum; the first counts by the top 16 bits of the hash (one shuffle of at most 65,536 rows a
+    Cost: two actions, each one scan of key and stratum; the first counts by the top 16 bits of the hash (a shuffle of at most 65,536 rows a
     stratum), the second fetches the hashes of the buckets that hold a cut: (folds + 2) x rows / 65,536 of them, about 10,000 at 100 million
     rows and 5 folds. No sort of the rows; the result is a projection. Raises ConfigurationError for no rows, and for more than 16 strata.
     """
@@ -69,8 +70,31 @@ def with_newcomers(splits: DataFrame, rows: DataFrame, *, key: Sequence[str], fo
     return kept.unionByName(to_newcomers(splits, rows, key=key, folds=folds, seed=seed))
 
 
+def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int) -> None:
+    """Raise ConfigurationError unless `splits` were drawn with this key, seed and number of folds.
+
+    With others, newcomers would be put by another hash than those who are there, and a deleted and redrawn customer could change sides.
+    Cost: one job, one scan of the splits; a row per stratum and slot comes back. Empty `splits` pass.
+    """
+    grouped = splits.withColumn("__hash", split_hash(key, seed)).groupBy("drawn", "stratum", "side", "fold")
+    found = grouped.agg(F.min("__hash").alias("low"), F.max("__hash").alias("high")).collect()
+    order = {(slot.side.value, slot.fold): i for i, slot in enumerate(slots(folds))}
+    folds_there = max((r.fold + 1 for r in found if r.drawn and r.fold is not None), default=folds)
+    edges = (LOW, *nominal(folds), -LOW)
+    wrong = folds_there != folds or any((r.side, r.fold) not in order for r in found)
+    if not wrong:
+        slotted = sorted((r.drawn, r.stratum or "", r.stratum is None, order[r.side, r.fold], r.low, r.high) for r in found)
+        wrong = any(a[:3] == b[:3] and a[0] and a[-1] >= b[-2] for a, b in pairwise(slotted))
+        wrong = wrong or any(not edges[i] <= low <= high < edges[i + 1] for drawn, _, _, i, low, high in slotted if not drawn)
+    if wrong:
+        raise ConfigurationError(
+            f"the stored splits were not drawn with seed {seed} and {folds} folds (they have {folds_there})",
+            mend="set models.seed and models.folds to what they were, or delete the table splits and train every model anew",
+        )
+
+
 def _drawn(hashed: DataFrame, folds: int) -> dict[str | None, Cuts]:
-    """The cut-points of each stratum: two jobs."""
+    """The cut-points of each stratum: two actions, three Spark jobs."""
     bucketed = hashed.select("__stratum", "__hash", F.shiftright("__hash", 64 - BITS).alias("__bucket"))
     counts = bucketed.groupBy("__stratum", "__bucket").agg(F.count(F.lit(1)).alias("__rows")).limit((MAX_STRATA + 1) << BITS).toArrow()
     strata = sorted(set(counts["__stratum"].unique().to_pylist()), key=lambda v: (v is None, v or ""))
@@ -128,4 +152,4 @@ def _sides(slotted: DataFrame, key: Sequence[str], folds: int, *, drawn: bool) -
     )
 
 
-__all__ = ["COLUMNS", "MAX_STRATA", "Side", "draw_splits", "split_hash", "to_newcomers", "with_newcomers"]
+__all__ = ["COLUMNS", "MAX_STRATA", "Side", "check_splits", "draw_splits", "split_hash", "to_newcomers", "with_newcomers"]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 from sklearn.model_selection import StratifiedKFold
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.cuts import ranks, slots
-from engage_spark.ml.split import COLUMNS, MAX_STRATA, draw_splits, split_hash, to_newcomers, with_newcomers
+from engage_spark.ml.split import COLUMNS, MAX_STRATA, check_splits, draw_splits, split_hash, to_newcomers, with_newcomers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -133,3 +134,30 @@ def test_most_keep_the_side_that_they_would_have_got_as_newcomers(spark: SparkSe
     nobody = draw_splits(customers(spark), key=KEY, stratum="label", seed=7).where("false")
     nominal = local(to_newcomers(nobody, customers(spark), key=KEY, seed=7))
     assert (nominal.side == drawn.side).mean() > 0.95
+
+
+@pytest.fixture(scope="module")
+def stored(spark: SparkSession) -> DataFrame:
+    """Drawn ones and newcomers, as they come back from a table."""
+    splits = draw_splits(customers(spark, 600), key=KEY, stratum="label", folds=5, seed=7)
+    both = with_newcomers(splits, customers(spark, 900), key=KEY, folds=5, seed=7)
+    return spark.createDataFrame([tuple(r) for r in both.collect()], "id string, side string, fold int, stratum string, drawn boolean")
+
+
+def test_splits_are_recognised_as_drawn_with_their_seed_and_folds(stored: DataFrame) -> None:
+    check_splits(stored, key=KEY, folds=5, seed=7)
+    check_splits(stored.where("false"), key=KEY, folds=5, seed=7)
+
+
+@pytest.mark.parametrize(
+    ("part", "folds", "seed"), [("drawn", 5, 8), ("drawn", 4, 7), ("drawn", 6, 7), ("NOT drawn", 5, 8), ("NOT drawn", 4, 7), ("true", 5, 6)]
+)
+def test_splits_that_were_drawn_otherwise_are_refused(stored: DataFrame, part: str, folds: int, seed: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"not drawn with seed {seed} and {folds} folds"):
+        check_splits(stored.where(part), key=KEY, folds=folds, seed=seed)
+
+
+def test_a_customer_that_was_moved_by_hand_is_noticed(stored: DataFrame) -> None:
+    moved = stored.withColumn("side", F.expr("CASE WHEN id = 'C5' THEN IF(side = 'test', 'conformal', 'test') ELSE side END"))
+    with pytest.raises(ConfigurationError, match="were not drawn"):
+        check_splits(moved.withColumn("fold", F.expr("CASE WHEN side = 'fit' THEN fold END")), key=KEY, folds=5, seed=7)
