@@ -54,10 +54,10 @@ def _coded(column: pa.Array, how: Values | Category) -> np.ndarray:
         edges = np.array(how.values)
         found = np.searchsorted(edges, numbers, side="left" if how.known else "right")
         there = ~np.isnan(numbers)
-        if how.known and there.any() and not (np.isin(numbers[there], edges)).all():
+        if how.known and there.any() and (edges[np.minimum(found[there], len(edges) - 1)] != numbers[there]).any():
             raise ValueError("a number is there that its profile lacks: profile the same rows that are audited")
-        codes: np.ndarray = np.where(there, found, last)
-        return codes
+        binned: np.ndarray = np.where(there, found, last)
+        return binned
     coded = column.dictionary_encode()
     known = {v: i for i, v in enumerate(how.levels)}
     by_level = [bucket(v, how.buckets) if how.buckets else known.get(v, last) for v in coded.dictionary.to_pylist()]
