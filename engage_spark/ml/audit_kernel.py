@@ -54,13 +54,15 @@ def _coded(column: pa.Array, how: Values | Category) -> np.ndarray:
         edges = np.array(how.values)
         found = np.searchsorted(edges, numbers, side="left" if how.known else "right")
         there = ~np.isnan(numbers)
-        if how.known and there.any() and not (np.isin(numbers[there], edges)).all():
+        if how.known and there.any() and (edges[np.minimum(found[there], len(edges) - 1)] != numbers[there]).any():
             raise ValueError("a number is there that its profile lacks: profile the same rows that are audited")
-        return np.asarray(np.where(there, found, last))
+        binned: np.ndarray = np.where(there, found, last)
+        return binned
     coded = column.dictionary_encode()
     known = {v: i for i, v in enumerate(how.levels)}
     by_level = [bucket(v, how.buckets) if how.buckets else known.get(v, last) for v in coded.dictionary.to_pylist()]
-    return np.asarray(np.array([*by_level, last])[coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)])
+    codes: np.ndarray = np.array([*by_level, last])[coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)]
+    return codes
 
 
 def _whole(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:
