@@ -18,7 +18,8 @@ import numpy as np
 
 from engage_spark.errors import InputError
 from engage_spark.ml.bootstrap import arranged, interval
-from engage_spark.ml.metrics import F64, Confusion, checked
+from engage_spark.ml.decisions import Confusion
+from engage_spark.ml.metrics import F64, checked
 from engage_spark.ml.plan import Task
 
 STEPS = 100

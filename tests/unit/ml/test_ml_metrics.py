@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from engage_spark.errors import InputError
+from engage_spark.ml.decisions import at_threshold, confusion
 from engage_spark.ml.metrics import (
     BINS,
     HEADLINE,
     METRICS,
     UndefinedMetricError,
-    at_threshold,
     calibration_cuts,
-    confusion,
     evaluate,
     metrics_of,
 )

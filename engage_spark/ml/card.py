@@ -1,0 +1,319 @@
+"""A model card in Markdown (Mitchell et al. 2019): what a model is, what it is for, how it was judged, and what it must not be used for.
+
+Pure text from one dataclass, so the same facts give the same card. Whatever was not done is said to be missing, never passed over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engage_spark.ml.bootstrap import Gain, Interval
+from engage_spark.ml.conformal import Conformal
+from engage_spark.ml.metrics import METRICS
+from engage_spark.ml.parity import Fairness
+from engage_spark.ml.plan import Policy, Target, Task
+from engage_spark.ml.proxy import Proxy
+from engage_spark.ml.threshold import Profit
+
+NOT_DONE = "Not done in this run."
+LEAST_GROUPS = 12
+"""Rows of the table of the smallest and largest; all of them are in the run's fairness table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A metric of METRICS on the judged rows: the model's and the baseline's."""
+
+    metric: str
+    model: Interval
+    baseline: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Rows of one use, such as fit or test; `mean` is the label's."""
+
+    name: str
+    rows: int
+    mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A feature of the model; `importance` as `Card.importance_is` says, `folds`: in how many of the training folds it was kept."""
+
+    name: str
+    importance: float | None = None
+    folds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the leakage audit says of a column or of the rows. `stops`: training under the strict policy ends with it."""
+
+    about: str
+    text: str
+    stops: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """The same target trained otherwise, such as permissive, or without the protected fields, on the same rows."""
+
+    name: str
+    features: int
+    scored: tuple[Scored, ...]
+    gain: Gain | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Everything the card says. Texts are Markdown, one paragraph or item each. An empty part is told as not done."""
+
+    name: str
+    version: str
+    target: Target
+    description: str
+    policy: Policy
+    kind: str
+    parameters: tuple[tuple[str, str], ...]
+    run: str
+    code: str
+    contract: str
+    settings: str
+    uses: tuple[str, ...]
+    misuses: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
+    tables: tuple[tuple[str, str], ...] = ()
+    parts: tuple[Part, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    importance_is: str = ""
+    eliminated: tuple[str, ...] = ()
+    excluded: tuple[tuple[str, str], ...] = ()
+    selection: tuple[str, ...] = ()
+    candidates: tuple[tuple[str, float, float], ...] = ()
+    judged: str = ""
+    scored: tuple[Scored, ...] = ()
+    gains: tuple[tuple[str, Gain], ...] = ()
+    calibration: tuple[str, ...] = ()
+    conformal: Conformal | None = None
+    coverage: tuple[tuple[str, int, int], ...] = ()
+    profits: tuple[Profit, ...] = ()
+    fairness: Fairness | None = None
+    proxies: tuple[Proxy, ...] = ()
+    findings: tuple[Finding, ...] | None = None
+    versions: tuple[Version, ...] = ()
+    limits: tuple[str, ...] = field(default=())
+
+    def markdown(self) -> str:
+        """The card, ending with a line break."""
+        sections = (
+            (f"# {self.name}, version {self.version}", [self.description]), ("## Model details", self._details()),
+            ("## Intended use", self._use()), ("## Data", self._data()), ("## Features", self._features()),
+            ("## How good it is", self._quality()), ("## How sure it is", self._certainty()), *self._money(),
+            ("## Groups", self._groups()), ("## Leakage audit", self._audit()), ("## What other choices would give", self._versions()),
+            ("## Limits", self._limits()),
+        )  # fmt: skip
+        return "\n\n".join("\n\n".join([head, *(b for b in body if b)]) for head, body in sections) + "\n"
+
+    @property
+    def _unit(self) -> str:
+        return f" {self.target.unit}" if self.target.unit else ""
+
+    def _details(self) -> list[str]:
+        bounds = [number(b) if b is not None else "no bound" for b in (self.target.minimum, self.target.maximum)]
+        what = "the probability of 1" if self.target.task is Task.BINARY else f"a number from {bounds[0]} to {bounds[1]}{self._unit}"
+        rows = [
+            ("target", f"`{self.target.name}`, predicted as {what}"), ("model", self.kind), ("leakage policy", self.policy.value),
+            ("run", f"`{self.run}`"), ("code", f"`{self.code}`"), ("contract", self.contract), ("settings", f"`{self.settings}`"),
+        ]  # fmt: skip
+        parameters = ", ".join(f"{n} {v}" for n, v in self.parameters)
+        return [table(("", ""), rows), f"Parameters: {parameters}." if parameters else ""]
+
+    def _use(self) -> list[str]:
+        never = (
+            "to say why a customer behaves so, or what an action would change: its figures are associations, not causes",
+            "to decide about a person without one who looks at the case and can be asked",
+            *self.misuses,
+        )
+        return ["It is meant", bullets(self.uses), "It is not meant", bullets(never)]
+
+    def _data(self) -> list[str]:
+        known = f" Its label is known {self.target.label_days} days after the snapshot." if self.target.label_days else ""
+        days = f"Snapshots: {', '.join(self.snapshots)}.{known}" if self.snapshots else ""
+        mean = "share of 1" if self.target.task is Task.BINARY else f"mean label{f' ({self.target.unit})' if self.target.unit else ''}"
+        parts = table(("part", "rows", mean), [(p.name, f"{p.rows:,}", number(p.mean)) for p in self.parts])
+        return [days, parts, table(("table", "version"), self.tables)]
+
+    def _features(self) -> list[str]:
+        folds = any(k.folds is not None for k in self.kept)
+        heads = (
+            "feature",
+            *((f"importance ({self.importance_is})",) if self.importance_is else ()),
+            *(("kept in folds",) if folds else ()),
+        )
+        rows = [
+            (f"`{k.name}`", *((_or_dash(k.importance),) if self.importance_is else ()),
+             *(("–" if k.folds is None else str(k.folds),) if folds else ()))
+            for k in self.kept
+        ]  # fmt: skip
+        reasons: dict[str, list[str]] = {}
+        for name, reason in self.excluded:
+            reasons.setdefault(reason, []).append(f"`{name}`")
+        out = bullets([f"{reason}: {', '.join(names)}" for reason, names in reasons.items()])
+        eliminated = f"Eliminated by selection: {', '.join(f'`{n}`' for n in self.eliminated)}." if self.eliminated else ""
+        kept = f"{len(self.kept)} features are used." if self.kept else ""
+        return [kept, table(heads, rows), *self.selection, eliminated, "Left out from the start:" if out else "", out]
+
+    def _quality(self) -> list[str]:
+        baseline = any(s.baseline for s in self.scored)
+        rows = [
+            (METRICS[s.metric].title, self._interval(s.metric, s.model), *((self._interval(s.metric, s.baseline),) if baseline else ()),
+             {"higher": "higher", "lower": "lower", "zero": "nearer 0"}[METRICS[s.metric].better])
+            for s in self.scored
+        ]  # fmt: skip
+        heads = ("metric", "model", *(("baseline",) if baseline else ()), "better is")
+        confidence = next((f" In brackets: {s.model.confidence:.0%} bootstrap intervals, by customers." for s in self.scored), "")
+        near_0 = any(s.metric.startswith("ece") for s in self.scored)
+        note = "A calibration error is never below 0, so in replicates it comes out larger than it is." if near_0 else ""
+        gains = [f"Against {name}: {self._gain(g)}." for name, g in self.gains]
+        compared = [(f"{n}", number(mean), number(spread)) for n, mean, spread in self.candidates]
+        return [
+            f"{self.judged}{confidence}".strip(), table(heads, rows) or NOT_DONE, note, *gains,
+            "Candidates in cross-validation:" if compared else "", table(("candidate", "mean of the folds", "spread"), compared),
+            *self.calibration,
+        ]  # fmt: skip
+
+    def _interval(self, metric: str, i: Interval | None) -> str:
+        unit = self._unit if METRICS[metric].unit == "target" else ""
+        return "–" if i is None else f"{number(i.value)}{unit} [{number(i.low)}, {number(i.high)}]"
+
+    def _gain(self, g: Gain) -> str:
+        unit = self._unit if METRICS[g.metric].unit == "target" else ""
+        how = "better" if g.gain > 0 else "worse" if g.gain < 0 else "different"
+        return (
+            f"{METRICS[g.metric].title} {number(abs(g.gain))}{unit} {how} (gain [{number(g.low)}, {number(g.high)}], on the same rows; "
+            f"a gain in {g.probability:.0%} of the replicates)"
+        )
+
+    def _certainty(self) -> list[str]:
+        c = self.conformal
+        if c is None:
+            return [NOT_DONE]
+        if c.task is Task.BINARY:
+            what = "Sets hold the label" + (", among those labelled 0 as among those labelled 1," if c.by_class else "")
+        else:
+            what = "Intervals hold the label" + (f", in each of {c.parts} ranges of predictions," if c.cuts else "")
+        n = sum(x.n for x in c.cells) if c.by_class or c.task is Task.REGRESSION else sum(x.n for x in c.cells) // 2
+        promised = f"{what} with a probability of at least {c.coverage:.0%}, by split conformal prediction on {n:,} rows kept for it."
+        small = f"{len(c.too_small)} of {len(c.cells)} cells have too few rows, and promise the whole range." if c.too_small else ""
+        rows = [(name, f"{rows:,}", f"{held / rows:.1%}") for name, rows, held in self.coverage if rows]
+        return [promised, small, table(("rows judged", "rows", "covered"), rows)]
+
+    def _money(self) -> list[tuple[str, list[str]]]:
+        if self.target.task is not Task.BINARY:
+            return []
+        if not self.profits:
+            return [("## From which probability on to act", [NOT_DONE])]
+        first = self.profits[0]
+        said = (
+            f"A contact is taken to cost {number(first.cost)} and to keep {first.success:.0%} of those who would leave. That is "
+            "an assumption: no data here says what a contact changes. It pays from p* = cost / (success × value) on."
+        )
+        rows = [
+            (number(p.value), number(p.chosen) if p.chosen <= 1 else "nobody", f"{p.at.contacted:.1%}",
+             f"{number(p.at.profit)} [{number(p.at.low)}, {number(p.at.high)}]", number(p.everyone.profit),
+             f"{number(p.best_profit)} from {'none' if math.isinf(p.best) else number(p.best)}", _share(p.confusion.precision),
+             _share(p.confusion.recall))
+            for p in self.profits
+        ]  # fmt: skip
+        heads = ("value of one who stays", "p*", "contacted", "profit per 1,000", "if all are", "best on these rows", "precision", "recall")
+        return [("## From which probability on to act", [said, table(heads, rows)])]
+
+    def _groups(self) -> list[str]:
+        return [*self._fairness(), *self._proxies()]
+
+    def _fairness(self) -> list[str]:
+        f = self.fairness
+        if f is None:
+            return [f"By group: {NOT_DONE.lower()}"]
+        rows = [
+            (s.attribute, s.metric.replace("_", " "), f"{number(s.low)} ({s.lowest})", f"{number(s.high)} ({s.highest})",
+             number(s.difference), "–" if s.ratio is None else f"{number(s.ratio)}{' (!)' if s.flagged else ''}")
+            for s in f.spreads
+        ]  # fmt: skip
+        shown = sorted(rows, key=lambda r: "(!)" not in r[5])[: max(LEAST_GROUPS, len(f.flagged))] if len(rows) > 3 * LEAST_GROUPS else rows
+        left = f" Shown are {len(shown)} of {len(rows)}, the flagged ones first." if len(shown) < len(rows) else ""
+        flagged = f"Ratios under four fifths, a reason to look into them: {len(f.flagged)} (!)." if f.flagged else "No ratio is flagged."
+        said = f"Groups of at least {f.smallest:,} rows are compared: the lowest against the highest. {flagged}{left}"
+        return [said, table(("attribute", "metric", "lowest", "highest", "difference", "ratio"), shown)]
+
+    def _proxies(self) -> list[str]:
+        if not self.proxies:
+            return [f"Whether the features give groups away: {NOT_DONE.lower()}"]
+        rows = []
+        for p in self.proxies:
+            for g in p.groups:
+                led = ", ".join(f"`{c.feature}` ({number(c.alone)} alone)" for c in g.carriers[:3])
+                rows.append((p.attribute, g.group, f"{number(g.auc.value)} [{number(g.auc.low)}, {number(g.auc.high)}]", led))
+        said = (
+            "How well a linear score of the features tells a group from all others: AUC on customers it was not fitted on. 0.5 is not at "
+            "all. What only a nonlinear score would see, this does not."
+        )
+        return [said, table(("attribute", "group", "AUC", "led by"), rows)]
+
+    def _audit(self) -> list[str]:
+        if self.findings is None:
+            return [NOT_DONE]
+        if not self.findings:
+            return ["Nothing was found."]
+        return [table(("about", "finding", "strict policy"), [(f.about, f.text, "stops" if f.stops else "warns") for f in self.findings])]
+
+    def _versions(self) -> list[str]:
+        if not self.versions:
+            return [NOT_DONE]
+        rows = [
+            (v.name, str(v.features), "; ".join(f"{METRICS[s.metric].title} {self._interval(s.metric, s.model)}" for s in v.scored),
+             self._gain(v.gain) if v.gain else "–")
+            for v in self.versions
+        ]  # fmt: skip
+        return [table(("version", "features", "metrics", "against this model"), rows)]
+
+    def _limits(self) -> list[str]:
+        known = [
+            "It is judged on rows like those it was made from. For other customers, other times or changed inputs, nothing is promised."
+        ]
+        return [bullets([*known, *self.limits])]
+
+
+def number(x: float) -> str:
+    """Four digits, with thousands apart: 0.8123, 12.34, 1,234."""
+    if math.isnan(x) or math.isinf(x):
+        return "–" if math.isnan(x) else "∞" if x > 0 else "-∞"
+    text = f"{x:.4g}"
+    if abs(float(text)) >= 1000:
+        return f"{x:,.0f}"
+    return "0" if float(text) == 0 else text if "e" not in text else f"{x:.1e}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; nothing without rows."""
+    if not rows:
+        return ""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in line) + " |" for line in lines)
+
+
+def bullets(items: Sequence[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"- {' '.join(item.split())}" for item in items)
+
+
+def _or_dash(x: float | None) -> str:
+    return "–" if x is None else number(x)
+
+
+def _share(x: float) -> str:
+    return "–" if math.isnan(x) else f"{x:.1%}"
