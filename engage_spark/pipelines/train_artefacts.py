@@ -1,4 +1,4 @@
-"""The files that a training leaves in MLflow: pictures, and everything that was found as JSON."""
+"""The files that a training leaves in MLflow: the model card, pictures, and everything that was found as JSON."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from engage_spark.ml.decision import Decision
 from engage_spark.ml.plan import Task
 from engage_spark.ml.tables import calibration, tenths
 from engage_spark.pipelines.finals import WINNER
+from engage_spark.pipelines.stage import Bench, Work
+from engage_spark.pipelines.train_card import card_of
 from engage_spark.pipelines.train_target import Trained
 
 
-def artefacts(contract: Contract, trained: Trained, decision: Decision) -> dict[str, Any]:
-    """By path: pictures as bytes, the rest as JSON can hold it. No row of a customer is among them."""
-    return {**_found(trained, decision), **_pictures(contract, trained)}
+def artefacts(bench: Bench, work: Work, trained: Trained, decision: Decision) -> dict[str, Any]:
+    """By path: text, pictures as bytes, the rest as JSON can hold it. No row of a customer is among them."""
+    card = card_of(bench, work, trained, decision).markdown()
+    return {"card.md": card, **_found(trained, decision), **_pictures(bench.contract, trained)}
 
 
 def _found(t: Trained, decision: Decision) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def _found(t: Trained, decision: Decision) -> dict[str, Any]:
         "conformal.json": json.loads(t.conformal.to_json()),
         "profit.json": [json.loads(p.to_json()) for p in t.profits],
         "importance.json": [asdict(i) for i in t.importance],
+        "proxies.json": [asdict(p) for p in t.proxies],
         "fairness.json": {
             "figures": [asdict(f) for f in t.fairness.figures],
             "spreads": [asdict(s) for s in t.fairness.spreads],

@@ -14,7 +14,7 @@ from engage_spark.contract import splits_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialise
 from engage_spark.ml.plan import ModelPlan, Policy, Target, Task, model_plan
-from engage_spark.ml.split import COLUMNS, draw_splits, to_newcomers, with_newcomers
+from engage_spark.ml.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
 from engage_spark.ml.training_set import matured
 from engage_spark.pipelines.finals import Sides
 from engage_spark.pipelines.model_rows import DAY, Sources, rows_of, valid_rows
@@ -112,7 +112,7 @@ def _split(
         known = None
     else:
         known = bench.lake.read(bench.spark, SPLITS, version=before).select(*_keys(bench), *COLUMNS)
-        _require_same_folds(known, chosen.folds)
+        check_splits(known, key=key, folds=chosen.folds, seed=chosen.seed)
         new = to_newcomers(known, rows, key=key, folds=chosen.folds, seed=chosen.seed)
     new = keep(new, "new_splits")
     if before is not None and new.isEmpty():
@@ -120,15 +120,6 @@ def _split(
     stored = new.select("*", F.lit(day).alias("drawn_on"), F.lit(work.run_id).alias("_run_id"))
     bench.lake.append(stored, table, tag=work.run_id)
     return new if known is None else known.unionByName(new), bench.lake.written_version(bench.spark, SPLITS)
-
-
-def _require_same_folds(known: DataFrame, folds: int) -> None:
-    most = known.agg(F.max("fold")).collect()[0][0]
-    if most is not None and most + 1 != folds:
-        raise ConfigurationError(
-            f"the customers were put into {most + 1} folds, and models.folds is {folds}",
-            mend=f"set models.folds={most + 1}; to draw anew delete the table {SPLITS}; test figures compare with no older ones then",
-        )
 
 
 def _keys(bench: Bench) -> list[Column]:

@@ -56,7 +56,7 @@ def record(bench: Bench, work: Work, tracker: Tracker, trained: Trained, found: 
         with tracker.run(target.name, name=f"{work.snapshot_date} {trained.final.candidate.name}", params=_params(bench, trained),
                          tags=_tags(bench, work)) as run:  # fmt: skip
             _metrics(run, trained)
-            for path, content in artefacts(bench.contract, trained, decision).items():
+            for path, content in artefacts(bench, work, trained, decision).items():
                 run.artefact(path, content)
             run.model(
                 bench.spark, trained.final.model, features=_columns(trained, rows), extras={"scorer": stored},

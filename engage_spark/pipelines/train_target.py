@@ -12,8 +12,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
+from engage_spark.errors import InputError
 from engage_spark.ml import fairness
 from engage_spark.ml.bootstrap import Interval, arranged, interval
+from engage_spark.ml.card import Part
 from engage_spark.ml.conformal import Conformal, calibrate_regression, calibrate_sets, with_interval, with_set
 from engage_spark.ml.decision import Gate, beats_baseline, covers, is_calibrated
 from engage_spark.ml.explain import Importance, explainer_of, global_importance
@@ -22,7 +24,8 @@ from engage_spark.ml.findings import Finding
 from engage_spark.ml.metrics import HEADLINE
 from engage_spark.ml.parity import Fairness
 from engage_spark.ml.plan import Feature, Target, Task
-from engage_spark.ml.sample import sampled
+from engage_spark.ml.proxy import Proxy, proxy_test
+from engage_spark.ml.sample import HASH, sampled
 from engage_spark.ml.sums import FoldGrams
 from engage_spark.ml.threshold import Profit, profits
 from engage_spark.ml.trainable import fold_counts, require_trainable
@@ -39,8 +42,8 @@ VALUES = (50.0, 200.0)
 """USD that a lost customer costs at least and at most, as the dictionary says; the profit is told for both beside the setting."""
 WORST_AUC, WORST_RMSE = 0.005, 0.01
 """What selection may cost before it is spoken of: so much AUC, such a share of RMSE."""
-EXPLAINED = 20_000
-"""Rows that global importance is a mean over, at most."""
+EXPLAINED, PROXIED = 20_000, 50_000
+"""Rows that global importance is a mean over, and that the proxy test looks at, at most."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +63,8 @@ class Trained:
     explainer: Explainer
     importance: tuple[Importance, ...]
     fairness: Fairness
+    proxies: tuple[Proxy, ...]
+    parts: tuple[Part, ...]
     gates: tuple[Gate, ...]
 
     @property
@@ -105,10 +110,11 @@ def train_target(
         scored = models[WINNER][2].transform(sides.test.select(*map(column_named, _looked_at(bench, models[WINNER][1], target))))
         importance = global_importance(scored, explainer, key=key, limit=EXPLAINED, seed=chosen.seed)
         compared = _fairness(bench, scored, target, conformal, earned)
+        proxies = _proxies(bench, models[WINNER][1], sides, chosen)
     return Trained(
         plans=plans, snapshots=snapshots, sides=sides, contest=contest, findings=tuple(f for f in findings if f.target == target.name),
         finals=finals, late=late, conformal=conformal, covered=covered, profits=earned, explainer=explainer,
-        importance=importance, fairness=compared,
+        importance=importance, fairness=compared, proxies=proxies, parts=_parts(rows, target, snapshots),
         gates=_gates(finals, conformal, covered, chosen),
     )  # fmt: skip
 
@@ -200,6 +206,41 @@ def _fairness(bench: Bench, scored: DataFrame, target: Target, conformal: Confor
         smallest=bench.settings.models.smallest_group, label="__label", covered="__covered",
         threshold=earned[0].chosen if earned else None,
     )  # fmt: skip
+
+
+def _proxies(bench: Bench, features: Sequence[Feature], sides: Sides, chosen: Models) -> tuple[Proxy, ...]:
+    """How well the model's features tell who is in a protected group, on at most PROXIED test rows. One job."""
+    protected = fairness.attributes(bench.contract)
+    if not protected:
+        return ()
+    many, names = sides.counts["test"], [f.name for f in features]
+    some = sampled(sides.test, key=bench.contract.entity.key, seed=chosen.seed, expected=many, limit=PROXIED)
+    numbers = {f.name: column_named(f.name) if f.categorical else column_named(f.name).cast("double") for f in features}
+    table = some.select(
+        HASH, *(numbers[n].alias(f"f{i}") for i, n in enumerate(names)), *(a.group().alias(f"g{i}") for i, a in enumerate(protected))
+    ).toArrow()
+    columns = {n: table.column(f"f{i}").to_numpy() for i, n in enumerate(names)}
+    found = []
+    for i, attribute in enumerate(protected):
+        try:
+            found.append(
+                proxy_test(
+                    columns, table.column(f"g{i}").to_pylist(), attribute=attribute.name, keys=table.column(HASH).to_numpy(),
+                    smallest=chosen.smallest_group, replicates=chosen.bootstrap, seed=chosen.seed,
+                )
+            )  # fmt: skip
+        except InputError as e:
+            log.say(f"{sides.counts['test']:,} test rows: no proxy test of {attribute.name}: {e.message}", level="warning")
+    return tuple(found)
+
+
+def _parts(rows: DataFrame, target: Target, snapshots: Snapshots) -> tuple[Part, ...]:
+    """Rows and mean label of each side. One job; the mean is shown, and nothing follows from its last bits."""
+    counted = known_labels(rows, target, snapshots.train).groupBy("side").agg(
+        F.count(F.lit(1)).alias("rows"), F.avg(column_named(target.name).cast("double")).alias("mean")
+    )  # fmt: skip
+    found = {r["side"]: Part(name=r["side"], rows=r["rows"], mean=round(r["mean"], 6)) for r in counted.collect()}
+    return tuple(found[s] for s in ("fit", "calibration", "conformal", "test") if s in found)
 
 
 def _gates(finals: Finals, conformal: Conformal, covered: Interval, chosen: Models) -> tuple[Gate, ...]:

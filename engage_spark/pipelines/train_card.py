@@ -1,0 +1,123 @@
+"""The model card of a training: what was found, put into the card's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engage_spark.lake import code_version
+from engage_spark.ml.card import Card, Finding, Kept, Scored, Version
+from engage_spark.ml.decision import Decision
+from engage_spark.ml.metrics import HEADLINE, metrics_of
+from engage_spark.ml.parity import ALL as EVERYBODY
+from engage_spark.ml.plan import Policy, Task
+from engage_spark.pipelines.finals import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, Final
+from engage_spark.pipelines.stage import Bench, Work
+from engage_spark.pipelines.train_target import Trained, cost_of_selection
+
+
+def card_of(bench: Bench, work: Work, t: Trained, decision: Decision) -> Card:
+    """Everything that the card needs. Pure: the same training gives the same card."""
+    contract, selection, plan = bench.contract, t.contest.selection, t.plans.main
+    importance = {i.feature: i.mean_contribution for i in t.importance}
+    frequency = {name: round(share * len(selection.folds)) for name, share in selection.frequency.items()}
+    return Card(
+        name=f"{contract.name}: {t.target.name}",
+        version=f"of training {work.run_id[:12]}",
+        target=t.target,
+        description=contract.entity[t.target.name].description,
+        policy=plan.policy,
+        kind=t.final.candidate.name,
+        parameters=tuple((k, str(v)) for k, v in t.final.candidate.params.items()),
+        run=work.run_id,
+        code=code_version(),
+        contract=f"{contract.id} {contract.version}, `{contract.digest[:12]}`",
+        settings=work.settings_digest[:12],
+        uses=(f"to rank customers by {t.target.name}, and to read its interval or set beside it",),
+        snapshots=tuple(map(str, t.snapshots.all)),
+        tables=tuple(sorted((k, v[:12]) for k, v in work.inputs.items() if k != "targets")),
+        parts=t.parts,
+        kept=tuple(Kept(name=f.name, importance=importance.get(f.name), folds=frequency.get(f.name)) for f in t.final.features),
+        importance_is=_importance_is(t),
+        eliminated=tuple(n for n in plan.names if n not in {f.name for f in t.final.features}),
+        excluded=plan.excluded,
+        selection=tuple(_selection(t)),
+        candidates=tuple(_candidates(t)),
+        judged=f"On {len(t.finals.labels):,} rows of the test side, which no model has seen.",
+        scored=_scored(t, t.final),
+        gains=tuple((name, g) for name in (BASELINE, ALL) if (g := t.finals.gain(WINNER, name, chosen=bench.settings.models)) is not None),
+        calibration=_calibration(t),
+        conformal=t.conformal,
+        coverage=_coverage(t),
+        profits=t.profits,
+        fairness=t.fairness,
+        proxies=t.proxies,
+        findings=tuple(Finding(about=", ".join(f.columns), text=str(f), stops=f.stops) for f in t.findings),
+        versions=tuple(_versions(bench, t)),
+        limits=tuple(_limits(t, decision)),
+    )
+
+
+def _importance_is(t: Trained) -> str:
+    return "mean size of its contribution, " + ("before calibration" if t.target.task is Task.BINARY else f"in {t.target.unit or 'units'}")
+
+
+def _scored(t: Trained, final: Final) -> tuple[Scored, ...]:
+    baseline = t.finals.of[BASELINE]
+    found = ((m.name, final.metrics[m.name]) for m in metrics_of(t.target.task))
+    return tuple(Scored(metric=name, model=value, baseline=baseline.metrics[name]) for name, value in found if value is not None)
+
+
+def _selection(t: Trained) -> Iterator[str]:
+    selection = t.contest.selection
+    if selection.note:
+        yield selection.note
+    if selection.jaccard is not None:
+        yield f"The folds agree on their features to a Jaccard index of {selection.jaccard:.2f} (mean of pairs; ranker: {selection.ranker})."
+    if cost := cost_of_selection(t):
+        yield cost
+
+
+def _candidates(t: Trained) -> Iterator[tuple[str, float, float]]:
+    name = HEADLINE[t.target.task].name
+    for e in t.contest.entrants:
+        values = e.folds[name]
+        mean = sum(values) / len(values)
+        yield e.candidate.name, mean, (sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1)) ** 0.5
+
+
+def _calibration(t: Trained) -> tuple[str, ...]:
+    if t.target.task is not Task.BINARY:
+        return ()
+    return (f"Calibrated by isotonic regression on {t.sides.counts['calibration']:,} rows kept for it.",)
+
+
+def _coverage(t: Trained) -> tuple[tuple[str, int, int], ...]:
+    """Rows and how many of them are covered: all, then each group of each protected field alone."""
+    rows = []
+    for f in t.fairness.figures:
+        if f.metric == "coverage" and f.value is not None and " x " not in f.attribute:
+            rows.append(("all" if f.attribute == EVERYBODY else f"{f.attribute} {f.group}", f.n, round(f.value * f.n)))
+    return tuple(rows)
+
+
+def _versions(bench: Bench, t: Trained) -> Iterator[Version]:
+    other = Policy.PERMISSIVE if t.plans.main.policy is Policy.STRICT else Policy.STRICT
+    names = {OTHER: f"policy {other.value}", UNPROTECTED: "without the protected fields", ALL: "all features, without selection"}
+    for what, name in names.items():
+        if what in t.finals.of:
+            final = t.finals.of[what]
+            gain = t.finals.gain(what, WINNER, chosen=bench.settings.models)
+            yield Version(name=name, features=len(final.features), scored=_scored(t, final), gain=gain)
+
+
+def _limits(t: Trained, decision: Decision) -> Iterator[str]:
+    yield f"Decision: {'champion' if decision.promoted else 'not champion'}, {decision.reason}."
+    for gate in t.gates:
+        yield f"Gate {gate.name} {'passed' if gate.passed else 'FAILED'}: {gate.demand}; measured {gate.measured}."
+    if t.late is None:
+        yield "One snapshot only: nothing is known of how it ages. A test out of time comes with the second matured snapshot."
+    else:
+        name = HEADLINE[t.target.task].name
+        late = t.late.of[WINNER].metrics[name]
+        if late is not None:
+            yield f"Out of time, on {t.snapshots.out_of_time}: {name} {late.value:.4g} [{late.low:.4g}, {late.high:.4g}]."
