@@ -72,7 +72,7 @@ def _selection(t: Trained) -> Iterator[str]:
     if selection.note:
         yield selection.note
     if selection.jaccard is not None:
-        yield f"The folds agree on their features to a Jaccard index of {selection.jaccard:.2f} (mean of pairs; ranker: {selection.ranker})."
+        yield f"The folds agree on their features to a Jaccard index of {selection.jaccard:.2f} (ranker: {selection.ranker})."
     if cost := cost_of_selection(t):
         yield cost
 
