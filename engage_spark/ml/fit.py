@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROWS_A_PARTITION = 32_000
+RETRAINED_WITHIN = 1e-6
+"""How far two trainings on the same `prepared` rows may be apart: the largest difference of a prediction, as a share of their range.
+
+Measured on 40,000 made-up customers and 25 features, fitted in 2 partitions, with 2 against 1 core and 2 against 5 source partitions: no
+difference at all for churn by linear, forest, GBT and XGBoost. What may differ is the last bits of sums that MLlib adds up in the order in
+which tasks end, and by them a split between two candidates that are equally good.
+"""
 
 
 def partitions_for(rows: int) -> int:
@@ -137,12 +144,18 @@ def _told(job: Job, error: BaseException) -> BaseException:
     if isinstance(error, EngageError) or not isinstance(error, Exception):
         error.add_note(f"while fitting {job.told}")
         return error
-    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return ConfigurationError(
-        f"the fit of {job.told} failed: {first[:500]}",
+        f"the fit of {job.told} failed: {_reason(error)}",
         mend="leave this candidate out of models.candidates, or look at the rows and features that it was given",
         details=[f"{len(job.features)} features: {', '.join(f.name for f in job.features)}"],
     )
+
+
+def _reason(error: Exception) -> str:
+    """The cause that is told last: errors of a JVM begin with where they were met, not with what was wrong."""
+    lines = [line.strip(" :") for line in str(error).splitlines() if line.strip() and not line.startswith("\tat ")]
+    causes = [line for line in lines if line.startswith("Caused by: ")] or [line for line in lines if "Exception: " in line] or lines[:1]
+    return (causes[-1] if causes else type(error).__name__).removeprefix("Caused by: ")[:500]
 
 
 def out_of_fold(fitted: Sequence[Fitted], rows: DataFrame, *, key: str | Sequence[str], fold: str = "fold") -> DataFrame:
