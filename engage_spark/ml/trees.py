@@ -132,9 +132,9 @@ def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
     if kind not in (*FORESTS, *BOOSTED, *SINGLE):
         raise ConfigurationError(f"{path} holds a {kind}, which has no trees of MLlib", mend=_MEND)
     if kind in SINGLE:
-        rows, weights = [(0, row) for row in spark.read.parquet(f"{path}/data").collect()], {0: 1.0}
+        rows, weights = [(0, row) for row in spark.read.parquet(f"{path}/data").toArrow().to_pylist()], {0: 1.0}
     else:
-        rows = [(row["treeID"], row["nodeData"]) for row in spark.read.parquet(f"{path}/data").collect()]
+        rows = [(row["treeID"], row["nodeData"]) for row in spark.read.parquet(f"{path}/data").toArrow().to_pylist()]
         told = spark.read.parquet(f"{path}/treesMetadata").collect()
         weights = {row[0]: (1.0 / len(told) if kind in FORESTS else row[2]) for row in told}
     classes = kind.endswith("ClassificationModel") and kind not in BOOSTED

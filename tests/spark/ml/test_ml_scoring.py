@@ -93,6 +93,7 @@ def test_predictions_of_a_number_have_an_interval_and_no_classes(amount: Trained
     assert np.ptp([r["prediction"] for r in told]) > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["leaves", "amount"])
 def test_the_same_bits_come_out_in_any_company_and_of_the_reloaded_model(
     spark: SparkSession, request: pytest.FixtureRequest, which: str, tmp_path: Path
