@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.candidates import Candidate, Family
+from engage_spark.ml.candidates import Candidate
 from engage_spark.ml.plan import Feature, Target, Task
 
 if TYPE_CHECKING:
@@ -196,11 +196,6 @@ def imputed_fields(features: Sequence[Feature]) -> Column:
 
     named = F.array(*(F.when(lacks(f), F.lit(f.name)) for f in features)) if features else F.array()
     return F.array_compact(named.cast("array<string>"))
-
-
-def is_tree(candidate: Candidate) -> bool:
-    """Whether the candidate is an ensemble of trees of MLlib's."""
-    return candidate.family in (Family.FOREST, Family.GBT)
 
 
 def _select(what: str) -> Any:
