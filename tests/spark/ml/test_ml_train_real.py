@@ -93,7 +93,7 @@ def test_auc_is_within_a_hundredth_of_histogram_boosting(
     request: pytest.FixtureRequest, spark: SparkSession, session_settings: Settings, name: str, table: RealTable, target: str
 ) -> None:
     home = request.getfixturevalue(name)
-    settings = settings_of(session_settings, home, candidates=["gbt"], policy="permissive")
+    settings = settings_of(session_settings, home, candidates=["forest", "gbt"], policy="permissive")
     report = train.run(spark, settings, contract=table.contract, target=[target], as_of=KNOWN)
     ours, theirs = cross_validated(settings, target), by_scikit_learn(spark, settings, table, target)
     print(f"{name}: AUC ours {ours:.4f}, scikit-learn {theirs:.4f}; {report.seconds:.0f} s")
