@@ -26,7 +26,8 @@ RETRAINED_WITHIN = 1e-6
 Measured on 40,000 made-up customers and 25 features, fitted in 2 partitions, with 2 cores and 2 source partitions against 1 core and 5:
 not one bit of difference, for churn by linear, forest, GBT and XGBoost, and for lifetime value by linear, Tweedie, forest and GBT. Two
 addends are the same sum in either order; with more partitions, MLlib adds up in the order in which tasks end, so the last bits of sums may
-differ, and by them a split between two candidates that are equally good. That case is allowed for and was not measured.
+differ, and by them a split between two candidates that are equally good; the tolerance leaves room for that. On 15,000 rows in 8
+partitions, 2 cores against 1, lifetime value did not differ either (linear, Tweedie, forest).
 """
 
 
