@@ -20,7 +20,7 @@ help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: $(JARS) ## 10,000 made-up customers, from raw files to Delta features and the graph
+demo: $(JARS) ## 10,000 made-up customers, from raw files to features, the graph, models and predictions
 	@$(BIN)/engage-spark demo
 
 .PHONY: demo-full

@@ -20,7 +20,7 @@ def splits_table(contract: Contract) -> Table:
         _field(
             "drawn", "boolean", "True: drawn with exact shares. False: came later, and was put by a fixed cut of the hash.", required=True
         ),
-        _field("drawn_on", "date", "The snapshot in which the key was first seen by a training.", required=True),
+        _field("drawn_on", "date", "The snapshot that was drawn on when a training first met the key.", required=True),
         run_field("The training that put the key on its side; see runs."),
     )
     return _table(contract, "splits", "The side that each key is on when models are fitted and judged.", _keys(contract.entity), fields)

@@ -67,6 +67,16 @@ def covers(conformal: Conformal, covered: Interval) -> Gate:
     )
 
 
+def is_free_of_leaks(stopping: Sequence[str]) -> Gate:
+    """The audit found nothing that would have stopped a strict training: a leak wins every comparison."""
+    return Gate(
+        name="leakage",
+        demand="no finding of the audit that stops a strict training",
+        measured="; ".join(stopping) or "none",
+        passed=not stopping,
+    )
+
+
 def decide(gates: Sequence[Gate], gain: Gain | None, *, champion: str | None) -> Decision:
     """The first champion must pass its gates; another must also be better than the champion on the same rows, with confidence.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import chain
 
@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark import log
 from engage_spark.contract import Contract
+from engage_spark.errors import TransientError
 from engage_spark.lake import storage_error
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.audit import audit
@@ -28,12 +29,13 @@ from engage_spark.pipelines.train_data import (
     Plans,
     Snapshots,
     plans_of,
+    require_names,
     snapshots_of,
     training_set,
     with_masked_targets,
 )
 from engage_spark.pipelines.train_record import TRAINING_RUNS, Recorded, record, write_training_runs
-from engage_spark.pipelines.train_target import Trained, cost_of_selection, train_target
+from engage_spark.pipelines.train_target import Trained, cost_of_selection, require_all_trainable, train_target
 from engage_spark.settings import Settings
 from engage_spark.tracking import Tracker
 
@@ -65,25 +67,43 @@ def run(
     """
     started, started_at = time.monotonic(), now()
     bench = Bench(spark, settings, contract)
+    as_of = as_of or started_at.date()
     goals = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets(contract)
     found = sources(bench)
-    snapshots = snapshots_of(found, goals, as_of=as_of or now().date(), most=settings.models.snapshots)
+    snapshots = snapshots_of(found, goals, as_of=as_of, most=settings.models.snapshots)
     notes = [*found.notes, *(f"{t.name} is not trained: no snapshot has matured" for t in goals if t.name not in snapshots)]
     goals = tuple(t for t in goals if t.name in snapshots)
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     tracker.check()
     work = _work(bench, found, goals, snapshots)
-    if work.done and not force:
+    if work.done and not force and all(tracker.has_training(t.name, work.run_id) for t in goals):
         return _left(bench, work, started, notes)
     plans = {t.name: plans_of(bench, t, graph=found.graph is not None) for t in goals}
+    require_names(bench, plans.values())
+    attempt = work.before.attempt + 1 if work.done and force and work.before else 1
     with scratch(spark, bench.lake) as keep, storage_error("the models cannot be trained"):
-        rows, version = training_set(bench, work, found, plans, snapshots, keep)
+        rows, version, said = training_set(bench, work, found, plans, snapshots, keep, as_of=as_of)
         trained = _train(bench, goals, plans, snapshots, rows)
-        recorded = [record(bench, work, tracker, of, found, rows) for of in trained]
-    outputs = {TRAINING_RUNS: write_training_runs(bench, work, recorded)} | ({} if version is None else {SPLITS: version})
+        recorded = _record_all(trained, lambda of: record(bench, work, tracker, of, found, rows, attempt=attempt, splits=version))
+    outputs = {TRAINING_RUNS: write_training_runs(bench, work, recorded), SPLITS: version}
     expected = sum(found.days[d][contract.entity.name].rows_valid for d in {d for s in snapshots.values() for d in s.all})
     bench.log.append(spark, work.finished(rows_in=expected, valid=expected, quarantined=0, outputs=outputs, started_at=started_at))
-    return _report(bench, recorded, time.monotonic() - started, notes)
+    return _report(bench, recorded, time.monotonic() - started, [*notes, *said])
+
+
+def _record_all(trained: Sequence[Trained], one: Callable[[Trained], Recorded]) -> list[Recorded]:
+    """Record every target, also when MLflow is lost on the way: each model is kept then, and one error says where all of them lie."""
+    recorded, lost = [], []
+    for of in trained:
+        try:
+            recorded.append(one(of))
+        except TransientError as e:
+            lost.append(e)
+    if lost:
+        details = [line for e in lost for line in (e.message, *e.details)]
+        mends = dict.fromkeys(e.mend for e in lost if e.mend)
+        raise TransientError(f"{len(lost)} of {len(trained)} models were not brought to MLflow", details=details, mend="; ".join(mends))
+    return recorded
 
 
 def _work(bench: Bench, found: Sources, goals: Sequence[Target], snapshots: dict[str, Snapshots]) -> Work:
@@ -110,10 +130,11 @@ def _train(
         both = [p for t in goals for p in (plans[t.name].main, plans[t.name].other)]
         findings = audit(known, plans=both, grams=grams, profile=profile, key=key, day=DAY)
     found = verdict(findings, Policy(chosen.policy))
-    for line in found.lines:
-        log.say(line, level="warning")
     if found.stops:
         raise refused(findings)
+    for line in found.lines:
+        log.say(line, level="warning")
+    require_all_trainable(bench, goals, plans, snapshots, rows)
     return [train_target(bench, plans[t.name], snapshots[t.name], grams[t.name], findings, rows) for t in goals]
 
 
@@ -156,11 +177,17 @@ def _table(recorded: Sequence[Recorded]) -> Grid:
 
 def _told(of: Recorded) -> list[str]:
     """What there is to say of one target beside the table, each within 80 columns."""
-    t, role = of.trained, "champion" if of.decision.promoted else "no champion"
+    t, role = of.trained, "champion" if of.decision.promoted else "challenger"
     said = [f"version {of.version.version}, {role}: {of.decision.reason}"]
     said.append(f"{t.conformal.coverage:.0%} intervals or sets hold {t.covered.value:.1%} of the test labels")
     if (ece := t.final.metrics.get("ece")) is not None:
-        said.append(f"calibration error {ece.value:.3f}; contact from p = {t.threshold:.2f} on")
+        pays = t.threshold is not None and t.threshold <= 1
+        contact = f"contact from p = {t.threshold:.2f} on" if pays else "no contact pays at these costs"
+        said.append(f"calibration error {ece.value:.3f}; {contact}")
+    if t.late is not None and (late := t.late.of[WINNER].metrics[HEADLINE[t.target.task].name]) is not None:
+        said.append(f"out of time, on {t.snapshots.out_of_time}: {late.value:.3g} [{late.low:.3g}, {late.high:.3g}]")
+    if not t.apart:
+        said.append("its interval and the baseline's overlap")
     if (cost := cost_of_selection(t)) is not None:
         said.append(cost)
     return said

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -20,7 +22,7 @@ from engage_spark.pipelines.train_target import Trained
 def artefacts(bench: Bench, work: Work, trained: Trained, decision: Decision) -> dict[str, Any]:
     """By path: text, pictures as bytes, the rest as JSON can hold it. No row of a customer is among them."""
     card = card_of(bench, work, trained, decision).markdown()
-    return {"card.md": card, **_found(trained, decision), **_pictures(bench.contract, trained)}
+    return {"card.md": card, **_found(trained, decision), **_pictures(bench.contract, trained, currency=bench.settings.models.currency)}
 
 
 def _found(t: Trained, decision: Decision) -> dict[str, Any]:
@@ -29,6 +31,7 @@ def _found(t: Trained, decision: Decision) -> dict[str, Any]:
         "features.json": {
             "kept": list(selection.final.kept),
             "ranks": dict(selection.final.ranks),
+            "folds": {str(k): {"kept": list(e.kept), "ranks": dict(e.ranks), "curve": dict(e.curve)} for k, e in selection.folds.items()},
             "share_of_folds_that_keep": dict(selection.frequency),
             "jaccard": selection.jaccard,
             "ranker": selection.ranker,
@@ -36,7 +39,7 @@ def _found(t: Trained, decision: Decision) -> dict[str, Any]:
             "note": selection.note,
         },
         "candidates.json": [
-            {"name": e.candidate.name, "params": dict(e.candidate.params), "seconds": round(e.seconds, 1), "folds": dict(e.folds)}
+            {"name": e.candidate.name, "params": dict(e.candidate.params), "seconds": round(e.seconds, 1), "folds": _finite(e.folds)}
             for e in t.contest.entrants
         ],
         "finals.json": {
@@ -47,6 +50,7 @@ def _found(t: Trained, decision: Decision) -> dict[str, Any]:
             }
             for what, f in t.finals.of.items()
         },
+        "deciles.json": [asdict(x) for x in tenths(t.finals.labels, t.finals.of[WINNER].scores, task=t.target.task)],
         "audit.json": [asdict(f) for f in t.findings],
         "gates.json": {"gates": [asdict(g) for g in t.gates], "promoted": decision.promoted, "reason": decision.reason},
         "conformal.json": json.loads(t.conformal.to_json()),
@@ -60,7 +64,12 @@ def _found(t: Trained, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _pictures(contract: Contract, t: Trained) -> dict[str, bytes]:
+def _finite(folds: Mapping[str, tuple[float, ...]]) -> dict[str, list[float | None]]:
+    """JSON has no NaN: a metric that a fold leaves undefined is null."""
+    return {name: [v if math.isfinite(v) else None for v in values] for name, values in folds.items()}
+
+
+def _pictures(contract: Contract, t: Trained, *, currency: str) -> dict[str, bytes]:
     name, labels, scores = t.target.name, t.finals.labels, t.finals.of[WINNER].scores
     binary, unit = t.target.task is Task.BINARY, t.target.unit or ""
     parts = tenths(labels, scores, task=t.target.task)
@@ -68,7 +77,7 @@ def _pictures(contract: Contract, t: Trained) -> dict[str, bytes]:
     if binary:
         bins, spread = calibration(labels, scores), calibration(labels, scores, mass=False)
         found["plots/calibration.svg"] = plots.calibration_curve(bins, title=f"{name}: calibration", spread=spread)
-        found["plots/profit.svg"] = plots.profit_curve(t.profits, title=f"{name}: profit of contacts", unit="USD")
+        found["plots/profit.svg"] = plots.profit_curve(t.profits, title=f"{name}: profit of contacts", unit=currency)
     else:
         found["plots/predicted.png"] = plots.predicted_actual(
             labels, scores, title=f"{name}: predicted and actual", unit=unit, tenths=parts

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -13,9 +13,10 @@ from engage_spark import log
 from engage_spark.contract import splits_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialise
-from engage_spark.ml.plan import ModelPlan, Policy, Target, Task, model_plan
+from engage_spark.ml.plan import ModelPlan, Policy, Target, Task, model_plan, targets
 from engage_spark.ml.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
 from engage_spark.ml.training_set import matured
+from engage_spark.pipelines.compete import FOLD
 from engage_spark.pipelines.finals import Sides
 from engage_spark.pipelines.model_rows import DAY, Sources, rows_of, valid_rows
 from engage_spark.pipelines.stage import Bench, Work
@@ -36,10 +37,21 @@ class Snapshots:
         return self.train if self.out_of_time is None else (*self.train, self.out_of_time)
 
 
-def snapshots_of(found: Sources, targets: Sequence[Target], *, as_of: date, most: int) -> dict[str, Snapshots]:
-    """Per target with any, its newest `most` matured snapshots. Raises ConfigurationError where no target has one (`matured`)."""
-    chosen = {name: days[-most:] for name, days in matured(list(found.days), targets, as_of=as_of).items()}
-    return {name: Snapshots(train=d[:-1] or d, out_of_time=d[-1] if len(d) > 1 else None) for name, d in chosen.items() if d}
+def snapshots_of(found: Sources, goals: Sequence[Target], *, as_of: date, most: int) -> dict[str, Snapshots]:
+    """Per target with any, its newest matured snapshots, `most` of them to train on. ConfigurationError where there are none.
+
+    The newest is kept for the test out of time where there are others whose labels were known by then: a model that is tested on a day
+    must not have learnt from what happened after it. Where there are none, all are trained on.
+    """
+    chosen = {}
+    ripe = matured(list(found.days), goals, as_of=as_of)
+    for target in goals:
+        days = ripe[target.name]
+        if not days:
+            continue
+        before = tuple(d for d in days[:-1] if d + timedelta(days=target.label_days) <= days[-1])
+        chosen[target.name] = Snapshots(train=before[-most:] or days[-most:], out_of_time=days[-1] if before else None)
+    return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,41 +79,62 @@ def plans_of(bench: Bench, target: Target, *, graph: bool) -> Plans:
     )
 
 
+def require_names(bench: Bench, plans: Iterable[Plans]) -> None:
+    """Raise ConfigurationError where a feature has a name that the training set or the models give their own columns."""
+    own = {"side", FOLD, "prediction", "probability"}
+    if taken := sorted({n for of in plans for p in of.all for n in p.names if n.lower() in own or n.startswith("__")}):
+        raise ConfigurationError(
+            f"features cannot be named {', '.join(taken)}: models have columns of that name",
+            mend=f"rename them in contract {bench.contract.id!r}, or give them another role",
+        )
+
+
 def training_set(
-    bench: Bench, work: Work, found: Sources, plans: Mapping[str, Plans], snapshots: Mapping[str, Snapshots], keep: Materialise
-) -> tuple[DataFrame, int | None]:
-    """All rows of all targets with their side and fold, written to scratch once; and the version of `splits` that was written, if any.
+    bench: Bench,
+    work: Work,
+    found: Sources,
+    plans: Mapping[str, Plans],
+    snapshots: Mapping[str, Snapshots],
+    keep: Materialise,
+    *,
+    as_of: date,
+) -> tuple[DataFrame, int, tuple[str, ...]]:
+    """All rows of all targets with their side and fold, written to scratch once; the version of `splits`; what is to be said about them.
 
     Cost: the splits look at keys alone; then one shuffle each of the entity, its features and its graph by key and day, and one join with
     the splits, written as one table. Raises TransientError where a row got lost on the way.
     """
     days = sorted({d for s in snapshots.values() for d in s.all})
+    reference, stratum, notes = _reference(bench, found, days, as_of)
     with log.stage("splitting"):
-        splits, version = _split(bench, work, valid_rows(bench, days), _reference(plans, snapshots), keep)
+        keys = valid_rows(bench, sorted({*days, reference}))
+        splits, version = _split(bench, work, keys, (reference, stratum), keep)
     sides = splits.select(*_keys(bench), "side", "fold")
     rows = rows_of(bench, found, days, plans=[p for of in plans.values() for p in of.all])
     with log.stage("joining customers, features and graph", snapshots=len(days)):
         rows = keep(rows.join(sides, on=list(bench.contract.entity.key), how="inner"), "training_set")
     expected = sum(found.days[d][bench.contract.entity.name].rows_valid for d in days)
     if (arrived := rows.count()) != expected:
+        why = f"a key is there twice in {SPLITS}" if arrived > expected else "a table was replaced meanwhile"
         raise TransientError(
             f"{expected:,} valid rows were published, and {arrived:,} came together with their features and side",
-            mend="a table was replaced meanwhile; run `engage-spark train` again when no other stage writes",
+            mend=f"{why}; let no other training or stage write at the same time, and run `engage-spark train` again",
         )
-    return rows, version
+    return rows, version, notes
 
 
-def _reference(plans: Mapping[str, Plans], snapshots: Mapping[str, Snapshots]) -> tuple[date, str | None]:
-    """The snapshot that the draw is made on, and the target that it is stratified by: the first of two classes that has matured rows."""
-    for name, of in plans.items():
-        if of.main.target.task is Task.BINARY:
-            return snapshots[name].train[-1], name
-    return max(s.train[-1] for s in snapshots.values()), None
+def _reference(bench: Bench, found: Sources, days: Sequence[date], as_of: date) -> tuple[date, str | None, tuple[str, ...]]:
+    """The snapshot that the draw is made on, and the target that it is stratified by: the contract's first of two classes, whatever is
+    trained now, on its newest snapshot that has matured."""
+    binary = next((t for t in targets(bench.contract) if t.task is Task.BINARY), None)
+    if binary is None:
+        return max(days), None, ()
+    ripe = [d for d in found.days if d + timedelta(days=binary.label_days) <= as_of]
+    note = f"the sides are drawn by what {binary.name} says now: none of its snapshots has matured yet"
+    return max(ripe or days), binary.name, () if ripe or bench.lake.version(bench.spark, SPLITS) is not None else (note,)
 
 
-def _split(
-    bench: Bench, work: Work, rows: DataFrame, reference: tuple[date, str | None], keep: Materialise
-) -> tuple[DataFrame, int | None]:
+def _split(bench: Bench, work: Work, rows: DataFrame, reference: tuple[date, str | None], keep: Materialise) -> tuple[DataFrame, int]:
     """The side of every key in `rows`: drawn on the reference snapshot where there are no splits yet, and kept for ever after."""
     chosen, table, key = bench.settings.models, splits_table(bench.contract), list(bench.contract.entity.key)
     day, stratum = reference
@@ -116,7 +149,7 @@ def _split(
         new = to_newcomers(known, rows, key=key, folds=chosen.folds, seed=chosen.seed)
     new = keep(new, "new_splits")
     if before is not None and new.isEmpty():
-        return known if known is not None else new, None
+        return known if known is not None else new, before
     stored = new.select("*", F.lit(day).alias("drawn_on"), F.lit(work.run_id).alias("_run_id"))
     bench.lake.append(stored, table, tag=work.run_id)
     return new if known is None else known.unionByName(new), bench.lake.written_version(bench.spark, SPLITS)
@@ -131,10 +164,10 @@ def known_labels(rows: DataFrame, target: Target, days: Sequence[date]) -> DataF
     return rows.where(F.col(DAY).isin(list(days)) & column_named(target.name).isNotNull())
 
 
-def with_masked_targets(rows: DataFrame, targets: Sequence[Target], snapshots: Mapping[str, Snapshots]) -> DataFrame:
+def with_masked_targets(rows: DataFrame, goals: Sequence[Target], snapshots: Mapping[str, Snapshots]) -> DataFrame:
     """All sides, each target null outside the snapshots that it is trained on: one pass serves all targets then."""
     masked = {
-        t.name: F.when(F.col(DAY).isin(list(snapshots[t.name].train)), column_named(t.name)) for t in targets
+        t.name: F.when(F.col(DAY).isin(list(snapshots[t.name].train)), column_named(t.name)) for t in goals
     }  # fmt: skip
     return rows.withColumns(masked)
 
@@ -142,11 +175,20 @@ def with_masked_targets(rows: DataFrame, targets: Sequence[Target], snapshots: M
 def sides_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> Sides:
     """The sides that are not fitted on. Cost: one job that counts."""
     known = known_labels(rows, target, snapshots.train)
+    value = column_named(target.name).cast("double")
+    counted = known.groupBy("side").agg(F.count(F.lit(1)).alias("rows"), F.min(value).alias("least"), F.max(value).alias("most")).collect()
+    counts = {r["side"]: int(r["rows"]) for r in counted}
     late = None
     if snapshots.out_of_time is not None:
         late = known_labels(rows, target, [snapshots.out_of_time]).where(F.col("side") == "test")
-    counted = known.groupBy("side").count().collect()
-    counts = {r["side"]: int(r["count"]) for r in counted} | ({} if late is None else {"out_of_time": late.count()})
+        counts["out_of_time"] = late.count()
+        late = late if counts["out_of_time"] else None
+    if alike := [r["side"] for r in counted if r["side"] != "fit" and r["least"] == r["most"]]:
+        raise ConfigurationError(
+            f"target {target.name!r} has but one value on side {', '.join(sorted(alike))}, so nothing can be judged there",
+            details=[f"{side}: {n:,} rows" for side, n in sorted(counts.items())],
+            mend="train on more customers, or on snapshots with customers of both kinds",
+        )
     if empty := [s for s in ("fit", "calibration", "conformal", "test") if not counts.get(s)]:
         raise ConfigurationError(
             f"target {target.name!r} has no row on side {', '.join(empty)}",

@@ -12,17 +12,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.errors import InputError
+from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml import fairness
 from engage_spark.ml.bootstrap import Interval, arranged, interval
+from engage_spark.ml.candidates import baseline_for, candidates_for
 from engage_spark.ml.card import Part
 from engage_spark.ml.conformal import Conformal, calibrate_regression, calibrate_sets, with_interval, with_set
-from engage_spark.ml.decision import Gate, beats_baseline, covers, is_calibrated
+from engage_spark.ml.decision import Gate, beats_baseline, covers, is_calibrated, is_free_of_leaks
 from engage_spark.ml.explain import Importance, explainer_of, global_importance
 from engage_spark.ml.explainer import Explainer
 from engage_spark.ml.findings import Finding
 from engage_spark.ml.metrics import HEADLINE
 from engage_spark.ml.parity import Fairness
+from engage_spark.ml.pipeline import features_of
 from engage_spark.ml.plan import Feature, Target, Task
 from engage_spark.ml.proxy import Proxy, proxy_test
 from engage_spark.ml.sample import HASH, sampled
@@ -38,8 +40,6 @@ from engage_spark.schema import column_named
 from engage_spark.session import delete_directory
 from engage_spark.settings.model import Models
 
-VALUES = (50.0, 200.0)
-"""USD that a lost customer costs at least and at most, as the dictionary says; the profit is told for both beside the setting."""
 WORST_AUC, WORST_RMSE = 0.005, 0.01
 """What selection may cost before it is spoken of: so much AUC, such a share of RMSE."""
 EXPLAINED, PROXIED = 20_000, 50_000
@@ -76,6 +76,13 @@ class Trained:
         return self.finals.of[WINNER]
 
     @property
+    def apart(self) -> bool:
+        """Whether the intervals of model and baseline in the headline metric do not overlap."""
+        name = HEADLINE[self.target.task].name
+        model, baseline = self.final.metrics[name], self.finals.of[BASELINE].metrics[name]
+        return model is not None and baseline is not None and model.apart_from(baseline)
+
+    @property
     def threshold(self) -> float | None:
         """The probability from which a contact pays at the configured value; None for numbers."""
         return self.profits[0].chosen if self.profits else None
@@ -87,8 +94,8 @@ def train_target(
     """See `train.run` for what is done and its cost. Raises ConfigurationError where the rows cannot be trained on."""
     plan, chosen, key = plans.main, bench.settings.models, bench.contract.entity.key
     target = plan.target
-    fit_side = known_labels(rows, target, snapshots.train).where(F.col("side") == "fit")
-    require_trainable(fold_counts(fit_side, label=target.name, features=plan.features, fold=FOLD), target=target, features=plan.features)
+    fit_side = fit_side_of(rows, target, snapshots)
+    mine = tuple(f for f in findings if f.target in (None, target.name) and f.policy in (None, plan.policy))
     sides = sides_of(rows, target, snapshots)
     many = sides.counts["fit"]
     lying = training_rows(fit_side, key=key, day=DAY, folds=grams.folds, chosen=chosen, many=many)
@@ -112,11 +119,44 @@ def train_target(
         compared = _fairness(bench, scored, target, conformal, earned)
         proxies = _proxies(bench, models[WINNER][1], sides, chosen)
     return Trained(
-        plans=plans, snapshots=snapshots, sides=sides, contest=contest, findings=tuple(f for f in findings if f.target == target.name),
+        plans=plans, snapshots=snapshots, sides=sides, contest=contest, findings=mine,
         finals=finals, late=late, conformal=conformal, covered=covered, profits=earned, explainer=explainer,
         importance=importance, fairness=compared, proxies=proxies, parts=_parts(rows, target, snapshots),
-        gates=_gates(finals, conformal, covered, chosen),
+        gates=_gates(finals, conformal, covered, mine, chosen),
     )  # fmt: skip
+
+
+def fit_side_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> DataFrame:
+    """The rows that models of a target are fitted on."""
+    return known_labels(rows, target, snapshots.train).where(F.col("side") == "fit")
+
+
+def require_all_trainable(
+    bench: Bench, goals: Sequence[Target], plans: Mapping[str, Plans], snapshots: Mapping[str, Snapshots], rows: DataFrame
+) -> None:
+    """Find out before the first fit whether every target can be trained and judged. Two jobs a target.
+
+    Raises one ConfigurationError with all that is in the way, target by target.
+    """
+    wrong: list[ConfigurationError] = []
+    for target in goals:
+        of = plans[target.name]
+        features = tuple({f.name: f for p in of.all for f in p.features}.values())
+        try:
+            candidates_for(target, bench.settings.models.candidates)
+            features_of(baseline_for(target), of.main.features)
+            counts = fold_counts(fit_side_of(rows, target, snapshots[target.name]), label=target.name, features=features, fold=FOLD)
+            require_trainable(counts, target=target, features=features)
+            sides_of(rows, target, snapshots[target.name])
+        except ConfigurationError as e:
+            wrong.append(e)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        details = [line for e in wrong for line in (e.message, *(f"  {d}" for d in e.details))]
+        raise ConfigurationError(
+            f"{len(wrong)} targets cannot be trained", details=details, mend="; ".join(dict.fromkeys(e.mend for e in wrong if e.mend))
+        )
 
 
 def cost_of_selection(trained: Trained) -> str | None:
@@ -129,11 +169,14 @@ def cost_of_selection(trained: Trained) -> str | None:
     assert mine is not None
     assert theirs is not None
     binary = trained.target.task is Task.BINARY
+    if not binary and not theirs.value:
+        return None
     lost = metric.gain(theirs.value, mine.value) if binary else metric.gain(theirs.value, mine.value) / theirs.value
     if lost <= (WORST_AUC if binary else WORST_RMSE):
         return None
     cost = f"{lost:.4f} AUC" if binary else f"{lost:.1%} RMSE"
-    return f"{len(chosen.features)} features cost {cost} against all {len(everything.features)}; try models.ranker=forest"
+    other = "" if trained.contest.selection.ranker == "forest" else "; try models.ranker=forest"
+    return f"{len(chosen.features)} features cost {cost} against all {len(everything.features)}{other}"
 
 
 def _offered(plans: Plans, contest: Contest, grams: FoldGrams, rows: Mapping[int | None, DataFrame], chosen: Models) -> dict[str, tuple]:  # type: ignore[type-arg]
@@ -143,7 +186,7 @@ def _offered(plans: Plans, contest: Contest, grams: FoldGrams, rows: Mapping[int
         offered[ALL] = plans.main.features
     for name, plan in ((OTHER, plans.other), (UNPROTECTED, plans.unprotected)):
         if plan.names != plans.main.names:
-            offered[name] = chosen_of(plan, select_features(plan, grams, rows, chosen=chosen).final.kept)
+            offered[name] = chosen_of(plan, select_features(plan, grams, {None: rows[None]}, chosen=chosen).final.kept)
     return offered
 
 
@@ -170,11 +213,11 @@ def _covered(conformal: Conformal, finals: Finals, chosen: Models) -> Interval:
 
 
 def _profits(finals: Finals, chosen: Models) -> tuple[Profit, ...]:
-    """The profit of contacts on the test rows: at the configured value first, then at the dictionary's least and most."""
+    """The profit of contacts on the test rows: at the configured value first, then at the others that are to be told."""
     if finals.target.task is not Task.BINARY:
         return ()
     return profits(
-        finals.labels, finals.of[WINNER].scores, values=(chosen.value, *(v for v in VALUES if v != chosen.value)), cost=chosen.cost,
+        finals.labels, finals.of[WINNER].scores, values=(chosen.value, *(v for v in chosen.values if v != chosen.value)), cost=chosen.cost,
         success=chosen.success, clusters=finals.customers, replicates=chosen.bootstrap, seed=chosen.seed,
     )  # fmt: skip
 
@@ -216,9 +259,10 @@ def _proxies(bench: Bench, features: Sequence[Feature], sides: Sides, chosen: Mo
     many, names = sides.counts["test"], [f.name for f in features]
     some = sampled(sides.test, key=bench.contract.entity.key, seed=chosen.seed, expected=many, limit=PROXIED)
     numbers = {f.name: column_named(f.name) if f.categorical else column_named(f.name).cast("double") for f in features}
-    table = some.select(
-        HASH, *(numbers[n].alias(f"f{i}") for i, n in enumerate(names)), *(a.group().alias(f"g{i}") for i, a in enumerate(protected))
-    ).toArrow()
+    groups = [a.group().alias(f"g{i}") for i, a in enumerate(protected)]
+    values = [numbers[n].alias(f"f{i}") for i, n in enumerate(names)]
+    table = some.select(HASH, F.unix_date(DAY).alias("day"), *values, *groups).toArrow()
+    table = table.sort_by([(HASH, "ascending"), ("day", "ascending")])
     columns = {n: table.column(f"f{i}").to_numpy() for i, n in enumerate(names)}
     found = []
     for i, attribute in enumerate(protected):
@@ -230,7 +274,7 @@ def _proxies(bench: Bench, features: Sequence[Feature], sides: Sides, chosen: Mo
                 )
             )  # fmt: skip
         except InputError as e:
-            log.say(f"{sides.counts['test']:,} test rows: no proxy test of {attribute.name}: {e.message}", level="warning")
+            log.say(f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}", level="warning")
     return tuple(found)
 
 
@@ -243,13 +287,13 @@ def _parts(rows: DataFrame, target: Target, snapshots: Snapshots) -> tuple[Part,
     return tuple(found[s] for s in ("fit", "calibration", "conformal", "test") if s in found)
 
 
-def _gates(finals: Finals, conformal: Conformal, covered: Interval, chosen: Models) -> tuple[Gate, ...]:
+def _gates(finals: Finals, conformal: Conformal, covered: Interval, findings: Sequence[Finding], chosen: Models) -> tuple[Gate, ...]:
     headline = HEADLINE[finals.target.task].name
     model, baseline = (finals.of[name].metrics[headline] for name in (WINNER, BASELINE))
     gain = finals.gain(WINNER, BASELINE, chosen=chosen)
     assert model is not None
     assert baseline is not None
     assert gain is not None
-    found = [beats_baseline(model, baseline, gain), covers(conformal, covered)]
+    found = [beats_baseline(model, baseline, gain), covers(conformal, covered), is_free_of_leaks([str(f) for f in findings if f.stops])]
     ece = finals.of[WINNER].metrics.get("ece")
     return tuple(found if ece is None else [*found, is_calibrated(ece)])

@@ -161,12 +161,13 @@ class Models(Section):
     `protected`: whether protected fields of role feature (age) may be inputs; `keep`: features that selection leaves; `ranker`: what it
     ranks by; `candidates`: which kinds of model compete; `parallelism`: fits at a time; `partitions`: into how many the rows of a fit are
     put (default: by their number); `snapshots`: how many matured ones are used at most; `judged_rows`: rows that metrics are computed on
-    at most. `coverage` is promised by intervals and sets. Profit of one contact: success x value of a customer who stays, less cost.
+    at most. `coverage` is promised by intervals and sets. Profit of one contact: success x value of a customer who stays,
+    less cost; it is told for other `values` as well.
     """
 
     results: ClassVar[frozenset[str]] = frozenset({
         "policy", "protected", "keep", "ranker", "candidates", "folds", "seed", "snapshots", "partitions", "judged_rows", "bootstrap",
-        "coverage", "gain", "value", "cost", "success", "smallest_group",
+        "coverage", "gain", "value", "values", "cost", "success", "smallest_group",
     })  # fmt: skip
     policy: Literal["strict", "permissive"] = "strict"
     protected: bool = True
@@ -183,6 +184,8 @@ class Models(Section):
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
     gain: Annotated[float, Field(gt=0, lt=1)] = 0.95
     value: Annotated[float, Field(gt=0)] = 125.0
+    values: tuple[Annotated[float, Field(gt=0)], ...] = (50.0, 200.0)
+    currency: str = "USD"
     cost: Annotated[float, Field(gt=0)] = 5.0
     success: Annotated[float, Field(gt=0, le=1)] = 0.2
     smallest_group: Annotated[int, Field(ge=1)] = 100
