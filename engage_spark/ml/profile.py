@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from pyspark import cloudpickle
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from engage_spark.errors import InputError
@@ -125,9 +125,9 @@ def numeric(name: str) -> Column:
 def to_profile(rows: DataFrame, plans: Sequence[ModelPlan]) -> Profile:
     """Count what the plans' features and targets hold.
 
-    Grain of what is collected: one row per column and value, at most 512 a column, whatever the number of rows. Nulls and NaN are missing,
-    −0.0 is 0.0. The same result on any partitioning. Cost: one scan that crosses to Python in Arrow batches, one shuffle of at most 512
-    rows a column and partition, one action.
+    Grain of what is collected: one row per column and value, at most 512 a column, whatever the number of rows and partitions. Nulls and
+    NaN are missing, −0.0 is 0.0. The same result on any partitioning. Cost: one scan that crosses to Python in Arrow batches, two shuffles
+    of at most 512 rows a column and partition, one action.
     """
     features, goals = features_of(plans), targets_of(plans)
     names = (*(f.name for f in features), *goals)
@@ -142,12 +142,24 @@ def to_profile(rows: DataFrame, plans: Sequence[ModelPlan]) -> Profile:
         F.sum("rows").alias("rows"), F.min("least").alias("least"), F.max("most").alias("most")
     )
     by_code: dict[int, list[Any]] = {}
-    for row in added.collect():
+    for row in _thinned(added).collect():
         by_code.setdefault(row["code"], []).append(row)
     return Profile(
         rows=sum(r["rows"] for r in by_code.get(kernel.EVERYTHING, ())),
         columns={n: _column(n, c, by_code.get(i, ())) for i, (n, c) in enumerate(zip(names, categorical, strict=True))},
     )
+
+
+def _thinned(added: DataFrame) -> DataFrame:
+    """Of each column's values those whose hashes begin with the most zeros, CAP at most, and in `cut` the zeros of the best that goes.
+
+    Partitions keep CAP values each, and need not keep the same.
+    """
+    best = Window.partitionBy("code", "what").orderBy(F.desc("most")).rangeBetween(Window.unboundedPreceding, Window.currentRow)
+    value = F.col("what") == kernel.VALUE
+    ranked = added.withColumn("within", F.when(value, F.count(F.lit(1)).over(best)).otherwise(0))
+    gone = F.max(F.when(F.col("within") > kernel.CAP, F.col("most"))).over(Window.partitionBy("code", "what"))
+    return ranked.withColumn("cut", gone).where(F.col("within") <= kernel.CAP)
 
 
 def _column(name: str, categorical: bool, found: Sequence[Any]) -> ColumnProfile:
@@ -158,7 +170,8 @@ def _column(name: str, categorical: bool, found: Sequence[Any]) -> ColumnProfile
     hashes = (
         np.array([kernel.hash_of_text(v) for v in known], np.uint64) if categorical else kernel.hashes_of_numbers(np.array(known, float))
     )
-    level = kernel.raised(hashes, int(told[kernel.LEVEL]["most"]) if told else 0)
+    cut = max((int(r["cut"]) + 1 for r in found if r["cut"] is not None), default=0)
+    level = kernel.raised(hashes, max(cut, int(told[kernel.LEVEL]["most"]) if told else 0))
     kept = kernel.sampled(hashes, level)
 
     def count(what: int) -> int:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 CAP = 512
 """The most distinct values of a column that are counted one by one."""
 VALUE, PRESENT, MISSING, INFINITE, FRACTION, LEVEL = range(6)
-"""What a row tells of its column: how often a value occurs; how many are there, and their ends; how many are null or NaN, infinite, not
+"""What a row tells of its column: how often a value occurs (and in `most` with how many zero bits its hash begins); how many are there, and their ends; how many are null or NaN, infinite, not
 whole; and the level of the sample (in `most`)."""
 EVERYTHING = -1
 """The code under which all rows are counted."""
@@ -42,6 +42,11 @@ def hashes_of_numbers(values: np.ndarray) -> np.ndarray:
 def hash_of_text(value: str) -> int:
     """64 bits per text, the same on every host and in every process."""
     return int.from_bytes(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def leading_zeros(value: int) -> int:
+    """With how many zero bits these 64 begin."""
+    return 64 - value.bit_length()
 
 
 def sampled(hashes: np.ndarray, level: int) -> np.ndarray:
@@ -99,8 +104,9 @@ class Numbers:
         yield code, INFINITE, None, None, self.infinite, None, None
         yield code, FRACTION, None, None, self.fractions, None, None
         yield code, LEVEL, None, None, 0, None, float(self.level)
-        for value, n in zip(self.values.tolist(), self.counts.tolist(), strict=True):
-            yield code, VALUE, None, value, n, None, None
+        zeros = [leading_zeros(h) for h in hashes_of_numbers(self.values).tolist()]
+        for value, n, z in zip(self.values.tolist(), self.counts.tolist(), zeros, strict=True):
+            yield code, VALUE, None, value, n, None, float(z)
 
 
 class Texts:
@@ -131,8 +137,8 @@ class Texts:
         yield code, PRESENT, None, None, self.present, None, None
         yield code, MISSING, None, None, self.missing, None, None
         yield code, LEVEL, None, None, 0, None, float(self.level)
-        for value, (_, n) in self.counts.items():
-            yield code, VALUE, value, None, n, None, None
+        for value, (h, n) in self.counts.items():
+            yield code, VALUE, value, None, n, None, float(leading_zeros(h))
 
 
 def look(batches: Iterator[pa.RecordBatch], categorical: Sequence[bool]) -> Iterator[pa.RecordBatch]:

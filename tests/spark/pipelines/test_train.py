@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CONTRACT = load_contract()
-DAY, KNOWN = date(2025, 10, 21), date(2025, 11, 20)
+BEFORE, DAY, KNOWN = date(2025, 10, 20), date(2025, 10, 21), date(2025, 11, 20)
 MODELS = {"candidates": ["linear"], "folds": 3, "keep": 10, "bootstrap": 40, "smallest_group": 40, "reasons": 2}
 CUSTOMERS = 900
 
@@ -29,7 +29,7 @@ CUSTOMERS = 900
 def settings_at(home: Path, session_settings: Settings, **sections: Any) -> Settings:
     chosen: dict[str, Any] = {
         "input": {"root": str(home / "raw")}, "lake": {"root": str(home / "lake")}, "tracking": {"folder": str(home / "mlflow")},
-        "synth": {"out": str(home / "raw"), "customers": CUSTOMERS}, "models": MODELS, "spark": session_settings.spark,
+        "synth": {"out": str(home / "raw"), "customers": CUSTOMERS, "snapshots": 2}, "models": MODELS, "spark": session_settings.spark,
     }  # fmt: skip
     return Settings(**(chosen | sections))
 
@@ -46,7 +46,7 @@ def settings(home: Path, session_settings: Settings) -> Settings:  # type: ignor
 
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, settings: Settings) -> Settings:
-    """Published customers, features and graph of one day."""
+    """Published customers, features and graph of two days: all that is known at once is trained on the first and tested on the second."""
     list(demo.prepare(spark, settings, contract=CONTRACT))
     return settings
 
@@ -95,7 +95,9 @@ def test_every_target_gets_a_version_and_a_row_of_figures(spark: SparkSession, s
         assert len(row["features"]) == MODELS["keep"]
         better = row["held_out"] - row["baseline"] if row["higher_is_better"] else row["baseline"] - row["held_out"]
         assert better > 0, f"{name} is no better than its baseline"
-        assert row["snapshots"] == [DAY]
+        late = name != "churn_30_day"
+        assert row["snapshots"] == [BEFORE, DAY]
+        assert (row["out_of_time"] is not None) is late, "the label windows of two days in a row overlap"
 
 
 def test_protected_audits_and_leaks_are_no_features(spark: SparkSession, settings: Settings, trained: Report) -> None:
@@ -107,9 +109,11 @@ def test_protected_audits_and_leaks_are_no_features(spark: SparkSession, setting
 
 def test_every_customer_has_a_side_and_the_churners_are_spread_evenly(spark: SparkSession, settings: Settings, trained: Report) -> None:
     splits = table(spark, settings, "splits")
-    judged = table(spark, settings, "customers_judged").where("_dq_status = 'valid'").select("customer_id", "churn_30_day")
+    judged = table(spark, settings, "customers_judged").where(f"_dq_status = 'valid' AND snapshot_date = '{DAY}'")
+    judged = judged.select("customer_id", "churn_30_day")
     joined = judged.join(splits, on="customer_id", how="inner")
-    assert joined.count() == judged.count() == splits.count()
+    assert joined.count() == judged.count()
+    assert splits.count() == splits.select("customer_id").distinct().count() >= judged.count()
     known = joined.where("churn_30_day IS NOT NULL").groupBy("side").avg("churn_30_day").collect()
     rates = [r[1] for r in known]
     assert len(rates) == 4
@@ -159,9 +163,9 @@ def test_one_target_may_be_scored(spark: SparkSession, settings: Settings, score
 
 
 def test_a_snapshot_whose_labels_are_not_known_yet_is_not_trained_on(spark: SparkSession, lake: Settings) -> None:
-    with pytest.raises(ConfigurationError, match="no snapshot has matured by 2025-11-19") as caught:
-        train.run(spark, lake, contract=CONTRACT, target=["churn_30_day"], as_of=date(2025, 11, 19))
-    assert "2025-11-20" in str(caught.value.mend)
+    with pytest.raises(ConfigurationError, match="no snapshot has matured by 2025-11-18") as caught:
+        train.run(spark, lake, contract=CONTRACT, target=["churn_30_day"], as_of=date(2025, 11, 18))
+    assert "2025-11-19" in str(caught.value.mend)
 
 
 def test_other_folds_than_the_customers_were_put_into_are_refused(
@@ -181,3 +185,16 @@ def test_a_tracking_server_that_is_away_is_found_out_before_anything_is_trained(
     away = settings_at(home, session_settings, tracking={"uri": f"http://127.0.0.1:{port}", "folder": str(home / "away")})
     with pytest.raises(TransientError):
         train.run(spark, away, contract=CONTRACT, as_of=KNOWN, force=True)
+
+
+def test_a_second_training_is_held_against_the_champion_and_moves_nobody(
+    spark: SparkSession, session_settings: Settings, home: Path, champions: Tracker
+) -> None:
+    before = digest(table(spark, champions_settings := settings_at(home, session_settings, models=MODELS | {"keep": 6}), "splits"))
+    report = train.run(spark, champions_settings, contract=CONTRACT, target=["lifetime_value_usd"], as_of=KNOWN)
+    assert digest(table(spark, champions_settings, "splits")) == before
+    versions = champions.registry.versions("lifetime_value_usd")
+    assert len(versions) == 2
+    assert sum("champion" in v.aliases for v in versions) == 1
+    told = " ".join(text for _, text in report.lines)
+    assert "over version 1" in told, "the gain over the champion is told"
