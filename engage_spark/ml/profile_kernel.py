@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 CAP = 512
 """The most distinct values of a column that are counted one by one."""
 VALUE, PRESENT, MISSING, INFINITE, FRACTION, LEVEL = range(6)
-"""What a row tells of its column: how often a value occurs (and in `most` with how many zero bits its hash begins); how many are there, and their ends; how many are null or NaN, infinite, not
-whole; and the level of the sample (in `most`)."""
+"""What a row tells of its column: how often a value occurs (and in `most` with how many zero bits its hash begins); how many are there,
+and their ends; how many are null or NaN, infinite, not whole; and the level of the sample (in `most`)."""
 EVERYTHING = -1
 """The code under which all rows are counted."""
 SCHEMA = pa.schema([

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
+from engage_spark.errors import ConfigurationError
 from engage_spark.ml.plan import targets
 from engage_spark.pipelines import features, graph, ingest, score, synth, train
 from engage_spark.pipelines.report import Report
@@ -22,7 +23,10 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Itera
     yield from prepare(spark, settings, contract=contract)
     known = settings.synth.end_date + timedelta(days=max(t.label_days for t in targets(contract)))
     yield train.run(spark, settings, contract=contract, as_of=known)
-    yield score.run(spark, settings, contract=contract)
+    try:
+        yield score.run(spark, settings, contract=contract)
+    except ConfigurationError as e:  # so few customers that no model passed its gates: everything before that is done all the same
+        yield Report(stage="score", seconds=0.0, notes=(e.message, *((e.mend,) if e.mend else ())))
 
 
 def prepare(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:

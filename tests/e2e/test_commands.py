@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-CUSTOMERS = 120
+CUSTOMERS = 240
 SPARK_HOME = Path(pyspark.__file__).parent
 GRAPH = ("graph_features", "edge_strengths", "graph_comparison")
 CUSTOMERS_TABLE = judged_table(load_contract().entity)
@@ -54,16 +54,25 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """`engage-spark demo`, twice."""
     home = tmp_path_factory.mktemp("demo")
     places = overrides(synth__out=home / "raw", lake__root=home / "lake", log__spark=home / "spark.log")
-    words = ["demo", "--customers", str(CUSTOMERS), *places, *small_session(home)]
+    places += overrides(tracking__folder=home / "mlflow", models__folds=2, models__keep=8, models__bootstrap=20, models__smallest_group=20)
+    words = ["demo", "--customers", str(CUSTOMERS), *places, "--set", 'models.candidates=["linear"]', *small_session(home)]
     return Demo(home, *(engage(*words, cwd=home) for _ in range(2)))
 
 
 def test_demo_goes_all_the_way(demo: Demo) -> None:
     assert demo.first.code == 0, demo.first.said
-    for title in ("synth", "ingest", "features", "graph"):
+    for title in ("synth", "ingest", "features", "graph", "train", "score"):
         assert re.search(rf"^{title}  \d+\.\d s$", demo.first.out, re.MULTILINE), demo.first.said
     assert len(re.findall(r"published", demo.first.out)) == 3, demo.first.said
-    for name in ("customer_features", "graph_features", "edge_strengths", "graph_comparison", "_pictures/graph-2025-10-21.svg"):
+    for name in (
+        "customer_features",
+        "graph_features",
+        "edge_strengths",
+        "graph_comparison",
+        "_pictures/graph-2025-10-21.svg",
+        "splits",
+        "training_runs",
+    ):
         assert str(demo.lake / name) in demo.first.out and (demo.lake / name).exists(), name
 
 
@@ -80,13 +89,14 @@ def test_a_second_demo_leaves_everything_as_it_is_and_is_quick(demo: Demo) -> No
     assert told.count("published before from the same files, left as it is") == 3, demo.second.said
     assert "every published snapshot has its features already" in told
     assert "every published snapshot has its graph measured already" in told
+    assert "trained before on the same data" in told
     assert demo.second.seconds < demo.first.seconds, demo.second.said
-    for name in (*JUDGED, "customer_features", *GRAPH):
+    for name in (*JUDGED, "customer_features", *GRAPH, "splits", "training_runs"):
         assert len(list((demo.lake / name / "_delta_log").glob("*.json"))) == 1, name
 
 
 def test_demo_writes_nothing_beside_its_places(demo: Demo) -> None:
-    assert {p.name for p in demo.home.iterdir()} <= {"raw", "lake", "local", "spark.log"}
+    assert {p.name for p in demo.home.iterdir()} <= {"raw", "lake", "local", "spark.log", "mlflow"}
     assert not (demo.lake / "_scratch").exists() or list((demo.lake / "_scratch").iterdir()) == []
 
 
