@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 
 from engage_spark import log
 from engage_spark.contract import system_contract
-from engage_spark.errors import ConfigurationError
-from engage_spark.lake import code_version
+from engage_spark.errors import EngageError, InputError
+from engage_spark.lake import code_version, storage_error
 from engage_spark.ml.bootstrap import Gain, paired
 from engage_spark.ml.decision import Decision, decide
 from engage_spark.ml.metrics import HEADLINE
@@ -24,9 +24,10 @@ from engage_spark.pipelines.model_rows import DAY, Sources
 from engage_spark.pipelines.score import scorer_of
 from engage_spark.pipelines.stage import Bench, Work
 from engage_spark.pipelines.train_artefacts import artefacts
+from engage_spark.pipelines.train_data import SPLITS
 from engage_spark.pipelines.train_target import Trained
 from engage_spark.schema import spark_schema
-from engage_spark.tracking import Champion, Facts, Run, Tracker, Version
+from engage_spark.tracking import CHAMPION, Champion, Facts, Run, Tracker, Version
 
 TRAINING_RUNS = "training_runs"
 
@@ -40,17 +41,19 @@ class Recorded:
     decision: Decision
 
 
-def record(bench: Bench, work: Work, tracker: Tracker, trained: Trained, found: Sources, rows: DataFrame) -> Recorded:
+def record(
+    bench: Bench, work: Work, tracker: Tracker, trained: Trained, found: Sources, rows: DataFrame, *, attempt: int = 1,
+    splits: int | None = None,
+) -> Recorded:  # fmt: skip
     """Bring one target's training to MLflow: a run with params, metrics and artefacts, the model as a version, its alias.
 
     The champion that there is predicts the same test rows, and the new model takes its place only where it passed its gates and is better
-    with confidence; else it becomes challenger. Cost: one pass of the champion over the test side. Raises TransientError where MLflow
-    cannot be reached: everything is kept then, and the message says where.
+    with confidence; else it becomes challenger. Where MLflow does not say who is champion, it becomes neither. `attempt` tells a forced
+    training from the one that it repeats (`Facts`); `splits` is the version of that table. Cost: one pass of the champion over the test
+    side. Raises TransientError where MLflow cannot be reached: everything is kept then, and the message says where.
     """
     target = trained.target
-    before = _champion(tracker, target.name)
-    gain, why = _gain_over(bench, tracker, before, trained)
-    decision = decide(trained.gates, gain, champion=None if before is None else f"version {before.version}")
+    decision, reasons = _decided(bench, work, tracker, trained, attempt)
     stored = json.loads(_scorer(bench, trained).to_json())
     with log.stage(f"{target.name}: recording in MLflow"):
         with tracker.run(target.name, name=f"{work.snapshot_date} {trained.final.candidate.name}", params=_params(bench, trained),
@@ -59,43 +62,67 @@ def record(bench: Bench, work: Work, tracker: Tracker, trained: Trained, found: 
             for path, content in artefacts(bench, work, trained, decision).items():
                 run.artefact(path, content)
             run.model(
-                bench.spark, trained.final.model, features=_columns(trained, rows), extras={"scorer": stored},
-                name=target.name, facts=_facts(bench, work, trained, found),
+                bench.spark, trained.final.model, features=_columns(trained, rows),
+                extras={"scorer": stored, "graph_values": bench.settings.features.graph_values},
+                name=target.name, facts=_facts(bench, work, trained, found, attempt, splits),
             )  # fmt: skip
         version = tracker.register(run)
-        reasons = {"decision": decision.reason} | ({} if why is None else {"champion": why})
-        if decision.promoted:
-            version = tracker.promote(version, reasons=reasons)
-        elif before is None or before.version != version.version:
-            version = tracker.challenge(version, reasons=reasons)
+        if reasons is not None:
+            version = (tracker.promote if decision.promoted else tracker.challenge)(version, reasons=reasons)
     return Recorded(trained=trained, version=version, decision=decision)
 
 
-def _champion(tracker: Tracker, target: str) -> Champion | None:
+def _decided(bench: Bench, work: Work, tracker: Tracker, trained: Trained, attempt: int) -> tuple[Decision, Mapping[str, str] | None]:
+    """The decision, and the reasons that go with its alias: None, for no alias, where MLflow does not say who is champion.
+
+    Nothing raises here for MLflow's sake: the model is not kept yet.
+    """
     try:
-        return tracker.champion(target)
-    except ConfigurationError:  # there is none
-        return None
+        before = _rival(tracker, trained.target.name, work.run_id, attempt)
+    except EngageError as e:
+        return Decision(promoted=False, reason=f"the champion could not be asked: {e.message}"), None
+    gain, why = (None, None) if before is None else _gain_over(bench, tracker, before, trained)
+    decision = decide(trained.gates, gain, champion=None if before is None else f"version {before.version}")
+    return decision, {"decision": decision.reason} | ({} if why is None else {"champion": why})
 
 
-def _gain_over(bench: Bench, tracker: Tracker, before: Champion | None, trained: Trained) -> tuple[Gain | None, str | None]:
-    """The gain over the champion on the same test rows; None, and why, where it cannot score them."""
-    if before is None:
-        return None, None
+def _rival(tracker: Tracker, target: str, run_id: str, attempt: int) -> Version | None:
+    """The version that the new one must beat: the champion, None where there is none.
+
+    Where an attempt that did not end has made this very training champion already, it is what was champion before: no model beats itself.
+    """
+    held = tracker.registry.holder(target, CHAMPION)
+    if held is None or not held.is_of(run_id, attempt):
+        return held
+    replaced = held.facts.get("replaced")
+    return None if replaced is None else tracker.registry.version(target, int(replaced))
+
+
+def _gain_over(bench: Bench, tracker: Tracker, before: Version, trained: Trained) -> tuple[Gain | None, str | None]:
+    """The gain over a version on the same test rows; None, and why, where its files cannot be had or it cannot score them."""
     chosen, target, test = bench.settings.models, trained.target, trained.sides.test
     try:
-        require_schema(dict(test.dtypes), scorer_of(before))
-    except ConfigurationError as e:
+        scorer = _stored_scorer(tracker.registry.opened(before))
+        require_schema(dict(test.dtypes), scorer)
+        with storage_error(f"the model of version {before.version} cannot be read"):
+            model = tracker.load(bench.spark, before)
+    except EngageError as e:
         return None, str(e)
     hashed = sampled(test, key=bench.contract.entity.key, seed=chosen.seed, expected=trained.sides.counts["test"], limit=chosen.judged_rows)
-    model, features = tracker.load(bench.spark, before), scorer_of(before).features
-    theirs = scores_of(model, features, hashed, target, day=DAY, limit=chosen.judged_rows)["score"]
+    theirs = scores_of(model, scorer.features, hashed, target, day=DAY, limit=chosen.judged_rows)["score"]
     finals = trained.finals
     gain = paired(
         HEADLINE[target.task], finals.labels, finals.of[WINNER].scores, theirs, clusters=finals.customers, replicates=chosen.bootstrap,
         confidence=chosen.gain, seed=chosen.seed,
     )  # fmt: skip
     return gain, None
+
+
+def _stored_scorer(of: Champion) -> Scorer:
+    try:
+        return scorer_of(of)
+    except KeyError as e:
+        raise InputError(f"{of.name!r} version {of.version} has no {e} beside its model", mend="train the model again") from e
 
 
 def _scorer(bench: Bench, trained: Trained) -> Scorer:
@@ -130,17 +157,18 @@ def _tags(bench: Bench, work: Work) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _facts(bench: Bench, work: Work, trained: Trained, found: Sources) -> Facts:
+def _facts(bench: Bench, work: Work, trained: Trained, found: Sources, attempt: int, splits: int | None) -> Facts:
     headline = HEADLINE[trained.target.task].name
     value = trained.final.metrics[headline]
     assert value is not None
     data = {f"{table}/{day}": str(run.outputs.get(_stored(bench, table), "")) for day in trained.snapshots.all
             for table, run in found.days[day].items()}  # fmt: skip
+    data |= {} if splits is None else {SPLITS: str(splits)}
     return Facts(
         run_id=work.run_id, contract_id=bench.contract.id, contract_digest=bench.contract.digest, settings_digest=work.settings_digest,
         code_version=code_version(), data=data, candidate=trained.final.candidate.name, policy=trained.plans.main.policy.value,
         metric=headline, value=value.value, low=value.low, high=value.high, snapshots=tuple(map(str, trained.snapshots.all)),
-        failed_gates=tuple(g.name for g in trained.gates if not g.passed),
+        failed_gates=tuple(g.name for g in trained.gates if not g.passed), attempt=attempt,
     )  # fmt: skip
 
 
@@ -150,7 +178,12 @@ def _stored(bench: Bench, table: str) -> str:
 
 
 def _metrics(run: Run, trained: Trained) -> None:
-    """Every figure by where it was measured: `cv/…` mean over folds, `test/…`, `late/…` on the newest snapshot, `baseline/…` and so on."""
+    """Every figure by where it was measured; one that is not defined there is left out.
+
+    `test/…` is the model on the test side, `baseline/…`, `all_features/…` and so on what it is compared with on the same rows;
+    `late_model/…` and `late_baseline/…` are of the newest snapshot, which was kept apart. `cv/…` is the mean over the folds, before
+    calibration: so `cv/log_loss`, `cv/brier` and `cv/ece` are not to be read beside `test/…`, which is after it.
+    """
     finals = [("test" if what == WINNER else what.replace(" ", "_"), final) for what, final in trained.finals.of.items()]
     if trained.late is not None:
         finals += [(f"late_{what}", final) for what, final in trained.late.of.items()]
@@ -163,8 +196,11 @@ def _metrics(run: Run, trained: Trained) -> None:
         run.metrics({f"cv/{name}": winner.mean(name)})
         run.curve(f"folds/{name}", enumerate(winner.folds[name]))
     run.metrics({"coverage": trained.covered.value, "coverage_low": trained.covered.low, "coverage_high": trained.covered.high})
-    if trained.contest.selection.final.curve:
-        run.curve("selection/r2", sorted(trained.contest.selection.final.curve.items()))
+    selection = trained.contest.selection
+    if selection.jaccard is not None:
+        run.metrics({"selection/jaccard": selection.jaccard})
+    if selection.final.curve:
+        run.curve("selection/r2", sorted(selection.final.curve.items()))
     for entrant in trained.contest.entrants:
         with run.child(entrant.candidate.name) as child:
             child.params(dict(entrant.candidate.params))

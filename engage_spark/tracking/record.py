@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -32,6 +33,7 @@ _UNNAMEABLE = re.compile(r"[^\w\-. /]")
 class Facts:
     """What a version of a model says about itself in the registry. `run_id` is the training's: the same work has the same id.
 
+    `attempt` is 1, and more for a training that was forced though it had been done: only both together name one training.
     `data` are table versions such as {"customer_features": "12"}; `metric` is the headline with its interval; `failed_gates` names the
     gates that it did not pass. A version that failed one is never promoted without force.
     """
@@ -50,6 +52,7 @@ class Facts:
     high: float
     snapshots: tuple[str, ...]
     failed_gates: tuple[str, ...] = ()
+    attempt: int = 1
 
     def tags(self) -> dict[str, str]:
         """One short text per fact, under the names that tags have in MLflow."""
@@ -94,14 +97,15 @@ class Run:
             self.curve(key, [(0, value)])
 
     def curve(self, name: str, points: Iterable[tuple[int, float]]) -> None:
-        """A figure at each of several steps, such as the number of features that were left."""
+        """A figure at each of several steps, such as the number of features that were left. Where it is NaN it is left out."""
         key = _nameable(name)
         if key in self._metrics:
             raise ValueError(f"run {self.name!r}: metric {key!r} is recorded already")
-        self._metrics[key] = [(int(step), float(value)) for step, value in points]
+        if known := [(int(step), float(value)) for step, value in points if not math.isnan(value)]:
+            self._metrics[key] = known
 
     def artefact(self, path: str, content: str | bytes | Any) -> None:
-        """A file at this relative path: text, bytes (a picture), or what JSON can hold."""
+        """A file at this relative path: text, bytes (a picture), or what JSON can hold; NaN, which it cannot hold, becomes null."""
         file = self.files / path
         if not file.resolve().is_relative_to(self.files.resolve()) or file.is_relative_to(self.files / MODEL):
             raise ValueError(f"an artefact cannot lie at {path!r}: it must be below the run's folder, and {MODEL}/ is the model's")
@@ -208,4 +212,12 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=None if not isinstance(value, dict) else 1, ensure_ascii=False, default=str)
+    return json.dumps(_without_nan(value), indent=None if not isinstance(value, dict) else 1, ensure_ascii=False, default=str)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(of) for key, of in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(of) for of in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

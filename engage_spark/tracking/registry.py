@@ -39,6 +39,10 @@ class Version:
         told = self.facts.get("failed_gates", "not judged")
         return () if told == "none" else tuple(part.strip() for part in told.split(","))
 
+    def is_of(self, run_id: str, attempt: int = 1) -> bool:
+        """Whether this training made it: the same work, forced as often."""
+        return self.facts.get("run_id") == run_id and self.facts.get("attempt", "1") == str(attempt)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Champion(Version):
@@ -106,13 +110,19 @@ class Registry:
         return self.opened(found)
 
     def opened(self, version: Version) -> Champion:
-        """A version with what its files and its run say. One small download."""
-        with tempfile.TemporaryDirectory(prefix="engage-spark-") as folder:
-            content = read_extras(self.download(version, Path(folder), EXTRAS))
-        metrics = self.run_of(version).metrics
+        """A version with what its files and its run say. One small download. Raises ConfigurationError where the files do not say it."""
         own = {key: getattr(version, key) for key in Version.__dataclass_fields__}
-        features = tuple((str(name), str(kind)) for name, kind in content["features"])
-        return Champion(**own, features=features, extras=content["extras"], metrics=metrics)
+        try:
+            with tempfile.TemporaryDirectory(prefix="engage-spark-") as folder:
+                content = read_extras(self.download(version, Path(folder), EXTRAS))
+            features = tuple((str(name), str(kind)) for name, kind in content["features"])
+            extras = dict(content["extras"])
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            raise ConfigurationError(
+                f"{EXTRAS} of {version.name!r} version {version.version} is not what was written beside the model: {type(e).__name__}: {e}",
+                mend="restore the model's files, or make another version champion",
+            ) from e
+        return Champion(**own, features=features, extras=extras, metrics=self.run_of(version).metrics)
 
     def run_of(self, version: Version) -> Recorded:
         """The run that made a version."""
@@ -131,7 +141,7 @@ class Registry:
             )
 
     def register(self, run: Run) -> Version:
-        """Register the model of a run that was sent; the version of the same training (`Facts.run_id`) where there is one already.
+        """Register the model of a run that was sent; the version of the same training (`Version.is_of`) where there is one already.
 
         Raises ConfigurationError when the name belongs to another contract's model.
         """
@@ -139,10 +149,9 @@ class Registry:
             raise ValueError(f"run {run.name!r} has no model, or was not sent")
         target, tags, client = run.registration["name"], run.registration["tags"], self.place.client
         name = self.name(target)
-        training = tags[f"{TAG}run_id"]
-        known = self.versions(target)
-        for version in known:
-            if version.facts.get("run_id") == training:
+        training, attempt = tags[f"{TAG}run_id"], int(tags.get(f"{TAG}attempt", "1"))
+        for version in self.versions(target):
+            if version.is_of(training, attempt):
                 return version
         with self.place.calling(f"the model cannot be registered as {name!r}"):
             owner = tags[f"{TAG}contract_id"]
@@ -159,10 +168,10 @@ class Registry:
             return self._version(target, made, [])
 
     def promote(self, version: Version, *, reasons: Mapping[str, Any], force: bool = False) -> Version:
-        """Make it champion; the alias moves, so the one before is none any more. Doing it again changes nothing.
+        """Make it champion; the alias moves, so the one before is none any more. Doing it again ends what was begun, and no more.
 
-        `reasons` (such as the paired gain with its interval) become tags. Raises GateError for a version that failed gates, unless forced,
-        which is recorded too.
+        `reasons` (such as the paired gain with its interval) become tags, and so does the version that it replaced. Raises GateError for a
+        version that failed gates, unless forced, which is recorded too.
         """
         if version.failed_gates and not force:
             raise GateError(
@@ -171,7 +180,7 @@ class Registry:
             )
         before = self.holder(version.target, CHAMPION)
         if before is not None and before.version == version.version:
-            return before
+            return self._no_challenger(before)
         told = {key: str(value) for key, value in reasons.items()} | ({"forced": "true"} if version.failed_gates else {})
         told |= {"replaced": str(before.version)} if before else {}
         client = self.place.client
@@ -179,8 +188,14 @@ class Registry:
             for key, value in told.items():
                 client.set_model_version_tag(version.name, str(version.version), f"{TAG}{key}", value)
             client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
-            if CHALLENGER in self.version(version.target, version.version).aliases:
-                client.delete_registered_model_alias(version.name, CHALLENGER)
+        return self._no_challenger(self.version(version.target, version.version))
+
+    def _no_challenger(self, version: Version) -> Version:
+        """A champion is no challenger of itself; an attempt that was killed between the two aliases may have left it so."""
+        if CHALLENGER not in version.aliases:
+            return version
+        with self.place.calling(f"{version.name!r} version {version.version} cannot cease to be challenger"):
+            self.place.client.delete_registered_model_alias(version.name, CHALLENGER)
         return self.version(version.target, version.version)
 
     def challenge(self, version: Version, *, reasons: Mapping[str, Any]) -> Version:

@@ -84,6 +84,10 @@ class Tracker:
         """See Registry.challenge."""
         return self.registry.challenge(version, reasons=reasons)
 
+    def has_training(self, target: str, run_id: str) -> bool:
+        """Whether some version of the target's model is of this training, forced or not."""
+        return any(version.facts.get("run_id") == run_id for version in self.registry.versions(target))
+
     def champion(self, target: str) -> Champion:
         """See Registry.champion."""
         return self.registry.champion(target)

@@ -97,6 +97,19 @@ def test_a_parameter_or_metric_has_one_value(tmp_path: Path) -> None:
         run.metrics({"a(b)": 2.0})
 
 
+def test_a_figure_that_is_not_defined_is_left_out(tracker: Tracker) -> None:
+    nan = float("nan")
+    with tracker.run("churned", name="undefined") as run:
+        run.metrics({"cv/auc": nan, "cv/brier": 0.25})
+        run.curve("folds/auc", [(0, 0.5), (1, nan), (2, 0.75)])
+        run.artefact("candidates.json", [{"name": "linear", "folds": {"auc": (0.5, nan)}}])
+    assert stored(tracker, run).data.metrics == {"cv/brier": 0.25, "folds/auc": 0.75}
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tracker.place.folder}/mlflow.db")
+    assert [(m.step, m.value) for m in client.get_metric_history(run.id, "folds/auc")] == [(0, 0.5), (2, 0.75)]
+    text = (files(tracker, run) / "candidates.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == [{"name": "linear", "folds": {"auc": [0.5, None]}}]
+
+
 @pytest.mark.parametrize("path", ["../outside", "/etc/outside", "model/MLmodel"])
 def test_an_artefact_stays_in_its_own_place(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match="cannot lie at"):

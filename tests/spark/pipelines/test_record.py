@@ -1,0 +1,254 @@
+"""What becomes of a trained model when MLflow is away, refuses, or the attempt before was killed; with models that were really trained."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engage_spark.contract import load_contract
+from engage_spark.errors import TransientError
+from engage_spark.lake.scratch import scratch
+from engage_spark.ml.gram import to_grams
+from engage_spark.ml.plan import target_named
+from engage_spark.ml.profile import to_profile
+from engage_spark.pipelines.model_rows import Sources
+from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.pipelines.train_data import Plans, Snapshots, plans_of
+from engage_spark.pipelines.train_record import Recorded, record
+from engage_spark.pipelines.train_target import Trained, train_target
+from engage_spark.settings import Settings, Tracking
+from engage_spark.tracking import CHALLENGER, CHAMPION, Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import DataFrame, SparkSession
+
+mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
+
+CONTRACT = load_contract(Path(__file__).parents[2] / "data" / "iranian_churn.odcs.yaml")
+DAY = date(2026, 1, 31)
+TARGET = target_named(CONTRACT, "churn")
+SNAPSHOTS = Snapshots(train=(DAY,), out_of_time=None)
+
+
+def subscribers(spark: SparkSession, plans: Plans) -> DataFrame:
+    """3,000 made-up rows on their sides; who complains or calls little leaves more often, and the other columns are noise."""
+    from pyspark.sql import functions as F
+
+    def drawn(salt: int) -> Any:
+        return F.pmod(F.xxhash64(F.lit(salt), "row_id"), F.lit(10_000)) / 10_000.0
+
+    part = drawn(1)
+    side = F.when(part < 0.5, "fit").when(part < 0.65, "calibration").when(part < 0.8, "conformal").otherwise("test")
+    types = {f.name: f.spark_type for table in CONTRACT.tables for f in table.fields}
+    own = {"complains": drawn(2) < 0.4, "frequency_of_use": F.floor(100 * drawn(3)), "age_group": F.floor(1 + 5 * drawn(4))}
+    rows = spark.range(1, 3001).withColumnRenamed("id", "row_id").withColumns({"snapshot_date": F.lit(DAY), "side": side})
+    rows = rows.withColumn("fold", F.when(F.col("side") == "fit", F.floor(3 * drawn(5)).cast("int")))
+    names = dict.fromkeys([*(n for p in plans.all for n in p.names), "age", "age_group"])
+    rows = rows.withColumns({n: own.get(n, F.floor(20 * drawn(100 + i))).cast(types[n]) for i, n in enumerate(names)})
+    risk = 0.05 + 0.5 * F.col("complains") + 0.4 * (F.col("frequency_of_use") < 40).cast("int")
+    return rows.withColumn(TARGET.name, (drawn(6) < risk).cast("int"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shop:
+    """Two trainings of one target on the same rows: a good model, and one of a single feature."""
+
+    bench: Bench
+    rows: DataFrame
+    found: Sources
+    good: Trained
+    poor: Trained
+
+    def record(self, tracker: Tracker, work: Work, trained: Trained | None = None, **more: Any) -> Recorded:
+        return record(self.bench, work, tracker, trained or self.good, self.found, self.rows, **more)
+
+
+def work(*, of: str = "good", stage: str = "train") -> Work:
+    return Work(stage=stage, snapshot_date=DAY, inputs={"made": of}, contract=CONTRACT, settings_digest="d" * 64, before=None)
+
+
+@pytest.fixture(scope="module")
+def shop(spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    home = tmp_path_factory.mktemp("record")
+    chosen: dict[str, Any] = {"candidates": ["linear"], "folds": 3, "bootstrap": 40, "smallest_group": 40, "keep": 4}
+    trained = {}
+    with scratch(spark, Bench(spark, Settings(lake={"root": str(home / "lake")}), CONTRACT).lake) as keep:  # type: ignore[arg-type]
+        for name, models in {"good": chosen, "poor": chosen | {"keep": 1}}.items():
+            settings = Settings(lake={"root": str(home / "lake")}, spark=session_settings.spark, models=models)  # type: ignore[arg-type]
+            bench = Bench(spark, settings, CONTRACT)
+            plans = plans_of(bench, TARGET, graph=False)
+            if name == "good":
+                judged, rows = bench, keep(subscribers(spark, plans), "training_set")
+            profile = to_profile(rows, plans.all)
+            grams = to_grams(rows, plans=plans.all, fold="fold", scales=profile.scales)
+            trained[name] = train_target(bench, plans, SNAPSHOTS, grams[TARGET.name], (), rows)
+        tables = {"subscribers": "subscribers_judged", "subscriber_features": "subscriber_features"}
+        runs = {
+            name: work(stage=name).finished(rows_in=3000, valid=3000, quarantined=0, outputs={stored: i}, started_at=now())
+            for i, (name, stored) in enumerate(tables.items(), 3)
+        }
+        yield Shop(
+            bench=judged, rows=rows, found=Sources(days={DAY: runs}, graph=None, measured=False, notes=()), good=trained["good"],
+            poor=trained["poor"],
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One sqlite file for all tests, since setting one up takes five seconds; every test has a prefix of its own."""
+    return tmp_path_factory.mktemp("tracking") / "mlflow"
+
+
+@pytest.fixture
+def tracker(shop: Shop, file: Path, request: pytest.FixtureRequest) -> Tracker:
+    return Tracker(Tracking(folder=str(file), prefix=f"{request.node.name}."), staging=shop.bench.settings.lake.scratch_root)
+
+
+def aliases(tracker: Tracker) -> dict[int, tuple[str, ...]]:
+    return {v.version: v.aliases for v in tracker.registry.versions(TARGET.name)}
+
+
+def champion_of_one_feature(shop: Shop, tracker: Tracker) -> None:
+    made = shop.record(tracker, work(of="poor"), shop.poor)
+    tracker.promote(made.version, reasons={"promoted": "by hand"}, force=True)
+    assert aliases(tracker) == {1: (CHAMPION,)}
+
+
+def refuses(*_: Any, **__: Any) -> Any:
+    raise mlflow.exceptions.MlflowException("no right to read it", error_code=7)  # PERMISSION_DENIED
+
+
+def test_the_good_model_passes_its_gates_and_the_poor_one_is_not_as_good(shop: Shop) -> None:
+    assert [g.name for g in shop.good.gates if not g.passed] == []
+    good, poor = (t.final.metrics["auc"] for t in (shop.good, shop.poor))
+    assert good is not None
+    assert poor is not None
+    assert good.low > poor.high
+
+
+def test_a_model_outlives_an_mlflow_that_went_away_during_its_training(shop: Shop, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    away = Tracker(Tracking(uri=address, folder=str(tmp_path)), staging=shop.bench.settings.lake.scratch_root)
+    with pytest.raises(TransientError, match="was not brought to MLflow") as caught:
+        shop.record(away, work())
+    (kept,) = away.kept()
+    assert kept.parent == tmp_path / "kept"
+    assert f"all of the run: {kept}" in caught.value.details
+    (place,) = (Path(d.removeprefix("the trained model: ")) for d in caught.value.details if d.startswith("the trained model: "))
+    test = shop.good.sides.test
+    theirs, ours = (
+        model.transform(test).select("row_id", "prediction").collect()
+        for model in (away.load(shop.bench.spark, place), shop.good.final.model)
+    )
+    assert sorted(theirs) == sorted(ours)
+
+
+def test_a_refused_question_for_the_champion_promotes_nobody(shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion_of_one_feature(shop, tracker)
+    ask, asked = tracker.place.client.get_registered_model, []
+
+    def at_first(name: str) -> Any:
+        asked.append(name)
+        return refuses() if len(asked) == 1 else ask(name)
+
+    monkeypatch.setattr(tracker.place.client, "get_registered_model", at_first)
+    made = shop.record(tracker, work())
+    assert not made.decision.promoted
+    assert made.decision.reason.startswith("the champion could not be asked: ")
+    assert "no right to read it" in made.decision.reason
+    assert aliases(tracker) == {1: (CHAMPION,), 2: ()}
+
+
+def test_a_registry_that_refuses_everything_keeps_the_run_here(
+    shop: Shop, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker.place, "folder", tmp_path)  # what is kept goes there; the client has its address already
+    before = tracker.place.client
+    monkeypatch.setattr(before, "get_registered_model", refuses)
+    with pytest.raises(TransientError, match="no right to read it"):
+        shop.record(tracker, work())
+    (kept,) = tracker.kept()
+    monkeypatch.undo()
+    sent = tracker.send(kept)
+    assert sent is not None
+    assert aliases(tracker) == {1: ()}
+
+
+def test_a_champion_whose_files_are_refused_stays_until_somebody_decides(
+    shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion_of_one_feature(shop, tracker)
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", refuses)
+    made = shop.record(tracker, work())
+    assert not made.decision.promoted
+    assert "promote by hand" in made.decision.reason
+    assert "no right to read it" in made.version.facts["champion"]
+    assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
+
+
+@pytest.mark.parametrize("content", ["{}", "not JSON", '{"features": [], "extras": {}}'])
+def test_a_champion_that_does_not_say_how_it_scores_is_not_compared_with(shop: Shop, tracker: Tracker, content: str) -> None:
+    champion_of_one_feature(shop, tracker)
+    (held,) = tracker.registry.versions(TARGET.name)
+    (Path(held.uri.removeprefix("file://")) / "engage.json").write_text(content)
+    made = shop.record(tracker, work())
+    assert "promote by hand" in made.decision.reason
+    assert "version 1" in made.version.facts["champion"]
+    assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
+
+
+def test_a_rerun_of_an_attempt_that_was_killed_after_its_promotion_says_what_that_would_have_said(shop: Shop, tracker: Tracker) -> None:
+    champion_of_one_feature(shop, tracker)
+    first = shop.record(tracker, work())
+    assert first.decision.promoted
+    assert "gain in auc over version 1 " in first.decision.reason
+    tracker.place.client.set_registered_model_alias(first.version.name, CHALLENGER, "2")  # killed before this one was taken away
+    again = shop.record(tracker, work())
+    assert again.decision == first.decision
+    assert (again.version.version, again.version.facts["replaced"]) == (2, "1")
+    assert aliases(tracker) == {1: (), 2: (CHAMPION,)}
+
+
+def test_a_rerun_of_the_first_training_of_all_is_still_the_first(shop: Shop, tracker: Tracker) -> None:
+    first, again = (shop.record(tracker, work()) for _ in range(2))
+    assert first.decision == again.decision
+    assert first.decision.promoted
+    assert aliases(tracker) == {1: (CHAMPION,)}
+
+
+def test_a_forced_training_is_a_version_of_its_own_and_must_beat_the_one_that_it_repeats(shop: Shop, tracker: Tracker) -> None:
+    shop.record(tracker, work())
+    forced = [shop.record(tracker, work(), attempt=2) for _ in range(2)]
+    assert [f.version.version for f in forced] == [2, 2], "the same attempt again is the same version"
+    assert not forced[0].decision.promoted
+    assert "over version 1 0 [0, 0]" in forced[0].decision.reason
+    assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
+    facts = [v.facts for v in tracker.registry.versions(TARGET.name)]
+    assert [f["attempt"] for f in facts] == ["1", "2"]
+    assert facts[0]["run_id"] == facts[1]["run_id"]
+
+
+def test_the_tracker_knows_which_trainings_left_a_version(shop: Shop, tracker: Tracker) -> None:
+    assert not tracker.has_training(TARGET.name, work().run_id)
+    shop.record(tracker, work(), attempt=3)
+    assert tracker.has_training(TARGET.name, work().run_id)
+    assert not tracker.has_training(TARGET.name, work(of="other").run_id)
+    assert not tracker.has_training("customer_value", work().run_id)
+
+
+def test_a_version_names_the_tables_that_it_was_made_of_and_how_its_graph_was_read(shop: Shop, tracker: Tracker) -> None:
+    shop.record(tracker, work(), splits=7)
+    champion = tracker.champion(TARGET.name)
+    assert champion.facts["data"] == f"splits@7, subscriber_features/{DAY}@4, subscribers/{DAY}@3"
+    assert champion.extras["graph_values"] == shop.bench.settings.features.graph_values
+    assert set(champion.extras) == {"scorer", "graph_values"}
+    assert champion.metrics["selection/jaccard"] == shop.good.contest.selection.jaccard
