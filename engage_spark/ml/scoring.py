@@ -32,7 +32,7 @@ class Scorer:
     """What scoring needs beside the model, stored next to it as JSON.
 
     `features` are what the model was fitted on; `masked` the fields whose values reasons do not show. `threshold` (binary): from which
-    prediction on the decision is 1; infinite where no contact pays. `conformal` was calibrated on `score`: the prediction, or a binary
+    prediction on the decision is 1; above 1 where no contact pays. `conformal` was calibrated on `score`: the prediction, or a binary
     model's probability before calibration; `group` is its column of groups where it is by group. Name and version are the registry's.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -14,18 +15,22 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Contract, Table, predictions_table
+from engage_spark.contract import Contract, predictions_table
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Run, storage_error
+from engage_spark.lake.runs import Latest
+from engage_spark.lake.scratch import scratch
 from engage_spark.ml.plan import ModelPlan, Policy, model_plan, target_named, targets
-from engage_spark.ml.scoring import Scorer, to_predictions
+from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
 from engage_spark.pipelines.model_rows import DAY, Sources, rows_of, sources
 from engage_spark.pipelines.report import Report
 from engage_spark.pipelines.stage import Bench, Work, now
 from engage_spark.settings import Settings
-from engage_spark.tracking import Champion, Tracker
+from engage_spark.tracking import CHAMPION, Champion, Tracker
 
-STAGE = "score"
+TARGET = "target"
+PARTITIONS = (DAY, TARGET)
+"""What is replaced at a time; so the other targets' files are not so much as read."""
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "3"}
 
 
@@ -39,6 +44,11 @@ class Ready:
     plan: ModelPlan
 
 
+def stage_of_target(target: str) -> str:
+    """The stage's name in `runs`: each target is scored, and published, for itself."""
+    return f"score:{target}"
+
+
 def run(
     spark: SparkSession,
     settings: Settings,
@@ -50,12 +60,14 @@ def run(
 ) -> Report:
     """Predict every target that has a champion (default: all) for `snapshot_date`, or every snapshot that lacks these champions' word.
 
-    A snapshot is scored anew when its tables or a champion changed; its rows are replaced in one commit, so a rerun gives the same rows.
-    Cost per snapshot: one join of customers, features and graph, one pass per target through its model and TreeSHAP, one Delta commit,
-    a count, then the row in `runs`. Nothing on the driver grows with customers; the models pass through it.
+    A target of a snapshot is scored anew when the snapshot's tables, its own champion, `models.reasons` or `features` settings changed;
+    its rows are replaced in one commit, and other targets' rows stay, so a rerun gives the same rows.
+    Cost per snapshot: one join of customers, features and graph, which is written to scratch once where several targets are due and read
+    by each; per target one pass through its model and the explanation, one Delta commit, a count, then the row in `runs`. Nothing on the
+    driver grows with customers; the models pass through it.
 
-    Raises ConfigurationError when no target has a champion, when one that was asked for has none, or when the features of the tables
-    are not those of a model, and TransientError when MLflow cannot be reached.
+    Raises ConfigurationError when no target has a champion, when one that was asked for has none, when the features of the tables are not
+    those of a model, or a model was trained on the other kind of graph values, and TransientError when MLflow cannot be reached.
     """
     started = time.monotonic()
     bench = Bench(spark, settings, contract)
@@ -67,43 +79,101 @@ def run(
         )  # fmt: skip
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     champions, notes = _champions(tracker, contract, target)
-    latest = bench.log.latest(spark, STAGE)
-    ready: list[Ready] = []
-    runs: list[Run] = []
+    _require_graph_values(champions, settings.features.graph_values)
+    latest = bench.log.latest_of_all(spark)
+    ready: dict[str, Ready] = {}
+    runs: list[tuple[str, Run]] = []
     for day in [snapshot_date] if snapshot_date else sorted(found.days):
-        work = Work(
-            stage=STAGE, snapshot_date=day,
-            inputs=found.inputs([day]) | {f"model/{c.target}": f"{c.name}@{c.version}:{c.run_id}" for c in champions},
-            contract=contract, settings_digest=settings.digest("features"), before=latest.get(day),
-        )  # fmt: skip
-        if work.done and not force and snapshot_date is None:
-            continue
-        if not ready:
-            with log.stage("fetching the champions", models=len(champions)):
-                ready = [_ready(tracker, bench, c, found) for c in champions]
-        with log.stage(f"scoring {day}", run_id=work.run_id), storage_error(f"{day} cannot be scored"):
-            runs.append(_score(bench, work, found, ready))
+        works = {c.target: _work(bench, found, latest, day, c) for c in champions}
+        due = {t: w for t, w in works.items() if force or snapshot_date is not None or not w.done}
+        if fetched := [c for c in champions if c.target in due and c.target not in ready]:
+            with log.stage("fetching the champions", models=len(fetched)):
+                ready |= {c.target: _ready(tracker, bench, c, found) for c in fetched}
+        if due:
+            with log.stage(f"scoring {day}", targets=len(due)), storage_error(f"{day} cannot be scored"):
+                runs += _score(bench, found, day, [(work, ready[t]) for t, work in due.items()])
     return _report(bench, champions, runs, time.monotonic() - started, [*found.notes, *notes])
 
 
+def read_predictions(bench: Bench, days: Sequence[date] | None = None) -> DataFrame:
+    """What was predicted and published: of `days`, or of every day; a target that has none on a day is not there.
+
+    Grain and columns of `predictions`. Cost: the run log is read once and once more per target; one row is looked for per target and day
+    that is asked for. Raises ConfigurationError where one of `days` has no published target, or there is nothing at all, and
+    TransientError where an attempt that did not end has replaced the rows of a target on one of `days`.
+    """
+    table, latest = predictions_table(bench.contract), bench.log.latest_of_all(bench.spark)
+    made: dict[str, list[date]] = {}
+    for goal in targets(bench.contract):
+        stage = stage_of_target(goal.name)
+        if published := sorted(d for (s, d), r in latest.items() if s == stage and r.published and (days is None or d in days)):
+            made[goal.name] = published
+    lacking = sorted(set(days or ()) - {d for published in made.values() for d in published})
+    if lacking or not made:
+        told = f" of {', '.join(map(str, lacking))}" if lacking else ""
+        raise ConfigurationError(
+            f"{table.name} has no published snapshot{told}",
+            mend="run `engage-spark score` for it; `engage-spark runs` shows what became of the last attempt",
+        )
+    parts = [
+        bench.log.read_published(
+            bench.spark, table, stage=stage_of_target(name), day=DAY, days=None if days is None else published
+        ).where(F.col(TARGET) == name)
+        for name, published in made.items()
+    ]  # fmt: skip
+    return reduce(DataFrame.unionByName, parts)
+
+
 def _champions(tracker: Tracker, contract: Contract, wanted: Sequence[str]) -> tuple[list[Champion], list[str]]:
-    """The champions of the wanted targets; where none is named, of all that have one."""
+    """The champions of the wanted targets; where none is named, of all that have one. What MLflow refuses is an error, not an absence."""
     if wanted:
         return [tracker.champion(target_named(contract, name).name) for name in dict.fromkeys(wanted)], []
-    champions, absent = [], []
-    for goal in targets(contract):
-        try:
-            champions.append(tracker.champion(goal.name))
-        except ConfigurationError as e:
-            absent.append((goal.name, e))
-    if not champions:
-        raise absent[0][1]
-    return champions, [f"{name} is not scored: it has no champion" for name, _ in absent]
+    holders = {goal.name: tracker.registry.holder(goal.name, CHAMPION) for goal in targets(contract)}
+    absent = [name for name, version in holders.items() if version is None]
+    if len(absent) == len(holders):
+        raise ConfigurationError(
+            f"there is no champion for any target of contract {contract.id!r} at {tracker.place.registry}",
+            details=[f"{name}: no model named {tracker.registry.name(name)!r} has that alias" for name in absent],
+            mend="run `engage-spark train`; or choose a version by hand: `engage-spark models promote TARGET VERSION`",
+        )
+    champions = [tracker.registry.opened(version) for version in holders.values() if version is not None]
+    return champions, [f"{name} is not scored: it has no champion" for name in absent]
+
+
+def _require_graph_values(champions: Sequence[Champion], now_set: str) -> None:
+    """Refuse models that learnt from the other kind of graph values: the columns are alike, and their values are not."""
+    wrong = [(c, told) for c in champions if (told := c.extras.get("graph_values")) != now_set]
+    if wrong:
+        kinds = {str(told) for _, told in wrong if told is not None}
+        either = f"set features.graph_values={kinds.pop()}, or train" if len(kinds) == 1 else "train"
+        raise ConfigurationError(
+            f"models were not trained on what features.graph_values={now_set} gives",
+            details=[
+                f"{c.name} version {c.version} "
+                + ("does not say on which values it was trained" if told is None else f"was trained with features.graph_values={told}")
+                for c, told in wrong
+            ],
+            mend=f"{either} the targets again with features.graph_values={now_set}: `engage-spark train`",
+        )
 
 
 def scorer_of(champion: Champion) -> Scorer:
-    """What was stored beside a registered model."""
+    """What was stored beside a registered model. Raises ConfigurationError when there is nothing, or nothing that can be read."""
+    if "scorer" not in champion.extras:
+        raise ConfigurationError(
+            f"model {champion.name!r} version {champion.version} has nothing stored beside it to score with",
+            mend="it was not registered by `engage-spark train`: train the target, or promote a version that was",
+        )
     return Scorer.from_json(json.dumps(champion.extras["scorer"]), model_name=champion.name, model_version=str(champion.version))
+
+
+def _work(bench: Bench, found: Sources, latest: Latest, day: date, champion: Champion) -> Work:
+    stage = stage_of_target(champion.target)
+    told = {"model": f"{champion.name}@{champion.version}:{champion.run_id}", "reasons": str(bench.settings.models.reasons)}
+    return Work(
+        stage=stage, snapshot_date=day, inputs=found.inputs([day]) | told, contract=bench.contract,
+        settings_digest=bench.settings.digest("features"), before=latest.get((stage, day)),
+    )  # fmt: skip
 
 
 def _ready(tracker: Tracker, bench: Bench, champion: Champion, found: Sources) -> Ready:
@@ -114,35 +184,44 @@ def _ready(tracker: Tracker, bench: Bench, champion: Champion, found: Sources) -
     return Ready(champion, scorer, tracker.load(bench.spark, champion), plan)
 
 
-def _score(bench: Bench, work: Work, found: Sources, ready: Sequence[Ready]) -> Run:
-    started_at, day, table = now(), work.snapshot_date, predictions_table(bench.contract)
-    rows = rows_of(bench, found, [day], plans=[r.plan for r in ready], labelled=False)
-    predicted = reduce(DataFrame.unionByName, [_predictions(bench, rows, r) for r in ready])
-    where = f"{DAY} = DATE'{day}'"
-    bench.lake.replace(
-        predicted.withColumn("_run_id", F.lit(work.run_id)), table, where=where, tag=work.run_id, partition_by=(DAY,), properties=PROPERTIES
-    )
-    version = bench.lake.written_version(bench.spark, table.name)
-    written = bench.lake.read(bench.spark, table.name, version=version).where(where).count()
-    expected = found.days[day][bench.contract.entity.name].rows_valid * len(ready)
+def _score(bench: Bench, found: Sources, day: date, due: Sequence[tuple[Work, Ready]]) -> list[tuple[str, Run]]:
+    """Score the targets of a day that are due, one after the other; each is published as soon as it is written."""
+    rows = rows_of(bench, found, [day], plans=[r.plan for _, r in due], labelled=False)
+    for _, r in due:  # before anything is written
+        require_schema(dict(rows.dtypes), r.scorer, needed=[*bench.contract.entity.key, DAY])
+    expected = found.days[day][bench.contract.entity.name].rows_valid
+    with ExitStack() as opened:
+        if len(due) > 1:
+            rows = opened.enter_context(scratch(bench.spark, bench.lake))(rows, "rows")
+        return [(r.champion.target, _publish(bench, work, rows, r, expected=expected)) for work, r in due]
+
+
+def _publish(bench: Bench, work: Work, rows: DataFrame, ready: Ready, *, expected: int) -> Run:
+    started_at, table = now(), predictions_table(bench.contract)
+    key, top = bench.contract.entity.key, bench.settings.models.reasons
+    name = ready.champion.target.replace("\\", "\\\\").replace("'", "\\'")
+    where = f"{DAY} = DATE'{work.snapshot_date}' AND {TARGET} = '{name}'"
+    with log.stage(f"scoring {ready.champion.target}", run_id=work.run_id):
+        predicted = to_predictions(rows, ready.model, ready.scorer, key=key, day=DAY, top=top)
+        predicted = predicted.withColumn("_run_id", F.lit(work.run_id))
+        bench.lake.replace(predicted, table, where=where, tag=work.run_id, partition_by=PARTITIONS, properties=PROPERTIES)
+        version = bench.lake.written_version(bench.spark, table.name)
+        written = bench.lake.read(bench.spark, table.name, version=version).where(where).count()
     run = work.finished(rows_in=expected, valid=written, quarantined=0, outputs={table.name: version}, started_at=started_at)
     return bench.log.append(bench.spark, run)
 
 
-def _predictions(bench: Bench, rows: DataFrame, ready: Ready) -> DataFrame:
-    return to_predictions(rows, ready.model, ready.scorer, key=bench.contract.entity.key, day=DAY, top=bench.settings.models.reasons)
-
-
-def _report(bench: Bench, champions: Sequence[Champion], runs: Sequence[Run], seconds: float, notes: Sequence[str]) -> Report:
-    table: Table = predictions_table(bench.contract)
+def _report(
+    bench: Bench, champions: Sequence[Champion], runs: Sequence[tuple[str, Run]], seconds: float, notes: Sequence[str]
+) -> Report:  # fmt: skip
+    table = predictions_table(bench.contract)
     told = () if runs else ("every snapshot has the predictions of these champions already; --force makes them again",)
+    rows = tuple((str(r.snapshot_date), target, f"{r.rows_valid:,}", f"{r.seconds:.1f}") for target, r in runs)
     return Report(
-        stage=STAGE,
+        stage="score",
         seconds=seconds,
         lines=tuple((c.target, f"{c.facts.get('candidate', '')} version {c.version}") for c in champions),
-        table=(("snapshot", "rows", "seconds"), tuple((str(r.snapshot_date), f"{r.rows_valid:,}", f"{r.seconds:.1f}") for r in runs))
-        if runs
-        else None,
+        table=(("snapshot", "target", "rows", "seconds"), rows) if runs else None,
         locations={table.name: bench.lake.place(table.name)},
         notes=(*notes, *told),
     )
