@@ -12,6 +12,10 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 
+FEWEST = 10
+"""Rows that a bin needs for its mean to say something."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
     """Rows that have the target, and the sum of the target over them, by bin of a feature; the last bin is of missing values.
@@ -57,14 +61,35 @@ def auc(h: Histogram) -> float:
 def explained(h: Histogram) -> float:
     """Share of the target's variance between the bins (correlation ratio), adjusted for their number.
 
-    1 − (1 − η²)(n − 1)/(n − bins); 0 where there are as many bins as rows.
+    1 − (1 − η²)(n − 1)/(n − bins). Bins with fewer than FEWEST rows are put together first (see `coarse`): nearly as many bins as rows
+    explain everything, and nothing.
     """
-    n, bins = int(h.rows.sum()), int(h.filled.sum())
+    rows, sums = coarse(h)
+    n, bins = int(rows.sum()), len(rows)
     if n <= bins or not h.of_target > 0:
         return 0.0
-    rows, sums = h.rows[h.filled], h.sums[h.filled]
     between = float((rows * (sums / rows - sums.sum() / n) ** 2).sum())
     return 1 - (1 - min(1.0, between / h.of_target)) * (n - 1) / (n - bins)
+
+
+def coarse(h: Histogram) -> tuple[I64, F64]:
+    """Rows and sums of bins with FEWEST rows or more: neighbours are joined where bins have an order, else all small ones are one bin.
+
+    Missing values stay a bin of their own, unless there are few.
+    """
+    small = h.rows < FEWEST
+    if h.ordered:
+        upto = np.cumsum(h.rows[:-1])
+        # A bin ends where another FEWEST rows are full; the rest joins the last one.
+        group = np.minimum((upto - h.rows[:-1]) // FEWEST, max(int(upto[-1]) // FEWEST - 1, 0)) if len(upto) else upto
+        group = np.append(group, group[-1] if small[-1] and len(group) else (int(group[-1]) + 1 if len(group) else 0))
+    else:
+        group = np.where(small, len(h.rows), np.arange(len(h.rows)))
+    _, at = np.unique(group, return_inverse=True)
+    rows, sums = np.zeros(at.max() + 1, np.int64), np.zeros(at.max() + 1)
+    np.add.at(rows, at, h.rows)
+    np.add.at(sums, at, h.sums)
+    return rows[rows > 0], sums[rows > 0]
 
 
 def missing_r2(h: Histogram) -> float:

@@ -54,8 +54,16 @@ def test_the_share_explained_is_that_of_the_means_of_bins() -> None:
     assert explained(histogram(x, y)) == pytest.approx(expected, abs=1e-9)
 
 
-def test_as_many_bins_as_rows_explain_nothing() -> None:
-    assert explained(histogram(np.arange(50.0), np.arange(50.0))) == 0.0
+@pytest.mark.parametrize("values", [240, 237, 120])
+def test_nearly_as_many_values_as_rows_explain_no_more_than_chance_gives(values: int) -> None:
+    rng = np.random.default_rng(values)
+    x = np.concatenate([np.arange(values), rng.integers(0, values, 240 - values)]).astype(float)
+    found = [explained(histogram(x, rng.normal(size=240) ** 3)) for _ in range(50)]
+    assert max(found) < 0.2
+
+
+def test_a_copy_is_found_out_among_as_many_values_as_rows() -> None:
+    assert explained(histogram(np.arange(500.0), np.arange(500.0))) > 0.99
 
 
 def test_the_share_that_missing_values_explain_is_their_squared_correlation() -> None:
