@@ -31,6 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--spark", choices=("classic", "connect"), default="classic", help="the kind of session that Spark tests run on")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--spark") == "connect":
+        for item in items:
+            if marker := item.get_closest_marker("classic"):
+                item.add_marker(pytest.mark.skip(reason=marker.kwargs.get("reason", "on a classic session only")))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     return f"spark session: {config.getoption('--spark')}"
 

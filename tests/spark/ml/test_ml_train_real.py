@@ -24,6 +24,7 @@ from engage_spark.tracking import Tracker
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = [pytest.mark.slow, pytest.mark.classic(reason="test_train trains and scores on Connect")]
 DAY = date(2026, 1, 31)
 KNOWN = date(2027, 1, 31)
 
@@ -87,7 +88,6 @@ def cross_validated(settings: Settings, target: str) -> float:
     return float(tracker.place.client.get_run(version.run_id).data.metrics["cv/auc"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "table", "target"), [("iranian", IRANIAN, "churn"), ("bank", BANK, "exited")])
 def test_auc_is_within_a_hundredth_of_histogram_boosting(
     request: pytest.FixtureRequest, spark: SparkSession, session_settings: Settings, name: str, table: RealTable, target: str

@@ -17,6 +17,7 @@ from engage_spark.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+pytestmark = pytest.mark.classic(reason="notebooks call pipelines that are tested on Connect")
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.classic(reason="test_train trains and scores on Connect")]
 
 CONTRACT = load_contract(Path(__file__).parents[2] / "data" / "iranian_churn.odcs.yaml")
 DAY = date(2026, 1, 31)
