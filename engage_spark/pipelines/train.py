@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -40,6 +41,8 @@ from engage_spark.settings import Settings
 from engage_spark.tracking import Tracker
 
 STAGE = "train"
+WIDTH = 54
+"""Columns that are left beside the name of a target on a terminal of 80."""
 
 
 def run(
@@ -190,4 +193,4 @@ def _told(of: Recorded) -> list[str]:
         said.append("its interval and the baseline's overlap")
     if (cost := cost_of_selection(t)) is not None:
         said.append(cost)
-    return said
+    return [line for text in said for line in textwrap.wrap(text, WIDTH)]

@@ -176,7 +176,7 @@ def cost_of_selection(trained: Trained) -> str | None:
         return None
     cost = f"{lost:.4f} AUC" if binary else f"{lost:.1%} RMSE"
     other = "" if trained.contest.selection.ranker == "forest" else "; try models.ranker=forest"
-    return f"{len(chosen.features)} features cost {cost} against all {len(everything.features)}{other}"
+    return f"{len(chosen.features)} of {len(everything.features)} features cost {cost}{other}"
 
 
 def _offered(plans: Plans, contest: Contest, grams: FoldGrams, rows: Mapping[int | None, DataFrame], chosen: Models) -> dict[str, tuple]:  # type: ignore[type-arg]
