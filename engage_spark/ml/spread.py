@@ -61,8 +61,8 @@ def auc(h: Histogram) -> float:
 def explained(h: Histogram) -> float:
     """Share of the target's variance between the bins (correlation ratio), adjusted for their number.
 
-    1 − (1 − η²)(n − 1)/(n − bins). Bins with fewer than FEWEST rows are put together first (see `coarse`): nearly as many bins as rows
-    explain everything, and nothing.
+    1 − (1 − η²)(n − 1)/(n − bins). Many bins of few rows are put together first (see `coarse`): nearly as many bins as rows explain
+    everything, and nothing.
     """
     rows, sums = coarse(h)
     n, bins = int(rows.sum()), len(rows)
@@ -73,10 +73,13 @@ def explained(h: Histogram) -> float:
 
 
 def coarse(h: Histogram) -> tuple[I64, F64]:
-    """Rows and sums of bins with FEWEST rows or more: neighbours are joined where bins have an order, else all small ones are one bin.
+    """Rows and sums of the filled bins; of bins with FEWEST rows or more where there are fewer than that a bin on average.
 
-    Missing values stay a bin of their own, unless there are few.
+    Neighbours are joined where bins have an order, else all small ones are one bin. Missing values stay a bin of their own, unless they
+    are few.
     """
+    if int(h.rows.sum()) >= FEWEST * int(h.filled.sum()):
+        return h.rows[h.filled], h.sums[h.filled]
     small = h.rows < FEWEST
     if h.ordered:
         upto = np.cumsum(h.rows[:-1])

@@ -11,7 +11,7 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError
-from engage_spark.pipelines import synth
+from engage_spark.pipelines import models, synth
 from engage_spark.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,6 +82,22 @@ def test_widgets_say_where_and_which_day_and_display_is_databricks_own(
     assert shown["notebook"].settings.lake.root == places["lake.root"]
     assert {row.status for row in displayed[0].collect()} == {"published"}
     assert displayed[1].count() == 10
+
+
+@pytest.mark.slow
+def test_models_are_trained_and_score(
+    spark: SparkSession, home: Path, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("01_ingest_features_graph.py", places, monkeypatch)
+    small = {"candidates": '["linear"]', "folds": "2", "keep": "8", "bootstrap": "20", "smallest_group": "20"}
+    chosen = places | {f"models.{key}": value for key, value in small.items()}
+    trained = run("02_train.py", chosen, monkeypatch)["notebook"]
+    assert trained.table("training_runs").count() == 3
+    for target in ("engagement_score", "churn_30_day", "lifetime_value_usd"):  # so few customers may fail a gate
+        models.promote(trained.settings, contract=trained.contract, target=target, version=1, force=True)
+    scored = run("03_score.py", chosen, monkeypatch)["notebook"]
+    assert scored.table("predictions").count() == 3 * 200
+    assert "champion" in capsys.readouterr().out
 
 
 def test_a_day_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
