@@ -157,11 +157,11 @@ def jobs_of(spark: SparkSession, work: Callable[[], object]) -> int:
 
 
 def test_profile_and_sums_take_one_pass_each_however_many_targets(spark: SparkSession, rows: DataFrame, spark_kind: str) -> None:
-    """Adaptive execution runs a job for the shuffle, and one for what is collected."""
+    """Adaptive execution runs a job per shuffle (the profile has two, the second of a few rows a column), and one for what is collected."""
     if spark_kind != "classic":
         pytest.skip("only a classic session tells how many jobs it ran")
     scales = to_profile(rows, PLANS).scales
-    assert jobs_of(spark, lambda: to_profile(rows, PLANS)) == jobs_of(spark, lambda: to_profile(rows, PLANS[:1])) <= 2
+    assert jobs_of(spark, lambda: to_profile(rows, PLANS)) == jobs_of(spark, lambda: to_profile(rows, PLANS[:1])) <= 3
     counted = [
         jobs_of(spark, lambda p=p: select(to_grams(rows, plans=p, fold="fold", scales=scales)["left"], 1)) for p in (PLANS, PLANS[:1])
     ]
