@@ -7,7 +7,7 @@ import pytest
 
 from engage_spark.ml.bootstrap import Gain, Interval, intervals
 from engage_spark.ml.conformal import Conformal
-from engage_spark.ml.decision import Gate, beats_baseline, covers, decide, is_calibrated
+from engage_spark.ml.decision import Gate, beats_baseline, covers, decide, is_calibrated, is_free_of_leaks
 from engage_spark.ml.metrics import METRICS
 from engage_spark.ml.plan import Task
 
@@ -72,3 +72,11 @@ def test_a_champion_that_cannot_score_the_rows_stays_until_somebody_decides() ->
     decision = decide([PASSED], None, champion="version 3")
     assert not decision.promoted
     assert "by hand" in decision.reason
+
+
+def test_a_model_with_a_leak_does_not_pass_whatever_it_gains() -> None:
+    leaking = is_free_of_leaks(["too good to be true: visits alone has an AUC of 0.99."])
+    assert not leaking.passed
+    assert "visits" in leaking.measured
+    assert not decide([PASSED, leaking], None, champion=None).promoted
+    assert is_free_of_leaks([]).passed
