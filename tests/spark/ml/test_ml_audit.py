@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +17,9 @@ from engage_spark.ml.audit import audit, to_copies, to_spreads
 from engage_spark.ml.gram import to_grams
 from engage_spark.ml.plan import Policy, Task, model_plan, targets
 from engage_spark.ml.profile import to_profile
+from jobs import jobs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from pyspark.sql import DataFrame, SparkSession
@@ -171,16 +170,6 @@ def test_days_of_sides_are_seen(spark: SparkSession) -> None:
     assert [f.check for f in told] == ["key held twice", "on two sides", "time overlap"]
     after = late.assign(day=[DAY + datetime.timedelta(40)] * ROWS, key=[f"new{i}" for i in range(ROWS)], score=late.score + 1)
     assert found(frame(spark, pd.concat([data, after])), plans, later=("out_of_time",)) == ()
-
-
-def jobs_of(spark: SparkSession, work: Callable[[], object]) -> int:
-    name = uuid.uuid4().hex
-    spark.sparkContext.setJobGroup(name, name)
-    try:
-        work()
-    finally:
-        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
-    return len(spark.sparkContext.statusTracker().getJobIdsForGroup(name))
 
 
 def test_an_audit_takes_two_passes_however_many_features(spark: SparkSession, leaky: DataFrame, spark_kind: str) -> None:

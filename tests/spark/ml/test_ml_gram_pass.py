@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from engage_spark.ml.gram import to_grams
 from engage_spark.ml.plan import Feature, ModelPlan, Policy, Target, Task
 from engage_spark.ml.profile import LEVELS, to_profile
 from engage_spark.ml.rfe import select
+from jobs import jobs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,16 +144,6 @@ def test_rows_of_which_none_is_in_a_fold_are_refused(rows: DataFrame) -> None:
     scales = to_profile(rows, PLANS).scales
     with pytest.raises(ConfigurationError, match="no row with a target"):
         to_grams(rows.withColumn("fold", F.lit(None).cast("int")), plans=PLANS, fold="fold", scales=scales)
-
-
-def jobs_of(spark: SparkSession, work: Callable[[], object]) -> int:
-    name = uuid.uuid4().hex
-    spark.sparkContext.setJobGroup(name, name)
-    try:
-        work()
-    finally:
-        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
-    return len(spark.sparkContext.statusTracker().getJobIdsForGroup(name))
 
 
 def test_profile_and_sums_take_one_pass_each_however_many_targets(spark: SparkSession, rows: DataFrame, spark_kind: str) -> None:

@@ -145,8 +145,15 @@ def stored(spark: SparkSession) -> DataFrame:
 
 
 def test_splits_are_recognised_as_drawn_with_their_seed_and_folds(stored: DataFrame) -> None:
-    check_splits(stored, key=KEY, folds=5, seed=7)
-    check_splits(stored.where("false"), key=KEY, folds=5, seed=7)
+    def refused(part: str, seed: int) -> bool:
+        try:
+            check_splits(stored.where(part), key=KEY, folds=5, seed=seed)
+        except ConfigurationError:
+            return True
+        return False
+
+    assert [refused(part, 7) for part in ("true", "drawn", "NOT drawn", "false")] == [False] * 4
+    assert refused("true", 8), "the check looks at the hash"
 
 
 @pytest.mark.parametrize(

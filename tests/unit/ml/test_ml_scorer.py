@@ -10,7 +10,7 @@ from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.conformal import Conformal, calibrate_regression, calibrate_sets
 from engage_spark.ml.explainer import Explainer, Linear, Link
 from engage_spark.ml.plan import Feature, Target, Task
-from engage_spark.ml.scoring import Scorer, require_schema
+from engage_spark.ml.scoring import Scorer, kind_of, require_schema
 
 BINARY = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="age")
 AMOUNT = Target(name="amount", task=Task.REGRESSION, minimum=0.0, maximum=None, label_days=0, baseline=None, unit="USD")
@@ -74,7 +74,10 @@ def test_parts_that_do_not_fit_together_are_all_named() -> None:
 
 @pytest.mark.parametrize("number", ["tinyint", "bigint", "float", "decimal(10,2)", "boolean"])
 def test_any_numeric_type_is_a_number(number: str) -> None:
+    assert kind_of(number) == "number"
     require_schema({**FIT, "age": number, "more": "map<string,int>"}, made())
+    with pytest.raises(ConfigurationError, match="is string, text, and was number in training"):
+        require_schema({**FIT, "age": "string"}, made())
 
 
 def test_all_differences_of_a_schema_are_told_at_once() -> None:

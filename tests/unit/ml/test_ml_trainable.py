@@ -27,10 +27,19 @@ def refusal(*found: FoldCounts, target: Target = BINARY) -> str:
     return str(e.value)
 
 
-def test_sound_folds_pass() -> None:
-    require_trainable([counts(0), counts(1)], target=BINARY, features=[AGE])
-    require_trainable([counts(0), counts(1)], target=AMOUNT, features=[AGE])
-    require_trainable([counts(None)], target=BINARY, features=[AGE])
+def refusals(*found: FoldCounts, target: Target) -> tuple[str, ...]:
+    """What is in the way; nothing where the rows can be trained on."""
+    try:
+        require_trainable(found, target=target, features=[AGE])
+    except ConfigurationError as e:
+        return e.details
+    return ()
+
+
+def test_sound_folds_pass_and_the_same_without_one_class_do_not() -> None:
+    assert [refusals(counts(0), counts(1), target=t) for t in (BINARY, AMOUNT)] == [(), ()]
+    assert refusals(counts(None), target=BINARY) == ()
+    assert len(refusals(counts(None, ones=0, zeros=10), target=BINARY)) == 1
 
 
 def test_no_rows_at_all() -> None:
@@ -72,7 +81,9 @@ def test_labels_beside_0_and_1() -> None:
 
 
 def test_a_number_that_is_no_label_of_a_class_is_fine_for_an_amount() -> None:
-    require_trainable([counts(0, other=3), counts(1)], target=AMOUNT, features=[AGE])
+    folds = counts(0, other=3), counts(1)
+    assert refusals(*folds, target=AMOUNT) == ()
+    assert refusals(*folds, target=BINARY) == ("3 of 23 rows have a left that is neither 0 nor 1",)
 
 
 def test_a_feature_without_a_value_outside_a_fold_is_named() -> None:
