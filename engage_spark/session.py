@@ -268,15 +268,20 @@ def _option(spark: SparkSession, key: str) -> str | None:
     return value.lower() if value in ("True", "False", "TRUE", "FALSE") else value
 
 
+def _of_this_process(path: str) -> str | None:
+    """The path as this process reads it; None where only Hadoop can."""
+    if path.startswith("file:"):
+        return urlparse(path).path
+    return None if "://" in path or path.startswith(("s3a:", "s3:", "dbfs:")) else path
+
+
 def delete_directory(spark: SparkSession, path: str) -> None:
     """Delete a directory and all in it; nothing happens when there is none. Local paths and volumes by this process, others by Hadoop.
 
     Raises ConfigurationError on Spark Connect for a path that this process cannot reach: there Spark has no call that deletes files.
     """
-    if "://" not in path and not path.startswith(("file:", "s3a:", "s3:", "dbfs:")):
-        shutil.rmtree(path, ignore_errors=True)
-    elif path.startswith("file:"):
-        shutil.rmtree(urlparse(path).path, ignore_errors=True)
+    if (here := _of_this_process(path)) is not None:
+        shutil.rmtree(here, ignore_errors=True)
     elif is_connect(spark):
         raise ConfigurationError(
             f"temporary data in {path} cannot be deleted from a Spark Connect client",
@@ -293,8 +298,8 @@ def put_directory(spark: SparkSession, local: Path, path: str) -> None:
 
     Raises ConfigurationError on Spark Connect for a path that this process cannot reach, as `delete_directory` does.
     """
-    if "://" not in path and not path.startswith(("s3a:", "s3:", "dbfs:")):
-        shutil.copytree(local, urlparse(path).path if path.startswith("file:") else path)
+    if (here := _of_this_process(path)) is not None:
+        shutil.copytree(local, here)
     elif is_connect(spark):
         raise ConfigurationError(
             f"files cannot be brought to {path} from a Spark Connect client",

@@ -15,7 +15,7 @@ from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialise
 from engage_spark.ml.plan import ModelPlan, Policy, Target, Task, model_plan, targets
 from engage_spark.ml.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
-from engage_spark.ml.training_set import matured
+from engage_spark.ml.training_set import labelled, matured
 from engage_spark.pipelines.compete import FOLD
 from engage_spark.pipelines.finals import Sides
 from engage_spark.pipelines.model_rows import DAY, Sources, rows_of, valid_rows
@@ -159,11 +159,6 @@ def _keys(bench: Bench) -> list[Column]:
     return [column_named(k) for k in bench.contract.entity.key]
 
 
-def known_labels(rows: DataFrame, target: Target, days: Sequence[date]) -> DataFrame:
-    """The rows of these days whose target is known."""
-    return rows.where(F.col(DAY).isin(list(days)) & column_named(target.name).isNotNull())
-
-
 def with_masked_targets(rows: DataFrame, goals: Sequence[Target], snapshots: Mapping[str, Snapshots]) -> DataFrame:
     """All sides, each target null outside the snapshots that it is trained on: one pass serves all targets then."""
     masked = {
@@ -174,13 +169,13 @@ def with_masked_targets(rows: DataFrame, goals: Sequence[Target], snapshots: Map
 
 def sides_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> Sides:
     """The sides that are not fitted on. Cost: one job that counts."""
-    known = known_labels(rows, target, snapshots.train)
+    known = labelled(rows, target=target, days=snapshots.train)
     value = column_named(target.name).cast("double")
     counted = known.groupBy("side").agg(F.count(F.lit(1)).alias("rows"), F.min(value).alias("least"), F.max(value).alias("most")).collect()
     counts = {r["side"]: int(r["rows"]) for r in counted}
     late = None
     if snapshots.out_of_time is not None:
-        late = known_labels(rows, target, [snapshots.out_of_time]).where(F.col("side") == "test")
+        late = labelled(rows, target=target, days=[snapshots.out_of_time]).where(F.col("side") == "test")
         counts["out_of_time"] = late.count()
         late = late if counts["out_of_time"] else None
     if alike := [r["side"] for r in counted if r["side"] != "fit" and r["least"] == r["most"]]:

@@ -31,11 +31,12 @@ from engage_spark.ml.sample import HASH, sampled
 from engage_spark.ml.sums import FoldGrams
 from engage_spark.ml.threshold import Profit, profits
 from engage_spark.ml.trainable import fold_counts, require_trainable
+from engage_spark.ml.training_set import labelled
 from engage_spark.pipelines.compete import FOLD, Contest, chosen_of, compete, select_features, training_rows
 from engage_spark.pipelines.finals import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, Final, Finals, Sides, fit_finals, judge, scores_of
 from engage_spark.pipelines.model_rows import DAY
 from engage_spark.pipelines.stage import Bench
-from engage_spark.pipelines.train_data import Plans, Snapshots, known_labels, sides_of
+from engage_spark.pipelines.train_data import Plans, Snapshots, sides_of
 from engage_spark.schema import column_named
 from engage_spark.session import delete_directory
 from engage_spark.settings.model import Models
@@ -128,7 +129,7 @@ def train_target(
 
 def fit_side_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> DataFrame:
     """The rows that models of a target are fitted on."""
-    return known_labels(rows, target, snapshots.train).where(F.col("side") == "fit")
+    return labelled(rows, target=target, days=snapshots.train).where(F.col("side") == "fit")
 
 
 def require_all_trainable(
@@ -280,7 +281,7 @@ def _proxies(bench: Bench, features: Sequence[Feature], sides: Sides, chosen: Mo
 
 def _parts(rows: DataFrame, target: Target, snapshots: Snapshots) -> tuple[Part, ...]:
     """Rows and mean label of each side. One job; the mean is shown, and nothing follows from its last bits."""
-    counted = known_labels(rows, target, snapshots.train).groupBy("side").agg(
+    counted = labelled(rows, target=target, days=snapshots.train).groupBy("side").agg(
         F.count(F.lit(1)).alias("rows"), F.avg(column_named(target.name).cast("double")).alias("mean")
     )  # fmt: skip
     found = {r["side"]: Part(name=r["side"], rows=r["rows"], mean=round(r["mean"], 6)) for r in counted.collect()}
