@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.ml.bootstrap import Gain, Interval, intervals, paired
 from engage_spark.ml.candidates import Candidate, baseline_for
+from engage_spark.ml.card import Part
 from engage_spark.ml.fit import Job, fit_all
 from engage_spark.ml.metrics import HEADLINE, metrics_of
 from engage_spark.ml.pipeline import PREDICTION, calibrated, features_of
@@ -29,13 +30,18 @@ WINNER, BASELINE, ALL, OTHER, UNPROTECTED, CHAMPION = "model", "baseline", "all 
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
-    """Rows of one target with its value known, by what they are for. `out_of_time`: test customers, newest snapshot, if kept apart."""
+    """Rows of one target with its value known, by what they are for. `out_of_time`: test customers, newest snapshot, if kept apart.
 
+    `counts` has their rows, `parts` those and the mean label for people to read.
+    """
+
+    fit: DataFrame
     calibration: DataFrame
     conformal: DataFrame
     test: DataFrame
     out_of_time: DataFrame | None
     counts: Mapping[str, int]
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

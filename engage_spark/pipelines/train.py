@@ -36,7 +36,7 @@ from engage_spark.pipelines.train_data import (
     with_masked_targets,
 )
 from engage_spark.pipelines.train_record import TRAINING_RUNS, Recorded, record, write_training_runs
-from engage_spark.pipelines.train_target import Trained, cost_of_selection, require_all_trainable, train_target
+from engage_spark.pipelines.train_target import Trained, cost_of_selection, train_target, trainable_sides
 from engage_spark.settings import Settings
 from engage_spark.tracking import Tracker
 
@@ -137,8 +137,8 @@ def _train(
         raise refused(findings)
     for line in found.lines:
         log.say(line, level="warning")
-    require_all_trainable(bench, goals, plans, snapshots, rows)
-    return [train_target(bench, plans[t.name], snapshots[t.name], grams[t.name], findings, rows) for t in goals]
+    sides = trainable_sides(bench, goals, plans, snapshots, rows)
+    return [train_target(bench, plans[t.name], snapshots[t.name], grams[t.name], findings, sides[t.name]) for t in goals]
 
 
 def _left(bench: Bench, work: Work, started: float, notes: Sequence[str]) -> Report:

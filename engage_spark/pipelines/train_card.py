@@ -35,7 +35,7 @@ def card_of(bench: Bench, work: Work, t: Trained, decision: Decision) -> Card:
         uses=(f"to rank customers by {t.target.name}, and to read its interval or set beside it",),
         snapshots=tuple(map(str, t.snapshots.all)),
         tables=tuple(sorted((k, v[:12]) for k, v in work.inputs.items() if k != "targets")),
-        parts=t.parts,
+        parts=t.sides.parts,
         kept=tuple(Kept(name=f.name, importance=importance.get(f.name), folds=frequency.get(f.name)) for f in t.final.features),
         importance_is=_importance_is(t),
         eliminated=tuple(n for n in plan.names if n not in {f.name for f in t.final.features}),

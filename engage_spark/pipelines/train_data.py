@@ -13,6 +13,7 @@ from engage_spark import log
 from engage_spark.contract import splits_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialise
+from engage_spark.ml.card import Part
 from engage_spark.ml.plan import ModelPlan, Policy, Target, Task, model_plan, targets
 from engage_spark.ml.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
 from engage_spark.ml.training_set import labelled, matured
@@ -23,6 +24,7 @@ from engage_spark.pipelines.stage import Bench, Work
 from engage_spark.schema import column_named
 
 SPLITS = "splits"
+SIDES = ("fit", "calibration", "conformal", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,27 +170,34 @@ def with_masked_targets(rows: DataFrame, goals: Sequence[Target], snapshots: Map
 
 
 def sides_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> Sides:
-    """The sides that are not fitted on. Cost: one job that counts."""
+    """The rows of each side. Cost: one job that counts, and one more where a snapshot is kept for the test out of time.
+
+    Raises ConfigurationError where a side has no row, or one that judges but one value.
+    """
     known = labelled(rows, target=target, days=snapshots.train)
     value = column_named(target.name).cast("double")
-    counted = known.groupBy("side").agg(F.count(F.lit(1)).alias("rows"), F.min(value).alias("least"), F.max(value).alias("most")).collect()
-    counts = {r["side"]: int(r["rows"]) for r in counted}
+    numbers = {"rows": F.count(F.lit(1)), "least": F.min(value), "most": F.max(value), "mean": F.avg(value)}
+    found = {r["side"]: r for r in known.groupBy("side").agg(*(c.alias(name) for name, c in numbers.items())).collect()}
+    counts = {side: int(r["rows"]) for side, r in found.items()}
     late = None
     if snapshots.out_of_time is not None:
         late = labelled(rows, target=target, days=[snapshots.out_of_time]).where(F.col("side") == "test")
         counts["out_of_time"] = late.count()
         late = late if counts["out_of_time"] else None
-    if alike := [r["side"] for r in counted if r["side"] != "fit" and r["least"] == r["most"]]:
+    told = [f"{side}: {n:,} rows" for side, n in sorted(counts.items())]
+    if alike := [side for side, r in found.items() if side != "fit" and r["least"] == r["most"]]:
         raise ConfigurationError(
             f"target {target.name!r} has but one value on side {', '.join(sorted(alike))}, so nothing can be judged there",
-            details=[f"{side}: {n:,} rows" for side, n in sorted(counts.items())],
+            details=told,
             mend="train on more customers, or on snapshots with customers of both kinds",
         )
-    if empty := [s for s in ("fit", "calibration", "conformal", "test") if not counts.get(s)]:
+    if empty := [side for side in SIDES if not counts.get(side)]:
         raise ConfigurationError(
             f"target {target.name!r} has no row on side {', '.join(empty)}",
-            details=[f"{side}: {n:,} rows" for side, n in sorted(counts.items())],
+            details=told,
             mend="train on more customers; a hundred or more are needed for all sides and folds",
         )
-    side = {s: known.where(F.col("side") == s) for s in ("calibration", "conformal", "test")}
-    return Sides(calibration=side["calibration"], conformal=side["conformal"], test=side["test"], out_of_time=late, counts=counts)
+    of = {side: known.where(F.col("side") == side) for side in SIDES}
+    # Nothing follows from the mean's last bits, which the order of rows decides.
+    parts = tuple(Part(name=side, rows=counts[side], mean=round(found[side]["mean"], 6)) for side in SIDES)
+    return Sides(**of, out_of_time=late, counts=counts, parts=parts)

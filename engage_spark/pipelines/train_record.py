@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 
 from engage_spark import log
 from engage_spark.contract import system_contract
-from engage_spark.errors import EngageError, InputError
+from engage_spark.errors import EngageError
 from engage_spark.lake import code_version, storage_error
 from engage_spark.ml.bootstrap import Gain, paired
 from engage_spark.ml.decision import Decision, decide
@@ -27,7 +27,7 @@ from engage_spark.pipelines.train_artefacts import artefacts
 from engage_spark.pipelines.train_data import SPLITS
 from engage_spark.pipelines.train_target import Trained
 from engage_spark.schema import spark_schema
-from engage_spark.tracking import CHAMPION, Champion, Facts, Run, Tracker, Version
+from engage_spark.tracking import CHAMPION, Facts, Run, Tracker, Version
 
 TRAINING_RUNS = "training_runs"
 
@@ -102,7 +102,7 @@ def _gain_over(bench: Bench, tracker: Tracker, before: Version, trained: Trained
     """The gain over a version on the same test rows; None, and why, where its files cannot be had or it cannot score them."""
     chosen, target, test = bench.settings.models, trained.target, trained.sides.test
     try:
-        scorer = _stored_scorer(tracker.registry.opened(before))
+        scorer = scorer_of(tracker.registry.opened(before))
         require_schema(dict(test.dtypes), scorer)
         with storage_error(f"the model of version {before.version} cannot be read"):
             model = tracker.load(bench.spark, before)
@@ -116,13 +116,6 @@ def _gain_over(bench: Bench, tracker: Tracker, before: Version, trained: Trained
         confidence=chosen.gain, seed=chosen.seed,
     )  # fmt: skip
     return gain, None
-
-
-def _stored_scorer(of: Champion) -> Scorer:
-    try:
-        return scorer_of(of)
-    except KeyError as e:
-        raise InputError(f"{of.name!r} version {of.version} has no {e} beside its model", mend="train the model again") from e
 
 
 def _scorer(bench: Bench, trained: Trained) -> Scorer:

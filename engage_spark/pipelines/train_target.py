@@ -16,7 +16,6 @@ from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml import fairness
 from engage_spark.ml.bootstrap import Interval, arranged, interval
 from engage_spark.ml.candidates import baseline_for, candidates_for
-from engage_spark.ml.card import Part
 from engage_spark.ml.conformal import Conformal, calibrate_regression, calibrate_sets, with_interval, with_set
 from engage_spark.ml.decision import Gate, beats_baseline, covers, is_calibrated, is_free_of_leaks
 from engage_spark.ml.explain import Importance, explainer_of, global_importance
@@ -65,7 +64,6 @@ class Trained:
     importance: tuple[Importance, ...]
     fairness: Fairness
     proxies: tuple[Proxy, ...]
-    parts: tuple[Part, ...]
     gates: tuple[Gate, ...]
 
     @property
@@ -89,20 +87,16 @@ class Trained:
         return self.profits[0].chosen if self.profits else None
 
 
-def train_target(
-    bench: Bench, plans: Plans, snapshots: Snapshots, grams: FoldGrams, findings: Sequence[Finding], rows: DataFrame
-) -> Trained:
+def train_target(bench: Bench, plans: Plans, snapshots: Snapshots, grams: FoldGrams, findings: Sequence[Finding], sides: Sides) -> Trained:
     """See `train.run` for what is done and its cost. Raises ConfigurationError where the rows cannot be trained on."""
     plan, chosen, key = plans.main, bench.settings.models, bench.contract.entity.key
     target = plan.target
-    fit_side = fit_side_of(rows, target, snapshots)
     mine = tuple(f for f in findings if f.target in (None, target.name) and f.policy in (None, plan.policy))
-    sides = sides_of(rows, target, snapshots)
     many = sides.counts["fit"]
-    lying = training_rows(fit_side, key=key, day=DAY, folds=grams.folds, chosen=chosen, many=many)
+    lying = training_rows(sides.fit, key=key, day=DAY, folds=grams.folds, chosen=chosen, many=many)
     with log.stage(f"{target.name}: choosing {chosen.keep} of {len(plan.features)} features"):
         selection = select_features(plan, grams, lying, chosen=chosen)
-    contest = compete(plan, selection, lying, fit_side, key=key, many=many, chosen=chosen)
+    contest = compete(plan, selection, lying, sides.fit, key=key, many=many, chosen=chosen)
     models = fit_finals(contest.winner.candidate, _offered(plans, contest, grams, lying, chosen), plan, lying[None], sides, chosen=chosen)
     with log.stage(f"{target.name}: judging on the test side", rows=sides.counts["test"]):
         finals = judge(models, target, sides.test, key=key, day=DAY, many=sides.counts["test"], chosen=chosen)
@@ -122,23 +116,19 @@ def train_target(
     return Trained(
         plans=plans, snapshots=snapshots, sides=sides, contest=contest, findings=mine,
         finals=finals, late=late, conformal=conformal, covered=covered, profits=earned, explainer=explainer,
-        importance=importance, fairness=compared, proxies=proxies, parts=_parts(rows, target, snapshots),
+        importance=importance, fairness=compared, proxies=proxies,
         gates=_gates(finals, conformal, covered, mine, chosen),
     )  # fmt: skip
 
 
-def fit_side_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> DataFrame:
-    """The rows that models of a target are fitted on."""
-    return labelled(rows, target=target, days=snapshots.train).where(F.col("side") == "fit")
-
-
-def require_all_trainable(
+def trainable_sides(
     bench: Bench, goals: Sequence[Target], plans: Mapping[str, Plans], snapshots: Mapping[str, Snapshots], rows: DataFrame
-) -> None:
-    """Find out before the first fit whether every target can be trained and judged. Two jobs a target.
+) -> dict[str, Sides]:
+    """The sides of every target, when it is known before the first fit that all of them can be trained and judged. Two jobs a target.
 
     Raises one ConfigurationError with all that is in the way, target by target.
     """
+    found: dict[str, Sides] = {}
     wrong: list[ConfigurationError] = []
     for target in goals:
         of = plans[target.name]
@@ -146,9 +136,9 @@ def require_all_trainable(
         try:
             candidates_for(target, bench.settings.models.candidates)
             features_of(baseline_for(target), of.main.features)
-            counts = fold_counts(fit_side_of(rows, target, snapshots[target.name]), label=target.name, features=features, fold=FOLD)
-            require_trainable(counts, target=target, features=features)
-            sides_of(rows, target, snapshots[target.name])
+            fit = labelled(rows, target=target, days=snapshots[target.name].train).where(F.col("side") == "fit")
+            require_trainable(fold_counts(fit, label=target.name, features=features, fold=FOLD), target=target, features=features)
+            found[target.name] = sides_of(rows, target, snapshots[target.name])
         except ConfigurationError as e:
             wrong.append(e)
     if len(wrong) == 1:
@@ -158,6 +148,7 @@ def require_all_trainable(
         raise ConfigurationError(
             f"{len(wrong)} targets cannot be trained", details=details, mend="; ".join(dict.fromkeys(e.mend for e in wrong if e.mend))
         )
+    return found
 
 
 def cost_of_selection(trained: Trained) -> str | None:
@@ -277,15 +268,6 @@ def _proxies(bench: Bench, features: Sequence[Feature], sides: Sides, chosen: Mo
         except InputError as e:
             log.say(f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}", level="warning")
     return tuple(found)
-
-
-def _parts(rows: DataFrame, target: Target, snapshots: Snapshots) -> tuple[Part, ...]:
-    """Rows and mean label of each side. One job; the mean is shown, and nothing follows from its last bits."""
-    counted = labelled(rows, target=target, days=snapshots.train).groupBy("side").agg(
-        F.count(F.lit(1)).alias("rows"), F.avg(column_named(target.name).cast("double")).alias("mean")
-    )  # fmt: skip
-    found = {r["side"]: Part(name=r["side"], rows=r["rows"], mean=round(r["mean"], 6)) for r in counted.collect()}
-    return tuple(found[s] for s in ("fit", "calibration", "conformal", "test") if s in found)
 
 
 def _gates(finals: Finals, conformal: Conformal, covered: Interval, findings: Sequence[Finding], chosen: Models) -> tuple[Gate, ...]:

@@ -19,7 +19,7 @@ from engage_spark.ml.plan import target_named
 from engage_spark.ml.profile import to_profile
 from engage_spark.pipelines.model_rows import Sources
 from engage_spark.pipelines.stage import Bench, Work, now
-from engage_spark.pipelines.train_data import Plans, Snapshots, plans_of
+from engage_spark.pipelines.train_data import Plans, Snapshots, plans_of, sides_of
 from engage_spark.pipelines.train_record import Recorded, record
 from engage_spark.pipelines.train_target import Trained, train_target
 from engage_spark.settings import Settings, Tracking
@@ -91,7 +91,7 @@ def shop(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
                 judged, rows = bench, keep(subscribers(spark, plans), "training_set")
             profile = to_profile(rows, plans.all)
             grams = to_grams(rows, plans=plans.all, fold="fold", scales=profile.scales)
-            trained[name] = train_target(bench, plans, SNAPSHOTS, grams[TARGET.name], (), rows)
+            trained[name] = train_target(bench, plans, SNAPSHOTS, grams[TARGET.name], (), sides_of(rows, TARGET, SNAPSHOTS))
         tables = {"subscribers": "subscribers_judged", "subscriber_features": "subscriber_features"}
         runs = {
             name: work(stage=name).finished(rows_in=3000, valid=3000, quarantined=0, outputs={stored: i}, started_at=now())
