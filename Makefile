@@ -64,7 +64,7 @@ format: $(INSTALLED) ## put the code into the agreed form
 .PHONY: docs
 docs: $(INSTALLED) ## write the pages that are made from declarations: the data dictionary, the cases of bad input
 	$(BIN)/engage-spark contract docs --out docs/data_dictionary.md
-	PYTHONPATH=tests $(BIN)/python -m bad_input.document
+	$(BIN)/python -m tests.support.bad_input.document
 
 .PHONY: bench
 bench: $(JARS) ## ingest and features against DuckDB and Polars on the same file
@@ -91,10 +91,10 @@ $(INSTALLED): requirements.lock pyproject.toml .ci/machine
 
 $(JARS): $(INSTALLED)
 	@echo "fetching Delta's jars …"
-	@$(BIN)/python -m engage_spark.jars delta
+	@$(BIN)/python -m engage_spark.spark.jars delta
 	@touch $@
 
 $(JARS_S3): $(INSTALLED) | $(JARS)
 	@echo "fetching the S3 jars (0.7 GB the first time) …"
-	@$(BIN)/python -m engage_spark.jars s3
+	@$(BIN)/python -m engage_spark.spark.jars s3
 	@touch $@

@@ -35,7 +35,7 @@ def base_rows() -> Path:
 
 _SYNTH = """
 from engage_spark.contract import load_contract
-from engage_spark.session import open_session
+from engage_spark.spark.session import open_session
 from engage_spark.settings import Settings
 from engage_spark.synth import SynthPlan, customers
 plan = SynthPlan(customers=100000, contract=load_contract(), seed=42)

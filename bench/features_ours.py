@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.contract import load_contract
-from engage_spark.pipelines import features, ingest
-from engage_spark.session import open_session
+from engage_spark.pipelines import features
+from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.settings import Settings
+from engage_spark.spark.session import open_session
 
 
 def counted(log: Path, root: str, since: float, until: float) -> dict[str, int]:

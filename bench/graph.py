@@ -62,10 +62,10 @@ class Watch(threading.Thread):
 def measure(customers: int, cores: int, method: str) -> None:
     """One run in this process; the last line is JSON."""
     from engage_spark.graph import betweenness, laid_out
-    from engage_spark.graph.freeman import BATCH
-    from engage_spark.graph.sources import dependency_sums
-    from engage_spark.session import open_session
+    from engage_spark.graph.betweenness import BATCH
+    from engage_spark.graph.distributed.source_tasks import dependency_sums
     from engage_spark.settings import Settings, Spark
+    from engage_spark.spark.session import open_session
 
     settings = Settings(spark=Spark(master=f"local[{cores}]", driver_memory="3g", shuffle_partitions=4))
     with open_session(settings) as spark:

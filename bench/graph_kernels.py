@@ -44,7 +44,7 @@ def peak_mb() -> float:
 
 def prepared(name: str, vertices: int) -> Path:
     """The graph, ids by descending degree, as mapped rows; made or read once."""
-    from engage_spark.graph.csr import build_csr, save
+    from engage_spark.graph.kernels.csr import build_csr, save
 
     where = CACHE / (f"made-{vertices}.csr" if name == "made" else f"{name}.csr")
     if where.exists():
@@ -72,8 +72,8 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def ours(csr: Any, precision: str) -> dict[str, float]:
-    from engage_spark.graph.brandes import dependencies, worker_bytes
-    from engage_spark.graph.csr import build_csr
+    from engage_spark.graph.kernels.brandes import dependencies, worker_bytes
+    from engage_spark.graph.kernels.csr import build_csr
 
     sources = np.random.default_rng(1).choice(csr.n, min(SOURCES["ours"], csr.n), replace=False)
     # Compiles, or reads what was compiled.
@@ -128,7 +128,7 @@ def networkit_exact(csr: Any) -> dict[str, float]:
 
 
 def path_samples(csr: Any, count: int = 20_000) -> dict[str, float]:
-    from engage_spark.graph.paths import sample_paths
+    from engage_spark.graph.kernels.path_sampling import sample_paths
 
     sample_paths(csr, seed=0, start=0, count=1)
     csr.indices.sum()
@@ -149,7 +149,7 @@ def networkit_approx(csr: Any, epsilon: float) -> dict[str, float]:
 
 def our_approx(csr: Any, epsilon: float) -> dict[str, float]:
     """The same by empirical Bernstein bounds over all vertices and at most 40 rounds, each half as many again."""
-    from engage_spark.graph.paths import sample_paths
+    from engage_spark.graph.kernels.path_sampling import sample_paths
 
     sample_paths(csr, seed=0, start=0, count=1)
     started, done, hits, count = time.perf_counter(), 0, np.zeros(csr.n), 1000
@@ -167,8 +167,8 @@ def errors_at_equal_time(csr: Any, seconds: float) -> dict[str, Any]:
     """Both estimators, as many sources or samples as the time allows, against exact; Freeman's scale."""
     from scipy.stats import spearmanr
 
-    from engage_spark.graph.brandes import LANES, dependencies
-    from engage_spark.graph.paths import sample_paths
+    from engage_spark.graph.kernels.brandes import LANES, dependencies
+    from engage_spark.graph.kernels.path_sampling import sample_paths
 
     pairs = (csr.n - 1) * (csr.n - 2)
     spent, exact = timed(lambda: dependencies(csr, np.arange(csr.n)).total / pairs)
@@ -193,8 +193,8 @@ def errors_at_equal_time(csr: Any, seconds: float) -> dict[str, Any]:
 
 def folded(csr: Any, precision: str) -> dict[str, float]:
     """Exact betweenness of the whole graph, trees folded first, divided by all vertices."""
-    from engage_spark.graph.brandes import dependencies
-    from engage_spark.graph.shrink import shrink
+    from engage_spark.graph.kernels.brandes import dependencies
+    from engage_spark.graph.kernels.reduction import shrink
 
     ours(csr, precision)
     shrink(csr)
@@ -220,7 +220,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 def one(task: str, where: str) -> None:
-    from engage_spark.graph.csr import load
+    from engage_spark.graph.kernels.csr import load
 
     csr = load(where)
     print(json.dumps(TASKS[task](csr) | {"n": csr.n, "edges": csr.arcs // 2}))

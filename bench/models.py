@@ -20,8 +20,8 @@ from typing import Any
 from machine import described, run_measured
 
 from engage_spark.contract import load_contract
-from engage_spark.session import open_session
 from engage_spark.settings import load_settings
+from engage_spark.spark.session import open_session
 
 HERE, CACHE = Path(__file__).parent, Path(__file__).parents[1] / ".cache" / "bench"
 AS_OF = date(2026, 1, 1)
@@ -47,7 +47,7 @@ def published(home: Path, customers: int) -> None:
 
 def train(home: Path) -> dict[str, Any]:
     """One whole training; models and splits of an earlier one are removed first."""
-    from engage_spark.pipelines import train as pipeline
+    from engage_spark.pipelines.train import run as pipeline
 
     for name in ("mlflow", "lake/splits", "lake/training_runs"):
         shutil.rmtree(home / name, ignore_errors=True)
@@ -74,10 +74,10 @@ def score(home: Path) -> dict[str, Any]:
 
 def export(home: Path) -> dict[str, Any]:
     """The rows of the training with their side and fold as one Parquet file, and what each target's models may look at, for the peer."""
-    from engage_spark.ml.plan import targets
-    from engage_spark.pipelines.model_rows import rows_of, sources
-    from engage_spark.pipelines.stage import Bench
-    from engage_spark.pipelines.train_data import plans_of, snapshots_of
+    from engage_spark.ml.feature_spec import targets
+    from engage_spark.pipelines.context import Bench
+    from engage_spark.pipelines.model_inputs import rows_of, sources
+    from engage_spark.pipelines.train.inputs import plans_of, snapshots_of
 
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:
@@ -102,12 +102,12 @@ def export(home: Path) -> dict[str, Any]:
 
 def selection(home: Path, rows: int) -> dict[str, Any]:
     """Profile, Gram matrices and elimination of all targets and folds on `rows` rows."""
-    from engage_spark.ml.gram import to_grams
-    from engage_spark.ml.plan import targets
-    from engage_spark.ml.profile import to_profile
-    from engage_spark.ml.rfe import select
-    from engage_spark.pipelines.stage import Bench
-    from engage_spark.pipelines.train_data import plans_of
+    from engage_spark.ml.feature_spec import targets
+    from engage_spark.ml.selection.gram import to_grams
+    from engage_spark.ml.selection.profile import to_profile
+    from engage_spark.ml.selection.rfe import select
+    from engage_spark.pipelines.context import Bench
+    from engage_spark.pipelines.train.inputs import plans_of
 
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:

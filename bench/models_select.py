@@ -16,13 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engage_spark.ml.audit import audit
-from engage_spark.ml.gram import to_grams
-from engage_spark.ml.plan import Feature, ModelPlan, Policy, Target, Task
-from engage_spark.ml.profile import to_profile
-from engage_spark.ml.rfe import select
-from engage_spark.session import open_session
+from engage_spark.ml.feature_spec import Feature, ModelPlan, Policy, Target, Task
+from engage_spark.ml.leakage.audit import audit
+from engage_spark.ml.selection.gram import to_grams
+from engage_spark.ml.selection.profile import to_profile
+from engage_spark.ml.selection.rfe import select
 from engage_spark.settings import Lake, Settings, Spark
+from engage_spark.spark.session import open_session
 
 NUMBERS = tuple(f"x{i}" for i in range(40))
 CATEGORIES = ("plan", "region")

@@ -25,7 +25,7 @@ def ours(spark: Any, files: str) -> Callable[[], Found]:
 
     Ingest writes the judged rows once and counts what was written, so it evaluates no rule twice; here nothing is written.
     """
-    from engage_spark.pipelines.judging import FEW
+    from engage_spark.pipelines.ingest.validate_table import FEW
     from engage_spark.quality import (
         Judgement,
         assess,
@@ -36,8 +36,8 @@ def ours(spark: Any, files: str) -> Callable[[], Found]:
         row_checks,
         with_duplicate_flag,
         with_verdict,
-    )  # fmt: skip
-    from engage_spark.schema import conform
+    )
+    from engage_spark.spark.schema import conform
 
     names = {r.name for r in rules()}
     checks = tuple(c for c in row_checks(TABLE) if c.name in names)
@@ -151,8 +151,8 @@ def main() -> None:
         found, spans = twice(duckdb(f"{files}/*.parquet"))
         print(json.dumps(found | {"seconds": [b - a for a, b in spans]}))
         return
-    from engage_spark.session import open_session
     from engage_spark.settings import Settings
+    from engage_spark.spark.session import open_session
 
     events = Path(scratch) / "events"
     events.mkdir(parents=True)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from engage_spark import jars
 from engage_spark.errors import ConfigurationError, EngageError
-from engage_spark.java import require_java
-from engage_spark.session import is_local, packages
 from engage_spark.settings import Settings
+from engage_spark.spark import jars
+from engage_spark.spark.java import require_java
+from engage_spark.spark.session import is_local, packages
 from engage_spark.tracking import Tracker
-from engage_spark.tracking.place import sqlite_file
+from engage_spark.tracking.client import sqlite_file
 
 OLDEST_PYTHON = (3, 11)
 NEEDED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}

@@ -60,7 +60,7 @@ def session_settings(spark_kind: str, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def spark(session_settings: Settings) -> Iterator[SparkSession]:
-    from engage_spark.session import open_session
+    from engage_spark.spark.session import open_session
 
     with open_session(session_settings) as session:
         yield session

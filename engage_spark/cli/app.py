@@ -15,13 +15,13 @@ import typer
 from typer.core import TyperGroup
 
 from engage_spark import __version__
-from engage_spark.cli import models, quality, show
+from engage_spark.cli import console, models, quality
 from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of
 from engage_spark.cli.common import run_pipeline as _run
 from engage_spark.cli.common import settings_of as _settings
 from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError, GateError
-from engage_spark.pipelines.report import Report
+from engage_spark.pipelines.results import Report
 
 HOISTED = {"--env": True, "--conf-dir": True, "--set": True, "--contract": True, "--print-config": False, "--json-logs": False}
 """The global options, and whether a value follows. They may stand before or after the command."""
@@ -34,7 +34,7 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            show.stderr("stopped. What was not finished is not published; run the command again.")
+            console.stderr("stopped. What was not finished is not published; run the command again.")
             raise SystemExit(130) from None
 
 
@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
     except EngageError as e:
         if isinstance(e, GateError) and isinstance(e.report, Report):
-            show.reports(e.report)
-        show.error(e)
+            console.reports(e.report)
+        console.error(e)
         raise SystemExit(e.exit_code) from None
     except Exception as e:
         e.add_note("engage-spark did not expect this. `engage-spark doctor` checks the environment.")
@@ -142,7 +142,7 @@ def ingest(
     force: Force = False,
 ) -> None:
     """Read raw files, judge every row, write the judged tables; exit code 3 when a gate rejects the snapshot."""
-    _run(ctx, "ingest", overrides={"input__root": source}, snapshot_date=snapshot_date, force=force)
+    _run(ctx, "ingest.run", overrides={"input__root": source}, snapshot_date=snapshot_date, force=force)
 
 
 @app.command(epilog=EPILOG)
@@ -159,7 +159,7 @@ def graph(
     method: Annotated[str | None, typer.Option(help="auto, exact or sampled (default auto: exact where it is affordable)")] = None,
 ) -> None:
     """Measure every customer's place in the graph (default: of every snapshot that lacks it)."""
-    _run(ctx, "graph", overrides={"graph__method": method}, snapshot_date=snapshot_date, force=force)
+    _run(ctx, "graph.run", overrides={"graph__method": method}, snapshot_date=snapshot_date, force=force)
 
 
 @app.command(epilog=EPILOG)
@@ -171,7 +171,7 @@ def train(
     force: Force = False,
 ) -> None:
     """Train, judge and register a model per target on matured snapshots; exit code 3 when the leakage audit stops it."""
-    _run(ctx, "train", overrides={"models__policy": policy}, target=tuple(target or ()), as_of=as_of, force=force)
+    _run(ctx, "train.run", overrides={"models__policy": policy}, target=tuple(target or ()), as_of=as_of, force=force)
 
 
 @app.command(epilog=EPILOG)
@@ -201,7 +201,7 @@ def doctor(
 
     settings = _settings(ctx)
     findings = examine(settings, fetch_jars=fetch_jars)
-    show.findings(findings)
+    console.findings(findings)
     if any(f.state == "fail" for f in findings):
         raise SystemExit(2)
 
@@ -209,7 +209,7 @@ def doctor(
 @contract_app.command("show", epilog=EPILOG)
 def contract_show(ctx: typer.Context, table: Annotated[str | None, typer.Argument(help="one table (default: list all)")] = None) -> None:
     """List the tables of the contract, or the fields of one."""
-    show.contract(load_contract(_settings(ctx).contract), table)
+    console.contract(load_contract(_settings(ctx).contract), table)
 
 
 @contract_app.command("lint", epilog=EPILOG)
@@ -225,6 +225,7 @@ def contract_docs(
     out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
 ) -> None:
     """Write the data dictionary that follows from the contract, as Markdown."""
+
     from engage_spark.contract import document
 
     text = document(load_contract(_settings(ctx).contract))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engage_spark import log
-from engage_spark.cli import show
+from engage_spark.cli import console
 from engage_spark.contract import load_contract
 from engage_spark.settings import Settings, load_settings
 
@@ -39,7 +39,7 @@ def settings_of(ctx: typer.Context, **options: Any) -> Settings:
     own = tuple(f"{key.replace('__', '.')}={value}" for key, value in options.items() if value is not None)
     settings = load_settings(chosen.env, conf=chosen.conf_dir, overrides=chosen.overrides + own)
     if chosen.print_config:
-        show.settings(settings)
+        console.settings(settings)
         raise typer.Exit
     log.configure(json_lines=settings.log.json_lines, level=settings.log.level)
     return settings
@@ -51,13 +51,13 @@ def run_pipeline(ctx: typer.Context, pipeline: str, *, overrides: dict[str, Any]
     contract = load_contract(settings.contract)
     with spark_of(settings) as spark:
         # A pipeline of several stages yields each report when the stage is done, so they are shown while the session lives.
-        show.reports(import_module(f"engage_spark.pipelines.{pipeline}").run(spark, settings, contract=contract, **arguments))
+        console.reports(import_module(f"engage_spark.pipelines.{pipeline}").run(spark, settings, contract=contract, **arguments))
 
 
 @contextmanager
 def spark_of(settings: Settings) -> Iterator[SparkSession]:
     """The session for a with-block, its start told."""
-    from engage_spark.session import open_session
+    from engage_spark.spark.session import open_session
 
     with ExitStack() as opened:
         with log.stage("starting Spark"):

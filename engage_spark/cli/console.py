@@ -15,7 +15,7 @@ from rich.text import Text
 from engage_spark.contract import Contract, show_rows
 from engage_spark.doctor import Finding
 from engage_spark.errors import EngageError
-from engage_spark.pipelines.report import Report
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}

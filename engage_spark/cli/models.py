@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engage_spark.cli import show
+from engage_spark.cli import console
 from engage_spark.cli.common import EPILOG, settings_of
 from engage_spark.contract import load_contract
 
@@ -23,7 +23,7 @@ def listed(ctx: typer.Context) -> None:
         from engage_spark.pipelines import models
 
         settings = settings_of(ctx)
-        show.reports(models.run(settings, contract=load_contract(settings.contract)))
+        console.reports(models.run(settings, contract=load_contract(settings.contract)))
 
 
 @app.command("show", epilog=EPILOG)
@@ -36,7 +36,7 @@ def shown(
     from engage_spark.pipelines import models
 
     settings = settings_of(ctx)
-    show.reports(models.show(settings, contract=load_contract(settings.contract), target=target, version=version))
+    console.reports(models.show(settings, contract=load_contract(settings.contract), target=target, version=version))
 
 
 @app.command("promote", epilog=EPILOG)
@@ -50,7 +50,7 @@ def promote(
     from engage_spark.pipelines import models
 
     settings = settings_of(ctx)
-    show.reports(models.promote(settings, contract=load_contract(settings.contract), target=target, version=version, force=force))
+    console.reports(models.promote(settings, contract=load_contract(settings.contract), target=target, version=version, force=force))
 
 
 @app.command("send", epilog=EPILOG)
@@ -58,4 +58,4 @@ def send(ctx: typer.Context, folder: Annotated[Path, typer.Argument(help="where 
     """Bring a run to MLflow that was kept because MLflow was away, and register its model."""
     from engage_spark.pipelines import models
 
-    show.reports(models.send(settings_of(ctx), folder=folder))
+    console.reports(models.send(settings_of(ctx), folder=folder))

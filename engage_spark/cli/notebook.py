@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engage_spark import log
-from engage_spark.cli import show
+from engage_spark.cli import console
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.pipelines.report import Report
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import load_settings
 
 if TYPE_CHECKING:
@@ -43,26 +43,27 @@ class Notebook:
     @property
     def spark(self) -> Any:
         """The session."""
-        from engage_spark.session import active_session, open_session
+        from engage_spark.spark.session import active_session, open_session
 
         return active_session() or self._open.enter_context(open_session(self.settings))
 
     def run(self, pipeline: str, **arguments: Any) -> None:
         """One pipeline, for the notebook's day where it takes one; its report is shown, also when a gate rejects the data."""
         log.configure(json_lines=self.settings.log.json_lines, level=self.settings.log.level)
-        module = import_module(f"engage_spark.pipelines.{pipeline}")
+        folder = pipeline in ("ingest", "graph", "train")
+        module = import_module(f"engage_spark.pipelines.{pipeline}{'.run' if folder else ''}")
         try:
-            show.reports(module.run(self.spark, self.settings, contract=self.contract, **arguments))
+            console.reports(module.run(self.spark, self.settings, contract=self.contract, **arguments))
         except GateError as e:
             if isinstance(e.report, Report):
-                show.reports(e.report)
+                console.reports(e.report)
             raise
 
     def models(self) -> None:
         """Champions and challengers, as `engage-spark models` shows them."""
         from engage_spark.pipelines import models
 
-        show.reports(models.run(self.settings, contract=self.contract))
+        console.reports(models.run(self.settings, contract=self.contract))
 
     def table(self, name: str) -> DataFrame:
         """A table of the lake, for display."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from engage_spark.cli import recorded, show
+from engage_spark.cli import console, quality_history
 from engage_spark.cli.common import EPILOG, Day, run_pipeline, settings_of, spark_of
 from engage_spark.contract import load_contract
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     help="Any data: drafted contracts, what was found on judged days, drift, and Great Expectations both ways.",
     no_args_is_help=True, epilog=EPILOG,
 )  # fmt: skip
-recorded.register(app)
+quality_history.register(app)
 
 
 @app.command("suite", epilog=EPILOG)
@@ -27,9 +27,9 @@ def suite(
     out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
 ) -> None:
     """Write the contract's rules about a table as a Great Expectations suite. Needs no Spark."""
-    from engage_spark.pipelines import quality_suite
+    from engage_spark.pipelines.quality import suite
 
-    text = quality_suite.run(load_contract(settings_of(ctx).contract), table=table, out=out)
+    text = suite.run(load_contract(settings_of(ctx).contract), table=table, out=out)
     if out is None:
         sys.stdout.write(text)
 
@@ -49,21 +49,21 @@ def check(
     samples: Annotated[bool, typer.Option(help="show some of the unexpected values")] = True,
 ) -> None:
     """Judge any data by any Great Expectations suite; exit code 3 when an expectation does not hold, or cannot be run."""
-    from engage_spark.pipelines import quality_check
+    from engage_spark.pipelines.quality import check
 
     parameters = dict(map(_parameter, parameter or []))
     settings = settings_of(ctx)
     with spark_of(settings) as spark:
-        checked = quality_check.run(
+        checked = check.run(
             spark, path, suite, engine=engine, data_format=data_format, delimiter=settings.ingest.csv_delimiter, parameters=parameters,
             masked=mask or (), samples=samples,
         )  # fmt: skip
     if form == "json":
         sys.stdout.write(json.dumps(checked.result, indent=2, ensure_ascii=False) + "\n")
     if not checked.success:
-        raise quality_check.gate_error(checked, report=form == "text")
+        raise check.gate_error(checked, report=form == "text")
     if form == "text":
-        show.reports(checked.report)
+        console.reports(checked.report)
 
 
 @app.command("docs", epilog=EPILOG)
@@ -73,7 +73,7 @@ def docs(
     out: Annotated[Path, typer.Option(help="folder of the site, replaced by it")] = Path("engage-data/data_docs"),
 ) -> None:
     """Build Great Expectations' Data Docs of a judged day (default: the newest), readable without a network."""
-    run_pipeline(ctx, "quality_docs", snapshot_date=snapshot_date, out=out)
+    run_pipeline(ctx, "quality.docs", snapshot_date=snapshot_date, out=out)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from engage_spark.cli import show
+from engage_spark.cli import console
 from engage_spark.cli.common import EPILOG, Day, day_of, run_pipeline, settings_of, spark_of
 
 Of = Annotated[str | None, typer.Option(help="an input table of the contract")]
@@ -24,26 +24,24 @@ def profile(
     key: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="a column of the key; may be repeated (default: found)")] = None,
 ) -> None:
     """Draft a contract from data that nobody has declared: types, bounds, values, keys, patterns. It lints, and the data pass it."""
-    from engage_spark.pipelines import quality_profile
+    from engage_spark.pipelines.quality import profile
 
     settings = settings_of(ctx)
     with spark_of(settings) as spark:
-        draft = quality_profile.run(
-            spark, path, table=table, data_format=data_format, delimiter=settings.ingest.csv_delimiter, key=key or ()
-        )
+        draft = profile.run(spark, path, table=table, data_format=data_format, delimiter=settings.ingest.csv_delimiter, key=key or ())
     if out is None:
         sys.stdout.write(draft.text)
         for note in draft.report.notes:
-            show.stderr(f"note: {note}")
+            console.stderr(f"note: {note}")
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(draft.text, encoding="utf-8")
-        show.reports(draft.report)
+        console.reports(draft.report)
 
 
 def show_results(ctx: typer.Context, snapshot_date: Day = None, table: Of = None) -> None:
     """Show what was broken on a judged day (default: the newest): rule, severity, rows, measure and bound, samples."""
-    run_pipeline(ctx, "quality_show", snapshot_date=snapshot_date, table=table)
+    run_pipeline(ctx, "quality.show", snapshot_date=snapshot_date, table=table)
 
 
 def drift(
@@ -59,7 +57,7 @@ def drift(
             other = date.fromisoformat(str(against))
         except ValueError:
             raise typer.BadParameter(f"{against!r} is no day; write it as 2025-10-21, or previous", param_hint="--against") from None
-    run_pipeline(ctx, "quality_drift", snapshot_date=snapshot_date, against=other, table=table)
+    run_pipeline(ctx, "quality.drift", snapshot_date=snapshot_date, against=other, table=table)
 
 
 def states(
@@ -69,7 +67,7 @@ def states(
     table: Of = None,
 ) -> None:
     """Show what several days hold together, such as a week, without reading them again."""
-    run_pipeline(ctx, "quality_states", first=first, last=last, table=table)
+    run_pipeline(ctx, "quality.states", first=first, last=last, table=table)
 
 
 def register(app: typer.Typer) -> None:

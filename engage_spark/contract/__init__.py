@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engage_spark.contract.checks import contradictions
-from engage_spark.contract.derive import ERRORS_TYPE, day_column, judged_table, leaks, tracked_table
-from engage_spark.contract.document import document, limits, show_rows
-from engage_spark.contract.graph import EdgeMeasure, GraphPlan, Measure, graph_plan
+from engage_spark.contract.dictionary import document, limits, show_rows
+from engage_spark.contract.graph_spec import EdgeMeasure, GraphPlan, Measure, graph_plan
+from engage_spark.contract.lineage import ERRORS_TYPE, day_column, judged_table, leaks, tracked_table
 from engage_spark.contract.model import (
     Contract,
     Dimension,
@@ -23,8 +22,9 @@ from engage_spark.contract.model import (
     Severity,
     Table,
 )  # fmt: skip
-from engage_spark.contract.model_tables import REASONS_TYPE, predictions_table, splits_table
 from engage_spark.contract.odcs import full_match, parse, read_text
+from engage_spark.contract.stored_tables import REASONS_TYPE, predictions_table, splits_table
+from engage_spark.contract.validation import contradictions
 from engage_spark.errors import ContractError
 
 PACKAGED = Path(__file__).parent / "engagement.odcs.yaml"

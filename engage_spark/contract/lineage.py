@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engage_spark.contract.checks import DAY
 from engage_spark.contract.model import Contract, Extra, Field, Kind, Role, Table
+from engage_spark.contract.validation import DAY
 from engage_spark.errors import ContractError
 
 ERRORS_TYPE = "array<struct<rule:string,column:string,severity:string,value:string>>"

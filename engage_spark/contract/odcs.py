@@ -23,7 +23,7 @@ except ImportError:
 
 from engage_spark.contract.model import Contract, Extra, Field, Gate, GraphRole, Kind, Reference, Severity, Table
 from engage_spark.contract.properties import TABLE_PROPERTIES, Reader, field_properties
-from engage_spark.contract.quality import field_quality, table_quality
+from engage_spark.contract.rules import field_quality, table_quality
 from engage_spark.errors import ContractError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from open_data_contract_standard.model import DataQuality
 
 from engage_spark.contract.expressions import usage
-from engage_spark.contract.measures import ENGINE, OF_TABLES, bounds, dimension, field_gate, measured_of_table, severity, table_gates
+from engage_spark.contract.gates import ENGINE, OF_TABLES, bounds, dimension, field_gate, measured_of_table, severity, table_gates
 from engage_spark.contract.model import Dimension, Field, Gate, Rule, Severity
 from engage_spark.contract.properties import Reader
 

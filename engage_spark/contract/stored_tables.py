@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engage_spark.contract.derive import day_column, run_field
+from engage_spark.contract.lineage import day_column, run_field
 from engage_spark.contract.model import Contract, Extra, Field, Kind, Role, Table
 from engage_spark.errors import ContractError
 

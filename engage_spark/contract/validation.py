@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from engage_spark.contract.expressions import usage
-from engage_spark.contract.graph import graph_contradictions
+from engage_spark.contract.graph_spec import graph_contradictions
 from engage_spark.contract.model import Contract, Field, Kind, Role, Table
 
 LOGICAL = {

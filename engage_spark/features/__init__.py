@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from engage_spark.features.formulas import to_features
-from engage_spark.features.measured import with_graph_features
+from engage_spark.features.graph_join import with_graph_features
 
 __all__ = ["to_features", "with_graph_features"]

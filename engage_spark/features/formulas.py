@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import Field, Table
 from engage_spark.errors import ContractError
-from engage_spark.schema import column_metadata, column_named, spark_type
+from engage_spark.spark.schema import column_metadata, column_named, spark_type
 
 
 def to_features(rows: DataFrame, *, table: Table) -> DataFrame:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.schema import column_named
+from engage_spark.spark.schema import column_named
 
 
 def with_graph_features(rows: DataFrame, graph: DataFrame | None, *, on: Sequence[str], measured: bool = True) -> DataFrame:

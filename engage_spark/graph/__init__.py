@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engage_spark.graph.freeman import Betweenness, BetweennessReport, betweenness, betweenness_of
-from engage_spark.graph.layout import Layout, laid_out
+from engage_spark.graph.betweenness import Betweenness, BetweennessReport, betweenness, betweenness_of
+from engage_spark.graph.distributed.layout import Layout, laid_out
 
 __all__ = ["Betweenness", "BetweennessReport", "Layout", "betweenness", "betweenness_of", "laid_out"]

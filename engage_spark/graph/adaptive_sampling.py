@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph.binomial import binomial_bounds
+from engage_spark.numerics.binomial import binomial_bounds
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

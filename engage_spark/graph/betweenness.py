@@ -14,13 +14,13 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.graph.budget import DEFAULT_BUDGET, core_seconds
-from engage_spark.graph.certify import Certificate, Rule, certify
-from engage_spark.graph.layout import Layout, laid_out
-from engage_spark.graph.place import Materialise
-from engage_spark.graph.scores import Finish
-from engage_spark.graph.sources import dependency_sums
-from engage_spark.graph.tasks import SparkSampler
+from engage_spark.graph.adaptive_sampling import Certificate, Rule, certify
+from engage_spark.graph.distributed.layout import Layout, laid_out
+from engage_spark.graph.distributed.path_tasks import SparkSampler
+from engage_spark.graph.distributed.resources import DEFAULT_BUDGET, core_seconds
+from engage_spark.graph.distributed.source_tasks import dependency_sums
+from engage_spark.graph.distributed.workspace import Materialise
+from engage_spark.graph.estimates import Finish
 
 Method = Literal["auto", "exact", "sampled"]
 DEFAULT_RULE = Rule()

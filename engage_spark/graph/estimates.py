@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph import fixed
-from engage_spark.graph.certify import Certificate
-from engage_spark.graph.sources import exponent_of_squares, exponent_of_sums
+from engage_spark.graph.adaptive_sampling import Certificate
+from engage_spark.graph.distributed.source_tasks import exponent_of_squares, exponent_of_sums
+from engage_spark.numerics import fixed_point
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -51,11 +51,11 @@ class Finish:
             nothing = np.zeros(len(v))
             return dict.fromkeys(("betweenness", "lower", "upper", "stderr"), nothing)
         hung = 0.0 if contributions is None else contributions[v].astype(np.float64)
-        total = fixed.from_limbs(numbers["hi"], numbers["lo"], exponent_of_sums(self.n))
+        total = fixed_point.from_limbs(numbers["hi"], numbers["lo"], exponent_of_sums(self.n))
         if self.sources is None:
             value = (hung + total) / pairs
             return {"betweenness": value, "lower": value, "upper": value, "stderr": np.zeros(len(v))}
-        squares = fixed.from_limbs(numbers["squares_hi"], numbers["squares_lo"], exponent_of_squares(self.n))
+        squares = fixed_point.from_limbs(numbers["squares_hi"], numbers["squares_lo"], exponent_of_squares(self.n))
         value, stderr = estimate(total, squares, n=self.n, sources=self.sources)
         value, stderr = (hung + value) / pairs, stderr / pairs
         lower, upper = self._bounds(numbers, zero[v])

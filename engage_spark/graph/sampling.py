@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph.certify import Pairs
-from engage_spark.graph.csr import Csr
-from engage_spark.graph.paths import sample_paths
+from engage_spark.graph.adaptive_sampling import Pairs
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.graph.kernels.path_sampling import sample_paths
 
 I64 = NDArray[np.int64]
 

@@ -7,8 +7,8 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import EdgeMeasure, GraphPlan, Measure, Table
 from engage_spark.graph.ranks import percentile, with_ranks
-from engage_spark.graph.strength import strength
-from engage_spark.schema import column_metadata, column_named, spark_type
+from engage_spark.graph.tie_strength import strength
+from engage_spark.spark.schema import column_metadata, column_named, spark_type
 
 
 def to_vertex_rows(

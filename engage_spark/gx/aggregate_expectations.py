@@ -14,11 +14,11 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.quality.gx.conditions import domain_of, expression
-from engage_spark.quality.gx.frame import Cells, Frame, comparable, literals, moment
-from engage_spark.quality.gx.plan import Answers, Grouped, Judge, Numbers, Outcome, Questions
-from engage_spark.quality.gx.rowwise import Handler
-from engage_spark.quality.gx.wants import RefusedError, Wants
+from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.columns import Cells, Frame, comparable, literals, moment
+from engage_spark.gx.map_expectations import Handler
+from engage_spark.gx.metric_requests import Answers, Grouped, Judge, Numbers, Outcome, Questions
+from engage_spark.gx.row_conditions import domain_of, expression
 
 MOST_DIGITS = 18
 Within = Callable[[Any], bool]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from engage_spark.quality.gx.suites import PARAMETER
+from engage_spark.gx.suite_io import PARAMETER
 
 IGNORED = frozenset({"batch_id", "result_format", "catch_exceptions", "include_config", "condition_parser"})
 """Kwargs that say how GX is to run, not what is to hold. `condition_parser` is read beside `row_condition`."""

@@ -13,8 +13,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.quality.gx.wants import RefusedError
-from engage_spark.schema import column_named
+from engage_spark.gx.arguments import RefusedError
+from engage_spark.spark.schema import column_named
 
 _LONG = 2**63
 Compare = Callable[[Column, Any], Column]

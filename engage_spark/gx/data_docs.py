@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.quality.gx.published import Published
-from engage_spark.quality.gx.runner import quiet, require_gx
+from engage_spark.gx.gx_runner import quiet, require_gx
+from engage_spark.gx.published import Published
 
 HERE = Path(__file__).parent
 ASSETS = ("offline.css", "offline.js")

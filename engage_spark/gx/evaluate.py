@@ -20,19 +20,19 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.contract import ERRORS_TYPE
-from engage_spark.quality import states
-from engage_spark.quality.bins import Binning, Scale
-from engage_spark.quality.fold import fold
-from engage_spark.quality.gx import rowwise, wholes
-from engage_spark.quality.gx.conditions import Domain
-from engage_spark.quality.gx.frame import Cells, Frame, any_of
-from engage_spark.quality.gx.plan import Answers, Count, Grouped, Judge, Numbers, Outcome, Questions
-from engage_spark.quality.gx.suites import Expectation, Suite
-from engage_spark.quality.gx.wants import RefusedError, Wants
-from engage_spark.quality.judge import VALID, samples
-from engage_spark.quality.states import ColumnState
+from engage_spark.gx import aggregate_expectations, map_expectations
+from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.columns import Cells, Frame, any_of
+from engage_spark.gx.metric_requests import Answers, Count, Grouped, Judge, Numbers, Outcome, Questions
+from engage_spark.gx.row_conditions import Domain
+from engage_spark.gx.suite_io import Expectation, Suite
+from engage_spark.quality.checks.apply import VALID, samples
+from engage_spark.quality.stats import column_stats
+from engage_spark.quality.stats.binning import Binning, Scale
+from engage_spark.quality.stats.column_stats import ColumnState
+from engage_spark.quality.stats.count import fold
 
-HANDLERS: Mapping[str, rowwise.Handler] = {**rowwise.HANDLERS, **wholes.HANDLERS}
+HANDLERS: Mapping[str, map_expectations.Handler] = {**map_expectations.HANDLERS, **aggregate_expectations.HANDLERS}
 """Every expectation type that this engine runs."""
 
 OWN_FAULTS = (
@@ -198,7 +198,7 @@ def _number(domain: Domain, cells: Cells) -> _Shape:
 
 def _numbers(state: ColumnState, shape: _Shape, cut: Mapping[float, tuple[int, int]]) -> Numbers:
     """The figures as Spark's own aggregates would give them: NaN above every number and in every sum, infinities as they are."""
-    nan, above, below = (state.bins.get(name, 0) for name in (states.NAN, states.PLUS_INFINITY, states.MINUS_INFINITY))
+    nan, above, below = (state.bins.get(name, 0) for name in (column_stats.NAN, column_stats.PLUS_INFINITY, column_stats.MINUS_INFINITY))
     if state.filled == 0:
         return Numbers(None, None, None, None)
     low, high = _value(state.minimum, shape), _value(state.maximum, shape)

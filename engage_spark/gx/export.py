@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import Any
 
 from engage_spark.contract import Extra, Field, Gate, Rule, Severity, Table
-from engage_spark.quality.checks import Check, row_checks
-from engage_spark.quality.gx.suites import Expectation, Suite, identity
-from engage_spark.quality.text_checks import BLANK, CONTROL, INVISIBLE, LONGEST_KEY, OUTER_BLANK
-from engage_spark.schema import LOST, accepted_types
+from engage_spark.gx.suite_io import Expectation, Suite, identity
+from engage_spark.quality.checks.row_checks import Check, row_checks
+from engage_spark.quality.checks.text_checks import BLANK, CONTROL, INVISIBLE, LONGEST_KEY, OUTER_BLANK
+from engage_spark.spark.schema import LOST, accepted_types
 
 OWN = "engage_spark"
 """The key under which meta holds what is ours."""

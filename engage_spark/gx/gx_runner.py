@@ -14,9 +14,9 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.quality.gx.results import Entry
-from engage_spark.quality.gx.suites import Expectation, Suite
-from engage_spark.quality.gx.wants import RefusedError, resolved
+from engage_spark.gx.arguments import RefusedError, resolved
+from engage_spark.gx.suite_io import Expectation, Suite
+from engage_spark.gx.validation_results import Entry
 
 SAMPLES = 20
 

@@ -15,10 +15,10 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.quality.gx.conditions import domain_of
-from engage_spark.quality.gx.frame import Cells, Frame, alike, any_of, bounded, literal, literals
-from engage_spark.quality.gx.plan import Grouped, Judge, Outcome, Questions
-from engage_spark.quality.gx.wants import RefusedError, Wants
+from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.columns import Cells, Frame, alike, any_of, bounded, literal, literals
+from engage_spark.gx.metric_requests import Grouped, Judge, Outcome, Questions
+from engage_spark.gx.row_conditions import domain_of
 
 Handler = Callable[[Wants, Frame, Questions], Judge]
 Cell = Callable[[Cells, Wants], Column]

@@ -11,8 +11,8 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.quality.gx.conditions import Domain
-from engage_spark.quality.gx.frame import Cells
+from engage_spark.gx.columns import Cells
+from engage_spark.gx.row_conditions import Domain
 
 Value = int | float | Fraction | date | datetime
 

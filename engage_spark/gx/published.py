@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import Any
 
 from engage_spark.contract import Severity, Table
-from engage_spark.quality.gx.export import OWN, suite_of
-from engage_spark.quality.gx.results import Entry, validation_result
-from engage_spark.quality.gx.rowwise import map_result
-from engage_spark.quality.gx.suites import Expectation, Suite, identity
+from engage_spark.gx.export import OWN, suite_of
+from engage_spark.gx.map_expectations import map_result
+from engage_spark.gx.suite_io import Expectation, Suite, identity
+from engage_spark.gx.validation_results import Entry, validation_result
 
 Line = Mapping[str, Any]
 """One row of quality_results, by column."""

@@ -14,8 +14,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.contract.expressions import usage
-from engage_spark.quality.gx.frame import Cells, Frame, compared, literal, literals, number
-from engage_spark.quality.gx.wants import RefusedError, Wants
+from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.columns import Cells, Frame, compared, literal, literals, number
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
 _TERM = re.compile(

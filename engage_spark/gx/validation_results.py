@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from engage_spark.quality.gx.suites import Expectation, Suite
+from engage_spark.gx.suite_io import Expectation, Suite
 
 
 @dataclass(frozen=True, kw_only=True)

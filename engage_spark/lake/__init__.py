@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from engage_spark.lake.anything import Format, read_anything
-from engage_spark.lake.failures import storage_error
-from engage_spark.lake.files import write_text
-from engage_spark.lake.inputs import Found, Pinned, fingerprint, pin, read_pinned
-from engage_spark.lake.landings import landed
-from engage_spark.lake.raw import is_there, leave_note, note, write_raw
-from engage_spark.lake.runs import Latest, Run, RunLog, code_version, run_id
+from engage_spark.lake.any_format import Format, read_anything
+from engage_spark.lake.arrivals import landed
+from engage_spark.lake.delta import Lake
+from engage_spark.lake.input_files import Found, Pinned, fingerprint, pin, read_pinned
+from engage_spark.lake.run_log import Latest, Run, RunLog, code_version, run_id
 from engage_spark.lake.scratch import Materialise, scratch
-from engage_spark.lake.tables import Lake
+from engage_spark.lake.spark_errors import storage_error
+from engage_spark.lake.synth_output import is_there, leave_note, note, write_raw
+from engage_spark.lake.text_files import write_text
 
 __all__ = [
     "Format",

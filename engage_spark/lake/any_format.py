@@ -8,9 +8,9 @@ from typing import Literal
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.errors import InputError
-from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error, translated
-from engage_spark.lake.inputs import _format_of, _list, _literal
-from engage_spark.lake.tables import ABSENT, _is
+from engage_spark.lake.delta import ABSENT, _is
+from engage_spark.lake.input_files import _format_of, _list, _literal
+from engage_spark.lake.spark_errors import SPARK_ERRORS, first_line, input_error, translated
 
 _PARTITION = re.compile(r"/[^/=]+=[^/]*/")
 Format = Literal["auto", "parquet", "csv", "delta"]

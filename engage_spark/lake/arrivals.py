@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark.contract import system_contract
-from engage_spark.lake.tables import Lake
-from engage_spark.schema import spark_schema
+from engage_spark.lake.delta import Lake
+from engage_spark.spark.schema import spark_schema
 
 LANDINGS = "landings"
 

@@ -10,9 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.contract import Table
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.lake.failures import SPARK_ERRORS, storage_error, translated
-from engage_spark.schema import column_named, spark_schema
+from engage_spark.lake.spark_errors import SPARK_ERRORS, storage_error, translated
 from engage_spark.settings import Lake as LakeSettings
+from engage_spark.spark.schema import column_named, spark_schema
 
 Properties = Mapping[str, str]
 ABSENT = (

@@ -19,8 +19,8 @@ from pyspark.sql import types as T
 
 from engage_spark.contract import Table
 from engage_spark.errors import InputError
-from engage_spark.lake.failures import SPARK_ERRORS, first_line, input_error, translated
-from engage_spark.schema import LOST, spark_schema
+from engage_spark.lake.spark_errors import SPARK_ERRORS, first_line, input_error, translated
+from engage_spark.spark.schema import LOST, spark_schema
 
 PARTITION = re.compile(r"/snapshot_date=([^/]+)/")
 GLOB = re.compile(r"([{}\[\]*?\\])")

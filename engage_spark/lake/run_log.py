@@ -21,8 +21,8 @@ from pyspark.sql import functions as F
 import engage_spark
 from engage_spark.contract import Table, day_column, system_contract
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.lake.tables import Lake
-from engage_spark.schema import spark_schema
+from engage_spark.lake.delta import Lake
+from engage_spark.spark.schema import spark_schema
 
 RUNS = "runs"
 PUBLISHED, REJECTED = "published", "rejected"

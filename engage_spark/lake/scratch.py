@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.lake.failures import storage_error
-from engage_spark.lake.tables import Lake
-from engage_spark.session import delete_directory
+from engage_spark.lake.delta import Lake
+from engage_spark.lake.spark_errors import storage_error
+from engage_spark.spark.session import delete_directory
 
 Materialise = Callable[[DataFrame, str], DataFrame]
 

@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from engage_spark.lake.failures import SPARK_ERRORS, storage_error, translated
+from engage_spark.lake.spark_errors import SPARK_ERRORS, storage_error, translated
 
 NOTE = "synth-plan"
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.conformal import Conformal, with_interval, with_set
-from engage_spark.ml.explain import REASONS, with_reasons
-from engage_spark.ml.explainer import Explainer
-from engage_spark.ml.pipeline import PREDICTION, PROBABILITY, imputed_fields, slots
-from engage_spark.ml.plan import Feature, Target, Task
+from engage_spark.ml.evaluation.conformal import Conformal, with_interval, with_set
+from engage_spark.ml.explain.explainer import Explainer
+from engage_spark.ml.explain.reasons import REASONS, with_reasons
+from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.training.pipeline import PREDICTION, PROBABILITY, imputed_fields, slots
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -135,7 +135,7 @@ def to_predictions(rows: DataFrame, model: PipelineModel, scorer: Scorer, *, key
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
 
-    from engage_spark.schema import column_named
+    from engage_spark.spark.schema import column_named
 
     keys = [key] if isinstance(key, str) else list(key)
     require_schema(dict(rows.dtypes), scorer, needed=[*keys, day])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph.jit import kernel
+from engage_spark.numerics.jit import kernel
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.graph.jit import kernel
+from engage_spark.numerics.jit import kernel
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract
 from engage_spark.errors import TransientError
 from engage_spark.lake import Lake, Run, RunLog, run_id
-from engage_spark.lake.runs import PUBLISHED, REJECTED
+from engage_spark.lake.run_log import PUBLISHED, REJECTED
 from engage_spark.settings import Settings
 
 

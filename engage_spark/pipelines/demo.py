@@ -9,9 +9,12 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.plan import targets
-from engage_spark.pipelines import features, graph, ingest, score, synth, train
-from engage_spark.pipelines.report import Report
+from engage_spark.ml.feature_spec import targets
+from engage_spark.pipelines import features, score, synth
+from engage_spark.pipelines.graph import run as graph
+from engage_spark.pipelines.ingest import run as ingest
+from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.train import run as train
 from engage_spark.settings import Input, Settings
 
 

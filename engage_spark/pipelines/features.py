@@ -13,9 +13,9 @@ from engage_spark.contract import Contract, Kind, Table, day_column, judged_tabl
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.features import to_features
 from engage_spark.lake import Run, storage_error
-from engage_spark.pipelines.ingest import stage_of
-from engage_spark.pipelines.report import Report
-from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.pipelines.context import Bench, Work, now
+from engage_spark.pipelines.ingest.run import stage_of
+from engage_spark.pipelines.results import Report
 from engage_spark.quality import VALID
 from engage_spark.settings import Settings
 

@@ -14,12 +14,12 @@ from engage_spark.contract import GraphPlan, GraphRole, Table, graph_plan, judge
 from engage_spark.errors import ConfigurationError
 from engage_spark.features import with_graph_features
 from engage_spark.lake import Run
-from engage_spark.ml.plan import ModelPlan, feature_tables
-from engage_spark.ml.training_set import to_scoring_set, to_training_set
+from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
+from engage_spark.ml.feature_spec import ModelPlan, feature_tables
+from engage_spark.pipelines.context import Bench
 from engage_spark.pipelines.features import stage_of_features
-from engage_spark.pipelines.graph import stage_of_graph
-from engage_spark.pipelines.ingest import stage_of
-from engage_spark.pipelines.stage import Bench
+from engage_spark.pipelines.graph.run import stage_of_graph
+from engage_spark.pipelines.ingest.run import stage_of
 from engage_spark.quality import VALID
 
 DAY = "snapshot_date"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from engage_spark.contract import Contract
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.plan import target_named, targets
-from engage_spark.pipelines.report import Report
+from engage_spark.ml.feature_spec import target_named, targets
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 from engage_spark.tracking import CHALLENGER, CHAMPION, Tracker, Version
 

@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
 from engage_spark.lake import Lake, RunLog
-from engage_spark.lake.runs import RUNS
-from engage_spark.pipelines.report import Report
+from engage_spark.lake.run_log import RUNS
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 
 

@@ -18,13 +18,13 @@ from engage_spark import log
 from engage_spark.contract import Contract, predictions_table
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Run, storage_error
-from engage_spark.lake.runs import Latest
+from engage_spark.lake.run_log import Latest
 from engage_spark.lake.scratch import scratch
-from engage_spark.ml.plan import ModelPlan, Policy, model_plan, target_named, targets
+from engage_spark.ml.feature_spec import ModelPlan, Policy, model_plan, target_named, targets
 from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
-from engage_spark.pipelines.model_rows import DAY, Sources, rows_of, sources
-from engage_spark.pipelines.report import Report
-from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.pipelines.context import Bench, Work, now
+from engage_spark.pipelines.model_inputs import DAY, Sources, rows_of, sources
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 from engage_spark.tracking import CHAMPION, Champion, Tracker
 

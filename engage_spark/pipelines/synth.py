@@ -10,7 +10,7 @@ from engage_spark import log
 from engage_spark.contract import Contract, day_column
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import code_version, is_there, leave_note, note, write_raw
-from engage_spark.pipelines.report import Report
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 from engage_spark.synth import SynthPlan, connections, customers, interactions, with_faults
 

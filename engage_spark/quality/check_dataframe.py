@@ -13,16 +13,16 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import Contract, Field, Kind, Role, Table, day_column, load_contract
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.quality.bins import binning
-from engage_spark.quality.checks import Check, row_checks
-from engage_spark.quality.expressions import refuse_other_expressions
-from engage_spark.quality.fold import fold
+from engage_spark.quality.checks.apply import QUARANTINED, VALID, personal_rules, samples, with_verdict
+from engage_spark.quality.checks.expressions import refuse_other_expressions
+from engage_spark.quality.checks.keys import duplicated_keys, with_duplicate_flag
+from engage_spark.quality.checks.references import with_orphan_flag
+from engage_spark.quality.checks.row_checks import Check, row_checks
 from engage_spark.quality.gates import Judgement, RuleCount, assess, cuts_of
-from engage_spark.quality.judge import QUARANTINED, VALID, personal_rules, samples, with_verdict
-from engage_spark.quality.keys import duplicated_keys, with_duplicate_flag
-from engage_spark.quality.references import with_orphan_flag
-from engage_spark.quality.states import ColumnState
-from engage_spark.schema import column_named, conform
+from engage_spark.quality.stats.binning import binning
+from engage_spark.quality.stats.column_stats import ColumnState
+from engage_spark.quality.stats.count import fold
+from engage_spark.spark.schema import column_named, conform
 
 FEW = 10_000
 """Duplicated keys that may come to the driver; beyond, the join finds them anew with each action on the rows."""
@@ -80,12 +80,12 @@ class Checked:
         return self.rows.where(F.array_contains(F.col("_dq_errors.rule"), rule))
 
     def _repr_html_(self) -> str:
-        from engage_spark.quality.page import html
+        from engage_spark.quality.report.html_card import html
 
         return html(self)
 
     def __str__(self) -> str:
-        from engage_spark.quality.page import text
+        from engage_spark.quality.report.html_card import text
 
         return text(self)
 

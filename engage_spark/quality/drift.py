@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engage_spark.quality import states
-from engage_spark.quality.states import ColumnState
+from engage_spark.quality.stats import column_stats
+from engage_spark.quality.stats.column_stats import ColumnState
 
 SOME, MUCH = 0.1, 0.25
 FLOOR = 0.5
@@ -112,7 +112,9 @@ def drifted(before: ColumnState, after: ColumnState) -> Drift:
         column=after.column,
         change=_change(index, by_chance, abs(missing[1] - missing[0])),
         psi=index,
-        ks=ks(old, new, (states.MINUS_INFINITY, states.BELOW, *before.labels, states.ABOVE, states.PLUS_INFINITY)) if ordered else None,
+        ks=ks(old, new, (column_stats.MINUS_INFINITY, column_stats.BELOW, *before.labels, column_stats.ABOVE, column_stats.PLUS_INFINITY))
+        if ordered
+        else None,
         noise=by_chance,
         missing=missing,
         mean=(_float(before.mean), _float(after.mean)),
@@ -131,7 +133,7 @@ def compared(before: Mapping[str, ColumnState], after: Mapping[str, ColumnState]
 
 
 def _filled(s: ColumnState) -> dict[str, int]:
-    return {b: n for b, n in s.bins.items() if b != states.NULL and n}
+    return {b: n for b, n in s.bins.items() if b != column_stats.NULL and n}
 
 
 def _share(part: int, whole: int) -> float:

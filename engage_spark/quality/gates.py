@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
 from engage_spark.contract import Gate, Severity, Table, limits
-from engage_spark.quality.checks import Check
-from engage_spark.quality.states import ColumnState, label
+from engage_spark.quality.checks.row_checks import Check
+from engage_spark.quality.stats.column_stats import ColumnState, label
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ the overlay `{env}.yaml`, `base.yaml`, the defaults in `model`. The two files li
 An unknown key or a bad value is an error; all of them are told in one message, with the place each came from.
 """
 
-from engage_spark.settings.layers import conf_dir, load_settings
+from engage_spark.settings.loading import conf_dir, load_settings
 from engage_spark.settings.model import S3, Ingest, Input, Lake, Log, Quality, Settings, Spark, Synth, Tracking
 
 __all__ = ["S3", "Ingest", "Input", "Lake", "Log", "Quality", "Settings", "Spark", "Synth", "Tracking", "conf_dir", "load_settings"]

@@ -109,7 +109,7 @@ def _answer(coordinates: tuple[str, ...], ivy: Path) -> Path:
     return ivy / "engage-spark" / f"{hashlib.sha256(','.join([spark, *coordinates]).encode()).hexdigest()[:16]}.jars"
 
 
-if __name__ == "__main__":  # the Makefile's way: python -m engage_spark.jars [s3]
+if __name__ == "__main__":  # the Makefile's way: python -m engage_spark.spark.jars [s3]
     try:
         fetch((DELTA_PACKAGE, *((S3A_PACKAGE,) if "s3" in sys.argv[1:] else ())), ivy=ivy_home({}))
     except EngageError as failure:

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlparse
 
-from engage_spark import jars, s3a
 from engage_spark.errors import ConfigurationError
-from engage_spark.java import require_java
 from engage_spark.settings import Settings
+from engage_spark.spark import jars, s3
+from engage_spark.spark.java import require_java
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -130,7 +130,7 @@ def spark_conf(settings: Settings) -> dict[str, str]:
             # Spark creates its warehouse directory on start; the working directory is not the place for it.
             conf["spark.sql.warehouse.dir"] = str(Path(settings.lake.root).absolute() / "_warehouse")
     if settings.uses_s3:
-        conf |= s3a.conf(settings.s3)
+        conf |= s3.conf(settings.s3)
     if settings.spark.driver_memory:
         conf["spark.driver.memory"] = settings.spark.driver_memory
     if settings.spark.shuffle_partitions:
@@ -175,16 +175,16 @@ def _build(settings: Settings) -> SparkSession:
     builder: Any = SparkSession.builder
     conf = spark_conf(settings) if starts_jvm or not remote else {}
     # pyspark starts the JVM with every option as an argument, and anybody on the machine may read a process's arguments.
-    secrets = {key: conf.pop(key) for key in s3a.SECRETS if key in conf} if starts_jvm else {}
+    secrets = {key: conf.pop(key) for key in s3.SECRETS if key in conf} if starts_jvm else {}
     if secrets and remote:
-        conf[s3a.PROVIDER] = s3a.FROM_ENVIRONMENT
+        conf[s3.PROVIDER] = s3.FROM_ENVIRONMENT
     for key, value in conf.items():
         builder = builder.config(key, value)
     if remote:
         builder = builder.remote(remote)
     elif settings.spark.master and not in_jvm_of_others:
         builder = builder.master(settings.spark.master)
-    with _spark_log(settings) if starts_jvm else _nothing(), s3a.environment(secrets if remote else {}):
+    with _spark_log(settings) if starts_jvm else _nothing(), s3.environment(secrets if remote else {}):
         spark = _start(builder, where=remote or settings.spark.master or "the default master")
     if secrets and not remote:
         hadoop = cast(Any, spark.sparkContext)._jsc.hadoopConfiguration()

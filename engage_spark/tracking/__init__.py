@@ -14,7 +14,7 @@ A run is written to a local folder first and sent as a whole when its block ends
 computed: the folder is kept, the error says where, and `Tracker.send` (engage-spark models send FOLDER) does the rest later.
 """
 
-from engage_spark.tracking.record import Facts, Run
+from engage_spark.tracking.recorder import Facts, Run
 from engage_spark.tracking.registry import CHALLENGER, CHAMPION, Champion, Version
 from engage_spark.tracking.tracker import Tracker
 

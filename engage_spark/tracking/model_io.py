@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.session import delete_directory, put_directory
-from engage_spark.tracking.place import mlflow, quiet
+from engage_spark.spark.session import delete_directory, put_directory
+from engage_spark.tracking.client import mlflow, quiet
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engage_spark.tracking.model_files import save_model
+from engage_spark.tracking.model_io import save_model
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel

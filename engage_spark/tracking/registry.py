@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.tracking.model_files import EXTRAS, read_extras
-from engage_spark.tracking.place import NOT_THERE, Place, code_of, mlflow
-from engage_spark.tracking.record import MODEL, TAG, Run
+from engage_spark.tracking.client import NOT_THERE, Place, code_of, mlflow
+from engage_spark.tracking.model_io import EXTRAS, read_extras
+from engage_spark.tracking.recorder import MODEL, TAG, Run
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 

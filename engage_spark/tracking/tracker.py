@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, EngageError, TransientError
 from engage_spark.settings import Tracking
-from engage_spark.tracking.model_files import load_model
-from engage_spark.tracking.place import Place, code_of, environment, mlflow
-from engage_spark.tracking.record import Run, read_record
+from engage_spark.tracking.client import Place, code_of, environment, mlflow
+from engage_spark.tracking.model_io import load_model
+from engage_spark.tracking.recorder import Run, read_record
 from engage_spark.tracking.registry import Champion, Registry, Version
 
 if TYPE_CHECKING:

@@ -16,14 +16,27 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyspark
 import pytest
-from commands import DAY, JUDGED, ROOT, SHORT_LIVED, Ran, all_contents, engage, environment, overrides, run, small_session, table
 
-from engage_spark import jars
 from engage_spark.cli import main
 from engage_spark.contract import judged_table, load_contract
 from engage_spark.errors import TransientError
 from engage_spark.lake import Lake, RunLog
 from engage_spark.settings import Lake as LakeSettings
+from engage_spark.spark import jars
+from tests.support.commands import (
+    DAY,
+    JUDGED,
+    ROOT,
+    SHORT_LIVED,
+    Ran,
+    all_contents,
+    engage,
+    environment,
+    overrides,
+    run,
+    small_session,
+    table,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

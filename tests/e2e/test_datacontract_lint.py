@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 VERSION = "1.2.8"
 CONTRACTS = sorted([*(ROOT / "engage_spark" / "contract").glob("*.odcs.yaml"), *(ROOT / "tests" / "data").glob("*.odcs.yaml")])
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from commands import DAY, JUDGED, all_contents, contents, overrides, table
 from pyspark.sql import functions as F
 
 from engage_spark.cli import main
 from engage_spark.contract import Contract, Severity, judged_table, load_contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog
-from engage_spark.pipelines import features, ingest, synth
+from engage_spark.pipelines import features, synth
+from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.quality import row_checks
 from engage_spark.settings import Settings
+from tests.support.commands import DAY, JUDGED, all_contents, contents, overrides, table
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 import pytest
-from commands import ROOT, SHORT_LIVED, run
-from graph_values import values
 from test_commands import SPARK_HOME, process, wait_for
 
-from engage_spark import jars
+from engage_spark.spark import jars
+from tests.support.commands import ROOT, SHORT_LIVED, run
+from tests.support.graph_values import values
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from commands import ROOT, Ran, engage, overrides, run, small_session
 
-from engage_spark import jars
+from engage_spark.spark import jars
+from tests.support.commands import ROOT, Ran, engage, overrides, run, small_session
 
 boto3 = pytest.importorskip("boto3")
 pytest.importorskip("moto.server")

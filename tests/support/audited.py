@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from engage_spark.ml.audit import Finding, audit
-from engage_spark.ml.gram import to_grams
-from engage_spark.ml.plan import Feature, ModelPlan, Policy, Target, Task
-from engage_spark.ml.profile import to_profile
+from engage_spark.ml.feature_spec import Feature, ModelPlan, Policy, Target, Task
+from engage_spark.ml.leakage.audit import Finding, audit
+from engage_spark.ml.selection.gram import to_grams
+from engage_spark.ml.selection.profile import to_profile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

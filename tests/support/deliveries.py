@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 from engage_spark.contract import Contract, Field, Table, load_contract
 from engage_spark.lake import Lake, Run, RunLog
 from engage_spark.settings import Settings
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ENGAGEMENT = load_contract()
-BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 ARROW = {
     "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "string": pa.string(), "boolean": pa.bool_(), "date": pa.date32(),
     "timestamp": pa.timestamp("us", "UTC"),

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from engage_spark.ml import gram_kernel as kernel
-from engage_spark.ml.sums import FoldGrams, gathered
+from engage_spark.ml.selection import gram_kernel as kernel
+from engage_spark.ml.selection.fold_gram import FoldGrams, gathered
 
 
 def table(rows: int = 700, *, seed: int = 1, folds: int = 3) -> pd.DataFrame:

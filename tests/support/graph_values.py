@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.graph import Betweenness, betweenness
-from engage_spark.session import open_session
 from engage_spark.settings import Settings
+from engage_spark.spark.session import open_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from engage_spark.graph.csr import Csr, build_csr
+from engage_spark.graph.kernels.csr import Csr, build_csr
 
 
 @dataclass(frozen=True)

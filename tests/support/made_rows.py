@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from engage_spark.ml.candidates import Candidate, Family
-from engage_spark.ml.plan import Feature, Target, Task
+from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.training.candidates import Candidate, Family
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

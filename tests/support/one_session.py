@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.cli import main
-from engage_spark.session import open_session
 from engage_spark.settings import load_settings
+from engage_spark.spark.session import open_session
 
 
 def command(argv: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from math import factorial, isnan
 
 import numpy as np
 
-from engage_spark.ml.trees import Node
+from engage_spark.ml.explain.tree_ensemble import Node
 
 Trees = list[tuple[float, list[Node]]]
 

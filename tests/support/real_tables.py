@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from engage_spark.contract import Contract, load_contract
 from engage_spark.settings import Settings
+from tests.support.paths import DATA
 
-CONTRACTS = Path(__file__).parents[2] / "data"
+CONTRACTS = DATA
 TYPES: dict[str, tuple[pa.DataType, Callable[[str], object]]] = {
     "int": (pa.int32(), int),
     "bigint": (pa.int64(), int),

@@ -10,11 +10,11 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from engage_spark.ml.candidates import Candidate, Family
-from engage_spark.ml.explain import explainer_of
-from engage_spark.ml.explainer import Explainer
-from engage_spark.ml.pipeline import build_pipeline, calibrated
-from engage_spark.ml.plan import Feature, Target, Task
+from engage_spark.ml.explain.explainer import Explainer
+from engage_spark.ml.explain.reasons import explainer_of
+from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.training.candidates import Candidate, Family
+from engage_spark.ml.training.pipeline import build_pipeline, calibrated
 
 LEAVES = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline=None)
 AMOUNT = Target(name="amount", task=Task.REGRESSION, minimum=0.0, maximum=5.0, label_days=0, baseline=None)

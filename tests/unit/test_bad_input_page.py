@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bad_input.document import DOCUMENT, coverage, document, groups
+from tests.support.bad_input.document import DOCUMENT, coverage, document, groups
 
 
 def test_the_committed_page_is_the_generated_one() -> None:

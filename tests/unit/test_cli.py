@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from engage_spark import log, session
+from engage_spark import log
 from engage_spark.cli import main
 from engage_spark.errors import GateError, TransientError
-from engage_spark.pipelines.report import Report
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
+from engage_spark.spark import session
 
 REPORT = Report(
     stage="ingest",
@@ -55,7 +56,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
         return outcome
 
     monkeypatch.setattr(session, "open_session", opened)
-    for name in ("demo", "synth", "ingest", "features", "graph"):
+    for name in ("demo", "synth", "ingest.run", "features", "graph.run"):
         module = types.ModuleType(name)
         module.run = run  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, f"engage_spark.pipelines.{name}", module)

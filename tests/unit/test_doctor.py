@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from engage_spark import doctor, jars
+from engage_spark import doctor
 from engage_spark.cli import main
 from engage_spark.doctor import Finding, examine
 from engage_spark.errors import ConfigurationError
 from engage_spark.settings import Settings
+from engage_spark.spark import jars
 
 
 @pytest.fixture

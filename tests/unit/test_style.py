@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 PACKAGE = ROOT / "engage_spark"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 FORBIDDEN = {"rdd", "sparkContext", "_jvm", "_jdf", "_jsparkSession", "cache", "persist", "unpersist", "toPandas", "setCheckpointDir"}

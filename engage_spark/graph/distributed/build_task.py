@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph import csr as arrays
-from engage_spark.graph.csr import Csr, build_csr
-from engage_spark.graph.diameter import vertex_diameter_bound
-from engage_spark.graph.jit import kernel
-from engage_spark.graph.shrink import shrink
+from engage_spark.graph.kernels import csr as arrays
+from engage_spark.graph.kernels.csr import Csr, build_csr
+from engage_spark.graph.kernels.diameter import vertex_diameter_bound
+from engage_spark.graph.kernels.reduction import shrink
+from engage_spark.numerics.jit import kernel
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]

@@ -24,11 +24,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from engage_spark.errors import InputError
-from engage_spark.graph.assemble import BUILT_SCHEMA, Built, assemble
-from engage_spark.graph.brandes import worker_bytes
-from engage_spark.graph.budget import graph_need, refuse_what_will_not_fit
-from engage_spark.graph.edges import Edges, judged_edges
-from engage_spark.graph.place import Materialise, Place, Workers, Workspace, as_artifacts, refuse_as_artifact, workspace
+from engage_spark.graph.distributed.build_task import BUILT_SCHEMA, Built, assemble
+from engage_spark.graph.distributed.resources import graph_need, refuse_what_will_not_fit
+from engage_spark.graph.distributed.validate_edges import Edges, judged_edges
+from engage_spark.graph.distributed.workspace import Materialise, Place, Workers, Workspace, as_artifacts, refuse_as_artifact, workspace
+from engage_spark.graph.kernels.brandes import worker_bytes
 
 _BUCKETS = 1024
 

@@ -14,11 +14,11 @@ import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from engage_spark.graph.certify import Pairs
+from engage_spark.graph.adaptive_sampling import Pairs
 
 if TYPE_CHECKING:
-    from engage_spark.graph.layout import Layout
-    from engage_spark.graph.place import Place
+    from engage_spark.graph.distributed.layout import Layout
+    from engage_spark.graph.distributed.workspace import Place
 
 INTERIOR, UNREACHABLE = -1, -2
 """Rows of `path_hits` that are no vertices: inner vertices in all, and samples whose pair has no path."""
@@ -50,7 +50,7 @@ def path_hits(spark: SparkSession, place: Place, *, seed: int, start: int, count
     tasks = max(1, min(tasks, count))
 
     def sample(batches: Iterator[Any]) -> Iterator[Any]:
-        from engage_spark.graph.paths import sample_paths
+        from engage_spark.graph.kernels.path_sampling import sample_paths
 
         hits, interior, unreachable = None, 0, 0
         for batch in batches:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engage_spark.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from engage_spark.graph.assemble import Built
+    from engage_spark.graph.distributed.build_task import Built
 
 SHARE_OF_HOST = 0.75
 """How much of a host's memory a graph may take where no figure is given; the rest is the JVM's and the system's."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph import fixed, random
-from engage_spark.graph.assemble import Core
-from engage_spark.graph.brandes import batch_order, dependencies
-from engage_spark.graph.budget import core_seconds
-from engage_spark.graph.jit import kernel
+from engage_spark.graph.distributed.build_task import Core
+from engage_spark.graph.distributed.resources import core_seconds
+from engage_spark.graph.kernels.brandes import batch_order, dependencies
+from engage_spark.numerics import fixed_point, splitmix
+from engage_spark.numerics.jit import kernel
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from engage_spark.graph.layout import Layout
+    from engage_spark.graph.distributed.layout import Layout
 
 I64 = NDArray[np.int64]
 Precision = Literal["float64", "float32"]
@@ -50,9 +50,9 @@ def chosen_sources(n: int, count: int, seed: int) -> I64:
 @kernel
 def _draws(seed: np.uint64, n: int, first: int, count: int) -> I64:
     out = np.empty(count, dtype=np.int64)
-    state = random.stream(seed, np.uint64(_SOURCES))
+    state = splitmix.stream(seed, np.uint64(_SOURCES))
     for i in range(count):
-        out[i] = random.below(random.draw(state, np.uint64(first + i + 1)), np.uint64(n))
+        out[i] = splitmix.below(splitmix.draw(state, np.uint64(first + i + 1)), np.uint64(n))
     return out
 
 
@@ -82,8 +82,8 @@ class Sums:
             squares=self.sampled,
         )
         for i, values in enumerate([found.total, *([found.squares] if self.sampled else [])]):
-            limbs = fixed.to_limbs(values, self.exponents[i])
-            self.sums[2 * i], self.sums[2 * i + 1] = fixed.carry(self.sums[2 * i] + limbs[0], self.sums[2 * i + 1] + limbs[1])
+            limbs = fixed_point.to_limbs(values, self.exponents[i])
+            self.sums[2 * i], self.sums[2 * i + 1] = fixed_point.carry(self.sums[2 * i] + limbs[0], self.sums[2 * i + 1] + limbs[1])
 
     def in_order(self, sources: I64) -> I64:
         """The sources in an order that puts alike ones into one batch (`batch_order`), and last those that see none of the core."""
@@ -102,12 +102,12 @@ class Sums:
 
 def exponent_of_sums(n: int) -> int:
     """Sums of dependencies are at most n^2."""
-    return fixed.exponent(float(n) ** 2)
+    return fixed_point.exponent(float(n) ** 2)
 
 
 def exponent_of_squares(n: int) -> int:
     """Sums of their squares are at most n^3."""
-    return fixed.exponent(float(n) ** 3)
+    return fixed_point.exponent(float(n) ** 3)
 
 
 def dependency_sums(layout: Layout, *, sources: int | None, seed: int, batch: int, precision: Precision) -> DataFrame:
@@ -118,14 +118,14 @@ def dependency_sums(layout: Layout, *, sources: int | None, seed: int, batch: in
     """
     from pyspark.sql import functions as F
 
-    from engage_spark.graph.tasks import batches_in, emit, tasks_for
+    from engage_spark.graph.distributed.path_tasks import batches_in, emit, tasks_for
 
     n, sampled, place = layout.n, sources is not None, layout.place
     count = layout.built.core if sources is None else min(sources, n)
     names = ["hi", "lo", *(["squares_hi", "squares_lo"] if sampled else [])]
 
     def add_up(batches: Iterator[Any]) -> Iterator[Any]:
-        from engage_spark.graph.assemble import load_core
+        from engage_spark.graph.distributed.build_task import load_core
 
         core = load_core(place.path())
         chosen = chosen_sources(n, count, seed) if sampled else np.arange(count, dtype=np.int64)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.graph.layout import Layout
+from engage_spark.graph.distributed.layout import Layout
 
 if TYPE_CHECKING:
-    from engage_spark.graph.csr import Csr
+    from engage_spark.graph.kernels.csr import Csr
 
 TASKS_A_CORE = 8
 _SLICE = 1 << 16
@@ -72,34 +72,34 @@ def to_follows(layout: Layout) -> DataFrame:
 
 
 def _community(csr: Csr, *, seed: int) -> Found:
-    from engage_spark.graph.community import communities
-    from engage_spark.graph.structure import group_sizes
+    from engage_spark.graph.kernels.community import communities
+    from engage_spark.graph.kernels.structure import group_sizes
 
     labels = communities(csr, seed=seed)
     return Found("community", None, labels, group_sizes(labels))
 
 
 def _component(csr: Csr) -> Found:
-    from engage_spark.graph.structure import components, group_sizes
+    from engage_spark.graph.kernels.structure import components, group_sizes
 
     labels = components(csr)
     return Found("component", None, labels, group_sizes(labels))
 
 
 def _core(csr: Csr) -> Found:
-    from engage_spark.graph.structure import core_numbers
+    from engage_spark.graph.kernels.structure import core_numbers
 
     return Found("core", None, core_numbers(csr), csr.degrees)
 
 
 def _pagerank(csr: Csr) -> Found:
-    from engage_spark.graph.structure import pagerank
+    from engage_spark.graph.kernels.structure import pagerank
 
     return Found("pagerank", None, pagerank(csr))
 
 
 def _reciprocity(csr: Csr) -> Found:
-    from engage_spark.graph.structure import returned_share
+    from engage_spark.graph.kernels.structure import returned_share
 
     return Found("reciprocity", None, returned_share(csr))
 
@@ -113,7 +113,7 @@ def _arcs(csr: Csr) -> Found:
 def _circles(csr: Csr, *, start: int, step: int) -> Found:
     import numpy as np
 
-    from engage_spark.graph.local import circles, normalised
+    from engage_spark.graph.kernels.ego_network import circles, normalised
 
     vertices = np.arange(start, csr.n, step, dtype=np.int64)
     triangles, ego = circles(csr, vertices)

@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from engage_spark.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from engage_spark.graph.csr import Csr
+    from engage_spark.graph.kernels.csr import Csr
 
 Materialise = Callable[[DataFrame, str], DataFrame]
 
@@ -57,7 +57,7 @@ class Place:
 
     def csr(self) -> Csr:
         """The graph, memory-mapped: one copy per host (per executor, where it came as an artifact), whatever the number of workers."""
-        from engage_spark.graph.csr import load
+        from engage_spark.graph.kernels.csr import load
 
         return load(self.path() / "csr")
 
@@ -188,7 +188,7 @@ def _ask_workers(spark: SparkSession, seen: Path) -> Workers:
     def look(batches: Iterator[Any]) -> Iterator[Any]:
         import platform
 
-        from engage_spark.graph.budget import host_memory
+        from engage_spark.graph.distributed.resources import host_memory
 
         for _ in batches:
             pass

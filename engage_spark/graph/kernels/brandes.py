@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.graph import lanes, scalar
-from engage_spark.graph.csr import F64, I64, Csr
+from engage_spark.graph.kernels import multi_source_bfs, traversal
+from engage_spark.graph.kernels.csr import F64, I64, Csr
 
 Precision = Literal["float64", "float32"]
 
@@ -60,7 +60,7 @@ def dependencies(
     if precision not in LANES:
         raise ConfigurationError(f"precision {precision!r} is not known", mend=f"one of {', '.join(LANES)}")
     if csr.weights is not None:
-        scalar.add_up(*csr.out, chosen, times, targets, total, squared)
+        traversal.add_up(*csr.out, chosen, times, targets, total, squared)
     else:
         order = batch_order(csr, chosen)
         _in_lanes(csr, chosen[order], times[order], targets, precision, total, squared)
@@ -73,7 +73,7 @@ def batch_order(csr: Csr, sources: NDArray[Any]) -> I64:
     Lanes cost least where they reach a vertex in the same step. How soon a source reaches the bulk of a graph shows in the arcs of its
     neighbours together, most first; ties stay in the given order. `dependencies` orders what it is given in one call the same way.
     """
-    return np.argsort(-lanes.arcs_of_neighbours(csr.indptr, csr.indices, np.asarray(sources, dtype=np.int64)), kind="stable")
+    return np.argsort(-multi_source_bfs.arcs_of_neighbours(csr.indptr, csr.indices, np.asarray(sources, dtype=np.int64)), kind="stable")
 
 
 def _in_lanes(csr: Csr, sources: I64, times: F64, targets: F64, precision: Precision, total: F64, squared: F64) -> None:
@@ -84,7 +84,7 @@ def _in_lanes(csr: Csr, sources: I64, times: F64, targets: F64, precision: Preci
         batch, counted = sources[first : first + width], times[first : first + width]
         row = np.zeros(width, dtype=space.counts.dtype)
         row[: len(batch)] = counted
-        if lanes.add_up(
+        if multi_source_bfs.add_up(
             csr.indptr, csr.indices, *csr.into[:2], batch, weights, row, space.most, space.one_lane,
             space.current, space.target, space.counts, total, squared,
         ):  # fmt: skip
@@ -92,7 +92,7 @@ def _in_lanes(csr: Csr, sources: I64, times: F64, targets: F64, precision: Preci
         if precision == "float32":
             _in_lanes(csr, batch, counted, targets, "float64", total, squared)
         else:
-            scalar.add_up(*csr.out, batch, counted, targets, total, squared)
+            traversal.add_up(*csr.out, batch, counted, targets, total, squared)
     space.give_back()
 
 

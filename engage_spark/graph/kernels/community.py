@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.graph.csr import I32, I64, Csr
-from engage_spark.graph.leiden import aggregate, arcs_inside, compacted, move, refine, strengths
-from engage_spark.graph.structure import by_size, pieces
+from engage_spark.graph.kernels.csr import I32, I64, Csr
+from engage_spark.graph.kernels.leiden import aggregate, arcs_inside, compacted, move, refine, strengths
+from engage_spark.graph.kernels.structure import by_size, pieces
 
 MOST_LEVELS = 100
 PASSES = 2

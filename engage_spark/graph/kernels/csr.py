@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import InputError
-from engage_spark.graph.jit import kernel
+from engage_spark.numerics.jit import kernel
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]

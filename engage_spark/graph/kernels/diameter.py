@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.graph.csr import I32, I64, Csr
-from engage_spark.graph.jit import kernel
-from engage_spark.graph.scalar import bfs, dijkstra
+from engage_spark.graph.kernels.csr import I32, I64, Csr
+from engage_spark.graph.kernels.traversal import bfs, dijkstra
+from engage_spark.numerics.jit import kernel
 
 
 def vertex_diameter_bound(csr: Csr) -> int:

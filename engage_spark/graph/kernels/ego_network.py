@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.graph.csr import F64, I32, I64, Csr
-from engage_spark.graph.jit import kernel
+from engage_spark.graph.kernels.csr import F64, I32, I64, Csr
+from engage_spark.numerics.jit import kernel
 
 WIDEST = 8192
 """Degree up to which a circle may be held as bit rows: 8 MB."""

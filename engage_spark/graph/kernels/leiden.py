@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.graph.csr import I32, I64
-from engage_spark.graph.jit import kernel
+from engage_spark.graph.kernels.csr import I32, I64
+from engage_spark.numerics.jit import kernel
 
 GAIN = 1e-9
 """A move must gain more than this (in arcs), so that rounding cannot make two moves undo each other for ever."""

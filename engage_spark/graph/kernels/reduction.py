@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph.csr import F64, I32, I64, Csr
-from engage_spark.graph.jit import kernel
+from engage_spark.graph.kernels.csr import F64, I32, I64, Csr
+from engage_spark.numerics.jit import kernel
 
 
 @dataclass(frozen=True, eq=False)

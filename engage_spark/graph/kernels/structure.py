@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from engage_spark.errors import TransientError
-from engage_spark.graph.csr import F64, I32, I64, Csr
-from engage_spark.graph.jit import kernel
+from engage_spark.graph.kernels.csr import F64, I32, I64, Csr
+from engage_spark.numerics.jit import kernel
 
 DAMPING = 0.85
 TOLERANCE = 1e-12

@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from engage_spark.graph.csr import F64, I32, I64
-from engage_spark.graph.jit import kernel
+from engage_spark.graph.kernels.csr import F64, I32, I64
+from engage_spark.numerics.jit import kernel
 
 MOST_PATHS = 1e300
 _GONE = -(1 << 62)

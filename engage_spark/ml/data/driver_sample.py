@@ -8,7 +8,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.schema import column_named
+from engage_spark.spark.schema import column_named
 
 HASH = "__hash"
 _SPAN = 2**64

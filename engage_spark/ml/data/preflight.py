@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.plan import Feature, Target, Task
+from engage_spark.ml.feature_spec import Feature, Target, Task
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -36,7 +36,7 @@ def fold_counts(rows: DataFrame, *, label: str, features: Sequence[Feature], fol
     """
     from pyspark.sql import functions as F
 
-    from engage_spark.schema import column_named
+    from engage_spark.spark.schema import column_named
 
     number = column_named(label).cast("double")
     value = F.when(~F.isnan(number), number)

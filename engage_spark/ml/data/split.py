@@ -17,8 +17,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.cuts import BITS, I64, LOW, Place, Side, cut_points, nominal, places, ranks, slots
-from engage_spark.schema import column_named
+from engage_spark.ml.data.hash_cutpoints import BITS, I64, LOW, Place, Side, cut_points, nominal, places, ranks, slots
+from engage_spark.spark.schema import column_named
 
 COLUMNS = ("side", "fold", "stratum", "drawn")
 """What a split says of a key."""

@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import Contract, Table, day_column
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.plan import ModelPlan, Target, feature_tables
-from engage_spark.schema import column_named
+from engage_spark.ml.feature_spec import ModelPlan, Target, feature_tables
+from engage_spark.spark.schema import column_named
 
 Step = Callable[[DataFrame], DataFrame]
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from engage_spark.errors import InputError
-from engage_spark.ml.metrics import F64, I64, Metric, UndefinedMetricError, checked
-from engage_spark.ml.plan import Task
+from engage_spark.ml.evaluation.metrics import F64, I64, Metric, UndefinedMetricError, checked
+from engage_spark.ml.feature_spec import Task
 
 _THREADS = 4
 """At most: each takes a few times eight bytes a row, and the drawing is bound by memory."""

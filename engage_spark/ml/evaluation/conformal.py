@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import InputError
-from engage_spark.ml.metrics import F64, I64, checked
-from engage_spark.ml.plan import Task
+from engage_spark.ml.evaluation.metrics import F64, I64, checked
+from engage_spark.ml.feature_spec import Task
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from engage_spark.ml.metrics import F64, Metric, Prepared, checked
-from engage_spark.ml.plan import Task
+from engage_spark.ml.evaluation.metrics import F64, Metric, Prepared, checked
+from engage_spark.ml.feature_spec import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import InputError
-from engage_spark.ml.plan import Task
+from engage_spark.ml.feature_spec import Task
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from engage_spark.errors import InputError
-from engage_spark.ml.bootstrap import arranged, interval
-from engage_spark.ml.decisions import Confusion
-from engage_spark.ml.metrics import F64, checked
-from engage_spark.ml.plan import Task
+from engage_spark.ml.evaluation.bootstrap import arranged, interval
+from engage_spark.ml.evaluation.confusion import Confusion
+from engage_spark.ml.evaluation.metrics import F64, checked
+from engage_spark.ml.feature_spec import Task
 
 STEPS = 100
 """Steps of the curve from 0 to 1."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engage_spark.ml.bootstrap import Gain, Interval
-from engage_spark.ml.conformal import Conformal
+from engage_spark.ml.evaluation.bootstrap import Gain, Interval
+from engage_spark.ml.evaluation.conformal import Conformal
 
 WORST_ECE = 0.03
 """The calibration error up to which a probability may be read as one."""

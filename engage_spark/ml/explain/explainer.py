@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import EngageError, InputError
-from engage_spark.ml.trees import F64, I32, Ensemble
+from engage_spark.ml.explain.tree_ensemble import F64, I32, Ensemble
 
 TOLERANCE, SINGLE_TOLERANCE = 1e-6, 1e-5
 """How far contributions and base may be from a prediction, relative to its size where that is above 1; of models in 32 bits the second."""
@@ -84,7 +84,7 @@ class Explainer:
 
     def contributions(self, x: F64) -> F64:
         """Of each row and feature. `x`: rows of the assembled vector."""
-        from engage_spark.ml.treeshap import contributions
+        from engage_spark.ml.explain.treeshap import contributions
 
         if not self.features:
             return np.zeros((len(x), 0))
@@ -97,7 +97,7 @@ class Explainer:
 
     @cached_property
     def _tables(self) -> Any:
-        from engage_spark.ml.treeshap import tables
+        from engage_spark.ml.explain.treeshap import tables
 
         assert isinstance(self.model, Ensemble)
         return tables(self.model)

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.explainer import Explainer, Linear, Link
-from engage_spark.ml.pipeline import FEATURES, PREDICTION, PROBABILITY, slots
-from engage_spark.ml.plan import Target, Task
-from engage_spark.ml.trees import BOOSTED, F64, FORESTS, SINGLE, Ensemble, booster_ensemble, read_ensemble
+from engage_spark.ml.explain.explainer import Explainer, Linear, Link
+from engage_spark.ml.explain.tree_ensemble import BOOSTED, F64, FORESTS, SINGLE, Ensemble, booster_ensemble, read_ensemble
+from engage_spark.ml.feature_spec import Target, Task
+from engage_spark.ml.training.pipeline import FEATURES, PREDICTION, PROBABILITY, slots
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -117,7 +117,7 @@ def with_reasons(scored: DataFrame, explainer: Explainer, *, top: int, masked: C
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.functions import arrow_udf
 
-    from engage_spark.schema import column_named
+    from engage_spark.spark.schema import column_named
 
     if top < 0:
         raise ConfigurationError(f"{top} reasons are asked for", mend="set models.reasons to 0 or more")
@@ -175,7 +175,7 @@ def global_importance(
     """
     from pyspark.sql import functions as F
 
-    from engage_spark.schema import column_named
+    from engage_spark.spark.schema import column_named
 
     total = scored.count()
     if not total:

@@ -61,7 +61,7 @@ class Ensemble:
         """The sum of each row's leaves: what MLlib calls raw prediction for boosted trees, the prediction or probability of class 1 for
         forests. `x`: rows of assembled values.
         """
-        from engage_spark.ml.treeshap import leaves_sum
+        from engage_spark.ml.explain.treeshap import leaves_sum
 
         return leaves_sum(self, x)
 

@@ -25,7 +25,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.ml.trees import F64, I32, Ensemble
+from engage_spark.ml.explain.tree_ensemble import F64, I32, Ensemble
 
 F = TypeVar("F", bound=Callable[..., Any])
 

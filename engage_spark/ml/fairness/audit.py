@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.contract import Contract
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.parity import ALL, MISSING, Fairness, Sums, compare, pair_group, pair_name
-from engage_spark.ml.plan import NUMERIC, Target, Task
+from engage_spark.ml.fairness.group_metrics import ALL, MISSING, Fairness, Sums, compare, pair_group, pair_name
+from engage_spark.ml.feature_spec import NUMERIC, Target, Task
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -51,7 +51,7 @@ class Attribute:
         """The name of the row's group; null and NaN are a group of their own."""
         from pyspark.sql import functions as F
 
-        from engage_spark.schema import column_named
+        from engage_spark.spark.schema import column_named
 
         value = column_named(self.name)
         if not self.bands:

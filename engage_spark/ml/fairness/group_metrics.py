@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
-from engage_spark.ml.plan import Task
-from engage_spark.ml.tables import wilson
+from engage_spark.ml.evaluation.deciles import wilson
+from engage_spark.ml.feature_spec import Task
 
 FOUR_FIFTHS = 0.8
 MISSING = "(missing)"

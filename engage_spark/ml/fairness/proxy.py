@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import InputError
-from engage_spark.ml.bootstrap import Interval, intervals
-from engage_spark.ml.metrics import F64, METRICS
-from engage_spark.ml.parity import MISSING
+from engage_spark.ml.evaluation.bootstrap import Interval, intervals
+from engage_spark.ml.evaluation.metrics import F64, METRICS
+from engage_spark.ml.fairness.group_metrics import MISSING
 
 VALUES = 50
 """Values of a text feature that have columns of their own; the rarer ones share one."""

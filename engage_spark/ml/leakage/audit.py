@@ -12,16 +12,16 @@ from pyspark import cloudpickle
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.ml import audit_kernel as kernel
-from engage_spark.ml import findings as say
-from engage_spark.ml import gram_kernel
-from engage_spark.ml.findings import Copies, Finding, Limits, Verdict, refused, verdict
-from engage_spark.ml.gram import category_of
-from engage_spark.ml.plan import ModelPlan, Task
-from engage_spark.ml.profile import LEVELS, ColumnProfile, Profile, features_of, numeric, targets_of
-from engage_spark.ml.spread import Histogram
-from engage_spark.ml.sums import FoldGrams
-from engage_spark.schema import column_named
+from engage_spark.ml.feature_spec import ModelPlan, Task
+from engage_spark.ml.leakage import audit_kernel as kernel
+from engage_spark.ml.leakage import findings as say
+from engage_spark.ml.leakage.findings import Copies, Finding, Limits, Verdict, refused, verdict
+from engage_spark.ml.leakage.target_histogram import Histogram
+from engage_spark.ml.selection import gram_kernel
+from engage_spark.ml.selection.fold_gram import FoldGrams
+from engage_spark.ml.selection.gram import category_of
+from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Profile, features_of, numeric, targets_of
+from engage_spark.spark.schema import column_named
 
 __all__ = ["Copies", "Finding", "Limits", "Spreads", "Verdict", "audit", "refused", "to_copies", "to_spreads", "verdict"]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from engage_spark.ml.gram_kernel import LOW, Category, Number, bucket
+from engage_spark.ml.selection.gram_kernel import LOW, Category, Number, bucket
 
 SQUARES, PLACES, PAIRS = -1, -2, -1000
 """Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by place; PAIRS − i is the i-th pair of features."""

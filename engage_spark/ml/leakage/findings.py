@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engage_spark.errors import GateError
-from engage_spark.ml import spread
-from engage_spark.ml.plan import ModelPlan, Policy, Task
-from engage_spark.ml.rfe import eliminate, r2
-from engage_spark.ml.spread import Histogram
-from engage_spark.ml.sums import FoldGrams, Gram
+from engage_spark.ml.feature_spec import ModelPlan, Policy, Task
+from engage_spark.ml.leakage import target_histogram
+from engage_spark.ml.leakage.target_histogram import Histogram
+from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
+from engage_spark.ml.selection.rfe import eliminate, r2
 
 if TYPE_CHECKING:
-    from engage_spark.ml.profile import ColumnProfile, Profile
+    from engage_spark.ml.selection.profile import ColumnProfile, Profile
 
 LEAVE_OUT = (
     "say in the contract that it leaks (leaksInto), or why it is known before the label's window opens, and audit again permissively"
@@ -125,9 +125,9 @@ Alone = tuple[str, float, float, bool, str] | None
 
 
 def _alone_binary(h: Histogram, limits: Limits) -> Alone:
-    if spread.pure(h) and int(h.filled.sum()) * limits.rows <= int(h.rows.sum()):
+    if target_histogram.pure(h) and int(h.filled.sum()) * limits.rows <= int(h.rows.sum()):
         return "label twin", 1.0, limits.purity, True, "determines the label: each of its values goes with one class only."
-    area = spread.auc(h)
+    area = target_histogram.auc(h)
     if area > limits.auc:
         return (
             "too good to be true",
@@ -136,14 +136,20 @@ def _alone_binary(h: Histogram, limits: Limits) -> Alone:
             True,
             f"alone has an AUC of {area:.3f}; more than {limits.auc} hardly ever is honest.",
         )
-    certain = [p for p in spread.parts(h, thresholds=True) if p.rows >= limits.rows and p.rate >= limits.purity and p.held >= limits.held]
+    certain = [
+        p for p in target_histogram.parts(h, thresholds=True) if p.rows >= limits.rows and p.rate >= limits.purity and p.held >= limits.held
+    ]
     if certain:
         p = max(certain, key=lambda p: (p.held, p.rate))
         said = f"{p.said} all but settles the label: {p.rate:.1%} of these {p.rows} rows are of the rarer class, {p.held:.0%} of it."
         return "label twin", p.rate, limits.purity, True, said
     if gone := _missing(h, limits):
         return gone
-    few = [p for p in spread.parts(h, thresholds=False) if p.rows >= limits.rows and p.odds >= limits.odds and p.held >= limits.odds_held]
+    few = [
+        p
+        for p in target_histogram.parts(h, thresholds=False)
+        if p.rows >= limits.rows and p.odds >= limits.odds and p.held >= limits.odds_held
+    ]
     if few and int(h.filled.sum()) <= FEW:
         p = max(few, key=lambda p: p.odds)
         said = f"{p.said} has {p.odds:.0f} times the odds of the rarer class and holds {p.held:.0%} of it: it may be set with the label."
@@ -161,14 +167,14 @@ def _alone_number(h: Histogram, gram: Gram, source: str, limits: Limits) -> Alon
         return "label twin", line, limits.r2, True, f"is the target but for a factor and a summand (R² {line:.5f})."
     if line > limits.r2:
         return "too good to be true", line, limits.r2, True, f"alone explains {line:.1%} of the target's variance in a straight line."
-    curve = spread.explained(h)
+    curve = target_histogram.explained(h)
     if curve > limits.r2:
         return "too good to be true", curve, limits.r2, True, f"alone explains {curve:.1%} of the target's variance."
     return _missing(h, limits)
 
 
 def _missing(h: Histogram, limits: Limits) -> Alone:
-    measured = spread.missing_r2(h)
+    measured = target_histogram.missing_r2(h)
     if measured <= limits.missing:
         return None
     said = f"is missing in {int(h.rows[-1])} rows, and that alone explains {measured:.1%} of the target's variance."

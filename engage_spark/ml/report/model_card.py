@@ -9,13 +9,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from engage_spark.ml.bootstrap import Gain, Interval
-from engage_spark.ml.conformal import Conformal
-from engage_spark.ml.metrics import METRICS
-from engage_spark.ml.parity import Fairness
-from engage_spark.ml.plan import Policy, Target, Task
-from engage_spark.ml.proxy import Proxy
-from engage_spark.ml.threshold import Profit
+from engage_spark.ml.evaluation.bootstrap import Gain, Interval
+from engage_spark.ml.evaluation.conformal import Conformal
+from engage_spark.ml.evaluation.metrics import METRICS
+from engage_spark.ml.evaluation.profit_curve import Profit
+from engage_spark.ml.fairness.group_metrics import Fairness
+from engage_spark.ml.fairness.proxy import Proxy
+from engage_spark.ml.feature_spec import Policy, Target, Task
 
 NOT_DONE = "Not done in this run."
 LEAST_GROUPS = 12

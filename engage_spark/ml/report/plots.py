@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.metrics import BINS
-from engage_spark.ml.parity import ALL, Fairness
-from engage_spark.ml.tables import Bin, Tenth
-from engage_spark.ml.threshold import Profit
+from engage_spark.ml.evaluation.deciles import Bin, Tenth
+from engage_spark.ml.evaluation.metrics import BINS
+from engage_spark.ml.evaluation.profit_curve import Profit
+from engage_spark.ml.fairness.group_metrics import ALL, Fairness
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

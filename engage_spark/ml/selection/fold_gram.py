@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.gram_kernel import LOW, Category, Layout, Number
+from engage_spark.ml.selection.gram_kernel import LOW, Category, Layout, Number
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml import gram_kernel as kernel
-from engage_spark.ml.plan import ModelPlan
-from engage_spark.ml.profile import LEVELS, ColumnProfile, Scales, features_of, numeric, targets_of
-from engage_spark.ml.sums import FoldGrams, Gram, Slot, gathered
-from engage_spark.schema import column_named
+from engage_spark.ml.feature_spec import ModelPlan
+from engage_spark.ml.selection import gram_kernel as kernel
+from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, Slot, gathered
+from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Scales, features_of, numeric, targets_of
+from engage_spark.spark.schema import column_named
 
 __all__ = ["FoldGrams", "Gram", "Slot", "to_grams"]
 

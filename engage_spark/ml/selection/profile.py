@@ -13,9 +13,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from engage_spark.errors import InputError
-from engage_spark.ml import profile_kernel as kernel
-from engage_spark.ml.plan import Feature, ModelPlan
-from engage_spark.schema import column_named
+from engage_spark.ml.feature_spec import Feature, ModelPlan
+from engage_spark.ml.selection import profile_kernel as kernel
+from engage_spark.spark.schema import column_named
 
 LEVELS = 100
 """The most levels of a category that have a column of their own; those of a category with more are hashed into so many."""

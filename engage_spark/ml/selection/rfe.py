@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.sums import FoldGrams, Gram
+from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 
 F64 = NDArray[np.float64]
 RIDGE = 1e-6

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.plan import Target, Task
+from engage_spark.ml.feature_spec import Target, Task
 
 EXTRA = "engage-spark[xgboost]"
 SMALL = 5_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engage_spark.ml.candidates import Candidate, Family
-from engage_spark.ml.plan import Target, Task
+from engage_spark.ml.feature_spec import Target, Task
+from engage_spark.ml.training.candidates import Candidate, Family
 
 AGGREGATED_MB = 512
 """What a task may hold of a forest's histograms: one pass over the rows per level, where the default of 256 makes two at 40 trees."""
@@ -24,7 +24,7 @@ def estimator(candidate: Candidate, *, target: Target, label: str, seed: int, pr
     else:
         columns |= {"predictionCol": predicted}
     if candidate.family is Family.XGBOOST:
-        from engage_spark.ml.boosted import boosted
+        from engage_spark.ml.training.xgboost import boosted
 
         return boosted(candidate, binary=binary, label=label, seed=seed, columns=columns)
     made = _mllib(candidate.family, binary)()

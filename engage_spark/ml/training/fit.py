@@ -10,9 +10,9 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engage_spark.errors import ConfigurationError, EngageError
-from engage_spark.ml.candidates import Candidate
-from engage_spark.ml.pipeline import PREDICTION, build_pipeline, estimation, features_of, preparation
-from engage_spark.ml.plan import Feature, Target
+from engage_spark.ml.feature_spec import Feature, Target
+from engage_spark.ml.training.candidates import Candidate
+from engage_spark.ml.training.pipeline import PREDICTION, build_pipeline, estimation, features_of, preparation
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -45,7 +45,7 @@ def prepared(rows: DataFrame, *, key: str | Sequence[str], day: str | None, part
     """
     from pyspark.sql import functions as F
 
-    from engage_spark.schema import column_named
+    from engage_spark.spark.schema import column_named
 
     keys = [column_named(k) for k in ([key] if isinstance(key, str) else key)]
     number = partitions if partitions is not None else partitions_for(rows.count())
@@ -115,8 +115,8 @@ def _fit(job: Job, prepared_by: PipelineModel) -> Fitted:
     from pyspark.ml import Pipeline, PipelineModel
     from pyspark.sql import functions as F
 
-    from engage_spark.ml.pipeline import FEATURES
-    from engage_spark.schema import column_named
+    from engage_spark.ml.training.pipeline import FEATURES
+    from engage_spark.spark.schema import column_named
 
     started = time.monotonic()
     ready = prepared_by.transform(job.rows).select(F.col(FEATURES), column_named(job.label).cast("double").alias("__label"))
@@ -169,7 +169,7 @@ def out_of_fold(fitted: Sequence[Fitted], rows: DataFrame, *, key: str | Sequenc
     """
     from pyspark.sql import functions as F
 
-    from engage_spark.schema import column_named
+    from engage_spark.spark.schema import column_named
 
     if not fitted or any(f.job.fold is None for f in fitted) or len({f.job.target.name for f in fitted}) > 1:
         raise ConfigurationError("out-of-fold predictions need models of one target, each with the fold that it left out")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.candidates import Candidate
-from engage_spark.ml.plan import Feature, Target, Task
+from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.training.candidates import Candidate
 
 if TYPE_CHECKING:
     from pyspark.ml import Pipeline, PipelineModel
@@ -119,7 +119,7 @@ def preparation(features: Sequence[Feature]) -> list[Any]:
 
 def estimation(candidate: Candidate, *, target: Target, label: str, seed: int) -> list[Any]:
     """The estimator of a candidate, and the stage that puts its prediction inside the target's bounds."""
-    from engage_spark.ml.estimators import estimator
+    from engage_spark.ml.training.estimators import estimator
 
     made = estimator(candidate, target=target, label=label, seed=seed, predicted=_PREDICTED, classed=_CLASS)
     if target.task is Task.BINARY:
@@ -150,7 +150,7 @@ def calibrated(model: PipelineModel, rows: DataFrame, *, label: str) -> Pipeline
     from pyspark.ml.regression import IsotonicRegression, IsotonicRegressionModel
     from pyspark.sql import functions as F
 
-    from engage_spark.schema import column_named
+    from engage_spark.spark.schema import column_named
 
     if any(isinstance(s, IsotonicRegressionModel) for s in model.stages):
         raise ConfigurationError("the model is calibrated already", mend="calibrate the model as it was fitted")
@@ -188,7 +188,7 @@ def imputed_fields(features: Sequence[Feature]) -> Column:
     """The names of the features that a row lacks (null, or NaN of a number), in their order, as an array of text."""
     from pyspark.sql import functions as F
 
-    from engage_spark.schema import column_named
+    from engage_spark.spark.schema import column_named
 
     def lacks(f: Feature) -> Column:
         value = column_named(f.name)

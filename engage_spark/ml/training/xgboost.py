@@ -6,7 +6,7 @@ import importlib.util
 from typing import Any
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.candidates import EXTRA, Candidate
+from engage_spark.ml.training.candidates import EXTRA, Candidate
 
 
 def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, columns: dict[str, str]) -> Any:

@@ -13,21 +13,21 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import Direction, GraphPlan, Measure, Table, day_column, judged_table, system_contract, tracked_table
-from engage_spark.contract.graph import OF_FOLLOWS
+from engage_spark.contract.graph_spec import OF_FOLLOWS
 from engage_spark.graph import BetweennessReport, betweenness_of, laid_out
-from engage_spark.graph.budget import memory_bytes
-from engage_spark.graph.certify import Rule
-from engage_spark.graph.measures import to_follows, to_structure
+from engage_spark.graph.adaptive_sampling import Rule
+from engage_spark.graph.distributed.resources import memory_bytes
+from engage_spark.graph.distributed.structure_tasks import to_follows, to_structure
 from engage_spark.graph.picture import Vertex
 from engage_spark.graph.ranks import compare
-from engage_spark.graph.strength import WEEKS, to_pairs, to_strengths
-from engage_spark.graph.table import to_edge_rows, to_ends, to_vertex_rows
+from engage_spark.graph.tables import to_edge_rows, to_ends, to_vertex_rows
+from engage_spark.graph.tie_strength import WEEKS, to_pairs, to_strengths
 from engage_spark.lake import Materialise, Run, scratch, storage_error
-from engage_spark.pipelines.graph_picture import draw
-from engage_spark.pipelines.ingest import stage_of
-from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.pipelines.context import Bench, Work, now
+from engage_spark.pipelines.graph.picture import draw
+from engage_spark.pipelines.ingest.run import stage_of
 from engage_spark.quality import VALID
-from engage_spark.schema import column_named, spark_schema
+from engage_spark.spark.schema import column_named, spark_schema
 
 COMPARISON = "graph_comparison"
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "2"}

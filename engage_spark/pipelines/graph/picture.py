@@ -12,8 +12,8 @@ from engage_spark.contract import EdgeMeasure, GraphPlan, Measure
 from engage_spark.graph import BetweennessReport
 from engage_spark.graph.picture import Picture, Vertex
 from engage_spark.lake import write_text
-from engage_spark.pipelines.stage import Bench
-from engage_spark.schema import column_named
+from engage_spark.pipelines.context import Bench
+from engage_spark.spark.schema import column_named
 
 TOP = 20
 """Customers in the picture."""

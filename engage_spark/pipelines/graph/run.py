@@ -11,10 +11,10 @@ from engage_spark import log
 from engage_spark.contract import Contract, GraphPlan, Table, graph_plan, judged_table
 from engage_spark.errors import ConfigurationError
 from engage_spark.graph.picture import shortened
-from engage_spark.pipelines.graph_day import COMPARISON, Day, measure
-from engage_spark.pipelines.ingest import stage_of
-from engage_spark.pipelines.report import Grid, Report
-from engage_spark.pipelines.stage import Bench, Work
+from engage_spark.pipelines.context import Bench, Work
+from engage_spark.pipelines.graph.measure_snapshot import COMPARISON, Day, measure
+from engage_spark.pipelines.ingest.run import stage_of
+from engage_spark.pipelines.results import Grid, Report
 from engage_spark.settings import Settings
 
 

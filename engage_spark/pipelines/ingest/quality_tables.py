@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from engage_spark.contract import Table, system_contract
-from engage_spark.pipelines.stage import Bench, Work
+from engage_spark.pipelines.context import Bench, Work
 from engage_spark.quality import (
     Check,
     ColumnState,
@@ -26,9 +26,9 @@ from engage_spark.quality import (
     samples,
     sketches,
     stored,
-)  # fmt: skip
-from engage_spark.quality.words import bound, told
-from engage_spark.schema import spark_schema
+)
+from engage_spark.quality.report.formatting import bound, told
+from engage_spark.spark.schema import spark_schema
 
 __all__ = ["QUALITY_RESULTS", "QUALITY_STATES", "bound", "count", "told", "write_evidence"]
 

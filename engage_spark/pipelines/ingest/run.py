@@ -17,10 +17,10 @@ from engage_spark import log
 from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, GateError, InputError
 from engage_spark.lake import Latest, Pinned, Run, fingerprint, landed, pin
-from engage_spark.pipelines.evidence import bound, told
-from engage_spark.pipelines.judging import Outcome, judge
-from engage_spark.pipelines.report import Grid, Report
-from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.pipelines.context import Bench, Work, now
+from engage_spark.pipelines.ingest.quality_tables import bound, told
+from engage_spark.pipelines.ingest.validate_table import Outcome, judge
+from engage_spark.pipelines.results import Grid, Report
 from engage_spark.quality import worst
 from engage_spark.settings import Settings
 

@@ -13,8 +13,8 @@ from engage_spark import log
 from engage_spark.contract import Kind, Table, day_column, judged_table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import Materialise, Pinned, Run, read_pinned, scratch, storage_error
-from engage_spark.pipelines.evidence import count, told, write_evidence
-from engage_spark.pipelines.stage import Bench, Work, now
+from engage_spark.pipelines.context import Bench, Work, now
+from engage_spark.pipelines.ingest.quality_tables import count, told, write_evidence
 from engage_spark.quality import (
     MALFORMED,
     Judgement,
@@ -27,7 +27,7 @@ from engage_spark.quality import (
     with_orphan_flag,
     with_verdict,
 )  # fmt: skip
-from engage_spark.schema import column_named, conform
+from engage_spark.spark.schema import column_named, conform
 
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
 """Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs a tenth of the write."""

@@ -13,12 +13,12 @@ from pyspark.sql import SparkSession
 
 from engage_spark import log
 from engage_spark.errors import ConfigurationError, GateError, InputError
+from engage_spark.gx.evaluate import run_suite
+from engage_spark.gx.gx_runner import run_by_gx
+from engage_spark.gx.suite_io import Suite, parse_suite
+from engage_spark.gx.validation_results import Entry, plain, validation_result
 from engage_spark.lake import Format, read_anything, storage_error
-from engage_spark.pipelines.report import Report
-from engage_spark.quality.gx.evaluate import run_suite
-from engage_spark.quality.gx.results import Entry, plain, validation_result
-from engage_spark.quality.gx.runner import run_by_gx
-from engage_spark.quality.gx.suites import Suite, parse_suite
+from engage_spark.pipelines.results import Report
 
 _PREFIX = re.compile(r"^expect_(?:column_values_to_|column_pair_values_|column_|multicolumn_|table_)?(?:to_)?")
 Engine = Literal["ours", "gx"]

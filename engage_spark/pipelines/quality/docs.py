@@ -12,12 +12,12 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import Contract, Kind
 from engage_spark.errors import ConfigurationError
+from engage_spark.gx.data_docs import build_site
+from engage_spark.gx.gx_runner import require_gx
+from engage_spark.gx.published import Published, published
 from engage_spark.lake import Lake, RunLog, storage_error
-from engage_spark.pipelines.evidence import QUALITY_RESULTS
-from engage_spark.pipelines.report import Report
-from engage_spark.quality.gx.published import Published, published
-from engage_spark.quality.gx.runner import require_gx
-from engage_spark.quality.gx.site import build_site
+from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 
 

@@ -9,10 +9,10 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, Table
 from engage_spark.errors import ConfigurationError
-from engage_spark.pipelines.evidence import QUALITY_STATES
-from engage_spark.pipelines.quality_read import chosen, published, states
-from engage_spark.pipelines.report import Report
-from engage_spark.pipelines.stage import Bench
+from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.ingest.quality_tables import QUALITY_STATES
+from engage_spark.pipelines.quality.history import chosen, published, states
+from engage_spark.pipelines.results import Report
 from engage_spark.quality.drift import MUCH, SOME, Change, Drift, compared
 from engage_spark.settings import Settings
 

@@ -12,9 +12,9 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Contract, Kind, Table
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import RunLog, storage_error
-from engage_spark.pipelines.evidence import QUALITY_RESULTS, QUALITY_STATES
-from engage_spark.pipelines.ingest import stage_of
-from engage_spark.pipelines.stage import Bench
+from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, QUALITY_STATES
+from engage_spark.pipelines.ingest.run import stage_of
 from engage_spark.quality import ColumnState, restored
 
 Days = Mapping[date, Mapping[str, ColumnState]]

@@ -14,9 +14,9 @@ from engage_spark import log
 from engage_spark.contract import contradictions, parse
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.lake import Format, read_anything, storage_error
-from engage_spark.pipelines.report import Report
-from engage_spark.quality.draft import drafted, is_personal
-from engage_spark.quality.profile import profile
+from engage_spark.pipelines.results import Report
+from engage_spark.quality.profiling.draft_contract import drafted, is_personal
+from engage_spark.quality.profiling.profile import profile
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -9,12 +9,12 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
-from engage_spark.pipelines.evidence import QUALITY_RESULTS, bound, told
-from engage_spark.pipelines.quality_read import results
-from engage_spark.pipelines.report import Report
-from engage_spark.pipelines.stage import Bench
+from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, bound, told
+from engage_spark.pipelines.quality.history import results
+from engage_spark.pipelines.results import Report
 from engage_spark.quality import RuleCount
-from engage_spark.quality.words import percentage
+from engage_spark.quality.report.formatting import percentage
 from engage_spark.settings import Settings
 
 _ORDER = {"critical": 0, "warning": 1, "info": 2}

@@ -9,12 +9,12 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, Field
 from engage_spark.errors import ConfigurationError
-from engage_spark.pipelines.evidence import QUALITY_STATES
-from engage_spark.pipelines.quality_read import Displayed, chosen, displayed, published, states
-from engage_spark.pipelines.report import Report
-from engage_spark.pipelines.stage import Bench
+from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.ingest.quality_tables import QUALITY_STATES
+from engage_spark.pipelines.quality.history import Displayed, chosen, displayed, published, states
+from engage_spark.pipelines.results import Report
 from engage_spark.quality import ColumnState, merged
-from engage_spark.quality.words import commonest, extent, percentage, shown_value
+from engage_spark.quality.report.formatting import commonest, extent, percentage, shown_value
 from engage_spark.settings import Settings
 
 WEEK = timedelta(days=6)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from engage_spark.contract import Contract
-from engage_spark.quality.gx.export import suite_of
+from engage_spark.gx.export import suite_of
 
 
 def run(contract: Contract, *, table: str | None = None, out: Path | None = None) -> str:

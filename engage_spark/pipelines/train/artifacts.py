@@ -9,14 +9,15 @@ from dataclasses import asdict
 from typing import Any
 
 from engage_spark.contract import Contract
-from engage_spark.ml import fairness, plots
-from engage_spark.ml.decision import Decision
-from engage_spark.ml.plan import Task
-from engage_spark.ml.tables import calibration, tenths
-from engage_spark.pipelines.finals import WINNER
-from engage_spark.pipelines.stage import Bench, Work
-from engage_spark.pipelines.train_card import card_of
-from engage_spark.pipelines.train_target import Trained
+from engage_spark.ml.evaluation.deciles import calibration, tenths
+from engage_spark.ml.evaluation.promotion import Decision
+from engage_spark.ml.fairness import audit
+from engage_spark.ml.feature_spec import Task
+from engage_spark.ml.report import plots
+from engage_spark.pipelines.context import Bench, Work
+from engage_spark.pipelines.train.card import card_of
+from engage_spark.pipelines.train.final_models import WINNER
+from engage_spark.pipelines.train.train_target import Trained
 
 
 def artefacts(bench: Bench, work: Work, trained: Trained, decision: Decision) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def _pictures(contract: Contract, t: Trained, *, currency: str) -> dict[str, byt
             title=f"{name}: features that are left",
         )  # fmt: skip
     metrics = ("statistical_parity", "equal_opportunity", "predictive_parity") if binary else ("mean_error", "mae")
-    for attribute in fairness.attributes(contract):
+    for attribute in audit.attributes(contract):
         if any(f.compared for f in t.fairness.of(attribute.name, metrics[0]).values()):
             found[f"plots/fairness_{attribute.name}.svg"] = plots.fairness_chart(
                 t.fairness, attribute=attribute.name, metrics=metrics, title=f"{name} by {attribute.name}"

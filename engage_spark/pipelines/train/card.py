@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engage_spark.lake import code_version
-from engage_spark.ml.card import Card, Finding, Kept, Scored, Version
-from engage_spark.ml.decision import Decision
-from engage_spark.ml.metrics import HEADLINE, metrics_of
-from engage_spark.ml.parity import ALL as EVERYBODY
-from engage_spark.ml.plan import Policy, Task
-from engage_spark.pipelines.finals import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, Final
-from engage_spark.pipelines.stage import Bench, Work
-from engage_spark.pipelines.train_target import Trained, cost_of_selection
+from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
+from engage_spark.ml.evaluation.promotion import Decision
+from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
+from engage_spark.ml.feature_spec import Policy, Task
+from engage_spark.ml.report.model_card import Card, Finding, Kept, Scored, Version
+from engage_spark.pipelines.context import Bench, Work
+from engage_spark.pipelines.train.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, Final
+from engage_spark.pipelines.train.train_target import Trained, cost_of_selection
 
 
 def card_of(bench: Bench, work: Work, t: Trained, decision: Decision) -> Card:

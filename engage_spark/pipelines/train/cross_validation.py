@@ -10,16 +10,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.ml.candidates import Candidate, candidates_for
-from engage_spark.ml.fit import Fitted, Job, fit_all, out_of_fold, partitions_for, prepared
-from engage_spark.ml.metrics import HEADLINE, evaluate, metrics_of
-from engage_spark.ml.pipeline import slots
-from engage_spark.ml.plan import Feature, ModelPlan
-from engage_spark.ml.rfe import Selection, ranks_from, select
-from engage_spark.ml.sample import HASH, sampled, to_arrays
-from engage_spark.ml.sums import FoldGrams
-from engage_spark.schema import column_named
+from engage_spark.ml.data.driver_sample import HASH, sampled, to_arrays
+from engage_spark.ml.evaluation.metrics import HEADLINE, evaluate, metrics_of
+from engage_spark.ml.feature_spec import Feature, ModelPlan
+from engage_spark.ml.selection.fold_gram import FoldGrams
+from engage_spark.ml.selection.rfe import Selection, ranks_from, select
+from engage_spark.ml.training.candidates import Candidate, candidates_for
+from engage_spark.ml.training.fit import Fitted, Job, fit_all, out_of_fold, partitions_for, prepared
+from engage_spark.ml.training.pipeline import slots
 from engage_spark.settings.model import Models
+from engage_spark.spark.schema import column_named
 
 FOLD = "fold"
 Rows = Mapping[int | None, DataFrame]

@@ -11,16 +11,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.ml.bootstrap import Gain, Interval, intervals, paired
-from engage_spark.ml.candidates import Candidate, baseline_for
-from engage_spark.ml.card import Part
-from engage_spark.ml.fit import Job, fit_all
-from engage_spark.ml.metrics import HEADLINE, metrics_of
-from engage_spark.ml.pipeline import PREDICTION, calibrated, features_of
-from engage_spark.ml.plan import Feature, ModelPlan, Target, Task
-from engage_spark.ml.sample import HASH, sampled, to_arrays
-from engage_spark.schema import column_named
+from engage_spark.ml.data.driver_sample import HASH, sampled, to_arrays
+from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired
+from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
+from engage_spark.ml.feature_spec import Feature, ModelPlan, Target, Task
+from engage_spark.ml.report.model_card import Part
+from engage_spark.ml.training.candidates import Candidate, baseline_for
+from engage_spark.ml.training.fit import Job, fit_all
+from engage_spark.ml.training.pipeline import PREDICTION, calibrated, features_of
 from engage_spark.settings.model import Models
+from engage_spark.spark.schema import column_named
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel

@@ -13,15 +13,15 @@ from engage_spark import log
 from engage_spark.contract import splits_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialise
-from engage_spark.ml.card import Part
-from engage_spark.ml.plan import ModelPlan, Policy, Target, Task, model_plan, targets
-from engage_spark.ml.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
-from engage_spark.ml.training_set import labelled, matured
-from engage_spark.pipelines.compete import FOLD
-from engage_spark.pipelines.finals import Sides
-from engage_spark.pipelines.model_rows import DAY, Sources, rows_of, valid_rows
-from engage_spark.pipelines.stage import Bench, Work
-from engage_spark.schema import column_named
+from engage_spark.ml.data.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
+from engage_spark.ml.data.training_set import labelled, matured
+from engage_spark.ml.feature_spec import ModelPlan, Policy, Target, Task, model_plan, targets
+from engage_spark.ml.report.model_card import Part
+from engage_spark.pipelines.context import Bench, Work
+from engage_spark.pipelines.model_inputs import DAY, Sources, rows_of, valid_rows
+from engage_spark.pipelines.train.cross_validation import FOLD
+from engage_spark.pipelines.train.final_models import Sides
+from engage_spark.spark.schema import column_named
 
 SPLITS = "splits"
 SIDES = ("fit", "calibration", "conformal", "test")

@@ -13,20 +13,20 @@ from engage_spark import log
 from engage_spark.contract import system_contract
 from engage_spark.errors import EngageError
 from engage_spark.lake import code_version, storage_error
-from engage_spark.ml.bootstrap import Gain, paired
-from engage_spark.ml.decision import Decision, decide
-from engage_spark.ml.metrics import HEADLINE
-from engage_spark.ml.plan import feature_tables
-from engage_spark.ml.sample import sampled
+from engage_spark.ml.data.driver_sample import sampled
+from engage_spark.ml.evaluation.bootstrap import Gain, paired
+from engage_spark.ml.evaluation.metrics import HEADLINE
+from engage_spark.ml.evaluation.promotion import Decision, decide
+from engage_spark.ml.feature_spec import feature_tables
 from engage_spark.ml.scoring import Scorer, require_schema
-from engage_spark.pipelines.finals import BASELINE, WINNER, scores_of
-from engage_spark.pipelines.model_rows import DAY, Sources
+from engage_spark.pipelines.context import Bench, Work
+from engage_spark.pipelines.model_inputs import DAY, Sources
 from engage_spark.pipelines.score import scorer_of
-from engage_spark.pipelines.stage import Bench, Work
-from engage_spark.pipelines.train_artefacts import artefacts
-from engage_spark.pipelines.train_data import SPLITS
-from engage_spark.pipelines.train_target import Trained
-from engage_spark.schema import spark_schema
+from engage_spark.pipelines.train.artifacts import artefacts
+from engage_spark.pipelines.train.final_models import BASELINE, WINNER, scores_of
+from engage_spark.pipelines.train.inputs import SPLITS
+from engage_spark.pipelines.train.train_target import Trained
+from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import CHAMPION, Facts, Run, Tracker, Version
 
 TRAINING_RUNS = "training_runs"

@@ -15,17 +15,17 @@ from engage_spark.contract import Contract
 from engage_spark.errors import TransientError
 from engage_spark.lake import storage_error
 from engage_spark.lake.scratch import scratch
-from engage_spark.ml.audit import audit
-from engage_spark.ml.findings import refused, verdict
-from engage_spark.ml.gram import to_grams
-from engage_spark.ml.metrics import HEADLINE
-from engage_spark.ml.plan import Policy, Target, target_named, targets
-from engage_spark.ml.profile import to_profile
-from engage_spark.pipelines.finals import WINNER
-from engage_spark.pipelines.model_rows import DAY, Sources, sources
-from engage_spark.pipelines.report import Grid, Report
-from engage_spark.pipelines.stage import Bench, Work, now
-from engage_spark.pipelines.train_data import (
+from engage_spark.ml.evaluation.metrics import HEADLINE
+from engage_spark.ml.feature_spec import Policy, Target, target_named, targets
+from engage_spark.ml.leakage.audit import audit
+from engage_spark.ml.leakage.findings import refused, verdict
+from engage_spark.ml.selection.gram import to_grams
+from engage_spark.ml.selection.profile import to_profile
+from engage_spark.pipelines.context import Bench, Work, now
+from engage_spark.pipelines.model_inputs import DAY, Sources, sources
+from engage_spark.pipelines.results import Grid, Report
+from engage_spark.pipelines.train.final_models import WINNER
+from engage_spark.pipelines.train.inputs import (
     SPLITS,
     Plans,
     Snapshots,
@@ -35,8 +35,8 @@ from engage_spark.pipelines.train_data import (
     training_set,
     with_masked_targets,
 )
-from engage_spark.pipelines.train_record import TRAINING_RUNS, Recorded, record, write_training_runs
-from engage_spark.pipelines.train_target import Trained, cost_of_selection, train_target, trainable_sides
+from engage_spark.pipelines.train.register import TRAINING_RUNS, Recorded, record, write_training_runs
+from engage_spark.pipelines.train.train_target import Trained, cost_of_selection, train_target, trainable_sides
 from engage_spark.settings import Settings
 from engage_spark.tracking import Tracker
 

@@ -13,32 +13,44 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml import fairness
-from engage_spark.ml.bootstrap import Interval, arranged, interval
-from engage_spark.ml.candidates import baseline_for, candidates_for
-from engage_spark.ml.conformal import Conformal, calibrate_regression, calibrate_sets, with_interval, with_set
-from engage_spark.ml.decision import Gate, beats_baseline, covers, is_calibrated, is_free_of_leaks
-from engage_spark.ml.explain import Importance, explainer_of, global_importance
-from engage_spark.ml.explainer import Explainer
-from engage_spark.ml.findings import Finding
-from engage_spark.ml.metrics import HEADLINE
-from engage_spark.ml.parity import Fairness
-from engage_spark.ml.pipeline import features_of
-from engage_spark.ml.plan import Feature, Target, Task
-from engage_spark.ml.proxy import Proxy, proxy_test
-from engage_spark.ml.sample import HASH, sampled
-from engage_spark.ml.sums import FoldGrams
-from engage_spark.ml.threshold import Profit, profits
-from engage_spark.ml.trainable import fold_counts, require_trainable
-from engage_spark.ml.training_set import labelled
-from engage_spark.pipelines.compete import FOLD, Contest, chosen_of, compete, select_features, training_rows
-from engage_spark.pipelines.finals import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, Final, Finals, Sides, fit_finals, judge, scores_of
-from engage_spark.pipelines.model_rows import DAY
-from engage_spark.pipelines.stage import Bench
-from engage_spark.pipelines.train_data import Plans, Snapshots, sides_of
-from engage_spark.schema import column_named
-from engage_spark.session import delete_directory
+from engage_spark.ml.data.driver_sample import HASH, sampled
+from engage_spark.ml.data.preflight import fold_counts, require_trainable
+from engage_spark.ml.data.training_set import labelled
+from engage_spark.ml.evaluation.bootstrap import Interval, arranged, interval
+from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets, with_interval, with_set
+from engage_spark.ml.evaluation.metrics import HEADLINE
+from engage_spark.ml.evaluation.profit_curve import Profit, profits
+from engage_spark.ml.evaluation.promotion import Gate, beats_baseline, covers, is_calibrated, is_free_of_leaks
+from engage_spark.ml.explain.explainer import Explainer
+from engage_spark.ml.explain.reasons import Importance, explainer_of, global_importance
+from engage_spark.ml.fairness import audit
+from engage_spark.ml.fairness.group_metrics import Fairness
+from engage_spark.ml.fairness.proxy import Proxy, proxy_test
+from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.leakage.findings import Finding
+from engage_spark.ml.selection.fold_gram import FoldGrams
+from engage_spark.ml.training.candidates import baseline_for, candidates_for
+from engage_spark.ml.training.pipeline import features_of
+from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.model_inputs import DAY
+from engage_spark.pipelines.train.cross_validation import FOLD, Contest, chosen_of, compete, select_features, training_rows
+from engage_spark.pipelines.train.final_models import (
+    ALL,
+    BASELINE,
+    OTHER,
+    UNPROTECTED,
+    WINNER,
+    Final,
+    Finals,
+    Sides,
+    fit_finals,
+    judge,
+    scores_of,
+)
+from engage_spark.pipelines.train.inputs import Plans, Snapshots, sides_of
 from engage_spark.settings.model import Models
+from engage_spark.spark.schema import column_named
+from engage_spark.spark.session import delete_directory
 
 WORST_AUC, WORST_RMSE = 0.005, 0.01
 """What selection may cost before it is spoken of: so much AUC, such a share of RMSE."""
@@ -216,7 +228,7 @@ def _profits(finals: Finals, chosen: Models) -> tuple[Profit, ...]:
 
 def _looked_at(bench: Bench, features: Sequence[Feature], target: Target) -> list[str]:
     """The key, the day, the target, the features, the protected fields: Spark plans a pipeline over few columns much quicker."""
-    protected = (a.name for a in fairness.attributes(bench.contract))
+    protected = (a.name for a in audit.attributes(bench.contract))
     return list(dict.fromkeys([*bench.contract.entity.key, DAY, target.name, *(f.name for f in features), *protected]))
 
 
@@ -236,8 +248,8 @@ def _fairness(bench: Bench, scored: DataFrame, target: Target, conformal: Confor
     else:
         held = with_interval(scored, conformal, low="__low", high="__high")
         held = held.withColumn("__covered", (label >= F.col("__low")) & (label <= F.col("__high")))
-    return fairness.audit(
-        held.withColumn("__label", label), target=target, protected=fairness.attributes(bench.contract),
+    return audit.audit(
+        held.withColumn("__label", label), target=target, protected=audit.attributes(bench.contract),
         smallest=bench.settings.models.smallest_group, label="__label", covered="__covered",
         threshold=earned[0].chosen if earned else None,
     )  # fmt: skip
@@ -245,7 +257,7 @@ def _fairness(bench: Bench, scored: DataFrame, target: Target, conformal: Confor
 
 def _proxies(bench: Bench, features: Sequence[Feature], sides: Sides, chosen: Models) -> tuple[Proxy, ...]:
     """How well the model's features tell who is in a protected group, on at most PROXIED test rows. One job."""
-    protected = fairness.attributes(bench.contract)
+    protected = audit.attributes(bench.contract)
     if not protected:
         return ()
     many, names = sides.counts["test"], [f.name for f in features]

@@ -15,8 +15,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import ERRORS_TYPE, Severity, Table
-from engage_spark.quality.checks import MASK, Check
-from engage_spark.schema import column_named
+from engage_spark.quality.checks.row_checks import MASK, Check
+from engage_spark.spark.schema import column_named
 
 VALID, QUARANTINED = "valid", "quarantined"
 LONGEST = 100

@@ -8,9 +8,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Field, Table
-from engage_spark.quality.checks import ALIKE, DUPLICATED
-from engage_spark.quality.text_checks import LONGEST_KEY
-from engage_spark.schema import column_named
+from engage_spark.quality.checks.row_checks import ALIKE, DUPLICATED
+from engage_spark.quality.checks.text_checks import LONGEST_KEY
+from engage_spark.spark.schema import column_named
 
 WRITTEN, _FOUND = "__written", "__found"
 

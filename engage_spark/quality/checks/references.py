@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.quality.checks import orphan_flag
-from engage_spark.schema import column_named
+from engage_spark.quality.checks.row_checks import orphan_flag
+from engage_spark.spark.schema import column_named
 
 _KEY, _KNOWN = "__key", "__known"
 

@@ -15,8 +15,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Dimension, Field, Severity, Table
-from engage_spark.quality.text_checks import text_checks
-from engage_spark.schema import column_named, spark_type
+from engage_spark.quality.checks.text_checks import text_checks
+from engage_spark.spark.schema import column_named, spark_type
 
 DUPLICATED = "__duplicated"
 ALIKE = "__alike"

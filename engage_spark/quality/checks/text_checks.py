@@ -19,7 +19,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Field
-from engage_spark.schema import LOST, column_named
+from engage_spark.spark.schema import LOST, column_named
 
 # Java's \s knows ASCII only; \p{Z} are all blanks, \p{Cf} what is invisible: zero-width, direction, soft hyphen, byte order mark.
 BLANK = r"^[\s\p{Z}\p{Cf}]*\z"

@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from engage_spark.contract.checks import LOGICAL, UNSTORABLE
-from engage_spark.quality.bounds import limits_of, nice_share
-from engage_spark.quality.glance import CLASSES, FORMS
-from engage_spark.quality.profile import DAY, Facts, Profile, Shape
+from engage_spark.contract.validation import LOGICAL, UNSTORABLE
+from engage_spark.quality.profiling.profile import DAY, Facts, Profile, Shape
+from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share
+from engage_spark.quality.profiling.value_scan import CLASSES, FORMS
 
 FEW_TEXTS, FEW_NUMBERS, TIMES = 50, 5, 10
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")

@@ -14,14 +14,14 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.errors import ConfigurationError, ContractError, InputError
-from engage_spark.quality import glance
-from engage_spark.quality.bins import Binning, Scale
-from engage_spark.quality.fold import fold
-from engage_spark.quality.judge import VALID
-from engage_spark.quality.states import ColumnState
-from engage_spark.schema import column_named, spark_type
+from engage_spark.quality.checks.apply import VALID
+from engage_spark.quality.profiling import value_scan
+from engage_spark.quality.stats.binning import Binning, Scale
+from engage_spark.quality.stats.column_stats import ColumnState
+from engage_spark.quality.stats.count import fold
+from engage_spark.spark.schema import column_named, spark_type
 
-cloudpickle.register_pickle_by_value(glance)  # type: ignore[no-untyped-call]
+cloudpickle.register_pickle_by_value(value_scan)  # type: ignore[no-untyped-call]
 
 DAY = "snapshot_date"
 CANDIDATES, PAIRED, SAMPLE = 8, 10, 20_000
@@ -133,32 +133,32 @@ def _looked(df: DataFrame, types: dict[str, str]) -> dict[int, dict[str, list[An
     columns = [F.lit(None).cast("int") if k == "nested" else column_named(c) for c, k in zip(types, kinds, strict=True)]
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
-        return glance.look(batches, kinds)
+        return value_scan.look(batches, kinds)
 
-    seen = df.select(*(c.alias(f"c{i}") for i, c in enumerate(columns))).mapInArrow(partition, glance.DDL)
+    seen = df.select(*(c.alias(f"c{i}") for i, c in enumerate(columns))).mapInArrow(partition, value_scan.DDL)
     added = seen.groupBy("code", "what", "key").agg(
         F.sum("n").alias("n"), F.min("low").alias("low"), F.max("high").alias("high"), F.min("least").alias("least"),
         F.max("most").alias("most"),
     )  # fmt: skip
     listed = F.sort_array(F.collect_list(F.struct("key", "n", "low", "high", "least", "most")))
     found: dict[int, dict[str, list[Any]]] = {}
-    for row in added.groupBy("code", "what").agg(F.slice(listed, 1, glance.VALUES + 1).alias("told")).collect():
+    for row in added.groupBy("code", "what").agg(F.slice(listed, 1, value_scan.VALUES + 1).alias("told")).collect():
         found.setdefault(row["code"], {})[row["what"]] = row["told"]
     return found
 
 
 def facts_of(name: str, kind: str, state: ColumnState, told: dict[str, list[Any]]) -> Facts:
     """The facts of one column from its state and what was told of it (see `glance`), by kind of telling."""
-    values = told.get(glance.VALUE, [])
-    few = glance.MANY not in told and len(values) <= glance.VALUES and (kind == "string" or kind in _FEW)
-    counts = {r["key"]: r["n"] for r in told.get(glance.COUNT, [])}
+    values = told.get(value_scan.VALUE, [])
+    few = value_scan.MANY not in told and len(values) <= value_scan.VALUES and (kind == "string" or kind in _FEW)
+    counts = {r["key"]: r["n"] for r in told.get(value_scan.COUNT, [])}
     said = state.filled - counts.get("blank", 0)
-    off = {r["key"] for r in told.get(glance.OFF, [])}
-    form = next((f for f in glance.FORMS if f not in off), None) if kind == "string" and said else None
-    signs = [r["key"] for r in told.get(glance.SHAPE, [])]
+    off = {r["key"] for r in told.get(value_scan.OFF, [])}
+    form = next((f for f in value_scan.FORMS if f not in off), None) if kind == "string" and said else None
+    signs = [r["key"] for r in told.get(value_scan.SHAPE, [])]
     shapes: tuple[Shape, ...] | None = None
-    if signs and glance.SHAPELESS not in told and len(signs) <= glance.SHAPES:
-        tokens = {r["key"]: (r["low"], r["high"], r["least"], r["most"]) for r in told[glance.TOKEN]}
+    if signs and value_scan.SHAPELESS not in told and len(signs) <= value_scan.SHAPES:
+        tokens = {r["key"]: (r["low"], r["high"], r["least"], r["most"]) for r in told[value_scan.TOKEN]}
         shapes = tuple(Shape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s)))) for s in signs)
     return Facts(
         name=name,

@@ -7,7 +7,7 @@ import struct
 from fractions import Fraction
 from typing import Any
 
-from engage_spark.quality.profile import Facts
+from engage_spark.quality.profiling.profile import Facts
 
 _BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
 _DECIMAL_DIGITS = 15

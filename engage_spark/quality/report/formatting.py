@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from engage_spark.contract import Field
 from engage_spark.quality.gates import RuleCount
-from engage_spark.quality.states import ColumnState
+from engage_spark.quality.stats.column_stats import ColumnState
 
 
 def told(count: RuleCount) -> str:

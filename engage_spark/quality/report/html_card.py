@@ -14,11 +14,11 @@ from rich.text import Text
 
 from engage_spark.contract import Field
 from engage_spark.quality.gates import RuleCount
-from engage_spark.quality.states import ColumnState
-from engage_spark.quality.words import bound, commonest, extent, percentage, shown_value, told
+from engage_spark.quality.report.formatting import bound, commonest, extent, percentage, shown_value, told
+from engage_spark.quality.stats.column_stats import ColumnState
 
 if TYPE_CHECKING:
-    from engage_spark.quality.checked import Checked
+    from engage_spark.quality.check_dataframe import Checked
 
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 _STYLE = """

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engage_spark.contract import Field
-from engage_spark.quality.kernel import HIGHEST, LOWEST, Plan
-from engage_spark.quality.states import label
+from engage_spark.quality.stats.column_stats import label
+from engage_spark.quality.stats.count_kernel import HIGHEST, LOWEST, Plan
 
 BINS = 32
 SMALL = 64

@@ -17,19 +17,20 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import Row
 
-from engage_spark.quality import kernel, states
-from engage_spark.quality.bins import Binning, Scale
-from engage_spark.quality.judge import VALID
-from engage_spark.quality.states import ColumnState
-from engage_spark.schema import column_named
+from engage_spark.quality.checks.apply import VALID
+from engage_spark.quality.stats import column_stats, count_kernel
+from engage_spark.quality.stats.binning import Binning, Scale
+from engage_spark.quality.stats.column_stats import ColumnState
+from engage_spark.spark.schema import column_named
 
 LABELS = {
-    kernel.NULL: states.NULL, kernel.NAN: states.NAN, kernel.PLUS_INFINITY: states.PLUS_INFINITY,
-    kernel.MINUS_INFINITY: states.MINUS_INFINITY, kernel.BELOW: states.BELOW, kernel.ABOVE: states.ABOVE, kernel.OTHER: states.OTHER,
+    count_kernel.NULL: column_stats.NULL, count_kernel.NAN: column_stats.NAN, count_kernel.PLUS_INFINITY: column_stats.PLUS_INFINITY,
+    count_kernel.MINUS_INFINITY: column_stats.MINUS_INFINITY, count_kernel.BELOW: column_stats.BELOW,
+    count_kernel.ABOVE: column_stats.ABOVE, count_kernel.OTHER: column_stats.OTHER,
 }  # fmt: skip
 _KEY = ("code", "bin", "place", "power")
 
-cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
+cloudpickle.register_pickle_by_value(count_kernel)  # type: ignore[no-untyped-call]
 
 
 class Fold(NamedTuple):
@@ -59,9 +60,9 @@ def fold(
     names = tuple(rules)
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
-        return kernel.count(batches, plans, names)
+        return count_kernel.count(batches, plans, names)
 
-    counted = judged.select(*_needed(judged, binnings, bool(rules))).mapInArrow(partition, kernel.DDL)
+    counted = judged.select(*_needed(judged, binnings, bool(rules))).mapInArrow(partition, count_kernel.DDL)
     added = counted.groupBy(*_KEY).agg(
         *(F.sum(name).alias(name) for name in ("rows", "hi", "lo")), *(F.min(name).alias(name) for name in ("least_d", "least_n")),
         *(F.max(name).alias(name) for name in ("most_d", "most_n")),
@@ -81,8 +82,8 @@ def fold(
 
 
 def _needed(judged: DataFrame, binnings: Sequence[Binning], rules: bool) -> list[Column]:
-    valid = (F.col("_dq_status") == VALID).alias(kernel.VALID)
-    broken = [F.col("_dq_errors.rule").alias(kernel.RULES)] if rules and "_dq_errors" in judged.columns else []
+    valid = (F.col("_dq_status") == VALID).alias(count_kernel.VALID)
+    broken = [F.col("_dq_errors.rule").alias(count_kernel.RULES)] if rules and "_dq_errors" in judged.columns else []
     # What is only counted does not cross: a whole number says whether it is there.
     columns = [F.when(column_named(b.column).isNotNull(), 0) if b.kind == "other" else column_named(b.column) for b in binnings]
     return [*(c.alias(f"c{i}") for i, c in enumerate(columns)), valid, *broken]
@@ -95,10 +96,10 @@ def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnState:
     bins: Counter[str] = Counter()
     total = Fraction(0)
     for r in found:
-        if r["bin"] != kernel.NO_BIN:
+        if r["bin"] != count_kernel.NO_BIN:
             bins[labels[r["bin"]] if r["bin"] >= 0 else LABELS[r["bin"]]] += r["rows"]
-        elif r["power"] >= kernel.WHOLE:
-            total += Fraction(r["hi"] * 2**31 + r["lo"]) * 2 ** (62 * (r["power"] - kernel.WHOLE)) / unit
+        elif r["power"] >= count_kernel.WHOLE:
+            total += Fraction(r["hi"] * 2**31 + r["lo"]) * 2 ** (62 * (r["power"] - count_kernel.WHOLE)) / unit
         else:
             total += Fraction(r["hi"] * 2**27 + r["lo"]) * Fraction(2) ** (r["power"] - 53)
     least = [x for r in found for x in (r["least_d"], _number(r["least_n"], unit)) if x is not None]
@@ -114,7 +115,7 @@ def _number(whole: Any, unit: int) -> int | Fraction | None:
 
 
 def _below(column: str, cuts: Sequence[float], found: Sequence[Row]) -> dict[tuple[str, float], tuple[int, int]]:
-    filled = [r for r in found if r["bin"] not in (kernel.NULL, kernel.NO_BIN)]
+    filled = [r for r in found if r["bin"] not in (count_kernel.NULL, count_kernel.NO_BIN)]
     return {
         (column, cut): (sum(r["rows"] for r in filled if r["place"] <= 2 * i), sum(r["rows"] for r in filled if r["place"] <= 2 * i + 1))
         for i, cut in enumerate(cuts)

@@ -15,12 +15,12 @@ from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.graph import Betweenness, Layout, betweenness, betweenness_of, laid_out
-from engage_spark.graph.assemble import load_core
-from engage_spark.graph.certify import Rule, certify
-from engage_spark.graph.freeman import BATCH, in_shares
+from engage_spark.graph.adaptive_sampling import Rule, certify
+from engage_spark.graph.betweenness import BATCH, in_shares
+from engage_spark.graph.distributed.build_task import load_core
+from engage_spark.graph.distributed.source_tasks import Sums, chosen_sources
+from engage_spark.graph.estimates import Finish
 from engage_spark.graph.sampling import HereSampler
-from engage_spark.graph.scores import Finish
-from engage_spark.graph.sources import Sums, chosen_sources
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

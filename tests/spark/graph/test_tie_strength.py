@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from engage_spark.graph.strength import UNIT, strength, to_pairs, to_strengths
+from engage_spark.graph.tie_strength import UNIT, strength, to_pairs, to_strengths
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -11,12 +11,13 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import InputError
-from engage_spark.pipelines import quality_check
-from engage_spark.quality.gx.evaluate import Judged, run_suite
-from engage_spark.quality.gx.export import suite_of
-from engage_spark.quality.gx.runner import run_by_gx
-from engage_spark.quality.gx.suites import parse_suite
-from engage_spark.schema import spark_schema
+from engage_spark.gx.evaluate import Judged, run_suite
+from engage_spark.gx.export import suite_of
+from engage_spark.gx.gx_runner import run_by_gx
+from engage_spark.gx.suite_io import parse_suite
+from engage_spark.pipelines.quality import check
+from engage_spark.spark.schema import spark_schema
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -163,7 +164,7 @@ def test_the_number_of_jobs_does_not_grow_with_the_suite(spark: SparkSession, sp
 @pytest.mark.slow
 def test_a_contract_s_own_suite_says_the_same_on_both_engines(spark: SparkSession) -> None:
     """The suite of another business, on rows that break about every rule once: exported, run here and by GX."""
-    table = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml").entity
+    table = load_contract(DATA / "bikes.odcs.yaml").entity
     sound: dict[str, Any] = {
         "station_code": "ST0001", "district": "North", "operator_owner": "city", "docks_total": 20, "bikes_parked": 9, "rides_started": 80,
         "rides_ended": 70, "mean_ride_km": 2.5, "electric": True, "opened_on": date(2020, 2, 29), "runs_empty": 0,
@@ -192,22 +193,22 @@ def test_files_of_every_kind_are_judged(spark: SparkSession, tmp_path: Path, kin
     spark.range(10).selectExpr("id", "concat('x', id) AS name").write.format(kind).option("header", "true").save(path)
     expectation = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "id", "min_value": 2}, "severity": "warning"}
     suite.write_text(json.dumps({"name": "s", "expectations": [expectation]}))
-    checked = quality_check.run(spark, path, suite)
+    checked = check.run(spark, path, suite)
     assert checked.success is False
     assert checked.result["statistics"]["unsuccessful_expectations"] == 1
     assert checked.result["results"][0]["result"]["unexpected_count"] == 2
     assert json.loads(json.dumps(checked.result, allow_nan=False)) == checked.result
     assert checked.report.failed is not None
     assert checked.report.failed[1][0][:2] == ("id", "be between")
-    assert quality_check.gate_error(checked, report=True).exit_code == 3
+    assert check.gate_error(checked, report=True).exit_code == 3
 
 
 def test_what_is_no_data_or_no_suite_is_told(spark: SparkSession, tmp_path: Path) -> None:
     suite = tmp_path / "suite.json"
     with pytest.raises(InputError, match=r"the suite .* cannot be read"):
-        quality_check.run(spark, str(tmp_path), suite)
+        check.run(spark, str(tmp_path), suite)
     suite.write_text(json.dumps({"name": "s", "expectations": []}))
     with pytest.raises(InputError, match="there is no"):
-        quality_check.run(spark, str(tmp_path / "nothing"), suite)
+        check.run(spark, str(tmp_path / "nothing"), suite)
     with pytest.raises(InputError, match="no Parquet or CSV file"):
-        quality_check.run(spark, str(suite), suite)
+        check.run(spark, str(suite), suite)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from engage_spark.quality.gx.evaluate import HANDLERS, run_suite
-from engage_spark.quality.gx.runner import run_by_gx
-from engage_spark.quality.gx.suites import Suite, parse_suite
+from engage_spark.gx.evaluate import HANDLERS, run_suite
+from engage_spark.gx.gx_runner import run_by_gx
+from engage_spark.gx.suite_io import Suite, parse_suite
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

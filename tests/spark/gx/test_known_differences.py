@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engage_spark.quality.gx.differences import DIFFERENCES
-from engage_spark.quality.gx.evaluate import run_suite
-from engage_spark.quality.gx.runner import run_by_gx
-from engage_spark.quality.gx.suites import parse_suite
+from engage_spark.gx.evaluate import run_suite
+from engage_spark.gx.gx_runner import run_by_gx
+from engage_spark.gx.known_differences import DIFFERENCES
+from engage_spark.gx.suite_io import parse_suite
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

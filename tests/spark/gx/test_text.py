@@ -6,14 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from bad_input.people import MEGABYTES_10, PEOPLE, people
 from pyspark.sql import functions as F
 
+from engage_spark.gx.evaluate import run_suite
+from engage_spark.gx.export import OWN, suite_of
+from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.quality import row_checks, with_duplicate_flag, with_verdict
-from engage_spark.quality.gx.evaluate import run_suite
-from engage_spark.quality.gx.export import OWN, suite_of
-from engage_spark.quality.gx.runner import run_by_gx
-from engage_spark.quality.keys import duplicated_keys
+from engage_spark.quality.checks.keys import duplicated_keys
+from tests.support.bad_input.people import MEGABYTES_10, PEOPLE, people
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

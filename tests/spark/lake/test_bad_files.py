@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bad_input.declared import Case, Outcome, assert_judged, assert_told, each
-from bad_input.things import CSV_FILES, CSV_LINES, CSV_TIMES, INT96, LISTING, MOMENTS, READING, THINGS, int96, parquet, text
 
 from engage_spark.contract import Table
 from engage_spark.errors import EngageError, InputError
 from engage_spark.lake import pin, read_pinned, storage_error
-from engage_spark.pipelines.judging import _conformed
+from engage_spark.pipelines.ingest.validate_table import _conformed
 from engage_spark.quality import MALFORMED, row_checks, with_duplicate_flag, with_verdict
+from tests.support.bad_input.declared import Case, Outcome, assert_judged, assert_told, each
+from tests.support.bad_input.things import CSV_FILES, CSV_LINES, CSV_TIMES, INT96, LISTING, MOMENTS, READING, THINGS, int96, parquet, text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from bad_input.things import THINGS, field, parquet, text
 
 from engage_spark.contract import Kind, Table
 from engage_spark.errors import InputError
 from engage_spark.lake import Pinned, fingerprint, pin, read_pinned
-from engage_spark.schema import conform
+from engage_spark.spark.schema import conform
+from tests.support.bad_input.things import THINGS, field, parquet, text
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

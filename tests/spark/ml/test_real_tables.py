@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
-from real_tables import BANK, IRANIAN, RealTable, settings_below
 
 from engage_spark.lake import Lake, RunLog
-from engage_spark.ml.plan import Policy, Task, model_plan, target_named, targets
-from engage_spark.ml.split import draw_splits
-from engage_spark.ml.training_set import labelled, matured, to_training_set
-from engage_spark.pipelines import features, ingest
+from engage_spark.ml.data.split import draw_splits
+from engage_spark.ml.data.training_set import labelled, matured, to_training_set
+from engage_spark.ml.feature_spec import Policy, Task, model_plan, target_named, targets
+from engage_spark.pipelines import features
+from engage_spark.pipelines.ingest import run as ingest
+from tests.support.real_tables import BANK, IRANIAN, RealTable, settings_below
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

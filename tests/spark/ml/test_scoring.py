@@ -8,14 +8,14 @@ import pytest
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from small_models import AMOUNT, FEATURES, LEAVES, explained, fitted, people
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.candidates import Family
-from engage_spark.ml.conformal import calibrate_regression, calibrate_sets
-from engage_spark.ml.explain import explainer_of
-from engage_spark.ml.plan import Target, Task
+from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
+from engage_spark.ml.explain.reasons import explainer_of
+from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.scoring import COLUMNS, Scorer, to_predictions
+from engage_spark.ml.training.candidates import Family
+from tests.support.small_models import AMOUNT, FEATURES, LEAVES, explained, fitted, people
 
 TYPES = {
     "id": "string", "snapshot_date": "date", "target": "string", "prediction": "double", "probability": "double", "lower": "double",

@@ -11,12 +11,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-from deliveries import ENGAGEMENT, customers, write
 
 from engage_spark.contract import Kind, Role, Table
 from engage_spark.contract.model import Field
 from engage_spark.errors import ContractError
 from engage_spark.features import to_features
+from tests.support.deliveries import ENGAGEMENT, customers, write
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -13,12 +13,13 @@ from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.pipelines import models, synth
 from engage_spark.settings import Settings
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 pytestmark = pytest.mark.classic(reason="notebooks call pipelines that are tested on Connect")
-NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
+NOTEBOOKS = ROOT / "notebooks"
 
 
 class Widgets:

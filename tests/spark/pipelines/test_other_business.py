@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
-from deliveries import BIKES, content, deliver, deliver_log, events, latest, reasons, run_log, settings_of, stations, sums
 
 from engage_spark.contract import judged_table
 from engage_spark.errors import ConfigurationError, GateError, InputError, TransientError
 from engage_spark.lake import Lake, RunLog
-from engage_spark.pipelines import features, ingest
+from engage_spark.pipelines import features
+from engage_spark.pipelines.ingest import run as ingest
+from tests.support.deliveries import BIKES, content, deliver, deliver_log, events, latest, reasons, run_log, settings_of, stations, sums
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -10,31 +10,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from deliveries import content, deliver, run_log
 
 from engage_spark.contract import load_contract, predictions_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Lake, RunLog
-from engage_spark.ml.candidates import Candidate, Family
-from engage_spark.ml.conformal import Cell, Conformal
-from engage_spark.ml.explain import explainer_of
-from engage_spark.ml.pipeline import build_pipeline
-from engage_spark.ml.plan import Feature, Task, target_named
+from engage_spark.ml.evaluation.conformal import Cell, Conformal
+from engage_spark.ml.explain.reasons import explainer_of
+from engage_spark.ml.feature_spec import Feature, Task, target_named
 from engage_spark.ml.scoring import Scorer
-from engage_spark.pipelines import ingest, score
-from engage_spark.pipelines.model_rows import valid_rows
+from engage_spark.ml.training.candidates import Candidate, Family
+from engage_spark.ml.training.pipeline import build_pipeline
+from engage_spark.pipelines import score
+from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.ingest import run as ingest
+from engage_spark.pipelines.model_inputs import valid_rows
 from engage_spark.pipelines.score import read_predictions
-from engage_spark.pipelines.stage import Bench
-from engage_spark.schema import spark_schema
 from engage_spark.settings import Settings
+from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import Facts, Tracker, Version
+from tests.support.deliveries import content, deliver, run_log
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from engage_spark.pipelines.report import Report
+    from engage_spark.pipelines.results import Report
 
-GARDEN = load_contract(Path(__file__).parents[2] / "data" / "garden.odcs.yaml")
+GARDEN = load_contract(DATA / "garden.odcs.yaml")
 DAYS, NEXT = [date(2025, 10, 20)], date(2025, 10, 21)
 BEDS = 60
 SOIL, WATER, SEEDS = (Feature(name=n, table="beds", categorical=n == "soil") for n in ("soil", "water", "seeds"))

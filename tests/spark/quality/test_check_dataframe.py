@@ -19,12 +19,13 @@ import engage_spark
 from engage_spark.contract import Kind, Rule, Severity, Table, load_contract
 from engage_spark.errors import ConfigurationError, ContractError, InputError
 from engage_spark.quality import Checked, check
-from engage_spark.schema import spark_schema
+from engage_spark.spark.schema import spark_schema
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-PATH = Path(__file__).parents[2] / "data" / "bikes.odcs.yaml"
+PATH = DATA / "bikes.odcs.yaml"
 BIKES = load_contract(PATH)
 STATIONS, RIDES = BIKES.entity, BIKES.table("rides")
 SOUND: dict[str, Any] = {

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from bad_input.declared import Case, assert_told, each
-from bad_input.types import WIDENED, WRONG
 from pyspark.sql import functions as F
 
 from engage_spark.contract import (
@@ -24,12 +21,15 @@ from engage_spark.contract import (
     system_contract,
 )
 from engage_spark.errors import ContractError, InputError
-from engage_spark.schema import conform, spark_schema, spark_type
+from engage_spark.spark.schema import conform, spark_schema, spark_type
+from tests.support.bad_input.declared import Case, assert_told, each
+from tests.support.bad_input.types import WIDENED, WRONG
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-BIKES = load_contract(Path(__file__).parents[1] / "data" / "bikes.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 LOGICAL = {"int": "integer", "bigint": "integer", "double": "number", "decimal(10,2)": "number"}
 
 

@@ -6,8 +6,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from engage_spark.errors import EngageError
-from engage_spark.session import GUARANTEES, active_session, get_session, is_connect, open_session
 from engage_spark.settings import Settings
+from engage_spark.spark.session import GUARANTEES, active_session, get_session, is_connect, open_session
+from tests.support.paths import ROOT
 
 
 def test_the_kind_of_session_is_the_one_asked_for(spark: SparkSession, spark_kind: str) -> None:
@@ -51,6 +52,6 @@ def test_delta_is_there(spark: SparkSession, settings: Settings) -> None:
 
 def test_nothing_appears_in_the_working_directory(spark: SparkSession) -> None:
     spark.sql("SHOW TABLES").collect()
-    here = Path(__file__).resolve().parents[2]
+    here = ROOT
     assert not (here / "spark-warehouse").exists()
     assert not (here / "metastore_db").exists()

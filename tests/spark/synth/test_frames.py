@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import load_contract
-from engage_spark.quality.checks import row_checks
+from engage_spark.quality.checks.row_checks import row_checks
 from engage_spark.synth import SynthPlan, connections, customers, interactions, with_faults
 
 if TYPE_CHECKING:

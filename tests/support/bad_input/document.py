@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-from bad_input import declared, gates, people, stations, things, types
-from bad_input.declared import Case, Group, Outcome
+from tests.support.bad_input import declared, gates, people, stations, things, types
+from tests.support.bad_input.declared import Case, Group, Outcome
+from tests.support.paths import ROOT
 
-TESTS = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 DOCUMENT = TESTS.parent / "docs" / "bad_input.md"
 MEANING = {
     Outcome.REFUSED: "one error before anything of the table is written (exit code 2); the table shows what it says",

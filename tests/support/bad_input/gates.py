@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bad_input.declared import Group, accepted, rejected
+from tests.support.bad_input.declared import Group, accepted, rejected
 
 ROWS = 500
 BOUNDARIES = Group(

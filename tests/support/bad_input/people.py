@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from bad_input.declared import Case, Group, Outcome, accepted, quarantined, warned
-from bad_input.things import field
 from engage_spark.contract import Contract, Kind, Reference, Rule, Severity, Table
+from tests.support.bad_input.declared import Case, Group, Outcome, accepted, quarantined, warned
+from tests.support.bad_input.things import field
 
 MEGABYTES_10 = "x" * 10_000_000
 

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bad_input.declared import Case, Group, Outcome, accepted, refused, rejected, warned
-from bad_input.things import cut, garbled, magic
+from tests.support.bad_input.declared import Case, Group, Outcome, accepted, refused, rejected, warned
+from tests.support.bad_input.things import cut, garbled, magic
 
 DAY = "2025-10-21"
 FOLDER = Path("raw") / "stations" / f"snapshot_date={DAY}"

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bad_input.declared import Group, accepted, quarantined, refused
 from engage_spark.contract import Field, Kind, Role, Table
+from tests.support.bad_input.declared import Group, accepted, quarantined, refused
 
 
 def field(name: str, kind: str, logical: str, **more: Any) -> Field:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bad_input.declared import Case, Group, accepted, refused
+from tests.support.bad_input.declared import Case, Group, accepted, refused
 
 
 def found(kind: str, declared: str) -> Case:

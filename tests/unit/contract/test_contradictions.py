@@ -11,8 +11,9 @@ import yaml
 
 from engage_spark.contract import lint, load_contract
 from engage_spark.errors import ContractError
+from tests.support.paths import DATA
 
-BIKES = Path(__file__).parents[2] / "data" / "bikes.odcs.yaml"
+BIKES = DATA / "bikes.odcs.yaml"
 Doc = dict[str, Any]
 
 

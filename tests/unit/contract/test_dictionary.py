@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 from engage_spark.contract import document, load_contract
-
-ROOT = Path(__file__).parents[3]
+from tests.support.paths import ROOT
 
 
 def test_the_committed_dictionary_is_the_generated_one() -> None:

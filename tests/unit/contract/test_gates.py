@@ -11,7 +11,7 @@ import pytest
 from open_data_contract_standard.model import DataQuality
 
 from engage_spark.contract import Field, Gate, Kind, Role, Severity, Table
-from engage_spark.contract.measures import table_gates
+from engage_spark.contract.gates import table_gates
 from engage_spark.quality import ColumnState, Judgement, RuleCount, assess
 
 LANDED = datetime(2025, 10, 22, 0, 30, tzinfo=UTC)

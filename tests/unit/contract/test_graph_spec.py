@@ -11,9 +11,10 @@ import yaml
 
 from engage_spark.contract import Direction, EdgeMeasure, Measure, document, graph_plan, leaks, lint, load_contract
 from engage_spark.errors import ContractError
+from tests.support.paths import DATA
 
-CHESS = Path(__file__).parents[2] / "data" / "chess.odcs.yaml"
-BIKES = Path(__file__).parents[2] / "data" / "bikes.odcs.yaml"
+CHESS = DATA / "chess.odcs.yaml"
+BIKES = DATA / "bikes.odcs.yaml"
 Doc = dict[str, Any]
 
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from engage_spark.contract import Extra, Role, judged_table, leaks, load_contract, show_rows, system_contract
 from engage_spark.errors import ContractError
+from tests.support.paths import DATA
 
 CONTRACT = load_contract()
-BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 
 
 def test_engagement_hides_what_it_is_made_of_and_what_is_derived_from_that() -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from engage_spark.contract import Contract, Role, load_contract, predictions_table, splits_table, system_contract
 from engage_spark.errors import ContractError
-from engage_spark.ml.cuts import Side
-from engage_spark.ml.split import COLUMNS
+from engage_spark.ml.data.hash_cutpoints import Side
+from engage_spark.ml.data.split import COLUMNS
+from tests.support.paths import DATA
 
 CONTRACT = load_contract()
-BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 
 
 def renamed(key: str) -> Contract:

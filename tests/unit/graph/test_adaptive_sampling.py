@@ -9,14 +9,14 @@ from pathlib import Path
 import networkit as nk
 import numpy as np
 import pytest
-from graphs import real
 from scipy import stats
 
-from engage_spark.graph.certify import Certificate, Pairs, Rule, certify, enough_samples, kth_largest
-from engage_spark.graph.csr import Csr
-from engage_spark.graph.paths import vertex_diameter_bound
+from engage_spark.graph.adaptive_sampling import Certificate, Pairs, Rule, certify, enough_samples, kth_largest
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.graph.kernels.path_sampling import vertex_diameter_bound
+from engage_spark.graph.kernels.reduction import shrink
 from engage_spark.graph.sampling import HereSampler
-from engage_spark.graph.shrink import shrink
+from tests.support.graphs import real
 
 DELTA = 0.1
 
@@ -131,7 +131,7 @@ def in_pieces(facebook: Real) -> Real:
     left[[0, 1]] = False
     source = np.repeat(np.arange(csr.n), np.diff(csr.indptr))
     kept = left[source] & left[csr.indices] & (source < csr.indices)
-    from engage_spark.graph.csr import build_csr
+    from engage_spark.graph.kernels.csr import build_csr
 
     apart = Real(build_csr(source[kept], csr.indices[kept].astype(np.int64), csr.n))
     assert len(shrink(apart.csr).component_size) > 20

@@ -16,11 +16,11 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError
-from engage_spark.quality.checks import row_checks
-from engage_spark.quality.gx.export import OWN, suite_of
-from engage_spark.quality.gx.published import Published, published
-from engage_spark.quality.gx.runner import require_gx
-from engage_spark.quality.gx.site import build_site, offline
+from engage_spark.gx.data_docs import build_site, offline
+from engage_spark.gx.export import OWN, suite_of
+from engage_spark.gx.gx_runner import require_gx
+from engage_spark.gx.published import Published, published
+from engage_spark.quality.checks.row_checks import row_checks
 
 CUSTOMERS = load_contract().entity
 DAY = date(2025, 10, 21)
@@ -148,7 +148,7 @@ def test_a_page_is_cleaned_of_what_is_loaded_and_keeps_what_is_linked() -> None:
 def test_without_gx_the_error_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['great_expectations'] = None\n"
-        "from engage_spark.quality.gx.runner import require_gx\n"
+        "from engage_spark.gx.gx_runner import require_gx\n"
         "from engage_spark.errors import ConfigurationError\n"
         "try: require_gx()\n"
         "except ConfigurationError as e: sys.exit(0 if 'engage-spark[gx]' in str(e.mend) else 1)\n"
@@ -158,5 +158,5 @@ def test_without_gx_the_error_says_what_to_install() -> None:
 
 
 def test_only_what_is_called_for_it_imports_gx() -> None:
-    code = "import sys, engage_spark.quality.gx.site, engage_spark.quality.gx.evaluate; sys.exit('great_expectations' in sys.modules)"
+    code = "import sys, engage_spark.gx.data_docs, engage_spark.gx.evaluate; sys.exit('great_expectations' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,14 +12,15 @@ import pytest
 from engage_spark.cli import main
 from engage_spark.contract import Extra, Gate, Rule, Severity, load_contract
 from engage_spark.errors import InputError
-from engage_spark.quality.checks import row_checks
-from engage_spark.quality.gx.differences import DIFFERENCES
-from engage_spark.quality.gx.evaluate import HANDLERS
-from engage_spark.quality.gx.export import OWN, suite_of
-from engage_spark.quality.gx.suites import Suite, parse_suite
-from engage_spark.quality.gx.wants import RefusedError, Wants
+from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.evaluate import HANDLERS
+from engage_spark.gx.export import OWN, suite_of
+from engage_spark.gx.known_differences import DIFFERENCES
+from engage_spark.gx.suite_io import Suite, parse_suite
+from engage_spark.quality.checks.row_checks import row_checks
+from tests.support.paths import DATA, ROOT
 
-BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 STATIONS, RIDES = BIKES.entity, BIKES.table("rides")
 CUSTOMERS = load_contract().entity
 
@@ -157,7 +158,7 @@ def test_the_command_writes_a_suite_that_reads_back(tmp_path: Path, capsys: pyte
 
 
 def test_the_docs_name_every_type_that_is_run_and_every_difference() -> None:
-    text = (Path(__file__).parents[3] / "docs" / "great_expectations.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "great_expectations.md").read_text(encoding="utf-8")
     assert [kind for kind in HANDLERS if f"`{kind.removeprefix('expect_')}`" not in text] == []
     rows = [tuple(cell.replace("|", "\\|") for cell in (d.name, d.theirs, d.ours, d.why)) for d in DIFFERENCES]
     assert [row for row in rows if "| " + " | ".join(row) + " |" not in text] == []

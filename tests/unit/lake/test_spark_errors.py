@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engage_spark.errors import ConfigurationError, ContractError, EngageError, InputError, TransientError
-from engage_spark.lake.failures import first_line, input_error, translated
+from engage_spark.lake.spark_errors import first_line, input_error, translated
 
 CLASSIC = """An error occurred while calling o42.save.
 : org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task failed while writing rows to file:/lake/t.

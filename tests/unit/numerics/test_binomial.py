@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from engage_spark.graph.binomial import binomial_bounds
+from engage_spark.numerics.binomial import binomial_bounds
 
 
 def oracle(hits: np.ndarray, samples: int, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.graph.fixed import MOST_VALUES, carry, exponent, from_limbs, to_limbs
+from engage_spark.numerics.fixed_point import MOST_VALUES, carry, exponent, from_limbs, to_limbs
 
 
 def test_a_sum_has_the_same_bits_in_any_order_and_grouping_where_floats_do_not() -> None:

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from engage_spark.graph import jit
+from engage_spark.numerics import jit
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 CODE = (
     "import numpy as np\n"
-    "from engage_spark.graph.jit import kernel\n"
-    "from engage_spark.graph.random import mix\n"
+    "from engage_spark.numerics.jit import kernel\n"
+    "from engage_spark.numerics.splitmix import mix\n"
     "print(int(mix(np.uint64(5))), mix.stats.cache_path)\n"
 )
 
@@ -26,7 +26,7 @@ def run(tmp_path: Path, *, temporary: Path) -> tuple[str, str]:
     """What a worker prints whose package and home are files, not directories that could hold a cache."""
     package = tmp_path / "site" / "engage_spark"
     shutil.copytree(ROOT / "engage_spark", package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "graph" / "__pycache__").write_text("in the way")
+    (package / "numerics" / "__pycache__").write_text("in the way")
     home = tmp_path / "home"
     home.write_text("no directory")
     environment = {

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.conformal import Conformal, calibrate_regression, calibrate_sets
-from engage_spark.ml.explainer import Explainer, Linear, Link
-from engage_spark.ml.plan import Feature, Target, Task
+from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets
+from engage_spark.ml.explain.explainer import Explainer, Linear, Link
+from engage_spark.ml.feature_spec import Feature, Target, Task
 from engage_spark.ml.scoring import Scorer, kind_of, require_schema
 
 BINARY = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="age")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engage_spark import jars, session
 from engage_spark.errors import ConfigurationError
-from engage_spark.java import require_java
 from engage_spark.settings import Settings
+from engage_spark.spark import jars, session
+from engage_spark.spark.java import require_java
 
 
 def fake_java(directory: Path, said: str, code: int = 0) -> Path:

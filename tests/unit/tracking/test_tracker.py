@@ -15,6 +15,7 @@ import pytest
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.settings import Tracking
 from engage_spark.tracking import Run, Tracker
+from tests.support.paths import ROOT
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
 
@@ -211,7 +212,7 @@ import mlflow
 assert mlflow.get_tracking_uri() != tracker.place.uri and mlflow.active_run() is None
 assert sorted(os.listdir(".")) == ["mlflow"]
 """
-    root = Path(__file__).parents[3]
+    root = ROOT
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {"PYTHONPATH": str(root)}
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from engage_spark.graph import laid_out
-from engage_spark.graph.measures import to_follows, to_structure
+from engage_spark.graph.distributed.structure_tasks import to_follows, to_structure
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

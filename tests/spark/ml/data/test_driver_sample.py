@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from engage_spark.ml.sample import HASH, sampled, to_arrays
+from engage_spark.ml.data.driver_sample import HASH, sampled, to_arrays
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

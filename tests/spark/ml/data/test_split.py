@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 from sklearn.model_selection import StratifiedKFold
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.cuts import ranks, slots
-from engage_spark.ml.split import COLUMNS, MAX_STRATA, check_splits, draw_splits, split_hash, to_newcomers, with_newcomers
+from engage_spark.ml.data.hash_cutpoints import ranks, slots
+from engage_spark.ml.data.split import COLUMNS, MAX_STRATA, check_splits, draw_splits, split_hash, to_newcomers, with_newcomers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -15,14 +14,15 @@ from pyspark.errors import PySparkException
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.features import with_graph_features
-from engage_spark.ml.plan import ModelPlan, Policy, model_plan, target_named
-from engage_spark.ml.training_set import labelled, to_scoring_set, to_training_set
+from engage_spark.ml.data.training_set import labelled, to_scoring_set, to_training_set
+from engage_spark.ml.feature_spec import ModelPlan, Policy, model_plan, target_named
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ENGAGEMENT = load_contract()
-BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 ON = ("customer_id", "snapshot_date")
 D1, D2 = date(2025, 9, 1), date(2025, 10, 1)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engage_spark.errors import InputError
-from engage_spark.ml.conformal import calibrate_regression, calibrate_sets, with_interval, with_set
+from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets, with_interval, with_set
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -8,14 +8,14 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from small_models import AMOUNT, LEAVES, explained, fitted, people
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.candidates import Family
-from engage_spark.ml.explain import explainer_of, global_importance, slot_means, with_reasons
-from engage_spark.ml.explainer import Explainer, Link
-from engage_spark.ml.pipeline import slots
-from engage_spark.ml.plan import Target
+from engage_spark.ml.explain.explainer import Explainer, Link
+from engage_spark.ml.explain.reasons import explainer_of, global_importance, slot_means, with_reasons
+from engage_spark.ml.feature_spec import Target
+from engage_spark.ml.training.candidates import Family
+from engage_spark.ml.training.pipeline import slots
+from tests.support.small_models import AMOUNT, LEAVES, explained, fitted, people
 
 KINDS = [
     (LEAVES, Family.LINEAR, Link.LOGIT), (LEAVES, Family.FOREST, Link.IDENTITY), (LEAVES, Family.GBT, Link.LOGIT),

@@ -17,8 +17,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.trees import read_ensemble, stage_path
-from engage_spark.ml.treeshap import contributions
+from engage_spark.ml.explain.tree_ensemble import read_ensemble, stage_path
+from engage_spark.ml.explain.treeshap import contributions
 
 SLOTS = ("a", "b", "c", "d")
 

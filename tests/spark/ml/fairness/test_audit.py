@@ -12,9 +12,9 @@ from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection
 from sklearn.metrics import accuracy_score, mean_absolute_error, precision_score, root_mean_squared_error
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml import fairness
-from engage_spark.ml.fairness import Attribute, audit
-from engage_spark.ml.plan import Target, Task
+from engage_spark.ml.fairness import audit
+from engage_spark.ml.fairness.audit import Attribute
+from engage_spark.ml.feature_spec import Target, Task
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -112,7 +112,7 @@ def test_errors_of_a_regression_by_group_are_those_of_fairlearn(rows: DataFrame,
 
 
 def test_the_bits_are_the_same_on_any_partitioning(rows: DataFrame) -> None:
-    def found(parts: int) -> tuple[fairness.Fairness, fairness.Fairness]:
+    def found(parts: int) -> tuple[audit.Fairness, audit.Fairness]:
         spread = rows.repartition(parts)
         return (
             audit(spread, target=LEAVES, protected=[AGE, KIND], smallest=50, label="leaves", prediction="p", threshold=0.4),
@@ -147,6 +147,6 @@ def test_what_cannot_be_audited_is_refused(spark: SparkSession, monkeypatch: pyt
         audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p")
     with pytest.raises(InputError, match="no row has a label"):
         audit(df.where("y > 1"), target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5)
-    monkeypatch.setattr(fairness, "CELLS", 1)
+    monkeypatch.setattr(audit, "CELLS", 1)
     with pytest.raises(InputError, match="kind have more than 1 combinations of values"):
         audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from audited import DAY, found, frame, plan, with_sides
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.contract import load_contract
-from engage_spark.ml import spread
-from engage_spark.ml.audit import audit, to_copies, to_spreads
-from engage_spark.ml.gram import to_grams
-from engage_spark.ml.plan import Policy, Task, model_plan, targets
-from engage_spark.ml.profile import to_profile
-from jobs import jobs_of
+from engage_spark.ml.feature_spec import Policy, Task, model_plan, targets
+from engage_spark.ml.leakage import target_histogram
+from engage_spark.ml.leakage.audit import audit, to_copies, to_spreads
+from engage_spark.ml.selection.gram import to_grams
+from engage_spark.ml.selection.profile import to_profile
+from tests.support.audited import DAY, found, frame, plan, with_sides
+from tests.support.spark_jobs import jobs_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,9 +127,9 @@ def test_areas_are_those_of_scikit_learn_exact_for_few_values_and_near_for_many(
     told = to_spreads(leaky, plans=plans, profile=to_profile(leaky, plans), day="day", side="side").histograms["left"]
     for name in ("visits", "status", "flag"):
         area = roc_auc_score(data.left, data[name])
-        assert spread.auc(told[name]) == pytest.approx(max(area, 1 - area), abs=1e-12)
+        assert target_histogram.auc(told[name]) == pytest.approx(max(area, 1 - area), abs=1e-12)
     for name in ("score", "near"):
-        assert spread.auc(told[name]) == pytest.approx(roc_auc_score(data.left, data[name]), abs=0.004)
+        assert target_histogram.auc(told[name]) == pytest.approx(roc_auc_score(data.left, data[name]), abs=0.004)
     assert told["spend"].rows[-1] == data.spend.isna().sum() and told["spend"].rows.sum() == ROWS
     assert told["score"].of_target == pytest.approx(data.left.var(ddof=0) * ROWS)
 

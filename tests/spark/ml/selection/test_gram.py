@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.gram import to_grams
-from engage_spark.ml.plan import Feature, ModelPlan, Policy, Target, Task
-from engage_spark.ml.profile import LEVELS, to_profile
-from engage_spark.ml.rfe import select
-from jobs import jobs_of
+from engage_spark.ml.feature_spec import Feature, ModelPlan, Policy, Target, Task
+from engage_spark.ml.selection.gram import to_grams
+from engage_spark.ml.selection.profile import LEVELS, to_profile
+from engage_spark.ml.selection.rfe import select
+from tests.support.spark_jobs import jobs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

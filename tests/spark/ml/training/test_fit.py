@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from made_rows import FEATURES, LEFT, QUICK, VALUE, frame, made
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml import fit as fitting
-from engage_spark.ml.fit import RETRAINED_WITHIN, Job, fit_all, out_of_fold, partitions_for, prepared
-from engage_spark.ml.plan import Feature
-from engage_spark.ml.trainable import fold_counts, require_trainable
+from engage_spark.ml.data.preflight import fold_counts, require_trainable
+from engage_spark.ml.feature_spec import Feature
+from engage_spark.ml.training import fit as fitting
+from engage_spark.ml.training.fit import RETRAINED_WITHIN, Job, fit_all, out_of_fold, partitions_for, prepared
+from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, frame, made
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

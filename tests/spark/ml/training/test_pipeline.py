@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from made_rows import FEATURES, LEFT, QUICK, VALUE, frame, made
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, TweedieRegressor
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.candidates import Candidate, Family, baseline_for
-from engage_spark.ml.fit import Fitted, Job, fit_all
-from engage_spark.ml.pipeline import ORDER_KEPT, Slot, build_pipeline, calibrated, imputed_fields, slots
-from engage_spark.ml.plan import Feature, Target
+from engage_spark.ml.feature_spec import Feature, Target
+from engage_spark.ml.training.candidates import Candidate, Family, baseline_for
+from engage_spark.ml.training.fit import Fitted, Job, fit_all
+from engage_spark.ml.training.pipeline import ORDER_KEPT, Slot, build_pipeline, calibrated, imputed_fields, slots
+from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, frame, made
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel

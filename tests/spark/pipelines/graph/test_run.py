@@ -14,21 +14,23 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
-from deliveries import ENGAGEMENT, content, customers, deliver, deliver_log, events, latest, run_log, settings_of, sums
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError, ContractError, TransientError
 from engage_spark.lake import Lake, RunLog
-from engage_spark.pipelines import graph, ingest
+from engage_spark.pipelines.graph import run as graph
+from engage_spark.pipelines.ingest import run as ingest
+from tests.support.deliveries import ENGAGEMENT, content, customers, deliver, deliver_log, events, latest, run_log, settings_of, sums
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from engage_spark.pipelines.report import Report
+    from engage_spark.pipelines.results import Report
     from engage_spark.settings import Settings
 
-CHESS = load_contract(Path(__file__).parents[2] / "data" / "chess.odcs.yaml")
-BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+CHESS = load_contract(DATA / "chess.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 DAY, STAGE = "2025-10-21", "graph:graph_features"
 TABLES = ("graph_features", "edge_strengths", "graph_comparison")
 N = 120

@@ -10,16 +10,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bad_input.declared import Case, Outcome, assert_judged, assert_told, each
-from bad_input.stations import DAY, DELIVERIES, FOLDER, NAMES, SHAPES, as_type
-from bad_input.things import field
-from deliveries import BIKES, deliver, deliver_log, events, latest, reasons, run_log, settings_of, stations, sums, write
 
 from engage_spark.cli import main
 from engage_spark.contract import Extra, Gate, Kind, Rule, Table, judged_table
 from engage_spark.errors import EngageError, GateError, InputError
 from engage_spark.lake import Lake
-from engage_spark.pipelines import ingest
+from engage_spark.pipelines.ingest import run as ingest
+from tests.support.bad_input.declared import Case, Outcome, assert_judged, assert_told, each
+from tests.support.bad_input.stations import DAY, DELIVERIES, FOLDER, NAMES, SHAPES, as_type
+from tests.support.bad_input.things import field
+from tests.support.deliveries import BIKES, deliver, deliver_log, events, latest, reasons, run_log, settings_of, stations, sums, write
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from engage_spark.settings import Settings
 
 STAGE = "ingest:stations"
-CONTRACT = Path(__file__).parents[2] / "data" / "bikes.odcs.yaml"
+CONTRACT = DATA / "bikes.odcs.yaml"
 
 
 @pytest.fixture(scope="module")

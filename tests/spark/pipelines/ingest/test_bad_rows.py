@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from bad_input.declared import Case, assert_judged, each
-from bad_input.people import CONTRACT, DATES, KEYS, LOG, MEGABYTES_10, TEXT, links, people
-from deliveries import settings_of
 from pyspark.sql import functions as F
 
 from engage_spark.lake import Lake
-from engage_spark.pipelines import ingest
+from engage_spark.pipelines.ingest import run as ingest
+from tests.support.bad_input.declared import Case, assert_judged, each
+from tests.support.bad_input.people import CONTRACT, DATES, KEYS, LOG, MEGABYTES_10, TEXT, links, people
+from tests.support.deliveries import settings_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -6,12 +6,12 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from bad_input.declared import Case, Outcome, assert_told, each
-from bad_input.gates import BOUNDARIES, ROWS
-from deliveries import ENGAGEMENT, customers, deliver, latest, settings_of, sums
 
 from engage_spark.errors import GateError
-from engage_spark.pipelines import ingest
+from engage_spark.pipelines.ingest import run as ingest
+from tests.support.bad_input.declared import Case, Outcome, assert_told, each
+from tests.support.bad_input.gates import BOUNDARIES, ROWS
+from tests.support.deliveries import ENGAGEMENT, customers, deliver, latest, settings_of, sums
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

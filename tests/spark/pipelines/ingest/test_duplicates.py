@@ -10,7 +10,7 @@ import pytest
 from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError
 from engage_spark.lake import Lake, scratch
-from engage_spark.pipelines import judging
+from engage_spark.pipelines.ingest import validate_table
 from engage_spark.quality import duplicated_keys
 from engage_spark.settings import Lake as LakeSettings
 
@@ -30,7 +30,7 @@ def lake_at(path: Path) -> Lake:
 
 def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(spark: SparkSession, tmp_path: Path) -> None:
     with scratch(spark, lake_at(tmp_path)) as materialise:
-        assert judging._duplicates(keys_of(spark, "a", "b", None, None), materialise) is None
+        assert validate_table._duplicates(keys_of(spark, "a", "b", None, None), materialise) is None
     assert not (tmp_path / "scratch").exists()
 
 
@@ -38,9 +38,9 @@ def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(sp
 def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(judging, "FEW", few)
+    monkeypatch.setattr(validate_table, "FEW", few)
     with scratch(spark, lake_at(tmp_path)) as materialise:
-        found = judging._duplicates(keys_of(spark, "a", "b", "a", "c", "c", "c"), materialise)
+        found = validate_table._duplicates(keys_of(spark, "a", "b", "a", "c", "c", "c"), materialise)
         assert found is not None
         assert sorted(row[0] for row in found.collect()) == ["a", "c"]
         assert (tmp_path / "scratch").exists() == (few < 2)
@@ -49,7 +49,7 @@ def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
 
 def test_a_scratch_place_that_cannot_be_written_is_named(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "scratch").write_text("I am in the way")
-    monkeypatch.setattr(judging, "FEW", 0)
+    monkeypatch.setattr(validate_table, "FEW", 0)
     with scratch(spark, lake_at(tmp_path)) as materialise, pytest.raises(EngageError, match=r"scratch.* cannot be written") as e:
-        judging._duplicates(keys_of(spark, "a", "a"), materialise)
+        validate_table._duplicates(keys_of(spark, "a", "a"), materialise)
     assert e.value.exit_code == 2

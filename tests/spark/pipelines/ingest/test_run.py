@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 import pytest
-from deliveries import (
+
+from engage_spark.contract import judged_table
+from engage_spark.errors import ConfigurationError, GateError
+from engage_spark.lake import Lake, landed
+from engage_spark.pipelines import features
+from engage_spark.pipelines.ingest import run as ingest
+from tests.support.deliveries import (
     ENGAGEMENT,
     content,
     customers,
@@ -23,11 +29,6 @@ from deliveries import (
     settings_of,
     sums,
 )
-
-from engage_spark.contract import judged_table
-from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.lake import Lake, landed
-from engage_spark.pipelines import features, ingest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

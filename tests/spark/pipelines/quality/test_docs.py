@@ -11,16 +11,17 @@ import pytest
 from engage_spark.contract import load_contract, system_contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake
-from engage_spark.pipelines import quality_docs
+from engage_spark.pipelines.quality import docs
 from engage_spark.quality import row_checks
-from engage_spark.schema import spark_schema
+from engage_spark.spark.schema import spark_schema
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from engage_spark.settings import Settings
 
-BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 RESULTS = system_contract().table("quality_results")
 
 
@@ -47,11 +48,11 @@ def test_the_newest_day_or_the_one_asked_for_is_shown(spark: SparkSession, setti
     out = tmp_path / "docs"
     write_results(spark, settings, date(2025, 10, 20), "district.allowed")
     write_results(spark, settings, date(2025, 10, 21), "no_such_rule")
-    newest = quality_docs.run(spark, settings, contract=BIKES, out=out)
+    newest = docs.run(spark, settings, contract=BIKES, out=out)
     assert newest.table is not None
     assert newest.table[1][0][:3] == ("stations", "2025-10-21", "not finished")
     assert newest.table[1][0][4] == "0"
-    older = quality_docs.run(spark, settings, contract=BIKES, snapshot_date=date(2025, 10, 20), out=out)
+    older = docs.run(spark, settings, contract=BIKES, snapshot_date=date(2025, 10, 20), out=out)
     assert older.table is not None
     assert older.table[1][0][4] == "1"
     (page,) = (out / "validations").rglob("*.html")
@@ -62,4 +63,4 @@ def test_the_newest_day_or_the_one_asked_for_is_shown(spark: SparkSession, setti
 def test_a_day_that_was_not_judged_is_told(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
     write_results(spark, settings, date(2025, 10, 21), "district.allowed")
     with pytest.raises(ConfigurationError, match="nothing was judged on 2024-01-01"):
-        quality_docs.run(spark, settings, contract=BIKES, snapshot_date=date(2024, 1, 1), out=tmp_path / "docs")
+        docs.run(spark, settings, contract=BIKES, snapshot_date=date(2024, 1, 1), out=tmp_path / "docs")

@@ -11,14 +11,15 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from engage_spark.cli import show
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.pipelines import ingest, quality_drift, quality_show, quality_states
-from engage_spark.pipelines.quality_read import states
-from engage_spark.pipelines.report import Report
-from engage_spark.pipelines.stage import Bench
+from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.ingest import run as ingest
+from engage_spark.pipelines.quality import drift, show
+from engage_spark.pipelines.quality import states as states_run
+from engage_spark.pipelines.quality.history import states
+from engage_spark.pipelines.results import Report
 from engage_spark.settings import Quality, Settings
-from tests.spark.pipelines.deliveries import BIKES, deliver, settings_of, stations
+from tests.support.deliveries import BIKES, deliver, settings_of, stations
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -58,7 +59,7 @@ def shown(report: Report) -> str:
 
 
 def test_what_was_broken_is_shown_with_samples(spark: SparkSession, lake: Settings) -> None:
-    report = quality_show.run(spark, lake, contract=BIKES, snapshot_date=SECOND)
+    report = show.run(spark, lake, contract=BIKES, snapshot_date=SECOND)
     assert report.table is not None
     (line,) = (r for r in report.table[1] if r[2] == "district.allowed")
     assert line[:4] == ("failed", "critical", "district.allowed", "3")
@@ -69,14 +70,14 @@ def test_what_was_broken_is_shown_with_samples(spark: SparkSession, lake: Settin
 
 
 def test_the_newest_judged_day_is_shown_even_when_it_was_rejected(spark: SparkSession, lake: Settings) -> None:
-    report = quality_show.run(spark, lake, contract=BIKES)
+    report = show.run(spark, lake, contract=BIKES)
     assert dict(report.lines)["snapshot"] == str(THIRD)
     assert report.table is not None
     assert ("failed", "critical", "quarantine_limit") in {r[:3] for r in report.table[1]}
 
 
 def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Settings) -> None:
-    report = quality_drift.run(spark, lake, contract=BIKES)
+    report = drift.run(spark, lake, contract=BIKES)
     assert (dict(report.lines)["day"], dict(report.lines)["against"]) == (str(SECOND), str(FIRST)), "a rejected day is no day"
     assert report.table is not None
     first = report.table[1][0]
@@ -87,17 +88,17 @@ def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Sett
 
 def test_a_pinned_reference_and_a_day_are_compared_with(spark: SparkSession, lake: Settings) -> None:
     pinned = lake.model_copy(update={"quality": Quality(reference=FIRST)})
-    by_setting = quality_drift.run(spark, pinned, contract=BIKES, snapshot_date=FIRST)
+    by_setting = drift.run(spark, pinned, contract=BIKES, snapshot_date=FIRST)
     assert dict(by_setting.lines)["against"] == str(FIRST)
     assert by_setting.table is None, "a day does not differ from itself"
     with pytest.raises(ConfigurationError, match=f"before {FIRST} is published"):
-        quality_drift.run(spark, lake, contract=BIKES, snapshot_date=FIRST)
+        drift.run(spark, lake, contract=BIKES, snapshot_date=FIRST)
     with pytest.raises(ConfigurationError, match="no states of 2024-01-01"):
-        quality_drift.run(spark, lake, contract=BIKES, against=date(2024, 1, 1))
+        drift.run(spark, lake, contract=BIKES, against=date(2024, 1, 1))
 
 
 def test_days_add_up_to_what_pandas_finds_in_their_rows(spark: SparkSession, lake: Settings) -> None:
-    report = quality_states.run(spark, lake, contract=BIKES)
+    report = states_run.run(spark, lake, contract=BIKES)
     assert dict(report.lines)["days"] == f"2, from {FIRST} to {SECOND}"
     assert report.notes == (), "the rejected day lies after the last published one"
     rows = pd.concat([rows_of(FIRST), rows_of(SECOND).iloc[3:]])
@@ -114,10 +115,10 @@ def test_days_add_up_to_what_pandas_finds_in_their_rows(spark: SparkSession, lak
 
 
 def test_a_day_that_is_not_published_is_left_out_and_named(spark: SparkSession, lake: Settings) -> None:
-    report = quality_states.run(spark, lake, contract=BIKES, first=SECOND, last=THIRD)
+    report = states_run.run(spark, lake, contract=BIKES, first=SECOND, last=THIRD)
     assert report.notes == (f"left out, since not published: {THIRD}",)
     with pytest.raises(ConfigurationError, match="no day of stations is published from 2024"):
-        quality_states.run(spark, lake, contract=BIKES, first=date(2024, 1, 1), last=date(2024, 1, 7))
+        states_run.run(spark, lake, contract=BIKES, first=date(2024, 1, 1), last=date(2024, 1, 7))
 
 
 def test_states_come_back_as_they_were_counted(spark: SparkSession, lake: Settings) -> None:
@@ -131,4 +132,4 @@ def test_states_come_back_as_they_were_counted(spark: SparkSession, lake: Settin
 
 def test_nothing_judged_is_said(spark: SparkSession, lake: Settings) -> None:
     with pytest.raises(ConfigurationError, match="nothing was judged on 2024-01-01"):
-        quality_show.run(spark, lake, contract=BIKES, snapshot_date=date(2024, 1, 1))
+        show.run(spark, lake, contract=BIKES, snapshot_date=date(2024, 1, 1))

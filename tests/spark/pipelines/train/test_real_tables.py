@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from real_tables import BANK, IRANIAN, RealTable, settings_below
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.errors import GateError
-from engage_spark.ml.plan import Policy, model_plan, target_named
-from engage_spark.pipelines import features, ingest, train
-from engage_spark.pipelines.model_rows import rows_of, sources
-from engage_spark.pipelines.stage import Bench
+from engage_spark.ml.feature_spec import Policy, model_plan, target_named
+from engage_spark.pipelines import features
+from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.ingest import run as ingest
+from engage_spark.pipelines.model_inputs import rows_of, sources
+from engage_spark.pipelines.train import run as train
 from engage_spark.settings import Settings
 from engage_spark.tracking import Tracker
+from tests.support.real_tables import BANK, IRANIAN, RealTable, settings_below
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -14,16 +14,17 @@ import pytest
 from engage_spark.contract import load_contract
 from engage_spark.errors import TransientError
 from engage_spark.lake.scratch import scratch
-from engage_spark.ml.gram import to_grams
-from engage_spark.ml.plan import target_named
-from engage_spark.ml.profile import to_profile
-from engage_spark.pipelines.model_rows import Sources
-from engage_spark.pipelines.stage import Bench, Work, now
-from engage_spark.pipelines.train_data import Plans, Snapshots, plans_of, sides_of
-from engage_spark.pipelines.train_record import Recorded, record
-from engage_spark.pipelines.train_target import Trained, train_target
+from engage_spark.ml.feature_spec import target_named
+from engage_spark.ml.selection.gram import to_grams
+from engage_spark.ml.selection.profile import to_profile
+from engage_spark.pipelines.context import Bench, Work, now
+from engage_spark.pipelines.model_inputs import Sources
+from engage_spark.pipelines.train.inputs import Plans, Snapshots, plans_of, sides_of
+from engage_spark.pipelines.train.register import Recorded, record
+from engage_spark.pipelines.train.train_target import Trained, train_target
 from engage_spark.settings import Settings, Tracking
 from engage_spark.tracking import CHALLENGER, CHAMPION, Tracker
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
 
 pytestmark = [pytest.mark.slow, pytest.mark.classic(reason="test_train trains and scores on Connect")]
 
-CONTRACT = load_contract(Path(__file__).parents[2] / "data" / "iranian_churn.odcs.yaml")
+CONTRACT = load_contract(DATA / "iranian_churn.odcs.yaml")
 DAY = date(2026, 1, 31)
 TARGET = target_named(CONTRACT, "churn")
 SNAPSHOTS = Snapshots(train=(DAY,), out_of_time=None)

@@ -12,8 +12,10 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.pipelines import features, ingest, models, score, synth, train
-from engage_spark.pipelines.report import Report
+from engage_spark.pipelines import features, models, score, synth
+from engage_spark.pipelines.ingest import run as ingest
+from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.train import run as train
 from engage_spark.settings import Ingest, Settings
 from engage_spark.tracking import Tracker
 

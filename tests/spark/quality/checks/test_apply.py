@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from bad_input.declared import Case, assert_judged, each
-from bad_input.stations import SOUND, VALUES
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Reference, Rule, Severity, Table, load_contract
@@ -29,13 +26,16 @@ from engage_spark.quality import (
     with_duplicate_flag,
     with_verdict,
 )
-from engage_spark.quality.checks import Special
-from engage_spark.schema import spark_schema
+from engage_spark.quality.checks.row_checks import Special
+from engage_spark.spark.schema import spark_schema
+from tests.support.bad_input.declared import Case, assert_judged, each
+from tests.support.bad_input.stations import SOUND, VALUES
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-BIKES = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml")
+BIKES = load_contract(DATA / "bikes.odcs.yaml")
 STATIONS, RIDES = BIKES.entity, BIKES.table("rides")
 CASES: dict[str, tuple[dict[str, Any], dict[str, str | None]]] = {c.name: c.given for c in VALUES.cases}
 WARNINGS = {f"{f.name}.not_null" for f in STATIONS.fields if not f.required} | {"rides_have_length"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +11,13 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Rule, Table, load_contract
 from engage_spark.errors import ContractError
 from engage_spark.quality import refuse_other_expressions
-from engage_spark.schema import spark_schema
+from engage_spark.spark.schema import spark_schema
+from tests.support.paths import DATA
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-STATIONS = load_contract(Path(__file__).parents[2] / "data" / "bikes.odcs.yaml").entity
+STATIONS = load_contract(DATA / "bikes.odcs.yaml").entity
 REFUSED = {
     "an aggregate": "max(docks_total) > 3",
     "a window": "row_number() OVER (ORDER BY docks_total) = 1",

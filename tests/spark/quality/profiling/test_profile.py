@@ -18,10 +18,10 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Contract, Kind, Role, lint, load_contract
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.lake import read_anything
-from engage_spark.pipelines import quality_profile
+from engage_spark.pipelines.quality import profile as profile_run
 from engage_spark.quality import Checked, check
-from engage_spark.quality.draft import drafted
-from engage_spark.quality.profile import profile
+from engage_spark.quality.profiling.draft_contract import drafted
+from engage_spark.quality.profiling.profile import profile
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -52,7 +52,7 @@ def warned(checked: Checked) -> dict[str, int]:
 
 def test_the_dirty_bank_table_is_drafted_and_passes(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "tables" / "bank_dirty.csv"
-    made = quality_profile.run(spark, str(path))
+    made = profile_run.run(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     table = contract.tables[0]
     rows = read_anything(spark, str(path))
@@ -80,7 +80,7 @@ def test_a_key_that_is_named_is_taken_and_what_shares_it_is_quarantined(spark: S
 
 def test_the_churn_table_keeps_its_odd_names_and_says_how_to_rename_them(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "tables" / "iranian_churn.csv"
-    made = quality_profile.run(spark, str(path))
+    made = profile_run.run(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     assert contract.tables[0].names == tuple(pd.read_csv(path).columns)
     assert "'Call  Failure' -> call_failure" in made.text

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import Edges, edge_lists
 from hypothesis import HealthCheck, given, settings
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.graph.assemble import BUILT_SCHEMA, Built, assemble, load_core, renumbered
-from engage_spark.graph.budget import core_seconds, graph_need, host_memory, memory_bytes, refuse_what_will_not_fit
-from engage_spark.graph.csr import build_csr, load
+from engage_spark.graph.distributed.build_task import BUILT_SCHEMA, Built, assemble, load_core, renumbered
+from engage_spark.graph.distributed.resources import core_seconds, graph_need, host_memory, memory_bytes, refuse_what_will_not_fit
+from engage_spark.graph.kernels.csr import build_csr, load
+from tests.support.graphs import Edges, edge_lists
 
 TRIANGLE_AND_TAIL = Edges(5, (0, 1, 2, 2, 3), (1, 2, 0, 3, 4))
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graphs import of, real
 from scipy import stats
 
-from engage_spark.graph import fixed
-from engage_spark.graph.assemble import Core
-from engage_spark.graph.brandes import dependencies
-from engage_spark.graph.csr import Csr
-from engage_spark.graph.scores import estimate
-from engage_spark.graph.shrink import shrink
-from engage_spark.graph.sources import Sums, chosen_sources, exponent_of_squares, exponent_of_sums
+from engage_spark.graph.distributed.build_task import Core
+from engage_spark.graph.distributed.source_tasks import Sums, chosen_sources, exponent_of_squares, exponent_of_sums
+from engage_spark.graph.estimates import estimate
+from engage_spark.graph.kernels.brandes import dependencies
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.graph.kernels.reduction import shrink
+from engage_spark.numerics import fixed_point
+from tests.support.graphs import of, real
 
 
 def core_of(csr: Csr) -> Core:
@@ -32,8 +32,8 @@ def sampled(core: Core, n: int, sources: int, seed: int, *, batch: int = 32) -> 
         sums.add(chosen[at : at + batch])
     v, (hi, lo, squares_hi, squares_lo) = sums.rows()
     total, squares = np.zeros(n), np.zeros(n)
-    total[v] = fixed.from_limbs(hi, lo, exponent_of_sums(n))
-    squares[v] = fixed.from_limbs(squares_hi, squares_lo, exponent_of_squares(n))
+    total[v] = fixed_point.from_limbs(hi, lo, exponent_of_sums(n))
+    squares[v] = fixed_point.from_limbs(squares_hi, squares_lo, exponent_of_squares(n))
     value, error = estimate(total, squares, n=n, sources=sources)
     assert core.contributions is not None
     return core.contributions + value, error
@@ -99,8 +99,8 @@ def test_the_mean_over_all_samples_is_the_exact_value() -> None:
         v, (hi, lo, squares_hi, squares_lo) = sums.rows()
         total, squares = np.zeros(6), np.zeros(6)
         total[v], squares[v] = (
-            fixed.from_limbs(hi, lo, exponent_of_sums(6)),
-            fixed.from_limbs(squares_hi, squares_lo, exponent_of_squares(6)),
+            fixed_point.from_limbs(hi, lo, exponent_of_sums(6)),
+            fixed_point.from_limbs(squares_hi, squares_lo, exponent_of_squares(6)),
         )
         value, error = estimate(total, squares, n=6, sources=3)
         values.append(core.contributions + value)
@@ -141,5 +141,5 @@ def test_the_order_for_batches_keeps_every_source_and_their_sums() -> None:
     for at in range(0, 30, 8):
         one.add(ordered[at : at + 8])
         other.add(chosen[at : at + 8])
-    totals = [fixed.from_limbs(*sums.rows()[1][:2], exponent_of_sums(39)) for sums in (one, other)]
+    totals = [fixed_point.from_limbs(*sums.rows()[1][:2], exponent_of_sums(39)) for sums in (one, other)]
     np.testing.assert_allclose(*totals, rtol=1e-9)

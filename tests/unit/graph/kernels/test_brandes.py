@@ -7,13 +7,13 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
-from graphs import Edges, edge_lists, of, real
 from hypothesis import given, settings
 
 from engage_spark.errors import InputError
-from engage_spark.graph.brandes import dependencies
-from engage_spark.graph.csr import Csr
-from engage_spark.graph.shrink import shrink
+from engage_spark.graph.kernels.brandes import dependencies
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.graph.kernels.reduction import shrink
+from tests.support.graphs import Edges, edge_lists, of, real
 
 FACEBOOK = {
     107: 0.4805180785560146,

@@ -9,11 +9,11 @@ import igraph
 import networkx as nx
 import numpy as np
 import pytest
-from graphs import Edges, edge_lists, of, real
 from hypothesis import given, settings
 
-from engage_spark.graph.community import communities, modularity, visiting_order
-from engage_spark.graph.csr import Csr
+from engage_spark.graph.kernels.community import communities, modularity, visiting_order
+from engage_spark.graph.kernels.csr import Csr
+from tests.support.graphs import Edges, edge_lists, of, real
 
 
 def in_igraph(csr: Csr) -> igraph.Graph:

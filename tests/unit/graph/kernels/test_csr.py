@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engage_spark.errors import InputError
-from engage_spark.graph.csr import Csr, build_csr, load, save
+from engage_spark.graph.kernels.csr import Csr, build_csr, load, save
 
 
 def rows(csr: Csr) -> list[list[int]]:
@@ -124,7 +124,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
             raise OSError("No space left on device")
         np.lib.format.write_array(path.open("wb"), array)
 
-    monkeypatch.setattr("engage_spark.graph.csr.np.save", full)
+    monkeypatch.setattr("engage_spark.graph.kernels.csr.np.save", full)
     with pytest.raises(InputError, match="No space left"):
         save(build_csr(ids(0), ids(1), 2), tmp_path / "graph")
     assert list(tmp_path.iterdir()) == []

@@ -11,19 +11,20 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
-from graphs import Edges, edge_lists, of, real
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.graph import scalar
-from engage_spark.graph.brandes import LANES, batch_order, dependencies, worker_bytes
-from engage_spark.graph.csr import Csr
+from engage_spark.graph.kernels import traversal
+from engage_spark.graph.kernels.brandes import LANES, batch_order, dependencies, worker_bytes
+from engage_spark.graph.kernels.csr import Csr
+from tests.support.graphs import Edges, edge_lists, of, real
+from tests.support.paths import ROOT
 
 
 def one_at_a_time(csr: Csr, sources: np.ndarray, weight: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total, squares = np.zeros(csr.n), np.zeros(csr.n)
-    scalar.add_up(*csr.out, sources.astype(np.int64), times, weight, total, squares)
+    traversal.add_up(*csr.out, sources.astype(np.int64), times, weight, total, squares)
     return total, squares
 
 
@@ -116,7 +117,7 @@ def test_the_same_call_has_the_same_bits_whatever_ran_before(precision: str) -> 
 
 def digest() -> str:
     """All kernels' results on one graph, as a hash of their bits."""
-    from engage_spark.graph.paths import sample_paths
+    from engage_spark.graph.kernels.path_sampling import sample_paths
 
     csr = skewed(400, 8)
     found = hashlib.sha256()
@@ -132,12 +133,9 @@ def digest() -> str:
 @pytest.mark.slow
 def test_a_processor_without_wide_vectors_gives_the_same_bits(tmp_path: Path) -> None:
     """The compiler is told of a processor with nothing but the least vectors (no AVX, no fused multiply-add)."""
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_lanes; print(test_lanes.digest())"
+    code = "from tests.unit.graph.kernels.test_multi_source_bfs import digest; print(digest())"
     plain = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
-    here = Path(__file__).parent
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(here)], env=plain, cwd=here.parents[2], capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([sys.executable, "-c", code], env=plain, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == digest()
 
@@ -161,8 +159,8 @@ def test_no_more_memory_is_taken_than_was_promised(precision: str) -> None:
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from engage_spark.graph.brandes import LANES, dependencies\n"
-        "from engage_spark.graph.csr import build_csr\n"
+        "from engage_spark.graph.kernels.brandes import LANES, dependencies\n"
+        "from engage_spark.graph.kernels.csr import build_csr\n"
         "def peak(): return int(next(x for x in open('/proc/self/status') if x.startswith('VmHWM')).split()[1]) * 1024\n"
         "n, precision = 100_000, sys.argv[1]\n"
         "path = lambda n: build_csr(np.arange(n - 1), np.arange(1, n), n)\n"
@@ -173,9 +171,7 @@ def test_no_more_memory_is_taken_than_was_promised(precision: str) -> None:
         "dependencies(csr, np.arange(LANES[precision]) * (n // LANES[precision]), precision=precision, squares=True)\n"
         "print(peak() - before)\n"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", code, precision], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([sys.executable, "-c", code, precision], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     taken, promised = int(ran.stdout), worker_bytes(100_000, precision)  # type: ignore[arg-type]
     assert 0.3 * promised < taken < promised

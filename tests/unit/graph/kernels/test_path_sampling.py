@@ -9,14 +9,14 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
-from graphs import Edges, edge_lists, of, real
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engage_spark.errors import InputError
-from engage_spark.graph.brandes import dependencies
-from engage_spark.graph.csr import Csr
-from engage_spark.graph.paths import sample_paths, vertex_diameter_bound
+from engage_spark.graph.kernels.brandes import dependencies
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.graph.kernels.path_sampling import sample_paths, vertex_diameter_bound
+from tests.support.graphs import Edges, edge_lists, of, real
 
 
 def assert_unbiased(csr: Csr, betweenness: np.ndarray, count: int, *, deviations: float) -> None:

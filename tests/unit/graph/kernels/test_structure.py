@@ -8,12 +8,12 @@ import igraph
 import networkx as nx
 import numpy as np
 import pytest
-from graphs import Edges, edge_lists, real
 from hypothesis import given, settings
 
-from engage_spark.graph.csr import Csr
-from engage_spark.graph.local import WIDEST, _circles, circles, clustering, normalised
-from engage_spark.graph.structure import by_size, components, core_numbers, group_sizes, pagerank, returned_share
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.graph.kernels.ego_network import WIDEST, _circles, circles, clustering, normalised
+from engage_spark.graph.kernels.structure import by_size, components, core_numbers, group_sizes, pagerank, returned_share
+from tests.support.graphs import Edges, edge_lists, real
 
 UNDIRECTED = ("facebook_combined", "lastfm_asia", "github_social")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.plan import Feature, Target, Task
-from engage_spark.ml.trainable import FoldCounts, require_trainable
+from engage_spark.ml.data.preflight import FoldCounts, require_trainable
+from engage_spark.ml.feature_spec import Feature, Target, Task
 
 AGE = Feature(name="age", table="people", categorical=False)
 BINARY = Target(name="left", task=Task.BINARY, minimum=0, maximum=1, label_days=0, baseline=None)

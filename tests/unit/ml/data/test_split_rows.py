@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from engage_spark.ml.plan import Target, Task
-from engage_spark.pipelines.model_rows import Sources
-from engage_spark.pipelines.train_data import snapshots_of
+from engage_spark.ml.feature_spec import Target, Task
+from engage_spark.pipelines.model_inputs import Sources
+from engage_spark.pipelines.train.inputs import snapshots_of
 
 FIRST = date(2026, 1, 1)
 

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import pytest
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.plan import Target, Task
-from engage_spark.ml.training_set import matured
+from engage_spark.ml.data.training_set import matured
+from engage_spark.ml.feature_spec import Target, Task
 
 DAYS = (date(2025, 10, 21), date(2025, 9, 21), date(2025, 9, 20))
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from engage_spark.errors import InputError
-from engage_spark.ml.bootstrap import Draws, Gain, Interval, intervals, paired
-from engage_spark.ml.metrics import METRICS, UndefinedMetricError, metrics_of
-from engage_spark.ml.plan import Task
+from engage_spark.ml.evaluation.bootstrap import Draws, Gain, Interval, intervals, paired
+from engage_spark.ml.evaluation.metrics import METRICS, UndefinedMetricError, metrics_of
+from engage_spark.ml.feature_spec import Task
 
 
 def rows(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from engage_spark.errors import InputError
-from engage_spark.ml.conformal import Cell, Conformal, calibrate_regression, calibrate_sets, quantile, rank
-from engage_spark.ml.plan import Task
+from engage_spark.ml.evaluation.conformal import Cell, Conformal, calibrate_regression, calibrate_sets, quantile, rank
+from engage_spark.ml.feature_spec import Task
 
 
 @pytest.mark.parametrize(

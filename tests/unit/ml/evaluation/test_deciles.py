@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from engage_spark.ml.plan import Task
-from engage_spark.ml.tables import calibration, tenths, thinned, wilson
+from engage_spark.ml.evaluation.deciles import calibration, tenths, thinned, wilson
+from engage_spark.ml.feature_spec import Task
 
 
 def test_tenths_are_those_of_sorting_when_no_scores_are_equal() -> None:

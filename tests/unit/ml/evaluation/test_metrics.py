@@ -10,17 +10,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from engage_spark.errors import InputError
-from engage_spark.ml.decisions import at_threshold, confusion
-from engage_spark.ml.metrics import (
-    BINS,
-    HEADLINE,
-    METRICS,
-    UndefinedMetricError,
-    calibration_cuts,
-    evaluate,
-    metrics_of,
-)
-from engage_spark.ml.plan import Task
+from engage_spark.ml.evaluation.confusion import at_threshold, confusion
+from engage_spark.ml.evaluation.metrics import BINS, HEADLINE, METRICS, UndefinedMetricError, calibration_cuts, evaluate, metrics_of
+from engage_spark.ml.feature_spec import Task
 
 GRID = st.integers(0, 12).map(lambda k: k / 12)
 BINARY_ROWS = st.lists(st.tuples(st.integers(0, 1), GRID, st.integers(0, 3)), min_size=2, max_size=60)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engage_spark.errors import InputError
-from engage_spark.ml.threshold import Profit, profits, threshold
+from engage_spark.ml.evaluation.profit_curve import Profit, profits, threshold
 
 
 def rows(n: int = 4000, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engage_spark.ml.bootstrap import Gain, Interval, intervals
-from engage_spark.ml.conformal import Conformal
-from engage_spark.ml.decision import Gate, beats_baseline, covers, decide, is_calibrated, is_free_of_leaks
-from engage_spark.ml.metrics import METRICS
-from engage_spark.ml.plan import Task
+from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals
+from engage_spark.ml.evaluation.conformal import Conformal
+from engage_spark.ml.evaluation.metrics import METRICS
+from engage_spark.ml.evaluation.promotion import Gate, beats_baseline, covers, decide, is_calibrated, is_free_of_leaks
+from engage_spark.ml.feature_spec import Task
 
 
 def interval(value: float, low: float, high: float) -> Interval:

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_trees import random_trees
 
 from engage_spark.errors import InputError
-from engage_spark.ml.explainer import Explainer, ExplanationError, Linear, Link
-from engage_spark.ml.trees import ensemble
+from engage_spark.ml.explain.explainer import Explainer, ExplanationError, Linear, Link
+from engage_spark.ml.explain.tree_ensemble import ensemble
+from tests.support.random_trees import random_trees
 
 
 def of_trees(slots: int = 6, **changed: object) -> Explainer:

@@ -8,11 +8,11 @@ import pytest
 import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_trees import Trees, by_definition, random_trees
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.trees import Node, booster_ensemble, ensemble
-from engage_spark.ml.treeshap import BLOCK, contributions, tables
+from engage_spark.ml.explain.tree_ensemble import Node, booster_ensemble, ensemble
+from engage_spark.ml.explain.treeshap import BLOCK, contributions, tables
+from tests.support.random_trees import Trees, by_definition, random_trees
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

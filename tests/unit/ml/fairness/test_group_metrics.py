@@ -7,9 +7,9 @@ from fractions import Fraction
 import pytest
 
 from engage_spark.contract import load_contract
-from engage_spark.ml.fairness import Attribute, attributes
-from engage_spark.ml.parity import Sums, compare
-from engage_spark.ml.plan import Task
+from engage_spark.ml.fairness.audit import Attribute, attributes
+from engage_spark.ml.fairness.group_metrics import Sums, compare
+from engage_spark.ml.feature_spec import Task
 
 
 def sums(n: int, ones: int, selected: int, hits: int) -> Sums:

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.errors import InputError
-from engage_spark.ml.proxy import Proxy, proxy_test
+from engage_spark.ml.fairness.proxy import Proxy, proxy_test
 
 
 def made(n: int = 6000, seed: int = 1, given: float = 1.0) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engage_spark.errors import GateError
-from engage_spark.ml.findings import Copies, Finding, Limits, of_copies, of_time, of_twins, refused, verdict
-from engage_spark.ml.plan import Policy
+from engage_spark.ml.feature_spec import Policy
+from engage_spark.ml.leakage.findings import Copies, Finding, Limits, of_copies, of_time, of_twins, refused, verdict
 
 
 def finding(check: str, *, stops: bool, policy: Policy | None = None) -> Finding:

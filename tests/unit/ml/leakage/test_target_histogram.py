@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import r2_score, roc_auc_score
 
-from engage_spark.ml.spread import Histogram, auc, explained, missing_r2, parts, pure
+from engage_spark.ml.leakage.target_histogram import Histogram, auc, explained, missing_r2, parts, pure
 
 
 def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, known: bool = True) -> Histogram:

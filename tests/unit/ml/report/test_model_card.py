@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engage_spark.ml.bootstrap import Interval, intervals, paired
-from engage_spark.ml.card import NOT_DONE, Card, Finding, Kept, Part, Scored, Version, number, table
-from engage_spark.ml.conformal import calibrate_regression, calibrate_sets
-from engage_spark.ml.metrics import METRICS, metrics_of
-from engage_spark.ml.parity import Sums, compare
-from engage_spark.ml.plan import Policy, Target, Task
-from engage_spark.ml.proxy import Carrier, Proxy, ProxyGroup
-from engage_spark.ml.threshold import profits
+from engage_spark.ml.evaluation.bootstrap import Interval, intervals, paired
+from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
+from engage_spark.ml.evaluation.metrics import METRICS, metrics_of
+from engage_spark.ml.evaluation.profit_curve import profits
+from engage_spark.ml.fairness.group_metrics import Sums, compare
+from engage_spark.ml.fairness.proxy import Carrier, Proxy, ProxyGroup
+from engage_spark.ml.feature_spec import Policy, Target, Task
+from engage_spark.ml.report.model_card import NOT_DONE, Card, Finding, Kept, Part, Scored, Version, number, table
 
 LEAVES = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="idle_days")
 WORTH = Target(name="worth", task=Task.REGRESSION, minimum=0.0, maximum=5000.0, label_days=0, baseline=None, unit="USD")

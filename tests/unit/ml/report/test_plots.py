@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml import plots
-from engage_spark.ml.parity import Fairness, Sums, compare
-from engage_spark.ml.plan import Task
-from engage_spark.ml.tables import calibration, tenths
-from engage_spark.ml.threshold import profits
+from engage_spark.ml.evaluation.deciles import calibration, tenths
+from engage_spark.ml.evaluation.profit_curve import profits
+from engage_spark.ml.fairness.group_metrics import Fairness, Sums, compare
+from engage_spark.ml.feature_spec import Task
+from engage_spark.ml.report import plots
 
 RANDOM = np.random.default_rng(1)
 P = RANDOM.beta(2, 3, 1000)

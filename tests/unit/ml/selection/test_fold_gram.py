@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from gram_tables import SOURCES, TARGETS, imputed, sums, table
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml import gram_kernel as kernel
+from engage_spark.ml.selection import gram_kernel as kernel
+from tests.support.gram_tables import SOURCES, TARGETS, imputed, sums, table
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -7,13 +7,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from gram_tables import SOURCES, imputed, sums, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, Ridge
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.rfe import RIDGE, TIE, eliminate, r2, ranks_from, select
+from engage_spark.ml.selection.rfe import RIDGE, TIE, eliminate, r2, ranks_from, select
+from tests.support.gram_tables import SOURCES, imputed, sums, table
 
 
 def of_source(x: pd.DataFrame, sources: list[str]) -> pd.DataFrame:

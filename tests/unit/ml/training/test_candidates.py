@@ -7,8 +7,8 @@ import importlib.util
 import pytest
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.candidates import SMALL, Family, baseline_for, candidates_for
-from engage_spark.ml.plan import Target, Task
+from engage_spark.ml.feature_spec import Target, Task
+from engage_spark.ml.training.candidates import SMALL, Family, baseline_for, candidates_for
 
 ALL = ("linear", "tweedie", "forest", "gbt")
 

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from engage_spark.contract import Field, Role, full_match, load_contract
-from engage_spark.quality.text_checks import _not_normal_form_c, text_checks
+from engage_spark.quality.checks.text_checks import _not_normal_form_c, text_checks
 
 
 @cache

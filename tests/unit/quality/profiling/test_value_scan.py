@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engage_spark.quality import ColumnState
-from engage_spark.quality.bounds import limits_of, nice_share, outward
-from engage_spark.quality.draft import is_personal, pattern_of, renamed
-from engage_spark.quality.glance import SCHEMA, VALUES, look
-from engage_spark.quality.profile import Facts, facts_of
+from engage_spark.quality.profiling.draft_contract import is_personal, pattern_of, renamed
+from engage_spark.quality.profiling.profile import Facts, facts_of
+from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share, outward
+from engage_spark.quality.profiling.value_scan import SCHEMA, VALUES, look
 
 Told = dict[str, list[dict[str, Any]]]
 

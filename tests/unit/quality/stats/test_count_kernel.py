@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from engage_spark.contract import Field, Role
 from engage_spark.quality import Binning, ColumnState, binning, merged
-from engage_spark.quality.fold import state_of
-from engage_spark.quality.kernel import DDL, RULES, SCHEMA, VALID, count
+from engage_spark.quality.stats.count import state_of
+from engage_spark.quality.stats.count_kernel import DDL, RULES, SCHEMA, VALID, count
 
 ARROW = {
     "int": pa.int32(), "bigint": pa.int64(), "float": pa.float32(), "double": pa.float64(), "string": pa.string(), "boolean": pa.bool_(),

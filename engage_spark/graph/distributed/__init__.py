@@ -1,0 +1,1 @@
+"""Spread graph kernels over Spark tasks: layout, memory, places on workers, tasks."""

@@ -1,0 +1,1 @@
+"""Run graph algorithms on arrays in one process. No Spark here."""

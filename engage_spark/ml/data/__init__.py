@@ -1,0 +1,1 @@
+"""Decide which rows a model sees: training set, splits, samples, checks before training."""

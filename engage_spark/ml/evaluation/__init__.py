@@ -1,0 +1,1 @@
+"""Measure models: metrics, bootstrap, conformal intervals, profit, promotion."""

@@ -1,0 +1,1 @@
+"""Explain predictions: TreeSHAP, linear contributions, reasons."""

@@ -1,0 +1,1 @@
+"""Compare groups of the protected attributes."""

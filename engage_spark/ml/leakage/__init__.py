@@ -1,0 +1,1 @@
+"""Find features that know the target: the leakage audit."""

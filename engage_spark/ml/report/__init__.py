@@ -1,0 +1,1 @@
+"""Describe a trained model to people: card and plots."""

@@ -1,0 +1,1 @@
+"""Select features by recursive elimination on Gram matrices."""

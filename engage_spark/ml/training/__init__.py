@@ -1,0 +1,1 @@
+"""Build, fit and compare candidate models."""

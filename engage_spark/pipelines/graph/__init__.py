@@ -1,0 +1,1 @@
+"""Graph: every customer's place in the graph of a day."""

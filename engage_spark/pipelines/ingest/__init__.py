@@ -1,0 +1,1 @@
+"""Ingest: raw files in, judged Delta tables out."""

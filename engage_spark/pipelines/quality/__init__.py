@@ -1,0 +1,1 @@
+"""Quality commands: drafted contracts, recorded results, drift, Great Expectations."""

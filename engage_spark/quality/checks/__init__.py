@@ -1,0 +1,1 @@
+"""Check rows: rules as columns, duplicated keys, orphans, and the verdict on each row."""

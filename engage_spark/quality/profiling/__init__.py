@@ -1,0 +1,1 @@
+"""Draft a contract from data that nobody has declared."""

@@ -1,0 +1,1 @@
+"""Show what was measured to people."""

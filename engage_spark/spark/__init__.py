@@ -1,0 +1,1 @@
+"""Meet Spark: sessions, jars, Java, S3, and the schema that follows from a contract."""

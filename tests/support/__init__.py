@@ -1,0 +1,1 @@
+"""What tests share: made data, literal graphs, commands in processes of their own, declared cases of bad input."""
