@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 import pytest
-from test_commands import SPARK_HOME, process, wait_for
 
 from engage_spark.spark import jars
+from tests.e2e.test_commands import SPARK_HOME, process, wait_for
 from tests.support.commands import ROOT, SHORT_LIVED, run
 from tests.support.graph_values import values
 
