@@ -1,8 +1,10 @@
-"""Ingest and features, measured: `python bench/features.py [--rows 100000 1000000 2000000] [--runs 1]` (10000000 on request).
+"""Ingest and features, measured: `python bench/features.py [--rows 100000 1000000 2000000] [--runs 1]`
+(10000000 on request).
 
-Each figure comes from a process of its own: ours from a cold JVM (its start is not counted, its warming up is), DuckDB and Polars with
-two threads on the same files, one after the other on an otherwise idle machine. The rows are those of `engage-spark synth` at 100,000
-customers; larger sizes repeat them under new keys, since what is measured does not depend on the graph.
+Each figure comes from a process of its own: ours from a cold JVM (its start is not counted, its warming up
+is), DuckDB and Polars with two threads on the same files, one after the other on an otherwise idle machine.
+The rows are those of `engage-spark synth` at 100,000 customers; larger sizes repeat them under new keys,
+since what is measured does not depend on the graph.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ FILE_ROWS = 500_000
 def base_rows() -> Path:
     """100,000 synthetic customers, made once."""
     root = CACHE / "synth"
-    if not (root / "customers" / DAY / "_SUCCESS").exists() and not (root / "customers" / "_SUCCESS").exists():
+    if (
+        not (root / "customers" / DAY / "_SUCCESS").exists()
+        and not (root / "customers" / "_SUCCESS").exists()
+    ):
         run_measured(["-c", _SYNTH.format(out=str(root))])
     return root / "customers" / DAY
 
@@ -58,7 +63,11 @@ def raw(rows: int) -> Path:
     for turn in range(-(-rows // BASE)):
         table = base.slice(0, min(BASE, rows - turn * BASE))
         keys = pc.binary_join_element_wise(
-            pa.scalar("CUST-"), pc.utf8_lpad(pc.cast(pa.array(range(turn * BASE, turn * BASE + len(table))), pa.string()), 9, "0"), ""
+            pa.scalar("CUST-"),
+            pc.utf8_lpad(
+                pc.cast(pa.array(range(turn * BASE, turn * BASE + len(table))), pa.string()), 9, "0"
+            ),
+            "",
         )
         part.append(table.set_column(0, "customer_id", keys))
         if sum(map(len, part)) >= FILE_ROWS or (turn + 1) * BASE >= rows:
@@ -79,7 +88,12 @@ def measure(rows: int, runs: int) -> dict[str, Any]:
             out.mkdir()
             arguments = [str(HERE / "features_ours.py"), str(root), str(out)]
             if engine != "ours":
-                arguments = [str(HERE / "features_yardstick.py"), engine, f"{root}/customers/*/*.parquet", str(out)]
+                arguments = [
+                    str(HERE / "features_yardstick.py"),
+                    engine,
+                    f"{root}/customers/*/*.parquet",
+                    str(out),
+                ]
             taken.append(run_measured(arguments))
         found[engine] = taken[0] | {
             "seconds": {s: statistics.median(t["seconds"][s] for t in taken) for s in ("ingest", "features")},
@@ -90,12 +104,16 @@ def measure(rows: int, runs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 2_000_000])
     parser.add_argument("--runs", type=int, default=1)
     options = parser.parse_args()
     print(described())
-    print("| rows | engine | ingest s | features s | both s | ratio to DuckDB | rows per s and core | peak GiB | jobs and raw scans |")
+    print(
+        "| rows | engine | ingest s | features s | both s | ratio to DuckDB | rows per s and core | peak GiB | jobs and raw scans |"
+    )
     print("|--:|---|--:|--:|--:|--:|--:|--:|---|")
     for rows in options.rows:
         found = measure(rows, options.runs)
@@ -109,8 +127,9 @@ def main() -> None:
             )
             print(
                 f"| {rows:,} | {engine} | {ingest:.1f} | {features:.1f} | {both:.1f} | {both / duck:.1f} | {rows / both / 2:,.0f} "
-                f"| {one['peak_gib']:.1f} | {counts} |", flush=True,
-            )  # fmt: skip
+                f"| {one['peak_gib']:.1f} | {counts} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""One measured run of ingest and features on a raw folder: `features_ours.py ROOT LAKE`. Prints one JSON line."""
+"""One measured run of ingest and features on a raw folder: `features_ours.py ROOT LAKE`. Prints one JSON
+line.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from engage_spark.spark.session import open_session
 
 
 def counted(log: Path, root: str, since: float, until: float) -> dict[str, int]:
-    """Jobs that started in a span of time, and scans of the raw files by how many columns they read, from Spark's event log."""
+    """Jobs that started in a span of time, and scans of the raw files by how many columns they read, from
+    Spark's event log.
+    """
     jobs, plans = 0, {}
     for line in log.read_text().splitlines():
         event = json.loads(line)
@@ -30,7 +34,11 @@ def counted(log: Path, root: str, since: float, until: float) -> dict[str, int]:
     for started, plan in plans.values():
         if since <= started <= until:
             widths += _raw_scans(plan, root)
-    return {"jobs": jobs, "full_scans": sum(w > 10 for w in widths), "narrow_scans": sum(w <= 10 for w in widths)}
+    return {
+        "jobs": jobs,
+        "full_scans": sum(w > 10 for w in widths),
+        "narrow_scans": sum(w <= 10 for w in widths),
+    }
 
 
 def _raw_scans(plan: dict[str, Any], root: str) -> list[int]:
@@ -45,13 +53,18 @@ def main() -> None:
     root, lake = sys.argv[1:3]
     events = Path(lake) / "events"
     events.mkdir(parents=True)
-    conf = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": str(events), "spark.eventLog.rolling.enabled": "false",
-            "spark.eventLog.compress": "false", "spark.sql.maxMetadataStringLength": "100000"}  # fmt: skip
+    conf = {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": str(events),
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.compress": "false",
+        "spark.sql.maxMetadataStringLength": "100000",
+    }
     settings = Settings(
         input={"root": root},
         lake={"root": lake},
-        spark={"master": "local[2]", "driver_memory": "3g", "shuffle_partitions": 4, "conf": conf}
-    )  # fmt: skip
+        spark={"master": "local[2]", "driver_memory": "3g", "shuffle_partitions": 4, "conf": conf},
+    )
     contract, seconds, spans = load_contract(), {}, {}
     with open_session(settings) as spark:
         for stage in (ingest, features):

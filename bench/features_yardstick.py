@@ -1,7 +1,9 @@
-"""The same work without Spark: `features_yardstick.py duckdb|polars FILES OUT`. Prints one JSON line of seconds.
+"""The same work without Spark: `features_yardstick.py duckdb|polars FILES OUT`. Prints one JSON line of
+seconds.
 
-The same checks from the same contract, an array of reasons a row, exact duplicate keys, counts per rule, one judged Parquet file; then
-all derived fields over the valid rows, one more Parquet file. Two threads. No table log, no publication, no masking.
+The same checks from the same contract, an array of reasons a row, exact duplicate keys, counts per rule, one
+judged Parquet file; then all derived fields over the valid rows, one more Parquet file. Two threads. No table
+log, no publication, no masking.
 """
 
 from __future__ import annotations
@@ -57,13 +59,17 @@ def run_duckdb(files: str, out: str) -> dict[str, float]:
     )
     errors = f"CASE WHEN {broken} THEN list_filter([{reasons}], lambda x: x IS NOT NULL) END"
     started = time.monotonic()
-    con.execute(f"CREATE TEMP TABLE twice AS SELECT customer_id FROM read_parquet('{files}') GROUP BY 1 HAVING count(*) > 1")
+    con.execute(
+        f"CREATE TEMP TABLE twice AS SELECT customer_id FROM read_parquet('{files}') GROUP BY 1 HAVING count(*) > 1"
+    )
     con.execute(
         f"COPY (SELECT c.*, t.customer_id IS NOT NULL AS duplicated, {errors.replace('customer_id', 'c.customer_id')} AS _dq_errors, "
         f"DATE '{DAY}' AS snapshot_date FROM read_parquet('{files}') c LEFT JOIN twice t ON c.customer_id = t.customer_id) "
         f"TO '{out}/judged.parquet' (FORMAT parquet, COMPRESSION snappy)"
     )
-    con.execute(f"SELECT e.rule, count(*) FROM (SELECT unnest(_dq_errors) AS e FROM '{out}/judged.parquet') GROUP BY 1").fetchall()
+    con.execute(
+        f"SELECT e.rule, count(*) FROM (SELECT unnest(_dq_errors) AS e FROM '{out}/judged.parquet') GROUP BY 1"
+    ).fetchall()
     ingested = time.monotonic()
     derived, levels = f"SELECT * FROM '{out}/judged.parquet' WHERE NOT duplicated", _levels()
     for level in levels:
@@ -78,26 +84,50 @@ def run_polars(files: str, out: str) -> dict[str, float]:
     found = checks(CUSTOMERS)
     flags = [(rule, column, pl.sql_expr(sql).fill_null(value=False)) for rule, column, sql in found]
     key = CUSTOMERS.key[0]
-    flags.append(("pattern", key, ~pl.col(key).str.contains((CUSTOMERS[key].pattern or "").replace(r"\A", "^").replace(r"\z", "$"))))
+    flags.append(
+        (
+            "pattern",
+            key,
+            ~pl.col(key).str.contains((CUSTOMERS[key].pattern or "").replace(r"\A", "^").replace(r"\z", "$")),
+        )
+    )
     shown = ("rule", "column", "severity", "value")
     started = time.monotonic()
     rows = pl.scan_parquet(files, row_index_name="row")
-    twice = rows.group_by(key).len().filter(pl.col("len") > 1).select(key, pl.lit(value=True).alias("duplicated"))
-    # An array of reasons built for every row takes Polars minutes; for the few broken rows, check by check, it is quick.
+    twice = (
+        rows.group_by(key).len().filter(pl.col("len") > 1).select(key, pl.lit(value=True).alias("duplicated"))
+    )
+    # An array of reasons built for every row takes Polars minutes; for the few broken rows, check by check,
+    # it is quick.
     bad = rows.filter(pl.any_horizontal(flag for _, _, flag in flags)).collect(engine="streaming").lazy()
-    reasons = pl.concat([
-        bad.filter(flag).select(
-            "row", rule=pl.lit(rule), column=pl.lit(column), severity=pl.lit("critical"), value=pl.col(column).cast(pl.String)
+    reasons = (
+        pl.concat(
+            [
+                bad.filter(flag).select(
+                    "row",
+                    rule=pl.lit(rule),
+                    column=pl.lit(column),
+                    severity=pl.lit("critical"),
+                    value=pl.col(column).cast(pl.String),
+                )
+                for rule, column, flag in flags
+            ]
         )
-        for rule, column, flag in flags
-    ]).group_by("row").agg(pl.struct(shown).alias("_dq_errors"))  # fmt: skip
-    judged = rows.join(twice, on=key, how="left").join(reasons, on="row", how="left").drop("row").with_columns(
-        pl.col("duplicated").fill_null(value=False), pl.lit(DAY).str.to_date().alias("snapshot_date")
-    )  # fmt: skip
+        .group_by("row")
+        .agg(pl.struct(shown).alias("_dq_errors"))
+    )
+    judged = (
+        rows.join(twice, on=key, how="left")
+        .join(reasons, on="row", how="left")
+        .drop("row")
+        .with_columns(
+            pl.col("duplicated").fill_null(value=False), pl.lit(DAY).str.to_date().alias("snapshot_date")
+        )
+    )
     judged.sink_parquet(f"{out}/judged.parquet", compression="snappy")
-    pl.scan_parquet(f"{out}/judged.parquet").select(pl.col("_dq_errors").explode()).drop_nulls().unnest("_dq_errors").group_by(
-        "rule"
-    ).len().collect()
+    pl.scan_parquet(f"{out}/judged.parquet").select(pl.col("_dq_errors").explode()).drop_nulls().unnest(
+        "_dq_errors"
+    ).group_by("rule").len().collect()
     ingested = time.monotonic()
     derived = pl.scan_parquet(f"{out}/judged.parquet").filter(~pl.col("duplicated"))
     for level in _levels():
@@ -119,7 +149,11 @@ def _for_duckdb(f: Field) -> str:
 
 def _for_polars(f: Field) -> pl.Expr:
     if f.name == "signup_month":
-        return pl.col("snapshot_date").dt.truncate("1mo").dt.offset_by("-" + pl.col("tenure_months").cast(pl.String) + "mo")
+        return (
+            pl.col("snapshot_date")
+            .dt.truncate("1mo")
+            .dt.offset_by("-" + pl.col("tenure_months").cast(pl.String) + "mo")
+        )
     return pl.sql_expr((f.formula or "").replace("0.0D", "0.0"))
 
 

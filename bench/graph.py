@@ -1,9 +1,10 @@
 """Betweenness end to end on Spark: `python bench/graph.py [--customers 100000] [--cores 1 2] [--exact]`.
 
-The graph is `graph_made`'s: 187.5 connections a customer, 9.4 million edges at 100,000 customers, in Parquet with string ids like the
-product. Every run is a process of its own with a local session of so many cores; its time is from the call of `betweenness` to the kept
-scores, with Python workers started and kernels compiled before (compiled code is kept on disk, so that happens once per installation).
-Exact runs are estimated from a share of the sources unless --exact is given. Run it on an otherwise idle machine.
+The graph is `graph_made`'s: 187.5 connections a customer, 9.4 million edges at 100,000 customers, in Parquet
+with string ids like the product. Every run is a process of its own with a local session of so many cores; its
+time is from the call of `betweenness` to the kept scores, with Python workers started and kernels compiled
+before (compiled code is kept on disk, so that happens once per installation). Exact runs are estimated from a
+share of the sources unless --exact is given. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def edges_file(customers: int) -> Path:
 
 
 class Watch(threading.Thread):
-    """The most private memory that any one Python worker below this process had, and the most resident memory of all together."""
+    """The most private memory that any one Python worker below this process had, and the most resident memory
+    of all together.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -61,13 +64,15 @@ class Watch(threading.Thread):
 
 def measure(customers: int, cores: int, method: str) -> None:
     """One run in this process; the last line is JSON."""
-    from engage_spark.graph import betweenness, laid_out
+    from engage_spark.graph import betweenness, open_layout
     from engage_spark.graph.betweenness import BATCH
     from engage_spark.graph.distributed.source_tasks import dependency_sums
-    from engage_spark.settings import Settings, Spark
+    from engage_spark.settings import Settings, SparkSettings
     from engage_spark.spark.session import open_session
 
-    settings = Settings(spark=Spark(master=f"local[{cores}]", driver_memory="3g", shuffle_partitions=4))
+    settings = Settings(
+        spark=SparkSettings(master=f"local[{cores}]", driver_memory="3g", shuffle_partitions=4)
+    )
     with open_session(settings) as spark:
         tiny = spark.createDataFrame([(i, (i * 7 + 1) % 50) for i in range(50)], "src int, dst int")
         for kind in ("exact", "sampled"):
@@ -78,17 +83,35 @@ def measure(customers: int, cores: int, method: str) -> None:
         started = time.monotonic()
         told: dict[str, Any]
         if method == "share":
-            with laid_out(edges) as layout:
+            with open_layout(edges) as layout:
                 begun = time.monotonic()
-                layout.keep(dependency_sums(layout, sources=SHARE, seed=1, batch=BATCH, precision="float64"), "share")
+                layout.keep(
+                    dependency_sums(layout, sources=SHARE, seed=1, batch=BATCH, precision="float64"), "share"
+                )
                 seconds = time.monotonic() - begun
-                told = {"seconds": {"layout": begun - started, "sources": seconds}, "core": layout.built.core, "share": SHARE}
+                told = {
+                    "seconds": {"layout": begun - started, "sources": seconds},
+                    "core": layout.built.core,
+                    "share": SHARE,
+                }
                 told["all_sources"] = seconds * layout.built.core / SHARE
         else:
             found = betweenness(edges, method=method)
-            told = vars(found.report) | {"scores": found.scores.selectExpr("max(betweenness)", "avg(stderr)").collect()[0].asDict()}
+            told = vars(found.report) | {
+                "scores": found.scores.selectExpr("max(betweenness)", "avg(stderr)").collect()[0].asDict()
+            }
         total = time.monotonic() - started
-    print(json.dumps(told | {"total": total, "cores": cores, "worker_mb": watch.worker / 1e6, "worker_mapped_mb": watch.mapped / 1e6}))
+    print(
+        json.dumps(
+            told
+            | {
+                "total": total,
+                "cores": cores,
+                "worker_mb": watch.worker / 1e6,
+                "worker_mapped_mb": watch.mapped / 1e6,
+            }
+        )
+    )
 
 
 def main() -> None:
@@ -112,8 +135,11 @@ def main() -> None:
             if method == "sampled":
                 extra = f"{found['samples']} + {found['calibration']} paths, {found['rounds']} rounds, error ±{found['error']:.1e}, top 10 "
                 extra += f"±{found['relative_error']:.1%}, {found['contenders']} contenders"
-            print(f"| {cores} cores | {method} | {found['total']:.1f} s | {phases} | {extra} | worker {found['worker_mb']:.0f} MB "
-                  f"(+ {found['worker_mapped_mb']:.0f} mapped) | peak {found['peak_gib']:.1f} GiB |", flush=True)  # fmt: skip
+            print(
+                f"| {cores} cores | {method} | {found['total']:.1f} s | {phases} | {extra} | worker {found['worker_mb']:.0f} MB "
+                f"(+ {found['worker_mapped_mb']:.0f} mapped) | peak {found['peak_gib']:.1f} GiB |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

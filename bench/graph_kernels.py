@@ -1,10 +1,13 @@
-"""The graph kernels, measured on one core: `python bench/graph_kernels.py [--vertices 100000] [--long]`; prints Markdown.
+"""The graph kernels, measured on one core: `python bench/graph_kernels.py [--vertices 100000] [--long]`;
+prints Markdown.
 
-Every figure comes from a process of its own, one after the other. "Per source" is wall time divided by the sources: ours (1,024) and
-igraph's (24 of `betweenness(sources=...)`) are random ones; NetworKit's `EstimateBetweenness` draws its own, one more than it is asked
-for, and is divided by that; its exact `Betweenness` takes no subset, so it is run whole, on the larger graphs only with `--long`. Kernels
-are compiled before the clock starts. Memory is the growth of the peak resident set from just before the computation, over the graph in
-memory (ours: mapped, so its pages are counted when they are first touched; peers: their own graph, already built).
+Every figure comes from a process of its own, one after the other. "Per source" is wall time divided by the
+sources: ours (1,024) and igraph's (24 of `betweenness(sources=...)`) are random ones; NetworKit's
+`EstimateBetweenness` draws its own, one more than it is asked for, and is divided by that; its exact
+`Betweenness` takes no subset, so it is run whole, on the larger graphs only with `--long`. Kernels are
+compiled before the clock starts. Memory is the growth of the peak resident set from just before the
+computation, over the graph in memory (ours: mapped, so its pages are counted when they are first touched;
+peers: their own graph, already built).
 """
 
 from __future__ import annotations
@@ -77,11 +80,17 @@ def ours(csr: Any, precision: str) -> dict[str, float]:
 
     sources = np.random.default_rng(1).choice(csr.n, min(SOURCES["ours"], csr.n), replace=False)
     # Compiles, or reads what was compiled.
-    dependencies(build_csr(np.array([0, 1]), np.array([1, 2]), 3), np.array([0]), precision=precision, squares=True)
+    dependencies(
+        build_csr(np.array([0, 1]), np.array([1, 2]), 3), np.array([0]), precision=precision, squares=True
+    )
     csr.indices.sum()
     before = settled_mb()
     seconds, _ = timed(lambda: dependencies(csr, sources, precision=precision, squares=True))
-    return {"ms": seconds / len(sources) * 1e3, "mb": peak_mb() - before, "promised_mb": worker_bytes(csr.n, precision) / 2**20}
+    return {
+        "ms": seconds / len(sources) * 1e3,
+        "mb": peak_mb() - before,
+        "promised_mb": worker_bytes(csr.n, precision) / 2**20,
+    }
 
 
 def igraph_subset(csr: Any) -> dict[str, float]:
@@ -138,7 +147,9 @@ def path_samples(csr: Any, count: int = 20_000) -> dict[str, float]:
 
 
 def networkit_approx(csr: Any, epsilon: float) -> dict[str, float]:
-    """Samples and time to an absolute error of epsilon with probability 1 - DELTA, by Riondato and Kornaropoulos's fixed count."""
+    """Samples and time to an absolute error of epsilon with probability 1 - DELTA, by Riondato and
+    Kornaropoulos's fixed count.
+    """
     import networkit as nk
 
     graph = networkit_graph(csr)
@@ -148,7 +159,9 @@ def networkit_approx(csr: Any, epsilon: float) -> dict[str, float]:
 
 
 def our_approx(csr: Any, epsilon: float) -> dict[str, float]:
-    """The same by empirical Bernstein bounds over all vertices and at most 40 rounds, each half as many again."""
+    """The same by empirical Bernstein bounds over all vertices and at most 40 rounds, each half as many
+    again.
+    """
     from engage_spark.graph.kernels.path_sampling import sample_paths
 
     sample_paths(csr, seed=0, start=0, count=1)
@@ -158,7 +171,9 @@ def our_approx(csr: Any, epsilon: float) -> dict[str, float]:
         hits += sample_paths(csr, seed=1, start=done, count=count - done).hits
         done, count = count, count + count // 2
         share = hits / done
-        bound = np.sqrt(2 * (share * (1 - share) * done / (done - 1)) * level / done) + 7 * level / (3 * (done - 1))
+        bound = np.sqrt(2 * (share * (1 - share) * done / (done - 1)) * level / done) + 7 * level / (
+            3 * (done - 1)
+        )
         if bound.max() <= epsilon:
             return {"samples": done, "seconds": time.perf_counter() - started}
 
@@ -200,7 +215,9 @@ def folded(csr: Any, precision: str) -> dict[str, float]:
     shrink(csr)
     small_s, small = timed(lambda: shrink(csr))
     sources = np.arange(small.core.n)
-    seconds, _ = timed(lambda: dependencies(small.core, sources, precision=precision, vertex_weight=small.vertex_weight))
+    seconds, _ = timed(
+        lambda: dependencies(small.core, sources, precision=precision, vertex_weight=small.vertex_weight)
+    )
     return {"ms": (small_s + seconds) / csr.n * 1e3, "seconds": small_s + seconds}
 
 
@@ -231,10 +248,14 @@ def row(*cells: Any) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--vertices", type=int, default=100_000)
     parser.add_argument(
-        "--long", action="store_true", help="NetworKit's Betweenness and ApproxBetweenness on larger graphs too (many minutes)"
+        "--long",
+        action="store_true",
+        help="NetworKit's Betweenness and ApproxBetweenness on larger graphs too (many minutes)",
     )
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -248,32 +269,90 @@ def main() -> None:
         return run_measured([str(HERE / "graph_kernels.py"), "--one", task, graphs[graph]])
 
     print(f"One core of: {described()}.\n")
-    row("graph", "vertices, edges", "kernel", "ms per source", "float32 is faster", "float64 is faster", "memory, MB")
+    row(
+        "graph",
+        "vertices, edges",
+        "kernel",
+        "ms per source",
+        "float32 is faster",
+        "float64 is faster",
+        "memory, MB",
+    )
     row(*["---"] * 7)
     for graph in ("github", "made", "facebook"):
         mine = {p: run(p, graph) for p in ("float32", "float64")}
         size = f"{mine['float32']['n']:,}, {mine['float32']['edges']:,}"
         for precision, found in mine.items():
-            row(graph, size, f"ours, {precision}", found["ms"], "", "", f"{found['mb']:.0f} (at most {found['promised_mb']:.0f})")
+            row(
+                graph,
+                size,
+                f"ours, {precision}",
+                found["ms"],
+                "",
+                "",
+                f"{found['mb']:.0f} (at most {found['promised_mb']:.0f})",
+            )
         if graph != "made":
             for task, precision in (("folded32", "float32"), ("folded64", "float64")):
                 found = run(task, graph)
-                row(graph, size, f"ours, {precision}, exact and whole: {found['seconds']:.1f} s", found["ms"], "", "", "")
+                row(
+                    graph,
+                    size,
+                    f"ours, {precision}, exact and whole: {found['seconds']:.1f} s",
+                    found["ms"],
+                    "",
+                    "",
+                    "",
+                )
         peers = {"igraph": "igraph `betweenness(sources)`", "estimate": "NetworKit `EstimateBetweenness`"}
         if graph == "facebook" or (graph == "github" and options.long):
             peers["exact"] = "NetworKit `Betweenness`"
         for task, title in peers.items():
             found = run(task, graph)
-            row(graph, size, title, found["ms"], *(f"{found['ms'] / mine[p]['ms']:.0f}×" for p in mine), f"{found['mb']:.0f}")
+            row(
+                graph,
+                size,
+                title,
+                found["ms"],
+                *(f"{found['ms'] / mine[p]['ms']:.0f}×" for p in mine),
+                f"{found['mb']:.0f}",
+            )
     print()
-    row("graph", "µs per path sample", "vertices inside", "samples to ±0.01 (90%)", "seconds", "`ApproxBetweenness` samples", "seconds")
+    row(
+        "graph",
+        "µs per path sample",
+        "vertices inside",
+        "samples to ±0.01 (90%)",
+        "seconds",
+        "`ApproxBetweenness` samples",
+        "seconds",
+    )
     row(*["---"] * 7)
     for graph in graphs:
         sampled, bounded = run("paths", graph), run("our_approx", graph)
-        peer = run("approx", graph) if graph == "facebook" or options.long else {"samples": "not run", "seconds": ""}
-        row(graph, sampled["ms"] * 1e3, sampled["inside"], bounded["samples"], bounded["seconds"], peer["samples"], peer["seconds"])
+        peer = (
+            run("approx", graph)
+            if graph == "facebook" or options.long
+            else {"samples": "not run", "seconds": ""}
+        )
+        row(
+            graph,
+            sampled["ms"] * 1e3,
+            sampled["inside"],
+            bounded["samples"],
+            bounded["seconds"],
+            peer["samples"],
+            peer["seconds"],
+        )
     print()
-    row("in the same time", "on", "largest error", "median relative error, top 100", "rank correlation, all", "share estimated as 0")
+    row(
+        "in the same time",
+        "on",
+        "largest error",
+        "median relative error, top 100",
+        "rank correlation, all",
+        "share estimated as 0",
+    )
     row(*["---"] * 6)
     for graph in ("facebook", "github"):
         found = run("errors", graph)

@@ -1,8 +1,9 @@
-"""The benchmark's graph: heavy-tailed, with communities, any size, the same for every run. Plain numpy, no part of the product.
+"""The benchmark's graph: heavy-tailed, with communities, any size, the same for every run. Plain numpy, no
+part of the product.
 
-Every vertex has a weight (a power law, cut) and a place in communities of two sizes. Edges are drawn in three layers, inside a small
-community, inside a large one, and anywhere, both ends in proportion to the weights (Chung, Lu 2002, layer by layer), until the wanted
-number of different ones is there.
+Every vertex has a weight (a power law, cut) and a place in communities of two sizes. Edges are drawn in three
+layers, inside a small community, inside a large one, and anywhere, both ends in proportion to the weights
+(Chung, Lu 2002, layer by layer), until the wanted number of different ones is there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ def made_graph(n: int = 100_000, mean_degree: float = 187.5, *, seed: int = 7) -
     wanted = int(n * mean_degree / 2)
     weight = np.minimum((1 - rng.random(n)) ** (-1 / 1.7), n**0.5)
     keys = np.zeros(0, dtype=np.int64)
-    layers = [(_places(rng, n, n / 250), 0.35), (_places(rng, n, n / 5000), 0.45), (np.zeros(n, dtype=np.int64), 0.2)]
+    layers = [
+        (_places(rng, n, n / 250), 0.35),
+        (_places(rng, n, n / 5000), 0.45),
+        (np.zeros(n, dtype=np.int64), 0.2),
+    ]
     while len(keys) < wanted:
         missing = max(wanted - len(keys), 1000) * 1.15
         fresh = [keys]
@@ -41,7 +46,9 @@ def _places(rng: np.random.Generator, n: int, communities: float) -> I64:
     return rng.choice(count, size=n, p=size / size.sum())
 
 
-def _pairs(rng: np.random.Generator, community: I64, weight: NDArray[np.float64], count: int) -> tuple[I64, I64]:
+def _pairs(
+    rng: np.random.Generator, community: I64, weight: NDArray[np.float64], count: int
+) -> tuple[I64, I64]:
     """Both ends by weight, the second out of the first one's community."""
     order = np.argsort(community, kind="stable")
     mass = np.cumsum(weight[order])
@@ -49,5 +56,9 @@ def _pairs(rng: np.random.Generator, community: I64, weight: NDArray[np.float64]
     before = np.concatenate([[0.0], mass])[first]
     a = order[np.minimum(np.searchsorted(mass, rng.random(count) * mass[-1], side="right"), len(order) - 1)]
     low, high = before[community[a]], before[community[a] + 1]
-    b = order[np.minimum(np.searchsorted(mass, low + rng.random(count) * (high - low), side="right"), len(order) - 1)]
+    b = order[
+        np.minimum(
+            np.searchsorted(mass, low + rng.random(count) * (high - low), side="right"), len(order) - 1
+        )
+    ]
     return a, b

@@ -1,4 +1,6 @@
-"""What every benchmark needs: the machine in one line, and the memory of a process and all its children while it runs."""
+"""What every benchmark needs: the machine in one line, and the memory of a process and all its children while
+it runs.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,28 @@ def described() -> str:
     """Cores, memory, processor, versions."""
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
     model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), ""
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        "",
     )
     return f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}, {platform.system()}"
 
 
 def run_measured(arguments: Sequence[str], *, bound: float | None = None) -> dict[str, Any]:
-    """Run this Python on `arguments`; its last line of output is a JSON object, to which `peak_gib` and `wall_s` are added.
+    """Run this Python on `arguments`; its last line of output is a JSON object, to which `peak_gib` and
+    `wall_s` are added.
 
-    What is not done within `bound` seconds is ended with all its children, and TimeoutError is raised.
-    The peak is the largest sum of resident memory over the process and all its descendants, sampled five times a second.
+    What is not done within `bound` seconds is ended with all its children, and TimeoutError is raised. The
+    peak is the largest sum of resident memory over the process and all its descendants, sampled five times a
+    second.
     """
     started = time.monotonic()
-    child = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    child = subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     peak = [0.0]
     watcher = threading.Thread(target=_watch, args=(child, peak), daemon=True)
     watcher.start()
@@ -44,7 +55,10 @@ def run_measured(arguments: Sequence[str], *, bound: float | None = None) -> dic
     if child.returncode:
         raise SystemExit(f"{' '.join(arguments)} ended with exit code {child.returncode}")
     watcher.join()
-    return json.loads(out.strip().splitlines()[-1]) | {"peak_gib": peak[0], "wall_s": time.monotonic() - started}
+    return json.loads(out.strip().splitlines()[-1]) | {
+        "peak_gib": peak[0],
+        "wall_s": time.monotonic() - started,
+    }
 
 
 def _watch(child: subprocess.Popen[str], peak: list[float]) -> None:

@@ -1,9 +1,10 @@
 """Training and scoring: `python bench/models.py [--customers 100000] [--cache DIR] [--rows 1000000]`.
 
-`train` for all targets of the contract on made-up data, from published tables to registered models, in a process of its own with a cold
-JVM; then `score` with three reasons a row; then the passes of feature selection (profile, Gram matrices, elimination) on as many rows as
---rows says, made by repeating those of the training. Beside it `models_sklearn.py`: the same protocol by scikit-learn on the same rows,
-sides and folds, exported before, with as many threads as there are cores. Run it on an otherwise idle machine.
+`train` for all targets of the contract on made-up data, from published tables to registered models, in a
+process of its own with a cold JVM; then `score` with three reasons a row; then the passes of feature
+selection (profile, Gram matrices, elimination) on as many rows as --rows says, made by repeating those of the
+training. Beside it `models_sklearn.py`: the same protocol by scikit-learn on the same rows, sides and folds,
+exported before, with as many threads as there are cores. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ AS_OF = date(2026, 1, 1)
 
 
 def settings_of(home: Path, *overrides: str) -> Any:
-    where = (f"synth.out={home}/raw", f"input.root={home}/raw", f"lake.root={home}/lake", f"tracking.folder={home}/mlflow")
+    where = (
+        f"synth.out={home}/raw",
+        f"input.root={home}/raw",
+        f"lake.root={home}/lake",
+        f"tracking.folder={home}/mlflow",
+    )
     return load_settings("local", overrides=[*where, *overrides])
 
 
@@ -73,29 +79,41 @@ def score(home: Path) -> dict[str, Any]:
 
 
 def export(home: Path) -> dict[str, Any]:
-    """The rows of the training with their side and fold as one Parquet file, and what each target's models may look at, for the peer."""
+    """The rows of the training with their side and fold as one Parquet file, and what each target's models
+    may look at, for the peer.
+    """
     from engage_spark.ml.feature_spec import targets
-    from engage_spark.pipelines.context import Bench
-    from engage_spark.pipelines.model_inputs import rows_of, sources
+    from engage_spark.pipelines.context import RunContext
+    from engage_spark.pipelines.model_inputs import find_model_inputs, rows_of
     from engage_spark.pipelines.train.inputs import plans_of, snapshots_of
 
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:
-        bench = Bench(spark, settings, contract)
-        found, goals = sources(bench), targets(contract)
+        bench = RunContext(spark, settings, contract)
+        found, goals = find_model_inputs(bench), targets(contract)
         days = snapshots_of(found, goals, as_of=AS_OF, most=settings.models.snapshots)
         plans = {t.name: plans_of(bench, t, graph=True) for t in goals}
-        rows = rows_of(bench, found, sorted({d for s in days.values() for d in s.all}), plans=[p for of in plans.values() for p in of.all])
+        rows = rows_of(
+            bench,
+            found,
+            sorted({d for s in days.values() for d in s.all}),
+            plans=[p for of in plans.values() for p in of.all],
+        )
         splits = bench.lake.read(spark, "splits").select(*contract.entity.key, "side", "fold")
-        rows.join(splits, on=list(contract.entity.key), how="inner").coalesce(1).write.mode("overwrite").parquet(f"{home}/rows")
+        rows.join(splits, on=list(contract.entity.key), how="inner").coalesce(1).write.mode(
+            "overwrite"
+        ).parquet(f"{home}/rows")
     told = {
         name: {
-            "task": of.main.target.task.value, "minimum": of.main.target.minimum, "maximum": of.main.target.maximum,
-            "baseline": of.main.target.baseline, "categorical": list(of.other.categorical),
+            "task": of.main.target.task.value,
+            "minimum": of.main.target.minimum,
+            "maximum": of.main.target.maximum,
+            "baseline": of.main.target.baseline,
+            "categorical": list(of.other.categorical),
             "plans": {"main": of.main.names, "other": of.other.names, "unprotected": of.unprotected.names},
         }
         for name, of in plans.items()
-    }  # fmt: skip
+    }
     (home / "plans.json").write_text(json.dumps(told))
     return {"rows": str(home / "rows")}
 
@@ -106,16 +124,18 @@ def selection(home: Path, rows: int) -> dict[str, Any]:
     from engage_spark.ml.selection.gram import to_grams
     from engage_spark.ml.selection.profile import to_profile
     from engage_spark.ml.selection.rfe import select
-    from engage_spark.pipelines.context import Bench
+    from engage_spark.pipelines.context import RunContext
     from engage_spark.pipelines.train.inputs import plans_of
 
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:
-        bench = Bench(spark, settings, contract)
+        bench = RunContext(spark, settings, contract)
         plans = [plans_of(bench, t, graph=True).main for t in targets(contract)]
         once = spark.read.parquet(f"{home}/rows")
         times = -(-rows // once.count())
-        once.crossJoin(spark.range(times).select("id")).drop("id").write.mode("overwrite").parquet(f"{home}/many")
+        once.crossJoin(spark.range(times).select("id")).drop("id").write.mode("overwrite").parquet(
+            f"{home}/many"
+        )
         many = spark.read.parquet(f"{home}/many").limit(rows)
         found: dict[str, Any] = {"rows": many.count()}
         started = time.monotonic()
@@ -133,7 +153,9 @@ def selection(home: Path, rows: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--customers", type=int, default=100_000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--cache", type=Path, default=CACHE)
@@ -142,7 +164,12 @@ def main() -> None:
     chosen = parser.parse_args()
     home = (chosen.cache / f"models-{chosen.customers}").absolute()
     if chosen.one:
-        made = {"train": train, "score": score, "export": export, "selection": lambda h: selection(h, chosen.rows)}[chosen.one](home)
+        made = {
+            "train": train,
+            "score": score,
+            "export": export,
+            "selection": lambda h: selection(h, chosen.rows),
+        }[chosen.one](home)
         print(json.dumps(made))
         return
     home.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
-"""Profile, Gram matrices, elimination and leakage audit over made rows: what each costs, and that elimination adds none to its one pass.
+"""Profile, Gram matrices, elimination and leakage audit over made rows: what each costs, and that elimination
+adds none to its one pass.
 
     python bench/models_select.py --rows 1000000
 
-Rows are written to Parquet first, so that what is timed reads a table: 40 numbers (10% of their values missing), 2 categories, 3 targets,
-5 folds.
+Rows are written to Parquet first, so that what is timed reads a table: 40 numbers (10% of their values
+missing), 2 categories, 3 targets, 5 folds.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engage_spark.ml.feature_spec import Feature, ModelPlan, Policy, Target, Task
+from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.leakage.audit import audit
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 from engage_spark.ml.selection.rfe import select
-from engage_spark.settings import Lake, Settings, Spark
+from engage_spark.settings import LakeSettings, Settings, SparkSettings
 from engage_spark.spark.session import open_session
 
 NUMBERS = tuple(f"x{i}" for i in range(40))
@@ -37,27 +38,43 @@ def rows_of(spark: Any, rows: int, path: str) -> Any:
 
     made = spark.range(0, rows, 1, 8)
     wave = sum((i % 5 - 2) * unit(n) for i, n in enumerate(NUMBERS))
-    targets = {"left": (wave + 4 * unit("e") > 2).cast("int"), "score": wave + unit("f"), "worth": F.exp(wave / 4 + 2 * unit("g"))}
-    numbers = [F.when(unit(f"m{n}") >= 0.1, F.round(unit(n) * 10 ** (i % 4 + 1), 2)).alias(n) for i, n in enumerate(NUMBERS)]
-    levels = [F.concat(F.lit(c), F.pmod(F.xxhash64(F.lit(c), "id"), F.lit(n))).alias(c) for c, n in zip(CATEGORIES, (3, 12), strict=True)]
+    targets = {
+        "left": (wave + 4 * unit("e") > 2).cast("int"),
+        "score": wave + unit("f"),
+        "worth": F.exp(wave / 4 + 2 * unit("g")),
+    }
+    numbers = [
+        F.when(unit(f"m{n}") >= 0.1, F.round(unit(n) * 10 ** (i % 4 + 1), 2)).alias(n)
+        for i, n in enumerate(NUMBERS)
+    ]
+    levels = [
+        F.concat(F.lit(c), F.pmod(F.xxhash64(F.lit(c), "id"), F.lit(n))).alias(c)
+        for c, n in zip(CATEGORIES, (3, 12), strict=True)
+    ]
     place = F.pmod(F.xxhash64(F.lit(0), "id"), F.lit(100))
     made.select(
-        F.col("id").alias("key"), F.date_from_unix_date(F.lit(20_000)).alias("day"),
+        F.col("id").alias("key"),
+        F.date_from_unix_date(F.lit(20_000)).alias("day"),
         F.when(place < 64, "fit").otherwise("test").alias("side"),
-        F.when(place < 64, place % 5).cast("int").alias("fold"), *numbers, *levels, *(c.alias(n) for n, c in targets.items()),
-    ).write.mode("overwrite").parquet(path)  # fmt: skip
+        F.when(place < 64, place % 5).cast("int").alias("fold"),
+        *numbers,
+        *levels,
+        *(c.alias(n) for n, c in targets.items()),
+    ).write.mode("overwrite").parquet(path)
     return spark.read.parquet(path)
 
 
-def plans() -> tuple[ModelPlan, ...]:
+def plans() -> tuple[FeatureSpec, ...]:
     features = tuple(Feature(name=n, table="t", categorical=n in CATEGORIES) for n in (*NUMBERS, *CATEGORIES))
     return tuple(
-        ModelPlan(
+        FeatureSpec(
             target=Target(name=n, task=t, minimum=None, maximum=None, label_days=0, baseline=None),
-            policy=Policy.STRICT, features=features, excluded=(),
+            policy=LeakPolicy.STRICT,
+            features=features,
+            excluded=(),
         )
         for n, t in TASKS.items()
-    )  # fmt: skip
+    )
 
 
 def timed(what: str, work: Callable[[], Any]) -> Any:
@@ -73,17 +90,30 @@ def main() -> None:
     args.add_argument("--cores", type=int, default=2)
     told = args.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        settings = Settings(lake=Lake(root=home), spark=Spark(master=f"local[{told.cores}]", driver_memory="3g", shuffle_partitions=4))
+        settings = Settings(
+            lake=LakeSettings(root=home),
+            spark=SparkSettings(master=f"local[{told.cores}]", driver_memory="3g", shuffle_partitions=4),
+        )
         with open_session(settings) as spark:
             rows = timed("rows written", lambda: rows_of(spark, told.rows, str(Path(home) / "rows")))
             chosen = plans()
             timed("warm: one scan, counted", rows.count)
             profile = timed("profile", lambda: to_profile(rows, chosen))
-            grams = timed("Gram sums of 3 targets, 5 folds", lambda: to_grams(rows, plans=chosen, fold="fold", scales=profile.scales))
-            picked = timed("elimination, 3 x 6, 42 to 1", lambda: {t: select(g, 25) for t, g in grams.items()})
-            found = timed("audit", lambda: audit(rows, plans=chosen, grams=grams, profile=profile, key=["key"], day="day"))
+            grams = timed(
+                "Gram sums of 3 targets, 5 folds",
+                lambda: to_grams(rows, plans=chosen, fold="fold", scales=profile.scales),
+            )
+            picked = timed(
+                "elimination, 3 x 6, 42 to 1", lambda: {t: select(g, 25) for t, g in grams.items()}
+            )
+            found = timed(
+                "audit",
+                lambda: audit(rows, plans=chosen, grams=grams, profile=profile, key=["key"], day="day"),
+            )
             for target, selection in picked.items():
-                print(f"{target}: R² {selection.final.curve[25]:.4f} of {selection.final.curve[42]:.4f}, Jaccard {selection.jaccard:.3f}")
+                print(
+                    f"{target}: R² {selection.final.curve[25]:.4f} of {selection.final.curve[42]:.4f}, Jaccard {selection.jaccard:.3f}"
+                )
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"{told.rows:,} rows, {len(found)} findings, driver's Python {peak:.0f} MB")
 

@@ -1,9 +1,10 @@
-"""Quality rules, measured: `python bench/quality.py [--rows 100000 1000000] [--engines ours gx-basic] [--kinds clean faulty]`.
+"""Quality rules, measured: `python bench/quality.py [--rows 100000 1000000] [--engines ours gx-basic]
+[--kinds clean faulty]`.
 
-The same rules on the same file for everyone (`quality_rules`), each engine in a process of its own, one after the other on an otherwise
-idle machine. `clean` rows break nothing; of `faulty` ones 1% have one value out of range. An engine that is not done within `--bound`
-seconds is ended, and the table says so. What is told: ours and DuckDB give every row its reasons, GX BASIC counts and up to 20 values a
-rule, GX BOOLEAN_ONLY yes or no.
+The same rules on the same file for everyone (`quality_rules`), each engine in a process of its own, one after
+the other on an otherwise idle machine. `clean` rows break nothing; of `faulty` ones 1% have one value out of
+range. An engine that is not done within `--bound` seconds is ended, and the table says so. What is told: ours
+and DuckDB give every row its reasons, GX BASIC counts and up to 20 values a rule, GX BOOLEAN_ONLY yes or no.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ ENGINES = ("ours", "duckdb", "gx-boolean", "gx-basic")
 
 
 def files(rows: int, kind: str) -> Path:
-    """The folder of Parquet files, made once: complete synthetic customers under keys of their own, or those with 1% of rows spoilt."""
+    """The folder of Parquet files, made once: complete synthetic customers under keys of their own, or those
+    with 1% of rows spoilt.
+    """
     folder = CACHE / f"quality-{kind}-{rows}"
     if folder.exists():
         return folder
@@ -44,11 +47,17 @@ def files(rows: int, kind: str) -> Path:
         for j, f in enumerate(bounded if kind == "faulty" else ()):
             hit = pa.array((row % 100 == 0) & (row // 100 % len(bounded) == j))
             wrong = pa.scalar(f.maximum + 1, table[f.name].type)
-            table = table.set_column(table.column_names.index(f.name), f.name, pc.if_else(hit, wrong, table[f.name].combine_chunks()))
+            table = table.set_column(
+                table.column_names.index(f.name),
+                f.name,
+                pc.if_else(hit, wrong, table[f.name].combine_chunks()),
+            )
         part.append(table)
     whole = pa.concat_tables(part)
     for i in range(0, rows, FILE_ROWS):
-        pq.write_table(whole.slice(i, FILE_ROWS), making / f"part-{i // FILE_ROWS:05d}.parquet", compression="zstd")
+        pq.write_table(
+            whole.slice(i, FILE_ROWS), making / f"part-{i // FILE_ROWS:05d}.parquet", compression="zstd"
+        )
     making.rename(folder)
     return folder
 
@@ -58,7 +67,9 @@ def measure(engine: str, rows: int, kind: str, bound: float) -> dict[str, Any] |
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        return run_measured([str(HERE / "quality_one.py"), engine, str(files(rows, kind)), str(scratch)], bound=bound)
+        return run_measured(
+            [str(HERE / "quality_one.py"), engine, str(files(rows, kind)), str(scratch)], bound=bound
+        )
     except TimeoutError:
         return None
     finally:
@@ -66,7 +77,9 @@ def measure(engine: str, rows: int, kind: str, bound: float) -> dict[str, Any] |
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--engines", nargs="+", default=ENGINES, choices=ENGINES)
     parser.add_argument("--kinds", nargs="+", default=("clean", "faulty"), choices=("clean", "faulty"))
@@ -77,22 +90,28 @@ def main() -> None:
         for kind in options.kinds:
             files(rows, kind)
     print(f"{described()}; {len(rules())} rules")
-    print("| rows | kind | engine | cold s | warm s | rules | failed | violations | jobs | scans, full and narrow | peak GiB |")
+    print(
+        "| rows | kind | engine | cold s | warm s | rules | failed | violations | jobs | scans, full and narrow | peak GiB |"
+    )
     print("|--:|---|---|--:|--:|--:|--:|--:|--:|---|--:|")
     for rows in options.rows:
         for kind in options.kinds:
             for engine in options.engines:
                 one = measure(engine, rows, kind, options.bound)
                 if one is None:
-                    print(f"| {rows:,} | {kind} | {engine} | more than {options.bound:.0f} for both | | | | | | | |", flush=True)
+                    print(
+                        f"| {rows:,} | {kind} | {engine} | more than {options.bound:.0f} for both | | | | | | | |",
+                        flush=True,
+                    )
                     continue
                 c = one.get("counts")
                 looks = f"{c['jobs']} | {c['full_scans']}, {c['narrow_scans']}" if c else "| "
                 cold, warm = one["seconds"]
                 print(
                     f"| {rows:,} | {kind} | {engine} | {cold:.1f} | {warm:.1f} | {one['rules']} | {one['failed']} "
-                    f"| {one['violations']:,} | {looks} | {one['peak_gib']:.1f} |", flush=True,
-                )  # fmt: skip
+                    f"| {one['violations']:,} | {looks} | {one['peak_gib']:.1f} |",
+                    flush=True,
+                )
                 if options.json:
                     print(json.dumps(one), flush=True)
 

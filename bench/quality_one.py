@@ -1,6 +1,8 @@
-"""One measured run of one engine: `quality_one.py ours|gx-basic|gx-boolean|duckdb FILES SCRATCH`. Prints one JSON line.
+"""One measured run of one engine: `quality_one.py ours|gx-basic|gx-boolean|duckdb FILES SCRATCH`. Prints one
+JSON line.
 
-Twice in one process, for cold and warm; starting Spark and importing are not counted. All engines have two threads.
+Twice in one process, for cold and warm; starting Spark and importing are not counted. All engines have two
+threads.
 """
 
 from __future__ import annotations
@@ -21,21 +23,23 @@ Found = dict[str, Any]
 
 
 def ours(spark: Any, files: str) -> Callable[[], Found]:
-    """Keys, then every row with its reasons (`noop`, so that nothing is pruned), then counts and means by a second look at the same plan.
+    """Keys, then every row with its reasons (`noop`, so that nothing is pruned), then counts and means by a
+    second look at the same plan.
 
-    Ingest writes the judged rows once and counts what was written, so it evaluates no rule twice; here nothing is written.
+    Ingest writes the judged rows once and counts what was written, so it evaluates no rule twice; here
+    nothing is written.
     """
     from engage_spark.pipelines.ingest.validate_table import FEW
     from engage_spark.quality import (
-        Judgement,
-        assess,
+        TableCounts,
         binning,
+        count_columns,
         cuts_of,
         duplicated_keys,
-        fold,
+        evaluate_gates,
         row_checks,
+        with_check_results,
         with_duplicate_flag,
-        with_verdict,
     )
     from engage_spark.spark.schema import conform
 
@@ -52,13 +56,19 @@ def ours(spark: Any, files: str) -> Callable[[], Found]:
         few = keys.limit(FEW + 1).collect()
         assert len(few) <= FEW
         duplicates = spark.createDataFrame(few, keys.schema) if few else None
-        judged = with_duplicate_flag(rows, duplicates, table=TABLE).transform(with_verdict, checks=checks)
+        judged = with_duplicate_flag(rows, duplicates, table=TABLE).transform(
+            with_check_results, checks=checks
+        )
         marks.append(time.time())
         judged.write.format("noop").mode("overwrite").save()
         marks.append(time.time())
-        counted = fold(judged, rules=[c.name for c in checks], binnings=measured, cuts=cuts_of(table))
-        judgement = Judgement(rows=counted.rows, quarantined=counted.quarantined, broken=counted.broken, columns=counted.columns)
-        results = assess(judgement, table, checks).counts
+        counted = count_columns(
+            judged, rules=[c.name for c in checks], binnings=measured, cuts=cuts_of(table)
+        )
+        judgement = TableCounts(
+            rows=counted.rows, quarantined=counted.quarantined, broken=counted.broken, columns=counted.columns
+        )
+        results = evaluate_gates(judgement, table, checks).counts
         took = [b - a for a, b in pairwise([*marks, time.time()])]
         return {
             "rules": len(results),
@@ -90,7 +100,11 @@ def gx(spark: Any, files: str, result_format: str) -> Callable[[], Found]:
         raised = [r for r in found.results if any(_raised(e) for e in _exceptions(r))]
         assert not raised, raised[0].to_json_dict()
         counts = [_unexpected(r) for r in found.results]
-        return {"rules": len(found.results), "failed": sum(not r.success for r in found.results), "violations": sum(counts)}
+        return {
+            "rules": len(found.results),
+            "failed": sum(not r.success for r in found.results),
+            "violations": sum(counts),
+        }
 
     return run
 
@@ -111,7 +125,9 @@ def _raised(info: Any) -> bool:
 
 
 def duckdb(files: str) -> Callable[[], Found]:
-    """Counts and means in one scan, unique keys in another, and every row with its reasons in a third, hashed so that nothing is pruned."""
+    """Counts and means in one scan, unique keys in another, and every row with its reasons in a third, hashed
+    so that nothing is pruned.
+    """
     import duckdb as db
 
     con = db.connect()
@@ -119,16 +135,24 @@ def duckdb(files: str) -> Callable[[], Found]:
     stated = [r for r in rules() if r.sql]
     broken = " OR ".join(f"coalesce({r.sql}, false)" for r in stated)
     reasons = ", ".join(
-        f"CASE WHEN {r.sql} THEN {{'rule': '{r.name}', 'column': '{r.column}', 'value': CAST({r.column} AS VARCHAR)}} END" for r in stated
+        f"CASE WHEN {r.sql} THEN {{'rule': '{r.name}', 'column': '{r.column}', 'value': CAST({r.column} AS VARCHAR)}} END"
+        for r in stated
     )
     errors = f"CASE WHEN {broken} THEN list_filter([{reasons}], lambda x: x IS NOT NULL) END"
     counts = ", ".join([*(f"count_if({r.sql})" for r in stated), *(f"avg({g.column})" for g in means())])
 
     def run() -> Found:
         told = con.execute(f"SELECT {counts} FROM read_parquet('{files}')").fetchone() or ()
-        twice = con.execute(f"SELECT {TABLE.key[0]} FROM read_parquet('{files}') GROUP BY 1 HAVING count(*) > 1").fetchall()
-        con.execute(f"SELECT bit_xor(hash(r)) FROM (SELECT *, {errors} AS _dq_errors FROM read_parquet('{files}')) r").fetchall()
-        low = [(m < (g.minimum or m)) or (m > (g.maximum or m)) for g, m in zip(means(), told[len(stated) :], strict=True)]
+        twice = con.execute(
+            f"SELECT {TABLE.key[0]} FROM read_parquet('{files}') GROUP BY 1 HAVING count(*) > 1"
+        ).fetchall()
+        con.execute(
+            f"SELECT bit_xor(hash(r)) FROM (SELECT *, {errors} AS _dq_errors FROM read_parquet('{files}')) r"
+        ).fetchall()
+        low = [
+            (m < (g.minimum or m)) or (m > (g.maximum or m))
+            for g, m in zip(means(), told[len(stated) :], strict=True)
+        ]
         failed = sum(n > 0 for n in told[: len(stated)]) + bool(twice) + sum(low)
         return {"rules": len(rules()), "failed": failed, "violations": sum(told[: len(stated)])}
 
@@ -156,14 +180,25 @@ def main() -> None:
 
     events = Path(scratch) / "events"
     events.mkdir(parents=True)
-    conf = {"spark.eventLog.enabled": "true", "spark.eventLog.dir": str(events), "spark.eventLog.rolling.enabled": "false",
-            "spark.eventLog.compress": "false", "spark.sql.maxMetadataStringLength": "100000"}  # fmt: skip
+    conf = {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": str(events),
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.compress": "false",
+        "spark.sql.maxMetadataStringLength": "100000",
+    }
     spark_settings = {"master": "local[2]", "driver_memory": "4g", "shuffle_partitions": 4, "conf": conf}
     with open_session(Settings(lake={"root": scratch}, spark=spark_settings)) as spark:
-        run = ours(spark, files) if engine == "ours" else gx(spark, files, "BASIC" if engine == "gx-basic" else "BOOLEAN_ONLY")
+        run = (
+            ours(spark, files)
+            if engine == "ours"
+            else gx(spark, files, "BASIC" if engine == "gx-basic" else "BOOLEAN_ONLY")
+        )
         found, spans = twice(run)
     (log,) = events.iterdir()
-    print(json.dumps(found | {"seconds": [b - a for a, b in spans], "counts": counted(log, files, *spans[0])}))
+    print(
+        json.dumps(found | {"seconds": [b - a for a, b in spans], "counts": counted(log, files, *spans[0])})
+    )
 
 
 if __name__ == "__main__":

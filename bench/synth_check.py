@@ -1,7 +1,9 @@
-"""The generator against the contract with every real edge: `python bench/synth_check.py --customers 100000 --seeds 20`.
+"""The generator against the contract with every real edge: `python bench/synth_check.py --customers 100000
+--seeds 20`.
 
-No Spark: the same numpy functions that the workers run. Per seed about half a minute per 100,000 customers on one core. Prints the
-worst deviation per field over the seeds, the claims and the shape of the graph; ends with 1 when a promise is broken.
+No Spark: the same numpy functions that the workers run. Per seed about half a minute per 100,000 customers on
+one core. Prints the worst deviation per field over the seeds, the claims and the shape of the graph; ends
+with 1 when a promise is broken.
 """
 
 from __future__ import annotations
@@ -51,7 +53,11 @@ def check(customers: int, seed: int, worst: dict[str, float], measured: dict[str
         if f.reference_shares:
             off = max(abs(float((x == i).mean()) - share) for i, (_, share) in enumerate(f.reference_shares))
             worst[f"share {f.name}"] = max(worst[f"share {f.name}"], off)
-            broken += [f"{f.name}: shares off by {off:.4f}"] if off > (CHURN if f.role == "target" else SHARE) else []
+            broken += (
+                [f"{f.name}: shares off by {off:.4f}"]
+                if off > (CHURN if f.role == "target" else SHARE)
+                else []
+            )
             continue
         if x.min() < f.minimum or x.max() > f.maximum:
             broken.append(f"{f.name}: out of range [{x.min()}, {x.max()}]")
@@ -80,7 +86,10 @@ def main() -> int:
         began = time.perf_counter()
         broken = check(args.customers, seed, worst, measured)
         failed |= bool(broken)
-        print(f"seed {seed}: {'; '.join(broken) or 'every promise kept'} ({time.perf_counter() - began:.0f} s)", flush=True)
+        print(
+            f"seed {seed}: {'; '.join(broken) or 'every promise kept'} ({time.perf_counter() - began:.0f} s)",
+            flush=True,
+        )
     print(f"\nworst deviation over {args.seeds} seeds of {args.customers:,} customers")
     for name, off in sorted(worst.items(), key=lambda item: -item[1]):
         print(f"  {name:48s} {off:.4f}")

@@ -1,4 +1,6 @@
-"""Looks at the machine and the configured places, and says what is missing and how to mend it. Starts no Spark session."""
+"""Looks at the machine and the configured places, and says what is missing and how to mend it. Starts no
+Spark session.
+"""
 
 from __future__ import annotations
 
@@ -26,53 +28,70 @@ OLDEST_PYTHON = (3, 11)
 NEEDED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
 FETCH = "engage-spark doctor --fetch-jars does it once and for all"
 SECONDS = 5
-"""Bound on every network step; with the retries left out, the doctor answers within a minute even when nothing else does."""
+"""Bound on every network step; with the retries left out, the doctor answers within a minute even when
+nothing else does.
+"""
 KEYS = {"lake": "lake.root", "scratch": "lake.scratch", "tracking": "tracking.folder"}
 UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One check. `mend` is said when the state is not ok."""
+class Diagnosis:
+    """One check. `hint` is said when the state is not ok."""
 
     name: str
     state: Literal["ok", "warn", "fail"]
     text: str
-    mend: str = ""
+    hint: str = ""
 
 
-def examine(settings: Settings, *, fetch_jars: bool = False) -> list[Finding]:
-    """Every check that these settings call for, in the order in which to mend them. Never raises for what it looks for."""
-    checks: list[Callable[[], Finding]] = [_python, lambda: _java(settings), _spark, lambda: _jars(settings, fetch=fetch_jars)]
+def examine(settings: Settings, *, fetch_jars: bool = False) -> list[Diagnosis]:
+    """Every check that these settings call for, in the order in which to mend them. Never raises for what it
+    looks for.
+    """
+    checks: list[Callable[[], Diagnosis]] = [
+        _python,
+        lambda: _java(settings),
+        _spark,
+        lambda: _jars(settings, fetch=fetch_jars),
+    ]
     checks.append(lambda: _memory(settings))
-    places = {"input": (settings.input.root, False), "lake": (settings.lake.root, True), "scratch": (settings.lake.scratch_root, True)}
+    places = {
+        "input": (settings.input.root, False),
+        "lake": (settings.lake.root, True),
+        "scratch": (settings.lake.scratch_root, True),
+    }
     checks += [lambda n=n, p=p, w=w: _place(n, p, settings, write=w) for n, (p, w) in places.items() if p]  # type: ignore[misc]
     if settings.lake.catalog:
         checks.append(
-            lambda: Finding("lake", "ok", f"tables in {settings.lake.catalog}.{settings.lake.schema_name}; its grants show on first use")
+            lambda: Diagnosis(
+                "lake",
+                "ok",
+                f"tables in {settings.lake.catalog}.{settings.lake.schema_name}; its grants show on first use",
+            )
         )
     checks.append(lambda: _tracking(settings))
     return [check() for check in checks]
 
 
-def _python() -> Finding:
+def _python() -> Diagnosis:
     here = f"{platform.python_version()} at {sys.executable}"
     if sys.version_info[:2] < OLDEST_PYTHON:
-        return Finding("python", "fail", f"{here} is too old", "use Python 3.11 or newer")
-    return Finding("python", "ok", here)
+        return Diagnosis("python", "fail", f"{here} is too old", "use Python 3.11 or newer")
+    return Diagnosis("python", "ok", here)
 
 
-def _java(settings: Settings) -> Finding:
+def _java(settings: Settings) -> Diagnosis:
     if settings.spark.remote and not is_local(settings):
-        return Finding("java", "ok", f"not needed: Spark runs at {settings.spark.remote}")
+        return Diagnosis("java", "ok", f"not needed: Spark runs at {settings.spark.remote}")
     try:
         java = require_java()
     except ConfigurationError as e:
-        return Finding("java", "fail", e.message, e.mend or "")
-    return Finding("java", "ok", f"{java.text} at {java.path}")
+        return Diagnosis("java", "fail", e.message, e.hint or "")
+    return Diagnosis("java", "ok", f"{java.text} at {java.path}")
 
 
-def _spark() -> Finding:
+def _spark() -> Diagnosis:
     found: dict[str, str | None] = {}
     for name in NEEDED:
         try:
@@ -80,42 +99,63 @@ def _spark() -> Finding:
         except PackageNotFoundError:
             found[name] = None
     if "DATABRICKS_RUNTIME_VERSION" in os.environ:
-        return Finding("spark", "ok", f"the Databricks runtime's, {os.environ['DATABRICKS_RUNTIME_VERSION']}")
+        return Diagnosis(
+            "spark", "ok", f"the Databricks runtime's, {os.environ['DATABRICKS_RUNTIME_VERSION']}"
+        )
     missing = [name for name, v in found.items() if v is None]
     if missing:
-        return Finding("spark", "fail", f"not installed: {', '.join(missing)}", "pip install 'engage-spark[spark]'")
+        return Diagnosis(
+            "spark", "fail", f"not installed: {', '.join(missing)}", "pip install 'engage-spark[spark]'"
+        )
     text = ", ".join(f"{name} {v}" for name, v in found.items())
     other = [f"{name}=={NEEDED[name]}" for name, v in found.items() if v != NEEDED[name]]
     if other:
-        return Finding("spark", "warn", f"{text}: not the versions that were tried together", f"pip install {' '.join(other)}")
-    return Finding("spark", "ok", text)
+        return Diagnosis(
+            "spark",
+            "warn",
+            f"{text}: not the versions that were tried together",
+            f"pip install {' '.join(other)}",
+        )
+    return Diagnosis("spark", "ok", text)
 
 
-def _jars(settings: Settings, *, fetch: bool) -> Finding:
+def _jars(settings: Settings, *, fetch: bool) -> Diagnosis:
     if settings.spark.remote and not is_local(settings):
-        return Finding("jars", "ok", "the Connect server's own")
+        return Diagnosis("jars", "ok", "the Connect server's own")
     wanted, ivy = packages(settings), jars.ivy_home(settings.spark.conf)
     if fetch:
         try:
             jars.fetch(wanted, ivy=ivy)
         except ConfigurationError as e:
-            return Finding("jars", "fail", " ".join([e.message, *e.details]), e.mend or "")
+            return Diagnosis("jars", "fail", " ".join([e.message, *e.details]), e.hint or "")
     if jars.resolved(wanted, ivy=ivy):
-        return Finding("jars", "ok", f"{', '.join(wanted)} in {ivy}")
+        return Diagnosis("jars", "ok", f"{', '.join(wanted)} in {ivy}")
     size = " (0.7 GB)" if jars.S3A_PACKAGE in wanted else ""
-    return Finding("jars", "warn", f"resolved at every start, downloaded at the first{size}: {', '.join(wanted)}", FETCH)
+    return Diagnosis(
+        "jars", "warn", f"resolved at every start, downloaded at the first{size}: {', '.join(wanted)}", FETCH
+    )
 
 
-def _memory(settings: Settings) -> Finding:
+def _memory(settings: Settings) -> Diagnosis:
     wanted = settings.spark.driver_memory or "1g"
     needed = int(wanted[:-1]) * UNITS[wanted[-1]]
     total = _memory_bytes()
     if total is None:
-        return Finding("memory", "warn", "this system does not say how much memory there is", f"see that {wanted} and a half are free")
+        return Diagnosis(
+            "memory",
+            "warn",
+            "this system does not say how much memory there is",
+            f"see that {wanted} and a half are free",
+        )
     text = f"{total / 2**30:.1f} GB here, driver heap {wanted}"
     if is_local(settings) and needed * 1.5 > total:  # heap, JVM's own memory and the Python workers
-        return Finding("memory", "fail", f"{text}: too little", "lower spark.driver_memory, such as --set spark.driver_memory=1g")
-    return Finding("memory", "ok", text)
+        return Diagnosis(
+            "memory",
+            "fail",
+            f"{text}: too little",
+            "lower spark.driver_memory, such as --set spark.driver_memory=1g",
+        )
+    return Diagnosis("memory", "ok", text)
 
 
 def _memory_bytes() -> int | None:
@@ -132,35 +172,52 @@ def _memory_bytes() -> int | None:
     return total
 
 
-def _place(name: str, place: str, settings: Settings, *, write: bool) -> Finding:
+def _place(name: str, place: str, settings: Settings, *, write: bool) -> Diagnosis:
     if place.startswith(("s3a://", "s3://")):
         return _bucket(name, place, settings, write=write)
     if "://" in place:
-        return Finding(name, "warn", f"{place}: not looked at, only local paths and S3 are", "see that Spark can reach it")
+        return Diagnosis(
+            name,
+            "warn",
+            f"{place}: not looked at, only local paths and S3 are",
+            "see that Spark can reach it",
+        )
     path = Path(place.removeprefix("file:"))
     if not write:
         if path.is_dir() and os.access(path, os.R_OK):
-            return Finding(name, "ok", str(path))
+            return Diagnosis(name, "ok", str(path))
         state: Literal["fail", "warn"] = "fail" if path.exists() else "warn"
-        return Finding(name, state, f"{path}: no readable folder there", "make it (engage-spark synth does), or set input.root")
+        return Diagnosis(
+            name,
+            state,
+            f"{path}: no readable folder there",
+            "make it (engage-spark synth does), or set input.root",
+        )
     return _writable(name, path)
 
 
-def _tracking(settings: Settings) -> Finding:
-    """A file of our own is judged by its folder, since to ask MLflow for it would make it; a server is asked once."""
+def _tracking(settings: Settings) -> Diagnosis:
+    """A file of our own is judged by its folder, since to ask MLflow for it would make it; a server is asked
+    once.
+    """
     if find_spec("mlflow") is None:
-        return Finding("tracking", "warn", "mlflow is not installed: train, score and models need it", "pip install 'engage-spark[ml]'")
+        return Diagnosis(
+            "tracking",
+            "warn",
+            "mlflow is not installed: train, score and models need it",
+            "pip install 'engage-spark[ml]'",
+        )
     tracker = Tracker(settings.tracking)
     if (file := sqlite_file(tracker.place.uri)) is not None:
         return _writable("tracking", file.parent)
     try:
         tracker.check(seconds=SECONDS)
     except EngageError as e:
-        return Finding("tracking", "fail", e.message, e.mend or "")
-    return Finding("tracking", "ok", f"MLflow answers at {tracker.place.uri}")
+        return Diagnosis("tracking", "fail", e.message, e.hint or "")
+    return Diagnosis("tracking", "ok", f"MLflow answers at {tracker.place.uri}")
 
 
-def _writable(name: str, path: Path) -> Finding:
+def _writable(name: str, path: Path) -> Diagnosis:
     """Writes nothing that stays: a directory that does not exist yet is judged by the nearest one that does."""
     nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
     probe = nearest / f".engage-spark-{uuid.uuid4().hex}"
@@ -168,17 +225,24 @@ def _writable(name: str, path: Path) -> Finding:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as e:
-        return Finding(name, "fail", f"{path} cannot be written: {e.strerror} at {nearest}", f"mend the permissions, or set {KEYS[name]}")
-    return Finding(name, "ok", f"{path} can be written")
+        return Diagnosis(
+            name,
+            "fail",
+            f"{path} cannot be written: {e.strerror} at {nearest}",
+            f"mend the permissions, or set {KEYS[name]}",
+        )
+    return Diagnosis(name, "ok", f"{path} can be written")
 
 
-def _bucket(name: str, place: str, settings: Settings, *, write: bool) -> Finding:
+def _bucket(name: str, place: str, settings: Settings, *, write: bool) -> Diagnosis:
     try:
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
-        return Finding(name, "warn", f"{place}: not checked, boto3 is not installed", "pip install 'engage-spark[s3]'")
+        return Diagnosis(
+            name, "warn", f"{place}: not checked, boto3 is not installed", "pip install 'engage-spark[s3]'"
+        )
     s3, address = settings.s3, urlsplit(place)
     prefix = address.path.strip("/")
     secrets: dict[str, Any] = {
@@ -187,29 +251,48 @@ def _bucket(name: str, place: str, settings: Settings, *, write: bool) -> Findin
         "aws_session_token": s3.session_token and s3.session_token.get_secret_value(),
     }
     style = {"addressing_style": "path" if s3.path_style else "auto"}
-    config = Config(connect_timeout=SECONDS, read_timeout=SECONDS, retries={"total_max_attempts": 1}, s3=style)
+    config = Config(
+        connect_timeout=SECONDS, read_timeout=SECONDS, retries={"total_max_attempts": 1}, s3=style
+    )
     try:
-        client = boto3.client("s3", endpoint_url=_endpoint(settings), region_name=s3.region, use_ssl=s3.ssl, config=config, **secrets)
-        listed = client.list_objects_v2(Bucket=address.netloc, Prefix=f"{prefix}/" if prefix else "", MaxKeys=1)
+        client = boto3.client(
+            "s3",
+            endpoint_url=_endpoint(settings),
+            region_name=s3.region,
+            use_ssl=s3.ssl,
+            config=config,
+            **secrets,
+        )
+        listed = client.list_objects_v2(
+            Bucket=address.netloc, Prefix=f"{prefix}/" if prefix else "", MaxKeys=1
+        )
         if write:
             probe = f"{prefix}/.engage-spark-{uuid.uuid4().hex}".lstrip("/")
             client.put_object(Bucket=address.netloc, Key=probe, Body=b"")
             client.delete_object(Bucket=address.netloc, Key=probe)
     except ClientError as e:
         code = e.response.get("Error", {}).get("Code", "?")
-        mend = (
+        hint = (
             "create the bucket or correct the address"
             if code == "NoSuchBucket"
             else "check the credentials and their grants on this bucket"
         )
-        return Finding(name, "fail", f"{place}: {e.operation_name} was refused with {code}", mend)
+        return Diagnosis(name, "fail", f"{place}: {e.operation_name} was refused with {code}", hint)
     except (BotoCoreError, ValueError) as e:
-        return Finding(
-            name, "fail", f"{place}: {e}", "check s3.endpoint, s3.region and the network; credentials: s3.access_key or the AWS chain"
+        return Diagnosis(
+            name,
+            "fail",
+            f"{place}: {e}",
+            "check s3.endpoint, s3.region and the network; credentials: s3.access_key or the AWS chain",
         )
     if not write and not listed.get("KeyCount"):
-        return Finding(name, "warn", f"{place} can be listed, and is empty", "bring the raw files there, or set input.root")
-    return Finding(name, "ok", f"{place} can be {'written' if write else 'read'}")
+        return Diagnosis(
+            name,
+            "warn",
+            f"{place} can be listed, and is empty",
+            "bring the raw files there, or set input.root",
+        )
+    return Diagnosis(name, "ok", f"{place} can be {'written' if write else 'read'}")
 
 
 def _endpoint(settings: Settings) -> str | None:

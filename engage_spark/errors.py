@@ -1,7 +1,7 @@
 """Every failure this package raises on purpose, and the exit code each ends with.
 
-One root, four families. A message names what is wrong, where, and how to mend it; several violations of one kind
-are told in one error, never one at a time.
+One root, four families. A message names what is wrong, where, and how to fix it; several violations of one
+kind are told in one error, never one at a time.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ class EngageError(Exception):
 
     exit_code = 2
 
-    def __init__(self, message: str, *, mend: str | None = None, details: Sequence[str] = ()) -> None:
-        self.message, self.mend, self.details = message, mend, tuple(details)
-        super().__init__("\n".join([message, *(f"  - {d}" for d in self.details), *([f"Mend: {mend}"] if mend else [])]))
+    def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
+        self.message, self.hint, self.details = message, hint, tuple(details)
+        super().__init__(
+            "\n".join([message, *(f"  - {d}" for d in self.details), *([f"Hint: {hint}"] if hint else [])])
+        )
 
 
 class ConfigurationError(EngageError):
@@ -34,13 +36,16 @@ class InputError(ConfigurationError):
 class GateError(EngageError):
     """The data was read and judged, and a quality gate rejected it (exit code 3).
 
-    `report` is the stage's closing summary, for the entry point to show: what was rejected was written and counted all the same.
+    `report` is the stage's closing summary, for the entry point to show: what was rejected was written and
+    counted all the same.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, *, mend: str | None = None, details: Sequence[str] = (), report: object = None) -> None:
-        super().__init__(message, mend=mend, details=details)
+    def __init__(
+        self, message: str, *, hint: str | None = None, details: Sequence[str] = (), report: object = None
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
         self.report = report
 
 

@@ -1,8 +1,9 @@
-"""Progress: what a stage is doing, as a line on a terminal, a plain line in a file, or one JSON object. A leaf.
+"""Progress: what a stage is doing, as a line on a terminal, a plain line in a file, or one JSON object. A
+leaf.
 
-Pipelines call `stage("judging 3 tables")` around long work and `say(…)` for facts; where it goes is the entry point's business
-(`configure`). Everything is written to standard error, so that standard output holds results only. Nothing here is global state of
-Spark, and a library user who configures nothing gets silence.
+Pipelines call `stage("judging 3 tables")` around long work and `say(…)` for facts; where it goes is the entry
+point's business (`configure`). Everything is written to standard error, so that standard output holds results
+only. Nothing here is global state of Spark, and a library user who configures nothing gets silence.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ def configure(*, json_lines: bool, level: str, console: Console | None = None) -
     _console[:] = [] if json_lines else [console or Console(stderr=True, highlight=False)]
     processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
     if json_lines:
-        processors += [structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer(default=str)]
+        processors += [
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(default=str),
+        ]
     else:
         processors += [_for_people]
     structlog.configure(
@@ -55,7 +59,9 @@ def say(event: str, *, level: str = "info", **facts: Any) -> None:
 
 @contextmanager
 def stage(name: str, **facts: Any) -> Iterator[None]:
-    """Long work: a spinner on a terminal while it lasts, and one line with its seconds when it is done or has failed."""
+    """Long work: a spinner on a terminal while it lasts, and one line with its seconds when it is done or has
+    failed.
+    """
     started = time.monotonic()
     console = _console[0] if _console else None
     try:
@@ -77,6 +83,12 @@ def _for_people(_: Any, method: str, event: dict[str, Any]) -> str:
     level = event.pop("level", method)
     seconds = event.pop("seconds", None)
     text = str(event.pop("event"))
-    facts = "  ".join(f"{k}={v:,}" if isinstance(v, int) and not isinstance(v, bool) else f"{k}={v}" for k, v in event.items())
-    mark = "" if level in ("info", "debug") or text.endswith(": failed") else f"{level}: "  # the error itself is told at the end
-    return "  ".join(part for part in (f"{mark}{text}", f"{seconds:.1f} s" if seconds is not None else "", facts) if part)
+    facts = "  ".join(
+        f"{k}={v:,}" if isinstance(v, int) and not isinstance(v, bool) else f"{k}={v}"
+        for k, v in event.items()
+    )
+    # the error itself is told at the end
+    mark = "" if level in ("info", "debug") or text.endswith(": failed") else f"{level}: "
+    return "  ".join(
+        part for part in (f"{mark}{text}", f"{seconds:.1f} s" if seconds is not None else "", facts) if part
+    )

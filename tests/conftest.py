@@ -1,4 +1,6 @@
-"""One Spark session for all tests of a run, classic or Connect; unit tests never ask for it, so they start no JVM."""
+"""One Spark session for all tests of a run, classic or Connect; unit tests never ask for it, so they start no
+JVM.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engage_spark.settings import Lake, Settings, Spark
+from engage_spark.settings import LakeSettings, Settings, SparkSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -20,22 +22,30 @@ os.environ["TZ"] = "UTC"
 time.tzset()
 
 TEST_CONF = {
-    # One garbage collector thread: two cores are shared with Python. The compiler is left as it is: stopping it at its first tier makes
-    # the first write quicker, but after some twenty of them the optimised code has made up for it (0.7 against 1.2 s for a tiny read).
+    # One garbage collector thread: two cores are shared with Python. The compiler is left as it is: stopping
+    # it at its first tier makes the first write quicker, but after some twenty of them the optimised code has
+    # made up for it (0.7 against 1.2 s for a tiny read).
     "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:-DontCompileHugeMethods -Xss4m",
     "spark.default.parallelism": "2",
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--spark", choices=("classic", "connect"), default="classic", help="the kind of session that Spark tests run on")
+    parser.addoption(
+        "--spark",
+        choices=("classic", "connect"),
+        default="classic",
+        help="the kind of session that Spark tests run on",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--spark") == "connect":
         for item in items:
             if marker := item.get_closest_marker("classic"):
-                item.add_marker(pytest.mark.skip(reason=marker.kwargs.get("reason", "on a classic session only")))
+                item.add_marker(
+                    pytest.mark.skip(reason=marker.kwargs.get("reason", "on a classic session only"))
+                )
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -53,8 +63,13 @@ def session_settings(spark_kind: str, tmp_path_factory: pytest.TempPathFactory) 
     where = {"remote": "local[2]"} if spark_kind == "connect" else {"master": "local[2]"}
     home = tmp_path_factory.mktemp("session")
     return Settings(
-        lake=Lake(root=str(home / "lake")),
-        spark=Spark(**where, driver_memory="2g", shuffle_partitions=2, conf=TEST_CONF | {"spark.local.dir": str(home / "local")}),
+        lake=LakeSettings(root=str(home / "lake")),
+        spark=SparkSettings(
+            **where,
+            driver_memory="2g",
+            shuffle_partitions=2,
+            conf=TEST_CONF | {"spark.local.dir": str(home / "local")},
+        ),
     )
 
 
@@ -70,7 +85,12 @@ def spark(session_settings: Settings) -> Iterator[SparkSession]:
 def settings(session_settings: Settings, tmp_path: Path) -> Settings:
     """Settings whose input and lake lie in this test's own directory."""
     raw, lake = str(tmp_path / "raw"), str(tmp_path / "lake")
-    return Settings(input={"root": raw}, lake={"root": lake}, synth={"out": raw, "customers": 200}, spark=session_settings.spark)
+    return Settings(
+        input={"root": raw},
+        lake={"root": lake},
+        synth={"out": raw, "customers": 200},
+        spark=session_settings.spark,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
-"""The commands. Spark is imported inside them, so that `--help`, `contract` and `doctor` are quick and need no Java.
+"""The commands. Spark is imported inside them, so that `--help`, `contract` and `doctor` are quick and need
+no Java.
 
-To add a command: a function with its options, whose body is `_run(ctx, "its_pipeline_module", option=value, …)`.
+To add a command: a function with its options, whose body is `_run(ctx, "its_pipeline_module", option=value,
+…)`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,14 @@ from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError, GateError
 from engage_spark.pipelines.results import Report
 
-HOISTED = {"--env": True, "--conf-dir": True, "--set": True, "--contract": True, "--print-config": False, "--json-logs": False}
+HOISTED = {
+    "--env": True,
+    "--conf-dir": True,
+    "--set": True,
+    "--contract": True,
+    "--print-config": False,
+    "--json-logs": False,
+}
 """The global options, and whether a value follows. They may stand before or after the command."""
 
 
@@ -47,14 +56,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-contract_app = typer.Typer(help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG)
+contract_app = typer.Typer(
+    help="Look at, check and document the data contract. Needs no Spark.", no_args_is_help=True, epilog=EPILOG
+)
 app.add_typer(contract_app, name="contract")
 app.add_typer(quality.app, name="quality")
 app.add_typer(models.app, name="models")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command line. Returns on success; otherwise SystemExit carries the exit code, and what is unexpected keeps its traceback."""
+    """Run a command line. Returns on success; otherwise SystemExit carries the exit code, and what is
+    unexpected keeps its traceback.
+    """
     try:
         app(args=_hoist(list(sys.argv[1:] if argv is None else argv)), prog_name="engage-spark")
     except SystemExit as e:
@@ -91,15 +104,31 @@ def _hoist(argv: list[str]) -> list[str]:
 @app.callback(invoke_without_command=True)
 def _globals(
     ctx: typer.Context,
-    env: Annotated[str | None, typer.Option(help="overlay of the configuration: local (default), s3, cluster, databricks")] = None,
+    env: Annotated[
+        str | None,
+        typer.Option(help="overlay of the configuration: local (default), s3, cluster, databricks"),
+    ] = None,
     conf_dir: Annotated[Path | None, typer.Option(help="directory of base.yaml and its overlays")] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override a setting; may be repeated")] = None,
-    contract: Annotated[Path | None, typer.Option(help="data contract to work by instead of the packaged one")] = None,
-    print_config: Annotated[bool, typer.Option("--print-config", help="show the merged settings without secrets, and stop")] = False,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="progress as JSON lines on standard error")] = False,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override a setting; may be repeated"),
+    ] = None,
+    contract: Annotated[
+        Path | None, typer.Option(help="data contract to work by instead of the packaged one")
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="show the merged settings without secrets, and stop")
+    ] = False,
+    json_logs: Annotated[
+        bool, typer.Option("--json-logs", help="progress as JSON lines on standard error")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="show the version, and stop")] = False,
 ) -> None:
-    overrides = [*(sets or []), *([f"contract={contract}"] if contract else []), *(["log.json_lines=true"] if json_logs else [])]
+    overrides = [
+        *(sets or []),
+        *([f"contract={contract}"] if contract else []),
+        *(["log.json_lines=true"] if json_logs else []),
+    ]
     ctx.obj = Global(env=env, conf_dir=conf_dir, overrides=tuple(overrides), print_config=print_config)
     if version:
         print(f"engage-spark {__version__}")  # noqa: T201
@@ -126,18 +155,31 @@ def synth(
     customers: Annotated[int | None, typer.Option(help="how many customers (default 10000)")] = None,
     snapshots: Annotated[int | None, typer.Option(help="how many consecutive days (default 1)")] = None,
     seed: Annotated[int | None, typer.Option(help="same seed, same rows")] = None,
-    out: Annotated[str | None, typer.Option(help="where to: PATH/customers/, PATH/connections/, PATH/interactions/")] = None,
-    faults: Annotated[bool, typer.Option("--faults", help="plant bad rows, and list what was planted")] = False,
+    out: Annotated[
+        str | None, typer.Option(help="where to: PATH/customers/, PATH/connections/, PATH/interactions/")
+    ] = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="plant bad rows, and list what was planted")
+    ] = False,
 ) -> None:
     """Make data that follows the contract's figures."""
-    chosen = {"customers": customers, "snapshots": snapshots, "seed": seed, "out": out, "faults": True if faults else None}
+    chosen = {
+        "customers": customers,
+        "snapshots": snapshots,
+        "seed": seed,
+        "out": out,
+        "faults": True if faults else None,
+    }
     _run(ctx, "synth", overrides={f"synth__{key}": value for key, value in chosen.items()})
 
 
 @app.command(epilog=EPILOG)
 def ingest(
     ctx: typer.Context,
-    source: Annotated[str | None, typer.Option("--input", help="folder with one subfolder per input table, or its s3a: address")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--input", help="folder with one subfolder per input table, or its s3a: address"),
+    ] = None,
     snapshot_date: Day = None,
     force: Force = False,
 ) -> None:
@@ -156,7 +198,9 @@ def graph(
     ctx: typer.Context,
     snapshot_date: Day = None,
     force: Force = False,
-    method: Annotated[str | None, typer.Option(help="auto, exact or sampled (default auto: exact where it is affordable)")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="auto, exact or sampled (default auto: exact where it is affordable)")
+    ] = None,
 ) -> None:
     """Measure every customer's place in the graph (default: of every snapshot that lacks it)."""
     _run(ctx, "graph.run", overrides={"graph__method": method}, snapshot_date=snapshot_date, force=force)
@@ -165,23 +209,45 @@ def graph(
 @app.command(epilog=EPILOG)
 def train(
     ctx: typer.Context,
-    target: Annotated[list[str] | None, typer.Option(help="one target, may be repeated (default: all that the contract declares)")] = None,
-    as_of: Annotated[date | None, typer.Option(parser=day_of, metavar="YYYY-MM-DD", help="labels known by then (default today)")] = None,
-    policy: Annotated[str | None, typer.Option(help="strict or permissive: what happens to features that leak (default strict)")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="one target, may be repeated (default: all that the contract declares)"),
+    ] = None,
+    as_of: Annotated[
+        date | None,
+        typer.Option(parser=day_of, metavar="YYYY-MM-DD", help="labels known by then (default today)"),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="strict or permissive: what happens to features that leak (default strict)"),
+    ] = None,
     force: Force = False,
 ) -> None:
-    """Train, judge and register a model per target on matured snapshots; exit code 3 when the leakage audit stops it."""
-    _run(ctx, "train.run", overrides={"models__policy": policy}, target=tuple(target or ()), as_of=as_of, force=force)
+    """Train, judge and register a model per target on matured snapshots; exit code 3 when the leakage audit
+    stops it.
+    """
+    _run(
+        ctx,
+        "train.run",
+        overrides={"models__policy": policy},
+        target=tuple(target or ()),
+        as_of=as_of,
+        force=force,
+    )
 
 
 @app.command(epilog=EPILOG)
 def score(
     ctx: typer.Context,
     snapshot_date: Day = None,
-    target: Annotated[list[str] | None, typer.Option(help="one target, may be repeated (default: all that have a champion)")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="one target, may be repeated (default: all that have a champion)")
+    ] = None,
     force: Force = False,
 ) -> None:
-    """Let the champions predict for a snapshot (default: every one that lacks it), with intervals and reasons, into `predictions`."""
+    """Let the champions predict for a snapshot (default: every one that lacks it), with intervals and
+    reasons, into `predictions`.
+    """
     _run(ctx, "score", snapshot_date=snapshot_date, target=tuple(target or ()), force=force)
 
 
@@ -194,7 +260,9 @@ def runs(ctx: typer.Context, snapshot_date: Day = None) -> None:
 @app.command(epilog=EPILOG)
 def doctor(
     ctx: typer.Context,
-    fetch_jars: Annotated[bool, typer.Option("--fetch-jars", help="download missing jars instead of only looking for them")] = False,
+    fetch_jars: Annotated[
+        bool, typer.Option("--fetch-jars", help="download missing jars instead of only looking for them")
+    ] = False,
 ) -> None:
     """Check Java, Python, Spark, jars, memory, storage and write access, and say how to mend each."""
     from engage_spark.doctor import examine
@@ -207,7 +275,10 @@ def doctor(
 
 
 @contract_app.command("show", epilog=EPILOG)
-def contract_show(ctx: typer.Context, table: Annotated[str | None, typer.Argument(help="one table (default: list all)")] = None) -> None:
+def contract_show(
+    ctx: typer.Context,
+    table: Annotated[str | None, typer.Argument(help="one table (default: list all)")] = None,
+) -> None:
     """List the tables of the contract, or the fields of one."""
     console.contract(load_contract(_settings(ctx).contract), table)
 
@@ -216,7 +287,9 @@ def contract_show(ctx: typer.Context, table: Annotated[str | None, typer.Argumen
 def contract_lint(ctx: typer.Context) -> None:
     """Check the contract for contradictions; exit code 2 if there are any."""
     loaded = load_contract(_settings(ctx).contract)
-    print(f"{loaded.id} {loaded.version}: {len(loaded.tables)} tables, {sum(len(t.fields) for t in loaded.tables)} fields, no violations")  # noqa: T201
+    print(  # noqa: T201
+        f"{loaded.id} {loaded.version}: {len(loaded.tables)} tables, {sum(len(t.fields) for t in loaded.tables)} fields, no violations"
+    )
 
 
 @contract_app.command("docs", epilog=EPILOG)
@@ -226,9 +299,9 @@ def contract_docs(
 ) -> None:
     """Write the data dictionary that follows from the contract, as Markdown."""
 
-    from engage_spark.contract import document
+    from engage_spark.contract import render_dictionary
 
-    text = document(load_contract(_settings(ctx).contract))
+    text = render_dictionary(load_contract(_settings(ctx).contract))
     if out is None:
         print(text, end="")  # noqa: T201
     else:

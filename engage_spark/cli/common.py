@@ -1,4 +1,6 @@
-"""What the commands share: the global options, the settings that follow from them, and a pipeline's whole way from settings to report."""
+"""What the commands share: the global options, the settings that follow from them, and a pipeline's whole way
+from settings to report.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Global:
 
 
 def settings_of(ctx: typer.Context, **options: Any) -> Settings:
-    """The merged settings; `options` are command options by the setting they override (a double underscore for the dot)."""
+    """The merged settings; `options` are command options by the setting they override (a double underscore
+    for the dot).
+    """
     chosen: Global = ctx.obj
     own = tuple(f"{key.replace('__', '.')}={value}" for key, value in options.items() if value is not None)
     settings = load_settings(chosen.env, conf=chosen.conf_dir, overrides=chosen.overrides + own)
@@ -45,13 +49,20 @@ def settings_of(ctx: typer.Context, **options: Any) -> Settings:
     return settings
 
 
-def run_pipeline(ctx: typer.Context, pipeline: str, *, overrides: dict[str, Any] | None = None, **arguments: Any) -> None:
+def run_pipeline(
+    ctx: typer.Context, pipeline: str, *, overrides: dict[str, Any] | None = None, **arguments: Any
+) -> None:
     """Settings, contract, session, pipeline, report: the whole of every Spark command."""
     settings = settings_of(ctx, **(overrides or {}))
     contract = load_contract(settings.contract)
     with spark_of(settings) as spark:
-        # A pipeline of several stages yields each report when the stage is done, so they are shown while the session lives.
-        console.reports(import_module(f"engage_spark.pipelines.{pipeline}").run(spark, settings, contract=contract, **arguments))
+        # A pipeline of several stages yields each report when the stage is done, so they are shown while the
+        # session lives.
+        console.reports(
+            import_module(f"engage_spark.pipelines.{pipeline}").run(
+                spark, settings, contract=contract, **arguments
+            )
+        )
 
 
 @contextmanager

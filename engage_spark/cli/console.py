@@ -1,4 +1,6 @@
-"""What the command line prints. Results go to standard output, errors to standard error; both read well at 80 columns and in a file."""
+"""What the command line prints. Results go to standard output, errors to standard error; both read well at 80
+columns and in a file.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from engage_spark.contract import Contract, show_rows
-from engage_spark.doctor import Finding
+from engage_spark.contract import Contract, field_rows
+from engage_spark.doctor import Diagnosis
 from engage_spark.errors import EngageError
 from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
@@ -35,8 +37,8 @@ def error(failure: EngageError) -> None:
     stderr(f"error: {failure.message}", style="bold red")
     for detail in failure.details:
         stderr(f"  - {detail}")
-    if failure.mend:
-        stderr(f"mend: {failure.mend}")
+    if failure.hint:
+        stderr(f"Hint: {failure.hint}")
 
 
 def settings(chosen: Settings) -> None:
@@ -65,23 +67,34 @@ def reports(result: Report | Iterable[Report]) -> None:
 def _wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width`, broken at blanks only: a path or a rule's name stays whole."""
     return textwrap.wrap(
-        text, width, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-    )  # fmt: skip
+        text,
+        width,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
-    """Label and value in two columns. A long value runs over the edge rather than being cut: it may be a path to copy."""
+    """Label and value in two columns. A long value runs over the edge rather than being cut: it may be a path
+    to copy.
+    """
     wide = max((len(label) for label, _ in pairs), default=0)
     for label, value in pairs:
         console.print(Text.assemble("  ", (label.ljust(wide), "dim"), "  ", value), soft_wrap=True)
 
 
 def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; columns of figures are set right. Only the last column is folded where the width does not do: names stay whole."""
+    """A table; columns of figures are set right. Only the last column is folded where the width does not do:
+    names stay whole.
+    """
     table = Grid(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
     for i, header in enumerate(headers):
         figures = bool(rows) and all(_is_figure(row[i]) for row in rows)
-        table.add_column(header, justify="right" if figures else "left", overflow="fold", no_wrap=i + 1 < len(headers))
+        table.add_column(
+            header, justify="right" if figures else "left", overflow="fold", no_wrap=i + 1 < len(headers)
+        )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
@@ -92,14 +105,16 @@ def _is_figure(text: str) -> bool:
     return bare in ("", "-", "–") or bare.lstrip("+-").replace(".", "", 1).isdigit()
 
 
-def findings(found: Sequence[Finding]) -> None:
+def findings(found: Sequence[Diagnosis]) -> None:
     """One line per check, and below it how to mend what is not ok."""
     console = _out()
     wide = max(len(f.name) for f in found)
     for f in found:
-        console.print(Text.assemble((f"{f.state:4}", STYLES[f.state]), f"  {f.name:{wide}}  {f.text}"), soft_wrap=True)
-        if f.mend:
-            console.print(f"      {'':{wide}}  mend: {f.mend}", soft_wrap=True)
+        console.print(
+            Text.assemble((f"{f.state:4}", STYLES[f.state]), f"  {f.name:{wide}}  {f.text}"), soft_wrap=True
+        )
+        if f.hint:
+            console.print(f"      {'':{wide}}  Hint: {f.hint}", soft_wrap=True)
 
 
 def contract(shown: Contract, table: str | None) -> None:
@@ -107,11 +122,18 @@ def contract(shown: Contract, table: str | None) -> None:
     console = _out()
     if table is None:
         console.print(f"{shown.name}: contract {shown.id}, version {shown.version}", soft_wrap=True)
-        rows = [(t.name, t.kind.value, str(len(t.fields)), t.source or "", ", ".join(t.key)) for t in shown.tables]
+        rows = [
+            (t.name, t.kind.value, str(len(t.fields)), t.source or "", ", ".join(t.key)) for t in shown.tables
+        ]
         grid(console, ("table", "kind", "fields", "computed from", "key"), rows)
         return
     declared = [
-        (f["field"], f["type"], f["role"], "; ".join(f[part] for part in ("unit", "bounds", "expected", "notes") if f[part]))
-        for f in show_rows(shown, table)
+        (
+            f["field"],
+            f["type"],
+            f["role"],
+            "; ".join(f[part] for part in ("unit", "bounds", "expected", "notes") if f[part]),
+        )
+        for f in field_rows(shown, table)
     ]
     grid(console, ("field", "type", "role", "declared"), declared)

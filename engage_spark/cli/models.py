@@ -11,9 +11,14 @@ from engage_spark.cli import console
 from engage_spark.cli.common import EPILOG, settings_of
 from engage_spark.contract import load_contract
 
-app = typer.Typer(help="The trained models: champions and challengers, one in full, promotion by hand. Needs no Spark.", epilog=EPILOG)
+app = typer.Typer(
+    help="The trained models: champions and challengers, one in full, promotion by hand. Needs no Spark.",
+    epilog=EPILOG,
+)
 
-Target = Annotated[str, typer.Argument(help="a target of the contract, such as `engage-spark models` lists them")]
+Target = Annotated[
+    str, typer.Argument(help="a target of the contract, such as `engage-spark models` lists them")
+]
 
 
 @app.callback(invoke_without_command=True, epilog=EPILOG)
@@ -30,13 +35,19 @@ def listed(ctx: typer.Context) -> None:
 def shown(
     ctx: typer.Context,
     target: Target,
-    version: Annotated[int | None, typer.Option(help="which version (default: the champion, else the newest)")] = None,
+    version: Annotated[
+        int | None, typer.Option(help="which version (default: the champion, else the newest)")
+    ] = None,
 ) -> None:
-    """Show one version: what it was trained on, its features, parameters and metrics, and where its files are."""
+    """Show one version: what it was trained on, its features, parameters and metrics, and where its files
+    are.
+    """
     from engage_spark.pipelines import models
 
     settings = settings_of(ctx)
-    console.reports(models.show(settings, contract=load_contract(settings.contract), target=target, version=version))
+    console.reports(
+        models.show(settings, contract=load_contract(settings.contract), target=target, version=version)
+    )
 
 
 @app.command("promote", epilog=EPILOG)
@@ -44,17 +55,26 @@ def promote(
     ctx: typer.Context,
     target: Target,
     version: Annotated[int, typer.Argument(help="the version that is to be champion")],
-    force: Annotated[bool, typer.Option("--force", help="even if it failed its gates; the version is tagged with that")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="even if it failed its gates; the version is tagged with that")
+    ] = False,
 ) -> None:
     """Make a version champion by hand; exit code 3 when it failed its gates."""
     from engage_spark.pipelines import models
 
     settings = settings_of(ctx)
-    console.reports(models.promote(settings, contract=load_contract(settings.contract), target=target, version=version, force=force))
+    console.reports(
+        models.promote(
+            settings, contract=load_contract(settings.contract), target=target, version=version, force=force
+        )
+    )
 
 
 @app.command("send", epilog=EPILOG)
-def send(ctx: typer.Context, folder: Annotated[Path, typer.Argument(help="where the run was kept; the error said so")]) -> None:
+def send(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="where the run was kept; the error said so")],
+) -> None:
     """Bring a run to MLflow that was kept because MLflow was away, and register its model."""
     from engage_spark.pipelines import models
 

@@ -1,4 +1,6 @@
-"""What the notebooks share: parameters as widgets, settings, the session that is there, reports and tables to look at."""
+"""What the notebooks share: parameters as widgets, settings, the session that is there, reports and tables to
+look at.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,17 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 WIDGETS = {"env": "databricks", "set": "", "snapshot_date": ""}
-"""Parameters of every notebook: the overlay of the configuration, `key=value` settings between blanks, a day (default: all that is new)."""
+"""Parameters of every notebook: the overlay of the configuration, `key=value` settings between blanks, a day
+(default: all that is new).
+"""
 
 
 class Notebook:
-    """One notebook. `dbutils` is Databricks' own, or None elsewhere: then the settings come from files and environment alone.
+    """One notebook. `dbutils` is Databricks' own, or None elsewhere: then the settings come from files and
+    environment alone.
 
-    On Databricks the session is given; elsewhere one is built on the first run, and stopped when the process ends.
+    On Databricks the session is given; elsewhere one is built on the first run, and stopped when the process
+    ends.
     """
 
     def __init__(self, dbutils: Any = None) -> None:
@@ -48,7 +54,9 @@ class Notebook:
         return active_session() or self._open.enter_context(open_session(self.settings))
 
     def run(self, pipeline: str, **arguments: Any) -> None:
-        """One pipeline, for the notebook's day where it takes one; its report is shown, also when a gate rejects the data."""
+        """One pipeline, for the notebook's day where it takes one; its report is shown, also when a gate
+        rejects the data.
+        """
         log.configure(json_lines=self.settings.log.json_lines, level=self.settings.log.level)
         folder = pipeline in ("ingest", "graph", "train")
         module = import_module(f"engage_spark.pipelines.{pipeline}{'.run' if folder else ''}")
@@ -77,4 +85,6 @@ def _day(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise ConfigurationError(f"snapshot_date is {text!r}, which is no day", mend="write it as 2025-10-21, or leave it empty") from None
+        raise ConfigurationError(
+            f"snapshot_date is {text!r}, which is no day", hint="write it as 2025-10-21, or leave it empty"
+        ) from None

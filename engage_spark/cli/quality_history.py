@@ -20,15 +20,29 @@ def profile(
     path: Annotated[str, typer.Argument(help="Parquet, CSV or Delta: a file, a folder, or its s3a: address")],
     out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
     table: Annotated[str | None, typer.Option(help="what to call the table (default: by the path)")] = None,
-    data_format: Annotated[Literal["auto", "parquet", "csv", "delta"], typer.Option("--format", help="how to read PATH")] = "auto",
-    key: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="a column of the key; may be repeated (default: found)")] = None,
+    data_format: Annotated[
+        Literal["auto", "parquet", "csv", "delta"], typer.Option("--format", help="how to read PATH")
+    ] = "auto",
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="a column of the key; may be repeated (default: found)"),
+    ] = None,
 ) -> None:
-    """Draft a contract from data that nobody has declared: types, bounds, values, keys, patterns. It lints, and the data pass it."""
+    """Draft a contract from data that nobody has declared: types, bounds, values, keys, patterns. It lints,
+    and the data pass it.
+    """
     from engage_spark.pipelines.quality import profile
 
     settings = settings_of(ctx)
     with spark_of(settings) as spark:
-        draft = profile.run(spark, path, table=table, data_format=data_format, delimiter=settings.ingest.csv_delimiter, key=key or ())
+        draft = profile.run(
+            spark,
+            path,
+            table=table,
+            data_format=data_format,
+            delimiter=settings.ingest.csv_delimiter,
+            key=key or (),
+        )
     if out is None:
         sys.stdout.write(draft.text)
         for note in draft.report.notes:
@@ -40,30 +54,44 @@ def profile(
 
 
 def show_results(ctx: typer.Context, snapshot_date: Day = None, table: Of = None) -> None:
-    """Show what was broken on a judged day (default: the newest): rule, severity, rows, measure and bound, samples."""
+    """Show what was broken on a judged day (default: the newest): rule, severity, rows, measure and bound,
+    samples.
+    """
     run_pipeline(ctx, "quality.show", snapshot_date=snapshot_date, table=table)
 
 
 def drift(
     ctx: typer.Context,
     snapshot_date: Day = None,
-    against: Annotated[str | None, typer.Option(metavar="DAY|previous", help="default: quality.reference, or previous")] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="DAY|previous", help="default: quality.reference, or previous")
+    ] = None,
     table: Of = None,
 ) -> None:
-    """Show which columns changed since another day, from what was counted then: PSI, KS, shares, values new and gone."""
+    """Show which columns changed since another day, from what was counted then: PSI, KS, shares, values new
+    and gone.
+    """
     other: date | str | None = against
     if against not in (None, "previous"):
         try:
             other = date.fromisoformat(str(against))
         except ValueError:
-            raise typer.BadParameter(f"{against!r} is no day; write it as 2025-10-21, or previous", param_hint="--against") from None
+            raise typer.BadParameter(
+                f"{against!r} is no day; write it as 2025-10-21, or previous", param_hint="--against"
+            ) from None
     run_pipeline(ctx, "quality.drift", snapshot_date=snapshot_date, against=other, table=table)
 
 
 def states(
     ctx: typer.Context,
-    first: Annotated[date | None, typer.Option("--from", parser=day_of, metavar="DAY", help="default: six days before the last")] = None,
-    last: Annotated[date | None, typer.Option("--to", parser=day_of, metavar="DAY", help="default: the newest published day")] = None,
+    first: Annotated[
+        date | None,
+        typer.Option("--from", parser=day_of, metavar="DAY", help="default: six days before the last"),
+    ] = None,
+    last: Annotated[
+        date | None,
+        typer.Option("--to", parser=day_of, metavar="DAY", help="default: the newest published day"),
+    ] = None,
     table: Of = None,
 ) -> None:
     """Show what several days hold together, such as a week, without reading them again."""

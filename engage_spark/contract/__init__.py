@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engage_spark.contract.dictionary import document, limits, show_rows
-from engage_spark.contract.graph_spec import EdgeMeasure, GraphPlan, Measure, graph_plan
+from engage_spark.contract.dictionary import field_rows, limits, render_dictionary
+from engage_spark.contract.graph_spec import EdgeMeasure, GraphMeasure, GraphSpec, graph_spec_of
 from engage_spark.contract.lineage import ERRORS_TYPE, day_column, judged_table, leaks, tracked_table
 from engage_spark.contract.model import (
     Contract,
@@ -21,7 +21,7 @@ from engage_spark.contract.model import (
     Rule,
     Severity,
     Table,
-)  # fmt: skip
+)
 from engage_spark.contract.odcs import full_match, parse, read_text
 from engage_spark.contract.stored_tables import REASONS_TYPE, predictions_table, splits_table
 from engage_spark.contract.validation import contradictions
@@ -32,7 +32,9 @@ SYSTEM = Path(__file__).parent / "system.odcs.yaml"
 
 
 def load_contract(path: Path | str | None = None) -> Contract:
-    """Read a contract; None is the packaged one. Raises ONE ContractError that lists everything wrong with it."""
+    """Read a contract; None is the packaged one. Raises ONE ContractError that lists everything wrong with
+    it.
+    """
     where = PACKAGED if path is None else Path(path)
     contract, problems = parse(read_text(where), origin=where.name)
     problems += contradictions(contract)
@@ -40,7 +42,7 @@ def load_contract(path: Path | str | None = None) -> Contract:
         raise ContractError(
             f"the contract {where.name} has {len(problems)} violation{'s' if len(problems) > 1 else ''}",
             details=problems,
-            mend="mend them in the YAML, and see with `engage-spark contract lint`",
+            hint="mend them in the YAML, and see with `engage-spark contract lint`",
         )
     return contract
 
@@ -60,8 +62,38 @@ def lint(path: Path | str | None = None) -> list[str]:
 
 
 __all__ = [
-    "ERRORS_TYPE", "REASONS_TYPE", "Contract", "Dimension", "Direction", "EdgeMeasure", "Extra", "Field", "Gate", "GraphPlan", "GraphRole",
-    "Kind", "Measure", "Reference", "Role", "Rule", "Severity", "Table", "contradictions", "day_column", "document", "full_match",
-    "graph_plan", "judged_table", "leaks", "limits", "lint", "load_contract", "parse", "predictions_table", "show_rows", "splits_table",
-    "system_contract", "tracked_table",
+    "ERRORS_TYPE",
+    "REASONS_TYPE",
+    "Contract",
+    "Dimension",
+    "Direction",
+    "EdgeMeasure",
+    "Extra",
+    "Field",
+    "Gate",
+    "GraphMeasure",
+    "GraphRole",
+    "GraphSpec",
+    "Kind",
+    "Reference",
+    "Role",
+    "Rule",
+    "Severity",
+    "Table",
+    "contradictions",
+    "day_column",
+    "field_rows",
+    "full_match",
+    "graph_spec_of",
+    "judged_table",
+    "leaks",
+    "limits",
+    "lint",
+    "load_contract",
+    "parse",
+    "predictions_table",
+    "render_dictionary",
+    "splits_table",
+    "system_contract",
+    "tracked_table",
 ]  # fmt: skip

@@ -14,8 +14,10 @@ _KINDS = {
 }
 
 
-def show_rows(contract: Contract, table: str) -> list[dict[str, str]]:
-    """One row of text per field of a table, in declared order: field, type, unit, role, bounds, expected, flags."""
+def field_rows(contract: Contract, table: str) -> list[dict[str, str]]:
+    """One row of text per field of a table, in declared order: field, type, unit, role, bounds, expected,
+    flags.
+    """
     return [
         {
             "field": f.name,
@@ -70,7 +72,7 @@ def notes(f: Field) -> str:
     return "; ".join(parts)
 
 
-def document(contract: Contract) -> str:
+def render_dictionary(contract: Contract) -> str:
     """The data dictionary as Markdown, generated so that it cannot differ from what is checked and computed."""
     head = [
         f"# {contract.name}: data dictionary",
@@ -84,7 +86,10 @@ def document(contract: Contract) -> str:
         "",
     ]
     contents = [f"- [{t.name}](#{t.name}): {_KINDS[t.kind]}, {len(t.fields)} fields" for t in contract.tables]
-    return "\n".join([*head, *contents, "", *(line for t in contract.tables for line in _table(t))]).rstrip() + "\n"
+    return (
+        "\n".join([*head, *contents, "", *(line for t in contract.tables for line in _table(t))]).rstrip()
+        + "\n"
+    )
 
 
 def _table(t: Table) -> list[str]:
@@ -93,7 +98,11 @@ def _table(t: Table) -> list[str]:
     lines += [f"Event time: `{t.event_time}`."] if t.event_time else []
     lines += [f"In the graph: {t.graph_role.value}."] if t.graph_role else []
     lines += [f"Columns that are not declared: {t.extra.value}."] if t.kind in (Kind.ENTITY, Kind.LOG) else []
-    lines += ["", "| field | type | unit | role | bounds | expected | notes |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| field | type | unit | role | bounds | expected | notes |",
+        "|---|---|---|---|---|---|---|",
+    ]
     lines += [
         f"| `{f.name}` | {f.spark_type} | {f.unit or ''} | {f.role.value} | {_cell(bounds(f))} | {expected(f)} | {notes(f)} |"
         for f in t.fields
@@ -101,11 +110,17 @@ def _table(t: Table) -> list[str]:
     lines += ["", *(line for f in t.fields for line in _field(f)), ""]
     if t.rules:
         lines += ["**Rules on each row**", ""]
-        lines += [f"- `{r.name}` ({r.severity.value}, {r.dimension}): `{r.expression}`. {r.description}" for r in t.rules]
+        lines += [
+            f"- `{r.name}` ({r.severity.value}, {r.dimension}): `{r.expression}`. {r.description}"
+            for r in t.rules
+        ]
         lines += [""]
     if t.gates:
         lines += ["**Gates on the whole snapshot**", ""]
-        lines += [f"- `{g.name}` ({g.severity.value}, {g.dimension.value}): {limits(g)}. {g.description}" for g in t.gates]
+        lines += [
+            f"- `{g.name}` ({g.severity.value}, {g.dimension.value}): {limits(g)}. {g.description}"
+            for g in t.gates
+        ]
         lines += [""]
     if t.references:
         lines += ["**References**", ""]

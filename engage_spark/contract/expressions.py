@@ -1,7 +1,9 @@
-"""What a Spark SQL expression refers to, found without Spark, so that a contract can be refused before any job starts.
+"""What a Spark SQL expression refers to, found without Spark, so that a contract can be refused before any
+job starts.
 
-This is a tokeniser, not a parser: it knows literals, quoted names, functions and the keywords of scalar expressions.
-Anything else that looks like a name has to be a declared column. Whether the expression parses, Spark says later.
+This is a tokeniser, not a parser: it knows literals, quoted names, functions and the keywords of scalar
+expressions. Anything else that looks like a name has to be a declared column. Whether the expression parses,
+Spark says later.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ _KEYWORDS = frozenset(
         tinyint byte smallint short int integer bigint long float real double decimal numeric string boolean date timestamp binary""",
     )
 )
-# What differs from run to run, from partition to partition or by file: a formula that used it could not be reproduced.
+# What differs from run to run, from partition to partition or by file: a formula that used it could not be
+# reproduced.
 _UNSTABLE = frozenset(
     re.findall(
         r"\w+",
@@ -41,9 +44,11 @@ _FORBIDDEN = frozenset({"reflect", "java_method", "try_reflect", "raise_error", 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What an expression refers to: declared columns (as declared, in order of use), other names, and unstable functions.
+    """What an expression refers to: declared columns (as declared, in order of use), other names, and
+    unstable functions.
 
-    `refused` says in words what makes it more than one scalar expression: a second statement, a comment, a name for the result.
+    `refused` says in words what makes it more than one scalar expression: a second statement, a comment, a
+    name for the result.
     """
 
     columns: tuple[str, ...]
@@ -53,7 +58,9 @@ class Usage:
 
 
 def usage(expression: str, known: Iterable[str]) -> Usage:
-    """Sort the names in a Spark SQL expression. Columns match regardless of case, as in Spark; a known column wins over a keyword."""
+    """Sort the names in a Spark SQL expression. Columns match regardless of case, as in Spark; a known column
+    wins over a keyword.
+    """
     declared = {name.lower(): name for name in known}
     columns: list[str] = []
     unknown: list[str] = []
@@ -63,7 +70,8 @@ def usage(expression: str, known: Iterable[str]) -> Usage:
     for i, (kind, text) in enumerate(tokens):
         before = tokens[i - 1][1].lower() if i else ""
         after = tokens[i + 1][1] if i + 1 < len(tokens) else ""
-        if kind not in ("name", "quoted") or before in (".", "as"):  # a struct's member, or the type of a CAST
+        # a struct's member, or the type of a CAST
+        if kind not in ("name", "quoted") or before in (".", "as"):
             continue
         name = text[1:-1].replace("``", "`") if kind == "quoted" else text
         word = name.lower()
@@ -102,7 +110,11 @@ def _refused(matches: Sequence[re.Match[str]]) -> Iterator[str]:
             yield "';' starts another statement"
         elif pair in ("--", "/*"):
             yield f"{pair!r} starts a comment"
-        elif m.lastgroup == "name" and text.lower() == "as" and (not opened or opened[-1] not in ("cast", "try_cast")):
+        elif (
+            m.lastgroup == "name"
+            and text.lower() == "as"
+            and (not opened or opened[-1] not in ("cast", "try_cast"))
+        ):
             yield "AS gives the result a name, which a statement about a row has none of"
     if opened:
         yield "an opening parenthesis is never closed"

@@ -1,7 +1,9 @@
-"""What can be measured of a whole snapshot, and how a contract states its bounds (ODCS `quality`, read strictly).
+"""What can be measured of a whole snapshot, and how a contract states its bounds (ODCS `quality`, read
+strictly).
 
-At a table: `rowCount` (an ODCS metric), and with `engine: engage_spark` completeness, quarantine_share, reference_means, reference_shares,
-latency, freshness. At a field: `mean`, `share(value)` in percent of what is not null, `quantile(q)`.
+At a table: `rowCount` (an ODCS metric), and with `engine: engage_spark` completeness, quarantine_share,
+reference_means, reference_shares, latency, freshness. At a field: `mean`, `share(value)` in percent of what
+is not null, `quantile(q)`.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ _CALL = re.compile(r"^(\w+)(?:\((.*)\))?$", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """Its unit and dimension, the bounds that make sense for it, and the quality severity when none is stated."""
+class TableMeasure:
+    """Its unit and dimension, the bounds that make sense for it, and the quality severity when none is
+    stated.
+    """
 
     unit: str
     dimension: Dimension
@@ -34,19 +38,19 @@ class Measure:
     argument: bool = False
 
 
-OF_TABLES: Mapping[str, Measure] = {
-    "completeness": Measure(unit="percent", dimension=Dimension.COMPLETENESS, bounds=LEAST),
-    "quarantine_share": Measure(unit="percent", dimension=Dimension.VALIDITY, bounds=MOST),
-    "rowCount": Measure(unit="rows", dimension=Dimension.COMPLETENESS, bounds=BETWEEN),
-    "reference_means": Measure(unit="percent", dimension=Dimension.ACCURACY, bounds=MOST),
-    "reference_shares": Measure(unit="percent", dimension=Dimension.ACCURACY, bounds=MOST),
-    "latency": Measure(unit="minutes", dimension=Dimension.TIMELINESS, bounds=MOST),
-    "freshness": Measure(unit="hours", dimension=Dimension.TIMELINESS, bounds=MOST),
+OF_TABLES: Mapping[str, TableMeasure] = {
+    "completeness": TableMeasure(unit="percent", dimension=Dimension.COMPLETENESS, bounds=LEAST),
+    "quarantine_share": TableMeasure(unit="percent", dimension=Dimension.VALIDITY, bounds=MOST),
+    "rowCount": TableMeasure(unit="rows", dimension=Dimension.COMPLETENESS, bounds=BETWEEN),
+    "reference_means": TableMeasure(unit="percent", dimension=Dimension.ACCURACY, bounds=MOST),
+    "reference_shares": TableMeasure(unit="percent", dimension=Dimension.ACCURACY, bounds=MOST),
+    "latency": TableMeasure(unit="minutes", dimension=Dimension.TIMELINESS, bounds=MOST),
+    "freshness": TableMeasure(unit="hours", dimension=Dimension.TIMELINESS, bounds=MOST),
 }
-OF_FIELDS: Mapping[str, Measure] = {
-    "mean": Measure(unit="value", dimension=Dimension.ACCURACY, bounds=BETWEEN),
-    "share": Measure(unit="percent", dimension=Dimension.ACCURACY, bounds=BETWEEN, argument=True),
-    "quantile": Measure(unit="value", dimension=Dimension.ACCURACY, bounds=BETWEEN, argument=True),
+OF_FIELDS: Mapping[str, TableMeasure] = {
+    "mean": TableMeasure(unit="value", dimension=Dimension.ACCURACY, bounds=BETWEEN),
+    "share": TableMeasure(unit="percent", dimension=Dimension.ACCURACY, bounds=BETWEEN, argument=True),
+    "quantile": TableMeasure(unit="value", dimension=Dimension.ACCURACY, bounds=BETWEEN, argument=True),
 }
 
 
@@ -71,7 +75,9 @@ def dimension(q: DataQuality, usual: Dimension, at: str, problems: list[str]) ->
         return _DIMENSIONS[q.dimension]
     if q.dimension in tuple(Dimension):
         return Dimension(q.dimension)
-    problems.append(f"{at}: unknown dimension {q.dimension!r}, known are {', '.join((*Dimension, *_DIMENSIONS))}")
+    problems.append(
+        f"{at}: unknown dimension {q.dimension!r}, known are {', '.join((*Dimension, *_DIMENSIONS))}"
+    )
     return usual
 
 
@@ -80,23 +86,35 @@ def measured_of_table(q: DataQuality) -> str | None:
     if q.type == "library" or (q.type is None and q.metric):
         return q.metric if q.metric == "rowCount" else None
     name = q.implementation
-    return name if q.type == "custom" and isinstance(name, str) and name in OF_TABLES and name != "rowCount" else None
+    return (
+        name
+        if q.type == "custom" and isinstance(name, str) and name in OF_TABLES and name != "rowCount"
+        else None
+    )
 
 
 def table_gates(q: DataQuality, fields: Sequence[Field], at: str, problems: list[str]) -> tuple[Gate, ...]:
-    """The gates of one table-level entry: one, or for the `reference_…` measures one per declared mean or share."""
+    """The gates of one table-level entry: one, or for the `reference_…` measures one per declared mean or
+    share.
+    """
     name = str(measured_of_table(q))
     gate = _gate(q, name, OF_TABLES[name], at, problems)
     tolerance = gate.maximum
     if name == "reference_means":
         return tuple(_near_mean(gate, f, tolerance or 0.0) for f in fields if f.reference_mean is not None)
     if name == "reference_shares":
-        return tuple(_near_share(gate, f, v, s, tolerance or 0.0) for f in fields for v, s in f.reference_shares)
+        return tuple(
+            _near_share(gate, f, v, s, tolerance or 0.0) for f in fields for v, s in f.reference_shares
+        )
     return (replace(gate, measure="row_count" if name == "rowCount" else name),)
 
 
-def field_gate(q: DataQuality, name: str, field: str, allowed: Iterable[str | int], at: str, problems: list[str]) -> Gate | None:
-    """The gate of one field-level entry, whose implementation is `mean`, `share(value)` or `quantile(q)`; None when it is no measure."""
+def field_gate(
+    q: DataQuality, name: str, field: str, allowed: Iterable[str | int], at: str, problems: list[str]
+) -> Gate | None:
+    """The gate of one field-level entry, whose implementation is `mean`, `share(value)` or `quantile(q)`;
+    None when it is no measure.
+    """
     match = _CALL.match(name.strip())
     if match is None or match[1] not in OF_FIELDS:
         return None
@@ -108,7 +126,9 @@ def field_gate(q: DataQuality, name: str, field: str, allowed: Iterable[str | in
         return named
     if kind == "share":
         if text not in map(str, allowed):
-            problems.append(f"{at}: share({text}) is not among the valid values of {field}, which invalidValues must list first")
+            problems.append(
+                f"{at}: share({text}) is not among the valid values of {field}, which invalidValues must list first"
+            )
         return replace(named, argument=text)
     try:
         order = float(text)
@@ -119,24 +139,35 @@ def field_gate(q: DataQuality, name: str, field: str, allowed: Iterable[str | in
     return replace(named, argument=order)
 
 
-def _gate(q: DataQuality, name: str, measure: Measure, at: str, problems: list[str]) -> Gate:
+def _gate(q: DataQuality, name: str, measure: TableMeasure, at: str, problems: list[str]) -> Gate:
     low, high, above, below = _limits(q, name, measure, at, problems)
     if measure.unit == "percent" and not all(x is None or 0 <= x <= 100 for x in (low, high)):
         problems.append(f"{at}: the gate {name} needs bounds between 0 and 100 percent")
     if q.unit != measure.unit and not (q.unit is None and measure.unit in ("value", "rows")):
         problems.append(f"{at}: the gate {name} is measured in {measure.unit}; write unit: {measure.unit}")
     return Gate(
-        name=q.name or name, measure=name, minimum=low, maximum=high, above=above, below=below, unit=measure.unit,
-        severity=severity(q, at, problems) or Severity.CRITICAL, dimension=dimension(q, measure.dimension, at, problems),
+        name=q.name or name,
+        measure=name,
+        minimum=low,
+        maximum=high,
+        above=above,
+        below=below,
+        unit=measure.unit,
+        severity=severity(q, at, problems) or Severity.CRITICAL,
+        dimension=dimension(q, measure.dimension, at, problems),
         description=q.description or "",
-    )  # fmt: skip
+    )
 
 
-def _limits(q: DataQuality, name: str, measure: Measure, at: str, problems: list[str]) -> tuple[float | None, float | None, bool, bool]:
+def _limits(
+    q: DataQuality, name: str, measure: TableMeasure, at: str, problems: list[str]
+) -> tuple[float | None, float | None, bool, bool]:
     """Minimum, maximum, and whether each is to be passed and not merely reached."""
     stated = bounds(q)
     if not stated or not set(stated) <= measure.bounds:
-        problems.append(f"{at}: the gate {name} needs {' or '.join(sorted(measure.bounds))}, found {', '.join(stated) or 'no bound'}")
+        problems.append(
+            f"{at}: the gate {name} needs {' or '.join(sorted(measure.bounds))}, found {', '.join(stated) or 'no bound'}"
+        )
         return None, None, False, False
     flat = [x for value in stated.values() for x in (value if isinstance(value, list) else [value])]
     if any(isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in flat):
@@ -145,7 +176,9 @@ def _limits(q: DataQuality, name: str, measure: Measure, at: str, problems: list
     if "mustBe" in stated or "mustBeBetween" in stated:
         pair = stated.get("mustBeBetween") or [stated.get("mustBe")] * 2
         if len(stated) > 1 or len(pair) != 2 or pair[0] > pair[1]:
-            problems.append(f"{at}: {name} needs one value, or two in ascending order and no other bound, found {stated}")
+            problems.append(
+                f"{at}: {name} needs one value, or two in ascending order and no other bound, found {stated}"
+            )
             return None, None, False, False
         return pair[0], pair[1], False, False
     if len(stated) > len({n in LEAST for n in stated}):
@@ -159,17 +192,31 @@ def _near_mean(gate: Gate, f: Field, tolerance: float) -> Gate:
     mean = f.reference_mean or 0.0
     reach = abs(mean) * tolerance / 100
     return replace(
-        gate, name=f"{f.name}.mean_near_declared", measure="mean", column=f.name, minimum=mean - reach, maximum=mean + reach,
-        above=gate.below, unit=f.unit or "value", description=f"The mean lies within {tolerance:g}% of the declared {mean:g}.",
-    )  # fmt: skip
+        gate,
+        name=f"{f.name}.mean_near_declared",
+        measure="mean",
+        column=f.name,
+        minimum=mean - reach,
+        maximum=mean + reach,
+        above=gate.below,
+        unit=f.unit or "value",
+        description=f"The mean lies within {tolerance:g}% of the declared {mean:g}.",
+    )
 
 
 def _near_share(gate: Gate, f: Field, value: str | int, share: float, tolerance: float) -> Gate:
     percent = share * 100
     return replace(
-        gate, name=f"{f.name}.share_near_declared({value})", measure="share", column=f.name, argument=str(value),
-        minimum=max(0.0, percent - tolerance), maximum=min(100.0, percent + tolerance),
-        # A share of 0 or 100% that lies within the tolerance is no further from the declared one for being the last there is.
-        above=gate.below and percent >= tolerance, below=gate.below and percent + tolerance <= 100,
+        gate,
+        name=f"{f.name}.share_near_declared({value})",
+        measure="share",
+        column=f.name,
+        argument=str(value),
+        minimum=max(0.0, percent - tolerance),
+        maximum=min(100.0, percent + tolerance),
+        # A share of 0 or 100% that lies within the tolerance is no further from the declared one for being
+        # the last there is.
+        above=gate.below and percent >= tolerance,
+        below=gate.below and percent + tolerance <= 100,
         description=f"The share of {value} lies within {tolerance:g} percentage points of the declared {percent:g}%.",
-    )  # fmt: skip
+    )

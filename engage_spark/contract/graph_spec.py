@@ -1,4 +1,6 @@
-"""What a contract says about the graph: which logs hold its edges, which tables it is measured into, and what each field measures."""
+"""What a contract says about the graph: which logs hold its edges, which tables it is measured into, and what
+each field measures.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,10 @@ from engage_spark.contract.model import Contract, Direction, Field, GraphRole, K
 from engage_spark.errors import ContractError
 
 
-class Measure(StrEnum):
-    """What a field of a table of graph role `vertices` may hold. Undirected edges unless the name says follows."""
+class GraphMeasure(StrEnum):
+    """What a field of a table of graph role `vertices` may hold. Undirected edges unless the name says
+    follows.
+    """
 
     CENTRALITY = "centrality"
     BETWEENNESS = "betweenness"
@@ -48,19 +52,30 @@ class EdgeMeasure(StrEnum):
     STRENGTH = "strength"
 
 
-OF_STRENGTH = frozenset({Measure.MEAN_STRENGTH, Measure.WEIGHTED_DEGREE, EdgeMeasure.ACTIVE_WEEKS, EdgeMeasure.STRENGTH})
-OF_FOLLOWS = frozenset({Measure.FOLLOWS_OUT, Measure.FOLLOWS_IN, Measure.FOLLOWS_RECIPROCITY, Measure.FOLLOWS_PAGERANK})
+OF_STRENGTH = frozenset(
+    {GraphMeasure.MEAN_STRENGTH, GraphMeasure.WEIGHTED_DEGREE, EdgeMeasure.ACTIVE_WEEKS, EdgeMeasure.STRENGTH}
+)
+OF_FOLLOWS = frozenset(
+    {
+        GraphMeasure.FOLLOWS_OUT,
+        GraphMeasure.FOLLOWS_IN,
+        GraphMeasure.FOLLOWS_RECIPROCITY,
+        GraphMeasure.FOLLOWS_PAGERANK,
+    }
+)
 _COUNTS: frozenset[str] = frozenset({
-    Measure.DEGREE, Measure.FOLLOWS_OUT, Measure.FOLLOWS_IN, Measure.CORE_NUMBER, Measure.TRIANGLES, Measure.COMPONENT,
-    Measure.COMPONENT_SIZE, Measure.COMMUNITY, Measure.COMMUNITY_SIZE, EdgeMeasure.WEEKS, EdgeMeasure.ACTIVE_WEEKS,
+    GraphMeasure.DEGREE, GraphMeasure.FOLLOWS_OUT, GraphMeasure.FOLLOWS_IN, GraphMeasure.CORE_NUMBER, GraphMeasure.TRIANGLES, GraphMeasure.COMPONENT,
+    GraphMeasure.COMPONENT_SIZE, GraphMeasure.COMMUNITY, GraphMeasure.COMMUNITY_SIZE, EdgeMeasure.WEEKS, EdgeMeasure.ACTIVE_WEEKS,
 })  # fmt: skip
-_MEASURES: dict[GraphRole, type[StrEnum]] = {GraphRole.VERTICES: Measure, GraphRole.EDGES: EdgeMeasure}
+_MEASURES: dict[GraphRole, type[StrEnum]] = {GraphRole.VERTICES: GraphMeasure, GraphRole.EDGES: EdgeMeasure}
 _DAY = "snapshot_date"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GraphPlan:
-    """The tables of a contract's graph. `edges` has one row per undirected edge and snapshot, `vertices` one per entity row."""
+class GraphSpec:
+    """The tables of a contract's graph. `edges` has one row per undirected edge and snapshot, `vertices` one
+    per entity row.
+    """
 
     entity: Table
     vertices: Table
@@ -76,21 +91,25 @@ class GraphPlan:
 
     def column(self, measure: StrEnum) -> str | None:
         """The column that holds a measure, or None when the contract does not ask for it."""
-        table = self.vertices if isinstance(measure, Measure) else self.edges
+        table = self.vertices if isinstance(measure, GraphMeasure) else self.edges
         return next((f.name for f in table.fields if f.measure == measure), None)
 
     @property
-    def measures(self) -> frozenset[Measure]:
+    def measures(self) -> frozenset[GraphMeasure]:
         """The measures that the contract asks for."""
-        return frozenset(Measure(f.measure) for f in self.vertices.fields if f.measure)
+        return frozenset(GraphMeasure(f.measure) for f in self.vertices.fields if f.measure)
 
     def ends(self, log: Table) -> tuple[str, str]:
-        """The two columns of a log that name the ends of an edge: its references to the entity, in declared order."""
+        """The two columns of a log that name the ends of an edge: its references to the entity, in declared
+        order.
+        """
         first, second = (r.column for r in log.references if r.table == self.entity.name)
         return first, second
 
     def kinds(self, direction: Direction) -> tuple[str, tuple[str | int, ...]] | None:
-        """The column that says the kind of an edge and its values of this direction; None when the log holds undirected edges only."""
+        """The column that says the kind of an edge and its values of this direction; None when the log holds
+        undirected edges only.
+        """
         for f in self.connections.fields:
             if f.edges:
                 return f.name, tuple(value for value, way in f.edges if way == direction)
@@ -103,16 +122,16 @@ class GraphPlan:
         return bool(kinds and kinds[1])
 
 
-def graph_plan(contract: Contract) -> GraphPlan:
+def graph_spec_of(contract: Contract) -> GraphSpec:
     """The contract's graph. Raises ContractError when it declares none."""
     vertices, edges = contract.of_graph_role(GraphRole.VERTICES), contract.of_graph_role(GraphRole.EDGES)
     if not vertices:
         raise ContractError(
             f"contract {contract.id!r} declares no graph",
-            mend="declare a table of kind graph with graphRole vertices, one with graphRole edges, and a log with graphRole connections",
+            hint="declare a table of kind graph with graphRole vertices, one with graphRole edges, and a log with graphRole connections",
         )
     interactions = contract.of_graph_role(GraphRole.INTERACTIONS)
-    return GraphPlan(
+    return GraphSpec(
         entity=contract.entity,
         vertices=vertices[0],
         edges=edges[0],
@@ -124,8 +143,12 @@ def graph_plan(contract: Contract) -> GraphPlan:
 def graph_contradictions(contract: Contract) -> list[str]:
     """Everything in which a contract contradicts itself about its graph."""
     roles = Counter(t.graph_role for t in contract.tables if t.graph_role)
-    found = [f"graphRole {role} is given to {n} tables, one can have it" for role, n in roles.items() if n > 1]
-    if roles and (missing := [r for r in (GraphRole.CONNECTIONS, GraphRole.VERTICES, GraphRole.EDGES) if r not in roles]):
+    found = [
+        f"graphRole {role} is given to {n} tables, one can have it" for role, n in roles.items() if n > 1
+    ]
+    if roles and (
+        missing := [r for r in (GraphRole.CONNECTIONS, GraphRole.VERTICES, GraphRole.EDGES) if r not in roles]
+    ):
         found.append(f"the graph needs a table of graphRole {', '.join(missing)} as well")
     for table in contract.tables:
         found += _role(table) + _edge_kinds(table)
@@ -134,7 +157,11 @@ def graph_contradictions(contract: Contract) -> list[str]:
         if table.graph_role in _MEASURES:
             found += _measured(table, table.graph_role, contract)
         else:
-            found += [f"field {table.name}.{f.name}: measure is for tables of kind graph" for f in table.fields if f.measure]
+            found += [
+                f"field {table.name}.{f.name}: measure is for tables of kind graph"
+                for f in table.fields
+                if f.measure
+            ]
     return found
 
 
@@ -156,14 +183,22 @@ def _edge_kinds(table: Table) -> list[str]:
         at = f"field {table.name}.{f.name}: graphEdges"
         if table.graph_role is not GraphRole.CONNECTIONS:
             found.append(f"{at} is for the log of graphRole connections")
-        found += [f"{at} names {value!r}, which is not among the valid values" for value, _ in f.edges if value not in f.allowed]
         found += [
-            f"{at}: {value!r} must be one of {', '.join(Direction)}, found {way!r}" for value, way in f.edges if way not in tuple(Direction)
+            f"{at} names {value!r}, which is not among the valid values"
+            for value, _ in f.edges
+            if value not in f.allowed
+        ]
+        found += [
+            f"{at}: {value!r} must be one of {', '.join(Direction)}, found {way!r}"
+            for value, way in f.edges
+            if way not in tuple(Direction)
         ]
         if not any(way == Direction.UNDIRECTED for _, way in f.edges):
             found.append(f"{at} must name a value that is undirected: the graph is made of those")
     if len(with_kinds) > 1:
-        found.append(f"table {table.name!r}: graphEdges is given to {', '.join(f.name for f in with_kinds)}, one field can have it")
+        found.append(
+            f"table {table.name!r}: graphEdges is given to {', '.join(f.name for f in with_kinds)}, one field can have it"
+        )
     return found
 
 
@@ -171,7 +206,9 @@ def _log(table: Table, contract: Contract) -> list[str]:
     entities = {t.name for t in contract.tables if t.kind is Kind.ENTITY}
     ends = [r.column for r in table.references if r.table in entities]
     if len(ends) != 2:
-        return [f"table {table.name!r}: a log of the graph refers to the entity at both ends, found {', '.join(ends) or 'no reference'}"]
+        return [
+            f"table {table.name!r}: a log of the graph refers to the entity at both ends, found {', '.join(ends) or 'no reference'}"
+        ]
     return []
 
 
@@ -180,13 +217,18 @@ def _measured(table: Table, role: GraphRole, contract: Contract) -> list[str]:
     found = []
     entity = next((t for t in contract.tables if t.kind is Kind.ENTITY), None)
     if entity is None or table.source != entity.name or len(entity.key) != 1:
-        found.append(f"{at}: source must name the table of kind entity, which must have a key of one column; found {table.source!r}")
+        found.append(
+            f"{at}: source must name the table of kind entity, which must have a key of one column; found {table.source!r}"
+        )
         return found
     key = entity[entity.key[0]]
     kinds = _MEASURES[role]
     used = Counter(f.measure for f in table.fields if f.measure)
     found += [f"{at}: the measure {m} is held by {n} fields" for m, n in used.items() if n > 1]
-    ends = [next((f.name for f in table.fields if f.measure == end), end.value) for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)]
+    ends = [
+        next((f.name for f in table.fields if f.measure == end), end.value)
+        for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)
+    ]
     wanted = (*((key.name,) if role is GraphRole.VERTICES else ends), _DAY)
     if table.key != wanted:
         found.append(f"{at}: its key must be {', '.join(wanted)}, found {', '.join(table.key) or 'none'}")
@@ -196,7 +238,7 @@ def _measured(table: Table, role: GraphRole, contract: Contract) -> list[str]:
 
 
 def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> list[str]:
-    carried = {_DAY: "date"} | ({key.name: key.spark_type} if kinds is Measure else {})
+    carried = {_DAY: "date"} | ({key.name: key.spark_type} if kinds is GraphMeasure else {})
     if f.measure is None:
         if carried.get(f.name) != f.spark_type:
             return [f"measure must say what it holds, one of {', '.join(kinds)}"]
@@ -209,7 +251,9 @@ def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> li
         found.append(f"the measure {f.measure} is {' or '.join(types)}, found {f.spark_type!r}")
     if f.measure in OF_STRENGTH and not contract.of_graph_role(GraphRole.INTERACTIONS):
         found.append(f"the measure {f.measure} needs a log of graphRole interactions")
-    if f.measure in OF_FOLLOWS and not any(way == Direction.DIRECTED for t in contract.logs for x in t.fields for _, way in x.edges):
+    if f.measure in OF_FOLLOWS and not any(
+        way == Direction.DIRECTED for t in contract.logs for x in t.fields for _, way in x.edges
+    ):
         found.append(f"the measure {f.measure} needs edges that graphEdges declares as directed")
     return found
 
@@ -217,6 +261,6 @@ def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> li
 def _types(measure: str, key: Field) -> tuple[str, ...]:
     if measure in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END):
         return (key.spark_type,)
-    if measure == Measure.BETWEENNESS_METHOD:
+    if measure == GraphMeasure.BETWEENNESS_METHOD:
         return ("string",)
     return ("int", "bigint") if measure in _COUNTS else ("double",)

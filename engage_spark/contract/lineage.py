@@ -12,11 +12,16 @@ ERRORS_TYPE = "array<struct<rule:string,column:string,severity:string,value:stri
 
 
 def leaks(contract: Contract, target: str) -> frozenset[str]:
-    """Names of the fields that no model of `target` may see: the target, what is declared to leak into it, and, along the
-    inputs of the formulas, everything derived from either. Raises ContractError when `target` is no target."""
+    """Names of the fields that no model of `target` may see: the target, what is declared to leak into it,
+    and, along the inputs of the formulas, everything derived from either. Raises ContractError when
+    `target` is no target.
+    """
     targets = [f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET]
     if target not in targets:
-        raise ContractError(f"{target!r} is no target of contract {contract.id!r}", mend=f"targets are: {', '.join(targets) or 'none'}")
+        raise ContractError(
+            f"{target!r} is no target of contract {contract.id!r}",
+            hint=f"targets are: {', '.join(targets) or 'none'}",
+        )
     fields = [f for t in contract.tables for f in t.fields]
     found = {target} | {f.name for f in fields if target in f.leaks_into}
     for table in contract.derived:
@@ -32,12 +37,16 @@ def day_column(table: Table) -> str:
 
 
 def judged_table(table: Table) -> Table:
-    """The declared form of a judged input: its fields, its day, and the verdict. Grain of the input; the key is unique among valid rows.
+    """The declared form of a judged input: its fields, its day, and the verdict. Grain of the input; the key
+    is unique among valid rows.
 
     Nothing is required any more, because quarantined rows are kept as they came.
     """
     if table.kind not in DAY:
-        raise ContractError(f"table {table.name!r} is no input, so it is not judged", mend="give a table of kind entity or log")
+        raise ContractError(
+            f"table {table.name!r} is no input, so it is not judged",
+            hint="give a table of kind entity or log",
+        )
     day = Field(
         name=day_column(table),
         logical_type="date",
@@ -45,16 +54,31 @@ def judged_table(table: Table) -> Table:
         role=Role.IDENTIFIER,
         required=True,
         key_position=len(table.key) + 1 if table.key else None,
-        description="The day the row describes." if table.kind is Kind.ENTITY else f"The UTC day of {table.event_time}.",
+        description="The day the row describes."
+        if table.kind is Kind.ENTITY
+        else f"The UTC day of {table.event_time}.",
     )
     quarantine = ("valid", "quarantined")
     verdict = (
-        Field(name="_dq_status", logical_type="string", spark_type="string", role=Role.AUDIT, required=True, allowed=quarantine,
-              description="quarantined when any critical rule was broken, else valid."),
-        Field(name="_dq_errors", logical_type="array", spark_type=ERRORS_TYPE, role=Role.AUDIT, required=True,
-              description="Every rule the row broke, of any severity, with the value found; protected values are masked."),
+        Field(
+            name="_dq_status",
+            logical_type="string",
+            spark_type="string",
+            role=Role.AUDIT,
+            required=True,
+            allowed=quarantine,
+            description="quarantined when any critical rule was broken, else valid.",
+        ),
+        Field(
+            name="_dq_errors",
+            logical_type="array",
+            spark_type=ERRORS_TYPE,
+            role=Role.AUDIT,
+            required=True,
+            description="Every rule the row broke, of any severity, with the value found; protected values are masked.",
+        ),
         run_field("The run that judged the row; see runs."),
-    )  # fmt: skip
+    )
     return replace(
         table,
         name=f"{table.name}_judged",
@@ -69,11 +93,20 @@ def judged_table(table: Table) -> Table:
 
 
 def tracked_table(table: Table) -> Table:
-    """The stored form of a derived table: its fields, and the run that made each row, by which readers tell what is published."""
+    """The stored form of a derived table: its fields, and the run that made each row, by which readers tell
+    what is published.
+    """
     run = run_field("The run that derived the row; see runs.")
     return replace(table, fields=(*table.fields, run))
 
 
 def run_field(description: str) -> Field:
     """The column `_run_id`."""
-    return Field(name="_run_id", logical_type="string", spark_type="string", role=Role.AUDIT, required=True, description=description)
+    return Field(
+        name="_run_id",
+        logical_type="string",
+        spark_type="string",
+        role=Role.AUDIT,
+        required=True,
+        description=description,
+    )

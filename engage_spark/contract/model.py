@@ -26,7 +26,9 @@ class Severity(StrEnum):
 
 
 class Dimension(StrEnum):
-    """What a rule is about. ODCS knows validity as `conformity`, and has no word for integrity, which references are about."""
+    """What a rule is about. ODCS knows validity as `conformity`, and has no word for integrity, which
+    references are about.
+    """
 
     COMPLETENESS = "completeness"
     VALIDITY = "validity"
@@ -41,9 +43,10 @@ class Kind(StrEnum):
     """How a table arrives or comes about.
 
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, replaced by event date.
-    DERIVED: computed from one input table by the formulas of its fields. GRAPH: measured on the graph between the entity's rows; each
-    field says which measure it holds. SYSTEM: written by this package about its runs.
-    PLAIN: judged where it lies (`quality.check`) and never stored, so it needs no key, and its columns may have any names.
+    DERIVED: computed from one input table by the formulas of its fields. GRAPH: measured on the graph between
+    the entity's rows; each field says which measure it holds. SYSTEM: written by this package about its runs.
+    PLAIN: judged where it lies (`quality.check`) and never stored, so it needs no key, and its columns may
+    have any names.
     """
 
     ENTITY = "entity"
@@ -55,7 +58,9 @@ class Kind(StrEnum):
 
 
 class GraphRole(StrEnum):
-    """What a table is to the graph: a log of its edges, a log of what happens along them, or a table that it is measured into."""
+    """What a table is to the graph: a log of its edges, a log of what happens along them, or a table that it
+    is measured into.
+    """
 
     CONNECTIONS = "connections"
     INTERACTIONS = "interactions"
@@ -82,9 +87,10 @@ class Extra(StrEnum):
 class Field:
     """One declared column. Bounds are inclusive; None means not declared.
 
-    `measure` names what a field of a GRAPH table holds; `edges` maps the values of a field of the connections to a Direction.
-    `bands` are the lower bounds that cut a number into groups, for comparing them. Of a target, `label_days` is how long after its
-    snapshot its value is known, and `baseline` the feature that the simplest model worth beating uses (None: it predicts the mean).
+    `measure` names what a field of a GRAPH table holds; `edges` maps the values of a field of the connections
+    to a Direction. `bands` are the lower bounds that cut a number into groups, for comparing them. Of a
+    target, `label_days` is how long after its snapshot its value is known, and `baseline` the feature that
+    the simplest model worth beating uses (None: it predicts the mean).
     """
 
     name: str
@@ -126,12 +132,20 @@ class Field:
 
     @property
     def is_personal(self) -> bool:
-        """Protected, or classified as confidential or restricted: samples that leave the judged table show none of its values."""
+        """Protected, or classified as confidential or restricted: samples that leave the judged table show
+        none of its values.
+        """
         return self.protected or self.classification in ("confidential", "restricted")
 
     def severity_of(self, check: str) -> Severity:
-        """What breaking a check of this field leads to: as declared, else critical, save for a null or blank where none is required."""
-        usual = Severity.WARNING if check in ("not_null", "not_blank") and not (self.required or self.is_key) else Severity.CRITICAL
+        """What breaking a check of this field leads to: as declared, else critical, save for a null or blank
+        where none is required.
+        """
+        usual = (
+            Severity.WARNING
+            if check in ("not_null", "not_blank") and not (self.required or self.is_key)
+            else Severity.CRITICAL
+        )
         return dict(self.severities).get(check, usual)
 
 
@@ -149,10 +163,12 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A bound on a measure of a whole snapshot, such as its completeness or the mean of a column; see `measures`.
+    """A bound on a measure of a whole snapshot, such as its completeness or the mean of a column; see
+    `measures`.
 
-    Breaking a critical one rejects the snapshot, breaking another is recorded. Bounds are inclusive unless `above` or `below` says that
-    the measure must lie above the minimum, below the maximum. `argument` is the value of a share, or the order of a quantile.
+    Breaking a critical one rejects the snapshot, breaking another is recorded. Bounds are inclusive unless
+    `above` or `below` says that the measure must lie above the minimum, below the maximum. `argument` is the
+    value of a share, or the order of a quantile.
     """
 
     name: str
@@ -181,7 +197,9 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One declared table. `source` names the input table of a DERIVED one; `event_time` the timestamp of a LOG."""
+    """One declared table. `source` names the input table of a DERIVED one; `event_time` the timestamp of a
+    LOG.
+    """
 
     name: str
     kind: Kind
@@ -200,7 +218,9 @@ class Table:
         for f in self.fields:
             if f.name == name:
                 return f
-        raise ContractError(f"table {self.name!r} declares no field {name!r}", mend=f"declared are: {', '.join(self.names)}")
+        raise ContractError(
+            f"table {self.name!r} declares no field {name!r}", hint=f"declared are: {', '.join(self.names)}"
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -229,18 +249,21 @@ class Contract:
             if t.name == name:
                 return t
         raise ContractError(
-            f"contract {self.id!r} declares no table {name!r}", mend=f"declared are: {', '.join(t.name for t in self.tables)}"
+            f"contract {self.id!r} declares no table {name!r}",
+            hint=f"declared are: {', '.join(t.name for t in self.tables)}",
         )
 
     @property
     def entity(self) -> Table:
-        """The one table of full snapshots. Raises ContractError where there is none, which is so for plain and system tables alone."""
+        """The one table of full snapshots. Raises ContractError where there is none, which is so for plain
+        and system tables alone.
+        """
         for t in self.tables:
             if t.kind is Kind.ENTITY:
                 return t
         raise ContractError(
             f"contract {self.id!r} declares no table of kind entity",
-            mend="its tables can be checked (`engage_spark.quality.check`) one by one; ingest needs an entity, which has a key",
+            hint="its tables can be checked (`engage_spark.quality.check`) one by one; ingest needs an entity, which has a key",
         )
 
     @property

@@ -1,8 +1,10 @@
-"""Open Data Contract Standard (v3) YAML → the dataclasses of `model`. What is not understood is refused, never skipped.
+"""Open Data Contract Standard (v3) YAML → the dataclasses of `model`. What is not understood is refused,
+never skipped.
 
-Source: https://bitol-io.github.io/open-data-contract-standard/v3.1.0/. Where ODCS has its own means, they are used; the rest is in
-customProperties, whose names are listed below. A pattern is matched against the whole value: ODCS means ECMA-262, Spark runs
-Java, where `$` also matches before a last newline, so `Field.pattern` is the declared one inside `\\A(?:…)\\z`.
+Source: https://bitol-io.github.io/open-data-contract-standard/v3.1.0/. Where ODCS has its own means, they are
+used; the rest is in customProperties, whose names are listed below. A pattern is matched against the whole
+value: ODCS means ECMA-262, Spark runs Java, where `$` also matches before a last newline, so `Field.pattern`
+is the declared one inside `\\A(?:…)\\z`.
 """
 
 from __future__ import annotations
@@ -21,14 +23,26 @@ try:  # libyaml reads ten times as fast; wheels of PyYAML hold it, source builds
 except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
-from engage_spark.contract.model import Contract, Extra, Field, Gate, GraphRole, Kind, Reference, Severity, Table
+from engage_spark.contract.model import (
+    Contract,
+    Extra,
+    Field,
+    Gate,
+    GraphRole,
+    Kind,
+    Reference,
+    Severity,
+    Table,
+)
 from engage_spark.contract.properties import TABLE_PROPERTIES, Reader, field_properties
 from engage_spark.contract.rules import field_quality, table_quality
 from engage_spark.errors import ContractError
 
 
 def full_match(pattern: str) -> str:
-    """The Java (and RE2) regular expression that holds when the whole value matches, a trailing newline included."""
+    """The Java (and RE2) regular expression that holds when the whole value matches, a trailing newline
+    included.
+    """
     return rf"\A(?:{pattern})\z"
 
 
@@ -42,22 +56,32 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ContractError(f"there is no contract file {path}", mend="give the path of an ODCS v3 YAML file to --contract") from None
+        raise ContractError(
+            f"there is no contract file {path}", hint="give the path of an ODCS v3 YAML file to --contract"
+        ) from None
     except (OSError, UnicodeDecodeError) as e:
-        raise ContractError(f"the contract file {path} cannot be read: {e}", mend="give a readable UTF-8 file") from e
+        raise ContractError(
+            f"the contract file {path} cannot be read: {e}", hint="give a readable UTF-8 file"
+        ) from e
 
 
 def parse(text: str, *, origin: str) -> tuple[Contract, list[str]]:
-    """Build a contract from YAML text, with every violation met on the way. Raises ContractError when it is not ODCS v3 at all."""
+    """Build a contract from YAML text, with every violation met on the way. Raises ContractError when it is
+    not ODCS v3 at all.
+    """
     raw = _yaml(text, origin)
     try:
         odcs = OpenDataContractStandard.model_validate(raw)
     except ValidationError as e:
         details = [f"{'.'.join(map(str, x['loc']))}: {x['msg']}" for x in e.errors()]
-        raise ContractError(f"{origin} is not an ODCS contract", details=details, mend="run `datacontract lint` on it") from e
+        raise ContractError(
+            f"{origin} is not an ODCS contract", details=details, hint="run `datacontract lint` on it"
+        ) from e
     problems: list[str] = []
     if odcs.kind != "DataContract" or not str(odcs.apiVersion).startswith("v3."):
-        problems.append(f"kind and apiVersion must be DataContract and v3.x, found {odcs.kind!r} and {odcs.apiVersion!r}")
+        problems.append(
+            f"kind and apiVersion must be DataContract and v3.x, found {odcs.kind!r} and {odcs.apiVersion!r}"
+        )
     problems += [f"unknown key {p}" for p in _dropped(raw, odcs)]
     Reader("contract", odcs.customProperties, (), problems)
     for part in ("id", "version", "name"):
@@ -67,12 +91,19 @@ def parse(text: str, *, origin: str) -> tuple[Contract, list[str]]:
         problems.append("the contract declares no tables (schema)")
     tables = tuple(_table(t, problems) for t in odcs.schema_ or ())
     about = (
-        " ".join(x for x in (odcs.description.purpose, odcs.description.usage, odcs.description.limitations) if x)
+        " ".join(
+            x for x in (odcs.description.purpose, odcs.description.usage, odcs.description.limitations) if x
+        )
         if odcs.description
         else ""
     )
     return Contract(
-        id=odcs.id or "", version=odcs.version or "", name=odcs.name or "", description=about, tables=tables, digest=digest_of(text)
+        id=odcs.id or "",
+        version=odcs.version or "",
+        name=odcs.name or "",
+        description=about,
+        tables=tables,
+        digest=digest_of(text),
     ), problems
 
 
@@ -83,7 +114,9 @@ class _Loader(_SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} is written twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is written twice", key.start_mark
+                )
             seen.add(str(key.value))
         return super().construct_mapping(node, deep=deep)
 
@@ -92,10 +125,11 @@ def _yaml(text: str, origin: str) -> dict[str, Any]:
     try:
         raw = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader: it builds plain data only)
     except yaml.YAMLError as e:
-        raise ContractError(f"{origin} is not valid YAML: {e}", mend="mend the line that is named") from e
+        raise ContractError(f"{origin} is not valid YAML: {e}", hint="mend the line that is named") from e
     if not isinstance(raw, dict):
         raise ContractError(
-            f"{origin} is not an ODCS contract: a mapping is expected, found {type(raw).__name__}", mend="see docs/data_dictionary.md"
+            f"{origin} is not an ODCS contract: a mapping is expected, found {type(raw).__name__}",
+            hint="see docs/data_dictionary.md",
         )
     return raw
 
@@ -103,12 +137,21 @@ def _yaml(text: str, origin: str) -> dict[str, Any]:
 def _dropped(raw: Any, model: Any, at: str = "") -> list[str]:
     """Keys of the YAML that the ODCS library left out: it ignores what it does not know below the top level."""
     if isinstance(raw, dict) and isinstance(model, BaseModel):
-        by_name = {info.alias or name: getattr(model, name) for name, info in type(model).model_fields.items()}
+        by_name = {
+            info.alias or name: getattr(model, name) for name, info in type(model).model_fields.items()
+        }
         unknown = [f"{at}{key}" for key in raw if key not in by_name]
-        return unknown + [x for key, value in raw.items() if key in by_name for x in _dropped(value, by_name[key], f"{at}{key}.")]
+        return unknown + [
+            x
+            for key, value in raw.items()
+            if key in by_name
+            for x in _dropped(value, by_name[key], f"{at}{key}.")
+        ]
     if isinstance(raw, list) and isinstance(model, list):
         labels = [r.get("name", i) if isinstance(r, dict) else i for i, r in enumerate(raw)]
-        return [x for label, r, m in zip(labels, raw, model, strict=True) for x in _dropped(r, m, f"{at}{label}.")]
+        return [
+            x for label, r, m in zip(labels, raw, model, strict=True) for x in _dropped(r, m, f"{at}{label}.")
+        ]
     return []
 
 
@@ -128,7 +171,9 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
         references += _references(p, t.name or "", problems)
     if t.relationships:
         problems.append(f"{at}: declare relationships at the field, table-level ones are not supported")
-    names = [f.name for f in fields] + (["snapshot_date"] if kind is Kind.ENTITY else ["event_date"] if kind is Kind.LOG else [])
+    names = [f.name for f in fields] + (
+        ["snapshot_date"] if kind is Kind.ENTITY else ["event_date"] if kind is Kind.LOG else []
+    )
     rules, of_table = table_quality(t.quality or (), names, fields, at, problems)
     if not t.description:
         problems.append(f"{at} has no description")
@@ -151,8 +196,14 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
 def _field(p: SchemaProperty, table: str, problems: list[str]) -> tuple[Field, tuple[Gate, ...]]:
     at = f"field {table}.{p.name}"
     options = dict(p.logicalTypeOptions or {})
-    low, high, pattern = options.pop("minimum", None), options.pop("maximum", None), options.pop("pattern", None)
-    problems += [f"{at}: logicalTypeOptions.{o} is not supported (minimum, maximum, pattern are)" for o in options]
+    low, high, pattern = (
+        options.pop("minimum", None),
+        options.pop("maximum", None),
+        options.pop("pattern", None),
+    )
+    problems += [
+        f"{at}: logicalTypeOptions.{o} is not supported (minimum, maximum, pattern are)" for o in options
+    ]
     for bound, value in (("minimum", low), ("maximum", high)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             problems.append(f"{at}: {bound} must be a number, found {value!r}")
@@ -163,7 +214,9 @@ def _field(p: SchemaProperty, table: str, problems: list[str]) -> tuple[Field, t
     if p.unique and not p.primaryKey:
         problems.append(f"{at}: unique is not checked outside the primary key; take it out")
     if p.properties or p.items or p.map or p.enum:
-        problems.append(f"{at}: nested properties, items, map and enum are not supported; give the Spark type as physicalType")
+        problems.append(
+            f"{at}: nested properties, items, map and enum are not supported; give the Spark type as physicalType"
+        )
     if not p.description:
         problems.append(f"{at} has no description")
     found = field_quality(p.quality or (), p.name or "", at, problems)
@@ -207,7 +260,12 @@ def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Refe
     found = []
     for r in p.relationships or ():
         at = f"field {table}.{p.name}: relationship"
-        severity = Reader(at, r.customProperties, ("severity",), problems).one_of("severity", Severity, optional=True) or Severity.CRITICAL
+        severity = (
+            Reader(at, r.customProperties, ("severity",), problems).one_of(
+                "severity", Severity, optional=True
+            )
+            or Severity.CRITICAL
+        )
         to = r.to if isinstance(r.to, str) else ""
         to_table, _, to_column = to.partition(".")
         if r.type not in (None, "foreignKey") or not to_table or not to_column or r.from_:

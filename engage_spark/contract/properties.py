@@ -1,4 +1,6 @@
-"""The customProperties that this package understands, read strictly: an unknown or repeated name, or a wrong type, is a violation."""
+"""The customProperties that this package understands, read strictly: an unknown or repeated name, or a wrong
+type, is a violation.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,19 @@ from engage_spark.contract.model import Role, Severity
 TABLE_PROPERTIES = ("kind", "source", "eventTime", "graphRole", "extraColumns")
 SEVERITIES = ("range", "pattern", "finite", "distinguishable")
 FIELD_PROPERTIES = (
-    "role", "unit", "referenceMean", "referenceShares", "protected", "bands", "leaksInto", "labelWindowDays", "baseline",
-    "measure", "graphEdges",
+    "role",
+    "unit",
+    "referenceMean",
+    "referenceShares",
+    "protected",
+    "bands",
+    "leaksInto",
+    "labelWindowDays",
+    "baseline",
+    "measure",
+    "graphEdges",
     *(f"{kind}Severity" for kind in SEVERITIES),
-)  # fmt: skip
+)
 
 E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
@@ -25,13 +36,18 @@ V = TypeVar("V")
 class Reader:
     """Typed access to the customProperties of one place; what is wrong goes to `problems`."""
 
-    def __init__(self, at: str, properties: Sequence[CustomProperty] | None, known: Sequence[str], problems: list[str]) -> None:
+    def __init__(
+        self, at: str, properties: Sequence[CustomProperty] | None, known: Sequence[str], problems: list[str]
+    ) -> None:
         self.at, self.problems = at, problems
         self.values: dict[str, Any] = {}
         for p in properties or ():
             name = p.property or ""
             if name not in known:
-                problems.append(f"{at}: unknown customProperty {name!r}" + (f", known are {', '.join(known)}" if known else ""))
+                problems.append(
+                    f"{at}: unknown customProperty {name!r}"
+                    + (f", known are {', '.join(known)}" if known else "")
+                )
             elif name in self.values:
                 problems.append(f"{at}: customProperty {name!r} is given twice")
             else:
@@ -99,7 +115,9 @@ class Reader:
 
 
 def by_value(given: dict[str, V], allowed: Sequence[str | int]) -> tuple[tuple[str | int, V], ...]:
-    """A mapping keyed by the allowed values themselves (ODCS keys are text, values may be numbers); others stay text."""
+    """A mapping keyed by the allowed values themselves (ODCS keys are text, values may be numbers); others
+    stay text.
+    """
     by_text = {str(a): a for a in allowed}
     return tuple((by_text.get(k, k), v) for k, v in given.items())
 

@@ -1,4 +1,6 @@
-"""The `quality` lists of an ODCS contract → allowed values, severities, rules and gates. What is not understood is refused."""
+"""The `quality` lists of an ODCS contract → allowed values, severities, rules and gates. What is not
+understood is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from dataclasses import dataclass
 from open_data_contract_standard.model import DataQuality
 
 from engage_spark.contract.expressions import usage
-from engage_spark.contract.gates import ENGINE, OF_TABLES, bounds, dimension, field_gate, measured_of_table, severity, table_gates
+from engage_spark.contract.gates import (
+    ENGINE,
+    OF_TABLES,
+    bounds,
+    dimension,
+    field_gate,
+    measured_of_table,
+    severity,
+    table_gates,
+)
 from engage_spark.contract.model import Dimension, Field, Gate, Rule, Severity
 from engage_spark.contract.properties import Reader
 
@@ -49,16 +60,26 @@ def field_quality(quality: Sequence[DataQuality], field: str, at: str, problems:
         elif q.metric == "nullValues" and set(stated) == {"mustBeLessThan"} and q.unit == "percent":
             missing = float(stated["mustBeLessThan"])
             severities += [("not_null", level)] if level else []
-        elif q.type == "custom" and q.engine == ENGINE and (gate := field_gate(q, str(q.implementation), field, allowed, at, problems)):
+        elif (
+            q.type == "custom"
+            and q.engine == ENGINE
+            and (gate := field_gate(q, str(q.implementation), field, allowed, at, problems))
+        ):
             gates.append(gate)
         else:
             what = q.metric or q.implementation or q.type or "?"
             problems.append(f"{at}: the quality check {what} is not supported as written; {_SUPPORTED}")
-    return FieldQuality(allowed=allowed, max_missing_pct=missing, severities=tuple(severities), gates=tuple(gates))
+    return FieldQuality(
+        allowed=allowed, max_missing_pct=missing, severities=tuple(severities), gates=tuple(gates)
+    )
 
 
 def table_quality(
-    quality: Sequence[DataQuality], names: Sequence[str], fields: Sequence[Field], at: str, problems: list[str]
+    quality: Sequence[DataQuality],
+    names: Sequence[str],
+    fields: Sequence[Field],
+    at: str,
+    problems: list[str],
 ) -> tuple[tuple[Rule, ...], tuple[Gate, ...]]:
     """Read the quality list of a table: rules on each row, and gates on the whole."""
     rules: list[Rule] = []
@@ -76,7 +97,9 @@ def table_quality(
             )
         else:
             if stated := bounds(q):
-                problems.append(f"{here}: {', '.join(stated)} belongs to a gate ({', '.join(OF_TABLES)}); {q.implementation!r} is none")
+                problems.append(
+                    f"{here}: {', '.join(stated)} belongs to a gate ({', '.join(OF_TABLES)}); {q.implementation!r} is none"
+                )
             rules.append(_rule(q, names, here, problems))
     return tuple(rules), tuple(gates)
 

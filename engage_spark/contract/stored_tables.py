@@ -14,16 +14,40 @@ _LOGICAL = {"string": "string", "boolean": "boolean", "int": "integer", "double"
 def splits_table(contract: Contract) -> Table:
     """Which side each key is on, for ever. Grain: one row per key; see `ml.split`."""
     fields = (
-        _field("side", "string", "What the customer's rows are for, in every snapshot.", required=True, allowed=SIDES),
-        _field("fold", "int", "The fold of cross-validation, counted from 0; null unless the side is fit."),
-        _field("stratum", "string", "The value that the draw was stratified by, as text; null where it was null, and for newcomers."),
         _field(
-            "drawn", "boolean", "True: drawn with exact shares. False: came later, and was put by a fixed cut of the hash.", required=True
+            "side",
+            "string",
+            "What the customer's rows are for, in every snapshot.",
+            required=True,
+            allowed=SIDES,
         ),
-        _field("drawn_on", "date", "The snapshot that was drawn on when a training first met the key.", required=True),
+        _field("fold", "int", "The fold of cross-validation, counted from 0; null unless the side is fit."),
+        _field(
+            "stratum",
+            "string",
+            "The value that the draw was stratified by, as text; null where it was null, and for newcomers.",
+        ),
+        _field(
+            "drawn",
+            "boolean",
+            "True: drawn with exact shares. False: came later, and was put by a fixed cut of the hash.",
+            required=True,
+        ),
+        _field(
+            "drawn_on",
+            "date",
+            "The snapshot that was drawn on when a training first met the key.",
+            required=True,
+        ),
         run_field("The training that put the key on its side; see runs."),
     )
-    return _table(contract, "splits", "The side that each key is on when models are fitted and judged.", _keys(contract.entity), fields)
+    return _table(
+        contract,
+        "splits",
+        "The side that each key is on when models are fitted and judged.",
+        _keys(contract.entity),
+        fields,
+    )
 
 
 def predictions_table(contract: Contract) -> Table:
@@ -31,30 +55,73 @@ def predictions_table(contract: Contract) -> Table:
     entity = contract.entity
     position = len(entity.key)
     day = Field(
-        name=day_column(entity), logical_type="date", spark_type="date", role=Role.IDENTIFIER, required=True, key_position=position + 1,
+        name=day_column(entity),
+        logical_type="date",
+        spark_type="date",
+        role=Role.IDENTIFIER,
+        required=True,
+        key_position=position + 1,
         description="The snapshot that the prediction was made on.",
-    )  # fmt: skip
+    )
     target = Field(
-        name="target", logical_type="string", spark_type="string", role=Role.IDENTIFIER, required=True, key_position=position + 2,
-        description="What is predicted.", allowed=tuple(f.name for f in entity.fields if f.role is Role.TARGET),
-    )  # fmt: skip
+        name="target",
+        logical_type="string",
+        spark_type="string",
+        role=Role.IDENTIFIER,
+        required=True,
+        key_position=position + 2,
+        description="What is predicted.",
+        allowed=tuple(f.name for f in entity.fields if f.role is Role.TARGET),
+    )
     fields = (
-        _field("prediction", "double", "The value, in the target's unit and bounds; of two classes the calibrated probability of 1.",
-               required=True),
-        _field("probability", "double", "Of two classes the model's own probability of 1, before it was calibrated; null for numbers.",
-               minimum=0.0, maximum=1.0),
-        _field("lower", "double", "The lower end of the interval with the promised coverage; null for two classes."),
+        _field(
+            "prediction",
+            "double",
+            "The value, in the target's unit and bounds; of two classes the calibrated probability of 1.",
+            required=True,
+        ),
+        _field(
+            "probability",
+            "double",
+            "Of two classes the model's own probability of 1, before it was calibrated; null for numbers.",
+            minimum=0.0,
+            maximum=1.0,
+        ),
+        _field(
+            "lower",
+            "double",
+            "The lower end of the interval with the promised coverage; null for two classes.",
+        ),
         _field("upper", "double", "The upper end of the interval; null for two classes."),
-        _field("prediction_set", "array<int>", "The classes that hold the true one with the promised coverage; null for numbers."),
-        _field("decision", "int", "1 when the prediction reaches the threshold of profit that the model was stored with, else 0; "
-               "null for numbers.", allowed=(0, 1)),
-        _field("reasons", REASONS_TYPE, "The features that moved the prediction most, with their value and by how much; of protected "
-               "and personal fields the value is masked.", required=True),
-        _field("imputed", "array<string>", "The features that were null, and were filled in by the model.", required=True),
+        _field(
+            "prediction_set",
+            "array<int>",
+            "The classes that hold the true one with the promised coverage; null for numbers.",
+        ),
+        _field(
+            "decision",
+            "int",
+            "1 when the prediction reaches the threshold of profit that the model was stored with, else 0; "
+            "null for numbers.",
+            allowed=(0, 1),
+        ),
+        _field(
+            "reasons",
+            REASONS_TYPE,
+            "The features that moved the prediction most, with their value and by how much; of protected "
+            "and personal fields the value is masked.",
+            required=True,
+        ),
+        _field(
+            "imputed",
+            "array<string>",
+            "The features that were null, and were filled in by the model.",
+            required=True,
+        ),
         _field("model_name", "string", "The registered model.", required=True),
         _field("model_version", "string", "Its version in the registry.", required=True),
         run_field("The run that scored the row; see runs."),
-    )  # fmt: skip
+    )
     about = "What the champions say of each key in a snapshot."
     return _table(contract, "predictions", about, (*_keys(entity), day, target), fields)
 
@@ -74,20 +141,37 @@ def _field(
     maximum: float | None = None,
 ) -> Field:
     return Field(
-        name=name, logical_type=_LOGICAL.get(spark_type, "array"), spark_type=spark_type, role=Role.AUDIT, description=description,
-        required=required, allowed=allowed, minimum=minimum, maximum=maximum,
-    )  # fmt: skip
+        name=name,
+        logical_type=_LOGICAL.get(spark_type, "array"),
+        spark_type=spark_type,
+        role=Role.AUDIT,
+        description=description,
+        required=required,
+        allowed=allowed,
+        minimum=minimum,
+        maximum=maximum,
+    )
 
 
-def _table(contract: Contract, name: str, description: str, keys: tuple[Field, ...], fields: tuple[Field, ...]) -> Table:
+def _table(
+    contract: Contract, name: str, description: str, keys: tuple[Field, ...], fields: tuple[Field, ...]
+) -> Table:
     own = {f.name for f in fields} | {f.name for f in keys if f.name not in contract.entity.key}
     if taken := [key for key in contract.entity.key if key.lower() in own]:
         raise ContractError(
-            f"the key of {contract.entity.name!r} is named {', '.join(taken)}, which is a column of {name}", mend="name the key otherwise"
+            f"the key of {contract.entity.name!r} is named {', '.join(taken)}, which is a column of {name}",
+            hint="name the key otherwise",
         )
     if declared := [t.name for t in contract.tables if t.name.lower() == name]:
-        raise ContractError(f"contract {contract.id!r} declares a table {declared[0]!r}, which the package writes", mend="rename it")
+        raise ContractError(
+            f"contract {contract.id!r} declares a table {declared[0]!r}, which the package writes",
+            hint="rename it",
+        )
     return Table(
-        name=name, kind=Kind.SYSTEM, description=description, fields=(*keys, *fields), extra=Extra.REFUSE,
+        name=name,
+        kind=Kind.SYSTEM,
+        description=description,
+        fields=(*keys, *fields),
+        extra=Extra.REFUSE,
         grain=f"One row per {', '.join(f.name for f in keys)}.",
-    )  # fmt: skip
+    )

@@ -1,4 +1,6 @@
-"""The contradictions a contract may hold. Each function returns the violations it finds, in words; none raises."""
+"""The contradictions a contract may hold. Each function returns the violations it finds, in words; none
+raises.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,18 @@ def contradictions(contract: Contract) -> list[str]:
         found += _names(table) + _key(table)
         for f in table.fields:
             at = f"field {table.name}.{f.name}"
-            problems = (*_type(f), *_bounds(f), *_values(f), *_shares(f), *_leaks(f, targets), *_baseline(f, contract))
+            problems = (
+                *_type(f),
+                *_bounds(f),
+                *_values(f),
+                *_shares(f),
+                *_leaks(f, targets),
+                *_baseline(f, contract),
+            )
             found += [f"{at}: {x}" for x in problems]
-        found += _rules(table) + _references(table, contract) + _event_time(table) + _formulas(table, contract)
+        found += (
+            _rules(table) + _references(table, contract) + _event_time(table) + _formulas(table, contract)
+        )
     return found + graph_contradictions(contract)
 
 
@@ -58,8 +69,15 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 
 def _tables(contract: Contract) -> list[str]:
-    found = [f"table {n!r} is declared twice (names differ at most in case)" for n in _repeated(t.name for t in contract.tables)]
-    found += [f"table name {t.name!r} must be letters, digits and underscores" for t in contract.tables if not _TABLE_NAME.match(t.name)]
+    found = [
+        f"table {n!r} is declared twice (names differ at most in case)"
+        for n in _repeated(t.name for t in contract.tables)
+    ]
+    found += [
+        f"table name {t.name!r} must be letters, digits and underscores"
+        for t in contract.tables
+        if not _TABLE_NAME.match(t.name)
+    ]
     entities = [t.name for t in contract.tables if t.kind is Kind.ENTITY]
     if len(entities) != 1 and any(t.kind not in (Kind.SYSTEM, Kind.PLAIN) for t in contract.tables):
         found.append(f"exactly one table must be of kind entity, found {', '.join(entities) or 'none'}")
@@ -68,7 +86,9 @@ def _tables(contract: Contract) -> list[str]:
 
 def _names(table: Table) -> list[str]:
     at = f"table {table.name!r}"
-    found = [f"{at}: field {n!r} is declared twice (names differ at most in case)" for n in _repeated(table.names)]
+    found = [
+        f"{at}: field {n!r} is declared twice (names differ at most in case)" for n in _repeated(table.names)
+    ]
     reserved = {DAY[table.kind]} if table.kind in DAY else set()
     for name in table.names:
         if not name or (UNSTORABLE.search(name) and table.kind is not Kind.PLAIN):
@@ -82,12 +102,20 @@ def _key(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     keyed = [f for f in table.fields if f.is_key]
     if not keyed:
-        return [] if table.kind in (Kind.LOG, Kind.PLAIN) else [f"{at} has no key (primaryKey: true on at least one field)"]
+        return (
+            []
+            if table.kind in (Kind.LOG, Kind.PLAIN)
+            else [f"{at} has no key (primaryKey: true on at least one field)"]
+        )
     found = []
     if sorted(f.key_position or 0 for f in keyed) != list(range(1, len(keyed) + 1)):
         found.append(f"{at}: primaryKeyPosition must count 1 to {len(keyed)}, each once")
     found += [f"{at}: key field {f.name!r} must be required" for f in keyed if not f.required]
-    found += [f"{at}: key field {f.name!r} is a floating point number, which is no key" for f in keyed if f.is_floating]
+    found += [
+        f"{at}: key field {f.name!r} is a floating point number, which is no key"
+        for f in keyed
+        if f.is_floating
+    ]
     return found
 
 
@@ -96,7 +124,9 @@ def _type(f: Field) -> list[str]:
         return [f"physicalType {f.spark_type!r} is not supported; supported are {', '.join(LOGICAL)}"]
     base = re.split(r"[(<]", f.spark_type)[0]
     if f.logical_type != LOGICAL[base]:
-        return [f"logicalType {f.logical_type!r} does not fit physicalType {f.spark_type!r}, which is {LOGICAL[base]!r}"]
+        return [
+            f"logicalType {f.logical_type!r} does not fit physicalType {f.spark_type!r}, which is {LOGICAL[base]!r}"
+        ]
     return []
 
 
@@ -114,7 +144,10 @@ def _bounds(f: Field) -> list[str]:
         elif name != "referenceMean" and f.logical_type == "integer":
             if value != int(value):
                 found.append(f"{name} {value} is no whole number")
-            elif f.spark_type in _INTEGER_BITS and not -(2 ** _INTEGER_BITS[f.spark_type]) <= value < 2 ** _INTEGER_BITS[f.spark_type]:
+            elif (
+                f.spark_type in _INTEGER_BITS
+                and not -(2 ** _INTEGER_BITS[f.spark_type]) <= value < 2 ** _INTEGER_BITS[f.spark_type]
+            ):
                 found.append(f"{name} {value} does not fit {f.spark_type}")
     if f.minimum is not None and f.maximum is not None and f.minimum > f.maximum:
         found.append(f"minimum {f.minimum} is above maximum {f.maximum}")
@@ -152,9 +185,14 @@ def _values(f: Field) -> list[str]:
         found.append(f"validValues are for strings and integers, not for {f.logical_type}")
     else:
         wrong = [v for v in f.allowed if isinstance(v, bool) or not isinstance(v, kind)]
-        found += [f"valid value {v!r} is not of type {f.logical_type} (quote it in YAML if it is text)" for v in wrong]
         found += [
-            f"valid value {v!r} is outside the range" for v in f.allowed if isinstance(v, int) and v not in wrong and not _within(f, v)
+            f"valid value {v!r} is not of type {f.logical_type} (quote it in YAML if it is text)"
+            for v in wrong
+        ]
+        found += [
+            f"valid value {v!r} is outside the range"
+            for v in f.allowed
+            if isinstance(v, int) and v not in wrong and not _within(f, v)
         ]
     if len(set(map(repr, f.allowed))) != len(f.allowed):
         found.append("validValues names a value twice")
@@ -164,7 +202,11 @@ def _values(f: Field) -> list[str]:
 def _shares(f: Field) -> list[str]:
     if not f.reference_shares:
         return []
-    found = [f"referenceShares names {v!r}, which is not among the valid values" for v, _ in f.reference_shares if v not in f.allowed]
+    found = [
+        f"referenceShares names {v!r}, which is not among the valid values"
+        for v, _ in f.reference_shares
+        if v not in f.allowed
+    ]
     found += [f"referenceShares gives {v!r} the share {s}" for v, s in f.reference_shares if not 0 <= s <= 1]
     total = math.fsum(s for _, s in f.reference_shares)
     if not abs(total - 1) <= 1e-9:
@@ -200,7 +242,10 @@ def _baseline(f: Field, contract: Contract) -> list[str]:
 def _rules(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     names = [*table.names, *([DAY[table.kind]] if table.kind in DAY else [])]
-    found = [f"{at}: quality {n!r} is declared twice" for n in _repeated([r.name for r in table.rules] + [g.name for g in table.gates])]
+    found = [
+        f"{at}: quality {n!r} is declared twice"
+        for n in _repeated([r.name for r in table.rules] + [g.name for g in table.gates])
+    ]
     whole = [f"{g.measure}" for g in table.gates if g.column is None]
     found += [f"{at}: the gate {m} is declared twice" for m in _repeated(whole)]
     found += _gates(table)
@@ -219,7 +264,10 @@ def _gates(table: Table) -> list[str]:
             found.append(f"{at}: latency is of a log, which has an event time; use freshness")
         if g.measure == "freshness" and table.kind is not Kind.ENTITY:
             found.append(f"{at}: freshness is of an entity's snapshots; use latency")
-        if g.measure in ("mean", "quantile") and table[g.column or ""].logical_type not in ("integer", "number"):
+        if g.measure in ("mean", "quantile") and table[g.column or ""].logical_type not in (
+            "integer",
+            "number",
+        ):
             found.append(f"field {table.name}.{g.column}: {g.measure} is for numbers")
     return found
 
@@ -228,7 +276,9 @@ def _expression(expression: str, names: Sequence[str], at: str) -> list[str]:
     used = usage(expression, names)
     found = [f"{at}: {what}; one expression is expected" for what in used.refused]
     found += [f"{at}: {n!r} is not a column it can use" for n in used.unknown]
-    return found + [f"{at}: {n} gives another result each time; results must be reproducible" for n in used.unstable]
+    return found + [
+        f"{at}: {n} gives another result each time; results must be reproducible" for n in used.unstable
+    ]
 
 
 def _references(table: Table, contract: Contract) -> list[str]:
@@ -261,13 +311,21 @@ def _event_time(table: Table) -> list[str]:
 
 def _formulas(table: Table, contract: Contract) -> list[str]:
     if table.kind is not Kind.DERIVED:
-        found = [f"table {table.name!r}: source is for tables of kind derived"] if table.source and table.kind is not Kind.GRAPH else []
+        found = (
+            [f"table {table.name!r}: source is for tables of kind derived"]
+            if table.source and table.kind is not Kind.GRAPH
+            else []
+        )
         return found + [
-            f"field {table.name}.{f.name}: a formula is for tables of kind derived" for f in table.fields if f.formula or f.inputs
+            f"field {table.name}.{f.name}: a formula is for tables of kind derived"
+            for f in table.fields
+            if f.formula or f.inputs
         ]
     source = next((t for t in contract.tables if t.name == table.source), None)
     if source is None or source.kind not in DAY:
-        return [f"table {table.name!r}: source must name a table of kind entity or log, found {table.source!r}"]
+        return [
+            f"table {table.name!r}: source must name a table of kind entity or log, found {table.source!r}"
+        ]
     day = DAY[source.kind]
     types = {**{f.name: f.spark_type for f in source.fields}, day: "date"}
     audit = {f.name for f in source.fields if f.role is Role.AUDIT}
@@ -277,7 +335,9 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
         earlier = [e.name for e in table.fields[:i] if e.formula]
         if not f.formula:
             if types.get(f.name) != f.spark_type:
-                found.append(f"{at}: without a formula it must be a column of {source.name}, or {day}, of the same type")
+                found.append(
+                    f"{at}: without a formula it must be a column of {source.name}, or {day}, of the same type"
+                )
             continue
         if f.name in types:
             found.append(f"{at}: its name is taken by a column of {source.name}")
@@ -285,7 +345,9 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
             found.append(f"{at}: a key is carried over, not computed")
         found += _formula(f, [*types, *earlier], [e.name for e in table.fields[i:] if e.formula], at)
         if f.role is Role.FEATURE and (hidden := [n for n in f.inputs if n in audit]):
-            found.append(f"{at}: a feature made from {', '.join(hidden)}, which must never enter a model; give it the role audit")
+            found.append(
+                f"{at}: a feature made from {', '.join(hidden)}, which must never enter a model; give it the role audit"
+            )
         audit |= {f.name} if f.role is Role.AUDIT else set()
     return found
 
@@ -300,7 +362,11 @@ def _formula(f: Field, usable: Sequence[str], later: Sequence[str], at: str) -> 
         for n in f.inputs
         if n not in usable and n not in later
     ]
-    found += [f"{at}: the formula uses {n!r}, which transformSourceObjects leaves out" for n in used.columns if n not in f.inputs]
+    found += [
+        f"{at}: the formula uses {n!r}, which transformSourceObjects leaves out"
+        for n in used.columns
+        if n not in f.inputs
+    ]
     found += [
         f"{at}: transformSourceObjects names {n!r}, which the formula does not use"
         for n in f.inputs

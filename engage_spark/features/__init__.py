@@ -1,4 +1,6 @@
-"""Derived fields, computed by running the contract's formulas. What SQL can say stands in the contract, so there is little here."""
+"""Derived fields, computed by running the contract's formulas. What SQL can say stands in the contract, so
+there is little here.
+"""
 
 from __future__ import annotations
 

@@ -10,13 +10,17 @@ from pyspark.sql import functions as F
 from engage_spark.spark.schema import column_named
 
 
-def with_graph_features(rows: DataFrame, graph: DataFrame | None, *, on: Sequence[str], measured: bool = True) -> DataFrame:
-    """Add the columns of `graph` to `rows`. Of a column that both have, `measured` takes the graph's value, else the given one stays.
+def with_graph_features(
+    rows: DataFrame, graph: DataFrame | None, *, on: Sequence[str], measured: bool = True
+) -> DataFrame:
+    """Add the columns of `graph` to `rows`. Of a column that both have, `measured` takes the graph's value,
+    else the given one stays.
 
-    Grain: that of `rows`. `on` are the key columns; in `graph` they are unique. Technical columns of `graph` (they begin with _) stay
-    behind. `graph` None: nothing was measured, and `rows` are returned as they are. Otherwise every row must have its row in `graph`,
-    where isolated customers stand too: given and measured values in one column would be two things under one name. A row without one
-    fails the job when it is read, with its key and the mend. Columns: those of `rows`, then of `graph`. Cost: one join, no job.
+    Grain: that of `rows`. `on` are the key columns; in `graph` they are unique. Technical columns of `graph`
+    (they begin with _) stay behind. `graph` None: nothing was measured, and `rows` are returned as they are.
+    Otherwise every row must have its row in `graph`, where isolated customers stand too: given and measured
+    values in one column would be two things under one name. A row without one fails the job when it is read,
+    with its key and the mend. Columns: those of `rows`, then of `graph`. Cost: one join, no job.
     """
     if graph is None:
         return rows
@@ -27,7 +31,11 @@ def with_graph_features(rows: DataFrame, graph: DataFrame | None, *, on: Sequenc
     joined = rows.join(placed, on=keys, how="left")
 
     def value(name: str) -> Column:
-        return F.when(F.col("__place").isNotNull(), F.col("__place").getField(name)).otherwise(F.raise_error(_missing(keys))).alias(name)
+        return (
+            F.when(F.col("__place").isNotNull(), F.col("__place").getField(name))
+            .otherwise(F.raise_error(_missing(keys)))
+            .alias(name)
+        )
 
     kept = [value(c) if c in taken else column_named(c) for c in rows.columns]
     return joined.select(*kept, *(value(c) for c in taken if c not in rows.columns))
@@ -35,5 +43,5 @@ def with_graph_features(rows: DataFrame, graph: DataFrame | None, *, on: Sequenc
 
 def _missing(keys: list[str]) -> Column:
     key = F.concat_ws(", ", *(F.concat(F.lit(f"{k} "), column_named(k).cast("string")) for k in keys))
-    mend = "; run `engage-spark graph` for that day, or set features.graph_values=given"
-    return F.concat(F.lit("there are no graph features for "), key, F.lit(mend))
+    hint = "; run `engage-spark graph` for that day, or set features.graph_values=given"
+    return F.concat(F.lit("there are no graph features for "), key, F.lit(hint))

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from engage_spark.graph.betweenness import Betweenness, BetweennessReport, betweenness, betweenness_of
-from engage_spark.graph.distributed.layout import Layout, laid_out
+from engage_spark.graph.betweenness import Betweenness, BetweennessReport, betweenness, measure_betweenness
+from engage_spark.graph.distributed.layout import GraphLayout, open_layout
 
-__all__ = ["Betweenness", "BetweennessReport", "Layout", "betweenness", "betweenness_of", "laid_out"]
+__all__ = [
+    "Betweenness",
+    "BetweennessReport",
+    "GraphLayout",
+    "betweenness",
+    "measure_betweenness",
+    "open_layout",
+]

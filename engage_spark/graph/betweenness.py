@@ -1,4 +1,6 @@
-"""Freeman betweenness of every vertex of a graph in a DataFrame: exact where that is affordable, sampled with proven bounds elsewhere."""
+"""Freeman betweenness of every vertex of a graph in a DataFrame: exact where that is affordable, sampled with
+proven bounds elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,16 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.graph.adaptive_sampling import Certificate, Rule, certify
-from engage_spark.graph.distributed.layout import Layout, laid_out
+from engage_spark.graph.adaptive_sampling import SamplingBounds, StoppingRule, certify
+from engage_spark.graph.distributed.layout import GraphLayout, open_layout
 from engage_spark.graph.distributed.path_tasks import SparkSampler
 from engage_spark.graph.distributed.resources import DEFAULT_BUDGET, core_seconds
 from engage_spark.graph.distributed.source_tasks import dependency_sums
 from engage_spark.graph.distributed.workspace import Materialise
-from engage_spark.graph.estimates import Finish
+from engage_spark.graph.estimates import ScoreEstimator
 
 Method = Literal["auto", "exact", "sampled"]
-DEFAULT_RULE = Rule()
+DEFAULT_RULE = StoppingRule()
 BATCH = 32
 """Sources that are summed before the sum is rounded to fixed point: as many as the kernel takes at a time."""
 
@@ -42,14 +44,16 @@ class BetweennessReport:
     quantum: float | None
     """What one unit of length stands for; None without lengths."""
     sources: int
-    """Sources whose dependencies were summed: all that are left when trees are folded, or the sampled ones."""
+    """Sources whose dependencies were summed: all that are left when trees are folded, or the sampled ones.
+    """
     samples: int
     """Paths behind the bounds; 0 when exact."""
     calibration: int
     """Paths that only served to plan."""
     rounds: int
     error: float
-    """Half the width of the widest interval: with probability 1 - delta no vertex's midpoint is off by more."""
+    """Half the width of the widest interval: with probability 1 - delta no vertex's midpoint is off by more.
+    """
     relative_error: float
     """Half the width over the midpoint, the worst of the top_k."""
     contenders: int
@@ -89,33 +93,50 @@ def betweenness(
     materialise: Materialise | None = None,
     memory: int | None = None,
 ) -> Betweenness:
-    """Freeman betweenness of every vertex of `edges` (src, dst): the share of pairs of the other vertices whose shortest paths pass it.
+    """Freeman betweenness of every vertex of `edges` (src, dst): the share of pairs of the other vertices
+    whose shortest paths pass it.
 
-    With several shortest paths a vertex gets the share of those that pass it; a pair without a path counts as not passing, so values of a
-    disconnected graph are relative to all n vertices. Undirected or directed, the denominator is (n - 1)(n - 2) ordered pairs. n <= 2: 0.
+    With several shortest paths a vertex gets the share of those that pass it; a pair without a path counts as
+    not passing, so values of a disconnected graph are relative to all n vertices. Undirected or directed, the
+    denominator is (n - 1)(n - 2) ordered pairs. n <= 2: 0.
 
-    Grain: one row per vertex, `id` of the caller's type. `vertices` (id) adds isolated ones and makes an edge to any other id an error;
-    nulls are refused, self-loops and parallel edges tolerated and counted. `weight` names a column of lengths, `quantum` the unit they
-    are rounded to (see `judged_edges`). Not nullable, all doubles between 0 and 1:
+    Grain: one row per vertex, `id` of the caller's type. `vertices` (id) adds isolated ones and makes an edge
+    to any other id an error; nulls are refused, self-loops and parallel edges tolerated and counted. `weight`
+    names a column of lengths, `quantum` the unit they are rounded to (see `judged_edges`). Not nullable, all
+    doubles between 0 and 1:
 
     - exact: betweenness = lower = upper, stderr 0.
-    - sampled: [lower, upper] come from random shortest paths. With probability 1 - delta all vertices' true values lie inside at once.
-      Sampling goes on until the intervals of the `top_k` vertices of most hits are within +-`relative_error` of their midpoints (or proven
-      to lie below `certify.FLOOR`), or, with `epsilon`, until every interval is within +-epsilon of its midpoint. `betweenness` is an
-      estimate from the dependencies of `sources` random sources, which also tells vertices apart that no affordable number of paths would
-      hit: unbiased, with standard error `stderr`, then clipped into [lower, upper] (which stderr does not take into account). Where only a
-      few of all sources make up a value, such as the way into a small part, stderr is too small in samples that miss them; bounds are not.
+    - sampled: [lower, upper] come from random shortest paths. With probability 1 - delta all vertices' true
+      values lie inside at once. Sampling goes on until the intervals of the `top_k` vertices of most hits are
+      within +-`relative_error` of their midpoints (or proven to lie below `certify.FLOOR`), or, with
+      `epsilon`, until every interval is within +-epsilon of its midpoint. `betweenness` is an estimate from
+      the dependencies of `sources` random sources, which also tells vertices apart that no affordable number
+      of paths would hit: unbiased, with standard error `stderr`, then clipped into [lower, upper] (which
+      stderr does not take into account). Where only a few of all sources make up a value, such as the way
+      into a small part, stderr is too small in samples that miss them; bounds are not.
 
-    `auto` is exact if the predicted core-seconds (`budget.core_seconds`, stated constants) are within `budget` (default 600).
-    Results are a function of the simple graph, `seed` and the parameters: the same bits on any partitioning, cluster, classic or Connect.
+    `auto` is exact if the predicted core-seconds (`budget.core_seconds`, stated constants) are within
+    `budget` (default 600). Results are a function of the simple graph, `seed` and the parameters: the same
+    bits on any partitioning, cluster, classic or Connect.
 
-    Cost: see `laid_out`; then exact one job, sampled one job per calibration and round (mostly three or four) and one for the sources; 8
-    tasks a core, each with 8 bytes per arc mapped and `worker_bytes` of its own. `memory`, `directory`, `materialise`: see `laid_out`.
-    `scores` is kept like every other table: by `materialise`, else in `directory`, else in a temporary directory until this process ends.
-    Sources: Brandes 2001; Brandes, Pich 2007 (source sampling); Borassi, Natale 2016 (KADABRA). Raises InputError, ConfigurationError.
+    Cost: see `open_layout`; then exact one job, sampled one job per calibration and round (mostly three or
+    four) and one for the sources; 8 tasks a core, each with 8 bytes per arc mapped and `worker_bytes` of its
+    own. `memory`, `directory`, `materialise`: see `open_layout`. `scores` is kept like every other table: by
+    `materialise`, else in `directory`, else in a temporary directory until this process ends. Sources:
+    Brandes 2001; Brandes, Pich 2007 (source sampling); Borassi, Natale 2016 (KADABRA). Raises InputError,
+    ConfigurationError.
     """
-    _check(method, epsilon=epsilon, top_k=top_k, relative_error=relative_error, sources=sources, delta=delta, seed=seed, budget=budget)
-    with laid_out(
+    _check(
+        method,
+        epsilon=epsilon,
+        top_k=top_k,
+        relative_error=relative_error,
+        sources=sources,
+        delta=delta,
+        seed=seed,
+        budget=budget,
+    )
+    with open_layout(
         edges,
         vertices=vertices,
         weight=weight,
@@ -125,49 +146,78 @@ def betweenness(
         materialise=materialise,
         memory=memory,
     ) as layout:
-        rule = Rule(epsilon=epsilon, top_k=top_k, relative_error=relative_error)
-        return betweenness_of(layout, method=method, rule=rule, sources=sources, delta=delta, seed=seed, budget=budget)
+        rule = StoppingRule(epsilon=epsilon, top_k=top_k, relative_error=relative_error)
+        return measure_betweenness(
+            layout, method=method, rule=rule, sources=sources, delta=delta, seed=seed, budget=budget
+        )
 
 
-def betweenness_of(
-    layout: Layout,
+def measure_betweenness(
+    layout: GraphLayout,
     *,
     method: Method = "auto",
-    rule: Rule = DEFAULT_RULE,
+    rule: StoppingRule = DEFAULT_RULE,
     sources: int = 1024,
     delta: float = 0.1,
     seed: int = 0,
     budget: float | None = None,
 ) -> Betweenness:
-    """`betweenness` of a graph that is laid out already. `rule.epsilon` is in Freeman units. The scores outlive the layout."""
+    """`betweenness` of a graph that is laid out already. `rule.epsilon` is in Freeman units. The scores
+    outlive the layout.
+    """
     clock = _Clock(dict(layout.seconds))
     predicted = core_seconds(layout.built, layout.built.core, weighted=layout.weighted)
-    exact = method == "exact" or (method == "auto" and predicted <= (DEFAULT_BUDGET if budget is None else budget)) or layout.n <= 2
+    exact = (
+        method == "exact"
+        or (method == "auto" and predicted <= (DEFAULT_BUDGET if budget is None else budget))
+        or layout.n <= 2
+    )
     certificate, counts, unreachable = None, None, 0.0
     if not exact:
         sampler = SparkSampler(layout, seed=seed)
         certificate = certify(
-            sampler, rule=in_shares(rule, layout.n), delta=delta, active=layout.built.active, interior=layout.built.interior
+            sampler,
+            rule=in_shares(rule, layout.n),
+            delta=delta,
+            active=layout.built.active,
+            interior=layout.built.interior,
         )
         if certificate.samples:
             counts, unreachable = sampler.counts(), sampler.totals()[1] / certificate.samples
         clock.stop("paths")
     taken = layout.built.core if exact else min(sources, layout.n)
-    sums = dependency_sums(layout, sources=None if exact else taken, seed=seed, batch=BATCH, precision="float64" if exact else "float32")
+    sums = dependency_sums(
+        layout,
+        sources=None if exact else taken,
+        seed=seed,
+        batch=BATCH,
+        precision="float64" if exact else "float32",
+    )
     sums = layout.keep(sums, "sums")
     clock.stop("sources")
-    scores = layout.keep(_scores(layout, sums, counts, certificate, sources=None if exact else taken), "betweenness")
+    scores = layout.keep(
+        _scores(layout, sums, counts, certificate, sources=None if exact else taken), "betweenness"
+    )
     clock.stop("scores")
     return Betweenness(scores, _report(layout, certificate, taken, unreachable, predicted, clock.seconds))
 
 
-def in_shares(rule: Rule, n: int) -> Rule:
+def in_shares(rule: StoppingRule, n: int) -> StoppingRule:
     """The rule with epsilon as a share of ordered pairs b: Freeman's value is b n / (n - 2)."""
-    return rule if rule.epsilon is None else Rule(rule.epsilon * (n - 2) / n, rule.top_k, rule.relative_error, rule.floor)
+    return (
+        rule
+        if rule.epsilon is None
+        else StoppingRule(rule.epsilon * (n - 2) / n, rule.top_k, rule.relative_error, rule.floor)
+    )
 
 
 def _scores(
-    layout: Layout, sums: DataFrame, counts: DataFrame | None, certificate: Certificate | None, *, sources: int | None
+    layout: GraphLayout,
+    sums: DataFrame,
+    counts: DataFrame | None,
+    certificate: SamplingBounds | None,
+    *,
+    sources: int | None,
 ) -> DataFrame:
     rows = layout.vertices.join(sums, "v", "left")
     if counts is not None:
@@ -175,7 +225,7 @@ def _scores(
     columns = [c for c in rows.columns if c not in ("id", "v")]
     zero = F.lit(0).cast("bigint")
     rows = rows.select("id", "v", *(F.coalesce(c, zero).alias(c) for c in columns))
-    finish, place = Finish.of(layout.n, certificate, sources), layout.place
+    finish, place = ScoreEstimator.of(layout.n, certificate, sources), layout.place
 
     def finished(batches: Iterator[Any]) -> Iterator[Any]:
         contributions, impossible = finish.vectors(place.path())
@@ -187,7 +237,11 @@ def _scores(
             yield pa.RecordBatch.from_arrays([*arrays, method], names=["id", *NUMBERS, "method"])
 
     schema = T.StructType(
-        [layout.vertices.schema["id"], *(T.StructField(name, T.DoubleType()) for name in NUMBERS), T.StructField("method", T.StringType())]
+        [
+            layout.vertices.schema["id"],
+            *(T.StructField(name, T.DoubleType()) for name in NUMBERS),
+            T.StructField("method", T.StringType()),
+        ]
     )
     return rows.mapInArrow(finished, schema)
 
@@ -196,7 +250,12 @@ NUMBERS = ("betweenness", "lower", "upper", "stderr")
 
 
 def _report(
-    layout: Layout, certificate: Certificate | None, taken: int, unreachable: float, predicted: float, seconds: dict[str, float]
+    layout: GraphLayout,
+    certificate: SamplingBounds | None,
+    taken: int,
+    unreachable: float,
+    predicted: float,
+    seconds: dict[str, float],
 ) -> BetweennessReport:
     scale = layout.n / (layout.n - 2) if layout.n > 2 else 1.0
     return BetweennessReport(
@@ -230,7 +289,15 @@ class _Clock:
 
 
 def _check(
-    method: str, *, epsilon: float | None, top_k: int, relative_error: float, sources: int, delta: float, seed: int, budget: float | None
+    method: str,
+    *,
+    epsilon: float | None,
+    top_k: int,
+    relative_error: float,
+    sources: int,
+    delta: float,
+    seed: int,
+    budget: float | None,
 ) -> None:
     wrong = []
     if method not in ("auto", "exact", "sampled"):
@@ -241,10 +308,14 @@ def _check(
     if top_k < 1:
         wrong.append(f"top_k is {top_k}, and must be at least 1")
     if sources < 2:
-        wrong.append(f"sources is {sources}, and must be at least 2: one source has no spread to take a standard error from")
+        wrong.append(
+            f"sources is {sources}, and must be at least 2: one source has no spread to take a standard error from"
+        )
     if not -(2**63) <= seed < 2**63:
         wrong.append(f"seed is {seed}, and must fit 64 bits")
     if budget is not None and not budget >= 0:
         wrong.append(f"budget is {budget}, and must be core-seconds, 0 or more")
     if wrong:
-        raise ConfigurationError("betweenness cannot be computed with these parameters", details=wrong, mend="change what is named")
+        raise ConfigurationError(
+            "betweenness cannot be computed with these parameters", details=wrong, hint="change what is named"
+        )

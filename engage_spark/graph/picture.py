@@ -1,6 +1,8 @@
-"""A picture of one day's graph as SVG, written by hand: who is most central, how they hang together, how centrality is distributed.
+"""A picture of one day's graph as SVG, written by hand: who is most central, how they hang together, how
+centrality is distributed.
 
-Nothing but ids, measured values and counts goes in, so no protected field can. Pure text, no Spark, the same bytes for the same values.
+Nothing but ids, measured values and counts goes in, so no protected field can. Pure text, no Spark, the same
+bytes for the same values.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class Vertex:
 
 @dataclass(frozen=True)
 class Picture:
-    """What is shown. `links` are (index, index, strength) among `top`; `measured` and `given` are counts in equal bins from 0 to 1."""
+    """What is shown. `links` are (index, index, strength) among `top`; `measured` and `given` are counts in
+    equal bins from 0 to 1.
+    """
 
     title: str
     facts: str
@@ -72,7 +76,9 @@ class Picture:
             _text(
                 30,
                 108,
-                "bar: betweenness, " + ("whisker: interval, " if sampled else "exact, ") + "right: centrality",
+                "bar: betweenness, "
+                + ("whisker: interval, " if sampled else "exact, ")
+                + "right: centrality",
                 size=11,
                 fill="#52606d",
             ),
@@ -99,15 +105,26 @@ class Picture:
         return parts
 
     def _ring(self) -> list[str]:
-        """The most central on a circle and the connections among them, thicker where they are stronger; colour says community."""
+        """The most central on a circle and the connections among them, thicker where they are stronger;
+        colour says community.
+        """
         cx, cy, r = 885, 258, 120
         parts = [_text(620, 92, "Connections among them", weight="600")]
-        parts.append(_text(620, 108, "colour: community (grey: others), width: strength, size: degree", size=11, fill="#52606d"))
+        parts.append(
+            _text(
+                620,
+                108,
+                "colour: community (grey: others), width: strength, size: degree",
+                size=11,
+                fill="#52606d",
+            )
+        )
         angles = [2 * math.pi * i / max(len(self.top), 1) - math.pi / 2 for i in range(len(self.top))]
         points = [(cx + r * math.cos(a), cy + r * math.sin(a)) for a in angles]
         parts += [
-            _line(*points[a], *points[b], "#64748b", width=0.5 + 3.5 * s, opacity=0.25 + 0.55 * s) for a, b, s in sorted(self.links)
-        ]  # fmt: skip
+            _line(*points[a], *points[b], "#64748b", width=0.5 + 3.5 * s, opacity=0.25 + 0.55 * s)
+            for a, b, s in sorted(self.links)
+        ]
         largest = max((v.degree for v in self.top), default=1) or 1
         for rank, (v, a, (px, py)) in enumerate(zip(self.top, angles, points, strict=True), start=1):
             size = 3.5 + 6.5 * math.sqrt(v.degree / largest)
@@ -127,17 +144,29 @@ class Picture:
         most = max([*self.measured, *(self.given or ()), 1])
         for tick in _ticks(most):
             level = y - high * tick / most
-            parts += [_line(x, level, x + wide, level, LIGHT), _text(x - 6, level + 4, f"{tick:,}", size=10, anchor="end", fill="#52606d")]
+            parts += [
+                _line(x, level, x + wide, level, LIGHT),
+                _text(x - 6, level + 4, f"{tick:,}", size=10, anchor="end", fill="#52606d"),
+            ]
         step = wide / max(len(self.measured), 1)
         for i, count in enumerate(self.measured):
             tall = high * count / most
             title = f"{i / len(self.measured):.2f} to {(i + 1) / len(self.measured):.2f}: {count:,}"
-            parts.append(f"<g><title>{title}</title>{_rect(x + i * step + 0.5, y - tall, step - 1, tall, BLUE)}</g>")
+            parts.append(
+                f"<g><title>{title}</title>{_rect(x + i * step + 0.5, y - tall, step - 1, tall, BLUE)}</g>"
+            )
         if self.given is not None:
-            path = " ".join(f"{x + (i + j) * step:.1f},{y - high * c / most:.1f}" for i, c in enumerate(self.given) for j in (0, 1))
+            path = " ".join(
+                f"{x + (i + j) * step:.1f},{y - high * c / most:.1f}"
+                for i, c in enumerate(self.given)
+                for j in (0, 1)
+            )
             parts.append(f'<polyline points="{path}" fill="none" stroke="{COLOURS[1]}" stroke-width="1.5"/>')
         parts.append(_line(x, y, x + wide, y, DARK))
-        parts += [_text(x + wide * t / 10, y + 16, f"{t / 10:.1f}", size=10, anchor="middle", fill="#52606d") for t in range(0, 11, 2)]
+        parts += [
+            _text(x + wide * t / 10, y + 16, f"{t / 10:.1f}", size=10, anchor="middle", fill="#52606d")
+            for t in range(0, 11, 2)
+        ]
         return parts
 
 
@@ -153,7 +182,16 @@ def _ticks(most: int) -> list[int]:
     return list(range(step, most + 1, step))
 
 
-def _text(x: float, y: float, text: str, *, size: int = 12, weight: str = "400", anchor: str = "start", fill: str = DARK) -> str:
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: int = 12,
+    weight: str = "400",
+    anchor: str = "start",
+    fill: str = DARK,
+) -> str:
     how = f'font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" fill="{fill}"'
     return f'<text x="{x:.1f}" y="{y:.1f}" {how}>{escape(text)}</text>'
 
@@ -162,6 +200,8 @@ def _rect(x: float, y: float, wide: float, high: float, fill: str) -> str:
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" fill="{fill}"/>'
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1.0, opacity: float = 1.0) -> str:
+def _line(
+    x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1.0, opacity: float = 1.0
+) -> str:
     where = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
     return f'<line {where} stroke="{colour}" stroke-width="{width:.2f}" stroke-opacity="{opacity:.2f}"/>'

@@ -1,4 +1,6 @@
-"""Ranks, quantiles and a comparison of two columns: exact, the same on any partitioning, without an order over all rows in one place."""
+"""Ranks, quantiles and a comparison of two columns: exact, the same on any partitioning, without an order
+over all rows in one place.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,22 @@ _EXACT = "decimal(38,18)"
 
 
 def with_ranks(rows: DataFrame, *, of: Sequence[str]) -> DataFrame:
-    """Add for each column c of `of` two counts (bigint): `c_below`, rows with a smaller value; `c_ties`, rows with the same, itself too.
+    """Add for each column c of `of` two counts (bigint): `c_below`, rows with a smaller value; `c_ties`, rows
+    with the same, itself too.
 
-    Grain: unchanged. The columns are numbers without NaN; nulls are not counted, and their rows have null in both. Rows are cut at
-    approximate quantiles into buckets, each ranked by a window of its own, and the buckets' counts (64 numbers a column on the driver)
-    are added up; where the cuts lie changes nothing in the result. Cost: two narrow scans of `rows`, which should be stored rows
-    therefore, and a shuffle a column.
+    Grain: unchanged. The columns are numbers without NaN; nulls are not counted, and their rows have null in
+    both. Rows are cut at approximate quantiles into buckets, each ranked by a window of its own, and the
+    buckets' counts (64 numbers a column on the driver) are added up; where the cuts lie changes nothing in
+    the result. Cost: two narrow scans of `rows`, which should be stored rows therefore, and a shuffle a
+    column.
     """
     shares = F.array(*(F.lit(i / BUCKETS) for i in range(1, BUCKETS)))
     cuts = rows.agg(*(F.percentile_approx(c, shares, 10_000).alias(c) for c in of)).collect()[0]
     buckets = {c: _bucket(F.col(c), cuts[c] or []) for c in of}
     bucketed = rows.withColumns({f"__{c}": bucket for c, bucket in buckets.items()})
-    places = F.explode(F.array(*(F.struct(F.lit(c).alias("of"), F.col(f"__{c}").alias("bucket")) for c in of)))
+    places = F.explode(
+        F.array(*(F.struct(F.lit(c).alias("of"), F.col(f"__{c}").alias("bucket")) for c in of))
+    )
     counted = bucketed.select(places.alias("x")).groupBy("x.of", "x.bucket").count().collect()
     counts = {(r["of"], r["bucket"]): int(r["count"]) for r in counted}
     added = {}
@@ -38,7 +44,9 @@ def with_ranks(rows: DataFrame, *, of: Sequence[str]) -> DataFrame:
         before = [0, *accumulate(counts.get((c, bucket), 0) for bucket in range(BUCKETS - 1))]
         within = F.rank().over(Window.partitionBy(f"__{c}").orderBy(c)) - 1
         there = F.col(c).isNotNull()
-        added[f"{c}_below"] = F.when(there, (_constant(before, "bigint")[F.col(f"__{c}")] + within).cast("bigint"))
+        added[f"{c}_below"] = F.when(
+            there, (_constant(before, "bigint")[F.col(f"__{c}")] + within).cast("bigint")
+        )
         added[f"{c}_ties"] = F.when(there, F.count(F.lit(1)).over(Window.partitionBy(f"__{c}", c)))
     return bucketed.withColumns(added).drop(*(f"__{c}" for c in of))
 
@@ -50,7 +58,9 @@ def _bucket(value: Column, cuts: Sequence[float]) -> Column:
 
 
 def _constant(values: Sequence[float | int], kind: str) -> Column:
-    """An array as text that the optimiser makes one constant of; dozens of literals would be dozens of expressions in every plan."""
+    """An array as text that the optimiser makes one constant of; dozens of literals would be dozens of
+    expressions in every plan.
+    """
     return F.split(F.lit(",".join(map(repr, values))), ",").cast(f"array<{kind}>")
 
 
@@ -59,26 +69,45 @@ def percentile(below: Column, n: int) -> Column:
     return F.lit(0.0) if n <= 1 else below.cast("double") * F.lit(100.0) / F.lit(float(n - 1))
 
 
-def compare(rows: DataFrame, *, fields: Sequence[str]) -> dict[str, dict[str, float | int | None]]:
-    """What `given_f` and `measured_f` have in common, for each field f: the columns of graph_comparison in the bookkeeping contract.
+def compare_given_with_measured(
+    rows: DataFrame, *, fields: Sequence[str]
+) -> dict[str, dict[str, float | int | None]]:
+    """What `given_f` and `measured_f` have in common, for each field f: the columns of graph_comparison in
+    the bookkeeping contract.
 
-    `rows` must be stored; rows with a null or NaN on either side are left out for that field, and counted. Sums are taken in decimals of 18
-    places and over whole ranks, so the result is the same bits on any partitioning. Cost: as `with_ranks` of all columns, and one scan.
+    `rows` must be stored; rows with a null or NaN on either side are left out for that field, and counted.
+    Sums are taken in decimals of 18 places and over whole ranks, so the result is the same bits on any
+    partitioning. Cost: as `with_ranks` of all columns, and one scan.
     """
     pairs = {f: (f"given_{f}", f"measured_{f}") for f in fields}
-    sound = {f: F.col(g).isNotNull() & F.col(m).isNotNull() & ~F.isnan(g) & ~F.isnan(m) for f, (g, m) in pairs.items()}
+    sound = {
+        f: F.col(g).isNotNull() & F.col(m).isNotNull() & ~F.isnan(g) & ~F.isnan(m)
+        for f, (g, m) in pairs.items()
+    }
     columns = [F.when(sound[f], F.col(c)).alias(c) for f, both in pairs.items() for c in both]
     ranked = rows.select(*columns).transform(with_ranks, of=[c for both in pairs.values() for c in both])
-    counts = rows.agg(F.count(F.lit(1)).alias("all"), *(F.count_if(sound[f]).alias(f) for f in fields)).collect()[0]
-    sums = ranked.agg(*(c for f, (g, m) in pairs.items() for c in _sums(f, g, m, counts[f]))).collect()[0].asDict()
+    counts = rows.agg(
+        F.count(F.lit(1)).alias("all"), *(F.count_if(sound[f]).alias(f) for f in fields)
+    ).collect()[0]
+    sums = (
+        ranked.agg(*(c for f, (g, m) in pairs.items() for c in _sums(f, g, m, counts[f])))
+        .collect()[0]
+        .asDict()
+    )
     return {f: _summary(f, counts["all"], counts[f], sums) for f in fields}
 
 
 def _summary(f: str, total: int, n: int, sums: dict[str, Any]) -> dict[str, float | int | None]:
     found: dict[str, float | int | None] = {"rows_compared": n, "rows_without_given": total - n}
-    found |= {name.removeprefix(f"{f}/"): value for name, value in sums.items() if name.startswith(f"{f}/") and "_p" in name}
+    found |= {
+        name.removeprefix(f"{f}/"): value
+        for name, value in sums.items()
+        if name.startswith(f"{f}/") and "_p" in name
+    }
     if not n:
-        return found | dict.fromkeys(("spearman", "mean_given", "mean_measured", "mean_difference", "mean_absolute_difference"))
+        return found | dict.fromkeys(
+            ("spearman", "mean_given", "mean_measured", "mean_difference", "mean_absolute_difference")
+        )
     given, measured, apart = (Fraction(sums[f"{f}/{name}"]) for name in ("given", "measured", "apart"))
     return found | {
         "spearman": correlation(n, *(int(sums[f"{f}/{s}"]) for s in ("x", "y", "xx", "yy", "xy"))),
@@ -104,7 +133,11 @@ def _sums(f: str, given: str, measured: str, n: int) -> list[Column]:
     return [
         *(F.sum(value.cast("decimal(38,0)")).alias(f"{f}/{name}") for name, value in products.items()),
         *(F.sum(value).alias(f"{f}/{name}") for name, value in values.items()),
-        *(_pick(c, n, q).alias(f"{f}/{side}_p{q:02}") for side, c in (("given", given), ("measured", measured)) for q in QUANTILES),
+        *(
+            _pick(c, n, q).alias(f"{f}/{side}_p{q:02}")
+            for side, c in (("given", given), ("measured", measured))
+            for q in QUANTILES
+        ),
     ]
 
 

@@ -1,4 +1,6 @@
-"""Paths sampled and counted in this process: for what needs no cluster, and for the statistical tests. `tasks` gives the same integers."""
+"""Paths sampled and counted in this process: for what needs no cluster, and for the statistical tests.
+`tasks` gives the same integers.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ I64 = NDArray[np.int64]
 
 
 class HereSampler:
-    """Paths sampled in this process, counted per vertex: for graphs that need no cluster, and for the statistical tests."""
+    """Paths sampled in this process, counted per vertex: for graphs that need no cluster, and for the
+    statistical tests.
+    """
 
     def __init__(self, csr: Csr, *, seed: int, zero: NDArray[np.bool_]) -> None:
         self.csr, self.seed, self.active = csr, seed, ~zero
@@ -21,7 +25,9 @@ class HereSampler:
         self.calibrated = self.drawn = 0
 
     def calibrate(self, samples: int) -> tuple[I64, I64]:
-        self.calibration += sample_paths(self.csr, seed=self.seed, start=self.calibrated, count=samples - self.calibrated).hits
+        self.calibration += sample_paths(
+            self.csr, seed=self.seed, start=self.calibrated, count=samples - self.calibrated
+        ).hits
         self.calibrated = samples
         counts, vertices = np.unique(self.calibration[self.active], return_counts=True)
         return counts, vertices
@@ -30,5 +36,7 @@ class HereSampler:
         start = self.calibrated + self.drawn
         self.hits += sample_paths(self.csr, seed=self.seed, start=start, count=samples - self.drawn).hits
         self.drawn = samples
-        pairs, vertices = np.unique(np.stack([self.calibration, self.hits])[:, self.active], axis=1, return_counts=True)
+        pairs, vertices = np.unique(
+            np.stack([self.calibration, self.hits])[:, self.active], axis=1, return_counts=True
+        )
         return Pairs(pairs[0], pairs[1], vertices)

@@ -5,29 +5,41 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import EdgeMeasure, GraphPlan, Measure, Table
+from engage_spark.contract import EdgeMeasure, GraphMeasure, GraphSpec, Table
 from engage_spark.graph.ranks import percentile, with_ranks
 from engage_spark.graph.tie_strength import strength
 from engage_spark.spark.schema import column_metadata, column_named, spark_type
 
 
 def to_vertex_rows(
-    ids: DataFrame, *, plan: GraphPlan, n: int, scores: DataFrame, structure: DataFrame, strengths: DataFrame, follows: DataFrame | None
+    ids: DataFrame,
+    *,
+    plan: GraphSpec,
+    n: int,
+    scores: DataFrame,
+    structure: DataFrame,
+    strengths: DataFrame,
+    follows: DataFrame | None,
 ) -> DataFrame:
     """Columns of the table of vertices but the day, one row per id.
 
-    `scores` from `betweenness_of`, `structure` and `follows` from `measures`: each has every id once, and is stored (`scores` is read three
-    times). `strengths` from `to_strengths`; isolated vertices are missing there.
+    `scores` from `betweenness_of`, `structure` and `follows` from `measures`: each has every id once, and is
+    stored (`scores` is read three times). `strengths` from `to_strengths`; isolated vertices are missing
+    there.
 
     Cost: `with_ranks`, and three or four joins by id.
     """
     ranked = scores.transform(with_ranks, of=["betweenness"]).drop("betweenness_ties")
-    rows = ids.join(ranked, on="id", how="inner").join(structure, on="id", how="inner").join(strengths, on="id", how="left")
+    rows = (
+        ids.join(ranked, on="id", how="inner")
+        .join(structure, on="id", how="inner")
+        .join(strengths, on="id", how="left")
+    )
     if follows is not None:
         rows = rows.join(follows, on="id", how="inner")
     values = _values(n)
     columns = [
-        (F.col("id") if f.measure is None else values[Measure(f.measure)])
+        (F.col("id") if f.measure is None else values[GraphMeasure(f.measure)])
         .cast(spark_type(f.spark_type))
         .alias(f.name, metadata=column_metadata(f))
         for f in plan.vertices.fields
@@ -37,7 +49,8 @@ def to_vertex_rows(
 
 
 def centrality(betweenness: Column, n: int) -> Column:
-    """log1p(raw) / log1p((n - 1)(n - 2) / 2), raw over unordered pairs, from Freeman's betweenness; 0 for fewer than 3 vertices.
+    """log1p(raw) / log1p((n - 1)(n - 2) / 2), raw over unordered pairs, from Freeman's betweenness; 0 for
+    fewer than 3 vertices.
 
     1 for the centre of a star. Spark's log1p is Java's StrictMath, the same bits on every machine.
     """
@@ -45,20 +58,20 @@ def centrality(betweenness: Column, n: int) -> Column:
     return F.lit(0.0) if n < 3 else F.log1p(betweenness * F.lit(pairs)) / F.log1p(F.lit(pairs))
 
 
-def _values(n: int) -> dict[Measure, Column]:
+def _values(n: int) -> dict[GraphMeasure, Column]:
     nothing = F.lit(0.0)
     return {
-        Measure.CENTRALITY: centrality(F.col("betweenness"), n),
-        Measure.BETWEENNESS: F.col("betweenness"),
-        Measure.BETWEENNESS_LOWER: F.col("lower"),
-        Measure.BETWEENNESS_UPPER: F.col("upper"),
-        Measure.BETWEENNESS_STDERR: F.col("stderr"),
-        Measure.BETWEENNESS_METHOD: F.col("method"),
-        Measure.BETWEENNESS_PERCENTILE: percentile(F.col("betweenness_below"), n),
-        Measure.MEAN_STRENGTH: F.coalesce("mean_strength", nothing),
-        Measure.WEIGHTED_DEGREE: F.coalesce("weighted_degree", nothing),
-        Measure.DEGREE: F.coalesce("degree", F.lit(0)),
-        **{m: F.col(m.value) for m in Measure if m.value in _SAME_NAME},
+        GraphMeasure.CENTRALITY: centrality(F.col("betweenness"), n),
+        GraphMeasure.BETWEENNESS: F.col("betweenness"),
+        GraphMeasure.BETWEENNESS_LOWER: F.col("lower"),
+        GraphMeasure.BETWEENNESS_UPPER: F.col("upper"),
+        GraphMeasure.BETWEENNESS_STDERR: F.col("stderr"),
+        GraphMeasure.BETWEENNESS_METHOD: F.col("method"),
+        GraphMeasure.BETWEENNESS_PERCENTILE: percentile(F.col("betweenness_below"), n),
+        GraphMeasure.MEAN_STRENGTH: F.coalesce("mean_strength", nothing),
+        GraphMeasure.WEIGHTED_DEGREE: F.coalesce("weighted_degree", nothing),
+        GraphMeasure.DEGREE: F.coalesce("degree", F.lit(0)),
+        **{m: F.col(m.value) for m in GraphMeasure if m.value in _SAME_NAME},
     }
 
 
@@ -68,7 +81,7 @@ _SAME_NAME = {
 }  # fmt: skip
 
 
-def to_edge_rows(pairs: DataFrame, *, plan: GraphPlan) -> DataFrame:
+def to_edge_rows(pairs: DataFrame, *, plan: GraphSpec) -> DataFrame:
     """Columns of the table of edges but the day, from `to_pairs`. Grain and cost: a projection."""
     values = {
         EdgeMeasure.FIRST_END: F.col("first"),
@@ -79,14 +92,20 @@ def to_edge_rows(pairs: DataFrame, *, plan: GraphPlan) -> DataFrame:
     }
     return pairs.select(
         *(
-            values[EdgeMeasure(f.measure)].cast(spark_type(f.spark_type)).alias(f.name, metadata=column_metadata(f))
+            values[EdgeMeasure(f.measure)]
+            .cast(spark_type(f.spark_type))
+            .alias(f.name, metadata=column_metadata(f))
             for f in plan.edges.fields
             if f.measure
         )
     )
 
 
-def to_ends(log: DataFrame, *, plan: GraphPlan, table: Table, at: str) -> DataFrame:
+def to_ends(log: DataFrame, *, plan: GraphSpec, table: Table, at: str) -> DataFrame:
     """src, dst and the time (named `at`) of the rows of a log."""
     first, second = plan.ends(table)
-    return log.select(column_named(first).alias("src"), column_named(second).alias("dst"), column_named(table.event_time or "").alias(at))
+    return log.select(
+        column_named(first).alias("src"),
+        column_named(second).alias("dst"),
+        column_named(table.event_time or "").alias(at),
+    )

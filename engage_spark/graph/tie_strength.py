@@ -1,10 +1,12 @@
-"""How strong a connection is: in how many of the last weeks the two interacted. Spark SQL only, and whole numbers until the last step.
+"""How strong a connection is: in how many of the last weeks the two interacted. Spark SQL only, and whole
+numbers until the last step.
 
-Week 0 is the 7 days that end with the day `as_of`, week 1 the 7 days before, up to week 11. A pair that connected in week w is looked at in
-weeks 0 to w, so a begun week counts whole; an interaction counts from the day on which the pair connected. All that has to be known of a
-pair is therefore its first day and on which of the last 84 days it interacted: three whole numbers, whose minimum and bitwise or do
-not care for order. A strength is active / weeks with weeks from 1 to 12, a whole number of 27720ths (the least common multiple of these
-denominators), and so are sums of strengths: the same on any partitioning.
+Week 0 is the 7 days that end with the day `as_of`, week 1 the 7 days before, up to week 11. A pair that
+connected in week w is looked at in weeks 0 to w, so a begun week counts whole; an interaction counts from the
+day on which the pair connected. All that has to be known of a pair is therefore its first day and on which of
+the last 84 days it interacted: three whole numbers, whose minimum and bitwise or do not care for order. A
+strength is active / weeks with weeks from 1 to 12, a whole number of 27720ths (the least common multiple of
+these denominators), and so are sums of strengths: the same on any partitioning.
 """
 
 from __future__ import annotations
@@ -23,18 +25,22 @@ UNIT = 27_720
 def to_pairs(connections: DataFrame, interactions: DataFrame | None, *, as_of: date) -> DataFrame:
     """The undirected graph of a day, each pair once, with its strength.
 
-    `connections`: src, dst (one type, any orderable) and connected_at, undirected edges as logged, in either order, repeats allowed: the
-    earliest counts. `interactions`: src, dst, occurred_at, of any pairs; only those of connected pairs count. Both timestamps UTC.
-    What lies after the end of `as_of`, has a null, or joins a vertex with itself is left out. Without interactions nobody was active.
+    `connections`: src, dst (one type, any orderable) and connected_at, undirected edges as logged, in either
+    order, repeats allowed: the earliest counts. `interactions`: src, dst, occurred_at, of any pairs; only
+    those of connected pairs count. Both timestamps UTC. What lies after the end of `as_of`, has a null, or
+    joins a vertex with itself is left out. Without interactions nobody was active.
 
-    Returns first, second (first < second), weeks (1 to 12), active_weeks (0 to weeks), strength_units (strength x UNIT).
-    Cost: one scan of each input, one shuffle of both by pair with partial aggregation, no sort and no join.
+    Returns first, second (first < second), weeks (1 to 12), active_weeks (0 to weeks), strength_units
+    (strength x UNIT). Cost: one scan of each input, one shuffle of both by pair with partial aggregation, no
+    sort and no join.
     """
     ago = F.datediff(F.lit(as_of), F.to_date("at"))
     rows = _oriented(connections, F.col("connected_at"), log=0)
     if interactions is not None:
         rows = rows.unionByName(_oriented(interactions, F.col("occurred_at"), log=1))
-    rows = rows.select("first", "second", "log", ago.alias("ago")).where((F.col("first") < F.col("second")) & (F.col("ago") >= 0))
+    rows = rows.select("first", "second", "log", ago.alias("ago")).where(
+        (F.col("first") < F.col("second")) & (F.col("ago") >= 0)
+    )
     rows = rows.where((F.col("log") == 0) | (F.col("ago") < 7 * WEEKS))
     pairs = rows.groupBy("first", "second").agg(
         F.max(F.when(F.col("log") == 0, F.col("ago"))).alias("__since"),
@@ -45,22 +51,31 @@ def to_pairs(connections: DataFrame, interactions: DataFrame | None, *, as_of: d
     active = sum((_active(k) for k in range(WEEKS)), start=F.lit(0))
     return (
         pairs.where(since.isNotNull())
-        .withColumns({f"__days_{half}": F.col(f"__days_{half}").bitwiseAND(_since_mask(half)) for half in (0, 1)})
+        .withColumns(
+            {f"__days_{half}": F.col(f"__days_{half}").bitwiseAND(_since_mask(half)) for half in (0, 1)}
+        )
         .select("first", "second", weeks.alias("weeks"), active.cast("int").alias("active_weeks"))
-        .withColumn("strength_units", (F.col("active_weeks") * F.call_function("div", F.lit(UNIT), F.col("weeks"))).cast("bigint"))
+        .withColumn(
+            "strength_units",
+            (F.col("active_weeks") * F.call_function("div", F.lit(UNIT), F.col("weeks"))).cast("bigint"),
+        )
     )
 
 
 def to_strengths(pairs: DataFrame) -> DataFrame:
-    """Per vertex with a connection: id, degree (int), weighted_degree (sum of strengths), mean_strength (their mean). Never null.
+    """Per vertex with a connection: id, degree (int), weighted_degree (sum of strengths), mean_strength
+    (their mean). Never null.
 
-    `pairs` as `to_pairs` makes them. Each result is one division of two exact whole numbers, so it is correctly rounded and the same
-    bits on any partitioning. Cost: one shuffle of two rows per pair, partially aggregated.
+    `pairs` as `to_pairs` makes them. Each result is one division of two exact whole numbers, so it is
+    correctly rounded and the same bits on any partitioning. Cost: one shuffle of two rows per pair, partially
+    aggregated.
     """
     ends = F.explode(F.array("first", "second")).alias("id")
-    summed = pairs.select(ends, "strength_units").groupBy("id").agg(
-        F.count(F.lit(1)).cast("int").alias("degree"), F.sum("strength_units").alias("__units")
-    )  # fmt: skip
+    summed = (
+        pairs.select(ends, "strength_units")
+        .groupBy("id")
+        .agg(F.count(F.lit(1)).cast("int").alias("degree"), F.sum("strength_units").alias("__units"))
+    )
     units = F.col("__units").cast("double")
     return summed.select(
         "id",
@@ -76,15 +91,22 @@ def strength(units: Column) -> Column:
 
 
 def _oriented(rows: DataFrame, at: Column, *, log: int) -> DataFrame:
-    """One row per event, its two ends in order. `least` and `greatest` pass over a null, so first < second also says: neither is null."""
+    """One row per event, its two ends in order. `least` and `greatest` pass over a null, so first < second
+    also says: neither is null.
+    """
     return rows.where(F.col("src").isNotNull() & F.col("dst").isNotNull()).select(
-        F.least("src", "dst").alias("first"), F.greatest("src", "dst").alias("second"), at.alias("at"), F.lit(log).alias("log")
-    )  # fmt: skip
+        F.least("src", "dst").alias("first"),
+        F.greatest("src", "dst").alias("second"),
+        at.alias("at"),
+        F.lit(log).alias("log"),
+    )
 
 
 def _day_bit(half: int) -> Column:
     """The day of an interaction as a bit: days 0 to 41 ago in the first number, 42 to 83 in the second."""
-    return F.expr(f"CASE WHEN log = 1 AND ago DIV {_HALF} = {half} THEN shiftleft(1L, ago - {half * _HALF}) END")
+    return F.expr(
+        f"CASE WHEN log = 1 AND ago DIV {_HALF} = {half} THEN shiftleft(1L, ago - {half * _HALF}) END"
+    )
 
 
 def _since_mask(half: int) -> Column:

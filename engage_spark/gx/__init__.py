@@ -1,1 +1,3 @@
-"""Great Expectations, both ways: contracts and results in its words, and its suites run on our engine. GX itself is optional."""
+"""Great Expectations, both ways: contracts and results in its words, and its suites run on our engine. GX
+itself is optional.
+"""

@@ -1,4 +1,6 @@
-"""Expectations about a column or the table as a whole: its least, greatest, mean, its different values, its rows, its columns and types."""
+"""Expectations about a column or the table as a whole: its least, greatest, mean, its different values, its
+rows, its columns and types.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +16,26 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import Cells, Frame, comparable, literals, moment
 from engage_spark.gx.map_expectations import Handler
-from engage_spark.gx.metric_requests import Answers, Grouped, Judge, Numbers, Outcome, Questions
+from engage_spark.gx.metric_requests import Grouped, Judge, MetricRequests, MetricValues, Numbers, Outcome
 from engage_spark.gx.row_conditions import domain_of, expression
 
 MOST_DIGITS = 18
 Within = Callable[[Any], bool]
 _ROWS_FORM = "`SELECT * FROM {batch} WHERE` and a condition on one row"
-_ROWS_QUERY = re.compile(r"^\s*SELECT\s+\*\s+FROM\s+\{batch\}\s+WHERE\s+(?P<condition>.+?)[;\s]*$", re.IGNORECASE | re.DOTALL)
+_ROWS_QUERY = re.compile(
+    r"^\s*SELECT\s+\*\s+FROM\s+\{batch\}\s+WHERE\s+(?P<condition>.+?)[;\s]*$", re.IGNORECASE | re.DOTALL
+)
 
 
-def _within(wants: Wants, of: Callable[[Any], Any] = lambda bound: bound, *, strict: bool = True) -> Within:
-    """Whether a value lies within min_value and max_value, each made comparable by `of`. NaN and nothing lie nowhere."""
+def _within(
+    wants: ExpectationArgs, of: Callable[[Any], Any] = lambda bound: bound, *, strict: bool = True
+) -> Within:
+    """Whether a value lies within min_value and max_value, each made comparable by `of`. NaN and nothing lie
+    nowhere.
+    """
     low, high = wants.take("min_value"), wants.take("max_value")
     above, below = (wants.flag("strict_min"), wants.flag("strict_max")) if strict else (False, False)
     low, high = None if low is None else of(low), None if high is None else of(high)
@@ -57,9 +65,11 @@ def _share(bound: Any) -> Fraction:
 
 
 def _of_numbers(pick: Callable[[Numbers], Any], *, times: bool, rounded: bool) -> Handler:
-    """A bound on an aggregate of a column. `rounded`: the exact value is rounded to a double before it is held against the bound."""
+    """A bound on an aggregate of a column. `rounded`: the exact value is rounded to a double before it is
+    held against the bound.
+    """
 
-    def handler(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
         cells, domain = frame[wants.text("column")], domain_of(wants, frame)
         if not (cells.is_number or (times and cells.is_time)):
             raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there is no such figure")
@@ -69,7 +79,7 @@ def _of_numbers(pick: Callable[[Numbers], Any], *, times: bool, rounded: bool) -
             )
         holds, found = _within(wants, lambda bound: comparable(cells, bound)), ask.number(domain, cells)
 
-        def judge(a: Answers) -> Outcome:
+        def judge(a: MetricValues) -> Outcome:
             value = pick(found(a))
             if isinstance(value, Fraction) and (rounded or cells.is_floating):
                 value = float(value)
@@ -89,25 +99,35 @@ def _shown(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-def _quantiles(wants: Wants, frame: Frame, ask: Questions) -> Judge:
-    """Decided by counting: the q-quantile, the ⌈q·n⌉th of n values in order, is at most u exactly when ⌈q·n⌉ of them are at most u.
+def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+    """Decided by counting: the q-quantile, the ⌈q·n⌉th of n values in order, is at most u exactly when ⌈q·n⌉
+    of them are at most u.
 
-    NaN is left out, as Spark's approxQuantile does. The quantile's own value is not known by it, and not told.
+    NaN is left out, as Spark's approxQuantile does. The quantile's own value is not known by it, and not
+    told.
     """
-    cells, domain, ranges = frame[wants.text("column")], domain_of(wants, frame), wants.take("quantile_ranges")
+    cells, domain, ranges = (
+        frame[wants.text("column")],
+        domain_of(wants, frame),
+        wants.take("quantile_ranges"),
+    )
     if wants.take("allow_relative_error", False) is not False:
         raise RefusedError("allow_relative_error must be false: quantiles are exact here")
     orders, limits = _orders(ranges)
     if not (cells.is_whole or cells.is_floating):
         raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there are no quantiles here")
-    found = ask.number(domain, cells, [float(bound) for pair in limits for bound in pair if bound is not None])
+    found = ask.number(
+        domain, cells, [float(bound) for pair in limits for bound in pair if bound is not None]
+    )
 
-    def judge(a: Answers) -> Outcome:
+    def judge(a: MetricValues) -> Outcome:
         n, below = found(a).ranked, found(a).below
         held = [n > 0] * len(orders)  # of no values no quantile lies anywhere
         for i, (order, (low, high)) in enumerate(zip(orders, limits, strict=True) if n else ()):
             rank = max(1, math.ceil(order * n))
-            held[i] = (low is None or below[float(low)][0] < rank) and (high is None or below[float(high)][1] >= rank)
+            held[i] = (low is None or below[float(low)][0] < rank) and (
+                high is None or below[float(high)][1] >= rank
+            )
         shown = {"quantiles": [float(o) for o in orders], "values": [None] * len(orders)}
         return Outcome(all(held), {"observed_value": shown, "details": {"success_details": held}})
 
@@ -119,7 +139,12 @@ def _orders(ranges: Any) -> tuple[list[Fraction], list[list[Any]]]:
     if not isinstance(ranges, dict) or set(ranges) != {"quantiles", "value_ranges"}:
         raise RefusedError(f"quantile_ranges must hold quantiles and value_ranges, found {ranges!r}")
     orders, limits = ranges["quantiles"], ranges["value_ranges"]
-    if not isinstance(orders, list) or not isinstance(limits, list) or len(orders) != len(limits) or not orders:
+    if (
+        not isinstance(orders, list)
+        or not isinstance(limits, list)
+        or len(orders) != len(limits)
+        or not orders
+    ):
         raise RefusedError("quantile_ranges: quantiles and value_ranges must be lists of the same length")
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in limits):
         raise RefusedError("quantile_ranges: each of value_ranges must be a pair, null for no bound")
@@ -130,18 +155,18 @@ def _orders(ranges: Any) -> tuple[list[Fraction], list[list[Any]]]:
     return exact, limits
 
 
-def _distinct_count(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _distinct_count(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     cells, domain = frame[wants.text("column")], domain_of(wants, frame)
     holds, distinct = _within(wants, _figure), ask.distinct(domain, cells)
     return lambda a: Outcome(holds(distinct(a)), {"observed_value": distinct(a)})
 
 
-def _distinct_share(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _distinct_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     cells, domain = frame[wants.text("column")], domain_of(wants, frame)
     holds, distinct = _within(wants, _share), ask.distinct(domain, cells)
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
 
-    def judge(a: Answers) -> Outcome:
+    def judge(a: MetricValues) -> Outcome:
         filled = rows(a) - missing(a)
         share = Fraction(distinct(a), filled) if filled else Fraction(0)
         return Outcome(holds(share), {"observed_value": float(share)})
@@ -149,11 +174,11 @@ def _distinct_share(wants: Wants, frame: Frame, ask: Questions) -> Judge:
     return judge
 
 
-def _filled_share(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _filled_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     cells, domain = frame[wants.text("column")], domain_of(wants, frame)
     holds, rows, missing = _within(wants, _share), ask.rows(domain), ask.missing(domain, cells)
 
-    def judge(a: Answers) -> Outcome:
+    def judge(a: MetricValues) -> Outcome:
         share = Fraction(rows(a) - missing(a), rows(a)) if rows(a) else Fraction(0)
         return Outcome(holds(share), {"observed_value": float(share)})
 
@@ -163,7 +188,7 @@ def _filled_share(wants: Wants, frame: Frame, ask: Questions) -> Judge:
 def _of_values(*, unexpected: bool, missing: bool) -> Handler:
     """The set of a column's values: none outside of the given one, none of the given ones absent, or both."""
 
-    def handler(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
         cells, domain = frame[wants.text("column")], domain_of(wants, frame)
         given = wants.take("value_set")
         known = literals(cells, given)
@@ -177,31 +202,37 @@ def _of_values(*, unexpected: bool, missing: bool) -> Handler:
         def inside(n: Column, keys: list[Column]) -> Column:
             return F.count_if((n > 0) & keys[0].isin(*known))
 
-        more = ask.grouped((cells.name,), f"outside {given}", Grouped(domain, outside)) if unexpected else None
+        more = (
+            ask.grouped((cells.name,), f"outside {given}", Grouped(domain, outside)) if unexpected else None
+        )
         here = ask.grouped((cells.name,), f"inside {given}", Grouped(domain, inside)) if missing else None
 
-        def judge(a: Answers) -> Outcome:
+        def judge(a: MetricValues) -> Outcome:
             found = {"unexpected_count": more(a)} if more else {}
             absent = {"missing_count": listed - here(a)} if here else {}
-            return Outcome(not any((*found.values(), *absent.values())), {"observed_value": None, **found, **absent})
+            return Outcome(
+                not any((*found.values(), *absent.values())), {"observed_value": None, **found, **absent}
+            )
 
         return judge
 
     return handler
 
 
-def _row_count(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _row_count(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     holds, rows = _within(wants, _figure), ask.rows(domain_of(wants, frame))
     return lambda a: Outcome(holds(rows(a)), {"observed_value": rows(a)})
 
 
-def _row_count_equals(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _row_count_equals(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     value, rows = wants.whole("value"), ask.rows(domain_of(wants, frame))
     return lambda a: Outcome(rows(a) == value, {"observed_value": rows(a)})
 
 
-def _unexpected_rows(wants: Wants, frame: Frame, ask: Questions) -> Judge:
-    """A query for rows that must not be there, where it is `SELECT * FROM {batch} WHERE` and one condition on a row."""
+def _unexpected_rows(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+    """A query for rows that must not be there, where it is `SELECT * FROM {batch} WHERE` and one condition on
+    a row.
+    """
     query = wants.text("unexpected_rows_query")
     match = _ROWS_QUERY.match(query)
     if match is None or re.search(r"(?<!\{)\{(?!\{)", match["condition"]):
@@ -217,22 +248,22 @@ def _settled(success: bool, **result: Any) -> Judge:
     return lambda _: outcome
 
 
-def _column_exists(wants: Wants, frame: Frame, _: Questions) -> Judge:
+def _column_exists(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
     name, index = wants.text("column"), wants.whole("column_index")
     if index is None:
         return _settled(name in frame.names)
     return _settled(-len(frame.names) <= index < len(frame.names) and frame.names[index] == name)
 
 
-def _column_count(wants: Wants, frame: Frame, _: Questions) -> Judge:
+def _column_count(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
     return _settled(_within(wants, _figure, strict=False)(len(frame.names)), observed_value=len(frame.names))
 
 
-def _column_count_equals(wants: Wants, frame: Frame, _: Questions) -> Judge:
+def _column_count_equals(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
     return _settled(len(frame.names) == wants.whole("value"), observed_value=len(frame.names))
 
 
-def _columns_in_order(wants: Wants, frame: Frame, _: Questions) -> Judge:
+def _columns_in_order(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
     expected = wants.texts("column_list", least=0)
     if expected == frame.names:
         return _settled(True, observed_value=frame.names)
@@ -241,27 +272,40 @@ def _columns_in_order(wants: Wants, frame: Frame, _: Questions) -> Judge:
     return _settled(False, observed_value=frame.names, details={"mismatched": wrong})
 
 
-def _columns_as_set(wants: Wants, frame: Frame, _: Questions) -> Judge:
+def _columns_as_set(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
     expected, exact = set(wants.texts("column_set", least=0)), wants.flag("exact_match", default=True)
-    found = {"unexpected": sorted(set(frame.names) - expected), "missing": sorted(expected - set(frame.names))}
+    found = {
+        "unexpected": sorted(set(frame.names) - expected),
+        "missing": sorted(expected - set(frame.names)),
+    }
     wrong = {name: columns for name, columns in found.items() if columns}
     details = {"details": {"mismatched": wrong}} if wrong else {}
-    return _settled(not found["missing"] and not (exact and found["unexpected"]), observed_value=sorted(frame.names), **details)
+    return _settled(
+        not found["missing"] and not (exact and found["unexpected"]),
+        observed_value=sorted(frame.names),
+        **details,
+    )
 
 
 def _typed(names: list[str], cells: Cells) -> Judge:
-    kinds = [kind for name in names if isinstance(kind := getattr(T, name, None), type) and issubclass(kind, T.DataType)]
+    kinds = [
+        kind
+        for name in names
+        if isinstance(kind := getattr(T, name, None), type) and issubclass(kind, T.DataType)
+    ]
     if not kinds:
-        raise RefusedError(f"{', '.join(names)}: no type of Spark, which are named as IntegerType, StringType, …")
+        raise RefusedError(
+            f"{', '.join(names)}: no type of Spark, which are named as IntegerType, StringType, …"
+        )
     return _settled(isinstance(cells.type, tuple(kinds)), observed_value=type(cells.type).__name__)
 
 
-def _of_type(wants: Wants, frame: Frame, _: Questions) -> Judge:
+def _of_type(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
     wants.mostly()  # a column has one type, so a share of rows changes nothing
     return _typed([wants.text("type_")], frame[wants.text("column")])
 
 
-def _in_types(wants: Wants, frame: Frame, _: Questions) -> Judge:
+def _in_types(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
     wants.mostly()
     return _typed(wants.texts("type_list"), frame[wants.text("column")])
 

@@ -1,4 +1,6 @@
-"""What an expectation's kwargs ask for, read strictly: an unknown kwarg or a value of the wrong kind is refused, never ignored."""
+"""What an expectation's kwargs ask for, read strictly: an unknown kwarg or a value of the wrong kind is
+refused, never ignored.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,20 @@ from typing import Any
 from engage_spark.gx.suite_io import PARAMETER
 
 IGNORED = frozenset({"batch_id", "result_format", "catch_exceptions", "include_config", "condition_parser"})
-"""Kwargs that say how GX is to run, not what is to hold. `condition_parser` is read beside `row_condition`."""
+"""Kwargs that say how GX is to run, not what is to hold. `condition_parser` is read beside `row_condition`.
+"""
 
 
 class RefusedError(Exception):
-    """An expectation that this engine cannot run as it stands, and why. It becomes a failed result with this text as its exception."""
+    """An expectation that this engine cannot run as it stands, and why. It becomes a failed result with this
+    text as its exception.
+    """
 
 
-class Wants:
-    """The kwargs of one expectation, suite parameters filled in. What nobody asked for in the end is refused by `finish`."""
+class ExpectationArgs:
+    """The kwargs of one expectation, suite parameters filled in. What nobody asked for in the end is refused
+    by `finish`.
+    """
 
     def __init__(self, kwargs: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
         self.values = {name: resolved(value, parameters) for name, value in kwargs.items()}
@@ -74,13 +81,21 @@ class Wants:
     @property
     def key(self) -> str:
         """What is asked of a row, as text: all kwargs but how many rows have to meet it."""
-        return json.dumps({k: v for k, v in self.values.items() if k != "mostly" and k not in IGNORED}, sort_keys=True, default=str)
+        return json.dumps(
+            {k: v for k, v in self.values.items() if k != "mostly" and k not in IGNORED},
+            sort_keys=True,
+            default=str,
+        )
 
     def finish(self) -> None:
         """Refuse what was given and not asked for: ignoring it could turn a demand into another one."""
-        unknown = sorted(name for name, value in self.values.items() if name not in self.asked and value is not None)
+        unknown = sorted(
+            name for name, value in self.values.items() if name not in self.asked and value is not None
+        )
         if unknown:
-            raise RefusedError(f"this engine does not know the kwarg{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}")
+            raise RefusedError(
+                f"this engine does not know the kwarg{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}"
+            )
 
 
 def resolved(value: Any, parameters: Mapping[str, Any]) -> Any:
@@ -89,7 +104,9 @@ def resolved(value: Any, parameters: Mapping[str, Any]) -> Any:
         if PARAMETER in value:
             name = value[PARAMETER]
             if name not in parameters:
-                raise RefusedError(f"suite parameter {name!r} has no value (an expression of parameters is not supported)")
+                raise RefusedError(
+                    f"suite parameter {name!r} has no value (an expression of parameters is not supported)"
+                )
             return parameters[name]
         return {k: resolved(v, parameters) for k, v in value.items()}
     if isinstance(value, list):

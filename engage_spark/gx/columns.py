@@ -1,4 +1,6 @@
-"""What is looked at: the columns of the rows by name and type, and values of JSON as literals of a column's type."""
+"""What is looked at: the columns of the rows by name and type, and values of JSON as literals of a column's
+type.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,12 @@ class Frame:
         self.names = [f.name for f in self.schema.fields]
 
     def __getitem__(self, name: str) -> Cells:
-        """The column of this name; where there is none, the one that differs in case only, or the member of a struct by its path."""
-        same = [n for n in self.names if n == name] or [n for n in self.names if n.casefold() == name.casefold()]
+        """The column of this name; where there is none, the one that differs in case only, or the member of a
+        struct by its path.
+        """
+        same = [n for n in self.names if n == name] or [
+            n for n in self.names if n.casefold() == name.casefold()
+        ]
         if len(same) == 1:
             return Cells(same[0], column_named(same[0]), self.schema[same[0]].dataType)
         if len(same) > 1:
@@ -89,7 +95,8 @@ class Frame:
 
 
 def bounded(cells: Cells, low: Any, high: Any, *, strict_low: bool, strict_high: bool) -> Column:
-    """True where the value lies within the bounds, null where it is null. NaN lies above every number, as Spark sorts it.
+    """True where the value lies within the bounds, null where it is null. NaN lies above every number, as
+    Spark sorts it.
 
     Raises RefusedError for bounds that the type cannot be compared with.
     """
@@ -161,7 +168,9 @@ def moment(value: Any) -> datetime:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise RefusedError(f"{value!r} is no date or time such as 2025-10-21 or 2025-10-21T12:00:00") from None
+            raise RefusedError(
+                f"{value!r} is no date or time such as 2025-10-21 or 2025-10-21T12:00:00"
+            ) from None
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime):
@@ -170,8 +179,10 @@ def moment(value: Any) -> datetime:
 
 
 def literals(cells: Cells, values: Any) -> list[Column]:
-    """The values of a set as literals of the column's type. Null is left out, since nulls are not looked at, and so is what no value of
-    the type can equal (2.5 among whole numbers). Raises RefusedError for values of another kind."""
+    """The values of a set as literals of the column's type. Null is left out, since nulls are not looked at,
+    and so is what no value of the type can equal (2.5 among whole numbers). Raises RefusedError for values
+    of another kind.
+    """
     if not isinstance(values, list):
         raise RefusedError(f"value_set must be a list, found {values!r}")
     kept = (literal(cells, v) for v in values if v is not None)
@@ -205,14 +216,22 @@ def literal(cells: Cells, value: Any) -> Column | None:  # noqa: PLR0911 (one re
 
 
 def alike(one: Cells, other: Cells) -> None:
-    """Raise RefusedError unless two columns can be compared without guessing: both numbers, both times, or of one type."""
+    """Raise RefusedError unless two columns can be compared without guessing: both numbers, both times, or of
+    one type.
+    """
     if not ((one.is_number and other.is_number) or (one.is_time and other.is_time) or one.type == other.type):
-        raise RefusedError(f"{one.name!r} ({one.called}) and {other.name!r} ({other.called}) cannot be compared")
+        raise RefusedError(
+            f"{one.name!r} ({one.called}) and {other.name!r} ({other.called}) cannot be compared"
+        )
 
 
 def any_of(conditions: Iterable[Column]) -> Column:
-    """A balanced disjunction, false of nothing: a chain of some hundred overflows the stack of Spark's optimizer."""
+    """A balanced disjunction, false of nothing: a chain of some hundred overflows the stack of Spark's
+    optimizer.
+    """
     level = list(conditions)
     while len(level) > 1:
-        level = [level[i] if i + 1 == len(level) else level[i] | level[i + 1] for i in range(0, len(level), 2)]
+        level = [
+            level[i] if i + 1 == len(level) else level[i] | level[i + 1] for i in range(0, len(level), 2)
+        ]
     return level[0] if level else F.lit(False)

@@ -1,8 +1,9 @@
 """GX's Data Docs, built by GX, and then made to read without a network.
 
-Its templates load Bootstrap, jQuery, bootstrap-table, Vega, Font Awesome and a logo from seven public hosts: without them the index page is
-empty, since its tables are filled by script, and the others have no styles. So what is loaded from elsewhere is taken out of the pages, and
-one stylesheet and one script of ours, beside them, stand in. Nothing in a finished page is fetched from another host.
+Its templates load Bootstrap, jQuery, bootstrap-table, Vega, Font Awesome and a logo from seven public hosts:
+without them the index page is empty, since its tables are filled by script, and the others have no styles. So
+what is loaded from elsewhere is taken out of the pages, and one stylesheet and one script of ours, beside
+them, stand in. Nothing in a finished page is fetched from another host.
 """
 
 from __future__ import annotations
@@ -24,19 +25,24 @@ HERE = Path(__file__).parent
 ASSETS = ("offline.css", "offline.js")
 SITE = "data_docs"
 _LOADED = re.compile(
-    r"""<script\b[^>]*\bsrc\s*=\s*["']https?://[^>]*>\s*</script>|<link\b[^>]*\bhref\s*=\s*["']https?://[^>]*>""", re.IGNORECASE
+    r"""<script\b[^>]*\bsrc\s*=\s*["']https?://[^>]*>\s*</script>|<link\b[^>]*\bhref\s*=\s*["']https?://[^>]*>""",
+    re.IGNORECASE,
 )
 _IMAGE = re.compile(r"""<img\b[^>]*\bsrc\s*=\s*["']https?://[^>]*?>""", re.IGNORECASE | re.DOTALL)
 _STYLED = re.compile(r"""url\(\s*['"]?https?://[^)]*\)""", re.IGNORECASE)
 _STATIC = re.compile(r"""(<link\b[^>]*\bhref=")(?:\.{1,2}/)*static/""")  # GX is one level off for results
-_NEWSLETTER = re.compile(r"<footer>.*?</footer>|<footer[^>]*id=\"ge-cta-footer\".*?</footer>", re.IGNORECASE | re.DOTALL)
+_NEWSLETTER = re.compile(
+    r"<footer>.*?</footer>|<footer[^>]*id=\"ge-cta-footer\".*?</footer>", re.IGNORECASE | re.DOTALL
+)
 
 
 def build_site(documents: Iterable[Published], out: Path) -> Path:
-    """Build the Data Docs of these snapshots: an index, each table's suite, each snapshot's validation result. Returns the index page.
+    """Build the Data Docs of these snapshots: an index, each table's suite, each snapshot's validation
+    result. Returns the index page.
 
-    `out` is replaced when it holds a site that was built here, and must otherwise be empty or not there (ConfigurationError). Needs GX
-    (ConfigurationError without it); reads nothing but `documents`, and uses no network.
+    `out` is replaced when it holds a site that was built here, and must otherwise be empty or not there
+    (ConfigurationError). Needs GX (ConfigurationError without it); reads nothing but `documents`, and uses no
+    network.
     """
     require_gx()
     _clear(out)
@@ -50,13 +56,19 @@ def build_site(documents: Iterable[Published], out: Path) -> Path:
         shutil.copyfile(HERE / asset, out / "static" / asset)
     for page in sorted(out.rglob("*.html")):
         depth = len(page.relative_to(out).parts) - 1
-        page.write_text(offline(page.read_text(encoding="utf-8"), static="../" * depth + "static"), encoding="utf-8")
+        page.write_text(
+            offline(page.read_text(encoding="utf-8"), static="../" * depth + "static"), encoding="utf-8"
+        )
     return out / "index.html"
 
 
 def offline(page: str, *, static: str) -> str:
-    """A page of GX that loads nothing from another host; `static` is where our stylesheet and script lie, seen from the page."""
-    own = f'<link rel="stylesheet" href="{static}/offline.css">\n<script src="{static}/offline.js"></script>\n'
+    """A page of GX that loads nothing from another host; `static` is where our stylesheet and script lie,
+    seen from the page.
+    """
+    own = (
+        f'<link rel="stylesheet" href="{static}/offline.css">\n<script src="{static}/offline.js"></script>\n'
+    )
     for pattern, instead in ((_LOADED, ""), (_IMAGE, "Data Docs"), (_STYLED, "none"), (_NEWSLETTER, "")):
         page = pattern.sub(instead, page)
     page = _STATIC.sub(rf"\1{static}/", page)
@@ -70,7 +82,9 @@ def _clear(out: Path) -> None:
     if out.is_dir() and (out / "static" / "offline.css").is_file():
         shutil.rmtree(out)
     elif not out.is_dir() or any(out.iterdir()):
-        raise ConfigurationError(f"{out} holds something that is no such site", mend="give --out another folder, or empty this one")
+        raise ConfigurationError(
+            f"{out} holds something that is no such site", hint="give --out another folder, or empty this one"
+        )
 
 
 def _context(out: Path) -> Any:
@@ -79,7 +93,9 @@ def _context(out: Path) -> Any:
         context.delete_data_docs_site(name)
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(out.absolute())}
     index = {"class_name": "DefaultSiteIndexBuilder"}
-    context.add_data_docs_site(SITE, {"class_name": "SiteBuilder", "site_index_builder": index, "store_backend": store})
+    context.add_data_docs_site(
+        SITE, {"class_name": "SiteBuilder", "site_index_builder": index, "store_backend": store}
+    )
     return context
 
 
@@ -88,22 +104,30 @@ def _add(context: Any, document: Published) -> None:
     if document.suite.name not in {s.name for s in context.suites.all()}:
         context.suites.add(import_module("great_expectations").ExpectationSuite(**document.suite.as_json()))
     identifiers = import_module("great_expectations.data_context.types.resource_identifiers")
-    schema = import_module("great_expectations.core.expectation_validation_result").expectationSuiteValidationResultSchema
+    schema = import_module(
+        "great_expectations.core.expectation_validation_result"
+    ).expectationSuiteValidationResultSchema
     run: Mapping[str, str] = document.result["meta"]["run_id"]
     run_id = import_module("great_expectations.core.run_identifier").RunIdentifier(
         run_name=run["run_name"], run_time=datetime.fromisoformat(run["run_time"])
     )
     key = identifiers.ValidationResultIdentifier(
-        expectation_suite_identifier=identifiers.ExpectationSuiteIdentifier(document.suite.name), run_id=run_id,
+        expectation_suite_identifier=identifiers.ExpectationSuiteIdentifier(document.suite.name),
+        run_id=run_id,
         batch_identifier=f"{document.table}-{document.day.isoformat()}",
-    )  # fmt: skip
-    meta = {"great_expectations_version": import_module("great_expectations").__version__, **document.result["meta"]}
+    )
+    meta = {
+        "great_expectations_version": import_module("great_expectations").__version__,
+        **document.result["meta"],
+    }
     shown = {**document.result, "meta": meta, "results": [_shown(r) for r in document.result["results"]]}
     context.validation_results_store.set(key, schema.load(shown))
 
 
 def _shown(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result with what comes from the data as text: GX writes values into its pages as they are, markup and scripts too."""
+    """The result with what comes from the data as text: GX writes values into its pages as they are, markup
+    and scripts too.
+    """
     return {**result, "result": _escaped(result["result"])}
 
 

@@ -1,8 +1,9 @@
 """Run a suite on our engine: all that it asks of the rows is answered together.
 
-One action counts every row-wise condition and every sum, minimum and maximum (`fold`); one more for each set of columns whose different
-values or duplicates are asked for, which shuffles those columns alone; one more for samples, where something is unexpected. Their number
-does not depend on the number of expectations.
+One action counts every row-wise condition and every sum, minimum and maximum (`count_columns`); one more for
+each set of columns whose different values or duplicates are asked for, which shuffles those columns alone;
+one more for samples, where something is unexpected. Their number does not depend on the number of
+expectations.
 """
 
 from __future__ import annotations
@@ -21,25 +22,37 @@ from pyspark.sql import types as T
 
 from engage_spark.contract import ERRORS_TYPE
 from engage_spark.gx import aggregate_expectations, map_expectations
-from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import Cells, Frame, any_of
-from engage_spark.gx.metric_requests import Answers, Count, Grouped, Judge, Numbers, Outcome, Questions
+from engage_spark.gx.metric_requests import (
+    Count,
+    Grouped,
+    Judge,
+    MetricRequests,
+    MetricValues,
+    Numbers,
+    Outcome,
+)
 from engage_spark.gx.row_conditions import Domain
 from engage_spark.gx.suite_io import Expectation, Suite
 from engage_spark.quality.checks.apply import VALID, samples
 from engage_spark.quality.stats import column_stats
-from engage_spark.quality.stats.binning import Binning, Scale
-from engage_spark.quality.stats.column_stats import ColumnState
-from engage_spark.quality.stats.count import fold
+from engage_spark.quality.stats.binning import Binning, BinScale
+from engage_spark.quality.stats.column_stats import ColumnStats
+from engage_spark.quality.stats.count import count_columns
 
-HANDLERS: Mapping[str, map_expectations.Handler] = {**map_expectations.HANDLERS, **aggregate_expectations.HANDLERS}
+HANDLERS: Mapping[str, map_expectations.Handler] = {
+    **map_expectations.HANDLERS,
+    **aggregate_expectations.HANDLERS,
+}
 """Every expectation type that this engine runs."""
 
 OWN_FAULTS = (
     E.AnalysisException, E.ArithmeticException, E.ArrayIndexOutOfBoundsException, E.DateTimeException, E.IllegalArgumentException,
     E.NumberFormatException, E.ParseException, E.SparkRuntimeException, E.UnsupportedOperationException,
 )  # fmt: skip
-"""Failures that lie in an expectation (a malformed pattern, an overflow), not in the storage or the cluster."""
+"""Failures that lie in an expectation (a malformed pattern, an overflow), not in the storage or the cluster.
+"""
 MOST_SAMPLES = 20
 
 
@@ -63,16 +76,20 @@ class _Planned:
     refused: str | None = None
 
 
-def run_suite(rows: DataFrame, suite: Suite, *, masked: frozenset[str] = frozenset(), show: bool = True) -> tuple[Judged, ...]:
-    """Judge `rows` by every expectation of a suite, in its order. None is skipped: what cannot be run has failed, and says why.
+def run_suite(
+    rows: DataFrame, suite: Suite, *, masked: frozenset[str] = frozenset(), show: bool = True
+) -> tuple[Judged, ...]:
+    """Judge `rows` by every expectation of a suite, in its order. None is skipped: what cannot be run has
+    failed, and says why.
 
-    Samples of unexpected values are bounded, those of `masked` columns shown as ***; without `show` there are none. Nulls, NaN and ties
-    are as in GX on Spark (see `rowwise`). Cost: see the module; what reaches the driver grows with the suite, not with the rows. When an
-    expectation fails inside Spark, such as by a malformed pattern, each is run by itself, so that only that one has failed. Raises what
-    Spark raises when the rows cannot be read.
+    Samples of unexpected values are bounded, those of `masked` columns shown as ***; without `show` there are
+    none. Nulls, NaN and ties are as in GX on Spark (see `rowwise`). Cost: see the module; what reaches the
+    driver grows with the suite, not with the rows. When an expectation fails inside Spark, such as by a
+    malformed pattern, each is run by itself, so that only that one has failed. Raises what Spark raises when
+    the rows cannot be read.
     """
     frame = Frame(rows)
-    ask = Questions()
+    ask = MetricRequests()
     planned = [_plan(e, suite, frame, ask) for e in suite.expectations]
     try:
         answers = answer(rows, frame, ask, masked=masked, show=show)
@@ -81,24 +98,28 @@ def run_suite(rows: DataFrame, suite: Suite, *, masked: frozenset[str] = frozens
     return tuple(_judged(p, answers) for p in planned)
 
 
-def _plan(e: Expectation, suite: Suite, frame: Frame, ask: Questions) -> _Planned:
+def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _Planned:
     handler = HANDLERS.get(e.type)
     if handler is None:
-        return _Planned(e, refused=f"{e.type} is not supported by this engine; run the suite with --engine gx, or take it out")
+        return _Planned(
+            e,
+            refused=f"{e.type} is not supported by this engine; run the suite with --engine gx, or take it out",
+        )
     try:
-        wants = Wants(e.kwargs, suite.parameters)
+        wants = ExpectationArgs(e.kwargs, suite.parameters)
         judge = handler(wants, frame, ask)
         wants.finish()
     except RefusedError as refused:
         return _Planned(e, refused=str(refused))
     except OWN_FAULTS as fault:  # a condition that does not parse
         return _Planned(e, refused=_first_line(fault))
-    except (TypeError, ValueError, AttributeError, OverflowError) as fault:  # a kwarg of a shape that nobody thought of
+    # a kwarg of a shape that nobody thought of
+    except (TypeError, ValueError, AttributeError, OverflowError) as fault:
         return _Planned(e, refused=f"{e.type} cannot be understood: {fault}")
     return _Planned(e, judge=judge)
 
 
-def _judged(p: _Planned, answers: Answers) -> Judged:
+def _judged(p: _Planned, answers: MetricValues) -> Judged:
     if p.judge is None:
         return Judged(p.expectation, None, p.refused)
     try:
@@ -107,22 +128,32 @@ def _judged(p: _Planned, answers: Answers) -> Judged:
         return Judged(p.expectation, None, f"{p.expectation.type} cannot be decided: {fault}")
 
 
-def _alone(rows: DataFrame, e: Expectation, suite: Suite, frame: Frame, *, masked: frozenset[str], show: bool) -> Judged:
-    ask = Questions()
+def _alone(
+    rows: DataFrame, e: Expectation, suite: Suite, frame: Frame, *, masked: frozenset[str], show: bool
+) -> Judged:
+    ask = MetricRequests()
     planned = _plan(e, suite, frame, ask)
     try:
-        return _judged(planned, answer(rows, frame, ask, masked=masked, show=show) if planned.judge else Answers())
+        return _judged(
+            planned, answer(rows, frame, ask, masked=masked, show=show) if planned.judge else MetricValues()
+        )
     except OWN_FAULTS as fault:
         return Judged(e, None, _first_line(fault))
 
 
 def _first_line(fault: BaseException) -> str:
-    return next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)[:500]
+    return next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)[
+        :500
+    ]
 
 
-def answer(rows: DataFrame, frame: Frame, ask: Questions, *, masked: frozenset[str], show: bool) -> Answers:
+def answer(
+    rows: DataFrame, frame: Frame, ask: MetricRequests, *, masked: frozenset[str], show: bool
+) -> MetricValues:
     """All answers. See the module for the cost; nothing is read when nothing is asked of the rows."""
-    answers = Answers(groups={keys: _groups(rows, frame, keys, asked) for keys, asked in ask.groups.items()})
+    answers = MetricValues(
+        groups={keys: _groups(rows, frame, keys, asked) for keys, asked in ask.groups.items()}
+    )
     if not (ask.total or ask.counts or ask.numbers):
         return answers
     codes = {f"q{i}": name for i, name in enumerate(ask.counts)}
@@ -133,17 +164,23 @@ def answer(rows: DataFrame, frame: Frame, ask: Questions, *, masked: frozenset[s
         _codes({code: ask.counts[name] for code, name in codes.items()}).alias("_dq_errors"),
         *(shape.column.alias(v) for v, shape in shapes.items()),
     )
-    binnings = [Binning(column=v, type=shape.type, scale=Scale.ONE) for v, shape in shapes.items()]
+    binnings = [Binning(column=v, type=shape.type, scale=BinScale.ONE) for v, shape in shapes.items()]
     cuts = {v: sorted(ask.cuts[name]) for v, name in values.items() if ask.cuts[name]}
-    found = fold(counted, rules=list(codes), binnings=binnings, cuts=cuts)
+    found = count_columns(counted, rules=list(codes), binnings=binnings, cuts=cuts)
     below = {v: {cut: found.below[v, cut] for cut in cuts.get(v, ())} for v in values}
     answers.rows = found.rows
     answers.counts = {codes[code]: n for code, n in found.broken.items()}
     answers.numbers = {values[v]: _numbers(found.columns[v], shape, below[v]) for v, shape in shapes.items()}
-    wrong = {c: ask.counts[n] for c, n in codes.items() if ask.counts[n].shown and n.startswith("unexpected") and found.broken.get(c)}
+    wrong = {
+        c: ask.counts[n]
+        for c, n in codes.items()
+        if ask.counts[n].shown and n.startswith("unexpected") and found.broken.get(c)
+    }
     if wrong and show:
         broken = rows.select(_codes(wrong).alias("_dq_errors"))
-        hidden = {code for code, count in wrong.items() if count.shown and _is_masked(count.shown.name, masked)}
+        hidden = {
+            code for code, count in wrong.items() if count.shown and _is_masked(count.shown.name, masked)
+        }
         listed: dict[str, list[str]] = {}
         for row in broken.transform(samples, key=(), hidden=hidden, most=MOST_SAMPLES).collect():
             listed.setdefault(codes[row["rule"]], []).append(row["sample"])
@@ -157,25 +194,37 @@ def _is_masked(name: str, masked: frozenset[str]) -> bool:
 
 
 def _codes(counts: Mapping[str, Count]) -> Column:
-    """Which of the conditions a row meets, as the array of reasons that judged rows have. Built only where it meets any: few rows do."""
+    """Which of the conditions a row meets, as the array of reasons that judged rows have. Built only where it
+    meets any: few rows do.
+    """
     empty = F.array().cast(ERRORS_TYPE)
     if not counts:
         return empty
     met = {code: F.coalesce(count.where, F.lit(False)) for code, count in counts.items()}
-    found = F.array_compact(F.array(*(F.when(is_met, _code(code, counts[code])) for code, is_met in met.items())))
+    found = F.array_compact(
+        F.array(*(F.when(is_met, _code(code, counts[code])) for code, is_met in met.items()))
+    )
     return F.when(any_of(met.values()), found).otherwise(empty).cast(ERRORS_TYPE)
 
 
 def _code(code: str, count: Count) -> Column:
     shown = count.shown
-    value = shown.column.cast("string") if shown is not None and isinstance(shown.type, T.AtomicType) else F.lit(None).cast("string")
+    value = (
+        shown.column.cast("string")
+        if shown is not None and isinstance(shown.type, T.AtomicType)
+        else F.lit(None).cast("string")
+    )
     column = F.lit(None if shown is None else shown.name).cast("string")
-    return F.struct(F.lit(code).alias("rule"), column.alias("column"), F.lit("").alias("severity"), value.alias("value"))
+    return F.struct(
+        F.lit(code).alias("rule"), column.alias("column"), F.lit("").alias("severity"), value.alias("value")
+    )
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """A column as it is summed: as a double, a whole number, a number of days or of microseconds; `scale` digits are behind its point."""
+    """A column as it is summed: as a double, a whole number, a number of days or of microseconds; `scale`
+    digits are behind its point.
+    """
 
     column: Column
     type: str
@@ -196,9 +245,14 @@ def _number(domain: Domain, cells: Cells) -> _Shape:
     return _Shape(column.cast("timestamp"), "timestamp", kind)
 
 
-def _numbers(state: ColumnState, shape: _Shape, cut: Mapping[float, tuple[int, int]]) -> Numbers:
-    """The figures as Spark's own aggregates would give them: NaN above every number and in every sum, infinities as they are."""
-    nan, above, below = (state.bins.get(name, 0) for name in (column_stats.NAN, column_stats.PLUS_INFINITY, column_stats.MINUS_INFINITY))
+def _numbers(state: ColumnStats, shape: _Shape, cut: Mapping[float, tuple[int, int]]) -> Numbers:
+    """The figures as Spark's own aggregates would give them: NaN above every number and in every sum,
+    infinities as they are.
+    """
+    nan, above, below = (
+        state.bins.get(name, 0)
+        for name in (column_stats.NAN, column_stats.PLUS_INFINITY, column_stats.MINUS_INFINITY)
+    )
     if state.filled == 0:
         return Numbers(None, None, None, None)
     low, high = _value(state.minimum, shape), _value(state.maximum, shape)
@@ -212,7 +266,9 @@ def _numbers(state: ColumnState, shape: _Shape, cut: Mapping[float, tuple[int, i
     return Numbers(minimum, maximum, total, total / state.filled, state.filled - nan, cut)
 
 
-def _value(found: float | int | Fraction | None, shape: _Shape) -> int | float | Fraction | date | datetime | None:
+def _value(
+    found: float | int | Fraction | None, shape: _Shape
+) -> int | float | Fraction | date | datetime | None:
     if found is None or shape.type == "double":
         return found
     try:
@@ -225,7 +281,9 @@ def _value(found: float | int | Fraction | None, shape: _Shape) -> int | float |
     return Fraction(int(found), 10**shape.scale) if shape.scale else int(found)
 
 
-def _groups(rows: DataFrame, frame: Frame, keys: tuple[str, ...], asked: Mapping[str, Grouped]) -> dict[str, int]:
+def _groups(
+    rows: DataFrame, frame: Frame, keys: tuple[str, ...], asked: Mapping[str, Grouped]
+) -> dict[str, int]:
     """What is asked of the groups of equal keys. One action, one shuffle of the keys."""
     domains: dict[str, Any] = {}
     for g in asked.values():
@@ -238,5 +296,7 @@ def _groups(rows: DataFrame, frame: Frame, keys: tuple[str, ...], asked: Mapping
     )
     groups = flagged.groupBy(*named).agg(*(F.count_if(n).alias(n) for n in number.values()))
     columns = [F.col(name) for name in named]
-    found = groups.agg(*(g.of(F.col(number[g.domain.key]), columns).alias(f"__a{i}") for i, g in enumerate(asked.values()))).collect()[0]
+    found = groups.agg(
+        *(g.of(F.col(number[g.domain.key]), columns).alias(f"__a{i}") for i, g in enumerate(asked.values()))
+    ).collect()[0]
     return {name: int(found[i] or 0) for i, name in enumerate(asked)}

@@ -1,4 +1,6 @@
-"""A contract's table as a GX 1.x suite. What GX cannot say stands in the suite's meta and notes, with the reason; nothing is dropped."""
+"""A contract's table as a GX 1.x suite. What GX cannot say stands in the suite's meta and notes, with the
+reason; nothing is dropped.
+"""
 
 from __future__ import annotations
 
@@ -47,46 +49,68 @@ class Unsaid:
 
 
 def suite_of(table: Table, *, version: str = "") -> Suite:
-    """The suite of an input table: its columns and types, then every rule and gate, by whose name `meta` knows each expectation.
+    """The suite of an input table: its columns and types, then every rule and gate, by whose name `meta`
+    knows each expectation.
 
-    Ids follow from the table and the rule, so the same contract gives the same file. Means what our own engine means on Spark: a null
-    breaks nothing but its own rule, NaN and the infinities break `finite`, a pattern (of Java) matches the whole value. A missing share is
-    held strictly, and is 0 of no rows, which GX then finds too small.
+    Ids follow from the table and the rule, so the same contract gives the same file. Means what our own
+    engine means on Spark: a null breaks nothing but its own rule, NaN and the infinities break `finite`, a
+    pattern (of Java) matches the whole value. A missing share is held strictly, and is 0 of no rows, which GX
+    then finds too small.
     """
     said = [*_of_schema(table), *_of_rules(table), *_of_gates(table)]
     expectations = [_expectation(table, *one) for one in said if isinstance(one[1], Said)]
-    unsaid = [{"rule": rule, "severity": severity.value, "why": how.why} for rule, how, severity, _ in said if isinstance(how, Unsaid)]
+    unsaid = [
+        {"rule": rule, "severity": severity.value, "why": how.why}
+        for rule, how, severity, _ in said
+        if isinstance(how, Unsaid)
+    ]
     return Suite(
-        name=table.name, id=identity("suite", table.name), expectations=tuple(expectations),
+        name=table.name,
+        id=identity("suite", table.name),
+        expectations=tuple(expectations),
         meta={OWN: {"table": table.name, "contract_version": version, "not_expressible": unsaid}},
         notes=[table.description, *(f"Not said in this suite: {u['rule']} ({u['why']})." for u in unsaid)],
-    )  # fmt: skip
+    )
 
 
 Line = tuple[str, Said | Unsaid, Severity, str]
 """A rule's name, how GX says it, its severity and its dimension."""
 
 
-def _expectation(table: Table, rule: str, how: Said | Unsaid, severity: Severity, dimension: str) -> Expectation:
+def _expectation(
+    table: Table, rule: str, how: Said | Unsaid, severity: Severity, dimension: str
+) -> Expectation:
     assert isinstance(how, Said)
     return Expectation(
-        type=how.type, kwargs=how.kwargs, id=identity("expectation", table.name, rule), severity=severity,
-        meta={OWN: {"table": table.name, "rule": rule, "dimension": dimension}}, description=how.description,
-    )  # fmt: skip
+        type=how.type,
+        kwargs=how.kwargs,
+        id=identity("expectation", table.name, rule),
+        severity=severity,
+        meta={OWN: {"table": table.name, "rule": rule, "dimension": dimension}},
+        description=how.description,
+    )
 
 
 def _of_schema(table: Table) -> list[Line]:
     columns = {"column_set": list(table.names), "exact_match": table.extra is Extra.REFUSE}
-    found: list[Line] = [("columns", Said("expect_table_columns_to_match_set", columns), Severity.CRITICAL, "validity")]
+    found: list[Line] = [
+        ("columns", Said("expect_table_columns_to_match_set", columns), Severity.CRITICAL, "validity")
+    ]
     for f in table.fields:
-        kinds = Said("expect_column_values_to_be_in_type_list", {"column": f.name, "type_list": list(accepted_types(f))})
+        kinds = Said(
+            "expect_column_values_to_be_in_type_list",
+            {"column": f.name, "type_list": list(accepted_types(f))},
+        )
         found.append((f"{f.name}.type", kinds, Severity.CRITICAL, "validity"))
     return found
 
 
 def _of_rules(table: Table) -> list[Line]:
     rules = {r.name: r for r in table.rules}
-    return [(c.name, _of_check(table, c, rules.get(c.name)), c.severity, str(c.dimension)) for c in row_checks(table)]
+    return [
+        (c.name, _of_check(table, c, rules.get(c.name)), c.severity, str(c.dimension))
+        for c in row_checks(table)
+    ]
 
 
 def _of_check(table: Table, check: Check, rule: Rule | None) -> Said | Unsaid:
@@ -96,7 +120,9 @@ def _of_check(table: Table, check: Check, rule: Rule | None) -> Said | Unsaid:
         return _unique(table.key)
     if check.name.endswith(".references"):
         (target,) = (r for r in table.references if r.column == check.column)
-        return Unsaid(f"GX on Spark sees one table, and every value must be a {target.to_column} of {target.table}")
+        return Unsaid(
+            f"GX on Spark sees one table, and every value must be a {target.to_column} of {target.table}"
+        )
     kind = check.name.rpartition(".")[2]
     if check.column in table.names and kind in _OF_FIELD:
         return _OF_FIELD[kind](table[check.column or ""])
@@ -107,17 +133,25 @@ def _not_null(f: Field) -> Said:
     if not f.max_missing_pct:
         return Said("expect_column_values_to_not_be_null", {"column": f.name})
     least = float(1 - Fraction(str(f.max_missing_pct)) / 100)
-    return Said("expect_column_proportion_of_non_null_values_to_be_between", {"column": f.name, "min_value": least, "strict_min": True})
+    return Said(
+        "expect_column_proportion_of_non_null_values_to_be_between",
+        {"column": f.name, "min_value": least, "strict_min": True},
+    )
 
 
 def _finite(f: Field) -> Said:
     largest = LARGEST[f.spark_type]
-    return Said("expect_column_values_to_be_between", {"column": f.name, "min_value": -largest, "max_value": largest})
+    return Said(
+        "expect_column_values_to_be_between", {"column": f.name, "min_value": -largest, "max_value": largest}
+    )
 
 
 def _range(f: Field) -> Said:
     given = {"min_value": f.minimum, "max_value": f.maximum}
-    return Said("expect_column_values_to_be_between", {"column": f.name, **{k: v for k, v in given.items() if v is not None}})
+    return Said(
+        "expect_column_values_to_be_between",
+        {"column": f.name, **{k: v for k, v in given.items() if v is not None}},
+    )
 
 
 def _free_of(f: Field, pattern: str) -> Said:
@@ -128,25 +162,34 @@ _OF_FIELD: Mapping[str, Callable[[Field], Said]] = {
     "not_null": _not_null,
     "finite": _finite,
     "range": _range,
-    "allowed": lambda f: Said("expect_column_values_to_be_in_set", {"column": f.name, "value_set": list(f.allowed)}),
+    "allowed": lambda f: Said(
+        "expect_column_values_to_be_in_set", {"column": f.name, "value_set": list(f.allowed)}
+    ),
     "pattern": lambda f: Said("expect_column_values_to_match_regex", {"column": f.name, "regex": f.pattern}),
     "valid_utf8": lambda f: _free_of(f, LOST),
     "printable": lambda f: _free_of(f, INVISIBLE),
     "trimmed": lambda f: _free_of(f, OUTER_BLANK),
     "no_control": lambda f: _free_of(f, CONTROL),
     "not_blank": lambda f: _free_of(f, BLANK),
-    "short": lambda f: Said("expect_column_value_lengths_to_be_between", {"column": f.name, "max_value": LONGEST_KEY}),
+    "short": lambda f: Said(
+        "expect_column_value_lengths_to_be_between", {"column": f.name, "max_value": LONGEST_KEY}
+    ),
 }
 
 
 def _unique(key: tuple[str, ...]) -> Said:
     if len(key) == 1:
         return Said("expect_column_values_to_be_unique", {"column": key[0]})
-    return Said("expect_compound_columns_to_be_unique", {"column_list": list(key), "ignore_row_if": "any_value_is_missing"})
+    return Said(
+        "expect_compound_columns_to_be_unique",
+        {"column_list": list(key), "ignore_row_if": "any_value_is_missing"},
+    )
 
 
 def _of_expression(rule: Rule, table: Table) -> Said:
-    """A comparison of two columns as an expectation about the pair, which GX can sample; anything else as a query for what breaks it."""
+    """A comparison of two columns as an expectation about the pair, which GX can sample; anything else as a
+    query for what breaks it.
+    """
     match = _COMPARED.match(rule.expression)
     names = {n.lower(): n for n in table.names}
     pair = [names.get(match[side].strip("`").lower()) for side in "ab"] if match else [None]
@@ -155,7 +198,10 @@ def _of_expression(rule: Rule, table: Table) -> Said:
         columns = {"column_A": a, "column_B": b, "ignore_row_if": "either_value_is_missing"}
         if match["op"] in ("=", "=="):
             return Said("expect_column_pair_values_to_be_equal", columns)
-        return Said("expect_column_pair_values_a_to_be_greater_than_b", {**columns, "or_equal": match["op"].endswith("=")})
+        return Said(
+            "expect_column_pair_values_a_to_be_greater_than_b",
+            {**columns, "or_equal": match["op"].endswith("=")},
+        )
     condition = rule.expression.replace("{", "{{").replace("}", "}}")
     query = f"SELECT * FROM {{batch}} WHERE NOT ({condition})"  # noqa: S608 (a query that is written down, not run)
     return Said("unexpected_rows_expectation", {"unexpected_rows_query": query}, rule.description)
@@ -166,7 +212,12 @@ def _of_gates(table: Table) -> list[Line]:
 
 
 def _of_gate(g: Gate) -> Said | Unsaid:
-    given = {"min_value": g.minimum, "max_value": g.maximum, "strict_min": g.above or None, "strict_max": g.below or None}
+    given = {
+        "min_value": g.minimum,
+        "max_value": g.maximum,
+        "strict_min": g.above or None,
+        "strict_max": g.below or None,
+    }
     limits = {k: v for k, v in given.items() if v is not None}
     if g.measure == "row_count":
         return Said("expect_table_row_count_to_be_between", limits)
@@ -174,5 +225,7 @@ def _of_gate(g: Gate) -> Said | Unsaid:
         return Said("expect_column_mean_to_be_between", {"column": g.column, **limits})
     if g.measure == "quantile" and not (g.above or g.below):
         ranges = {"quantiles": [g.argument], "value_ranges": [[g.minimum, g.maximum]]}
-        return Said("expect_column_quantile_values_to_be_between", {"column": g.column, "quantile_ranges": ranges})
+        return Said(
+            "expect_column_quantile_values_to_be_between", {"column": g.column, "quantile_ranges": ranges}
+        )
     return Unsaid(_UNSAID.get(g.measure, "GX has no expectation for it"))

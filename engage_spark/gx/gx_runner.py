@@ -1,4 +1,6 @@
-"""The same suite, run by Great Expectations itself. The only code here that imports it, and only when it is called."""
+"""The same suite, run by Great Expectations itself. The only code here that imports it, and only when it is
+called.
+"""
 
 from __future__ import annotations
 
@@ -22,41 +24,52 @@ SAMPLES = 20
 
 
 def require_gx() -> Any:
-    """The package great_expectations, without its telemetry. Raises ConfigurationError, with what to install, where it is missing."""
+    """The package great_expectations, without its telemetry. Raises ConfigurationError, with what to install,
+    where it is missing.
+    """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     try:
         return import_module("great_expectations")
     except ImportError as e:
         raise ConfigurationError(
             f"Great Expectations cannot be imported: {e}",
-            mend="pip install 'engage-spark[gx]' (or great-expectations==1.24.1, without its spark extra, which forbids this Spark)",
+            hint="pip install 'engage-spark[gx]' (or great-expectations==1.24.1, without its spark extra, which forbids this Spark)",
         ) from e
 
 
 def run_by_gx(rows: DataFrame, suite: Suite, *, show: bool = True) -> tuple[Entry, ...]:
-    """Judge `rows` by GX on their own session: nothing is cached, no option of Spark is set, and the session is not stopped.
+    """Judge `rows` by GX on their own session: nothing is cached, no option of Spark is set, and the session
+    is not stopped.
 
-    One entry per expectation, in the suite's order; one that GX does not know or refuses has failed and says why. With `show`, up to 20
-    unexpected values each. Cost: GX's own, one fused job and about one more for every expectation about rows.
+    One entry per expectation, in the suite's order; one that GX does not know or refuses has failed and says
+    why. With `show`, up to 20 unexpected values each. Cost: GX's own, one fused job and about one more for
+    every expectation about rows.
     """
     require_gx()
     with quiet():
         configurations, refused = _configurations(suite)
         found = _validate(rows, list(configurations.values()), show=show) if configurations else {}
     return tuple(
-        _refused(e, refused[e.id]) if e.id in refused else _entry(e, found.get(e.id)) for e in suite.expectations
-    )  # fmt: skip
+        _refused(e, refused[e.id]) if e.id in refused else _entry(e, found.get(e.id))
+        for e in suite.expectations
+    )
 
 
 def _configurations(suite: Suite) -> tuple[dict[str, Any], dict[str, str]]:
     """What GX makes of each expectation, by id, and why it refuses the others."""
-    configuration = import_module("great_expectations.expectations.expectation_configuration").ExpectationConfiguration
+    configuration = import_module(
+        "great_expectations.expectations.expectation_configuration"
+    ).ExpectationConfiguration
     taken: dict[str, Any] = {}
     refused: dict[str, str] = {}
     for e in suite.expectations:
         try:
             kwargs = resolved(dict(e.kwargs), suite.parameters)
-            taken[e.id] = configuration(type=e.type, kwargs=kwargs, id=e.id, severity=e.severity.value).to_domain_obj().configuration
+            taken[e.id] = (
+                configuration(type=e.type, kwargs=kwargs, id=e.id, severity=e.severity.value)
+                .to_domain_obj()
+                .configuration
+            )
         except RefusedError as why:
             refused[e.id] = str(why)
         except Exception as why:  # noqa: BLE001 (whatever GX raises while it reads one expectation is that expectation's failure)
@@ -65,13 +78,17 @@ def _configurations(suite: Suite) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _validate(rows: DataFrame, configurations: list[Any], *, show: bool) -> dict[str, Any]:
-    engine = import_module("great_expectations.execution_engine").SparkDFExecutionEngine(spark=rows.sparkSession, persist=False)
+    engine = import_module("great_expectations.execution_engine").SparkDFExecutionEngine(
+        spark=rows.sparkSession, persist=False
+    )
     engine.load_batch_data("rows", rows)
     validator = import_module("great_expectations.validator.validator").Validator(execution_engine=engine)
     validator.metrics_calculator.show_progress_bars = False
     validator._determine_progress_bars = lambda: False  # the graph of the whole suite asks this instead
     limits = {"result_format": "BASIC", "partial_unexpected_count": SAMPLES if show else 0}
-    found = validator.graph_validate(configurations=configurations, runtime_configuration={"result_format": limits})
+    found = validator.graph_validate(
+        configurations=configurations, runtime_configuration={"result_format": limits}
+    )
     return {result.expectation_config.id: result for result in found}
 
 
@@ -79,7 +96,12 @@ def _entry(e: Expectation, found: Any) -> Entry:
     if found is None:
         return _refused(e, "Great Expectations gave no result")
     told = found.to_json_dict()
-    return Entry(expectation=e, success=bool(told["success"]), result=told["result"] or {}, exception=_exception(told["exception_info"]))
+    return Entry(
+        expectation=e,
+        success=bool(told["success"]),
+        result=told["result"] or {},
+        exception=_exception(told["exception_info"]),
+    )
 
 
 def _refused(e: Expectation, why: str) -> Entry:
@@ -92,7 +114,11 @@ def _exception(info: Mapping[str, Any] | None) -> str | None:
         return None
     if "raised_exception" in info:
         return _short(str(info.get("exception_message") or "unknown")) if info["raised_exception"] else None
-    told = [str(part.get("exception_message")) for part in info.values() if isinstance(part, Mapping) and part.get("raised_exception")]
+    told = [
+        str(part.get("exception_message"))
+        for part in info.values()
+        if isinstance(part, Mapping) and part.get("raised_exception")
+    ]
     return _short("; ".join(dict.fromkeys(told))) or None
 
 
@@ -103,7 +129,9 @@ def _short(text: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """GX logs what an expectation raises, warns of what its older suites hold, and prints advice; none of it belongs into our output."""
+    """GX logs what an expectation raises, warns of what its older suites hold, and prints advice; none of it
+    belongs into our output.
+    """
     logger = logging.getLogger("great_expectations")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,8 +1,8 @@
 """The map expectations: statements about each row, held by at least `mostly` of those that are looked at.
 
-Three shapes, as in GX. About a cell: rows where it is null are not looked at. About a pair or a list of columns: `ignore_row_if` says which
-rows are not. Every condition is the one that GX hands to Spark, so null, NaN, −0.0 and the order of values mean the same; where GX itself
-strays from that, see `differences`.
+Three shapes, as in GX. About a cell: rows where it is null are not looked at. About a pair or a list of
+columns: `ignore_row_if` says which rows are not. Every condition is the one that GX hands to Spark, so null,
+NaN, −0.0 and the order of values mean the same; where GX itself strays from that, see `differences`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,32 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import Cells, Frame, alike, any_of, bounded, literal, literals
-from engage_spark.gx.metric_requests import Grouped, Judge, Outcome, Questions
+from engage_spark.gx.metric_requests import Grouped, Judge, MetricRequests, Outcome
 from engage_spark.gx.row_conditions import domain_of
 
-Handler = Callable[[Wants, Frame, Questions], Judge]
-Cell = Callable[[Cells, Wants], Column]
+Handler = Callable[[ExpectationArgs, Frame, MetricRequests], Judge]
+Cell = Callable[[Cells, ExpectationArgs], Column]
 
 PAIR = ("both_values_are_missing", "either_value_is_missing", "neither")
 LIST = ("all_values_are_missing", "any_value_is_missing", "never")
 
 
-def map_result(elements: int, missing: int | None, unexpected: int, mostly: Fraction, sample: list[str] | None) -> Outcome:
-    """The outcome of a map expectation, in GX's words. Exact: `mostly` of the rows looked at, in whole numbers. Holds of nothing."""
+def map_result(
+    elements: int, missing: int | None, unexpected: int, mostly: Fraction, sample: list[str] | None
+) -> Outcome:
+    """The outcome of a map expectation, in GX's words. Exact: `mostly` of the rows looked at, in whole
+    numbers. Holds of nothing.
+    """
     looked_at = elements - (missing or 0)
     success = looked_at == 0 or Fraction(looked_at - unexpected, looked_at) >= mostly
     share = unexpected / looked_at * 100 if looked_at else None
-    result: dict[str, Any] = {"element_count": elements, "unexpected_count": unexpected, "unexpected_percent": share}
+    result: dict[str, Any] = {
+        "element_count": elements,
+        "unexpected_count": unexpected,
+        "unexpected_percent": share,
+    }
     if sample is not None:
         result["partial_unexpected_list"] = sample
     if missing is not None:
@@ -48,7 +56,7 @@ def map_result(elements: int, missing: int | None, unexpected: int, mostly: Frac
 def _of_cells(expected: Cell) -> Handler:
     """A statement about a cell, from the condition that a sound one meets."""
 
-    def handler(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
         cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
         unexpected = domain.within(cells.column.isNotNull() & ~expected(cells, wants))
         name = f"unexpected {expected.__qualname__} {wants.key}"
@@ -58,19 +66,19 @@ def _of_cells(expected: Cell) -> Handler:
     return handler
 
 
-def _not_null(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _not_null(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
     return lambda a: map_result(rows(a), None, missing(a), mostly, [])
 
 
-def _null(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _null(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
     return lambda a: map_result(rows(a), None, rows(a) - missing(a), mostly, None)
 
 
-def _unique(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _unique(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     """Every row whose value another row of the domain has as well is unexpected."""
     cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
@@ -93,8 +101,12 @@ def _looked_at(cells: list[Cells], ignored: str) -> Column:
     return F.lit(True)
 
 
-def _of_several(choices: tuple[str, ...], columns: Callable[[Wants, Frame], list[Cells]], expected: Callable[..., Column]) -> Handler:
-    def handler(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _of_several(
+    choices: tuple[str, ...],
+    columns: Callable[[ExpectationArgs, Frame], list[Cells]],
+    expected: Callable[..., Column],
+) -> Handler:
+    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
         cells, domain, mostly = columns(wants, frame), domain_of(wants, frame), wants.mostly()
         ignored = wants.one_of("ignore_row_if", choices)
         looked_at = domain.narrowed(f"{ignored} {[c.name for c in cells]}", _looked_at(cells, ignored))
@@ -106,15 +118,15 @@ def _of_several(choices: tuple[str, ...], columns: Callable[[Wants, Frame], list
     return handler
 
 
-def _pair(wants: Wants, frame: Frame) -> list[Cells]:
+def _pair(wants: ExpectationArgs, frame: Frame) -> list[Cells]:
     return [frame[wants.text("column_A")], frame[wants.text("column_B")]]
 
 
-def _list(wants: Wants, frame: Frame) -> list[Cells]:
+def _list(wants: ExpectationArgs, frame: Frame) -> list[Cells]:
     return [frame[name] for name in wants.texts("column_list", least=2)]
 
 
-def _compound_unique(wants: Wants, frame: Frame, ask: Questions) -> Judge:
+def _compound_unique(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
     """Rows whose values in all the columns another row has as well; null counts as a value here."""
     cells, domain, mostly = _list(wants, frame), domain_of(wants, frame), wants.mostly()
     ignored = wants.one_of("ignore_row_if", LIST)
@@ -124,34 +136,38 @@ def _compound_unique(wants: Wants, frame: Frame, ask: Questions) -> Judge:
     return lambda a: map_result(rows(a), rows(a) - kept(a), repeated(a), mostly, None)
 
 
-def _between(cells: Cells, wants: Wants) -> Column:
+def _between(cells: Cells, wants: ExpectationArgs) -> Column:
     low, high = wants.take("min_value"), wants.take("max_value")
-    return bounded(cells, low, high, strict_low=wants.flag("strict_min"), strict_high=wants.flag("strict_max"))
+    return bounded(
+        cells, low, high, strict_low=wants.flag("strict_min"), strict_high=wants.flag("strict_max")
+    )
 
 
-def _in_set(cells: Cells, wants: Wants) -> Column:
+def _in_set(cells: Cells, wants: ExpectationArgs) -> Column:
     listed = literals(cells, wants.take("value_set"))
     return cells.column.isin(*listed) if listed else F.lit(False)
 
 
-def _not_in_set(cells: Cells, wants: Wants) -> Column:
+def _not_in_set(cells: Cells, wants: ExpectationArgs) -> Column:
     return ~_in_set(cells, wants)
 
 
-def _matches(cells: Cells, wants: Wants) -> Column:
+def _matches(cells: Cells, wants: ExpectationArgs) -> Column:
     return cells.as_text().rlike(wants.text("regex") if wants.take("regex") is not None else "(?s).*")
 
 
-def _matches_not(cells: Cells, wants: Wants) -> Column:
+def _matches_not(cells: Cells, wants: ExpectationArgs) -> Column:
     return ~cells.as_text().rlike(wants.text("regex"))
 
 
-def _matches_list(cells: Cells, wants: Wants) -> Column:
+def _matches_list(cells: Cells, wants: ExpectationArgs) -> Column:
     found = [cells.as_text().rlike(r) for r in wants.texts("regex_list")]
-    return any_of(found) if wants.one_of("match_on", ("any", "all")) == "any" else reduce(Column.__and__, found)
+    return (
+        any_of(found) if wants.one_of("match_on", ("any", "all")) == "any" else reduce(Column.__and__, found)
+    )
 
 
-def _matches_none(cells: Cells, wants: Wants) -> Column:
+def _matches_none(cells: Cells, wants: ExpectationArgs) -> Column:
     return ~any_of(cells.as_text().rlike(r) for r in wants.texts("regex_list"))
 
 
@@ -161,19 +177,21 @@ def _length(cells: Cells) -> Cells:
     return Cells(f"length of {cells.name}", F.char_length(cells.as_text()), IntegerType())
 
 
-def _lengths_between(cells: Cells, wants: Wants) -> Column:
+def _lengths_between(cells: Cells, wants: ExpectationArgs) -> Column:
     low, high = wants.whole("min_value"), wants.whole("max_value")
-    return bounded(_length(cells), low, high, strict_low=wants.flag("strict_min"), strict_high=wants.flag("strict_max"))
+    return bounded(
+        _length(cells), low, high, strict_low=wants.flag("strict_min"), strict_high=wants.flag("strict_max")
+    )
 
 
-def _length_equals(cells: Cells, wants: Wants) -> Column:
+def _length_equals(cells: Cells, wants: ExpectationArgs) -> Column:
     value = wants.whole("value")
     if value is None:
         raise RefusedError("value must be a whole number, found nothing")
     return _length(cells).column == F.lit(value)
 
 
-def _greater(cells: list[Cells], wants: Wants) -> Column:
+def _greater(cells: list[Cells], wants: ExpectationArgs) -> Column:
     one, other = cells
     alike(one, other)
     if not wants.flag("or_equal"):
@@ -181,15 +199,19 @@ def _greater(cells: list[Cells], wants: Wants) -> Column:
     return (one.column >= other.column) | one.column.eqNullSafe(other.column)
 
 
-def _equal(cells: list[Cells], _: Wants) -> Column:
+def _equal(cells: list[Cells], _: ExpectationArgs) -> Column:
     for other in cells[1:]:
         alike(cells[0], other)
     return reduce(Column.__and__, (cells[0].column.eqNullSafe(c.column) for c in cells[1:]))
 
 
-def _pair_in_set(cells: list[Cells], wants: Wants) -> Column:
+def _pair_in_set(cells: list[Cells], wants: ExpectationArgs) -> Column:
     pairs = wants.take("value_pairs_set")
-    if not isinstance(pairs, list) or not pairs or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
+    if (
+        not isinstance(pairs, list)
+        or not pairs
+        or not all(isinstance(p, list) and len(p) == 2 for p in pairs)
+    ):
         raise RefusedError(f"value_pairs_set must be a list of pairs, found {pairs!r}")
     return any_of(reduce(Column.__and__, (_is(c, v) for c, v in zip(cells, p, strict=True))) for p in pairs)
 
@@ -201,15 +223,17 @@ def _is(cells: Cells, value: Any) -> Column:
     return F.lit(False) if equal is None else cells.column.eqNullSafe(equal)
 
 
-def _different(cells: list[Cells], _: Wants) -> Column:
+def _different(cells: list[Cells], _: ExpectationArgs) -> Column:
     pairs = [(one, other) for i, one in enumerate(cells) for other in cells[i + 1 :]]
     for one, other in pairs:
         alike(one, other)
     return ~any_of(one.column.eqNullSafe(other.column) for one, other in pairs)
 
 
-def _sum_equals(cells: list[Cells], wants: Wants) -> Column:
-    """A null adds nothing. Whole numbers are added exactly, beyond 64 bits too; as soon as a float is among them, all are."""
+def _sum_equals(cells: list[Cells], wants: ExpectationArgs) -> Column:
+    """A null adds nothing. Whole numbers are added exactly, beyond 64 bits too; as soon as a float is among
+    them, all are.
+    """
     total = wants.take("sum_total")
     if isinstance(total, bool) or not isinstance(total, int | float):
         raise RefusedError(f"sum_total must be a number, found {total!r}")
@@ -217,8 +241,13 @@ def _sum_equals(cells: list[Cells], wants: Wants) -> Column:
         if not c.is_number:
             raise RefusedError(f"column {c.name!r} is {c.called}, which cannot be added")
     kind = "double" if any(c.is_floating for c in cells) else None
-    added = reduce(Column.__add__, (F.coalesce(c.column.cast(kind or _wide(c)), F.lit(0).cast(kind or _wide(c))) for c in cells))
-    return added == (F.lit(float(total)) if kind or total != total // 1 else F.lit(int(total)).cast("decimal(38,0)"))
+    added = reduce(
+        Column.__add__,
+        (F.coalesce(c.column.cast(kind or _wide(c)), F.lit(0).cast(kind or _wide(c))) for c in cells),
+    )
+    return added == (
+        F.lit(float(total)) if kind or total != total // 1 else F.lit(int(total)).cast("decimal(38,0)")
+    )
 
 
 def _wide(cells: Cells) -> str:

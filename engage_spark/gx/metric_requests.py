@@ -1,4 +1,6 @@
-"""What a suite asks of the rows: each question once, whatever the number of expectations that ask it, to be answered together."""
+"""What a suite asks of the rows: each question once, whatever the number of expectations that ask it, to be
+answered together.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What was found of a column's values in a domain. None where there are none; NaN where one makes the answer NaN, as in Spark.
+    """What was found of a column's values in a domain. None where there are none; NaN where one makes the
+    answer NaN, as in Spark.
 
-    `total` is exact. `ranked` values are neither null nor NaN; `below[cut]` of them lie below the cut, and at most at it. A minimum is NaN
-    only when there is nothing else, since Spark sorts NaN above every number.
+    `total` is exact. `ranked` values are neither null nor NaN; `below[cut]` of them lie below the cut, and at
+    most at it. A minimum is NaN only when there is nothing else, since Spark sorts NaN above every number.
     """
 
     minimum: Value | None
@@ -51,14 +54,16 @@ class Count:
 
 @dataclass(frozen=True)
 class Grouped:
-    """An aggregate over the groups of equal keys: `of(n, keys)` is its column, n the group's rows in the domain."""
+    """An aggregate over the groups of equal keys: `of(n, keys)` is its column, n the group's rows in the
+    domain.
+    """
 
     domain: Domain
     of: Callable[[Column, list[Column]], Column]
 
 
 @dataclass
-class Questions:
+class MetricRequests:
     """All that is asked. Names are the same for the same question, so it is answered once."""
 
     counts: dict[str, Count] = field(default_factory=dict)
@@ -67,42 +72,48 @@ class Questions:
     cuts: dict[str, set[float]] = field(default_factory=dict)
     total: bool = False
 
-    def count(self, name: str, where: Column, shown: Cells | None = None) -> Callable[[Answers], int]:
+    def count(self, name: str, where: Column, shown: Cells | None = None) -> Callable[[MetricValues], int]:
         """How many rows meet a condition (null does not)."""
         self.counts.setdefault(name, Count(where, shown))
         return lambda answers: answers.counts.get(name, 0)
 
-    def rows(self, domain: Domain) -> Callable[[Answers], int]:
+    def rows(self, domain: Domain) -> Callable[[MetricValues], int]:
         """How many rows a domain has."""
         if domain.where is None:
             self.total = True
             return lambda answers: answers.rows
         return self.count(f"rows {domain.key}", domain.where)
 
-    def missing(self, domain: Domain, cells: Cells) -> Callable[[Answers], int]:
+    def missing(self, domain: Domain, cells: Cells) -> Callable[[MetricValues], int]:
         """How many rows of a domain have no value in a column."""
         return self.count(f"missing {cells.name} {domain.key}", domain.within(cells.column.isNull()), cells)
 
-    def number(self, domain: Domain, cells: Cells, cuts: Iterable[float] = ()) -> Callable[[Answers], Numbers]:
+    def number(
+        self, domain: Domain, cells: Cells, cuts: Iterable[float] = ()
+    ) -> Callable[[MetricValues], Numbers]:
         """Minimum, maximum, sum and mean of a column in a domain, and how many values lie below each cut."""
         name = f"{cells.name} {domain.key}"
         self.numbers.setdefault(name, (domain, cells))
         self.cuts.setdefault(name, set()).update(cuts)
         return lambda answers: answers.numbers[name]
 
-    def grouped(self, keys: tuple[str, ...], name: str, of: Grouped) -> Callable[[Answers], int]:
+    def grouped(self, keys: tuple[str, ...], name: str, of: Grouped) -> Callable[[MetricValues], int]:
         """An aggregate over groups of equal keys; 0 of nothing."""
         name = f"{name} {of.domain.key}"
         self.groups.setdefault(keys, {}).setdefault(name, of)
         return lambda answers: answers.groups[keys][name]
 
-    def distinct(self, domain: Domain, cells: Cells) -> Callable[[Answers], int]:
+    def distinct(self, domain: Domain, cells: Cells) -> Callable[[MetricValues], int]:
         """How many different values a column has in a domain, null not among them."""
-        return self.grouped((cells.name,), "distinct", Grouped(domain, lambda n, keys: F.count_if((n > 0) & keys[0].isNotNull())))
+        return self.grouped(
+            (cells.name,),
+            "distinct",
+            Grouped(domain, lambda n, keys: F.count_if((n > 0) & keys[0].isNotNull())),
+        )
 
 
 @dataclass
-class Answers:
+class MetricValues:
     """What was found, by question. `counts` lacks what was found on no row."""
 
     rows: int = 0
@@ -112,5 +123,5 @@ class Answers:
     samples: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-Judge = Callable[[Answers], Outcome]
+Judge = Callable[[MetricValues], Outcome]
 """From the answers to the outcome of one expectation."""

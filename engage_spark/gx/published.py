@@ -16,9 +16,13 @@ from engage_spark.gx.validation_results import Entry, validation_result
 
 Line = Mapping[str, Any]
 """One row of quality_results, by column."""
-_OBSERVED = frozenset({
-    "expect_column_mean_to_be_between", "expect_table_row_count_to_be_between", "expect_column_quantile_values_to_be_between",
-})  # fmt: skip
+_OBSERVED = frozenset(
+    {
+        "expect_column_mean_to_be_between",
+        "expect_table_row_count_to_be_between",
+        "expect_column_quantile_values_to_be_between",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +39,10 @@ class Published:
 def published(table: Table, lines: Sequence[Line], *, day: date, status: str, version: str = "") -> Published:
     """The validation result of a judged snapshot, from its rows in quality_results.
 
-    Whether an expectation holds is what was decided then (`passed`). A rule that GX cannot say is told all the same, in words, as
-    `unexpected_rows_expectation` with a query that nobody can run; one that the contract has dropped since is told likewise. `status` is
-    what became of the snapshot: published or rejected. Samples are the masked ones of quality_results.
+    Whether an expectation holds is what was decided then (`passed`). A rule that GX cannot say is told all
+    the same, in words, as `unexpected_rows_expectation` with a query that nobody can run; one that the
+    contract has dropped since is told likewise. `status` is what became of the snapshot: published or
+    rejected. Samples are the masked ones of quality_results.
     """
     suite = suite_of(table, version=version)
     by_rule = {str(line["rule_name"]): line for line in lines}
@@ -47,13 +52,21 @@ def published(table: Table, lines: Sequence[Line], *, day: date, status: str, ve
     run = str(lines[0]["run_id"]) if lines else ""
     meta = {
         "run_id": {"run_name": run, "run_time": datetime.combine(day, time(), UTC).isoformat()},
-        "batch_kwargs": {"data_asset_name": f"{table.name} of {day.isoformat()}, {status}"},  # what the page shows
+        # what the page shows
+        "batch_kwargs": {"data_asset_name": f"{table.name} of {day.isoformat()}, {status}"},
         "active_batch_definition": {
-            "datasource_name": OWN, "data_connector_name": "snapshots", "data_asset_name": table.name,
+            "datasource_name": OWN,
+            "data_connector_name": "snapshots",
+            "data_asset_name": table.name,
             "batch_identifiers": {"snapshot_date": day.isoformat()},
         },
-        OWN: {"table": table.name, "snapshot_date": day.isoformat(), "status": status, "contract_version": version},
-    }  # fmt: skip
+        OWN: {
+            "table": table.name,
+            "snapshot_date": day.isoformat(),
+            "status": status,
+            "contract_version": version,
+        },
+    }
     result = validation_result(suite, [e for e in entries if e is not None], meta=meta)
     return Published(table=table.name, day=day, run=run, suite=suite, result=result)
 
@@ -72,11 +85,20 @@ def _entry(e: Expectation, by_rule: Mapping[str, Line]) -> Entry | None:
     if line is None:
         return None
     e = replace(e, severity=Severity(line["severity"]))
-    return Entry(expectation=e, success=bool(line["passed"]), result=_result(e.type, line, by_rule), meta={OWN: {"rule": rule}})
+    return Entry(
+        expectation=e,
+        success=bool(line["passed"]),
+        result=_result(e.type, line, by_rule),
+        meta={OWN: {"rule": rule}},
+    )
 
 
 def _result(kind: str, line: Line, by_rule: Mapping[str, Line]) -> Mapping[str, Any]:
-    rows, broken, samples = int(line["rows_checked"]), int(line["violations"]), [str(s) for s in line.get("samples") or ()]
+    rows, broken, samples = (
+        int(line["rows_checked"]),
+        int(line["violations"]),
+        [str(s) for s in line.get("samples") or ()],
+    )
     if kind in _OBSERVED:
         return {"observed_value": line["measured"]}
     if kind == "unexpected_rows_expectation":
@@ -93,14 +115,28 @@ def _in_words(table: Table, line: Line) -> Entry:
     """A rule that is not in the suite, as its description and what was measured."""
     rule, measured = str(line["rule_name"]), line["measured"]
     bounds = [f"{name} {line[name]:g}" for name in ("minimum", "maximum") if line.get(name) is not None]
-    words = f"{rule}: {line['description'] or 'no description'}" + (f" ({', '.join(bounds)} {line['unit']})" if bounds else "")
-    found = f"{int(line['violations']):,} of {int(line['rows_checked']):,} rows" if not bounds else f"{_figure(measured)} {line['unit']}"
+    words = f"{rule}: {line['description'] or 'no description'}" + (
+        f" ({', '.join(bounds)} {line['unit']})" if bounds else ""
+    )
+    found = (
+        f"{int(line['violations']):,} of {int(line['rows_checked']):,} rows"
+        if not bounds
+        else f"{_figure(measured)} {line['unit']}"
+    )
     e = Expectation(
-        type="unexpected_rows_expectation", kwargs={"unexpected_rows_query": f"-- {rule}: no query on {{batch}} alone says this rule"},
-        id=identity("expectation", table.name, rule), severity=Severity(line["severity"]), description=words,
+        type="unexpected_rows_expectation",
+        kwargs={"unexpected_rows_query": f"-- {rule}: no query on {{batch}} alone says this rule"},
+        id=identity("expectation", table.name, rule),
+        severity=Severity(line["severity"]),
+        description=words,
         meta={OWN: {"table": table.name, "rule": rule, "dimension": line["dimension"], "expressible": False}},
-    )  # fmt: skip
-    return Entry(expectation=e, success=bool(line["passed"]), result={"observed_value": found}, meta={OWN: {"rule": rule}})
+    )
+    return Entry(
+        expectation=e,
+        success=bool(line["passed"]),
+        result={"observed_value": found},
+        meta={OWN: {"rule": rule}},
+    )
 
 
 def _figure(value: Any) -> str:

@@ -14,7 +14,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.contract.expressions import usage
-from engage_spark.gx.arguments import RefusedError, Wants
+from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import Cells, Frame, compared, literal, literals, number
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
@@ -26,14 +26,18 @@ _TERM = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _GX_DIALECTS = ("great_expectations", "great_expectations__experimental__")
-_FORBIDDEN = re.compile(r"\b(select|java_method|reflect|try_reflect|raise_error|assert_true|sleep)\b", re.IGNORECASE)
+_FORBIDDEN = re.compile(
+    r"\b(select|java_method|reflect|try_reflect|raise_error|assert_true|sleep)\b", re.IGNORECASE
+)
 DEPTH = 20
 """How deep conditions may nest."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The rows that an expectation is about. `key` tells domains apart; `where` is null for all rows, and never null on a row."""
+    """The rows that an expectation is about. `key` tells domains apart; `where` is null for all rows, and
+    never null on a row.
+    """
 
     key: str = ""
     where: Column | None = None
@@ -52,8 +56,10 @@ class Domain:
         return column if self.where is None else F.when(self.where, column)
 
 
-def domain_of(wants: Wants, frame: Frame) -> Domain:
-    """The domain that `row_condition` and `condition_parser` name. Raises RefusedError for what is no condition of one row."""
+def domain_of(wants: ExpectationArgs, frame: Frame) -> Domain:
+    """The domain that `row_condition` and `condition_parser` name. Raises RefusedError for what is no
+    condition of one row.
+    """
     given = wants.take("row_condition")
     parser = wants.take("condition_parser")
     if given is None or given == "":
@@ -72,8 +78,9 @@ def domain_of(wants: Wants, frame: Frame) -> Domain:
 
 
 def expression(text: str, frame: Frame) -> Column:
-    """A Spark SQL condition on one row. Raises RefusedError for anything else: other names than columns, subqueries, what differs from
-    run to run, and functions that reach outside of the row."""
+    """A Spark SQL condition on one row. Raises RefusedError for anything else: other names than columns,
+    subqueries, what differs from run to run, and functions that reach outside of the row.
+    """
     bare = re.sub(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`", "", text)
     if found := _FORBIDDEN.search(bare):
         raise RefusedError(f"{found[0]} may not be used in a condition: {text}")
@@ -85,10 +92,13 @@ def expression(text: str, frame: Frame) -> Column:
     if used.unstable:
         raise RefusedError(f"{', '.join(used.unstable)} in the condition {text!r} differs from run to run")
     try:
-        # A filter takes no aggregate, window or generator. Its schema Connect takes for known, that of a projection it asks for.
+        # A filter takes no aggregate, window or generator. Its schema Connect takes for known, that of a
+        # projection it asks for.
         _ = frame.rows.where(F.expr(text)).select(F.lit(1)).schema
     except E.AnalysisException as e:
-        raise RefusedError(f"the condition {text!r} is no statement about one row: {str(e).strip().splitlines()[0][:300]}") from e
+        raise RefusedError(
+            f"the condition {text!r} is no statement about one row: {str(e).strip().splitlines()[0][:300]}"
+        ) from e
     return F.expr(text)
 
 
@@ -101,7 +111,9 @@ def _term(text: str, frame: Frame) -> Column:
     if match["notnull"]:
         return cells.column.isNotNull()
     if match["number"] is not None:
-        return _comparison(cells, match["op"], number(match["number"], cells) if cells.is_number else match["number"])
+        return _comparison(
+            cells, match["op"], number(match["number"], cells) if cells.is_number else match["number"]
+        )
     value = next(v for v in (match["double"], match["single"], match["date"]) if v is not None)
     return _comparison(cells, match["op"], value)
 
@@ -122,7 +134,11 @@ def _structured(given: dict[str, Any], frame: Frame, depth: int) -> Column:
     if kind == "pass_through" and isinstance(given.get("pass_through_filter"), str):
         return expression(given["pass_through_filter"], frame)
     column = given.get("column")
-    if not isinstance(column, dict) or not isinstance(column.get("name"), str) or kind not in ("comparison", "nullity"):
+    if (
+        not isinstance(column, dict)
+        or not isinstance(column.get("name"), str)
+        or kind not in ("comparison", "nullity")
+    ):
         raise RefusedError(f"row_condition is none that GX saves: {given}")
     cells = frame[column["name"]]
     if kind == "nullity":

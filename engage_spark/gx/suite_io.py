@@ -1,4 +1,6 @@
-"""A Great Expectations 1.x suite as this package holds it: read from its JSON strictly, written back without loss. No Spark, no GX."""
+"""A Great Expectations 1.x suite as this package holds it: read from its JSON strictly, written back without
+loss. No Spark, no GX.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,17 @@ from engage_spark.errors import InputError
 PARAMETER = "$PARAMETER"
 SUITE_KEYS = frozenset({"name", "id", "expectations", "suite_parameters", "meta", "notes"})
 EXPECTATION_KEYS = frozenset(
-    {"type", "kwargs", "id", "meta", "severity", "notes", "description", "rendered_content", "expectation_context"}
+    {
+        "type",
+        "kwargs",
+        "id",
+        "meta",
+        "severity",
+        "notes",
+        "description",
+        "rendered_content",
+        "expectation_context",
+    }
 )
 
 
@@ -34,14 +46,20 @@ class Expectation:
         """The expectation as GX writes it into suites and results."""
         told = {"notes": self.notes, "description": self.description}
         return {
-            "type": self.type, "kwargs": dict(self.kwargs), "meta": dict(self.meta), "severity": self.severity.value, "id": self.id,
+            "type": self.type,
+            "kwargs": dict(self.kwargs),
+            "meta": dict(self.meta),
+            "severity": self.severity.value,
+            "id": self.id,
             **{k: v for k, v in told.items() if v is not None},
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A suite as declared. `parameters` are the values for `{"$PARAMETER": name}` in the expectations' kwargs."""
+    """A suite as declared. `parameters` are the values for `{"$PARAMETER": name}` in the expectations'
+    kwargs.
+    """
 
     name: str
     expectations: tuple[Expectation, ...]
@@ -53,9 +71,13 @@ class Suite:
     def as_json(self) -> dict[str, Any]:
         """The suite as GX writes it; `ExpectationSuite(**suite.as_json())` takes it."""
         return {
-            "name": self.name, "id": self.id, "expectations": [e.as_json() for e in self.expectations],
-            "suite_parameters": dict(self.parameters), "meta": dict(self.meta), "notes": self.notes,
-        }  # fmt: skip
+            "name": self.name,
+            "id": self.id,
+            "expectations": [e.as_json() for e in self.expectations],
+            "suite_parameters": dict(self.parameters),
+            "meta": dict(self.meta),
+            "notes": self.notes,
+        }
 
     def with_parameters(self, values: Mapping[str, Any]) -> Suite:
         """The suite with these values added; they win over its own."""
@@ -63,22 +85,33 @@ class Suite:
 
 
 def identity(*parts: Any) -> str:
-    """A UUID-shaped id that follows from its parts (the first 128 bits of their SHA-256), the same on every run."""
+    """A UUID-shaped id that follows from its parts (the first 128 bits of their SHA-256), the same on every
+    run.
+    """
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
 
 
 def parse_suite(text: str, *, origin: str) -> Suite:
-    """Read the JSON of a GX 1.x suite. Raises ONE InputError that lists everything that is no suite about it; what an expectation
-    demands is looked at later, one by one, since an expectation that cannot be run is a failed result and not a broken file."""
+    """Read the JSON of a GX 1.x suite. Raises ONE InputError that lists everything that is no suite about it;
+    what an expectation demands is looked at later, one by one, since an expectation that cannot be run is
+    a failed result and not a broken file.
+    """
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as e:
-        raise InputError(f"{origin} is no JSON: {e}", mend="give the suite as Great Expectations saves it") from None
+        raise InputError(
+            f"{origin} is no JSON: {e}", hint="give the suite as Great Expectations saves it"
+        ) from None
     if not isinstance(raw, dict):
-        raise InputError(f"{origin} holds no suite but {_kind(raw)}", mend="give the suite as Great Expectations saves it")
+        raise InputError(
+            f"{origin} holds no suite but {_kind(raw)}", hint="give the suite as Great Expectations saves it"
+        )
     if "expectation_suite_name" in raw:
-        raise InputError(f"{origin} is a suite of Great Expectations 0.x", mend="open and save it with GX 1.x, whose form this reads")
+        raise InputError(
+            f"{origin} is a suite of Great Expectations 0.x",
+            hint="open and save it with GX 1.x, whose form this reads",
+        )
     problems = [f"unknown key {key!r}" for key in sorted(set(raw) - SUITE_KEYS)]
     if not isinstance(raw.get("name"), str) or not raw["name"]:
         problems.append("name: must be a text")
@@ -91,17 +124,24 @@ def parse_suite(text: str, *, origin: str) -> Suite:
         listed = []
     found = [_expectation(item, i, problems) for i, item in enumerate(listed)]
     given = [item["id"] for item in listed if isinstance(item, dict) and item.get("id")]
-    problems += [f"id {one!r} is given to {given.count(one)} expectations" for one in sorted({g for g in given if given.count(g) > 1})]
+    problems += [
+        f"id {one!r} is given to {given.count(one)} expectations"
+        for one in sorted({g for g in given if given.count(g) > 1})
+    ]
     if problems:
         raise InputError(
             f"{origin} has {len(problems)} violation{'s' if len(problems) > 1 else ''} of the form of a suite",
             details=problems,
-            mend="mend the JSON, or save the suite anew with Great Expectations 1.x",
+            hint="mend the JSON, or save the suite anew with Great Expectations 1.x",
         )
     return Suite(
-        name=raw["name"], id=raw.get("id"), expectations=tuple(e for e in found if e is not None),
-        parameters=raw.get("suite_parameters") or {}, meta=raw.get("meta") or {}, notes=raw.get("notes"),
-    )  # fmt: skip
+        name=raw["name"],
+        id=raw.get("id"),
+        expectations=tuple(e for e in found if e is not None),
+        parameters=raw.get("suite_parameters") or {},
+        meta=raw.get("meta") or {},
+        notes=raw.get("notes"),
+    )
 
 
 def _expectation(item: Any, i: int, problems: list[str]) -> Expectation | None:
@@ -122,12 +162,23 @@ def _expectation(item: Any, i: int, problems: list[str]) -> Expectation | None:
     if wrong:
         return None
     return Expectation(
-        type=item["type"], kwargs=item["kwargs"], id=item.get("id") or identity(i, item["type"], item["kwargs"]),
-        severity=Severity(item.get("severity") or Severity.CRITICAL), meta=item.get("meta") or {},
-        notes=item.get("notes"), description=item.get("description"),
-    )  # fmt: skip
+        type=item["type"],
+        kwargs=item["kwargs"],
+        id=item.get("id") or identity(i, item["type"], item["kwargs"]),
+        severity=Severity(item.get("severity") or Severity.CRITICAL),
+        meta=item.get("meta") or {},
+        notes=item.get("notes"),
+        description=item.get("description"),
+    )
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
     return names.get(type(value), "nothing")

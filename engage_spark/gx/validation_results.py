@@ -1,4 +1,6 @@
-"""Outcomes as a GX validation result: the JSON that `ExpectationSuiteValidationResult` writes and its Data Docs render. No Spark, no GX."""
+"""Outcomes as a GX validation result: the JSON that `ExpectationSuiteValidationResult` writes and its Data
+Docs render. No Spark, no GX.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,11 @@ class Entry:
             "result": plain(self.result),
             "meta": dict(self.meta or {}),
             "exception_info": {
-                "raised_exception": self.exception is not None, "exception_traceback": None, "exception_message": self.exception,
+                "raised_exception": self.exception is not None,
+                "exception_traceback": None,
+                "exception_message": self.exception,
             },
-        }  # fmt: skip
+        }
 
 
 def validation_result(suite: Suite, entries: Sequence[Entry], *, meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,16 +49,20 @@ def validation_result(suite: Suite, entries: Sequence[Entry], *, meta: Mapping[s
         "suite_name": suite.name,
         "suite_parameters": dict(suite.parameters),
         "statistics": {
-            "evaluated_expectations": len(entries), "successful_expectations": good, "unsuccessful_expectations": len(entries) - good,
+            "evaluated_expectations": len(entries),
+            "successful_expectations": good,
+            "unsuccessful_expectations": len(entries) - good,
             "success_percent": 100 * good / len(entries) if entries else None,
         },
         "meta": dict(meta),
         "id": None,
-    }  # fmt: skip
+    }
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: exact numbers as the double next to them, times as ISO 8601, NaN and infinities as text."""
+    """The value as JSON can hold it: exact numbers as the double next to them, times as ISO 8601, NaN and
+    infinities as text.
+    """
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, str) or not isinstance(value, Iterable):

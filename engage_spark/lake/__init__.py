@@ -1,38 +1,40 @@
-"""The only code that reads or writes tables and files: raw inputs, Delta tables, runs and publication, scratch."""
+"""The only code that reads or writes tables and files: raw inputs, Delta tables, runs and publication,
+scratch.
+"""
 
 from __future__ import annotations
 
-from engage_spark.lake.any_format import Format, read_anything
-from engage_spark.lake.arrivals import landed
+from engage_spark.lake.any_format import Format, read_any_format
+from engage_spark.lake.arrivals import record_arrivals
 from engage_spark.lake.delta import Lake
-from engage_spark.lake.input_files import Found, Pinned, fingerprint, pin, read_pinned
+from engage_spark.lake.input_files import InputFile, InputManifest, fingerprint, list_inputs, read_inputs
 from engage_spark.lake.run_log import Latest, Run, RunLog, code_version, run_id
-from engage_spark.lake.scratch import Materialise, scratch
-from engage_spark.lake.spark_errors import storage_error
-from engage_spark.lake.synth_output import is_there, leave_note, note, write_raw
+from engage_spark.lake.scratch import Materialize, scratch
+from engage_spark.lake.spark_errors import translate_spark_errors
+from engage_spark.lake.synth_output import path_exists, read_marker, write_marker, write_parquet
 from engage_spark.lake.text_files import write_text
 
 __all__ = [
     "Format",
-    "Found",
+    "InputFile",
+    "InputManifest",
     "Lake",
     "Latest",
-    "Materialise",
-    "Pinned",
+    "Materialize",
     "Run",
     "RunLog",
     "code_version",
     "fingerprint",
-    "is_there",
-    "landed",
-    "leave_note",
-    "note",
-    "pin",
-    "read_anything",
-    "read_pinned",
+    "list_inputs",
+    "path_exists",
+    "read_any_format",
+    "read_inputs",
+    "read_marker",
+    "record_arrivals",
     "run_id",
     "scratch",
-    "storage_error",
-    "write_raw",
+    "translate_spark_errors",
+    "write_marker",
+    "write_parquet",
     "write_text",
 ]

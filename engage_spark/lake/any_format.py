@@ -10,43 +10,63 @@ from pyspark.sql import DataFrame, SparkSession
 from engage_spark.errors import InputError
 from engage_spark.lake.delta import ABSENT, _is
 from engage_spark.lake.input_files import _format_of, _list, _literal
-from engage_spark.lake.spark_errors import SPARK_ERRORS, first_line, input_error, translated
+from engage_spark.lake.spark_errors import SPARK_ERRORS, first_line, input_error, to_engage_error
 
 _PARTITION = re.compile(r"/[^/=]+=[^/]*/")
 Format = Literal["auto", "parquet", "csv", "delta"]
 
 
-def read_anything(
-    spark: SparkSession, path: str, *, format: Format = "auto", delimiter: str = ",", null: str = ""  # noqa: A002 (as in `pin`)
-) -> DataFrame:  # fmt: skip
+def read_any_format(
+    spark: SparkSession,
+    path: str,
+    *,
+    format: Format = "auto",  # noqa: A002
+    delimiter: str = ",",
+    null: str = "",
+) -> DataFrame:
     """The rows of a Delta table, a Parquet or CSV file, or a folder of such files of one kind.
 
-    Folders named `name=value` are columns, as Spark writes them. `auto` takes a Delta table for one, and files by their endings. Parquet
-    schemas are merged; CSV needs a header line, and its types are inferred (one more scan), so a column of ids with leading zeros becomes
-    a number: give Parquet where types matter. A line of CSV that does not fit fails the read. Cost: one look at Delta's log, one job
-    to list files. Raises InputError when there is nothing to read.
+    Folders named `name=value` are columns, as Spark writes them. `auto` takes a Delta table for one, and
+    files by their endings. Parquet schemas are merged; CSV needs a header line, and its types are inferred
+    (one more scan), so a column of ids with leading zeros becomes a number: give Parquet where types matter.
+    A line of CSV that does not fit fails the read. Cost: one look at Delta's log, one job to list files.
+    Raises InputError when there is nothing to read.
     """
     if format in ("auto", "delta"):
         rows = _delta(spark, path)
         if rows is not None:
             return rows
         if format == "delta":
-            raise InputError(f"{path} is no Delta table", mend="check the path, or give --data-format parquet or csv")
+            raise InputError(
+                f"{path} is no Delta table", hint="check the path, or give --data-format parquet or csv"
+            )
     files = [f.path for f in _list(spark, path)]
     kind = _kind(path, files) if format == "auto" else format
     reader = spark.read
     if kind == "csv":
-        reader = reader.options(header="true", inferSchema="true", sep=delimiter, nullValue=null, encoding="UTF-8", quote='"', escape='"')
+        reader = reader.options(
+            header="true",
+            inferSchema="true",
+            sep=delimiter,
+            nullValue=null,
+            encoding="UTF-8",
+            quote='"',
+            escape='"',
+        )
         reader = reader.options(mode="FAILFAST", enforceSchema="false", columnPruning="false")
     else:
         reader = reader.option("mergeSchema", "true")
     try:
         # With a recursive look-up Spark leaves out what `name=value` folders say.
-        nested = "false" if any(_PARTITION.search(f.partition(path.rstrip("/"))[2]) for f in files) else "true"
+        nested = (
+            "false" if any(_PARTITION.search(f.partition(path.rstrip("/"))[2]) for f in files) else "true"
+        )
         rows = reader.option("recursiveFileLookup", nested).format(kind).load(_literal(path))
         _ = rows.schema  # asked for here, because Connect looks at no file before
     except SPARK_ERRORS as e:
-        told = InputError(f"{path} cannot be read as {kind}: {first_line(e)}", mend="check the path and --data-format")
+        told = InputError(
+            f"{path} cannot be read as {kind}: {first_line(e)}", hint="check the path and --data-format"
+        )
         raise input_error(e) or told from e
     return rows
 
@@ -60,12 +80,14 @@ def _delta(spark: SparkSession, path: str) -> DataFrame | None:
     except SPARK_ERRORS as e:
         if _is(e, ABSENT):
             return None
-        raise translated(e, f"{path} cannot be read") from e
+        raise to_engage_error(e, f"{path} cannot be read") from e
 
 
 def _kind(path: str, found: list[str]) -> str:
     kinds = {_format_of(name) for name in found} - {None}
     if len(kinds) != 1:
         what = "files of several formats" if kinds else "no Parquet or CSV file" if found else "no files"
-        raise InputError(f"{path} holds {what}", mend="give one table, or say how to read it with --data-format")
+        raise InputError(
+            f"{path} holds {what}", hint="give one table, or say how to read it with --data-format"
+        )
     return str(kinds.pop())

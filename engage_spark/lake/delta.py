@@ -10,8 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.contract import Table
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.lake.spark_errors import SPARK_ERRORS, storage_error, translated
-from engage_spark.settings import Lake as LakeSettings
+from engage_spark.lake.spark_errors import SPARK_ERRORS, to_engage_error, translate_spark_errors
+from engage_spark.settings import LakeSettings
 from engage_spark.spark.schema import column_named, spark_schema
 
 Properties = Mapping[str, str]
@@ -29,8 +29,8 @@ ABSENT = (
 class Lake:
     """Where the tables of one lake lie. Building one does nothing.
 
-    Writers: one at a time per table. Delta's log on S3 has no put-if-absent across drivers, so two drivers writing the same table
-    can lose a commit; let the scheduler see to it.
+    Writers: one at a time per table. Delta's log on S3 has no put-if-absent across drivers, so two drivers
+    writing the same table can lose a commit; let the scheduler see to it.
     """
 
     settings: LakeSettings
@@ -43,30 +43,41 @@ class Lake:
             root = self.settings.root.rstrip("/")
             # SQL resolves a relative path elsewhere than the writer does.
             return f"{root if ':' in root else Path(root).absolute()}/{name}"
-        raise ConfigurationError("no lake is configured", mend="set lake.root to a path, or lake.catalog and lake.schema")
+        raise ConfigurationError(
+            "no lake is configured", hint="set lake.root to a path, or lake.catalog and lake.schema"
+        )
 
     def sql_name(self, name: str) -> str:
         """The table as a quoted SQL identifier."""
         if self.settings.catalog:
-            return ".".join(f"`{part.replace('`', '``')}`" for part in (self.settings.catalog, self.settings.schema_name or "", name))
+            return ".".join(
+                f"`{part.replace('`', '``')}`"
+                for part in (self.settings.catalog, self.settings.schema_name or "", name)
+            )
         return f"delta.`{self.place(name).replace('`', '``')}`"
 
     def version(self, spark: SparkSession, name: str) -> int | None:
         """The table's latest version, or None when there is no such table. One metadata job."""
         try:
-            return int(spark.sql(f"DESCRIBE HISTORY {self.sql_name(name)} LIMIT 1").select("version").collect()[0][0])
+            return int(
+                spark.sql(f"DESCRIBE HISTORY {self.sql_name(name)} LIMIT 1").select("version").collect()[0][0]
+            )
         except SPARK_ERRORS as e:
             if _is(e, ABSENT):
                 return None
-            raise translated(e, f"{self.place(name)} cannot be read") from e
+            raise to_engage_error(e, f"{self.place(name)} cannot be read") from e
 
     def read(self, spark: SparkSession, name: str, *, version: int | None = None) -> DataFrame:
-        """All rows of a table, published or not; at a version when one is given, which then costs no look at the log beforehand.
+        """All rows of a table, published or not; at a version when one is given, which then costs no look at
+        the log beforehand.
 
         Raises ConfigurationError when there is no such table.
         """
         if version is None and self.version(spark, name) is None:
-            raise ConfigurationError(f"there is no table {self.place(name)} yet", mend="run the stage that makes it, or check lake.root")
+            raise ConfigurationError(
+                f"there is no table {self.place(name)} yet",
+                hint="run the stage that makes it, or check lake.root",
+            )
         if self.settings.catalog:
             suffix = "" if version is None else f" VERSION AS OF {version}"
             return spark.sql(f"SELECT * FROM {self.sql_name(name)}{suffix}")  # noqa: S608 (the name is quoted, the version a number)
@@ -83,11 +94,13 @@ class Lake:
         partition_by: tuple[str, ...] = (),
         properties: Properties | None = None,
     ) -> None:
-        """Replace exactly the rows that meet `where` (None: all) with `rows`, in one commit; `written_version` tells which one it was.
+        """Replace exactly the rows that meet `where` (None: all) with `rows`, in one commit;
+        `written_version` tells which one it was.
 
-        Makes the table on first use, with `partition_by` and the Delta table `properties`. `rows` must have the declared columns and
-        meet `where` (Delta checks it). `tag` is kept in the commit's userMetadata. Raises ConfigurationError when the target cannot be
-        written or holds other columns; nothing is committed then.
+        Makes the table on first use, with `partition_by` and the Delta table `properties`. `rows` must have
+        the declared columns and meet `where` (Delta checks it). `tag` is kept in the commit's userMetadata.
+        Raises ConfigurationError when the target cannot be written or holds other columns; nothing is
+        committed then.
         """
         options = {**({"replaceWhere": where} if where else {}), **(properties or {})}
         self._commit(rows, table, mode="overwrite", tag=tag, partition_by=partition_by, options=options)
@@ -97,23 +110,35 @@ class Lake:
         self._commit(rows, table, mode="append", tag=tag, partition_by=(), options={})
 
     def _commit(
-        self, rows: DataFrame, table: Table, *, mode: str, tag: str, partition_by: tuple[str, ...], options: Mapping[str, str]
+        self,
+        rows: DataFrame,
+        table: Table,
+        *,
+        mode: str,
+        tag: str,
+        partition_by: tuple[str, ...],
+        options: Mapping[str, str],
     ) -> None:
         writer = rows.select(*map(column_named, spark_schema(table).names)).write.format("delta").mode(mode)
         writer = writer.options(**options, userMetadata=tag)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        with storage_error(f"{self.place(table.name)} cannot be written"):
+        with translate_spark_errors(f"{self.place(table.name)} cannot be written"):
             if self.settings.catalog:
                 writer.saveAsTable(self.sql_name(table.name))
             else:
                 writer.save(self.place(table.name))
 
     def written_version(self, spark: SparkSession, name: str) -> int:
-        """The version that the write before this made (one writer at a time). Raises TransientError when the table is not there."""
+        """The version that the write before this made (one writer at a time). Raises TransientError when the
+        table is not there.
+        """
         version = self.version(spark, name)
         if version is None:
-            raise TransientError(f"{self.place(name)} was written and is not there", mend="check the storage, then run the stage again")
+            raise TransientError(
+                f"{self.place(name)} was written and is not there",
+                hint="check the storage, then run the stage again",
+            )
         return version
 
 

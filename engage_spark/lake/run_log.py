@@ -1,8 +1,9 @@
-"""The run log: one row per attempt of a stage on a snapshot, written last, and what readers may see because of it.
+"""The run log: one row per attempt of a stage on a snapshot, written last, and what readers may see because
+of it.
 
-A row of a data table carries the `_run_id` that made it. Readers take a snapshot only when the latest attempt on it was published, and
-only rows of that very run. So rows of an attempt that was rejected, or was killed before its row was written here, are seen by nobody;
-a rerun replaces them.
+A row of a data table carries the `_run_id` that made it. Readers take a snapshot only when the latest attempt
+on it was published, and only rows of that very run. So rows of an attempt that was rejected, or was killed
+before its row was written here, are seen by nobody; a rerun replaces them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ PUBLISHED, REJECTED = "published", "rejected"
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One attempt. Everything but attempt, the times and `message` follows from the inputs, so equal work has an equal run_id."""
+    """One attempt. Everything but attempt, the times and `message` follows from the inputs, so equal work has
+    an equal run_id.
+    """
 
     run_id: str
     stage: str
@@ -64,35 +67,58 @@ Latest = dict[tuple[str, date], Run]
 """The latest attempt by stage and snapshot."""
 
 
-def run_id(*, stage: str, snapshot_date: date, inputs: Mapping[str, str], contract_digest: str, settings_digest: str) -> str:
-    """The identity of a piece of work: what it is, on which inputs, by which contract, settings and code. 32 hex digits of SHA-256."""
-    parts = [stage, snapshot_date.isoformat(), dict(sorted(inputs.items())), contract_digest, settings_digest, code_version()]
+def run_id(
+    *, stage: str, snapshot_date: date, inputs: Mapping[str, str], contract_digest: str, settings_digest: str
+) -> str:
+    """The identity of a piece of work: what it is, on which inputs, by which contract, settings and code. 32
+    hex digits of SHA-256.
+    """
+    parts = [
+        stage,
+        snapshot_date.isoformat(),
+        dict(sorted(inputs.items())),
+        contract_digest,
+        settings_digest,
+        code_version(),
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 @cache
 def code_version() -> str:
-    """The package version, and a digest over its source files, so that any change of code is a change of version."""
+    """The package version, and a digest over its source files, so that any change of code is a change of
+    version.
+    """
     home = Path(engage_spark.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(p for p in home.rglob("*") if p.suffix in (".py", ".yaml") and "__pycache__" not in p.parts):
-        digest.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
+    for path in sorted(
+        p for p in home.rglob("*") if p.suffix in (".py", ".yaml") and "__pycache__" not in p.parts
+    ):
+        digest.update(
+            path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n")
+        )
     return f"{engage_spark.__version__}+{digest.hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
 class RunLog:
-    """The runs of one lake. Building one does nothing; its size is a row per attempt, so it may come to the driver."""
+    """The runs of one lake. Building one does nothing; its size is a row per attempt, so it may come to the
+    driver.
+    """
 
     lake: Lake
 
     def attempts(self, spark: SparkSession, stage: str | None = None) -> list[Run]:
-        """Every attempt, or those of one stage, by snapshot, stage and number. One scan of a small table; empty where nothing ran yet."""
+        """Every attempt, or those of one stage, by snapshot, stage and number. One scan of a small table;
+        empty where nothing ran yet.
+        """
         version = self.lake.version(spark, RUNS)
         if version is None:
             return []
         runs = [_run(row.asDict()) for row in self.lake.read(spark, RUNS, version=version).collect()]
-        return sorted((r for r in runs if stage in (None, r.stage)), key=lambda r: (r.snapshot_date, r.stage, r.attempt))
+        return sorted(
+            (r for r in runs if stage in (None, r.stage)), key=lambda r: (r.snapshot_date, r.stage, r.attempt)
+        )
 
     def latest(self, spark: SparkSession, stage: str) -> dict[date, Run]:
         """The latest attempt of a stage on each snapshot. Costs as `attempts`."""
@@ -116,50 +142,71 @@ class RunLog:
         self.lake.append(row, table, tag=run.run_id)
         return run
 
-    def read_published(self, spark: SparkSession, table: Table, *, stage: str, day: str, days: list[date] | None = None) -> DataFrame:
-        """The rows of a snapshot table that readers may see: of `days`, or of every day whose latest attempt was published.
+    def read_published(
+        self, spark: SparkSession, table: Table, *, stage: str, day: str, days: list[date] | None = None
+    ) -> DataFrame:
+        """The rows of a snapshot table that readers may see: of `days`, or of every day whose latest attempt
+        was published.
 
-        Grain and columns of the table. Rows are filtered by day and run, a few literals. Raises ConfigurationError when a day that was
-        asked for is not published, and TransientError when its rows were replaced by an attempt that did not end (one row is looked for per
-        day that is asked for; without `days`, such a day is left out).
+        Grain and columns of the table. Rows are filtered by day and run, a few literals. Raises
+        ConfigurationError when a day that was asked for is not published, and TransientError when its rows
+        were replaced by an attempt that did not end (one row is looked for per day that is asked for; without
+        `days`, such a day is left out).
         """
         published = {d: run for d, run in self.latest(spark, stage).items() if run.published}
         if days is not None:
             if missing := sorted(set(days) - set(published)):
                 raise ConfigurationError(
                     f"{table.name} has no published snapshot of {', '.join(map(str, missing))}",
-                    mend=f"run `engage-spark {_command(stage)}` for it; `engage-spark runs` shows what became of the last attempt",
+                    hint=f"run `engage-spark {_command(stage)}` for it; `engage-spark runs` shows what became of the last attempt",
                 )
             published = {d: published[d] for d in days}
         rows = self.lake.read(spark, table.name)
-        made = {d: (F.col(day) == F.lit(d)) & (F.col("_run_id") == run.run_id) for d, run in sorted(published.items())}
-        if days is not None and (gone := [d for d in made if published[d].rows_in and rows.where(made[d]).isEmpty()]):
+        made = {
+            d: (F.col(day) == F.lit(d)) & (F.col("_run_id") == run.run_id)
+            for d, run in sorted(published.items())
+        }
+        if days is not None and (
+            gone := [d for d in made if published[d].rows_in and rows.where(made[d]).isEmpty()]
+        ):
             raise TransientError(
                 f"{table.name}: an attempt that did not end has replaced the published rows of {', '.join(map(str, gone))}",
-                mend=f"run `engage-spark {_command(stage)}` again; it starts over",
+                hint=f"run `engage-spark {_command(stage)}` again; it starts over",
             )
-        # A run_id belongs to one stage and day, so two lists say it; one condition a day would overflow the optimizer within a year.
-        return rows.where(F.col(day).isin(list(published)) & F.col("_run_id").isin([run.run_id for run in published.values()]))
+        # A run_id belongs to one stage and day, so two lists say it; one condition a day would overflow the
+        # optimizer within a year.
+        return rows.where(
+            F.col(day).isin(list(published))
+            & F.col("_run_id").isin([run.run_id for run in published.values()])
+        )
 
     def read_published_log(self, spark: SparkSession, table: Table, *, stage: str) -> DataFrame:
-        """The events that readers may see: the log as it stood after its latest published attempt, rows of published attempts only.
+        """The events that readers may see: the log as it stood after its latest published attempt, rows of
+        published attempts only.
 
-        An attempt that was rejected has replaced some days, but not in the version that this reads. Raises ConfigurationError when no
-        attempt was published yet.
+        An attempt that was rejected has replaced some days, but not in the version that this reads. Raises
+        ConfigurationError when no attempt was published yet.
         """
         published = [run for run in self.attempts(spark, stage) if run.published]
         if not published:
-            raise ConfigurationError(f"{table.name} has nothing published yet", mend="run `engage-spark ingest` where the log is delivered")
+            raise ConfigurationError(
+                f"{table.name} has nothing published yet",
+                hint="run `engage-spark ingest` where the log is delivered",
+            )
         version = max(run.outputs[table.name] for run in published)
         ids = sorted({run.run_id for run in published})
         return self.lake.read(spark, table.name, version=version).where(F.col("_run_id").isin(ids))
 
     def state_of_log(self, spark: SparkSession, table: Table, *, stage: str, until: date) -> str:
-        """What identifies the events up to a day that readers may see: 32 hex digits of SHA-256 over the runs that delivered them.
+        """What identifies the events up to a day that readers may see: 32 hex digits of SHA-256 over the runs
+        that delivered them.
 
-        A delivery of later days leaves it as it is. One scan of two narrow columns. Raises as `read_published_log`.
+        A delivery of later days leaves it as it is. One scan of two narrow columns. Raises as
+        `read_published_log`.
         """
-        seen = self.read_published_log(spark, table, stage=stage).where(F.col(day_column(table)) <= F.lit(until))
+        seen = self.read_published_log(spark, table, stage=stage).where(
+            F.col(day_column(table)) <= F.lit(until)
+        )
         ids = sorted(str(row[0]) for row in seen.select("_run_id").distinct().collect())
         return hashlib.sha256(",".join(ids).encode()).hexdigest()[:32]
 

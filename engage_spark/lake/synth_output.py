@@ -9,39 +9,47 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from engage_spark.lake.spark_errors import SPARK_ERRORS, storage_error, translated
+from engage_spark.lake.spark_errors import SPARK_ERRORS, to_engage_error, translate_spark_errors
 
 NOTE = "synth-plan"
 
 
-def write_raw(rows: DataFrame, path: str, *, partition_by: tuple[str, ...] = ()) -> None:
-    """Replace a folder of Parquet files by these rows. Raises ConfigurationError when the place cannot be written."""
-    with storage_error(f"{path} cannot be written"):
+def write_parquet(rows: DataFrame, path: str, *, partition_by: tuple[str, ...] = ()) -> None:
+    """Replace a folder of Parquet files by these rows. Raises ConfigurationError when the place cannot be
+    written.
+    """
+    with translate_spark_errors(f"{path} cannot be written"):
         rows.write.mode("overwrite").partitionBy(*partition_by).parquet(path)
 
 
-def note(spark: SparkSession, root: str) -> dict[str, object] | None:
-    """What `leave_note` left in a folder of raw data, or None."""
+def read_marker(spark: SparkSession, root: str) -> dict[str, object] | None:
+    """What `write_marker` left in a folder of raw data, or None."""
     try:
         return dict(json.loads(spark.read.text(f"{root}/{NOTE}").collect()[0][0]))
     except (AnalysisException, IndexError):
         return None
     except SPARK_ERRORS as e:
-        raise translated(e, f"{root} cannot be read") from e
+        raise to_engage_error(e, f"{root} cannot be read") from e
 
 
-def leave_note(spark: SparkSession, root: str, facts: Mapping[str, object]) -> None:
+def write_marker(spark: SparkSession, root: str, facts: Mapping[str, object]) -> None:
     """Say in a folder of raw data how it was made."""
     text = spark.range(1, numPartitions=1).select(F.lit(json.dumps(facts, sort_keys=True)).alias("value"))
-    with storage_error(f"{root} cannot be written"):
+    with translate_spark_errors(f"{root} cannot be written"):
         text.write.mode("overwrite").text(f"{root}/{NOTE}")
 
 
-def is_there(spark: SparkSession, path: str) -> bool:
+def path_exists(spark: SparkSession, path: str) -> bool:
     """True when there is something at the path."""
     try:
-        return not spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(path).select("path").isEmpty()
+        return (
+            not spark.read.format("binaryFile")
+            .option("recursiveFileLookup", "true")
+            .load(path)
+            .select("path")
+            .isEmpty()
+        )
     except AnalysisException:
         return False
     except SPARK_ERRORS as e:
-        raise translated(e, f"{path} cannot be read") from e
+        raise to_engage_error(e, f"{path} cannot be read") from e

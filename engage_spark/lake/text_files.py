@@ -8,7 +8,9 @@ from engage_spark.errors import ConfigurationError
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a file whole or not at all, making its folder. Raises ConfigurationError when that cannot be done."""
+    """Write a file whole or not at all, making its folder. Raises ConfigurationError when that cannot be
+    done.
+    """
     target = Path(path)
     unfinished = target.with_name(f".{target.name}.part")
     try:
@@ -16,4 +18,6 @@ def write_text(path: str, text: str) -> None:
         unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(target)
     except OSError as e:
-        raise ConfigurationError(f"{path} cannot be written: {e.strerror or e}", mend="give a folder that can be written") from e
+        raise ConfigurationError(
+            f"{path} cannot be written: {e.strerror or e}", hint="give a folder that can be written"
+        ) from e

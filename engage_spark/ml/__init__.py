@@ -1,1 +1,3 @@
-"""Models: what they may look at, how rows are split, which features are kept, how they are fitted, judged and explained."""
+"""Models: what they may look at, how rows are split, which features are kept, how they are fitted, judged and
+explained.
+"""

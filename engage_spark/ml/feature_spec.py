@@ -1,4 +1,6 @@
-"""What a model of a target may look at: fields of role feature, less what would leak. Known from the contract alone, without Spark."""
+"""What a model of a target may look at: fields of role feature, less what would leak. Known from the contract
+alone, without Spark.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ class Task(StrEnum):
     REGRESSION = "regression"
 
 
-class Policy(StrEnum):
-    """STRICT leaves out what the contract says leaks into the target; PERMISSIVE only what is computed from the target itself."""
+class LeakPolicy(StrEnum):
+    """STRICT leaves out what the contract says leaks into the target; PERMISSIVE only what is computed from
+    the target itself.
+    """
 
     STRICT = "strict"
     PERMISSIVE = "permissive"
@@ -27,7 +31,9 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is predicted. Predictions lie within the bounds; None is no bound. `label_days`: known so long after its snapshot."""
+    """What is predicted. Predictions lie within the bounds; None is no bound. `label_days`: known so long
+    after its snapshot.
+    """
 
     name: str
     task: Task
@@ -49,11 +55,13 @@ class Feature:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelPlan:
-    """The target, the features that its models may use in the contract's order, and why each other one is left out."""
+class FeatureSpec:
+    """The target, the features that its models may use in the contract's order, and why each other one is
+    left out.
+    """
 
     target: Target
-    policy: Policy
+    policy: LeakPolicy
     features: tuple[Feature, ...]
     excluded: tuple[tuple[str, str], ...]
 
@@ -71,10 +79,14 @@ class ModelPlan:
 
 
 def targets(contract: Contract) -> tuple[Target, ...]:
-    """Every target of the entity, in the contract's order. Raises ConfigurationError where there is none, or one is no number."""
+    """Every target of the entity, in the contract's order. Raises ConfigurationError where there is none, or
+    one is no number.
+    """
     found = tuple(_target(f) for f in contract.entity.fields if f.role is Role.TARGET)
     if not found:
-        raise ConfigurationError(f"contract {contract.id!r} declares no target", mend="give a field of the entity the role target")
+        raise ConfigurationError(
+            f"contract {contract.id!r} declares no target", hint="give a field of the entity the role target"
+        )
     return found
 
 
@@ -84,13 +96,16 @@ def target_named(contract: Contract, name: str) -> Target:
         if target.name == name:
             return target
     raise ConfigurationError(
-        f"{name!r} is no target of contract {contract.id!r}", mend=f"targets are: {', '.join(t.name for t in targets(contract))}"
+        f"{name!r} is no target of contract {contract.id!r}",
+        hint=f"targets are: {', '.join(t.name for t in targets(contract))}",
     )
 
 
 def _target(f: Field) -> Target:
     if f.spark_type not in NUMERIC:
-        raise ConfigurationError(f"target {f.name!r} is of type {f.spark_type}", mend="a target is a number, or 0 and 1")
+        raise ConfigurationError(
+            f"target {f.name!r} is of type {f.spark_type}", hint="a target is a number, or 0 and 1"
+        )
     binary = f.spark_type == "boolean" or (bool(f.allowed) and set(f.allowed) == {0, 1})
     return Target(
         name=f.name,
@@ -104,22 +119,34 @@ def _target(f: Field) -> Target:
 
 
 def feature_tables(contract: Contract) -> tuple[Table, ...]:
-    """The tables that features come from: the entity, what is derived from it, and what is measured on the graph of its rows."""
+    """The tables that features come from: the entity, what is derived from it, and what is measured on the
+    graph of its rows.
+    """
     derived = [t for t in contract.derived if t.source == contract.entity.name]
-    graph = [t for t in contract.tables if t.kind is Kind.GRAPH and t.key and t.key[0] == contract.entity.key[0]]
+    graph = [
+        t for t in contract.tables if t.kind is Kind.GRAPH and t.key and t.key[0] == contract.entity.key[0]
+    ]
     return (contract.entity, *derived, *graph)
 
 
-def model_plan(
-    contract: Contract, target: Target, *, policy: Policy = Policy.STRICT, protected: bool = True, graph: bool = True
-) -> ModelPlan:
+def build_feature_spec(
+    contract: Contract,
+    target: Target,
+    *,
+    policy: LeakPolicy = LeakPolicy.STRICT,
+    protected: bool = True,
+    graph: bool = True,
+) -> FeatureSpec:
     """What a model of `target` may look at.
 
-    A field is a feature where its role says so; under STRICT it must not leak (`leaksInto`, and along the formulas' inputs), under
-    PERMISSIVE it must not be computed from the target. `protected` False leaves the protected features out as well; `graph` False those
-    that are measured on the graph only. A name that several tables have counts once, with the first table that has it.
+    A field is a feature where its role says so; under STRICT it must not leak (`leaksInto`, and along the
+    formulas' inputs), under PERMISSIVE it must not be computed from the target. `protected` False leaves the
+    protected features out as well; `graph` False those that are measured on the graph only. A name that
+    several tables have counts once, with the first table that has it.
     """
-    leaking = leaks(contract, target.name) if policy is Policy.STRICT else _computed_from(contract, target.name)
+    leaking = (
+        leaks(contract, target.name) if policy is LeakPolicy.STRICT else _computed_from(contract, target.name)
+    )
     kept: dict[str, Feature] = {}
     out: dict[str, str] = {}
     for table in feature_tables(contract):
@@ -131,8 +158,12 @@ def model_plan(
             if reason := _reason(f, target, leaking, protected=protected):
                 out[f.name] = reason
             else:
-                kept[f.name] = Feature(name=f.name, table=table.name, categorical=f.spark_type == "string", protected=f.protected)
-    return ModelPlan(target=target, policy=policy, features=tuple(kept.values()), excluded=tuple(out.items()))
+                kept[f.name] = Feature(
+                    name=f.name, table=table.name, categorical=f.spark_type == "string", protected=f.protected
+                )
+    return FeatureSpec(
+        target=target, policy=policy, features=tuple(kept.values()), excluded=tuple(out.items())
+    )
 
 
 def _reason(f: Field, target: Target, leaking: frozenset[str], *, protected: bool) -> str | None:

@@ -31,9 +31,10 @@ _LOWER, _UPPER, _SET, _OWN = "__lower", "__upper", "__set", "__own"
 class Scorer:
     """What scoring needs beside the model, stored next to it as JSON.
 
-    `features` are what the model was fitted on; `masked` the fields whose values reasons do not show. `threshold` (binary): from which
-    prediction on the decision is 1; above 1 where no contact pays. `conformal` was calibrated on `score`: the prediction, or a binary
-    model's probability before calibration; `group` is its column of groups where it is by group. Name and version are the registry's.
+    `features` are what the model was fitted on; `masked` the fields whose values reasons do not show.
+    `threshold` (binary): from which prediction on the decision is 1; above 1 where no contact pays.
+    `conformal` was calibrated on `score`: the prediction, or a binary model's probability before calibration;
+    `group` is its column of groups where it is by group. Name and version are the registry's.
     """
 
     target: Target
@@ -49,22 +50,45 @@ class Scorer:
 
     def __post_init__(self) -> None:
         binary = self.target.task is Task.BINARY
-        wrong = [] if binary == (self.threshold is not None) else ["a threshold belongs to a binary target, and to no other"]
-        wrong += ["the conformal calibration is of another task"] if self.conformal.task is not self.target.task else []
-        wrong += ["a column of groups belongs to a calibration by group"] if self.conformal.by_group != (self.group is not None) else []
+        wrong = (
+            []
+            if binary == (self.threshold is not None)
+            else ["a threshold belongs to a binary target, and to no other"]
+        )
+        wrong += (
+            ["the conformal calibration is of another task"]
+            if self.conformal.task is not self.target.task
+            else []
+        )
+        wrong += (
+            ["a column of groups belongs to a calibration by group"]
+            if self.conformal.by_group != (self.group is not None)
+            else []
+        )
         wrong += ["only binary models have a probability"] if self.score == PROBABILITY and not binary else []
         if unknown := set(self.explainer.features) - {f.name for f in self.features}:
-            wrong.append(f"the explainer knows {', '.join(sorted(unknown))}, which the model's features do not include")
+            wrong.append(
+                f"the explainer knows {', '.join(sorted(unknown))}, which the model's features do not include"
+            )
         if wrong:
-            raise ConfigurationError(f"the parts of the scorer of {self.target.name!r} do not fit together", details=wrong)
+            raise ConfigurationError(
+                f"the parts of the scorer of {self.target.name!r} do not fit together", details=wrong
+            )
 
     def to_json(self) -> str:
-        """As text that `from_json` reads, without the registry's name and version, which are only known later."""
+        """As text that `from_json` reads, without the registry's name and version, which are only known
+        later.
+        """
         told = {
-            "target": asdict(self.target), "features": [asdict(f) for f in self.features], "masked": self.masked, "score": self.score,
-            "explainer": json.loads(self.explainer.to_json()), "conformal": json.loads(self.conformal.to_json()), "group": self.group,
+            "target": asdict(self.target),
+            "features": [asdict(f) for f in self.features],
+            "masked": self.masked,
+            "score": self.score,
+            "explainer": json.loads(self.explainer.to_json()),
+            "conformal": json.loads(self.conformal.to_json()),
+            "group": self.group,
             "threshold": None if self.threshold is None else repr(float(self.threshold)),
-        }  # fmt: skip
+        }
         return json.dumps(told, sort_keys=True, allow_nan=False)
 
     @classmethod
@@ -86,12 +110,15 @@ class Scorer:
             )
         except (ValueError, TypeError, KeyError) as e:
             raise InputError(
-                f"this is no stored scorer: {type(e).__name__}: {e}", mend="train the model again, or restore its artefact"
+                f"this is no stored scorer: {type(e).__name__}: {e}",
+                hint="train the model again, or restore its artefact",
             ) from e
 
 
 def kind_of(spark_type: str) -> str:
-    """number, text, or the type's own name: what a model's feature must agree in. Booleans are numbers, 0 and 1."""
+    """number, text, or the type's own name: what a model's feature must agree in. Booleans are numbers, 0 and
+    1.
+    """
     name = spark_type.split("(", maxsplit=1)[0]
     if name in ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "decimal"):
         return "number"
@@ -99,16 +126,20 @@ def kind_of(spark_type: str) -> str:
 
 
 def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence[str] = ()) -> None:
-    """Refuse columns that the model was not made for. `types`: each column's Spark type, as `dict(frame.dtypes)` gives it.
+    """Refuse columns that the model was not made for. `types`: each column's Spark type, as
+    `dict(frame.dtypes)` gives it.
 
-    Columns that the model does not know are none of its business. Raises one ConfigurationError with every feature that is missing (and
-    what it may have been renamed to) or is of another kind, and each of the `needed` other columns that is not there. No job.
+    Columns that the model does not know are none of its business. Raises one ConfigurationError with every
+    feature that is missing (and what it may have been renamed to) or is of another kind, and each of the
+    `needed` other columns that is not there. No job.
     """
     wrong = []
     for f in scorer.features:
         expected = "text" if f.categorical else "number"
         if f.name not in types:
-            near = difflib.get_close_matches(f.name, [t for t in types if t not in {g.name for g in scorer.features}], n=1, cutoff=0.8)
+            near = difflib.get_close_matches(
+                f.name, [t for t in types if t not in {g.name for g in scorer.features}], n=1, cutoff=0.8
+            )
             wrong.append(f"{f.name} ({expected}) is missing" + (f"; is it {near[0]}?" if near else ""))
         elif (found := kind_of(types[f.name])) != expected:
             wrong.append(f"{f.name} is {types[f.name]}, {found}, and was {expected} in training")
@@ -118,19 +149,23 @@ def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence
         model = f"{scorer.model_name or scorer.target.name} {scorer.model_version}".strip()
         raise ConfigurationError(
             f"the rows are not what model {model} was trained on",
-            mend="give the features of the same contract, or train on the new ones",
+            hint="give the features of the same contract, or train on the new ones",
             details=wrong,
         )
 
 
-def to_predictions(rows: DataFrame, model: PipelineModel, scorer: Scorer, *, key: str | Sequence[str], day: str, top: int) -> DataFrame:
-    """Score `rows`: the key, the day, then `COLUMNS`. Grain: that of `rows`, which have the features as the model knows them.
+def to_predictions(
+    rows: DataFrame, model: PipelineModel, scorer: Scorer, *, key: str | Sequence[str], day: str, top: int
+) -> DataFrame:
+    """Score `rows`: the key, the day, then `COLUMNS`. Grain: that of `rows`, which have the features as the
+    model knows them.
 
-    `prediction` lies within the target's bounds; binary: the calibrated probability of class 1, beside `probability` before calibration,
-    `prediction_set` and `decision`; regressions: `lower` and `upper`. What does not apply is null. `reasons`: see `with_reasons`.
-    A row's values depend on that row and the model alone: the same bits in any company, order and partitioning, for a reloaded model too.
-    Cost: no job, one Arrow exchange of the vector where reasons are asked for. Raises ConfigurationError as `require_schema` does, and
-    for a model that is not the scorer's.
+    `prediction` lies within the target's bounds; binary: the calibrated probability of class 1, beside
+    `probability` before calibration, `prediction_set` and `decision`; regressions: `lower` and `upper`. What
+    does not apply is null. `reasons`: see `with_reasons`. A row's values depend on that row and the model
+    alone: the same bits in any company, order and partitioning, for a reloaded model too. Cost: no job, one
+    Arrow exchange of the vector where reasons are asked for. Raises ConfigurationError as `require_schema`
+    does, and for a model that is not the scorer's.
     """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
@@ -140,7 +175,9 @@ def to_predictions(rows: DataFrame, model: PipelineModel, scorer: Scorer, *, key
     keys = [key] if isinstance(key, str) else list(key)
     require_schema(dict(rows.dtypes), scorer, needed=[*keys, day])
     _require_model(model, scorer)
-    used = dict.fromkeys([*keys, day, *(f.name for f in scorer.features), *([scorer.group] if scorer.group else [])])
+    used = dict.fromkeys(
+        [*keys, day, *(f.name for f in scorer.features), *([scorer.group] if scorer.group else [])]
+    )
     scored = model.transform(rows.select(*map(column_named, used)))
     binary = scorer.target.task is Task.BINARY
     if binary:
@@ -156,7 +193,9 @@ def to_predictions(rows: DataFrame, model: PipelineModel, scorer: Scorer, *, key
         "lower": F.lit(None).cast("double") if binary else F.col(_LOWER),
         "upper": F.lit(None).cast("double") if binary else F.col(_UPPER),
         "prediction_set": F.col(_SET) if binary else F.lit(None).cast("array<int>"),
-        "decision": (F.col(PREDICTION) >= F.lit(scorer.threshold)).cast("int") if binary else F.lit(None).cast("int"),
+        "decision": (F.col(PREDICTION) >= F.lit(scorer.threshold)).cast("int")
+        if binary
+        else F.lit(None).cast("int"),
         "reasons": F.col(REASONS),
         "imputed": imputed_fields(scorer.features),
         "model_name": F.lit(scorer.model_name),
@@ -172,6 +211,6 @@ def _require_model(model: PipelineModel, scorer: Scorer) -> None:
         sides = (("model", known - declared), ("scorer", declared - known))
         raise ConfigurationError(
             f"the model of {scorer.target.name!r} and its scorer are not of one training",
-            mend="load both from the same version in the registry",
+            hint="load both from the same version in the registry",
             details=[f"only the {who} knows {name}" for who, names in sides for name in sorted(names)],
         )

@@ -1,1 +1,3 @@
-"""Share the numerics that several rooms need: hashes, exact sums, compiled kernels. Knows no Spark and no contract."""
+"""Share the numerics that several rooms need: hashes, exact sums, compiled kernels. Knows no Spark and no
+contract.
+"""

@@ -1,8 +1,10 @@
-"""Exact confidence bounds of a share that was counted (Clopper, Pearson 1934): no approximation that a rare vertex could break.
+"""Exact confidence bounds of a share that was counted (Clopper, Pearson 1934): no approximation that a rare
+vertex could break.
 
-A lower bound L for h hits in t samples solves P(Bin(t, L) >= h) = exp(-level); the upper one is the mirror image. The tail is the
-regularised incomplete beta function by its continued fraction (modified Lentz), solved by Newton's method between brackets. Bounds are
-rounded outward by a billionth of themselves, far more than the arithmetic's error.
+A lower bound L for h hits in t samples solves P(Bin(t, L) >= h) = exp(-level); the upper one is the mirror
+image. The tail is the regularised incomplete beta function by its continued fraction (modified Lentz), solved
+by Newton's method between brackets. Bounds are rounded outward by a billionth of themselves, far more than
+the arithmetic's error.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ _OUTWARD = 1e-9
 
 @kernel
 def _fraction(a: float, b: float, x: float) -> float:
-    """The continued fraction of the incomplete beta function; quick for x below (a + 1) / (a + b + 2), where it is used."""
+    """The continued fraction of the incomplete beta function; quick for x below (a + 1) / (a + b + 2), where
+    it is used.
+    """
     tiny = 1e-300
     c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
     d = 1.0 / (d if abs(d) > tiny else tiny)
@@ -64,9 +68,16 @@ def _deviance(k: float, mean: float) -> float:
 
 @kernel
 def _log_density(h: float, t: float, x: float) -> float:
-    """log of x^h (1 - x)^(t - h + 1) / B(h, t - h + 1), for 0 < h < t, by Loader's saddle-point form of the binomial (2000)."""
+    """log of x^h (1 - x)^(t - h + 1) / B(h, t - h + 1), for 0 < h < t, by Loader's saddle-point form of the
+    binomial (2000).
+    """
     rest = t - h
-    shape = _stirling_error(t) - _stirling_error(h) - _stirling_error(rest) + 0.5 * math.log(t / (2.0 * math.pi * h * rest))
+    shape = (
+        _stirling_error(t)
+        - _stirling_error(h)
+        - _stirling_error(rest)
+        + 0.5 * math.log(t / (2.0 * math.pi * h * rest))
+    )
     return shape - _deviance(h, t * x) - _deviance(rest, t * (1.0 - x)) + math.log(h) + math.log1p(-x)
 
 
@@ -89,7 +100,8 @@ def _lower(h: int, t: int, level: float) -> float:
             high = x
         else:
             low = x
-        # d/dx log P = a / x * pmf / P, and P = exp(density) * fraction where exp(density) = x^a (1 - x)^b / B.
+        # d/dx log P = a / x * pmf / P, and P = exp(density) * fraction where exp(density) = x^a (1 - x)^b /
+        # B.
         slope = 1.0 / (fraction * x * (1.0 - x))
         after = x - miss / slope
         if not low < after < high:
@@ -105,12 +117,18 @@ def _lower(h: int, t: int, level: float) -> float:
 def _bounds(hits: I64, samples: int, levels: F64, lower: F64, upper: F64) -> None:
     for i in range(len(hits)):
         lower[i] = _lower(hits[i], samples, levels[i])
-        # The mirror image: the misses' lower bound. Without hits in closed form, so that a tiny bound keeps all its digits.
-        upper[i] = -math.expm1(-levels[i] / samples) if hits[i] == 0 else 1.0 - _lower(samples - hits[i], samples, levels[i])
+        # The mirror image: the misses' lower bound. Without hits in closed form, so that a tiny bound keeps
+        # all its digits.
+        upper[i] = (
+            -math.expm1(-levels[i] / samples)
+            if hits[i] == 0
+            else 1.0 - _lower(samples - hits[i], samples, levels[i])
+        )
 
 
 def binomial_bounds(hits: Any, samples: int, levels: Any) -> tuple[F64, F64]:
-    """(lower, upper) for each count of hits among `samples`; each side fails with probability at most exp(-level). 0 samples: (0, 1).
+    """(lower, upper) for each count of hits among `samples`; each side fails with probability at most
+    exp(-level). 0 samples: (0, 1).
 
     A level below log 2 is taken as log 2: a side that may fail more often than it holds is no bound.
     """

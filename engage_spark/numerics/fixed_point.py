@@ -1,11 +1,12 @@
 """Sums of floats whose result does not depend on their order: fixed point in two 64-bit integers.
 
-A value x is kept as hi * 2**e + lo * 2**(e - 40) with 0 <= lo <= 2**40. Integers add up exactly in any order and grouping, so sums over
-tasks, partitions and retries have the same bits, and a database's or Spark's integer `sum` of each column does as well as numpy's.
+A value x is kept as hi * 2**e + lo * 2**(e - 40) with 0 <= lo <= 2**40. Integers add up exactly in any order
+and grouping, so sums over tasks, partitions and retries have the same bits, and a database's or Spark's
+integer `sum` of each column does as well as numpy's.
 
-Range: with `e = exponent(bound)` sums up to `bound` fit into hi, and lo has room for 2**22 (4.2 million) values without a carry. Each value
-is rounded once, by at most 2**(e - 41), which is bound * 2**-102: for the betweenness of a graph of n = 10**8 vertices (sums up to
-n**2 = 10**16) 2**-50, for n = 4,039 2**-79.
+Range: with `e = exponent(bound)` sums up to `bound` fit into hi, and lo has room for 2**22 (4.2 million)
+values without a carry. Each value is rounded once, by at most 2**(e - 41), which is bound * 2**-102: for the
+betweenness of a graph of n = 10**8 vertices (sums up to n**2 = 10**16) 2**-50, for n = 4,039 2**-79.
 """
 
 from __future__ import annotations
@@ -26,14 +27,20 @@ MOST_VALUES = 1 << 22
 
 
 def exponent(bound: float) -> int:
-    """The exponent e for values and sums of magnitude up to `bound` (n**2 for betweenness, n**3 for sums of squared dependencies)."""
+    """The exponent e for values and sums of magnitude up to `bound` (n**2 for betweenness, n**3 for sums of
+    squared dependencies).
+    """
     if not (math.isfinite(bound) and bound > 0):
-        raise ConfigurationError(f"a bound of {bound} bounds no sum", mend="give the largest sum that can occur, a positive number")
+        raise ConfigurationError(
+            f"a bound of {bound} bounds no sum", hint="give the largest sum that can occur, a positive number"
+        )
     return math.frexp(bound)[1] - 62
 
 
 def to_limbs(values: Any, e: int) -> tuple[I64, I64]:
-    """(hi, lo) of each value. InputError for values that are not finite or exceed the bound that `e` was made for."""
+    """(hi, lo) of each value. InputError for values that are not finite or exceed the bound that `e` was made
+    for.
+    """
     x = np.asarray(values, dtype=np.float64)
     scaled = np.ldexp(x, -e)
     bad = ~(np.abs(scaled) <= 2.0**62)
@@ -41,7 +48,7 @@ def to_limbs(values: Any, e: int) -> tuple[I64, I64]:
         first = int(np.flatnonzero(bad.reshape(-1))[0])
         raise InputError(
             f"{int(bad.sum())} values do not fit fixed point with exponent {e}, the first {x.reshape(-1)[first]} at {first}",
-            mend="give `exponent` a bound that no sum exceeds",
+            hint="give `exponent` a bound that no sum exceeds",
         )
     whole = np.floor(scaled)
     return whole.astype(np.int64), np.rint(np.ldexp(scaled - whole, LOW_BITS)).astype(np.int64)

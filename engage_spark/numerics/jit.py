@@ -1,7 +1,8 @@
 """How the numerical kernels are compiled: numba, one thread, without the GIL, cached on disk.
 
-Never `parallel=True`: Spark's Python workers are forked, and OpenMP or TBB threads do not survive a fork. The tasks are the parallelism.
-No fastmath either: additions stay in the order in which they are written, so a result has the same bits whatever the processor's vectors.
+Never `parallel=True`: Spark's Python workers are forked, and OpenMP or TBB threads do not survive a fork. The
+tasks are the parallelism. No fastmath either: additions stay in the order in which they are written, so a
+result has the same bits whatever the processor's vectors.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """Compile `function` when it is first called, and keep the compiled code in `cache_directory`, or only in this process if there is
-    none: a worker whose disks are read-only compiles anew, and does not fail.
+    """Compile `function` when it is first called, and keep the compiled code in `cache_directory`, or only in
+    this process if there is none: a worker whose disks are read-only compiles anew, and does not fail.
     """
     directory = cache_directory()
     if directory is not None:
@@ -39,11 +40,12 @@ def kernel(function: F) -> F:
 
 @functools.cache
 def cache_directory() -> Path | None:
-    """Where compiled kernels are kept: in NUMBA_CACHE_DIR if that is set, else beside the modules, else in the user's cache, else in a
-    private temporary directory; None if none of these can be written to.
+    """Where compiled kernels are kept: in NUMBA_CACHE_DIR if that is set, else beside the modules, else in
+    the user's cache, else in a private temporary directory; None if none of these can be written to.
 
-    Its name holds a hash of all modules here. numba compares a function's own file with what it compiled, but compiled code contains what
-    was called from other files: after an upgrade it would go on computing with the old.
+    Its name holds a hash of all modules here. numba compares a function's own file with what it compiled, but
+    compiled code contains what was called from other files: after an upgrade it would go on computing with
+    the old.
     """
     sources = hashlib.sha256()
     for module in sorted(resources.files(__package__).iterdir(), key=lambda entry: entry.name):
@@ -52,7 +54,12 @@ def cache_directory() -> Path | None:
     name = f"kernels-{sources.hexdigest()[:16]}"
     given, home = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("HOME")
     places = (
-        [Path(given)] if given else [Path(__file__).parent / "__pycache__", *([Path(home) / ".cache" / "engage-spark"] if home else [])]
+        [Path(given)]
+        if given
+        else [
+            Path(__file__).parent / "__pycache__",
+            *([Path(home) / ".cache" / "engage-spark"] if home else []),
+        ]
     )
     usable = next((place / name for place in places if _writable(place / name)), None)
     private = None if usable else private_cache()
@@ -69,8 +76,8 @@ def _writable(directory: Path) -> bool:
 
 
 def private_cache() -> Path | None:
-    """A directory under the system's temporary one that belongs to this user alone, or None. Cached code is run when it is loaded, so a
-    directory that somebody else owns or may write to is not taken.
+    """A directory under the system's temporary one that belongs to this user alone, or None. Cached code is
+    run when it is loaded, so a directory that somebody else owns or may write to is not taken.
     """
     directory = Path(tempfile.gettempdir()) / f"engage-spark-numba-{os.getuid()}"
     try:

@@ -1,6 +1,8 @@
-"""Random numbers that are a function of (seed, sample, draw): any split of the samples over tasks draws the same ones.
+"""Random numbers that are a function of (seed, sample, draw): any split of the samples over tasks draws the
+same ones.
 
-SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"): its finaliser hashes a counter.
+SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"): its finaliser hashes a
+counter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What every stage does alike: the identity of the work, whether it was done before, and the row in `runs` that ends it."""
+"""What every stage does alike: the identity of the work, whether it was done before, and the row in `runs`
+that ends it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from engage_spark.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class StageRun:
     """One stage on one snapshot, before it ran: its run_id follows from what goes in."""
 
     stage: str
@@ -43,13 +45,20 @@ class Work:
         return self.before is not None and self.before.published and self.before.run_id == self.run_id
 
     def finished(
-        self, *, rows_in: int, valid: int, quarantined: int, outputs: Mapping[str, int], started_at: datetime, rejected: str | None = None
+        self,
+        *,
+        rows_in: int,
+        valid: int,
+        quarantined: int,
+        outputs: Mapping[str, int],
+        started_at: datetime,
+        rejected: str | None = None,
     ) -> Run:
         """The row of the attempt. Raises TransientError unless every row that came in is accounted for."""
         if rows_in != valid + quarantined:
             raise TransientError(
                 f"{self.stage} of {self.snapshot_date} read {rows_in} rows and accounted for {valid + quarantined}",
-                mend="the files changed while they were read; run the stage again when the delivery is complete",
+                hint="the files changed while they were read; run the stage again when the delivery is complete",
             )
         return Run(
             run_id=self.run_id,
@@ -78,7 +87,7 @@ def now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Bench:
+class RunContext:
     """What a pipeline works with: session, settings, contract, lake and run log. Building one does nothing."""
 
     spark: SparkSession

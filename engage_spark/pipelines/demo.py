@@ -15,11 +15,12 @@ from engage_spark.pipelines.graph import run as graph
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.results import Report
 from engage_spark.pipelines.train import run as train
-from engage_spark.settings import Input, Settings
+from engage_spark.settings import InputSettings, Settings
 
 
 def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:
-    """Make data below `synth.out`, ingest, derive features, measure the graph, train, score. Yields each stage's report at its end.
+    """Make data below `synth.out`, ingest, derive features, measure the graph, train, score. Yields each
+    stage's report at its end.
 
     The models are trained as if it were the day on which the last label of the made-up data is known.
     """
@@ -28,17 +29,24 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Itera
     yield train.run(spark, settings, contract=contract, as_of=known)
     try:
         yield score.run(spark, settings, contract=contract)
-    except ConfigurationError as e:  # so few customers that no model passed its gates: everything before that is done all the same
-        yield Report(stage="score", seconds=0.0, notes=(e.message, *((e.mend,) if e.mend else ())))
+    # so few customers that no model passed its gates: everything before that is done all the same
+    except ConfigurationError as e:
+        yield Report(stage="score", seconds=0.0, notes=(e.message, *((e.hint,) if e.hint else ())))
 
 
 def prepare(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:
     """Everything that models need: made-up data, judged, with features and graph.
 
-    The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: made up today, they would be found too old.
+    The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: made up today,
+    they would be found too old.
     """
-    landed_at = settings.ingest.landed_at or datetime.combine(settings.synth.end_date + timedelta(days=1), time(0, 30), UTC)
-    chosen = {"input": Input(root=settings.synth.out), "ingest": settings.ingest.model_copy(update={"landed_at": landed_at})}
+    landed_at = settings.ingest.landed_at or datetime.combine(
+        settings.synth.end_date + timedelta(days=1), time(0, 30), UTC
+    )
+    chosen = {
+        "input": InputSettings(root=settings.synth.out),
+        "ingest": settings.ingest.model_copy(update={"landed_at": landed_at}),
+    }
     settings = settings.model_copy(update=chosen)
     yield synth.run(spark, settings, contract=contract, reuse=True)
     yield ingest.run(spark, settings, contract=contract)

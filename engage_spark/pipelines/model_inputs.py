@@ -1,4 +1,6 @@
-"""The rows that models are trained on and score: valid customers of a day with their features and their place in the graph."""
+"""The rows that models are trained on and score: valid customers of a day with their features and their place
+in the graph.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,13 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import GraphPlan, GraphRole, Table, graph_plan, judged_table, tracked_table
+from engage_spark.contract import GraphRole, GraphSpec, Table, graph_spec_of, judged_table, tracked_table
 from engage_spark.errors import ConfigurationError
 from engage_spark.features import with_graph_features
 from engage_spark.lake import Run
 from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
-from engage_spark.ml.feature_spec import ModelPlan, feature_tables
-from engage_spark.pipelines.context import Bench
+from engage_spark.ml.feature_spec import FeatureSpec, feature_tables
+from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.features import stage_of_features
 from engage_spark.pipelines.graph.run import stage_of_graph
 from engage_spark.pipelines.ingest.run import stage_of
@@ -26,11 +28,11 @@ DAY = "snapshot_date"
 
 
 @dataclass(frozen=True)
-class Sources:
+class ModelInputs:
     """What may be read: per day the published runs by table; `graph` None where models do not look at it."""
 
     days: dict[date, dict[str, Run]]
-    graph: GraphPlan | None
+    graph: GraphSpec | None
     measured: bool
     notes: tuple[str, ...]
 
@@ -39,24 +41,35 @@ class Sources:
         return {f"{table}/{day}": run.run_id for day in days for table, run in self.days[day].items()}
 
 
-def sources(bench: Bench) -> Sources:
+def find_model_inputs(context: RunContext) -> ModelInputs:
     """The days whose every table is published. Reads the run log once.
 
-    Where `features.graph_values` is measured and the contract has a graph, the graph of the day is among them; where it is given, the
-    graph is used for what it alone knows if it was measured on every day, and a note says when not. Raises ConfigurationError when no day
-    has everything, saying what each lacks.
+    Where `features.graph_values` is measured and the contract has a graph, the graph of the day is among
+    them; where it is given, the graph is used for what it alone knows if it was measured on every day, and a
+    note says when not. Raises ConfigurationError when no day has everything, saying what each lacks.
     """
-    contract, latest = bench.contract, bench.log.latest_of_all(bench.spark)
-    plan = graph_plan(contract) if contract.of_graph_role(GraphRole.VERTICES) else None
-    measured = bench.settings.features.graph_values == "measured"
+    contract, latest = context.contract, context.log.latest_of_all(context.spark)
+    plan = graph_spec_of(contract) if contract.of_graph_role(GraphRole.VERTICES) else None
+    measured = context.settings.features.graph_values == "measured"
     stages = {contract.entity.name: stage_of(contract.entity)}
     stages |= {t.name: stage_of_features(t) for t in feature_tables(contract) if t in contract.derived}
-    published = sorted(d for (stage, d), run in latest.items() if stage == stages[contract.entity.name] and run.published)
+    published = sorted(
+        d for (stage, d), run in latest.items() if stage == stages[contract.entity.name] and run.published
+    )
     notes: tuple[str, ...] = ()
     if plan is not None:
-        placed = [d for d in published if (run := latest.get((stage_of_graph(plan), d))) is not None and run.published]
+        placed = [
+            d
+            for d in published
+            if (run := latest.get((stage_of_graph(plan), d))) is not None and run.published
+        ]
         if not measured and placed != published:
-            plan, notes = None, ("the graph is not used: features.graph_values is given, and not every day has its graph measured",)
+            plan, notes = (
+                None,
+                (
+                    "the graph is not used: features.graph_values is given, and not every day has its graph measured",
+                ),
+            )
         else:
             stages[plan.vertices.name] = stage_of_graph(plan)
     days, lacking = {}, []
@@ -71,31 +84,45 @@ def sources(bench: Bench) -> Sources:
         raise ConfigurationError(
             "no snapshot has all that models need",
             details=lacking or [f"{contract.entity.name} has no published snapshot"],
-            mend="run `engage-spark ingest`, `features` and `graph` first (or set features.graph_values=given and leave out the graph)",
+            hint="run `engage-spark ingest`, `features` and `graph` first (or set features.graph_values=given and leave out the graph)",
         )
-    return Sources(days, plan, measured, (*notes, *(f"left out: {what}" for what in lacking)))
+    return ModelInputs(days, plan, measured, (*notes, *(f"left out: {what}" for what in lacking)))
 
 
-def rows_of(bench: Bench, found: Sources, days: Sequence[date], *, plans: Sequence[ModelPlan], labelled: bool = True) -> DataFrame:
-    """Valid rows of some days with everything the plans look at, the protected fields, and, if `labelled`, the targets.
+def rows_of(
+    context: RunContext,
+    found: ModelInputs,
+    days: Sequence[date],
+    *,
+    plans: Sequence[FeatureSpec],
+    labelled: bool = True,
+) -> DataFrame:
+    """Valid rows of some days with everything the plans look at, the protected fields, and, if `labelled`,
+    the targets.
 
     See `ml.training_set` for columns and cost.
     """
-    contract, wanted = bench.contract, list(days)
-    rows = valid_rows(bench, wanted)
+    contract, wanted = context.contract, list(days)
+    rows = valid_rows(context, wanted)
     sources = [t for t in feature_tables(contract) if t in contract.derived]
-    derived = [_published(bench, tracked_table(t), stage_of_features(t), wanted) for t in sources]
-    graph = None if found.graph is None else _published(bench, tracked_table(found.graph.vertices), stage_of_graph(found.graph), wanted)
+    derived = [_published(context, tracked_table(t), stage_of_features(t), wanted) for t in sources]
+    graph = (
+        None
+        if found.graph is None
+        else _published(context, tracked_table(found.graph.vertices), stage_of_graph(found.graph), wanted)
+    )
     place = partial(with_graph_features, graph=graph, on=(*contract.entity.key, DAY), measured=found.measured)
     make = to_training_set if labelled else to_scoring_set
     return make(rows, derived, contract=contract, plans=plans, with_graph=place)
 
 
-def valid_rows(bench: Bench, days: Sequence[date]) -> DataFrame:
+def valid_rows(context: RunContext, days: Sequence[date]) -> DataFrame:
     """The valid rows of the entity on these days, as delivered."""
-    entity = bench.contract.entity
-    return _published(bench, judged_table(entity), stage_of(entity), list(days)).where(F.col("_dq_status") == VALID)
+    entity = context.contract.entity
+    return _published(context, judged_table(entity), stage_of(entity), list(days)).where(
+        F.col("_dq_status") == VALID
+    )
 
 
-def _published(bench: Bench, table: Table, stage: str, days: list[date]) -> DataFrame:
-    return bench.log.read_published(bench.spark, table, stage=stage, day=DAY, days=days)
+def _published(context: RunContext, table: Table, stage: str, days: list[date]) -> DataFrame:
+    return context.log.read_published(context.spark, table, stage=stage, day=DAY, days=days)

@@ -1,4 +1,6 @@
-"""Models: what is registered for each target, one version in full, and who is champion by hand. Needs no Spark."""
+"""Models: what is registered for each target, one version in full, and who is champion by hand. Needs no
+Spark.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import target_named, targets
 from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
-from engage_spark.tracking import CHALLENGER, CHAMPION, Tracker, Version
+from engage_spark.tracking import CHALLENGER, CHAMPION, ModelVersion, Tracker
 
 
 def run(settings: Settings, *, contract: Contract) -> Iterator[Report]:
@@ -20,8 +22,16 @@ def run(settings: Settings, *, contract: Contract) -> Iterator[Report]:
     for target in targets(contract):
         started = time.monotonic()
         versions = tracker.registry.versions(target.name)
-        lines = [line for role in (CHAMPION, CHALLENGER) for v in versions if role in v.aliases for line in _lines(role, v)]
-        notes = [] if any(CHAMPION in v.aliases for v in versions) else [_without_champion(target.name, versions)]
+        lines = [
+            line
+            for role in (CHAMPION, CHALLENGER)
+            for v in versions
+            if role in v.aliases
+            for line in _lines(role, v)
+        ]
+        notes = (
+            [] if any(CHAMPION in v.aliases for v in versions) else [_without_champion(target.name, versions)]
+        )
         yield Report(
             stage=target.name,
             seconds=time.monotonic() - started,
@@ -31,14 +41,22 @@ def run(settings: Settings, *, contract: Contract) -> Iterator[Report]:
     yield from _kept(tracker)
 
 
-def show(settings: Settings, *, contract: Contract, target: str, version: int | None = None) -> Iterator[Report]:
-    """One version (default: the champion, else the newest): facts, features, parameters, metrics, and where its files are."""
+def show(
+    settings: Settings, *, contract: Contract, target: str, version: int | None = None
+) -> Iterator[Report]:
+    """One version (default: the champion, else the newest): facts, features, parameters, metrics, and where
+    its files are.
+    """
     started = time.monotonic()
     tracker = Tracker(settings.tracking)
     chosen = _chosen(tracker, target_named(contract, target).name, version)
     opened = tracker.registry.opened(chosen)
     record = tracker.registry.run_of(chosen)
-    others = {k: v for k, v in chosen.facts.items() if k not in ("candidate", "metric", "value", "low", "high", "failed_gates")}
+    others = {
+        k: v
+        for k, v in chosen.facts.items()
+        if k not in ("candidate", "metric", "value", "low", "high", "failed_gates")
+    }
     yield Report(
         stage=f"{target} version {chosen.version}",
         seconds=time.monotonic() - started,
@@ -52,37 +70,60 @@ def show(settings: Settings, *, contract: Contract, target: str, version: int | 
         ),
         locations={"model": chosen.uri, "artefacts": record.artefacts, "MLflow's run": chosen.run_id},
     )
-    yield Report(stage=f"{len(opened.features)} features", seconds=0.0, table=(("feature", "type"), opened.features))
+    yield Report(
+        stage=f"{len(opened.features)} features", seconds=0.0, table=(("feature", "type"), opened.features)
+    )
     if record.params:
-        yield Report(stage="parameters", seconds=0.0, table=(("parameter", "value"), tuple(sorted(record.params.items()))))
+        yield Report(
+            stage="parameters",
+            seconds=0.0,
+            table=(("parameter", "value"), tuple(sorted(record.params.items()))),
+        )
     if record.metrics:
         rows = tuple((name, f"{value:.6g}") for name, value in sorted(record.metrics.items()))
         yield Report(stage="metrics", seconds=0.0, table=(("metric", "value"), rows))
 
 
-def promote(settings: Settings, *, contract: Contract, target: str, version: int, force: bool = False) -> Report:
-    """Make a version champion by hand. Raises GateError where it failed gates, unless forced; that is recorded on the version."""
+def promote(
+    settings: Settings, *, contract: Contract, target: str, version: int, force: bool = False
+) -> Report:
+    """Make a version champion by hand. Raises GateError where it failed gates, unless forced; that is
+    recorded on the version.
+    """
     started = time.monotonic()
     tracker = Tracker(settings.tracking)
     chosen = tracker.registry.version(target_named(contract, target).name, version)
     before = tracker.registry.holder(chosen.target, CHAMPION)
     made = tracker.promote(chosen, reasons={"promoted": "by hand"}, force=force)
     was = "none" if before is None else f"version {before.version}"
-    forced = (f"it did not pass its gates ({', '.join(made.failed_gates)}) and was forced; its tags say so",) if made.failed_gates else ()
+    forced = (
+        (f"it did not pass its gates ({', '.join(made.failed_gates)}) and was forced; its tags say so",)
+        if made.failed_gates
+        else ()
+    )
     return Report(
         stage=f"promote {target}",
         seconds=time.monotonic() - started,
-        lines=(("champion", f"version {made.version}: {made.facts.get('candidate', '-')}, {headline(made)}"), ("before", was)),
+        lines=(
+            ("champion", f"version {made.version}: {made.facts.get('candidate', '-')}, {headline(made)}"),
+            ("before", was),
+        ),
         notes=forced,
     )
 
 
 def send(settings: Settings, *, folder: Path) -> Report:
-    """Bring a run that was kept to MLflow and register its model. It gets no alias: whether it is to be champion was not decided."""
+    """Bring a run that was kept to MLflow and register its model. It gets no alias: whether it is to be
+    champion was not decided.
+    """
     started = time.monotonic()
     tracker = Tracker(settings.tracking)
     version = tracker.send(folder)
-    note = f"`engage-spark models promote {version.target} {version.version}` makes it champion" if version else ""
+    note = (
+        f"`engage-spark models promote {version.target} {version.version}` makes it champion"
+        if version
+        else ""
+    )
     return Report(
         stage="send",
         seconds=time.monotonic() - started,
@@ -92,7 +133,7 @@ def send(settings: Settings, *, folder: Path) -> Report:
     )
 
 
-def headline(version: Version) -> str:
+def headline(version: ModelVersion) -> str:
     """The metric that versions are compared by, with its interval."""
     facts = version.facts
     if "metric" not in facts:
@@ -101,12 +142,12 @@ def headline(version: Version) -> str:
     return f"{facts['metric']} {value:.4g} [{low:.4g}, {high:.4g}]"
 
 
-def gates(version: Version) -> str:
+def gates(version: ModelVersion) -> str:
     """Whether all gates were passed, or which were not."""
     return "passed" if not version.failed_gates else f"failed: {', '.join(version.failed_gates)}"
 
 
-def _lines(role: str, version: Version) -> Iterator[tuple[str, str]]:
+def _lines(role: str, version: ModelVersion) -> Iterator[tuple[str, str]]:
     """A version in three lines, each within 80 columns."""
     days = version.facts.get("snapshots", "-").split(", ")
     on = ", ".join(days) if len(days) <= 3 else f"{len(days)} snapshots, {days[0]} to {days[-1]}"
@@ -115,7 +156,7 @@ def _lines(role: str, version: Version) -> Iterator[tuple[str, str]]:
     yield "", f"gates {gates(version)}" + ("; promoted by force" if "forced" in version.facts else "")
 
 
-def _without_champion(target: str, versions: Sequence[Version]) -> str:
+def _without_champion(target: str, versions: Sequence[ModelVersion]) -> str:
     if not versions:
         return "no model yet; `engage-spark train` makes one"
     return f"no champion; `engage-spark models promote {target} VERSION` chooses one of the versions up to {versions[-1].version}"
@@ -131,10 +172,13 @@ def _kept(tracker: Tracker) -> Iterator[Report]:
         )
 
 
-def _chosen(tracker: Tracker, target: str, number: int | None) -> Version:
+def _chosen(tracker: Tracker, target: str, number: int | None) -> ModelVersion:
     if number is not None:
         return tracker.registry.version(target, number)
     versions = tracker.registry.versions(target)
     if not versions:
-        raise ConfigurationError(f"no model of {target!r} is registered at {tracker.place.registry}", mend="run `engage-spark train`")
+        raise ConfigurationError(
+            f"no model of {target!r} is registered at {tracker.place.registry}",
+            hint="run `engage-spark train`",
+        )
     return next((v for v in versions if CHAMPION in v.aliases), versions[-1])

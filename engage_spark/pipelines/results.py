@@ -13,9 +13,9 @@ Grid = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 class Report:
     """The closing summary of one stage.
 
-    `lines` are (label, value) pairs such as ("rows in", "10,000"); `table` is shown below them; `locations` says where each table
-    lies (path or catalog name); `failed` is the table of what broke a gate; `notes` are warnings that a reader must not miss;
-    `seconds` is wall-clock time.
+    `lines` are (label, value) pairs such as ("rows in", "10,000"); `table` is shown below them; `locations`
+    says where each table lies (path or catalog name); `failed` is the table of what broke a gate; `notes` are
+    warnings that a reader must not miss; `seconds` is wall-clock time.
     """
 
     stage: str

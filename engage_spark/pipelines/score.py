@@ -17,13 +17,13 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import Contract, predictions_table
 from engage_spark.errors import ConfigurationError
-from engage_spark.lake import Run, storage_error
+from engage_spark.lake import Run, translate_spark_errors
 from engage_spark.lake.run_log import Latest
 from engage_spark.lake.scratch import scratch
-from engage_spark.ml.feature_spec import ModelPlan, Policy, model_plan, target_named, targets
+from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets
 from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
-from engage_spark.pipelines.context import Bench, Work, now
-from engage_spark.pipelines.model_inputs import DAY, Sources, rows_of, sources
+from engage_spark.pipelines.context import RunContext, StageRun, now
+from engage_spark.pipelines.model_inputs import DAY, ModelInputs, find_model_inputs, rows_of
 from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 from engage_spark.tracking import CHAMPION, Champion, Tracker
@@ -41,7 +41,7 @@ class Ready:
     champion: Champion
     scorer: Scorer
     model: PipelineModel
-    plan: ModelPlan
+    plan: FeatureSpec
 
 
 def stage_of_target(target: str) -> str:
@@ -58,74 +58,93 @@ def run(
     target: Sequence[str] = (),
     force: bool = False,
 ) -> Report:
-    """Predict every target that has a champion (default: all) for `snapshot_date`, or every snapshot that lacks these champions' word.
+    """Predict every target that has a champion (default: all) for `snapshot_date`, or every snapshot that
+    lacks these champions' word.
 
-    A target of a snapshot is scored anew when the snapshot's tables, its own champion, `models.reasons` or `features` settings changed;
-    its rows are replaced in one commit, and other targets' rows stay, so a rerun gives the same rows.
-    Cost per snapshot: one join of customers, features and graph, which is written to scratch once where several targets are due and read
-    by each; per target one pass through its model and the explanation, one Delta commit, a count, then the row in `runs`. Nothing on the
-    driver grows with customers; the models pass through it.
+    A target of a snapshot is scored anew when the snapshot's tables, its own champion, `models.reasons` or
+    `features` settings changed; its rows are replaced in one commit, and other targets' rows stay, so a rerun
+    gives the same rows. Cost per snapshot: one join of customers, features and graph, which is written to
+    scratch once where several targets are due and read by each; per target one pass through its model and the
+    explanation, one Delta commit, a count, then the row in `runs`. Nothing on the driver grows with
+    customers; the models pass through it.
 
-    Raises ConfigurationError when no target has a champion, when one that was asked for has none, when the features of the tables are not
-    those of a model, or a model was trained on the other kind of graph values, and TransientError when MLflow cannot be reached.
+    Raises ConfigurationError when no target has a champion, when one that was asked for has none, when the
+    features of the tables are not those of a model, or a model was trained on the other kind of graph values,
+    and TransientError when MLflow cannot be reached.
     """
     started = time.monotonic()
-    bench = Bench(spark, settings, contract)
-    found = sources(bench)
+    context = RunContext(spark, settings, contract)
+    found = find_model_inputs(context)
     if snapshot_date is not None and snapshot_date not in found.days:
         raise ConfigurationError(
-            f"the snapshot of {snapshot_date} has not all that models need", details=found.notes,
-            mend="run `engage-spark ingest`, `features` and `graph` for it; `engage-spark runs` shows what became of each attempt",
-        )  # fmt: skip
+            f"the snapshot of {snapshot_date} has not all that models need",
+            details=found.notes,
+            hint="run `engage-spark ingest`, `features` and `graph` for it; `engage-spark runs` shows what became of each attempt",
+        )
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     champions, notes = _champions(tracker, contract, target)
     _require_graph_values(champions, settings.features.graph_values)
-    latest = bench.log.latest_of_all(spark)
+    latest = context.log.latest_of_all(spark)
     ready: dict[str, Ready] = {}
     runs: list[tuple[str, Run]] = []
     for day in [snapshot_date] if snapshot_date else sorted(found.days):
-        works = {c.target: _work(bench, found, latest, day, c) for c in champions}
+        works = {c.target: _work(context, found, latest, day, c) for c in champions}
         due = {t: w for t, w in works.items() if force or snapshot_date is not None or not w.done}
         if fetched := [c for c in champions if c.target in due and c.target not in ready]:
             with log.stage("fetching the champions", models=len(fetched)):
-                ready |= {c.target: _ready(tracker, bench, c, found) for c in fetched}
+                ready |= {c.target: _ready(tracker, context, c, found) for c in fetched}
         if due:
-            with log.stage(f"scoring {day}", targets=len(due)), storage_error(f"{day} cannot be scored"):
-                runs += _score(bench, found, day, [(work, ready[t]) for t, work in due.items()])
-    return _report(bench, champions, runs, time.monotonic() - started, [*found.notes, *notes])
+            with (
+                log.stage(f"scoring {day}", targets=len(due)),
+                translate_spark_errors(f"{day} cannot be scored"),
+            ):
+                runs += _score(context, found, day, [(work, ready[t]) for t, work in due.items()])
+    return _report(context, champions, runs, time.monotonic() - started, [*found.notes, *notes])
 
 
-def read_predictions(bench: Bench, days: Sequence[date] | None = None) -> DataFrame:
-    """What was predicted and published: of `days`, or of every day; a target that has none on a day is not there.
+def read_predictions(context: RunContext, days: Sequence[date] | None = None) -> DataFrame:
+    """What was predicted and published: of `days`, or of every day; a target that has none on a day is not
+    there.
 
-    Grain and columns of `predictions`. Cost: the run log is read once and once more per target; one row is looked for per target and day
-    that is asked for. Raises ConfigurationError where one of `days` has no published target, or there is nothing at all, and
-    TransientError where an attempt that did not end has replaced the rows of a target on one of `days`.
+    Grain and columns of `predictions`. Cost: the run log is read once and once more per target; one row is
+    looked for per target and day that is asked for. Raises ConfigurationError where one of `days` has no
+    published target, or there is nothing at all, and TransientError where an attempt that did not end has
+    replaced the rows of a target on one of `days`.
     """
-    table, latest = predictions_table(bench.contract), bench.log.latest_of_all(bench.spark)
+    table, latest = predictions_table(context.contract), context.log.latest_of_all(context.spark)
     made: dict[str, list[date]] = {}
-    for goal in targets(bench.contract):
+    for goal in targets(context.contract):
         stage = stage_of_target(goal.name)
-        if published := sorted(d for (s, d), r in latest.items() if s == stage and r.published and (days is None or d in days)):
+        if published := sorted(
+            d for (s, d), r in latest.items() if s == stage and r.published and (days is None or d in days)
+        ):
             made[goal.name] = published
     lacking = sorted(set(days or ()) - {d for published in made.values() for d in published})
     if lacking or not made:
         told = f" of {', '.join(map(str, lacking))}" if lacking else ""
         raise ConfigurationError(
             f"{table.name} has no published snapshot{told}",
-            mend="run `engage-spark score` for it; `engage-spark runs` shows what became of the last attempt",
+            hint="run `engage-spark score` for it; `engage-spark runs` shows what became of the last attempt",
         )
     parts = [
-        bench.log.read_published(
-            bench.spark, table, stage=stage_of_target(name), day=DAY, days=None if days is None else published
+        context.log.read_published(
+            context.spark,
+            table,
+            stage=stage_of_target(name),
+            day=DAY,
+            days=None if days is None else published,
         ).where(F.col(TARGET) == name)
         for name, published in made.items()
-    ]  # fmt: skip
+    ]
     return reduce(DataFrame.unionByName, parts)
 
 
-def _champions(tracker: Tracker, contract: Contract, wanted: Sequence[str]) -> tuple[list[Champion], list[str]]:
-    """The champions of the wanted targets; where none is named, of all that have one. What MLflow refuses is an error, not an absence."""
+def _champions(
+    tracker: Tracker, contract: Contract, wanted: Sequence[str]
+) -> tuple[list[Champion], list[str]]:
+    """The champions of the wanted targets; where none is named, of all that have one. What MLflow refuses is
+    an error, not an absence.
+    """
     if wanted:
         return [tracker.champion(target_named(contract, name).name) for name in dict.fromkeys(wanted)], []
     holders = {goal.name: tracker.registry.holder(goal.name, CHAMPION) for goal in targets(contract)}
@@ -133,15 +152,19 @@ def _champions(tracker: Tracker, contract: Contract, wanted: Sequence[str]) -> t
     if len(absent) == len(holders):
         raise ConfigurationError(
             f"there is no champion for any target of contract {contract.id!r} at {tracker.place.registry}",
-            details=[f"{name}: no model named {tracker.registry.name(name)!r} has that alias" for name in absent],
-            mend="run `engage-spark train`; or choose a version by hand: `engage-spark models promote TARGET VERSION`",
+            details=[
+                f"{name}: no model named {tracker.registry.name(name)!r} has that alias" for name in absent
+            ],
+            hint="run `engage-spark train`; or choose a version by hand: `engage-spark models promote TARGET VERSION`",
         )
     champions = [tracker.registry.opened(version) for version in holders.values() if version is not None]
     return champions, [f"{name} is not scored: it has no champion" for name in absent]
 
 
 def _require_graph_values(champions: Sequence[Champion], now_set: str) -> None:
-    """Refuse models that learnt from the other kind of graph values: the columns are alike, and their values are not."""
+    """Refuse models that learnt from the other kind of graph values: the columns are alike, and their values
+    are not.
+    """
     wrong = [(c, told) for c in champions if (told := c.extras.get("graph_values")) != now_set]
     if wrong:
         kinds = {str(told) for _, told in wrong if told is not None}
@@ -150,78 +173,113 @@ def _require_graph_values(champions: Sequence[Champion], now_set: str) -> None:
             f"models were not trained on what features.graph_values={now_set} gives",
             details=[
                 f"{c.name} version {c.version} "
-                + ("does not say on which values it was trained" if told is None else f"was trained with features.graph_values={told}")
+                + (
+                    "does not say on which values it was trained"
+                    if told is None
+                    else f"was trained with features.graph_values={told}"
+                )
                 for c, told in wrong
             ],
-            mend=f"{either} the targets again with features.graph_values={now_set}: `engage-spark train`",
+            hint=f"{either} the targets again with features.graph_values={now_set}: `engage-spark train`",
         )
 
 
 def scorer_of(champion: Champion) -> Scorer:
-    """What was stored beside a registered model. Raises ConfigurationError when there is nothing, or nothing that can be read."""
+    """What was stored beside a registered model. Raises ConfigurationError when there is nothing, or nothing
+    that can be read.
+    """
     if "scorer" not in champion.extras:
         raise ConfigurationError(
             f"model {champion.name!r} version {champion.version} has nothing stored beside it to score with",
-            mend="it was not registered by `engage-spark train`: train the target, or promote a version that was",
+            hint="it was not registered by `engage-spark train`: train the target, or promote a version that was",
         )
-    return Scorer.from_json(json.dumps(champion.extras["scorer"]), model_name=champion.name, model_version=str(champion.version))
+    return Scorer.from_json(
+        json.dumps(champion.extras["scorer"]), model_name=champion.name, model_version=str(champion.version)
+    )
 
 
-def _work(bench: Bench, found: Sources, latest: Latest, day: date, champion: Champion) -> Work:
+def _work(context: RunContext, found: ModelInputs, latest: Latest, day: date, champion: Champion) -> StageRun:
     stage = stage_of_target(champion.target)
-    told = {"model": f"{champion.name}@{champion.version}:{champion.run_id}", "reasons": str(bench.settings.models.reasons)}
-    return Work(
-        stage=stage, snapshot_date=day, inputs=found.inputs([day]) | told, contract=bench.contract,
-        settings_digest=bench.settings.digest("features"), before=latest.get((stage, day)),
-    )  # fmt: skip
+    told = {
+        "model": f"{champion.name}@{champion.version}:{champion.run_id}",
+        "reasons": str(context.settings.models.reasons),
+    }
+    return StageRun(
+        stage=stage,
+        snapshot_date=day,
+        inputs=found.inputs([day]) | told,
+        contract=context.contract,
+        settings_digest=context.settings.digest("features"),
+        before=latest.get((stage, day)),
+    )
 
 
-def _ready(tracker: Tracker, bench: Bench, champion: Champion, found: Sources) -> Ready:
+def _ready(tracker: Tracker, context: RunContext, champion: Champion, found: ModelInputs) -> Ready:
     scorer = scorer_of(champion)
-    target = target_named(bench.contract, champion.target)
+    target = target_named(context.contract, champion.target)
     # What the model takes is decided by its own features; the plan only says which tables hold them.
-    plan = model_plan(bench.contract, target, policy=Policy.PERMISSIVE, graph=found.graph is not None)
-    return Ready(champion, scorer, tracker.load(bench.spark, champion), plan)
+    plan = build_feature_spec(
+        context.contract, target, policy=LeakPolicy.PERMISSIVE, graph=found.graph is not None
+    )
+    return Ready(champion, scorer, tracker.load(context.spark, champion), plan)
 
 
-def _score(bench: Bench, found: Sources, day: date, due: Sequence[tuple[Work, Ready]]) -> list[tuple[str, Run]]:
-    """Score the targets of a day that are due, one after the other; each is published as soon as it is written."""
-    rows = rows_of(bench, found, [day], plans=[r.plan for _, r in due], labelled=False)
+def _score(
+    context: RunContext, found: ModelInputs, day: date, due: Sequence[tuple[StageRun, Ready]]
+) -> list[tuple[str, Run]]:
+    """Score the targets of a day that are due, one after the other; each is published as soon as it is
+    written.
+    """
+    rows = rows_of(context, found, [day], plans=[r.plan for _, r in due], labelled=False)
     for _, r in due:  # before anything is written
-        require_schema(dict(rows.dtypes), r.scorer, needed=[*bench.contract.entity.key, DAY])
-    expected = found.days[day][bench.contract.entity.name].rows_valid
+        require_schema(dict(rows.dtypes), r.scorer, needed=[*context.contract.entity.key, DAY])
+    expected = found.days[day][context.contract.entity.name].rows_valid
     with ExitStack() as opened:
         if len(due) > 1:
-            rows = opened.enter_context(scratch(bench.spark, bench.lake))(rows, "rows")
-        return [(r.champion.target, _publish(bench, work, rows, r, expected=expected)) for work, r in due]
+            rows = opened.enter_context(scratch(context.spark, context.lake))(rows, "rows")
+        return [(r.champion.target, _publish(context, work, rows, r, expected=expected)) for work, r in due]
 
 
-def _publish(bench: Bench, work: Work, rows: DataFrame, ready: Ready, *, expected: int) -> Run:
-    started_at, table = now(), predictions_table(bench.contract)
-    key, top = bench.contract.entity.key, bench.settings.models.reasons
+def _publish(context: RunContext, work: StageRun, rows: DataFrame, ready: Ready, *, expected: int) -> Run:
+    started_at, table = now(), predictions_table(context.contract)
+    key, top = context.contract.entity.key, context.settings.models.reasons
     name = ready.champion.target.replace("\\", "\\\\").replace("'", "\\'")
     where = f"{DAY} = DATE'{work.snapshot_date}' AND {TARGET} = '{name}'"
     with log.stage(f"scoring {ready.champion.target}", run_id=work.run_id):
         predicted = to_predictions(rows, ready.model, ready.scorer, key=key, day=DAY, top=top)
         predicted = predicted.withColumn("_run_id", F.lit(work.run_id))
-        bench.lake.replace(predicted, table, where=where, tag=work.run_id, partition_by=PARTITIONS, properties=PROPERTIES)
-        version = bench.lake.written_version(bench.spark, table.name)
-        written = bench.lake.read(bench.spark, table.name, version=version).where(where).count()
-    run = work.finished(rows_in=expected, valid=written, quarantined=0, outputs={table.name: version}, started_at=started_at)
-    return bench.log.append(bench.spark, run)
+        context.lake.replace(
+            predicted, table, where=where, tag=work.run_id, partition_by=PARTITIONS, properties=PROPERTIES
+        )
+        version = context.lake.written_version(context.spark, table.name)
+        written = context.lake.read(context.spark, table.name, version=version).where(where).count()
+    run = work.finished(
+        rows_in=expected, valid=written, quarantined=0, outputs={table.name: version}, started_at=started_at
+    )
+    return context.log.append(context.spark, run)
 
 
 def _report(
-    bench: Bench, champions: Sequence[Champion], runs: Sequence[tuple[str, Run]], seconds: float, notes: Sequence[str]
-) -> Report:  # fmt: skip
-    table = predictions_table(bench.contract)
-    told = () if runs else ("every snapshot has the predictions of these champions already; --force makes them again",)
-    rows = tuple((str(r.snapshot_date), target, f"{r.rows_valid:,}", f"{r.seconds:.1f}") for target, r in runs)
+    context: RunContext,
+    champions: Sequence[Champion],
+    runs: Sequence[tuple[str, Run]],
+    seconds: float,
+    notes: Sequence[str],
+) -> Report:
+    table = predictions_table(context.contract)
+    told = (
+        ()
+        if runs
+        else ("every snapshot has the predictions of these champions already; --force makes them again",)
+    )
+    rows = tuple(
+        (str(r.snapshot_date), target, f"{r.rows_valid:,}", f"{r.seconds:.1f}") for target, r in runs
+    )
     return Report(
         stage="score",
         seconds=seconds,
         lines=tuple((c.target, f"{c.facts.get('candidate', '')} version {c.version}") for c in champions),
         table=(("snapshot", "target", "rows", "seconds"), rows) if runs else None,
-        locations={table.name: bench.lake.place(table.name)},
+        locations={table.name: context.lake.place(table.name)},
         notes=(*notes, *told),
     )

@@ -1,14 +1,18 @@
-"""How far the values of one day lie from those of another, from what was counted. Pure: exact counts in, floats out, no Spark.
+"""How far the values of one day lie from those of another, from what was counted. Pure: exact counts in,
+floats out, no Spark.
 
-- PSI, the population stability index: Σ (p − q)·ln(p / q) over the bins, p and q being the shares of the two days. It is symmetric, and
-  never negative. Below 0.1 little has changed, from 0.25 on much has: the rule of thumb of credit scoring (N. Siddiqi, Credit Risk
-  Scorecards, Wiley 2006, chapter on monitoring; discussed in B. Yurdakul, J. Naranjo, Journal of Risk Model Validation 14(4), 2020).
-  Under no change it is about chi-square with B − 1 degrees of freedom, times 1/n + 1/m: with few rows it is large by chance, which
+- PSI, the population stability index: Σ (p − q)·ln(p / q) over the bins, p and q being the shares of the two
+  days. It is symmetric, and never negative. Below 0.1 little has changed, from 0.25 on much has: the rule of
+  thumb of credit scoring (N. Siddiqi, Credit Risk Scorecards, Wiley 2006, chapter on monitoring; discussed in
+  B. Yurdakul, J. Naranjo, Journal of Risk Model Validation 14(4), 2020). Under no change it is about
+  chi-square with B − 1 degrees of freedom, times 1/n + 1/m: with few rows it is large by chance, which
   `noise` tells.
-- KS, the Kolmogorov-Smirnov distance: the largest difference of the two distribution functions, at the borders of the bins; from bins
-  wider than a value it is a lower bound of the distance of the values. For bins that have an order only.
+- KS, the Kolmogorov-Smirnov distance: the largest difference of the two distribution functions, at the
+  borders of the bins; from bins wider than a value it is a lower bound of the distance of the values. For
+  bins that have an order only.
 
-Nulls are no part of either; their share is told apart. NaN, the infinities and what lies outside the declared range are bins like others.
+Nulls are no part of either; their share is told apart. NaN, the infinities and what lies outside the declared
+range are bins like others.
 """
 
 from __future__ import annotations
@@ -19,13 +23,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engage_spark.quality.stats import column_stats
-from engage_spark.quality.stats.column_stats import ColumnState
+from engage_spark.quality.stats.column_stats import ColumnStats
 
 SOME, MUCH = 0.1, 0.25
 FLOOR = 0.5
-"""Rows that an empty bin counts as, where the other day has some: half a row, so that the logarithm is finite and more rows weigh more."""
+"""Rows that an empty bin counts as, where the other day has some: half a row, so that the logarithm is finite
+and more rows weigh more.
+"""
 POINTS = 0.05
-"""The change of the missing share, as a fraction, from which it counts as much; a fifth of it counts as some."""
+"""The change of the missing share, as a fraction, from which it counts as much; a fifth of it counts as some.
+"""
 
 
 class Change(StrEnum):
@@ -40,8 +47,9 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """One column on two days. Shares are fractions of what is not null. `ks` is None for bins without an order, and nothing but `change`
-    is told where the contract's bins have changed in between."""
+    """One column on two days. Shares are fractions of what is not null. `ks` is None for bins without an
+    order, and nothing but `change` is told where the contract's bins have changed in between.
+    """
 
     column: str
     change: Change
@@ -56,8 +64,9 @@ class Drift:
 
 
 def psi(before: Mapping[str, int], after: Mapping[str, int]) -> float:
-    """The population stability index of two counts by bin; 0.0 when either holds nothing. A bin that is empty on one side counts FLOOR
-    rows there, a bin that is empty on both counts nothing."""
+    """The population stability index of two counts by bin; 0.0 when either holds nothing. A bin that is empty
+    on one side counts FLOOR rows there, a bin that is empty on both counts nothing.
+    """
     n, m = sum(before.values()), sum(after.values())
     if not n or not m:
         return 0.0
@@ -71,7 +80,9 @@ def psi(before: Mapping[str, int], after: Mapping[str, int]) -> float:
 
 
 def ks(before: Mapping[str, int], after: Mapping[str, int], order: tuple[str, ...]) -> float:
-    """The largest difference of the cumulated shares along `order`; 0.0 when either holds nothing there. Whole numbers till the end."""
+    """The largest difference of the cumulated shares along `order`; 0.0 when either holds nothing there.
+    Whole numbers till the end.
+    """
     n, m = sum(before.get(b, 0) for b in order), sum(after.get(b, 0) for b in order)
     if not n or not m:
         return 0.0
@@ -83,7 +94,8 @@ def ks(before: Mapping[str, int], after: Mapping[str, int], order: tuple[str, ..
 
 
 def noise(bins: int, n: int, m: int) -> float:
-    """The PSI that chance alone stays below in 95 of 100 cases: (1/n + 1/m) times the 95% quantile of chi-square with bins − 1 degrees.
+    """The PSI that chance alone stays below in 95 of 100 cases: (1/n + 1/m) times the 95% quantile of
+    chi-square with bins − 1 degrees.
 
     The quantile by the approximation of Wilson and Hilferty (PNAS 17, 1931), within 3% from one degree on.
     """
@@ -93,7 +105,7 @@ def noise(bins: int, n: int, m: int) -> float:
     return k * (1 - 2 / (9 * k) + 1.6448536269514722 * math.sqrt(2 / (9 * k))) ** 3 * (1 / n + 1 / m)
 
 
-def drifted(before: ColumnState, after: ColumnState) -> Drift:
+def drifted(before: ColumnStats, after: ColumnStats) -> Drift:
     """What changed of one column. Raises ValueError for two columns."""
     if before.column != after.column:
         raise ValueError(f"{before.column} and {after.column} are two columns")
@@ -105,26 +117,43 @@ def drifted(before: ColumnState, after: ColumnState) -> Drift:
     by_chance = noise(used, before.filled, after.filled)
     missing = (_share(before.nulls, before.rows), _share(after.nulls, after.rows))
     ordered = before.scale != "category" and len(before.labels) > 1
-    shares = {b: (_share(old.get(b, 0), before.filled), _share(new.get(b, 0), after.filled)) for b in old.keys() | new.keys()}
+    shares = {
+        b: (_share(old.get(b, 0), before.filled), _share(new.get(b, 0), after.filled))
+        for b in old.keys() | new.keys()
+    }
     ranked = sorted(shares.items(), key=lambda item: (-abs(item[1][1] - item[1][0]), item[0]))
     comparable = bool(before.filled and after.filled)
     return Drift(
         column=after.column,
         change=_change(index, by_chance, abs(missing[1] - missing[0])),
         psi=index,
-        ks=ks(old, new, (column_stats.MINUS_INFINITY, column_stats.BELOW, *before.labels, column_stats.ABOVE, column_stats.PLUS_INFINITY))
+        ks=ks(
+            old,
+            new,
+            (
+                column_stats.MINUS_INFINITY,
+                column_stats.BELOW,
+                *before.labels,
+                column_stats.ABOVE,
+                column_stats.PLUS_INFINITY,
+            ),
+        )
         if ordered
         else None,
         noise=by_chance,
         missing=missing,
         mean=(_float(before.mean), _float(after.mean)),
         moved=tuple((b, p, q) for b, (p, q) in ranked if p != q)[:5],
-        appeared=tuple(b for b, (p, q) in sorted(shares.items()) if comparable and q and not p) if before.is_exact else (),
-        vanished=tuple(b for b, (p, q) in sorted(shares.items()) if comparable and p and not q) if before.is_exact else (),
+        appeared=tuple(b for b, (p, q) in sorted(shares.items()) if comparable and q and not p)
+        if before.is_exact
+        else (),
+        vanished=tuple(b for b, (p, q) in sorted(shares.items()) if comparable and p and not q)
+        if before.is_exact
+        else (),
     )
 
 
-def compared(before: Mapping[str, ColumnState], after: Mapping[str, ColumnState]) -> tuple[Drift, ...]:
+def compared(before: Mapping[str, ColumnStats], after: Mapping[str, ColumnStats]) -> tuple[Drift, ...]:
     """Every column that both days have, those that changed most first, then as declared."""
     found = [drifted(before[c], after[c]) for c in after if c in before]
     rank = {c: i for i, c in enumerate(reversed(Change))}
@@ -132,7 +161,7 @@ def compared(before: Mapping[str, ColumnState], after: Mapping[str, ColumnState]
     return tuple(sorted(found, key=lambda d: (rank[d.change], -(d.psi or 0.0))))
 
 
-def _filled(s: ColumnState) -> dict[str, int]:
+def _filled(s: ColumnStats) -> dict[str, int]:
     return {b: n for b, n in s.bins.items() if b != column_stats.NULL and n}
 
 

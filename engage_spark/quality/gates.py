@@ -1,4 +1,6 @@
-"""From counts to a decision: which rules held, and whether the snapshot may be published. Exact arithmetic, no Spark job."""
+"""From counts to a decision: which rules held, and whether the snapshot may be published. Exact arithmetic,
+no Spark job.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,16 @@ from fractions import Fraction
 
 from engage_spark.contract import Gate, Severity, Table, limits
 from engage_spark.quality.checks.row_checks import Check
-from engage_spark.quality.stats.column_stats import ColumnState, label
+from engage_spark.quality.stats.column_stats import ColumnStats, label
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleCount:
     """One line of quality_results: what was demanded, how often it was broken, whether that is tolerated.
 
-    `measured`, `minimum` and `maximum` are in `unit`: percent of rows for a check, the gate's own for a gate. `measured` is None where
-    there was nothing to measure, and then the gate is not passed. `samples` are values that broke it, some of them masked.
+    `measured`, `minimum` and `maximum` are in `unit`: percent of rows for a check, the gate's own for a gate.
+    `measured` is None where there was nothing to measure, and then the gate is not passed. `samples` are
+    values that broke it, some of them masked.
     """
 
     rule_name: str
@@ -37,14 +40,16 @@ class RuleCount:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """Exact counts of one judged table: all rows, the quarantined ones, and rows per broken rule; the states of the columns over the valid
-    rows; how many of their values lie `below` the cuts of quantile gates (see `fold`). `landed_at` is when the delivery came."""
+class TableCounts:
+    """Exact counts of one judged table: all rows, the quarantined ones, and rows per broken rule; the states
+    of the columns over the valid rows; how many of their values lie `below` the cuts of quantile gates
+    (see `fold`). `landed_at` is when the delivery came.
+    """
 
     rows: int
     quarantined: int
     broken: Mapping[str, int]
-    columns: Mapping[str, ColumnState] = field(default_factory=dict)
+    columns: Mapping[str, ColumnStats] = field(default_factory=dict)
     below: Mapping[tuple[str, float], tuple[int, int]] = field(default_factory=dict)
     samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     snapshot_date: date | None = None
@@ -56,8 +61,10 @@ class Judgement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """All rule counts of a snapshot, and the critical gates among them that it broke. Published only when none is."""
+class GateResults:
+    """All rule counts of a snapshot, and the critical gates among them that it broke. Published only when
+    none is.
+    """
 
     counts: tuple[RuleCount, ...]
     failed_gates: tuple[RuleCount, ...]
@@ -69,23 +76,27 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Found:
-    """What a gate measured, exactly, and the rows or cells that count against it; for a quantile, whether it lies within its bounds."""
+    """What a gate measured, exactly, and the rows or cells that count against it; for a quantile, whether it
+    lies within its bounds.
+    """
 
     value: Fraction | None
     against: int = 0
     held: bool | None = None
 
 
-def assess(judgement: Judgement, table: Table, checks: tuple[Check, ...]) -> Verdict:
-    """Hold counts against the contract. A field's missing share must stay strictly below its bound; a gate says itself which side is in.
+def evaluate_gates(judgement: TableCounts, table: Table, checks: tuple[Check, ...]) -> GateResults:
+    """Hold counts against the contract. A field's missing share must stay strictly below its bound; a gate
+    says itself which side is in.
 
-    Bounds are compared as exact fractions: 99.8% of 1,000 cells passes with 2 missing and fails with 3. An empty table breaks every
-    gate that bounds it from below, because a share of nothing is not a share, and every gate on a mean, a quantile or its newest event.
+    Bounds are compared as exact fractions: 99.8% of 1,000 cells passes with 2 missing and fails with 3. An
+    empty table breaks every gate that bounds it from below, because a share of nothing is not a share, and
+    every gate on a mean, a quantile or its newest event.
     """
     counts = [_count(judgement, table, check) for check in checks]
     gates = [(gate, _gate(judgement, table, gate)) for gate in table.gates]
     failed = tuple(count for gate, count in gates if not count.passed and gate.severity is Severity.CRITICAL)
-    return Verdict(counts=(*counts, *(count for _, count in gates)), failed_gates=failed)
+    return GateResults(counts=(*counts, *(count for _, count in gates)), failed_gates=failed)
 
 
 def percent(part: int, whole: int) -> float:
@@ -102,26 +113,43 @@ def cuts_of(table: Table) -> dict[str, tuple[float, ...]]:
     return {column: tuple(values) for column, values in found.items()}
 
 
-def _count(j: Judgement, table: Table, check: Check) -> RuleCount:
+def _count(j: TableCounts, table: Table, check: Check) -> RuleCount:
     broken = j.broken.get(check.name, 0)
     bound = table[check.column].max_missing_pct if check.column and check.name.endswith(".not_null") else None
     tolerated = broken == 0 or (bound is not None and Fraction(100 * broken, j.rows) < Fraction(str(bound)))
     return RuleCount(
-        rule_name=check.name, column_name=check.column, severity=check.severity.value, dimension=check.dimension.value,
-        description=check.description, rows_checked=j.rows, violations=broken, measured=percent(broken, j.rows), unit="percent",
-        minimum=None, maximum=0.0 if bound is None else float(bound), passed=tolerated, samples=j.samples.get(check.name, ()),
-    )  # fmt: skip
+        rule_name=check.name,
+        column_name=check.column,
+        severity=check.severity.value,
+        dimension=check.dimension.value,
+        description=check.description,
+        rows_checked=j.rows,
+        violations=broken,
+        measured=percent(broken, j.rows),
+        unit="percent",
+        minimum=None,
+        maximum=0.0 if bound is None else float(bound),
+        passed=tolerated,
+        samples=j.samples.get(check.name, ()),
+    )
 
 
-def _gate(j: Judgement, table: Table, gate: Gate) -> RuleCount:
+def _gate(j: TableCounts, table: Table, gate: Gate) -> RuleCount:
     found = _MEASURES[gate.measure](j, table, gate)
     return RuleCount(
-        rule_name=gate.name, column_name=gate.column, severity=gate.severity.value, dimension=gate.dimension.value,
-        description=gate.description or limits(gate), rows_checked=j.rows, violations=found.against,
-        measured=None if found.value is None else float(found.value), unit=gate.unit,
-        minimum=None if gate.minimum is None else float(gate.minimum), maximum=None if gate.maximum is None else float(gate.maximum),
+        rule_name=gate.name,
+        column_name=gate.column,
+        severity=gate.severity.value,
+        dimension=gate.dimension.value,
+        description=gate.description or limits(gate),
+        rows_checked=j.rows,
+        violations=found.against,
+        measured=None if found.value is None else float(found.value),
+        unit=gate.unit,
+        minimum=None if gate.minimum is None else float(gate.minimum),
+        maximum=None if gate.maximum is None else float(gate.maximum),
         passed=_within(found.value, gate) if found.held is None else found.held,
-    )  # fmt: skip
+    )
 
 
 def _within(value: Fraction | None, gate: Gate) -> bool:
@@ -134,35 +162,37 @@ def _within(value: Fraction | None, gate: Gate) -> bool:
     return above and below
 
 
-def _completeness(j: Judgement, table: Table, _: Gate) -> Found:
+def _completeness(j: TableCounts, table: Table, _: Gate) -> Found:
     cells = j.rows * len(table.fields)
     missing = sum(j.broken.get(f"{f.name}.not_null", 0) for f in table.fields)
     return Found(Fraction(100 * (cells - missing), cells) if cells else Fraction(0), missing)
 
 
-def _quarantine_share(j: Judgement, _: Table, __: Gate) -> Found:
+def _quarantine_share(j: TableCounts, _: Table, __: Gate) -> Found:
     return Found(Fraction(100 * j.quarantined, j.rows) if j.rows else Fraction(0), j.quarantined)
 
 
-def _row_count(j: Judgement, _: Table, __: Gate) -> Found:
+def _row_count(j: TableCounts, _: Table, __: Gate) -> Found:
     return Found(Fraction(j.rows))
 
 
-def _mean(j: Judgement, _: Table, gate: Gate) -> Found:
+def _mean(j: TableCounts, _: Table, gate: Gate) -> Found:
     state = j.columns.get(gate.column or "")
     return Found(state.mean if state else None)
 
 
-def _share(j: Judgement, _: Table, gate: Gate) -> Found:
+def _share(j: TableCounts, _: Table, gate: Gate) -> Found:
     state = j.columns.get(gate.column or "")
     share = state.share(label(gate.argument)) if state else None
     return Found(None if share is None else 100 * share)
 
 
-def _quantile(j: Judgement, _: Table, gate: Gate) -> Found:
-    """Decided by counting, without a sketch: the q-quantile is at most u exactly when at least ⌈q·n⌉ of n values are at most u.
+def _quantile(j: TableCounts, _: Table, gate: Gate) -> Found:
+    """Decided by counting, without a sketch: the q-quantile is at most u exactly when at least ⌈q·n⌉ of n
+    values are at most u.
 
-    What is told is the share at or below the upper bound (or below the lower one where that is all there is), in percent.
+    What is told is the share at or below the upper bound (or below the lower one where that is all there is),
+    in percent.
     """
     state = j.columns.get(gate.column or "")
     if state is None or not state.filled:
@@ -180,8 +210,10 @@ def _quantile(j: Judgement, _: Table, gate: Gate) -> Found:
     return Found(told, held=held)
 
 
-def _latency(j: Judgement, table: Table, gate: Gate) -> Found:
-    """Minutes from the newest valid event to the landing. An event after the landing is quarantined by a check of its own."""
+def _latency(j: TableCounts, table: Table, gate: Gate) -> Found:
+    """Minutes from the newest valid event to the landing. An event after the landing is quarantined by a
+    check of its own.
+    """
     events = j.columns.get(table.event_time or "")
     newest = events.maximum if events else None
     if newest is None or j.landed_at is None:
@@ -191,20 +223,22 @@ def _latency(j: Judgement, table: Table, gate: Gate) -> Found:
     return Found(minutes, held=minutes >= 0 and _within(minutes, gate))
 
 
-def _freshness(j: Judgement, _: Table, gate: Gate) -> Found:
-    """Hours from the day described to the day of landing, in whole days. Yesterday's snapshot is 24 hours old; tomorrow's is refused."""
+def _freshness(j: TableCounts, _: Table, gate: Gate) -> Found:
+    """Hours from the day described to the day of landing, in whole days. Yesterday's snapshot is 24 hours
+    old; tomorrow's is refused.
+    """
     if j.snapshot_date is None or j.landed_at is None or not j.rows:
         return Found(None)
     hours = Fraction(24 * (j.landed_at.date() - j.snapshot_date).days)
     return Found(hours, held=hours >= 0 and _within(hours, gate))
 
 
-_MEASURES: Mapping[str, Callable[[Judgement, Table, Gate], Found]] = {
+_MEASURES: Mapping[str, Callable[[TableCounts, Table, Gate], Found]] = {
     "completeness": _completeness, "quarantine_share": _quarantine_share, "row_count": _row_count, "mean": _mean, "share": _share,
     "quantile": _quantile, "latency": _latency, "freshness": _freshness,
 }  # fmt: skip
 
 
-def worst(counts: Sequence[RuleCount], most: int) -> list[RuleCount]:
+def worst_rules(counts: Sequence[RuleCount], most: int) -> list[RuleCount]:
     """The rules that most rows broke, for people."""
     return sorted((c for c in counts if c.violations), key=lambda c: -c.violations)[:most]

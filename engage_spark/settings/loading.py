@@ -20,7 +20,7 @@ from engage_spark.settings.model import SECRET_NAME, Settings
 PREFIX = "ENGAGE_SPARK__"
 
 
-class Layer(NamedTuple):
+class SettingsLayer(NamedTuple):
     """Values as nested mappings, and what to call the place that they come from."""
 
     origin: str
@@ -28,7 +28,9 @@ class Layer(NamedTuple):
 
 
 def conf_dir(given: str | Path | None = None) -> Path:
-    """The directory of base.yaml: `--conf-dir`, `ENGAGE_SPARK_CONF_DIR`, the checkout's conf/, else the packaged copy."""
+    """The directory of base.yaml: `--conf-dir`, `ENGAGE_SPARK_CONF_DIR`, the checkout's conf/, else the
+    packaged copy.
+    """
     package = Path(__file__).resolve().parents[1]
     told = given or os.environ.get("ENGAGE_SPARK_CONF_DIR")
     for candidate in [Path(told)] if told else [package.parent / "conf", package / "_conf"]:
@@ -36,15 +38,22 @@ def conf_dir(given: str | Path | None = None) -> Path:
             return candidate
     raise ConfigurationError(
         f"no base.yaml in the configuration directory {told or package / '_conf'}",
-        mend="point --conf-dir or ENGAGE_SPARK_CONF_DIR at a directory that holds base.yaml, or reinstall engage-spark",
+        hint="point --conf-dir or ENGAGE_SPARK_CONF_DIR at a directory that holds base.yaml, or reinstall engage-spark",
     )
 
 
-def load_settings(env: str | None = None, *, conf: str | Path | None = None, overrides: tuple[str, ...] | list[str] = ()) -> Settings:
+def load_settings(
+    env: str | None = None, *, conf: str | Path | None = None, overrides: tuple[str, ...] | list[str] = ()
+) -> Settings:
     """Merge all layers and check them once. `env` names the overlay (else `ENGAGE_SPARK_ENV`, else local);
-    `overrides` are the `key=value` texts of `--set`. Raises ConfigurationError that lists every unknown key and bad value.
+    `overrides` are the `key=value` texts of `--set`. Raises ConfigurationError that lists every unknown
+    key and bad value.
     """
-    return _build(env or os.environ.get("ENGAGE_SPARK_ENV") or "local", directory=conf_dir(conf), overrides=tuple(overrides))
+    return _build(
+        env or os.environ.get("ENGAGE_SPARK_ENV") or "local",
+        directory=conf_dir(conf),
+        overrides=tuple(overrides),
+    )
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -56,7 +65,9 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         key = loader.construct_object(key_node)
         if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key {key!r} is given twice", key_node.start_mark
+            )
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
@@ -71,15 +82,16 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
         known = sorted(p.stem for p in directory.glob("*.yaml") if p.stem != "base")
         hint = difflib.get_close_matches(env, known, n=1)
         raise ConfigurationError(
-            f"there is no environment {env!r}: {directory} has no overlay of that name" + (f"; did you mean {hint[0]!r}?" if hint else ""),
-            mend=f"choose one of {', '.join(known)}, or write {env}.yaml beside them",
+            f"there is no environment {env!r}: {directory} has no overlay of that name"
+            + (f"; did you mean {hint[0]!r}?" if hint else ""),
+            hint=f"choose one of {', '.join(known)}, or write {env}.yaml beside them",
         )
     problems: list[str] = []
     layers = [
-        Layer("--set", _from_overrides(overrides, problems)),
-        Layer("environment", _from_environment(problems)),
-        Layer(overlay.name, _from_file(overlay, problems)),
-        Layer("base.yaml", _from_file(directory / "base.yaml", problems)),
+        SettingsLayer("--set", _from_overrides(overrides, problems)),
+        SettingsLayer("environment", _from_environment(problems)),
+        SettingsLayer(overlay.name, _from_file(overlay, problems)),
+        SettingsLayer("base.yaml", _from_file(directory / "base.yaml", problems)),
     ]
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
@@ -92,7 +104,7 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
     if problems:
         raise ConfigurationError(
             f"the settings have {len(problems)} {'problem' if len(problems) == 1 else 'problems'}",
-            mend=f"correct them where they are set; `engage-spark --env {env} --print-config` shows the result",
+            hint=f"correct them where they are set; `engage-spark --env {env} --print-config` shows the result",
             details=problems,
         )
     return settings
@@ -112,10 +124,17 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _from_environment(problems: list[str]) -> dict[str, Any]:
-    """pydantic-settings reads what it knows; a section that does not exist it would pass over, so those are found here."""
+    """pydantic-settings reads what it knows; a section that does not exist it would pass over, so those are
+    found here.
+    """
     for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and (section := name[len(PREFIX) :].split("__")[0].lower()) not in Settings.model_fields:
-            problems.append(f"{section}: unknown section (environment variable {name}){_close(section, Settings.model_fields)}")
+        if (
+            name.upper().startswith(PREFIX)
+            and (section := name[len(PREFIX) :].split("__")[0].lower()) not in Settings.model_fields
+        ):
+            problems.append(
+                f"{section}: unknown section (environment variable {name}){_close(section, Settings.model_fields)}"
+            )
     try:
         return EnvSettingsSource(Settings)()
     except SettingsError as e:
@@ -174,11 +193,15 @@ def _plain(annotation: Any) -> Any:
 
 
 def _parse(value: str, annotation: Any) -> Any:
-    """Text as pydantic wants it: null, YAML for lists, maps and whole sections, and otherwise the text itself."""
+    """Text as pydantic wants it: null, YAML for lists, maps and whole sections, and otherwise the text
+    itself.
+    """
     if value == "null":
         return None
     inner = _plain(annotation)
-    if typing.get_origin(inner) in (tuple, list, dict) or (isinstance(inner, type) and issubclass(inner, BaseModel)):
+    if typing.get_origin(inner) in (tuple, list, dict) or (
+        isinstance(inner, type) and issubclass(inner, BaseModel)
+    ):
         try:
             return yaml.safe_load(value)
         except yaml.YAMLError:
@@ -203,7 +226,7 @@ def _fill(value: Any, env: str) -> Any:
     return [_fill(v, env) for v in value] if isinstance(value, list) else value
 
 
-def _word(error: dict[str, Any], layers: list[Layer]) -> str:
+def _word(error: dict[str, Any], layers: list[SettingsLayer]) -> str:
     path = [str(p) for p in error["loc"]]
     key = ".".join(path) or "settings"
     origin = next((layer.origin for layer in layers if _holds(layer.values, path)), "default")

@@ -8,7 +8,16 @@ import re
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 SECRET_NAME = re.compile(r"key|secret|token|password|passwd|credential", re.IGNORECASE)
@@ -40,20 +49,24 @@ Place = Annotated[str, Field(min_length=1), AfterValidator(_no_placeholder)]
 
 
 class Section(BaseModel):
-    """A part of the settings. `results` names the keys that can change what a stage computes, not just where or how fast."""
+    """A part of the settings. `results` names the keys that can change what a stage computes, not just where
+    or how fast.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     results: ClassVar[frozenset[str]] = frozenset()
 
 
-class Input(Section):
+class InputSettings(Section):
     """Raw data, one folder per input table of the contract: `{root}/{table}`."""
 
     root: Place = "raw"
 
 
-class Lake(Section):
-    """Where tables are written: a path (`root`), or a catalog with a schema. `scratch` is for what a run throws away."""
+class LakeSettings(Section):
+    """Where tables are written: a path (`root`), or a catalog with a schema. `scratch` is for what a run
+    throws away.
+    """
 
     root: Place | None = None
     catalog: Place | None = None
@@ -61,9 +74,11 @@ class Lake(Section):
     scratch: Place | None = None
 
     @model_validator(mode="after")
-    def _one_kind_of_place(self) -> Lake:
+    def _one_kind_of_place(self) -> LakeSettings:
         if self.root and (self.catalog or self.schema_name):
-            raise ValueError("root excludes catalog and schema: tables are named by path or by catalog, not both; set one side to null")
+            raise ValueError(
+                "root excludes catalog and schema: tables are named by path or by catalog, not both; set one side to null"
+            )
         if bool(self.catalog) != bool(self.schema_name):
             raise ValueError("catalog and schema belong together: give both or neither")
         if self.catalog and not self.scratch:
@@ -76,8 +91,10 @@ class Lake(Section):
         return self.scratch or (f"{self.root.rstrip('/')}/_scratch" if self.root else None)
 
 
-class Spark(Section):
-    """How a session is built where none exists yet. `packages` come on top of Delta (and hadoop-aws where a path is s3a:)."""
+class SparkSettings(Section):
+    """How a session is built where none exists yet. `packages` come on top of Delta (and hadoop-aws where a
+    path is s3a:).
+    """
 
     master: str | None = None
     remote: str | None = None
@@ -88,8 +105,10 @@ class Spark(Section):
     conf: dict[str, ConfText] = {}
 
 
-class S3(Section):
-    """Object storage behind `s3a:` paths. Without keys the AWS credential chain decides (role, profile, environment)."""
+class S3Settings(Section):
+    """Object storage behind `s3a:` paths. Without keys the AWS credential chain decides (role, profile,
+    environment).
+    """
 
     endpoint: str | None = None
     region: str | None = None
@@ -100,17 +119,18 @@ class S3(Section):
     session_token: SecretStr | None = None
 
     @model_validator(mode="after")
-    def _keys_come_in_pairs(self) -> S3:
+    def _keys_come_in_pairs(self) -> S3Settings:
         if (self.access_key is None) != (self.secret_key is None):
             raise ValueError("access_key and secret_key belong together: give both or neither")
         return self
 
 
-class Ingest(Section):
+class IngestSettings(Section):
     """How raw files are read, and what happens to a snapshot that exists already.
 
-    `landed_at` is the moment a delivery counts as having landed, for a backfill or made-up data; left out, it is the moment of its first
-    ingest. It is recorded with the first ingest of a delivery, and not changed by later ones.
+    `landed_at` is the moment a delivery counts as having landed, for a backfill or made-up data; left out, it
+    is the moment of its first ingest. It is recorded with the first ingest of a delivery, and not changed by
+    later ones.
     """
 
     results: ClassVar[frozenset[str]] = frozenset({"format", "csv_delimiter", "csv_null"})
@@ -121,14 +141,18 @@ class Ingest(Section):
     landed_at: AwareDatetime | None = None
 
 
-class Graph(Section):
-    """How exactly the graph is measured, and what that may take. `budget`: core-seconds for which exact betweenness is computed.
+class GraphSettings(Section):
+    """How exactly the graph is measured, and what that may take. `budget`: core-seconds for which exact
+    betweenness is computed.
 
-    `directory`: a path that the driver and all workers share, for a cluster; `memory`: bytes that a graph may take on a host (default 75%);
-    `pictures`: where the pictures go (default: below lake.root where that is a path of this machine).
+    `directory`: a path that the driver and all workers share, for a cluster; `memory`: bytes that a graph may
+    take on a host (default 75%); `pictures`: where the pictures go (default: below lake.root where that is a
+    path of this machine).
     """
 
-    results: ClassVar[frozenset[str]] = frozenset({"method", "epsilon", "top_k", "relative_error", "sources", "delta", "seed", "budget"})
+    results: ClassVar[frozenset[str]] = frozenset(
+        {"method", "epsilon", "top_k", "relative_error", "sources", "delta", "seed", "budget"}
+    )
     method: Literal["auto", "exact", "sampled"] = "auto"
     epsilon: Annotated[float, Field(gt=0, lt=1)] | None = None
     top_k: Annotated[int, Field(ge=1)] = 10
@@ -142,27 +166,33 @@ class Graph(Section):
     pictures: Place | None = None
 
 
-class Features(Section):
-    """What models will take where a field is both delivered and measured on the graph. Indicators keep the delivered value."""
+class FeatureSettings(Section):
+    """What models will take where a field is both delivered and measured on the graph. Indicators keep the
+    delivered value.
+    """
 
     results: ClassVar[frozenset[str]] = frozenset({"graph_values"})
     graph_values: Literal["measured", "given"] = "measured"
 
 
-class Quality(Section):
-    """What days are compared with: `reference` pins one for `engage-spark quality drift`; left out, it is the published day before."""
+class QualitySettings(Section):
+    """What days are compared with: `reference` pins one for `engage-spark quality drift`; left out, it is the
+    published day before.
+    """
 
     reference: date | None = None
 
 
-class Models(Section):
-    """How models are trained and judged. `policy`: what the contract says leaks is left out (strict), or only reported (permissive).
+class ModelSettings(Section):
+    """How models are trained and judged. `policy`: what the contract says leaks is left out (strict), or only
+    reported (permissive).
 
-    `protected`: whether protected fields of role feature (age) may be inputs; `keep`: features that selection leaves; `ranker`: what it
-    ranks by; `candidates`: which kinds of model compete; `parallelism`: fits at a time; `partitions`: into how many the rows of a fit are
-    put (default: by their number); `snapshots`: how many matured ones are used at most; `judged_rows`: rows that metrics are computed on
-    at most. `coverage` is promised by intervals and sets. Profit of one contact: success x value of a customer who stays,
-    less cost; it is told for other `values` as well.
+    `protected`: whether protected fields of role feature (age) may be inputs; `keep`: features that selection
+    leaves; `ranker`: what it ranks by; `candidates`: which kinds of model compete; `parallelism`: fits at a
+    time; `partitions`: into how many the rows of a fit are put (default: by their number); `snapshots`: how
+    many matured ones are used at most; `judged_rows`: rows that metrics are computed on at most. `coverage`
+    is promised by intervals and sets. Profit of one contact: success x value of a customer who stays, less
+    cost; it is told for other `values` as well.
     """
 
     results: ClassVar[frozenset[str]] = frozenset({
@@ -173,7 +203,12 @@ class Models(Section):
     protected: bool = True
     keep: Annotated[int, Field(ge=1)] = 25
     ranker: Literal["linear", "forest"] = "linear"
-    candidates: tuple[Literal["linear", "tweedie", "forest", "gbt", "xgboost"], ...] = ("linear", "tweedie", "forest", "gbt")
+    candidates: tuple[Literal["linear", "tweedie", "forest", "gbt", "xgboost"], ...] = (
+        "linear",
+        "tweedie",
+        "forest",
+        "gbt",
+    )
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     snapshots: Annotated[int, Field(ge=1)] = 3
@@ -192,10 +227,12 @@ class Models(Section):
     reasons: Annotated[int, Field(ge=0)] = 3
 
 
-class Tracking(Section):
-    """Where MLflow records runs and models: `uri` (left out: sqlite below `folder`), `folder` for local files, `experiment`.
+class TrackingSettings(Section):
+    """Where MLflow records runs and models: `uri` (left out: sqlite below `folder`), `folder` for local
+    files, `experiment`.
 
-    `registry` names another registry than `uri`'s, such as `databricks-uc`; `prefix` stands before the names of models there.
+    `registry` names another registry than `uri`'s, such as `databricks-uc`; `prefix` stands before the names
+    of models there.
     """
 
     uri: Place | None = None
@@ -205,7 +242,7 @@ class Tracking(Section):
     prefix: str = ""
 
 
-class Synth(Section):
+class SynthSettings(Section):
     """What `engage-spark synth` makes."""
 
     results: ClassVar[frozenset[str]] = frozenset({"customers", "snapshots", "seed", "end_date", "faults"})
@@ -217,8 +254,10 @@ class Synth(Section):
     out: Place = "raw"
 
 
-class Log(Section):
-    """`json_lines` turns progress into one JSON object a line; `spark` is where Spark's own log goes (`stderr`, or a file)."""
+class LogSettings(Section):
+    """`json_lines` turns progress into one JSON object a line; `spark` is where Spark's own log goes
+    (`stderr`, or a file).
+    """
 
     json_lines: bool = False
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -229,23 +268,27 @@ class Settings(BaseSettings):
     """Everything a run is told. Build one in code by naming sections, or read one with `load_settings`."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="ENGAGE_SPARK__", env_nested_delimiter="__", env_parse_none_str="null"
+        extra="forbid",
+        frozen=True,
+        env_prefix="ENGAGE_SPARK__",
+        env_nested_delimiter="__",
+        env_parse_none_str="null",
     )
 
     env: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "local"
     contract: Place | None = None
-    input: Input = Input()
-    lake: Lake = Lake()
-    spark: Spark = Spark()
-    s3: S3 = S3()
-    ingest: Ingest = Ingest()
-    quality: Quality = Quality()
-    features: Features = Features()
-    graph: Graph = Graph()
-    models: Models = Models()
-    tracking: Tracking = Tracking()
-    synth: Synth = Synth()
-    log: Log = Log()
+    input: InputSettings = InputSettings()
+    lake: LakeSettings = LakeSettings()
+    spark: SparkSettings = SparkSettings()
+    s3: S3Settings = S3Settings()
+    ingest: IngestSettings = IngestSettings()
+    quality: QualitySettings = QualitySettings()
+    features: FeatureSettings = FeatureSettings()
+    graph: GraphSettings = GraphSettings()
+    models: ModelSettings = ModelSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    synth: SynthSettings = SynthSettings()
+    log: LogSettings = LogSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -256,13 +299,19 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load_settings` merges the layers itself, so that an error can name the layer."""
+        """Only what is passed in: `load_settings` merges the layers itself, so that an error can name the
+        layer.
+        """
         return (init_settings,)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """Every configured place, for deciding which file systems are needed."""
-        return tuple(p for p in (self.input.root, self.lake.root, self.lake.scratch, self.synth.out, self.contract) if p)
+        return tuple(
+            p
+            for p in (self.input.root, self.lake.root, self.lake.scratch, self.synth.out, self.contract)
+            if p
+        )
 
     @property
     def uses_s3(self) -> bool:
@@ -277,7 +326,9 @@ class Settings(BaseSettings):
         return shown
 
     def digest(self, *sections: str) -> str:
-        """SHA-256 over the values of these sections (default: all) that can change results; places, memory and logs are left out."""
+        """SHA-256 over the values of these sections (default: all) that can change results; places, memory
+        and logs are left out.
+        """
         chosen: dict[str, Any] = {}
         for name in sorted(sections or type(self).model_fields):
             section = getattr(self, name)

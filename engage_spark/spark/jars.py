@@ -1,9 +1,9 @@
 """The jars a session needs, and the one download of them. Starts no Spark session.
 
-Left to itself, Spark asks Ivy at every start what the packages depend on, and copies every jar to its own executor, on one machine too:
-seconds for Delta, 0.7 GB for S3. `fetch` has Ivy asked once and keeps the answer beside its cache; `resolved` gives it back as long as
-every file in it is there, for a session on this machine to put on its class path. What Spark ships itself is left out: there, an older
-copy would win.
+Left to itself, Spark asks Ivy at every start what the packages depend on, and copies every jar to its own
+executor, on one machine too: seconds for Delta, 0.7 GB for S3. `fetch` has Ivy asked once and keeps the
+answer beside its cache; `resolved` gives it back as long as every file in it is there, for a session on this
+machine to put on its class path. What Spark ships itself is left out: there, an older copy would win.
 """
 
 from __future__ import annotations
@@ -42,9 +42,13 @@ def ivy_home(conf: Mapping[str, str]) -> Path:
 
 
 def resolved(coordinates: tuple[str, ...], *, ivy: Path) -> tuple[Path, ...]:
-    """The jar files behind these `group:artifact:version`, as `fetch` found them; empty when it has not run or a file is gone."""
+    """The jar files behind these `group:artifact:version`, as `fetch` found them; empty when it has not run
+    or a file is gone.
+    """
     try:
-        listed = tuple(Path(line) for line in _answer(coordinates, ivy).read_text(encoding="utf-8").splitlines())
+        listed = tuple(
+            Path(line) for line in _answer(coordinates, ivy).read_text(encoding="utf-8").splitlines()
+        )
     except OSError:
         return ()
     return listed if all(path.is_file() for path in listed) else ()
@@ -59,13 +63,22 @@ def fetch(coordinates: tuple[str, ...], *, ivy: Path, timeout_seconds: int = 180
         return there
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise ConfigurationError("pyspark is not installed", mend="pip install 'engage-spark[spark]'")
+        raise ConfigurationError("pyspark is not installed", hint="pip install 'engage-spark[spark]'")
     home = Path(spec.origin).parent
     with tempfile.TemporaryDirectory() as scratch:
         script, answer = Path(scratch) / "ask.py", Path(scratch) / "answer"
         script.write_text(ASK, encoding="utf-8")
-        command = [str(home / "bin" / "spark-submit"), "--packages", ",".join(coordinates), "--conf", f"spark.jars.ivy={ivy}"]
-        env = {k: v for k, v in os.environ.items() if k != "SPARK_REMOTE"} | {"SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
+        command = [
+            str(home / "bin" / "spark-submit"),
+            "--packages",
+            ",".join(coordinates),
+            "--conf",
+            f"spark.jars.ivy={ivy}",
+        ]
+        env = {k: v for k, v in os.environ.items() if k != "SPARK_REMOTE"} | {
+            "SPARK_HOME": str(home),
+            "PYSPARK_PYTHON": sys.executable,
+        }
         try:
             ran = subprocess.run(
                 [*command, str(script), str(answer)],
@@ -77,11 +90,24 @@ def fetch(coordinates: tuple[str, ...], *, ivy: Path, timeout_seconds: int = 180
                 cwd=scratch,
             )
         except (OSError, subprocess.TimeoutExpired) as e:
-            raise ConfigurationError(f"the jars could not be fetched: {e}", mend=MEND) from e
+            raise ConfigurationError(f"the jars could not be fetched: {e}", hint=MEND) from e
         if ran.returncode != 0 or not answer.is_file():
-            told = [line.strip() for line in ran.stderr.splitlines() if "unresolved" in line or "not found" in line or "Exception" in line]
-            raise ConfigurationError(f"the jars could not be fetched: {', '.join(coordinates)}", mend=MEND, details=told[:6])
-        found = _not_shipped([Path(unquote(urlsplit(line).path)) for line in answer.read_text(encoding="utf-8").splitlines() if line], home)
+            told = [
+                line.strip()
+                for line in ran.stderr.splitlines()
+                if "unresolved" in line or "not found" in line or "Exception" in line
+            ]
+            raise ConfigurationError(
+                f"the jars could not be fetched: {', '.join(coordinates)}", hint=MEND, details=told[:6]
+            )
+        found = _not_shipped(
+            [
+                Path(unquote(urlsplit(line).path))
+                for line in answer.read_text(encoding="utf-8").splitlines()
+                if line
+            ],
+            home,
+        )
     kept = _answer(coordinates, ivy)
     kept.parent.mkdir(parents=True, exist_ok=True)
     partial = kept.with_suffix(f".{os.getpid()}")
@@ -106,7 +132,11 @@ def _answer(coordinates: tuple[str, ...], ivy: Path) -> Path:
         spark = version("pyspark")
     except PackageNotFoundError:
         spark = "none"
-    return ivy / "engage-spark" / f"{hashlib.sha256(','.join([spark, *coordinates]).encode()).hexdigest()[:16]}.jars"
+    return (
+        ivy
+        / "engage-spark"
+        / f"{hashlib.sha256(','.join([spark, *coordinates]).encode()).hexdigest()[:16]}.jars"
+    )
 
 
 if __name__ == "__main__":  # the Makefile's way: python -m engage_spark.spark.jars [s3]

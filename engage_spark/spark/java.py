@@ -25,21 +25,31 @@ class Java:
 
 
 def require_java() -> Java:
-    """The Java that Spark will start. Raises ConfigurationError when there is none, it does not run, or it is older than 17."""
+    """The Java that Spark will start. Raises ConfigurationError when there is none, it does not run, or it is
+    older than 17.
+    """
     home = os.environ.get("JAVA_HOME")
     path = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if path is None or not os.access(path, os.X_OK):
-        found = f"JAVA_HOME is {home}, and it has no bin/java" if home else "there is no java on the PATH, and JAVA_HOME is not set"
-        raise ConfigurationError(f"Spark needs Java, and none was found: {found}", mend=INSTALL)
+        found = (
+            f"JAVA_HOME is {home}, and it has no bin/java"
+            if home
+            else "there is no java on the PATH, and JAVA_HOME is not set"
+        )
+        raise ConfigurationError(f"Spark needs Java, and none was found: {found}", hint=INSTALL)
     try:
         ran = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired) as e:
-        raise ConfigurationError(f"{path} does not run: {e}", mend=INSTALL) from e
+        raise ConfigurationError(f"{path} does not run: {e}", hint=INSTALL) from e
     said = (ran.stderr + ran.stdout).strip()
     version = re.search(r'version "(?:1\.)?(\d+)([^"]*)"', said)
     if ran.returncode != 0 or version is None:
-        raise ConfigurationError(f"{path} -version does not answer with a version", mend=INSTALL, details=said.splitlines()[:3])
+        raise ConfigurationError(
+            f"{path} -version does not answer with a version", hint=INSTALL, details=said.splitlines()[:3]
+        )
     java = Java(path=path, major=int(version[1]), text=version[0].removeprefix("version ").strip('"'))
     if java.major < OLDEST:
-        raise ConfigurationError(f"Java {java.text} at {path} is too old: Spark 4 needs {OLDEST} or newer", mend=INSTALL)
+        raise ConfigurationError(
+            f"Java {java.text} at {path} is too old: Spark 4 needs {OLDEST} or newer", hint=INSTALL
+        )
     return java

@@ -1,4 +1,6 @@
-"""What Hadoop's S3 client is told: the settings, limits to its patience, and secrets on a way that nobody else can read."""
+"""What Hadoop's S3 client is told: the settings, limits to its patience, and secrets on a way that nobody
+else can read.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from engage_spark.settings import S3
+from engage_spark.settings import S3Settings
 
 PREFIX = "spark.hadoop.fs.s3a."
 PROVIDER = PREFIX + "aws.credentials.provider"
@@ -18,18 +20,21 @@ LIMITS = {
     "connection.establish.timeout": "10s",
     "connection.timeout": "60s",
 }
-"""Hadoop's own limits let a wrong endpoint go unnoticed for minutes: eight rounds of five attempts, for each of several calls, and 30 s
-for each connection. Throttling has limits of its own, which stay. `spark.conf` overrides each."""
+"""Hadoop's own limits let a wrong endpoint go unnoticed for minutes: eight rounds of five attempts, for each
+of several calls, and 30 s for each connection. Throttling has limits of its own, which stay. `spark.conf`
+overrides each.
+"""
 
 SECRETS = {
     PREFIX + "access.key": "AWS_ACCESS_KEY_ID",
     PREFIX + "secret.key": "AWS_SECRET_ACCESS_KEY",
     PREFIX + "session.token": "AWS_SESSION_TOKEN",
 }
-"""Options that must not be among the arguments of a process, and the environment variables that say the same."""
+"""Options that must not be among the arguments of a process, and the environment variables that say the same.
+"""
 
 
-def conf(s3: S3) -> dict[str, str]:
+def conf(s3: S3Settings) -> dict[str, str]:
     """Hadoop's options for S3. Without keys its default credential chain is left in place."""
     said: dict[str, str | None] = {
         **LIMITS,
@@ -51,7 +56,9 @@ def conf(s3: S3) -> dict[str, str]:
 
 @contextmanager
 def environment(secrets: Mapping[str, str]) -> Iterator[None]:
-    """Hand secrets to the JVM that is started inside this block by its environment, which only its own user may read."""
+    """Hand secrets to the JVM that is started inside this block by its environment, which only its own user
+    may read.
+    """
     before = {SECRETS[key]: os.environ.get(SECRETS[key]) for key in secrets}
     os.environ.update({SECRETS[key]: value for key, value in secrets.items()})
     try:

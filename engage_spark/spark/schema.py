@@ -28,7 +28,8 @@ _WIDER = {
 _INT_LOW, _INT_HIGH = -(2**31), 2**31 - 1
 LOST = "\ufffd"
 """Unicode's sign for a character that could not be read."""
-_TYPO = 0.8  # similarity from which an undeclared column is offered as what a missing one may have been renamed to
+# similarity from which an undeclared column is offered as what a missing one may have been renamed to
+_TYPO = 0.8
 
 
 class Conformed(NamedTuple):
@@ -44,7 +45,9 @@ def column_named(name: str) -> Column:
 
 
 def spark_type(text: str) -> T.DataType:
-    """The Spark type of a declared physicalType, scalars, decimal, array, map and struct. Needs no session, unlike DataType.fromDDL."""
+    """The Spark type of a declared physicalType, scalars, decimal, array, map and struct. Needs no session,
+    unlike DataType.fromDDL.
+    """
     text = text.strip()
     if text in _SCALARS:
         return _SCALARS[text]()
@@ -57,9 +60,12 @@ def spark_type(text: str) -> T.DataType:
         if m[1] == "map" and len(parts) == 2:
             return T.MapType(spark_type(parts[0]), spark_type(parts[1]))
         if m[1] == "struct" and all(":" in p for p in parts):
-            return T.StructType([T.StructField(n.strip(), spark_type(t)) for n, t in (p.split(":", 1) for p in parts)])
+            return T.StructType(
+                [T.StructField(n.strip(), spark_type(t)) for n, t in (p.split(":", 1) for p in parts)]
+            )
     raise ContractError(
-        f"{text!r} is not a Spark type that a contract can declare", mend=f"use one of {', '.join(_SCALARS)}, decimal(p,s), array<…>"
+        f"{text!r} is not a Spark type that a contract can declare",
+        hint=f"use one of {', '.join(_SCALARS)}, decimal(p,s), array<…>",
     )
 
 
@@ -76,7 +82,9 @@ def _split(text: str) -> list[str]:
 
 
 def column_metadata(field: Field) -> dict[str, Any]:
-    """What travels with a column: its comment (shown by DESCRIBE and catalogs), role, unit, and whether it is protected."""
+    """What travels with a column: its comment (shown by DESCRIBE and catalogs), role, unit, and whether it is
+    protected.
+    """
     return {
         "comment": field.description,
         "role": field.role.value,
@@ -86,12 +94,21 @@ def column_metadata(field: Field) -> dict[str, Any]:
 
 
 def spark_schema(table: Table) -> T.StructType:
-    """The declared columns in declared order, with metadata. All are nullable: Parquet readers drop NOT NULL, so nulls are for rules."""
-    return T.StructType([T.StructField(f.name, spark_type(f.spark_type), nullable=True, metadata=column_metadata(f)) for f in table.fields])
+    """The declared columns in declared order, with metadata. All are nullable: Parquet readers drop NOT NULL,
+    so nulls are for rules.
+    """
+    return T.StructType(
+        [
+            T.StructField(f.name, spark_type(f.spark_type), nullable=True, metadata=column_metadata(f))
+            for f in table.fields
+        ]
+    )
 
 
 def accepted_types(field: Field) -> tuple[str, ...]:
-    """Names of the Spark types in which an input may hold a field (see `conform`), the declared one first: IntegerType, ByteType, …"""
+    """Names of the Spark types in which an input may hold a field (see `conform`), the declared one first:
+    IntegerType, ByteType, …
+    """
     declared = spark_type(field.spark_type)
     narrower = [name for name, wider in _WIDER.items() if field.spark_type in wider]
     if field.spark_type == "int" and _bounded(field):
@@ -100,20 +117,25 @@ def accepted_types(field: Field) -> tuple[str, ...]:
 
 
 def conform(rows: DataFrame, table: Table) -> Conformed:
-    """The declared columns of `rows`, in declared order and type, and the names of undeclared ones (none when the policy is `ignore`).
+    """The declared columns of `rows`, in declared order and type, and the names of undeclared ones (none when
+    the policy is `ignore`).
 
-    Grain and nulls stay. Cost: none, only the schema is looked at. `rows` must not carry the day column (snapshot_date, event_date).
+    Grain and nulls stay. Cost: none, only the schema is looked at. `rows` must not carry the day column
+    (snapshot_date, event_date).
 
     Accepted besides the declared type, because no value can change:
-    - tinyint → smallint, int, bigint, float, double; smallint → int, bigint, float, double; int → bigint, double; float → double;
+    - tinyint → smallint, int, bigint, float, double; smallint → int, bigint, float, double; int → bigint,
+      double; float → double;
     - void (a column of nulls only) → anything;
-    - bigint → int where the contract bounds the field on both sides inside int. This is what pandas writes. A value beyond int becomes
-      int's own limit, which is out of those bounds, so the row is quarantined and never wraps or fails the job.
-    Bytes of a text that are not UTF-8 become U+FFFD, else readers of the judged table would fail on them; a check finds the sign.
-    Everything else is refused, among it string for a number or date, double or decimal for int, double for float, timestamp without zone
-    or date for timestamp.
+    - bigint → int where the contract bounds the field on both sides inside int. This is what pandas writes. A
+      value beyond int becomes int's own limit, which is out of those bounds, so the row is quarantined and
+      never wraps or fails the job.
+    Bytes of a text that are not UTF-8 become U+FFFD, else readers of the judged table would fail on them; a
+    check finds the sign. Everything else is refused, among it string for a number or date, double or decimal
+    for int, double for float, timestamp without zone or date for timestamp.
 
-    Raises InputError with every column that is missing, renamed, ambiguous, of the wrong type, or (policy `refuse`) not declared.
+    Raises InputError with every column that is missing, renamed, ambiguous, of the wrong type, or (policy
+    `refuse`) not declared.
     """
     found = {f.name: f.dataType for f in rows.schema.fields}
     repeated = Counter(name.lower() for name in rows.columns)
@@ -132,12 +154,15 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
             columns.append(column.alias(f.name, metadata=column_metadata(f)))
     extra = tuple(undeclared)
     if table.extra is Extra.REFUSE:
-        problems += [f"{name}: not declared, and the contract refuses undeclared columns; take it out or declare it" for name in extra]
+        problems += [
+            f"{name}: not declared, and the contract refuses undeclared columns; take it out or declare it"
+            for name in extra
+        ]
     if problems:
         raise InputError(
             f"the columns of {table.name} are not as the contract declares them",
             details=problems,
-            mend="mend the input, or declare what it holds in a contract of your own (--contract PATH)",
+            hint="mend the input, or declare what it holds in a contract of your own (--contract PATH)",
         )
     return Conformed(rows.select(*columns), () if table.extra is Extra.IGNORE else extra)
 
@@ -151,7 +176,11 @@ def _conformed(f: Field, found: T.DataType) -> Column | None:
     if have == "void" or want in _WIDER.get(have, ()):
         return column.cast(declared)
     if have == "bigint" and want == "int" and _bounded(f):
-        return F.when(column > _INT_HIGH, F.lit(_INT_HIGH)).when(column < _INT_LOW, F.lit(_INT_LOW)).otherwise(column.cast(declared))
+        return (
+            F.when(column > _INT_HIGH, F.lit(_INT_HIGH))
+            .when(column < _INT_LOW, F.lit(_INT_LOW))
+            .otherwise(column.cast(declared))
+        )
     return None
 
 
@@ -164,7 +193,9 @@ def _bounded(f: Field) -> bool:
 def _missing(f: Field, undeclared: list[str]) -> str:
     for name in undeclared:
         if name.strip().lower() == f.name.lower():
-            return f"{f.name}: missing, but there is {name!r}, which differs only in case or blanks; rename it"
+            return (
+                f"{f.name}: missing, but there is {name!r}, which differs only in case or blanks; rename it"
+            )
     close = difflib.get_close_matches(f.name.lower(), [c.lower() for c in undeclared], n=1, cutoff=_TYPO)
     if close:
         name = next(c for c in undeclared if c.lower() == close[0])

@@ -1,8 +1,10 @@
-"""The only code that builds a SparkSession, and the only place that may know classic Spark from Spark Connect.
+"""The only code that builds a SparkSession, and the only place that may know classic Spark from Spark
+Connect.
 
-A session that exists is taken as it is: Databricks, spark-submit's notebook, a test. Otherwise `SPARK_REMOTE` or `spark.remote` names a
-Connect server, and otherwise a classic session is built with Delta, and with hadoop-aws where a configured path is in S3.
-What this package guarantees about its results rests on four options, so they are set and then asserted on every session.
+A session that exists is taken as it is: Databricks, spark-submit's notebook, a test. Otherwise `SPARK_REMOTE`
+or `spark.remote` names a Connect server, and otherwise a classic session is built with Delta, and with
+hadoop-aws where a configured path is in S3. What this package guarantees about its results rests on four
+options, so they are set and then asserted on every session.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     # Delta replays the log of every table in 50 partitions by default; on a few cores that is all scheduling.
     "spark.databricks.delta.snapshotPartitions": "1",
-    # Spark generates methods above 8000 bytecodes for wide tables, and the JVM never compiles those unless told to.
+    # Spark generates methods above 8000 bytecodes for wide tables, and the JVM never compiles those unless
+    # told to.
     "spark.driver.extraJavaOptions": "-XX:-DontCompileHugeMethods -XX:+UseParallelGC",
 }
 """Defaults of a session on one machine; `spark.conf` overrides each."""
@@ -55,17 +58,20 @@ _logs: list[Path] = []
 
 
 WIDE = {
-    # Whole-stage code for a wide table is one method of tens of thousands of bytecodes: the JVM compiles it late and badly. From this many
-    # columns on, Spark generates a method per expression instead; ingest of 42 columns then needs a third less processor time.
+    # Whole-stage code for a wide table is one method of tens of thousands of bytecodes: the JVM compiles it
+    # late and badly. From this many columns on, Spark generates a method per expression instead; ingest of 42
+    # columns then needs a third less processor time.
     "spark.sql.codegen.maxFields": "40",
 }
 """For every session that is built here."""
 
 
 def get_session(settings: Settings) -> SparkSession:
-    """The session of this process, built if there is none. Whoever had none before is the one to stop it: see `open_session`.
+    """The session of this process, built if there is none. Whoever had none before is the one to stop it: see
+    `open_session`.
 
-    Raises ConfigurationError when Java or pyspark is missing, or when an existing session contradicts GUARANTEES.
+    Raises ConfigurationError when Java or pyspark is missing, or when an existing session contradicts
+    GUARANTEES.
     """
     spark = active_session() or _build(settings)
     _assert_guarantees(spark)
@@ -74,7 +80,8 @@ def get_session(settings: Settings) -> SparkSession:
 
 @contextmanager
 def open_session(settings: Settings) -> Iterator[SparkSession]:
-    """`get_session` for a with-block. A session that existed before stays; one that was built here is stopped.
+    """`get_session` for a with-block. A session that existed before stays; one that was built here is
+    stopped.
 
     Spark's log is removed when the block ends well; an unexpected exception carries a note of where it is.
     """
@@ -96,7 +103,9 @@ def open_session(settings: Settings) -> Iterator[SparkSession]:
 
 def active_session() -> SparkSession | None:
     """The session that this process has already, classic or Connect, or None. Starts nothing."""
-    if "pyspark" not in sys.modules and not (set(os.environ) & {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT"}):
+    if "pyspark" not in sys.modules and not (
+        set(os.environ) & {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT"}
+    ):
         return None  # importing pyspark costs a second, and a session cannot exist without it
     try:
         from pyspark.sql import SparkSession
@@ -117,7 +126,9 @@ def is_local(settings: Settings) -> bool:
 
 
 def spark_conf(settings: Settings) -> dict[str, str]:
-    """Every option of a session that is built here; `settings.spark.conf` has the last word, save over GUARANTEES."""
+    """Every option of a session that is built here; `settings.spark.conf` has the last word, save over
+    GUARANTEES.
+    """
     conf = {
         "spark.app.name": settings.spark.app_name,
         "spark.sql.extensions": DELTA_EXTENSION,
@@ -139,7 +150,9 @@ def spark_conf(settings: Settings) -> dict[str, str]:
 
 
 def _jar_conf(settings: Settings) -> dict[str, str]:
-    """The class path where Spark runs here and `jars.fetch` has found the files, else the packages for Spark to resolve."""
+    """The class path where Spark runs here and `jars.fetch` has found the files, else the packages for Spark
+    to resolve.
+    """
     wanted, own = packages(settings), settings.spark.conf
     if is_local(settings) and "spark.driver.extraClassPath" not in own and "spark.jars.packages" not in own:
         files = jars.resolved(wanted, ivy=jars.ivy_home(own))
@@ -163,18 +176,20 @@ def _build(settings: Settings) -> SparkSession:
     starts_jvm = not in_jvm_of_others and not (remote and not remote.startswith("local"))
     if starts_jvm:
         require_java()
-        # Spark would start its Python workers with whatever `python3` the PATH has, not with this environment's.
+        # Spark would start its Python workers with whatever `python3` the PATH has, not with this
+        # environment's.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         from pyspark.sql import SparkSession
     except ImportError as e:
         raise ConfigurationError(
             f"pyspark cannot be imported: {e}",
-            mend="install the package with its Spark: pip install 'engage-spark[spark]' (on Databricks it is there already)",
+            hint="install the package with its Spark: pip install 'engage-spark[spark]' (on Databricks it is there already)",
         ) from e
     builder: Any = SparkSession.builder
     conf = spark_conf(settings) if starts_jvm or not remote else {}
-    # pyspark starts the JVM with every option as an argument, and anybody on the machine may read a process's arguments.
+    # pyspark starts the JVM with every option as an argument, and anybody on the machine may read a process's
+    # arguments.
     secrets = {key: conf.pop(key) for key in s3.SECRETS if key in conf} if starts_jvm else {}
     if secrets and remote:
         conf[s3.PROVIDER] = s3.FROM_ENVIRONMENT
@@ -198,15 +213,18 @@ def _start(builder: Any, *, where: str) -> SparkSession:
 
     try:
         with warnings.catch_warnings():
-            # A local Connect server has taken the static options at its start; setting them again on the session warns.
-            warnings.filterwarnings("ignore", message=r"(?s).*(CANNOT_MODIFY_STATIC_CONFIG|CANNOT_MODIFY_CONFIG|Failed to set)")
+            # A local Connect server has taken the static options at its start; setting them again on the
+            # session warns.
+            warnings.filterwarnings(
+                "ignore", message=r"(?s).*(CANNOT_MODIFY_STATIC_CONFIG|CANNOT_MODIFY_CONFIG|Failed to set)"
+            )
             session: SparkSession = builder.getOrCreate()
             return session
     except (PySparkException, OSError) as e:
         first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         raise ConfigurationError(
             f"no Spark session could be started on {where}: {first}",
-            mend="run `engage-spark doctor`; it checks Java, the jars, memory and storage",
+            hint="run `engage-spark doctor`; it checks Java, the jars, memory and storage",
         ) from e
 
 
@@ -219,13 +237,18 @@ def _nothing() -> Iterator[None]:
 def _spark_log(settings: Settings) -> Iterator[None]:
     """Give the JVM that is started inside this block its own place for standard error.
 
-    Ivy, the launcher and log4j print dozens of lines there before any logging option takes effect; the JVM inherits the descriptor,
-    so pointing it elsewhere at birth is the one way to keep a user's terminal for our own lines. `log.spark` says where.
+    Ivy, the launcher and log4j print dozens of lines there before any logging option takes effect; the JVM
+    inherits the descriptor, so pointing it elsewhere at birth is the one way to keep a user's terminal for
+    our own lines. `log.spark` says where.
     """
     if settings.log.spark == "stderr":
         yield
         return
-    path = Path(settings.log.spark) if settings.log.spark else Path(tempfile.gettempdir()) / f"engage-spark-{os.getpid()}.log"
+    path = (
+        Path(settings.log.spark)
+        if settings.log.spark
+        else Path(tempfile.gettempdir()) / f"engage-spark-{os.getpid()}.log"
+    )
     if not settings.log.spark:
         _logs.append(path)
     sys.stderr.flush()
@@ -237,7 +260,9 @@ def _spark_log(settings: Settings) -> Iterator[None]:
     except ConfigurationError as e:
         told = [line.strip() for line in path.read_text(errors="replace").splitlines()]
         tail = [line for line in told if "Exception" in line or "Error" in line or "rror:" in line][-4:]
-        raise ConfigurationError(e.message, mend=e.mend, details=(*e.details, *tail, f"Spark's log: {path}")) from e
+        raise ConfigurationError(
+            e.message, hint=e.hint, details=(*e.details, *tail, f"Spark's log: {path}")
+        ) from e
     finally:
         os.dup2(kept, 2)
         os.close(kept)
@@ -251,14 +276,16 @@ def _assert_guarantees(spark: SparkSession) -> None:
         try:
             spark.conf.set(key, value)
         except Exception as e:  # noqa: BLE001 (the classes differ between classic and Connect; all of them mean: refused)
-            wrong.append(f"{key} is {_option(spark, key)}, must be {value}, and cannot be set ({type(e).__name__})")
+            wrong.append(
+                f"{key} is {_option(spark, key)}, must be {value}, and cannot be set ({type(e).__name__})"
+            )
             continue
         if (now := _option(spark, key)) != value:
             wrong.append(f"{key} is {now}, must be {value}, and does not change when set")
     if wrong:
         raise ConfigurationError(
             "the Spark session cannot give what this package promises",
-            mend="start the session with these options, or let engage-spark build its own",
+            hint="start the session with these options, or let engage-spark build its own",
             details=wrong,
         )
 
@@ -276,16 +303,18 @@ def _of_this_process(path: str) -> str | None:
 
 
 def delete_directory(spark: SparkSession, path: str) -> None:
-    """Delete a directory and all in it; nothing happens when there is none. Local paths and volumes by this process, others by Hadoop.
+    """Delete a directory and all in it; nothing happens when there is none. Local paths and volumes by this
+    process, others by Hadoop.
 
-    Raises ConfigurationError on Spark Connect for a path that this process cannot reach: there Spark has no call that deletes files.
+    Raises ConfigurationError on Spark Connect for a path that this process cannot reach: there Spark has no
+    call that deletes files.
     """
     if (here := _of_this_process(path)) is not None:
         shutil.rmtree(here, ignore_errors=True)
     elif is_connect(spark):
         raise ConfigurationError(
             f"temporary data in {path} cannot be deleted from a Spark Connect client",
-            mend="set lake.scratch to a path that this process can reach as well, such as a volume",
+            hint="set lake.scratch to a path that this process can reach as well, such as a volume",
         )
     else:
         jvm, context = cast(Any, spark)._jvm, spark.sparkContext
@@ -294,18 +323,25 @@ def delete_directory(spark: SparkSession, path: str) -> None:
 
 
 def put_directory(spark: SparkSession, local: Path, path: str) -> None:
-    """Copy a directory of this process's to where Spark reads: local paths and volumes by this process, others by Hadoop.
+    """Copy a directory of this process's to where Spark reads: local paths and volumes by this process,
+    others by Hadoop.
 
-    Raises ConfigurationError on Spark Connect for a path that this process cannot reach, as `delete_directory` does.
+    Raises ConfigurationError on Spark Connect for a path that this process cannot reach, as
+    `delete_directory` does.
     """
     if (here := _of_this_process(path)) is not None:
         shutil.copytree(local, here)
     elif is_connect(spark):
         raise ConfigurationError(
             f"files cannot be brought to {path} from a Spark Connect client",
-            mend="set lake.scratch to a path that this process can reach as well, such as a volume",
+            hint="set lake.scratch to a path that this process can reach as well, such as a volume",
         )
     else:
         jvm, context = cast(Any, spark)._jvm, spark.sparkContext
-        target, source = jvm.org.apache.hadoop.fs.Path(path), jvm.org.apache.hadoop.fs.Path(local.absolute().as_uri())
-        target.getFileSystem(context._jsc.hadoopConfiguration()).copyFromLocalFile(False, True, source, target)
+        target, source = (
+            jvm.org.apache.hadoop.fs.Path(path),
+            jvm.org.apache.hadoop.fs.Path(local.absolute().as_uri()),
+        )
+        target.getFileSystem(context._jsc.hadoopConfiguration()).copyFromLocalFile(
+            False, True, source, target
+        )

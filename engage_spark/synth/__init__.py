@@ -1,4 +1,6 @@
-"""Synthetic data faithful to the contract: `spark -> DataFrame` from hashes of counters, the same on any partitioning."""
+"""Synthetic data faithful to the contract: `spark -> DataFrame` from hashes of counters, the same on any
+partitioning.
+"""
 
 from __future__ import annotations
 
@@ -6,4 +8,14 @@ from engage_spark.synth.faults import Faulty, with_faults
 from engage_spark.synth.frames import SynthPlan, connections, customers, degrees, interactions
 from engage_spark.synth.scenario import Scenario, load_scenario
 
-__all__ = ["Faulty", "Scenario", "SynthPlan", "connections", "customers", "degrees", "interactions", "load_scenario", "with_faults"]
+__all__ = [
+    "Faulty",
+    "Scenario",
+    "SynthPlan",
+    "connections",
+    "customers",
+    "degrees",
+    "interactions",
+    "load_scenario",
+    "with_faults",
+]

@@ -1,7 +1,8 @@
-"""Solves one number per field so that its mean is the contract's, and the rates of the graph. Runs on the driver, in numpy.
+"""Solves one number per field so that its mean is the contract's, and the rates of the graph. Runs on the
+driver, in numpy.
 
-Up to 131,072 customers the sample is everybody, so means and shares are exact up to rounding for every seed; above that it is
-131,072 evenly spaced customers.
+Up to 131,072 customers the sample is everybody, so means and shares are exact up to rounding for every seed;
+above that it is 131,072 evenly spaced customers.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def sample_ids(customers: int) -> I64:
     return np.arange(size, dtype=np.int64) * customers // size
 
 
-def solve(mean_at: Callable[[float], float], target: float, *, start: float, name: str, tolerance: float = 1e-5) -> float:
+def solve(
+    mean_at: Callable[[float], float], target: float, *, start: float, name: str, tolerance: float = 1e-5
+) -> float:
     """The x where the rising `mean_at` meets `target`: bracket, then regula falsi with the Illinois step."""
     low, high, step = start, start, 1.0
     f_low = f_high = mean_at(start) - target
@@ -41,11 +44,16 @@ def solve(mean_at: Callable[[float], float], target: float, *, start: float, nam
         f_high = mean_at(high) - target
     if f_low > 0 or f_high < 0:
         raise ConfigurationError(
-            f"the scenario cannot reach the mean {target} of {name}", mend="change its shape, spread or loads in scenario.yaml"
+            f"the scenario cannot reach the mean {target} of {name}",
+            hint="change its shape, spread or loads in scenario.yaml",
         )
     x, side = low, 0
     for i in range(60):
-        x = (low + high) / 2 if i % 4 == 3 or f_high == f_low else (low * f_high - high * f_low) / (f_high - f_low)
+        x = (
+            (low + high) / 2
+            if i % 4 == 3 or f_high == f_low
+            else (low * f_high - high * f_low) / (f_high - f_low)
+        )
         f = mean_at(x) - target
         if abs(f) <= tolerance * max(abs(target), 1e-3):
             break
@@ -100,7 +108,12 @@ def _solve_fields(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
             return np.asarray(out[story.name])
 
         start = _start(story, field, mean, done)
-        centres[story.name] = solve(lambda x, f=computed: float(np.mean(f(x))), mean, start=start, name=story.name)  # type: ignore[misc]
+        centres[story.name] = solve(
+            lambda x, f=computed: float(np.mean(f(x))),  # type: ignore[misc]
+            mean,
+            start=start,
+            name=story.name,
+        )
         done[story.name] = value(story, field, z, centres[story.name], done)
         finish(model, story, ids, done)
     return replace(model, centres=centres, cuts=cuts)
@@ -109,7 +122,10 @@ def _solve_fields(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
 def _solve_graph(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
     """Rates of the layers, draws per follower and followers outside, for the three degree means."""
     roles, story = model.scenario.roles, model.scenario.graph
-    declared = {r: float(model.table[roles[r]].reference_mean or 0.0) for r in ("connections", "following", "followers")}
+    declared = {
+        r: float(model.table[roles[r]].reference_mean or 0.0)
+        for r in ("connections", "following", "followers")
+    }
     weights = np.sort(sociability(model, ids))
     model = replace(model, rates=graph.solve_rates(model, weights, declared["connections"], solve))
     z = score(model, story.following, ids, latent)
@@ -122,26 +138,36 @@ def _solve_graph(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
 
     wanted = min(declared["following"], 0.5 * float(expected[-1]))
     centres = dict(model.centres)
-    centres["following"] = solve(follows, wanted, start=math.log(max(wanted, 0.1)) - 0.5, name="following") if wanted > 0 else -9.0
+    centres["following"] = (
+        solve(follows, wanted, start=math.log(max(wanted, 0.1)) - 0.5, name="following")
+        if wanted > 0
+        else -9.0
+    )
     z_out = score(model, story.outside_followers, ids, latent)
     ceiling = story.outside_followers.ceiling or math.inf
 
     def outside(centre: float) -> float:
-        return float(np.mean(np.minimum(np.rint(np.exp(centre + story.outside_followers.spread * z_out)), ceiling)))
+        return float(
+            np.mean(np.minimum(np.rint(np.exp(centre + story.outside_followers.spread * z_out)), ceiling))
+        )
 
     missing = max(declared["followers"] - declared["following"], 0.5)
-    centres["outside_followers"] = solve(outside, missing, start=math.log(missing) - 0.5, name="outside_followers")
+    centres["outside_followers"] = solve(
+        outside, missing, start=math.log(missing) - 0.5, name="outside_followers"
+    )
     return replace(model, centres=centres)
 
 
 def calibrated(*, customers: int, seed: int, scenario: Scenario, table: Table) -> Model:
-    """The model whose means and shares are the contract's. Raises ConfigurationError where the story cannot meet the contract.
+    """The model whose means and shares are the contract's. Raises ConfigurationError where the story cannot
+    meet the contract.
 
-    Below about 5,000 customers the degrees are capped by the number of customers and their means are not promised.
+    Below about 5,000 customers the degrees are capped by the number of customers and their means are not
+    promised.
     """
     check_scenario(scenario, table)
     if customers < 1:
-        raise ConfigurationError(f"cannot make {customers} customers", mend="ask for at least 1")
+        raise ConfigurationError(f"cannot make {customers} customers", hint="ask for at least 1")
     model = Model(customers=customers, seed=seed, scenario=scenario, table=table, centres={}, cuts={})
     ids = sample_ids(customers)
     latent = traits(model, ids)

@@ -1,4 +1,6 @@
-"""Measures the key insights that scenario.yaml lists, on columns in memory: for calibration, tests and the bench."""
+"""Measures the key insights that scenario.yaml lists, on columns in memory: for calibration, tests and the
+bench.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,12 @@ def _member(table: Table, group: Mapping[str, Any], columns: Mapping[str, Any]) 
 
 
 def claims(scenario: Scenario, table: Table, columns: Mapping[str, Any]) -> tuple[Measured, ...]:
-    """Every claim of the scenario, measured. Categories are ranks in the contract's order, as `reference` returns them.
+    """Every claim of the scenario, measured. Categories are ranks in the contract's order, as `reference`
+    returns them.
 
-    A claim is the ratio of the mean in `group` to that in `rest` (default: everybody else), the mean itself (`mean: true`), or, with
-    `bands`, the ratio of the group's mean to the highest among the bands that follow it. No nulls.
+    A claim is the ratio of the mean in `group` to that in `rest` (default: everybody else), the mean itself
+    (`mean: true`), or, with `bands`, the ratio of the group's mean to the highest among the bands that follow
+    it. No nulls.
     """
     out = []
     for claim in scenario.claims:
@@ -56,5 +60,12 @@ def claims(scenario: Scenario, table: Table, columns: Mapping[str, Any]) -> tupl
             found /= max(float(band.mean()) for band in others if len(band))
         elif not claim.get("mean"):
             found /= float(values[rest].mean())
-        out.append(Measured(name=claim["name"], claimed=float(claim["claimed"]), at_least=float(claim["at_least"]), found=found))
+        out.append(
+            Measured(
+                name=claim["name"],
+                claimed=float(claim["claimed"]),
+                at_least=float(claim["at_least"]),
+                found=found,
+            )
+        )
     return tuple(out)

@@ -1,9 +1,10 @@
 """The same customers on earlier days, agreeing with the reference snapshot day by day.
 
-Day 0 is the day of the last snapshot, day d lies d days before it. Sessions have a count per day, from which the weekly and
-monthly counts, the last login and churn of earlier snapshots follow exactly (counts above the contract's maximum are cut to it).
-Churn at day k means no session on the 30 days after it. As nobody who was active on the last days had churned before, and the
-dictionary's mean last login is 3.8 days, earlier snapshots must have less churn than the calibrated 37.9% of the last one.
+Day 0 is the day of the last snapshot, day d lies d days before it. Sessions have a count per day, from which
+the weekly and monthly counts, the last login and churn of earlier snapshots follow exactly (counts above the
+contract's maximum are cut to it). Churn at day k means no session on the 30 days after it. As nobody who was
+active on the last days had churned before, and the dictionary's mean last login is 3.8 days, earlier
+snapshots must have less churn than the calibrated 37.9% of the last one.
 """
 
 from __future__ import annotations
@@ -24,14 +25,20 @@ def _spread_over(counts: I64, weights: F64) -> I64:
     """`counts` events per row over the row's positive weights, exactly, by cumulative rounding."""
     total = np.cumsum(weights, axis=1)
     last = total[:, -1:]
-    cumulative = np.floor(counts[:, None] * np.divide(total, last, out=np.zeros_like(total), where=last > 0) + 1e-9).astype(np.int64)
+    cumulative = np.floor(
+        counts[:, None] * np.divide(total, last, out=np.zeros_like(total), where=last > 0) + 1e-9
+    ).astype(np.int64)
     return np.asarray(np.diff(cumulative, axis=1, prepend=0))
 
 
 def daily_sessions(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
-    """Sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's counts; earlier ones follow habit."""
+    """Sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's counts;
+    earlier ones follow habit.
+    """
     roles = model.scenario.roles
-    week, month, idle = (np.asarray(ref[roles[r]]).astype(np.int64) for r in ("sessions_week", "sessions_month", "last_login"))
+    week, month, idle = (
+        np.asarray(ref[roles[r]]).astype(np.int64) for r in ("sessions_week", "sessions_month", "last_login")
+    )
     age = ref["_age_days"]
     day = np.arange(HORIZON)
     counter = ids[:, None] * HORIZON + day
@@ -41,13 +48,16 @@ def daily_sessions(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
     weights = np.where(open_days, 0.3 + u, 0.0)
     out = np.zeros((len(ids), HORIZON), dtype=np.int64)
     in_week = (idle < WEEK) & (week > 0)
-    # The day of the last login has one session for certain; the others spread over the window's days from then on.
+    # The day of the last login has one session for certain; the others spread over the window's days from
+    # then on.
     out[:, :WEEK] = _spread_over(week - in_week, weights[:, :WEEK])
     rest = month - week
     out[:, WEEK:MONTH] = _spread_over(rest - ((rest > 0) & ~in_week), weights[:, WEEK:MONTH])
     out[at_login] += 1
     habit = np.where(month > 0, month / MONTH, 0.3)[:, None]
-    older = np.floor(habit * 2.0 * u[:, MONTH:] + uniform(model.seed, "session/count", counter[:, MONTH:]) * 0.999).astype(np.int64)
+    older = np.floor(
+        habit * 2.0 * u[:, MONTH:] + uniform(model.seed, "session/count", counter[:, MONTH:]) * 0.999
+    ).astype(np.int64)
     older = np.where(open_days[:, MONTH:], older, 0)
     out[:, MONTH:] = np.where(day[MONTH:] == idle[:, None], np.maximum(older, 1), older)
     return out
@@ -62,7 +72,9 @@ def _earliest(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
 
 
 def _rolled(value: F64, older: F64, phase: F64, k: int) -> F64:
-    """Events of the 30 days up to day k: what stayed of the reference's, and what older ones come in, by cumulative rounding."""
+    """Events of the 30 days up to day k: what stayed of the reference's, and what older ones come in, by
+    cumulative rounding.
+    """
 
     def since(d: int) -> F64:
         recent = np.floor(value * min(d, MONTH) / MONTH + phase)
@@ -72,9 +84,14 @@ def _rolled(value: F64, older: F64, phase: F64, k: int) -> F64:
 
 
 def _money(model: Model, ids: I64, ref: Mapping[str, Any], k: int) -> Columns:
-    """Transactions and revenue of the windows up to day k; each transaction of one window carries the same amount."""
+    """Transactions and revenue of the windows up to day k; each transaction of one window carries the same
+    amount.
+    """
     roles = model.scenario.roles
-    count, month, quarter = (np.asarray(ref[roles[r]], dtype=np.float64) for r in ("transactions", "revenue_month", "revenue_quarter"))
+    count, month, quarter = (
+        np.asarray(ref[roles[r]], dtype=np.float64)
+        for r in ("transactions", "revenue_month", "revenue_quarter")
+    )
     rest = quarter - month
     each = month / np.maximum(count, 1.0)
     older = np.where(rest > 0, np.clip(np.rint(rest / np.where(count > 0, each, 60.0)), 1, 100), 0.0)
@@ -93,7 +110,10 @@ def _money(model: Model, ids: I64, ref: Mapping[str, Any], k: int) -> Columns:
 
     n30, r30 = window(k, k + MONTH)
     _, r90 = window(k, k + QUARTER)
-    top = {r: float(model.table[roles[r]].maximum or np.inf) for r in ("transactions", "revenue_month", "revenue_quarter")}
+    top = {
+        r: float(model.table[roles[r]].maximum or np.inf)
+        for r in ("transactions", "revenue_month", "revenue_quarter")
+    }
     cents = np.where(n30 > 0, np.maximum(np.round(r30, 2), 0.01), 0.0)
     return {
         roles["transactions"]: np.minimum(n30, top["transactions"]),
@@ -103,7 +123,9 @@ def _money(model: Model, ids: I64, ref: Mapping[str, Any], k: int) -> Columns:
 
 
 def _churned(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64, k: int) -> I64:
-    """1 where no session falls on the 30 days after day k; days after the last snapshot are known by the first return."""
+    """1 where no session falls on the 30 days after day k; days after the last snapshot are known by the
+    first return.
+    """
     returns = 1 + np.floor(MONTH * uniform(model.seed, "return/day", ids) ** 2)
     back = (ref[model.scenario.roles["churn"]] == 0) & (returns <= MONTH - k)
     seen = sessions[:, max(0, k - MONTH) : k].any(axis=1)
@@ -111,7 +133,8 @@ def _churned(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64, k: i
 
 
 def snapshot(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64 | None, k: int) -> Columns:
-    """The fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is needed for k > 0.
+    """The fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is needed
+    for k > 0.
 
     Static attributes and scores stay; windows, recency, tenure and churn move.
     """
@@ -123,8 +146,12 @@ def snapshot(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64 | Non
     first = np.where(later.any(axis=1), later.argmax(axis=1), _earliest(model, ids, ref) - k)
     out[roles["last_login"]] = np.clip(first, 0, table[roles["last_login"]].maximum)
     for role, window in (("sessions_week", WEEK), ("sessions_month", MONTH)):
-        out[roles[role]] = np.minimum(sessions[:, k : k + window].sum(axis=1), float(table[roles[role]].maximum or np.inf))
-    out[roles["tenure"]] = np.minimum(tenure_months(ref["_age_days"] - k), float(table[roles["tenure"]].maximum or np.inf))
+        out[roles[role]] = np.minimum(
+            sessions[:, k : k + window].sum(axis=1), float(table[roles[role]].maximum or np.inf)
+        )
+    out[roles["tenure"]] = np.minimum(
+        tenure_months(ref["_age_days"] - k), float(table[roles["tenure"]].maximum or np.inf)
+    )
     out[roles["churn"]] = _churned(model, ids, ref, sessions, k)
     for name in model.scenario.rolling:
         value = np.asarray(ref[name], dtype=np.float64)

@@ -1,7 +1,8 @@
 """Bad rows of every kind the contract can tell, planted on purpose, and the list of them.
 
-All of them are appended: newcomers who copy an existing customer under an id of their own and have no edges. So a quarantined
-newcomer takes no edge along, every fault stands alone, and the rows of the sound customers stay as they are.
+All of them are appended: newcomers who copy an existing customer under an id of their own and have no edges.
+So a quarantined newcomer takes no edge along, every fault stands alone, and the rows of the sound customers
+stay as they are.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _SHARED = 10
 
 
 class Faulty(NamedTuple):
-    """The tables with their planted rows, and the manifest: one row per planted row (or shared key) and rule it breaks."""
+    """The tables with their planted rows, and the manifest: one row per planted row (or shared key) and rule
+    it breaks.
+    """
 
     customers: DataFrame
     connections: DataFrame
@@ -40,7 +43,9 @@ class Faulty(NamedTuple):
 
 @dataclass
 class Planted:
-    """One bad row and where it is bad. `broken` names the rules it breaks, `n` counts the rows that share its key."""
+    """One bad row and where it is bad. `broken` names the rules it breaks, `n` counts the rows that share its
+    key.
+    """
 
     fault: str
     column: str | None
@@ -72,7 +77,10 @@ def field_faults(f: Field) -> Iterator[tuple[str, Any]]:
     if f.allowed:
         yield f"{f.name} not allowed", _unknown(f)
     if f.is_floating:
-        yield from ((f"{f.name} is {name}", value) for name, value in (("NaN", math.nan), ("Inf", math.inf), ("-Inf", -math.inf)))
+        yield from (
+            (f"{f.name} is {name}", value)
+            for name, value in (("NaN", math.nan), ("Inf", math.inf), ("-Inf", -math.inf))
+        )
 
 
 def broken_fields(table: Table, row: Mapping[str, Any]) -> list[str]:
@@ -100,7 +108,9 @@ def broken_fields(table: Table, row: Mapping[str, Any]) -> list[str]:
 def _rows(plan: SynthPlan, count: int) -> list[dict[str, Any]]:
     """Sound newcomers: copies of `count` customers under new ids, without edges."""
     model, table = plan.model, plan.contract.entity
-    ids = Permutation(plan.seed, "faults", plan.customers).inverse(np.arange(count, dtype=np.int64) % plan.customers)
+    ids = Permutation(plan.seed, "faults", plan.customers).inverse(
+        np.arange(count, dtype=np.int64) % plan.customers
+    )
     columns = reference(model, ids)
     none = np.zeros(count, dtype=np.int64)
     with_degrees(model, ids, columns, none, none, none)
@@ -128,7 +138,8 @@ def _wanted(plan: SynthPlan, table: Table) -> Iterator[tuple[str, str | None, di
     for rule in table.rules:
         if rule.name not in plan.scenario.breaks:
             raise ConfigurationError(
-                f"the scenario does not say how to break the rule {rule.name}", mend="add it under `breaks` in scenario.yaml"
+                f"the scenario does not say how to break the rule {rule.name}",
+                hint="add it under `breaks` in scenario.yaml",
             )
         yield f"breaks {rule.name}", None, dict(plan.scenario.breaks[rule.name])
 
@@ -138,19 +149,28 @@ def _entity_faults(plan: SynthPlan, each: int) -> list[Planted]:
     (key,) = table.key
     wanted = [w for w in _wanted(plan, table) for _ in range(each)]
     rows = _rows(plan, len(wanted) + 3 * each)
-    planted = [Planted(name, column, row | changed) for (name, column, changed), row in zip(wanted, rows, strict=False)]
+    planted = [
+        Planted(name, column, row | changed)
+        for (name, column, changed), row in zip(wanted, rows, strict=False)
+    ]
     spare = rows[len(wanted) :]
     for i in range(each):
         planted.append(Planted(f"{key} null", key, spare[3 * i] | {key: None}))
         if table[key].pattern is not None:
-            planted.append(Planted(f"{key} off the pattern", key, spare[3 * i + 1] | {key: f"{plan.scenario.prefix}x{i}"}))
+            planted.append(
+                Planted(
+                    f"{key} off the pattern", key, spare[3 * i + 1] | {key: f"{plan.scenario.prefix}x{i}"}
+                )
+            )
         twin = spare[3 * i + 2]
         planted.append(Planted(f"{key} duplicated", key, twin, n=2, extra=[dict(twin)]))
     return planted
 
 
 def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[Planted]:
-    """Orphans (some alone, some that share one absent key), nulls, unknown kinds and broken rules, each a row of its own."""
+    """Orphans (some alone, some that share one absent key), nulls, unknown kinds and broken rules, each a row
+    of its own.
+    """
     src, dst, kind, at = table.names
     noon = dt.datetime.combine(plan.end_date, dt.time(12), tzinfo=dt.UTC)
 
@@ -163,19 +183,37 @@ def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[Planted]:
         for name, column, changed in _wanted(plan, table):
             row = sound(i) | changed
             planted.append(
-                Planted(name, column, {k: row[v[1:]] if isinstance(v, str) and v.startswith("=") else v for k, v in row.items()})
+                Planted(
+                    name,
+                    column,
+                    {
+                        k: row[v[1:]] if isinstance(v, str) and v.startswith("=") else v
+                        for k, v in row.items()
+                    },
+                )
             )
         for number, end in enumerate((src, dst)):
             absent = customer_id(plan, 2 * plan.customers + 1000 + 2 * i + number)
             planted.append(Planted("orphan", end, sound(i) | {end: absent}, broken=(f"{end}.references",)))
     many = {dst: customer_id(plan, 2 * plan.customers + 999)}
     shared = [sound(i) | many for i in range(_SHARED * each)]
-    planted.append(Planted("orphans with one key", dst, shared[0], broken=(f"{dst}.references",), n=len(shared), extra=shared[1:]))
+    planted.append(
+        Planted(
+            "orphans with one key",
+            dst,
+            shared[0],
+            broken=(f"{dst}.references",),
+            n=len(shared),
+            extra=shared[1:],
+        )
+    )
     return planted
 
 
 def _open(schema: T.StructType) -> T.StructType:
-    """The schema with every column nullable: a frame not yet written knows that some hold no nulls, and here they must."""
+    """The schema with every column nullable: a frame not yet written knows that some hold no nulls, and here
+    they must.
+    """
     return T.StructType([T.StructField(f.name, f.dataType) for f in schema.fields])
 
 
@@ -184,7 +222,9 @@ def _frame(spark: SparkSession, like: DataFrame, rows: list[dict[str, Any]]) -> 
 
 
 def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[Planted]) -> None:
-    """Fill in which rules each planted row breaks: the fields' in Python, the table's by evaluating them on these few rows."""
+    """Fill in which rules each planted row breaks: the fields' in Python, the table's by evaluating them on
+    these few rows.
+    """
     rows = [p.row | {_NUMBER: i} for i, p in enumerate(planted)]
     schema = _open(like.schema).add(_NUMBER, T.IntegerType())
     frame = spark.createDataFrame([tuple(r[c] for c in [*like.columns, _NUMBER]) for r in rows], schema)
@@ -201,17 +241,33 @@ def _lines(plan: SynthPlan, table: Table, planted: list[Planted]) -> Iterator[tu
     for p in planted:
         shown = p.row[key] if key else (p.row[p.column] if p.column else p.row[table.names[0]])
         for rule in p.broken:
-            yield table.name, plan.end_date, p.fault, rule, p.column, None if shown is None else str(shown), p.n
+            yield (
+                table.name,
+                plan.end_date,
+                p.fault,
+                rule,
+                p.column,
+                None if shown is None else str(shown),
+                p.n,
+            )
 
 
 def with_faults(
-    spark: SparkSession, plan: SynthPlan, *, customers: DataFrame, connections: DataFrame, interactions: DataFrame, each: int = 1
+    spark: SparkSession,
+    plan: SynthPlan,
+    *,
+    customers: DataFrame,
+    connections: DataFrame,
+    interactions: DataFrame,
+    each: int = 1,
 ) -> Faulty:
-    """Append `each` bad rows of every kind on the last snapshot's day, and list them with every rule that each of them breaks.
+    """Append `each` bad rows of every kind on the last snapshot's day, and list them with every rule that
+    each of them breaks.
 
-    The manifest counts the rows in `n` (both rows of a duplicated key, all orphans of a shared key), and lists as fault `missing`
-    how many sound customers lack each field, which is by design and not a fault. Cost: a few hundred rows made on the driver and
-    one small job. Raises ConfigurationError when the scenario does not say how to break one of the contract's rules.
+    The manifest counts the rows in `n` (both rows of a duplicated key, all orphans of a shared key), and
+    lists as fault `missing` how many sound customers lack each field, which is by design and not a fault.
+    Cost: a few hundred rows made on the driver and one small job. Raises ConfigurationError when the scenario
+    does not say how to break one of the contract's rules.
     """
     tables = (plan.contract.entity, *plan.contract.logs[:2])
     lines: list[tuple[Any, ...]] = []
@@ -219,13 +275,18 @@ def with_faults(
     for table, frame in zip(tables, (customers, connections, interactions), strict=True):
         planted = _entity_faults(plan, each) if table.key else _log_faults(plan, table, each)
         _judge(spark, table, frame, planted)
-        out.append(frame.unionByName(_frame(spark, frame, [row for p in planted for row in (p.row, *p.extra)])))
+        out.append(
+            frame.unionByName(_frame(spark, frame, [row for p in planted for row in (p.row, *p.extra)]))
+        )
         lines += _lines(plan, table, planted)
     lacking = int(plan.scenario.missing_share * plan.customers)
     entity = plan.contract.entity
     natural = [f for f in entity.fields if not f.required and not f.is_key and f.name != SNAPSHOT_DATE]
     if plan.snapshots <= 28:  # later on, some of those who lack a field had not signed up yet
         lines += [
-            (entity.name, day, "missing", f"{f.name}.not_null", f.name, None, lacking) for day in plan.dates for f in natural if lacking
+            (entity.name, day, "missing", f"{f.name}.not_null", f.name, None, lacking)
+            for day in plan.dates
+            for f in natural
+            if lacking
         ]
     return Faulty(out[0], out[1], out[2], spark.createDataFrame(lines, MANIFEST))

@@ -1,4 +1,6 @@
-"""The synthetic tables as DataFrames: counters in, `mapInArrow`, rows out. Pure: nothing is read or written here."""
+"""The synthetic tables as DataFrames: counters in, `mapInArrow`, rows out. Pure: nothing is read or written
+here.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +26,23 @@ from engage_spark.synth.scenario import Scenario, load_scenario
 SNAPSHOT_DATE = "snapshot_date"
 BATCH_ROWS = 1 << 16
 _DENSE_COUNTS = 1 << 22
-_ARROW = {"int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "float": pa.float32(), "string": pa.string()}
+_ARROW = {
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "float": pa.float32(),
+    "string": pa.string(),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthPlan:
-    """What to make. The same plan gives the same rows on any partitioning; `partitions` only says into how many pieces work is cut.
+    """What to make. The same plan gives the same rows on any partitioning; `partitions` only says into how
+    many pieces work is cut.
 
-    `snapshots` consecutive days end at `end_date`; the calibrated one is the last. Below about 5,000 customers the degrees are
-    capped by the number of customers, and the means of connections, follows and followers are not promised.
+    `snapshots` consecutive days end at `end_date`; the calibrated one is the last. Below about 5,000
+    customers the degrees are capped by the number of customers, and the means of connections, follows and
+    followers are not promised.
     """
 
     customers: int
@@ -47,8 +57,12 @@ class SynthPlan:
     def model(self) -> Model:
         """Solved on first use, on the driver: about a second at 100,000 customers."""
         if not 1 <= self.snapshots <= days.MOST_SNAPSHOTS:
-            raise ConfigurationError(f"cannot make {self.snapshots} snapshots", mend=f"ask for 1 to {days.MOST_SNAPSHOTS}")
-        return calibrated(customers=self.customers, seed=self.seed, scenario=self.scenario, table=self.contract.entity)
+            raise ConfigurationError(
+                f"cannot make {self.snapshots} snapshots", hint=f"ask for 1 to {days.MOST_SNAPSHOTS}"
+            )
+        return calibrated(
+            customers=self.customers, seed=self.seed, scenario=self.scenario, table=self.contract.entity
+        )
 
     @property
     def end_second(self) -> int:
@@ -80,7 +94,9 @@ def _ids(batch: pa.RecordBatch) -> I64:
 def _cut(columns: dict[str, Any]) -> Iterator[pa.RecordBatch]:
     rows = len(next(iter(columns.values())))
     for start in range(0, rows, BATCH_ROWS):
-        yield pa.RecordBatch.from_pydict({name: pa.array(values[start : start + BATCH_ROWS]) for name, values in columns.items()})
+        yield pa.RecordBatch.from_pydict(
+            {name: pa.array(values[start : start + BATCH_ROWS]) for name, values in columns.items()}
+        )
 
 
 def _edge_batches(model: Model, kind: str, ids: I64) -> Iterator[tuple[I64, I64]]:
@@ -105,9 +121,17 @@ def _edges(spark: SparkSession, plan: SynthPlan, kind: str) -> DataFrame:
         ages = graph.age_lookup(model)
         for batch in batches:
             for src, dst in _edge_batches(model, kind, _ids(batch)):
-                yield from _cut({"src": src, "dst": dst, "back": graph.seconds_back(model, src, dst, ages, f"when/{kind}")})
+                yield from _cut(
+                    {
+                        "src": src,
+                        "dst": dst,
+                        "back": graph.seconds_back(model, src, dst, ages, f"when/{kind}"),
+                    }
+                )
 
-    rows = spark.range(0, units, numPartitions=plan.partitions).mapInArrow(run, "src bigint, dst bigint, back bigint")
+    rows = spark.range(0, units, numPartitions=plan.partitions).mapInArrow(
+        run, "src bigint, dst bigint, back bigint"
+    )
     return rows.withColumn("kind", F.lit(kind))
 
 
@@ -123,10 +147,11 @@ def _log_columns(plan: SynthPlan, table: Table) -> list[Column]:
 
 
 def connections(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """The social graph, one row per edge: connections once per pair with the smaller id first, follows from follower to followed.
+    """The social graph, one row per edge: connections once per pair with the smaller id first, follows from
+    follower to followed.
 
-    No nulls, repeats or loops. The graph of day D is every edge made on or before D (UTC). Cost: about 300 hashes per customer
-    pair block and 290 rows per customer; no shuffle.
+    No nulls, repeats or loops. The graph of day D is every edge made on or before D (UTC). Cost: about 300
+    hashes per customer pair block and 290 rows per customer; no shuffle.
     """
     table = plan.contract.logs[0]
     both = _edges(spark, plan, "connection").unionByName(_edges(spark, plan, "follow"))
@@ -134,9 +159,11 @@ def connections(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 
 
 def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Events along the connections in the last weeks before the end date, one row per event, by a power law per connection.
+    """Events along the connections in the last weeks before the end date, one row per event, by a power law
+    per connection.
 
-    No nulls. They do not reproduce the customers' 30-day counters. Cost: the connections are made once more; no shuffle.
+    No nulls. They do not reproduce the customers' 30-day counters. Cost: the connections are made once more;
+    no shuffle.
     """
     model = plan.model
     kinds = np.array([name for name, _ in plan.scenario.graph.kinds])
@@ -151,12 +178,18 @@ def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
                     yield from _cut({"src": who, "dst": whom, "kind": kinds[kind], "back": back})
 
     units = graph.connection_units(model)
-    events = spark.range(0, units, numPartitions=plan.partitions).mapInArrow(run, "src bigint, dst bigint, kind string, back bigint")
+    events = spark.range(0, units, numPartitions=plan.partitions).mapInArrow(
+        run, "src bigint, dst bigint, kind string, back bigint"
+    )
     return events.select(*_log_columns(plan, plan.contract.logs[1]))
 
 
-def _counted(model: Model, kind: str, snapshots: int) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Counts edges per customer (connections, out, in) and by how many snapshots they are visible in, before they ever leave Python."""
+def _counted(
+    model: Model, kind: str, snapshots: int
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Counts edges per customer (connections, out, in) and by how many snapshots they are visible in, before
+    they ever leave Python.
+    """
     width = model.customers * snapshots
 
     def flush(keys: list[I64], dense: I64 | None) -> Iterator[pa.RecordBatch]:
@@ -180,7 +213,9 @@ def _counted(model: Model, kind: str, snapshots: int) -> Callable[[Iterator[pa.R
                     back = graph.seconds_back(model, src, dst, ages, f"when/{kind}") - 1
                     made = np.minimum(back // graph.DAY, snapshots - 1)
                 sides = (0, 0) if kind == "connection" else (1, 2)
-                new = [side * width + end * snapshots + made for side, end in zip(sides, (src, dst), strict=True)]
+                new = [
+                    side * width + end * snapshots + made for side, end in zip(sides, (src, dst), strict=True)
+                ]
                 if dense is not None:
                     for key in new:
                         np.add.at(dense, key, 1)
@@ -197,9 +232,11 @@ def _counted(model: Model, kind: str, snapshots: int) -> Callable[[Iterator[pa.R
 
 
 def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Degrees as of each snapshot: one row per customer index with an edge; `c0, o0, i0` (connections, out, in) of the last day, `c1`...
+    """Degrees as of each snapshot: one row per customer index with an edge; `c0, o0, i0` (connections, out,
+    in) of the last day, `c1`...
 
-    The edges are made again and counted inside the workers, which is several times cheaper than aggregating the written ones.
+    The edges are made again and counted inside the workers, which is several times cheaper than aggregating
+    the written ones.
     """
     parts = []
     for kind, units in (("connection", graph.connection_units(plan.model)), ("follow", plan.customers)):
@@ -209,7 +246,9 @@ def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
             )
         )
     sums = [
-        F.sum(F.when((F.col("side") == side) & (F.col("age") >= k), F.col("n")).otherwise(0)).alias(f"{letter}{k}")
+        F.sum(F.when((F.col("side") == side) & (F.col("age") >= k), F.col("n")).otherwise(0)).alias(
+            f"{letter}{k}"
+        )
         for k in range(plan.snapshots)
         for side, letter in enumerate("coi")
     ]
@@ -234,16 +273,22 @@ def _array(f: Field, values: Any, null: Any) -> pa.Array:
     if f.spark_type in ("int", "bigint"):
         codes = [int(code) for code, _ in f.reference_shares]
         values = np.asarray(codes)[np.asarray(values)] if codes else np.rint(values)
-        return pa.array(np.asarray(values).astype(np.int64), type=pa.int64(), mask=null).cast(_ARROW[f.spark_type])
+        return pa.array(np.asarray(values).astype(np.int64), type=pa.int64(), mask=null).cast(
+            _ARROW[f.spark_type]
+        )
     return pa.array(np.asarray(values, dtype=np.float64), type=_ARROW[f.spark_type], mask=null)
 
 
 def with_degrees(model: Model, ids: I64, columns: Columns, links: I64, out: I64, inward: I64) -> None:
-    """Put the realised degrees into the columns; followers are those in the graph and those outside, up to the contract's maximum."""
+    """Put the realised degrees into the columns; followers are those in the graph and those outside, up to
+    the contract's maximum.
+    """
     roles = model.scenario.roles
     columns[roles["connections"]], columns[roles["following"]] = links, out
     most = model.table[roles["followers"]].maximum
-    columns[roles["followers"]] = np.minimum(inward + outside_followers(model, ids), most if most is not None else np.iinfo(np.int64).max)
+    columns[roles["followers"]] = np.minimum(
+        inward + outside_followers(model, ids), most if most is not None else np.iinfo(np.int64).max
+    )
 
 
 def _rows(plan: SynthPlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -272,18 +317,28 @@ def _rows(plan: SynthPlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
 
 
 def customers(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """The customers, one row per customer and snapshot day: the contract's columns in its order, then snapshot_date.
+    """The customers, one row per customer and snapshot day: the contract's columns in its order, then
+    snapshot_date.
 
-    Every field but the key is null for exactly floor(0.001 * customers) customers a day. Who signed up after a snapshot's day is
-    not in it (nobody, up to 28 snapshots). Cost: the edges are made once more to count degrees; one shuffle of customer counts.
+    Every field but the key is null for exactly floor(0.001 * customers) customers a day. Who signed up after
+    a snapshot's day is not in it (nobody, up to 28 snapshots). Cost: the edges are made once more to count
+    degrees; one shuffle of customer counts.
     """
     counted = degrees(spark, plan)
     names = [f"{letter}{k}" for k in range(plan.snapshots) for letter in "coi"]
-    everyone = spark.range(0, plan.customers, numPartitions=plan.partitions).join(counted, on="id", how="left").fillna(0, subset=names)
+    everyone = (
+        spark.range(0, plan.customers, numPartitions=plan.partitions)
+        .join(counted, on="id", how="left")
+        .fillna(0, subset=names)
+    )
     table = plan.contract.entity
     fields = [f for f in table.fields if not f.is_key and f.name != SNAPSHOT_DATE]
     ddl = ", ".join(["id bigint", *(f"`{f.name}` {f.spark_type}" for f in fields), f"{SNAPSHOT_DATE} date"])
     rows = everyone.mapInArrow(_rows(plan), ddl)
     (key,) = table.key
-    columns = [id_column(plan, F.col("id")).alias(key) if f.name == key else F.col(f.name) for f in table.fields if f.name != SNAPSHOT_DATE]
+    columns = [
+        id_column(plan, F.col("id")).alias(key) if f.name == key else F.col(f.name)
+        for f in table.fields
+        if f.name != SNAPSHOT_DATE
+    ]
     return rows.select(*columns, SNAPSHOT_DATE)

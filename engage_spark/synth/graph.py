@@ -1,8 +1,9 @@
 """Connections, follows and interactions in numpy, block by block: nothing here needs a shuffle or a state.
 
-Connections follow an overlapping block model: each layer cuts a permutation of the customers into blocks, and a pair within a
-block connects with probability 1 - exp(-rate * w_i * w_j) (Norros, Reittu 2006), decided by the pair's hash. Small dense blocks
-close triangles and make communities, the weights make the degrees heavy-tailed. Who and when is local to a block or a follower.
+Connections follow an overlapping block model: each layer cuts a permutation of the customers into blocks, and
+a pair within a block connects with probability 1 - exp(-rate * w_i * w_j) (Norros, Reittu 2006), decided by
+the pair's hash. Small dense blocks close triangles and make communities, the weights make the degrees
+heavy-tailed. Who and when is local to a block or a follower.
 """
 
 from __future__ import annotations
@@ -47,10 +48,13 @@ class Blocks:
         return self.order.inverse(np.arange(self.start(block), self.start(block + 1), dtype=np.int64))
 
 
-def solve_rates(model: Model, weights: F64, mean_degree: float, solve: Callable[..., float]) -> tuple[float, ...]:
+def solve_rates(
+    model: Model, weights: F64, mean_degree: float, solve: Callable[..., float]
+) -> tuple[float, ...]:
     """The rate of each layer, so that the expected mean degree of all layers together is the contract's.
 
-    `weights` are sorted; expectations are taken over a grid of 512 group means. A layer never gives more than half its block.
+    `weights` are sorted; expectations are taken over a grid of 512 group means. A layer never gives more than
+    half its block.
     """
     groups = np.array_split(weights, min(512, len(weights)))
     grid, size = np.array([g.mean() for g in groups]), np.array([len(g) for g in groups]) / len(weights)
@@ -85,7 +89,9 @@ def _hit(rate: float, wi: F64, wj: F64, pair: U64) -> Any:
 
 
 def connection_units(model: Model) -> int:
-    """How many independent pieces of work the connections fall into; each holds about as many customers as the largest block."""
+    """How many independent pieces of work the connections fall into; each holds about as many customers as
+    the largest block.
+    """
     return len(model.rates) * _groups(model)
 
 
@@ -106,7 +112,9 @@ def connections(model: Model, units: I64) -> Iterator[tuple[I64, I64]]:
 def _block_edges(model: Model, layer: int, members: I64) -> Iterator[tuple[I64, I64]]:
     weights, rate, n = sociability(model, members), model.rates[layer], len(members)
     keys = hashed(model.seed, f"pair/{layer}", members)
-    earlier = [(m, Blocks(model, m).of(members), hashed(model.seed, f"pair/{m}", members)) for m in range(layer)]
+    earlier = [
+        (m, Blocks(model, m).of(members), hashed(model.seed, f"pair/{m}", members)) for m in range(layer)
+    ]
     strip = max(1, _STRIP_PAIRS // max(n, 1))
     for top in range(0, n - 1, strip):
         bottom = min(top + strip, n - 1)
@@ -130,7 +138,9 @@ def _block_edges(model: Model, layer: int, members: I64) -> Iterator[tuple[I64, 
 
 @dataclass(frozen=True)
 class Fame:
-    """Who is followed for being famous: a power law of the fame rank, flat above the rank `x0` that would draw too many."""
+    """Who is followed for being famous: a power law of the fame rank, flat above the rank `x0` that would
+    draw too many.
+    """
 
     exponent: float
     x0: float
@@ -154,7 +164,9 @@ class Fame:
 
 
 def fame(model: Model) -> Fame:
-    """The power law whose most followed customer is expected to have at most `largest_in_degree`, and at most half of all."""
+    """The power law whose most followed customer is expected to have at most `largest_in_degree`, and at most
+    half of all.
+    """
     story = model.scenario.graph
     mean = float(model.table[model.scenario.roles["following"]].reference_mean or 1.0)
     mean = max(1e-9, min(mean, most_follows(model) / 2) * (1.0 - story.circle_share - story.community_share))
@@ -162,12 +174,16 @@ def fame(model: Model) -> Fame:
     low, high = 1e-12, 1.0
     for _ in range(80):
         x0 = (low * high) ** 0.5
-        low, high = (x0, high) if x0**-story.fame_exponent / Fame(story.fame_exponent, x0).mass > top else (low, x0)
+        low, high = (
+            (x0, high) if x0**-story.fame_exponent / Fame(story.fame_exponent, x0).mass > top else (low, x0)
+        )
     return Fame(story.fame_exponent, high)
 
 
 def _split(model: Model, draws: I64) -> tuple[I64, I64]:
-    """Of the draws, how many stay in the circle (first layer), and how many in circle or community (second layer)."""
+    """Of the draws, how many stay in the circle (first layer), and how many in circle or community (second
+    layer).
+    """
     story = model.scenario.graph
     circle = np.rint(draws * story.circle_share).astype(np.int64)
     return circle, circle + np.rint(draws * story.community_share).astype(np.int64)
@@ -178,20 +194,28 @@ def expected_follows(model: Model) -> F64:
     n, most = model.customers, most_follows(model)
     draws = np.unique(np.rint(np.geomspace(1, max(most, 1), 60)).astype(np.int64)) if most else np.array([1])
     circle, near = _split(model, draws)
-    edges = np.unique(np.concatenate([np.arange(min(n, 2048) + 1), np.rint(np.geomspace(1, n, 2048))]).astype(np.int64))
+    edges = np.unique(
+        np.concatenate([np.arange(min(n, 2048) + 1), np.rint(np.geomspace(1, n, 2048))]).astype(np.int64)
+    )
     width = np.diff(edges)
     share = np.diff(fame(model).below(edges / n)) / width
 
     def distinct(counts: I64, p: F64, times: Any) -> F64:
-        return np.asarray([float(np.sum(times * -np.expm1(k * np.log1p(-np.minimum(p, 1 - 1e-12))))) for k in counts])
+        return np.asarray(
+            [float(np.sum(times * -np.expm1(k * np.log1p(-np.minimum(p, 1 - 1e-12))))) for k in counts]
+        )
 
     famous = distinct(draws - near, share, width) * (1 - 1 / n)
     b1, b2 = (n / Blocks(model, i).count for i in (0, 1))
     places = np.arange(round(b2) + 1) / max(round(b2), 1)
-    local = distinct(near - circle, np.diff(1 - (1 - places) ** (1 / model.scenario.graph.community_skew)), 1) * (1 - 1 / b2)
+    local = distinct(
+        near - circle, np.diff(1 - (1 - places) ** (1 / model.scenario.graph.community_skew)), 1
+    ) * (1 - 1 / b2)
     inner = distinct(circle, np.full(max(round(b1) - 1, 1), 1 / max(round(b1) - 1, 1)), 1)
     all_of_them = famous + local * (1 - famous / n) + inner * (1 - (famous + local) / n)
-    return np.asarray(np.interp(np.arange(most + 1), np.concatenate([[0], draws]), np.concatenate([[0.0], all_of_them])))
+    return np.asarray(
+        np.interp(np.arange(most + 1), np.concatenate([[0], draws]), np.concatenate([[0.0], all_of_them]))
+    )
 
 
 def follows(model: Model, ids: I64) -> Iterator[tuple[I64, I64]]:
@@ -210,7 +234,12 @@ def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
     n, story = model.customers, model.scenario.graph
     owner = np.repeat(np.arange(len(ids)), draws)
     number = np.arange(len(owner)) - np.repeat(np.cumsum(draws) - draws, draws)
-    u = to_unit(mix64(hashed(model.seed, "follow", ids)[owner] + number.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)))
+    u = to_unit(
+        mix64(
+            hashed(model.seed, "follow", ids)[owner]
+            + number.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        )
+    )
     circle, near = (bound[owner] for bound in _split(model, draws))
     target = np.empty(len(owner), dtype=np.int64)
     far = number >= near
@@ -221,7 +250,11 @@ def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
         place = blocks.order.forward(ids)
         block = ((place + 1) * blocks.count - 1) // n
         begin = blocks.start(block)
-        size, begin, own = (blocks.start(block + 1) - begin)[owner[mine]], begin[owner[mine]], (place - begin)[owner[mine]]
+        size, begin, own = (
+            (blocks.start(block + 1) - begin)[owner[mine]],
+            begin[owner[mine]],
+            (place - begin)[owner[mine]],
+        )
         if layer == 0:
             step = (own + 1 + (u[mine] * np.maximum(size - 1, 0)).astype(np.int64)) % size
         else:
@@ -235,14 +268,22 @@ def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
 
 
 def seconds_back(model: Model, src: I64, dst: I64, ages: Callable[[I64], I64], stream: str) -> I64:
-    """Seconds from an edge's making to the end of the last snapshot's day: later than both signups, denser in the past."""
+    """Seconds from an edge's making to the end of the last snapshot's day: later than both signups, denser in
+    the past.
+    """
     young = np.minimum(ages(src), ages(dst))
-    u = uniform(model.seed, stream, src.astype(np.uint64) * np.uint64(model.customers) + dst.astype(np.uint64))
-    return np.asarray(1 + np.floor(u ** (1 / model.scenario.graph.youth_skew) * (young * DAY - 1)), dtype=np.int64)
+    u = uniform(
+        model.seed, stream, src.astype(np.uint64) * np.uint64(model.customers) + dst.astype(np.uint64)
+    )
+    return np.asarray(
+        1 + np.floor(u ** (1 / model.scenario.graph.youth_skew) * (young * DAY - 1)), dtype=np.int64
+    )
 
 
 def age_lookup(model: Model) -> Callable[[I64], I64]:
-    """Signup ages by customer: a table of all for up to four million customers (16 MB), beyond that computed each time."""
+    """Signup ages by customer: a table of all for up to four million customers (16 MB), beyond that computed
+    each time.
+    """
     if model.customers > 1 << 22:
         return lambda ids: customer_age(model, ids)
     table = customer_age(model, np.arange(model.customers, dtype=np.int64)).astype(np.int32)
@@ -256,19 +297,30 @@ def _tail_scale(model: Model) -> float:
     low, high = 0.0, float(story.most_interactions)
     for _ in range(60):
         c = (low + high) / 2
-        low, high = (c, high) if np.minimum(1.0, (c / k) ** story.interaction_tail).sum() < story.interactions_per_connection else (low, c)
+        low, high = (
+            (c, high)
+            if np.minimum(1.0, (c / k) ** story.interaction_tail).sum() < story.interactions_per_connection
+            else (low, c)
+        )
     return low
 
 
 def interactions(model: Model, src: I64, dst: I64, back: I64) -> tuple[I64, I64, I64, I64]:
-    """Events behind the given connections: who, towards whom, kind (rank), seconds back from the end of the last day.
+    """Events behind the given connections: who, towards whom, kind (rank), seconds back from the end of the
+    last day.
 
     Events per connection follow a power law; they fall into the last weeks, and after the pair connected.
     """
     story = model.scenario.graph
-    pair = mix64(src.astype(np.uint64) * np.uint64(model.customers) + dst.astype(np.uint64) + np.uint64(model.seed & 0xFFFFFFFF))
+    pair = mix64(
+        src.astype(np.uint64) * np.uint64(model.customers)
+        + dst.astype(np.uint64)
+        + np.uint64(model.seed & 0xFFFFFFFF)
+    )
     u = to_unit(mix64(pair ^ np.uint64(0xA5A5A5A5)))
-    count = np.minimum(np.floor(_tail_scale(model) * u ** (-1 / story.interaction_tail)), story.most_interactions).astype(np.int64)
+    count = np.minimum(
+        np.floor(_tail_scale(model) * u ** (-1 / story.interaction_tail)), story.most_interactions
+    ).astype(np.int64)
     edge = np.repeat(np.arange(len(src)), count)
     number = (np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)).astype(np.uint64)
     h = mix64(pair[edge] + (number + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
@@ -278,4 +330,9 @@ def interactions(model: Model, src: I64, dst: I64, back: I64) -> tuple[I64, I64,
     shares = np.cumsum([share for _, share in story.kinds])
     kind = np.minimum(np.searchsorted(shares / shares[-1], to_unit(h), side="right"), len(shares) - 1)
     swap = (h & np.uint64(1)).astype(bool)
-    return np.where(swap, dst[edge], src[edge]), np.where(swap, src[edge], dst[edge]), kind.astype(np.int64), when
+    return (
+        np.where(swap, dst[edge], src[edge]),
+        np.where(swap, src[edge], dst[edge]),
+        kind.astype(np.int64),
+        when,
+    )

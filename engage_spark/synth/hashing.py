@@ -1,7 +1,9 @@
-"""Counter-based randomness in numpy: the same (seed, stream, counter) gives the same number on any batch or partition.
+"""Counter-based randomness in numpy: the same (seed, stream, counter) gives the same number on any batch or
+partition.
 
-Hashes are SplitMix64 finalisers (Steele, Lea, Flood 2014). Permutations are alternating modular Feistel networks on a
-grid just large enough for N, with cycle walking (Black, Rogaway 2002): invertible, local, no state.
+Hashes are SplitMix64 finalisers (Steele, Lea, Flood 2014). Permutations are alternating modular Feistel
+networks on a grid just large enough for N, with cycle walking (Black, Rogaway 2002): invertible, local, no
+state.
 """
 
 from __future__ import annotations
@@ -57,8 +59,21 @@ def uniform(seed: int, name: str, counter: NDArray[Any]) -> F64:
     return to_unit(hashed(seed, name, counter))
 
 
-_A = (-3.969683028665376e01, 2.209460984245205e02, -2.759285104469687e02, 1.383577518672690e02, -3.066479806614716e01, 2.506628277459239e00)
-_B = (-5.447609879822406e01, 1.615858368580409e02, -1.556989798598866e02, 6.680131188771972e01, -1.328068155288572e01)
+_A = (
+    -3.969683028665376e01,
+    2.209460984245205e02,
+    -2.759285104469687e02,
+    1.383577518672690e02,
+    -3.066479806614716e01,
+    2.506628277459239e00,
+)
+_B = (
+    -5.447609879822406e01,
+    1.615858368580409e02,
+    -1.556989798598866e02,
+    6.680131188771972e01,
+    -1.328068155288572e01,
+)
 _C = (
     -7.784894002430293e-03,
     -3.223964580411365e-01,
@@ -79,7 +94,9 @@ def _horner(coefficients: tuple[float, ...], x: F64) -> F64:
 
 
 def normal_quantile(u: F64) -> F64:
-    """Inverse of the normal distribution function, Acklam's rational approximation (relative error below 1.2e-9)."""
+    """Inverse of the normal distribution function, Acklam's rational approximation (relative error below
+    1.2e-9).
+    """
     centred = u - 0.5
     r = centred * centred
     z = _horner(_A, r) * centred / (_horner(_B, r) * r + 1.0)

@@ -1,6 +1,7 @@
 """One customer's fields from the hashes of their index: the reference snapshot, in numpy, without state.
 
-Every function maps arrays of customer indices to arrays of values element by element, so batches and partitions cannot matter.
+Every function maps arrays of customer indices to arrays of values element by element, so batches and
+partitions cannot matter.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from engage_spark.synth.scenario import Scenario, Story
 
 Columns = dict[str, Any]
 DAYS_PER_MONTH = 30.4375
-# Every customer signed up at least this many days before the last snapshot, so that up to 28 snapshots hold the same customers.
+# Every customer signed up at least this many days before the last snapshot, so that up to 28 snapshots hold
+# the same customers.
 YOUNGEST_DAYS = 27
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """What the workers need: the story, the contract's table and the solved numbers. Small, and pickled with the task."""
+    """What the workers need: the story, the contract's table and the solved numbers. Small, and pickled with
+    the task.
+    """
 
     customers: int
     seed: int
@@ -53,7 +57,11 @@ def score(model: Model, story: Story, ids: I64, latent: Mapping[str, F64]) -> F6
     total = np.zeros(len(ids))
     norm = 0.0
     for name, weight in story.loads:
-        part = normal_quantile(uniform(model.seed, f"noise/{story.name}", ids)) if name == "noise" else latent[name]
+        part = (
+            normal_quantile(uniform(model.seed, f"noise/{story.name}", ids))
+            if name == "noise"
+            else latent[name]
+        )
         total += weight * part
         norm += weight * weight
     return np.asarray(total / norm**0.5)
@@ -72,14 +80,17 @@ def _shaped(story: Story, z: F64, centre: float, low: float, high: float) -> F64
 
 
 def value(story: Story, field: Field, z: F64, centre: float, done: Mapping[str, Any]) -> F64:
-    """The field's value for a score: shaped, combined with earlier fields, rounded, and kept inside the contract's range."""
+    """The field's value for a score: shaped, combined with earlier fields, rounded, and kept inside the
+    contract's range.
+    """
     low, high = float(field.minimum or 0.0), float(field.maximum if field.maximum is not None else np.inf)
     x = _shaped(story, z, centre, low, high)
     if story.ceiling is not None:
         x = np.minimum(x, story.ceiling)
     decimals = story.decimals if field.is_floating else 0
     if story.times:
-        # A product with a count of at least one stays at least one unit of the last decimal, so that zero means zero.
+        # A product with a count of at least one stays at least one unit of the last decimal, so that zero
+        # means zero.
         x = np.where(done[story.times] > 0, np.maximum(x * done[story.times], 10.0**-decimals), 0.0)
     if story.plus:
         x = np.where(x > 0, np.maximum(x, 10.0**-decimals), 0.0) + done[story.plus]
@@ -88,7 +99,8 @@ def value(story: Story, field: Field, z: F64, centre: float, done: Mapping[str, 
     x = np.floor(x) if story.floor else np.round(x, decimals)
     x = np.clip(x, low, high)
     if story.idle:
-        # Someone who was there within the window has at least one session in it, and no more than in the wider window.
+        # Someone who was there within the window has at least one session in it, and no more than in the
+        # wider window.
         x = np.where(done[story.idle[0]] >= story.idle[1], 0.0, np.maximum(x, 1.0))
     return np.asarray(x)
 
@@ -119,7 +131,8 @@ def customer_age(model: Model, ids: I64) -> I64:
 
 
 def reference(model: Model, ids: I64, latent: Mapping[str, F64] | None = None) -> Columns:
-    """All fields of the last snapshot but the degrees, without missing values. Categories are ranks in the contract's order.
+    """All fields of the last snapshot but the degrees, without missing values. Categories are ranks in the
+    contract's order.
 
     Adds `_age_days`. The last login of a young customer is cut to the day of signup.
     """
@@ -152,7 +165,9 @@ def sociability(model: Model, ids: I64) -> F64:
 
 
 def follow_draws(model: Model, ids: I64) -> I64:
-    """How many follows a customer draws; repeated draws of one target count once, so the out-degree is at most this."""
+    """How many follows a customer draws; repeated draws of one target count once, so the out-degree is at
+    most this.
+    """
     story = model.scenario.graph.following
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}
     x = np.exp(model.centres["following"] + story.spread * score(model, story, ids, latent))

@@ -85,7 +85,9 @@ def _story(name: str, raw: Mapping[str, Any]) -> Story:
     known = {f.name for f in fields(Story)}
     unknown = sorted(set(raw) - known)
     if unknown:
-        raise ConfigurationError(f"scenario: {name} has unknown options {unknown}", mend=f"known are: {', '.join(sorted(known))}")
+        raise ConfigurationError(
+            f"scenario: {name} has unknown options {unknown}", hint=f"known are: {', '.join(sorted(known))}"
+        )
     values = dict(raw)
     values["loads"] = tuple((k, float(v)) for k, v in values.get("loads", {"noise": 1}).items())
     values["weights"] = tuple(float(w) for w in values.get("weights", ()))
@@ -104,7 +106,9 @@ def _graph(raw: Mapping[str, Any]) -> GraphStory:
 
 
 def load_scenario(path: Path | None = None) -> Scenario:
-    """Read a scenario file; None means the packaged one. Raises ConfigurationError for unknown or missing options."""
+    """Read a scenario file; None means the packaged one. Raises ConfigurationError for unknown or missing
+    options.
+    """
     text = path.read_text() if path else files("engage_spark.synth").joinpath("scenario.yaml").read_text()
     raw = yaml.safe_load(text)
     try:
@@ -124,29 +128,42 @@ def load_scenario(path: Path | None = None) -> Scenario:
         )
     except (KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"the scenario is incomplete or malformed: {error}", mend="compare it with the packaged scenario.yaml"
+            f"the scenario is incomplete or malformed: {error}",
+            hint="compare it with the packaged scenario.yaml",
         ) from error
 
 
 def check_scenario(scenario: Scenario, table: Table) -> None:
-    """Raise one ConfigurationError that names every disagreement between the story and the contract's entity table."""
+    """Raise one ConfigurationError that names every disagreement between the story and the contract's entity
+    table.
+    """
     graph_fields = {scenario.roles[r] for r in ("connections", "following", "followers")}
     told = {s.name for s in scenario.stories} | graph_fields
     declared = {f.name for f in table.fields if not f.is_key and f.spark_type != "date"}
     found = [f"no story for field {name}" for name in sorted(declared - told)]
     found += [f"story for undeclared field {name}" for name in sorted(told - declared)]
-    found += [f"role {role} names undeclared field {name}" for role, name in scenario.roles.items() if name not in declared]
+    found += [
+        f"role {role} names undeclared field {name}"
+        for role, name in scenario.roles.items()
+        if name not in declared
+    ]
     found += [f"rolling counter {name} is not declared" for name in scenario.rolling if name not in declared]
     for s in scenario.stories:
         if s.shape not in SHAPES:
             found.append(f"{s.name}: unknown shape {s.shape}")
-        found += [f"{s.name}: unknown trait {t}" for t, _ in s.loads if t != "noise" and t not in scenario.traits]
+        found += [
+            f"{s.name}: unknown trait {t}" for t, _ in s.loads if t != "noise" and t not in scenario.traits
+        ]
         if s.name not in declared:
             continue
         f = table[s.name]
-        if s.shape in ("normal", "lognormal", "logit") and (f.reference_mean is None or f.minimum is None or f.maximum is None):
+        if s.shape in ("normal", "lognormal", "logit") and (
+            f.reference_mean is None or f.minimum is None or f.maximum is None
+        ):
             found.append(f"{s.name}: the contract gives no mean or no range to calibrate to")
         if s.shape in ("shares", "binary") and not f.reference_shares:
             found.append(f"{s.name}: the contract gives no shares")
     if found:
-        raise ConfigurationError("the scenario does not fit the contract", mend="mend scenario.yaml or the contract", details=found)
+        raise ConfigurationError(
+            "the scenario does not fit the contract", hint="mend scenario.yaml or the contract", details=found
+        )

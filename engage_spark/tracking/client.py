@@ -1,7 +1,8 @@
 """Where MLflow is: its addresses from the settings, a client for them, and its failures in words.
 
-Nothing global is set: the client is given its addresses, and what mlflow reads from environment variables (retries, progress bars,
-links on standard output) is set for the length of a call only, and only where the user has not set it.
+Nothing global is set: the client is given its addresses, and what mlflow reads from environment variables
+(retries, progress bars, links on standard output) is set for the length of a call only, and only where the
+user has not set it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 
 from engage_spark import log
 from engage_spark.errors import ConfigurationError, EngageError, TransientError
-from engage_spark.settings import Tracking
+from engage_spark.settings import TrackingSettings
 
 CALLS = {
     # mlflow retries seven times, twice as long each time: minutes until it says that nobody listens.
@@ -35,7 +36,9 @@ SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databrick
 LIBRARIES = ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic", "botocore")
 """Whose exceptions count as MLflow's: its client lets some of theirs through."""
 NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"})
-REFUSED = frozenset({"INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "BAD_REQUEST", *NOT_THERE})
+REFUSED = frozenset(
+    {"INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "BAD_REQUEST", *NOT_THERE}
+)
 
 
 @contextmanager
@@ -52,7 +55,9 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps mlflow's and alembic's chatter off the terminal: what it announces as INFO or warns about is no news to our users."""
+    """Keeps mlflow's and alembic's chatter off the terminal: what it announces as INFO or warns about is no
+    news to our users.
+    """
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -67,13 +72,17 @@ def quiet() -> Iterator[None]:
 
 
 def mlflow(module: str = "mlflow") -> Any:
-    """A module of mlflow; importing the first takes about two seconds. Raises ConfigurationError when it is not installed."""
+    """A module of mlflow; importing the first takes about two seconds. Raises ConfigurationError when it is
+    not installed.
+    """
     try:
-        with environment(CALLS), warnings.catch_warnings():  # not `quiet`: on import mlflow sets the level of its own logger
+        # not `quiet`: on import mlflow sets the level of its own logger
+        with environment(CALLS), warnings.catch_warnings():
             return import_module(module)
     except ImportError as e:
         raise ConfigurationError(
-            f"mlflow cannot be imported: {e}", mend="install the package with what models need: pip install 'engage-spark[ml]'"
+            f"mlflow cannot be imported: {e}",
+            hint="install the package with what models need: pip install 'engage-spark[ml]'",
         ) from e
 
 
@@ -84,7 +93,9 @@ def code_of(error: BaseException) -> str:
 
 @contextmanager
 def calling(what: str, place: str) -> Iterator[None]:
-    """MLflow's failures inside the block as ours: TransientError where it does not answer, ConfigurationError where it refuses."""
+    """MLflow's failures inside the block as ours: TransientError where it does not answer, ConfigurationError
+    where it refuses.
+    """
     mlflow()
     try:
         with quiet():
@@ -104,18 +115,19 @@ def _translated(error: BaseException, what: str, place: str) -> EngageError:
     told = told[:400]
     if code_of(error) in REFUSED:
         return ConfigurationError(
-            f"{what}: MLflow at {place} refuses: {told}", mend="correct tracking.uri, tracking.registry or the rights"
+            f"{what}: MLflow at {place} refuses: {told}",
+            hint="correct tracking.uri, tracking.registry or the rights",
         )
     return TransientError(
         f"{what}: MLflow at {place} does not answer as it should: {told}",
-        mend="see that the server runs and can be reached, then do it again",
+        hint="see that the server runs and can be reached, then do it again",
     )
 
 
-class Place:
+class MlflowLocation:
     """The addresses of tracking and registry, and clients for them. Building one does nothing."""
 
-    def __init__(self, settings: Tracking) -> None:
+    def __init__(self, settings: TrackingSettings) -> None:
         self.settings = settings
         self.folder = Path(settings.folder).expanduser().absolute()
 
@@ -141,7 +153,8 @@ class Place:
 
     @cached_property
     def client(self) -> Any:
-        """An MlflowClient for these addresses; the first use of a new sqlite file sets up its tables, which takes about five seconds.
+        """An MlflowClient for these addresses; the first use of a new sqlite file sets up its tables, which
+        takes about five seconds.
 
         Raises ConfigurationError: an address of unknown kind, a folder that cannot be written.
         """
@@ -150,10 +163,13 @@ class Place:
             if _scheme(uri) not in SCHEMES:
                 raise ConfigurationError(
                     f"tracking.{key} is {uri!r}, of no kind that MLflow takes",
-                    mend=f"use one that begins with {', '.join(SCHEMES)}; or leave it out: a sqlite file below tracking.folder",
+                    hint=f"use one that begins with {', '.join(SCHEMES)}; or leave it out: a sqlite file below tracking.folder",
                 )
             new |= _new_file(uri)
-        with log.stage("setting up MLflow's sqlite file") if new else nullcontext(), calling("no MLflow client can be made", self.uri):
+        with (
+            log.stage("setting up MLflow's sqlite file") if new else nullcontext(),
+            calling("no MLflow client can be made", self.uri),
+        ):
             return mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
 
     def calling(self, what: str) -> Any:
@@ -171,7 +187,9 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def _new_file(uri: str) -> bool:
-    """Whether a sqlite file has no content yet. Refuses what cannot be written: mlflow would try for minutes to open it."""
+    """Whether a sqlite file has no content yet. Refuses what cannot be written: mlflow would try for minutes
+    to open it.
+    """
     file = sqlite_file(uri)
     if file is None:
         return False
@@ -182,5 +200,5 @@ def _new_file(uri: str) -> bool:
     except OSError as e:
         raise ConfigurationError(
             f"MLflow's file {file} cannot be written: {e.strerror or e}",
-            mend="mend the permissions, or set tracking.folder or tracking.uri",
+            hint="mend the permissions, or set tracking.folder or tracking.uri",
         ) from e

@@ -1,8 +1,10 @@
-"""A fitted PipelineModel as a folder in MLflow's own format (flavour `spark`), written and read alike on classic Spark and on Connect.
+"""A fitted PipelineModel as a folder in MLflow's own format (flavour `spark`), written and read alike on
+classic Spark and on Connect.
 
-mlflow.spark.save_model moves the files with the JVM's file system, which Spark Connect does not give. Here Spark writes the model to a
-place that it can reach (`staging`), and its files come back as rows of Spark's own binaryFile source; the way there is a copy. What is
-stored is the same: `mlflow.spark.load_model` and `mlflow.pyfunc.load_model` read it.
+mlflow.spark.save_model moves the files with the JVM's file system, which Spark Connect does not give. Here
+Spark writes the model to a place that it can reach (`staging`), and its files come back as rows of Spark's
+own binaryFile source; the way there is a copy. What is stored is the same: `mlflow.spark.load_model` and
+`mlflow.pyfunc.load_model` read it.
 """
 
 from __future__ import annotations
@@ -35,15 +37,25 @@ SIGNATURE_TYPES = {
 
 
 def save_model(
-    spark: SparkSession, model: PipelineModel, folder: Path, *, features: Sequence[tuple[str, str]], extras: Mapping[str, Any],
-    facts: Mapping[str, str], staging: str | None,
-) -> None:  # fmt: skip
-    """Write `folder`: MLmodel, Spark's files, requirements, and engage.json with the features, extras and facts."""
+    spark: SparkSession,
+    model: PipelineModel,
+    folder: Path,
+    *,
+    features: Sequence[tuple[str, str]],
+    extras: Mapping[str, Any],
+    facts: Mapping[str, str],
+    staging: str | None,
+) -> None:
+    """Write `folder`: MLmodel, Spark's files, requirements, and engage.json with the features, extras and
+    facts.
+    """
     folder.mkdir(parents=True)
     _fetch(spark, model, folder / DATA, _place(staging, folder))
     needed = _requirements(model)
     (folder / "requirements.txt").write_text("\n".join(needed) + "\n")
-    (folder / "python_env.yaml").write_text(f"python: {platform.python_version()}\ndependencies:\n- -r requirements.txt\n")
+    (folder / "python_env.yaml").write_text(
+        f"python: {platform.python_version()}\ndependencies:\n- -r requirements.txt\n"
+    )
     conda = {
         "name": "engage-spark",
         "channels": ["conda-forge"],
@@ -57,11 +69,15 @@ def save_model(
 
 
 def load_model(spark: SparkSession, folder: Path, *, staging: str | None) -> PipelineModel:
-    """The model of such a folder. Spark has read all of it when this returns: the copy that it read is deleted."""
+    """The model of such a folder. Spark has read all of it when this returns: the copy that it read is
+    deleted.
+    """
     from pyspark.ml import PipelineModel
 
     if not (folder / DATA).is_dir():
-        raise ConfigurationError(f"{folder} holds no Spark model", mend=f"give a folder with MLmodel and {DATA}/ in it")
+        raise ConfigurationError(
+            f"{folder} holds no Spark model", hint=f"give a folder with MLmodel and {DATA}/ in it"
+        )
     place = _place(staging, folder)
     try:
         put_directory(spark, folder / DATA, place)
@@ -77,7 +93,9 @@ def read_extras(file: Path) -> dict[str, Any]:
 
 
 def _place(staging: str | None, folder: Path) -> str:
-    """A new directory. Without a place that Spark and this process share, beside the model: one machine is taken for granted then."""
+    """A new directory. Without a place that Spark and this process share, beside the model: one machine is
+    taken for granted then.
+    """
     root = staging.rstrip("/") if staging else str(folder.parent.absolute() / "_staging")
     if "://" not in root and not root.startswith(("file:", "dbfs:")):
         root = str(Path(root).absolute())
@@ -85,18 +103,27 @@ def _place(staging: str | None, folder: Path) -> str:
 
 
 def _fetch(spark: SparkSession, model: PipelineModel, target: Path, place: str) -> None:
-    """Have Spark write the model, and bring its files here. Files that begin with `_` or `.` (markers, checksums) are not needed."""
+    """Have Spark write the model, and bring its files here. Files that begin with `_` or `.` (markers,
+    checksums) are not needed.
+    """
     name = place.rpartition("/")[2]
     try:
         model.write().save(place)
-        rows = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(place).select("path", "content").collect()
+        rows = (
+            spark.read.format("binaryFile")
+            .option("recursiveFileLookup", "true")
+            .load(place)
+            .select("path", "content")
+            .collect()
+        )
     finally:
         delete_directory(spark, place)
         if (beside := target.parent.parent / "_staging").is_dir():
             shutil.rmtree(beside, ignore_errors=True)
     if not rows:
         raise TransientError(
-            f"the model that Spark wrote to {place} cannot be found there", mend="set lake.scratch to a path all nodes share"
+            f"the model that Spark wrote to {place} cannot be found there",
+            hint="set lake.scratch to a path all nodes share",
         )
     for path, content in rows:
         file = target / path.partition(f"/{name}/")[2]
@@ -105,8 +132,13 @@ def _fetch(spark: SparkSession, model: PipelineModel, target: Path, place: str) 
 
 
 def _requirements(model: PipelineModel) -> list[str]:
-    """The pinned packages whose classes the model is made of. Named, since letting mlflow infer them takes 20 s and a second Spark."""
-    modules = {type(stage).__module__.partition(".")[0] for stage in getattr(model, "stages", ())} | {"pyspark", "mlflow"}
+    """The pinned packages whose classes the model is made of. Named, since letting mlflow infer them takes 20
+    s and a second Spark.
+    """
+    modules = {type(stage).__module__.partition(".")[0] for stage in getattr(model, "stages", ())} | {
+        "pyspark",
+        "mlflow",
+    }
     names = {"engage_spark": "engage-spark"}
     pinned = []
     for module in sorted(modules):
@@ -122,13 +154,27 @@ def _describe(folder: Path, model: PipelineModel, features: Sequence[tuple[str, 
     import pyspark
 
     types, models, pyfunc = mlflow("mlflow.types"), mlflow("mlflow.models"), mlflow("mlflow.pyfunc")
-    inputs = [types.ColSpec(SIGNATURE_TYPES.get(kind, "double"), name, required=False) for name, kind in features]
-    signature = models.ModelSignature(inputs=types.Schema(inputs), outputs=types.Schema([types.ColSpec("double", "prediction")]))
+    inputs = [
+        types.ColSpec(SIGNATURE_TYPES.get(kind, "double"), name, required=False) for name, kind in features
+    ]
+    signature = models.ModelSignature(
+        inputs=types.Schema(inputs), outputs=types.Schema([types.ColSpec("double", "prediction")])
+    )
     described = models.Model(signature=signature)
     described.add_flavor(
-        "spark", pyspark_version=pyspark.__version__, model_data=DATA, code=None,
+        "spark",
+        pyspark_version=pyspark.__version__,
+        model_data=DATA,
+        code=None,
         model_class=f"{type(model).__module__}.{type(model).__qualname__}",
-    )  # fmt: skip
-    pyfunc.add_to_model(described, loader_module="mlflow.spark", data=DATA, code=None, conda_env="conda.yaml", python_env="python_env.yaml")
+    )
+    pyfunc.add_to_model(
+        described,
+        loader_module="mlflow.spark",
+        data=DATA,
+        code=None,
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+    )
     described.model_size_bytes = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     described.save(str(folder / "MLmodel"))

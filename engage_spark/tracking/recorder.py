@@ -1,4 +1,6 @@
-"""What is to be known of a run, in a local folder: complete before any of it is sent, and kept where sending fails."""
+"""What is to be known of a run, in a local folder: complete before any of it is sent, and kept where sending
+fails.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,14 @@ _UNNAMEABLE = re.compile(r"[^\w\-. /]")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a version of a model says about itself in the registry. `run_id` is the training's: the same work has the same id.
+class ModelFacts:
+    """What a version of a model says about itself in the registry. `run_id` is the training's: the same work
+    has the same id.
 
-    `attempt` is 1, and more for a training that was forced though it had been done: only both together name one training.
-    `data` are table versions such as {"customer_features": "12"}; `metric` is the headline with its interval; `failed_gates` names the
-    gates that it did not pass. A version that failed one is never promoted without force.
+    `attempt` is 1, and more for a training that was forced though it had been done: only both together name
+    one training. `data` are table versions such as {"customer_features": "12"}; `metric` is the headline with
+    its interval; `failed_gates` names the gates that it did not pass. A version that failed one is never
+    promoted without force.
     """
 
     run_id: str
@@ -65,10 +69,14 @@ class Facts:
         return {f"{TAG}{key}": str(text) for key, text in texts.items()}
 
 
-class Run:
-    """One training, being recorded. Names of metrics and params may hold letters, digits, `_-. /`; other signs become `_`."""
+class MlflowRun:
+    """One training, being recorded. Names of metrics and params may hold letters, digits, `_-. /`; other
+    signs become `_`.
+    """
 
-    def __init__(self, experiment: Sequence[str], name: str, folder: Path | None = None, *, staging: str | None = None) -> None:
+    def __init__(
+        self, experiment: Sequence[str], name: str, folder: Path | None = None, *, staging: str | None = None
+    ) -> None:
         self.experiment, self.name, self.staging = tuple(experiment), name, staging
         self.folder = folder or Path(tempfile.mkdtemp(prefix="engage-spark-run-"))
         self.files = self.folder / FILES
@@ -77,11 +85,13 @@ class Run:
         """MLflow's own id, once the run was sent."""
         self.started, self.ended, self.status = _now(), 0, "RUNNING"
         self.registration: dict[str, Any] | None = None
-        self.children: list[Run] = []
+        self.children: list[MlflowRun] = []
         self._values: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
         self._metrics: dict[str, list[tuple[int, float]]] = {}
         # Nothing is left behind unless it is kept.
-        self._cleaner = None if folder else weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self._cleaner = (
+            None if folder else weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        )
 
     def params(self, values: Mapping[str, Any]) -> None:
         """What went in. A name may be given again only with the same value."""
@@ -97,7 +107,9 @@ class Run:
             self.curve(key, [(0, value)])
 
     def curve(self, name: str, points: Iterable[tuple[int, float]]) -> None:
-        """A figure at each of several steps, such as the number of features that were left. Where it is NaN it is left out."""
+        """A figure at each of several steps, such as the number of features that were left. Where it is NaN
+        it is left out.
+        """
         key = _nameable(name)
         if key in self._metrics:
             raise ValueError(f"run {self.name!r}: metric {key!r} is recorded already")
@@ -105,10 +117,14 @@ class Run:
             self._metrics[key] = known
 
     def artefact(self, path: str, content: str | bytes | Any) -> None:
-        """A file at this relative path: text, bytes (a picture), or what JSON can hold; NaN, which it cannot hold, becomes null."""
+        """A file at this relative path: text, bytes (a picture), or what JSON can hold; NaN, which it cannot
+        hold, becomes null.
+        """
         file = self.files / path
         if not file.resolve().is_relative_to(self.files.resolve()) or file.is_relative_to(self.files / MODEL):
-            raise ValueError(f"an artefact cannot lie at {path!r}: it must be below the run's folder, and {MODEL}/ is the model's")
+            raise ValueError(
+                f"an artefact cannot lie at {path!r}: it must be below the run's folder, and {MODEL}/ is the model's"
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             file.write_bytes(content)
@@ -116,22 +132,45 @@ class Run:
             file.write_text(content if isinstance(content, str) else _json(content), encoding="utf-8")
 
     def model(
-        self, spark: SparkSession, model: PipelineModel, *, features: Sequence[tuple[str, str]], extras: Mapping[str, Any], name: str,
-        facts: Facts,
-    ) -> None:  # fmt: skip
-        """The fitted model with the raw columns that it takes (name, Spark type), and what else scoring needs, as JSON.
+        self,
+        spark: SparkSession,
+        model: PipelineModel,
+        *,
+        features: Sequence[tuple[str, str]],
+        extras: Mapping[str, Any],
+        name: str,
+        facts: ModelFacts,
+    ) -> None:
+        """The fitted model with the raw columns that it takes (name, Spark type), and what else scoring
+        needs, as JSON.
 
-        `name` is what it will be registered as, without the prefix. Cost: what Spark takes to write the model, one listing and one job to
-        fetch its files (the size of the model passes through this process), no job over customers.
+        `name` is what it will be registered as, without the prefix. Cost: what Spark takes to write the
+        model, one listing and one job to fetch its files (the size of the model passes through this process),
+        no job over customers.
         """
-        save_model(spark, model, self.files / MODEL, features=features, extras=extras, facts=facts.tags(), staging=self.staging)
+        save_model(
+            spark,
+            model,
+            self.files / MODEL,
+            features=features,
+            extras=extras,
+            facts=facts.tags(),
+            staging=self.staging,
+        )
         self.registration = {"name": name, "tags": facts.tags()}
         self._put("tags", facts.tags())
 
     @contextmanager
-    def child(self, name: str) -> Iterator[Run]:
-        """A run below this one, such as a candidate on a fold. It is sent with its parent; it fails where its block raises."""
-        run = Run(self.experiment, name, self.folder / "children" / f"{len(self.children):04d}", staging=self.staging)
+    def child(self, name: str) -> Iterator[MlflowRun]:
+        """A run below this one, such as a candidate on a fold. It is sent with its parent; it fails where its
+        block raises.
+        """
+        run = MlflowRun(
+            self.experiment,
+            name,
+            self.folder / "children" / f"{len(self.children):04d}",
+            staging=self.staging,
+        )
         self.children.append(run)
         with run.timed():
             yield run
@@ -155,17 +194,26 @@ class Run:
     def content(self) -> dict[str, Any]:
         """The record as JSON can hold it."""
         return {
-            "experiment": list(self.experiment), "name": self.name, "id": self.id,
-            "started": self.started, "ended": self.ended, "status": self.status,
-            "metrics": self._metrics, "registration": self.registration, **self._values,
-        }  # fmt: skip
+            "experiment": list(self.experiment),
+            "name": self.name,
+            "id": self.id,
+            "started": self.started,
+            "ended": self.ended,
+            "status": self.status,
+            "metrics": self._metrics,
+            "registration": self.registration,
+            **self._values,
+        }
 
     def keep(self, folder: Path) -> Path:
         """Move the record below `folder`, to stay. Returns where it is now."""
         self.write()
         folder.mkdir(parents=True, exist_ok=True)
-        where = folder / f"{'-'.join((*self.experiment, self.name))}-{self.folder.name.rpartition('-')[2]}".replace("/", "-").replace(
-            " ", "-"
+        where = (
+            folder
+            / f"{'-'.join((*self.experiment, self.name))}-{self.folder.name.rpartition('-')[2]}".replace(
+                "/", "-"
+            ).replace(" ", "-")
         )
         shutil.move(self.folder, where)
         self._moved(where)
@@ -183,17 +231,24 @@ class Run:
         for key, value in values.items():
             name, text = _nameable(key), _text(value)
             if known.setdefault(name, text) != text and kind == "params":
-                raise ValueError(f"run {self.name!r}: parameter {name!r} is {known[name]!r} already, not {text!r}")
+                raise ValueError(
+                    f"run {self.name!r}: parameter {name!r} is {known[name]!r} already, not {text!r}"
+                )
             known[name] = text
 
 
-def read_record(folder: Path) -> Run:
+def read_record(folder: Path) -> MlflowRun:
     """A run that was kept. Raises OSError, ValueError or KeyError where the folder holds none."""
     content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    run = Run(content["experiment"], content["name"], folder)
+    run = MlflowRun(content["experiment"], content["name"], folder)
     run.id = content["id"]
-    run.started, run.ended, run.status, run.registration = (content[k] for k in ("started", "ended", "status", "registration"))
-    run._metrics = {name: [(int(step), float(value)) for step, value in points] for name, points in content["metrics"].items()}
+    run.started, run.ended, run.status, run.registration = (
+        content[k] for k in ("started", "ended", "status", "registration")
+    )
+    run._metrics = {
+        name: [(int(step), float(value)) for step, value in points]
+        for name, points in content["metrics"].items()
+    }
     run._values = {kind: dict(content[kind]) for kind in ("params", "tags")}
     run.children = [read_record(path) for path in sorted((folder / "children").glob("*")) if path.is_dir()]
     return run
@@ -212,7 +267,12 @@ def _text(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(_without_nan(value), indent=None if not isinstance(value, dict) else 1, ensure_ascii=False, default=str)
+    return json.dumps(
+        _without_nan(value),
+        indent=None if not isinstance(value, dict) else 1,
+        ensure_ascii=False,
+        default=str,
+    )
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,6 +1,8 @@
-"""Registered models: their versions, and which one is champion or challenger. An alias points to one version, so there are never two.
+"""Registered models: their versions, and which one is champion or challenger. An alias points to one version,
+so there are never two.
 
-In MLflow a model is named `{tracking.prefix}{target}`; for Unity Catalog the prefix is a catalog and a schema, as in `main.engage.`.
+In MLflow a model is named `{tracking.prefix}{target}`; for Unity Catalog the prefix is a catalog and a
+schema, as in `main.engage.`.
 """
 
 from __future__ import annotations
@@ -13,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.tracking.client import NOT_THERE, Place, code_of, mlflow
+from engage_spark.tracking.client import NOT_THERE, MlflowLocation, code_of, mlflow
 from engage_spark.tracking.model_io import EXTRAS, read_extras
-from engage_spark.tracking.recorder import MODEL, TAG, Run
+from engage_spark.tracking.recorder import MODEL, TAG, MlflowRun
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Version:
+class ModelVersion:
     """One registered version of a target's model. `facts` are the tags of ours, without their prefix."""
 
     target: str
@@ -45,8 +47,10 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Champion(Version):
-    """A version with what its folder and its run say: the raw columns that it takes, what scoring needs, all final metrics."""
+class Champion(ModelVersion):
+    """A version with what its folder and its run say: the raw columns that it takes, what scoring needs, all
+    final metrics.
+    """
 
     features: tuple[tuple[str, str], ...]
     extras: Mapping[str, Any] = field(repr=False)
@@ -65,15 +69,17 @@ class Recorded:
 class Registry:
     """What is registered for targets. Every call asks MLflow anew; nothing is remembered."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: MlflowLocation) -> None:
         self.place = place
 
     def name(self, target: str) -> str:
         """What the target's model is called in MLflow."""
         return f"{self.place.settings.prefix}{target}"
 
-    def versions(self, target: str) -> tuple[Version, ...]:
-        """Every version, oldest first; none where nothing is registered. Two calls, and on Databricks one per version."""
+    def versions(self, target: str) -> tuple[ModelVersion, ...]:
+        """Every version, oldest first; none where nothing is registered. Two calls, and on Databricks one per
+        version.
+        """
         name, client = self.name(target), self.place.client
         with self.place.calling(f"the versions of {name!r} cannot be listed"):
             model = _unless_missing(lambda: client.get_registered_model(name))
@@ -83,19 +89,24 @@ class Registry:
             if self.place.names_files:  # Unity Catalog's search leaves the tags out
                 found = [client.get_model_version(name, v.version) for v in found]
             aliases = dict(model.aliases)
-            listed = [self._version(target, v, [a for a, of in aliases.items() if str(of) == str(v.version)]) for v in found]
+            listed = [
+                self._version(target, v, [a for a, of in aliases.items() if str(of) == str(v.version)])
+                for v in found
+            ]
         return tuple(sorted(listed, key=lambda v: v.version))
 
-    def version(self, target: str, number: int) -> Version:
+    def version(self, target: str, number: int) -> ModelVersion:
         """Raises ConfigurationError, with the numbers that there are."""
         found = self.versions(target)
         for version in found:
             if version.version == number:
                 return version
         there = ", ".join(str(v.version) for v in found) or "none"
-        raise ConfigurationError(f"model {self.name(target)!r} has no version {number}", mend=f"versions are: {there}")
+        raise ConfigurationError(
+            f"model {self.name(target)!r} has no version {number}", hint=f"versions are: {there}"
+        )
 
-    def holder(self, target: str, alias: str) -> Version | None:
+    def holder(self, target: str, alias: str) -> ModelVersion | None:
         """The version with this alias, or None."""
         return next((v for v in self.versions(target) if alias in v.aliases), None)
 
@@ -105,13 +116,15 @@ class Registry:
         if found is None:
             raise ConfigurationError(
                 f"there is no champion for {target!r}: no model named {self.name(target)!r} at {self.place.registry} has that alias",
-                mend=f"run `engage-spark train`; or choose a version by hand: `engage-spark models promote {target} VERSION`",
+                hint=f"run `engage-spark train`; or choose a version by hand: `engage-spark models promote {target} VERSION`",
             )
         return self.opened(found)
 
-    def opened(self, version: Version) -> Champion:
-        """A version with what its files and its run say. One small download. Raises ConfigurationError where the files do not say it."""
-        own = {key: getattr(version, key) for key in Version.__dataclass_fields__}
+    def opened(self, version: ModelVersion) -> Champion:
+        """A version with what its files and its run say. One small download. Raises ConfigurationError where
+        the files do not say it.
+        """
+        own = {key: getattr(version, key) for key in ModelVersion.__dataclass_fields__}
         try:
             with tempfile.TemporaryDirectory(prefix="engage-spark-") as folder:
                 content = read_extras(self.download(version, Path(folder), EXTRAS))
@@ -120,28 +133,38 @@ class Registry:
         except (OSError, ValueError, KeyError, TypeError) as e:
             raise ConfigurationError(
                 f"{EXTRAS} of {version.name!r} version {version.version} is not what was written beside the model: {type(e).__name__}: {e}",
-                mend="restore the model's files, or make another version champion",
+                hint="restore the model's files, or make another version champion",
             ) from e
         return Champion(**own, features=features, extras=extras, metrics=self.run_of(version).metrics)
 
-    def run_of(self, version: Version) -> Recorded:
+    def run_of(self, version: ModelVersion) -> Recorded:
         """The run that made a version."""
-        with self.place.calling(f"run {version.run_id} of {version.name!r} version {version.version} cannot be read"):
+        with self.place.calling(
+            f"run {version.run_id} of {version.name!r} version {version.version} cannot be read"
+        ):
             run = self.place.client.get_run(version.run_id)
-        return Recorded(metrics=dict(run.data.metrics), params=dict(run.data.params), artefacts=run.info.artifact_uri)
+        return Recorded(
+            metrics=dict(run.data.metrics), params=dict(run.data.params), artefacts=run.info.artifact_uri
+        )
 
-    def download(self, version: Version, folder: Path, path: str = "") -> Path:
+    def download(self, version: ModelVersion, folder: Path, path: str = "") -> Path:
         """The model's files, or one of them, in `folder`."""
         uri = f"{version.uri.rstrip('/')}/{path}" if path else version.uri
-        with self.place.calling(f"the files of {version.name!r} version {version.version} cannot be fetched from {uri}"):
+        with self.place.calling(
+            f"the files of {version.name!r} version {version.version} cannot be fetched from {uri}"
+        ):
             return Path(
                 mlflow("mlflow.artifacts").download_artifacts(
-                    artifact_uri=uri, dst_path=str(folder), tracking_uri=self.place.uri, registry_uri=self.place.registry
+                    artifact_uri=uri,
+                    dst_path=str(folder),
+                    tracking_uri=self.place.uri,
+                    registry_uri=self.place.registry,
                 )
             )
 
-    def register(self, run: Run) -> Version:
-        """Register the model of a run that was sent; the version of the same training (`Version.is_of`) where there is one already.
+    def register(self, run: MlflowRun) -> ModelVersion:
+        """Register the model of a run that was sent; the version of the same training (`ModelVersion.is_of`)
+        where there is one already.
 
         Raises ConfigurationError when the name belongs to another contract's model.
         """
@@ -161,27 +184,32 @@ class Registry:
             elif (other := model.tags.get(f"{TAG}contract_id", owner)) != owner:
                 raise ConfigurationError(
                     f"model {name!r} belongs to contract {other!r}, not to {owner!r}",
-                    mend="give each contract's models a prefix of their own: tracking.prefix",
+                    hint="give each contract's models a prefix of their own: tracking.prefix",
                 )
             source = f"{client.get_run(run.id).info.artifact_uri}/{MODEL}"
             made = client.create_model_version(name, source=source, run_id=run.id, tags=tags)
             return self._version(target, made, [])
 
-    def promote(self, version: Version, *, reasons: Mapping[str, Any], force: bool = False) -> Version:
-        """Make it champion; the alias moves, so the one before is none any more. Doing it again ends what was begun, and no more.
+    def promote(
+        self, version: ModelVersion, *, reasons: Mapping[str, Any], force: bool = False
+    ) -> ModelVersion:
+        """Make it champion; the alias moves, so the one before is none any more. Doing it again ends what was
+        begun, and no more.
 
-        `reasons` (such as the paired gain with its interval) become tags, and so does the version that it replaced. Raises GateError for a
-        version that failed gates, unless forced, which is recorded too.
+        `reasons` (such as the paired gain with its interval) become tags, and so does the version that it
+        replaced. Raises GateError for a version that failed gates, unless forced, which is recorded too.
         """
         if version.failed_gates and not force:
             raise GateError(
                 f"{version.name!r} version {version.version} did not pass its gates: {', '.join(version.failed_gates)}",
-                mend="train again when the cause is mended; --force promotes it all the same, and the version says so for ever",
+                hint="train again when the cause is mended; --force promotes it all the same, and the version says so for ever",
             )
         before = self.holder(version.target, CHAMPION)
         if before is not None and before.version == version.version:
             return self._no_challenger(before)
-        told = {key: str(value) for key, value in reasons.items()} | ({"forced": "true"} if version.failed_gates else {})
+        told = {key: str(value) for key, value in reasons.items()} | (
+            {"forced": "true"} if version.failed_gates else {}
+        )
         told |= {"replaced": str(before.version)} if before else {}
         client = self.place.client
         with self.place.calling(f"{version.name!r} version {version.version} cannot be made champion"):
@@ -190,15 +218,17 @@ class Registry:
             client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
         return self._no_challenger(self.version(version.target, version.version))
 
-    def _no_challenger(self, version: Version) -> Version:
-        """A champion is no challenger of itself; an attempt that was killed between the two aliases may have left it so."""
+    def _no_challenger(self, version: ModelVersion) -> ModelVersion:
+        """A champion is no challenger of itself; an attempt that was killed between the two aliases may have
+        left it so.
+        """
         if CHALLENGER not in version.aliases:
             return version
         with self.place.calling(f"{version.name!r} version {version.version} cannot cease to be challenger"):
             self.place.client.delete_registered_model_alias(version.name, CHALLENGER)
         return self.version(version.target, version.version)
 
-    def challenge(self, version: Version, *, reasons: Mapping[str, Any]) -> Version:
+    def challenge(self, version: ModelVersion, *, reasons: Mapping[str, Any]) -> ModelVersion:
         """Make it challenger, with the reasons why it is not champion. A champion stays what it is."""
         now = self.version(version.target, version.version)
         if CHAMPION in now.aliases:
@@ -210,16 +240,23 @@ class Registry:
             client.set_registered_model_alias(version.name, CHALLENGER, str(version.version))
         return self.version(version.target, version.version)
 
-    def _version(self, target: str, found: Any, aliases: list[str]) -> Version:
+    def _version(self, target: str, found: Any, aliases: list[str]) -> ModelVersion:
         client, number = self.place.client, int(found.version)
         uri = f"models:/{found.name}/{number}"
         if not self.place.names_files:  # mlflow would resolve the name with the process's global addresses
             uri = str(client.get_model_version_download_uri(found.name, str(number)))
-        return Version(
-            target=target, name=found.name, version=number, run_id=found.run_id or "", uri=uri,
-            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC), aliases=tuple(sorted(aliases)),
-            facts={key.removeprefix(TAG): str(value) for key, value in found.tags.items() if key.startswith(TAG)},
-        )  # fmt: skip
+        return ModelVersion(
+            target=target,
+            name=found.name,
+            version=number,
+            run_id=found.run_id or "",
+            uri=uri,
+            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+            aliases=tuple(sorted(aliases)),
+            facts={
+                key.removeprefix(TAG): str(value) for key, value in found.tags.items() if key.startswith(TAG)
+            },
+        )
 
 
 def _unless_missing(call: Any) -> Any:

@@ -1,8 +1,10 @@
-"""The tracker: runs that are recorded and sent, and the registry of models, at the places that the settings name.
+"""The tracker: runs that are recorded and sent, and the registry of models, at the places that the settings
+name.
 
-On Databricks set `tracking.uri: databricks`, `tracking.registry: databricks-uc`, `tracking.prefix: catalog.schema.`, an absolute
-`tracking.experiment` such as `/Shared/engage-spark`, and `lake.scratch` to a volume: models pass through it, so that MLFLOW_DFS_TMP is
-needed only by who loads them with mlflow.spark.load_model on serverless or shared compute.
+On Databricks set `tracking.uri: databricks`, `tracking.registry: databricks-uc`, `tracking.prefix:
+catalog.schema.`, an absolute `tracking.experiment` such as `/Shared/engage-spark`, and `lake.scratch` to a
+volume: models pass through it, so that MLFLOW_DFS_TMP is needed only by who loads them with
+mlflow.spark.load_model on serverless or shared compute.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, EngageError, TransientError
-from engage_spark.settings import Tracking
-from engage_spark.tracking.client import Place, code_of, environment, mlflow
+from engage_spark.settings import TrackingSettings
+from engage_spark.tracking.client import MlflowLocation, code_of, environment, mlflow
 from engage_spark.tracking.model_io import load_model
-from engage_spark.tracking.recorder import Run, read_record
-from engage_spark.tracking.registry import Champion, Registry, Version
+from engage_spark.tracking.recorder import MlflowRun, read_record
+from engage_spark.tracking.registry import Champion, ModelVersion, Registry
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -32,32 +34,44 @@ LONGEST = {"params": 6000, "tags": 5000}
 
 
 class Tracker:
-    """Records runs and keeps models. Building one does nothing. `staging` is where Spark may put a model for a moment (lake.scratch)."""
+    """Records runs and keeps models. Building one does nothing. `staging` is where Spark may put a model for
+    a moment (lake.scratch).
+    """
 
-    def __init__(self, settings: Tracking, *, staging: str | None = None) -> None:
-        self.place = Place(settings)
+    def __init__(self, settings: TrackingSettings, *, staging: str | None = None) -> None:
+        self.place = MlflowLocation(settings)
         self.staging = staging
         self.registry = Registry(self.place)
 
     def check(self, *, seconds: int | None = None) -> None:
-        """One cheap question to MLflow, before long work; asked once within `seconds`, where given, instead of with retries.
+        """One cheap question to MLflow, before long work; asked once within `seconds`, where given, instead
+        of with retries.
 
         Raises ConfigurationError or TransientError as any later call would.
         """
         once = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-        with environment(once if seconds else {}), self.place.calling("MLflow cannot be asked for its experiments"):
+        with (
+            environment(once if seconds else {}),
+            self.place.calling("MLflow cannot be asked for its experiments"),
+        ):
             self.place.client.search_experiments(max_results=1)
 
     @contextmanager
     def run(
-        self, *experiment: str, name: str, params: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None
-    ) -> Iterator[Run]:
-        """Record a run; it is sent to experiment `{tracking.experiment}/{experiment…}` when the block ends, with `run.id` set then.
+        self,
+        *experiment: str,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> Iterator[MlflowRun]:
+        """Record a run; it is sent to experiment `{tracking.experiment}/{experiment…}` when the block ends,
+        with `run.id` set then.
 
-        Where the block raises, the run is sent as FAILED, and the exception goes on. Where sending fails, everything is kept below
-        `tracking.folder`/kept, and a TransientError says what failed and where the model lies.
+        Where the block raises, the run is sent as FAILED, and the exception goes on. Where sending fails,
+        everything is kept below `tracking.folder`/kept, and a TransientError says what failed and where the
+        model lies.
         """
-        run = Run((self.place.settings.experiment, *experiment), name, staging=self.staging)
+        run = MlflowRun((self.place.settings.experiment, *experiment), name, staging=self.staging)
         run.params(params or {})
         run.tags(tags or {})
         try:
@@ -71,16 +85,20 @@ class Tracker:
             raise
         self._send_or_keep(run, lambda: self._send(run))
 
-    def register(self, run: Run) -> Version:
-        """Register a run's model; keeps everything as `run` does where that fails. The version of the same training, if there is one."""
-        version: Version = self._send_or_keep(run, lambda: self.registry.register(run))
+    def register(self, run: MlflowRun) -> ModelVersion:
+        """Register a run's model; keeps everything as `run` does where that fails. The version of the same
+        training, if there is one.
+        """
+        version: ModelVersion = self._send_or_keep(run, lambda: self.registry.register(run))
         return version
 
-    def promote(self, version: Version, *, reasons: Mapping[str, Any], force: bool = False) -> Version:
+    def promote(
+        self, version: ModelVersion, *, reasons: Mapping[str, Any], force: bool = False
+    ) -> ModelVersion:
         """See Registry.promote."""
         return self.registry.promote(version, reasons=reasons, force=force)
 
-    def challenge(self, version: Version, *, reasons: Mapping[str, Any]) -> Version:
+    def challenge(self, version: ModelVersion, *, reasons: Mapping[str, Any]) -> ModelVersion:
         """See Registry.challenge."""
         return self.registry.challenge(version, reasons=reasons)
 
@@ -92,19 +110,25 @@ class Tracker:
         """See Registry.champion."""
         return self.registry.champion(target)
 
-    def load(self, spark: SparkSession, version: Version | Path) -> PipelineModel:
-        """The fitted model of a version, or of a folder that was kept. Fetches the whole model; no job over customers."""
+    def load(self, spark: SparkSession, version: ModelVersion | Path) -> PipelineModel:
+        """The fitted model of a version, or of a folder that was kept. Fetches the whole model; no job over
+        customers.
+        """
         if isinstance(version, Path):
             return load_model(spark, version, staging=self.staging)
         with tempfile.TemporaryDirectory(prefix="engage-spark-") as folder:
             return load_model(spark, self.registry.download(version, Path(folder)), staging=self.staging)
 
-    def send(self, folder: Path) -> Version | None:
-        """Send what was kept in `folder`, register its model, and delete the folder when all of it has arrived. The version, if any."""
+    def send(self, folder: Path) -> ModelVersion | None:
+        """Send what was kept in `folder`, register its model, and delete the folder when all of it has
+        arrived. The version, if any.
+        """
         try:
             run = read_record(folder)
         except (OSError, ValueError, KeyError) as e:
-            raise ConfigurationError(f"{folder} holds no run that was kept: {e}", mend=f"look below {self.place.folder / KEPT}") from e
+            raise ConfigurationError(
+                f"{folder} holds no run that was kept: {e}", hint=f"look below {self.place.folder / KEPT}"
+            ) from e
         if run.id is None:
             self._send(run)
         version = self.registry.register(run) if run.registration else None
@@ -115,30 +139,33 @@ class Tracker:
         """The folders of runs that could not be sent yet."""
         return tuple(sorted(p.parent for p in (self.place.folder / KEPT).glob("*/record.json")))
 
-    def _send_or_keep(self, run: Run, call: Any) -> Any:
+    def _send_or_keep(self, run: MlflowRun, call: Any) -> Any:
         try:
             return call()
         except EngageError as e:
             where = self._keep(run)
             model = (f"the trained model: {run.files / 'model'}",) if run.registration else ()
             raise TransientError(
-                f"run {run.name!r} was not brought to MLflow: {e.message}", details=(*e.details, *model, f"all of the run: {where}"),
-                mend=f"{e.mend or 'see that MLflow can be reached'}; then `engage-spark models send {where}` sends it",
-            ) from e  # fmt: skip
+                f"run {run.name!r} was not brought to MLflow: {e.message}",
+                details=(*e.details, *model, f"all of the run: {where}"),
+                hint=f"{e.hint or 'see that MLflow can be reached'}; then `engage-spark models send {where}` sends it",
+            ) from e
 
-    def _keep(self, run: Run) -> Path:
+    def _keep(self, run: MlflowRun) -> Path:
         try:
             return run.keep(self.place.folder / KEPT)
         except OSError:  # the folder may be what is not writable; the message names the place
             return run.keep(Path(tempfile.mkdtemp(prefix="engage-spark-kept-")))
 
-    def _send(self, run: Run, parent: str | None = None) -> None:
+    def _send(self, run: MlflowRun, parent: str | None = None) -> None:
         run.write()
         client = self.place.client
         what = f"run {run.name!r} cannot be recorded"
         with self.place.calling(what):
             tags = {"mlflow.parentRunId": parent} if parent else {}
-            made = client.create_run(self._experiment(client, run.experiment), start_time=run.started, tags=tags, run_name=run.name)
+            made = client.create_run(
+                self._experiment(client, run.experiment), start_time=run.started, tags=tags, run_name=run.name
+            )
         identity = made.info.run_id
         try:
             with self.place.calling(what):
@@ -155,7 +182,9 @@ class Tracker:
         run.id = identity
 
     def _close(self, client: Any, identity: str, status: str) -> None:
-        """Half a run must not look like one that is going on. When MLflow is away, it cannot be told that either."""
+        """Half a run must not look like one that is going on. When MLflow is away, it cannot be told that
+        either.
+        """
         try:
             with self.place.calling("the run cannot be closed"):
                 client.set_terminated(identity, status=status)
@@ -173,7 +202,10 @@ class Tracker:
                     raise
                 found = client.get_experiment_by_name(name)
         if found.lifecycle_stage != "active":
-            raise ConfigurationError(f"experiment {name!r} is deleted in MLflow", mend="restore it there, or set tracking.experiment")
+            raise ConfigurationError(
+                f"experiment {name!r} is deleted in MLflow",
+                hint="restore it there, or set tracking.experiment",
+            )
         return str(found.experiment_id)
 
     def _values(self, client: Any, identity: str, content: Mapping[str, Any], files: Path) -> None:
@@ -181,11 +213,15 @@ class Tracker:
         made = {"params": entities.Param, "tags": entities.RunTag}
         for kind, build in made.items():
             if any(len(v) > LONGEST[kind] for v in content[kind].values()):
-                (files / f"{kind}.json").write_text(json.dumps(content[kind], indent=1, ensure_ascii=False), encoding="utf-8")
+                (files / f"{kind}.json").write_text(
+                    json.dumps(content[kind], indent=1, ensure_ascii=False), encoding="utf-8"
+                )
             values = [build(k, v[: LONGEST[kind]]) for k, v in content[kind].items()]
             for start in range(0, len(values), 100):
                 client.log_batch(identity, **{kind: values[start : start + 100]})
         when = content["ended"] or content["started"]
-        points = [entities.Metric(k, v, when, step) for k, curve in content["metrics"].items() for step, v in curve]
+        points = [
+            entities.Metric(k, v, when, step) for k, curve in content["metrics"].items() for step, v in curve
+        ]
         for start in range(0, len(points), 1000):
             client.log_batch(identity, metrics=points[start : start + 1000])

@@ -1,4 +1,6 @@
-"""The command line and the jobs as people start them: processes of their own, on one machine and on a cluster, and killed half way."""
+"""The command line and the jobs as people start them: processes of their own, on one machine and on a
+cluster, and killed half way.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +69,22 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """`engage-spark demo`, twice."""
     home = tmp_path_factory.mktemp("demo")
     places = overrides(synth__out=home / "raw", lake__root=home / "lake", log__spark=home / "spark.log")
-    places += overrides(tracking__folder=home / "mlflow", models__folds=2, models__keep=8, models__bootstrap=20, models__smallest_group=20)
-    words = ["demo", "--customers", str(CUSTOMERS), *places, "--set", 'models.candidates=["linear"]', *small_session(home)]
+    places += overrides(
+        tracking__folder=home / "mlflow",
+        models__folds=2,
+        models__keep=8,
+        models__bootstrap=20,
+        models__smallest_group=20,
+    )
+    words = [
+        "demo",
+        "--customers",
+        str(CUSTOMERS),
+        *places,
+        "--set",
+        'models.candidates=["linear"]',
+        *small_session(home),
+    ]
     return Demo(home, *(engage(*words, cwd=home) for _ in range(2)))
 
 
@@ -157,7 +173,9 @@ def wait_for(log: Path, pattern: str, process: subprocess.Popen[bytes], seconds:
             return found[found.lastindex or 0]
         assert process.poll() is None, text
         time.sleep(0.1)
-    raise AssertionError(f"{pattern} did not come in {seconds} s:\n{log.read_text(encoding='utf-8', errors='replace')}")
+    raise AssertionError(
+        f"{pattern} did not come in {seconds} s:\n{log.read_text(encoding='utf-8', errors='replace')}"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -165,32 +183,74 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A standalone master with one worker of 2 cores, on loopback."""
     home = tmp_path_factory.mktemp("cluster")
     spark_class = str(SPARK_HOME / "bin" / "spark-class")
-    master = [spark_class, "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
+    master = [
+        spark_class,
+        "org.apache.spark.deploy.master.Master",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--webui-port",
+        "0",
+    ]
     with process(master, cwd=home, log=home / "master.log") as m:
         address = wait_for(home / "master.log", r"Starting Spark master at (spark://\S+)", m)
-        worker = [spark_class, "org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", "2"]
-        with process([*worker, "--memory", "1g", "--work-dir", str(home / "work"), address], cwd=home, log=home / "worker.log") as w:
+        worker = [
+            spark_class,
+            "org.apache.spark.deploy.worker.Worker",
+            "--host",
+            "127.0.0.1",
+            "--webui-port",
+            "0",
+            "--cores",
+            "2",
+        ]
+        with process(
+            [*worker, "--memory", "1g", "--work-dir", str(home / "work"), address],
+            cwd=home,
+            log=home / "worker.log",
+        ) as w:
             wait_for(home / "worker.log", "Successfully registered with master", w)
             yield address
 
 
 def submit(address: str, job: str, *words: str, cwd: Path) -> Ran:
-    """A job by pyspark's own spark-submit. The jars are named as files, which spares Ivy's work; the README names packages."""
+    """A job by pyspark's own spark-submit. The jars are named as files, which spares Ivy's work; the README
+    names packages.
+    """
     delta = jars.fetch((jars.DELTA_PACKAGE,), ivy=jars.ivy_home({}))
     conf = {
         "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
         "spark.executor.memory": "700m", "spark.driver.memory": "1g", "spark.databricks.delta.snapshotPartitions": "1",
         "spark.driver.extraJavaOptions": SHORT_LIVED, "spark.executor.extraJavaOptions": SHORT_LIVED,
     }  # fmt: skip
-    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", address, "--jars", ",".join(map(str, delta))]
+    command = [
+        str(SPARK_HOME / "bin" / "spark-submit"),
+        "--master",
+        address,
+        "--jars",
+        ",".join(map(str, delta)),
+    ]
     command += [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
     return run([*command, str(ROOT / "jobs" / job), *words], cwd=cwd, env={"SPARK_HOME": str(SPARK_HOME)})
 
 
-def test_the_jobs_give_the_same_tables_on_a_cluster(spark: SparkSession, demo: Demo, cluster: str, tmp_path: Path) -> None:
-    words = ["--env", "cluster", "--conf-dir", str(ROOT / "conf"), *overrides(lake__root=tmp_path / "lake", synth__out=demo.raw)]
+def test_the_jobs_give_the_same_tables_on_a_cluster(
+    spark: SparkSession, demo: Demo, cluster: str, tmp_path: Path
+) -> None:
+    words = [
+        "--env",
+        "cluster",
+        "--conf-dir",
+        str(ROOT / "conf"),
+        *overrides(lake__root=tmp_path / "lake", synth__out=demo.raw),
+    ]
     words += overrides(input__root=demo.raw, spark__shuffle_partitions=3)
-    for job, stage in (("ingest.py", "ingest"), ("build_features.py", "features"), ("build_graph.py", "graph")):
+    for job, stage in (
+        ("ingest.py", "ingest"),
+        ("build_features.py", "features"),
+        ("build_graph.py", "graph"),
+    ):
         ran = submit(cluster, job, *words, cwd=tmp_path)
         assert ran.code == 0, ran.said
         assert re.search(rf"^{stage}  \d+\.\d s$", ran.out, re.MULTILINE), ran.said
@@ -199,18 +259,28 @@ def test_the_jobs_give_the_same_tables_on_a_cluster(spark: SparkSession, demo: D
 
 
 def test_a_failing_job_carries_its_exit_code_through_spark_submit(tmp_path: Path) -> None:
-    ran = submit("local[1]", "ingest.py", *overrides(input__root=tmp_path / "nothing", lake__root=tmp_path / "lake"), cwd=tmp_path)
+    ran = submit(
+        "local[1]",
+        "ingest.py",
+        *overrides(input__root=tmp_path / "nothing", lake__root=tmp_path / "lake"),
+        cwd=tmp_path,
+    )
     assert ran.code == 2, ran.said
-    assert f"error: there is no {tmp_path / 'nothing'}" in ran.out, ran.said  # spark-submit makes one stream of a driver's two
+    # spark-submit makes one stream of a driver's two
+    assert f"error: there is no {tmp_path / 'nothing'}" in ran.out, ran.said
 
 
 def kill_when(appears: Path, words: list[str], *, home: Path) -> None:
     """Start `engage-spark WORDS…` and kill it, its JVM too, with SIGKILL at the moment a file appears."""
     log = home / "killed.log"
-    with process([sys.executable, "-m", "engage_spark", *words, *small_session(home)], cwd=home, log=log) as victim:
+    with process(
+        [sys.executable, "-m", "engage_spark", *words, *small_session(home)], cwd=home, log=log
+    ) as victim:
         until = time.monotonic() + 150
         while not appears.exists():
-            assert victim.poll() is None and time.monotonic() < until, log.read_text(encoding="utf-8", errors="replace")
+            assert victim.poll() is None and time.monotonic() < until, log.read_text(
+                encoding="utf-8", errors="replace"
+            )
             time.sleep(0.01)
         os.killpg(victim.pid, signal.SIGKILL)
         assert victim.wait(20) == -signal.SIGKILL
@@ -224,7 +294,9 @@ def commit(lake: Path, name: str, version: int) -> Path:
     return lake / name / "_delta_log" / f"{version:020d}.json"
 
 
-def test_killed_between_the_rows_and_their_publication(spark: SparkSession, demo: Demo, tmp_path: Path) -> None:
+def test_killed_between_the_rows_and_their_publication(
+    spark: SparkSession, demo: Demo, tmp_path: Path
+) -> None:
     lake = tmp_path / "lake"
     words = ["ingest", "--input", str(demo.raw), *overrides(lake__root=lake)]
     kill_when(commit(lake, "customers_judged", 0), words, home=tmp_path)
@@ -242,8 +314,12 @@ def test_killed_between_the_rows_and_their_publication(spark: SparkSession, demo
     assert seen.count() == 0 and run_log(lake).latest(spark, "ingest:customers")[DAY].attempt == 1
 
 
-def test_killed_while_a_published_snapshot_is_replaced(spark: SparkSession, demo: Demo, tmp_path: Path) -> None:
-    """The rows of the old run are gone, those of the new one are not published: readers get neither, and are told to run again."""
+def test_killed_while_a_published_snapshot_is_replaced(
+    spark: SparkSession, demo: Demo, tmp_path: Path
+) -> None:
+    """The rows of the old run are gone, those of the new one are not published: readers get neither, and are
+    told to run again.
+    """
     lake, raw = tmp_path / "lake", tmp_path / "raw"
     shutil.copytree(demo.lake, lake)
     shutil.copytree(demo.raw, raw)  # other files with the same rows: a delivery that has changed
@@ -256,5 +332,7 @@ def test_killed_while_a_published_snapshot_is_replaced(spark: SparkSession, demo
         run_log(lake).read_published(spark, **read, days=[DAY])
 
     main(words)
-    assert all_contents(spark, lake, JUDGED, without=("_run_id",)) == all_contents(spark, demo.lake, JUDGED, without=("_run_id",))
+    assert all_contents(spark, lake, JUDGED, without=("_run_id",)) == all_contents(
+        spark, demo.lake, JUDGED, without=("_run_id",)
+    )
     assert run_log(lake).read_published(spark, **read, days=[DAY]).count() == CUSTOMERS

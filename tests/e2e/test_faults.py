@@ -52,8 +52,12 @@ class Laid(NamedTuple):
 
 
 def wider_gates(home: Path) -> Contract:
-    """The packaged contract, but for its gates: among few customers, one bad row of each kind is more than 1%."""
-    text = (Path(load_contract.__code__.co_filename).parent / "engagement.odcs.yaml").read_text(encoding="utf-8")
+    """The packaged contract, but for its gates: among few customers, one bad row of each kind is more than
+    1%.
+    """
+    text = (Path(load_contract.__code__.co_filename).parent / "engagement.odcs.yaml").read_text(
+        encoding="utf-8"
+    )
     for bound, wider in (
         ("mustBeGreaterOrEqualTo: 99.8", "mustBeGreaterOrEqualTo: 90.0"),
         ("mustBeLessOrEqualTo: 1.0", "mustBeLessOrEqualTo: 60.0"),
@@ -70,9 +74,12 @@ def laid(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
     home = tmp_path_factory.mktemp("faults")
     raw = str(home / "raw")
     settings = Settings(
-        input={"root": raw}, lake={"root": str(home / "lake")}, spark=session_settings.spark,
-        synth={"out": raw, "customers": CUSTOMERS, "faults": True}, ingest={"landed_at": "2025-10-22T00:30:00Z"},
-    )  # fmt: skip
+        input={"root": raw},
+        lake={"root": str(home / "lake")},
+        spark=session_settings.spark,
+        synth={"out": raw, "customers": CUSTOMERS, "faults": True},
+        ingest={"landed_at": "2025-10-22T00:30:00Z"},
+    )
     contract = wider_gates(home)
     synth.run(spark, settings, contract=PACKAGED)
     ingest.run(spark, settings, contract=contract)
@@ -100,24 +107,40 @@ def by_row(planted: list[Row]) -> dict[tuple[str, str | None, str | None], list[
 def test_every_kind_of_fault_is_planted(laid: Laid) -> None:
     for name in INPUTS:
         rules = {r["rule"] for r in laid.planted(name)}
-        # How a key is written (letters of other case, hundreds of digits) is no fault that synth makes; see tests/bad_input.
-        declared = {c.name for c in row_checks(PACKAGED.table(name)) if not c.name.endswith((".distinguishable", ".short"))}
+        # How a key is written (letters of other case, hundreds of digits) is no fault that synth makes; see
+        # tests/bad_input.
+        declared = {
+            c.name
+            for c in row_checks(PACKAGED.table(name))
+            if not c.name.endswith((".distinguishable", ".short"))
+        }
         assert rules == declared, f"{name}: never broken {declared - rules}, unknown {rules - declared}"
-        assert "missing" not in {r["fault"] for r in laid.planted(name)}  # none of so few customers lacks a field by design
+        # none of so few customers lacks a field by design
+        assert "missing" not in {r["fault"] for r in laid.planted(name)}
 
 
-def test_exactly_the_planted_rules_are_broken_by_the_planted_customers(spark: SparkSession, laid: Laid) -> None:
+def test_exactly_the_planted_rules_are_broken_by_the_planted_customers(
+    spark: SparkSession, laid: Laid
+) -> None:
     planted: Counter[tuple[str | None, str]] = Counter()
     for r in laid.planted("customers"):
         planted[r["key"], r["rule"]] += r["n"]
-    errors = table(spark, laid.lake, "customers_judged").select("customer_id", F.explode("_dq_errors").alias("error"))
-    found = Counter((r["customer_id"], r["rule"]) for r in errors.select("customer_id", "error.rule").collect())
+    errors = table(spark, laid.lake, "customers_judged").select(
+        "customer_id", F.explode("_dq_errors").alias("error")
+    )
+    found = Counter(
+        (r["customer_id"], r["rule"]) for r in errors.select("customer_id", "error.rule").collect()
+    )
     assert found == planted
 
 
 @pytest.mark.parametrize("name", ["connections", "interactions"])
-def test_exactly_the_planted_rules_are_broken_by_the_planted_events(spark: SparkSession, laid: Laid, name: str) -> None:
-    """An event has no key, so a row is known by the set of rules it breaks, with the value that each rule's column has in it."""
+def test_exactly_the_planted_rules_are_broken_by_the_planted_events(
+    spark: SparkSession, laid: Laid, name: str
+) -> None:
+    """An event has no key, so a row is known by the set of rules it breaks, with the value that each rule's
+    column has in it.
+    """
     planted: Counter[frozenset[str]] = Counter()
     orphans: Counter[tuple[str, str]] = Counter()
     for lines in by_row(laid.planted(name)).values():
@@ -125,16 +148,29 @@ def test_exactly_the_planted_rules_are_broken_by_the_planted_events(spark: Spark
         for r in lines:
             if r["rule"].endswith(".references"):
                 orphans[r["rule"], r["key"]] += r["n"]
-    bad = table(spark, laid.lake, f"{name}_judged").where(F.size("_dq_errors") > 0).select("_dq_errors").collect()
+    bad = (
+        table(spark, laid.lake, f"{name}_judged")
+        .where(F.size("_dq_errors") > 0)
+        .select("_dq_errors")
+        .collect()
+    )
     assert Counter(frozenset(e["rule"] for e in r["_dq_errors"]) for r in bad) == planted
-    found = Counter((e["rule"], e["value"]) for r in bad for e in r["_dq_errors"] if e["rule"].endswith(".references"))
+    found = Counter(
+        (e["rule"], e["value"]) for r in bad for e in r["_dq_errors"] if e["rule"].endswith(".references")
+    )
     assert found == orphans
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_what_is_quarantined_is_what_broke_a_critical_rule(spark: SparkSession, laid: Laid, name: str) -> None:
+def test_what_is_quarantined_is_what_broke_a_critical_rule(
+    spark: SparkSession, laid: Laid, name: str
+) -> None:
     critical = critical_rules(name)
-    wanted = sum(lines[0]["n"] for lines in by_row(laid.planted(name)).values() if critical & {r["rule"] for r in lines})
+    wanted = sum(
+        lines[0]["n"]
+        for lines in by_row(laid.planted(name)).values()
+        if critical & {r["rule"] for r in lines}
+    )
     counted = table(spark, laid.lake, f"{name}_judged").groupBy("_dq_status").count().collect()
     counts = {r["_dq_status"]: r["count"] for r in counted}
     rows_in = spark.read.parquet(f"{laid.raw}/{name}").count()
@@ -148,18 +184,26 @@ def test_the_results_and_the_runs_tell_the_same_counts(spark: SparkSession, laid
         planted[r["table"], r["rule"]] += r["n"]
     results = table(spark, laid.lake, "quality_results").collect()
     gates = {gate.name for t in PACKAGED.tables for gate in t.gates}
-    counted = Counter({(r["table_name"], r["rule_name"]): r["violations"] for r in results if r["rule_name"] not in gates})
+    counted = Counter(
+        {(r["table_name"], r["rule_name"]): r["violations"] for r in results if r["rule_name"] not in gates}
+    )
     assert counted == planted
     for r in table(spark, laid.lake, "runs").collect():
         assert (
-            r["rows_in"] == r["rows_valid"] + r["rows_quarantined"] == spark.read.parquet(f"{laid.raw}/{r['stage'].split(':')[1]}").count()
+            r["rows_in"]
+            == r["rows_valid"] + r["rows_quarantined"]
+            == spark.read.parquet(f"{laid.raw}/{r['stage'].split(':')[1]}").count()
         )
 
 
 def test_protected_values_are_masked_in_the_reasons(spark: SparkSession, laid: Laid) -> None:
     protected = [f.name for f in PACKAGED.entity.fields if f.protected]
-    errors = table(spark, laid.lake, "customers_judged").select(F.explode("_dq_errors").alias("e")).select("e.*")
-    values = {r["value"] for r in errors.where(F.col("column").isin(protected)).select("value").distinct().collect()}
+    errors = (
+        table(spark, laid.lake, "customers_judged").select(F.explode("_dq_errors").alias("e")).select("e.*")
+    )
+    values = {
+        r["value"] for r in errors.where(F.col("column").isin(protected)).select("value").distinct().collect()
+    }
     assert protected and values == {"***"}
 
 
@@ -170,23 +214,32 @@ def test_features_are_derived_of_valid_rows_only(spark: SparkSession, laid: Laid
     assert sorted(derived.collect()) == sorted(valid.collect())
 
 
-def test_ingesting_again_leaves_the_same_contents(spark: SparkSession, laid: Laid, first: dict[str, str]) -> None:
+def test_ingesting_again_leaves_the_same_contents(
+    spark: SparkSession, laid: Laid, first: dict[str, str]
+) -> None:
     ingest.run(spark, laid.settings, contract=laid.contract, force=True)
     assert all_contents(spark, laid.lake, (*JUDGED, "quality_results")) == first
     assert table(spark, laid.lake, "runs").where("stage = 'ingest:customers'").count() == 2
 
 
 @pytest.mark.parametrize("files", [1, 2, 7])
-def test_the_contents_do_not_depend_on_files_and_partitions(spark: SparkSession, laid: Laid, tmp_path: Path, files: int) -> None:
+def test_the_contents_do_not_depend_on_files_and_partitions(
+    spark: SparkSession, laid: Laid, tmp_path: Path, files: int
+) -> None:
     for name in INPUTS:
         rows = spark.read.parquet(f"{laid.raw}/{name}")
         day = ["snapshot_date"] if name == "customers" else []
-        # By the hash of another column than the key: the files' order and the rows' order are others than synth's.
-        rows.repartition(files, F.xxhash64(*rows.columns)).write.partitionBy(*day).parquet(str(tmp_path / "raw" / name))
+        # By the hash of another column than the key: the files' order and the rows' order are others than
+        # synth's.
+        rows.repartition(files, F.xxhash64(*rows.columns)).write.partitionBy(*day).parquet(
+            str(tmp_path / "raw" / name)
+        )
     settings = laid.settings.model_copy(
-        update={"input": laid.settings.input.model_copy(update={"root": str(tmp_path / "raw")}),
-                "lake": laid.settings.lake.model_copy(update={"root": str(tmp_path / "lake")})}
-    )  # fmt: skip
+        update={
+            "input": laid.settings.input.model_copy(update={"root": str(tmp_path / "raw")}),
+            "lake": laid.settings.lake.model_copy(update={"root": str(tmp_path / "lake")}),
+        }
+    )
     before = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", files)
     try:
@@ -206,24 +259,35 @@ def test_the_contents_do_not_depend_on_files_and_partitions(spark: SparkSession,
 def rejected(spark: SparkSession, laid: Laid) -> tuple[Path, int, str, str]:
     """The same delivery by the packaged gates: the lake, the exit code, standard output and standard error."""
     lake, out, err = laid.home / "rejected", io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stopped:
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as stopped,
+    ):
         main(["ingest", "--input", laid.raw, *overrides(lake__root=lake)])
     return lake, int(stopped.value.code or 0), out.getvalue(), err.getvalue()
 
 
-def test_the_packaged_gates_reject_the_delivery(spark: SparkSession, laid: Laid, rejected: tuple[Path, int, str, str]) -> None:
+def test_the_packaged_gates_reject_the_delivery(
+    spark: SparkSession, laid: Laid, rejected: tuple[Path, int, str, str]
+) -> None:
     lake, code, out, err = rejected
     assert code == 3
     assert "quarantine_limit" in err and "1%" in err, err
-    assert "no reader will see" in err and "mend: " in err
+    assert "no reader will see" in err and "Hint: " in err
     assert re.search(r"customers +2025-10-21 +\S+ +\S+ +\S+ +rejected", out), out
-    assert re.search(r"customers +2025-10-21 +quarantine_limit +[\d,]+ +\d+\.\d{4}% +1%", out), out  # the table of what failed
+    # the table of what failed
+    assert re.search(r"customers +2025-10-21 +quarantine_limit +[\d,]+ +\d+\.\d{4}% +1%", out), out
     status = {r["status"] for r in table(spark, lake, "runs").where("stage = 'ingest:customers'").collect()}
     assert status == {"rejected"}
-    assert table(spark, lake, "customers_judged").count() == spark.read.parquet(f"{laid.raw}/customers").count()
+    assert (
+        table(spark, lake, "customers_judged").count() == spark.read.parquet(f"{laid.raw}/customers").count()
+    )
 
 
-def test_no_reader_sees_a_rejected_delivery(spark: SparkSession, laid: Laid, rejected: tuple[Path, int, str, str]) -> None:
+def test_no_reader_sees_a_rejected_delivery(
+    spark: SparkSession, laid: Laid, rejected: tuple[Path, int, str, str]
+) -> None:
     lake = rejected[0]
     runs = RunLog(Lake(laid.settings.lake.model_copy(update={"root": str(lake)})))
     customers = judged_table(PACKAGED.entity)

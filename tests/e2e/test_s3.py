@@ -1,6 +1,7 @@
 """The whole way in S3: raw Parquet and Delta tables in one bucket of a moto server on loopback.
 
-Everything runs in one process, because S3's jars must be there when its JVM starts; the tests below look at what it left behind.
+Everything runs in one process, because S3's jars must be there when its JVM starts; the tests below look at
+what it left behind.
 """
 
 from __future__ import annotations
@@ -67,12 +68,20 @@ def nobody() -> str:
 
 
 def conf_dir(home: Path, endpoint: str) -> Path:
-    """The packaged configuration, with an overlay for this server. The keys come by environment variables, as they should."""
+    """The packaged configuration, with an overlay for this server. The keys come by environment variables, as
+    they should.
+    """
     made = home / "conf"
     made.mkdir()
-    (made / "base.yaml").write_text((ROOT / "conf" / "base.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    (made / "base.yaml").write_text(
+        (ROOT / "conf" / "base.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     overlay = yaml.safe_load((ROOT / "conf" / "s3.yaml").read_text(encoding="utf-8"))
-    overlay |= {"env": "test", "lake": {"root": f"s3a://{BUCKET}/lake"}, "synth": {"out": f"s3a://{BUCKET}/raw"}}
+    overlay |= {
+        "env": "test",
+        "lake": {"root": f"s3a://{BUCKET}/lake"},
+        "synth": {"out": f"s3a://{BUCKET}/raw"},
+    }
     overlay |= {"input": {"root": f"s3a://{BUCKET}/raw"}}
     overlay["s3"] = {"region": "us-east-1", "endpoint": endpoint, "path_style": True, "ssl": False}
     (made / "moto.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
@@ -87,11 +96,17 @@ def secrets() -> dict[str, str]:
 def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
     wanted = (jars.DELTA_PACKAGE, jars.S3A_PACKAGE)
     if not jars.resolved(wanted, ivy=jars.ivy_home({})):
-        pytest.skip("the S3 jars are not here: `engage-spark doctor --env s3 --fetch-jars` fetches them (0.7 GB), and so does `make test`")
+        pytest.skip(
+            "the S3 jars are not here: `engage-spark doctor --env s3 --fetch-jars` fetches them (0.7 GB), and so does `make test`"
+        )
     home = tmp_path_factory.mktemp("s3")
     client = boto3.client(
-        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=KEYS["access_key"], aws_secret_access_key=KEYS["secret_key"]
-    )  # fmt: skip
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+    )
     client.create_bucket(Bucket=BUCKET)
     common = ["--env", "moto", "--conf-dir", str(conf_dir(home, endpoint))]
     lake, at = f"s3a://{BUCKET}/lake", f"s3a://{BUCKET}/lake/customers_judged"
@@ -108,28 +123,51 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
         "empty object": {"argv": [*common, "ingest", "--input", f"s3a://{BUCKET}/empty"]},
         "no such prefix": {"argv": [*common, "ingest", "--input", f"s3a://{BUCKET}/nothing-here"]},
         "no such bucket": {"argv": [*common, "ingest", "--input", "s3a://engagement-no-such-bucket/raw"]},
-        "no such lake": {"argv": [*common, "ingest", *overrides(lake__root="s3a://engagement-no-such-bucket/lake")]},
+        "no such lake": {
+            "argv": [*common, "ingest", *overrides(lake__root="s3a://engagement-no-such-bucket/lake")]
+        },
         "runs in the end": {"sql": f"SELECT count(*) FROM delta.`{lake}/runs`"},
         "graph": {"argv": [*common, "graph"]},
-        "measured": {"sql": f"SELECT count(*), count_if(degree > 0), min(betweenness_method) FROM delta.`{lake}/graph_features`"},
+        "measured": {
+            "sql": f"SELECT count(*), count_if(degree > 0), min(betweenness_method) FROM delta.`{lake}/graph_features`"
+        },
     }
     _deliver_broken_snapshots(client)
     told = {
-        "env": "moto", "conf_dir": common[-1], "secrets": KEYS, "steps": list(steps.values()),
+        "env": "moto",
+        "conf_dir": common[-1],
+        "secrets": KEYS,
+        "steps": list(steps.values()),
         "overrides": [w for w in small_session(home) if w != "--set"] + [f"log.spark={home / 'spark.log'}"],
-    }  # fmt: skip
+    }
     (home / "steps.json").write_text(json.dumps(told), encoding="utf-8")
-    script = [sys.executable, str(Path(__file__).parent / "one_session.py"), str(home / "steps.json"), str(home / "results.json")]
+    script = [
+        sys.executable,
+        str(Path(__file__).parent / "one_session.py"),
+        str(home / "steps.json"),
+        str(home / "results.json"),
+    ]
     process = run(script, cwd=home, env=secrets())
     assert process.code == 0, process.said[-4000:]
     results = json.loads((home / "results.json").read_text(encoding="utf-8"))
-    return Way(dict(zip(steps, results["steps"], strict=True)) | {"exposed": results["exposed"]}, client, home, process)
+    return Way(
+        dict(zip(steps, results["steps"], strict=True)) | {"exposed": results["exposed"]},
+        client,
+        home,
+        process,
+    )
 
 
 def _deliver_broken_snapshots(client: Any) -> None:
     """Objects that claim to be Parquet: one cut off in the middle, one of 0 bytes, each beside nothing else."""
-    client.put_object(Bucket=BUCKET, Key="broken/customers/snapshot_date=2025-10-22/part-cut.parquet", Body=b"PAR1" + b"\x15\x04" * 400)
-    client.put_object(Bucket=BUCKET, Key="empty/customers/snapshot_date=2025-10-22/part-zero.parquet", Body=b"")
+    client.put_object(
+        Bucket=BUCKET,
+        Key="broken/customers/snapshot_date=2025-10-22/part-cut.parquet",
+        Body=b"PAR1" + b"\x15\x04" * 400,
+    )
+    client.put_object(
+        Bucket=BUCKET, Key="empty/customers/snapshot_date=2025-10-22/part-zero.parquet", Body=b""
+    )
 
 
 def test_synth_ingest_and_features_run_against_a_bucket(way: Way) -> None:
@@ -163,7 +201,14 @@ def test_raw_parquet_and_delta_tables_are_objects_of_the_bucket(way: Way) -> Non
     assert [k for k in way.keys("raw/customers/snapshot_date=2025-10-21/") if k.endswith(".parquet")]
     for name in ("connections", "interactions"):
         assert [k for k in way.keys(f"raw/{name}/") if k.endswith(".parquet")]
-    for name in ("customers_judged", "connections_judged", "interactions_judged", "customer_features", "quality_results", "runs"):
+    for name in (
+        "customers_judged",
+        "connections_judged",
+        "interactions_judged",
+        "customer_features",
+        "quality_results",
+        "runs",
+    ):
         assert f"lake/{name}/_delta_log/00000000000000000000.json" in way.keys(f"lake/{name}/_delta_log/")
         assert [k for k in way.keys(f"lake/{name}/") if k.endswith(".parquet")], name
 
@@ -185,7 +230,9 @@ def test_a_second_ingest_leaves_everything_as_it_is(way: Way) -> None:
     assert again.out.count("published before from the same files") == 3, again.said
 
 
-@pytest.mark.parametrize(("step", "named"), [("truncated", "part-cut.parquet"), ("empty object", "part-zero.parquet")])
+@pytest.mark.parametrize(
+    ("step", "named"), [("truncated", "part-cut.parquet"), ("empty object", "part-zero.parquet")]
+)
 def test_an_unreadable_object_is_named_and_nothing_is_written(way: Way, step: str, named: str) -> None:
     refused = way.command(step)
     assert refused.code == 2, refused.said
@@ -197,7 +244,11 @@ def test_an_unreadable_object_is_named_and_nothing_is_written(way: Way, step: st
 
 @pytest.mark.parametrize(
     ("step", "named"),
-    [("no such prefix", "nothing-here"), ("no such bucket", "engagement-no-such-bucket"), ("no such lake", "engagement-no-such-bucket")],
+    [
+        ("no such prefix", "nothing-here"),
+        ("no such bucket", "engagement-no-such-bucket"),
+        ("no such lake", "engagement-no-such-bucket"),
+    ],
 )
 def test_a_missing_bucket_or_prefix_ends_in_one_error_soon(way: Way, step: str, named: str) -> None:
     refused = way.command(step)
@@ -205,7 +256,7 @@ def test_a_missing_bucket_or_prefix_ends_in_one_error_soon(way: Way, step: str, 
     errors = [line for line in refused.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, refused.said
     assert named in errors[0], refused.said
-    assert "mend: " in refused.err
+    assert "Hint: " in refused.err
     assert refused.seconds < 30, refused.said
 
 
@@ -221,17 +272,26 @@ def test_keys_are_on_no_command_line_of_the_machine(way: Way) -> None:
 
 
 def test_print_config_masks_the_keys(way: Way) -> None:
-    printed = engage("--env", "moto", "--conf-dir", str(way.home / "conf"), "--print-config", cwd=way.home, env=secrets())
+    printed = engage(
+        "--env", "moto", "--conf-dir", str(way.home / "conf"), "--print-config", cwd=way.home, env=secrets()
+    )
     assert printed.code == 0, printed.said
     assert yaml.safe_load(printed.out)["s3"]["secret_key"] == "***"
     assert not any(value in printed.said for value in KEYS.values())
 
 
 def test_an_endpoint_that_does_not_answer_ends_in_one_error_soon(way: Way) -> None:
-    words = ["--env", "moto", "--conf-dir", str(way.home / "conf"), *overrides(s3__endpoint=nobody()), *small_session(way.home)]
+    words = [
+        "--env",
+        "moto",
+        "--conf-dir",
+        str(way.home / "conf"),
+        *overrides(s3__endpoint=nobody()),
+        *small_session(way.home),
+    ]
     refused = engage(*words, "ingest", cwd=way.home, env=secrets())
     assert refused.code in (2, 4), refused.said
     assert len([line for line in refused.err.splitlines() if line.startswith("error: ")]) == 1, refused.said
-    assert "mend: " in refused.err
+    assert "Hint: " in refused.err
     assert "Traceback" not in refused.err
     assert refused.seconds < 90, refused.said

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from engage_spark.ml.feature_spec import Feature, ModelPlan, Policy, Target, Task
-from engage_spark.ml.leakage.audit import Finding, audit
+from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
+from engage_spark.ml.leakage.audit import LeakFinding, audit
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 DAY = datetime.date(2025, 10, 21)
 
 
-def plan(name: str, task: Task, features: Sequence[str], data: pd.DataFrame, *, policy: Policy = Policy.STRICT) -> ModelPlan:
+def plan(
+    name: str,
+    task: Task,
+    features: Sequence[str],
+    data: pd.DataFrame,
+    *,
+    policy: LeakPolicy = LeakPolicy.STRICT,
+) -> FeatureSpec:
     target = Target(name=name, task=task, minimum=None, maximum=None, label_days=0, baseline=None)
     chosen = tuple(Feature(name=f, table="t", categorical=data[f].dtype == object) for f in features)
-    return ModelPlan(target=target, policy=policy, features=chosen, excluded=())
+    return FeatureSpec(target=target, policy=policy, features=chosen, excluded=())
 
 
 def with_sides(data: pd.DataFrame, *, seed: int = 3) -> pd.DataFrame:
@@ -33,7 +40,11 @@ def with_sides(data: pd.DataFrame, *, seed: int = 3) -> pd.DataFrame:
     side = rng.choice(["fit", "calibration", "conformal", "test"], len(data), p=[0.64, 0.08, 0.08, 0.2])
     fold = np.where(side == "fit", rng.integers(0, 5, len(data)), -1)
     keyed = data if "key" in data else data.assign(key=[f"r{i}" for i in range(len(data))])
-    return keyed.assign(day=[DAY] * len(data), side=side, fold=fold) if "day" not in data else keyed.assign(side=side, fold=fold)
+    return (
+        keyed.assign(day=[DAY] * len(data), side=side, fold=fold)
+        if "day" not in data
+        else keyed.assign(side=side, fold=fold)
+    )
 
 
 def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
@@ -41,13 +52,17 @@ def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
     from pyspark.sql import functions as F
 
     kinds = {"f": "double", "i": "bigint", "b": "boolean"}
-    ddl = ", ".join(f"`{c}` {'date' if c == 'day' else kinds.get(t.kind, 'string')}" for c, t in data.dtypes.items())
+    ddl = ", ".join(
+        f"`{c}` {'date' if c == 'day' else kinds.get(t.kind, 'string')}" for c, t in data.dtypes.items()
+    )
     rows = [tuple(None if pd.isna(v) else v for v in r) for r in data.astype(object).itertuples(index=False)]
-    made = spark.createDataFrame(rows, ddl).withColumn("fold", F.when(F.col("fold") >= 0, F.col("fold").cast("int")))
+    made = spark.createDataFrame(rows, ddl).withColumn(
+        "fold", F.when(F.col("fold") >= 0, F.col("fold").cast("int"))
+    )
     return made.repartition(3, "key")
 
 
-def found(rows: DataFrame, plans: Sequence[ModelPlan], **options: Any) -> tuple[Finding, ...]:
+def found(rows: DataFrame, plans: Sequence[FeatureSpec], **options: Any) -> tuple[LeakFinding, ...]:
     profile = to_profile(rows, plans)
     grams = to_grams(rows, plans=plans, fold="fold", scales=profile.scales)
     return audit(rows, plans=plans, grams=grams, profile=profile, key=["key"], day="day", **options)

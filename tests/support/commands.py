@@ -1,4 +1,6 @@
-"""What the end-to-end tests share: the command line in processes of its own, and a table's contents as a hash."""
+"""What the end-to-end tests share: the command line in processes of its own, and a table's contents as a
+hash.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,16 @@ class Ran(NamedTuple):
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without what would decide a command's settings, at 80 columns."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ENGAGE_SPARK", "SPARK_", "PYSPARK_", "AWS_"))}
-    return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYSPARK_PYTHON": sys.executable, **LANDED} | dict(more or {})
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("ENGAGE_SPARK", "SPARK_", "PYSPARK_", "AWS_"))
+    }
+    return (
+        kept
+        | {"PYTHONPATH": str(ROOT), "COLUMNS": "80", "PYSPARK_PYTHON": sys.executable, **LANDED}
+        | dict(more or {})
+    )
 
 
 def overrides(**values: object) -> list[str]:
@@ -55,14 +65,29 @@ def small_session(home: Path, memory: str = "1g") -> list[str]:
     """Options of a session as tiny as the data."""
     return [
         *overrides(spark__master="local[2]", spark__driver_memory=memory, spark__shuffle_partitions=2),
-        *("--set", f"spark.conf.spark.local.dir={home / 'local'}", "--set", "spark.conf.spark.default.parallelism=2"),
+        *(
+            "--set",
+            f"spark.conf.spark.local.dir={home / 'local'}",
+            "--set",
+            "spark.conf.spark.default.parallelism=2",
+        ),
         *("--set", f"spark.conf.spark.driver.extraJavaOptions={SHORT_LIVED}"),
     ]
 
 
-def run(command: Iterable[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900) -> Ran:
+def run(
+    command: Iterable[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900
+) -> Ran:
     started = time.monotonic()
-    done = subprocess.run(list(command), cwd=cwd, env=environment(env), capture_output=True, text=True, check=False, timeout=timeout)
+    done = subprocess.run(
+        list(command),
+        cwd=cwd,
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
     return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
 
@@ -72,9 +97,13 @@ def engage(*words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout
 
 
 def contents(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
-    """SHA-256 over the sorted rows, every column bit by bit (as JSON that keeps nulls), the order of rows and files left out."""
+    """SHA-256 over the sorted rows, every column bit by bit (as JSON that keeps nulls), the order of rows and
+    files left out.
+    """
     columns = sorted(c for c in rows.columns if c not in without)
-    line = F.sha2(F.to_json(F.struct(*(F.col(f"`{c}`") for c in columns)), {"ignoreNullFields": "false"}), 256)
+    line = F.sha2(
+        F.to_json(F.struct(*(F.col(f"`{c}`") for c in columns)), {"ignoreNullFields": "false"}), 256
+    )
     digest: str = rows.agg(F.sha2(F.concat_ws("\n", F.array_sort(F.collect_list(line))), 256)).collect()[0][0]
     return digest
 
@@ -83,5 +112,7 @@ def table(spark: SparkSession, lake: Path | str, name: str) -> DataFrame:
     return spark.read.format("delta").load(f"{lake}/{name}")
 
 
-def all_contents(spark: SparkSession, lake: Path | str, names: Iterable[str], *, without: tuple[str, ...] = ()) -> dict[str, str]:
+def all_contents(
+    spark: SparkSession, lake: Path | str, names: Iterable[str], *, without: tuple[str, ...] = ()
+) -> dict[str, str]:
     return {name: contents(table(spark, lake, name), without=without) for name in names}

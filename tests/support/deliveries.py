@@ -1,4 +1,6 @@
-"""Small deliveries for the pipeline tests: valid rows of any contract's tables as Parquet, and what came out, for comparison."""
+"""Small deliveries for the pipeline tests: valid rows of any contract's tables as Parquet, and what came out,
+for comparison.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,14 @@ if TYPE_CHECKING:
 ENGAGEMENT = load_contract()
 BIKES = load_contract(DATA / "bikes.odcs.yaml")
 ARROW = {
-    "int": pa.int32(), "bigint": pa.int64(), "double": pa.float64(), "string": pa.string(), "boolean": pa.bool_(), "date": pa.date32(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
     "timestamp": pa.timestamp("us", "UTC"),
-}  # fmt: skip
+}
 
 
 def _values(f: Field, n: int, rng: np.random.Generator) -> Any:
@@ -57,10 +64,18 @@ def customers(n: int, *, seed: int = 1, start: int = 0) -> pd.DataFrame:
     rows["last_login_days_ago"] %= 8
     rows["sessions_last_7_days"] = np.minimum(rows["sessions_last_7_days"], rows["sessions_last_30_days"])
     paying = rows["transaction_count_last_30_days"] > 0
-    rows["transaction_revenue_30_day"] = (rows["transaction_revenue_30_day"] * paying).astype(float).astype(object)
+    rows["transaction_revenue_30_day"] = (
+        (rows["transaction_revenue_30_day"] * paying).astype(float).astype(object)
+    )
     months = np.resize(np.array([1.0, 2.5, 3.0, 4.0]), n)
-    rows["transaction_revenue_last_90_days"] = np.minimum(rows["transaction_revenue_30_day"] * months, 30000.0)
-    rows.loc[rows.index[::7], ["last_login_days_ago", "sessions_last_7_days", "sessions_last_30_days"]] = [40, 0, 0]
+    rows["transaction_revenue_last_90_days"] = np.minimum(
+        rows["transaction_revenue_30_day"] * months, 30000.0
+    )
+    rows.loc[rows.index[::7], ["last_login_days_ago", "sessions_last_7_days", "sessions_last_30_days"]] = [
+        40,
+        0,
+        0,
+    ]
     rows.loc[rows.index[3::7], "followers_count"] = 0
     return rows
 
@@ -75,12 +90,17 @@ def stations(n: int, *, seed: int = 1) -> pd.DataFrame:
     return rows
 
 
-def events(table: Table, pairs: list[tuple[str | None, str | None]], days: list[str | None], *, seed: int = 1) -> pd.DataFrame:
+def events(
+    table: Table, pairs: list[tuple[str | None, str | None]], days: list[str | None], *, seed: int = 1
+) -> pd.DataFrame:
     """Rows of a log: its two reference columns from `pairs`, its event time at noon of `days` in turn."""
     rows = _any_rows(table, len(pairs), seed)
     first, second = (r.column for r in table.references)
     rows[first], rows[second] = [p[0] for p in pairs], [p[1] for p in pairs]
-    moments = [None if (d := days[i % len(days)]) is None else pd.Timestamp(f"{d}T12:00:00", tz="UTC") for i in range(len(pairs))]
+    moments = [
+        None if (d := days[i % len(days)]) is None else pd.Timestamp(f"{d}T12:00:00", tz="UTC")
+        for i in range(len(pairs))
+    ]
     rows[table.event_time] = pd.Series(moments, dtype=object)
     return rows
 
@@ -95,7 +115,10 @@ def write(rows: pd.DataFrame, table: Table, folder: Path, *, files: int = 1) -> 
         part = rows.iloc[i::files]
         # By hand: pandas would turn a null among integers, and NaN, into one another.
         columns = [
-            pa.array([None if v is None else v for v in part[n].tolist()], schema.field(n).type, from_pandas=False) for n in schema.names
+            pa.array(
+                [None if v is None else v for v in part[n].tolist()], schema.field(n).type, from_pandas=False
+            )
+            for n in schema.names
         ]
         pq.write_table(pa.table(columns, schema=schema), folder / f"part-{i}.parquet")
 
@@ -112,7 +135,12 @@ def deliver_log(rows: pd.DataFrame, table: Table, home: Path, *, files: int = 1)
 
 def settings_of(session_settings: Settings, home: Path, **ingest: Any) -> Settings:
     """Settings with input and lake below `home`."""
-    return Settings(input={"root": str(home / "raw")}, lake={"root": str(home / "lake")}, ingest=ingest, spark=session_settings.spark)  # type: ignore[arg-type]
+    return Settings(
+        input={"root": str(home / "raw")},
+        lake={"root": str(home / "lake")},
+        ingest=ingest,
+        spark=session_settings.spark,
+    )  # type: ignore[arg-type]
 
 
 def run_log(settings: Settings) -> RunLog:

@@ -1,4 +1,6 @@
-"""Betweenness of a file of edges, exact and sampled, bit by bit: `graph_values.py EDGES.parquet PLACE RESULTS.json` by spark-submit."""
+"""Betweenness of a file of edges, exact and sampled, bit by bit: `graph_values.py EDGES.parquet PLACE
+RESULTS.json` by spark-submit.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
 
 def bits(found: Betweenness) -> list[list[Any]]:
     rows = found.scores.orderBy("id").collect()
-    return [[r["id"], *(float(r[c]).hex() for c in ("betweenness", "lower", "upper", "stderr"))] for r in rows]
+    return [
+        [r["id"], *(float(r[c]).hex() for c in ("betweenness", "lower", "upper", "stderr"))] for r in rows
+    ]
 
 
 def values(spark: SparkSession, edges: str, place: Path, *, artifact: bool) -> dict[str, list[list[Any]]]:
-    """By `directory`, which all workers see; and, if asked, with the graph as an artifact and tables where `materialise` puts them."""
+    """By `directory`, which all workers see; and, if asked, with the graph as an artifact and tables where
+    `materialise` puts them.
+    """
 
     def materialise(rows: DataFrame, name: str) -> DataFrame:
         rows.write.parquet(str(place / name))
@@ -30,10 +36,14 @@ def values(spark: SparkSession, edges: str, place: Path, *, artifact: bool) -> d
     given = spark.read.parquet(edges)
     found = {
         "exact": bits(betweenness(given, method="exact", directory=str(place))),
-        "sampled": bits(betweenness(given, method="sampled", epsilon=0.05, sources=64, seed=5, directory=str(place))),
+        "sampled": bits(
+            betweenness(given, method="sampled", epsilon=0.05, sources=64, seed=5, directory=str(place))
+        ),
     }
     if artifact:
-        found["artifact"] = bits(betweenness(given, method="sampled", epsilon=0.05, sources=64, seed=5, materialise=materialise))
+        found["artifact"] = bits(
+            betweenness(given, method="sampled", epsilon=0.05, sources=64, seed=5, materialise=materialise)
+        )
     return found
 
 

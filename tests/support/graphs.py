@@ -28,7 +28,11 @@ class Edges:
     def csr(self) -> Csr:
         weight = None if self.weight is None else np.array(self.weight, dtype=np.int64)
         return build_csr(
-            np.array(self.src, dtype=np.int64), np.array(self.dst, dtype=np.int64), self.n, weight=weight, directed=self.directed
+            np.array(self.src, dtype=np.int64),
+            np.array(self.dst, dtype=np.int64),
+            self.n,
+            weight=weight,
+            directed=self.directed,
         )
 
     def networkx(self) -> Any:
@@ -42,7 +46,9 @@ class Edges:
 
     def betweenness(self) -> np.ndarray:
         """Over ordered pairs, by NetworkX."""
-        values = nx.betweenness_centrality(self.networkx(), normalized=False, weight=None if self.weight is None else "length")
+        values = nx.betweenness_centrality(
+            self.networkx(), normalized=False, weight=None if self.weight is None else "length"
+        )
         return np.array([values[v] for v in range(self.n)]) * (1 if self.directed else 2)
 
     def networkit_betweenness(self) -> np.ndarray:
@@ -75,7 +81,11 @@ def edge_lists(draw: Any, *, directed: bool | None = None, weighted: bool | None
         size = draw(st.integers(1, min(n, 7)))
         pairs += [(u, v) for u in range(size) for v in range(size)]
     with_lengths = draw(st.booleans()) if weighted is None else weighted
-    lengths = tuple(draw(st.lists(st.integers(1, 4), min_size=len(pairs), max_size=len(pairs)))) if with_lengths else None
+    lengths = (
+        tuple(draw(st.lists(st.integers(1, 4), min_size=len(pairs), max_size=len(pairs))))
+        if with_lengths
+        else None
+    )
     one_way = draw(st.booleans()) if directed is None else directed
     return Edges(n, tuple(u for u, _ in pairs), tuple(v for _, v in pairs), lengths, one_way)
 

@@ -1,4 +1,6 @@
-"""Rows of every kind that a model may meet, for the tests of this folder: whole numbers, fractions, booleans, text, nulls, odd names."""
+"""Rows of every kind that a model may meet, for the tests of this folder: whole numbers, fractions, booleans,
+text, nulls, odd names.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ VALUE = Target(name="value", task=Task.REGRESSION, minimum=0.0, maximum=80.0, la
 DDL = "id string, visits int, `spend.per visit` double, paying boolean, `pl``an` string, fold int, left int, value double"
 
 QUICK = {
-    "linear": Candidate(name="linear", family=Family.LINEAR, params={"regParam": 1e-4, "elasticNetParam": 0.5, "maxIter": 30}),
+    "linear": Candidate(
+        name="linear", family=Family.LINEAR, params={"regParam": 1e-4, "elasticNetParam": 0.5, "maxIter": 30}
+    ),
     "tweedie": Candidate(
         name="tweedie",
         family=Family.TWEEDIE,
@@ -45,10 +49,18 @@ def made(n: int = 600, seed: int = 5) -> pd.DataFrame:
     margin = 2.5 - 0.5 * visits - 0.8 * paying + 0.05 * spend + np.where(plan == "gold", -1.0, 0.0)
     left = (r.random(n) < 1 / (1 + np.exp(-margin))).astype(int)
     value = np.round(np.clip(spend * (1 + 0.1 * visits) * r.gamma(4.0, 0.25, n), 0, 80), 2)
-    rows = pd.DataFrame({
-        "id": [f"c{i:05}" for i in range(n)], "visits": visits, "spend.per visit": spend, "paying": paying, "pl`an": plan,
-        "fold": np.arange(n) % 3, "left": left, "value": value,
-    }).astype({"visits": object, "spend.per visit": object, "paying": object, "pl`an": object})  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "id": [f"c{i:05}" for i in range(n)],
+            "visits": visits,
+            "spend.per visit": spend,
+            "paying": paying,
+            "pl`an": plan,
+            "fold": np.arange(n) % 3,
+            "left": left,
+            "value": value,
+        }
+    ).astype({"visits": object, "spend.per visit": object, "paying": object, "pl`an": object})
     for f in FEATURES:
         rows.loc[r.random(n) < 0.1, f.name] = None
     return rows

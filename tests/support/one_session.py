@@ -1,7 +1,9 @@
-"""Run several command lines in one Spark session, and SQL between them: `one_session.py STEPS.json RESULTS.json`.
+"""Run several command lines in one Spark session, and SQL between them: `one_session.py STEPS.json
+RESULTS.json`.
 
-A session's jars are fixed when its JVM starts, so what needs other jars than the tests' shared session runs in a process of its own;
-one process for all of it, because a JVM takes ten seconds to start. A step is `{"argv": […]}` or `{"sql": "…"}`.
+A session's jars are fixed when its JVM starts, so what needs other jars than the tests' shared session runs
+in a process of its own; one process for all of it, because a JVM takes ten seconds to start. A step is
+`{"argv": […]}` or `{"sql": "…"}`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ def command(argv: list[str]) -> dict[str, Any]:
 
 
 def command_lines() -> str:
-    """The arguments of every process on this machine, as anybody on it can see them. Empty where there is no /proc."""
+    """The arguments of every process on this machine, as anybody on it can see them. Empty where there is no
+    /proc.
+    """
     shown = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -45,7 +49,9 @@ def command_lines() -> str:
 def run(steps: Path, results: Path) -> None:
     told = json.loads(steps.read_text(encoding="utf-8"))
     done: list[Any] = []
-    with open_session(load_settings(told["env"], conf=told["conf_dir"], overrides=told["overrides"])) as spark:
+    with open_session(
+        load_settings(told["env"], conf=told["conf_dir"], overrides=told["overrides"])
+    ) as spark:
         for step in told["steps"]:
             if "sql" in step:
                 try:

@@ -13,7 +13,9 @@ from engage_spark.ml.explain.tree_ensemble import Node
 Trees = list[tuple[float, list[Node]]]
 
 
-def random_trees(rng: np.random.Generator, *, trees: int, depth: int, slots: int, stop: float = 0.15) -> Trees:
+def random_trees(
+    rng: np.random.Generator, *, trees: int, depth: int, slots: int, stop: float = 0.15
+) -> Trees:
     """(weight, nodes) of each; thresholds and leaves are normal, covers whole numbers that add up."""
     return [(float(rng.normal()), _grown(rng, depth, slots, stop)) for _ in range(trees)]
 
@@ -25,7 +27,11 @@ def _grown(rng: np.random.Generator, depth: int, slots: int, stop: float) -> lis
         at = len(nodes)
         nodes[at] = Node(at, -1, 0.0, -1, -1, float(rng.normal()), float(cover))
         if level < depth and cover > 1 and rng.random() >= stop:
-            feature, threshold, goes_left = int(rng.integers(slots)), float(rng.normal()), int(rng.integers(1, cover))
+            feature, threshold, goes_left = (
+                int(rng.integers(slots)),
+                float(rng.normal()),
+                int(rng.integers(1, cover)),
+            )
             default = bool(rng.integers(2))
             left = grow(level + 1, goes_left)
             right = grow(level + 1, cover - goes_left)
@@ -37,7 +43,9 @@ def _grown(rng: np.random.Generator, depth: int, slots: int, stop: float) -> lis
 
 
 def by_definition(trees: Trees, row: Sequence[float], slots: int) -> list[float]:
-    """Each slot's Shapley value: its gain over every set of the others, weighted (Shapley 1953), in the path-dependent game."""
+    """Each slot's Shapley value: its gain over every set of the others, weighted (Shapley 1953), in the
+    path-dependent game.
+    """
 
     def expected(nodes: list[Node], at: int, known: frozenset[int]) -> float:
         node = nodes[at]
@@ -59,6 +67,8 @@ def by_definition(trees: Trees, row: Sequence[float], slots: int) -> list[float]
         total = 0.0
         for size in range(slots):
             share = factorial(size) * factorial(slots - size - 1) / factorial(slots)
-            total += share * sum(worth(frozenset(c) | {slot}) - worth(frozenset(c)) for c in combinations(others, size))
+            total += share * sum(
+                worth(frozenset(c) | {slot}) - worth(frozenset(c)) for c in combinations(others, size)
+            )
         values.append(total)
     return values

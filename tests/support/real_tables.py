@@ -1,4 +1,6 @@
-"""Published tables of real customers as deliveries: typed by their contracts in tests/data, and otherwise as they are, faults included."""
+"""Published tables of real customers as deliveries: typed by their contracts in tests/data, and otherwise as
+they are, faults included.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,21 @@ class RealTable:
     file: str
 
     def rows(self, shared_data: Path) -> pa.Table:
-        """The file's rows by the contract's names and types; an empty cell is null. A key that the file lacks counts its lines from 1."""
+        """The file's rows by the contract's names and types; an empty cell is null. A key that the file lacks
+        counts its lines from 1.
+        """
         with (shared_data / "tables" / self.file).open(encoding="utf-8", newline="") as lines:
             names, *cells = csv.reader(lines)
-        texts = {snake_case(name): list(column) for name, column in zip(names, zip(*cells, strict=True), strict=True)}
+        texts = {
+            snake_case(name): list(column)
+            for name, column in zip(names, zip(*cells, strict=True), strict=True)
+        }
         key = self.contract.entity.key[0]
         texts.setdefault(key, [str(i + 1) for i in range(len(cells))])
         if set(texts) != set(self.contract.entity.names):
-            raise AssertionError(f"{self.file} has the columns {sorted(texts)}, declared are {sorted(self.contract.entity.names)}")
+            raise AssertionError(
+                f"{self.file} has the columns {sorted(texts)}, declared are {sorted(self.contract.entity.names)}"
+            )
         columns = {}
         for f in self.contract.entity.fields:
             arrow, read = TYPES[f.spark_type]
@@ -61,10 +70,14 @@ BANK = RealTable(load_contract(CONTRACTS / "bank_churn.odcs.yaml"), "bank_dirty.
 
 
 def snake_case(name: str) -> str:
-    """`Call  Failure` → call_failure, `NumOfProducts` → num_of_products, `Frequency of SMS` → frequency_of_sms."""
+    """`Call  Failure` → call_failure, `NumOfProducts` → num_of_products, `Frequency of SMS` →
+    frequency_of_sms.
+    """
     return re.sub(r"(?<=[a-z])(?=[A-Z])|\s+", "_", name.strip()).lower()
 
 
 def settings_below(session_settings: Settings, home: Path) -> Settings:
     """Settings with input and lake below `home`."""
-    return Settings(input={"root": str(home / "raw")}, lake={"root": str(home / "lake")}, spark=session_settings.spark)  # type: ignore[arg-type]
+    return Settings(
+        input={"root": str(home / "raw")}, lake={"root": str(home / "lake")}, spark=session_settings.spark
+    )  # type: ignore[arg-type]

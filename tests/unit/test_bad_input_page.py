@@ -14,7 +14,9 @@ def test_every_declared_group_is_seen_by_a_test_and_every_test_sees_a_declared_o
 
 
 def test_every_case_stands_in_the_page_once_with_its_outcome() -> None:
-    rows = [line for line in document().splitlines() if line.startswith("| ") and not line.startswith("| case ")]
+    rows = [
+        line for line in document().splitlines() if line.startswith("| ") and not line.startswith("| case ")
+    ]
     cases = [c for g in groups().values() for c in g.cases]
     assert len(rows) == len(cases)
     for row, case in zip(rows, cases, strict=True):

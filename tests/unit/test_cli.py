@@ -26,7 +26,9 @@ REPORT = Report(
     seconds=12.34,
     lines=(("rows in", "10,000"), ("quarantined", "12 (0.12%)")),
     table=(("rule", "rows"), (("age_range", "7"), ("customer_id_null", "1,005"))),
-    locations={"customers_judged": "engage-data/a/very/long/path/that/does/not/fit/into/eighty/columns/of/a/terminal/customers_judged"},
+    locations={
+        "customers_judged": "engage-data/a/very/long/path/that/does/not/fit/into/eighty/columns/of/a/terminal/customers_judged"
+    },
     notes=("column 'extra' is not declared",),
 )
 
@@ -82,13 +84,28 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_options_reach_settings_and_pipeline(call: Call) -> None:
-    assert code("ingest", "--input", "s3a://b/raw", "--snapshot-date", "2025-10-21", "--force", "--set", "ingest.format=csv") == 0
+    assert (
+        code(
+            "ingest",
+            "--input",
+            "s3a://b/raw",
+            "--snapshot-date",
+            "2025-10-21",
+            "--force",
+            "--set",
+            "ingest.format=csv",
+        )
+        == 0
+    )
     assert call.settings.input.root == "s3a://b/raw"
     assert call.settings.ingest.format == "csv"
     assert call.arguments["snapshot_date"] == date(2025, 10, 21)
     assert call.arguments["force"] is True
     assert call.arguments["contract"].entity.name == "customers"
-    assert code("synth", "--customers", "7", "--snapshots", "2", "--seed", "3", "--out", "there", "--faults") == 0
+    assert (
+        code("synth", "--customers", "7", "--snapshots", "2", "--seed", "3", "--out", "there", "--faults")
+        == 0
+    )
     assert call.settings.synth.model_dump(exclude={"end_date"}) == {
         "customers": 7,
         "snapshots": 2,
@@ -105,7 +122,9 @@ def test_options_reach_settings_and_pipeline(call: Call) -> None:
     assert call.arguments["snapshot_date"] == date(2025, 10, 21)
 
 
-@pytest.mark.parametrize("argv", [("--env", "s3", "features"), ("features", "--env", "s3"), ("features", "--env=s3")])
+@pytest.mark.parametrize(
+    "argv", [("--env", "s3", "features"), ("features", "--env", "s3"), ("features", "--env=s3")]
+)
 def test_global_options_stand_before_or_after_the_command(call: Call, argv: tuple[str, ...]) -> None:
     assert code(*argv) == 0
     assert call.settings.input.root == "s3a://engagement-prediction-raw-dev"
@@ -133,7 +152,12 @@ def test_several_reports_are_shown_in_turn(call: Call, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
-        (GateError("snapshot 2025-10-21 is rejected", mend="see quality_results", details=["completeness 91%"]), 3),
+        (
+            GateError(
+                "snapshot 2025-10-21 is rejected", hint="see quality_results", details=["completeness 91%"]
+            ),
+            3,
+        ),
         (TransientError("storage"), 4),
     ],
     ids=["gate", "transient"],
@@ -150,9 +174,13 @@ def test_a_failure_told_on_purpose_has_its_exit_code(
 
 
 def test_gate_details_and_mend_are_shown(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    call.outcome = GateError("rejected", mend="look", details=["completeness 91%"])  # type: ignore[attr-defined]
+    call.outcome = GateError("rejected", hint="look", details=["completeness 91%"])  # type: ignore[attr-defined]
     assert code("ingest") == 3
-    assert capsys.readouterr().err.splitlines()[-3:] == ["error: rejected", "  - completeness 91%", "mend: look"]
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        "error: rejected",
+        "  - completeness 91%",
+        "Hint: look",
+    ]
 
 
 def test_what_is_unexpected_keeps_its_traceback(call: Call) -> None:
@@ -180,13 +208,29 @@ def test_ctrl_c_ends_with_130(call: Call, capsys: pytest.CaptureFixture[str]) ->
         (("synth", "--customers", "0"), "synth.customers"),
     ],
 )
-def test_bad_usage_ends_with_2_and_says_why(call: Call, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str) -> None:
+def test_bad_usage_ends_with_2_and_says_why(
+    call: Call, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], words: str
+) -> None:
     assert code(*argv) == 2
     assert words in " ".join(capsys.readouterr().err.split())
 
 
-def test_print_config_shows_the_merged_settings_without_secrets_and_runs_nothing(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    assert code("ingest", "--input", "here", "--print-config", "--set", "s3.access_key=hush", "--set", "s3.secret_key=hush") == 0
+def test_print_config_shows_the_merged_settings_without_secrets_and_runs_nothing(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        code(
+            "ingest",
+            "--input",
+            "here",
+            "--print-config",
+            "--set",
+            "s3.access_key=hush",
+            "--set",
+            "s3.secret_key=hush",
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     shown = yaml.safe_load(out)
     assert (shown["input"]["root"], shown["s3"]["secret_key"]) == ("here", "***")

@@ -7,7 +7,7 @@ import pytest
 
 from engage_spark import doctor
 from engage_spark.cli import main
-from engage_spark.doctor import Finding, examine
+from engage_spark.doctor import Diagnosis, examine
 from engage_spark.errors import ConfigurationError
 from engage_spark.settings import Settings
 from engage_spark.spark import jars
@@ -29,10 +29,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def settings_at(here: Path, **more: object) -> Settings:
     spark = {"master": "local[*]", "driver_memory": "512m"}
-    return Settings(**({"input": {"root": str(here / "raw")}, "lake": {"root": str(here / "lake")}, "spark": spark} | more))
+    return Settings(
+        **(
+            {"input": {"root": str(here / "raw")}, "lake": {"root": str(here / "lake")}, "spark": spark}
+            | more
+        )
+    )
 
 
-def found(settings: Settings, name: str, **options: bool) -> Finding:
+def found(settings: Settings, name: str, **options: bool) -> Diagnosis:
     (finding,) = (f for f in examine(settings, **options) if f.name == name)
     return finding
 
@@ -43,21 +48,25 @@ def test_a_machine_in_order_is_all_ok_and_left_as_it_was(here: Path) -> None:
     assert sorted(here.rglob("*")) == before
 
 
-def test_every_finding_that_is_not_ok_says_how_to_mend_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_finding_that_is_not_ok_says_how_to_mend_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     monkeypatch.setattr(jars, "resolved", lambda *_, **__: ())
     monkeypatch.setattr(doctor, "NEEDED", {"pyspark": "9.9.9", "delta-spark": "4.4.0"})
-    settings = settings_at(here, input={"root": str(here / "gone")}, spark={"master": "local[2]", "driver_memory": "9t"})
+    settings = settings_at(
+        here, input={"root": str(here / "gone")}, spark={"master": "local[2]", "driver_memory": "9t"}
+    )
     findings = {f.name: f for f in examine(settings)}
     assert {name for name, f in findings.items() if f.state == "fail"} == {"java", "memory"}
     assert {name for name, f in findings.items() if f.state == "warn"} == {"spark", "jars", "input"}
-    assert all(f.mend for f in findings.values() if f.state != "ok")
+    assert all(f.hint for f in findings.values() if f.state != "ok")
 
 
 def test_missing_spark_is_a_failure(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "NEEDED", {"pyspark-of-no-one": "1"})
     assert found(settings_at(here), "spark").state == "fail"
-    assert "engage-spark[spark]" in found(settings_at(here), "spark").mend
+    assert "engage-spark[spark]" in found(settings_at(here), "spark").hint
 
 
 def test_a_target_that_cannot_be_written_is_a_failure(here: Path) -> None:
@@ -74,7 +83,9 @@ def test_a_folder_without_permission_is_a_failure(here: Path) -> None:
 
 def test_jars_that_cannot_be_fetched_are_a_failure(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise ConfigurationError("the jars could not be fetched", mend="check the network", details=["unresolved dependency: x"])
+        raise ConfigurationError(
+            "the jars could not be fetched", hint="check the network", details=["unresolved dependency: x"]
+        )
 
     monkeypatch.setattr(jars, "fetch", refuse)
     finding = found(settings_at(here), "jars", fetch_jars=True)
@@ -90,7 +101,13 @@ def test_a_connect_server_needs_no_java_here(here: Path, monkeypatch: pytest.Mon
 
 
 def test_an_endpoint_that_does_not_answer_is_a_failure_within_seconds(here: Path) -> None:
-    s3 = {"endpoint": "http://127.0.0.1:1", "region": "us-east-1", "path_style": True, "access_key": "a", "secret_key": "hush"}
+    s3 = {
+        "endpoint": "http://127.0.0.1:1",
+        "region": "us-east-1",
+        "path_style": True,
+        "access_key": "a",
+        "secret_key": "hush",
+    }
     finding = found(settings_at(here, input={"root": "s3a://bucket/raw"}, s3=s3), "input")
     assert finding.state == "fail"
     assert "hush" not in finding.text
@@ -112,10 +129,19 @@ def test_a_bucket_is_read_and_written(here: Path, monkeypatch: pytest.MonkeyPatc
             "secret_key": "b",
         }
         client = boto3.client(
-            "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            region_name="us-east-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
         )
         client.create_bucket(Bucket="there")
-        settings = settings_at(here, input={"root": "s3a://there/raw"}, lake={"root": "s3a://there/lake", "scratch": "s3a://gone/x"}, s3=s3)
+        settings = settings_at(
+            here,
+            input={"root": "s3a://there/raw"},
+            lake={"root": "s3a://there/lake", "scratch": "s3a://gone/x"},
+            s3=s3,
+        )
         findings = {f.name: f for f in examine(settings)}
         assert (findings["input"].state, "is empty" in findings["input"].text) == ("warn", True)
         assert findings["lake"].state == "ok"
@@ -127,12 +153,12 @@ def test_a_bucket_is_read_and_written(here: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_tracking_server_is_asked_and_a_file_of_our_own_is_not_made(here: Path) -> None:
     finding = found(settings_at(here, tracking={"uri": "http://127.0.0.1:1"}), "tracking")
-    assert (finding.state, "http://127.0.0.1:1" in finding.text, bool(finding.mend)) == ("fail", True, True)
+    assert (finding.state, "http://127.0.0.1:1" in finding.text, bool(finding.hint)) == ("fail", True, True)
     assert found(settings_at(here, tracking={"folder": str(here / "mlflow")}), "tracking").state == "ok"
     assert not (here / "mlflow").exists()
     (here / "file").write_text("in the way")
     finding = found(settings_at(here, tracking={"folder": str(here / "file" / "mlflow")}), "tracking")
-    assert (finding.state, "tracking.folder" in finding.mend) == ("fail", True)
+    assert (finding.state, "tracking.folder" in finding.hint) == ("fail", True)
 
 
 def test_the_command_ends_with_2_if_anything_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +168,7 @@ def test_the_command_ends_with_2_if_anything_fails(here: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit) as caught:
         main(["doctor", *where, "--set", "spark.driver_memory=9t"])
     assert caught.value.code == 2
-    assert "mend: lower spark.driver_memory" in capsys.readouterr().out
+    assert "Hint: lower spark.driver_memory" in capsys.readouterr().out
 
 
 def test_only_what_spark_does_not_ship_goes_on_the_class_path(tmp_path: Path) -> None:
@@ -150,7 +176,11 @@ def test_only_what_spark_does_not_ship_goes_on_the_class_path(tmp_path: Path) ->
     shipped.mkdir()
     (shipped / "jackson-core-2.18.2.jar").touch()
     (shipped / "snappy-java-1.1.10.7.jar").touch()
-    names = ["com.fasterxml_jackson-core-2.13.5.jar", "org.xerial.snappy_snappy-java-1.1.9.jar", "io.delta_delta-spark_4.2_2.13-4.4.0.jar"]
+    names = [
+        "com.fasterxml_jackson-core-2.13.5.jar",
+        "org.xerial.snappy_snappy-java-1.1.9.jar",
+        "io.delta_delta-spark_4.2_2.13-4.4.0.jar",
+    ]
     kept = jars._not_shipped([tmp_path / name for name in names], tmp_path)
     assert [path.name for path in kept] == ["io.delta_delta-spark_4.2_2.13-4.4.0.jar"]
 

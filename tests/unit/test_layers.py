@@ -11,8 +11,12 @@ from tests.support.paths import ROOT
 
 
 def lint(directory: Path) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as run; run()"
-    return subprocess.run([sys.executable, "-c", code, "--no-cache"], cwd=directory, capture_output=True, text=True, check=False)
+    code = (
+        "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports_command as run; run()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, "--no-cache"], cwd=directory, capture_output=True, text=True, check=False
+    )
 
 
 def test_imports_point_down() -> None:
@@ -21,7 +25,9 @@ def test_imports_point_down() -> None:
 
 
 def test_an_import_that_points_up_is_caught(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "engage_spark", tmp_path / "engage_spark", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "engage_spark", tmp_path / "engage_spark", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     upward = tmp_path / "engage_spark" / "contract" / "model.py"
     upward.write_text(upward.read_text() + "\nfrom engage_spark.pipelines import report\n")

@@ -38,11 +38,14 @@ class Built(NamedTuple):
 BUILT_SCHEMA = ", ".join(f"{name} bigint" for name in Built._fields)
 
 
-def assemble(pieces: Path, names: list[str], n: int, directory: Path, *, weighted: bool, directed: bool) -> Built:
-    """Build the graph of all `names` among `pieces`, renumber it by (degree descending, rank) and write it: `csr/`, `position.npy` (by rank
-    a vertex's number), and what `shrink` found.
+def assemble(
+    pieces: Path, names: list[str], n: int, directory: Path, *, weighted: bool, directed: bool
+) -> Built:
+    """Build the graph of all `names` among `pieces`, renumber it by (degree descending, rank) and write it:
+    `csr/`, `position.npy` (by rank a vertex's number), and what `shrink` found.
 
-    The result does not depend on how the edges were spread over the pieces. InputError where the directory cannot be written.
+    The result does not depend on how the edges were spread over the pieces. InputError where the directory
+    cannot be written.
     """
     u, v = (_read(pieces, names, ending, np.int32) for ending in ("u", "v"))
     lengths = _read(pieces, names, "length", np.int64) if weighted else None
@@ -79,7 +82,9 @@ def assemble(pieces: Path, names: list[str], n: int, directory: Path, *, weighte
 
 @dataclass(frozen=True, eq=False)
 class Core:
-    """What dependencies are computed on: the graph without its trees, or the graph itself (then the arrays are None)."""
+    """What dependencies are computed on: the graph without its trees, or the graph itself (then the arrays
+    are None).
+    """
 
     csr: Csr
     vertex_weight: I64 | None
@@ -92,7 +97,10 @@ def load_core(directory: Path) -> Core:
     """The core below a directory that `assemble` wrote, memory-mapped."""
     if not (directory / "core").is_dir():
         return Core(arrays.load(directory / "csr"), None, None, None, None)
-    vectors = [np.load(directory / f"{name}.npy", mmap_mode="r") for name in ("vertex_weight", "original", "core_of", "contributions")]
+    vectors = [
+        np.load(directory / f"{name}.npy", mmap_mode="r")
+        for name in ("vertex_weight", "original", "core_of", "contributions")
+    ]
     return Core(arrays.load(directory / "core"), *vectors)
 
 
@@ -108,7 +116,9 @@ def _read(pieces: Path, names: list[str], ending: str, kind: Any) -> Any:
 
 
 def renumbered(csr: Csr, order: I32, position: I32) -> Csr:
-    """The same graph with vertex `order[i]` called i. Rows come out ascending, because they are filled in the order of their entries."""
+    """The same graph with vertex `order[i]` called i. Rows come out ascending, because they are filled in the
+    order of their entries.
+    """
     none = np.zeros(0, dtype=np.int64)
     into = csr.into
     weights = into[2] if into[2] is not None else none
@@ -116,12 +126,21 @@ def renumbered(csr: Csr, order: I32, position: I32) -> Csr:
     kept = out[2] if csr.weights is not None else None
     if not csr.directed:
         return Csr(out[0], out[1], kept)
-    back = _turned(csr.indptr, csr.indices, csr.weights if csr.weights is not None else none, order, position, np.diff(into[0]))
+    back = _turned(
+        csr.indptr,
+        csr.indices,
+        csr.weights if csr.weights is not None else none,
+        order,
+        position,
+        np.diff(into[0]),
+    )
     return Csr(out[0], out[1], kept, back[0], back[1], back[2] if csr.weights is not None else None)
 
 
 @kernel
-def _turned(starts: I64, entries: I32, weights: I64, order: I32, position: I32, degree: I64) -> tuple[I64, I32, I64]:
+def _turned(
+    starts: I64, entries: I32, weights: I64, order: I32, position: I32, degree: I64
+) -> tuple[I64, I32, I64]:
     """Transpose and renumber: entry x of row w becomes entry position[w] of row position[x]."""
     n = len(order)
     indptr = np.zeros(n + 1, dtype=np.int64)

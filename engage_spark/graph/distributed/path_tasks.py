@@ -1,7 +1,9 @@
-"""The kernels as Spark tasks: each takes a range of batches, adds up in its own memory, and hands back one row per vertex it found.
+"""The kernels as Spark tasks: each takes a range of batches, adds up in its own memory, and hands back one
+row per vertex it found.
 
-What comes back are integers (hits, or fixed-point limbs of dependencies), so their sums are the same whatever runs where and in which
-order. A batch's content depends on its number alone, never on how many tasks or cores there are.
+What comes back are integers (hits, or fixed-point limbs of dependencies), so their sums are the same whatever
+runs where and in which order. A batch's content depends on its number alone, never on how many tasks or cores
+there are.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from pyspark.sql import functions as F
 from engage_spark.graph.adaptive_sampling import Pairs
 
 if TYPE_CHECKING:
-    from engage_spark.graph.distributed.layout import Layout
-    from engage_spark.graph.distributed.workspace import Place
+    from engage_spark.graph.distributed.layout import GraphLayout
+    from engage_spark.graph.distributed.workspace import GraphFiles
 
 INTERIOR, UNREACHABLE = -1, -2
 """Rows of `path_hits` that are no vertices: inner vertices in all, and samples whose pair has no path."""
@@ -27,8 +29,9 @@ _SECONDS_PER_PATH = 2e-4  # on a graph large enough for it to matter
 
 
 def tasks_for(cores: int, batches: int, *, seconds: float) -> int:
-    """One task a core, and up to 8 where each still gets a second's work: starting one takes about 0.1 s, so a small one is not worth it,
-    but with several a core the last to finish does not keep the others waiting long.
+    """One task a core, and up to 8 where each still gets a second's work: starting one takes about 0.1 s, so
+    a small one is not worth it, but with several a core the last to finish does not keep the others
+    waiting long.
     """
     return max(1, min(batches, cores), min(8 * cores, batches, int(seconds)))
 
@@ -41,12 +44,19 @@ def batches_in(spark: SparkSession, batches: int, tasks: int) -> DataFrame:
 def emit(v: Any, columns: dict[str, Any]) -> Iterator[Any]:
     """Arrow batches of (v, columns…), none so large that it would be held twice at length."""
     for at in range(0, len(v), _SLICE):
-        arrays = [pa.array(v[at : at + _SLICE].astype(np.int32)), *(pa.array(c[at : at + _SLICE]) for c in columns.values())]
+        arrays = [
+            pa.array(v[at : at + _SLICE].astype(np.int32)),
+            *(pa.array(c[at : at + _SLICE]) for c in columns.values()),
+        ]
         yield pa.RecordBatch.from_arrays(arrays, names=["v", *columns])
 
 
-def path_hits(spark: SparkSession, place: Place, *, seed: int, start: int, count: int, tasks: int) -> DataFrame:
-    """(v, hits) of path samples start..start+count-1, one row per vertex that was hit; v < 0 are totals. One job when it is read."""
+def path_hits(
+    spark: SparkSession, place: GraphFiles, *, seed: int, start: int, count: int, tasks: int
+) -> DataFrame:
+    """(v, hits) of path samples start..start+count-1, one row per vertex that was hit; v < 0 are totals. One
+    job when it is read.
+    """
     tasks = max(1, min(tasks, count))
 
     def sample(batches: Iterator[Any]) -> Iterator[Any]:
@@ -62,23 +72,30 @@ def path_hits(spark: SparkSession, place: Place, *, seed: int, start: int, count
         if hits is None:
             return
         v = np.flatnonzero(hits)
-        yield from emit(np.concatenate([v, [INTERIOR, UNREACHABLE]]), {"hits": np.concatenate([hits[v], [interior, unreachable]])})
+        yield from emit(
+            np.concatenate([v, [INTERIOR, UNREACHABLE]]),
+            {"hits": np.concatenate([hits[v], [interior, unreachable]])},
+        )
 
     rows = batches_in(spark, tasks, tasks).mapInArrow(sample, "v int, hits bigint")
     return rows.groupBy("v").agg(F.sum("hits").alias("hits"))
 
 
 class SparkSampler:
-    """Paths sampled by tasks. Counts stay in the cluster; only their histograms come here, whose size follows from the samples'."""
+    """Paths sampled by tasks. Counts stay in the cluster; only their histograms come here, whose size follows
+    from the samples'.
+    """
 
-    def __init__(self, layout: Layout, *, seed: int) -> None:
+    def __init__(self, layout: GraphLayout, *, seed: int) -> None:
         self.layout, self.seed = layout, seed
         self.calibrated = self.drawn = 0
         self._calibration: list[DataFrame] = []
         self._hits: list[DataFrame] = []
 
     def calibrate(self, samples: int) -> tuple[Any, Any]:
-        self._calibration.append(self._more(self.calibrated, samples - self.calibrated, f"calibration_{samples}"))
+        self._calibration.append(
+            self._more(self.calibrated, samples - self.calibrated, f"calibration_{samples}")
+        )
         self.calibrated = samples
         rows = _vertices(_summed(self._calibration)).groupBy("hits").count().orderBy("hits").collect()
         counts, vertices = (np.array([r[i] for r in rows], dtype=np.int64) for i in range(2))
@@ -94,15 +111,25 @@ class SparkSampler:
         calibration, hits, vertices = (np.array([r[i] for r in rows], dtype=np.int64) for i in range(3))
         rest = self.layout.built.active - int(vertices.sum())
         if rest:
-            calibration, hits, vertices = np.append(0, calibration), np.append(0, hits), np.append(rest, vertices)
+            calibration, hits, vertices = (
+                np.append(0, calibration),
+                np.append(0, hits),
+                np.append(rest, vertices),
+            )
         return Pairs(calibration, hits, vertices)
 
     def counts(self) -> DataFrame:
         """(v, calibration, hits) of every vertex with a hit in either."""
         none = F.lit(0).cast("bigint")
-        first = _vertices(_union(self._calibration)).select("v", F.col("hits").alias("calibration"), none.alias("hits"))
+        first = _vertices(_union(self._calibration)).select(
+            "v", F.col("hits").alias("calibration"), none.alias("hits")
+        )
         second = _vertices(_union(self._hits)).select("v", none.alias("calibration"), "hits")
-        return first.unionAll(second).groupBy("v").agg(F.sum("calibration").alias("calibration"), F.sum("hits").alias("hits"))
+        return (
+            first.unionAll(second)
+            .groupBy("v")
+            .agg(F.sum("calibration").alias("calibration"), F.sum("hits").alias("hits"))
+        )
 
     def totals(self) -> tuple[int, int]:
         """Inner vertices and unreachable pairs among the drawn samples."""
@@ -112,7 +139,9 @@ class SparkSampler:
 
     def _more(self, start: int, count: int, name: str) -> DataFrame:
         tasks = tasks_for(self.layout.workers.cores, count, seconds=count * _SECONDS_PER_PATH)
-        rows = path_hits(self.layout.spark, self.layout.place, seed=self.seed, start=start, count=count, tasks=tasks)
+        rows = path_hits(
+            self.layout.spark, self.layout.place, seed=self.seed, start=start, count=count, tasks=tasks
+        )
         return self.layout.keep(rows, name)
 
 

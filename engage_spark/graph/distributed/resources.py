@@ -1,6 +1,7 @@
 """What a computation will take, known before it starts: memory from counts, time from stated constants.
 
-The constants are measured ones, but constants: whether `auto` computes exactly must not depend on how busy a machine was.
+The constants are measured ones, but constants: whether `auto` computes exactly must not depend on how busy a
+machine was.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     from engage_spark.graph.distributed.build_task import Built
 
 SHARE_OF_HOST = 0.75
-"""How much of a host's memory a graph may take where no figure is given; the rest is the JVM's and the system's."""
+"""How much of a host's memory a graph may take where no figure is given; the rest is the JVM's and the
+system's.
+"""
 DEFAULT_BUDGET = 600.0
 """Core-seconds that `auto` may spend on the exact answer."""
 PER_ARC, PER_VERTEX = 0.36e-9, 4e-9
 PER_ARC_WITH_LENGTHS, PER_VERTEX_WITH_LENGTHS = 6e-9, 200e-9
-"""Seconds per source in float64, measured on graphs of 4,000 to 100,000 vertices on one core of 2026; with lengths every search sorts."""
+"""Seconds per source in float64, measured on graphs of 4,000 to 100,000 vertices on one core of 2026; with
+lengths every search sorts.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class Need:
 
 
 def graph_need(*, n: int, edges: int, directed: bool, weighted: bool, worker: int, workers: int) -> Need:
-    """8 bytes per edge and per vertex (a directed graph's row starts count twice), 16 more per edge with lengths, and what a worker needs.
+    """8 bytes per edge and per vertex (a directed graph's row starts count twice), 16 more per edge with
+    lengths, and what a worker needs.
 
     Making it takes, for a short while, the edges as given, sorted copies of them, and the result.
     """
@@ -55,7 +61,9 @@ def graph_need(*, n: int, edges: int, directed: bool, weighted: bool, worker: in
 
 
 def refuse_what_will_not_fit(need: Need, *, n: int, edges: int, memory: int | None, host: int) -> None:
-    """ConfigurationError, with the figures, when a graph needs more than `memory` bytes per host (default: 75% of the host's)."""
+    """ConfigurationError, with the figures, when a graph needs more than `memory` bytes per host (default:
+    75% of the host's).
+    """
     limit = int(SHARE_OF_HOST * host) if memory is None else memory
     if need.bytes <= limit:
         return
@@ -67,13 +75,17 @@ def refuse_what_will_not_fit(need: Need, *, n: int, edges: int, memory: int | No
             f"while it is built {gigabytes(need.building)}, once",
             f"allowed: {'graph.memory' if memory is not None else f'{SHARE_OF_HOST:.0%} of the smallest host seen'}",
         ],
-        mend="raise graph.memory (`memory`) if the hosts have more, take larger hosts or fewer cores per executor, or leave edges out",
+        hint="raise graph.memory (`memory`) if the hosts have more, take larger hosts or fewer cores per executor, or leave edges out",
     )
 
 
 def core_seconds(built: Built, sources: int, *, weighted: bool) -> float:
-    """What the dependencies of so many sources are predicted to take: each sees all vertices and arcs of the core."""
-    per_arc, per_vertex = (PER_ARC_WITH_LENGTHS, PER_VERTEX_WITH_LENGTHS) if weighted else (PER_ARC, PER_VERTEX)
+    """What the dependencies of so many sources are predicted to take: each sees all vertices and arcs of the
+    core.
+    """
+    per_arc, per_vertex = (
+        (PER_ARC_WITH_LENGTHS, PER_VERTEX_WITH_LENGTHS) if weighted else (PER_ARC, PER_VERTEX)
+    )
     return sources * (per_arc * built.core_arcs + per_vertex * built.core)
 
 

@@ -1,4 +1,6 @@
-"""Sums of dependencies over all sources or a sample, by Spark's tasks, in fixed point: the same bits however they are split."""
+"""Sums of dependencies over all sources or a sample, by Spark's tasks, in fixed point: the same bits however
+they are split.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from engage_spark.numerics.jit import kernel
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from engage_spark.graph.distributed.layout import Layout
+    from engage_spark.graph.distributed.layout import GraphLayout
 
 I64 = NDArray[np.int64]
 Precision = Literal["float64", "float32"]
@@ -26,7 +28,8 @@ _SOURCES = 0x5BD1E995  # keeps the sources' random numbers apart from those of p
 
 
 def chosen_sources(n: int, count: int, seed: int) -> I64:
-    """`count` different vertices out of n, ascending: each set of that size is equally likely. A function of its arguments alone.
+    """`count` different vertices out of n, ascending: each set of that size is equally likely. A function of
+    its arguments alone.
 
     Cost: time and memory of the order of `count`.
     """
@@ -57,8 +60,9 @@ def _draws(seed: np.uint64, n: int, first: int, count: int) -> I64:
 
 
 class Sums:
-    """A task's own sums. `sampled`: sources are vertices of the whole graph, each counting once; else the core's, as often as they stand
-    for."""
+    """A task's own sums. `sampled`: sources are vertices of the whole graph, each counting once; else the
+    core's, as often as they stand for.
+    """
 
     def __init__(self, core: Core, *, n: int, sampled: bool, precision: Precision) -> None:
         self.core, self.sampled, self.precision = core, sampled, precision
@@ -66,10 +70,13 @@ class Sums:
         self.sums = [np.zeros(core.csr.n, dtype=np.int64) for _ in range(2 * len(self.exponents))]
 
     def add(self, sources: I64) -> None:
-        """Add one batch. Its sum is rounded to fixed point once, so batches are the same wherever they are added."""
+        """Add one batch. Its sum is rounded to fixed point once, so batches are the same wherever they are
+        added.
+        """
         times = None
         if self.sampled:
-            # A source that was folded away sees the core from where it hung; one whose component is a tree sees none of it.
+            # A source that was folded away sees the core from where it hung; one whose component is a tree
+            # sees none of it.
             sources = sources if self.core.core_of is None else self.core.core_of[sources]
             sources = sources[sources >= 0]
             times = np.ones(len(sources))
@@ -83,10 +90,14 @@ class Sums:
         )
         for i, values in enumerate([found.total, *([found.squares] if self.sampled else [])]):
             limbs = fixed_point.to_limbs(values, self.exponents[i])
-            self.sums[2 * i], self.sums[2 * i + 1] = fixed_point.carry(self.sums[2 * i] + limbs[0], self.sums[2 * i + 1] + limbs[1])
+            self.sums[2 * i], self.sums[2 * i + 1] = fixed_point.carry(
+                self.sums[2 * i] + limbs[0], self.sums[2 * i + 1] + limbs[1]
+            )
 
     def in_order(self, sources: I64) -> I64:
-        """The sources in an order that puts alike ones into one batch (`batch_order`), and last those that see none of the core."""
+        """The sources in an order that puts alike ones into one batch (`batch_order`), and last those that
+        see none of the core.
+        """
         seen = sources if not self.sampled or self.core.core_of is None else self.core.core_of[sources]
         if self.core.csr.weights is not None:
             return sources
@@ -97,7 +108,9 @@ class Sums:
     def rows(self) -> tuple[I64, list[I64]]:
         """The whole graph's vertices with a sum above zero, and their limbs."""
         some = np.flatnonzero((self.sums[0] | self.sums[1]) != 0)
-        return some if self.core.original is None else np.asarray(self.core.original[some]), [s[some] for s in self.sums]
+        return some if self.core.original is None else np.asarray(self.core.original[some]), [
+            s[some] for s in self.sums
+        ]
 
 
 def exponent_of_sums(n: int) -> int:
@@ -110,11 +123,14 @@ def exponent_of_squares(n: int) -> int:
     return fixed_point.exponent(float(n) ** 3)
 
 
-def dependency_sums(layout: Layout, *, sources: int | None, seed: int, batch: int, precision: Precision) -> DataFrame:
-    """(v, hi, lo[, squares_hi, squares_lo]): sums over all sources of the core (None), or over a sample of the graph's, with squares.
+def dependency_sums(
+    layout: GraphLayout, *, sources: int | None, seed: int, batch: int, precision: Precision
+) -> DataFrame:
+    """(v, hi, lo[, squares_hi, squares_lo]): sums over all sources of the core (None), or over a sample of
+    the graph's, with squares.
 
-    One row per vertex with a sum above zero. One job when it is read, of at most 8 tasks a core; each task hands back up to n rows, which
-    one shuffle adds up.
+    One row per vertex with a sum above zero. One job when it is read, of at most 8 tasks a core; each task
+    hands back up to n rows, which one shuffle adds up.
     """
     from pyspark.sql import functions as F
 
@@ -140,5 +156,7 @@ def dependency_sums(layout: Layout, *, sources: int | None, seed: int, batch: in
     batches = -(-count // batch)
     seconds = core_seconds(layout.built, count, weighted=layout.weighted)
     schema = ", ".join(["v int", *(f"{name} bigint" for name in names)])
-    rows = batches_in(layout.spark, batches, tasks_for(layout.workers.cores, batches, seconds=seconds)).mapInArrow(add_up, schema)
+    rows = batches_in(
+        layout.spark, batches, tasks_for(layout.workers.cores, batches, seconds=seconds)
+    ).mapInArrow(add_up, schema)
     return rows.groupBy("v").agg(*(F.sum(name).alias(name) for name in names))

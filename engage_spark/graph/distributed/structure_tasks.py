@@ -1,8 +1,10 @@
-"""The kernels of structure, community and circles as Spark tasks over a graph that is laid out, and their results as columns.
+"""The kernels of structure, community and circles as Spark tasks over a graph that is laid out, and their
+results as columns.
 
-What needs the whole graph at once (components, cores, PageRank, communities) is a task each: a few passes over the arcs. What each vertex
-needs its own circle for (triangles, ego-betweenness) is the expensive part; it is cut into several tasks a core, task i of k taking the
-vertices i, i + k, i + 2k, …, so that the hubs, which have the low numbers, are shared out. No value depends on how many tasks there are.
+What needs the whole graph at once (components, cores, PageRank, communities) is a task each: a few passes
+over the arcs. What each vertex needs its own circle for (triangles, ego-betweenness) is the expensive part;
+it is cut into several tasks a core, task i of k taking the vertices i, i + k, i + 2k, …, so that the hubs,
+which have the low numbers, are shared out. No value depends on how many tasks there are.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.graph.distributed.layout import Layout
+from engage_spark.graph.distributed.layout import GraphLayout
 
 if TYPE_CHECKING:
     from engage_spark.graph.kernels.csr import Csr
@@ -25,7 +27,9 @@ _SCHEMA = "v int, measure string, first double, second double"
 
 
 class Found(NamedTuple):
-    """What a unit of work gives: one or two numbers for each of some vertices, as arrays. `vertices` None: all of them."""
+    """What a unit of work gives: one or two numbers for each of some vertices, as arrays. `vertices` None:
+    all of them.
+    """
 
     measure: str
     vertices: Any
@@ -36,13 +40,16 @@ class Found(NamedTuple):
 Unit = Callable[["Csr"], Found]
 
 
-def to_structure(layout: Layout, *, seed: int) -> DataFrame:
-    """Every vertex of an undirected graph with its place in it. Grain: one row per vertex, `id` of the caller's type. Never null.
+def to_structure(layout: GraphLayout, *, seed: int) -> DataFrame:
+    """Every vertex of an undirected graph with its place in it. Grain: one row per vertex, `id` of the
+    caller's type. Never null.
 
-    core_number, component, component_size, community, community_size, triangles (bigint), pagerank, ego_betweenness (share of the pairs of
-    neighbours), clustering (double). Labels are numbered from 0 by descending size. `seed` decides the order in which communities are
-    looked for. Cost: one job when it is read: 4 tasks of some passes over the arcs, 8 a core for the circles (see `local`), a shuffle of
-    5 narrow rows per vertex, a join with the ids. Working memory of a task: 80 bytes per vertex at most, see each kernel.
+    core_number, component, component_size, community, community_size, triangles (bigint), pagerank,
+    ego_betweenness (share of the pairs of neighbours), clustering (double). Labels are numbered from 0 by
+    descending size. `seed` decides the order in which communities are looked for. Cost: one job when it is
+    read: 4 tasks of some passes over the arcs, 8 a core for the circles (see `local`), a shuffle of 5 narrow
+    rows per vertex, a join with the ids. Working memory of a task: 80 bytes per vertex at most, see each
+    kernel.
     """
     circles = max(1, min(layout.n, TASKS_A_CORE * layout.workers.cores))
     units: list[Unit] = [partial(_community, seed=seed), _pagerank, _core, _component]
@@ -59,11 +66,12 @@ def to_structure(layout: Layout, *, seed: int) -> DataFrame:
     return layout.vertices.join(values, on="v", how="inner").drop("v")
 
 
-def to_follows(layout: Layout) -> DataFrame:
+def to_follows(layout: GraphLayout) -> DataFrame:
     """Every vertex of a directed graph with its arcs. Grain: one row per vertex.
 
-    follows_out, follows_in (bigint), follows_pagerank (double), never null; follows_reciprocity (double), null for a vertex without arcs.
-    Cost: one job when it is read: 3 tasks, a shuffle of 3 narrow rows per vertex, a join with the ids.
+    follows_out, follows_in (bigint), follows_pagerank (double), never null; follows_reciprocity (double),
+    null for a vertex without arcs. Cost: one job when it is read: 3 tasks, a shuffle of 3 narrow rows per
+    vertex, a join with the ids.
     """
     whole = {"follows_out": ("arcs", "first"), "follows_in": ("arcs", "second")}
     real = {"follows_pagerank": ("pagerank", "first"), "follows_reciprocity": ("reciprocity", "first")}
@@ -120,7 +128,7 @@ def _circles(csr: Csr, *, start: int, step: int) -> Found:
     return Found("circle", vertices, triangles, normalised(ego, csr.degrees[vertices]))
 
 
-def _run(layout: Layout, units: list[Unit]) -> DataFrame:
+def _run(layout: GraphLayout, units: list[Unit]) -> DataFrame:
     """(v, measure, first, second): each unit of work is a task, the first ones start first."""
     place = layout.place
 
@@ -143,7 +151,9 @@ def _rows(found: Found) -> Iterator[Any]:
             pa.array(v.astype(np.int32)),
             pa.array([found.measure] * (end - at), pa.string()),
             *(
-                pa.nulls(end - at, pa.float64()) if x is None else pa.array(x[at:end], from_pandas=True).cast(pa.float64())
+                pa.nulls(end - at, pa.float64())
+                if x is None
+                else pa.array(x[at:end], from_pandas=True).cast(pa.float64())
                 for x in found[2:]
             ),
         ]
@@ -154,7 +164,11 @@ def _numbers(values: Any, start: int, end: int) -> Any:
     """Doubles; NaN and what is not given become null."""
     import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
 
-    return pa.nulls(end - start, pa.float64()) if values is None else pa.array(values[start:end], from_pandas=True).cast(pa.float64())
+    return (
+        pa.nulls(end - start, pa.float64())
+        if values is None
+        else pa.array(values[start:end], from_pandas=True).cast(pa.float64())
+    )
 
 
 def _wide(long: DataFrame, whole: dict[str, tuple[str, str]], real: dict[str, tuple[str, str]]) -> DataFrame:

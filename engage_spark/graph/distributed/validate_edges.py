@@ -1,4 +1,6 @@
-"""Edges as they are given: judged once, all faults in one error, lengths turned into integers so that ties between paths are exact."""
+"""Edges as they are given: judged once, all faults in one error, lengths turned into integers so that ties
+between paths are exact.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,22 @@ class Edges:
     quantum: float | None
 
 
-def judged_edges(edges: DataFrame, *, vertices: DataFrame | None = None, weight: str | None = None, quantum: float | None = None) -> Edges:
-    """`edges` with what is wrong with them refused: src and dst of unlike type, null ids, lengths that are no lengths.
+def judged_edges(
+    edges: DataFrame,
+    *,
+    vertices: DataFrame | None = None,
+    weight: str | None = None,
+    quantum: float | None = None,
+) -> Edges:
+    """`edges` with what is wrong with them refused: src and dst of unlike type, null ids, lengths that are no
+    lengths.
 
-    Self-loops and parallel edges are no fault; loops are counted here, parallels when the graph is built. `weight` names a column of
-    lengths: finite, above zero (a length of zero would leave the number of shortest paths undefined). They are kept as whole multiples of
-    `quantum`: 1 where all lengths are whole, else the largest power of ten that is no more than a thousandth of the smallest length, so
-    that decimals keep their ties and no length moves by more than 0.05%. Cost: one scan of the edges, no shuffle. Raises InputError.
+    Self-loops and parallel edges are no fault; loops are counted here, parallels when the graph is built.
+    `weight` names a column of lengths: finite, above zero (a length of zero would leave the number of
+    shortest paths undefined). They are kept as whole multiples of `quantum`: 1 where all lengths are whole,
+    else the largest power of ten that is no more than a thousandth of the smallest length, so that decimals
+    keep their ties and no length moves by more than 0.05%. Cost: one scan of the edges, no shuffle. Raises
+    InputError.
     """
     id_type = _id_type(edges, vertices, weight)
     length = None if weight is None else F.col(f"`{weight}`").cast("double")
@@ -46,20 +57,28 @@ def judged_edges(edges: DataFrame, *, vertices: DataFrame | None = None, weight:
         F.count_if(F.col("src") == F.col("dst")).alias("loops"),
         *([] if length is None else _length_counts(length)),
     ).collect()[0]
-    wrong = [f"{name} is null in {found[name]} of {found['rows']} edges" for name in ("src", "dst") if found[name]]
+    wrong = [
+        f"{name} is null in {found[name]} of {found['rows']} edges" for name in ("src", "dst") if found[name]
+    ]
     if length is not None:
         for name in ("null", "NaN or infinite", "negative", "zero"):
             if found[name]:
                 wrong.append(f"{weight} is {name} in {found[name]} of {found['rows']} edges")
     if wrong:
-        raise InputError("these edges cannot be read as a graph", details=wrong, mend=_MEND + "; a weight is a length above zero")
+        raise InputError(
+            "these edges cannot be read as a graph",
+            details=wrong,
+            hint=_MEND + "; a weight is a length above zero",
+        )
     columns: list[Column] = [F.col("src"), F.col("dst")]
     if length is not None:
         quantum = _quantum(quantum, found["least"], found["most"], whole=not found["broken"])
         columns.append(F.round(length / F.lit(quantum)).cast("bigint").alias("length"))
     rows = edges.select(*columns)
     own = None if vertices is None else vertices.select("id")
-    return Edges(rows, own, id_type, int(found["rows"]), int(found["loops"]), quantum if weight is not None else None)
+    return Edges(
+        rows, own, id_type, int(found["rows"]), int(found["loops"]), quantum if weight is not None else None
+    )
 
 
 def _length_counts(length: Column) -> list[Column]:
@@ -77,25 +96,34 @@ def _length_counts(length: Column) -> list[Column]:
 
 def _id_type(edges: DataFrame, vertices: DataFrame | None, weight: str | None) -> T.DataType:
     """The one type of all ids. Raises InputError naming every column that is missing or of another type."""
-    wanted = [("edges", edges, "src"), ("edges", edges, "dst"), *([("vertices", vertices, "id")] if vertices is not None else [])]
+    wanted = [
+        ("edges", edges, "src"),
+        ("edges", edges, "dst"),
+        *([("vertices", vertices, "id")] if vertices is not None else []),
+    ]
     wrong, types = [], {}
     for frame, rows, name in wanted:
         having = [f.dataType for f in rows.schema.fields if f.name == name]
         if len(having) != 1:
-            wrong.append(f"{frame} has {len(having) or 'no'} column{'s' if len(having) > 1 else ''} {name}, but {', '.join(rows.columns)}")
+            wrong.append(
+                f"{frame} has {len(having) or 'no'} column{'s' if len(having) > 1 else ''} {name}, but {', '.join(rows.columns)}"
+            )
         elif isinstance(having[0], _NO_IDS):
             wrong.append(f"{frame}.{name} is {having[0].simpleString()}, which is no type for an id")
         else:
             types[f"{frame}.{name}"] = having[0]
     if len({t.simpleString() for t in types.values()}) > 1:
-        wrong.append("ids are of mixed type: " + ", ".join(f"{name} is {t.simpleString()}" for name, t in types.items()))
+        wrong.append(
+            "ids are of mixed type: "
+            + ", ".join(f"{name} is {t.simpleString()}" for name, t in types.items())
+        )
     if weight is not None:
         lengths = [f.dataType for f in edges.schema.fields if f.name == weight]
         if len(lengths) != 1 or not isinstance(lengths[0], T.NumericType):
             kind = lengths[0].simpleString() if lengths else "not there"
             wrong.append(f"the weight column {weight} must be a number of edges, and is {kind}")
     if wrong:
-        raise InputError("these columns make no graph", details=wrong, mend=_MEND)
+        raise InputError("these columns make no graph", details=wrong, hint=_MEND)
     return next(iter(types.values()))
 
 
@@ -107,11 +135,12 @@ def _quantum(given: float | None, least: float | None, most: float | None, *, wh
         quantum = 1.0 if whole else 10.0 ** math.floor(math.log10(least) - 3)
     if not (math.isfinite(quantum) and quantum > 0):
         raise InputError(
-            f"quantum is {quantum}, and must be a length above zero", mend="leave it out, or give the unit that lengths count in"
+            f"quantum is {quantum}, and must be a length above zero",
+            hint="leave it out, or give the unit that lengths count in",
         )
     if round(least / quantum) < 1 or most / quantum > LONGEST:
         raise InputError(
             f"lengths from {least} to {most} do not fit whole multiples (1 to {LONGEST}) of {quantum}",
-            mend="give a `quantum` no larger than the smallest length and no less than the largest over 2147483647",
+            hint="give a `quantum` no larger than the smallest length and no less than the largest over 2147483647",
         )
     return quantum

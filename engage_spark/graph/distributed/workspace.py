@@ -1,7 +1,8 @@
 """Where the graph's files lie for a worker, and where what a run throws away is kept.
 
-Three cases. A session on this machine: a temporary directory. A `directory` that the driver and all workers share: that. Neither: the
-files, up to 512 MB of them, travel to the workers as artifacts of the session, and tables go where the caller's `materialise` puts them.
+Three cases. A session on this machine: a temporary directory. A `directory` that the driver and all workers
+share: that. Neither: the files, up to 512 MB of them, travel to the workers as artifacts of the session, and
+tables go where the caller's `materialise` puts them.
 """
 
 from __future__ import annotations
@@ -33,15 +34,19 @@ _unpacked: dict[str, Path] = {}
 
 
 @dataclass(frozen=True)
-class Place:
-    """How a worker finds the files: below a directory that it can reach, or among the session's artifacts. Goes round by pickle."""
+class GraphFiles:
+    """How a worker finds the files: below a directory that it can reach, or among the session's artifacts.
+    Goes round by pickle.
+    """
 
     directory: str | None
     key: str = ""
     names: tuple[str, ...] = ()
 
     def path(self) -> Path:
-        """The directory of the files, on the machine where this is called; artifacts are linked into one, once per process."""
+        """The directory of the files, on the machine where this is called; artifacts are linked into one,
+        once per process.
+        """
         if self.directory is not None:
             return Path(self.directory)
         if self.key not in _unpacked:
@@ -56,7 +61,9 @@ class Place:
         return _unpacked[self.key]
 
     def csr(self) -> Csr:
-        """The graph, memory-mapped: one copy per host (per executor, where it came as an artifact), whatever the number of workers."""
+        """The graph, memory-mapped: one copy per host (per executor, where it came as an artifact), whatever
+        the number of workers.
+        """
         from engage_spark.graph.kernels.csr import load
 
         return load(self.path() / "csr")
@@ -71,14 +78,16 @@ def refuse_as_artifact(size: int) -> None:
     if size > MOST_ARTIFACT:
         raise ConfigurationError(
             f"the graph is {size / 1e6:.0f} MB, more than the {MOST_ARTIFACT / 1e6:.0f} MB that may travel through the driver",
-            mend="give `directory` (setting graph.directory): a path that the driver and all workers share, such as a volume or NFS",
+            hint="give `directory` (setting graph.directory): a path that the driver and all workers share, such as a volume or NFS",
         )
 
 
-def as_artifacts(spark: SparkSession, directory: Path) -> Place:
-    """Send the files of a local directory to all workers, and empty it. Raises ConfigurationError above 512 MB.
+def as_artifacts(spark: SparkSession, directory: Path) -> GraphFiles:
+    """Send the files of a local directory to all workers, and empty it. Raises ConfigurationError above 512
+    MB.
 
-    A classic driver serves a file from where it lies, to executors that start later as well, so it stays until this process ends.
+    A classic driver serves a file from where it lies, to executors that start later as well, so it stays
+    until this process ends.
     """
     files = sorted(p for p in directory.rglob("*") if p.is_file())
     size = sum(p.stat().st_size for p in files)
@@ -90,7 +99,7 @@ def as_artifacts(spark: SparkSession, directory: Path) -> Place:
     for file, name in zip(files, names, strict=True):
         # An artifact goes by its file's name, and a name can be given once per session.
         spark.addArtifact(str(shutil.move(file, served / _artifact(key, name))), file=True)
-    return Place(None, key, names)
+    return GraphFiles(None, key, names)
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,9 @@ class Workers:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A run's own directory on this machine, and how rows are kept between jobs. `shared`: the workers reach the directory as well."""
+    """A run's own directory on this machine, and how rows are kept between jobs. `shared`: the workers reach
+    the directory as well.
+    """
 
     spark: SparkSession
     path: Path
@@ -120,23 +131,31 @@ class Workspace:
 def workspace(
     spark: SparkSession, *, directory: str | None, materialise: Materialise | None, artifacts: bool = False
 ) -> Iterator[Workspace]:
-    """A place for the graph's files, gone after the block. Kept tables outlive it: they belong to `materialise`; else they lie in
-    `directory` for its owner to delete, or in a temporary directory until this process ends. `artifacts` ships files although it need not.
+    """A place for the graph's files, gone after the block. Kept tables outlive it: they belong to
+    `materialise`; else they lie in `directory` for its owner to delete, or in a temporary directory until
+    this process ends. `artifacts` ships files although it need not.
 
     Raises ConfigurationError when `directory` is not seen by every worker, or when there is no place at all.
     """
     if directory is not None and ("://" in directory or directory.startswith(("s3:", "s3a:", "dbfs:"))):
         raise ConfigurationError(
-            f"{directory} is no path that a process can map into memory", mend="give a mounted path, such as /Volumes/… or NFS"
+            f"{directory} is no path that a process can map into memory",
+            hint="give a mounted path, such as /Volumes/… or NFS",
         )
-    root = Path(tempfile.mkdtemp(prefix="engage-spark-graph-") if directory is None else f"{directory}/graph-{uuid.uuid4().hex}").absolute()
+    root = Path(
+        tempfile.mkdtemp(prefix="engage-spark-graph-")
+        if directory is None
+        else f"{directory}/graph-{uuid.uuid4().hex}"
+    ).absolute()
     if directory is None:
         atexit.register(shutil.rmtree, root, ignore_errors=True)
     files = root / "files"
     try:
         files.mkdir(parents=True)
     except OSError as error:
-        raise ConfigurationError(f"{root} cannot be made: {error}", mend="give a `directory` that can be written") from error
+        raise ConfigurationError(
+            f"{root} cannot be made: {error}", hint="give a `directory` that can be written"
+        ) from error
     try:
         (files / "seen").touch()
         workers = _ask_workers(spark, files / "seen")
@@ -144,15 +163,21 @@ def workspace(
         if directory is not None and not workers.sees:
             raise ConfigurationError(
                 f"{directory} is not the same directory for the driver and all workers",
-                mend="give a path that every machine of the cluster has mounted, or none (graphs up to 512 MB travel without)",
+                hint="give a path that every machine of the cluster has mounted, or none (graphs up to 512 MB travel without)",
             )
         reached = here and workers.sees
         if not reached and materialise is None:
             raise ConfigurationError(
                 "the workers are other machines, and there is no place that they share for temporary data",
-                mend="give `directory` (a mounted path) or `materialise` (such as lake.scratch)",
+                hint="give `directory` (a mounted path) or `materialise` (such as lake.scratch)",
             )
-        yield Workspace(spark, files, reached and not artifacts, _named_anew(materialise or _parquet_in(root / "tables")), workers)
+        yield Workspace(
+            spark,
+            files,
+            reached and not artifacts,
+            _named_anew(materialise or _parquet_in(root / "tables")),
+            workers,
+        )
     finally:
         shutil.rmtree(files, ignore_errors=True)
         if materialise is not None:
@@ -160,7 +185,9 @@ def workspace(
 
 
 def _master(spark: SparkSession) -> str:
-    """The session's master; empty where it is kept from us, as managed runtimes do, with or without a default."""
+    """The session's master; empty where it is kept from us, as managed runtimes do, with or without a
+    default.
+    """
     try:
         return str(spark.conf.get("spark.master", ""))
     except PySparkException:
@@ -192,7 +219,9 @@ def _ask_workers(spark: SparkSession, seen: Path) -> Workers:
 
         for _ in batches:
             pass
-        yield pa.RecordBatch.from_pylist([{"host": platform.node(), "memory": host_memory(), "sees": Path(path).exists()}])
+        yield pa.RecordBatch.from_pylist(
+            [{"host": platform.node(), "memory": host_memory(), "sees": Path(path).exists()}]
+        )
 
     rows = spark.range(1 << 16).mapInArrow(look, "host string, memory bigint, sees boolean").collect()
     per_host = max(Counter(r["host"] for r in rows).values())

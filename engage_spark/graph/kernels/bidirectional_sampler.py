@@ -1,8 +1,10 @@
-"""A random shortest path by breadth-first searches from both ends, always on the side whose next level has fewer arcs.
+"""A random shortest path by breadth-first searches from both ends, always on the side whose next level has
+fewer arcs.
 
-Before a level is entered it is only looked at: does an arc lead to the other side's last level? That is one bit per vertex, a set small
-enough for the first cache at a hundred thousand vertices; most searches end with such a look, and the largest level is never entered.
-If level a of one side and level b of the other meet, every shortest path crosses between them exactly once.
+Before a level is entered it is only looked at: does an arc lead to the other side's last level? That is one
+bit per vertex, a set small enough for the first cache at a hundred thousand vertices; most searches end with
+such a look, and the largest level is never entered. If level a of one side and level b of the other meet,
+every shortest path crosses between them exactly once.
 """
 
 from __future__ import annotations
@@ -20,13 +22,18 @@ _MANY = 1e150
 
 
 @kernel
-def _look(indptr: I64, indices: I32, queue: I32, first: int, last: int, across: Any, paths: F64, passed: F64) -> float:
-    """Shortest paths over arcs from queue[first:last] to the vertices in the bit set `across`; running sums into `passed`."""
+def _look(
+    indptr: I64, indices: I32, queue: I32, first: int, last: int, across: Any, paths: F64, passed: F64
+) -> float:
+    """Shortest paths over arcs from queue[first:last] to the vertices in the bit set `across`; running sums
+    into `passed`.
+    """
     met = 0.0
     for i in range(first, last):
         v = queue[i]
         found = 0.0
-        # Unsigned: numba then leaves out what makes negative indices count from the end, a quarter of this loop.
+        # Unsigned: numba then leaves out what makes negative indices count from the end, a quarter of this
+        # loop.
         for e in range(np.uint64(indptr[v]), np.uint64(indptr[v + 1])):
             w = np.uint64(indices[e])
             if across[w >> np.uint64(3)] >> np.uint8(w & np.uint64(7)) & np.uint8(1):
@@ -38,7 +45,15 @@ def _look(indptr: I64, indices: I32, queue: I32, first: int, last: int, across: 
 
 @kernel
 def _crossing(
-    indptr: I64, indices: I32, queue: I32, first: int, last: int, across: Any, paths: F64, passed: F64, u: float
+    indptr: I64,
+    indices: I32,
+    queue: I32,
+    first: int,
+    last: int,
+    across: Any,
+    paths: F64,
+    passed: F64,
+    u: float,
 ) -> tuple[int, int]:
     """The arc that holds path number u * met, in the order of `_look`."""
     wanted = u * passed[last - first - 1]
@@ -58,8 +73,12 @@ def _crossing(
 
 
 @kernel
-def _enter(indptr: I64, indices: I32, queue: I32, first: int, last: int, new: int, mark: I32, paths: F64) -> int:
-    """Append the next level to the queue, with its path counts; returns its end. Nothing in it belongs to the other side."""
+def _enter(
+    indptr: I64, indices: I32, queue: I32, first: int, last: int, new: int, mark: I32, paths: F64
+) -> int:
+    """Append the next level to the queue, with its path counts; returns its end. Nothing in it belongs to the
+    other side.
+    """
     end = last
     for i in range(first, last):
         v = queue[i]
@@ -93,9 +112,18 @@ def _arcs_and_paths(indptr: I64, queue: I32, first: int, last: int, paths: F64) 
 
 @kernel
 def _walk_back(
-    indptr: I64, indices: I32, at: int, end: int, mark: I32, paths: F64, state: np.uint64, number: int, hits: I64
+    indptr: I64,
+    indices: I32,
+    at: int,
+    end: int,
+    mark: I32,
+    paths: F64,
+    state: np.uint64,
+    number: int,
+    hits: I64,
 ) -> tuple[int, int]:
-    """From a marked vertex back to `end`, where its side began, hitting all but that; how many were hit, and the next draw's number.
+    """From a marked vertex back to `end`, where its side began, hitting all but that; how many were hit, and
+    the next draw's number.
 
     `indptr` and `indices` are the arcs against the side's direction.
     """
@@ -125,13 +153,27 @@ def _walk_back(
 
 @kernel
 def draw_from_both_ends(
-    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, s: int, t: int, state: np.uint64, mark: I32, paths: F64,
-    ahead: I32, behind: I32, ahead_bits: Any, behind_bits: Any, passed: F64, hits: I64,
-) -> int:  # fmt: skip
-    """Hit the vertices inside a random shortest path and return how many; -1 if there is none, -2 if there are too many to count so.
+    indptr: I64,
+    indices: I32,
+    back_indptr: I64,
+    back_indices: I32,
+    s: int,
+    t: int,
+    state: np.uint64,
+    mark: I32,
+    paths: F64,
+    ahead: I32,
+    behind: I32,
+    ahead_bits: Any,
+    behind_bits: Any,
+    passed: F64,
+    hits: I64,
+) -> int:
+    """Hit the vertices inside a random shortest path and return how many; -1 if there is none, -2 if there
+    are too many to count so.
 
-    `mark` is 0 throughout before and after, and in between +(distance + 1) on the side of s, -(distance + 1) on that of t. The bit sets
-    hold each side's last level, and are empty before and after.
+    `mark` is 0 throughout before and after, and in between +(distance + 1) on the side of s, -(distance + 1)
+    on that of t. The bit sets hold each side's last level, and are empty before and after.
     """
     mark[s], mark[t], paths[s], paths[t] = 1, -1, 1.0, 1.0
     ahead[0], behind[0] = s, t
@@ -156,11 +198,16 @@ def draw_from_both_ends(
             met = _look(back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed)
             if met > 0.0:
                 u = splitmix.unit(splitmix.draw(state, np.uint64(3)))
-                w, v = _crossing(back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed, u)
+                w, v = _crossing(
+                    back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed, u
+                )
                 break
             _flip(behind, b_first, b_last, behind_bits)
             b_depth += 1
-            b_first, b_last = b_last, _enter(back_indptr, back_indices, behind, b_first, b_last, -b_depth, mark, paths)
+            b_first, b_last = (
+                b_last,
+                _enter(back_indptr, back_indices, behind, b_first, b_last, -b_depth, mark, paths),
+            )
             _flip(behind, b_first, b_last, behind_bits)
             b_arcs, most = _arcs_and_paths(back_indptr, behind, b_first, b_last, paths)
     inside = -1 if most <= _MANY else -2

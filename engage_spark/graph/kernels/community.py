@@ -1,10 +1,12 @@
-"""Communities by Leiden's method on modularity (Traag, Waltman, van Eck 2019), deterministic: one core, a fixed order, no dice.
+"""Communities by Leiden's method on modularity (Traag, Waltman, van Eck 2019), deterministic: one core, a
+fixed order, no dice.
 
-Chosen over label propagation for its modularity: 0.836 against 0.813 on the Facebook graph, 0.457 against 0.199 on the GitHub graph
-(igraph's label propagation), at the same cost of a few passes over the arcs. Two things differ from the paper, both so that the same graph
-gives the same communities everywhere: vertices are visited in the order of a hash of (seed, vertex), and in the refinement a vertex joins
-the best part instead of one drawn by its gain. That can leave a community in pieces (2 of 30 on the GitHub graph), so the pieces are
-told apart at the end, which only raises the modularity.
+Chosen over label propagation for its modularity: 0.836 against 0.813 on the Facebook graph, 0.457 against
+0.199 on the GitHub graph (igraph's label propagation), at the same cost of a few passes over the arcs. Two
+things differ from the paper, both so that the same graph gives the same communities everywhere: vertices are
+visited in the order of a hash of (seed, vertex), and in the refinement a vertex joins the best part instead
+of one drawn by its gain. That can leave a community in pieces (2 of 30 on the GitHub graph), so the pieces
+are told apart at the end, which only raises the modularity.
 """
 
 from __future__ import annotations
@@ -17,14 +19,17 @@ from engage_spark.graph.kernels.structure import by_size, pieces
 
 MOST_LEVELS = 100
 PASSES = 2
-"""How often the whole method runs, each time from the communities of the time before; the authors' implementation does two as well."""
+"""How often the whole method runs, each time from the communities of the time before; the authors'
+implementation does two as well.
+"""
 
 
 def communities(csr: Csr, *, seed: int = 0) -> I32:
-    """The community of each vertex of an undirected graph, numbered by descending size, ties by their smallest vertex.
+    """The community of each vertex of an undirected graph, numbered by descending size, ties by their
+    smallest vertex.
 
-    A vertex without edges is a community of its own. Each community is connected.
-    Working memory: 56 bytes per vertex, and 12 bytes per arc of the first aggregated graph (which is much smaller than the graph).
+    A vertex without edges is a community of its own. Each community is connected. Working memory: 56 bytes
+    per vertex, and 12 bytes per arc of the first aggregated graph (which is much smaller than the graph).
     """
     labels = np.arange(csr.n, dtype=np.int32)
     for _ in range(PASSES):
@@ -49,7 +54,8 @@ def _one_pass(indptr: I64, indices: I32, labels: I32, seed: int) -> I32:
     n = len(indptr) - 1
     weights = np.ones(1, dtype=np.int64)  # one weight for all arcs: the graph itself is not copied
     loops = np.zeros(n, dtype=np.int64)
-    member = np.arange(n, dtype=np.int32)  # the vertex of the current level that each vertex has become part of
+    # the vertex of the current level that each vertex has become part of
+    member = np.arange(n, dtype=np.int32)
     start = labels
     result = labels
     for level in range(MOST_LEVELS):
@@ -67,7 +73,8 @@ def _one_pass(indptr: I64, indices: I32, labels: I32, seed: int) -> I32:
         start = np.empty(groups, dtype=np.int32)
         start[refined] = moved
         indptr, indices, weights, loops = aggregate(indptr, indices, weights, loops, refined, groups)
-        indptr.flags.writeable = indices.flags.writeable = False  # as those of the graph itself: one type to compile for
+        # as those of the graph itself: one type to compile for
+        indptr.flags.writeable = indices.flags.writeable = False
         member = refined[member]
     return result
 
@@ -75,7 +82,9 @@ def _one_pass(indptr: I64, indices: I32, labels: I32, seed: int) -> I32:
 def visiting_order(n: int, seed: int) -> I32:
     """0 to n - 1 in the order of a hash of (seed, number): splitmix64."""
     with np.errstate(over="ignore"):
-        x = np.arange(n, dtype=np.uint64) + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64)
+        x = np.arange(n, dtype=np.uint64) + np.uint64(
+            (seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64
+        )
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         x ^= x >> np.uint64(31)

@@ -1,7 +1,8 @@
-"""A graph as three arrays (compressed sparse rows): built in numpy and numba, kept as `.npy` files, memory-mapped by whoever computes.
+"""A graph as three arrays (compressed sparse rows): built in numpy and numba, kept as `.npy` files,
+memory-mapped by whoever computes.
 
-Eight bytes per vertex for the row starts and four per arc: an undirected edge is two arcs, eight bytes; a directed one is kept in both
-directions, also eight. Lengths, where given, take eight more per arc.
+Eight bytes per vertex for the row starts and four per arc: an undirected edge is two arcs, eight bytes; a
+directed one is kept in both directions, also eight. Lengths, where given, take eight more per arc.
 """
 
 from __future__ import annotations
@@ -30,10 +31,12 @@ _NAMES = ("indptr", "indices", "weights", "back_indptr", "back_indices", "back_w
 
 @dataclass(frozen=True, eq=False)
 class Csr:
-    """Vertices 0..n-1; the arcs out of v are `indices[indptr[v]:indptr[v + 1]]`, ascending, none to v itself, none twice.
+    """Vertices 0..n-1; the arcs out of v are `indices[indptr[v]:indptr[v + 1]]`, ascending, none to v itself,
+    none twice.
 
-    An undirected graph holds every edge in both directions and has no `back_` arrays. In a directed one those are the arcs into a vertex.
-    `weights` are lengths, positive integers, beside `indices`; None where every arc has length 1.
+    An undirected graph holds every edge in both directions and has no `back_` arrays. In a directed one those
+    are the arcs into a vertex. `weights` are lengths, positive integers, beside `indices`; None where every
+    arc has length 1.
     """
 
     indptr: I64
@@ -44,7 +47,9 @@ class Csr:
     back_weights: I64 | None = None
 
     def __post_init__(self) -> None:
-        """Hold read-only views: a graph never changes, and mapped files and fresh arrays are then one type to the compiled kernels."""
+        """Hold read-only views: a graph never changes, and mapped files and fresh arrays are then one type to
+        the compiled kernels.
+        """
         for name in _NAMES:
             array = getattr(self, name)
             if array is not None:
@@ -72,7 +77,9 @@ class Csr:
 
     @property
     def out(self) -> tuple[I64, I32, I64]:
-        """Row starts, neighbours and lengths of the arcs out of each vertex; an empty array of lengths stands for 1 throughout."""
+        """Row starts, neighbours and lengths of the arcs out of each vertex; an empty array of lengths stands
+        for 1 throughout.
+        """
         return self.indptr, self.indices, _no_lengths() if self.weights is None else self.weights
 
     @property
@@ -80,7 +87,11 @@ class Csr:
         """The same for the arcs into each vertex; those out of it if the graph is undirected."""
         if self.back_indptr is None or self.back_indices is None:
             return self.out
-        return self.back_indptr, self.back_indices, _no_lengths() if self.back_weights is None else self.back_weights
+        return (
+            self.back_indptr,
+            self.back_indices,
+            _no_lengths() if self.back_weights is None else self.back_weights,
+        )
 
     @property
     def degrees(self) -> I64:
@@ -95,11 +106,19 @@ def _no_lengths() -> I64:
     return empty
 
 
-def build_csr(src: NDArray[Any], dst: NDArray[Any], n: int, *, weight: NDArray[Any] | None = None, directed: bool = False) -> Csr:
-    """The graph of the given edges over vertices 0..n-1. Loops are dropped; of parallel edges the shortest stays.
+def build_csr(
+    src: NDArray[Any],
+    dst: NDArray[Any],
+    n: int,
+    *,
+    weight: NDArray[Any] | None = None,
+    directed: bool = False,
+) -> Csr:
+    """The graph of the given edges over vertices 0..n-1. Loops are dropped; of parallel edges the shortest
+    stays.
 
-    Cost: three passes over the arcs (counting sort by target, then by source) and, beside the result, a copy of it.
-    InputError for ids outside 0..n-1, columns of unlike length, lengths that are no positive integers.
+    Cost: three passes over the arcs (counting sort by target, then by source) and, beside the result, a copy
+    of it. InputError for ids outside 0..n-1, columns of unlike length, lengths that are no positive integers.
     """
     source, target, lengths = _checked(src, dst, n, weight)
     if not directed:
@@ -113,12 +132,16 @@ def build_csr(src: NDArray[Any], dst: NDArray[Any], n: int, *, weight: NDArray[A
     return Csr(*out, *_rows(out[1], sources, n, out[2]))
 
 
-def _checked(src: NDArray[Any], dst: NDArray[Any], n: int, weight: NDArray[Any] | None) -> tuple[I32, I32, I64 | None]:
+def _checked(
+    src: NDArray[Any], dst: NDArray[Any], n: int, weight: NDArray[Any] | None
+) -> tuple[I32, I32, I64 | None]:
     wrong: list[str] = []
     if not 0 <= n <= MOST_VERTICES:
         wrong.append(f"n is {n}, and must lie in 0..{MOST_VERTICES}")
     if len(src) != len(dst) or (weight is not None and len(weight) != len(src)):
-        wrong.append(f"src has {len(src)} rows, dst {len(dst)}" + ("" if weight is None else f", weight {len(weight)}"))
+        wrong.append(
+            f"src has {len(src)} rows, dst {len(dst)}" + ("" if weight is None else f", weight {len(weight)}")
+        )
     for name, ids in (("src", src), ("dst", dst)):
         if ids.dtype.kind not in "iu":
             wrong.append(f"{name} is {ids.dtype}, not an integer type")
@@ -134,7 +157,11 @@ def _checked(src: NDArray[Any], dst: NDArray[Any], n: int, weight: NDArray[Any] 
         elif len(weight) and int(weight.max()) * max(n, 1) >= 2**62:
             wrong.append(f"weight goes up to {weight.max()}: a path through {n} vertices could exceed 2^62")
     if wrong:
-        raise InputError("these edges make no graph", details=wrong, mend="give dense ids 0..n-1 and lengths as integers of at least 1")
+        raise InputError(
+            "these edges make no graph",
+            details=wrong,
+            hint="give dense ids 0..n-1 and lengths as integers of at least 1",
+        )
     lengths = None if weight is None else weight.astype(np.int64, copy=False)
     return src.astype(np.int32, copy=False), dst.astype(np.int32, copy=False), lengths
 
@@ -144,7 +171,9 @@ def _rows(source: I32, target: I32, n: int, lengths: I64 | None) -> tuple[I64, I
     given = np.empty(0, dtype=np.int64) if lengths is None else lengths
     # Sorting by target and then, stably, by source leaves every row ascending.
     _, by_target, their_sources, their_lengths = _counting_sort(target, source, given, n)
-    starts, rows, columns, in_order = _counting_sort(their_sources, by_target, given if lengths is None else their_lengths, n)
+    starts, rows, columns, in_order = _counting_sort(
+        their_sources, by_target, given if lengths is None else their_lengths, n
+    )
     del rows
     kept, indptr = _merge(starts, columns, in_order)
     columns = columns[:kept].copy()
@@ -172,7 +201,9 @@ def _counting_sort(key: I32, other: I32, lengths: I64, n: int) -> tuple[I64, I32
 
 @kernel
 def _merge(starts: I64, columns: I32, lengths: I64) -> tuple[int, I64]:
-    """Drop loops, and all but the shortest of parallel arcs, in place; how many arcs are left, and the new row starts."""
+    """Drop loops, and all but the shortest of parallel arcs, in place; how many arcs are left, and the new
+    row starts.
+    """
     n = len(starts) - 1
     indptr = np.zeros(n + 1, dtype=np.int64)
     kept = 0
@@ -195,7 +226,8 @@ def _merge(starts: I64, columns: I32, lengths: I64) -> tuple[int, I64]:
 
 
 def save(csr: Csr, directory: str | Path) -> None:
-    """Write one `.npy` per array. The directory appears whole or not at all; one that is there already is replaced.
+    """Write one `.npy` per array. The directory appears whole or not at all; one that is there already is
+    replaced.
 
     InputError where it cannot be written.
     """
@@ -207,13 +239,16 @@ def save(csr: Csr, directory: str | Path) -> None:
             array = getattr(csr, name)
             if array is not None:
                 np.save(unfinished / f"{name}.npy", array)
-        (unfinished / "graph.json").write_text(json.dumps({"n": csr.n, "arcs": csr.arcs, "arrays": _held(csr)}))
+        (unfinished / "graph.json").write_text(
+            json.dumps({"n": csr.n, "arcs": csr.arcs, "arrays": _held(csr)})
+        )
         if final.exists():
             final.rename(unfinished.with_name(unfinished.name + ".old"))
         unfinished.rename(final)
     except OSError as error:
         raise InputError(
-            f"the graph cannot be written to {final}: {error}", mend="give a directory with room that can be written"
+            f"the graph cannot be written to {final}: {error}",
+            hint="give a directory with room that can be written",
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -228,9 +263,11 @@ _loaded: dict[Path, tuple[tuple[int, int], Csr]] = {}
 
 
 def load(directory: str | Path) -> Csr:
-    """Map a saved graph into memory, read-only: all processes of a host share one copy, and pages are read when they are touched.
+    """Map a saved graph into memory, read-only: all processes of a host share one copy, and pages are read
+    when they are touched.
 
-    The handle is kept for the life of the process; a directory that was written anew is mapped anew. InputError where there is no graph.
+    The handle is kept for the life of the process; a directory that was written anew is mapped anew.
+    InputError where there is no graph.
     """
     path = Path(directory).absolute()
     try:
@@ -244,8 +281,14 @@ def load(directory: str | Path) -> Csr:
         csr = Csr(**arrays)
         whole = csr.n == told["n"] and csr.arcs == told["arcs"] == int(csr.indptr[-1])
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"no graph can be read from {path}: {error}", mend="write it with `save`, or name the right directory") from error
+        raise InputError(
+            f"no graph can be read from {path}: {error}",
+            hint="write it with `save`, or name the right directory",
+        ) from error
     if not whole:
-        raise InputError(f"the graph in {path} is damaged: its arrays do not fit its graph.json", mend="write it again with `save`")
+        raise InputError(
+            f"the graph in {path} is damaged: its arrays do not fit its graph.json",
+            hint="write it again with `save`",
+        )
     _loaded[path] = (stamp, csr)
     return csr

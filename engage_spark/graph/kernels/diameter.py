@@ -12,11 +12,12 @@ from engage_spark.numerics.jit import kernel
 def vertex_diameter_bound(csr: Csr) -> int:
     """No shortest path has more vertices than this: at least 1 (0 without vertices), at most n.
 
-    Undirected: with e the farthest distance from any one vertex of a component, its diameter is at most 2 e. Two such vertices per
-    component are tried, the one of most arcs and the middle of a longest path from it; the component's size bounds it too.
-    Directed: the same within a strongly connected component with e out of and e' into one vertex (a path between two of its vertices stays
-    in it), and a shortest path runs through a chain of components, so the largest sum along any chain bounds it.
-    With lengths: hops are at most distance / smallest length of the component.
+    Undirected: with e the farthest distance from any one vertex of a component, its diameter is at most 2 e.
+    Two such vertices per component are tried, the one of most arcs and the middle of a longest path from it;
+    the component's size bounds it too. Directed: the same within a strongly connected component with e out of
+    and e' into one vertex (a path between two of its vertices stays in it), and a shortest path runs through
+    a chain of components, so the largest sum along any chain bounds it. With lengths: hops are at most
+    distance / smallest length of the component.
     """
     if csr.n == 0:
         return 0
@@ -27,7 +28,9 @@ def vertex_diameter_bound(csr: Csr) -> int:
 
 
 @kernel
-def _search(indptr: I64, indices: I32, lengths: I64, source: int, distance: I64, order: I32, heap: I32, place: I32) -> int:
+def _search(
+    indptr: I64, indices: I32, lengths: I64, source: int, distance: I64, order: I32, heap: I32, place: I32
+) -> int:
     if len(lengths):
         return dijkstra(indptr, indices, lengths, source, -1, distance, order, heap, place)
     return bfs(indptr, indices, source, distance, order)
@@ -61,7 +64,11 @@ def _hub_and_shortest(indptr: I64, lengths: I64, members: I32, size: int) -> tup
 @kernel
 def _undirected(indptr: I64, indices: I32, lengths: I64) -> int:
     n = len(indptr) - 1
-    distance, order, members = np.full(n, -1, dtype=np.int64), np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
+    distance, order, members = (
+        np.full(n, -1, dtype=np.int64),
+        np.empty(n, dtype=np.int32),
+        np.empty(n, dtype=np.int32),
+    )
     heap, place = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
     done = np.zeros(n, dtype=np.bool_)
     most = 1
@@ -90,7 +97,9 @@ def _undirected(indptr: I64, indices: I32, lengths: I64) -> int:
 
 @kernel
 def _strong_components(indptr: I64, indices: I32) -> tuple[I32, int]:
-    """Tarjan's strongly connected components without recursion. An arc never leads to a component of a higher number."""
+    """Tarjan's strongly connected components without recursion. An arc never leads to a component of a higher
+    number.
+    """
     n = len(indptr) - 1
     component = np.full(n, -1, dtype=np.int32)
     index, low, at = np.full(n, -1, dtype=np.int64), np.empty(n, dtype=np.int64), indptr[:-1].copy()
@@ -132,9 +141,19 @@ def _strong_components(indptr: I64, indices: I32) -> tuple[I32, int]:
 
 @kernel
 def _farthest_inside(
-    indptr: I64, indices: I32, lengths: I64, component: I32, hub: int, distance: I64, order: I32, heap: I32, place: I32
+    indptr: I64,
+    indices: I32,
+    lengths: I64,
+    component: I32,
+    hub: int,
+    distance: I64,
+    order: I32,
+    heap: I32,
+    place: I32,
 ) -> int:
-    """The largest distance from `hub` to a vertex of its component; `distance` is -1 throughout before and after."""
+    """The largest distance from `hub` to a vertex of its component; `distance` is -1 throughout before and
+    after.
+    """
     reached = _search(indptr, indices, lengths, hub, distance, order, heap, place)
     far = 0
     for i in range(reached):
@@ -147,7 +166,14 @@ def _farthest_inside(
 
 @kernel
 def _directed(
-    indptr: I64, indices: I32, lengths: I64, back_indptr: I64, back_indices: I32, back_lengths: I64, component: I32, count: int
+    indptr: I64,
+    indices: I32,
+    lengths: I64,
+    back_indptr: I64,
+    back_indices: I32,
+    back_lengths: I64,
+    component: I32,
+    count: int,
 ) -> int:
     n = len(indptr) - 1
     distance, order = np.full(n, -1, dtype=np.int64), np.empty(n, dtype=np.int32)
@@ -166,9 +192,12 @@ def _directed(
     for c in range(count):
         if size[c] > 2:
             far = _farthest_inside(indptr, indices, lengths, component, hub[c], distance, order, heap, place)
-            far += _farthest_inside(back_indptr, back_indices, back_lengths, component, hub[c], distance, order, heap, place)
+            far += _farthest_inside(
+                back_indptr, back_indices, back_lengths, component, hub[c], distance, order, heap, place
+            )
             own[c] = min(size[c], far // shortest[c] + 1)
-    # Components are numbered so that arcs lead to lower ones: the best chain from each is known when it is needed.
+    # Components are numbered so that arcs lead to lower ones: the best chain from each is known when it is
+    # needed.
     chain, members = own.copy(), np.argsort(component, kind="mergesort")
     most, i = np.int64(1), 0
     for c in range(count):

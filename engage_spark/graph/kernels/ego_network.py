@@ -1,12 +1,15 @@
-"""Triangles and ego-betweenness: what a vertex's own circle looks like. Exact; each vertex by itself, so tasks may share them out.
+"""Triangles and ego-betweenness: what a vertex's own circle looks like. Exact; each vertex by itself, so
+tasks may share them out.
 
-The circle of v is v, its neighbours, and the edges among them. Its edges among neighbours are v's triangles. Two neighbours that are not
-connected lie 2 apart, and c + 1 shortest paths join them when c other neighbours are connected to both; v is on one of these. So the
-ego-betweenness of v (Freeman 1982; Everett, Borgatti 2005) is the sum of 1 / (c + 1) over the unconnected pairs of neighbours.
+The circle of v is v, its neighbours, and the edges among them. Its edges among neighbours are v's triangles.
+Two neighbours that are not connected lie 2 apart, and c + 1 shortest paths join them when c other neighbours
+are connected to both; v is on one of these. So the ego-betweenness of v (Freeman 1982; Everett, Borgatti
+2005) is the sum of 1 / (c + 1) over the unconnected pairs of neighbours.
 
-Cost per vertex of degree d: the sum of its neighbours' degrees to find the circle, then the cheaper of d^2/2 x d/64 machine words (bit
-rows, up to degree 8,192) and the sum of squared degrees within the circle (counting: for hubs and thin circles; memory 8 bytes per edge
-of the circle). Both give the same whole numbers: how many pairs have which c.
+Cost per vertex of degree d: the sum of its neighbours' degrees to find the circle, then the cheaper of d^2/2
+x d/64 machine words (bit rows, up to degree 8,192) and the sum of squared degrees within the circle
+(counting: for hubs and thin circles; memory 8 bytes per edge of the circle). Both give the same whole
+numbers: how many pairs have which c.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ WIDEST = 8192
 
 
 def circles(csr: Csr, vertices: I64) -> tuple[I64, F64]:
-    """Triangles, and ego-betweenness over unordered pairs (not normalised), of each of `vertices` in an undirected graph.
+    """Triangles, and ego-betweenness over unordered pairs (not normalised), of each of `vertices` in an
+    undirected graph.
 
-    The same bits whichever vertices are asked for together. Working memory: 4 bytes per vertex of the graph, and the largest circle.
+    The same bits whichever vertices are asked for together. Working memory: 4 bytes per vertex of the graph,
+    and the largest circle.
     """
     return _circles(csr.indptr, csr.indices, np.asarray(vertices, dtype=np.int64), WIDEST)
 
@@ -57,7 +62,8 @@ def _circles(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64
             continue
         for j in range(d):
             place[indices[begin + j]] = j
-        # The circle as a CSR of its own: vertices 0 to d - 1 in the order of the neighbours, so that its rows are sorted.
+        # The circle as a CSR of its own: vertices 0 to d - 1 in the order of the neighbours, so that its rows
+        # are sorted.
         rows = np.zeros(d + 1, dtype=np.int64)
         filled = 0
         squares = 0

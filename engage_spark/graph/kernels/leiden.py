@@ -1,4 +1,6 @@
-"""The compiled steps of Leiden's method, which `community` puts together. Weights are whole numbers; a single one stands for all arcs."""
+"""The compiled steps of Leiden's method, which `community` puts together. Weights are whole numbers; a single
+one stands for all arcs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from engage_spark.graph.kernels.csr import I32, I64
 from engage_spark.numerics.jit import kernel
 
 GAIN = 1e-9
-"""A move must gain more than this (in arcs), so that rounding cannot make two moves undo each other for ever."""
+"""A move must gain more than this (in arcs), so that rounding cannot make two moves undo each other for ever.
+"""
 
 
 @kernel
@@ -51,7 +54,9 @@ def arcs_inside(indptr: I64, indices: I32, labels: I32) -> int:
 
 @kernel
 def move(indptr: I64, indices: I32, weights: I64, strength: I64, start: I32, order: I32) -> I32:
-    """Move each vertex to the neighbouring community with the largest gain until none gains; neighbours of moved ones are seen again."""
+    """Move each vertex to the neighbouring community with the largest gain until none gains; neighbours of
+    moved ones are seen again.
+    """
     n = len(indptr) - 1
     labels = start.copy()
     total = np.zeros(n, dtype=np.int64)
@@ -102,7 +107,9 @@ def move(indptr: I64, indices: I32, weights: I64, strength: I64, start: I32, ord
 def refine(  # noqa: C901, PLR0912 (a kernel: calls would hand over a dozen arrays)
     indptr: I64, indices: I32, weights: I64, strength: I64, within: I32, order: I32
 ) -> I32:
-    """Split each community into parts: a single vertex joins the best part that is well connected to the rest of the community."""
+    """Split each community into parts: a single vertex joins the best part that is well connected to the rest
+    of the community.
+    """
     n = len(indptr) - 1
     community = np.zeros(n, dtype=np.int64)
     for v in range(n):
@@ -151,8 +158,12 @@ def refine(  # noqa: C901, PLR0912 (a kernel: calls would hand over a dozen arra
 
 
 @kernel
-def aggregate(indptr: I64, indices: I32, weights: I64, loops: I64, labels: I32, groups: int) -> tuple[I64, I32, I64, I64]:
-    """The graph whose vertices are the groups; arcs between two are summed, arcs inside become the group's loop."""
+def aggregate(
+    indptr: I64, indices: I32, weights: I64, loops: I64, labels: I32, groups: int
+) -> tuple[I64, I32, I64, I64]:
+    """The graph whose vertices are the groups; arcs between two are summed, arcs inside become the group's
+    loop.
+    """
     n = len(indptr) - 1
     first = np.zeros(groups + 1, dtype=np.int64)
     for v in range(n):

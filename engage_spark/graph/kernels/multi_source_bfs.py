@@ -1,13 +1,16 @@
-"""Brandes' dependencies of many sources at once on an unweighted graph: one visit of an arc serves all of them, each in a lane of its own.
+"""Brandes' dependencies of many sources at once on an unweighted graph: one visit of an arc serves all of
+them, each in a lane of its own.
 
-(The idea of sharing arc visits between searches: Then et al. 2014, "The more the merrier: efficient multi-source graph traversal"; of
-choosing each level's direction: Beamer et al. 2012, "Direction-optimizing breadth-first search".)
+(The idea of sharing arc visits between searches: Then et al. 2014, "The more the merrier: efficient
+multi-source graph traversal"; of choosing each level's direction: Beamer et al. 2012, "Direction-optimizing
+breadth-first search".)
 
-Forward, a row of `current` holds a vertex's path counts in the lanes whose search reached it in the last step, and 0 in the others, so
-that a plain sum of the neighbours' rows is right in every lane; what a lane has seen before is masked once per vertex, not once per
-arc. A step either pulls into every vertex that some lane has not seen, or pushes out of those reached in the last step, whichever
-has fewer arcs. Each step's vertices and their new lanes are noted. Backward, the notes are read from the end: a row of `current` holds
-(weight + delta) / counts of the step after, and again plain sums of rows give the dependencies.
+Forward, a row of `current` holds a vertex's path counts in the lanes whose search reached it in the last
+step, and 0 in the others, so that a plain sum of the neighbours' rows is right in every lane; what a lane has
+seen before is masked once per vertex, not once per arc. A step either pulls into every vertex that some lane
+has not seen, or pushes out of those reached in the last step, whichever has fewer arcs. Each step's vertices
+and their new lanes are noted. Backward, the notes are read from the end: a row of `current` holds (weight +
+delta) / counts of the step after, and again plain sums of rows give the dependencies.
 """
 
 from __future__ import annotations
@@ -38,9 +41,18 @@ def _room(vertices: I32, masks: Any, filled: int, n: int) -> tuple[I32, Any]:
 
 @kernel
 def _pull_forward(
-    indptr: I64, indices: I32, unseen: Any, waiting: I32, most: Any, current: Any, target: Any, counts: Any,
-    vertices: I32, masks: Any, end: int,
-) -> tuple[int, int, bool]:  # fmt: skip
+    indptr: I64,
+    indices: I32,
+    unseen: Any,
+    waiting: I32,
+    most: Any,
+    current: Any,
+    target: Any,
+    counts: Any,
+    vertices: I32,
+    masks: Any,
+    end: int,
+) -> tuple[int, int, bool]:
     """Into every vertex of `waiting`, which is then shortened to those that some lane still has not seen."""
     left, fits = 0, True
     for i in range(len(waiting)):
@@ -60,9 +72,19 @@ def _pull_forward(
 
 @kernel
 def _push_forward(
-    indptr: I64, indices: I32, unseen: Any, most: Any, current: Any, target: Any, counts: Any, touched: Any, vertices: I32, masks: Any,
-    first: int, last: int,
-) -> tuple[int, bool]:  # fmt: skip
+    indptr: I64,
+    indices: I32,
+    unseen: Any,
+    most: Any,
+    current: Any,
+    target: Any,
+    counts: Any,
+    touched: Any,
+    vertices: I32,
+    masks: Any,
+    first: int,
+    last: int,
+) -> tuple[int, bool]:
     """Out of the vertices noted at first..last-1. `touched` is False throughout before and after."""
     n = len(unseen)
     end, fits = last, True
@@ -122,10 +144,27 @@ def arcs_of_neighbours(indptr: I64, indices: I32, sources: I64) -> I64:
 
 @kernel
 def _backward(
-    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, weight: Any, times: Any, current: Any, target: Any, counts: Any,
-    wanted: Any, vertices: I32, masks: Any, before: int, first: int, last: int, total: F64, squares: F64,
-) -> None:  # fmt: skip
-    """From the step noted at first..last-1, whose rows are in `current`, to the one before it, noted at before..first-1."""
+    indptr: I64,
+    indices: I32,
+    back_indptr: I64,
+    back_indices: I32,
+    weight: Any,
+    times: Any,
+    current: Any,
+    target: Any,
+    counts: Any,
+    wanted: Any,
+    vertices: I32,
+    masks: Any,
+    before: int,
+    first: int,
+    last: int,
+    total: F64,
+    squares: F64,
+) -> None:
+    """From the step noted at first..last-1, whose rows are in `current`, to the one before it, noted at
+    before..first-1.
+    """
     pushed = _PUSH_COST * _arcs(back_indptr, vertices, first, last) < _arcs(indptr, vertices, before, first)
     if pushed:
         for i in range(before, first):
@@ -141,7 +180,9 @@ def _backward(
             wanted[v] = False
             one, two = settle(masks[i], counts, weight[v], times, target, v)
         elif masks[i]:
-            one, two = depend(current, indices, indptr[v], indptr[v + 1], masks[i], counts, weight[v], times, target, v)
+            one, two = depend(
+                current, indices, indptr[v], indptr[v + 1], masks[i], counts, weight[v], times, target, v
+            )
         else:
             continue
         total[v] += one
@@ -163,8 +204,12 @@ def _left(indptr: I64, unseen: Any, waiting: I32, left: int) -> tuple[int, int]:
 
 
 @kernel
-def _start(sources: I64, one_lane: Any, unseen: Any, current: Any, counts: Any, vertices: I32, masks: Any) -> int:
-    """Note the sources, with a count of 1 in their lanes. They are noted without a lane, as no dependency of theirs is wanted."""
+def _start(
+    sources: I64, one_lane: Any, unseen: Any, current: Any, counts: Any, vertices: I32, masks: Any
+) -> int:
+    """Note the sources, with a count of 1 in their lanes. They are noted without a lane, as no dependency of
+    theirs is wanted.
+    """
     unseen[:] = 0
     for lane in range(len(sources)):
         unseen |= one_lane[lane]
@@ -185,16 +230,27 @@ def _start(sources: I64, one_lane: Any, unseen: Any, current: Any, counts: Any, 
 
 @kernel
 def _forward(
-    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, sources: I64, most: Any, one_lane: Any,
-    current: Any, target: Any, counts: Any,
-) -> tuple[bool, I32, Any, I64, int]:  # fmt: skip
-    """All steps. Returns whether the counts fit, the notes, where each step's begin, and how many steps there were; `current` and `target`
-    changed places after each but the first.
+    indptr: I64,
+    indices: I32,
+    back_indptr: I64,
+    back_indices: I32,
+    sources: I64,
+    most: Any,
+    one_lane: Any,
+    current: Any,
+    target: Any,
+    counts: Any,
+) -> tuple[bool, I32, Any, I64, int]:
+    """All steps. Returns whether the counts fit, the notes, where each step's begin, and how many steps there
+    were; `current` and `target` changed places after each but the first.
     """
     n = len(indptr) - 1
     unseen, touched = np.empty(n, dtype=one_lane.dtype), np.zeros(n, dtype=np.bool_)
     waiting, left = np.arange(n).astype(np.int32), n
-    vertices, masks = np.empty(4 * n + len(sources), dtype=np.int32), np.empty(4 * n + len(sources), dtype=one_lane.dtype)
+    vertices, masks = (
+        np.empty(4 * n + len(sources), dtype=np.int32),
+        np.empty(4 * n + len(sources), dtype=one_lane.dtype),
+    )
     begins, step, fits = np.zeros(16, dtype=np.int64), 1, True
     first, last = 0, _start(sources, one_lane, unseen, current, counts, vertices, masks)
     begins[1] = last
@@ -207,10 +263,22 @@ def _forward(
             pull = pulling < pushing
         if pull:
             end, left, fits = _pull_forward(
-                back_indptr, back_indices, unseen, waiting[:left], most, current, target, counts, vertices, masks, last
+                back_indptr,
+                back_indices,
+                unseen,
+                waiting[:left],
+                most,
+                current,
+                target,
+                counts,
+                vertices,
+                masks,
+                last,
             )
         else:
-            end, fits = _push_forward(indptr, indices, unseen, most, current, target, counts, touched, vertices, masks, first, last)
+            end, fits = _push_forward(
+                indptr, indices, unseen, most, current, target, counts, touched, vertices, masks, first, last
+            )
         _clear(current, vertices, masks, first, last)
         current, target = target, current
         step += 1
@@ -225,13 +293,26 @@ def _forward(
 
 @kernel
 def add_up(
-    indptr: I64, indices: I32, back_indptr: I64, back_indices: I32, sources: I64, weight: Any, times: Any, most: Any, one_lane: Any,
-    current: Any, target: Any, counts: Any, total: F64, squares: F64,
-) -> bool:  # fmt: skip
-    """Add the dependencies of at least one source and at most one per lane. False, and nothing is added, if a path count passed `most`.
+    indptr: I64,
+    indices: I32,
+    back_indptr: I64,
+    back_indices: I32,
+    sources: I64,
+    weight: Any,
+    times: Any,
+    most: Any,
+    one_lane: Any,
+    current: Any,
+    target: Any,
+    counts: Any,
+    total: F64,
+    squares: F64,
+) -> bool:
+    """Add the dependencies of at least one source and at most one per lane. False, and nothing is added, if a
+    path count passed `most`.
 
-    `weight` is per target, `times` per lane, `one_lane` the masks of the single lanes. `current` and `target` are 0 throughout before and
-    after; what `counts` holds does not matter.
+    `weight` is per target, `times` per lane, `one_lane` the masks of the single lanes. `current` and `target`
+    are 0 throughout before and after; what `counts` holds does not matter.
     """
     fits, vertices, masks, begins, steps = _forward(
         indptr, indices, back_indptr, back_indices, sources, most, one_lane, current, target, counts

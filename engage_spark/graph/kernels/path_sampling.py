@@ -1,10 +1,12 @@
-"""Random shortest paths: for each sample one uniform pair of different vertices and one uniform shortest path between them.
+"""Random shortest paths: for each sample one uniform pair of different vertices and one uniform shortest path
+between them.
 
-The share of samples with v inside their path estimates betweenness(v) / (n (n - 1)) over ordered pairs (Riondato, Kornaropoulos 2016), and
-since every sample adds 0 or 1 per vertex, sums are integers: order-free. A pair is searched from both ends, always on the side
-whose next level has fewer arcs (Borassi, Natale 2016, KADABRA). When the sides meet, they meet along arcs from one side's last level
-to the other's; one of these is drawn in proportion to the number of shortest paths through it, and from its ends the path is drawn
-back, every predecessor in proportion to the paths that reach it.
+The share of samples with v inside their path estimates betweenness(v) / (n (n - 1)) over ordered pairs
+(Riondato, Kornaropoulos 2016), and since every sample adds 0 or 1 per vertex, sums are integers: order-free.
+A pair is searched from both ends, always on the side whose next level has fewer arcs (Borassi, Natale 2016,
+KADABRA). When the sides meet, they meet along arcs from one side's last level to the other's; one of these is
+drawn in proportion to the number of shortest paths through it, and from its ends the path is drawn back,
+every predecessor in proportion to the paths that reach it.
 """
 
 from __future__ import annotations
@@ -39,16 +41,23 @@ class PathSample:
 
 
 def sample_paths(csr: Csr, *, seed: int, start: int, count: int) -> PathSample:
-    """Samples start..start+count-1 of the sequence that `seed` names: a function of (seed, sample number), so ranges may be split at will.
+    """Samples start..start+count-1 of the sequence that `seed` names: a function of (seed, sample number), so
+    ranges may be split at will.
 
-    Directed graphs are searched forwards from s and backwards from t. With lengths, Dijkstra's algorithm runs from s until t is settled.
-    Path counts may be of any size: samples that see more than 1e150 paths (long grids) are drawn with counts of mantissa and exponent.
-    InputError for a graph of fewer than two vertices and for a negative range.
+    Directed graphs are searched forwards from s and backwards from t. With lengths, Dijkstra's algorithm runs
+    from s until t is settled. Path counts may be of any size: samples that see more than 1e150 paths (long
+    grids) are drawn with counts of mantissa and exponent. InputError for a graph of fewer than two vertices
+    and for a negative range.
     """
     if csr.n < 2:
-        raise InputError(f"a graph of {csr.n} vertices has no pair to sample", mend="betweenness is 0 throughout; do not sample")
+        raise InputError(
+            f"a graph of {csr.n} vertices has no pair to sample",
+            hint="betweenness is 0 throughout; do not sample",
+        )
     if start < 0 or count < 0:
-        raise InputError(f"samples {start}..{start + count - 1} are no range", mend="start and count must be at least 0")
+        raise InputError(
+            f"samples {start}..{start + count - 1} are no range", hint="start and count must be at least 0"
+        )
     hits = np.zeros(csr.n, dtype=np.int64)
     key = np.uint64(seed & 0xFFFFFFFFFFFFFFFF)
     unreachable, longest = _sample(*csr.out, *csr.into, key, start, count, hits)
@@ -64,16 +73,27 @@ def _pair(state: np.uint64, n: int) -> tuple[int, int]:
 
 @kernel
 def _sample(
-    indptr: I64, indices: I32, lengths: I64, back_indptr: I64, back_indices: I32, back_lengths: I64,
-    seed: np.uint64, start: int, count: int, hits: I64,
-) -> tuple[int, int]:  # fmt: skip
+    indptr: I64,
+    indices: I32,
+    lengths: I64,
+    back_indptr: I64,
+    back_indices: I32,
+    back_lengths: I64,
+    seed: np.uint64,
+    start: int,
+    count: int,
+    hits: I64,
+) -> tuple[int, int]:
     """How many pairs were unreachable, and the most vertices inside a path."""
     n = len(indptr) - 1
     weighted = len(lengths) > 0
     mark, paths, passed = np.zeros(n, dtype=np.int32), np.empty(n), np.empty(n)
     ahead, behind = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
     ahead_bits, behind_bits = np.zeros((n >> 3) + 1, dtype=np.uint8), np.zeros((n >> 3) + 1, dtype=np.uint8)
-    heap, place = np.empty(n if weighted else 0, dtype=np.int32), np.empty(n if weighted else 0, dtype=np.int32)
+    heap, place = (
+        np.empty(n if weighted else 0, dtype=np.int32),
+        np.empty(n if weighted else 0, dtype=np.int32),
+    )
     distance, scale = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     unreachable, longest = 0, 0
     for sample in range(start, start + count):

@@ -1,9 +1,11 @@
-"""What can be taken off a graph without changing any betweenness: trees that hang on it, and what lies apart from it.
+"""What can be taken off a graph without changing any betweenness: trees that hang on it, and what lies apart
+from it.
 
-In an undirected graph a vertex of degree 1 sees everything through its one neighbour. It is folded into it, again and again, until what is
-left (the 2-core of every component that has one) has no such vertex; a core vertex then stands for all that were folded into it. The
-pairs that pass a vertex because of its trees are counted exactly, as integers. (Baglioni et al. 2012, "Fast exact computation of
-betweenness centrality in social networks"; Sarıyüce et al. 2013, "Shattering and compressing networks for betweenness centrality".)
+In an undirected graph a vertex of degree 1 sees everything through its one neighbour. It is folded into it,
+again and again, until what is left (the 2-core of every component that has one) has no such vertex; a core
+vertex then stands for all that were folded into it. The pairs that pass a vertex because of its trees are
+counted exactly, as integers. (Baglioni et al. 2012, "Fast exact computation of betweenness centrality in
+social networks"; Sarıyüce et al. 2013, "Shattering and compressing networks for betweenness centrality".)
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from engage_spark.numerics.jit import kernel
 
 
 @dataclass(frozen=True, eq=False)
-class Shrunk:
+class ReducedGraph:
     """A core and how its values become those of the whole graph.
 
-    For every vertex v, with pairs ordered: betweenness(v) = `contributions[v]` + core(v), where core(v) is the sum over core sources s of
-    `vertex_weight[s]` times delta_s(v), with targets weighted by `vertex_weight` too: what `dependencies(core, all, vertex_weight=...)`
-    returns; 0 outside the core. A sample of whole-graph sources is `core_of[sample]` with source weights of 1: the rest is exact already.
+    For every vertex v, with pairs ordered: betweenness(v) = `contributions[v]` + core(v), where core(v) is
+    the sum over core sources s of `vertex_weight[s]` times delta_s(v), with targets weighted by
+    `vertex_weight` too: what `dependencies(core, all, vertex_weight=...)` returns; 0 outside the core. A
+    sample of whole-graph sources is `core_of[sample]` with source weights of 1: the rest is exact already.
     """
 
     core: Csr
@@ -37,9 +40,13 @@ class Shrunk:
     contributions: I64
     """Per vertex: ordered pairs (s, t) that pass it because s or t hangs on it."""
     zero: NDArray[np.bool_]
-    """Per vertex: True where betweenness is known to be 0: no two arcs through it, or a neighbourhood that is a clique."""
+    """Per vertex: True where betweenness is known to be 0: no two arcs through it, or a neighbourhood that is
+    a clique.
+    """
     component: I32
-    """Per vertex: number of its (weakly) connected component, counted from 0 in the order of their smallest ids."""
+    """Per vertex: number of its (weakly) connected component, counted from 0 in the order of their smallest
+    ids.
+    """
     component_size: I64
     """Per component: its vertices."""
 
@@ -50,14 +57,20 @@ class Shrunk:
         return values
 
 
-def shrink(csr: Csr) -> Shrunk:
-    """Components, trees folded into the core, vertices whose betweenness is 0. Directed graphs lose only vertices without arcs.
+def shrink(csr: Csr) -> ReducedGraph:
+    """Components, trees folded into the core, vertices whose betweenness is 0. Directed graphs lose only
+    vertices without arcs.
 
-    Cost: a few passes over the arcs; a copy of the core's arcs unless nothing was folded. Any lengths are kept.
+    Cost: a few passes over the arcs; a copy of the core's arcs unless nothing was folded. Any lengths are
+    kept.
     """
     component, sizes = _components(csr.indptr, csr.indices, *csr.into[:2])
     if csr.directed:
-        weight, parent, squares = np.ones(csr.n, dtype=np.int64), np.full(csr.n, -1, dtype=np.int64), np.zeros(csr.n, dtype=np.int64)
+        weight, parent, squares = (
+            np.ones(csr.n, dtype=np.int64),
+            np.full(csr.n, -1, dtype=np.int64),
+            np.zeros(csr.n, dtype=np.int64),
+        )
         inside = (csr.degrees > 0) | (np.diff(csr.into[0]) > 0)
         zero = (csr.degrees == 0) | (np.diff(csr.into[0]) == 0)
     else:
@@ -70,7 +83,9 @@ def shrink(csr: Csr) -> Shrunk:
     core_id = np.full(csr.n, -1, dtype=np.int64)
     core_id[original] = np.arange(len(original))
     core = csr if len(original) == csr.n else _induced(csr, core_id, len(original))
-    return Shrunk(core, weight[original], original, core_id[_roots(parent)], contributions, zero, component, sizes)
+    return ReducedGraph(
+        core, weight[original], original, core_id[_roots(parent)], contributions, zero, component, sizes
+    )
 
 
 def _induced(csr: Csr, core_id: I64, n: int) -> Csr:
@@ -79,7 +94,14 @@ def _induced(csr: Csr, core_id: I64, n: int) -> Csr:
     if not csr.directed:
         return Csr(indptr, indices, lengths if weighted else None)
     back_indptr, back_indices, back_lengths = _subset(*csr.into, core_id, n)
-    return Csr(indptr, indices, lengths if weighted else None, back_indptr, back_indices, back_lengths if weighted else None)
+    return Csr(
+        indptr,
+        indices,
+        lengths if weighted else None,
+        back_indptr,
+        back_indices,
+        back_lengths if weighted else None,
+    )
 
 
 @kernel
@@ -114,9 +136,15 @@ def _components(indptr: I64, indices: I32, back_indptr: I64, back_indices: I32) 
 
 @kernel
 def _fold(indptr: I64, indices: I32) -> tuple[I64, I64, I64]:
-    """Per vertex: how many it stands for, what it was folded into (-1: nothing), the sum of the squared sizes of its branches."""
+    """Per vertex: how many it stands for, what it was folded into (-1: nothing), the sum of the squared sizes
+    of its branches.
+    """
     n = len(indptr) - 1
-    weight, parent, squares = np.ones(n, dtype=np.int64), np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    weight, parent, squares = (
+        np.ones(n, dtype=np.int64),
+        np.full(n, -1, dtype=np.int64),
+        np.zeros(n, dtype=np.int64),
+    )
     left = indptr[1:] - indptr[:-1]
     queue = np.empty(n, dtype=np.int32)
     head, tail = 0, 0
@@ -165,7 +193,9 @@ def _roots(parent: I64) -> I64:
 
 @kernel
 def _simplicial(indptr: I64, indices: I32) -> NDArray[np.bool_]:
-    """Vertices whose neighbours all know each other. Most are ruled out by degrees alone: a neighbour must have at least as many."""
+    """Vertices whose neighbours all know each other. Most are ruled out by degrees alone: a neighbour must
+    have at least as many.
+    """
     n = len(indptr) - 1
     found = np.zeros(n, dtype=np.bool_)
     for v in range(n):

@@ -1,11 +1,13 @@
-"""Row operations for the multi-source kernels: a row holds one number per lane, and a mask has one bit per lane.
+"""Row operations for the multi-source kernels: a row holds one number per lane, and a mask has one bit per
+lane.
 
-Each is an intrinsic whose code is written in LLVM's own vector types, because a loop over lanes in numba keeps its sums in memory: one row
-is then added in 11 ns instead of 1. LLVM maps the vectors to whatever the processor has. Lanes never mix except in `_across`, whose
-order is fixed, and nothing is contracted or reassociated, so results have the same bits on every processor.
+Each is an intrinsic whose code is written in LLVM's own vector types, because a loop over lanes in numba
+keeps its sums in memory: one row is then added in 11 ns instead of 1. LLVM maps the vectors to whatever the
+processor has. Lanes never mix except in `_across`, whose order is fixed, and nothing is contracted or
+reassociated, so results have the same bits on every processor.
 
-The number of lanes is the number of bits of the mask's type: uint8, uint16, uint32 for 8, 16, 32 lanes. Rows lie one after the other in a
-one-dimensional array of float32 or float64; row v starts at v * lanes.
+The number of lanes is the number of bits of the mask's type: uint8, uint16, uint32 for 8, 16, 32 lanes. Rows
+lie one after the other in a one-dimensional array of float32 or float64; row v starts at v * lanes.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _PARTS = 2
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
-    """numba's, typed: what it makes of a function is called with values, not with the types that the function is written for."""
+    """numba's, typed: what it makes of a function is called with values, not with the types that the function
+    is written for.
+    """
     return numba_intrinsic(function)
 
 
@@ -60,9 +64,13 @@ class _Rows:
 
     def spread(self, value: Any) -> Any:
         """A scalar in every lane."""
-        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+        one = self.builder.insert_element(
+            ir.Constant(self.vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
+        )
         return self.builder.shuffle_vector(
-            one, ir.Constant(self.vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None)
+            one,
+            ir.Constant(self.vector, ir.Undefined),
+            ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None),
         )
 
     def bits(self, mask: Any) -> Any:
@@ -84,7 +92,10 @@ class _Rows:
             width //= 2
             low = ir.Constant(ir.VectorType(index, width), list(range(width)))
             high = ir.Constant(ir.VectorType(index, width), list(range(width, 2 * width)))
-            values = self.builder.fadd(self.builder.shuffle_vector(values, values, low), self.builder.shuffle_vector(values, values, high))
+            values = self.builder.fadd(
+                self.builder.shuffle_vector(values, values, low),
+                self.builder.shuffle_vector(values, values, high),
+            )
         one = self.builder.extract_element(values, ir.Constant(index, 0))
         return one if self.bytes == 8 else self.builder.fpext(one, ir.DoubleType())
 
@@ -92,7 +103,9 @@ class _Rows:
         """Sum of the rows indices[first:last], in that order: even and odd places apart, then together."""
         b = self.builder
         before = b.block
-        pairs, pair, rest, single, done = (b.append_basic_block(name) for name in ("pairs", "pair", "rest", "single", "done"))
+        pairs, pair, rest, single, done = (
+            b.append_basic_block(name) for name in ("pairs", "pair", "rest", "single", "done")
+        )
 
         def addend(place: Any) -> Any:
             return self.load(b.gep(base, [b.zext(b.load(b.gep(indices, [place])), _I64)]))
@@ -124,11 +137,24 @@ class _Rows:
 
 
 @intrinsic
-def reach(typingctx: Any, rows: Any, indices: Any, first: Any, last: Any, unseen: Any, counts: Any, target: Any, at: Any, most: Any) -> Any:
-    """Pull path counts: sum the rows, keep the lanes in `unseen` that are not 0, put them into rows `at` of `target` (others: 0) and
-    `counts` (others: as they were). Returns (new lanes, lanes above `most`).
+def reach(
+    typingctx: Any,
+    rows: Any,
+    indices: Any,
+    first: Any,
+    last: Any,
+    unseen: Any,
+    counts: Any,
+    target: Any,
+    at: Any,
+    most: Any,
+) -> Any:
+    """Pull path counts: sum the rows, keep the lanes in `unseen` that are not 0, put them into rows `at` of
+    `target` (others: 0) and `counts` (others: as they were). Returns (new lanes, lanes above `most`).
     """
-    signature = tuple_of(unseen, 2)(rows, indices, types.int64, types.int64, unseen, counts, target, types.int64, rows.dtype)
+    signature = tuple_of(unseen, 2)(
+        rows, indices, types.int64, types.int64, unseen, counts, target, types.int64, rows.dtype
+    )
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, rows.dtype, unseen.bitwidth)
@@ -152,7 +178,16 @@ def keep(typingctx: Any, unseen: Any, counts: Any, target: Any, at: Any, most: A
     return signature, code
 
 
-def _keep(r: _Rows, signature: Any, found: Any, unseen: Any, counts: tuple[Any, Any], target: tuple[Any, Any], at: Any, most: Any) -> Any:
+def _keep(
+    r: _Rows,
+    signature: Any,
+    found: Any,
+    unseen: Any,
+    counts: tuple[Any, Any],
+    target: tuple[Any, Any],
+    at: Any,
+    most: Any,
+) -> Any:
     b = r.builder
     new = b.and_(unseen, r.mask_of(b.fcmp_ordered(">", found, r.zero)))
     r.store(r.only(new, found), r.row(*target, at))
@@ -164,18 +199,41 @@ def _keep(r: _Rows, signature: Any, found: Any, unseen: Any, counts: tuple[Any, 
 
 @intrinsic
 def depend(
-    typingctx: Any, rows: Any, indices: Any, first: Any, last: Any, lanes: Any, counts: Any, weight: Any, times: Any, target: Any, at: Any
+    typingctx: Any,
+    rows: Any,
+    indices: Any,
+    first: Any,
+    last: Any,
+    lanes: Any,
+    counts: Any,
+    weight: Any,
+    times: Any,
+    target: Any,
+    at: Any,
 ) -> Any:
-    """Pull dependencies: with g the sum of the rows, delta = g * counts in `lanes`, and (weight + delta) / counts into row `at` of
-    `target` (other lanes: 0). Returns (sum of times * delta, sum of times * delta**2) over the lanes; `times` is one row.
+    """Pull dependencies: with g the sum of the rows, delta = g * counts in `lanes`, and (weight + delta) /
+    counts into row `at` of `target` (other lanes: 0). Returns (sum of times * delta, sum of times *
+    delta**2) over the lanes; `times` is one row.
     """
-    signature = tuple_of(types.float64, 2)(rows, indices, types.int64, types.int64, lanes, counts, rows.dtype, times, target, types.int64)
+    signature = tuple_of(types.float64, 2)(
+        rows, indices, types.int64, types.int64, lanes, counts, rows.dtype, times, target, types.int64
+    )
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, rows.dtype, lanes.bitwidth)
         base = r.row(rows, args[0], ir.Constant(_I64, 0))
         pulled = r.sum_of(base, r.data(indices, args[1]), args[2], args[3])
-        return _settle(r, signature, pulled, args[4], (counts, args[5]), args[6], (times, args[7]), (target, args[8]), args[9])
+        return _settle(
+            r,
+            signature,
+            pulled,
+            args[4],
+            (counts, args[5]),
+            args[6],
+            (times, args[7]),
+            (target, args[8]),
+            args[9],
+        )
 
     return signature, code
 
@@ -188,7 +246,17 @@ def settle(typingctx: Any, lanes: Any, counts: Any, weight: Any, times: Any, tar
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, target.dtype, lanes.bitwidth)
         pulled = r.load(r.row(target, args[4], args[5]))
-        return _settle(r, signature, pulled, args[0], (counts, args[1]), args[2], (times, args[3]), (target, args[4]), args[5])
+        return _settle(
+            r,
+            signature,
+            pulled,
+            args[0],
+            (counts, args[1]),
+            args[2],
+            (times, args[3]),
+            (target, args[4]),
+            args[5],
+        )
 
     return signature, code
 
@@ -209,7 +277,9 @@ def _settle(
     delta = r.only(lanes, b.fmul(pulled, paths))
     r.store(r.only(lanes, b.fdiv(b.fadd(r.spread(weight), delta), paths)), r.row(*target, at))
     counted = b.fmul(r.load(r.row(*times, ir.Constant(_I64, 0))), delta)
-    return r.context.make_tuple(b, signature.return_type, [r.across(counted), r.across(b.fmul(counted, delta))])
+    return r.context.make_tuple(
+        b, signature.return_type, [r.across(counted), r.across(b.fmul(counted, delta))]
+    )
 
 
 @intrinsic

@@ -1,4 +1,6 @@
-"""Components, core numbers, PageRank, reciprocity of a graph: single passes or few, one core, the same bits everywhere."""
+"""Components, core numbers, PageRank, reciprocity of a graph: single passes or few, one core, the same bits
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ MOST_ROUNDS = 1000
 
 
 def components(csr: Csr) -> I32:
-    """The connected part of each vertex of an undirected graph, numbered by descending size, ties by their smallest vertex.
+    """The connected part of each vertex of an undirected graph, numbered by descending size, ties by their
+    smallest vertex.
 
     Breadth-first search: each arc is looked at once. Working memory: 12 bytes per vertex.
     """
@@ -30,22 +33,28 @@ def core_numbers(csr: Csr) -> I32:
 
 
 def pagerank(csr: Csr) -> F64:
-    """PageRank with damping 0.85, along the arcs of a directed graph; a walker without a way out starts anywhere anew. Sums to 1.
+    """PageRank with damping 0.85, along the arcs of a directed graph; a walker without a way out starts
+    anywhere anew. Sums to 1.
 
-    Power iteration until the sum of absolute changes is at most 1e-12. Each value is summed in the order of the vertices that lead to it,
-    so the result does not depend on cores. One pass over the arcs per iteration, some 170 at most at this damping. Working memory: 24
-    bytes per vertex. Raises TransientError when it does not converge, which damping rules out for a sound graph.
+    Power iteration until the sum of absolute changes is at most 1e-12. Each value is summed in the order of
+    the vertices that lead to it, so the result does not depend on cores. One pass over the arcs per
+    iteration, some 170 at most at this damping. Working memory: 24 bytes per vertex. Raises TransientError
+    when it does not converge, which damping rules out for a sound graph.
     """
     indptr, indices, _ = csr.into
     ranks, rounds = _pagerank(indptr, indices, csr.degrees, DAMPING, TOLERANCE, MOST_ROUNDS)
     if rounds > MOST_ROUNDS:
-        raise TransientError(f"PageRank did not converge in {MOST_ROUNDS} iterations", mend="the graph is damaged; run the stage again")
+        raise TransientError(
+            f"PageRank did not converge in {MOST_ROUNDS} iterations",
+            hint="the graph is damaged; run the stage again",
+        )
     found: F64 = ranks
     return found
 
 
 def returned_share(csr: Csr) -> F64:
-    """Reciprocity of each vertex of a directed graph: 2 x arcs that are returned / all arcs in or out; NaN where there are none.
+    """Reciprocity of each vertex of a directed graph: 2 x arcs that are returned / all arcs in or out; NaN
+    where there are none.
 
     One merge of the sorted rows of both directions: each arc is looked at once.
     """
@@ -139,7 +148,9 @@ def _core_numbers(indptr: I64, indices: I32) -> I32:
 
 
 @kernel
-def _pagerank(indptr: I64, indices: I32, out_degree: I64, damping: float, tolerance: float, most: int) -> tuple[F64, int]:
+def _pagerank(
+    indptr: I64, indices: I32, out_degree: I64, damping: float, tolerance: float, most: int
+) -> tuple[F64, int]:
     n = len(indptr) - 1
     rank = np.full(n, 1.0 / max(n, 1))
     share = np.empty(n)

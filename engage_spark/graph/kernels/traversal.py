@@ -1,9 +1,11 @@
-"""Brandes' dependencies of one source at a time, for every kind of graph: directed or not, unweighted or with integer lengths.
+"""Brandes' dependencies of one source at a time, for every kind of graph: directed or not, unweighted or with
+integer lengths.
 
-Source: Brandes 2001, "A faster algorithm for betweenness centrality". A search settles the vertices in order of distance; in that order
-path counts are pushed along tight arcs (those on a shortest path), in the opposite order dependencies are pulled over the same arcs.
-Path counts are float64. Where they pass 1e300, which large grids reach, the source is done again with counts of a mantissa and an
-exponent of their own; every addition is then still rounded only as a float64's.
+Source: Brandes 2001, "A faster algorithm for betweenness centrality". A search settles the vertices in order
+of distance; in that order path counts are pushed along tight arcs (those on a shortest path), in the opposite
+order dependencies are pulled over the same arcs. Path counts are float64. Where they pass 1e300, which large
+grids reach, the source is done again with counts of a mantissa and an exponent of their own; every addition
+is then still rounded only as a float64's.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _GONE = -(1 << 62)
 
 @kernel
 def bfs(indptr: I64, indices: I32, source: int, distance: I64, order: I32) -> int:
-    """Distances in arcs; `distance` must be -1 throughout. Returns how many vertices were reached; they are in `order`."""
+    """Distances in arcs; `distance` must be -1 throughout. Returns how many vertices were reached; they are
+    in `order`.
+    """
     order[0] = source
     distance[source] = 0
     head, tail = 0, 1
@@ -78,11 +82,23 @@ def _pop(heap: I32, place: I32, distance: I64, size: int) -> int:
 
 
 @kernel
-def dijkstra(indptr: I64, indices: I32, weights: I64, source: int, stop: int, distance: I64, order: I32, heap: I32, place: I32) -> int:
-    """Distances in sums of integer lengths, so that ties are exact; `distance` must be -1 throughout, `heap` and `place` are scratch.
+def dijkstra(
+    indptr: I64,
+    indices: I32,
+    weights: I64,
+    source: int,
+    stop: int,
+    distance: I64,
+    order: I32,
+    heap: I32,
+    place: I32,
+) -> int:
+    """Distances in sums of integer lengths, so that ties are exact; `distance` must be -1 throughout, `heap`
+    and `place` are scratch.
 
-    Stops when `stop` is settled (-1: never). Returns how many vertices were settled; they are in `order`, nearest first. Vertices that
-    were seen and not settled keep a tentative distance, larger than or equal to the last settled one's.
+    Stops when `stop` is settled (-1: never). Returns how many vertices were settled; they are in `order`,
+    nearest first. Vertices that were seen and not settled keep a tentative distance, larger than or equal to
+    the last settled one's.
     """
     distance[source] = 0
     heap[0] = source
@@ -112,9 +128,19 @@ def dijkstra(indptr: I64, indices: I32, weights: I64, source: int, stop: int, di
 
 @kernel
 def dependencies_of(
-    indptr: I64, indices: I32, weights: I64, weigh: F64, order: I32, reached: int, distance: I64, paths: F64, delta: F64
+    indptr: I64,
+    indices: I32,
+    weights: I64,
+    weigh: F64,
+    order: I32,
+    reached: int,
+    distance: I64,
+    paths: F64,
+    delta: F64,
 ) -> bool:
-    """Fill `paths` and `delta` of the reached vertices; False if a path count passed MOST_PATHS. `weights` is empty for lengths of 1."""
+    """Fill `paths` and `delta` of the reached vertices; False if a path count passed MOST_PATHS. `weights` is
+    empty for lengths of 1.
+    """
     for i in range(reached):
         paths[order[i]] = 0.0
     paths[order[0]] = 1.0
@@ -139,7 +165,9 @@ def dependencies_of(
 
 
 @kernel
-def count_paths_wide(indptr: I64, indices: I32, weights: I64, order: I32, reached: int, distance: I64, paths: F64, scale: I64) -> None:
+def count_paths_wide(
+    indptr: I64, indices: I32, weights: I64, order: I32, reached: int, distance: I64, paths: F64, scale: I64
+) -> None:
     """Path counts of any size for the reached vertices: `paths[v] * 2**scale[v]`, with paths[v] in [0.5, 1)."""
     for i in range(reached):
         paths[order[i]], scale[order[i]] = 0.0, _GONE
@@ -161,7 +189,16 @@ def count_paths_wide(indptr: I64, indices: I32, weights: I64, order: I32, reache
 
 @kernel
 def pull_wide(
-    indptr: I64, indices: I32, weights: I64, weigh: F64, order: I32, reached: int, distance: I64, paths: F64, scale: I64, delta: F64
+    indptr: I64,
+    indices: I32,
+    weights: I64,
+    weigh: F64,
+    order: I32,
+    reached: int,
+    distance: I64,
+    paths: F64,
+    scale: I64,
+    delta: F64,
 ) -> None:
     """Dependencies from wide path counts."""
     for i in range(reached - 1, -1, -1):
@@ -178,8 +215,18 @@ def pull_wide(
 
 
 @kernel
-def add_up(indptr: I64, indices: I32, weights: I64, sources: I64, source_weight: F64, weigh: F64, total: F64, squares: F64) -> int:
-    """Add every source's dependencies to `total` and, unless it is empty, their squares to `squares`, in the order of the sources.
+def add_up(
+    indptr: I64,
+    indices: I32,
+    weights: I64,
+    sources: I64,
+    source_weight: F64,
+    weigh: F64,
+    total: F64,
+    squares: F64,
+) -> int:
+    """Add every source's dependencies to `total` and, unless it is empty, their squares to `squares`, in the
+    order of the sources.
 
     Returns how many sources needed the wide path counts.
     """
@@ -188,7 +235,10 @@ def add_up(indptr: I64, indices: I32, weights: I64, sources: I64, source_weight:
     distance, order = np.full(n, -1, dtype=np.int64), np.empty(n, dtype=np.int32)
     paths, delta = np.zeros(n), np.zeros(n)
     scale = np.empty(0, dtype=np.int64)
-    heap, place = np.empty(n if weighted else 0, dtype=np.int32), np.empty(n if weighted else 0, dtype=np.int32)
+    heap, place = (
+        np.empty(n if weighted else 0, dtype=np.int32),
+        np.empty(n if weighted else 0, dtype=np.int32),
+    )
     wide = 0
     for i in range(len(sources)):
         s = sources[i]

@@ -14,10 +14,25 @@ from engage_spark.numerics.jit import kernel
 
 @kernel
 def draw_from_one_end(
-    indptr: I64, indices: I32, lengths: I64, back_indptr: I64, back_indices: I32, back_lengths: I64, s: int, t: int, state: np.uint64,
-    distance: I64, order: I32, heap: I32, place: I32, paths: F64, scale: I64, hits: I64,
-) -> int:  # fmt: skip
-    """Draw the path by a search from s until t is settled, with wide path counts; the vertices inside it, or -1 if t can't be reached.
+    indptr: I64,
+    indices: I32,
+    lengths: I64,
+    back_indptr: I64,
+    back_indices: I32,
+    back_lengths: I64,
+    s: int,
+    t: int,
+    state: np.uint64,
+    distance: I64,
+    order: I32,
+    heap: I32,
+    place: I32,
+    paths: F64,
+    scale: I64,
+    hits: I64,
+) -> int:
+    """Draw the path by a search from s until t is settled, with wide path counts; the vertices inside it, or
+    -1 if t can't be reached.
 
     `distance` is -1 throughout before and after.
     """
@@ -28,7 +43,9 @@ def draw_from_one_end(
     inside = -1
     if distance[t] >= 0:
         count_paths_wide(indptr, indices, lengths, order, settled, distance, paths, scale)
-        inside = _walk_wide(back_indptr, back_indices, back_lengths, s, t, distance, paths, scale, state, hits)
+        inside = _walk_wide(
+            back_indptr, back_indices, back_lengths, s, t, distance, paths, scale, state, hits
+        )
     for i in range(settled):
         v = order[i]
         distance[v] = -1

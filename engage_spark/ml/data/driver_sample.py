@@ -1,4 +1,6 @@
-"""Rows for the driver: at most so many, chosen by a hash of the key, in an order that no partitioning changes."""
+"""Rows for the driver: at most so many, chosen by a hash of the key, in an order that no partitioning
+changes.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ HASH = "__hash"
 _SPAN = 2**64
 
 
-def sampled(rows: DataFrame, *, key: Sequence[str], seed: int, expected: int, limit: int) -> DataFrame:
-    """`rows` whose key hashes below the share of `expected` that makes about `limit` of them, with the hash as `__hash`.
+def sample_rows(rows: DataFrame, *, key: Sequence[str], seed: int, expected: int, limit: int) -> DataFrame:
+    """`rows` whose key hashes below the share of `expected` that makes about `limit` of them, with the hash
+    as `__hash`.
 
     Grain of `rows`, columns and `__hash`. All rows of one key stay together. No job.
     """
@@ -32,9 +35,11 @@ def key_hash(key: Sequence[str], *, seed: int) -> Column:
 
 
 def to_arrays(rows: DataFrame, columns: Mapping[str, Column], *, limit: int) -> dict[str, np.ndarray]:
-    """Named columns of sampled rows as arrays, in the order of `__hash` and then of their own values. One job, sorted on the driver.
+    """Named columns of sampled rows as arrays, in the order of `__hash` and then of their own values. One
+    job, sorted on the driver.
 
-    Numbers become float64 and null NaN; text stays text. Raises AssertionError where more than twice `limit` rows arrive.
+    Numbers become float64 and null NaN; text stays text. Raises AssertionError where more than twice `limit`
+    rows arrive.
     """
     table = rows.select(F.col(HASH), *(column.alias(name) for name, column in columns.items())).toArrow()
     assert table.num_rows <= 2 * limit, f"{table.num_rows} rows for a limit of {limit}"

@@ -1,7 +1,8 @@
-"""Where to cut a list of 64-bit hashes by rank without sorting it: count them by their top bits, then look into the few that are cut.
+"""Where to cut a list of 64-bit hashes by rank without sorting it: count them by their top bits, then look
+into the few that are cut.
 
-A cut-point is the smallest hash that lies behind it, so a side follows from a hash alone: equal hashes are never parted, they all go behind
-the cut. Pure numpy; Spark counts and fetches (`split`).
+A cut-point is the smallest hash that lies behind it, so a side follows from a hash alone: equal hashes are
+never parted, they all go behind the cut. Pure numpy; Spark counts and fetches (`split`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ LOW = -(2**63)
 
 
 class Side(StrEnum):
-    """What a customer's rows are for: models are fitted, calibrated, tested, and their intervals measured, on different customers."""
+    """What a customer's rows are for: models are fitted, calibrated, tested, and their intervals measured, on
+    different customers.
+    """
 
     FIT = "fit"
     CALIBRATION = "calibration"
@@ -30,31 +33,35 @@ class Side(StrEnum):
 
 
 SHARES = ((Side.FIT, 64), (Side.CALIBRATION, 8), (Side.TEST, 20), (Side.CONFORMAL, 8))
-"""Percent of each side, in the order of the hashes. In this order no side misses its share of n rows by more than 0.8 rows, the two small
-ones by 0.72, so that at 100,000 rows the rate of no side is more than 1e-4 off."""
+"""Percent of each side, in the order of the hashes. In this order no side misses its share of n rows by more
+than 0.8 rows, the two small ones by 0.72, so that at 100,000 rows the rate of no side is more than 1e-4
+off.
+"""
 
 
-class Slot(NamedTuple):
+class HashSlot(NamedTuple):
     """One stretch of the hashes: a side, and of the side that is fitted a fold."""
 
     side: Side
     fold: int | None
 
 
-class Place(NamedTuple):
+class BucketRank(NamedTuple):
     """The hash at a rank: the `offset`-th smallest of its bucket, counted from 0."""
 
     bucket: int
     offset: int
 
 
-def slots(folds: int) -> tuple[Slot, ...]:
+def slots(folds: int) -> tuple[HashSlot, ...]:
     """The stretches in the order of the hashes, `folds` of side fit first."""
-    return (*(Slot(Side.FIT, i) for i in range(folds)), *(Slot(side, None) for side, _ in SHARES[1:]))
+    return (*(HashSlot(Side.FIT, i) for i in range(folds)), *(HashSlot(side, None) for side, _ in SHARES[1:]))
 
 
 def ranks(rows: int, folds: int) -> tuple[int, ...]:
-    """How many of `rows` lie before each cut; one cut fewer than slots. Shares are rounded to whole rows, folds differ by at most one."""
+    """How many of `rows` lie before each cut; one cut fewer than slots. Shares are rounded to whole rows,
+    folds differ by at most one.
+    """
     ends, total = [], 0
     for _, percent in SHARES:
         total += percent
@@ -73,24 +80,27 @@ def nominal(folds: int) -> tuple[int, ...]:
     return tuple(LOW + (2**64 * share) // (100 * over) for share, over in parts)
 
 
-def places(buckets: I64, counts: I64, at: Sequence[int]) -> tuple[Place | None, ...]:
-    """The bucket that holds each rank of `at`, counted from 0 in the order of the hashes; None for a rank behind the last hash.
+def places(buckets: I64, counts: I64, at: Sequence[int]) -> tuple[BucketRank | None, ...]:
+    """The bucket that holds each rank of `at`, counted from 0 in the order of the hashes; None for a rank
+    behind the last hash.
 
     `buckets` are those that hold any hash, in any order, with how many; `at` must not fall.
     """
     order = np.argsort(buckets)
     behind = np.cumsum(counts[order])
-    found: list[Place | None] = []
+    found: list[BucketRank | None] = []
     for rank in at:
         i = int(np.searchsorted(behind, rank, side="right"))
         if i == len(behind):
             found.append(None)
         else:
-            found.append(Place(int(buckets[order[i]]), rank - int(behind[i] - counts[order[i]])))
+            found.append(BucketRank(int(buckets[order[i]]), rank - int(behind[i] - counts[order[i]])))
     return tuple(found)
 
 
-def cut_points(found: Sequence[Place | None], hashes: Mapping[int, I64]) -> tuple[int | None, ...]:
-    """The hash at each place, given all hashes of the buckets that are named; None, behind which nothing lies, for no place."""
+def cut_points(found: Sequence[BucketRank | None], hashes: Mapping[int, I64]) -> tuple[int | None, ...]:
+    """The hash at each place, given all hashes of the buckets that are named; None, behind which nothing
+    lies, for no place.
+    """
     ordered = {bucket: np.sort(values) for bucket, values in hashes.items()}
     return tuple(None if place is None else int(ordered[place.bucket][place.offset]) for place in found)

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldCounts:
-    """What one fold's rows hold. `ones` and `zeros` count labels of 1 and 0; `present` non-null values by feature, without NaN;
-    `infinite` the infinite ones. The label's bounds are None where no row has a label."""
+    """What one fold's rows hold. `ones` and `zeros` count labels of 1 and 0; `present` non-null values by
+    feature, without NaN; `infinite` the infinite ones. The label's bounds are None where no row has a
+    label.
+    """
 
     fold: int | None
     rows: int
@@ -29,7 +31,9 @@ class FoldCounts:
     infinite: Mapping[str, int]
 
 
-def fold_counts(rows: DataFrame, *, label: str, features: Sequence[Feature], fold: str | None = "fold") -> tuple[FoldCounts, ...]:
+def fold_counts(
+    rows: DataFrame, *, label: str, features: Sequence[Feature], fold: str | None = "fold"
+) -> tuple[FoldCounts, ...]:
     """Count labels and present values by fold, in the order of the folds. `fold` None takes all rows as one.
 
     Cost: one job, one scan, a shuffle of one row per partition and fold. NaN of a label counts as no label.
@@ -41,9 +45,13 @@ def fold_counts(rows: DataFrame, *, label: str, features: Sequence[Feature], fol
     number = column_named(label).cast("double")
     value = F.when(~F.isnan(number), number)
     counted: list[Column] = [
-        F.count(F.lit(1)).alias("rows"), F.count(value).alias("labelled"), F.count_if(value == 1).alias("ones"),
-        F.count_if(value == 0).alias("zeros"), F.min(value).alias("least"), F.max(value).alias("most"),
-    ]  # fmt: skip
+        F.count(F.lit(1)).alias("rows"),
+        F.count(value).alias("labelled"),
+        F.count_if(value == 1).alias("ones"),
+        F.count_if(value == 0).alias("zeros"),
+        F.min(value).alias("least"),
+        F.max(value).alias("most"),
+    ]
     for i, f in enumerate(features):
         column = column_named(f.name)
         if f.categorical:
@@ -54,22 +62,32 @@ def fold_counts(rows: DataFrame, *, label: str, features: Sequence[Feature], fol
             counted.append(F.count_if(F.abs(double) == float("inf")).alias(f"i{i}"))
     where = F.lit(None).cast("int") if fold is None else column_named(fold).cast("int")
     found = rows.groupBy(where.alias("fold")).agg(*counted).collect()
-    return tuple(_counts(row, features) for row in sorted(found, key=lambda r: (r["fold"] is not None, r["fold"] or 0)))
+    return tuple(
+        _counts(row, features) for row in sorted(found, key=lambda r: (r["fold"] is not None, r["fold"] or 0))
+    )
 
 
 def _counts(row: Any, features: Sequence[Feature]) -> FoldCounts:
     return FoldCounts(
-        fold=row["fold"], rows=row["rows"], unlabelled=row["rows"] - row["labelled"], ones=row["ones"], zeros=row["zeros"],
-        minimum=row["least"], maximum=row["most"], present={f.name: row[f"p{i}"] for i, f in enumerate(features)},
+        fold=row["fold"],
+        rows=row["rows"],
+        unlabelled=row["rows"] - row["labelled"],
+        ones=row["ones"],
+        zeros=row["zeros"],
+        minimum=row["least"],
+        maximum=row["most"],
+        present={f.name: row[f"p{i}"] for i, f in enumerate(features)},
         infinite={f.name: row[f"i{i}"] for i, f in enumerate(features) if not f.categorical},
-    )  # fmt: skip
+    )
 
 
 def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features: Sequence[Feature]) -> None:
-    """Raise ConfigurationError with all that keeps these rows from being trained on, fold by fold, with counts; say nothing otherwise.
+    """Raise ConfigurationError with all that keeps these rows from being trained on, fold by fold, with
+    counts; say nothing otherwise.
 
-    Required: a label in every row, 0 or 1 for two classes; rows outside each fold whose labels differ and in which every feature has a
-    value; of two classes, both in each fold; no infinite value. Counts of a single fold are taken as one fit without cross-validation.
+    Required: a label in every row, 0 or 1 for two classes; rows outside each fold whose labels differ and in
+    which every feature has a value; of two classes, both in each fold; no infinite value. Counts of a single
+    fold are taken as one fit without cross-validation.
     """
     found = _everywhere(counts, target, features)
     alone = len(counts) == 1
@@ -81,7 +99,9 @@ def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features:
             if not ones or not zeros:
                 found.append(f"{ones:,} {where} are of class 1 and {zeros:,} of class 0: a model needs both")
             elif not alone and (not held_out.ones or not held_out.zeros):
-                found.append(f"fold {held_out.fold} has {held_out.ones:,} rows of class 1 and {held_out.zeros:,} of class 0: it needs both")
+                found.append(
+                    f"fold {held_out.fold} has {held_out.ones:,} rows of class 1 and {held_out.zeros:,} of class 0: it needs both"
+                )
         else:
             found += _constant(training, where)
         if empty := [f.name for f in features if not sum(c.present[f.name] for c in training)]:
@@ -89,7 +109,7 @@ def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features:
     if found:
         raise ConfigurationError(
             f"no model of {target.name!r} can be trained on these rows",
-            mend="give more snapshots or customers, leave the named features out of the contract's features, or use fewer models.folds",
+            hint="give more snapshots or customers, leave the named features out of the contract's features, or use fewer models.folds",
             details=list(dict.fromkeys(found)),
         )
 

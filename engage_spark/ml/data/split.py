@@ -1,7 +1,8 @@
 """Which customers models are fitted on, calibrated on, tested on: drawn once, by hash, and the same for ever.
 
-Sides and folds are of customers, not of rows: all snapshots of one customer are on one side. What a customer is like today says much about
-tomorrow, so a model that has seen one snapshot of a customer is tested on another as on what it knows, and every metric is too good.
+Sides and folds are of customers, not of rows: all snapshots of one customer are on one side. What a customer
+is like today says much about tomorrow, so a model that has seen one snapshot of a customer is tested on
+another as on what it knows, and every metric is too good.
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.data.hash_cutpoints import BITS, I64, LOW, Place, Side, cut_points, nominal, places, ranks, slots
+from engage_spark.ml.data.hash_cutpoints import (
+    BITS,
+    I64,
+    LOW,
+    BucketRank,
+    Side,
+    cut_points,
+    nominal,
+    places,
+    ranks,
+    slots,
+)
 from engage_spark.spark.schema import column_named
 
 COLUMNS = ("side", "fold", "stratum", "drawn")
@@ -28,44 +40,67 @@ Cuts = tuple[int | None, ...]
 
 
 def split_hash(key: Sequence[str], seed: int) -> Column:
-    """The hash that decides the side of a key: 64 bits, of the seed and the key columns. Its own word keeps other draws apart."""
+    """The hash that decides the side of a key: 64 bits, of the seed and the key columns. Its own word keeps
+    other draws apart.
+    """
     return F.xxhash64(F.lit("engage_spark.split"), F.lit(seed).cast("bigint"), *map(column_named, key))
 
 
-def draw_splits(rows: DataFrame, *, key: Sequence[str], stratum: str | None, folds: int = 5, seed: int = 0) -> DataFrame:
-    """Draw every key of a snapshot onto a side: of each stratum 64% fit (in `folds` folds), 8% calibration, 8% conformal, 20% test.
+def draw_splits(
+    rows: DataFrame, *, key: Sequence[str], stratum: str | None, folds: int = 5, seed: int = 0
+) -> DataFrame:
+    """Draw every key of a snapshot onto a side: of each stratum 64% fit (in `folds` folds), 8% calibration,
+    8% conformal, 20% test.
 
-    Grain: one row per key, which `rows` must have once and without nulls. Columns: the key, `side`, `fold` (0 to folds - 1 on side fit,
-    else null), `stratum` (the value as text), `drawn` (true). Null in `stratum` is a stratum of its own; `stratum` None: all rows are one.
-    A side has of each stratum its share to the row, and folds differ by at most one row; equal hashes stay together, which can move a cut
-    by as many rows as share the hash. The same bits on any partitioning: sides follow from the hash and the cut-points alone.
-    Cost: two actions, each one scan of key and stratum; the first counts by the top 16 bits of the hash (a shuffle of at most 65,536 rows a
-    stratum), the second fetches the hashes of the buckets that hold a cut: (folds + 2) x rows / 65,536 of them, about 10,000 at 100 million
-    rows and 5 folds. No sort of the rows; the result is a projection. Raises ConfigurationError for no rows, and for more than 16 strata.
+    Grain: one row per key, which `rows` must have once and without nulls. Columns: the key, `side`, `fold` (0
+    to folds - 1 on side fit, else null), `stratum` (the value as text), `drawn` (true). Null in `stratum` is
+    a stratum of its own; `stratum` None: all rows are one. A side has of each stratum its share to the row,
+    and folds differ by at most one row; equal hashes stay together, which can move a cut by as many rows as
+    share the hash. The same bits on any partitioning: sides follow from the hash and the cut-points alone.
+    Cost: two actions, each one scan of key and stratum; the first counts by the top 16 bits of the hash (a
+    shuffle of at most 65,536 rows a stratum), the second fetches the hashes of the buckets that hold a cut:
+    (folds + 2) x rows / 65,536 of them, about 10,000 at 100 million rows and 5 folds. No sort of the rows;
+    the result is a projection. Raises ConfigurationError for no rows, and for more than 16 strata.
     """
     group = F.lit(None).cast("string") if stratum is None else column_named(stratum).cast("string")
-    hashed = rows.select(*map(column_named, key), group.alias("__stratum"), split_hash(key, seed).alias("__hash"))
+    hashed = rows.select(
+        *map(column_named, key), group.alias("__stratum"), split_hash(key, seed).alias("__hash")
+    )
     drawn = _drawn(hashed, folds)
-    slot = F.raise_error(F.concat(F.lit("the rows changed while they were split: new stratum "), F.col("__stratum")))
+    slot = F.raise_error(
+        F.concat(F.lit("the rows changed while they were split: new stratum "), F.col("__stratum"))
+    )
     for value, cuts in drawn.items():
         slot = F.when(_is(value), _slot(cuts)).otherwise(slot)
     return _sides(hashed.withColumn("__slot", slot.cast("int")), key, folds, drawn=True)
 
 
-def to_newcomers(splits: DataFrame, rows: DataFrame, *, key: Sequence[str], folds: int = 5, seed: int = 0) -> DataFrame:
-    """The sides of the keys in `rows` that `splits` does not have: by cuts of the whole range of the same hash, so by the hash alone.
+def to_newcomers(
+    splits: DataFrame, rows: DataFrame, *, key: Sequence[str], folds: int = 5, seed: int = 0
+) -> DataFrame:
+    """The sides of the keys in `rows` that `splits` does not have: by cuts of the whole range of the same
+    hash, so by the hash alone.
 
-    Grain: one row per new key; `rows` may hold a key several times. Columns as `draw_splits`, `drawn` false, `stratum` null because it has
-    no say. A newcomer gets the same side whenever it comes and whoever comes with it; shares hold as well as chance has it.
-    `folds` and `seed` must be those of the draw. Cost: two shuffles (distinct, anti join), no job.
+    Grain: one row per new key; `rows` may hold a key several times. Columns as `draw_splits`, `drawn` false,
+    `stratum` null because it has no say. A newcomer gets the same side whenever it comes and whoever comes
+    with it; shares hold as well as chance has it. `folds` and `seed` must be those of the draw. Cost: two
+    shuffles (distinct, anti join), no job.
     """
-    found = rows.select(*map(column_named, key)).distinct().join(splits.select(*map(column_named, key)), on=list(key), how="left_anti")
+    found = (
+        rows.select(*map(column_named, key))
+        .distinct()
+        .join(splits.select(*map(column_named, key)), on=list(key), how="left_anti")
+    )
     hashed = found.withColumns({"__stratum": F.lit(None).cast("string"), "__hash": split_hash(key, seed)})
     return _sides(hashed.withColumn("__slot", _slot(nominal(folds))), key, folds, drawn=False)
 
 
-def with_newcomers(splits: DataFrame, rows: DataFrame, *, key: Sequence[str], folds: int = 5, seed: int = 0) -> DataFrame:
-    """`splits` and the newcomers of `rows` (see `to_newcomers`), columns as `draw_splits`. Nobody who is there moves. No job."""
+def with_newcomers(
+    splits: DataFrame, rows: DataFrame, *, key: Sequence[str], folds: int = 5, seed: int = 0
+) -> DataFrame:
+    """`splits` and the newcomers of `rows` (see `to_newcomers`), columns as `draw_splits`. Nobody who is
+    there moves. No job.
+    """
     kept = splits.select(*map(column_named, (*key, *COLUMNS)))
     return kept.unionByName(to_newcomers(splits, rows, key=key, folds=folds, seed=seed))
 
@@ -73,8 +108,9 @@ def with_newcomers(splits: DataFrame, rows: DataFrame, *, key: Sequence[str], fo
 def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int) -> None:
     """Raise ConfigurationError unless `splits` were drawn with this key, seed and number of folds.
 
-    With others, newcomers would be put by another hash than those who are there, and a deleted and redrawn customer could change sides.
-    Cost: one job, one scan of the splits; a row per stratum and slot comes back. Empty `splits` pass.
+    With others, newcomers would be put by another hash than those who are there, and a deleted and redrawn
+    customer could change sides. Cost: one job, one scan of the splits; a row per stratum and slot comes back.
+    Empty `splits` pass.
     """
     grouped = splits.withColumn("__hash", split_hash(key, seed)).groupBy("drawn", "stratum", "side", "fold")
     found = grouped.agg(F.min("__hash").alias("low"), F.max("__hash").alias("high")).collect()
@@ -83,28 +119,40 @@ def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int
     edges = (LOW, *nominal(folds), -LOW)
     wrong = folds_there != folds or any((r.side, r.fold) not in order for r in found)
     if not wrong:
-        slotted = sorted((r.drawn, r.stratum or "", r.stratum is None, order[r.side, r.fold], r.low, r.high) for r in found)
+        slotted = sorted(
+            (r.drawn, r.stratum or "", r.stratum is None, order[r.side, r.fold], r.low, r.high) for r in found
+        )
         wrong = any(a[:3] == b[:3] and a[0] and a[-1] >= b[-2] for a, b in pairwise(slotted))
-        wrong = wrong or any(not edges[i] <= low <= high < edges[i + 1] for drawn, _, _, i, low, high in slotted if not drawn)
+        wrong = wrong or any(
+            not edges[i] <= low <= high < edges[i + 1] for drawn, _, _, i, low, high in slotted if not drawn
+        )
     if wrong:
         raise ConfigurationError(
             f"the stored splits were not drawn with seed {seed} and {folds} folds (they have {folds_there})",
-            mend="set models.seed and models.folds to what they were, or delete the table splits and train every model anew",
+            hint="set models.seed and models.folds to what they were, or delete the table splits and train every model anew",
         )
 
 
 def _drawn(hashed: DataFrame, folds: int) -> dict[str | None, Cuts]:
     """The cut-points of each stratum: two actions, three Spark jobs."""
     bucketed = hashed.select("__stratum", "__hash", F.shiftright("__hash", 64 - BITS).alias("__bucket"))
-    counts = bucketed.groupBy("__stratum", "__bucket").agg(F.count(F.lit(1)).alias("__rows")).limit((MAX_STRATA + 1) << BITS).toArrow()
+    counts = (
+        bucketed.groupBy("__stratum", "__bucket")
+        .agg(F.count(F.lit(1)).alias("__rows"))
+        .limit((MAX_STRATA + 1) << BITS)
+        .toArrow()
+    )
     strata = sorted(set(counts["__stratum"].unique().to_pylist()), key=lambda v: (v is None, v or ""))
     if not strata:
-        raise ConfigurationError("there are no rows to split", mend="give the valid rows of a published snapshot")
+        raise ConfigurationError(
+            "there are no rows to split", hint="give the valid rows of a published snapshot"
+        )
     if len(strata) > MAX_STRATA:
         raise ConfigurationError(
-            f"the rows fall into more than {MAX_STRATA} strata", mend="stratify by a column of few values, such as a target of two classes"
+            f"the rows fall into more than {MAX_STRATA} strata",
+            hint="stratify by a column of few values, such as a target of two classes",
         )
-    wanted: dict[str | None, tuple[Place | None, ...]] = {}
+    wanted: dict[str | None, tuple[BucketRank | None, ...]] = {}
     for value in strata:
         buckets, rows = _numbers(counts, value, "__bucket", "__rows")
         wanted[value] = places(buckets, rows, ranks(int(rows.sum()), folds))
@@ -120,11 +168,13 @@ def _drawn(hashed: DataFrame, folds: int) -> dict[str | None, Cuts]:
 def _numbers(table: pa.Table, stratum: str | None, *names: str) -> tuple[I64, ...]:
     """Columns of the rows of one stratum."""
     column = table["__stratum"]
-    part = table.filter(pc.is_null(column) if stratum is None else pc.fill_null(pc.equal(column, stratum), fill_value=False))
+    part = table.filter(
+        pc.is_null(column) if stratum is None else pc.fill_null(pc.equal(column, stratum), fill_value=False)
+    )
     return tuple(np.asarray(part[name].to_numpy(), dtype=np.int64) for name in names)
 
 
-def _buckets(found: Sequence[Place | None]) -> list[int]:
+def _buckets(found: Sequence[BucketRank | None]) -> list[int]:
     return sorted({place.bucket for place in found if place is not None})
 
 
@@ -152,4 +202,13 @@ def _sides(slotted: DataFrame, key: Sequence[str], folds: int, *, drawn: bool) -
     )
 
 
-__all__ = ["COLUMNS", "MAX_STRATA", "Side", "check_splits", "draw_splits", "split_hash", "to_newcomers", "with_newcomers"]
+__all__ = [
+    "COLUMNS",
+    "MAX_STRATA",
+    "Side",
+    "check_splits",
+    "draw_splits",
+    "split_hash",
+    "to_newcomers",
+    "with_newcomers",
+]

@@ -1,4 +1,6 @@
-"""What models are trained on, and scored on: every feature of a customer as it was known on the day of the snapshot."""
+"""What models are trained on, and scored on: every feature of a customer as it was known on the day of the
+snapshot.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +12,46 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import Contract, Table, day_column
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.feature_spec import ModelPlan, Target, feature_tables
+from engage_spark.ml.feature_spec import FeatureSpec, Target, feature_tables
 from engage_spark.spark.schema import column_named
 
 Step = Callable[[DataFrame], DataFrame]
 
 
-def matured(days: Sequence[date], targets: Sequence[Target], *, as_of: date) -> dict[str, tuple[date, ...]]:
-    """Per target, the snapshots whose label window has closed, oldest first: those of `label_days` or more days before `as_of`.
+def matured_days(
+    days: Sequence[date], targets: Sequence[Target], *, as_of: date
+) -> dict[str, tuple[date, ...]]:
+    """Per target, the snapshots whose label window has closed, oldest first: those of `label_days` or more
+    days before `as_of`.
 
-    A target that is known at once has all of them; one whose window is longer than the history has none. Raises ConfigurationError where
-    no target has any.
+    A target that is known at once has all of them; one whose window is longer than the history has none.
+    Raises ConfigurationError where no target has any.
     """
-    found = {t.name: tuple(d for d in sorted(set(days)) if d + timedelta(days=t.label_days) <= as_of) for t in targets}
+    found = {
+        t.name: tuple(d for d in sorted(set(days)) if d + timedelta(days=t.label_days) <= as_of)
+        for t in targets
+    }
     if any(found.values()):
         return found
     if not days:
-        raise ConfigurationError("there is no snapshot to train on", mend="run `engage-spark ingest` and `engage-spark features` first")
+        raise ConfigurationError(
+            "there is no snapshot to train on",
+            hint="run `engage-spark ingest` and `engage-spark features` first",
+        )
     windows = ", ".join(f"{t.name} {t.label_days} days" for t in targets)
     earliest = min(days) + timedelta(days=min(t.label_days for t in targets))
     raise ConfigurationError(
         f"no snapshot has matured by {as_of}: the oldest is of {min(days)}, and its labels are known later ({windows})",
-        mend=f"train on {earliest} or later, when the oldest has matured, or ingest older snapshots",
+        hint=f"train on {earliest} or later, when the oldest has matured, or ingest older snapshots",
     )
 
 
-def labelled(rows: DataFrame, *, target: Target, days: Sequence[date], day: str = "snapshot_date") -> DataFrame:
-    """The rows that a model of `target` may be trained or judged on: of matured `days` (see `matured`), the target known. No job."""
+def labelled(
+    rows: DataFrame, *, target: Target, days: Sequence[date], day: str = "snapshot_date"
+) -> DataFrame:
+    """The rows that a model of `target` may be trained or judged on: of matured `days` (see `matured_days`),
+    the target known. No job.
+    """
     return rows.where(F.col(day).isin(list(days)) & column_named(target.name).isNotNull())
 
 
@@ -45,21 +60,25 @@ def to_training_set(
     derived: Sequence[DataFrame],
     *,
     contract: Contract,
-    plans: Sequence[ModelPlan],
+    plans: Sequence[FeatureSpec],
     with_graph: Step | None = None,
 ) -> DataFrame:
-    """The features of the plans, the targets and the protected fields of each row, all of the same key and the same day.
+    """The features of the plans, the targets and the protected fields of each row, all of the same key and
+    the same day.
 
-    `rows`: valid rows of the entity, of any snapshots. `derived`: one table of derived features for each that the contract derives from the
-    entity, in its order. `with_graph` adds what was measured on the graph, and says whose value counts where both have one; it is a step
-    because the join is made elsewhere: `partial(with_graph_features, graph=…, on=…, measured=…)`. Plans that use no graph need none.
+    `rows`: valid rows of the entity, of any snapshots. `derived`: one table of derived features for each that
+    the contract derives from the entity, in its order. `with_graph` adds what was measured on the graph, and
+    says whose value counts where both have one; it is a step because the join is made elsewhere:
+    `partial(with_graph_features, graph=…, on=…, measured=…)`. Plans that use no graph need none.
 
-    Grain: that of `rows`; those without a target are there too, for targets differ in that (see `labelled`). Columns: the key, the day, the
-    features of any plan in the contract's order, the targets, the protected fields that are no features; nothing else, types as declared.
-    Nulls stay. Point in time: tables are joined by key and day, so a later snapshot says nothing about an earlier one. A row that has none
-    in a derived table fails the job when it is read, with its key and the mend; `derived` and the graph have a key and day once at most.
-    Cost: no job; one shuffle of `rows` and one of each joined table (by the same columns, so `rows` is not moved again), of what is used.
-    Raises ConfigurationError when a feature is in none of the tables.
+    Grain: that of `rows`; those without a target are there too, for targets differ in that (see `labelled`).
+    Columns: the key, the day, the features of any plan in the contract's order, the targets, the protected
+    fields that are no features; nothing else, types as declared. Nulls stay. Point in time: tables are joined
+    by key and day, so a later snapshot says nothing about an earlier one. A row that has none in a derived
+    table fails the job when it is read, with its key and the mend; `derived` and the graph have a key and day
+    once at most. Cost: no job; one shuffle of `rows` and one of each joined table (by the same columns, so
+    `rows` is not moved again), of what is used. Raises ConfigurationError when a feature is in none of the
+    tables.
     """
     targets = [f.name for f in contract.entity.fields if f.name in {p.target.name for p in plans}]
     return _model_rows(rows, derived, contract=contract, plans=plans, with_graph=with_graph, targets=targets)
@@ -70,10 +89,12 @@ def to_scoring_set(
     derived: Sequence[DataFrame],
     *,
     contract: Contract,
-    plans: Sequence[ModelPlan],
+    plans: Sequence[FeatureSpec],
     with_graph: Step | None = None,
 ) -> DataFrame:
-    """As `to_training_set`, without the targets: what is there on the day, before anybody knows what comes of it."""
+    """As `to_training_set`, without the targets: what is there on the day, before anybody knows what comes of
+    it.
+    """
     return _model_rows(rows, derived, contract=contract, plans=plans, with_graph=with_graph, targets=[])
 
 
@@ -82,7 +103,7 @@ def _model_rows(
     derived: Sequence[DataFrame],
     *,
     contract: Contract,
-    plans: Sequence[ModelPlan],
+    plans: Sequence[FeatureSpec],
     with_graph: Step | None,
     targets: list[str],
 ) -> DataFrame:
@@ -90,7 +111,12 @@ def _model_rows(
     keys = [*entity.key, day_column(entity)]
     sources = [t for t in feature_tables(contract) if t.source == entity.name and t in contract.derived]
     features = {f.name: f.table for p in plans for f in p.features}
-    protected = {f.name: t.name for t in (entity, *sources) for f in t.fields if f.protected and not f.is_key and f.name not in targets}
+    protected = {
+        f.name: t.name
+        for t in (entity, *sources)
+        for f in t.fields
+        if f.protected and not f.is_key and f.name not in targets
+    }
     order = dict.fromkeys(f.name for t in feature_tables(contract) for f in t.fields)
     audited = [name for name in order if name in protected and name not in features]
     wanted = [*(name for name in order if name in features), *targets, *audited]
@@ -105,21 +131,34 @@ def _model_rows(
         raise ConfigurationError(
             "columns that models need are in none of the tables that were given",
             details=[f"{name}, of table {homes.get(name, entity.name)}" for name in missing],
-            mend="run `engage-spark features` and `engage-spark graph`, or plan without the graph (model_plan(…, graph=False))",
+            hint="run `engage-spark features` and `engage-spark graph`, or plan without the graph (model_plan(…, graph=False))",
         )
     return joined.select(*map(column_named, (*keys, *wanted)))
 
 
-def _with_derived(rows: DataFrame, derived: DataFrame, *, on: Sequence[str], names: Sequence[str], table: Table) -> DataFrame:
-    """`rows` with columns of a derived table's row of the same key and day. A row without one fails the job when it is read."""
+def _with_derived(
+    rows: DataFrame, derived: DataFrame, *, on: Sequence[str], names: Sequence[str], table: Table
+) -> DataFrame:
+    """`rows` with columns of a derived table's row of the same key and day. A row without one fails the job
+    when it is read.
+    """
     if not names:
         return rows
     found = derived.select(*map(column_named, on), *map(column_named, names), F.lit(True).alias("__found"))
     joined = rows.join(found, on=list(on), how="left")
-    values = {name: F.when(F.col("__found"), column_named(name)).otherwise(F.raise_error(_missing(on, table))) for name in names}
-    return joined.select(*map(column_named, rows.columns), *(value.alias(name) for name, value in values.items()))
+    values = {
+        name: F.when(F.col("__found"), column_named(name)).otherwise(F.raise_error(_missing(on, table)))
+        for name in names
+    }
+    return joined.select(
+        *map(column_named, rows.columns), *(value.alias(name) for name, value in values.items())
+    )
 
 
 def _missing(on: Sequence[str], table: Table) -> Column:
     key = F.concat_ws(", ", *(F.concat(F.lit(f"{k} "), column_named(k).cast("string")) for k in on))
-    return F.concat(F.lit(f"there are no derived features ({table.name}) for "), key, F.lit("; run `engage-spark features` for that day"))
+    return F.concat(
+        F.lit(f"there are no derived features ({table.name}) for "),
+        key,
+        F.lit("; run `engage-spark features` for that day"),
+    )

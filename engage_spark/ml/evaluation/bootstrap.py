@@ -1,8 +1,10 @@
-"""Percentile bootstrap (Efron 1979; Efron, Tibshirani 1993, section 13.3): how far a figure may lie from what other customers would give.
+"""Percentile bootstrap (Efron 1979; Efron, Tibshirani 1993, section 13.3): how far a figure may lie from what
+other customers would give.
 
-Customers are drawn with replacement, as many as there are; the rows of one customer stay together. Rows are put into an order of their
-own first, and each replicate has its generator from (seed, replicate), so the same rows in any order, and any number of threads, give
-the same bits. Pure numpy. Cost: for a million rows some 10 ms a replicate to draw, and some 10 ms for each metric that ranks.
+Customers are drawn with replacement, as many as there are; the rows of one customer stay together. Rows are
+put into an order of their own first, and each replicate has its generator from (seed, replicate), so the same
+rows in any order, and any number of threads, give the same bits. Pure numpy. Cost: for a million rows some 10
+ms a replicate to draw, and some 10 ms for each metric that ranks.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _THREADS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A figure and the bounds between which the share `confidence` of the replicates lies. `replicates`: those in which it is defined."""
+    """A figure and the bounds between which the share `confidence` of the replicates lies. `replicates`:
+    those in which it is defined.
+    """
 
     value: float
     low: float
@@ -41,10 +45,11 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """By how much `value` is better than `reference` on the same rows, in the metric's unit; positive is better, whatever the metric.
+    """By how much `value` is better than `reference` on the same rows, in the metric's unit; positive is
+    better, whatever the metric.
 
-    `relative` is the gain over the reference's size. `probability` is the share of replicates with a gain, those without a difference
-    counted by half.
+    `relative` is the gain over the reference's size. `probability` is the share of replicates with a gain,
+    those without a difference counted by half.
     """
 
     metric: str
@@ -61,7 +66,9 @@ class Gain:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """How often each of `n` rows is drawn, replicate by replicate. `customer` is the row's customer as a number from 0, None: its own."""
+    """How often each of `n` rows is drawn, replicate by replicate. `customer` is the row's customer as a
+    number from 0, None: its own.
+    """
 
     n: int
     customer: I64 | None
@@ -86,38 +93,56 @@ class Draws:
             return np.array(list(results), dtype=np.float64)
 
 
-def arranged(*columns: F64, clusters: Any = None, replicates: int, seed: int) -> tuple[tuple[F64, ...], Draws]:
+def arranged(
+    *columns: F64, clusters: Any = None, replicates: int, seed: int
+) -> tuple[tuple[F64, ...], Draws]:
     """The rows in an order that depends on what they hold alone, and the draws for them.
 
-    `columns`: the scores first, by which the rows are sorted, so that ranking metrics find them sorted; what is equal in all columns and in
-    the customer is interchangeable. `clusters`: a number or text per row that says whose it is, such as a hash of the key.
+    `columns`: the scores first, by which the rows are sorted, so that ranking metrics find them sorted; what
+    is equal in all columns and in the customer is interchangeable. `clusters`: a number or text per row that
+    says whose it is, such as a hash of the key.
     """
     n = len(columns[0])
     if replicates < 2:
-        raise InputError(f"{replicates} replicates make no interval", mend="ask for 200 or more (models.bootstrap)")
+        raise InputError(
+            f"{replicates} replicates make no interval", hint="ask for 200 or more (models.bootstrap)"
+        )
     if clusters is None:
         order = np.lexsort(columns[::-1])
         return tuple(c[order] for c in columns), Draws(n, None, replicates, seed)
     found, customer = np.unique(np.asarray(clusters), return_inverse=True)
     if len(customer) != n:
-        raise InputError(f"{len(customer)} customers are given for {n} rows", mend="name the customer of every row")
+        raise InputError(
+            f"{len(customer)} customers are given for {n} rows", hint="name the customer of every row"
+        )
     order = np.lexsort((customer, *columns[::-1]))
     alone = len(found) == n
     # Customers with one row each are numbered as the rows lie: a draw by customer is then a draw by row.
-    return tuple(c[order] for c in columns), Draws(n, None if alone else customer[order].astype(np.int64), replicates, seed)
+    return tuple(c[order] for c in columns), Draws(
+        n, None if alone else customer[order].astype(np.int64), replicates, seed
+    )
 
 
 def intervals(
-    metrics: Sequence[Metric], labels: Any, scores: Any, *, clusters: Any = None, replicates: int = 200, confidence: float = 0.95,
+    metrics: Sequence[Metric],
+    labels: Any,
+    scores: Any,
+    *,
+    clusters: Any = None,
+    replicates: int = 200,
+    confidence: float = 0.95,
     seed: int = 0,
-) -> dict[str, Interval | None]:  # fmt: skip
-    """Every metric with its interval, from the same draws; None where the rows leave a metric undefined (`metrics.evaluate`).
+) -> dict[str, Interval | None]:
+    """Every metric with its interval, from the same draws; None where the rows leave a metric undefined
+    (`metrics.evaluate`).
 
-    Replicates in which it is undefined (one class was drawn) are left out of its interval, and `replicates` says how many are left.
-    A calibration error cannot fall below 0, so its replicates lie above its value where that is near 0, as may the whole interval.
-    Raises InputError on unusable arrays.
+    Replicates in which it is undefined (one class was drawn) are left out of its interval, and `replicates`
+    says how many are left. A calibration error cannot fall below 0, so its replicates lie above its value
+    where that is near 0, as may the whole interval. Raises InputError on unusable arrays.
     """
-    y, s, _ = checked(labels, scores, task=_task(metrics), probabilities=any(m.probabilities for m in metrics))
+    y, s, _ = checked(
+        labels, scores, task=_task(metrics), probabilities=any(m.probabilities for m in metrics)
+    )
     (s, y), draws = arranged(s, y, clusters=clusters, replicates=replicates, seed=seed)
     prepared = [m.prepare(y, s) for m in metrics]
     values = [p(np.ones(draws.n)) for p in prepared]
@@ -131,43 +156,69 @@ def intervals(
 def interval(value: float, replicates: F64, *, confidence: float) -> Interval:
     """The percentiles between which `confidence` of the replicates lie; NaN among them is left out."""
     if not 0 < confidence < 1:
-        raise InputError(f"a confidence of {confidence} is none", mend="give a share between 0 and 1, such as 0.95")
+        raise InputError(
+            f"a confidence of {confidence} is none", hint="give a share between 0 and 1, such as 0.95"
+        )
     defined = replicates[~np.isnan(replicates)]
     if not len(defined):
         return Interval(value=value, low=float("nan"), high=float("nan"), confidence=confidence, replicates=0)
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(value=value, low=float(low), high=float(high), confidence=confidence, replicates=len(defined))
+    return Interval(
+        value=value, low=float(low), high=float(high), confidence=confidence, replicates=len(defined)
+    )
 
 
-def paired(
-    metric: Metric, labels: Any, scores: Any, reference: Any, *, clusters: Any = None, replicates: int = 200, confidence: float = 0.95,
+def paired_gain(
+    metric: Metric,
+    labels: Any,
+    scores: Any,
+    reference: Any,
+    *,
+    clusters: Any = None,
+    replicates: int = 200,
+    confidence: float = 0.95,
     seed: int = 0,
-) -> Gain:  # fmt: skip
-    """Two sets of scores for the same rows, such as challenger and champion: both are judged on each draw, so what they share cancels.
+) -> Gain:
+    """Two sets of scores for the same rows, such as challenger and champion: both are judged on each draw, so
+    what they share cancels.
 
     Raises UndefinedMetricError where the rows leave the metric undefined, InputError on unusable arrays.
     """
     y, a, _ = checked(labels, scores, task=metric.task, probabilities=metric.probabilities)
-    _, b, _ = checked(labels, reference, task=metric.task, probabilities=metric.probabilities, what="reference scores")
+    _, b, _ = checked(
+        labels, reference, task=metric.task, probabilities=metric.probabilities, what="reference scores"
+    )
     (a, b, y), draws = arranged(a, b, y, clusters=clusters, replicates=replicates, seed=seed)
     of_a, of_b = metric.prepare(y, a), metric.prepare(y, b)
     ones = np.ones(draws.n)
     value, over = of_a(ones), of_b(ones)
     if np.isnan(value) or np.isnan(over):
-        raise UndefinedMetricError(f"{metric.title} is undefined on these {draws.n} rows: it needs {metric.needs}")
+        raise UndefinedMetricError(
+            f"{metric.title} is undefined on these {draws.n} rows: it needs {metric.needs}"
+        )
     both = draws.evaluate(lambda w: (of_a(w), of_b(w)))
     gains = np.array([metric.gain(x, z) for x, z in both[~np.isnan(both).any(axis=1)].tolist()])
     gain = metric.gain(value, over)
     bounds = interval(gain, gains, confidence=confidence)
     probability = float(((gains > 0) + 0.5 * (gains == 0)).mean()) if len(gains) else float("nan")
     return Gain(
-        metric=metric.name, value=value, reference=over, gain=gain, low=bounds.low, high=bounds.high, confidence=confidence,
-        relative=gain / abs(over) if over else float("nan"), probability=probability, replicates=len(gains),
-    )  # fmt: skip
+        metric=metric.name,
+        value=value,
+        reference=over,
+        gain=gain,
+        low=bounds.low,
+        high=bounds.high,
+        confidence=confidence,
+        relative=gain / abs(over) if over else float("nan"),
+        probability=probability,
+        replicates=len(gains),
+    )
 
 
 def _task(metrics: Sequence[Metric]) -> Task:
     tasks = {m.task for m in metrics}
     if len(tasks) != 1:
-        raise InputError(f"metrics of {len(tasks)} tasks are asked for", mend="judge the metrics of one task at a time")
+        raise InputError(
+            f"metrics of {len(tasks)} tasks are asked for", hint="judge the metrics of one task at a time"
+        )
     return tasks.pop()

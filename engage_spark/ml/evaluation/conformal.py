@@ -1,9 +1,12 @@
-"""Split conformal prediction: intervals and sets that hold the label with a promised probability, whatever the model is worth.
+"""Split conformal prediction: intervals and sets that hold the label with a promised probability, whatever
+the model is worth.
 
-The model is fitted on other rows; on these, n of them, its error is measured, and the ceil((n + 1) * coverage)-th smallest error is what a
-new row stays within with at least that probability, if it is exchangeable with them (Vovk, Gammerman, Shafer 2005; Lei, G'Sell, Rinaldo,
-Tibshirani, Wasserman 2018, theorem 2.2). Measured apart for each class, group or range of predictions, the promise holds within each
-(Mondrian, Vovk et al. 2005, chapter 4; by ranges of predictions: Boström, Johansson, Löfström 2021). Pure but for the `with_` functions.
+The model is fitted on other rows; on these, n of them, its error is measured, and the ceil((n + 1) *
+coverage)-th smallest error is what a new row stays within with at least that probability, if it is
+exchangeable with them (Vovk, Gammerman, Shafer 2005; Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018,
+theorem 2.2). Measured apart for each class, group or range of predictions, the promise holds within each
+(Mondrian, Vovk et al. 2005, chapter 4; by ranges of predictions: Boström, Johansson, Löfström 2021). Pure but
+for the `with_` functions.
 """
 
 from __future__ import annotations
@@ -27,15 +30,22 @@ if TYPE_CHECKING:
 
 
 def rank(n: int, coverage: float) -> int:
-    """Which of n errors in ascending order, from 1, bounds a new one: ceil((n + 1) * coverage). More than n: none of them does."""
+    """Which of n errors in ascending order, from 1, bounds a new one: ceil((n + 1) * coverage). More than n:
+    none of them does.
+    """
     if not 0 < coverage < 1:
-        raise InputError(f"a coverage of {coverage} is none", mend="give a share between 0 and 1, such as 0.9 (models.coverage)")
+        raise InputError(
+            f"a coverage of {coverage} is none",
+            hint="give a share between 0 and 1, such as 0.9 (models.coverage)",
+        )
     # In decimals as written: 0.9 of 10 is the 9th, and not the 10th because 0.9 has no end in binary.
     return math.ceil((n + 1) * Fraction(repr(float(coverage))))
 
 
 def quantile(residuals: Any, coverage: float) -> float:
-    """What a new residual stays within with probability `coverage` or more; infinite where there are too few to say."""
+    """What a new residual stays within with probability `coverage` or more; infinite where there are too few
+    to say.
+    """
     values = np.asarray(residuals, dtype=np.float64)
     k = rank(len(values), coverage)
     return float(np.partition(values, k - 1)[k - 1]) if k <= len(values) else math.inf
@@ -43,7 +53,9 @@ def quantile(residuals: Any, coverage: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Rows whose error was measured together. `part`: the class of two, or the range of predictions. `radius` infinite: n is too small."""
+    """Rows whose error was measured together. `part`: the class of two, or the range of predictions. `radius`
+    infinite: n is too small.
+    """
 
     group: str | None
     part: int
@@ -55,9 +67,10 @@ class Cell:
 class Conformal:
     """What was measured, and how it is applied.
 
-    REGRESSION: a prediction less and more its cell's radius, within the bounds; its cell is the group and the range of predictions that
-    `cuts` (lower bounds of the second range and on) put it in. BINARY: a class is in the set when 1 - its probability is at most its
-    cell's radius. `by_group`: cells are of one group, None being the group of nulls. A group that was not seen has the whole range.
+    REGRESSION: a prediction less and more its cell's radius, within the bounds; its cell is the group and the
+    range of predictions that `cuts` (lower bounds of the second range and on) put it in. BINARY: a class is
+    in the set when 1 - its probability is at most its cell's radius. `by_group`: cells are of one group, None
+    being the group of nulls. A group that was not seen has the whole range.
     """
 
     task: Task
@@ -95,7 +108,9 @@ class Conformal:
         return low, high if self.maximum is None else np.clip(high, self.minimum, self.maximum)
 
     def sets(self, probabilities: Any, groups: Any = None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Whether class 0, and whether class 1, is in each row's set. Neither or both may be: the row is like none, or like both."""
+        """Whether class 0, and whether class 1, is in each row's set. Neither or both may be: the row is like
+        none, or like both.
+        """
         p = np.asarray(probabilities, dtype=np.float64)
         zeros = np.zeros(len(p), dtype=np.int64)
         return p <= self._radius(len(p), groups, zeros), 1.0 - p <= self._radius(len(p), groups, zeros + 1)
@@ -119,30 +134,42 @@ class Conformal:
     def to_json(self) -> str:
         """As text that `from_json` reads; an infinite radius is null, since JSON has no such number."""
         cells = [asdict(c) | {"radius": None if math.isinf(c.radius) else c.radius} for c in self.cells]
-        return json.dumps(asdict(self) | {"task": self.task.value, "cells": cells}, allow_nan=False, sort_keys=True)
+        return json.dumps(
+            asdict(self) | {"task": self.task.value, "cells": cells}, allow_nan=False, sort_keys=True
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Conformal:
         """Raises InputError when the text is not what `to_json` wrote."""
         try:
             d = json.loads(text)
-            cells = tuple(Cell(**(c | {"radius": math.inf if c["radius"] is None else c["radius"]})) for c in d["cells"])
+            cells = tuple(
+                Cell(**(c | {"radius": math.inf if c["radius"] is None else c["radius"]})) for c in d["cells"]
+            )
             return cls(**(d | {"task": Task(d["task"]), "cells": cells, "cuts": tuple(d["cuts"])}))
         except (ValueError, TypeError, KeyError) as e:
             raise InputError(
-                f"this is no stored conformal calibration: {type(e).__name__}: {e}", mend="train the model again, or restore its artefact"
+                f"this is no stored conformal calibration: {type(e).__name__}: {e}",
+                hint="train the model again, or restore its artefact",
             ) from e
 
 
 def calibrate_regression(
-    labels: Any, predictions: Any, *, coverage: float, minimum: float | None = None, maximum: float | None = None, parts: int = 1,
-    cuts: Sequence[float] | None = None, groups: Any = None,
-) -> Conformal:  # fmt: skip
+    labels: Any,
+    predictions: Any,
+    *,
+    coverage: float,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    parts: int = 1,
+    cuts: Sequence[float] | None = None,
+    groups: Any = None,
+) -> Conformal:
     """Intervals from absolute errors on rows that the model was not fitted on.
 
-    `parts`: ranges of predictions with as many rows each, so that intervals are as wide as the errors are there (10 for a skewed target);
-    `cuts` fixes them. Equal predictions share a range, so there may be fewer. `groups`: text or None a row, for a promise within each.
-    Raises InputError on unusable arrays.
+    `parts`: ranges of predictions with as many rows each, so that intervals are as wide as the errors are
+    there (10 for a skewed target); `cuts` fixes them. Equal predictions share a range, so there may be fewer.
+    `groups`: text or None a row, for a promise within each. Raises InputError on unusable arrays.
     """
     y, p, _ = checked(labels, predictions, task=Task.REGRESSION, what="predictions")
     places = np.arange(1, parts) * len(p) // parts
@@ -151,16 +178,24 @@ def calibrate_regression(
         chosen = chosen[1:]  # nothing would lie below it
     cells = _cells(np.abs(y - p), _parts(p, tuple(chosen)), len(chosen) + 1, groups, coverage)
     return Conformal(
-        task=Task.REGRESSION, coverage=coverage, cells=tuple(cells), minimum=minimum, maximum=maximum, cuts=tuple(chosen.tolist()),
+        task=Task.REGRESSION,
+        coverage=coverage,
+        cells=tuple(cells),
+        minimum=minimum,
+        maximum=maximum,
+        cuts=tuple(chosen.tolist()),
         by_group=groups is not None,
-    )  # fmt: skip
+    )
 
 
-def calibrate_sets(labels: Any, probabilities: Any, *, coverage: float, by_class: bool = True, groups: Any = None) -> Conformal:
+def calibrate_sets(
+    labels: Any, probabilities: Any, *, coverage: float, by_class: bool = True, groups: Any = None
+) -> Conformal:
     """Sets of two classes from 1 - the probability of the label, on rows that the model was not fitted on.
 
-    `by_class`: the promise holds among those labelled 1 as among those labelled 0. Without it (marginal) it may be kept by the larger
-    class alone. Scores with many ties, such as isotonic steps, cover more than is asked: take the probability before such a calibration.
+    `by_class`: the promise holds among those labelled 1 as among those labelled 0. Without it (marginal) it
+    may be kept by the larger class alone. Scores with many ties, such as isotonic steps, cover more than is
+    asked: take the probability before such a calibration.
     """
     y, p, _ = checked(labels, probabilities, task=Task.BINARY, probabilities=True, what="probabilities")
     errors, parts = np.where(y == 1, 1.0 - p, p), y.astype(np.int64)
@@ -170,7 +205,13 @@ def calibrate_sets(labels: Any, probabilities: Any, *, coverage: float, by_class
         both = list(_cells(errors, np.zeros_like(parts), 1, groups, coverage))
         cells = [Cell(group=c.group, part=part, n=c.n, radius=c.radius) for c in both for part in (0, 1)]
     return Conformal(
-        task=Task.BINARY, coverage=coverage, cells=tuple(cells), minimum=0.0, maximum=1.0, by_class=by_class, by_group=groups is not None
+        task=Task.BINARY,
+        coverage=coverage,
+        cells=tuple(cells),
+        minimum=0.0,
+        maximum=1.0,
+        by_class=by_class,
+        by_group=groups is not None,
     )
 
 
@@ -187,11 +228,16 @@ def _by_group(n: int, groups: Any, grouped: bool) -> Iterable[tuple[str | None, 
         return [(None, np.ones(n, dtype=bool))]
     if groups is None or len(groups) != n:
         raise InputError(
-            f"{0 if groups is None else len(groups)} groups are given for {n} rows", mend="this calibration is by group: name every row's"
+            f"{0 if groups is None else len(groups)} groups are given for {n} rows",
+            hint="this calibration is by group: name every row's",
         )
     values = np.asarray([None if g is None else str(g) for g in groups], dtype=object)
     known = sorted({g for g in values if g is not None})
-    return [(g, np.asarray(values == g, dtype=bool)) for g in (*known, None) if g is not None or None in set(values)]
+    return [
+        (g, np.asarray(values == g, dtype=bool))
+        for g in (*known, None)
+        if g is not None or None in set(values)
+    ]
 
 
 def _parts(p: F64, cuts: Sequence[float]) -> I64:
@@ -199,12 +245,19 @@ def _parts(p: F64, cuts: Sequence[float]) -> I64:
 
 
 def with_interval(
-    df: DataFrame, conformal: Conformal, *, prediction: str = "prediction", group: str | None = None, low: str = "interval_low",
+    df: DataFrame,
+    conformal: Conformal,
+    *,
+    prediction: str = "prediction",
+    group: str | None = None,
+    low: str = "interval_low",
     high: str = "interval_high",
-) -> DataFrame:  # fmt: skip
-    """Add `low` and `high`, double: the ends of each prediction's interval, the same bits as `Conformal.intervals`.
+) -> DataFrame:
+    """Add `low` and `high`, double: the ends of each prediction's interval, the same bits as
+    `Conformal.intervals`.
 
-    Grain: unchanged. Null where the prediction is null; infinite where a cell was too small and the target has no bound.
+    Grain: unchanged. Null where the prediction is null; infinite where a cell was too small and the target
+    has no bound.
     """
     from pyspark.sql import functions as F
 
@@ -212,15 +265,24 @@ def with_interval(
 
     def within(x: Column) -> Column:
         x = x if conformal.maximum is None else F.least(x, F.lit(conformal.maximum))
-        return F.when(p.isNotNull(), x if conformal.minimum is None else F.greatest(x, F.lit(conformal.minimum)))
+        return F.when(
+            p.isNotNull(), x if conformal.minimum is None else F.greatest(x, F.lit(conformal.minimum))
+        )
 
     return df.withColumns({low: within(p - radius), high: within(p + radius)})
 
 
 def with_set(
-    df: DataFrame, conformal: Conformal, *, probability: str = "prediction", group: str | None = None, name: str = "prediction_set"
+    df: DataFrame,
+    conformal: Conformal,
+    *,
+    probability: str = "prediction",
+    group: str | None = None,
+    name: str = "prediction_set",
 ) -> DataFrame:
-    """Add `name`, array<int>: the classes in each row's set, ascending; null where the probability is null. As `Conformal.sets`."""
+    """Add `name`, array<int>: the classes in each row's set, ascending; null where the probability is null.
+    As `Conformal.sets`.
+    """
     from pyspark.sql import functions as F
 
     p, none = F.col(probability), F.lit(None).cast("int")
@@ -229,13 +291,17 @@ def with_set(
     return df.withColumn(name, F.when(p.isNotNull(), F.array_compact(F.array(zero, one))))
 
 
-def _radius_column(conformal: Conformal, group: str | None, prediction: str | None = None, part: int = 0) -> Column:
+def _radius_column(
+    conformal: Conformal, group: str | None, prediction: str | None = None, part: int = 0
+) -> Column:
     from pyspark.sql import functions as F
 
     if conformal.by_group != (group is not None):
         raise InputError(
-            "this calibration is by group, and no column of groups is named" if conformal.by_group else "this calibration is not by group",
-            mend="name the column when it is, and none when it is not",
+            "this calibration is by group, and no column of groups is named"
+            if conformal.by_group
+            else "this calibration is not by group",
+            hint="name the column when it is, and none when it is not",
         )
 
     def of(radii: Sequence[float]) -> Column:

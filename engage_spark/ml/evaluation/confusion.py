@@ -1,4 +1,6 @@
-"""Decisions from scores by a threshold: counts by decision and label, and the metrics that follow from them. Pure numpy."""
+"""Decisions from scores by a threshold: counts by decision and label, and the metrics that follow from them.
+Pure numpy.
+"""
 
 from __future__ import annotations
 

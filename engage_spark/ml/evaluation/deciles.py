@@ -1,4 +1,6 @@
-"""Small tables of a model's scores: what each tenth by score holds, how near scores come to shares, and bounds of a share. Pure numpy."""
+"""Small tables of a model's scores: what each tenth by score holds, how near scores come to shares, and
+bounds of a share. Pure numpy.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from engage_spark.ml.feature_spec import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Tenth:
-    """Rows from the highest scores (number 1) down. `lift`: mean label over that of all; `gathered`: share of all labels' sum up to here.
+    """Rows from the highest scores (number 1) down. `lift`: mean label over that of all; `gathered`: share of
+    all labels' sum up to here.
 
     Both are None where the labels sum to nothing, or some are negative.
     """
@@ -28,13 +31,16 @@ class Tenth:
     gathered: float | None
 
 
-def tenths(labels: Any, scores: Any, *, task: Task, parts: int = 10) -> tuple[Tenth, ...]:
-    """`parts` of as many rows each, by descending score. Rows of one score that a cut divides count with the mean of their labels, so no
-    order among them matters. Fewer rows than parts make as many parts as there are rows. Raises InputError on unusable arrays."""
+def deciles(labels: Any, scores: Any, *, task: Task, parts: int = 10) -> tuple[Tenth, ...]:
+    """`parts` of as many rows each, by descending score. Rows of one score that a cut divides count with the
+    mean of their labels, so no order among them matters. Fewer rows than parts make as many parts as there
+    are rows. Raises InputError on unusable arrays.
+    """
     y, s, w = checked(labels, scores, task=task)
     n, ranking = len(y), Ranking.of(s)
     parts = min(parts, n)
-    # From the top: rows, labels and scores gathered up to each distinct score; between two of them, in proportion.
+    # From the top: rows, labels and scores gathered up to each distinct score; between two of them, in
+    # proportion.
     rows, label, score = (np.concatenate([[0.0], np.cumsum(ranking.sums(x)[::-1])]) for x in (w, y, s))
     ends = np.arange(parts + 1) * n // parts
     up_to, of_scores = (np.interp(ends, rows, x) for x in (label, score))
@@ -54,7 +60,9 @@ def tenths(labels: Any, scores: Any, *, task: Task, parts: int = 10) -> tuple[Te
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """Rows with scores of one bin: their mean score, the share of ones among them, and its bounds (Wilson, 95%)."""
+    """Rows with scores of one bin: their mean score, the share of ones among them, and its bounds (Wilson,
+    95%).
+    """
 
     n: int
     mean_score: float
@@ -64,20 +72,34 @@ class Bin:
 
 
 def calibration(labels: Any, scores: Any, *, bins: int = BINS, mass: bool = True) -> tuple[Bin, ...]:
-    """The bins that hold rows, by ascending score; `mass`: of as many rows each, else of equal width. InputError: unusable arrays."""
+    """The bins that hold rows, by ascending score; `mass`: of as many rows each, else of equal width.
+    InputError: unusable arrays.
+    """
     y, s, _ = checked(labels, scores, task=Task.BINARY, probabilities=True)
     cuts = calibration_cuts(s, bins=bins, mass=mass)
     places = np.searchsorted(cuts, s, side="right")
-    n, ones, total = (np.bincount(places, weights=x, minlength=len(cuts) + 1) for x in (np.ones_like(y), y, s))
+    n, ones, total = (
+        np.bincount(places, weights=x, minlength=len(cuts) + 1) for x in (np.ones_like(y), y, s)
+    )
     found = []
     for i in np.flatnonzero(n):
         low, high = wilson(float(ones[i]), float(n[i]))
-        found.append(Bin(n=int(n[i]), mean_score=float(total[i] / n[i]), share=float(ones[i] / n[i]), low=low, high=high))
+        found.append(
+            Bin(
+                n=int(n[i]),
+                mean_score=float(total[i] / n[i]),
+                share=float(ones[i] / n[i]),
+                low=low,
+                high=high,
+            )
+        )
     return tuple(found)
 
 
 def wilson(part: float, whole: float, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Bounds of the share part / whole (Wilson 1927), which stay within 0 and 1 and have a width also at both; NaN of nothing."""
+    """Bounds of the share part / whole (Wilson 1927), which stay within 0 and 1 and have a width also at
+    both; NaN of nothing.
+    """
     if not whole:
         return math.nan, math.nan
     z = NormalDist().inv_cdf((1 + confidence) / 2)

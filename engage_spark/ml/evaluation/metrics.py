@@ -1,8 +1,9 @@
 """Metrics of two classes and of numbers, exact, on arrays of labels and scores on the driver, with weights.
 
-Each metric is prepared once for its rows, which sorts and squares, and is then evaluated for any weights without doing so again: that is
-what lets hundreds of bootstrap replicates of a million rows take seconds. Rows with the same score stand in no order among themselves.
-Cost: O(n log n) once, O(n) per evaluation. Pure numpy. Tested against scikit-learn, to 1e-9.
+Each metric is prepared once for its rows, which sorts and squares, and is then evaluated for any weights
+without doing so again: that is what lets hundreds of bootstrap replicates of a million rows take seconds.
+Rows with the same score stand in no order among themselves. Cost: O(n log n) once, O(n) per evaluation. Pure
+numpy. Tested against scikit-learn, to 1e-9.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ class UndefinedMetricError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A figure that says how good scores are. `better`: which way. `unit`: "target" is that of the target, its absence a pure number.
+    """A figure that says how good scores are. `better`: which way. `unit`: "target" is that of the target,
+    its absence a pure number.
 
-    `needs` says what the labels must have for it to be defined; `probabilities`, that scores must lie within 0 and 1.
+    `needs` says what the labels must have for it to be defined; `probabilities`, that scores must lie within
+    0 and 1.
     """
 
     name: str
@@ -47,11 +50,15 @@ class Metric:
     probabilities: bool = False
 
     def __call__(self, labels: Any, scores: Any, weights: Any = None) -> float:
-        """The value. Raises UndefinedMetricError where the labels do not have what it needs, InputError where the arrays are unusable."""
+        """The value. Raises UndefinedMetricError where the labels do not have what it needs, InputError where
+        the arrays are unusable.
+        """
         y, s, w = checked(labels, scores, weights, task=self.task, probabilities=self.probabilities)
         value = self.prepare(y, s)(w)
         if np.isnan(value):
-            raise UndefinedMetricError(f"{self.title} is undefined on these {len(y)} rows: it needs {self.needs}")
+            raise UndefinedMetricError(
+                f"{self.title} is undefined on these {len(y)} rows: it needs {self.needs}"
+            )
         return value
 
     def gain(self, value: float, over: float) -> float:
@@ -62,14 +69,24 @@ class Metric:
 
 
 def checked(
-    labels: Any, scores: Any, weights: Any = None, *, task: Task, probabilities: bool = False, what: str = "scores"
+    labels: Any,
+    scores: Any,
+    weights: Any = None,
+    *,
+    task: Task,
+    probabilities: bool = False,
+    what: str = "scores",
 ) -> tuple[F64, F64, F64]:
-    """Labels, scores and weights (ones where none are given) as doubles. Raises InputError with everything that is wrong with them."""
+    """Labels, scores and weights (ones where none are given) as doubles. Raises InputError with everything
+    that is wrong with them.
+    """
     y, s = (np.asarray(x, dtype=np.float64) for x in (labels, scores))
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     wrong = []
     if not (y.ndim == s.ndim == w.ndim == 1 and len(y) == len(s) == len(w)):
-        wrong.append(f"labels, {what} and weights must be as long as each other, not {y.shape}, {s.shape} and {w.shape}")
+        wrong.append(
+            f"labels, {what} and weights must be as long as each other, not {y.shape}, {s.shape} and {w.shape}"
+        )
     elif not len(y):
         wrong.append("there are no rows")
     for name, values in (("labels", y), (what, s), ("weights", w)):
@@ -82,13 +99,19 @@ def checked(
     if (n := int(np.count_nonzero(w < 0))) or (len(w) and w.sum() == 0):
         wrong.append(f"{n} weights are negative" if n else "all weights are 0")
     if wrong:
-        raise InputError("these rows cannot be judged", details=wrong, mend="judge rows with a label and a score, each finite")
+        raise InputError(
+            "these rows cannot be judged",
+            details=wrong,
+            hint="judge rows with a label and a score, each finite",
+        )
     return y, s, w
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Rows by ascending value. `order` None: they lie so; `starts` None: no two are the same, else where each value begins."""
+    """Rows by ascending value. `order` None: they lie so; `starts` None: no two are the same, else where each
+    value begins.
+    """
 
     order: I64 | None
     starts: I64 | None
@@ -138,10 +161,12 @@ def _average_precision(y: F64, s: F64) -> Prepared:
 
 
 def _gini(y: F64, s: F64) -> Prepared:
-    """Area between the diagonal and the curve of labels gathered by descending score, over that by descending label.
+    """Area between the diagonal and the curve of labels gathered by descending score, over that by descending
+    label.
 
-    1: perfect order, 0: none, -1: reversed; for labels 0 and 1 it is 2 AUC - 1. The areas are of trapezoids, and rows of one score share
-    their gain evenly, so it differs from one that counts steps (Lorenz curves in google/lifetime_value) by less than 2 / n.
+    1: perfect order, 0: none, -1: reversed; for labels 0 and 1 it is 2 AUC - 1. The areas are of trapezoids,
+    and rows of one score share their gain evenly, so it differs from one that counts steps (Lorenz curves in
+    google/lifetime_value) by less than 2 / n.
     """
     by_score, by_label = Ranking.of(s), Ranking.of(y)
     centred = y - y.mean()  # the ratio does not change with it, and its digits are kept
@@ -162,7 +187,9 @@ def _varies(y: F64, w: F64) -> bool:
     return len(taken) > 0 and bool(taken.min() < taken.max())
 
 
-def _mean(column: Callable[[F64, F64], F64], after: Callable[[float], float] = float) -> Callable[[F64, F64], Prepared]:
+def _mean(
+    column: Callable[[F64, F64], F64], after: Callable[[float], float] = float
+) -> Callable[[F64, F64], Prepared]:
     """A weighted mean over rows, and what becomes of it."""
 
     def prepare(y: F64, s: F64) -> Prepared:
@@ -178,7 +205,9 @@ def _mean(column: Callable[[F64, F64], F64], after: Callable[[float], float] = f
 
 
 def losses(y: F64, s: F64) -> F64:
-    """Log-loss of each row, in nats; probabilities are kept the machine's precision away from 0 and 1, as scikit-learn does."""
+    """Log-loss of each row, in nats; probabilities are kept the machine's precision away from 0 and 1, as
+    scikit-learn does.
+    """
     least = float(np.finfo(np.float64).eps)
     return np.asarray(-np.log(np.clip(np.where(y == 1, s, 1.0 - s), least, 1.0 - least)))
 
@@ -195,7 +224,9 @@ def _r2(y: F64, s: F64) -> Prepared:
 
 
 def calibration_cuts(scores: F64, *, bins: int = BINS, mass: bool = False) -> F64:
-    """Lower bounds of the second bin and on: of equal width over 0 to 1, or of equal numbers of rows; equal scores share a bin."""
+    """Lower bounds of the second bin and on: of equal width over 0 to 1, or of equal numbers of rows; equal
+    scores share a bin.
+    """
     if not mass:
         return np.asarray(np.arange(1, bins) / bins)
     places = np.arange(1, bins) * len(scores) // bins
@@ -220,11 +251,19 @@ def _ece(*, mass: bool) -> Callable[[F64, F64], Prepared]:
     return prepare
 
 
-def _binary(name: str, title: str, better: Literal["higher", "lower"], prepare: Callable[[F64, F64], Prepared], **more: Any) -> Metric:
+def _binary(
+    name: str,
+    title: str,
+    better: Literal["higher", "lower"],
+    prepare: Callable[[F64, F64], Prepared],
+    **more: Any,
+) -> Metric:
     return Metric(name=name, title=title, task=Task.BINARY, better=better, prepare=prepare, **more)
 
 
-def _number(name: str, title: str, better: Literal["higher", "lower", "zero"], prepare: Any, **more: Any) -> Metric:
+def _number(
+    name: str, title: str, better: Literal["higher", "lower", "zero"], prepare: Any, **more: Any
+) -> Metric:
     return Metric(name=name, title=title, task=Task.REGRESSION, better=better, prepare=prepare, **more)
 
 
@@ -235,7 +274,9 @@ _ALL = (
     _binary("brier", "Brier score", "lower", _mean(lambda y, s: (y - s) ** 2), probabilities=True),
     _binary("ece", f"ECE ({BINS} bins of equal width)", "lower", _ece(mass=False), probabilities=True),
     _binary("ece_mass", f"ECE ({BINS} bins of equal size)", "lower", _ece(mass=True), probabilities=True),
-    _number("rmse", "RMSE", "lower", _mean(lambda y, s: (y - s) ** 2, lambda x: float(np.sqrt(x))), unit="target"),
+    _number(
+        "rmse", "RMSE", "lower", _mean(lambda y, s: (y - s) ** 2, lambda x: float(np.sqrt(x))), unit="target"
+    ),
     _number("mae", "MAE", "lower", _mean(lambda y, s: np.abs(y - s)), unit="target"),
     _number("r2", "R²", "higher", _r2, needs="labels that vary"),
     _number("gini", "normalised Gini", "higher", _gini, needs="labels that vary"),
@@ -252,8 +293,12 @@ def metrics_of(task: Task) -> tuple[Metric, ...]:
     return tuple(m for m in _ALL if m.task is task)
 
 
-def evaluate(metrics: Sequence[Metric], labels: Any, scores: Any, weights: Any = None) -> dict[str, float | None]:
-    """Each metric's value by name; None where these rows leave it undefined, which `Metric.__call__` makes an error of."""
+def evaluate(
+    metrics: Sequence[Metric], labels: Any, scores: Any, weights: Any = None
+) -> dict[str, float | None]:
+    """Each metric's value by name; None where these rows leave it undefined, which `Metric.__call__` makes an
+    error of.
+    """
     found: dict[str, float | None] = {}
     for m in metrics:
         y, s, w = checked(labels, scores, weights, task=m.task, probabilities=m.probabilities)

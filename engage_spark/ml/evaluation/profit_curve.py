@@ -1,9 +1,10 @@
 """From which probability on it pays to contact a customer, and what it earns.
 
-A contact costs `cost`, and succeeds with `success` in keeping one who would have left, who is worth `value`: it pays where
-p * success * value > cost, so from p* = cost / (success * value) on, if p is calibrated (Elkan 2001). What it earned on held-out rows is
-counted at every threshold, with an interval, and beside p* stands the threshold that was best on these very rows, which flatters itself.
-That a contact succeeds at all is an assumption of the caller: no data here says what a contact changes. Pure numpy.
+A contact costs `cost`, and succeeds with `success` in keeping one who would have left, who is worth `value`:
+it pays where p * success * value > cost, so from p* = cost / (success * value) on, if p is calibrated (Elkan
+2001). What it earned on held-out rows is counted at every threshold, with an interval, and beside p* stands
+the threshold that was best on these very rows, which flatters itself. That a contact succeeds at all is an
+assumption of the caller: no data here says what a contact changes. Pure numpy.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ STEPS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """What happens when all from `threshold` on are contacted. `profit`, `low`, `high`: per 1,000 customers, contacted or not."""
+    """What happens when all from `threshold` on are contacted. `profit`, `low`, `high`: per 1,000 customers,
+    contacted or not.
+    """
 
     threshold: float
     contacted: float
@@ -41,8 +44,9 @@ class Point:
 class Profit:
     """Contacts at one value of a customer who stays.
 
-    `chosen` is p*; above 1 where no contact can pay. `at`: what it earns, and `confusion` the rows there, with the threshold itself
-    selected. `best`: the threshold with the highest profit on these rows (infinite: contact nobody). `curve`: from all to none.
+    `chosen` is p*; above 1 where no contact can pay. `at`: what it earns, and `confusion` the rows there,
+    with the threshold itself selected. `best`: the threshold with the highest profit on these rows (infinite:
+    contact nobody). `curve`: from all to none.
     """
 
     value: float
@@ -60,7 +64,9 @@ class Profit:
 
     @property
     def pays(self) -> bool:
-        """Whether p* is a probability at all, and what is contacted there earns more than nothing with confidence."""
+        """Whether p* is a probability at all, and what is contacted there earns more than nothing with
+        confidence.
+        """
         return self.chosen <= 1 and self.at.low > 0
 
     def to_json(self) -> str:
@@ -73,30 +79,54 @@ class Profit:
         """Raises InputError when the text is not what `to_json` wrote."""
         try:
             d = json.loads(text)
-            read = {name: Point(**d[name]) for name in ("at", "everyone")} | {"curve": tuple(Point(**p) for p in d["curve"])}
+            read = {name: Point(**d[name]) for name in ("at", "everyone")} | {
+                "curve": tuple(Point(**p) for p in d["curve"])
+            }
             best = math.inf if d["best"] is None else d["best"]
             return cls(**(d | read | {"confusion": Confusion(**d["confusion"]), "best": best}))
         except (ValueError, TypeError, KeyError) as e:
-            raise InputError(f"this is no stored profit curve: {type(e).__name__}: {e}", mend="train the model again") from e
+            raise InputError(
+                f"this is no stored profit curve: {type(e).__name__}: {e}", hint="train the model again"
+            ) from e
 
 
 def threshold(*, value: float, cost: float, success: float) -> float:
-    """p* = cost / (success * value); above 1 where no contact can pay. Raises InputError where one of them makes no sense."""
-    wrong = [f"{name} is {x}, and must be above 0" for name, x in (("value", value), ("cost", cost), ("success", success)) if not x > 0]
+    """p* = cost / (success * value); above 1 where no contact can pay. Raises InputError where one of them
+    makes no sense.
+    """
+    wrong = [
+        f"{name} is {x}, and must be above 0"
+        for name, x in (("value", value), ("cost", cost), ("success", success))
+        if not x > 0
+    ]
     if success > 1:
         wrong.append(f"success is {success}, and is a probability")
     if wrong:
-        raise InputError("no threshold follows from these", details=wrong, mend="set models.value, models.cost and models.success")
+        raise InputError(
+            "no threshold follows from these",
+            details=wrong,
+            hint="set models.value, models.cost and models.success",
+        )
     return cost / (success * value)
 
 
 def profits(
-    labels: Any, probabilities: Any, *, values: Sequence[float], cost: float, success: float, clusters: Any = None, replicates: int = 200,
-    confidence: float = 0.95, seed: int = 0,
-) -> tuple[Profit, ...]:  # fmt: skip
-    """One Profit for each of `values`, from the same rows and the same draws (`bootstrap.arranged` says about `clusters`).
+    labels: Any,
+    probabilities: Any,
+    *,
+    values: Sequence[float],
+    cost: float,
+    success: float,
+    clusters: Any = None,
+    replicates: int = 200,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[Profit, ...]:
+    """One Profit for each of `values`, from the same rows and the same draws (`bootstrap.arranged` says about
+    `clusters`).
 
-    Cost: one sort, and per replicate one draw and one pass over the rows, however many values. Raises InputError on unusable arrays.
+    Cost: one sort, and per replicate one draw and one pass over the rows, however many values. Raises
+    InputError on unusable arrays.
     """
     cuts = [threshold(value=v, cost=cost, success=success) for v in values]
     y, p, _ = checked(labels, probabilities, task=Task.BINARY, probabilities=True, what="probabilities")
@@ -117,31 +147,57 @@ def profits(
 
 
 def _profit(
-    value: float, chosen: float, best: tuple[float, float], grid: F64, whole: F64, drawn: F64, *, cost: float, success: float,
+    value: float,
+    chosen: float,
+    best: tuple[float, float],
+    grid: F64,
+    whole: F64,
+    drawn: F64,
+    *,
+    cost: float,
+    success: float,
     confidence: float,
-) -> Profit:  # fmt: skip
+) -> Profit:
     n, ones = float(whole[0, 0]), float(whole[1, 0])
 
     def point(i: int) -> Point:
         rows, kept = whole[:, i]
         replicates = 1000.0 * (success * value * drawn[:, 1, i] - cost * drawn[:, 0, i]) / drawn[:, 0, 0]
-        bounds = interval(1000.0 * (success * value * float(kept) - cost * float(rows)) / n, replicates, confidence=confidence)
+        bounds = interval(
+            1000.0 * (success * value * float(kept) - cost * float(rows)) / n,
+            replicates,
+            confidence=confidence,
+        )
         return Point(
-            threshold=float(grid[i]), contacted=float(rows) / n, profit=bounds.value, low=bounds.low, high=bounds.high
-        )  # fmt: skip
+            threshold=float(grid[i]),
+            contacted=float(rows) / n,
+            profit=bounds.value,
+            low=bounds.low,
+            high=bounds.high,
+        )
 
     on_grid = np.flatnonzero(np.isin(grid, np.arange(STEPS + 1) / STEPS))
     at = int(np.searchsorted(grid, chosen))
     selected, tp = (float(x) for x in whole[:, at])
     return Profit(
-        value=value, cost=cost, success=success, n=int(n), chosen=chosen, at=point(at), best=best[0], best_profit=1000.0 * best[1] / n,
-        confusion=Confusion(tp=tp, fp=selected - tp, fn=ones - tp, tn=n - selected - (ones - tp)), everyone=point(0),
-        curve=tuple(point(int(i)) for i in on_grid), confidence=confidence,
-    )  # fmt: skip
+        value=value,
+        cost=cost,
+        success=success,
+        n=int(n),
+        chosen=chosen,
+        at=point(at),
+        best=best[0],
+        best_profit=1000.0 * best[1] / n,
+        confusion=Confusion(tp=tp, fp=selected - tp, fn=ones - tp, tn=n - selected - (ones - tp)),
+        everyone=point(0),
+        curve=tuple(point(int(i)) for i in on_grid),
+        confidence=confidence,
+    )
 
 
 def _best(p: F64, y: F64, gain: float, cost: float) -> tuple[float, float]:
-    """The threshold, of all distinct probabilities and none, with the highest profit, and that profit; the higher one where two share it.
+    """The threshold, of all distinct probabilities and none, with the highest profit, and that profit; the
+    higher one where two share it.
 
     Rows lie by ascending probability.
     """

@@ -1,4 +1,6 @@
-"""Whether a model may become champion: gates that it must pass by itself, and the gain over the champion that there is. No Spark."""
+"""Whether a model may become champion: gates that it must pass by itself, and the gain over the champion that
+there is. No Spark.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ COVERAGE_SLACK = 0.015
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
+class ModelGate:
     """One demand on a model, what was measured, and whether it holds. `demand` says it in words."""
 
     name: str
@@ -32,9 +34,9 @@ class Decision:
     reason: str
 
 
-def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> Gate:
+def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> ModelGate:
     """The paired gain over the baseline lies above 0 with confidence."""
-    return Gate(
+    return ModelGate(
         name="baseline",
         demand=f"better than the baseline in {gain.metric} with {gain.confidence:.0%} confidence",
         measured=f"{model.value:.4g} against {baseline.value:.4g}, gain {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]",
@@ -42,14 +44,15 @@ def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> Gate:
     )
 
 
-def is_calibrated(ece: Interval) -> Gate:
+def is_calibrated(ece: Interval) -> ModelGate:
     """The calibration error is not above WORST_ECE beyond chance.
 
-    Few rows make the error too large, and drawing from them does so once more: by as much as replicates lie above the value, the value
-    lies above the truth. So the lower bound is the reverse percentile, 2 x value - upper end (Efron, Tibshirani 1993, section 13.4).
+    Few rows make the error too large, and drawing from them does so once more: by as much as replicates lie
+    above the value, the value lies above the truth. So the lower bound is the reverse percentile, 2 x value -
+    upper end (Efron, Tibshirani 1993, section 13.4).
     """
     low = 2 * ece.value - ece.high
-    return Gate(
+    return ModelGate(
         name="calibration",
         demand=f"a calibration error that is not above {WORST_ECE} with {ece.confidence:.0%} confidence",
         measured=f"{ece.value:.4f}, at least {max(low, 0):.4f}",
@@ -57,9 +60,11 @@ def is_calibrated(ece: Interval) -> Gate:
     )
 
 
-def covers(conformal: Conformal, covered: Interval) -> Gate:
-    """What intervals or sets hold of the test rows is not below the promise by more than COVERAGE_SLACK, beyond chance."""
-    return Gate(
+def covers(conformal: Conformal, covered: Interval) -> ModelGate:
+    """What intervals or sets hold of the test rows is not below the promise by more than COVERAGE_SLACK,
+    beyond chance.
+    """
+    return ModelGate(
         name="coverage",
         demand=f"{conformal.coverage:.0%} of the labels within their interval or set, {COVERAGE_SLACK:.1%} less at most",
         measured=f"{covered.value:.1%} [{covered.low:.1%}, {covered.high:.1%}]",
@@ -67,9 +72,9 @@ def covers(conformal: Conformal, covered: Interval) -> Gate:
     )
 
 
-def is_free_of_leaks(stopping: Sequence[str]) -> Gate:
+def is_free_of_leaks(stopping: Sequence[str]) -> ModelGate:
     """The audit found nothing that would have stopped a strict training: a leak wins every comparison."""
-    return Gate(
+    return ModelGate(
         name="leakage",
         demand="no finding of the audit that stops a strict training",
         measured="; ".join(stopping) or "none",
@@ -77,16 +82,24 @@ def is_free_of_leaks(stopping: Sequence[str]) -> Gate:
     )
 
 
-def decide(gates: Sequence[Gate], gain: Gain | None, *, champion: str | None) -> Decision:
-    """The first champion must pass its gates; another must also be better than the champion on the same rows, with confidence.
+def decide(gates: Sequence[ModelGate], gain: Gain | None, *, champion: str | None) -> Decision:
+    """The first champion must pass its gates; another must also be better than the champion on the same rows,
+    with confidence.
 
-    `champion` names the one that there is, None for none; `gain` is over it, None where it cannot score these rows any more.
+    `champion` names the one that there is, None for none; `gain` is over it, None where it cannot score these
+    rows any more.
     """
     if failed := [g.name for g in gates if not g.passed]:
         return Decision(promoted=False, reason=f"failed gates: {', '.join(failed)}")
     if champion is None:
         return Decision(promoted=True, reason="the first that passed its gates")
     if gain is None:
-        return Decision(promoted=False, reason=f"{champion} cannot score these rows any more, so nothing shows a gain; promote by hand")
+        return Decision(
+            promoted=False,
+            reason=f"{champion} cannot score these rows any more, so nothing shows a gain; promote by hand",
+        )
     told = f"gain in {gain.metric} over {champion} {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
-    return Decision(promoted=gain.low > 0, reason=told if gain.low > 0 else f"{told}, not above 0 with {gain.confidence:.0%} confidence")
+    return Decision(
+        promoted=gain.low > 0,
+        reason=told if gain.low > 0 else f"{told}, not above 0 with {gain.confidence:.0%} confidence",
+    )

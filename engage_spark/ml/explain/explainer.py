@@ -1,6 +1,8 @@
-"""What explains a model's predictions, apart from Spark: contributions of source features, their check, and the reasons of a row.
+"""What explains a model's predictions, apart from Spark: contributions of source features, their check, and
+the reasons of a row.
 
-An explainer is small, holds no driver object, travels to the workers by value, and is stored beside the model as JSON with all its bits.
+An explainer is small, holds no driver object, travels to the workers by value, and is stored beside the model
+as JSON with all its bits.
 """
 
 from __future__ import annotations
@@ -21,15 +23,21 @@ from engage_spark.errors import EngageError, InputError
 from engage_spark.ml.explain.tree_ensemble import F64, I32, Ensemble
 
 TOLERANCE, SINGLE_TOLERANCE = 1e-6, 1e-5
-"""How far contributions and base may be from a prediction, relative to its size where that is above 1; of models in 32 bits the second."""
+"""How far contributions and base may be from a prediction, relative to its size where that is above 1; of
+models in 32 bits the second.
+"""
 
 
 class ExplanationError(EngageError):
-    """Reasons do not add up to the prediction that they are meant to explain: the explainer is another model's (exit code 2)."""
+    """Reasons do not add up to the prediction that they are meant to explain: the explainer is another
+    model's (exit code 2).
+    """
 
 
 class Link(StrEnum):
-    """How contributions become a prediction: their sum itself, log-odds of a probability, or the logarithm of an amount."""
+    """How contributions become a prediction: their sum itself, log-odds of a probability, or the logarithm of
+    an amount.
+    """
 
     IDENTITY = "identity"
     LOGIT = "logit"
@@ -38,7 +46,9 @@ class Link(StrEnum):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Linear:
-    """A linear model of the assembled vector. `means` are those of the rows that contributions are compared with."""
+    """A linear model of the assembled vector. `means` are those of the rows that contributions are compared
+    with.
+    """
 
     coefficients: F64
     means: F64
@@ -58,11 +68,12 @@ class Linear:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Explainer:
-    """`source[j]` is the feature that slot j of the assembled vector comes from, by its place in `features`; `categories` are those that
-    have a slot per level.
+    """`source[j]` is the feature that slot j of the assembled vector comes from, by its place in `features`;
+    `categories` are those that have a slot per level.
 
-    Contributions are Shapley values in the units of the link: of trees path-dependent TreeSHAP, of a linear model coefficient times
-    distance from the mean. A feature's slots are added up. `minimum` and `maximum` are the bounds that a prediction is put into.
+    Contributions are Shapley values in the units of the link: of trees path-dependent TreeSHAP, of a linear
+    model coefficient times distance from the mean. A feature's slots are added up. `minimum` and `maximum`
+    are the bounds that a prediction is put into.
     """
 
     features: tuple[str, ...]
@@ -104,31 +115,44 @@ class Explainer:
 
     def served(self, total: F64) -> F64:
         """The prediction that a sum of base and contributions stands for, before any calibration."""
-        with np.errstate(over="ignore"):  # exp of a large number is infinite, and 1 / infinity is 0, as in the model
-            value = {Link.IDENTITY: total, Link.LOGIT: 1.0 / (1.0 + np.exp(-total)), Link.LOG: np.exp(total)}[self.link]
-        low, high = -np.inf if self.minimum is None else self.minimum, np.inf if self.maximum is None else self.maximum
+        # exp of a large number is infinite, and 1 / infinity is 0, as in the model
+        with np.errstate(over="ignore"):
+            value = {Link.IDENTITY: total, Link.LOGIT: 1.0 / (1.0 + np.exp(-total)), Link.LOG: np.exp(total)}[
+                self.link
+            ]
+        low, high = (
+            -np.inf if self.minimum is None else self.minimum,
+            np.inf if self.maximum is None else self.maximum,
+        )
         return np.asarray(np.clip(value, low, high))
 
     def checked(self, x: F64, served: F64) -> F64:
-        """Contributions that are seen to add up: to the raw prediction of this explainer's model, and to what the fitted model served.
+        """Contributions that are seen to add up: to the raw prediction of this explainer's model, and to what
+        the fitted model served.
 
-        `served`: the prediction, or a binary model's uncalibrated probability. Raises ExplanationError with the worst row's figures.
+        `served`: the prediction, or a binary model's uncalibrated probability. Raises ExplanationError with
+        the worst row's figures.
         """
         found = self.contributions(x)
         raw, total = self.model.raw(x), self.base + found.sum(axis=1)
-        for what, told, expected in (("its raw prediction", total, raw), ("what the model predicts", self.served(total), served)):
+        for what, told, expected in (
+            ("its raw prediction", total, raw),
+            ("what the model predicts", self.served(total), served),
+        ):
             # Values may be nearly 0 or 5,000, and doubles hold 16 digits of either. NaN is no agreement.
             off = np.abs(told - expected) / np.maximum(1.0, np.abs(expected))
             if not np.all(off <= self.tolerance):
                 worst = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
                 raise ExplanationError(
                     f"contributions add up to {told[worst]!r}, and {what} is {expected[worst]!r}",
-                    mend="explain with the explainer that was stored with this version of the model, or train the model again",
+                    hint="explain with the explainer that was stored with this version of the model, or train the model again",
                 )
         return found
 
     def top(self, contributions: F64, count: int) -> tuple[I32, F64, NDArray[np.int64]]:
-        """The `count` largest by magnitude of each row, ties by name, zeros left out: their features, values, and how many per row."""
+        """The `count` largest by magnitude of each row, ties by name, zeros left out: their features, values,
+        and how many per row.
+        """
         by_name = np.argsort(np.array(self.features, dtype=str), kind="stable")
         size = np.abs(contributions[:, by_name])
         order = np.argsort(-size, axis=1, kind="stable")[:, :count]
@@ -144,8 +168,17 @@ class Explainer:
         """As text that `from_json` reads, bit for bit."""
         kind = "trees" if isinstance(self.model, Ensemble) else "linear"
         model = {f.name: _packed(getattr(self.model, f.name)) for f in fields(self.model)}
-        told = {"features": self.features, "categories": self.categories, "source": _packed(self.source), "link": self.link.value}
-        return json.dumps(told | {kind: model, "minimum": self.minimum, "maximum": self.maximum}, sort_keys=True, allow_nan=False)
+        told = {
+            "features": self.features,
+            "categories": self.categories,
+            "source": _packed(self.source),
+            "link": self.link.value,
+        }
+        return json.dumps(
+            told | {kind: model, "minimum": self.minimum, "maximum": self.maximum},
+            sort_keys=True,
+            allow_nan=False,
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Explainer:
@@ -153,14 +186,22 @@ class Explainer:
         try:
             d = json.loads(text)
             kind = Ensemble if "trees" in d else Linear
-            model: Any = kind(**{k: _unpacked(v) for k, v in d["trees" if kind is Ensemble else "linear"].items()})
+            model: Any = kind(
+                **{k: _unpacked(v) for k, v in d["trees" if kind is Ensemble else "linear"].items()}
+            )
             return cls(
-                features=tuple(d["features"]), categories=tuple(d["categories"]), source=_unpacked(d["source"]), link=Link(d["link"]),
-                model=model, minimum=d["minimum"], maximum=d["maximum"],
-            )  # fmt: skip
+                features=tuple(d["features"]),
+                categories=tuple(d["categories"]),
+                source=_unpacked(d["source"]),
+                link=Link(d["link"]),
+                model=model,
+                minimum=d["minimum"],
+                maximum=d["maximum"],
+            )
         except (ValueError, TypeError, KeyError, zlib.error) as e:
             raise InputError(
-                f"this is no stored explainer: {type(e).__name__}: {e}", mend="train the model again, or restore its artefact"
+                f"this is no stored explainer: {type(e).__name__}: {e}",
+                hint="train the model again, or restore its artefact",
             ) from e
 
 

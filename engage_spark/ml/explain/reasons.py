@@ -1,4 +1,6 @@
-"""Why a model predicts what it does: the explainer of a fitted pipeline, reasons per row, and what matters over many rows."""
+"""Why a model predicts what it does: the explainer of a fitted pipeline, reasons per row, and what matters
+over many rows.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
 
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.explain.explainer import Explainer, Linear, Link
-from engage_spark.ml.explain.tree_ensemble import BOOSTED, F64, FORESTS, SINGLE, Ensemble, booster_ensemble, read_ensemble
+from engage_spark.ml.explain.tree_ensemble import (
+    BOOSTED,
+    F64,
+    FORESTS,
+    SINGLE,
+    Ensemble,
+    booster_ensemble,
+    read_ensemble,
+)
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.training.pipeline import FEATURES, PREDICTION, PROBABILITY, slots
 
@@ -29,14 +39,20 @@ _FAR = 1000.0  # standard deviations; what lies further is counted as lying ther
 
 
 def explainer_of(
-    model: PipelineModel, *, target: Target, spark: SparkSession, scratch: str, background: DataFrame | None = None
+    model: PipelineModel,
+    *,
+    target: Target,
+    spark: SparkSession,
+    scratch: str,
+    background: DataFrame | None = None,
 ) -> Explainer:
     """The explainer of a fitted pipeline of `build_pipeline`, calibrated or not, in memory or reloaded.
 
-    Trees are read from what Spark writes of them, so the estimator's stage is saved at `scratch`, a path that the caller removes. A linear
-    model needs `background`, the rows that it was fitted on: contributions are compared with their means (one scan). Contributions are in
-    the target's units for regressions, in log-odds for logistic and boosted classifiers, in probability for forests, in logarithms of
-    the amount for Tweedie; of a calibrated model they explain the probability before calibration, which keeps the order of rows.
+    Trees are read from what Spark writes of them, so the estimator's stage is saved at `scratch`, a path that
+    the caller removes. A linear model needs `background`, the rows that it was fitted on: contributions are
+    compared with their means (one scan). Contributions are in the target's units for regressions, in log-odds
+    for logistic and boosted classifiers, in probability for forests, in logarithms of the amount for Tweedie;
+    of a calibrated model they explain the probability before calibration, which keeps the order of rows.
     Cost: trees three small jobs, linear models one scan. Raises ConfigurationError for other estimators.
     """
     stage = _estimator(model)
@@ -49,9 +65,14 @@ def explainer_of(
         explained = booster_ensemble(stage.get_booster().save_raw("json").decode())
     elif kind in LINEAR:
         if background is None:
-            raise ConfigurationError(f"the reasons of a {kind} need rows to compare with", mend="give the rows that it was fitted on")
+            raise ConfigurationError(
+                f"the reasons of a {kind} need rows to compare with",
+                hint="give the rows that it was fitted on",
+            )
         means = slot_means(model, background, count=len(found))
-        explained = Linear(coefficients=np.array(stage.coefficients.toArray()), means=means, intercept=float(stage.intercept))
+        explained = Linear(
+            coefficients=np.array(stage.coefficients.toArray()), means=means, intercept=float(stage.intercept)
+        )
     else:
         stage.write().overwrite().save(scratch)
         explained = read_ensemble(spark, scratch)
@@ -75,7 +96,7 @@ def _estimator(model: PipelineModel) -> Any:
             return stage
     raise ConfigurationError(
         "the pipeline has no stage whose predictions can be explained",
-        mend="explain a forest, boosted trees or a linear model",
+        hint="explain a forest, boosted trees or a linear model",
         details=[type(s).__name__ for s in model.stages],
     )
 
@@ -88,7 +109,8 @@ def _link(stage: Any, kind: str) -> Link:
     power = stage.getOrDefault("linkPower") if stage.getOrDefault("family") == "tweedie" else None
     if power not in (0.0, 1.0):
         raise ConfigurationError(
-            "a generalised linear model of another link than log or identity", mend="use tweedie with linkPower 0 or 1"
+            "a generalised linear model of another link than log or identity",
+            hint="use tweedie with linkPower 0 or 1",
         )
     return Link.LOG if power == 0.0 else Link.IDENTITY
 
@@ -107,12 +129,16 @@ def _arrays(vectors: Any, served: Any) -> tuple[Any, Any]:
     return values.reshape(len(vectors), -1), served.to_numpy(zero_copy_only=False)
 
 
-def with_reasons(scored: DataFrame, explainer: Explainer, *, top: int, masked: Collection[str] = ()) -> DataFrame:
-    """Add `reasons`: per row the `top` features whose contribution is largest by magnitude, ties by name; none that contributes nothing.
+def with_reasons(
+    scored: DataFrame, explainer: Explainer, *, top: int, masked: Collection[str] = ()
+) -> DataFrame:
+    """Add `reasons`: per row the `top` features whose contribution is largest by magnitude, ties by name;
+    none that contributes nothing.
 
-    `scored` is a transform of the model that the explainer was made of, with its source columns. Values are text as Spark casts it, null
-    where the feature was null or is one of `masked`. Contributions are in the explainer's units. Every row's contributions are seen to
-    add up to its prediction, else the job fails (ExplanationError). Grain: unchanged. Cost: no job; one Arrow exchange of the vector.
+    `scored` is a transform of the model that the explainer was made of, with its source columns. Values are
+    text as Spark casts it, null where the feature was null or is one of `masked`. Contributions are in the
+    explainer's units. Every row's contributions are seen to add up to its prediction, else the job fails
+    (ExplanationError). Grain: unchanged. Cost: no job; one Arrow exchange of the vector.
     """
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.functions import arrow_udf
@@ -120,20 +146,25 @@ def with_reasons(scored: DataFrame, explainer: Explainer, *, top: int, masked: C
     from engage_spark.spark.schema import column_named
 
     if top < 0:
-        raise ConfigurationError(f"{top} reasons are asked for", mend="set models.reasons to 0 or more")
+        raise ConfigurationError(f"{top} reasons are asked for", hint="set models.reasons to 0 or more")
     if top == 0 or not explainer.features:
-        return scored.withColumn(REASONS, F.array().cast("array<struct<feature:string,value:string,contribution:double>>"))
+        return scored.withColumn(
+            REASONS, F.array().cast("array<struct<feature:string,value:string,contribution:double>>")
+        )
     names = explainer.features
     # Its overloads tell apart functions by their number of arguments, not by their annotations.
     picked = cast(Any, arrow_udf)(_picker(explainer, top), _PICKED)(*_inputs(scored))
 
     def told(reason: Column) -> Column:
         value = F.lit(None).cast("string")
-        for i, name in enumerate(names):  # cases, because an array of all values would be built for every reason
+        # cases, because an array of all values would be built for every reason
+        for i, name in enumerate(names):
             if name not in masked:
                 value = F.when(reason["feature"] == i, column_named(name).cast("string")).otherwise(value)
         known = F.element_at(F.array(*map(F.lit, names)), reason["feature"] + 1)
-        return F.struct(known.alias("feature"), value.alias("value"), reason["contribution"].alias("contribution"))
+        return F.struct(
+            known.alias("feature"), value.alias("value"), reason["contribution"].alias("contribution")
+        )
 
     return scored.withColumn(REASONS, F.transform(picked, told))
 
@@ -143,8 +174,12 @@ def _picker(explainer: Explainer, top: int) -> Any:
         for vectors, served in batches:
             x, own = _arrays(vectors, served)
             feature, contribution, counts = explainer.top(explainer.checked(x, own), top)
-            reasons = pa.StructArray.from_arrays([pa.array(feature), pa.array(contribution)], names=["feature", "contribution"])
-            yield pa.ListArray.from_arrays(pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)), reasons)
+            reasons = pa.StructArray.from_arrays(
+                [pa.array(feature), pa.array(contribution)], names=["feature", "contribution"]
+            )
+            yield pa.ListArray.from_arrays(
+                pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)), reasons
+            )
 
     # Annotations are text in this module, and the kind of UDF is told by real ones.
     picked.__annotations__ = {"batches": Iterator[tuple[pa.Array, pa.Array]], "return": Iterator[pa.Array]}
@@ -153,9 +188,11 @@ def _picker(explainer: Explainer, top: int) -> Any:
 
 @dataclass(frozen=True)
 class Importance:
-    """How much a feature moves predictions: the mean of its contributions' magnitude over `rows` rows, in the explainer's units.
+    """How much a feature moves predictions: the mean of its contributions' magnitude over `rows` rows, in the
+    explainer's units.
 
-    `direction` is the correlation of contribution and value, between -1 and 1; None for categories, and where one of both never varies.
+    `direction` is the correlation of contribution and value, between -1 and 1; None for categories, and where
+    one of both never varies.
     """
 
     feature: str
@@ -167,11 +204,13 @@ class Importance:
 def global_importance(
     scored: DataFrame, explainer: Explainer, *, key: Sequence[str], limit: int = 50_000, seed: int = 0
 ) -> tuple[Importance, ...]:
-    """The importance of every feature, the largest first, ties by name, on about `limit` rows chosen by hash of (seed, key).
+    """The importance of every feature, the largest first, ties by name, on about `limit` rows chosen by hash
+    of (seed, key).
 
-    Contributions and values are rounded to a grid, and everything after that is whole numbers: the same bits on any partitioning. Values
-    further than 1,000 standard deviations out count as there. Cost: one job that counts, and one that explains the chosen rows; a few
-    numbers a partition are collected. Raises ConfigurationError where there is no row.
+    Contributions and values are rounded to a grid, and everything after that is whole numbers: the same bits
+    on any partitioning. Values further than 1,000 standard deviations out count as there. Cost: one job that
+    counts, and one that explains the chosen rows; a few numbers a partition are collected. Raises
+    ConfigurationError where there is no row.
     """
     from pyspark.sql import functions as F
 
@@ -179,24 +218,33 @@ def global_importance(
 
     total = scored.count()
     if not total:
-        raise ConfigurationError("importance was asked for over no rows", mend="give scored rows")
+        raise ConfigurationError("importance was asked for over no rows", hint="give scored rows")
     drawn = F.shiftrightunsigned(F.xxhash64(F.lit(seed), *map(column_named, key)), 33)
     chosen = scored if total <= limit else scored.where(drawn < F.lit(limit * 2**31 // total))
-    at = np.array([np.flatnonzero(explainer.source == i)[0] for i in range(len(explainer.features))], np.int64)
-    unit = 2.0 ** (27 - np.ceil(np.log2(_bound(explainer))))  # contributions take 28 bits, values 30: products fit into 63
+    at = np.array(
+        [np.flatnonzero(explainer.source == i)[0] for i in range(len(explainer.features))], np.int64
+    )
+    # contributions take 28 bits, values 30: products fit into 63
+    unit = 2.0 ** (27 - np.ceil(np.log2(_bound(explainer))))
 
     def explained(x: Any, own: Any) -> Any:
         moved = np.rint(np.clip(explainer.checked(x, own) * unit, -(2.0**28), 2.0**28)).astype(np.int64)
         value = np.rint(np.clip(x[:, at], -_FAR, _FAR) * 2.0**20).astype(np.int64)
-        return np.concatenate([np.abs(moved), moved, value, moved * moved, value * value, moved * value], axis=1)
+        return np.concatenate(
+            [np.abs(moved), moved, value, moved * moved, value * value, moved * value], axis=1
+        )
 
     rows, sums = _summed(chosen, explained)
     if not rows:
-        raise ConfigurationError(f"none of {total} rows was drawn for importance", mend="raise `limit`, or give rows with distinct keys")
+        raise ConfigurationError(
+            f"none of {total} rows was drawn for importance",
+            hint="raise `limit`, or give rows with distinct keys",
+        )
     told = []
     for i, name in enumerate(explainer.features):
         size, m, v, mm, vv, mv = sums[i :: len(explainer.features)]
-        spread = (rows * mm - m * m) * (rows * vv - v * v)  # whole numbers, so nothing cancels, and it is 0 exactly where one never varies
+        # whole numbers, so nothing cancels, and it is 0 exactly where one never varies
+        spread = (rows * mm - m * m) * (rows * vv - v * v)
         measured = name not in explainer.categories and spread > 0
         direction = (rows * mv - m * v) / math.sqrt(spread) if measured else None
         told.append(Importance(name, size / rows / float(unit), direction, rows))
@@ -204,7 +252,9 @@ def global_importance(
 
 
 def _bound(explainer: Explainer) -> float:
-    """What no contribution exceeds: the range of a tree's leaves, or a linear feature's change over `_FAR` standard deviations."""
+    """What no contribution exceeds: the range of a tree's leaves, or a linear feature's change over `_FAR`
+    standard deviations.
+    """
     model = explainer.model
     if isinstance(model, Ensemble):
         return float(sum(np.ptp(tree) for tree in np.split(model.value, model.roots[1:]))) or 1.0
@@ -212,21 +262,30 @@ def _bound(explainer: Explainer) -> float:
 
 
 def slot_means(model: PipelineModel, rows: DataFrame, *, count: int) -> F64:
-    """The mean of each position of the assembled vector over `rows`, on a grid of 2^-32: the same bits on any partitioning. One job."""
+    """The mean of each position of the assembled vector over `rows`, on a grid of 2^-32: the same bits on any
+    partitioning. One job.
+    """
 
     def on_grid(x: Any, _own: Any) -> Any:
         if np.any(np.abs(x) >= 2.0**30):
-            raise InputError("a feature lies more than 2^30 standard deviations out", mend="look for values that are no measurements")
+            raise InputError(
+                "a feature lies more than 2^30 standard deviations out",
+                hint="look for values that are no measurements",
+            )
         return np.rint(x * 2.0**32).astype(np.int64)
 
     found, sums = _summed(model.transform(rows), on_grid)
     if not found:
-        raise ConfigurationError("there are no rows to compare with", mend="give the rows that the model was fitted on")
+        raise ConfigurationError(
+            "there are no rows to compare with", hint="give the rows that the model was fitted on"
+        )
     return np.array([s / found / 2**32 for s in sums[:count]])
 
 
 def _summed(scored: DataFrame, numbers: Callable[[Any, Any], Any]) -> tuple[int, list[int]]:
-    """How many rows there are, and the exact sums of the whole numbers that `numbers` makes of (vectors, predictions). One job."""
+    """How many rows there are, and the exact sums of the whole numbers that `numbers` makes of (vectors,
+    predictions). One job.
+    """
     from pyspark.sql import functions as F
 
     def partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -239,10 +298,14 @@ def _summed(scored: DataFrame, numbers: Callable[[Any, Any], Any]) -> tuple[int,
                 high, low = own if rows == batch.num_rows else (high + own[0], low + own[1])
         if rows:
             columns = [np.arange(-1, len(high)), np.concatenate([[0], high]), np.concatenate([[rows], low])]
-            yield pa.RecordBatch.from_arrays([pa.array(c.astype(np.int64)) for c in columns], names=["place", "high", "low"])
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(c.astype(np.int64)) for c in columns], names=["place", "high", "low"]
+            )
 
     vectors, served = _inputs(scored)
-    parts = scored.select(vectors.alias("x"), served.alias("own")).mapInArrow(partition, "place bigint, high bigint, low bigint")
+    parts = scored.select(vectors.alias("x"), served.alias("own")).mapInArrow(
+        partition, "place bigint, high bigint, low bigint"
+    )
     added = parts.groupBy("place").agg(F.sum("high").alias("high"), F.sum("low").alias("low")).collect()
     sums = {row["place"]: (row["high"] << _LOW) + row["low"] for row in added}
     return sums.pop(-1, 0), [sums[place] for place in sorted(sums)]

@@ -1,7 +1,9 @@
-"""The trees of a fitted MLlib forest or boosted model as flat arrays of nodes, read from where the model was saved.
+"""The trees of a fitted MLlib forest or boosted model as flat arrays of nodes, read from where the model was
+saved.
 
-A saved model is the one form that holds everything (split, leaf, weighted count of every node) on classic Spark and on Connect alike, where
-no driver object can be asked: its parquet has one row per node, thresholds are doubles with all their bits. XGBoost's models come as JSON.
+A saved model is the one form that holds everything (split, leaf, weighted count of every node) on classic
+Spark and on Connect alike, where no driver object can be asked: its parquet has one row per node, thresholds
+are doubles with all their bits. XGBoost's models come as JSON.
 """
 
 from __future__ import annotations
@@ -30,11 +32,13 @@ _MEND = "explain a forest, boosted trees or a linear model, whose categories are
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ensemble:
-    """A sum of trees. Arrays have one entry per node, every tree's in preorder: a node's left child, if any, comes right after it.
+    """A sum of trees. Arrays have one entry per node, every tree's in preorder: a node's left child, if any,
+    comes right after it.
 
-    `feature` is the slot of the assembled vector that a node looks at, -1 in a leaf; a row goes left where its value is at most
-    `threshold`. A value that is missing (NaN) goes left only where `missing_left`. `value` is a leaf's, times its tree's weight; `cover` is
-    the weighted number of training rows that came by. `single`: values are rounded to 32 bits before they are compared, as XGBoost does.
+    `feature` is the slot of the assembled vector that a node looks at, -1 in a leaf; a row goes left where
+    its value is at most `threshold`. A value that is missing (NaN) goes left only where `missing_left`.
+    `value` is a leaf's, times its tree's weight; `cover` is the weighted number of training rows that came
+    by. `single`: values are rounded to 32 bits before they are compared, as XGBoost does.
     """
 
     feature: I32
@@ -50,7 +54,9 @@ class Ensemble:
     def __post_init__(self) -> None:
         inner = self.feature >= 0
         if not len(self.roots) or np.any(self.cover <= 0) or not np.all(np.isfinite(self.threshold[inner])):
-            raise ConfigurationError("a model's trees hold nodes without rows, or thresholds that are no numbers", mend=_MEND)
+            raise ConfigurationError(
+                "a model's trees hold nodes without rows, or thresholds that are no numbers", hint=_MEND
+            )
 
     @property
     def slots(self) -> int:
@@ -58,8 +64,8 @@ class Ensemble:
         return int(self.feature.max()) + 1
 
     def raw(self, x: F64) -> F64:
-        """The sum of each row's leaves: what MLlib calls raw prediction for boosted trees, the prediction or probability of class 1 for
-        forests. `x`: rows of assembled values.
+        """The sum of each row's leaves: what MLlib calls raw prediction for boosted trees, the prediction or
+        probability of class 1 for forests. `x`: rows of assembled values.
         """
         from engage_spark.ml.explain.treeshap import leaves_sum
 
@@ -67,7 +73,9 @@ class Ensemble:
 
     @property
     def base(self) -> float:
-        """What is known of a row before looking at it: every leaf weighted by the share of rows that came there."""
+        """What is known of a row before looking at it: every leaf weighted by the share of rows that came
+        there.
+        """
         share = np.ones(len(self.feature))
         inner = np.flatnonzero(self.feature >= 0)
         for node in inner:  # in preorder a parent's share is known before its children's
@@ -91,15 +99,21 @@ class Node:
     missing_left: bool = False
 
 
-def ensemble(trees: Iterable[tuple[float, Sequence[Node]]], *, bias: float = 0.0, single: bool = False) -> Ensemble:
+def ensemble(
+    trees: Iterable[tuple[float, Sequence[Node]]], *, bias: float = 0.0, single: bool = False
+) -> Ensemble:
     """From (weight, nodes with the root first) of each tree."""
-    columns: dict[str, list[Any]] = {name: [] for name in ("feature", "threshold", "right", "missing_left", "value", "cover")}
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("feature", "threshold", "right", "missing_left", "value", "cover")
+    }
     roots = []
     for weight, nodes in trees:
         roots.append(len(columns["feature"]))
         _flatten({n.id: n for n in nodes}, nodes[0].id, weight, columns)
     types = {"feature": np.int32, "right": np.int32, "missing_left": np.bool_}
-    arrays: dict[str, Any] = {name: np.array(values, types.get(name, np.float64)) for name, values in columns.items()}
+    arrays: dict[str, Any] = {
+        name: np.array(values, types.get(name, np.float64)) for name, values in columns.items()
+    }
     return Ensemble(**arrays, roots=np.array(roots, np.int32), bias=bias, single=single)
 
 
@@ -122,19 +136,27 @@ def _flatten(nodes: Mapping[int, Node], root: int, weight: float, columns: dict[
 
 
 def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
-    """The trees of the MLlib model saved at `path` (of the model itself, not of a pipeline around it; see `stage_path`).
+    """The trees of the MLlib model saved at `path` (of the model itself, not of a pipeline around it; see
+    `stage_path`).
 
-    Classifiers must have two classes: a leaf of a forest is its share of class 1, one of boosted trees a margin. Three small jobs. Raises
-    ConfigurationError for other models, more classes, and splits by category.
+    Classifiers must have two classes: a leaf of a forest is its share of class 1, one of boosted trees a
+    margin. Three small jobs. Raises ConfigurationError for other models, more classes, and splits by
+    category.
     """
     metadata = read_metadata(spark, path)
     kind = str(metadata["class"]).rsplit(".", 1)[-1]
     if kind not in (*FORESTS, *BOOSTED, *SINGLE):
-        raise ConfigurationError(f"{path} holds a {kind}, which has no trees of MLlib", mend=_MEND)
+        raise ConfigurationError(f"{path} holds a {kind}, which has no trees of MLlib", hint=_MEND)
     if kind in SINGLE:
-        rows, weights = [(0, row) for row in spark.read.parquet(f"{path}/data").toArrow().to_pylist()], {0: 1.0}
+        rows, weights = (
+            [(0, row) for row in spark.read.parquet(f"{path}/data").toArrow().to_pylist()],
+            {0: 1.0},
+        )
     else:
-        rows = [(row["treeID"], row["nodeData"]) for row in spark.read.parquet(f"{path}/data").toArrow().to_pylist()]
+        rows = [
+            (row["treeID"], row["nodeData"])
+            for row in spark.read.parquet(f"{path}/data").toArrow().to_pylist()
+        ]
         told = spark.read.parquet(f"{path}/treesMetadata").collect()
         weights = {row[0]: (1.0 / len(told) if kind in FORESTS else row[2]) for row in told}
     classes = kind.endswith("ClassificationModel") and kind not in BOOSTED
@@ -147,7 +169,10 @@ def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
 def _mllib_node(row: Any, *, classes: bool, path: str) -> Node:
     stats, leaf = row["impurityStats"], row["leftChild"] < 0
     if classes and len(stats) != 2:
-        raise ConfigurationError(f"the model at {path} tells {len(stats)} classes apart", mend="explain a model of two classes, 0 and 1")
+        raise ConfigurationError(
+            f"the model at {path} tells {len(stats)} classes apart",
+            hint="explain a model of two classes, 0 and 1",
+        )
     feature, threshold, swapped = (-1, 0.0, False) if leaf else _mllib_split(row["split"], path)
     left, right = row["leftChild"], row["rightChild"]
     return Node(
@@ -165,14 +190,15 @@ def _mllib_node(row: Any, *, classes: bool, path: str) -> Node:
 def _mllib_split(split: Any, path: str) -> tuple[int, float, bool]:
     """Slot, threshold, and whether it is the right child that takes values up to the threshold.
 
-    MLlib knows of a one-hot slot that it holds 0 or 1, and splits it as a category of two, whichever of them goes left.
+    MLlib knows of a one-hot slot that it holds 0 or 1, and splits it as a category of two, whichever of them
+    goes left.
     """
     slot, values = split["featureIndex"], list(split["leftCategoriesOrThreshold"])
     if split["numCategories"] == -1 and len(values) == 1:
         return slot, values[0], False
     if split["numCategories"] == 2 and values in ([0.0], [1.0]):
         return slot, 0.5, values == [1.0]
-    raise ConfigurationError(f"the model at {path} splits slot {slot} by category", mend=_MEND)
+    raise ConfigurationError(f"the model at {path} splits slot {slot} by category", hint=_MEND)
 
 
 def read_metadata(spark: SparkSession, path: str) -> Mapping[str, Any]:
@@ -181,10 +207,16 @@ def read_metadata(spark: SparkSession, path: str) -> Mapping[str, Any]:
 
 
 def stage_path(spark: SparkSession, path: str, uid: str) -> str:
-    """Where in a saved PipelineModel the stage of that uid lies. Raises ConfigurationError if the pipeline has none."""
+    """Where in a saved PipelineModel the stage of that uid lies. Raises ConfigurationError if the pipeline
+    has none.
+    """
     uids = [str(u) for u in read_metadata(spark, path)["paramMap"]["stageUids"]]
     if uid not in uids:
-        raise ConfigurationError(f"the pipeline saved at {path} has no stage {uid}", details=uids, mend="save the model that is explained")
+        raise ConfigurationError(
+            f"the pipeline saved at {path} has no stage {uid}",
+            details=uids,
+            hint="save the model that is explained",
+        )
     # Numbers are padded with zeros to the same width, so that names sort as stages do.
     return f"{path.rstrip('/')}/stages/{uids.index(uid):0{len(str(len(uids)))}d}_{uid}"
 
@@ -192,27 +224,32 @@ def stage_path(spark: SparkSession, path: str, uid: str) -> str:
 def booster_ensemble(text: str) -> Ensemble:
     """The trees of an XGBoost model from its JSON (`Booster.save_raw("json")`): margins, before any link.
 
-    XGBoost sends a row left where its value, rounded to 32 bits, is below the threshold; here the threshold is the next smaller number, so
-    that "at most" says the same. Raises ConfigurationError for other boosters than gbtree, several outputs,
-    other objectives than reg:squarederror and binary:logistic, and splits by category.
+    XGBoost sends a row left where its value, rounded to 32 bits, is below the threshold; here the threshold
+    is the next smaller number, so that "at most" says the same. Raises ConfigurationError for other boosters
+    than gbtree, several outputs, other objectives than reg:squarederror and binary:logistic, and splits by
+    category.
     """
     learner = json.loads(text)["learner"]
     booster, shape = learner["gradient_booster"], learner["learner_model_param"]
     outputs = max(int(shape.get("num_class", 0)), int(shape.get("num_target", 1)))
     if booster["name"] != "gbtree" or outputs > 1:
         raise ConfigurationError(
-            f"an XGBoost model of booster {booster['name']} with {outputs} outputs", mend="explain a gbtree model of one output"
+            f"an XGBoost model of booster {booster['name']} with {outputs} outputs",
+            hint="explain a gbtree model of one output",
         )
     trees, objective = booster["model"]["trees"], str(learner["objective"]["name"])
     if any(tree["categories_nodes"] for tree in trees):
-        raise ConfigurationError("an XGBoost model splits by category", mend=_MEND)
+        raise ConfigurationError("an XGBoost model splits by category", hint=_MEND)
     average = float(str(shape["base_score"]).strip("[]"))
     if objective in ("binary:logistic", "binary:logitraw"):
         bias = float(np.log(average / (1.0 - average)))
     elif objective == "reg:squarederror":
         bias = average
     else:
-        raise ConfigurationError(f"an XGBoost model of objective {objective}", mend="train with reg:squarederror or binary:logistic")
+        raise ConfigurationError(
+            f"an XGBoost model of objective {objective}",
+            hint="train with reg:squarederror or binary:logistic",
+        )
     return ensemble(((1.0, _booster_nodes(tree)) for tree in trees), bias=bias, single=True)
 
 
@@ -225,7 +262,8 @@ def _booster_nodes(tree: Mapping[str, Any]) -> list[Node]:
             threshold=float(below[i]),
             left=tree["left_children"][i],
             right=tree["right_children"][i],
-            value=float(np.float32(tree["split_conditions"][i])),  # a leaf's value stands where a split's threshold does
+            # a leaf's value stands where a split's threshold does
+            value=float(np.float32(tree["split_conditions"][i])),
             cover=float(np.float32(tree["sum_hessian"][i])),
             missing_left=bool(tree["default_left"][i]),
         )

@@ -1,19 +1,22 @@
 """Exact Shapley values of sums of trees, compiled, for blocks of rows at a time.
 
-What is computed is path-dependent TreeSHAP: the game in which an absent feature sends a row down both sides of a split, weighted by the
-share of training rows that went there (Lundberg, Erion, Lee 2018, arXiv:1802.03888, Algorithms 1 and 2; Lundberg et al. 2020, Nature
-Machine Intelligence 2:56-67). How it is computed is another way than Algorithm 2, which extends and unwinds a path at every leaf, in
-O(leaves * depth^2) a row. The Shapley value is the integral over t in 0..1 of a derivative of the game's multilinear extension (Owen 1972,
-Management Science 18:P64-P79). A leaf of value v, whose path has features j with share z_j of the rows, and o_j = 1 where this row goes
-along, else 0, gives
+What is computed is path-dependent TreeSHAP: the game in which an absent feature sends a row down both sides
+of a split, weighted by the share of training rows that went there (Lundberg, Erion, Lee 2018,
+arXiv:1802.03888, Algorithms 1 and 2; Lundberg et al. 2020, Nature Machine Intelligence 2:56-67). How it is
+computed is another way than Algorithm 2, which extends and unwinds a path at every leaf, in O(leaves *
+depth^2) a row. The Shapley value is the integral over t in 0..1 of a derivative of the game's multilinear
+extension (Owen 1972, Management Science 18:P64-P79). A leaf of value v, whose path has features j with share
+z_j of the rows, and o_j = 1 where this row goes along, else 0, gives
 
     phi_i = v * integral of (o_i - z_i) * product over j != i of (t * o_j + (1 - t) * z_j)  dt
 
-a polynomial in t of degree (features on the path) - 1, so that Gauss-Legendre quadrature with half as many points as features is exact but
-for rounding. At a point t the products are passed down the tree and the leaves' sums passed up, once per node: O(nodes * depth / 2) a row,
-all terms of a product positive, nothing unwound. (To share sums along edges is Linear TreeSHAP's idea: Yu et al. 2022, arXiv:2209.08192.)
+a polynomial in t of degree (features on the path) - 1, so that Gauss-Legendre quadrature with half as many
+points as features is exact but for rounding. At a point t the products are passed down the tree and the
+leaves' sums passed up, once per node: O(nodes * depth / 2) a row, all terms of a product positive, nothing
+unwound. (To share sums along edges is Linear TreeSHAP's idea: Yu et al. 2022, arXiv:2209.08192.)
 
-Every row is computed by itself, in the same order of operations: its values do not depend on the rows beside it.
+Every row is computed by itself, in the same order of operations: its values do not depend on the rows beside
+it.
 """
 
 from __future__ import annotations
@@ -30,13 +33,17 @@ from engage_spark.ml.explain.tree_ensemble import F64, I32, Ensemble
 F = TypeVar("F", bound=Callable[..., Any])
 
 BLOCK = 128
-"""Rows that go through a tree together: what is done once per node then costs little per row, and all state stays in cache."""
+"""Rows that go through a tree together: what is done once per node then costs little per row, and all state
+stays in cache.
+"""
 
 
 def _kernel(function: F) -> F:
-    """Compile at the first call, keep the code where numba can write: beside this file, or in the user's cache; else compile per process.
+    """Compile at the first call, keep the code where numba can write: beside this file, or in the user's
+    cache; else compile per process.
 
-    All compiled code is in this one file, which is what numba watches. No fastmath and no threads, as for the graph's kernels.
+    All compiled code is in this one file, which is what numba watches. No fastmath and no threads, as for the
+    graph's kernels.
     """
     try:
         return cast(F, numba.njit(nogil=True, cache=True)(function))
@@ -47,9 +54,10 @@ def _kernel(function: F) -> F:
 class Tables(NamedTuple):
     """What the kernel needs to know of each node's edge from its parent, for each quadrature point.
 
-    `again` is the depth of an edge above on the same feature, 0 where there is none. A row that has gone along all edges on that feature
-    so far either goes along this one (`along`) or not (`aside`); one that had left before only meets the edge's `share`. Factors are what
-    the product is multiplied with, weights what the leaves' sum counts for the feature, less what it counted further up.
+    `again` is the depth of an edge above on the same feature, 0 where there is none. A row that has gone
+    along all edges on that feature so far either goes along this one (`along`) or not (`aside`); one that had
+    left before only meets the edge's `share`. Factors are what the product is multiplied with, weights what
+    the leaves' sum counts for the feature, less what it counted further up.
     """
 
     depth: I32
@@ -71,7 +79,8 @@ def tables(trees: Ensemble) -> Tables:
     longest = int(_paths(trees.feature, trees.right, trees.cover, depth, again, merged, before, share))
     points, weights = np.polynomial.legendre.leggauss(max(1, (longest + 1) // 2))
     t, w = (points + 1.0) / 2.0, weights / 2.0
-    above = t + (1.0 - t) * before[:, None]  # the factor of the same feature's edge above, which is now replaced
+    # the factor of the same feature's edge above, which is now replaced
+    above = t + (1.0 - t) * before[:, None]
     along = t + (1.0 - t) * merged[:, None]
     seen = (again > 0)[:, None]
     counted = np.where(seen, w * (1.0 - before[:, None]) / above, 0.0)
@@ -87,14 +96,20 @@ def tables(trees: Ensemble) -> Tables:
     )
 
 
-def contributions(trees: Ensemble, x: F64, *, source: I32 | None = None, prepared: Tables | None = None) -> F64:
+def contributions(
+    trees: Ensemble, x: F64, *, source: I32 | None = None, prepared: Tables | None = None
+) -> F64:
     """Shapley values per row and feature; they and `trees.base` sum up to `trees.raw(x)`.
 
-    `x`: rows of assembled values. `source` gives each slot's feature, whose slots' values are added up (left out: slots by
-    themselves). In the units of the raw prediction.
+    `x`: rows of assembled values. `source` gives each slot's feature, whose slots' values are added up (left
+    out: slots by themselves). In the units of the raw prediction.
     """
     values = _compared(trees, x)
-    origin = np.arange(values.shape[1], dtype=np.int32) if source is None else np.ascontiguousarray(source, np.int32)
+    origin = (
+        np.arange(values.shape[1], dtype=np.int32)
+        if source is None
+        else np.ascontiguousarray(source, np.int32)
+    )
     found = np.zeros((len(values), int(origin.max()) + 1 if len(origin) else 0))
     ready = tables(trees) if prepared is None else prepared
     _explain(
@@ -109,13 +124,23 @@ def leaves_sum(trees: Ensemble, x: F64) -> F64:
     """The raw prediction of each row."""
     found = np.zeros(len(x))
     _descend(
-        _compared(trees, x), trees.feature, trees.threshold, trees.right, trees.missing_left, trees.value, trees.roots, trees.bias, found
+        _compared(trees, x),
+        trees.feature,
+        trees.threshold,
+        trees.right,
+        trees.missing_left,
+        trees.value,
+        trees.roots,
+        trees.bias,
+        found,
     )
     return found
 
 
 def _compared(trees: Ensemble, x: F64) -> F64:
-    """Values as they are compared with thresholds. ValueError where rows are too short: the kernels do not look."""
+    """Values as they are compared with thresholds. ValueError where rows are too short: the kernels do not
+    look.
+    """
     values = np.asarray(x, np.float64)
     if values.ndim != 2 or values.shape[1] < trees.slots:
         raise ValueError(f"trees that look at {trees.slots} slots were given values of shape {values.shape}")
@@ -126,7 +151,9 @@ def _compared(trees: Ensemble, x: F64) -> F64:
 def _paths(
     feature: I32, right: I32, cover: F64, depth: I32, again: I32, merged: F64, before: F64, share: F64
 ) -> int:  # pragma: no cover - compiled
-    """Fills what `Tables` says of edges; `merged` is the share of a path's edges on one feature down to here. Most features on a path."""
+    """Fills what `Tables` says of edges; `merged` is the share of a path's edges on one feature down to here.
+    Most features on a path.
+    """
     nodes = len(feature)
     parent = np.full(nodes, -1, np.int32)
     different = np.zeros(nodes, np.int32)
@@ -157,7 +184,15 @@ def _paths(
 
 @_kernel
 def _descend(
-    x: F64, feature: I32, threshold: F64, right: I32, missing_left: NDArray[np.bool_], value: F64, roots: I32, bias: float, found: F64
+    x: F64,
+    feature: I32,
+    threshold: F64,
+    right: I32,
+    missing_left: NDArray[np.bool_],
+    value: F64,
+    roots: I32,
+    bias: float,
+    found: F64,
 ) -> None:  # pragma: no cover - compiled
     for row in range(len(x)):
         total = 0.0
@@ -173,13 +208,27 @@ def _descend(
 
 @_kernel
 def _explain(
-    x: F64, feature: I32, threshold: F64, missing_left: NDArray[np.bool_], value: F64, roots: I32, source: I32,
-    depth: I32, again: I32, along_factor: F64, along_weight: F64, aside_factor: F64, aside_weight: F64, share: F64,
-    levels: int, found: F64,
-) -> None:  # pragma: no cover - compiled  # fmt: skip
+    x: F64,
+    feature: I32,
+    threshold: F64,
+    missing_left: NDArray[np.bool_],
+    value: F64,
+    roots: I32,
+    source: I32,
+    depth: I32,
+    again: I32,
+    along_factor: F64,
+    along_weight: F64,
+    aside_factor: F64,
+    aside_weight: F64,
+    share: F64,
+    levels: int,
+    found: F64,
+) -> None:  # pragma: no cover - compiled
     nodes, points = len(feature), along_factor.shape[1]
     product, total = np.ones((levels, points, BLOCK)), np.zeros((levels, points, BLOCK))
-    went, gone = np.ones((levels, BLOCK)), np.ones((levels, BLOCK))  # along all edges on this edge's feature, with and without it
+    # along all edges on this edge's feature, with and without it
+    went, gone = np.ones((levels, BLOCK)), np.ones((levels, BLOCK))
     values, sums = np.zeros((x.shape[1], BLOCK)), np.zeros((found.shape[1], BLOCK))
     on_path = np.zeros(levels, np.int32)
     for start in range(0, len(x), BLOCK):
@@ -194,9 +243,14 @@ def _explain(
                 while opened > 0 and opened >= level:  # what lies below this edge has been seen
                     edge = on_path[opened]
                     _close(
-                        total[opened], total[opened - 1], went[opened], gone[opened], along_weight[edge], aside_weight[edge],
+                        total[opened],
+                        total[opened - 1],
+                        went[opened],
+                        gone[opened],
+                        along_weight[edge],
+                        aside_weight[edge],
                         sums[source[feature[on_path[opened - 1]]]],
-                    )  # fmt: skip
+                    )
                     opened -= 1
                 if node == end:
                     break
@@ -206,9 +260,22 @@ def _explain(
                         gone[level] = went[again[node]]
                     else:
                         gone[level] = 1.0
-                    _decide(values[feature[up]], threshold[up], missing_left[up], node == up + 1, gone[level], went[level])
+                    _decide(
+                        values[feature[up]],
+                        threshold[up],
+                        missing_left[up],
+                        node == up + 1,
+                        gone[level],
+                        went[level],
+                    )
                     _multiply(
-                        product[level - 1], product[level], went[level], gone[level], along_factor[node], aside_factor[node], share[node]
+                        product[level - 1],
+                        product[level],
+                        went[level],
+                        gone[level],
+                        along_factor[node],
+                        aside_factor[node],
+                        share[node],
                     )
                 on_path[level], opened = node, level
                 for q in range(points):
@@ -218,14 +285,16 @@ def _explain(
 
 
 @_kernel
-def _decide(values: F64, threshold: float, missing_left: bool, left: bool, gone: F64, went: F64) -> None:  # pragma: no cover - compiled
+# pragma: no cover - compiled
+def _decide(values: F64, threshold: float, missing_left: bool, left: bool, gone: F64, went: F64) -> None:
     for r in range(BLOCK):
         goes_left = values[r] <= threshold or (missing_left and values[r] != values[r])
         went[r] = gone[r] if goes_left == left else 0.0
 
 
 @_kernel
-def _multiply(above: F64, product: F64, went: F64, gone: F64, along: F64, aside: F64, share: float) -> None:  # pragma: no cover - compiled
+# pragma: no cover - compiled
+def _multiply(above: F64, product: F64, went: F64, gone: F64, along: F64, aside: F64, share: float) -> None:
     for q in range(product.shape[0]):
         for r in range(BLOCK):
             factor = along[q] if went[r] > 0.0 else (aside[q] if gone[r] > 0.0 else share)
@@ -233,7 +302,8 @@ def _multiply(above: F64, product: F64, went: F64, gone: F64, along: F64, aside:
 
 
 @_kernel
-def _close(total: F64, above: F64, went: F64, gone: F64, along: F64, aside: F64, sums: F64) -> None:  # pragma: no cover - compiled
+# pragma: no cover - compiled
+def _close(total: F64, above: F64, went: F64, gone: F64, along: F64, aside: F64, sums: F64) -> None:
     for q in range(total.shape[0]):
         for r in range(BLOCK):
             weight = along[q] if went[r] > 0.0 else (aside[q] if gone[r] > 0.0 else 0.0)

@@ -1,7 +1,8 @@
-"""Figures by group in one Spark pass: rows are added up per combination of the protected attributes, and what follows is arithmetic.
+"""Figures by group in one Spark pass: rows are added up per combination of the protected attributes, and what
+follows is arithmetic.
 
-Sums are whole numbers, so any partitioning gives the same bits: scores and errors on a grid of 2^-40 of the target's size, squared errors
-on one of 2^-50, each in two halves that do not overflow below 2^36 rows.
+Sums are whole numbers, so any partitioning gives the same bits: scores and errors on a grid of 2^-40 of the
+target's size, squared errors on one of 2^-50, each in two halves that do not overflow below 2^36 rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.contract import Contract
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.fairness.group_metrics import ALL, MISSING, Fairness, Sums, compare, pair_group, pair_name
+from engage_spark.ml.fairness.group_metrics import (
+    ALL,
+    MISSING,
+    Fairness,
+    Sums,
+    compare,
+    pair_group,
+    pair_name,
+)
 from engage_spark.ml.feature_spec import NUMERIC, Target, Task
 
 if TYPE_CHECKING:
@@ -29,7 +38,9 @@ _GRIDS = {"label": 40, "score": 40, "absolute": 40, "squares": 50}
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
-    """A protected column. `bands`: lower bounds that cut a number into groups; none: each value is a group. `whole`: no decimals."""
+    """A protected column. `bands`: lower bounds that cut a number into groups; none: each value is a group.
+    `whole`: no decimals.
+    """
 
     name: str
     bands: tuple[float, ...] = ()
@@ -39,9 +50,16 @@ class Attribute:
     @property
     def labels(self) -> tuple[str, ...]:
         """Of the bands, ascending: `18-24`, `65+`, and `under 25` where no minimum is declared."""
-        cuts = [*([self.minimum] if self.minimum is not None and self.minimum < self.bands[0] else []), *self.bands]
+        cuts = [
+            *([self.minimum] if self.minimum is not None and self.minimum < self.bands[0] else []),
+            *self.bands,
+        ]
         between = [
-            f"{low:g}-{high - 1:g}" if self.whole and high - 1 > low else f"{low:g}" if self.whole else f"{low:g} to <{high:g}"
+            f"{low:g}-{high - 1:g}"
+            if self.whole and high - 1 > low
+            else f"{low:g}"
+            if self.whole
+            else f"{low:g} to <{high:g}"
             for low, high in pairwise(cuts)
         ]
         first = [] if len(cuts) > len(self.bands) else [f"under {self.bands[0]:g}"]
@@ -75,26 +93,42 @@ def attributes(contract: Contract) -> tuple[Attribute, ...]:
             number = f.spark_type in NUMERIC and f.spark_type != "boolean"
             whole = number and not f.is_floating
             minimum = None if f.minimum is None else float(f.minimum)
-            found.append(Attribute(name=f.name, bands=tuple(sorted(f.bands)) if number else (), whole=whole, minimum=minimum))
+            found.append(
+                Attribute(
+                    name=f.name, bands=tuple(sorted(f.bands)) if number else (), whole=whole, minimum=minimum
+                )
+            )
     return tuple(found)
 
 
 def audit(
-    rows: DataFrame, *, target: Target, protected: Sequence[Attribute], smallest: int, label: str, prediction: str = "prediction",
-    threshold: float | None = None, decision: str | None = None, covered: str | None = None,
-) -> Fairness:  # fmt: skip
-    """Figures of every group of each protected attribute, and of each pair of them; groups under `smallest` rows are not compared.
+    rows: DataFrame,
+    *,
+    target: Target,
+    protected: Sequence[Attribute],
+    smallest: int,
+    label: str,
+    prediction: str = "prediction",
+    threshold: float | None = None,
+    decision: str | None = None,
+    covered: str | None = None,
+) -> Fairness:
+    """Figures of every group of each protected attribute, and of each pair of them; groups under `smallest`
+    rows are not compared.
 
-    `rows`: one a judged prediction, with the protected columns; rows without a label are left out. Of a binary target, `decision` is a
-    column of 0 and 1 (or booleans), or follows from `threshold`: prediction >= threshold. `covered`: a boolean column that says whether the
-    interval or set held the label. Raises InputError where predictions are missing, or combinations are too many for groups.
-    Cost: one scan and one small shuffle; one scan more for a regression whose target has no bounds. One row a combination is collected.
+    `rows`: one a judged prediction, with the protected columns; rows without a label are left out. Of a
+    binary target, `decision` is a column of 0 and 1 (or booleans), or follows from `threshold`: prediction >=
+    threshold. `covered`: a boolean column that says whether the interval or set held the label. Raises
+    InputError where predictions are missing, or combinations are too many for groups. Cost: one scan and one
+    small shuffle; one scan more for a regression whose target has no bounds. One row a combination is
+    collected.
     """
     from pyspark.sql import functions as F
 
     if target.task is Task.BINARY and (threshold is None) == (decision is None):
         raise ConfigurationError(
-            "a binary target is audited by decisions", mend="give a threshold, or the column of decisions: one of both"
+            "a binary target is audited by decisions",
+            hint="give a threshold, or the column of decisions: one of both",
         )
     known = rows.where(F.col(label).isNotNull())
     y, p = F.col(label).cast("double"), F.col(prediction).cast("double")
@@ -112,26 +146,41 @@ def audit(
         "covered": F.count_if(held),
     }
     unit = F.lit(2.0**-exponent)
-    terms = {"label": y * unit, "score": p * unit, "absolute": F.abs((p - y) * unit), "squares": ((p - y) * unit) * ((p - y) * unit)}
-    whole = {name: F.when(~missing, F.rint(x * F.lit(2.0 ** _GRIDS[name])).cast("bigint")) for name, x in terms.items()}
+    terms = {
+        "label": y * unit,
+        "score": p * unit,
+        "absolute": F.abs((p - y) * unit),
+        "squares": ((p - y) * unit) * ((p - y) * unit),
+    }
+    whole = {
+        name: F.when(~missing, F.rint(x * F.lit(2.0 ** _GRIDS[name])).cast("bigint"))
+        for name, x in terms.items()
+    }
     sums = {f"{name}_hi": F.sum(F.shiftright(x, _HALF)) for name, x in whole.items()}
     sums |= {f"{name}_lo": F.sum(x.bitwiseAND(F.lit(2**_HALF - 1))) for name, x in whole.items()}
     groups = [a.group().alias(f"g{i}") for i, a in enumerate(protected)]
     grouped = known.groupBy(*groups).agg(*(c.alias(name) for name, c in (counts | sums).items()))
     found = grouped.limit(CELLS + 1).toArrow().to_pylist()
     _refuse(found, protected, prediction)
-    cells = {tuple(r[f"g{i}"] for i in range(len(protected))): _sums(r, exponent, covered is not None) for r in found}
+    cells = {
+        tuple(r[f"g{i}"] for i in range(len(protected))): _sums(r, exponent, covered is not None)
+        for r in found
+    }
     return compare(_folded(cells, protected), task=target.task, smallest=smallest)
 
 
 def _exponent(known: DataFrame, target: Target, y: Column, p: Column) -> int:
-    """Of the power of two that labels and predictions are measured in: from the target's bounds, else from the largest there is."""
+    """Of the power of two that labels and predictions are measured in: from the target's bounds, else from
+    the largest there is.
+    """
     from pyspark.sql import functions as F
 
     if target.minimum is not None and target.maximum is not None:
         largest = max(abs(target.minimum), abs(target.maximum))
     else:
-        (row,) = known.agg(F.max(F.greatest(F.abs(y), F.when(~F.isnan(p), F.abs(p)))).alias("largest")).collect()
+        (row,) = known.agg(
+            F.max(F.greatest(F.abs(y), F.when(~F.isnan(p), F.abs(p)))).alias("largest")
+        ).collect()
         largest = row["largest"] or 1.0
     return math.ceil(math.log2(largest)) if largest > 0 else 0
 
@@ -140,14 +189,16 @@ def _refuse(found: Sequence[Mapping[str, Any]], protected: Sequence[Attribute], 
     if len(found) > CELLS:
         raise InputError(
             f"{', '.join(a.name for a in protected)} have more than {CELLS:,} combinations of values: these are no groups",
-            mend="declare bands for numbers, and protect fields that have few values",
+            hint="declare bands for numbers, and protect fields that have few values",
         )
     if not sum(r["n"] for r in found):
-        raise InputError("no row has a label: there is nothing to compare", mend="audit rows whose label is known")
+        raise InputError(
+            "no row has a label: there is nothing to compare", hint="audit rows whose label is known"
+        )
     if missing := sum(r["missing"] for r in found):
         raise InputError(
             f"{missing:,} rows have no {prediction}, or no decision: groups of those that have one would not be the groups",
-            mend="score every row that is audited",
+            hint="score every row that is audited",
         )
 
 
@@ -156,10 +207,18 @@ def _sums(row: Mapping[str, Any], exponent: int, covered: bool) -> Sums:
     for name, grid in _GRIDS.items():
         unit = Fraction(2) ** (exponent * (2 if name == "squares" else 1) - grid)
         exact[name] = (row[f"{name}_hi"] * 2**_HALF + row[f"{name}_lo"]) * unit
-    return Sums(n=row["n"], selected=row["selected"], hits=row["hits"], covered=row["covered"] if covered else None, **exact)
+    return Sums(
+        n=row["n"],
+        selected=row["selected"],
+        hits=row["hits"],
+        covered=row["covered"] if covered else None,
+        **exact,
+    )
 
 
-def _folded(cells: Mapping[tuple[str, ...], Sums], protected: Sequence[Attribute]) -> dict[str, dict[str, Sums]]:
+def _folded(
+    cells: Mapping[tuple[str, ...], Sums], protected: Sequence[Attribute]
+) -> dict[str, dict[str, Sums]]:
     """All rows, each attribute alone, each pair: from the sums of all combinations."""
     found = {ALL: {ALL: _total(cells.values())}}
     for size in (1, 2):
@@ -170,7 +229,9 @@ def _folded(cells: Mapping[tuple[str, ...], Sums], protected: Sequence[Attribute
                 parts.setdefault(tuple(key[i] for i in chosen), []).append(sums)
             places = [{g: k for k, g in enumerate(groups)} for groups in ordered]
             keys = sorted(parts, key=lambda key: [place[g] for place, g in zip(places, key, strict=True)])
-            found[pair_name([protected[i].name for i in chosen])] = {pair_group(key): _total(parts[key]) for key in keys}
+            found[pair_name([protected[i].name for i in chosen])] = {
+                pair_group(key): _total(parts[key]) for key in keys
+            }
     return found
 
 

@@ -1,9 +1,11 @@
-"""What the sums of groups say: each group's figures with bounds, against the largest group, and how far groups lie apart. Pure.
+"""What the sums of groups say: each group's figures with bounds, against the largest group, and how far
+groups lie apart. Pure.
 
-The names are those of Databricks' fairness metrics: statistical_parity is the rate of selection, equal_opportunity that of true positives,
-predictive_equality that of false positives, predictive_parity the precision. Differences and ratios between groups are those of
-fairlearn's MetricFrame. A ratio under four fifths is flagged (Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D, 1978):
-a reason to look, no verdict.
+The names are those of Databricks' fairness metrics: statistical_parity is the rate of selection,
+equal_opportunity that of true positives, predictive_equality that of false positives, predictive_parity the
+precision. Differences and ratios between groups are those of fairlearn's MetricFrame. A ratio under four
+fifths is flagged (Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D, 1978): a reason to
+look, no verdict.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ _Z = 1.959963984540054
 
 @dataclass(frozen=True, kw_only=True)
 class Sums:
-    """Exact sums over a group's rows. `selected` and `hits` (selected with label 1) stay 0 for regressions; `covered` None: not asked."""
+    """Exact sums over a group's rows. `selected` and `hits` (selected with label 1) stay 0 for regressions;
+    `covered` None: not asked.
+    """
 
     n: int = 0
     selected: int = 0
@@ -50,7 +54,9 @@ class Sums:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A group's value of a metric with its 95% bounds: Wilson's of a share, normal of a mean; None where there is none."""
+    """A group's value of a metric with its 95% bounds: Wilson's of a share, normal of a mean; None where
+    there is none.
+    """
 
     value: float | None
     low: float | None = None
@@ -74,8 +80,10 @@ def _mean(total: Fraction, squares: Fraction | None, n: int) -> Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
-    """A metric of a group. `flagged`: it says how a model treats a group, so a ratio under four fifths is pointed out."""
+class GroupMeasure:
+    """A metric of a group. `flagged`: it says how a model treats a group, so a ratio under four fifths is
+    pointed out.
+    """
 
     name: str
     of: Callable[[Sums], Figure]
@@ -83,26 +91,32 @@ class Measure:
     signed: bool = False
 
 
-_COVERAGE = Measure(name="coverage", of=lambda s: Figure(value=None) if s.covered is None else _rate(s.covered, s.n))
-MEASURES: Mapping[Task, tuple[Measure, ...]] = {
+_COVERAGE = GroupMeasure(
+    name="coverage", of=lambda s: Figure(value=None) if s.covered is None else _rate(s.covered, s.n)
+)
+MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
     Task.BINARY: (
-        Measure(name="base_rate", of=lambda s: _rate(s.label, s.n)),
-        Measure(name="statistical_parity", of=lambda s: _rate(s.selected, s.n), flagged=True),
-        Measure(name="equal_opportunity", of=lambda s: _rate(s.hits, s.label), flagged=True),
-        Measure(name="predictive_equality", of=lambda s: _rate(s.selected - s.hits, s.n - s.label), flagged=True),
-        Measure(name="predictive_parity", of=lambda s: _rate(s.hits, s.selected), flagged=True),
-        Measure(name="accuracy", of=lambda s: _rate(s.n - s.selected - s.label + 2 * s.hits, s.n), flagged=True),
-        Measure(name="mean_score", of=lambda s: _mean(s.score, None, s.n)),
-        Measure(name="calibration", of=lambda s: _mean(s.error, s.squares, s.n), signed=True),
-        Measure(name="brier", of=lambda s: _mean(s.squares, None, s.n)),
+        GroupMeasure(name="base_rate", of=lambda s: _rate(s.label, s.n)),
+        GroupMeasure(name="statistical_parity", of=lambda s: _rate(s.selected, s.n), flagged=True),
+        GroupMeasure(name="equal_opportunity", of=lambda s: _rate(s.hits, s.label), flagged=True),
+        GroupMeasure(
+            name="predictive_equality", of=lambda s: _rate(s.selected - s.hits, s.n - s.label), flagged=True
+        ),
+        GroupMeasure(name="predictive_parity", of=lambda s: _rate(s.hits, s.selected), flagged=True),
+        GroupMeasure(
+            name="accuracy", of=lambda s: _rate(s.n - s.selected - s.label + 2 * s.hits, s.n), flagged=True
+        ),
+        GroupMeasure(name="mean_score", of=lambda s: _mean(s.score, None, s.n)),
+        GroupMeasure(name="calibration", of=lambda s: _mean(s.error, s.squares, s.n), signed=True),
+        GroupMeasure(name="brier", of=lambda s: _mean(s.squares, None, s.n)),
         _COVERAGE,
     ),
     Task.REGRESSION: (
-        Measure(name="mean_label", of=lambda s: _mean(s.label, None, s.n), signed=True),
-        Measure(name="mean_prediction", of=lambda s: _mean(s.score, None, s.n), signed=True),
-        Measure(name="mean_error", of=lambda s: _mean(s.error, s.squares, s.n), signed=True),
-        Measure(name="mae", of=lambda s: _mean(s.absolute, s.squares, s.n)),
-        Measure(name="rmse", of=lambda s: Figure(value=math.sqrt(s.squares / s.n))),
+        GroupMeasure(name="mean_label", of=lambda s: _mean(s.label, None, s.n), signed=True),
+        GroupMeasure(name="mean_prediction", of=lambda s: _mean(s.score, None, s.n), signed=True),
+        GroupMeasure(name="mean_error", of=lambda s: _mean(s.error, s.squares, s.n), signed=True),
+        GroupMeasure(name="mae", of=lambda s: _mean(s.absolute, s.squares, s.n)),
+        GroupMeasure(name="rmse", of=lambda s: Figure(value=math.sqrt(s.squares / s.n))),
         _COVERAGE,
     ),
 }
@@ -110,9 +124,11 @@ MEASURES: Mapping[Task, tuple[Measure, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class GroupFigure:
-    """One metric of one group. `difference` and `ratio` are against `reference`, the attribute's largest group; None where not compared.
+    """One metric of one group. `difference` and `ratio` are against `reference`, the attribute's largest
+    group; None where not compared.
 
-    A group under the smallest size is listed, not `compared`: its figures say more of chance than of the model.
+    A group under the smallest size is listed, not `compared`: its figures say more of chance than of the
+    model.
     """
 
     attribute: str
@@ -130,7 +146,8 @@ class GroupFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """How far the compared groups of an attribute lie apart in a metric: highest less lowest, and lowest over highest.
+    """How far the compared groups of an attribute lie apart in a metric: highest less lowest, and lowest over
+    highest.
 
     `ratio` is None where the metric has a sign. `flagged`: a rate whose ratio is under four fifths.
     """
@@ -149,7 +166,9 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Fairness:
-    """The figures of every group, those of all rows first, and the spreads. `smallest`: rows that a group needs to be compared."""
+    """The figures of every group, those of all rows first, and the spreads. `smallest`: rows that a group
+    needs to be compared.
+    """
 
     task: Task
     smallest: int
@@ -165,21 +184,28 @@ class Fairness:
         return {f.group: f for f in self.figures if (f.attribute, f.metric) == (attribute, metric)}
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """One row a group and metric, with the spread of its attribute beside it; key: attribute, group, metric."""
+        """One row a group and metric, with the spread of its attribute beside it; key: attribute, group,
+        metric.
+        """
         spreads = {(s.attribute, s.metric): s for s in self.spreads}
         rows = []
         for f in self.figures:
             spread = spreads.get((f.attribute, f.metric))
-            rows.append(asdict(f) | {
-                "spread_difference": spread.difference if spread else None,
-                "spread_ratio": spread.ratio if spread else None,
-                "flagged": spread.flagged if spread else False,
-            })  # fmt: skip
+            rows.append(
+                asdict(f)
+                | {
+                    "spread_difference": spread.difference if spread else None,
+                    "spread_ratio": spread.ratio if spread else None,
+                    "flagged": spread.flagged if spread else False,
+                }
+            )
         return rows
 
 
 def compare(groups: Mapping[str, Mapping[str, Sums]], *, task: Task, smallest: int) -> Fairness:
-    """From the sums of every group of every attribute, in the order given. Groups without rows must not be among them."""
+    """From the sums of every group of every attribute, in the order given. Groups without rows must not be
+    among them.
+    """
     figures: list[GroupFigure] = []
     spreads: list[Spread] = []
     for attribute, found in groups.items():
@@ -193,23 +219,36 @@ def compare(groups: Mapping[str, Mapping[str, Sums]], *, task: Task, smallest: i
     return Fairness(task=task, smallest=smallest, figures=tuple(figures), spreads=tuple(spreads))
 
 
-def _figures(attribute: str, m: Measure, sums: Mapping[str, Sums], own: Mapping[str, Figure], smallest: int) -> list[GroupFigure]:
+def _figures(
+    attribute: str, m: GroupMeasure, sums: Mapping[str, Sums], own: Mapping[str, Figure], smallest: int
+) -> list[GroupFigure]:
     compared = [g for g, s in sums.items() if s.n >= smallest] if attribute != ALL else []
     reference = max(compared, key=lambda g: sums[g].n) if len(compared) > 1 else None
     base = own[reference].value if reference else None
     made = []
     for g, f in own.items():
         against = g in compared and f.value is not None and base is not None
-        made.append(GroupFigure(
-            attribute=attribute, group=g, n=sums[g].n, compared=g in compared, metric=m.name, value=f.value, low=f.low, high=f.high,
-            reference=reference if g in compared else None,
-            difference=f.value - base if against and f.value is not None and base is not None else None,
-            ratio=f.value / base if against and f.value is not None and base and not m.signed else None,
-        ))  # fmt: skip
+        made.append(
+            GroupFigure(
+                attribute=attribute,
+                group=g,
+                n=sums[g].n,
+                compared=g in compared,
+                metric=m.name,
+                value=f.value,
+                low=f.low,
+                high=f.high,
+                reference=reference if g in compared else None,
+                difference=f.value - base if against and f.value is not None and base is not None else None,
+                ratio=f.value / base if against and f.value is not None and base and not m.signed else None,
+            )
+        )
     return made
 
 
-def _spread(attribute: str, m: Measure, sums: Mapping[str, Sums], own: Mapping[str, Figure], smallest: int) -> Spread | None:
+def _spread(
+    attribute: str, m: GroupMeasure, sums: Mapping[str, Sums], own: Mapping[str, Figure], smallest: int
+) -> Spread | None:
     values = {g: f.value for g, f in own.items() if f.value is not None and sums[g].n >= smallest}
     if len(values) < 2 or attribute == ALL:
         return None
@@ -217,9 +256,17 @@ def _spread(attribute: str, m: Measure, sums: Mapping[str, Sums], own: Mapping[s
     low, high = values[lowest], values[highest]
     ratio = low / high if high and not m.signed else None
     return Spread(
-        attribute=attribute, metric=m.name, groups=len(values), lowest=lowest, low=low, highest=highest, high=high,
-        difference=high - low, ratio=ratio, flagged=m.flagged and ratio is not None and ratio < FOUR_FIFTHS,
-    )  # fmt: skip
+        attribute=attribute,
+        metric=m.name,
+        groups=len(values),
+        lowest=lowest,
+        low=low,
+        highest=highest,
+        high=high,
+        difference=high - low,
+        ratio=ratio,
+        flagged=m.flagged and ratio is not None and ratio < FOUR_FIFTHS,
+    )
 
 
 def pair_name(names: Sequence[str]) -> str:

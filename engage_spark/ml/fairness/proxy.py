@@ -1,9 +1,10 @@
 """Whether what a model looks at tells who is protected: the features' own power to say a row's group.
 
-A linear score per group (ridge least squares on standardised features, text as one column a value) is fitted on half of the customers and
-judged on the other half by its AUC, that group against all others. Near 0.5, no linear combination of the features gives the group away;
-what only a combination of a nonlinear kind would see, this test does not. It says what could be learnt, not what a model has learnt.
-Pure numpy. Cost: one product of the features with themselves, (rows x columns^2), and the bootstrap of one AUC a group.
+A linear score per group (ridge least squares on standardised features, text as one column a value) is fitted
+on half of the customers and judged on the other half by its AUC, that group against all others. Near 0.5, no
+linear combination of the features gives the group away; what only a combination of a nonlinear kind would
+see, this test does not. It says what could be learnt, not what a model has learnt. Pure numpy. Cost: one
+product of the features with themselves, (rows x columns^2), and the bootstrap of one AUC a group.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _RIDGE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Carrier:
-    """A feature behind a group's score. `alone`: the AUC of its own part of the score; `lost`: what the AUC loses without it."""
+    """A feature behind a group's score. `alone`: the AUC of its own part of the score; `lost`: what the AUC
+    loses without it.
+    """
 
     feature: str
     alone: float
@@ -46,7 +49,9 @@ class ProxyGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
-    """The test of one attribute. `features`: how many were looked at; `left_out`: groups with too few rows to fit or judge."""
+    """The test of one attribute. `features`: how many were looked at; `left_out`: groups with too few rows to
+    fit or judge.
+    """
 
     attribute: str
     features: int
@@ -61,29 +66,40 @@ class Proxy:
 
 
 def proxy_test(
-    columns: Mapping[str, Any], groups: Sequence[str | None], *, attribute: str, keys: Any, smallest: int = 100, carriers: int = 5,
-    replicates: int = 200, seed: int = 0,
-) -> Proxy:  # fmt: skip
+    columns: Mapping[str, Any],
+    groups: Sequence[str | None],
+    *,
+    attribute: str,
+    keys: Any,
+    smallest: int = 100,
+    carriers: int = 5,
+    replicates: int = 200,
+    seed: int = 0,
+) -> Proxy:
     """How well `columns` tell the groups of `attribute` apart.
 
-    `columns`: features by name, numbers with NaN for null (the mean of the fitted half stands in, as in the models) or text with None; the
-    attribute itself, if it is among them, is left out. `groups`: each row's group; None is one of its own. `keys`: a whole number a row
-    that says whose it is, such as a hash of the key; all rows of one customer are in the same half, whatever the
-    order of the rows; customers may come in any order.
-    Raises InputError where fewer than two groups have `smallest` rows in both halves, or nothing is left to look at.
+    `columns`: features by name, numbers with NaN for null (the mean of the fitted half stands in, as in the
+    models) or text with None; the attribute itself, if it is among them, is left out. `groups`: each row's
+    group; None is one of its own. `keys`: a whole number a row that says whose it is, such as a hash of the
+    key; all rows of one customer are in the same half, whatever the order of the rows; customers may come in
+    any order. Raises InputError where fewer than two groups have `smallest` rows in both halves, or nothing
+    is left to look at.
     """
     order, fit = _halves(keys, seed)
     names = np.asarray([MISSING if g is None else str(g) for g in groups], dtype=object)[order]
     blocks = {n: _block(np.asarray(c)[order], fit) for n, c in columns.items() if n != attribute}
     blocks = {n: b for n, b in blocks.items() if b.shape[1]}
     if not blocks:
-        raise InputError(f"no feature varies, so nothing can tell {attribute}", mend="give the features that the model looks at")
+        raise InputError(
+            f"no feature varies, so nothing can tell {attribute}",
+            hint="give the features that the model looks at",
+        )
     known = sorted(set(names.tolist()), key=lambda g: (g == MISSING, g))
     large = [g for g in known if min(int((names[side] == g).sum()) for side in (fit, ~fit)) >= smallest]
     if len(large) < 2:
         raise InputError(
             f"{len(large)} groups of {attribute} have {smallest} rows in both halves: there is nothing to tell apart",
-            mend="judge more rows, or lower models.smallest_group",
+            hint="judge more rows, or lower models.smallest_group",
         )
     x = np.column_stack(list(blocks.values()))
     labels = np.column_stack([(names == g).astype(np.float64) for g in large])
@@ -98,23 +114,34 @@ def proxy_test(
         }
         made.append(_group(group, labels[~fit, i], parts, owners, carriers, replicates, seed))
     return Proxy(
-        attribute=attribute, features=len(blocks), fitted=int(fit.sum()), judged=int((~fit).sum()), groups=tuple(made),
+        attribute=attribute,
+        features=len(blocks),
+        fitted=int(fit.sum()),
+        judged=int((~fit).sum()),
+        groups=tuple(made),
         left_out=tuple(g for g in known if g not in large),
-    )  # fmt: skip
+    )
 
 
-def _group(group: str, y: F64, parts: Mapping[str, F64], owners: Any, carriers: int, replicates: int, seed: int) -> ProxyGroup:
+def _group(
+    group: str, y: F64, parts: Mapping[str, F64], owners: Any, carriers: int, replicates: int, seed: int
+) -> ProxyGroup:
     auc, whole = METRICS["auc"], np.sum(list(parts.values()), axis=0)
     found = intervals([auc], y, whole, clusters=owners, replicates=replicates, seed=seed)["auc"]
     assert found is not None  # both classes are there: the group, and another
     leading = sorted(parts, key=lambda n: (-float(np.std(parts[n])), n))[:carriers]
-    told = [Carrier(feature=n, alone=auc(y, parts[n]), lost=found.value - auc(y, whole - parts[n])) for n in leading]
+    told = [
+        Carrier(feature=n, alone=auc(y, parts[n]), lost=found.value - auc(y, whole - parts[n]))
+        for n in leading
+    ]
     told.sort(key=lambda c: (-c.lost, c.feature))
     return ProxyGroup(group=group, n=int(y.sum()), auc=found, carriers=tuple(told))
 
 
 def _halves(keys: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Rows by mixed key, and which of them, in that order, are fitted on (SplitMix64's finaliser, Steele, Lea, Flood 2014)."""
+    """Rows by mixed key, and which of them, in that order, are fitted on (SplitMix64's finaliser, Steele,
+    Lea, Flood 2014).
+    """
     z = np.asarray(keys).astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -133,13 +160,21 @@ def _block(column: Any, fit: NDArray[np.bool_]) -> F64:
         text = np.asarray([MISSING if v is None else str(v) for v in column], dtype=object)
         values, counts = np.unique(text[fit].astype(str), return_counts=True)
         kept = values[np.lexsort((values, -counts))][:VALUES]
-        x = np.column_stack([text == v for v in kept]).astype(np.float64) if len(kept) else np.zeros((len(text), 0))
+        x = (
+            np.column_stack([text == v for v in kept]).astype(np.float64)
+            if len(kept)
+            else np.zeros((len(text), 0))
+        )
     spread = x[fit].std(axis=0) if fit.any() else np.zeros(x.shape[1])
     varies = spread > 1e-12
     return np.asarray((x[:, varies] - x[fit].mean(axis=0)[varies]) / spread[varies])
 
 
 def _ridge(x: F64, labels: F64) -> F64:
-    """Coefficients, a column a group; the small ridge decides what collinear columns, such as all values of a text, leave open."""
+    """Coefficients, a column a group; the small ridge decides what collinear columns, such as all values of a
+    text, leave open.
+    """
     gram = x.T @ x / len(x)
-    return np.asarray(np.linalg.solve(gram + _RIDGE * np.eye(len(gram)), x.T @ (labels - labels.mean(axis=0)) / len(x)))
+    return np.asarray(
+        np.linalg.solve(gram + _RIDGE * np.eye(len(gram)), x.T @ (labels - labels.mean(axis=0)) / len(x))
+    )

@@ -12,18 +12,43 @@ from pyspark import cloudpickle
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.ml.feature_spec import ModelPlan, Task
+from engage_spark.ml.feature_spec import FeatureSpec, Task
 from engage_spark.ml.leakage import audit_kernel as kernel
 from engage_spark.ml.leakage import findings as say
-from engage_spark.ml.leakage.findings import Copies, Finding, Limits, Verdict, refused, verdict
+from engage_spark.ml.leakage.findings import (
+    AuditOutcome,
+    Copies,
+    LeakFinding,
+    Limits,
+    audit_outcome,
+    leak_error,
+)
 from engage_spark.ml.leakage.target_histogram import Histogram
 from engage_spark.ml.selection import gram_kernel
 from engage_spark.ml.selection.fold_gram import FoldGrams
 from engage_spark.ml.selection.gram import category_of
-from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Profile, features_of, numeric, targets_of
+from engage_spark.ml.selection.profile import (
+    LEVELS,
+    ColumnProfile,
+    FeatureProfile,
+    features_of,
+    numeric,
+    targets_of,
+)
 from engage_spark.spark.schema import column_named
 
-__all__ = ["Copies", "Finding", "Limits", "Spreads", "Verdict", "audit", "refused", "to_copies", "to_spreads", "verdict"]
+__all__ = [
+    "AuditOutcome",
+    "Copies",
+    "LeakFinding",
+    "Limits",
+    "Spreads",
+    "audit",
+    "audit_outcome",
+    "leak_error",
+    "to_copies",
+    "to_spreads",
+]
 
 BINS = 256
 """The most bins of a number with more than 512 values."""
@@ -35,8 +60,9 @@ cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
 
 @dataclass(frozen=True, kw_only=True)
 class Spreads:
-    """What `to_spreads` found: a histogram by target and feature, pairs of features that are one-to-one with how many values, and the first
-    and last day by side."""
+    """What `to_spreads` found: a histogram by target and feature, pairs of features that are one-to-one with
+    how many values, and the first and last day by side.
+    """
 
     histograms: Mapping[str, Mapping[str, Histogram]]
     twins: tuple[tuple[str, str, int], ...]
@@ -45,48 +71,84 @@ class Spreads:
 
 
 def audit(
-    rows: DataFrame, *, plans: Sequence[ModelPlan], grams: Mapping[str, FoldGrams], profile: Profile, key: Sequence[str], day: str,
-    side: str = "side", fold: str = "fold", trained: Sequence[str] = ("fit",), later: Sequence[str] = (), limits: Limits | None = None,
-) -> tuple[Finding, ...]:  # fmt: skip
-    """Look for leaks in rows of all sides, one per key and day. `profile` is of these rows (`to_profile`), `grams` of those in folds.
+    rows: DataFrame,
+    *,
+    plans: Sequence[FeatureSpec],
+    grams: Mapping[str, FoldGrams],
+    profile: FeatureProfile,
+    key: Sequence[str],
+    day: str,
+    side: str = "side",
+    fold: str = "fold",
+    trained: Sequence[str] = ("fit",),
+    later: Sequence[str] = (),
+    limits: Limits | None = None,
+) -> tuple[LeakFinding, ...]:
+    """Look for leaks in rows of all sides, one per key and day. `profile` is of these rows (`to_profile`),
+    `grams` of those in folds.
 
-    Of each plan's features: one that alone predicts the target too well (AUC, R² in a line or by bins), settles its label, is missing
-    along with it, or, of a binary target's flags and codes, looks as if set with the label; several that a linear formula reconstructs the
-    target from (formulas of products are not looked for). Of features by themselves: empty, constant, identifiers, too many levels,
-    one-to-one pairs. Of rows: equal content under several keys, keys that occur twice or on two sides; sides `later` that are meant to lie
-    after those `trained` on, and do not. Nulls and NaN are a value of their own.
-    Findings come in the order of plans, features, rows. Cost: two scans, one of them crossing to Python in Arrow batches with a shuffle of
-    at most 512 rows a feature and partition, the other a shuffle of two records of hashes a row; two actions.
+    Of each plan's features: one that alone predicts the target too well (AUC, R² in a line or by bins),
+    settles its label, is missing along with it, or, of a binary target's flags and codes, looks as if set
+    with the label; several that a linear formula reconstructs the target from (formulas of products are not
+    looked for). Of features by themselves: empty, constant, identifiers, too many levels, one-to-one pairs.
+    Of rows: equal content under several keys, keys that occur twice or on two sides; sides `later` that are
+    meant to lie after those `trained` on, and do not. Nulls and NaN are a value of their own. Findings come
+    in the order of plans, features, rows. Cost: two scans, one of them crossing to Python in Arrow batches
+    with a shuffle of at most 512 rows a feature and partition, the other a shuffle of two records of hashes a
+    row; two actions.
     """
     chosen = limits or Limits()
     spreads = to_spreads(rows, plans=plans, profile=profile, day=day, side=side)
-    found = [f for p in plans for f in say.of_plan(p, grams[p.target.name], spreads.histograms[p.target.name], chosen)]
+    found = [
+        f
+        for p in plans
+        for f in say.of_plan(p, grams[p.target.name], spreads.histograms[p.target.name], chosen)
+    ]
     found += say.of_columns(plans, profile, days=max(1, spreads.snapshots), most_levels=LEVELS, limits=chosen)
     found += say.of_twins(spreads.twins)
     found += say.of_copies(to_copies(rows, plans=plans, key=key, day=day, side=side, fold=fold), key, chosen)
     return (*found, *say.of_time(spreads.days, trained=trained, later=later))
 
 
-def to_spreads(rows: DataFrame, *, plans: Sequence[ModelPlan], profile: Profile, day: str, side: str) -> Spreads:
-    """Count rows and sum targets by each feature's values (by at most 256 ranges of a number with more than 512), in one pass.
+def to_spreads(
+    rows: DataFrame, *, plans: Sequence[FeatureSpec], profile: FeatureProfile, day: str, side: str
+) -> Spreads:
+    """Count rows and sum targets by each feature's values (by at most 256 ranges of a number with more than
+    512), in one pass.
 
-    The bins of a number with many values lie between values that the profile has sampled, so that about as many distinct values fall into
-    each. The same result on any partitioning. Cost: one scan that crosses to Python in Arrow batches, one shuffle, one action.
+    The bins of a number with many values lie between values that the profile has sampled, so that about as
+    many distinct values fall into each. The same result on any partitioning. Cost: one scan that crosses to
+    Python in Arrow batches, one shuffle, one action.
     """
     features, goals = features_of(plans), targets_of(plans)
     binary = {p.target.name for p in plans if p.target.task is Task.BINARY}
     hows = tuple(_bins(profile[f.name]) for f in features)
     names = [f.name for f in features]
-    spread = kernel.Spread(features=hows, targets=tuple(_goal(profile[t], t in binary) for t in goals), pairs=_pairs(names, profile))
+    spread = kernel.Spread(
+        features=hows,
+        targets=tuple(_goal(profile[t], t in binary) for t in goals),
+        pairs=_pairs(names, profile),
+    )
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
         return kernel.spread_over(batches, spread)
 
-    place = F.concat_ws("|", F.coalesce(column_named(side), F.lit("")), F.coalesce(column_named(day).cast("string"), F.lit("")))
+    place = F.concat_ws(
+        "|",
+        F.coalesce(column_named(side), F.lit("")),
+        F.coalesce(column_named(day).cast("string"), F.lit("")),
+    )
     columns = [column_named(f.name).cast("string") if f.categorical else numeric(f.name) for f in features]
-    chosen = rows.select(*(c.alias(f"c{i}") for i, c in enumerate([*columns, *(numeric(t) for t in goals)])), place.alias("place"))
+    chosen = rows.select(
+        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(numeric(t) for t in goals)])),
+        place.alias("place"),
+    )
     sums = [f"{x}{t}" for t in range(len(goals)) for x in "ns"]
-    counted = chosen.mapInArrow(partition, kernel.ddl(len(goals))).groupBy("code", "bin", "place").agg(*(F.sum(s).alias(s) for s in sums))
+    counted = (
+        chosen.mapInArrow(partition, kernel.ddl(len(goals)))
+        .groupBy("code", "bin", "place")
+        .agg(*(F.sum(s).alias(s) for s in sums))
+    )
     table = counted.toArrow().to_pydict()
     by_code: dict[int, list[int]] = {}
     for i, code in enumerate(table["code"]):
@@ -95,7 +157,9 @@ def to_spreads(rows: DataFrame, *, plans: Sequence[ModelPlan], profile: Profile,
     return Spreads(
         histograms={
             target: {
-                n: _histogram(table, by_code.get(i, []), hows[i], spread.targets[t], t, by_code.get(kernel.SQUARES, []))
+                n: _histogram(
+                    table, by_code.get(i, []), hows[i], spread.targets[t], t, by_code.get(kernel.SQUARES, [])
+                )
                 for i, n in enumerate(names)
             }
             for t, target in enumerate(goals)
@@ -105,15 +169,22 @@ def to_spreads(rows: DataFrame, *, plans: Sequence[ModelPlan], profile: Profile,
             for i, (a, b) in enumerate(spread.pairs)
             if len(by_code.get(kernel.PAIRS - i, ())) == _values(profile[names[a]])
         ),
-        days={s: (min(d for at, d in places if at == s), max(d for at, d in places if at == s)) for s, _ in places},
+        days={
+            s: (min(d for at, d in places if at == s), max(d for at, d in places if at == s))
+            for s, _ in places
+        },
         snapshots=len({d for _, d in places}),
     )
 
 
 def _histogram(
-    table: Mapping[str, Any], at: Sequence[int], how: kernel.Values | gram_kernel.Category, goal: gram_kernel.Number, t: int,
+    table: Mapping[str, Any],
+    at: Sequence[int],
+    how: kernel.Values | gram_kernel.Category,
+    goal: gram_kernel.Number,
+    t: int,
     squares: Sequence[int],
-) -> Histogram:  # fmt: skip
+) -> Histogram:
     size = kernel.bins_of(how)
     rows, whole = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for i in at:
@@ -127,10 +198,13 @@ def _histogram(
     else:
         labels = list(how.levels) or [f"#{b}" for b in range(how.buckets)]
     return Histogram(
-        labels=(*labels, "missing"), ordered=isinstance(how, kernel.Values),
-        known=how.known if isinstance(how, kernel.Values) else not how.buckets, rows=rows, sums=rows * goal.middle + whole * unit,
+        labels=(*labels, "missing"),
+        ordered=isinstance(how, kernel.Values),
+        known=how.known if isinstance(how, kernel.Values) else not how.buckets,
+        rows=rows,
+        sums=rows * goal.middle + whole * unit,
         of_target=(n * square - total * total) / n * unit**2 if n else 0.0,
-    )  # fmt: skip
+    )
 
 
 def _bins(profile: ColumnProfile) -> kernel.Values | gram_kernel.Category:
@@ -145,40 +219,59 @@ def _bins(profile: ColumnProfile) -> kernel.Values | gram_kernel.Category:
 
 def _goal(profile: ColumnProfile, binary: bool) -> gram_kernel.Number:
     scale = profile.scale
-    return gram_kernel.Number(0.0, 0, True) if binary else gram_kernel.Number(scale.middle, scale.exponent, True)
+    return (
+        gram_kernel.Number(0.0, 0, True) if binary else gram_kernel.Number(scale.middle, scale.exponent, True)
+    )
 
 
 def _values(profile: ColumnProfile) -> int:
     return len(profile.values) + (profile.missing > 0)
 
 
-def _pairs(names: Sequence[str], profile: Profile) -> tuple[tuple[int, int], ...]:
+def _pairs(names: Sequence[str], profile: FeatureProfile) -> tuple[tuple[int, int], ...]:
     """Pairs that could be one-to-one: of few values, and of equally many."""
     few = [i for i, n in enumerate(names) if profile[n].level == 0 and 1 < _values(profile[n]) <= FEW]
-    return tuple((a, b) for a, b in combinations(few, 2) if _values(profile[names[a]]) == _values(profile[names[b]]))
+    return tuple(
+        (a, b) for a, b in combinations(few, 2) if _values(profile[names[a]]) == _values(profile[names[b]])
+    )
 
 
-def to_copies(rows: DataFrame, *, plans: Sequence[ModelPlan], key: Sequence[str], day: str, side: str, fold: str) -> Copies:
+def to_copies(
+    rows: DataFrame, *, plans: Sequence[FeatureSpec], key: Sequence[str], day: str, side: str, fold: str
+) -> Copies:
     """Count rows of equal content under several keys, and keys that occur twice on a day, or on two sides.
 
-    Content: all features and targets of the plans; null equals null, −0.0 equals 0.0. Compared by two 64-bit hashes: among 10^8 keys the
-    chance of one false pair is below 2^-75. Cost: one scan, one shuffle of two records of six numbers a row, one action.
+    Content: all features and targets of the plans; null equals null, −0.0 equals 0.0. Compared by two 64-bit
+    hashes: among 10^8 keys the chance of one false pair is below 2^-75. Cost: one scan, one shuffle of two
+    records of six numbers a row, one action.
     """
     features = features_of(plans)
-    columns = [column_named(f.name).cast("string") if f.categorical else numeric(f.name) + F.lit(0.0) for f in features]
+    columns = [
+        column_named(f.name).cast("string") if f.categorical else numeric(f.name) + F.lit(0.0)
+        for f in features
+    ]
     columns += [numeric(t) for t in targets_of(plans)]
-    # Spark's hash passes over nulls, so that (null, 1) would equal (1, null): where they are is hashed as well.
+    # Spark's hash passes over nulls, so that (null, 1) would equal (1, null): where they are is hashed as
+    # well.
     content = [*columns, F.concat(*(F.when(c.isNull(), "0").otherwise("1") for c in columns))]
     keys = [column_named(k) for k in key]
     sides, folds = (F.coalesce(column_named(c).cast("string"), F.lit("")) for c in (side, fold))
 
     def record(kind: int, group: list[Any], member: list[Any], place: Any) -> Any:
         return F.struct(
-            F.lit(kind).alias("kind"), F.xxhash64(*group).alias("a"), F.xxhash64(F.lit(1), *group).alias("b"),
-            F.xxhash64(*member).alias("member"), place.alias("place"),
-        )  # fmt: skip
+            F.lit(kind).alias("kind"),
+            F.xxhash64(*group).alias("a"),
+            F.xxhash64(F.lit(1), *group).alias("b"),
+            F.xxhash64(*member).alias("member"),
+            place.alias("place"),
+        )
 
-    records = F.explode(F.array(record(0, content, keys, F.concat_ws("|", sides, folds)), record(1, keys, [column_named(day)], sides)))
+    records = F.explode(
+        F.array(
+            record(0, content, keys, F.concat_ws("|", sides, folds)),
+            record(1, keys, [column_named(day)], sides),
+        )
+    )
     grouped = (
         rows.select(records.alias("r"))
         .select("r.*")
@@ -186,18 +279,35 @@ def to_copies(rows: DataFrame, *, plans: Sequence[ModelPlan], key: Sequence[str]
         .groupBy("kind", "a", "b", "member")
         .agg(F.count(F.lit(1)).alias("rows"), F.min("place").alias("first"), F.max("place").alias("last"))
         .groupBy("kind", "a", "b")
-        .agg(F.count(F.lit(1)).alias("members"), F.sum("rows").alias("rows"), F.min("first").alias("first"), F.max("last").alias("last"))
+        .agg(
+            F.count(F.lit(1)).alias("members"),
+            F.sum("rows").alias("rows"),
+            F.min("first").alias("first"),
+            F.max("last").alias("last"),
+        )
     )
     several, apart = F.col("members") > 1, F.col("first") != F.col("last")
-    found = grouped.groupBy("kind").agg(
-        F.sum("members").alias("members"), F.sum("rows").alias("rows"), F.count_if(several).alias("groups"),
-        F.sum(F.col("members") - 1).alias("repeated"), F.count_if(several & apart).alias("across"), F.count_if(apart).alias("apart"),
-    ).collect()  # fmt: skip
+    found = (
+        grouped.groupBy("kind")
+        .agg(
+            F.sum("members").alias("members"),
+            F.sum("rows").alias("rows"),
+            F.count_if(several).alias("groups"),
+            F.sum(F.col("members") - 1).alias("repeated"),
+            F.count_if(several & apart).alias("across"),
+            F.count_if(apart).alias("apart"),
+        )
+        .collect()
+    )
     by_kind = {r["kind"]: r for r in found}
     if not by_kind:
         return Copies(keys=0, groups=0, repeated=0, across=0, twice=0, two_sides=0)
     alike, keyed = by_kind[0], by_kind[1]
     return Copies(
-        keys=alike["members"], groups=alike["groups"], repeated=alike["repeated"], across=alike["across"],
-        twice=keyed["rows"] - keyed["members"], two_sides=keyed["apart"],
-    )  # fmt: skip
+        keys=alike["members"],
+        groups=alike["groups"],
+        repeated=alike["repeated"],
+        across=alike["across"],
+        twice=keyed["rows"] - keyed["members"],
+        two_sides=keyed["apart"],
+    )

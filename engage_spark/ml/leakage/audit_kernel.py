@@ -1,6 +1,8 @@
-"""How targets are spread over the values of each feature, in Spark's Python workers. Imports numpy and pyarrow only, sent along by value.
+"""How targets are spread over the values of each feature, in Spark's Python workers. Imports numpy and
+pyarrow only, sent along by value.
 
-Counts, and sums of targets as whole numbers of at most 2^20 in magnitude: partitions add up to the same bits in any order.
+Counts, and sums of targets as whole numbers of at most 2^20 in magnitude: partitions add up to the same bits
+in any order.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ import pyarrow as pa
 from engage_spark.ml.selection.gram_kernel import LOW, Category, Number, bucket
 
 SQUARES, PLACES, PAIRS = -1, -2, -1000
-"""Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by place; PAIRS − i is the i-th pair of features."""
+"""Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by place; PAIRS − i is the
+i-th pair of features.
+"""
 BATCH = 8192
 
 
 class Values(NamedTuple):
-    """The bins of a number: a value each where all are `known`, else what lies between two of them. Missing ones have the last bin."""
+    """The bins of a number: a value each where all are `known`, else what lies between two of them. Missing
+    ones have the last bin.
+    """
 
     values: tuple[float, ...]
     known: bool
@@ -35,7 +41,9 @@ def bins_of(how: Values | Category) -> int:
 
 
 class Spread(NamedTuple):
-    """What is counted: the features' bins, how targets become whole numbers, and which pairs of features are counted together."""
+    """What is counted: the features' bins, how targets become whole numbers, and which pairs of features are
+    counted together.
+    """
 
     features: tuple[Values | Category, ...]
     targets: tuple[Number, ...]
@@ -54,14 +62,24 @@ def _coded(column: pa.Array, how: Values | Category) -> np.ndarray:
         edges = np.array(how.values)
         found = np.searchsorted(edges, numbers, side="left" if how.known else "right")
         there = ~np.isnan(numbers)
-        if how.known and there.any() and (edges[np.minimum(found[there], len(edges) - 1)] != numbers[there]).any():
-            raise ValueError("a number is there that its profile lacks: profile the same rows that are audited")
+        if (
+            how.known
+            and there.any()
+            and (edges[np.minimum(found[there], len(edges) - 1)] != numbers[there]).any()
+        ):
+            raise ValueError(
+                "a number is there that its profile lacks: profile the same rows that are audited"
+            )
         binned: np.ndarray = np.where(there, found, last)
         return binned
     coded = column.dictionary_encode()
     known = {v: i for i, v in enumerate(how.levels)}
-    by_level = [bucket(v, how.buckets) if how.buckets else known.get(v, last) for v in coded.dictionary.to_pylist()]
-    codes: np.ndarray = np.array([*by_level, last])[coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)]
+    by_level = [
+        bucket(v, how.buckets) if how.buckets else known.get(v, last) for v in coded.dictionary.to_pylist()
+    ]
+    codes: np.ndarray = np.array([*by_level, last])[
+        coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)
+    ]
     return codes
 
 
@@ -77,20 +95,27 @@ class Counts:
     def __init__(self, spread: Spread) -> None:
         self.spread = spread
         self.found = [np.zeros((bins_of(f), len(spread.targets), 2), np.int64) for f in spread.features]
-        self.pairs = [np.zeros(bins_of(spread.features[a]) * bins_of(spread.features[b]), np.int64) for a, b in spread.pairs]
+        self.pairs = [
+            np.zeros(bins_of(spread.features[a]) * bins_of(spread.features[b]), np.int64)
+            for a, b in spread.pairs
+        ]
         self.squares = [0] * len(spread.targets)
         self.places: dict[str, int] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
         features = self.spread.features
-        targets = [_whole(batch.column(len(features) + t), scale) for t, scale in enumerate(self.spread.targets)]
+        targets = [
+            _whole(batch.column(len(features) + t), scale) for t, scale in enumerate(self.spread.targets)
+        ]
         for t, (y, _) in enumerate(targets):
             self.squares[t] += int((y * y).sum())  # at most 8192·2^40: exact
         codes = [_coded(batch.column(i), how) for i, how in enumerate(features)]
         for i, how in enumerate(features):
             for t, (y, there) in enumerate(targets):
                 self.found[i][:, t, 0] += np.bincount(codes[i][there], minlength=bins_of(how))
-                self.found[i][:, t, 1] += np.bincount(codes[i], weights=y, minlength=bins_of(how)).astype(np.int64)
+                self.found[i][:, t, 1] += np.bincount(codes[i], weights=y, minlength=bins_of(how)).astype(
+                    np.int64
+                )
         for i, (a, b) in enumerate(self.spread.pairs):
             wide = bins_of(features[b])
             self.pairs[i] += np.bincount(codes[a] * wide + codes[b], minlength=len(self.pairs[i]))
@@ -112,7 +137,9 @@ class Counts:
 
 
 def spread_over(batches: Iterator[pa.RecordBatch], spread: Spread) -> Iterator[pa.RecordBatch]:
-    """The counts of a partition. The batches hold the features, the targets and the place (side and day, text), by place."""
+    """The counts of a partition. The batches hold the features, the targets and the place (side and day,
+    text), by place.
+    """
     counts = Counts(spread)
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH):
@@ -120,4 +147,6 @@ def spread_over(batches: Iterator[pa.RecordBatch], spread: Spread) -> Iterator[p
     types = [pa.int32(), pa.int32(), pa.string(), *[pa.int64()] * (2 * len(spread.targets))]
     names = ["code", "bin", "place", *(f"{x}{t}" for t in range(len(spread.targets)) for x in "ns")]
     columns = zip(*counts.rows(), strict=True)
-    yield pa.RecordBatch.from_arrays([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=names)
+    yield pa.RecordBatch.from_arrays(
+        [pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=names
+    )

@@ -7,29 +7,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engage_spark.errors import GateError
-from engage_spark.ml.feature_spec import ModelPlan, Policy, Task
+from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Task
 from engage_spark.ml.leakage import target_histogram
 from engage_spark.ml.leakage.target_histogram import Histogram
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 from engage_spark.ml.selection.rfe import eliminate, r2
 
 if TYPE_CHECKING:
-    from engage_spark.ml.selection.profile import ColumnProfile, Profile
+    from engage_spark.ml.selection.profile import ColumnProfile, FeatureProfile
 
-LEAVE_OUT = (
-    "say in the contract that it leaks (leaksInto), or why it is known before the label's window opens, and audit again permissively"
-)
+LEAVE_OUT = "say in the contract that it leaks (leaksInto), or why it is known before the label's window opens, and audit again permissively"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """From where on something is found. All findings stop strict training but label-like, twins, constant, few duplicates, and identifiers
-    that are numbers.
+    """From where on something is found. All findings stop strict training but label-like, twins, constant,
+    few duplicates, and identifiers that are numbers.
 
-    `auc` and `r2` of one feature alone, `formula` of several together; `purity`: P(rarer class | part of the values), for parts of at least
-    `rows` rows that hold at least `held` of that class; `odds`: how many times likelier one value makes the class, where it holds at least
-    `odds_held` of it; `missing`: R² of whether a value is there; `duplicates`: share of customers that repeat another one;
-    `unique`: distinct values per row from which a column is taken for an identifier, for columns of at least `rows` values.
+    `auc` and `r2` of one feature alone, `formula` of several together; `purity`: P(rarer class | part of the
+    values), for parts of at least `rows` rows that hold at least `held` of that class; `odds`: how many times
+    likelier one value makes the class, where it holds at least `odds_held` of it; `missing`: R² of whether a
+    value is there; `duplicates`: share of customers that repeat another one; `unique`: distinct values per
+    row from which a column is taken for an identifier, for columns of at least `rows` values.
     """
 
     auc: float = 0.95
@@ -46,10 +45,11 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class LeakFinding:
     """Something that makes a model look better than it will be. `stops`: strict training goes no further.
 
-    `target` and `policy` name the plan that it is about; None: it is about the rows or the features themselves. `measured` broke `limit`.
+    `target` and `policy` name the plan that it is about; None: it is about the rows or the features
+    themselves. `measured` broke `limit`.
     """
 
     check: str
@@ -58,43 +58,49 @@ class Finding:
     limit: float
     stops: bool
     explanation: str
-    mend: str
+    hint: str
     target: str | None = None
-    policy: Policy | None = None
+    policy: LeakPolicy | None = None
 
     def __str__(self) -> str:
         about = f" ({self.target})" if self.target else ""
-        return f"{self.check}{about}: {self.explanation} Mend: {self.mend}."
+        return f"{self.check}{about}: {self.explanation} Hint: {self.hint}."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class AuditOutcome:
     """Whether training stops, and every finding in words, with what becomes of it."""
 
     stops: bool
     lines: tuple[str, ...]
 
 
-def verdict(findings: Sequence[Finding], policy: Policy) -> Verdict:
-    """Under STRICT a finding that stops stops; under PERMISSIVE every finding is a warning. Findings about a plan of the other policy are
-    left out."""
+def audit_outcome(findings: Sequence[LeakFinding], policy: LeakPolicy) -> AuditOutcome:
+    """Under STRICT a finding that stops stops; under PERMISSIVE every finding is a warning. Findings about a
+    plan of the other policy are left out.
+    """
     mine = [f for f in findings if f.policy in (None, policy)]
-    stopping = [f for f in mine if f.stops and policy is Policy.STRICT]
-    lines = [f"{'stops' if f in stopping else 'warning'}: {f}" for f in (*stopping, *(f for f in mine if f not in stopping))]
-    return Verdict(stops=bool(stopping), lines=tuple(lines))
+    stopping = [f for f in mine if f.stops and policy is LeakPolicy.STRICT]
+    lines = [
+        f"{'stops' if f in stopping else 'warning'}: {f}"
+        for f in (*stopping, *(f for f in mine if f not in stopping))
+    ]
+    return AuditOutcome(stops=bool(stopping), lines=tuple(lines))
 
 
-def refused(findings: Sequence[Finding]) -> GateError:
+def leak_error(findings: Sequence[LeakFinding]) -> GateError:
     """The error that a strict training ends with: every finding that stops it, in one."""
-    stopping = [f for f in findings if f.stops and f.policy in (None, Policy.STRICT)]
+    stopping = [f for f in findings if f.stops and f.policy in (None, LeakPolicy.STRICT)]
     return GateError(
         f"the leakage audit found {len(stopping)} reasons not to train",
         details=[str(f) for f in stopping],
-        mend="mend each as it says, or set models.policy=permissive to train all the same and be warned",
+        hint="mend each as it says, or set models.policy=permissive to train all the same and be warned",
     )
 
 
-def of_plan(plan: ModelPlan, grams: FoldGrams, histograms: Mapping[str, Histogram], limits: Limits) -> list[Finding]:
+def of_plan(
+    plan: FeatureSpec, grams: FoldGrams, histograms: Mapping[str, Histogram], limits: Limits
+) -> list[LeakFinding]:
     """Findings about what one plan's features tell of its target; one, the strongest, per feature."""
     gram = grams.using(plan.names).everything()
     if not gram.of_target > 0:
@@ -102,23 +108,45 @@ def of_plan(plan: ModelPlan, grams: FoldGrams, histograms: Mapping[str, Histogra
     found = []
     for feature in plan.features:
         h = histograms[feature.name]
-        alone = _alone_binary(h, limits) if plan.target.task is Task.BINARY else _alone_number(h, gram, feature.name, limits)
+        alone = (
+            _alone_binary(h, limits)
+            if plan.target.task is Task.BINARY
+            else _alone_number(h, gram, feature.name, limits)
+        )
         if alone:
             check, measured, limit, stops, said = alone
-            mend = (
-                LEAVE_OUT if stops else "make sure that it is known before the label's window opens; else say in the contract that it leaks"
+            hint = (
+                LEAVE_OUT
+                if stops
+                else "make sure that it is known before the label's window opens; else say in the contract that it leaks"
             )
-            found.append(_about(plan, check, (feature.name,), measured, limit, stops, f"{feature.name} {said}", mend))
+            found.append(
+                _about(plan, check, (feature.name,), measured, limit, stops, f"{feature.name} {said}", hint)
+            )
     return found + _formula(plan, grams, limits, {f.columns[0] for f in found if f.stops})
 
 
 def _about(
-    plan: ModelPlan, check: str, columns: tuple[str, ...], measured: float, limit: float, stops: bool, said: str, mend: str
-) -> Finding:
-    return Finding(
-        check=check, columns=columns, measured=measured, limit=limit, stops=stops, explanation=said, mend=mend,
-        target=plan.target.name, policy=plan.policy,
-    )  # fmt: skip
+    plan: FeatureSpec,
+    check: str,
+    columns: tuple[str, ...],
+    measured: float,
+    limit: float,
+    stops: bool,
+    said: str,
+    hint: str,
+) -> LeakFinding:
+    return LeakFinding(
+        check=check,
+        columns=columns,
+        measured=measured,
+        limit=limit,
+        stops=stops,
+        explanation=said,
+        hint=hint,
+        target=plan.target.name,
+        policy=plan.policy,
+    )
 
 
 Alone = tuple[str, float, float, bool, str] | None
@@ -126,7 +154,13 @@ Alone = tuple[str, float, float, bool, str] | None
 
 def _alone_binary(h: Histogram, limits: Limits) -> Alone:
     if target_histogram.pure(h) and int(h.filled.sum()) * limits.rows <= int(h.rows.sum()):
-        return "label twin", 1.0, limits.purity, True, "determines the label: each of its values goes with one class only."
+        return (
+            "label twin",
+            1.0,
+            limits.purity,
+            True,
+            "determines the label: each of its values goes with one class only.",
+        )
     area = target_histogram.auc(h)
     if area > limits.auc:
         return (
@@ -137,7 +171,9 @@ def _alone_binary(h: Histogram, limits: Limits) -> Alone:
             f"alone has an AUC of {area:.3f}; more than {limits.auc} hardly ever is honest.",
         )
     certain = [
-        p for p in target_histogram.parts(h, thresholds=True) if p.rows >= limits.rows and p.rate >= limits.purity and p.held >= limits.held
+        p
+        for p in target_histogram.parts(h, thresholds=True)
+        if p.rows >= limits.rows and p.rate >= limits.purity and p.held >= limits.held
     ]
     if certain:
         p = max(certain, key=lambda p: (p.held, p.rate))
@@ -164,12 +200,30 @@ FEW = 12
 def _alone_number(h: Histogram, gram: Gram, source: str, limits: Limits) -> Alone:
     line = r2(gram, [source])
     if line > 0.9999:
-        return "label twin", line, limits.r2, True, f"is the target but for a factor and a summand (R² {line:.5f})."
+        return (
+            "label twin",
+            line,
+            limits.r2,
+            True,
+            f"is the target but for a factor and a summand (R² {line:.5f}).",
+        )
     if line > limits.r2:
-        return "too good to be true", line, limits.r2, True, f"alone explains {line:.1%} of the target's variance in a straight line."
+        return (
+            "too good to be true",
+            line,
+            limits.r2,
+            True,
+            f"alone explains {line:.1%} of the target's variance in a straight line.",
+        )
     curve = target_histogram.explained(h)
     if curve > limits.r2:
-        return "too good to be true", curve, limits.r2, True, f"alone explains {curve:.1%} of the target's variance."
+        return (
+            "too good to be true",
+            curve,
+            limits.r2,
+            True,
+            f"alone explains {curve:.1%} of the target's variance.",
+        )
     return _missing(h, limits)
 
 
@@ -181,19 +235,23 @@ def _missing(h: Histogram, limits: Limits) -> Alone:
     return "missing with the label", measured, limits.missing, True, said
 
 
-def _formula(plan: ModelPlan, grams: FoldGrams, limits: Limits, known: set[str]) -> list[Finding]:
-    """A linear formula of several features; products and other curves of more than one feature are not looked for."""
+def _formula(plan: FeatureSpec, grams: FoldGrams, limits: Limits, known: set[str]) -> list[LeakFinding]:
+    """A linear formula of several features; products and other curves of more than one feature are not looked
+    for.
+    """
     honest = [s for s in plan.names if s not in known]
     gram = grams.using(honest).everything()
     if len(honest) < 2 or _adjusted(r2(gram), gram, honest) <= limits.formula:
         return []
     path = eliminate(gram, 1)
-    fewest = min(n for n, found in path.curve.items() if _adjusted(found, gram, path.left(n)) > limits.formula)
+    fewest = min(
+        n for n, found in path.curve.items() if _adjusted(found, gram, path.left(n)) > limits.formula
+    )
     columns = tuple(s for s in honest if s in path.left(fewest))
     measured = path.curve[fewest]
     said = f"a linear formula of {', '.join(columns)} reconstructs {plan.target.name} (R² {measured:.3f}): it may be computed from them."
-    mend = f"if {plan.target.name} is computed from them, give these fields leaksInto {plan.target.name}"
-    return [_about(plan, "reconstructs a formula", columns, measured, limits.formula, True, said, mend)]
+    hint = f"if {plan.target.name} is computed from them, give these fields leaksInto {plan.target.name}"
+    return [_about(plan, "reconstructs a formula", columns, measured, limits.formula, True, said, hint)]
 
 
 def _adjusted(found: float, gram: Gram, sources: Sequence[str]) -> float:
@@ -201,21 +259,38 @@ def _adjusted(found: float, gram: Gram, sources: Sequence[str]) -> float:
     return 1 - (1 - found) * (gram.rows - 1) / free if free > 0 else 0.0
 
 
-def of_columns(plans: Sequence[ModelPlan], profile: Profile, *, days: int, most_levels: int, limits: Limits) -> list[Finding]:
+def of_columns(
+    plans: Sequence[FeatureSpec], profile: FeatureProfile, *, days: int, most_levels: int, limits: Limits
+) -> list[LeakFinding]:
     """Findings about features by themselves: empty, constant, identifiers, too many levels; at most one each."""
     columns = [profile[n] for n in dict.fromkeys(n for p in plans for n in p.names)]
     return [f for c in columns if (f := _of_column(c, profile.rows, days, most_levels, limits))]
 
 
-def _of_column(c: ColumnProfile, rows: int, days: int, most_levels: int, limits: Limits) -> Finding | None:
-    def found(check: str, measured: float, limit: float, stops: bool, said: str, mend: str) -> Finding:
-        return Finding(
-            check=check, columns=(c.name,), measured=measured, limit=limit, stops=stops, explanation=f"{c.name} {said}", mend=mend
+def _of_column(
+    c: ColumnProfile, rows: int, days: int, most_levels: int, limits: Limits
+) -> LeakFinding | None:
+    def found(check: str, measured: float, limit: float, stops: bool, said: str, hint: str) -> LeakFinding:
+        return LeakFinding(
+            check=check,
+            columns=(c.name,),
+            measured=measured,
+            limit=limit,
+            stops=stops,
+            explanation=f"{c.name} {said}",
+            hint=hint,
         )
 
     if not c.present:
         said = f"has no value in {rows} rows."
-        return found("empty", 0.0, 0.0, True, said, "find out why nothing arrives, or take its role feature away in the contract")
+        return found(
+            "empty",
+            0.0,
+            0.0,
+            True,
+            said,
+            "find out why nothing arrives, or take its role feature away in the contract",
+        )
     if c.constant and not c.missing:
         said = f"is {next(iter(c.values))} in all {rows} rows."
         return found("constant", 1.0, 1.0, False, said, "take its role feature away in the contract")
@@ -223,32 +298,52 @@ def _of_column(c: ColumnProfile, rows: int, days: int, most_levels: int, limits:
     if (c.categorical or c.whole) and c.present >= limits.rows and unique >= limits.unique:
         said = f"has as good as one value per row ({unique:.1%}): it names rows more than it describes them."
         return found(
-            "identifier", unique, limits.unique, c.categorical, said, "if it names rows, give it the role identifier in the contract"
+            "identifier",
+            unique,
+            limits.unique,
+            c.categorical,
+            said,
+            "if it names rows, give it the role identifier in the contract",
         )
     if c.categorical and c.distinct > most_levels:
         said = f"is a category of about {c.distinct} levels; no more than {most_levels} become columns."
-        mend = "group its levels in a derived field, or give it the role identifier or audit"
-        return found("too many levels", float(c.distinct), float(most_levels), True, said, mend)
+        hint = "group its levels in a derived field, or give it the role identifier or audit"
+        return found("too many levels", float(c.distinct), float(most_levels), True, said, hint)
     return None
 
 
-def of_twins(pairs: Sequence[tuple[str, str, int]]) -> list[Finding]:
+def of_twins(pairs: Sequence[tuple[str, str, int]]) -> list[LeakFinding]:
     """Pairs of features that say the same in other words, with how many values each has."""
     return [
-        Finding(
-            check="twins", columns=(a, b), measured=1.0, limit=1.0, stops=False, mend="keep one of them as a feature",
+        LeakFinding(
+            check="twins",
+            columns=(a, b),
+            measured=1.0,
+            limit=1.0,
+            stops=False,
+            hint="keep one of them as a feature",
             explanation=f"{a} and {b} are one-to-one ({n} values): a model splits their weight between them.",
         )
         for a, b, n in pairs
-    ]  # fmt: skip
+    ]
 
 
-def of_copies(copies: Copies, key: Sequence[str], limits: Limits) -> list[Finding]:
+def of_copies(copies: Copies, key: Sequence[str], limits: Limits) -> list[LeakFinding]:
     """Findings about rows: the same content under several keys, a key several times, on several sides."""
     keys, found = tuple(key), []
 
-    def add(check: str, measured: float, limit: float, stops: bool, said: str, mend: str) -> None:
-        found.append(Finding(check=check, columns=keys, measured=measured, limit=limit, stops=stops, explanation=said, mend=mend))
+    def add(check: str, measured: float, limit: float, stops: bool, said: str, hint: str) -> None:
+        found.append(
+            LeakFinding(
+                check=check,
+                columns=keys,
+                measured=measured,
+                limit=limit,
+                stops=stops,
+                explanation=said,
+                hint=hint,
+            )
+        )
 
     if copies.repeated:
         share = copies.repeated / copies.keys
@@ -256,23 +351,37 @@ def of_copies(copies: Copies, key: Sequence[str], limits: Limits) -> list[Findin
             f"{copies.repeated} of {copies.keys} repeat another key in all features and targets ({share:.1%}), and {copies.across} of "
             f"{copies.groups} such groups lie on several sides or folds: a model is tested on what it has learnt by heart."
         )
-        mend = (
-            "remove the duplicates at the source, or give what is one customer one key; rows of few coarse features may be alike by chance"
-        )
-        add("duplicates", share, limits.duplicates, share > limits.duplicates, said, mend)
+        hint = "remove the duplicates at the source, or give what is one customer one key; rows of few coarse features may be alike by chance"
+        add("duplicates", share, limits.duplicates, share > limits.duplicates, said, hint)
     if copies.twice:
         said = f"{copies.twice} rows have the key and day of another row."
-        add("key held twice", float(copies.twice), 0.0, True, said, "declare the key, so that ingest quarantines the second row")
+        add(
+            "key held twice",
+            float(copies.twice),
+            0.0,
+            True,
+            said,
+            "declare the key, so that ingest quarantines the second row",
+        )
     if copies.two_sides:
         said = f"{copies.two_sides} keys are on more than one side: their other snapshots are trained on."
-        add("on two sides", float(copies.two_sides), 0.0, True, said, "draw sides by key, as `splits` holds them")
+        add(
+            "on two sides",
+            float(copies.two_sides),
+            0.0,
+            True,
+            said,
+            "draw sides by key, as `splits` holds them",
+        )
     return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Copies:
-    """What the rows' hashes say. `groups` of `keys` with equal content have `repeated` keys beyond the first each; `across` of them lie on
-    several sides or folds. `twice`: rows beyond the first with one key and day; `two_sides`: keys on several sides."""
+    """What the rows' hashes say. `groups` of `keys` with equal content have `repeated` keys beyond the first
+    each; `across` of them lie on several sides or folds. `twice`: rows beyond the first with one key and
+    day; `two_sides`: keys on several sides.
+    """
 
     keys: int
     groups: int
@@ -282,14 +391,23 @@ class Copies:
     two_sides: int
 
 
-def of_time(days: Mapping[str, tuple[str, str]], *, trained: Sequence[str], later: Sequence[str]) -> list[Finding]:
-    """Sides that test a later time, whose first day is not after the last day that is trained on. `days`: first and last day by side."""
+def of_time(
+    days: Mapping[str, tuple[str, str]], *, trained: Sequence[str], later: Sequence[str]
+) -> list[LeakFinding]:
+    """Sides that test a later time, whose first day is not after the last day that is trained on. `days`:
+    first and last day by side.
+    """
     last = max((days[s][1] for s in trained if s in days), default=None)
     return [
-        Finding(
-            check="time overlap", columns=(side,), measured=0.0, limit=0.0, stops=True,
+        LeakFinding(
+            check="time overlap",
+            columns=(side,),
+            measured=0.0,
+            limit=0.0,
+            stops=True,
             explanation=f"side {side} begins on {days[side][0]}, and {last} is trained on: it tests no later time.",
-            mend="test on snapshots later than those that are trained on",
+            hint="test on snapshots later than those that are trained on",
         )
-        for side in later if side in days and last is not None and days[side][0] <= last
-    ]  # fmt: skip
+        for side in later
+        if side in days and last is not None and days[side][0] <= last
+    ]

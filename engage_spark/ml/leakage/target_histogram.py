@@ -18,10 +18,12 @@ FEWEST = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """Rows that have the target, and the sum of the target over them, by bin of a feature; the last bin is of missing values.
+    """Rows that have the target, and the sum of the target over them, by bin of a feature; the last bin is of
+    missing values.
 
-    `labels` name the bins. `ordered`: bins lie in the order of their numbers. `known`: a bin is one value. Sums are in the target's unit,
-    for a binary target counts of ones. `of_target` is Σ (y − mean)² over all rows.
+    `labels` name the bins. `ordered`: bins lie in the order of their numbers. `known`: a bin is one value.
+    Sums are in the target's unit, for a binary target counts of ones. `of_target` is Σ (y − mean)² over all
+    rows.
     """
 
     labels: tuple[str, ...]
@@ -37,11 +39,12 @@ class Histogram:
 
 
 def auc(h: Histogram) -> float:
-    """Area under the ROC curve of the feature alone for a binary target, in the better direction; rows of one bin count as ties.
+    """Area under the ROC curve of the feature alone for a binary target, in the better direction; rows of one
+    bin count as ties.
 
-    Missing values are a value of their own, below or above all others, whichever tells more; bins without an order are put in that of their
-    rates. Exact where a bin is one value; otherwise off by at most half the sum over bins of the shares of both classes' rows within it.
-    0.5 when only one class is there.
+    Missing values are a value of their own, below or above all others, whichever tells more; bins without an
+    order are put in that of their rates. Exact where a bin is one value; otherwise off by at most half the
+    sum over bins of the shares of both classes' rows within it. 0.5 when only one class is there.
     """
     ones, zeros = h.sums, h.rows - h.sums
     if not (ones.sum() and zeros.sum()):
@@ -61,8 +64,8 @@ def auc(h: Histogram) -> float:
 def explained(h: Histogram) -> float:
     """Share of the target's variance between the bins (correlation ratio), adjusted for their number.
 
-    1 − (1 − η²)(n − 1)/(n − bins). Many bins of few rows are put together first (see `coarse`): nearly as many bins as rows explain
-    everything, and nothing.
+    1 − (1 − η²)(n − 1)/(n − bins). Many bins of few rows are put together first (see `coarse`): nearly as
+    many bins as rows explain everything, and nothing.
     """
     rows, sums = coarse(h)
     n, bins = int(rows.sum()), len(rows)
@@ -73,10 +76,11 @@ def explained(h: Histogram) -> float:
 
 
 def coarse(h: Histogram) -> tuple[I64, F64]:
-    """Rows and sums of the filled bins; of bins with FEWEST rows or more where there are fewer than that a bin on average.
+    """Rows and sums of the filled bins; of bins with FEWEST rows or more where there are fewer than that a
+    bin on average.
 
-    Neighbours are joined where bins have an order, else all small ones are one bin. Missing values stay a bin of their own, unless they
-    are few.
+    Neighbours are joined where bins have an order, else all small ones are one bin. Missing values stay a bin
+    of their own, unless they are few.
     """
     if int(h.rows.sum()) >= FEWEST * int(h.filled.sum()):
         return h.rows[h.filled], h.sums[h.filled]
@@ -84,8 +88,14 @@ def coarse(h: Histogram) -> tuple[I64, F64]:
     if h.ordered:
         upto = np.cumsum(h.rows[:-1])
         # A bin ends where another FEWEST rows are full; the rest joins the last one.
-        group = np.minimum((upto - h.rows[:-1]) // FEWEST, max(int(upto[-1]) // FEWEST - 1, 0)) if len(upto) else upto
-        group = np.append(group, group[-1] if small[-1] and len(group) else (int(group[-1]) + 1 if len(group) else 0))
+        group = (
+            np.minimum((upto - h.rows[:-1]) // FEWEST, max(int(upto[-1]) // FEWEST - 1, 0))
+            if len(upto)
+            else upto
+        )
+        group = np.append(
+            group, group[-1] if small[-1] and len(group) else (int(group[-1]) + 1 if len(group) else 0)
+        )
     else:
         group = np.where(small, len(h.rows), np.arange(len(h.rows)))
     _, at = np.unique(group, return_inverse=True)
@@ -106,8 +116,10 @@ def missing_r2(h: Histogram) -> float:
 
 @dataclass(frozen=True)
 class Part:
-    """Some values of a feature: how many rows have them, the share of these in the rarer class, the share of that class that they hold, and
-    how many times the odds of it are those of the other rows (half a row added to each count)."""
+    """Some values of a feature: how many rows have them, the share of these in the rarer class, the share of
+    that class that they hold, and how many times the odds of it are those of the other rows (half a row
+    added to each count).
+    """
 
     said: str
     rows: int
@@ -117,7 +129,8 @@ class Part:
 
 
 def parts(h: Histogram, *, thresholds: bool) -> Sequence[Part]:
-    """Each single value of a binary target's feature (only where a bin is one), and, with `thresholds`, all values up to and from each bin.
+    """Each single value of a binary target's feature (only where a bin is one), and, with `thresholds`, all
+    values up to and from each bin.
 
     Of the rarer class: the other one is likely in many places without anything being wrong.
     """
@@ -130,7 +143,10 @@ def parts(h: Histogram, *, thresholds: bool) -> Sequence[Part]:
         wanted.append((f"= {h.labels[-1]}", np.array([len(h.labels) - 1])))
     if thresholds and h.ordered:
         for i in range(1, len(h.labels) - 1):
-            wanted += [(f"≥ {h.labels[i]}", np.arange(i, len(h.labels) - 1)), (f"< {h.labels[i]}", np.arange(i))]
+            wanted += [
+                (f"≥ {h.labels[i]}", np.arange(i, len(h.labels) - 1)),
+                (f"< {h.labels[i]}", np.arange(i)),
+            ]
     found = []
     for said, at in wanted:
         n, k = int(h.rows[at].sum()), float(rare[at].sum())

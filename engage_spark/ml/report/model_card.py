@@ -1,6 +1,8 @@
-"""A model card in Markdown (Mitchell et al. 2019): what a model is, what it is for, how it was judged, and what it must not be used for.
+"""A model card in Markdown (Mitchell et al. 2019): what a model is, what it is for, how it was judged, and
+what it must not be used for.
 
-Pure text from one dataclass, so the same facts give the same card. Whatever was not done is said to be missing, never passed over.
+Pure text from one dataclass, so the same facts give the same card. Whatever was not done is said to be
+missing, never passed over.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from engage_spark.ml.evaluation.metrics import METRICS
 from engage_spark.ml.evaluation.profit_curve import Profit
 from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.fairness.proxy import Proxy
-from engage_spark.ml.feature_spec import Policy, Target, Task
+from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
 
 NOT_DONE = "Not done in this run."
 LEAST_GROUPS = 12
@@ -32,7 +34,7 @@ class Scored:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class SplitSummary:
     """Rows of one use, such as fit or test; `mean` is the label's."""
 
     name: str
@@ -41,8 +43,10 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A feature of the model; `importance` as `Card.importance_is` says, `folds`: in how many of the training folds it was kept."""
+class SelectedFeature:
+    """A feature of the model; `importance` as `Card.importance_is` says, `folds`: in how many of the training
+    folds it was kept.
+    """
 
     name: str
     importance: float | None = None
@@ -51,7 +55,9 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What the leakage audit says of a column or of the rows. `stops`: training under the strict policy ends with it."""
+    """What the leakage audit says of a column or of the rows. `stops`: training under the strict policy ends
+    with it.
+    """
 
     about: str
     text: str
@@ -60,7 +66,9 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """The same target trained otherwise, such as permissive, or without the protected fields, on the same rows."""
+    """The same target trained otherwise, such as permissive, or without the protected fields, on the same
+    rows.
+    """
 
     name: str
     features: int
@@ -70,13 +78,15 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Everything the card says. Texts are Markdown, one paragraph or item each. An empty part is told as not done."""
+    """Everything the card says. Texts are Markdown, one paragraph or item each. An empty part is told as not
+    done.
+    """
 
     name: str
     version: str
     target: Target
     description: str
-    policy: Policy
+    policy: LeakPolicy
     kind: str
     parameters: tuple[tuple[str, str], ...]
     run: str
@@ -87,8 +97,8 @@ class Card:
     misuses: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
     tables: tuple[tuple[str, str], ...] = ()
-    parts: tuple[Part, ...] = ()
-    kept: tuple[Kept, ...] = ()
+    parts: tuple[SplitSummary, ...] = ()
+    kept: tuple[SelectedFeature, ...] = ()
     importance_is: str = ""
     eliminated: tuple[str, ...] = ()
     excluded: tuple[tuple[str, str], ...] = ()
@@ -110,12 +120,19 @@ class Card:
     def markdown(self) -> str:
         """The card, ending with a line break."""
         sections = (
-            (f"# {self.name}, version {self.version}", [self.description]), ("## Model details", self._details()),
-            ("## Intended use", self._use()), ("## Data", self._data()), ("## Features", self._features()),
-            ("## How good it is", self._quality()), ("## How sure it is", self._certainty()), *self._money(),
-            ("## Groups", self._groups()), ("## Leakage audit", self._audit()), ("## What other choices would give", self._versions()),
+            (f"# {self.name}, version {self.version}", [self.description]),
+            ("## Model details", self._details()),
+            ("## Intended use", self._use()),
+            ("## Data", self._data()),
+            ("## Features", self._features()),
+            ("## How good it is", self._quality()),
+            ("## How sure it is", self._certainty()),
+            *self._money(),
+            ("## Groups", self._groups()),
+            ("## Leakage audit", self._audit()),
+            ("## What other choices would give", self._versions()),
             ("## Limits", self._limits()),
-        )  # fmt: skip
+        )
         return "\n\n".join("\n\n".join([head, *(b for b in body if b)]) for head, body in sections) + "\n"
 
     @property
@@ -123,8 +140,14 @@ class Card:
         return f" {self.target.unit}" if self.target.unit else ""
 
     def _details(self) -> list[str]:
-        bounds = [number(b) if b is not None else "no bound" for b in (self.target.minimum, self.target.maximum)]
-        what = "the probability of 1" if self.target.task is Task.BINARY else f"a number from {bounds[0]} to {bounds[1]}{self._unit}"
+        bounds = [
+            number(b) if b is not None else "no bound" for b in (self.target.minimum, self.target.maximum)
+        ]
+        what = (
+            "the probability of 1"
+            if self.target.task is Task.BINARY
+            else f"a number from {bounds[0]} to {bounds[1]}{self._unit}"
+        )
         rows = [
             ("target", f"`{self.target.name}`, predicted as {what}"), ("model", self.kind), ("leakage policy", self.policy.value),
             ("run", f"`{self.run}`"), ("code", f"`{self.code}`"), ("contract", self.contract), ("settings", f"`{self.settings}`"),
@@ -141,9 +164,17 @@ class Card:
         return ["It is meant", bullets(self.uses), "It is not meant", bullets(never)]
 
     def _data(self) -> list[str]:
-        known = f" Its label is known {self.target.label_days} days after the snapshot." if self.target.label_days else ""
+        known = (
+            f" Its label is known {self.target.label_days} days after the snapshot."
+            if self.target.label_days
+            else ""
+        )
         days = f"Snapshots: {', '.join(self.snapshots)}.{known}" if self.snapshots else ""
-        mean = "share of 1" if self.target.task is Task.BINARY else f"mean label{f' ({self.target.unit})' if self.target.unit else ''}"
+        mean = (
+            "share of 1"
+            if self.target.task is Task.BINARY
+            else f"mean label{f' ({self.target.unit})' if self.target.unit else ''}"
+        )
         parts = table(("part", "rows", mean), [(p.name, f"{p.rows:,}", number(p.mean)) for p in self.parts])
         return [days, parts, table(("table", "version"), self.tables)]
 
@@ -155,36 +186,68 @@ class Card:
             *(("kept in folds",) if folds else ()),
         )
         rows = [
-            (f"`{k.name}`", *((_or_dash(k.importance),) if self.importance_is else ()),
-             *(("–" if k.folds is None else str(k.folds),) if folds else ()))
+            (
+                f"`{k.name}`",
+                *((_or_dash(k.importance),) if self.importance_is else ()),
+                *(("–" if k.folds is None else str(k.folds),) if folds else ()),
+            )
             for k in self.kept
-        ]  # fmt: skip
+        ]
         reasons: dict[str, list[str]] = {}
         for name, reason in self.excluded:
             reasons.setdefault(reason, []).append(f"`{name}`")
         out = bullets([f"{reason}: {', '.join(names)}" for reason, names in reasons.items()])
-        eliminated = f"Eliminated by selection: {', '.join(f'`{n}`' for n in self.eliminated)}." if self.eliminated else ""
+        eliminated = (
+            f"Eliminated by selection: {', '.join(f'`{n}`' for n in self.eliminated)}."
+            if self.eliminated
+            else ""
+        )
         kept = f"{len(self.kept)} features are used." if self.kept else ""
-        return [kept, table(heads, rows), *self.selection, eliminated, "Left out from the start:" if out else "", out]
+        return [
+            kept,
+            table(heads, rows),
+            *self.selection,
+            eliminated,
+            "Left out from the start:" if out else "",
+            out,
+        ]
 
     def _quality(self) -> list[str]:
         baseline = any(s.baseline for s in self.scored)
         rows = [
-            (METRICS[s.metric].title, self._interval(s.metric, s.model), *((self._interval(s.metric, s.baseline),) if baseline else ()),
-             {"higher": "higher", "lower": "lower", "zero": "nearer 0"}[METRICS[s.metric].better])
+            (
+                METRICS[s.metric].title,
+                self._interval(s.metric, s.model),
+                *((self._interval(s.metric, s.baseline),) if baseline else ()),
+                {"higher": "higher", "lower": "lower", "zero": "nearer 0"}[METRICS[s.metric].better],
+            )
             for s in self.scored
-        ]  # fmt: skip
+        ]
         heads = ("metric", "model", *(("baseline",) if baseline else ()), "better is")
-        confidence = next((f" In brackets: {s.model.confidence:.0%} bootstrap intervals, by customers." for s in self.scored), "")
+        confidence = next(
+            (
+                f" In brackets: {s.model.confidence:.0%} bootstrap intervals, by customers."
+                for s in self.scored
+            ),
+            "",
+        )
         near_0 = any(s.metric.startswith("ece") for s in self.scored)
-        note = "A calibration error is never below 0, so in replicates it comes out larger than it is." if near_0 else ""
+        note = (
+            "A calibration error is never below 0, so in replicates it comes out larger than it is."
+            if near_0
+            else ""
+        )
         gains = [f"Against {name}: {self._gain(g)}." for name, g in self.gains]
         compared = [(f"{n}", number(mean), number(spread)) for n, mean, spread in self.candidates]
         return [
-            f"{self.judged}{confidence}".strip(), table(heads, rows) or NOT_DONE, note, *gains,
-            "Candidates in cross-validation:" if compared else "", table(("candidate", "mean of the folds", "spread"), compared),
+            f"{self.judged}{confidence}".strip(),
+            table(heads, rows) or NOT_DONE,
+            note,
+            *gains,
+            "Candidates in cross-validation:" if compared else "",
+            table(("candidate", "mean of the folds", "spread"), compared),
             *self.calibration,
-        ]  # fmt: skip
+        ]
 
     def _interval(self, metric: str, i: Interval | None) -> str:
         unit = self._unit if METRICS[metric].unit == "target" else ""
@@ -203,12 +266,24 @@ class Card:
         if c is None:
             return [NOT_DONE]
         if c.task is Task.BINARY:
-            what = "Sets hold the label" + (", among those labelled 0 as among those labelled 1," if c.by_class else "")
+            what = "Sets hold the label" + (
+                ", among those labelled 0 as among those labelled 1," if c.by_class else ""
+            )
         else:
-            what = "Intervals hold the label" + (f", in each of {c.parts} ranges of predictions," if c.cuts else "")
-        n = sum(x.n for x in c.cells) if c.by_class or c.task is Task.REGRESSION else sum(x.n for x in c.cells) // 2
+            what = "Intervals hold the label" + (
+                f", in each of {c.parts} ranges of predictions," if c.cuts else ""
+            )
+        n = (
+            sum(x.n for x in c.cells)
+            if c.by_class or c.task is Task.REGRESSION
+            else sum(x.n for x in c.cells) // 2
+        )
         promised = f"{what} with a probability of at least {c.coverage:.0%}, by split conformal prediction on {n:,} rows kept for it."
-        small = f"{len(c.too_small)} of {len(c.cells)} cells have too few rows, and promise the whole range." if c.too_small else ""
+        small = (
+            f"{len(c.too_small)} of {len(c.cells)} cells have too few rows, and promise the whole range."
+            if c.too_small
+            else ""
+        )
         rows = [(name, f"{rows:,}", f"{held / rows:.1%}") for name, rows, held in self.coverage if rows]
         return [promised, small, table(("rows judged", "rows", "covered"), rows)]
 
@@ -223,13 +298,28 @@ class Card:
             "an assumption: no data here says what a contact changes. It pays from p* = cost / (success × value) on."
         )
         rows = [
-            (number(p.value), number(p.chosen) if p.chosen <= 1 else "nobody", f"{p.at.contacted:.1%}",
-             f"{number(p.at.profit)} [{number(p.at.low)}, {number(p.at.high)}]", number(p.everyone.profit),
-             f"{number(p.best_profit)} from {'none' if math.isinf(p.best) else number(p.best)}", _share(p.confusion.precision),
-             _share(p.confusion.recall))
+            (
+                number(p.value),
+                number(p.chosen) if p.chosen <= 1 else "nobody",
+                f"{p.at.contacted:.1%}",
+                f"{number(p.at.profit)} [{number(p.at.low)}, {number(p.at.high)}]",
+                number(p.everyone.profit),
+                f"{number(p.best_profit)} from {'none' if math.isinf(p.best) else number(p.best)}",
+                _share(p.confusion.precision),
+                _share(p.confusion.recall),
+            )
             for p in self.profits
-        ]  # fmt: skip
-        heads = ("value of one who stays", "p*", "contacted", "profit per 1,000", "if all are", "best on these rows", "precision", "recall")
+        ]
+        heads = (
+            "value of one who stays",
+            "p*",
+            "contacted",
+            "profit per 1,000",
+            "if all are",
+            "best on these rows",
+            "precision",
+            "recall",
+        )
         return [("## From which probability on to act", [said, table(heads, rows)])]
 
     def _groups(self) -> list[str]:
@@ -240,13 +330,31 @@ class Card:
         if f is None:
             return [f"By group: {NOT_DONE.lower()}"]
         rows = [
-            (s.attribute, s.metric.replace("_", " "), f"{number(s.low)} ({s.lowest})", f"{number(s.high)} ({s.highest})",
-             number(s.difference), "–" if s.ratio is None else f"{number(s.ratio)}{' (!)' if s.flagged else ''}")
+            (
+                s.attribute,
+                s.metric.replace("_", " "),
+                f"{number(s.low)} ({s.lowest})",
+                f"{number(s.high)} ({s.highest})",
+                number(s.difference),
+                "–" if s.ratio is None else f"{number(s.ratio)}{' (!)' if s.flagged else ''}",
+            )
             for s in f.spreads
-        ]  # fmt: skip
-        shown = sorted(rows, key=lambda r: "(!)" not in r[5])[: max(LEAST_GROUPS, len(f.flagged))] if len(rows) > 3 * LEAST_GROUPS else rows
-        left = f" Shown are {len(shown)} of {len(rows)}, the flagged ones first." if len(shown) < len(rows) else ""
-        flagged = f"Ratios under four fifths, a reason to look into them: {len(f.flagged)} (!)." if f.flagged else "No ratio is flagged."
+        ]
+        shown = (
+            sorted(rows, key=lambda r: "(!)" not in r[5])[: max(LEAST_GROUPS, len(f.flagged))]
+            if len(rows) > 3 * LEAST_GROUPS
+            else rows
+        )
+        left = (
+            f" Shown are {len(shown)} of {len(rows)}, the flagged ones first."
+            if len(shown) < len(rows)
+            else ""
+        )
+        flagged = (
+            f"Ratios under four fifths, a reason to look into them: {len(f.flagged)} (!)."
+            if f.flagged
+            else "No ratio is flagged."
+        )
         said = f"Groups of at least {f.smallest:,} rows are compared: the lowest against the highest. {flagged}{left}"
         return [said, table(("attribute", "metric", "lowest", "highest", "difference", "ratio"), shown)]
 
@@ -257,7 +365,14 @@ class Card:
         for p in self.proxies:
             for g in p.groups:
                 led = ", ".join(f"`{c.feature}` ({number(c.alone)} alone)" for c in g.carriers[:3])
-                rows.append((p.attribute, g.group, f"{number(g.auc.value)} [{number(g.auc.low)}, {number(g.auc.high)}]", led))
+                rows.append(
+                    (
+                        p.attribute,
+                        g.group,
+                        f"{number(g.auc.value)} [{number(g.auc.low)}, {number(g.auc.high)}]",
+                        led,
+                    )
+                )
         said = (
             "How well a linear score of the features tells a group from all others: AUC on customers it was not fitted on. 0.5 is not at "
             "all. What only a nonlinear score would see, this does not."
@@ -269,16 +384,25 @@ class Card:
             return [NOT_DONE]
         if not self.findings:
             return ["Nothing was found."]
-        return [table(("about", "finding", "strict policy"), [(f.about, f.text, "stops" if f.stops else "warns") for f in self.findings])]
+        return [
+            table(
+                ("about", "finding", "strict policy"),
+                [(f.about, f.text, "stops" if f.stops else "warns") for f in self.findings],
+            )
+        ]
 
     def _versions(self) -> list[str]:
         if not self.versions:
             return [NOT_DONE]
         rows = [
-            (v.name, str(v.features), "; ".join(f"{METRICS[s.metric].title} {self._interval(s.metric, s.model)}" for s in v.scored),
-             self._gain(v.gain) if v.gain else "–")
+            (
+                v.name,
+                str(v.features),
+                "; ".join(f"{METRICS[s.metric].title} {self._interval(s.metric, s.model)}" for s in v.scored),
+                self._gain(v.gain) if v.gain else "–",
+            )
             for v in self.versions
-        ]  # fmt: skip
+        ]
         return [table(("version", "features", "metrics", "against this model"), rows)]
 
     def _limits(self) -> list[str]:
@@ -303,7 +427,10 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in line) + " |"
+        for line in lines
+    )
 
 
 def bullets(items: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Pictures of a model's judgement for the run that recorded it: the same bytes for the same figures.
 
-Nothing but counts, shares and sums goes in. matplotlib comes with mlflow; the base package works without both, and a picture asked for
-without it is an error that says what to install.
+Nothing but counts, shares and sums goes in. matplotlib comes with mlflow; the base package works without
+both, and a picture asked for without it is an error that says what to install.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def _styled() -> AbstractContextManager[None]:
     try:
         import matplotlib as mpl
     except ImportError as e:
-        raise ConfigurationError("pictures need matplotlib, which is not installed", mend="pip install 'engage-spark[ml]'") from e
+        raise ConfigurationError(
+            "pictures need matplotlib, which is not installed", hint="pip install 'engage-spark[ml]'"
+        ) from e
     context: AbstractContextManager[None] = mpl.rc_context(_STYLE)
     return context
 
@@ -51,7 +53,11 @@ def _drawn(draw: Callable[[Figure], None], size: tuple[float, float], form: Form
         draw(figure)
         out = io.BytesIO()
         # Without a date and a version of the library, the bytes depend on what is shown alone.
-        figure.savefig(out, format=form, metadata={"Date": None, "Creator": None} if form == "svg" else {"Software": None})
+        figure.savefig(
+            out,
+            format=form,
+            metadata={"Date": None, "Creator": None} if form == "svg" else {"Software": None},
+        )
         return out.getvalue()
 
 
@@ -72,30 +78,57 @@ def _percent(axes: Axes, *which: str) -> None:
 
 
 def calibration_curve(
-    bins: Sequence[Bin], *, title: str, before: Sequence[Bin] = (), spread: Sequence[Bin] = (), form: Format = "svg"
+    bins: Sequence[Bin],
+    *,
+    title: str,
+    before: Sequence[Bin] = (),
+    spread: Sequence[Bin] = (),
+    form: Format = "svg",
 ) -> bytes:
-    """Share of ones against the mean score of each bin, with its 95% bounds. `before`: bins of the scores before calibration.
+    """Share of ones against the mean score of each bin, with its 95% bounds. `before`: bins of the scores
+    before calibration.
 
     `spread`: bins of equal width, for a second panel that shows how many rows have which score.
     """
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(2 if spread else 1, 1, height_ratios=[4, 1] if spread else [1], sharex=True, squeeze=False)[:, 0]
+        panels = figure.subplots(
+            2 if spread else 1, 1, height_ratios=[4, 1] if spread else [1], sharex=True, squeeze=False
+        )[:, 0]
         curve = panels[0]
         curve.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="as calibrated as can be")
         if before:
-            curve.plot([b.mean_score for b in before], [b.share for b in before], color=ORANGE, marker="o", markersize=3.5,
-                       linewidth=1, label="before calibration")  # fmt: skip
+            curve.plot(
+                [b.mean_score for b in before],
+                [b.share for b in before],
+                color=ORANGE,
+                marker="o",
+                markersize=3.5,
+                linewidth=1,
+                label="before calibration",
+            )
         score, share = [b.mean_score for b in bins], [b.share for b in bins]
         reach = [[b.share - b.low for b in bins], [b.high - b.share for b in bins]]
-        curve.errorbar(score, share, yerr=reach, color=BLUE, marker="o", markersize=4.5, linewidth=1.4, elinewidth=1,
-                       label="calibrated, with 95% bounds" if before else "share, with 95% bounds")  # fmt: skip
+        curve.errorbar(
+            score,
+            share,
+            yerr=reach,
+            color=BLUE,
+            marker="o",
+            markersize=4.5,
+            linewidth=1.4,
+            elinewidth=1,
+            label="calibrated, with 95% bounds" if before else "share, with 95% bounds",
+        )
         curve.set(title=title, ylabel="share of label 1", xlim=(0, 1), ylim=(0, 1))
         curve.legend(loc="upper left")
         if spread:
             wide = 1 / BINS
             panels[1].bar(
-                [(min(int(b.mean_score * BINS), BINS - 1) + 0.5) * wide for b in spread], [b.n for b in spread], 0.9 * wide, color=BLUE
+                [(min(int(b.mean_score * BINS), BINS - 1) + 0.5) * wide for b in spread],
+                [b.n for b in spread],
+                0.9 * wide,
+                color=BLUE,
             )
             panels[1].set(ylabel="rows")
             _thousands(panels[1], "y")
@@ -107,7 +140,9 @@ def calibration_curve(
 
 
 def profit_curve(profits: Sequence[Profit], *, title: str, unit: str = "", form: Format = "svg") -> bytes:
-    """Profit per 1,000 customers by threshold, with its bounds; a dot marks the threshold that follows from cost, success and value."""
+    """Profit per 1,000 customers by threshold, with its bounds; a dot marks the threshold that follows from
+    cost, success and value.
+    """
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -115,27 +150,50 @@ def profit_curve(profits: Sequence[Profit], *, title: str, unit: str = "", form:
         lowest = 0.0
         for profit, colour in zip(profits, (BLUE, ORANGE, GREEN, RED) * len(profits), strict=False):
             x = [p.threshold for p in profit.curve]
-            axes.fill_between(x, [p.low for p in profit.curve], [p.high for p in profit.curve], color=colour, alpha=0.18, linewidth=0)
+            axes.fill_between(
+                x,
+                [p.low for p in profit.curve],
+                [p.high for p in profit.curve],
+                color=colour,
+                alpha=0.18,
+                linewidth=0,
+            )
             name = (
-                f"worth {profit.value:g}: contact from {profit.chosen:.3g} on" if profit.chosen <= 1 else f"worth {profit.value:g}: nobody"
+                f"worth {profit.value:g}: contact from {profit.chosen:.3g} on"
+                if profit.chosen <= 1
+                else f"worth {profit.value:g}: nobody"
             )
             axes.plot(x, [p.profit for p in profit.curve], color=colour, linewidth=1.6, label=name)
             if profit.chosen <= 1:
-                axes.plot([profit.chosen], [profit.at.profit], color=colour, marker="o", markersize=7, markeredgecolor="white")
+                axes.plot(
+                    [profit.chosen],
+                    [profit.at.profit],
+                    color=colour,
+                    marker="o",
+                    markersize=7,
+                    markeredgecolor="white",
+                )
             lowest = min(lowest, *(p.low for p in profit.curve))
         top = max(max(p.high for p in profit.curve) for profit in profits)
         first = profits[0]
-        axes.set(title=f"{title}\na contact costs {first.cost:g} and succeeds with {first.success:.0%} (assumed)", xlim=(0, 1),
-                 xlabel="contact customers whose probability is at least", ylim=(1.1 * max(lowest, -max(top, 1.0)), 1.12 * max(top, 1.0)),
-                 ylabel=f"profit per 1,000 customers{f' ({unit})' if unit else ''}")  # fmt: skip
+        axes.set(
+            title=f"{title}\na contact costs {first.cost:g} and succeeds with {first.success:.0%} (assumed)",
+            xlim=(0, 1),
+            xlabel="contact customers whose probability is at least",
+            ylim=(1.1 * max(lowest, -max(top, 1.0)), 1.12 * max(top, 1.0)),
+            ylabel=f"profit per 1,000 customers{f' ({unit})' if unit else ''}",
+        )
         axes.legend(loc="upper right")
         _thousands(axes, "y")
 
     return _drawn(draw, (7.2, 4.6), form)
 
 
-def lift_chart(tenths: Sequence[Tenth], *, title: str, what: str, unit: str = "", form: Format = "svg") -> bytes:
-    """Left: mean label and mean score of each tenth by score; right: share of all labels that the first tenths hold.
+def lift_chart(
+    tenths: Sequence[Tenth], *, title: str, what: str, unit: str = "", form: Format = "svg"
+) -> bytes:
+    """Left: mean label and mean score of each tenth by score; right: share of all labels that the first
+    tenths hold.
 
     `what`: the label's name; without a unit, labels of at most 1 are shown as shares.
     """
@@ -144,8 +202,21 @@ def lift_chart(tenths: Sequence[Tenth], *, title: str, what: str, unit: str = ""
         means, gains = figure.subplots(1, 2, width_ratios=[3, 2])
         numbers = [t.number for t in tenths]
         means.bar(numbers, [t.mean_label for t in tenths], color=BLUE, width=0.75, label="actual")
-        means.plot(numbers, [t.mean_score for t in tenths], color=ORANGE, marker="D", markersize=5, linestyle="none", label="predicted")
-        means.set(title=title, xlabel="tenth by score, highest first", ylabel=f"mean {what}{f' ({unit})' if unit else ''}", xticks=numbers)
+        means.plot(
+            numbers,
+            [t.mean_score for t in tenths],
+            color=ORANGE,
+            marker="D",
+            markersize=5,
+            linestyle="none",
+            label="predicted",
+        )
+        means.set(
+            title=title,
+            xlabel="tenth by score, highest first",
+            ylabel=f"mean {what}{f' ({unit})' if unit else ''}",
+            xticks=numbers,
+        )
         if unit or max(t.mean_label for t in tenths) > 1:
             _thousands(means, "y")
         else:
@@ -157,7 +228,9 @@ def lift_chart(tenths: Sequence[Tenth], *, title: str, what: str, unit: str = ""
         if tenths[-1].gathered is not None:
             gathered = [0.0, *(t.gathered or 0.0 for t in tenths)]
             gains.plot(shares, gathered, color=BLUE, marker="o", markersize=4, label="by score")
-        gains.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of customers", ylabel=f"share of the sum of {what}")
+        gains.set(
+            xlim=(0, 1), ylim=(0, 1.02), xlabel="share of customers", ylabel=f"share of the sum of {what}"
+        )
         gains.legend(loc="lower right")
         _percent(gains, "x", "y")
 
@@ -165,9 +238,17 @@ def lift_chart(tenths: Sequence[Tenth], *, title: str, what: str, unit: str = ""
 
 
 def selection_curve(
-    counts: Sequence[int], by_fold: Sequence[Sequence[float]], *, chosen: int, metric: str, title: str, form: Format = "svg"
+    counts: Sequence[int],
+    by_fold: Sequence[Sequence[float]],
+    *,
+    chosen: int,
+    metric: str,
+    title: str,
+    form: Format = "svg",
 ) -> bytes:
-    """A metric by the number of features that were left, per fold and in the mean. `by_fold`: one value a count for each fold."""
+    """A metric by the number of features that were left, per fold and in the mean. `by_fold`: one value a
+    count for each fold.
+    """
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -175,24 +256,33 @@ def selection_curve(
         for i, fold in enumerate(values):
             axes.plot(counts, fold, color=GREY, linewidth=0.9, alpha=0.8, label="folds" if i == 0 else None)
         mean = values.mean(axis=0)
-        axes.plot(counts, mean, color=BLUE, linewidth=1.8, marker="o", markersize=3.5, label="mean of the folds")
+        axes.plot(
+            counts, mean, color=BLUE, linewidth=1.8, marker="o", markersize=3.5, label="mean of the folds"
+        )
         if chosen in counts:
             axes.axvline(chosen, color=ORANGE, linewidth=1.2, linestyle="--")
             at = float(mean[list(counts).index(chosen)])
-            axes.text(chosen, 0.04, f"  {chosen} kept: {at:.4g}", transform=axes.get_xaxis_transform(), color=ORANGE)
+            axes.text(
+                chosen, 0.04, f"  {chosen} kept: {at:.4g}", transform=axes.get_xaxis_transform(), color=ORANGE
+            )
         axes.set(title=title, xlabel="features left", ylabel=metric)
         axes.legend(loc="best")
 
     return _drawn(draw, (7.2, 4.2), form)
 
 
-def fairness_chart(fairness: Fairness, *, attribute: str, metrics: Sequence[str], title: str, form: Format = "svg") -> bytes:
-    """Each compared group's figure with its 95% bounds, a panel a metric; the line is that of all rows. Smaller ones are counted."""
+def fairness_chart(
+    fairness: Fairness, *, attribute: str, metrics: Sequence[str], title: str, form: Format = "svg"
+) -> bytes:
+    """Each compared group's figure with its 95% bounds, a panel a metric; the line is that of all rows.
+    Smaller ones are counted.
+    """
     found = [fairness.of(attribute, m) for m in metrics]
     groups = [g for g, f in found[0].items() if f.compared] if found else []
     if not groups:
         raise ConfigurationError(
-            f"no group of {attribute!r} can be shown", mend="name an attribute and metrics of the fairness table, with groups large enough"
+            f"no group of {attribute!r} can be shown",
+            hint="name an attribute and metrics of the fairness table, with groups large enough",
         )
     small = len(found[0]) - len(groups)
 
@@ -224,9 +314,17 @@ def fairness_chart(fairness: Fairness, *, attribute: str, metrics: Sequence[str]
 
 
 def predicted_actual(
-    labels: Any, predictions: Any, *, title: str, unit: str = "", tenths: Sequence[Tenth] = (), form: Format = "png"
+    labels: Any,
+    predictions: Any,
+    *,
+    title: str,
+    unit: str = "",
+    tenths: Sequence[Tenth] = (),
+    form: Format = "png",
 ) -> bytes:
-    """Where labels and predictions lie, the darker the more (logarithmic), and the mean label of each tenth by prediction."""
+    """Where labels and predictions lie, the darker the more (logarithmic), and the mean label of each tenth
+    by prediction.
+    """
     y, p = np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
 
     def draw(figure: Figure) -> None:
@@ -238,16 +336,36 @@ def predicted_actual(
         counts, _, _ = np.histogram2d(p, y, bins=[edges, edges])
         shown = np.ma.masked_equal(counts.T, 0)
         mesh = axes.pcolormesh(
-            edges, edges, shown, cmap="Blues", norm=LogNorm(vmin=0.5, vmax=max(2.0, float(counts.max()))), rasterized=True
+            edges,
+            edges,
+            shown,
+            cmap="Blues",
+            norm=LogNorm(vmin=0.5, vmax=max(2.0, float(counts.max()))),
+            rasterized=True,
         )
-        axes.plot(edges[[0, -1]], edges[[0, -1]], color=GREY, linewidth=1, linestyle="--", label="as predicted")
+        axes.plot(
+            edges[[0, -1]], edges[[0, -1]], color=GREY, linewidth=1, linestyle="--", label="as predicted"
+        )
         if tenths:
-            axes.plot([t.mean_score for t in tenths], [t.mean_label for t in tenths], color=ORANGE, marker="D", markersize=5,
-                      linewidth=1, label="mean of each tenth")  # fmt: skip
+            axes.plot(
+                [t.mean_score for t in tenths],
+                [t.mean_label for t in tenths],
+                color=ORANGE,
+                marker="D",
+                markersize=5,
+                linewidth=1,
+                label="mean of each tenth",
+            )
         name = f" ({unit})" if unit else ""
         outside = int(((y > edges[-1]) | (p > edges[-1])).sum())
         note = f"\n{outside:,} of {len(y):,} rows lie beyond the picture" if outside else ""
-        axes.set(title=title + note, xlabel=f"predicted{name}", ylabel=f"actual{name}", xlim=edges[[0, -1]], ylim=edges[[0, -1]])
+        axes.set(
+            title=title + note,
+            xlabel=f"predicted{name}",
+            ylabel=f"actual{name}",
+            xlim=edges[[0, -1]],
+            ylim=edges[[0, -1]],
+        )
         axes.legend(loc="upper left")
         figure.colorbar(mesh, ax=axes, label="rows", pad=0.02, format="{x:,.0f}")
         _thousands(axes, "x", "y")

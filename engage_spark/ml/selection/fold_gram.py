@@ -1,4 +1,6 @@
-"""Sums of products of columns by fold, and what follows from them by exact arithmetic: the Gram matrix of any training fold. No Spark."""
+"""Sums of products of columns by fold, and what follows from them by exact arithmetic: the Gram matrix of any
+training fold. No Spark.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.selection.gram_kernel import LOW, Category, Layout, Number
+from engage_spark.ml.selection.gram_kernel import LOW, Category, GramLayout, Number
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slot:
-    """A column of the matrix: a number, or one level of a category (a bucket of levels, `#3`, where there are too many)."""
+class GramSlot:
+    """A column of the matrix: a number, or one level of a category (a bucket of levels, `#3`, where there are
+    too many).
+    """
 
     source: str
     level: str | None = None
@@ -25,17 +29,19 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class Gram:
-    """Centred sums of products over some rows, nulls imputed by these rows' own means and most frequent levels.
+    """Centred sums of products over some rows, nulls imputed by these rows' own means and most frequent
+    levels.
 
-    `products[i, j]` = Σ (x_i − mean_i)(x_j − mean_j), `with_target[i]` the same with the target, `of_target` Σ (y − mean)². Each entry is
-    the correctly rounded quotient of exact integers, so bits do not depend on partitions or folds' order. `sources` are all of the plan's
-    features in its order; one that never varies may have no slot. The most frequent level of a category has none: it is what the others
-    are compared with, and what a null counts as.
+    `products[i, j]` = Σ (x_i − mean_i)(x_j − mean_j), `with_target[i]` the same with the target, `of_target`
+    Σ (y − mean)². Each entry is the correctly rounded quotient of exact integers, so bits do not depend on
+    partitions or folds' order. `sources` are all of the plan's features in its order; one that never varies
+    may have no slot. The most frequent level of a category has none: it is what the others are compared with,
+    and what a null counts as.
     """
 
     target: str
     sources: tuple[str, ...]
-    slots: tuple[Slot, ...]
+    slots: tuple[GramSlot, ...]
     rows: int
     means: F64
     products: F64
@@ -52,21 +58,26 @@ class Gram:
 class FoldGrams:
     """The sums of every fold for one target, from which the Gram matrix of any set of folds follows.
 
-    `hi[f]`·2^31 + `lo[f]` are the exact sums over fold `folds[f]`, as `layout` places them; `names` are the layout's columns, then targets.
+    `hi[f]`·2^31 + `lo[f]` are the exact sums over fold `folds[f]`, as `layout` places them; `names` are the
+    layout's columns, then targets.
     """
 
     target: str
     sources: tuple[str, ...]
     names: tuple[str, ...]
-    layout: Layout
+    layout: GramLayout
     folds: tuple[int, ...]
     hi: I64
     lo: I64
 
     def using(self, sources: Sequence[str]) -> FoldGrams:
-        """The same sums for fewer sources: what the plan of another policy may look at. ConfigurationError for one that was not summed."""
+        """The same sums for fewer sources: what the plan of another policy may look at. ConfigurationError
+        for one that was not summed.
+        """
         if unknown := [s for s in sources if s not in self.names[: len(self.layout.columns)]]:
-            raise ConfigurationError(f"not summed: {', '.join(unknown)}", mend="give to_grams every plan that is selected for")
+            raise ConfigurationError(
+                f"not summed: {', '.join(unknown)}", hint="give to_grams every plan that is selected for"
+            )
         return replace(self, sources=tuple(sources))
 
     def rows(self, fold: int) -> int:
@@ -81,7 +92,9 @@ class FoldGrams:
     def training(self, fold: int) -> Gram:
         """The matrix of the rows that a model is fitted on when `fold` is held out: all other folds."""
         if fold not in self.folds:
-            raise ConfigurationError(f"there is no fold {fold}", mend=f"folds are: {', '.join(map(str, self.folds))}")
+            raise ConfigurationError(
+                f"there is no fold {fold}", hint=f"folds are: {', '.join(map(str, self.folds))}"
+            )
         return self.over(f for f in self.folds if f != fold)
 
     def over(self, folds: Iterable[int]) -> Gram:
@@ -90,7 +103,9 @@ class FoldGrams:
         places, slots = self._places()
         exact = _exact(self.hi[chosen].sum(axis=0), self.lo[chosen].sum(axis=0))
         if not exact[0, 0]:
-            raise ConfigurationError(f"no row of these folds has {self.target!r}", mend="train on snapshots whose target is known")
+            raise ConfigurationError(
+                f"no row of these folds has {self.target!r}", hint="train on snapshots whose target is known"
+            )
         keep = self._varied(exact, places, slots)
         places, slots = [places[i] for i in keep], [slots[i] for i in keep]
         goal = self.layout.at[self.names.index(self.target, len(self.layout.columns))]
@@ -102,15 +117,24 @@ class FoldGrams:
         n = np.where(n == 0, 1, n)
         across = exact[np.ix_(value, there)]
         scaled = (
-            np.outer(n, n) * exact[np.ix_(value, value)] - np.outer(total, n) * across.T
-            - np.outer(n, total) * across + np.outer(total, total) * exact[np.ix_(there, there)]
-        )  # fmt: skip
+            np.outer(n, n) * exact[np.ix_(value, value)]
+            - np.outer(total, n) * across.T
+            - np.outer(n, total) * across
+            + np.outer(total, total) * exact[np.ix_(there, there)]
+        )
         centred = np.ldexp((scaled / np.outer(n, n)).astype(np.float64), unit[:, None] + unit[None, :])
         means = middle + np.ldexp((total / n).astype(np.float64), unit)
         return Gram(
-            target=self.target, sources=self.sources, slots=tuple(slots), rows=int(exact[0, 0]), means=means[:-1],
-            products=centred[:-1, :-1], with_target=centred[:-1, -1], target_mean=float(means[-1]), of_target=float(centred[-1, -1]),
-        )  # fmt: skip
+            target=self.target,
+            sources=self.sources,
+            slots=tuple(slots),
+            rows=int(exact[0, 0]),
+            means=means[:-1],
+            products=centred[:-1, :-1],
+            with_target=centred[:-1, -1],
+            target_mean=float(means[-1]),
+            of_target=float(centred[-1, -1]),
+        )
 
     def _exponent(self, name: str) -> int:
         how = self._how(name)
@@ -123,27 +147,33 @@ class FoldGrams:
     def _how(self, name: str) -> Number | Category:
         return (*self.layout.columns, *self.layout.targets)[self.names.index(name)]
 
-    def _places(self) -> tuple[list[tuple[int, int, int, float]], list[Slot]]:
+    def _places(self) -> tuple[list[tuple[int, int, int, float]], list[GramSlot]]:
         """(place of the value, of its presence, exponent, middle) of each slot that the sources have."""
         places: list[tuple[int, int, int, float]] = []
-        slots: list[Slot] = []
+        slots: list[GramSlot] = []
         for source in self.sources:
             i = self.names.index(source)
             at, how = self.layout.at[i], self.layout.columns[i]
             if isinstance(how, Category):
                 levels = how.levels or tuple(f"#{b}" for b in range(how.buckets))
-                slots += [Slot(source=source, level=level) for level in levels]
+                slots += [GramSlot(source=source, level=level) for level in levels]
                 places += [(at + j, 0, 0, 0.0) for j in range(how.width)]
             else:
-                slots.append(Slot(source=source))
+                slots.append(GramSlot(source=source))
                 places.append((at, at + 1 if how.nullable else 0, how.exponent, how.middle))
         return places, slots
 
-    def _varied(self, exact: NDArray[np.object_], places: list[tuple[int, int, int, float]], slots: list[Slot]) -> list[int]:
-        """All slots but the most frequent level of each category, the first in alphabetical order where several are."""
+    def _varied(
+        self, exact: NDArray[np.object_], places: list[tuple[int, int, int, float]], slots: list[GramSlot]
+    ) -> list[int]:
+        """All slots but the most frequent level of each category, the first in alphabetical order where
+        several are.
+        """
         most: dict[str, int] = {}
         for i, slot in enumerate(slots):
-            if slot.level is not None and (slot.source not in most or exact[places[i][0], 0] > exact[places[most[slot.source]][0], 0]):
+            if slot.level is not None and (
+                slot.source not in most or exact[places[i][0], 0] > exact[places[most[slot.source]][0], 0]
+            ):
                 most[slot.source] = i
         return [i for i in range(len(slots)) if most.get(slots[i].source) != i]
 
@@ -156,9 +186,15 @@ def _exact(hi: I64, lo: I64) -> NDArray[np.object_]:
 
 
 def gathered(
-    found: Iterable[tuple[int, int, int, int, int]], *, names: tuple[str, ...], layout: Layout, sources: Mapping[str, tuple[str, ...]]
+    found: Iterable[tuple[int, int, int, int, int]],
+    *,
+    names: tuple[str, ...],
+    layout: GramLayout,
+    sources: Mapping[str, tuple[str, ...]],
 ) -> dict[str, FoldGrams]:
-    """Each target's sums from rows (fold, which targets are there, place, hi, lo); `sources` are the features of each target's plan."""
+    """Each target's sums from rows (fold, which targets are there, place, hi, lo); `sources` are the features
+    of each target's plan.
+    """
     size = layout.size
     rows = list(found)
     made = {}
@@ -172,7 +208,12 @@ def gathered(
             lo[at[fold], place] += low
         hi, lo = hi + (lo >> LOW), lo & ((1 << LOW) - 1)
         made[target] = FoldGrams(
-            target=target, sources=sources[target], names=names, layout=layout, folds=folds,
-            hi=hi.reshape(-1, size, size), lo=lo.reshape(-1, size, size),
-        )  # fmt: skip
+            target=target,
+            sources=sources[target],
+            names=names,
+            layout=layout,
+            folds=folds,
+            hi=hi.reshape(-1, size, size),
+            lo=lo.reshape(-1, size, size),
+        )
     return made

@@ -1,4 +1,6 @@
-"""One pass over the rows that models are fitted on: the sums from which every training fold's Gram matrix follows, for several targets."""
+"""One pass over the rows that models are fitted on: the sums from which every training fold's Gram matrix
+follows, for several targets.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +13,39 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.feature_spec import ModelPlan
+from engage_spark.ml.feature_spec import FeatureSpec
 from engage_spark.ml.selection import gram_kernel as kernel
-from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, Slot, gathered
+from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, GramSlot, gathered
 from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Scales, features_of, numeric, targets_of
 from engage_spark.spark.schema import column_named
 
-__all__ = ["FoldGrams", "Gram", "Slot", "to_grams"]
+__all__ = ["FoldGrams", "Gram", "GramSlot", "to_grams"]
 
 cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
 
 
-def to_grams(rows: DataFrame, *, plans: Sequence[ModelPlan], fold: str, scales: Scales) -> Mapping[str, FoldGrams]:
-    """Sum the products of all features and targets by fold. `scales` come from `to_profile` of these rows, or of more.
+def to_grams(
+    rows: DataFrame, *, plans: Sequence[FeatureSpec], fold: str, scales: Scales
+) -> Mapping[str, FoldGrams]:
+    """Sum the products of all features and targets by fold. `scales` come from `to_profile` of these rows, or
+    of more.
 
-    Rows whose fold is null count nowhere, rows whose target is null not for that target. Nulls and NaN of a number are imputed by the mean,
-    those of a category by the most frequent level, of the training fold at hand, as the models' pipelines do; levels that only other folds
-    have are 0 in all slots there. Plans of one target share its sums, over the features of any of them.
-    A category of more than LEVELS levels is hashed into LEVELS buckets: the audit names it. Numbers are rounded to a grid of at most
-    2^-20 of their range (an error of at most half of it), and everything after that is exact: bit-identical on any partitioning.
-    Cost: one scan that crosses to Python in Arrow batches, whatever the number of targets, folds and steps of elimination, one shuffle of
-    at most folds × slots² / 2 rows a partition (2^targets times as many where targets are missing independently), one action.
-    Errors: InputError for infinite values, ConfigurationError where no row is in a fold.
+    Rows whose fold is null count nowhere, rows whose target is null not for that target. Nulls and NaN of a
+    number are imputed by the mean, those of a category by the most frequent level, of the training fold at
+    hand, as the models' pipelines do; levels that only other folds have are 0 in all slots there. Plans of
+    one target share its sums, over the features of any of them. A category of more than LEVELS levels is
+    hashed into LEVELS buckets: the audit names it. Numbers are rounded to a grid of at most 2^-20 of their
+    range (an error of at most half of it), and everything after that is exact: bit-identical on any
+    partitioning. Cost: one scan that crosses to Python in Arrow batches, whatever the number of targets,
+    folds and steps of elimination, one shuffle of at most folds × slots² / 2 rows a partition (2^targets
+    times as many where targets are missing independently), one action. Errors: InputError for infinite
+    values, ConfigurationError where no row is in a fold.
     """
     features, goals = features_of(plans), targets_of(plans)
-    layout = kernel.Layout(
-        columns=tuple(category_of(scales[f.name]) if f.categorical else _number(scales[f.name]) for f in features),
+    layout = kernel.GramLayout(
+        columns=tuple(
+            category_of(scales[f.name]) if f.categorical else _number(scales[f.name]) for f in features
+        ),
         targets=tuple(_number(scales[t]) for t in goals),
     )
 
@@ -46,21 +55,27 @@ def to_grams(rows: DataFrame, *, plans: Sequence[ModelPlan], fold: str, scales: 
     columns = [column_named(f.name).cast("string") if f.categorical else numeric(f.name) for f in features]
     known = reduce(lambda a, b: a | b, (numeric(t).isNotNull() for t in goals))
     chosen = rows.where(column_named(fold).isNotNull() & known).select(
-        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(numeric(t) for t in goals)])), column_named(fold).cast("int").alias("fold")
+        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(numeric(t) for t in goals)])),
+        column_named(fold).cast("int").alias("fold"),
     )
     summed = (
-        chosen.mapInArrow(partition, kernel.DDL).groupBy("fold", "present", "place").agg(F.sum("hi").alias("hi"), F.sum("lo").alias("lo"))
+        chosen.mapInArrow(partition, kernel.DDL)
+        .groupBy("fold", "present", "place")
+        .agg(F.sum("hi").alias("hi"), F.sum("lo").alias("lo"))
     )
     found = summed.toArrow()
     if not found.num_rows:
         raise ConfigurationError(
-            "no row with a target is in a fold", mend="give rows that were split, of snapshots whose targets are known"
+            "no row with a target is in a fold",
+            hint="give rows that were split, of snapshots whose targets are known",
         )
     return gathered(
         zip(*(found.column(c).to_pylist() for c in ("fold", "present", "place", "hi", "lo")), strict=True),
         names=(*(f.name for f in features), *goals),
         layout=layout,
-        sources={t: tuple(f.name for f in features_of([p for p in plans if p.target.name == t])) for t in goals},
+        sources={
+            t: tuple(f.name for f in features_of([p for p in plans if p.target.name == t])) for t in goals
+        },
     )
 
 

@@ -1,8 +1,9 @@
-"""Products of columns, summed over a partition with numpy, in Spark's Python workers. Imports numpy and pyarrow only, sent along by value.
+"""Products of columns, summed over a partition with numpy, in Spark's Python workers. Imports numpy and
+pyarrow only, sent along by value.
 
-A row becomes a vector of whole numbers of at most 2^20 in magnitude. A product is at most 2^40, so the sum over BATCH rows stays within
-2^53, where float64 is exact: BLAS may add in any order and on any number of threads. Sums of batches are kept in two 64-bit integers,
-hi·2^31 + lo, so partitions add up to the same bits.
+A row becomes a vector of whole numbers of at most 2^20 in magnitude. A product is at most 2^40, so the sum
+over BATCH rows stays within 2^53, where float64 is exact: BLAS may add in any order and on any number of
+threads. Sums of batches are kept in two 64-bit integers, hi·2^31 + lo, so partitions add up to the same bits.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Number(NamedTuple):
 
 
 class Category(NamedTuple):
-    """A category with a place for each level, or for each of so many buckets of a hash of its levels. Nulls are 0 in all places."""
+    """A category with a place for each level, or for each of so many buckets of a hash of its levels. Nulls
+    are 0 in all places.
+    """
 
     levels: tuple[str, ...]
     buckets: int = 0
@@ -40,7 +43,7 @@ class Category(NamedTuple):
         return self.buckets or len(self.levels)
 
 
-class Layout(NamedTuple):
+class GramLayout(NamedTuple):
     """The places of the vector: 1, then each column's, then the targets'. A column's first place is in `at`."""
 
     columns: tuple[Number | Category, ...]
@@ -59,11 +62,19 @@ class Layout(NamedTuple):
         return self.at[-1] + 1
 
 
-SCHEMA = pa.schema([("fold", pa.int32()), ("present", pa.int64()), ("place", pa.int64()), ("hi", pa.int64()), ("lo", pa.int64())])
+SCHEMA = pa.schema(
+    [
+        ("fold", pa.int32()),
+        ("present", pa.int64()),
+        ("place", pa.int64()),
+        ("hi", pa.int64()),
+        ("lo", pa.int64()),
+    ]
+)
 DDL = "fold int, present bigint, place bigint, hi bigint, lo bigint"
 
 
-class Sums:
+class GramSums:
     """Exact sums of the products of a group of rows."""
 
     def __init__(self, size: int) -> None:
@@ -86,7 +97,10 @@ class Sums:
 
 def bucket(value: str, buckets: int) -> int:
     """Which bucket a level falls into, the same on every host."""
-    return int.from_bytes(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") % buckets
+    return (
+        int.from_bytes(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+        % buckets
+    )
 
 
 def _numbers(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +109,9 @@ def _numbers(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:
     there = ~np.isnan(values)
     whole = np.rint(np.ldexp(np.where(there, values - scale.middle, 0.0), -scale.exponent))
     if len(whole) and not float(np.abs(whole).max()) <= LIMIT:
-        raise ValueError("a number lies outside the range that its scale was made for: profile the same rows that are summed")
+        raise ValueError(
+            "a number lies outside the range that its scale was made for: profile the same rows that are summed"
+        )
     return whole, there
 
 
@@ -105,24 +121,29 @@ def _fill(rows: np.ndarray, at: int, column: pa.Array, how: Number | Category) -
         if how.nullable:
             rows[:, at + 1] = there
         elif not there.all():
-            raise ValueError("a column without missing values has some now: profile the same rows that are summed")
+            raise ValueError(
+                "a column without missing values has some now: profile the same rows that are summed"
+            )
         return
     coded = column.dictionary_encode()
     known = {v: i for i, v in enumerate(how.levels)}
     values = coded.dictionary.to_pylist()
     codes = np.array([bucket(v, how.buckets) if how.buckets else known.get(v, -1) for v in values], np.int64)
     if (codes < 0).any():
-        raise ValueError("a category has a level that its profile lacks: profile the same rows that are summed")
+        raise ValueError(
+            "a category has a level that its profile lacks: profile the same rows that are summed"
+        )
     filled = np.flatnonzero(~coded.indices.is_null().to_numpy(zero_copy_only=False))
     rows[filled, at + codes[coded.indices.drop_null().to_numpy(zero_copy_only=False)]] = 1.0
 
 
-def products(batches: Iterator[pa.RecordBatch], layout: Layout) -> Iterator[pa.RecordBatch]:
-    """Sums of all products of two places, a row of SCHEMA for each that is not 0, by fold and by which targets are there (a bit each).
+def products(batches: Iterator[pa.RecordBatch], layout: GramLayout) -> Iterator[pa.RecordBatch]:
+    """Sums of all products of two places, a row of SCHEMA for each that is not 0, by fold and by which
+    targets are there (a bit each).
 
     The batches hold the columns, the targets and the fold, by place; rows without any target count nowhere.
     """
-    sums: dict[tuple[int, int], Sums] = {}
+    sums: dict[tuple[int, int], GramSums] = {}
     at, targets = layout.at, len(layout.targets)
     for batch in batches:
         rows = np.zeros((batch.num_rows, layout.size), order="F")
@@ -137,17 +158,20 @@ def products(batches: Iterator[pa.RecordBatch], layout: Layout) -> Iterator[pa.R
         groups = batch.column(len(at)).to_numpy(zero_copy_only=False).astype(np.int64) << targets | present
         for group in np.unique(groups[present > 0]).tolist():
             key = (group >> targets, group & ((1 << targets) - 1))
-            sums.setdefault(key, Sums(layout.size)).add(rows[groups == group])
+            sums.setdefault(key, GramSums(layout.size)).add(rows[groups == group])
     for key, found in sums.items():
         found.carry()
         yield _told(key, found)
 
 
-def _told(key: tuple[int, int], found: Sums) -> pa.RecordBatch:
+def _told(key: tuple[int, int], found: GramSums) -> pa.RecordBatch:
     upper = np.triu((found.hi != 0) | (found.lo != 0))
     place = np.flatnonzero(upper)
     columns: list[Any] = [
-        pa.array(np.full(len(place), key[0], np.int32)), pa.array(np.full(len(place), key[1], np.int64)), pa.array(place),
-        pa.array(found.hi.reshape(-1)[place]), pa.array(found.lo.reshape(-1)[place]),
-    ]  # fmt: skip
+        pa.array(np.full(len(place), key[0], np.int32)),
+        pa.array(np.full(len(place), key[1], np.int64)),
+        pa.array(place),
+        pa.array(found.hi.reshape(-1)[place]),
+        pa.array(found.lo.reshape(-1)[place]),
+    ]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)

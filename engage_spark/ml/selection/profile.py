@@ -1,4 +1,6 @@
-"""What features and targets hold, from one pass: how much of each is there, its ends, its values as long as they are few."""
+"""What features and targets hold, from one pass: how much of each is there, its ends, its values as long as
+they are few.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,14 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from engage_spark.errors import InputError
-from engage_spark.ml.feature_spec import Feature, ModelPlan
+from engage_spark.ml.feature_spec import Feature, FeatureSpec
 from engage_spark.ml.selection import profile_kernel as kernel
 from engage_spark.spark.schema import column_named
 
 LEVELS = 100
-"""The most levels of a category that have a column of their own; those of a category with more are hashed into so many."""
+"""The most levels of a category that have a column of their own; those of a category with more are hashed
+into so many.
+"""
 BITS = 20
 """A number is counted in so many bits: −2^20 … 2^20 of its own power of two."""
 
@@ -29,8 +33,9 @@ cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
 class ColumnProfile:
     """One column. `missing` are nulls and NaN; `present` the others, infinities apart.
 
-    `values` are its values with how often each occurs, all of them when `level` is 0 (at most 512), else those whose hash begins with
-    `level` zero bits. `minimum` and `maximum` of the finite numbers, None for a category or where there is none. `whole`: all numbers are.
+    `values` are its values with how often each occurs, all of them when `level` is 0 (at most 512), else
+    those whose hash begins with `level` zero bits. `minimum` and `maximum` of the finite numbers, None for a
+    category or where there is none. `whole`: all numbers are.
     """
 
     name: str
@@ -46,7 +51,9 @@ class ColumnProfile:
 
     @property
     def distinct(self) -> int:
-        """How many distinct values: exact up to 512, beyond that an estimate with a standard error of about 6%."""
+        """How many distinct values: exact up to 512, beyond that an estimate with a standard error of about
+        6%.
+        """
         return len(self.values) << self.level
 
     @property
@@ -55,38 +62,45 @@ class ColumnProfile:
         return self.level == 0 and len(self.values) <= 1
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> FixedPointScale:
         """How a number is made whole. InputError for a column with infinities."""
         if self.infinite:
             raise InputError(
-                f"column {self.name!r} holds {self.infinite} infinite values", mend="bound it in the contract, or make them null"
+                f"column {self.name!r} holds {self.infinite} infinite values",
+                hint="bound it in the contract, or make them null",
             )
         low, high = self.minimum or 0.0, self.maximum or 0.0
         middle = low / 2 + high / 2
         half = max(high - middle, middle - low)
         # One bit of room, so that rounding of the subtraction cannot leave the range.
-        return Scale(middle=middle, exponent=math.frexp(half)[1] - BITS if half > 0 else 0)
+        return FixedPointScale(middle=middle, exponent=math.frexp(half)[1] - BITS if half > 0 else 0)
 
     @property
     def levels(self) -> tuple[str, ...]:
         """The levels of a category in alphabetical order; none when there are more than LEVELS."""
-        return tuple(sorted(str(v) for v in self.values)) if self.level == 0 and len(self.values) <= LEVELS else ()
+        return (
+            tuple(sorted(str(v) for v in self.values))
+            if self.level == 0 and len(self.values) <= LEVELS
+            else ()
+        )
 
 
 @dataclass(frozen=True)
-class Scale:
-    """A number x counts as round((x − middle) / 2^exponent), at most 2^20 in magnitude: an error of at most range / 2^21."""
+class FixedPointScale:
+    """A number x counts as round((x − middle) / 2^exponent), at most 2^20 in magnitude: an error of at most
+    range / 2^21.
+    """
 
     middle: float
     exponent: int
 
 
 Scales = Mapping[str, ColumnProfile]
-"""How each column of some rows is counted, by name: `Profile.columns`."""
+"""How each column of some rows is counted, by name: `FeatureProfile.columns`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class FeatureProfile:
     """What `to_profile` found. The columns are the plans' features and targets, by name."""
 
     rows: int
@@ -102,17 +116,17 @@ class Profile:
             raise InputError(
                 "infinite values cannot be inputs of a model",
                 details=[f"{c.name}: {c.infinite} of {self.rows} rows" for c in bad],
-                mend="bound these columns in the contract, or make such values null",
+                hint="bound these columns in the contract, or make such values null",
             )
         return self.columns
 
 
-def features_of(plans: Sequence[ModelPlan]) -> tuple[Feature, ...]:
+def features_of(plans: Sequence[FeatureSpec]) -> tuple[Feature, ...]:
     """Every feature that one of the plans uses, once, in the order of first use."""
     return tuple({f.name: f for p in plans for f in p.features}.values())
 
 
-def targets_of(plans: Sequence[ModelPlan]) -> tuple[str, ...]:
+def targets_of(plans: Sequence[FeatureSpec]) -> tuple[str, ...]:
     """The plans' targets, once each; several policies may share one."""
     return tuple(dict.fromkeys(p.target.name for p in plans))
 
@@ -122,12 +136,13 @@ def numeric(name: str) -> Column:
     return column_named(name).cast("double")
 
 
-def to_profile(rows: DataFrame, plans: Sequence[ModelPlan]) -> Profile:
+def to_profile(rows: DataFrame, plans: Sequence[FeatureSpec]) -> FeatureProfile:
     """Count what the plans' features and targets hold.
 
-    Grain of what is collected: one row per column and value, at most 512 a column, whatever the number of rows and partitions. Nulls and
-    NaN are missing, −0.0 is 0.0. The same result on any partitioning. Cost: one scan that crosses to Python in Arrow batches, two shuffles
-    of at most 512 rows a column and partition, one action.
+    Grain of what is collected: one row per column and value, at most 512 a column, whatever the number of
+    rows and partitions. Nulls and NaN are missing, −0.0 is 0.0. The same result on any partitioning. Cost:
+    one scan that crosses to Python in Arrow batches, two shuffles of at most 512 rows a column and partition,
+    one action.
     """
     features, goals = features_of(plans), targets_of(plans)
     names = (*(f.name for f in features), *goals)
@@ -136,7 +151,9 @@ def to_profile(rows: DataFrame, plans: Sequence[ModelPlan]) -> Profile:
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
         return kernel.look(batches, categorical)
 
-    chosen = [column_named(n).cast("string") if c else numeric(n) for n, c in zip(names, categorical, strict=True)]
+    chosen = [
+        column_named(n).cast("string") if c else numeric(n) for n, c in zip(names, categorical, strict=True)
+    ]
     seen = rows.select(*(c.alias(f"c{i}") for i, c in enumerate(chosen))).mapInArrow(partition, kernel.DDL)
     added = seen.groupBy("code", "what", "text", "number").agg(
         F.sum("rows").alias("rows"), F.min("least").alias("least"), F.max("most").alias("most")
@@ -144,18 +161,26 @@ def to_profile(rows: DataFrame, plans: Sequence[ModelPlan]) -> Profile:
     by_code: dict[int, list[Any]] = {}
     for row in _thinned(added).collect():
         by_code.setdefault(row["code"], []).append(row)
-    return Profile(
+    return FeatureProfile(
         rows=sum(r["rows"] for r in by_code.get(kernel.EVERYTHING, ())),
-        columns={n: _column(n, c, by_code.get(i, ())) for i, (n, c) in enumerate(zip(names, categorical, strict=True))},
+        columns={
+            n: _column(n, c, by_code.get(i, ()))
+            for i, (n, c) in enumerate(zip(names, categorical, strict=True))
+        },
     )
 
 
 def _thinned(added: DataFrame) -> DataFrame:
-    """Of each column's values those whose hashes begin with the most zeros, CAP at most, and in `cut` the zeros of the best that goes.
+    """Of each column's values those whose hashes begin with the most zeros, CAP at most, and in `cut` the
+    zeros of the best that goes.
 
     Partitions keep CAP values each, and need not keep the same.
     """
-    best = Window.partitionBy("code", "what").orderBy(F.desc("most")).rangeBetween(Window.unboundedPreceding, Window.currentRow)
+    best = (
+        Window.partitionBy("code", "what")
+        .orderBy(F.desc("most"))
+        .rangeBetween(Window.unboundedPreceding, Window.currentRow)
+    )
     value = F.col("what") == kernel.VALUE
     ranked = added.withColumn("within", F.when(value, F.count(F.lit(1)).over(best)).otherwise(0))
     gone = F.max(F.when(F.col("within") > kernel.CAP, F.col("most"))).over(Window.partitionBy("code", "what"))
@@ -168,7 +193,9 @@ def _column(name: str, categorical: bool, found: Sequence[Any]) -> ColumnProfile
     values = sorted((r[key], r["rows"]) for r in found if r["what"] == kernel.VALUE)
     known = [v for v, _ in values]
     hashes = (
-        np.array([kernel.hash_of_text(v) for v in known], np.uint64) if categorical else kernel.hashes_of_numbers(np.array(known, float))
+        np.array([kernel.hash_of_text(v) for v in known], np.uint64)
+        if categorical
+        else kernel.hashes_of_numbers(np.array(known, float))
     )
     cut = max((int(r["cut"]) + 1 for r in found if r["cut"] is not None), default=0)
     level = kernel.raised(hashes, max(cut, int(told[kernel.LEVEL]["most"]) if told else 0))
@@ -179,7 +206,14 @@ def _column(name: str, categorical: bool, found: Sequence[Any]) -> ColumnProfile
 
     ends = told.get(kernel.PRESENT)
     return ColumnProfile(
-        name=name, categorical=categorical, present=count(kernel.PRESENT), missing=count(kernel.MISSING), infinite=count(kernel.INFINITE),
-        whole=not count(kernel.FRACTION), minimum=ends["least"] if ends else None, maximum=ends["most"] if ends else None, level=level,
+        name=name,
+        categorical=categorical,
+        present=count(kernel.PRESENT),
+        missing=count(kernel.MISSING),
+        infinite=count(kernel.INFINITE),
+        whole=not count(kernel.FRACTION),
+        minimum=ends["least"] if ends else None,
+        maximum=ends["most"] if ends else None,
+        level=level,
         values={v: int(n) for (v, n), keep in zip(values, kept, strict=True) if keep},
-    )  # fmt: skip
+    )

@@ -1,9 +1,11 @@
-"""A first look at features and targets with numpy, in Spark's Python workers. Imports numpy and pyarrow only, and is sent along by value.
+"""A first look at features and targets with numpy, in Spark's Python workers. Imports numpy and pyarrow only,
+and is sent along by value.
 
-The distinct values of a column are sampled adaptively (Wegman's method; P. Flajolet, "On adaptive sampling", Computing 43, 1990): values
-are kept while their hash begins with `level` zero bits, and the level rises whenever more than CAP values are kept. These are counted
-exactly, so up to CAP distinct values a column is known in full. The level depends on the set of values alone, never on their order, so
-partitions add up to the same sample.
+The distinct values of a column are sampled adaptively (Wegman's method; P. Flajolet, "On adaptive sampling",
+Computing 43, 1990): values are kept while their hash begins with `level` zero bits, and the level rises
+whenever more than CAP values are kept. These are counted exactly, so up to CAP distinct values a column is
+known in full. The level depends on the set of values alone, never on their order, so partitions add up to the
+same sample.
 """
 
 from __future__ import annotations
@@ -19,14 +21,23 @@ import pyarrow.compute as pc
 CAP = 512
 """The most distinct values of a column that are counted one by one."""
 VALUE, PRESENT, MISSING, INFINITE, FRACTION, LEVEL = range(6)
-"""What a row tells of its column: how often a value occurs (and in `most` with how many zero bits its hash begins); how many are there,
-and their ends; how many are null or NaN, infinite, not whole; and the level of the sample (in `most`)."""
+"""What a row tells of its column: how often a value occurs (and in `most` with how many zero bits its hash
+begins); how many are there, and their ends; how many are null or NaN, infinite, not whole; and the level
+of the sample (in `most`).
+"""
 EVERYTHING = -1
 """The code under which all rows are counted."""
-SCHEMA = pa.schema([
-    ("code", pa.int32()), ("what", pa.int32()), ("text", pa.string()), ("number", pa.float64()), ("rows", pa.int64()),
-    ("least", pa.float64()), ("most", pa.float64()),
-])  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        ("code", pa.int32()),
+        ("what", pa.int32()),
+        ("text", pa.string()),
+        ("number", pa.float64()),
+        ("rows", pa.int64()),
+        ("least", pa.float64()),
+        ("most", pa.float64()),
+    ]
+)
 DDL = "code int, what int, text string, number double, rows bigint, least double, most double"
 
 
@@ -41,7 +52,9 @@ def hashes_of_numbers(values: np.ndarray) -> np.ndarray:
 
 def hash_of_text(value: str) -> int:
     """64 bits per text, the same on every host and in every process."""
-    return int.from_bytes(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
 
 
 def leading_zeros(value: int) -> int:
@@ -142,7 +155,9 @@ class Texts:
 
 
 def look(batches: Iterator[pa.RecordBatch], categorical: Sequence[bool]) -> Iterator[pa.RecordBatch]:
-    """What a partition holds, some hundred rows of SCHEMA a column. Columns are taken by place: doubles, or text where `categorical`."""
+    """What a partition holds, some hundred rows of SCHEMA a column. Columns are taken by place: doubles, or
+    text where `categorical`.
+    """
     columns: list[Numbers | Texts] = [Texts() if c else Numbers() for c in categorical]
     total = 0
     for batch in batches:
@@ -151,4 +166,6 @@ def look(batches: Iterator[pa.RecordBatch], categorical: Sequence[bool]) -> Iter
             column.add(batch.column(i))
     told: list[tuple[Any, ...]] = [(EVERYTHING, PRESENT, None, None, total, None, None)]
     told += [row for i, column in enumerate(columns) for row in column.rows(i)]
-    yield pa.RecordBatch.from_arrays([pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA)
+    yield pa.RecordBatch.from_arrays(
+        [pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA
+    )

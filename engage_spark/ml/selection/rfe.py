@@ -1,10 +1,12 @@
-"""Recursive feature elimination on Gram matrices: exact linear algebra on the driver, whatever the number of rows. No Spark.
+"""Recursive feature elimination on Gram matrices: exact linear algebra on the driver, whatever the number of
+rows. No Spark.
 
-The ranker is ridge regression on standardised columns, for binary targets as for numbers (the linear probability model). What a source is
-worth is the R² that is lost when all its slots leave together and the others are fitted anew:
-β_g' ((A⁻¹)_gg)⁻¹ β_g, with A the correlation matrix plus the ridge and β = A⁻¹ r. The least worthy leaves, and all is computed again
-(I. Guyon et al., "Gene selection for cancer classification using support vector machines", Machine Learning 46, 2002; the loss in closed
-form: G. A. F. Seber and A. J. Lee, "Linear Regression Analysis", 2003, section 3.7).
+The ranker is ridge regression on standardised columns, for binary targets as for numbers (the linear
+probability model). What a source is worth is the R² that is lost when all its slots leave together and the
+others are fitted anew: β_g' ((A⁻¹)_gg)⁻¹ β_g, with A the correlation matrix plus the ridge and β = A⁻¹ r. The
+least worthy leaves, and all is computed again (I. Guyon et al., "Gene selection for cancer classification
+using support vector machines", Machine Learning 46, 2002; the loss in closed form: G. A. F. Seber and A. J.
+Lee, "Linear Regression Analysis", 2003, section 3.7).
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 
 F64 = NDArray[np.float64]
 RIDGE = 1e-6
-"""Added to the diagonal of the correlation matrix (an alpha of 1e-6 × rows): twins share their weight instead of failing."""
+"""Added to the diagonal of the correlation matrix (an alpha of 1e-6 × rows): twins share their weight instead
+of failing.
+"""
 TIE = 1e-8
 """Losses of R² that differ by less count as equal; the source that the contract names later leaves first."""
 
@@ -30,8 +34,8 @@ TIE = 1e-8
 class Elimination:
     """How sources left. `kept` are in the contract's order; `ranks`: 1 = kept, 2 left last, and so on.
 
-    `order` is the order of leaving, went on with below `keep` to the last source; `curve` is R² on the rows it was fitted on by how many
-    sources were left. Both are empty for ranks that come from elsewhere.
+    `order` is the order of leaving, went on with below `keep` to the last source; `curve` is R² on the rows
+    it was fitted on by how many sources were left. Both are empty for ranks that come from elsewhere.
     """
 
     kept: tuple[str, ...]
@@ -48,8 +52,8 @@ class Elimination:
 class Selection:
     """What is kept when each fold is held out, and when none is. `keep` is how many were asked for.
 
-    `jaccard` is the mean over pairs of folds of |both| / |either| of what they keep (None with one fold), `frequency` the share of folds
-    that keep a source. `note` says so where there was nothing to select.
+    `jaccard` is the mean over pairs of folds of |both| / |either| of what they keep (None with one fold),
+    `frequency` the share of folds that keep a source. `note` says so where there was nothing to select.
     """
 
     keep: int
@@ -68,7 +72,7 @@ class _Standard:
         if not gram.of_target > 0:
             raise ConfigurationError(
                 f"target {gram.target!r} is {gram.target_mean:g} in all {gram.rows} rows of a training fold",
-                mend="a constant target cannot be learnt: train on more rows, or on other snapshots",
+                hint="a constant target cannot be learnt: train on more rows, or on other snapshots",
             )
         spread = np.sqrt(np.diag(gram.products))
         varied = np.flatnonzero(spread > 0)
@@ -94,12 +98,15 @@ class _Standard:
         lost = []
         for source in sources:
             mine = [i for i, place in enumerate(at) if self.sources[place] == source]
-            lost.append(float(beta[mine] @ np.linalg.solve(inverse[np.ix_(mine, mine)], beta[mine])) if mine else 0.0)
+            lost.append(
+                float(beta[mine] @ np.linalg.solve(inverse[np.ix_(mine, mine)], beta[mine])) if mine else 0.0
+            )
         return lost
 
 
 def r2(gram: Gram, sources: Sequence[str] | None = None) -> float:
-    """R² of the ridge regression of the target on these sources (default: all) over the matrix's rows: 1 − penalised loss / Σ (y − mean)².
+    """R² of the ridge regression of the target on these sources (default: all) over the matrix's rows: 1 −
+    penalised loss / Σ (y − mean)².
 
     ConfigurationError for a constant target.
     """
@@ -107,14 +114,16 @@ def r2(gram: Gram, sources: Sequence[str] | None = None) -> float:
 
 
 def eliminate(gram: Gram, keep: int) -> Elimination:
-    """Let sources leave one at a time, the one with the least loss of R² first, until `keep` are left (and on, for the order of the rest).
+    """Let sources leave one at a time, the one with the least loss of R² first, until `keep` are left (and
+    on, for the order of the rest).
 
-    All slots of a source leave together. Constant and empty sources lose nothing and one of two twins next to nothing, so they leave first,
-    of equals the one that the contract names later. With `keep` sources or fewer all are kept. Cost: one inverse of slots³ a step.
-    ConfigurationError for a constant target, or `keep` below 1.
+    All slots of a source leave together. Constant and empty sources lose nothing and one of two twins next to
+    nothing, so they leave first, of equals the one that the contract names later. With `keep` sources or
+    fewer all are kept. Cost: one inverse of slots³ a step. ConfigurationError for a constant target, or
+    `keep` below 1.
     """
     if keep < 1:
-        raise ConfigurationError(f"{keep} features cannot be kept", mend="keep at least 1")
+        raise ConfigurationError(f"{keep} features cannot be kept", hint="keep at least 1")
     standard = _Standard(gram)
     left = list(gram.sources)
     curve = {len(left): standard.r2(left)}
@@ -127,7 +136,9 @@ def eliminate(gram: Gram, keep: int) -> Elimination:
         order.append(left.pop(goes))
         if left:
             curve[len(left)] = standard.r2(left)
-    return Elimination(kept=_kept(order, keep, gram.sources), ranks=_ranks(order, keep), order=tuple(order), curve=curve)
+    return Elimination(
+        kept=_kept(order, keep, gram.sources), ranks=_ranks(order, keep), order=tuple(order), curve=curve
+    )
 
 
 def _kept(order: Sequence[str], keep: int, sources: Sequence[str]) -> tuple[str, ...]:
@@ -149,33 +160,63 @@ def select(grams: FoldGrams, keep: int) -> Selection:
 
 
 def ranks_from(
-    importances: Mapping[int, Mapping[str, float]], final: Mapping[str, float], *, keep: int, ranker: str = "forest"
+    importances: Mapping[int, Mapping[str, float]],
+    final: Mapping[str, float],
+    *,
+    keep: int,
+    ranker: str = "forest",
 ) -> Selection:
-    """The same from importances per source that another ranker found when each fold was held out, and with none held out (`final`).
+    """The same from importances per source that another ranker found when each fold was held out, and with
+    none held out (`final`).
 
-    The order of `final` is the contract's, and breaks ties. Sources are ranked once by what they are worth together: nothing is recursive
-    here, so there is no curve. ConfigurationError where the folds' sources differ from those of `final`, or an importance is not finite.
+    The order of `final` is the contract's, and breaks ties. Sources are ranked once by what they are worth
+    together: nothing is recursive here, so there is no curve. ConfigurationError where the folds' sources
+    differ from those of `final`, or an importance is not finite.
     """
     sources = tuple(final)
-    bad = [f"fold {f}: {', '.join(sorted(set(sources) ^ set(found)))}" for f, found in importances.items() if set(found) != set(sources)]
-    bad += [f"{s}: {v}" for found in (*importances.values(), final) for s, v in found.items() if not np.isfinite(v)]
+    bad = [
+        f"fold {f}: {', '.join(sorted(set(sources) ^ set(found)))}"
+        for f, found in importances.items()
+        if set(found) != set(sources)
+    ]
+    bad += [
+        f"{s}: {v}"
+        for found in (*importances.values(), final)
+        for s, v in found.items()
+        if not np.isfinite(v)
+    ]
     if bad:
         raise ConfigurationError(
-            "importances do not rank all sources", details=bad, mend="give every source a finite importance in every fold"
+            "importances do not rank all sources",
+            details=bad,
+            hint="give every source a finite importance in every fold",
         )
 
     def ranked(found: Mapping[str, float]) -> Elimination:
         order = [sources[i] for i in sorted(range(len(sources)), key=lambda i: (found[sources[i]], -i))]
         return Elimination(kept=_kept(order, keep, sources), ranks=_ranks(order, keep), curve={})
 
-    return _selection(keep, ranker, {f: ranked(found) for f, found in importances.items()}, ranked(final), sources)
+    return _selection(
+        keep, ranker, {f: ranked(found) for f, found in importances.items()}, ranked(final), sources
+    )
 
 
-def _selection(keep: int, ranker: str, folds: Mapping[int, Elimination], final: Elimination, sources: Sequence[str]) -> Selection:
+def _selection(
+    keep: int, ranker: str, folds: Mapping[int, Elimination], final: Elimination, sources: Sequence[str]
+) -> Selection:
     kept = [set(e.kept) for e in folds.values()]
     alike = [len(a & b) / len(a | b) if a | b else 1.0 for a, b in combinations(kept, 2)]
-    note = f"{len(sources)} features, no more than the {keep} to keep: all are kept" if len(sources) <= keep else None
+    note = (
+        f"{len(sources)} features, no more than the {keep} to keep: all are kept"
+        if len(sources) <= keep
+        else None
+    )
     return Selection(
-        keep=keep, ranker=ranker, folds=folds, final=final, jaccard=sum(alike) / len(alike) if alike else None,
-        frequency={s: sum(s in k for k in kept) / len(kept) for s in sources} if kept else {}, note=note,
-    )  # fmt: skip
+        keep=keep,
+        ranker=ranker,
+        folds=folds,
+        final=final,
+        jaccard=sum(alike) / len(alike) if alike else None,
+        frequency={s: sum(s in k for k in kept) / len(kept) for s in sources} if kept else {},
+        note=note,
+    )

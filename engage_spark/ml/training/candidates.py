@@ -1,4 +1,6 @@
-"""The kinds of model that compete for a target, with their settings, and the baseline that each must beat. No Spark here."""
+"""The kinds of model that compete for a target, with their settings, and the baseline that each must beat. No
+Spark here.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class Family(StrEnum):
 class Candidate:
     """One kind of model with its settings, which are named as the estimator's parameters are.
 
-    `only`: the features that it takes of those it is given; None takes all, and () none, as the baseline that predicts a constant does.
+    `only`: the features that it takes of those it is given; None takes all, and () none, as the baseline that
+    predicts a constant does.
     """
 
     name: str
@@ -43,55 +46,80 @@ class Candidate:
 def candidates_for(target: Target, names: Sequence[str], *, rows: int | None = None) -> tuple[Candidate, ...]:
     """The candidates of these names that suit the target, in the given order.
 
-    Tweedie suits amounts alone: a regression whose declared minimum is 0 and whose maximum is above 1 or open. For `rows` up to
-    SMALL, trees are grown deeper and in greater number; left out, the settings are those for many rows. Raises ConfigurationError for
-    an unknown name, for xgboost where it is not installed, and where no candidate is left.
+    Tweedie suits amounts alone: a regression whose declared minimum is 0 and whose maximum is above 1 or
+    open. For `rows` up to SMALL, trees are grown deeper and in greater number; left out, the settings are
+    those for many rows. Raises ConfigurationError for an unknown name, for xgboost where it is not installed,
+    and where no candidate is left.
     """
     if unknown := [n for n in names if n not in _MAKERS]:
-        raise ConfigurationError(f"no such kind of model: {', '.join(unknown)}", mend=f"models.candidates may name: {', '.join(_MAKERS)}")
+        raise ConfigurationError(
+            f"no such kind of model: {', '.join(unknown)}",
+            hint=f"models.candidates may name: {', '.join(_MAKERS)}",
+        )
     if "xgboost" in names and importlib.util.find_spec("xgboost") is None:
         raise ConfigurationError(
             "models.candidates names xgboost, which is not installed",
-            mend=f"pip install '{EXTRA}', or take xgboost out of models.candidates",
+            hint=f"pip install '{EXTRA}', or take xgboost out of models.candidates",
         )
     small = rows is not None and rows <= SMALL
-    found = [Candidate(name=n, family=Family(n), params=_MAKERS[n](target, small)) for n in dict.fromkeys(names) if _suits(n, target)]
+    found = [
+        Candidate(name=n, family=Family(n), params=_MAKERS[n](target, small))
+        for n in dict.fromkeys(names)
+        if _suits(n, target)
+    ]
     if not found:
         raise ConfigurationError(
             f"none of models.candidates ({', '.join(names) or 'it is empty'}) suits target {target.name!r}",
-            mend="name linear, forest or gbt as well: they suit every target",
+            hint="name linear, forest or gbt as well: they suit every target",
         )
     return tuple(found)
 
 
 def baseline_for(target: Target) -> Candidate:
-    """The simplest model worth beating: the mean, or for two classes a logistic model of the feature that the contract names as baseline,
-    and where it names none the share of class 1. It takes its feature from all that the plan allows, not from a fold's chosen ones.
+    """The simplest model worth beating: the mean, or for two classes a logistic model of the feature that the
+    contract names as baseline, and where it names none the share of class 1. It takes its feature from all
+    that the plan allows, not from a fold's chosen ones.
     """
     if target.task is Task.BINARY and target.baseline is not None:
-        return Candidate(name="baseline", family=Family.LINEAR, params=_linear(target, False), only=(target.baseline,))
+        return Candidate(
+            name="baseline", family=Family.LINEAR, params=_linear(target, False), only=(target.baseline,)
+        )
     return Candidate(name="baseline", family=Family.CONSTANT, only=())
 
 
 def _suits(name: str, target: Target) -> bool:
     if name != "tweedie":
         return True
-    return target.task is Task.REGRESSION and target.minimum == 0 and (target.maximum is None or target.maximum > 1)
+    return (
+        target.task is Task.REGRESSION
+        and target.minimum == 0
+        and (target.maximum is None or target.maximum > 1)
+    )
 
 
 def _linear(target: Target, _small: bool) -> dict[str, float | int | str]:
-    """A light elastic net: selection has left few features, and what remains to do is to keep one-hot slots and twins apart.
+    """A light elastic net: selection has left few features, and what remains to do is to keep one-hot slots
+    and twins apart.
 
     The penalty of MLlib's linear regression is in units of the label, so it is scaled by the declared range.
     """
     if target.task is Task.BINARY:
         return {"regParam": 1e-4, "elasticNetParam": 0.5, "maxIter": 50, "tol": 1e-6}
-    span = target.maximum - target.minimum if target.minimum is not None and target.maximum is not None else 1.0
+    span = (
+        target.maximum - target.minimum if target.minimum is not None and target.maximum is not None else 1.0
+    )
     return {"regParam": 1e-4 * span, "elasticNetParam": 0.5, "maxIter": 50, "tol": 1e-6}
 
 
 def _tweedie(_target: Target, _small: bool) -> dict[str, float | int | str]:
-    return {"family": "tweedie", "variancePower": 1.5, "linkPower": 0.0, "regParam": 1e-3, "maxIter": 25, "tol": 1e-6}
+    return {
+        "family": "tweedie",
+        "variancePower": 1.5,
+        "linkPower": 0.0,
+        "regParam": 1e-3,
+        "maxIter": 25,
+        "tol": 1e-6,
+    }
 
 
 def _forest(_target: Target, small: bool) -> dict[str, float | int | str]:
@@ -101,12 +129,20 @@ def _forest(_target: Target, small: bool) -> dict[str, float | int | str]:
 
 
 def _gbt(_target: Target, _small: bool) -> dict[str, float | int | str]:
-    """Few rounds of long steps: on 51,200 and on 10,000 rows no worse than 25 rounds of 0.2 and depth 5, at two thirds of the time."""
+    """Few rounds of long steps: on 51,200 and on 10,000 rows no worse than 25 rounds of 0.2 and depth 5, at
+    two thirds of the time.
+    """
     return {"maxIter": 20, "maxDepth": 4, "stepSize": 0.3, "maxBins": 32}
 
 
 def _xgboost(_target: Target, small: bool) -> dict[str, float | int | str]:
-    return {"n_estimators": 200, "max_depth": 6 if small else 5, "learning_rate": 0.1, "max_bin": 256, "min_child_weight": 1.0}
+    return {
+        "n_estimators": 200,
+        "max_depth": 6 if small else 5,
+        "learning_rate": 0.1,
+        "max_bin": 256,
+        "min_child_weight": 1.0,
+    }
 
 
 _MAKERS = {"linear": _linear, "tweedie": _tweedie, "forest": _forest, "gbt": _gbt, "xgboost": _xgboost}

@@ -8,14 +8,19 @@ from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.training.candidates import Candidate, Family
 
 AGGREGATED_MB = 512
-"""What a task may hold of a forest's histograms: one pass over the rows per level, where the default of 256 makes two at 40 trees."""
+"""What a task may hold of a forest's histograms: one pass over the rows per level, where the default of 256
+makes two at 40 trees.
+"""
 
 
-def estimator(candidate: Candidate, *, target: Target, label: str, seed: int, predicted: str, classed: str) -> Any:
+def estimator(
+    candidate: Candidate, *, target: Target, label: str, seed: int, predicted: str, classed: str
+) -> Any:
     """The unfitted estimator of a candidate on column `__features`.
 
-    A regression writes its prediction to `predicted`; a classifier the vectors `__raw` and `probability`, and the likelier class to
-    `classed`. The seed decides the bags of a forest and the samples of boosting; linear models have none.
+    A regression writes its prediction to `predicted`; a classifier the vectors `__raw` and `probability`, and
+    the likelier class to `classed`. The seed decides the bags of a forest and the samples of boosting; linear
+    models have none.
     """
     binary = target.task is Task.BINARY
     columns = {"featuresCol": "__features", "labelCol": label}

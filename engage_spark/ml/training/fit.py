@@ -21,27 +21,35 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROWS_A_PARTITION = 32_000
 RETRAINED_WITHIN = 1e-6
-"""How far two trainings on the same `prepared` rows may be apart: the largest difference of a prediction, as a share of their range.
+"""How far two trainings on the same `prepared` rows may be apart: the largest difference of a prediction, as
+a share of their range.
 
-Measured on 40,000 made-up customers and 25 features, fitted in 2 partitions, with 2 cores and 2 source partitions against 1 core and 5:
-not one bit of difference, for churn by linear, forest, GBT and XGBoost, and for lifetime value by linear, Tweedie, forest and GBT. Two
-addends are the same sum in either order; with more partitions, MLlib adds up in the order in which tasks end, so the last bits of sums may
-differ, and by them a split between two candidates that are equally good; the tolerance leaves room for that. On 15,000 rows in 8
+Measured on 40,000 made-up customers and 25 features, fitted in 2 partitions, with 2 cores and 2 source
+partitions against 1 core and 5: not one bit of difference, for churn by linear, forest, GBT and XGBoost, and
+for lifetime value by linear, Tweedie, forest and GBT. Two addends are the same sum in either order; with more
+partitions, MLlib adds up in the order in which tasks end, so the last bits of sums may differ, and by them a
+split between two candidates that are equally good; the tolerance leaves room for that. On 15,000 rows in 8
 partitions, 2 cores against 1, lifetime value did not differ either (linear, Tweedie, forest).
 """
 
 
 def partitions_for(rows: int) -> int:
-    """Into how many partitions the rows of a fit are put by default: by their number alone, never by the size of the cluster."""
+    """Into how many partitions the rows of a fit are put by default: by their number alone, never by the size
+    of the cluster.
+    """
     return max(1, -(-rows // ROWS_A_PARTITION))
 
 
-def prepared(rows: DataFrame, *, key: str | Sequence[str], day: str | None, partitions: int | None, seed: int) -> DataFrame:
-    """The same rows, bucketed by a hash of (seed, key) into a number of partitions and sorted by key and day within each.
+def prepared(
+    rows: DataFrame, *, key: str | Sequence[str], day: str | None, partitions: int | None, seed: int
+) -> DataFrame:
+    """The same rows, bucketed by a hash of (seed, key) into a number of partitions and sorted by key and day
+    within each.
 
-    MLlib's forests draw their bags by partition and place, so two fits agree only on rows that lie alike. Apply it to what a fit is
-    given and not before writing it away: files are read back in partitions of another cut. `partitions` None goes by the number of
-    rows, which costs a job that counts them. Cost otherwise: one shuffle and a sort, each time that the rows are read.
+    MLlib's forests draw their bags by partition and place, so two fits agree only on rows that lie alike.
+    Apply it to what a fit is given and not before writing it away: files are read back in partitions of
+    another cut. `partitions` None goes by the number of rows, which costs a job that counts them. Cost
+    otherwise: one shuffle and a sort, each time that the rows are read.
     """
     from pyspark.sql import functions as F
 
@@ -55,7 +63,9 @@ def prepared(rows: DataFrame, *, key: str | Sequence[str], day: str | None, part
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """One fit: a candidate on rows (`prepared`, without those of the fold that is held out). `fold` None fits on all of them."""
+    """One fit: a candidate on rows (`prepared`, without those of the fold that is held out). `fold` None fits
+    on all of them.
+    """
 
     candidate: Candidate
     target: Target
@@ -83,16 +93,19 @@ class Fitted:
 def fit_all(jobs: Sequence[Job], *, parallelism: int) -> list[Fitted]:
     """Fit every job, `parallelism` at a time, and return them in their order.
 
-    Jobs on the same rows (the same DataFrame object) with the same features share the fitted stages before the estimator. The first
-    failure keeps jobs that wait from starting, and is told with its candidate, target and fold once those that run have ended. Models
-    of a Connect session live on the server until the last reference to them here is gone, so drop what is no longer needed.
-    Cost: per group of jobs up to three scans, and what each estimator needs; nothing that grows with the rows on the driver.
-    Raises ConfigurationError for what `build_pipeline` refuses, before the first fit, and for a fit that fails.
+    Jobs on the same rows (the same DataFrame object) with the same features share the fitted stages before
+    the estimator. The first failure keeps jobs that wait from starting, and is told with its candidate,
+    target and fold once those that run have ended. Models of a Connect session live on the server until the
+    last reference to them here is gone, so drop what is no longer needed. Cost: per group of jobs up to three
+    scans, and what each estimator needs; nothing that grows with the rows on the driver. Raises
+    ConfigurationError for what `build_pipeline` refuses, before the first fit, and for a fit that fails.
     """
     if not jobs:
         return []
     for job in jobs:  # all that is wrong with names is known before anything is fitted
-        build_pipeline(job.candidate, target=job.target, features=job.features, label=job.label, seed=job.seed)
+        build_pipeline(
+            job.candidate, target=job.target, features=job.features, label=job.label, seed=job.seed
+        )
     groups: dict[tuple[Any, ...], list[Job]] = {}
     for job in jobs:
         groups.setdefault(_group(job), []).append(job)
@@ -119,7 +132,9 @@ def _fit(job: Job, prepared_by: PipelineModel) -> Fitted:
     from engage_spark.spark.schema import column_named
 
     started = time.monotonic()
-    ready = prepared_by.transform(job.rows).select(F.col(FEATURES), column_named(job.label).cast("double").alias("__label"))
+    ready = prepared_by.transform(job.rows).select(
+        F.col(FEATURES), column_named(job.label).cast("double").alias("__label")
+    )
     stages = estimation(job.candidate, target=job.target, label="__label", seed=job.seed)
     fitted = Pipeline(stages=stages).fit(ready)
     model = PipelineModel(stages=[*prepared_by.stages, *fitted.stages])
@@ -148,38 +163,51 @@ def _told(job: Job, error: BaseException) -> BaseException:
         return error
     return ConfigurationError(
         f"the fit of {job.told} failed: {_reason(error)}",
-        mend="leave this candidate out of models.candidates, or look at the rows and features that it was given",
+        hint="leave this candidate out of models.candidates, or look at the rows and features that it was given",
         details=[f"{len(job.features)} features: {', '.join(f.name for f in job.features)}"],
     )
 
 
 def _reason(error: Exception) -> str:
     """The cause that is told last: errors of a JVM begin with where they were met, not with what was wrong."""
-    lines = [line.strip(" :") for line in str(error).splitlines() if line.strip() and not line.startswith("\tat ")]
-    causes = [line for line in lines if line.startswith("Caused by: ")] or [line for line in lines if "Exception: " in line] or lines[:1]
+    lines = [
+        line.strip(" :") for line in str(error).splitlines() if line.strip() and not line.startswith("\tat ")
+    ]
+    causes = (
+        [line for line in lines if line.startswith("Caused by: ")]
+        or [line for line in lines if "Exception: " in line]
+        or lines[:1]
+    )
     return (causes[-1] if causes else type(error).__name__).removeprefix("Caused by: ")[:500]
 
 
-def out_of_fold(fitted: Sequence[Fitted], rows: DataFrame, *, key: str | Sequence[str], fold: str = "fold") -> DataFrame:
+def out_of_fold(
+    fitted: Sequence[Fitted], rows: DataFrame, *, key: str | Sequence[str], fold: str = "fold"
+) -> DataFrame:
     """What each model predicts for the rows of the fold that it was not fitted on.
 
-    Grain: a row per row of `rows` in a fold of `fitted`, and candidate. Columns: the key, `candidate`, `fold` (int), `label` (double) and
-    `score` (double: the prediction inside the target's bounds, for two classes the uncalibrated probability of class 1). All models are
-    of one target. Cost: lazy; one scan of `rows` for each model, no shuffle.
+    Grain: a row per row of `rows` in a fold of `fitted`, and candidate. Columns: the key, `candidate`, `fold`
+    (int), `label` (double) and `score` (double: the prediction inside the target's bounds, for two classes
+    the uncalibrated probability of class 1). All models are of one target. Cost: lazy; one scan of `rows` for
+    each model, no shuffle.
     """
     from pyspark.sql import functions as F
 
     from engage_spark.spark.schema import column_named
 
     if not fitted or any(f.job.fold is None for f in fitted) or len({f.job.target.name for f in fitted}) > 1:
-        raise ConfigurationError("out-of-fold predictions need models of one target, each with the fold that it left out")
+        raise ConfigurationError(
+            "out-of-fold predictions need models of one target, each with the fold that it left out"
+        )
     keys = [key] if isinstance(key, str) else list(key)
     parts = [
         f.model.transform(rows.where(column_named(fold).eqNullSafe(F.lit(f.job.fold)))).select(
-            *(column_named(k).alias(k) for k in keys), F.lit(f.job.candidate.name).alias("candidate"),
-            F.lit(f.job.fold).cast("int").alias("fold"), column_named(f.job.label).cast("double").alias("label"),
+            *(column_named(k).alias(k) for k in keys),
+            F.lit(f.job.candidate.name).alias("candidate"),
+            F.lit(f.job.fold).cast("int").alias("fold"),
+            column_named(f.job.label).cast("double").alias("label"),
             F.col(PREDICTION).alias("score"),
         )
         for f in fitted
-    ]  # fmt: skip
+    ]
     return reduce(lambda a, b: a.unionByName(b), parts)

@@ -1,7 +1,9 @@
-"""One MLlib pipeline per candidate: from raw feature columns of any numeric type, booleans and text, nulls allowed, to `prediction`.
+"""One MLlib pipeline per candidate: from raw feature columns of any numeric type, booleans and text, nulls
+allowed, to `prediction`.
 
-Columns in between begin with two underscores and are numbered, not named, so that a source column may have any name. Two of them stay:
-`__features`, the assembled vector that explanations need (see `slots`), and `__raw`, the margin of a binary model.
+Columns in between begin with two underscores and are numbered, not named, so that a source column may have
+any name. Two of them stay: `__features`, the assembled vector that explanations need (see `slots`), and
+`__raw`, the margin of a binary model.
 """
 
 from __future__ import annotations
@@ -22,48 +24,61 @@ if TYPE_CHECKING:
 FEATURES, RAW, PROBABILITY, PREDICTION = "__features", "__raw", "probability", "prediction"
 _PREDICTED, _CALIBRATED, _CLASS = "__predicted", "__calibrated", "__class"
 ORDER_KEPT = 0.001
-"""How much of the uncalibrated probability is in a calibrated one: isotonic regression maps whole intervals to one value, and this keeps
-the order of the rows within them, at a cost in calibration of less than a thousandth."""
+"""How much of the uncalibrated probability is in a calibrated one: isotonic regression maps whole intervals
+to one value, and this keeps the order of the rows within them, at a cost in calibration of less than a
+thousandth.
+"""
 
 
 @dataclass(frozen=True)
-class Slot:
+class VectorSlot:
     """One position of the assembled vector: a number, or one level of a category."""
 
     feature: str
     level: str | None = None
 
 
-def build_pipeline(candidate: Candidate, *, target: Target, features: Sequence[Feature], label: str, seed: int) -> Pipeline:
+def build_pipeline(
+    candidate: Candidate, *, target: Target, features: Sequence[Feature], label: str, seed: int
+) -> Pipeline:
     """The unfitted pipeline of a candidate.
 
-    Numbers and booleans are cast to double, their nulls and NaN become the mean of the training rows, and they are scaled to mean 0 and
-    variance 1; text is one-hot encoded, its nulls become the most frequent level, and a level that training has not seen is none of the
-    known. `prediction` is a double inside the target's bounds, for a binary target the probability of class 1, beside which the vector
-    `probability` stays. `label` is a numeric column of the rows to fit on; rows to score need none. A NaN that the estimator arrives at
-    (from an infinite value in a row) fails the job that meets it. Fitting costs a scan for the means, one each for levels and scaling,
-    and what the estimator needs; `fit_all` shares the former among candidates.
+    Numbers and booleans are cast to double, their nulls and NaN become the mean of the training rows, and
+    they are scaled to mean 0 and variance 1; text is one-hot encoded, its nulls become the most frequent
+    level, and a level that training has not seen is none of the known. `prediction` is a double inside the
+    target's bounds, for a binary target the probability of class 1, beside which the vector `probability`
+    stays. `label` is a numeric column of the rows to fit on; rows to score need none. A NaN that the
+    estimator arrives at (from an infinite value in a row) fails the job that meets it. Fitting costs a scan
+    for the means, one each for levels and scaling, and what the estimator needs; `fit_all` shares the former
+    among candidates.
 
-    Raises ConfigurationError with all that is wrong: no feature, one twice, a name that the pipeline needs itself, a baseline whose
-    feature is not among `features`.
+    Raises ConfigurationError with all that is wrong: no feature, one twice, a name that the pipeline needs
+    itself, a baseline whose feature is not among `features`.
     """
     from pyspark.ml import Pipeline
 
     chosen = features_of(candidate, features)
     _require_names(chosen, label)
-    return Pipeline(stages=[*preparation(chosen), *estimation(candidate, target=target, label=label, seed=seed)])
+    return Pipeline(
+        stages=[*preparation(chosen), *estimation(candidate, target=target, label=label, seed=seed)]
+    )
 
 
 def features_of(candidate: Candidate, features: Sequence[Feature]) -> tuple[Feature, ...]:
-    """The features that a candidate takes. Raises ConfigurationError where it needs one that is not there, or has none."""
+    """The features that a candidate takes. Raises ConfigurationError where it needs one that is not there, or
+    has none.
+    """
     if candidate.only is None:
         if not features:
-            raise ConfigurationError(f"candidate {candidate.name!r} has no feature", mend="the contract must leave the target at least one")
+            raise ConfigurationError(
+                f"candidate {candidate.name!r} has no feature",
+                hint="the contract must leave the target at least one",
+            )
         return tuple(features)
     if missing := [n for n in candidate.only if n not in {f.name for f in features}]:
         raise ConfigurationError(
             f"candidate {candidate.name!r} needs {', '.join(missing)}, which the features do not include",
-            mend="name a feature that does not leak into the target as its baseline, and pass all features of the plan for a baseline",
+            hint="name a feature that does not leak into the target as its baseline, and pass all features of the plan for a baseline",
         )
     return tuple(f for f in features if f.name in candidate.only)
 
@@ -71,20 +86,37 @@ def features_of(candidate: Candidate, features: Sequence[Feature]) -> tuple[Feat
 def _require_names(features: Sequence[Feature], label: str) -> None:
     names = [f.name for f in features]
     wrong = [f"{n!r} is there twice" for n in dict.fromkeys(names) if names.count(n) > 1]
-    wrong += [f"{n!r} is a name that the model gives its own columns" for n in {*names, label} if n in (PREDICTION, PROBABILITY)]
-    wrong += [f"{n!r} begins with two underscores, as the model's own columns do" for n in {*names, label} if n.startswith("__")]
+    wrong += [
+        f"{n!r} is a name that the model gives its own columns"
+        for n in {*names, label}
+        if n in (PREDICTION, PROBABILITY)
+    ]
+    wrong += [
+        f"{n!r} begins with two underscores, as the model's own columns do"
+        for n in {*names, label}
+        if n.startswith("__")
+    ]
     wrong += [f"label {label!r} is a feature too"] if label in names else []
     if wrong:
-        raise ConfigurationError("the columns of a model cannot be told apart", mend="rename them in the contract", details=sorted(wrong))
+        raise ConfigurationError(
+            "the columns of a model cannot be told apart",
+            hint="rename them in the contract",
+            details=sorted(wrong),
+        )
 
 
 def preparation(features: Sequence[Feature]) -> list[Any]:
-    """The stages from source columns to the assembled vector, the same for every candidate; see `build_pipeline`."""
+    """The stages from source columns to the assembled vector, the same for every candidate; see
+    `build_pipeline`.
+    """
     from pyspark.ml.feature import Imputer, OneHotEncoder, StandardScaler, StringIndexer, VectorAssembler
 
     numbers = [f.name for f in features if not f.categorical]
     texts = [f.name for f in features if f.categorical]
-    n, m, c, i, k, h = ([f"__{x}{j}" for j in range(len(of))] for x, of in zip("nmcikh", [numbers] * 2 + [texts] * 4, strict=True))
+    n, m, c, i, k, h = (
+        [f"__{x}{j}" for j in range(len(of))]
+        for x, of in zip("nmcikh", [numbers] * 2 + [texts] * 4, strict=True)
+    )
     sources = [_cast(a, "DOUBLE", b) for a, b in zip(numbers, n, strict=True)]
     sources += [_cast(a, "STRING", b) for a, b in zip(texts, c, strict=True)]
     if not features:
@@ -101,8 +133,12 @@ def preparation(features: Sequence[Feature]) -> list[Any]:
             StandardScaler(inputCol="__numbers", outputCol="__scaled", withMean=True, withStd=True),
         ]
     if texts:
-        # An index beyond the known ones (a level not seen in training) is no level of the encoder either, and all its slots are 0.
-        filled = ", ".join(f"CASE WHEN {a} IS NULL THEN 0.0D ELSE {b} END AS {out}" for a, b, out in zip(c, i, k, strict=True))
+        # An index beyond the known ones (a level not seen in training) is no level of the encoder either, and
+        # all its slots are 0.
+        filled = ", ".join(
+            f"CASE WHEN {a} IS NULL THEN 0.0D ELSE {b} END AS {out}"
+            for a, b, out in zip(c, i, k, strict=True)
+        )
         stages += [
             StringIndexer(inputCols=c, outputCols=i, stringOrderType="frequencyDesc", handleInvalid="keep"),
             _select(f"*, {filled}"),
@@ -123,7 +159,9 @@ def estimation(candidate: Candidate, *, target: Target, label: str, seed: int) -
 
     made = estimator(candidate, target=target, label=label, seed=seed, predicted=_PREDICTED, classed=_CLASS)
     if target.task is Task.BINARY:
-        score = f"CAST(SUBSTRING_INDEX(TRIM(BOTH '[]' FROM CAST({PROBABILITY} AS STRING)), ',', -1) AS DOUBLE)"
+        score = (
+            f"CAST(SUBSTRING_INDEX(TRIM(BOTH '[]' FROM CAST({PROBABILITY} AS STRING)), ',', -1) AS DOUBLE)"
+        )
         return [made, _bounded(score, target, drop=_CLASS)]
     return [made, _bounded(_PREDICTED, target, drop=_PREDICTED)]
 
@@ -140,11 +178,13 @@ def _bounded(value: str, target: Target, *, drop: str) -> Any:
 
 
 def calibrated(model: PipelineModel, rows: DataFrame, *, label: str) -> PipelineModel:
-    """The same binary model with its `prediction` calibrated on `rows`, which it must not have been fitted on.
+    """The same binary model with its `prediction` calibrated on `rows`, which it must not have been fitted
+    on.
 
-    Isotonic regression (MLlib's, pool adjacent violators) of the label on the probability, blended with ORDER_KEPT of the probability, so
-    that rows keep their order and metrics of rank their value. Cost: two jobs over `rows`, sorted by score. The result depends on the
-    rows alone, up to rounding. Raises ConfigurationError for a model without probabilities, or one that is calibrated already.
+    Isotonic regression (MLlib's, pool adjacent violators) of the label on the probability, blended with
+    ORDER_KEPT of the probability, so that rows keep their order and metrics of rank their value. Cost: two
+    jobs over `rows`, sorted by score. The result depends on the rows alone, up to rounding. Raises
+    ConfigurationError for a model without probabilities, or one that is calibrated already.
     """
     from pyspark.ml import PipelineModel
     from pyspark.ml.regression import IsotonicRegression, IsotonicRegressionModel
@@ -153,12 +193,20 @@ def calibrated(model: PipelineModel, rows: DataFrame, *, label: str) -> Pipeline
     from engage_spark.spark.schema import column_named
 
     if any(isinstance(s, IsotonicRegressionModel) for s in model.stages):
-        raise ConfigurationError("the model is calibrated already", mend="calibrate the model as it was fitted")
+        raise ConfigurationError(
+            "the model is calibrated already", hint="calibrate the model as it was fitted"
+        )
     scored = model.transform(rows)
     if PROBABILITY not in scored.columns:
-        raise ConfigurationError("only a model of two classes can be calibrated", mend="leave regressions as they are")
-    isotonic = IsotonicRegression(featuresCol=PROBABILITY, featureIndex=1, labelCol="__label", predictionCol=_CALIBRATED)
-    fitted = isotonic.fit(scored.select(column_named(label).cast("double").alias("__label"), F.col(PROBABILITY)))
+        raise ConfigurationError(
+            "only a model of two classes can be calibrated", hint="leave regressions as they are"
+        )
+    isotonic = IsotonicRegression(
+        featuresCol=PROBABILITY, featureIndex=1, labelCol="__label", predictionCol=_CALIBRATED
+    )
+    fitted = isotonic.fit(
+        scored.select(column_named(label).cast("double").alias("__label"), F.col(PROBABILITY))
+    )
     blended = f"{1 - ORDER_KEPT}D * {_CALIBRATED} + {ORDER_KEPT}D * {PREDICTION}"
     last = _select(f"* EXCEPT ({_CALIBRATED}, {PREDICTION}), LEAST(1.0D, {blended}) AS {PREDICTION}")
     return PipelineModel(stages=[*model.stages, fitted, last])
@@ -167,25 +215,29 @@ def calibrated(model: PipelineModel, rows: DataFrame, *, label: str) -> Pipeline
 _SOURCE = re.compile(r"CAST\(`((?:[^`]|``)+)` AS (DOUBLE|STRING)\) AS (__[nc]\d+)")
 
 
-def slots(model: PipelineModel) -> tuple[Slot, ...]:
-    """What each position of `__features` stands for: scaled numbers first, then the levels of each category, the most frequent first.
+def slots(model: PipelineModel) -> tuple[VectorSlot, ...]:
+    """What each position of `__features` stands for: scaled numbers first, then the levels of each category,
+    the most frequent first.
 
-    Known from the model alone, also a reloaded one. Empty for a baseline without features, whose vector is the constant 1.
+    Known from the model alone, also a reloaded one. Empty for a baseline without features, whose vector is
+    the constant 1.
     """
     from pyspark.ml.feature import StringIndexerModel
 
     first: Any = model.stages[0]
     sources = {alias: name.replace("``", "`") for name, _, alias in _SOURCE.findall(first.getStatement())}
-    found = [Slot(name) for alias, name in sources.items() if alias.startswith("__n")]
+    found = [VectorSlot(name) for alias, name in sources.items() if alias.startswith("__n")]
     for stage in model.stages:
         if isinstance(stage, StringIndexerModel):
             for alias, levels in zip(stage.getInputCols(), stage.labelsArray, strict=True):
-                found += [Slot(sources[alias], level) for level in levels]
+                found += [VectorSlot(sources[alias], level) for level in levels]
     return tuple(found)
 
 
 def imputed_fields(features: Sequence[Feature]) -> Column:
-    """The names of the features that a row lacks (null, or NaN of a number), in their order, as an array of text."""
+    """The names of the features that a row lacks (null, or NaN of a number), in their order, as an array of
+    text.
+    """
     from pyspark.sql import functions as F
 
     from engage_spark.spark.schema import column_named

@@ -1,4 +1,6 @@
-"""XGBoost as a stage of the same pipelines, where it is installed (`engage-spark[xgboost]`) and the session is classic Spark."""
+"""XGBoost as a stage of the same pipelines, where it is installed (`engage-spark[xgboost]`) and the session
+is classic Spark.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,38 @@ from engage_spark.ml.training.candidates import EXTRA, Candidate
 def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, columns: dict[str, str]) -> Any:
     """An unfitted `xgboost.spark` estimator: histograms, one worker, one thread a task, so that runs agree.
 
-    Raises ConfigurationError where xgboost is not installed, and on Spark Connect: xgboost 3.2 fits through RDDs and a SparkContext
-    (`xgboost/spark/core.py`, `_fit`), which Connect has not.
+    Raises ConfigurationError where xgboost is not installed, and on Spark Connect: xgboost 3.2 fits through
+    RDDs and a SparkContext (`xgboost/spark/core.py`, `_fit`), which Connect has not.
     """
     from pyspark.sql import is_remote
 
     if importlib.util.find_spec("xgboost") is None:
-        raise ConfigurationError("candidate 'xgboost' needs xgboost, which is not installed", mend=f"pip install '{EXTRA}'")
+        raise ConfigurationError(
+            "candidate 'xgboost' needs xgboost, which is not installed", hint=f"pip install '{EXTRA}'"
+        )
     if is_remote():
         raise ConfigurationError(
             "xgboost cannot be fitted through Spark Connect: its Spark estimator works on RDDs, which Connect has not",
-            mend="take xgboost out of models.candidates, or train on a classic session",
+            hint="take xgboost out of models.candidates, or train on a classic session",
         )
     from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
     shared: dict[str, Any] = {
-        "features_col": columns["featuresCol"], "label_col": label, "prediction_col": columns["predictionCol"],
-        "num_workers": 1, "tree_method": "hist", "random_state": seed, "verbosity": 0, "verbose_eval": False, **candidate.params,
-    }  # fmt: skip
+        "features_col": columns["featuresCol"],
+        "label_col": label,
+        "prediction_col": columns["predictionCol"],
+        "num_workers": 1,
+        "tree_method": "hist",
+        "random_state": seed,
+        "verbosity": 0,
+        "verbose_eval": False,
+        **candidate.params,
+    }
     if not binary:
         return SparkXGBRegressor(**shared)
     return SparkXGBClassifier(
-        **shared, raw_prediction_col=columns["rawPredictionCol"], probability_col=columns["probabilityCol"], eval_metric="logloss"
+        **shared,
+        raw_prediction_col=columns["rawPredictionCol"],
+        probability_col=columns["probabilityCol"],
+        eval_metric="logloss",
     )

@@ -12,18 +12,27 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Direction, GraphPlan, Measure, Table, day_column, judged_table, system_contract, tracked_table
+from engage_spark.contract import (
+    Direction,
+    GraphMeasure,
+    GraphSpec,
+    Table,
+    day_column,
+    judged_table,
+    system_contract,
+    tracked_table,
+)
 from engage_spark.contract.graph_spec import OF_FOLLOWS
-from engage_spark.graph import BetweennessReport, betweenness_of, laid_out
-from engage_spark.graph.adaptive_sampling import Rule
+from engage_spark.graph import BetweennessReport, measure_betweenness, open_layout
+from engage_spark.graph.adaptive_sampling import StoppingRule
 from engage_spark.graph.distributed.resources import memory_bytes
 from engage_spark.graph.distributed.structure_tasks import to_follows, to_structure
 from engage_spark.graph.picture import Vertex
-from engage_spark.graph.ranks import compare
+from engage_spark.graph.ranks import compare_given_with_measured
 from engage_spark.graph.tables import to_edge_rows, to_ends, to_vertex_rows
 from engage_spark.graph.tie_strength import WEEKS, to_pairs, to_strengths
-from engage_spark.lake import Materialise, Run, scratch, storage_error
-from engage_spark.pipelines.context import Bench, Work, now
+from engage_spark.lake import Materialize, Run, scratch, translate_spark_errors
+from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.graph.picture import draw
 from engage_spark.pipelines.ingest.run import stage_of
 from engage_spark.quality import VALID
@@ -35,7 +44,7 @@ DAY = "snapshot_date"
 
 
 @dataclass(frozen=True)
-class Day:
+class GraphDay:
     """What became of one day."""
 
     run: Run
@@ -46,150 +55,233 @@ class Day:
     notes: tuple[str, ...]
 
 
-def measure(bench: Bench, plan: GraphPlan, work: Work, *, expected: int) -> Day:
-    """Read, measure, write, compare, draw and record the graph of one day. See `graph.run` for its cost and errors."""
+def measure(context: RunContext, plan: GraphSpec, work: StageRun, *, expected: int) -> GraphDay:
+    """Read, measure, write, compare, draw and record the graph of one day. See `graph.run` for its cost and
+    errors.
+    """
     started_at, day = now(), work.snapshot_date
-    with ExitStack() as opened, storage_error(f"the graph of {day} cannot be measured"):
-        keep = opened.enter_context(scratch(bench.spark, bench.lake))
-        customers = keep(_customers(bench, plan, day), "customers")
+    with ExitStack() as opened, translate_spark_errors(f"the graph of {day} cannot be measured"):
+        keep = opened.enter_context(scratch(context.spark, context.lake))
+        customers = keep(_customers(context, plan, day), "customers")
         ids = customers.select("id")
         with log.stage("pairing connections and interactions"):
-            pairs = keep(_pairs(bench, plan, day, ids), "pairs")
+            pairs = keep(_pairs(context, plan, day, ids), "pairs")
         known = pairs.where("known").drop("known")
-        scores, structure, facts = _undirected(bench, known, ids, keep)
-        follows = _follows(bench, plan, day, ids, opened) if plan.has_follows and plan.measures & OF_FOLLOWS else None
+        scores, structure, facts = _undirected(context, known, ids, keep)
+        follows = (
+            _follows(context, plan, day, ids, opened)
+            if plan.has_follows and plan.measures & OF_FOLLOWS
+            else None
+        )
         with log.stage(f"writing {plan.edges.name} and {plan.vertices.name}"):
-            edges = _write(bench, plan.edges, work, to_edge_rows(known, plan=plan))
+            edges = _write(context, plan.edges, work, to_edge_rows(known, plan=plan))
             rows = to_vertex_rows(
-                ids, plan=plan, n=facts.n, scores=scores, structure=structure, strengths=to_strengths(known), follows=follows
-            )  # fmt: skip
-            vertices = _write(bench, plan.vertices, work, rows)
-        written = _read(bench, plan.vertices, work, vertices)
-        compared, comparison = _compare(bench, plan, work, customers, written, keep)
-        shown = plan.column(Measure.CENTRALITY)
+                ids,
+                plan=plan,
+                n=facts.n,
+                scores=scores,
+                structure=structure,
+                strengths=to_strengths(known),
+                follows=follows,
+            )
+            vertices = _write(context, plan.vertices, work, rows)
+        written = _read(context, plan.vertices, work, vertices)
+        compared, comparison = _compare(context, plan, work, customers, written, keep)
+        shown = plan.column(GraphMeasure.CENTRALITY)
         given = customers.select(F.col(f"given_{shown}").alias("given")) if shown in _both(plan) else None
         notes = _left_out(pairs, day)
-        outputs = {plan.vertices.name: vertices, plan.edges.name: edges} | ({} if comparison is None else {COMPARISON: comparison})
-        run = work.finished(rows_in=expected, valid=written.count(), quarantined=0, outputs=outputs, started_at=started_at)
-        run = bench.log.append(bench.spark, run)
-        # After publication: a picture that cannot be drawn takes nothing along, and none is ahead of its tables.
-        drawn = draw(bench, plan, facts, day, vertices=written, edges=_read(bench, plan.edges, work, edges), given=given)
-    return Day(run, facts, drawn.top, compared, drawn.place, (*notes, *drawn.notes))
+        outputs = {plan.vertices.name: vertices, plan.edges.name: edges} | (
+            {} if comparison is None else {COMPARISON: comparison}
+        )
+        run = work.finished(
+            rows_in=expected, valid=written.count(), quarantined=0, outputs=outputs, started_at=started_at
+        )
+        run = context.log.append(context.spark, run)
+        # After publication: a picture that cannot be drawn takes nothing along, and none is ahead of its
+        # tables.
+        drawn = draw(
+            context,
+            plan,
+            facts,
+            day,
+            vertices=written,
+            edges=_read(context, plan.edges, work, edges),
+            given=given,
+        )
+    return GraphDay(run, facts, drawn.top, compared, drawn.place, (*notes, *drawn.notes))
 
 
-def _customers(bench: Bench, plan: GraphPlan, day: date) -> DataFrame:
+def _customers(context: RunContext, plan: GraphSpec, day: date) -> DataFrame:
     """id, and the delivered values of what is measured as well, of every valid row of the entity."""
     judged = judged_table(plan.entity)
-    rows = bench.log.read_published(bench.spark, judged, stage=stage_of(plan.entity), day=DAY, days=[day])
+    rows = context.log.read_published(context.spark, judged, stage=stage_of(plan.entity), day=DAY, days=[day])
     valid = rows.where(F.col("_dq_status") == VALID)
-    return valid.select(column_named(plan.key).alias("id"), *(column_named(name).alias(f"given_{name}") for name in _both(plan)))
+    return valid.select(
+        column_named(plan.key).alias("id"),
+        *(column_named(name).alias(f"given_{name}") for name in _both(plan)),
+    )
 
 
-def _both(plan: GraphPlan) -> list[str]:
+def _both(plan: GraphSpec) -> list[str]:
     """Fields that are delivered and measured, under one name, as numbers."""
-    return [f.name for f in plan.vertices.fields if f.measure and f.is_floating and f.name in plan.entity.names]
+    return [
+        f.name for f in plan.vertices.fields if f.measure and f.is_floating and f.name in plan.entity.names
+    ]
 
 
-def _log(bench: Bench, table: Table, day: date, *, since: date | None = None) -> DataFrame:
-    """Valid events of the log up to a day. `since` spares reading older files; the day of an event is its own column for that."""
-    rows = bench.log.read_published_log(bench.spark, judged_table(table), stage=stage_of(table))
+def _log(context: RunContext, table: Table, day: date, *, since: date | None = None) -> DataFrame:
+    """Valid events of the log up to a day. `since` spares reading older files; the day of an event is its own
+    column for that.
+    """
+    rows = context.log.read_published_log(context.spark, judged_table(table), stage=stage_of(table))
     when = F.col(day_column(table))
     rows = rows.where((F.col("_dq_status") == VALID) & (when <= F.lit(day)))
     return rows if since is None else rows.where(when >= F.lit(since))
 
 
-def _edges(bench: Bench, plan: GraphPlan, day: date, direction: Direction) -> DataFrame:
-    rows, kinds = _log(bench, plan.connections, day), plan.kinds(direction)
+def _edges(context: RunContext, plan: GraphSpec, day: date, direction: Direction) -> DataFrame:
+    rows, kinds = _log(context, plan.connections, day), plan.kinds(direction)
     return rows if kinds is None else rows.where(column_named(kinds[0]).isin(list(kinds[1])))
 
 
-def _pairs(bench: Bench, plan: GraphPlan, day: date, ids: DataFrame) -> DataFrame:
-    """The undirected graph of the day with strengths, and whether both ends of a pair are valid customers of the day."""
-    connections = to_ends(_edges(bench, plan, day, Direction.UNDIRECTED), plan=plan, table=plan.connections, at="connected_at")
+def _pairs(context: RunContext, plan: GraphSpec, day: date, ids: DataFrame) -> DataFrame:
+    """The undirected graph of the day with strengths, and whether both ends of a pair are valid customers of
+    the day.
+    """
+    connections = to_ends(
+        _edges(context, plan, day, Direction.UNDIRECTED), plan=plan, table=plan.connections, at="connected_at"
+    )
     events = plan.interactions
     interactions = None
     if events is not None:
-        recent = _log(bench, events, day, since=day - timedelta(weeks=WEEKS))
+        recent = _log(context, events, day, since=day - timedelta(weeks=WEEKS))
         interactions = to_ends(recent, plan=plan, table=events, at="occurred_at")
     rows = to_pairs(connections, interactions, as_of=day)
     for end in ("first", "second"):
         there = ids.select(F.col("id").alias(end), F.lit(True).alias(f"__{end}"))
         rows = rows.join(there, on=end, how="left")
-    return rows.withColumn("known", F.col("__first").isNotNull() & F.col("__second").isNotNull()).drop("__first", "__second")
+    return rows.withColumn("known", F.col("__first").isNotNull() & F.col("__second").isNotNull()).drop(
+        "__first", "__second"
+    )
 
 
-def _undirected(bench: Bench, pairs: DataFrame, ids: DataFrame, keep: Materialise) -> tuple[DataFrame, DataFrame, BetweennessReport]:
+def _undirected(
+    context: RunContext, pairs: DataFrame, ids: DataFrame, keep: Materialize
+) -> tuple[DataFrame, DataFrame, BetweennessReport]:
     """Scores of betweenness, structure, and what is to be said about them."""
-    chosen = bench.settings.graph
+    chosen = context.settings.graph
     with ExitStack() as opened:
         with log.stage("laying out the graph"):
             layout = opened.enter_context(
-                laid_out(
-                    pairs.select(F.col("first").alias("src"), F.col("second").alias("dst")), vertices=ids, materialise=keep, **_room(bench),
+                open_layout(
+                    pairs.select(F.col("first").alias("src"), F.col("second").alias("dst")),
+                    vertices=ids,
+                    materialise=keep,
+                    **_room(context),
                 )
-            )  # fmt: skip
+            )
         with log.stage("betweenness", customers=layout.n, connections=layout.m):
-            rule = Rule(epsilon=chosen.epsilon, top_k=chosen.top_k, relative_error=chosen.relative_error)
-            scores, facts = betweenness_of(
-                layout, method=chosen.method, rule=rule, sources=chosen.sources, delta=chosen.delta, seed=chosen.seed, budget=chosen.budget
+            rule = StoppingRule(
+                epsilon=chosen.epsilon, top_k=chosen.top_k, relative_error=chosen.relative_error
+            )
+            scores, facts = measure_betweenness(
+                layout,
+                method=chosen.method,
+                rule=rule,
+                sources=chosen.sources,
+                delta=chosen.delta,
+                seed=chosen.seed,
+                budget=chosen.budget,
             )
         with log.stage("structure, communities, circles"):
             structure = keep(to_structure(layout, seed=chosen.seed), "structure")
     return scores, structure, facts
 
 
-def _room(bench: Bench) -> dict[str, Any]:
+def _room(context: RunContext) -> dict[str, Any]:
     """Where a graph may be laid out, and how much of a host's memory it may take."""
-    chosen = bench.settings.graph
-    return {"directory": chosen.directory, "memory": None if chosen.memory is None else memory_bytes(chosen.memory)}
+    chosen = context.settings.graph
+    return {
+        "directory": chosen.directory,
+        "memory": None if chosen.memory is None else memory_bytes(chosen.memory),
+    }
 
 
-def _follows(bench: Bench, plan: GraphPlan, day: date, ids: DataFrame, opened: ExitStack) -> DataFrame:
+def _follows(context: RunContext, plan: GraphSpec, day: date, ids: DataFrame, opened: ExitStack) -> DataFrame:
     """What is measured on the directed edges."""
-    keep = opened.enter_context(scratch(bench.spark, bench.lake))
-    edges = to_ends(_edges(bench, plan, day, Direction.DIRECTED), plan=plan, table=plan.connections, at="connected_at").select("src", "dst")
+    keep = opened.enter_context(scratch(context.spark, context.lake))
+    edges = to_ends(
+        _edges(context, plan, day, Direction.DIRECTED), plan=plan, table=plan.connections, at="connected_at"
+    ).select("src", "dst")
     for end in ("src", "dst"):
         edges = edges.join(ids.select(F.col("id").alias(end)), on=end, how="left_semi")
-    with log.stage("follows"), laid_out(
-        edges, vertices=ids, directed=True, materialise=keep, **_room(bench)
-    ) as layout:  # fmt: skip
+    with (
+        log.stage("follows"),
+        open_layout(edges, vertices=ids, directed=True, materialise=keep, **_room(context)) as layout,
+    ):
         return keep(to_follows(layout), "follows")
 
 
-def _write(bench: Bench, table: Table, work: Work, rows: DataFrame) -> int:
+def _write(context: RunContext, table: Table, work: StageRun, rows: DataFrame) -> int:
     """Replace the day's rows in one commit; the version that this made."""
     day = F.lit(work.snapshot_date).alias(DAY)
     rows = rows.select("*", day, F.lit(work.run_id).alias("_run_id"))
     where = f"{DAY} = DATE'{work.snapshot_date}'"
-    bench.lake.replace(rows, tracked_table(table), where=where, tag=work.run_id, partition_by=(DAY,), properties=PROPERTIES)
-    return bench.lake.written_version(bench.spark, table.name)
+    context.lake.replace(
+        rows, tracked_table(table), where=where, tag=work.run_id, partition_by=(DAY,), properties=PROPERTIES
+    )
+    return context.lake.written_version(context.spark, table.name)
 
 
-def _read(bench: Bench, table: Table, work: Work, version: int) -> DataFrame:
-    return bench.lake.read(bench.spark, table.name, version=version).where(F.col(DAY) == F.lit(work.snapshot_date))
+def _read(context: RunContext, table: Table, work: StageRun, version: int) -> DataFrame:
+    return context.lake.read(context.spark, table.name, version=version).where(
+        F.col(DAY) == F.lit(work.snapshot_date)
+    )
 
 
 def _compare(
-    bench: Bench, plan: GraphPlan, work: Work, customers: DataFrame, written: DataFrame, keep: Materialise
+    context: RunContext,
+    plan: GraphSpec,
+    work: StageRun,
+    customers: DataFrame,
+    written: DataFrame,
+    keep: Materialize,
 ) -> tuple[dict[str, dict[str, float | int | None]], int | None]:
-    """Given against measured, field by field, into a table with a row per field; its version, None where nothing is both."""
+    """Given against measured, field by field, into a table with a row per field; its version, None where
+    nothing is both.
+    """
     names = _both(plan)
     if not names:
         return {}, None
-    measured = written.select(column_named(plan.key).alias("id"), *(column_named(name).alias(f"measured_{name}") for name in names))
-    rows = customers.select("id", *(F.col(f"given_{name}").cast("double").alias(f"given_{name}") for name in names))
+    measured = written.select(
+        column_named(plan.key).alias("id"), *(column_named(name).alias(f"measured_{name}") for name in names)
+    )
+    rows = customers.select(
+        "id", *(F.col(f"given_{name}").cast("double").alias(f"given_{name}") for name in names)
+    )
     with log.stage("comparing given with measured"):
-        found = compare(keep(rows.join(measured, on="id", how="inner"), "given_and_measured"), fields=names)
+        found = compare_given_with_measured(
+            keep(rows.join(measured, on="id", how="inner"), "given_and_measured"), fields=names
+        )
     table = system_contract().table(COMPARISON)
     schema = spark_schema(table)
     records: list[dict[str, Any]] = [
-        {**values, DAY: work.snapshot_date, "field_name": name, "run_id": work.run_id} for name, values in found.items()
+        {**values, DAY: work.snapshot_date, "field_name": name, "run_id": work.run_id}
+        for name, values in found.items()
     ]
-    frame = bench.spark.createDataFrame([tuple(r[c] for c in schema.names) for r in records], schema).coalesce(1)
-    bench.lake.replace(frame, table, where=f"{DAY} = DATE'{work.snapshot_date}'", tag=work.run_id, partition_by=(DAY,))
-    return found, bench.lake.written_version(bench.spark, COMPARISON)
+    frame = context.spark.createDataFrame(
+        [tuple(r[c] for c in schema.names) for r in records], schema
+    ).coalesce(1)
+    context.lake.replace(
+        frame, table, where=f"{DAY} = DATE'{work.snapshot_date}'", tag=work.run_id, partition_by=(DAY,)
+    )
+    return found, context.lake.written_version(context.spark, COMPARISON)
 
 
 def _left_out(pairs: DataFrame, day: date) -> tuple[str, ...]:
     unknown = pairs.where("NOT known").count()
-    return (f"{day}: {unknown:,} connections left out, an end of which is no valid customer of the day",) if unknown else ()
+    return (
+        (f"{day}: {unknown:,} connections left out, an end of which is no valid customer of the day",)
+        if unknown
+        else ()
+    )

@@ -8,18 +8,18 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import EdgeMeasure, GraphPlan, Measure
+from engage_spark.contract import EdgeMeasure, GraphMeasure, GraphSpec
 from engage_spark.graph import BetweennessReport
 from engage_spark.graph.picture import Picture, Vertex
 from engage_spark.lake import write_text
-from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.context import RunContext
 from engage_spark.spark.schema import column_named
 
 TOP = 20
 """Customers in the picture."""
 BINS = 50
 NEEDED = (
-    Measure.CENTRALITY, Measure.BETWEENNESS, Measure.BETWEENNESS_LOWER, Measure.BETWEENNESS_UPPER, Measure.DEGREE, Measure.COMMUNITY,
+    GraphMeasure.CENTRALITY, GraphMeasure.BETWEENNESS, GraphMeasure.BETWEENNESS_LOWER, GraphMeasure.BETWEENNESS_UPPER, GraphMeasure.DEGREE, GraphMeasure.COMMUNITY,
 )  # fmt: skip
 
 
@@ -33,43 +33,64 @@ class Drawn:
 
 
 def draw(
-    bench: Bench, plan: GraphPlan, facts: BetweennessReport, day: date, *, vertices: DataFrame, edges: DataFrame, given: DataFrame | None
+    context: RunContext,
+    plan: GraphSpec,
+    facts: BetweennessReport,
+    day: date,
+    *,
+    vertices: DataFrame,
+    edges: DataFrame,
+    given: DataFrame | None,
 ) -> Drawn:
-    """Draw the graph of a day from its tables as written; `given` has the delivered centrality in a column of that name.
+    """Draw the graph of a day from its tables as written; `given` has the delivered centrality in a column of
+    that name.
 
-    Cost: a top-20 and one aggregation over the vertices, one narrow scan of the edges. The picture shows ids and measures, and nothing else
-    of a customer.
+    Cost: a top-20 and one aggregation over the vertices, one narrow scan of the edges. The picture shows ids
+    and measures, and nothing else of a customer.
     """
     if missing := [m.value for m in NEEDED if plan.column(m) is None]:
-        return Drawn((), None, (f"no picture: the contract declares no field that measures {', '.join(missing)}",))
-    what = str(plan.column(Measure.CENTRALITY))
+        return Drawn(
+            (), None, (f"no picture: the contract declares no field that measures {', '.join(missing)}",)
+        )
+    what = str(plan.column(GraphMeasure.CENTRALITY))
     top = _top(plan, vertices)
     picture = Picture(
         title=f"The graph of {day}",
-        facts=_facts(bench, plan, facts),
+        facts=_facts(context, plan, facts),
         what=what,
         top=top,
         links=_links(plan, edges, top),
         measured=_histogram(vertices.select(column_named(what).alias("value"))),
         given=None if given is None else _histogram(given.select(column_named("given").alias("value"))),
     )
-    place = _place(bench, day)
+    place = _place(context, day)
     if place is None:
-        return Drawn(top, None, ("no picture: the lake is no path of this machine; set graph.pictures to a folder",))
+        return Drawn(
+            top, None, ("no picture: the lake is no path of this machine; set graph.pictures to a folder",)
+        )
     write_text(place, picture.svg())
     return Drawn(top, place)
 
 
-def _top(plan: GraphPlan, vertices: DataFrame) -> tuple[Vertex, ...]:
+def _top(plan: GraphSpec, vertices: DataFrame) -> tuple[Vertex, ...]:
     names = [plan.key, *(str(plan.column(m)) for m in NEEDED)]
     key, centrality = column_named(plan.key), column_named(names[1])
-    rows = vertices.where(centrality > 0).orderBy(centrality.desc(), key).limit(TOP).select(*map(column_named, names)).collect()
+    rows = (
+        vertices.where(centrality > 0)
+        .orderBy(centrality.desc(), key)
+        .limit(TOP)
+        .select(*map(column_named, names))
+        .collect()
+    )
     return tuple(Vertex(str(r[0]), r[1], r[2], r[3], r[4], int(r[5]), int(r[6])) for r in rows)
 
 
-def _links(plan: GraphPlan, edges: DataFrame, top: tuple[Vertex, ...]) -> list[tuple[int, int, float]]:
+def _links(plan: GraphSpec, edges: DataFrame, top: tuple[Vertex, ...]) -> list[tuple[int, int, float]]:
     """The edges among the most central."""
-    ends = [column_named(str(plan.column(end))).cast("string") for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)]
+    ends = [
+        column_named(str(plan.column(end))).cast("string")
+        for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)
+    ]
     strength = plan.column(EdgeMeasure.STRENGTH)
     weight = F.lit(0.5) if strength is None else column_named(strength)
     number = {v.id: i for i, v in enumerate(top)}
@@ -85,19 +106,19 @@ def _histogram(values: DataFrame) -> list[int]:
     return [counts.get(i, 0) for i in range(BINS)]
 
 
-def _facts(bench: Bench, plan: GraphPlan, facts: BetweennessReport) -> str:
+def _facts(context: RunContext, plan: GraphSpec, facts: BetweennessReport) -> str:
     if facts.method == "exact":
         how = "Betweenness is exact"
     else:
-        sure = f"{(1 - bench.settings.graph.delta) * 100:g}%"
+        sure = f"{(1 - context.settings.graph.delta) * 100:g}%"
         how = f"Betweenness from {facts.sources:,} sources; with {sure} certainty all whiskers hold at once ({facts.samples:,} paths)"
     return f"{facts.n:,} {plan.entity.name}, {facts.m:,} {plan.connections.name}. {how}."
 
 
-def _place(bench: Bench, day: date) -> str | None:
-    folder, root = bench.settings.graph.pictures, bench.settings.lake.root
+def _place(context: RunContext, day: date) -> str | None:
+    folder, root = context.settings.graph.pictures, context.settings.lake.root
     if folder is None:
         if root is None or ":" in root:
             return None
-        folder = f"{bench.lake.place('_pictures')}"
+        folder = f"{context.lake.place('_pictures')}"
     return f"{folder.rstrip('/')}/graph-{day}.svg"

@@ -8,62 +8,80 @@ from datetime import date
 from pyspark.sql import SparkSession
 
 from engage_spark import log
-from engage_spark.contract import Contract, GraphPlan, Table, graph_plan, judged_table
+from engage_spark.contract import Contract, GraphSpec, Table, graph_spec_of, judged_table
 from engage_spark.errors import ConfigurationError
 from engage_spark.graph.picture import shortened
-from engage_spark.pipelines.context import Bench, Work
-from engage_spark.pipelines.graph.measure_snapshot import COMPARISON, Day, measure
+from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.graph.measure_snapshot import COMPARISON, GraphDay, measure
 from engage_spark.pipelines.ingest.run import stage_of
 from engage_spark.pipelines.results import Grid, Report
 from engage_spark.settings import Settings
 
 
-def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot_date: date | None = None, force: bool = False) -> Report:
-    """Measure the graph of `snapshot_date`, or of every published snapshot whose graph is missing or out of date.
+def run(
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    snapshot_date: date | None = None,
+    force: bool = False,
+) -> Report:
+    """Measure the graph of `snapshot_date`, or of every published snapshot whose graph is missing or out of
+    date.
 
-    A graph is out of date when its customers were published anew, when a run has delivered events up to its day since, or when contract,
-    settings or code have changed. Per snapshot: one narrow scan of the customers and of each log, with a shuffle of the edges by
-    pair; the layout and betweenness (see `engage_spark.graph`); structure; one Delta commit each for vertices, edges and the comparison of
-    given with measured values, then the row in `runs`; a picture. On the driver: 20 customers and some histograms.
+    A graph is out of date when its customers were published anew, when a run has delivered events up to its
+    day since, or when contract, settings or code have changed. Per snapshot: one narrow scan of the customers
+    and of each log, with a shuffle of the edges by pair; the layout and betweenness (see
+    `engage_spark.graph`); structure; one Delta commit each for vertices, edges and the comparison of given
+    with measured values, then the row in `runs`; a picture. On the driver: 20 customers and some histograms.
 
-    Raises ConfigurationError when nothing is published to measure, or the graph will not fit; ContractError when the contract has no graph.
+    Raises ConfigurationError when nothing is published to measure, or the graph will not fit; ContractError
+    when the contract has no graph.
     """
     started = time.monotonic()
-    bench, plan = Bench(spark, settings, contract), graph_plan(contract)
-    latest = bench.log.latest_of_all(spark)
+    context, plan = RunContext(spark, settings, contract), graph_spec_of(contract)
+    latest = context.log.latest_of_all(spark)
     published = {d: r for (stage, d), r in latest.items() if stage == stage_of(plan.entity) and r.published}
     if not published or (snapshot_date and snapshot_date not in published):
         raise ConfigurationError(
             f"{plan.entity.name} has no published snapshot{f' of {snapshot_date}' if snapshot_date else ''}",
-            mend="run `engage-spark ingest` first; `engage-spark runs` shows what became of each attempt",
+            hint="run `engage-spark ingest` first; `engage-spark runs` shows what became of each attempt",
         )
-    days: list[Day] = []
+    days: list[GraphDay] = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
         stage = stage_of_graph(plan)
         inputs = {plan.entity.name: published[day].run_id}
-        inputs |= {table.name: _state(bench, table, day) for table in (plan.connections, plan.interactions) if table is not None}
-        work = Work(
-            stage=stage, snapshot_date=day, inputs=inputs, contract=contract, settings_digest=settings.digest("graph"),
+        inputs |= {
+            table.name: _state(context, table, day)
+            for table in (plan.connections, plan.interactions)
+            if table is not None
+        }
+        work = StageRun(
+            stage=stage,
+            snapshot_date=day,
+            inputs=inputs,
+            contract=contract,
+            settings_digest=settings.digest("graph"),
             before=latest.get((stage, day)),
-        )  # fmt: skip
+        )
         if work.done and not force and snapshot_date is None:
             continue
         log.say(f"the graph of {day}", run_id=work.run_id)
-        days.append(measure(bench, plan, work, expected=published[day].rows_valid))
-    return _report(bench, plan, days, time.monotonic() - started)
+        days.append(measure(context, plan, work, expected=published[day].rows_valid))
+    return _report(context, plan, days, time.monotonic() - started)
 
 
-def stage_of_graph(plan: GraphPlan) -> str:
+def stage_of_graph(plan: GraphSpec) -> str:
     """The stage's name in `runs`, under which readers find the published rows of its tables."""
     return f"graph:{plan.vertices.name}"
 
 
-def _state(bench: Bench, table: Table, day: date) -> str:
+def _state(context: RunContext, table: Table, day: date) -> str:
     """What identifies the events of a log up to a day: a hash of the runs that delivered them."""
-    return bench.log.state_of_log(bench.spark, judged_table(table), stage=stage_of(table), until=day)
+    return context.log.state_of_log(context.spark, judged_table(table), stage=stage_of(table), until=day)
 
 
-def _report(bench: Bench, plan: GraphPlan, days: list[Day], seconds: float) -> Report:
+def _report(context: RunContext, plan: GraphSpec, days: list[GraphDay], seconds: float) -> Report:
     names = (plan.vertices.name, plan.edges.name, COMPARISON)
     notes = [note for day in days for note in day.notes]
     if not days:
@@ -73,24 +91,29 @@ def _report(bench: Bench, plan: GraphPlan, days: list[Day], seconds: float) -> R
         seconds=seconds,
         lines=_lines(days[-1]) if days else (),
         table=_table(days) if days else None,
-        locations={name: bench.lake.place(name) for name in names}
+        locations={name: context.lake.place(name) for name in names}
         | {f"picture {d.run.snapshot_date}": d.picture for d in days if d.picture},
         notes=tuple(notes),
     )
 
 
-def _table(days: list[Day]) -> Grid:
+def _table(days: list[GraphDay]) -> Grid:
     headers = ("snapshot", "customers", "connections", "method", "sources", "paths", "seconds")
     return headers, tuple(
         (
-            str(d.run.snapshot_date), f"{d.run.rows_valid:,}", f"{d.facts.m:,}", d.facts.method, f"{d.facts.sources:,}",
-            f"{d.facts.samples:,}", f"{d.run.seconds:.1f}",
+            str(d.run.snapshot_date),
+            f"{d.run.rows_valid:,}",
+            f"{d.facts.m:,}",
+            d.facts.method,
+            f"{d.facts.sources:,}",
+            f"{d.facts.samples:,}",
+            f"{d.run.seconds:.1f}",
         )
         for d in days
-    )  # fmt: skip
+    )
 
 
-def _lines(day: Day) -> tuple[tuple[str, str], ...]:
+def _lines(day: GraphDay) -> tuple[tuple[str, str], ...]:
     """What there is to say about the last snapshot, within 80 columns."""
     top = ", ".join(f"{shortened(v.id, 18)} {v.centrality:.3f}" for v in day.top[:2])
     compared = [(f"{name}", _compared(row)) for name, row in day.compared.items()]

@@ -15,27 +15,47 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.gx.data_docs import build_site
 from engage_spark.gx.gx_runner import require_gx
 from engage_spark.gx.published import Published, published
-from engage_spark.lake import Lake, RunLog, storage_error
+from engage_spark.lake import Lake, RunLog, translate_spark_errors
 from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS
 from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 
 
-def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot_date: date | None = None, out: Path) -> Report:
-    """Build the site of one judged day (default: the newest) from quality_results: published or rejected, of every input table judged then.
+def run(
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    snapshot_date: date | None = None,
+    out: Path,
+) -> Report:
+    """Build the site of one judged day (default: the newest) from quality_results: published or rejected, of
+    every input table judged then.
 
-    One scan of two small tables. Raises ConfigurationError when nothing was judged on that day, or Great Expectations is not installed.
+    One scan of two small tables. Raises ConfigurationError when nothing was judged on that day, or Great
+    Expectations is not installed.
     """
     started = time.monotonic()
     require_gx()
     lake = Lake(settings.lake)
-    with storage_error(f"{lake.place(QUALITY_RESULTS)} cannot be read"):
+    with translate_spark_errors(f"{lake.place(QUALITY_RESULTS)} cannot be read"):
         lines = lake.read(spark, QUALITY_RESULTS)
         day = snapshot_date or lines.agg(F.max("snapshot_date")).collect()[0][0]
-        found = [row.asDict() for row in lines.where(F.col("snapshot_date") == F.lit(day)).collect()] if day else []
-    tables = [t for t in contract.tables if t.kind in (Kind.ENTITY, Kind.LOG) and any(r["table_name"] == t.name for r in found)]
+        found = (
+            [row.asDict() for row in lines.where(F.col("snapshot_date") == F.lit(day)).collect()]
+            if day
+            else []
+        )
+    tables = [
+        t
+        for t in contract.tables
+        if t.kind in (Kind.ENTITY, Kind.LOG) and any(r["table_name"] == t.name for r in found)
+    ]
     if not tables:
-        raise ConfigurationError(f"nothing was judged on {day}", mend="run `engage-spark ingest`; `engage-spark runs` shows what was")
+        raise ConfigurationError(
+            f"nothing was judged on {day}",
+            hint="run `engage-spark ingest`; `engage-spark runs` shows what was",
+        )
     attempts = {a.run_id: a.status for a in RunLog(lake).attempts(spark) if a.snapshot_date == day}
     documents: list[Published] = []
     status: dict[str, str] = {}
@@ -47,9 +67,15 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract, snapshot
     with log.stage("building Data Docs", out=str(out)):
         index = build_site(documents, out)
     rows = tuple(
-        (d.table, str(d.day), status[d.table], f"{d.result['statistics']['evaluated_expectations']}",
-         f"{d.result['statistics']['unsuccessful_expectations']}") for d in documents
-    )  # fmt: skip
+        (
+            d.table,
+            str(d.day),
+            status[d.table],
+            f"{d.result['statistics']['evaluated_expectations']}",
+            f"{d.result['statistics']['unsuccessful_expectations']}",
+        )
+        for d in documents
+    )
     return Report(
         stage="quality docs",
         seconds=time.monotonic() - started,

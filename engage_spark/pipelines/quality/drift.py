@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, Table
 from engage_spark.errors import ConfigurationError
-from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.quality_tables import QUALITY_STATES
 from engage_spark.pipelines.quality.history import chosen, published, states
 from engage_spark.pipelines.results import Report
@@ -18,26 +18,37 @@ from engage_spark.settings import Settings
 
 
 def run(
-    spark: SparkSession, settings: Settings, *, contract: Contract, snapshot_date: date | None = None, table: str | None = None,
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    snapshot_date: date | None = None,
+    table: str | None = None,
     against: date | str | None = None,
-) -> Report:  # fmt: skip
-    """Compare a day (default: the newest published) with `against`: a day, or `previous`, the published day before it; left out, the
-    setting quality.reference, or else previous. One scan of a small table.
+) -> Report:
+    """Compare a day (default: the newest published) with `against`: a day, or `previous`, the published day
+    before it; left out, the setting quality.reference, or else previous. One scan of a small table.
 
     Raises ConfigurationError when there is no such day.
     """
     started = time.monotonic()
-    bench = Bench(spark, settings, contract)
+    context = RunContext(spark, settings, contract)
     of = chosen(contract, table)
-    days = published(spark, bench, of)
+    days = published(spark, context, of)
     day = snapshot_date or (days[-1] if days else None)
     if day is None:
-        raise ConfigurationError(f"no day of {of.name} is published", mend="run `engage-spark ingest`; `engage-spark runs` shows what was")
-    other = _other(against if against is not None else settings.quality.reference or "previous", day, days, of)
-    found = states(bench, of, first=min(day, other), last=max(day, other))
+        raise ConfigurationError(
+            f"no day of {of.name} is published",
+            hint="run `engage-spark ingest`; `engage-spark runs` shows what was",
+        )
+    other = _other(
+        against if against is not None else settings.quality.reference or "previous", day, days, of
+    )
+    found = states(context, of, first=min(day, other), last=max(day, other))
     if missing := [d for d in (day, other) if d not in found]:
         raise ConfigurationError(
-            f"{of.name} has no states of {' and '.join(map(str, missing))}", mend="`engage-spark runs` shows the days that were judged"
+            f"{of.name} has no states of {' and '.join(map(str, missing))}",
+            hint="`engage-spark runs` shows the days that were judged",
         )
     drifts = [_masked(d, of) for d in compared(found[other], found[day])]
     changed = [d for d in drifts if d.change is not Change.NONE]
@@ -46,23 +57,30 @@ def run(
         stage="quality drift",
         seconds=time.monotonic() - started,
         lines=(
-            ("table", of.name), ("day", str(day)), ("against", str(other)),
+            ("table", of.name),
+            ("day", str(day)),
+            ("against", str(other)),
             ("columns", ", ".join(f"{n} {c.value}" for c, n in counts.items() if n)),
             ("thresholds", f"PSI {SOME} some, {MUCH} much"),
         ),
-        table=(("column", "change", "PSI", "KS", "missing", "what moved"), tuple(map(_row, changed))) if changed else None,
-        locations={QUALITY_STATES: bench.lake.place(QUALITY_STATES)},
-    )  # fmt: skip
+        table=(("column", "change", "PSI", "KS", "missing", "what moved"), tuple(map(_row, changed)))
+        if changed
+        else None,
+        locations={QUALITY_STATES: context.lake.place(QUALITY_STATES)},
+    )
 
 
 def _other(against: date | str, day: date, days: list[date], table: Table) -> date:
     if isinstance(against, date):
         return against
     if against != "previous":
-        raise ConfigurationError(f"against is {against!r}", mend="give a day such as 2025-10-21, or previous")
+        raise ConfigurationError(f"against is {against!r}", hint="give a day such as 2025-10-21, or previous")
     earlier = [d for d in days if d < day]
     if not earlier:
-        raise ConfigurationError(f"no day of {table.name} before {day} is published", mend="give --against DAY, or wait for another day")
+        raise ConfigurationError(
+            f"no day of {table.name} before {day} is published",
+            hint="give --against DAY, or wait for another day",
+        )
     return earlier[-1]
 
 

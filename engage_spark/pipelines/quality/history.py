@@ -1,4 +1,6 @@
-"""Reading what was recorded about quality: results and states, small tables of one row per rule or column and day."""
+"""Reading what was recorded about quality: results and states, small tables of one row per rule or column and
+day.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,23 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import Contract, Kind, Table
 from engage_spark.errors import ConfigurationError
-from engage_spark.lake import RunLog, storage_error
-from engage_spark.pipelines.context import Bench
+from engage_spark.lake import RunLog, translate_spark_errors
+from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, QUALITY_STATES
 from engage_spark.pipelines.ingest.run import stage_of
-from engage_spark.quality import ColumnState, restored
+from engage_spark.quality import ColumnStats, stats_from_row
 
-Days = Mapping[date, Mapping[str, ColumnState]]
-_COLUMNS = ("column_name", "binning", "scale", "row_count", "exact_sum", "exact_minimum", "exact_maximum", "bins")
+Days = Mapping[date, Mapping[str, ColumnStats]]
+_COLUMNS = (
+    "column_name",
+    "binning",
+    "scale",
+    "row_count",
+    "exact_sum",
+    "exact_minimum",
+    "exact_maximum",
+    "bins",
+)
 
 
 def chosen(contract: Contract, table: str | None) -> Table:
@@ -31,35 +42,44 @@ def judged_tables(contract: Contract) -> tuple[Table, ...]:
     return tuple(t for t in contract.tables if t.kind in (Kind.ENTITY, Kind.LOG))
 
 
-def results(bench: Bench, day: date | None, table: str | None) -> tuple[date, list[dict[str, Any]]]:
-    """The lines of quality_results of a day (default: the newest), of one table or of all. Two scans of a small table at most.
+def results(context: RunContext, day: date | None, table: str | None) -> tuple[date, list[dict[str, Any]]]:
+    """The lines of quality_results of a day (default: the newest), of one table or of all. Two scans of a
+    small table at most.
 
     Raises ConfigurationError when nothing was judged on that day.
     """
-    with storage_error(f"{bench.lake.place(QUALITY_RESULTS)} cannot be read"):
-        lines = bench.lake.read(bench.spark, QUALITY_RESULTS)
+    with translate_spark_errors(f"{context.lake.place(QUALITY_RESULTS)} cannot be read"):
+        lines = context.lake.read(context.spark, QUALITY_RESULTS)
         lines = lines if table is None else lines.where(F.col("table_name") == table)
         day = day or lines.agg(F.max("snapshot_date")).collect()[0][0]
-        found = [r.asDict() for r in lines.where(F.col("snapshot_date") == F.lit(day)).collect()] if day else []
+        found = (
+            [r.asDict() for r in lines.where(F.col("snapshot_date") == F.lit(day)).collect()] if day else []
+        )
     if day is None or not found:
         raise ConfigurationError(
             f"nothing was judged{f' of {table}' if table else ''}{f' on {day}' if day else ''}",
-            mend="run `engage-spark ingest`; `engage-spark runs` shows what was",
+            hint="run `engage-spark ingest`; `engage-spark runs` shows what was",
         )
     return day, found
 
 
-def states(bench: Bench, table: Table, *, first: date, last: date) -> Days:
-    """The states of a table by day, from `first` to `last`. One scan of a small table; a row per column and day reaches the driver."""
-    with storage_error(f"{bench.lake.place(QUALITY_STATES)} cannot be read"):
-        rows = bench.lake.read(bench.spark, QUALITY_STATES).where(F.col("table_name") == table.name)
-        within = rows.where(F.col("snapshot_date").between(F.lit(first), F.lit(last))).select("snapshot_date", *_COLUMNS)
-        found: dict[date, dict[str, ColumnState]] = {}
+def states(context: RunContext, table: Table, *, first: date, last: date) -> Days:
+    """The states of a table by day, from `first` to `last`. One scan of a small table; a row per column and
+    day reaches the driver.
+    """
+    with translate_spark_errors(f"{context.lake.place(QUALITY_STATES)} cannot be read"):
+        rows = context.lake.read(context.spark, QUALITY_STATES).where(F.col("table_name") == table.name)
+        within = rows.where(F.col("snapshot_date").between(F.lit(first), F.lit(last))).select(
+            "snapshot_date", *_COLUMNS
+        )
+        found: dict[date, dict[str, ColumnStats]] = {}
         for row in within.collect():
-            state = restored(row.asDict())
+            state = stats_from_row(row.asDict())
             found.setdefault(row["snapshot_date"], {})[state.column] = state
     order = {name: i for i, name in enumerate(table.names)}
-    return {d: dict(sorted(found[d].items(), key=lambda x: order.get(x[0], len(order)))) for d in sorted(found)}
+    return {
+        d: dict(sorted(found[d].items(), key=lambda x: order.get(x[0], len(order)))) for d in sorted(found)
+    }
 
 
 class Displayed(NamedTuple):
@@ -69,9 +89,13 @@ class Displayed(NamedTuple):
     median: Mapping[str, float]
 
 
-def displayed(bench: Bench, table: Table, days: Sequence[date]) -> Displayed:
-    """What the sketches of these days say together, for the columns that have one. Two scans of a small table; rows are not read again."""
-    rows = bench.lake.read(bench.spark, QUALITY_STATES).where((F.col("table_name") == table.name) & F.col("snapshot_date").isin(list(days)))
+def displayed(context: RunContext, table: Table, days: Sequence[date]) -> Displayed:
+    """What the sketches of these days say together, for the columns that have one. Two scans of a small
+    table; rows are not read again.
+    """
+    rows = context.lake.read(context.spark, QUALITY_STATES).where(
+        (F.col("table_name") == table.name) & F.col("snapshot_date").isin(list(days))
+    )
     distinct = F.hll_sketch_estimate(F.hll_union_agg("distinct_sketch"))
     median = F.kll_sketch_get_quantile_double(F.kll_merge_agg_double("quantile_sketch"), F.lit(0.5))
     found: list[dict[str, Any]] = []
@@ -81,6 +105,8 @@ def displayed(bench: Bench, table: Table, days: Sequence[date]) -> Displayed:
     return Displayed(distinct=found[0], median=found[1])
 
 
-def published(spark: SparkSession, bench: Bench, table: Table) -> list[date]:
+def published(spark: SparkSession, context: RunContext, table: Table) -> list[date]:
     """The days of a table that readers may see, in order."""
-    return sorted(d for d, run in RunLog(bench.lake).latest(spark, stage_of(table)).items() if run.published)
+    return sorted(
+        d for d, run in RunLog(context.lake).latest(spark, stage_of(table)).items() if run.published
+    )

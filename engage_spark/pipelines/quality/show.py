@@ -9,8 +9,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
-from engage_spark.pipelines.context import Bench
-from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, bound, told
+from engage_spark.pipelines.context import RunContext
+from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, format_bound, format_measured
 from engage_spark.pipelines.quality.history import results
 from engage_spark.pipelines.results import Report
 from engage_spark.quality import RuleCount
@@ -21,27 +21,45 @@ _ORDER = {"critical": 0, "warning": 1, "info": 2}
 
 
 def run(
-    spark: SparkSession, settings: Settings, *, contract: Contract, snapshot_date: date | None = None, table: str | None = None
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    snapshot_date: date | None = None,
+    table: str | None = None,
 ) -> Report:
-    """List what was broken on a day (default: the newest judged), worst first. Costs as `results`; nothing is judged again."""
+    """List what was broken on a day (default: the newest judged), worst first. Costs as `results`; nothing is
+    judged again.
+    """
     started = time.monotonic()
-    bench = Bench(spark, settings, contract)
-    day, lines = results(bench, snapshot_date, table)
-    broken = [line for line in lines if not line["passed"] or (line["violations"] and line["unit"] == "percent" and _is_rule(line))]
-    broken.sort(key=lambda r: (r["table_name"], r["passed"], _ORDER[r["severity"]], -r["violations"], r["rule_name"]))
-    rows = tuple(("ok" if r["passed"] else "failed", r["severity"], r["rule_name"], f"{r['violations']:,}", _found(r)) for r in broken)
+    context = RunContext(spark, settings, contract)
+    day, lines = results(context, snapshot_date, table)
+    broken = [
+        line
+        for line in lines
+        if not line["passed"] or (line["violations"] and line["unit"] == "percent" and _is_rule(line))
+    ]
+    broken.sort(
+        key=lambda r: (r["table_name"], r["passed"], _ORDER[r["severity"]], -r["violations"], r["rule_name"])
+    )
+    rows = tuple(
+        ("ok" if r["passed"] else "failed", r["severity"], r["rule_name"], f"{r['violations']:,}", _found(r))
+        for r in broken
+    )
     tables = sorted({r["table_name"] for r in lines})
     return Report(
         stage="quality show",
         seconds=time.monotonic() - started,
         lines=(
-            ("snapshot", str(day)), ("table", ", ".join(tables)), ("rules and gates", f"{len(lines):,}"),
+            ("snapshot", str(day)),
+            ("table", ", ".join(tables)),
+            ("rules and gates", f"{len(lines):,}"),
             ("failed", f"{sum(not r['passed'] for r in lines):,}"),
             ("broken within tolerance", f"{sum(r['passed'] for r in broken):,}"),
         ),
         table=(("", "severity", "rule", "rows", "measured, found"), rows) if rows else None,
-        locations={QUALITY_RESULTS: bench.lake.place(QUALITY_RESULTS)},
-    )  # fmt: skip
+        locations={QUALITY_RESULTS: context.lake.place(QUALITY_RESULTS)},
+    )
 
 
 def _is_rule(line: dict[str, Any]) -> bool:
@@ -56,4 +74,4 @@ def _found(line: dict[str, Any]) -> str:
     if count.samples or (count.violations and _is_rule(line)):
         shown = ", ".join(map(repr, count.samples[:3]))
         return percentage(count.violations, count.rows_checked) + (f": {shown}" if shown else "")
-    return f"{told(count)}, bound {bound(count)}"
+    return f"{format_measured(count)}, bound {format_bound(count)}"

@@ -10,9 +10,13 @@ from engage_spark.gx.export import suite_of
 
 
 def run(contract: Contract, *, table: str | None = None, out: Path | None = None) -> str:
-    """The JSON of a table's suite (default: the entity's); written to `out` where it is given. Starts no Spark, needs no GX."""
+    """The JSON of a table's suite (default: the entity's); written to `out` where it is given. Starts no
+    Spark, needs no GX.
+    """
     chosen = contract.entity if table is None else contract.table(table)
-    text = json.dumps(suite_of(chosen, version=contract.version).as_json(), indent=2, ensure_ascii=False) + "\n"
+    text = (
+        json.dumps(suite_of(chosen, version=contract.version).as_json(), indent=2, ensure_ascii=False) + "\n"
+    )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")

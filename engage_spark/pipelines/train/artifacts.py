@@ -1,4 +1,6 @@
-"""The files that a training leaves in MLflow: the model card, pictures, and everything that was found as JSON."""
+"""The files that a training leaves in MLflow: the model card, pictures, and everything that was found as
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -9,30 +11,39 @@ from dataclasses import asdict
 from typing import Any
 
 from engage_spark.contract import Contract
-from engage_spark.ml.evaluation.deciles import calibration, tenths
+from engage_spark.ml.evaluation.deciles import calibration, deciles
 from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness import audit
 from engage_spark.ml.feature_spec import Task
 from engage_spark.ml.report import plots
-from engage_spark.pipelines.context import Bench, Work
+from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.train.card import card_of
 from engage_spark.pipelines.train.final_models import WINNER
-from engage_spark.pipelines.train.train_target import Trained
+from engage_spark.pipelines.train.train_target import TrainedTarget
 
 
-def artefacts(bench: Bench, work: Work, trained: Trained, decision: Decision) -> dict[str, Any]:
+def artefacts(
+    context: RunContext, work: StageRun, trained: TrainedTarget, decision: Decision
+) -> dict[str, Any]:
     """By path: text, pictures as bytes, the rest as JSON can hold it. No row of a customer is among them."""
-    card = card_of(bench, work, trained, decision).markdown()
-    return {"card.md": card, **_found(trained, decision), **_pictures(bench.contract, trained, currency=bench.settings.models.currency)}
+    card = card_of(context, work, trained, decision).markdown()
+    return {
+        "card.md": card,
+        **_found(trained, decision),
+        **_pictures(context.contract, trained, currency=context.settings.models.currency),
+    }
 
 
-def _found(t: Trained, decision: Decision) -> dict[str, Any]:
+def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
     selection, plan = t.contest.selection, t.plans.main
     return {
         "features.json": {
             "kept": list(selection.final.kept),
             "ranks": dict(selection.final.ranks),
-            "folds": {str(k): {"kept": list(e.kept), "ranks": dict(e.ranks), "curve": dict(e.curve)} for k, e in selection.folds.items()},
+            "folds": {
+                str(k): {"kept": list(e.kept), "ranks": dict(e.ranks), "curve": dict(e.curve)}
+                for k, e in selection.folds.items()
+            },
             "share_of_folds_that_keep": dict(selection.frequency),
             "jaccard": selection.jaccard,
             "ranker": selection.ranker,
@@ -40,20 +51,33 @@ def _found(t: Trained, decision: Decision) -> dict[str, Any]:
             "note": selection.note,
         },
         "candidates.json": [
-            {"name": e.candidate.name, "params": dict(e.candidate.params), "seconds": round(e.seconds, 1), "folds": _finite(e.folds)}
+            {
+                "name": e.candidate.name,
+                "params": dict(e.candidate.params),
+                "seconds": round(e.seconds, 1),
+                "folds": _finite(e.folds),
+            }
             for e in t.contest.entrants
         ],
         "finals.json": {
             what: {
                 "candidate": f.candidate.name,
                 "features": [x.name for x in f.features],
-                "metrics": {name: None if found is None else asdict(found) for name, found in f.metrics.items()},
+                "metrics": {
+                    name: None if found is None else asdict(found) for name, found in f.metrics.items()
+                },
             }
             for what, f in t.finals.of.items()
         },
-        "deciles.json": [asdict(x) for x in tenths(t.finals.labels, t.finals.of[WINNER].scores, task=t.target.task)],
+        "deciles.json": [
+            asdict(x) for x in deciles(t.finals.labels, t.finals.of[WINNER].scores, task=t.target.task)
+        ],
         "audit.json": [asdict(f) for f in t.findings],
-        "gates.json": {"gates": [asdict(g) for g in t.gates], "promoted": decision.promoted, "reason": decision.reason},
+        "gates.json": {
+            "gates": [asdict(g) for g in t.gates],
+            "promoted": decision.promoted,
+            "reason": decision.reason,
+        },
         "conformal.json": json.loads(t.conformal.to_json()),
         "profit.json": [json.loads(p.to_json()) for p in t.profits],
         "importance.json": [asdict(i) for i in t.importance],
@@ -70,15 +94,23 @@ def _finite(folds: Mapping[str, tuple[float, ...]]) -> dict[str, list[float | No
     return {name: [v if math.isfinite(v) else None for v in values] for name, values in folds.items()}
 
 
-def _pictures(contract: Contract, t: Trained, *, currency: str) -> dict[str, bytes]:
+def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[str, bytes]:
     name, labels, scores = t.target.name, t.finals.labels, t.finals.of[WINNER].scores
     binary, unit = t.target.task is Task.BINARY, t.target.unit or ""
-    parts = tenths(labels, scores, task=t.target.task)
-    found = {"plots/lift.svg": plots.lift_chart(parts, title=f"{name} by tenth", what=name, unit="" if binary else unit)}
+    parts = deciles(labels, scores, task=t.target.task)
+    found = {
+        "plots/lift.svg": plots.lift_chart(
+            parts, title=f"{name} by tenth", what=name, unit="" if binary else unit
+        )
+    }
     if binary:
         bins, spread = calibration(labels, scores), calibration(labels, scores, mass=False)
-        found["plots/calibration.svg"] = plots.calibration_curve(bins, title=f"{name}: calibration", spread=spread)
-        found["plots/profit.svg"] = plots.profit_curve(t.profits, title=f"{name}: profit of contacts", unit=currency)
+        found["plots/calibration.svg"] = plots.calibration_curve(
+            bins, title=f"{name}: calibration", spread=spread
+        )
+        found["plots/profit.svg"] = plots.profit_curve(
+            t.profits, title=f"{name}: profit of contacts", unit=currency
+        )
     else:
         found["plots/predicted.png"] = plots.predicted_actual(
             labels, scores, title=f"{name}: predicted and actual", unit=unit, tenths=parts
@@ -86,10 +118,15 @@ def _pictures(contract: Contract, t: Trained, *, currency: str) -> dict[str, byt
     if curves := [e.curve for e in t.contest.selection.folds.values() if e.curve]:
         counts = sorted(set.intersection(*(set(c) for c in curves)))
         found["plots/selection.svg"] = plots.selection_curve(
-            counts, [[c[n] for n in counts] for c in curves], chosen=len(t.final.features), metric="R² of a linear model",
+            counts,
+            [[c[n] for n in counts] for c in curves],
+            chosen=len(t.final.features),
+            metric="R² of a linear model",
             title=f"{name}: features that are left",
-        )  # fmt: skip
-    metrics = ("statistical_parity", "equal_opportunity", "predictive_parity") if binary else ("mean_error", "mae")
+        )
+    metrics = (
+        ("statistical_parity", "equal_opportunity", "predictive_parity") if binary else ("mean_error", "mae")
+    )
     for attribute in audit.attributes(contract):
         if any(f.compared for f in t.fairness.of(attribute.name, metrics[0]).values()):
             found[f"plots/fairness_{attribute.name}.svg"] = plots.fairness_chart(

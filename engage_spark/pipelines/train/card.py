@@ -8,16 +8,16 @@ from engage_spark.lake import code_version
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
-from engage_spark.ml.feature_spec import Policy, Task
-from engage_spark.ml.report.model_card import Card, Finding, Kept, Scored, Version
-from engage_spark.pipelines.context import Bench, Work
-from engage_spark.pipelines.train.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, Final
-from engage_spark.pipelines.train.train_target import Trained, cost_of_selection
+from engage_spark.ml.feature_spec import LeakPolicy, Task
+from engage_spark.ml.report.model_card import Card, Finding, Scored, SelectedFeature, Version
+from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.train.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
+from engage_spark.pipelines.train.train_target import TrainedTarget, cost_of_selection
 
 
-def card_of(bench: Bench, work: Work, t: Trained, decision: Decision) -> Card:
+def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Decision) -> Card:
     """Everything that the card needs. Pure: the same training gives the same card."""
-    contract, selection, plan = bench.contract, t.contest.selection, t.plans.main
+    contract, selection, plan = context.contract, t.contest.selection, t.plans.main
     importance = {i.feature: i.mean_contribution for i in t.importance}
     frequency = {name: round(share * len(selection.folds)) for name, share in selection.frequency.items()}
     return Card(
@@ -36,7 +36,10 @@ def card_of(bench: Bench, work: Work, t: Trained, decision: Decision) -> Card:
         snapshots=tuple(map(str, t.snapshots.all)),
         tables=tuple(sorted((k, v[:12]) for k, v in work.inputs.items() if k != "targets")),
         parts=t.sides.parts,
-        kept=tuple(Kept(name=f.name, importance=importance.get(f.name), folds=frequency.get(f.name)) for f in t.final.features),
+        kept=tuple(
+            SelectedFeature(name=f.name, importance=importance.get(f.name), folds=frequency.get(f.name))
+            for f in t.final.features
+        ),
         importance_is=_importance_is(t),
         eliminated=tuple(n for n in plan.names if n not in {f.name for f in t.final.features}),
         excluded=plan.excluded,
@@ -44,7 +47,11 @@ def card_of(bench: Bench, work: Work, t: Trained, decision: Decision) -> Card:
         candidates=tuple(_candidates(t)),
         judged=f"On {len(t.finals.labels):,} rows of the test side, which no model has seen.",
         scored=_scored(t, t.final),
-        gains=tuple((name, g) for name in (BASELINE, ALL) if (g := t.finals.gain(WINNER, name, chosen=bench.settings.models)) is not None),
+        gains=tuple(
+            (name, g)
+            for name in (BASELINE, ALL)
+            if (g := t.finals.gain(WINNER, name, chosen=context.settings.models)) is not None
+        ),
         calibration=_calibration(t),
         conformal=t.conformal,
         coverage=_coverage(t),
@@ -52,22 +59,28 @@ def card_of(bench: Bench, work: Work, t: Trained, decision: Decision) -> Card:
         fairness=t.fairness,
         proxies=t.proxies,
         findings=tuple(Finding(about=", ".join(f.columns), text=str(f), stops=f.stops) for f in t.findings),
-        versions=tuple(_versions(bench, t)),
+        versions=tuple(_versions(context, t)),
         limits=tuple(_limits(t, decision)),
     )
 
 
-def _importance_is(t: Trained) -> str:
-    return "mean size of its contribution, " + ("before calibration" if t.target.task is Task.BINARY else f"in {t.target.unit or 'units'}")
+def _importance_is(t: TrainedTarget) -> str:
+    return "mean size of its contribution, " + (
+        "before calibration" if t.target.task is Task.BINARY else f"in {t.target.unit or 'units'}"
+    )
 
 
-def _scored(t: Trained, final: Final) -> tuple[Scored, ...]:
+def _scored(t: TrainedTarget, final: FinalModel) -> tuple[Scored, ...]:
     baseline = t.finals.of[BASELINE]
     found = ((m.name, final.metrics[m.name]) for m in metrics_of(t.target.task))
-    return tuple(Scored(metric=name, model=value, baseline=baseline.metrics[name]) for name, value in found if value is not None)
+    return tuple(
+        Scored(metric=name, model=value, baseline=baseline.metrics[name])
+        for name, value in found
+        if value is not None
+    )
 
 
-def _selection(t: Trained) -> Iterator[str]:
+def _selection(t: TrainedTarget) -> Iterator[str]:
     selection = t.contest.selection
     if selection.note:
         yield selection.note
@@ -77,7 +90,7 @@ def _selection(t: Trained) -> Iterator[str]:
         yield cost
 
 
-def _candidates(t: Trained) -> Iterator[tuple[str, float, float]]:
+def _candidates(t: TrainedTarget) -> Iterator[tuple[str, float, float]]:
     name = HEADLINE[t.target.task].name
     for e in t.contest.entrants:
         values = e.folds[name]
@@ -85,32 +98,38 @@ def _candidates(t: Trained) -> Iterator[tuple[str, float, float]]:
         yield e.candidate.name, mean, (sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1)) ** 0.5
 
 
-def _calibration(t: Trained) -> tuple[str, ...]:
+def _calibration(t: TrainedTarget) -> tuple[str, ...]:
     if t.target.task is not Task.BINARY:
         return ()
     return (f"Calibrated by isotonic regression on {t.sides.counts['calibration']:,} rows kept for it.",)
 
 
-def _coverage(t: Trained) -> tuple[tuple[str, int, int], ...]:
+def _coverage(t: TrainedTarget) -> tuple[tuple[str, int, int], ...]:
     """Rows and how many of them are covered: all, then each group of each protected field alone."""
     rows = []
     for f in t.fairness.figures:
         if f.metric == "coverage" and f.value is not None and " x " not in f.attribute:
-            rows.append(("all" if f.attribute == EVERYBODY else f"{f.attribute} {f.group}", f.n, round(f.value * f.n)))
+            rows.append(
+                ("all" if f.attribute == EVERYBODY else f"{f.attribute} {f.group}", f.n, round(f.value * f.n))
+            )
     return tuple(rows)
 
 
-def _versions(bench: Bench, t: Trained) -> Iterator[Version]:
-    other = Policy.PERMISSIVE if t.plans.main.policy is Policy.STRICT else Policy.STRICT
-    names = {OTHER: f"policy {other.value}", UNPROTECTED: "without the protected fields", ALL: "all features, without selection"}
+def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Version]:
+    other = LeakPolicy.PERMISSIVE if t.plans.main.policy is LeakPolicy.STRICT else LeakPolicy.STRICT
+    names = {
+        OTHER: f"policy {other.value}",
+        UNPROTECTED: "without the protected fields",
+        ALL: "all features, without selection",
+    }
     for what, name in names.items():
         if what in t.finals.of:
             final = t.finals.of[what]
-            gain = t.finals.gain(what, WINNER, chosen=bench.settings.models)
+            gain = t.finals.gain(what, WINNER, chosen=context.settings.models)
             yield Version(name=name, features=len(final.features), scored=_scored(t, final), gain=gain)
 
 
-def _limits(t: Trained, decision: Decision) -> Iterator[str]:
+def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:
     yield f"Decision: {'champion' if decision.promoted else 'not champion'}, {decision.reason}."
     for gate in t.gates:
         yield f"Gate {gate.name} {'passed' if gate.passed else 'FAILED'}: {gate.demand}; measured {gate.measured}."

@@ -1,4 +1,6 @@
-"""One target: the models that are fitted on the whole fit side, and what they say of rows that no model has seen."""
+"""One target: the models that are fitted on the whole fit side, and what they say of rows that no model has
+seen.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +13,34 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.ml.data.driver_sample import HASH, sampled, to_arrays
-from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired
+from engage_spark.ml.data.driver_sample import HASH, sample_rows, to_arrays
+from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
-from engage_spark.ml.feature_spec import Feature, ModelPlan, Target, Task
-from engage_spark.ml.report.model_card import Part
+from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
+from engage_spark.ml.report.model_card import SplitSummary
 from engage_spark.ml.training.candidates import Candidate, baseline_for
 from engage_spark.ml.training.fit import Job, fit_all
 from engage_spark.ml.training.pipeline import PREDICTION, calibrated, features_of
-from engage_spark.settings.model import Models
+from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
 
-WINNER, BASELINE, ALL, OTHER, UNPROTECTED, CHAMPION = "model", "baseline", "all features", "other policy", "without protected", "champion"
+WINNER, BASELINE, ALL, OTHER, UNPROTECTED, CHAMPION = (
+    "model",
+    "baseline",
+    "all features",
+    "other policy",
+    "without protected",
+    "champion",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sides:
-    """Rows of one target with its value known, by what they are for. `out_of_time`: test customers, newest snapshot, if kept apart.
+class SplitRows:
+    """Rows of one target with its value known, by what they are for. `out_of_time`: test customers, newest
+    snapshot, if kept apart.
 
     `counts` has their rows, `parts` those and the mean label for people to read.
     """
@@ -41,14 +51,15 @@ class Sides:
     test: DataFrame
     out_of_time: DataFrame | None
     counts: Mapping[str, int]
-    parts: tuple[Part, ...]
+    parts: tuple[SplitSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Final:
+class FinalModel:
     """A model that was fitted on the whole fit side, and calibrated where the target has two classes.
 
-    `features` are those it was offered. `scores` are of the test rows, in an order that all finals of a target share.
+    `features` are those it was offered. `scores` are of the test rows, in an order that all finals of a
+    target share.
     """
 
     what: str
@@ -60,69 +71,126 @@ class Final:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Finals:
-    """All finals of a target on the same test rows: labels, customers as hashes, and the finals by what they are."""
+class FinalModels:
+    """All finals of a target on the same test rows: labels, customers as hashes, and the finals by what they
+    are.
+    """
 
     target: Target
     labels: np.ndarray
     customers: np.ndarray
-    of: Mapping[str, Final]
+    of: Mapping[str, FinalModel]
 
-    def gain(self, one: str, over: str, *, chosen: Models) -> Gain | None:
-        """The paired gain of one final over another in the headline metric; None where there is none of that kind."""
+    def gain(self, one: str, over: str, *, chosen: ModelSettings) -> Gain | None:
+        """The paired gain of one final over another in the headline metric; None where there is none of that
+        kind.
+        """
         if one not in self.of or over not in self.of:
             return None
         a, b = self.of[one].scores, self.of[over].scores
-        return paired(
-            HEADLINE[self.target.task], self.labels, a, b, clusters=self.customers, replicates=chosen.bootstrap, confidence=chosen.gain,
+        return paired_gain(
+            HEADLINE[self.target.task],
+            self.labels,
+            a,
+            b,
+            clusters=self.customers,
+            replicates=chosen.bootstrap,
+            confidence=chosen.gain,
             seed=chosen.seed,
-        )  # fmt: skip
+        )
 
 
 def fit_finals(
-    candidate: Candidate, offered: Mapping[str, Sequence[Feature]], plan: ModelPlan, rows: DataFrame, sides: Sides, *, chosen: Models
+    candidate: Candidate,
+    offered: Mapping[str, Sequence[Feature]],
+    plan: FeatureSpec,
+    rows: DataFrame,
+    sides: SplitRows,
+    *,
+    chosen: ModelSettings,
 ) -> dict[str, tuple[Candidate, tuple[Feature, ...], PipelineModel]]:
-    """Fit the candidate on the features under each name in `offered`, and the baseline. Cost: a fit each, and two jobs to calibrate it."""
+    """Fit the candidate on the features under each name in `offered`, and the baseline. Cost: a fit each, and
+    two jobs to calibrate it.
+    """
     target = plan.target
     simplest = baseline_for(target)
-    wanted = {name: (candidate, tuple(features)) for name, features in offered.items()} | {BASELINE: (simplest, plan.features)}
+    wanted = {name: (candidate, tuple(features)) for name, features in offered.items()} | {
+        BASELINE: (simplest, plan.features)
+    }
     jobs = [
         Job(candidate=c, target=target, features=features, rows=rows, label=target.name, seed=chosen.seed)
         for c, features in wanted.values()
     ]
-    with log.stage(f"{target.name}: fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)):
+    with log.stage(
+        f"{target.name}: fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)
+    ):
         fitted = fit_all(jobs, parallelism=chosen.parallelism)
         models = {name: f.model for name, f in zip(wanted, fitted, strict=True)}
         if target.task is Task.BINARY:
-            models = {name: calibrated(model, sides.calibration, label=target.name) for name, model in models.items()}
+            models = {
+                name: calibrated(model, sides.calibration, label=target.name)
+                for name, model in models.items()
+            }
     return {name: (c, features_of(c, features), models[name]) for name, (c, features) in wanted.items()}
 
 
 def judge(
-    models: Mapping[str, tuple[Candidate, tuple[Feature, ...], PipelineModel]], target: Target, rows: DataFrame, *, key: Sequence[str],
-    day: str, many: int, chosen: Models,
-) -> Finals:  # fmt: skip
-    """What each model says of the same rows, at most `judged_rows` of them, with bootstrap intervals. Cost: a job per model."""
-    finals: dict[str, Final] = {}
-    some = sampled(rows, key=key, seed=chosen.seed, expected=many, limit=chosen.judged_rows)
+    models: Mapping[str, tuple[Candidate, tuple[Feature, ...], PipelineModel]],
+    target: Target,
+    rows: DataFrame,
+    *,
+    key: Sequence[str],
+    day: str,
+    many: int,
+    chosen: ModelSettings,
+) -> FinalModels:
+    """What each model says of the same rows, at most `judged_rows` of them, with bootstrap intervals. Cost: a
+    job per model.
+    """
+    finals: dict[str, FinalModel] = {}
+    some = sample_rows(rows, key=key, seed=chosen.seed, expected=many, limit=chosen.judged_rows)
     labels = customers = np.empty(0)
     for name, (candidate, features, model) in models.items():
         arrays = scores_of(model, features, some, target, day=day, limit=chosen.judged_rows)
         labels, customers = arrays["label"], arrays[HASH]
         found = intervals(
-            metrics_of(target.task), labels, arrays["score"], clusters=customers, replicates=chosen.bootstrap, seed=chosen.seed
+            metrics_of(target.task),
+            labels,
+            arrays["score"],
+            clusters=customers,
+            replicates=chosen.bootstrap,
+            seed=chosen.seed,
         )
-        finals[name] = Final(what=name, candidate=candidate, features=features, model=model, scores=arrays["score"], metrics=found)
-    return Finals(target=target, labels=labels, customers=customers, of=finals)
+        finals[name] = FinalModel(
+            what=name,
+            candidate=candidate,
+            features=features,
+            model=model,
+            scores=arrays["score"],
+            metrics=found,
+        )
+    return FinalModels(target=target, labels=labels, customers=customers, of=finals)
 
 
 def scores_of(
-    model: PipelineModel, features: Sequence[Feature], hashed: DataFrame, target: Target, *, day: str, limit: int
+    model: PipelineModel,
+    features: Sequence[Feature],
+    hashed: DataFrame,
+    target: Target,
+    *,
+    day: str,
+    limit: int,
 ) -> dict[str, np.ndarray]:
-    """Labels and predictions of rows with `__hash` (see `sampled`), in the order of hash and day: the same for every model. One job."""
+    """Labels and predictions of rows with `__hash` (see `sample_rows`), in the order of hash and day: the
+    same for every model. One job.
+    """
     columns = {
-        "day": F.unix_date(column_named(day)), "label": column_named(target.name).cast("double"), "score": F.col(PREDICTION),
-    }  # fmt: skip
+        "day": F.unix_date(column_named(day)),
+        "label": column_named(target.name).cast("double"),
+        "score": F.col(PREDICTION),
+    }
     # Spark plans a pipeline over a few columns in a fraction of the time that it takes over all of them.
-    narrow = hashed.select(HASH, *map(column_named, dict.fromkeys([day, target.name, *(f.name for f in features)])))
+    narrow = hashed.select(
+        HASH, *map(column_named, dict.fromkeys([day, target.name, *(f.name for f in features)]))
+    )
     return to_arrays(model.transform(narrow), columns, limit=limit)

@@ -1,4 +1,6 @@
-"""What a training works on: matured snapshots, each customer on its side, every target with the rows that it may use."""
+"""What a training works on: matured snapshots, each customer on its side, every target with the rows that it
+may use.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,15 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import splits_table
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.lake import Materialise
+from engage_spark.lake import Materialize
 from engage_spark.ml.data.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
-from engage_spark.ml.data.training_set import labelled, matured
-from engage_spark.ml.feature_spec import ModelPlan, Policy, Target, Task, model_plan, targets
-from engage_spark.ml.report.model_card import Part
-from engage_spark.pipelines.context import Bench, Work
-from engage_spark.pipelines.model_inputs import DAY, Sources, rows_of, valid_rows
+from engage_spark.ml.data.training_set import labelled, matured_days
+from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Target, Task, build_feature_spec, targets
+from engage_spark.ml.report.model_card import SplitSummary
+from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.model_inputs import DAY, ModelInputs, rows_of, valid_rows
 from engage_spark.pipelines.train.cross_validation import FOLD
-from engage_spark.pipelines.train.final_models import Sides
+from engage_spark.pipelines.train.final_models import SplitRows
 from engage_spark.spark.schema import column_named
 
 SPLITS = "splits"
@@ -28,8 +30,10 @@ SIDES = ("fit", "calibration", "conformal", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshots:
-    """The snapshots of one target: those that are trained on, and the newest, kept for a test out of time where there are several."""
+class TargetSnapshots:
+    """The snapshots of one target: those that are trained on, and the newest, kept for a test out of time
+    where there are several.
+    """
 
     train: tuple[date, ...]
     out_of_time: date | None
@@ -39,145 +43,194 @@ class Snapshots:
         return self.train if self.out_of_time is None else (*self.train, self.out_of_time)
 
 
-def snapshots_of(found: Sources, goals: Sequence[Target], *, as_of: date, most: int) -> dict[str, Snapshots]:
-    """Per target with any, its newest matured snapshots, `most` of them to train on. ConfigurationError where there are none.
+def snapshots_of(
+    found: ModelInputs, goals: Sequence[Target], *, as_of: date, most: int
+) -> dict[str, TargetSnapshots]:
+    """Per target with any, its newest matured snapshots, `most` of them to train on. ConfigurationError where
+    there are none.
 
-    The newest is kept for the test out of time where there are others whose labels were known by then: a model that is tested on a day
-    must not have learnt from what happened after it. Where there are none, all are trained on.
+    The newest is kept for the test out of time where there are others whose labels were known by then: a
+    model that is tested on a day must not have learnt from what happened after it. Where there are none, all
+    are trained on.
     """
     chosen = {}
-    ripe = matured(list(found.days), goals, as_of=as_of)
+    ripe = matured_days(list(found.days), goals, as_of=as_of)
     for target in goals:
         days = ripe[target.name]
         if not days:
             continue
         before = tuple(d for d in days[:-1] if d + timedelta(days=target.label_days) <= days[-1])
-        chosen[target.name] = Snapshots(train=before[-most:] or days[-most:], out_of_time=days[-1] if before else None)
+        chosen[target.name] = TargetSnapshots(
+            train=before[-most:] or days[-most:], out_of_time=days[-1] if before else None
+        )
     return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plans:
-    """What models of a target may look at: by the settings, under the other policy, and without protected fields."""
+class TargetSpecs:
+    """What models of a target may look at: by the settings, under the other policy, and without protected
+    fields.
+    """
 
-    main: ModelPlan
-    other: ModelPlan
-    unprotected: ModelPlan
+    main: FeatureSpec
+    other: FeatureSpec
+    unprotected: FeatureSpec
 
     @property
-    def all(self) -> tuple[ModelPlan, ...]:
+    def all(self) -> tuple[FeatureSpec, ...]:
         return (self.main, self.other, self.unprotected)
 
 
-def plans_of(bench: Bench, target: Target, *, graph: bool) -> Plans:
+def plans_of(context: RunContext, target: Target, *, graph: bool) -> TargetSpecs:
     """The three plans of a target."""
-    chosen, contract = bench.settings.models, bench.contract
-    policy = Policy(chosen.policy)
-    other = Policy.PERMISSIVE if policy is Policy.STRICT else Policy.STRICT
-    return Plans(
-        main=model_plan(contract, target, policy=policy, protected=chosen.protected, graph=graph),
-        other=model_plan(contract, target, policy=other, protected=chosen.protected, graph=graph),
-        unprotected=model_plan(contract, target, policy=policy, protected=False, graph=graph),
+    chosen, contract = context.settings.models, context.contract
+    policy = LeakPolicy(chosen.policy)
+    other = LeakPolicy.PERMISSIVE if policy is LeakPolicy.STRICT else LeakPolicy.STRICT
+    return TargetSpecs(
+        main=build_feature_spec(contract, target, policy=policy, protected=chosen.protected, graph=graph),
+        other=build_feature_spec(contract, target, policy=other, protected=chosen.protected, graph=graph),
+        unprotected=build_feature_spec(contract, target, policy=policy, protected=False, graph=graph),
     )
 
 
-def require_names(bench: Bench, plans: Iterable[Plans]) -> None:
-    """Raise ConfigurationError where a feature has a name that the training set or the models give their own columns."""
+def require_names(context: RunContext, plans: Iterable[TargetSpecs]) -> None:
+    """Raise ConfigurationError where a feature has a name that the training set or the models give their own
+    columns.
+    """
     own = {"side", FOLD, "prediction", "probability"}
-    if taken := sorted({n for of in plans for p in of.all for n in p.names if n.lower() in own or n.startswith("__")}):
+    if taken := sorted(
+        {n for of in plans for p in of.all for n in p.names if n.lower() in own or n.startswith("__")}
+    ):
         raise ConfigurationError(
             f"features cannot be named {', '.join(taken)}: models have columns of that name",
-            mend=f"rename them in contract {bench.contract.id!r}, or give them another role",
+            hint=f"rename them in contract {context.contract.id!r}, or give them another role",
         )
 
 
 def training_set(
-    bench: Bench,
-    work: Work,
-    found: Sources,
-    plans: Mapping[str, Plans],
-    snapshots: Mapping[str, Snapshots],
-    keep: Materialise,
+    context: RunContext,
+    work: StageRun,
+    found: ModelInputs,
+    plans: Mapping[str, TargetSpecs],
+    snapshots: Mapping[str, TargetSnapshots],
+    keep: Materialize,
     *,
     as_of: date,
 ) -> tuple[DataFrame, int, tuple[str, ...]]:
-    """All rows of all targets with their side and fold, written to scratch once; the version of `splits`; what is to be said about them.
+    """All rows of all targets with their side and fold, written to scratch once; the version of `splits`;
+    what is to be said about them.
 
-    Cost: the splits look at keys alone; then one shuffle each of the entity, its features and its graph by key and day, and one join with
-    the splits, written as one table. Raises TransientError where a row got lost on the way.
+    Cost: the splits look at keys alone; then one shuffle each of the entity, its features and its graph by
+    key and day, and one join with the splits, written as one table. Raises TransientError where a row got
+    lost on the way.
     """
     days = sorted({d for s in snapshots.values() for d in s.all})
-    reference, stratum, notes = _reference(bench, found, days, as_of)
+    reference, stratum, notes = _reference(context, found, days, as_of)
     with log.stage("splitting"):
-        keys = valid_rows(bench, sorted({*days, reference}))
-        splits, version = _split(bench, work, keys, (reference, stratum), keep)
-    sides = splits.select(*_keys(bench), "side", "fold")
-    rows = rows_of(bench, found, days, plans=[p for of in plans.values() for p in of.all])
+        keys = valid_rows(context, sorted({*days, reference}))
+        splits, version = _split(context, work, keys, (reference, stratum), keep)
+    sides = splits.select(*_keys(context), "side", "fold")
+    rows = rows_of(context, found, days, plans=[p for of in plans.values() for p in of.all])
     with log.stage("joining customers, features and graph", snapshots=len(days)):
-        rows = keep(rows.join(sides, on=list(bench.contract.entity.key), how="inner"), "training_set")
-    expected = sum(found.days[d][bench.contract.entity.name].rows_valid for d in days)
+        rows = keep(rows.join(sides, on=list(context.contract.entity.key), how="inner"), "training_set")
+    expected = sum(found.days[d][context.contract.entity.name].rows_valid for d in days)
     if (arrived := rows.count()) != expected:
         why = f"a key is there twice in {SPLITS}" if arrived > expected else "a table was replaced meanwhile"
         raise TransientError(
             f"{expected:,} valid rows were published, and {arrived:,} came together with their features and side",
-            mend=f"{why}; let no other training or stage write at the same time, and run `engage-spark train` again",
+            hint=f"{why}; let no other training or stage write at the same time, and run `engage-spark train` again",
         )
     return rows, version, notes
 
 
-def _reference(bench: Bench, found: Sources, days: Sequence[date], as_of: date) -> tuple[date, str | None, tuple[str, ...]]:
-    """The snapshot that the draw is made on, and the target that it is stratified by: the contract's first of two classes, whatever is
-    trained now, on its newest snapshot that has matured."""
-    binary = next((t for t in targets(bench.contract) if t.task is Task.BINARY), None)
+def _reference(
+    context: RunContext, found: ModelInputs, days: Sequence[date], as_of: date
+) -> tuple[date, str | None, tuple[str, ...]]:
+    """The snapshot that the draw is made on, and the target that it is stratified by: the contract's first of
+    two classes, whatever is trained now, on its newest snapshot that has matured.
+    """
+    binary = next((t for t in targets(context.contract) if t.task is Task.BINARY), None)
     if binary is None:
         return max(days), None, ()
     ripe = [d for d in found.days if d + timedelta(days=binary.label_days) <= as_of]
     note = f"the sides are drawn by what {binary.name} says now: none of its snapshots has matured yet"
-    return max(ripe or days), binary.name, () if ripe or bench.lake.version(bench.spark, SPLITS) is not None else (note,)
+    return (
+        max(ripe or days),
+        binary.name,
+        () if ripe or context.lake.version(context.spark, SPLITS) is not None else (note,),
+    )
 
 
-def _split(bench: Bench, work: Work, rows: DataFrame, reference: tuple[date, str | None], keep: Materialise) -> tuple[DataFrame, int]:
-    """The side of every key in `rows`: drawn on the reference snapshot where there are no splits yet, and kept for ever after."""
-    chosen, table, key = bench.settings.models, splits_table(bench.contract), list(bench.contract.entity.key)
+def _split(
+    context: RunContext,
+    work: StageRun,
+    rows: DataFrame,
+    reference: tuple[date, str | None],
+    keep: Materialize,
+) -> tuple[DataFrame, int]:
+    """The side of every key in `rows`: drawn on the reference snapshot where there are no splits yet, and
+    kept for ever after.
+    """
+    chosen, table, key = (
+        context.settings.models,
+        splits_table(context.contract),
+        list(context.contract.entity.key),
+    )
     day, stratum = reference
-    before = bench.lake.version(bench.spark, SPLITS)
+    before = context.lake.version(context.spark, SPLITS)
     if before is None:
-        drawn = draw_splits(rows.where(F.col(DAY) == F.lit(day)), stratum=stratum, key=key, folds=chosen.folds, seed=chosen.seed)
+        drawn = draw_splits(
+            rows.where(F.col(DAY) == F.lit(day)),
+            stratum=stratum,
+            key=key,
+            folds=chosen.folds,
+            seed=chosen.seed,
+        )
         new = with_newcomers(drawn, rows, key=key, folds=chosen.folds, seed=chosen.seed)
         known = None
     else:
-        known = bench.lake.read(bench.spark, SPLITS, version=before).select(*_keys(bench), *COLUMNS)
+        known = context.lake.read(context.spark, SPLITS, version=before).select(*_keys(context), *COLUMNS)
         check_splits(known, key=key, folds=chosen.folds, seed=chosen.seed)
         new = to_newcomers(known, rows, key=key, folds=chosen.folds, seed=chosen.seed)
     new = keep(new, "new_splits")
     if before is not None and new.isEmpty():
         return known if known is not None else new, before
     stored = new.select("*", F.lit(day).alias("drawn_on"), F.lit(work.run_id).alias("_run_id"))
-    bench.lake.append(stored, table, tag=work.run_id)
-    return new if known is None else known.unionByName(new), bench.lake.written_version(bench.spark, SPLITS)
+    context.lake.append(stored, table, tag=work.run_id)
+    return new if known is None else known.unionByName(new), context.lake.written_version(
+        context.spark, SPLITS
+    )
 
 
-def _keys(bench: Bench) -> list[Column]:
-    return [column_named(k) for k in bench.contract.entity.key]
+def _keys(context: RunContext) -> list[Column]:
+    return [column_named(k) for k in context.contract.entity.key]
 
 
-def with_masked_targets(rows: DataFrame, goals: Sequence[Target], snapshots: Mapping[str, Snapshots]) -> DataFrame:
-    """All sides, each target null outside the snapshots that it is trained on: one pass serves all targets then."""
+def with_masked_targets(
+    rows: DataFrame, goals: Sequence[Target], snapshots: Mapping[str, TargetSnapshots]
+) -> DataFrame:
+    """All sides, each target null outside the snapshots that it is trained on: one pass serves all targets
+    then.
+    """
     masked = {
         t.name: F.when(F.col(DAY).isin(list(snapshots[t.name].train)), column_named(t.name)) for t in goals
-    }  # fmt: skip
+    }
     return rows.withColumns(masked)
 
 
-def sides_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> Sides:
-    """The rows of each side. Cost: one job that counts, and one more where a snapshot is kept for the test out of time.
+def sides_of(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> SplitRows:
+    """The rows of each side. Cost: one job that counts, and one more where a snapshot is kept for the test
+    out of time.
 
     Raises ConfigurationError where a side has no row, or one that judges but one value.
     """
     known = labelled(rows, target=target, days=snapshots.train)
     value = column_named(target.name).cast("double")
     numbers = {"rows": F.count(F.lit(1)), "least": F.min(value), "most": F.max(value), "mean": F.avg(value)}
-    found = {r["side"]: r for r in known.groupBy("side").agg(*(c.alias(name) for name, c in numbers.items())).collect()}
+    found = {
+        r["side"]: r
+        for r in known.groupBy("side").agg(*(c.alias(name) for name, c in numbers.items())).collect()
+    }
     counts = {side: int(r["rows"]) for side, r in found.items()}
     late = None
     if snapshots.out_of_time is not None:
@@ -189,15 +242,17 @@ def sides_of(rows: DataFrame, target: Target, snapshots: Snapshots) -> Sides:
         raise ConfigurationError(
             f"target {target.name!r} has but one value on side {', '.join(sorted(alike))}, so nothing can be judged there",
             details=told,
-            mend="train on more customers, or on snapshots with customers of both kinds",
+            hint="train on more customers, or on snapshots with customers of both kinds",
         )
     if empty := [side for side in SIDES if not counts.get(side)]:
         raise ConfigurationError(
             f"target {target.name!r} has no row on side {', '.join(empty)}",
             details=told,
-            mend="train on more customers; a hundred or more are needed for all sides and folds",
+            hint="train on more customers; a hundred or more are needed for all sides and folds",
         )
     of = {side: known.where(F.col("side") == side) for side in SIDES}
     # Nothing follows from the mean's last bits, which the order of rows decides.
-    parts = tuple(Part(name=side, rows=counts[side], mean=round(found[side]["mean"], 6)) for side in SIDES)
-    return Sides(**of, out_of_time=late, counts=counts, parts=parts)
+    parts = tuple(
+        SplitSummary(name=side, rows=counts[side], mean=round(found[side]["mean"], 6)) for side in SIDES
+    )
+    return SplitRows(**of, out_of_time=late, counts=counts, parts=parts)

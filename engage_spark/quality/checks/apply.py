@@ -1,9 +1,10 @@
 """Judge rows: one projection that tags each row with what it broke.
 
-Why it is shaped like this, on 2 cores, 2 million rows of 42 columns, 106 checks: reading alone takes 5.2 s. Building the array of
-reasons for every row brings it to 18 s; building it only where the disjunction of all checks is true, 7 to 10 s. Few rows break
-anything, so the disjunction is what nearly every row pays, and it is comparisons only. The counts come from the array that was
-written (`fold`), and not from a second look at the input.
+Why it is shaped like this, on 2 cores, 2 million rows of 42 columns, 106 checks: reading alone takes 5.2 s.
+Building the array of reasons for every row brings it to 18 s; building it only where the disjunction of all
+checks is true, 7 to 10 s. Few rows break anything, so the disjunction is what nearly every row pays, and it
+is comparisons only. The counts come from the array that was written (`fold`), and not from a second look at
+the input.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ LONGEST = 100
 """Characters of a sample that are shown."""
 
 
-def with_verdict(rows: DataFrame, *, checks: tuple[Check, ...]) -> DataFrame:
+def with_check_results(rows: DataFrame, *, checks: tuple[Check, ...]) -> DataFrame:
     """Add `_dq_errors` (one struct per broken check: rule, column, severity, value as text) and `_dq_status`.
 
-    Grain: unchanged. Never null: a sound row has an empty array. A row is quarantined when a critical check is broken; warnings
-    are listed and the row stays valid. Temporary flag columns that the checks read must be there; they are dropped by the caller's
-    final select. Cost: a projection, no shuffle, no job.
+    Grain: unchanged. Never null: a sound row has an empty array. A row is quarantined when a critical check
+    is broken; warnings are listed and the row stays valid. Temporary flag columns that the checks read must
+    be there; they are dropped by the caller's final select. Cost: a projection, no shuffle, no job.
     """
     broken = [F.coalesce(c.violated(), F.lit(False)) for c in checks]
     reasons = F.array_compact(F.array(*(F.when(b, _reason(c)) for b, c in zip(broken, checks, strict=True))))
@@ -40,25 +41,38 @@ def with_verdict(rows: DataFrame, *, checks: tuple[Check, ...]) -> DataFrame:
 
 
 def personal_rules(table: Table, checks: Sequence[Check]) -> frozenset[str]:
-    """The rules whose reasons show any protected or personal field: no samples of them may leave the judged table."""
+    """The rules whose reasons show any protected or personal field: no samples of them may leave the judged
+    table.
+    """
     personal = {f.name for f in table.fields if f.is_personal}
     return frozenset(c.name for c in checks if personal.intersection(c.shown))
 
 
 def samples(judged: DataFrame, *, key: Sequence[str], hidden: Collection[str], most: int = 8) -> DataFrame:
-    """Up to `most` of the values that broke each rule: (rule, sample), chosen by a hash, so that every run chooses the same.
+    """Up to `most` of the values that broke each rule: (rule, sample), chosen by a hash, so that every run
+    chooses the same.
 
-    Grain: (rule, one of `most` buckets). A `hidden` rule has *** for a sample. Cost: one scan of the verdict and the key, of rows that
-    broke something only, one shuffle of a few rows; call it where something is broken.
+    Grain: (rule, one of `most` buckets). A `hidden` rule has *** for a sample. Cost: one scan of the verdict
+    and the key, of rows that broke something only, one shuffle of a few rows; call it where something is
+    broken.
     """
     broken = judged.where(F.size("_dq_errors") > 0).select(
-        F.explode("_dq_errors").alias("e"), F.xxhash64(*(column_named(k) for k in key) if key else (F.col("_dq_errors"),)).alias("at")
+        F.explode("_dq_errors").alias("e"),
+        F.xxhash64(*(column_named(k) for k in key) if key else (F.col("_dq_errors"),)).alias("at"),
     )
     masked = F.col("e.rule").isin(sorted(hidden)) if hidden else F.lit(False)
-    shown = F.when(masked, F.lit(MASK)).otherwise(F.coalesce(F.substring("e.value", 1, LONGEST), F.lit("null")))
-    hashed = broken.select(F.col("e.rule").alias("rule"), shown.alias("sample"), F.xxhash64("at", "e.value").alias("at"))
+    shown = F.when(masked, F.lit(MASK)).otherwise(
+        F.coalesce(F.substring("e.value", 1, LONGEST), F.lit("null"))
+    )
+    hashed = broken.select(
+        F.col("e.rule").alias("rule"), shown.alias("sample"), F.xxhash64("at", "e.value").alias("at")
+    )
     bucket = F.pmod("at", F.lit(most)).alias("bucket")
-    return hashed.groupBy("rule", bucket).agg(F.min(F.struct("at", "sample"))["sample"].alias("sample")).select("rule", "sample")
+    return (
+        hashed.groupBy("rule", bucket)
+        .agg(F.min(F.struct("at", "sample"))["sample"].alias("sample"))
+        .select("rule", "sample")
+    )
 
 
 def _reason(check: Check) -> Column:

@@ -1,4 +1,6 @@
-"""A rule's expression is one statement about one row. Spark is asked, before any job runs, and anything else is refused."""
+"""A rule's expression is one statement about one row. Spark is asked, before any job runs, and anything else
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,22 @@ from engage_spark.errors import ContractError
 
 
 def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
-    """Raise ONE ContractError naming every rule of `table` that is no boolean expression over the columns of one row of `rows`.
+    """Raise ONE ContractError naming every rule of `table` that is no boolean expression over the columns of
+    one row of `rows`.
 
-    Refused are what does not parse as a single expression, aggregates, windows and generators (a filter takes none of them), and what is
-    not boolean. Cost: one analysis when all is well, one per rule otherwise; no job.
+    Refused are what does not parse as a single expression, aggregates, windows and generators (a filter takes
+    none of them), and what is not boolean. Cost: one analysis when all is well, one per rule otherwise; no
+    job.
     """
     if not table.rules or not _fault(rows, [r.expression for r in table.rules]):
         return
     faults = {r.name: _fault(rows, [r.expression]) for r in table.rules}
     if told := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
         raise ContractError(
-            f"{table.name}: {len(told)} rules are no statement about one row", details=told,
-            mend="write one Spark SQL expression that is true or false for a row; statistics of the whole are gates",
-        )  # fmt: skip
+            f"{table.name}: {len(told)} rules are no statement about one row",
+            details=told,
+            hint="write one Spark SQL expression that is true or false for a row; statistics of the whole are gates",
+        )
 
 
 def _fault(rows: DataFrame, expressions: list[str]) -> str | None:
@@ -31,7 +36,8 @@ def _fault(rows: DataFrame, expressions: list[str]) -> str | None:
         kept = rows
         for expression in expressions:
             kept = kept.where(F.expr(expression))
-        # Asked for here, because Connect analyses nothing before; of a projection, because a filter's schema it takes for known.
+        # Asked for here, because Connect analyses nothing before; of a projection, because a filter's schema
+        # it takes for known.
         _ = kept.select(F.lit(1)).schema
     except PySparkException as e:
         return str(e).strip().splitlines()[0][:300]

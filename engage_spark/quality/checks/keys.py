@@ -16,33 +16,44 @@ WRITTEN, _FOUND = "__written", "__found"
 
 
 def duplicated_keys(rows: DataFrame, table: Table) -> DataFrame:
-    """The keys that more than one row has, the case of letters aside. Grain: one row per way in which such a key is written.
+    """The keys that more than one row has, the case of letters aside. Grain: one row per way in which such a
+    key is written.
 
-    Columns: the parts of the key in small letters, as `__key_0` and so on; `__written`, a hash of 64 bits of the key as it stands;
-    `__duplicated`, true where several rows have it exactly so, and `__alike`, true where other rows write it in another way.
-    Keys with a null are left out, being null is their fault; so are those that are too long, which must not gather on the driver.
-    Cost: reads the key columns only, one shuffle of them (by the folded key, which serves both countings).
+    Columns: the parts of the key in small letters, as `__key_0` and so on; `__written`, a hash of 64 bits of
+    the key as it stands; `__duplicated`, true where several rows have it exactly so, and `__alike`, true
+    where other rows write it in another way. Keys with a null are left out, being null is their fault; so are
+    those that are too long, which must not gather on the driver. Cost: reads the key columns only, one
+    shuffle of them (by the folded key, which serves both countings).
     """
     usable = reduce(Column.__and__, (_usable(table[k]) for k in table.key))
     folded = [_name(i) for i in range(len(table.key))]
-    keys = rows.where(usable).select(*(_folded(table[k]).alias(name) for k, name in zip(table.key, folded, strict=True)), _written(table))
+    keys = rows.where(usable).select(
+        *(_folded(table[k]).alias(name) for k, name in zip(table.key, folded, strict=True)), _written(table)
+    )
     of_each = keys.repartition(*folded).groupBy(*folded, WRITTEN).agg(F.count(F.lit(1)).alias("__n"))
-    ways = of_each.groupBy(*folded).agg(F.collect_list(F.struct((F.col("__n") > 1).alias(DUPLICATED), WRITTEN)).alias("__ways"))
-    several = ways.withColumn(ALIKE, F.size("__ways") > 1).where(F.col(ALIKE) | F.col("__ways")[0][DUPLICATED])
+    ways = of_each.groupBy(*folded).agg(
+        F.collect_list(F.struct((F.col("__n") > 1).alias(DUPLICATED), WRITTEN)).alias("__ways")
+    )
+    several = ways.withColumn(ALIKE, F.size("__ways") > 1).where(
+        F.col(ALIKE) | F.col("__ways")[0][DUPLICATED]
+    )
     return several.select(*folded, ALIKE, F.inline("__ways")).select(*folded, WRITTEN, DUPLICATED, ALIKE)
 
 
 def with_duplicate_flag(rows: DataFrame, duplicates: DataFrame | None, *, table: Table) -> DataFrame:
-    """Add `__duplicated`, true where another row has the same key, and `__alike`, true where one has it in letters of other case.
+    """Add `__duplicated`, true where another row has the same key, and `__alike`, true where one has it in
+    letters of other case.
 
-    None means that there are no such keys, and then nothing is joined. Keys: `rows` any, `duplicates` unique (from `duplicated_keys`).
-    Spark picks the join by the size of `duplicates` as written.
+    None means that there are no such keys, and then nothing is joined. Keys: `rows` any, `duplicates` unique
+    (from `duplicated_keys`). Spark picks the join by the size of `duplicates` as written.
     """
     if duplicates is None:
         return rows.withColumns({DUPLICATED: F.lit(False), ALIKE: F.lit(False)})
     found = duplicates.withColumnRenamed(WRITTEN, _FOUND)
     same = reduce(Column.__and__, (_folded(table[k]) == F.col(_name(i)) for i, k in enumerate(table.key)))
-    joined = rows.withColumn(WRITTEN, _written(table)).join(found, on=same & (F.col(WRITTEN) == F.col(_FOUND)), how="left")
+    joined = rows.withColumn(WRITTEN, _written(table)).join(
+        found, on=same & (F.col(WRITTEN) == F.col(_FOUND)), how="left"
+    )
     flags = {name: F.coalesce(F.col(name), F.lit(False)) for name in (DUPLICATED, ALIKE)}
     return joined.withColumns(flags).drop(WRITTEN, _FOUND, *map(_name, range(len(table.key))))
 
@@ -62,4 +73,8 @@ def _folded(f: Field) -> Column:
 
 def _usable(f: Field) -> Column:
     column = column_named(f.name)
-    return column.isNotNull() & (F.char_length(column) <= LONGEST_KEY) if f.spark_type == "string" else column.isNotNull()
+    return (
+        column.isNotNull() & (F.char_length(column) <= LONGEST_KEY)
+        if f.spark_type == "string"
+        else column.isNotNull()
+    )

@@ -1,7 +1,9 @@
-"""What a contract's facts demand of each row, as named checks. Importing this starts nothing; a check's columns are built when asked for.
+"""What a contract's facts demand of each row, as named checks. Importing this starts nothing; a check's
+columns are built when asked for.
 
-Each check says what becomes of a null, a NaN and an infinity (`Policy`): nullness is a check of its own, and every other check holds for
-a null. NaN breaks `finite` and `range`, whichever side is bounded; an infinity breaks `finite`, and `range` where it is beyond a bound.
+Each check says what becomes of a null, a NaN and an infinity (`Policy`): nullness is a check of its own, and
+every other check holds for a null. NaN breaks `finite` and `range`, whichever side is bounded; an infinity
+breaks `finite`, and `range` where it is beyond a bound.
 """
 
 from __future__ import annotations
@@ -37,12 +39,15 @@ class Special(StrEnum):
     HOLDS = "holds"
     VIOLATES = "violates"
     COMPARED = "compared"
-    """As Spark compares: NaN equals itself and lies above every number, the infinities lie where they should."""
+    """As Spark compares: NaN equals itself and lies above every number, the infinities lie where they should.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What a check makes of null, NaN and the infinities; the last two matter for floating point columns only."""
+    """What a check makes of null, NaN and the infinities; the last two matter for floating point columns
+    only.
+    """
 
     null: Special = Special.HOLDS
     nan: Special = Special.HOLDS
@@ -54,7 +59,9 @@ COMPARED = Policy(nan=Special.COMPARED)
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One statement about a row. `violated()` is true where it is broken; null and false both mean that it holds."""
+    """One statement about a row. `violated()` is true where it is broken; null and false both mean that it
+    holds.
+    """
 
     name: str
     column: str | None
@@ -67,83 +74,168 @@ class Check:
     policy: Policy = Policy()
 
     def value(self) -> Column:
-        """What was found, as text: the value's first characters, or `name=value, …` for several columns. Protected values are masked."""
+        """What was found, as text: the value's first characters, or `name=value, …` for several columns.
+        Protected values are masked.
+        """
 
         def text(name: str) -> Column:
-            return F.lit(MASK) if name in self.masked else F.substring(column_named(name).cast("string"), 1, LONGEST_SHOWN)
+            return (
+                F.lit(MASK)
+                if name in self.masked
+                else F.substring(column_named(name).cast("string"), 1, LONGEST_SHOWN)
+            )
 
         if len(self.shown) == 1:
             return text(self.shown[0])
-        return F.concat_ws(", ", *(F.concat(F.lit(f"{n}="), F.coalesce(text(n), F.lit("null"))) for n in self.shown))
+        return F.concat_ws(
+            ", ", *(F.concat(F.lit(f"{n}="), F.coalesce(text(n), F.lit("null"))) for n in self.shown)
+        )
 
 
-def row_checks(table: Table, *, parsed_text: bool = False, landed_at: datetime | None = None) -> tuple[Check, ...]:
-    """Every check of an input table, in a fixed order: field by field, then keys, references, and the table's own rules.
+def row_checks(
+    table: Table, *, parsed_text: bool = False, landed_at: datetime | None = None
+) -> tuple[Check, ...]:
+    """Every check of an input table, in a fixed order: field by field, then keys, references, and the table's
+    own rules.
 
-    `parsed_text` adds the check that a line of a text format could be parsed at all, `landed_at` (UTC) the check that no event of a log
-    lies after the moment at which it was delivered.
+    `parsed_text` adds the check that a line of a text format could be parsed at all, `landed_at` (UTC) the
+    check that no event of a log lies after the moment at which it was delivered.
     """
     masked = frozenset(f.name for f in table.fields if f.protected)
     equal_to_a_key = {r.column for r in table.references if r.severity is Severity.CRITICAL}
-    found = [check for f in table.fields for check in _field_checks(f, masked, any_text=f.name not in equal_to_a_key)]
+    found = [
+        check
+        for f in table.fields
+        for check in _field_checks(f, masked, any_text=f.name not in equal_to_a_key)
+    ]
     if table.key:
         key = table.key
-        found.append(Check(
-            name=f"{'+'.join(key)}.unique", column=key[0], severity=Severity.CRITICAL, dimension=Dimension.UNIQUENESS, shown=key,
-            masked=masked, description="no other row of the snapshot has this key", violated=lambda: F.col(DUPLICATED),
-        ))  # fmt: skip
+        found.append(
+            Check(
+                name=f"{'+'.join(key)}.unique",
+                column=key[0],
+                severity=Severity.CRITICAL,
+                dimension=Dimension.UNIQUENESS,
+                shown=key,
+                masked=masked,
+                description="no other row of the snapshot has this key",
+                violated=lambda: F.col(DUPLICATED),
+            )
+        )
         if any(table[k].spark_type == "string" for k in key):
-            found.append(Check(
-                name=f"{'+'.join(key)}.distinguishable", column=key[0], severity=table[key[0]].severity_of("distinguishable"),
-                dimension=Dimension.UNIQUENESS, shown=key, masked=masked, violated=lambda: F.col(ALIKE),
-                description="no other row of the snapshot has this key in letters of other case",
-            ))  # fmt: skip
+            found.append(
+                Check(
+                    name=f"{'+'.join(key)}.distinguishable",
+                    column=key[0],
+                    severity=table[key[0]].severity_of("distinguishable"),
+                    dimension=Dimension.UNIQUENESS,
+                    shown=key,
+                    masked=masked,
+                    violated=lambda: F.col(ALIKE),
+                    description="no other row of the snapshot has this key in letters of other case",
+                )
+            )
     for r in table.references:
-        found.append(Check(
-            name=f"{r.column}.references", column=r.column, severity=r.severity, dimension=Dimension.INTEGRITY, shown=(r.column,),
-            masked=masked, description=f"is a {r.to_column} of {r.table}", violated=lambda c=r.column: F.col(orphan_flag(c)),  # type: ignore[misc]
-        ))  # fmt: skip
+        found.append(
+            Check(
+                name=f"{r.column}.references",
+                column=r.column,
+                severity=r.severity,
+                dimension=Dimension.INTEGRITY,
+                shown=(r.column,),
+                masked=masked,
+                description=f"is a {r.to_column} of {r.table}",
+                violated=lambda c=r.column: F.col(orphan_flag(c)),  # type: ignore[misc]
+            )
+        )
     for rule in table.rules:
-        found.append(Check(
-            name=rule.name, column=None, severity=rule.severity, dimension=rule.dimension, shown=rule.columns, masked=masked,
-            description=rule.description, violated=lambda e=rule.expression: ~F.expr(e), policy=COMPARED,  # type: ignore[misc]
-        ))  # fmt: skip
+        found.append(
+            Check(
+                name=rule.name,
+                column=None,
+                severity=rule.severity,
+                dimension=rule.dimension,
+                shown=rule.columns,
+                masked=masked,
+                description=rule.description,
+                violated=lambda e=rule.expression: ~F.expr(e),  # type: ignore[misc]
+                policy=COMPARED,
+            )
+        )
     if table.event_time and landed_at is not None:
         found.append(_not_future(table.event_time, landed_at, masked))
     if parsed_text:
-        found.append(Check(
-            name="row.parsable", column=None, severity=Severity.CRITICAL, dimension=Dimension.VALIDITY, shown=(), masked=masked,
-            description="every value of the line can be read as its declared type", violated=lambda: F.col(MALFORMED).isNotNull(),
-        ))  # fmt: skip
+        found.append(
+            Check(
+                name="row.parsable",
+                column=None,
+                severity=Severity.CRITICAL,
+                dimension=Dimension.VALIDITY,
+                shown=(),
+                masked=masked,
+                description="every value of the line can be read as its declared type",
+                violated=lambda: F.col(MALFORMED).isNotNull(),
+            )
+        )
     return tuple(found)
 
 
 def _not_future(column: str, landed_at: datetime, masked: frozenset[str]) -> Check:
     return Check(
-        name=f"{column}.not_future", column=column, severity=Severity.CRITICAL, dimension=Dimension.TIMELINESS, shown=(column,),
-        masked=masked, description="lies not after the landing of its delivery", violated=lambda: column_named(column) > F.lit(landed_at),
-    )  # fmt: skip
+        name=f"{column}.not_future",
+        column=column,
+        severity=Severity.CRITICAL,
+        dimension=Dimension.TIMELINESS,
+        shown=(column,),
+        masked=masked,
+        description="lies not after the landing of its delivery",
+        violated=lambda: column_named(column) > F.lit(landed_at),
+    )
 
 
 def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterator[Check]:
     def check(
-        kind: str, description: str, violated: Callable[[], Column], *, dimension: Dimension = Dimension.VALIDITY, policy: Policy = COMPARED
+        kind: str,
+        description: str,
+        violated: Callable[[], Column],
+        *,
+        dimension: Dimension = Dimension.VALIDITY,
+        policy: Policy = COMPARED,
     ) -> Check:
         return Check(
-            name=f"{f.name}.{kind}", column=f.name, severity=f.severity_of(kind), dimension=dimension, description=description,
-            violated=violated, shown=(f.name,), masked=masked, policy=policy,
-        )  # fmt: skip
+            name=f"{f.name}.{kind}",
+            column=f.name,
+            severity=f.severity_of(kind),
+            dimension=dimension,
+            description=description,
+            violated=violated,
+            shown=(f.name,),
+            masked=masked,
+            policy=policy,
+        )
 
     def column() -> Column:
         return column_named(f.name)
 
     null = Policy(null=Special.VIOLATES)
-    yield check("not_null", "is not null", lambda: column().isNull(), dimension=Dimension.COMPLETENESS, policy=null)
+    yield check(
+        "not_null", "is not null", lambda: column().isNull(), dimension=Dimension.COMPLETENESS, policy=null
+    )
     if f.is_floating:
         finite = Policy(nan=Special.VIOLATES, infinity=Special.VIOLATES)
-        yield check("finite", "is neither NaN nor infinite", lambda: F.isnan(column()) | (F.abs(column()) == float("inf")), policy=finite)
+        yield check(
+            "finite",
+            "is neither NaN nor infinite",
+            lambda: F.isnan(column()) | (F.abs(column()) == float("inf")),
+            policy=finite,
+        )
     if f.minimum is not None or f.maximum is not None:
-        yield check("range", f"lies in {_bounds(f)}", lambda: _outside(f, column()), policy=Policy(nan=Special.VIOLATES))
+        yield check(
+            "range",
+            f"lies in {_bounds(f)}",
+            lambda: _outside(f, column()),
+            policy=Policy(nan=Special.VIOLATES),
+        )
     if f.allowed:
         values = ", ".join(str(v) for v in f.allowed)
         yield check("allowed", f"is one of {values}", lambda: ~column().isin(list(f.allowed)))
@@ -167,7 +259,8 @@ def _outside(f: Field, column: Column) -> Column:
     if f.minimum is not None:
         sides.append(column < F.lit(f.minimum).cast(kind))
     if f.maximum is not None:
-        sides.append(column > F.lit(f.maximum).cast(kind))  # true of NaN, which Spark sorts above every number
+        # true of NaN, which Spark sorts above every number
+        sides.append(column > F.lit(f.maximum).cast(kind))
     elif f.is_floating:
         sides.append(F.isnan(column))
     return sides[0] if len(sides) == 1 else sides[0] | sides[1]

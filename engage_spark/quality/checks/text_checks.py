@@ -1,10 +1,12 @@
-"""What text has to be, whatever it says: UTF-8, without control characters, and a key such that nobody takes it for another.
+"""What text has to be, whatever it says: UTF-8, without control characters, and a key such that nobody takes
+it for another.
 
-Who is asked what: a field with allowed values nothing, for they are compared byte by byte, so another case, a homoglyph or a stray blank is
-not allowed anyway; neither a reference whose breach quarantines, for it must be equal to a key. A key must be short, printable, trimmed
-and in normal form C; that two keys differ in more than the case of letters is looked at with the duplicates (`keys`). All other text must
-be free of control characters, and not blank: a blank where a null was meant would slip past completeness. Where a pattern lets visible
-ASCII through and nothing else, it has said all that but the length.
+Who is asked what: a field with allowed values nothing, for they are compared byte by byte, so another case, a
+homoglyph or a stray blank is not allowed anyway; neither a reference whose breach quarantines, for it must be
+equal to a key. A key must be short, printable, trimmed and in normal form C; that two keys differ in more
+than the case of letters is looked at with the duplicates (`keys`). All other text must be free of control
+characters, and not blank: a blank where a null was meant would slip past completeness. Where a pattern lets
+visible ASCII through and nothing else, it has said all that but the length.
 """
 
 from __future__ import annotations
@@ -21,13 +23,17 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Field
 from engage_spark.spark.schema import LOST, column_named
 
-# Java's \s knows ASCII only; \p{Z} are all blanks, \p{Cf} what is invisible: zero-width, direction, soft hyphen, byte order mark.
+# Java's \s knows ASCII only; \p{Z} are all blanks, \p{Cf} what is invisible: zero-width, direction, soft
+# hyphen, byte order mark.
 BLANK = r"^[\s\p{Z}\p{Cf}]*\z"
 OUTER_BLANK = r"^[\s\p{Z}]|[\s\p{Z}]\z"
 INVISIBLE = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 CONTROL = r"[\p{Cc}&&[^\t\n\r]]"
-# The whole value, made of anchors, groups, alternatives, repeats, and letters, digits, signs, alone or in classes that are not negated.
-_ONLY_PLAIN = re.compile(r"\\A\(\?:(?:[$^)|?*+]|\((?!\?)|\(\?:|[\w@#:/-]|\[[\w-]+\]|\{\d+(?:,\d*)?\})*\)\\z", re.ASCII)
+# The whole value, made of anchors, groups, alternatives, repeats, and letters, digits, signs, alone or in
+# classes that are not negated.
+_ONLY_PLAIN = re.compile(
+    r"\\A\(\?:(?:[$^)|?*+]|\((?!\?)|\(\?:|[\w@#:/-]|\[[\w-]+\]|\{\d+(?:,\d*)?\})*\)\\z", re.ASCII
+)
 
 C = TypeVar("C")
 
@@ -36,7 +42,8 @@ LONGEST_KEY = 256
 
 
 def text_checks(f: Field, check: Callable[[str, str, Callable[[], Column]], C]) -> Iterator[C]:
-    """The checks of a string field; none of any other. `check` makes one of the field's, from kind, description and violation.
+    """The checks of a string field; none of any other. `check` makes one of the field's, from kind,
+    description and violation.
 
     Null policy: all hold for a null.
     """
@@ -47,16 +54,24 @@ def text_checks(f: Field, check: Callable[[str, str, Callable[[], Column]], C]) 
         return column_named(f.name)
 
     if f.is_key:
-        yield check("short", f"has at most {LONGEST_KEY} characters", lambda: F.char_length(column()) > LONGEST_KEY)
+        yield check(
+            "short", f"has at most {LONGEST_KEY} characters", lambda: F.char_length(column()) > LONGEST_KEY
+        )
     if f.pattern is not None and _ONLY_PLAIN.fullmatch(f.pattern):
         return  # whatever matches is made of visible ASCII alone
     yield check("valid_utf8", "is UTF-8, and no character was lost before", lambda: column().contains(LOST))
     if f.is_key:
-        yield check("printable", "holds no control or invisible characters", lambda: column().rlike(INVISIBLE))
+        yield check(
+            "printable", "holds no control or invisible characters", lambda: column().rlike(INVISIBLE)
+        )
         yield check("trimmed", "neither begins nor ends with a blank", lambda: column().rlike(OUTER_BLANK))
         yield check("normal_form", "is in Unicode's normal form C", lambda: _off_normal_form(column()))
     else:
-        yield check("no_control", "holds no control characters besides tabs and line ends", lambda: column().rlike(CONTROL))
+        yield check(
+            "no_control",
+            "holds no control characters besides tabs and line ends",
+            lambda: column().rlike(CONTROL),
+        )
     if f.pattern is None:
         yield check("not_blank", "is not blank", lambda: column().rlike(BLANK))
 
@@ -68,11 +83,12 @@ def _off_normal_form(column: Column) -> Column:
 
 @cache
 def _not_normal_form_c() -> str:
-    """A regular expression that finds what normal form C would write otherwise: characters it replaces, and pairs it composes.
+    """A regular expression that finds what normal form C would write otherwise: characters it replaces, and
+    pairs it composes.
 
-    Spark has no normalisation. Found is all that a program writes in normal form D; not found are marks out of their canonical order, and
-    a mark that composes across another one. What is in normal form C is never found. Source: Unicode Standard Annex 15, section 1.2, and
-    the tables of this Python.
+    Spark has no normalisation. Found is all that a program writes in normal form D; not found are marks out
+    of their canonical order, and a mark that composes across another one. What is in normal form C is never
+    found. Source: Unicode Standard Annex 15, section 1.2, and the tables of this Python.
     """
     replaced: list[int] = []
     composed: dict[str, list[int]] = {}
@@ -85,7 +101,8 @@ def _not_normal_form_c() -> str:
         else:
             first, mark = (chr(int(p, 16)) for p in parts)
             composed.setdefault(mark, []).append(ord(first))
-    # Hangul is composed by rule, not by table: a leading and a vowel jamo, or a syllable without a final consonant and one.
+    # Hangul is composed by rule, not by table: a leading and a vowel jamo, or a syllable without a final
+    # consonant and one.
     syllables = _classes(list(range(0xAC00, 0xD7A4, 28)))
     jamo = [r"[\x{1100}-\x{1112}][\x{1161}-\x{1175}]", rf"[{syllables}][\x{{11A8}}-\x{{11C2}}]"]
     pairs = [f"[{_classes(firsts)}]{_escaped(ord(mark))}" for mark, firsts in sorted(composed.items())]

@@ -1,12 +1,19 @@
-"""A profile as the draft of an ODCS contract: what was found, said as rules a person then corrects. Pure, no Spark job.
+"""A profile as the draft of an ODCS contract: what was found, said as rules a person then corrects. Pure, no
+Spark job.
 
 What follows from what:
-- required: nothing is missing, and no text is blank. Else the missing share is bounded by twice what was found.
-- bounds of numbers: the extremes, rounded outwards to two digits; from 0 where the smallest is at most a tenth of the largest.
-- allowed values: text with at most 50 different ones that each occur ten times on average, whole numbers with at most 5.
-- pattern: where all values have one form (UUID, e-mail, date, …), or at most three shapes with digits or signs, such as CUST-[0-9]{6}.
-- a key is what is unique and never null. Without one the table is `plain`: it can be checked, and not ingested.
-- a field whose name or form tells of a person is confidential: samples mask it, and nothing of its values is written down.
+- required: nothing is missing, and no text is blank. Else the missing share is bounded by twice what was
+  found.
+- bounds of numbers: the extremes, rounded outwards to two digits; from 0 where the smallest is at most a
+  tenth of the largest.
+- allowed values: text with at most 50 different ones that each occur ten times on average, whole numbers with
+  at most 5.
+- pattern: where all values have one form (UUID, e-mail, date, …), or at most three shapes with digits or
+  signs, such as CUST-[0-9]{6}.
+- a key is what is unique and never null. Without one the table is `plain`: it can be checked, and not
+  ingested.
+- a field whose name or form tells of a person is confidential: samples mask it, and nothing of its values is
+  written down.
 """
 
 from __future__ import annotations
@@ -18,7 +25,7 @@ from typing import Any
 import yaml
 
 from engage_spark.contract.validation import LOGICAL, UNSTORABLE
-from engage_spark.quality.profiling.profile import DAY, Facts, Profile, Shape
+from engage_spark.quality.profiling.profile import DAY, ColumnFacts, Shape, TableProfile
 from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share
 from engage_spark.quality.profiling.value_scan import CLASSES, FORMS
 
@@ -40,12 +47,27 @@ _NAMES = (
     {"user", "name"},
     {"middle", "name"},
 )
-_PROTECTED = frozenset(("gender", "sex", "race", "ethnicity", "ethnic", "religion", "nationality", "disability", "marital", "age"))
+_PROTECTED = frozenset(
+    (
+        "gender",
+        "sex",
+        "race",
+        "ethnicity",
+        "ethnic",
+        "religion",
+        "nationality",
+        "disability",
+        "marital",
+        "age",
+    )
+)
 _NEVER_INPUT = _PROTECTED - {"age"}
 
 
-def drafted(found: Profile, *, table: str, origin: str) -> str:
-    """The YAML of a contract with one table. `origin` says where the data lie. Deterministic; nothing in it is of the day it was made."""
+def draft_contract(found: TableProfile, *, table: str, origin: str) -> str:
+    """The YAML of a contract with one table. `origin` says where the data lie. Deterministic; nothing in it
+    is of the day it was made.
+    """
     storable = not [c.name for c in found.columns if UNSTORABLE.search(c.name)]
     kind = "entity" if found.key and storable else "plain"
     document = {
@@ -66,7 +88,7 @@ def drafted(found: Profile, *, table: str, origin: str) -> str:
     return _comments(found, kind) + text
 
 
-def _comments(found: Profile, kind: str) -> str:
+def _comments(found: TableProfile, kind: str) -> str:
     lines = ["A draft: look at each TODO, then `engage-spark --contract THIS contract lint`."]
     if kind == "plain":
         lines += ["", *_why_plain(found)]
@@ -74,17 +96,23 @@ def _comments(found: Profile, kind: str) -> str:
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 
 
-def _why_plain(found: Profile) -> list[str]:
+def _why_plain(found: TableProfile) -> list[str]:
     lines = ["The table is of kind `plain`: `engage_spark.quality.check` works on it, `ingest` does not."]
     if odd := [c.name for c in found.columns if UNSTORABLE.search(c.name)]:
         lines.append("TODO, to ingest it: rename these columns, since Delta refuses their names:")
         lines += [f"  {name!r} -> {renamed(name)}" for name in odd]
     if not found.key:
-        lines.append("TODO, to ingest it: it needs a key, and no column or pair of columns is unique and never null.")
+        lines.append(
+            "TODO, to ingest it: it needs a key, and no column or pair of columns is unique and never null."
+        )
         lines += [f"  {' + '.join(k)}: {n:,} of {found.rows:,} rows share theirs" for k, n in found.tried[:3]]
-        lines.append("Take out what is doubled, or name the key (--key COLUMN): rows that share it are then quarantined.")
+        lines.append(
+            "Take out what is doubled, or name the key (--key COLUMN): rows that share it are then quarantined."
+        )
         if moments := [c.name for c in found.columns if c.type == "timestamp" and not c.state.nulls]:
-            lines.append(f"Or, if these are events: kind log, eventTime {moments[0]}, in the contract of the entity that they are about.")
+            lines.append(
+                f"Or, if these are events: kind log, eventTime {moments[0]}, in the contract of the entity that they are about."
+            )
     return lines
 
 
@@ -93,13 +121,19 @@ def renamed(name: str) -> str:
     return "_".join(w.lower() for w in _WORDS.findall(name)) or "column"
 
 
-def _table(found: Profile, table: str, kind: str) -> dict[str, Any]:
+def _table(found: TableProfile, table: str, kind: str) -> dict[str, Any]:
     cells = found.rows * len(found.columns)
     missing = sum(c.state.nulls for c in found.columns)
     custom = {"type": "custom", "engine": "engage_spark"}
     complete = 100 - nice_share(Fraction(100 * missing, cells)) if missing else 100
     quality: list[dict[str, Any]] = [
-        {"name": "rows_there", "description": "There are rows.", "metric": "rowCount", "mustBeGreaterThan": 0, "dimension": "coverage"}
+        {
+            "name": "rows_there",
+            "description": "There are rows.",
+            "metric": "rowCount",
+            "mustBeGreaterThan": 0,
+            "dimension": "coverage",
+        }
     ] * bool(found.rows)
     if complete > 0 and cells:
         quality.append({"name": "completeness_overall", "description": "Share of filled cells.", **custom, "implementation": "completeness",
@@ -114,12 +148,16 @@ def _table(found: Profile, table: str, kind: str) -> dict[str, Any]:
         "physicalType": "table",
         "logicalType": "object",
         "description": f"TODO: say what a row of {table} is.",
-        "dataGranularityDescription": f"One row per {' and '.join(found.key)}{' and day' if kind == 'entity' else ''}." if found.key
+        "dataGranularityDescription": f"One row per {' and '.join(found.key)}{' and day' if kind == 'entity' else ''}."
+        if found.key
         else "TODO: say what there is one row of.",
-        "customProperties": [{"property": "kind", "value": kind}, {"property": "extraColumns", "value": "warn"}],
+        "customProperties": [
+            {"property": "kind", "value": kind},
+            {"property": "extraColumns", "value": "warn"},
+        ],
         **({"quality": quality} if quality else {}),
         "properties": fields,
-    }  # fmt: skip
+    }
 
 
 def words(name: str) -> set[str]:
@@ -127,14 +165,14 @@ def words(name: str) -> set[str]:
     return {w.lower() for w in _WORDS.findall(name)}
 
 
-def is_personal(c: Facts) -> bool:
+def is_personal(c: ColumnFacts) -> bool:
     """By its name, or because all of its text are e-mail addresses, phone numbers or network addresses."""
     said = words(c.name)
     by_form = c.form in ("email", "phone", "address") and c.form is not None
     return bool(said & _PERSONAL) or any(n <= said for n in _NAMES) or said == {"name"} or by_form
 
 
-def _field(c: Facts, found: Profile) -> dict[str, Any]:
+def _field(c: ColumnFacts, found: TableProfile) -> dict[str, Any]:
     key = c.name in found.key
     personal = is_personal(c)
     base = re.split(r"[(<]", c.type)[0]
@@ -143,12 +181,26 @@ def _field(c: Facts, found: Profile) -> dict[str, Any]:
     nulls, blanks = c.state.nulls, c.counts.get("blank", 0)
     required = key or (bool(found.rows) and not nulls and not blanks)
     if nulls and nulls < found.rows:
-        quality.append({"type": "library", "metric": "nullValues", "mustBeLessThan": nice_share(Fraction(100 * nulls, found.rows)),
-                        "unit": "percent", "dimension": "completeness"})  # fmt: skip
+        quality.append(
+            {
+                "type": "library",
+                "metric": "nullValues",
+                "mustBeLessThan": nice_share(Fraction(100 * nulls, found.rows)),
+                "unit": "percent",
+                "dimension": "completeness",
+            }
+        )
     allowed = None if key or personal else _allowed(c)
     if allowed is not None:
-        quality.append({"type": "library", "metric": "invalidValues", "arguments": {"validValues": list(allowed)}, "mustBe": 0,
-                        "dimension": "conformity"})  # fmt: skip
+        quality.append(
+            {
+                "type": "library",
+                "metric": "invalidValues",
+                "arguments": {"validValues": list(allowed)},
+                "mustBe": 0,
+                "dimension": "conformity",
+            }
+        )
         custom.append({"property": "referenceShares", "value": _shares(allowed)})
     options: dict[str, Any] = {}
     if allowed is None and base in ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal"):
@@ -157,7 +209,10 @@ def _field(c: Facts, found: Profile) -> dict[str, Any]:
     if allowed is None and c.is_text and (pattern := pattern_of(c)) is not None:
         options = {"pattern": pattern}
     if any(c.state.bins.get(x) for x in ("NaN", "+inf", "-inf")):
-        custom += [{"property": f"{x}Severity", "value": "warning"} for x in ("finite", *(["range"] if options else []))]
+        custom += [
+            {"property": f"{x}Severity", "value": "warning"}
+            for x in ("finite", *(["range"] if options else []))
+        ]
     custom += [{"property": "protected", "value": True}] if words(c.name) & _PROTECTED else []
     return {
         "name": c.name,
@@ -173,20 +228,32 @@ def _field(c: Facts, found: Profile) -> dict[str, Any]:
     }
 
 
-def _role(c: Facts, *, key: bool, personal: bool) -> str:
+def _role(c: ColumnFacts, *, key: bool, personal: bool) -> str:
     if key:
         return "identifier"
     if personal or words(c.name) & _NEVER_INPUT or not c.state.filled:
         return "audit"
-    counted = c.type in ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean") or c.type.startswith("decimal")
+    counted = c.type in (
+        "tinyint",
+        "smallint",
+        "int",
+        "bigint",
+        "float",
+        "double",
+        "boolean",
+    ) or c.type.startswith("decimal")
     return "feature" if counted or (c.is_text and _allowed(c) is not None) else "audit"
 
 
-def _allowed(c: Facts) -> dict[Any, int] | None:
+def _allowed(c: ColumnFacts) -> dict[Any, int] | None:
     """The values and how often each occurs, commonest first, where they look like a closed list."""
     if not c.values or c.type == "boolean" or not c.state.filled or c.state.filled < TIMES * len(c.values):
         return None
-    if len(c.values) > (FEW_TEXTS if c.is_text else FEW_NUMBERS) or c.counts.get("lost") or c.counts.get("control"):
+    if (
+        len(c.values) > (FEW_TEXTS if c.is_text else FEW_NUMBERS)
+        or c.counts.get("lost")
+        or c.counts.get("control")
+    ):
         return None
     ranked = sorted(c.values.items(), key=lambda x: (-x[1], x[0]))
     return {v if c.is_text else int(v): n for v, n in ranked}
@@ -201,8 +268,10 @@ def _shares(allowed: dict[Any, int]) -> dict[str, float]:
     return {v: n / 1_000_000 for v, n in millionths.items()}
 
 
-def pattern_of(c: Facts) -> str | None:
-    """A regular expression that every value matches, blanks included; None where the values have no form in common."""
+def pattern_of(c: ColumnFacts) -> str | None:
+    """A regular expression that every value matches, blanks included; None where the values have no form in
+    common.
+    """
     if c.form is not None:
         found = FORMS[c.form]
     elif c.shapes and all(re.search(r"[^Aa]", s.signs) for s in c.shapes):
@@ -218,17 +287,27 @@ def _of_shape(shape: Shape) -> str:
         if low == high and (sign not in CLASSES or sign != "9"):
             parts.append(re.sub(r"([][\\^$.|?*+(){}/])", r"\\\1", low))
         else:
-            parts.append(CLASSES[sign] + (f"{{{least}}}" if least == most else f"{{{least},{most}}}") * (most > 1 or least != most))
+            parts.append(
+                CLASSES[sign]
+                + (f"{{{least}}}" if least == most else f"{{{least},{most}}}") * (most > 1 or least != most)
+            )
     return "".join(parts)
 
 
-def _told(c: Facts, rows: int) -> str:
+def _told(c: ColumnFacts, rows: int) -> str:
     missing = f"{c.state.nulls:,} of {rows:,} missing" if c.state.nulls else "none missing"
     values = "" if c.values is None or is_personal(c) else f", {len(c.values)} different values"
-    odd = [f"{c.counts[x]:,} {what}" for x, what in (("blank", "blank"), ("control", "with control characters"),
-           ("lost", "with characters that could not be read")) if c.counts.get(x)]  # fmt: skip
+    odd = [
+        f"{c.counts[x]:,} {what}"
+        for x, what in (
+            ("blank", "blank"),
+            ("control", "with control characters"),
+            ("lost", "with characters that could not be read"),
+        )
+        if c.counts.get(x)
+    ]
     special = [f"{c.state.bins[x]:,} {x}" for x in ("NaN", "+inf", "-inf") if c.state.bins.get(x)]
     return f"Found: {', '.join([missing + values, *odd, *special])}."
 
 
-__all__ = ["DAY", "drafted", "is_personal", "pattern_of", "renamed", "words"]
+__all__ = ["DAY", "draft_contract", "is_personal", "pattern_of", "renamed", "words"]

@@ -1,4 +1,6 @@
-"""What a DataFrame holds that nobody has declared: a fixed number of passes, exact, and the same in any order of rows."""
+"""What a DataFrame holds that nobody has declared: a fixed number of passes, exact, and the same in any order
+of rows.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,18 @@ from pyspark.sql import types as T
 from engage_spark.errors import ConfigurationError, ContractError, InputError
 from engage_spark.quality.checks.apply import VALID
 from engage_spark.quality.profiling import value_scan
-from engage_spark.quality.stats.binning import Binning, Scale
-from engage_spark.quality.stats.column_stats import ColumnState
-from engage_spark.quality.stats.count import fold
+from engage_spark.quality.stats.binning import Binning, BinScale
+from engage_spark.quality.stats.column_stats import ColumnStats
+from engage_spark.quality.stats.count import count_columns
 from engage_spark.spark.schema import column_named, spark_type
 
 cloudpickle.register_pickle_by_value(value_scan)  # type: ignore[no-untyped-call]
 
 DAY = "snapshot_date"
 CANDIDATES, PAIRED, SAMPLE = 8, 10, 20_000
-"""The most keys that are counted exactly, the most columns that are paired, and about how many rows sort out pairs beforehand."""
+"""The most keys that are counted exactly, the most columns that are paired, and about how many rows sort out
+pairs beforehand.
+"""
 MOST_DIFFERENT = 0.75
 _FEW = ("tinyint", "smallint", "int", "bigint", "boolean")
 _ID = re.compile(r"(^|_)(id|uuid|guid|key|code|number|no|nr|num)$|id$", re.IGNORECASE)
@@ -33,19 +37,21 @@ _ID = re.compile(r"(^|_)(id|uuid|guid|key|code|number|no|nr|num)$|id$", re.IGNOR
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Texts of one make: of each token its class or the sign it is, first and last text, least and most characters."""
+    """Texts of one make: of each token its class or the sign it is, first and last text, least and most
+    characters.
+    """
 
     signs: str
     tokens: tuple[tuple[str, str, int, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class ColumnFacts:
     """What one column holds. `values` counts them where they are few, else it is None; `shapes` likewise."""
 
     name: str
     type: str
-    state: ColumnState
+    state: ColumnStats
     values: dict[str, int] | None = None
     shapes: tuple[Shape, ...] | None = None
     form: str | None = None
@@ -57,44 +63,53 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
-    """A DataFrame's facts, its key (empty where there is none), how many rows share theirs under other keys that were tried, and the
-    columns that a contract cannot declare, with the reason."""
+class TableProfile:
+    """A DataFrame's facts, its key (empty where there is none), how many rows share theirs under other keys
+    that were tried, and the columns that a contract cannot declare, with the reason.
+    """
 
     rows: int
-    columns: tuple[Facts, ...]
+    columns: tuple[ColumnFacts, ...]
     key: tuple[str, ...]
     tried: tuple[tuple[tuple[str, ...], int], ...]
     left_out: tuple[tuple[str, str], ...]
     dated: bool = False
 
 
-def profile(df: DataFrame, *, key: Sequence[str] = ()) -> Profile:
+def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
     """Look at every column of `df`. `key` names the key where it is known; it is counted all the same.
 
-    Cost, whatever the number of rows and columns: three scans (counts and sums; values and shapes; about how many differ), one of the
-    columns that may be keys with a shuffle of their values, and two of up to ten columns where no single one is unique. Some hundred rows a
-    column reach the driver.
-    Raises InputError for columns that Spark cannot tell apart, ConfigurationError for a key that is none of them.
+    Cost, whatever the number of rows and columns: three scans (counts and sums; values and shapes; about how
+    many differ), one of the columns that may be keys with a shuffle of their values, and two of up to ten
+    columns where no single one is unique. Some hundred rows a column reach the driver. Raises InputError for
+    columns that Spark cannot tell apart, ConfigurationError for a key that is none of them.
     """
     same = [c for c in df.columns if sum(c.lower() == d.lower() for d in df.columns) > 1]
     if same or "" in df.columns:
         raise InputError(
             "columns cannot be told apart by name",
             details=[repr(c) for c in same] or ["a column has no name"],
-            mend="rename them, then profile",
+            hint="rename them, then profile",
         )
     if unknown := [k for k in key if k not in df.columns]:
-        raise ConfigurationError(f"there is no column {', '.join(map(repr, unknown))}", mend=f"columns are: {', '.join(df.columns)}")
+        raise ConfigurationError(
+            f"there is no column {', '.join(map(repr, unknown))}",
+            hint=f"columns are: {', '.join(df.columns)}",
+        )
     dated = isinstance(next((f.dataType for f in df.schema.fields if f.name == DAY), None), T.DateType)
     types, left_out = _types(df, dated)
-    known = df.select(*(column_named(c).cast("string").alias(c) if t == "void" else column_named(c) for c, t in types.items()),
-                      *([F.col(DAY)] if dated else []))  # fmt: skip
+    known = df.select(
+        *(
+            column_named(c).cast("string").alias(c) if t == "void" else column_named(c)
+            for c, t in types.items()
+        ),
+        *([F.col(DAY)] if dated else []),
+    )
     types = {c: "string" if t == "void" else t for c, t in types.items()}
     columns = _columns(known, types)
     rows = columns[0].state.rows if columns else 0
     found, tried = _key(known, columns, rows, tuple(key), dated)
-    return Profile(rows=rows, columns=columns, key=found, tried=tried, left_out=left_out, dated=dated)
+    return TableProfile(rows=rows, columns=columns, key=found, tried=tried, left_out=left_out, dated=dated)
 
 
 def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
@@ -118,39 +133,58 @@ def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str,
     return types, tuple(left_out)
 
 
-def _columns(df: DataFrame, types: dict[str, str]) -> tuple[Facts, ...]:
+def _columns(df: DataFrame, types: dict[str, str]) -> tuple[ColumnFacts, ...]:
     if not types:
-        raise InputError("there is no column that a contract can declare", mend="look at the types of the columns")
-    plain = [Binning(column=c, type=t, scale=Scale.ONE) for c, t in types.items()]
-    states = fold(df.withColumn("_dq_status", F.lit(VALID)), rules=(), binnings=plain).columns
+        raise InputError(
+            "there is no column that a contract can declare", hint="look at the types of the columns"
+        )
+    plain = [Binning(column=c, type=t, scale=BinScale.ONE) for c, t in types.items()]
+    states = count_columns(df.withColumn("_dq_status", F.lit(VALID)), rules=(), binnings=plain).columns
     told = _looked(df, types)
     return tuple(facts_of(c, t, states[c], told.get(i, {})) for i, (c, t) in enumerate(types.items()))
 
 
 def _looked(df: DataFrame, types: dict[str, str]) -> dict[int, dict[str, list[Any]]]:
-    """What `glance` tells, by column and kind of telling; of each kind no more than a column with few values could have."""
-    kinds = tuple("text" if t == "string" else "few" if t in _FEW else "nested" if "<" in t else "other" for t in types.values())
-    columns = [F.lit(None).cast("int") if k == "nested" else column_named(c) for c, k in zip(types, kinds, strict=True)]
+    """What `glance` tells, by column and kind of telling; of each kind no more than a column with few values
+    could have.
+    """
+    kinds = tuple(
+        "text" if t == "string" else "few" if t in _FEW else "nested" if "<" in t else "other"
+        for t in types.values()
+    )
+    columns = [
+        F.lit(None).cast("int") if k == "nested" else column_named(c)
+        for c, k in zip(types, kinds, strict=True)
+    ]
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
         return value_scan.look(batches, kinds)
 
     seen = df.select(*(c.alias(f"c{i}") for i, c in enumerate(columns))).mapInArrow(partition, value_scan.DDL)
     added = seen.groupBy("code", "what", "key").agg(
-        F.sum("n").alias("n"), F.min("low").alias("low"), F.max("high").alias("high"), F.min("least").alias("least"),
+        F.sum("n").alias("n"),
+        F.min("low").alias("low"),
+        F.max("high").alias("high"),
+        F.min("least").alias("least"),
         F.max("most").alias("most"),
-    )  # fmt: skip
+    )
     listed = F.sort_array(F.collect_list(F.struct("key", "n", "low", "high", "least", "most")))
     found: dict[int, dict[str, list[Any]]] = {}
-    for row in added.groupBy("code", "what").agg(F.slice(listed, 1, value_scan.VALUES + 1).alias("told")).collect():
+    for row in (
+        added.groupBy("code", "what").agg(F.slice(listed, 1, value_scan.VALUES + 1).alias("told")).collect()
+    ):
         found.setdefault(row["code"], {})[row["what"]] = row["told"]
     return found
 
 
-def facts_of(name: str, kind: str, state: ColumnState, told: dict[str, list[Any]]) -> Facts:
+def facts_of(name: str, kind: str, state: ColumnStats, told: dict[str, list[Any]]) -> ColumnFacts:
     """The facts of one column from its state and what was told of it (see `glance`), by kind of telling."""
     values = told.get(value_scan.VALUE, [])
-    few = value_scan.MANY not in told and len(values) <= value_scan.VALUES and (kind == "string" or kind in _FEW)
+    few = (
+        value_scan.MANY not in told
+        and len(values) <= value_scan.VALUES
+        and (kind == "string" or kind in _FEW)
+    )
     counts = {r["key"]: r["n"] for r in told.get(value_scan.COUNT, [])}
     said = state.filled - counts.get("blank", 0)
     off = {r["key"] for r in told.get(value_scan.OFF, [])}
@@ -159,8 +193,10 @@ def facts_of(name: str, kind: str, state: ColumnState, told: dict[str, list[Any]
     shapes: tuple[Shape, ...] | None = None
     if signs and value_scan.SHAPELESS not in told and len(signs) <= value_scan.SHAPES:
         tokens = {r["key"]: (r["low"], r["high"], r["least"], r["most"]) for r in told[value_scan.TOKEN]}
-        shapes = tuple(Shape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s)))) for s in signs)
-    return Facts(
+        shapes = tuple(
+            Shape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s)))) for s in signs
+        )
+    return ColumnFacts(
         name=name,
         type=kind,
         state=state,
@@ -172,43 +208,53 @@ def facts_of(name: str, kind: str, state: ColumnState, told: dict[str, list[Any]
 
 
 def _key(
-    df: DataFrame, columns: tuple[Facts, ...], rows: int, given: tuple[str, ...], dated: bool
+    df: DataFrame, columns: tuple[ColumnFacts, ...], rows: int, given: tuple[str, ...], dated: bool
 ) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, ...], int], ...]]:
-    """The key, and for others how many rows share theirs. A key is unique and never null; single columns come before pairs, and names
-    that sound like a key before others, then the order of the columns decides."""
+    """The key, and for others how many rows share theirs. A key is unique and never null; single columns come
+    before pairs, and names that sound like a key before others, then the order of the columns decides.
+    """
     usable = [c for c in columns if _may_be_key(c) and rows]
     if given:
         return given, ((given, _shared(df, [given], dated)[given]),)
     ranked = sorted(usable, key=lambda c: (not _ID.search(c.name), columns.index(c)))
-    singles: list[tuple[str, ...]] = [(c,) for c in _nearly_unique(df, [c.name for c in ranked], rows, dated)[:CANDIDATES]]
+    singles: list[tuple[str, ...]] = [
+        (c,) for c in _nearly_unique(df, [c.name for c in ranked], rows, dated)[:CANDIDATES]
+    ]
     shared = _shared(df, singles, dated)
     unique = [k for k in singles if not shared[k]]
     if not unique:
-        pairs = _pairs(df, [c.name for c in ranked[:PAIRED] if c.values is None or len(c.values) > 1], rows, dated)
+        pairs = _pairs(
+            df, [c.name for c in ranked[:PAIRED] if c.values is None or len(c.values) > 1], rows, dated
+        )
         shared |= _shared(df, pairs, dated)
         unique = [k for k in pairs if not shared[k]]
     tried = sorted(((k, n) for k, n in shared.items() if n), key=lambda x: x[1])
     return unique[0] if unique else (), tuple(tried)
 
 
-def _may_be_key(c: Facts) -> bool:
+def _may_be_key(c: ColumnFacts) -> bool:
     scalar = "<" not in c.type and c.type not in ("float", "double", "boolean", "binary")
     odd = any(c.counts.get(x) for x in ("blank", "control", "lost", "long", "unfit"))
     return scalar and not c.state.nulls and bool(c.state.rows) and not odd
 
 
 def _nearly_unique(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[str]:
-    """The columns with about as many different values as rows. HyperLogLog++ with an error of 5%, so that none that is unique is missed;
-    its estimate does not depend on the order of rows, as that of a sketch would. One scan."""
+    """The columns with about as many different values as rows. HyperLogLog++ with an error of 5%, so that
+    none that is unique is missed; its estimate does not depend on the order of rows, as that of a sketch
+    would. One scan.
+    """
     if not names:
         return []
     wanted = [F.struct(F.col(DAY), column_named(n)) if dated else column_named(n) for n in names]
-    found = df.agg(*(F.approx_count_distinct(c, 0.05).alias(f"d{i}") for i, c in enumerate(wanted))).collect()[0]
+    found = df.agg(
+        *(F.approx_count_distinct(c, 0.05).alias(f"d{i}") for i, c in enumerate(wanted))
+    ).collect()[0]
     return [n for i, n in enumerate(names) if found[i] >= MOST_DIFFERENT * rows]
 
 
 def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict[tuple[str, ...], int]:
-    """How many rows share their key with another, for each of several keys: one scan, one shuffle of rows × keys, one action.
+    """How many rows share their key with another, for each of several keys: one scan, one shuffle of rows ×
+    keys, one action.
 
     Keys that differ in the case of letters alone count as one: nobody could tell them apart.
     """
@@ -223,13 +269,19 @@ def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict
     day = F.col(DAY) if dated else F.lit(None).cast("date")
     each = df.select(F.explode(F.array(*parts)).alias("k"), day.alias("day"))
     groups = each.groupBy("k", "day").agg(F.count(F.lit(1)).alias("n"))
-    found = groups.groupBy(F.col("k.i").alias("i")).agg(F.sum(F.when(F.col("n") > 1, F.col("n")).otherwise(0)).alias("n")).collect()
+    found = (
+        groups.groupBy(F.col("k.i").alias("i"))
+        .agg(F.sum(F.when(F.col("n") > 1, F.col("n")).otherwise(0)).alias("n"))
+        .collect()
+    )
     counted = {r["i"]: r["n"] for r in found}
     return {k: counted.get(i, 0) for i, k in enumerate(keys)}
 
 
 def _pairs(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[tuple[str, ...]]:
-    """Pairs that a sample does not rule out: two of its rows with the same pair are two of all rows. The sample is by a hash of the row."""
+    """Pairs that a sample does not rule out: two of its rows with the same pair are two of all rows. The
+    sample is by a hash of the row.
+    """
     if len(names) < 2:
         return []
     hashes = [F.xxhash64(column_named(n)).alias(f"h{i}") for i, n in enumerate(names)]

@@ -7,18 +7,22 @@ import struct
 from fractions import Fraction
 from typing import Any
 
-from engage_spark.quality.profiling.profile import Facts
+from engage_spark.quality.profiling.profile import ColumnFacts
 
 _BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
 _DECIMAL_DIGITS = 15
 
 
-def limits_of(c: Facts, *, personal: bool) -> tuple[dict[str, Any], float | None]:
-    """The minimum and maximum, and the mean to six digits where it lies between them; nothing of a personal column or a key."""
+def limits_of(c: ColumnFacts, *, personal: bool) -> tuple[dict[str, Any], float | None]:
+    """The minimum and maximum, and the mean to six digits where it lies between them; nothing of a personal
+    column or a key.
+    """
     low, high = c.state.minimum, c.state.maximum
     if low is None or high is None or personal:
         return {}, None
-    floor = Fraction(0) if low >= 0 and 10 * Fraction(low) <= Fraction(high) else outward(Fraction(low), up=False)
+    floor = (
+        Fraction(0) if low >= 0 and 10 * Fraction(low) <= Fraction(high) else outward(Fraction(low), up=False)
+    )
     found = {
         "minimum": _as_type(floor, Fraction(low), c.type, up=False),
         "maximum": _as_type(outward(Fraction(high), up=True), Fraction(high), c.type, up=True),
@@ -45,7 +49,9 @@ def nice_share(percent: Fraction) -> float:
 
 
 def _as_type(bound: Fraction, found: Fraction, kind: str, *, up: bool) -> int | float | None:
-    """The bound as YAML holds it: in the range of its type, and on the right side of what was found when Spark casts it to that type."""
+    """The bound as YAML holds it: in the range of its type, and on the right side of what was found when
+    Spark casts it to that type.
+    """
     if kind in _BITS:
         limit = 2 ** _BITS[kind]
         return int(max(min(bound, limit - 1), -limit))

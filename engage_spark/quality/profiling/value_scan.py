@@ -1,7 +1,9 @@
-"""A first look at columns that nobody has declared, in Spark's Python workers: the few values they hold, or the shapes of their text.
+"""A first look at columns that nobody has declared, in Spark's Python workers: the few values they hold, or
+the shapes of their text.
 
-Imports pyarrow only, and is sent along by value. Bounded: of a column with many values, shapes or long texts only that is told. What leaves
-a partition are counts, minima and maxima, so that partitions add up to the same in any order.
+Imports pyarrow only, and is sent along by value. Bounded: of a column with many values, shapes or long texts
+only that is told. What leaves a partition are counts, minima and maxima, so that partitions add up to the
+same in any order.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 VALUES, SHAPES, TOKENS, LONGEST = 50, 3, 12, 64
-"""The most values, shapes, and tokens of a shape that are told apart, and the longest text that is looked at, in characters."""
+"""The most values, shapes, and tokens of a shape that are told apart, and the longest text that is looked at,
+in characters.
+"""
 FORMS = {
     "uuid": r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
     "email": r"[^@\s]+@[^@\s]+\.[^@\s]+",
@@ -25,19 +29,39 @@ FORMS = {
     "number": r"[+-]?[0-9]+(\.[0-9]+)?",
     "phone": r"\+?[0-9(][0-9 ()/.-]{5,18}[0-9]",
 }
-"""Forms that all values of a text column may have, for RE2, Java and ECMA-262 alike. The first that holds is the column's."""
+"""Forms that all values of a text column may have, for RE2, Java and ECMA-262 alike. The first that holds is
+the column's.
+"""
 UNFIT = r"^[\s\pZ]|[\s\pZ]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
-VALUE, MANY, SHAPE, TOKEN, SHAPELESS, OFF, COUNT = "value", "many", "shape", "token", "shapeless", "off", "count"
-SCHEMA = pa.schema([
-    ("code", pa.int32()), ("what", pa.string()), ("key", pa.string()), ("n", pa.int64()), ("low", pa.string()), ("high", pa.string()),
-    ("least", pa.int64()), ("most", pa.int64()),
-])  # fmt: skip
+VALUE, MANY, SHAPE, TOKEN, SHAPELESS, OFF, COUNT = (
+    "value",
+    "many",
+    "shape",
+    "token",
+    "shapeless",
+    "off",
+    "count",
+)
+SCHEMA = pa.schema(
+    [
+        ("code", pa.int32()),
+        ("what", pa.string()),
+        ("key", pa.string()),
+        ("n", pa.int64()),
+        ("low", pa.string()),
+        ("high", pa.string()),
+        ("least", pa.int64()),
+        ("most", pa.int64()),
+    ]
+)
 DDL = "code int, what string, key string, n bigint, low string, high string, least bigint, most bigint"
 
 
-class Look:
-    """What one partition holds in one column. `kind`: text, few (whole numbers and flags, whose values are told) or other."""
+class ValueScan:
+    """What one partition holds in one column. `kind`: text, few (whole numbers and flags, whose values are
+    told) or other.
+    """
 
     def __init__(self, code: int, kind: str) -> None:
         self.code, self.kind = code, kind
@@ -58,10 +82,14 @@ class Look:
     def _text(self, filled: pa.Array) -> None:
         blank = pc.match_substring_regex(filled, r"^[\s\pZ]*$")
         self.counts["blank"] += pc.sum(blank).as_py() or 0
-        self.counts["control"] += pc.sum(pc.match_substring_regex(filled, r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]")).as_py() or 0
+        self.counts["control"] += (
+            pc.sum(pc.match_substring_regex(filled, r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]")).as_py() or 0
+        )
         self.counts["lost"] += pc.sum(pc.match_substring(filled, "\ufffd")).as_py() or 0
         # What no key may hold: outer blanks, invisible characters, another normal form than C.
-        unfit = pc.or_(pc.match_substring_regex(filled, UNFIT), pc.not_equal(pc.utf8_normalize(filled, "NFC"), filled))
+        unfit = pc.or_(
+            pc.match_substring_regex(filled, UNFIT), pc.not_equal(pc.utf8_normalize(filled, "NFC"), filled)
+        )
         self.counts["unfit"] += pc.sum(unfit).as_py() or 0
         long = pc.greater(pc.utf8_length(filled), LONGEST)
         self.counts["long"] += pc.sum(long).as_py() or 0
@@ -78,7 +106,9 @@ class Look:
 
     def _valued(self, texts: pa.Array) -> None:
         counts = pc.value_counts(texts)
-        for value, n in zip(counts.field(0)[: VALUES + 1].to_pylist(), counts.field(1)[: VALUES + 1].to_pylist(), strict=True):
+        for value, n in zip(
+            counts.field(0)[: VALUES + 1].to_pylist(), counts.field(1)[: VALUES + 1].to_pylist(), strict=True
+        ):
             assert self.values is not None
             self.values[value] = self.values.get(value, 0) + n
         if len(counts) > VALUES or len(self.values or ()) > VALUES:
@@ -97,21 +127,32 @@ class Look:
             found = self._tokens(s, said.filter(pc.equal(shape, s)))
             into = self.shapes.setdefault(s, found)
             for have, new in zip(into, found, strict=True):
-                have[:] = min(have[0], new[0]), max(have[1], new[1]), min(have[2], new[2]), max(have[3], new[3])
+                have[:] = (
+                    min(have[0], new[0]),
+                    max(have[1], new[1]),
+                    min(have[2], new[2]),
+                    max(have[3], new[3]),
+                )
 
     def _tokens(self, shape: str, said: pa.Array) -> list[list[Any]]:
         """Of each token the first and last text, and the least and most characters."""
-        parts = [f"(?P<t{i}>{CLASSES[c] + '+' if c in CLASSES else re.escape(c)})" for i, c in enumerate(shape)]
+        parts = [
+            f"(?P<t{i}>{CLASSES[c] + '+' if c in CLASSES else re.escape(c)})" for i, c in enumerate(shape)
+        ]
         cut = pc.extract_regex(said, "^" + "".join(parts) + "$")
         found = []
         for i in range(len(parts)):
             token = cut.field(i)
             texts, lengths = pc.min_max(token), pc.min_max(pc.utf8_length(token))
-            found.append([texts["min"].as_py(), texts["max"].as_py(), lengths["min"].as_py(), lengths["max"].as_py()])
+            found.append(
+                [texts["min"].as_py(), texts["max"].as_py(), lengths["min"].as_py(), lengths["max"].as_py()]
+            )
         return found
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Rows of SCHEMA. A form that does not hold and an overflow are told as such, so that one partition is enough to say so."""
+        """Rows of SCHEMA. A form that does not hold and an overflow are told as such, so that one partition
+        is enough to say so.
+        """
         for name, n in self.counts.items():
             yield self.code, COUNT, name, n, None, None, None, None
         if self.values is None:
@@ -134,12 +175,13 @@ class Look:
 
 def look(batches: Iterator[pa.RecordBatch], kinds: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """What a partition holds, column by column, as some rows of SCHEMA. Columns are told by their place."""
-    looks = [Look(i, kind) for i, kind in enumerate(kinds)]
+    looks = [ValueScan(i, kind) for i, kind in enumerate(kinds)]
     for batch in batches:
         for one, column in zip(looks, batch.columns, strict=True):
             one.add(column)
     told = [row for one in looks for row in one.rows()]
     if told:
         yield pa.RecordBatch.from_arrays(
-            [pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA
+            [pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)],
+            schema=SCHEMA,
         )

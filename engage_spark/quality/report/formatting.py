@@ -7,17 +7,17 @@ from fractions import Fraction
 
 from engage_spark.contract import Field
 from engage_spark.quality.gates import RuleCount
-from engage_spark.quality.stats.column_stats import ColumnState
+from engage_spark.quality.stats.column_stats import ColumnStats
 
 
-def told(count: RuleCount) -> str:
+def format_measured(count: RuleCount) -> str:
     """What a gate measured, for people: `99.1234%`, `75 minutes`, `nothing to measure`."""
     if count.measured is None:
         return "nothing to measure"
     return f"{count.measured:.4f}%" if count.unit == "percent" else f"{count.measured:,.6g} {count.unit}"
 
 
-def bound(count: RuleCount) -> str:
+def format_bound(count: RuleCount) -> str:
     """What it was held against: `99.8%`, `10 to 60 minutes`."""
     unit = "%" if count.unit == "percent" else f" {count.unit}"
     sides = [f"{x:,.10g}" for x in (count.minimum, count.maximum) if x is not None]
@@ -37,7 +37,9 @@ def percentage(part: int, whole: int) -> str:
 
 
 def shown_value(x: float | Fraction | None, f: Field) -> str:
-    """A minimum, maximum or mean of a state in the column's own terms: a number, a length, a day, a moment, a share of true."""
+    """A minimum, maximum or mean of a state in the column's own terms: a number, a length, a day, a moment, a
+    share of true.
+    """
     if x is None:
         return "–"
     if f.spark_type in ("date", "timestamp"):
@@ -51,12 +53,14 @@ def _moment(x: float | Fraction, kind: str) -> str:
     try:
         if kind == "date":
             return str(date(1970, 1, 1) + timedelta(days=round(x)))
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(x))).strftime("%Y-%m-%d %H:%M:%S")
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(x))).strftime(
+            "%Y-%m-%d %H:%M:%S"
+        )
     except OverflowError:  # Spark's calendar is longer than Python's
         return f"{float(x):.6g} {'days' if kind == 'date' else 'µs'} after 1970"
 
 
-def extent(state: ColumnState, f: Field) -> str:
+def extent(state: ColumnStats, f: Field) -> str:
     """`18 to 92`; nothing of a personal column, whose extremes are somebody's."""
     if f.is_personal:
         return "***"
@@ -66,7 +70,7 @@ def extent(state: ColumnState, f: Field) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def commonest(state: ColumnState, f: Field, most: int = 3) -> str:
+def commonest(state: ColumnStats, f: Field, most: int = 3) -> str:
     """The fullest bins with their shares, for columns whose bins are values."""
     if f.is_personal or not state.filled or not (f.allowed or f.spark_type == "boolean"):
         return ""

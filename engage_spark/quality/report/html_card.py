@@ -1,4 +1,6 @@
-"""How a check shows itself: a card for notebooks, and text of 80 columns for terminals. Everything that came from data is escaped."""
+"""How a check shows itself: a card for notebooks, and text of 80 columns for terminals. Everything that came
+from data is escaped.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,18 @@ from rich.text import Text
 
 from engage_spark.contract import Field
 from engage_spark.quality.gates import RuleCount
-from engage_spark.quality.report.formatting import bound, commonest, extent, percentage, shown_value, told
-from engage_spark.quality.stats.column_stats import ColumnState
+from engage_spark.quality.report.formatting import (
+    commonest,
+    extent,
+    format_bound,
+    format_measured,
+    percentage,
+    shown_value,
+)
+from engage_spark.quality.stats.column_stats import ColumnStats
 
 if TYPE_CHECKING:
-    from engage_spark.quality.check_dataframe import Checked
+    from engage_spark.quality.check_dataframe import CheckResult
 
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 _STYLE = """
@@ -39,7 +48,7 @@ color:#fff;vertical-align:2px}.es-dq .ok{background:#1a7f4b}.es-dq .some{backgro
 """.strip()
 
 
-def state(checked: Checked) -> tuple[str, str]:
+def state(checked: CheckResult) -> tuple[str, str]:
     """What the whole comes to, in a word or two, and how it is coloured."""
     if not checked.publishable:
         return "rejected", "bad"
@@ -48,27 +57,37 @@ def state(checked: Checked) -> tuple[str, str]:
     return ("passed with warnings", "some") if any(not c.passed for c in checked.counts) else ("passed", "ok")
 
 
-def _broken(checked: Checked) -> list[RuleCount]:
+def _broken(checked: CheckResult) -> list[RuleCount]:
     """What did not hold, or was broken within tolerance: gates that failed first, then by severity and rows."""
     found = [c for c in checked.counts if not c.passed or (c.violations and not _is_gate(c))]
-    return sorted(found, key=lambda c: (c not in checked.failed_gates, c.passed, _SEVERITIES[c.severity], -c.violations))
+    return sorted(
+        found, key=lambda c: (c not in checked.failed_gates, c.passed, _SEVERITIES[c.severity], -c.violations)
+    )
 
 
 def _is_gate(c: RuleCount) -> bool:
-    return c.minimum is not None or c.unit != "percent" or (c.maximum not in (None, 0.0) and not c.rule_name.endswith(".not_null"))
+    return (
+        c.minimum is not None
+        or c.unit != "percent"
+        or (c.maximum not in (None, 0.0) and not c.rule_name.endswith(".not_null"))
+    )
 
 
 def _measure(c: RuleCount) -> str:
     """What a gate measured and its bound; the share of rows that broke a rule."""
-    return f"{told(c)} (bound {bound(c)})" if _is_gate(c) else percentage(c.violations, c.rows_checked)
+    return (
+        f"{format_measured(c)} (bound {format_bound(c)})"
+        if _is_gate(c)
+        else percentage(c.violations, c.rows_checked)
+    )
 
 
-def _notes(checked: Checked) -> list[str]:
+def _notes(checked: CheckResult) -> list[str]:
     notes = [f"Not looked at: {'; '.join(checked.unchecked)}."] if checked.unchecked else []
     return notes + ([f"Left out, since not declared: {', '.join(checked.extra)}."] if checked.extra else [])
 
 
-def html(checked: Checked) -> str:
+def html(checked: CheckResult) -> str:
     """A card that needs nothing from elsewhere: no script, no network."""
     word, colour = state(checked)
     rows, bad = checked.row_count, checked.quarantined_count
@@ -104,16 +123,25 @@ def _broken_html(broken: Sequence[RuleCount]) -> str:
 
 
 def _held_html(held: Sequence[RuleCount]) -> str:
-    lines = "".join(f"<tr><td>{escape(c.rule_name)}</td><td>{escape(c.description)}</td><td>{escape(c.severity)}</td></tr>" for c in held)
+    lines = "".join(
+        f"<tr><td>{escape(c.rule_name)}</td><td>{escape(c.description)}</td><td>{escape(c.severity)}</td></tr>"
+        for c in held
+    )
     return f"<table><tr><th>rule</th><th>demands</th><th>severity</th></tr>{lines}</table>"
 
 
-def _columns_html(checked: Checked) -> str:
+def _columns_html(checked: CheckResult) -> str:
     head = "<tr><th>column</th><th>type</th><th class='n'>missing</th><th>from, to</th><th class='n'>mean</th><th>distribution</th></tr>"
     lines = []
     for f in checked.table.fields:
         s = checked.states[f.name]
-        mean = "***" if f.is_personal else shown_value(s.mean, f) if f.logical_type in ("integer", "number") else ""
+        mean = (
+            "***"
+            if f.is_personal
+            else shown_value(s.mean, f)
+            if f.logical_type in ("integer", "number")
+            else ""
+        )
         lines.append(
             f"<tr><td>{escape(f.name)}</td><td>{escape(f.spark_type)}</td><td class='n'>{percentage(s.nulls, s.rows)}</td>"
             f"<td>{escape(extent(s, f))}</td><td class='n'>{escape(mean)}</td><td>{bars(s, f)} {escape(commonest(s, f))}</td></tr>"
@@ -121,7 +149,7 @@ def _columns_html(checked: Checked) -> str:
     return f"<table>{head}{''.join(lines)}</table>"
 
 
-def bars(s: ColumnState, f: Field) -> str:
+def bars(s: ColumnStats, f: Field) -> str:
     """The bins as bars; bins of numbers without bounds from the first to the last that holds something."""
     if f.is_personal or len(s.labels) < 2:
         return ""
@@ -142,16 +170,20 @@ def bars(s: ColumnState, f: Field) -> str:
     return f"<svg width='{step * len(shown):.0f}' height='24' role='img'>{''.join(drawn)}</svg>"
 
 
-def text(checked: Checked, width: int = 80) -> str:
+def text(checked: CheckResult, width: int = 80) -> str:
     """The same for a terminal."""
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, highlight=False, emoji=False, markup=False)
     word, _ = state(checked)
     bad, rows = checked.quarantined_count, checked.row_count
     console.print(f"{checked.table.name}: {word}")
-    console.print(f"  {rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined ({percentage(bad, rows)})")
+    console.print(
+        f"  {rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined ({percentage(bad, rows)})"
+    )
     broken = _broken(checked)
-    console.print(f"  {len(checked.counts):,} rules and gates: {len(checked.counts) - len(broken):,} held, {len(broken):,} broken")
+    console.print(
+        f"  {len(checked.counts):,} rules and gates: {len(checked.counts) - len(broken):,} held, {len(broken):,} broken"
+    )
     if broken:
         console.print(_grid(broken))
     for note in _notes(checked):
@@ -167,5 +199,15 @@ def _grid(broken: Sequence[RuleCount]) -> Grid:
     table.add_column("found", overflow="fold")
     for c in broken:
         samples = ", ".join(map(repr, c.samples[:3]))
-        table.add_row(*map(Text, (c.severity, c.rule_name, f"{c.violations:,}", _measure(c) + (f": {samples}" if samples else ""))))
+        table.add_row(
+            *map(
+                Text,
+                (
+                    c.severity,
+                    c.rule_name,
+                    f"{c.violations:,}",
+                    _measure(c) + (f": {samples}" if samples else ""),
+                ),
+            )
+        )
     return table

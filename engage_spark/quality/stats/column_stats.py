@@ -1,4 +1,6 @@
-"""What was counted of a column: exact, and a monoid. States of two sets of rows add up to the state of both. No Spark here."""
+"""What was counted of a column: exact, and a monoid. States of two sets of rows add up to the state of both.
+No Spark here.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +10,35 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = "null", "NaN", "+inf", "-inf", "below", "above", "other"
+NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = (
+    "null",
+    "NaN",
+    "+inf",
+    "-inf",
+    "below",
+    "above",
+    "other",
+)
 SPECIAL = frozenset((NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER))
 
 
 def label(value: object) -> str:
-    """The label of a value's own bin. A value that reads like one of the special bins is quoted: 'other' is not what is other."""
+    """The label of a value's own bin. A value that reads like one of the special bins is quoted: 'other' is
+    not what is other.
+    """
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"'{text}'" if text.strip("'") in SPECIAL else text
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnState:
-    """Counts of one column. `total`, `minimum` and `maximum` are exact, over the finite values: numbers as they are, text by its length in
-    characters, dates and timestamps as days and microseconds since 1970, booleans as 0 and 1.
+class ColumnStats:
+    """Counts of one column. `total`, `minimum` and `maximum` are exact, over the finite values: numbers as
+    they are, text by its length in characters, dates and timestamps as days and microseconds since 1970,
+    booleans as 0 and 1.
 
-    `bins` counts every value by the label of its bin, and holds `below`, `above`, `other`, `NaN`, `+inf`, `-inf` and `null` as well.
-    `labels` are those of the numbered bins, in order; `scale` is how they follow from the contract, see `bins.Scale`.
+    `bins` counts every value by the label of its bin, and holds `below`, `above`, `other`, `NaN`, `+inf`,
+    `-inf` and `null` as well. `labels` are those of the numbered bins, in order; `scale` is how they follow
+    from the contract, see `bins.Scale`.
     """
 
     column: str
@@ -64,11 +78,15 @@ class ColumnState:
         """The share of a bin among what is not null; None of nothing."""
         return Fraction(self.bins.get(label, 0), self.filled) if self.filled else None
 
-    def __add__(self, other: ColumnState) -> ColumnState:
-        """The state of both sets of rows. Raises ValueError for another column or other bins: those counts do not add up."""
+    def __add__(self, other: ColumnStats) -> ColumnStats:
+        """The state of both sets of rows. Raises ValueError for another column or other bins: those counts do
+        not add up.
+        """
         if (self.column, self.binning) != (other.column, other.binning):
-            raise ValueError(f"states of {self.column} ({self.binning}) and {other.column} ({other.binning}) do not add up")
-        return ColumnState(
+            raise ValueError(
+                f"states of {self.column} ({self.binning}) and {other.column} ({other.binning}) do not add up"
+            )
+        return ColumnStats(
             column=self.column,
             binning=self.binning,
             labels=self.labels,
@@ -81,8 +99,10 @@ class ColumnState:
         )
 
 
-def merged(states: Iterable[Mapping[str, ColumnState]]) -> dict[str, ColumnState]:
-    """The states of several sets of rows, column by column; a column that some of them lack is left out, since its counts are partial."""
+def merge_stats(states: Iterable[Mapping[str, ColumnStats]]) -> dict[str, ColumnStats]:
+    """The states of several sets of rows, column by column; a column that some of them lack is left out,
+    since its counts are partial.
+    """
     found = list(states)
     if not found:
         return {}
@@ -93,8 +113,8 @@ def merged(states: Iterable[Mapping[str, ColumnState]]) -> dict[str, ColumnState
     return result
 
 
-def stored(state: ColumnState) -> dict[str, Any]:
-    """A state as columns of quality_states; `restored` is the way back, and loses nothing."""
+def stats_to_row(state: ColumnStats) -> dict[str, Any]:
+    """A state as columns of quality_states; `stats_from_row` is the way back, and loses nothing."""
     beside = sorted(set(state.bins) - set(state.labels))
     return {
         "column_name": state.column,
@@ -112,15 +132,23 @@ def stored(state: ColumnState) -> dict[str, Any]:
     }
 
 
-def restored(row: Mapping[str, Any]) -> ColumnState:
-    """The state that a row of quality_states was made from. `row` may be a Row's `asDict()`, bins as pairs or as rows."""
+def stats_from_row(row: Mapping[str, Any]) -> ColumnStats:
+    """The state that a row of quality_states was made from. `row` may be a Row's `asDict()`, bins as pairs or
+    as rows.
+    """
     bins = {b[0]: int(b[1]) for b in row["bins"]}
     low, high = row["exact_minimum"], row["exact_maximum"]
-    return ColumnState(
-        column=row["column_name"], binning=row["binning"], scale=row["scale"], labels=tuple(b for b in bins if b not in SPECIAL),
-        rows=row["row_count"], total=Fraction(row["exact_sum"] or 0), minimum=None if low is None else Fraction(low),
-        maximum=None if high is None else Fraction(high), bins={b: n for b, n in bins.items() if n},
-    )  # fmt: skip
+    return ColumnStats(
+        column=row["column_name"],
+        binning=row["binning"],
+        scale=row["scale"],
+        labels=tuple(b for b in bins if b not in SPECIAL),
+        rows=row["row_count"],
+        total=Fraction(row["exact_sum"] or 0),
+        minimum=None if low is None else Fraction(low),
+        maximum=None if high is None else Fraction(high),
+        bins={b: n for b, n in bins.items() if n},
+    )
 
 
 def _fraction(x: float | Fraction | None) -> str | None:

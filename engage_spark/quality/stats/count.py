@@ -1,8 +1,10 @@
-"""The fused pass: every count, exact sum, minimum and maximum of a judged table in one job, and the sketches in another.
+"""The fused pass: every count, exact sum, minimum and maximum of a judged table in one job, and the sketches
+in another.
 
-Partitions are counted with numpy on Arrow batches (`kernel`), and what they found is added up by Spark: a few hundred rows each. Nothing
-of it is compiled for the contract, so its cost grows with cells and not with rules, and the job is the same for 10 rules and for 300.
-The same as SQL expressions (bins and exact sums, exploded and grouped) took more than twice the processor time; see bench/RESULTS.md.
+Partitions are counted with numpy on Arrow batches (`kernel`), and what they found is added up by Spark: a few
+hundred rows each. Nothing of it is compiled for the contract, so its cost grows with cells and not with
+rules, and the job is the same for 10 rules and for 300. The same as SQL expressions (bins and exact sums,
+exploded and grouped) took more than twice the processor time; see bench/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from pyspark.sql.types import Row
 
 from engage_spark.quality.checks.apply import VALID
 from engage_spark.quality.stats import column_stats, count_kernel
-from engage_spark.quality.stats.binning import Binning, Scale
-from engage_spark.quality.stats.column_stats import ColumnState
+from engage_spark.quality.stats.binning import Binning, BinScale
+from engage_spark.quality.stats.column_stats import ColumnStats
 from engage_spark.spark.schema import column_named
 
 LABELS = {
@@ -33,8 +35,9 @@ _KEY = ("code", "bin", "place", "power")
 cloudpickle.register_pickle_by_value(count_kernel)  # type: ignore[no-untyped-call]
 
 
-class Fold(NamedTuple):
-    """What the pass found. `broken`: rows per rule, among all rows; `columns` and `below` are of the valid rows.
+class ColumnCounts(NamedTuple):
+    """What the pass found. `broken`: rows per rule, among all rows; `columns` and `below` are of the valid
+    rows.
 
     `below[column, cut]` is how many values lie below the cut, and how many at most at it; NaN lies above.
     """
@@ -42,18 +45,23 @@ class Fold(NamedTuple):
     rows: int
     quarantined: int
     broken: Mapping[str, int]
-    columns: Mapping[str, ColumnState]
+    columns: Mapping[str, ColumnStats]
     below: Mapping[tuple[str, float], tuple[int, int]]
 
 
-def fold(
-    judged: DataFrame, *, rules: Sequence[str], binnings: Sequence[Binning], cuts: Mapping[str, Sequence[float]] | None = None
-) -> Fold:
-    """Count judged rows (`_dq_status`, `_dq_errors`, see `with_verdict`). `cuts` are values to count below, by column.
+def count_columns(
+    judged: DataFrame,
+    *,
+    rules: Sequence[str],
+    binnings: Sequence[Binning],
+    cuts: Mapping[str, Sequence[float]] | None = None,
+) -> ColumnCounts:
+    """Count judged rows (`_dq_status`, `_dq_errors`, see `with_verdict`). `cuts` are values to count below,
+    by column.
 
-    Grain of what is collected: one row per column, bin and power of two, some thousand, whatever the number of customers.
-    Nulls, NaN and infinities have bins of their own and are in no sum. Cost: one scan that crosses to Python in Arrow batches, one shuffle
-    of a few hundred rows a partition, one action.
+    Grain of what is collected: one row per column, bin and power of two, some thousand, whatever the number
+    of customers. Nulls, NaN and infinities have bins of their own and are in no sum. Cost: one scan that
+    crosses to Python in Arrow batches, one shuffle of a few hundred rows a partition, one action.
     """
     ordered = {c: tuple(sorted(set(v))) for c, v in (cuts or {}).items()}
     plans = tuple(b.plan(i, ordered.get(b.column, ())) for i, b in enumerate(binnings))
@@ -64,18 +72,21 @@ def fold(
 
     counted = judged.select(*_needed(judged, binnings, bool(rules))).mapInArrow(partition, count_kernel.DDL)
     added = counted.groupBy(*_KEY).agg(
-        *(F.sum(name).alias(name) for name in ("rows", "hi", "lo")), *(F.min(name).alias(name) for name in ("least_d", "least_n")),
+        *(F.sum(name).alias(name) for name in ("rows", "hi", "lo")),
+        *(F.min(name).alias(name) for name in ("least_d", "least_n")),
         *(F.max(name).alias(name) for name in ("most_d", "most_n")),
-    )  # fmt: skip
+    )
     by_code: dict[int, list[Row]] = {}
     for row in added.collect():
         by_code.setdefault(row["code"], []).append(row)
     rows = {r["bin"]: r["rows"] for r in by_code.get(len(binnings), ())}
     valid, quarantined = rows.get(1, 0), rows.get(0, 0)
-    return Fold(
+    return ColumnCounts(
         rows=valid + quarantined,
         quarantined=quarantined,
-        broken={names[-1 - code]: sum(r["rows"] for r in found) for code, found in by_code.items() if code < 0},
+        broken={
+            names[-1 - code]: sum(r["rows"] for r in found) for code, found in by_code.items() if code < 0
+        },
         columns={b.column: state_of(b, valid, by_code.get(i, [])) for i, b in enumerate(binnings)},
         below={key: n for p in plans for key, n in _below(p.column, p.cuts, by_code.get(p.code, [])).items()},
     )
@@ -83,14 +94,23 @@ def fold(
 
 def _needed(judged: DataFrame, binnings: Sequence[Binning], rules: bool) -> list[Column]:
     valid = (F.col("_dq_status") == VALID).alias(count_kernel.VALID)
-    broken = [F.col("_dq_errors.rule").alias(count_kernel.RULES)] if rules and "_dq_errors" in judged.columns else []
+    broken = (
+        [F.col("_dq_errors.rule").alias(count_kernel.RULES)]
+        if rules and "_dq_errors" in judged.columns
+        else []
+    )
     # What is only counted does not cross: a whole number says whether it is there.
-    columns = [F.when(column_named(b.column).isNotNull(), 0) if b.kind == "other" else column_named(b.column) for b in binnings]
+    columns = [
+        F.when(column_named(b.column).isNotNull(), 0) if b.kind == "other" else column_named(b.column)
+        for b in binnings
+    ]
     return [*(c.alias(f"c{i}") for i, c in enumerate(columns)), valid, *broken]
 
 
-def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnState:
-    """The state of a column from the added-up rows of its code (see `kernel.Partial.rows`); `rows` is how many there were in all."""
+def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnStats:
+    """The state of a column from the added-up rows of its code (see `kernel.Partial.rows`); `rows` is how
+    many there were in all.
+    """
     labels, unit = b.labels, 10**b.digits
     found = list(found)
     bins: Counter[str] = Counter()
@@ -99,25 +119,39 @@ def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnState:
         if r["bin"] != count_kernel.NO_BIN:
             bins[labels[r["bin"]] if r["bin"] >= 0 else LABELS[r["bin"]]] += r["rows"]
         elif r["power"] >= count_kernel.WHOLE:
-            total += Fraction(r["hi"] * 2**31 + r["lo"]) * 2 ** (62 * (r["power"] - count_kernel.WHOLE)) / unit
+            total += (
+                Fraction(r["hi"] * 2**31 + r["lo"]) * 2 ** (62 * (r["power"] - count_kernel.WHOLE)) / unit
+            )
         else:
             total += Fraction(r["hi"] * 2**27 + r["lo"]) * Fraction(2) ** (r["power"] - 53)
     least = [x for r in found for x in (r["least_d"], _number(r["least_n"], unit)) if x is not None]
     most = [x for r in found for x in (r["most_d"], _number(r["most_n"], unit)) if x is not None]
-    return ColumnState(
-        column=b.column, binning=b.digest, labels=labels, scale=b.scale.value, rows=rows, total=total, minimum=min(least, default=None),
-        maximum=max(most, default=None), bins=dict(bins),
-    )  # fmt: skip
+    return ColumnStats(
+        column=b.column,
+        binning=b.digest,
+        labels=labels,
+        scale=b.scale.value,
+        rows=rows,
+        total=total,
+        minimum=min(least, default=None),
+        maximum=max(most, default=None),
+        bins=dict(bins),
+    )
 
 
 def _number(whole: Any, unit: int) -> int | Fraction | None:
     return None if whole is None else int(whole) if unit == 1 else Fraction(int(whole), unit)
 
 
-def _below(column: str, cuts: Sequence[float], found: Sequence[Row]) -> dict[tuple[str, float], tuple[int, int]]:
+def _below(
+    column: str, cuts: Sequence[float], found: Sequence[Row]
+) -> dict[tuple[str, float], tuple[int, int]]:
     filled = [r for r in found if r["bin"] not in (count_kernel.NULL, count_kernel.NO_BIN)]
     return {
-        (column, cut): (sum(r["rows"] for r in filled if r["place"] <= 2 * i), sum(r["rows"] for r in filled if r["place"] <= 2 * i + 1))
+        (column, cut): (
+            sum(r["rows"] for r in filled if r["place"] <= 2 * i),
+            sum(r["rows"] for r in filled if r["place"] <= 2 * i + 1),
+        )
         for i, cut in enumerate(cuts)
     }
 
@@ -130,21 +164,28 @@ class Sketch(NamedTuple):
 
 
 def sketches(judged: DataFrame, *, binnings: Sequence[Binning]) -> dict[str, Sketch]:
-    """Sketches of the valid rows for display: KLL of numbers whose bins are wider than a value, HyperLogLog of columns without declared
-    bounds or values (keys, text, dates). A sketch's bytes depend on the order of the rows.
-    Cost: one scan, no shuffle but of the sketches, one action; a few kilobytes a column.
+    """Sketches of the valid rows for display: KLL of numbers whose bins are wider than a value, HyperLogLog
+    of columns without declared bounds or values (keys, text, dates). A sketch's bytes depend on the order
+    of the rows. Cost: one scan, no shuffle but of the sketches, one action; a few kilobytes a column.
     """
     wanted: dict[str, Column] = {}
     for i, b in enumerate(binnings):
         column = column_named(b.column)
-        if b.kind != "other" and b.scale in (Scale.ONE, Scale.MAGNITUDE):
+        if b.kind != "other" and b.scale in (BinScale.ONE, BinScale.MAGNITUDE):
             known = column.cast("double") + 0.0 if b.kind in ("number", "single") else column
             wanted[f"h{i}"] = F.hll_sketch_agg(F.when(column.isNotNull(), F.xxhash64(known)))
-        if b.scale in (Scale.SPREAD, Scale.MAGNITUDE):
+        if b.scale in (BinScale.SPREAD, BinScale.MAGNITUDE):
             value = column.cast("double")
             wanted[f"k{i}"] = F.kll_sketch_agg_double(F.when(F.abs(value) < float("inf"), value))
     if not wanted:
         return {}
-    (row,) = judged.where(F.col("_dq_status") == VALID).agg(*(c.alias(name) for name, c in wanted.items())).collect()
+    (row,) = (
+        judged.where(F.col("_dq_status") == VALID)
+        .agg(*(c.alias(name) for name, c in wanted.items()))
+        .collect()
+    )
     made = {name: None if value is None else bytes(value) for name, value in row.asDict().items()}
-    return {b.column: Sketch(distinct=made.get(f"h{i}"), quantiles=made.get(f"k{i}")) for i, b in enumerate(binnings)}
+    return {
+        b.column: Sketch(distinct=made.get(f"h{i}"), quantiles=made.get(f"k{i}"))
+        for i, b in enumerate(binnings)
+    }

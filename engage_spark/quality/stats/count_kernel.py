@@ -1,9 +1,10 @@
-"""Counting a partition with numpy, in Spark's Python workers. Imports numpy and pyarrow only, and is sent along by value, so that executors
-need no more of this package.
+"""Counting a partition with numpy, in Spark's Python workers. Imports numpy and pyarrow only, and is sent
+along by value, so that executors need no more of this package.
 
-Everything that leaves a partition is an integer, a minimum or a maximum, so that partitions add up to the same bits in any order. A float
-is cut into two integers by its own power of two, d = (hi·2^27 + lo)·2^(power − 53), which is exact for every finite double. A decimal is
-the whole number of its smallest unit, and whole numbers are compared with borders as whole numbers: a double holds 53 bits of their 63.
+Everything that leaves a partition is an integer, a minimum or a maximum, so that partitions add up to the
+same bits in any order. A float is cut into two integers by its own power of two, d = (hi·2^27 + lo)·2^(power
+− 53), which is exact for every finite double. A decimal is the whole number of its smallest unit, and whole
+numbers are compared with borders as whole numbers: a double holds 53 bits of their 63.
 """
 
 from __future__ import annotations
@@ -22,17 +23,22 @@ NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = range(-1, -8, -1
 NO_BIN = -8
 """The bin of rows that carry a sum and count nothing."""
 WHOLE = 4000
-"""The power that marks a sum of whole numbers, hi·2^31 + lo; WHOLE + k marks its part that counts 2^(62·k)."""
+"""The power that marks a sum of whole numbers, hi·2^31 + lo; WHOLE + k marks its part that counts 2^(62·k).
+"""
 LOWEST, HIGHEST = -32, 31
-"""The powers of two that unbounded numbers are told apart by; what is smaller or larger joins the outermost bin."""
+"""The powers of two that unbounded numbers are told apart by; what is smaller or larger joins the outermost
+bin.
+"""
 POWERS = 2200
 VALID = "__valid"
 RULES = "__rules"
 
 
-class Plan(NamedTuple):
-    """How one column is counted. `kind`: number (double), single (float), decimal (with so many `digits` behind the point), whole, text,
-    flag, day, moment or other. `edges` are the 33 borders of a spread. `code` is the column's place in the batches."""
+class CountPlan(NamedTuple):
+    """How one column is counted. `kind`: number (double), single (float), decimal (with so many `digits`
+    behind the point), whole, text, flag, day, moment or other. `edges` are the 33 borders of a spread.
+    `code` is the column's place in the batches.
+    """
 
     code: int
     column: str
@@ -47,7 +53,7 @@ class Plan(NamedTuple):
 class Partial:
     """The counts of one column over a partition."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: CountPlan) -> None:
         self.plan = plan
         self.bins: dict[tuple[int, int], int] = {}
         self.high = np.zeros(POWERS, np.int64)
@@ -125,31 +131,72 @@ class Partial:
         if isinstance(self.least, float):
             ends = (self.least, self.most, None, None)
             for at in np.flatnonzero((self.high != 0) | (self.low != 0)):
-                yield self.plan.code, NO_BIN, 0, int(at) - POWERS // 2, 0, int(self.high[at]), int(self.low[at]), *ends
+                yield (
+                    self.plan.code,
+                    NO_BIN,
+                    0,
+                    int(at) - POWERS // 2,
+                    0,
+                    int(self.high[at]),
+                    int(self.low[at]),
+                    *ends,
+                )
             yield self.plan.code, NO_BIN, 0, 0, 0, 0, 0, *ends
             return
         left, power = self.whole, WHOLE
         while not -(2**62) <= left < 2**62:
-            yield self.plan.code, NO_BIN, 0, power, 0, (left >> 31) & (2**31 - 1), left & (2**31 - 1), None, None, None, None
+            yield (
+                self.plan.code,
+                NO_BIN,
+                0,
+                power,
+                0,
+                (left >> 31) & (2**31 - 1),
+                left & (2**31 - 1),
+                None,
+                None,
+                None,
+                None,
+            )
             left, power = left >> 62, power + 1
-        yield self.plan.code, NO_BIN, 0, power, 0, left >> 31, left & (2**31 - 1), None, None, self.least, self.most
+        yield (
+            self.plan.code,
+            NO_BIN,
+            0,
+            power,
+            0,
+            left >> 31,
+            left & (2**31 - 1),
+            None,
+            None,
+            self.least,
+            self.most,
+        )
 
 
-SCHEMA = pa.schema([
-    *((name, pa.int32()) for name in ("code", "bin", "place", "power")), *((name, pa.int64()) for name in ("rows", "hi", "lo")),
-    *((name, pa.float64()) for name in ("least_d", "most_d")), *((name, pa.decimal128(38, 0)) for name in ("least_n", "most_n")),
-])  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        *((name, pa.int32()) for name in ("code", "bin", "place", "power")),
+        *((name, pa.int64()) for name in ("rows", "hi", "lo")),
+        *((name, pa.float64()) for name in ("least_d", "most_d")),
+        *((name, pa.decimal128(38, 0)) for name in ("least_n", "most_n")),
+    ]
+)
 DDL = (
     "code int, bin int, place int, power int, rows bigint, hi bigint, lo bigint, "
     "least_d double, most_d double, least_n decimal(38,0), most_n decimal(38,0)"
 )
 
 
-def count(batches: Iterator[pa.RecordBatch], plans: tuple[Plan, ...], rules: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Counts of a partition as a few hundred rows of SCHEMA. Columns are counted over the valid rows, rules over all.
+def count(
+    batches: Iterator[pa.RecordBatch], plans: tuple[CountPlan, ...], rules: tuple[str, ...]
+) -> Iterator[pa.RecordBatch]:
+    """Counts of a partition as a few hundred rows of SCHEMA. Columns are counted over the valid rows, rules
+    over all.
 
-    The first columns of a batch are those of the plans, in order; names are not looked at. The code of a rule is −1 minus its place; the
-    code after the last column's counts rows, in bin 1 the valid and in bin 0 the others.
+    The first columns of a batch are those of the plans, in order; names are not looked at. The code of a rule
+    is −1 minus its place; the code after the last column's counts rows, in bin 1 the valid and in bin 0 the
+    others.
     """
     partials = [Partial(p) for p in plans]
     broken: dict[str, int] = {}
@@ -172,24 +219,28 @@ def count(batches: Iterator[pa.RecordBatch], plans: tuple[Plan, ...], rules: tup
     told += [(len(plans), b, 0, 0, n, 0, 0, None, None, None, None) for b, n in enumerate(rows)]
     at = {name: i for i, name in enumerate(rules)}
     told += [(-1 - at[name], 0, 0, 0, n, 0, 0, None, None, None, None) for name, n in broken.items()]
-    yield pa.RecordBatch.from_arrays([pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA)
+    yield pa.RecordBatch.from_arrays(
+        [pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA
+    )
 
 
-def _integers(filled: pa.Array, plan: Plan) -> np.ndarray:
+def _integers(filled: pa.Array, plan: CountPlan) -> np.ndarray:
     """Whole numbers of 64 bits; of any size, as objects of Python, for decimals that may need more."""
     if plan.kind != "decimal":
         if plan.kind == "day":
             filled = filled.cast(pa.int32())
         whole: np.ndarray = filled.cast(pa.int64()).to_numpy(zero_copy_only=False)
         return whole
-    words = np.frombuffer(filled.buffers()[1], np.int64).reshape(-1, 2)[filled.offset : filled.offset + len(filled)]
+    words = np.frombuffer(filled.buffers()[1], np.int64).reshape(-1, 2)[
+        filled.offset : filled.offset + len(filled)
+    ]
     if filled.type.precision <= 18:
         return words[:, 0].copy()
     wide: np.ndarray = words[:, 1].astype(object) * 2**64 + words[:, 0].astype(np.uint64).astype(object)
     return wide
 
 
-def _bins_of_floats(values: np.ndarray, plan: Plan) -> np.ndarray:
+def _bins_of_floats(values: np.ndarray, plan: CountPlan) -> np.ndarray:
     match plan.scale:
         case "spread":
             edges = _as_stored(plan.edges, plan)
@@ -199,7 +250,9 @@ def _bins_of_floats(values: np.ndarray, plan: Plan) -> np.ndarray:
         case "magnitude":
             power = np.clip(np.frexp(values)[1] - 1, LOWEST, HIGHEST)
             zero = HIGHEST - LOWEST + 1
-            bins = np.where(values == 0, zero, np.where(values > 0, zero + 1 + power - LOWEST, HIGHEST - power))
+            bins = np.where(
+                values == 0, zero, np.where(values > 0, zero + 1 + power - LOWEST, HIGHEST - power)
+            )
         case _:
             bins = np.zeros(len(values), np.int64)
     bins = np.asarray(bins, np.int64)
@@ -209,7 +262,7 @@ def _bins_of_floats(values: np.ndarray, plan: Plan) -> np.ndarray:
     return bins
 
 
-def _bins_of_integers(values: np.ndarray, plan: Plan) -> np.ndarray:
+def _bins_of_integers(values: np.ndarray, plan: CountPlan) -> np.ndarray:
     bins = np.zeros(len(values), np.int64)
     match plan.scale:
         case "category":
@@ -236,20 +289,24 @@ def _bins_of_integers(values: np.ndarray, plan: Plan) -> np.ndarray:
     return bins
 
 
-def _thresholds(borders: Sequence[float | Fraction], plan: Plan, rounded: Any) -> np.ndarray:
-    """Borders as whole numbers of the column's smallest unit: x < border exactly when x < its ceiling, x > border when x > its floor."""
+def _thresholds(borders: Sequence[float | Fraction], plan: CountPlan, rounded: Any) -> np.ndarray:
+    """Borders as whole numbers of the column's smallest unit: x < border exactly when x < its ceiling, x >
+    border when x > its floor.
+    """
     whole = [rounded(Fraction(str(b)) * 10**plan.digits) for b in borders]
     fits = all(-(2**63) <= w < 2**63 for w in whole)
     return np.array(whole, np.int64 if fits else object)
 
 
-def _as_stored(borders: Sequence[float], plan: Plan) -> np.ndarray:
+def _as_stored(borders: Sequence[float], plan: CountPlan) -> np.ndarray:
     """Borders as the column would hold them: a float is compared with a border that was made a float."""
     return np.asarray(borders, np.float32 if plan.kind == "single" else np.float64).astype(np.float64)
 
 
-def _places_of_floats(values: np.ndarray, plan: Plan) -> np.ndarray | None:
-    """Where a value lies among the cuts: 2i when below the i-th, 2i + 1 when on it; NaN lies above all, as Spark sorts it."""
+def _places_of_floats(values: np.ndarray, plan: CountPlan) -> np.ndarray | None:
+    """Where a value lies among the cuts: 2i when below the i-th, 2i + 1 when on it; NaN lies above all, as
+    Spark sorts it.
+    """
     if not plan.cuts:
         return None
     ordered = _as_stored(plan.cuts, plan)
@@ -258,7 +315,7 @@ def _places_of_floats(values: np.ndarray, plan: Plan) -> np.ndarray | None:
     return places
 
 
-def _places_of_integers(values: np.ndarray, plan: Plan) -> np.ndarray | None:
+def _places_of_integers(values: np.ndarray, plan: CountPlan) -> np.ndarray | None:
     if not plan.cuts:
         return None
     passed = np.searchsorted(_thresholds(plan.cuts, plan, math.floor), values, side="left")

@@ -23,9 +23,15 @@ def features(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def graph(spark: SparkSession) -> DataFrame:
-    rows = [("a", 1, 3, 0.1, None, "r"), ("b", 1, 0, 0.0, 0.5, "r"), ("a", 2, 4, None, 0.25, "s"), ("c", 1, 9, 0.7, 0.7, "r")]
+    rows = [
+        ("a", 1, 3, 0.1, None, "r"),
+        ("b", 1, 0, 0.0, 0.5, "r"),
+        ("a", 2, 4, None, 0.25, "s"),
+        ("c", 1, 9, 0.7, 0.7, "r"),
+    ]
     return spark.createDataFrame(
-        rows, "customer_id string, day int, degree int, network_centrality double, reciprocity double, _run_id string"
+        rows,
+        "customer_id string, day int, degree int, network_centrality double, reciprocity double, _run_id string",
     )
 
 
@@ -36,13 +42,21 @@ def collected(rows: DataFrame) -> list[tuple[object, ...]]:
 def test_the_measured_value_takes_the_place_of_the_given_one(features: DataFrame, graph: DataFrame) -> None:
     found = with_graph_features(features, graph, on=ON)
     assert found.columns == ["customer_id", "day", "network_centrality", "posts", "degree", "reciprocity"]
-    assert collected(found) == [("a", 1, 0.1, 5, 3, None), ("a", 2, None, 7, 4, 0.25), ("b", 1, 0.0, 6, 0, 0.5)]
+    assert collected(found) == [
+        ("a", 1, 0.1, 5, 3, None),
+        ("a", 2, None, 7, 4, 0.25),
+        ("b", 1, 0.0, 6, 0, 0.5),
+    ]
 
 
 def test_the_given_value_stays_where_that_is_set(features: DataFrame, graph: DataFrame) -> None:
     found = with_graph_features(features, graph, on=ON, measured=False)
     assert found.columns == ["customer_id", "day", "network_centrality", "posts", "degree", "reciprocity"]
-    assert collected(found) == [("a", 1, 0.9, 5, 3, None), ("a", 2, 0.8, 7, 4, 0.25), ("b", 1, None, 6, 0, 0.5)]
+    assert collected(found) == [
+        ("a", 1, 0.9, 5, 3, None),
+        ("a", 2, 0.8, 7, 4, 0.25),
+        ("b", 1, None, 6, 0, 0.5),
+    ]
 
 
 def test_without_a_graph_the_rows_stay_as_they_are(features: DataFrame) -> None:
@@ -50,7 +64,11 @@ def test_without_a_graph_the_rows_stay_as_they_are(features: DataFrame) -> None:
 
 
 @pytest.mark.parametrize("measured", [True, False])
-def test_a_row_that_the_graph_lacks_fails_with_its_key(features: DataFrame, graph: DataFrame, measured: bool) -> None:
+def test_a_row_that_the_graph_lacks_fails_with_its_key(
+    features: DataFrame, graph: DataFrame, measured: bool
+) -> None:
     found = with_graph_features(features, graph.where("day = 1"), on=ON, measured=measured)
-    with pytest.raises(PySparkException, match="no graph features for customer_id a, day 2; run `engage-spark graph`"):
+    with pytest.raises(
+        PySparkException, match="no graph features for customer_id a, day 2; run `engage-spark graph`"
+    ):
         found.collect()

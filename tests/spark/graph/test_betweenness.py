@@ -1,4 +1,6 @@
-"""Betweenness of graphs in DataFrames: known values, the same bits however the edges lie, bounds, and every bad input."""
+"""Betweenness of graphs in DataFrames: known values, the same bits however the edges lie, bounds, and every
+bad input.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ import pytest
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.graph import Betweenness, Layout, betweenness, betweenness_of, laid_out
-from engage_spark.graph.adaptive_sampling import Rule, certify
+from engage_spark.graph import Betweenness, GraphLayout, betweenness, measure_betweenness, open_layout
+from engage_spark.graph.adaptive_sampling import StoppingRule, certify
 from engage_spark.graph.betweenness import BATCH, in_shares
 from engage_spark.graph.distributed.build_task import load_core
 from engage_spark.graph.distributed.source_tasks import Sums, chosen_sources
-from engage_spark.graph.estimates import Finish
+from engage_spark.graph.estimates import ScoreEstimator
 from engage_spark.graph.sampling import HereSampler
 
 if TYPE_CHECKING:
@@ -48,25 +50,35 @@ def close(actual: dict[Any, float], expected: dict[Any, float]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def small(spark: SparkSession) -> Iterator[Layout]:
+def small(spark: SparkSession) -> Iterator[GraphLayout]:
     """The same 120 vertices for all that need a layout and no edges of their own."""
-    with laid_out(edges_of(spark, SMALL)) as layout:
+    with open_layout(edges_of(spark, SMALL)) as layout:
         yield layout
 
 
 @pytest.fixture(scope="module")
-def sampled_rows(small: Layout) -> list[Any]:
-    return sorted(betweenness_of(small, method="sampled", rule=Rule(epsilon=0.05), sources=50, seed=7).scores.collect())
+def sampled_rows(small: GraphLayout) -> list[Any]:
+    return sorted(
+        measure_betweenness(
+            small, method="sampled", rule=StoppingRule(epsilon=0.05), sources=50, seed=7
+        ).scores.collect()
+    )
 
 
 def test_the_published_values_of_facebook(spark: SparkSession, shared_data: Path) -> None:
-    found = betweenness(spark.read.parquet(str(shared_data / "graphs" / "facebook_combined.parquet")), method="exact")
+    found = betweenness(
+        spark.read.parquet(str(shared_data / "graphs" / "facebook_combined.parquet")), method="exact"
+    )
     rows = found.scores.where(F.col("id").isin(list(PUBLISHED))).collect()
-    assert {row["id"]: row["betweenness"] for row in rows} == {v: pytest.approx(b, abs=1e-12) for v, b in PUBLISHED.items()}
+    assert {row["id"]: row["betweenness"] for row in rows} == {
+        v: pytest.approx(b, abs=1e-12) for v, b in PUBLISHED.items()
+    }
     assert all(row["lower"] == row["upper"] == row["betweenness"] and row["stderr"] == 0 for row in rows)
     zeros, total = found.scores.agg(F.count_if(F.col("betweenness") == 0), F.sum("betweenness")).collect()[0]
     assert zeros == 342
-    assert total == pytest.approx((3.6925 - 1) * 4039 / 4037, rel=3e-5), "the mean distance is published to so many digits"
+    assert total == pytest.approx((3.6925 - 1) * 4039 / 4037, rel=3e-5), (
+        "the mean distance is published to so many digits"
+    )
     assert (found.report.n, found.report.m, found.report.multi_edges) == (4039, 88234, 0)
 
 
@@ -83,15 +95,21 @@ def test_sampled_values_are_bounded_and_estimated_on_facebook(spark: SparkSessio
     assert all(row["lower"] <= PUBLISHED[v] <= row["upper"] for v, row in top.items())
     assert all(abs(row["betweenness"] - PUBLISHED[v]) < 4 * row["stderr"] for v, row in top.items())
     outside, columns = (
-        found.scores.agg(F.count_if(~F.col("betweenness").between(F.col("lower"), F.col("upper")))).collect()[0][0],
+        found.scores.agg(F.count_if(~F.col("betweenness").between(F.col("lower"), F.col("upper")))).collect()[
+            0
+        ][0],
         found.scores.columns,
     )
     assert outside == 0
     assert columns == ["id", "betweenness", "lower", "upper", "stderr", "method"]
 
 
-def in_one_process(layout: Layout, rule: Rule, sources: int | None, seed: int) -> dict[int, tuple[float, ...]]:
-    """What the tasks do, by this process alone and in another order: vertex to (betweenness, lower, upper, stderr)."""
+def in_one_process(
+    layout: GraphLayout, rule: StoppingRule, sources: int | None, seed: int
+) -> dict[int, tuple[float, ...]]:
+    """What the tasks do, by this process alone and in another order: vertex to (betweenness, lower, upper,
+    stderr).
+    """
     assert layout.place.directory is not None
     directory = Path(layout.place.directory)
     core, csr = load_core(directory), layout.place.csr()
@@ -101,10 +119,14 @@ def in_one_process(layout: Layout, rule: Rule, sources: int | None, seed: int) -
     if sources is not None:
         sampler = HereSampler(csr, seed=seed, zero=zero)
         built = layout.built
-        certificate = certify(sampler, rule=in_shares(rule, layout.n), delta=0.1, active=built.active, interior=built.interior)
+        certificate = certify(
+            sampler, rule=in_shares(rule, layout.n), delta=0.1, active=built.active, interior=built.interior
+        )
         numbers |= {"calibration": sampler.calibration, "hits": sampler.hits}
     chosen = np.arange(core.csr.n) if sources is None else chosen_sources(layout.n, sources, seed)
-    sums = Sums(core, n=layout.n, sampled=sources is not None, precision="float64" if sources is None else "float32")
+    sums = Sums(
+        core, n=layout.n, sampled=sources is not None, precision="float64" if sources is None else "float32"
+    )
     chosen = sums.in_order(chosen)
     for at in reversed(range(0, len(chosen), BATCH)):
         sums.add(chosen[at : at + BATCH])
@@ -112,30 +134,41 @@ def in_one_process(layout: Layout, rule: Rule, sources: int | None, seed: int) -
     for name, limb in zip(("hi", "lo", "squares_hi", "squares_lo"), limbs, strict=False):
         numbers[name] = np.zeros(layout.n, dtype=np.int64)
         numbers[name][v] = limb
-    finish = Finish.of(layout.n, certificate, sources)
+    finish = ScoreEstimator.of(layout.n, certificate, sources)
     columns = finish.columns(numbers, *finish.vectors(directory))
-    return {v: tuple(float(columns[c][v]) for c in ("betweenness", "lower", "upper", "stderr")) for v in range(layout.n)}
+    return {
+        v: tuple(float(columns[c][v]) for c in ("betweenness", "lower", "upper", "stderr"))
+        for v in range(layout.n)
+    }
 
 
 @pytest.mark.parametrize("sources", [None, 50], ids=["exact", "sampled"])
-def test_tasks_give_the_bits_of_one_process(small: Layout, sources: int | None) -> None:
-    rule = Rule(epsilon=0.05)
-    found = betweenness_of(small, method="exact" if sources is None else "sampled", rule=rule, sources=sources or 2, seed=7)
+def test_tasks_give_the_bits_of_one_process(small: GraphLayout, sources: int | None) -> None:
+    rule = StoppingRule(epsilon=0.05)
+    found = measure_betweenness(
+        small, method="exact" if sources is None else "sampled", rule=rule, sources=sources or 2, seed=7
+    )
     rows = found.scores.join(small.vertices, "id", "inner").collect()
-    assert {r["v"]: (r["betweenness"], r["lower"], r["upper"], r["stderr"]) for r in rows} == in_one_process(small, rule, sources, 7)
+    assert {r["v"]: (r["betweenness"], r["lower"], r["upper"], r["stderr"]) for r in rows} == in_one_process(
+        small, rule, sources, 7
+    )
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
-def test_same_bits_however_the_edges_lie(spark: SparkSession, sampled_rows: list[Any], partitions: int) -> None:
+def test_same_bits_however_the_edges_lie(
+    spark: SparkSession, sampled_rows: list[Any], partitions: int
+) -> None:
     """Spread over 1, 2, 7 partitions, in another order, turned round, some of them twice."""
     edges = edges_of(spark, SMALL)
-    shuffled = edges.unionAll(edges.limit(20).select(F.col("dst").alias("src"), F.col("src").alias("dst"))).orderBy(
-        F.xxhash64("dst", "src")
-    )
+    shuffled = edges.unionAll(
+        edges.limit(20).select(F.col("dst").alias("src"), F.col("src").alias("dst"))
+    ).orderBy(F.xxhash64("dst", "src"))
     before = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
     try:
-        found = betweenness(shuffled.repartition(partitions), method="sampled", epsilon=0.05, sources=50, seed=7)
+        found = betweenness(
+            shuffled.repartition(partitions), method="sampled", epsilon=0.05, sources=50, seed=7
+        )
         rows = sorted(found.scores.collect())
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before)
@@ -143,27 +176,33 @@ def test_same_bits_however_the_edges_lie(spark: SparkSession, sampled_rows: list
     assert found.report.multi_edges == 20
 
 
-def test_same_bits_when_the_graph_travels_as_an_artifact(spark: SparkSession, sampled_rows: list[Any]) -> None:
-    with laid_out(edges_of(spark, SMALL), artifacts=True) as layout:
+def test_same_bits_when_the_graph_travels_as_an_artifact(
+    spark: SparkSession, sampled_rows: list[Any]
+) -> None:
+    with open_layout(edges_of(spark, SMALL), artifacts=True) as layout:
         assert layout.place.directory is None
-        found = betweenness_of(layout, method="sampled", rule=Rule(epsilon=0.05), sources=50, seed=7)
+        found = measure_betweenness(
+            layout, method="sampled", rule=StoppingRule(epsilon=0.05), sources=50, seed=7
+        )
         assert sorted(found.scores.collect()) == sampled_rows
 
 
-def test_another_seed_gives_other_samples(small: Layout, sampled_rows: list[Any]) -> None:
-    other = betweenness_of(small, method="sampled", rule=Rule(epsilon=0.05), sources=50, seed=8)
+def test_another_seed_gives_other_samples(small: GraphLayout, sampled_rows: list[Any]) -> None:
+    other = measure_betweenness(small, method="sampled", rule=StoppingRule(epsilon=0.05), sources=50, seed=8)
     assert values(other) != {row["id"]: row["betweenness"] for row in sampled_rows}
 
 
-def test_all_sources_leave_no_error(small: Layout) -> None:
-    found = betweenness_of(small, method="sampled", rule=Rule(epsilon=0.05), sources=500)
+def test_all_sources_leave_no_error(small: GraphLayout) -> None:
+    found = measure_betweenness(small, method="sampled", rule=StoppingRule(epsilon=0.05), sources=500)
     exact = freeman(SMALL)
     for row in found.scores.collect():
         assert row["stderr"] == 0
-        assert row["betweenness"] == pytest.approx(min(max(exact[row["id"]], row["lower"]), row["upper"]), rel=1e-4, abs=1e-7)
+        assert row["betweenness"] == pytest.approx(
+            min(max(exact[row["id"]], row["lower"]), row["upper"]), rel=1e-4, abs=1e-7
+        )
 
 
-def test_dense_ids_descend_in_degree(small: Layout) -> None:
+def test_dense_ids_descend_in_degree(small: GraphLayout) -> None:
     degree = dict(SMALL.degree)
     rows = small.vertices.collect()
     assert sorted(r["v"] for r in rows) == list(range(len(rows)))
@@ -184,7 +223,10 @@ def test_trees_hang_on_a_core_and_equal_networkx(spark: SparkSession) -> None:
     assert close(values(betweenness(edges_of(spark, graph), method="exact")), freeman(graph))
     sampled = betweenness(edges_of(spark, graph), method="sampled", sources=1000, relative_error=0.1)
     rows, exact = sampled.scores.collect(), freeman(graph)
-    assert all(r["betweenness"] == pytest.approx(min(max(exact[r["id"]], r["lower"]), r["upper"]), rel=1e-5) for r in rows)
+    assert all(
+        r["betweenness"] == pytest.approx(min(max(exact[r["id"]], r["lower"]), r["upper"]), rel=1e-5)
+        for r in rows
+    )
 
 
 def test_lengths_with_decimal_ties_equal_networkx(spark: SparkSession) -> None:
@@ -193,7 +235,9 @@ def test_lengths_with_decimal_ties_equal_networkx(spark: SparkSession) -> None:
     for i, (u, v) in enumerate(graph.edges):
         graph[u][v]["tenths"] = 1 + (7 * i) % 5
     rows = [(u, v, t / 10) for u, v, t in graph.edges(data="tenths")]
-    found = betweenness(spark.createDataFrame(rows, "src bigint, dst bigint, km double"), weight="km", method="exact")
+    found = betweenness(
+        spark.createDataFrame(rows, "src bigint, dst bigint, km double"), weight="km", method="exact"
+    )
     assert found.report.quantum == pytest.approx(1e-4)
     assert close(values(found), freeman(graph, weight="tenths"))
 
@@ -202,12 +246,17 @@ def test_of_parallel_edges_the_shortest_counts(spark: SparkSession) -> None:
     rows = [(1, 2, 5), (2, 1, 1), (2, 3, 1), (1, 3, 3), (3, 3, 1)]
     found = betweenness(spark.createDataFrame(rows, "src int, dst int, days int"), weight="days")
     assert values(found) == {1: 0.0, 2: 1.0, 3: 0.0}
-    assert (found.report.self_loops, found.report.multi_edges, found.report.m, found.report.quantum) == (1, 1, 3, 1.0)
+    assert (found.report.self_loops, found.report.multi_edges, found.report.m, found.report.quantum) == (
+        1,
+        1,
+        3,
+        1.0,
+    )
 
 
-def test_auto_is_exact_within_the_budget_and_sampled_beyond(small: Layout) -> None:
-    assert betweenness_of(small, rule=Rule(epsilon=0.1)).report.method == "exact"
-    beyond = betweenness_of(small, rule=Rule(epsilon=0.1), budget=0)
+def test_auto_is_exact_within_the_budget_and_sampled_beyond(small: GraphLayout) -> None:
+    assert measure_betweenness(small, rule=StoppingRule(epsilon=0.1)).report.method == "exact"
+    beyond = measure_betweenness(small, rule=StoppingRule(epsilon=0.1), budget=0)
     assert beyond.report.method == "sampled"
     assert {r["method"] for r in beyond.scores.select("method").distinct().collect()} == {"sampled"}
 
@@ -239,7 +288,9 @@ def test_isolated_customers_are_there_with_0(spark: SparkSession) -> None:
     ],
     ids=["no edges", "one vertex", "only loops", "one edge", "a path"],
 )
-def test_graphs_too_small_to_have_a_middle(spark: SparkSession, edges: Any, vertices: Any, expected: dict[str, float]) -> None:
+def test_graphs_too_small_to_have_a_middle(
+    spark: SparkSession, edges: Any, vertices: Any, expected: dict[str, float]
+) -> None:
     given = spark.createDataFrame(edges, "src string, dst string")
     listed = None if vertices is None else spark.createDataFrame([(v,) for v in vertices], "id string")
     for method in ("auto", "sampled"):
@@ -266,7 +317,9 @@ BAD_DATA = [
 
 
 @pytest.mark.parametrize(("schema", "rows", "how", "told"), BAD_DATA)
-def test_what_makes_no_graph_is_refused_all_at_once(spark: SparkSession, schema: str, rows: Any, how: Any, told: list[str]) -> None:
+def test_what_makes_no_graph_is_refused_all_at_once(
+    spark: SparkSession, schema: str, rows: Any, how: Any, told: list[str]
+) -> None:
     with pytest.raises(InputError) as caught:
         betweenness(spark.createDataFrame(rows, schema), **how)
     assert [t for t in told if t not in str(caught.value)] == []
@@ -275,7 +328,9 @@ def test_what_makes_no_graph_is_refused_all_at_once(spark: SparkSession, schema:
 
 def test_an_edge_to_an_unknown_customer_is_refused_with_its_id(spark: SparkSession) -> None:
     edges = spark.createDataFrame([("a", "b"), ("b", "x"), ("y", "x"), ("b", "a")], "src string, dst string")
-    with pytest.raises(InputError, match=r"2 of 4 edges lead to ids that are not among the vertices, the first x, y"):
+    with pytest.raises(
+        InputError, match=r"2 of 4 edges lead to ids that are not among the vertices, the first x, y"
+    ):
         betweenness(edges, vertices=spark.createDataFrame([("a",), ("b",)], "id string"))
 
 
@@ -287,13 +342,25 @@ def test_a_null_among_the_vertices_is_refused(spark: SparkSession) -> None:
 
 def test_ids_of_another_type_than_the_vertices_are_refused(spark: SparkSession) -> None:
     edges = spark.createDataFrame([(1, 2)], "src int, dst int")
-    with pytest.raises(InputError, match=r"mixed type: edges.src is int, edges.dst is int, vertices.id is bigint"):
+    with pytest.raises(
+        InputError, match=r"mixed type: edges.src is int, edges.dst is int, vertices.id is bigint"
+    ):
         betweenness(edges, vertices=spark.range(3))
 
 
 def test_bad_parameters_are_told_at_once(spark: SparkSession) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        betweenness(spark.range(1), method="quick", epsilon=0.0, top_k=0, delta=1.0, sources=1, seed=2**63, budget=-1, relative_error=2)  # type: ignore[arg-type]
+        betweenness(
+            spark.range(1),
+            method="quick",
+            epsilon=0.0,
+            top_k=0,
+            delta=1.0,
+            sources=1,
+            seed=2**63,
+            budget=-1,
+            relative_error=2,
+        )  # type: ignore[arg-type]
     assert len(caught.value.details) == 8
 
 
@@ -301,7 +368,14 @@ def test_a_graph_that_does_not_fit_is_refused_before_it_is_built(spark: SparkSes
     with pytest.raises(ConfigurationError) as caught:
         betweenness(edges_of(spark, SMALL), memory=1000, directory=str(tmp_path))
     told = str(caught.value)
-    for words in ("120 vertices and 260 edges needs", "0.00 GB are allowed", "once per host", "workers of", "graph.memory", "fewer cores"):
+    for words in (
+        "120 vertices and 260 edges needs",
+        "0.00 GB are allowed",
+        "once per host",
+        "workers of",
+        "graph.memory",
+        "fewer cores",
+    ):
         assert words in told
     assert not list(tmp_path.rglob("*.npy"))
 

@@ -1,4 +1,6 @@
-"""Connection strength: its conventions on literal rows, and a whole real graph against plain Python with fractions."""
+"""Connection strength: its conventions on literal rows, and a whole real graph against plain Python with
+fractions.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ def pairs_of(
     interactions: list[tuple[str | None, str | None, datetime | None]],
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """(weeks, active weeks) by pair."""
-    found = to_pairs(spark.createDataFrame(connections, CONNECTION), spark.createDataFrame(interactions, INTERACTION), as_of=DAY).collect()
+    found = to_pairs(
+        spark.createDataFrame(connections, CONNECTION),
+        spark.createDataFrame(interactions, INTERACTION),
+        as_of=DAY,
+    ).collect()
     assert all(r["strength_units"] * r["weeks"] == r["active_weeks"] * UNIT for r in found)
     assert len({(r["first"], r["second"]) for r in found}) == len(found)
     return {(r["first"], r["second"]): (r["weeks"], r["active_weeks"]) for r in found}
@@ -46,7 +52,9 @@ def test_weeks_are_counted_back_from_the_end_of_the_day(spark: SparkSession) -> 
         "e": at(83, "00:00:00"),
         "f": at(84, "23:59:59"),
     }
-    found = pairs_of(spark, old, [("a", x, t) for x, t in moments.items()] + [("a", "g", at(6)), ("a", "g", at(7))])
+    found = pairs_of(
+        spark, old, [("a", x, t) for x, t in moments.items()] + [("a", "g", at(6)), ("a", "g", at(7))]
+    )
     assert found == {
         ("a", "b"): (12, 1),
         ("a", "c"): (12, 1),
@@ -59,12 +67,20 @@ def test_weeks_are_counted_back_from_the_end_of_the_day(spark: SparkSession) -> 
 
 def test_a_pair_is_looked_at_since_it_connected_and_a_begun_week_counts(spark: SparkSession) -> None:
     weeks = {0: 1, 6: 1, 7: 2, 76: 11, 77: 12, 83: 12, 84: 12, 3000: 12}
-    found = pairs_of(spark, [("a", f"b{d}", at(d)) for d in weeks], [("a", f"b{d}", at(0, "23:00:00")) for d in weeks])
+    found = pairs_of(
+        spark, [("a", f"b{d}", at(d)) for d in weeks], [("a", f"b{d}", at(0, "23:00:00")) for d in weeks]
+    )
     assert found == {("a", f"b{d}"): (w, 1) for d, w in weeks.items()}
 
 
 def test_what_happened_before_the_day_on_which_the_pair_connected_does_not_count(spark: SparkSession) -> None:
-    connections = [("a", "b", at(3, "10:00:00")), ("a", "c", at(3, "10:00:00")), ("a", "d", at(10)), ("a", "e", at(45)), ("a", "f", at(83))]
+    connections = [
+        ("a", "b", at(3, "10:00:00")),
+        ("a", "c", at(3, "10:00:00")),
+        ("a", "d", at(10)),
+        ("a", "e", at(45)),
+        ("a", "f", at(83)),
+    ]
     interactions = [
         ("a", "b", at(4, "23:59:59.999999")),
         ("b", "a", at(20)),
@@ -78,8 +94,12 @@ def test_what_happened_before_the_day_on_which_the_pair_connected_does_not_count
         ("f", "a", at(42)),
     ]
     assert pairs_of(spark, connections, interactions) == {
-        ("a", "b"): (1, 0), ("a", "c"): (1, 1), ("a", "d"): (2, 1), ("a", "e"): (7, 2), ("a", "f"): (12, 2),
-    }  # fmt: skip
+        ("a", "b"): (1, 0),
+        ("a", "c"): (1, 1),
+        ("a", "d"): (2, 1),
+        ("a", "e"): (7, 2),
+        ("a", "f"): (12, 2),
+    }
 
 
 def test_what_lies_after_the_day_does_not_count(spark: SparkSession) -> None:
@@ -90,12 +110,27 @@ def test_what_lies_after_the_day_does_not_count(spark: SparkSession) -> None:
 
 def test_a_pair_is_unordered_and_connects_when_it_is_first_logged(spark: SparkSession) -> None:
     connections = [("b", "a", at(20)), ("a", "b", at(50)), ("a", "b", at(1))]
-    assert pairs_of(spark, connections, [("a", "b", at(40)), ("b", "a", at(41)), ("b", "a", at(0))]) == {("a", "b"): (8, 2)}
+    assert pairs_of(spark, connections, [("a", "b", at(40)), ("b", "a", at(41)), ("b", "a", at(0))]) == {
+        ("a", "b"): (8, 2)
+    }
 
 
 def test_self_loops_nulls_and_strangers_are_left_out(spark: SparkSession) -> None:
-    connections = [("a", "a", at(9)), (None, "b", at(9)), ("b", None, at(9)), (None, None, at(9)), ("a", "b", None), ("a", "c", at(9))]
-    interactions = [("a", "a", at(1)), ("c", "c", at(1)), ("a", "z", at(1)), (None, "c", at(1)), ("a", "c", None)]
+    connections = [
+        ("a", "a", at(9)),
+        (None, "b", at(9)),
+        ("b", None, at(9)),
+        (None, None, at(9)),
+        ("a", "b", None),
+        ("a", "c", at(9)),
+    ]
+    interactions = [
+        ("a", "a", at(1)),
+        ("c", "c", at(1)),
+        ("a", "z", at(1)),
+        (None, "c", at(1)),
+        ("a", "c", None),
+    ]
     assert pairs_of(spark, connections, interactions) == {("a", "c"): (2, 0)}
 
 
@@ -107,16 +142,26 @@ def test_without_interactions_every_strength_is_zero(spark: SparkSession) -> Non
 def test_the_mean_is_over_connections_and_the_sum_is_the_weighted_degree(spark: SparkSession) -> None:
     connections = [("a", "b", at(14)), ("a", "c", at(400)), ("a", "d", at(400))]  # of 3, 12 and 12 weeks
     interactions = [("a", "b", at(14)), ("a", "c", at(0)), ("a", "c", at(7)), ("a", "c", at(14))]
-    pairs = to_pairs(spark.createDataFrame(connections, CONNECTION), spark.createDataFrame(interactions, INTERACTION), as_of=DAY)
+    pairs = to_pairs(
+        spark.createDataFrame(connections, CONNECTION),
+        spark.createDataFrame(interactions, INTERACTION),
+        as_of=DAY,
+    )
     found = {r["id"]: tuple(r)[1:] for r in to_strengths(pairs).collect()}
     assert found == {
         "a": (3, float(Fraction(1, 3) + Fraction(1, 4)), float((Fraction(1, 3) + Fraction(1, 4)) / 3)),
-        "b": (1, 1 / 3, 1 / 3), "c": (1, 0.25, 0.25), "d": (1, 0.0, 0.0),
-    }  # fmt: skip
+        "b": (1, 1 / 3, 1 / 3),
+        "c": (1, 0.25, 0.25),
+        "d": (1, 0.0, 0.0),
+    }
 
 
-def in_python(messages: pd.DataFrame, as_of: date) -> tuple[dict[tuple[int, int], Fraction], dict[int, list[Fraction]]]:
-    """The same definition message by message: a pair connects with its first message; strengths by pair, and by vertex."""
+def in_python(
+    messages: pd.DataFrame, as_of: date
+) -> tuple[dict[tuple[int, int], Fraction], dict[int, list[Fraction]]]:
+    """The same definition message by message: a pair connects with its first message; strengths by pair, and
+    by vertex.
+    """
     end = datetime.combine(as_of + timedelta(days=1), datetime.min.time(), UTC)
     connected: dict[tuple[int, int], datetime] = {}
     active: dict[tuple[int, int], set[int]] = defaultdict(set)
@@ -142,7 +187,9 @@ def messages(shared_data: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def logged(spark: SparkSession, messages: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> DataFrame:
+def logged(
+    spark: SparkSession, messages: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> DataFrame:
     """The messages in Spark: published in nanoseconds, which Spark does not read."""
     path = tmp_path_factory.mktemp("messages") / "messages.parquet"
     messages.to_parquet(path)
@@ -150,12 +197,21 @@ def logged(spark: SparkSession, messages: pd.DataFrame, tmp_path_factory: pytest
 
 
 @pytest.mark.parametrize("as_of", [date(2004, 5, 20), date(2004, 7, 1), date(2004, 10, 26)], ids=str)
-def test_strengths_equal_plain_python_on_real_messages(logged: DataFrame, messages: pd.DataFrame, as_of: date) -> None:
+def test_strengths_equal_plain_python_on_real_messages(
+    logged: DataFrame, messages: pd.DataFrame, as_of: date
+) -> None:
     from pyspark.sql import functions as F
 
-    pairs = to_pairs(logged.withColumnRenamed("at", "connected_at"), logged.withColumnRenamed("at", "occurred_at"), as_of=as_of)
+    pairs = to_pairs(
+        logged.withColumnRenamed("at", "connected_at"),
+        logged.withColumnRenamed("at", "occurred_at"),
+        as_of=as_of,
+    )
     expected, by_vertex = in_python(messages, as_of)
-    found = {(r[0], r[1]): r[2] for r in pairs.select("first", "second", strength(F.col("strength_units"))).collect()}
+    found = {
+        (r[0], r[1]): r[2]
+        for r in pairs.select("first", "second", strength(F.col("strength_units"))).collect()
+    }
     assert found == {pair: float(s) for pair, s in expected.items()}
     assert len(set(found.values())) > 10 and len(found) > 3000, "a day on which the strengths say something"
     vertices = {r["id"]: tuple(r)[1:] for r in to_strengths(pairs).collect()}
@@ -164,7 +220,15 @@ def test_strengths_equal_plain_python_on_real_messages(logged: DataFrame, messag
 
 def test_the_same_bits_on_any_partitioning(logged: DataFrame) -> None:
     def measured(rows: DataFrame) -> list[tuple[object, ...]]:
-        pairs = to_pairs(rows.withColumnRenamed("at", "connected_at"), rows.withColumnRenamed("at", "occurred_at"), as_of=date(2004, 7, 1))
+        pairs = to_pairs(
+            rows.withColumnRenamed("at", "connected_at"),
+            rows.withColumnRenamed("at", "occurred_at"),
+            as_of=date(2004, 7, 1),
+        )
         return sorted(tuple(r) for r in to_strengths(pairs).collect())
 
-    assert measured(logged.repartition(7, "dst")) == measured(logged.coalesce(1)) == measured(logged.repartition(3))
+    assert (
+        measured(logged.repartition(7, "dst"))
+        == measured(logged.coalesce(1))
+        == measured(logged.repartition(3))
+    )

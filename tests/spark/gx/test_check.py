@@ -37,10 +37,17 @@ def rows(spark: SparkSession) -> DataFrame:
 
 
 def judged(
-    rows: DataFrame, *expectations: tuple[str, dict[str, Any]], parameters: dict[str, Any] | None = None, **options: Any
+    rows: DataFrame,
+    *expectations: tuple[str, dict[str, Any]],
+    parameters: dict[str, Any] | None = None,
+    **options: Any,
 ) -> list[Judged]:
     suite = {"name": "s", "expectations": [{"type": kind, "kwargs": kwargs} for kind, kwargs in expectations]}
-    return list(run_suite(rows, parse_suite(json.dumps(suite), origin="s").with_parameters(parameters or {}), **options))
+    return list(
+        run_suite(
+            rows, parse_suite(json.dumps(suite), origin="s").with_parameters(parameters or {}), **options
+        )
+    )
 
 
 def counted(rows: DataFrame, conditions: list[dict[str, Any]]) -> list[Any]:
@@ -54,34 +61,65 @@ def test_row_conditions_of_every_dialect(rows: DataFrame) -> None:
         return {"row_condition": text, "condition_parser": "great_expectations"}
 
     def comparison(column: str, operator: str, parameter: Any) -> dict[str, Any]:
-        return {"type": "comparison", "column": {"name": column}, "operator": operator, "parameter": parameter}
+        return {
+            "type": "comparison",
+            "column": {"name": column},
+            "operator": operator,
+            "parameter": parameter,
+        }
 
-    either = {"type": "or", "conditions": [comparison("k", "==", "ä'"), {"type": "nullity", "column": {"name": "k"}, "is_null": True}]}
+    either = {
+        "type": "or",
+        "conditions": [
+            comparison("k", "==", "ä'"),
+            {"type": "nullity", "column": {"name": "k"}, "is_null": True},
+        ],
+    }
     cases = {
-        3: gx('col("i") > 1'), 2: gx('col("k") == "a"'), 1: gx("col(\"k\") != 'a'"), 0: gx('col("i") >= 4.5'),
+        3: gx('col("i") > 1'),
+        2: gx('col("k") == "a"'),
+        1: gx("col(\"k\") != 'a'"),
+        0: gx('col("i") >= 4.5'),
         4: {"row_condition": {"type": "pass_through", "pass_through_filter": "i < 9"}},
-    }  # fmt: skip
+    }
     assert counted(rows, list(cases.values())) == list(cases)
     more = [
-        gx('col("k").notnull()'), {"row_condition": "k <> 'a' OR i = 3", "condition_parser": "spark"}, {"row_condition": either},
-        {"row_condition": {"type": "and", "conditions": [comparison("i", "IN", [1, 2, 9]), comparison("day", ">", "2024-02-28")]}},
-        gx('col("day") <= date("2024-02-29")'), gx('col("deep.x") == 2'), gx('col("a.b") == 2'),
-    ]  # fmt: skip
+        gx('col("k").notnull()'),
+        {"row_condition": "k <> 'a' OR i = 3", "condition_parser": "spark"},
+        {"row_condition": either},
+        {
+            "row_condition": {
+                "type": "and",
+                "conditions": [comparison("i", "IN", [1, 2, 9]), comparison("day", ">", "2024-02-28")],
+            }
+        },
+        gx('col("day") <= date("2024-02-29")'),
+        gx('col("deep.x") == 2'),
+        gx('col("a.b") == 2'),
+    ]
     assert counted(rows, more) == [3, 2, 2, 1, 2, 1, 1]
 
 
 @pytest.mark.parametrize(
     ("condition", "told"),
     [
-        ("i > 1; DROP TABLE x", "no single expression"), ("i > (SELECT max(i) FROM other)", "SELECT may not be used"),
+        ("i > 1; DROP TABLE x", "no single expression"),
+        ("i > (SELECT max(i) FROM other)", "SELECT may not be used"),
         ("j > current_date()", "differs from run"),
         ("java_method('java.lang.System', 'exit', 0) IS NULL", "java_method may not be used"),
-        ("nope > 1", "'nope'"), ("i >", "no statement about one row"), ("max(i) > 3", "no statement about one row"),
-        ("count(*) OVER () > 3", "no statement about one row"), ("i > 1 AS x", "no single expression"), ("i > 1 -- no more", "no single"),
-        ("i > 0 /* ' */ OR (SELECT max(secret) FROM other) > 1 /* ' */", "no single expression"), ("i + 1", "no statement about one row"),
+        ("nope > 1", "'nope'"),
+        ("i >", "no statement about one row"),
+        ("max(i) > 3", "no statement about one row"),
+        ("count(*) OVER () > 3", "no statement about one row"),
+        ("i > 1 AS x", "no single expression"),
+        ("i > 1 -- no more", "no single"),
+        ("i > 0 /* ' */ OR (SELECT max(secret) FROM other) > 1 /* ' */", "no single expression"),
+        ("i + 1", "no statement about one row"),
     ],
-)  # fmt: skip
-def test_a_condition_that_is_none_on_one_row_fails_its_expectation(rows: DataFrame, condition: str, told: str) -> None:
+)
+def test_a_condition_that_is_none_on_one_row_fails_its_expectation(
+    rows: DataFrame, condition: str, told: str
+) -> None:
     (found,) = counted(rows, [{"row_condition": condition, "condition_parser": "spark"}])
     assert told in str(found)
 
@@ -108,7 +146,9 @@ def test_what_cannot_be_run_has_failed_and_says_why_and_the_others_are_judged(ro
 
 def test_parameters_are_filled_in(rows: DataFrame) -> None:
     (found,) = judged(
-        rows, ("expect_column_values_to_be_between", {"column": "i", "min_value": {"$PARAMETER": "least"}}), parameters={"least": 2}
+        rows,
+        ("expect_column_values_to_be_between", {"column": "i", "min_value": {"$PARAMETER": "least"}}),
+        parameters={"least": 2},
     )
     assert found.outcome is not None
     assert found.outcome.result["unexpected_count"] == 1
@@ -116,39 +156,65 @@ def test_parameters_are_filled_in(rows: DataFrame) -> None:
 
 def test_mostly_is_held_to_the_row(spark: SparkSession) -> None:
     """998 of 1,000 are 99.8%, and 997 are not."""
-    thousand = spark.range(1000).selectExpr("CASE WHEN id >= 2 THEN id END AS two", "CASE WHEN id >= 3 THEN id END AS three")
-    found = judged(thousand, *(("expect_column_values_to_not_be_null", {"column": c, "mostly": 0.998}) for c in ("two", "three")))
+    thousand = spark.range(1000).selectExpr(
+        "CASE WHEN id >= 2 THEN id END AS two", "CASE WHEN id >= 3 THEN id END AS three"
+    )
+    found = judged(
+        thousand,
+        *(("expect_column_values_to_not_be_null", {"column": c, "mostly": 0.998}) for c in ("two", "three")),
+    )
     assert [j.success for j in found] == [True, False]
 
 
 def test_samples_are_bounded_and_masked_or_not_taken(spark: SparkSession) -> None:
     many = spark.range(500).selectExpr("concat('v', id) AS open", "concat('secret', id) AS hidden")
-    asked = [("expect_column_values_to_match_regex", {"column": c, "regex": "^x"}) for c in ("open", "hidden")]
-    shown, hidden = (j.outcome.result["partial_unexpected_list"] for j in judged(many, *asked, masked=frozenset({"hidden"})) if j.outcome)
+    asked = [
+        ("expect_column_values_to_match_regex", {"column": c, "regex": "^x"}) for c in ("open", "hidden")
+    ]
+    shown, hidden = (
+        j.outcome.result["partial_unexpected_list"]
+        for j in judged(many, *asked, masked=frozenset({"hidden"}))
+        if j.outcome
+    )
     assert 0 < len(shown) <= 20
     assert all(v.startswith("v") for v in shown)
     assert hidden == ["***"]
-    assert [j.outcome.result["partial_unexpected_list"] for j in judged(many, *asked, show=False) if j.outcome] == [[], []]
+    assert [
+        j.outcome.result["partial_unexpected_list"] for j in judged(many, *asked, show=False) if j.outcome
+    ] == [[], []]
 
 
-def test_the_number_of_jobs_does_not_grow_with_the_suite(spark: SparkSession, spark_kind: str, rows: DataFrame) -> None:
+def test_the_number_of_jobs_does_not_grow_with_the_suite(
+    spark: SparkSession, spark_kind: str, rows: DataFrame
+) -> None:
     if spark_kind != "classic":
         pytest.skip("only a classic session tells how many jobs it ran")
     tracker = spark.sparkContext.statusTracker()
 
     def jobs(times: int) -> int:
         asked: list[tuple[str, dict[str, Any]]] = [
-            ("expect_column_values_to_be_unique", {"column": "k"}), ("expect_column_unique_value_count_to_be_between", {"column": "k"}),
-        ]  # fmt: skip
+            ("expect_column_values_to_be_unique", {"column": "k"}),
+            ("expect_column_unique_value_count_to_be_between", {"column": "k"}),
+        ]
         for n in range(times):
             asked += [
                 ("expect_column_values_to_be_between", {"column": "i", "min_value": -n}),
                 ("expect_column_mean_to_be_between", {"column": "d"}),
                 ("expect_column_values_to_match_regex", {"column": "k", "regex": f".{{0,{n}}}"}),
-                ("expect_column_max_to_be_between", {"column": "j", "max_value": n, "row_condition": f"i > {-n}",
-                                                    "condition_parser": "spark"}),
-                ("expect_column_pair_values_to_be_equal", {"column_A": "i", "column_B": "j", "mostly": n / 100}),
-            ]  # fmt: skip
+                (
+                    "expect_column_max_to_be_between",
+                    {
+                        "column": "j",
+                        "max_value": n,
+                        "row_condition": f"i > {-n}",
+                        "condition_parser": "spark",
+                    },
+                ),
+                (
+                    "expect_column_pair_values_to_be_equal",
+                    {"column_A": "i", "column_B": "j", "mostly": n / 100},
+                ),
+            ]
         group = f"suite-{times}"
         spark.sparkContext.setJobGroup(group, group)
         try:
@@ -166,9 +232,18 @@ def test_a_contract_s_own_suite_says_the_same_on_both_engines(spark: SparkSessio
     """The suite of another business, on rows that break about every rule once: exported, run here and by GX."""
     table = load_contract(DATA / "bikes.odcs.yaml").entity
     sound: dict[str, Any] = {
-        "station_code": "ST0001", "district": "North", "operator_owner": "city", "docks_total": 20, "bikes_parked": 9, "rides_started": 80,
-        "rides_ended": 70, "mean_ride_km": 2.5, "electric": True, "opened_on": date(2020, 2, 29), "runs_empty": 0,
-    }  # fmt: skip
+        "station_code": "ST0001",
+        "district": "North",
+        "operator_owner": "city",
+        "docks_total": 20,
+        "bikes_parked": 9,
+        "rides_started": 80,
+        "rides_ended": 70,
+        "mean_ride_km": 2.5,
+        "electric": True,
+        "opened_on": date(2020, 2, 29),
+        "runs_empty": 0,
+    }
     changed = [
         {},
         {"station_code": "ST0001"},
@@ -181,7 +256,9 @@ def test_a_contract_s_own_suite_says_the_same_on_both_engines(spark: SparkSessio
     frame = spark.createDataFrame([tuple(row[n] for n in table.names) for row in made], spark_schema(table))
     suite = suite_of(table)
     ours, theirs = run_suite(frame, suite), run_by_gx(frame, suite)
-    assert [(j.expectation.meta, j.success) for j in ours] == [(e.expectation.meta, e.success) for e in theirs]
+    assert [(j.expectation.meta, j.success) for j in ours] == [
+        (e.expectation.meta, e.success) for e in theirs
+    ]
     assert [j.exception for j in ours] == [None] * len(ours)
     assert [e.exception for e in theirs] == [None] * len(theirs)
     assert sum(not j.success for j in ours) >= len(changed) - 1
@@ -190,8 +267,14 @@ def test_a_contract_s_own_suite_says_the_same_on_both_engines(spark: SparkSessio
 @pytest.mark.parametrize("kind", ["parquet", "csv", "delta"])
 def test_files_of_every_kind_are_judged(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     path, suite = str(tmp_path / "data"), tmp_path / "suite.json"
-    spark.range(10).selectExpr("id", "concat('x', id) AS name").write.format(kind).option("header", "true").save(path)
-    expectation = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "id", "min_value": 2}, "severity": "warning"}
+    spark.range(10).selectExpr("id", "concat('x', id) AS name").write.format(kind).option(
+        "header", "true"
+    ).save(path)
+    expectation = {
+        "type": "expect_column_values_to_be_between",
+        "kwargs": {"column": "id", "min_value": 2},
+        "severity": "warning",
+    }
     suite.write_text(json.dumps({"name": "s", "expectations": [expectation]}))
     checked = check.run(spark, path, suite)
     assert checked.success is False

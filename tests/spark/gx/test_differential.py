@@ -1,4 +1,6 @@
-"""Our engine and Great Expectations give the same success and the same counts, for every expectation type that we run."""
+"""Our engine and Great Expectations give the same success and the same counts, for every expectation type
+that we run.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,22 @@ SMALL = st.integers(-3, 3)
 # Sums of these are exact in doubles in any order, so that GX's own rounding decides nothing.
 DOUBLES = st.sampled_from([0.0, -0.0, 1.0, 1.5, -2.25, 3.0, -1.0, math.nan, math.inf, -math.inf])
 CELLS: dict[str, st.SearchStrategy[Any]] = {
-    "k": TEXTS, "t": TEXTS, "i": SMALL, "j": SMALL, "g": st.sampled_from([-(2**40), -1, 0, 1, 7, 2**40]), "d": DOUBLES, "e": DOUBLES,
-    "m": st.sampled_from(["0.00", "1.10", "-2.50", "3.00"]), "b": st.booleans(),
+    "k": TEXTS,
+    "t": TEXTS,
+    "i": SMALL,
+    "j": SMALL,
+    "g": st.sampled_from([-(2**40), -1, 0, 1, 7, 2**40]),
+    "d": DOUBLES,
+    "e": DOUBLES,
+    "m": st.sampled_from(["0.00", "1.10", "-2.50", "3.00"]),
+    "b": st.booleans(),
     "day": st.sampled_from([date(2024, 2, 28) + timedelta(days=n) for n in range(4)]),
     "at": st.sampled_from([datetime(2024, 2, 29, tzinfo=UTC) + timedelta(hours=6 * n) for n in range(4)]),
-}  # fmt: skip
+}
 EXAMPLES = {"classic": 11, "connect": 3}
-"""Most of the time goes into GX, about 9 s an example; what both engines hand to Spark is the same on Connect."""
+"""Most of the time goes into GX, about 9 s an example; what both engines hand to Spark is the same on
+Connect.
+"""
 COUNTS = ("element_count", "unexpected_count", "missing_count")
 
 
@@ -43,9 +54,11 @@ def bounds(low: Any, high: Any, draw: Any) -> dict[str, Any]:
     pair = sorted([draw(low), draw(high)])
     drop = draw(st.sampled_from(["none", "none", "low", "high"]))
     return {
-        "min_value": None if drop == "low" else pair[0], "max_value": None if drop == "high" else pair[1],
-        "strict_min": draw(st.booleans()), "strict_max": draw(st.booleans()),
-    }  # fmt: skip
+        "min_value": None if drop == "low" else pair[0],
+        "max_value": None if drop == "high" else pair[1],
+        "strict_min": draw(st.booleans()),
+        "strict_max": draw(st.booleans()),
+    }
 
 
 @st.composite
@@ -53,18 +66,28 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
     """A table of some rows, and a suite with every mapped type at least once, its parameters drawn too."""
     rows = draw(
         st.lists(
-            st.tuples(*(st.none() | st.none() | c if draw(st.booleans()) else st.none() | c for c in CELLS.values())),
+            st.tuples(
+                *(st.none() | st.none() | c if draw(st.booleans()) else st.none() | c for c in CELLS.values())
+            ),
             min_size=6,
             max_size=16,
         )
     )
     number, mostly = st.sampled_from([-2, -1, 0, 1, 1.5, 3]), st.sampled_from([None, 0, 0.25, 0.5, 0.9, 1])
-    texts, times = st.lists(TEXTS, min_size=1, max_size=4, unique=True), st.sampled_from(["2024-02-28", "2024-02-29", "2024-03-01"])
-    shorter, longer, sets = st.integers(0, 2), st.integers(0, 3), st.sampled_from([list(CELLS), ["k", "i"], ["k", "zz"]])
+    texts, times = (
+        st.lists(TEXTS, min_size=1, max_size=4, unique=True),
+        st.sampled_from(["2024-02-28", "2024-02-29", "2024-03-01"]),
+    )
+    shorter, longer, sets = (
+        st.integers(0, 2),
+        st.integers(0, 3),
+        st.sampled_from([list(CELLS), ["k", "i"], ["k", "zz"]]),
+    )
     moments = st.sampled_from(["2024-02-29T00:00:00", "2024-02-29T06:00:00", "2024-02-29T12:00:00"])
-    pair, several = st.sampled_from(["both_values_are_missing", "either_value_is_missing", "neither"]), st.sampled_from(
-        ["all_values_are_missing", "any_value_is_missing", "never"]
-    )  # fmt: skip
+    pair, several = (
+        st.sampled_from(["both_values_are_missing", "either_value_is_missing", "neither"]),
+        st.sampled_from(["all_values_are_missing", "any_value_is_missing", "never"]),
+    )
     two = st.sampled_from([("i", "j"), ("d", "e"), ("k", "t"), ("i", "d")])
     numeric, any_column = st.sampled_from(["i", "g", "d", "m"]), st.sampled_from(list(CELLS))
     regex = st.sampled_from(["^a", "a$", "[0-9]", "^$", "^.$", ".", "ä", "^[^ ]+$"])
@@ -83,8 +106,11 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
         return {**kwargs, **draw(condition)}
 
     a, b = draw(two)
-    value_set = {"k": draw(texts), "i": draw(st.lists(SMALL, min_size=1, max_size=3, unique=True)),
-                 "d": draw(st.lists(st.sampled_from([0, 1, 1.5]), min_size=1, unique=True))}  # fmt: skip
+    value_set = {
+        "k": draw(texts),
+        "i": draw(st.lists(SMALL, min_size=1, max_size=3, unique=True)),
+        "d": draw(st.lists(st.sampled_from([0, 1, 1.5]), min_size=1, unique=True)),
+    }
     of_set = draw(st.sampled_from(sorted(value_set)))
     a2, b2 = draw(two)
     a3, b3 = draw(two)
@@ -92,59 +118,165 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
     suite = [
         one("column_values_to_not_be_null", **c(column=draw(any_column), mostly=draw(mostly))),
         one("column_values_to_be_null", **c(column=draw(any_column), mostly=draw(mostly))),
-        one("column_values_to_be_between", **c(column=draw(numeric), mostly=draw(mostly), **bounds(number, number, draw))),
+        one(
+            "column_values_to_be_between",
+            **c(column=draw(numeric), mostly=draw(mostly), **bounds(number, number, draw)),
+        ),
         one("column_values_to_be_between", column="d", mostly=draw(mostly), **bounds(number, number, draw)),
-        one("column_values_to_be_between", column=draw(st.sampled_from(["day", "at"])), mostly=draw(mostly), **bounds(times, times, draw)),
-        one("column_values_to_be_in_set", **c(column=of_set, value_set=value_set[of_set], mostly=draw(mostly))),
-        one("column_values_to_not_be_in_set", **c(column=of_set, value_set=value_set[of_set], mostly=draw(mostly))),
-        one("column_values_to_match_regex", **c(column=draw(st.sampled_from(["k", "i"])), regex=draw(regex), mostly=draw(mostly))),
+        one(
+            "column_values_to_be_between",
+            column=draw(st.sampled_from(["day", "at"])),
+            mostly=draw(mostly),
+            **bounds(times, times, draw),
+        ),
+        one(
+            "column_values_to_be_in_set", **c(column=of_set, value_set=value_set[of_set], mostly=draw(mostly))
+        ),
+        one(
+            "column_values_to_not_be_in_set",
+            **c(column=of_set, value_set=value_set[of_set], mostly=draw(mostly)),
+        ),
+        one(
+            "column_values_to_match_regex",
+            **c(column=draw(st.sampled_from(["k", "i"])), regex=draw(regex), mostly=draw(mostly)),
+        ),
         one("column_values_to_not_match_regex", column="t", regex=draw(regex), mostly=draw(mostly)),
-        one("column_values_to_match_regex_list", column="k", regex_list=[draw(regex), draw(regex)],
-            match_on=draw(st.sampled_from(["any", "all"])), mostly=draw(mostly)),
-        one("column_values_to_not_match_regex_list", column="k", regex_list=[draw(regex), draw(regex)], mostly=draw(mostly)),
-        one("column_value_lengths_to_be_between", **c(column="k", mostly=draw(mostly), **bounds(shorter, longer, draw))),
+        one(
+            "column_values_to_match_regex_list",
+            column="k",
+            regex_list=[draw(regex), draw(regex)],
+            match_on=draw(st.sampled_from(["any", "all"])),
+            mostly=draw(mostly),
+        ),
+        one(
+            "column_values_to_not_match_regex_list",
+            column="k",
+            regex_list=[draw(regex), draw(regex)],
+            mostly=draw(mostly),
+        ),
+        one(
+            "column_value_lengths_to_be_between",
+            **c(column="k", mostly=draw(mostly), **bounds(shorter, longer, draw)),
+        ),
         one("column_value_lengths_to_equal", column="t", value=draw(st.integers(0, 2)), mostly=draw(mostly)),
         one("column_values_to_be_unique", **c(column=draw(any_column), mostly=draw(mostly))),
         one("column_values_to_be_unique", column=draw(st.sampled_from(["d", "k"])), mostly=draw(mostly)),
-        one("compound_columns_to_be_unique", **c(column_list=members, ignore_row_if=draw(several), mostly=draw(mostly))),
-        one("column_pair_values_a_to_be_greater_than_b", **c(column_A=a, column_B=b, or_equal=draw(st.booleans()), ignore_row_if=draw(pair),
-            mostly=draw(mostly))),
-        one("column_pair_values_to_be_equal", **c(column_A=a2, column_B=b2, ignore_row_if=draw(pair), mostly=draw(mostly))),
-        one("column_pair_values_to_be_in_set", column_A="i", column_B="k", ignore_row_if=draw(pair), mostly=draw(mostly),
-            value_pairs_set=[[draw(SMALL), draw(TEXTS)], [0, "a"]]),
-        one("select_column_values_to_be_unique_within_record", **c(column_list=[a3, b3], ignore_row_if=draw(several), mostly=draw(mostly))),
-        one("multicolumn_values_to_be_equal", column_list=[a3, b3], ignore_row_if=draw(several), mostly=draw(mostly)),
-        one("multicolumn_sum_to_equal", column_list=draw(st.sampled_from([["i", "j"], ["i", "g"], ["d", "e"], ["i", "d"]])),
-            sum_total=draw(number), ignore_row_if=draw(several), mostly=draw(mostly)),
+        one(
+            "compound_columns_to_be_unique",
+            **c(column_list=members, ignore_row_if=draw(several), mostly=draw(mostly)),
+        ),
+        one(
+            "column_pair_values_a_to_be_greater_than_b",
+            **c(
+                column_A=a,
+                column_B=b,
+                or_equal=draw(st.booleans()),
+                ignore_row_if=draw(pair),
+                mostly=draw(mostly),
+            ),
+        ),
+        one(
+            "column_pair_values_to_be_equal",
+            **c(column_A=a2, column_B=b2, ignore_row_if=draw(pair), mostly=draw(mostly)),
+        ),
+        one(
+            "column_pair_values_to_be_in_set",
+            column_A="i",
+            column_B="k",
+            ignore_row_if=draw(pair),
+            mostly=draw(mostly),
+            value_pairs_set=[[draw(SMALL), draw(TEXTS)], [0, "a"]],
+        ),
+        one(
+            "select_column_values_to_be_unique_within_record",
+            **c(column_list=[a3, b3], ignore_row_if=draw(several), mostly=draw(mostly)),
+        ),
+        one(
+            "multicolumn_values_to_be_equal",
+            column_list=[a3, b3],
+            ignore_row_if=draw(several),
+            mostly=draw(mostly),
+        ),
+        one(
+            "multicolumn_sum_to_equal",
+            column_list=draw(st.sampled_from([["i", "j"], ["i", "g"], ["d", "e"], ["i", "d"]])),
+            sum_total=draw(number),
+            ignore_row_if=draw(several),
+            mostly=draw(mostly),
+        ),
         one("column_min_to_be_between", **c(column=draw(numeric), **bounds(number, number, draw))),
         one("column_max_to_be_between", **c(column=draw(numeric), **bounds(number, number, draw))),
         one("column_max_to_be_between", column="day", **bounds(times, times, draw)),
         one("column_max_to_be_between", column="at", **bounds(moments, moments, draw)),
-        one("column_sum_to_be_between", **c(column=draw(st.sampled_from(["i", "g", "d"])), **bounds(number, number, draw))),
-        one("column_mean_to_be_between", **c(column=draw(st.sampled_from(["i", "g", "d"])), **bounds(number, number, draw))),
-        one("column_quantile_values_to_be_between", **c(column=draw(st.sampled_from(["i", "g", "d"])), quantile_ranges={
-            "quantiles": [0.25, 0.5, 0.75],
-            "value_ranges": [[draw(st.none() | number), draw(st.none() | st.sampled_from([3, 4]))] for _ in range(3)]})),
-        one("column_unique_value_count_to_be_between", column=draw(any_column), **bounds(st.integers(0, 2), st.integers(1, 5), draw)),
-        one("column_proportion_of_unique_values_to_be_between", column=draw(st.sampled_from(["k", "i", "d"])),
-            **bounds(st.sampled_from([0, 0.2, 0.5]), st.sampled_from([0.5, 0.6, 1.0]), draw)),
-        one("column_proportion_of_non_null_values_to_be_between", column=draw(any_column),
-            **bounds(st.sampled_from([0, 0.2, 0.5]), st.sampled_from([0.5, 0.75, 1.0]), draw)),
+        one(
+            "column_sum_to_be_between",
+            **c(column=draw(st.sampled_from(["i", "g", "d"])), **bounds(number, number, draw)),
+        ),
+        one(
+            "column_mean_to_be_between",
+            **c(column=draw(st.sampled_from(["i", "g", "d"])), **bounds(number, number, draw)),
+        ),
+        one(
+            "column_quantile_values_to_be_between",
+            **c(
+                column=draw(st.sampled_from(["i", "g", "d"])),
+                quantile_ranges={
+                    "quantiles": [0.25, 0.5, 0.75],
+                    "value_ranges": [
+                        [draw(st.none() | number), draw(st.none() | st.sampled_from([3, 4]))]
+                        for _ in range(3)
+                    ],
+                },
+            ),
+        ),
+        one(
+            "column_unique_value_count_to_be_between",
+            column=draw(any_column),
+            **bounds(st.integers(0, 2), st.integers(1, 5), draw),
+        ),
+        one(
+            "column_proportion_of_unique_values_to_be_between",
+            column=draw(st.sampled_from(["k", "i", "d"])),
+            **bounds(st.sampled_from([0, 0.2, 0.5]), st.sampled_from([0.5, 0.6, 1.0]), draw),
+        ),
+        one(
+            "column_proportion_of_non_null_values_to_be_between",
+            column=draw(any_column),
+            **bounds(st.sampled_from([0, 0.2, 0.5]), st.sampled_from([0.5, 0.75, 1.0]), draw),
+        ),
         one("column_distinct_values_to_be_in_set", column="k", value_set=value_set["k"]),
         one("column_distinct_values_to_contain_set", column="i", value_set=value_set["i"]),
         one("column_distinct_values_to_equal_set", column="k", value_set=value_set["k"]),
-        one("column_values_to_be_of_type", column=draw(any_column), type_=draw(st.sampled_from(["StringType", "DoubleType"]))),
-        one("column_values_to_be_in_type_list", column=draw(any_column), type_list=["IntegerType", "LongType", "NoSuchType"]),
+        one(
+            "column_values_to_be_of_type",
+            column=draw(any_column),
+            type_=draw(st.sampled_from(["StringType", "DoubleType"])),
+        ),
+        one(
+            "column_values_to_be_in_type_list",
+            column=draw(any_column),
+            type_list=["IntegerType", "LongType", "NoSuchType"],
+        ),
         one("column_type_to_be", column=draw(any_column), type_="NumericType"),
-        one("column_to_exist", column=draw(st.sampled_from(["k", "zz"])), column_index=draw(st.sampled_from([None, 1, 20]))),
+        one(
+            "column_to_exist",
+            column=draw(st.sampled_from(["k", "zz"])),
+            column_index=draw(st.sampled_from([None, 1, 20])),
+        ),
         one("table_row_count_to_be_between", **c(**bounds(st.integers(0, 6), st.integers(0, 12), draw))),
         one("table_row_count_to_equal", value=draw(st.integers(0, 12))),
         one("table_column_count_to_be_between", min_value=draw(st.integers(9, 13)), max_value=13),
         one("table_column_count_to_equal", value=draw(st.integers(10, 12))),
-        one("table_columns_to_match_ordered_list", column_list=draw(st.sampled_from([list(CELLS), list(CELLS)[::-1]]))),
+        one(
+            "table_columns_to_match_ordered_list",
+            column_list=draw(st.sampled_from([list(CELLS), list(CELLS)[::-1]])),
+        ),
         one("table_columns_to_match_set", column_set=draw(sets), exact_match=draw(st.booleans())),
-        one("unexpected_rows_expectation", unexpected_rows_query="SELECT * FROM {batch} WHERE NOT (i <= j OR k LIKE 'a%')"),
-    ]  # fmt: skip
+        one(
+            "unexpected_rows_expectation",
+            unexpected_rows_query="SELECT * FROM {batch} WHERE NOT (i <= j OR k LIKE 'a%')",
+        ),
+    ]
     return rows, suite
 
 
@@ -188,11 +320,21 @@ def test_both_engines_find_the_same(spark: SparkSession, spark_kind: str) -> Non
     def compare(case: tuple[list[tuple[Any, ...]], list[dict[str, Any]]]) -> None:
         rows, expectations = case
         frame, suite = rows_of(spark, rows), as_suite(expectations)
-        for ours, theirs in zip(run_suite(frame, suite, show=False), run_by_gx(frame, suite, show=False), strict=True):
+        for ours, theirs in zip(
+            run_suite(frame, suite, show=False), run_by_gx(frame, suite, show=False), strict=True
+        ):
             told = {} if ours.outcome is None else ours.outcome.result
-            found = (ours.success, ours.exception is None, *(told.get(n) for n in COUNTS if n in theirs.result))
+            found = (
+                ours.success,
+                ours.exception is None,
+                *(told.get(n) for n in COUNTS if n in theirs.result),
+            )
             # Of no rows GX counts nothing where we count 0, see DIFFERENCES.
-            expected = (theirs.success, theirs.exception is None, *(theirs.result[n] or 0 for n in COUNTS if n in theirs.result))
+            expected = (
+                theirs.success,
+                theirs.exception is None,
+                *(theirs.result[n] or 0 for n in COUNTS if n in theirs.result),
+            )
             if found != expected:
                 wrong.append(
                     f"{ours.expectation.type} {ours.expectation.kwargs}: {found} {ours.exception}, GX {expected} {theirs.exception}"

@@ -22,11 +22,27 @@ SCHEMA = "i int, big bigint, tenth double, short smallint, at timestamp, k strin
 NONE = {"row_condition": 'col("i") > 100', "condition_parser": "great_expectations"}
 Case = tuple[str, dict[str, Any], tuple[Any, ...], tuple[Any, ...]]
 CASES: dict[str, Case] = {
-    # difference: (type, kwargs, ours, GX's): success, and the count that the type gives, or None for an exception
+    # difference: (type, kwargs, ours, GX's): success, and the count that the type gives, or None for an
+    # exception
     "no rows": ("column_values_to_not_be_null", {"column": "k", **NONE}, (True, 0), (True, None)),
-    "null in a value set": ("column_values_to_be_in_set", {"column": "k", "value_set": ["a", None]}, (False, 2), (True, 0)),
-    "64-bit bounds": ("column_values_to_be_between", {"column": "big", "min_value": 2**53 + 1}, (False, 1), (True, 0)),
-    "rounded sums": ("column_mean_to_be_between", {"column": "tenth", "max_value": 0.1}, (True, None), (False, None)),
+    "null in a value set": (
+        "column_values_to_be_in_set",
+        {"column": "k", "value_set": ["a", None]},
+        (False, 2),
+        (True, 0),
+    ),
+    "64-bit bounds": (
+        "column_values_to_be_between",
+        {"column": "big", "min_value": 2**53 + 1},
+        (False, 1),
+        (True, 0),
+    ),
+    "rounded sums": (
+        "column_mean_to_be_between",
+        {"column": "tenth", "max_value": 0.1},
+        (True, None),
+        (False, None),
+    ),
     "stretched quantiles": (
         "column_quantile_values_to_be_between",
         {"column": "tenth", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[0.100001, 1]]}},
@@ -34,10 +50,30 @@ CASES: dict[str, Case] = {
         (True, None),
     ),
     "first column": ("column_to_exist", {"column": "k", "column_index": 0}, (False, None), (True, None)),
-    "mean of short integers": ("column_mean_to_be_between", {"column": "short", "min_value": 2}, (True, None), (False, "exception")),
-    "days of a timestamp": ("column_max_to_be_between", {"column": "at", "max_value": "2024-02-29"}, (False, None), (True, None)),
-    "joined patterns": ("column_values_to_match_regex_list", {"column": "k", "regex_list": ["(?i)a", "b"]}, (False, 2), (False, 1)),
-    "repeated in a value set": ("column_distinct_values_to_contain_set", {"column": "k", "value_set": ["a", "a"]}, (True, 0), (False, 1)),
+    "mean of short integers": (
+        "column_mean_to_be_between",
+        {"column": "short", "min_value": 2},
+        (True, None),
+        (False, "exception"),
+    ),
+    "days of a timestamp": (
+        "column_max_to_be_between",
+        {"column": "at", "max_value": "2024-02-29"},
+        (False, None),
+        (True, None),
+    ),
+    "joined patterns": (
+        "column_values_to_match_regex_list",
+        {"column": "k", "regex_list": ["(?i)a", "b"]},
+        (False, 2),
+        (False, 1),
+    ),
+    "repeated in a value set": (
+        "column_distinct_values_to_contain_set",
+        {"column": "k", "value_set": ["a", "a"]},
+        (True, 0),
+        (False, 1),
+    ),
 }
 
 
@@ -51,13 +87,17 @@ def told(spark: SparkSession) -> dict[str, tuple[tuple[Any, ...], tuple[Any, ...
     expectations = [{"type": f"expect_{kind}", "kwargs": kwargs} for kind, kwargs, _, _ in CASES.values()]
     suite = parse_suite(json.dumps({"name": "differences", "expectations": expectations}), origin="test")
     rows = spark.createDataFrame(ROWS, SCHEMA)
-    ours = [found(j.success, j.outcome.result if j.outcome else {}, j.exception) for j in run_suite(rows, suite)]
+    ours = [
+        found(j.success, j.outcome.result if j.outcome else {}, j.exception) for j in run_suite(rows, suite)
+    ]
     theirs = [found(e.success, e.result, e.exception) for e in run_by_gx(rows, suite)]
     return dict(zip(CASES, zip(ours, theirs, strict=True), strict=True))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_both_say_what_the_difference_declares(name: str, told: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]) -> None:
+def test_both_say_what_the_difference_declares(
+    name: str, told: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]
+) -> None:
     assert told[name] == CASES[name][2:]
 
 

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engage_spark.errors import InputError
-from engage_spark.lake import read_anything
+from engage_spark.lake import read_any_format
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def test_folders_named_as_columns_are_columns_also_below_such_a_folder(spark: SparkSession, tmp_path: Path) -> None:
+def test_folders_named_as_columns_are_columns_also_below_such_a_folder(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     root = tmp_path / "env=test" / "things"
-    spark.createDataFrame([(1, "a"), (2, "b")], "n int, part string").write.partitionBy("part").parquet(str(root))
-    rows = read_anything(spark, str(root))
+    spark.createDataFrame([(1, "a"), (2, "b")], "n int, part string").write.partitionBy("part").parquet(
+        str(root)
+    )
+    rows = read_any_format(spark, str(root))
     assert sorted(map(tuple, rows.select("n", "part").collect())) == [(1, "a"), (2, "b")]
     assert "env" not in rows.columns, "what lies above the path is no part of the data"
 
@@ -25,7 +29,7 @@ def test_folders_named_as_columns_are_columns_also_below_such_a_folder(spark: Sp
 def test_folders_of_any_other_name_are_looked_through(spark: SparkSession, tmp_path: Path) -> None:
     for i, name in enumerate(("old", "new/er")):
         spark.createDataFrame([(i,)], "n int").write.parquet(str(tmp_path / "things" / name))
-    rows = read_anything(spark, str(tmp_path / "things"))
+    rows = read_any_format(spark, str(tmp_path / "things"))
     assert (rows.columns, sorted(r[0] for r in rows.collect())) == (["n"], [0, 1])
 
 
@@ -33,7 +37,7 @@ def test_what_is_no_one_table_is_refused(spark: SparkSession, tmp_path: Path) ->
     (tmp_path / "a.csv").write_text("n\n1\n")
     (tmp_path / "b.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="files of several formats") as e:
-        read_anything(spark, str(tmp_path))
-    assert "--data-format" in (e.value.mend or "")
+        read_any_format(spark, str(tmp_path))
+    assert "--data-format" in (e.value.hint or "")
     with pytest.raises(InputError, match="there is no"):
-        read_anything(spark, str(tmp_path / "nowhere"), format="csv")
+        read_any_format(spark, str(tmp_path / "nowhere"), format="csv")

@@ -1,4 +1,6 @@
-"""Files, schemas and lines that are not as they should be: each case of `bad_input.things`, up to the verdict on its rows."""
+"""Files, schemas and lines that are not as they should be: each case of `bad_input.things`, up to the verdict
+on its rows.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,23 @@ import pytest
 
 from engage_spark.contract import Table
 from engage_spark.errors import EngageError, InputError
-from engage_spark.lake import pin, read_pinned, storage_error
+from engage_spark.lake import list_inputs, read_inputs, translate_spark_errors
 from engage_spark.pipelines.ingest.validate_table import _conformed
-from engage_spark.quality import MALFORMED, row_checks, with_duplicate_flag, with_verdict
+from engage_spark.quality import MALFORMED, row_checks, with_check_results, with_duplicate_flag
 from tests.support.bad_input.declared import Case, Outcome, assert_judged, assert_told, each
-from tests.support.bad_input.things import CSV_FILES, CSV_LINES, CSV_TIMES, INT96, LISTING, MOMENTS, READING, THINGS, int96, parquet, text
+from tests.support.bad_input.things import (
+    CSV_FILES,
+    CSV_LINES,
+    CSV_TIMES,
+    INT96,
+    LISTING,
+    MOMENTS,
+    READING,
+    THINGS,
+    int96,
+    parquet,
+    text,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,8 +37,8 @@ DAY = "2025-10-21"
 
 def conformed(spark: SparkSession, folder: Path, table: Table) -> DataFrame:
     """What ingest reads of a folder."""
-    (found,) = pin(spark, str(folder), table, snapshot_date=None, dated=False)
-    return _conformed(read_pinned(spark, found, table, malformed=MALFORMED), table)[0]
+    (found,) = list_inputs(spark, str(folder), table, snapshot_date=None, dated=False)
+    return _conformed(read_inputs(spark, found, table, malformed=MALFORMED), table)[0]
 
 
 def as_text(rows: DataFrame, table: Table) -> list[tuple[Any, ...]]:
@@ -35,22 +49,34 @@ def as_text(rows: DataFrame, table: Table) -> list[tuple[Any, ...]]:
 def judged(spark: SparkSession, folder: Path, table: Table) -> list[dict[str, Any]]:
     """The judged rows of one small CSV file, in the order of its lines."""
     rows = with_duplicate_flag(conformed(spark, folder, table), None, table=table)
-    return [r.asDict(recursive=True) for r in with_verdict(rows, checks=row_checks(table, parsed_text=True)).collect()]
+    return [
+        r.asDict(recursive=True)
+        for r in with_check_results(rows, checks=row_checks(table, parsed_text=True)).collect()
+    ]
 
 
 @each(LISTING)
-def test_a_delivery_that_cannot_be_used_is_refused_by_name(spark: SparkSession, tmp_path: Path, case: Case) -> None:
+def test_a_delivery_that_cannot_be_used_is_refused_by_name(
+    spark: SparkSession, tmp_path: Path, case: Case
+) -> None:
     from datetime import date
 
     deliver, how = case.given
     deliver(tmp_path / "things")
     with pytest.raises(InputError) as e:
-        pin(spark, str(tmp_path / "things"), THINGS, **({"snapshot_date": date.fromisoformat(DAY), "dated": True} | how))
+        list_inputs(
+            spark,
+            str(tmp_path / "things"),
+            THINGS,
+            **({"snapshot_date": date.fromisoformat(DAY), "dated": True} | how),
+        )
     assert_told(case, e.value)
 
 
 @each(READING)
-def test_a_parquet_file_is_read_as_declared_or_refused_by_name(spark: SparkSession, tmp_path: Path, case: Case) -> None:
+def test_a_parquet_file_is_read_as_declared_or_refused_by_name(
+    spark: SparkSession, tmp_path: Path, case: Case
+) -> None:
     deliver, expected = case.given
     parquet(tmp_path / "things" / "a.parquet")
     deliver(tmp_path / "things")
@@ -74,15 +100,19 @@ def parquet_columns(path: Path) -> list[str]:
 def test_int96_is_read_as_a_moment(spark: SparkSession, tmp_path: Path, case: Case) -> None:
     moment, expected = case.given
     int96(tmp_path / "moments" / "a.parquet", moment)
-    assert as_text(conformed(spark, tmp_path / "moments", MOMENTS), MOMENTS) == [("a", "2025-01-01", expected)]
+    assert as_text(conformed(spark, tmp_path / "moments", MOMENTS), MOMENTS) == [
+        ("a", "2025-01-01", expected)
+    ]
 
 
 @each(CSV_FILES)
-def test_csv_files_are_read_as_declared_or_refused_by_name(spark: SparkSession, tmp_path: Path, case: Case) -> None:
+def test_csv_files_are_read_as_declared_or_refused_by_name(
+    spark: SparkSession, tmp_path: Path, case: Case
+) -> None:
     for name, content in case.given.items():
         text(tmp_path / "things" / name, content)
     if case.outcome is Outcome.REFUSED:
-        with pytest.raises(InputError) as e, storage_error("things cannot be read"):
+        with pytest.raises(InputError) as e, translate_spark_errors("things cannot be read"):
             conformed(spark, tmp_path / "things", THINGS).collect()
         assert_told(case, e.value)
     else:
@@ -107,7 +137,10 @@ def test_a_line_of_csv_is_a_row_with_its_reasons(lines: list[dict[str, Any]], ca
 @pytest.fixture(scope="module")
 def times(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("times")
-    text(folder / "a.csv", "\n".join(["id,d,t", *(f"{i},2025-01-01,{c.given[0]}" for i, c in enumerate(CSV_TIMES.cases)), ""]))
+    text(
+        folder / "a.csv",
+        "\n".join(["id,d,t", *(f"{i},2025-01-01,{c.given[0]}" for i, c in enumerate(CSV_TIMES.cases)), ""]),
+    )
     return judged(spark, folder, MOMENTS)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from engage_spark.contract import Kind, Table
 from engage_spark.errors import InputError
-from engage_spark.lake import Pinned, fingerprint, pin, read_pinned
+from engage_spark.lake import InputManifest, fingerprint, list_inputs, read_inputs
 from engage_spark.spark.schema import conform
 from tests.support.bad_input.things import THINGS, field, parquet, text
 
@@ -23,15 +23,22 @@ DAY = date(2025, 10, 21)
 MALFORMED = "__malformed"
 
 
-def pinned(spark: SparkSession, path: Path | str, **how: Any) -> list[Pinned]:
-    return pin(spark, str(path), THINGS, **({"snapshot_date": DAY, "dated": True} | how))
+def pinned(spark: SparkSession, path: Path | str, **how: Any) -> list[InputManifest]:
+    return list_inputs(spark, str(path), THINGS, **({"snapshot_date": DAY, "dated": True} | how))
 
 
-def ids(spark: SparkSession, one: Pinned) -> str:
-    return "".join(sorted(r["id"] for r in conform(read_pinned(spark, one, THINGS, malformed=MALFORMED), THINGS).rows.collect()))
+def ids(spark: SparkSession, one: InputManifest) -> str:
+    return "".join(
+        sorted(
+            r["id"]
+            for r in conform(read_inputs(spark, one, THINGS, malformed=MALFORMED), THINGS).rows.collect()
+        )
+    )
 
 
-def test_days_come_from_folders_oldest_first_and_what_is_no_data_is_left(spark: SparkSession, tmp_path: Path) -> None:
+def test_days_come_from_folders_oldest_first_and_what_is_no_data_is_left(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     root = tmp_path / "with blank, ünï & 100%41 = [1]{2}*?" / "things"
     parquet(root / "snapshot_date=2025-10-21" / "b c%20d.parquet", "cd")
     parquet(root / "snapshot_date=2025-10-21" / "deeper" / "a.PARQUET", "ab")
@@ -41,7 +48,10 @@ def test_days_come_from_folders_oldest_first_and_what_is_no_data_is_left(spark: 
     text(root / "_delta_log" / "0.json", "{}")
     text(root / ".hidden" / "x.parquet", b"")
     found = pinned(spark, root, snapshot_date=None)
-    assert [(p.day, len(p.files), p.format) for p in found] == [(date(2025, 10, 20), 1, "parquet"), (DAY, 2, "parquet")]
+    assert [(p.day, len(p.files), p.format) for p in found] == [
+        (date(2025, 10, 20), 1, "parquet"),
+        (DAY, 2, "parquet"),
+    ]
     assert [ids(spark, p) for p in found] == ["z", "abcd"]
     assert all(f.size > 0 for p in found for f in p.files)
     assert [p.day for p in pinned(spark, root, snapshot_date=DAY)] == [DAY]
@@ -76,53 +86,79 @@ def test_all_faults_of_a_listing_are_told_at_once(spark: SparkSession, tmp_path:
     assert len(e.value.details) == 3
 
 
-def test_a_broken_file_of_another_day_does_not_keep_this_day_back(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_broken_file_of_another_day_does_not_keep_this_day_back(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     root = tmp_path / "things"
     text(root / "snapshot_date=2025-10-20" / "none.parquet", b"")
     parquet(root / "snapshot_date=2025-10-21" / "a.parquet")
-    (only,) = pin(spark, str(root), THINGS, snapshot_date=date(2025, 10, 21), dated=True)
+    (only,) = list_inputs(spark, str(root), THINGS, snapshot_date=date(2025, 10, 21), dated=True)
     assert [Path(f.path).name for f in only.files] == ["a.parquet"]
     with pytest.raises(InputError, match="no snapshot of 2025-10-19"):
-        pin(spark, str(root), THINGS, snapshot_date=date(2025, 10, 19), dated=True)
+        list_inputs(spark, str(root), THINGS, snapshot_date=date(2025, 10, 19), dated=True)
 
 
-def test_64_bit_integers_may_stand_in_all_files_and_a_new_column_in_some(spark: SparkSession, tmp_path: Path) -> None:
+def test_64_bit_integers_may_stand_in_all_files_and_a_new_column_in_some(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     parquet(tmp_path / "things" / "a.parquet", "a", n=pa.array([7], pa.int64()))
     parquet(tmp_path / "things" / "b.parquet", "b", n=pa.array([2**40], pa.int64()), note=["new"])
     (found,) = pinned(spark, tmp_path / "things")
-    conformed = conform(read_pinned(spark, found, THINGS, malformed=MALFORMED), THINGS)
+    conformed = conform(read_inputs(spark, found, THINGS, malformed=MALFORMED), THINGS)
     assert conformed.extra == ("note",)
     assert {r["id"]: r["n"] for r in conformed.rows.collect()} == {"a": 7, "b": 2**31 - 1}
 
 
-def test_a_day_inside_the_file_is_an_undeclared_column_like_any_other(spark: SparkSession, tmp_path: Path) -> None:
-    parquet(tmp_path / "things" / "snapshot_date=2025-10-21" / "a.parquet", snapshot_date=[date(1999, 1, 1)] * 2)
+def test_a_day_inside_the_file_is_an_undeclared_column_like_any_other(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    parquet(
+        tmp_path / "things" / "snapshot_date=2025-10-21" / "a.parquet", snapshot_date=[date(1999, 1, 1)] * 2
+    )
     (found,) = pinned(spark, tmp_path / "things")
-    assert conform(read_pinned(spark, found, THINGS, malformed=MALFORMED), THINGS).extra == ("snapshot_date",)
+    assert conform(read_inputs(spark, found, THINGS, malformed=MALFORMED), THINGS).extra == ("snapshot_date",)
 
 
 def csv_rows(spark: SparkSession, folder: Path, table: Table = THINGS, **how: Any) -> list[tuple[Any, ...]]:
-    (found,) = pin(spark, str(folder), table, snapshot_date=DAY, dated=True)
-    rows = read_pinned(spark, found, table, malformed=MALFORMED, **how).collect()
+    (found,) = list_inputs(spark, str(folder), table, snapshot_date=DAY, dated=True)
+    rows = read_inputs(spark, found, table, malformed=MALFORMED, **how).collect()
     return sorted(((*(r[n] for n in table.names), r[MALFORMED]) for r in rows), key=str)
 
 
-def test_csv_is_read_as_declared_and_what_cannot_be_parsed_is_kept_as_text(spark: SparkSession, tmp_path: Path) -> None:
+def test_csv_is_read_as_declared_and_what_cannot_be_parsed_is_kept_as_text(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     text(tmp_path / "things" / "a.csv", 'id,n,x\na,1,0.5\n"b ""q"", b",2,\nc,many,1\nd,3\ne,4,NaN,surplus\n')
     text(tmp_path / "things" / "empty.csv", "id,n,x\n")
-    assert [repr(r) for r in csv_rows(spark, tmp_path / "things")] == sorted([
-        "('a', 1, 0.5, None)", "('b \"q\", b', 2, None, None)", "('c', None, 1.0, 'c,many,1')",
-        "('d', 3, None, 'd,3')", "('e', 4, nan, 'e,4,NaN,surplus')",
-    ])  # fmt: skip
+    assert [repr(r) for r in csv_rows(spark, tmp_path / "things")] == sorted(
+        [
+            "('a', 1, 0.5, None)",
+            "('b \"q\", b', 2, None, None)",
+            "('c', None, 1.0, 'c,many,1')",
+            "('d', 3, None, 'd,3')",
+            "('e', 4, nan, 'e,4,NaN,surplus')",
+        ]
+    )
 
 
 def test_csv_with_dates_other_separators_and_a_word_for_null(spark: SparkSession, tmp_path: Path) -> None:
-    table = Table(name="things", kind=Kind.ENTITY, description="", fields=(
-        field("id", "string", "string"), field("d", "date", "date"), field("t", "timestamp", "timestamp"), field("b", "boolean", "boolean"),
-    ))  # fmt: skip
+    table = Table(
+        name="things",
+        kind=Kind.ENTITY,
+        description="",
+        fields=(
+            field("id", "string", "string"),
+            field("d", "date", "date"),
+            field("t", "timestamp", "timestamp"),
+            field("b", "boolean", "boolean"),
+        ),
+    )
     text(
         tmp_path / "things" / "a.csv.gz",
         __import__("gzip").compress(b"id;d;t;b\na;2025-10-01;2025-10-01T12:00:00+02:00;true\nNA;NA;NA;NA\n"),
     )
     rows = csv_rows(spark, tmp_path / "things", table, delimiter=";", null="NA")
-    assert rows == [("a", date(2025, 10, 1), datetime(2025, 10, 1, 10), True, None), (None, None, None, None, None)]
+    assert rows == [
+        ("a", date(2025, 10, 1), datetime(2025, 10, 1, 10), True, None),
+        (None, None, None, None, None),
+    ]

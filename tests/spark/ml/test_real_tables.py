@@ -12,8 +12,8 @@ import pytest
 
 from engage_spark.lake import Lake, RunLog
 from engage_spark.ml.data.split import draw_splits
-from engage_spark.ml.data.training_set import labelled, matured, to_training_set
-from engage_spark.ml.feature_spec import Policy, Task, model_plan, target_named, targets
+from engage_spark.ml.data.training_set import labelled, matured_days, to_training_set
+from engage_spark.ml.feature_spec import LeakPolicy, Task, build_feature_spec, target_named, targets
 from engage_spark.pipelines import features
 from engage_spark.pipelines.ingest import run as ingest
 from tests.support.real_tables import BANK, IRANIAN, RealTable, settings_below
@@ -37,7 +37,9 @@ class Loaded:
         self.lake, self.spark = Lake(settings.lake), spark
         ingest.run(spark, settings, contract=self.contract)
         features.run(spark, settings, contract=self.contract)
-        self.runs: dict[str, Run] = {stage: run for (stage, _), run in RunLog(self.lake).latest_of_all(spark).items()}
+        self.runs: dict[str, Run] = {
+            stage: run for (stage, _), run in RunLog(self.lake).latest_of_all(spark).items()
+        }
 
     def table(self, name: str) -> DataFrame:
         return self.lake.read(self.spark, name)
@@ -48,23 +50,37 @@ class Loaded:
 
     @property
     def training_set(self) -> DataFrame:
-        plans = [model_plan(self.contract, target) for target in targets(self.contract)]
+        plans = [build_feature_spec(self.contract, target) for target in targets(self.contract)]
         derived = [self.table(t.name) for t in self.contract.derived]
-        return to_training_set(self.judged.where("_dq_status = 'valid'"), derived, contract=self.contract, plans=plans)
+        return to_training_set(
+            self.judged.where("_dq_status = 'valid'"), derived, contract=self.contract, plans=plans
+        )
 
 
-def loaded(spark: SparkSession, real: RealTable, session_settings: Settings, shared_data: Path, home: Path) -> Loaded:
+def loaded(
+    spark: SparkSession, real: RealTable, session_settings: Settings, shared_data: Path, home: Path
+) -> Loaded:
     real.deliver(shared_data, home, str(DAY), files=2)
     return Loaded(spark, real, settings_below(session_settings, home))
 
 
 @pytest.fixture(scope="module")
-def bank(spark: SparkSession, session_settings: Settings, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def bank(
+    spark: SparkSession,
+    session_settings: Settings,
+    shared_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Loaded:
     return loaded(spark, BANK, session_settings, shared_data, tmp_path_factory.mktemp("bank"))
 
 
 @pytest.fixture(scope="module")
-def iranian(spark: SparkSession, session_settings: Settings, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def iranian(
+    spark: SparkSession,
+    session_settings: Settings,
+    shared_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Loaded:
     return loaded(spark, IRANIAN, session_settings, shared_data, tmp_path_factory.mktemp("iranian"))
 
 
@@ -78,14 +94,22 @@ def test_the_dirty_day_of_the_bank_is_published_without_its_bad_rows(bank: Loade
 
 
 def test_every_planted_fault_is_quarantined_with_its_reason(bank: Loaded) -> None:
-    quarantined = bank.judged.where("_dq_status = 'quarantined'").select("customer_id", "_dq_errors").collect()
-    found = Counter((r.customer_id, tuple(sorted(e["rule"] for e in r["_dq_errors"] if e["severity"] == "critical"))) for r in quarantined)
+    quarantined = (
+        bank.judged.where("_dq_status = 'quarantined'").select("customer_id", "_dq_errors").collect()
+    )
+    found = Counter(
+        (r.customer_id, tuple(sorted(e["rule"] for e in r["_dq_errors"] if e["severity"] == "critical")))
+        for r in quarantined
+    )
     assert found == {
         (15634602, ("customer_id.unique",)): 2,
         (15643966, ("customer_id.unique",)): 1,
         (15643966, ("age.not_null", "customer_id.unique")): 1,
         (15647311, ("gender.not_null", "num_of_products.range")): 1,
-        **{(customer, ("surname.not_null",)): 1 for customer in (15737888, 15656148, 15691483, 15788218, 15725737)},
+        **{
+            (customer, ("surname.not_null",)): 1
+            for customer in (15737888, 15656148, 15691483, 15788218, 15725737)
+        },
         **{(customer, ("age.not_null",)): 1 for customer in (15699309, 15736816, 15700772, 15732963)},
     }
 
@@ -97,14 +121,24 @@ def test_names_with_lost_letters_are_told_and_stay(bank: Loaded) -> None:
 
 
 def test_the_bank_s_models_look_at_neither_gender_nor_names_nor_numbers_of_rows(bank: Loaded) -> None:
-    plan = model_plan(bank.contract, target_named(bank.contract, "exited"))
+    plan = build_feature_spec(bank.contract, target_named(bank.contract, "exited"))
     assert plan.names == (
-        "credit_score", "geography", "age", "tenure", "balance", "num_of_products", "has_cr_card", "is_active_member", "estimated_salary",
-        "balance_per_salary", "empty_account", "products_per_year",
-    )  # fmt: skip
+        "credit_score",
+        "geography",
+        "age",
+        "tenure",
+        "balance",
+        "num_of_products",
+        "has_cr_card",
+        "is_active_member",
+        "estimated_salary",
+        "balance_per_salary",
+        "empty_account",
+        "products_per_year",
+    )
     assert plan.target.task is Task.BINARY
     assert [f.name for f in plan.features if f.protected] == ["geography", "age"]
-    without = model_plan(bank.contract, plan.target, protected=False)
+    without = build_feature_spec(bank.contract, plan.target, protected=False)
     assert set(plan.names) - set(without.names) == {"geography", "age"}
 
 
@@ -121,27 +155,34 @@ def test_repeated_rows_hide_behind_their_row_ids(iranian: Loaded) -> None:
 def test_churn_is_known_a_quarter_later_and_value_at_once(iranian: Loaded) -> None:
     both = targets(iranian.contract)
     assert [(t.name, t.task) for t in both] == [("customer_value", Task.REGRESSION), ("churn", Task.BINARY)]
-    assert matured([DAY], both, as_of=date(2025, 8, 29)) == {"customer_value": (DAY,), "churn": ()}
-    assert matured([DAY], both, as_of=date(2025, 8, 30)) == {"customer_value": (DAY,), "churn": (DAY,)}
+    assert matured_days([DAY], both, as_of=date(2025, 8, 29)) == {"customer_value": (DAY,), "churn": ()}
+    assert matured_days([DAY], both, as_of=date(2025, 8, 30)) == {"customer_value": (DAY,), "churn": (DAY,)}
 
 
 def test_what_the_value_is_computed_from_is_left_for_the_audit_to_find(iranian: Loaded) -> None:
     value = target_named(iranian.contract, "customer_value")
-    strict, permissive = (model_plan(iranian.contract, value, policy=policy) for policy in Policy)
+    strict, permissive = (build_feature_spec(iranian.contract, value, policy=policy) for policy in LeakPolicy)
     assert strict.names == permissive.names
     assert {"seconds_of_use", "frequency_of_sms", "age"} <= set(strict.names)
     assert "churn" not in strict.names
 
 
 @pytest.mark.parametrize(("which", "rate"), [("bank", 2035 / 9988), ("iranian", 495 / 3150)])
-def test_the_training_set_has_every_valid_row_once_and_every_side_its_rate(which: str, rate: float, request: pytest.FixtureRequest) -> None:
+def test_the_training_set_has_every_valid_row_once_and_every_side_its_rate(
+    which: str, rate: float, request: pytest.FixtureRequest
+) -> None:
     real: Loaded = request.getfixturevalue(which)
     made = real.training_set
     target = next(t for t in targets(real.contract) if t.task is Task.BINARY)
     key = real.entity.key
-    assert labelled(made, target=target, days=[DAY]).count() == real.runs[f"ingest:{real.entity.name}"].rows_valid
+    assert (
+        labelled(made, target=target, days=[DAY]).count()
+        == real.runs[f"ingest:{real.entity.name}"].rows_valid
+    )
     sides = draw_splits(made, key=key, stratum=target.name, folds=5, seed=1).toArrow()
-    rates = duckdb.sql("SELECT side, fold, avg(CAST(stratum AS INT)), count(*) FROM sides GROUP BY ALL").fetchall()
+    rates = duckdb.sql(
+        "SELECT side, fold, avg(CAST(stratum AS INT)), count(*) FROM sides GROUP BY ALL"
+    ).fetchall()
     assert len(rates) == 8
     assert sum(n for *_, n in rates) == len(sides)
     for _, _, found, n in rates:

@@ -31,8 +31,17 @@ class Trained(NamedTuple):
     scorer: Scorer
     path: str
 
-    def scored(self, rows: DataFrame | None = None, model: PipelineModel | None = None, top: int = 3) -> DataFrame:
-        return to_predictions(self.rows if rows is None else rows, model or self.model, self.scorer, key="id", day="snapshot_date", top=top)
+    def scored(
+        self, rows: DataFrame | None = None, model: PipelineModel | None = None, top: int = 3
+    ) -> DataFrame:
+        return to_predictions(
+            self.rows if rows is None else rows,
+            model or self.model,
+            self.scorer,
+            key="id",
+            day="snapshot_date",
+            top=top,
+        )
 
 
 def trained(spark: SparkSession, target: Target, family: Family, at: Path) -> Trained:
@@ -44,11 +53,19 @@ def trained(spark: SparkSession, target: Target, family: Family, at: Path) -> Tr
     if binary:
         conformal = calibrate_sets(label, prediction, coverage=0.8)
     else:
-        conformal = calibrate_regression(label, prediction, coverage=0.8, minimum=target.minimum, maximum=target.maximum, parts=4)
+        conformal = calibrate_regression(
+            label, prediction, coverage=0.8, minimum=target.minimum, maximum=target.maximum, parts=4
+        )
     scorer = Scorer(
-        target=target, features=FEATURES, masked=("age",), explainer=explained(model, rows, target, at), conformal=conformal,
-        threshold=0.4 if binary else None, model_name=target.name, model_version="3",
-    )  # fmt: skip
+        target=target,
+        features=FEATURES,
+        masked=("age",),
+        explainer=explained(model, rows, target, at),
+        conformal=conformal,
+        threshold=0.4 if binary else None,
+        model_name=target.name,
+        model_version="3",
+    )
     model.write().overwrite().save(str(at / "model"))
     return Trained(rows, model, scorer, str(at / "model"))
 
@@ -76,7 +93,13 @@ def test_predictions_of_two_classes_have_the_declared_columns(leaves: Trained) -
         assert (row["prediction"], row["probability"]) == (expected["prediction"], expected["probability"][1])
         assert row["prediction_set"] == [c for c, there in ((0, with_zero), (1, with_one)) if there]
         assert row["decision"] == int(row["prediction"] >= 0.4)
-        assert (row["lower"], row["upper"], row["target"], row["model_name"], row["model_version"]) == (None, None, "leaves", "leaves", "3")
+        assert (row["lower"], row["upper"], row["target"], row["model_name"], row["model_version"]) == (
+            None,
+            None,
+            "leaves",
+            "leaves",
+            "3",
+        )
         assert row["imputed"] == [f.name for f in FEATURES if expected[f.name] is None]
         assert 1 <= len(row["reasons"]) <= 3
     assert {r["decision"] for r in told} == {0, 1}
@@ -89,7 +112,9 @@ def test_predictions_of_a_number_have_an_interval_and_no_classes(amount: Trained
     told = scored.collect()
     low, high = amount.scorer.conformal.intervals([r["prediction"] for r in told])
     assert [(r["lower"], r["upper"]) for r in told] == list(zip(low.tolist(), high.tolist(), strict=True))
-    assert {(r["probability"], r["prediction_set"] and 1, r["decision"]) for r in told} == {(None, None, None)}
+    assert {(r["probability"], r["prediction_set"] and 1, r["decision"]) for r in told} == {
+        (None, None, None)
+    }
     assert np.ptp([r["prediction"] for r in told]) > 0.3
 
 
@@ -105,7 +130,9 @@ def test_the_same_bits_come_out_in_any_company_and_of_the_reloaded_model(
         assert case.scored(apart).orderBy("id").toArrow().equals(whole)
     reloaded = PipelineModel.load(case.path)
     assert case.scored(model=reloaded).orderBy("id").toArrow().equals(whole)
-    again = explainer_of(reloaded, target=case.scorer.target, spark=spark, scratch=str(tmp_path / "s"), background=case.rows)
+    again = explainer_of(
+        reloaded, target=case.scorer.target, spark=spark, scratch=str(tmp_path / "s"), background=case.rows
+    )
     assert again.to_json() == case.scorer.explainer.to_json()
     stored = Scorer.from_json(case.scorer.to_json(), model_name=which, model_version="3")
     assert case._replace(scorer=stored).scored(model=reloaded).orderBy("id").toArrow().equals(whole)
@@ -120,23 +147,34 @@ def test_a_category_that_training_did_not_see_is_scored(leaves: Trained) -> None
 
 
 def test_a_row_without_any_value_is_scored_and_says_so(leaves: Trained) -> None:
-    empty = leaves.rows.limit(1).withColumns({f.name: F.lit(None).cast(dict(leaves.rows.dtypes)[f.name]) for f in FEATURES})
+    empty = leaves.rows.limit(1).withColumns(
+        {f.name: F.lit(None).cast(dict(leaves.rows.dtypes)[f.name]) for f in FEATURES}
+    )
     row = leaves.scored(empty).collect()[0]
     assert row["imputed"] == [f.name for f in FEATURES]
     assert [r["value"] for r in row["reasons"]] == [None] * len(row["reasons"])
 
 
 def test_features_of_another_numeric_type_are_scored_alike(leaves: Trained) -> None:
-    wider = leaves.rows.withColumns({"age": F.col("age").cast("bigint"), "visits": F.col("visits").cast("decimal(10,0)")})
+    wider = leaves.rows.withColumns(
+        {"age": F.col("age").cast("bigint"), "visits": F.col("visits").cast("decimal(10,0)")}
+    )
     expected = [r["prediction"] for r in leaves.scored().orderBy("id").collect()]
     assert [r["prediction"] for r in leaves.scored(wider).orderBy("id").collect()] == expected
 
 
 def test_rows_with_other_features_are_refused_before_any_job(leaves: Trained) -> None:
-    lazy = leaves.rows.withColumn("noisy", F.raise_error(F.lit("a job ran"))).drop("share").withColumn("age", F.lit("old"))
+    lazy = (
+        leaves.rows.withColumn("noisy", F.raise_error(F.lit("a job ran")))
+        .drop("share")
+        .withColumn("age", F.lit("old"))
+    )
     with pytest.raises(ConfigurationError) as caught:
         leaves.scored(lazy)
-    assert caught.value.details == ("age is string, text, and was number in training", "share (number) is missing")
+    assert caught.value.details == (
+        "age is string, text, and was number in training",
+        "share (number) is missing",
+    )
 
 
 def test_a_scorer_of_another_training_is_refused(leaves: Trained) -> None:

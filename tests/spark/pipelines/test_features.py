@@ -1,4 +1,6 @@
-"""Every formula of the packaged contract against an independent computation: pandas for the dictionary's own, DuckDB for the rest."""
+"""Every formula of the packaged contract against an independent computation: pandas for the dictionary's own,
+DuckDB for the rest.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 FEATURES = ENGAGEMENT.table("customer_features")
 DAY = date(2025, 10, 31)
 
-# Written from the dictionary's text, not from the contract. DuckDB divides whole numbers as fractions, and by zero without an error.
+# Written from the dictionary's text, not from the contract. DuckDB divides whole numbers as fractions, and by
+# zero without an error.
 DUCKDB = {
     "sessions_7_share": "sessions_last_7_days / nullif(sessions_last_30_days, 0)",
     "session_minutes_30_day": "sessions_last_30_days * session_duration_avg_minutes",
@@ -101,13 +104,20 @@ def by_hand(r: dict[str, Any]) -> dict[str, float | None]:
 
 
 def rows_with_edges() -> pd.DataFrame:
-    """Valid rows, then a row per column that is null, then rows with every count at zero and every field at each of its bounds."""
+    """Valid rows, then a row per column that is null, then rows with every count at zero and every field at
+    each of its bounds.
+    """
     table, rows = ENGAGEMENT.entity, customers(300)
     for i, name in enumerate(table.names[1:]):
         rows.loc[40 + i, name] = None
     low = {f.name: type(rows.loc[0, f.name])(f.minimum) for f in table.fields if f.minimum is not None}
     high = {f.name: type(rows.loc[0, f.name])(f.maximum) for f in table.fields if f.maximum is not None}
-    for i, extreme in ((20, low), (21, high), (22, low | {"sessions_last_30_days": 7}), (23, high | {"followers_count": 0})):
+    for i, extreme in (
+        (20, low),
+        (21, high),
+        (22, low | {"sessions_last_30_days": 7}),
+        (23, high | {"followers_count": 0}),
+    ):
         rows.loc[i, list(extreme)] = list(extreme.values())
     rows.loc[24, list(table.names[1:])] = [None] * 41
     rows.loc[25, "sessions_last_7_days"] = None
@@ -132,7 +142,11 @@ def derived(spark: SparkSession, parquet: Path) -> pd.DataFrame:
     found = to_features(rows, table=FEATURES)
     assert tuple(found.columns) == FEATURES.names
     assert found.schema["engagement_velocity"].metadata["role"] == "feature"
-    return pd.DataFrame([r.asDict() for r in found.collect()], dtype=object).set_index("customer_id").sort_index()
+    return (
+        pd.DataFrame([r.asDict() for r in found.collect()], dtype=object)
+        .set_index("customer_id")
+        .sort_index()
+    )
 
 
 def same(found: Any, expected: Any) -> bool:
@@ -167,9 +181,13 @@ def test_the_five_derived_features_are_exactly_the_dictionarys(derived: pd.DataF
     assert derived.loc["CUST-000025", "engagement_velocity"] is None
 
 
-def test_every_other_formula_agrees_with_duckdb_on_the_same_file(derived: pd.DataFrame, parquet: Path) -> None:
+def test_every_other_formula_agrees_with_duckdb_on_the_same_file(
+    derived: pd.DataFrame, parquet: Path
+) -> None:
     by_pandas = set(by_hand(dict.fromkeys(ENGAGEMENT.entity.names)))
-    assert set(DUCKDB) | by_pandas == {f.name for f in FEATURES.fields if f.formula}, "a formula without an oracle"
+    assert set(DUCKDB) | by_pandas == {f.name for f in FEATURES.fields if f.formula}, (
+        "a formula without an oracle"
+    )
     columns = ", ".join(f"{text} AS {name}" for name, text in DUCKDB.items())
     found = duckdb.sql(f"SELECT customer_id, {columns} FROM '{parquet}'")
     names = found.columns[1:]
@@ -192,13 +210,32 @@ def test_the_oracle_sees_a_wrong_formula(derived: pd.DataFrame) -> None:
 def test_a_formula_may_use_the_ones_before_it_and_nothing_undeclared_stays(spark: SparkSession) -> None:
     def field(name: str, formula: str | None = None, *inputs: str) -> Field:
         return Field(
-            name=name, logical_type="number", spark_type="double", description=name, role=Role.FEATURE, formula=formula, inputs=inputs
+            name=name,
+            logical_type="number",
+            spark_type="double",
+            description=name,
+            role=Role.FEATURE,
+            formula=formula,
+            inputs=inputs,
         )
 
-    table = Table(name="t", kind=Kind.DERIVED, description="", source="s", fields=(
-        field("a"), field("b", "a + 1", "a"), field("c", "b * b", "b"), field("d", "a - 1", "a"), field("e", "c + d", "c", "d"),
-    ))  # fmt: skip
+    table = Table(
+        name="t",
+        kind=Kind.DERIVED,
+        description="",
+        source="s",
+        fields=(
+            field("a"),
+            field("b", "a + 1", "a"),
+            field("c", "b * b", "b"),
+            field("d", "a - 1", "a"),
+            field("e", "c + d", "c", "d"),
+        ),
+    )
     rows = spark.createDataFrame([(2.0, "x"), (None, "y")], "a double, other string")
-    assert [tuple(r) for r in to_features(rows, table=table).collect()] == [(2.0, 3.0, 9.0, 1.0, 10.0), (None,) * 5]
+    assert [tuple(r) for r in to_features(rows, table=table).collect()] == [
+        (2.0, 3.0, 9.0, 1.0, 10.0),
+        (None,) * 5,
+    ]
     with pytest.raises(ContractError, match="t declares a without a formula, and s has no such column"):
         to_features(rows.drop("a"), table=table)

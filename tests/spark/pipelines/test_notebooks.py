@@ -1,4 +1,6 @@
-"""Every notebook runs: as a plain script, and with Databricks' widgets and display; on a lake of 200 customers."""
+"""Every notebook runs: as a plain script, and with Databricks' widgets and display; on a lake of 200
+customers.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def home(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
     # Two days, of which the labels of one are known.
     made = {"out": str(home / "raw"), "customers": 200, "end_date": date(2025, 10, 21)}
     synth.run(
-        spark, session_settings.model_copy(update={"synth": session_settings.synth.model_copy(update=made)}), contract=load_contract(None)
+        spark,
+        session_settings.model_copy(update={"synth": session_settings.synth.model_copy(update=made)}),
+        contract=load_contract(None),
     )
     return home
 
@@ -62,7 +66,11 @@ def run(name: str, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, **mo
 
 @pytest.mark.slow
 def test_raw_files_become_features_and_a_graph(
-    spark: SparkSession, home: Path, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    home: Path,
+    places: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     shown = run("01_ingest_features_graph.py", places, monkeypatch)
     out = capsys.readouterr().out
@@ -76,7 +84,11 @@ def test_raw_files_become_features_and_a_graph(
 def test_widgets_say_where_and_which_day_and_display_is_databricks_own(
     spark: SparkSession, home: Path, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    widgets = Widgets(env="local", set=" ".join(f"{key}={place}" for key, place in places.items()), snapshot_date="2025-10-21")
+    widgets = Widgets(
+        env="local",
+        set=" ".join(f"{key}={place}" for key, place in places.items()),
+        snapshot_date="2025-10-21",
+    )
     displayed: list[DataFrame] = []
     shown = run("01_ingest_features_graph.py", {}, monkeypatch, dbutils=widgets, display=displayed.append)
     assert widgets.declared == {"env": "databricks", "set": "", "snapshot_date": ""}
@@ -87,14 +99,19 @@ def test_widgets_say_where_and_which_day_and_display_is_databricks_own(
 
 @pytest.mark.slow
 def test_models_are_trained_and_score(
-    spark: SparkSession, home: Path, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    home: Path,
+    places: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run("01_ingest_features_graph.py", places, monkeypatch)
     small = {"candidates": '["linear"]', "folds": "2", "keep": "8", "bootstrap": "20", "smallest_group": "20"}
     chosen = places | {f"models.{key}": value for key, value in small.items()}
     trained = run("02_train.py", chosen, monkeypatch)["notebook"]
     assert trained.table("training_runs").count() == 3
-    for target in ("engagement_score", "churn_30_day", "lifetime_value_usd"):  # so few customers may fail a gate
+    # so few customers may fail a gate
+    for target in ("engagement_score", "churn_30_day", "lifetime_value_usd"):
         models.promote(trained.settings, contract=trained.contract, target=target, version=1, force=True)
     scored = run("03_score.py", chosen, monkeypatch)["notebook"]
     assert scored.table("predictions").count() == 3 * 200
@@ -111,4 +128,6 @@ def test_a_notebook_is_of_databricks_source_format_and_has_no_logic(path: Path) 
     text = path.read_text()
     assert text.startswith("# Databricks notebook source\n")
     assert "\n# COMMAND ----------\n" in text
-    assert not [word for word in ("\ndef ", "\nclass ", "\nif ", "\nfor ", "\nwhile ", "pyspark") if word in text]
+    assert not [
+        word for word in ("\ndef ", "\nclass ", "\nif ", "\nfor ", "\nwhile ", "pyspark") if word in text
+    ]

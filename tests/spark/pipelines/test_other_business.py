@@ -1,4 +1,6 @@
-"""The contract of a bike-sharing scheme goes all the way without a line of code for it: reruns, other partitionings, kills, logs."""
+"""The contract of a bike-sharing scheme goes all the way without a line of code for it: reruns, other
+partitionings, kills, logs.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,19 @@ from engage_spark.errors import ConfigurationError, GateError, InputError, Trans
 from engage_spark.lake import Lake, RunLog
 from engage_spark.pipelines import features
 from engage_spark.pipelines.ingest import run as ingest
-from tests.support.deliveries import BIKES, content, deliver, deliver_log, events, latest, reasons, run_log, settings_of, stations, sums
+from tests.support.deliveries import (
+    BIKES,
+    content,
+    deliver,
+    deliver_log,
+    events,
+    latest,
+    reasons,
+    run_log,
+    settings_of,
+    stations,
+    sums,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -45,7 +59,9 @@ def with_faults(seed: int = 1) -> pd.DataFrame:
 
 def rides(days: list[str], *, seed: int = 1) -> pd.DataFrame:
     pairs = [(f"ST{7 + i % 50:04d}", f"ST{8 + i % 50:04d}") for i in range(90)]
-    return events(RIDES, [*pairs, *[("ST4444", "ST0009")] * 7, (None, "ST0010"), ("ST0006", "ST0004")], days, seed=seed)
+    return events(
+        RIDES, [*pairs, *[("ST4444", "ST0009")] * 7, (None, "ST0010"), ("ST0006", "ST0004")], days, seed=seed
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +79,10 @@ def table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
 
 
 def contents(spark: SparkSession, settings: Settings, *, without: tuple[str, ...] = ()) -> dict[str, str]:
-    return {n: content(table(spark, settings, n), without=without) for n in ("stations_judged", "rides_judged", "station_features")}
+    return {
+        n: content(table(spark, settings, n), without=without)
+        for n in ("stations_judged", "rides_judged", "station_features")
+    }
 
 
 def jobs_of(spark: SparkSession, work: Callable[[], object]) -> int:
@@ -92,7 +111,9 @@ def first(spark: SparkSession, settings: Settings, home: Path) -> dict[str, str]
     return contents(spark, settings, without=RUN)
 
 
-def test_another_business_is_judged_and_derived(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+def test_another_business_is_judged_and_derived(
+    spark: SparkSession, settings: Settings, first: dict[str, str]
+) -> None:
     assert sums(latest(spark, settings, STATIONS)) == {DAY: (60, 54, 6, "published")}
     assert sums(latest(spark, settings, RIDES_STAGE)) == {DAY: (99, 91, 8, "published")}
     assert reasons(table(spark, settings, "stations_judged"), "station_code") == {
@@ -108,23 +129,33 @@ def test_another_business_is_judged_and_derived(spark: SparkSession, settings: S
     assert len(made) == 54
     assert (made.net_outflow == rows.rides_started - rows.rides_ended).all()
     assert abs(made.fill_share - (rows.bikes_parked / rows.docks_total).astype(float)).max() < 1e-12
-    ages = pd.Series([None if d is None else (date.fromisoformat(DAY) - d).days / 365.25 for d in rows.opened_on], rows.index, dtype=float)
+    ages = pd.Series(
+        [None if d is None else (date.fromisoformat(DAY) - d).days / 365.25 for d in rows.opened_on],
+        rows.index,
+        dtype=float,
+    )
     assert abs(made.age_years - ages).max() < 1e-12
     assert made.age_years.isna().sum() == ages.isna().sum() == 1
     assert (
         made.drains_fast.tolist()
-        == ((rows.bikes_parked < 0.5 * rows.docks_total) & (rows.rides_started > rows.rides_ended)).astype(int).tolist()
+        == ((rows.bikes_parked < 0.5 * rows.docks_total) & (rows.rides_started > rows.rides_ended))
+        .astype(int)
+        .tolist()
     )
 
 
-def test_a_quarantined_customer_of_a_log_is_known(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+def test_a_quarantined_customer_of_a_log_is_known(
+    spark: SparkSession, settings: Settings, first: dict[str, str]
+) -> None:
     found = reasons(table(spark, settings, "rides_judged"), "from_station")
     assert found["ST4444"] == [["from_station.references"]] * 7
     assert found[None] == [["from_station.not_null"]]
     assert "ST0006" not in found
 
 
-def test_a_plain_rerun_leaves_the_very_same_rows(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+def test_a_plain_rerun_leaves_the_very_same_rows(
+    spark: SparkSession, settings: Settings, first: dict[str, str]
+) -> None:
     before = contents(spark, settings)
     report = ingest.run(spark, settings, contract=BIKES)
     assert report.table is None
@@ -144,8 +175,13 @@ def test_the_same_rows_in_other_files_give_the_same_tables(
     deliver(with_faults(), BIKES, home, DAY, files=files)
     deliver_log(rides(EARLY), RIDES, home, files=files)
     if spark_kind == "classic":
-        jobs = {name: jobs_of(spark, lambda stage=stage: stage.run(spark, settings, contract=BIKES)) for name, stage in STAGES.items()}
-        assert jobs["ingest"] <= JOBS["ingest"], "the jobs of two tables' ingest; their number must not follow files or rules"
+        jobs = {
+            name: jobs_of(spark, lambda stage=stage: stage.run(spark, settings, contract=BIKES))
+            for name, stage in STAGES.items()
+        }
+        assert jobs["ingest"] <= JOBS["ingest"], (
+            "the jobs of two tables' ingest; their number must not follow files or rules"
+        )
         assert jobs["features"] <= JOBS["features"]
     else:
         both(spark, settings)
@@ -160,7 +196,7 @@ def test_existing_days_can_be_refused(
     before = latest(spark, settings, STATIONS)[DAY]
     with pytest.raises(ConfigurationError, match=f"has a snapshot of {DAY} already") as e:
         ingest.run(spark, settings_of(session_settings, home, on_existing="refuse"), contract=BIKES)
-    assert "ingest.on_existing=replace" in (e.value.mend or "")
+    assert "ingest.on_existing=replace" in (e.value.hint or "")
     assert latest(spark, settings, STATIONS)[DAY] == before
     assert content(table(spark, settings, "stations_judged"), without=RUN) == first["stations_judged"]
 
@@ -173,7 +209,11 @@ def killed_before_the_row_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
-    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession,
+    settings: Settings,
+    home: Path,
+    first: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another delivery of a published day dies, which has replaced the rows that were published."""
     shutil.rmtree(home / "raw" / "rides")
@@ -189,18 +229,25 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     assert log.read_published(spark, judged, stage=STATIONS, day="snapshot_date").count() == 0
     with pytest.raises(TransientError, match=f"stations_judged.*{DAY}") as e:
         features.run(spark, settings, contract=BIKES, force=True)
-    assert "engage-spark ingest" in (e.value.mend or "")
+    assert "engage-spark ingest" in (e.value.hint or "")
     both(spark, settings)
     assert content(table(spark, settings, "stations_judged")) == written
     assert log.read_published(spark, judged, stage=STATIONS, day="snapshot_date").count() == 58
     assert table(spark, settings, "station_features").count() == 58
 
 
-def test_logs_are_replaced_by_event_date(spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]) -> None:
-    """A second delivery replaces the days it holds events of, and no other: neither those around nor those between."""
+def test_logs_are_replaced_by_event_date(
+    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
+) -> None:
+    """A second delivery replaces the days it holds events of, and no other: neither those around nor those
+    between.
+    """
 
     def by_day() -> dict[str, int]:
-        return {str(r[0]): r[1] for r in table(spark, settings, "rides_judged").groupBy("event_date").count().collect()}
+        return {
+            str(r[0]): r[1]
+            for r in table(spark, settings, "rides_judged").groupBy("event_date").count().collect()
+        }
 
     assert by_day() == {"2025-10-01": 50, "2025-10-03": 49}
     days = [*["2025-10-05"] * 3, *["1970-01-01"] * 2, *["2025-10-01"] * 3, None]
@@ -217,11 +264,22 @@ def test_logs_are_replaced_by_event_date(spark: SparkSession, settings: Settings
     deliver_log(broken, RIDES, home)
     with pytest.raises(GateError):
         ingest.run(spark, settings, contract=BIKES)
-    assert log.read_published_log(spark, judged, stage=RIDES_STAGE).where("event_date = '2025-10-05'").count() == 33
-    assert table(spark, settings, "rides_judged").where("event_date = '2025-10-05' AND _dq_status = 'quarantined'").count() == 99
-    # So a later delivery of other days would hide what the rejected one replaced: it is refused until those days are delivered again.
+    assert (
+        log.read_published_log(spark, judged, stage=RIDES_STAGE).where("event_date = '2025-10-05'").count()
+        == 33
+    )
+    assert (
+        table(spark, settings, "rides_judged")
+        .where("event_date = '2025-10-05' AND _dq_status = 'quarantined'")
+        .count()
+        == 99
+    )
+    # So a later delivery of other days would hide what the rejected one replaced: it is refused until those
+    # days are delivered again.
     deliver_log(rides(["2025-10-06"], seed=4), RIDES, home)
-    with pytest.raises(InputError, match="events from 2025-10-05 to 2025-10-05 of an attempt that was rejected"):
+    with pytest.raises(
+        InputError, match="events from 2025-10-05 to 2025-10-05 of an attempt that was rejected"
+    ):
         ingest.run(spark, settings, contract=BIKES)
     deliver_log(rides(["2025-10-05", "2025-10-06"], seed=5), RIDES, home)
     ingest.run(spark, settings, contract=BIKES)

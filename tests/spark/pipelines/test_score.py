@@ -21,13 +21,13 @@ from engage_spark.ml.scoring import Scorer
 from engage_spark.ml.training.candidates import Candidate, Family
 from engage_spark.ml.training.pipeline import build_pipeline
 from engage_spark.pipelines import score
-from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.model_inputs import valid_rows
 from engage_spark.pipelines.score import read_predictions
 from engage_spark.settings import Settings
 from engage_spark.spark.schema import spark_schema
-from engage_spark.tracking import Facts, Tracker, Version
+from engage_spark.tracking import ModelFacts, ModelVersion, Tracker
 from tests.support.deliveries import content, deliver, run_log
 from tests.support.paths import DATA
 
@@ -39,19 +39,29 @@ if TYPE_CHECKING:
 GARDEN = load_contract(DATA / "garden.odcs.yaml")
 DAYS, NEXT = [date(2025, 10, 20)], date(2025, 10, 21)
 BEDS = 60
-SOIL, WATER, SEEDS = (Feature(name=n, table="beds", categorical=n == "soil") for n in ("soil", "water", "seeds"))
+SOIL, WATER, SEEDS = (
+    Feature(name=n, table="beds", categorical=n == "soil") for n in ("soil", "water", "seeds")
+)
 NEVER = 1.5
 """A threshold that no probability reaches."""
 
 
 def beds(seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    water, seeds, soil = rng.uniform(0, 50, BEDS), rng.integers(0, 201, BEDS), rng.choice(["clay", "sand"], BEDS)
+    water, seeds, soil = (
+        rng.uniform(0, 50, BEDS),
+        rng.integers(0, 201, BEDS),
+        rng.choice(["clay", "sand"], BEDS),
+    )
     noise = rng.normal(0, 1, BEDS)
     rows = {
-        "bed": np.arange(BEDS), "water": water, "seeds": seeds, "soil": soil, "blooms": (water / 10 + noise > 2.5).astype(int),
+        "bed": np.arange(BEDS),
+        "water": water,
+        "seeds": seeds,
+        "soil": soil,
+        "blooms": (water / 10 + noise > 2.5).astype(int),
         "harvest": np.clip(seeds / 4 + 5 * (soil == "clay") + noise, 0, 100),
-    }  # fmt: skip
+    }
     return pd.DataFrame({name: pd.Series(list(values), dtype=object) for name, values in rows.items()})
 
 
@@ -61,57 +71,102 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bench(spark: SparkSession, session_settings: Settings, home: Path) -> Bench:
+def context(spark: SparkSession, session_settings: Settings, home: Path) -> RunContext:
     """A published day of beds, nothing derived from them, no graph."""
     deliver(beds(0), GARDEN, home, str(DAYS[0]))
-    made = at(Bench(spark, session_settings, GARDEN), home)
+    made = at(RunContext(spark, session_settings, GARDEN), home)
     ingest.run(spark, made.settings, contract=GARDEN)
     return made
 
 
-def at(bench: Bench, home: Path, *, prefix: str = "", **sections: Any) -> Bench:
+def at(context: RunContext, home: Path, *, prefix: str = "", **sections: Any) -> RunContext:
     """The same lake and MLflow under other settings. `prefix`: models of their own."""
     chosen: dict[str, Any] = {
-        "input": {"root": str(home / "raw")}, "lake": {"root": str(home / "lake")}, "spark": bench.settings.spark,
-        "tracking": {"folder": str(home / "mlflow"), "prefix": prefix}, "models": {"reasons": 2},
-    }  # fmt: skip
-    return Bench(bench.spark, Settings(**(chosen | sections)), bench.contract)
+        "input": {"root": str(home / "raw")},
+        "lake": {"root": str(home / "lake")},
+        "spark": context.settings.spark,
+        "tracking": {"folder": str(home / "mlflow"), "prefix": prefix},
+        "models": {"reasons": 2},
+    }
+    return RunContext(context.spark, Settings(**(chosen | sections)), context.contract)
 
 
-def tracker_of(bench: Bench) -> Tracker:
-    return Tracker(bench.settings.tracking, staging=bench.settings.lake.scratch_root)
+def tracker_of(context: RunContext) -> Tracker:
+    return Tracker(context.settings.tracking, staging=context.settings.lake.scratch_root)
 
 
 def crown(
-    bench: Bench, target: str, *, training: str, penalty: float = 0.01, rows: DataFrame | None = None, features: tuple[Feature, ...] = (),
+    context: RunContext,
+    target: str,
+    *,
+    training: str,
+    penalty: float = 0.01,
+    rows: DataFrame | None = None,
+    features: tuple[Feature, ...] = (),
     extras: dict[str, Any] | None = None,
-) -> Version:  # fmt: skip
-    """Fit a linear model of all beds, register it, and make it champion. `extras` replaces what is stored beside it."""
-    goal = target_named(bench.contract, target)
-    rows = valid_rows(bench, DAYS) if rows is None else rows
+) -> ModelVersion:
+    """Fit a linear model of all beds, register it, and make it champion. `extras` replaces what is stored
+    beside it.
+    """
+    goal = target_named(context.contract, target)
+    rows = valid_rows(context, DAYS) if rows is None else rows
     used = features or (WATER, SEEDS, SOIL)
     binary = goal.task is Task.BINARY
-    candidate = Candidate(name="linear", family=Family.LINEAR, params={"regParam": penalty, "elasticNetParam": 0.0, "maxIter": 5})
+    candidate = Candidate(
+        name="linear",
+        family=Family.LINEAR,
+        params={"regParam": penalty, "elasticNetParam": 0.0, "maxIter": 5},
+    )
     model = build_pipeline(candidate, target=goal, features=used, label=target, seed=7).fit(rows)
     cells = tuple(Cell(group=None, part=part, n=BEDS, radius=0.75) for part in range(1 + binary))
     scorer = Scorer(
-        target=goal, features=used, masked=(), threshold=NEVER if binary else None,
-        conformal=Conformal(task=goal.task, coverage=0.8, cells=cells, minimum=goal.minimum, maximum=goal.maximum, by_class=binary),
-        explainer=explainer_of(model, target=goal, spark=bench.spark, scratch="", background=rows),
-    )  # fmt: skip
-    stored = {"scorer": json.loads(scorer.to_json()), "graph_values": "measured"} if extras is None else extras
-    facts = Facts(
-        run_id=training, contract_id=bench.contract.id, contract_digest="", settings_digest="", code_version="", data={},
-        candidate="linear", policy="strict", metric="", value=0.0, low=0.0, high=0.0, snapshots=(),
-    )  # fmt: skip
-    tracker, types = tracker_of(bench), dict(rows.dtypes)
+        target=goal,
+        features=used,
+        masked=(),
+        threshold=NEVER if binary else None,
+        conformal=Conformal(
+            task=goal.task,
+            coverage=0.8,
+            cells=cells,
+            minimum=goal.minimum,
+            maximum=goal.maximum,
+            by_class=binary,
+        ),
+        explainer=explainer_of(model, target=goal, spark=context.spark, scratch="", background=rows),
+    )
+    stored = (
+        {"scorer": json.loads(scorer.to_json()), "graph_values": "measured"} if extras is None else extras
+    )
+    facts = ModelFacts(
+        run_id=training,
+        contract_id=context.contract.id,
+        contract_digest="",
+        settings_digest="",
+        code_version="",
+        data={},
+        candidate="linear",
+        policy="strict",
+        metric="",
+        value=0.0,
+        low=0.0,
+        high=0.0,
+        snapshots=(),
+    )
+    tracker, types = tracker_of(context), dict(rows.dtypes)
     with tracker.run(target, name=training) as run:
-        run.model(bench.spark, model, features=[(f.name, types[f.name]) for f in used], extras=stored, name=target, facts=facts)
+        run.model(
+            context.spark,
+            model,
+            features=[(f.name, types[f.name]) for f in used],
+            extras=stored,
+            name=target,
+            facts=facts,
+        )
     return tracker.promote(tracker.register(run), reasons={}, force=True)
 
 
-def scored(bench: Bench, **options: Any) -> Report:
-    return score.run(bench.spark, bench.settings, contract=bench.contract, **options)
+def scored(context: RunContext, **options: Any) -> Report:
+    return score.run(context.spark, context.settings, contract=context.contract, **options)
 
 
 def done(report: Report) -> list[tuple[str, str, str]]:
@@ -119,32 +174,32 @@ def done(report: Report) -> list[tuple[str, str, str]]:
     return [] if report.table is None else [(row[0], row[1], row[2]) for row in report.table[1]]
 
 
-def contents(bench: Bench) -> dict[str, str]:
+def contents(context: RunContext) -> dict[str, str]:
     """What readers see, by target."""
-    rows = read_predictions(bench, DAYS)
+    rows = read_predictions(context, DAYS)
     return {name: content(rows.where(f"target = '{name}'")) for name in ("blooms", "harvest")}
 
 
-def attempts(bench: Bench, target: str) -> int:
-    return len(run_log(bench.settings).attempts(bench.spark, f"score:{target}"))
+def attempts(context: RunContext, target: str) -> int:
+    return len(run_log(context.settings).attempts(context.spark, f"score:{target}"))
 
 
 @pytest.fixture(scope="module")
-def both(bench: Bench) -> Bench:
+def both(context: RunContext) -> RunContext:
     """Both targets scored, the second when the first was there already."""
     with pytest.raises(ConfigurationError, match="no champion for any target") as caught:
-        scored(bench)
+        scored(context)
     assert [told.partition(":")[0] for told in caught.value.details] == ["blooms", "harvest"]
-    crown(bench, "blooms", training="blooms one")
-    first = scored(bench)
+    crown(context, "blooms", training="blooms one")
+    first = scored(context)
     assert done(first) == [(str(day), "blooms", "60") for day in DAYS]
     assert "harvest is not scored: it has no champion" in first.notes
-    crown(bench, "harvest", training="harvest one")
-    assert done(scored(bench)) == [(str(day), "harvest", "60") for day in DAYS]
-    return bench
+    crown(context, "harvest", training="harvest one")
+    assert done(scored(context)) == [(str(day), "harvest", "60") for day in DAYS]
+    return context
 
 
-def test_all_targets_have_a_row_per_bed_and_day_in_the_declared_columns(both: Bench) -> None:
+def test_all_targets_have_a_row_per_bed_and_day_in_the_declared_columns(both: RunContext) -> None:
     rows = read_predictions(both)
     table = predictions_table(both.contract)
     assert [(f.name, f.dataType) for f in rows.schema] == [(f.name, f.dataType) for f in spark_schema(table)]
@@ -152,8 +207,9 @@ def test_all_targets_have_a_row_per_bed_and_day_in_the_declared_columns(both: Be
     counted = {(r["snapshot_date"], r["target"]): (r["n"], r["different"]) for r in _counted(rows)}
     assert counted == {(day, target): (60, 60) for day in DAYS for target in ("blooms", "harvest")}
     assert {(r["target"], r["model_name"], r["model_version"]) for r in rows.collect()} == {
-        ("blooms", "blooms", "1"), ("harvest", "harvest", "1"),
-    }  # fmt: skip
+        ("blooms", "blooms", "1"),
+        ("harvest", "harvest", "1"),
+    }
     assert rows.where("target = 'blooms' AND prediction > 0.9").count() > 0
     assert rows.where("decision = 1").count() == 0, "a threshold above 1 is reached by nobody"
 
@@ -161,10 +217,14 @@ def test_all_targets_have_a_row_per_bed_and_day_in_the_declared_columns(both: Be
 def _counted(rows: DataFrame) -> list[Any]:
     from pyspark.sql import functions as F
 
-    return rows.groupBy("snapshot_date", "target").agg(F.count("*").alias("n"), F.count_distinct("bed").alias("different")).collect()
+    return (
+        rows.groupBy("snapshot_date", "target")
+        .agg(F.count("*").alias("n"), F.count_distinct("bed").alias("different"))
+        .collect()
+    )
 
 
-def test_scoring_all_at_once_gives_the_rows_of_scoring_one_by_one(both: Bench) -> None:
+def test_scoring_all_at_once_gives_the_rows_of_scoring_one_by_one(both: RunContext) -> None:
     before = contents(both)
     assert done(scored(both)) == []
     report = scored(both, force=True)
@@ -174,7 +234,7 @@ def test_scoring_all_at_once_gives_the_rows_of_scoring_one_by_one(both: Bench) -
     assert not scratch.exists() or not list(scratch.iterdir()), "what was joined for both is deleted"
 
 
-def test_scoring_one_target_leaves_the_others_rows(both: Bench) -> None:
+def test_scoring_one_target_leaves_the_others_rows(both: RunContext) -> None:
     before, stored = contents(both), content(Lake(both.settings.lake).read(both.spark, "predictions"))
     report = scored(both, target=["blooms"], snapshot_date=DAYS[0])
     assert done(report) == [(str(DAYS[0]), "blooms", "60")]
@@ -182,7 +242,9 @@ def test_scoring_one_target_leaves_the_others_rows(both: Bench) -> None:
     assert content(Lake(both.settings.lake).read(both.spark, "predictions")) == stored
 
 
-def test_only_the_target_whose_champion_changed_is_scored_anew(both: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_target_whose_champion_changed_is_scored_anew(
+    both: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And an attempt at it that dies takes nothing of the other along."""
     before, tried = contents(both), attempts(both, "harvest")
     crown(both, "blooms", training="blooms two", penalty=1.0)
@@ -207,20 +269,22 @@ def test_only_the_target_whose_champion_changed_is_scored_anew(both: Bench, monk
     assert attempts(both, "harvest") == tried
 
 
-def test_another_number_of_reasons_is_other_work(both: Bench, home: Path) -> None:
+def test_another_number_of_reasons_is_other_work(both: RunContext, home: Path) -> None:
     fewer = at(both, home, models={"reasons": 1})
     assert len(done(scored(fewer))) == 2
     assert {len(r["reasons"]) for r in read_predictions(fewer).collect()} == {1}
     assert done(scored(fewer)) == []
 
 
-def test_a_day_without_predictions_is_named(both: Bench) -> None:
+def test_a_day_without_predictions_is_named(both: RunContext) -> None:
     with pytest.raises(ConfigurationError, match=r"no published snapshot of 2025-10-19\n") as caught:
         read_predictions(both, [date(2025, 10, 19), *DAYS])
-    assert "engage-spark score" in str(caught.value.mend)
+    assert "engage-spark score" in str(caught.value.hint)
 
 
-def test_what_mlflow_refuses_is_not_taken_for_no_champion(both: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_mlflow_refuses_is_not_taken_for_no_champion(
+    both: RunContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
@@ -237,7 +301,7 @@ def test_what_mlflow_refuses_is_not_taken_for_no_champion(both: Bench, monkeypat
         scored(both)
 
 
-def test_models_of_the_other_kind_of_graph_values_are_refused(both: Bench, home: Path) -> None:
+def test_models_of_the_other_kind_of_graph_values_are_refused(both: RunContext, home: Path) -> None:
     other = at(both, home, prefix="graph.")
     crown(other, "blooms", training="given", extras={"scorer": {}, "graph_values": "given"})
     crown(other, "harvest", training="silent", extras={"scorer": {}})
@@ -247,29 +311,39 @@ def test_models_of_the_other_kind_of_graph_values_are_refused(both: Bench, home:
         "graph.blooms version 1 was trained with features.graph_values=given",
         "graph.harvest version 1 does not say on which values it was trained",
     )
-    assert "features.graph_values=given" in str(caught.value.mend)
-    assert "engage-spark train" in str(caught.value.mend)
+    assert "features.graph_values=given" in str(caught.value.hint)
+    assert "engage-spark train" in str(caught.value.hint)
     now_given = at(both, home, features={"graph_values": "given"})
     with pytest.raises(ConfigurationError, match="features.graph_values=given") as caught:
         scored(now_given, target=["blooms"])
     version = tracker_of(both).champion("blooms").version
-    assert caught.value.details == (f"blooms version {version} was trained with features.graph_values=measured",)
+    assert caught.value.details == (
+        f"blooms version {version} was trained with features.graph_values=measured",
+    )
 
 
-def test_a_model_without_a_scorer_is_refused(both: Bench, home: Path) -> None:
+def test_a_model_without_a_scorer_is_refused(both: RunContext, home: Path) -> None:
     bare = at(both, home, prefix="bare.")
     crown(bare, "blooms", training="bare", extras={"graph_values": "measured"})
     with pytest.raises(ConfigurationError, match=r"'bare\.blooms' version 1 has nothing stored beside it"):
         scored(bare)
 
 
-def test_a_model_of_other_features_is_refused_before_anything_is_written(both: Bench, home: Path) -> None:
+def test_a_model_of_other_features_is_refused_before_anything_is_written(
+    both: RunContext, home: Path
+) -> None:
     from pyspark.sql import functions as F
 
     other = at(both, home, prefix="deep.")
     crown(other, "blooms", training="fits")
     deeper = valid_rows(other, DAYS).withColumn("depth", F.col("water") + 1)
-    crown(other, "harvest", training="deep", rows=deeper, features=(WATER, Feature(name="depth", table="beds", categorical=False)))
+    crown(
+        other,
+        "harvest",
+        training="deep",
+        rows=deeper,
+        features=(WATER, Feature(name="depth", table="beds", categorical=False)),
+    )
     before, version = contents(both), Lake(both.settings.lake).version(both.spark, "predictions")
     with pytest.raises(ConfigurationError, match=r"deep\.harvest 1") as caught:
         scored(other)
@@ -278,7 +352,7 @@ def test_a_model_of_other_features_is_refused_before_anything_is_written(both: B
     assert contents(both) == before
 
 
-def test_a_new_day_leaves_the_day_before_as_it_was(both: Bench, home: Path) -> None:
+def test_a_new_day_leaves_the_day_before_as_it_was(both: RunContext, home: Path) -> None:
     scored(both)
     before = contents(both)
     deliver(beds(1), GARDEN, home, str(NEXT))

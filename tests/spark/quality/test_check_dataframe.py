@@ -1,4 +1,6 @@
-"""`engage_spark.quality.check` on any DataFrame: what it finds, what it says it did not look at, and what it costs."""
+"""`engage_spark.quality.check` on any DataFrame: what it finds, what it says it did not look at, and what it
+costs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from pyspark.sql import functions as F
 import engage_spark
 from engage_spark.contract import Kind, Rule, Severity, Table, load_contract
 from engage_spark.errors import ConfigurationError, ContractError, InputError
-from engage_spark.quality import Checked, check
+from engage_spark.quality import CheckResult, check
 from engage_spark.spark.schema import spark_schema
 from tests.support.paths import DATA
 
@@ -29,9 +31,18 @@ PATH = DATA / "bikes.odcs.yaml"
 BIKES = load_contract(PATH)
 STATIONS, RIDES = BIKES.entity, BIKES.table("rides")
 SOUND: dict[str, Any] = {
-    "station_code": "ST0001", "district": "North", "operator_owner": "city", "docks_total": 20, "bikes_parked": 9, "rides_started": 80,
-    "rides_ended": 70, "mean_ride_km": 2.5, "electric": True, "opened_on": date(2020, 2, 29), "runs_empty": 0,
-}  # fmt: skip
+    "station_code": "ST0001",
+    "district": "North",
+    "operator_owner": "city",
+    "docks_total": 20,
+    "bikes_parked": 9,
+    "rides_started": 80,
+    "rides_ended": 70,
+    "mean_ride_km": 2.5,
+    "electric": True,
+    "opened_on": date(2020, 2, 29),
+    "runs_empty": 0,
+}
 RIDE = {
     "from_station": "ST0001",
     "to_station": "ST0002",
@@ -48,30 +59,41 @@ def frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]]) -> Data
 
 
 def stations(spark: SparkSession, *changes: dict[str, Any]) -> DataFrame:
-    return frame(spark, STATIONS, [SOUND | {"station_code": f"ST{i:04}"} | change for i, change in enumerate(changes)])
+    return frame(
+        spark, STATIONS, [SOUND | {"station_code": f"ST{i:04}"} | change for i, change in enumerate(changes)]
+    )
 
 
-def broken(checked: Checked) -> dict[str, int]:
+def broken(checked: CheckResult) -> dict[str, int]:
     return {c.rule_name: c.violations for c in checked.counts if c.violations}
 
 
 @pytest.fixture(scope="module")
-def faulty(spark: SparkSession) -> Checked:
+def faulty(spark: SparkSession) -> CheckResult:
     return check(
         stations(
-            spark, {}, {"district": "<script>alert(1)</script>"}, {"rides_ended": None}, {"operator_owner": "Mr Private"},
-            {"station_code": "ST0001"}, {"mean_ride_km": float("nan")},
+            spark,
+            {},
+            {"district": "<script>alert(1)</script>"},
+            {"rides_ended": None},
+            {"operator_owner": "Mr Private"},
+            {"station_code": "ST0001"},
+            {"mean_ride_km": float("nan")},
         ).withColumn("colour & shape", F.lit("red")),
         PATH,
-    )  # fmt: skip
+    )
 
 
-def test_rules_keys_and_gates_are_told_with_rows_and_samples(faulty: Checked) -> None:
+def test_rules_keys_and_gates_are_told_with_rows_and_samples(faulty: CheckResult) -> None:
     found = broken(faulty)
     assert {k: n for k, n in found.items() if "." in k} == {
-        "district.allowed": 1, "rides_ended.not_null": 1, "operator_owner.allowed": 1, "station_code.unique": 2, "mean_ride_km.finite": 1,
+        "district.allowed": 1,
+        "rides_ended.not_null": 1,
+        "operator_owner.allowed": 1,
+        "station_code.unique": 2,
+        "mean_ride_km.finite": 1,
         "mean_ride_km.range": 1,
-    }  # fmt: skip
+    }
     by_name = {c.rule_name: c for c in faulty.counts}
     assert by_name["operator_owner.allowed"].samples == ("***",)
     assert by_name["station_code.unique"].samples == ("ST0001",)
@@ -83,10 +105,12 @@ def test_rules_keys_and_gates_are_told_with_rows_and_samples(faulty: Checked) ->
     assert faulty.states["bikes_parked"].rows == 2, "states are of the valid rows"
 
 
-def test_rows_can_be_looked_at(faulty: Checked) -> None:
+def test_rows_can_be_looked_at(faulty: CheckResult) -> None:
     assert {r["station_code"] for r in faulty.valid.collect()} == {"ST0000", "ST0002"}
     assert faulty.quarantined.count() == 4
-    assert [r["district"] for r in faulty.failures("district.allowed").collect()] == ["<script>alert(1)</script>"]
+    assert [r["district"] for r in faulty.failures("district.allowed").collect()] == [
+        "<script>alert(1)</script>"
+    ]
     assert faulty.rows.columns == [*STATIONS.names, "_dq_status", "_dq_errors"]
     with pytest.raises(ConfigurationError, match=r"no rule 'nonsense'"):
         faulty.failures("nonsense")
@@ -104,15 +128,28 @@ def test_sound_rows_pass_whatever_names_the_contract(spark: SparkSession) -> Non
 
 def test_what_cannot_be_looked_at_is_said_and_fails_nothing(spark: SparkSession) -> None:
     checked = check(frame(spark, RIDES, [RIDE]), BIKES, table="rides")
-    assert [u.split(" ")[0] for u in checked.unchecked if "references" in u] == ["from_station.references", "to_station.references"]
+    assert [u.split(" ")[0] for u in checked.unchecked if "references" in u] == [
+        "from_station.references",
+        "to_station.references",
+    ]
     assert not [c for c in checked.counts if c.rule_name.endswith(".references")]
     assert checked.passed
 
 
 def test_ten_thousand_orphans_that_share_one_key_count_as_ten_thousand(spark: SparkSession) -> None:
     rides = frame(spark, RIDES, [RIDE, RIDE | {"from_station": None}])
-    lost = frame(spark, RIDES, [RIDE | {"from_station": "ST9999"}]).crossJoin(spark.range(10_000).select(F.col("id").alias("n"))).drop("n")
-    known = stations(spark, {"station_code": "ST0001"}, {"station_code": "ST0002"}, {"station_code": "ST0002"}, {"station_code": None})
+    lost = (
+        frame(spark, RIDES, [RIDE | {"from_station": "ST9999"}])
+        .crossJoin(spark.range(10_000).select(F.col("id").alias("n")))
+        .drop("n")
+    )
+    known = stations(
+        spark,
+        {"station_code": "ST0001"},
+        {"station_code": "ST0002"},
+        {"station_code": "ST0002"},
+        {"station_code": None},
+    )
     checked = check(rides.unionByName(lost), BIKES, table="rides", references={"stations": known})
     found = {k: n for k, n in broken(checked).items() if k.endswith("references")}
     assert (checked.row_count, found) == (10_002, {"from_station.references": 10_000})
@@ -145,7 +182,9 @@ def test_wrong_columns_and_wrong_rules_are_one_error(spark: SparkSession) -> Non
     with pytest.raises(InputError, match="docks_total") as e:
         check(stations(spark, {}).withColumn("docks_total", F.lit("x")).drop("electric"), STATIONS)
     assert len(e.value.details) == 2
-    aggregate = Rule(name="no_row", expression="max(docks_total) > 1", description="x", columns=("docks_total",))
+    aggregate = Rule(
+        name="no_row", expression="max(docks_total) > 1", description="x", columns=("docks_total",)
+    )
     with pytest.raises(ContractError, match="no statement about one row"):
         check(stations(spark, {}), replace(STATIONS, rules=(aggregate,)))
 
@@ -172,7 +211,7 @@ class _Page(HTMLParser):
         self.words.append(data)
 
 
-def test_the_notebook_card_is_escaped_and_needs_nothing_from_elsewhere(faulty: Checked) -> None:
+def test_the_notebook_card_is_escaped_and_needs_nothing_from_elsewhere(faulty: CheckResult) -> None:
     page = _Page()
     made = faulty._repr_html_()
     page.feed(made)
@@ -183,7 +222,7 @@ def test_the_notebook_card_is_escaped_and_needs_nothing_from_elsewhere(faulty: C
     assert "rejected" in page.words
 
 
-def test_the_text_fits_80_columns(faulty: Checked) -> None:
+def test_the_text_fits_80_columns(faulty: CheckResult) -> None:
     lines = str(faulty).splitlines()
     assert lines[0] == "stations: rejected"
     assert max(map(len, lines)) <= 80
@@ -193,11 +232,18 @@ def test_the_text_fits_80_columns(faulty: Checked) -> None:
 def many_rules(n: int) -> Table:
     """A table of few columns with `n` rules, every third of them broken by some row."""
     rules = tuple(
-        Rule(name=f"r{i}", expression=f"docks_total <> {i if i % 3 else 20}", description="x", severity=Severity.WARNING,
-             columns=("docks_total",))
+        Rule(
+            name=f"r{i}",
+            expression=f"docks_total <> {i if i % 3 else 20}",
+            description="x",
+            severity=Severity.WARNING,
+            columns=("docks_total",),
+        )
         for i in range(n)
-    )  # fmt: skip
-    return replace(STATIONS, fields=tuple(STATIONS[f] for f in ("station_code", "docks_total")), rules=rules, gates=())
+    )
+    return replace(
+        STATIONS, fields=tuple(STATIONS[f] for f in ("station_code", "docks_total")), rules=rules, gates=()
+    )
 
 
 @pytest.fixture
@@ -208,7 +254,9 @@ def reads() -> Iterator[Path]:
 
 def counted_frame(spark: SparkSession, reads: Path) -> DataFrame:
     """Two partitions that leave a file in `reads` each time one of them is computed."""
-    rows = spark.range(0, 2000, 1, 2).select(F.format_string("ST%04d", "id").alias("station_code"), F.lit(20).alias("docks_total"))
+    rows = spark.range(0, 2000, 1, 2).select(
+        F.format_string("ST%04d", "id").alias("station_code"), F.lit(20).alias("docks_total")
+    )
     place = str(reads)
 
     def told(batches: Iterator[Any]) -> Iterator[Any]:
@@ -218,7 +266,9 @@ def counted_frame(spark: SparkSession, reads: Path) -> DataFrame:
     return rows.mapInArrow(told, rows.schema)
 
 
-def cost(spark: SparkSession, rows: DataFrame, table: Table, reads: Path, kind: str) -> tuple[int, int | None]:
+def cost(
+    spark: SparkSession, rows: DataFrame, table: Table, reads: Path, kind: str
+) -> tuple[int, int | None]:
     """Times the input was read, and (on classic Spark, where they can be counted) Spark jobs."""
     for f in reads.iterdir():
         f.unlink()
@@ -234,11 +284,20 @@ def cost(spark: SparkSession, rows: DataFrame, table: Table, reads: Path, kind: 
     return len(list(reads.iterdir())) // 2, len(spark.sparkContext.statusTracker().getJobIdsForGroup(group))
 
 
-def test_jobs_and_scans_stay_the_same_from_10_to_300_rules(spark: SparkSession, reads: Path, spark_kind: str) -> None:
+def test_jobs_and_scans_stay_the_same_from_10_to_300_rules(
+    spark: SparkSession, reads: Path, spark_kind: str
+) -> None:
     rows = counted_frame(spark, reads)
     few, many = (cost(spark, rows, many_rules(n), reads, spark_kind) for n in (10, 300))
     assert few == many
     assert few[0] == 3, "one scan of the keys, one that counts everything, one for samples"
-    keyless = replace(many_rules(10), kind=Kind.LOG, rules=(), fields=tuple(replace(f, key_position=None) for f in many_rules(1).fields))
+    keyless = replace(
+        many_rules(10),
+        kind=Kind.LOG,
+        rules=(),
+        fields=tuple(replace(f, key_position=None) for f in many_rules(1).fields),
+    )
     sound = replace(keyless, kind=Kind.SYSTEM)
-    assert cost(spark, rows, sound, reads, spark_kind)[0] == 1, "nothing broken and no key: everything in one scan"
+    assert cost(spark, rows, sound, reads, spark_kind)[0] == 1, (
+        "nothing broken and no key: everything in one scan"
+    )

@@ -34,7 +34,14 @@ LOGICAL = {"int": "integer", "bigint": "integer", "double": "number", "decimal(1
 
 
 def field(name: str, spark: str, **more: object) -> Field:
-    return Field(name=name, logical_type=LOGICAL.get(spark, spark), spark_type=spark, description=f"The {name}.", role=Role.FEATURE, **more)  # type: ignore[arg-type]
+    return Field(
+        name=name,
+        logical_type=LOGICAL.get(spark, spark),
+        spark_type=spark,
+        description=f"The {name}.",
+        role=Role.FEATURE,
+        **more,
+    )  # type: ignore[arg-type]
 
 
 def table(*fields: Field, extra: Extra = Extra.WARN) -> Table:
@@ -44,7 +51,13 @@ def table(*fields: Field, extra: Extra = Extra.WARN) -> Table:
 def test_every_declared_table_has_a_spark_schema() -> None:
     engagement = load_contract()
     judged = [judged_table(t) for t in (engagement.entity, *engagement.logs)]
-    tables = [*engagement.tables, *system_contract().tables, *judged, splits_table(engagement), predictions_table(engagement)]
+    tables = [
+        *engagement.tables,
+        *system_contract().tables,
+        *judged,
+        splits_table(engagement),
+        predictions_table(engagement),
+    ]
     for t in tables:
         assert tuple(spark_schema(t).names) == t.names
 
@@ -102,15 +115,29 @@ def test_widening_that_keeps_every_value_is_done(spark: SparkSession, case: Case
     assert conformed.rows.first() == (expected,)
 
 
-def test_64_bit_integers_within_declared_bounds_are_taken_and_beyond_int_stay_out_of_bounds(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([(1, 5), (2, None), (3, 2**31), (4, -(2**62)), (5, 2**32 + 5)], "k int, a bigint")
+def test_64_bit_integers_within_declared_bounds_are_taken_and_beyond_int_stay_out_of_bounds(
+    spark: SparkSession,
+) -> None:
+    rows = spark.createDataFrame(
+        [(1, 5), (2, None), (3, 2**31), (4, -(2**62)), (5, 2**32 + 5)], "k int, a bigint"
+    )
     conformed = conform(rows, table(field("k", "int"), field("a", "int", minimum=0, maximum=50)))
     assert conformed.rows.dtypes[1] == ("a", "int")
-    assert {r["k"]: r["a"] for r in conformed.rows.collect()} == {1: 5, 2: None, 3: 2**31 - 1, 4: -(2**31), 5: 2**31 - 1}
+    assert {r["k"]: r["a"] for r in conformed.rows.collect()} == {
+        1: 5,
+        2: None,
+        3: 2**31 - 1,
+        4: -(2**31),
+        5: 2**31 - 1,
+    }
 
 
-@pytest.mark.parametrize("bounds", [{}, {"minimum": 0}, {"minimum": 0, "maximum": 2**31 - 1}, {"minimum": -(2**31), "maximum": 0}])
-def test_64_bit_integers_without_bounds_inside_int_are_refused(spark: SparkSession, bounds: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "bounds", [{}, {"minimum": 0}, {"minimum": 0, "maximum": 2**31 - 1}, {"minimum": -(2**31), "maximum": 0}]
+)
+def test_64_bit_integers_without_bounds_inside_int_are_refused(
+    spark: SparkSession, bounds: dict[str, int]
+) -> None:
     with pytest.raises(InputError, match="found bigint, declared is int"):
         conform(spark.createDataFrame([(1,)], "a bigint"), table(field("a", "int", **bounds)))
 
@@ -119,15 +146,16 @@ def test_64_bit_integers_without_bounds_inside_int_are_refused(spark: SparkSessi
 def test_a_type_that_could_change_values_is_refused(spark: SparkSession, case: Case) -> None:
     found, declared = case.given
     with pytest.raises(InputError) as told:
-        conform(spark.createDataFrame([], f"a {found}"), table(field("a", declared, minimum=0 if declared == "int" else None)))
+        conform(
+            spark.createDataFrame([], f"a {found}"),
+            table(field("a", declared, minimum=0 if declared == "int" else None)),
+        )
     assert_told(case, told.value)
 
 
 def test_all_violations_stand_in_one_error_with_the_mend(spark: SparkSession) -> None:
     stations = BIKES.entity
-    kept = (
-        "district string, operator_owner string, bikes_parked int, rides_started int, mean_ride_km double, electric boolean, opened_on date"
-    )
+    kept = "district string, operator_owner string, bikes_parked int, rides_started int, mean_ride_km double, electric boolean, opened_on date"
     rows = spark.createDataFrame([], f"Station_Code string, docks_totl int, rides_ended string, {kept}")
     with pytest.raises(InputError) as told:
         conform(rows, stations)
@@ -161,7 +189,15 @@ def test_a_conformed_frame_conforms_unchanged(spark: SparkSession) -> None:
 
 def test_a_pattern_matches_the_whole_value_in_spark(spark: SparkSession) -> None:
     pattern = load_contract().entity["customer_id"].pattern
-    values = ["CUST-001234", "CUST-001234\n", "CUST-001234\r\n", "CUST-001234\u2028", "x\nCUST-001234", "CUST-00123", "CUST-٠٠١٢٣٤"]
+    values = [
+        "CUST-001234",
+        "CUST-001234\n",
+        "CUST-001234\r\n",
+        "CUST-001234\u2028",
+        "x\nCUST-001234",
+        "CUST-00123",
+        "CUST-٠٠١٢٣٤",
+    ]
     uuid = "123e4567-e89b-12d3-a456-426614174000"
     rows = spark.createDataFrame([(v,) for v in [*values, uuid, uuid + "\n"]], "id string")
     assert [r["id"] for r in rows.where(F.col("id").rlike(pattern)).collect()] == ["CUST-001234", uuid]
@@ -181,14 +217,19 @@ def test_the_packaged_formulas_have_the_declared_types_and_values(spark: SparkSe
         "profile_views_received": 5, "profile_completeness_pct": 50.0, "skills_listed": 8,
         "content_virality_score": 0.5, "avg_job_completion_rating": 4.5, "peak_activity_hour": 12, "network_centrality": 0.31,
     }  # fmt: skip
-    idle = {name: 0 if isinstance(value, int) else 0.0 if isinstance(value, float) else "Free" for name, value in full.items()}
+    idle = {
+        name: 0 if isinstance(value, int) else 0.0 if isinstance(value, float) else "Free"
+        for name, value in full.items()
+    }
     schema = ", ".join(f"{f.name} {f.spark_type}" for f in contract.entity.fields) + ", snapshot_date string"
     names = [*contract.entity.names, "snapshot_date"]
     rows = [
         [{"customer_id": i, "snapshot_date": "2026-03-15", **values}.get(n) for n in names]
         for i, values in [("full", full), ("idle", idle), ("nulls", {})]
     ]
-    frame = spark.createDataFrame(rows, schema).withColumn("snapshot_date", F.col("snapshot_date").cast("date"))
+    frame = spark.createDataFrame(rows, schema).withColumn(
+        "snapshot_date", F.col("snapshot_date").cast("date")
+    )
     for f in derived.fields:
         if f.formula:
             frame = frame.selectExpr("*", f"{f.formula} AS {f.name}")
@@ -206,12 +247,26 @@ def test_the_packaged_formulas_have_the_declared_types_and_values(spark: SparkSe
     assert str(got["full"]["signup_month"]) == "2025-01-01"
     assert (got["full"]["tenure_band"], got["full"]["peak_activity_daypart"]) == ("12-23", "afternoon")
     assert (got["full"]["high_engagement_gigs_over_3_v1"], got["full"]["retention_gigs_3_plus_v1"]) == (0, 1)
-    assert (got["full"]["high_engagement_connections_over_100_v1"], got["full"]["engagement_connections_100_plus_v1"]) == (0, 1)
-    assert (got["full"]["high_engagement_count_v1"], got["full"]["churn_risk_count_v1"], got["full"]["high_ltv_count_v1"]) == (1, 0, 3)
+    assert (
+        got["full"]["high_engagement_connections_over_100_v1"],
+        got["full"]["engagement_connections_100_plus_v1"],
+    ) == (0, 1)
+    assert (
+        got["full"]["high_engagement_count_v1"],
+        got["full"]["churn_risk_count_v1"],
+        got["full"]["high_ltv_count_v1"],
+    ) == (1, 0, 3)
     assert [n for n in derived.names if got["nulls"][n] is not None] == ["customer_id", "snapshot_date"]
     undefined = {n for n in derived.names if got["idle"][n] is None}
     assert undefined == {
-        "content_virality_raw", "sessions_7_share", "posts_per_session_30_day", "comments_per_session_30_day", "shares_per_session_30_day",
-        "likes_per_post_30_day", "gig_completion_share", "gig_applications_received_share", "revenue_per_transaction_30_day",
+        "content_virality_raw",
+        "sessions_7_share",
+        "posts_per_session_30_day",
+        "comments_per_session_30_day",
+        "shares_per_session_30_day",
+        "likes_per_post_30_day",
+        "gig_completion_share",
+        "gig_applications_received_share",
+        "revenue_per_transaction_30_day",
         "revenue_30_share_of_90",
-    }  # fmt: skip
+    }

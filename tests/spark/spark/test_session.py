@@ -22,7 +22,9 @@ def test_an_existing_session_is_taken_and_left_alive(spark: SparkSession) -> Non
     assert spark.range(3).count() == 3
 
 
-@pytest.mark.parametrize(("key", "wrong"), [("spark.sql.ansi.enabled", "false"), ("spark.sql.session.timeZone", "Asia/Tokyo")])
+@pytest.mark.parametrize(
+    ("key", "wrong"), [("spark.sql.ansi.enabled", "false"), ("spark.sql.session.timeZone", "Asia/Tokyo")]
+)
 def test_a_weakened_guarantee_is_restored(spark: SparkSession, key: str, wrong: str) -> None:
     spark.conf.set(key, wrong)
     assert get_session(Settings()).conf.get(key) == GUARANTEES[key]

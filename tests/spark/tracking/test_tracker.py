@@ -17,26 +17,38 @@ from urllib.request import urlopen
 import pytest
 
 from engage_spark.errors import TransientError
-from engage_spark.settings import Tracking
-from engage_spark.tracking import Facts, Tracker, Version
+from engage_spark.settings import TrackingSettings
+from engage_spark.tracking import ModelFacts, ModelVersion, Tracker
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import DataFrame, SparkSession
 
 FEATURES = (("visits", "int"), ("spent", "double"), ("plan", "string"))
-FACTS = Facts(
-    run_id="a" * 64, contract_id="shop", contract_digest="c" * 64, settings_digest="d" * 64,
-    code_version="0.1.0", data={"shop_features": "3"},
-    candidate="linear", policy="strict", metric="auc", value=0.9, low=0.88, high=0.92, snapshots=("2025-10-21",),
-)  # fmt: skip
+FACTS = ModelFacts(
+    run_id="a" * 64,
+    contract_id="shop",
+    contract_digest="c" * 64,
+    settings_digest="d" * 64,
+    code_version="0.1.0",
+    data={"shop_features": "3"},
+    candidate="linear",
+    policy="strict",
+    metric="auc",
+    value=0.9,
+    low=0.88,
+    high=0.92,
+    snapshots=("2025-10-21",),
+)
 EXTRAS = {"threshold": 0.2, "quantiles": [0.1, 0.25], "unseen": {"plan": "Ünknown"}}
 
 
 @pytest.fixture(scope="module")
 def rows(spark: SparkSession) -> DataFrame:
     values = [(i, (i * 37 % 11) / 7.0, "abc"[i % 3], float(i % 5 > 1)) for i in range(60)]
-    return spark.createDataFrame([*values, (None, 2.5, None, 1.0)], "visits int, spent double, plan string, label double")
+    return spark.createDataFrame(
+        [*values, (None, 2.5, None, 1.0)], "visits int, spent double, plan string, label double"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +68,17 @@ def fitted(rows: DataFrame) -> PipelineModel:
 
 
 @pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
-    return Tracking(folder=str(tmp_path_factory.mktemp("tracking") / "mlflow"))
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> TrackingSettings:
+    return TrackingSettings(folder=str(tmp_path_factory.mktemp("tracking") / "mlflow"))
 
 
 @pytest.fixture(scope="module")
-def tracker(tracking: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Tracker:
+def tracker(tracking: TrackingSettings, tmp_path_factory: pytest.TempPathFactory) -> Tracker:
     return Tracker(tracking, staging=str(tmp_path_factory.mktemp("staging")))
 
 
 @pytest.fixture(scope="module")
-def version(spark: SparkSession, tracker: Tracker, fitted: PipelineModel) -> Version:
+def version(spark: SparkSession, tracker: Tracker, fitted: PipelineModel) -> ModelVersion:
     with tracker.run("churned", name="first") as run:
         run.metrics({"test/auc": 0.9})
         run.model(spark, fitted, features=FEATURES, extras=EXTRAS, name="churned", facts=FACTS)
@@ -81,29 +93,45 @@ def predicted(model: PipelineModel, rows: DataFrame) -> list[tuple[float, ...]]:
 
 
 def test_a_model_from_the_registry_predicts_the_same_bits(
-    spark: SparkSession, tracker: Tracker, version: Version, fitted: PipelineModel, rows: DataFrame
+    spark: SparkSession, tracker: Tracker, version: ModelVersion, fitted: PipelineModel, rows: DataFrame
 ) -> None:
     champion = tracker.champion("churned")
-    assert (champion.version, champion.features, champion.extras, champion.metrics) == (1, FEATURES, EXTRAS, {"test/auc": 0.9})
+    assert (champion.version, champion.features, champion.extras, champion.metrics) == (
+        1,
+        FEATURES,
+        EXTRAS,
+        {"test/auc": 0.9},
+    )
     loaded = tracker.load(spark, champion)
     assert predicted(loaded, rows) == predicted(fitted, rows)
     assert len(set(predicted(fitted, rows))) > 3
 
 
-def test_nothing_stays_where_models_pass_through(tracker: Tracker, version: Version) -> None:
+def test_nothing_stays_where_models_pass_through(tracker: Tracker, version: ModelVersion) -> None:
     assert tracker.staging is not None
     assert list(Path(tracker.staging).iterdir()) == []
 
 
 def test_without_a_staging_place_the_model_passes_beside_its_files(
-    spark: SparkSession, tmp_path: Path, tracking: Tracking, fitted: PipelineModel, rows: DataFrame, version: Version
+    spark: SparkSession,
+    tmp_path: Path,
+    tracking: TrackingSettings,
+    fitted: PipelineModel,
+    rows: DataFrame,
+    version: ModelVersion,
 ) -> None:
     loaded = Tracker(tracking).load(spark, version)
     assert predicted(loaded, rows) == predicted(fitted, rows)
 
 
 def test_mlflow_itself_reads_the_model(
-    spark: SparkSession, spark_kind: str, tracker: Tracker, version: Version, fitted: PipelineModel, rows: DataFrame, tmp_path: Path
+    spark: SparkSession,
+    spark_kind: str,
+    tracker: Tracker,
+    version: ModelVersion,
+    fitted: PipelineModel,
+    rows: DataFrame,
+    tmp_path: Path,
 ) -> None:
     if spark_kind == "connect":
         pytest.skip("mlflow.spark.load_model needs the JVM's file system, which Spark Connect does not give")
@@ -123,11 +151,17 @@ def test_mlflow_itself_reads_the_model(
 def test_a_model_is_kept_when_the_server_is_away_and_sent_when_there_is_one(
     spark: SparkSession, tracker: Tracker, fitted: PipelineModel, rows: DataFrame, tmp_path: Path
 ) -> None:
-    away = Tracker(Tracking(uri="http://127.0.0.1:1", folder=str(tmp_path / "local")), staging=tracker.staging)
+    away = Tracker(
+        TrackingSettings(uri="http://127.0.0.1:1", folder=str(tmp_path / "local")), staging=tracker.staging
+    )
     with pytest.raises(TransientError) as caught:
         with away.run("kept", name="first") as run:
             run.model(spark, fitted, features=FEATURES, extras=EXTRAS, name="kept", facts=FACTS)
-    (place,) = (Path(d.removeprefix("the trained model: ")) for d in caught.value.details if d.startswith("the trained model: "))
+    (place,) = (
+        Path(d.removeprefix("the trained model: "))
+        for d in caught.value.details
+        if d.startswith("the trained model: ")
+    )
     assert place.is_relative_to(tmp_path / "local" / "kept")
     assert predicted(away.load(spark, place), rows) == predicted(fitted, rows)
     sent = tracker.send(away.kept()[0])
@@ -142,12 +176,27 @@ def server(home: Path) -> Iterator[str]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", f"sqlite:///{home}/server.db"]
+    words = [
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        f"sqlite:///{home}/server.db",
+    ]
     words += ["--artifacts-destination", str(home / "files")]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (home / "server.log").open("wb") as told:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *words], stdout=told, stderr=told, env=os.environ | quiet, cwd=home, start_new_session=True
+            [sys.executable, "-m", "mlflow", *words],
+            stdout=told,
+            stderr=told,
+            env=os.environ | quiet,
+            cwd=home,
+            start_new_session=True,
         )
     try:
         deadline = time.monotonic() + 120
@@ -167,10 +216,15 @@ def server(home: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_a_remote_server_takes_and_gives_the_same_model(
-    spark: SparkSession, tracker: Tracker, fitted: PipelineModel, rows: DataFrame, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    tracker: Tracker,
+    fitted: PipelineModel,
+    rows: DataFrame,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     with server(tmp_path) as uri:
-        remote = Tracker(Tracking(uri=uri, folder=str(tmp_path / "local")), staging=tracker.staging)
+        remote = Tracker(TrackingSettings(uri=uri, folder=str(tmp_path / "local")), staging=tracker.staging)
         remote.check()
         with remote.run("churned", name="first", params={"folds": 5}) as run:
             run.artefact("plots/roc.svg", b"<svg/>")

@@ -1,4 +1,6 @@
-"""What a case is, how a test takes all cases of a group, and how its result is held against what the case declares."""
+"""What a case is, how a test takes all cases of a group, and how its result is held against what the case
+declares.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One case. `told`: fragments of the error where refused or rejected, names of the broken rules where quarantined or warned.
+    """One case. `told`: fragments of the error where refused or rejected, names of the broken rules where
+    quarantined or warned.
 
     `given` is what the group's test makes the input from; `note` says what is not plain from the rest.
     """
@@ -82,13 +85,15 @@ def assert_told(case: Case, error: EngageError) -> None:
     for fragment in case.told:
         assert fragment in text
     assert error.exit_code == (3 if case.outcome is Outcome.REJECTED else 2)
-    assert error.mend
+    assert error.hint
     assert "Traceback" not in text
     assert "\tat " not in text
 
 
 def assert_judged(case: Case, rows: Iterable[Mapping[str, Any]]) -> None:
-    """The rows of a case break exactly the rules that it declares, taken together, and their status is its outcome."""
+    """The rows of a case break exactly the rules that it declares, taken together, and their status is its
+    outcome.
+    """
     rows = list(rows)
     assert rows, f"no row of the case {case.name!r} came out"
     broken = {e["rule"] for r in rows for e in r["_dq_errors"]}

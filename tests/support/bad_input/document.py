@@ -23,7 +23,9 @@ MEANING = {
 def groups() -> dict[str, Group]:
     """All declared groups by the name of their constant, in the order of the document."""
     modules = (stations, things, types, people, gates)
-    return {name: value for module in modules for name, value in vars(module).items() if isinstance(value, Group)}
+    return {
+        name: value for module in modules for name, value in vars(module).items() if isinstance(value, Group)
+    }
 
 
 def coverage() -> dict[str, list[str]]:

@@ -19,14 +19,33 @@ def taken(kind: str, declared: str, value: Any, expected: Any, note: str = "") -
 WRONG = Group(
     title="Types that could change values",
     about="Nothing is cast where a value could change, get lost or fail.",
-    cases=tuple(found(*pair) for pair in (
-        ("string", "int"), ("double", "int"), ("decimal(10,0)", "int"), ("double", "bigint"), ("bigint", "double"),
-        ("decimal(10,2)", "double"), ("string", "double"), ("string", "date"), ("string", "timestamp"), ("date", "timestamp"),
-        ("timestamp", "date"), ("timestamp_ntz", "timestamp"), ("int", "string"), ("bigint", "string"), ("boolean", "int"),
-        ("array<int>", "int"), ("binary", "string"), ("string", "boolean"),
-        ("decimal(12,2)", "decimal(10,2)"), ("decimal(10,4)", "decimal(10,2)"), ("decimal(38,0)", "bigint"),
-    )),
-)  # fmt: skip
+    cases=tuple(
+        found(*pair)
+        for pair in (
+            ("string", "int"),
+            ("double", "int"),
+            ("decimal(10,0)", "int"),
+            ("double", "bigint"),
+            ("bigint", "double"),
+            ("decimal(10,2)", "double"),
+            ("string", "double"),
+            ("string", "date"),
+            ("string", "timestamp"),
+            ("date", "timestamp"),
+            ("timestamp", "date"),
+            ("timestamp_ntz", "timestamp"),
+            ("int", "string"),
+            ("bigint", "string"),
+            ("boolean", "int"),
+            ("array<int>", "int"),
+            ("binary", "string"),
+            ("string", "boolean"),
+            ("decimal(12,2)", "decimal(10,2)"),
+            ("decimal(10,4)", "decimal(10,2)"),
+            ("decimal(38,0)", "bigint"),
+        )
+    ),
+)
 WIDENED = Group(
     title="Types that keep every value",
     about="Cast to the declared type.",

@@ -31,7 +31,9 @@ def custom(place: Doc, name: str, value: Any) -> None:
 
 
 def valid(place: Doc, values: list[Any]) -> None:
-    place["quality"] = [{"type": "library", "metric": "invalidValues", "arguments": {"validValues": values}, "mustBe": 0}]
+    place["quality"] = [
+        {"type": "library", "metric": "invalidValues", "arguments": {"validValues": values}, "mustBe": 0}
+    ]
 
 
 def copy_of(place: Doc, **changes: Any) -> Doc:
@@ -48,51 +50,119 @@ def violations(tmp_path: Path, *changes: Callable[[Doc], Any]) -> list[str]:
 
 
 CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
-    "field twice": (lambda d: table(d, "stations")["properties"].append(copy_of(field(d, "district"))), "'district' is declared twice"),
+    "field twice": (
+        lambda d: table(d, "stations")["properties"].append(copy_of(field(d, "district"))),
+        "'district' is declared twice",
+    ),
     "field twice by case": (
         lambda d: table(d, "stations")["properties"].append(copy_of(field(d, "district"), name="District")),
         "declared twice",
     ),
-    "table twice by case": (lambda d: d["schema"].append(copy_of(table(d, "rides"), name="Rides")), "'Rides' is declared twice"),
+    "table twice by case": (
+        lambda d: d["schema"].append(copy_of(table(d, "rides"), name="Rides")),
+        "'Rides' is declared twice",
+    ),
     "table name": (lambda d: table(d, "rides").update(name="../rides"), "letters, digits and underscores"),
     "field name": (lambda d: field(d, "minutes", "rides").update(name="how long"), "Delta refuses"),
     "reserved name": (lambda d: field(d, "opened_on").update(name="snapshot_date"), "reserved"),
-    "range": (lambda d: field(d, "docks_total").update(logicalTypeOptions={"minimum": 9, "maximum": 4}), "minimum 9 is above maximum 4"),
-    "range not a number": (lambda d: field(d, "docks_total").update(logicalTypeOptions={"minimum": "9"}), "minimum must be a number"),
-    "range nan": (lambda d: field(d, "mean_ride_km").update(logicalTypeOptions={"minimum": float("nan")}), "minimum is nan"),
-    "range too wide": (lambda d: field(d, "docks_total").update(logicalTypeOptions={"maximum": 2**31}), "does not fit int"),
-    "range of text": (lambda d: field(d, "district").update(logicalTypeOptions={"minimum": 1}), "minimum is for numbers"),
-    "fraction for an integer": (lambda d: field(d, "docks_total").update(logicalTypeOptions={"minimum": 0.5}), "no whole number"),
+    "range": (
+        lambda d: field(d, "docks_total").update(logicalTypeOptions={"minimum": 9, "maximum": 4}),
+        "minimum 9 is above maximum 4",
+    ),
+    "range not a number": (
+        lambda d: field(d, "docks_total").update(logicalTypeOptions={"minimum": "9"}),
+        "minimum must be a number",
+    ),
+    "range nan": (
+        lambda d: field(d, "mean_ride_km").update(logicalTypeOptions={"minimum": float("nan")}),
+        "minimum is nan",
+    ),
+    "range too wide": (
+        lambda d: field(d, "docks_total").update(logicalTypeOptions={"maximum": 2**31}),
+        "does not fit int",
+    ),
+    "range of text": (
+        lambda d: field(d, "district").update(logicalTypeOptions={"minimum": 1}),
+        "minimum is for numbers",
+    ),
+    "fraction for an integer": (
+        lambda d: field(d, "docks_total").update(logicalTypeOptions={"minimum": 0.5}),
+        "no whole number",
+    ),
     "unsupported option": (
         lambda d: field(d, "docks_total").update(logicalTypeOptions={"exclusiveMaximum": 4}),
         "exclusiveMaximum is not supported",
     ),
-    "pattern on a number": (lambda d: field(d, "mean_ride_km").update(logicalTypeOptions={"pattern": "[0-9]+"}), "pattern is for strings"),
-    "broken pattern": (lambda d: field(d, "station_code").update(logicalTypeOptions={"pattern": "ST[0-9"}), "not a regular expression"),
-    "mean outside": (lambda d: custom(field(d, "docks_total"), "referenceMean", 81), "referenceMean 81.0 is outside 4 to 80"),
-    "shares sum": (lambda d: custom(field(d, "runs_empty"), "referenceShares", {"0": 0.8, "1": 0.3}), "sum to 1.1"),
-    "shares nan": (lambda d: custom(field(d, "runs_empty"), "referenceShares", {"0": 0.8, "1": float("nan")}), "share nan"),
-    "shares name": (lambda d: custom(field(d, "district"), "referenceShares", {"Harbor": 1.0}), "'Harbor', which is not among"),
+    "pattern on a number": (
+        lambda d: field(d, "mean_ride_km").update(logicalTypeOptions={"pattern": "[0-9]+"}),
+        "pattern is for strings",
+    ),
+    "broken pattern": (
+        lambda d: field(d, "station_code").update(logicalTypeOptions={"pattern": "ST[0-9"}),
+        "not a regular expression",
+    ),
+    "mean outside": (
+        lambda d: custom(field(d, "docks_total"), "referenceMean", 81),
+        "referenceMean 81.0 is outside 4 to 80",
+    ),
+    "shares sum": (
+        lambda d: custom(field(d, "runs_empty"), "referenceShares", {"0": 0.8, "1": 0.3}),
+        "sum to 1.1",
+    ),
+    "shares nan": (
+        lambda d: custom(field(d, "runs_empty"), "referenceShares", {"0": 0.8, "1": float("nan")}),
+        "share nan",
+    ),
+    "shares name": (
+        lambda d: custom(field(d, "district"), "referenceShares", {"Harbor": 1.0}),
+        "'Harbor', which is not among",
+    ),
     "unquoted no": (
         lambda d: valid(field(d, "district"), [False, "Harbour", "Old Town", "North"]),
         "valid value False is not of type string",
     ),
     "value outside range": (lambda d: valid(field(d, "docks_total"), [3]), "valid value 3 is outside"),
     "value twice": (lambda d: valid(field(d, "operator_owner"), ["city", "city"]), "names a value twice"),
-    "values of a double": (lambda d: valid(field(d, "mean_ride_km"), [1]), "validValues are for strings and integers"),
+    "values of a double": (
+        lambda d: valid(field(d, "mean_ride_km"), [1]),
+        "validValues are for strings and integers",
+    ),
     "unknown role": (lambda d: custom(field(d, "district"), "role", "featur"), "role must be one of"),
     "no role": (lambda d: field(d, "district").pop("customProperties"), "role must be one of"),
     "unknown kind": (lambda d: custom(table(d, "rides"), "kind", "stream"), "kind must be one of"),
-    "unknown severity": (lambda d: table(d, "stations")["quality"][0].update(severity="error"), "unknown severity 'error'"),
-    "unknown extra policy": (lambda d: custom(table(d, "rides"), "extraColumns", "drop"), "extraColumns must be one of"),
-    "no entity": (lambda d: custom(table(d, "stations"), "kind", "system"), "exactly one table must be of kind entity, found none"),
-    "two entities": (lambda d: d["schema"].append(copy_of(table(d, "stations"), name="depots")), "found stations, depots"),
-    "no key": (lambda d: [field(d, "station_code").pop(k) for k in ("primaryKey", "primaryKeyPosition")], "has no key"),
+    "unknown severity": (
+        lambda d: table(d, "stations")["quality"][0].update(severity="error"),
+        "unknown severity 'error'",
+    ),
+    "unknown extra policy": (
+        lambda d: custom(table(d, "rides"), "extraColumns", "drop"),
+        "extraColumns must be one of",
+    ),
+    "no entity": (
+        lambda d: custom(table(d, "stations"), "kind", "system"),
+        "exactly one table must be of kind entity, found none",
+    ),
+    "two entities": (
+        lambda d: d["schema"].append(copy_of(table(d, "stations"), name="depots")),
+        "found stations, depots",
+    ),
+    "no key": (
+        lambda d: [field(d, "station_code").pop(k) for k in ("primaryKey", "primaryKeyPosition")],
+        "has no key",
+    ),
     "key may be null": (lambda d: field(d, "station_code").update(required=False), "must be required"),
-    "key positions": (lambda d: field(d, "station_code").update(primaryKeyPosition=2), "primaryKeyPosition must count"),
-    "position without key": (lambda d: field(d, "district").update(primaryKeyPosition=2), "primaryKeyPosition without primaryKey"),
+    "key positions": (
+        lambda d: field(d, "station_code").update(primaryKeyPosition=2),
+        "primaryKeyPosition must count",
+    ),
+    "position without key": (
+        lambda d: field(d, "district").update(primaryKeyPosition=2),
+        "primaryKeyPosition without primaryKey",
+    ),
     "formula input unknown": (
-        lambda d: field(d, "fill_share", "station_features").update(transformSourceObjects=["bikes_parked", "docks"]),
+        lambda d: field(d, "fill_share", "station_features").update(
+            transformSourceObjects=["bikes_parked", "docks"]
+        ),
         "names 'docks', which is not a column",
     ),
     "formula input left out": (
@@ -104,7 +174,9 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         "names 'electric', which the formula does not use",
     ),
     "formula name unknown": (
-        lambda d: field(d, "net_outflow", "station_features").update(transformLogic="rides_started - rides_endet"),
+        lambda d: field(d, "net_outflow", "station_features").update(
+            transformLogic="rides_started - rides_endet"
+        ),
         "'rides_endet' is not a column it can use",
     ),
     "formula of itself": (
@@ -125,8 +197,14 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         ),
         "current_date gives another result each time",
     ),
-    "formula without null policy": (lambda d: field(d, "fill_share", "station_features").pop("transformDescription"), "must say when"),
-    "formula in an input": (lambda d: field(d, "docks_total").update(transformLogic="1"), "a formula is for tables of kind derived"),
+    "formula without null policy": (
+        lambda d: field(d, "fill_share", "station_features").pop("transformDescription"),
+        "must say when",
+    ),
+    "formula in an input": (
+        lambda d: field(d, "docks_total").update(transformLogic="1"),
+        "a formula is for tables of kind derived",
+    ),
     "formula hides a column": (
         lambda d: field(d, "fill_share", "station_features").update(name="electric"),
         "is taken by a column of stations",
@@ -138,15 +216,36 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         "must never enter a model",
     ),
     "neither formula nor column": (
-        lambda d: [field(d, "net_outflow", "station_features").pop(k) for k in ("transformLogic", "transformSourceObjects")],
+        lambda d: [
+            field(d, "net_outflow", "station_features").pop(k)
+            for k in ("transformLogic", "transformSourceObjects")
+        ],
         "without a formula it must be a column of stations",
     ),
-    "unknown source": (lambda d: custom(table(d, "station_features"), "source", "station"), "source must name a table"),
-    "leak into no target": (lambda d: custom(field(d, "bikes_parked"), "leaksInto", ["district"]), "'district', which is no target"),
-    "leak into itself": (lambda d: custom(field(d, "runs_empty"), "leaksInto", ["runs_empty"]), "names the field itself"),
-    "leak as text": (lambda d: custom(field(d, "bikes_parked"), "leaksInto", "runs_empty"), "leaksInto must be a list of names"),
-    "baseline of no field": (lambda d: custom(field(d, "runs_empty"), "baseline", "bikes"), "'bikes', which is no feature of the entity"),
-    "baseline that is derived": (lambda d: custom(field(d, "runs_empty"), "baseline", "age_years"), "which is no feature of the entity"),
+    "unknown source": (
+        lambda d: custom(table(d, "station_features"), "source", "station"),
+        "source must name a table",
+    ),
+    "leak into no target": (
+        lambda d: custom(field(d, "bikes_parked"), "leaksInto", ["district"]),
+        "'district', which is no target",
+    ),
+    "leak into itself": (
+        lambda d: custom(field(d, "runs_empty"), "leaksInto", ["runs_empty"]),
+        "names the field itself",
+    ),
+    "leak as text": (
+        lambda d: custom(field(d, "bikes_parked"), "leaksInto", "runs_empty"),
+        "leaksInto must be a list of names",
+    ),
+    "baseline of no field": (
+        lambda d: custom(field(d, "runs_empty"), "baseline", "bikes"),
+        "'bikes', which is no feature of the entity",
+    ),
+    "baseline that is derived": (
+        lambda d: custom(field(d, "runs_empty"), "baseline", "age_years"),
+        "which is no feature of the entity",
+    ),
     "baseline that is the target": (
         lambda d: custom(field(d, "runs_empty"), "baseline", "runs_empty"),
         "which is no feature of the entity",
@@ -155,18 +254,36 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         lambda d: custom(field(d, "runs_empty"), "baseline", "operator_owner"),
         "which is no feature of the entity",
     ),
-    "baseline that is text": (lambda d: custom(field(d, "runs_empty"), "baseline", "district"), "of type string; a number is needed"),
+    "baseline that is text": (
+        lambda d: custom(field(d, "runs_empty"), "baseline", "district"),
+        "of type string; a number is needed",
+    ),
     "baseline that leaks": (
         lambda d: custom(field(d, "runs_empty"), "baseline", "bikes_parked"),
         "'bikes_parked', which leaks into runs_empty",
     ),
-    "baseline of a feature": (lambda d: custom(field(d, "docks_total"), "baseline", "rides_started"), "baseline is for targets"),
-    "label window of a feature": (lambda d: custom(field(d, "docks_total"), "labelWindowDays", 3), "labelWindowDays is a number of days"),
-    "label window below 0": (lambda d: custom(field(d, "runs_empty"), "labelWindowDays", -1), "labelWindowDays is a number of days"),
-    "label window of half a day": (lambda d: custom(field(d, "runs_empty"), "labelWindowDays", 0.5), "labelWindowDays must be whole"),
+    "baseline of a feature": (
+        lambda d: custom(field(d, "docks_total"), "baseline", "rides_started"),
+        "baseline is for targets",
+    ),
+    "label window of a feature": (
+        lambda d: custom(field(d, "docks_total"), "labelWindowDays", 3),
+        "labelWindowDays is a number of days",
+    ),
+    "label window below 0": (
+        lambda d: custom(field(d, "runs_empty"), "labelWindowDays", -1),
+        "labelWindowDays is a number of days",
+    ),
+    "label window of half a day": (
+        lambda d: custom(field(d, "runs_empty"), "labelWindowDays", 0.5),
+        "labelWindowDays must be whole",
+    ),
     "bands that fall": (lambda d: custom(field(d, "docks_total"), "bands", [20, 10]), "in rising order"),
     "bands of text": (lambda d: custom(field(d, "district"), "bands", [1, 2]), "bands are for numbers"),
-    "protected as text": (lambda d: custom(field(d, "district"), "protected", "yes"), "protected must be true or false"),
+    "protected as text": (
+        lambda d: custom(field(d, "district"), "protected", "yes"),
+        "protected must be true or false",
+    ),
     "reference to no table": (
         lambda d: field(d, "to_station", "rides")["relationships"][0].update(to="station.code"),
         "which is not declared",
@@ -179,7 +296,10 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         lambda d: field(d, "to_station", "rides")["relationships"][0].update(to="stations"),
         "must be a foreignKey",
     ),
-    "typo in a custom property": (lambda d: custom(field(d, "district"), "referenceShare", {}), "unknown customProperty 'referenceShare'"),
+    "typo in a custom property": (
+        lambda d: custom(field(d, "district"), "referenceShare", {}),
+        "unknown customProperty 'referenceShare'",
+    ),
     "custom property twice": (
         lambda d: field(d, "district")["customProperties"].append({"property": "role", "value": "audit"}),
         "given twice",
@@ -189,10 +309,22 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         "unknown key schema.stations.properties.district.requierd",
     ),
     "typo at the top": (lambda d: d.update(verison="1"), "verison"),
-    "unsupported type": (lambda d: field(d, "opened_on").update(physicalType="varchar(3)"), "'varchar(3)' is not supported"),
-    "types that do not fit": (lambda d: field(d, "opened_on").update(physicalType="double"), "does not fit physicalType 'double'"),
-    "event time": (lambda d: custom(table(d, "rides"), "eventTime", "minutes"), "must name a required timestamp field"),
-    "event time of an entity": (lambda d: custom(table(d, "stations"), "eventTime", "opened_on"), "eventTime is for tables of kind log"),
+    "unsupported type": (
+        lambda d: field(d, "opened_on").update(physicalType="varchar(3)"),
+        "'varchar(3)' is not supported",
+    ),
+    "types that do not fit": (
+        lambda d: field(d, "opened_on").update(physicalType="double"),
+        "does not fit physicalType 'double'",
+    ),
+    "event time": (
+        lambda d: custom(table(d, "rides"), "eventTime", "minutes"),
+        "must name a required timestamp field",
+    ),
+    "event time of an entity": (
+        lambda d: custom(table(d, "stations"), "eventTime", "opened_on"),
+        "eventTime is for tables of kind log",
+    ),
     "rule with a typo": (
         lambda d: table(d, "stations")["quality"][0].update(implementation="bikes_parkd > 0"),
         "'bikes_parkd' is not a column",
@@ -201,21 +333,46 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         lambda d: table(d, "stations")["quality"][0].update(implementation="bikes_parked > rand()"),
         "rand gives another result",
     ),
-    "rule twice": (lambda d: table(d, "stations")["quality"][1].update(name="bikes_fit_docks"), "'bikes_fit_docks' is declared twice"),
-    "rule of no column": (lambda d: table(d, "stations")["quality"][0].update(implementation="1 = 1"), "names no column"),
-    "gate misspelt": (lambda d: table(d, "stations")["quality"][2].update(implementation="completness"), "belongs to a gate"),
-    "gate without bound": (lambda d: table(d, "stations")["quality"][2].pop("mustBeGreaterOrEqualTo"), "needs mustBeGreaterOrEqualTo"),
-    "gate above 100": (lambda d: table(d, "stations")["quality"][2].update(mustBeGreaterOrEqualTo=101), "between 0 and 100"),
+    "rule twice": (
+        lambda d: table(d, "stations")["quality"][1].update(name="bikes_fit_docks"),
+        "'bikes_fit_docks' is declared twice",
+    ),
+    "rule of no column": (
+        lambda d: table(d, "stations")["quality"][0].update(implementation="1 = 1"),
+        "names no column",
+    ),
+    "gate misspelt": (
+        lambda d: table(d, "stations")["quality"][2].update(implementation="completness"),
+        "belongs to a gate",
+    ),
+    "gate without bound": (
+        lambda d: table(d, "stations")["quality"][2].pop("mustBeGreaterOrEqualTo"),
+        "needs mustBeGreaterOrEqualTo",
+    ),
+    "gate above 100": (
+        lambda d: table(d, "stations")["quality"][2].update(mustBeGreaterOrEqualTo=101),
+        "between 0 and 100",
+    ),
     "gate twice": (
-        lambda d: table(d, "stations")["quality"].append(copy_of(table(d, "stations")["quality"][2], name="x")),
+        lambda d: table(d, "stations")["quality"].append(
+            copy_of(table(d, "stations")["quality"][2], name="x")
+        ),
         "the gate completeness",
     ),
     "unsupported check": (
-        lambda d: field(d, "district").update(quality=[{"type": "library", "metric": "rowCount", "mustBe": 1}]),
+        lambda d: field(d, "district").update(
+            quality=[{"type": "library", "metric": "rowCount", "mustBe": 1}]
+        ),
         "not supported",
     ),
-    "check with an unknown severity": (lambda d: field(d, "district")["quality"][0].update(severity="bad"), "unknown severity 'bad'"),
-    "missing share of 0": (lambda d: field(d, "opened_on")["quality"][0].update(mustBeLessThan=0), "must be above 0"),
+    "check with an unknown severity": (
+        lambda d: field(d, "district")["quality"][0].update(severity="bad"),
+        "unknown severity 'bad'",
+    ),
+    "missing share of 0": (
+        lambda d: field(d, "opened_on")["quality"][0].update(mustBeLessThan=0),
+        "must be above 0",
+    ),
     "unique outside the key": (lambda d: field(d, "district").update(unique=True), "unique is not checked"),
     "no description": (lambda d: field(d, "district").pop("description"), "has no description"),
     "no version": (lambda d: d.pop("version"), "has no version"),
@@ -240,12 +397,18 @@ def test_a_number_of_the_entity_may_be_the_baseline(name: str, tmp_path: Path) -
 
 def test_several_contradictions_are_told_in_one_error(tmp_path: Path) -> None:
     found = violations(
-        tmp_path, CASES["range"][0], CASES["unknown role"][0], CASES["reference to no table"][0], CASES["leak into no target"][0]
+        tmp_path,
+        CASES["range"][0],
+        CASES["unknown role"][0],
+        CASES["reference to no table"][0],
+        CASES["leak into no target"][0],
     )
     assert len(found) == 4
 
 
-@pytest.mark.parametrize("text", ["", "- 1", "a: [", "just text", "dataContractSpecification: 1.1.0", "schema: 3"])
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "a: [", "just text", "dataContractSpecification: 1.1.0", "schema: 3"]
+)
 def test_what_is_no_odcs_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(text, encoding="utf-8")

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from engage_spark.contract import document, load_contract
+from engage_spark.contract import load_contract, render_dictionary
 from tests.support.paths import ROOT
 
 
 def test_the_committed_dictionary_is_the_generated_one() -> None:
     committed = (ROOT / "docs" / "data_dictionary.md").read_text(encoding="utf-8")
-    assert committed == document(load_contract()), "run `engage-spark contract docs`"
+    assert committed == render_dictionary(load_contract()), "run `engage-spark contract docs`"
 
 
 def test_every_field_rule_gate_and_formula_is_in_the_dictionary() -> None:
-    text = document(load_contract())
+    text = render_dictionary(load_contract())
     for table in load_contract().tables:
         assert f"## {table.name}\n" in text
         for f in table.fields:
@@ -21,5 +21,5 @@ def test_every_field_rule_gate_and_formula_is_in_the_dictionary() -> None:
 
 
 def test_bars_in_a_pattern_do_not_break_the_table() -> None:
-    rows = [line for line in document(load_contract()).splitlines() if line.startswith("| `")]
+    rows = [line for line in render_dictionary(load_contract()).splitlines() if line.startswith("| `")]
     assert {line.replace("\\|", "").count("|") for line in rows} == {8}

@@ -1,4 +1,6 @@
-"""The packaged contract against the dictionary, written out here once more by hand, so that neither can drift alone."""
+"""The packaged contract against the dictionary, written out here once more by hand, so that neither can drift
+alone.
+"""
 
 from __future__ import annotations
 
@@ -82,18 +84,30 @@ def test_roles_are_one_identifier_38_features_and_3_targets() -> None:
     roles = [f.role for f in CUSTOMERS.fields]
     assert roles.count(Role.IDENTIFIER) == 1
     assert roles.count(Role.FEATURE) + roles.count(Role.AUDIT) == 38
-    assert [f.name for f in CUSTOMERS.fields if f.role is Role.TARGET] == ["engagement_score", "churn_30_day", "lifetime_value_usd"]
+    assert [f.name for f in CUSTOMERS.fields if f.role is Role.TARGET] == [
+        "engagement_score",
+        "churn_30_day",
+        "lifetime_value_usd",
+    ]
 
 
 def test_ranges_types_and_means_are_the_dictionary_s() -> None:
-    declared = {(f.name, f.spark_type, f.minimum, f.maximum, f.reference_mean) for f in CUSTOMERS.fields if f.minimum is not None}
+    declared = {
+        (f.name, f.spark_type, f.minimum, f.maximum, f.reference_mean)
+        for f in CUSTOMERS.fields
+        if f.minimum is not None
+    }
     lines = [line.split() for line in NUMBERS.strip().splitlines()]
-    assert declared == {(n, t, float(lo), float(hi), None if m == "-" else float(m)) for n, t, lo, hi, m in lines}
+    assert declared == {
+        (n, t, float(lo), float(hi), None if m == "-" else float(m)) for n, t, lo, hi, m in lines
+    }
 
 
 def test_values_and_shares_are_the_dictionary_s() -> None:
     assert {f.name: dict(f.reference_shares) for f in CUSTOMERS.fields if f.allowed} == CATEGORIES
-    assert {f.name: set(f.allowed) for f in CUSTOMERS.fields if f.allowed} == {name: set(v) for name, v in CATEGORIES.items()}
+    assert {f.name: set(f.allowed) for f in CUSTOMERS.fields if f.allowed} == {
+        name: set(v) for name, v in CATEGORIES.items()
+    }
 
 
 def test_gender_is_audited_and_never_a_feature_and_age_is_a_protected_feature() -> None:
@@ -109,7 +123,13 @@ def test_only_the_key_is_required_and_all_else_may_miss_less_than_a_fifth_of_a_p
 
 
 @pytest.mark.parametrize(
-    "good", ["CUST-001234", "CUST-1234567", "123e4567-e89b-12d3-a456-426614174000", "123E4567-E89B-42D3-B456-426614174000"]
+    "good",
+    [
+        "CUST-001234",
+        "CUST-1234567",
+        "123e4567-e89b-12d3-a456-426614174000",
+        "123E4567-E89B-42D3-B456-426614174000",
+    ],
 )
 def test_a_customer_id_may_be_a_cust_number_or_a_uuid(good: str) -> None:
     assert matches(good)
@@ -118,11 +138,20 @@ def test_a_customer_id_may_be_a_cust_number_or_a_uuid(good: str) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        "CUST-00123", "cust-001234", "CUST-001234\n", " CUST-001234", "CUST-001234x", "CUST-00123٤", "CUST-001234\nCUST-001235", "",
-        "123e4567e89b12d3a456426614174000", "123e4567-e89b-02d3-a456-426614174000", "123e4567-e89b-12d3-c456-426614174000",
+        "CUST-00123",
+        "cust-001234",
+        "CUST-001234\n",
+        " CUST-001234",
+        "CUST-001234x",
+        "CUST-00123٤",
+        "CUST-001234\nCUST-001235",
+        "",
+        "123e4567e89b12d3a456426614174000",
+        "123e4567-e89b-02d3-a456-426614174000",
+        "123e4567-e89b-12d3-c456-426614174000",
         "{123e4567-e89b-12d3-a456-426614174000}",
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_no_customer_id(bad: str) -> None:
     assert not matches(bad)
 
@@ -138,13 +167,17 @@ def test_the_cross_field_rules_are_critical_and_know_their_columns() -> None:
 
 
 def test_the_gates_are_99_8_percent_complete_and_1_percent_quarantined() -> None:
-    assert {(g.measure, g.minimum, g.maximum) for g in CUSTOMERS.gates if g.unit == "percent" and not g.column} == {
+    assert {
+        (g.measure, g.minimum, g.maximum) for g in CUSTOMERS.gates if g.unit == "percent" and not g.column
+    } == {
         ("completeness", 99.8, None),
         ("quarantine_share", None, 1.0),
     }
 
 
-@pytest.mark.parametrize(("name", "time", "kinds"), [("connections", "connected_at", 2), ("interactions", "occurred_at", 5)])
+@pytest.mark.parametrize(
+    ("name", "time", "kinds"), [("connections", "connected_at", 2), ("interactions", "occurred_at", 5)]
+)
 def test_the_logs_refer_to_customers_at_both_ends(name: str, time: str, kinds: int) -> None:
     log = CONTRACT.table(name)
     assert (log.kind, log.event_time, log.extra) == (Kind.LOG, time, Extra.WARN)

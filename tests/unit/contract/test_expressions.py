@@ -23,14 +23,22 @@ KNOWN = ("age", "followers", "date", "we`ird name", "group")
         ("agefollowers", (), ("agefollowers",)),
     ],
 )
-def test_names_are_told_from_literals_functions_and_keywords(expression: str, columns: tuple[str, ...], unknown: tuple[str, ...]) -> None:
+def test_names_are_told_from_literals_functions_and_keywords(
+    expression: str, columns: tuple[str, ...], unknown: tuple[str, ...]
+) -> None:
     found = usage(expression, KNOWN)
     assert found.columns == columns
     assert found.unknown == unknown
 
 
 @pytest.mark.parametrize(
-    "expression", ["datediff(current_date(), date)", "datediff(current_date, date)", "age + RAND()", "age > unix_millis(now())"]
+    "expression",
+    [
+        "datediff(current_date(), date)",
+        "datediff(current_date, date)",
+        "age + RAND()",
+        "age > unix_millis(now())",
+    ],
 )
 def test_clocks_and_dice_are_found(expression: str) -> None:
     assert usage(expression, KNOWN).unstable
@@ -51,7 +59,10 @@ def test_what_is_more_than_one_expression_is_refused(expression: str, told: str)
     assert any(told in what for what in usage(expression, ["a", "b"]).refused)
 
 
-@pytest.mark.parametrize("expression", ["a - -1 > 0", "CAST(a AS INT) > try_cast(b AS BIGINT)", "a * (b / 2) > 1", "b = '; -- /* AS'"])
+@pytest.mark.parametrize(
+    "expression",
+    ["a - -1 > 0", "CAST(a AS INT) > try_cast(b AS BIGINT)", "a * (b / 2) > 1", "b = '; -- /* AS'"],
+)
 def test_what_only_looks_like_it_is_taken(expression: str) -> None:
     assert usage(expression, ["a", "b"]).refused == ()
 

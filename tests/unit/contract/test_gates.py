@@ -12,37 +12,57 @@ from open_data_contract_standard.model import DataQuality
 
 from engage_spark.contract import Field, Gate, Kind, Role, Severity, Table
 from engage_spark.contract.gates import table_gates
-from engage_spark.quality import ColumnState, Judgement, RuleCount, assess
+from engage_spark.quality import ColumnStats, RuleCount, TableCounts, evaluate_gates
 
 LANDED = datetime(2025, 10, 22, 0, 30, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def field(name: str, **more: Any) -> Field:
-    return Field(name=name, logical_type="number", spark_type="double", description=name, role=Role.FEATURE, **more)
-
-
-def log_of(*gates: Gate) -> Table:
-    return Table(name="events", kind=Kind.LOG, description="", fields=(field("at"), field("x")), gates=gates, event_time="at")
-
-
-def state(column: str, *values: float, **more: Any) -> ColumnState:
-    facts = {"rows": len(values), "total": sum(map(Fraction, values), Fraction(0)), "bins": {"any": len(values)}} | more
-    return ColumnState(
-        column=column, binning="b", labels=("any",), minimum=min(values, default=None), maximum=max(values, default=None), **facts
+    return Field(
+        name=name, logical_type="number", spark_type="double", description=name, role=Role.FEATURE, **more
     )
 
 
-def decided(gate: Gate, judgement: Judgement) -> RuleCount:
-    (count,) = assess(judgement, log_of(gate), ()).counts
+def log_of(*gates: Gate) -> Table:
+    return Table(
+        name="events",
+        kind=Kind.LOG,
+        description="",
+        fields=(field("at"), field("x")),
+        gates=gates,
+        event_time="at",
+    )
+
+
+def state(column: str, *values: float, **more: Any) -> ColumnStats:
+    facts = {
+        "rows": len(values),
+        "total": sum(map(Fraction, values), Fraction(0)),
+        "bins": {"any": len(values)},
+    } | more
+    return ColumnStats(
+        column=column,
+        binning="b",
+        labels=("any",),
+        minimum=min(values, default=None),
+        maximum=max(values, default=None),
+        **facts,
+    )
+
+
+def decided(gate: Gate, judgement: TableCounts) -> RuleCount:
+    (count,) = evaluate_gates(judgement, log_of(gate), ()).counts
     return count
 
 
-def judgement(rows: int = 3, **more: Any) -> Judgement:
-    return Judgement(rows=rows, quarantined=0, broken={}, **more)
+def judgement(rows: int = 3, **more: Any) -> TableCounts:
+    return TableCounts(rows=rows, quarantined=0, broken={}, **more)
 
 
-LATENCY = Gate(name="under_an_hour", measure="latency", maximum=60, below=True, unit="minutes", severity=Severity.WARNING)
+LATENCY = Gate(
+    name="under_an_hour", measure="latency", maximum=60, below=True, unit="minutes", severity=Severity.WARNING
+)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +93,16 @@ FRESH = Gate(name="daily", measure="freshness", maximum=24, unit="hours")
 
 @pytest.mark.parametrize(
     ("day", "hours", "held"),
-    [(date(2025, 10, 22), 0, True), (date(2025, 10, 21), 24, True), (date(2025, 10, 20), 48, False), (date(2025, 10, 23), -24, False)],
+    [
+        (date(2025, 10, 22), 0, True),
+        (date(2025, 10, 21), 24, True),
+        (date(2025, 10, 20), 48, False),
+        (date(2025, 10, 23), -24, False),
+    ],
 )
-def test_a_snapshot_of_yesterday_is_fresh_and_one_of_the_day_before_or_of_tomorrow_is_not(day: date, hours: int, held: bool) -> None:
+def test_a_snapshot_of_yesterday_is_fresh_and_one_of_the_day_before_or_of_tomorrow_is_not(
+    day: date, hours: int, held: bool
+) -> None:
     count = decided(FRESH, judgement(snapshot_date=day, landed_at=LANDED))
     assert (count.passed, count.measured) == (held, hours)
 
@@ -86,9 +113,16 @@ def test_an_empty_snapshot_is_never_fresh() -> None:
 
 
 def test_a_mean_on_its_bound_passes_and_beside_it_fails() -> None:
-    """0.1 has no binary form: the bound is the decimal that was written, the mean the exact one of the doubles."""
+    """0.1 has no binary form: the bound is the decimal that was written, the mean the exact one of the
+    doubles.
+    """
     gate = Gate(name="m", measure="mean", column="x", minimum=0.5, maximum=2.0, unit="value")
-    for values, held in (((1.0, 3.0), True), ((1.0, 3.0000000000000004), False), ((0.5,), True), ((0.49999999999999994,), False)):
+    for values, held in (
+        ((1.0, 3.0), True),
+        ((1.0, 3.0000000000000004), False),
+        ((0.5,), True),
+        ((0.49999999999999994,), False),
+    ):
         assert decided(gate, judgement(columns={"x": state("x", *values)})).passed is held, values
 
 
@@ -101,8 +135,12 @@ def test_a_mean_of_nothing_is_not_near_anything() -> None:
 @pytest.mark.parametrize(("urban", "held"), [(58, True), (57, False), (62, True), (63, False)])
 def test_a_share_is_of_what_is_filled_and_its_bounds_are_inclusive(urban: int, held: bool) -> None:
     gate = Gate(name="s", measure="share", column="x", argument="Urban", minimum=58.0, maximum=62.0)
-    places = ColumnState(
-        column="x", binning="b", labels=("Urban", "Rural"), rows=120, bins={"Urban": urban, "Rural": 100 - urban, "null": 20}
+    places = ColumnStats(
+        column="x",
+        binning="b",
+        labels=("Urban", "Rural"),
+        rows=120,
+        bins={"Urban": urban, "Rural": 100 - urban, "null": 20},
     )
     count = decided(gate, judgement(rows=120, columns={"x": places}))
     assert (count.passed, count.measured) == (held, urban)
@@ -111,26 +149,37 @@ def test_a_share_is_of_what_is_filled_and_its_bounds_are_inclusive(urban: int, h
 @pytest.mark.parametrize(
     ("below", "at_most", "strict", "held"),
     [
-        (98, 99, False, True),  # 99 of 100 lie at or below the bound, so the 0.99 quantile is at most the bound
+        # 99 of 100 lie at or below the bound, so the 0.99 quantile is at most the bound
+        (98, 99, False, True),
         (98, 98, False, False),
         (98, 99, True, False),  # but it is the bound itself, which a strict one excludes
         (99, 100, True, True),
     ],
 )
 def test_a_quantile_is_decided_by_counting(below: int, at_most: int, strict: bool, held: bool) -> None:
-    gate = Gate(name="q", measure="quantile", column="x", argument=0.99, maximum=150.0, below=strict, unit="value")
+    gate = Gate(
+        name="q", measure="quantile", column="x", argument=0.99, maximum=150.0, below=strict, unit="value"
+    )
     hundred = state("x", rows=100, bins={"any": 100})
     count = decided(gate, judgement(rows=100, columns={"x": hundred}, below={("x", 150.0): (below, at_most)}))
     assert (count.passed, count.measured) == (held, at_most)
 
 
 @pytest.mark.parametrize(
-    ("less", "at_most", "strict", "held"), [(9, 12, False, True), (10, 12, False, False), (9, 10, True, False), (5, 9, True, True)]
+    ("less", "at_most", "strict", "held"),
+    [(9, 12, False, True), (10, 12, False, False), (9, 10, True, False), (5, 9, True, True)],
 )
-def test_the_lower_bound_of_a_quantile_is_decided_by_counting_too(less: int, at_most: int, strict: bool, held: bool) -> None:
-    gate = Gate(name="q", measure="quantile", column="x", argument=0.1, minimum=2.0, above=strict, unit="value")
+def test_the_lower_bound_of_a_quantile_is_decided_by_counting_too(
+    less: int, at_most: int, strict: bool, held: bool
+) -> None:
+    gate = Gate(
+        name="q", measure="quantile", column="x", argument=0.1, minimum=2.0, above=strict, unit="value"
+    )
     hundred = state("x", rows=100, bins={"any": 100})
-    assert decided(gate, judgement(rows=100, columns={"x": hundred}, below={("x", 2.0): (less, at_most)})).passed is held
+    assert (
+        decided(gate, judgement(rows=100, columns={"x": hundred}, below={("x", 2.0): (less, at_most)})).passed
+        is held
+    )
 
 
 @pytest.mark.parametrize(("rows", "held"), [(0, False), (1, True)])
@@ -141,20 +190,42 @@ def test_an_empty_table_fails_a_row_count_above_zero(rows: int, held: bool) -> N
 
 def test_only_a_critical_gate_rejects() -> None:
     gate = Gate(name="few", measure="row_count", maximum=1, unit="rows")
-    for severity, publishable in ((Severity.CRITICAL, False), (Severity.WARNING, True), (Severity.INFO, True)):
-        verdict = assess(judgement(rows=2), log_of(replace(gate, severity=severity)), ())
+    for severity, publishable in (
+        (Severity.CRITICAL, False),
+        (Severity.WARNING, True),
+        (Severity.INFO, True),
+    ):
+        verdict = evaluate_gates(judgement(rows=2), log_of(replace(gate, severity=severity)), ())
         assert (verdict.counts[0].passed, verdict.publishable) == (False, publishable)
 
 
-@pytest.mark.parametrize(("operator", "share", "found", "held"), [
-    ("mustBeLessThan", 1.0, 100, True), ("mustBeLessThan", 1.0, 98, False), ("mustBeLessOrEqualTo", 1.0, 98, True),
-    ("mustBeLessThan", 0.01, 0, True), ("mustBeLessThan", 0.5, 52, False), ("mustBeLessThan", 0.5, 51, True),
-])  # fmt: skip
-def test_a_share_near_0_or_100_percent_may_reach_it(operator: str, share: float, found: int, held: bool) -> None:
+@pytest.mark.parametrize(
+    ("operator", "share", "found", "held"),
+    [
+        ("mustBeLessThan", 1.0, 100, True),
+        ("mustBeLessThan", 1.0, 98, False),
+        ("mustBeLessOrEqualTo", 1.0, 98, True),
+        ("mustBeLessThan", 0.01, 0, True),
+        ("mustBeLessThan", 0.5, 52, False),
+        ("mustBeLessThan", 0.5, 51, True),
+    ],
+)
+def test_a_share_near_0_or_100_percent_may_reach_it(
+    operator: str, share: float, found: int, held: bool
+) -> None:
     near = DataQuality(
-        type="custom", engine="engage_spark", implementation="reference_shares", unit="percent", name="near", **{operator: 2}
+        type="custom",
+        engine="engage_spark",
+        implementation="reference_shares",
+        unit="percent",
+        name="near",
+        **{operator: 2},
     )
     problems: list[str] = []
-    (gate,) = table_gates(near, (field("x", allowed=("yes",), reference_shares=(("yes", share),)),), "here", problems)
-    places = ColumnState(column="x", binning="b", labels=("yes",), rows=100, bins={"yes": found, "other": 100 - found})
+    (gate,) = table_gates(
+        near, (field("x", allowed=("yes",), reference_shares=(("yes", share),)),), "here", problems
+    )
+    places = ColumnStats(
+        column="x", binning="b", labels=("yes",), rows=100, bins={"yes": found, "other": 100 - found}
+    )
     assert (decided(gate, judgement(rows=100, columns={"x": places})).passed, problems) == (held, [])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engage_spark.contract import Extra, Role, judged_table, leaks, load_contract, show_rows, system_contract
+from engage_spark.contract import Extra, Role, field_rows, judged_table, leaks, load_contract, system_contract
 from engage_spark.errors import ContractError
 from tests.support.paths import DATA
 
@@ -18,8 +18,21 @@ def test_engagement_hides_what_it_is_made_of_and_what_is_derived_from_that() -> 
         "churn_30_day", "lifetime_value_usd", "engagement_score",
     }  # fmt: skip
     assert hidden & set(CONTRACT.entity.names) == stated
-    assert {"engagement_velocity", "social_influence_score", "sessions_7_share", "content_virality_raw"} <= hidden
-    assert not {"activity_recency_score", "profile_quality_score", "transaction_momentum", "follower_following_ratio"} & hidden
+    assert {
+        "engagement_velocity",
+        "social_influence_score",
+        "sessions_7_share",
+        "content_virality_raw",
+    } <= hidden
+    assert (
+        not {
+            "activity_recency_score",
+            "profile_quality_score",
+            "transaction_momentum",
+            "follower_following_ratio",
+        }
+        & hidden
+    )
 
 
 def test_churn_hides_the_other_targets_only() -> None:
@@ -81,15 +94,20 @@ def test_features_never_come_from_audited_fields() -> None:
 
 
 def test_show_gives_one_row_of_text_per_field() -> None:
-    rows = show_rows(CONTRACT, "customers")
+    rows = field_rows(CONTRACT, "customers")
     assert len(rows) == 42
     assert rows[1] == {
-        "field": "age", "type": "int", "unit": "years", "role": "feature", "bounds": "18 to 75", "expected": "mean 38.9",
+        "field": "age",
+        "type": "int",
+        "unit": "years",
+        "role": "feature",
+        "bounds": "18 to 75",
+        "expected": "mean 38.9",
         "notes": "protected; compared in bands from 25, 35, 45, 55, 65; missing below 0.2%",
-    }  # fmt: skip
-    assert show_rows(system_contract(), "runs")[1]["bounds"] == "at least 1"
+    }
+    assert field_rows(system_contract(), "runs")[1]["bounds"] == "at least 1"
 
 
 def test_asking_for_an_unknown_table_names_the_known_ones() -> None:
     with pytest.raises(ContractError, match="customers, connections"):
-        show_rows(CONTRACT, "clients")
+        field_rows(CONTRACT, "clients")

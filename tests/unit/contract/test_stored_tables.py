@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from engage_spark.contract import Contract, Role, load_contract, predictions_table, splits_table, system_contract
+from engage_spark.contract import (
+    Contract,
+    Role,
+    load_contract,
+    predictions_table,
+    splits_table,
+    system_contract,
+)
 from engage_spark.errors import ContractError
 from engage_spark.ml.data.hash_cutpoints import Side
 from engage_spark.ml.data.split import COLUMNS
@@ -40,10 +47,18 @@ def test_predictions_are_keyed_by_entity_day_and_target() -> None:
 
 def test_predictions_hold_what_a_business_acts_on() -> None:
     assert {f.name: f.spark_type for f in predictions_table(CONTRACT).fields[3:]} == {
-        "prediction": "double", "probability": "double", "lower": "double", "upper": "double", "prediction_set": "array<int>",
-        "decision": "int", "reasons": "array<struct<feature:string,value:string,contribution:double>>", "imputed": "array<string>",
-        "model_name": "string", "model_version": "string", "_run_id": "string",
-    }  # fmt: skip
+        "prediction": "double",
+        "probability": "double",
+        "lower": "double",
+        "upper": "double",
+        "prediction_set": "array<int>",
+        "decision": "int",
+        "reasons": "array<struct<feature:string,value:string,contribution:double>>",
+        "imputed": "array<string>",
+        "model_name": "string",
+        "model_version": "string",
+        "_run_id": "string",
+    }
 
 
 def test_no_column_of_these_tables_may_become_a_feature() -> None:
@@ -55,7 +70,10 @@ def test_training_runs_have_a_row_per_run_and_target() -> None:
     assert system_contract().table("training_runs").key == ("run_id", "target")
 
 
-@pytest.mark.parametrize(("key", "make"), [("side", splits_table), ("Target", predictions_table), ("prediction", predictions_table)])
+@pytest.mark.parametrize(
+    ("key", "make"),
+    [("side", splits_table), ("Target", predictions_table), ("prediction", predictions_table)],
+)
 def test_a_key_named_as_a_column_of_the_table_is_refused(key: str, make: object) -> None:
     with pytest.raises(ContractError, match=f"key of 'stations' is named {key}, which is a column of"):
         make(renamed(key))  # type: ignore[operator]

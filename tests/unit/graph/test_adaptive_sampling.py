@@ -1,4 +1,6 @@
-"""The sampled bounds hold as often as they promise and are no wider than they need be: on made-up shares and on real graphs."""
+"""The sampled bounds hold as often as they promise and are no wider than they need be: on made-up shares and
+on real graphs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from engage_spark.graph.adaptive_sampling import Certificate, Pairs, Rule, certify, enough_samples, kth_largest
+from engage_spark.graph.adaptive_sampling import (
+    Pairs,
+    SamplingBounds,
+    StoppingRule,
+    certify,
+    enough_samples,
+    kth_largest,
+)
 from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.path_sampling import vertex_diameter_bound
 from engage_spark.graph.kernels.reduction import shrink
@@ -22,7 +31,9 @@ DELTA = 0.1
 
 
 def most_failures(runs: int, share: float = DELTA) -> int:
-    """So many failures in so many runs are too many, at one in a thousand, for a procedure that fails with probability `share`."""
+    """So many failures in so many runs are too many, at one in a thousand, for a procedure that fails with
+    probability `share`.
+    """
     return int(stats.binom.ppf(0.999, runs, share))
 
 
@@ -31,7 +42,10 @@ class MadeUp:
 
     def __init__(self, shares: np.ndarray, seed: int) -> None:
         self.shares, self.random = shares, np.random.default_rng(seed)
-        self.calibration, self.hits = np.zeros(len(shares), dtype=np.int64), np.zeros(len(shares), dtype=np.int64)
+        self.calibration, self.hits = (
+            np.zeros(len(shares), dtype=np.int64),
+            np.zeros(len(shares), dtype=np.int64),
+        )
         self.calibrated = self.drawn = 0
 
     def calibrate(self, samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -46,9 +60,11 @@ class MadeUp:
         return Pairs(pairs[0], pairs[1], vertices)
 
 
-def intervals(sampler: MadeUp | HereSampler, found: Certificate) -> tuple[np.ndarray, np.ndarray]:
+def intervals(sampler: MadeUp | HereSampler, found: SamplingBounds) -> tuple[np.ndarray, np.ndarray]:
     """Per vertex. What has no hits at all and is not in the histogram is known to be 0."""
-    bounds = {(c, h): (lo, up) for c, h, lo, up in zip(*found.pairs[:2], found.lower, found.upper, strict=True)}
+    bounds = {
+        (c, h): (lo, up) for c, h, lo, up in zip(*found.pairs[:2], found.lower, found.upper, strict=True)
+    }
     each = [bounds.get((c, h), (0.0, 0.0)) for c, h in zip(sampler.calibration, sampler.hits, strict=True)]
     lower, upper = np.array(each).T
     if isinstance(sampler, HereSampler):
@@ -67,8 +83,10 @@ class Runs:
     narrower_failed: int
 
 
-def many_runs(sampler_of: object, exact: np.ndarray, rule: Rule, runs: int, interior: int) -> Runs:
-    """Certify with seeds 0, 1, ...: how often any vertex lay outside, and, to see that this can fail, outside half of its interval."""
+def many_runs(sampler_of: object, exact: np.ndarray, rule: StoppingRule, runs: int, interior: int) -> Runs:
+    """Certify with seeds 0, 1, ...: how often any vertex lay outside, and, to see that this can fail, outside
+    half of its interval.
+    """
     failed = narrower = 0
     kept = []
     for seed in range(runs):
@@ -86,8 +104,10 @@ def many_runs(sampler_of: object, exact: np.ndarray, rule: Rule, runs: int, inte
     return Runs(failed, samples, rounds, width, error, narrower)
 
 
-@pytest.mark.parametrize("rule", [Rule(epsilon=0.02), Rule(top_k=10, relative_error=0.2)], ids=["epsilon", "top_k"])
-def test_intervals_of_made_up_shares_hold_and_meet_the_rule(rule: Rule) -> None:
+@pytest.mark.parametrize(
+    "rule", [StoppingRule(epsilon=0.02), StoppingRule(top_k=10, relative_error=0.2)], ids=["epsilon", "top_k"]
+)
+def test_intervals_of_made_up_shares_hold_and_meet_the_rule(rule: StoppingRule) -> None:
     shares = 0.4 / np.arange(1, 3001) ** 1.3
     runs = many_runs(lambda seed: MadeUp(shares, seed), shares, rule, 300, interior=10)
     assert runs.failed <= most_failures(300)
@@ -138,15 +158,18 @@ def in_pieces(facebook: Real) -> Real:
     return apart
 
 
-# graph: most samples and widest median interval (shares) at epsilon 0.02 and delta 0.1; RK's fixed size would be 7,488 on Facebook.
+# graph: most samples and widest median interval (shares) at epsilon 0.02 and delta 0.1; RK's fixed size would
+# be 7,488 on Facebook.
 LIMITS = {"facebook": (6500, 0.004), "wiki_vote": (1500, 0.02), "in_pieces": (6500, 0.004)}
 
 
 @pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.parametrize("runs", [20, pytest.param(200, marks=pytest.mark.slow)])
-def test_intervals_on_real_graphs_hold_and_are_narrow(request: pytest.FixtureRequest, name: str, runs: int) -> None:
+def test_intervals_on_real_graphs_hold_and_are_narrow(
+    request: pytest.FixtureRequest, name: str, runs: int
+) -> None:
     graph: Real = request.getfixturevalue(name)
-    seen = many_runs(graph.sampler, graph.exact, Rule(epsilon=0.02), runs, graph.interior)
+    seen = many_runs(graph.sampler, graph.exact, StoppingRule(epsilon=0.02), runs, graph.interior)
     print(name, seen)
     assert seen.failed <= most_failures(runs)
     assert seen.narrower_failed > most_failures(runs)
@@ -156,47 +179,59 @@ def test_intervals_on_real_graphs_hold_and_are_narrow(request: pytest.FixtureReq
 
 
 def test_the_ten_most_central_are_known_within_a_fifth(facebook: Real) -> None:
-    seen = many_runs(facebook.sampler, facebook.exact, Rule(), 20, facebook.interior)
+    seen = many_runs(facebook.sampler, facebook.exact, StoppingRule(), 20, facebook.interior)
     assert seen.failed <= most_failures(20)
     assert 0.14 < seen.error <= 0.2
     assert seen.samples <= 15_000
 
 
-@pytest.mark.parametrize(("epsilon", "delta", "interior"), [(0.02, 0.005, 7), (0.1, 0.1, 1), (0.001, 0.05, 30)])
-def test_the_cap_is_enough_by_the_binomial_distribution_itself(epsilon: float, delta: float, interior: int) -> None:
+@pytest.mark.parametrize(
+    ("epsilon", "delta", "interior"), [(0.02, 0.005, 7), (0.1, 0.1, 1), (0.001, 0.05, 30)]
+)
+def test_the_cap_is_enough_by_the_binomial_distribution_itself(
+    epsilon: float, delta: float, interior: int
+) -> None:
     samples = enough_samples(epsilon, delta, interior)
     b = np.concatenate([np.geomspace(1e-9, 0.01, 400), np.linspace(0.01, 1 - 1e-6, 400)])
     too_high = stats.binom.sf(np.ceil(samples * (b + epsilon)) - 1, samples, b)
     too_low = stats.binom.cdf(np.floor(samples * (b - epsilon)), samples, b)
-    assert (too_high + too_low <= delta * b / interior).all(), "each vertex fails with no more than its part of delta"
-    assert samples < 1.2 * 0.5 / epsilon**2 * (math.floor(math.log2(max(interior, 1))) + 1 + math.log(2 / delta)), "about RK's size"
+    assert (too_high + too_low <= delta * b / interior).all(), (
+        "each vertex fails with no more than its part of delta"
+    )
+    assert samples < 1.2 * 0.5 / epsilon**2 * (
+        math.floor(math.log2(max(interior, 1))) + 1 + math.log(2 / delta)
+    ), "about RK's size"
 
 
 def test_a_cap_that_is_reached_bounds_every_error() -> None:
-    """Shares next to a half need more samples than the cap allows when the plan has to share delta among very many of them."""
+    """Shares next to a half need more samples than the cap allows when the plan has to share delta among very
+    many of them.
+    """
     shares = np.full(3000, 0.5)
     sampler = MadeUp(shares, 1)
-    found = certify(sampler, rule=Rule(epsilon=0.05), delta=DELTA, active=3000, interior=2)
+    found = certify(sampler, rule=StoppingRule(epsilon=0.05), delta=DELTA, active=3000, interior=2)
     assert found.capped
     assert found.samples == enough_samples(0.05, DELTA / 20, 2)
     assert found.error <= 0.05 + 1e-12
 
 
 def test_fewer_vertices_than_top_k_are_all_certified() -> None:
-    found = certify(MadeUp(np.array([0.6, 0.3]), 3), rule=Rule(top_k=10), delta=DELTA, active=2, interior=5)
+    found = certify(
+        MadeUp(np.array([0.6, 0.3]), 3), rule=StoppingRule(top_k=10), delta=DELTA, active=2, interior=5
+    )
     assert found.relative_error <= 0.2
     assert found.contenders == 2
 
 
 def test_vertices_that_are_never_hit_end_below_the_floor() -> None:
-    rule = Rule(top_k=5)
+    rule = StoppingRule(top_k=5)
     found = certify(MadeUp(np.zeros(50), 3), rule=rule, delta=DELTA, active=50, interior=5)
     assert found.lower.tolist() == [0.0]
     assert 0 < found.upper[0] <= rule.floor
 
 
 def test_without_any_vertex_that_could_be_hit_nothing_is_sampled() -> None:
-    found = certify(MadeUp(np.zeros(0), 3), rule=Rule(), delta=DELTA, active=0, interior=0)
+    found = certify(MadeUp(np.zeros(0), 3), rule=StoppingRule(), delta=DELTA, active=0, interior=0)
     assert (found.samples, found.rounds, found.error, found.contenders) == (0, 0, 0.0, 0)
 
 

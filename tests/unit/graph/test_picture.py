@@ -34,8 +34,12 @@ def texts(root: ElementTree.Element) -> list[str]:
 
 def test_it_shows_ids_values_and_facts() -> None:
     root = parsed(picture())
-    assert {"The graph of a day", "3 customers", "<b>&\"'", "123e4567-e89b…174000", "0.800", "0.600"} <= set(texts(root))
-    assert any("123e4567-e89b-12d3-a456-426614174000" in (t.text or "") for t in root.iter(f"{SVG}title")), "the whole id is there to read"
+    assert {"The graph of a day", "3 customers", "<b>&\"'", "123e4567-e89b…174000", "0.800", "0.600"} <= set(
+        texts(root)
+    )
+    assert any("123e4567-e89b-12d3-a456-426614174000" in (t.text or "") for t in root.iter(f"{SVG}title")), (
+        "the whole id is there to read"
+    )
 
 
 def test_lengths_follow_the_values() -> None:
@@ -56,7 +60,10 @@ def test_whiskers_only_where_the_value_is_not_exact() -> None:
     def lines(shown: Picture) -> int:
         return sum(1 for line in parsed(shown).iter(f"{SVG}line") if line.get("stroke") == "#1f2933")
 
-    exact = tuple(Vertex(v.id, v.centrality, v.betweenness, v.betweenness, v.betweenness, v.degree, v.group) for v in TOP)
+    exact = tuple(
+        Vertex(v.id, v.centrality, v.betweenness, v.betweenness, v.betweenness, v.degree, v.group)
+        for v in TOP
+    )
     assert lines(picture()) == lines(picture(top=exact)) + 3
     assert any("exact" in t for t in texts(parsed(picture(top=exact))))
     assert any("whisker" in t for t in texts(parsed(picture())))
@@ -72,7 +79,10 @@ def test_the_same_values_give_the_same_bytes() -> None:
     assert picture().svg() == picture(links=[(2, 1, 1.0), (0, 1, 0.5)]).svg()
 
 
-@pytest.mark.parametrize(("most", "ticks"), [(1, [1]), (7, [2, 4, 6]), (100, [20, 40, 60, 80, 100]), (2345, [500, 1000, 1500, 2000])])
+@pytest.mark.parametrize(
+    ("most", "ticks"),
+    [(1, [1]), (7, [2, 4, 6]), (100, [20, 40, 60, 80, 100]), (2345, [500, 1000, 1500, 2000])],
+)
 def test_ticks_are_few_and_round(most: int, ticks: list[int]) -> None:
     assert _ticks(most) == ticks
 

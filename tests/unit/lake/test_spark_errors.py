@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engage_spark.errors import ConfigurationError, ContractError, EngageError, InputError, TransientError
-from engage_spark.lake.spark_errors import first_line, input_error, translated
+from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
 
 CLASSIC = """An error occurred while calling o42.save.
 : org.apache.spark.SparkException: [TASK_WRITE_FAILED] Task failed while writing rows to file:/lake/t.
@@ -20,31 +20,54 @@ Caused by: {cause}
 @pytest.mark.parametrize(
     ("cause", "kind", "said"),
     [
-        ("org.apache.spark.SparkException: [FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///raw/a%20b.parquet.",
-         InputError, "file:///raw/a b.parquet"),
-        ("RuntimeException: s3a://raw/x/part-1.parquet is not a Parquet file. Expected magic number", InputError, "part-1.parquet"),
-        ("org.apache.spark.SparkArithmeticException: [DIVIDE_BY_ZERO] Division by zero. Use `try_divide`", ContractError, "DIVIDE_BY_ZERO"),
-        ("org.apache.spark.sql.AnalysisException: [UNRESOLVED_ROUTINE] Cannot resolve routine `nope`", ContractError, "UNRESOLVED_ROUTINE"),
+        (
+            "org.apache.spark.SparkException: [FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///raw/a%20b.parquet.",
+            InputError,
+            "file:///raw/a b.parquet",
+        ),
+        (
+            "RuntimeException: s3a://raw/x/part-1.parquet is not a Parquet file. Expected magic number",
+            InputError,
+            "part-1.parquet",
+        ),
+        (
+            "org.apache.spark.SparkArithmeticException: [DIVIDE_BY_ZERO] Division by zero. Use `try_divide`",
+            ContractError,
+            "DIVIDE_BY_ZERO",
+        ),
+        (
+            "org.apache.spark.sql.AnalysisException: [UNRESOLVED_ROUTINE] Cannot resolve routine `nope`",
+            ContractError,
+            "UNRESOLVED_ROUTINE",
+        ),
         ("java.io.FileNotFoundException: /lake/t (Permission denied)", ConfigurationError, "denied"),
         ("S3Exception: Access Denied (Status Code: 403)", ConfigurationError, "Access Denied"),
-        ("org.apache.spark.sql.AnalysisException: [DELTA_FAILED_TO_MERGE_FIELDS] Failed to merge fields 'a' and 'a'",
-         ConfigurationError, "other columns than the contract declares"),
-        ("io.delta.exceptions.ConcurrentAppendException: [DELTA_CONCURRENT_APPEND] FileAlreadyExistsException",
-         TransientError, "at the same time"),
+        (
+            "org.apache.spark.sql.AnalysisException: [DELTA_FAILED_TO_MERGE_FIELDS] Failed to merge fields 'a' and 'a'",
+            ConfigurationError,
+            "other columns than the contract declares",
+        ),
+        (
+            "io.delta.exceptions.ConcurrentAppendException: [DELTA_CONCURRENT_APPEND] FileAlreadyExistsException",
+            TransientError,
+            "at the same time",
+        ),
         ("java.net.SocketTimeoutException: Read timed out", TransientError, "TASK_WRITE_FAILED"),
     ],
-)  # fmt: skip
+)
 def test_a_failure_is_called_by_its_cause(cause: str, kind: type[EngageError], said: str) -> None:
-    error = translated(RuntimeError(CLASSIC.format(cause=cause)), "/lake/t cannot be written")
+    error = to_engage_error(RuntimeError(CLASSIC.format(cause=cause)), "/lake/t cannot be written")
     assert type(error) is kind
     assert said in str(error)
-    assert error.mend
+    assert error.hint
     assert "An error occurred while calling" not in str(error)
     assert "Some.scala" not in str(error)
 
 
 def test_jar_paths_are_no_inputs() -> None:
-    error = input_error(RuntimeError("[FAILED_READ_FILE] reading file file:/raw/a.parquet in file:/home/jars/spark.jar"))
+    error = input_error(
+        RuntimeError("[FAILED_READ_FILE] reading file file:/raw/a.parquet in file:/home/jars/spark.jar")
+    )
     assert error is not None
     assert error.details == ("file:/raw/a.parquet",)
 
@@ -55,7 +78,11 @@ def test_what_has_no_cause_in_a_file_is_no_input_error() -> None:
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [(CLASSIC, "[TASK_WRITE_FAILED] Task failed while writing rows to file:/lake/t."), ("", "RuntimeError"), ("\n one \n two", "one")],
+    [
+        (CLASSIC, "[TASK_WRITE_FAILED] Task failed while writing rows to file:/lake/t."),
+        ("", "RuntimeError"),
+        ("\n one \n two", "one"),
+    ],
 )
 def test_the_first_line_is_the_one_that_tells_something(text: str, line: str) -> None:
     assert first_line(RuntimeError(text)) == line

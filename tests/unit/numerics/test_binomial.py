@@ -19,8 +19,15 @@ def oracle(hits: np.ndarray, samples: int, levels: np.ndarray) -> tuple[np.ndarr
 @pytest.mark.parametrize("samples", [1, 2, 17, 1000, 300_000, 20_000_000])
 def test_the_bounds_are_the_quantiles_of_the_beta_distribution(samples: int) -> None:
     random = np.random.default_rng(samples)
-    hits = np.unique(np.concatenate([[0, 1, samples // 2, samples - 1, samples], random.integers(0, samples + 1, 30),
-                                     np.minimum(samples, random.geometric(0.05, 30))]))  # fmt: skip
+    hits = np.unique(
+        np.concatenate(
+            [
+                [0, 1, samples // 2, samples - 1, samples],
+                random.integers(0, samples + 1, 30),
+                np.minimum(samples, random.geometric(0.05, 30)),
+            ]
+        )
+    )
     for level in (0.7, 2.3, 12.0, 30.0):
         levels = np.full(len(hits), level)
         lower, upper = binomial_bounds(hits, samples, levels)

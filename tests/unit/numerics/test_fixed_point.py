@@ -36,7 +36,9 @@ def test_a_sum_is_within_half_a_quantum_per_value_of_the_true_one(values: list[f
     got = Fraction(int(hi.sum())) * Fraction(2) ** e + Fraction(int(lo.sum())) * Fraction(2) ** (e - 40)
     true = sum(Fraction(v) for v in values)
     assert abs(got - true) <= len(values) * Fraction(2) ** (e - 41)
-    assert float(from_limbs(hi.sum(), lo.sum(), e)) == pytest.approx(float(true), rel=1e-15, abs=len(values) * 2.0 ** (e - 40))
+    assert float(from_limbs(hi.sum(), lo.sum(), e)) == pytest.approx(
+        float(true), rel=1e-15, abs=len(values) * 2.0 ** (e - 40)
+    )
 
 
 def test_the_quantum_at_a_hundred_million_vertices_is_below_a_trillionth() -> None:
@@ -49,7 +51,9 @@ def test_as_many_of_the_largest_values_as_promised_fit() -> None:
     worst = (1 << 40) * MOST_VALUES
     assert worst < 2**63
     assert int(hi) * MOST_VALUES < 2**63
-    assert float(from_limbs(int(hi) * MOST_VALUES, int(lo) * MOST_VALUES, e)) == pytest.approx(1e16, rel=1e-15)
+    assert float(from_limbs(int(hi) * MOST_VALUES, int(lo) * MOST_VALUES, e)) == pytest.approx(
+        1e16, rel=1e-15
+    )
 
 
 def test_carrying_keeps_the_value() -> None:

@@ -58,7 +58,9 @@ def test_a_worker_that_can_write_nowhere_else_caches_in_a_private_temporary_dire
     assert (temporary / f"engage-spark-numba-{os.getuid()}").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_worker_that_can_write_nowhere_at_all_compiles_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_can_write_nowhere_at_all_compiles_without_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def njit(**options: object) -> object:
         return lambda function: SimpleNamespace(compiled=function, options=options)
 
@@ -70,8 +72,12 @@ def test_a_worker_that_can_write_nowhere_at_all_compiles_without_a_cache(tmp_pat
     assert made.options == {"nogil": True}  # type: ignore[attr-defined]
 
 
-def test_a_change_in_any_module_leaves_the_old_code_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel's compiled code contains that of the kernels it calls in other files, which numba does not watch."""
+def test_a_change_in_any_module_leaves_the_old_code_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel's compiled code contains that of the kernels it calls in other files, which numba does not
+    watch.
+    """
     package = tmp_path / "package"
     package.mkdir()
     (package / "caller.py").write_text("from callee import f")
@@ -88,7 +94,9 @@ def test_a_change_in_any_module_leaves_the_old_code_behind(tmp_path: Path, monke
     assert before != after
 
 
-def test_a_cache_that_others_may_write_to_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_others_may_write_to_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jit.tempfile, "gettempdir", lambda: str(tmp_path))
     directory = jit.private_cache()
     assert directory is not None

@@ -1,4 +1,6 @@
-"""`engage-spark models` and the registry behind it, on a sqlite file; the models' files are stand-ins, since none is loaded here."""
+"""`engage-spark models` and the registry behind it, on a sqlite file; the models' files are stand-ins, since
+none is loaded here.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,40 @@ import pytest
 from engage_spark.cli import main
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.settings import Tracking
-from engage_spark.tracking import CHALLENGER, CHAMPION, Facts, Tracker, Version
+from engage_spark.settings import TrackingSettings
+from engage_spark.tracking import CHALLENGER, CHAMPION, ModelFacts, ModelVersion, Tracker
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
 
 TARGET = "lifetime_value_usd"
-FACTS = Facts(
-    run_id="a" * 64, contract_id="shop", contract_digest="c" * 64, settings_digest="d" * 64, code_version="0.1.0",
-    data={"customer_features": "12", "graph_features": "4"}, candidate="gbt", policy="strict", metric="r2",
-    value=0.8125, low=0.8046875, high=0.8203125, snapshots=("2025-09-20", "2025-09-21"),
-)  # fmt: skip
+FACTS = ModelFacts(
+    run_id="a" * 64,
+    contract_id="shop",
+    contract_digest="c" * 64,
+    settings_digest="d" * 64,
+    code_version="0.1.0",
+    data={"customer_features": "12", "graph_features": "4"},
+    candidate="gbt",
+    policy="strict",
+    metric="r2",
+    value=0.8125,
+    low=0.8046875,
+    high=0.8203125,
+    snapshots=("2025-09-20", "2025-09-21"),
+)
 
 
-def trained(tracker: Tracker, target: str = TARGET, **facts: Any) -> Version:
+def trained(tracker: Tracker, target: str = TARGET, **facts: Any) -> ModelVersion:
     told = replace(FACTS, **facts)
     with tracker.run(target, name=f"{target} {told.candidate}", params={"folds": 5}) as run:
         run.metrics({"test/r2": told.value, "test/rmse": 12.5})
         model = run.files / "model"
         model.mkdir()
-        content = {"features": [["visits", "int"], ["plan", "string"]], "extras": {"threshold": 0.2}, "facts": told.tags()}
+        content = {
+            "features": [["visits", "int"], ["plan", "string"]],
+            "extras": {"threshold": 0.2},
+            "facts": told.tags(),
+        }
         (model / "engage.json").write_text(json.dumps(content))
         run.registration = {"name": target, "tags": told.tags()}
     return tracker.register(run)
@@ -39,22 +55,35 @@ def trained(tracker: Tracker, target: str = TARGET, **facts: Any) -> Version:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One sqlite file for all tests, since setting one up takes five seconds; every test has a prefix of its own."""
+    """One sqlite file for all tests, since setting one up takes five seconds; every test has a prefix of its
+    own.
+    """
     return tmp_path_factory.mktemp("tracking") / "mlflow"
 
 
 @pytest.fixture
-def tracking(file: Path, request: pytest.FixtureRequest) -> Tracking:
-    return Tracking(folder=str(file), prefix=f"{request.node.name.replace('[', '.').replace(']', '')}.")
+def tracking(file: Path, request: pytest.FixtureRequest) -> TrackingSettings:
+    return TrackingSettings(
+        folder=str(file), prefix=f"{request.node.name.replace('[', '.').replace(']', '')}."
+    )
 
 
 @pytest.fixture
-def tracker(tracking: Tracking) -> Tracker:
+def tracker(tracking: TrackingSettings) -> Tracker:
     return Tracker(tracking)
 
 
-def command(tracking: Tracking, *words: str) -> None:
-    main(["models", *words, "--set", f"tracking.folder={tracking.folder}", "--set", f"tracking.prefix={tracking.prefix}"])
+def command(tracking: TrackingSettings, *words: str) -> None:
+    main(
+        [
+            "models",
+            *words,
+            "--set",
+            f"tracking.folder={tracking.folder}",
+            "--set",
+            f"tracking.prefix={tracking.prefix}",
+        ]
+    )
 
 
 def test_a_version_knows_what_it_was_made_of(tracker: Tracker) -> None:
@@ -75,10 +104,17 @@ def test_the_same_training_is_registered_once(tracker: Tracker) -> None:
 def test_there_is_one_champion_whoever_is_promoted(tracker: Tracker) -> None:
     first, second = trained(tracker), trained(tracker, run_id="b" * 64)
     tracker.promote(first, reasons={"promoted": "no champion before"})
-    assert CHALLENGER in tracker.challenge(second, reasons={"not_promoted": "gain 0.001 [-0.002, 0.004]"}).aliases
+    assert (
+        CHALLENGER
+        in tracker.challenge(second, reasons={"not_promoted": "gain 0.001 [-0.002, 0.004]"}).aliases
+    )
     made = tracker.promote(second, reasons={"gain": "0.011 [0.004, 0.018]"})
     assert made.aliases == (CHAMPION,)
-    assert (made.facts["gain"], made.facts["replaced"], "forced" in made.facts) == ("0.011 [0.004, 0.018]", "1", False)
+    assert (made.facts["gain"], made.facts["replaced"], "forced" in made.facts) == (
+        "0.011 [0.004, 0.018]",
+        "1",
+        False,
+    )
     assert [v.version for v in tracker.registry.versions(TARGET) if v.aliases] == [2]
 
 
@@ -114,7 +150,7 @@ def test_the_champion_comes_with_what_scoring_needs(tracker: Tracker) -> None:
 def test_no_champion_yet_says_how_to_get_one(tracker: Tracker) -> None:
     with pytest.raises(ConfigurationError, match="no champion for 'lifetime_value_usd'") as caught:
         tracker.champion(TARGET)
-    assert "engage-spark train" in str(caught.value.mend)
+    assert "engage-spark train" in str(caught.value.hint)
 
 
 def test_models_of_two_contracts_do_not_share_a_name(tracker: Tracker) -> None:
@@ -129,15 +165,22 @@ def test_versions_beyond_one_page_are_all_there(tracker: Tracker, monkeypatch: p
         trained(tracker, run_id=f"{i}")
     client = tracker.place.client
     whole = client.search_model_versions
-    monkeypatch.setattr(client, "search_model_versions", lambda text, page_token: whole(text, max_results=1, page_token=page_token))
+    monkeypatch.setattr(
+        client,
+        "search_model_versions",
+        lambda text, page_token: whole(text, max_results=1, page_token=page_token),
+    )
     assert [v.version for v in tracker.registry.versions(TARGET)] == [1, 2, 3]
 
 
 def test_the_list_shows_champions_and_challengers_at_80_columns(
-    tracker: Tracker, tracking: Tracking, capsys: pytest.CaptureFixture[str]
+    tracker: Tracker, tracking: TrackingSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tracker.promote(trained(tracker), reasons={})
-    tracker.challenge(trained(tracker, run_id="b" * 64, candidate="forest", failed_gates=("calibration", "fairness")), reasons={})
+    tracker.challenge(
+        trained(tracker, run_id="b" * 64, candidate="forest", failed_gates=("calibration", "fairness")),
+        reasons={},
+    )
     command(tracking)
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if len(line) > 80 and tracking.folder not in line] == []
@@ -145,23 +188,38 @@ def test_the_list_shows_champions_and_challengers_at_80_columns(
     assert "challenger  version 2: forest" in out
     assert "on 2025-09-20, 2025-09-21\n" in out
     assert out.count("gates passed\n") == out.count("gates failed: calibration, fairness\n") == 1
-    assert out.count("no model yet; `engage-spark train` makes one") == len(
-        [f for f in load_contract(None).entity.fields if f.role.value == "target"]
-    ) - 1  # fmt: skip
+    assert (
+        out.count("no model yet; `engage-spark train` makes one")
+        == len([f for f in load_contract(None).entity.fields if f.role.value == "target"]) - 1
+    )
 
 
-def test_one_version_is_shown_in_full(tracker: Tracker, tracking: Tracking, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_version_is_shown_in_full(
+    tracker: Tracker, tracking: TrackingSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
     tracker.promote(trained(tracker), reasons={})
     trained(tracker, run_id="b" * 64, candidate="forest")
     command(tracking, "show", TARGET)
     out = capsys.readouterr().out
-    for told in ("version 1", "champion", "customer_features@12", "2025-09-20", "visits", "test/rmse", "12.5", "folds", "/artifacts/"):
+    for told in (
+        "version 1",
+        "champion",
+        "customer_features@12",
+        "2025-09-20",
+        "visits",
+        "test/rmse",
+        "12.5",
+        "folds",
+        "/artifacts/",
+    ):
         assert told in out
     command(tracking, "show", TARGET, "--version", "2")
     assert "forest" in capsys.readouterr().out
 
 
-def test_promotion_by_hand(tracker: Tracker, tracking: Tracking, capsys: pytest.CaptureFixture[str]) -> None:
+def test_promotion_by_hand(
+    tracker: Tracker, tracking: TrackingSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
     trained(tracker)
     trained(tracker, run_id="b" * 64, failed_gates=("fairness",))
     command(tracking, "promote", TARGET, "1")
@@ -183,7 +241,9 @@ def test_promotion_by_hand(tracker: Tracker, tracking: Tracking, capsys: pytest.
         (("send", "/nowhere"), "holds no run that was kept"),
     ],
 )
-def test_what_is_not_there_ends_with_2(tracking: Tracking, words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_there_ends_with_2(
+    tracking: TrackingSettings, words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         command(tracking, *words)
     assert caught.value.code == 2

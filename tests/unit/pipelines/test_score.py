@@ -13,7 +13,9 @@ from engage_spark.ml.feature_spec import Feature, Target, Task
 from engage_spark.ml.scoring import Scorer, kind_of, require_schema
 
 BINARY = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="age")
-AMOUNT = Target(name="amount", task=Task.REGRESSION, minimum=0.0, maximum=None, label_days=0, baseline=None, unit="USD")
+AMOUNT = Target(
+    name="amount", task=Task.REGRESSION, minimum=0.0, maximum=None, label_days=0, baseline=None, unit="USD"
+)
 FEATURES = (
     Feature(name="age", table="people", categorical=False, protected=True),
     Feature(name="revenue_last_30_days", table="people", categorical=False),
@@ -29,11 +31,19 @@ def sets() -> Conformal:
 def made(**changed: Any) -> Scorer:
     names = ("age", "revenue_last_30_days", "zone")
     line = Linear(coefficients=np.array([0.1, 0.2, 0.3]), means=np.zeros(3), intercept=1 / 3)
-    explainer = Explainer(features=names, categories=("zone",), source=np.arange(3, dtype=np.int32), link=Link.LOGIT, model=line)
+    explainer = Explainer(
+        features=names, categories=("zone",), source=np.arange(3, dtype=np.int32), link=Link.LOGIT, model=line
+    )
     scorer = Scorer(
-        target=BINARY, features=FEATURES, masked=("age",), explainer=explainer, conformal=sets(), threshold=0.2, model_name="churn",
+        target=BINARY,
+        features=FEATURES,
+        masked=("age",),
+        explainer=explainer,
+        conformal=sets(),
+        threshold=0.2,
+        model_name="churn",
         model_version="7",
-    )  # fmt: skip
+    )
     return replace(scorer, **changed)
 
 
@@ -42,8 +52,19 @@ def test_a_scorer_is_stored_with_all_its_bits(threshold: float) -> None:
     scorer = made(threshold=threshold, score="probability")
     copy = Scorer.from_json(scorer.to_json(), model_name="churn", model_version="7")
     assert copy.to_json() == scorer.to_json()
-    assert (copy.target, copy.features, copy.masked, copy.threshold) == (BINARY, FEATURES, ("age",), threshold)
-    assert (copy.score, copy.group, copy.conformal, copy.model_name, copy.model_version) == ("probability", None, sets(), "churn", "7")
+    assert (copy.target, copy.features, copy.masked, copy.threshold) == (
+        BINARY,
+        FEATURES,
+        ("age",),
+        threshold,
+    )
+    assert (copy.score, copy.group, copy.conformal, copy.model_name, copy.model_version) == (
+        "probability",
+        None,
+        sets(),
+        "churn",
+        "7",
+    )
 
 
 def test_a_scorer_of_a_regression_is_stored_too() -> None:
@@ -54,7 +75,9 @@ def test_a_scorer_of_a_regression_is_stored_too() -> None:
     assert (copy.target, copy.conformal, copy.threshold) == (AMOUNT, conformal, None)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", made().to_json().replace('"task": "binary"', '"task": "guess"')])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", made().to_json().replace('"task": "binary"', '"task": "guess"')]
+)
 def test_what_is_no_stored_scorer_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="no stored scorer"):
         Scorer.from_json(text, model_name="m", model_version="1")

@@ -11,15 +11,23 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from engage_spark.quality import ColumnState, merged, restored, stored
+from engage_spark.quality import ColumnStats, merge_stats, stats_from_row, stats_to_row
 from engage_spark.quality.drift import FLOOR, Change, compared, drifted, ks, noise, psi
 
 
-def state(bins: dict[str, int], *, labels: tuple[str, ...] = ("a", "b", "c"), scale: str = "category", **more: object) -> ColumnState:
-    return ColumnState(column="c", binning="x", labels=labels, scale=scale, rows=sum(bins.values()), bins=bins, **more)  # type: ignore[arg-type]
+def state(
+    bins: dict[str, int],
+    *,
+    labels: tuple[str, ...] = ("a", "b", "c"),
+    scale: str = "category",
+    **more: object,
+) -> ColumnStats:
+    return ColumnStats(
+        column="c", binning="x", labels=labels, scale=scale, rows=sum(bins.values()), bins=bins, **more
+    )  # type: ignore[arg-type]
 
 
-def whole(values: list[int], high: int = 60) -> ColumnState:
+def whole(values: list[int], high: int = 60) -> ColumnStats:
     labels = tuple(map(str, range(high + 1)))
     return state(dict(Counter(map(str, values))), labels=labels, scale="whole")
 
@@ -29,9 +37,13 @@ def test_psi_is_what_numpy_makes_of_the_shares(seed: int) -> None:
     before, after = np.random.default_rng(seed).integers(1, 1000, (2, 12))
     p, q = before / before.sum(), after / after.sum()
     names = [f"b{i}" for i in range(12)]
-    found = psi(dict(zip(names, map(int, before), strict=True)), dict(zip(names, map(int, after), strict=True)))
+    found = psi(
+        dict(zip(names, map(int, before), strict=True)), dict(zip(names, map(int, after), strict=True))
+    )
     assert found == pytest.approx(float(((p - q) * np.log(p / q)).sum()), rel=1e-12)
-    assert found == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p), rel=1e-12), "both divergences of Kullback and Leibler"
+    assert found == pytest.approx(stats.entropy(p, q) + stats.entropy(q, p), rel=1e-12), (
+        "both divergences of Kullback and Leibler"
+    )
 
 
 @pytest.mark.parametrize(("seed", "shift"), [(1, 0), (2, 3), (3, 10)])
@@ -56,7 +68,9 @@ def test_an_empty_bin_counts_half_a_row() -> None:
 
 @pytest.mark.parametrize("bins", [2, 3, 10, 33, 129])
 def test_noise_is_the_quantile_of_chi_square(bins: int) -> None:
-    assert noise(bins, 1000, 500) == pytest.approx(stats.chi2.ppf(0.95, bins - 1) * (1 / 1000 + 1 / 500), rel=0.03)
+    assert noise(bins, 1000, 500) == pytest.approx(
+        stats.chi2.ppf(0.95, bins - 1) * (1 / 1000 + 1 / 500), rel=0.03
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +85,7 @@ def test_noise_is_the_quantile_of_chi_square(bins: int) -> None:
         ({"a": 500, "b": 500, "null": 60}, Change.MUCH),
         ({"a": 1, "b": 4}, Change.FEW),
     ],
-)  # fmt: skip
+)
 def test_what_counts_as_change(after: dict[str, int], change: Change) -> None:
     assert drifted(state({"a": 500, "b": 500}), state(after)).change == change
 
@@ -104,8 +118,9 @@ def test_what_changed_most_comes_first() -> None:
     base = {"a": 500, "b": 500}
     before = {name: replace(state(base), column=name) for name in "wxyz"}
     after = {
-        name: replace(state({"a": a, "b": 1000 - a}), column=name) for name, a in {"w": 500, "x": 250, "y": 340, "z": 100}.items()
-    }  # fmt: skip
+        name: replace(state({"a": a, "b": 1000 - a}), column=name)
+        for name, a in {"w": 500, "x": 250, "y": 340, "z": 100}.items()
+    }
     assert [d.column for d in compared(before, after)] == ["z", "x", "y", "w"]
 
 
@@ -113,19 +128,35 @@ def test_what_changed_most_comes_first() -> None:
     "made",
     [
         state({"a": 2, "other": 1, "null": 3}, total=Fraction(0)),
-        state({"any": 3}, labels=("any",), scale="one", total=Fraction(10**30, 7), minimum=-(2**63), maximum=2**63 - 1),
-        state({"any": 3}, labels=("any",), scale="one", total=Fraction(0.1) * 3, minimum=5e-324, maximum=1e308),
-        state({"any": 1}, labels=("any",), scale="one", total=Fraction(11, 10), minimum=Fraction(11, 10), maximum=Fraction(11, 10)),
+        state(
+            {"any": 3},
+            labels=("any",),
+            scale="one",
+            total=Fraction(10**30, 7),
+            minimum=-(2**63),
+            maximum=2**63 - 1,
+        ),
+        state(
+            {"any": 3}, labels=("any",), scale="one", total=Fraction(0.1) * 3, minimum=5e-324, maximum=1e308
+        ),
+        state(
+            {"any": 1},
+            labels=("any",),
+            scale="one",
+            total=Fraction(11, 10),
+            minimum=Fraction(11, 10),
+            maximum=Fraction(11, 10),
+        ),
         state({"null": 4}),
         state({}),
     ],
 )
-def test_what_is_stored_is_restored_to_the_last_digit(made: ColumnState) -> None:
-    back = restored(stored(made))
+def test_what_is_stored_is_restored_to_the_last_digit(made: ColumnStats) -> None:
+    back = stats_from_row(stats_to_row(made))
     assert back == made
     assert (back.labels, back.scale) == (made.labels, made.scale)
 
 
 def test_a_week_is_the_sum_of_its_days() -> None:
     days = [{"c": whole([d, d + 1, 3])} for d in range(7)]
-    assert merged(days)["c"] == whole([x for d in range(7) for x in (d, d + 1, 3)])
+    assert merge_stats(days)["c"] == whole([x for d in range(7) for x in (d, d + 1, 3)])

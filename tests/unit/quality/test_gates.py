@@ -7,31 +7,41 @@ from dataclasses import replace
 import pytest
 
 from engage_spark.contract import Field, Gate, Kind, Role, Table
-from engage_spark.quality import Judgement, RuleCount, Verdict, assess, row_checks
+from engage_spark.quality import GateResults, RuleCount, TableCounts, evaluate_gates, row_checks
 
 COMPLETE = Gate(name="complete", measure="completeness", minimum=99.8, description="Filled cells.")
 FEW_BAD = Gate(name="few_bad", measure="quarantine_share", maximum=1.0, description="Quarantined rows.")
 
 
 def field(name: str, **more: object) -> Field:
-    return Field(name=name, logical_type="integer", spark_type="int", description=name, role=Role.FEATURE, **more)  # type: ignore[arg-type]
+    return Field(
+        name=name, logical_type="integer", spark_type="int", description=name, role=Role.FEATURE, **more
+    )  # type: ignore[arg-type]
 
 
 TABLE = Table(
     name="things",
     kind=Kind.ENTITY,
     description="Things.",
-    fields=(field("k", key_position=1, required=True), field("a", max_missing_pct=0.2), field("b"), field("c"), field("d")),
+    fields=(
+        field("k", key_position=1, required=True),
+        field("a", max_missing_pct=0.2),
+        field("b"),
+        field("c"),
+        field("d"),
+    ),
     gates=(COMPLETE, FEW_BAD),
 )
 
 
-def verdict(rows: int, *, quarantined: int = 0, table: Table = TABLE, **broken: int) -> Verdict:
+def verdict(rows: int, *, quarantined: int = 0, table: Table = TABLE, **broken: int) -> GateResults:
     counts = {name.replace("__", "."): n for name, n in broken.items()}
-    return assess(Judgement(rows=rows, quarantined=quarantined, broken=counts), table, row_checks(table))
+    return evaluate_gates(
+        TableCounts(rows=rows, quarantined=quarantined, broken=counts), table, row_checks(table)
+    )
 
 
-def count(found: Verdict, name: str) -> RuleCount:
+def count(found: GateResults, name: str) -> RuleCount:
     (one,) = (c for c in found.counts if c.rule_name == name)
     return one
 
@@ -50,8 +60,13 @@ def test_every_null_counts_for_completeness_whatever_its_column() -> None:
     assert verdict(100, k__not_null=1, a__range=7).publishable
 
 
-@pytest.mark.parametrize(("rows", "missing", "held"), [(1000, 1, True), (1000, 2, False), (1001, 2, True), (500, 1, False), (501, 1, True)])
-def test_two_thousandths_missing_in_a_field_fails_and_just_below_passes(rows: int, missing: int, held: bool) -> None:
+@pytest.mark.parametrize(
+    ("rows", "missing", "held"),
+    [(1000, 1, True), (1000, 2, False), (1001, 2, True), (500, 1, False), (501, 1, True)],
+)
+def test_two_thousandths_missing_in_a_field_fails_and_just_below_passes(
+    rows: int, missing: int, held: bool
+) -> None:
     of_field = count(verdict(rows, a__not_null=missing), "a.not_null")
     assert (of_field.passed, of_field.maximum, of_field.violations) == (held, 0.2, missing)
 
@@ -63,7 +78,8 @@ def test_a_field_without_a_bound_tolerates_no_null_and_rejects_nothing() -> None
 
 
 @pytest.mark.parametrize(
-    ("rows", "quarantined", "held"), [(100, 1, True), (1000, 10, True), (1000, 11, False), (99, 1, False), (7, 7, False)]
+    ("rows", "quarantined", "held"),
+    [(100, 1, True), (1000, 10, True), (1000, 11, False), (99, 1, False), (7, 7, False)],
 )
 def test_a_quarantine_share_of_exactly_one_percent_passes(rows: int, quarantined: int, held: bool) -> None:
     assert verdict(rows, quarantined=quarantined).publishable is held
@@ -81,15 +97,23 @@ def test_a_table_without_gates_is_always_published() -> None:
 
 def test_binary_fractions_do_not_blur_a_bound() -> None:
     """99.9 and 0.1 have no exact binary form; 1 of 1000 is exactly on both bounds."""
-    table = replace(TABLE, fields=TABLE.fields[:1], gates=(replace(COMPLETE, minimum=99.9), replace(FEW_BAD, maximum=0.1)))
+    table = replace(
+        TABLE, fields=TABLE.fields[:1], gates=(replace(COMPLETE, minimum=99.9), replace(FEW_BAD, maximum=0.1))
+    )
     assert verdict(1000, quarantined=1, table=table, k__not_null=1).publishable
     assert len(verdict(1000, quarantined=2, table=table, k__not_null=2).failed_gates) == 2
 
 
 def test_whole_percents_are_told_as_fractions_too() -> None:
     """YAML gives 90 as an int, and a table's column of doubles takes none."""
-    table = replace(TABLE, fields=(field("a", max_missing_pct=5),), gates=(replace(COMPLETE, minimum=90), replace(FEW_BAD, maximum=25)))
-    assert {type(b) for c in verdict(10, table=table).counts for b in (c.minimum, c.maximum) if b is not None} == {float}
+    table = replace(
+        TABLE,
+        fields=(field("a", max_missing_pct=5),),
+        gates=(replace(COMPLETE, minimum=90), replace(FEW_BAD, maximum=25)),
+    )
+    assert {
+        type(b) for c in verdict(10, table=table).counts for b in (c.minimum, c.maximum) if b is not None
+    } == {float}
 
 
 def test_every_check_and_gate_gives_one_line_with_its_share() -> None:

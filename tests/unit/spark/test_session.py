@@ -20,8 +20,13 @@ def fake_java(directory: Path, said: str, code: int = 0) -> Path:
     return java
 
 
-@pytest.mark.parametrize(("said", "major"), [('openjdk version "17.0.15" 2025-04-15', 17), ('java version "21" 2023-09-19 LTS', 21)])
-def test_java_is_found_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, major: int) -> None:
+@pytest.mark.parametrize(
+    ("said", "major"),
+    [('openjdk version "17.0.15" 2025-04-15', 17), ('java version "21" 2023-09-19 LTS', 21)],
+)
+def test_java_is_found_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, major: int
+) -> None:
     java = fake_java(tmp_path, said)
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
@@ -54,10 +59,12 @@ def test_an_unusable_java_is_refused_before_spark_starts(
     monkeypatch.setattr(session, "active_session", lambda: None)
     with pytest.raises(ConfigurationError, match=words) as caught:
         session.get_session(Settings(spark={"master": "local[1]"}))
-    assert "install Java 17" in str(caught.value.mend)
+    assert "install Java 17" in str(caught.value.hint)
 
 
-def test_a_missing_java_is_told_with_where_it_was_sought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_java_is_told_with_where_it_was_sought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match="no java on the PATH"):
@@ -75,7 +82,12 @@ def _no_jars_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_guarantees_have_the_last_word() -> None:
     conf = session.spark_conf(
-        Settings(spark={"conf": {"spark.sql.ansi.enabled": "false", "spark.ui.enabled": "true"}, "master": "local[2]"})
+        Settings(
+            spark={
+                "conf": {"spark.sql.ansi.enabled": "false", "spark.ui.enabled": "true"},
+                "master": "local[2]",
+            }
+        )
     )
     assert conf["spark.sql.ansi.enabled"] == "true"
     assert conf["spark.sql.session.timeZone"] == "UTC"
@@ -90,7 +102,14 @@ def test_a_cluster_is_left_its_own_options() -> None:
 
 def test_s3_jars_and_options_come_only_with_s3_paths() -> None:
     assert "hadoop-aws" not in str(session.spark_conf(Settings()))
-    s3 = {"endpoint": "http://127.0.0.1:9", "region": "us-east-1", "path_style": True, "ssl": False, "access_key": "a", "secret_key": "b"}
+    s3 = {
+        "endpoint": "http://127.0.0.1:9",
+        "region": "us-east-1",
+        "path_style": True,
+        "ssl": False,
+        "access_key": "a",
+        "secret_key": "b",
+    }
     conf = session.spark_conf(Settings(input={"root": "s3a://raw"}, s3=s3))
     assert jars.S3A_PACKAGE in conf["spark.jars.packages"]
     assert conf["spark.hadoop.fs.s3a.path.style.access"] == "true"
@@ -104,7 +123,9 @@ def test_without_keys_the_credential_chain_stays() -> None:
     assert not [key for key in conf if "credentials" in key or "access.key" in key]
 
 
-def test_fetched_jars_go_on_the_class_path_of_a_local_session_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetched_jars_go_on_the_class_path_of_a_local_session_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jars, "resolved", lambda *_, **__: (tmp_path / "a.jar", tmp_path / "b.jar"))
     local = session.spark_conf(Settings(spark={"master": "local[*]"}))
     assert local["spark.driver.extraClassPath"] == f"{tmp_path}/a.jar:{tmp_path}/b.jar"
@@ -127,8 +148,12 @@ class _Refusing:
         raise RuntimeError(key)
 
 
-def test_a_session_that_breaks_the_guarantees_is_refused_with_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    stubborn = _Refusing(session.GUARANTEES | {"spark.sql.ansi.enabled": "false", "spark.sql.files.ignoreCorruptFiles": "true"})
+def test_a_session_that_breaks_the_guarantees_is_refused_with_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stubborn = _Refusing(
+        session.GUARANTEES | {"spark.sql.ansi.enabled": "false", "spark.sql.files.ignoreCorruptFiles": "true"}
+    )
     monkeypatch.setattr(session, "active_session", lambda: stubborn)
     with pytest.raises(ConfigurationError) as caught:
         session.get_session(Settings())

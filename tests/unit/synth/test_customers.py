@@ -1,4 +1,6 @@
-"""The generator against the contract, in numpy: 20 seeds of 100,000 customers, without their edges (bench/synth_check.py has those)."""
+"""The generator against the contract, in numpy: 20 seeds of 100,000 customers, without their edges
+(bench/synth_check.py has those).
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,8 @@ def broken_rules(c: dict[str, Any]) -> list[str]:
     holds = {
         "sessions": c["sessions_last_7_days"] <= c["sessions_last_30_days"],
         "revenue": c["transaction_revenue_30_day"] <= c["transaction_revenue_last_90_days"],
-        "no transactions": (c["transaction_count_last_30_days"] == 0) == (c["transaction_revenue_30_day"] == 0),
+        "no transactions": (c["transaction_count_last_30_days"] == 0)
+        == (c["transaction_revenue_30_day"] == 0),
         "idle 7": (c["last_login_days_ago"] <= 7) | (c["sessions_last_7_days"] == 0),
         "idle 30": (c["last_login_days_ago"] <= 30) | (c["sessions_last_30_days"] == 0),
     }
@@ -85,10 +88,18 @@ def test_the_reference_snapshot_keeps_every_promise(seed: int) -> None:
 
 def test_the_checks_above_can_fail() -> None:
     _, columns = made(0)
-    assert broken_facts({"age": columns["age"] + 2}) == ["age: [20.0, 77.0] leaves the range", "age: mean 40.8999, not 38.9"]
-    assert broken_rules(columns | {"sessions_last_7_days": columns["sessions_last_30_days"] + 1}) == ["sessions", "idle 7"]
+    assert broken_facts({"age": columns["age"] + 2}) == [
+        "age: [20.0, 77.0] leaves the range",
+        "age: mean 40.8999, not 38.9",
+    ]
+    assert broken_rules(columns | {"sessions_last_7_days": columns["sessions_last_30_days"] + 1}) == [
+        "sessions",
+        "idle 7",
+    ]
     shuffled = np.random.default_rng(0).permutation(columns["engagement_score"])
-    failing = [m.name for m in claims(SCENARIO, TABLE, columns | {"engagement_score": shuffled}) if not m.holds]
+    failing = [
+        m.name for m in claims(SCENARIO, TABLE, columns | {"engagement_score": shuffled}) if not m.holds
+    ]
     assert failing == ["premium_engagement", "connections_engagement"]
 
 
@@ -105,7 +116,9 @@ def test_the_shapes_are_those_the_dictionary_states() -> None:
     week = c["sessions_last_7_days"][c["last_login_days_ago"] < 7]
     assert 0.5 < skew(week) < 3
     hours = np.bincount(c["peak_activity_hour"], minlength=24)
-    assert set(np.argsort(hours)[-7:]) == set(range(12, 18)) | {18} or set(np.argsort(hours)[-6:]) <= set(range(12, 19))
+    assert set(np.argsort(hours)[-7:]) == set(range(12, 18)) | {18} or set(np.argsort(hours)[-6:]) <= set(
+        range(12, 19)
+    )
 
 
 def test_models_of_the_targets_are_neither_perfect_nor_hopeless() -> None:
@@ -113,7 +126,9 @@ def test_models_of_the_targets_are_neither_perfect_nor_hopeless() -> None:
     _, c = made(2)
     targets = ("engagement_score", "churn_30_day", "lifetime_value_usd")
     names = [f.name for f in TABLE.fields if f.name in c and f.name not in targets]
-    x = np.column_stack([np.log1p(c[n]) if (TABLE[n].maximum or 0) > 100 else c[n] for n in names]).astype(float)
+    x = np.column_stack([np.log1p(c[n]) if (TABLE[n].maximum or 0) > 100 else c[n] for n in names]).astype(
+        float
+    )
     x = np.column_stack([np.ones(N), (x - x.mean(axis=0)) / x.std(axis=0)])
     half = N // 2
 
@@ -155,7 +170,9 @@ def test_earlier_days_agree_with_each_other_and_keep_the_rules() -> None:
         assert ranges == []
         # Who logged in on day k - 1 reads 0 there; everybody else's recency grew by the one day.
         here = before["last_login_days_ago"] > 0
-        assert np.array_equal(before["last_login_days_ago"][here], np.minimum(now["last_login_days_ago"][here] + 1, 180))
+        assert np.array_equal(
+            before["last_login_days_ago"][here], np.minimum(now["last_login_days_ago"][here] + 1, 180)
+        )
         step = before["tenure_months"] - now["tenure_months"]
         assert set(np.unique(step)) <= {0, 1}
         # A session on the next day means that the customer had not churned the day before.
@@ -166,7 +183,11 @@ def test_earlier_days_agree_with_each_other_and_keep_the_rules() -> None:
 
 
 def test_a_scenario_that_contradicts_the_contract_is_refused_in_one_error() -> None:
-    stories = tuple(replace(s, loads=(("luck", 1.0),)) if s.name == "age" else s for s in SCENARIO.stories if s.name != "gender")
+    stories = tuple(
+        replace(s, loads=(("luck", 1.0),)) if s.name == "age" else s
+        for s in SCENARIO.stories
+        if s.name != "gender"
+    )
     with pytest.raises(ConfigurationError) as failure:
         check_scenario(replace(SCENARIO, stories=stories), TABLE)
     assert failure.value.details == ("no story for field gender", "age: unknown trait luck")

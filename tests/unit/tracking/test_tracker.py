@@ -1,4 +1,6 @@
-"""What is recorded of a run, and how it is sent to MLflow on a sqlite file; without Spark, so without a model."""
+"""What is recorded of a run, and how it is sent to MLflow on a sqlite file; without Spark, so without a
+model.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from typing import Any
 import pytest
 
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.settings import Tracking
-from engage_spark.tracking import Run, Tracker
+from engage_spark.settings import TrackingSettings
+from engage_spark.tracking import MlflowRun, Tracker
 from tests.support.paths import ROOT
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
@@ -22,21 +24,25 @@ mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
 
 @pytest.fixture(scope="module")
 def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
-    return Tracker(Tracking(folder=str(tmp_path_factory.mktemp("tracking") / "mlflow"), experiment="shop"))
+    return Tracker(
+        TrackingSettings(folder=str(tmp_path_factory.mktemp("tracking") / "mlflow"), experiment="shop")
+    )
 
 
-def stored(tracker: Tracker, run: Run) -> Any:
+def stored(tracker: Tracker, run: MlflowRun) -> Any:
     """Read with mlflow's own client, at the address that the settings document."""
     return mlflow.MlflowClient(tracking_uri=f"sqlite:///{tracker.place.folder}/mlflow.db").get_run(run.id)
 
 
-def files(tracker: Tracker, run: Run) -> Path:
+def files(tracker: Tracker, run: MlflowRun) -> Path:
     (folder,) = (p for p in tracker.place.folder.glob(f"artifacts/{run.id}/*"))
     return folder
 
 
 def test_params_metrics_tags_and_files_arrive(tracker: Tracker) -> None:
-    with tracker.run("churned", name="first", params={"folds": 5, "candidates": ["linear", "gbt"]}, tags={"engage_seed": 7}) as run:
+    with tracker.run(
+        "churned", name="first", params={"folds": 5, "candidates": ["linear", "gbt"]}, tags={"engage_seed": 7}
+    ) as run:
         run.metrics({"test/auc": 0.75, "test/gain [low]": -0.5})
         run.curve("rfe/auc", [(3, 0.5), (2, 0.625), (1, 0.25)])
         run.artefact("card.md", "# Card – ünïcode")
@@ -44,10 +50,21 @@ def test_params_metrics_tags_and_files_arrive(tracker: Tracker) -> None:
         run.artefact("fairness.json", {"groups": [1, 2]})
     found = stored(tracker, run)
     assert found.data.params == {"folds": "5", "candidates": '["linear", "gbt"]'}
-    assert {k: v for k, v in found.data.metrics.items() if k.startswith("test")} == {"test/auc": 0.75, "test/gain _low_": -0.5}
+    assert {k: v for k, v in found.data.metrics.items() if k.startswith("test")} == {
+        "test/auc": 0.75,
+        "test/gain _low_": -0.5,
+    }
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tracker.place.folder}/mlflow.db")
-    assert sorted((m.step, m.value) for m in client.get_metric_history(run.id, "rfe/auc")) == [(1, 0.25), (2, 0.625), (3, 0.5)]
-    assert (found.data.tags["engage_seed"], found.info.status, found.info.run_name) == ("7", "FINISHED", "first")
+    assert sorted((m.step, m.value) for m in client.get_metric_history(run.id, "rfe/auc")) == [
+        (1, 0.25),
+        (2, 0.625),
+        (3, 0.5),
+    ]
+    assert (found.data.tags["engage_seed"], found.info.status, found.info.run_name) == (
+        "7",
+        "FINISHED",
+        "first",
+    )
     assert client.get_experiment(found.info.experiment_id).name == "shop/churned"
     assert (files(tracker, run) / "card.md").read_text() == "# Card – ünïcode"
     assert (files(tracker, run) / "plots" / "roc.svg").read_bytes() == b"<svg/>"
@@ -77,7 +94,9 @@ def test_a_run_whose_block_raises_ends_as_failed_with_what_it_had(tracker: Track
 
 def test_more_and_longer_values_than_mlflow_takes_at_once_arrive_whole(tracker: Tracker) -> None:
     long = ", ".join(f"feature_{i}" for i in range(900))
-    with tracker.run("churned", name="large", params={"features": long} | {f"p{i}": i for i in range(250)}) as run:
+    with tracker.run(
+        "churned", name="large", params={"features": long} | {f"p{i}": i for i in range(250)}
+    ) as run:
         run.curve("profit", [(i, i / 8) for i in range(2500)])
     found = stored(tracker, run)
     assert len(found.data.params) == 251
@@ -88,7 +107,7 @@ def test_more_and_longer_values_than_mlflow_takes_at_once_arrive_whole(tracker: 
 
 
 def test_a_parameter_or_metric_has_one_value(tmp_path: Path) -> None:
-    run = Run(["e"], "n", tmp_path / "run")
+    run = MlflowRun(["e"], "n", tmp_path / "run")
     run.params({"folds": 5})
     run.params({"folds": 5})
     with pytest.raises(ValueError, match="'folds' is '5' already, not '6'"):
@@ -106,7 +125,10 @@ def test_a_figure_that_is_not_defined_is_left_out(tracker: Tracker) -> None:
         run.artefact("candidates.json", [{"name": "linear", "folds": {"auc": (0.5, nan)}}])
     assert stored(tracker, run).data.metrics == {"cv/brier": 0.25, "folds/auc": 0.75}
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tracker.place.folder}/mlflow.db")
-    assert [(m.step, m.value) for m in client.get_metric_history(run.id, "folds/auc")] == [(0, 0.5), (2, 0.75)]
+    assert [(m.step, m.value) for m in client.get_metric_history(run.id, "folds/auc")] == [
+        (0, 0.5),
+        (2, 0.75),
+    ]
     text = (files(tracker, run) / "candidates.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail) == [{"name": "linear", "folds": {"auc": [0.5, None]}}]
 
@@ -114,7 +136,7 @@ def test_a_figure_that_is_not_defined_is_left_out(tracker: Tracker) -> None:
 @pytest.mark.parametrize("path", ["../outside", "/etc/outside", "model/MLmodel"])
 def test_an_artefact_stays_in_its_own_place(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match="cannot lie at"):
-        Run(["e"], "n", tmp_path / "run").artefact(path, "x")
+        MlflowRun(["e"], "n", tmp_path / "run").artefact(path, "x")
 
 
 def test_nothing_is_left_of_a_run_that_is_not_kept(tracker: Tracker) -> None:
@@ -133,7 +155,7 @@ def closed_port() -> int:
 
 def test_a_server_that_is_away_costs_nothing_that_was_recorded(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{closed_port()}"
-    tracker = Tracker(Tracking(uri=address, folder=str(tmp_path / "local"), experiment="shop"))
+    tracker = Tracker(TrackingSettings(uri=address, folder=str(tmp_path / "local"), experiment="shop"))
     with pytest.raises(TransientError) as caught:
         with tracker.run("churned", name="a b", params={"folds": 5}) as run:
             run.metrics({"auc": 0.5})
@@ -144,19 +166,23 @@ def test_a_server_that_is_away_costs_nothing_that_was_recorded(tmp_path: Path) -
     assert kept.parent == tmp_path / "local" / "kept"
     assert address in str(caught.value)
     assert f"all of the run: {kept}" in caught.value.details
-    assert f"engage-spark models send {kept}" in str(caught.value.mend)
-    later = Tracker(Tracking(folder=str(tmp_path / "mlflow"), experiment="other"))
+    assert f"engage-spark models send {kept}" in str(caught.value.hint)
+    later = Tracker(TrackingSettings(folder=str(tmp_path / "mlflow"), experiment="other"))
     assert later.send(kept) is None
     assert not kept.exists()
     client = mlflow.MlflowClient(tracking_uri=later.place.uri)
     (experiment,) = client.search_experiments(filter_string="name = 'shop/churned'")
     sent = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
-    assert (sent["a b"].data.params, sent["a b"].data.metrics, sent["a b"].info.status) == ({"folds": "5"}, {"auc": 0.5}, "FINISHED")
+    assert (sent["a b"].data.params, sent["a b"].data.metrics, sent["a b"].info.status) == (
+        {"folds": "5"},
+        {"auc": 0.5},
+        "FINISHED",
+    )
     assert sent["fold 0"].data.metrics == {"auc": 0.25}
 
 
 def test_a_failed_block_keeps_its_own_error_when_the_server_is_away_too(tmp_path: Path) -> None:
-    tracker = Tracker(Tracking(uri=f"http://127.0.0.1:{closed_port()}", folder=str(tmp_path)))
+    tracker = Tracker(TrackingSettings(uri=f"http://127.0.0.1:{closed_port()}", folder=str(tmp_path)))
     with pytest.raises(ZeroDivisionError) as caught:
         with tracker.run("churned", name="broken"):
             1 / 0  # noqa: B018
@@ -165,18 +191,22 @@ def test_a_failed_block_keeps_its_own_error_when_the_server_is_away_too(tmp_path
 
 def test_the_check_says_that_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="does not answer"):
-        Tracker(Tracking(uri=f"http://127.0.0.1:{closed_port()}", folder=str(tmp_path))).check()
+        Tracker(TrackingSettings(uri=f"http://127.0.0.1:{closed_port()}", folder=str(tmp_path))).check()
 
 
 @pytest.mark.parametrize("key", ["uri", "registry"])
-def test_an_address_of_unknown_kind_is_refused_with_the_kinds_that_there_are(tmp_path: Path, key: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"tracking\.{key} is 'gopher://host'.*\n.*sqlite, postgresql"):
-        Tracker(Tracking(**{"folder": str(tmp_path), key: "gopher://host"})).check()
+def test_an_address_of_unknown_kind_is_refused_with_the_kinds_that_there_are(
+    tmp_path: Path, key: str
+) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"tracking\.{key} is 'gopher://host'.*\n.*sqlite, postgresql"
+    ):
+        Tracker(TrackingSettings(**{"folder": str(tmp_path), key: "gopher://host"})).check()
 
 
 def test_a_run_goes_to_a_temporary_folder_where_even_the_local_one_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    tracker = Tracker(Tracking(folder=str(tmp_path / "file" / "mlflow")))
+    tracker = Tracker(TrackingSettings(folder=str(tmp_path / "file" / "mlflow")))
     with pytest.raises(ConfigurationError, match="cannot be written"):
         tracker.check()
     with pytest.raises(TransientError) as caught:
@@ -194,16 +224,16 @@ def test_what_is_no_kept_run_is_not_sent(tracker: Tracker, tmp_path: Path) -> No
 def test_without_mlflow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(ConfigurationError, match=r"engage-spark\[ml\]"):
-        Tracker(Tracking(folder=str(tmp_path))).check()
+        Tracker(TrackingSettings(folder=str(tmp_path))).check()
 
 
 def test_neither_the_terminal_nor_the_process_sees_anything_of_it(tmp_path: Path) -> None:
     """In a process of its own, with a new sqlite file: that is when mlflow and alembic talk most."""
     code = f"""
 import logging, os
-from engage_spark.settings import Tracking
+from engage_spark.settings import TrackingSettings
 from engage_spark.tracking import Tracker
-tracker = Tracker(Tracking(folder={str(tmp_path / "mlflow")!r}))
+tracker = Tracker(TrackingSettings(folder={str(tmp_path / "mlflow")!r}))
 with tracker.run("churned", name="first") as run:
     run.artefact("card.md", "x")
 assert run.id and {{k: v for k, v in os.environ.items() if "MLFLOW" in k}} == {{}}
@@ -213,6 +243,15 @@ assert mlflow.get_tracking_uri() != tracker.place.uri and mlflow.active_run() is
 assert sorted(os.listdir(".")) == ["mlflow"]
 """
     root = ROOT
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {"PYTHONPATH": str(root)}
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")} | {
+        "PYTHONPATH": str(root)
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

@@ -1,4 +1,6 @@
-"""The kernels as tasks: every vertex once, under its own id, with the oracle's values, the same bits on any partitioning."""
+"""The kernels as tasks: every vertex once, under its own id, with the oracle's values, the same bits on any
+partitioning.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import networkx as nx
 import pandas as pd
 import pytest
 
-from engage_spark.graph import laid_out
+from engage_spark.graph import open_layout
 from engage_spark.graph.distributed.structure_tasks import to_follows, to_structure
 
 if TYPE_CHECKING:
@@ -34,27 +36,42 @@ def named(shared_data: Path) -> list[tuple[str, str]]:
     return [(f"p{int(u) * 7919 % 4099}", f"p{int(v) * 7919 % 4099}") for u, v in rows.itertuples(index=False)]
 
 
-def test_the_structure_of_a_real_graph_is_that_of_igraph(spark: SparkSession, named: list[tuple[str, str]]) -> None:
+def test_the_structure_of_a_real_graph_is_that_of_igraph(
+    spark: SparkSession, named: list[tuple[str, str]]
+) -> None:
     isolated = spark.createDataFrame([("alone",)], "id string")
     edges = edges_of(spark, named)
     everyone = edges.selectExpr("explode(array(src, dst)) AS id").distinct().unionAll(isolated)
-    with laid_out(edges, vertices=everyone) as layout:
+    with open_layout(edges, vertices=everyone) as layout:
         found = by_id(to_structure(layout, seed=0))
     graph = igraph.Graph.TupleList(named)
     names = graph.vs["name"]
     n = graph.vcount() + 1
     assert len(found) == n
     assert found["alone"] == {
-        "core_number": 0, "component": 1, "component_size": 1, "triangles": 0, "ego_betweenness": 0.0, "clustering": 0.0,
-        "community_size": 1, "community": found["alone"]["community"], "pagerank": pytest.approx(0.15 / n / (1 - 0.85 / n), abs=1e-12),
-    }  # fmt: skip
+        "core_number": 0,
+        "component": 1,
+        "component_size": 1,
+        "triangles": 0,
+        "ego_betweenness": 0.0,
+        "clustering": 0.0,
+        "community_size": 1,
+        "community": found["alone"]["community"],
+        "pagerank": pytest.approx(0.15 / n / (1 - 0.85 / n), abs=1e-12),
+    }
     assert [found[v]["core_number"] for v in names] == graph.coreness()
-    assert [found[v]["clustering"] for v in names] == pytest.approx(graph.transitivity_local_undirected(mode="zero"), abs=1e-14)
+    assert [found[v]["clustering"] for v in names] == pytest.approx(
+        graph.transitivity_local_undirected(mode="zero"), abs=1e-14
+    )
     assert {(found[v]["component"], found[v]["component_size"]) for v in names} == {(0, n - 1)}
     graph.add_vertex("alone")
-    assert [found[v]["pagerank"] for v in graph.vs["name"]] == pytest.approx(graph.pagerank(damping=0.85), abs=1e-12)
+    assert [found[v]["pagerank"] for v in graph.vs["name"]] == pytest.approx(
+        graph.pagerank(damping=0.85), abs=1e-12
+    )
     groups = pd.Series([found[v]["community"] for v in graph.vs["name"]])
-    assert groups.map(groups.value_counts()).tolist() == [found[v]["community_size"] for v in graph.vs["name"]]
+    assert groups.map(groups.value_counts()).tolist() == [
+        found[v]["community_size"] for v in graph.vs["name"]
+    ]
     assert graph.modularity(groups.tolist()) > 0.83
     hub = max(names[:-1], key=lambda v: graph.degree(v) if graph.degree(v) < 250 else 0)
     circle = nx.ego_graph(nx.Graph(named), hub)
@@ -65,7 +82,7 @@ def test_the_structure_of_a_real_graph_is_that_of_igraph(spark: SparkSession, na
 def test_follows_are_those_of_networkx(spark: SparkSession) -> None:
     follows = [("a", "b"), ("b", "a"), ("a", "c"), ("d", "a"), ("a", "b"), ("c", "c")]
     everyone = spark.createDataFrame([(x,) for x in "abcde"], "id string")
-    with laid_out(edges_of(spark, follows), vertices=everyone, directed=True) as layout:
+    with open_layout(edges_of(spark, follows), vertices=everyone, directed=True) as layout:
         found = by_id(to_follows(layout))
     graph = nx.DiGraph([f for f in follows if f != ("c", "c")])
     graph.add_node("e")
@@ -79,7 +96,7 @@ def test_follows_are_those_of_networkx(spark: SparkSession) -> None:
 
 def test_the_same_bits_however_the_edges_lie(spark: SparkSession, named: list[tuple[str, str]]) -> None:
     def measured(edges: DataFrame) -> dict[str, dict[str, object]]:
-        with laid_out(edges) as layout:
+        with open_layout(edges) as layout:
             return by_id(to_structure(layout, seed=7))
 
     edges = edges_of(spark, named)
@@ -89,12 +106,13 @@ def test_the_same_bits_however_the_edges_lie(spark: SparkSession, named: list[tu
 @pytest.mark.parametrize("vertices", [0, 1, 3])
 def test_a_graph_without_edges_has_only_isolated_vertices(spark: SparkSession, vertices: int) -> None:
     everyone = spark.createDataFrame([(f"v{i}",) for i in range(vertices)], "id string")
-    with laid_out(edges_of(spark, []), vertices=everyone) as layout:
+    with open_layout(edges_of(spark, []), vertices=everyone) as layout:
         found = by_id(to_structure(layout, seed=0))
-    assert {v: (r["core_number"], r["component_size"], r["community_size"], r["triangles"]) for v, r in found.items()} == {
-        f"v{i}": (0, 1, 1, 0) for i in range(vertices)
-    }
-    with laid_out(edges_of(spark, []), vertices=everyone, directed=True) as layout:
+    assert {
+        v: (r["core_number"], r["component_size"], r["community_size"], r["triangles"])
+        for v, r in found.items()
+    } == {f"v{i}": (0, 1, 1, 0) for i in range(vertices)}
+    with open_layout(edges_of(spark, []), vertices=everyone, directed=True) as layout:
         follows = by_id(to_follows(layout))
     assert {v: (r["follows_out"], r["follows_in"], r["follows_reciprocity"]) for v, r in follows.items()} == {
         f"v{i}": (0, 0, None) for i in range(vertices)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from engage_spark.ml.data.driver_sample import HASH, sampled, to_arrays
+from engage_spark.ml.data.driver_sample import HASH, sample_rows, to_arrays
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -19,31 +19,35 @@ def rows(spark: SparkSession) -> DataFrame:
     """4,000 customers of two days each."""
     customers = spark.range(8000, numPartitions=3)
     return customers.select(
-        F.concat(F.lit("c"), (F.col("id") % 4000).cast("string")).alias("key"), (F.col("id") / 4000).cast("int").alias("day"),
+        F.concat(F.lit("c"), (F.col("id") % 4000).cast("string")).alias("key"),
+        (F.col("id") / 4000).cast("int").alias("day"),
         F.when(F.col("id") % 10 == 0, None).otherwise(F.col("id") * 0.5).alias("value"),
-    )  # fmt: skip
+    )
 
 
 def test_all_rows_come_where_there_are_no_more_than_the_limit(rows: DataFrame) -> None:
-    assert sampled(rows, key=["key"], seed=0, expected=8000, limit=8000).count() == 8000
+    assert sample_rows(rows, key=["key"], seed=0, expected=8000, limit=8000).count() == 8000
 
 
 def test_a_sample_has_about_as_many_rows_and_customers_stay_whole(rows: DataFrame) -> None:
-    some = sampled(rows, key=["key"], seed=0, expected=8000, limit=2000)
+    some = sample_rows(rows, key=["key"], seed=0, expected=8000, limit=2000)
     per_customer = some.groupBy("key").count().collect()
     assert {r["count"] for r in per_customer} == {2}
     assert 2000 * 0.85 < 2 * len(per_customer) < 2000 * 1.15
 
 
 def test_another_seed_draws_others(rows: DataFrame) -> None:
-    first, second = ({r["key"] for r in sampled(rows, key=["key"], seed=s, expected=8000, limit=800).collect()} for s in (0, 1))
+    first, second = (
+        {r["key"] for r in sample_rows(rows, key=["key"], seed=s, expected=8000, limit=800).collect()}
+        for s in (0, 1)
+    )
     assert first != second
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
 def test_arrays_lie_in_the_same_order_on_any_partitioning(rows: DataFrame, partitions: int) -> None:
     def arrays(frame: DataFrame) -> dict[str, np.ndarray]:
-        some = sampled(frame, key=["key"], seed=0, expected=8000, limit=1000)
+        some = sample_rows(frame, key=["key"], seed=0, expected=8000, limit=1000)
         return to_arrays(some, {"day": F.col("day"), "value": F.col("value")}, limit=1000)
 
     expected, found = arrays(rows), arrays(rows.repartition(partitions, "value"))
@@ -54,6 +58,6 @@ def test_arrays_lie_in_the_same_order_on_any_partitioning(rows: DataFrame, parti
 
 
 def test_more_rows_than_were_expected_are_not_taken_silently(rows: DataFrame) -> None:
-    some = sampled(rows, key=["key"], seed=0, expected=8000, limit=8000)
+    some = sample_rows(rows, key=["key"], seed=0, expected=8000, limit=8000)
     with pytest.raises(AssertionError, match="8000 rows for a limit of 100"):
         to_arrays(some, {"value": F.col("value")}, limit=100)

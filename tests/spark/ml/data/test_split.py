@@ -12,7 +12,15 @@ from sklearn.model_selection import StratifiedKFold
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.data.hash_cutpoints import ranks, slots
-from engage_spark.ml.data.split import COLUMNS, MAX_STRATA, check_splits, draw_splits, split_hash, to_newcomers, with_newcomers
+from engage_spark.ml.data.split import (
+    COLUMNS,
+    MAX_STRATA,
+    check_splits,
+    draw_splits,
+    split_hash,
+    to_newcomers,
+    with_newcomers,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,7 +31,10 @@ KEY = ("id",)
 
 def customers(spark: SparkSession, rows: int = ROWS, start: int = 0) -> DataFrame:
     """Ids, and a label that is 1 for about a third and null for some."""
-    expressions = ("concat('C', id) AS id", "CASE WHEN id % 101 = 0 THEN NULL ELSE CAST(pmod(xxhash64(id), 3) = 0 AS INT) END AS label")
+    expressions = (
+        "concat('C', id) AS id",
+        "CASE WHEN id % 101 = 0 THEN NULL ELSE CAST(pmod(xxhash64(id), 3) = 0 AS INT) END AS label",
+    )
     return spark.range(start, start + rows, numPartitions=3).selectExpr(*expressions)
 
 
@@ -42,7 +53,11 @@ def by_sorting(spark: SparkSession, rows: DataFrame, seed: int, folds: int) -> p
     parts = []
     for _, part in table.sort_values("hash").groupby("label", dropna=False):
         slot = np.searchsorted(ranks(len(part), folds), np.arange(len(part)), side="right")
-        parts.append(part.assign(side=[slots(folds)[s].side.value for s in slot], fold=[slots(folds)[s].fold for s in slot]))
+        parts.append(
+            part.assign(
+                side=[slots(folds)[s].side.value for s in slot], fold=[slots(folds)[s].fold for s in slot]
+            )
+        )
     return pd.concat(parts).sort_values("id", ignore_index=True)
 
 
@@ -53,21 +68,29 @@ def test_every_key_is_where_a_sort_of_all_hashes_puts_it(spark: SparkSession, dr
     assert drawn.side.tolist() == expected.side.tolist()
     assert drawn.fold.fillna(-1).tolist() == expected.fold.astype(float).fillna(-1).tolist()
     labels = expected.label.map(lambda v: None if pd.isna(v) else str(int(v)))
-    assert drawn.stratum.where(drawn.stratum.notna(), None).tolist() == labels.where(labels.notna(), None).tolist()
+    assert (
+        drawn.stratum.where(drawn.stratum.notna(), None).tolist()
+        == labels.where(labels.notna(), None).tolist()
+    )
     assert drawn.drawn.all()
 
 
 def test_folds_hold_the_rate_as_well_as_those_of_scikit_learn(drawn: pd.DataFrame) -> None:
     known = drawn[(drawn.side == "fit") & drawn.stratum.notna()].reset_index(drop=True)
     positive = (known.stratum == "1").to_numpy()
-    theirs = [positive[test].mean() for _, test in StratifiedKFold(5, shuffle=True, random_state=0).split(positive, positive)]
+    theirs = [
+        positive[test].mean()
+        for _, test in StratifiedKFold(5, shuffle=True, random_state=0).split(positive, positive)
+    ]
     ours = [positive[known.fold == fold].mean() for fold in range(5)]
     spread = max(abs(rate - positive.mean()) for rate in theirs)
     assert max(abs(rate - positive.mean()) for rate in ours) <= max(spread, 1 / (known.fold == 0).sum())
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
-def test_the_split_is_the_same_on_any_partitioning(spark: SparkSession, drawn: pd.DataFrame, partitions: int) -> None:
+def test_the_split_is_the_same_on_any_partitioning(
+    spark: SparkSession, drawn: pd.DataFrame, partitions: int
+) -> None:
     rows = customers(spark).repartition(partitions, "label")
     assert local(draw_splits(rows, key=KEY, stratum="label", folds=5, seed=7)).equals(drawn)
 
@@ -85,7 +108,12 @@ def test_the_hash_of_a_key_never_changes(spark: SparkSession) -> None:
 
 def test_all_rows_are_one_stratum_where_there_is_none(spark: SparkSession) -> None:
     found = local(draw_splits(customers(spark, 1000), key=KEY, stratum=None, folds=4, seed=0))
-    assert found.groupby("side").size().to_dict() == {"calibration": 80, "conformal": 80, "fit": 640, "test": 200}
+    assert found.groupby("side").size().to_dict() == {
+        "calibration": 80,
+        "conformal": 80,
+        "fit": 640,
+        "test": 200,
+    }
     assert found.groupby("fold").size().tolist() == [160] * 4
     assert found.stratum.isna().all()
 
@@ -130,7 +158,9 @@ def test_a_newcomer_has_its_side_whoever_comes_with_it(spark: SparkSession) -> N
     assert many[many.id.isin(few.id)].reset_index(drop=True).equals(few)
 
 
-def test_most_keep_the_side_that_they_would_have_got_as_newcomers(spark: SparkSession, drawn: pd.DataFrame) -> None:
+def test_most_keep_the_side_that_they_would_have_got_as_newcomers(
+    spark: SparkSession, drawn: pd.DataFrame
+) -> None:
     nobody = draw_splits(customers(spark), key=KEY, stratum="label", seed=7).where("false")
     nominal = local(to_newcomers(nobody, customers(spark), key=KEY, seed=7))
     assert (nominal.side == drawn.side).mean() > 0.95
@@ -141,7 +171,9 @@ def stored(spark: SparkSession) -> DataFrame:
     """Drawn ones and newcomers, as they come back from a table."""
     splits = draw_splits(customers(spark, 600), key=KEY, stratum="label", folds=5, seed=7)
     both = with_newcomers(splits, customers(spark, 900), key=KEY, folds=5, seed=7)
-    return spark.createDataFrame([tuple(r) for r in both.collect()], "id string, side string, fold int, stratum string, drawn boolean")
+    return spark.createDataFrame(
+        [tuple(r) for r in both.collect()], "id string, side string, fold int, stratum string, drawn boolean"
+    )
 
 
 def test_splits_are_recognised_as_drawn_with_their_seed_and_folds(stored: DataFrame) -> None:
@@ -157,14 +189,28 @@ def test_splits_are_recognised_as_drawn_with_their_seed_and_folds(stored: DataFr
 
 
 @pytest.mark.parametrize(
-    ("part", "folds", "seed"), [("drawn", 5, 8), ("drawn", 4, 7), ("drawn", 6, 7), ("NOT drawn", 5, 8), ("NOT drawn", 4, 7), ("true", 5, 6)]
+    ("part", "folds", "seed"),
+    [
+        ("drawn", 5, 8),
+        ("drawn", 4, 7),
+        ("drawn", 6, 7),
+        ("NOT drawn", 5, 8),
+        ("NOT drawn", 4, 7),
+        ("true", 5, 6),
+    ],
 )
-def test_splits_that_were_drawn_otherwise_are_refused(stored: DataFrame, part: str, folds: int, seed: int) -> None:
+def test_splits_that_were_drawn_otherwise_are_refused(
+    stored: DataFrame, part: str, folds: int, seed: int
+) -> None:
     with pytest.raises(ConfigurationError, match=f"not drawn with seed {seed} and {folds} folds"):
         check_splits(stored.where(part), key=KEY, folds=folds, seed=seed)
 
 
 def test_a_customer_that_was_moved_by_hand_is_noticed(stored: DataFrame) -> None:
-    moved = stored.withColumn("side", F.expr("CASE WHEN id = 'C5' THEN IF(side = 'test', 'conformal', 'test') ELSE side END"))
+    moved = stored.withColumn(
+        "side", F.expr("CASE WHEN id = 'C5' THEN IF(side = 'test', 'conformal', 'test') ELSE side END")
+    )
     with pytest.raises(ConfigurationError, match="were not drawn"):
-        check_splits(moved.withColumn("fold", F.expr("CASE WHEN side = 'fit' THEN fold END")), key=KEY, folds=5, seed=7)
+        check_splits(
+            moved.withColumn("fold", F.expr("CASE WHEN side = 'fit' THEN fold END")), key=KEY, folds=5, seed=7
+        )

@@ -1,4 +1,6 @@
-"""The training set: the right row of each table, of the same day, and nothing that no model or audit asks for."""
+"""The training set: the right row of each table, of the same day, and nothing that no model or audit asks
+for.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.features import with_graph_features
 from engage_spark.ml.data.training_set import labelled, to_scoring_set, to_training_set
-from engage_spark.ml.feature_spec import ModelPlan, Policy, model_plan, target_named
+from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
@@ -27,15 +29,22 @@ ON = ("customer_id", "snapshot_date")
 D1, D2 = date(2025, 9, 1), date(2025, 10, 1)
 
 
-def plan_of(target: str, *names: str, policy: Policy = Policy.STRICT) -> ModelPlan:
+def plan_of(target: str, *names: str, policy: LeakPolicy = LeakPolicy.STRICT) -> FeatureSpec:
     """The packaged contract's plan, with a few of its features only."""
-    plan = model_plan(ENGAGEMENT, target_named(ENGAGEMENT, target), policy=policy)
+    plan = build_feature_spec(ENGAGEMENT, target_named(ENGAGEMENT, target), policy=policy)
     kept = tuple(f for f in plan.features if f.name in names)
     assert len(kept) == len(names)
     return replace(plan, features=kept)
 
 
-CHURN = plan_of("churn_30_day", "posts_last_30_days", "account_type", "network_centrality", "follower_following_ratio", "betweenness")
+CHURN = plan_of(
+    "churn_30_day",
+    "posts_last_30_days",
+    "account_type",
+    "network_centrality",
+    "follower_following_ratio",
+    "betweenness",
+)
 VALUE = plan_of("lifetime_value_usd", "age", "posts_last_30_days", "profile_quality_score")
 
 
@@ -55,9 +64,15 @@ def customers(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def derived(spark: SparkSession) -> DataFrame:
-    rows = [("a", D1, 1.5, 0.3, "r"), ("a", D2, 2.5, 0.4, "r"), ("b", D1, None, 0.5, "r"), ("b", D2, 9.0, 9.0, "r")]
+    rows = [
+        ("a", D1, 1.5, 0.3, "r"),
+        ("a", D2, 2.5, 0.4, "r"),
+        ("b", D1, None, 0.5, "r"),
+        ("b", D2, 9.0, 9.0, "r"),
+    ]
     return spark.createDataFrame(
-        rows, "customer_id string, snapshot_date date, follower_following_ratio double, profile_quality_score double, _run_id string"
+        rows,
+        "customer_id string, snapshot_date date, follower_following_ratio double, profile_quality_score double, _run_id string",
     )
 
 
@@ -65,7 +80,8 @@ def derived(spark: SparkSession) -> DataFrame:
 def graph(spark: SparkSession) -> DataFrame:
     rows = [("a", D1, 0.01, 0.7, "r"), ("a", D2, 0.02, 0.8, "r"), ("b", D1, 0.0, 0.0, "r")]
     return spark.createDataFrame(
-        rows, "customer_id string, snapshot_date date, betweenness double, network_centrality double, _run_id string"
+        rows,
+        "customer_id string, snapshot_date date, betweenness double, network_centrality double, _run_id string",
     )
 
 
@@ -77,13 +93,26 @@ def test_features_targets_and_protected_fields_in_the_order_of_the_contract(
     customers: DataFrame, derived: DataFrame, graph: DataFrame
 ) -> None:
     made = to_training_set(
-        customers, [derived], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=partial(with_graph_features, graph=graph, on=ON)
+        customers,
+        [derived],
+        contract=ENGAGEMENT,
+        plans=[CHURN, VALUE],
+        with_graph=partial(with_graph_features, graph=graph, on=ON),
     )
     assert made.columns == [
-        "customer_id", "snapshot_date",
-        "age", "account_type", "posts_last_30_days", "network_centrality", "profile_quality_score", "follower_following_ratio",
-        "betweenness", "churn_30_day", "lifetime_value_usd", "gender",
-    ]  # fmt: skip
+        "customer_id",
+        "snapshot_date",
+        "age",
+        "account_type",
+        "posts_last_30_days",
+        "network_centrality",
+        "profile_quality_score",
+        "follower_following_ratio",
+        "betweenness",
+        "churn_30_day",
+        "lifetime_value_usd",
+        "gender",
+    ]
     assert collected(made) == [
         ("a", D1, 30, "free", 1, 0.7, 0.3, 1.5, 0.01, 0, 10.0, "F"),
         ("a", D2, 31, "premium", 2, 0.8, 0.4, 2.5, 0.02, 1, 20.0, "F"),
@@ -91,15 +120,21 @@ def test_features_targets_and_protected_fields_in_the_order_of_the_contract(
     ]
 
 
-def test_the_later_snapshot_says_nothing_about_the_earlier_one(customers: DataFrame, derived: DataFrame, graph: DataFrame) -> None:
+def test_the_later_snapshot_says_nothing_about_the_earlier_one(
+    customers: DataFrame, derived: DataFrame, graph: DataFrame
+) -> None:
     def of(day: date) -> list[tuple[object, ...]]:
         """The set of one day, made where no other day is known."""
         parts = [t.where(f"snapshot_date = DATE'{day}'") for t in (customers, derived, graph)]
         step = partial(with_graph_features, graph=parts[2], on=ON)
-        return collected(to_training_set(parts[0], [parts[1]], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step))
+        return collected(
+            to_training_set(parts[0], [parts[1]], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step)
+        )
 
     step = partial(with_graph_features, graph=graph, on=ON)
-    both = collected(to_training_set(customers, [derived], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step))
+    both = collected(
+        to_training_set(customers, [derived], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step)
+    )
     assert both == sorted([*of(D1), *of(D2)], key=lambda r: (str(r[0]), str(r[1])))
 
 
@@ -107,9 +142,16 @@ def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
     day = "date_add(DATE'2025-09-01', CAST(id % 3 AS INT)) AS snapshot_date"
     key = "concat('C', id div 3) AS customer_id"
     rows = spark.range(900).selectExpr(
-        key, day, "CAST(id AS INT) AS age", "'x' AS gender", "CAST(id % 7 AS INT) AS posts_last_30_days", "id * 1.5D AS lifetime_value_usd"
+        key,
+        day,
+        "CAST(id AS INT) AS age",
+        "'x' AS gender",
+        "CAST(id % 7 AS INT) AS posts_last_30_days",
+        "id * 1.5D AS lifetime_value_usd",
     )
-    features = spark.range(1200).selectExpr(key, day, "CASE WHEN id % 11 > 0 THEN id / 8D END AS profile_quality_score")
+    features = spark.range(1200).selectExpr(
+        key, day, "CASE WHEN id % 11 > 0 THEN id / 8D END AS profile_quality_score"
+    )
     made = to_training_set(rows.repartition(5), [features.repartition(3)], contract=ENGAGEMENT, plans=[VALUE])
     made_, rows_, features_ = made.toArrow(), rows.toArrow(), features.toArrow()
     expected = duckdb.sql(
@@ -121,16 +163,23 @@ def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
     assert duckdb.sql("SELECT * FROM made_ ORDER BY ALL").fetchall() == expected
 
 
-def test_a_row_that_has_no_derived_features_that_day_fails_with_its_key(customers: DataFrame, derived: DataFrame) -> None:
+def test_a_row_that_has_no_derived_features_that_day_fails_with_its_key(
+    customers: DataFrame, derived: DataFrame
+) -> None:
     lacking = derived.where("NOT (customer_id = 'a' AND snapshot_date = DATE'2025-10-01')")
     made = to_training_set(customers, [lacking], contract=ENGAGEMENT, plans=[VALUE])
-    with pytest.raises(PySparkException, match="customer_features.*customer_id a, snapshot_date 2025-10-01; run `engage-spark features`"):
+    with pytest.raises(
+        PySparkException,
+        match="customer_features.*customer_id a, snapshot_date 2025-10-01; run `engage-spark features`",
+    ):
         made.collect()
 
 
 def test_features_that_no_table_has_are_all_told(customers: DataFrame, derived: DataFrame) -> None:
     with pytest.raises(ConfigurationError) as failed:
-        to_training_set(customers, [derived.drop("follower_following_ratio")], contract=ENGAGEMENT, plans=[CHURN])
+        to_training_set(
+            customers, [derived.drop("follower_following_ratio")], contract=ENGAGEMENT, plans=[CHURN]
+        )
     assert list(failed.value.details) == [
         "follower_following_ratio, of table customer_features",
         "betweenness, of table graph_features",
@@ -144,7 +193,14 @@ def test_a_derived_table_too_few_is_refused(customers: DataFrame) -> None:
 
 def test_what_is_scored_needs_no_target(customers: DataFrame, derived: DataFrame) -> None:
     made = to_scoring_set(customers.drop("lifetime_value_usd"), [derived], contract=ENGAGEMENT, plans=[VALUE])
-    assert made.columns == ["customer_id", "snapshot_date", "age", "posts_last_30_days", "profile_quality_score", "gender"]
+    assert made.columns == [
+        "customer_id",
+        "snapshot_date",
+        "age",
+        "posts_last_30_days",
+        "profile_quality_score",
+        "gender",
+    ]
     assert made.count() == 3
 
 
@@ -156,27 +212,44 @@ def test_rows_are_labelled_where_the_day_has_matured_and_the_target_is_known(cus
 
 
 def test_another_business_needs_no_other_code(spark: SparkSession) -> None:
-    plan = model_plan(BIKES, target_named(BIKES, "runs_empty"))
-    assert plan.names == ("district", "docks_total", "rides_started", "rides_ended", "mean_ride_km", "electric", "net_outflow", "age_years")
+    plan = build_feature_spec(BIKES, target_named(BIKES, "runs_empty"))
+    assert plan.names == (
+        "district",
+        "docks_total",
+        "rides_started",
+        "rides_ended",
+        "mean_ride_km",
+        "electric",
+        "net_outflow",
+        "age_years",
+    )
     rows = spark.createDataFrame(
         [("ST0001", D1, "North", "city", 20, 85, 80, 3.1, True, 1)],
         "station_code string, snapshot_date date, district string, operator_owner string, docks_total int, rides_started int, "
         "rides_ended int, mean_ride_km double, electric boolean, runs_empty int",
     )
-    derived = spark.createDataFrame([("ST0001", D1, 5, 8.5)], "station_code string, snapshot_date date, net_outflow int, age_years double")
+    derived = spark.createDataFrame(
+        [("ST0001", D1, 5, 8.5)], "station_code string, snapshot_date date, net_outflow int, age_years double"
+    )
     made = to_training_set(rows, [derived], contract=BIKES, plans=[plan])
     assert made.columns == ["station_code", "snapshot_date", *plan.names, "runs_empty", "operator_owner"]
     assert collected(made) == [("ST0001", D1, "North", 20, 85, 80, 3.1, True, 5, 8.5, 1, "city")]
 
 
 def test_rows_are_moved_once_however_many_tables_are_joined(
-    spark: SparkSession, customers: DataFrame, derived: DataFrame, graph: DataFrame, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    customers: DataFrame,
+    derived: DataFrame,
+    graph: DataFrame,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     step = partial(with_graph_features, graph=graph, on=ON)
     before = spark.conf.get("spark.sql.autoBroadcastJoinThreshold")
     spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")
     try:
-        to_training_set(customers, [derived], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step).explain()
+        to_training_set(
+            customers, [derived], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step
+        ).explain()
     finally:
         spark.conf.set("spark.sql.autoBroadcastJoinThreshold", str(before))
     assert capsys.readouterr().out.count("hashpartitioning") == 3

@@ -28,7 +28,10 @@ def test_intervals_have_the_same_bits_as_on_arrays(spark: SparkSession) -> None:
         df = spark.createDataFrame([*rows, (None, "a")], "prediction double, kind string")
         found = with_interval(df, made, group=None if g is None else "kind").collect()
         low, high = made.intervals(new, None if g is None else names[: len(new)])
-        assert [(r["interval_low"], r["interval_high"]) for r in found] == [*zip(low.tolist(), high.tolist(), strict=True), (None, None)]
+        assert [(r["interval_low"], r["interval_high"]) for r in found] == [
+            *zip(low.tolist(), high.tolist(), strict=True),
+            (None, None),
+        ]
 
 
 def test_sets_are_those_of_arrays_and_too_few_rows_give_both_classes(spark: SparkSession) -> None:
@@ -40,7 +43,10 @@ def test_sets_are_those_of_arrays_and_too_few_rows_give_both_classes(spark: Spar
     df = spark.createDataFrame([(x,) for x in [*new, None]], "prediction double")
     found = [r["prediction_set"] for r in with_set(df, made).collect()]
     zero, one = made.sets(new)
-    assert found == [*([c for c, has in ((0, z), (1, o)) if has] for z, o in zip(zero, one, strict=True)), None]
+    assert found == [
+        *([c for c, has in ((0, z), (1, o)) if has] for z, o in zip(zero, one, strict=True)),
+        None,
+    ]
     few = calibrate_sets([0, 1], [0.2, 0.7], coverage=0.9)
     assert [r["prediction_set"] for r in with_set(df, few).collect()][:-1] == [[0, 1]] * len(new)
 

@@ -41,10 +41,14 @@ def explainer(boosted: PipelineModel, rows: DataFrame, tmp_path_factory: pytest.
 
 def by_hand(scored: DataFrame, explainer: Explainer) -> dict[str, np.ndarray]:
     told = scored.select("id", vector_to_array("__features").alias("x")).collect()
-    return dict(zip([r["id"] for r in told], explainer.contributions(np.array([r["x"] for r in told])), strict=True))
+    return dict(
+        zip([r["id"] for r in told], explainer.contributions(np.array([r["x"] for r in told])), strict=True)
+    )
 
 
-@pytest.mark.parametrize(("target", "family", "link"), KINDS, ids=lambda v: getattr(v, "name", None) or str(v))
+@pytest.mark.parametrize(
+    ("target", "family", "link"), KINDS, ids=lambda v: getattr(v, "name", None) or str(v)
+)
 def test_reasons_of_every_kind_of_model_add_up_to_what_it_predicts(
     rows: DataFrame, tmp_path: Path, target: Target, family: Family, link: Link
 ) -> None:
@@ -56,11 +60,16 @@ def test_reasons_of_every_kind_of_model_add_up_to_what_it_predicts(
     predicted = np.array([row["prediction"] for row in told])
     np.testing.assert_allclose(explainer.served(total), predicted, rtol=0, atol=1e-9)
     assert np.ptp(predicted) > 0.2
-    assert all([abs(r["contribution"]) for r in row["reasons"]] == sorted((abs(r["contribution"]) for r in row["reasons"]), reverse=True)
-               for row in told)  # fmt: skip
+    assert all(
+        [abs(r["contribution"]) for r in row["reasons"]]
+        == sorted((abs(r["contribution"]) for r in row["reasons"]), reverse=True)
+        for row in told
+    )
 
 
-def test_reasons_show_the_values_of_the_row_but_not_of_masked_fields(rows: DataFrame, boosted: PipelineModel, explainer: Explainer) -> None:
+def test_reasons_show_the_values_of_the_row_but_not_of_masked_fields(
+    rows: DataFrame, boosted: PipelineModel, explainer: Explainer
+) -> None:
     told = with_reasons(boosted.transform(rows), explainer, top=6, masked=["age", "no_feature"])
     expected = {r["id"]: r for r in rows.collect()}
     seen: set[tuple[str, bool]] = set()
@@ -74,16 +83,30 @@ def test_reasons_show_the_values_of_the_row_but_not_of_masked_fields(rows: DataF
                 assert float(reason["value"]) == float(value)
             else:
                 assert reason["value"] == str(value).lower()
-    assert {("age", False), ("visits", False), ("share", False), ("share", True), ("zone", False), ("zone", True)} <= seen
+    assert {
+        ("age", False),
+        ("visits", False),
+        ("share", False),
+        ("share", True),
+        ("zone", False),
+        ("zone", True),
+    } <= seen
 
 
-def test_the_top_reasons_are_those_with_the_largest_contributions(rows: DataFrame, boosted: PipelineModel, explainer: Explainer) -> None:
+def test_the_top_reasons_are_those_with_the_largest_contributions(
+    rows: DataFrame, boosted: PipelineModel, explainer: Explainer
+) -> None:
     scored = boosted.transform(rows)
     expected = by_hand(scored, explainer)
     for row in with_reasons(scored, explainer, top=2).select("id", "reasons").collect():
         values = expected[row["id"]]
-        best = sorted((n for n in range(len(values)) if values[n] != 0), key=lambda n: (-abs(values[n]), explainer.features[n]))[:2]
-        assert [(r["feature"], r["contribution"]) for r in row["reasons"]] == [(explainer.features[n], values[n]) for n in best]
+        best = sorted(
+            (n for n in range(len(values)) if values[n] != 0),
+            key=lambda n: (-abs(values[n]), explainer.features[n]),
+        )[:2]
+        assert [(r["feature"], r["contribution"]) for r in row["reasons"]] == [
+            (explainer.features[n], values[n]) for n in best
+        ]
 
 
 def test_no_reasons_are_an_empty_array(rows: DataFrame, boosted: PipelineModel, explainer: Explainer) -> None:
@@ -110,9 +133,20 @@ def test_an_explainer_of_another_model_fails_the_job(rows: DataFrame, explainer:
 def test_reasons_and_importance_have_the_same_bits_on_any_partitioning(
     rows: DataFrame, boosted: PipelineModel, explainer: Explainer, partitions: int
 ) -> None:
-    whole = with_reasons(boosted.transform(rows), explainer, top=3).orderBy("id").select("reasons", "prediction").toArrow()
+    whole = (
+        with_reasons(boosted.transform(rows), explainer, top=3)
+        .orderBy("id")
+        .select("reasons", "prediction")
+        .toArrow()
+    )
     apart = boosted.transform(rows.repartition(partitions, F.xxhash64(F.lit(3), "id")))
-    assert with_reasons(apart, explainer, top=3).orderBy("id").select("reasons", "prediction").toArrow().equals(whole)
+    assert (
+        with_reasons(apart, explainer, top=3)
+        .orderBy("id")
+        .select("reasons", "prediction")
+        .toArrow()
+        .equals(whole)
+    )
     expected = global_importance(boosted.transform(rows), explainer, key=["id"], limit=300)
     assert global_importance(apart, explainer, key=["id"], limit=300) == expected
 
@@ -138,17 +172,23 @@ def test_importance_is_the_mean_magnitude_and_the_correlation_of_all_rows(
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_importance_takes_about_as_many_rows_as_it_may(rows: DataFrame, boosted: PipelineModel, explainer: Explainer) -> None:
+def test_importance_takes_about_as_many_rows_as_it_may(
+    rows: DataFrame, boosted: PipelineModel, explainer: Explainer
+) -> None:
     found = global_importance(boosted.transform(rows), explainer, key=["id"], limit=300)
     assert 250 < found[0].rows < 350
 
 
-def test_importance_over_no_rows_is_refused(rows: DataFrame, boosted: PipelineModel, explainer: Explainer) -> None:
+def test_importance_over_no_rows_is_refused(
+    rows: DataFrame, boosted: PipelineModel, explainer: Explainer
+) -> None:
     with pytest.raises(ConfigurationError, match="over no rows"):
         global_importance(boosted.transform(rows.where("age > 900")), explainer, key=["id"])
 
 
-def test_means_of_slots_are_zero_for_numbers_and_shares_for_levels(rows: DataFrame, boosted: PipelineModel) -> None:
+def test_means_of_slots_are_zero_for_numbers_and_shares_for_levels(
+    rows: DataFrame, boosted: PipelineModel
+) -> None:
     found = dict(zip(slots(boosted), slot_means(boosted, rows, count=len(slots(boosted))), strict=True))
     most = rows.where("zone is not null").groupBy("zone").count().orderBy(F.desc("count")).first()["zone"]
     filled = {r["zone"]: r["count"] for r in rows.fillna(most, ["zone"]).groupBy("zone").count().collect()}
@@ -157,14 +197,18 @@ def test_means_of_slots_are_zero_for_numbers_and_shares_for_levels(rows: DataFra
         assert expected is None or mean == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_linear_model_without_rows_to_compare_with_is_not_explained(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
+def test_a_linear_model_without_rows_to_compare_with_is_not_explained(
+    spark: SparkSession, rows: DataFrame, tmp_path: Path
+) -> None:
     model = fitted(rows, AMOUNT, Family.LINEAR)
     with pytest.raises(ConfigurationError, match="need rows to compare with"):
         explainer_of(model, target=AMOUNT, spark=spark, scratch=str(tmp_path / "s"))
 
 
 @pytest.mark.parametrize("target", [LEAVES, AMOUNT], ids=lambda t: t.name)
-def test_xgboost_models_are_explained_within_their_32_bits(rows: DataFrame, tmp_path: Path, spark_kind: str, target: Target) -> None:
+def test_xgboost_models_are_explained_within_their_32_bits(
+    rows: DataFrame, tmp_path: Path, spark_kind: str, target: Target
+) -> None:
     if spark_kind == "connect":
         pytest.skip("xgboost's Spark estimator cannot be fitted through Connect")
     model = fitted(rows, target, Family.XGBOOST)
@@ -172,4 +216,6 @@ def test_xgboost_models_are_explained_within_their_32_bits(rows: DataFrame, tmp_
     assert explainer.tolerance == 1e-5
     told = with_reasons(model.transform(rows), explainer, top=6).select("prediction", "reasons").collect()
     total = explainer.base + np.array([sum(r["contribution"] for r in row["reasons"]) for row in told])
-    np.testing.assert_allclose(explainer.served(total), [row["prediction"] for row in told], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(
+        explainer.served(total), [row["prediction"] for row in told], rtol=0, atol=2e-5
+    )

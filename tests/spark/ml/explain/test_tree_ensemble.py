@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import DecisionTreeClassifier, GBTClassifier, LogisticRegression, RandomForestClassifier
+from pyspark.ml.classification import (
+    DecisionTreeClassifier,
+    GBTClassifier,
+    LogisticRegression,
+    RandomForestClassifier,
+)
 from pyspark.ml.feature import OneHotEncoder, StringIndexer, VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.regression import DecisionTreeRegressor, GBTRegressor, RandomForestRegressor
@@ -25,7 +30,9 @@ SLOTS = ("a", "b", "c", "d")
 
 @pytest.fixture(scope="module")
 def rows(spark: SparkSession) -> DataFrame:
-    drawn = [(F.pmod(F.xxhash64(F.lit(i), "id"), F.lit(1000)) / 700.0).alias(name) for i, name in enumerate(SLOTS)]
+    drawn = [
+        (F.pmod(F.xxhash64(F.lit(i), "id"), F.lit(1000)) / 700.0).alias(name) for i, name in enumerate(SLOTS)
+    ]
     found = spark.range(1500).select("id", *drawn)
     score = F.col("a") * F.col("b") - 0.5 * F.col("c") * F.col("c")
     return found.withColumns(
@@ -39,7 +46,9 @@ def rows(spark: SparkSession) -> DataFrame:
 
 
 def fitted(rows: DataFrame, estimator: Any, inputs: tuple[str, ...] = SLOTS) -> PipelineModel:
-    return Pipeline(stages=[VectorAssembler(inputCols=list(inputs), outputCol="__slots"), estimator]).fit(rows)
+    return Pipeline(stages=[VectorAssembler(inputCols=list(inputs), outputCol="__slots"), estimator]).fit(
+        rows
+    )
 
 
 def saved(spark: SparkSession, model: PipelineModel, at: Path) -> str:
@@ -48,17 +57,29 @@ def saved(spark: SparkSession, model: PipelineModel, at: Path) -> str:
 
 
 ESTIMATORS: dict[str, Any] = {
-    "forest_class": lambda: RandomForestClassifier(featuresCol="__slots", labelCol="label", numTrees=12, maxDepth=6, seed=1),
-    "forest_amount": lambda: RandomForestRegressor(featuresCol="__slots", labelCol="amount", numTrees=12, maxDepth=6, seed=1),
-    "boosted_class": lambda: GBTClassifier(featuresCol="__slots", labelCol="label", maxIter=8, maxDepth=4, seed=1),
-    "boosted_amount": lambda: GBTRegressor(featuresCol="__slots", labelCol="amount", maxIter=8, maxDepth=4, seed=1),
+    "forest_class": lambda: RandomForestClassifier(
+        featuresCol="__slots", labelCol="label", numTrees=12, maxDepth=6, seed=1
+    ),
+    "forest_amount": lambda: RandomForestRegressor(
+        featuresCol="__slots", labelCol="amount", numTrees=12, maxDepth=6, seed=1
+    ),
+    "boosted_class": lambda: GBTClassifier(
+        featuresCol="__slots", labelCol="label", maxIter=8, maxDepth=4, seed=1
+    ),
+    "boosted_amount": lambda: GBTRegressor(
+        featuresCol="__slots", labelCol="amount", maxIter=8, maxDepth=4, seed=1
+    ),
     "tree_class": lambda: DecisionTreeClassifier(featuresCol="__slots", labelCol="label", maxDepth=4, seed=1),
-    "tree_amount": lambda: DecisionTreeRegressor(featuresCol="__slots", labelCol="amount", maxDepth=4, seed=1),
+    "tree_amount": lambda: DecisionTreeRegressor(
+        featuresCol="__slots", labelCol="amount", maxDepth=4, seed=1
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)
-def test_the_arrays_predict_what_the_model_predicts(spark: SparkSession, rows: DataFrame, tmp_path: Path, kind: str) -> None:
+def test_the_arrays_predict_what_the_model_predicts(
+    spark: SparkSession, rows: DataFrame, tmp_path: Path, kind: str
+) -> None:
     model = fitted(rows, ESTIMATORS[kind]())
     trees = read_ensemble(spark, saved(spark, model, tmp_path / "model"))
     scored = model.transform(rows)
@@ -81,16 +102,24 @@ def test_thresholds_have_all_their_bits(spark: SparkSession, rows: DataFrame, tm
     assert trees.threshold[trees.feature >= 0].tolist() == told  # both in preorder
 
 
-def test_boosted_probability_is_a_function_of_the_margin(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
+def test_boosted_probability_is_a_function_of_the_margin(
+    spark: SparkSession, rows: DataFrame, tmp_path: Path
+) -> None:
     model = fitted(rows, ESTIMATORS["boosted_class"]())
     trees = read_ensemble(spark, saved(spark, model, tmp_path / "model"))
-    told = model.transform(rows).select(vector_to_array("__slots").alias("x"), vector_to_array("probability")[1].alias("p")).collect()
+    told = (
+        model.transform(rows)
+        .select(vector_to_array("__slots").alias("x"), vector_to_array("probability")[1].alias("p"))
+        .collect()
+    )
     raw = trees.raw(np.array([r["x"] for r in told]))
     np.testing.assert_allclose(1 / (1 + np.exp(-2 * raw)), [r["p"] for r in told], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["forest", "boosted"])
-def test_one_hot_slots_that_are_split_as_two_categories_are_read(spark: SparkSession, rows: DataFrame, tmp_path: Path, kind: str) -> None:
+def test_one_hot_slots_that_are_split_as_two_categories_are_read(
+    spark: SparkSession, rows: DataFrame, tmp_path: Path, kind: str
+) -> None:
     stages = [
         StringIndexer(inputCol="kind", outputCol="__kind"),
         OneHotEncoder(inputCol="__kind", outputCol="__hot", dropLast=False),
@@ -113,7 +142,10 @@ def test_one_hot_slots_that_are_split_as_two_categories_are_read(spark: SparkSes
 
 
 def test_a_split_by_category_is_refused(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
-    stages = [StringIndexer(inputCol="kind", outputCol="__kind"), VectorAssembler(inputCols=["__kind", "a"], outputCol="__slots")]
+    stages = [
+        StringIndexer(inputCol="kind", outputCol="__kind"),
+        VectorAssembler(inputCols=["__kind", "a"], outputCol="__slots"),
+    ]
     estimator = RandomForestRegressor(featuresCol="__slots", labelCol="d", numTrees=3, maxDepth=3, seed=1)
     model = Pipeline(stages=[*stages, estimator]).fit(rows)
     path = saved(spark, model, tmp_path / "model")
@@ -135,7 +167,11 @@ def test_a_model_without_trees_is_refused(spark: SparkSession, rows: DataFrame, 
         read_ensemble(spark, path)
 
 
-def test_a_stage_that_is_not_in_the_pipeline_is_named(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
-    fitted(rows, LogisticRegression(featuresCol="__slots", labelCol="label")).write().save(str(tmp_path / "model"))
+def test_a_stage_that_is_not_in_the_pipeline_is_named(
+    spark: SparkSession, rows: DataFrame, tmp_path: Path
+) -> None:
+    fitted(rows, LogisticRegression(featuresCol="__slots", labelCol="label")).write().save(
+        str(tmp_path / "model")
+    )
     with pytest.raises(ConfigurationError, match="no stage GBT_1"):
         stage_path(spark, str(tmp_path / "model"), "GBT_1")

@@ -34,7 +34,15 @@ def data() -> pd.DataFrame:
     kind = np.array(["f", "m", "x"], dtype=object)[random.choice(3, n, p=[0.45, 0.45, 0.1])]
     p = np.clip(random.beta(2, 3, n) + 0.1 * (age > 60), 0, 1)
     worth = random.gamma(0.5, 400, n) * (random.random(n) < 0.7)
-    data = pd.DataFrame({"age": age.astype(object), "kind": kind, "leaves": (random.random(n) < p).astype(int), "p": p, "worth": worth})
+    data = pd.DataFrame(
+        {
+            "age": age.astype(object),
+            "kind": kind,
+            "leaves": (random.random(n) < p).astype(int),
+            "p": p,
+            "worth": worth,
+        }
+    )
     data["guess"] = np.maximum(worth + random.normal(0, 80, n), 0)
     data["held"] = random.random(n) < 0.9
     lost = random.random(n)  # never both, so that no group is too small for a rate
@@ -45,12 +53,19 @@ def data() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def rows(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
-    return spark.createDataFrame([tuple(None if x is None else x for x in r) for r in data.itertuples(index=False)], DDL)
+    return spark.createDataFrame(
+        [tuple(None if x is None else x for x in r) for r in data.itertuples(index=False)], DDL
+    )
 
 
 def groups(data: pd.DataFrame) -> pd.DataFrame:
     band = pd.cut(data.age.astype(float), [18, 25, 45, 65, 200], right=False, labels=BANDS).astype(object)
-    return pd.DataFrame({"age": band.where(band.notna(), "(missing)"), "kind": data.kind.where(data.kind.notna(), "(missing)")})
+    return pd.DataFrame(
+        {
+            "age": band.where(band.notna(), "(missing)"),
+            "kind": data.kind.where(data.kind.notna(), "(missing)"),
+        }
+    )
 
 
 BY = {"age": ["age"], "kind": ["kind"], "age x kind": ["age", "kind"]}
@@ -58,15 +73,23 @@ BY = {"age": ["age"], "kind": ["kind"], "age x kind": ["age", "kind"]}
 
 @pytest.mark.parametrize("attribute", BY)
 def test_rates_by_group_are_those_of_fairlearn(rows: DataFrame, data: pd.DataFrame, attribute: str) -> None:
-    found = audit(rows, target=LEAVES, protected=[AGE, KIND], smallest=1, label="leaves", prediction="p", threshold=0.4)
+    found = audit(
+        rows, target=LEAVES, protected=[AGE, KIND], smallest=1, label="leaves", prediction="p", threshold=0.4
+    )
     decided = (data.p >= 0.4).astype(int)
     frame = MetricFrame(
         metrics={
-            "n": count, "statistical_parity": selection_rate, "equal_opportunity": true_positive_rate,
-            "predictive_equality": false_positive_rate, "predictive_parity": precision_score, "accuracy": accuracy_score,
+            "n": count,
+            "statistical_parity": selection_rate,
+            "equal_opportunity": true_positive_rate,
+            "predictive_equality": false_positive_rate,
+            "predictive_parity": precision_score,
+            "accuracy": accuracy_score,
         },
-        y_true=data.leaves, y_pred=decided, sensitive_features=groups(data)[BY[attribute]],
-    )  # fmt: skip
+        y_true=data.leaves,
+        y_pred=decided,
+        sensitive_features=groups(data)[BY[attribute]],
+    )
     for metric in frame.by_group.columns.drop("n"):
         own = found.of(attribute, metric)
         assert len(own) == int((frame.by_group.n > 0).sum())  # fairlearn lists combinations that nobody has
@@ -81,26 +104,58 @@ def test_rates_by_group_are_those_of_fairlearn(rows: DataFrame, data: pd.DataFra
 
 
 def test_scores_are_compared_with_the_share_of_ones(rows: DataFrame, data: pd.DataFrame) -> None:
-    found = audit(rows, target=LEAVES, protected=[KIND], smallest=1, label="leaves", prediction="p", threshold=0.4, covered="held")
+    found = audit(
+        rows,
+        target=LEAVES,
+        protected=[KIND],
+        smallest=1,
+        label="leaves",
+        prediction="p",
+        threshold=0.4,
+        covered="held",
+    )
     for name, own in data.groupby(groups(data).kind):
-        assert found.of("kind", "calibration")[name].value == pytest.approx((own.p - own.leaves).mean(), abs=1e-9)
+        assert found.of("kind", "calibration")[name].value == pytest.approx(
+            (own.p - own.leaves).mean(), abs=1e-9
+        )
         assert found.of("kind", "mean_score")[name].value == pytest.approx(own.p.mean(), abs=1e-9)
         assert found.of("kind", "base_rate")[name].value == pytest.approx(own.leaves.mean(), abs=1e-9)
-        assert found.of("kind", "brier")[name].value == pytest.approx(((own.p - own.leaves) ** 2).mean(), abs=1e-9)
+        assert found.of("kind", "brier")[name].value == pytest.approx(
+            ((own.p - own.leaves) ** 2).mean(), abs=1e-9
+        )
         assert found.of("kind", "coverage")[name].value == pytest.approx(own.held.mean(), abs=1e-9)
-        error, calibration = (own.p - own.leaves).std(ddof=0) / len(own) ** 0.5, found.of("kind", "calibration")[name]
+        error, calibration = (
+            (own.p - own.leaves).std(ddof=0) / len(own) ** 0.5,
+            found.of("kind", "calibration")[name],
+        )
         assert calibration.high is not None and calibration.low is not None
         assert calibration.high - calibration.low == pytest.approx(2 * 1.959963984540054 * error, rel=1e-6)
 
 
 @pytest.mark.parametrize("bounded", [True, False])
-def test_errors_of_a_regression_by_group_are_those_of_fairlearn(rows: DataFrame, data: pd.DataFrame, bounded: bool) -> None:
+def test_errors_of_a_regression_by_group_are_those_of_fairlearn(
+    rows: DataFrame, data: pd.DataFrame, bounded: bool
+) -> None:
     target = replace(WORTH, minimum=0.0, maximum=5000.0) if bounded else WORTH
-    found = audit(rows, target=target, protected=[AGE, KIND], smallest=1, label="worth", prediction="guess", covered="held")
+    found = audit(
+        rows,
+        target=target,
+        protected=[AGE, KIND],
+        smallest=1,
+        label="worth",
+        prediction="guess",
+        covered="held",
+    )
     frame = MetricFrame(
-        metrics={"mae": mean_absolute_error, "rmse": root_mean_squared_error, "mean_error": lambda y, p: float(np.mean(p - y))},
-        y_true=data.worth, y_pred=data.guess, sensitive_features=groups(data)[["age", "kind"]],
-    )  # fmt: skip
+        metrics={
+            "mae": mean_absolute_error,
+            "rmse": root_mean_squared_error,
+            "mean_error": lambda y, p: float(np.mean(p - y)),
+        },
+        y_true=data.worth,
+        y_pred=data.guess,
+        sensitive_features=groups(data)[["age", "kind"]],
+    )
     for metric in frame.by_group.columns:
         own = found.of("age x kind", metric)
         for key, value in frame.by_group[metric].dropna().items():
@@ -115,23 +170,47 @@ def test_the_bits_are_the_same_on_any_partitioning(rows: DataFrame) -> None:
     def found(parts: int) -> tuple[audit.Fairness, audit.Fairness]:
         spread = rows.repartition(parts)
         return (
-            audit(spread, target=LEAVES, protected=[AGE, KIND], smallest=50, label="leaves", prediction="p", threshold=0.4),
-            audit(spread, target=WORTH, protected=[AGE, KIND], smallest=50, label="worth", prediction="guess"),
+            audit(
+                spread,
+                target=LEAVES,
+                protected=[AGE, KIND],
+                smallest=50,
+                label="leaves",
+                prediction="p",
+                threshold=0.4,
+            ),
+            audit(
+                spread, target=WORTH, protected=[AGE, KIND], smallest=50, label="worth", prediction="guess"
+            ),
         )
 
     assert found(1) == found(2) == found(7)
 
 
 def test_groups_come_in_the_order_of_their_bands_with_the_missing_last(rows: DataFrame) -> None:
-    found = audit(rows, target=LEAVES, protected=[AGE, KIND], smallest=300, label="leaves", prediction="p", threshold=0.4)
+    found = audit(
+        rows,
+        target=LEAVES,
+        protected=[AGE, KIND],
+        smallest=300,
+        label="leaves",
+        prediction="p",
+        threshold=0.4,
+    )
     assert list(found.of("age", "accuracy")) == [*BANDS, "(missing)"]
-    assert list(found.of("age x kind", "accuracy"))[:4] == ["18-24, f", "18-24, m", "18-24, x", "18-24, (missing)"]
+    assert list(found.of("age x kind", "accuracy"))[:4] == [
+        "18-24, f",
+        "18-24, m",
+        "18-24, x",
+        "18-24, (missing)",
+    ]
     assert not found.of("kind", "accuracy")["(missing)"].compared
 
 
 def test_rows_without_a_label_are_left_out_and_a_column_of_decisions_is_taken(spark: SparkSession) -> None:
     df = spark.createDataFrame(
-        [("a", 1, 0.9, False), ("a", 0, 0.2, True), ("b", None, 0.3, True), ("b", 1, 0.4, True)], "kind string, y int, p double, d boolean"
+        [("a", 1, 0.9, False), ("a", 0, 0.2, True), ("b", None, 0.3, True), ("b", 1, 0.4, True)],
+        "kind string, y int, p double, d boolean",
     )
     found = audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", decision="d")
     own = found.of("kind", "statistical_parity")
@@ -146,7 +225,15 @@ def test_what_cannot_be_audited_is_refused(spark: SparkSession, monkeypatch: pyt
     with pytest.raises(ConfigurationError, match="audited by decisions"):
         audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p")
     with pytest.raises(InputError, match="no row has a label"):
-        audit(df.where("y > 1"), target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5)
+        audit(
+            df.where("y > 1"),
+            target=LEAVES,
+            protected=[KIND],
+            smallest=1,
+            label="y",
+            prediction="p",
+            threshold=0.5,
+        )
     monkeypatch.setattr(audit, "CELLS", 1)
     with pytest.raises(InputError, match="kind have more than 1 combinations of values"):
         audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5)

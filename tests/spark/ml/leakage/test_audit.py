@@ -1,4 +1,6 @@
-"""The leakage audit: every planted leak is found, honest data stays silent, and the real tables show what is known of them."""
+"""The leakage audit: every planted leak is found, honest data stays silent, and the real tables show what is
+known of them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.contract import load_contract
-from engage_spark.ml.feature_spec import Policy, Task, model_plan, targets
+from engage_spark.ml.feature_spec import LeakPolicy, Task, build_feature_spec, targets
 from engage_spark.ml.leakage import target_histogram
 from engage_spark.ml.leakage.audit import audit, to_copies, to_spreads
 from engage_spark.ml.selection.gram import to_grams
@@ -30,10 +32,15 @@ ROWS = 1500
 def honest() -> pd.DataFrame:
     """Two targets, and features that are related to them and to nothing too closely."""
     rng = np.random.default_rng(11)
-    data = pd.DataFrame({
-        "visits": rng.poisson(6, ROWS), "spend": np.round(rng.gamma(2, 50, ROWS), 3), "plan": rng.choice(["a", "b", "c"], ROWS),
-        "flag": rng.random(ROWS) < 0.3, "score": rng.normal(size=ROWS),
-    })  # fmt: skip
+    data = pd.DataFrame(
+        {
+            "visits": rng.poisson(6, ROWS),
+            "spend": np.round(rng.gamma(2, 50, ROWS), 3),
+            "plan": rng.choice(["a", "b", "c"], ROWS),
+            "flag": rng.random(ROWS) < 0.3,
+            "score": rng.normal(size=ROWS),
+        }
+    )
     data["left"] = (0.4 * (data.visits - 6) + data.score + rng.logistic(size=ROWS) > 0.8).astype(float)
     data["worth"] = 10 * data.visits + data.spend + 30 * (data.plan == "a") + rng.normal(0, 40, ROWS)
     data.loc[rng.random(ROWS) < 0.1, "spend"] = np.nan
@@ -49,9 +56,15 @@ def with_leaks() -> pd.DataFrame:
     data = honest()
     y = data.left
     data["near"] = y + rng.normal(0, 0.25, ROWS)  # AUC
-    data["code"] = np.where(y == 1, rng.choice(["x", "y"], ROWS), "z")  # one-to-one with the label, as a category
-    data["late"] = np.where((y == 1) & (rng.random(ROWS) < 0.5), 40.0 + rng.random(ROWS), rng.integers(0, 30, ROWS))  # a threshold
-    data["gone"] = np.where((y == 1) & (rng.random(ROWS) < 0.75) | (rng.random(ROWS) < 0.05), np.nan, rng.normal(size=ROWS))
+    # one-to-one with the label, as a category
+    data["code"] = np.where(y == 1, rng.choice(["x", "y"], ROWS), "z")
+    # a threshold
+    data["late"] = np.where(
+        (y == 1) & (rng.random(ROWS) < 0.5), 40.0 + rng.random(ROWS), rng.integers(0, 30, ROWS)
+    )
+    data["gone"] = np.where(
+        (y == 1) & (rng.random(ROWS) < 0.75) | (rng.random(ROWS) < 0.05), np.nan, rng.normal(size=ROWS)
+    )
     data["status"] = np.where(rng.random(ROWS) < np.where(y == 1, 0.5, 0.05), 2, 1)
     data["cents"] = 100 * data.worth + 7
     data["void"] = np.nan
@@ -74,7 +87,10 @@ ALONE = ("void", "same", "number", "name", "city", "level")
 
 def test_each_planted_leak_is_found_once_under_its_own_name(leaky: DataFrame) -> None:
     data = with_leaks()
-    plans = [plan("left", Task.BINARY, (*HONEST, *BINARY, *ALONE), data), plan("worth", Task.REGRESSION, (*HONEST, "cents"), data)]
+    plans = [
+        plan("left", Task.BINARY, (*HONEST, *BINARY, *ALONE), data),
+        plan("worth", Task.REGRESSION, (*HONEST, "cents"), data),
+    ]
     told = {(f.target, f.columns): (f.check, f.stops) for f in found(leaky, plans)}
     assert told == {
         ("left", ("near",)): ("too good to be true", True),
@@ -94,49 +110,69 @@ def test_each_planted_leak_is_found_once_under_its_own_name(leaky: DataFrame) ->
 
 def test_honest_features_are_passed_over_in_silence(leaky: DataFrame) -> None:
     data = with_leaks()
-    assert found(leaky, [plan("left", Task.BINARY, HONEST, data), plan("worth", Task.REGRESSION, HONEST, data)]) == ()
+    assert (
+        found(leaky, [plan("left", Task.BINARY, HONEST, data), plan("worth", Task.REGRESSION, HONEST, data)])
+        == ()
+    )
 
 
 def test_a_formula_is_found_with_the_fields_that_it_is_made_of(spark: SparkSession) -> None:
     data = honest()
-    data["worth"] = 3 * data.visits - 2 * data.score + data.flag + np.random.default_rng(1).normal(0, 0.2, ROWS)
+    data["worth"] = (
+        3 * data.visits - 2 * data.score + data.flag + np.random.default_rng(1).normal(0, 0.2, ROWS)
+    )
     (only,) = found(frame(spark, with_sides(data)), [plan("worth", Task.REGRESSION, HONEST, data)])
     assert only.check == "reconstructs a formula" and only.stops
     assert only.columns == ("visits", "score"), "the smallest subset above the limit: the flag adds little"
     z = data[["visits", "score"]]
     beta, *_ = np.linalg.lstsq(np.column_stack([z, np.ones(ROWS)]), data.worth, rcond=None)
-    assert only.measured == pytest.approx(1 - (data.worth - z @ beta[:2] - beta[2]).var() / data.worth.var(), abs=0.01)
+    assert only.measured == pytest.approx(
+        1 - (data.worth - z @ beta[:2] - beta[2]).var() / data.worth.var(), abs=0.01
+    )
 
 
 def test_a_target_that_one_feature_gives_in_a_curve_is_found(spark: SparkSession) -> None:
     data = honest()
     data["worth"] = (data.visits - 6.0) ** 2 + np.random.default_rng(1).normal(0, 0.5, ROWS)
     (only,) = found(frame(spark, with_sides(data)), [plan("worth", Task.REGRESSION, HONEST, data)])
-    assert (only.check, only.columns) == ("too good to be true", ("visits",)) and "straight line" not in only.explanation
+    assert (only.check, only.columns) == (
+        "too good to be true",
+        ("visits",),
+    ) and "straight line" not in only.explanation
 
 
 def test_policies_are_told_apart(leaky: DataFrame) -> None:
     data = with_leaks()
-    plans = [plan("left", Task.BINARY, HONEST, data), plan("left", Task.BINARY, (*HONEST, "near"), data, policy=Policy.PERMISSIVE)]
-    assert [(f.policy, f.columns) for f in found(leaky, plans)] == [(Policy.PERMISSIVE, ("near",))]
+    plans = [
+        plan("left", Task.BINARY, HONEST, data),
+        plan("left", Task.BINARY, (*HONEST, "near"), data, policy=LeakPolicy.PERMISSIVE),
+    ]
+    assert [(f.policy, f.columns) for f in found(leaky, plans)] == [(LeakPolicy.PERMISSIVE, ("near",))]
 
 
 def test_areas_are_those_of_scikit_learn_exact_for_few_values_and_near_for_many(leaky: DataFrame) -> None:
     data = with_leaks()
     plans = [plan("left", Task.BINARY, ("visits", "status", "flag", "score", "near", "spend"), data)]
-    told = to_spreads(leaky, plans=plans, profile=to_profile(leaky, plans), day="day", side="side").histograms["left"]
+    told = to_spreads(
+        leaky, plans=plans, profile=to_profile(leaky, plans), day="day", side="side"
+    ).histograms["left"]
     for name in ("visits", "status", "flag"):
         area = roc_auc_score(data.left, data[name])
         assert target_histogram.auc(told[name]) == pytest.approx(max(area, 1 - area), abs=1e-12)
     for name in ("score", "near"):
-        assert target_histogram.auc(told[name]) == pytest.approx(roc_auc_score(data.left, data[name]), abs=0.004)
+        assert target_histogram.auc(told[name]) == pytest.approx(
+            roc_auc_score(data.left, data[name]), abs=0.004
+        )
     assert told["spend"].rows[-1] == data.spend.isna().sum() and told["spend"].rows.sum() == ROWS
     assert told["score"].of_target == pytest.approx(data.left.var(ddof=0) * ROWS)
 
 
 def test_the_audit_is_the_same_on_any_partitioning(leaky: DataFrame) -> None:
     data = with_leaks()
-    plans = [plan("left", Task.BINARY, (*HONEST, *BINARY, *ALONE), data), plan("worth", Task.REGRESSION, HONEST, data)]
+    plans = [
+        plan("left", Task.BINARY, (*HONEST, *BINARY, *ALONE), data),
+        plan("worth", Task.REGRESSION, HONEST, data),
+    ]
     once = found(leaky, plans)
     assert len(once) > 8
     for n in (1, 7):
@@ -146,18 +182,29 @@ def test_the_audit_is_the_same_on_any_partitioning(leaky: DataFrame) -> None:
 def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: SparkSession) -> None:
     """Contents A (3 keys, two sides), B (2 keys, same fold), C; A's null lies elsewhere than C's."""
     rows = [
-        ("a1", DAY, "fit", 0, 1.0, None, 1.0), ("a2", DAY, "fit", 0, 1.0, None, 1.0), ("a3", DAY, "test", None, 1.0, None, 1.0),
-        ("b1", DAY, "fit", 1, 2.0, "x", 0.0), ("b2", DAY, "fit", 1, 2.0, "x", 0.0), ("c1", DAY, "fit", 2, None, None, 1.0),
-        ("c1", DAY + datetime.timedelta(1), "fit", 2, None, None, 1.0), ("d1", DAY, "fit", 3, -0.0, "y", 0.0),
+        ("a1", DAY, "fit", 0, 1.0, None, 1.0),
+        ("a2", DAY, "fit", 0, 1.0, None, 1.0),
+        ("a3", DAY, "test", None, 1.0, None, 1.0),
+        ("b1", DAY, "fit", 1, 2.0, "x", 0.0),
+        ("b2", DAY, "fit", 1, 2.0, "x", 0.0),
+        ("c1", DAY, "fit", 2, None, None, 1.0),
+        ("c1", DAY + datetime.timedelta(1), "fit", 2, None, None, 1.0),
+        ("d1", DAY, "fit", 3, -0.0, "y", 0.0),
         ("d2", DAY, "fit", 4, 0.0, "y", 0.0),
-    ]  # fmt: skip
-    made = spark.createDataFrame(rows, "key string, day date, side string, fold int, n double, t string, y double")
+    ]
+    made = spark.createDataFrame(
+        rows, "key string, day date, side string, fold int, n double, t string, y double"
+    )
     data = pd.DataFrame({"n": [1.0], "t": ["x"]})
     plans = [plan("y", Task.BINARY, ("n", "t"), data)]
     told = to_copies(made, plans=plans, key=["key"], day="day", side="side", fold="fold")
-    assert (told.keys, told.groups, told.repeated, told.across) == (8, 3, 4, 2), "one customer on two days is no duplicate"
+    assert (told.keys, told.groups, told.repeated, told.across) == (8, 3, 4, 2), (
+        "one customer on two days is no duplicate"
+    )
     assert (told.twice, told.two_sides) == (0, 0)
-    more = made.union(made.where("key = 'b1'")).union(made.where("key = 'c1'").selectExpr("key", "day", "'test'", "fold", "n", "t", "y"))
+    more = made.union(made.where("key = 'b1'")).union(
+        made.where("key = 'c1'").selectExpr("key", "day", "'test'", "fold", "n", "t", "y")
+    )
     again = to_copies(more, plans=plans, key=["key"], day="day", side="side", fold="fold")
     assert (again.twice, again.two_sides) == (3, 1)
 
@@ -168,11 +215,15 @@ def test_days_of_sides_are_seen(spark: SparkSession) -> None:
     plans = [plan("left", Task.BINARY, HONEST, data)]
     told = found(frame(spark, pd.concat([data, late])), plans, later=("out_of_time",))
     assert [f.check for f in told] == ["key held twice", "on two sides", "time overlap"]
-    after = late.assign(day=[DAY + datetime.timedelta(40)] * ROWS, key=[f"new{i}" for i in range(ROWS)], score=late.score + 1)
+    after = late.assign(
+        day=[DAY + datetime.timedelta(40)] * ROWS, key=[f"new{i}" for i in range(ROWS)], score=late.score + 1
+    )
     assert found(frame(spark, pd.concat([data, after])), plans, later=("out_of_time",)) == ()
 
 
-def test_an_audit_takes_two_passes_however_many_features(spark: SparkSession, leaky: DataFrame, spark_kind: str) -> None:
+def test_an_audit_takes_two_passes_however_many_features(
+    spark: SparkSession, leaky: DataFrame, spark_kind: str
+) -> None:
     if spark_kind != "classic":
         pytest.skip("only a classic session tells how many jobs it ran")
     data = with_leaks()
@@ -181,7 +232,9 @@ def test_an_audit_takes_two_passes_however_many_features(spark: SparkSession, le
         plans = [plan("left", Task.BINARY, features, data)]
         profile = to_profile(leaky, plans)
         grams = to_grams(leaky, plans=plans, fold="fold", scales=profile.scales)
-        return jobs_of(spark, lambda: audit(leaky, plans=plans, grams=grams, profile=profile, key=["key"], day="day"))
+        return jobs_of(
+            spark, lambda: audit(leaky, plans=plans, grams=grams, profile=profile, key=["key"], day="day")
+        )
 
     counted = jobs(HONEST[:2]), jobs((*HONEST, *BINARY, *ALONE))
     assert counted[0] == counted[1] <= 7, (
@@ -204,12 +257,14 @@ def test_generated_customers_are_passed_over_in_silence_under_both_policies(spar
     hashed = F.pmod(F.xxhash64(key), F.lit(100))
     side = F.when(hashed < 64, "fit").when(hashed < 80, "calibration").otherwise("test")
     rows = rows.withColumns({"side": side, "fold": F.when(hashed < 64, (hashed % 5).cast("int"))})
-    plans = [model_plan(contract, t, policy=p, graph=False) for t in targets(contract) for p in Policy]
+    plans = [
+        build_feature_spec(contract, t, policy=p, graph=False) for t in targets(contract) for p in LeakPolicy
+    ]
     assert len(plans) == 6 and min(len(p.names) for p in plans) >= 20
     profile = to_profile(rows, plans)
     grams = to_grams(rows, plans=plans, fold="fold", scales=profile.scales)
     told = audit(rows, plans=plans, grams=grams, profile=profile, key=[key], day=day)
-    assert [str(f) for f in told if f.policy is not Policy.PERMISSIVE] == []
+    assert [str(f) for f in told if f.policy is not LeakPolicy.PERMISSIVE] == []
 
 
 def real(path: Path) -> pd.DataFrame:
@@ -230,19 +285,27 @@ def test_the_iranian_table_shows_its_formula_its_label_like_columns_its_twins_an
     ]
     told = {(f.check, f.target, f.columns): f for f in found(frame(spark, with_sides(data)), plans)}
     assert set(told) == {
-        ("label-like", "churn", ("complains",)), ("label-like", "churn", ("status",)),
+        ("label-like", "churn", ("complains",)),
+        ("label-like", "churn", ("status",)),
         ("reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")),
-        ("twins", None, ("age_group", "age")), ("duplicates", None, ("key",)),
-    }  # fmt: skip
+        ("twins", None, ("age_group", "age")),
+        ("duplicates", None, ("key",)),
+    }
     duplicates = told["duplicates", None, ("key",)]
     assert duplicates.measured == data.duplicated().sum() / len(data) == 300 / 3150 and duplicates.stops
-    assert told["reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")].measured > 0.95
+    assert (
+        told["reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")].measured
+        > 0.95
+    )
 
 
 def test_the_bank_table_shows_its_repeated_rows_and_its_names(spark: SparkSession, shared_data: Path) -> None:
     data = real(shared_data / "tables" / "bank_dirty.csv")
     data = data.assign(key=data.customerid.astype(str))
-    told = found(frame(spark, with_sides(data)), [plan("exited", Task.BINARY, [c for c in data if c not in ("exited", "key")], data)])
+    told = found(
+        frame(spark, with_sides(data)),
+        [plan("exited", Task.BINARY, [c for c in data if c not in ("exited", "key")], data)],
+    )
     by_check = {f.check: f for f in told if f.check != "on two sides"}
     assert by_check["key held twice"].measured == data.key.duplicated().sum() == 2
     assert by_check["too many levels"].columns == ("surname",)

@@ -1,4 +1,6 @@
-"""The profile and the Gram pass on Spark: against pandas, on several partitionings, and how many jobs they take."""
+"""The profile and the Gram pass on Spark: against pandas, on several partitionings, and how many jobs they
+take.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import pandas as pd
 import pytest
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.feature_spec import Feature, ModelPlan, Policy, Target, Task
+from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import LEVELS, to_profile
 from engage_spark.ml.selection.rfe import select
@@ -25,10 +27,10 @@ KINDS = {"n": False, "whole": False, "flag": False, "money": False, "plan": True
 DDL = "n double, whole int, flag boolean, money decimal(12,2), plan string, city string, left int, worth double, fold int"
 
 
-def plan(name: str, task: Task, features: tuple[str, ...] = tuple(KINDS)) -> ModelPlan:
+def plan(name: str, task: Task, features: tuple[str, ...] = tuple(KINDS)) -> FeatureSpec:
     target = Target(name=name, task=task, minimum=None, maximum=None, label_days=0, baseline=None)
     chosen = tuple(Feature(name=f, table="t", categorical=KINDS[f]) for f in features)
-    return ModelPlan(target=target, policy=Policy.STRICT, features=chosen, excluded=())
+    return FeatureSpec(target=target, policy=LeakPolicy.STRICT, features=chosen, excluded=())
 
 
 PLANS = (plan("left", Task.BINARY), plan("worth", Task.REGRESSION, ("n", "whole", "plan", "money")))
@@ -37,11 +39,16 @@ PLANS = (plan("left", Task.BINARY), plan("worth", Task.REGRESSION, ("n", "whole"
 def made(rows: int = 3000) -> pd.DataFrame:
     """Gaps in features, one target with gaps, a category of more levels than have a place, rows in no fold."""
     rng = np.random.default_rng(7)
-    data = pd.DataFrame({
-        "n": rng.normal(size=rows), "whole": rng.integers(-5, 60, rows), "flag": rng.random(rows) < 0.3,
-        "money": np.round(rng.gamma(2, 100, rows), 2), "plan": rng.choice(["basic", "plus", "ünder"], rows),
-        "city": [f"city {i}" for i in rng.integers(0, 3 * LEVELS, rows)],
-    })  # fmt: skip
+    data = pd.DataFrame(
+        {
+            "n": rng.normal(size=rows),
+            "whole": rng.integers(-5, 60, rows),
+            "flag": rng.random(rows) < 0.3,
+            "money": np.round(rng.gamma(2, 100, rows), 2),
+            "plan": rng.choice(["basic", "plus", "ünder"], rows),
+            "city": [f"city {i}" for i in rng.integers(0, 3 * LEVELS, rows)],
+        }
+    )
     data["left"] = (data.n + 0.5 * data.flag + rng.normal(size=rows) > 0.3).astype(float)
     data["worth"] = 3 * data.whole + 50 * (data.plan == "plus") + rng.normal(0, 30, rows)
     data["fold"] = rng.integers(0, 4, rows).astype(float)
@@ -58,7 +65,9 @@ def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
         "money": lambda m: Decimal(f"{m:.2f}"),
     }
     rows = [
-        tuple(None if pd.isna(v) else made.get(c, lambda x: x)(v) for c, v in zip(data.columns, r, strict=True))
+        tuple(
+            None if pd.isna(v) else made.get(c, lambda x: x)(v) for c, v in zip(data.columns, r, strict=True)
+        )
         for r in data.itertuples(index=False)
     ]
     rows[0] = (float("nan"), *rows[0][1:])
@@ -95,7 +104,9 @@ def test_the_profile_is_that_of_pandas(rows: DataFrame, data: pd.DataFrame) -> N
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
-def test_profile_sums_and_ranks_are_the_same_bits_on_any_partitioning(rows: DataFrame, partitions: int) -> None:
+def test_profile_sums_and_ranks_are_the_same_bits_on_any_partitioning(
+    rows: DataFrame, partitions: int
+) -> None:
     other = rows.repartition(partitions, "n", "money")
     once, again = to_profile(rows, PLANS), to_profile(other, PLANS)
     assert once == again
@@ -106,14 +117,20 @@ def test_profile_sums_and_ranks_are_the_same_bits_on_any_partitioning(rows: Data
         assert select(a, 3) == select(b, 3)
 
 
-def test_the_sums_are_those_of_imputed_rows_in_folds_that_have_the_target(rows: DataFrame, data: pd.DataFrame) -> None:
+def test_the_sums_are_those_of_imputed_rows_in_folds_that_have_the_target(
+    rows: DataFrame, data: pd.DataFrame
+) -> None:
     found = to_grams(rows, plans=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)
     assert found["worth"].sources == ("n", "whole", "plan", "money") and found["left"].sources == tuple(KINDS)
     mine = data[data.fold.notna() & (data.fold != 2) & data.worth.notna()]
     gram = found["worth"].training(2)
-    filled = pd.DataFrame({c: mine[c].astype(float).fillna(mine[c].astype(float).mean()) for c in ("n", "whole", "money")})
+    filled = pd.DataFrame(
+        {c: mine[c].astype(float).fillna(mine[c].astype(float).mean()) for c in ("n", "whole", "money")}
+    )
     common = mine.plan.mode()[0]
-    filled = filled.assign(**{v: (mine.plan == v).astype(float) for v in ("basic", "plus", "ünder") if v != common})
+    filled = filled.assign(
+        **{v: (mine.plan == v).astype(float) for v in ("basic", "plus", "ünder") if v != common}
+    )
     filled = filled[[s.level or s.source for s in gram.slots]]
     assert gram.rows == len(mine)
     assert np.allclose(gram.means, filled.mean(), atol=1e-5)
@@ -125,7 +142,9 @@ def test_the_sums_are_those_of_imputed_rows_in_folds_that_have_the_target(rows: 
 
 
 def test_a_category_of_too_many_levels_is_hashed(rows: DataFrame) -> None:
-    gram = to_grams(rows, plans=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)["left"].everything()
+    gram = to_grams(rows, plans=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)[
+        "left"
+    ].everything()
     assert len(gram.of("city")) == LEVELS - 1
 
 
@@ -146,13 +165,22 @@ def test_rows_of_which_none_is_in_a_fold_are_refused(rows: DataFrame) -> None:
         to_grams(rows.withColumn("fold", F.lit(None).cast("int")), plans=PLANS, fold="fold", scales=scales)
 
 
-def test_profile_and_sums_take_one_pass_each_however_many_targets(spark: SparkSession, rows: DataFrame, spark_kind: str) -> None:
-    """Adaptive execution runs a job per shuffle (the profile has two, the second of a few rows a column), and one for what is collected."""
+def test_profile_and_sums_take_one_pass_each_however_many_targets(
+    spark: SparkSession, rows: DataFrame, spark_kind: str
+) -> None:
+    """Adaptive execution runs a job per shuffle (the profile has two, the second of a few rows a column), and
+    one for what is collected.
+    """
     if spark_kind != "classic":
         pytest.skip("only a classic session tells how many jobs it ran")
     scales = to_profile(rows, PLANS).scales
-    assert jobs_of(spark, lambda: to_profile(rows, PLANS)) == jobs_of(spark, lambda: to_profile(rows, PLANS[:1])) <= 3
+    assert (
+        jobs_of(spark, lambda: to_profile(rows, PLANS))
+        == jobs_of(spark, lambda: to_profile(rows, PLANS[:1]))
+        <= 3
+    )
     counted = [
-        jobs_of(spark, lambda p=p: select(to_grams(rows, plans=p, fold="fold", scales=scales)["left"], 1)) for p in (PLANS, PLANS[:1])
+        jobs_of(spark, lambda p=p: select(to_grams(rows, plans=p, fold="fold", scales=scales)["left"], 1))
+        for p in (PLANS, PLANS[:1])
     ]
     assert counted[0] == counted[1] <= 2

@@ -1,4 +1,6 @@
-"""Fits side by side: the order of rows, what is shared, what fails, and how far two trainings on the same rows are apart."""
+"""Fits side by side: the order of rows, what is shared, what fails, and how far two trainings on the same
+rows are apart.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,23 @@ def people(spark: SparkSession, rows: pd.DataFrame) -> DataFrame:
     return frame(spark, rows)
 
 
-def job(rows: DataFrame, name: str = "linear", *, fold: int | None = 0, target: Any = LEFT, label: str | None = None) -> Job:
+def job(
+    rows: DataFrame,
+    name: str = "linear",
+    *,
+    fold: int | None = 0,
+    target: Any = LEFT,
+    label: str | None = None,
+) -> Job:
     return Job(
-        candidate=QUICK[name], target=target, features=FEATURES, rows=rows, label=label or target.name, seed=1, fold=fold
-    )  # fmt: skip
+        candidate=QUICK[name],
+        target=target,
+        features=FEATURES,
+        rows=rows,
+        label=label or target.name,
+        seed=1,
+        fold=fold,
+    )
 
 
 def places(rows: DataFrame) -> dict[str, tuple[int, int]]:
@@ -41,12 +56,15 @@ def places(rows: DataFrame) -> dict[str, tuple[int, int]]:
 
     place = F.monotonically_increasing_id().bitwiseAND(2**33 - 1)
     return {
-        r["id"]: (r["part"], r["place"]) for r in rows.select("id", F.spark_partition_id().alias("part"), place.alias("place")).collect()
+        r["id"]: (r["part"], r["place"])
+        for r in rows.select("id", F.spark_partition_id().alias("part"), place.alias("place")).collect()
     }
 
 
 def test_rows_lie_alike_however_they_came(people: DataFrame) -> None:
-    found = [places(prepared(people.repartition(n), key="id", day="fold", partitions=3, seed=4)) for n in (1, 2, 7)]
+    found = [
+        places(prepared(people.repartition(n), key="id", day="fold", partitions=3, seed=4)) for n in (1, 2, 7)
+    ]
     assert found[0] == found[1] == found[2]
     assert {part for part, _ in found[0].values()} == {0, 1, 2}
     for part in range(3):
@@ -61,12 +79,21 @@ def test_the_seed_decides_the_buckets(people: DataFrame) -> None:
 
 def test_partitions_follow_the_number_of_rows_alone(people: DataFrame) -> None:
     assert [partitions_for(n) for n in (0, 1, 32_000, 32_001, 1_000_000)] == [1, 1, 1, 2, 32]
-    assert {part for part, _ in places(prepared(people, key="id", day=None, partitions=None, seed=1)).values()} == {0}
+    assert {
+        part for part, _ in places(prepared(people, key="id", day=None, partitions=None, seed=1)).values()
+    } == {0}
 
 
-def test_models_come_in_the_order_of_their_jobs_and_share_the_stages_before_the_estimator(people: DataFrame) -> None:
+def test_models_come_in_the_order_of_their_jobs_and_share_the_stages_before_the_estimator(
+    people: DataFrame,
+) -> None:
     training = people.where("fold <> 0")
-    jobs = [job(training, "linear"), job(training, "baseline"), job(training, "forest"), job(people, "linear", fold=None)]
+    jobs = [
+        job(training, "linear"),
+        job(training, "baseline"),
+        job(training, "forest"),
+        job(people, "linear", fold=None),
+    ]
     found = fit_all(jobs, parallelism=2)
     assert [f.job for f in found] == jobs
     linear, _, forest, other = (f.model.stages for f in found)
@@ -79,7 +106,9 @@ def test_no_job_is_no_model() -> None:
     assert fit_all([], parallelism=2) == []
 
 
-def test_a_failing_fit_is_told_by_candidate_target_and_fold_and_stops_the_rest(people: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_fit_is_told_by_candidate_target_and_fold_and_stops_the_rest(
+    people: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pyspark.sql import functions as F
 
     started: list[str] = []
@@ -92,7 +121,9 @@ def test_a_failing_fit_is_told_by_candidate_target_and_fold_and_stops_the_rest(p
     monkeypatch.setattr(fitting, "_fit", noted)
     negative = people.withColumn("value", -F.col("value") - 1)
     jobs = [job(negative, n, target=VALUE, fold=2) for n in ("tweedie", *["baseline"] * 30)]
-    with pytest.raises(ConfigurationError, match="the fit of tweedie for value on the rows outside fold 2 failed: .*negative"):
+    with pytest.raises(
+        ConfigurationError, match="the fit of tweedie for value on the rows outside fold 2 failed: .*negative"
+    ):
         fit_all(jobs, parallelism=1)
     assert started[0] == "tweedie"
     assert len(started) < len(jobs), "what waited was not started"
@@ -114,9 +145,13 @@ def test_a_boolean_label_is_fitted_as_0_and_1(people: DataFrame) -> None:
 
 
 @pytest.mark.slow
-def test_each_row_is_judged_once_by_each_candidate_that_has_not_seen_it(people: DataFrame, rows: pd.DataFrame) -> None:
+def test_each_row_is_judged_once_by_each_candidate_that_has_not_seen_it(
+    people: DataFrame, rows: pd.DataFrame
+) -> None:
     parts = {k: people.where(f"fold <> {k}") for k in range(3)}
-    fitted = fit_all([job(parts[k], n, fold=k) for k in range(3) for n in ("linear", "baseline")], parallelism=2)
+    fitted = fit_all(
+        [job(parts[k], n, fold=k) for k in range(3) for n in ("linear", "baseline")], parallelism=2
+    )
     found = out_of_fold(fitted, people, key=["id"]).toArrow().to_pandas()
     assert list(found.columns) == ["id", "candidate", "fold", "label", "score"]
     for name in ("linear", "baseline"):
@@ -139,7 +174,12 @@ def test_counts_of_labels_and_values_are_those_of_pandas(people: DataFrame, rows
     assert [c.fold for c in found] == [0, 1, 2]
     for c in found:
         mine = rows[rows.fold == c.fold]
-        assert (c.rows, c.ones, c.zeros, c.unlabelled) == (len(mine), (mine.left == 1).sum(), (mine.left == 0).sum(), 0)
+        assert (c.rows, c.ones, c.zeros, c.unlabelled) == (
+            len(mine),
+            (mine.left == 1).sum(),
+            (mine.left == 0).sum(),
+            0,
+        )
         assert dict(c.present) == {f.name: mine[f.name].notna().sum() for f in FEATURES}
         assert (c.minimum, c.maximum) == (0.0, 1.0)
     require_trainable(found, target=LEFT, features=FEATURES)
@@ -148,21 +188,40 @@ def test_counts_of_labels_and_values_are_those_of_pandas(people: DataFrame, rows
 def test_nan_infinity_and_missing_labels_are_counted_apart(spark: SparkSession) -> None:
     data = [(1.0, 2.0), (float("nan"), float("inf")), (None, float("nan")), (4.0, None), (0.0, float("-inf"))]
     (found,) = fold_counts(
-        spark.createDataFrame(data, "spend double, age double"), label="spend", fold=None,
+        spark.createDataFrame(data, "spend double, age double"),
+        label="spend",
+        fold=None,
         features=[Feature(name="age", table="people", categorical=False)],
-    )  # fmt: skip
-    assert (found.rows, found.unlabelled, found.ones, found.zeros, found.minimum, found.maximum) == (5, 2, 1, 1, 0.0, 4.0)
+    )
+    assert (found.rows, found.unlabelled, found.ones, found.zeros, found.minimum, found.maximum) == (
+        5,
+        2,
+        1,
+        1,
+        0.0,
+        4.0,
+    )
     assert (found.present["age"], found.infinite["age"]) == (3, 2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", [LEFT, VALUE], ids=lambda t: t.name)
-def test_two_trainings_on_the_same_rows_agree_within_the_stated_tolerance(people: DataFrame, target: Any) -> None:
+def test_two_trainings_on_the_same_rows_agree_within_the_stated_tolerance(
+    people: DataFrame, target: Any
+) -> None:
     names = ["linear", "forest", "gbt", *(["tweedie"] if target is VALUE else [])]
     scores: list[list[np.ndarray]] = []
     for parts in (2, 7):
         training = prepared(people.repartition(parts, "value"), key="id", day="fold", partitions=2, seed=3)
         fitted = fit_all([job(training, n, fold=None, target=target) for n in names], parallelism=2)
-        scores.append([f.model.transform(people.repartition(1)).select("prediction").toArrow()["prediction"].to_numpy() for f in fitted])
+        scores.append(
+            [
+                f.model.transform(people.repartition(1))
+                .select("prediction")
+                .toArrow()["prediction"]
+                .to_numpy()
+                for f in fitted
+            ]
+        )
     for name, a, b in zip(names, *scores, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=RETRAINED_WITHIN * np.ptp(a), err_msg=name)

@@ -1,4 +1,6 @@
-"""A model from raw columns to a bounded prediction: against scikit-learn, for odd rows, saved and reloaded, on any partitioning."""
+"""A model from raw columns to a bounded prediction: against scikit-learn, for odd rows, saved and reloaded,
+on any partitioning.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import Feature, Target
 from engage_spark.ml.training.candidates import Candidate, Family, baseline_for
 from engage_spark.ml.training.fit import Fitted, Job, fit_all
-from engage_spark.ml.training.pipeline import ORDER_KEPT, Slot, build_pipeline, calibrated, imputed_fields, slots
+from engage_spark.ml.training.pipeline import (
+    ORDER_KEPT,
+    VectorSlot,
+    build_pipeline,
+    calibrated,
+    imputed_fields,
+    slots,
+)
 from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, frame, made
 
 if TYPE_CHECKING:
@@ -44,8 +53,10 @@ def fitted(people: DataFrame, spark_kind: str) -> dict[tuple[str, str], Fitted]:
     names = [n for n in QUICK if n != "xgboost" or spark_kind == "classic"]
     jobs = [
         Job(candidate=QUICK[n], target=t, features=FEATURES, rows=training, label=t.name, seed=1, fold=0)
-        for t in (LEFT, VALUE) for n in names if (t, n) != (LEFT, "tweedie")
-    ]  # fmt: skip
+        for t in (LEFT, VALUE)
+        for n in names
+        if (t, n) != (LEFT, "tweedie")
+    ]
     return {(f.job.target.name, f.job.candidate.name): f for f in fit_all(jobs, parallelism=2)}
 
 
@@ -60,7 +71,9 @@ def vectors(model: PipelineModel, rows: DataFrame) -> np.ndarray:
 
 
 def expected_vectors(training: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
-    """Impute by mean, scale by the sample's standard deviation, encode levels by frequency; a null counts as the most frequent."""
+    """Impute by mean, scale by the sample's standard deviation, encode levels by frequency; a null counts as
+    the most frequent.
+    """
     means = training[NUMBERS].astype(float).mean()
     filled = training[NUMBERS].astype(float).fillna(means)
     numbers = (rows[NUMBERS].astype(float).fillna(means) - filled.mean()) / filled.std(ddof=1)
@@ -69,31 +82,40 @@ def expected_vectors(training: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     return np.column_stack([numbers, *((text == level).astype(float) for level in levels)])
 
 
-def test_the_assembled_vector_is_that_of_pandas(fitted: dict[tuple[str, str], Fitted], people: DataFrame, rows: pd.DataFrame) -> None:
+def test_the_assembled_vector_is_that_of_pandas(
+    fitted: dict[tuple[str, str], Fitted], people: DataFrame, rows: pd.DataFrame
+) -> None:
     found = vectors(fitted["left", "linear"].model, people)
     np.testing.assert_allclose(found, expected_vectors(rows[rows.fold != 0], rows), atol=1e-12)
 
 
 def test_slots_name_each_position_by_source_and_level(fitted: dict[tuple[str, str], Fitted]) -> None:
-    levels = (Slot(PLAN, "basic"), Slot(PLAN, "plus"), Slot(PLAN, "gold"))
-    assert slots(fitted["left", "forest"].model) == (*(Slot(n) for n in NUMBERS), *levels)
+    levels = (VectorSlot(PLAN, "basic"), VectorSlot(PLAN, "plus"), VectorSlot(PLAN, "gold"))
+    assert slots(fitted["left", "forest"].model) == (*(VectorSlot(n) for n in NUMBERS), *levels)
     assert slots(fitted["left", "baseline"].model) == ()
 
 
-def test_a_level_that_training_has_not_seen_is_none_of_the_known(fitted: dict[tuple[str, str], Fitted], people: DataFrame) -> None:
+def test_a_level_that_training_has_not_seen_is_none_of_the_known(
+    fitted: dict[tuple[str, str], Fitted], people: DataFrame
+) -> None:
     from pyspark.sql import functions as F
 
     strange = people.limit(1).withColumn("pl`an", F.lit("platinum"))
     assert vectors(fitted["left", "linear"].model, strange)[0, -3:].tolist() == [0.0, 0.0, 0.0]
 
 
-def test_a_row_without_any_feature_is_scored_as_the_mean_row(fitted: dict[tuple[str, str], Fitted], people: DataFrame) -> None:
+def test_a_row_without_any_feature_is_scored_as_the_mean_row(
+    fitted: dict[tuple[str, str], Fitted], people: DataFrame
+) -> None:
     from pyspark.sql import functions as F
 
     empty = people.limit(1).select(
-        "id", F.lit(None).cast("int").alias("visits"), F.lit(float("nan")).alias("spend.per visit"),
-        F.lit(None).cast("boolean").alias("paying"), F.lit(None).cast("string").alias("pl`an"),
-    )  # fmt: skip
+        "id",
+        F.lit(None).cast("int").alias("visits"),
+        F.lit(float("nan")).alias("spend.per visit"),
+        F.lit(None).cast("boolean").alias("paying"),
+        F.lit(None).cast("string").alias("pl`an"),
+    )
     model = fitted["left", "linear"].model
     np.testing.assert_allclose(vectors(model, empty), [[0, 0, 0, 1, 0, 0]], atol=1e-12)
     (row,) = model.transform(empty).select(imputed_fields(FEATURES).alias("imputed")).collect()
@@ -102,13 +124,21 @@ def test_a_row_without_any_feature_is_scored_as_the_mean_row(fitted: dict[tuple[
 
 def test_imputed_fields_are_those_that_are_missing(people: DataFrame, rows: pd.DataFrame) -> None:
     found = people.select("id", imputed_fields(FEATURES).alias("imputed")).collect()
-    missing = {row.id: [f.name for f, lacks in zip(FEATURES, row[1:], strict=True) if lacks] for row in
-               pd.concat([rows.id, rows[[f.name for f in FEATURES]].isna()], axis=1).itertuples(index=False)}  # fmt: skip
+    missing = {
+        row.id: [f.name for f, lacks in zip(FEATURES, row[1:], strict=True) if lacks]
+        for row in pd.concat([rows.id, rows[[f.name for f in FEATURES]].isna()], axis=1).itertuples(
+            index=False
+        )
+    }
     assert {r["id"]: r["imputed"] for r in found} == missing
 
 
 def test_the_logistic_model_is_scikit_learns(people: DataFrame, rows: pd.DataFrame) -> None:
-    plain = Candidate(name="plain", family=Family.LINEAR, params={"regParam": 0.01, "elasticNetParam": 0.0, "maxIter": 200, "tol": 1e-10})
+    plain = Candidate(
+        name="plain",
+        family=Family.LINEAR,
+        params={"regParam": 0.01, "elasticNetParam": 0.0, "maxIter": 200, "tol": 1e-10},
+    )
     model = build_pipeline(plain, target=LEFT, features=FEATURES[:3], label="left", seed=1).fit(people)
     x = expected_vectors(rows, rows)[:, :3]
     oracle = LogisticRegression(C=1 / (0.01 * len(rows)), tol=1e-10, max_iter=1000).fit(x, rows.left)
@@ -116,7 +146,14 @@ def test_the_logistic_model_is_scikit_learns(people: DataFrame, rows: pd.DataFra
 
 
 def test_the_tweedie_model_is_scikit_learns(people: DataFrame, rows: pd.DataFrame) -> None:
-    params = {"family": "tweedie", "variancePower": 1.5, "linkPower": 0.0, "regParam": 0.0, "maxIter": 100, "tol": 1e-10}
+    params = {
+        "family": "tweedie",
+        "variancePower": 1.5,
+        "linkPower": 0.0,
+        "regParam": 0.0,
+        "maxIter": 100,
+        "tol": 1e-10,
+    }
     plain = Candidate(name="plain", family=Family.TWEEDIE, params=params)
     model = build_pipeline(plain, target=VALUE, features=FEATURES[:3], label="value", seed=1).fit(people)
     x = expected_vectors(rows, rows)[:, :3]
@@ -129,22 +166,30 @@ def test_the_constant_baseline_predicts_the_mean_of_its_training_rows(
 ) -> None:
     training = rows[rows.fold != 0]
     for target in ("left", "value"):
-        np.testing.assert_allclose(predictions(fitted[target, "baseline"].model, people), training[target].mean(), rtol=1e-12)
+        np.testing.assert_allclose(
+            predictions(fitted[target, "baseline"].model, people), training[target].mean(), rtol=1e-12
+        )
 
 
 def test_the_named_baseline_is_a_model_of_that_feature_alone(people: DataFrame) -> None:
-    model = build_pipeline(baseline_for(LEFT), target=LEFT, features=FEATURES, label="left", seed=1).fit(people)
-    assert slots(model) == (Slot("visits"),)
+    model = build_pipeline(baseline_for(LEFT), target=LEFT, features=FEATURES, label="left", seed=1).fit(
+        people
+    )
+    assert slots(model) == (VectorSlot("visits"),)
 
 
-def test_every_prediction_lies_within_the_targets_bounds(fitted: dict[tuple[str, str], Fitted], people: DataFrame) -> None:
+def test_every_prediction_lies_within_the_targets_bounds(
+    fitted: dict[tuple[str, str], Fitted], people: DataFrame
+) -> None:
     from pyspark.sql import functions as F
 
     extreme = people.withColumn("spend.per visit", F.lit(1e6))
     for (target, name), f in fitted.items():
         found = predictions(f.model, extreme)
         assert found.between(0, 1 if target == "left" else 80).all(), name
-    assert (predictions(fitted["value", "linear"].model, extreme) == 80).all(), "a line far outside is what needs the bound"
+    assert (predictions(fitted["value", "linear"].model, extreme) == 80).all(), (
+        "a line far outside is what needs the bound"
+    )
 
 
 def test_an_infinite_value_that_makes_a_prediction_nan_fails_loudly(people: DataFrame) -> None:
@@ -152,7 +197,9 @@ def test_an_infinite_value_that_makes_a_prediction_nan_fails_loudly(people: Data
     from pyspark.sql import functions as F
 
     target = Target(name="value", task=VALUE.task, minimum=None, maximum=None, label_days=0, baseline=None)
-    model = build_pipeline(QUICK["linear"], target=target, features=FEATURES[1:3], label="value", seed=1).fit(people)
+    model = build_pipeline(QUICK["linear"], target=target, features=FEATURES[1:3], label="value", seed=1).fit(
+        people
+    )
     both = people.withColumns({"spend.per visit": F.lit(float("inf")), "paying": F.lit(float("-inf"))})
     opposite = people.withColumns({"spend.per visit": F.lit(float("inf")), "paying": F.lit(float("inf"))})
     with pytest.raises(PySparkException, match="one of its features is infinite"):
@@ -163,7 +210,12 @@ def test_an_infinite_value_that_makes_a_prediction_nan_fails_loudly(people: Data
 @pytest.mark.parametrize("name", ["linear", "tweedie", "forest", "gbt", "xgboost", "baseline"])
 @pytest.mark.parametrize("target", ["left", "value"])
 def test_a_reloaded_model_scores_bit_for_bit_on_any_partitioning(
-    fitted: dict[tuple[str, str], Fitted], people: DataFrame, tmp_path: Path, target: str, name: str, spark_kind: str
+    fitted: dict[tuple[str, str], Fitted],
+    people: DataFrame,
+    tmp_path: Path,
+    target: str,
+    name: str,
+    spark_kind: str,
 ) -> None:
     from pyspark.ml import PipelineModel
 
@@ -196,13 +248,17 @@ def test_calibration_is_isotonic_regression_that_keeps_the_order(
     expected = (1 - ORDER_KEPT) * oracle.predict(raw) + ORDER_KEPT * raw
     found = calibrated(model, held_out, label="left")
     np.testing.assert_allclose(predictions(found, people), expected, atol=1e-9)
-    assert roc_auc_score(labels, predictions(found, people)) == pytest.approx(roc_auc_score(labels, raw), abs=1e-12)
+    assert roc_auc_score(labels, predictions(found, people)) == pytest.approx(
+        roc_auc_score(labels, raw), abs=1e-12
+    )
     for parts in (1, 7):
         other = calibrated(model, held_out.repartition(parts), label="left")
         np.testing.assert_allclose(predictions(other, people), expected, atol=1e-12)
 
 
-def test_only_an_uncalibrated_model_of_two_classes_is_calibrated(fitted: dict[tuple[str, str], Fitted], people: DataFrame) -> None:
+def test_only_an_uncalibrated_model_of_two_classes_is_calibrated(
+    fitted: dict[tuple[str, str], Fitted], people: DataFrame
+) -> None:
     with pytest.raises(ConfigurationError, match="only a model of two classes"):
         calibrated(fitted["value", "linear"].model, people, label="value")
     once = calibrated(fitted["left", "linear"].model, people, label="left")
@@ -213,13 +269,20 @@ def test_only_an_uncalibrated_model_of_two_classes_is_calibrated(fitted: dict[tu
 def test_what_stays_beside_the_prediction_is_the_source_and_what_explanation_needs(
     fitted: dict[tuple[str, str], Fitted], people: DataFrame
 ) -> None:
-    assert fitted["value", "gbt"].model.transform(people).columns == [*people.columns, "__features", "prediction"]
+    assert fitted["value", "gbt"].model.transform(people).columns == [
+        *people.columns,
+        "__features",
+        "prediction",
+    ]
     binary = calibrated(fitted["left", "gbt"].model, people, label="left").transform(people).columns
     assert binary == [*people.columns, "__features", "__raw", "probability", "prediction"]
 
 
 def test_names_that_the_model_needs_are_refused_all_at_once(spark: SparkSession) -> None:
-    features = [Feature(name=n, table="people", categorical=False) for n in ("prediction", "__x", "age", "age", "left")]
+    features = [
+        Feature(name=n, table="people", categorical=False)
+        for n in ("prediction", "__x", "age", "age", "left")
+    ]
     with pytest.raises(ConfigurationError) as e:
         build_pipeline(QUICK["linear"], target=LEFT, features=features, label="left", seed=1)
     assert [d.split("'")[1] for d in e.value.details] == ["__x", "age", "prediction", "left"]

@@ -1,4 +1,6 @@
-"""The graph stage all the way: both contracts' tables against independent computations, reruns, other partitionings, kills, bad input."""
+"""The graph stage all the way: both contracts' tables against independent computations, reruns, other
+partitionings, kills, bad input.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,18 @@ from engage_spark.errors import ConfigurationError, ContractError, TransientErro
 from engage_spark.lake import Lake, RunLog
 from engage_spark.pipelines.graph import run as graph
 from engage_spark.pipelines.ingest import run as ingest
-from tests.support.deliveries import ENGAGEMENT, content, customers, deliver, deliver_log, events, latest, run_log, settings_of, sums
+from tests.support.deliveries import (
+    ENGAGEMENT,
+    content,
+    customers,
+    deliver,
+    deliver_log,
+    events,
+    latest,
+    run_log,
+    settings_of,
+    sums,
+)
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
@@ -41,7 +54,9 @@ BAD = IDS[2]
 
 @cache
 def drawn() -> nx.Graph:
-    """Five circles in a ring, some edges rewired, two hanging trees; most of the other customers are isolated."""
+    """Five circles in a ring, some edges rewired, two hanging trees; most of the other customers are
+    isolated.
+    """
     found = nx.relaxed_caveman_graph(5, 9, 0.2, seed=4)
     found.add_edges_from([(44, 45), (45, 46), (45, 47), (0, 48), (48, 49), (60, 61)])
     found.remove_edges_from(list(nx.selfloop_edges(found)))
@@ -52,7 +67,9 @@ def drawn() -> nx.Graph:
 def logged() -> dict[tuple[str, str], str]:
     """The day on which each pair connected."""
     days = ["2025-08-01", "2025-09-20", "2025-10-18", "2025-10-21", "2025-10-10"]
-    return {pair: days[i % len(days)] for i, pair in enumerate(sorted(tuple(sorted(e)) for e in drawn().edges))}
+    return {
+        pair: days[i % len(days)] for i, pair in enumerate(sorted(tuple(sorted(e)) for e in drawn().edges))
+    }
 
 
 def events_of(kind: str, rows: list[tuple[str, str, str]], *, table: str = "connections") -> pd.DataFrame:
@@ -68,22 +85,31 @@ def follows() -> list[tuple[str, str]]:
 
 
 def connections() -> pd.DataFrame:
-    """Each connection twice, the second time turned round and on the last day; one of a later day, and one to oneself."""
+    """Each connection twice, the second time turned round and on the last day; one of a later day, and one to
+    oneself.
+    """
     once = [(a, b, d) for (a, b), d in logged().items()]
     again = [(b, a, DAY) for a, b in logged()]
     other = [(IDS[50], IDS[51], "2025-10-22"), (IDS[3], IDS[3], "2025-08-01")]
     followed = [(a, b, ("2025-10-01", DAY)[i % 2]) for i, (a, b) in enumerate(follows())]
-    return pd.concat([events_of("connection", [*once, *again, *other]), events_of("follow", followed)], ignore_index=True)
+    return pd.concat(
+        [events_of("connection", [*once, *again, *other]), events_of("follow", followed)], ignore_index=True
+    )
 
 
 @cache
 def met() -> list[tuple[str, str, str]]:
-    """Interactions: of connected pairs in either direction, over 100 days, and some of strangers and of one with themselves."""
+    """Interactions: of connected pairs in either direction, over 100 days, and some of strangers and of one
+    with themselves.
+    """
     rng = np.random.default_rng(5)
     pairs = list(logged())
     days = [str(date.fromisoformat(DAY) - timedelta(days=int(d))) for d in rng.integers(-1, 100, 400)]
     among = [pairs[i][:: int(rng.choice((1, -1)))] for i in rng.integers(0, len(pairs), 400)]
-    return [(a, b, d) for (a, b), d in zip(among, days, strict=True)] + [(IDS[0], IDS[90], DAY), (IDS[1], IDS[1], DAY)]
+    return [(a, b, d) for (a, b), d in zip(among, days, strict=True)] + [
+        (IDS[0], IDS[90], DAY),
+        (IDS[1], IDS[1], DAY),
+    ]
 
 
 def given() -> pd.DataFrame:
@@ -96,7 +122,9 @@ def given() -> pd.DataFrame:
 def everything(home: Path, *, files: int = 1) -> None:
     deliver(given(), ENGAGEMENT, home, DAY, files=files)
     deliver_log(connections(), ENGAGEMENT.table("connections"), home, files=files)
-    deliver_log(events_of("message", met(), table="interactions"), ENGAGEMENT.table("interactions"), home, files=files)
+    deliver_log(
+        events_of("message", met(), table="interactions"), ENGAGEMENT.table("interactions"), home, files=files
+    )
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +162,11 @@ def first(spark: SparkSession, settings: Settings, home: Path, reports: list[Rep
 
 
 def rows_of(spark: SparkSession, settings: Settings, name: str, key: str = "customer_id") -> pd.DataFrame:
-    return pd.DataFrame([r.asDict() for r in table(spark, settings, name).collect()], dtype=object).set_index(key).sort_index()
+    return (
+        pd.DataFrame([r.asDict() for r in table(spark, settings, name).collect()], dtype=object)
+        .set_index(key)
+        .sort_index()
+    )
 
 
 def expected_graph() -> nx.Graph:
@@ -154,8 +186,10 @@ def expected_strengths() -> dict[tuple[str, str], tuple[int, int]]:
             continue
         weeks = min(12, (end - date.fromisoformat(day)).days // 7 + 1)
         active = {
-            (end - date.fromisoformat(d)).days // 7 for a, b, d in met() if tuple(sorted((a, b))) == pair and day <= d <= DAY
-        }  # fmt: skip
+            (end - date.fromisoformat(d)).days // 7
+            for a, b, d in met()
+            if tuple(sorted((a, b))) == pair and day <= d <= DAY
+        }
         found[pair] = (weeks, len({w for w in active if w < weeks}))
     return found
 
@@ -171,37 +205,77 @@ def test_every_measure_is_networkxs(spark: SparkSession, settings: Settings, fir
     parts = {v: len(part) for part in nx.connected_components(oracle) for v in part}
     directed = nx.DiGraph([f for f in follows() if BAD not in f])
     directed.add_nodes_from(oracle)
-    ranks, followed = nx.pagerank(oracle, tol=1e-14, max_iter=1000), nx.pagerank(directed, tol=1e-14, max_iter=1000)
-    strengths = {v: [Fraction(a, w) for pair, (w, a) in expected_strengths().items() if v in pair] for v in oracle}
+    ranks, followed = (
+        nx.pagerank(oracle, tol=1e-14, max_iter=1000),
+        nx.pagerank(directed, tol=1e-14, max_iter=1000),
+    )
+    strengths = {
+        v: [Fraction(a, w) for pair, (w, a) in expected_strengths().items() if v in pair] for v in oracle
+    }
     for v, r in found.iterrows():
-        assert r.betweenness == r.betweenness_lower == r.betweenness_upper == pytest.approx(freeman[v], rel=1e-12, abs=1e-15)
+        assert (
+            r.betweenness
+            == r.betweenness_lower
+            == r.betweenness_upper
+            == pytest.approx(freeman[v], rel=1e-12, abs=1e-15)
+        )
         assert (r.betweenness_method, r.betweenness_stderr) == ("exact", 0.0)
-        assert r.network_centrality == pytest.approx(math.log1p(freeman[v] * pairs) / math.log1p(pairs), rel=1e-12, abs=1e-15)
+        assert r.network_centrality == pytest.approx(
+            math.log1p(freeman[v] * pairs) / math.log1p(pairs), rel=1e-12, abs=1e-15
+        )
         assert r.degree == oracle.degree(v) == len(strengths[v])
         assert r.weighted_degree == float(sum(strengths[v]))
-        assert r.avg_connection_strength == (float(sum(strengths[v]) / len(strengths[v])) if strengths[v] else 0.0)
+        assert r.avg_connection_strength == (
+            float(sum(strengths[v]) / len(strengths[v])) if strengths[v] else 0.0
+        )
         assert (r.out_degree, r.in_degree) == (directed.out_degree(v), directed.in_degree(v))
         assert r.reciprocity == (nx.reciprocity(directed, v) if directed.degree(v) else None)
-        assert r.pagerank == pytest.approx(ranks[v], abs=1e-12) and r.follow_pagerank == pytest.approx(followed[v], abs=1e-12)
-        assert (r.core_number, r.triangles, r.component_size) == (nx.core_number(oracle)[v], nx.triangles(oracle, v), parts[v])
+        assert r.pagerank == pytest.approx(ranks[v], abs=1e-12) and r.follow_pagerank == pytest.approx(
+            followed[v], abs=1e-12
+        )
+        assert (r.core_number, r.triangles, r.component_size) == (
+            nx.core_number(oracle)[v],
+            nx.triangles(oracle, v),
+            parts[v],
+        )
         assert r.local_clustering == pytest.approx(nx.clustering(oracle, v), abs=1e-15)
-        assert r.ego_betweenness == pytest.approx(nx.betweenness_centrality(nx.ego_graph(oracle, v))[v], abs=1e-12)
+        assert r.ego_betweenness == pytest.approx(
+            nx.betweenness_centrality(nx.ego_graph(oracle, v))[v], abs=1e-12
+        )
     below = found.betweenness.astype(float).rank(method="min") - 1
-    assert found.betweenness_percentile.astype(float).tolist() == pytest.approx((below * 100 / (n - 1)).tolist(), rel=1e-15)
-    assert found.groupby("component_id").size().tolist() == sorted(found.groupby("component_id").size(), reverse=True)
+    assert found.betweenness_percentile.astype(float).tolist() == pytest.approx(
+        (below * 100 / (n - 1)).tolist(), rel=1e-15
+    )
+    assert found.groupby("component_id").size().tolist() == sorted(
+        found.groupby("component_id").size(), reverse=True
+    )
     assert found.community_size.tolist() == found.community_id.map(found.community_id.value_counts()).tolist()
     groups = [set(g.index) for _, g in found.groupby("community_id")]
     assert nx.community.modularity(oracle, groups) > 0.6
 
 
-def test_isolated_customers_are_there_with_0(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+def test_isolated_customers_are_there_with_0(
+    spark: SparkSession, settings: Settings, first: dict[str, str]
+) -> None:
     found = rows_of(spark, settings, "graph_features").loc[IDS[100]]
-    zeros = found[["network_centrality", "avg_connection_strength", "betweenness", "degree", "weighted_degree", "core_number", "triangles"]]
+    zeros = found[
+        [
+            "network_centrality",
+            "avg_connection_strength",
+            "betweenness",
+            "degree",
+            "weighted_degree",
+            "core_number",
+            "triangles",
+        ]
+    ]
     assert zeros.tolist() == [0] * 7
     assert (found.component_size, found.community_size, found.reciprocity) == (1, 1, None)
 
 
-def test_the_strength_of_every_pair_is_that_of_plain_python(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+def test_the_strength_of_every_pair_is_that_of_plain_python(
+    spark: SparkSession, settings: Settings, first: dict[str, str]
+) -> None:
     rows = table(spark, settings, "edge_strengths").collect()
     found = {(r["src_customer_id"], r["dst_customer_id"]): (r["weeks"], r["active_weeks"]) for r in rows}
     assert found == expected_strengths()
@@ -209,13 +283,16 @@ def test_the_strength_of_every_pair_is_that_of_plain_python(spark: SparkSession,
     assert len({r["strength"] for r in rows}) > 4 and len({r["weeks"] for r in rows}) == 4
 
 
-def test_given_and_measured_are_compared(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+def test_given_and_measured_are_compared(
+    spark: SparkSession, settings: Settings, first: dict[str, str]
+) -> None:
     measured = rows_of(spark, settings, "graph_features")
     delivered = given().set_index("customer_id")
     rows = {r["field_name"]: r.asDict() for r in table(spark, settings, "graph_comparison").collect()}
     assert {name: (r["rows_compared"], r["rows_without_given"]) for name, r in rows.items()} == {
-        "network_centrality": (N - 2, 1), "avg_connection_strength": (N - 1, 0),
-    }  # fmt: skip
+        "network_centrality": (N - 2, 1),
+        "avg_connection_strength": (N - 1, 0),
+    }
     for name, r in rows.items():
         both = pd.DataFrame({"g": delivered[name].astype(float), "m": measured[name].astype(float)}).dropna()
         assert r["spearman"] == pytest.approx(both.corr(method="spearman").loc["g", "m"], abs=1e-12)
@@ -234,7 +311,9 @@ def test_the_picture_shows_the_most_central_and_nothing_protected(
     assert not [word for word in (*protected, "Male", "Female", "Non-binary") if word in text]
 
 
-def test_the_report_says_what_was_measured_and_what_was_left_out(reports: list[Report], first: dict[str, str]) -> None:
+def test_the_report_says_what_was_measured_and_what_was_left_out(
+    reports: list[Report], first: dict[str, str]
+) -> None:
     assert reports[0].table is not None
     assert reports[0].table[1][0][:4] == (DAY, str(N - 1), str(len(expected_strengths())), "exact")
     assert any("connections left out, an end of which is no valid customer" in n for n in reports[0].notes)
@@ -246,8 +325,15 @@ def test_a_rerun_does_nothing(spark: SparkSession, settings: Settings, first: di
     assert [r.attempt for r in run_log(settings).attempts(spark, STAGE)] == [1]
 
 
-def test_events_of_later_days_leave_a_graph_as_it_is(spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]) -> None:
-    later = pd.concat([events_of("connection", [(IDS[70], IDS[71], "2025-10-23")]), events_of("follow", [(IDS[7], IDS[8], "2025-10-23")])])
+def test_events_of_later_days_leave_a_graph_as_it_is(
+    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
+) -> None:
+    later = pd.concat(
+        [
+            events_of("connection", [(IDS[70], IDS[71], "2025-10-23")]),
+            events_of("follow", [(IDS[7], IDS[8], "2025-10-23")]),
+        ]
+    )
     deliver_log(later, ENGAGEMENT.table("connections"), home)
     ingest.run(spark, settings, contract=ENGAGEMENT)
     assert graph.run(spark, settings, contract=ENGAGEMENT).table is None
@@ -262,7 +348,10 @@ def test_a_second_day_leaves_the_first_alone_and_other_files_give_the_same_table
     ingest.run(spark, settings, contract=ENGAGEMENT)
     report = graph.run(spark, settings, contract=ENGAGEMENT)
     assert report.table is not None and [row[0] for row in report.table[1]] == [DAY, "2025-10-24"]
-    first_day = {n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id")) for n in TABLES}
+    first_day = {
+        n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id"))
+        for n in TABLES
+    }
     assert first_day == first
     second = table(spark, settings, "edge_strengths").where("snapshot_date = '2025-10-24'")
     assert second.count() == len(expected_strengths()) + 2, "two pairs have connected since"
@@ -276,7 +365,9 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
 
     log, features = run_log(settings), tracked_table(ENGAGEMENT.table("graph_features"))
     day = date.fromisoformat(DAY)
-    other = settings.model_copy(update={"graph": settings.graph.model_copy(update={"method": "sampled", "seed": 5, "sources": 16})})
+    other = settings.model_copy(
+        update={"graph": settings.graph.model_copy(update={"method": "sampled", "seed": 5, "sources": 16})}
+    )
 
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
@@ -292,32 +383,62 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     assert sampled.where("betweenness < betweenness_lower OR betweenness > betweenness_upper").isEmpty()
     exact = nx.betweenness_centrality(expected_graph())
     held = {r["customer_id"]: (r["betweenness_lower"], r["betweenness_upper"]) for r in sampled.collect()}
-    assert all(low - 1e-15 <= exact[v] <= high + 1e-15 for v, (low, high) in held.items()), "this seed is not one of the one in ten"
+    assert all(low - 1e-15 <= exact[v] <= high + 1e-15 for v, (low, high) in held.items()), (
+        "this seed is not one of the one in ten"
+    )
     graph.run(spark, settings, contract=ENGAGEMENT, snapshot_date=day)
     assert log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day]).count() == N - 1
-    first_day = {n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id")) for n in TABLES}
+    first_day = {
+        n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id"))
+        for n in TABLES
+    }
     assert first_day == first
 
 
 @pytest.mark.slow
-def test_another_business_has_a_graph_without_a_line_of_code(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
+def test_another_business_has_a_graph_without_a_line_of_code(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
     settings = settings_of(session_settings, tmp_path)
-    players = pd.DataFrame({"player_no": list(range(1, 7)), "influence": [0.5, 0.1, None, 0.2, 0.3, 0.9]}, dtype=object)
+    players = pd.DataFrame(
+        {"player_no": list(range(1, 7)), "influence": [0.5, 0.1, None, 0.2, 0.3, 0.9]}, dtype=object
+    )
     deliver(players, CHESS, tmp_path, DAY)
     star = [(1, x) for x in range(2, 6)]
-    deliver_log(events(CHESS.table("acquaintances"), star, ["2025-10-01"]), CHESS.table("acquaintances"), tmp_path)  # type: ignore[arg-type]
-    deliver_log(events(CHESS.table("games"), [(2, 1), (3, 2)], ["2025-10-20"]), CHESS.table("games"), tmp_path)  # type: ignore[arg-type]
+    deliver_log(
+        events(CHESS.table("acquaintances"), star, ["2025-10-01"]), CHESS.table("acquaintances"), tmp_path
+    )  # type: ignore[arg-type]
+    deliver_log(
+        events(CHESS.table("games"), [(2, 1), (3, 2)], ["2025-10-20"]), CHESS.table("games"), tmp_path
+    )  # type: ignore[arg-type]
     ingest.run(spark, settings, contract=CHESS)
     report = graph.run(spark, settings, contract=CHESS)
-    rows = {r["player_no"]: (r["influence"], r["knows"], r["sociable"]) for r in table(spark, settings, "player_graph").collect()}
+    rows = {
+        r["player_no"]: (r["influence"], r["knows"], r["sociable"])
+        for r in table(spark, settings, "player_graph").collect()
+    }
     centre = math.log1p(6) / math.log1p(10)  # 6 of the 10 pairs of the other five lead through it
-    assert rows == {1: (pytest.approx(centre), 4, 1 / 12), 2: (0.0, 1, 1 / 3), 3: (0, 1, 0), 4: (0, 1, 0), 5: (0, 1, 0), 6: (0, 0, 0)}
-    ties = {(r["lower_no"], r["higher_no"]): r["strength"] for r in table(spark, settings, "player_ties").collect()}
+    assert rows == {
+        1: (pytest.approx(centre), 4, 1 / 12),
+        2: (0.0, 1, 1 / 3),
+        3: (0, 1, 0),
+        4: (0, 1, 0),
+        5: (0, 1, 0),
+        6: (0, 0, 0),
+    }
+    ties = {
+        (r["lower_no"], r["higher_no"]): r["strength"]
+        for r in table(spark, settings, "player_ties").collect()
+    }
     assert ties == {(1, 2): 1 / 3, (1, 3): 0, (1, 4): 0, (1, 5): 0}
-    assert any("no picture: the contract declares no field that measures betweenness" in n for n in report.notes)
+    assert any(
+        "no picture: the contract declares no field that measures betweenness" in n for n in report.notes
+    )
 
 
-def test_what_cannot_be_measured_is_told(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_told(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
     settings = settings_of(session_settings, tmp_path)
     with pytest.raises(ContractError, match="declares no graph"):
         graph.run(spark, settings, contract=BIKES)
@@ -328,6 +449,6 @@ def test_what_cannot_be_measured_is_told(spark: SparkSession, session_settings: 
     ingest.run(spark, settings, contract=ENGAGEMENT)
     with pytest.raises(ConfigurationError, match="interactions_judged") as e:
         graph.run(spark, settings, contract=ENGAGEMENT)
-    assert "engage-spark ingest" in (e.value.mend or "")
+    assert "engage-spark ingest" in (e.value.hint or "")
     with pytest.raises(ConfigurationError, match="no published snapshot of 2025-10-22"):
         graph.run(spark, settings, contract=ENGAGEMENT, snapshot_date=date(2025, 10, 22))

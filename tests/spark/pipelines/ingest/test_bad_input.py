@@ -1,4 +1,6 @@
-"""Deliveries that go wrong, all the way: one clear message, the right exit code, and no half-written snapshot."""
+"""Deliveries that go wrong, all the way: one clear message, the right exit code, and no half-written
+snapshot.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,19 @@ from engage_spark.pipelines.ingest import run as ingest
 from tests.support.bad_input.declared import Case, Outcome, assert_judged, assert_told, each
 from tests.support.bad_input.stations import DAY, DELIVERIES, FOLDER, NAMES, SHAPES, as_type
 from tests.support.bad_input.things import field
-from tests.support.deliveries import BIKES, deliver, deliver_log, events, latest, reasons, run_log, settings_of, stations, sums, write
+from tests.support.deliveries import (
+    BIKES,
+    deliver,
+    deliver_log,
+    events,
+    latest,
+    reasons,
+    run_log,
+    settings_of,
+    stations,
+    sums,
+    write,
+)
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
@@ -53,25 +67,42 @@ def test_a_bad_delivery_is_refused_before_anything_is_written(
 
 
 @each(SHAPES)
-def test_a_snapshot_of_any_shape_is_judged(spark: SparkSession, session_settings: Settings, tmp_path: Path, case: Case) -> None:
+def test_a_snapshot_of_any_shape_is_judged(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path, case: Case
+) -> None:
     n, changed = case.given
-    deliver(stations(n).assign(**{name: pd.Series([value] * n, dtype=object) for name, value in changed.items()}), BIKES, tmp_path, DAY)
+    deliver(
+        stations(n).assign(**{name: pd.Series([value] * n, dtype=object) for name, value in changed.items()}),
+        BIKES,
+        tmp_path,
+        DAY,
+    )
     settings = settings_of(session_settings, tmp_path)
     if case.outcome is Outcome.REJECTED:
         with pytest.raises(GateError) as e:
             ingest.run(spark, settings, contract=BIKES)
         assert_told(case, e.value)
         assert sums(latest(spark, settings, STAGE)) == {DAY: (n, n, 0, "rejected")}
-        assert run_log(settings).read_published(spark, judged_table(BIKES.entity), stage=STAGE, day="snapshot_date").count() == 0
+        assert (
+            run_log(settings)
+            .read_published(spark, judged_table(BIKES.entity), stage=STAGE, day="snapshot_date")
+            .count()
+            == 0
+        )
     else:
         ingest.run(spark, settings, contract=BIKES)
         assert sums(latest(spark, settings, STAGE)) == {DAY: (n, n, 0, "published")}
-        assert_judged(case, [r.asDict(recursive=True) for r in Lake(settings.lake).read(spark, "stations_judged").collect()])
+        assert_judged(
+            case,
+            [r.asDict(recursive=True) for r in Lake(settings.lake).read(spark, "stations_judged").collect()],
+        )
 
 
 @pytest.mark.slow
 @each(NAMES)
-def test_columns_of_any_name_and_number_are_judged(spark: SparkSession, session_settings: Settings, tmp_path: Path, case: Case) -> None:
+def test_columns_of_any_name_and_number_are_judged(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path, case: Case
+) -> None:
     """One row breaks its last column, so that the name stands in a reason; the key has an odd name as well."""
     key = field("k.`e`y", "string", "string", required=True, key_position=1)
     fields = (key, *(field(n, "int", "integer", maximum=9) for n in case.given))
@@ -87,11 +118,17 @@ def test_columns_of_any_name_and_number_are_judged(spark: SparkSession, session_
     assert tuple(judged.columns) == judged_table(table).names
     rows = sorted((r.asDict(recursive=True) for r in judged.collect()), key=lambda r: len(r["_dq_errors"]))
     unique = "k.`e`y.unique"
-    assert [[e["rule"] for e in r["_dq_errors"]] for r in rows] == [[], [unique], [*(f"{n}.range" for n in case.given), unique]]
+    assert [[e["rule"] for e in r["_dq_errors"]] for r in rows] == [
+        [],
+        [unique],
+        [*(f"{n}.range" for n in case.given), unique],
+    ]
     assert any(f"left out {len(extra)} undeclared columns" in note for note in report.notes) == bool(extra)
 
 
-def test_a_log_that_cannot_be_read_takes_nothing_else_along(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_read_takes_nothing_else_along(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
     rides = BIKES.table("rides")
     deliver(stations(20), BIKES, tmp_path, DAY)
     deliver_log(events(rides, [("ST0001", "ST0002")] * 5, [DAY]), rides, tmp_path)
@@ -106,8 +143,12 @@ def test_a_log_that_cannot_be_read_takes_nothing_else_along(spark: SparkSession,
     assert not (tmp_path / "lake" / "rides_judged").exists()
 
 
-def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
-    """Undeclared columns are left out with a note, or refused; a snapshot_date inside the files is one: the folder says which day it is."""
+def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    """Undeclared columns are left out with a note, or refused; a snapshot_date inside the files is one: the
+    folder says which day it is.
+    """
     text = stations(40).assign(note="x", snapshot_date="1999-01-01").to_csv(index=False).splitlines()
     text[3] = text[3].replace(",", ";")
     text[5] = ",".join(["many" if i == 3 else v for i, v in enumerate(text[5].split(","))])
@@ -131,9 +172,18 @@ def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(spark: SparkSes
     assert [str(r[0]) for r in rows.select("snapshot_date").distinct().collect()] == [DAY]
 
 
-def test_a_rule_that_fails_on_a_row_blames_the_contract(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
-    rule = Rule(name="per_ride", expression="docks_total / rides_ended > 0", description="", columns=("docks_total", "rides_ended"))
-    entity = replace(BIKES.entity, rules=(rule,), gates=(Gate(name="any", measure="completeness", minimum=0.0),))
+def test_a_rule_that_fails_on_a_row_blames_the_contract(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    rule = Rule(
+        name="per_ride",
+        expression="docks_total / rides_ended > 0",
+        description="",
+        columns=("docks_total", "rides_ended"),
+    )
+    entity = replace(
+        BIKES.entity, rules=(rule,), gates=(Gate(name="any", measure="completeness", minimum=0.0),)
+    )
     rows = stations(20)
     rows.loc[0, "rides_ended"] = 0
     deliver(rows, BIKES, tmp_path, DAY)
@@ -144,7 +194,9 @@ def test_a_rule_that_fails_on_a_row_blames_the_contract(spark: SparkSession, ses
     assert not (tmp_path / "lake" / "runs").exists()
 
 
-def test_a_target_that_cannot_be_written_is_named(spark: SparkSession, session_settings: Settings, tmp_path: Path, good: Path) -> None:
+def test_a_target_that_cannot_be_written_is_named(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path, good: Path
+) -> None:
     """Below a regular file, since root may write everywhere else."""
     (tmp_path / "file").write_text("I am in the way")
     settings = settings_of(session_settings, good)
@@ -152,18 +204,30 @@ def test_a_target_that_cannot_be_written_is_named(spark: SparkSession, session_s
     with pytest.raises(EngageError, match=r"file/x.* cannot be (read|written)") as e:
         ingest.run(spark, settings, contract=BIKES)
     assert e.value.exit_code == 2
-    assert "engage-spark doctor" in (e.value.mend or "")
+    assert "engage-spark doctor" in (e.value.hint or "")
 
 
 def run_cli(home: Path, *argv: str) -> int:
     try:
-        main([*argv, "--contract", str(CONTRACT), "--set", f"lake.root={home / 'lake'}", "--set", f"input.root={home / 'raw'}"])
+        main(
+            [
+                *argv,
+                "--contract",
+                str(CONTRACT),
+                "--set",
+                f"lake.root={home / 'lake'}",
+                "--set",
+                f"input.root={home / 'raw'}",
+            ]
+        )
     except SystemExit as e:
         return int(e.code or 0)
     return 0
 
 
-def test_the_command_line_ends_with_the_right_code(spark: SparkSession, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_ends_with_the_right_code(
+    spark: SparkSession, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run_cli(tmp_path, "ingest") == 2
     assert "there is no" in capfd.readouterr().err
     assert run_cli(tmp_path, "features") == 2
@@ -175,5 +239,8 @@ def test_the_command_line_ends_with_the_right_code(spark: SparkSession, tmp_path
     assert "--snapshot-date" in capfd.readouterr().err
     assert run_cli(tmp_path, "ingest", "--snapshot-date", DAY) == 3
     said = capfd.readouterr().err
-    assert "quarantine_limit measured 30.0000%, bound 25.0%" in said or "quarantine_limit measured 30.0000%, bound 25%" in said
+    assert (
+        "quarantine_limit measured 30.0000%, bound 25.0%" in said
+        or "quarantine_limit measured 30.0000%, bound 25%" in said
+    )
     assert "Traceback" not in said

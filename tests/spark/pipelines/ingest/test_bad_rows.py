@@ -39,7 +39,10 @@ def lake(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
 
 def verdicts(judged: DataFrame) -> list[Mapping[str, Any]]:
     """Verdicts only: Python has no dates beyond the year 9999, and nobody wants 10 MB twice."""
-    return [r.asDict(recursive=True) for r in judged.select("row", "_dq_status", "_dq_errors").distinct().collect()]
+    return [
+        r.asDict(recursive=True)
+        for r in judged.select("row", "_dq_status", "_dq_errors").distinct().collect()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,9 @@ def assert_rows(judged: Mapping[int, Mapping[str, Any]], group: str, case: Case)
 
 
 @each(KEYS)
-def test_a_key_is_taken_only_where_nobody_takes_it_for_another(judged: dict[int, Mapping[str, Any]], case: Case) -> None:
+def test_a_key_is_taken_only_where_nobody_takes_it_for_another(
+    judged: dict[int, Mapping[str, Any]], case: Case
+) -> None:
     assert_rows(judged, KEYS.title, case)
 
 
@@ -68,7 +73,9 @@ def test_free_text_is_text(judged: dict[int, Mapping[str, Any]], case: Case) -> 
 
 
 @each(DATES)
-def test_dates_are_what_the_rules_of_the_contract_allow(judged: dict[int, Mapping[str, Any]], case: Case) -> None:
+def test_dates_are_what_the_rules_of_the_contract_allow(
+    judged: dict[int, Mapping[str, Any]], case: Case
+) -> None:
     assert_rows(judged, DATES.title, case)
 
 
@@ -81,17 +88,25 @@ def test_an_event_is_held_against_the_keys(spark: SparkSession, lake: Lake, case
 
 def test_every_orphan_counts_also_where_all_share_one_key(spark: SparkSession, lake: Lake) -> None:
     expected = sum(c.given[0] for c in LOG.cases if "src.references" in c.told)
-    found = lake.read(spark, "quality_results").where("table_name = 'links' AND rule_name = 'src.references'").collect()
+    found = (
+        lake.read(spark, "quality_results")
+        .where("table_name = 'links' AND rule_name = 'src.references'")
+        .collect()
+    )
     assert [r["violations"] for r in found] == [expected]
     assert expected > 10_000
 
 
-def test_the_judged_table_can_be_read_by_all_and_a_reason_stays_short(spark: SparkSession, lake: Lake) -> None:
+def test_the_judged_table_can_be_read_by_all_and_a_reason_stays_short(
+    spark: SparkSession, lake: Lake
+) -> None:
     """Bytes that are no UTF-8 would fail every reader that checks them, pyarrow and Spark Connect among them."""
     (path,) = Path(lake.settings.root, "people_judged").rglob("*.parquet")
     stored = pq.read_table(path, columns=["id", "note", "_dq_errors"], partitioning=None)
     stored.validate(full=True)
-    values = [e["value"] for errors in stored["_dq_errors"].to_pylist() for e in errors if e["value"] is not None]
+    values = [
+        e["value"] for errors in stored["_dq_errors"].to_pylist() for e in errors if e["value"] is not None
+    ]
     assert max(map(len, values)) == 200
     assert MEGABYTES_10 in pc.unique(stored["note"]).to_pylist()
     assert "M\ufffdller" in stored["note"].to_pylist()

@@ -26,7 +26,9 @@ def day_of(case: Case) -> str:
 
 
 @pytest.fixture(scope="module")
-def judged(spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+def judged(
+    spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Judged:
     home = tmp_path_factory.mktemp("boundaries")
     for case in BOUNDARIES.cases:
         empty, out_of_range = case.given
@@ -44,13 +46,17 @@ def judged(spark: SparkSession, session_settings: Settings, tmp_path_factory: py
 
 @pytest.mark.slow
 @each(BOUNDARIES)
-def test_a_snapshot_on_the_boundary_is_published_and_one_more_fault_is_too_many(judged: Judged, case: Case) -> None:
+def test_a_snapshot_on_the_boundary_is_published_and_one_more_fault_is_too_many(
+    judged: Judged, case: Case
+) -> None:
     runs, error = judged
     _, out_of_range = case.given
     status = "rejected" if case.outcome is Outcome.REJECTED else "published"
     assert runs[day_of(case)] == (ROWS, ROWS - out_of_range, out_of_range, status)
     if case.outcome is Outcome.REJECTED:
         assert_told(case, error)
-        assert any(d.startswith(f"customers of {day_of(case)}: {case.told[0].split(',')[0]}") for d in error.details)
+        assert any(
+            d.startswith(f"customers of {day_of(case)}: {case.told[0].split(',')[0]}") for d in error.details
+        )
     else:
         assert not any(day_of(case) in d for d in error.details)

@@ -12,7 +12,7 @@ from engage_spark.errors import EngageError
 from engage_spark.lake import Lake, scratch
 from engage_spark.pipelines.ingest import validate_table
 from engage_spark.quality import duplicated_keys
-from engage_spark.settings import Lake as LakeSettings
+from engage_spark.settings import LakeSettings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -28,7 +28,9 @@ def lake_at(path: Path) -> Lake:
     return Lake(LakeSettings(root=str(path / "lake"), scratch=str(path / "scratch")))
 
 
-def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(spark: SparkSession, tmp_path: Path) -> None:
+def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     with scratch(spark, lake_at(tmp_path)) as materialise:
         assert validate_table._duplicates(keys_of(spark, "a", "b", None, None), materialise) is None
     assert not (tmp_path / "scratch").exists()
@@ -47,9 +49,14 @@ def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
     assert not list((tmp_path / "scratch").glob("*"))
 
 
-def test_a_scratch_place_that_cannot_be_written_is_named(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scratch_place_that_cannot_be_written_is_named(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "scratch").write_text("I am in the way")
     monkeypatch.setattr(validate_table, "FEW", 0)
-    with scratch(spark, lake_at(tmp_path)) as materialise, pytest.raises(EngageError, match=r"scratch.* cannot be written") as e:
+    with (
+        scratch(spark, lake_at(tmp_path)) as materialise,
+        pytest.raises(EngageError, match=r"scratch.* cannot be written") as e,
+    ):
         validate_table._duplicates(keys_of(spark, "a", "a"), materialise)
     assert e.value.exit_code == 2

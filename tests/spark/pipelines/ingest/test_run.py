@@ -13,7 +13,7 @@ import pytest
 
 from engage_spark.contract import judged_table
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.lake import Lake, landed
+from engage_spark.lake import Lake, record_arrivals
 from engage_spark.pipelines import features
 from engage_spark.pipelines.ingest import run as ingest
 from tests.support.deliveries import (
@@ -70,7 +70,11 @@ def world(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyt
         deliver(rows, ENGAGEMENT, home, day, files=2)
     known = snapshots[D1]["customer_id"][10:130].tolist()
     pairs = [(known[i % 120], known[(i * 7 + 1) % 120]) for i in range(400)]
-    edges = events(ENGAGEMENT.table("connections"), [*pairs, *[("CUST-999999", known[5])] * 9, (known[3], known[3])], [D0, D1])
+    edges = events(
+        ENGAGEMENT.table("connections"),
+        [*pairs, *[("CUST-999999", known[5])] * 9, (known[3], known[3])],
+        [D0, D1],
+    )
     edges.loc[7, "connected_at"] = pd.Timestamp(f"{D1}T13:00:00", tz="UTC")
     deliver_log(edges, ENGAGEMENT.table("connections"), home)
     with pytest.raises(GateError) as e:
@@ -84,14 +88,20 @@ def judged(spark: SparkSession, world: World, name: str = JUDGED.name) -> DataFr
 
 def published(spark: SparkSession, world: World, *days: str) -> DataFrame:
     chosen = [date.fromisoformat(d) for d in days] or None
-    return run_log(world.settings).read_published(spark, JUDGED, stage=STAGE, day="snapshot_date", days=chosen)
+    return run_log(world.settings).read_published(
+        spark, JUDGED, stage=STAGE, day="snapshot_date", days=chosen
+    )
 
 
 def test_rows_in_are_valid_plus_quarantined(spark: SparkSession, world: World) -> None:
     assert sums(latest(spark, world.settings, STAGE)) == {
-        D0: (60, 58, 2, "rejected"), D1: (606, 600, 6, "published"),
-    }  # fmt: skip
-    counted = {(str(r[0]), r[1]): r[2] for r in judged(spark, world).groupBy("snapshot_date", "_dq_status").count().collect()}
+        D0: (60, 58, 2, "rejected"),
+        D1: (606, 600, 6, "published"),
+    }
+    counted = {
+        (str(r[0]), r[1]): r[2]
+        for r in judged(spark, world).groupBy("snapshot_date", "_dq_status").count().collect()
+    }
     assert counted == {(D0, "valid"): 58, (D0, "quarantined"): 2, (D1, "valid"): 600, (D1, "quarantined"): 6}
 
 
@@ -104,7 +114,11 @@ def test_exactly_the_planted_faults_are_caught(spark: SparkSession, world: World
         "CUST-000005": [["avg_gig_rating.finite", "avg_gig_rating.range"]],
         "CUST-000006": [["gender.not_null"]],
     }
-    masked = judged(spark, world).where(f"snapshot_date = '{D1}' AND customer_id IN ('CUST-000003', 'CUST-000006')").collect()
+    masked = (
+        judged(spark, world)
+        .where(f"snapshot_date = '{D1}' AND customer_id IN ('CUST-000003', 'CUST-000006')")
+        .collect()
+    )
     assert [e["value"] for r in masked for e in r["_dq_errors"]] == ["***", "***"]
 
 
@@ -112,7 +126,9 @@ def test_rows_are_kept_as_they_came(spark: SparkSession, world: World) -> None:
     names = ENGAGEMENT.entity.names
     for day, rows in world.snapshots.items():
         written = judged(spark, world).where(f"snapshot_date = '{day}'").select(*names).collect()
-        assert sorted(map(repr, (tuple(r) for r in written))) == sorted(map(repr, rows[list(names)].itertuples(index=False, name=None)))
+        assert sorted(map(repr, (tuple(r) for r in written))) == sorted(
+            map(repr, rows[list(names)].itertuples(index=False, name=None))
+        )
 
 
 def test_the_error_tells_what_was_rejected_and_by_which_gate(world: World) -> None:
@@ -124,7 +140,9 @@ def test_the_error_tells_what_was_rejected_and_by_which_gate(world: World) -> No
     assert D1 not in text
 
 
-def test_a_rejected_day_is_seen_by_no_reader_and_stays_readable_for_people(spark: SparkSession, world: World) -> None:
+def test_a_rejected_day_is_seen_by_no_reader_and_stays_readable_for_people(
+    spark: SparkSession, world: World
+) -> None:
     """Also after the day that follows it was published."""
     seen = {str(r[0]): r[1] for r in published(spark, world).groupBy("snapshot_date").count().collect()}
     assert seen == {D1: 606}
@@ -138,63 +156,99 @@ def test_every_orphan_is_counted_also_when_many_share_one_key(spark: SparkSessio
     assert edges.where("_dq_status = 'quarantined'").count() == 10
     found = reasons(edges, "src_customer_id")
     assert found["CUST-999999"] == [["src_customer_id.references"]] * 9
-    assert sum(len(v) for v in found.values()) == 10 + edges.where("src_customer_id = dst_customer_id").count()
+    assert (
+        sum(len(v) for v in found.values()) == 10 + edges.where("src_customer_id = dst_customer_id").count()
+    )
     assert sums(latest(spark, world.settings, "ingest:connections")) == {D1: (410, 400, 10, "published")}
     assert {str(r[0]) for r in edges.select("event_date").distinct().collect()} == {D0, D1}
 
 
 def test_quality_results_hold_one_line_per_rule_and_gate(spark: SparkSession, world: World) -> None:
-    lines = Lake(world.settings.lake).read(spark, "quality_results").where("table_name = 'customers'").toPandas()
+    lines = (
+        Lake(world.settings.lake).read(spark, "quality_results").where("table_name = 'customers'").toPandas()
+    )
     assert not lines.duplicated(["snapshot_date", "rule_name"]).any()
     of = {(str(r.snapshot_date), r.rule_name): r for r in lines.itertuples()}
     assert (of[D1, "customer_id.unique"].violations, of[D1, "customer_id.unique"].passed) == (2, False)
-    assert (of[D1, "gender.not_null"].violations, of[D1, "gender.not_null"].maximum, of[D1, "gender.not_null"].passed) == (1, 0.2, True)
+    assert (
+        of[D1, "gender.not_null"].violations,
+        of[D1, "gender.not_null"].maximum,
+        of[D1, "gender.not_null"].passed,
+    ) == (1, 0.2, True)
     assert (of[D1, "completeness_overall"].violations, of[D1, "completeness_overall"].passed) == (2, True)
     assert (of[D0, "quarantine_limit"].violations, of[D0, "quarantine_limit"].passed) == (2, False)
     assert set(lines.run_id) == {r.run_id for r in latest(spark, world.settings, STAGE).values()}
 
 
-def test_an_event_after_the_landing_is_quarantined_and_the_newest_before_it_gives_the_latency(spark: SparkSession, world: World) -> None:
+def test_an_event_after_the_landing_is_quarantined_and_the_newest_before_it_gives_the_latency(
+    spark: SparkSession, world: World
+) -> None:
     edges = judged(spark, world, "connections_judged")
     (future,) = edges.where("array_contains(_dq_errors.rule, 'connected_at.not_future')").collect()
     assert future["connected_at"].hour == 13
     lines = {
-        r["rule_name"]: r for r in Lake(world.settings.lake).read(spark, "quality_results").where("table_name = 'connections'").collect()
+        r["rule_name"]: r
+        for r in Lake(world.settings.lake)
+        .read(spark, "quality_results")
+        .where("table_name = 'connections'")
+        .collect()
     }
     latency = lines["under_an_hour"]
-    assert (round(latency["measured"] * 60), latency["unit"], latency["passed"]) == (59 * 60 + 59, "minutes", True)
+    assert (round(latency["measured"] * 60), latency["unit"], latency["passed"]) == (
+        59 * 60 + 59,
+        "minutes",
+        True,
+    )
     assert lines["connected_at.not_future"]["violations"] == 1
 
 
 def test_a_landing_is_recorded_once_and_later_runs_find_it(spark: SparkSession, world: World) -> None:
     lake = Lake(world.settings.lake)
-    assert {(r[0], str(r[1])) for r in lake.read(spark, "landings").select("table_name", "landed_at").distinct().collect()} == {
-        ("customers", f"{D1} 12:59:59"), ("connections", f"{D1} 12:59:59"),
-    }  # fmt: skip
+    assert {
+        (r[0], str(r[1]))
+        for r in lake.read(spark, "landings").select("table_name", "landed_at").distinct().collect()
+    } == {
+        ("customers", f"{D1} 12:59:59"),
+        ("connections", f"{D1} 12:59:59"),
+    }
     known = {r[0]: r[1] for r in lake.read(spark, "landings").select("fingerprint", "table_name").collect()}
     later = datetime(2030, 1, 1, tzinfo=UTC)
-    again = landed(spark, lake, known, now=later)
+    again = record_arrivals(spark, lake, known, now=later)
     assert set(again) == set(known)
     assert {str(moment) for moment in again.values()} == {f"{D1} 12:59:59+00:00"}
-    assert landed(spark, lake, {}, now=later) == {}
+    assert record_arrivals(spark, lake, {}, now=later) == {}
     assert lake.version(spark, "landings") == 0
 
 
 def test_states_hold_what_pandas_counts_of_the_valid_rows(spark: SparkSession, world: World) -> None:
-    states = {r["column_name"]: r for r in Lake(world.settings.lake).read(spark, "quality_states")
-              .where(f"table_name = 'customers' AND snapshot_date = '{D1}'").collect()}  # fmt: skip
+    states = {
+        r["column_name"]: r
+        for r in Lake(world.settings.lake)
+        .read(spark, "quality_states")
+        .where(f"table_name = 'customers' AND snapshot_date = '{D1}'")
+        .collect()
+    }
     valid = judged(spark, world).where(f"snapshot_date = '{D1}' AND _dq_status = 'valid'").toPandas()
     assert set(states) == set(ENGAGEMENT.entity.names)
     for f in ENGAGEMENT.entity.fields:
         state, values = states[f.name], valid[f.name]
         bins = {b["label"]: b["values"] for b in state["bins"]}
-        assert (state["row_count"], state["null_count"], sum(bins.values())) == (600, values.isna().sum(), 600), f.name
+        assert (state["row_count"], state["null_count"], sum(bins.values())) == (
+            600,
+            values.isna().sum(),
+            600,
+        ), f.name
         if f.logical_type in ("integer", "number"):
             assert Fraction(state["exact_sum"]) == sum(map(Fraction, values.dropna().tolist())), f.name
             assert (state["minimum"], state["maximum"]) == (values.min(), values.max()), f.name
         if f.allowed:
-            assert {k: n for k, n in bins.items() if n and k != "null"} == values.dropna().astype(str).value_counts().to_dict(), f.name
-    assert {r["column_name"] for r in states.values() if r["quantile_sketch"]} >= {"lifetime_value_usd", "followers_count"}
+            assert {k: n for k, n in bins.items() if n and k != "null"} == values.dropna().astype(
+                str
+            ).value_counts().to_dict(), f.name
+    assert {r["column_name"] for r in states.values() if r["quantile_sketch"]} >= {
+        "lifetime_value_usd",
+        "followers_count",
+    }
 
 
 def test_samples_are_bounded_and_personal_values_masked(spark: SparkSession, world: World) -> None:
@@ -204,7 +258,9 @@ def test_samples_are_bounded_and_personal_values_masked(spark: SparkSession, wor
     assert shown["customers", D1, "customer_id.pattern"] == ["***"]
     assert shown["customers", D1, "age.range"] == ["***"]
     assert shown["connections", D1, "src_customer_id.references"] == ["***"]
-    assert shown["connections", D1, "no_self_connection"] == ["***"], "a rule across fields shows no personal field either"
+    assert shown["connections", D1, "no_self_connection"] == ["***"], (
+        "a rule across fields shows no personal field either"
+    )
     assert all(len(s) <= 8 for s in shown.values())
 
 
@@ -213,12 +269,21 @@ def test_no_temporary_data_is_left(world: World) -> None:
     assert not left.exists() or not any(left.iterdir())
 
 
-def test_features_follow_published_days_only_and_a_second_call_does_nothing(spark: SparkSession, world: World) -> None:
+def test_features_follow_published_days_only_and_a_second_call_does_nothing(
+    spark: SparkSession, world: World
+) -> None:
     features.run(spark, world.settings, contract=ENGAGEMENT)
     table = Lake(world.settings.lake).read(spark, "customer_features")
     counted = {str(r[0]): r[1] for r in table.groupBy("snapshot_date").count().collect()}
     assert counted == {D1: 600}
-    assert table.join(published(spark, world).where("_dq_status <> 'valid'"), ["customer_id", "snapshot_date"], "left_semi").count() == 0
+    assert (
+        table.join(
+            published(spark, world).where("_dq_status <> 'valid'"),
+            ["customer_id", "snapshot_date"],
+            "left_semi",
+        ).count()
+        == 0
+    )
     again = features.run(spark, world.settings, contract=ENGAGEMENT)
     assert again.table is None
     assert "--force" in again.notes[0]
@@ -226,7 +291,9 @@ def test_features_follow_published_days_only_and_a_second_call_does_nothing(spar
         features.run(spark, world.settings, contract=ENGAGEMENT, snapshot_date=date.fromisoformat(D0))
 
 
-def test_a_rerun_of_one_day_replaces_that_day_alone_with_the_same_rows(spark: SparkSession, world: World) -> None:
+def test_a_rerun_of_one_day_replaces_that_day_alone_with_the_same_rows(
+    spark: SparkSession, world: World
+) -> None:
     before, mended = content(judged(spark, world)), latest(spark, world.settings, STAGE)
     ingest.run(spark, world.settings, contract=ENGAGEMENT, snapshot_date=date.fromisoformat(D1))
     assert content(judged(spark, world)) == before

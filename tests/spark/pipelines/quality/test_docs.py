@@ -32,19 +32,34 @@ def write_results(spark: SparkSession, settings: Settings, day: date, broken: st
     }  # fmt: skip
     lines = [
         usual
-        | {"rule_name": c.name, "column_name": c.column, "severity": c.severity.value, "dimension": str(c.dimension), "description": "-"}
+        | {
+            "rule_name": c.name,
+            "column_name": c.column,
+            "severity": c.severity.value,
+            "dimension": str(c.dimension),
+            "description": "-",
+        }
         for c in row_checks(BIKES.entity)
     ]
-    lines = [one | {"violations": 2, "passed": False, "samples": ["<i>x"]} if one["rule_name"] == broken else one for one in lines]
+    lines = [
+        one | {"violations": 2, "passed": False, "samples": ["<i>x"]} if one["rule_name"] == broken else one
+        for one in lines
+    ]
     schema = spark_schema(RESULTS)
     rows = spark.createDataFrame([tuple(one[name] for name in schema.names) for one in lines], schema)
     Lake(settings.lake).replace(
-        rows, RESULTS, where=f"snapshot_date = DATE'{day}'", tag="test", partition_by=("snapshot_date", "table_name")
+        rows,
+        RESULTS,
+        where=f"snapshot_date = DATE'{day}'",
+        tag="test",
+        partition_by=("snapshot_date", "table_name"),
     )
 
 
 @pytest.mark.slow
-def test_the_newest_day_or_the_one_asked_for_is_shown(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+def test_the_newest_day_or_the_one_asked_for_is_shown(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
     out = tmp_path / "docs"
     write_results(spark, settings, date(2025, 10, 20), "district.allowed")
     write_results(spark, settings, date(2025, 10, 21), "no_such_rule")

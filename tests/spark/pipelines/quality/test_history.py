@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.quality import drift, show
 from engage_spark.pipelines.quality import states as states_run
 from engage_spark.pipelines.quality.history import states
 from engage_spark.pipelines.results import Report
-from engage_spark.settings import Quality, Settings
+from engage_spark.settings import QualitySettings, Settings
 from tests.support.deliveries import BIKES, deliver, settings_of, stations
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def rows_of(day: date) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def lake(spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def lake(
+    spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
     home = tmp_path_factory.mktemp("recorded")
     settings = settings_of(session_settings, home, landed_at="2025-10-03T06:00:00Z")
     for day in (FIRST, SECOND, THIRD):
@@ -69,7 +71,9 @@ def test_what_was_broken_is_shown_with_samples(spark: SparkSession, lake: Settin
     assert "[red]" in text
 
 
-def test_the_newest_judged_day_is_shown_even_when_it_was_rejected(spark: SparkSession, lake: Settings) -> None:
+def test_the_newest_judged_day_is_shown_even_when_it_was_rejected(
+    spark: SparkSession, lake: Settings
+) -> None:
     report = show.run(spark, lake, contract=BIKES)
     assert dict(report.lines)["snapshot"] == str(THIRD)
     assert report.table is not None
@@ -78,7 +82,9 @@ def test_the_newest_judged_day_is_shown_even_when_it_was_rejected(spark: SparkSe
 
 def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Settings) -> None:
     report = drift.run(spark, lake, contract=BIKES)
-    assert (dict(report.lines)["day"], dict(report.lines)["against"]) == (str(SECOND), str(FIRST)), "a rejected day is no day"
+    assert (dict(report.lines)["day"], dict(report.lines)["against"]) == (str(SECOND), str(FIRST)), (
+        "a rejected day is no day"
+    )
     assert report.table is not None
     first = report.table[1][0]
     assert first[:2] == ("district", "much")
@@ -87,7 +93,7 @@ def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Sett
 
 
 def test_a_pinned_reference_and_a_day_are_compared_with(spark: SparkSession, lake: Settings) -> None:
-    pinned = lake.model_copy(update={"quality": Quality(reference=FIRST)})
+    pinned = lake.model_copy(update={"quality": QualitySettings(reference=FIRST)})
     by_setting = drift.run(spark, pinned, contract=BIKES, snapshot_date=FIRST)
     assert dict(by_setting.lines)["against"] == str(FIRST)
     assert by_setting.table is None, "a day does not differ from itself"
@@ -108,7 +114,9 @@ def test_days_add_up_to_what_pandas_finds_in_their_rows(spark: SparkSession, lak
     assert by_column["docks_total"][2] == f"{rows['docks_total'].astype(float).mean():,.6g}"
     extent, median = by_column["docks_total"][3].split("; ")
     assert extent == f"{rows['docks_total'].min()} to {rows['docks_total'].max()}"
-    assert float(median.removeprefix("median ")) == pytest.approx(rows["docks_total"].astype(float).median(), abs=2), "by a sketch"
+    assert float(median.removeprefix("median ")) == pytest.approx(
+        rows["docks_total"].astype(float).median(), abs=2
+    ), "by a sketch"
     assert by_column["operator_owner"][3] == "***"
     assert by_column["district"][3].startswith("Harbour ")
     assert max(map(len, shown(report).splitlines())) <= 80
@@ -122,11 +130,14 @@ def test_a_day_that_is_not_published_is_left_out_and_named(spark: SparkSession, 
 
 
 def test_states_come_back_as_they_were_counted(spark: SparkSession, lake: Settings) -> None:
-    found = states(Bench(spark, lake, BIKES), BIKES.entity, first=FIRST, last=FIRST)[FIRST]
+    found = states(RunContext(spark, lake, BIKES), BIKES.entity, first=FIRST, last=FIRST)[FIRST]
     rows = rows_of(FIRST)
     assert list(found) == list(BIKES.entity.names)
     assert float(found["mean_ride_km"].total) == pytest.approx(float(rows["mean_ride_km"].sum()), rel=1e-13)
-    assert (found["docks_total"].total, found["docks_total"].minimum) == (rows["docks_total"].sum(), rows["docks_total"].min())
+    assert (found["docks_total"].total, found["docks_total"].minimum) == (
+        rows["docks_total"].sum(),
+        rows["docks_total"].min(),
+    )
     assert {b: n for b, n in found["district"].bins.items() if n} == rows["district"].value_counts().to_dict()
 
 

@@ -1,4 +1,6 @@
-"""The same pipeline on two published tables of real customers, beside scikit-learn on the same columns, rows and folds."""
+"""The same pipeline on two published tables of real customers, beside scikit-learn on the same columns, rows
+and folds.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.errors import GateError
-from engage_spark.ml.feature_spec import Policy, model_plan, target_named
+from engage_spark.ml.feature_spec import LeakPolicy, build_feature_spec, target_named
 from engage_spark.pipelines import features
-from engage_spark.pipelines.context import Bench
+from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.model_inputs import rows_of, sources
+from engage_spark.pipelines.model_inputs import find_model_inputs, rows_of
 from engage_spark.pipelines.train import run as train
 from engage_spark.settings import Settings
 from engage_spark.tracking import Tracker
@@ -43,7 +45,9 @@ def settings_of(session_settings: Settings, home: Path, **models: Any) -> Settin
     )
 
 
-def published(spark: SparkSession, session_settings: Settings, shared_data: Path, home: Path, table: RealTable) -> None:
+def published(
+    spark: SparkSession, session_settings: Settings, shared_data: Path, home: Path, table: RealTable
+) -> None:
     table.deliver(shared_data, home, str(DAY))
     settings = settings_of(session_settings, home)
     ingest.run(spark, settings, contract=table.contract)
@@ -51,14 +55,24 @@ def published(spark: SparkSession, session_settings: Settings, shared_data: Path
 
 
 @pytest.fixture(scope="module")
-def iranian(spark: SparkSession, session_settings: Settings, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def iranian(
+    spark: SparkSession,
+    session_settings: Settings,
+    shared_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     home = tmp_path_factory.mktemp("iranian")
     published(spark, session_settings, shared_data, home, IRANIAN)
     return home
 
 
 @pytest.fixture(scope="module")
-def bank(spark: SparkSession, session_settings: Settings, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bank(
+    spark: SparkSession,
+    session_settings: Settings,
+    shared_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     home = tmp_path_factory.mktemp("bank")
     published(spark, session_settings, shared_data, home, BANK)
     return home
@@ -66,20 +80,31 @@ def bank(spark: SparkSession, session_settings: Settings, shared_data: Path, tmp
 
 def by_scikit_learn(spark: SparkSession, settings: Settings, table: RealTable, target: str) -> float:
     """AUC of histogram boosting, mean over the folds of `splits`, on every column that the plan allows."""
-    bench = Bench(spark, settings, table.contract)
-    plan = model_plan(table.contract, target_named(table.contract, target), policy=Policy(settings.models.policy))
-    found = sources(bench)
-    rows = rows_of(bench, found, list(found.days), plans=[plan])
+    context = RunContext(spark, settings, table.contract)
+    plan = build_feature_spec(
+        table.contract, target_named(table.contract, target), policy=LeakPolicy(settings.models.policy)
+    )
+    found = find_model_inputs(context)
+    rows = rows_of(context, found, list(found.days), plans=[plan])
     splits = spark.read.format("delta").load(f"{settings.lake.root}/splits").where("side = 'fit'")
     columns = [*plan.names, target, "fold"]
-    frame = rows.join(splits, on=list(table.contract.entity.key), how="inner").select(*columns).toArrow().to_pandas()
+    frame = (
+        rows.join(splits, on=list(table.contract.entity.key), how="inner")
+        .select(*columns)
+        .toArrow()
+        .to_pandas()
+    )
     frame = frame[frame[target].notna()]
     text = set(plan.categorical)
-    x = pd.DataFrame({n: frame[n].astype("category") if n in text else frame[n].astype(float) for n in plan.names})
+    x = pd.DataFrame(
+        {n: frame[n].astype("category") if n in text else frame[n].astype(float) for n in plan.names}
+    )
     y, found_auc = frame[target].astype(int), []
     for fold in sorted(frame["fold"].unique()):
         held = frame["fold"] == fold
-        model = HistGradientBoostingClassifier(random_state=0, categorical_features="from_dtype").fit(x[~held], y[~held])
+        model = HistGradientBoostingClassifier(random_state=0, categorical_features="from_dtype").fit(
+            x[~held], y[~held]
+        )
         found_auc.append(roc_auc_score(y[held], model.predict_proba(x[held])[:, 1]))
     return float(np.mean(found_auc))
 
@@ -90,9 +115,16 @@ def cross_validated(settings: Settings, target: str) -> float:
     return float(tracker.place.client.get_run(version.run_id).data.metrics["cv/auc"])
 
 
-@pytest.mark.parametrize(("name", "table", "target"), [("iranian", IRANIAN, "churn"), ("bank", BANK, "exited")])
+@pytest.mark.parametrize(
+    ("name", "table", "target"), [("iranian", IRANIAN, "churn"), ("bank", BANK, "exited")]
+)
 def test_auc_is_within_a_hundredth_of_histogram_boosting(
-    request: pytest.FixtureRequest, spark: SparkSession, session_settings: Settings, name: str, table: RealTable, target: str
+    request: pytest.FixtureRequest,
+    spark: SparkSession,
+    session_settings: Settings,
+    name: str,
+    table: RealTable,
+    target: str,
 ) -> None:
     home = request.getfixturevalue(name)
     settings = settings_of(session_settings, home, candidates=["forest", "gbt"], policy="permissive")

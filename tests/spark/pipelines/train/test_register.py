@@ -1,4 +1,6 @@
-"""What becomes of a trained model when MLflow is away, refuses, or the attempt before was killed; with models that were really trained."""
+"""What becomes of a trained model when MLflow is away, refuses, or the attempt before was killed; with models
+that were really trained.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ from engage_spark.lake.scratch import scratch
 from engage_spark.ml.feature_spec import target_named
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
-from engage_spark.pipelines.context import Bench, Work, now
-from engage_spark.pipelines.model_inputs import Sources
-from engage_spark.pipelines.train.inputs import Plans, Snapshots, plans_of, sides_of
-from engage_spark.pipelines.train.register import Recorded, record
-from engage_spark.pipelines.train.train_target import Trained, train_target
-from engage_spark.settings import Settings, Tracking
+from engage_spark.pipelines.context import RunContext, StageRun, now
+from engage_spark.pipelines.model_inputs import ModelInputs
+from engage_spark.pipelines.train.inputs import TargetSnapshots, TargetSpecs, plans_of, sides_of
+from engage_spark.pipelines.train.register import RegisteredTarget, record
+from engage_spark.pipelines.train.train_target import TrainedTarget, train_target
+from engage_spark.settings import Settings, TrackingSettings
 from engage_spark.tracking import CHALLENGER, CHAMPION, Tracker
 from tests.support.paths import DATA
 
@@ -38,24 +40,41 @@ pytestmark = [pytest.mark.slow, pytest.mark.classic(reason="test_train trains an
 CONTRACT = load_contract(DATA / "iranian_churn.odcs.yaml")
 DAY = date(2026, 1, 31)
 TARGET = target_named(CONTRACT, "churn")
-SNAPSHOTS = Snapshots(train=(DAY,), out_of_time=None)
+SNAPSHOTS = TargetSnapshots(train=(DAY,), out_of_time=None)
 
 
-def subscribers(spark: SparkSession, plans: Plans) -> DataFrame:
-    """3,000 made-up rows on their sides; who complains or calls little leaves more often, and the other columns are noise."""
+def subscribers(spark: SparkSession, plans: TargetSpecs) -> DataFrame:
+    """3,000 made-up rows on their sides; who complains or calls little leaves more often, and the other
+    columns are noise.
+    """
     from pyspark.sql import functions as F
 
     def drawn(salt: int) -> Any:
         return F.pmod(F.xxhash64(F.lit(salt), "row_id"), F.lit(10_000)) / 10_000.0
 
     part = drawn(1)
-    side = F.when(part < 0.5, "fit").when(part < 0.65, "calibration").when(part < 0.8, "conformal").otherwise("test")
+    side = (
+        F.when(part < 0.5, "fit")
+        .when(part < 0.65, "calibration")
+        .when(part < 0.8, "conformal")
+        .otherwise("test")
+    )
     types = {f.name: f.spark_type for table in CONTRACT.tables for f in table.fields}
-    own = {"complains": drawn(2) < 0.4, "frequency_of_use": F.floor(100 * drawn(3)), "age_group": F.floor(1 + 5 * drawn(4))}
-    rows = spark.range(1, 3001).withColumnRenamed("id", "row_id").withColumns({"snapshot_date": F.lit(DAY), "side": side})
+    own = {
+        "complains": drawn(2) < 0.4,
+        "frequency_of_use": F.floor(100 * drawn(3)),
+        "age_group": F.floor(1 + 5 * drawn(4)),
+    }
+    rows = (
+        spark.range(1, 3001)
+        .withColumnRenamed("id", "row_id")
+        .withColumns({"snapshot_date": F.lit(DAY), "side": side})
+    )
     rows = rows.withColumn("fold", F.when(F.col("side") == "fit", F.floor(3 * drawn(5)).cast("int")))
     names = dict.fromkeys([*(n for p in plans.all for n in p.names), "age", "age_group"])
-    rows = rows.withColumns({n: own.get(n, F.floor(20 * drawn(100 + i))).cast(types[n]) for i, n in enumerate(names)})
+    rows = rows.withColumns(
+        {n: own.get(n, F.floor(20 * drawn(100 + i))).cast(types[n]) for i, n in enumerate(names)}
+    )
     risk = 0.05 + 0.5 * F.col("complains") + 0.4 * (F.col("frequency_of_use") < 40).cast("int")
     return rows.withColumn(TARGET.name, (drawn(6) < risk).cast("int"))
 
@@ -64,57 +83,87 @@ def subscribers(spark: SparkSession, plans: Plans) -> DataFrame:
 class Shop:
     """Two trainings of one target on the same rows: a good model, and one of a single feature."""
 
-    bench: Bench
+    context: RunContext
     rows: DataFrame
-    found: Sources
-    good: Trained
-    poor: Trained
+    found: ModelInputs
+    good: TrainedTarget
+    poor: TrainedTarget
 
-    def record(self, tracker: Tracker, work: Work, trained: Trained | None = None, **more: Any) -> Recorded:
-        return record(self.bench, work, tracker, trained or self.good, self.found, self.rows, **more)
+    def record(
+        self, tracker: Tracker, work: StageRun, trained: TrainedTarget | None = None, **more: Any
+    ) -> RegisteredTarget:
+        return record(self.context, work, tracker, trained or self.good, self.found, self.rows, **more)
 
 
-def work(*, of: str = "good", stage: str = "train") -> Work:
-    return Work(stage=stage, snapshot_date=DAY, inputs={"made": of}, contract=CONTRACT, settings_digest="d" * 64, before=None)
+def work(*, of: str = "good", stage: str = "train") -> StageRun:
+    return StageRun(
+        stage=stage,
+        snapshot_date=DAY,
+        inputs={"made": of},
+        contract=CONTRACT,
+        settings_digest="d" * 64,
+        before=None,
+    )
 
 
 @pytest.fixture(scope="module")
-def shop(spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(
+    spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
     home = tmp_path_factory.mktemp("record")
-    chosen: dict[str, Any] = {"candidates": ["linear"], "folds": 3, "bootstrap": 40, "smallest_group": 40, "keep": 4}
+    chosen: dict[str, Any] = {
+        "candidates": ["linear"],
+        "folds": 3,
+        "bootstrap": 40,
+        "smallest_group": 40,
+        "keep": 4,
+    }
     trained = {}
-    with scratch(spark, Bench(spark, Settings(lake={"root": str(home / "lake")}), CONTRACT).lake) as keep:  # type: ignore[arg-type]
+    with scratch(
+        spark, RunContext(spark, Settings(lake={"root": str(home / "lake")}), CONTRACT).lake
+    ) as keep:  # type: ignore[arg-type]
         for name, models in {"good": chosen, "poor": chosen | {"keep": 1}}.items():
-            settings = Settings(lake={"root": str(home / "lake")}, spark=session_settings.spark, models=models)  # type: ignore[arg-type]
-            bench = Bench(spark, settings, CONTRACT)
-            plans = plans_of(bench, TARGET, graph=False)
+            settings = Settings(
+                lake={"root": str(home / "lake")}, spark=session_settings.spark, models=models
+            )  # type: ignore[arg-type]
+            context = RunContext(spark, settings, CONTRACT)
+            plans = plans_of(context, TARGET, graph=False)
             if name == "good":
-                judged, rows = bench, keep(subscribers(spark, plans), "training_set")
+                judged, rows = context, keep(subscribers(spark, plans), "training_set")
             profile = to_profile(rows, plans.all)
             grams = to_grams(rows, plans=plans.all, fold="fold", scales=profile.scales)
-            trained[name] = train_target(bench, plans, SNAPSHOTS, grams[TARGET.name], (), sides_of(rows, TARGET, SNAPSHOTS))
+            trained[name] = train_target(
+                context, plans, SNAPSHOTS, grams[TARGET.name], (), sides_of(rows, TARGET, SNAPSHOTS)
+            )
         tables = {"subscribers": "subscribers_judged", "subscriber_features": "subscriber_features"}
         runs = {
-            name: work(stage=name).finished(rows_in=3000, valid=3000, quarantined=0, outputs={stored: i}, started_at=now())
+            name: work(stage=name).finished(
+                rows_in=3000, valid=3000, quarantined=0, outputs={stored: i}, started_at=now()
+            )
             for i, (name, stored) in enumerate(tables.items(), 3)
         }
         yield Shop(
-            bench=judged, rows=rows, found=Sources(days={DAY: runs}, graph=None, measured=False, notes=()), good=trained["good"],
+            context=judged,
+            rows=rows,
+            found=ModelInputs(days={DAY: runs}, graph=None, measured=False, notes=()),
+            good=trained["good"],
             poor=trained["poor"],
-        )  # fmt: skip
+        )
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One sqlite file for all tests, since setting one up takes five seconds; every test has a prefix of its own."""
+    """One sqlite file for all tests, since setting one up takes five seconds; every test has a prefix of its
+    own.
+    """
     return tmp_path_factory.mktemp("tracking") / "mlflow"
 
 
 @pytest.fixture
 def tracker(shop: Shop, file: Path, request: pytest.FixtureRequest) -> Tracker:
     return Tracker(
-        Tracking(folder=str(file), prefix=f"{request.node.name.replace('[', '.').rstrip(']')}."),
-        staging=shop.bench.settings.lake.scratch_root,
+        TrackingSettings(folder=str(file), prefix=f"{request.node.name.replace('[', '.').rstrip(']')}."),
+        staging=shop.context.settings.lake.scratch_root,
     )
 
 
@@ -142,22 +191,30 @@ def test_a_model_outlives_an_mlflow_that_went_away_during_its_training(shop: Sho
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    away = Tracker(Tracking(uri=address, folder=str(tmp_path)), staging=shop.bench.settings.lake.scratch_root)
+    away = Tracker(
+        TrackingSettings(uri=address, folder=str(tmp_path)), staging=shop.context.settings.lake.scratch_root
+    )
     with pytest.raises(TransientError, match="was not brought to MLflow") as caught:
         shop.record(away, work())
     (kept,) = away.kept()
     assert kept.parent == tmp_path / "kept"
     assert f"all of the run: {kept}" in caught.value.details
-    (place,) = (Path(d.removeprefix("the trained model: ")) for d in caught.value.details if d.startswith("the trained model: "))
+    (place,) = (
+        Path(d.removeprefix("the trained model: "))
+        for d in caught.value.details
+        if d.startswith("the trained model: ")
+    )
     test = shop.good.sides.test
     theirs, ours = (
         model.transform(test).select("row_id", "prediction").collect()
-        for model in (away.load(shop.bench.spark, place), shop.good.final.model)
+        for model in (away.load(shop.context.spark, place), shop.good.final.model)
     )
     assert sorted(theirs) == sorted(ours)
 
 
-def test_a_refused_question_for_the_champion_promotes_nobody(shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_question_for_the_champion_promotes_nobody(
+    shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     champion_of_one_feature(shop, tracker)
     ask, asked = tracker.place.client.get_registered_model, []
 
@@ -173,7 +230,9 @@ def test_a_refused_question_for_the_champion_promotes_nobody(shop: Shop, tracker
     assert aliases(tracker) == {1: (CHAMPION,), 2: ()}
 
 
-def test_a_registry_that_refuses_everything_keeps_the_run_here(shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_refuses_everything_keeps_the_run_here(
+    shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(tracker.place.client, "get_registered_model", refuses)
         with pytest.raises(TransientError, match="no right to read it"):
@@ -196,7 +255,9 @@ def test_a_champion_whose_files_are_refused_stays_until_somebody_decides(
 
 
 @pytest.mark.parametrize("content", ["not JSON", '{"features": [], "extras": {}}'], ids=["text", "other"])
-def test_a_champion_that_does_not_say_how_it_scores_is_not_compared_with(shop: Shop, tracker: Tracker, content: str) -> None:
+def test_a_champion_that_does_not_say_how_it_scores_is_not_compared_with(
+    shop: Shop, tracker: Tracker, content: str
+) -> None:
     champion_of_one_feature(shop, tracker)
     (held,) = tracker.registry.versions(TARGET.name)
     (Path(held.uri.removeprefix("file://")) / "engage.json").write_text(content)
@@ -206,12 +267,15 @@ def test_a_champion_that_does_not_say_how_it_scores_is_not_compared_with(shop: S
     assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
 
 
-def test_a_rerun_of_an_attempt_that_was_killed_after_its_promotion_says_what_that_would_have_said(shop: Shop, tracker: Tracker) -> None:
+def test_a_rerun_of_an_attempt_that_was_killed_after_its_promotion_says_what_that_would_have_said(
+    shop: Shop, tracker: Tracker
+) -> None:
     champion_of_one_feature(shop, tracker)
     first = shop.record(tracker, work())
     assert first.decision.promoted
     assert "gain in auc over version 1 " in first.decision.reason
-    tracker.place.client.set_registered_model_alias(first.version.name, CHALLENGER, "2")  # killed before this one was taken away
+    # killed before this one was taken away
+    tracker.place.client.set_registered_model_alias(first.version.name, CHALLENGER, "2")
     again = shop.record(tracker, work())
     assert again.decision == first.decision
     assert (again.version.version, again.version.facts["replaced"]) == (2, "1")
@@ -225,7 +289,9 @@ def test_a_rerun_of_the_first_training_of_all_is_still_the_first(shop: Shop, tra
     assert aliases(tracker) == {1: (CHAMPION,)}
 
 
-def test_a_forced_training_is_a_version_of_its_own_and_must_beat_the_one_that_it_repeats(shop: Shop, tracker: Tracker) -> None:
+def test_a_forced_training_is_a_version_of_its_own_and_must_beat_the_one_that_it_repeats(
+    shop: Shop, tracker: Tracker
+) -> None:
     shop.record(tracker, work())
     forced = [shop.record(tracker, work(), attempt=2) for _ in range(2)]
     assert [f.version.version for f in forced] == [2, 2], "the same attempt again is the same version"
@@ -245,10 +311,12 @@ def test_the_tracker_knows_which_trainings_left_a_version(shop: Shop, tracker: T
     assert not tracker.has_training("customer_value", work().run_id)
 
 
-def test_a_version_names_the_tables_that_it_was_made_of_and_how_its_graph_was_read(shop: Shop, tracker: Tracker) -> None:
+def test_a_version_names_the_tables_that_it_was_made_of_and_how_its_graph_was_read(
+    shop: Shop, tracker: Tracker
+) -> None:
     shop.record(tracker, work(), splits=7)
     champion = tracker.champion(TARGET.name)
     assert champion.facts["data"] == f"splits@7, subscriber_features/{DAY}@4, subscribers/{DAY}@3"
-    assert champion.extras["graph_values"] == shop.bench.settings.features.graph_values
+    assert champion.extras["graph_values"] == shop.context.settings.features.graph_values
     assert set(champion.extras) == {"scorer", "graph_values"}
     assert champion.metrics["selection/jaccard"] == shop.good.contest.selection.jaccard

@@ -19,12 +19,12 @@ from engage_spark.quality import (
     QUARANTINED,
     VALID,
     binning,
+    count_columns,
     duplicated_keys,
-    fold,
     orphan_flag,
     row_checks,
+    with_check_results,
     with_duplicate_flag,
-    with_verdict,
 )
 from engage_spark.quality.checks.row_checks import Special
 from engage_spark.spark.schema import spark_schema
@@ -45,7 +45,9 @@ def frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]], **flags
     """Literal rows in declared order; `flags` adds literal columns of other DDL types."""
     schema = spark_schema(table)
     rows_of = spark.createDataFrame([tuple(r[n] for n in schema.names) for r in rows], schema)
-    given = ({ALIKE: F.lit(False)} if DUPLICATED in flags else {}) | {name: F.expr(text) for name, text in flags.items()}
+    given = ({ALIKE: F.lit(False)} if DUPLICATED in flags else {}) | {
+        name: F.expr(text) for name, text in flags.items()
+    }
     return rows_of.withColumns(given) if given else rows_of
 
 
@@ -53,8 +55,13 @@ def frame(spark: SparkSession, table: Table, rows: list[dict[str, Any]], **flags
 def judged(spark: SparkSession) -> list[dict[str, Any]]:
     """All cases in one frame, told apart by a column of their own."""
     named = replace(STATIONS, fields=(*STATIONS.fields, replace(STATIONS["district"], name="case")))
-    rows = frame(spark, named, [SOUND | changed | {"case": case} for case, (changed, _) in CASES.items()], **{DUPLICATED: "false"})
-    return [r.asDict(recursive=True) for r in with_verdict(rows, checks=row_checks(STATIONS)).collect()]
+    rows = frame(
+        spark,
+        named,
+        [SOUND | changed | {"case": case} for case, (changed, _) in CASES.items()],
+        **{DUPLICATED: "false"},
+    )
+    return [r.asDict(recursive=True) for r in with_check_results(rows, checks=row_checks(STATIONS)).collect()]
 
 
 @each(VALUES)
@@ -90,9 +97,15 @@ def test_what_a_row_held_stays_as_it_came(judged: list[dict[str, Any]]) -> None:
 def test_the_counts_equal_a_recount_in_pandas(spark: SparkSession) -> None:
     """Another path to the same counts: pandas over the reasons, duplicates and all."""
     rows = [SOUND | changed for changed, _ in CASES.values()] * 3
-    judged = with_verdict(frame(spark, STATIONS, rows, **{DUPLICATED: "station_code = 'ST0001'"}), checks=row_checks(STATIONS))
-    counted = fold(judged, rules=[c.name for c in row_checks(STATIONS)], binnings=[binning(f) for f in STATIONS.fields])
-    table = pd.DataFrame([r.asDict(recursive=True) for r in judged.select("_dq_status", "_dq_errors").collect()])
+    judged = with_check_results(
+        frame(spark, STATIONS, rows, **{DUPLICATED: "station_code = 'ST0001'"}), checks=row_checks(STATIONS)
+    )
+    counted = count_columns(
+        judged, rules=[c.name for c in row_checks(STATIONS)], binnings=[binning(f) for f in STATIONS.fields]
+    )
+    table = pd.DataFrame(
+        [r.asDict(recursive=True) for r in judged.select("_dq_status", "_dq_errors").collect()]
+    )
     per_status = table.groupby("_dq_status").size().to_dict()
     exploded = table["_dq_errors"].explode().dropna().map(lambda e: e["rule"])
     assert counted.broken == exploded.value_counts().to_dict()
@@ -101,54 +114,100 @@ def test_the_counts_equal_a_recount_in_pandas(spark: SparkSession) -> None:
 
 def test_all_rows_of_a_duplicated_key_are_flagged_and_null_keys_are_not(spark: SparkSession) -> None:
     codes = ["ST0001", "ST0002", "ST0002", None, None, "ST0003", "ST0003", "ST0003", "st0004"]
-    rows = frame(spark, STATIONS, [SOUND | {"station_code": code, "docks_total": 10 + i} for i, code in enumerate(codes)])
+    rows = frame(
+        spark,
+        STATIONS,
+        [SOUND | {"station_code": code, "docks_total": 10 + i} for i, code in enumerate(codes)],
+    )
     duplicates = duplicated_keys(rows, STATIONS)
     found_keys = duplicates.select("__key_0", "__duplicated", "__alike").collect()
     assert sorted(tuple(r) for r in found_keys) == [("st0002", True, False), ("st0003", True, False)]
-    flagged = with_duplicate_flag(rows, duplicates, table=STATIONS).transform(with_verdict, checks=row_checks(STATIONS))
+    flagged = with_duplicate_flag(rows, duplicates, table=STATIONS).transform(
+        with_check_results, checks=row_checks(STATIONS)
+    )
     found = {r["docks_total"]: [e["rule"] for e in r["_dq_errors"]] for r in flagged.collect()}
     unique = "station_code.unique"
     assert found == {
-        10: [], 11: [unique], 12: [unique], 13: ["station_code.not_null"], 14: ["station_code.not_null"],
-        15: [unique], 16: [unique], 17: [unique], 18: ["station_code.pattern"],
-    }  # fmt: skip
+        10: [],
+        11: [unique],
+        12: [unique],
+        13: ["station_code.not_null"],
+        14: ["station_code.not_null"],
+        15: [unique],
+        16: [unique],
+        17: [unique],
+        18: ["station_code.pattern"],
+    }
 
 
 def test_a_key_that_is_there_twice_is_so_also_beside_one_in_other_case(spark: SparkSession) -> None:
     lenient = replace(
-        STATIONS, fields=tuple(replace(f, severities=(("distinguishable", Severity.WARNING),)) if f.is_key else f for f in STATIONS.fields)
+        STATIONS,
+        fields=tuple(
+            replace(f, severities=(("distinguishable", Severity.WARNING),)) if f.is_key else f
+            for f in STATIONS.fields
+        ),
     )
     rows = frame(
-        spark, lenient, [SOUND | {"station_code": code, "docks_total": 10 + i} for i, code in enumerate(["ST0001", "ST0001", "st0001"])]
+        spark,
+        lenient,
+        [
+            SOUND | {"station_code": code, "docks_total": 10 + i}
+            for i, code in enumerate(["ST0001", "ST0001", "st0001"])
+        ],
     )
     flagged = with_duplicate_flag(rows, duplicated_keys(rows, lenient), table=lenient)
-    judged = with_verdict(flagged, checks=row_checks(lenient)).collect()
+    judged = with_check_results(flagged, checks=row_checks(lenient)).collect()
     found = {r["docks_total"]: [e["rule"].split(".")[1] for e in r["_dq_errors"]] for r in judged}
-    assert found == {10: ["unique", "distinguishable"], 11: ["unique", "distinguishable"], 12: ["pattern", "distinguishable"]}
+    assert found == {
+        10: ["unique", "distinguishable"],
+        11: ["unique", "distinguishable"],
+        12: ["pattern", "distinguishable"],
+    }
 
 
 def test_each_check_does_with_null_nan_and_infinities_what_its_policy_says(spark: SparkSession) -> None:
     special = {"null": None, "nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
-    table = replace(STATIONS, fields=tuple(replace(f, maximum=None) if f.name == "mean_ride_km" else f for f in STATIONS.fields))
+    table = replace(
+        STATIONS,
+        fields=tuple(replace(f, maximum=None) if f.name == "mean_ride_km" else f for f in STATIONS.fields),
+    )
     checks = [c for c in row_checks(table) if c.column == "mean_ride_km"]
     assert {c.name.split(".")[1] for c in checks} == {"not_null", "finite", "range"}
     rows = frame(spark, table, [SOUND | {"mean_ride_km": v, "station_code": k} for k, v in special.items()])
     flags = {c.name: F.coalesce(c.violated(), F.lit(False)) for c in checks}
-    found = {r["station_code"]: r for r in rows.select("station_code", *(flag.alias(n) for n, flag in flags.items())).collect()}
+    found = {
+        r["station_code"]: r
+        for r in rows.select("station_code", *(flag.alias(n) for n, flag in flags.items())).collect()
+    }
     for check in checks:
-        for kind, policy in (("null", check.policy.null), ("nan", check.policy.nan), ("infinity", check.policy.infinity)):
+        for kind, policy in (
+            ("null", check.policy.null),
+            ("nan", check.policy.nan),
+            ("infinity", check.policy.infinity),
+        ):
             if policy is not Special.COMPARED:
                 assert found[kind][check.name] is (policy is Special.VIOLATES), (check.name, kind)
-    assert (found["infinity"]["mean_ride_km.range"], found["-infinity"]["mean_ride_km.range"]) == (False, True)
+    assert (found["infinity"]["mean_ride_km.range"], found["-infinity"]["mean_ride_km.range"]) == (
+        False,
+        True,
+    )
 
 
 def test_a_key_of_two_columns_is_duplicated_as_a_whole(spark: SparkSession) -> None:
-    table = replace(STATIONS, fields=tuple(replace(f, key_position=2) if f.name == "docks_total" else f for f in STATIONS.fields))
+    table = replace(
+        STATIONS,
+        fields=tuple(replace(f, key_position=2) if f.name == "docks_total" else f for f in STATIONS.fields),
+    )
     keys = [("ST0001", 5), ("ST0001", 6), ("ST0002", 5), ("ST0002", 5), ("ST0003", None), ("ST0003", None)]
-    rows = frame(spark, table, [SOUND | {"station_code": c, "docks_total": d, "bikes_parked": 0} for c, d in keys])
+    rows = frame(
+        spark, table, [SOUND | {"station_code": c, "docks_total": d, "bikes_parked": 0} for c, d in keys]
+    )
     flagged = with_duplicate_flag(rows, duplicated_keys(rows, table), table=table)
-    judged = with_verdict(flagged, checks=row_checks(table)).collect()
-    shown = [e["value"] for r in judged for e in r["_dq_errors"] if e["rule"] == "station_code+docks_total.unique"]
+    judged = with_check_results(flagged, checks=row_checks(table)).collect()
+    shown = [
+        e["value"] for r in judged for e in r["_dq_errors"] if e["rule"] == "station_code+docks_total.unique"
+    ]
     assert shown == ["station_code=ST0002, docks_total=5"] * 2
 
 
@@ -160,15 +219,28 @@ def test_an_orphan_is_a_value_without_a_key_and_a_null_is_none(spark: SparkSessi
         "left_at": datetime(2025, 10, 1, 8, tzinfo=UTC),
         "minutes": 9.0,
     }
-    flags = {orphan_flag("from_station"): "from_station = 'ST9999'", orphan_flag("to_station"): "cast(null as boolean)"}
-    rows = frame(spark, RIDES, [ride, ride | {"from_station": "ST9999"}, ride | {"from_station": None}], **flags)
-    found = [[e["rule"] for e in r["_dq_errors"]] for r in with_verdict(rows, checks=row_checks(RIDES)).collect()]
+    flags = {
+        orphan_flag("from_station"): "from_station = 'ST9999'",
+        orphan_flag("to_station"): "cast(null as boolean)",
+    }
+    rows = frame(
+        spark, RIDES, [ride, ride | {"from_station": "ST9999"}, ride | {"from_station": None}], **flags
+    )
+    found = [
+        [e["rule"] for e in r["_dq_errors"]]
+        for r in with_check_results(rows, checks=row_checks(RIDES)).collect()
+    ]
     assert found == [[], ["from_station.references"], ["from_station.not_null"]]
 
 
 def test_a_reference_may_warn_instead(spark: SparkSession) -> None:
     lenient = replace(
-        RIDES, references=(Reference(column="from_station", table="stations", to_column="station_code", severity=Severity.WARNING),)
+        RIDES,
+        references=(
+            Reference(
+                column="from_station", table="stations", to_column="station_code", severity=Severity.WARNING
+            ),
+        ),
     )
     ride = {
         "from_station": "ST9999",
@@ -178,17 +250,27 @@ def test_a_reference_may_warn_instead(spark: SparkSession) -> None:
         "minutes": None,
     }
     rows = frame(spark, lenient, [ride], **{orphan_flag("from_station"): "true"})
-    (row,) = with_verdict(rows, checks=row_checks(lenient)).collect()
+    (row,) = with_check_results(rows, checks=row_checks(lenient)).collect()
     assert row["_dq_status"] == VALID
     assert [e["rule"] for e in row["_dq_errors"]] == ["minutes.not_null", "from_station.references"]
 
 
 def test_protected_values_are_masked_in_cross_field_reasons_too(spark: SparkSession) -> None:
-    rule = Rule(name="city_owns_north", expression="district <> 'North' OR operator_owner = 'city'", description="Made up.",
-                severity=Severity.INFO, columns=("district", "operator_owner", "docks_total"))  # fmt: skip
+    rule = Rule(
+        name="city_owns_north",
+        expression="district <> 'North' OR operator_owner = 'city'",
+        description="Made up.",
+        severity=Severity.INFO,
+        columns=("district", "operator_owner", "docks_total"),
+    )
     table = replace(STATIONS, rules=(rule,))
-    rows = frame(spark, table, [SOUND | {"operator_owner": "private", "docks_total": None, "bikes_parked": 0}], **{DUPLICATED: "false"})
-    (row,) = with_verdict(rows, checks=row_checks(table)).collect()
+    rows = frame(
+        spark,
+        table,
+        [SOUND | {"operator_owner": "private", "docks_total": None, "bikes_parked": 0}],
+        **{DUPLICATED: "false"},
+    )
+    (row,) = with_check_results(rows, checks=row_checks(table)).collect()
     assert row["_dq_status"] == VALID
     assert [(e["severity"], e["value"]) for e in row["_dq_errors"] if e["rule"] == rule.name] == [
         ("info", "district=North, operator_owner=***, docks_total=null")
@@ -198,14 +280,30 @@ def test_protected_values_are_masked_in_cross_field_reasons_too(spark: SparkSess
 def test_a_line_that_could_not_be_parsed_is_quarantined(spark: SparkSession) -> None:
     rows = frame(spark, STATIONS, [SOUND, SOUND], **{DUPLICATED: "false", MALFORMED: "cast(null as string)"})
     broken = rows.limit(1).withColumn(MALFORMED, F.lit("a,b,c"))
-    judged = with_verdict(rows.unionByName(broken), checks=row_checks(STATIONS, parsed_text=True)).collect()
-    assert sorted((r["_dq_status"], len(r["_dq_errors"])) for r in judged) == [(QUARANTINED, 1), (VALID, 0), (VALID, 0)]
+    judged = with_check_results(
+        rows.unionByName(broken), checks=row_checks(STATIONS, parsed_text=True)
+    ).collect()
+    assert sorted((r["_dq_status"], len(r["_dq_errors"])) for r in judged) == [
+        (QUARANTINED, 1),
+        (VALID, 0),
+        (VALID, 0),
+    ]
 
 
 def test_a_key_without_a_pattern_must_not_be_blank(spark: SparkSession) -> None:
-    table = replace(STATIONS, fields=tuple(replace(f, pattern=None) if f.is_key else f for f in STATIONS.fields))
-    rows = frame(spark, table, [SOUND | {"station_code": code} for code in ("x", "", "  ", None)], **{DUPLICATED: "false"})
-    found = [[e["rule"] for e in r["_dq_errors"]] for r in with_verdict(rows, checks=row_checks(table)).collect()]
+    table = replace(
+        STATIONS, fields=tuple(replace(f, pattern=None) if f.is_key else f for f in STATIONS.fields)
+    )
+    rows = frame(
+        spark,
+        table,
+        [SOUND | {"station_code": code} for code in ("x", "", "  ", None)],
+        **{DUPLICATED: "false"},
+    )
+    found = [
+        [e["rule"] for e in r["_dq_errors"]]
+        for r in with_check_results(rows, checks=row_checks(table)).collect()
+    ]
     blank = "station_code.not_blank"
     assert found == [[], [blank], ["station_code.trimmed", blank], ["station_code.not_null"]]
 
@@ -221,5 +319,5 @@ def test_the_packaged_contract_judges_the_ids_it_documents(spark: SparkSession) 
     customers = load_contract().entity
     only_id = replace(customers, fields=(customers["customer_id"],), rules=())
     rows = frame(spark, only_id, [{"customer_id": i} for i in ids], **{DUPLICATED: "false"})
-    judged = with_verdict(rows, checks=row_checks(only_id)).collect()
+    judged = with_check_results(rows, checks=row_checks(only_id)).collect()
     assert {r["customer_id"]: r["_dq_status"] == VALID for r in judged} == ids

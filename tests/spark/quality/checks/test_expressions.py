@@ -1,4 +1,6 @@
-"""A rule is one boolean expression about one row, and whatever else Spark's parser would take is refused, all of it in one error."""
+"""A rule is one boolean expression about one row, and whatever else Spark's parser would take is refused, all
+of it in one error.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ REFUSED = {
 
 
 def with_rules(*expressions: str) -> Table:
-    rules = tuple(Rule(name=f"r{i}", expression=e, description="", columns=("docks_total",)) for i, e in enumerate(expressions))
+    rules = tuple(
+        Rule(name=f"r{i}", expression=e, description="", columns=("docks_total",))
+        for i, e in enumerate(expressions)
+    )
     return replace(STATIONS, rules=rules)
 
 
@@ -48,4 +53,4 @@ def test_everything_that_is_no_statement_about_a_row_is_named_in_one_error(spark
     named = {detail.split(":")[0] for detail in e.value.details}
     assert named == {f"r{i}" for i in range(1, len(REFUSED) + 1)}
     assert e.value.exit_code == 2
-    assert "gates" in (e.value.mend or "")
+    assert "gates" in (e.value.hint or "")

@@ -17,10 +17,10 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import Contract, Kind, Role, lint, load_contract
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.lake import read_anything
+from engage_spark.lake import read_any_format
 from engage_spark.pipelines.quality import profile as profile_run
-from engage_spark.quality import Checked, check
-from engage_spark.quality.profiling.draft_contract import drafted
+from engage_spark.quality import CheckResult, check
+from engage_spark.quality.profiling.draft_contract import draft_contract
 from engage_spark.quality.profiling.profile import profile
 
 if TYPE_CHECKING:
@@ -36,28 +36,32 @@ def contract_of(text: str, folder: Path) -> Contract:
     return load_contract(path)
 
 
-def draft(df: DataFrame, folder: Path, **more: Any) -> tuple[Contract, Checked, str]:
-    text = drafted(profile(df, **more), table="things", origin="test")
+def draft(df: DataFrame, folder: Path, **more: Any) -> tuple[Contract, CheckResult, str]:
+    text = draft_contract(profile(df, **more), table="things", origin="test")
     contract = contract_of(text, folder)
     return contract, check(df, contract), text
 
 
-def critical(checked: Checked) -> dict[str, int]:
+def critical(checked: CheckResult) -> dict[str, int]:
     return {c.rule_name: c.violations for c in checked.counts if c.severity == "critical" and not c.passed}
 
 
-def warned(checked: Checked) -> dict[str, int]:
+def warned(checked: CheckResult) -> dict[str, int]:
     return {c.rule_name: c.violations for c in checked.counts if c.severity != "critical" and not c.passed}
 
 
-def test_the_dirty_bank_table_is_drafted_and_passes(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
+def test_the_dirty_bank_table_is_drafted_and_passes(
+    spark: SparkSession, shared_data: Path, tmp_path: Path
+) -> None:
     path = shared_data / "tables" / "bank_dirty.csv"
     made = profile_run.run(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     table = contract.tables[0]
-    rows = read_anything(spark, str(path))
+    rows = read_any_format(spark, str(path))
     truth = pd.read_csv(path)
-    assert (table.name, table.kind, table.key) == ("bank_dirty", Kind.PLAIN, ()), "two rows are there twice, so nothing is unique"
+    assert (table.name, table.kind, table.key) == ("bank_dirty", Kind.PLAIN, ()), (
+        "two rows are there twice, so nothing is unique"
+    )
     assert set(table["Geography"].allowed) == set(truth["Geography"].dropna())
     assert table["Gender"].protected
     assert table["Gender"].role is Role.AUDIT
@@ -71,21 +75,25 @@ def test_the_dirty_bank_table_is_drafted_and_passes(spark: SparkSession, shared_
     assert (critical(checked), warned(checked), checked.passed) == ({}, {}, True)
 
 
-def test_a_key_that_is_named_is_taken_and_what_shares_it_is_quarantined(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
-    rows = read_anything(spark, str(shared_data / "tables" / "bank_dirty.csv"))
+def test_a_key_that_is_named_is_taken_and_what_shares_it_is_quarantined(
+    spark: SparkSession, shared_data: Path, tmp_path: Path
+) -> None:
+    rows = read_any_format(spark, str(shared_data / "tables" / "bank_dirty.csv"))
     contract, checked, _ = draft(rows, tmp_path, key=("CustomerId",))
     assert contract.entity.key == ("CustomerId",)
     assert critical(checked) == {"CustomerId.unique": 4}
 
 
-def test_the_churn_table_keeps_its_odd_names_and_says_how_to_rename_them(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
+def test_the_churn_table_keeps_its_odd_names_and_says_how_to_rename_them(
+    spark: SparkSession, shared_data: Path, tmp_path: Path
+) -> None:
     path = shared_data / "tables" / "iranian_churn.csv"
     made = profile_run.run(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     assert contract.tables[0].names == tuple(pd.read_csv(path).columns)
     assert "'Call  Failure' -> call_failure" in made.text
     assert contract.tables[0]["Churn"].allowed == (0, 1)
-    checked = check(read_anything(spark, str(path)), contract)
+    checked = check(read_any_format(spark, str(path)), contract)
     assert (critical(checked), warned(checked), checked.row_count) == ({}, {}, 3150)
 
 
@@ -93,20 +101,37 @@ def awkward(spark: SparkSession) -> DataFrame:
     """200 rows with whatever a column can be."""
     rows = []
     for i in range(200):
-        rows.append((
-            f"CUST-{i:06}", i % 7, [math.nan, math.inf, -0.0, 5e-324, 1e308, 0.1][i % 6], None, ["", "x y", "émoji 🚲", None][i % 4],
-            date(2024, 1, 1 + i % 28), i % 2 == 0, {"a": i}, [i, None], Decimal(i).scaleb(-2), datetime(2025, 1, 1, i % 24, tzinfo=UTC),
-            f"user{i}@example.org", f"{i % 9}9{i:04}-{'ab'[i % 2]}", f"2024-{1 + i % 12:02}-{1 + i % 28:02}",
-            i / 3 if i % 5 else None, "yes",
-            2**62 + i, f"free text {'z' * (i % 90)}",
-        ))  # fmt: skip
+        rows.append(
+            (
+                f"CUST-{i:06}",
+                i % 7,
+                [math.nan, math.inf, -0.0, 5e-324, 1e308, 0.1][i % 6],
+                None,
+                ["", "x y", "émoji 🚲", None][i % 4],
+                date(2024, 1, 1 + i % 28),
+                i % 2 == 0,
+                {"a": i},
+                [i, None],
+                Decimal(i).scaleb(-2),
+                datetime(2025, 1, 1, i % 24, tzinfo=UTC),
+                f"user{i}@example.org",
+                f"{i % 9}9{i:04}-{'ab'[i % 2]}",
+                f"2024-{1 + i % 12:02}-{1 + i % 28:02}",
+                i / 3 if i % 5 else None,
+                "yes",
+                2**62 + i,
+                f"free text {'z' * (i % 90)}",
+            )
+        )
     schema = (
         "id string, `dotted.name` int, odd double, nothing string, words string, day date, flag boolean, nested struct<A:int>, "
         "list array<int>, amount decimal(6,2), at timestamp, contact string, code string, text_day string, ratio float, constant string, "
         "large bigint, note string"
     )
     made: DataFrame = spark.createDataFrame(rows, schema)
-    return made.withColumn("void", F.lit(None)).withColumn("clock", F.lit("2025-01-01 00:00:00").cast("timestamp_ntz"))
+    return made.withColumn("void", F.lit(None)).withColumn(
+        "clock", F.lit("2025-01-01 00:00:00").cast("timestamp_ntz")
+    )
 
 
 def test_awkward_columns_are_drafted_and_pass(spark: SparkSession, tmp_path: Path) -> None:
@@ -134,7 +159,7 @@ def test_awkward_columns_are_drafted_and_pass(spark: SparkSession, tmp_path: Pat
 def test_rows_in_another_order_and_other_partitions_give_the_same_draft(spark: SparkSession) -> None:
     rows = awkward(spark)
     texts = {
-        drafted(profile(df), table="things", origin="test")
+        draft_contract(profile(df), table="things", origin="test")
         for df in (rows, rows.repartition(5, "code"), rows.orderBy(F.xxhash64("id")).coalesce(1))
     }
     assert len(texts) == 1
@@ -142,16 +167,19 @@ def test_rows_in_another_order_and_other_partitions_give_the_same_draft(spark: S
 
 def test_a_pair_of_columns_may_be_the_key(spark: SparkSession, tmp_path: Path) -> None:
     rows = spark.range(600).select(
-        F.format_string("S%d", F.col("id") % 30).alias("shop_id"), (F.col("id") / 30).cast("int").alias("week"),
+        F.format_string("S%d", F.col("id") % 30).alias("shop_id"),
+        (F.col("id") / 30).cast("int").alias("week"),
         (F.col("id") % 4).cast("int").alias("sold"),
-    )  # fmt: skip
+    )
     contract, checked, _ = draft(rows, tmp_path)
     assert contract.entity.key == ("shop_id", "week")
     assert checked.passed
 
 
 def test_a_key_is_unique_within_the_days_that_the_rows_carry(spark: SparkSession, tmp_path: Path) -> None:
-    one = spark.range(40).select(F.format_string("P%03d", "id").alias("part"), F.lit(date(2025, 1, 1)).alias("snapshot_date"))
+    one = spark.range(40).select(
+        F.format_string("P%03d", "id").alias("part"), F.lit(date(2025, 1, 1)).alias("snapshot_date")
+    )
     rows = one.unionByName(one.withColumn("snapshot_date", F.lit(date(2025, 1, 2))))
     contract, checked, _ = draft(rows, tmp_path)
     assert (contract.entity.key, contract.entity.names) == (("part",), ("part",))

@@ -10,7 +10,13 @@ from hypothesis import HealthCheck, given, settings
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.graph.distributed.build_task import BUILT_SCHEMA, Built, assemble, load_core, renumbered
-from engage_spark.graph.distributed.resources import core_seconds, graph_need, host_memory, memory_bytes, refuse_what_will_not_fit
+from engage_spark.graph.distributed.resources import (
+    core_seconds,
+    graph_need,
+    host_memory,
+    memory_bytes,
+    refuse_what_will_not_fit,
+)
 from engage_spark.graph.kernels.csr import build_csr, load
 from tests.support.graphs import Edges, edge_lists
 
@@ -21,7 +27,11 @@ def pieces(directory: Path, edges: Edges, parts: int) -> list[str]:
     """The edges spread over raw files as the tasks write them."""
     directory.mkdir(parents=True)
     for part in range(parts):
-        for ending, values, kind in (("u", edges.src, np.int32), ("v", edges.dst, np.int32), ("length", edges.weight, np.int64)):
+        for ending, values, kind in (
+            ("u", edges.src, np.int32),
+            ("v", edges.dst, np.int32),
+            ("length", edges.weight, np.int64),
+        ):
             if values is not None:
                 np.array(values[part::parts], dtype=kind).tofile(directory / f"p{part}.{ending}")
     return [f"p{part}" for part in range(parts)]
@@ -29,7 +39,9 @@ def pieces(directory: Path, edges: Edges, parts: int) -> list[str]:
 
 @given(edges=edge_lists())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_graph_does_not_depend_on_how_its_edges_lie_in_pieces(edges: Edges, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_graph_does_not_depend_on_how_its_edges_lie_in_pieces(
+    edges: Edges, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     home = tmp_path_factory.mktemp("pieces")
     how = {"weighted": edges.weight is not None, "directed": edges.directed}
     built = []
@@ -66,7 +78,14 @@ def test_renumbering_keeps_rows_ascending_with_their_lengths() -> None:
 
 
 def test_a_core_is_kept_beside_the_graph_where_trees_were_folded(tmp_path: Path) -> None:
-    built = assemble(tmp_path / "in", pieces(tmp_path / "in", TRIANGLE_AND_TAIL, 2), 5, tmp_path / "out", weighted=False, directed=False)
+    built = assemble(
+        tmp_path / "in",
+        pieces(tmp_path / "in", TRIANGLE_AND_TAIL, 2),
+        5,
+        tmp_path / "out",
+        weighted=False,
+        directed=False,
+    )
     core = load_core(tmp_path / "out")
     assert (built.n, built.m, built.core, built.active) == (5, 5, 3, 2)
     assert core.csr.n == 3
@@ -79,7 +98,10 @@ def test_memory_is_8_bytes_an_edge_and_what_the_workers_need() -> None:
     need = graph_need(n=1000, edges=50_000, directed=False, weighted=False, worker=70_000, workers=4)
     assert need.csr == 8 * 50_000 + 8 * 1001
     assert need.bytes == max(need.csr + 4 * 70_000, need.building)
-    assert graph_need(n=1000, edges=50_000, directed=False, weighted=True, worker=0, workers=1).csr == need.csr + 16 * 50_000
+    assert (
+        graph_need(n=1000, edges=50_000, directed=False, weighted=True, worker=0, workers=1).csr
+        == need.csr + 16 * 50_000
+    )
 
 
 def test_a_graph_that_does_not_fit_is_refused_with_figures_setting_and_alternative() -> None:
@@ -88,19 +110,35 @@ def test_a_graph_that_does_not_fit_is_refused_with_figures_setting_and_alternati
     with pytest.raises(ConfigurationError) as caught:
         refuse_what_will_not_fit(need, n=10**8, edges=10**10, memory=None, host=128 << 30)
     told = str(caught.value)
-    for words in ("880.80 GB on a host, and 103.08 GB are allowed", "8 workers of 100.00 GB", "75% of the smallest host", "graph.memory"):
+    for words in (
+        "880.80 GB on a host, and 103.08 GB are allowed",
+        "8 workers of 100.00 GB",
+        "75% of the smallest host",
+        "graph.memory",
+    ):
         assert words in told
 
 
 def test_the_bytes_of_a_graph_are_those_that_were_predicted(tmp_path: Path) -> None:
     edges = Edges(200, tuple(range(199)), tuple(range(1, 200)))
-    built = assemble(tmp_path / "in", pieces(tmp_path / "in", edges, 1), 200, tmp_path / "out", weighted=False, directed=False)
-    assert built.bytes == graph_need(n=200, edges=199, directed=False, weighted=False, worker=0, workers=1).csr
+    built = assemble(
+        tmp_path / "in",
+        pieces(tmp_path / "in", edges, 1),
+        200,
+        tmp_path / "out",
+        weighted=False,
+        directed=False,
+    )
+    assert (
+        built.bytes == graph_need(n=200, edges=199, directed=False, weighted=False, worker=0, workers=1).csr
+    )
 
 
 def test_predicted_seconds_grow_with_sources_arcs_and_lengths() -> None:
     built = Built(n=10, m=20, arcs=40, bytes=0, active=10, core=10, core_arcs=40, interior=5)
-    assert core_seconds(built, 20, weighted=False) == pytest.approx(2 * core_seconds(built, 10, weighted=False))
+    assert core_seconds(built, 20, weighted=False) == pytest.approx(
+        2 * core_seconds(built, 10, weighted=False)
+    )
     assert core_seconds(built, 10, weighted=True) > core_seconds(built, 10, weighted=False)
 
 

@@ -1,4 +1,6 @@
-"""Values from sampled sources: which are taken, that they are unbiased, and that their standard errors mean what they say."""
+"""Values from sampled sources: which are taken, that they are unbiased, and that their standard errors mean
+what they say.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,12 @@ import pytest
 from scipy import stats
 
 from engage_spark.graph.distributed.build_task import Core
-from engage_spark.graph.distributed.source_tasks import Sums, chosen_sources, exponent_of_squares, exponent_of_sums
+from engage_spark.graph.distributed.source_tasks import (
+    Sums,
+    chosen_sources,
+    exponent_of_squares,
+    exponent_of_sums,
+)
 from engage_spark.graph.estimates import estimate
 from engage_spark.graph.kernels.brandes import dependencies
 from engage_spark.graph.kernels.csr import Csr
@@ -62,8 +69,9 @@ def facebook(shared_data: Path) -> Csr:
 
 
 def test_standard_errors_on_facebook_are_calibrated_against_exact(facebook: Csr) -> None:
-    """For vertices that many sources see, (estimate - exact) / stderr is about standard normal, over seeds and vertices. Where a few
-    sources make up the value (the way into a small part), a sample that misses them underrates its own error: those are left out here.
+    """For vertices that many sources see, (estimate - exact) / stderr is about standard normal, over seeds
+    and vertices. Where a few sources make up the value (the way into a small part), a sample that misses
+    them underrates its own error: those are left out here.
     """
     whole = dependencies(facebook, np.arange(facebook.n), squares=True)
     exact, squares = whole.total, whole.squares
@@ -83,7 +91,9 @@ def test_standard_errors_on_facebook_are_calibrated_against_exact(facebook: Csr)
 
 
 def test_the_mean_over_all_samples_is_the_exact_value() -> None:
-    """All 20 samples of 3 out of 6 vertices, of a graph with a tree hanging on it: unbiased, and the mean variance is the variance."""
+    """All 20 samples of 3 out of 6 vertices, of a graph with a tree hanging on it: unbiased, and the mean
+    variance is the variance.
+    """
     import itertools
 
     import networkx as nx
@@ -112,7 +122,9 @@ def test_the_mean_over_all_samples_is_the_exact_value() -> None:
 def test_all_vertices_as_sources_leave_no_error(facebook: Csr) -> None:
     value, error = sampled(core_of(facebook), facebook.n, facebook.n, 0)
     assert error.max() == 0
-    np.testing.assert_allclose(value, dependencies(facebook, np.arange(facebook.n)).total, rtol=1e-9, atol=1e-3)
+    np.testing.assert_allclose(
+        value, dependencies(facebook, np.arange(facebook.n)).total, rtol=1e-9, atol=1e-3
+    )
 
 
 def test_sums_do_not_depend_on_the_order_of_batches(facebook: Csr) -> None:

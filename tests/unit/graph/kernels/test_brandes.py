@@ -33,14 +33,18 @@ def everyone(csr: Csr) -> np.ndarray:
 @given(edge_lists())
 def test_over_all_sources_it_is_networkxs_betweenness(edges: Edges) -> None:
     csr = edges.csr()
-    np.testing.assert_allclose(dependencies(csr, everyone(csr)).total, edges.betweenness(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        dependencies(csr, everyone(csr)).total, edges.betweenness(), rtol=1e-9, atol=1e-12
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(edge_lists())
 def test_over_all_sources_it_is_networkits_betweenness(edges: Edges) -> None:
     csr = edges.csr()
-    np.testing.assert_allclose(dependencies(csr, everyone(csr)).total, edges.networkit_betweenness(), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        dependencies(csr, everyone(csr)).total, edges.networkit_betweenness(), rtol=1e-9, atol=1e-12
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,7 +77,8 @@ def test_the_published_facebook_values_are_met(shared_data: Path) -> None:
         for vertex, published in FACEBOOK.items():
             assert freeman[ids == vertex][0] == pytest.approx(published, rel=0, abs=1e-12)
         assert int((raw == 0).sum()) == 342
-        # Every pair at distance d has d - 1 vertices between, whatever the number of its paths: the mean distance is 3.6925 (8 at most).
+        # Every pair at distance d has d - 1 vertices between, whatever the number of its paths: the mean
+        # distance is 3.6925 (8 at most).
         length = nx_mean_distance(csr)
         assert freeman.sum() == pytest.approx((length - 1) * csr.n / (csr.n - 2), rel=1e-12)
 
@@ -92,7 +97,9 @@ def test_the_centre_of_a_star_lies_between_all_pairs() -> None:
 
 
 def test_more_paths_than_float64_can_count_are_counted_all_the_same() -> None:
-    """A chain of 1,200 diamonds: 2**1200 paths from end to end. Each joint lies on all, each other vertex on half of them."""
+    """A chain of 1,200 diamonds: 2**1200 paths from end to end. Each joint lies on all, each other vertex on
+    half of them.
+    """
     links = 1200
     src, dst = [], []
     for i in range(links):
@@ -104,7 +111,8 @@ def test_more_paths_than_float64_can_count_are_counted_all_the_same() -> None:
     n = edges.n
     joints = np.arange(3, n - 1, 3)
     assert total[joints].tolist() == pytest.approx((n - 1 - joints).tolist(), rel=1e-12)
-    # One of a pair of diamond sides: it ends nothing but its own paths, and carries half of all that lies behind it.
+    # One of a pair of diamond sides: it ends nothing but its own paths, and carries half of all that lies
+    # behind it.
     assert total[1::3].tolist() == pytest.approx((0.5 * (n - np.arange(3, n, 3))).tolist(), rel=1e-12)
 
 
@@ -121,7 +129,14 @@ def test_a_grid_is_symmetric_and_every_pair_is_accounted_for(side: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "edges", [Edges(0, (), ()), Edges(1, (), ()), Edges(1, (0,), (0,)), Edges(3, (0, 1), (0, 1)), Edges(2, (0,), (1,))]
+    "edges",
+    [
+        Edges(0, (), ()),
+        Edges(1, (), ()),
+        Edges(1, (0,), (0,)),
+        Edges(3, (0, 1), (0, 1)),
+        Edges(2, (0,), (1,)),
+    ],
 )
 def test_graphs_without_anything_between_give_zeros(edges: Edges) -> None:
     csr = edges.csr()

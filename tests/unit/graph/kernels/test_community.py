@@ -21,9 +21,13 @@ def in_igraph(csr: Csr) -> igraph.Graph:
     return igraph.Graph(csr.n, np.column_stack([source, csr.indices])[source < csr.indices])
 
 
-@pytest.mark.parametrize(("name", "least"), [("facebook_combined", 0.835), ("lastfm_asia", 0.813), ("github_social", 0.448)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("facebook_combined", 0.835), ("lastfm_asia", 0.813), ("github_social", 0.448)]
+)
 def test_the_modularity_is_that_of_igraphs_leiden(shared_data: Path, name: str, least: float) -> None:
-    """igraph's depends on its dice, so the mean of five is taken; ours may fall short of it by 1% whatever the seed."""
+    """igraph's depends on its dice, so the mean of five is taken; ours may fall short of it by 1% whatever
+    the seed.
+    """
     csr, _ = real(shared_data, name)
     oracle = in_igraph(csr)
     random.seed(1)
@@ -59,14 +63,18 @@ def test_planted_communities_are_found() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(edge_lists(directed=False, weighted=False))
-def test_any_graph_is_divided_into_connected_communities_that_are_no_worse_than_components(edges: Edges) -> None:
+def test_any_graph_is_divided_into_connected_communities_that_are_no_worse_than_components(
+    edges: Edges,
+) -> None:
     csr, graph = edges.csr(), edges.networkx()
     labels = communities(csr)
     groups = [{v for v in range(edges.n) if labels[v] == c} for c in range(max(labels) + 1)]
     assert all(nx.is_connected(graph.subgraph(g)) for g in groups)
     if graph.number_of_edges():
         assert modularity(csr, labels) == pytest.approx(nx.community.modularity(graph, groups), abs=1e-12)
-        assert modularity(csr, labels) >= nx.community.modularity(graph, nx.connected_components(graph)) - 1e-12
+        assert (
+            modularity(csr, labels) >= nx.community.modularity(graph, nx.connected_components(graph)) - 1e-12
+        )
         assert modularity(csr, labels) >= nx.community.modularity(graph, [{v} for v in graph]) - 1e-12
 
 

@@ -1,4 +1,6 @@
-"""Many sources at once: each lane as if it were alone, in either precision, with any path counts, on any processor."""
+"""Many sources at once: each lane as if it were alone, in either precision, with any path counts, on any
+processor.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from tests.support.graphs import Edges, edge_lists, of, real
 from tests.support.paths import ROOT
 
 
-def one_at_a_time(csr: Csr, sources: np.ndarray, weight: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def one_at_a_time(
+    csr: Csr, sources: np.ndarray, weight: np.ndarray, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     total, squares = np.zeros(csr.n), np.zeros(csr.n)
     traversal.add_up(*csr.out, sources.astype(np.int64), times, weight, total, squares)
     return total, squares
@@ -37,11 +41,15 @@ def skewed(n: int, mean_degree: int, *, directed: bool = False) -> Csr:
 
 @settings(max_examples=100, deadline=None)
 @given(edge_lists(weighted=False), st.sampled_from(["float64", "float32"]), st.integers(0, 2**32 - 1))
-def test_lanes_give_what_one_source_at_a_time_gives_with_any_weights(edges: Edges, precision: str, seed: int) -> None:
+def test_lanes_give_what_one_source_at_a_time_gives_with_any_weights(
+    edges: Edges, precision: str, seed: int
+) -> None:
     csr, rng = edges.csr(), np.random.default_rng(seed)
     sources = rng.integers(0, csr.n, rng.integers(1, 70))  # some twice in a batch, the last batch not full
     weight, times = rng.integers(0, 5, csr.n).astype(float), rng.integers(0, 5, len(sources)).astype(float)
-    got = dependencies(csr, sources, precision=precision, vertex_weight=weight, source_weight=times, squares=True)  # type: ignore[arg-type]
+    got = dependencies(
+        csr, sources, precision=precision, vertex_weight=weight, source_weight=times, squares=True
+    )  # type: ignore[arg-type]
     total, squares = one_at_a_time(csr, sources, weight, times)
     tolerance = 1e-12 if precision == "float64" else 1e-5
     np.testing.assert_allclose(got.total, total, rtol=tolerance)
@@ -51,7 +59,9 @@ def test_lanes_give_what_one_source_at_a_time_gives_with_any_weights(edges: Edge
 
 @pytest.mark.parametrize("directed", [False, True])
 @pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-12), ("float32", 2e-5)])
-def test_lanes_agree_where_steps_are_pushed_and_pulled(directed: bool, precision: str, tolerance: float) -> None:
+def test_lanes_agree_where_steps_are_pushed_and_pulled(
+    directed: bool, precision: str, tolerance: float
+) -> None:
     csr = skewed(5000, 20, directed=directed)
     sources = np.arange(0, 5000, 51)
     got = dependencies(csr, sources, precision=precision, squares=True)  # type: ignore[arg-type]
@@ -82,7 +92,9 @@ def diamonds(links: int) -> Edges:
 @pytest.mark.parametrize("links", [90, 120, 1100])
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_path_counts_that_overflow_are_done_in_wider_numbers(links: int, precision: str) -> None:
-    """2**90 fits float32, 2**120 only float64, 2**1100 neither; sources at an end overflow, those in the middle do not."""
+    """2**90 fits float32, 2**120 only float64, 2**1100 neither; sources at an end overflow, those in the
+    middle do not.
+    """
     edges = diamonds(links)
     csr = edges.csr()
     sources = np.array([0, 3 * (links // 2), 0, edges.n - 1])
@@ -91,7 +103,9 @@ def test_path_counts_that_overflow_are_done_in_wider_numbers(links: int, precisi
     behind_of_ends = 2 * (edges.n - 1 - joints) + joints
     middle = 3 * (links // 2)
     behind_of_middle = np.where(joints > middle, edges.n - 1 - joints, np.where(joints < middle, joints, 0))
-    np.testing.assert_allclose(got[joints], behind_of_ends + behind_of_middle, rtol=1e-12 if precision == "float64" else 1e-5)
+    np.testing.assert_allclose(
+        got[joints], behind_of_ends + behind_of_middle, rtol=1e-12 if precision == "float64" else 1e-5
+    )
 
 
 def test_an_overflow_leaves_no_trace_in_the_next_batch() -> None:
@@ -134,8 +148,14 @@ def digest() -> str:
 def test_a_processor_without_wide_vectors_gives_the_same_bits(tmp_path: Path) -> None:
     """The compiler is told of a processor with nothing but the least vectors (no AVX, no fused multiply-add)."""
     code = "from tests.unit.graph.kernels.test_multi_source_bfs import digest; print(digest())"
-    plain = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
-    ran = subprocess.run([sys.executable, "-c", code], env=plain, cwd=ROOT, capture_output=True, text=True, check=False)
+    plain = os.environ | {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=plain, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == digest()
 
@@ -171,7 +191,9 @@ def test_no_more_memory_is_taken_than_was_promised(precision: str) -> None:
         "dependencies(csr, np.arange(LANES[precision]) * (n // LANES[precision]), precision=precision, squares=True)\n"
         "print(peak() - before)\n"
     )
-    ran = subprocess.run([sys.executable, "-c", code, precision], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, precision], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     taken, promised = int(ran.stdout), worker_bytes(100_000, precision)  # type: ignore[arg-type]
     assert 0.3 * promised < taken < promised

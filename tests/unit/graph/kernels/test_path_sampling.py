@@ -1,4 +1,6 @@
-"""Sampled paths: uniform over pairs and over each pair's shortest paths, and independent of how the range is split."""
+"""Sampled paths: uniform over pairs and over each pair's shortest paths, and independent of how the range is
+split.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ from tests.support.graphs import Edges, edge_lists, of, real
 
 
 def assert_unbiased(csr: Csr, betweenness: np.ndarray, count: int, *, deviations: float) -> None:
-    """Every vertex's hits lie within so many standard deviations of a binomial count. Wrong predecessor weights are caught on graphs
-    where a vertex's predecessors have unlike path counts.
+    """Every vertex's hits lie within so many standard deviations of a binomial count. Wrong predecessor
+    weights are caught on graphs where a vertex's predecessors have unlike path counts.
     """
     chance = betweenness / (csr.n * (csr.n - 1))
     hits = sample_paths(csr, seed=3, start=0, count=count).hits
@@ -39,21 +41,26 @@ def test_hits_are_binomial_around_exact_betweenness_on_any_graph(edges: Edges) -
 
 
 def forks(count: int) -> list[tuple[int, int]]:
-    """A chain of forks, every second one turned round: from joint to joint lead 8 paths through one vertex before the end, 1 beside it."""
+    """A chain of forks, every second one turned round: from joint to joint lead 8 paths through one vertex
+    before the end, 1 beside it.
+    """
     edges = []
     for i in range(count):
         first = 12 * i
         start, end = (first, first + 12) if i % 2 == 0 else (first + 12, first)
         gate, aside, beside = first + 9, first + 10, first + 11
-        edges += [(start, v) for v in range(first + 1, first + 9)] + [(v, gate) for v in range(first + 1, first + 9)]
+        edges += [(start, v) for v in range(first + 1, first + 9)] + [
+            (v, gate) for v in range(first + 1, first + 9)
+        ]
         edges += [(gate, end), (start, aside), (aside, beside), (beside, end)]
     return edges
 
 
 @pytest.mark.parametrize("lengths", [False, True])
 def test_predecessors_are_drawn_in_proportion_to_their_paths(lengths: bool) -> None:
-    """Drawn alike, the vertex reached by 1 path would be hit in half of the samples instead of in a ninth. Searches from both ends meet
-    inside one fork, where an arc is drawn; the other forks are walked back through. With lengths, the search is from one end.
+    """Drawn alike, the vertex reached by 1 path would be hit in half of the samples instead of in a ninth.
+    Searches from both ends meet inside one fork, where an arc is drawn; the other forks are walked back
+    through. With lengths, the search is from one end.
     """
     edges = forks(8)
     weight = (1,) * len(edges) if lengths else None
@@ -71,7 +78,9 @@ def test_hits_are_binomial_on_a_random_graph_of_a_hundred(directed: bool) -> Non
 def test_hits_are_binomial_with_lengths_that_tie() -> None:
     graph = nx.gnp_random_graph(60, 0.12, seed=5)
     lengths = np.random.default_rng(5).integers(1, 4, graph.number_of_edges())
-    edges = Edges(60, tuple(u for u, _ in graph.edges), tuple(v for _, v in graph.edges), tuple(lengths.tolist()))
+    edges = Edges(
+        60, tuple(u for u, _ in graph.edges), tuple(v for _, v in graph.edges), tuple(lengths.tolist())
+    )
     assert_unbiased(edges.csr(), edges.betweenness(), 100_000, deviations=5)
 
 
@@ -96,11 +105,16 @@ def test_any_split_of_the_range_hits_the_same(edges: Edges, cuts: list[int]) -> 
 
 def test_another_seed_hits_others() -> None:
     csr = of(nx.path_graph(50)).csr()
-    assert sample_paths(csr, seed=1, start=0, count=100).hits.tolist() != sample_paths(csr, seed=2, start=0, count=100).hits.tolist()
+    assert (
+        sample_paths(csr, seed=1, start=0, count=100).hits.tolist()
+        != sample_paths(csr, seed=2, start=0, count=100).hits.tolist()
+    )
 
 
 def test_pairs_are_uniform() -> None:
-    """On a directed cycle of five the pair decides the path, so the hits' distribution is that of the pairs' distances."""
+    """On a directed cycle of five the pair decides the path, so the hits' distribution is that of the pairs'
+    distances.
+    """
     edges = Edges(5, (0, 1, 2, 3, 4), (1, 2, 3, 4, 0), directed=True)
     lengths = Counter(sample_paths(edges.csr(), seed=7, start=i, count=1).interior for i in range(8000))
     assert set(lengths) == {0, 1, 2, 3}
@@ -127,7 +141,9 @@ def test_on_a_grid_the_inside_of_a_path_is_its_distance(side: int) -> None:
 
 
 def test_more_paths_than_float64_can_count_are_drawn_from_all_the_same() -> None:
-    """A chain of 1,500 diamonds: from end to end 2**1500 paths, and each side of a diamond is on half of them."""
+    """A chain of 1,500 diamonds: from end to end 2**1500 paths, and each side of a diamond is on half of
+    them.
+    """
     links = 1500
     src, dst = [], []
     for i in range(links):
@@ -155,7 +171,11 @@ def test_a_negative_range_is_refused() -> None:
 def longest_path(edges: Edges) -> int:
     graph = edges.networkx()
     paths = (
-        p for s in graph for t in graph if s != t and nx.has_path(graph, s, t) for p in nx.all_shortest_paths(graph, s, t, weight="length")
+        p
+        for s in graph
+        for t in graph
+        if s != t and nx.has_path(graph, s, t)
+        for p in nx.all_shortest_paths(graph, s, t, weight="length")
     )
     return max((len(p) for p in paths), default=min(edges.n, 1))
 

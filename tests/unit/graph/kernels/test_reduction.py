@@ -42,12 +42,16 @@ def test_in_an_undirected_graph_all_zeros_are_found(edges: Edges) -> None:
 @given(edge_lists())
 def test_components_are_those_of_networkx(edges: Edges) -> None:
     graph = edges.networkx()
-    expected = list(nx.weakly_connected_components(graph) if edges.directed else nx.connected_components(graph))
-    small = shrink(edges.csr())
-    assert small.component_size[small.component].tolist() == [next(len(c) for c in expected if v in c) for v in range(edges.n)]
-    assert {frozenset(np.flatnonzero(small.component == c).tolist()) for c in range(len(small.component_size))} == set(
-        map(frozenset, expected)
+    expected = list(
+        nx.weakly_connected_components(graph) if edges.directed else nx.connected_components(graph)
     )
+    small = shrink(edges.csr())
+    assert small.component_size[small.component].tolist() == [
+        next(len(c) for c in expected if v in c) for v in range(edges.n)
+    ]
+    assert {
+        frozenset(np.flatnonzero(small.component == c).tolist()) for c in range(len(small.component_size))
+    } == set(map(frozenset, expected))
 
 
 @settings(max_examples=100, deadline=None)
@@ -57,7 +61,9 @@ def test_a_sample_of_sources_folded_into_the_core_gives_what_the_whole_graph_giv
     small = shrink(edges.csr())
     sources = small.core_of[np.arange(edges.n)]
     sources = sources[sources >= 0]
-    got = dependencies(small.core, sources, vertex_weight=small.vertex_weight, source_weight=np.ones(len(sources)))
+    got = dependencies(
+        small.core, sources, vertex_weight=small.vertex_weight, source_weight=np.ones(len(sources))
+    )
     np.testing.assert_allclose(small.expand(got.total), edges.betweenness(), rtol=1e-12, atol=1e-12)
 
 

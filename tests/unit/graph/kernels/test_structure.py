@@ -1,4 +1,6 @@
-"""Components, cores, PageRank, reciprocity and circles against NetworkX and igraph: real graphs, and graphs of every small shape."""
+"""Components, cores, PageRank, reciprocity and circles against NetworkX and igraph: real graphs, and graphs
+of every small shape.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from hypothesis import given, settings
 
 from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.ego_network import WIDEST, _circles, circles, clustering, normalised
-from engage_spark.graph.kernels.structure import by_size, components, core_numbers, group_sizes, pagerank, returned_share
+from engage_spark.graph.kernels.structure import (
+    by_size,
+    components,
+    core_numbers,
+    group_sizes,
+    pagerank,
+    returned_share,
+)
 from tests.support.graphs import Edges, edge_lists, real
 
 UNDIRECTED = ("facebook_combined", "lastfm_asia", "github_social")
@@ -32,7 +41,12 @@ def test_real_graphs_agree_with_igraph(shared_data: Path, name: str) -> None:
     assert group_sizes(components(csr)).tolist() == [len(csr.degrees)] * csr.n, "these graphs are connected"
     assert abs(pagerank(csr) - np.array(oracle.pagerank(damping=0.85))).max() < 1e-12
     triangles, _ = circles(csr, np.arange(csr.n))
-    assert abs(clustering(triangles, csr.degrees) - np.array(oracle.transitivity_local_undirected(mode="zero"))).max() < 1e-14
+    assert (
+        abs(
+            clustering(triangles, csr.degrees) - np.array(oracle.transitivity_local_undirected(mode="zero"))
+        ).max()
+        < 1e-14
+    )
     assert triangles.sum() == 3 * len(oracle.list_triangles())
 
 
@@ -57,13 +71,17 @@ def test_a_real_disconnected_graph_agrees_with_networkx(shared_data: Path) -> No
 
 @pytest.mark.parametrize("name", UNDIRECTED)
 def test_ego_betweenness_is_that_of_the_ego_graph(shared_data: Path, name: str) -> None:
-    """By NetworKit-free, pair-free means: NetworkX's betweenness on the ego graph, for vertices of every degree up to 250."""
+    """By NetworKit-free, pair-free means: NetworkX's betweenness on the ego graph, for vertices of every
+    degree up to 250.
+    """
     csr, _ = real(shared_data, name)
     graph = nx.Graph(in_igraph(csr).get_edgelist())
     by_degree = {int(d): v for v, d in enumerate(csr.degrees) if d <= 250}
     vertices = np.array(sorted(by_degree.values())[:: max(1, len(by_degree) // 25)])
     _, found = circles(csr, vertices)
-    expected = [nx.betweenness_centrality(nx.ego_graph(graph, v), normalized=False)[v] for v in vertices.tolist()]
+    expected = [
+        nx.betweenness_centrality(nx.ego_graph(graph, v), normalized=False)[v] for v in vertices.tolist()
+    ]
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
     assert max(csr.degrees[vertices]) > 100
 
@@ -97,20 +115,30 @@ def test_any_undirected_graph_agrees_with_networkx(edges: Edges) -> None:
     parts = components(csr)
     assert group_sizes(parts).tolist() == [sizes[v] for v in everyone]
     assert all((parts[u] == parts[v]) == nx.has_path(graph, u, v) for u in everyone for v in everyone)
-    assert pagerank(csr) == pytest.approx([nx.pagerank(graph, tol=1e-13, max_iter=1000)[v] for v in everyone], abs=1e-11)
+    assert pagerank(csr) == pytest.approx(
+        [nx.pagerank(graph, tol=1e-13, max_iter=1000)[v] for v in everyone], abs=1e-11
+    )
     triangles, ego = circles(csr, np.arange(edges.n))
     assert triangles.tolist() == [nx.triangles(graph)[v] for v in everyone]
-    assert clustering(triangles, csr.degrees) == pytest.approx([nx.clustering(graph)[v] for v in everyone], abs=1e-15)
+    assert clustering(triangles, csr.degrees) == pytest.approx(
+        [nx.clustering(graph)[v] for v in everyone], abs=1e-15
+    )
     egos = [nx.ego_graph(graph, v) for v in everyone]
-    assert ego == pytest.approx([nx.betweenness_centrality(g, normalized=False)[v] for v, g in enumerate(egos)], abs=1e-12)
-    assert normalised(ego, csr.degrees) == pytest.approx([nx.betweenness_centrality(g)[v] for v, g in enumerate(egos)], abs=1e-12)
+    assert ego == pytest.approx(
+        [nx.betweenness_centrality(g, normalized=False)[v] for v, g in enumerate(egos)], abs=1e-12
+    )
+    assert normalised(ego, csr.degrees) == pytest.approx(
+        [nx.betweenness_centrality(g)[v] for v, g in enumerate(egos)], abs=1e-12
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(edge_lists(directed=True, weighted=False))
 def test_any_directed_graph_agrees_with_networkx(edges: Edges) -> None:
     csr, graph = edges.csr(), edges.networkx()
-    assert pagerank(csr) == pytest.approx([nx.pagerank(graph, tol=1e-13, max_iter=1000)[v] for v in range(edges.n)], abs=1e-11)
+    assert pagerank(csr) == pytest.approx(
+        [nx.pagerank(graph, tol=1e-13, max_iter=1000)[v] for v in range(edges.n)], abs=1e-11
+    )
     alone = {v for v in graph if graph.degree(v) == 0}
     expected = nx.reciprocity(graph, [v for v in graph if v not in alone])
     found = returned_share(csr)

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engage_spark.ml.data.hash_cutpoints import BITS, LOW, SHARES, Side, cut_points, nominal, places, ranks, slots
+from engage_spark.ml.data.hash_cutpoints import (
+    BITS,
+    LOW,
+    SHARES,
+    Side,
+    cut_points,
+    nominal,
+    places,
+    ranks,
+    slots,
+)
 
 LONG = st.integers(LOW, -LOW - 1)
 NEAR = st.integers(-3, 3).map(lambda x: x << (64 - BITS)) | st.integers(0, 3)

@@ -13,12 +13,29 @@ BINARY = Target(name="left", task=Task.BINARY, minimum=0, maximum=1, label_days=
 AMOUNT = Target(name="spend", task=Task.REGRESSION, minimum=0, maximum=None, label_days=0, baseline=None)
 
 
-def counts(fold: int | None, *, ones: int = 5, zeros: int = 5, other: int = 0, unlabelled: int = 0, age: int = 10, infinite: int = 0,
-           least: float | None = 0.0, most: float | None = 1.0) -> FoldCounts:  # fmt: skip
+def counts(
+    fold: int | None,
+    *,
+    ones: int = 5,
+    zeros: int = 5,
+    other: int = 0,
+    unlabelled: int = 0,
+    age: int = 10,
+    infinite: int = 0,
+    least: float | None = 0.0,
+    most: float | None = 1.0,
+) -> FoldCounts:
     return FoldCounts(
-        fold=fold, rows=ones + zeros + other + unlabelled, unlabelled=unlabelled, ones=ones, zeros=zeros, minimum=least, maximum=most,
-        present={"age": age}, infinite={"age": infinite},
-    )  # fmt: skip
+        fold=fold,
+        rows=ones + zeros + other + unlabelled,
+        unlabelled=unlabelled,
+        ones=ones,
+        zeros=zeros,
+        minimum=least,
+        maximum=most,
+        present={"age": age},
+        infinite={"age": infinite},
+    )
 
 
 def refusal(*found: FoldCounts, target: Target = BINARY) -> str:
@@ -47,7 +64,9 @@ def test_no_rows_at_all() -> None:
 
 
 def test_a_fold_without_class_1_is_named_with_its_counts() -> None:
-    assert "fold 1 has 0 rows of class 1 and 9 of class 0" in refusal(counts(0), counts(1, ones=0, zeros=9), counts(2))
+    assert "fold 1 has 0 rows of class 1 and 9 of class 0" in refusal(
+        counts(0), counts(1, ones=0, zeros=9), counts(2)
+    )
 
 
 def test_training_rows_of_one_class_are_named_with_their_counts() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from engage_spark.ml.feature_spec import Target, Task
-from engage_spark.pipelines.model_inputs import Sources
+from engage_spark.pipelines.model_inputs import ModelInputs
 from engage_spark.pipelines.train.inputs import snapshots_of
 
 FIRST = date(2026, 1, 1)
@@ -15,12 +15,14 @@ def target(days: int) -> Target:
     return Target(name="left", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=days, baseline=None)
 
 
-def sources(*offsets: int) -> Sources:
-    return Sources({FIRST + timedelta(days=n): {} for n in offsets}, None, True, ())
+def sources(*offsets: int) -> ModelInputs:
+    return ModelInputs({FIRST + timedelta(days=n): {} for n in offsets}, None, True, ())
 
 
 def chosen(days: int, *offsets: int, as_of: int = 365, most: int = 3) -> tuple[list[int], int | None]:
-    found = snapshots_of(sources(*offsets), [target(days)], as_of=FIRST + timedelta(days=as_of), most=most)["left"]
+    found = snapshots_of(sources(*offsets), [target(days)], as_of=FIRST + timedelta(days=as_of), most=most)[
+        "left"
+    ]
     late = found.out_of_time
     return [(d - FIRST).days for d in found.train], None if late is None else (late - FIRST).days
 

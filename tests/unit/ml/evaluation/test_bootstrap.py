@@ -1,4 +1,6 @@
-"""Bootstrap intervals: they cover the truth as often as they say, keep customers together, and know no order of rows."""
+"""Bootstrap intervals: they cover the truth as often as they say, keep customers together, and know no order
+of rows.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import pytest
 from scipy import stats
 
 from engage_spark.errors import InputError
-from engage_spark.ml.evaluation.bootstrap import Draws, Gain, Interval, intervals, paired
+from engage_spark.ml.evaluation.bootstrap import Draws, Gain, Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.metrics import METRICS, UndefinedMetricError, metrics_of
 from engage_spark.ml.feature_spec import Task
 
@@ -23,7 +25,9 @@ def test_intervals_of_the_auc_cover_the_truth_as_often_as_they_say() -> None:
     truth, trials = stats.norm.cdf(1 / np.sqrt(2)), 400
     hits = 0
     for seed in range(trials):
-        found = intervals([METRICS["auc"]], *rows(300, seed), replicates=100, confidence=0.9, seed=seed)["auc"]
+        found = intervals([METRICS["auc"]], *rows(300, seed), replicates=100, confidence=0.9, seed=seed)[
+            "auc"
+        ]
         assert found is not None
         hits += found.low <= truth <= found.high
     # Percentiles of 100 replicates lie a little inward: 88% is what is to be expected of 90%.
@@ -43,7 +47,9 @@ def test_rows_of_one_customer_stay_together() -> None:
     """Each customer is there four times: four times as many rows tell no more than one."""
     y, s = rows(1500, 5)
     once = intervals([METRICS["auc"]], y, s, clusters=np.arange(1500), replicates=400)["auc"]
-    fourfold = intervals([METRICS["auc"]], np.tile(y, 4), np.tile(s, 4), clusters=np.tile(np.arange(1500), 4), replicates=400)["auc"]
+    fourfold = intervals(
+        [METRICS["auc"]], np.tile(y, 4), np.tile(s, 4), clusters=np.tile(np.arange(1500), 4), replicates=400
+    )["auc"]
     apart = intervals([METRICS["auc"]], np.tile(y, 4), np.tile(s, 4), replicates=400)["auc"]
     assert once is not None and fourfold is not None and apart is not None
     assert fourfold.high - fourfold.low == pytest.approx(once.high - once.low, rel=0.15)
@@ -63,7 +69,7 @@ def test_the_order_of_the_rows_changes_no_bit(clustered: bool) -> None:
         metrics, y[order], p[order], clusters=moved, replicates=50
     )
     q = np.round(p * 0.9, 1)
-    assert paired(METRICS["auc"], y, p, q, clusters=customers, replicates=50) == paired(
+    assert paired_gain(METRICS["auc"], y, p, q, clusters=customers, replicates=50) == paired_gain(
         METRICS["auc"], y[order], p[order], q[order], clusters=moved, replicates=50
     )
 
@@ -90,28 +96,28 @@ def test_what_is_undefined_has_no_interval() -> None:
     found = intervals(metrics_of(Task.REGRESSION), np.ones(30), np.linspace(0, 1, 30))
     assert found["r2"] is None and found["mae"] is not None
     with pytest.raises(UndefinedMetricError, match="both classes"):
-        paired(METRICS["auc"], [1, 1], [0.1, 0.2], [0.2, 0.3])
+        paired_gain(METRICS["auc"], [1, 1], [0.1, 0.2], [0.2, 0.3])
 
 
 def test_a_better_model_on_the_same_rows_gains_with_a_narrower_interval_than_its_own() -> None:
     random = np.random.default_rng(8)
     y, s = rows(3000, 8)
     worse = s + random.normal(0, 0.5, 3000)
-    gain = paired(METRICS["auc"], y, s, worse)
+    gain = paired_gain(METRICS["auc"], y, s, worse)
     alone = intervals([METRICS["auc"]], y, s)["auc"]
     assert alone is not None
     assert gain.gain > 0 and gain.low > 0 and gain.probability == 1.0
     assert gain.gain == pytest.approx(gain.value - gain.reference)
     assert gain.high - gain.low < alone.high - alone.low
-    back = paired(METRICS["auc"], y, worse, s)
+    back = paired_gain(METRICS["auc"], y, worse, s)
     assert (back.gain, back.probability) == (pytest.approx(-gain.gain), 0.0)
 
 
 def test_a_smaller_error_is_a_gain_and_no_difference_is_even() -> None:
     y = np.linspace(0, 10, 200)
-    gain = paired(METRICS["rmse"], y, y + 1, y - 2)
+    gain = paired_gain(METRICS["rmse"], y, y + 1, y - 2)
     assert (gain.gain, gain.relative, gain.probability) == (pytest.approx(1.0), pytest.approx(0.5), 1.0)
-    same = paired(METRICS["rmse"], y, y + 1, y + 1)
+    same = paired_gain(METRICS["rmse"], y, y + 1, y + 1)
     assert (same.gain, same.low, same.high, same.probability) == (0.0, 0.0, 0.0, 0.5)
 
 
@@ -121,7 +127,11 @@ def test_there_is_no_gain_without_a_difference_more_often_than_chance_has_it() -
     for seed in range(200):
         random = np.random.default_rng(1000 + seed)
         y, s = rows(300, seed)
-        found.append(paired(METRICS["auc"], y, s + random.normal(0, 1, 300), s + random.normal(0, 1, 300), replicates=60).probability)
+        found.append(
+            paired_gain(
+                METRICS["auc"], y, s + random.normal(0, 1, 300), s + random.normal(0, 1, 300), replicates=60
+            ).probability
+        )
     assert stats.kstest(found, "uniform").pvalue > 0.001
     assert np.mean(np.array(found) > 0.95) < 0.12
 
@@ -144,4 +154,4 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         intervals([METRICS["auc"]], y, s, confidence=95)
     with pytest.raises(InputError, match="metrics of 2 tasks"):
         intervals([METRICS["auc"], METRICS["mae"]], y, s)
-    assert isinstance(paired(METRICS["auc"], [0, 1], [0.1, 0.2], [0.1, 0.2]), Gain)
+    assert isinstance(paired_gain(METRICS["auc"], [0, 1], [0.1, 0.2], [0.1, 0.2]), Gain)

@@ -10,12 +10,20 @@ import pytest
 from scipy import stats
 
 from engage_spark.errors import InputError
-from engage_spark.ml.evaluation.conformal import Cell, Conformal, calibrate_regression, calibrate_sets, quantile, rank
+from engage_spark.ml.evaluation.conformal import (
+    Cell,
+    Conformal,
+    calibrate_regression,
+    calibrate_sets,
+    quantile,
+    rank,
+)
 from engage_spark.ml.feature_spec import Task
 
 
 @pytest.mark.parametrize(
-    ("n", "coverage", "expected"), [(9, 0.9, 9), (99, 0.9, 90), (19, 0.95, 19), (10, 0.9, 10), (8, 0.9, 9), (0, 0.5, 1), (999, 0.7, 700)]
+    ("n", "coverage", "expected"),
+    [(9, 0.9, 9), (99, 0.9, 90), (19, 0.95, 19), (10, 0.9, 10), (8, 0.9, 9), (0, 0.5, 1), (999, 0.7, 700)],
 )
 def test_the_rank_is_that_of_n_plus_one_rows(n: int, coverage: float, expected: int) -> None:
     assert rank(n, coverage) == expected
@@ -45,7 +53,8 @@ def test_intervals_cover_what_they_promise_within_binomial_bounds(parts: int) ->
         made = calibrate_regression(y, p, coverage=0.9, minimum=0.0, maximum=5000.0, parts=parts)
         y, p = skewed(500, random)
         hits, rows = hits + int(made.covered(y, p).sum()), rows + 500
-    # Over calibrations, coverage is spread as Beta(k, n + 1 - k) around its promise; its error adds to that of the counted rows.
+    # Over calibrations, coverage is spread as Beta(k, n + 1 - k) around its promise; its error adds to that
+    # of the counted rows.
     spread = math.sqrt(0.09 / rows + 0.09 / (40 * 800))
     # Ten ranges of 80 rows round up to rank 73 of 81: 90.1% is promised there.
     assert 0.9 - 4 * spread <= hits / rows <= 0.903 + 4 * spread
@@ -79,7 +88,9 @@ def test_sets_by_class_cover_the_rare_class_and_marginal_ones_do_not() -> None:
         n = int((y == 1).sum())
         spread = 4 * math.sqrt(0.09 / len(y) + 0.09 / 8000)
         assert made.covered(y, p).mean() == pytest.approx(0.9, abs=spread)
-        assert (made.covered(y, p)[y == 1].mean() > 0.9 - 4 * math.sqrt(0.09 / n + 0.09 / 1300)) == made.by_class
+        assert (
+            made.covered(y, p)[y == 1].mean() > 0.9 - 4 * math.sqrt(0.09 / n + 0.09 / 1300)
+        ) == made.by_class
     zero, one = by_class.sets(p)
     assert 0.2 < (zero & one).mean() < 0.8
 
@@ -119,8 +130,12 @@ def test_too_few_rows_promise_the_whole_range_and_are_named() -> None:
 
 def test_intervals_stay_within_the_bounds() -> None:
     made = Conformal(
-        task=Task.REGRESSION, coverage=0.9, cells=(Cell(group=None, part=0, n=99, radius=0.3),), minimum=0.0, maximum=1.0
-    )  # fmt: skip
+        task=Task.REGRESSION,
+        coverage=0.9,
+        cells=(Cell(group=None, part=0, n=99, radius=0.3),),
+        minimum=0.0,
+        maximum=1.0,
+    )
     low, high = made.intervals([0.1, 0.5, 0.9])
     np.testing.assert_allclose(low, [0.0, 0.2, 0.6])
     np.testing.assert_allclose(high, [0.4, 0.8, 1.0])
@@ -148,7 +163,9 @@ def test_what_was_stored_is_read_back_as_it_was() -> None:
 
 
 def test_the_promise_holds_over_calibrations_as_the_beta_distribution_has_it() -> None:
-    """Given a calibration of n rows, coverage is Beta(k, n + 1 - k) (Vovk 2012): the rank is neither 1 too high nor too low."""
+    """Given a calibration of n rows, coverage is Beta(k, n + 1 - k) (Vovk 2012): the rank is neither 1 too
+    high nor too low.
+    """
     random = np.random.default_rng(6)
     n, k = 50, rank(50, 0.9)
     radii = [quantile(random.random(n), 0.9) for _ in range(3000)]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from engage_spark.ml.evaluation.deciles import calibration, tenths, thinned, wilson
+from engage_spark.ml.evaluation.deciles import calibration, deciles, thinned, wilson
 from engage_spark.ml.feature_spec import Task
 
 
@@ -17,7 +17,7 @@ def test_tenths_are_those_of_sorting_when_no_scores_are_equal() -> None:
     random = np.random.default_rng(1)
     s = random.permutation(1005) / 1005
     y = (random.random(1005) < s).astype(float)
-    found = tenths(y, s, task=Task.BINARY)
+    found = deciles(y, s, task=Task.BINARY)
     ordered = y[np.argsort(-s)]
     ends = np.arange(11) * 1005 // 10
     for t, start, end in zip(found, ends, ends[1:], strict=False):
@@ -32,15 +32,15 @@ def test_tenths_are_those_of_sorting_when_no_scores_are_equal() -> None:
 def test_rows_of_one_score_share_their_labels_whatever_their_order() -> None:
     y = np.array([1.0] * 30 + [0.0] * 70)
     for order in (np.arange(100), np.arange(100)[::-1]):
-        found = tenths(y[order], np.full(100, 0.3), task=Task.BINARY)
+        found = deciles(y[order], np.full(100, 0.3), task=Task.BINARY)
         assert [t.lift for t in found] == pytest.approx([1.0] * 10)
         assert [t.mean_score for t in found] == pytest.approx([0.3] * 10)
 
 
 def test_lift_needs_labels_that_add_up() -> None:
-    assert {t.lift for t in tenths([-1.0, 2.0, 3.0], [1.0, 2.0, 3.0], task=Task.REGRESSION)} == {None}
-    assert {t.gathered for t in tenths([0, 0], [0.1, 0.2], task=Task.BINARY)} == {None}
-    assert len(tenths([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], task=Task.REGRESSION)) == 3
+    assert {t.lift for t in deciles([-1.0, 2.0, 3.0], [1.0, 2.0, 3.0], task=Task.REGRESSION)} == {None}
+    assert {t.gathered for t in deciles([0, 0], [0.1, 0.2], task=Task.BINARY)} == {None}
+    assert len(deciles([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], task=Task.REGRESSION)) == 3
 
 
 @pytest.mark.parametrize("mass", [True, False])

@@ -11,12 +11,22 @@ from sklearn import metrics as sk
 
 from engage_spark.errors import InputError
 from engage_spark.ml.evaluation.confusion import at_threshold, confusion
-from engage_spark.ml.evaluation.metrics import BINS, HEADLINE, METRICS, UndefinedMetricError, calibration_cuts, evaluate, metrics_of
+from engage_spark.ml.evaluation.metrics import (
+    BINS,
+    HEADLINE,
+    METRICS,
+    UndefinedMetricError,
+    calibration_cuts,
+    evaluate,
+    metrics_of,
+)
 from engage_spark.ml.feature_spec import Task
 
 GRID = st.integers(0, 12).map(lambda k: k / 12)
 BINARY_ROWS = st.lists(st.tuples(st.integers(0, 1), GRID, st.integers(0, 3)), min_size=2, max_size=60)
-NUMBER_ROWS = st.lists(st.tuples(st.integers(0, 9), st.integers(-3, 12), st.integers(0, 3)), min_size=2, max_size=60)
+NUMBER_ROWS = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(-3, 12), st.integers(0, 3)), min_size=2, max_size=60
+)
 
 
 def close(found: float, expected: float) -> bool:
@@ -25,12 +35,17 @@ def close(found: float, expected: float) -> bool:
 
 @given(BINARY_ROWS)
 @settings(max_examples=150, deadline=None)
-def test_binary_metrics_are_those_of_scikit_learn_with_ties_and_weights(rows: list[tuple[int, float, int]]) -> None:
+def test_binary_metrics_are_those_of_scikit_learn_with_ties_and_weights(
+    rows: list[tuple[int, float, int]],
+) -> None:
     y, p, w = (np.array(c, dtype=float) for c in zip(*rows, strict=True))
     assume(len(set(y[w > 0])) == 2)
     assert close(METRICS["auc"](y, p, w), sk.roc_auc_score(y, p, sample_weight=w))
     assert close(METRICS["pr_auc"](y, p, w), sk.average_precision_score(y, p, sample_weight=w))
-    assert close(METRICS["log_loss"](y, p, w), sk.log_loss(y, np.column_stack([1 - p, p]), sample_weight=w, labels=[0, 1]))
+    assert close(
+        METRICS["log_loss"](y, p, w),
+        sk.log_loss(y, np.column_stack([1 - p, p]), sample_weight=w, labels=[0, 1]),
+    )
     assert close(METRICS["brier"](y, p, w), sk.brier_score_loss(y, p, sample_weight=w))
     accuracy, precision, recall, f1 = at_threshold(0.5)
     decided = p >= 0.5
@@ -78,14 +93,20 @@ def test_normalised_gini_counts_areas_of_the_lorenz_curves() -> None:
 def test_a_weight_of_two_is_the_row_twice_and_the_order_of_rows_is_nothing(name: str) -> None:
     random = np.random.default_rng(2)
     p = np.round(random.random(500), 2)
-    y = (random.random(500) < p).astype(float) if METRICS[name].task is Task.BINARY else np.round(p + random.normal(0, 0.3, 500), 1)
+    y = (
+        (random.random(500) < p).astype(float)
+        if METRICS[name].task is Task.BINARY
+        else np.round(p + random.normal(0, 0.3, 500), 1)
+    )
     w = random.integers(0, 4, 500)
     value = METRICS[name](y, p, w)
     twice = np.repeat(np.arange(500), w)
     shuffled = random.permutation(twice)
     if name != "ece_mass":  # its bins hold equal numbers of rows, whatever their weights
         assert METRICS[name](y[twice], p[twice]) == pytest.approx(value, rel=1e-9)
-    assert METRICS[name](y[shuffled], p[shuffled]) == pytest.approx(METRICS[name](y[twice], p[twice]), rel=1e-9)
+    assert METRICS[name](y[shuffled], p[shuffled]) == pytest.approx(
+        METRICS[name](y[twice], p[twice]), rel=1e-9
+    )
 
 
 def test_ece_is_the_mean_gap_of_15_bins_of_equal_width() -> None:
@@ -105,7 +126,9 @@ def test_a_score_of_one_is_in_the_last_bin_and_equal_scores_share_one() -> None:
 
 
 def test_one_class_is_an_error_that_says_what_is_needed() -> None:
-    with pytest.raises(UndefinedMetricError, match="AUC is undefined on these 3 rows: it needs labels of both classes"):
+    with pytest.raises(
+        UndefinedMetricError, match="AUC is undefined on these 3 rows: it needs labels of both classes"
+    ):
         METRICS["auc"]([1, 1, 1], [0.1, 0.2, 0.3])
     with pytest.raises(UndefinedMetricError, match="needs a label 1"):
         METRICS["pr_auc"]([0, 0], [0.1, 0.2])
@@ -114,7 +137,9 @@ def test_one_class_is_an_error_that_says_what_is_needed() -> None:
 
 
 def test_a_constant_target_leaves_r2_undefined_and_the_errors_defined() -> None:
-    with pytest.raises(UndefinedMetricError, match="R² is undefined on these 3 rows: it needs labels that vary"):
+    with pytest.raises(
+        UndefinedMetricError, match="R² is undefined on these 3 rows: it needs labels that vary"
+    ):
         METRICS["r2"]([0.1] * 3, [1.0, 2.0, 3.0])
     found = evaluate(metrics_of(Task.REGRESSION), [0.1] * 3, [1.1, 0.1, 0.1])
     assert (found["r2"], found["gini"]) == (None, None)
@@ -125,7 +150,12 @@ def test_all_that_is_wrong_with_the_arrays_is_told_at_once() -> None:
     with pytest.raises(InputError) as told:
         METRICS["brier"]([0, 2, 1], [0.5, 1.5, float("nan")], [1, -1, 1])
     text = str(told.value)
-    for part in ("1 labels are neither 0 nor 1", "1 scores are no probabilities", "1 scores are null, NaN", "1 weights are negative"):
+    for part in (
+        "1 labels are neither 0 nor 1",
+        "1 scores are no probabilities",
+        "1 scores are null, NaN",
+        "1 weights are negative",
+    ):
         assert part in text
     with pytest.raises(InputError, match="there are no rows"):
         METRICS["auc"]([], [])

@@ -28,7 +28,9 @@ def test_the_curve_is_what_counting_by_hand_gives() -> None:
     assert [x.threshold for x in found.curve] == pytest.approx(np.arange(101) / 100)
     for x in (*found.curve, found.at, found.everyone):
         contacted = p >= x.threshold
-        assert x.profit == pytest.approx(1000 * (0.2 * 125 * y[contacted].sum() - 5 * contacted.sum()) / len(y))
+        assert x.profit == pytest.approx(
+            1000 * (0.2 * 125 * y[contacted].sum() - 5 * contacted.sum()) / len(y)
+        )
         assert x.contacted == pytest.approx(contacted.mean())
         assert x.low <= x.profit <= x.high or x.contacted in (0, 1)
     at = p >= 0.2
@@ -54,7 +56,9 @@ def test_the_interval_is_as_wide_as_the_mean_error_says() -> None:
     y, p = rows(20_000)
     (found,) = profits(y, p, values=[50.0], cost=5.0, success=0.2, replicates=1500)
     per_row = np.where(p >= 0.5, 10.0 * y - 5.0, 0.0)
-    assert found.at.high - found.at.low == pytest.approx(2 * 1.96 * 1000 * per_row.std() / math.sqrt(20_000), rel=0.08)
+    assert found.at.high - found.at.low == pytest.approx(
+        2 * 1.96 * 1000 * per_row.std() / math.sqrt(20_000), rel=0.08
+    )
     assert found.pays
 
 
@@ -73,7 +77,9 @@ def test_the_order_of_the_rows_changes_no_bit_and_what_was_stored_is_read_back()
     order = np.random.default_rng(2).permutation(3000)
     customers = np.arange(3000) // 2
     found = profits(y, p, values=[125.0], cost=5.0, success=0.2, clusters=customers, replicates=30)
-    moved = profits(y[order], p[order], values=[125.0], cost=5.0, success=0.2, clusters=customers[order], replicates=30)
+    moved = profits(
+        y[order], p[order], values=[125.0], cost=5.0, success=0.2, clusters=customers[order], replicates=30
+    )
     assert found == moved
     assert Profit.from_json(found[0].to_json()) == found[0]
     with pytest.raises(InputError, match="no stored profit curve"):

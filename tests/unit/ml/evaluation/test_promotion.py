@@ -8,7 +8,14 @@ import pytest
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals
 from engage_spark.ml.evaluation.conformal import Conformal
 from engage_spark.ml.evaluation.metrics import METRICS
-from engage_spark.ml.evaluation.promotion import Gate, beats_baseline, covers, decide, is_calibrated, is_free_of_leaks
+from engage_spark.ml.evaluation.promotion import (
+    ModelGate,
+    beats_baseline,
+    covers,
+    decide,
+    is_calibrated,
+    is_free_of_leaks,
+)
 from engage_spark.ml.feature_spec import Task
 
 
@@ -18,11 +25,20 @@ def interval(value: float, low: float, high: float) -> Interval:
 
 def gain(low: float) -> Gain:
     return Gain(
-        metric="auc", value=0.8, reference=0.7, gain=0.1, low=low, high=0.2, relative=0.1, probability=1.0, confidence=0.95, replicates=200
+        metric="auc",
+        value=0.8,
+        reference=0.7,
+        gain=0.1,
+        low=low,
+        high=0.2,
+        relative=0.1,
+        probability=1.0,
+        confidence=0.95,
+        replicates=200,
     )
 
 
-PASSED, FAILED = (Gate(name="baseline", demand="", measured="", passed=p) for p in (True, False))
+PASSED, FAILED = (ModelGate(name="baseline", demand="", measured="", passed=p) for p in (True, False))
 
 
 @pytest.mark.parametrize(("low", "passed"), [(0.01, True), (0.0, False), (-0.01, False)])
@@ -30,8 +46,12 @@ def test_the_gain_over_the_baseline_must_be_above_nothing_with_confidence(low: f
     assert beats_baseline(interval(0.8, 0.7, 0.9), interval(0.7, 0.6, 0.8), gain(low)).passed is passed
 
 
-@pytest.mark.parametrize(("value", "high", "passed"), [(0.03, 0.2, True), (0.05, 0.08, True), (0.05, 0.069, False)])
-def test_a_calibration_error_fails_only_when_it_is_too_large_beyond_chance(value: float, high: float, passed: bool) -> None:
+@pytest.mark.parametrize(
+    ("value", "high", "passed"), [(0.03, 0.2, True), (0.05, 0.08, True), (0.05, 0.069, False)]
+)
+def test_a_calibration_error_fails_only_when_it_is_too_large_beyond_chance(
+    value: float, high: float, passed: bool
+) -> None:
     assert is_calibrated(interval(value, value, high)).passed is passed
 
 
@@ -49,7 +69,9 @@ def test_perfect_probabilities_of_few_rows_pass_and_shifted_ones_of_many_do_not(
 
 
 @pytest.mark.parametrize(("high", "passed"), [(0.885, True), (0.8849, False), (0.95, True)])
-def test_coverage_fails_when_its_upper_end_is_more_than_the_slack_below_the_promise(high: float, passed: bool) -> None:
+def test_coverage_fails_when_its_upper_end_is_more_than_the_slack_below_the_promise(
+    high: float, passed: bool
+) -> None:
     conformal = Conformal(task=Task.REGRESSION, coverage=0.9, cells=())
     assert covers(conformal, interval(high - 0.01, high - 0.02, high)).passed is passed
 

@@ -15,23 +15,39 @@ from tests.support.random_trees import random_trees
 def of_trees(slots: int = 6, **changed: object) -> Explainer:
     model = ensemble(random_trees(np.random.default_rng(3), trees=6, depth=5, slots=slots))
     source = np.array([0, 1, 1, 2, 3, 3], np.int32)
-    made = Explainer(features=("age", "kind", "sum", "zone"), categories=("kind", "zone"), source=source, link=Link.IDENTITY, model=model)
+    made = Explainer(
+        features=("age", "kind", "sum", "zone"),
+        categories=("kind", "zone"),
+        source=source,
+        link=Link.IDENTITY,
+        model=model,
+    )
     return replace(made, **changed)
 
 
 def of_line(link: Link = Link.IDENTITY, **changed: object) -> Explainer:
     model = Linear(coefficients=np.array([2.0, -1.0, 0.5]), means=np.array([0.0, 0.25, 0.5]), intercept=3.0)
-    made = Explainer(features=("age", "kind"), categories=("kind",), source=np.array([0, 1, 1], np.int32), link=link, model=model)
+    made = Explainer(
+        features=("age", "kind"),
+        categories=("kind",),
+        source=np.array([0, 1, 1], np.int32),
+        link=link,
+        model=model,
+    )
     return replace(made, **changed)
 
 
 def test_a_linear_contribution_is_coefficient_times_distance_from_the_mean() -> None:
     explainer = of_line()
     assert explainer.base == 3.0  # 3 + 2 * 0 - 1 * 0.25 + 0.5 * 0.5
-    assert explainer.contributions(np.array([[1.5, 1.0, 0.0]])).tolist() == [[3.0, -1.0]]  # kind: -1 * 0.75 + 0.5 * -0.5
+    # kind: -1 * 0.75 + 0.5 * -0.5
+    assert explainer.contributions(np.array([[1.5, 1.0, 0.0]])).tolist() == [[3.0, -1.0]]
 
 
-@pytest.mark.parametrize(("link", "expected"), [(Link.IDENTITY, 5.0), (Link.LOGIT, 1 / (1 + np.exp(-5.0))), (Link.LOG, np.exp(5.0))])
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [(Link.IDENTITY, 5.0), (Link.LOGIT, 1 / (1 + np.exp(-5.0))), (Link.LOG, np.exp(5.0))],
+)
 def test_contributions_add_up_to_what_the_link_makes_of_them(link: Link, expected: float) -> None:
     explainer, x = of_line(link), np.array([[1.5, 1.0, 0.0]])
     assert explainer.checked(x, np.array([expected])).sum() + explainer.base == pytest.approx(5.0)
@@ -59,19 +75,25 @@ def test_a_kernel_that_lost_something_would_be_noticed(monkeypatch: pytest.Monke
 
 def test_trees_with_probabilities_of_infinite_log_odds_are_explained() -> None:
     line = Linear(coefficients=np.array([800.0]), means=np.zeros(1), intercept=0.0)
-    explainer = Explainer(features=("a",), categories=(), source=np.zeros(1, np.int32), link=Link.LOGIT, model=line)
+    explainer = Explainer(
+        features=("a",), categories=(), source=np.zeros(1, np.int32), link=Link.LOGIT, model=line
+    )
     assert explainer.checked(np.array([[-1.0], [1.0]]), np.array([0.0, 1.0])).tolist() == [[-800.0], [800.0]]
 
 
 def test_reasons_are_the_largest_by_magnitude_ties_by_name_zeros_left_out() -> None:
     explainer = of_trees(features=("zone", "kind", "age", "sum"))
-    feature, value, counts = explainer.top(np.array([[0.5, -2.0, 0.5, 0.1], [0.0, 0.0, 0.0, -1.0], [0.0] * 4, [1.0, -1.0, 1.0, -1.0]]), 2)
+    feature, value, counts = explainer.top(
+        np.array([[0.5, -2.0, 0.5, 0.1], [0.0, 0.0, 0.0, -1.0], [0.0] * 4, [1.0, -1.0, 1.0, -1.0]]), 2
+    )
     assert counts.tolist() == [2, 1, 0, 2]
     assert [explainer.features[i] for i in feature] == ["kind", "age", "sum", "age", "kind"]
     assert value.tolist() == [-2.0, 0.5, -1.0, 1.0, -1.0]
 
 
-@pytest.mark.parametrize("explainer", [of_trees(), of_line(Link.LOG, minimum=0.0, maximum=5000.0)], ids=["trees", "line"])
+@pytest.mark.parametrize(
+    "explainer", [of_trees(), of_line(Link.LOG, minimum=0.0, maximum=5000.0)], ids=["trees", "line"]
+)
 def test_an_explainer_is_stored_and_travels_with_all_its_bits(explainer: Explainer) -> None:
     x = np.random.default_rng(5).normal(size=(40, 6 if "zone" in explainer.features else 3))
     expected = explainer.contributions(x)
@@ -94,7 +116,9 @@ def test_what_an_explainer_derived_does_not_travel() -> None:
     assert len(pickle.dumps(explainer)) == fresh
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"features": ["a"], "linear": {}}', of_line().to_json().replace("eJ", "xx")])
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"features": ["a"], "linear": {}}', of_line().to_json().replace("eJ", "xx")]
+)
 def test_what_is_no_stored_explainer_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="no stored explainer"):
         Explainer.from_json(text)

@@ -41,12 +41,16 @@ def test_contributions_equal_those_of_the_shap_package(depth: int, slots: int) -
     rng = np.random.default_rng(depth)
     trees = random_trees(rng, trees=8, depth=depth, slots=slots, stop=0.05)
     x = rng.normal(size=(BLOCK + 70, slots))
-    np.testing.assert_allclose(contributions(ensemble(trees), x), explained_by_shap(trees, x), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        contributions(ensemble(trees), x), explained_by_shap(trees, x), rtol=0, atol=1e-12
+    )
 
 
 @given(seed=st.integers(0, 2**32), slots=st.integers(1, 4), depth=st.integers(0, 5), missing=st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_contributions_equal_shapley_values_by_their_definition(seed: int, slots: int, depth: int, missing: bool) -> None:
+def test_contributions_equal_shapley_values_by_their_definition(
+    seed: int, slots: int, depth: int, missing: bool
+) -> None:
     rng = np.random.default_rng(seed)
     trees = random_trees(rng, trees=2, depth=depth, slots=slots)
     row = rng.normal(size=slots)
@@ -64,12 +68,18 @@ def test_contributions_and_base_add_up_to_the_raw_prediction() -> None:
 
 
 def test_a_split_on_two_features_shares_as_computed_by_hand() -> None:
-    # x0 <= 0: 10 of 40 rows -> 4; else x1 <= 0: 15 of 30 rows -> 8, else 0. Base: 1/4 * 4 + 3/4 * (1/2 * 8) = 4.
-    nodes = [Node(0, 0, 0.0, 1, 2, 0.0, 40.0), Node(1, -1, 0.0, -1, -1, 4.0, 10.0), Node(2, 1, 0.0, 3, 4, 0.0, 30.0)]
+    # x0 <= 0: 10 of 40 rows -> 4; else x1 <= 0: 15 of 30 rows -> 8, else 0. Base: 1/4 * 4 + 3/4 * (1/2 * 8) =
+    # 4.
+    nodes = [
+        Node(0, 0, 0.0, 1, 2, 0.0, 40.0),
+        Node(1, -1, 0.0, -1, -1, 4.0, 10.0),
+        Node(2, 1, 0.0, 3, 4, 0.0, 30.0),
+    ]
     nodes += [Node(3, -1, 0.0, -1, -1, 8.0, 15.0), Node(4, -1, 0.0, -1, -1, 0.0, 15.0)]
     model = ensemble([(1.0, nodes)])
     assert model.base == 4.0
-    # Known x0 > 0 alone: 4, x1 <= 0 alone: 1/4 * 4 + 3/4 * 8 = 7, both: 8. So x0: (0 + 1) / 2, x1: (3 + 4) / 2.
+    # Known x0 > 0 alone: 4, x1 <= 0 alone: 1/4 * 4 + 3/4 * 8 = 7, both: 8. So x0: (0 + 1) / 2, x1: (3 + 4) /
+    # 2.
     np.testing.assert_allclose(contributions(model, np.array([[1.0, -1.0]])), [[0.5, 3.5]], atol=1e-15)
 
 
@@ -79,7 +89,11 @@ def test_slots_of_one_feature_are_added_up() -> None:
     x = rng.normal(size=(20, 6))
     apart = contributions(model, x)
     together = contributions(model, x, source=np.array([0, 1, 1, 2, 0, 1], np.int32))
-    np.testing.assert_allclose(together, np.stack([apart[:, [0, 4]].sum(1), apart[:, [1, 2, 5]].sum(1), apart[:, 3]], axis=1), atol=1e-13)
+    np.testing.assert_allclose(
+        together,
+        np.stack([apart[:, [0, 4]].sum(1), apart[:, [1, 2, 5]].sum(1), apart[:, 3]], axis=1),
+        atol=1e-13,
+    )
 
 
 def test_a_row_has_the_same_bits_alone_and_among_others() -> None:
@@ -107,7 +121,11 @@ def test_rows_that_are_too_short_are_not_looked_at() -> None:
 
 
 def test_a_node_without_rows_is_refused() -> None:
-    nodes = [Node(0, 0, 0.5, 1, 2, 0.0, 8.0), Node(1, -1, 0.0, -1, -1, 1.0, 8.0), Node(2, -1, 0.0, -1, -1, 2.0, 0.0)]
+    nodes = [
+        Node(0, 0, 0.5, 1, 2, 0.0, 8.0),
+        Node(1, -1, 0.0, -1, -1, 1.0, 8.0),
+        Node(2, -1, 0.0, -1, -1, 2.0, 0.0),
+    ]
     with pytest.raises(ConfigurationError, match="nodes without rows"):
         ensemble([(1.0, nodes)])
 
@@ -118,7 +136,9 @@ def boosted(objective: str, **params: object) -> tuple[xgboost.Booster, np.ndarr
     x[rng.random(x.shape) < 0.1] = np.nan
     y = np.nan_to_num(x[:, 0]) * np.nan_to_num(x[:, 1]) + np.nan_to_num(x[:, 2]) + 0.3 * rng.normal(size=800)
     label = (y > 0.4).astype(float) if objective.startswith("binary") else y
-    return xgboost.train({"objective": objective, "max_depth": 5, "seed": 1, **params}, xgboost.DMatrix(x, label=label), 12), x
+    return xgboost.train(
+        {"objective": objective, "max_depth": 5, "seed": 1, **params}, xgboost.DMatrix(x, label=label), 12
+    ), x
 
 
 @pytest.mark.parametrize("objective", ["binary:logistic", "reg:squarederror"])

@@ -1,4 +1,6 @@
-"""Comparisons between groups: sizes, references, flags, bounds, rows. The rates themselves are tested against fairlearn on Spark."""
+"""Comparisons between groups: sizes, references, flags, bounds, rows. The rates themselves are tested against
+fairlearn on Spark.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from engage_spark.ml.feature_spec import Task
 
 
 def sums(n: int, ones: int, selected: int, hits: int) -> Sums:
-    return Sums(n=n, selected=selected, hits=hits, label=Fraction(ones), score=Fraction(n, 2), squares=Fraction(n, 5))
+    return Sums(
+        n=n, selected=selected, hits=hits, label=Fraction(ones), score=Fraction(n, 2), squares=Fraction(n, 5)
+    )
 
 
 GROUPS = {
@@ -27,7 +31,9 @@ def test_a_rate_under_four_fifths_of_another_is_flagged() -> None:
     spread = next(s for s in found.spreads if s.metric == "statistical_parity")
     assert (spread.lowest, spread.highest, spread.groups) == ("b", "a", 2)
     assert (spread.difference, spread.ratio, spread.flagged) == (pytest.approx(0.2), pytest.approx(0.6), True)
-    assert "predictive_parity" not in {s.metric for s in compare(GROUPS, task=Task.BINARY, smallest=1000).flagged}
+    assert "predictive_parity" not in {
+        s.metric for s in compare(GROUPS, task=Task.BINARY, smallest=1000).flagged
+    }
     # How many leave is a fact about the customers, not about the model.
     assert "base_rate" not in {s.metric for s in compare(GROUPS, task=Task.BINARY, smallest=1).flagged}
 
@@ -35,15 +41,31 @@ def test_a_rate_under_four_fifths_of_another_is_flagged() -> None:
 def test_small_groups_are_listed_and_not_compared() -> None:
     found = compare(GROUPS, task=Task.BINARY, smallest=100).of("kind", "statistical_parity")
     assert list(found) == ["a", "b", "c"]
-    assert (found["c"].compared, found["c"].value, found["c"].reference, found["c"].difference) == (False, 0.0, None, None)
-    assert (found["b"].reference, found["b"].difference, found["b"].ratio) == ("a", pytest.approx(-0.2), pytest.approx(0.6))
+    assert (found["c"].compared, found["c"].value, found["c"].reference, found["c"].difference) == (
+        False,
+        0.0,
+        None,
+        None,
+    )
+    assert (found["b"].reference, found["b"].difference, found["b"].ratio) == (
+        "a",
+        pytest.approx(-0.2),
+        pytest.approx(0.6),
+    )
     assert (found["a"].difference, found["a"].ratio) == (0.0, 1.0)
 
 
 def test_a_rate_of_nobody_is_none() -> None:
     found = compare(GROUPS, task=Task.BINARY, smallest=10).of("kind", "predictive_parity")
     assert found["c"].value is None and found["c"].compared
-    assert next(s for s in compare(GROUPS, task=Task.BINARY, smallest=10).spreads if s.metric == "predictive_parity").groups == 2
+    assert (
+        next(
+            s
+            for s in compare(GROUPS, task=Task.BINARY, smallest=10).spreads
+            if s.metric == "predictive_parity"
+        ).groups
+        == 2
+    )
 
 
 def test_one_group_alone_is_compared_with_nothing() -> None:
@@ -56,7 +78,11 @@ def test_rows_have_one_line_a_group_and_metric_with_the_spread_beside_it() -> No
     keys = [(r["attribute"], r["group"], r["metric"]) for r in rows]
     assert len(keys) == len(set(keys)) == 4 * 9  # no coverage where it was not asked for
     b = next(r for r in rows if (r["group"], r["metric"]) == ("b", "statistical_parity"))
-    assert (b["spread_difference"], b["spread_ratio"], b["flagged"]) == (pytest.approx(0.2), pytest.approx(0.6), True)
+    assert (b["spread_difference"], b["spread_ratio"], b["flagged"]) == (
+        pytest.approx(0.2),
+        pytest.approx(0.6),
+        True,
+    )
 
 
 def test_calibration_bounds_hold_its_value_and_signed_metrics_have_no_ratio() -> None:

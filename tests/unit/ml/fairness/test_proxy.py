@@ -14,12 +14,16 @@ from engage_spark.ml.fairness.proxy import Proxy, proxy_test
 
 
 def made(n: int = 6000, seed: int = 1, given: float = 1.0) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """Three groups; `height` and `town` give them away as far as `given` says, and four columns of noise do not."""
+    """Three groups; `height` and `town` give them away as far as `given` says, and four columns of noise do
+    not.
+    """
     random = np.random.default_rng(seed)
     group = np.array(["f", "m", "x"], dtype=object)[random.choice(3, n, p=[0.45, 0.45, 0.1])]
     columns: dict[str, Any] = {f"noise_{i}": random.normal(size=n) for i in range(4)}
     columns["height"] = random.normal(size=n) + given * (group == "m")
-    columns["town"] = np.where(random.random(n) < 0.3 * given * (group == "x"), "south", "north").astype(object)
+    columns["town"] = np.where(random.random(n) < 0.3 * given * (group == "x"), "south", "north").astype(
+        object
+    )
     columns["height"][::50] = np.nan
     columns["town"][::70] = None
     return columns, group, random.integers(-(2**62), 2**62, n)
@@ -40,12 +44,18 @@ def test_what_gives_a_group_away_is_found_as_well_as_by_a_logistic_regression() 
     columns, group, keys = made()
     found = told(columns, group, keys)
     x = np.column_stack(
-        [np.nan_to_num(columns["height"], nan=0.45), columns["town"] == "south", *(columns[f"noise_{i}"] for i in range(4))]
+        [
+            np.nan_to_num(columns["height"], nan=0.45),
+            columns["town"] == "south",
+            *(columns[f"noise_{i}"] for i in range(4)),
+        ]
     )
     half = np.arange(len(x)) % 2 == 0
     for g in found.groups:
         other = LogisticRegression(C=10).fit(x[half], group[half] == g.group)
-        assert g.auc.value == pytest.approx(roc_auc_score(group[~half] == g.group, other.decision_function(x[~half])), abs=0.035)
+        assert g.auc.value == pytest.approx(
+            roc_auc_score(group[~half] == g.group, other.decision_function(x[~half])), abs=0.035
+        )
         assert g.auc.low < g.auc.value < g.auc.high
     by_group = {g.group: g for g in found.groups}
     assert found.strongest.auc.value > 0.7

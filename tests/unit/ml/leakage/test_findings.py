@@ -5,46 +5,76 @@ from __future__ import annotations
 import pytest
 
 from engage_spark.errors import GateError
-from engage_spark.ml.feature_spec import Policy
-from engage_spark.ml.leakage.findings import Copies, Finding, Limits, of_copies, of_time, of_twins, refused, verdict
+from engage_spark.ml.feature_spec import LeakPolicy
+from engage_spark.ml.leakage.findings import (
+    Copies,
+    LeakFinding,
+    Limits,
+    audit_outcome,
+    leak_error,
+    of_copies,
+    of_time,
+    of_twins,
+)
 
 
-def finding(check: str, *, stops: bool, policy: Policy | None = None) -> Finding:
-    return Finding(check=check, columns=("c",), measured=1.0, limit=0.5, stops=stops, explanation=f"{check}!", mend="do", policy=policy)
+def finding(check: str, *, stops: bool, policy: LeakPolicy | None = None) -> LeakFinding:
+    return LeakFinding(
+        check=check,
+        columns=("c",),
+        measured=1.0,
+        limit=0.5,
+        stops=stops,
+        explanation=f"{check}!",
+        hint="do",
+        policy=policy,
+    )
 
 
 FOUND = (
-    finding("soft", stops=False), finding("hard", stops=True), finding("theirs", stops=True, policy=Policy.PERMISSIVE),
-    finding("ours", stops=True, policy=Policy.STRICT),
-)  # fmt: skip
+    finding("soft", stops=False),
+    finding("hard", stops=True),
+    finding("theirs", stops=True, policy=LeakPolicy.PERMISSIVE),
+    finding("ours", stops=True, policy=LeakPolicy.STRICT),
+)
 
 
 def test_strict_stops_and_tells_the_reasons_first() -> None:
-    told = verdict(FOUND, Policy.STRICT)
+    told = audit_outcome(FOUND, LeakPolicy.STRICT)
     assert told.stops
-    assert told.lines == ("stops: hard: hard! Mend: do.", "stops: ours: ours! Mend: do.", "warning: soft: soft! Mend: do.")
+    assert told.lines == (
+        "stops: hard: hard! Hint: do.",
+        "stops: ours: ours! Hint: do.",
+        "warning: soft: soft! Hint: do.",
+    )
 
 
 def test_permissive_warns_of_everything_and_stops_nothing() -> None:
-    told = verdict(FOUND, Policy.PERMISSIVE)
+    told = audit_outcome(FOUND, LeakPolicy.PERMISSIVE)
     assert not told.stops
-    assert [line.split(":")[:2] for line in told.lines] == [["warning", " soft"], ["warning", " hard"], ["warning", " theirs"]]
+    assert [line.split(":")[:2] for line in told.lines] == [
+        ["warning", " soft"],
+        ["warning", " hard"],
+        ["warning", " theirs"],
+    ]
 
 
 def test_warnings_alone_stop_nothing_under_strict() -> None:
-    told = verdict(FOUND[:1], Policy.STRICT)
+    told = audit_outcome(FOUND[:1], LeakPolicy.STRICT)
     assert not told.stops and len(told.lines) == 1
 
 
 def test_the_refusal_names_every_reason_at_once_and_the_mend() -> None:
-    error = refused(FOUND)
+    error = leak_error(FOUND)
     assert isinstance(error, GateError) and error.exit_code == 3
-    assert error.details == ("hard: hard! Mend: do.", "ours: ours! Mend: do.")
-    assert "2 reasons" in error.message and "permissive" in (error.mend or "")
+    assert error.details == ("hard: hard! Hint: do.", "ours: ours! Hint: do.")
+    assert "2 reasons" in error.message and "permissive" in (error.hint or "")
 
 
 def copies(**counts: int) -> Copies:
-    return Copies(**({"keys": 1000, "groups": 0, "repeated": 0, "across": 0, "twice": 0, "two_sides": 0} | counts))
+    return Copies(
+        **({"keys": 1000, "groups": 0, "repeated": 0, "across": 0, "twice": 0, "two_sides": 0} | counts)
+    )
 
 
 @pytest.mark.parametrize(("repeated", "stops"), [(10, False), (11, True)])
@@ -61,10 +91,19 @@ def test_a_key_twice_and_a_key_on_two_sides_stop_from_the_first_on() -> None:
 
 
 def test_a_later_side_must_begin_after_the_last_day_that_is_trained_on() -> None:
-    days = {"fit": ("2025-01-01", "2025-03-01"), "test": ("2025-01-01", "2025-03-01"), "out_of_time": ("2025-03-01", "2025-04-01")}
+    days = {
+        "fit": ("2025-01-01", "2025-03-01"),
+        "test": ("2025-01-01", "2025-03-01"),
+        "out_of_time": ("2025-03-01", "2025-04-01"),
+    }
     (found,) = of_time(days, trained=("fit",), later=("out_of_time", "absent"))
     assert found.check == "time overlap" and found.columns == ("out_of_time",) and found.stops
-    assert of_time(days | {"out_of_time": ("2025-03-02", "2025-04-01")}, trained=("fit",), later=("out_of_time",)) == []
+    assert (
+        of_time(
+            days | {"out_of_time": ("2025-03-02", "2025-04-01")}, trained=("fit",), later=("out_of_time",)
+        )
+        == []
+    )
 
 
 def test_twins_are_told_and_stop_nothing() -> None:

@@ -18,12 +18,21 @@ def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, known: bool
     rows = np.bincount(code, minlength=len(values) + 1)
     sums = np.bincount(code, weights=y, minlength=len(values) + 1)
     labels = (*(f"{v:g}" for v in values), "missing")
-    return Histogram(labels=labels, ordered=ordered, known=known, rows=rows, sums=sums, of_target=float(((y - y.mean()) ** 2).sum()))
+    return Histogram(
+        labels=labels,
+        ordered=ordered,
+        known=known,
+        rows=rows,
+        sums=sums,
+        of_target=float(((y - y.mean()) ** 2).sum()),
+    )
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), gaps=st.sampled_from([0.0, 0.2]), direction=st.sampled_from([1, -1]))
-def test_the_area_is_that_of_scikit_learn_in_the_better_direction(seed: int, gaps: float, direction: int) -> None:
+def test_the_area_is_that_of_scikit_learn_in_the_better_direction(
+    seed: int, gaps: float, direction: int
+) -> None:
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 12, 80).astype(float)
     y = (rng.random(80) < 1 / (1 + np.exp(-direction * (x - 6) / 3))).astype(float)
@@ -38,7 +47,9 @@ def test_categories_are_put_in_the_order_of_their_rates() -> None:
     x = rng.integers(0, 5, 500).astype(float)
     y = (rng.random(500) < np.array([0.9, 0.1, 0.5, 0.7, 0.2])[x.astype(int)]).astype(float)
     rate = np.array([y[x == v].mean() for v in range(5)])
-    assert auc(histogram(x, y, ordered=False)) == pytest.approx(roc_auc_score(y, rate[x.astype(int)]), abs=1e-12)
+    assert auc(histogram(x, y, ordered=False)) == pytest.approx(
+        roc_auc_score(y, rate[x.astype(int)]), abs=1e-12
+    )
 
 
 def test_one_class_only_tells_nothing() -> None:
@@ -77,15 +88,25 @@ def test_the_share_that_missing_values_explain_is_their_squared_correlation() ->
 def test_parts_are_of_the_rarer_class() -> None:
     """Of 100 rows 20 are 1: value 3 holds 15 of them among 16 rows, values up to 2 hold 5 of 84."""
     h = Histogram(
-        labels=("1", "2", "3", "missing"), ordered=True, known=True, rows=np.array([44, 40, 16, 0]), sums=np.array([2.0, 3.0, 15.0, 0.0]),
+        labels=("1", "2", "3", "missing"),
+        ordered=True,
+        known=True,
+        rows=np.array([44, 40, 16, 0]),
+        sums=np.array([2.0, 3.0, 15.0, 0.0]),
         of_target=16.0,
-    )  # fmt: skip
+    )
     found = {p.said: p for p in parts(h, thresholds=True)}
-    assert set(found) == {"= 1", "= 2", "= 3", "≥ 2", "≥ 3", "< 2", "< 3"}, "missing has no rows, and so is no part"
+    assert set(found) == {"= 1", "= 2", "= 3", "≥ 2", "≥ 3", "< 2", "< 3"}, (
+        "missing has no rows, and so is no part"
+    )
     assert (found["= 3"].rows, found["= 3"].rate, found["= 3"].held) == (16, 15 / 16, 0.75)
     assert found["≥ 3"].odds == pytest.approx((15.5 / 1.5) / (5.5 / 79.5))
-    turned = Histogram(labels=h.labels, ordered=True, known=True, rows=h.rows, sums=h.rows - h.sums, of_target=16.0)
-    assert {p.said: p for p in parts(turned, thresholds=True)} == found, "which of the two classes is called 1 does not matter"
+    turned = Histogram(
+        labels=h.labels, ordered=True, known=True, rows=h.rows, sums=h.rows - h.sums, of_target=16.0
+    )
+    assert {p.said: p for p in parts(turned, thresholds=True)} == found, (
+        "which of the two classes is called 1 does not matter"
+    )
 
 
 def test_single_values_of_wide_bins_are_no_parts() -> None:
@@ -95,4 +116,8 @@ def test_single_values_of_wide_bins_are_no_parts() -> None:
 
 def test_pure_means_that_no_value_has_both_classes() -> None:
     x, y = np.array([1.0, 1.0, 2.0, 3.0]), np.array([0.0, 0.0, 1.0, 0.0])
-    assert pure(histogram(x, y)) and not pure(histogram(x, np.array([0.0, 1.0, 1.0, 0.0]))) and not pure(histogram(x, np.zeros(4)))
+    assert (
+        pure(histogram(x, y))
+        and not pure(histogram(x, np.array([0.0, 1.0, 1.0, 0.0])))
+        and not pure(histogram(x, np.zeros(4)))
+    )

@@ -1,4 +1,6 @@
-"""The model card: what is known is in it, what was not done is said, the text is the same each time, and no claim is made."""
+"""The model card: what is known is in it, what was not done is said, the text is the same each time, and no
+claim is made.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +11,48 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engage_spark.ml.evaluation.bootstrap import Interval, intervals, paired
+from engage_spark.ml.evaluation.bootstrap import Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
 from engage_spark.ml.evaluation.metrics import METRICS, metrics_of
 from engage_spark.ml.evaluation.profit_curve import profits
 from engage_spark.ml.fairness.group_metrics import Sums, compare
 from engage_spark.ml.fairness.proxy import Carrier, Proxy, ProxyGroup
-from engage_spark.ml.feature_spec import Policy, Target, Task
-from engage_spark.ml.report.model_card import NOT_DONE, Card, Finding, Kept, Part, Scored, Version, number, table
+from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
+from engage_spark.ml.report.model_card import (
+    NOT_DONE,
+    Card,
+    Finding,
+    Scored,
+    SelectedFeature,
+    SplitSummary,
+    Version,
+    number,
+    table,
+)
 
-LEAVES = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="idle_days")
-WORTH = Target(name="worth", task=Task.REGRESSION, minimum=0.0, maximum=5000.0, label_days=0, baseline=None, unit="USD")
+LEAVES = Target(
+    name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="idle_days"
+)
+WORTH = Target(
+    name="worth", task=Task.REGRESSION, minimum=0.0, maximum=5000.0, label_days=0, baseline=None, unit="USD"
+)
 
 
 def bare(target: Target) -> Card:
     return Card(
-        name=f"{target.name} model", version="3", target=target, description="Says who may leave.", policy=Policy.STRICT,
-        kind="gradient-boosted trees, calibrated", parameters=(("depth", "5"), ("rounds", "20")), run="run-1", code="0.1.0",
+        name=f"{target.name} model",
+        version="3",
+        target=target,
+        description="Says who may leave.",
+        policy=LeakPolicy.STRICT,
+        kind="gradient-boosted trees, calibrated",
+        parameters=(("depth", "5"), ("rounds", "20")),
+        run="run-1",
+        code="0.1.0",
         contract="engagement 1.0.0",
-        settings="abc", uses=("to rank customers for a check-in",),
-    )  # fmt: skip
+        settings="abc",
+        uses=("to rank customers for a check-in",),
+    )
 
 
 def full() -> Card:
@@ -39,42 +63,95 @@ def full() -> Card:
     scored = tuple(Scored(metric=m, model=i, baseline=plain[m]) for m, i in found.items() if i is not None)
 
     def sums(n: int, selected: int) -> Sums:
-        return Sums(n=n, selected=selected, hits=selected // 2, label=Fraction(n // 3), score=Fraction(n, 3), squares=Fraction(n, 5))
+        return Sums(
+            n=n,
+            selected=selected,
+            hits=selected // 2,
+            label=Fraction(n // 3),
+            score=Fraction(n, 3),
+            squares=Fraction(n, 5),
+        )
 
     auc = Interval(value=0.61, low=0.59, high=0.63, confidence=0.95, replicates=40)
     proxy = Proxy(
-        attribute="gender", features=25, fitted=1000, judged=1000, left_out=(),
-        groups=(ProxyGroup(group="Female", n=450, auc=auc, carriers=(Carrier(feature="posts", alone=0.58, lost=0.02),)),),
-    )  # fmt: skip
-    gain = paired(METRICS["auc"], y, p, base, replicates=40)
+        attribute="gender",
+        features=25,
+        fitted=1000,
+        judged=1000,
+        left_out=(),
+        groups=(
+            ProxyGroup(
+                group="Female", n=450, auc=auc, carriers=(Carrier(feature="posts", alone=0.58, lost=0.02),)
+            ),
+        ),
+    )
+    gain = paired_gain(METRICS["auc"], y, p, base, replicates=40)
     return replace(
         bare(LEAVES),
-        snapshots=("2025-09-21",), tables=(("customer_features", "Delta 4"),),
-        parts=(Part(name="fit", rows=64000, mean=0.379), Part(name="test", rows=20000, mean=0.379)),
-        kept=(Kept(name="idle_days", importance=0.21, folds=5), Kept(name="posts", importance=0.05, folds=4)), importance_is="mean |SHAP|",
-        eliminated=("followers",), excluded=(("gender", "protected, for audits only"), ("worth", "the target's twin"),
-                  ("score", "the target's twin")),
-        candidates=(("gbt", 0.71, 0.004), ("linear", 0.69, 0.005)), judged="Judged on 20,000 test rows.", scored=scored,
-        gains=(("the baseline", gain),), calibration=("Isotonic, on 8,000 rows of their own.",),
+        snapshots=("2025-09-21",),
+        tables=(("customer_features", "Delta 4"),),
+        parts=(
+            SplitSummary(name="fit", rows=64000, mean=0.379),
+            SplitSummary(name="test", rows=20000, mean=0.379),
+        ),
+        kept=(
+            SelectedFeature(name="idle_days", importance=0.21, folds=5),
+            SelectedFeature(name="posts", importance=0.05, folds=4),
+        ),
+        importance_is="mean |SHAP|",
+        eliminated=("followers",),
+        excluded=(
+            ("gender", "protected, for audits only"),
+            ("worth", "the target's twin"),
+            ("score", "the target's twin"),
+        ),
+        candidates=(("gbt", 0.71, 0.004), ("linear", 0.69, 0.005)),
+        judged="Judged on 20,000 test rows.",
+        scored=scored,
+        gains=(("the baseline", gain),),
+        calibration=("Isotonic, on 8,000 rows of their own.",),
         conformal=calibrate_sets(y, p, coverage=0.9),
         coverage=(("all", 20000, 18040), ("label 1", 7580, 6830)),
         profits=profits(y, p, values=[20.0, 50.0, 125.0], cost=5.0, success=0.2, replicates=40),
-        fairness=compare({"all": {"all": sums(2000, 900)}, "gender": {"Female": sums(950, 500), "Male": sums(1000, 400), "x": sums(50, 9)}},
-                         task=Task.BINARY, smallest=100),
-        proxies=(proxy,), findings=(Finding(about="status|now", text="tells the label with AUC 0.97", stops=True),),
-        versions=(Version(name="permissive", features=25, scored=scored[:1], gain=gain),), limits=("One snapshot was used.",),
-    )  # fmt: skip
+        fairness=compare(
+            {
+                "all": {"all": sums(2000, 900)},
+                "gender": {"Female": sums(950, 500), "Male": sums(1000, 400), "x": sums(50, 9)},
+            },
+            task=Task.BINARY,
+            smallest=100,
+        ),
+        proxies=(proxy,),
+        findings=(Finding(about="status|now", text="tells the label with AUC 0.97", stops=True),),
+        versions=(Version(name="permissive", features=25, scored=scored[:1], gain=gain),),
+        limits=("One snapshot was used.",),
+    )
 
 
 def test_a_card_says_what_is_known() -> None:
     text = full().markdown()
     for part in (
-        "# leaves model, version 3", "`leaves`, predicted as the probability of 1", "| fit | 64,000 | 0.379 |",
+        "# leaves model, version 3",
+        "`leaves`, predicted as the probability of 1",
+        "| fit | 64,000 | 0.379 |",
         "| `idle_days` | 0.21 | 5 |",
-        "- the target's twin: `worth`, `score`", "Eliminated by selection: `followers`.", "AUC", "baseline", "| label 1 | 7,580 | 90.1% |",
-        "keep 20% of those who would leave", "| 20 | nobody | 0.0% |", "| 0.76 (!) |", "`posts` (0.58 alone)", "status\\|now", "| stops |",
-        "permissive", "associations, not causes", "- One snapshot was used.", "known 30 days after the snapshot", "a gain in 100% of the",
-    ):  # fmt: skip
+        "- the target's twin: `worth`, `score`",
+        "Eliminated by selection: `followers`.",
+        "AUC",
+        "baseline",
+        "| label 1 | 7,580 | 90.1% |",
+        "keep 20% of those who would leave",
+        "| 20 | nobody | 0.0% |",
+        "| 0.76 (!) |",
+        "`posts` (0.58 alone)",
+        "status\\|now",
+        "| stops |",
+        "permissive",
+        "associations, not causes",
+        "- One snapshot was used.",
+        "known 30 days after the snapshot",
+        "a gain in 100% of the",
+    ):
         assert part in text, part
     assert NOT_DONE not in text and "not done" not in text
 
@@ -85,7 +162,13 @@ def test_a_card_has_the_same_text_each_time() -> None:
 
 def test_what_was_not_done_is_said() -> None:
     text = bare(LEAVES).markdown()
-    for head in ("How good it is", "How sure it is", "From which probability on to act", "Leakage audit", "What other choices would give"):
+    for head in (
+        "How good it is",
+        "How sure it is",
+        "From which probability on to act",
+        "Leakage audit",
+        "What other choices would give",
+    ):
         assert f"## {head}\n\n{NOT_DONE}" in text, head
     assert "By group: not done in this run." in text and "give groups away: not done in this run." in text
     assert "Nothing was found." in replace(bare(LEAVES), findings=()).markdown()
@@ -96,9 +179,12 @@ def test_a_regression_has_units_and_no_threshold() -> None:
     y = random.gamma(1.0, 300.0, 500)
     found = intervals(metrics_of(Task.REGRESSION), y, y * 0.9, replicates=20)
     text = replace(
-        bare(WORTH), scored=tuple(Scored(metric=m, model=i) for m, i in found.items() if i is not None),
-        conformal=calibrate_regression(y[:15], y[:15] * 0.9, coverage=0.9, parts=2, minimum=0.0, maximum=5000.0),
-    ).markdown()  # fmt: skip
+        bare(WORTH),
+        scored=tuple(Scored(metric=m, model=i) for m, i in found.items() if i is not None),
+        conformal=calibrate_regression(
+            y[:15], y[:15] * 0.9, coverage=0.9, parts=2, minimum=0.0, maximum=5000.0
+        ),
+    ).markdown()
     assert "From which probability" not in text
     assert "a number from 0 to 5,000 USD" in text
     assert " USD [" in text and "| R² | 0.9" in text
@@ -113,9 +199,19 @@ def test_tables_have_as_many_cells_in_every_line() -> None:
 
 @pytest.mark.parametrize(
     ("x", "text"),
-    [(0.81234, "0.8123"), (1234.5, "1,234"), (5000.0, "5,000"), (0.0, "0"), (-0.0, "0"), (1e-7, "1.0e-07"), (float("nan"), "–"),
-     (float("inf"), "∞"), (-12.345, "-12.35"), (999.96, "1,000")],
-)  # fmt: skip
+    [
+        (0.81234, "0.8123"),
+        (1234.5, "1,234"),
+        (5000.0, "5,000"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (1e-7, "1.0e-07"),
+        (float("nan"), "–"),
+        (float("inf"), "∞"),
+        (-12.345, "-12.35"),
+        (999.96, "1,000"),
+    ],
+)
 def test_numbers_have_four_digits(x: float, text: str) -> None:
     assert number(x) == text
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.evaluation.deciles import calibration, tenths
+from engage_spark.ml.evaluation.deciles import calibration, deciles
 from engage_spark.ml.evaluation.profit_curve import profits
 from engage_spark.ml.fairness.group_metrics import Fairness, Sums, compare
 from engage_spark.ml.feature_spec import Task
@@ -24,30 +24,54 @@ Y = (RANDOM.random(1000) < P).astype(float)
 
 def fairness() -> Fairness:
     def sums(n: int) -> Sums:
-        return Sums(n=n, selected=n // 2, hits=n // 4, label=Fraction(n // 3), score=Fraction(n, 3), squares=Fraction(n, 5))
+        return Sums(
+            n=n,
+            selected=n // 2,
+            hits=n // 4,
+            label=Fraction(n // 3),
+            score=Fraction(n, 3),
+            squares=Fraction(n, 5),
+        )
 
     return compare(
-        {"all": {"all": sums(1000)}, "kind": {"<a> & b": sums(600), "c": sums(390), "d": sums(10)}}, task=Task.BINARY, smallest=100
+        {"all": {"all": sums(1000)}, "kind": {"<a> & b": sums(600), "c": sums(390), "d": sums(10)}},
+        task=Task.BINARY,
+        smallest=100,
     )
 
 
 DRAWN: dict[str, Callable[[plots.Format], bytes]] = {
     "calibration": lambda form: plots.calibration_curve(
-        calibration(Y, P), before=calibration(Y, P**2), spread=calibration(Y, P, mass=False), title="t", form=form
+        calibration(Y, P),
+        before=calibration(Y, P**2),
+        spread=calibration(Y, P, mass=False),
+        title="t",
+        form=form,
     ),
     "calibration alone": lambda form: plots.calibration_curve(calibration(Y, P), title="t", form=form),
     "profit": lambda form: plots.profit_curve(
-        profits(Y, P, values=[10.0, 125.0], cost=5.0, success=0.2, replicates=20), title="t", unit="USD", form=form
+        profits(Y, P, values=[10.0, 125.0], cost=5.0, success=0.2, replicates=20),
+        title="t",
+        unit="USD",
+        form=form,
     ),
-    "lift": lambda form: plots.lift_chart(tenths(Y, P, task=Task.BINARY), title="t", what="churn", form=form),
-    "lift of nothing": lambda form: plots.lift_chart(tenths(Y * 0, P, task=Task.BINARY), title="t", what="churn", form=form),
-    "selection": lambda form: plots.selection_curve([5, 4, 3], [[0.8, 0.7, 0.6]] * 2, chosen=4, metric="AUC", title="t", form=form),
+    "lift": lambda form: plots.lift_chart(
+        deciles(Y, P, task=Task.BINARY), title="t", what="churn", form=form
+    ),
+    "lift of nothing": lambda form: plots.lift_chart(
+        deciles(Y * 0, P, task=Task.BINARY), title="t", what="churn", form=form
+    ),
+    "selection": lambda form: plots.selection_curve(
+        [5, 4, 3], [[0.8, 0.7, 0.6]] * 2, chosen=4, metric="AUC", title="t", form=form
+    ),
     "fairness": lambda form: plots.fairness_chart(
         fairness(), attribute="kind", metrics=["statistical_parity", "calibration"], title="t", form=form
     ),
-    "actual": lambda form: plots.predicted_actual(Y, P, title="t", tenths=tenths(Y, P, task=Task.REGRESSION), form=form),
+    "actual": lambda form: plots.predicted_actual(
+        Y, P, title="t", tenths=deciles(Y, P, task=Task.REGRESSION), form=form
+    ),
     "actual of a constant": lambda form: plots.predicted_actual(np.ones(5), np.ones(5), title="t", form=form),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DRAWN)

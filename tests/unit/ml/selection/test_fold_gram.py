@@ -23,8 +23,15 @@ def test_the_matrix_is_that_of_the_imputed_rows(target: str, held_out: int | Non
     assert gram.rows == len(x)
     centred = x - x.mean()
     size = np.sqrt((centred**2).sum())
-    assert np.allclose(gram.products / np.outer(size, size), centred.T @ centred / np.outer(size, size), rtol=0, atol=2e-6)
-    assert np.allclose(gram.with_target / size, centred.T @ (y - y.mean()) / size, rtol=0, atol=2e-6 * np.sqrt(((y - y.mean()) ** 2).sum()))
+    assert np.allclose(
+        gram.products / np.outer(size, size), centred.T @ centred / np.outer(size, size), rtol=0, atol=2e-6
+    )
+    assert np.allclose(
+        gram.with_target / size,
+        centred.T @ (y - y.mean()) / size,
+        rtol=0,
+        atol=2e-6 * np.sqrt(((y - y.mean()) ** 2).sum()),
+    )
     assert gram.of_target == pytest.approx(((y - y.mean()) ** 2).sum(), rel=1e-6)
     assert gram.target_mean == pytest.approx(y.mean(), rel=1e-6)
     assert np.allclose(gram.means, x.mean(), rtol=1e-6)
@@ -44,12 +51,27 @@ def test_sums_are_the_same_bits_however_the_rows_lie() -> None:
         again = sums(data.sample(frac=1, random_state=seed), parts=parts)
         for t in TARGETS:
             a, b = once[t].training(1), again[t].training(1)
-            assert a.products.tobytes() == b.products.tobytes() and a.with_target.tobytes() == b.with_target.tobytes()
-            assert (a.of_target, a.target_mean, a.rows, a.slots) == (b.of_target, b.target_mean, b.rows, b.slots)
+            assert (
+                a.products.tobytes() == b.products.tobytes()
+                and a.with_target.tobytes() == b.with_target.tobytes()
+            )
+            assert (a.of_target, a.target_mean, a.rows, a.slots) == (
+                b.of_target,
+                b.target_mean,
+                b.rows,
+                b.slots,
+            )
 
 
 def test_whole_numbers_and_categories_are_counted_exactly() -> None:
-    data = pd.DataFrame({"n": [-3.0, 0.0, 3.0, 1.0], "c": ["x", "y", "y", None], "y": [0.0, 1.0, 1.0, 1.0], "fold": [0, 0, 1, 1]})
+    data = pd.DataFrame(
+        {
+            "n": [-3.0, 0.0, 3.0, 1.0],
+            "c": ["x", "y", "y", None],
+            "y": [0.0, 1.0, 1.0, 1.0],
+            "fold": [0, 0, 1, 1],
+        }
+    )
     gram = sums(data, sources=("n", "c"), targets=("y",))["y"].everything()
     assert [(s.source, s.level) for s in gram.slots] == [("n", None), ("c", "x")], (
         "y is the most frequent level, and what the null counts as"
@@ -67,9 +89,13 @@ def test_columns_without_a_value_in_the_training_folds_do_not_vary() -> None:
     assert not gram.products[at].any() and not gram.with_target[at].any() and np.isfinite(gram.means).all()
 
 
-def test_sums_of_many_batches_at_the_end_of_the_range_do_not_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """3,000 batches of products of 2^40: lo alone would hold 2,047 of them. Whether numbers are carried shows at the first that is not."""
-    made = kernel.Sums(1)
+def test_sums_of_many_batches_at_the_end_of_the_range_do_not_overflow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """3,000 batches of products of 2^40: lo alone would hold 2,047 of them. Whether numbers are carried shows
+    at the first that is not.
+    """
+    made = kernel.GramSums(1)
     chunk = np.full((kernel.BATCH, 1), kernel.LIMIT)
     for _ in range(3000):
         made.add(chunk)
@@ -78,10 +104,17 @@ def test_sums_of_many_batches_at_the_end_of_the_range_do_not_overflow(monkeypatc
 
 
 def test_rows_other_than_the_profiled_ones_are_refused() -> None:
-    layout = kernel.Layout((kernel.Number(0.0, 0, False), kernel.Category(("a",))), (kernel.Number(0.0, 0, True),))
+    layout = kernel.GramLayout(
+        (kernel.Number(0.0, 0, False), kernel.Category(("a",))), (kernel.Number(0.0, 0, True),)
+    )
 
     def batch(number: float | None, level: str) -> pa.RecordBatch:
-        columns = [pa.array([number], pa.float64()), pa.array([level]), pa.array([1.0]), pa.array([0], pa.int32())]
+        columns = [
+            pa.array([number], pa.float64()),
+            pa.array([level]),
+            pa.array([1.0]),
+            pa.array([0], pa.int32()),
+        ]
         return pa.RecordBatch.from_arrays(columns, names=["c0", "c1", "c2", "fold"])
 
     assert next(kernel.products(iter([batch(2.0**20, "a")]), layout)).num_rows

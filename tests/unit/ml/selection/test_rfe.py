@@ -38,7 +38,9 @@ def test_r2_is_that_of_scikit_learn(target: str) -> None:
     x, y = imputed(data, target, [0, 2])
     z = (x - x.mean()) / x.std()
     assert r2(gram) == pytest.approx(LinearRegression().fit(z, y).score(z, y), abs=1e-5)
-    assert r2(gram, ["age", "plan"]) == pytest.approx(penalised_r2(of_source(x, ["age", "plan"]), y), abs=1e-6)
+    assert r2(gram, ["age", "plan"]) == pytest.approx(
+        penalised_r2(of_source(x, ["age", "plan"]), y), abs=1e-6
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -63,13 +65,17 @@ def test_ranks_count_from_what_left_last() -> None:
     assert len(found.kept) == 2 and all(found.ranks[s] == 1 for s in found.kept)
     assert [found.ranks[s] for s in found.order] == [5, 4, 3, 2, 1, 1]
     assert sorted(found.curve) == [1, 2, 3, 4, 5, 6]
-    assert list(found.curve.values()) == sorted(found.curve.values(), reverse=True), "R² on the same rows only falls"
+    assert list(found.curve.values()) == sorted(found.curve.values(), reverse=True), (
+        "R² on the same rows only falls"
+    )
     assert set(found.left(2)) == set(found.kept)
 
 
 def test_a_category_leaves_with_all_its_levels() -> None:
     rng = np.random.default_rng(0)
-    data = pd.DataFrame({"c": rng.choice(list("abcdef"), 400), "x": rng.normal(size=400), "fold": rng.integers(0, 2, 400)})
+    data = pd.DataFrame(
+        {"c": rng.choice(list("abcdef"), 400), "x": rng.normal(size=400), "fold": rng.integers(0, 2, 400)}
+    )
     data["y"] = data.x + 0.3 * data.c.map(dict(zip("abcdef", (0, 1, -1, 2, -2, 0.5), strict=True)))
     gram = sums(data, sources=("c", "x"), targets=("y",))["y"].everything()
     assert len(gram.of("c")) == 5
@@ -101,11 +107,15 @@ def test_selection_goes_on_in_every_training_fold() -> None:
     grams = sums(data)["left"]
     found = select(grams, 3)
     assert found.ranker == "linear" and found.note is None
-    assert {f: e.kept for f, e in found.folds.items()} == {f: eliminate(grams.training(f), 3).kept for f in range(3)}
+    assert {f: e.kept for f, e in found.folds.items()} == {
+        f: eliminate(grams.training(f), 3).kept for f in range(3)
+    }
     assert found.final.kept == eliminate(grams.everything(), 3).kept
     kept = [set(e.kept) for e in found.folds.values()]
     pairs = [(0, 1), (0, 2), (1, 2)]
-    assert found.jaccard == pytest.approx(sum(len(kept[a] & kept[b]) / len(kept[a] | kept[b]) for a, b in pairs) / 3)
+    assert found.jaccard == pytest.approx(
+        sum(len(kept[a] & kept[b]) / len(kept[a] | kept[b]) for a, b in pairs) / 3
+    )
     assert found.frequency == {s: sum(s in k for k in kept) / 3 for s in SOURCES}
 
 
@@ -131,9 +141,16 @@ def test_keeping_nothing_is_refused() -> None:
 def test_importances_of_another_ranker_make_the_same_kind_of_selection() -> None:
     final = {"a": 0.1, "b": 0.5, "c": 0.1, "d": 0.3}
     found = ranks_from({0: final, 1: {"a": 0.6, "b": 0.2, "c": 0.0, "d": 0.2}}, final, keep=2)
-    assert found.final.kept == ("b", "d") and found.final.ranks == {"b": 1, "d": 1, "a": 2, "c": 3}, "a before c, as in the contract"
+    assert found.final.kept == ("b", "d") and found.final.ranks == {"b": 1, "d": 1, "a": 2, "c": 3}, (
+        "a before c, as in the contract"
+    )
     assert found.folds[1].kept == ("a", "b"), "b comes before d with the same importance"
-    assert found.jaccard == pytest.approx(1 / 3) and found.frequency == {"a": 0.5, "b": 1.0, "c": 0.0, "d": 0.5}
+    assert found.jaccard == pytest.approx(1 / 3) and found.frequency == {
+        "a": 0.5,
+        "b": 1.0,
+        "c": 0.0,
+        "d": 0.5,
+    }
     assert found.ranker == "forest" and found.final.curve == {}
 
 
@@ -144,12 +161,16 @@ def test_importances_that_lack_a_source_or_are_no_numbers_are_all_named() -> Non
 
 
 def test_equal_losses_are_told_apart_by_more_than_rounding() -> None:
-    """The tolerance of ties lies well above what the inverse of a matrix with twins can round away, and below any loss that matters."""
+    """The tolerance of ties lies well above what the inverse of a matrix with twins can round away, and below
+    any loss that matters.
+    """
     data = table(rows=2000)
     data["same"] = data.spend
     forward = eliminate(sums(data, sources=(*SOURCES, "same"), targets=("worth",))["worth"].everything(), 1)
     shuffled = ("same", "plan", "near", "age", "visits", "spend", "big")
     backward = eliminate(sums(data, sources=shuffled, targets=("worth",))["worth"].everything(), 1)
-    assert [s for s in forward.order if s not in ("same", "spend")] == [s for s in backward.order if s not in ("same", "spend")]
+    assert [s for s in forward.order if s not in ("same", "spend")] == [
+        s for s in backward.order if s not in ("same", "spend")
+    ]
     assert forward.order[0] == "same" and backward.order[0] == "spend"
     assert all(abs(forward.curve[n] - backward.curve[n]) < TIE for n in forward.curve)

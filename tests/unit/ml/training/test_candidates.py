@@ -13,7 +13,12 @@ from engage_spark.ml.training.candidates import SMALL, Family, baseline_for, can
 ALL = ("linear", "tweedie", "forest", "gbt")
 
 
-def target(task: Task = Task.REGRESSION, minimum: float | None = 0.0, maximum: float | None = None, baseline: str | None = None) -> Target:
+def target(
+    task: Task = Task.REGRESSION,
+    minimum: float | None = 0.0,
+    maximum: float | None = None,
+    baseline: str | None = None,
+) -> Target:
     return Target(name="spend", task=task, minimum=minimum, maximum=maximum, label_days=0, baseline=baseline)
 
 
@@ -31,7 +36,9 @@ def test_an_amount_from_zero_has_tweedie(maximum: float | None) -> None:
 
 
 @pytest.mark.parametrize(("minimum", "maximum"), [(0.0, 1.0), (None, None), (-1.0, 10.0), (1.0, 10.0)])
-def test_a_share_or_a_number_not_from_zero_has_no_tweedie(minimum: float | None, maximum: float | None) -> None:
+def test_a_share_or_a_number_not_from_zero_has_no_tweedie(
+    minimum: float | None, maximum: float | None
+) -> None:
     assert "tweedie" not in names(target(minimum=minimum, maximum=maximum))
 
 
@@ -46,7 +53,9 @@ def test_few_rows_get_deeper_trees() -> None:
 
 
 def test_the_penalty_of_a_linear_regression_follows_the_range_of_its_target() -> None:
-    narrow, wide = (candidates_for(target(maximum=m), ["linear"])[0].params["regParam"] for m in (1.0, 5000.0))
+    narrow, wide = (
+        candidates_for(target(maximum=m), ["linear"])[0].params["regParam"] for m in (1.0, 5000.0)
+    )
     assert wide == pytest.approx(5000 * float(narrow))
 
 

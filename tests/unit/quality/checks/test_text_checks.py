@@ -14,7 +14,9 @@ from engage_spark.quality.checks.text_checks import _not_normal_form_c, text_che
 
 @cache
 def pattern() -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\x\{([0-9A-F]+)\}", lambda m: f"\\U{int(m[1], 16):08X}", _not_normal_form_c()))
+    return re.compile(
+        re.sub(r"\\x\{([0-9A-F]+)\}", lambda m: f"\\U{int(m[1], 16):08X}", _not_normal_form_c())
+    )
 
 
 def found(text: str) -> bool:
@@ -31,7 +33,11 @@ def test_a_single_character_is_found_exactly_where_normal_form_c_writes_another(
 
 
 def test_whatever_normal_form_d_takes_apart_is_found() -> None:
-    apart = [d for c in characters() if (d := unicodedata.normalize("NFD", c)) != c and not unicodedata.is_normalized("NFC", d)]
+    apart = [
+        d
+        for c in characters()
+        if (d := unicodedata.normalize("NFD", c)) != c and not unicodedata.is_normalized("NFC", d)
+    ]
     assert len(apart) > 12_000
     assert [a for a in apart if not found(a)] == []
 
@@ -45,7 +51,9 @@ def test_a_letter_and_a_mark_are_found_only_where_they_compose() -> None:
 
 
 def string(**more: object) -> Field:
-    return Field(name="f", logical_type="string", spark_type="string", description="", role=Role.FEATURE, **more)  # type: ignore[arg-type]
+    return Field(
+        name="f", logical_type="string", spark_type="string", description="", role=Role.FEATURE, **more
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,8 +64,14 @@ def string(**more: object) -> Field:
         (string(pattern=r"\A(?:[A-Z]{2}-\d+)\z"), ["valid_utf8", "no_control"]),
         (string(pattern=r"\A(?:[A-Z]{2}-[0-9]+)\z"), []),
         (string(allowed=("a", "b")), []),
-        (string(key_position=1, required=True), ["short", "valid_utf8", "printable", "trimmed", "normal_form", "not_blank"]),
-        (string(key_position=1, required=True, pattern="[^ ]+"), ["short", "valid_utf8", "printable", "trimmed", "normal_form"]),
+        (
+            string(key_position=1, required=True),
+            ["short", "valid_utf8", "printable", "trimmed", "normal_form", "not_blank"],
+        ),
+        (
+            string(key_position=1, required=True, pattern="[^ ]+"),
+            ["short", "valid_utf8", "printable", "trimmed", "normal_form"],
+        ),
         (load_contract().entity["customer_id"], ["short"]),
         (Field(name="n", logical_type="integer", spark_type="int", description="", role=Role.FEATURE), []),
     ],

@@ -12,20 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engage_spark.quality import ColumnState
+from engage_spark.quality import ColumnStats
 from engage_spark.quality.profiling.draft_contract import is_personal, pattern_of, renamed
-from engage_spark.quality.profiling.profile import Facts, facts_of
+from engage_spark.quality.profiling.profile import ColumnFacts, facts_of
 from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share, outward
 from engage_spark.quality.profiling.value_scan import SCHEMA, VALUES, look
 
 Told = dict[str, list[dict[str, Any]]]
 
 
-def told(parts: Sequence[Sequence[Sequence[Any]]], kind: str = "text", arrow: pa.DataType | None = None) -> Told:
+def told(
+    parts: Sequence[Sequence[Sequence[Any]]], kind: str = "text", arrow: pa.DataType | None = None
+) -> Told:
     """Partitions of batches of values, looked at apart and added up as Spark adds them."""
     added: dict[tuple[str, str], dict[str, Any]] = {}
     for batches in parts:
-        made = (pa.RecordBatch.from_arrays([pa.array(v, arrow or pa.string())], names=["c0"]) for v in batches)
+        made = (
+            pa.RecordBatch.from_arrays([pa.array(v, arrow or pa.string())], names=["c0"]) for v in batches
+        )
         for batch in look(made, (kind,)):
             assert batch.schema == SCHEMA
             for row in batch.to_pylist():
@@ -39,10 +43,14 @@ def told(parts: Sequence[Sequence[Sequence[Any]]], kind: str = "text", arrow: pa
     return {what: rows[: VALUES + 1] for what, rows in found.items()}
 
 
-def facts(values: list[Any], **more: Any) -> Facts:
+def facts(values: list[Any], **more: Any) -> ColumnFacts:
     filled = [v for v in values if v is not None]
-    state = ColumnState(
-        column="c", binning="b", labels=("any",), rows=len(values), bins={"any": len(filled), "null": len(values) - len(filled)}
+    state = ColumnStats(
+        column="c",
+        binning="b",
+        labels=("any",),
+        rows=len(values),
+        bins={"any": len(filled), "null": len(values) - len(filled)},
     )
     return facts_of(more.pop("name", "c"), "string", state, told(more.pop("parts", [[values]])))
 
@@ -57,8 +65,10 @@ CODES = [f"CUST-{i:06}" for i in range(60)]
         ([*CODES, "", "  "], r"(?:CUST-[0-9]{6})|\s*"),
         ([f"a.b/{i}+(x)" for i in range(5, 200)], r"a\.b\/[0-9]{1,3}\+\(x\)"),
         ([f"{'ABC'[i % 3]}{i}" for i in range(100)], "[A-Z][0-9]{1,2}"),
-        ([f"{i:08x}-0000-4000-8000-000000000000" for i in range(99)],
-         r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"),
+        (
+            [f"{i:08x}-0000-4000-8000-000000000000" for i in range(99)],
+            r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+        ),
         ([f"{i}@example.org" for i in range(99)], r"[^@\s]+@[^@\s]+\.[^@\s]+"),
         (["2024-01-31", "2025-12-01"], "[0-9]{4}-[0-9]{2}-[0-9]{2}"),
         (["Smith", "O'Hara", "de Vries", "van der Berg", "Li-Wu"], None),
@@ -67,7 +77,7 @@ CODES = [f"CUST-{i:06}" for i in range(60)]
         ([None, None], None),
         (["", " "], None),
     ],
-)  # fmt: skip
+)
 def test_a_pattern_is_found_where_values_have_one(values: list[Any], pattern: str | None) -> None:
     found = pattern_of(facts(values))
     assert found == pattern
@@ -79,12 +89,22 @@ def test_a_pattern_is_found_where_values_have_one(values: list[Any], pattern: st
 @given(data=st.data())
 def test_any_split_tells_the_same_and_every_value_matches_the_pattern(data: st.DataObject) -> None:
     kinds = st.sampled_from(
-        [r"[A-C]{1,2}-[0-9]{1,3}", r"id:[0-9]{2,4}", r"[a-z]{1,3}\.[0-9]", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", r"\+?[a-f0-9 ]{0,9}"]
+        [
+            r"[A-C]{1,2}-[0-9]{1,3}",
+            r"id:[0-9]{2,4}",
+            r"[a-z]{1,3}\.[0-9]",
+            r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+            r"\+?[a-f0-9 ]{0,9}",
+        ]
     )
     made = st.from_regex(re.compile(data.draw(kinds), re.ASCII), fullmatch=True)
     values = data.draw(st.lists(st.none() | made | st.just("") | st.text(max_size=3), max_size=20))
     cut = data.draw(st.integers(0, len(values)))
-    for parts in ([[values[:cut]], [values[cut:]]], [[values[:cut], values[cut:]]], [[values[cut:]], [], [values[:cut]]]):
+    for parts in (
+        [[values[:cut]], [values[cut:]]],
+        [[values[:cut], values[cut:]]],
+        [[values[cut:]], [], [values[:cut]]],
+    ):
         assert facts(values, parts=parts) == facts(values)
     if (pattern := pattern_of(facts(values))) is not None:
         assert all(re.fullmatch(pattern, v, re.DOTALL) for v in values if v is not None)
@@ -104,22 +124,45 @@ def test_what_makes_a_text_unfit_for_a_key_is_counted() -> None:
 
 
 def test_whole_numbers_and_flags_are_told_by_value() -> None:
-    assert {r["key"]: r["n"] for r in told([[[1, 2, 2, None]]], "few", pa.int64())["value"]} == {"1": 1, "2": 2}
-    assert {r["key"]: r["n"] for r in told([[[True, False, True]]], "few", pa.bool_())["value"]} == {"true": 2, "false": 1}
+    assert {r["key"]: r["n"] for r in told([[[1, 2, 2, None]]], "few", pa.int64())["value"]} == {
+        "1": 1,
+        "2": 2,
+    }
+    assert {r["key"]: r["n"] for r in told([[[True, False, True]]], "few", pa.bool_())["value"]} == {
+        "true": 2,
+        "false": 1,
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "personal"),
-    [("email", True), ("customerEmail", True), ("Surname", True), ("first_name", True), ("name", True), ("product_name", False),
-     ("phone_number", True), ("emails_sent_count", False), ("age", False), ("zipped", False), ("IP", True), ("zip", True)],
-)  # fmt: skip
+    [
+        ("email", True),
+        ("customerEmail", True),
+        ("Surname", True),
+        ("first_name", True),
+        ("name", True),
+        ("product_name", False),
+        ("phone_number", True),
+        ("emails_sent_count", False),
+        ("age", False),
+        ("zipped", False),
+        ("IP", True),
+        ("zip", True),
+    ],
+)
 def test_names_that_tell_of_a_person(name: str, personal: bool) -> None:
     assert is_personal(facts(["a", "b"], name=name)) is personal
 
 
 @pytest.mark.parametrize(
     ("name", "better"),
-    [("Call  Failure", "call_failure"), ("customerId", "customer_id"), ("HTTPCode (2)", "http_code_2"), ("é=", "column")],
+    [
+        ("Call  Failure", "call_failure"),
+        ("customerId", "customer_id"),
+        ("HTTPCode (2)", "http_code_2"),
+        ("é=", "column"),
+    ],
 )
 def test_names_that_delta_refuses_get_a_suggestion(name: str, better: str) -> None:
     assert renamed(name) == better
@@ -127,10 +170,19 @@ def test_names_that_delta_refuses_get_a_suggestion(name: str, better: str) -> No
 
 @pytest.mark.parametrize(
     ("x", "up", "down"),
-    [(0, 0, 0), (619, 620, 610), (-619, -610, -620), (850, 850, 850), (92, 92, 92), (1, 1, 1),
-     (Fraction(1, 3), Fraction(34, 100), Fraction(33, 100)),
-     (Fraction(1, 1000), Fraction(1, 1000), Fraction(1, 1000)), (101, 110, 100), (99999, 100000, 99000)],
-)  # fmt: skip
+    [
+        (0, 0, 0),
+        (619, 620, 610),
+        (-619, -610, -620),
+        (850, 850, 850),
+        (92, 92, 92),
+        (1, 1, 1),
+        (Fraction(1, 3), Fraction(34, 100), Fraction(33, 100)),
+        (Fraction(1, 1000), Fraction(1, 1000), Fraction(1, 1000)),
+        (101, 110, 100),
+        (99999, 100000, 99000),
+    ],
+)
 def test_bounds_are_rounded_outwards_to_two_digits(x: Any, up: Any, down: Any) -> None:
     assert (outward(Fraction(x), up=True), outward(Fraction(x), up=False)) == (up, down)
 
@@ -150,12 +202,25 @@ def test_bounds_hold_for_what_was_found(kind: str, ends: tuple[int, int], power:
         scale = power % 90 - 45 if kind == "float" else power
         as_held = (lambda x: pa.scalar(x, pa.float32()).as_py()) if kind == "float" else float
         low, high = (Fraction(as_held(float(x * Fraction(2) ** scale))) for x in sorted(ends))
-    state = ColumnState(column="c", binning="b", labels=("any",), rows=2, bins={"any": 2}, total=low + high, minimum=low, maximum=high)
-    found, mean = limits_of(Facts(name="c", type=kind, state=state), personal=False)
+    state = ColumnStats(
+        column="c",
+        binning="b",
+        labels=("any",),
+        rows=2,
+        bins={"any": 2},
+        total=low + high,
+        minimum=low,
+        maximum=high,
+    )
+    found, mean = limits_of(ColumnFacts(name="c", type=kind, state=state), personal=False)
 
     def held(x: float) -> Fraction:
         return (
-            Fraction(pa.scalar(x, pa.float32()).as_py()) if kind == "float" else Fraction(str(x)) if kind.startswith("dec") else Fraction(x)
+            Fraction(pa.scalar(x, pa.float32()).as_py())
+            if kind == "float"
+            else Fraction(str(x))
+            if kind.startswith("dec")
+            else Fraction(x)
         )
 
     assert held(found["minimum"]) <= low
@@ -164,4 +229,10 @@ def test_bounds_hold_for_what_was_found(kind: str, ends: tuple[int, int], power:
 
 
 def test_the_missing_share_is_bounded_by_more_than_was_found() -> None:
-    assert [nice_share(Fraction(x)) for x in (Fraction(1, 1000), 1, 30, 50, 99)] == [0.002, 2.0, 60.0, 100.0, 100.0]
+    assert [nice_share(Fraction(x)) for x in (Fraction(1, 1000), 1, 30, 50, 99)] == [
+        0.002,
+        2.0,
+        60.0,
+        100.0,
+        100.0,
+    ]

@@ -1,4 +1,5 @@
-"""Counting without Spark: any split of the rows into partitions and batches adds up to what one look at all of them finds.
+"""Counting without Spark: any split of the rows into partitions and batches adds up to what one look at all
+of them finds.
 
 The oracle counts in Python: fractions for sums, `Fraction` comparisons for bins, `math.fsum` for doubles.
 """
@@ -19,15 +20,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engage_spark.contract import Field, Role
-from engage_spark.quality import Binning, ColumnState, binning, merged
+from engage_spark.quality import Binning, ColumnStats, binning, merge_stats
 from engage_spark.quality.stats.count import state_of
 from engage_spark.quality.stats.count_kernel import DDL, RULES, SCHEMA, VALID, count
 
 ARROW = {
-    "int": pa.int32(), "bigint": pa.int64(), "float": pa.float32(), "double": pa.float64(), "string": pa.string(), "boolean": pa.bool_(),
-    "date": pa.date32(), "timestamp": pa.timestamp("us", tz="UTC"), "decimal(9,2)": pa.decimal128(9, 2),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "decimal(9,2)": pa.decimal128(9, 2),
     "decimal(38,3)": pa.decimal128(38, 3),
-}  # fmt: skip
+}
 LOGICAL = {
     "int": "integer",
     "bigint": "integer",
@@ -39,7 +47,14 @@ LOGICAL = {
 
 
 def field(kind: str, **more: Any) -> Field:
-    return Field(name="a.b", logical_type=LOGICAL.get(kind, kind), spark_type=kind, description="x", role=Role.FEATURE, **more)
+    return Field(
+        name="a.b",
+        logical_type=LOGICAL.get(kind, kind),
+        spark_type=kind,
+        description="x",
+        role=Role.FEATURE,
+        **more,
+    )
 
 
 FIELDS = {
@@ -58,7 +73,7 @@ FIELDS = {
     "moments": field("timestamp"),
     "short decimals": field("decimal(9,2)", minimum=0.1, maximum=99.9),
     "long decimals": field("decimal(38,3)"),
-}  # fmt: skip
+}
 ODD = [
     math.nan,
     math.inf,
@@ -77,27 +92,47 @@ ODD = [
 ]
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "double": st.one_of(st.sampled_from(ODD), st.floats(), st.floats(-1, 11)),
-    "float": st.one_of(st.sampled_from([math.nan, math.inf, -0.0, 0.1, 0.7]).map(lambda x: float(pa.scalar(x, pa.float32()).as_py())),
-                       st.floats(width=32), st.floats(0, 1, width=32)),
+    "float": st.one_of(
+        st.sampled_from([math.nan, math.inf, -0.0, 0.1, 0.7]).map(
+            lambda x: float(pa.scalar(x, pa.float32()).as_py())
+        ),
+        st.floats(width=32),
+        st.floats(0, 1, width=32),
+    ),
     "int": st.one_of(st.integers(-5, 9), st.integers(-(2**31), 2**31 - 1)),
-    "bigint": st.one_of(st.sampled_from([2**53, 2**53 + 1, 2**53 + 2, -(2**63), -(2**63) + 5, -(2**63) + 6, 2**63 - 1]),
-                        st.integers(-(2**63), 2**63 - 1), st.integers(-9, 9)),
-    "string": st.one_of(st.sampled_from(["a", "other", "null", "'null'", "é", "", "A", "below"]), st.text(max_size=9)),
+    "bigint": st.one_of(
+        st.sampled_from([2**53, 2**53 + 1, 2**53 + 2, -(2**63), -(2**63) + 5, -(2**63) + 6, 2**63 - 1]),
+        st.integers(-(2**63), 2**63 - 1),
+        st.integers(-9, 9),
+    ),
+    "string": st.one_of(
+        st.sampled_from(["a", "other", "null", "'null'", "é", "", "A", "below"]), st.text(max_size=9)
+    ),
     "boolean": st.booleans(),
     "date": st.dates(),
-    "timestamp": st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)),
+    "timestamp": st.datetimes(
+        min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)
+    ),
     "decimal(9,2)": st.integers(-(10**9) + 1, 10**9 - 1).map(lambda n: Decimal(n).scaleb(-2))
     | st.sampled_from([Decimal("0.10"), Decimal("99.90"), Decimal("99.91")]),
-    "decimal(38,3)": st.integers(-(10**38) + 1, 10**38 - 1).map(lambda n: Decimal((n < 0, tuple(map(int, str(abs(n)))), -3))),
-}  # fmt: skip
+    "decimal(38,3)": st.integers(-(10**38) + 1, 10**38 - 1).map(
+        lambda n: Decimal((n < 0, tuple(map(int, str(abs(n)))), -3))
+    ),
+}
 
 
-def counted(b: Binning, parts: Sequence[Sequence[Sequence[Any]]], cuts: Sequence[float] = ()) -> tuple[ColumnState, list[dict[str, Any]]]:
-    """Partitions of batches of (valid) values, counted apart and added up as Spark adds them: sums, minima, maxima by key."""
+def counted(
+    b: Binning, parts: Sequence[Sequence[Sequence[Any]]], cuts: Sequence[float] = ()
+) -> tuple[ColumnStats, list[dict[str, Any]]]:
+    """Partitions of batches of (valid) values, counted apart and added up as Spark adds them: sums, minima,
+    maxima by key.
+    """
     added: dict[tuple[int, ...], dict[str, Any]] = {}
     for batches in parts:
         made = (
-            pa.RecordBatch.from_arrays([pa.array(v, ARROW[b.type]), pa.array([True] * len(v), pa.bool_())], names=["c0", VALID])
+            pa.RecordBatch.from_arrays(
+                [pa.array(v, ARROW[b.type]), pa.array([True] * len(v), pa.bool_())], names=["c0", VALID]
+            )
             for v in batches
         )
         for batch in count(made, (b.plan(0, cuts),), ()):
@@ -142,7 +177,9 @@ def expected_bin(f: Field, b: Binning, value: Any) -> str:  # noqa: PLR0911 (one
     if b.scale == "magnitude":
         if value == 0:
             return "0"
-        power = max(-32, min(31, next(p for p in range(-1100, 1100) if abs(Fraction(value)) < Fraction(2) ** (p + 1))))
+        power = max(
+            -32, min(31, next(p for p in range(-1100, 1100) if abs(Fraction(value)) < Fraction(2) ** (p + 1)))
+        )
         return f"[2^{power}, 2^{power + 1})" if value > 0 else f"(-2^{power + 1}, -2^{power}]"
 
     def edge(x: float) -> Fraction:
@@ -170,12 +207,16 @@ def test_any_split_adds_up_to_the_whole_and_to_python(name: str, data: st.DataOb
     by_partition, _ = counted(b, [[p] for p in parts])
     by_batch, _ = counted(b, [parts])
     backwards, _ = counted(b, [[p[::-1]] for p in reversed(parts)])
-    by_state = merged([{"c": counted(b, [[p]])[0]} for p in parts])["c"]
+    by_state = merge_stats([{"c": counted(b, [[p]])[0]} for p in parts])["c"]
     assert whole == by_partition == by_batch == backwards == by_state
 
     finite = [v for v in values if v is not None and not (isinstance(v, float) and not math.isfinite(v))]
     numbers = [number(v, f.spark_type) for v in finite]
-    assert (whole.rows, whole.nulls, whole.finite) == (len(values), sum(v is None for v in values), len(finite))
+    assert (whole.rows, whole.nulls, whole.finite) == (
+        len(values),
+        sum(v is None for v in values),
+        len(finite),
+    )
     assert whole.bins == Counter(expected_bin(f, b, v) for v in values)
     assert whole.total == sum(numbers, Fraction(0))
     assert (whole.minimum, whole.maximum) == (min(numbers, default=None), max(numbers, default=None))
@@ -183,7 +224,9 @@ def test_any_split_adds_up_to_the_whole_and_to_python(name: str, data: st.DataOb
         assert float(whole.total) == math.fsum(finite)
 
 
-@pytest.mark.parametrize("name", [n for n, f in FIELDS.items() if f.logical_type in ("integer", "number") and not f.allowed])
+@pytest.mark.parametrize(
+    "name", [n for n, f in FIELDS.items() if f.logical_type in ("integer", "number") and not f.allowed]
+)
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(data=st.data())
 def test_what_lies_below_a_cut_is_counted_exactly(name: str, data: st.DataObject) -> None:
@@ -191,7 +234,10 @@ def test_what_lies_below_a_cut_is_counted_exactly(name: str, data: st.DataObject
     values = data.draw(st.lists(VALUES[f.spark_type], min_size=1, max_size=30))
     finite = [v for v in values if not (isinstance(v, float) and not math.isfinite(v))]
     kind = f.spark_type
-    cuts = sorted({float(v) if kind.startswith("dec") or kind in ("float", "double") else int(v) for v in finite[:2]} | {0, 1})
+    cuts = sorted(
+        {float(v) if kind.startswith("dec") or kind in ("float", "double") else int(v) for v in finite[:2]}
+        | {0, 1}
+    )
     _, own = counted(binning(f), [[values]], cuts)
     filled = [r for r in own if r["rows"]]
     for i, cut in enumerate(cuts):
@@ -205,7 +251,11 @@ def test_what_lies_below_a_cut_is_counted_exactly(name: str, data: st.DataObject
 def test_rules_are_counted_over_all_rows_and_columns_over_the_valid_ones() -> None:
     b = binning(FIELDS["few whole numbers"])
     batch = pa.RecordBatch.from_arrays(
-        [pa.array([1, 2, 3], pa.int32()), pa.array([True, False, True]), pa.array([[], ["x", "y"], ["y"]], pa.list_(pa.string()))],
+        [
+            pa.array([1, 2, 3], pa.int32()),
+            pa.array([True, False, True]),
+            pa.array([[], ["x", "y"], ["y"]], pa.list_(pa.string())),
+        ],
         names=["c0", VALID, RULES],
     )
     (made,) = count(iter([batch, batch.slice(1, 1)]), (b.plan(0, ()),), ("x", "y"))
