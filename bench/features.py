@@ -44,8 +44,10 @@ from engage_spark.spark.session import open_session
 from engage_spark.settings import Settings
 from engage_spark.synth import SynthPlan, customers
 plan = SynthPlan(customers=100000, contract=load_contract(), seed=42)
-with open_session(Settings(spark={{"master": "local[2]", "driver_memory": "3g", "shuffle_partitions": 4}})) as spark:
-    customers(spark, plan).coalesce(1).write.mode("overwrite").partitionBy("snapshot_date").parquet("{out}/customers")
+spark_settings = {{"master": "local[2]", "driver_memory": "3g", "shuffle_partitions": 4}}
+with open_session(Settings(spark=spark_settings)) as spark:
+    rows = customers(spark, plan).coalesce(1)
+    rows.write.mode("overwrite").partitionBy("snapshot_date").parquet("{out}/customers")
 print("{{}}")
 """
 
@@ -112,7 +114,8 @@ def main() -> None:
     options = parser.parse_args()
     print(described())
     print(
-        "| rows | engine | ingest s | features s | both s | ratio to DuckDB | rows per s and core | peak GiB | jobs and raw scans |"
+        "| rows | engine | ingest s | features s | both s | ratio to DuckDB | rows per s and core | "
+        "peak GiB | jobs and raw scans |"
     )
     print("|--:|---|--:|--:|--:|--:|--:|--:|---|")
     for rows in options.rows:
@@ -126,7 +129,8 @@ def main() -> None:
                 for stage, c in one.get("counts", {}).items()
             )
             print(
-                f"| {rows:,} | {engine} | {ingest:.1f} | {features:.1f} | {both:.1f} | {both / duck:.1f} | {rows / both / 2:,.0f} "
+                f"| {rows:,} | {engine} | {ingest:.1f} | {features:.1f} | {both:.1f} | "
+                f"{both / duck:.1f} | {rows / both / 2:,.0f} "
                 f"| {one['peak_gib']:.1f} | {counts} |",
                 flush=True,
             )

@@ -27,7 +27,9 @@ DAY = "2025-10-21"
 
 
 def checks(table: Table) -> list[tuple[str, str, str]]:
-    """(rule, column shown, SQL that is true where it is broken), in a dialect that DuckDB and Polars share."""
+    """(rule, column shown, SQL that is true where it is broken), in a dialect that DuckDB and Polars
+    share.
+    """
     found: list[tuple[str, str, str]] = []
     for f in table.fields:
         found.append((f"{f.name}.not_null", f.name, f"{f.name} IS NULL"))
@@ -54,28 +56,34 @@ def run_duckdb(files: str, out: str) -> dict[str, float]:
     found.append(("pattern", CUSTOMERS.key[0], f"NOT regexp_full_match({CUSTOMERS.key[0]}, '{pattern}')"))
     broken = " OR ".join(f"coalesce({sql}, false)" for _, _, sql in found)
     reasons = ", ".join(
-        f"CASE WHEN {sql} THEN {{'rule': '{rule}', 'column': '{column}', 'severity': 'critical', 'value': CAST({column} AS VARCHAR)}} END"
+        f"CASE WHEN {sql} THEN {{'rule': '{rule}', 'column': '{column}', 'severity': 'critical', "
+        f"'value': CAST({column} AS VARCHAR)}} END"
         for rule, column, sql in found
     )
     errors = f"CASE WHEN {broken} THEN list_filter([{reasons}], lambda x: x IS NOT NULL) END"
     started = time.monotonic()
     con.execute(
-        f"CREATE TEMP TABLE twice AS SELECT customer_id FROM read_parquet('{files}') GROUP BY 1 HAVING count(*) > 1"
+        f"CREATE TEMP TABLE twice AS SELECT customer_id FROM read_parquet('{files}') GROUP BY 1 HAVING "
+        "count(*) > 1"
     )
     con.execute(
-        f"COPY (SELECT c.*, t.customer_id IS NOT NULL AS duplicated, {errors.replace('customer_id', 'c.customer_id')} AS _dq_errors, "
-        f"DATE '{DAY}' AS snapshot_date FROM read_parquet('{files}') c LEFT JOIN twice t ON c.customer_id = t.customer_id) "
+        "COPY (SELECT c.*, t.customer_id IS NOT NULL AS duplicated, "
+        f"{errors.replace('customer_id', 'c.customer_id')} AS _dq_errors, "
+        f"DATE '{DAY}' AS snapshot_date FROM read_parquet('{files}') c LEFT JOIN twice t ON "
+        "c.customer_id = t.customer_id) "
         f"TO '{out}/judged.parquet' (FORMAT parquet, COMPRESSION snappy)"
     )
     con.execute(
-        f"SELECT e.rule, count(*) FROM (SELECT unnest(_dq_errors) AS e FROM '{out}/judged.parquet') GROUP BY 1"
+        f"SELECT e.rule, count(*) FROM (SELECT unnest(_dq_errors) AS e FROM '{out}/judged.parquet') "
+        "GROUP BY 1"
     ).fetchall()
     ingested = time.monotonic()
     derived, levels = f"SELECT * FROM '{out}/judged.parquet' WHERE NOT duplicated", _levels()
     for level in levels:
         derived = f"SELECT *, {', '.join(f'{_for_duckdb(f)} AS {f.name}' for f in level)} FROM ({derived})"
     con.execute(
-        f"COPY (SELECT {', '.join(FEATURES.names)} FROM ({derived})) TO '{out}/features.parquet' (FORMAT parquet, COMPRESSION snappy)"
+        f"COPY (SELECT {', '.join(FEATURES.names)} FROM ({derived})) TO '{out}/features.parquet' "
+        "(FORMAT parquet, COMPRESSION snappy)"
     )
     return {"ingest": ingested - started, "features": time.monotonic() - ingested}
 

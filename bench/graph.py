@@ -133,10 +133,14 @@ def main() -> None:
             phases = ", ".join(f"{name} {value:.1f}" for name, value in found["seconds"].items())
             extra = f"all sources {found['all_sources']:.0f} s" if method == "share" else ""
             if method == "sampled":
-                extra = f"{found['samples']} + {found['calibration']} paths, {found['rounds']} rounds, error ±{found['error']:.1e}, top 10 "
+                extra = (
+                    f"{found['samples']} + {found['calibration']} paths, {found['rounds']} rounds, "
+                    f"error ±{found['error']:.1e}, top 10 "
+                )
                 extra += f"±{found['relative_error']:.1%}, {found['contenders']} contenders"
             print(
-                f"| {cores} cores | {method} | {found['total']:.1f} s | {phases} | {extra} | worker {found['worker_mb']:.0f} MB "
+                f"| {cores} cores | {method} | {found['total']:.1f} s | {phases} | {extra} | worker "
+                f"{found['worker_mb']:.0f} MB "
                 f"(+ {found['worker_mapped_mb']:.0f} mapped) | peak {found['peak_gib']:.1f} GiB |",
                 flush=True,
             )

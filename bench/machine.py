@@ -28,7 +28,10 @@ def described() -> str:
         ),
         "",
     )
-    return f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}, {platform.system()}"
+    return (
+        f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, Python {platform.python_version()}, "
+        f"{platform.system()}"
+    )
 
 
 def run_measured(arguments: Sequence[str], *, bound: float | None = None) -> dict[str, Any]:

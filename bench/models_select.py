@@ -112,7 +112,8 @@ def main() -> None:
             )
             for target, selection in picked.items():
                 print(
-                    f"{target}: R² {selection.final.curve[25]:.4f} of {selection.final.curve[42]:.4f}, Jaccard {selection.jaccard:.3f}"
+                    f"{target}: R² {selection.final.curve[25]:.4f} of {selection.final.curve[42]:.4f}, "
+                    f"Jaccard {selection.jaccard:.3f}"
                 )
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(f"{told.rows:,} rows, {len(found)} findings, driver's Python {peak:.0f} MB")

@@ -91,7 +91,8 @@ def main() -> None:
             files(rows, kind)
     print(f"{described()}; {len(rules())} rules")
     print(
-        "| rows | kind | engine | cold s | warm s | rules | failed | violations | jobs | scans, full and narrow | peak GiB |"
+        "| rows | kind | engine | cold s | warm s | rules | failed | violations | jobs | scans, full "
+        "and narrow | peak GiB |"
     )
     print("|--:|---|---|--:|--:|--:|--:|--:|--:|---|--:|")
     for rows in options.rows:
@@ -100,7 +101,8 @@ def main() -> None:
                 one = measure(engine, rows, kind, options.bound)
                 if one is None:
                     print(
-                        f"| {rows:,} | {kind} | {engine} | more than {options.bound:.0f} for both | | | | | | | |",
+                        f"| {rows:,} | {kind} | {engine} | more than {options.bound:.0f} for both | | "
+                        "| | | | | |",
                         flush=True,
                     )
                     continue
@@ -108,7 +110,8 @@ def main() -> None:
                 looks = f"{c['jobs']} | {c['full_scans']}, {c['narrow_scans']}" if c else "| "
                 cold, warm = one["seconds"]
                 print(
-                    f"| {rows:,} | {kind} | {engine} | {cold:.1f} | {warm:.1f} | {one['rules']} | {one['failed']} "
+                    f"| {rows:,} | {kind} | {engine} | {cold:.1f} | {warm:.1f} | {one['rules']} | "
+                    f"{one['failed']} "
                     f"| {one['violations']:,} | {looks} | {one['peak_gib']:.1f} |",
                     flush=True,
                 )

@@ -135,7 +135,8 @@ def duckdb(files: str) -> Callable[[], Found]:
     stated = [r for r in rules() if r.sql]
     broken = " OR ".join(f"coalesce({r.sql}, false)" for r in stated)
     reasons = ", ".join(
-        f"CASE WHEN {r.sql} THEN {{'rule': '{r.name}', 'column': '{r.column}', 'value': CAST({r.column} AS VARCHAR)}} END"
+        f"CASE WHEN {r.sql} THEN {{'rule': '{r.name}', 'column': '{r.column}', 'value': "
+        f"CAST({r.column} AS VARCHAR)}} END"
         for r in stated
     )
     errors = f"CASE WHEN {broken} THEN list_filter([{reasons}], lambda x: x IS NOT NULL) END"

@@ -220,8 +220,10 @@ def submit(address: str, job: str, *words: str, cwd: Path) -> Ran:
     """
     delta = jars.fetch((jars.DELTA_PACKAGE,), ivy=jars.ivy_home({}))
     conf = {
-        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
-        "spark.executor.memory": "700m", "spark.driver.memory": "1g", "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.executor.memory": "700m", "spark.driver.memory": "1g",
+        "spark.databricks.delta.snapshotPartitions": "1",
         "spark.driver.extraJavaOptions": SHORT_LIVED, "spark.executor.extraJavaOptions": SHORT_LIVED,
     }  # fmt: skip
     command = [

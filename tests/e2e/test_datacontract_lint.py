@@ -40,7 +40,8 @@ def datacontract() -> Path:
         result = subprocess.run(install, capture_output=True, text=True, check=False, timeout=540)
         if result.returncode:
             pytest.skip(
-                f"pip could not install datacontract-cli {VERSION} (no package index?): {result.stderr.strip().splitlines()[-1:]}"
+                f"pip could not install datacontract-cli {VERSION} (no package index?): "
+                f"{result.stderr.strip().splitlines()[-1:]}"
             )
         done.touch()
     return command

@@ -1,4 +1,6 @@
-"""Planted faults are caught: all of them, nothing else, and the same however the raw data is cut into files."""
+"""Planted faults are caught: all of them, nothing else, and the same however the raw data is cut into
+files.
+"""
 
 from __future__ import annotations
 
@@ -257,7 +259,9 @@ def test_the_contents_do_not_depend_on_files_and_partitions(
 
 @pytest.fixture(scope="module")
 def rejected(spark: SparkSession, laid: Laid) -> tuple[Path, int, str, str]:
-    """The same delivery by the packaged gates: the lake, the exit code, standard output and standard error."""
+    """The same delivery by the packaged gates: the lake, the exit code, standard output and standard
+    error.
+    """
     lake, out, err = laid.home / "rejected", io.StringIO(), io.StringIO()
     with (
         contextlib.redirect_stdout(out),

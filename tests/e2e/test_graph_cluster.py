@@ -73,7 +73,8 @@ def test_two_workers_give_the_bits_of_one_machine(
     spark.createDataFrame(rows, "src string, dst string").repartition(3).write.parquet(str(edges))
     delta = jars.fetch((jars.DELTA_PACKAGE,), ivy=jars.ivy_home({}))
     conf = {
-        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
         "spark.executor.memory": "600m", "spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "3",
         "spark.driver.extraJavaOptions": SHORT_LIVED, "spark.executor.extraJavaOptions": SHORT_LIVED,
     }  # fmt: skip

@@ -26,10 +26,14 @@ pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(1200)]
 BUCKET, CUSTOMERS = "engagement-prediction-raw-test", 120
 KEYS = {"access_key": "AKIDENGAGETESTONLY01", "secret_key": "not-a-secret/but+must=stay+hidden-0123456789"}
 CONDITIONS = """
-SELECT count(*), count(DISTINCT customer_id), count(engagement_velocity), count(DISTINCT customers_judged._run_id),
+SELECT count(*), count(DISTINCT customer_id), count(engagement_velocity),
+  count(DISTINCT customers_judged._run_id),
        count_if(abs(engagement_velocity
-           - coalesce(try_divide(sessions_last_7_days - sessions_last_30_days / 4, sessions_last_30_days), 0)) > 1e-12)
-FROM delta.`{lake}/customer_features` JOIN delta.`{lake}/customers_judged` AS customers_judged USING (customer_id, snapshot_date)
+           - coalesce(try_divide(sessions_last_7_days - sessions_last_30_days / 4,
+              sessions_last_30_days), 0)) > 1e-12)
+FROM delta.`{lake}/customer_features`
+  JOIN delta.`{lake}/customers_judged` AS customers_judged
+  USING (customer_id, snapshot_date)
 """
 
 
@@ -97,7 +101,8 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
     wanted = (jars.DELTA_PACKAGE, jars.S3A_PACKAGE)
     if not jars.resolved(wanted, ivy=jars.ivy_home({})):
         pytest.skip(
-            "the S3 jars are not here: `engage-spark doctor --env s3 --fetch-jars` fetches them (0.7 GB), and so does `make test`"
+            "the S3 jars are not here: `engage-spark doctor --env s3 --fetch-jars` fetches them (0.7 "
+            "GB), and so does `make test`"
         )
     home = tmp_path_factory.mktemp("s3")
     client = boto3.client(
@@ -129,7 +134,8 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
         "runs in the end": {"sql": f"SELECT count(*) FROM delta.`{lake}/runs`"},
         "graph": {"argv": [*common, "graph"]},
         "measured": {
-            "sql": f"SELECT count(*), count_if(degree > 0), min(betweenness_method) FROM delta.`{lake}/graph_features`"
+            "sql": "SELECT count(*), count_if(degree > 0), min(betweenness_method) FROM "
+            f"delta.`{lake}/graph_features`"
         },
     }
     _deliver_broken_snapshots(client)
@@ -159,7 +165,9 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
 
 
 def _deliver_broken_snapshots(client: Any) -> None:
-    """Objects that claim to be Parquet: one cut off in the middle, one of 0 bytes, each beside nothing else."""
+    """Objects that claim to be Parquet: one cut off in the middle, one of 0 bytes, each beside nothing
+    else.
+    """
     client.put_object(
         Bucket=BUCKET,
         Key="broken/customers/snapshot_date=2025-10-22/part-cut.parquet",

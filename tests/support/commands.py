@@ -39,7 +39,10 @@ class Ran(NamedTuple):
 
     @property
     def said(self) -> str:
-        return f"exit code {self.code} after {self.seconds:.0f} s\n--- standard output\n{self.out}\n--- standard error\n{self.err}"
+        return (
+            f"exit code {self.code} after {self.seconds:.0f} s\n--- standard "
+            f"output\n{self.out}\n--- standard error\n{self.err}"
+        )
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -160,7 +160,9 @@ def content(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
 
 
 def reasons(rows: DataFrame, key: str) -> dict[Any, list[list[str]]]:
-    """The rules broken, by key value (a list of rows, for a key may be there twice); sound rows are left out."""
+    """The rules broken, by key value (a list of rows, for a key may be there twice); sound rows are left
+    out.
+    """
     found: dict[Any, list[list[str]]] = {}
     for r in rows.where("size(_dq_errors) > 0").select(key, "_dq_errors").collect():
         found.setdefault(r[key], []).append([e["rule"] for e in r["_dq_errors"]])

@@ -23,7 +23,10 @@ FEATURES = (
 )
 LEFT = Target(name="left", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="visits")
 VALUE = Target(name="value", task=Task.REGRESSION, minimum=0.0, maximum=80.0, label_days=0, baseline=None)
-DDL = "id string, visits int, `spend.per visit` double, paying boolean, `pl``an` string, fold int, left int, value double"
+DDL = (
+    "id string, visits int, `spend.per visit` double, paying boolean, `pl``an` string, fold int, "
+    "left int, value double"
+)
 
 QUICK = {
     "linear": Candidate(

@@ -47,7 +47,8 @@ class RealTable:
         texts.setdefault(key, [str(i + 1) for i in range(len(cells))])
         if set(texts) != set(self.contract.entity.names):
             raise AssertionError(
-                f"{self.file} has the columns {sorted(texts)}, declared are {sorted(self.contract.entity.names)}"
+                f"{self.file} has the columns {sorted(texts)}, declared are "
+                f"{sorted(self.contract.entity.names)}"
             )
         columns = {}
         for f in self.contract.entity.fields:

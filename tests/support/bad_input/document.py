@@ -12,9 +12,11 @@ from tests.support.paths import ROOT
 TESTS = ROOT / "tests"
 DOCUMENT = TESTS.parent / "docs" / "bad_input.md"
 MEANING = {
-    Outcome.REFUSED: "one error before anything of the table is written (exit code 2); the table shows what it says",
+    Outcome.REFUSED: "one error before anything of the table is written (exit code 2); the table shows "
+    "what it says",
     Outcome.REJECTED: "written and recorded, and no reader sees it (exit code 3); the table shows the gate",
-    Outcome.QUARANTINED: "the row is kept with its reasons in `_dq_errors`, and no stage after ingest sees it",
+    Outcome.QUARANTINED: "the row is kept with its reasons in `_dq_errors`, and no stage after ingest "
+    "sees it",
     Outcome.WARNED: "the row stays valid, with its reasons",
     Outcome.ACCEPTED: "taken as it is",
 }
@@ -52,7 +54,8 @@ def document() -> str:
     lines = [
         "# Bad input, case by case",
         "",
-        "Made by `make docs` from the declarations in `tests/bad_input`, on which the tests run: what stands here is tested, on classic",
+        "Made by `make docs` from the declarations in `tests/bad_input`, on which the tests run: what "
+        "stands here is tested, on classic",
         "Spark and on Spark Connect, and a test fails when this page and the declarations differ.",
         "",
         *(f"- **{outcome}**: {meaning}" for outcome, meaning in MEANING.items()),

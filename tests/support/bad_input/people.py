@@ -79,7 +79,8 @@ def keys(name: str, *rows: tuple[str | bytes | None, Sequence[str]], note: str =
 
 KEYS = Group(
     title="Keys that are text",
-    about="A key without a pattern, so that anything goes but what these rules forbid. Rows of a case arrive together.",
+    about="A key without a pattern, so that anything goes but what these rules forbid. Rows of a case "
+    "arrive together.",
     cases=(
         keys("the same key twice", ("dup-1", ["id.unique"]), ("dup-1", ["id.unique"]), note="all rows of it"),
         keys(
@@ -206,7 +207,8 @@ DATES = Group(
 MOMENT = datetime(2025, 10, 20, 12, tzinfo=UTC)
 LOG = Group(
     title="Events that refer to keys",
-    about="A log of weighted links between people, judged against the keys above, those of quarantined rows included.",
+    about="A log of weighted links between people, judged against the keys above, those of quarantined "
+    "rows included.",
     cases=(  # given: (how many such rows, what differs from a sound one)
         quarantined(
             "10,000 orphans that share one key",
@@ -308,6 +310,8 @@ def links() -> tuple[pa.Table, dict[str, int]]:
 
 
 def raw_text(values: Sequence[str | bytes | None]) -> pa.Array:
-    """A Parquet string column whose bytes need not be UTF-8, which Parquet demands and writers do not check."""
+    """A Parquet string column whose bytes need not be UTF-8, which Parquet demands and writers do not
+    check.
+    """
     held = pa.array([v.encode() if isinstance(v, str) else v for v in values], pa.binary())
     return pa.Array.from_buffers(pa.string(), len(held), held.buffers())

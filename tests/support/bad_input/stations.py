@@ -51,7 +51,8 @@ def one(home: Path) -> Path:
 
 DELIVERIES = Group(
     title="A delivery, all the way",
-    about="Ingest of three good files (forty where one is bad among many), spoilt. Before the error nothing is written but when it landed.",
+    about="Ingest of three good files (forty where one is bad among many), spoilt. Before the error "
+    "nothing is written but when it landed.",
     cases=(  # given: what is done to the delivery
         refused(
             "no such path",

@@ -141,7 +141,8 @@ def moments(path: Path, moment: pa.Array, *, day: Any = None) -> None:
 OLD = datetime(1500, 2, 28, 12, tzinfo=UTC)
 READING = Group(
     title="Parquet files, their schemas and types",
-    about="Schemas are merged over all files of a delivery before any row is read. A fault is told with the file or the column.",
+    about="Schemas are merged over all files of a delivery before any row is read. A fault is told "
+    "with the file or the column.",
     cases=(  # given: (what lies beside the good file a.parquet, and where it can be read, what must come out)
         refused(
             "truncated",
@@ -409,7 +410,8 @@ CSV_LINES = Group(
 
 CSV_TIMES = Group(
     title="Times in CSV",
-    about="With an offset or zone it is the moment in UTC; without, it is taken as UTC, which is what the contract declares.",
+    about="With an offset or zone it is the moment in UTC; without, it is taken as UTC, which is what "
+    "the contract declares.",
     cases=(  # given: (the text, the moment in UTC)
         accepted(
             "an offset of +14:00",
