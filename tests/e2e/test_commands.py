@@ -23,7 +23,7 @@ from engage_spark.cli import main
 from engage_spark.contract import judged_table, load_contract
 from engage_spark.errors import TransientError
 from engage_spark.lake import Lake, RunLog
-from engage_spark.settings import Lake as LakeSettings
+from engage_spark.settings import LakeSettings
 from engage_spark.spark import jars
 from tests.support.commands import (
     DAY,
