@@ -82,16 +82,17 @@ def export(home: Path) -> dict[str, Any]:
     """The rows of the training with their side and fold as one Parquet file, and what each target's models
     may look at, for the peer.
     """
+    from engage_spark.ml.data.split_rows import choose_snapshots
     from engage_spark.ml.feature_spec import targets
     from engage_spark.pipelines.context import RunContext
     from engage_spark.pipelines.model_inputs import find_model_inputs, rows_of
-    from engage_spark.pipelines.train.inputs import plans_of, snapshots_of
+    from engage_spark.pipelines.train.inputs import plans_of
 
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:
         bench = RunContext(spark, settings, contract)
         found, goals = find_model_inputs(bench), targets(contract)
-        days = snapshots_of(found, goals, as_of=AS_OF, most=settings.models.snapshots)
+        days = choose_snapshots(list(found.days), goals, as_of=AS_OF, limit=settings.models.snapshots)
         plans = {t.name: plans_of(bench, t, graph=True) for t in goals}
         rows = rows_of(
             bench,

@@ -23,7 +23,7 @@ from engage_spark.contract.model import (
     Table,
 )
 from engage_spark.contract.odcs import full_match, parse, read_text
-from engage_spark.contract.stored_tables import REASONS_TYPE, predictions_table, splits_table
+from engage_spark.contract.stored_tables import REASONS_TYPE, Split, predictions_table, splits_table
 from engage_spark.contract.validation import contradictions
 from engage_spark.errors import ContractError
 
@@ -79,6 +79,7 @@ __all__ = [
     "Role",
     "Rule",
     "Severity",
+    "Split",
     "Table",
     "contradictions",
     "day_column",

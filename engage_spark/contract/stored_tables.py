@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from engage_spark.contract.lineage import day_column, run_field
 from engage_spark.contract.model import Contract, Extra, Field, Kind, Role, Table
 from engage_spark.errors import ContractError
 
 REASONS_TYPE = "array<struct<feature:string,value:string,contribution:double>>"
-SIDES = ("fit", "calibration", "test", "conformal")
 _LOGICAL = {"string": "string", "boolean": "boolean", "int": "integer", "double": "number", "date": "date"}
+
+
+class Split(StrEnum):
+    """What a customer's rows are for: models are fitted, calibrated, tested, and their intervals measured, on
+    different customers.
+    """
+
+    FIT = "fit"
+    CALIBRATION = "calibration"
+    TEST = "test"
+    CONFORMAL = "conformal"
 
 
 def splits_table(contract: Contract) -> Table:
@@ -19,7 +31,7 @@ def splits_table(contract: Contract) -> Table:
             "string",
             "What the customer's rows are for, in every snapshot.",
             required=True,
-            allowed=SIDES,
+            allowed=tuple(split.value for split in Split),
         ),
         _field("fold", "int", "The fold of cross-validation, counted from 0; null unless the side is fit."),
         _field(

@@ -8,11 +8,12 @@ never parted, they all go behind the cut. Pure numpy; Spark counts and fetches (
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engage_spark.contract import Split
 
 I64 = NDArray[np.int64]
 
@@ -21,18 +22,7 @@ BITS = 16
 LOW = -(2**63)
 
 
-class Side(StrEnum):
-    """What a customer's rows are for: models are fitted, calibrated, tested, and their intervals measured, on
-    different customers.
-    """
-
-    FIT = "fit"
-    CALIBRATION = "calibration"
-    TEST = "test"
-    CONFORMAL = "conformal"
-
-
-SHARES = ((Side.FIT, 64), (Side.CALIBRATION, 8), (Side.TEST, 20), (Side.CONFORMAL, 8))
+SHARES = ((Split.FIT, 64), (Split.CALIBRATION, 8), (Split.TEST, 20), (Split.CONFORMAL, 8))
 """Percent of each side, in the order of the hashes. In this order no side misses its share of n rows by more
 than 0.8 rows, the two small ones by 0.72, so that at 100,000 rows the rate of no side is more than 1e-4
 off.
@@ -42,7 +32,7 @@ off.
 class HashSlot(NamedTuple):
     """One stretch of the hashes: a side, and of the side that is fitted a fold."""
 
-    side: Side
+    split: Split
     fold: int | None
 
 
@@ -55,7 +45,10 @@ class BucketRank(NamedTuple):
 
 def slots(folds: int) -> tuple[HashSlot, ...]:
     """The stretches in the order of the hashes, `folds` of side fit first."""
-    return (*(HashSlot(Side.FIT, i) for i in range(folds)), *(HashSlot(side, None) for side, _ in SHARES[1:]))
+    return (
+        *(HashSlot(Split.FIT, i) for i in range(folds)),
+        *(HashSlot(split, None) for split, _ in SHARES[1:]),
+    )
 
 
 def ranks(rows: int, folds: int) -> tuple[int, ...]:

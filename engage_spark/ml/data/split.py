@@ -23,7 +23,6 @@ from engage_spark.ml.data.hash_cutpoints import (
     I64,
     LOW,
     BucketRank,
-    Side,
     cut_points,
     nominal,
     places,
@@ -114,7 +113,7 @@ def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int
     """
     grouped = splits.withColumn("__hash", split_hash(key, seed)).groupBy("drawn", "stratum", "side", "fold")
     found = grouped.agg(F.min("__hash").alias("low"), F.max("__hash").alias("high")).collect()
-    order = {(slot.side.value, slot.fold): i for i, slot in enumerate(slots(folds))}
+    order = {(slot.split.value, slot.fold): i for i, slot in enumerate(slots(folds))}
     folds_there = max((r.fold + 1 for r in found if r.drawn and r.fold is not None), default=folds)
     edges = (LOW, *nominal(folds), -LOW)
     wrong = folds_there != folds or any((r.side, r.fold) not in order for r in found)
@@ -192,7 +191,7 @@ def _slot(cuts: Sequence[int | None]) -> Column:
 
 
 def _sides(slotted: DataFrame, key: Sequence[str], folds: int, *, drawn: bool) -> DataFrame:
-    sides = F.array(*(F.lit(s.side.value) for s in slots(folds)))
+    sides = F.array(*(F.lit(s.split.value) for s in slots(folds)))
     return slotted.select(
         *map(column_named, key),
         F.element_at(sides, F.col("__slot") + 1).alias("side"),
@@ -205,7 +204,6 @@ def _sides(slotted: DataFrame, key: Sequence[str], folds: int, *, drawn: bool) -
 __all__ = [
     "COLUMNS",
     "MAX_STRATA",
-    "Side",
     "check_splits",
     "draw_splits",
     "split_hash",

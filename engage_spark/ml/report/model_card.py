@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from engage_spark.ml.data.split_rows import SplitSummary
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval
 from engage_spark.ml.evaluation.conformal import Conformal
 from engage_spark.ml.evaluation.metrics import METRICS
@@ -31,15 +32,6 @@ class Scored:
     metric: str
     model: Interval
     baseline: Interval | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitSummary:
-    """Rows of one use, such as fit or test; `mean` is the label's."""
-
-    name: str
-    rows: int
-    mean: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,10 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.ml.data.driver_sample import HASH, sample_rows, to_arrays
+from engage_spark.ml.data.split_rows import SplitRows
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
-from engage_spark.ml.report.model_card import SplitSummary
 from engage_spark.ml.training.candidates import Candidate, baseline_for
 from engage_spark.ml.training.fit import Job, fit_all
 from engage_spark.ml.training.pipeline import PREDICTION, calibrated, features_of
@@ -35,23 +35,6 @@ WINNER, BASELINE, ALL, OTHER, UNPROTECTED, CHAMPION = (
     "without protected",
     "champion",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitRows:
-    """Rows of one target with its value known, by what they are for. `out_of_time`: test customers, newest
-    snapshot, if kept apart.
-
-    `counts` has their rows, `parts` those and the mean label for people to read.
-    """
-
-    fit: DataFrame
-    calibration: DataFrame
-    conformal: DataFrame
-    test: DataFrame
-    out_of_time: DataFrame | None
-    counts: Mapping[str, int]
-    parts: tuple[SplitSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,54 +16,14 @@ from engage_spark.contract import splits_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialize
 from engage_spark.ml.data.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
-from engage_spark.ml.data.training_set import labelled, matured_days
+from engage_spark.ml.data.split_rows import TargetSnapshots
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Target, Task, build_feature_spec, targets
-from engage_spark.ml.report.model_card import SplitSummary
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import DAY, ModelInputs, rows_of, valid_rows
 from engage_spark.pipelines.train.cross_validation import FOLD
-from engage_spark.pipelines.train.final_models import SplitRows
 from engage_spark.spark.schema import column_named
 
 SPLITS = "splits"
-SIDES = ("fit", "calibration", "conformal", "test")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetSnapshots:
-    """The snapshots of one target: those that are trained on, and the newest, kept for a test out of time
-    where there are several.
-    """
-
-    train: tuple[date, ...]
-    out_of_time: date | None
-
-    @property
-    def all(self) -> tuple[date, ...]:
-        return self.train if self.out_of_time is None else (*self.train, self.out_of_time)
-
-
-def snapshots_of(
-    found: ModelInputs, goals: Sequence[Target], *, as_of: date, most: int
-) -> dict[str, TargetSnapshots]:
-    """Per target with any, its newest matured snapshots, `most` of them to train on. ConfigurationError where
-    there are none.
-
-    The newest is kept for the test out of time where there are others whose labels were known by then: a
-    model that is tested on a day must not have learnt from what happened after it. Where there are none, all
-    are trained on.
-    """
-    chosen = {}
-    ripe = matured_days(list(found.days), goals, as_of=as_of)
-    for target in goals:
-        days = ripe[target.name]
-        if not days:
-            continue
-        before = tuple(d for d in days[:-1] if d + timedelta(days=target.label_days) <= days[-1])
-        chosen[target.name] = TargetSnapshots(
-            train=before[-most:] or days[-most:], out_of_time=days[-1] if before else None
-        )
-    return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,55 +164,3 @@ def _split(
 
 def _keys(context: RunContext) -> list[Column]:
     return [column_named(k) for k in context.contract.entity.key]
-
-
-def with_masked_targets(
-    rows: DataFrame, goals: Sequence[Target], snapshots: Mapping[str, TargetSnapshots]
-) -> DataFrame:
-    """All sides, each target null outside the snapshots that it is trained on: one pass serves all targets
-    then.
-    """
-    masked = {
-        t.name: F.when(F.col(DAY).isin(list(snapshots[t.name].train)), column_named(t.name)) for t in goals
-    }
-    return rows.withColumns(masked)
-
-
-def sides_of(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> SplitRows:
-    """The rows of each side. Cost: one job that counts, and one more where a snapshot is kept for the test
-    out of time.
-
-    Raises ConfigurationError where a side has no row, or one that judges but one value.
-    """
-    known = labelled(rows, target=target, days=snapshots.train)
-    value = column_named(target.name).cast("double")
-    numbers = {"rows": F.count(F.lit(1)), "least": F.min(value), "most": F.max(value), "mean": F.avg(value)}
-    found = {
-        r["side"]: r
-        for r in known.groupBy("side").agg(*(c.alias(name) for name, c in numbers.items())).collect()
-    }
-    counts = {side: int(r["rows"]) for side, r in found.items()}
-    late = None
-    if snapshots.out_of_time is not None:
-        late = labelled(rows, target=target, days=[snapshots.out_of_time]).where(F.col("side") == "test")
-        counts["out_of_time"] = late.count()
-        late = late if counts["out_of_time"] else None
-    told = [f"{side}: {n:,} rows" for side, n in sorted(counts.items())]
-    if alike := [side for side, r in found.items() if side != "fit" and r["least"] == r["most"]]:
-        raise ConfigurationError(
-            f"target {target.name!r} has but one value on side {', '.join(sorted(alike))}, so nothing can be judged there",
-            details=told,
-            hint="train on more customers, or on snapshots with customers of both kinds",
-        )
-    if empty := [side for side in SIDES if not counts.get(side)]:
-        raise ConfigurationError(
-            f"target {target.name!r} has no row on side {', '.join(empty)}",
-            details=told,
-            hint="train on more customers; a hundred or more are needed for all sides and folds",
-        )
-    of = {side: known.where(F.col("side") == side) for side in SIDES}
-    # Nothing follows from the mean's last bits, which the order of rows decides.
-    parts = tuple(
-        SplitSummary(name=side, rows=counts[side], mean=round(found[side]["mean"], 6)) for side in SIDES
-    )
-    return SplitRows(**of, out_of_time=late, counts=counts, parts=parts)

@@ -17,6 +17,7 @@ from engage_spark.contract import Contract
 from engage_spark.errors import TransientError
 from engage_spark.lake import translate_spark_errors
 from engage_spark.lake.scratch import scratch
+from engage_spark.ml.data.split_rows import TargetSnapshots, choose_snapshots, with_masked_targets
 from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.feature_spec import LeakPolicy, Target, target_named, targets
 from engage_spark.ml.leakage.audit import audit
@@ -29,13 +30,10 @@ from engage_spark.pipelines.results import Grid, Report
 from engage_spark.pipelines.train.final_models import WINNER
 from engage_spark.pipelines.train.inputs import (
     SPLITS,
-    TargetSnapshots,
     TargetSpecs,
     plans_of,
     require_names,
-    snapshots_of,
     training_set,
-    with_masked_targets,
 )
 from engage_spark.pipelines.train.register import TRAINING_RUNS, RegisteredTarget, record, write_training_runs
 from engage_spark.pipelines.train.train_target import (
@@ -85,7 +83,7 @@ def run(
     as_of = as_of or started_at.date()
     goals = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets(contract)
     found = find_model_inputs(context)
-    snapshots = snapshots_of(found, goals, as_of=as_of, most=settings.models.snapshots)
+    snapshots = choose_snapshots(list(found.days), goals, as_of=as_of, limit=settings.models.snapshots)
     notes = [
         *found.notes,
         *(f"{t.name} is not trained: no snapshot has matured" for t in goals if t.name not in snapshots),

@@ -17,6 +17,7 @@ from engage_spark import log
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.data.driver_sample import HASH, sample_rows
 from engage_spark.ml.data.preflight import fold_counts, require_trainable
+from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots, split_rows
 from engage_spark.ml.data.training_set import labelled
 from engage_spark.ml.evaluation.bootstrap import Interval, arranged, interval
 from engage_spark.ml.evaluation.conformal import (
@@ -63,12 +64,11 @@ from engage_spark.pipelines.train.final_models import (
     WINNER,
     FinalModel,
     FinalModels,
-    SplitRows,
     fit_finals,
     judge,
     scores_of,
 )
-from engage_spark.pipelines.train.inputs import TargetSnapshots, TargetSpecs, sides_of
+from engage_spark.pipelines.train.inputs import TargetSpecs
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
 from engage_spark.spark.session import delete_directory
@@ -219,7 +219,7 @@ def trainable_sides(
                 target=target,
                 features=features,
             )
-            found[target.name] = sides_of(rows, target, snapshots[target.name])
+            found[target.name] = split_rows(rows, target, snapshots[target.name])
         except ConfigurationError as e:
             wrong.append(e)
     if len(wrong) == 1:

@@ -9,13 +9,13 @@ import pytest
 from engage_spark.contract import (
     Contract,
     Role,
+    Split,
     load_contract,
     predictions_table,
     splits_table,
     system_contract,
 )
 from engage_spark.errors import ContractError
-from engage_spark.ml.data.hash_cutpoints import Side
 from engage_spark.ml.data.split import COLUMNS
 from tests.support.paths import DATA
 
@@ -33,7 +33,7 @@ def test_splits_are_keyed_as_the_entity_and_hold_what_a_draw_says() -> None:
     table = splits_table(CONTRACT)
     assert table.key == ("customer_id",)
     assert table.names == ("customer_id", *COLUMNS, "drawn_on", "_run_id")
-    assert table["side"].allowed == tuple(Side)
+    assert table["side"].allowed == tuple(Split)
     assert splits_table(BIKES).key == ("station_code",)
 
 

@@ -16,12 +16,13 @@ import pytest
 from engage_spark.contract import load_contract
 from engage_spark.errors import TransientError
 from engage_spark.lake.scratch import scratch
+from engage_spark.ml.data.split_rows import TargetSnapshots, split_rows
 from engage_spark.ml.feature_spec import target_named
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.model_inputs import ModelInputs
-from engage_spark.pipelines.train.inputs import TargetSnapshots, TargetSpecs, plans_of, sides_of
+from engage_spark.pipelines.train.inputs import TargetSpecs, plans_of
 from engage_spark.pipelines.train.register import RegisteredTarget, record
 from engage_spark.pipelines.train.train_target import TrainedTarget, train_target
 from engage_spark.settings import Settings, TrackingSettings
@@ -133,7 +134,7 @@ def shop(
             profile = to_profile(rows, plans.all)
             grams = to_grams(rows, plans=plans.all, fold="fold", scales=profile.scales)
             trained[name] = train_target(
-                context, plans, SNAPSHOTS, grams[TARGET.name], (), sides_of(rows, TARGET, SNAPSHOTS)
+                context, plans, SNAPSHOTS, grams[TARGET.name], (), split_rows(rows, TARGET, SNAPSHOTS)
             )
         tables = {"subscribers": "subscribers_judged", "subscriber_features": "subscriber_features"}
         runs = {

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engage_spark.contract import Split
 from engage_spark.ml.data.hash_cutpoints import (
     BITS,
     LOW,
     SHARES,
-    Side,
     cut_points,
     nominal,
     places,
@@ -60,7 +60,7 @@ def test_sides_have_their_share_to_the_row_and_folds_differ_by_one_at_most(rows:
     assert np.ptp(sizes[:folds]) <= 1
     by_side = [int(sizes[:folds].sum()), *sizes[folds:]]
     for (side, percent), size in zip(SHARES, by_side, strict=True):
-        assert abs(size - rows * percent / 100) <= (0.8 if side is Side.TEST else 0.72) + 1e-6
+        assert abs(size - rows * percent / 100) <= (0.8 if side is Split.TEST else 0.72) + 1e-6
 
 
 @pytest.mark.parametrize("ones", [20_380, 37_901, 37_902, 50_007, 15_713])
@@ -78,5 +78,5 @@ def test_nominal_cuts_are_the_shares_of_the_range() -> None:
 
 def test_there_is_one_slot_more_than_cuts() -> None:
     assert len(slots(5)) == len(ranks(10, 5)) + 1 == len(nominal(5)) + 1
-    assert [s.side.value for s in slots(2)] == ["fit", "fit", "calibration", "test", "conformal"]
+    assert [s.split.value for s in slots(2)] == ["fit", "fit", "calibration", "test", "conformal"]
     assert [s.fold for s in slots(2)] == [0, 1, None, None, None]

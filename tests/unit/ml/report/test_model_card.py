@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engage_spark.ml.data.split_rows import SplitSummary
 from engage_spark.ml.evaluation.bootstrap import Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
 from engage_spark.ml.evaluation.metrics import METRICS, metrics_of
@@ -24,7 +25,6 @@ from engage_spark.ml.report.model_card import (
     Finding,
     Scored,
     SelectedFeature,
-    SplitSummary,
     Version,
     number,
     table,

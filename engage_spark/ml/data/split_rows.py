@@ -1,0 +1,145 @@
+"""Choose the snapshots of a target, and part its rows by what they are for: fit, calibration, conformal, test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark.contract import Split
+from engage_spark.errors import ConfigurationError
+from engage_spark.ml.data.training_set import labelled, matured_days
+from engage_spark.ml.feature_spec import Target
+from engage_spark.spark.schema import column_named
+
+_ORDER = (Split.FIT, Split.CALIBRATION, Split.CONFORMAL, Split.TEST)
+"""The order in which splits are listed for readers: that in which a training uses them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSnapshots:
+    """The snapshots of one target: those to train on, and the newest, kept for the out-of-time test where there
+    are several.
+    """
+
+    train: tuple[date, ...]
+    out_of_time: date | None
+
+    @property
+    def all(self) -> tuple[date, ...]:
+        """Every snapshot that is used, oldest first."""
+        return self.train if self.out_of_time is None else (*self.train, self.out_of_time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSummary:
+    """Rows of one split, such as fit or test, and the mean of their labels."""
+
+    name: str
+    rows: int
+    mean: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRows:
+    """The labelled rows of one target by split.
+
+    `out_of_time` holds the test customers on the newest snapshot, None where no snapshot is kept apart.
+    `counts` has the number of rows by split, `parts` the same with mean labels, for readers.
+    """
+
+    fit: DataFrame
+    calibration: DataFrame
+    conformal: DataFrame
+    test: DataFrame
+    out_of_time: DataFrame | None
+    counts: Mapping[str, int]
+    parts: tuple[SplitSummary, ...]
+
+
+def choose_snapshots(
+    days: Sequence[date], targets: Sequence[Target], *, as_of: date, limit: int
+) -> dict[str, TargetSnapshots]:
+    """Choose each target's newest matured snapshots, at most `limit` of them to train on.
+
+    The newest is kept for the out-of-time test where there are others whose labels were known by then: a model
+    that is tested on a day must not have learnt from what happened after it. Where there are none, all are
+    trained on. A target without a matured snapshot has no entry.
+
+    Errors: ConfigurationError where no target has any.
+    """
+    snapshots = {}
+    matured = matured_days(days, targets, as_of=as_of)
+    for target in targets:
+        own = matured[target.name]
+        if not own:
+            continue
+        known_by_newest = tuple(d for d in own[:-1] if d + timedelta(days=target.label_days) <= own[-1])
+        snapshots[target.name] = TargetSnapshots(
+            train=known_by_newest[-limit:] or own[-limit:], out_of_time=own[-1] if known_by_newest else None
+        )
+    return snapshots
+
+
+def with_masked_targets(
+    rows: DataFrame,
+    targets: Sequence[Target],
+    snapshots: Mapping[str, TargetSnapshots],
+    *,
+    day: str = "snapshot_date",
+) -> DataFrame:
+    """Set each target to null outside the snapshots that it is trained on, so that one pass serves all targets.
+
+    Grain: that of `rows`, all splits. Cost: no job.
+    """
+    masked = {
+        t.name: F.when(F.col(day).isin(list(snapshots[t.name].train)), column_named(t.name)) for t in targets
+    }
+    return rows.withColumns(masked)
+
+
+def split_rows(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> SplitRows:
+    """Part the rows of a target by their split (column `side`).
+
+    Cost: one job that counts, and one more where a snapshot is kept for the out-of-time test.
+
+    Errors: ConfigurationError where a split has no row, or one that models are judged on has but one label.
+    """
+    known = labelled(rows, target=target, days=snapshots.train)
+    value = column_named(target.name).cast("double")
+    numbers = {"rows": F.count(F.lit(1)), "least": F.min(value), "most": F.max(value), "mean": F.avg(value)}
+    figures = {
+        r["side"]: r
+        for r in known.groupBy("side").agg(*(c.alias(name) for name, c in numbers.items())).collect()
+    }
+    counts = {split: int(r["rows"]) for split, r in figures.items()}
+    out_of_time = None
+    if snapshots.out_of_time is not None:
+        newest = labelled(rows, target=target, days=[snapshots.out_of_time])
+        newest = newest.where(F.col("side") == Split.TEST.value)
+        counts["out_of_time"] = newest.count()
+        out_of_time = newest if counts["out_of_time"] else None
+    details = [f"{split}: {n:,} rows" for split, n in sorted(counts.items())]
+    if alike := [s for s, r in figures.items() if s != Split.FIT and r["least"] == r["most"]]:
+        raise ConfigurationError(
+            f"target {target.name!r} has but one value in split {', '.join(sorted(alike))}, "
+            "so nothing can be judged there",
+            details=details,
+            hint="train on more customers, or on snapshots with customers of both kinds",
+        )
+    if empty := [split.value for split in _ORDER if not counts.get(split)]:
+        raise ConfigurationError(
+            f"target {target.name!r} has no row in split {', '.join(empty)}",
+            details=details,
+            hint="train on more customers; a hundred or more are needed for all splits and folds",
+        )
+    frames = {split.value: known.where(F.col("side") == split.value) for split in _ORDER}
+    # Nothing follows from the mean's last bits, which the order of rows decides.
+    parts = tuple(
+        SplitSummary(name=split.value, rows=counts[split], mean=round(figures[split]["mean"], 6))
+        for split in _ORDER
+    )
+    return SplitRows(**frames, out_of_time=out_of_time, counts=counts, parts=parts)
