@@ -30,12 +30,12 @@ from tests.support.commands import (
     JUDGED,
     ROOT,
     SHORT_LIVED,
-    Ran,
-    all_contents,
-    engage,
+    CommandResult,
+    content_digests,
     environment,
     overrides,
     run,
+    run_engage_spark,
     small_session,
     table,
 )
@@ -52,8 +52,8 @@ CUSTOMERS_TABLE = judged_table(load_contract().entity)
 
 class Demo(NamedTuple):
     home: Path
-    first: Ran
-    second: Ran
+    first: CommandResult
+    second: CommandResult
 
     @property
     def raw(self) -> Path:
@@ -85,14 +85,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         'models.candidates=["linear"]',
         *small_session(home),
     ]
-    return Demo(home, *(engage(*words, cwd=home) for _ in range(2)))
+    return Demo(home, *(run_engage_spark(*words, cwd=home) for _ in range(2)))
 
 
 def test_demo_goes_all_the_way(demo: Demo) -> None:
-    assert demo.first.code == 0, demo.first.said
+    assert demo.first.code == 0, demo.first.transcript
     for title in ("synth", "ingest", "features", "graph", "train", "score"):
-        assert re.search(rf"^{title}  \d+\.\d s$", demo.first.out, re.MULTILINE), demo.first.said
-    assert len(re.findall(r"published", demo.first.out)) == 3, demo.first.said
+        assert re.search(rf"^{title}  \d+\.\d s$", demo.first.out, re.MULTILINE), demo.first.transcript
+    assert len(re.findall(r"published", demo.first.out)) == 3, demo.first.transcript
     for name in (
         "customer_features",
         "graph_features",
@@ -108,18 +108,18 @@ def test_demo_goes_all_the_way(demo: Demo) -> None:
 def test_the_summary_reads_at_80_columns(demo: Demo) -> None:
     wide = [line for line in demo.first.out.splitlines() if len(line) > 80 and str(demo.home) not in line]
     assert wide == []
-    assert not re.search(r"\x1b\[", demo.first.said), "control codes in what is no terminal"
+    assert not re.search(r"\x1b\[", demo.first.transcript), "control codes in what is no terminal"
 
 
 def test_a_second_demo_leaves_everything_as_it_is_and_is_quick(demo: Demo) -> None:
-    assert demo.second.code == 0, demo.second.said
+    assert demo.second.code == 0, demo.second.transcript
     told = " ".join(demo.second.out.split())  # notes wrap at 80 columns
     assert "made before by the same plan, left as it is" in told
-    assert told.count("published before from the same files, left as it is") == 3, demo.second.said
+    assert told.count("published before from the same files, left as it is") == 3, demo.second.transcript
     assert "every published snapshot has its features already" in told
     assert "every published snapshot has its graph measured already" in told
     assert "trained before on the same data" in told
-    assert demo.second.seconds < demo.first.seconds, demo.second.said
+    assert demo.second.seconds < demo.first.seconds, demo.second.transcript
     for name in (*JUDGED, "customer_features", *GRAPH, "splits", "training_runs"):
         assert len(list((demo.lake / name / "_delta_log").glob("*.json"))) == 1, name
 
@@ -142,10 +142,10 @@ def test_demo_writes_nothing_beside_its_places(demo: Demo) -> None:
     ],
 )
 def test_exit_codes_of_what_needs_no_spark(tmp_path: Path, words: list[str], code: int, told: str) -> None:
-    ran = engage(*words, cwd=tmp_path)
-    assert ran.code == code, ran.said
-    assert told in ran.out + ran.err, ran.said
-    assert "Traceback" not in ran.err, ran.said
+    ran = run_engage_spark(*words, cwd=tmp_path)
+    assert ran.code == code, ran.transcript
+    assert told in ran.out + ran.err, ran.transcript
+    assert "Traceback" not in ran.err, ran.transcript
 
 
 @contextlib.contextmanager
@@ -214,7 +214,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
 
 
-def submit(address: str, job: str, *words: str, cwd: Path) -> Ran:
+def submit(address: str, job: str, *words: str, cwd: Path) -> CommandResult:
     """A job by pyspark's own spark-submit. The jars are named as files, which spares Ivy's work; the README
     names packages.
     """
@@ -254,10 +254,10 @@ def test_the_jobs_give_the_same_tables_on_a_cluster(
         ("build_graph.py", "graph"),
     ):
         ran = submit(cluster, job, *words, cwd=tmp_path)
-        assert ran.code == 0, ran.said
-        assert re.search(rf"^{stage}  \d+\.\d s$", ran.out, re.MULTILINE), ran.said
+        assert ran.code == 0, ran.transcript
+        assert re.search(rf"^{stage}  \d+\.\d s$", ran.out, re.MULTILINE), ran.transcript
     names = (*JUDGED, "customer_features", "quality_results", *GRAPH)
-    assert all_contents(spark, tmp_path / "lake", names) == all_contents(spark, demo.lake, names)
+    assert content_digests(spark, tmp_path / "lake", names) == content_digests(spark, demo.lake, names)
 
 
 def test_a_failing_job_carries_its_exit_code_through_spark_submit(tmp_path: Path) -> None:
@@ -267,9 +267,9 @@ def test_a_failing_job_carries_its_exit_code_through_spark_submit(tmp_path: Path
         *overrides(input__root=tmp_path / "nothing", lake__root=tmp_path / "lake"),
         cwd=tmp_path,
     )
-    assert ran.code == 2, ran.said
+    assert ran.code == 2, ran.transcript
     # spark-submit makes one stream of a driver's two
-    assert f"error: there is no {tmp_path / 'nothing'}" in ran.out, ran.said
+    assert f"error: there is no {tmp_path / 'nothing'}" in ran.out, ran.transcript
 
 
 def kill_when(appears: Path, words: list[str], *, home: Path) -> None:
@@ -312,7 +312,7 @@ def test_killed_between_the_rows_and_their_publication(
 
     main(words)
     names = (*JUDGED, "quality_results")
-    assert all_contents(spark, lake, names) == all_contents(spark, demo.lake, names)
+    assert content_digests(spark, lake, names) == content_digests(spark, demo.lake, names)
     assert seen.count() == 0 and run_log(lake).latest(spark, "ingest:customers")[DAY].attempt == 1
 
 
@@ -334,7 +334,7 @@ def test_killed_while_a_published_snapshot_is_replaced(
         run_log(lake).read_published(spark, **read, days=[DAY])
 
     main(words)
-    assert all_contents(spark, lake, JUDGED, without=("_run_id",)) == all_contents(
+    assert content_digests(spark, lake, JUDGED, without=("_run_id",)) == content_digests(
         spark, demo.lake, JUDGED, without=("_run_id",)
     )
     assert run_log(lake).read_published(spark, **read, days=[DAY]).count() == CUSTOMERS

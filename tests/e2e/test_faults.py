@@ -22,7 +22,7 @@ from engage_spark.pipelines import features, synth
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.quality import row_checks
 from engage_spark.settings import Settings
-from tests.support.commands import DAY, JUDGED, all_contents, contents, overrides, table
+from tests.support.commands import DAY, JUDGED, content_digest, content_digests, overrides, table
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -91,7 +91,7 @@ def laid(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
 @pytest.fixture(scope="module")
 def first(spark: SparkSession, laid: Laid) -> dict[str, str]:
     """The contents of the tables after the first ingest, every column."""
-    return all_contents(spark, laid.lake, (*JUDGED, "quality_results"))
+    return content_digests(spark, laid.lake, (*JUDGED, "quality_results"))
 
 
 def critical_rules(name: str) -> set[str]:
@@ -220,7 +220,7 @@ def test_ingesting_again_leaves_the_same_contents(
     spark: SparkSession, laid: Laid, first: dict[str, str]
 ) -> None:
     ingest.run(spark, laid.settings, contract=laid.contract, force=True)
-    assert all_contents(spark, laid.lake, (*JUDGED, "quality_results")) == first
+    assert content_digests(spark, laid.lake, (*JUDGED, "quality_results")) == first
     assert table(spark, laid.lake, "runs").where("stage = 'ingest:customers'").count() == 2
 
 
@@ -249,12 +249,12 @@ def test_the_contents_do_not_depend_on_files_and_partitions(
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before or 2)
     for name in JUDGED:
-        again = contents(table(spark, tmp_path / "lake", name), without=("_run_id",))
-        assert again == contents(table(spark, laid.lake, name), without=("_run_id",)), name
+        again = content_digest(table(spark, tmp_path / "lake", name), without=("_run_id",))
+        assert again == content_digest(table(spark, laid.lake, name), without=("_run_id",)), name
     sketches = ("distinct_sketch", "quantile_sketch")  # for display, and of other bytes in another order
     for name in ("quality_results", "quality_states"):
-        found = contents(table(spark, tmp_path / "lake", name), without=("run_id", *sketches))
-        assert found == contents(table(spark, laid.lake, name), without=("run_id", *sketches)), name
+        found = content_digest(table(spark, tmp_path / "lake", name), without=("run_id", *sketches))
+        assert found == content_digest(table(spark, laid.lake, name), without=("run_id", *sketches)), name
 
 
 @pytest.fixture(scope="module")

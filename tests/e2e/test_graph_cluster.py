@@ -86,13 +86,13 @@ def test_two_workers_give_the_bits_of_one_machine(
         ",".join(map(str, delta)),
     ]
     command += [word for key, value in conf.items() for word in ("--conf", f"{key}={value}")]
-    script = str(ROOT / "tests" / "e2e" / "graph_values.py")
+    script = str(ROOT / "tests" / "support" / "graph_values.py")
     ran = run(
         [*command, script, str(edges), str(place), str(results)],
         cwd=tmp_path,
         env={"SPARK_HOME": str(SPARK_HOME)},
     )
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.transcript
     on_the_cluster = json.loads(results.read_text(encoding="utf-8"))
     assert on_the_cluster["artifact"] == on_the_cluster["sampled"]
     del on_the_cluster["artifact"]

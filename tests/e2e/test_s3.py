@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from engage_spark.spark import jars
-from tests.support.commands import ROOT, Ran, engage, overrides, run, small_session
+from tests.support.commands import ROOT, CommandResult, overrides, run, run_engage_spark, small_session
 
 boto3 = pytest.importorskip("boto3")
 pytest.importorskip("moto.server")
@@ -43,10 +43,10 @@ class Way(NamedTuple):
     results: dict[str, Any]
     client: Any
     home: Path
-    process: Ran
+    process: CommandResult
 
-    def command(self, name: str) -> Ran:
-        return Ran(**self.results[name])
+    def command(self, name: str) -> CommandResult:
+        return CommandResult(**self.results[name])
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
@@ -149,12 +149,12 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
     (home / "steps.json").write_text(json.dumps(told), encoding="utf-8")
     script = [
         sys.executable,
-        str(Path(__file__).parent / "one_session.py"),
+        str(ROOT / "tests" / "support" / "one_session.py"),
         str(home / "steps.json"),
         str(home / "results.json"),
     ]
     process = run(script, cwd=home, env=secrets())
-    assert process.code == 0, process.said[-4000:]
+    assert process.code == 0, process.transcript[-4000:]
     results = json.loads((home / "results.json").read_text(encoding="utf-8"))
     return Way(
         dict(zip(steps, results["steps"], strict=True)) | {"exposed": results["exposed"]},
@@ -185,7 +185,7 @@ def test_synth_ingest_and_features_run_against_a_bucket(way: Way) -> None:
 
 def test_the_graph_is_measured_against_a_bucket(way: Way) -> None:
     ran = way.command("graph")
-    assert ran.code == 0, ran.said
+    assert ran.code == 0, ran.transcript
     told = " ".join(ran.out.split())  # notes wrap at 80 columns
     assert "no picture: the lake is no path of this machine; set graph.pictures to a folder" in told
     customers, connected, method = way.results["measured"][0]
@@ -234,8 +234,8 @@ def test_no_temporary_data_stays_in_the_bucket(way: Way) -> None:
 
 def test_a_second_ingest_leaves_everything_as_it_is(way: Way) -> None:
     again = way.command("again")
-    assert again.code == 0, again.said
-    assert again.out.count("published before from the same files") == 3, again.said
+    assert again.code == 0, again.transcript
+    assert again.out.count("published before from the same files") == 3, again.transcript
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,8 @@ def test_a_second_ingest_leaves_everything_as_it_is(way: Way) -> None:
 )
 def test_an_unreadable_object_is_named_and_nothing_is_written(way: Way, step: str, named: str) -> None:
     refused = way.command(step)
-    assert refused.code == 2, refused.said
-    assert named in refused.err, refused.said
+    assert refused.code == 2, refused.transcript
+    assert named in refused.err, refused.transcript
     assert "Traceback" not in refused.err
     assert way.results["runs in the end"] == [[4]]
     assert not [k for k in way.keys("lake/customers_judged/") if "2025-10-22" in k]
@@ -260,17 +260,17 @@ def test_an_unreadable_object_is_named_and_nothing_is_written(way: Way, step: st
 )
 def test_a_missing_bucket_or_prefix_ends_in_one_error_soon(way: Way, step: str, named: str) -> None:
     refused = way.command(step)
-    assert refused.code == 2, refused.said
+    assert refused.code == 2, refused.transcript
     errors = [line for line in refused.err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1, refused.said
-    assert named in errors[0], refused.said
+    assert len(errors) == 1, refused.transcript
+    assert named in errors[0], refused.transcript
     assert "Hint: " in refused.err
-    assert refused.seconds < 30, refused.said
+    assert refused.seconds < 30, refused.transcript
 
 
 def test_keys_appear_nowhere(way: Way) -> None:
     told = "".join(way.command(name).said for name, result in way.results.items() if isinstance(result, dict))
-    told += way.process.said + (way.home / "spark.log").read_text(encoding="utf-8", errors="replace")
+    told += way.process.transcript + (way.home / "spark.log").read_text(encoding="utf-8", errors="replace")
     for name, value in KEYS.items():
         assert value not in told, name
 
@@ -280,12 +280,12 @@ def test_keys_are_on_no_command_line_of_the_machine(way: Way) -> None:
 
 
 def test_print_config_masks_the_keys(way: Way) -> None:
-    printed = engage(
+    printed = run_engage_spark(
         "--env", "moto", "--conf-dir", str(way.home / "conf"), "--print-config", cwd=way.home, env=secrets()
     )
-    assert printed.code == 0, printed.said
+    assert printed.code == 0, printed.transcript
     assert yaml.safe_load(printed.out)["s3"]["secret_key"] == "***"
-    assert not any(value in printed.said for value in KEYS.values())
+    assert not any(value in printed.transcript for value in KEYS.values())
 
 
 def test_an_endpoint_that_does_not_answer_ends_in_one_error_soon(way: Way) -> None:
@@ -297,9 +297,11 @@ def test_an_endpoint_that_does_not_answer_ends_in_one_error_soon(way: Way) -> No
         *overrides(s3__endpoint=nobody()),
         *small_session(way.home),
     ]
-    refused = engage(*words, "ingest", cwd=way.home, env=secrets())
-    assert refused.code in (2, 4), refused.said
-    assert len([line for line in refused.err.splitlines() if line.startswith("error: ")]) == 1, refused.said
+    refused = run_engage_spark(*words, "ingest", cwd=way.home, env=secrets())
+    assert refused.code in (2, 4), refused.transcript
+    assert len([line for line in refused.err.splitlines() if line.startswith("error: ")]) == 1, (
+        refused.transcript
+    )
     assert "Hint: " in refused.err
     assert "Traceback" not in refused.err
-    assert refused.seconds < 90, refused.said
+    assert refused.seconds < 90, refused.transcript

@@ -29,7 +29,7 @@ LANDED = {"ENGAGE_SPARK__INGEST__LANDED_AT": "2025-10-22T00:30:00Z"}
 JUDGED = ("customers_judged", "connections_judged", "interactions_judged")
 
 
-class Ran(NamedTuple):
+class CommandResult(NamedTuple):
     """How a command ended."""
 
     code: int
@@ -38,7 +38,7 @@ class Ran(NamedTuple):
     seconds: float
 
     @property
-    def said(self) -> str:
+    def transcript(self) -> str:
         return (
             f"exit code {self.code} after {self.seconds:.0f} s\n--- standard "
             f"output\n{self.out}\n--- standard error\n{self.err}"
@@ -80,7 +80,7 @@ def small_session(home: Path, memory: str = "1g") -> list[str]:
 
 def run(
     command: Iterable[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900
-) -> Ran:
+) -> CommandResult:
     started = time.monotonic()
     done = subprocess.run(
         list(command),
@@ -91,15 +91,17 @@ def run(
         check=False,
         timeout=timeout,
     )
-    return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+    return CommandResult(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
 
-def engage(*words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900) -> Ran:
+def run_engage_spark(
+    *words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900
+) -> CommandResult:
     """`engage-spark WORDS…` as a process."""
     return run([sys.executable, "-m", "engage_spark", *words], cwd=cwd, env=env, timeout=timeout)
 
 
-def contents(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
+def content_digest(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
     """SHA-256 over the sorted rows, every column bit by bit (as JSON that keeps nulls), the order of rows and
     files left out.
     """
@@ -115,7 +117,7 @@ def table(spark: SparkSession, lake: Path | str, name: str) -> DataFrame:
     return spark.read.format("delta").load(f"{lake}/{name}")
 
 
-def all_contents(
+def content_digests(
     spark: SparkSession, lake: Path | str, names: Iterable[str], *, without: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    return {name: contents(table(spark, lake, name), without=without) for name in names}
+    return {name: content_digest(table(spark, lake, name), without=without) for name in names}
