@@ -83,7 +83,7 @@ def export(home: Path) -> dict[str, Any]:
     may look at, for the peer.
     """
     from engage_spark.ml.data.split_rows import choose_snapshots
-    from engage_spark.ml.feature_spec import targets
+    from engage_spark.ml.feature_spec import targets_of
     from engage_spark.pipelines.context import RunContext
     from engage_spark.pipelines.model_inputs import find_model_inputs, rows_of
     from engage_spark.pipelines.train.inputs import plans_of
@@ -91,7 +91,7 @@ def export(home: Path) -> dict[str, Any]:
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:
         bench = RunContext(spark, settings, contract)
-        found, goals = find_model_inputs(bench), targets(contract)
+        found, goals = find_model_inputs(bench), targets_of(contract)
         days = choose_snapshots(list(found.days), goals, as_of=AS_OF, limit=settings.models.snapshots)
         plans = {t.name: plans_of(bench, t, graph=True) for t in goals}
         rows = rows_of(
@@ -121,7 +121,7 @@ def export(home: Path) -> dict[str, Any]:
 
 def selection(home: Path, rows: int) -> dict[str, Any]:
     """Profile, Gram matrices and elimination of all targets and folds on `rows` rows."""
-    from engage_spark.ml.feature_spec import targets
+    from engage_spark.ml.feature_spec import targets_of
     from engage_spark.ml.selection.gram import to_grams
     from engage_spark.ml.selection.profile import to_profile
     from engage_spark.ml.selection.rfe import select
@@ -131,7 +131,7 @@ def selection(home: Path, rows: int) -> dict[str, Any]:
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:
         bench = RunContext(spark, settings, contract)
-        plans = [plans_of(bench, t, graph=True).main for t in targets(contract)]
+        plans = [plans_of(bench, t, graph=True).main for t in targets_of(contract)]
         once = spark.read.parquet(f"{home}/rows")
         times = -(-rows // once.count())
         once.crossJoin(spark.range(times).select("id")).drop("id").write.mode("overwrite").parquet(
@@ -143,7 +143,7 @@ def selection(home: Path, rows: int) -> dict[str, Any]:
         profile = to_profile(many, plans)
         found["profile_s"] = time.monotonic() - started
         started = time.monotonic()
-        grams = to_grams(many, plans=plans, fold="fold", scales=profile.scales)
+        grams = to_grams(many, specs=plans, fold="fold", scales=profile.scales)
         found["grams_s"] = time.monotonic() - started
         started = time.monotonic()
         for plan in plans:

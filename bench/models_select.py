@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
-from engage_spark.ml.leakage.audit import audit
+from engage_spark.ml.leakage.audit import audit_leakage
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 from engage_spark.ml.selection.rfe import select
@@ -101,14 +101,16 @@ def main() -> None:
             profile = timed("profile", lambda: to_profile(rows, chosen))
             grams = timed(
                 "Gram sums of 3 targets, 5 folds",
-                lambda: to_grams(rows, plans=chosen, fold="fold", scales=profile.scales),
+                lambda: to_grams(rows, specs=chosen, fold="fold", scales=profile.scales),
             )
             picked = timed(
                 "elimination, 3 x 6, 42 to 1", lambda: {t: select(g, 25) for t, g in grams.items()}
             )
             found = timed(
                 "audit",
-                lambda: audit(rows, plans=chosen, grams=grams, profile=profile, key=["key"], day="day"),
+                lambda: audit_leakage(
+                    rows, specs=chosen, grams=grams, profile=profile, key=["key"], day="day"
+                ),
             )
             for target, selection in picked.items():
                 print(

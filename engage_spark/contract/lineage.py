@@ -1,7 +1,8 @@
-"""What follows from a contract, each by one small pure function."""
+"""Derive what follows from a contract: leaks, and the stored forms of its tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from engage_spark.contract.model import Contract, Extra, Field, Kind, Role, Table
@@ -11,24 +12,35 @@ from engage_spark.errors import ContractError
 ERRORS_TYPE = "array<struct<rule:string,column:string,severity:string,value:string>>"
 
 
-def leaks(contract: Contract, target: str) -> frozenset[str]:
-    """Names of the fields that no model of `target` may see: the target, what is declared to leak into it,
-    and, along the inputs of the formulas, everything derived from either. Raises ContractError when
-    `target` is no target.
+def leaks(contract: Contract, target: str, *, declared: bool = True) -> frozenset[str]:
+    """List the names of the fields that no model of `target` may see.
+
+    These are the target, the fields that are declared to leak into it (`leaksInto`; not with `declared`
+    False), and, along the inputs of the formulas, everything that is computed from either.
+
+    Errors: ContractError when `target` is no target.
     """
-    targets = [f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET]
+    fields = [f for t in contract.tables for f in t.fields]
+    targets = [f.name for f in fields if f.role is Role.TARGET]
     if target not in targets:
         raise ContractError(
             f"{target!r} is no target of contract {contract.id!r}",
             hint=f"targets are: {', '.join(targets) or 'none'}",
         )
-    fields = [f for t in contract.tables for f in t.fields]
-    found = {target} | {f.name for f in fields if target in f.leaks_into}
+    stated = {f.name for f in fields if target in f.leaks_into} if declared else set()
+    return computed_from(contract, {target} | stated)
+
+
+def computed_from(contract: Contract, sources: Iterable[str]) -> frozenset[str]:
+    """List the names in `sources` and of every derived field whose formula uses one of them, directly or through
+    other formulas.
+    """
+    names = set(sources)
     for table in contract.derived:
         for f in table.fields:  # one pass is enough: a formula only refers to fields before it
-            if found.intersection(f.inputs):
-                found.add(f.name)
-    return frozenset(found)
+            if names.intersection(f.inputs):
+                names.add(f.name)
+    return frozenset(names)
 
 
 def day_column(table: Table) -> str:

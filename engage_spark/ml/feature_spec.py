@@ -4,6 +4,7 @@ alone, without Spark.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -78,7 +79,7 @@ class FeatureSpec:
         return tuple(f.name for f in self.features if f.categorical)
 
 
-def targets(contract: Contract) -> tuple[Target, ...]:
+def targets_of(contract: Contract) -> tuple[Target, ...]:
     """Every target of the entity, in the contract's order. Raises ConfigurationError where there is none, or
     one is no number.
     """
@@ -92,12 +93,12 @@ def targets(contract: Contract) -> tuple[Target, ...]:
 
 def target_named(contract: Contract, name: str) -> Target:
     """Raises ConfigurationError when the contract has no such target."""
-    for target in targets(contract):
+    for target in targets_of(contract):
         if target.name == name:
             return target
     raise ConfigurationError(
         f"{name!r} is no target of contract {contract.id!r}",
-        hint=f"targets are: {', '.join(t.name for t in targets(contract))}",
+        hint=f"targets are: {', '.join(t.name for t in targets_of(contract))}",
     )
 
 
@@ -116,6 +117,16 @@ def _target(f: Field) -> Target:
         baseline=f.baseline,
         unit=f.unit,
     )
+
+
+def all_features(specs: Iterable[FeatureSpec]) -> tuple[Feature, ...]:
+    """List every feature that one of the specs uses, once, in the order of first use."""
+    return tuple({f.name: f for spec in specs for f in spec.features}.values())
+
+
+def target_names(specs: Iterable[FeatureSpec]) -> tuple[str, ...]:
+    """List the names of the specs' targets, once each; several policies may share one."""
+    return tuple(dict.fromkeys(spec.target.name for spec in specs))
 
 
 def feature_tables(contract: Contract) -> tuple[Table, ...]:
@@ -144,9 +155,7 @@ def build_feature_spec(
     protected features out as well; `graph` False those that are measured on the graph only. A name that
     several tables have counts once, with the first table that has it.
     """
-    leaking = (
-        leaks(contract, target.name) if policy is LeakPolicy.STRICT else _computed_from(contract, target.name)
-    )
+    leaking = leaks(contract, target.name, declared=policy is LeakPolicy.STRICT)
     kept: dict[str, Feature] = {}
     out: dict[str, str] = {}
     for table in feature_tables(contract):
@@ -177,12 +186,3 @@ def _reason(f: Field, target: Target, leaking: frozenset[str], *, protected: boo
     if f.spark_type not in (*NUMERIC, "string") and not f.spark_type.startswith("decimal"):
         return f"type {f.spark_type}"
     return "protected, and models.protected is off" if f.protected and not protected else None
-
-
-def _computed_from(contract: Contract, target: str) -> frozenset[str]:
-    found = {target}
-    for table in contract.derived:
-        for f in table.fields:  # one pass is enough: a formula only refers to fields before it
-            if found.intersection(f.inputs):
-                found.add(f.name)
-    return frozenset(found)

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.feature_spec import targets
+from engage_spark.ml.feature_spec import targets_of
 from engage_spark.pipelines import features, score, synth
 from engage_spark.pipelines.graph import run as graph
 from engage_spark.pipelines.ingest import run as ingest
@@ -25,7 +25,7 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Itera
     The models are trained as if it were the day on which the last label of the made-up data is known.
     """
     yield from prepare(spark, settings, contract=contract)
-    known = settings.synth.end_date + timedelta(days=max(t.label_days for t in targets(contract)))
+    known = settings.synth.end_date + timedelta(days=max(t.label_days for t in targets_of(contract)))
     yield train.run(spark, settings, contract=contract, as_of=known)
     try:
         yield score.run(spark, settings, contract=contract)

@@ -113,7 +113,7 @@ def rows_of(
     )
     place = partial(with_graph_features, graph=graph, on=(*contract.entity.key, DAY), measured=found.measured)
     make = to_training_set if labelled else to_scoring_set
-    return make(rows, derived, contract=contract, plans=plans, with_graph=place)
+    return make(rows, derived, contract=contract, specs=plans, with_graph=place)
 
 
 def valid_rows(context: RunContext, days: Sequence[date]) -> DataFrame:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engage_spark.contract import Contract
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.feature_spec import target_named, targets
+from engage_spark.ml.feature_spec import target_named, targets_of
 from engage_spark.pipelines.results import Report
 from engage_spark.settings import Settings
 from engage_spark.tracking import CHALLENGER, CHAMPION, ModelVersion, Tracker
@@ -19,7 +19,7 @@ from engage_spark.tracking import CHALLENGER, CHAMPION, ModelVersion, Tracker
 def run(settings: Settings, *, contract: Contract) -> Iterator[Report]:
     """Champion and challenger of every target of the contract, in its order. Two calls to MLflow per target."""
     tracker = Tracker(settings.tracking)
-    for target in targets(contract):
+    for target in targets_of(contract):
         started = time.monotonic()
         versions = tracker.registry.versions(target.name)
         lines = [

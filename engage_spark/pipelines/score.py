@@ -20,7 +20,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Run, translate_spark_errors
 from engage_spark.lake.run_log import Latest
 from engage_spark.lake.scratch import scratch
-from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets
+from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets_of
 from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.model_inputs import DAY, ModelInputs, find_model_inputs, rows_of
@@ -113,7 +113,7 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
     """
     table, latest = predictions_table(context.contract), context.log.latest_of_all(context.spark)
     made: dict[str, list[date]] = {}
-    for goal in targets(context.contract):
+    for goal in targets_of(context.contract):
         stage = stage_of_target(goal.name)
         if published := sorted(
             d for (s, d), r in latest.items() if s == stage and r.published and (days is None or d in days)
@@ -147,7 +147,7 @@ def _champions(
     """
     if wanted:
         return [tracker.champion(target_named(contract, name).name) for name in dict.fromkeys(wanted)], []
-    holders = {goal.name: tracker.registry.holder(goal.name, CHAMPION) for goal in targets(contract)}
+    holders = {goal.name: tracker.registry.holder(goal.name, CHAMPION) for goal in targets_of(contract)}
     absent = [name for name, version in holders.items() if version is None]
     if len(absent) == len(holders):
         raise ConfigurationError(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
-from engage_spark.ml.leakage.audit import LeakFinding, audit
+from engage_spark.ml.leakage.audit import LeakFinding, audit_leakage
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 
@@ -64,5 +64,5 @@ def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
 
 def found(rows: DataFrame, plans: Sequence[FeatureSpec], **options: Any) -> tuple[LeakFinding, ...]:
     profile = to_profile(rows, plans)
-    grams = to_grams(rows, plans=plans, fold="fold", scales=profile.scales)
-    return audit(rows, plans=plans, grams=grams, profile=profile, key=["key"], day="day", **options)
+    grams = to_grams(rows, specs=plans, fold="fold", scales=profile.scales)
+    return audit_leakage(rows, specs=plans, grams=grams, profile=profile, key=["key"], day="day", **options)

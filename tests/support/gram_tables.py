@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from engage_spark.ml.selection import gram_kernel as kernel
-from engage_spark.ml.selection.fold_gram import FoldGrams, gathered
+from engage_spark.ml.selection.fold_gram import FoldGrams, build_fold_grams
 
 
 def table(rows: int = 700, *, seed: int = 1, folds: int = 3) -> pd.DataFrame:
@@ -45,9 +45,9 @@ SOURCES = (*NUMBERS, "plan")
 TARGETS = ("left", "worth")
 
 
-def number(values: pd.Series) -> kernel.Number:
+def number(values: pd.Series) -> kernel.NumberColumn:
     low, high = values.min(), values.max()
-    return kernel.Number(
+    return kernel.NumberColumn(
         (low + high) / 2, math.frexp((high - low) / 2)[1] - 20 if high > low else 0, bool(values.isna().any())
     )
 
@@ -63,7 +63,7 @@ def sums(
     text = {s for s in sources if data[s].dtype == object}
     layout = kernel.GramLayout(
         tuple(
-            kernel.Category(tuple(sorted(data[s].dropna().unique()))) if s in text else number(data[s])
+            kernel.CategoryColumn(tuple(sorted(data[s].dropna().unique()))) if s in text else number(data[s])
             for s in sources
         ),
         tuple(number(data[t]) for t in targets),
@@ -81,9 +81,11 @@ def sums(
             )
             for half in (mine.iloc[: len(mine) // 3], mine.iloc[len(mine) // 3 :])
         ]
-        for told in kernel.products(iter(batches), layout):
+        for told in kernel.sum_products(iter(batches), layout):
             found += zip(*told.to_pydict().values(), strict=True)
-    return gathered(found, names=(*sources, *targets), layout=layout, sources=dict.fromkeys(targets, sources))
+    return build_fold_grams(
+        found, names=(*sources, *targets), layout=layout, sources=dict.fromkeys(targets, sources)
+    )
 
 
 def imputed(

@@ -60,10 +60,10 @@ def to_training_set(
     derived: Sequence[DataFrame],
     *,
     contract: Contract,
-    plans: Sequence[FeatureSpec],
+    specs: Sequence[FeatureSpec],
     with_graph: Step | None = None,
 ) -> DataFrame:
-    """The features of the plans, the targets and the protected fields of each row, all of the same key and
+    """The features of the specs, the targets and the protected fields of each row, all of the same key and
     the same day.
 
     `rows`: valid rows of the entity, of any snapshots. `derived`: one table of derived features for each that
@@ -72,7 +72,7 @@ def to_training_set(
     `partial(with_graph_features, graph=…, on=…, measured=…)`. Plans that use no graph need none.
 
     Grain: that of `rows`; those without a target are there too, for targets differ in that (see `labelled`).
-    Columns: the key, the day, the features of any plan in the contract's order, the targets, the protected
+    Columns: the key, the day, the features of any spec in the contract's order, the targets, the protected
     fields that are no features; nothing else, types as declared. Nulls stay. Point in time: tables are joined
     by key and day, so a later snapshot says nothing about an earlier one. A row that has none in a derived
     table fails the job when it is read, with its key and the mend; `derived` and the graph have a key and day
@@ -80,8 +80,8 @@ def to_training_set(
     `rows` is not moved again), of what is used. Raises ConfigurationError when a feature is in none of the
     tables.
     """
-    targets = [f.name for f in contract.entity.fields if f.name in {p.target.name for p in plans}]
-    return _model_rows(rows, derived, contract=contract, plans=plans, with_graph=with_graph, targets=targets)
+    targets = [f.name for f in contract.entity.fields if f.name in {p.target.name for p in specs}]
+    return _model_rows(rows, derived, contract=contract, specs=specs, with_graph=with_graph, targets=targets)
 
 
 def to_scoring_set(
@@ -89,13 +89,13 @@ def to_scoring_set(
     derived: Sequence[DataFrame],
     *,
     contract: Contract,
-    plans: Sequence[FeatureSpec],
+    specs: Sequence[FeatureSpec],
     with_graph: Step | None = None,
 ) -> DataFrame:
     """As `to_training_set`, without the targets: what is there on the day, before anybody knows what comes of
     it.
     """
-    return _model_rows(rows, derived, contract=contract, plans=plans, with_graph=with_graph, targets=[])
+    return _model_rows(rows, derived, contract=contract, specs=specs, with_graph=with_graph, targets=[])
 
 
 def _model_rows(
@@ -103,14 +103,14 @@ def _model_rows(
     derived: Sequence[DataFrame],
     *,
     contract: Contract,
-    plans: Sequence[FeatureSpec],
+    specs: Sequence[FeatureSpec],
     with_graph: Step | None,
     targets: list[str],
 ) -> DataFrame:
     entity = contract.entity
     keys = [*entity.key, day_column(entity)]
     sources = [t for t in feature_tables(contract) if t.source == entity.name and t in contract.derived]
-    features = {f.name: f.table for p in plans for f in p.features}
+    features = {f.name: f.table for p in specs for f in p.features}
     protected = {
         f.name: t.name
         for t in (entity, *sources)
@@ -131,7 +131,8 @@ def _model_rows(
         raise ConfigurationError(
             "columns that models need are in none of the tables that were given",
             details=[f"{name}, of table {homes.get(name, entity.name)}" for name in missing],
-            hint="run `engage-spark features` and `engage-spark graph`, or plan without the graph (model_plan(…, graph=False))",
+            hint="run `engage-spark features` and `engage-spark graph`, "
+            "or leave the graph out (build_feature_spec(…, graph=False))",
         )
     return joined.select(*map(column_named, (*keys, *wanted)))
 

@@ -101,7 +101,7 @@ def attributes(contract: Contract) -> tuple[Attribute, ...]:
     return tuple(found)
 
 
-def audit(
+def audit_fairness(
     rows: DataFrame,
     *,
     target: Target,

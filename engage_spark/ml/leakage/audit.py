@@ -12,42 +12,40 @@ from pyspark import cloudpickle
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.ml.feature_spec import FeatureSpec, Task
+from engage_spark.ml.feature_spec import FeatureSpec, Task, all_features, target_names
 from engage_spark.ml.leakage import audit_kernel as kernel
 from engage_spark.ml.leakage import findings as say
 from engage_spark.ml.leakage.findings import (
     AuditOutcome,
-    Copies,
+    DuplicateCounts,
     LeakFinding,
-    Limits,
+    LeakLimits,
     audit_outcome,
     leak_error,
 )
 from engage_spark.ml.leakage.target_histogram import Histogram
 from engage_spark.ml.selection import gram_kernel
 from engage_spark.ml.selection.fold_gram import FoldGrams
-from engage_spark.ml.selection.gram import category_of
+from engage_spark.ml.selection.gram import category_column
 from engage_spark.ml.selection.profile import (
     LEVELS,
     ColumnProfile,
     FeatureProfile,
-    features_of,
-    numeric,
-    targets_of,
+    as_double,
 )
 from engage_spark.spark.schema import column_named
 
 __all__ = [
     "AuditOutcome",
-    "Copies",
+    "DuplicateCounts",
     "LeakFinding",
-    "Limits",
-    "Spreads",
-    "audit",
+    "LeakLimits",
+    "TargetHistograms",
+    "audit_leakage",
     "audit_outcome",
     "leak_error",
-    "to_copies",
-    "to_spreads",
+    "to_duplicate_counts",
+    "to_target_histograms",
 ]
 
 BINS = 256
@@ -59,8 +57,8 @@ cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spreads:
-    """What `to_spreads` found: a histogram by target and feature, pairs of features that are one-to-one with
+class TargetHistograms:
+    """What `to_target_histograms` found: a histogram by target and feature, pairs of features that are one-to-one with
     how many values, and the first and last day by side.
     """
 
@@ -70,10 +68,10 @@ class Spreads:
     snapshots: int
 
 
-def audit(
+def audit_leakage(
     rows: DataFrame,
     *,
-    plans: Sequence[FeatureSpec],
+    specs: Sequence[FeatureSpec],
     grams: Mapping[str, FoldGrams],
     profile: FeatureProfile,
     key: Sequence[str],
@@ -82,37 +80,41 @@ def audit(
     fold: str = "fold",
     trained: Sequence[str] = ("fit",),
     later: Sequence[str] = (),
-    limits: Limits | None = None,
+    limits: LeakLimits | None = None,
 ) -> tuple[LeakFinding, ...]:
     """Look for leaks in rows of all sides, one per key and day. `profile` is of these rows (`to_profile`),
     `grams` of those in folds.
 
-    Of each plan's features: one that alone predicts the target too well (AUC, R² in a line or by bins),
+    Of each spec's features: one that alone predicts the target too well (AUC, R² in a line or by bins),
     settles its label, is missing along with it, or, of a binary target's flags and codes, looks as if set
     with the label; several that a linear formula reconstructs the target from (formulas of products are not
     looked for). Of features by themselves: empty, constant, identifiers, too many levels, one-to-one pairs.
     Of rows: equal content under several keys, keys that occur twice or on two sides; sides `later` that are
     meant to lie after those `trained` on, and do not. Nulls and NaN are a value of their own. Findings come
-    in the order of plans, features, rows. Cost: two scans, one of them crossing to Python in Arrow batches
+    in the order of specs, features, rows. Cost: two scans, one of them crossing to Python in Arrow batches
     with a shuffle of at most 512 rows a feature and partition, the other a shuffle of two records of hashes a
     row; two actions.
     """
-    chosen = limits or Limits()
-    spreads = to_spreads(rows, plans=plans, profile=profile, day=day, side=side)
+    chosen = limits or LeakLimits()
+    spreads = to_target_histograms(rows, specs=specs, profile=profile, day=day, side=side)
     found = [
         f
-        for p in plans
-        for f in say.of_plan(p, grams[p.target.name], spreads.histograms[p.target.name], chosen)
+        for p in specs
+        for f in say.plan_findings(p, grams[p.target.name], spreads.histograms[p.target.name], chosen)
     ]
-    found += say.of_columns(plans, profile, days=max(1, spreads.snapshots), most_levels=LEVELS, limits=chosen)
-    found += say.of_twins(spreads.twins)
-    found += say.of_copies(to_copies(rows, plans=plans, key=key, day=day, side=side, fold=fold), key, chosen)
-    return (*found, *say.of_time(spreads.days, trained=trained, later=later))
+    found += say.column_findings(
+        specs, profile, days=max(1, spreads.snapshots), most_levels=LEVELS, limits=chosen
+    )
+    found += say.twin_findings(spreads.twins)
+    found += say.duplicate_findings(
+        to_duplicate_counts(rows, specs=specs, key=key, day=day, side=side, fold=fold), key, chosen
+    )
+    return (*found, *say.time_findings(spreads.days, trained=trained, later=later))
 
 
-def to_spreads(
-    rows: DataFrame, *, plans: Sequence[FeatureSpec], profile: FeatureProfile, day: str, side: str
-) -> Spreads:
+def to_target_histograms(
+    rows: DataFrame, *, specs: Sequence[FeatureSpec], profile: FeatureProfile, day: str, side: str
+) -> TargetHistograms:
     """Count rows and sum targets by each feature's values (by at most 256 ranges of a number with more than
     512), in one pass.
 
@@ -120,27 +122,27 @@ def to_spreads(
     many distinct values fall into each. The same result on any partitioning. Cost: one scan that crosses to
     Python in Arrow batches, one shuffle, one action.
     """
-    features, goals = features_of(plans), targets_of(plans)
-    binary = {p.target.name for p in plans if p.target.task is Task.BINARY}
+    features, goals = all_features(specs), target_names(specs)
+    binary = {p.target.name for p in specs if p.target.task is Task.BINARY}
     hows = tuple(_bins(profile[f.name]) for f in features)
     names = [f.name for f in features]
-    spread = kernel.Spread(
+    spread = kernel.HistogramLayout(
         features=hows,
         targets=tuple(_goal(profile[t], t in binary) for t in goals),
         pairs=_pairs(names, profile),
     )
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
-        return kernel.spread_over(batches, spread)
+        return kernel.count_targets(batches, spread)
 
     place = F.concat_ws(
         "|",
         F.coalesce(column_named(side), F.lit("")),
         F.coalesce(column_named(day).cast("string"), F.lit("")),
     )
-    columns = [column_named(f.name).cast("string") if f.categorical else numeric(f.name) for f in features]
+    columns = [column_named(f.name).cast("string") if f.categorical else as_double(f.name) for f in features]
     chosen = rows.select(
-        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(numeric(t) for t in goals)])),
+        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(as_double(t) for t in goals)])),
         place.alias("place"),
     )
     sums = [f"{x}{t}" for t in range(len(goals)) for x in "ns"]
@@ -154,7 +156,7 @@ def to_spreads(
     for i, code in enumerate(table["code"]):
         by_code.setdefault(code, []).append(i)
     places = [table["place"][i].rsplit("|", 1) for i in by_code.get(kernel.PLACES, ())]
-    return Spreads(
+    return TargetHistograms(
         histograms={
             target: {
                 n: _histogram(
@@ -180,47 +182,49 @@ def to_spreads(
 def _histogram(
     table: Mapping[str, Any],
     at: Sequence[int],
-    how: kernel.Values | gram_kernel.Category,
-    goal: gram_kernel.Number,
+    how: kernel.NumberBins | gram_kernel.CategoryColumn,
+    goal: gram_kernel.NumberColumn,
     t: int,
     squares: Sequence[int],
 ) -> Histogram:
-    size = kernel.bins_of(how)
+    size = kernel.n_bins(how)
     rows, whole = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for i in at:
         rows[table["bin"][i]], whole[table["bin"][i]] = table[f"n{t}"][i], table[f"s{t}"][i]
     n, total = int(rows.sum()), int(whole.sum())
     square = sum((table[f"n{t}"][i] << gram_kernel.LOW) + table[f"s{t}"][i] for i in squares)
     unit = 2.0**goal.exponent
-    if isinstance(how, kernel.Values):
+    if isinstance(how, kernel.NumberBins):
         named = [f"{v:g}" for v in how.values]
         labels = named if how.known else [f"−∞ … {named[0]}", *named]
     else:
         labels = list(how.levels) or [f"#{b}" for b in range(how.buckets)]
     return Histogram(
         labels=(*labels, "missing"),
-        ordered=isinstance(how, kernel.Values),
-        known=how.known if isinstance(how, kernel.Values) else not how.buckets,
+        ordered=isinstance(how, kernel.NumberBins),
+        known=how.known if isinstance(how, kernel.NumberBins) else not how.buckets,
         rows=rows,
         sums=rows * goal.middle + whole * unit,
         of_target=(n * square - total * total) / n * unit**2 if n else 0.0,
     )
 
 
-def _bins(profile: ColumnProfile) -> kernel.Values | gram_kernel.Category:
+def _bins(profile: ColumnProfile) -> kernel.NumberBins | gram_kernel.CategoryColumn:
     if profile.categorical:
-        return category_of(profile)
+        return category_column(profile)
     values = tuple(sorted(float(v) for v in profile.values))
     if profile.level == 0:
-        return kernel.Values(values, True)
+        return kernel.NumberBins(values, True)
     step = -(-len(values) // (BINS - 1))
-    return kernel.Values(values[::step], False)
+    return kernel.NumberBins(values[::step], False)
 
 
-def _goal(profile: ColumnProfile, binary: bool) -> gram_kernel.Number:
+def _goal(profile: ColumnProfile, binary: bool) -> gram_kernel.NumberColumn:
     scale = profile.scale
     return (
-        gram_kernel.Number(0.0, 0, True) if binary else gram_kernel.Number(scale.middle, scale.exponent, True)
+        gram_kernel.NumberColumn(0.0, 0, True)
+        if binary
+        else gram_kernel.NumberColumn(scale.middle, scale.exponent, True)
     )
 
 
@@ -236,21 +240,21 @@ def _pairs(names: Sequence[str], profile: FeatureProfile) -> tuple[tuple[int, in
     )
 
 
-def to_copies(
-    rows: DataFrame, *, plans: Sequence[FeatureSpec], key: Sequence[str], day: str, side: str, fold: str
-) -> Copies:
+def to_duplicate_counts(
+    rows: DataFrame, *, specs: Sequence[FeatureSpec], key: Sequence[str], day: str, side: str, fold: str
+) -> DuplicateCounts:
     """Count rows of equal content under several keys, and keys that occur twice on a day, or on two sides.
 
-    Content: all features and targets of the plans; null equals null, −0.0 equals 0.0. Compared by two 64-bit
+    Content: all features and targets of the specs; null equals null, −0.0 equals 0.0. Compared by two 64-bit
     hashes: among 10^8 keys the chance of one false pair is below 2^-75. Cost: one scan, one shuffle of two
     records of six numbers a row, one action.
     """
-    features = features_of(plans)
+    features = all_features(specs)
     columns = [
-        column_named(f.name).cast("string") if f.categorical else numeric(f.name) + F.lit(0.0)
+        column_named(f.name).cast("string") if f.categorical else as_double(f.name) + F.lit(0.0)
         for f in features
     ]
-    columns += [numeric(t) for t in targets_of(plans)]
+    columns += [as_double(t) for t in target_names(specs)]
     # Spark's hash passes over nulls, so that (null, 1) would equal (1, null): where they are is hashed as
     # well.
     content = [*columns, F.concat(*(F.when(c.isNull(), "0").otherwise("1") for c in columns))]
@@ -301,9 +305,9 @@ def to_copies(
     )
     by_kind = {r["kind"]: r for r in found}
     if not by_kind:
-        return Copies(keys=0, groups=0, repeated=0, across=0, twice=0, two_sides=0)
+        return DuplicateCounts(keys=0, groups=0, repeated=0, across=0, twice=0, two_sides=0)
     alike, keyed = by_kind[0], by_kind[1]
-    return Copies(
+    return DuplicateCounts(
         keys=alike["members"],
         groups=alike["groups"],
         repeated=alike["repeated"],

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from engage_spark.ml.selection.gram_kernel import LOW, Category, Number, bucket
+from engage_spark.ml.selection.gram_kernel import LOW, CategoryColumn, NumberColumn, bucket
 
 SQUARES, PLACES, PAIRS = -1, -2, -1000
 """Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by place; PAIRS − i is the
@@ -22,7 +22,7 @@ i-th pair of features.
 BATCH = 8192
 
 
-class Values(NamedTuple):
+class NumberBins(NamedTuple):
     """The bins of a number: a value each where all are `known`, else what lies between two of them. Missing
     ones have the last bin.
     """
@@ -35,18 +35,18 @@ class Values(NamedTuple):
         return len(self.values) + (not self.known) + 1
 
 
-def bins_of(how: Values | Category) -> int:
+def n_bins(how: NumberBins | CategoryColumn) -> int:
     """How many bins a feature has, the last one for missing values."""
-    return how.bins if isinstance(how, Values) else how.width + 1
+    return how.bins if isinstance(how, NumberBins) else how.width + 1
 
 
-class Spread(NamedTuple):
+class HistogramLayout(NamedTuple):
     """What is counted: the features' bins, how targets become whole numbers, and which pairs of features are
     counted together.
     """
 
-    features: tuple[Values | Category, ...]
-    targets: tuple[Number, ...]
+    features: tuple[NumberBins | CategoryColumn, ...]
+    targets: tuple[NumberColumn, ...]
     pairs: tuple[tuple[int, int], ...]
 
 
@@ -55,9 +55,9 @@ def ddl(targets: int) -> str:
     return "code int, bin int, place string" + "".join(f", n{t} bigint, s{t} bigint" for t in range(targets))
 
 
-def _coded(column: pa.Array, how: Values | Category) -> np.ndarray:
-    last = bins_of(how) - 1
-    if isinstance(how, Values):
+def _coded(column: pa.Array, how: NumberBins | CategoryColumn) -> np.ndarray:
+    last = n_bins(how) - 1
+    if isinstance(how, NumberBins):
         numbers = column.to_numpy(zero_copy_only=False) + 0.0
         edges = np.array(how.values)
         found = np.searchsorted(edges, numbers, side="left" if how.known else "right")
@@ -83,20 +83,20 @@ def _coded(column: pa.Array, how: Values | Category) -> np.ndarray:
     return codes
 
 
-def _whole(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:
+def _whole(column: pa.Array, scale: NumberColumn) -> tuple[np.ndarray, np.ndarray]:
     values = column.to_numpy(zero_copy_only=False)
     there = ~np.isnan(values)
     return np.rint(np.ldexp(np.where(there, values - scale.middle, 0.0), -scale.exponent)), there
 
 
-class Counts:
+class HistogramCounts:
     """The counts of a partition."""
 
-    def __init__(self, spread: Spread) -> None:
+    def __init__(self, spread: HistogramLayout) -> None:
         self.spread = spread
-        self.found = [np.zeros((bins_of(f), len(spread.targets), 2), np.int64) for f in spread.features]
+        self.found = [np.zeros((n_bins(f), len(spread.targets), 2), np.int64) for f in spread.features]
         self.pairs = [
-            np.zeros(bins_of(spread.features[a]) * bins_of(spread.features[b]), np.int64)
+            np.zeros(n_bins(spread.features[a]) * n_bins(spread.features[b]), np.int64)
             for a, b in spread.pairs
         ]
         self.squares = [0] * len(spread.targets)
@@ -112,12 +112,12 @@ class Counts:
         codes = [_coded(batch.column(i), how) for i, how in enumerate(features)]
         for i, how in enumerate(features):
             for t, (y, there) in enumerate(targets):
-                self.found[i][:, t, 0] += np.bincount(codes[i][there], minlength=bins_of(how))
-                self.found[i][:, t, 1] += np.bincount(codes[i], weights=y, minlength=bins_of(how)).astype(
+                self.found[i][:, t, 0] += np.bincount(codes[i][there], minlength=n_bins(how))
+                self.found[i][:, t, 1] += np.bincount(codes[i], weights=y, minlength=n_bins(how)).astype(
                     np.int64
                 )
         for i, (a, b) in enumerate(self.spread.pairs):
-            wide = bins_of(features[b])
+            wide = n_bins(features[b])
             self.pairs[i] += np.bincount(codes[a] * wide + codes[b], minlength=len(self.pairs[i]))
         for place in batch.column(batch.num_columns - 1).value_counts().to_pylist():
             self.places[place["values"]] = self.places.get(place["values"], 0) + place["counts"]
@@ -136,11 +136,11 @@ class Counts:
             yield PLACES, 0, place, n, *none
 
 
-def spread_over(batches: Iterator[pa.RecordBatch], spread: Spread) -> Iterator[pa.RecordBatch]:
+def count_targets(batches: Iterator[pa.RecordBatch], spread: HistogramLayout) -> Iterator[pa.RecordBatch]:
     """The counts of a partition. The batches hold the features, the targets and the place (side and day,
     text), by place.
     """
-    counts = Counts(spread)
+    counts = HistogramCounts(spread)
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH):
             counts.add(batch.slice(start, BATCH))

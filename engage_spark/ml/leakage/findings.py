@@ -20,7 +20,7 @@ LEAVE_OUT = "say in the contract that it leaks (leaksInto), or why it is known b
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class LeakLimits:
     """From where on something is found. All findings stop strict training but label-like, twins, constant,
     few duplicates, and identifiers that are numbers.
 
@@ -48,7 +48,7 @@ class Limits:
 class LeakFinding:
     """Something that makes a model look better than it will be. `stops`: strict training goes no further.
 
-    `target` and `policy` name the plan that it is about; None: it is about the rows or the features
+    `target` and `policy` name the spec that it is about; None: it is about the rows or the features
     themselves. `measured` broke `limit`.
     """
 
@@ -77,7 +77,7 @@ class AuditOutcome:
 
 def audit_outcome(findings: Sequence[LeakFinding], policy: LeakPolicy) -> AuditOutcome:
     """Under STRICT a finding that stops stops; under PERMISSIVE every finding is a warning. Findings about a
-    plan of the other policy are left out.
+    spec of the other policy are left out.
     """
     mine = [f for f in findings if f.policy in (None, policy)]
     stopping = [f for f in mine if f.stops and policy is LeakPolicy.STRICT]
@@ -98,19 +98,19 @@ def leak_error(findings: Sequence[LeakFinding]) -> GateError:
     )
 
 
-def of_plan(
-    plan: FeatureSpec, grams: FoldGrams, histograms: Mapping[str, Histogram], limits: Limits
+def plan_findings(
+    spec: FeatureSpec, grams: FoldGrams, histograms: Mapping[str, Histogram], limits: LeakLimits
 ) -> list[LeakFinding]:
-    """Findings about what one plan's features tell of its target; one, the strongest, per feature."""
-    gram = grams.using(plan.names).everything()
+    """Findings about what one spec's features tell of its target; one, the strongest, per feature."""
+    gram = grams.using(spec.names).everything()
     if not gram.of_target > 0:
         return []  # a constant target is refused where folds are counted
     found = []
-    for feature in plan.features:
+    for feature in spec.features:
         h = histograms[feature.name]
         alone = (
             _alone_binary(h, limits)
-            if plan.target.task is Task.BINARY
+            if spec.target.task is Task.BINARY
             else _alone_number(h, gram, feature.name, limits)
         )
         if alone:
@@ -121,13 +121,13 @@ def of_plan(
                 else "make sure that it is known before the label's window opens; else say in the contract that it leaks"
             )
             found.append(
-                _about(plan, check, (feature.name,), measured, limit, stops, f"{feature.name} {said}", hint)
+                _about(spec, check, (feature.name,), measured, limit, stops, f"{feature.name} {said}", hint)
             )
-    return found + _formula(plan, grams, limits, {f.columns[0] for f in found if f.stops})
+    return found + _formula(spec, grams, limits, {f.columns[0] for f in found if f.stops})
 
 
 def _about(
-    plan: FeatureSpec,
+    spec: FeatureSpec,
     check: str,
     columns: tuple[str, ...],
     measured: float,
@@ -144,15 +144,15 @@ def _about(
         stops=stops,
         explanation=said,
         hint=hint,
-        target=plan.target.name,
-        policy=plan.policy,
+        target=spec.target.name,
+        policy=spec.policy,
     )
 
 
 Alone = tuple[str, float, float, bool, str] | None
 
 
-def _alone_binary(h: Histogram, limits: Limits) -> Alone:
+def _alone_binary(h: Histogram, limits: LeakLimits) -> Alone:
     if target_histogram.pure(h) and int(h.filled.sum()) * limits.rows <= int(h.rows.sum()):
         return (
             "label twin",
@@ -172,7 +172,7 @@ def _alone_binary(h: Histogram, limits: Limits) -> Alone:
         )
     certain = [
         p
-        for p in target_histogram.parts(h, thresholds=True)
+        for p in target_histogram.value_groups(h, thresholds=True)
         if p.rows >= limits.rows and p.rate >= limits.purity and p.held >= limits.held
     ]
     if certain:
@@ -183,7 +183,7 @@ def _alone_binary(h: Histogram, limits: Limits) -> Alone:
         return gone
     few = [
         p
-        for p in target_histogram.parts(h, thresholds=False)
+        for p in target_histogram.value_groups(h, thresholds=False)
         if p.rows >= limits.rows and p.odds >= limits.odds and p.held >= limits.odds_held
     ]
     if few and int(h.filled.sum()) <= FEW:
@@ -197,7 +197,7 @@ FEW = 12
 """A flag or a code has at most so many values."""
 
 
-def _alone_number(h: Histogram, gram: Gram, source: str, limits: Limits) -> Alone:
+def _alone_number(h: Histogram, gram: Gram, source: str, limits: LeakLimits) -> Alone:
     line = r2(gram, [source])
     if line > 0.9999:
         return (
@@ -227,7 +227,7 @@ def _alone_number(h: Histogram, gram: Gram, source: str, limits: Limits) -> Alon
     return _missing(h, limits)
 
 
-def _missing(h: Histogram, limits: Limits) -> Alone:
+def _missing(h: Histogram, limits: LeakLimits) -> Alone:
     measured = target_histogram.missing_r2(h)
     if measured <= limits.missing:
         return None
@@ -235,11 +235,11 @@ def _missing(h: Histogram, limits: Limits) -> Alone:
     return "missing with the label", measured, limits.missing, True, said
 
 
-def _formula(plan: FeatureSpec, grams: FoldGrams, limits: Limits, known: set[str]) -> list[LeakFinding]:
+def _formula(spec: FeatureSpec, grams: FoldGrams, limits: LeakLimits, known: set[str]) -> list[LeakFinding]:
     """A linear formula of several features; products and other curves of more than one feature are not looked
     for.
     """
-    honest = [s for s in plan.names if s not in known]
+    honest = [s for s in spec.names if s not in known]
     gram = grams.using(honest).everything()
     if len(honest) < 2 or _adjusted(r2(gram), gram, honest) <= limits.formula:
         return []
@@ -249,9 +249,9 @@ def _formula(plan: FeatureSpec, grams: FoldGrams, limits: Limits, known: set[str
     )
     columns = tuple(s for s in honest if s in path.left(fewest))
     measured = path.curve[fewest]
-    said = f"a linear formula of {', '.join(columns)} reconstructs {plan.target.name} (R² {measured:.3f}): it may be computed from them."
-    hint = f"if {plan.target.name} is computed from them, give these fields leaksInto {plan.target.name}"
-    return [_about(plan, "reconstructs a formula", columns, measured, limits.formula, True, said, hint)]
+    said = f"a linear formula of {', '.join(columns)} reconstructs {spec.target.name} (R² {measured:.3f}): it may be computed from them."
+    hint = f"if {spec.target.name} is computed from them, give these fields leaksInto {spec.target.name}"
+    return [_about(spec, "reconstructs a formula", columns, measured, limits.formula, True, said, hint)]
 
 
 def _adjusted(found: float, gram: Gram, sources: Sequence[str]) -> float:
@@ -259,16 +259,16 @@ def _adjusted(found: float, gram: Gram, sources: Sequence[str]) -> float:
     return 1 - (1 - found) * (gram.rows - 1) / free if free > 0 else 0.0
 
 
-def of_columns(
-    plans: Sequence[FeatureSpec], profile: FeatureProfile, *, days: int, most_levels: int, limits: Limits
+def column_findings(
+    specs: Sequence[FeatureSpec], profile: FeatureProfile, *, days: int, most_levels: int, limits: LeakLimits
 ) -> list[LeakFinding]:
     """Findings about features by themselves: empty, constant, identifiers, too many levels; at most one each."""
-    columns = [profile[n] for n in dict.fromkeys(n for p in plans for n in p.names)]
+    columns = [profile[n] for n in dict.fromkeys(n for p in specs for n in p.names)]
     return [f for c in columns if (f := _of_column(c, profile.rows, days, most_levels, limits))]
 
 
 def _of_column(
-    c: ColumnProfile, rows: int, days: int, most_levels: int, limits: Limits
+    c: ColumnProfile, rows: int, days: int, most_levels: int, limits: LeakLimits
 ) -> LeakFinding | None:
     def found(check: str, measured: float, limit: float, stops: bool, said: str, hint: str) -> LeakFinding:
         return LeakFinding(
@@ -312,7 +312,7 @@ def _of_column(
     return None
 
 
-def of_twins(pairs: Sequence[tuple[str, str, int]]) -> list[LeakFinding]:
+def twin_findings(pairs: Sequence[tuple[str, str, int]]) -> list[LeakFinding]:
     """Pairs of features that say the same in other words, with how many values each has."""
     return [
         LeakFinding(
@@ -328,7 +328,7 @@ def of_twins(pairs: Sequence[tuple[str, str, int]]) -> list[LeakFinding]:
     ]
 
 
-def of_copies(copies: Copies, key: Sequence[str], limits: Limits) -> list[LeakFinding]:
+def duplicate_findings(copies: DuplicateCounts, key: Sequence[str], limits: LeakLimits) -> list[LeakFinding]:
     """Findings about rows: the same content under several keys, a key several times, on several sides."""
     keys, found = tuple(key), []
 
@@ -377,7 +377,7 @@ def of_copies(copies: Copies, key: Sequence[str], limits: Limits) -> list[LeakFi
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copies:
+class DuplicateCounts:
     """What the rows' hashes say. `groups` of `keys` with equal content have `repeated` keys beyond the first
     each; `across` of them lie on several sides or folds. `twice`: rows beyond the first with one key and
     day; `two_sides`: keys on several sides.
@@ -391,7 +391,7 @@ class Copies:
     two_sides: int
 
 
-def of_time(
+def time_findings(
     days: Mapping[str, tuple[str, str]], *, trained: Sequence[str], later: Sequence[str]
 ) -> list[LeakFinding]:
     """Sides that test a later time, whose first day is not after the last day that is trained on. `days`:

@@ -115,7 +115,7 @@ def missing_r2(h: Histogram) -> float:
 
 
 @dataclass(frozen=True)
-class Part:
+class ValueGroup:
     """Some values of a feature: how many rows have them, the share of these in the rarer class, the share of
     that class that they hold, and how many times the odds of it are those of the other rows (half a row
     added to each count).
@@ -128,7 +128,7 @@ class Part:
     odds: float
 
 
-def parts(h: Histogram, *, thresholds: bool) -> Sequence[Part]:
+def value_groups(h: Histogram, *, thresholds: bool) -> Sequence[ValueGroup]:
     """Each single value of a binary target's feature (only where a bin is one), and, with `thresholds`, all
     values up to and from each bin.
 
@@ -153,7 +153,7 @@ def parts(h: Histogram, *, thresholds: bool) -> Sequence[Part]:
         if n and rare.sum():
             out, others = float(rare.sum()) - k, total - n - (float(rare.sum()) - k)
             odds = (k + 0.5) / (n - k + 0.5) / ((out + 0.5) / (others + 0.5))
-            found.append(Part(said, n, k / n, k / float(rare.sum()), odds))
+            found.append(ValueGroup(said, n, k / n, k / float(rare.sum()), odds))
     return found
 
 

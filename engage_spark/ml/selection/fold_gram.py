@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.selection.gram_kernel import LOW, Category, GramLayout, Number
+from engage_spark.ml.selection.gram_kernel import LOW, CategoryColumn, GramLayout, NumberColumn
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -34,7 +34,7 @@ class Gram:
 
     `products[i, j]` = Σ (x_i − mean_i)(x_j − mean_j), `with_target[i]` the same with the target, `of_target`
     Σ (y − mean)². Each entry is the correctly rounded quotient of exact integers, so bits do not depend on
-    partitions or folds' order. `sources` are all of the plan's features in its order; one that never varies
+    partitions or folds' order. `sources` are all of the spec's features in its order; one that never varies
     may have no slot. The most frequent level of a category has none: it is what the others are compared with,
     and what a null counts as.
     """
@@ -71,12 +71,12 @@ class FoldGrams:
     lo: I64
 
     def using(self, sources: Sequence[str]) -> FoldGrams:
-        """The same sums for fewer sources: what the plan of another policy may look at. ConfigurationError
+        """The same sums for fewer sources: what the spec of another policy may look at. ConfigurationError
         for one that was not summed.
         """
         if unknown := [s for s in sources if s not in self.names[: len(self.layout.columns)]]:
             raise ConfigurationError(
-                f"not summed: {', '.join(unknown)}", hint="give to_grams every plan that is selected for"
+                f"not summed: {', '.join(unknown)}", hint="give to_grams every spec that is selected for"
             )
         return replace(self, sources=tuple(sources))
 
@@ -138,13 +138,13 @@ class FoldGrams:
 
     def _exponent(self, name: str) -> int:
         how = self._how(name)
-        return 0 if isinstance(how, Category) else how.exponent
+        return 0 if isinstance(how, CategoryColumn) else how.exponent
 
     def _middle(self, name: str) -> float:
         how = self._how(name)
-        return 0.0 if isinstance(how, Category) else how.middle
+        return 0.0 if isinstance(how, CategoryColumn) else how.middle
 
-    def _how(self, name: str) -> Number | Category:
+    def _how(self, name: str) -> NumberColumn | CategoryColumn:
         return (*self.layout.columns, *self.layout.targets)[self.names.index(name)]
 
     def _places(self) -> tuple[list[tuple[int, int, int, float]], list[GramSlot]]:
@@ -154,7 +154,7 @@ class FoldGrams:
         for source in self.sources:
             i = self.names.index(source)
             at, how = self.layout.at[i], self.layout.columns[i]
-            if isinstance(how, Category):
+            if isinstance(how, CategoryColumn):
                 levels = how.levels or tuple(f"#{b}" for b in range(how.buckets))
                 slots += [GramSlot(source=source, level=level) for level in levels]
                 places += [(at + j, 0, 0, 0.0) for j in range(how.width)]
@@ -185,7 +185,7 @@ def _exact(hi: I64, lo: I64) -> NDArray[np.object_]:
     return whole
 
 
-def gathered(
+def build_fold_grams(
     found: Iterable[tuple[int, int, int, int, int]],
     *,
     names: tuple[str, ...],
@@ -193,7 +193,7 @@ def gathered(
     sources: Mapping[str, tuple[str, ...]],
 ) -> dict[str, FoldGrams]:
     """Each target's sums from rows (fold, which targets are there, place, hi, lo); `sources` are the features
-    of each target's plan.
+    of each target's spec.
     """
     size = layout.size
     rows = list(found)

@@ -13,10 +13,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.feature_spec import FeatureSpec
+from engage_spark.ml.feature_spec import FeatureSpec, all_features, target_names
 from engage_spark.ml.selection import gram_kernel as kernel
-from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, GramSlot, gathered
-from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Scales, features_of, numeric, targets_of
+from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, GramSlot, build_fold_grams
+from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Scales, as_double
 from engage_spark.spark.schema import column_named
 
 __all__ = ["FoldGrams", "Gram", "GramSlot", "to_grams"]
@@ -25,7 +25,7 @@ cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
 
 
 def to_grams(
-    rows: DataFrame, *, plans: Sequence[FeatureSpec], fold: str, scales: Scales
+    rows: DataFrame, *, specs: Sequence[FeatureSpec], fold: str, scales: Scales
 ) -> Mapping[str, FoldGrams]:
     """Sum the products of all features and targets by fold. `scales` come from `to_profile` of these rows, or
     of more.
@@ -41,21 +41,21 @@ def to_grams(
     times as many where targets are missing independently), one action. Errors: InputError for infinite
     values, ConfigurationError where no row is in a fold.
     """
-    features, goals = features_of(plans), targets_of(plans)
+    features, goals = all_features(specs), target_names(specs)
     layout = kernel.GramLayout(
         columns=tuple(
-            category_of(scales[f.name]) if f.categorical else _number(scales[f.name]) for f in features
+            category_column(scales[f.name]) if f.categorical else _number(scales[f.name]) for f in features
         ),
         targets=tuple(_number(scales[t]) for t in goals),
     )
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
-        return kernel.products(batches, layout)
+        return kernel.sum_products(batches, layout)
 
-    columns = [column_named(f.name).cast("string") if f.categorical else numeric(f.name) for f in features]
-    known = reduce(lambda a, b: a | b, (numeric(t).isNotNull() for t in goals))
+    columns = [column_named(f.name).cast("string") if f.categorical else as_double(f.name) for f in features]
+    known = reduce(lambda a, b: a | b, (as_double(t).isNotNull() for t in goals))
     chosen = rows.where(column_named(fold).isNotNull() & known).select(
-        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(numeric(t) for t in goals)])),
+        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(as_double(t) for t in goals)])),
         column_named(fold).cast("int").alias("fold"),
     )
     summed = (
@@ -69,22 +69,26 @@ def to_grams(
             "no row with a target is in a fold",
             hint="give rows that were split, of snapshots whose targets are known",
         )
-    return gathered(
+    return build_fold_grams(
         zip(*(found.column(c).to_pylist() for c in ("fold", "present", "place", "hi", "lo")), strict=True),
         names=(*(f.name for f in features), *goals),
         layout=layout,
         sources={
-            t: tuple(f.name for f in features_of([p for p in plans if p.target.name == t])) for t in goals
+            t: tuple(f.name for f in all_features([p for p in specs if p.target.name == t])) for t in goals
         },
     )
 
 
-def _number(profile: ColumnProfile) -> kernel.Number:
+def _number(profile: ColumnProfile) -> kernel.NumberColumn:
     scale = profile.scale
-    return kernel.Number(middle=scale.middle, exponent=scale.exponent, nullable=profile.missing > 0)
+    return kernel.NumberColumn(middle=scale.middle, exponent=scale.exponent, nullable=profile.missing > 0)
 
 
-def category_of(profile: ColumnProfile) -> kernel.Category:
+def category_column(profile: ColumnProfile) -> kernel.CategoryColumn:
     """The places of a category: one for each level, or LEVELS buckets where it has more."""
     few = profile.level == 0 and len(profile.values) <= LEVELS
-    return kernel.Category(levels=profile.levels) if few else kernel.Category(levels=(), buckets=LEVELS)
+    return (
+        kernel.CategoryColumn(levels=profile.levels)
+        if few
+        else kernel.CategoryColumn(levels=(), buckets=LEVELS)
+    )

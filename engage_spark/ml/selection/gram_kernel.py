@@ -22,7 +22,7 @@ CARRY = 512
 """After so many batches lo is carried: 512·2^53 + 2^31 < 2^63."""
 
 
-class Number(NamedTuple):
+class NumberColumn(NamedTuple):
     """A number as round((x − middle) / 2^exponent). `nullable`: it takes a second place, 1 where it is there."""
 
     middle: float
@@ -30,7 +30,7 @@ class Number(NamedTuple):
     nullable: bool
 
 
-class Category(NamedTuple):
+class CategoryColumn(NamedTuple):
     """A category with a place for each level, or for each of so many buckets of a hash of its levels. Nulls
     are 0 in all places.
     """
@@ -46,15 +46,15 @@ class Category(NamedTuple):
 class GramLayout(NamedTuple):
     """The places of the vector: 1, then each column's, then the targets'. A column's first place is in `at`."""
 
-    columns: tuple[Number | Category, ...]
-    targets: tuple[Number, ...]
+    columns: tuple[NumberColumn | CategoryColumn, ...]
+    targets: tuple[NumberColumn, ...]
 
     @property
     def at(self) -> tuple[int, ...]:
         places, place = [], 1
         for c in self.columns:
             places.append(place)
-            place += c.width if isinstance(c, Category) else 1 + c.nullable
+            place += c.width if isinstance(c, CategoryColumn) else 1 + c.nullable
         return (*places, *range(place, place + len(self.targets)))
 
     @property
@@ -103,7 +103,7 @@ def bucket(value: str, buckets: int) -> int:
     )
 
 
-def _numbers(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:
+def _numbers(column: pa.Array, scale: NumberColumn) -> tuple[np.ndarray, np.ndarray]:
     """Whole numbers, 0 where missing; and 1 where there is one."""
     values = column.to_numpy(zero_copy_only=False)  # nulls become NaN
     there = ~np.isnan(values)
@@ -115,8 +115,8 @@ def _numbers(column: pa.Array, scale: Number) -> tuple[np.ndarray, np.ndarray]:
     return whole, there
 
 
-def _fill(rows: np.ndarray, at: int, column: pa.Array, how: Number | Category) -> None:
-    if isinstance(how, Number):
+def _fill(rows: np.ndarray, at: int, column: pa.Array, how: NumberColumn | CategoryColumn) -> None:
+    if isinstance(how, NumberColumn):
         rows[:, at], there = _numbers(column, how)
         if how.nullable:
             rows[:, at + 1] = there
@@ -137,7 +137,7 @@ def _fill(rows: np.ndarray, at: int, column: pa.Array, how: Number | Category) -
     rows[filled, at + codes[coded.indices.drop_null().to_numpy(zero_copy_only=False)]] = 1.0
 
 
-def products(batches: Iterator[pa.RecordBatch], layout: GramLayout) -> Iterator[pa.RecordBatch]:
+def sum_products(batches: Iterator[pa.RecordBatch], layout: GramLayout) -> Iterator[pa.RecordBatch]:
     """Sums of all products of two places, a row of SCHEMA for each that is not 0, by fold and by which
     targets are there (a bit each).
 

@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from engage_spark.errors import InputError
-from engage_spark.ml.feature_spec import Feature, FeatureSpec
+from engage_spark.ml.feature_spec import FeatureSpec, all_features, target_names
 from engage_spark.ml.selection import profile_kernel as kernel
 from engage_spark.spark.schema import column_named
 
@@ -101,7 +101,7 @@ Scales = Mapping[str, ColumnProfile]
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureProfile:
-    """What `to_profile` found. The columns are the plans' features and targets, by name."""
+    """What `to_profile` found. The columns are the specs' features and targets, by name."""
 
     rows: int
     columns: Mapping[str, ColumnProfile]
@@ -121,30 +121,20 @@ class FeatureProfile:
         return self.columns
 
 
-def features_of(plans: Sequence[FeatureSpec]) -> tuple[Feature, ...]:
-    """Every feature that one of the plans uses, once, in the order of first use."""
-    return tuple({f.name: f for p in plans for f in p.features}.values())
-
-
-def targets_of(plans: Sequence[FeatureSpec]) -> tuple[str, ...]:
-    """The plans' targets, once each; several policies may share one."""
-    return tuple(dict.fromkeys(p.target.name for p in plans))
-
-
-def numeric(name: str) -> Column:
+def as_double(name: str) -> Column:
     """A feature or target as a double; booleans are 0 and 1."""
     return column_named(name).cast("double")
 
 
-def to_profile(rows: DataFrame, plans: Sequence[FeatureSpec]) -> FeatureProfile:
-    """Count what the plans' features and targets hold.
+def to_profile(rows: DataFrame, specs: Sequence[FeatureSpec]) -> FeatureProfile:
+    """Count what the specs' features and targets hold.
 
     Grain of what is collected: one row per column and value, at most 512 a column, whatever the number of
     rows and partitions. Nulls and NaN are missing, −0.0 is 0.0. The same result on any partitioning. Cost:
     one scan that crosses to Python in Arrow batches, two shuffles of at most 512 rows a column and partition,
     one action.
     """
-    features, goals = features_of(plans), targets_of(plans)
+    features, goals = all_features(specs), target_names(specs)
     names = (*(f.name for f in features), *goals)
     categorical = (*(f.categorical for f in features), *(False for _ in goals))
 
@@ -152,7 +142,7 @@ def to_profile(rows: DataFrame, plans: Sequence[FeatureSpec]) -> FeatureProfile:
         return kernel.look(batches, categorical)
 
     chosen = [
-        column_named(n).cast("string") if c else numeric(n) for n, c in zip(names, categorical, strict=True)
+        column_named(n).cast("string") if c else as_double(n) for n, c in zip(names, categorical, strict=True)
     ]
     seen = rows.select(*(c.alias(f"c{i}") for i, c in enumerate(chosen))).mapInArrow(partition, kernel.DDL)
     added = seen.groupBy("code", "what", "text", "number").agg(

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from engage_spark.errors import ConfigurationError, EngageError
 from engage_spark.ml.feature_spec import Feature, Target
 from engage_spark.ml.training.candidates import Candidate
-from engage_spark.ml.training.pipeline import PREDICTION, build_pipeline, estimation, features_of, preparation
+from engage_spark.ml.training.pipeline import (
+    PREDICTION,
+    build_pipeline,
+    candidate_features,
+    estimation,
+    preparation,
+)
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -115,13 +121,13 @@ def fit_all(jobs: Sequence[Job], *, parallelism: int) -> list[Fitted]:
 
 
 def _group(job: Job) -> tuple[Any, ...]:
-    return (id(job.rows), features_of(job.candidate, job.features))
+    return (id(job.rows), candidate_features(job.candidate, job.features))
 
 
 def _prepare(job: Job) -> PipelineModel:
     from pyspark.ml import Pipeline
 
-    return Pipeline(stages=preparation(features_of(job.candidate, job.features))).fit(job.rows)
+    return Pipeline(stages=preparation(candidate_features(job.candidate, job.features))).fit(job.rows)
 
 
 def _fit(job: Job, prepared_by: PipelineModel) -> Fitted:

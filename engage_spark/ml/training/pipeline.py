@@ -57,14 +57,14 @@ def build_pipeline(
     """
     from pyspark.ml import Pipeline
 
-    chosen = features_of(candidate, features)
+    chosen = candidate_features(candidate, features)
     _require_names(chosen, label)
     return Pipeline(
         stages=[*preparation(chosen), *estimation(candidate, target=target, label=label, seed=seed)]
     )
 
 
-def features_of(candidate: Candidate, features: Sequence[Feature]) -> tuple[Feature, ...]:
+def candidate_features(candidate: Candidate, features: Sequence[Feature]) -> tuple[Feature, ...]:
     """The features that a candidate takes. Raises ConfigurationError where it needs one that is not there, or
     has none.
     """

@@ -20,7 +20,7 @@ from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
 from engage_spark.ml.training.candidates import Candidate, baseline_for
 from engage_spark.ml.training.fit import Job, fit_all
-from engage_spark.ml.training.pipeline import PREDICTION, calibrated, features_of
+from engage_spark.ml.training.pipeline import PREDICTION, calibrated, candidate_features
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
 
@@ -114,7 +114,9 @@ def fit_finals(
                 name: calibrated(model, sides.calibration, label=target.name)
                 for name, model in models.items()
             }
-    return {name: (c, features_of(c, features), models[name]) for name, (c, features) in wanted.items()}
+    return {
+        name: (c, candidate_features(c, features), models[name]) for name, (c, features) in wanted.items()
+    }
 
 
 def judge(

@@ -17,7 +17,7 @@ from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialize
 from engage_spark.ml.data.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
 from engage_spark.ml.data.split_rows import TargetSnapshots
-from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Target, Task, build_feature_spec, targets
+from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Target, Task, build_feature_spec, targets_of
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import DAY, ModelInputs, rows_of, valid_rows
 from engage_spark.pipelines.train.cross_validation import FOLD
@@ -109,7 +109,7 @@ def _reference(
     """The snapshot that the draw is made on, and the target that it is stratified by: the contract's first of
     two classes, whatever is trained now, on its newest snapshot that has matured.
     """
-    binary = next((t for t in targets(context.contract) if t.task is Task.BINARY), None)
+    binary = next((t for t in targets_of(context.contract) if t.task is Task.BINARY), None)
     if binary is None:
         return max(days), None, ()
     ripe = [d for d in found.days if d + timedelta(days=binary.label_days) <= as_of]

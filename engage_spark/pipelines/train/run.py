@@ -19,8 +19,8 @@ from engage_spark.lake import translate_spark_errors
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.data.split_rows import TargetSnapshots, choose_snapshots, with_masked_targets
 from engage_spark.ml.evaluation.metrics import HEADLINE
-from engage_spark.ml.feature_spec import LeakPolicy, Target, target_named, targets
-from engage_spark.ml.leakage.audit import audit
+from engage_spark.ml.feature_spec import LeakPolicy, Target, target_named, targets_of
+from engage_spark.ml.leakage.audit import audit_leakage
 from engage_spark.ml.leakage.findings import audit_outcome, leak_error
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
@@ -81,7 +81,7 @@ def run(
     started, started_at = time.monotonic(), now()
     context = RunContext(spark, settings, contract)
     as_of = as_of or started_at.date()
-    goals = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets(contract)
+    goals = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets_of(contract)
     found = find_model_inputs(context)
     snapshots = choose_snapshots(list(found.days), goals, as_of=as_of, limit=settings.models.snapshots)
     notes = [
@@ -171,10 +171,10 @@ def _train(
     with log.stage("looking at features and targets", features=len({n for p in every for n in p.names})):
         profile = to_profile(known, every)
     with log.stage("Gram matrices of all folds"):
-        grams = to_grams(known, plans=every, fold="fold", scales=profile.scales)
+        grams = to_grams(known, specs=every, fold="fold", scales=profile.scales)
     with log.stage("leakage audit"):
         both = [p for t in goals for p in (plans[t.name].main, plans[t.name].other)]
-        findings = audit(known, plans=both, grams=grams, profile=profile, key=key, day=DAY)
+        findings = audit_leakage(known, specs=both, grams=grams, profile=profile, key=key, day=DAY)
     found = audit_outcome(findings, LeakPolicy(chosen.policy))
     if found.stops:
         raise leak_error(findings)

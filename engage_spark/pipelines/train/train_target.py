@@ -45,7 +45,7 @@ from engage_spark.ml.feature_spec import Feature, Target, Task
 from engage_spark.ml.leakage.findings import LeakFinding
 from engage_spark.ml.selection.fold_gram import FoldGrams
 from engage_spark.ml.training.candidates import baseline_for, candidates_for
-from engage_spark.ml.training.pipeline import features_of
+from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.model_inputs import DAY
 from engage_spark.pipelines.train.cross_validation import (
@@ -210,7 +210,7 @@ def trainable_sides(
         features = tuple({f.name: f for p in of.all for f in p.features}.values())
         try:
             candidates_for(target, context.settings.models.candidates)
-            features_of(baseline_for(target), of.main.features)
+            candidate_features(baseline_for(target), of.main.features)
             fit = labelled(rows, target=target, days=snapshots[target.name].train).where(
                 F.col("side") == "fit"
             )
@@ -377,7 +377,7 @@ def _fairness(
     else:
         held = with_interval(scored, conformal, low="__low", high="__high")
         held = held.withColumn("__covered", (label >= F.col("__low")) & (label <= F.col("__high")))
-    return audit.audit(
+    return audit.audit_fairness(
         held.withColumn("__label", label),
         target=target,
         protected=audit.attributes(context.contract),

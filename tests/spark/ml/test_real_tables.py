@@ -13,7 +13,7 @@ import pytest
 from engage_spark.lake import Lake, RunLog
 from engage_spark.ml.data.split import draw_splits
 from engage_spark.ml.data.training_set import labelled, matured_days, to_training_set
-from engage_spark.ml.feature_spec import LeakPolicy, Task, build_feature_spec, target_named, targets
+from engage_spark.ml.feature_spec import LeakPolicy, Task, build_feature_spec, target_named, targets_of
 from engage_spark.pipelines import features
 from engage_spark.pipelines.ingest import run as ingest
 from tests.support.real_tables import BANK, IRANIAN, RealTable, settings_below
@@ -50,10 +50,10 @@ class Loaded:
 
     @property
     def training_set(self) -> DataFrame:
-        plans = [build_feature_spec(self.contract, target) for target in targets(self.contract)]
+        plans = [build_feature_spec(self.contract, target) for target in targets_of(self.contract)]
         derived = [self.table(t.name) for t in self.contract.derived]
         return to_training_set(
-            self.judged.where("_dq_status = 'valid'"), derived, contract=self.contract, plans=plans
+            self.judged.where("_dq_status = 'valid'"), derived, contract=self.contract, specs=plans
         )
 
 
@@ -153,7 +153,7 @@ def test_repeated_rows_hide_behind_their_row_ids(iranian: Loaded) -> None:
 
 
 def test_churn_is_known_a_quarter_later_and_value_at_once(iranian: Loaded) -> None:
-    both = targets(iranian.contract)
+    both = targets_of(iranian.contract)
     assert [(t.name, t.task) for t in both] == [("customer_value", Task.REGRESSION), ("churn", Task.BINARY)]
     assert matured_days([DAY], both, as_of=date(2025, 8, 29)) == {"customer_value": (DAY,), "churn": ()}
     assert matured_days([DAY], both, as_of=date(2025, 8, 30)) == {"customer_value": (DAY,), "churn": (DAY,)}
@@ -173,7 +173,7 @@ def test_the_training_set_has_every_valid_row_once_and_every_side_its_rate(
 ) -> None:
     real: Loaded = request.getfixturevalue(which)
     made = real.training_set
-    target = next(t for t in targets(real.contract) if t.task is Task.BINARY)
+    target = next(t for t in targets_of(real.contract) if t.task is Task.BINARY)
     key = real.entity.key
     assert (
         labelled(made, target=target, days=[DAY]).count()

@@ -2,7 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from engage_spark.contract import Extra, Role, field_rows, judged_table, leaks, load_contract, system_contract
+from engage_spark.contract import (
+    Contract,
+    Extra,
+    Role,
+    field_rows,
+    judged_table,
+    leaks,
+    load_contract,
+    system_contract,
+)
+from engage_spark.contract.lineage import computed_from
 from engage_spark.errors import ContractError
 from tests.support.paths import DATA
 
@@ -54,6 +64,24 @@ def test_lifetime_value_hides_revenue_and_all_that_is_made_of_it() -> None:
         "churn_risk_revenue_declining_v1",
     } <= hidden
     assert "engagement_velocity" not in hidden
+
+
+@pytest.mark.parametrize("contract", [CONTRACT, BIKES], ids=["engagement", "bikes"])
+def test_undeclared_leaks_are_the_closure_over_the_formulas_inputs(contract: Contract) -> None:
+    inputs = {f.name: set(f.inputs) for t in contract.derived for f in t.fields if f.inputs}
+    for target in (f.name for f in contract.entity.fields if f.role is Role.TARGET):
+        closure, size = {target}, 0
+        while size < len(closure):
+            size = len(closure)
+            closure |= {name for name, used in inputs.items() if used & closure}
+        assert leaks(contract, target, declared=False) == closure
+        stated = {f.name for t in contract.tables for f in t.fields if target in f.leaks_into}
+        assert leaks(contract, target) == computed_from(contract, {target} | stated)
+
+
+def test_what_is_computed_from_a_field_follows_through_other_formulas() -> None:
+    assert computed_from(BIKES, ["bikes_parked"]) == {"bikes_parked", "fill_share", "drains_fast"}
+    assert leaks(BIKES, "runs_empty", declared=False) == {"runs_empty"}
 
 
 def test_a_leak_passes_through_two_formulas() -> None:

@@ -96,7 +96,7 @@ def test_features_targets_and_protected_fields_in_the_order_of_the_contract(
         customers,
         [derived],
         contract=ENGAGEMENT,
-        plans=[CHURN, VALUE],
+        specs=[CHURN, VALUE],
         with_graph=partial(with_graph_features, graph=graph, on=ON),
     )
     assert made.columns == [
@@ -128,12 +128,12 @@ def test_the_later_snapshot_says_nothing_about_the_earlier_one(
         parts = [t.where(f"snapshot_date = DATE'{day}'") for t in (customers, derived, graph)]
         step = partial(with_graph_features, graph=parts[2], on=ON)
         return collected(
-            to_training_set(parts[0], [parts[1]], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step)
+            to_training_set(parts[0], [parts[1]], contract=ENGAGEMENT, specs=[CHURN, VALUE], with_graph=step)
         )
 
     step = partial(with_graph_features, graph=graph, on=ON)
     both = collected(
-        to_training_set(customers, [derived], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step)
+        to_training_set(customers, [derived], contract=ENGAGEMENT, specs=[CHURN, VALUE], with_graph=step)
     )
     assert both == sorted([*of(D1), *of(D2)], key=lambda r: (str(r[0]), str(r[1])))
 
@@ -152,7 +152,7 @@ def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
     features = spark.range(1200).selectExpr(
         key, day, "CASE WHEN id % 11 > 0 THEN id / 8D END AS profile_quality_score"
     )
-    made = to_training_set(rows.repartition(5), [features.repartition(3)], contract=ENGAGEMENT, plans=[VALUE])
+    made = to_training_set(rows.repartition(5), [features.repartition(3)], contract=ENGAGEMENT, specs=[VALUE])
     made_, rows_, features_ = made.toArrow(), rows.toArrow(), features.toArrow()
     expected = duckdb.sql(
         "SELECT r.customer_id, r.snapshot_date, age, posts_last_30_days, profile_quality_score, lifetime_value_usd, gender "
@@ -167,7 +167,7 @@ def test_a_row_that_has_no_derived_features_that_day_fails_with_its_key(
     customers: DataFrame, derived: DataFrame
 ) -> None:
     lacking = derived.where("NOT (customer_id = 'a' AND snapshot_date = DATE'2025-10-01')")
-    made = to_training_set(customers, [lacking], contract=ENGAGEMENT, plans=[VALUE])
+    made = to_training_set(customers, [lacking], contract=ENGAGEMENT, specs=[VALUE])
     with pytest.raises(
         PySparkException,
         match="customer_features.*customer_id a, snapshot_date 2025-10-01; run `engage-spark features`",
@@ -178,7 +178,7 @@ def test_a_row_that_has_no_derived_features_that_day_fails_with_its_key(
 def test_features_that_no_table_has_are_all_told(customers: DataFrame, derived: DataFrame) -> None:
     with pytest.raises(ConfigurationError) as failed:
         to_training_set(
-            customers, [derived.drop("follower_following_ratio")], contract=ENGAGEMENT, plans=[CHURN]
+            customers, [derived.drop("follower_following_ratio")], contract=ENGAGEMENT, specs=[CHURN]
         )
     assert list(failed.value.details) == [
         "follower_following_ratio, of table customer_features",
@@ -188,11 +188,11 @@ def test_features_that_no_table_has_are_all_told(customers: DataFrame, derived: 
 
 def test_a_derived_table_too_few_is_refused(customers: DataFrame) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        to_training_set(customers, [], contract=ENGAGEMENT, plans=[VALUE])
+        to_training_set(customers, [], contract=ENGAGEMENT, specs=[VALUE])
 
 
 def test_what_is_scored_needs_no_target(customers: DataFrame, derived: DataFrame) -> None:
-    made = to_scoring_set(customers.drop("lifetime_value_usd"), [derived], contract=ENGAGEMENT, plans=[VALUE])
+    made = to_scoring_set(customers.drop("lifetime_value_usd"), [derived], contract=ENGAGEMENT, specs=[VALUE])
     assert made.columns == [
         "customer_id",
         "snapshot_date",
@@ -231,7 +231,7 @@ def test_another_business_needs_no_other_code(spark: SparkSession) -> None:
     derived = spark.createDataFrame(
         [("ST0001", D1, 5, 8.5)], "station_code string, snapshot_date date, net_outflow int, age_years double"
     )
-    made = to_training_set(rows, [derived], contract=BIKES, plans=[plan])
+    made = to_training_set(rows, [derived], contract=BIKES, specs=[plan])
     assert made.columns == ["station_code", "snapshot_date", *plan.names, "runs_empty", "operator_owner"]
     assert collected(made) == [("ST0001", D1, "North", 20, 85, 80, 3.1, True, 5, 8.5, 1, "city")]
 
@@ -248,7 +248,7 @@ def test_rows_are_moved_once_however_many_tables_are_joined(
     spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "-1")
     try:
         to_training_set(
-            customers, [derived], contract=ENGAGEMENT, plans=[CHURN, VALUE], with_graph=step
+            customers, [derived], contract=ENGAGEMENT, specs=[CHURN, VALUE], with_graph=step
         ).explain()
     finally:
         spark.conf.set("spark.sql.autoBroadcastJoinThreshold", str(before))

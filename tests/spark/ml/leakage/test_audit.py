@@ -13,9 +13,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.contract import load_contract
-from engage_spark.ml.feature_spec import LeakPolicy, Task, build_feature_spec, targets
+from engage_spark.ml.feature_spec import LeakPolicy, Task, build_feature_spec, targets_of
 from engage_spark.ml.leakage import target_histogram
-from engage_spark.ml.leakage.audit import audit, to_copies, to_spreads
+from engage_spark.ml.leakage.audit import audit_leakage, to_duplicate_counts, to_target_histograms
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 from tests.support.audited import DAY, found, frame, plan, with_sides
@@ -153,8 +153,8 @@ def test_policies_are_told_apart(leaky: DataFrame) -> None:
 def test_areas_are_those_of_scikit_learn_exact_for_few_values_and_near_for_many(leaky: DataFrame) -> None:
     data = with_leaks()
     plans = [plan("left", Task.BINARY, ("visits", "status", "flag", "score", "near", "spend"), data)]
-    told = to_spreads(
-        leaky, plans=plans, profile=to_profile(leaky, plans), day="day", side="side"
+    told = to_target_histograms(
+        leaky, specs=plans, profile=to_profile(leaky, plans), day="day", side="side"
     ).histograms["left"]
     for name in ("visits", "status", "flag"):
         area = roc_auc_score(data.left, data[name])
@@ -197,7 +197,7 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
     )
     data = pd.DataFrame({"n": [1.0], "t": ["x"]})
     plans = [plan("y", Task.BINARY, ("n", "t"), data)]
-    told = to_copies(made, plans=plans, key=["key"], day="day", side="side", fold="fold")
+    told = to_duplicate_counts(made, specs=plans, key=["key"], day="day", side="side", fold="fold")
     assert (told.keys, told.groups, told.repeated, told.across) == (8, 3, 4, 2), (
         "one customer on two days is no duplicate"
     )
@@ -205,7 +205,7 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
     more = made.union(made.where("key = 'b1'")).union(
         made.where("key = 'c1'").selectExpr("key", "day", "'test'", "fold", "n", "t", "y")
     )
-    again = to_copies(more, plans=plans, key=["key"], day="day", side="side", fold="fold")
+    again = to_duplicate_counts(more, specs=plans, key=["key"], day="day", side="side", fold="fold")
     assert (again.twice, again.two_sides) == (3, 1)
 
 
@@ -231,9 +231,10 @@ def test_an_audit_takes_two_passes_however_many_features(
     def jobs(features: tuple[str, ...]) -> int:
         plans = [plan("left", Task.BINARY, features, data)]
         profile = to_profile(leaky, plans)
-        grams = to_grams(leaky, plans=plans, fold="fold", scales=profile.scales)
+        grams = to_grams(leaky, specs=plans, fold="fold", scales=profile.scales)
         return jobs_of(
-            spark, lambda: audit(leaky, plans=plans, grams=grams, profile=profile, key=["key"], day="day")
+            spark,
+            lambda: audit_leakage(leaky, specs=plans, grams=grams, profile=profile, key=["key"], day="day"),
         )
 
     counted = jobs(HONEST[:2]), jobs((*HONEST, *BINARY, *ALONE))
@@ -258,12 +259,14 @@ def test_generated_customers_are_passed_over_in_silence_under_both_policies(spar
     side = F.when(hashed < 64, "fit").when(hashed < 80, "calibration").otherwise("test")
     rows = rows.withColumns({"side": side, "fold": F.when(hashed < 64, (hashed % 5).cast("int"))})
     plans = [
-        build_feature_spec(contract, t, policy=p, graph=False) for t in targets(contract) for p in LeakPolicy
+        build_feature_spec(contract, t, policy=p, graph=False)
+        for t in targets_of(contract)
+        for p in LeakPolicy
     ]
     assert len(plans) == 6 and min(len(p.names) for p in plans) >= 20
     profile = to_profile(rows, plans)
-    grams = to_grams(rows, plans=plans, fold="fold", scales=profile.scales)
-    told = audit(rows, plans=plans, grams=grams, profile=profile, key=[key], day=day)
+    grams = to_grams(rows, specs=plans, fold="fold", scales=profile.scales)
+    told = audit_leakage(rows, specs=plans, grams=grams, profile=profile, key=[key], day=day)
     assert [str(f) for f in told if f.policy is not LeakPolicy.PERMISSIVE] == []
 
 

@@ -110,7 +110,7 @@ def test_profile_sums_and_ranks_are_the_same_bits_on_any_partitioning(
     other = rows.repartition(partitions, "n", "money")
     once, again = to_profile(rows, PLANS), to_profile(other, PLANS)
     assert once == again
-    first, second = (to_grams(r, plans=PLANS, fold="fold", scales=once.scales) for r in (rows, other))
+    first, second = (to_grams(r, specs=PLANS, fold="fold", scales=once.scales) for r in (rows, other))
     for target in ("left", "worth"):
         a, b = first[target], second[target]
         assert a.folds == b.folds and a.hi.tobytes() == b.hi.tobytes() and a.lo.tobytes() == b.lo.tobytes()
@@ -120,7 +120,7 @@ def test_profile_sums_and_ranks_are_the_same_bits_on_any_partitioning(
 def test_the_sums_are_those_of_imputed_rows_in_folds_that_have_the_target(
     rows: DataFrame, data: pd.DataFrame
 ) -> None:
-    found = to_grams(rows, plans=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)
+    found = to_grams(rows, specs=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)
     assert found["worth"].sources == ("n", "whole", "plan", "money") and found["left"].sources == tuple(KINDS)
     mine = data[data.fold.notna() & (data.fold != 2) & data.worth.notna()]
     gram = found["worth"].training(2)
@@ -142,7 +142,7 @@ def test_the_sums_are_those_of_imputed_rows_in_folds_that_have_the_target(
 
 
 def test_a_category_of_too_many_levels_is_hashed(rows: DataFrame) -> None:
-    gram = to_grams(rows, plans=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)[
+    gram = to_grams(rows, specs=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)[
         "left"
     ].everything()
     assert len(gram.of("city")) == LEVELS - 1
@@ -162,7 +162,7 @@ def test_rows_of_which_none_is_in_a_fold_are_refused(rows: DataFrame) -> None:
 
     scales = to_profile(rows, PLANS).scales
     with pytest.raises(ConfigurationError, match="no row with a target"):
-        to_grams(rows.withColumn("fold", F.lit(None).cast("int")), plans=PLANS, fold="fold", scales=scales)
+        to_grams(rows.withColumn("fold", F.lit(None).cast("int")), specs=PLANS, fold="fold", scales=scales)
 
 
 def test_profile_and_sums_take_one_pass_each_however_many_targets(
@@ -180,7 +180,7 @@ def test_profile_and_sums_take_one_pass_each_however_many_targets(
         <= 3
     )
     counted = [
-        jobs_of(spark, lambda p=p: select(to_grams(rows, plans=p, fold="fold", scales=scales)["left"], 1))
+        jobs_of(spark, lambda p=p: select(to_grams(rows, specs=p, fold="fold", scales=scales)["left"], 1))
         for p in (PLANS, PLANS[:1])
     ]
     assert counted[0] == counted[1] <= 2

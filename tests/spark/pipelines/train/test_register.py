@@ -132,7 +132,7 @@ def shop(
             if name == "good":
                 judged, rows = context, keep(subscribers(spark, plans), "training_set")
             profile = to_profile(rows, plans.all)
-            grams = to_grams(rows, plans=plans.all, fold="fold", scales=profile.scales)
+            grams = to_grams(rows, specs=plans.all, fold="fold", scales=profile.scales)
             trained[name] = train_target(
                 context, plans, SNAPSHOTS, grams[TARGET.name], (), split_rows(rows, TARGET, SNAPSHOTS)
             )

@@ -7,14 +7,14 @@ import pytest
 from engage_spark.errors import GateError
 from engage_spark.ml.feature_spec import LeakPolicy
 from engage_spark.ml.leakage.findings import (
-    Copies,
+    DuplicateCounts,
     LeakFinding,
-    Limits,
+    LeakLimits,
     audit_outcome,
+    duplicate_findings,
     leak_error,
-    of_copies,
-    of_time,
-    of_twins,
+    time_findings,
+    twin_findings,
 )
 
 
@@ -71,23 +71,23 @@ def test_the_refusal_names_every_reason_at_once_and_the_mend() -> None:
     assert "2 reasons" in error.message and "permissive" in (error.hint or "")
 
 
-def copies(**counts: int) -> Copies:
-    return Copies(
+def copies(**counts: int) -> DuplicateCounts:
+    return DuplicateCounts(
         **({"keys": 1000, "groups": 0, "repeated": 0, "across": 0, "twice": 0, "two_sides": 0} | counts)
     )
 
 
 @pytest.mark.parametrize(("repeated", "stops"), [(10, False), (11, True)])
 def test_more_than_one_duplicate_in_a_hundred_stops(repeated: int, stops: bool) -> None:
-    (found,) = of_copies(copies(repeated=repeated, groups=5, across=3), ["key"], Limits())
+    (found,) = duplicate_findings(copies(repeated=repeated, groups=5, across=3), ["key"], LeakLimits())
     assert (found.check, found.stops, found.measured) == ("duplicates", stops, repeated / 1000)
     assert "3 of 5 such groups" in found.explanation
 
 
 def test_a_key_twice_and_a_key_on_two_sides_stop_from_the_first_on() -> None:
-    found = of_copies(copies(twice=1, two_sides=1), ["key"], Limits())
+    found = duplicate_findings(copies(twice=1, two_sides=1), ["key"], LeakLimits())
     assert [(f.check, f.stops) for f in found] == [("key held twice", True), ("on two sides", True)]
-    assert of_copies(copies(), ["key"], Limits()) == []
+    assert duplicate_findings(copies(), ["key"], LeakLimits()) == []
 
 
 def test_a_later_side_must_begin_after_the_last_day_that_is_trained_on() -> None:
@@ -96,10 +96,10 @@ def test_a_later_side_must_begin_after_the_last_day_that_is_trained_on() -> None
         "test": ("2025-01-01", "2025-03-01"),
         "out_of_time": ("2025-03-01", "2025-04-01"),
     }
-    (found,) = of_time(days, trained=("fit",), later=("out_of_time", "absent"))
+    (found,) = time_findings(days, trained=("fit",), later=("out_of_time", "absent"))
     assert found.check == "time overlap" and found.columns == ("out_of_time",) and found.stops
     assert (
-        of_time(
+        time_findings(
             days | {"out_of_time": ("2025-03-02", "2025-04-01")}, trained=("fit",), later=("out_of_time",)
         )
         == []
@@ -107,5 +107,5 @@ def test_a_later_side_must_begin_after_the_last_day_that_is_trained_on() -> None
 
 
 def test_twins_are_told_and_stop_nothing() -> None:
-    (found,) = of_twins([("age", "band", 5)])
+    (found,) = twin_findings([("age", "band", 5)])
     assert found.columns == ("age", "band") and not found.stops and "5 values" in found.explanation

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import r2_score, roc_auc_score
 
-from engage_spark.ml.leakage.target_histogram import Histogram, auc, explained, missing_r2, parts, pure
+from engage_spark.ml.leakage.target_histogram import Histogram, auc, explained, missing_r2, pure, value_groups
 
 
 def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, known: bool = True) -> Histogram:
@@ -95,7 +95,7 @@ def test_parts_are_of_the_rarer_class() -> None:
         sums=np.array([2.0, 3.0, 15.0, 0.0]),
         of_target=16.0,
     )
-    found = {p.said: p for p in parts(h, thresholds=True)}
+    found = {p.said: p for p in value_groups(h, thresholds=True)}
     assert set(found) == {"= 1", "= 2", "= 3", "≥ 2", "≥ 3", "< 2", "< 3"}, (
         "missing has no rows, and so is no part"
     )
@@ -104,14 +104,14 @@ def test_parts_are_of_the_rarer_class() -> None:
     turned = Histogram(
         labels=h.labels, ordered=True, known=True, rows=h.rows, sums=h.rows - h.sums, of_target=16.0
     )
-    assert {p.said: p for p in parts(turned, thresholds=True)} == found, (
+    assert {p.said: p for p in value_groups(turned, thresholds=True)} == found, (
         "which of the two classes is called 1 does not matter"
     )
 
 
 def test_single_values_of_wide_bins_are_no_parts() -> None:
     h = histogram(np.array([1.0, 2.0, 3.0, np.nan]), np.array([0.0, 0.0, 1.0, 1.0]), known=False)
-    assert {p.said for p in parts(h, thresholds=False)} == {"= missing"}
+    assert {p.said for p in value_groups(h, thresholds=False)} == {"= missing"}
 
 
 def test_pure_means_that_no_value_has_both_classes() -> None:

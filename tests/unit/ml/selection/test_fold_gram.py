@@ -105,7 +105,8 @@ def test_sums_of_many_batches_at_the_end_of_the_range_do_not_overflow(
 
 def test_rows_other_than_the_profiled_ones_are_refused() -> None:
     layout = kernel.GramLayout(
-        (kernel.Number(0.0, 0, False), kernel.Category(("a",))), (kernel.Number(0.0, 0, True),)
+        (kernel.NumberColumn(0.0, 0, False), kernel.CategoryColumn(("a",))),
+        (kernel.NumberColumn(0.0, 0, True),),
     )
 
     def batch(number: float | None, level: str) -> pa.RecordBatch:
@@ -117,10 +118,10 @@ def test_rows_other_than_the_profiled_ones_are_refused() -> None:
         ]
         return pa.RecordBatch.from_arrays(columns, names=["c0", "c1", "c2", "fold"])
 
-    assert next(kernel.products(iter([batch(2.0**20, "a")]), layout)).num_rows
+    assert next(kernel.sum_products(iter([batch(2.0**20, "a")]), layout)).num_rows
     for number, level, said in ((2.0**20 + 1, "a", "range"), (None, "a", "missing"), (1.0, "b", "level")):
         with pytest.raises(ValueError, match=said):
-            list(kernel.products(iter([batch(number, level)]), layout))
+            list(kernel.sum_products(iter([batch(number, level)]), layout))
 
 
 def test_folds_that_are_not_there_are_named() -> None:
