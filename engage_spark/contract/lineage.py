@@ -32,8 +32,8 @@ def leaks(contract: Contract, target: str, *, declared: bool = True) -> frozense
 
 
 def computed_from(contract: Contract, sources: Iterable[str]) -> frozenset[str]:
-    """List the names in `sources` and of every derived field whose formula uses one of them, directly or through
-    other formulas.
+    """List the names in `sources` and of every derived field whose formula uses one of them, directly or
+    through other formulas.
     """
     names = set(sources)
     for table in contract.derived:
@@ -87,7 +87,8 @@ def judged_table(table: Table) -> Table:
             spark_type=ERRORS_TYPE,
             role=Role.AUDIT,
             required=True,
-            description="Every rule the row broke, of any severity, with the value found; protected values are masked.",
+            description="Every rule the row broke, of any severity, with the value found; "
+            "protected values are masked.",
         ),
         run_field("The run that judged the row; see runs."),
     )

@@ -1,5 +1,6 @@
-"""What a model of a target may look at: fields of role feature, less what would leak. Known from the contract
-alone, without Spark.
+"""List the features that a model of a target may use: fields of role feature, less what would leak.
+
+Known from the contract alone, without Spark.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ class LeakPolicy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is predicted. Predictions lie within the bounds; None is no bound. `label_days`: known so long
-    after its snapshot.
+    """What is predicted. Predictions lie within the bounds; None is no bound.
+
+    Units: `label_days` are the days after its snapshot until the label is known.
     """
 
     name: str
@@ -58,7 +60,7 @@ class Feature:
 @dataclass(frozen=True, kw_only=True)
 class FeatureSpec:
     """The target, the features that its models may use in the contract's order, and why each other one is
-    left out.
+    left out (`excluded`: name, reason).
     """
 
     target: Target
@@ -68,31 +70,38 @@ class FeatureSpec:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of all features."""
         return tuple(f.name for f in self.features)
 
     @property
     def numeric(self) -> tuple[str, ...]:
+        """Names of the features that are numbers."""
         return tuple(f.name for f in self.features if not f.categorical)
 
     @property
     def categorical(self) -> tuple[str, ...]:
+        """Names of the features that are text."""
         return tuple(f.name for f in self.features if f.categorical)
 
 
 def targets_of(contract: Contract) -> tuple[Target, ...]:
-    """Every target of the entity, in the contract's order. Raises ConfigurationError where there is none, or
-    one is no number.
+    """List every target of the entity, in the contract's order.
+
+    Errors: ConfigurationError where there is none, or one is no number.
     """
-    found = tuple(_target(f) for f in contract.entity.fields if f.role is Role.TARGET)
-    if not found:
+    targets = tuple(_target(f) for f in contract.entity.fields if f.role is Role.TARGET)
+    if not targets:
         raise ConfigurationError(
             f"contract {contract.id!r} declares no target", hint="give a field of the entity the role target"
         )
-    return found
+    return targets
 
 
 def target_named(contract: Contract, name: str) -> Target:
-    """Raises ConfigurationError when the contract has no such target."""
+    """Return the target of that name.
+
+    Errors: ConfigurationError when the contract has no such target.
+    """
     for target in targets_of(contract):
         if target.name == name:
             return target
@@ -130,8 +139,8 @@ def target_names(specs: Iterable[FeatureSpec]) -> tuple[str, ...]:
 
 
 def feature_tables(contract: Contract) -> tuple[Table, ...]:
-    """The tables that features come from: the entity, what is derived from it, and what is measured on the
-    graph of its rows.
+    """List the tables that features come from: the entity, what is derived from it, and what is measured on
+    the graph of its rows.
     """
     derived = [t for t in contract.derived if t.source == contract.entity.name]
     graph = [
@@ -148,7 +157,7 @@ def build_feature_spec(
     protected: bool = True,
     graph: bool = True,
 ) -> FeatureSpec:
-    """What a model of `target` may look at.
+    """List the features that a model of `target` may use.
 
     A field is a feature where its role says so; under STRICT it must not leak (`leaksInto`, and along the
     formulas' inputs), under PERMISSIVE it must not be computed from the target. `protected` False leaves the
@@ -156,22 +165,22 @@ def build_feature_spec(
     several tables have counts once, with the first table that has it.
     """
     leaking = leaks(contract, target.name, declared=policy is LeakPolicy.STRICT)
-    kept: dict[str, Feature] = {}
-    out: dict[str, str] = {}
+    features: dict[str, Feature] = {}
+    excluded: dict[str, str] = {}
     for table in feature_tables(contract):
         if table.kind is Kind.GRAPH and not graph:
             continue
         for f in table.fields:
-            if f.name in kept or f.name in out or f.is_key:
+            if f.name in features or f.name in excluded or f.is_key:
                 continue
             if reason := _reason(f, target, leaking, protected=protected):
-                out[f.name] = reason
+                excluded[f.name] = reason
             else:
-                kept[f.name] = Feature(
+                features[f.name] = Feature(
                     name=f.name, table=table.name, categorical=f.spark_type == "string", protected=f.protected
                 )
     return FeatureSpec(
-        target=target, policy=policy, features=tuple(kept.values()), excluded=tuple(out.items())
+        target=target, policy=policy, features=tuple(features.values()), excluded=tuple(excluded.items())
     )
 
 

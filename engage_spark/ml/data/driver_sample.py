@@ -1,6 +1,4 @@
-"""Rows for the driver: at most so many, chosen by a hash of the key, in an order that no partitioning
-changes.
-"""
+"""Bring a sample of rows to the driver: drawn by a hash of the key, in a fixed order."""
 
 from __future__ import annotations
 
@@ -10,6 +8,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from engage_spark.errors import InputError
 from engage_spark.spark.schema import column_named
 
 HASH = "__hash"
@@ -17,10 +16,10 @@ _SPAN = 2**64
 
 
 def sample_rows(rows: DataFrame, *, key: Sequence[str], seed: int, expected: int, limit: int) -> DataFrame:
-    """`rows` whose key hashes below the share of `expected` that makes about `limit` of them, with the hash
-    as `__hash`.
+    """Draw about `limit` of the `expected` rows by a hash of their key.
 
-    Grain of `rows`, columns and `__hash`. All rows of one key stay together. No job.
+    Grain: that of `rows`, with their columns and the hash as `__hash`. All rows of one key stay together.
+    Cost: no job.
     """
     hashed = rows.withColumn(HASH, key_hash(key, seed=seed))
     if expected <= limit:
@@ -30,24 +29,30 @@ def sample_rows(rows: DataFrame, *, key: Sequence[str], seed: int, expected: int
 
 
 def key_hash(key: Sequence[str], *, seed: int) -> Column:
-    """64 bits, signed, of the seed and the key."""
+    """Hash the seed and the key to 64 bits, signed."""
     return F.xxhash64(F.lit(seed).cast("bigint"), *map(column_named, key))
 
 
 def to_arrays(rows: DataFrame, columns: Mapping[str, Column], *, limit: int) -> dict[str, np.ndarray]:
-    """Named columns of sampled rows as arrays, in the order of `__hash` and then of their own values. One
-    job, sorted on the driver.
+    """Collect named columns of sampled rows as arrays, in the order of `__hash` and then of their own values.
 
-    Numbers become float64 and null NaN; text stays text. Raises AssertionError where more than twice `limit`
-    rows arrive.
+    Numbers become float64; text stays text.
+    Nulls: NaN in numbers.
+    Cost: one job, sorted on the driver.
+    Errors: InputError where more than twice `limit` rows arrive.
     """
     table = rows.select(F.col(HASH), *(column.alias(name) for name, column in columns.items())).toArrow()
-    assert table.num_rows <= 2 * limit, f"{table.num_rows} rows for a limit of {limit}"
+    if table.num_rows > 2 * limit:
+        raise InputError(
+            f"a sample of {limit:,} rows for the driver has {table.num_rows:,}",
+            hint="a few keys have most of the rows, or the rows changed after they were counted: "
+            "make keys unique on a day, and let nothing write at the same time",
+        )
     table = table.sort_by([(HASH, "ascending"), *((name, "ascending") for name in columns)])
-    found = {}
+    arrays = {}
     for name in (HASH, *columns):
         values = table.column(name)
         text = str(values.type) in ("string", "large_string")
         array = values.to_numpy(zero_copy_only=False) if hasattr(values, "to_numpy") else np.asarray(values)
-        found[name] = array if text or name == HASH else array.astype(np.float64)
-    return found
+        arrays[name] = array if text or name == HASH else array.astype(np.float64)
+    return arrays

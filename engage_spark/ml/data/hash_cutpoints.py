@@ -1,8 +1,8 @@
-"""Where to cut a list of 64-bit hashes by rank without sorting it: count them by their top bits, then look
-into the few that are cut.
+"""Find the cut-points of 64-bit hashes by rank without sorting them: count by top bits, then sort the few
+buckets that hold a cut.
 
-A cut-point is the smallest hash that lies behind it, so a side follows from a hash alone: equal hashes are
-never parted, they all go behind the cut. Pure numpy; Spark counts and fetches (`split`).
+A cut-point is the smallest hash behind it, so a split follows from a hash alone: equal hashes are never
+parted, they all go behind the cut. Pure numpy; Spark counts and fetches (`split`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ LOW = -(2**63)
 
 
 SHARES = ((Split.FIT, 64), (Split.CALIBRATION, 8), (Split.TEST, 20), (Split.CONFORMAL, 8))
-"""Percent of each side, in the order of the hashes. In this order no side misses its share of n rows by more
-than 0.8 rows, the two small ones by 0.72, so that at 100,000 rows the rate of no side is more than 1e-4
-off.
+"""Percent of each split, in the order of the hashes. In this order no split misses its share of n rows by
+more than 0.8 rows, the two small ones by 0.72, so that at 100,000 rows the rate of no split is more than
+1e-4 off.
 """
 
 
 class HashSlot(NamedTuple):
-    """One stretch of the hashes: a side, and of the side that is fitted a fold."""
+    """One range of the hashes: a split, and of split fit a fold."""
 
     split: Split
     fold: int | None
@@ -44,7 +44,7 @@ class BucketRank(NamedTuple):
 
 
 def slots(folds: int) -> tuple[HashSlot, ...]:
-    """The stretches in the order of the hashes, `folds` of side fit first."""
+    """List the ranges in the order of the hashes, `folds` of split fit first."""
     return (
         *(HashSlot(Split.FIT, i) for i in range(folds)),
         *(HashSlot(split, None) for split, _ in SHARES[1:]),
@@ -52,8 +52,8 @@ def slots(folds: int) -> tuple[HashSlot, ...]:
 
 
 def ranks(rows: int, folds: int) -> tuple[int, ...]:
-    """How many of `rows` lie before each cut; one cut fewer than slots. Shares are rounded to whole rows,
-    folds differ by at most one.
+    """Compute how many of `rows` lie before each cut; there is one cut fewer than slots. Shares are rounded
+    to whole rows, folds differ by at most one.
     """
     ends, total = [], 0
     for _, percent in SHARES:
@@ -63,7 +63,7 @@ def ranks(rows: int, folds: int) -> tuple[int, ...]:
 
 
 def nominal(folds: int) -> tuple[int, ...]:
-    """The cut-points that the shares have of the whole range of hashes, for those who come later."""
+    """Compute the cut-points of the shares of the whole range of hashes, for newcomers."""
     fit = SHARES[0][1]
     parts = [(fit * i, folds) for i in range(1, folds)]
     total = 0
@@ -74,26 +74,30 @@ def nominal(folds: int) -> tuple[int, ...]:
 
 
 def places(buckets: I64, counts: I64, at: Sequence[int]) -> tuple[BucketRank | None, ...]:
-    """The bucket that holds each rank of `at`, counted from 0 in the order of the hashes; None for a rank
-    behind the last hash.
+    """Find the bucket that holds each rank of `at`, counted from 0 in the order of the hashes; None for a
+    rank behind the last hash.
 
     `buckets` are those that hold any hash, in any order, with how many; `at` must not fall.
     """
     order = np.argsort(buckets)
-    behind = np.cumsum(counts[order])
-    found: list[BucketRank | None] = []
+    upto = np.cumsum(counts[order])
+    bucket_ranks: list[BucketRank | None] = []
     for rank in at:
-        i = int(np.searchsorted(behind, rank, side="right"))
-        if i == len(behind):
-            found.append(None)
+        i = int(np.searchsorted(upto, rank, side="right"))
+        if i == len(upto):
+            bucket_ranks.append(None)
         else:
-            found.append(BucketRank(int(buckets[order[i]]), rank - int(behind[i] - counts[order[i]])))
-    return tuple(found)
+            bucket_ranks.append(BucketRank(int(buckets[order[i]]), rank - int(upto[i] - counts[order[i]])))
+    return tuple(bucket_ranks)
 
 
-def cut_points(found: Sequence[BucketRank | None], hashes: Mapping[int, I64]) -> tuple[int | None, ...]:
-    """The hash at each place, given all hashes of the buckets that are named; None, behind which nothing
-    lies, for no place.
+def cut_points(
+    bucket_ranks: Sequence[BucketRank | None], hashes: Mapping[int, I64]
+) -> tuple[int | None, ...]:
+    """Return the hash at each rank, given all hashes of the buckets that are named; None, a cut with nothing
+    behind it, where there is no rank.
     """
     ordered = {bucket: np.sort(values) for bucket, values in hashes.items()}
-    return tuple(None if place is None else int(ordered[place.bucket][place.offset]) for place in found)
+    return tuple(
+        None if place is None else int(ordered[place.bucket][place.offset]) for place in bucket_ranks
+    )

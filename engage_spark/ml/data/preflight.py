@@ -1,4 +1,4 @@
-"""Whether rows can be trained on, known from one pass over them, before any fit."""
+"""Check in one pass, before any fit, whether rows can be trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FoldCounts:
-    """What one fold's rows hold. `ones` and `zeros` count labels of 1 and 0; `present` non-null values by
+    """Counts of one fold's rows. `ones` and `zeros` count labels of 1 and 0; `present` non-null values by
     feature, without NaN; `infinite` the infinite ones. The label's bounds are None where no row has a
     label.
     """
@@ -36,7 +36,8 @@ def fold_counts(
 ) -> tuple[FoldCounts, ...]:
     """Count labels and present values by fold, in the order of the folds. `fold` None takes all rows as one.
 
-    Cost: one job, one scan, a shuffle of one row per partition and fold. NaN of a label counts as no label.
+    Nulls: a label that is null or NaN counts as no label.
+    Cost: one job, one scan, a shuffle of one row per partition and fold.
     """
     from pyspark.sql import functions as F
 
@@ -61,9 +62,10 @@ def fold_counts(
             counted.append(F.count_if(column.isNotNull() & ~F.isnan(double)).alias(f"p{i}"))
             counted.append(F.count_if(F.abs(double) == float("inf")).alias(f"i{i}"))
     where = F.lit(None).cast("int") if fold is None else column_named(fold).cast("int")
-    found = rows.groupBy(where.alias("fold")).agg(*counted).collect()
+    by_fold = rows.groupBy(where.alias("fold")).agg(*counted).collect()
     return tuple(
-        _counts(row, features) for row in sorted(found, key=lambda r: (r["fold"] is not None, r["fold"] or 0))
+        _counts(row, features)
+        for row in sorted(by_fold, key=lambda r: (r["fold"] is not None, r["fold"] or 0))
     )
 
 
@@ -82,50 +84,57 @@ def _counts(row: Any, features: Sequence[Feature]) -> FoldCounts:
 
 
 def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features: Sequence[Feature]) -> None:
-    """Raise ConfigurationError with all that keeps these rows from being trained on, fold by fold, with
-    counts; say nothing otherwise.
+    """Check that a model can be trained on rows of which each fold has these counts.
 
     Required: a label in every row, 0 or 1 for two classes; rows outside each fold whose labels differ and in
     which every feature has a value; of two classes, both in each fold; no infinite value. Counts of a single
     fold are taken as one fit without cross-validation.
+
+    Errors: one ConfigurationError with everything that is in the way, fold by fold, with counts.
     """
-    found = _everywhere(counts, target, features)
-    alone = len(counts) == 1
+    problems = _problems_of_all_rows(counts, target, features)
+    single = len(counts) == 1
     for held_out in counts:
-        training = list(counts) if alone else [c for c in counts if c is not held_out]
-        where = "of all rows" if alone else f"of the rows outside fold {held_out.fold}"
+        training = list(counts) if single else [c for c in counts if c is not held_out]
+        where = "of all rows" if single else f"of the rows outside fold {held_out.fold}"
         if target.task is Task.BINARY:
             ones, zeros = sum(c.ones for c in training), sum(c.zeros for c in training)
             if not ones or not zeros:
-                found.append(f"{ones:,} {where} are of class 1 and {zeros:,} of class 0: a model needs both")
-            elif not alone and (not held_out.ones or not held_out.zeros):
-                found.append(
-                    f"fold {held_out.fold} has {held_out.ones:,} rows of class 1 and {held_out.zeros:,} of class 0: it needs both"
+                problems.append(
+                    f"{ones:,} {where} are of class 1 and {zeros:,} of class 0: a model needs both"
+                )
+            elif not single and (not held_out.ones or not held_out.zeros):
+                problems.append(
+                    f"fold {held_out.fold} has {held_out.ones:,} rows of class 1 "
+                    f"and {held_out.zeros:,} of class 0: it needs both"
                 )
         else:
-            found += _constant(training, where)
+            problems += _constant(training, where)
         if empty := [f.name for f in features if not sum(c.present[f.name] for c in training)]:
-            found.append(f"no row {where} has a value of {', '.join(empty)}")
-    if found:
+            problems.append(f"no row {where} has a value of {', '.join(empty)}")
+    if problems:
         raise ConfigurationError(
             f"no model of {target.name!r} can be trained on these rows",
-            hint="give more snapshots or customers, leave the named features out of the contract's features, or use fewer models.folds",
-            details=list(dict.fromkeys(found)),
+            hint="give more snapshots or customers, leave the named features out of the contract's features, "
+            "or use fewer models.folds",
+            details=list(dict.fromkeys(problems)),
         )
 
 
-def _everywhere(counts: Sequence[FoldCounts], target: Target, features: Sequence[Feature]) -> list[str]:
+def _problems_of_all_rows(
+    counts: Sequence[FoldCounts], target: Target, features: Sequence[Feature]
+) -> list[str]:
     rows, unlabelled = sum(c.rows for c in counts), sum(c.unlabelled for c in counts)
     if not rows:
         return ["there are no rows"]
-    found = [f"{unlabelled:,} of {rows:,} rows have no {target.name}"] if unlabelled else []
+    problems = [f"{unlabelled:,} of {rows:,} rows have no {target.name}"] if unlabelled else []
     other = rows - unlabelled - sum(c.ones + c.zeros for c in counts)
     if target.task is Task.BINARY and other:
-        found.append(f"{other:,} of {rows:,} rows have a {target.name} that is neither 0 nor 1")
+        problems.append(f"{other:,} of {rows:,} rows have a {target.name} that is neither 0 nor 1")
     for f in features:
         if infinite := sum(c.infinite.get(f.name, 0) for c in counts):
-            found.append(f"{f.name} is infinite in {infinite:,} of {rows:,} rows")
-    return found
+            problems.append(f"{f.name} is infinite in {infinite:,} of {rows:,} rows")
+    return problems
 
 
 def _constant(training: Sequence[FoldCounts], where: str) -> list[str]:

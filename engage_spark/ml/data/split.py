@@ -1,8 +1,8 @@
-"""Which customers models are fitted on, calibrated on, tested on: drawn once, by hash, and the same for ever.
+"""Draw the split of every customer once, by hash, and keep it: fit, calibration, conformal or test.
 
-Sides and folds are of customers, not of rows: all snapshots of one customer are on one side. What a customer
-is like today says much about tomorrow, so a model that has seen one snapshot of a customer is tested on
-another as on what it knows, and every metric is too good.
+Splits and folds are of customers, not of rows: all snapshots of one customer are in one split. A customer
+changes little from day to day, so a model that was fitted on one snapshot of a customer and tested on another
+is tested on what it has seen, and every metric comes out too good. The stored column is called `side`.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from engage_spark.ml.data.hash_cutpoints import (
 from engage_spark.spark.schema import column_named
 
 COLUMNS = ("side", "fold", "stratum", "drawn")
-"""What a split says of a key."""
+"""The columns of a split beside the key."""
 MAX_STRATA = 16
 
 Cuts = tuple[int | None, ...]
 
 
 def split_hash(key: Sequence[str], seed: int) -> Column:
-    """The hash that decides the side of a key: 64 bits, of the seed and the key columns. Its own word keeps
-    other draws apart.
+    """Hash the seed and the key to the 64 bits that decide the split of a key. The salt keeps other draws
+    independent.
     """
     return F.xxhash64(F.lit("engage_spark.split"), F.lit(seed).cast("bigint"), *map(column_named, key))
 
@@ -48,18 +48,20 @@ def split_hash(key: Sequence[str], seed: int) -> Column:
 def draw_splits(
     rows: DataFrame, *, key: Sequence[str], stratum: str | None, folds: int = 5, seed: int = 0
 ) -> DataFrame:
-    """Draw every key of a snapshot onto a side: of each stratum 64% fit (in `folds` folds), 8% calibration,
+    """Draw the split of every key of a snapshot: of each stratum 64% fit (in `folds` folds), 8% calibration,
     8% conformal, 20% test.
 
     Grain: one row per key, which `rows` must have once and without nulls. Columns: the key, `side`, `fold` (0
-    to folds - 1 on side fit, else null), `stratum` (the value as text), `drawn` (true). Null in `stratum` is
-    a stratum of its own; `stratum` None: all rows are one. A side has of each stratum its share to the row,
+    to folds - 1 in split fit, else null), `stratum` (the value as text), `drawn` (true). Null in `stratum` is
+    a stratum of its own; `stratum` None: all rows are one. A split has its share of each stratum to the row,
     and folds differ by at most one row; equal hashes stay together, which can move a cut by as many rows as
-    share the hash. The same bits on any partitioning: sides follow from the hash and the cut-points alone.
+    share the hash. The same bits on any partitioning: splits follow from the hash and the cut-points alone.
+
     Cost: two actions, each one scan of key and stratum; the first counts by the top 16 bits of the hash (a
     shuffle of at most 65,536 rows a stratum), the second fetches the hashes of the buckets that hold a cut:
     (folds + 2) x rows / 65,536 of them, about 10,000 at 100 million rows and 5 folds. No sort of the rows;
-    the result is a projection. Raises ConfigurationError for no rows, and for more than 16 strata.
+    the result is a projection.
+    Errors: ConfigurationError for no rows, and for more than 16 strata.
     """
     group = F.lit(None).cast("string") if stratum is None else column_named(stratum).cast("string")
     hashed = rows.select(
@@ -71,55 +73,58 @@ def draw_splits(
     )
     for value, cuts in drawn.items():
         slot = F.when(_is(value), _slot(cuts)).otherwise(slot)
-    return _sides(hashed.withColumn("__slot", slot.cast("int")), key, folds, drawn=True)
+    return _splits(hashed.withColumn("__slot", slot.cast("int")), key, folds, drawn=True)
 
 
 def to_newcomers(
     splits: DataFrame, rows: DataFrame, *, key: Sequence[str], folds: int = 5, seed: int = 0
 ) -> DataFrame:
-    """The sides of the keys in `rows` that `splits` does not have: by cuts of the whole range of the same
-    hash, so by the hash alone.
+    """Split the keys in `rows` that `splits` does not have: by cuts of the whole range of the same hash, so
+    by the hash alone.
 
     Grain: one row per new key; `rows` may hold a key several times. Columns as `draw_splits`, `drawn` false,
-    `stratum` null because it has no say. A newcomer gets the same side whenever it comes and whoever comes
-    with it; shares hold as well as chance has it. `folds` and `seed` must be those of the draw. Cost: two
-    shuffles (distinct, anti join), no job.
+    `stratum` null because it plays no part. A newcomer gets the same split whenever it comes and whoever
+    comes with it; shares hold up to chance. `folds` and `seed` must be those of the draw.
+    Cost: two shuffles (distinct, anti join), no job.
     """
-    found = (
+    newcomers = (
         rows.select(*map(column_named, key))
         .distinct()
         .join(splits.select(*map(column_named, key)), on=list(key), how="left_anti")
     )
-    hashed = found.withColumns({"__stratum": F.lit(None).cast("string"), "__hash": split_hash(key, seed)})
-    return _sides(hashed.withColumn("__slot", _slot(nominal(folds))), key, folds, drawn=False)
+    hashed = newcomers.withColumns({"__stratum": F.lit(None).cast("string"), "__hash": split_hash(key, seed)})
+    return _splits(hashed.withColumn("__slot", _slot(nominal(folds))), key, folds, drawn=False)
 
 
 def with_newcomers(
     splits: DataFrame, rows: DataFrame, *, key: Sequence[str], folds: int = 5, seed: int = 0
 ) -> DataFrame:
-    """`splits` and the newcomers of `rows` (see `to_newcomers`), columns as `draw_splits`. Nobody who is
-    there moves. No job.
+    """Add the newcomers of `rows` to `splits` (see `to_newcomers`), columns as `draw_splits`. No key changes
+    its split.
+
+    Cost: no job.
     """
-    kept = splits.select(*map(column_named, (*key, *COLUMNS)))
-    return kept.unionByName(to_newcomers(splits, rows, key=key, folds=folds, seed=seed))
+    drawn = splits.select(*map(column_named, (*key, *COLUMNS)))
+    return drawn.unionByName(to_newcomers(splits, rows, key=key, folds=folds, seed=seed))
 
 
 def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int) -> None:
     """Raise ConfigurationError unless `splits` were drawn with this key, seed and number of folds.
 
-    With others, newcomers would be put by another hash than those who are there, and a deleted and redrawn
-    customer could change sides. Cost: one job, one scan of the splits; a row per stratum and slot comes back.
-    Empty `splits` pass.
+    With others, newcomers would be split by another hash than those who are there, and a deleted and redrawn
+    customer could change its split. Empty `splits` pass.
+    Cost: one job, one scan of the splits; a row per stratum and slot comes back.
     """
     grouped = splits.withColumn("__hash", split_hash(key, seed)).groupBy("drawn", "stratum", "side", "fold")
-    found = grouped.agg(F.min("__hash").alias("low"), F.max("__hash").alias("high")).collect()
+    extremes = grouped.agg(F.min("__hash").alias("low"), F.max("__hash").alias("high")).collect()
     order = {(slot.split.value, slot.fold): i for i, slot in enumerate(slots(folds))}
-    folds_there = max((r.fold + 1 for r in found if r.drawn and r.fold is not None), default=folds)
+    folds_there = max((r.fold + 1 for r in extremes if r.drawn and r.fold is not None), default=folds)
     edges = (LOW, *nominal(folds), -LOW)
-    wrong = folds_there != folds or any((r.side, r.fold) not in order for r in found)
+    wrong = folds_there != folds or any((r.side, r.fold) not in order for r in extremes)
     if not wrong:
         slotted = sorted(
-            (r.drawn, r.stratum or "", r.stratum is None, order[r.side, r.fold], r.low, r.high) for r in found
+            (r.drawn, r.stratum or "", r.stratum is None, order[r.side, r.fold], r.low, r.high)
+            for r in extremes
         )
         wrong = any(a[:3] == b[:3] and a[0] and a[-1] >= b[-2] for a, b in pairwise(slotted))
         wrong = wrong or any(
@@ -128,12 +133,16 @@ def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int
     if wrong:
         raise ConfigurationError(
             f"the stored splits were not drawn with seed {seed} and {folds} folds (they have {folds_there})",
-            hint="set models.seed and models.folds to what they were, or delete the table splits and train every model anew",
+            hint="set models.seed and models.folds to what they were, "
+            "or delete the table splits and train every model anew",
         )
 
 
 def _drawn(hashed: DataFrame, folds: int) -> dict[str | None, Cuts]:
-    """The cut-points of each stratum: two actions, three Spark jobs."""
+    """Find the cut-points of each stratum.
+
+    Cost: two actions, three Spark jobs.
+    """
     bucketed = hashed.select("__stratum", "__hash", F.shiftright("__hash", 64 - BITS).alias("__bucket"))
     counts = (
         bucketed.groupBy("__stratum", "__bucket")
@@ -151,21 +160,25 @@ def _drawn(hashed: DataFrame, folds: int) -> dict[str | None, Cuts]:
             f"the rows fall into more than {MAX_STRATA} strata",
             hint="stratify by a column of few values, such as a target of two classes",
         )
-    wanted: dict[str | None, tuple[BucketRank | None, ...]] = {}
+    ranked: dict[str | None, tuple[BucketRank | None, ...]] = {}
     for value in strata:
         buckets, rows = _numbers(counts, value, "__bucket", "__rows")
-        wanted[value] = places(buckets, rows, ranks(int(rows.sum()), folds))
-    looked_into = [_is(value) & F.col("__bucket").isin(_buckets(found)) for value, found in wanted.items()]
-    fetched = bucketed.where(reduce(Column.__or__, looked_into)).toArrow()
+        ranked[value] = places(buckets, rows, ranks(int(rows.sum()), folds))
+    in_cut_buckets = [
+        _is(value) & F.col("__bucket").isin(_buckets(bucket_ranks)) for value, bucket_ranks in ranked.items()
+    ]
+    fetched = bucketed.where(reduce(Column.__or__, in_cut_buckets)).toArrow()
     cuts: dict[str | None, Cuts] = {}
-    for value, found in wanted.items():
+    for value, bucket_ranks in ranked.items():
         buckets, hashes = _numbers(fetched, value, "__bucket", "__hash")
-        cuts[value] = cut_points(found, {bucket: hashes[buckets == bucket] for bucket in _buckets(found)})
+        cuts[value] = cut_points(
+            bucket_ranks, {bucket: hashes[buckets == bucket] for bucket in _buckets(bucket_ranks)}
+        )
     return cuts
 
 
 def _numbers(table: pa.Table, stratum: str | None, *names: str) -> tuple[I64, ...]:
-    """Columns of the rows of one stratum."""
+    """Return columns of the rows of one stratum."""
     column = table["__stratum"]
     part = table.filter(
         pc.is_null(column) if stratum is None else pc.fill_null(pc.equal(column, stratum), fill_value=False)
@@ -173,8 +186,8 @@ def _numbers(table: pa.Table, stratum: str | None, *names: str) -> tuple[I64, ..
     return tuple(np.asarray(part[name].to_numpy(), dtype=np.int64) for name in names)
 
 
-def _buckets(found: Sequence[BucketRank | None]) -> list[int]:
-    return sorted({place.bucket for place in found if place is not None})
+def _buckets(bucket_ranks: Sequence[BucketRank | None]) -> list[int]:
+    return sorted({place.bucket for place in bucket_ranks if place is not None})
 
 
 def _is(value: str | None) -> Column:
@@ -182,7 +195,7 @@ def _is(value: str | None) -> Column:
 
 
 def _slot(cuts: Sequence[int | None]) -> Column:
-    """How many of the cuts a hash lies behind."""
+    """Count the cuts that a hash lies behind."""
     slot = F.lit(0)
     for cut in cuts:
         if cut is not None:
@@ -190,11 +203,11 @@ def _slot(cuts: Sequence[int | None]) -> Column:
     return slot
 
 
-def _sides(slotted: DataFrame, key: Sequence[str], folds: int, *, drawn: bool) -> DataFrame:
-    sides = F.array(*(F.lit(s.split.value) for s in slots(folds)))
+def _splits(slotted: DataFrame, key: Sequence[str], folds: int, *, drawn: bool) -> DataFrame:
+    splits = F.array(*(F.lit(s.split.value) for s in slots(folds)))
     return slotted.select(
         *map(column_named, key),
-        F.element_at(sides, F.col("__slot") + 1).alias("side"),
+        F.element_at(splits, F.col("__slot") + 1).alias("side"),
         F.when(F.col("__slot") < folds, F.col("__slot")).alias("fold"),
         F.col("__stratum").alias("stratum"),
         F.lit(drawn).alias("drawn"),

@@ -1,4 +1,4 @@
-"""Choose the snapshots of a target, and part its rows by what they are for: fit, calibration, conformal, test."""
+"""Choose the snapshots of a target, and part its rows into fit, calibration, conformal and test."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _ORDER = (Split.FIT, Split.CALIBRATION, Split.CONFORMAL, Split.TEST)
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSnapshots:
-    """The snapshots of one target: those to train on, and the newest, kept for the out-of-time test where there
-    are several.
+    """The snapshots of one target: those to train on, and the newest, kept for the out-of-time test where
+    there are several.
     """
 
     train: tuple[date, ...]
@@ -65,9 +65,9 @@ def choose_snapshots(
 ) -> dict[str, TargetSnapshots]:
     """Choose each target's newest matured snapshots, at most `limit` of them to train on.
 
-    The newest is kept for the out-of-time test where there are others whose labels were known by then: a model
-    that is tested on a day must not have learnt from what happened after it. Where there are none, all are
-    trained on. A target without a matured snapshot has no entry.
+    The newest is kept for the out-of-time test where there are others whose labels were known by then: a
+    model that is tested on a day must not have learnt from what happened after it. Where there are none, all
+    are trained on. A target without a matured snapshot has no entry.
 
     Errors: ConfigurationError where no target has any.
     """
@@ -91,9 +91,10 @@ def with_masked_targets(
     *,
     day: str = "snapshot_date",
 ) -> DataFrame:
-    """Set each target to null outside the snapshots that it is trained on, so that one pass serves all targets.
+    """Set each target to null outside the snapshots that it is trained on, so that one pass serves all.
 
-    Grain: that of `rows`, all splits. Cost: no job.
+    Grain: that of `rows`, all splits.
+    Cost: no job.
     """
     masked = {
         t.name: F.when(F.col(day).isin(list(snapshots[t.name].train)), column_named(t.name)) for t in targets

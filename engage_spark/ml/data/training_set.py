@@ -1,5 +1,5 @@
-"""What models are trained on, and scored on: every feature of a customer as it was known on the day of the
-snapshot.
+"""Join the rows that models are trained on and score: every feature of a customer as it was known on the day
+of the snapshot.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ Step = Callable[[DataFrame], DataFrame]
 def matured_days(
     days: Sequence[date], targets: Sequence[Target], *, as_of: date
 ) -> dict[str, tuple[date, ...]]:
-    """Per target, the snapshots whose label window has closed, oldest first: those of `label_days` or more
-    days before `as_of`.
+    """List, per target, the snapshots whose label window has closed, oldest first: those of `label_days` or
+    more days before `as_of`.
 
     A target that is known at once has all of them; one whose window is longer than the history has none.
-    Raises ConfigurationError where no target has any.
+
+    Errors: ConfigurationError where no target has any.
     """
-    found = {
+    matured = {
         t.name: tuple(d for d in sorted(set(days)) if d + timedelta(days=t.label_days) <= as_of)
         for t in targets
     }
-    if any(found.values()):
-        return found
+    if any(matured.values()):
+        return matured
     if not days:
         raise ConfigurationError(
             "there is no snapshot to train on",
@@ -41,7 +42,8 @@ def matured_days(
     windows = ", ".join(f"{t.name} {t.label_days} days" for t in targets)
     earliest = min(days) + timedelta(days=min(t.label_days for t in targets))
     raise ConfigurationError(
-        f"no snapshot has matured by {as_of}: the oldest is of {min(days)}, and its labels are known later ({windows})",
+        f"no snapshot has matured by {as_of}: the oldest is of {min(days)}, "
+        f"and its labels are known later ({windows})",
         hint=f"train on {earliest} or later, when the oldest has matured, or ingest older snapshots",
     )
 
@@ -49,8 +51,10 @@ def matured_days(
 def labelled(
     rows: DataFrame, *, target: Target, days: Sequence[date], day: str = "snapshot_date"
 ) -> DataFrame:
-    """The rows that a model of `target` may be trained or judged on: of matured `days` (see `matured_days`),
-    the target known. No job.
+    """Select the rows that a model of `target` may be trained or tested on: of matured `days` (see
+    `matured_days`), the target known.
+
+    Cost: no job.
     """
     return rows.where(F.col(day).isin(list(days)) & column_named(target.name).isNotNull())
 
@@ -63,22 +67,25 @@ def to_training_set(
     specs: Sequence[FeatureSpec],
     with_graph: Step | None = None,
 ) -> DataFrame:
-    """The features of the specs, the targets and the protected fields of each row, all of the same key and
-    the same day.
+    """Join the features of the specs, the targets and the protected fields of each row, all of the same key
+    and the same day.
 
     `rows`: valid rows of the entity, of any snapshots. `derived`: one table of derived features for each that
     the contract derives from the entity, in its order. `with_graph` adds what was measured on the graph, and
-    says whose value counts where both have one; it is a step because the join is made elsewhere:
+    decides whose value counts where both have one; it is a step because another room makes the join:
     `partial(with_graph_features, graph=…, on=…, measured=…)`. Plans that use no graph need none.
 
-    Grain: that of `rows`; those without a target are there too, for targets differ in that (see `labelled`).
+    Grain: that of `rows`; those without a target stay, because each target lacks other rows (see `labelled`).
     Columns: the key, the day, the features of any spec in the contract's order, the targets, the protected
-    fields that are no features; nothing else, types as declared. Nulls stay. Point in time: tables are joined
-    by key and day, so a later snapshot says nothing about an earlier one. A row that has none in a derived
-    table fails the job when it is read, with its key and the mend; `derived` and the graph have a key and day
-    once at most. Cost: no job; one shuffle of `rows` and one of each joined table (by the same columns, so
-    `rows` is not moved again), of what is used. Raises ConfigurationError when a feature is in none of the
-    tables.
+    fields that are no features; nothing else, types as declared. Point in time: tables are joined by key and
+    day, so a later snapshot says nothing about an earlier one. `derived` and the graph have a key and day
+    once at most.
+
+    Nulls: they stay.
+    Cost: no job; one shuffle of `rows` and one of each joined table (by the same columns, so `rows` is not
+    moved again), of the columns that are used.
+    Errors: ConfigurationError when a feature is in none of the tables; a row that a derived table lacks fails
+    the job when it is read, with its key and what to do.
     """
     targets = [f.name for f in contract.entity.fields if f.name in {p.target.name for p in specs}]
     return _model_rows(rows, derived, contract=contract, specs=specs, with_graph=with_graph, targets=targets)
@@ -92,9 +99,7 @@ def to_scoring_set(
     specs: Sequence[FeatureSpec],
     with_graph: Step | None = None,
 ) -> DataFrame:
-    """As `to_training_set`, without the targets: what is there on the day, before anybody knows what comes of
-    it.
-    """
+    """Join the rows to score: as `to_training_set`, without the targets, which are not known yet."""
     return _model_rows(rows, derived, contract=contract, specs=specs, with_graph=with_graph, targets=[])
 
 
@@ -119,34 +124,34 @@ def _model_rows(
     }
     order = dict.fromkeys(f.name for t in feature_tables(contract) for f in t.fields)
     audited = [name for name in order if name in protected and name not in features]
-    wanted = [*(name for name in order if name in features), *targets, *audited]
-    joined = rows.select(*map(column_named, keys), *(column_named(n) for n in wanted if n in rows.columns))
+    columns = [*(name for name in order if name in features), *targets, *audited]
+    joined = rows.select(*map(column_named, keys), *(column_named(n) for n in columns if n in rows.columns))
     for table, frame in zip(sources, derived, strict=True):
-        names = [n for n in wanted if n in table.names and n in frame.columns and n not in joined.columns]
+        names = [n for n in columns if n in table.names and n in frame.columns and n not in joined.columns]
         joined = _with_derived(joined, frame, on=keys, names=names, table=table)
     if with_graph is not None:
         joined = with_graph(joined)
-    if missing := [name for name in wanted if name not in joined.columns]:
-        homes = protected | features
+    if missing := [name for name in columns if name not in joined.columns]:
+        tables = protected | features
         raise ConfigurationError(
             "columns that models need are in none of the tables that were given",
-            details=[f"{name}, of table {homes.get(name, entity.name)}" for name in missing],
+            details=[f"{name}, of table {tables.get(name, entity.name)}" for name in missing],
             hint="run `engage-spark features` and `engage-spark graph`, "
             "or leave the graph out (build_feature_spec(…, graph=False))",
         )
-    return joined.select(*map(column_named, (*keys, *wanted)))
+    return joined.select(*map(column_named, (*keys, *columns)))
 
 
 def _with_derived(
     rows: DataFrame, derived: DataFrame, *, on: Sequence[str], names: Sequence[str], table: Table
 ) -> DataFrame:
-    """`rows` with columns of a derived table's row of the same key and day. A row without one fails the job
-    when it is read.
+    """Add columns of a derived table's row of the same key and day. A row without one fails the job when it
+    is read.
     """
     if not names:
         return rows
-    found = derived.select(*map(column_named, on), *map(column_named, names), F.lit(True).alias("__found"))
-    joined = rows.join(found, on=list(on), how="left")
+    features = derived.select(*map(column_named, on), *map(column_named, names), F.lit(True).alias("__found"))
+    joined = rows.join(features, on=list(on), how="left")
     values = {
         name: F.when(F.col("__found"), column_named(name)).otherwise(F.raise_error(_missing(on, table)))
         for name in names

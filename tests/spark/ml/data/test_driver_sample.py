@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
+from engage_spark.errors import InputError
 from engage_spark.ml.data.driver_sample import HASH, sample_rows, to_arrays
 
 if TYPE_CHECKING:
@@ -59,5 +60,5 @@ def test_arrays_lie_in_the_same_order_on_any_partitioning(rows: DataFrame, parti
 
 def test_more_rows_than_were_expected_are_not_taken_silently(rows: DataFrame) -> None:
     some = sample_rows(rows, key=["key"], seed=0, expected=8000, limit=8000)
-    with pytest.raises(AssertionError, match="8000 rows for a limit of 100"):
+    with pytest.raises(InputError, match="a sample of 100 rows for the driver has 8,000"):
         to_arrays(some, {"value": F.col("value")}, limit=100)
