@@ -1,18 +1,26 @@
-"""Every failure this package raises on purpose, and the exit code each ends with.
+"""Every failure that this package raises on purpose, with the exit code and the code that it carries.
 
-One root, four families. A message names what is wrong, where, and how to fix it; several violations of one
-kind are told in one error, never one at a time.
+One root and a class per cause, so that a caller decides by class or by `code`, never by the text of a message.
+A message names what is wrong, where, and how to fix it; several violations of one kind are reported in one error,
+never one at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import ClassVar
 
 
 class EngageError(Exception):
-    """Root of all errors raised on purpose. `exit_code` is what the command line returns."""
+    """Root of all errors raised on purpose.
 
-    exit_code = 2
+    `exit_code` is what the command line returns. `code` is a stable name of the cause, for schedulers and for
+    `--json`.
+    """
+
+    exit_code: ClassVar[int] = 2
+    code: ClassVar[str] = "Engage"
 
     def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
         self.message, self.hint, self.details = message, hint, tuple(details)
@@ -22,34 +30,78 @@ class EngageError(Exception):
 
 
 class ConfigurationError(EngageError):
-    """Settings, paths or the environment are not usable (exit code 2)."""
+    """Settings, paths or the environment cannot be used (exit code 2)."""
+
+    code = "Configuration"
 
 
 class ContractError(ConfigurationError):
     """The data contract is malformed or contradicts itself (exit code 2)."""
 
+    code = "Contract"
+
 
 class InputError(ConfigurationError):
     """The given data cannot be read as the contract declares it (exit code 2)."""
 
+    code = "Input"
+
+
+class NotDeliveredError(InputError):
+    """There is nothing at the path where data are expected (exit code 2)."""
+
+    code = "NotDelivered"
+
+
+class NotPublishedError(ConfigurationError):
+    """A table has no published rows of the days that were asked for (exit code 2)."""
+
+    code = "NotPublished"
+
+    @classmethod
+    def of(
+        cls, table: str, *, days: Iterable[date] = (), command: str = "ingest", details: Sequence[str] = ()
+    ) -> NotPublishedError:
+        """Return the error for a table: of `days`, or of any day; `command` is the one that publishes it."""
+        named = ", ".join(map(str, sorted(days)))
+        return cls(
+            f"{table} has no published snapshot" + (f" of {named}" if named else ""),
+            details=details,
+            hint=f"run `engage-spark {command}` for it; `engage-spark runs` shows what became of the last attempt",
+        )
+
+
+class NoChampionError(ConfigurationError):
+    """No registered model is the champion of a target (exit code 2)."""
+
+    code = "NoChampion"
+
+
+class FitError(EngageError):
+    """A model could not be fitted to the given rows (exit code 2)."""
+
+    code = "FitFailed"
+
 
 class GateError(EngageError):
-    """The data was read and judged, and a quality gate rejected it (exit code 3).
+    """The data were read and checked, and a quality gate rejected them (exit code 3).
 
-    `report` is the stage's closing summary, for the entry point to show: what was rejected was written and
-    counted all the same.
+    `result` is the result of the stage, where there is one: what was rejected was written and counted all the
+    same.
     """
 
     exit_code = 3
+    code = "GateFailed"
 
     def __init__(
-        self, message: str, *, hint: str | None = None, details: Sequence[str] = (), report: object = None
+        self, message: str, *, hint: str | None = None, details: Sequence[str] = (), result: object = None
     ) -> None:
         super().__init__(message, hint=hint, details=details)
-        self.report = report
+        self.result = result
 
 
 class TransientError(EngageError):
     """Storage or cluster failed in a way that a retry may cure (exit code 4)."""
 
     exit_code = 4
+    code = "Transient"

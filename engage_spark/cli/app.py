@@ -74,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if e.code:  # success must return: Databricks counts any SystemExit as a failed job
             raise
     except EngageError as e:
-        if isinstance(e, GateError) and isinstance(e.report, Report):
-            console.reports(e.report)
+        if isinstance(e, GateError) and isinstance(e.result, Report):
+            console.results(e.result)
         console.error(e)
         raise SystemExit(e.exit_code) from None
     except Exception as e:

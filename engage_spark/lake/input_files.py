@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from engage_spark.contract import Table
-from engage_spark.errors import InputError
+from engage_spark.errors import InputError, NotDeliveredError
 from engage_spark.lake.spark_errors import SPARK_ERRORS, first_line, input_error, to_engage_error
 from engage_spark.spark.schema import LOST, spark_schema
 
@@ -169,7 +169,7 @@ def _list(spark: SparkSession, path: str) -> Sequence[InputFile]:
         rows = listed.select("path", "length", "modificationTime").collect()
     except SPARK_ERRORS as e:
         if "PATH_NOT_FOUND" in str(e):
-            raise InputError(
+            raise NotDeliveredError(
                 f"there is no {path}",
                 hint="check input.root or --input; `engage-spark synth` makes data to try",
             ) from e

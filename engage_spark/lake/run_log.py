@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 
 import engage_spark
 from engage_spark.contract import Table, day_column, system_contract
-from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.errors import NotPublishedError, TransientError
 from engage_spark.lake.delta import Lake
 from engage_spark.spark.schema import spark_schema
 
@@ -149,17 +149,14 @@ class RunLog:
         was published.
 
         Grain and columns of the table. Rows are filtered by day and run, a few literals. Raises
-        ConfigurationError when a day that was asked for is not published, and TransientError when its rows
+        NotPublishedError when a day that was asked for is not published, and TransientError when its rows
         were replaced by an attempt that did not end (one row is looked for per day that is asked for; without
         `days`, such a day is left out).
         """
         published = {d: run for d, run in self.latest(spark, stage).items() if run.published}
         if days is not None:
             if missing := sorted(set(days) - set(published)):
-                raise ConfigurationError(
-                    f"{table.name} has no published snapshot of {', '.join(map(str, missing))}",
-                    hint=f"run `engage-spark {_command(stage)}` for it; `engage-spark runs` shows what became of the last attempt",
-                )
+                raise NotPublishedError.of(table.name, days=missing, command=_command(stage))
             published = {d: published[d] for d in days}
         rows = self.lake.read(spark, table.name)
         made = {
@@ -185,14 +182,11 @@ class RunLog:
         published attempts only.
 
         An attempt that was rejected has replaced some days, but not in the version that this reads. Raises
-        ConfigurationError when no attempt was published yet.
+        NotPublishedError when no attempt was published yet.
         """
         published = [run for run in self.attempts(spark, stage) if run.published]
         if not published:
-            raise ConfigurationError(
-                f"{table.name} has nothing published yet",
-                hint="run `engage-spark ingest` where the log is delivered",
-            )
+            raise NotPublishedError.of(table.name, command=_command(stage))
         version = max(run.outputs[table.name] for run in published)
         ids = sorted({run.run_id for run in published})
         return self.lake.read(spark, table.name, version=version).where(F.col("_run_id").isin(ids))

@@ -11,12 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
-from py4j.protocol import Py4JError  # type: ignore[import-untyped]
-from pyspark.errors import PySparkException
-
 from engage_spark.errors import ConfigurationError, ContractError, EngageError, InputError, TransientError
-
-SPARK_ERRORS = (PySparkException, Py4JError)
+from engage_spark.spark.failures import SPARK_ERRORS
 
 BROKEN = re.compile(
     r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|CANNOT_MERGE_SCHEMAS|PARQUET_COLUMN_DATA_TYPE_MISMATCH|MALFORMED_CSV"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import NoChampionError
 from engage_spark.ml.feature_spec import targets_of
 from engage_spark.pipelines import features, score, synth
 from engage_spark.pipelines.graph import run as graph
@@ -30,7 +30,7 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Itera
     try:
         yield score.run(spark, settings, contract=contract)
     # so few customers that no model passed its gates: everything before that is done all the same
-    except ConfigurationError as e:
+    except NoChampionError as e:
         yield Report(stage="score", seconds=0.0, notes=(e.message, *((e.hint,) if e.hint else ())))
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import Contract, Kind, Table, day_column, judged_table, tracked_table
-from engage_spark.errors import ConfigurationError, ContractError
+from engage_spark.errors import ConfigurationError, ContractError, NotPublishedError
 from engage_spark.features import to_features
 from engage_spark.lake import Run, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
@@ -39,7 +39,7 @@ def run(
     out of date.
 
     Per snapshot and derived table: one scan of the valid rows, no shuffle, one Delta commit, one row count
-    over the new files' metadata, then the row in `runs`. Raises ConfigurationError when nothing is published
+    over the new files' metadata, then the row in `runs`. Raises NotPublishedError when nothing is published
     to derive from.
     """
     started = time.monotonic()
@@ -88,10 +88,7 @@ def _derive_all(context: RunContext, table: Table, snapshot_date: date | None, f
     latest = context.log.latest_of_all(context.spark)
     published = {d: r for (stage, d), r in latest.items() if stage == stage_of(source) and r.published}
     if not published or (snapshot_date and snapshot_date not in published):
-        raise ConfigurationError(
-            f"{source.name} has no published snapshot{f' of {snapshot_date}' if snapshot_date else ''}",
-            hint="run `engage-spark ingest` first; `engage-spark runs` shows what became of each attempt",
-        )
+        raise NotPublishedError.of(source.name, days=[snapshot_date] if snapshot_date else ())
     runs = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
         work = StageRun(

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import GraphRole, GraphSpec, Table, graph_spec_of, judged_table, tracked_table
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import NotPublishedError
 from engage_spark.features import with_graph_features
 from engage_spark.lake import Run
 from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
@@ -81,7 +81,7 @@ def find_model_inputs(context: RunContext) -> ModelInputs:
         else:
             days[day] = {table: run for table, run in runs.items() if run is not None}
     if not days:
-        raise ConfigurationError(
+        raise NotPublishedError(
             "no snapshot has all that models need",
             details=lacking or [f"{contract.entity.name} has no published snapshot"],
             hint="run `engage-spark ingest`, `features` and `graph` first (or set features.graph_values=given and leave out the graph)",

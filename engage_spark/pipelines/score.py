@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import Contract, predictions_table
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, NoChampionError, NotPublishedError
 from engage_spark.lake import Run, translate_spark_errors
 from engage_spark.lake.run_log import Latest
 from engage_spark.lake.scratch import scratch
@@ -68,8 +68,8 @@ def run(
     explanation, one Delta commit, a count, then the row in `runs`. Nothing on the driver grows with
     customers; the models pass through it.
 
-    Raises ConfigurationError when no target has a champion, when one that was asked for has none, when the
-    features of the tables are not those of a model, or a model was trained on the other kind of graph values,
+    Raises NoChampionError when no target has a champion or one that was asked for has none, ConfigurationError
+    when the features of the tables are not those of a model, or a model was trained on the other kind of graph values,
     and TransientError when MLflow cannot be reached.
     """
     started = time.monotonic()
@@ -107,7 +107,7 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
     there.
 
     Grain and columns of `predictions`. Cost: the run log is read once and once more per target; one row is
-    looked for per target and day that is asked for. Raises ConfigurationError where one of `days` has no
+    looked for per target and day that is asked for. Raises NotPublishedError where one of `days` has no
     published target, or there is nothing at all, and TransientError where an attempt that did not end has
     replaced the rows of a target on one of `days`.
     """
@@ -121,11 +121,7 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
             made[goal.name] = published
     lacking = sorted(set(days or ()) - {d for published in made.values() for d in published})
     if lacking or not made:
-        told = f" of {', '.join(map(str, lacking))}" if lacking else ""
-        raise ConfigurationError(
-            f"{table.name} has no published snapshot{told}",
-            hint="run `engage-spark score` for it; `engage-spark runs` shows what became of the last attempt",
-        )
+        raise NotPublishedError.of(table.name, days=lacking, command="score")
     parts = [
         context.log.read_published(
             context.spark,
@@ -150,7 +146,7 @@ def _champions(
     holders = {goal.name: tracker.registry.holder(goal.name, CHAMPION) for goal in targets_of(contract)}
     absent = [name for name, version in holders.items() if version is None]
     if len(absent) == len(holders):
-        raise ConfigurationError(
+        raise NoChampionError(
             f"there is no champion for any target of contract {contract.id!r} at {tracker.place.registry}",
             details=[
                 f"{name}: no model named {tracker.registry.name(name)!r} has that alias" for name in absent

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engage_spark.errors import ConfigurationError, GateError
+from engage_spark.errors import ConfigurationError, GateError, NoChampionError
 from engage_spark.tracking.client import NOT_THERE, MlflowLocation, code_of, mlflow
 from engage_spark.tracking.model_io import EXTRAS, read_extras
 from engage_spark.tracking.recorder import MODEL, TAG, MlflowRun
@@ -111,10 +111,10 @@ class Registry:
         return next((v for v in self.versions(target) if alias in v.aliases), None)
 
     def champion(self, target: str) -> Champion:
-        """The champion with its extras and metrics. Raises ConfigurationError when there is none."""
+        """The champion with its extras and metrics. Raises NoChampionError when there is none."""
         found = self.holder(target, CHAMPION)
         if found is None:
-            raise ConfigurationError(
+            raise NoChampionError(
                 f"there is no champion for {target!r}: no model named {self.name(target)!r} at {self.place.registry} has that alias",
                 hint=f"run `engage-spark train`; or choose a version by hand: `engage-spark models promote {target} VERSION`",
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from engage_spark.errors import ConfigurationError, EngageError
+from engage_spark.errors import ConfigurationError, EngageError, FitError, TransientError
 from engage_spark.ml.feature_spec import Feature, Target
 from engage_spark.ml.training.candidates import Candidate
 from engage_spark.ml.training.pipeline import (
@@ -104,7 +104,8 @@ def fit_all(jobs: Sequence[Job], *, parallelism: int) -> list[Fitted]:
     target and fold once those that run have ended. Models of a Connect session live on the server until the
     last reference to them here is gone, so drop what is no longer needed. Cost: per group of jobs up to three
     scans, and what each estimator needs; nothing that grows with the rows on the driver. Raises
-    ConfigurationError for what `build_pipeline` refuses, before the first fit, and for a fit that fails.
+    ConfigurationError for what `build_pipeline` refuses, before the first fit; FitError for a fit that fails, and
+    TransientError where the cluster failed it.
     """
     if not jobs:
         return []
@@ -167,7 +168,14 @@ def _told(job: Job, error: BaseException) -> BaseException:
     if isinstance(error, EngageError) or not isinstance(error, Exception):
         error.add_note(f"while fitting {job.told}")
         return error
-    return ConfigurationError(
+    from engage_spark.spark.failures import is_transient
+
+    if is_transient(error):
+        return TransientError(
+            f"the cluster failed during the fit of {job.told}: {_reason(error)}",
+            hint="run it again; where executors are lost every time, give them more memory or lower models.parallelism",
+        )
+    return FitError(
         f"the fit of {job.told} failed: {_reason(error)}",
         hint="leave this candidate out of models.candidates, or look at the rows and features that it was given",
         details=[f"{len(job.features)} features: {', '.join(f.name for f in job.features)}"],

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 from engage_spark import log
 from engage_spark.contract import Contract, GraphSpec, Table, graph_spec_of, judged_table
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import NotPublishedError
 from engage_spark.graph.picture import shortened
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.graph.measure_snapshot import COMPARISON, GraphDay, measure
@@ -35,7 +35,7 @@ def run(
     `engage_spark.graph`); structure; one Delta commit each for vertices, edges and the comparison of given
     with measured values, then the row in `runs`; a picture. On the driver: 20 customers and some histograms.
 
-    Raises ConfigurationError when nothing is published to measure, or the graph will not fit; ContractError
+    Raises NotPublishedError when nothing is published to measure, ConfigurationError when the graph will not fit, ContractError
     when the contract has no graph.
     """
     started = time.monotonic()
@@ -43,10 +43,7 @@ def run(
     latest = context.log.latest_of_all(spark)
     published = {d: r for (stage, d), r in latest.items() if stage == stage_of(plan.entity) and r.published}
     if not published or (snapshot_date and snapshot_date not in published):
-        raise ConfigurationError(
-            f"{plan.entity.name} has no published snapshot{f' of {snapshot_date}' if snapshot_date else ''}",
-            hint="run `engage-spark ingest` first; `engage-spark runs` shows what became of each attempt",
-        )
+        raise NotPublishedError.of(plan.entity.name, days=[snapshot_date] if snapshot_date else ())
     days: list[GraphDay] = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
         stage = stage_of_graph(plan)

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from engage_spark import log
 from engage_spark.contract import Contract, Table, judged_table
-from engage_spark.errors import ConfigurationError, GateError, InputError
+from engage_spark.errors import ConfigurationError, GateError, NotDeliveredError
 from engage_spark.lake import InputManifest, Latest, Run, fingerprint, list_inputs, record_arrivals
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.ingest.quality_tables import format_bound, format_measured
@@ -128,9 +128,7 @@ def _listed(
             (pinned,) = list_inputs(
                 context.spark, f"{root}/{table.name}", table, snapshot_date=None, dated=False, format=chosen
             )
-        except InputError as e:
-            if not e.message.startswith("there is no "):
-                raise
+        except NotDeliveredError:
             notes.append(f"{table.name}: not delivered, there is no {root}/{table.name}")
             continue
         logs.append((table, pinned))
@@ -297,5 +295,5 @@ def _gate_error(context: RunContext, rejected: Sequence[TableOutcome], report: R
         + ("them" if len(rejected) > 1 else "it"),
         details=details,
         hint=f"look at _dq_errors in {context.lake.place(judged_table(rejected[0].table).name)}; deliver again, then rerun",
-        report=report,
+        result=report,
     )

@@ -113,7 +113,7 @@ def gate_error(checked: SuiteResult, *, report: bool) -> GateError:
     return GateError(
         f"the suite {checked.result['suite_name']} failed: {len(failed)} of {len(checked.result['results'])} expectations do not hold",
         hint="look at what was found above, and mend the data or the suite",
-        report=checked.report if report else None,
+        result=checked.report if report else None,
     )
 
 

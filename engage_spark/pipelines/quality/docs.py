@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import Contract, Kind
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import NotPublishedError
 from engage_spark.gx.data_docs import build_site
 from engage_spark.gx.gx_runner import require_gx
 from engage_spark.gx.published import Published, published
@@ -52,7 +52,7 @@ def run(
         if t.kind in (Kind.ENTITY, Kind.LOG) and any(r["table_name"] == t.name for r in found)
     ]
     if not tables:
-        raise ConfigurationError(
+        raise NotPublishedError(
             f"nothing was judged on {day}",
             hint="run `engage-spark ingest`; `engage-spark runs` shows what was",
         )

@@ -8,7 +8,7 @@ from datetime import date
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, Table
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.quality_tables import QUALITY_STATES
 from engage_spark.pipelines.quality.history import chosen, published, states
@@ -37,7 +37,7 @@ def run(
     days = published(spark, context, of)
     day = snapshot_date or (days[-1] if days else None)
     if day is None:
-        raise ConfigurationError(
+        raise NotPublishedError(
             f"no day of {of.name} is published",
             hint="run `engage-spark ingest`; `engage-spark runs` shows what was",
         )
@@ -77,7 +77,7 @@ def _other(against: date | str, day: date, days: list[date], table: Table) -> da
         raise ConfigurationError(f"against is {against!r}", hint="give a day such as 2025-10-21, or previous")
     earlier = [d for d in days if d < day]
     if not earlier:
-        raise ConfigurationError(
+        raise NotPublishedError(
             f"no day of {table.name} before {day} is published",
             hint="give --against DAY, or wait for another day",
         )

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Contract, Kind, Table
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import NotPublishedError
 from engage_spark.lake import RunLog, translate_spark_errors
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, QUALITY_STATES
@@ -56,7 +56,7 @@ def results(context: RunContext, day: date | None, table: str | None) -> tuple[d
             [r.asDict() for r in lines.where(F.col("snapshot_date") == F.lit(day)).collect()] if day else []
         )
     if day is None or not found:
-        raise ConfigurationError(
+        raise NotPublishedError(
             f"nothing was judged{f' of {table}' if table else ''}{f' on {day}' if day else ''}",
             hint="run `engage-spark ingest`; `engage-spark runs` shows what was",
         )

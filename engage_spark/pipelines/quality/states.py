@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, Field
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.quality_tables import QUALITY_STATES
 from engage_spark.pipelines.quality.history import Displayed, chosen, displayed, published, states
@@ -43,7 +43,7 @@ def run(
     last = last or (days[-1] if days else None)
     first = first or (last - WEEK if last else None)
     if first is None or last is None or not (within := [d for d in days if first <= d <= last]):
-        raise ConfigurationError(
+        raise NotPublishedError(
             f"no day of {of.name} is published" + (f" from {first} to {last}" if first else ""),
             hint="`engage-spark runs` shows what was",
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, FitError, TransientError
 from engage_spark.ml.data.preflight import fold_counts, require_trainable
 from engage_spark.ml.feature_spec import Feature
 from engage_spark.ml.training import fit as fitting
@@ -122,11 +122,23 @@ def test_a_failing_fit_is_told_by_candidate_target_and_fold_and_stops_the_rest(
     negative = people.withColumn("value", -F.col("value") - 1)
     jobs = [job(negative, n, target=VALUE, fold=2) for n in ("tweedie", *["baseline"] * 30)]
     with pytest.raises(
-        ConfigurationError, match="the fit of tweedie for value on the rows outside fold 2 failed: .*negative"
+        FitError, match="the fit of tweedie for value on the rows outside fold 2 failed: .*negative"
     ):
         fit_all(jobs, parallelism=1)
     assert started[0] == "tweedie"
     assert len(started) < len(jobs), "what waited was not started"
+
+
+def test_a_fit_that_lost_its_cluster_is_worth_a_retry(
+    people: DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: Any) -> Any:
+        raise ConnectionResetError("the driver is gone")
+
+    monkeypatch.setattr(fitting, "_fit", lost)
+    with pytest.raises(TransientError, match="during the fit of baseline for value on all rows") as caught:
+        fit_all([job(people, "baseline", target=VALUE)], parallelism=1)
+    assert caught.value.exit_code == 4
 
 
 def test_a_wrong_job_is_refused_before_any_fit(people: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
