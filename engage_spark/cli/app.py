@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
     except EngageError as e:
         if isinstance(e, GateError) and isinstance(e.result, Report):
-            console.results(e.result)
+            console.reports(e.result)
         console.error(e)
         raise SystemExit(e.exit_code) from None
     except Exception as e:

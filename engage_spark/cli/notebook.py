@@ -61,17 +61,17 @@ class Notebook:
         folder = pipeline in ("ingest", "graph", "train")
         module = import_module(f"engage_spark.pipelines.{pipeline}{'.run' if folder else ''}")
         try:
-            console.results(module.run(self.spark, self.settings, contract=self.contract, **arguments))
+            console.reports(module.run(self.spark, self.settings, contract=self.contract, **arguments))
         except GateError as e:
             if isinstance(e.result, Report):
-                console.results(e.result)
+                console.reports(e.result)
             raise
 
     def models(self) -> None:
         """Champions and challengers, as `engage-spark models` shows them."""
         from engage_spark.pipelines import models
 
-        console.results(models.run(self.settings, contract=self.contract))
+        console.reports(models.run(self.settings, contract=self.contract))
 
     def table(self, name: str) -> DataFrame:
         """A table of the lake, for display."""

@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from engage_spark.errors import InputError
 from engage_spark.lake.delta import ABSENT, _is
 from engage_spark.lake.input_files import _format_of, _list, _literal
-from engage_spark.lake.spark_errors import SPARK_ERRORS, first_line, input_error, to_engage_error
+from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
+from engage_spark.spark.failures import SPARK_ERRORS
 
 _PARTITION = re.compile(r"/[^/=]+=[^/]*/")
 Format = Literal["auto", "parquet", "csv", "delta"]

@@ -10,8 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.contract import Table
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.lake.spark_errors import SPARK_ERRORS, to_engage_error, translate_spark_errors
+from engage_spark.lake.spark_errors import to_engage_error, translate_spark_errors
 from engage_spark.settings import LakeSettings
+from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import column_named, spark_schema
 
 Properties = Mapping[str, str]

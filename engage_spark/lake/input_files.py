@@ -20,7 +20,8 @@ from pyspark.sql import types as T
 
 from engage_spark.contract import Table
 from engage_spark.errors import InputError, NotDeliveredError
-from engage_spark.lake.spark_errors import SPARK_ERRORS, first_line, input_error, to_engage_error
+from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
+from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import LOST, spark_schema
 
 PARTITION = re.compile(r"/snapshot_date=([^/]+)/")

@@ -9,7 +9,8 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from engage_spark.lake.spark_errors import SPARK_ERRORS, to_engage_error, translate_spark_errors
+from engage_spark.lake.spark_errors import to_engage_error, translate_spark_errors
+from engage_spark.spark.failures import SPARK_ERRORS
 
 NOTE = "synth-plan"
 
