@@ -13,6 +13,7 @@ from pyspark.sql import types as T
 
 from engage_spark.contract import Extra, Field, Table
 from engage_spark.errors import ContractError, InputError
+from engage_spark.spark.compat import make_valid_utf8
 
 _SCALARS: dict[str, type[T.DataType]] = {
     "tinyint": T.ByteType, "smallint": T.ShortType, "int": T.IntegerType, "bigint": T.LongType, "float": T.FloatType,
@@ -172,7 +173,7 @@ def _conformed(f: Field, found: T.DataType) -> Column | None:
     declared, column = spark_type(f.spark_type), column_named(f.name)
     have, want = found.simpleString(), declared.simpleString()
     if have == want:
-        return F.make_valid_utf8(column) if have == "string" else column
+        return make_valid_utf8(column) if have == "string" else column
     if have == "void" or want in _WIDER.get(have, ()):
         return column.cast(declared)
     if have == "bigint" and want == "int" and _bounded(f):

@@ -38,6 +38,7 @@ from engage_spark.graph.distributed.workspace import (
     workspace,
 )
 from engage_spark.graph.kernels.brandes import worker_bytes
+from engage_spark.spark.compat import to_arrow
 
 _BUCKETS = 1024
 
@@ -206,7 +207,7 @@ def _fetch(numbered: DataFrame, directory: Path, *, weighted: bool) -> list[tupl
     is to travel as an artifact.
     """
     name = uuid.uuid4().hex
-    rows, unknown = _append(numbered.toArrow().to_batches(), directory, name, weighted=weighted)
+    rows, unknown = _append(to_arrow(numbered).to_batches(), directory, name, weighted=weighted)
     return [(name, rows, unknown)]
 
 

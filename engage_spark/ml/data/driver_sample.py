@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import InputError
+from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
 HASH = "__hash"
@@ -41,7 +42,7 @@ def to_arrays(rows: DataFrame, columns: Mapping[str, Column], *, limit: int) -> 
     Cost: one job, sorted on the driver.
     Errors: InputError where more than twice `limit` rows arrive.
     """
-    table = rows.select(F.col(HASH), *(column.alias(name) for name, column in columns.items())).toArrow()
+    table = to_arrow(rows.select(F.col(HASH), *(column.alias(name) for name, column in columns.items())))
     if table.num_rows > 2 * limit:
         raise InputError(
             f"a sample of {limit:,} rows for the driver has {table.num_rows:,}",

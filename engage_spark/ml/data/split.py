@@ -29,6 +29,7 @@ from engage_spark.ml.data.hash_cutpoints import (
     ranks,
     slots,
 )
+from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
 COLUMNS = ("side", "fold", "stratum", "drawn")
@@ -144,11 +145,10 @@ def _drawn(hashed: DataFrame, folds: int) -> dict[str | None, Cuts]:
     Cost: two actions, three Spark jobs.
     """
     bucketed = hashed.select("__stratum", "__hash", F.shiftright("__hash", 64 - BITS).alias("__bucket"))
-    counts = (
+    counts = to_arrow(
         bucketed.groupBy("__stratum", "__bucket")
         .agg(F.count(F.lit(1)).alias("__rows"))
         .limit((MAX_STRATA + 1) << BITS)
-        .toArrow()
     )
     strata = sorted(set(counts["__stratum"].unique().to_pylist()), key=lambda v: (v is None, v or ""))
     if not strata:
@@ -167,7 +167,7 @@ def _drawn(hashed: DataFrame, folds: int) -> dict[str | None, Cuts]:
     in_cut_buckets = [
         _is(value) & F.col("__bucket").isin(_buckets(bucket_ranks)) for value, bucket_ranks in ranked.items()
     ]
-    fetched = bucketed.where(reduce(Column.__or__, in_cut_buckets)).toArrow()
+    fetched = to_arrow(bucketed.where(reduce(Column.__or__, in_cut_buckets)))
     cuts: dict[str | None, Cuts] = {}
     for value, bucket_ranks in ranked.items():
         buckets, hashes = _numbers(fetched, value, "__bucket", "__hash")

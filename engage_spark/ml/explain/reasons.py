@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
@@ -141,8 +141,8 @@ def with_reasons(
     (ExplanationError). Grain: unchanged. Cost: no job; one Arrow exchange of the vector.
     """
     from pyspark.sql import functions as F
-    from pyspark.sql.pandas.functions import arrow_udf
 
+    from engage_spark.spark.compat import arrow_udf
     from engage_spark.spark.schema import column_named
 
     if top < 0:
@@ -152,8 +152,7 @@ def with_reasons(
             REASONS, F.array().cast("array<struct<feature:string,value:string,contribution:double>>")
         )
     names = explainer.features
-    # Its overloads tell apart functions by their number of arguments, not by their annotations.
-    picked = cast(Any, arrow_udf)(_picker(explainer, top), _PICKED)(*_inputs(scored))
+    picked = arrow_udf(_picker(explainer, top), _PICKED)(*_inputs(scored))
 
     def told(reason: Column) -> Column:
         value = F.lit(None).cast("string")

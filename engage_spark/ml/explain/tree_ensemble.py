@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.spark.compat import to_arrow
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -149,13 +150,13 @@ def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
         raise ConfigurationError(f"{path} holds a {kind}, which has no trees of MLlib", hint=_MEND)
     if kind in SINGLE:
         rows, weights = (
-            [(0, row) for row in spark.read.parquet(f"{path}/data").toArrow().to_pylist()],
+            [(0, row) for row in to_arrow(spark.read.parquet(f"{path}/data")).to_pylist()],
             {0: 1.0},
         )
     else:
         rows = [
             (row["treeID"], row["nodeData"])
-            for row in spark.read.parquet(f"{path}/data").toArrow().to_pylist()
+            for row in to_arrow(spark.read.parquet(f"{path}/data")).to_pylist()
         ]
         told = spark.read.parquet(f"{path}/treesMetadata").collect()
         weights = {row[0]: (1.0 / len(told) if kind in FORESTS else row[2]) for row in told}

@@ -26,6 +26,7 @@ from engage_spark.ml.fairness.group_metrics import (
     pair_name,
 )
 from engage_spark.ml.feature_spec import NUMERIC, Target, Task
+from engage_spark.spark.compat import to_arrow
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -160,7 +161,7 @@ def audit_fairness(
     sums |= {f"{name}_lo": F.sum(x.bitwiseAND(F.lit(2**_HALF - 1))) for name, x in whole.items()}
     groups = [a.group().alias(f"g{i}") for i, a in enumerate(protected)]
     grouped = known.groupBy(*groups).agg(*(c.alias(name) for name, c in (counts | sums).items()))
-    found = grouped.limit(CELLS + 1).toArrow().to_pylist()
+    found = to_arrow(grouped.limit(CELLS + 1)).to_pylist()
     _refuse(found, protected, prediction)
     cells = {
         tuple(r[f"g{i}"] for i in range(len(protected))): _sums(r, exponent, covered is not None)

@@ -33,6 +33,7 @@ from engage_spark.ml.selection.profile import (
     FeatureProfile,
     as_double,
 )
+from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
 __all__ = [
@@ -151,7 +152,7 @@ def to_target_histograms(
         .groupBy("code", "bin", "place")
         .agg(*(F.sum(s).alias(s) for s in sums))
     )
-    table = counted.toArrow().to_pydict()
+    table = to_arrow(counted).to_pydict()
     by_code: dict[int, list[int]] = {}
     for i, code in enumerate(table["code"]):
         by_code.setdefault(code, []).append(i)

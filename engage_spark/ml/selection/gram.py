@@ -17,6 +17,7 @@ from engage_spark.ml.feature_spec import FeatureSpec, all_features, target_names
 from engage_spark.ml.selection import gram_kernel as kernel
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, GramSlot, build_fold_grams
 from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Scales, as_double
+from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
 __all__ = ["FoldGrams", "Gram", "GramSlot", "to_grams"]
@@ -63,7 +64,7 @@ def to_grams(
         .groupBy("fold", "present", "place")
         .agg(F.sum("hi").alias("hi"), F.sum("lo").alias("lo"))
     )
-    found = summed.toArrow()
+    found = to_arrow(summed)
     if not found.num_rows:
         raise ConfigurationError(
             "no row with a target is in a fold",

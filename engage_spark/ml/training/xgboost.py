@@ -17,7 +17,7 @@ def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, column
     Raises ConfigurationError where xgboost is not installed, and on Spark Connect: xgboost 3.2 fits through
     RDDs and a SparkContext (`xgboost/spark/core.py`, `_fit`), which Connect has not.
     """
-    from pyspark.sql import is_remote
+    from engage_spark.spark.compat import is_remote
 
     if importlib.util.find_spec("xgboost") is None:
         raise ConfigurationError(

@@ -18,6 +18,7 @@ from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, QUALITY_STATES
 from engage_spark.pipelines.ingest.run import stage_of
 from engage_spark.quality import ColumnStats, stats_from_row
+from engage_spark.spark.compat import kll_quantile
 
 Days = Mapping[date, Mapping[str, ColumnStats]]
 _COLUMNS = (
@@ -97,7 +98,7 @@ def displayed(context: RunContext, table: Table, days: Sequence[date]) -> Displa
         (F.col("table_name") == table.name) & F.col("snapshot_date").isin(list(days))
     )
     distinct = F.hll_sketch_estimate(F.hll_union_agg("distinct_sketch"))
-    median = F.kll_sketch_get_quantile_double(F.kll_merge_agg_double("quantile_sketch"), F.lit(0.5))
+    median = kll_quantile("quantile_sketch", 0.5)
     found: list[dict[str, Any]] = []
     for sketch, estimate in (("distinct_sketch", distinct), ("quantile_sketch", median)):
         held = rows.where(F.col(sketch).isNotNull()).groupBy("column_name").agg(estimate.alias("estimate"))

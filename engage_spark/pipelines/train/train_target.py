@@ -70,6 +70,7 @@ from engage_spark.pipelines.train.final_models import (
 )
 from engage_spark.pipelines.train.inputs import TargetSpecs
 from engage_spark.settings.model import ModelSettings
+from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 from engage_spark.spark.session import delete_directory
 
@@ -405,7 +406,7 @@ def _proxies(
     }
     groups = [a.group().alias(f"g{i}") for i, a in enumerate(protected)]
     values = [numbers[n].alias(f"f{i}") for i, n in enumerate(names)]
-    table = some.select(HASH, F.unix_date(DAY).alias("day"), *values, *groups).toArrow()
+    table = to_arrow(some.select(HASH, F.unix_date(DAY).alias("day"), *values, *groups))
     table = table.sort_by([(HASH, "ascending"), ("day", "ascending")])
     columns = {n: table.column(f"f{i}").to_numpy() for i, n in enumerate(names)}
     found = []

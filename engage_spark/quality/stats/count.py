@@ -23,6 +23,7 @@ from engage_spark.quality.checks.apply import VALID
 from engage_spark.quality.stats import column_stats, count_kernel
 from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats
+from engage_spark.spark.compat import kll_sketch
 from engage_spark.spark.schema import column_named
 
 LABELS = {
@@ -176,7 +177,7 @@ def sketches(judged: DataFrame, *, binnings: Sequence[Binning]) -> dict[str, Ske
             wanted[f"h{i}"] = F.hll_sketch_agg(F.when(column.isNotNull(), F.xxhash64(known)))
         if b.scale in (BinScale.SPREAD, BinScale.MAGNITUDE):
             value = column.cast("double")
-            wanted[f"k{i}"] = F.kll_sketch_agg_double(F.when(F.abs(value) < float("inf"), value))
+            wanted[f"k{i}"] = kll_sketch(F.when(F.abs(value) < float("inf"), value))
     if not wanted:
         return {}
     (row,) = (

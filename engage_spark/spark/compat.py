@@ -1,0 +1,79 @@
+"""Wrap what the package uses of Spark 4 and Spark 3.5 does not have.
+
+Nothing else in the package may use such a function (`tests/unit/spark/test_compat.py` sees to it), so support
+for an older Spark is written here and nowhere else. Each docstring says what Spark 3.5 would need. Contracts
+are data: an expression in a contract may use any function of the Spark that runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql.types import DataType
+
+
+def to_arrow(frame: DataFrame) -> pa.Table:
+    """Collect a frame as an Arrow table.
+
+    Cost: one job; all rows reach the driver, so the caller bounds them.
+    Source: `DataFrame.toArrow`, since Spark 4.0. Spark 3.5 would build the table from the Arrow batches behind
+    `toPandas`: `_collect_as_arrow` on a classic session, the client's `to_table` on Connect.
+    """
+    return frame.toArrow()
+
+
+def arrow_udf(function: Callable[..., Any], return_type: str | DataType) -> Callable[..., Column]:
+    """Make a column function of a Python function on Arrow arrays.
+
+    Source: `arrow_udf`, since Spark 4.1. Spark 3.5 would use `pandas_udf` and convert each series to and from
+    an Arrow array.
+    """
+    from pyspark.sql.pandas.functions import arrow_udf as spark_arrow_udf
+
+    # Its overloads tell functions apart by their number of arguments, not by their annotations.
+    return cast("Callable[..., Column]", cast(Any, spark_arrow_udf)(function, return_type))
+
+
+def make_valid_utf8(text: Column) -> Column:
+    """Replace every byte sequence that is not UTF-8 with U+FFFD.
+
+    Nulls: stay null.
+    Source: `make_valid_utf8`, since Spark 4.0. Spark 3.5 would decode the text's bytes as UTF-8, which puts the
+    same sign in place of what it cannot read.
+    """
+    return F.make_valid_utf8(text)
+
+
+def kll_sketch(value: Column) -> Column:
+    """Aggregate a double column into a KLL sketch of its quantiles, as bytes.
+
+    Nulls: left out.
+    Source: `kll_sketch_agg_double`, since Spark 4.1. Spark 3.5 has no mergeable quantile sketch; it would store
+    null, and what is displayed from the sketches would be missing.
+    """
+    return F.kll_sketch_agg_double(value)
+
+
+def kll_quantile(sketch: str | Column, quantile: float) -> Column:
+    """Aggregate KLL sketches and estimate a quantile (0 to 1) of all their values together.
+
+    Nulls: null sketches are left out.
+    Source: `kll_merge_agg_double` and `kll_sketch_get_quantile_double`, since Spark 4.1; see `kll_sketch`.
+    """
+    return F.kll_sketch_get_quantile_double(F.kll_merge_agg_double(sketch), F.lit(quantile))
+
+
+def is_remote() -> bool:
+    """Return whether this process works through Spark Connect.
+
+    Source: exported by `pyspark.sql` since Spark 4.0. Spark 3.5 has it in `pyspark.sql.utils`.
+    """
+    from pyspark.sql import is_remote as spark_is_remote
+
+    return spark_is_remote()

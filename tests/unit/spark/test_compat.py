@@ -1,0 +1,82 @@
+"""What Spark 3.5 lacks is used through one module."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pyspark import sql
+from pyspark.sql import functions as F
+
+PACKAGE = Path(__file__).parents[3] / "engage_spark"
+COMPAT = PACKAGE / "spark" / "compat.py"
+NEW = (4, 0)
+CLASSES = (
+    sql.Column,
+    sql.DataFrame,
+    sql.DataFrameReader,
+    sql.DataFrameWriter,
+    sql.DataFrameWriterV2,
+    sql.GroupedData,
+    sql.SparkSession,
+    sql.catalog.Catalog,
+)
+OF_OTHERS = frozenset({"exists", "outer", "plot", "profile", "scalar", "transform"})
+"""Methods that are new in one class of Spark's, and whose names older classes of Spark's or other libraries
+have as well."""
+
+
+def added_in(thing: Any) -> tuple[int, int]:
+    """The Spark version in which something came, by its own documentation."""
+    m = re.search(r"versionadded:: *(\d+)\.(\d+)", inspect.getdoc(thing) or "")
+    return (int(m[1]), int(m[2])) if m else (0, 0)
+
+
+@cache
+def new_methods() -> frozenset[str]:
+    names = {(c, n) for c in CLASSES for n in vars(c) if not n.startswith("_")}
+    return frozenset(n for c, n in names if added_in(inspect.getattr_static(c, n)) >= NEW) - OF_OTHERS
+
+
+def new_names(source: str) -> Iterator[str]:
+    """Names of functions, classes and methods of Spark's in a module that Spark 3.5 lacks."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pyspark"):
+            module = importlib.import_module(node.module or "")
+            yield from (a.name for a in node.names if added_in(getattr(module, a.name, None)) >= NEW)
+        elif isinstance(node, ast.Attribute):
+            is_function = isinstance(node.value, ast.Name) and node.value.id == "F"
+            if (is_function and added_in(getattr(F, node.attr)) >= NEW) or (
+                not is_function and node.attr in new_methods()
+            ):
+                yield node.attr
+
+
+def test_what_spark_3_5_lacks_is_used_in_compat_alone() -> None:
+    used = {
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in PACKAGE.rglob("*.py")
+        if path != COMPAT
+        for name in new_names(path.read_text(encoding="utf-8"))
+    }
+    assert not used
+
+
+def test_the_names_that_spark_3_5_lacks_are_seen() -> None:
+    assert set(new_names(COMPAT.read_text(encoding="utf-8"))) == {
+        "arrow_udf",
+        "is_remote",
+        "kll_merge_agg_double",
+        "kll_sketch_agg_double",
+        "kll_sketch_get_quantile_double",
+        "make_valid_utf8",
+        "toArrow",
+    }
+    assert list(new_names("a = rows.mergeInto(b)")) == ["mergeInto"]
+    assert not list(new_names("a = F.hll_sketch_agg(b); rows.transform(c).mapInArrow(d)"))
