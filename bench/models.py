@@ -86,19 +86,19 @@ def export(home: Path) -> dict[str, Any]:
     from engage_spark.ml.feature_spec import targets_of
     from engage_spark.pipelines.context import RunContext
     from engage_spark.pipelines.model_inputs import find_model_inputs, rows_of
-    from engage_spark.pipelines.train.inputs import plans_of
+    from engage_spark.pipelines.train.inputs import specs_of
 
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:
         bench = RunContext(spark, settings, contract)
         found, goals = find_model_inputs(bench), targets_of(contract)
         days = choose_snapshots(list(found.days), goals, as_of=AS_OF, limit=settings.models.snapshots)
-        plans = {t.name: plans_of(bench, t, graph=True) for t in goals}
+        plans = specs_of(bench, goals, graph=True)
         rows = rows_of(
             bench,
             found,
             sorted({d for s in days.values() for d in s.all}),
-            plans=[p for of in plans.values() for p in of.all],
+            specs=[p for of in plans.values() for p in of.all],
         )
         splits = bench.lake.read(spark, "splits").select(*contract.entity.key, "side", "fold")
         rows.join(splits, on=list(contract.entity.key), how="inner").coalesce(1).write.mode(
@@ -126,12 +126,12 @@ def selection(home: Path, rows: int) -> dict[str, Any]:
     from engage_spark.ml.selection.profile import to_profile
     from engage_spark.ml.selection.rfe import select
     from engage_spark.pipelines.context import RunContext
-    from engage_spark.pipelines.train.inputs import plans_of
+    from engage_spark.pipelines.train.inputs import specs_of
 
     settings, contract = settings_of(home), load_contract()
     with open_session(settings) as spark:
         bench = RunContext(spark, settings, contract)
-        plans = [plans_of(bench, t, graph=True).main for t in targets_of(contract)]
+        plans = [of.main for of in specs_of(bench, targets_of(contract), graph=True).values()]
         once = spark.read.parquet(f"{home}/rows")
         times = -(-rows // once.count())
         once.crossJoin(spark.range(times).select("id")).drop("id").write.mode("overwrite").parquet(

@@ -84,6 +84,20 @@ class FeatureSpec:
         return tuple(f.name for f in self.features if f.categorical)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TargetSpecs:
+    """The specs of one target: by the settings, under the other policy, and without protected fields."""
+
+    main: FeatureSpec
+    other: FeatureSpec
+    unprotected: FeatureSpec
+
+    @property
+    def all(self) -> tuple[FeatureSpec, ...]:
+        """The three specs, the main one first."""
+        return (self.main, self.other, self.unprotected)
+
+
 def targets_of(contract: Contract) -> tuple[Target, ...]:
     """List every target of the entity, in the contract's order.
 
@@ -181,6 +195,21 @@ def build_feature_spec(
                 )
     return FeatureSpec(
         target=target, policy=policy, features=tuple(features.values()), excluded=tuple(excluded.items())
+    )
+
+
+def build_target_specs(
+    contract: Contract, target: Target, *, policy: LeakPolicy, protected: bool, graph: bool
+) -> TargetSpecs:
+    """Build the three specs of a target: the one that is trained, and those that it is compared with.
+
+    Arguments are those of `build_feature_spec`.
+    """
+    other = LeakPolicy.PERMISSIVE if policy is LeakPolicy.STRICT else LeakPolicy.STRICT
+    return TargetSpecs(
+        main=build_feature_spec(contract, target, policy=policy, protected=protected, graph=graph),
+        other=build_feature_spec(contract, target, policy=other, protected=protected, graph=graph),
+        unprotected=build_feature_spec(contract, target, policy=policy, protected=False, graph=graph),
     )
 
 

@@ -1,6 +1,4 @@
-"""The rows that models are trained on and score: valid customers of a day with their features and their place
-in the graph.
-"""
+"""Read the rows that models train on and score: valid customers of a day with features and graph measures."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ DAY = "snapshot_date"
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """What may be read: per day the published runs by table; `graph` None where models do not look at it."""
+    """The published runs by day and table; `graph` is None where models do not use the graph."""
 
     days: dict[date, dict[str, Run]]
     graph: GraphSpec | None
@@ -37,12 +35,12 @@ class ModelInputs:
     notes: tuple[str, ...]
 
     def inputs(self, days: Sequence[date]) -> dict[str, str]:
-        """What identifies the rows of some days, for a run_id."""
+        """Return what identifies the rows of some days, for a run_id."""
         return {f"{table}/{day}": run.run_id for day in days for table, run in self.days[day].items()}
 
 
 def find_model_inputs(context: RunContext) -> ModelInputs:
-    """The days whose every table is published. Reads the run log once.
+    """Find the days whose every table is published.
 
     Where `features.graph_values` is measured and the contract has a graph, the graph of the day is among
     them; where it is given, the graph is used for what it alone knows if it was measured on every day, and a
@@ -91,33 +89,35 @@ def find_model_inputs(context: RunContext) -> ModelInputs:
 
 def rows_of(
     context: RunContext,
-    found: ModelInputs,
+    inputs: ModelInputs,
     days: Sequence[date],
     *,
-    plans: Sequence[FeatureSpec],
+    specs: Sequence[FeatureSpec],
     labelled: bool = True,
 ) -> DataFrame:
-    """Valid rows of some days with everything the plans look at, the protected fields, and, if `labelled`,
-    the targets.
+    """Read the valid rows of some days with everything that the specs use, and the protected fields.
 
-    See `ml.training_set` for columns and cost.
+    With `labelled` the targets are among the columns. See `ml.data.training_set` for columns and cost.
     """
-    contract, wanted = context.contract, list(days)
-    rows = valid_rows(context, wanted)
+    contract, read_days = context.contract, list(days)
+    rows = valid_rows(context, read_days)
     sources = [t for t in feature_tables(contract) if t in contract.derived]
-    derived = [_published(context, tracked_table(t), stage_of_features(t), wanted) for t in sources]
+    derived = [_published(context, tracked_table(t), stage_of_features(t), read_days) for t in sources]
+    spec = inputs.graph
     graph = (
         None
-        if found.graph is None
-        else _published(context, tracked_table(found.graph.vertices), stage_of_graph(found.graph), wanted)
+        if spec is None
+        else _published(context, tracked_table(spec.vertices), stage_of_graph(spec), read_days)
     )
-    place = partial(with_graph_features, graph=graph, on=(*contract.entity.key, DAY), measured=found.measured)
-    make = to_training_set if labelled else to_scoring_set
-    return make(rows, derived, contract=contract, specs=plans, with_graph=place)
+    with_graph = partial(
+        with_graph_features, graph=graph, on=(*contract.entity.key, DAY), measured=inputs.measured
+    )
+    build = to_training_set if labelled else to_scoring_set
+    return build(rows, derived, contract=contract, specs=specs, with_graph=with_graph)
 
 
 def valid_rows(context: RunContext, days: Sequence[date]) -> DataFrame:
-    """The valid rows of the entity on these days, as delivered."""
+    """Read the valid rows of the entity on these days, as delivered."""
     entity = context.contract.entity
     return _published(context, judged_table(entity), stage_of(entity), list(days)).where(
         F.col("_dq_status") == VALID

@@ -226,7 +226,7 @@ def _score(
     """Score the targets of a day that are due, one after the other; each is published as soon as it is
     written.
     """
-    rows = rows_of(context, found, [day], plans=[r.plan for _, r in due], labelled=False)
+    rows = rows_of(context, found, [day], specs=[r.plan for _, r in due], labelled=False)
     for _, r in due:  # before anything is written
         require_schema(dict(rows.dtypes), r.scorer, needed=[*context.contract.entity.key, DAY])
     expected = found.days[day][context.contract.entity.name].rows_valid

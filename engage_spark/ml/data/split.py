@@ -32,7 +32,8 @@ from engage_spark.ml.data.hash_cutpoints import (
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
-COLUMNS = ("side", "fold", "stratum", "drawn")
+SIDE, FOLD = "side", "fold"
+COLUMNS = (SIDE, FOLD, "stratum", "drawn")
 """The columns of a split beside the key."""
 MAX_STRATA = 16
 
@@ -216,7 +217,9 @@ def _splits(slotted: DataFrame, key: Sequence[str], folds: int, *, drawn: bool) 
 
 __all__ = [
     "COLUMNS",
+    "FOLD",
     "MAX_STRATA",
+    "SIDE",
     "check_splits",
     "draw_splits",
     "split_hash",

@@ -16,10 +16,10 @@ from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness import audit
 from engage_spark.ml.feature_spec import Task
 from engage_spark.ml.report import plots
+from engage_spark.ml.train_target import TrainedTarget
+from engage_spark.ml.training.final_models import WINNER
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.train.card import card_of
-from engage_spark.pipelines.train.final_models import WINNER
-from engage_spark.pipelines.train.train_target import TrainedTarget
 
 
 def artefacts(
@@ -35,7 +35,7 @@ def artefacts(
 
 
 def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
-    selection, plan = t.contest.selection, t.plans.main
+    selection, plan = t.comparison.selection, t.specs.main
     return {
         "features.json": {
             "kept": list(selection.final.kept),
@@ -57,7 +57,7 @@ def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
                 "seconds": round(e.seconds, 1),
                 "folds": _finite(e.folds),
             }
-            for e in t.contest.entrants
+            for e in t.comparison.results
         ],
         "finals.json": {
             what: {
@@ -67,10 +67,10 @@ def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
                     name: None if found is None else asdict(found) for name, found in f.metrics.items()
                 },
             }
-            for what, f in t.finals.of.items()
+            for what, f in t.finals.by_role.items()
         },
         "deciles.json": [
-            asdict(x) for x in deciles(t.finals.labels, t.finals.of[WINNER].scores, task=t.target.task)
+            asdict(x) for x in deciles(t.finals.labels, t.finals.by_role[WINNER].scores, task=t.target.task)
         ],
         "audit.json": [asdict(f) for f in t.findings],
         "gates.json": {
@@ -95,7 +95,7 @@ def _finite(folds: Mapping[str, tuple[float, ...]]) -> dict[str, list[float | No
 
 
 def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[str, bytes]:
-    name, labels, scores = t.target.name, t.finals.labels, t.finals.of[WINNER].scores
+    name, labels, scores = t.target.name, t.finals.labels, t.finals.by_role[WINNER].scores
     binary, unit = t.target.task is Task.BINARY, t.target.unit or ""
     parts = deciles(labels, scores, task=t.target.task)
     found = {
@@ -115,7 +115,7 @@ def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[st
         found["plots/predicted.png"] = plots.predicted_actual(
             labels, scores, title=f"{name}: predicted and actual", unit=unit, tenths=parts
         )
-    if curves := [e.curve for e in t.contest.selection.folds.values() if e.curve]:
+    if curves := [e.curve for e in t.comparison.selection.folds.values() if e.curve]:
         counts = sorted(set.intersection(*(set(c) for c in curves)))
         found["plots/selection.svg"] = plots.selection_curve(
             counts,

@@ -10,14 +10,14 @@ from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
 from engage_spark.ml.feature_spec import LeakPolicy, Task
 from engage_spark.ml.report.model_card import Card, Finding, Scored, SelectedFeature, Version
+from engage_spark.ml.train_target import SelectionCost, TrainedTarget
+from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
 from engage_spark.pipelines.context import RunContext, StageRun
-from engage_spark.pipelines.train.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
-from engage_spark.pipelines.train.train_target import TrainedTarget, cost_of_selection
 
 
 def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Decision) -> Card:
     """Everything that the card needs. Pure: the same training gives the same card."""
-    contract, selection, plan = context.contract, t.contest.selection, t.plans.main
+    contract, selection, plan = context.contract, t.comparison.selection, t.specs.main
     importance = {i.feature: i.mean_contribution for i in t.importance}
     frequency = {name: round(share * len(selection.folds)) for name, share in selection.frequency.items()}
     return Card(
@@ -35,7 +35,7 @@ def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Dec
         uses=(f"to rank customers by {t.target.name}, and to read its interval or set beside it",),
         snapshots=tuple(map(str, t.snapshots.all)),
         tables=tuple(sorted((k, v[:12]) for k, v in work.inputs.items() if k != "targets")),
-        parts=t.sides.parts,
+        parts=t.splits.parts,
         kept=tuple(
             SelectedFeature(name=f.name, importance=importance.get(f.name), folds=frequency.get(f.name))
             for f in t.final.features
@@ -50,7 +50,7 @@ def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Dec
         gains=tuple(
             (name, g)
             for name in (BASELINE, ALL)
-            if (g := t.finals.gain(WINNER, name, chosen=context.settings.models)) is not None
+            if (g := t.finals.gain(WINNER, over=name, models=context.settings.models)) is not None
         ),
         calibration=_calibration(t),
         conformal=t.conformal,
@@ -71,7 +71,7 @@ def _importance_is(t: TrainedTarget) -> str:
 
 
 def _scored(t: TrainedTarget, final: FinalModel) -> tuple[Scored, ...]:
-    baseline = t.finals.of[BASELINE]
+    baseline = t.finals.by_role[BASELINE]
     found = ((m.name, final.metrics[m.name]) for m in metrics_of(t.target.task))
     return tuple(
         Scored(metric=name, model=value, baseline=baseline.metrics[name])
@@ -81,18 +81,25 @@ def _scored(t: TrainedTarget, final: FinalModel) -> tuple[Scored, ...]:
 
 
 def _selection(t: TrainedTarget) -> Iterator[str]:
-    selection = t.contest.selection
+    selection = t.comparison.selection
     if selection.note:
         yield selection.note
     if selection.jaccard is not None:
         yield f"The folds agree on their features to a Jaccard index of {selection.jaccard:.2f} (ranker: {selection.ranker})."
-    if cost := cost_of_selection(t):
-        yield cost
+    if cost := t.selection_cost:
+        yield cost_in_words(cost)
+
+
+def cost_in_words(cost: SelectionCost) -> str:
+    """Say what the selection costs, and what to try against it."""
+    loss = f"{cost.loss:.4f} AUC" if cost.metric == HEADLINE[Task.BINARY].name else f"{cost.loss:.1%} RMSE"
+    advice = "" if cost.ranker == "forest" else "; try models.ranker=forest"
+    return f"{cost.n_features} of {cost.n_all_features} features cost {loss}{advice}"
 
 
 def _candidates(t: TrainedTarget) -> Iterator[tuple[str, float, float]]:
     name = HEADLINE[t.target.task].name
-    for e in t.contest.entrants:
+    for e in t.comparison.results:
         values = e.folds[name]
         mean = sum(values) / len(values)
         yield e.candidate.name, mean, (sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1)) ** 0.5
@@ -101,7 +108,7 @@ def _candidates(t: TrainedTarget) -> Iterator[tuple[str, float, float]]:
 def _calibration(t: TrainedTarget) -> tuple[str, ...]:
     if t.target.task is not Task.BINARY:
         return ()
-    return (f"Calibrated by isotonic regression on {t.sides.counts['calibration']:,} rows kept for it.",)
+    return (f"Calibrated by isotonic regression on {t.splits.counts['calibration']:,} rows kept for it.",)
 
 
 def _coverage(t: TrainedTarget) -> tuple[tuple[str, int, int], ...]:
@@ -116,16 +123,16 @@ def _coverage(t: TrainedTarget) -> tuple[tuple[str, int, int], ...]:
 
 
 def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Version]:
-    other = LeakPolicy.PERMISSIVE if t.plans.main.policy is LeakPolicy.STRICT else LeakPolicy.STRICT
+    other = LeakPolicy.PERMISSIVE if t.specs.main.policy is LeakPolicy.STRICT else LeakPolicy.STRICT
     names = {
         OTHER: f"policy {other.value}",
         UNPROTECTED: "without the protected fields",
         ALL: "all features, without selection",
     }
     for what, name in names.items():
-        if what in t.finals.of:
-            final = t.finals.of[what]
-            gain = t.finals.gain(what, WINNER, chosen=context.settings.models)
+        if what in t.finals.by_role:
+            final = t.finals.by_role[what]
+            gain = t.finals.gain(what, over=WINNER, models=context.settings.models)
             yield Version(name=name, features=len(final.features), scored=_scored(t, final), gain=gain)
 
 
@@ -133,10 +140,10 @@ def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:
     yield f"Decision: {'champion' if decision.promoted else 'not champion'}, {decision.reason}."
     for gate in t.gates:
         yield f"Gate {gate.name} {'passed' if gate.passed else 'FAILED'}: {gate.demand}; measured {gate.measured}."
-    if t.late is None:
+    if t.out_of_time is None:
         yield "One snapshot only: nothing is known of how it ages. A test out of time comes with the second matured snapshot."
     else:
         name = HEADLINE[t.target.task].name
-        late = t.late.of[WINNER].metrics[name]
+        late = t.out_of_time.by_role[WINNER].metrics[name]
         if late is not None:
             yield f"Out of time, on {t.snapshots.out_of_time}: {name} {late.value:.4g} [{late.low:.4g}, {late.high:.4g}]."

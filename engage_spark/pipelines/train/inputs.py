@@ -1,6 +1,4 @@
-"""What a training works on: matured snapshots, each customer on its side, every target with the rows that it
-may use.
-"""
+"""Prepare what a training works on: matured snapshots, each customer in its split, the rows of every target."""
 
 from __future__ import annotations
 
@@ -15,151 +13,181 @@ from engage_spark import log
 from engage_spark.contract import splits_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialize
-from engage_spark.ml.data.split import COLUMNS, check_splits, draw_splits, to_newcomers, with_newcomers
+from engage_spark.ml.data.split import (
+    COLUMNS,
+    FOLD,
+    SIDE,
+    check_splits,
+    draw_splits,
+    to_newcomers,
+    with_newcomers,
+)
 from engage_spark.ml.data.split_rows import TargetSnapshots
-from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Target, Task, build_feature_spec, targets_of
+from engage_spark.ml.feature_spec import (
+    LeakPolicy,
+    Target,
+    TargetSpecs,
+    Task,
+    build_target_specs,
+    targets_of,
+)
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import DAY, ModelInputs, rows_of, valid_rows
-from engage_spark.pipelines.train.cross_validation import FOLD
 from engage_spark.spark.schema import column_named
 
 SPLITS = "splits"
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingSet:
+    """The rows of all targets with their split and fold, and the version of `splits` that they were parted by.
+
+    `undrawn_stratum` names the target whose labels were not known yet when the splits were drawn by them; None
+    otherwise.
+    """
+
+    rows: DataFrame
+    splits_version: int
+    undrawn_stratum: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
-class TargetSpecs:
-    """What models of a target may look at: by the settings, under the other policy, and without protected
-    fields.
+class SplitReference:
+    """The snapshot that splits are drawn on, and the target that they are stratified by.
+
+    `matured` is False where no snapshot's labels of that target are known yet.
     """
 
-    main: FeatureSpec
-    other: FeatureSpec
-    unprotected: FeatureSpec
-
-    @property
-    def all(self) -> tuple[FeatureSpec, ...]:
-        return (self.main, self.other, self.unprotected)
+    day: date
+    stratum: str | None
+    matured: bool
 
 
-def plans_of(context: RunContext, target: Target, *, graph: bool) -> TargetSpecs:
-    """The three plans of a target."""
-    chosen, contract = context.settings.models, context.contract
-    policy = LeakPolicy(chosen.policy)
-    other = LeakPolicy.PERMISSIVE if policy is LeakPolicy.STRICT else LeakPolicy.STRICT
-    return TargetSpecs(
-        main=build_feature_spec(contract, target, policy=policy, protected=chosen.protected, graph=graph),
-        other=build_feature_spec(contract, target, policy=other, protected=chosen.protected, graph=graph),
-        unprotected=build_feature_spec(contract, target, policy=policy, protected=False, graph=graph),
-    )
+def specs_of(context: RunContext, targets: Iterable[Target], *, graph: bool) -> dict[str, TargetSpecs]:
+    """Build the three specs of every target by the settings, by the target's name."""
+    models = context.settings.models
+    return {
+        target.name: build_target_specs(
+            context.contract,
+            target,
+            policy=LeakPolicy(models.policy),
+            protected=models.protected,
+            graph=graph,
+        )
+        for target in targets
+    }
 
 
-def require_names(context: RunContext, plans: Iterable[TargetSpecs]) -> None:
-    """Raise ConfigurationError where a feature has a name that the training set or the models give their own
-    columns.
+def require_names(specs: Iterable[TargetSpecs], *, contract_id: str) -> None:
+    """Refuse features whose names the training set or the models give their own columns.
+
+    Errors: ConfigurationError with all such names.
     """
-    own = {"side", FOLD, "prediction", "probability"}
-    if taken := sorted(
-        {n for of in plans for p in of.all for n in p.names if n.lower() in own or n.startswith("__")}
-    ):
+    own = {SIDE, FOLD, "prediction", "probability"}
+    names = {n for of_target in specs for spec in of_target.all for n in spec.names}
+    if reserved := sorted(n for n in names if n.lower() in own or n.startswith("__")):
         raise ConfigurationError(
-            f"features cannot be named {', '.join(taken)}: models have columns of that name",
-            hint=f"rename them in contract {context.contract.id!r}, or give them another role",
+            f"features cannot be named {', '.join(reserved)}: models have columns of that name",
+            hint=f"rename them in contract {contract_id!r}, or give them another role",
         )
 
 
-def training_set(
+def build_training_set(
     context: RunContext,
-    work: StageRun,
-    found: ModelInputs,
-    plans: Mapping[str, TargetSpecs],
+    stage_run: StageRun,
+    inputs: ModelInputs,
+    specs: Mapping[str, TargetSpecs],
     snapshots: Mapping[str, TargetSnapshots],
-    keep: Materialize,
+    materialize: Materialize,
     *,
     as_of: date,
-) -> tuple[DataFrame, int, tuple[str, ...]]:
-    """All rows of all targets with their side and fold, written to scratch once; the version of `splits`;
-    what is to be said about them.
+) -> TrainingSet:
+    """Join all rows of all targets with their split and fold, and write them to scratch once.
 
     Cost: the splits look at keys alone; then one shuffle each of the entity, its features and its graph by
-    key and day, and one join with the splits, written as one table. Raises TransientError where a row got
-    lost on the way.
+    key and day, and one join with the splits, written as one table.
+
+    Errors: TransientError where a row got lost on the way.
     """
     days = sorted({d for s in snapshots.values() for d in s.all})
-    reference, stratum, notes = _reference(context, found, days, as_of)
+    reference = _reference(context, list(inputs.days), days, as_of=as_of)
     with log.stage("splitting"):
-        keys = valid_rows(context, sorted({*days, reference}))
-        splits, version = _split(context, work, keys, (reference, stratum), keep)
-    sides = splits.select(*_keys(context), "side", "fold")
-    rows = rows_of(context, found, days, plans=[p for of in plans.values() for p in of.all])
+        keys = valid_rows(context, sorted({*days, reference.day}))
+        splits, version = _splits(context, stage_run, keys, reference, materialize)
+    rows = rows_of(context, inputs, days, specs=[s for of_target in specs.values() for s in of_target.all])
     with log.stage("joining customers, features and graph", snapshots=len(days)):
-        rows = keep(rows.join(sides, on=list(context.contract.entity.key), how="inner"), "training_set")
-    expected = sum(found.days[d][context.contract.entity.name].rows_valid for d in days)
-    if (arrived := rows.count()) != expected:
-        why = f"a key is there twice in {SPLITS}" if arrived > expected else "a table was replaced meanwhile"
+        joined = rows.join(
+            splits.select(*_keys(context), SIDE, FOLD), on=list(context.contract.entity.key), how="inner"
+        )
+        rows = materialize(joined, "training_set")
+    expected = sum(inputs.days[d][context.contract.entity.name].rows_valid for d in days)
+    if (n_rows := rows.count()) != expected:
+        why = f"a key is there twice in {SPLITS}" if n_rows > expected else "a table was replaced meanwhile"
         raise TransientError(
-            f"{expected:,} valid rows were published, and {arrived:,} came together with their features and side",
+            f"{expected:,} valid rows were published, and {n_rows:,} joined with their features and split",
             hint=f"{why}; let no other training or stage write at the same time, and run `engage-spark train` again",
         )
-    return rows, version, notes
+    return TrainingSet(
+        rows=rows,
+        splits_version=version,
+        undrawn_stratum=None if reference.matured else reference.stratum,
+    )
 
 
 def _reference(
-    context: RunContext, found: ModelInputs, days: Sequence[date], as_of: date
-) -> tuple[date, str | None, tuple[str, ...]]:
-    """The snapshot that the draw is made on, and the target that it is stratified by: the contract's first of
-    two classes, whatever is trained now, on its newest snapshot that has matured.
+    context: RunContext, published: Sequence[date], days: Sequence[date], *, as_of: date
+) -> SplitReference:
+    """Choose the snapshot and the target that splits are drawn by.
+
+    The target is the contract's first of two classes, whatever is trained now, on its newest snapshot that has
+    matured. Splits that are stored already count as matured: they are not drawn again.
     """
     binary = next((t for t in targets_of(context.contract) if t.task is Task.BINARY), None)
     if binary is None:
-        return max(days), None, ()
-    ripe = [d for d in found.days if d + timedelta(days=binary.label_days) <= as_of]
-    note = f"the sides are drawn by what {binary.name} says now: none of its snapshots has matured yet"
-    return (
-        max(ripe or days),
-        binary.name,
-        () if ripe or context.lake.version(context.spark, SPLITS) is not None else (note,),
+        return SplitReference(day=max(days), stratum=None, matured=True)
+    matured = [d for d in published if d + timedelta(days=binary.label_days) <= as_of]
+    return SplitReference(
+        day=max(matured or days),
+        stratum=binary.name,
+        matured=bool(matured) or context.lake.version(context.spark, SPLITS) is not None,
     )
 
 
-def _split(
+def _splits(
     context: RunContext,
-    work: StageRun,
+    stage_run: StageRun,
     rows: DataFrame,
-    reference: tuple[date, str | None],
-    keep: Materialize,
+    reference: SplitReference,
+    materialize: Materialize,
 ) -> tuple[DataFrame, int]:
-    """The side of every key in `rows`: drawn on the reference snapshot where there are no splits yet, and
-    kept for ever after.
+    """Return the split of every key in `rows`, and the version of the stored table.
+
+    Splits are drawn on the reference snapshot where there are none yet, and stay the same from then on.
     """
-    chosen, table, key = (
-        context.settings.models,
-        splits_table(context.contract),
-        list(context.contract.entity.key),
-    )
-    day, stratum = reference
-    before = context.lake.version(context.spark, SPLITS)
-    if before is None:
+    key, models = list(context.contract.entity.key), context.settings.models
+    previous = context.lake.version(context.spark, SPLITS)
+    if previous is None:
         drawn = draw_splits(
-            rows.where(F.col(DAY) == F.lit(day)),
-            stratum=stratum,
+            rows.where(F.col(DAY) == F.lit(reference.day)),
+            stratum=reference.stratum,
             key=key,
-            folds=chosen.folds,
-            seed=chosen.seed,
+            folds=models.folds,
+            seed=models.seed,
         )
-        new = with_newcomers(drawn, rows, key=key, folds=chosen.folds, seed=chosen.seed)
-        known = None
+        new = with_newcomers(drawn, rows, key=key, folds=models.folds, seed=models.seed)
+        stored = None
     else:
-        known = context.lake.read(context.spark, SPLITS, version=before).select(*_keys(context), *COLUMNS)
-        check_splits(known, key=key, folds=chosen.folds, seed=chosen.seed)
-        new = to_newcomers(known, rows, key=key, folds=chosen.folds, seed=chosen.seed)
-    new = keep(new, "new_splits")
-    if before is not None and new.isEmpty():
-        return known if known is not None else new, before
-    stored = new.select("*", F.lit(day).alias("drawn_on"), F.lit(work.run_id).alias("_run_id"))
-    context.lake.append(stored, table, tag=work.run_id)
-    return new if known is None else known.unionByName(new), context.lake.written_version(
-        context.spark, SPLITS
-    )
+        stored = context.lake.read(context.spark, SPLITS, version=previous).select(*_keys(context), *COLUMNS)
+        check_splits(stored, key=key, folds=models.folds, seed=models.seed)
+        new = to_newcomers(stored, rows, key=key, folds=models.folds, seed=models.seed)
+    new = materialize(new, "new_splits")
+    if previous is not None and new.isEmpty():
+        return stored if stored is not None else new, previous
+    run_id = stage_run.run_id
+    added = new.select("*", F.lit(reference.day).alias("drawn_on"), F.lit(run_id).alias("_run_id"))
+    context.lake.append(added, splits_table(context.contract), tag=run_id)
+    version = context.lake.written_version(context.spark, SPLITS)
+    return new if stored is None else stored.unionByName(new), version
 
 
 def _keys(context: RunContext) -> list[Column]:

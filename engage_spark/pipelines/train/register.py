@@ -21,13 +21,13 @@ from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.promotion import Decision, decide
 from engage_spark.ml.feature_spec import feature_tables
 from engage_spark.ml.scoring import Scorer, require_schema
+from engage_spark.ml.train_target import TrainedTarget
+from engage_spark.ml.training.final_models import BASELINE, WINNER, scores_of
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import DAY, ModelInputs
 from engage_spark.pipelines.score import scorer_of
 from engage_spark.pipelines.train.artifacts import artefacts
-from engage_spark.pipelines.train.final_models import BASELINE, WINNER, scores_of
 from engage_spark.pipelines.train.inputs import SPLITS
-from engage_spark.pipelines.train.train_target import TrainedTarget
 from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import CHAMPION, MlflowRun, ModelFacts, ModelVersion, Tracker
 
@@ -126,7 +126,7 @@ def _gain_over(
     """The gain over a version on the same test rows; None, and why, where its files cannot be had or it
     cannot score them.
     """
-    chosen, target, test = context.settings.models, trained.target, trained.sides.test
+    chosen, target, test = context.settings.models, trained.target, trained.splits.test
     try:
         scorer = scorer_of(tracker.registry.opened(before))
         require_schema(dict(test.dtypes), scorer)
@@ -138,7 +138,7 @@ def _gain_over(
         test,
         key=context.contract.entity.key,
         seed=chosen.seed,
-        expected=trained.sides.counts["test"],
+        expected=trained.splits.counts["test"],
         limit=chosen.judged_rows,
     )
     theirs = scores_of(model, scorer.features, hashed, target, day=DAY, limit=chosen.judged_rows)["score"]
@@ -146,7 +146,7 @@ def _gain_over(
     gain = paired_gain(
         HEADLINE[target.task],
         finals.labels,
-        finals.of[WINNER].scores,
+        finals.by_role[WINNER].scores,
         theirs,
         clusters=finals.customers,
         replicates=chosen.bootstrap,
@@ -221,7 +221,7 @@ def _facts(
         code_version=code_version(),
         data=data,
         candidate=trained.final.candidate.name,
-        policy=trained.plans.main.policy.value,
+        policy=trained.specs.main.policy.value,
         metric=headline,
         value=value.value,
         low=value.low,
@@ -247,10 +247,10 @@ def _metrics(run: MlflowRun, trained: TrainedTarget) -> None:
     """
     finals = [
         ("test" if what == WINNER else what.replace(" ", "_"), final)
-        for what, final in trained.finals.of.items()
+        for what, final in trained.finals.by_role.items()
     ]
-    if trained.late is not None:
-        finals += [(f"late_{what}", final) for what, final in trained.late.of.items()]
+    if trained.out_of_time is not None:
+        finals += [(f"late_{what}", final) for what, final in trained.out_of_time.by_role.items()]
     for where, final in finals:
         for name, found in final.metrics.items():
             if found is not None:
@@ -261,23 +261,23 @@ def _metrics(run: MlflowRun, trained: TrainedTarget) -> None:
                         f"{where}/{name}_high": found.high,
                     }
                 )
-    winner = trained.contest.winner
+    winner = trained.comparison.winner
     for name in winner.folds:
         run.metrics({f"cv/{name}": winner.mean(name)})
         run.curve(f"folds/{name}", enumerate(winner.folds[name]))
     run.metrics(
         {
-            "coverage": trained.covered.value,
-            "coverage_low": trained.covered.low,
-            "coverage_high": trained.covered.high,
+            "coverage": trained.coverage.value,
+            "coverage_low": trained.coverage.low,
+            "coverage_high": trained.coverage.high,
         }
     )
-    selection = trained.contest.selection
+    selection = trained.comparison.selection
     if selection.jaccard is not None:
         run.metrics({"selection/jaccard": selection.jaccard})
     if selection.final.curve:
         run.curve("selection/r2", sorted(selection.final.curve.items()))
-    for entrant in trained.contest.entrants:
+    for entrant in trained.comparison.results:
         with run.child(entrant.candidate.name) as child:
             child.params(dict(entrant.candidate.params))
             child.metrics(
@@ -299,22 +299,22 @@ def write_training_runs(context: RunContext, work: StageRun, recorded: Sequence[
 
 def _row(context: RunContext, work: StageRun, of: RegisteredTarget) -> Mapping[str, Any]:
     t, metric = of.trained, HEADLINE[of.trained.target.task]
-    model, baseline = t.final.metrics[metric.name], t.finals.of[BASELINE].metrics[metric.name]
-    late = None if t.late is None else t.late.of[WINNER].metrics[metric.name]
+    model, baseline = t.final.metrics[metric.name], t.finals.by_role[BASELINE].metrics[metric.name]
+    late = None if t.out_of_time is None else t.out_of_time.by_role[WINNER].metrics[metric.name]
     assert model is not None
     assert baseline is not None
-    folds = t.contest.winner.folds[metric.name]
+    folds = t.comparison.winner.folds[metric.name]
     mean = sum(folds) / len(folds)
     return {
         "run_id": work.run_id,
         "target": t.target.name,
         "snapshot_date": work.snapshot_date,
         "snapshots": list(t.snapshots.all),
-        "policy": t.plans.main.policy.value,
+        "policy": t.specs.main.policy.value,
         "task": t.target.task.value,
         "candidate": t.final.candidate.name,
-        "rows_fit": t.sides.counts["fit"],
-        "rows_held_out": t.sides.counts["test"],
+        "rows_fit": t.splits.counts["fit"],
+        "rows_held_out": t.splits.counts["test"],
         "features": [f.name for f in t.final.features],
         "metric": metric.name,
         "higher_is_better": metric.better == "higher",

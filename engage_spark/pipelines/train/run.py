@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
+from functools import partial
 from itertools import chain
 
 from pyspark.sql import DataFrame, SparkSession
@@ -17,32 +20,25 @@ from engage_spark.contract import Contract
 from engage_spark.errors import TransientError
 from engage_spark.lake import translate_spark_errors
 from engage_spark.lake.scratch import scratch
+from engage_spark.ml.data.split import FOLD
 from engage_spark.ml.data.split_rows import TargetSnapshots, choose_snapshots, with_masked_targets
 from engage_spark.ml.evaluation.metrics import HEADLINE
-from engage_spark.ml.feature_spec import LeakPolicy, Target, target_named, targets_of
+from engage_spark.ml.fairness.audit import attributes
+from engage_spark.ml.feature_spec import LeakPolicy, Target, TargetSpecs, target_named, targets_of
 from engage_spark.ml.leakage.audit import audit_leakage
 from engage_spark.ml.leakage.findings import audit_outcome, leak_error
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
+from engage_spark.ml.train_target import TrainedTarget, train_target, trainable_splits
+from engage_spark.ml.training.final_models import WINNER
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.model_inputs import DAY, ModelInputs, find_model_inputs
 from engage_spark.pipelines.results import Grid, Report
-from engage_spark.pipelines.train.final_models import WINNER
-from engage_spark.pipelines.train.inputs import (
-    SPLITS,
-    TargetSpecs,
-    plans_of,
-    require_names,
-    training_set,
-)
+from engage_spark.pipelines.train.card import cost_in_words
+from engage_spark.pipelines.train.inputs import SPLITS, build_training_set, require_names, specs_of
 from engage_spark.pipelines.train.register import TRAINING_RUNS, RegisteredTarget, record, write_training_runs
-from engage_spark.pipelines.train.train_target import (
-    TrainedTarget,
-    cost_of_selection,
-    train_target,
-    trainable_sides,
-)
 from engage_spark.settings import Settings
+from engage_spark.spark.session import delete_directory
 from engage_spark.tracking import Tracker
 
 STAGE = "train"
@@ -94,16 +90,25 @@ def run(
     work = _work(context, found, goals, snapshots)
     if work.done and not force and all(tracker.has_training(t.name, work.run_id) for t in goals):
         return _left(context, work, started, notes)
-    plans = {t.name: plans_of(context, t, graph=found.graph is not None) for t in goals}
-    require_names(context, plans.values())
+    specs = specs_of(context, goals, graph=found.graph is not None)
+    require_names(specs.values(), contract_id=contract.id)
     attempt = work.before.attempt + 1 if work.done and force and work.before else 1
     with scratch(spark, context.lake) as keep, translate_spark_errors("the models cannot be trained"):
-        rows, version, said = training_set(context, work, found, plans, snapshots, keep, as_of=as_of)
-        trained = _train(context, goals, plans, snapshots, rows)
+        training_set = build_training_set(context, work, found, specs, snapshots, keep, as_of=as_of)
+        rows, version = training_set.rows, training_set.splits_version
+        trained = _train(context, specs, snapshots, rows)
         recorded = _record_all(
             trained,
             lambda of: record(context, work, tracker, of, found, rows, attempt=attempt, splits=version),
         )
+    said = (
+        []
+        if training_set.undrawn_stratum is None
+        else [
+            f"the sides are drawn by what {training_set.undrawn_stratum} says now: none of its snapshots has "
+            "matured yet"
+        ]
+    )
     outputs = {TRAINING_RUNS: write_training_runs(context, work, recorded), SPLITS: version}
     expected = sum(
         found.days[d][contract.entity.name].rows_valid for d in {d for s in snapshots.values() for d in s.all}
@@ -160,31 +165,53 @@ def _work(
 
 def _train(
     context: RunContext,
-    goals: Sequence[Target],
-    plans: dict[str, TargetSpecs],
+    specs: dict[str, TargetSpecs],
     snapshots: dict[str, TargetSnapshots],
     rows: DataFrame,
 ) -> list[TrainedTarget]:
-    chosen, key = context.settings.models, context.contract.entity.key
-    every = [p for t in goals for p in plans[t.name].all]
-    known = with_masked_targets(rows, goals, snapshots)
-    with log.stage("looking at features and targets", features=len({n for p in every for n in p.names})):
-        profile = to_profile(known, every)
+    models, key = context.settings.models, context.contract.entity.key
+    every_spec = [spec for of_target in specs.values() for spec in of_target.all]
+    targets = [of_target.main.target for of_target in specs.values()]
+    masked = with_masked_targets(rows, targets, snapshots)
+    n_features = len({n for spec in every_spec for n in spec.names})
+    with log.stage("looking at features and targets", features=n_features):
+        profile = to_profile(masked, every_spec)
     with log.stage("Gram matrices of all folds"):
-        grams = to_grams(known, specs=every, fold="fold", scales=profile.scales)
+        grams = to_grams(masked, specs=every_spec, fold=FOLD, scales=profile.scales)
     with log.stage("leakage audit"):
-        both = [p for t in goals for p in (plans[t.name].main, plans[t.name].other)]
-        findings = audit_leakage(known, specs=both, grams=grams, profile=profile, key=key, day=DAY)
-    found = audit_outcome(findings, LeakPolicy(chosen.policy))
-    if found.stops:
+        audited = [spec for of_target in specs.values() for spec in (of_target.main, of_target.other)]
+        findings = audit_leakage(masked, specs=audited, grams=grams, profile=profile, key=key, day=DAY)
+    outcome = audit_outcome(findings, LeakPolicy(models.policy))
+    if outcome.stops:
         raise leak_error(findings)
-    for line in found.lines:
+    for line in outcome.lines:
         log.say(line, level="warning")
-    sides = trainable_sides(context, goals, plans, snapshots, rows)
+    splits = trainable_splits(rows, specs, snapshots, candidates=models.candidates)
     return [
-        train_target(context, plans[t.name], snapshots[t.name], grams[t.name], findings, sides[t.name])
-        for t in goals
+        train_target(
+            of_target,
+            snapshots[name],
+            splits[name],
+            grams=grams[name],
+            findings=findings,
+            models=models,
+            key=key,
+            day=DAY,
+            protected=attributes(context.contract),
+            scratch_path=partial(scratch_path, context.spark, context.settings.lake.scratch_root),
+        )
+        for name, of_target in specs.items()
     ]
+
+
+@contextmanager
+def scratch_path(spark: SparkSession, root: str | None) -> Iterator[str]:
+    """Yield the path of a new directory below `root` that Spark may write to, and delete it afterwards."""
+    path = f"{root}/{uuid.uuid4().hex}"
+    try:
+        yield path
+    finally:
+        delete_directory(spark, path)
 
 
 def _left(context: RunContext, work: StageRun, started: float, notes: Sequence[str]) -> Report:
@@ -206,7 +233,7 @@ def _report(
         lines.append(
             (
                 t.target.name,
-                f"{t.final.candidate.name} of {', '.join(e.candidate.name for e in t.contest.entrants)}",
+                f"{t.final.candidate.name} of {', '.join(e.candidate.name for e in t.comparison.results)}",
             )
         )
         lines += [("", text) for text in _told(of)]
@@ -227,7 +254,7 @@ def _table(recorded: Sequence[RegisteredTarget]) -> Grid:
     rows = []
     for of in recorded:
         metric = HEADLINE[of.trained.target.task]
-        for what, final in of.trained.finals.of.items():
+        for what, final in of.trained.finals.by_role.items():
             found = final.metrics[metric.name]
             value = "–" if found is None else f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
             rows.append(
@@ -245,17 +272,22 @@ def _told(of: RegisteredTarget) -> list[str]:
     """What there is to say of one target beside the table, each within 80 columns."""
     t, role = of.trained, "champion" if of.decision.promoted else "challenger"
     said = [f"version {of.version.version}, {role}: {of.decision.reason}"]
-    said.append(f"{t.conformal.coverage:.0%} intervals or sets hold {t.covered.value:.1%} of the test labels")
+    said.append(
+        f"{t.conformal.coverage:.0%} intervals or sets hold {t.coverage.value:.1%} of the test labels"
+    )
     if (ece := t.final.metrics.get("ece")) is not None:
         pays = t.threshold is not None and t.threshold <= 1
         contact = f"contact from p = {t.threshold:.2f} on" if pays else "no contact pays at these costs"
         said.append(f"calibration error {ece.value:.3f}; {contact}")
-    if t.late is not None and (late := t.late.of[WINNER].metrics[HEADLINE[t.target.task].name]) is not None:
+    if (
+        t.out_of_time is not None
+        and (late := t.out_of_time.by_role[WINNER].metrics[HEADLINE[t.target.task].name]) is not None
+    ):
         said.append(
             f"out of time, on {t.snapshots.out_of_time}: {late.value:.3g} [{late.low:.3g}, {late.high:.3g}]"
         )
-    if not t.apart:
+    if not t.is_apart_from_baseline:
         said.append("its interval and the baseline's overlap")
-    if (cost := cost_of_selection(t)) is not None:
-        said.append(cost)
+    if (cost := t.selection_cost) is not None:
+        said.append(cost_in_words(cost))
     return [line for text in said for line in textwrap.wrap(text, WIDTH)]

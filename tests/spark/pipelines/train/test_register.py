@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +18,16 @@ from engage_spark.contract import load_contract
 from engage_spark.errors import TransientError
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.data.split_rows import TargetSnapshots, split_rows
-from engage_spark.ml.feature_spec import target_named
+from engage_spark.ml.fairness.audit import attributes
+from engage_spark.ml.feature_spec import TargetSpecs, target_named
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
+from engage_spark.ml.train_target import TrainedTarget, train_target
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.model_inputs import ModelInputs
-from engage_spark.pipelines.train.inputs import TargetSpecs, plans_of
+from engage_spark.pipelines.train.inputs import specs_of
 from engage_spark.pipelines.train.register import RegisteredTarget, record
-from engage_spark.pipelines.train.train_target import TrainedTarget, train_target
+from engage_spark.pipelines.train.run import scratch_path
 from engage_spark.settings import Settings, TrackingSettings
 from engage_spark.tracking import CHALLENGER, CHAMPION, Tracker
 from tests.support.paths import DATA
@@ -44,7 +47,7 @@ TARGET = target_named(CONTRACT, "churn")
 SNAPSHOTS = TargetSnapshots(train=(DAY,), out_of_time=None)
 
 
-def subscribers(spark: SparkSession, plans: TargetSpecs) -> DataFrame:
+def subscribers(spark: SparkSession, specs: TargetSpecs) -> DataFrame:
     """3,000 made-up rows on their sides; who complains or calls little leaves more often, and the other
     columns are noise.
     """
@@ -72,7 +75,7 @@ def subscribers(spark: SparkSession, plans: TargetSpecs) -> DataFrame:
         .withColumns({"snapshot_date": F.lit(DAY), "side": side})
     )
     rows = rows.withColumn("fold", F.when(F.col("side") == "fit", F.floor(3 * drawn(5)).cast("int")))
-    names = dict.fromkeys([*(n for p in plans.all for n in p.names), "age", "age_group"])
+    names = dict.fromkeys([*(n for p in specs.all for n in p.names), "age", "age_group"])
     rows = rows.withColumns(
         {n: own.get(n, F.floor(20 * drawn(100 + i))).cast(types[n]) for i, n in enumerate(names)}
     )
@@ -128,13 +131,22 @@ def shop(
                 lake={"root": str(home / "lake")}, spark=session_settings.spark, models=models
             )  # type: ignore[arg-type]
             context = RunContext(spark, settings, CONTRACT)
-            plans = plans_of(context, TARGET, graph=False)
+            specs = specs_of(context, [TARGET], graph=False)[TARGET.name]
             if name == "good":
-                judged, rows = context, keep(subscribers(spark, plans), "training_set")
-            profile = to_profile(rows, plans.all)
-            grams = to_grams(rows, specs=plans.all, fold="fold", scales=profile.scales)
+                judged, rows = context, keep(subscribers(spark, specs), "training_set")
+            profile = to_profile(rows, specs.all)
+            grams = to_grams(rows, specs=specs.all, fold="fold", scales=profile.scales)
             trained[name] = train_target(
-                context, plans, SNAPSHOTS, grams[TARGET.name], (), split_rows(rows, TARGET, SNAPSHOTS)
+                specs,
+                SNAPSHOTS,
+                split_rows(rows, TARGET, SNAPSHOTS),
+                grams=grams[TARGET.name],
+                findings=(),
+                models=settings.models,
+                key=CONTRACT.entity.key,
+                day="snapshot_date",
+                protected=attributes(CONTRACT),
+                scratch_path=partial(scratch_path, spark, settings.lake.scratch_root),
             )
         tables = {"subscribers": "subscribers_judged", "subscriber_features": "subscriber_features"}
         runs = {
@@ -205,7 +217,7 @@ def test_a_model_outlives_an_mlflow_that_went_away_during_its_training(shop: Sho
         for d in caught.value.details
         if d.startswith("the trained model: ")
     )
-    test = shop.good.sides.test
+    test = shop.good.splits.test
     theirs, ours = (
         model.transform(test).select("row_id", "prediction").collect()
         for model in (away.load(shop.context.spark, place), shop.good.final.model)
@@ -320,4 +332,4 @@ def test_a_version_names_the_tables_that_it_was_made_of_and_how_its_graph_was_re
     assert champion.facts["data"] == f"splits@7, subscriber_features/{DAY}@4, subscribers/{DAY}@3"
     assert champion.extras["graph_values"] == shop.context.settings.features.graph_values
     assert set(champion.extras) == {"scorer", "graph_values"}
-    assert champion.metrics["selection/jaccard"] == shop.good.contest.selection.jaccard
+    assert champion.metrics["selection/jaccard"] == shop.good.comparison.selection.jaccard

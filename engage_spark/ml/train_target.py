@@ -1,0 +1,484 @@
+"""Train one target: select features, compare candidates, fit, calibrate, measure, explain, compare groups.
+
+This module joins what the packages of `ml` offer, so it stands above all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.errors import ConfigurationError, InputError
+from engage_spark.ml.data.driver_sample import HASH, sample_rows
+from engage_spark.ml.data.preflight import fold_counts, require_trainable
+from engage_spark.ml.data.split import FOLD, SIDE
+from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots, split_rows
+from engage_spark.ml.data.training_set import labelled
+from engage_spark.ml.evaluation.bootstrap import Interval, arranged, interval
+from engage_spark.ml.evaluation.conformal import (
+    Conformal,
+    calibrate_regression,
+    calibrate_sets,
+    with_interval,
+    with_set,
+)
+from engage_spark.ml.evaluation.metrics import HEADLINE
+from engage_spark.ml.evaluation.profit_curve import Profit, profits
+from engage_spark.ml.evaluation.promotion import (
+    ModelGate,
+    beats_baseline,
+    covers,
+    is_calibrated,
+    is_free_of_leaks,
+)
+from engage_spark.ml.explain.explainer import Explainer
+from engage_spark.ml.explain.reasons import Importance, explainer_of, global_importance
+from engage_spark.ml.fairness.audit import Attribute, audit_fairness
+from engage_spark.ml.fairness.group_metrics import Fairness
+from engage_spark.ml.fairness.proxy import Proxy, proxy_test
+from engage_spark.ml.feature_spec import Feature, Target, TargetSpecs, Task
+from engage_spark.ml.leakage.findings import LeakFinding
+from engage_spark.ml.selection.fold_gram import FoldGrams
+from engage_spark.ml.training.candidates import baseline_for, candidates_for
+from engage_spark.ml.training.cross_validation import (
+    CandidateComparison,
+    FitRows,
+    compare_candidates,
+    features_named,
+    rows_by_held_out_fold,
+    select_features,
+)
+from engage_spark.ml.training.final_models import (
+    ALL,
+    BASELINE,
+    OTHER,
+    UNPROTECTED,
+    WINNER,
+    FinalModel,
+    FinalModels,
+    FittedModel,
+    fit_final_models,
+    measure_final_models,
+    scores_of,
+)
+from engage_spark.ml.training.pipeline import candidate_features
+from engage_spark.settings.model import ModelSettings
+from engage_spark.spark.compat import to_arrow
+from engage_spark.spark.schema import column_named
+
+WORST_AUC, WORST_RMSE = 0.005, 0.01
+"""What selection may cost before it is reported: a loss in AUC, or a share of RMSE."""
+EXPLAINED_ROWS, PROXY_ROWS = 20_000, 50_000
+"""Most rows that global importance is averaged over, and that the proxy test reads."""
+
+ScratchPath = Callable[[], AbstractContextManager[str]]
+"""Opens a directory that does not exist yet, which Spark may write to, and deletes it when the block ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionCost:
+    """What the selected features lose against all features on the test rows.
+
+    Units: `loss` is in AUC for two classes, and a share of RMSE for numbers.
+    """
+
+    loss: float
+    metric: str
+    n_features: int
+    n_all_features: int
+    ranker: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedTarget:
+    """Everything that a training knows of one target's model."""
+
+    specs: TargetSpecs
+    snapshots: TargetSnapshots
+    splits: SplitRows
+    comparison: CandidateComparison
+    findings: tuple[LeakFinding, ...]
+    finals: FinalModels
+    out_of_time: FinalModels | None
+    conformal: Conformal
+    coverage: Interval
+    profits: tuple[Profit, ...]
+    explainer: Explainer
+    importance: tuple[Importance, ...]
+    fairness: Fairness
+    proxies: tuple[Proxy, ...]
+    gates: tuple[ModelGate, ...]
+
+    @property
+    def target(self) -> Target:
+        """The target that the model predicts."""
+        return self.specs.main.target
+
+    @property
+    def final(self) -> FinalModel:
+        """The model to register."""
+        return self.finals.by_role[WINNER]
+
+    @property
+    def is_apart_from_baseline(self) -> bool:
+        """Whether the intervals of model and baseline in the headline metric do not overlap."""
+        name = HEADLINE[self.target.task].name
+        model, baseline = self.final.metrics[name], self.finals.by_role[BASELINE].metrics[name]
+        return model is not None and baseline is not None and model.apart_from(baseline)
+
+    @property
+    def threshold(self) -> float | None:
+        """The lowest probability at which a contact pays at the configured value; None for numbers."""
+        return self.profits[0].chosen if self.profits else None
+
+    @property
+    def selection_cost(self) -> SelectionCost | None:
+        """What the selection costs, where that is more than WORST_AUC or WORST_RMSE; None where it is not."""
+        all_features, metric = self.finals.by_role.get(ALL), HEADLINE[self.target.task]
+        if all_features is None:
+            return None
+        selected, full = self.final.metrics[metric.name], all_features.metrics[metric.name]
+        assert selected is not None
+        assert full is not None
+        is_binary = self.target.task is Task.BINARY
+        if not is_binary and not full.value:
+            return None
+        loss = metric.gain(full.value, selected.value)
+        loss = loss if is_binary else loss / full.value
+        if loss <= (WORST_AUC if is_binary else WORST_RMSE):
+            return None
+        return SelectionCost(
+            loss=loss,
+            metric=metric.name,
+            n_features=len(self.final.features),
+            n_all_features=len(all_features.features),
+            ranker=self.comparison.selection.ranker,
+        )
+
+
+def train_target(
+    specs: TargetSpecs,
+    snapshots: TargetSnapshots,
+    splits: SplitRows,
+    *,
+    grams: FoldGrams,
+    findings: Sequence[LeakFinding],
+    models: ModelSettings,
+    key: Sequence[str],
+    day: str,
+    protected: Sequence[Attribute],
+    scratch_path: ScratchPath,
+) -> TrainedTarget:
+    """Train and measure the model of one target on rows that `trainable_splits` accepted.
+
+    `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
+    compared.
+
+    Cost: folds x candidates fits and five more; one pass over the test split for the metrics of each final
+    model, and one for the fairness table. At most `models.judged_rows` scores per model on the driver.
+
+    Errors: ConfigurationError where the rows cannot be trained on, FitError where a fit fails.
+    """
+    spec, target, n_rows = specs.main, specs.main.target, splits.counts["fit"]
+    own_findings = tuple(
+        f for f in findings if f.target in (None, target.name) and f.policy in (None, spec.policy)
+    )
+    fit_rows = rows_by_held_out_fold(
+        splits.fit, key=key, day=day, folds=grams.folds, models=models, n_rows=n_rows
+    )
+    with log.stage(f"{target.name}: choosing {models.keep} of {len(spec.features)} features"):
+        selection = select_features(spec, grams, fit_rows, models=models)
+    comparison = compare_candidates(
+        spec, selection, fit_rows, splits.fit, key=key, n_rows=n_rows, models=models
+    )
+    fitted = fit_final_models(
+        comparison.winner.candidate,
+        _features_by_role(specs, comparison, grams, fit_rows, models),
+        spec,
+        fit_rows[None],
+        calibration=splits.calibration,
+        models=models,
+    )
+    winner = fitted[WINNER]
+    with log.stage(f"{target.name}: judging on the test side", rows=splits.counts["test"]):
+        finals = measure_final_models(
+            fitted, target, splits.test, key=key, day=day, n_rows=splits.counts["test"], models=models
+        )
+        out_of_time = None
+        if splits.out_of_time is not None:
+            out_of_time = measure_final_models(
+                {role: fitted[role] for role in (WINNER, BASELINE)},
+                target,
+                splits.out_of_time,
+                key=key,
+                day=day,
+                n_rows=splits.counts["out_of_time"],
+                models=models,
+            )
+        conformal = _conformal(winner, target, splits, key=key, day=day, models=models)
+        coverage = _coverage(conformal, finals, models)
+        profit_curves = _profits(finals, models)
+    with log.stage(f"{target.name}: explaining, comparing groups"):
+        with scratch_path() as path:
+            explainer = explainer_of(
+                winner.model, target=target, spark=fit_rows[None].sparkSession, scratch=path,
+                background=fit_rows[None],
+            )  # fmt: skip
+        columns = _audited_columns(winner.features, target, key=key, day=day, protected=protected)
+        scored = winner.model.transform(splits.test.select(*map(column_named, columns)))
+        importance = global_importance(scored, explainer, key=key, limit=EXPLAINED_ROWS, seed=models.seed)
+        fairness = _fairness(
+            scored, target, conformal, protected=protected, profits=profit_curves, models=models
+        )
+        proxies = _proxies(winner.features, splits, key=key, day=day, protected=protected, models=models)
+    return TrainedTarget(
+        specs=specs,
+        snapshots=snapshots,
+        splits=splits,
+        comparison=comparison,
+        findings=own_findings,
+        finals=finals,
+        out_of_time=out_of_time,
+        conformal=conformal,
+        coverage=coverage,
+        profits=profit_curves,
+        explainer=explainer,
+        importance=importance,
+        fairness=fairness,
+        proxies=proxies,
+        gates=_gates(finals, conformal, coverage, own_findings, models),
+    )
+
+
+def trainable_splits(
+    rows: DataFrame,
+    specs: Mapping[str, TargetSpecs],
+    snapshots: Mapping[str, TargetSnapshots],
+    *,
+    candidates: Sequence[str],
+) -> dict[str, SplitRows]:
+    """Part the rows of every target by split, and check before the first fit that all targets can be trained.
+
+    Cost: two jobs per target.
+
+    Errors: one ConfigurationError with all that is in the way, target by target.
+    """
+    splits: dict[str, SplitRows] = {}
+    errors: list[ConfigurationError] = []
+    for name, of_target in specs.items():
+        target = of_target.main.target
+        features = tuple({f.name: f for spec in of_target.all for f in spec.features}.values())
+        try:
+            candidates_for(target, candidates)
+            candidate_features(baseline_for(target), of_target.main.features)
+            fit_rows = labelled(rows, target=target, days=snapshots[name].train).where(F.col(SIDE) == "fit")
+            require_trainable(
+                fold_counts(fit_rows, label=name, features=features, fold=FOLD),
+                target=target,
+                features=features,
+            )
+            splits[name] = split_rows(rows, target, snapshots[name])
+        except ConfigurationError as e:
+            errors.append(e)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise ConfigurationError(
+            f"{len(errors)} targets cannot be trained",
+            details=[line for e in errors for line in (e.message, *(f"  {d}" for d in e.details))],
+            hint="; ".join(dict.fromkeys(e.hint for e in errors if e.hint)),
+        )
+    return splits
+
+
+def _features_by_role(
+    specs: TargetSpecs,
+    comparison: CandidateComparison,
+    grams: FoldGrams,
+    fit_rows: FitRows,
+    models: ModelSettings,
+) -> dict[str, tuple[Feature, ...]]:
+    """Return the features of the final model and of those it is compared with, each as its own spec's selection."""
+    features = {WINNER: comparison.selected}
+    if len(comparison.selected) < len(specs.main.features):
+        features[ALL] = specs.main.features
+    for role, spec in ((OTHER, specs.other), (UNPROTECTED, specs.unprotected)):
+        if spec.names != specs.main.names:
+            selection = select_features(spec, grams, {None: fit_rows[None]}, models=models)
+            features[role] = features_named(spec, selection.final.kept)
+    return features
+
+
+def _conformal(
+    fitted: FittedModel,
+    target: Target,
+    splits: SplitRows,
+    *,
+    key: Sequence[str],
+    day: str,
+    models: ModelSettings,
+) -> Conformal:
+    """Measure intervals or sets on rows that neither the fit nor the calibration has seen."""
+    sample = sample_rows(
+        splits.conformal,
+        key=key,
+        seed=models.seed,
+        expected=splits.counts["conformal"],
+        limit=models.judged_rows,
+    )
+    arrays = scores_of(fitted.model, fitted.features, sample, target, day=day, limit=models.judged_rows)
+    if target.task is Task.BINARY:
+        return calibrate_sets(arrays["label"], arrays["score"], coverage=models.coverage)
+    # As many ranges of predictions as have a hundred rows each, ten at most: errors grow with what is
+    # predicted.
+    parts = max(1, min(10, len(arrays["label"]) // 100))
+    return calibrate_regression(
+        arrays["label"],
+        arrays["score"],
+        coverage=models.coverage,
+        minimum=target.minimum,
+        maximum=target.maximum,
+        parts=parts,
+    )
+
+
+def _coverage(conformal: Conformal, finals: FinalModels, models: ModelSettings) -> Interval:
+    """Return the share of test rows whose label is covered, with its bootstrap interval by customer."""
+    is_covered = conformal.covered(finals.labels, finals.by_role[WINNER].scores).astype(np.float64)
+    (covered,), draws = arranged(
+        is_covered, clusters=finals.customers, replicates=models.bootstrap, seed=models.seed
+    )
+    return interval(
+        float(covered.mean()), draws.evaluate(lambda w: float((w * covered).sum() / w.sum())), confidence=0.95
+    )
+
+
+def _profits(finals: FinalModels, models: ModelSettings) -> tuple[Profit, ...]:
+    """Return the profit of contacts on the test rows: at the configured value first, then at `models.values`."""
+    if finals.target.task is not Task.BINARY:
+        return ()
+    return profits(
+        finals.labels,
+        finals.by_role[WINNER].scores,
+        values=(models.value, *(v for v in models.values if v != models.value)),
+        cost=models.cost,
+        success=models.success,
+        clusters=finals.customers,
+        replicates=models.bootstrap,
+        seed=models.seed,
+    )
+
+
+def _audited_columns(
+    features: Sequence[Feature],
+    target: Target,
+    *,
+    key: Sequence[str],
+    day: str,
+    protected: Sequence[Attribute],
+) -> list[str]:
+    """List the columns that explanation and audit need: Spark plans a pipeline over few columns much quicker."""
+    names = [*key, day, target.name, *(f.name for f in features), *(a.name for a in protected)]
+    return list(dict.fromkeys(names))
+
+
+def _fairness(
+    scored: DataFrame,
+    target: Target,
+    conformal: Conformal,
+    *,
+    protected: Sequence[Attribute],
+    profits: Sequence[Profit],
+    models: ModelSettings,
+) -> Fairness:
+    """Compare the groups of the protected attributes on the test split, coverage included."""
+    label = column_named(target.name).cast("double")
+    if target.task is Task.BINARY:
+        rows = with_set(scored, conformal, name="__set").withColumn(
+            "__covered", F.array_contains("__set", label.cast("int"))
+        )
+    else:
+        rows = with_interval(scored, conformal, low="__low", high="__high")
+        rows = rows.withColumn("__covered", (label >= F.col("__low")) & (label <= F.col("__high")))
+    return audit_fairness(
+        rows.withColumn("__label", label),
+        target=target,
+        protected=protected,
+        smallest=models.smallest_group,
+        label="__label",
+        covered="__covered",
+        threshold=profits[0].chosen if profits else None,
+    )
+
+
+def _proxies(
+    features: Sequence[Feature],
+    splits: SplitRows,
+    *,
+    key: Sequence[str],
+    day: str,
+    protected: Sequence[Attribute],
+    models: ModelSettings,
+) -> tuple[Proxy, ...]:
+    """Test how well the model's features tell protected groups apart, on at most PROXY_ROWS test rows. One job."""
+    if not protected:
+        return ()
+    sample = sample_rows(
+        splits.test, key=key, seed=models.seed, expected=splits.counts["test"], limit=PROXY_ROWS
+    )
+    values = [
+        (column_named(f.name) if f.categorical else column_named(f.name).cast("double")).alias(f"f{i}")
+        for i, f in enumerate(features)
+    ]
+    groups = [a.group().alias(f"g{i}") for i, a in enumerate(protected)]
+    table = to_arrow(sample.select(HASH, F.unix_date(column_named(day)).alias("day"), *values, *groups))
+    table = table.sort_by([(HASH, "ascending"), ("day", "ascending")])
+    columns = {f.name: table.column(f"f{i}").to_numpy() for i, f in enumerate(features)}
+    proxies = []
+    for i, attribute in enumerate(protected):
+        try:
+            proxies.append(
+                proxy_test(
+                    columns,
+                    table.column(f"g{i}").to_pylist(),
+                    attribute=attribute.name,
+                    keys=table.column(HASH).to_numpy(),
+                    smallest=models.smallest_group,
+                    replicates=models.bootstrap,
+                    seed=models.seed,
+                )
+            )
+        except InputError as e:
+            log.say(
+                f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}",
+                level="warning",
+            )
+    return tuple(proxies)
+
+
+def _gates(
+    finals: FinalModels,
+    conformal: Conformal,
+    coverage: Interval,
+    findings: Sequence[LeakFinding],
+    models: ModelSettings,
+) -> tuple[ModelGate, ...]:
+    headline = HEADLINE[finals.target.task].name
+    model, baseline = (finals.by_role[role].metrics[headline] for role in (WINNER, BASELINE))
+    gain = finals.gain(WINNER, over=BASELINE, models=models)
+    assert model is not None
+    assert baseline is not None
+    assert gain is not None
+    gates = [
+        beats_baseline(model, baseline, gain),
+        covers(conformal, coverage),
+        is_free_of_leaks([str(f) for f in findings if f.stops]),
+    ]
+    ece = finals.by_role[WINNER].metrics.get("ece")
+    return tuple(gates if ece is None else [*gates, is_calibrated(ece)])

@@ -1,0 +1,193 @@
+"""Fit the final models of one target on the whole fit split, and measure them on rows that no model has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.ml.data.driver_sample import HASH, sample_rows, to_arrays
+from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired_gain
+from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
+from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
+from engage_spark.ml.training.candidates import Candidate, baseline_for
+from engage_spark.ml.training.fit import Job, fit_all
+from engage_spark.ml.training.pipeline import PREDICTION, calibrated, candidate_features
+from engage_spark.settings.model import ModelSettings
+from engage_spark.spark.schema import column_named
+
+if TYPE_CHECKING:
+    from pyspark.ml import PipelineModel
+
+WINNER, BASELINE, ALL, OTHER, UNPROTECTED = (
+    "model",
+    "baseline",
+    "all features",
+    "other policy",
+    "without protected",
+)
+"""The roles of final models: the one to register, and those that it is compared with."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedModel:
+    """A model fitted on the whole fit split, and calibrated where the target has two classes.
+
+    `features` are those that the estimator takes.
+    """
+
+    candidate: Candidate
+    features: tuple[Feature, ...]
+    model: PipelineModel
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FinalModel:
+    """A fitted model in its role, with its scores and metrics on the test rows.
+
+    `scores` are in an order that all final models of a target share.
+    """
+
+    role: str
+    candidate: Candidate
+    features: tuple[Feature, ...]
+    model: PipelineModel
+    scores: np.ndarray
+    metrics: Mapping[str, Interval | None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FinalModels:
+    """All final models of a target by role, on the same test rows: labels, and customers as hashes."""
+
+    target: Target
+    labels: np.ndarray
+    customers: np.ndarray
+    by_role: Mapping[str, FinalModel]
+
+    def gain(self, role: str, *, over: str, models: ModelSettings) -> Gain | None:
+        """Return the paired gain of one role over another in the headline metric.
+
+        Nulls: None where one of the roles has no model.
+        """
+        if role not in self.by_role or over not in self.by_role:
+            return None
+        return paired_gain(
+            HEADLINE[self.target.task],
+            self.labels,
+            self.by_role[role].scores,
+            self.by_role[over].scores,
+            clusters=self.customers,
+            replicates=models.bootstrap,
+            confidence=models.gain,
+            seed=models.seed,
+        )
+
+
+def fit_final_models(
+    candidate: Candidate,
+    features: Mapping[str, Sequence[Feature]],
+    spec: FeatureSpec,
+    rows: DataFrame,
+    *,
+    calibration: DataFrame,
+    models: ModelSettings,
+) -> dict[str, FittedModel]:
+    """Fit the candidate on the features of each role, and the baseline on those of the spec.
+
+    `calibration` holds the rows that models of two classes are calibrated on.
+
+    Cost: one fit per role, and two jobs to calibrate it.
+    """
+    target = spec.target
+    offers = {role: (candidate, tuple(offered)) for role, offered in features.items()} | {
+        BASELINE: (baseline_for(target), spec.features)
+    }
+    jobs = [
+        Job(candidate=c, target=target, features=offered, rows=rows, label=target.name, seed=models.seed)
+        for c, offered in offers.values()
+    ]
+    with log.stage(
+        f"{target.name}: fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)
+    ):
+        fitted = fit_all(jobs, parallelism=models.parallelism)
+        pipelines = {role: f.model for role, f in zip(offers, fitted, strict=True)}
+        if target.task is Task.BINARY:
+            pipelines = {
+                role: calibrated(model, calibration, label=target.name) for role, model in pipelines.items()
+            }
+    return {
+        role: FittedModel(candidate=c, features=candidate_features(c, offered), model=pipelines[role])
+        for role, (c, offered) in offers.items()
+    }
+
+
+def measure_final_models(
+    fitted: Mapping[str, FittedModel],
+    target: Target,
+    rows: DataFrame,
+    *,
+    key: Sequence[str],
+    day: str,
+    n_rows: int,
+    models: ModelSettings,
+) -> FinalModels:
+    """Predict the same rows with each model, at most `judged_rows` of them, and add bootstrap intervals.
+
+    Cost: one job per model.
+    """
+    finals: dict[str, FinalModel] = {}
+    sample = sample_rows(rows, key=key, seed=models.seed, expected=n_rows, limit=models.judged_rows)
+    labels = customers = np.empty(0)
+    for role, f in fitted.items():
+        arrays = scores_of(f.model, f.features, sample, target, day=day, limit=models.judged_rows)
+        labels, customers = arrays["label"], arrays[HASH]
+        metrics = intervals(
+            metrics_of(target.task),
+            labels,
+            arrays["score"],
+            clusters=customers,
+            replicates=models.bootstrap,
+            seed=models.seed,
+        )
+        finals[role] = FinalModel(
+            role=role,
+            candidate=f.candidate,
+            features=f.features,
+            model=f.model,
+            scores=arrays["score"],
+            metrics=metrics,
+        )
+    return FinalModels(target=target, labels=labels, customers=customers, by_role=finals)
+
+
+def scores_of(
+    model: PipelineModel,
+    features: Sequence[Feature],
+    hashed: DataFrame,
+    target: Target,
+    *,
+    day: str,
+    limit: int,
+) -> dict[str, np.ndarray]:
+    """Return labels and predictions of rows with `__hash` (see `sample_rows`), ordered by hash and day.
+
+    The order is the same for every model.
+
+    Cost: one job.
+    """
+    columns = {
+        "day": F.unix_date(column_named(day)),
+        "label": column_named(target.name).cast("double"),
+        "score": F.col(PREDICTION),
+    }
+    # Spark plans a pipeline over a few columns in a fraction of the time that it takes over all of them.
+    narrow = hashed.select(
+        HASH, *map(column_named, dict.fromkeys([day, target.name, *(f.name for f in features)]))
+    )
+    return to_arrays(model.transform(narrow), columns, limit=limit)
