@@ -1,4 +1,4 @@
-"""A frame scored by a loaded model, into the columns of `predictions`."""
+"""Score rows with a loaded model, into the columns of the table `predictions`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 COLUMNS = (
-    "target", "prediction", "probability", "lower", "upper", "prediction_set", "decision", "reasons", "imputed", "model_name",
-    "model_version",
+    "target", "prediction", "probability", "lower", "upper", "prediction_set", "decision", "reasons", "imputed",
+    "model_name", "model_version",
 )  # fmt: skip
-"""What follows the key and the day in the result of `to_predictions`."""
+"""The columns after the key and the day in the result of `to_predictions`."""
 _LOWER, _UPPER, _SET, _OWN = "__lower", "__upper", "__set", "__own"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scorer:
-    """What scoring needs beside the model, stored next to it as JSON.
+    """Everything that scoring needs beside the model, stored next to it as JSON.
 
     `features` are what the model was fitted on; `masked` the fields whose values reasons do not show.
-    `threshold` (binary): from which prediction on the decision is 1; above 1 where no contact pays.
+    `threshold` (binary): the prediction from which on the decision is 1; above 1 where no contact pays.
     `conformal` was calibrated on `score`: the prediction, or a binary model's probability before calibration;
     `group` is its column of groups where it is by group. Name and version are the registry's.
     """
@@ -76,10 +76,10 @@ class Scorer:
             )
 
     def to_json(self) -> str:
-        """As text that `from_json` reads, without the registry's name and version, which are only known
-        later.
+        """Serialise to text that `from_json` reads, without the registry's name and version, which are only
+        known later.
         """
-        told = {
+        parts = {
             "target": asdict(self.target),
             "features": [asdict(f) for f in self.features],
             "masked": self.masked,
@@ -89,11 +89,14 @@ class Scorer:
             "group": self.group,
             "threshold": None if self.threshold is None else repr(float(self.threshold)),
         }
-        return json.dumps(told, sort_keys=True, allow_nan=False)
+        return json.dumps(parts, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, *, model_name: str, model_version: str) -> Scorer:
-        """Raises InputError when the text is not what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Errors: InputError when the text is something else.
+        """
         try:
             d = json.loads(text)
             return cls(
@@ -111,13 +114,13 @@ class Scorer:
         except (ValueError, TypeError, KeyError) as e:
             raise InputError(
                 f"this is no stored scorer: {type(e).__name__}: {e}",
-                hint="train the model again, or restore its artefact",
+                hint="train the model again, or restore its artifact",
             ) from e
 
 
 def kind_of(spark_type: str) -> str:
-    """number, text, or the type's own name: what a model's feature must agree in. Booleans are numbers, 0 and
-    1.
+    """Classify a Spark type as number, text, or by its own name: a model's feature must be of the kind that
+    it was trained on. Booleans are numbers, 0 and 1.
     """
     name = spark_type.split("(", maxsplit=1)[0]
     if name in ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "decimal"):
@@ -126,12 +129,13 @@ def kind_of(spark_type: str) -> str:
 
 
 def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence[str] = ()) -> None:
-    """Refuse columns that the model was not made for. `types`: each column's Spark type, as
+    """Check that the columns are those that the model was trained on. `types`: each column's Spark type, as
     `dict(frame.dtypes)` gives it.
 
-    Columns that the model does not know are none of its business. Raises one ConfigurationError with every
-    feature that is missing (and what it may have been renamed to) or is of another kind, and each of the
-    `needed` other columns that is not there. No job.
+    Columns that the model does not use are ignored.
+    Cost: no job.
+    Errors: one ConfigurationError with every feature that is missing (and what it may have been renamed to)
+    or is of another kind, and each of the `needed` other columns that is not there.
     """
     wrong = []
     for f in scorer.features:
@@ -141,8 +145,8 @@ def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence
                 f.name, [t for t in types if t not in {g.name for g in scorer.features}], n=1, cutoff=0.8
             )
             wrong.append(f"{f.name} ({expected}) is missing" + (f"; is it {near[0]}?" if near else ""))
-        elif (found := kind_of(types[f.name])) != expected:
-            wrong.append(f"{f.name} is {types[f.name]}, {found}, and was {expected} in training")
+        elif (kind := kind_of(types[f.name])) != expected:
+            wrong.append(f"{f.name} is {types[f.name]}, {kind}, and was {expected} in training")
     others = [*needed, *([scorer.group] if scorer.group else [])]
     wrong += [f"{name} is missing" for name in dict.fromkeys(others) if name not in types]
     if wrong:
@@ -157,15 +161,16 @@ def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence
 def to_predictions(
     rows: DataFrame, model: PipelineModel, scorer: Scorer, *, key: str | Sequence[str], day: str, top: int
 ) -> DataFrame:
-    """Score `rows`: the key, the day, then `COLUMNS`. Grain: that of `rows`, which have the features as the
-    model knows them.
+    """Score `rows`: the key, the day, then `COLUMNS`.
+
+    Grain: that of `rows`, which have the features as the model knows them.
 
     `prediction` lies within the target's bounds; binary: the calibrated probability of class 1, beside
     `probability` before calibration, `prediction_set` and `decision`; regressions: `lower` and `upper`. What
     does not apply is null. `reasons`: see `with_reasons`. A row's values depend on that row and the model
-    alone: the same bits in any company, order and partitioning, for a reloaded model too. Cost: no job, one
-    Arrow exchange of the vector where reasons are asked for. Raises ConfigurationError as `require_schema`
-    does, and for a model that is not the scorer's.
+    alone: the same bits beside any other rows, in any order and partitioning, and for a reloaded model.
+    Cost: no job, one Arrow exchange of the vector where reasons are asked for.
+    Errors: ConfigurationError as `require_schema` raises it, and for a model that is not the scorer's.
     """
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
@@ -201,16 +206,16 @@ def to_predictions(
         "model_name": F.lit(scorer.model_name),
         "model_version": F.lit(scorer.model_version),
     }
-    told = with_reasons(scored, scorer.explainer, top=top, masked=scorer.masked)
-    return told.select(*map(column_named, [*keys, day]), *(values[name].alias(name) for name in COLUMNS))
+    explained = with_reasons(scored, scorer.explainer, top=top, masked=scorer.masked)
+    return explained.select(*map(column_named, [*keys, day]), *(values[name].alias(name) for name in COLUMNS))
 
 
 def _require_model(model: PipelineModel, scorer: Scorer) -> None:
-    known, declared = {s.feature for s in slots(model)}, {f.name for f in scorer.features}
-    if known != declared:
-        sides = (("model", known - declared), ("scorer", declared - known))
+    fitted, declared = {s.feature for s in slots(model)}, {f.name for f in scorer.features}
+    if fitted != declared:
+        unmatched = (("model", fitted - declared), ("scorer", declared - fitted))
         raise ConfigurationError(
             f"the model of {scorer.target.name!r} and its scorer are not of one training",
             hint="load both from the same version in the registry",
-            details=[f"only the {who} knows {name}" for who, names in sides for name in sorted(names)],
+            details=[f"only the {who} knows {name}" for who, names in unmatched for name in sorted(names)],
         )

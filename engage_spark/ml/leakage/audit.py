@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.ml.feature_spec import FeatureSpec, Task, all_features, target_names
 from engage_spark.ml.leakage import audit_kernel as kernel
-from engage_spark.ml.leakage import findings as say
+from engage_spark.ml.leakage import findings
 from engage_spark.ml.leakage.findings import (
     AuditOutcome,
     DuplicateCounts,
@@ -101,16 +101,16 @@ def audit_leakage(
     found = [
         f
         for p in specs
-        for f in say.plan_findings(p, grams[p.target.name], spreads.histograms[p.target.name], chosen)
+        for f in findings.plan_findings(p, grams[p.target.name], spreads.histograms[p.target.name], chosen)
     ]
-    found += say.column_findings(
+    found += findings.column_findings(
         specs, profile, days=max(1, spreads.snapshots), most_levels=LEVELS, limits=chosen
     )
-    found += say.twin_findings(spreads.twins)
-    found += say.duplicate_findings(
+    found += findings.twin_findings(spreads.twins)
+    found += findings.duplicate_findings(
         to_duplicate_counts(rows, specs=specs, key=key, day=day, side=side, fold=fold), key, chosen
     )
-    return (*found, *say.time_findings(spreads.days, trained=trained, later=later))
+    return (*found, *findings.time_findings(spreads.days, trained=trained, later=later))
 
 
 def to_target_histograms(
@@ -203,7 +203,7 @@ def _histogram(
     return Histogram(
         labels=(*labels, "missing"),
         ordered=isinstance(how, kernel.NumberBins),
-        known=how.known if isinstance(how, kernel.NumberBins) else not how.buckets,
+        single=how.known if isinstance(how, kernel.NumberBins) else not how.buckets,
         rows=rows,
         sums=rows * goal.middle + whole * unit,
         of_target=(n * square - total * total) / n * unit**2 if n else 0.0,
@@ -306,7 +306,7 @@ def to_duplicate_counts(
     )
     by_kind = {r["kind"]: r for r in found}
     if not by_kind:
-        return DuplicateCounts(keys=0, groups=0, repeated=0, across=0, twice=0, two_sides=0)
+        return DuplicateCounts(keys=0, groups=0, repeated=0, across=0, twice=0, split_keys=0)
     alike, keyed = by_kind[0], by_kind[1]
     return DuplicateCounts(
         keys=alike["members"],
@@ -314,5 +314,5 @@ def to_duplicate_counts(
         repeated=alike["repeated"],
         across=alike["across"],
         twice=keyed["rows"] - keyed["members"],
-        two_sides=keyed["apart"],
+        split_keys=keyed["apart"],
     )

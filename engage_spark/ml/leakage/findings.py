@@ -1,10 +1,10 @@
-"""What a leakage audit finds, and what follows from it under each policy. No Spark."""
+"""Judge what the leakage audit measured: findings, and whether they stop a training. No Spark."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engage_spark.errors import GateError
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Task
@@ -16,19 +16,27 @@ from engage_spark.ml.selection.rfe import eliminate, r2
 if TYPE_CHECKING:
     from engage_spark.ml.selection.profile import ColumnProfile, FeatureProfile
 
-LEAVE_OUT = "say in the contract that it leaks (leaksInto), or why it is known before the label's window opens, and audit again permissively"
+LEAVE_OUT = (
+    "say in the contract that it leaks (leaksInto), "
+    "or why it is known before the label's window opens, and audit again permissively"
+)
+MAKE_SURE = (
+    "make sure that it is known before the label's window opens; else say in the contract that it leaks"
+)
+CODE_VALUES = 12
+"""The most values of a flag or a code."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeakLimits:
-    """From where on something is found. All findings stop strict training but label-like, twins, constant,
-    few duplicates, and identifiers that are numbers.
+    """The limits beyond which the audit reports a finding. All findings stop a strict training, except
+    label-like, twins, constant, few duplicates, and identifiers that are numbers.
 
-    `auc` and `r2` of one feature alone, `formula` of several together; `purity`: P(rarer class | part of the
-    values), for parts of at least `rows` rows that hold at least `held` of that class; `odds`: how many times
-    likelier one value makes the class, where it holds at least `odds_held` of it; `missing`: R² of whether a
-    value is there; `duplicates`: share of customers that repeat another one; `unique`: distinct values per
-    row from which a column is taken for an identifier, for columns of at least `rows` values.
+    `auc` and `r2` are of one feature alone, `formula` of several together; `purity` is P(rarer class | some
+    of the values), for groups of at least `rows` rows that hold at least `held` of that class; `odds`: how
+    many times likelier one value makes the class, where it holds at least `odds_held` of it; `missing`: R² of
+    whether a value is there; `duplicates`: share of customers that repeat another one; `unique`: distinct
+    values per row from which on a column counts as an identifier, for columns of at least `rows` values.
     """
 
     auc: float = 0.95
@@ -45,11 +53,26 @@ class LeakLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DuplicateCounts:
+    """Counts of duplicates. `groups` of `keys` with equal content have `repeated` keys beyond the first of
+    each; `across` of them are in several splits or folds. `twice` counts rows beyond the first with one
+    key and day, `split_keys` keys in several splits.
+    """
+
+    keys: int
+    groups: int
+    repeated: int
+    across: int
+    twice: int
+    split_keys: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeakFinding:
-    """Something that makes a model look better than it will be. `stops`: strict training goes no further.
+    """Something that makes a model look better than it will be. `stops` ends a strict training.
 
     `target` and `policy` name the spec that it is about; None: it is about the rows or the features
-    themselves. `measured` broke `limit`.
+    themselves. `measured` is beyond `limit`.
     """
 
     check: str
@@ -69,200 +92,170 @@ class LeakFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditOutcome:
-    """Whether training stops, and every finding in words, with what becomes of it."""
+    """Whether training stops, and a line for every finding: stops or warning, and why."""
 
     stops: bool
     lines: tuple[str, ...]
 
 
 def audit_outcome(findings: Sequence[LeakFinding], policy: LeakPolicy) -> AuditOutcome:
-    """Under STRICT a finding that stops stops; under PERMISSIVE every finding is a warning. Findings about a
-    spec of the other policy are left out.
+    """Decide whether training stops: under STRICT by findings that stop, under PERMISSIVE never.
+
+    Findings about a spec of the other policy are left out.
     """
-    mine = [f for f in findings if f.policy in (None, policy)]
-    stopping = [f for f in mine if f.stops and policy is LeakPolicy.STRICT]
+    relevant = [f for f in findings if f.policy in (None, policy)]
+    stopping = [f for f in relevant if f.stops and policy is LeakPolicy.STRICT]
     lines = [
         f"{'stops' if f in stopping else 'warning'}: {f}"
-        for f in (*stopping, *(f for f in mine if f not in stopping))
+        for f in (*stopping, *(f for f in relevant if f not in stopping))
     ]
     return AuditOutcome(stops=bool(stopping), lines=tuple(lines))
 
 
 def leak_error(findings: Sequence[LeakFinding]) -> GateError:
-    """The error that a strict training ends with: every finding that stops it, in one."""
+    """Build the error that ends a strict training: one, with every finding that stops it."""
     stopping = [f for f in findings if f.stops and f.policy in (None, LeakPolicy.STRICT)]
     return GateError(
         f"the leakage audit found {len(stopping)} reasons not to train",
         details=[str(f) for f in stopping],
-        hint="mend each as it says, or set models.policy=permissive to train all the same and be warned",
+        hint="fix each as its hint says, or set models.policy=permissive to train anyway, with warnings",
     )
+
+
+class Evidence(NamedTuple):
+    """How one feature breaks a limit, before it is said of which spec."""
+
+    check: str
+    measured: float
+    limit: float
+    stops: bool
+    explanation: str
 
 
 def plan_findings(
     spec: FeatureSpec, grams: FoldGrams, histograms: Mapping[str, Histogram], limits: LeakLimits
 ) -> list[LeakFinding]:
-    """Findings about what one spec's features tell of its target; one, the strongest, per feature."""
+    """List what one spec's features reveal of its target; of each feature the strongest finding alone."""
     gram = grams.using(spec.names).everything()
     if not gram.of_target > 0:
         return []  # a constant target is refused where folds are counted
-    found = []
+    findings = []
     for feature in spec.features:
-        h = histograms[feature.name]
-        alone = (
-            _alone_binary(h, limits)
+        histogram = histograms[feature.name]
+        evidence = (
+            _of_binary(histogram, limits)
             if spec.target.task is Task.BINARY
-            else _alone_number(h, gram, feature.name, limits)
+            else _of_number(histogram, gram, feature.name, limits)
         )
-        if alone:
-            check, measured, limit, stops, said = alone
-            hint = (
-                LEAVE_OUT
-                if stops
-                else "make sure that it is known before the label's window opens; else say in the contract that it leaks"
-            )
-            found.append(
-                _about(spec, check, (feature.name,), measured, limit, stops, f"{feature.name} {said}", hint)
-            )
-    return found + _formula(spec, grams, limits, {f.columns[0] for f in found if f.stops})
+        if evidence:
+            hint = LEAVE_OUT if evidence.stops else MAKE_SURE
+            text = f"{feature.name} {evidence.explanation}"
+            findings.append(_about(spec, evidence._replace(explanation=text), (feature.name,), hint))
+    return findings + _formula(spec, grams, limits, {f.columns[0] for f in findings if f.stops})
 
 
-def _about(
-    spec: FeatureSpec,
-    check: str,
-    columns: tuple[str, ...],
-    measured: float,
-    limit: float,
-    stops: bool,
-    said: str,
-    hint: str,
-) -> LeakFinding:
+def _about(spec: FeatureSpec, evidence: Evidence, columns: tuple[str, ...], hint: str) -> LeakFinding:
     return LeakFinding(
-        check=check,
-        columns=columns,
-        measured=measured,
-        limit=limit,
-        stops=stops,
-        explanation=said,
-        hint=hint,
-        target=spec.target.name,
-        policy=spec.policy,
+        **evidence._asdict(), columns=columns, hint=hint, target=spec.target.name, policy=spec.policy
     )
 
 
-Alone = tuple[str, float, float, bool, str] | None
-
-
-def _alone_binary(h: Histogram, limits: LeakLimits) -> Alone:
+def _of_binary(h: Histogram, limits: LeakLimits) -> Evidence | None:
     if target_histogram.pure(h) and int(h.filled.sum()) * limits.rows <= int(h.rows.sum()):
-        return (
-            "label twin",
-            1.0,
-            limits.purity,
-            True,
-            "determines the label: each of its values goes with one class only.",
-        )
-    area = target_histogram.auc(h)
-    if area > limits.auc:
-        return (
-            "too good to be true",
-            area,
-            limits.auc,
-            True,
-            f"alone has an AUC of {area:.3f}; more than {limits.auc} hardly ever is honest.",
-        )
+        text = "determines the label: each of its values goes with one class only."
+        return Evidence("label proxy", 1.0, limits.purity, True, text)
+    auc = target_histogram.auc(h)
+    if auc > limits.auc:
+        text = f"alone has an AUC of {auc:.3f}; an honest feature hardly ever has more than {limits.auc}."
+        return Evidence("too good to be true", auc, limits.auc, True, text)
     certain = [
-        p
-        for p in target_histogram.value_groups(h, thresholds=True)
-        if p.rows >= limits.rows and p.rate >= limits.purity and p.held >= limits.held
+        g
+        for g in target_histogram.value_groups(h, thresholds=True)
+        if g.rows >= limits.rows and g.rate >= limits.purity and g.held >= limits.held
     ]
     if certain:
-        p = max(certain, key=lambda p: (p.held, p.rate))
-        said = f"{p.said} all but settles the label: {p.rate:.1%} of these {p.rows} rows are of the rarer class, {p.held:.0%} of it."
-        return "label twin", p.rate, limits.purity, True, said
-    if gone := _missing(h, limits):
-        return gone
-    few = [
-        p
-        for p in target_histogram.value_groups(h, thresholds=False)
-        if p.rows >= limits.rows and p.odds >= limits.odds and p.held >= limits.odds_held
+        group = max(certain, key=lambda g: (g.held, g.rate))
+        text = (
+            f"{group.values} all but settles the label: {group.rate:.1%} of these {group.rows} rows "
+            f"are of the rarer class, {group.held:.0%} of it."
+        )
+        return Evidence("label proxy", group.rate, limits.purity, True, text)
+    if missing := _missing(h, limits):
+        return missing
+    likely = [
+        g
+        for g in target_histogram.value_groups(h, thresholds=False)
+        if g.rows >= limits.rows and g.odds >= limits.odds and g.held >= limits.odds_held
     ]
-    if few and int(h.filled.sum()) <= FEW:
-        p = max(few, key=lambda p: p.odds)
-        said = f"{p.said} has {p.odds:.0f} times the odds of the rarer class and holds {p.held:.0%} of it: it may be set with the label."
-        return "label-like", p.odds, limits.odds, False, said
+    if likely and int(h.filled.sum()) <= CODE_VALUES:
+        group = max(likely, key=lambda g: g.odds)
+        text = (
+            f"{group.values} has {group.odds:.0f} times the odds of the rarer class "
+            f"and holds {group.held:.0%} of it: it may be set with the label."
+        )
+        return Evidence("label-like", group.odds, limits.odds, False, text)
     return None
 
 
-FEW = 12
-"""A flag or a code has at most so many values."""
-
-
-def _alone_number(h: Histogram, gram: Gram, source: str, limits: LeakLimits) -> Alone:
+def _of_number(h: Histogram, gram: Gram, source: str, limits: LeakLimits) -> Evidence | None:
     line = r2(gram, [source])
     if line > 0.9999:
-        return (
-            "label twin",
-            line,
-            limits.r2,
-            True,
-            f"is the target but for a factor and a summand (R² {line:.5f}).",
-        )
+        text = f"is the target but for a factor and a summand (R² {line:.5f})."
+        return Evidence("label proxy", line, limits.r2, True, text)
     if line > limits.r2:
-        return (
-            "too good to be true",
-            line,
-            limits.r2,
-            True,
-            f"alone explains {line:.1%} of the target's variance in a straight line.",
-        )
+        text = f"alone explains {line:.1%} of the target's variance in a straight line."
+        return Evidence("too good to be true", line, limits.r2, True, text)
     curve = target_histogram.explained(h)
     if curve > limits.r2:
-        return (
-            "too good to be true",
-            curve,
-            limits.r2,
-            True,
-            f"alone explains {curve:.1%} of the target's variance.",
-        )
+        text = f"alone explains {curve:.1%} of the target's variance."
+        return Evidence("too good to be true", curve, limits.r2, True, text)
     return _missing(h, limits)
 
 
-def _missing(h: Histogram, limits: LeakLimits) -> Alone:
+def _missing(h: Histogram, limits: LeakLimits) -> Evidence | None:
     measured = target_histogram.missing_r2(h)
     if measured <= limits.missing:
         return None
-    said = f"is missing in {int(h.rows[-1])} rows, and that alone explains {measured:.1%} of the target's variance."
-    return "missing with the label", measured, limits.missing, True, said
+    text = (
+        f"is missing in {int(h.rows[-1])} rows; that alone explains {measured:.1%} of the target's variance."
+    )
+    return Evidence("missing with the label", measured, limits.missing, True, text)
 
 
-def _formula(spec: FeatureSpec, grams: FoldGrams, limits: LeakLimits, known: set[str]) -> list[LeakFinding]:
-    """A linear formula of several features; products and other curves of more than one feature are not looked
-    for.
+def _formula(spec: FeatureSpec, grams: FoldGrams, limits: LeakLimits, leaking: set[str]) -> list[LeakFinding]:
+    """Find a linear formula of several features; products and other curves of more than one feature are not
+    looked for.
     """
-    honest = [s for s in spec.names if s not in known]
+    honest = [s for s in spec.names if s not in leaking]
     gram = grams.using(honest).everything()
     if len(honest) < 2 or _adjusted(r2(gram), gram, honest) <= limits.formula:
         return []
     path = eliminate(gram, 1)
     fewest = min(
-        n for n, found in path.curve.items() if _adjusted(found, gram, path.left(n)) > limits.formula
+        n for n, share in path.curve.items() if _adjusted(share, gram, path.left(n)) > limits.formula
     )
     columns = tuple(s for s in honest if s in path.left(fewest))
-    measured = path.curve[fewest]
-    said = f"a linear formula of {', '.join(columns)} reconstructs {spec.target.name} (R² {measured:.3f}): it may be computed from them."
-    hint = f"if {spec.target.name} is computed from them, give these fields leaksInto {spec.target.name}"
-    return [_about(spec, "reconstructs a formula", columns, measured, limits.formula, True, said, hint)]
+    measured, target = path.curve[fewest], spec.target.name
+    text = (
+        f"a linear formula of {', '.join(columns)} reconstructs {target} (R² {measured:.3f}): "
+        "it may be computed from them."
+    )
+    hint = f"if {target} is computed from them, give these fields leaksInto {target}"
+    evidence = Evidence("reconstructs a formula", measured, limits.formula, True, text)
+    return [_about(spec, evidence, columns, hint)]
 
 
-def _adjusted(found: float, gram: Gram, sources: Sequence[str]) -> float:
+def _adjusted(share: float, gram: Gram, sources: Sequence[str]) -> float:
     free = gram.rows - 1 - sum(len(gram.of(s)) for s in sources)
-    return 1 - (1 - found) * (gram.rows - 1) / free if free > 0 else 0.0
+    return 1 - (1 - share) * (gram.rows - 1) / free if free > 0 else 0.0
 
 
 def column_findings(
     specs: Sequence[FeatureSpec], profile: FeatureProfile, *, days: int, most_levels: int, limits: LeakLimits
 ) -> list[LeakFinding]:
-    """Findings about features by themselves: empty, constant, identifiers, too many levels; at most one each."""
+    """List features that are empty, constant, identifiers or have too many levels; at most one finding
+    each.
+    """
     columns = [profile[n] for n in dict.fromkeys(n for p in specs for n in p.names)]
     return [f for c in columns if (f := _of_column(c, profile.rows, days, most_levels, limits))]
 
@@ -270,50 +263,50 @@ def column_findings(
 def _of_column(
     c: ColumnProfile, rows: int, days: int, most_levels: int, limits: LeakLimits
 ) -> LeakFinding | None:
-    def found(check: str, measured: float, limit: float, stops: bool, said: str, hint: str) -> LeakFinding:
+    def finding(check: str, measured: float, limit: float, stops: bool, text: str, hint: str) -> LeakFinding:
         return LeakFinding(
             check=check,
             columns=(c.name,),
             measured=measured,
             limit=limit,
             stops=stops,
-            explanation=f"{c.name} {said}",
+            explanation=f"{c.name} {text}",
             hint=hint,
         )
 
     if not c.present:
-        said = f"has no value in {rows} rows."
-        return found(
+        text = f"has no value in {rows} rows."
+        return finding(
             "empty",
             0.0,
             0.0,
             True,
-            said,
+            text,
             "find out why nothing arrives, or take its role feature away in the contract",
         )
     if c.constant and not c.missing:
-        said = f"is {next(iter(c.values))} in all {rows} rows."
-        return found("constant", 1.0, 1.0, False, said, "take its role feature away in the contract")
+        text = f"is {next(iter(c.values))} in all {rows} rows."
+        return finding("constant", 1.0, 1.0, False, text, "take its role feature away in the contract")
     unique = min(1.0, len(c.values) * days / sum(c.values.values()))
     if (c.categorical or c.whole) and c.present >= limits.rows and unique >= limits.unique:
-        said = f"has as good as one value per row ({unique:.1%}): it names rows more than it describes them."
-        return found(
+        text = f"has almost one value per row ({unique:.1%}): it names rows rather than describing them."
+        return finding(
             "identifier",
             unique,
             limits.unique,
             c.categorical,
-            said,
+            text,
             "if it names rows, give it the role identifier in the contract",
         )
     if c.categorical and c.distinct > most_levels:
-        said = f"is a category of about {c.distinct} levels; no more than {most_levels} become columns."
+        text = f"is a category of about {c.distinct} levels; no more than {most_levels} become columns."
         hint = "group its levels in a derived field, or give it the role identifier or audit"
-        return found("too many levels", float(c.distinct), float(most_levels), True, said, hint)
+        return finding("too many levels", float(c.distinct), float(most_levels), True, text, hint)
     return None
 
 
 def twin_findings(pairs: Sequence[tuple[str, str, int]]) -> list[LeakFinding]:
-    """Pairs of features that say the same in other words, with how many values each has."""
+    """Report pairs of features whose values map one-to-one, with how many values each has."""
     return [
         LeakFinding(
             check="twins",
@@ -328,86 +321,79 @@ def twin_findings(pairs: Sequence[tuple[str, str, int]]) -> list[LeakFinding]:
     ]
 
 
-def duplicate_findings(copies: DuplicateCounts, key: Sequence[str], limits: LeakLimits) -> list[LeakFinding]:
-    """Findings about rows: the same content under several keys, a key several times, on several sides."""
-    keys, found = tuple(key), []
+def duplicate_findings(counts: DuplicateCounts, key: Sequence[str], limits: LeakLimits) -> list[LeakFinding]:
+    """List what is wrong with rows: the same content under several keys, a key several times or in several
+    splits.
+    """
+    keys, findings = tuple(key), []
 
-    def add(check: str, measured: float, limit: float, stops: bool, said: str, hint: str) -> None:
-        found.append(
+    def add(check: str, measured: float, limit: float, stops: bool, text: str, hint: str) -> None:
+        findings.append(
             LeakFinding(
                 check=check,
                 columns=keys,
                 measured=measured,
                 limit=limit,
                 stops=stops,
-                explanation=said,
+                explanation=text,
                 hint=hint,
             )
         )
 
-    if copies.repeated:
-        share = copies.repeated / copies.keys
-        said = (
-            f"{copies.repeated} of {copies.keys} repeat another key in all features and targets ({share:.1%}), and {copies.across} of "
-            f"{copies.groups} such groups lie on several sides or folds: a model is tested on what it has learnt by heart."
+    if counts.repeated:
+        share = counts.repeated / counts.keys
+        text = (
+            f"{counts.repeated} of {counts.keys} repeat another key in all features and targets "
+            f"({share:.1%}), and {counts.across} of {counts.groups} such groups are in several splits or folds: "
+            "a model is tested on rows that it was fitted on."
         )
-        hint = "remove the duplicates at the source, or give what is one customer one key; rows of few coarse features may be alike by chance"
-        add("duplicates", share, limits.duplicates, share > limits.duplicates, said, hint)
-    if copies.twice:
-        said = f"{copies.twice} rows have the key and day of another row."
+        hint = (
+            "remove the duplicates at the source, or give one customer one key; "
+            "rows of few coarse features may be alike by chance"
+        )
+        add("duplicates", share, limits.duplicates, share > limits.duplicates, text, hint)
+    if counts.twice:
+        text = f"{counts.twice} rows have the key and day of another row."
         add(
             "key held twice",
-            float(copies.twice),
+            float(counts.twice),
             0.0,
             True,
-            said,
+            text,
             "declare the key, so that ingest quarantines the second row",
         )
-    if copies.two_sides:
-        said = f"{copies.two_sides} keys are on more than one side: their other snapshots are trained on."
+    if counts.split_keys:
+        text = f"{counts.split_keys} keys are in more than one split: their other snapshots are trained on."
         add(
-            "on two sides",
-            float(copies.two_sides),
+            "in several splits",
+            float(counts.split_keys),
             0.0,
             True,
-            said,
-            "draw sides by key, as `splits` holds them",
+            text,
+            "draw splits by key, as the table `splits` holds them",
         )
-    return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class DuplicateCounts:
-    """What the rows' hashes say. `groups` of `keys` with equal content have `repeated` keys beyond the first
-    each; `across` of them lie on several sides or folds. `twice`: rows beyond the first with one key and
-    day; `two_sides`: keys on several sides.
-    """
-
-    keys: int
-    groups: int
-    repeated: int
-    across: int
-    twice: int
-    two_sides: int
+    return findings
 
 
 def time_findings(
     days: Mapping[str, tuple[str, str]], *, trained: Sequence[str], later: Sequence[str]
 ) -> list[LeakFinding]:
-    """Sides that test a later time, whose first day is not after the last day that is trained on. `days`:
-    first and last day by side.
+    """List the `later` splits that do not begin after the last day of those `trained` on.
+
+    `days` holds the first and last day of each split.
     """
     last = max((days[s][1] for s in trained if s in days), default=None)
     return [
         LeakFinding(
             check="time overlap",
-            columns=(side,),
+            columns=(split,),
             measured=0.0,
             limit=0.0,
             stops=True,
-            explanation=f"side {side} begins on {days[side][0]}, and {last} is trained on: it tests no later time.",
+            explanation=f"split {split} begins on {days[split][0]}, and {last} is trained on: "
+            "it tests no later time.",
             hint="test on snapshots later than those that are trained on",
         )
-        for side in later
-        if side in days and last is not None and days[side][0] <= last
+        for split in later
+        if split in days and last is not None and days[split][0] <= last
     ]

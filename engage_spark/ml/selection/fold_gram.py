@@ -1,5 +1,6 @@
-"""Sums of products of columns by fold, and what follows from them by exact arithmetic: the Gram matrix of any
-training fold. No Spark.
+"""Compute the Gram matrix of any training fold from the sums of products of each fold, by exact arithmetic.
+
+No Spark.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class GramSlot:
-    """A column of the matrix: a number, or one level of a category (a bucket of levels, `#3`, where there are
-    too many).
+    """A column of the matrix: a number, or one level of a category (a bucket of levels, `#3`, where a
+    category has too many).
     """
 
     source: str
@@ -50,7 +51,7 @@ class Gram:
     of_target: float
 
     def of(self, source: str) -> tuple[int, ...]:
-        """The slots of a source, by place."""
+        """List the positions of a source's slots."""
         return tuple(i for i, s in enumerate(self.slots) if s.source == source)
 
 
@@ -71,8 +72,9 @@ class FoldGrams:
     lo: I64
 
     def using(self, sources: Sequence[str]) -> FoldGrams:
-        """The same sums for fewer sources: what the spec of another policy may look at. ConfigurationError
-        for one that was not summed.
+        """Restrict the sums to fewer sources: those that the spec of another policy may use.
+
+        Errors: ConfigurationError for a source that was not summed.
         """
         if unknown := [s for s in sources if s not in self.names[: len(self.layout.columns)]]:
             raise ConfigurationError(
@@ -81,16 +83,18 @@ class FoldGrams:
         return replace(self, sources=tuple(sources))
 
     def rows(self, fold: int) -> int:
-        """How many rows of the fold have the target."""
+        """Count the rows of the fold that have the target."""
         f = self.folds.index(fold)
         return int(self.hi[f, 0, 0] << LOW) + int(self.lo[f, 0, 0])
 
     def everything(self) -> Gram:
-        """The matrix of all rows that are in a fold."""
+        """Compute the matrix of all rows that are in a fold."""
         return self.over(self.folds)
 
     def training(self, fold: int) -> Gram:
-        """The matrix of the rows that a model is fitted on when `fold` is held out: all other folds."""
+        """Compute the matrix of the rows that a model is fitted on when `fold` is held out: all other
+        folds.
+        """
         if fold not in self.folds:
             raise ConfigurationError(
                 f"there is no fold {fold}", hint=f"folds are: {', '.join(map(str, self.folds))}"
@@ -98,18 +102,21 @@ class FoldGrams:
         return self.over(f for f in self.folds if f != fold)
 
     def over(self, folds: Iterable[int]) -> Gram:
-        """The matrix of these folds together. ConfigurationError when they hold no row with the target."""
-        chosen = [self.folds.index(f) for f in folds]
+        """Compute the matrix of these folds together.
+
+        Errors: ConfigurationError when they hold no row with the target.
+        """
+        used = [self.folds.index(f) for f in folds]
         places, slots = self._places()
-        exact = _exact(self.hi[chosen].sum(axis=0), self.lo[chosen].sum(axis=0))
+        exact = _exact(self.hi[used].sum(axis=0), self.lo[used].sum(axis=0))
         if not exact[0, 0]:
             raise ConfigurationError(
                 f"no row of these folds has {self.target!r}", hint="train on snapshots whose target is known"
             )
         keep = self._varied(exact, places, slots)
         places, slots = [places[i] for i in keep], [slots[i] for i in keep]
-        goal = self.layout.at[self.names.index(self.target, len(self.layout.columns))]
-        value = np.array([*(p[0] for p in places), goal])
+        target_at = self.layout.at[self.names.index(self.target, len(self.layout.columns))]
+        value = np.array([*(p[0] for p in places), target_at])
         there = np.array([*(p[1] for p in places), 0])
         unit = np.array([*(p[2] for p in places), self._exponent(self.target)])
         middle = np.array([*(p[3] for p in places), self._middle(self.target)])
@@ -137,36 +144,36 @@ class FoldGrams:
         )
 
     def _exponent(self, name: str) -> int:
-        how = self._how(name)
-        return 0 if isinstance(how, CategoryColumn) else how.exponent
+        column = self._column(name)
+        return 0 if isinstance(column, CategoryColumn) else column.exponent
 
     def _middle(self, name: str) -> float:
-        how = self._how(name)
-        return 0.0 if isinstance(how, CategoryColumn) else how.middle
+        column = self._column(name)
+        return 0.0 if isinstance(column, CategoryColumn) else column.middle
 
-    def _how(self, name: str) -> NumberColumn | CategoryColumn:
+    def _column(self, name: str) -> NumberColumn | CategoryColumn:
         return (*self.layout.columns, *self.layout.targets)[self.names.index(name)]
 
     def _places(self) -> tuple[list[tuple[int, int, int, float]], list[GramSlot]]:
-        """(place of the value, of its presence, exponent, middle) of each slot that the sources have."""
+        """List (place of the value, of its presence, exponent, middle) of each slot that the sources have."""
         places: list[tuple[int, int, int, float]] = []
         slots: list[GramSlot] = []
         for source in self.sources:
             i = self.names.index(source)
-            at, how = self.layout.at[i], self.layout.columns[i]
-            if isinstance(how, CategoryColumn):
-                levels = how.levels or tuple(f"#{b}" for b in range(how.buckets))
+            at, column = self.layout.at[i], self.layout.columns[i]
+            if isinstance(column, CategoryColumn):
+                levels = column.levels or tuple(f"#{b}" for b in range(column.buckets))
                 slots += [GramSlot(source=source, level=level) for level in levels]
-                places += [(at + j, 0, 0, 0.0) for j in range(how.width)]
+                places += [(at + j, 0, 0, 0.0) for j in range(column.width)]
             else:
                 slots.append(GramSlot(source=source))
-                places.append((at, at + 1 if how.nullable else 0, how.exponent, how.middle))
+                places.append((at, at + 1 if column.nullable else 0, column.exponent, column.middle))
         return places, slots
 
     def _varied(
         self, exact: NDArray[np.object_], places: list[tuple[int, int, int, float]], slots: list[GramSlot]
     ) -> list[int]:
-        """All slots but the most frequent level of each category, the first in alphabetical order where
+        """List all slots but the most frequent level of each category, the first in alphabetical order where
         several are.
         """
         most: dict[str, int] = {}
@@ -179,35 +186,35 @@ class FoldGrams:
 
 
 def _exact(hi: I64, lo: I64) -> NDArray[np.object_]:
-    """Whole numbers of any size, both triangles, from the sums of the upper one."""
+    """Return whole numbers of any size, both triangles, from the sums of the upper one."""
     upper = np.triu(hi.astype(object) * (1 << LOW) + lo.astype(object))
-    whole: NDArray[np.object_] = upper + np.triu(upper, 1).T
-    return whole
+    both_triangles: NDArray[np.object_] = upper + np.triu(upper, 1).T
+    return both_triangles
 
 
 def build_fold_grams(
-    found: Iterable[tuple[int, int, int, int, int]],
+    sums: Iterable[tuple[int, int, int, int, int]],
     *,
     names: tuple[str, ...],
     layout: GramLayout,
     sources: Mapping[str, tuple[str, ...]],
 ) -> dict[str, FoldGrams]:
-    """Each target's sums from rows (fold, which targets are there, place, hi, lo); `sources` are the features
-    of each target's spec.
+    """Gather each target's sums from rows (fold, which targets are there, place, hi, lo); `sources` are the
+    features of each target's spec.
     """
     size = layout.size
-    rows = list(found)
-    made = {}
+    rows = list(sums)
+    grams = {}
     for t, target in enumerate(names[len(layout.columns) :]):
-        mine = [r for r in rows if r[1] >> t & 1]
-        folds = tuple(sorted({r[0] for r in mine}))
+        own = [r for r in rows if r[1] >> t & 1]
+        folds = tuple(sorted({r[0] for r in own}))
         hi, lo = np.zeros((len(folds), size * size), np.int64), np.zeros((len(folds), size * size), np.int64)
         at = {f: i for i, f in enumerate(folds)}
-        for fold, _, place, high, low in mine:
+        for fold, _, place, high, low in own:
             hi[at[fold], place] += high
             lo[at[fold], place] += low
         hi, lo = hi + (lo >> LOW), lo & ((1 << LOW) - 1)
-        made[target] = FoldGrams(
+        grams[target] = FoldGrams(
             target=target,
             sources=sources[target],
             names=names,
@@ -216,4 +223,4 @@ def build_fold_grams(
             hi=hi.reshape(-1, size, size),
             lo=lo.reshape(-1, size, size),
         )
-    return made
+    return grams

@@ -1,12 +1,13 @@
-"""Recursive feature elimination on Gram matrices: exact linear algebra on the driver, whatever the number of
-rows. No Spark.
+"""Select features by recursive elimination on Gram matrices: exact linear algebra on the driver. No Spark.
 
 The ranker is ridge regression on standardised columns, for binary targets as for numbers (the linear
-probability model). What a source is worth is the R² that is lost when all its slots leave together and the
+probability model). The worth of a source is the R² that is lost when all its slots leave together and the
 others are fitted anew: β_g' ((A⁻¹)_gg)⁻¹ β_g, with A the correlation matrix plus the ridge and β = A⁻¹ r. The
-least worthy leaves, and all is computed again (I. Guyon et al., "Gene selection for cancer classification
-using support vector machines", Machine Learning 46, 2002; the loss in closed form: G. A. F. Seber and A. J.
-Lee, "Linear Regression Analysis", 2003, section 3.7).
+source of least worth leaves, and all is computed again.
+
+Source: (I. Guyon et al., "Gene selection for cancer classification using support vector machines", Machine
+Learning 46, 2002; the loss in closed form: G. A. F. Seber and A. J. Lee, "Linear Regression Analysis", 2003,
+section 3.7).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 
 F64 = NDArray[np.float64]
 RIDGE = 1e-6
-"""Added to the diagonal of the correlation matrix (an alpha of 1e-6 × rows): twins share their weight instead
-of failing.
+"""Added to the diagonal of the correlation matrix (an alpha of 1e-6 × rows), so that identical columns share
+their weight instead of failing.
 """
 TIE = 1e-8
 """Losses of R² that differ by less count as equal; the source that the contract names later leaves first."""
@@ -32,10 +33,11 @@ TIE = 1e-8
 
 @dataclass(frozen=True, kw_only=True)
 class Elimination:
-    """How sources left. `kept` are in the contract's order; `ranks`: 1 = kept, 2 left last, and so on.
+    """The order in which sources left. `kept` are in the contract's order; `ranks`: 1 = kept, 2 left last,
+    and so on.
 
-    `order` is the order of leaving, went on with below `keep` to the last source; `curve` is R² on the rows
-    it was fitted on by how many sources were left. Both are empty for ranks that come from elsewhere.
+    `order` is the order of leaving, continued below `keep` to the last source; `curve` is R² on the rows it
+    was fitted on by the number of sources left. Both are empty for ranks that another ranker gave.
     """
 
     kept: tuple[str, ...]
@@ -44,16 +46,17 @@ class Elimination:
     curve: Mapping[int, float]
 
     def left(self, number: int) -> tuple[str, ...]:
-        """The sources that were left when there were `number`, in the order of worth, the worthiest first."""
+        """List the `number` sources that left last, the one of most worth first."""
         return tuple(reversed(self.order))[:number]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What is kept when each fold is held out, and when none is. `keep` is how many were asked for.
+    """The features that are kept when each fold is held out, and when none is. `keep` is the number asked
+    for.
 
     `jaccard` is the mean over pairs of folds of |both| / |either| of what they keep (None with one fold),
-    `frequency` the share of folds that keep a source. `note` says so where there was nothing to select.
+    `frequency` the share of folds that keep a source. `note` says where there was nothing to select.
     """
 
     keep: int
@@ -66,7 +69,9 @@ class Selection:
 
 
 class _Standard:
-    """The correlation matrix of the slots that vary, plus the ridge, and their correlations with the target."""
+    """The correlation matrix of the slots that vary, plus the ridge, and their correlations with the
+    target.
+    """
 
     def __init__(self, gram: Gram) -> None:
         if not gram.of_target > 0:
@@ -83,44 +88,45 @@ class _Standard:
         self.sources = [gram.slots[i].source for i in varied]
 
     def places(self, sources: Sequence[str]) -> NDArray[np.intp]:
-        chosen = set(sources)
-        return np.array([i for i, s in enumerate(self.sources) if s in chosen], dtype=np.intp)
+        names = set(sources)
+        return np.array([i for i, s in enumerate(self.sources) if s in names], dtype=np.intp)
 
     def r2(self, sources: Sequence[str]) -> float:
         at = self.places(sources)
         return float(self.r[at] @ np.linalg.solve(self.a[np.ix_(at, at)], self.r[at])) if len(at) else 0.0
 
     def losses(self, sources: Sequence[str]) -> list[float]:
-        """The R² that each of these sources takes with it when it leaves them."""
+        """Compute the R² that is lost when each of these sources leaves."""
         at = self.places(sources)
         inverse = np.linalg.inv(self.a[np.ix_(at, at)])
         beta = inverse @ self.r[at]
         lost = []
         for source in sources:
-            mine = [i for i, place in enumerate(at) if self.sources[place] == source]
+            own = [i for i, place in enumerate(at) if self.sources[place] == source]
             lost.append(
-                float(beta[mine] @ np.linalg.solve(inverse[np.ix_(mine, mine)], beta[mine])) if mine else 0.0
+                float(beta[own] @ np.linalg.solve(inverse[np.ix_(own, own)], beta[own])) if own else 0.0
             )
         return lost
 
 
 def r2(gram: Gram, sources: Sequence[str] | None = None) -> float:
-    """R² of the ridge regression of the target on these sources (default: all) over the matrix's rows: 1 −
-    penalised loss / Σ (y − mean)².
+    """Compute R² of the ridge regression of the target on these sources (default: all) over the matrix's
+    rows: 1 − penalised loss / Σ (y − mean)².
 
-    ConfigurationError for a constant target.
+    Errors: ConfigurationError for a constant target.
     """
     return _Standard(gram).r2(gram.sources if sources is None else sources)
 
 
 def eliminate(gram: Gram, keep: int) -> Elimination:
-    """Let sources leave one at a time, the one with the least loss of R² first, until `keep` are left (and
-    on, for the order of the rest).
+    """Remove sources one at a time, the one with the least loss of R² first, until `keep` are left (and on,
+    for the order of the rest).
 
-    All slots of a source leave together. Constant and empty sources lose nothing and one of two twins next to
-    nothing, so they leave first, of equals the one that the contract names later. With `keep` sources or
-    fewer all are kept. Cost: one inverse of slots³ a step. ConfigurationError for a constant target, or
-    `keep` below 1.
+    All slots of a source leave together. Constant and empty sources lose nothing and one of two identical
+    ones next to nothing, so they leave first, of equals the one that the contract names later. With `keep`
+    sources or fewer all are kept.
+    Cost: one inverse of slots³ a step.
+    Errors: ConfigurationError for a constant target, or `keep` below 1.
     """
     if keep < 1:
         raise ConfigurationError(f"{keep} features cannot be kept", hint="keep at least 1")
@@ -153,7 +159,7 @@ def _ranks(order: Sequence[str], keep: int) -> dict[str, int]:
 def select(grams: FoldGrams, keep: int) -> Selection:
     """Eliminate for every training fold (all folds but one), and for all of them together.
 
-    ConfigurationError for a target that is constant in a training fold.
+    Errors: ConfigurationError for a target that is constant in a training fold.
     """
     folds = {f: eliminate(grams.training(f), keep) for f in grams.folds} if len(grams.folds) > 1 else {}
     return _selection(keep, "linear", folds, eliminate(grams.everything(), keep), grams.sources)
@@ -166,23 +172,24 @@ def ranks_from(
     keep: int,
     ranker: str = "forest",
 ) -> Selection:
-    """The same from importances per source that another ranker found when each fold was held out, and with
+    """Select by importances per source that another ranker measured when each fold was held out, and with
     none held out (`final`).
 
-    The order of `final` is the contract's, and breaks ties. Sources are ranked once by what they are worth
-    together: nothing is recursive here, so there is no curve. ConfigurationError where the folds' sources
-    differ from those of `final`, or an importance is not finite.
+    The order of `final` is the contract's, and breaks ties. Sources are ranked once, all together: nothing is
+    recursive here, so there is no curve.
+    Errors: ConfigurationError where the folds' sources differ from those of `final`, or an importance is not
+    finite.
     """
     sources = tuple(final)
     bad = [
-        f"fold {f}: {', '.join(sorted(set(sources) ^ set(found)))}"
-        for f, found in importances.items()
-        if set(found) != set(sources)
+        f"fold {f}: {', '.join(sorted(set(sources) ^ set(ranked)))}"
+        for f, ranked in importances.items()
+        if set(ranked) != set(sources)
     ]
     bad += [
         f"{s}: {v}"
-        for found in (*importances.values(), final)
-        for s, v in found.items()
+        for ranked in (*importances.values(), final)
+        for s, v in ranked.items()
         if not np.isfinite(v)
     ]
     if bad:
@@ -192,12 +199,12 @@ def ranks_from(
             hint="give every source a finite importance in every fold",
         )
 
-    def ranked(found: Mapping[str, float]) -> Elimination:
-        order = [sources[i] for i in sorted(range(len(sources)), key=lambda i: (found[sources[i]], -i))]
+    def elimination(worth: Mapping[str, float]) -> Elimination:
+        order = [sources[i] for i in sorted(range(len(sources)), key=lambda i: (worth[sources[i]], -i))]
         return Elimination(kept=_kept(order, keep, sources), ranks=_ranks(order, keep), curve={})
 
     return _selection(
-        keep, ranker, {f: ranked(found) for f, found in importances.items()}, ranked(final), sources
+        keep, ranker, {f: elimination(worth) for f, worth in importances.items()}, elimination(final), sources
     )
 
 
@@ -205,7 +212,7 @@ def _selection(
     keep: int, ranker: str, folds: Mapping[int, Elimination], final: Elimination, sources: Sequence[str]
 ) -> Selection:
     kept = [set(e.kept) for e in folds.values()]
-    alike = [len(a & b) / len(a | b) if a | b else 1.0 for a, b in combinations(kept, 2)]
+    overlaps = [len(a & b) / len(a | b) if a | b else 1.0 for a, b in combinations(kept, 2)]
     note = (
         f"{len(sources)} features, no more than the {keep} to keep: all are kept"
         if len(sources) <= keep
@@ -216,7 +223,7 @@ def _selection(
         ranker=ranker,
         folds=folds,
         final=final,
-        jaccard=sum(alike) / len(alike) if alike else None,
+        jaccard=sum(overlaps) / len(overlaps) if overlaps else None,
         frequency={s: sum(s in k for k in kept) / len(kept) for s in sources} if kept else {},
         note=note,
     )

@@ -57,7 +57,8 @@ def customers(spark: SparkSession) -> DataFrame:
     ]
     return spark.createDataFrame(
         rows,
-        "customer_id string, snapshot_date date, posts_last_30_days int, account_type string, network_centrality double, age int, "
+        "customer_id string, snapshot_date date, posts_last_30_days int, account_type string, network_centrality double, "
+        "age int, "
         "gender string, churn_30_day int, lifetime_value_usd double, engagement_score double, _run_id string",
     )
 
@@ -72,7 +73,8 @@ def derived(spark: SparkSession) -> DataFrame:
     ]
     return spark.createDataFrame(
         rows,
-        "customer_id string, snapshot_date date, follower_following_ratio double, profile_quality_score double, _run_id string",
+        "customer_id string, snapshot_date date, follower_following_ratio double, profile_quality_score double, "
+        "_run_id string",
     )
 
 
@@ -81,7 +83,8 @@ def graph(spark: SparkSession) -> DataFrame:
     rows = [("a", D1, 0.01, 0.7, "r"), ("a", D2, 0.02, 0.8, "r"), ("b", D1, 0.0, 0.0, "r")]
     return spark.createDataFrame(
         rows,
-        "customer_id string, snapshot_date date, betweenness double, network_centrality double, _run_id string",
+        "customer_id string, snapshot_date date, betweenness double, network_centrality double, "
+        "_run_id string",
     )
 
 
@@ -155,7 +158,8 @@ def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
     made = to_training_set(rows.repartition(5), [features.repartition(3)], contract=ENGAGEMENT, specs=[VALUE])
     made_, rows_, features_ = made.toArrow(), rows.toArrow(), features.toArrow()
     expected = duckdb.sql(
-        "SELECT r.customer_id, r.snapshot_date, age, posts_last_30_days, profile_quality_score, lifetime_value_usd, gender "
+        "SELECT r.customer_id, r.snapshot_date, age, posts_last_30_days, profile_quality_score, "
+        "lifetime_value_usd, gender "
         "FROM rows_ r JOIN features_ f USING (customer_id, snapshot_date) ORDER BY ALL"
     ).fetchall()
     assert len(expected) == len(made_) == len(rows_) == 900
@@ -225,7 +229,8 @@ def test_another_business_needs_no_other_code(spark: SparkSession) -> None:
     )
     rows = spark.createDataFrame(
         [("ST0001", D1, "North", "city", 20, 85, 80, 3.1, True, 1)],
-        "station_code string, snapshot_date date, district string, operator_owner string, docks_total int, rides_started int, "
+        "station_code string, snapshot_date date, district string, operator_owner string, "
+        "docks_total int, rides_started int, "
         "rides_ended int, mean_ride_km double, electric boolean, runs_empty int",
     )
     derived = spark.createDataFrame(

@@ -94,11 +94,11 @@ def test_each_planted_leak_is_found_once_under_its_own_name(leaky: DataFrame) ->
     told = {(f.target, f.columns): (f.check, f.stops) for f in found(leaky, plans)}
     assert told == {
         ("left", ("near",)): ("too good to be true", True),
-        ("left", ("code",)): ("label twin", True),
-        ("left", ("late",)): ("label twin", True),
+        ("left", ("code",)): ("label proxy", True),
+        ("left", ("late",)): ("label proxy", True),
         ("left", ("gone",)): ("missing with the label", True),
         ("left", ("status",)): ("label-like", False),
-        ("worth", ("cents",)): ("label twin", True),
+        ("worth", ("cents",)): ("label proxy", True),
         (None, ("void",)): ("empty", True),
         (None, ("same",)): ("constant", False),
         (None, ("number",)): ("identifier", False),
@@ -201,12 +201,12 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
     assert (told.keys, told.groups, told.repeated, told.across) == (8, 3, 4, 2), (
         "one customer on two days is no duplicate"
     )
-    assert (told.twice, told.two_sides) == (0, 0)
+    assert (told.twice, told.split_keys) == (0, 0)
     more = made.union(made.where("key = 'b1'")).union(
         made.where("key = 'c1'").selectExpr("key", "day", "'test'", "fold", "n", "t", "y")
     )
     again = to_duplicate_counts(more, specs=plans, key=["key"], day="day", side="side", fold="fold")
-    assert (again.twice, again.two_sides) == (3, 1)
+    assert (again.twice, again.split_keys) == (3, 1)
 
 
 def test_days_of_sides_are_seen(spark: SparkSession) -> None:
@@ -214,7 +214,7 @@ def test_days_of_sides_are_seen(spark: SparkSession) -> None:
     late = data.assign(side="out_of_time", fold=-1, day=[DAY] * ROWS)
     plans = [plan("left", Task.BINARY, HONEST, data)]
     told = found(frame(spark, pd.concat([data, late])), plans, later=("out_of_time",))
-    assert [f.check for f in told] == ["key held twice", "on two sides", "time overlap"]
+    assert [f.check for f in told] == ["key held twice", "in several splits", "time overlap"]
     after = late.assign(
         day=[DAY + datetime.timedelta(40)] * ROWS, key=[f"new{i}" for i in range(ROWS)], score=late.score + 1
     )
@@ -309,7 +309,7 @@ def test_the_bank_table_shows_its_repeated_rows_and_its_names(spark: SparkSessio
         frame(spark, with_sides(data)),
         [plan("exited", Task.BINARY, [c for c in data if c not in ("exited", "key")], data)],
     )
-    by_check = {f.check: f for f in told if f.check != "on two sides"}
+    by_check = {f.check: f for f in told if f.check != "in several splits"}
     assert by_check["key held twice"].measured == data.key.duplicated().sum() == 2
     assert by_check["too many levels"].columns == ("surname",)
     assert {f.columns for f in told if f.check == "identifier"} == {("rownumber",), ("customerid",)}

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KINDS = {"n": False, "whole": False, "flag": False, "money": False, "plan": True, "city": True}
-DDL = "n double, whole int, flag boolean, money decimal(12,2), plan string, city string, left int, worth double, fold int"
+DDL = (
+    "n double, whole int, flag boolean, money decimal(12,2), plan string, city string, left int, "
+    "worth double, fold int"
+)
 
 
 def plan(name: str, task: Task, features: tuple[str, ...] = tuple(KINDS)) -> FeatureSpec:
@@ -37,7 +40,9 @@ PLANS = (plan("left", Task.BINARY), plan("worth", Task.REGRESSION, ("n", "whole"
 
 
 def made(rows: int = 3000) -> pd.DataFrame:
-    """Gaps in features, one target with gaps, a category of more levels than have a place, rows in no fold."""
+    """Gaps in features, one target with gaps, a category of more levels than have a place, rows in no
+    fold.
+    """
     rng = np.random.default_rng(7)
     data = pd.DataFrame(
         {

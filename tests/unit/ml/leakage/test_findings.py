@@ -73,7 +73,7 @@ def test_the_refusal_names_every_reason_at_once_and_the_mend() -> None:
 
 def copies(**counts: int) -> DuplicateCounts:
     return DuplicateCounts(
-        **({"keys": 1000, "groups": 0, "repeated": 0, "across": 0, "twice": 0, "two_sides": 0} | counts)
+        **({"keys": 1000, "groups": 0, "repeated": 0, "across": 0, "twice": 0, "split_keys": 0} | counts)
     )
 
 
@@ -84,13 +84,13 @@ def test_more_than_one_duplicate_in_a_hundred_stops(repeated: int, stops: bool) 
     assert "3 of 5 such groups" in found.explanation
 
 
-def test_a_key_twice_and_a_key_on_two_sides_stop_from_the_first_on() -> None:
-    found = duplicate_findings(copies(twice=1, two_sides=1), ["key"], LeakLimits())
-    assert [(f.check, f.stops) for f in found] == [("key held twice", True), ("on two sides", True)]
+def test_a_key_twice_and_a_key_on_split_keys_stop_from_the_first_on() -> None:
+    found = duplicate_findings(copies(twice=1, split_keys=1), ["key"], LeakLimits())
+    assert [(f.check, f.stops) for f in found] == [("key held twice", True), ("in several splits", True)]
     assert duplicate_findings(copies(), ["key"], LeakLimits()) == []
 
 
-def test_a_later_side_must_begin_after_the_last_day_that_is_trained_on() -> None:
+def test_a_later_split_must_begin_after_the_last_day_that_is_trained_on() -> None:
     days = {
         "fit": ("2025-01-01", "2025-03-01"),
         "test": ("2025-01-01", "2025-03-01"),

@@ -21,7 +21,7 @@ def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, known: bool
     return Histogram(
         labels=labels,
         ordered=ordered,
-        known=known,
+        single=known,
         rows=rows,
         sums=sums,
         of_target=float(((y - y.mean()) ** 2).sum()),
@@ -90,28 +90,28 @@ def test_parts_are_of_the_rarer_class() -> None:
     h = Histogram(
         labels=("1", "2", "3", "missing"),
         ordered=True,
-        known=True,
+        single=True,
         rows=np.array([44, 40, 16, 0]),
         sums=np.array([2.0, 3.0, 15.0, 0.0]),
         of_target=16.0,
     )
-    found = {p.said: p for p in value_groups(h, thresholds=True)}
+    found = {p.values: p for p in value_groups(h, thresholds=True)}
     assert set(found) == {"= 1", "= 2", "= 3", "≥ 2", "≥ 3", "< 2", "< 3"}, (
         "missing has no rows, and so is no part"
     )
     assert (found["= 3"].rows, found["= 3"].rate, found["= 3"].held) == (16, 15 / 16, 0.75)
     assert found["≥ 3"].odds == pytest.approx((15.5 / 1.5) / (5.5 / 79.5))
     turned = Histogram(
-        labels=h.labels, ordered=True, known=True, rows=h.rows, sums=h.rows - h.sums, of_target=16.0
+        labels=h.labels, ordered=True, single=True, rows=h.rows, sums=h.rows - h.sums, of_target=16.0
     )
-    assert {p.said: p for p in value_groups(turned, thresholds=True)} == found, (
+    assert {p.values: p for p in value_groups(turned, thresholds=True)} == found, (
         "which of the two classes is called 1 does not matter"
     )
 
 
 def test_single_values_of_wide_bins_are_no_parts() -> None:
     h = histogram(np.array([1.0, 2.0, 3.0, np.nan]), np.array([0.0, 0.0, 1.0, 1.0]), known=False)
-    assert {p.said for p in value_groups(h, thresholds=False)} == {"= missing"}
+    assert {p.values for p in value_groups(h, thresholds=False)} == {"= missing"}
 
 
 def test_pure_means_that_no_value_has_both_classes() -> None:
