@@ -1,48 +1,29 @@
-"""Random numbers that are a function of (seed, sample, draw): any split of the samples over tasks draws the
-same ones.
+"""Mix 64 bits with the finaliser of SplitMix64, in numpy and in compiled kernels alike.
 
-SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"): its finaliser hashes a
-counter.
+Source: Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators". Imports numpy only, so that
+kernels which travel to executors by value can use it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.numerics.jit import kernel
+from engage_spark.numerics.dtypes import U64
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-@kernel
-def mix(x: np.uint64) -> np.uint64:
-    """A bijection of 64-bit numbers whose outputs look independent of each other."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""The odd number next to 2^64 / golden ratio: a counter times it is the state that is mixed."""
+M1 = np.uint64(0xBF58476D1CE4E5B9)
+M2 = np.uint64(0x94D049BB133111EB)
 
 
-@kernel
-def stream(seed: np.uint64, sample: np.uint64) -> np.uint64:
-    """The state from which draws 1, 2, ... of a sample are made."""
-    return mix(mix(seed + _GOLDEN) + sample * _GOLDEN)
+def mix64(x: U64) -> U64:
+    """Return a bijection of 64-bit numbers whose outputs look independent of each other; `x` stays as it is.
 
-
-@kernel
-def draw(state: np.uint64, number: np.uint64) -> np.uint64:
-    """The sample's draw with this number: 64 random bits."""
-    return mix(state + number * _GOLDEN)
-
-
-@kernel
-def below(bits: np.uint64, n: np.uint64) -> int:
-    """floor(bits * n / 2**64) for n < 2**32: uniform over 0..n-1 to within one part in 2**64 / n."""
-    high = (bits >> np.uint64(32)) * n
-    low = ((bits & np.uint64(0xFFFFFFFF)) * n) >> np.uint64(32)
-    return int(np.int64((high + low) >> np.uint64(32)))
-
-
-@kernel
-def unit(bits: np.uint64) -> float:
-    """Uniform in [0, 1), a multiple of 2**-53."""
-    return np.float64(bits >> np.uint64(11)) * 2.0**-53
+    Takes an array. The compiled kernels take single numbers (`random_draws.mix`).
+    """
+    h = x ^ (x >> np.uint64(30))
+    h *= M1
+    h ^= h >> np.uint64(27)
+    h *= M2
+    h ^= h >> np.uint64(31)
+    return h

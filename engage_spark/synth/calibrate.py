@@ -15,8 +15,8 @@ import numpy as np
 
 from engage_spark.contract.model import Field, Table
 from engage_spark.errors import ConfigurationError
+from engage_spark.numerics.dtypes import F64, I64
 from engage_spark.synth import graph
-from engage_spark.synth.hashing import F64, I64
 from engage_spark.synth.rows import Columns, Model, category, finish, score, sociability, traits, value
 from engage_spark.synth.scenario import Scenario, Story, check_scenario
 

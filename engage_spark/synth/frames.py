@@ -17,9 +17,10 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract.model import Contract, Field, Table
 from engage_spark.errors import ConfigurationError
+from engage_spark.numerics.dtypes import I64
 from engage_spark.synth import days, graph
 from engage_spark.synth.calibrate import calibrated
-from engage_spark.synth.hashing import I64, Permutation
+from engage_spark.synth.hashing import Permutation
 from engage_spark.synth.rows import Columns, Model, outside_followers, reference
 from engage_spark.synth.scenario import Scenario, load_scenario
 

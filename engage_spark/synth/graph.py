@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from engage_spark.synth.hashing import F64, I64, U64, Permutation, hashed, mix64, to_unit, uniform
+from engage_spark.numerics.dtypes import F64, I64, U64
+from engage_spark.numerics.splitmix import GOLDEN, mix64
+from engage_spark.synth.hashing import Permutation, hashed, to_unit, uniform
 from engage_spark.synth.rows import Model, customer_age, follow_draws, most_follows, sociability
 
 DAY = 86_400
@@ -234,12 +236,7 @@ def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
     n, story = model.customers, model.scenario.graph
     owner = np.repeat(np.arange(len(ids)), draws)
     number = np.arange(len(owner)) - np.repeat(np.cumsum(draws) - draws, draws)
-    u = to_unit(
-        mix64(
-            hashed(model.seed, "follow", ids)[owner]
-            + number.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        )
-    )
+    u = to_unit(mix64(hashed(model.seed, "follow", ids)[owner] + number.astype(np.uint64) * GOLDEN))
     circle, near = (bound[owner] for bound in _split(model, draws))
     target = np.empty(len(owner), dtype=np.int64)
     far = number >= near
@@ -323,7 +320,7 @@ def interactions(model: Model, src: I64, dst: I64, back: I64) -> tuple[I64, I64,
     ).astype(np.int64)
     edge = np.repeat(np.arange(len(src)), count)
     number = (np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)).astype(np.uint64)
-    h = mix64(pair[edge] + (number + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+    h = mix64(pair[edge] + (number + np.uint64(1)) * GOLDEN)
     window = np.minimum(back[edge], story.interaction_weeks * 7 * DAY)
     when = 1 + np.floor(to_unit(h) * (window - 1)).astype(np.int64)
     h = mix64(h)

@@ -16,37 +16,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-U64 = NDArray[np.uint64]
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
+from engage_spark.numerics.dtypes import F64, I64, U64
+from engage_spark.numerics.splitmix import GOLDEN, M1, M2, mix64
 
-_GOLDEN = 0x9E3779B97F4A7C15
-_M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _MASK = (1 << 64) - 1
 _ROUNDS = 6
 
 
-def mix64(x: U64) -> U64:
-    """SplitMix64's finaliser, on a fresh copy of `x`."""
-    h = x ^ (x >> np.uint64(30))
-    h *= _M1
-    h ^= h >> np.uint64(27)
-    h *= _M2
-    h ^= h >> np.uint64(31)
-    return h
-
-
 def stream_key(seed: int, name: str) -> int:
     """A 64-bit key for one named stream of one seed."""
-    h = ((seed & _MASK) * _GOLDEN + zlib.crc32(name.encode()) * 0xD1342543DE82EF95 + len(name)) & _MASK
-    for mult in (int(_M1), int(_M2)):
+    h = ((seed & _MASK) * int(GOLDEN) + zlib.crc32(name.encode()) * 0xD1342543DE82EF95 + len(name)) & _MASK
+    for mult in (int(M1), int(M2)):
         h = ((h ^ (h >> 29)) * mult) & _MASK
     return h ^ (h >> 32)
 
 
 def hashed(seed: int, name: str, counter: NDArray[Any]) -> U64:
     """One 64-bit hash per counter (unsigned or non-negative)."""
-    return mix64(counter.astype(np.uint64) * np.uint64(_GOLDEN) + np.uint64(stream_key(seed, name)))
+    return mix64(counter.astype(np.uint64) * GOLDEN + np.uint64(stream_key(seed, name)))
 
 
 def to_unit(h: U64) -> F64:
@@ -125,11 +112,11 @@ class Permutation:
         return rows, max(1, -(-self.n // rows))
 
     def _round(self, i: int, half: U64) -> U64:
-        h = (half + np.uint64(stream_key(self.seed, f"{self.name}/{i}") | 1)) * _M1
+        h = (half + np.uint64(stream_key(self.seed, f"{self.name}/{i}") | 1)) * M1
         h ^= h >> np.uint64(32)
-        h *= _M2
+        h *= M2
         h ^= h >> np.uint64(29)
-        h *= np.uint64(_GOLDEN)
+        h *= GOLDEN
         return h
 
     def _once(self, x: U64, *, inverse: bool) -> U64:

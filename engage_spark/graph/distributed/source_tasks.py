@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engage_spark.graph.distributed.build_task import Core
 from engage_spark.graph.distributed.resources import core_seconds
 from engage_spark.graph.kernels.brandes import batch_order, dependencies
-from engage_spark.numerics import fixed_point, splitmix
+from engage_spark.numerics import fixed_point, random_draws
 from engage_spark.numerics.jit import kernel
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def chosen_sources(n: int, count: int, seed: int) -> I64:
 @kernel
 def _draws(seed: np.uint64, n: int, first: int, count: int) -> I64:
     out = np.empty(count, dtype=np.int64)
-    state = splitmix.stream(seed, np.uint64(_SOURCES))
+    state = random_draws.stream(seed, np.uint64(_SOURCES))
     for i in range(count):
-        out[i] = splitmix.below(splitmix.draw(state, np.uint64(first + i + 1)), np.uint64(n))
+        out[i] = random_draws.below(random_draws.draw(state, np.uint64(first + i + 1)), np.uint64(n))
     return out
 
 

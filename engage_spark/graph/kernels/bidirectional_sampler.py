@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from engage_spark.graph.kernels.csr import F64, I32, I64
-from engage_spark.numerics import splitmix
+from engage_spark.numerics import random_draws
 from engage_spark.numerics.jit import kernel
 
 # Path counts of either side stay below this, so that their products are finite.
@@ -138,7 +138,7 @@ def _walk_back(
         for e in range(indptr[at], indptr[at + 1]):
             if mark[indices[e]] == before:
                 total += paths[indices[e]]
-        wanted = splitmix.unit(splitmix.draw(state, np.uint64(number))) * total
+        wanted = random_draws.unit(random_draws.draw(state, np.uint64(number))) * total
         number += 1
         passed, found = 0.0, -1
         for e in range(indptr[at], indptr[at + 1]):
@@ -186,7 +186,7 @@ def draw_from_both_ends(
         if a_arcs <= b_arcs:
             met = _look(indptr, indices, ahead, a_first, a_last, behind_bits, paths, passed)
             if met > 0.0:
-                u = splitmix.unit(splitmix.draw(state, np.uint64(3)))
+                u = random_draws.unit(random_draws.draw(state, np.uint64(3)))
                 v, w = _crossing(indptr, indices, ahead, a_first, a_last, behind_bits, paths, passed, u)
                 break
             _flip(ahead, a_first, a_last, ahead_bits)
@@ -197,7 +197,7 @@ def draw_from_both_ends(
         else:
             met = _look(back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed)
             if met > 0.0:
-                u = splitmix.unit(splitmix.draw(state, np.uint64(3)))
+                u = random_draws.unit(random_draws.draw(state, np.uint64(3)))
                 w, v = _crossing(
                     back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed, u
                 )

@@ -16,6 +16,7 @@ import numpy as np
 from engage_spark.graph.kernels.csr import I32, I64, Csr
 from engage_spark.graph.kernels.leiden import aggregate, arcs_inside, compacted, move, refine, strengths
 from engage_spark.graph.kernels.structure import by_size, pieces
+from engage_spark.numerics.splitmix import GOLDEN, mix64
 
 MOST_LEVELS = 100
 PASSES = 2
@@ -81,11 +82,6 @@ def _one_pass(indptr: I64, indices: I32, labels: I32, seed: int) -> I32:
 
 def visiting_order(n: int, seed: int) -> I32:
     """0 to n - 1 in the order of a hash of (seed, number): splitmix64."""
-    with np.errstate(over="ignore"):
-        x = np.arange(n, dtype=np.uint64) + np.uint64(
-            (seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) % 2**64
-        )
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    return np.argsort(x, kind="stable").astype(np.int32)
+    start = np.uint64((seed * int(GOLDEN) + 0x632BE59BD9B4E019) % 2**64)
+    hashes = mix64(np.arange(n, dtype=np.uint64) + start)
+    return np.argsort(hashes, kind="stable").astype(np.int32)

@@ -20,7 +20,7 @@ from engage_spark.graph.kernels.bidirectional_sampler import draw_from_both_ends
 from engage_spark.graph.kernels.csr import I32, I64, Csr
 from engage_spark.graph.kernels.diameter import vertex_diameter_bound
 from engage_spark.graph.kernels.unidirectional_sampler import draw_from_one_end
-from engage_spark.numerics import splitmix
+from engage_spark.numerics import random_draws
 from engage_spark.numerics.jit import kernel
 
 __all__ = ["PathSample", "sample_paths", "vertex_diameter_bound"]
@@ -66,8 +66,8 @@ def sample_paths(csr: Csr, *, seed: int, start: int, count: int) -> PathSample:
 
 @kernel
 def _pair(state: np.uint64, n: int) -> tuple[int, int]:
-    s = splitmix.below(splitmix.draw(state, np.uint64(1)), np.uint64(n))
-    t = splitmix.below(splitmix.draw(state, np.uint64(2)), np.uint64(n - 1))
+    s = random_draws.below(random_draws.draw(state, np.uint64(1)), np.uint64(n))
+    t = random_draws.below(random_draws.draw(state, np.uint64(2)), np.uint64(n - 1))
     return s, t + 1 if t >= s else t
 
 
@@ -97,7 +97,7 @@ def _sample(
     distance, scale = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     unreachable, longest = 0, 0
     for sample in range(start, start + count):
-        state = splitmix.stream(seed, np.uint64(sample))
+        state = random_draws.stream(seed, np.uint64(sample))
         s, t = _pair(state, n)
         inside = -2
         if not weighted:

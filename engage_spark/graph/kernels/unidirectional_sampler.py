@@ -8,7 +8,7 @@ import numpy as np
 
 from engage_spark.graph.kernels.csr import F64, I32, I64
 from engage_spark.graph.kernels.traversal import bfs, count_paths_wide, dijkstra
-from engage_spark.numerics import splitmix
+from engage_spark.numerics import random_draws
 from engage_spark.numerics.jit import kernel
 
 
@@ -79,7 +79,7 @@ def _walk_wide(
             u, length = back_indices[e], back_lengths[e] if len(back_lengths) else 1
             if distance[u] >= 0 and distance[u] + length == distance[at]:
                 total += math.ldexp(paths[u], int(max(scale[u] - top, -2000)))
-        wanted = splitmix.unit(splitmix.draw(state, np.uint64(number))) * total
+        wanted = random_draws.unit(random_draws.draw(state, np.uint64(number))) * total
         number += 1
         passed, found = 0.0, -1
         for e in range(back_indptr[at], back_indptr[at + 1]):

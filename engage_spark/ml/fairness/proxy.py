@@ -20,6 +20,7 @@ from engage_spark.errors import InputError
 from engage_spark.ml.evaluation.bootstrap import Interval, intervals
 from engage_spark.ml.evaluation.metrics import F64, METRICS
 from engage_spark.ml.fairness.group_metrics import MISSING
+from engage_spark.numerics.splitmix import GOLDEN, mix64
 
 VALUES = 50
 """Values of a text feature that have columns of their own; the rarer ones share one."""
@@ -142,12 +143,10 @@ def _halves(keys: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Rows by mixed key, and which of them, in that order, are fitted on (SplitMix64's finaliser, Steele,
     Lea, Flood 2014).
     """
-    z = np.asarray(keys).astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15 * (seed + 1) % 2**64)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    order = np.argsort(z, kind="stable")
-    return order, (z[order] & np.uint64(1)) == 0
+    start = np.uint64(int(GOLDEN) * (seed + 1) % 2**64)
+    hashes = mix64(np.asarray(keys).astype(np.int64).view(np.uint64) + start)
+    order = np.argsort(hashes, kind="stable")
+    return order, (hashes[order] & np.uint64(1)) == 0
 
 
 def _block(column: Any, fit: NDArray[np.bool_]) -> F64:

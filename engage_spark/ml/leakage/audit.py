@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from pyspark import cloudpickle
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -33,6 +32,7 @@ from engage_spark.ml.selection.profile import (
     FeatureProfile,
     as_double,
 )
+from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
@@ -54,7 +54,7 @@ BINS = 256
 FEW = 32
 """Features of at most so many values, and of equally many, are looked at in pairs."""
 
-cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
+send_by_value(kernel)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from pyspark import cloudpickle
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -17,12 +16,13 @@ from engage_spark.ml.feature_spec import FeatureSpec, all_features, target_names
 from engage_spark.ml.selection import gram_kernel as kernel
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, GramSlot, build_fold_grams
 from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Scales, as_double
+from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
 __all__ = ["FoldGrams", "Gram", "GramSlot", "to_grams"]
 
-cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
+send_by_value(kernel)
 
 
 def to_grams(

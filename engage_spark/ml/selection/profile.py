@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from engage_spark.errors import InputError
 from engage_spark.ml.feature_spec import FeatureSpec, all_features, target_names
 from engage_spark.ml.selection import profile_kernel as kernel
+from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.schema import column_named
 
 LEVELS = 100
@@ -26,7 +26,7 @@ into so many.
 BITS = 20
 """A number is counted in so many bits: −2^20 … 2^20 of its own power of two."""
 
-cloudpickle.register_pickle_by_value(kernel)  # type: ignore[no-untyped-call]
+send_by_value(kernel)
 
 
 @dataclass(frozen=True, kw_only=True)

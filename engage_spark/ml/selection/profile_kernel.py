@@ -1,5 +1,5 @@
-"""A first look at features and targets with numpy, in Spark's Python workers. Imports numpy and pyarrow only,
-and is sent along by value.
+"""A first look at features and targets with numpy, in Spark's Python workers. Sent along by value, so
+that executors need numpy and pyarrow only.
 
 The distinct values of a column are sampled adaptively (Wegman's method; P. Flajolet, "On adaptive sampling",
 Computing 43, 1990): values are kept while their hash begins with `level` zero bits, and the level rises
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from engage_spark.numerics.splitmix import GOLDEN, mix64
 
 CAP = 512
 """The most distinct values of a column that are counted one by one."""
@@ -43,11 +45,7 @@ DDL = "code int, what int, text string, number double, rows bigint, least double
 
 def hashes_of_numbers(values: np.ndarray) -> np.ndarray:
     """64 bits per double (splitmix64's mixing of its bits)."""
-    h = values.astype(np.float64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = h ^ (h >> np.uint64(31))
-    return mixed
+    return mix64(values.astype(np.float64).view(np.uint64) + GOLDEN)
 
 
 def hash_of_text(value: str) -> int:

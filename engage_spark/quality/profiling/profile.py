@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -21,9 +20,10 @@ from engage_spark.quality.profiling import value_scan
 from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats
 from engage_spark.quality.stats.count import count_columns
+from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.schema import column_named, spark_type
 
-cloudpickle.register_pickle_by_value(value_scan)  # type: ignore[no-untyped-call]
+send_by_value(value_scan)
 
 DAY = "snapshot_date"
 CANDIDATES, PAIRED, SAMPLE = 8, 10, 20_000

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from pyspark import cloudpickle
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import Row
@@ -23,6 +22,7 @@ from engage_spark.quality.checks.apply import VALID
 from engage_spark.quality.stats import column_stats, count_kernel
 from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats
+from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.compat import kll_sketch
 from engage_spark.spark.schema import column_named
 
@@ -33,7 +33,7 @@ LABELS = {
 }  # fmt: skip
 _KEY = ("code", "bin", "place", "power")
 
-cloudpickle.register_pickle_by_value(count_kernel)  # type: ignore[no-untyped-call]
+send_by_value(count_kernel)
 
 
 class ColumnCounts(NamedTuple):

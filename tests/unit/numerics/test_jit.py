@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 CODE = (
     "import numpy as np\n"
     "from engage_spark.numerics.jit import kernel\n"
-    "from engage_spark.numerics.splitmix import mix\n"
+    "from engage_spark.numerics.random_draws import mix\n"
     "print(int(mix(np.uint64(5))), mix.stats.cache_path)\n"
 )
 
