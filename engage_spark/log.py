@@ -1,9 +1,8 @@
-"""Progress: what a stage is doing, as a line on a terminal, a plain line in a file, or one JSON object. A
-leaf.
+"""Log progress: a line on a terminal, a plain line in a file, or one JSON object per event.
 
-Pipelines call `stage("judging 3 tables")` around long work and `say(…)` for facts; where it goes is the entry
-point's business (`configure`). Everything is written to standard error, so that standard output holds results
-only. Nothing here is global state of Spark, and a library user who configures nothing gets silence.
+Pipelines call `stage("judging 3 tables")` around long work and `event(…)` for facts; the entry point decides
+where they go (`configure`). Everything is written to standard error, so that standard output holds results
+only. Nothing here is global state of Spark. Without `configure`, as in a library, nothing is logged.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _console: list[Console] = []
 
 
 def configure(*, json_lines: bool, level: str, console: Console | None = None) -> None:
-    """Send progress to standard error: JSON lines, or text for people. Called once by an entry point."""
+    """Send progress to standard error, as JSON lines or as text for people. An entry point calls it once."""
     logging.getLogger(LOGGER).setLevel(level.upper())
     _console[:] = [] if json_lines else [console or Console(stderr=True, highlight=False)]
     processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
@@ -43,7 +42,7 @@ def configure(*, json_lines: bool, level: str, console: Console | None = None) -
 
 
 class _Lines:
-    """Writes through the console, which puts a line above a running spinner instead of through it."""
+    """A logger that prints through the console, which puts a line above a running spinner."""
 
     def info(self, line: str) -> None:
         _console[0].print(line, soft_wrap=True, markup=False, emoji=False)
@@ -51,17 +50,15 @@ class _Lines:
     debug = warning = error = info
 
 
-def say(event: str, *, level: str = "info", **facts: Any) -> None:
-    """One event with its facts (run_id, table, rows, …). Silent until `configure` was called."""
+def event(text: str, *, level: str = "info", **facts: Any) -> None:
+    """Log one event with its facts (run_id, table, rows, …). Logs nothing before `configure` was called."""
     if structlog.is_configured():
-        getattr(structlog.get_logger(LOGGER), level)(event, **facts)
+        getattr(structlog.get_logger(LOGGER), level)(text, **facts)
 
 
 @contextmanager
 def stage(name: str, **facts: Any) -> Iterator[None]:
-    """Long work: a spinner on a terminal while it lasts, and one line with its seconds when it is done or has
-    failed.
-    """
+    """Show a spinner while a block runs, and log its seconds when it ends or fails."""
     started = time.monotonic()
     console = _console[0] if _console else None
     try:
@@ -70,24 +67,24 @@ def stage(name: str, **facts: Any) -> Iterator[None]:
                 yield
         else:
             if structlog.is_configured():
-                say(f"{name}: started", level="debug", **facts)
+                event(f"{name}: started", level="debug", **facts)
             yield
     except BaseException:
-        say(f"{name}: failed", level="error", seconds=round(time.monotonic() - started, 1), **facts)
+        event(f"{name}: failed", level="error", seconds=round(time.monotonic() - started, 1), **facts)
         raise
-    say(name, seconds=round(time.monotonic() - started, 1), **facts)
+    event(name, seconds=round(time.monotonic() - started, 1), **facts)
 
 
-def _for_people(_: Any, method: str, event: dict[str, Any]) -> str:
-    """`judging customers   3.2 s   rows=10,000`; warnings and errors carry their level."""
-    level = event.pop("level", method)
-    seconds = event.pop("seconds", None)
-    text = str(event.pop("event"))
+def _for_people(_: Any, method: str, entry: dict[str, Any]) -> str:
+    """Format an event as `judging customers  3.2 s  rows=10,000`; warnings and errors carry their level."""
+    level = entry.pop("level", method)
+    seconds = entry.pop("seconds", None)
+    text = str(entry.pop("event"))
     facts = "  ".join(
         f"{k}={v:,}" if isinstance(v, int) and not isinstance(v, bool) else f"{k}={v}"
-        for k, v in event.items()
+        for k, v in entry.items()
     )
-    # the error itself is told at the end
+    # The command prints the error itself at its end.
     mark = "" if level in ("info", "debug") or text.endswith(": failed") else f"{level}: "
     return "  ".join(
         part for part in (f"{mark}{text}", f"{seconds:.1f} s" if seconds is not None else "", facts) if part

@@ -94,14 +94,32 @@ class Lake:
         tag: str,
         partition_by: tuple[str, ...] = (),
         properties: Properties | None = None,
-    ) -> None:
-        """Replace exactly the rows that meet `where` (None: all) with `rows`, in one commit;
-        `written_version` tells which one it was.
+    ) -> int:
+        """Replace exactly the rows that meet `where` (None: all) with `rows`, and return the version made.
 
         Makes the table on first use, with `partition_by` and the Delta table `properties`. `rows` must have
         the declared columns and meet `where` (Delta checks it). `tag` is kept in the commit's userMetadata.
-        Raises ConfigurationError when the target cannot be written or holds other columns; nothing is
+        Cost: one commit, and a metadata job for the version.
+        Errors: ConfigurationError when the target cannot be written or holds other columns; nothing is
         committed then.
+        """
+        self.overwrite(rows, table, where=where, tag=tag, partition_by=partition_by, properties=properties)
+        return self.written_version(rows.sparkSession, table.name)
+
+    def overwrite(
+        self,
+        rows: DataFrame,
+        table: Table,
+        *,
+        where: str | None,
+        tag: str,
+        partition_by: tuple[str, ...] = (),
+        properties: Properties | None = None,
+    ) -> None:
+        """Replace rows as `replace` does, for tables whose version nobody records.
+
+        Cost: one commit.
+        Errors: as `replace`.
         """
         options = {**({"replaceWhere": where} if where else {}), **(properties or {})}
         self._commit(rows, table, mode="overwrite", tag=tag, partition_by=partition_by, options=options)

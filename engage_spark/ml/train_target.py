@@ -455,7 +455,7 @@ def _proxies(
                 )
             )
         except InputError as e:
-            log.say(
+            log.event(
                 f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}",
                 level="warning",
             )

@@ -117,7 +117,7 @@ def _derive(context: RunContext, table: Table, source: Table, work: StageRun, *,
         derived = derived.withColumn("_run_id", F.lit(work.run_id))
         _ = derived.schema  # asked for here, because Connect looks at no expression before
     where = f"{day} = DATE'{work.snapshot_date}'"
-    context.lake.replace(
+    version = context.lake.replace(
         derived,
         tracked_table(table),
         where=where,
@@ -125,7 +125,6 @@ def _derive(context: RunContext, table: Table, source: Table, work: StageRun, *,
         partition_by=(day,),
         properties=PROPERTIES,
     )
-    version = context.lake.written_version(context.spark, table.name)
     rows = context.lake.read(context.spark, table.name, version=version).where(where).count()
     run = work.finished(
         rows_in=expected, valid=rows, quarantined=0, outputs={table.name: version}, started_at=started_at

@@ -244,10 +244,9 @@ def _publish(context: RunContext, work: StageRun, rows: DataFrame, ready: Ready,
     with log.stage(f"scoring {ready.champion.target}", run_id=work.run_id):
         predicted = to_predictions(rows, ready.model, ready.scorer, key=key, day=DAY, top=top)
         predicted = predicted.withColumn("_run_id", F.lit(work.run_id))
-        context.lake.replace(
+        version = context.lake.replace(
             predicted, table, where=where, tag=work.run_id, partition_by=PARTITIONS, properties=PROPERTIES
         )
-        version = context.lake.written_version(context.spark, table.name)
         written = context.lake.read(context.spark, table.name, version=version).where(where).count()
     run = work.finished(
         rows_in=expected, valid=written, quarantined=0, outputs={table.name: version}, started_at=started_at

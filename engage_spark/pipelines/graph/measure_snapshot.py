@@ -227,10 +227,9 @@ def _write(context: RunContext, table: Table, work: StageRun, rows: DataFrame) -
     day = F.lit(work.snapshot_date).alias(DAY)
     rows = rows.select("*", day, F.lit(work.run_id).alias("_run_id"))
     where = f"{DAY} = DATE'{work.snapshot_date}'"
-    context.lake.replace(
+    return context.lake.replace(
         rows, tracked_table(table), where=where, tag=work.run_id, partition_by=(DAY,), properties=PROPERTIES
     )
-    return context.lake.written_version(context.spark, table.name)
 
 
 def _read(context: RunContext, table: Table, work: StageRun, version: int) -> DataFrame:
@@ -272,10 +271,10 @@ def _compare(
     frame = context.spark.createDataFrame(
         [tuple(r[c] for c in schema.names) for r in records], schema
     ).coalesce(1)
-    context.lake.replace(
+    version = context.lake.replace(
         frame, table, where=f"{DAY} = DATE'{work.snapshot_date}'", tag=work.run_id, partition_by=(DAY,)
     )
-    return found, context.lake.written_version(context.spark, COMPARISON)
+    return found, version
 
 
 def _left_out(pairs: DataFrame, day: date) -> tuple[str, ...]:

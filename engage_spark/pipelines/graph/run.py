@@ -63,7 +63,7 @@ def run(
         )
         if work.done and not force and snapshot_date is None:
             continue
-        log.say(f"the graph of {day}", run_id=work.run_id)
+        log.event(f"the graph of {day}", run_id=work.run_id)
         days.append(measure(context, plan, work, expected=published[day].rows_valid))
     return _report(context, plan, days, time.monotonic() - started)
 

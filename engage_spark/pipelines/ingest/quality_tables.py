@@ -94,7 +94,7 @@ def _replace(
         [tuple(r[column] for column in schema.names) for r in records], schema
     ).coalesce(1)
     where = f"snapshot_date = DATE'{work.snapshot_date}' AND table_name = '{table.name}'"
-    context.lake.replace(
+    context.lake.overwrite(
         rows, kept, where=where, tag=work.run_id, partition_by=("snapshot_date", "table_name")
     )
 

@@ -216,7 +216,7 @@ def _write(context: RunContext, judged: DataFrame, table: Table, work: StageRun,
             # All that is there is replaced, and saying so spares Delta looking for each row to delete: half
             # of the time of a rerun.
             where = None
-    context.lake.replace(
+    return context.lake.replace(
         judged.withColumn(column, day).withColumn("_run_id", F.lit(work.run_id)),
         stored,
         where=where,
@@ -224,7 +224,6 @@ def _write(context: RunContext, judged: DataFrame, table: Table, work: StageRun,
         partition_by=(column,) if table.kind is Kind.ENTITY else (),
         properties=PROPERTIES,
     )
-    return context.lake.written_version(context.spark, stored.name)
 
 
 def _leaves_others(context: RunContext, table: Table, work: StageRun, where: str) -> bool:

@@ -293,8 +293,7 @@ def write_training_runs(context: RunContext, work: StageRun, recorded: Sequence[
     frame = context.spark.createDataFrame(
         [tuple(r[name] for name in schema.names) for r in rows], schema
     ).coalesce(1)
-    context.lake.replace(frame, table, where=f"run_id = '{work.run_id}'", tag=work.run_id)
-    return context.lake.written_version(context.spark, TRAINING_RUNS)
+    return context.lake.replace(frame, table, where=f"run_id = '{work.run_id}'", tag=work.run_id)
 
 
 def _row(context: RunContext, work: StageRun, of: RegisteredTarget) -> Mapping[str, Any]:

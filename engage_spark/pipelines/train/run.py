@@ -185,7 +185,7 @@ def _train(
     if outcome.stops:
         raise leak_error(findings)
     for line in outcome.lines:
-        log.say(line, level="warning")
+        log.event(line, level="warning")
     splits = trainable_splits(rows, specs, snapshots, candidates=models.candidates)
     return [
         train_target(

@@ -47,7 +47,7 @@ def write_results(spark: SparkSession, settings: Settings, day: date, broken: st
     ]
     schema = spark_schema(RESULTS)
     rows = spark.createDataFrame([tuple(one[name] for name in schema.names) for one in lines], schema)
-    Lake(settings.lake).replace(
+    Lake(settings.lake).overwrite(
         rows,
         RESULTS,
         where=f"snapshot_date = DATE'{day}'",
