@@ -9,9 +9,8 @@ layers, inside a small community, inside a large one, and anywhere, both ends in
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-I64 = NDArray[np.int64]
+from engage_spark.numerics.dtypes import F64, I64
 
 
 def made_graph(n: int = 100_000, mean_degree: float = 187.5, *, seed: int = 7) -> tuple[I64, I64]:
@@ -46,9 +45,7 @@ def _places(rng: np.random.Generator, n: int, communities: float) -> I64:
     return rng.choice(count, size=n, p=size / size.sum())
 
 
-def _pairs(
-    rng: np.random.Generator, community: I64, weight: NDArray[np.float64], count: int
-) -> tuple[I64, I64]:
+def _pairs(rng: np.random.Generator, community: I64, weight: F64, count: int) -> tuple[I64, I64]:
     """Both ends by weight, the second out of the first one's community."""
     order = np.argsort(community, kind="stable")
     mass = np.cumsum(weight[order])

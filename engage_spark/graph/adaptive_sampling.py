@@ -32,9 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.numerics.binomial import binomial_bounds
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from engage_spark.numerics.dtypes import F64, I64
 
 UNIFORM_SHARE = 0.25
 CAP_SHARE = 0.05

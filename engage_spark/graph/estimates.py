@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engage_spark.graph.adaptive_sampling import SamplingBounds
 from engage_spark.graph.distributed.source_tasks import exponent_of_squares, exponent_of_sums
 from engage_spark.numerics import fixed_point
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from engage_spark.numerics.dtypes import F64, I64
 
 
 @dataclass(frozen=True, eq=False)

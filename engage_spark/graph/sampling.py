@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from engage_spark.graph.adaptive_sampling import Pairs
 from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.path_sampling import sample_paths
-
-I64 = NDArray[np.int64]
+from engage_spark.numerics.dtypes import I64
 
 
 class HereSampler:

@@ -13,12 +13,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from engage_spark.numerics.dtypes import F64, I64
 from engage_spark.numerics.jit import kernel
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 _OUTWARD = 1e-9
 

@@ -15,12 +15,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError, InputError
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from engage_spark.numerics.dtypes import F64, I64
 
 LOW_BITS = 40
 MOST_VALUES = 1 << 22

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engage_spark.graph.kernels import csr as arrays
 from engage_spark.graph.kernels.csr import Csr, build_csr
 from engage_spark.graph.kernels.diameter import vertex_diameter_bound
 from engage_spark.graph.kernels.reduction import shrink
+from engage_spark.numerics.dtypes import I32, I64
 from engage_spark.numerics.jit import kernel
-
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
 
 
 class Built(NamedTuple):

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engage_spark.graph.distributed.build_task import Core
 from engage_spark.graph.distributed.resources import core_seconds
 from engage_spark.graph.kernels.brandes import batch_order, dependencies
 from engage_spark.numerics import fixed_point, random_draws
+from engage_spark.numerics.dtypes import I64
 from engage_spark.numerics.jit import kernel
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from engage_spark.graph.distributed.layout import GraphLayout
 
-I64 = NDArray[np.int64]
 Precision = Literal["float64", "float32"]
 
 _SOURCES = 0x5BD1E995  # keeps the sources' random numbers apart from those of paths of the same seed

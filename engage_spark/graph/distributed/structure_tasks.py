@@ -142,7 +142,7 @@ def _run(layout: GraphLayout, units: list[Unit]) -> DataFrame:
 
 def _rows(found: Found) -> Iterator[Any]:
     import numpy as np
-    import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
+    import pyarrow as pa
 
     for at in range(0, len(found.first), _SLICE):
         end = min(at + _SLICE, len(found.first))
@@ -162,7 +162,7 @@ def _rows(found: Found) -> Iterator[Any]:
 
 def _numbers(values: Any, start: int, end: int) -> Any:
     """Doubles; NaN and what is not given become null."""
-    import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
+    import pyarrow as pa
 
     return (
         pa.nulls(end - start, pa.float64())

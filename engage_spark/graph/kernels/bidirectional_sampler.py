@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from engage_spark.graph.kernels.csr import F64, I32, I64
 from engage_spark.numerics import random_draws
+from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
 # Path counts of either side stay below this, so that their products are finite.

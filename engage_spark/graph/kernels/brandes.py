@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.graph.kernels import multi_source_bfs, traversal
-from engage_spark.graph.kernels.csr import F64, I64, Csr
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.numerics.dtypes import F64, I64
 
 Precision = Literal["float64", "float32"]
 

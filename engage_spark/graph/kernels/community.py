@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.graph.kernels.csr import I32, I64, Csr
+from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.leiden import aggregate, arcs_inside, compacted, move, refine, strengths
 from engage_spark.graph.kernels.structure import by_size, pieces
+from engage_spark.numerics.dtypes import I32, I64
 from engage_spark.numerics.splitmix import GOLDEN, mix64
 
 MOST_LEVELS = 100

@@ -19,11 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import InputError
+from engage_spark.numerics.dtypes import I32, I64
 from engage_spark.numerics.jit import kernel
-
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
 
 MOST_VERTICES = 2**31 - 1
 _NAMES = ("indptr", "indices", "weights", "back_indptr", "back_indices", "back_weights")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.graph.kernels.csr import I32, I64, Csr
+from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.traversal import bfs, dijkstra
+from engage_spark.numerics.dtypes import I32, I64
 from engage_spark.numerics.jit import kernel
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.graph.kernels.csr import I32, I64
+from engage_spark.numerics.dtypes import I32, I64
 from engage_spark.numerics.jit import kernel
 
 GAIN = 1e-9

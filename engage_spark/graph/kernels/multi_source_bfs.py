@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from engage_spark.graph.kernels.csr import F64, I32, I64
 from engage_spark.graph.kernels.simd import add_row, clear_row, depend, keep, reach, settle
+from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
 # A pushed row is read, added to and written, after a look at whether it is wanted; a pulled one is read.

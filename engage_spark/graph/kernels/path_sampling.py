@@ -17,10 +17,11 @@ import numpy as np
 
 from engage_spark.errors import InputError
 from engage_spark.graph.kernels.bidirectional_sampler import draw_from_both_ends
-from engage_spark.graph.kernels.csr import I32, I64, Csr
+from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.diameter import vertex_diameter_bound
 from engage_spark.graph.kernels.unidirectional_sampler import draw_from_one_end
 from engage_spark.numerics import random_draws
+from engage_spark.numerics.dtypes import I32, I64
 from engage_spark.numerics.jit import kernel
 
 __all__ = ["PathSample", "sample_paths", "vertex_diameter_bound"]

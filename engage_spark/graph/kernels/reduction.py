@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph.kernels.csr import F64, I32, I64, Csr
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
 

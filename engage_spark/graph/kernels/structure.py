@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from engage_spark.errors import TransientError
-from engage_spark.graph.kernels.csr import F64, I32, I64, Csr
+from engage_spark.graph.kernels.csr import Csr
+from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
 DAMPING = 0.85

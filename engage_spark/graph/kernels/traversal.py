@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from engage_spark.graph.kernels.csr import F64, I32, I64
+from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
 MOST_PATHS = 1e300

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from engage_spark.graph.kernels.csr import F64, I32, I64
 from engage_spark.graph.kernels.traversal import bfs, count_paths_wide, dijkstra
 from engage_spark.numerics import random_draws
+from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
 

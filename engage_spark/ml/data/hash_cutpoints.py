@@ -11,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engage_spark.contract import Split
-
-I64 = NDArray[np.int64]
+from engage_spark.numerics.dtypes import I64
 
 BITS = 16
 """Top bits of a hash that make its bucket: 65,536 of them, 1,500 hashes in each at 100 million."""

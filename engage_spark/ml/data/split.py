@@ -12,15 +12,14 @@ from functools import reduce
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.data.hash_cutpoints import (
     BITS,
-    I64,
     LOW,
     BucketRank,
     cut_points,
@@ -29,6 +28,7 @@ from engage_spark.ml.data.hash_cutpoints import (
     ranks,
     slots,
 )
+from engage_spark.numerics.dtypes import I64
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 

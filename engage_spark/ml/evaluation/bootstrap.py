@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from engage_spark.errors import InputError
-from engage_spark.ml.evaluation.metrics import F64, I64, Metric, UndefinedMetricError, checked
+from engage_spark.ml.evaluation.metrics import Metric, UndefinedMetricError, checked
 from engage_spark.ml.feature_spec import Task
+from engage_spark.numerics.dtypes import F64, I64
 
 _THREADS = 4
 """At most: each takes a few times eight bytes a row, and the drawing is bound by memory."""

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import InputError
-from engage_spark.ml.evaluation.metrics import F64, I64, checked
+from engage_spark.ml.evaluation.metrics import checked
 from engage_spark.ml.feature_spec import Task
+from engage_spark.numerics.dtypes import F64, I64
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from engage_spark.ml.evaluation.metrics import F64, Metric, Prepared, checked
+from engage_spark.ml.evaluation.metrics import Metric, Prepared, checked
 from engage_spark.ml.feature_spec import Task
+from engage_spark.numerics.dtypes import F64
 
 
 @dataclass(frozen=True, kw_only=True)

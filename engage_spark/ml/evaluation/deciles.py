@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from engage_spark.ml.evaluation.metrics import BINS, F64, Ranking, calibration_cuts, checked
+from engage_spark.ml.evaluation.metrics import BINS, Ranking, calibration_cuts, checked
 from engage_spark.ml.feature_spec import Task
+from engage_spark.numerics.dtypes import F64
 
 
 @dataclass(frozen=True, kw_only=True)

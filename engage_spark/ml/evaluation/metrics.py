@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engage_spark.errors import InputError
 from engage_spark.ml.feature_spec import Task
+from engage_spark.numerics.dtypes import F64, I64
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 Prepared = Callable[[F64], float]
 """Weights, one a row, to the value; NaN where it is undefined for them."""
 

@@ -20,8 +20,9 @@ import numpy as np
 from engage_spark.errors import InputError
 from engage_spark.ml.evaluation.bootstrap import arranged, interval
 from engage_spark.ml.evaluation.confusion import Confusion
-from engage_spark.ml.evaluation.metrics import F64, checked
+from engage_spark.ml.evaluation.metrics import checked
 from engage_spark.ml.feature_spec import Task
+from engage_spark.numerics.dtypes import F64
 
 STEPS = 100
 """Steps of the curve from 0 to 1."""

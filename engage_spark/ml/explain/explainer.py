@@ -17,10 +17,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engage_spark.errors import EngageError, InputError
-from engage_spark.ml.explain.tree_ensemble import F64, I32, Ensemble
+from engage_spark.ml.explain.tree_ensemble import Ensemble
+from engage_spark.numerics.dtypes import F64, I32, I64
 
 TOLERANCE, SINGLE_TOLERANCE = 1e-6, 1e-5
 """How far contributions and base may be from a prediction, relative to its size where that is above 1; of
@@ -149,7 +149,7 @@ class Explainer:
                 )
         return found
 
-    def top(self, contributions: F64, count: int) -> tuple[I32, F64, NDArray[np.int64]]:
+    def top(self, contributions: F64, count: int) -> tuple[I32, F64, I64]:
         """The `count` largest by magnitude of each row, ties by name, zeros left out: their features, values,
         and how many per row.
         """

@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.lib as pa  # pyarrow itself does not declare what it exports
+import pyarrow as pa
 
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.explain.explainer import Explainer, Linear, Link
 from engage_spark.ml.explain.tree_ensemble import (
     BOOSTED,
-    F64,
     FORESTS,
     SINGLE,
     Ensemble,
@@ -25,6 +24,7 @@ from engage_spark.ml.explain.tree_ensemble import (
 )
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.training.pipeline import FEATURES, PREDICTION, PROBABILITY, slots
+from engage_spark.numerics.dtypes import F64
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel

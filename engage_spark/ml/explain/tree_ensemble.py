@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.numerics.dtypes import F64, I32
 from engage_spark.spark.compat import to_arrow
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-F64 = NDArray[np.float64]
-I32 = NDArray[np.int32]
 
 FORESTS = ("RandomForestClassificationModel", "RandomForestRegressionModel")
 BOOSTED = ("GBTClassificationModel", "GBTRegressionModel")

@@ -28,7 +28,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.ml.explain.tree_ensemble import F64, I32, Ensemble
+from engage_spark.ml.explain.tree_ensemble import Ensemble
+from engage_spark.numerics.dtypes import F64, I32
 
 F = TypeVar("F", bound=Callable[..., Any])
 

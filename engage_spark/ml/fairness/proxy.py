@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from engage_spark.errors import InputError
 from engage_spark.ml.evaluation.bootstrap import Interval, intervals
-from engage_spark.ml.evaluation.metrics import F64, METRICS
+from engage_spark.ml.evaluation.metrics import METRICS
 from engage_spark.ml.fairness.group_metrics import MISSING
+from engage_spark.numerics.dtypes import F64
 from engage_spark.numerics.splitmix import GOLDEN, mix64
 
 VALUES = 50

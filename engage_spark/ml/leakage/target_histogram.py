@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-
+from engage_spark.numerics.dtypes import F64, I64
 
 BIN_ROWS = 10
 """The fewest rows of a bin whose mean means something."""

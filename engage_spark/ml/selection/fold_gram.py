@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.selection.gram_kernel import LOW, CategoryColumn, GramLayout, NumberColumn
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
+from engage_spark.numerics.dtypes import F64, I64
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 
-F64 = NDArray[np.float64]
 RIDGE = 1e-6
 """Added to the diagonal of the correlation matrix (an alpha of 1e-6 × rows), so that identical columns share
 their weight instead of failing.
