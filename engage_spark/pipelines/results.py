@@ -1,9 +1,16 @@
-"""What a stage tells when it is done. No Spark here."""
+"""Typed results of every pipeline: plain, frozen data for schedulers, notebooks and tests.
+
+No Spark and no wording here. `to_plain` makes a result JSON-able; `engage_spark.cli.render` puts it into words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
 
 Grid = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 """A small table for people: headers, then rows of text as it is to be shown."""
@@ -11,12 +18,7 @@ Grid = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The closing summary of one stage.
-
-    `lines` are (label, value) pairs such as ("rows in", "10,000"); `table` is shown below them; `locations`
-    says where each table lies (path or catalog name); `failed` is the table of what broke a gate; `notes` are
-    warnings that a reader must not miss; `seconds` is wall-clock time.
-    """
+    """The closing summary of a stage that does not return a StageResult yet."""
 
     stage: str
     seconds: float
@@ -25,3 +27,522 @@ class Report:
     locations: Mapping[str, str] = field(default_factory=dict)
     failed: Grid | None = None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Note:
+    """A warning that a reader must not miss.
+
+    `code` is a stable CamelCase name, `facts` are the plain values that its wording in `cli/render/notes.py` needs.
+    """
+
+    code: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResult:
+    """What every stage returns at least.
+
+    `seconds` is wall-clock time; `locations` says where each table or file is (path or catalog name).
+    """
+
+    stage: str
+    seconds: float
+    locations: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+
+
+# ----------------------------------------------------------------------------------------- synth, ingest, features
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthResult(StageResult):
+    """What was made up; `reused` where the same plan had made it before."""
+
+    customers: int
+    snapshots: int
+    seed: int
+    end_date: date
+    faults: bool
+    reused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleOutcome:
+    """One rule or gate on one table and day: what it measured, its bounds, whether it passed.
+
+    `measured`, `minimum` and `maximum` are in `unit`; `violations` are rows. `samples` are values that broke it, some
+    of them masked.
+    """
+
+    table: str
+    rule_name: str
+    column_name: str | None
+    severity: str
+    rows_checked: int
+    violations: int
+    measured: float | None
+    minimum: float | None
+    maximum: float | None
+    unit: str
+    passed: bool
+    samples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestedSnapshot:
+    """One table of one day that was checked. `broken_rules` are the other rules broken beyond tolerance."""
+
+    table: str
+    snapshot_date: date
+    run_id: str
+    status: str
+    rows_in: int
+    valid: int
+    quarantined: int
+    seconds: float
+    failed_gates: tuple[RuleOutcome, ...] = ()
+    broken_rules: tuple[RuleOutcome, ...] = ()
+
+    @property
+    def published(self) -> bool:
+        """Whether readers may see it: no gate rejected it."""
+        return not self.failed_gates
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestResult(StageResult):
+    """What was checked in this run; rows that were left as they were are not counted."""
+
+    snapshots: tuple[IngestedSnapshot, ...]
+    rows_in: int
+    valid: int
+    quarantined: int
+
+    @property
+    def rejected(self) -> tuple[IngestedSnapshot, ...]:
+        """The snapshots that a gate rejected."""
+        return tuple(s for s in self.snapshots if not s.published)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedSnapshot:
+    """The features of one table and day. `features` counts the formulas."""
+
+    table: str
+    snapshot_date: date
+    run_id: str
+    rows: int
+    features: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesResult(StageResult):
+    """What was derived in this run."""
+
+    snapshots: tuple[DerivedSnapshot, ...]
+    rows: int
+
+
+# ----------------------------------------------------------------------------------------------------------- graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopVertex:
+    """One of the most central vertices of a day."""
+
+    id: str
+    centrality: float
+    betweenness: float
+    lower: float
+    upper: float
+    degree: int
+    community: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredGraph:
+    """The graph of one day. `sources` and `paths` say how betweenness was found; paths are 0 when it is exact.
+
+    `compared` holds, by field, the figures of the delivered against the measured values (columns of
+    graph_comparison).
+    """
+
+    snapshot_date: date
+    run_id: str
+    vertices: int
+    edges: int
+    method: str
+    sources: int
+    paths: int
+    seconds: float
+    top: tuple[TopVertex, ...] = ()
+    compared: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
+    picture: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphResult(StageResult):
+    """What was measured in this run."""
+
+    snapshots: tuple[MeasuredGraph, ...]
+
+
+# ---------------------------------------------------------------------------------------------------------- models
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricEstimate:
+    """A metric with its interval."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOnTest:
+    """One of the models of a target on the test split. `role` is winner, baseline and so on."""
+
+    role: str
+    features: int
+    headline: MetricEstimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionCost:
+    """What the selection of features costs against all of them: AUC, or a share of RMSE."""
+
+    features: int
+    offered: int
+    metric: str
+    lost: float
+    ranker: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """One target's model: what won, how good it is on the test split, and whether it became champion.
+
+    `coverage` is what intervals or sets promise, `covered` the share of test labels that they hold. `threshold` is
+    the probability from which a contact pays (None for numbers, above 1 where none pays).
+    """
+
+    target: str
+    candidate: str
+    candidates: tuple[str, ...]
+    version: int
+    promoted: bool
+    reason: str
+    coverage: float
+    covered: float
+    models: tuple[ModelOnTest, ...]
+    calibration_error: float | None = None
+    threshold: float | None = None
+    out_of_time: MetricEstimate | None = None
+    out_of_time_days: tuple[date, ...] = ()
+    beats_baseline: bool = True
+    """Whether the intervals of model and baseline in the headline metric are apart."""
+    selection_cost: SelectionCost | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult(StageResult):
+    """What was trained in this run; empty where the same work was done before."""
+
+    run_id: str
+    targets: tuple[TrainedModel, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedChampion:
+    """The model that predicts a target."""
+
+    target: str
+    candidate: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredSnapshot:
+    """The predictions of one target and day."""
+
+    snapshot_date: date
+    target: str
+    run_id: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreResult(StageResult):
+    """What was scored in this run, and by which champions."""
+
+    champions: tuple[UsedChampion, ...]
+    snapshots: tuple[ScoredSnapshot, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSummary:
+    """A registered version: its role, the facts it was tagged with, and the gates that it failed."""
+
+    target: str
+    version: int
+    aliases: tuple[str, ...]
+    created: datetime
+    candidate: str
+    headline: MetricEstimate | None
+    failed_gates: tuple[str, ...]
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetModels:
+    """What is registered for one target. `newest` is its highest version number, None where there is none."""
+
+    target: str
+    champion: ModelSummary | None
+    challenger: ModelSummary | None
+    versions: int
+    newest: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsResult(StageResult):
+    """Champion and challenger of every target; `not_sent` are folders of runs that MLflow has not got yet."""
+
+    targets: tuple[TargetModels, ...]
+    not_sent: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResult(StageResult):
+    """One version in full."""
+
+    model: ModelSummary
+    features: tuple[tuple[str, str], ...]
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromoteResult(StageResult):
+    """The new champion, and the version that it replaced (None: there was none)."""
+
+    champion: ModelSummary
+    replaced: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendResult(StageResult):
+    """The version that a kept run became; None where the run holds no model."""
+
+    name: str | None
+    version: int | None
+
+
+# ------------------------------------------------------------------------------------------------------ runs, demo
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageAttempt:
+    """One attempt of one stage, as `runs` has it."""
+
+    stage: str
+    snapshot_date: date
+    attempt: int
+    run_id: str
+    status: str
+    rows_in: int
+    valid: int
+    quarantined: int
+    message: str
+    started_at: datetime
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsResult(StageResult):
+    """Attempts, oldest first."""
+
+    attempts: tuple[StageAttempt, ...]
+    published: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult(StageResult):
+    """The result of every stage of the demo, in order."""
+
+    stages: tuple[StageResult, ...]
+
+
+# --------------------------------------------------------------------------------------------------------- quality
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedExpectation:
+    """An expectation that does not hold, or could not be run (then `exception` says why).
+
+    `columns` is empty for one about the table; `result` is what Great Expectations' result holds, masked.
+    """
+
+    type: str
+    columns: tuple[str, ...]
+    severity: str
+    result: Mapping[str, Any]
+    exception: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteCheckResult(StageResult):
+    """Any data against a suite. `validation` is the whole Great Expectations validation result."""
+
+    data: str
+    suite: str
+    engine: str
+    expectations: int
+    failed: tuple[FailedExpectation, ...]
+    validation: Mapping[str, Any]
+
+    @property
+    def success(self) -> bool:
+        """Whether every expectation holds."""
+        return not self.failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnDrift:
+    """One column on two days. `moved` are the bins that moved most, with their shares before and after.
+
+    `psi` is the population stability index, `ks` the Kolmogorov-Smirnov distance; `missing_change` is the change of
+    the missing share. All are fractions; None where they cannot be had.
+    """
+
+    column: str
+    change: str
+    psi: float | None
+    ks: float | None
+    missing_change: float | None
+    moved: tuple[tuple[str, float, float], ...] = ()
+    appeared: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftResult(StageResult):
+    """Two days of a table, column by column. `columns` are those that changed; `changes` counts all by kind."""
+
+    table: str
+    day: date
+    against: date
+    changes: Mapping[str, int]
+    some_psi: float
+    much_psi: float
+    columns: tuple[ColumnDrift, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnSummary:
+    """One column over several days. `personal` columns show no values.
+
+    `mean`, `extent` (minimum to maximum) and `commonest` (values with their shares) are texts in the column's own
+    terms: numbers, lengths, days, moments. `median` and `distinct` are estimates from sketches.
+    """
+
+    column: str
+    type: str
+    personal: bool
+    rows: int
+    missing: int
+    mean: str | None = None
+    extent: str | None = None
+    commonest: str | None = None
+    median: float | None = None
+    distinct: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatesResult(StageResult):
+    """What several published days of a table hold together."""
+
+    table: str
+    days: tuple[date, ...]
+    rows: int
+    columns: tuple[ColumnSummary, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowResult(StageResult):
+    """What was broken on a checked day, worst first; `rules` counts all rules and gates."""
+
+    snapshot_date: date
+    tables: tuple[str, ...]
+    rules: int
+    failed: int
+    broken: tuple[RuleOutcome, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileResult(StageResult):
+    """A contract drafted from data. `text` is its YAML."""
+
+    rows: int
+    columns: int
+    key: tuple[str, ...]
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentedTable:
+    """One table in the Data Docs of a day."""
+
+    table: str
+    snapshot_date: date
+    status: str
+    expectations: int
+    failed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocsResult(StageResult):
+    """The Data Docs that were built; `index` is their first page."""
+
+    index: str
+    tables: tuple[DocumentedTable, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteResult(StageResult):
+    """The rules about a table as a Great Expectations suite, in its JSON form."""
+
+    table: str
+    suite: Mapping[str, Any]
+
+
+# ------------------------------------------------------------------------------------------------------------ JSON
+
+
+def to_plain(value: Any) -> Any:
+    """Return a result as dicts, lists, numbers, text and None, ready for `json.dumps`.
+
+    Days and moments become ISO text, numbers that are not finite None.
+    """
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence | frozenset | set):
+        return [to_plain(item) for item in value]
+    raise TypeError(f"a result holds plain data, and no {type(value).__name__}")

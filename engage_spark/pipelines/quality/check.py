@@ -29,7 +29,7 @@ Engine = Literal["ours", "gx"]
 
 
 @dataclass(frozen=True)
-class SuiteResult:
+class SuiteVerdict:
     """The outcome for people, and as a GX validation result."""
 
     report: Report
@@ -51,7 +51,7 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     masked: Sequence[str] = (),
     samples: bool = True,
-) -> SuiteResult:
+) -> SuiteVerdict:
     """Judge the rows at `path` (Parquet, CSV or Delta) by every expectation of the suite; see `run_suite` and
     `run_by_gx` for the cost.
 
@@ -81,7 +81,7 @@ def run(
             )
     entries = tuple(_without_values(e) if hidden.intersection(_about(e)) else e for e in entries)
     result = validation_result(wanted, entries, meta={"engage_spark": {"engine": engine, "data": path}})
-    return SuiteResult(_report(path, wanted, entries, engine, time.monotonic() - started), result)
+    return SuiteVerdict(_report(path, wanted, entries, engine, time.monotonic() - started), result)
 
 
 def _masked(names: Sequence[str], columns: Sequence[str]) -> frozenset[str]:
@@ -107,7 +107,7 @@ def _without_values(e: Entry) -> Entry:
     return replace(e, result=shown)
 
 
-def gate_error(checked: SuiteResult, *, report: bool) -> GateError:
+def gate_error(checked: SuiteVerdict, *, report: bool) -> GateError:
     """What a failed suite ends with."""
     failed = [e for e in checked.result["results"] if not e["success"]]
     return GateError(

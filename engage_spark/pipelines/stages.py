@@ -1,0 +1,40 @@
+"""Names of stages in `runs` and of the tables that stages write.
+
+Whoever reads what another stage published imports the name from here, not the other pipeline.
+"""
+
+from __future__ import annotations
+
+from engage_spark.contract import GraphSpec, Table
+
+SNAPSHOT_DATE = "snapshot_date"
+"""Column of the day in every table that a stage writes by snapshot."""
+
+QUALITY_RESULTS = "quality_results"
+QUALITY_STATES = "quality_states"
+GRAPH_COMPARISON = "graph_comparison"
+SPLITS = "splits"
+TRAINING_RUNS = "training_runs"
+
+TRAIN = "train"
+"""Stage of a training, which covers several targets and snapshots at once."""
+
+
+def ingest_stage(table: Table) -> str:
+    """Return the stage that publishes an input table: each is published by itself."""
+    return f"ingest:{table.name}"
+
+
+def features_stage(table: Table) -> str:
+    """Return the stage that publishes a derived table."""
+    return f"features:{table.name}"
+
+
+def graph_stage(spec: GraphSpec) -> str:
+    """Return the stage that publishes the vertices and edges of a graph together."""
+    return f"graph:{spec.vertices.name}"
+
+
+def score_stage(target: str) -> str:
+    """Return the stage that publishes the predictions of one target."""
+    return f"score:{target}"
