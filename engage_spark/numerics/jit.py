@@ -1,4 +1,4 @@
-"""How the numerical kernels are compiled: numba, one thread, without the GIL, cached on disk.
+"""Compile numerical kernels with numba: one thread, without the GIL, cached on disk.
 
 Never `parallel=True`: Spark's Python workers are forked, and OpenMP or TBB threads do not survive a fork. The
 tasks are the parallelism. No fastmath either: additions stay in the order in which they are written, so a
@@ -11,8 +11,9 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -20,10 +21,14 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_COMPILED = b"numerics.jit import kernel"
+
 
 def kernel(function: F) -> F:
-    """Compile `function` when it is first called, and keep the compiled code in `cache_directory`, or only in
-    this process if there is none: a worker whose disks are read-only compiles anew, and does not fail.
+    """Compile `function` when it is first called, and cache the compiled code in `cache_directory`.
+
+    Where there is none, the code stays in this process only: a worker whose disks are read-only compiles
+    again, and does not fail.
     """
     directory = cache_directory()
     if directory is not None:
@@ -40,17 +45,16 @@ def kernel(function: F) -> F:
 
 @functools.cache
 def cache_directory() -> Path | None:
-    """Where compiled kernels are kept: in NUMBA_CACHE_DIR if that is set, else beside the modules, else in
-    the user's cache, else in a private temporary directory; None if none of these can be written to.
+    """Return the directory of compiled kernels: in NUMBA_CACHE_DIR if that is set, else beside the modules,
+    else in the user's cache, else in a private temporary directory; None if none of these can be written to.
 
-    Its name holds a hash of all modules here. numba compares a function's own file with what it compiled, but
-    compiled code contains what was called from other files: after an upgrade it would go on computing with
-    the old.
+    Its name holds a hash of the kernels' modules and of those beside them. numba compares a function's own
+    file with what it compiled, but compiled code contains what was called from other files: after an upgrade
+    it would go on computing with the old code.
     """
     sources = hashlib.sha256()
-    for module in sorted(resources.files(__package__).iterdir(), key=lambda entry: entry.name):
-        if module.name.endswith(".py"):
-            sources.update(module.name.encode() + module.read_bytes())
+    for source in _kernel_sources(resources.files(__package__.partition(".")[0])):
+        sources.update(source)
     name = f"kernels-{sources.hexdigest()[:16]}"
     given, home = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("HOME")
     places = (
@@ -66,6 +70,17 @@ def cache_directory() -> Path | None:
     return usable if private is None else private / name
 
 
+def _kernel_sources(folder: Traversable) -> Iterator[bytes]:
+    """The modules of each folder in which at least one is compiled, each with its name, in a fixed order."""
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    modules = [entry.name.encode() + entry.read_bytes() for entry in entries if entry.name.endswith(".py")]
+    if any(_COMPILED in module for module in modules):
+        yield from modules
+    for entry in entries:
+        if entry.is_dir() and entry.name != "__pycache__":
+            yield from _kernel_sources(entry)
+
+
 def _writable(directory: Path) -> bool:
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -76,8 +91,9 @@ def _writable(directory: Path) -> bool:
 
 
 def private_cache() -> Path | None:
-    """A directory under the system's temporary one that belongs to this user alone, or None. Cached code is
-    run when it is loaded, so a directory that somebody else owns or may write to is not taken.
+    """Return a directory under the system's temporary one that belongs to this user alone, or None.
+
+    Cached code is run when it is loaded, so a directory that somebody else owns or may write to is refused.
     """
     directory = Path(tempfile.gettempdir()) / f"engage-spark-numba-{os.getuid()}"
     try:
@@ -85,5 +101,5 @@ def private_cache() -> Path | None:
         status = directory.lstat()
     except OSError:
         return None
-    mine = status.st_uid == os.getuid() and not status.st_mode & 0o022
-    return directory if mine and not directory.is_symlink() and _writable(directory) else None
+    is_private = status.st_uid == os.getuid() and not status.st_mode & 0o022
+    return directory if is_private and not directory.is_symlink() and _writable(directory) else None

@@ -21,35 +21,19 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.ml.explain.tree_ensemble import Ensemble
 from engage_spark.numerics.dtypes import F64, I32
-
-F = TypeVar("F", bound=Callable[..., Any])
+from engage_spark.numerics.jit import kernel
 
 BLOCK = 128
 """Rows that go through a tree together: what is done once per node then costs little per row, and all state
 stays in cache.
 """
-
-
-def _kernel(function: F) -> F:
-    """Compile at the first call, keep the code where numba can write: beside this file, or in the user's
-    cache; else compile per process.
-
-    All compiled code is in this one file, which is what numba watches. No fastmath and no threads, as for the
-    graph's kernels.
-    """
-    try:
-        return cast(F, numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # no file to watch, as in a zip archive, or no directory to write to
-        return cast(F, numba.njit(nogil=True)(function))
 
 
 class Tables(NamedTuple):
@@ -148,7 +132,7 @@ def _compared(trees: Ensemble, x: F64) -> F64:
     return np.ascontiguousarray(values.astype(np.float32).astype(np.float64) if trees.single else values)
 
 
-@_kernel
+@kernel
 def _paths(
     feature: I32, right: I32, cover: F64, depth: I32, again: I32, merged: F64, before: F64, share: F64
 ) -> int:  # pragma: no cover - compiled
@@ -183,7 +167,7 @@ def _paths(
     return longest
 
 
-@_kernel
+@kernel
 def _descend(
     x: F64,
     feature: I32,
@@ -207,7 +191,7 @@ def _descend(
         found[row] = total + bias
 
 
-@_kernel
+@kernel
 def _explain(
     x: F64,
     feature: I32,
@@ -285,7 +269,7 @@ def _explain(
         found[start : start + rows] = sums[:, :rows].T
 
 
-@_kernel
+@kernel
 # pragma: no cover - compiled
 def _decide(values: F64, threshold: float, missing_left: bool, left: bool, gone: F64, went: F64) -> None:
     for r in range(BLOCK):
@@ -293,7 +277,7 @@ def _decide(values: F64, threshold: float, missing_left: bool, left: bool, gone:
         went[r] = gone[r] if goes_left == left else 0.0
 
 
-@_kernel
+@kernel
 # pragma: no cover - compiled
 def _multiply(above: F64, product: F64, went: F64, gone: F64, along: F64, aside: F64, share: float) -> None:
     for q in range(product.shape[0]):
@@ -302,7 +286,7 @@ def _multiply(above: F64, product: F64, went: F64, gone: F64, along: F64, aside:
             product[q, r] = above[q, r] * factor
 
 
-@_kernel
+@kernel
 # pragma: no cover - compiled
 def _close(total: F64, above: F64, went: F64, gone: F64, along: F64, aside: F64, sums: F64) -> None:
     for q in range(total.shape[0]):

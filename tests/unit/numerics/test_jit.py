@@ -72,26 +72,39 @@ def test_a_worker_that_can_write_nowhere_at_all_compiles_without_a_cache(
     assert made.options == {"nogil": True}  # type: ignore[attr-defined]
 
 
-def test_a_change_in_any_module_leaves_the_old_code_behind(
+def test_a_change_beside_any_kernel_starts_a_new_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kernel's compiled code contains that of the kernels it calls in other files, which numba does not
     watch.
     """
     package = tmp_path / "package"
-    package.mkdir()
-    (package / "caller.py").write_text("from callee import f")
-    (package / "callee.py").write_text("def f(): return 1")
+    kernels, prose = package / "room" / "kernels", package / "room" / "prose"
+    kernels.mkdir(parents=True)
+    prose.mkdir()
+    (kernels / "caller.py").write_text("from engage_spark.numerics.jit import kernel\nfrom callee import f")
+    (kernels / "callee.py").write_text("def f(): return 1")
+    (prose / "words.py").write_text("TEXT = 1")
     monkeypatch.setattr(jit.resources, "files", lambda name: package)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     before = jit.cache_directory.__wrapped__()
-    assert before == jit.cache_directory.__wrapped__()
-    (package / "callee.py").write_text("def f(): return 2")
-    after = jit.cache_directory.__wrapped__()
     assert before is not None
+    assert before.parent == tmp_path / "cache"
+    (prose / "words.py").write_text("TEXT = 2")
+    assert jit.cache_directory.__wrapped__() == before
+    (kernels / "callee.py").write_text("def f(): return 2")
+    after = jit.cache_directory.__wrapped__()
     assert after is not None
-    assert before.parent == after.parent == tmp_path / "cache"
-    assert before != after
+    assert after.parent == tmp_path / "cache"
+    assert after != before
+
+
+def test_the_cache_watches_every_folder_with_a_kernel() -> None:
+    watched = list(jit._kernel_sources(ROOT / "engage_spark"))
+    compiled = [p for p in (ROOT / "engage_spark").rglob("*.py") if "@kernel" in p.read_text()]
+    assert {"random_draws.py", "leiden.py", "build_task.py", "treeshap.py"} <= {p.name for p in compiled}
+    for module in compiled:
+        assert module.name.encode() + module.read_bytes() in watched, module
 
 
 def test_a_cache_that_others_may_write_to_is_not_taken(
