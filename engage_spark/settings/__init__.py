@@ -1,9 +1,9 @@
-"""Settings: places, budgets and switches, never fields. A leaf: no Spark, no contract.
+"""Settings: locations, budgets and switches, never fields. Needs neither Spark nor a contract.
 
-Where a value comes from, the strongest first: `--set key=value`, environment variables
-`ENGAGE_SPARK__SECTION__KEY`, the overlay `{env}.yaml`, `base.yaml`, the defaults in `model`. The two files
-lie in the directory that `conf_dir` finds. An unknown key or a bad value is an error; all of them are told in
-one message, with the place each came from.
+A value comes from the first of these that sets it: `--set key=value`, the environment variable
+`ENGAGE_SPARK__SECTION__KEY`, the overlay `{env}.yaml`, `base.yaml`, the default in `model`. The two files are
+in the directory that `conf_dir` finds. An unknown key or a bad value is an error; one message lists all of them,
+each with its origin.
 """
 
 from engage_spark.settings.loading import conf_dir, load_settings

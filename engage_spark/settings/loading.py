@@ -1,4 +1,4 @@
-"""Reads the layers of the settings, merges them, and words what is wrong with them."""
+"""Read the layers of the settings, merge them, and report what is wrong with them."""
 
 from __future__ import annotations
 
@@ -21,33 +21,38 @@ PREFIX = "ENGAGE_SPARK__"
 
 
 class SettingsLayer(NamedTuple):
-    """Values as nested mappings, and what to call the place that they come from."""
+    """Values as nested mappings, and the name of their origin."""
 
     origin: str
     values: dict[str, Any]
 
 
 def conf_dir(given: str | Path | None = None) -> Path:
-    """The directory of base.yaml: `--conf-dir`, `ENGAGE_SPARK_CONF_DIR`, the checkout's conf/, else the
-    packaged copy.
+    """Find the directory of base.yaml.
+
+    It is `given` (`--conf-dir`), else `ENGAGE_SPARK_CONF_DIR`, the checkout's conf/, or the packaged copy.
+    Errors: ConfigurationError where it holds no base.yaml.
     """
     package = Path(__file__).resolve().parents[1]
-    told = given or os.environ.get("ENGAGE_SPARK_CONF_DIR")
-    for candidate in [Path(told)] if told else [package.parent / "conf", package / "_conf"]:
+    configured = given or os.environ.get("ENGAGE_SPARK_CONF_DIR")
+    for candidate in [Path(configured)] if configured else [package.parent / "conf", package / "_conf"]:
         if (candidate / "base.yaml").is_file():
             return candidate
     raise ConfigurationError(
-        f"no base.yaml in the configuration directory {told or package / '_conf'}",
-        hint="point --conf-dir or ENGAGE_SPARK_CONF_DIR at a directory that holds base.yaml, or reinstall engage-spark",
+        f"no base.yaml in the configuration directory {configured or package / '_conf'}",
+        hint="point --conf-dir or ENGAGE_SPARK_CONF_DIR at a directory with a base.yaml, "
+        "or reinstall engage-spark",
     )
 
 
 def load_settings(
     env: str | None = None, *, conf: str | Path | None = None, overrides: tuple[str, ...] | list[str] = ()
 ) -> Settings:
-    """Merge all layers and check them once. `env` names the overlay (else `ENGAGE_SPARK_ENV`, else local);
-    `overrides` are the `key=value` texts of `--set`. Raises ConfigurationError that lists every unknown
-    key and bad value.
+    """Merge all layers of the settings and check the result.
+
+    `env` names the overlay (else `ENGAGE_SPARK_ENV`, else local); `overrides` are the `key=value` texts of
+    `--set`.
+    Errors: one ConfigurationError that lists every unknown key and bad value.
     """
     return _build(
         env or os.environ.get("ENGAGE_SPARK_ENV") or "local",
@@ -57,7 +62,7 @@ def load_settings(
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice: the later would win without a word."""
+    """Safe YAML that refuses a key given twice, where PyYAML silently takes the later one."""
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -76,7 +81,7 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _m
 
 
 def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings:
-    """Settings of all layers; one ConfigurationError for everything that is wrong in any of them."""
+    """Build the settings of all layers; one error lists everything that is wrong in any of them."""
     overlay = directory / f"{env}.yaml"
     if env == "base" or not overlay.is_file():
         known = sorted(p.stem for p in directory.glob("*.yaml") if p.stem != "base")
@@ -104,7 +109,8 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
     if problems:
         raise ConfigurationError(
             f"the settings have {len(problems)} {'problem' if len(problems) == 1 else 'problems'}",
-            hint=f"correct them where they are set; `engage-spark --env {env} --print-config` shows the result",
+            hint="correct them where they are set; "
+            f"`engage-spark --env {env} --print-config` shows the result",
             details=problems,
         )
     return settings
@@ -124,16 +130,15 @@ def _from_file(path: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _from_environment(problems: list[str]) -> dict[str, Any]:
-    """pydantic-settings reads what it knows; a section that does not exist it would pass over, so those are
-    found here.
-    """
+    """Read environment variables; unknown sections are found here, since pydantic-settings ignores them."""
     for name in sorted(os.environ):
         if (
             name.upper().startswith(PREFIX)
             and (section := name[len(PREFIX) :].split("__")[0].lower()) not in Settings.model_fields
         ):
             problems.append(
-                f"{section}: unknown section (environment variable {name}){_close(section, Settings.model_fields)}"
+                f"{section}: unknown section (environment variable {name})"
+                f"{_close(section, Settings.model_fields)}"
             )
     try:
         return EnvSettingsSource(Settings)()
@@ -193,9 +198,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _parse(value: str, annotation: Any) -> Any:
-    """Text as pydantic wants it: null, YAML for lists, maps and whole sections, and otherwise the text
-    itself.
-    """
+    """Convert text for pydantic: null, YAML for lists, maps and whole sections, else the text itself."""
     if value == "null":
         return None
     inner = _plain(annotation)
@@ -212,8 +215,8 @@ def _parse(value: str, annotation: Any) -> Any:
 def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(low)
     for key, value in high.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if nested else value
     return merged
 
 
@@ -231,10 +234,15 @@ def _word(error: dict[str, Any], layers: list[SettingsLayer]) -> str:
     key = ".".join(path) or "settings"
     origin = next((layer.origin for layer in layers if _holds(layer.values, path)), "default")
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown {'key' if len(path) > 1 else 'section'} ({origin}){_close(path[-1], _siblings(path))}"
-    said = str(error["msg"]).removeprefix("Value error, ")
+        kind = "key" if len(path) > 1 else "section"
+        return f"{key}: unknown {kind} ({origin}){_close(path[-1], _siblings(path))}"
+    message = str(error["msg"]).removeprefix("Value error, ")
     secret = isinstance(error["input"], dict | BaseModel) or SECRET_NAME.search(key) is not None
-    return f"{key}: {said} ({origin})" if secret else f"{key}: {said}, but is {error['input']!r} ({origin})"
+    return (
+        f"{key}: {message} ({origin})"
+        if secret
+        else f"{key}: {message}, but is {error['input']!r} ({origin})"
+    )
 
 
 def _holds(values: Any, path: list[str]) -> bool:

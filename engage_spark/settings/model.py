@@ -1,4 +1,4 @@
-"""The declared settings, their types and defaults."""
+"""Declare every setting: its type, its default and what it means."""
 
 from __future__ import annotations
 
@@ -45,39 +45,46 @@ def _no_placeholder(value: str) -> str:
 
 ConfText = Annotated[str, BeforeValidator(_conf_text)]
 Memory = Annotated[str, AfterValidator(_memory)]
-Place = Annotated[str, Field(min_length=1), AfterValidator(_no_placeholder)]
+Location = Annotated[str, Field(min_length=1), AfterValidator(_no_placeholder)]
+"""A path, a URI or a catalog name."""
 
 
 class Section(BaseModel):
-    """A part of the settings. `results` names the keys that can change what a stage computes, not just where
-    or how fast.
-    """
+    """A part of the settings. The text below each setting is its description in the reference."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    results: ClassVar[frozenset[str]] = frozenset()
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
+    result_keys: ClassVar[frozenset[str]] = frozenset()
+    """The settings that can change what a stage computes, not just where or how fast."""
 
 
 class InputSettings(Section):
-    """Raw data, one folder per input table of the contract: `{root}/{table}`."""
+    """Where the raw data is."""
 
-    root: Place = "raw"
+    root: Location = "raw"
+    """Folder of the raw files, with one folder for each input table of the contract: `{root}/{table}`."""
 
 
 class LakeSettings(Section):
-    """Where tables are written: a path (`root`), or a catalog with a schema. `scratch` is for what a run
-    throws away.
-    """
+    """Where tables are written: below a path (`root`), or in a `catalog` with a `schema`."""
 
-    root: Place | None = None
-    catalog: Place | None = None
-    schema_name: Annotated[Place | None, Field(alias="schema")] = None
-    scratch: Place | None = None
+    root: Location | None = None
+    """Folder of the tables. It excludes `catalog` and `schema`."""
+    catalog: Location | None = None
+    """Catalog that holds the tables, such as one of Unity Catalog. It needs `schema` and `scratch`."""
+    schema_name: Annotated[Location | None, Field(alias="schema")] = None
+    """Schema of the tables in `catalog`."""
+    scratch: Location | None = None
+    """Folder for temporary data, which a run deletes when it ends. Left out, it is `_scratch` below
+    `root`."""
 
     @model_validator(mode="after")
-    def _one_kind_of_place(self) -> LakeSettings:
+    def _one_kind_of_location(self) -> LakeSettings:
         if self.root and (self.catalog or self.schema_name):
             raise ValueError(
-                "root excludes catalog and schema: tables are named by path or by catalog, not both; set one side to null"
+                "root excludes catalog and schema: tables are named by path or by catalog, not both. "
+                "Set one of them to null"
             )
         if bool(self.catalog) != bool(self.schema_name):
             raise ValueError("catalog and schema belong together: give both or neither")
@@ -87,36 +94,46 @@ class LakeSettings(Section):
 
     @property
     def scratch_root(self) -> str | None:
-        """The directory for temporary data; below `root` unless it is set."""
+        """The directory for temporary data: `scratch`, else below `root`; None where neither is set."""
         return self.scratch or (f"{self.root.rstrip('/')}/_scratch" if self.root else None)
 
 
 class SparkSettings(Section):
-    """How a session is built where none exists yet. `packages` come on top of Delta (and hadoop-aws where a
-    path is s3a:).
-    """
+    """How to build a Spark session where none exists yet."""
 
     master: str | None = None
+    """Where classic Spark runs, such as `local[*]`. Left out, spark-submit or Spark decides."""
     remote: str | None = None
+    """Spark Connect server, such as `sc://host:15002`. The environment variable SPARK_REMOTE comes first."""
     app_name: str = "engage-spark"
+    """Name of the application in Spark's pages and logs."""
     driver_memory: Memory | None = None
+    """Heap of the driver, such as `3g`."""
     shuffle_partitions: Annotated[int, Field(ge=1)] | None = None
+    """Number of partitions after a shuffle (`spark.sql.shuffle.partitions`)."""
     packages: tuple[str, ...] = ()
+    """Maven coordinates of further jars. Delta is always there, and hadoop-aws where a path is in S3."""
     conf: dict[str, ConfText] = {}
+    """Further Spark options. They override every default except the four options that results rest on."""
 
 
 class S3Settings(Section):
-    """Object storage behind `s3a:` paths. Without keys the AWS credential chain decides (role, profile,
-    environment).
-    """
+    """Object storage behind `s3a:` paths."""
 
     endpoint: str | None = None
+    """Address of a server other than AWS, such as `http://localhost:9000`."""
     region: str | None = None
+    """AWS region, such as `us-east-1`."""
     path_style: bool = False
+    """Whether the bucket is part of the path, not of the host name."""
     ssl: bool = True
+    """Whether connections are encrypted."""
     access_key: SecretStr | None = None
+    """Access key. Without keys the AWS credential chain decides (role, profile, environment)."""
     secret_key: SecretStr | None = None
+    """Secret key. It goes with `access_key`."""
     session_token: SecretStr | None = None
+    """Session token of temporary keys."""
 
     @model_validator(mode="after")
     def _keys_come_in_pairs(self) -> S3Settings:
@@ -126,146 +143,181 @@ class S3Settings(Section):
 
 
 class IngestSettings(Section):
-    """How raw files are read, and what happens to a snapshot that exists already.
+    """How raw files are read, and what happens to a snapshot that exists already."""
 
-    `landed_at` is the moment a delivery counts as having landed, for a backfill or made-up data; left out, it
-    is the moment of its first ingest. It is recorded with the first ingest of a delivery, and not changed by
-    later ones.
-    """
-
-    results: ClassVar[frozenset[str]] = frozenset({"format", "csv_delimiter", "csv_null"})
+    result_keys: ClassVar[frozenset[str]] = frozenset({"format", "csv_delimiter", "csv_null"})
     format: Literal["auto", "parquet", "csv"] = "auto"
+    """Format of the input files. `auto` goes by their endings."""
     csv_delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """Character between the columns of a CSV file."""
     csv_null: str = ""
+    """Text that stands for a missing value in a CSV file."""
     on_existing: Literal["replace", "refuse"] = "replace"
+    """Whether a snapshot that exists already is replaced or refused."""
     landed_at: AwareDatetime | None = None
+    """When a delivery counts as having landed, for a backfill or made-up data. Left out, it is the moment
+    of its first ingest. It is recorded with the first ingest of a delivery, and later ones do not change
+    it."""
 
 
 class GraphSettings(Section):
-    """How exactly the graph is measured, and what that may take. `budget`: core-seconds for which exact
-    betweenness is computed.
+    """How exactly the graph is measured, and what that may cost."""
 
-    `directory`: a path that the driver and all workers share, for a cluster; `memory`: bytes that a graph may
-    take on a host (default 75%); `pictures`: where the pictures go (default: below lake.root where that is a
-    path of this machine).
-    """
-
-    results: ClassVar[frozenset[str]] = frozenset(
+    result_keys: ClassVar[frozenset[str]] = frozenset(
         {"method", "epsilon", "top_k", "relative_error", "sources", "delta", "seed", "budget"}
     )
     method: Literal["auto", "exact", "sampled"] = "auto"
+    """How betweenness is computed. `auto`: exactly where that is predicted to take at most `budget`."""
     epsilon: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Sampled: largest absolute error of every betweenness value, with probability 1 − `delta`. Left out, the
+    `top_k` vertices decide how much is sampled."""
     top_k: Annotated[int, Field(ge=1)] = 10
+    """Sampled: how many of the most central vertices are known to within `relative_error`."""
     relative_error: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Sampled: relative error of the `top_k`, all of them together with probability 1 − `delta`."""
     sources: Annotated[int, Field(ge=2)] = 1024
+    """Sampled: number of random source vertices behind the point values."""
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Sampled: probability that a bound may fail."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of everything that is drawn on the graph."""
     budget: Annotated[float, Field(ge=0)] = 600.0
-    directory: Place | None = None
+    """Core-seconds up to which betweenness is computed exactly."""
+    directory: Location | None = None
+    """Path that the driver and all workers share, for a cluster. Without it, graphs up to 512 MB travel
+    through the driver."""
     memory: Memory | None = None
-    pictures: Place | None = None
+    """Memory that a graph may take on a host. Left out, it is 75% of the host's."""
+    pictures: Location | None = None
+    """Folder of the pictures. Left out, it is below `lake.root` where that is a path of this machine."""
 
 
 class FeatureSettings(Section):
-    """What models will take where a field is both delivered and measured on the graph. Indicators keep the
-    delivered value.
-    """
+    """What models take where a field is both delivered and measured on the graph."""
 
-    results: ClassVar[frozenset[str]] = frozenset({"graph_values"})
+    result_keys: ClassVar[frozenset[str]] = frozenset({"graph_values"})
     graph_values: Literal["measured", "given"] = "measured"
+    """Which `network_centrality` and `avg_connection_strength` models take. Indicators keep the delivered
+    value."""
 
 
 class QualitySettings(Section):
-    """What days are compared with: `reference` pins one for `engage-spark quality drift`; left out, it is the
-    published day before.
-    """
+    """What a day's quality is compared with."""
 
     reference: date | None = None
+    """Day that `engage-spark quality drift` compares with. Left out, it is the published day before."""
 
 
 class ModelSettings(Section):
-    """How models are trained and judged. `policy`: what the contract says leaks is left out (strict), or only
-    reported (permissive).
+    """How models are trained and evaluated."""
 
-    `protected`: whether protected fields of role feature (age) may be inputs; `keep`: features that selection
-    leaves; `ranker`: what it ranks by; `candidates`: which kinds of model compete; `parallelism`: fits at a
-    time; `partitions`: into how many the rows of a fit are put (default: by their number); `snapshots`: how
-    many matured ones are used at most; `judged_rows`: rows that metrics are computed on at most. `coverage`
-    is promised by intervals and sets. Profit of one contact: success x value of a customer who stays, less
-    cost; it is told for other `values` as well.
-    """
-
-    results: ClassVar[frozenset[str]] = frozenset({
-        "policy", "protected", "keep", "ranker", "candidates", "folds", "seed", "snapshots", "partitions", "judged_rows", "bootstrap",
-        "coverage", "gain", "value", "values", "cost", "success", "smallest_group",
+    result_keys: ClassVar[frozenset[str]] = frozenset({
+        "policy", "protected", "keep", "ranker", "candidates", "folds", "seed", "snapshots", "partitions",
+        "judged_rows", "bootstrap", "coverage", "gain", "value", "values", "cost", "success", "smallest_group",
     })  # fmt: skip
     policy: Literal["strict", "permissive"] = "strict"
+    """What happens to features that the contract says leak a target. `strict`: they are left out, and a
+    finding of the audit stops training. `permissive`: they are only reported."""
     protected: bool = True
+    """Whether protected fields of role feature (age) may be inputs. The model card has the price of leaving
+    them out."""
     keep: Annotated[int, Field(ge=1)] = 25
+    """Number of features that selection keeps."""
     ranker: Literal["linear", "forest"] = "linear"
+    """What selection ranks features by. `forest` is slower, and for targets that no line follows."""
     candidates: tuple[Literal["linear", "tweedie", "forest", "gbt", "xgboost"], ...] = (
         "linear",
         "tweedie",
         "forest",
         "gbt",
     )
+    """Kinds of model that compete. `xgboost` needs its extra."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5
+    """Number of folds of cross-validation."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of splits, folds and models."""
     snapshots: Annotated[int, Field(ge=1)] = 3
+    """Number of matured snapshots to train on at most. Where there are several, the newest is kept for
+    testing."""
     partitions: Annotated[int, Field(ge=1)] | None = None
+    """Number of partitions that the rows of a fit are put into. Left out, it follows from the number of
+    rows."""
     parallelism: Annotated[int, Field(ge=1)] = 2
+    """Number of fits at a time."""
     judged_rows: Annotated[int, Field(ge=1000)] = 1_000_000
+    """Number of rows that metrics are computed on at most."""
     bootstrap: Annotated[int, Field(ge=20)] = 200
+    """Number of bootstrap samples behind the intervals of metrics."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Share of values that prediction intervals and prediction sets promise to cover."""
     gain: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Confidence with which a model must be better than another to take its place."""
     value: Annotated[float, Field(gt=0)] = 125.0
+    """Value of a customer who stays, in `currency`. The dictionary says 50 to 200."""
     values: tuple[Annotated[float, Field(gt=0)], ...] = (50.0, 200.0)
+    """Further values of a customer for which the profit is shown."""
     currency: str = "USD"
+    """Currency of `value`, `values` and `cost`."""
     cost: Annotated[float, Field(gt=0)] = 5.0
+    """Cost of one contact. The profit of a contact is `success` × `value` for a customer who would leave,
+    less this."""
     success: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Share of contacts that keep a customer."""
     smallest_group: Annotated[int, Field(ge=1)] = 100
+    """Number of rows below which a group is not compared."""
     reasons: Annotated[int, Field(ge=0)] = 3
+    """Number of reasons that each prediction carries."""
 
 
 class TrackingSettings(Section):
-    """Where MLflow records runs and models: `uri` (left out: sqlite below `folder`), `folder` for local
-    files, `experiment`.
+    """Where MLflow records runs and models."""
 
-    `registry` names another registry than `uri`'s, such as `databricks-uc`; `prefix` stands before the names
-    of models there.
-    """
-
-    uri: Place | None = None
-    registry: Place | None = None
-    folder: Place = "engage-data/mlflow"
+    uri: Location | None = None
+    """Tracking server or database. Left out, it is an SQLite file below `folder`."""
+    registry: Location | None = None
+    """Model registry other than `uri`'s, such as `databricks-uc`."""
+    folder: Location = "engage-data/mlflow"
+    """Folder of MLflow's local files."""
     experiment: Annotated[str, Field(min_length=1)] = "engage-spark"
+    """Name of the experiment."""
     prefix: str = ""
+    """Text before the names of models in the registry, such as `catalog.schema.`."""
 
 
 class SynthSettings(Section):
     """What `engage-spark synth` makes."""
 
-    results: ClassVar[frozenset[str]] = frozenset({"customers", "snapshots", "seed", "end_date", "faults"})
+    result_keys: ClassVar[frozenset[str]] = frozenset(
+        {"customers", "snapshots", "seed", "end_date", "faults"}
+    )
     customers: Annotated[int, Field(ge=1)] = 10_000
+    """Number of customers."""
     snapshots: Annotated[int, Field(ge=1)] = 1
+    """Number of daily snapshots."""
     seed: Annotated[int, Field(ge=0)] = 42
+    """Seed of the data: the same seed makes the same data."""
     end_date: date = date(2025, 10, 21)
+    """Day of the last snapshot."""
     faults: bool = False
-    out: Place = "raw"
+    """Whether the data breaks rules of the contract, as an exercise for ingest."""
+    out: Location = "raw"
+    """Folder that the raw files are written to."""
 
 
 class LogSettings(Section):
-    """`json_lines` turns progress into one JSON object a line; `spark` is where Spark's own log goes
-    (`stderr`, or a file).
-    """
+    """What is logged, and where Spark's own log goes."""
 
     json_lines: bool = False
+    """Whether progress is logged as one JSON object per line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is logged."""
     spark: str | None = None
+    """Where Spark's own log goes: `stderr`, or a file. Left out, it is a temporary file, deleted when all
+    went well."""
 
 
 class Settings(BaseSettings):
-    """Everything a run is told. Build one in code by naming sections, or read one with `load_settings`."""
+    """All settings of a run. Build one in code by naming sections, or read one with `load_settings`."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -273,10 +325,14 @@ class Settings(BaseSettings):
         env_prefix="ENGAGE_SPARK__",
         env_nested_delimiter="__",
         env_parse_none_str="null",
+        use_attribute_docstrings=True,
     )
 
     env: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = "local"
-    contract: Place | None = None
+    """Name of the environment. It stands for `{env}` in every other setting, and is the overlay's name
+    unless it is set."""
+    contract: Location | None = None
+    """Path of the contract. Left out, it is the packaged one."""
     input: InputSettings = InputSettings()
     lake: LakeSettings = LakeSettings()
     spark: SparkSettings = SparkSettings()
@@ -299,14 +355,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load_settings` merges the layers itself, so that an error can name the
-        layer.
-        """
+        """Take only what is passed in: `load_settings` merges the layers, so that an error can name the
+        layer."""
         return (init_settings,)
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Every configured place, for deciding which file systems are needed."""
+        """Every configured location, from which follows which file systems are needed."""
         return tuple(
             p
             for p in (self.input.root, self.lake.root, self.lake.scratch, self.synth.out, self.contract)
@@ -315,23 +370,27 @@ class Settings(BaseSettings):
 
     @property
     def uses_s3(self) -> bool:
+        """Whether a configured location is in S3."""
         return any(p.startswith(("s3a:", "s3:", "s3n:")) for p in self.paths)
 
     def redacted(self) -> dict[str, Any]:
-        """All values as plain YAML types; secrets, and Spark options that look like one, are masked."""
-        shown: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        """Return all values as plain YAML types, with secrets and Spark options that look like one masked."""
+        values: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
         for key in ("access_key", "secret_key", "session_token"):
-            shown["s3"][key] = MASK if getattr(self.s3, key) is not None else None
-        shown["spark"]["conf"] = {k: MASK if SECRET_NAME.search(k) else v for k, v in self.spark.conf.items()}
-        return shown
+            values["s3"][key] = MASK if getattr(self.s3, key) is not None else None
+        values["spark"]["conf"] = {
+            k: MASK if SECRET_NAME.search(k) else v for k, v in self.spark.conf.items()
+        }
+        return values
 
     def digest(self, *sections: str) -> str:
-        """SHA-256 over the values of these sections (default: all) that can change results; places, memory
-        and logs are left out.
+        """Return the SHA-256 of the values of these sections (default: all) that can change results.
+
+        Locations, memory and logs are left out.
         """
-        chosen: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name in sorted(sections or type(self).model_fields):
             section = getattr(self, name)
-            if isinstance(section, Section) and section.results:
-                chosen[name] = section.model_dump(mode="json", include=set(section.results))
-        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+            if isinstance(section, Section) and section.result_keys:
+                values[name] = section.model_dump(mode="json", include=set(section.result_keys))
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

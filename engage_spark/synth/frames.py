@@ -49,7 +49,7 @@ class SynthPlan:
     customers: int
     contract: Contract
     snapshots: int = 1
-    seed: int = 7
+    seed: int = 42
     end_date: dt.date = dt.date(2025, 10, 21)
     scenario: Scenario = field(default_factory=load_scenario)
     partitions: int | None = None

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic.fields import FieldInfo
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.settings import LakeSettings, Settings, conf_dir, load_settings
+from engage_spark.settings.model import Section
 
 
 @pytest.fixture
@@ -184,3 +186,23 @@ def test_only_s3_paths_call_for_s3() -> None:
     assert not Settings().uses_s3
     assert Settings(input={"root": "s3a://bucket/raw"}).uses_s3
     assert Settings(lake={"root": "x", "scratch": "s3a://bucket"}).uses_s3
+
+
+def test_every_setting_says_what_it_means() -> None:
+    sections = {
+        name: f for name, f in Settings.model_fields.items() if f.annotation in Section.__subclasses__()
+    }
+    assert len(sections) > 10
+    described = {
+        f"{name}.{key}": f.description for name in sections for key, f in fields_of(sections[name]).items()
+    }
+    described |= {name: f.description for name, f in Settings.model_fields.items() if name not in sections}
+    assert {key for key, text in described.items() if not text or not text.rstrip().endswith(".")} == set()
+    assert {key for key in described if len(str(described[key])) < 10} == set()
+
+
+def fields_of(section: FieldInfo) -> dict[str, FieldInfo]:
+    model = section.annotation
+    assert model is not None
+    assert issubclass(model, Section)
+    return model.model_fields
