@@ -63,13 +63,30 @@ class Ensemble:
         """How many values a row must have at least."""
         return int(self.feature.max()) + 1
 
-    def raw(self, x: F64) -> F64:
-        """The sum of each row's leaves: what MLlib calls raw prediction for boosted trees, the prediction or
-        probability of class 1 for forests. `x`: rows of assembled values.
-        """
-        from engage_spark.ml.explain.treeshap import leaves_sum
+    def compared(self, x: F64) -> F64:
+        """Return rows of assembled values as they are compared with thresholds.
 
-        return leaves_sum(self, x)
+        Errors: ValueError where rows are too short, since the kernels do not look.
+        """
+        values = np.asarray(x, np.float64)
+        if values.ndim != 2 or values.shape[1] < self.slots:
+            raise ValueError(f"trees with {self.slots} slots were given values of shape {values.shape}")
+        return np.ascontiguousarray(values.astype(np.float32).astype(np.float64) if self.single else values)
+
+    def raw(self, x: F64) -> F64:
+        """Return the sum of each row's leaves, of rows of assembled values.
+
+        This is what MLlib calls raw prediction for boosted trees, and the prediction or probability of class 1
+        for forests.
+        """
+        from engage_spark.ml.explain.tree_descent import add_leaves  # compiles: only who predicts needs it
+
+        sums = np.zeros(len(x))
+        add_leaves(
+            self.compared(x), self.feature, self.threshold, self.right, self.missing_left, self.value,
+            self.roots, self.bias, sums,
+        )  # fmt: skip
+        return sums
 
     @property
     def base(self) -> float:

@@ -89,7 +89,7 @@ def contributions(
     `x`: rows of assembled values. `source` gives each slot's feature, whose slots' values are added up (left
     out: slots by themselves). In the units of the raw prediction.
     """
-    values = _compared(trees, x)
+    values = trees.compared(x)
     origin = (
         np.arange(values.shape[1], dtype=np.int32)
         if source is None
@@ -103,33 +103,6 @@ def contributions(
         ready.levels, found,
     )  # fmt: skip
     return found
-
-
-def leaves_sum(trees: Ensemble, x: F64) -> F64:
-    """The raw prediction of each row."""
-    found = np.zeros(len(x))
-    _descend(
-        _compared(trees, x),
-        trees.feature,
-        trees.threshold,
-        trees.right,
-        trees.missing_left,
-        trees.value,
-        trees.roots,
-        trees.bias,
-        found,
-    )
-    return found
-
-
-def _compared(trees: Ensemble, x: F64) -> F64:
-    """Values as they are compared with thresholds. ValueError where rows are too short: the kernels do not
-    look.
-    """
-    values = np.asarray(x, np.float64)
-    if values.ndim != 2 or values.shape[1] < trees.slots:
-        raise ValueError(f"trees that look at {trees.slots} slots were given values of shape {values.shape}")
-    return np.ascontiguousarray(values.astype(np.float32).astype(np.float64) if trees.single else values)
 
 
 @kernel
@@ -165,30 +138,6 @@ def _paths(
         merged[node] = before[node] * share[node]
         longest = max(longest, different[node])
     return longest
-
-
-@kernel
-def _descend(
-    x: F64,
-    feature: I32,
-    threshold: F64,
-    right: I32,
-    missing_left: NDArray[np.bool_],
-    value: F64,
-    roots: I32,
-    bias: float,
-    found: F64,
-) -> None:  # pragma: no cover - compiled
-    for row in range(len(x)):
-        total = 0.0
-        for root in roots:
-            node = root
-            while feature[node] >= 0:
-                v = x[row, feature[node]]
-                goes_left = v <= threshold[node] or (np.isnan(v) and missing_left[node])
-                node = node + 1 if goes_left else right[node]
-            total += value[node]
-        found[row] = total + bias
 
 
 @kernel

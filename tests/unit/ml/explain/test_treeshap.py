@@ -116,7 +116,7 @@ def test_a_tree_that_is_one_leaf_has_no_reasons() -> None:
 
 def test_rows_that_are_too_short_are_not_looked_at() -> None:
     model = ensemble(random_trees(np.random.default_rng(8), trees=3, depth=4, slots=5, stop=0.0))
-    with pytest.raises(ValueError, match="look at 5 slots"):
+    with pytest.raises(ValueError, match="with 5 slots"):
         contributions(model, np.zeros((2, 4)))
 
 
