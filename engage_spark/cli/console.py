@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from engage_spark.cli.render import Summary, summaries
 from engage_spark.contract import Contract, field_rows
 from engage_spark.doctor import Diagnosis
 from engage_spark.errors import EngageError
-from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.results import Report, StageResult
 from engage_spark.settings import Settings
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -46,22 +47,35 @@ def settings(chosen: Settings) -> None:
     sys.stdout.write(yaml.safe_dump(chosen.redacted(), sort_keys=False, default_flow_style=False))
 
 
-def reports(result: Report | Iterable[Report]) -> None:
-    """The closing summary of one stage, or of several one after the other."""
+def show(result: StageResult) -> None:
+    """Print the closing summary of a result."""
+    for summary in summaries(result):
+        _show(summary)
+
+
+def reports(result: StageResult | Report | Iterable[StageResult | Report]) -> None:
+    """Print the closing summary of one stage, or of several one after the other."""
+    for one in [result] if isinstance(result, Report | StageResult) else result:
+        if isinstance(one, StageResult):
+            show(one)
+        else:
+            _show(one)
+
+
+def _show(report: Summary | Report) -> None:
     console = _out()
-    for report in [result] if isinstance(result, Report) else result:
+    console.print()
+    console.print(Text.assemble((report.stage, "bold"), f"  {report.seconds:.1f} s"), soft_wrap=True)
+    _pairs(console, report.lines)
+    if report.table is not None:
+        grid(console, *report.table)
+    _pairs(console, [(name, place) for name, place in report.locations.items()])
+    if report.failed is not None:
         console.print()
-        console.print(Text.assemble((report.stage, "bold"), f"  {report.seconds:.1f} s"), soft_wrap=True)
-        _pairs(console, report.lines)
-        if report.table is not None:
-            grid(console, *report.table)
-        _pairs(console, [(name, place) for name, place in report.locations.items()])
-        if report.failed is not None:
-            console.print()
-            grid(console, *report.failed)
-        for note in report.notes:
-            for line in _wrapped(f"note: {note}", console.width):
-                console.print(Text(line, style="yellow"), soft_wrap=True)
+        grid(console, *report.failed)
+    for note in report.notes:
+        for line in _wrapped(f"note: {note}", console.width):
+            console.print(Text(line, style="yellow"), soft_wrap=True)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -89,6 +89,12 @@ class RuleOutcome:
     passed: bool
     samples: tuple[str, ...] = ()
 
+    @property
+    def counts_rows(self) -> bool:
+        """Whether this is a rule on rows: what a gate measures is not the share of the rows that broke it."""
+        share = 100.0 * self.violations / self.rows_checked if self.rows_checked else 0.0
+        return self.minimum is None and self.unit == "percent" and self.measured == share
+
 
 @dataclass(frozen=True, kw_only=True)
 class IngestedSnapshot:
@@ -340,8 +346,10 @@ class PromoteResult(StageResult):
 class SendResult(StageResult):
     """The version that a kept run became; None where the run holds no model."""
 
-    name: str | None
-    version: int | None
+    target: str | None = None
+    name: str | None = None
+    version: int | None = None
+    aliases: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------------ runs, demo

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from typing import Protocol
 
 from engage_spark.contract import Field
-from engage_spark.quality.gates import RuleCount
 from engage_spark.quality.stats.column_stats import ColumnStats
 
 
-def format_measured(count: RuleCount) -> str:
+class Measurement(Protocol):
+    """What a rule or gate measured, and its bounds, in `unit`."""
+
+    @property
+    def measured(self) -> float | None: ...
+    @property
+    def minimum(self) -> float | None: ...
+    @property
+    def maximum(self) -> float | None: ...
+    @property
+    def unit(self) -> str: ...
+
+
+def format_measured(count: Measurement) -> str:
     """What a gate measured, for people: `99.1234%`, `75 minutes`, `nothing to measure`."""
     if count.measured is None:
         return "nothing to measure"
     return f"{count.measured:.4f}%" if count.unit == "percent" else f"{count.measured:,.6g} {count.unit}"
 
 
-def format_bound(count: RuleCount) -> str:
+def format_bound(count: Measurement) -> str:
     """What it was held against: `99.8%`, `10 to 60 minutes`."""
     unit = "%" if count.unit == "percent" else f" {count.unit}"
     sides = [f"{x:,.10g}" for x in (count.minimum, count.maximum) if x is not None]

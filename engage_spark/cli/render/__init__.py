@@ -1,0 +1,22 @@
+"""Put the typed results of pipelines into words, figures and tables for a terminal."""
+
+from __future__ import annotations
+
+from engage_spark.cli.render import models, quality, stages
+from engage_spark.cli.render.summary import Summary
+from engage_spark.pipelines.results import DemoResult, StageResult
+
+__all__ = ["Summary", "summaries"]
+
+_RENDERERS = stages.RENDERERS | models.RENDERERS | quality.RENDERERS
+
+
+def summaries(result: StageResult) -> list[Summary]:
+    """Return what a terminal shows of a result, one summary after the other.
+
+    To show a new result, write a function from it to Summary and enter it in RENDERERS of the module of its subject.
+    """
+    if isinstance(result, DemoResult):
+        return [summary for stage in result.stages for summary in summaries(stage)]
+    rendered = _RENDERERS[type(result)](result)
+    return rendered if isinstance(rendered, list) else [rendered]

@@ -1,0 +1,201 @@
+"""Render the results of training, scoring and the model registry."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from engage_spark.cli.render.summary import Renderers, Summary, summary, table
+from engage_spark.pipelines.results import (
+    MetricEstimate,
+    ModelResult,
+    ModelsResult,
+    ModelSummary,
+    PromoteResult,
+    ScoreResult,
+    SelectionCost,
+    SendResult,
+    TargetModels,
+    TrainedModel,
+    TrainResult,
+)
+
+WIDTH = 54
+"""Columns that are left beside the name of a target on a terminal of 80."""
+HEADLINE_FACTS = ("candidate", "metric", "value", "low", "high", "failed_gates")
+"""Tags of a version that are shown in words, so not once more as they are."""
+
+
+def render_train(result: TrainResult) -> Summary:
+    """Show each target's winner in words, and all its models on the test split in a table."""
+    lines: list[tuple[str, str]] = []
+    for t in result.targets:
+        lines.append((t.target, f"{t.candidate} of {', '.join(t.candidates)}"))
+        lines += [("", line) for text in _trained_texts(t) for line in textwrap.wrap(text, WIDTH)]
+    rows = (
+        (t.target if i == 0 else "", m.role, f"{m.features}", _test_text(t, m.headline))
+        for t in result.targets
+        for i, m in enumerate(t.models)
+    )
+    return summary(
+        result, lines=tuple(lines), table=table(("target", "model", "features", "on the test split"), rows)
+    )
+
+
+def _test_text(trained: TrainedModel, estimate: MetricEstimate | None) -> str:
+    if estimate is None:
+        metric = next((m.headline.metric for m in trained.models if m.headline), "")
+        return f"{metric} –"
+    return f"{estimate.metric} {estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+
+
+def _trained_texts(t: TrainedModel) -> Iterator[str]:
+    role = "champion" if t.promoted else "challenger"
+    yield f"version {t.version}, {role}: {t.reason}"
+    yield f"{t.coverage:.0%} intervals or sets hold {t.covered:.1%} of the test labels"
+    if t.calibration_error is not None:
+        pays = t.threshold is not None and t.threshold <= 1
+        contact = f"contact from p = {t.threshold:.2f} on" if pays else "no contact pays at these costs"
+        yield f"calibration error {t.calibration_error:.3f}; {contact}"
+    if (late := t.out_of_time) is not None:
+        days = ", ".join(map(str, t.out_of_time_days))
+        yield f"out of time, on {days}: {late.value:.3g} [{late.low:.3g}, {late.high:.3g}]"
+    if not t.beats_baseline:
+        yield "its interval and the baseline's overlap"
+    if t.selection_cost is not None:
+        yield _selection_text(t.selection_cost)
+
+
+def _selection_text(cost: SelectionCost) -> str:
+    lost = f"{cost.lost:.4f} AUC" if cost.metric == "auc" else f"{cost.lost:.1%} RMSE"
+    advice = "" if cost.ranker == "forest" else "; try models.ranker=forest"
+    return f"{cost.features} of {cost.offered} features cost {lost}{advice}"
+
+
+def render_score(result: ScoreResult) -> Summary:
+    """Show the champions, and rows by snapshot and target."""
+    rows = ((str(s.snapshot_date), s.target, f"{s.rows:,}", f"{s.seconds:.1f}") for s in result.snapshots)
+    return summary(
+        result,
+        lines=tuple((c.target, f"{c.candidate} version {c.version}") for c in result.champions),
+        table=table(("snapshot", "target", "rows", "seconds"), rows),
+    )
+
+
+def render_models(result: ModelsResult) -> list[Summary]:
+    """Show champion and challenger of every target, then the runs that MLflow has not got yet."""
+    targets = [
+        Summary(
+            stage=t.target,
+            seconds=0.0,
+            lines=(*_target_lines(t), ("versions", f"{t.versions}")) if t.versions else (),
+            notes=() if t.champion else (_no_champion_text(t),),
+        )
+        for t in result.targets
+    ]
+    if result.not_sent:
+        targets.append(
+            Summary(
+                stage="not sent yet",
+                seconds=0.0,
+                locations={str(i): folder for i, folder in enumerate(result.not_sent, 1)},
+                notes=("`engage-spark models send FOLDER` brings such a run to MLflow",),
+            )
+        )
+    return targets
+
+
+def _target_lines(t: TargetModels) -> Iterator[tuple[str, str]]:
+    for role, version in (("champion", t.champion), ("challenger", t.challenger)):
+        if version is not None:
+            yield from _version_lines(role, version)
+
+
+def _version_lines(role: str, m: ModelSummary) -> Iterator[tuple[str, str]]:
+    """Yield a version in three lines, each within 80 columns."""
+    days = m.facts.get("snapshots", "-").split(", ")
+    on = ", ".join(days) if len(days) <= 3 else f"{len(days)} snapshots, {days[0]} to {days[-1]}"
+    yield role, f"version {m.version}: {m.candidate}, {headline_text(m.headline)}"
+    yield "", f"trained {m.created:%Y-%m-%d %H:%M} UTC on {on}"
+    yield "", f"gates {_gates_text(m)}" + ("; promoted by force" if "forced" in m.facts else "")
+
+
+def _no_champion_text(t: TargetModels) -> str:
+    if not t.versions:
+        return "no model yet; `engage-spark train` makes one"
+    return f"no champion; `engage-spark models promote {t.target} VERSION` chooses one of the versions up to {t.newest}"
+
+
+def headline_text(estimate: MetricEstimate | None) -> str:
+    """Return the metric that versions are compared by, with its interval."""
+    if estimate is None:
+        return "-"
+    return f"{estimate.metric} {estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}]"
+
+
+def _gates_text(m: ModelSummary) -> str:
+    return "passed" if not m.failed_gates else f"failed: {', '.join(m.failed_gates)}"
+
+
+def render_model(result: ModelResult) -> list[Summary]:
+    """Show one version: what it is, its features, parameters and metrics."""
+    m = result.model
+    others = sorted((k.replace("_", " "), v) for k, v in m.facts.items() if k not in HEADLINE_FACTS)
+    first = summary(
+        result,
+        lines=(
+            ("role", ", ".join(m.aliases) or "-"),
+            ("candidate", m.candidate),
+            ("headline", headline_text(m.headline)),
+            ("gates", _gates_text(m)),
+            ("registered", f"{m.created:%Y-%m-%d %H:%M} UTC"),
+            *others,
+        ),
+    )
+    metrics = tuple((name, f"{value:.6g}") for name, value in sorted(result.metrics.items()))
+    parts = (
+        (f"{len(result.features)} features", ("feature", "type"), result.features),
+        ("parameters", ("parameter", "value"), tuple(sorted(result.parameters.items()))),
+        ("metrics", ("metric", "value"), metrics),
+    )
+    return [
+        first,
+        *(Summary(stage=name, seconds=0.0, table=(headers, rows)) for name, headers, rows in parts if rows),
+    ]
+
+
+def render_promote(result: PromoteResult) -> Summary:
+    """Show the new champion, what was before, and whether it was forced."""
+    m = result.champion
+    failed = ", ".join(m.failed_gates)
+    return summary(
+        result,
+        lines=(
+            ("champion", f"version {m.version}: {m.candidate}, {headline_text(m.headline)}"),
+            ("before", "none" if result.replaced is None else f"version {result.replaced}"),
+        ),
+        more_notes=(f"it did not pass its gates ({failed}) and was forced; its tags say so",)
+        if failed
+        else (),
+    )
+
+
+def render_send(result: SendResult) -> Summary:
+    """Show the version that a kept run became."""
+    model = "none in this run" if result.version is None else f"{result.name} version {result.version}"
+    advice = f"`engage-spark models promote {result.target} {result.version}` makes it champion"
+    return summary(
+        result,
+        lines=(("model", model),),
+        more_notes=(advice,) if result.version is not None and not result.aliases else (),
+    )
+
+
+RENDERERS: Renderers = {
+    TrainResult: render_train,
+    ScoreResult: render_score,
+    ModelsResult: render_models,
+    ModelResult: render_model,
+    PromoteResult: render_promote,
+    SendResult: render_send,
+}

@@ -1,0 +1,67 @@
+"""Word the notes of results: one text for every code."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from engage_spark.pipelines.results import Note
+
+WORDING: dict[str, str] = {
+    # synth
+    "MadeBefore": "made before by the same plan, left as it is",
+    # ingest
+    "LogNotDelivered": "{table}: not delivered, there is no {path}",
+    "LandingNotUsed": (
+        "ingest.landed_at is not used for {tables}: their landing was recorded when they were first ingested"
+    ),
+    "SnapshotUpToDate": "{table} of {snapshot_date}: published before from the same files, left as it is",
+    "LogUpToDate": "{table}: published before from the same files, left as it is",
+    "RunReplaced": (
+        "{table} of {snapshot_date}: replaces run {run_id:.8}, whose files, contract, settings or code were others"
+    ),
+    "ColumnsLeftOut": "{table}: left out {n_columns} undeclared columns: {examples}",
+    # features, graph, score
+    "FeaturesUpToDate": "every published snapshot has its features already; --force derives them again",
+    "GraphUpToDate": "every published snapshot has its graph measured already; --force measures it again",
+    "PredictionsUpToDate": (
+        "every snapshot has the predictions of these champions already; --force makes them again"
+    ),
+    "ConnectionsLeftOut": (
+        "{snapshot_date}: {n_connections:,} connections left out, an end of which is no valid customer of the day"
+    ),
+    "NoPictureFields": "no picture: the contract declares no field that measures {measures}",
+    "NoPictureFolder": ("no picture: the lake is no path of this machine; set graph.pictures to a folder"),
+    "GraphNotUsed": (
+        "the graph is not used: features.graph_values is given, and not every day has its graph measured"
+    ),
+    "SnapshotLeftOut": "left out: {snapshot_date}: {tables} not published",
+    "TargetWithoutChampion": "{target} is not scored: it has no champion",
+    "NotScored": "{reason}",
+    "Advice": "{hint}",
+    # train
+    "TargetNotMatured": "{target} is not trained: no snapshot has matured",
+    "TrainedBefore": (
+        "trained before on the same data, contract, settings and code (run {run_id:.8}); --force trains again"
+    ),
+    "SplitsNotMatured": (
+        "the splits are drawn by what {target} says now: none of its snapshots has matured yet"
+    ),
+    # quality
+    "DaysNotPublished": "left out, since not published: {days}",
+    "ColumnLeftOut": "{column}: left out, since {reason}",
+    "ConfidentialColumns": "confidential by name or form: {columns}",
+    "KindPlain": "kind plain: it can be checked, not ingested; the draft's first lines say what is missing",
+    "SharedKey": "{n_rows:,} rows share their {key}; they will be quarantined",
+}
+
+
+def note_text(note: Note) -> str:
+    """Return a note in words. Sequences are joined with commas."""
+    return WORDING[note.code].format(**{name: _shown(value) for name, value in note.facts.items()})
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    return str(value) if isinstance(value, date) else value

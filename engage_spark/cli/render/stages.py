@@ -1,0 +1,172 @@
+"""Render the results of synth, ingest, features, graph, runs and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from engage_spark.cli.render.rules import bound_text, measured_text
+from engage_spark.cli.render.summary import Renderers, Rows, Summary, summary, table
+from engage_spark.pipelines.results import (
+    FeaturesResult,
+    GraphResult,
+    IngestedSnapshot,
+    IngestResult,
+    MeasuredGraph,
+    RunsResult,
+    SynthResult,
+)
+
+WORST_RULES = 6
+"""Rules that a note on broken rules names."""
+LONGEST_ID = 18
+"""Characters of an id in a line of figures."""
+
+
+def render_synth(result: SynthResult) -> Summary:
+    """Show what was asked for and where it was written."""
+    names = ("customers", "snapshots", "seed", "end_date", "faults")
+    return summary(result, lines=tuple((name, str(getattr(result, name))) for name in names))
+
+
+def render_ingest(result: IngestResult) -> Summary:
+    """Show rows by table and snapshot, failed gates below them, broken rules as notes."""
+    rows = (
+        (
+            s.table,
+            str(s.snapshot_date),
+            f"{s.rows_in:,}",
+            f"{s.valid:,}",
+            f"{s.quarantined:,}",
+            s.status,
+        )
+        for s in result.snapshots
+    )
+    return summary(
+        result,
+        lines=(
+            ("rows in", f"{result.rows_in:,}"),
+            ("valid", f"{result.valid:,}"),
+            ("quarantined", f"{result.quarantined:,}"),
+        ),
+        table=table(("table", "snapshot", "rows in", "valid", "quarantined", "status"), rows),
+        failed=_failed_gates(result),
+        more_notes=_broken_rules(result),
+    )
+
+
+def _failed_gates(result: IngestResult) -> Rows | None:
+    rows = (
+        (
+            s.table,
+            str(s.snapshot_date),
+            gate.rule_name,
+            f"{gate.violations:,}",
+            measured_text(gate),
+            bound_text(gate),
+        )
+        for s in result.rejected
+        for gate in s.failed_gates
+    )
+    return table(("table", "snapshot", "gate", "rows", "measured", "bound"), rows)
+
+
+def _broken_rules(result: IngestResult) -> Iterator[str]:
+    yield from (_broken_rules_of(s) for s in result.snapshots if s.broken_rules)
+
+
+def _broken_rules_of(snapshot: IngestedSnapshot) -> str:
+    broken = sorted(snapshot.broken_rules, key=lambda r: -r.violations)
+    worst = ", ".join(
+        f"{r.rule_name} {r.violations if r.violations else measured_text(r)}" for r in broken[:WORST_RULES]
+    )
+    more = f", and {len(broken) - WORST_RULES} more" if len(broken) > WORST_RULES else ""
+    return f"{snapshot.table} of {snapshot.snapshot_date}: {len(broken)} rules broken beyond tolerance: {worst}{more}"
+
+
+def render_features(result: FeaturesResult) -> Summary:
+    """Show rows and formulas by table and snapshot."""
+    rows = (
+        (s.table, str(s.snapshot_date), f"{s.rows:,}", f"{s.features:,}", f"{s.seconds:.1f}")
+        for s in result.snapshots
+    )
+    return summary(
+        result,
+        lines=(("snapshots", f"{len(result.snapshots):,}"), ("rows", f"{result.rows:,}")),
+        table=table(("table", "snapshot", "rows", "features", "seconds"), rows),
+    )
+
+
+def render_graph(result: GraphResult) -> Summary:
+    """Show size, method and cost by snapshot, and the most central customers of the last one."""
+    rows = (
+        (
+            str(s.snapshot_date),
+            f"{s.vertices:,}",
+            f"{s.edges:,}",
+            s.method,
+            f"{s.sources:,}",
+            f"{s.paths:,}",
+            f"{s.seconds:.1f}",
+        )
+        for s in result.snapshots
+    )
+    headers = ("snapshot", "customers", "connections", "method", "sources", "paths", "seconds")
+    pictures = {f"picture {s.snapshot_date}": s.picture for s in result.snapshots if s.picture}
+    return summary(
+        result,
+        lines=_graph_lines(result.snapshots[-1]) if result.snapshots else (),
+        table=table(headers, rows),
+        locations={**result.locations, **pictures},
+    )
+
+
+def _graph_lines(graph: MeasuredGraph) -> tuple[tuple[str, str], ...]:
+    from engage_spark.graph.picture import shortened
+
+    top = ", ".join(f"{shortened(v.id, LONGEST_ID)} {v.centrality:.3f}" for v in graph.top[:2])
+    compared = [(name, _compared_text(row)) for name, row in graph.compared.items()]
+    return (("most central", top), *compared) if top else tuple(compared)
+
+
+def _compared_text(row: Mapping[str, float | int | None]) -> str:
+    def figure(value: float | int | None) -> str:
+        return "–" if value is None else f"{value:.3f}"
+
+    return (
+        f"means {figure(row['mean_measured'])} measured, {figure(row['mean_given'])} given; "
+        f"Spearman {figure(row['spearman'])}"
+    )
+
+
+def render_runs(result: RunsResult) -> Summary:
+    """Show every attempt in a row, and why one was rejected as a note."""
+    rows = (
+        (
+            str(a.snapshot_date),
+            a.stage,
+            f"{a.attempt}",
+            f"{a.rows_in:,}",
+            f"{a.quarantined:,}",
+            a.status,
+        )
+        for a in result.attempts
+    )
+    return summary(
+        result,
+        lines=(("attempts", f"{len(result.attempts):,}"), ("published", f"{result.published:,}")),
+        table=table(("snapshot", "stage", "attempt", "rows in", "quarantined", "status"), rows),
+        more_notes=(
+            f"{a.stage} of {a.snapshot_date}, attempt {a.attempt}: {a.message}"
+            for a in result.attempts
+            if a.message
+        ),
+    )
+
+
+RENDERERS: Renderers = {
+    SynthResult: render_synth,
+    IngestResult: render_ingest,
+    FeaturesResult: render_features,
+    GraphResult: render_graph,
+    RunsResult: render_runs,
+}
