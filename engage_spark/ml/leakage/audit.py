@@ -32,6 +32,7 @@ from engage_spark.ml.selection.profile import (
     FeatureProfile,
     as_double,
 )
+from engage_spark.numerics.arrow import to_ddl
 from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
@@ -148,7 +149,7 @@ def to_target_histograms(
     )
     sums = [f"{x}{t}" for t in range(len(goals)) for x in "ns"]
     counted = (
-        chosen.mapInArrow(partition, kernel.ddl(len(goals)))
+        chosen.mapInArrow(partition, to_ddl(kernel.schema(len(goals))))
         .groupBy("code", "bin", "place")
         .agg(*(F.sum(s).alias(s) for s in sums))
     )

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from engage_spark.ml.selection.gram_kernel import LOW, CategoryColumn, NumberColumn, bucket
+from engage_spark.numerics.arrow import to_batch
 
 SQUARES, PLACES, PAIRS = -1, -2, -1000
 """Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by place; PAIRS − i is the
@@ -50,9 +51,12 @@ class HistogramLayout(NamedTuple):
     pairs: tuple[tuple[int, int], ...]
 
 
-def ddl(targets: int) -> str:
-    """Rows of (code, bin, place), then for each target the rows that have it and the sum over these."""
-    return "code int, bin int, place string" + "".join(f", n{t} bigint, s{t} bigint" for t in range(targets))
+def schema(targets: int) -> pa.Schema:
+    """Return the schema of what is counted: (code, bin, place), then for each target the rows that have it
+    and the sum over these.
+    """
+    sums = [(f"{x}{t}", pa.int64()) for t in range(targets) for x in "ns"]
+    return pa.schema([("code", pa.int32()), ("bin", pa.int32()), ("place", pa.string()), *sums])
 
 
 def _coded(column: pa.Array, how: NumberBins | CategoryColumn) -> np.ndarray:
@@ -144,9 +148,4 @@ def count_targets(batches: Iterator[pa.RecordBatch], spread: HistogramLayout) ->
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH):
             counts.add(batch.slice(start, BATCH))
-    types = [pa.int32(), pa.int32(), pa.string(), *[pa.int64()] * (2 * len(spread.targets))]
-    names = ["code", "bin", "place", *(f"{x}{t}" for t in range(len(spread.targets)) for x in "ns")]
-    columns = zip(*counts.rows(), strict=True)
-    yield pa.RecordBatch.from_arrays(
-        [pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=names
-    )
+    yield to_batch(counts.rows(), schema(len(spread.targets)))

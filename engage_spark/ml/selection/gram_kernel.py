@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from engage_spark.numerics.arrow import to_ddl
+
 BATCH = 8192
 LIMIT = 2.0**20
 LOW = 31
@@ -71,7 +73,7 @@ SCHEMA = pa.schema(
         ("lo", pa.int64()),
     ]
 )
-DDL = "fold int, present bigint, place bigint, hi bigint, lo bigint"
+DDL = to_ddl(SCHEMA)
 
 
 class GramSums:

@@ -18,6 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engage_spark.numerics.arrow import count_columns, to_batch, to_ddl
+
 NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = range(-1, -8, -1)
 """Bins beside the numbered ones."""
 NO_BIN = -8
@@ -182,10 +184,37 @@ SCHEMA = pa.schema(
         *((name, pa.decimal128(38, 0)) for name in ("least_n", "most_n")),
     ]
 )
-DDL = (
-    "code int, bin int, place int, power int, rows bigint, hi bigint, lo bigint, "
-    "least_d double, most_d double, least_n decimal(38,0), most_n decimal(38,0)"
-)
+DDL = to_ddl(SCHEMA)
+
+
+class RowTally:
+    """The rows of a partition, valid or not, and how many break each rule."""
+
+    def __init__(self, n_columns: int, rules: tuple[str, ...]) -> None:
+        self.n_columns, self.rules = n_columns, rules
+        self.broken: dict[str, int] = {}
+        self.valid = self.invalid = 0
+
+    def valid_rows(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Count the rows of each batch, and pass on the valid ones."""
+        for batch in batches:
+            names = batch.schema.names[self.n_columns :]
+            is_valid = batch.column(self.n_columns + names.index(VALID))
+            n_valid = pc.sum(is_valid).as_py() or 0
+            self.valid += n_valid
+            self.invalid += batch.num_rows - n_valid
+            if RULES in names:
+                counts = pc.value_counts(batch.column(self.n_columns + names.index(RULES)).flatten())
+                for name, n in zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True):
+                    self.broken[name] = self.broken.get(name, 0) + n
+            yield batch if n_valid == batch.num_rows else batch.filter(is_valid)
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Return rows of SCHEMA, those of rules with the code −1 minus the rule's position."""
+        for bin_, n in enumerate((self.invalid, self.valid)):
+            yield self.n_columns, bin_, 0, 0, n, 0, 0, None, None, None, None
+        for name, n in self.broken.items():
+            yield -1 - self.rules.index(name), 0, 0, 0, n, 0, 0, None, None, None, None
 
 
 def count(
@@ -198,30 +227,9 @@ def count(
     is −1 minus its place; the code after the last column's counts rows, in bin 1 the valid and in bin 0 the
     others.
     """
-    partials = [Partial(p) for p in plans]
-    broken: dict[str, int] = {}
-    rows = [0, 0]
-    for judged in batches:
-        batch, names = judged, judged.schema.names[len(plans) :]
-        valid = batch.column(len(plans) + names.index(VALID))
-        ok = pc.sum(valid).as_py() or 0
-        rows[1] += ok
-        rows[0] += batch.num_rows - ok
-        if RULES in names:
-            found = pc.value_counts(batch.column(len(plans) + names.index(RULES)).flatten())
-            for name, n in zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True):
-                broken[name] = broken.get(name, 0) + n
-        if ok < batch.num_rows:
-            batch = batch.filter(valid)
-        for partial in partials:
-            partial.add(batch.column(partial.plan.code))  # by place: Connect cannot pass on every name
-    told = [row for partial in partials for row in partial.rows()]
-    told += [(len(plans), b, 0, 0, n, 0, 0, None, None, None, None) for b, n in enumerate(rows)]
-    at = {name: i for i, name in enumerate(rules)}
-    told += [(-1 - at[name], 0, 0, 0, n, 0, 0, None, None, None, None) for name, n in broken.items()]
-    yield pa.RecordBatch.from_arrays(
-        [pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA
-    )
+    tally = RowTally(len(plans), rules)
+    counted = count_columns(tally.valid_rows(batches), [Partial(p) for p in plans])
+    yield to_batch([*counted, *tally.rows()], SCHEMA)
 
 
 def _integers(filled: pa.Array, plan: CountPlan) -> np.ndarray:
