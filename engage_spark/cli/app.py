@@ -24,6 +24,7 @@ from engage_spark.cli.common import settings_of as _settings
 from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError, GateError
 from engage_spark.pipelines.results import Report
+from engage_spark.text_files import write_text
 
 HOISTED = {
     "--env": True,
@@ -305,5 +306,4 @@ def contract_docs(
     if out is None:
         print(text, end="")  # noqa: T201
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
+        write_text(out, text)

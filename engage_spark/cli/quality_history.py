@@ -11,6 +11,7 @@ import typer
 
 from engage_spark.cli import console
 from engage_spark.cli.common import EPILOG, Day, day_of, run_pipeline, settings_of, spark_of
+from engage_spark.text_files import write_text
 
 Of = Annotated[str | None, typer.Option(help="an input table of the contract")]
 
@@ -48,8 +49,7 @@ def profile(
         for note in draft.report.notes:
             console.stderr(f"note: {note}")
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(draft.text, encoding="utf-8")
+        write_text(out, draft.text)
         console.reports(draft.report)
 
 

@@ -1,5 +1,6 @@
-"""The only code that reads or writes tables and files: raw inputs, Delta tables, runs and publication,
-scratch.
+"""Read raw inputs, read and write Delta tables, publish runs, and keep temporary tables.
+
+No other package reads or writes tables.
 """
 
 from __future__ import annotations
@@ -7,12 +8,12 @@ from __future__ import annotations
 from engage_spark.lake.any_format import Format, read_any_format
 from engage_spark.lake.arrivals import record_arrivals
 from engage_spark.lake.delta import Lake
-from engage_spark.lake.input_files import InputFile, InputManifest, fingerprint, list_inputs, read_inputs
+from engage_spark.lake.input_files import InputManifest, fingerprint, list_inputs, read_inputs
+from engage_spark.lake.paths import InputFile
 from engage_spark.lake.run_log import Latest, Run, RunLog, code_version, run_id
 from engage_spark.lake.scratch import Materialize, scratch
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.lake.synth_output import path_exists, read_marker, write_marker, write_parquet
-from engage_spark.lake.text_files import write_text
 
 __all__ = [
     "Format",
@@ -36,5 +37,4 @@ __all__ = [
     "translate_spark_errors",
     "write_marker",
     "write_parquet",
-    "write_text",
 ]

@@ -1,4 +1,4 @@
-"""Data that no contract declares: any Parquet, CSV or Delta path, read as it is."""
+"""Read Parquet, CSV and Delta data that no contract declares."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Literal
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.errors import InputError
-from engage_spark.lake.delta import ABSENT, _is
-from engage_spark.lake.input_files import _format_of, _list, _literal
-from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
+from engage_spark.lake.paths import format_of, list_files, literal_path
+from engage_spark.lake.spark_errors import first_line, input_error, is_missing_table, to_engage_error
 from engage_spark.spark.failures import SPARK_ERRORS
 
 _PARTITION = re.compile(r"/[^/=]+=[^/]*/")
@@ -25,13 +24,14 @@ def read_any_format(
     delimiter: str = ",",
     null: str = "",
 ) -> DataFrame:
-    """The rows of a Delta table, a Parquet or CSV file, or a folder of such files of one kind.
+    """Read a Delta table, a Parquet or CSV file, or a folder of such files of one kind.
 
     Folders named `name=value` are columns, as Spark writes them. `auto` takes a Delta table for one, and
     files by their endings. Parquet schemas are merged; CSV needs a header line, and its types are inferred
     (one more scan), so a column of ids with leading zeros becomes a number: give Parquet where types matter.
-    A line of CSV that does not fit fails the read. Cost: one look at Delta's log, one job to list files.
-    Raises InputError when there is nothing to read.
+    A line of CSV that does not fit fails the read.
+    Cost: one look at Delta's log, and one job to list files.
+    Errors: InputError when there is nothing to read.
     """
     if format in ("auto", "delta"):
         rows = _delta(spark, path)
@@ -41,7 +41,7 @@ def read_any_format(
             raise InputError(
                 f"{path} is no Delta table", hint="check the path, or give --data-format parquet or csv"
             )
-    files = [f.path for f in _list(spark, path)]
+    files = [f.path for f in list_files(spark, path)]
     kind = _kind(path, files) if format == "auto" else format
     reader = spark.read
     if kind == "csv":
@@ -58,17 +58,17 @@ def read_any_format(
     else:
         reader = reader.option("mergeSchema", "true")
     try:
-        # With a recursive look-up Spark leaves out what `name=value` folders say.
+        # With a recursive look-up Spark makes no columns of `name=value` folders.
         nested = (
             "false" if any(_PARTITION.search(f.partition(path.rstrip("/"))[2]) for f in files) else "true"
         )
-        rows = reader.option("recursiveFileLookup", nested).format(kind).load(_literal(path))
-        _ = rows.schema  # asked for here, because Connect looks at no file before
+        rows = reader.option("recursiveFileLookup", nested).format(kind).load(literal_path(path))
+        _ = rows.schema  # asked for now, because Connect looks at no file before
     except SPARK_ERRORS as e:
-        told = InputError(
+        unreadable = InputError(
             f"{path} cannot be read as {kind}: {first_line(e)}", hint="check the path and --data-format"
         )
-        raise input_error(e) or told from e
+        raise input_error(e) or unreadable from e
     return rows
 
 
@@ -79,15 +79,15 @@ def _delta(spark: SparkSession, path: str) -> DataFrame | None:
         spark.sql(f"DESCRIBE HISTORY delta.`{quoted}` LIMIT 1").collect()
         return spark.read.format("delta").load(path)
     except SPARK_ERRORS as e:
-        if _is(e, ABSENT):
+        if is_missing_table(e):
             return None
         raise to_engage_error(e, f"{path} cannot be read") from e
 
 
-def _kind(path: str, found: list[str]) -> str:
-    kinds = {_format_of(name) for name in found} - {None}
+def _kind(path: str, files: list[str]) -> str:
+    kinds = {format_of(name) for name in files} - {None}
     if len(kinds) != 1:
-        what = "files of several formats" if kinds else "no Parquet or CSV file" if found else "no files"
+        what = "files of several formats" if kinds else "no Parquet or CSV file" if files else "no files"
         raise InputError(
             f"{path} holds {what}", hint="give one table, or say how to read it with --data-format"
         )

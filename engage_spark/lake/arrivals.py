@@ -1,4 +1,4 @@
-"""When each delivery landed: recorded when it is first seen, and found again by every later run."""
+"""Record when each delivery landed, the first time that a run sees it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ LANDINGS = "landings"
 def record_arrivals(
     spark: SparkSession, lake: Lake, deliveries: Mapping[str, str], *, now: datetime
 ) -> dict[str, datetime]:
-    """The landing time of each delivery (table name by fingerprint), `now` for those that were never seen
-    before, which are recorded.
+    """Return the landing time of each delivery (table name by fingerprint), and record `now` for new ones.
 
-    Written before anything is judged, so that a run that was killed and its rerun measure latency from the
-    same moment. One look at a small table, and one commit when something is new. UTC, to the microsecond.
+    Call it before anything is validated, so that a run that was killed and its rerun measure latency from the
+    same moment.
+    Units: UTC, to the microsecond.
+    Cost: one scan of a small table, and one commit when something is new.
     """
     table = system_contract().table(LANDINGS)
     version = lake.version(spark, LANDINGS)
-    known: dict[str, datetime] = {}
+    recorded: dict[str, datetime] = {}
     if version is not None:
         rows = lake.read(spark, LANDINGS, version=version).where(F.col("fingerprint").isin(list(deliveries)))
-        # As a number, because `collect` hands timestamps over in the zone of the Python process.
+        # As a number, because `collect` returns timestamps in the time zone of the Python process.
         for fingerprint, micros in rows.select("fingerprint", F.unix_micros("landed_at")).collect():
-            known[fingerprint] = datetime.fromtimestamp(micros // 10**6, UTC).replace(
+            recorded[fingerprint] = datetime.fromtimestamp(micros // 10**6, UTC).replace(
                 microsecond=micros % 10**6
             )
-    new = {fingerprint: name for fingerprint, name in deliveries.items() if fingerprint not in known}
+    new = {fingerprint: name for fingerprint, name in deliveries.items() if fingerprint not in recorded}
     if new:
         rows = spark.createDataFrame([(f, name, now) for f, name in new.items()], spark_schema(table))
         lake.append(rows, table, tag=LANDINGS)
-    return known | dict.fromkeys(new, now)
+    return recorded | dict.fromkeys(new, now)

@@ -1,4 +1,4 @@
-"""Delta tables by path or by catalog name: read, replace a part, ask for the version. One commit per write."""
+"""Read and write Delta tables by path or by catalog name, with one commit per write."""
 
 from __future__ import annotations
 
@@ -10,80 +10,80 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.contract import Table
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.lake.spark_errors import to_engage_error, translate_spark_errors
+from engage_spark.lake.spark_errors import is_missing_table, to_engage_error, translate_spark_errors
 from engage_spark.settings import LakeSettings
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import column_named, spark_schema
 
 Properties = Mapping[str, str]
-ABSENT = (
-    "DELTA_TABLE_ONLY_OPERATION",
-    "DELTA_MISSING_DELTA_TABLE",
-    "DELTA_TABLE_NOT_FOUND",
-    "DELTA_PATH_DOES_NOT_EXIST",
-    "TABLE_OR_VIEW_NOT_FOUND",
-    "PATH_NOT_FOUND",
-)
 
 
 @dataclass(frozen=True)
 class Lake:
-    """Where the tables of one lake lie. Building one does nothing.
+    """The tables of one lake, by path or by catalog name. Building one does nothing.
 
     Writers: one at a time per table. Delta's log on S3 has no put-if-absent across drivers, so two drivers
-    writing the same table can lose a commit; let the scheduler see to it.
+    writing the same table can lose a commit; the scheduler must prevent it.
     """
 
     settings: LakeSettings
 
-    def place(self, name: str) -> str:
-        """What a person would call the table: its path, or its catalog name."""
+    def location(self, name: str) -> str:
+        """Return the table's path, or its catalog name.
+
+        Errors: ConfigurationError where no lake is configured.
+        """
         if self.settings.catalog:
             return f"{self.settings.catalog}.{self.settings.schema_name}.{name}"
         if self.settings.root:
             root = self.settings.root.rstrip("/")
-            # SQL resolves a relative path elsewhere than the writer does.
+            # SQL resolves a relative path differently from the writer.
             return f"{root if ':' in root else Path(root).absolute()}/{name}"
         raise ConfigurationError(
             "no lake is configured", hint="set lake.root to a path, or lake.catalog and lake.schema"
         )
 
     def sql_name(self, name: str) -> str:
-        """The table as a quoted SQL identifier."""
+        """Return the table as a quoted SQL identifier."""
         if self.settings.catalog:
             return ".".join(
                 f"`{part.replace('`', '``')}`"
                 for part in (self.settings.catalog, self.settings.schema_name or "", name)
             )
-        return f"delta.`{self.place(name).replace('`', '``')}`"
+        return f"delta.`{self.location(name).replace('`', '``')}`"
 
     def version(self, spark: SparkSession, name: str) -> int | None:
-        """The table's latest version, or None when there is no such table. One metadata job."""
+        """Return the table's latest version, or None when there is no such table.
+
+        Cost: one metadata job.
+        """
         try:
             return int(
                 spark.sql(f"DESCRIBE HISTORY {self.sql_name(name)} LIMIT 1").select("version").collect()[0][0]
             )
         except SPARK_ERRORS as e:
-            if _is(e, ABSENT):
+            if is_missing_table(e):
                 return None
-            raise to_engage_error(e, f"{self.place(name)} cannot be read") from e
+            raise to_engage_error(e, f"{self.location(name)} cannot be read") from e
 
     def read(self, spark: SparkSession, name: str, *, version: int | None = None) -> DataFrame:
-        """All rows of a table, published or not; at a version when one is given, which then costs no look at
-        the log beforehand.
+        """Read all rows of a table, published or not, at a version when one is given.
 
-        Raises ConfigurationError when there is no such table.
+        Cost: no job with a version, else one metadata job.
+        Errors: ConfigurationError when there is no such table.
         """
         if version is None and self.version(spark, name) is None:
             raise ConfigurationError(
-                f"there is no table {self.place(name)} yet",
+                f"there is no table {self.location(name)} yet",
                 hint="run the stage that makes it, or check lake.root",
             )
         if self.settings.catalog:
             suffix = "" if version is None else f" VERSION AS OF {version}"
             return spark.sql(f"SELECT * FROM {self.sql_name(name)}{suffix}")  # noqa: S608 (the name is quoted, the version a number)
         reader = spark.read.format("delta")
-        return (reader if version is None else reader.option("versionAsOf", version)).load(self.place(name))
+        return (reader if version is None else reader.option("versionAsOf", version)).load(
+            self.location(name)
+        )
 
     def replace(
         self,
@@ -125,7 +125,11 @@ class Lake:
         self._commit(rows, table, mode="overwrite", tag=tag, partition_by=partition_by, options=options)
 
     def append(self, rows: DataFrame, table: Table, *, tag: str) -> None:
-        """Add rows in one commit; makes the table on first use. Errors as `replace`."""
+        """Add rows in one commit; makes the table on first use.
+
+        Cost: one commit.
+        Errors: as `replace`.
+        """
         self._commit(rows, table, mode="append", tag=tag, partition_by=(), options={})
 
     def _commit(
@@ -142,25 +146,22 @@ class Lake:
         writer = writer.options(**options, userMetadata=tag)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        with translate_spark_errors(f"{self.place(table.name)} cannot be written"):
+        with translate_spark_errors(f"{self.location(table.name)} cannot be written"):
             if self.settings.catalog:
                 writer.saveAsTable(self.sql_name(table.name))
             else:
-                writer.save(self.place(table.name))
+                writer.save(self.location(table.name))
 
     def written_version(self, spark: SparkSession, name: str) -> int:
-        """The version that the write before this made (one writer at a time). Raises TransientError when the
-        table is not there.
+        """Return the version that the preceding write made (one writer at a time).
+
+        Cost: one metadata job.
+        Errors: TransientError when the table is not there.
         """
         version = self.version(spark, name)
         if version is None:
             raise TransientError(
-                f"{self.place(name)} was written and is not there",
+                f"{self.location(name)} was written and is not there",
                 hint="check the storage, then run the stage again",
             )
         return version
-
-
-def _is(error: BaseException, names: tuple[str, ...]) -> bool:
-    text = str(error)
-    return any(name in text for name in names)

@@ -1,7 +1,6 @@
-"""Raw inputs: which files there are, pinned once, and how they are read.
+"""List the raw input files once per run, and read exactly these.
 
-A listing is taken once per run and every scan of the run reads exactly these files, so what arrives in
-between belongs to the next run.
+Every scan of a run reads the listed files, so what arrives in between belongs to the next run.
 """
 
 from __future__ import annotations
@@ -11,31 +10,20 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Literal
-from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from engage_spark.contract import Table
-from engage_spark.errors import InputError, NotDeliveredError
-from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
+from engage_spark.errors import InputError
+from engage_spark.lake.paths import InputFile, format_of, list_files, literal_path
+from engage_spark.lake.spark_errors import first_line, input_error
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import LOST, spark_schema
 
 PARTITION = re.compile(r"/snapshot_date=([^/]+)/")
-GLOB = re.compile(r"([{}\[\]*?\\])")
-FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """One input file as listed."""
-
-    path: str
-    size: int
-    modified: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +37,7 @@ class InputManifest:
 
     @property
     def paths(self) -> list[str]:
+        """Paths of the files, in order."""
         return [f.path for f in self.files]
 
 
@@ -61,32 +50,33 @@ def list_inputs(
     dated: bool,
     format: Literal["auto", "parquet", "csv"] = "auto",  # noqa: A002 (the name that Spark and the settings use)
 ) -> list[InputManifest]:
-    """List the files of one table, by day when `dated`, oldest first. One job; what reaches the driver grows
-    with files, not with rows.
+    """List the files of one table, by day when `dated`, oldest first.
 
     `path` is a folder (any depth, `snapshot_date=YYYY-MM-DD` folders name the days) or one file. Names that
     begin with `_` or `.` are not data. `snapshot_date` names the day of undated files, and chooses among
-    dated ones. Raises InputError when there is nothing, when a file is empty (0 bytes), when formats are
-    mixed, or when a day is missing or is no date; all such faults in one error.
+    dated ones.
+    Cost: one job; what reaches the driver grows with files, not with rows.
+    Errors: one InputError when there is nothing, when a file is empty (0 bytes), when formats are mixed, or
+    when a day is missing or is no date.
     """
-    found = [f for f in _list(spark, path) if not re.search(r"/[._][^/]*$", f.path)]
-    if not found:
+    files = [f for f in list_files(spark, path) if not re.search(r"/[._][^/]*$", f.path)]
+    if not files:
         raise InputError(
             f"{path} holds no files for {table.name}", hint="check the path; is the delivery complete?"
         )
-    if dated and snapshot_date is not None:  # what is wrong with another day must not keep this one back
-        found = [f for f in found if not _is_of_other_day(f.path, snapshot_date)]
-        if not found:
+    if dated and snapshot_date is not None:  # a fault of another day must not hold this one up
+        files = [f for f in files if not _is_of_other_day(f.path, snapshot_date)]
+        if not files:
             raise InputError(
                 f"{path} holds no snapshot of {snapshot_date}", hint="check --snapshot-date, or the delivery"
             )
-    problems = [f"{f.path} is empty (0 bytes)" for f in found if f.size == 0]
-    formats = {f.path: format if format != "auto" else _format_of(f.path) for f in found}
+    problems = [f"{f.path} is empty (0 bytes)" for f in files if f.size == 0]
+    formats = {f.path: format if format != "auto" else format_of(f.path) for f in files}
     problems += [f"{p}: neither Parquet nor CSV by its name" for p, kind in formats.items() if kind is None]
     if len(kinds := {kind for kind in formats.values() if kind}) > 1:
-        problems.append(f"files of several formats lie together: {', '.join(sorted(kinds))}")
+        problems.append(f"there are files of several formats: {', '.join(sorted(kinds))}")
     by_day: dict[date | None, list[InputFile]] = {}
-    for f in found:
+    for f in files:
         try:
             day = _day_of(f.path, snapshot_date) if dated else None
         except ValueError as e:
@@ -107,34 +97,35 @@ def list_inputs(
     ]
 
 
-def fingerprint(pinned: Iterable[InputManifest]) -> str:
-    """SHA-256 over the names, sizes and times of the files. Other bytes under the same name and size get a
-    new time from every store.
+def fingerprint(manifests: Iterable[InputManifest]) -> str:
+    """Return the SHA-256 over the names, sizes and times of the files.
+
+    Every store gives new bytes under the same name and size a new time.
     """
-    lines = sorted(f"{f.path}\t{f.size}\t{f.modified.isoformat()}" for p in pinned for f in p.files)
+    lines = sorted(f"{f.path}\t{f.size}\t{f.modified.isoformat()}" for m in manifests for f in m.files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_inputs(
     spark: SparkSession,
-    pinned: InputManifest,
+    manifest: InputManifest,
     table: Table,
     *,
     malformed: str,
     delimiter: str = ",",
     null: str = "",
 ) -> DataFrame:
-    """The rows of pinned files as they are, to be conformed. For CSV a text column `malformed` holds a line
-    that could not be parsed.
+    """Read the rows of listed files as they are, to be conformed.
 
-    Parquet schemas are merged over all files, so that a file with another type is refused here and not half
-    way. Raises InputError.
+    For CSV a text column `malformed` holds each line that could not be parsed. Parquet schemas are merged
+    over all files, so that a file with another type is refused here and not half-way.
+    Errors: InputError.
     """
-    paths = [_literal(path) for path in pinned.paths]
+    paths = [literal_path(path) for path in manifest.paths]
     try:
-        if pinned.format == "parquet":
+        if manifest.format == "parquet":
             rows = spark.read.option("mergeSchema", "true").parquet(*paths)
-            _ = rows.schema  # asked for here, because Connect looks at no file before
+            _ = rows.schema  # asked for now, because Connect looks at no file before
             return rows
         options = {
             "header": "true",
@@ -146,11 +137,11 @@ def read_inputs(
         }
         header = spark.read.options(**options).csv(paths[0]).columns
         declared = {f.name: f for f in spark_schema(table).fields}
-        _refuse_header(header, pinned.paths[0], declared)
+        _refuse_header(header, manifest.paths[0], declared)
         fields = [declared.get(name, T.StructField(name, T.StringType())) for name in header]
         schema = T.StructType([*fields, T.StructField(malformed, T.StringType())])
-        # With pruning, Spark does not count a line's values, so a stray comma would shift them unseen where a
-        # column is left out.
+        # With pruning, Spark does not count a line's values: where a column is left out, a stray comma would
+        # shift them unnoticed.
         options["columnPruning"] = "false"
         reader = spark.read.options(
             **options, mode="PERMISSIVE", enforceSchema="false", columnNameOfCorruptRecord=malformed
@@ -162,52 +153,17 @@ def read_inputs(
         ) from e
 
 
-def _list(spark: SparkSession, path: str) -> Sequence[InputFile]:
-    try:
-        listed = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(_literal(path))
-        # before the rows: what vanishes in between is then refused
-        names = [unquote(name) for name in listed.inputFiles()]
-        rows = listed.select("path", "length", "modificationTime").collect()
-    except SPARK_ERRORS as e:
-        if "PATH_NOT_FOUND" in str(e):
-            raise NotDeliveredError(
-                f"there is no {path}",
-                hint="check input.root or --input; `engage-spark synth` makes data to try",
-            ) from e
-        raise to_engage_error(e, f"{path} cannot be listed") from e
-    found = [InputFile(r[0], r[1], r[2]) for r in rows]
-    # Spark reads no row of a 0-byte file, not even its length, so it is known by its name alone.
-    filled = {_plain(f.path) for f in found}
-    return found + [
-        InputFile(name, 0, datetime.fromtimestamp(0, UTC)) for name in names if _plain(name) not in filled
-    ]
-
-
 def _refuse_header(header: Sequence[str], path: str, declared: Iterable[str]) -> None:
     if any("\x00" in name or LOST in name for name in header):
         raise InputError(f"{path} is not text in UTF-8, by its header", hint="write the CSV files as UTF-8")
     # Spark gives columns of one name that name and their position.
-    told_apart = Counter(name.removesuffix(str(i)) for i, name in enumerate(header) if name.endswith(str(i)))
-    if twice := [name for name in declared if told_apart[name] > 1 and name not in header]:
-        named = ", ".join(map(repr, twice))
+    numbered = Counter(name.removesuffix(str(i)) for i, name in enumerate(header) if name.endswith(str(i)))
+    if repeated := [name for name in declared if numbered[name] > 1 and name not in header]:
+        named = ", ".join(map(repr, repeated))
         raise InputError(
             f"{path} names the column {named} more than once",
             hint="keep one of each, or name the others differently",
         )
-
-
-def _plain(path: str) -> str:
-    return re.sub(r"^file:/+", "/", path)
-
-
-def _literal(path: str) -> str:
-    """The path with its glob characters escaped: a folder may be called a[1]."""
-    return GLOB.sub(r"\\\1", path)
-
-
-def _format_of(path: str) -> str | None:
-    stem = path.removesuffix(".gz")
-    return next((kind for ending, kind in FORMATS.items() if stem.lower().endswith(ending)), None)
 
 
 def _is_of_other_day(path: str, day: date) -> bool:
@@ -215,7 +171,7 @@ def _is_of_other_day(path: str, day: date) -> bool:
     try:
         return match is not None and date.fromisoformat(match[1]) != day
     except ValueError:
-        return False  # no day at all, which is a fault to be told
+        return False  # it is no date, which is a fault to report
 
 
 def _day_of(path: str, snapshot_date: date | None) -> date:

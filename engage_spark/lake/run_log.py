@@ -1,9 +1,8 @@
-"""The run log: one row per attempt of a stage on a snapshot, written last, and what readers may see because
-of it.
+"""Keep the run log: one row per attempt of a stage on a snapshot, which decides what readers see.
 
-A row of a data table carries the `_run_id` that made it. Readers take a snapshot only when the latest attempt
-on it was published, and only rows of that very run. So rows of an attempt that was rejected, or was killed
-before its row was written here, are seen by nobody; a rerun replaces them.
+A row of a data table carries the `_run_id` of the run that made it. Readers take a snapshot only when the
+latest attempt on it was published, and only rows of that run. The row here is written last: rows of an
+attempt that was rejected, or was killed before that, are seen by nobody, and a rerun replaces them.
 """
 
 from __future__ import annotations
@@ -31,8 +30,10 @@ PUBLISHED, REJECTED = "published", "rejected"
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One attempt. Everything but attempt, the times and `message` follows from the inputs, so equal work has
-    an equal run_id.
+    """One attempt of a stage on a snapshot.
+
+    Everything but the attempt, the times and `message` follows from the inputs, so equal work has an equal
+    run_id.
     """
 
     run_id: str
@@ -56,10 +57,12 @@ class Run:
 
     @property
     def published(self) -> bool:
+        """Whether readers may see the attempt's rows."""
         return self.status == PUBLISHED
 
     @property
     def seconds(self) -> float:
+        """Duration of the attempt."""
         return (self.finished_at - self.started_at).total_seconds()
 
 
@@ -70,8 +73,9 @@ Latest = dict[tuple[str, date], Run]
 def run_id(
     *, stage: str, snapshot_date: date, inputs: Mapping[str, str], contract_digest: str, settings_digest: str
 ) -> str:
-    """The identity of a piece of work: what it is, on which inputs, by which contract, settings and code. 32
-    hex digits of SHA-256.
+    """Return the identity of a piece of work: 32 hex digits of SHA-256.
+
+    They follow from the stage, the snapshot, the inputs, the contract, the settings and the code.
     """
     parts = [
         stage,
@@ -86,9 +90,7 @@ def run_id(
 
 @cache
 def code_version() -> str:
-    """The package version, and a digest over its source files, so that any change of code is a change of
-    version.
-    """
+    """Return the package version and a digest of its source files: any change of code changes it."""
     home = Path(engage_spark.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(
@@ -102,15 +104,17 @@ def code_version() -> str:
 
 @dataclass(frozen=True)
 class RunLog:
-    """The runs of one lake. Building one does nothing; its size is a row per attempt, so it may come to the
-    driver.
+    """The runs of one lake. Building one does nothing.
+
+    The table has a row per attempt, so it may come to the driver.
     """
 
     lake: Lake
 
     def attempts(self, spark: SparkSession, stage: str | None = None) -> list[Run]:
-        """Every attempt, or those of one stage, by snapshot, stage and number. One scan of a small table;
-        empty where nothing ran yet.
+        """Return every attempt, or those of one stage, by snapshot, stage and number; none where nothing ran.
+
+        Cost: one scan of a small table.
         """
         version = self.lake.version(spark, RUNS)
         if version is None:
@@ -121,15 +125,15 @@ class RunLog:
         )
 
     def latest(self, spark: SparkSession, stage: str) -> dict[date, Run]:
-        """The latest attempt of a stage on each snapshot. Costs as `attempts`."""
+        """Return the latest attempt of a stage on each snapshot. Cost: as `attempts`."""
         return {run.snapshot_date: run for run in self.attempts(spark, stage)}
 
     def latest_of_all(self, spark: SparkSession) -> Latest:
-        """The latest attempt of every stage on each snapshot. Costs as `attempts`."""
+        """Return the latest attempt of every stage on each snapshot. Cost: as `attempts`."""
         return {(run.stage, run.snapshot_date): run for run in self.attempts(spark)}
 
     def append(self, spark: SparkSession, run: Run) -> Run:
-        """Write the attempt's row. This is the moment of publication."""
+        """Write the attempt's row, which publishes it, and return it with the code version."""
         run = replace(run, code_version=code_version())
         table = system_contract().table(RUNS)
         record = asdict(run) | {
@@ -145,13 +149,14 @@ class RunLog:
     def read_published(
         self, spark: SparkSession, table: Table, *, stage: str, day: str, days: list[date] | None = None
     ) -> DataFrame:
-        """The rows of a snapshot table that readers may see: of `days`, or of every day whose latest attempt
-        was published.
+        """Read the rows of a snapshot table that readers may see.
 
-        Grain and columns of the table. Rows are filtered by day and run, a few literals. Raises
-        NotPublishedError when a day that was asked for is not published, and TransientError when its rows
-        were replaced by an attempt that did not end (one row is looked for per day that is asked for; without
-        `days`, such a day is left out).
+        They are those of `days`, or of every day whose latest attempt was published. Rows are filtered by day
+        and run, a few literals.
+        Grain: as the table, with its columns.
+        Cost: looks for one row of each of `days`.
+        Errors: NotPublishedError when one of `days` is not published, and TransientError when its rows were
+        replaced by an attempt that did not end. Without `days`, such a day is left out.
         """
         published = {d: run for d, run in self.latest(spark, stage).items() if run.published}
         if days is not None:
@@ -159,30 +164,30 @@ class RunLog:
                 raise NotPublishedError.of(table.name, days=missing, command=_command(stage))
             published = {d: published[d] for d in days}
         rows = self.lake.read(spark, table.name)
-        made = {
+        of_run = {
             d: (F.col(day) == F.lit(d)) & (F.col("_run_id") == run.run_id)
             for d, run in sorted(published.items())
         }
         if days is not None and (
-            gone := [d for d in made if published[d].rows_in and rows.where(made[d]).isEmpty()]
+            gone := [d for d in of_run if published[d].rows_in and rows.where(of_run[d]).isEmpty()]
         ):
             raise TransientError(
-                f"{table.name}: an attempt that did not end has replaced the published rows of {', '.join(map(str, gone))}",
+                f"{table.name}: an attempt that did not end has replaced the published rows of "
+                f"{', '.join(map(str, gone))}",
                 hint=f"run `engage-spark {_command(stage)}` again; it starts over",
             )
-        # A run_id belongs to one stage and day, so two lists say it; one condition a day would overflow the
-        # optimizer within a year.
+        # A run_id belongs to one stage and day, so two lists are enough; one condition per day would overflow
+        # the optimizer within a year.
         return rows.where(
             F.col(day).isin(list(published))
             & F.col("_run_id").isin([run.run_id for run in published.values()])
         )
 
     def read_published_log(self, spark: SparkSession, table: Table, *, stage: str) -> DataFrame:
-        """The events that readers may see: the log as it stood after its latest published attempt, rows of
-        published attempts only.
+        """Read the events that readers may see: rows of published attempts, after the latest of them.
 
-        An attempt that was rejected has replaced some days, but not in the version that this reads. Raises
-        NotPublishedError when no attempt was published yet.
+        An attempt that was rejected has replaced some days, but not in the version that this reads.
+        Errors: NotPublishedError when no attempt was published yet.
         """
         published = [run for run in self.attempts(spark, stage) if run.published]
         if not published:
@@ -192,21 +197,22 @@ class RunLog:
         return self.lake.read(spark, table.name, version=version).where(F.col("_run_id").isin(ids))
 
     def state_of_log(self, spark: SparkSession, table: Table, *, stage: str, until: date) -> str:
-        """What identifies the events up to a day that readers may see: 32 hex digits of SHA-256 over the runs
-        that delivered them.
+        """Return what identifies the events up to a day that readers may see.
 
-        A delivery of later days leaves it as it is. One scan of two narrow columns. Raises as
-        `read_published_log`.
+        It is 32 hex digits of SHA-256 over the runs that delivered them; a delivery of later days does not
+        change it.
+        Cost: one scan of two narrow columns.
+        Errors: as `read_published_log`.
         """
-        seen = self.read_published_log(spark, table, stage=stage).where(
+        visible = self.read_published_log(spark, table, stage=stage).where(
             F.col(day_column(table)) <= F.lit(until)
         )
-        ids = sorted(str(row[0]) for row in seen.select("_run_id").distinct().collect())
+        ids = sorted(str(row[0]) for row in visible.select("_run_id").distinct().collect())
         return hashlib.sha256(",".join(ids).encode()).hexdigest()[:32]
 
 
 def _command(stage: str) -> str:
-    """The command that runs a stage: `ingest:customers` is a part of ingest."""
+    """Return the command that runs a stage: `ingest:customers` is a part of ingest."""
     return stage.partition(":")[0]
 
 

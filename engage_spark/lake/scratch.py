@@ -1,7 +1,7 @@
-"""Temporary tables: what must be materialised between two jobs, deleted when the block ends.
+"""Write temporary tables between two jobs, and delete them when the block ends.
 
-Nothing is kept in executors' caches, since Spark Connect and serverless refuse that; Parquet in a directory
-works everywhere, and its file sizes tell Spark which side of a join is small.
+They are Parquet files, not executors' caches: Spark Connect and serverless refuse those, and file sizes tell
+Spark which table of a join is small.
 """
 
 from __future__ import annotations
@@ -22,26 +22,28 @@ Materialize = Callable[[DataFrame, str], DataFrame]
 
 @contextmanager
 def scratch(spark: SparkSession, lake: Lake) -> Iterator[Materialize]:
-    """Yield `materialise(rows, name) -> rows`, which writes its argument once and reads it back. All of it is
-    gone after the block.
+    """Yield `materialize(rows, name) -> rows`, which writes its argument once and reads it back.
+
+    All of it is deleted after the block.
+    Errors: ConfigurationError wfolder no path for temporary data is configured.
     """
     root = lake.settings.scratch_root
     if root is None:
         raise ConfigurationError(
-            "no place for temporary data is configured", hint="set lake.scratch to a path"
+            "no path for temporary data is configured", hint="set lake.scratch to a path"
         )
-    here = f"{root.rstrip('/')}/{uuid.uuid4().hex}"
+    folder = f"{root.rstrip('/')}/{uuid.uuid4().hex}"
     written: list[str] = []
 
-    def materialise(rows: DataFrame, name: str) -> DataFrame:
-        path = f"{here}/{name}"
+    def materialize(rows: DataFrame, name: str) -> DataFrame:
+        path = f"{folder}/{name}"
         written.append(path)
         with translate_spark_errors(f"temporary data in {path} cannot be written"):
             rows.write.parquet(path)
         return spark.read.schema(rows.schema).parquet(path)
 
     try:
-        yield materialise
+        yield materialize
     finally:
         if written:
-            delete_directory(spark, here)
+            delete_directory(spark, folder)

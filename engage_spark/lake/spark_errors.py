@@ -1,4 +1,4 @@
-"""Spark's failures in words: which of ours one is, what it says first, and how it may be mended.
+"""Translate Spark's failures into the package's errors: what went wrong, and how to fix it.
 
 Classic Spark hands a failed job over as a bare Py4JJavaError, Connect as a PySparkException; SPARK_ERRORS is
 both.
@@ -15,8 +15,9 @@ from engage_spark.errors import ConfigurationError, ContractError, EngageError, 
 from engage_spark.spark.failures import SPARK_ERRORS
 
 BROKEN = re.compile(
-    r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|CANNOT_MERGE_SCHEMAS|PARQUET_COLUMN_DATA_TYPE_MISMATCH|MALFORMED_CSV"
-    r"|FAILED_MERGING_SCHEMA|Could not read footer|CANNOT_MERGE_INCOMPATIBLE|CSV_HEADER|CSV header|MALFORMED_RECORD|PARQUET_TYPE_ILLEGAL"
+    r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|CANNOT_MERGE_SCHEMAS"
+    r"|PARQUET_COLUMN_DATA_TYPE_MISMATCH|MALFORMED_CSV|FAILED_MERGING_SCHEMA|Could not read footer"
+    r"|CANNOT_MERGE_INCOMPATIBLE|CSV_HEADER|CSV header|MALFORMED_RECORD|PARQUET_TYPE_ILLEGAL"
 )
 NAMED = re.compile(
     r"(?:file|s3a?|abfss?|gs|dbfs|hdfs):/(?:[^\n'\"\]\)]*?\.(?:parquet|pq|csv)(?:\.gz)?\b|[^\s,'\"\]\)]+)",
@@ -28,13 +29,21 @@ COLUMNS = re.compile(
     r"DELTA_SCHEMA_MISMATCH|DELTA_FAILED_TO_MERGE_FIELDS|DELTA_METADATA_MISMATCH|_LEGACY_ERROR_TEMP_DELTA_0007"
 )
 DENIED = re.compile(
-    r"Permission denied|AccessDenied|Access Denied|Mkdirs failed|Read-only file system|\b403\b|NoSuchBucket|Not a directory"
-    r"|FileAlreadyExistsException|ParentNotDirectory|DELTA_CANNOT_CREATE_LOG_PATH|No space left"
-    r"|UnknownStoreException|NoAuthWithAWS|NoAwsCredentials|Unable to load credentials",
+    r"Permission denied|AccessDenied|Access Denied|Mkdirs failed|Read-only file system|\b403\b|NoSuchBucket"
+    r"|Not a directory|FileAlreadyExistsException|ParentNotDirectory|DELTA_CANNOT_CREATE_LOG_PATH"
+    r"|No space left|UnknownStoreException|NoAuthWithAWS|NoAwsCredentials|Unable to load credentials",
     re.IGNORECASE,
 )
 CONFLICT = re.compile(
     r"DELTA_CONCURRENT|Concurrent(?:Append|Delete\w+|Transaction|Write|Modification)Exception"
+)
+ABSENT = (
+    "DELTA_TABLE_ONLY_OPERATION",
+    "DELTA_MISSING_DELTA_TABLE",
+    "DELTA_TABLE_NOT_FOUND",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "PATH_NOT_FOUND",
 )
 EXPRESSION = re.compile(
     r"\[(DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|CAST_INVALID_INPUT|CAST_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE"
@@ -42,33 +51,39 @@ EXPRESSION = re.compile(
 )
 
 
+def is_missing_table(error: BaseException) -> bool:
+    """Return whether a failure of Spark says that there is no such table."""
+    text = str(error)
+    return any(name in text for name in ABSENT)
+
+
 def first_line(error: BaseException) -> str:
-    """The line that says what happened, without Python's and Java's way of introducing it."""
+    """Return the line that says what happened, without the introductions of Python and Java."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [
+    telling = [
         line for line in lines if line and not line.startswith(("An error occurred while calling", "at "))
     ]
-    return INTRODUCTION.sub("", told[0]) if told else type(error).__name__
+    return INTRODUCTION.sub("", telling[0]) if telling else type(error).__name__
 
 
 def input_error(error: BaseException) -> EngageError | None:
-    """The InputError behind a Spark failure whose cause is an unreadable file, or None."""
+    """Return the InputError of a Spark failure that an unreadable file caused; None for other causes."""
     text = str(error)
     if not BROKEN.search(text):
         return None
-    told = next(line.strip() for line in text.splitlines() if BROKEN.search(line))
+    reason = next(line.strip() for line in text.splitlines() if BROKEN.search(line))
     cause = CAUSE.findall(text)[-1:]  # the innermost comes last; Connect does not send it
     named = sorted({unquote(m.rstrip(".:;")) for m in NAMED.findall(text) if not m.endswith(".jar")})
     return InputError(
-        f"a file cannot be read: {INTRODUCTION.sub('', told)[:300]}",
-        details=[*(c[:300] for c in cause if c not in told), *named[:10]],
+        f"a file cannot be read: {INTRODUCTION.sub('', reason)[:300]}",
+        details=[*(c[:300] for c in cause if c not in reason), *named[:10]],
         hint="deliver the named file again; nothing was written, and no row was skipped",
     )
 
 
 @contextmanager
 def translate_spark_errors(what: str) -> Iterator[None]:
-    """Turn a failure of Spark inside the block into the error of ours that says what to do about it."""
+    """Turn a failure of Spark inside the block into an EngageError; `what` says what could not be done."""
     try:
         yield
     except SPARK_ERRORS as e:
@@ -76,15 +91,15 @@ def translate_spark_errors(what: str) -> Iterator[None]:
 
 
 def to_engage_error(error: BaseException, what: str) -> EngageError:
-    """A storage, schema, input or formula failure in words; `what` says what could not be done."""
+    """Translate a failure of storage, schema, input or formula; `what` says what could not be done."""
     text, first = str(error), first_line(error)
     if (of_input := input_error(error)) is not None:
         return of_input
-    if found := EXPRESSION.search(text):
+    if match := EXPRESSION.search(text):
         return ContractError(
-            f"{what}: an expression of the contract is no valid SQL, or fails on some row ({found[1]})",
+            f"{what}: an expression of the contract is no valid SQL, or fails on some row ({match[1]})",
             details=(first[:300],),
-            hint="correct the rule or formula; to hold for any value it may need nullif, try_divide or try_cast",
+            hint="correct the rule or formula; so that it takes any value, it may need nullif, try_divide or try_cast",
         )
     if CONFLICT.search(text):
         return TransientError(
@@ -102,9 +117,9 @@ def to_engage_error(error: BaseException, what: str) -> EngageError:
         reason = INTRODUCTION.sub("", next(line.strip() for line in text.splitlines() if DENIED.search(line)))
         return ConfigurationError(
             f"{what}: {reason[:300]}",
-            hint="check that the place is there, and the rights on it; `engage-spark doctor` tries it",
+            hint="check that the location exists, and the rights on it; `engage-spark doctor` tries it",
         )
     return TransientError(
         f"{what}: {first[:500]}",
-        hint="look at the cause above; when it has passed, run the stage again: it starts over",
+        hint="look at the cause above; once it is gone, run the stage again: it starts over",
     )

@@ -1,4 +1,4 @@
-"""Raw data of our own making: plain Parquet folders beside each other, and a note that says who made them."""
+"""Write synthetic raw data: Parquet folders, and a marker that says how they were made."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from pyspark.sql import functions as F
 from engage_spark.lake.spark_errors import to_engage_error, translate_spark_errors
 from engage_spark.spark.failures import SPARK_ERRORS
 
-NOTE = "synth-plan"
+MARKER = "synth-plan"
 
 
 def write_parquet(rows: DataFrame, path: str, *, partition_by: tuple[str, ...] = ()) -> None:
-    """Replace a folder of Parquet files by these rows. Raises ConfigurationError when the place cannot be
-    written.
+    """Replace a folder of Parquet files by these rows.
+
+    Errors: ConfigurationError when the folder cannot be written.
     """
     with translate_spark_errors(f"{path} cannot be written"):
         rows.write.mode("overwrite").partitionBy(*partition_by).parquet(path)
 
 
 def read_marker(spark: SparkSession, root: str) -> dict[str, object] | None:
-    """What `write_marker` left in a folder of raw data, or None."""
+    """Return what `write_marker` left in a folder of raw data, or None."""
     try:
-        return dict(json.loads(spark.read.text(f"{root}/{NOTE}").collect()[0][0]))
+        return dict(json.loads(spark.read.text(f"{root}/{MARKER}").collect()[0][0]))
     except (AnalysisException, IndexError):
         return None
     except SPARK_ERRORS as e:
@@ -34,14 +35,14 @@ def read_marker(spark: SparkSession, root: str) -> dict[str, object] | None:
 
 
 def write_marker(spark: SparkSession, root: str, facts: Mapping[str, object]) -> None:
-    """Say in a folder of raw data how it was made."""
+    """Record in a folder of raw data how it was made."""
     text = spark.range(1, numPartitions=1).select(F.lit(json.dumps(facts, sort_keys=True)).alias("value"))
     with translate_spark_errors(f"{root} cannot be written"):
-        text.write.mode("overwrite").text(f"{root}/{NOTE}")
+        text.write.mode("overwrite").text(f"{root}/{MARKER}")
 
 
 def path_exists(spark: SparkSession, path: str) -> bool:
-    """True when there is something at the path."""
+    """Return whether there is a file at or below the path."""
     try:
         return (
             not spark.read.format("binaryFile")

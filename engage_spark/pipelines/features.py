@@ -71,7 +71,7 @@ def run(
         )
         if done
         else None,
-        locations={t.name: context.lake.place(t.name) for t in contract.derived},
+        locations={t.name: context.lake.location(t.name) for t in contract.derived},
         notes=()
         if done
         else ("every published snapshot has its features already; --force derives them again",),

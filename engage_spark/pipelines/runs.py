@@ -39,6 +39,6 @@ def run(
         seconds=time.monotonic() - started,
         lines=(("attempts", f"{len(attempts):,}"), ("published", f"{sum(a.published for a in attempts):,}")),
         table=(("snapshot", "stage", "attempt", "rows in", "quarantined", "status"), rows) if rows else None,
-        locations={RUNS: lake.place(RUNS)},
+        locations={RUNS: lake.location(RUNS)},
         notes=notes,
     )

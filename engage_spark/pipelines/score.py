@@ -275,6 +275,6 @@ def _report(
         seconds=seconds,
         lines=tuple((c.target, f"{c.facts.get('candidate', '')} version {c.version}") for c in champions),
         table=(("snapshot", "target", "rows", "seconds"), rows) if runs else None,
-        locations={table.name: context.lake.place(table.name)},
+        locations={table.name: context.lake.location(table.name)},
         notes=(*notes, *told),
     )

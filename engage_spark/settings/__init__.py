@@ -2,8 +2,8 @@
 
 A value comes from the first of these that sets it: `--set key=value`, the environment variable
 `ENGAGE_SPARK__SECTION__KEY`, the overlay `{env}.yaml`, `base.yaml`, the default in `model`. The two files are
-in the directory that `conf_dir` finds. An unknown key or a bad value is an error; one message lists all of them,
-each with its origin.
+in the directory that `conf_dir` finds. An unknown key or a bad value is an error; one message lists all of
+them, each with its origin.
 """
 
 from engage_spark.settings.loading import conf_dir, load_settings

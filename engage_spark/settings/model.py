@@ -213,7 +213,8 @@ class ModelSettings(Section):
 
     result_keys: ClassVar[frozenset[str]] = frozenset({
         "policy", "protected", "keep", "ranker", "candidates", "folds", "seed", "snapshots", "partitions",
-        "judged_rows", "bootstrap", "coverage", "gain", "value", "values", "cost", "success", "smallest_group",
+        "judged_rows", "bootstrap", "coverage", "gain", "value", "values", "cost", "success",
+        "smallest_group",
     })  # fmt: skip
     policy: Literal["strict", "permissive"] = "strict"
     """What happens to features that the contract says leak a target. `strict`: they are left out, and a

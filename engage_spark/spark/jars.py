@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from engage_spark.errors import ConfigurationError, EngageError
+from engage_spark.text_files import write_text
 
 DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
 S3A_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
@@ -108,11 +109,7 @@ def fetch(coordinates: tuple[str, ...], *, ivy: Path, timeout_seconds: int = 180
             ],
             home,
         )
-    kept = _answer(coordinates, ivy)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_suffix(f".{os.getpid()}")
-    partial.write_text("\n".join(map(str, found)), encoding="utf-8")
-    partial.replace(kept)
+    write_text(_answer(coordinates, ivy), "\n".join(map(str, found)))
     return found
 
 

@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 from engage_spark.contract import EdgeMeasure, GraphMeasure, GraphSpec
 from engage_spark.graph import BetweennessReport
 from engage_spark.graph.picture import Picture, Vertex
-from engage_spark.lake import write_text
 from engage_spark.pipelines.context import RunContext
 from engage_spark.spark.schema import column_named
+from engage_spark.text_files import write_text
 
 TOP = 20
 """Customers in the picture."""
@@ -120,5 +120,5 @@ def _place(context: RunContext, day: date) -> str | None:
     if folder is None:
         if root is None or ":" in root:
             return None
-        folder = f"{context.lake.place('_pictures')}"
+        folder = f"{context.lake.location('_pictures')}"
     return f"{folder.rstrip('/')}/graph-{day}.svg"

@@ -88,7 +88,7 @@ def _report(context: RunContext, plan: GraphSpec, days: list[GraphDay], seconds:
         seconds=seconds,
         lines=_lines(days[-1]) if days else (),
         table=_table(days) if days else None,
-        locations={name: context.lake.place(name) for name in names}
+        locations={name: context.lake.location(name) for name in names}
         | {f"picture {d.run.snapshot_date}": d.picture for d in days if d.picture},
         notes=tuple(notes),
     )

@@ -239,8 +239,10 @@ def _report(
             ("quarantined", f"{sum(r.rows_quarantined for r in totals):,}"),
         ),
         table=(("table", "snapshot", "rows in", "valid", "quarantined", "status"), rows) if rows else None,
-        locations={f"{name}_judged": context.lake.place(f"{name}_judged") for name in dict.fromkeys(places)}
-        | {name: context.lake.place(name) for name in ("quality_results", "quality_states", "runs")},
+        locations={
+            f"{name}_judged": context.lake.location(f"{name}_judged") for name in dict.fromkeys(places)
+        }
+        | {name: context.lake.location(name) for name in ("quality_results", "quality_states", "runs")},
         failed=failed,
         notes=tuple(
             notes + [n for o in outcomes for n in o.notes] + [_broken(o) for o in outcomes if _broken(o)]
@@ -294,6 +296,6 @@ def _gate_error(context: RunContext, rejected: Sequence[TableOutcome], report: R
         f"{len(rejected)} snapshot{'s' if len(rejected) > 1 else ''} rejected by the contract's gates; no reader will see "
         + ("them" if len(rejected) > 1 else "it"),
         details=details,
-        hint=f"look at _dq_errors in {context.lake.place(judged_table(rejected[0].table).name)}; deliver again, then rerun",
+        hint=f"look at _dq_errors in {context.lake.location(judged_table(rejected[0].table).name)}; deliver again, then rerun",
         result=report,
     )

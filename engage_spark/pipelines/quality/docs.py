@@ -38,7 +38,7 @@ def run(
     started = time.monotonic()
     require_gx()
     lake = Lake(settings.lake)
-    with translate_spark_errors(f"{lake.place(QUALITY_RESULTS)} cannot be read"):
+    with translate_spark_errors(f"{lake.location(QUALITY_RESULTS)} cannot be read"):
         lines = lake.read(spark, QUALITY_RESULTS)
         day = snapshot_date or lines.agg(F.max("snapshot_date")).collect()[0][0]
         found = (

@@ -66,7 +66,7 @@ def run(
         table=(("column", "change", "PSI", "KS", "missing", "what moved"), tuple(map(_row, changed)))
         if changed
         else None,
-        locations={QUALITY_STATES: context.lake.place(QUALITY_STATES)},
+        locations={QUALITY_STATES: context.lake.location(QUALITY_STATES)},
     )
 
 

@@ -49,7 +49,7 @@ def results(context: RunContext, day: date | None, table: str | None) -> tuple[d
 
     Raises ConfigurationError when nothing was judged on that day.
     """
-    with translate_spark_errors(f"{context.lake.place(QUALITY_RESULTS)} cannot be read"):
+    with translate_spark_errors(f"{context.lake.location(QUALITY_RESULTS)} cannot be read"):
         lines = context.lake.read(context.spark, QUALITY_RESULTS)
         lines = lines if table is None else lines.where(F.col("table_name") == table)
         day = day or lines.agg(F.max("snapshot_date")).collect()[0][0]
@@ -68,7 +68,7 @@ def states(context: RunContext, table: Table, *, first: date, last: date) -> Day
     """The states of a table by day, from `first` to `last`. One scan of a small table; a row per column and
     day reaches the driver.
     """
-    with translate_spark_errors(f"{context.lake.place(QUALITY_STATES)} cannot be read"):
+    with translate_spark_errors(f"{context.lake.location(QUALITY_STATES)} cannot be read"):
         rows = context.lake.read(context.spark, QUALITY_STATES).where(F.col("table_name") == table.name)
         within = rows.where(F.col("snapshot_date").between(F.lit(first), F.lit(last))).select(
             "snapshot_date", *_COLUMNS

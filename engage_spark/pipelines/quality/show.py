@@ -58,7 +58,7 @@ def run(
             ("broken within tolerance", f"{sum(r['passed'] for r in broken):,}"),
         ),
         table=(("", "severity", "rule", "rows", "measured, found"), rows) if rows else None,
-        locations={QUALITY_RESULTS: context.lake.place(QUALITY_RESULTS)},
+        locations={QUALITY_RESULTS: context.lake.location(QUALITY_RESULTS)},
     )
 
 

@@ -69,7 +69,7 @@ def run(
         table=(("column", "missing", "mean", "from, to, commonest; median, different values"), rows)
         if rows
         else None,
-        locations={QUALITY_STATES: context.lake.place(QUALITY_STATES)},
+        locations={QUALITY_STATES: context.lake.location(QUALITY_STATES)},
         notes=(f"left out, since not published: {', '.join(unread)}",) if unread else (),
     )
 

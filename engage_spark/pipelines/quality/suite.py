@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engage_spark.contract import Contract
 from engage_spark.gx.export import suite_of
+from engage_spark.text_files import write_text
 
 
 def run(contract: Contract, *, table: str | None = None, out: Path | None = None) -> str:
@@ -18,6 +19,5 @@ def run(contract: Contract, *, table: str | None = None, out: Path | None = None
         json.dumps(suite_of(chosen, version=contract.version).as_json(), indent=2, ensure_ascii=False) + "\n"
     )
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
+        write_text(out, text)
     return text

@@ -220,7 +220,7 @@ def _left(context: RunContext, work: StageRun, started: float, notes: Sequence[s
         stage=STAGE,
         seconds=time.monotonic() - started,
         notes=(*notes, told),
-        locations={TRAINING_RUNS: context.lake.place(TRAINING_RUNS)},
+        locations={TRAINING_RUNS: context.lake.location(TRAINING_RUNS)},
     )
 
 
@@ -243,7 +243,7 @@ def _report(
         lines=tuple(lines),
         table=_table(recorded),
         locations={
-            **{name: context.lake.place(name) for name in (SPLITS, TRAINING_RUNS)},
+            **{name: context.lake.location(name) for name in (SPLITS, TRAINING_RUNS)},
             "MLflow": Tracker(context.settings.tracking).place.uri,
         },
         notes=tuple(notes),

@@ -1,0 +1,26 @@
+"""Write small text files for people, such as pictures and reports, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from engage_spark.errors import ConfigurationError
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file, making its folder, on a disk or volume that this process can reach.
+
+    The text is written beside the file and then takes its place, so nobody reads half a file.
+    Errors: ConfigurationError when the file cannot be written.
+    """
+    target = Path(path)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(target)
+    except OSError as e:
+        raise ConfigurationError(
+            f"{path} cannot be written: {e.strerror or e}", hint="give a folder that can be written"
+        ) from e
