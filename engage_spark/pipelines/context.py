@@ -26,7 +26,7 @@ class StageRun:
     inputs: Mapping[str, str]
     contract: Contract
     settings_digest: str
-    before: Run | None
+    previous: Run | None
     """The latest attempt at this stage and snapshot, whatever its run_id."""
 
     @property
@@ -40,11 +40,11 @@ class StageRun:
         )
 
     @property
-    def done(self) -> bool:
+    def is_up_to_date(self) -> bool:
         """True when the latest attempt was this very work, published."""
-        return self.before is not None and self.before.published and self.before.run_id == self.run_id
+        return self.previous is not None and self.previous.published and self.previous.run_id == self.run_id
 
-    def finished(
+    def to_run(
         self,
         *,
         rows_in: int,
@@ -64,7 +64,7 @@ class StageRun:
             run_id=self.run_id,
             stage=self.stage,
             snapshot_date=self.snapshot_date,
-            attempt=self.before.attempt + 1 if self.before else 1,
+            attempt=self.previous.attempt + 1 if self.previous else 1,
             status=REJECTED if rejected else PUBLISHED,
             inputs=self.inputs,
             outputs=outputs,

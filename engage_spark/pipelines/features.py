@@ -16,8 +16,8 @@ from engage_spark.errors import ConfigurationError, ContractError, NotPublishedE
 from engage_spark.features import to_features
 from engage_spark.lake import Run, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.ingest.run import stage_of
 from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.stages import features_stage, ingest_stage
 from engage_spark.quality import VALID
 from engage_spark.settings import Settings
 
@@ -86,20 +86,20 @@ def _derive_all(context: RunContext, table: Table, snapshot_date: date | None, f
             hint="derive it from the table of kind entity",
         )
     latest = context.log.latest_of_all(context.spark)
-    published = {d: r for (stage, d), r in latest.items() if stage == stage_of(source) and r.published}
+    published = {d: r for (stage, d), r in latest.items() if stage == ingest_stage(source) and r.published}
     if not published or (snapshot_date and snapshot_date not in published):
         raise NotPublishedError.of(source.name, days=[snapshot_date] if snapshot_date else ())
     runs = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
         work = StageRun(
-            stage=stage_of_features(table),
+            stage=features_stage(table),
             snapshot_date=day,
             inputs={source.name: published[day].run_id},
             contract=context.contract,
             settings_digest="",  # no setting changes what a formula gives
-            before=latest.get((stage_of_features(table), day)),
+            previous=latest.get((features_stage(table), day)),
         )
-        if work.done and not force and snapshot_date is None:
+        if work.is_up_to_date and not force and snapshot_date is None:
             continue
         with log.stage(f"deriving {table.name} of {day}", run_id=work.run_id):
             runs.append(_derive(context, table, source, work, expected=published[day].rows_valid))
@@ -110,7 +110,7 @@ def _derive(context: RunContext, table: Table, source: Table, work: StageRun, *,
     started_at = now()
     day, judged = day_column(source), judged_table(source)
     published = context.log.read_published(
-        context.spark, judged, stage=stage_of(source), day=day, days=[work.snapshot_date]
+        context.spark, judged, stage=ingest_stage(source), day=day, days=[work.snapshot_date]
     )
     with translate_spark_errors(f"{table.name} cannot be derived"):
         derived = published.where(F.col("_dq_status") == VALID).transform(to_features, table=table)
@@ -126,15 +126,10 @@ def _derive(context: RunContext, table: Table, source: Table, work: StageRun, *,
         properties=PROPERTIES,
     )
     rows = context.lake.read(context.spark, table.name, version=version).where(where).count()
-    run = work.finished(
+    run = work.to_run(
         rows_in=expected, valid=rows, quarantined=0, outputs={table.name: version}, started_at=started_at
     )
     return context.log.append(context.spark, run)
-
-
-def stage_of_features(table: Table) -> str:
-    """The stage's name in `runs`, under which readers find the published rows of a derived table."""
-    return f"features:{table.name}"
 
 
 def _formulas(table: Table) -> int:

@@ -17,12 +17,8 @@ from engage_spark.lake import Run
 from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
 from engage_spark.ml.feature_spec import FeatureSpec, feature_tables
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.features import stage_of_features
-from engage_spark.pipelines.graph.run import stage_of_graph
-from engage_spark.pipelines.ingest.run import stage_of
+from engage_spark.pipelines.stages import SNAPSHOT_DATE, features_stage, graph_stage, ingest_stage
 from engage_spark.quality import VALID
-
-DAY = "snapshot_date"
 
 
 @dataclass(frozen=True)
@@ -49,17 +45,15 @@ def find_model_inputs(context: RunContext) -> ModelInputs:
     contract, latest = context.contract, context.log.latest_of_all(context.spark)
     plan = graph_spec_of(contract) if contract.of_graph_role(GraphRole.VERTICES) else None
     measured = context.settings.features.graph_values == "measured"
-    stages = {contract.entity.name: stage_of(contract.entity)}
-    stages |= {t.name: stage_of_features(t) for t in feature_tables(contract) if t in contract.derived}
+    stages = {contract.entity.name: ingest_stage(contract.entity)}
+    stages |= {t.name: features_stage(t) for t in feature_tables(contract) if t in contract.derived}
     published = sorted(
         d for (stage, d), run in latest.items() if stage == stages[contract.entity.name] and run.published
     )
     notes: tuple[str, ...] = ()
     if plan is not None:
         placed = [
-            d
-            for d in published
-            if (run := latest.get((stage_of_graph(plan), d))) is not None and run.published
+            d for d in published if (run := latest.get((graph_stage(plan), d))) is not None and run.published
         ]
         if not measured and placed != published:
             plan, notes = (
@@ -69,7 +63,7 @@ def find_model_inputs(context: RunContext) -> ModelInputs:
                 ),
             )
         else:
-            stages[plan.vertices.name] = stage_of_graph(plan)
+            stages[plan.vertices.name] = graph_stage(plan)
     days, lacking = {}, []
     for day in published:
         runs = {table: latest.get((stage, day)) for table, stage in stages.items()}
@@ -102,15 +96,15 @@ def rows_of(
     contract, read_days = context.contract, list(days)
     rows = valid_rows(context, read_days)
     sources = [t for t in feature_tables(contract) if t in contract.derived]
-    derived = [_published(context, tracked_table(t), stage_of_features(t), read_days) for t in sources]
+    derived = [_published(context, tracked_table(t), features_stage(t), read_days) for t in sources]
     spec = inputs.graph
     graph = (
         None
         if spec is None
-        else _published(context, tracked_table(spec.vertices), stage_of_graph(spec), read_days)
+        else _published(context, tracked_table(spec.vertices), graph_stage(spec), read_days)
     )
     with_graph = partial(
-        with_graph_features, graph=graph, on=(*contract.entity.key, DAY), measured=inputs.measured
+        with_graph_features, graph=graph, on=(*contract.entity.key, SNAPSHOT_DATE), measured=inputs.measured
     )
     build = to_training_set if labelled else to_scoring_set
     return build(rows, derived, contract=contract, specs=specs, with_graph=with_graph)
@@ -119,10 +113,10 @@ def rows_of(
 def valid_rows(context: RunContext, days: Sequence[date]) -> DataFrame:
     """Read the valid rows of the entity on these days, as delivered."""
     entity = context.contract.entity
-    return _published(context, judged_table(entity), stage_of(entity), list(days)).where(
+    return _published(context, judged_table(entity), ingest_stage(entity), list(days)).where(
         F.col("_dq_status") == VALID
     )
 
 
 def _published(context: RunContext, table: Table, stage: str, days: list[date]) -> DataFrame:
-    return context.log.read_published(context.spark, table, stage=stage, day=DAY, days=days)
+    return context.log.read_published(context.spark, table, stage=stage, day=SNAPSHOT_DATE, days=days)

@@ -23,13 +23,14 @@ from engage_spark.lake.scratch import scratch
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets_of
 from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
 from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.model_inputs import DAY, ModelInputs, find_model_inputs, rows_of
+from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, rows_of
 from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.stages import SNAPSHOT_DATE, score_stage
 from engage_spark.settings import Settings
 from engage_spark.tracking import CHAMPION, Champion, Tracker
 
 TARGET = "target"
-PARTITIONS = (DAY, TARGET)
+PARTITIONS = (SNAPSHOT_DATE, TARGET)
 """What is replaced at a time; so the other targets' files are not so much as read."""
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "3"}
 
@@ -42,11 +43,6 @@ class Ready:
     scorer: Scorer
     model: PipelineModel
     plan: FeatureSpec
-
-
-def stage_of_target(target: str) -> str:
-    """The stage's name in `runs`: each target is scored, and published, for itself."""
-    return f"score:{target}"
 
 
 def run(
@@ -89,7 +85,7 @@ def run(
     runs: list[tuple[str, Run]] = []
     for day in [snapshot_date] if snapshot_date else sorted(found.days):
         works = {c.target: _work(context, found, latest, day, c) for c in champions}
-        due = {t: w for t, w in works.items() if force or snapshot_date is not None or not w.done}
+        due = {t: w for t, w in works.items() if force or snapshot_date is not None or not w.is_up_to_date}
         if fetched := [c for c in champions if c.target in due and c.target not in ready]:
             with log.stage("fetching the champions", models=len(fetched)):
                 ready |= {c.target: _ready(tracker, context, c, found) for c in fetched}
@@ -114,7 +110,7 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
     table, latest = predictions_table(context.contract), context.log.latest_of_all(context.spark)
     made: dict[str, list[date]] = {}
     for goal in targets_of(context.contract):
-        stage = stage_of_target(goal.name)
+        stage = score_stage(goal.name)
         if published := sorted(
             d for (s, d), r in latest.items() if s == stage and r.published and (days is None or d in days)
         ):
@@ -126,8 +122,8 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
         context.log.read_published(
             context.spark,
             table,
-            stage=stage_of_target(name),
-            day=DAY,
+            stage=score_stage(name),
+            day=SNAPSHOT_DATE,
             days=None if days is None else published,
         ).where(F.col(TARGET) == name)
         for name, published in made.items()
@@ -195,7 +191,7 @@ def scorer_of(champion: Champion) -> Scorer:
 
 
 def _work(context: RunContext, found: ModelInputs, latest: Latest, day: date, champion: Champion) -> StageRun:
-    stage = stage_of_target(champion.target)
+    stage = score_stage(champion.target)
     told = {
         "model": f"{champion.name}@{champion.version}:{champion.run_id}",
         "reasons": str(context.settings.models.reasons),
@@ -206,7 +202,7 @@ def _work(context: RunContext, found: ModelInputs, latest: Latest, day: date, ch
         inputs=found.inputs([day]) | told,
         contract=context.contract,
         settings_digest=context.settings.digest("features"),
-        before=latest.get((stage, day)),
+        previous=latest.get((stage, day)),
     )
 
 
@@ -228,7 +224,7 @@ def _score(
     """
     rows = rows_of(context, found, [day], specs=[r.plan for _, r in due], labelled=False)
     for _, r in due:  # before anything is written
-        require_schema(dict(rows.dtypes), r.scorer, needed=[*context.contract.entity.key, DAY])
+        require_schema(dict(rows.dtypes), r.scorer, needed=[*context.contract.entity.key, SNAPSHOT_DATE])
     expected = found.days[day][context.contract.entity.name].rows_valid
     with ExitStack() as opened:
         if len(due) > 1:
@@ -240,15 +236,15 @@ def _publish(context: RunContext, work: StageRun, rows: DataFrame, ready: Ready,
     started_at, table = now(), predictions_table(context.contract)
     key, top = context.contract.entity.key, context.settings.models.reasons
     name = ready.champion.target.replace("\\", "\\\\").replace("'", "\\'")
-    where = f"{DAY} = DATE'{work.snapshot_date}' AND {TARGET} = '{name}'"
+    where = f"{SNAPSHOT_DATE} = DATE'{work.snapshot_date}' AND {TARGET} = '{name}'"
     with log.stage(f"scoring {ready.champion.target}", run_id=work.run_id):
-        predicted = to_predictions(rows, ready.model, ready.scorer, key=key, day=DAY, top=top)
+        predicted = to_predictions(rows, ready.model, ready.scorer, key=key, day=SNAPSHOT_DATE, top=top)
         predicted = predicted.withColumn("_run_id", F.lit(work.run_id))
         version = context.lake.replace(
             predicted, table, where=where, tag=work.run_id, partition_by=PARTITIONS, properties=PROPERTIES
         )
         written = context.lake.read(context.spark, table.name, version=version).where(where).count()
-    run = work.finished(
+    run = work.to_run(
         rows_in=expected, valid=written, quarantined=0, outputs={table.name: version}, started_at=started_at
     )
     return context.log.append(context.spark, run)

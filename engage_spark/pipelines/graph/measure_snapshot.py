@@ -34,13 +34,11 @@ from engage_spark.graph.tie_strength import WEEKS, to_pairs, to_strengths
 from engage_spark.lake import Materialize, Run, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.graph.picture import draw
-from engage_spark.pipelines.ingest.run import stage_of
+from engage_spark.pipelines.stages import GRAPH_COMPARISON, SNAPSHOT_DATE, ingest_stage
 from engage_spark.quality import VALID
 from engage_spark.spark.schema import column_named, spark_schema
 
-COMPARISON = "graph_comparison"
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "2"}
-DAY = "snapshot_date"
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,9 @@ def measure(context: RunContext, plan: GraphSpec, work: StageRun, *, expected: i
         given = customers.select(F.col(f"given_{shown}").alias("given")) if shown in _both(plan) else None
         notes = _left_out(pairs, day)
         outputs = {plan.vertices.name: vertices, plan.edges.name: edges} | (
-            {} if comparison is None else {COMPARISON: comparison}
+            {} if comparison is None else {GRAPH_COMPARISON: comparison}
         )
-        run = work.finished(
+        run = work.to_run(
             rows_in=expected, valid=written.count(), quarantined=0, outputs=outputs, started_at=started_at
         )
         run = context.log.append(context.spark, run)
@@ -114,7 +112,9 @@ def measure(context: RunContext, plan: GraphSpec, work: StageRun, *, expected: i
 def _customers(context: RunContext, plan: GraphSpec, day: date) -> DataFrame:
     """id, and the delivered values of what is measured as well, of every valid row of the entity."""
     judged = judged_table(plan.entity)
-    rows = context.log.read_published(context.spark, judged, stage=stage_of(plan.entity), day=DAY, days=[day])
+    rows = context.log.read_published(
+        context.spark, judged, stage=ingest_stage(plan.entity), day=SNAPSHOT_DATE, days=[day]
+    )
     valid = rows.where(F.col("_dq_status") == VALID)
     return valid.select(
         column_named(plan.key).alias("id"),
@@ -133,7 +133,7 @@ def _log(context: RunContext, table: Table, day: date, *, since: date | None = N
     """Valid events of the log up to a day. `since` spares reading older files; the day of an event is its own
     column for that.
     """
-    rows = context.log.read_published_log(context.spark, judged_table(table), stage=stage_of(table))
+    rows = context.log.read_published_log(context.spark, judged_table(table), stage=ingest_stage(table))
     when = F.col(day_column(table))
     rows = rows.where((F.col("_dq_status") == VALID) & (when <= F.lit(day)))
     return rows if since is None else rows.where(when >= F.lit(since))
@@ -224,17 +224,22 @@ def _follows(context: RunContext, plan: GraphSpec, day: date, ids: DataFrame, op
 
 def _write(context: RunContext, table: Table, work: StageRun, rows: DataFrame) -> int:
     """Replace the day's rows in one commit; the version that this made."""
-    day = F.lit(work.snapshot_date).alias(DAY)
+    day = F.lit(work.snapshot_date).alias(SNAPSHOT_DATE)
     rows = rows.select("*", day, F.lit(work.run_id).alias("_run_id"))
-    where = f"{DAY} = DATE'{work.snapshot_date}'"
+    where = f"{SNAPSHOT_DATE} = DATE'{work.snapshot_date}'"
     return context.lake.replace(
-        rows, tracked_table(table), where=where, tag=work.run_id, partition_by=(DAY,), properties=PROPERTIES
+        rows,
+        tracked_table(table),
+        where=where,
+        tag=work.run_id,
+        partition_by=(SNAPSHOT_DATE,),
+        properties=PROPERTIES,
     )
 
 
 def _read(context: RunContext, table: Table, work: StageRun, version: int) -> DataFrame:
     return context.lake.read(context.spark, table.name, version=version).where(
-        F.col(DAY) == F.lit(work.snapshot_date)
+        F.col(SNAPSHOT_DATE) == F.lit(work.snapshot_date)
     )
 
 
@@ -262,17 +267,21 @@ def _compare(
         found = compare_given_with_measured(
             keep(rows.join(measured, on="id", how="inner"), "given_and_measured"), fields=names
         )
-    table = system_contract().table(COMPARISON)
+    table = system_contract().table(GRAPH_COMPARISON)
     schema = spark_schema(table)
     records: list[dict[str, Any]] = [
-        {**values, DAY: work.snapshot_date, "field_name": name, "run_id": work.run_id}
+        {**values, SNAPSHOT_DATE: work.snapshot_date, "field_name": name, "run_id": work.run_id}
         for name, values in found.items()
     ]
     frame = context.spark.createDataFrame(
         [tuple(r[c] for c in schema.names) for r in records], schema
     ).coalesce(1)
     version = context.lake.replace(
-        frame, table, where=f"{DAY} = DATE'{work.snapshot_date}'", tag=work.run_id, partition_by=(DAY,)
+        frame,
+        table,
+        where=f"{SNAPSHOT_DATE} = DATE'{work.snapshot_date}'",
+        tag=work.run_id,
+        partition_by=(SNAPSHOT_DATE,),
     )
     return found, version
 

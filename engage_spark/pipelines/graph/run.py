@@ -12,9 +12,9 @@ from engage_spark.contract import Contract, GraphSpec, Table, graph_spec_of, jud
 from engage_spark.errors import NotPublishedError
 from engage_spark.graph.picture import shortened
 from engage_spark.pipelines.context import RunContext, StageRun
-from engage_spark.pipelines.graph.measure_snapshot import COMPARISON, GraphDay, measure
-from engage_spark.pipelines.ingest.run import stage_of
+from engage_spark.pipelines.graph.measure_snapshot import GraphDay, measure
 from engage_spark.pipelines.results import Grid, Report
+from engage_spark.pipelines.stages import GRAPH_COMPARISON, graph_stage, ingest_stage
 from engage_spark.settings import Settings
 
 
@@ -41,12 +41,14 @@ def run(
     started = time.monotonic()
     context, plan = RunContext(spark, settings, contract), graph_spec_of(contract)
     latest = context.log.latest_of_all(spark)
-    published = {d: r for (stage, d), r in latest.items() if stage == stage_of(plan.entity) and r.published}
+    published = {
+        d: r for (stage, d), r in latest.items() if stage == ingest_stage(plan.entity) and r.published
+    }
     if not published or (snapshot_date and snapshot_date not in published):
         raise NotPublishedError.of(plan.entity.name, days=[snapshot_date] if snapshot_date else ())
     days: list[GraphDay] = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
-        stage = stage_of_graph(plan)
+        stage = graph_stage(plan)
         inputs = {plan.entity.name: published[day].run_id}
         inputs |= {
             table.name: _state(context, table, day)
@@ -59,27 +61,22 @@ def run(
             inputs=inputs,
             contract=contract,
             settings_digest=settings.digest("graph"),
-            before=latest.get((stage, day)),
+            previous=latest.get((stage, day)),
         )
-        if work.done and not force and snapshot_date is None:
+        if work.is_up_to_date and not force and snapshot_date is None:
             continue
         log.event(f"the graph of {day}", run_id=work.run_id)
         days.append(measure(context, plan, work, expected=published[day].rows_valid))
     return _report(context, plan, days, time.monotonic() - started)
 
 
-def stage_of_graph(plan: GraphSpec) -> str:
-    """The stage's name in `runs`, under which readers find the published rows of its tables."""
-    return f"graph:{plan.vertices.name}"
-
-
 def _state(context: RunContext, table: Table, day: date) -> str:
     """What identifies the events of a log up to a day: a hash of the runs that delivered them."""
-    return context.log.state_of_log(context.spark, judged_table(table), stage=stage_of(table), until=day)
+    return context.log.state_of_log(context.spark, judged_table(table), stage=ingest_stage(table), until=day)
 
 
 def _report(context: RunContext, plan: GraphSpec, days: list[GraphDay], seconds: float) -> Report:
-    names = (plan.vertices.name, plan.edges.name, COMPARISON)
+    names = (plan.vertices.name, plan.edges.name, GRAPH_COMPARISON)
     notes = [note for day in days for note in day.notes]
     if not days:
         notes.append("every published snapshot has its graph measured already; --force measures it again")

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 
 from engage_spark.contract import Table, system_contract
 from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.stages import QUALITY_RESULTS, QUALITY_STATES
 from engage_spark.quality import (
     Check,
     ColumnStats,
@@ -27,12 +28,7 @@ from engage_spark.quality import (
     sketches,
     stats_to_row,
 )
-from engage_spark.quality.report.formatting import format_bound, format_measured
 from engage_spark.spark.schema import spark_schema
-
-__all__ = ["QUALITY_RESULTS", "QUALITY_STATES", "count", "format_bound", "format_measured", "write_evidence"]
-
-QUALITY_RESULTS, QUALITY_STATES = "quality_results", "quality_states"
 
 
 def count(

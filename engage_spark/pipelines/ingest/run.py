@@ -19,10 +19,11 @@ from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, GateError, NotDeliveredError
 from engage_spark.lake import InputManifest, Latest, Run, fingerprint, list_inputs, record_arrivals
 from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.ingest.quality_tables import format_bound, format_measured
 from engage_spark.pipelines.ingest.validate_table import TableOutcome, judge
 from engage_spark.pipelines.results import Grid, Report
+from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.quality import worst_rules
+from engage_spark.quality.report.formatting import format_bound, format_measured
 from engage_spark.settings import Settings
 
 
@@ -33,11 +34,6 @@ class TableDelivery:
     table: Table
     pinned: InputManifest
     work: StageRun
-
-
-def stage_of(table: Table) -> str:
-    """The stage's name in `runs`: each input table is published on its own."""
-    return f"ingest:{table.name}"
 
 
 def run(
@@ -77,7 +73,7 @@ def run(
         )
     for pinned in entity:
         parcel = _parcel(context, contract.entity, pinned, latest, landings)
-        if parcel.work.done and not force and snapshot_date is None:
+        if parcel.work.is_up_to_date and not force and snapshot_date is None:
             notes.append(
                 f"{contract.entity.name} of {parcel.work.snapshot_date}: published before from the same files, left as it is"
             )
@@ -151,18 +147,18 @@ def _parcel(
     files = fingerprint([pinned])
     assert snapshot is not None
     work = StageRun(
-        stage=stage_of(table),
+        stage=ingest_stage(table),
         snapshot_date=snapshot,
         inputs={"files": files, "landed": landings[files].isoformat(), **inputs},
         contract=context.contract,
         settings_digest=context.settings.digest("ingest"),
-        before=latest.get((stage_of(table), snapshot)),
+        previous=latest.get((ingest_stage(table), snapshot)),
     )
     return TableDelivery(table=table, pinned=pinned, work=work)
 
 
 def _refuse_or_note(context: RunContext, parcel: TableDelivery, notes: list[str]) -> None:
-    previous = parcel.work.before
+    previous = parcel.work.previous
     if previous is None or previous.run_id == parcel.work.run_id:
         return
     day = parcel.work.snapshot_date
@@ -192,13 +188,13 @@ def _judge_logs(
     if not logs:
         return []
     entity = max(
-        (run for (stage, _), run in latest.items() if stage == stage_of(context.contract.entity)),
+        (run for (stage, _), run in latest.items() if stage == ingest_stage(context.contract.entity)),
         key=lambda run: run.snapshot_date,
     )
     outcomes = []
     for table, pinned in logs:
         parcel = _parcel(context, table, pinned, latest, landings, known=entity)
-        if parcel.work.done and not force:
+        if parcel.work.is_up_to_date and not force:
             notes.append(f"{table.name}: published before from the same files, left as it is")
             continue
         outcomes.append(

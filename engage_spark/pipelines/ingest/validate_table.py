@@ -14,7 +14,7 @@ from engage_spark.contract import Kind, Table, day_column, judged_table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import InputManifest, Materialize, Run, read_inputs, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.ingest.quality_tables import count, format_measured, write_evidence
+from engage_spark.pipelines.ingest.quality_tables import count, write_evidence
 from engage_spark.quality import (
     MALFORMED,
     GateResults,
@@ -27,6 +27,7 @@ from engage_spark.quality import (
     with_duplicate_flag,
     with_orphan_flag,
 )
+from engage_spark.quality.report.formatting import format_measured
 from engage_spark.spark.schema import column_named, conform
 
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
@@ -263,7 +264,7 @@ def _record(
     started_at: datetime,
 ) -> Run:
     failed = ", ".join(f"{g.rule_name} {format_measured(g)}" for g in verdict.failed_gates)
-    run = work.finished(
+    run = work.to_run(
         rows_in=rows_in,
         valid=judgement.valid,
         quarantined=judgement.quarantined,

@@ -16,8 +16,8 @@ from engage_spark.gx.data_docs import build_site
 from engage_spark.gx.gx_runner import require_gx
 from engage_spark.gx.published import Published, published
 from engage_spark.lake import Lake, RunLog, translate_spark_errors
-from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS
 from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.stages import QUALITY_RESULTS
 from engage_spark.settings import Settings
 
 

@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract, Table
 from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.ingest.quality_tables import QUALITY_STATES
 from engage_spark.pipelines.quality.history import chosen, published, states
 from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.stages import QUALITY_STATES
 from engage_spark.quality.drift import MUCH, SOME, Change, Drift, compared
 from engage_spark.settings import Settings
 

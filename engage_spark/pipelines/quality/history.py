@@ -15,8 +15,7 @@ from engage_spark.contract import Contract, Kind, Table
 from engage_spark.errors import NotPublishedError
 from engage_spark.lake import RunLog, translate_spark_errors
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, QUALITY_STATES
-from engage_spark.pipelines.ingest.run import stage_of
+from engage_spark.pipelines.stages import QUALITY_RESULTS, QUALITY_STATES, ingest_stage
 from engage_spark.quality import ColumnStats, stats_from_row
 from engage_spark.spark.compat import kll_quantile
 
@@ -109,5 +108,5 @@ def displayed(context: RunContext, table: Table, days: Sequence[date]) -> Displa
 def published(spark: SparkSession, context: RunContext, table: Table) -> list[date]:
     """The days of a table that readers may see, in order."""
     return sorted(
-        d for d, run in RunLog(context.lake).latest(spark, stage_of(table)).items() if run.published
+        d for d, run in RunLog(context.lake).latest(spark, ingest_stage(table)).items() if run.published
     )

@@ -10,11 +10,11 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.ingest.quality_tables import QUALITY_RESULTS, format_bound, format_measured
 from engage_spark.pipelines.quality.history import results
 from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.stages import QUALITY_RESULTS
 from engage_spark.quality import RuleCount
-from engage_spark.quality.report.formatting import percentage
+from engage_spark.quality.report.formatting import format_bound, format_measured, percentage
 from engage_spark.settings import Settings
 
 _ORDER = {"critical": 0, "warning": 1, "info": 2}

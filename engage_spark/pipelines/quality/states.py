@@ -10,9 +10,9 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract, Field
 from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.ingest.quality_tables import QUALITY_STATES
 from engage_spark.pipelines.quality.history import Displayed, chosen, displayed, published, states
 from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.stages import QUALITY_STATES
 from engage_spark.quality import ColumnStats, merge_stats
 from engage_spark.quality.report.formatting import commonest, extent, percentage, shown_value
 from engage_spark.settings import Settings

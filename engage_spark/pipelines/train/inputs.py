@@ -32,10 +32,9 @@ from engage_spark.ml.feature_spec import (
     targets_of,
 )
 from engage_spark.pipelines.context import RunContext, StageRun
-from engage_spark.pipelines.model_inputs import DAY, ModelInputs, rows_of, valid_rows
+from engage_spark.pipelines.model_inputs import ModelInputs, rows_of, valid_rows
+from engage_spark.pipelines.stages import SNAPSHOT_DATE, SPLITS
 from engage_spark.spark.schema import column_named
-
-SPLITS = "splits"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -168,7 +167,7 @@ def _splits(
     previous = context.lake.version(context.spark, SPLITS)
     if previous is None:
         drawn = draw_splits(
-            rows.where(F.col(DAY) == F.lit(reference.day)),
+            rows.where(F.col(SNAPSHOT_DATE) == F.lit(reference.day)),
             stratum=reference.stratum,
             key=key,
             folds=models.folds,

@@ -24,14 +24,12 @@ from engage_spark.ml.scoring import Scorer, require_schema
 from engage_spark.ml.train_target import TrainedTarget
 from engage_spark.ml.training.final_models import BASELINE, WINNER, scores_of
 from engage_spark.pipelines.context import RunContext, StageRun
-from engage_spark.pipelines.model_inputs import DAY, ModelInputs
+from engage_spark.pipelines.model_inputs import ModelInputs
 from engage_spark.pipelines.score import scorer_of
+from engage_spark.pipelines.stages import SNAPSHOT_DATE, SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts
-from engage_spark.pipelines.train.inputs import SPLITS
 from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import CHAMPION, MlflowRun, ModelFacts, ModelVersion, Tracker
-
-TRAINING_RUNS = "training_runs"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,7 +139,9 @@ def _gain_over(
         expected=trained.splits.counts["test"],
         limit=chosen.judged_rows,
     )
-    theirs = scores_of(model, scorer.features, hashed, target, day=DAY, limit=chosen.judged_rows)["score"]
+    theirs = scores_of(model, scorer.features, hashed, target, day=SNAPSHOT_DATE, limit=chosen.judged_rows)[
+        "score"
+    ]
     finals = trained.finals
     gain = paired_gain(
         HEADLINE[target.task],

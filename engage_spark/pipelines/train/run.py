@@ -32,16 +32,16 @@ from engage_spark.ml.selection.profile import to_profile
 from engage_spark.ml.train_target import TrainedTarget, train_target, trainable_splits
 from engage_spark.ml.training.final_models import WINNER
 from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.model_inputs import DAY, ModelInputs, find_model_inputs
+from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs
 from engage_spark.pipelines.results import Grid, Report
+from engage_spark.pipelines.stages import SNAPSHOT_DATE, SPLITS, TRAIN, TRAINING_RUNS
 from engage_spark.pipelines.train.card import cost_in_words
-from engage_spark.pipelines.train.inputs import SPLITS, build_training_set, require_names, specs_of
-from engage_spark.pipelines.train.register import TRAINING_RUNS, RegisteredTarget, record, write_training_runs
+from engage_spark.pipelines.train.inputs import build_training_set, require_names, specs_of
+from engage_spark.pipelines.train.register import RegisteredTarget, record, write_training_runs
 from engage_spark.settings import Settings
 from engage_spark.spark.session import delete_directory
 from engage_spark.tracking import Tracker
 
-STAGE = "train"
 WIDTH = 54
 """Columns that are left beside the name of a target on a terminal of 80."""
 
@@ -88,11 +88,11 @@ def run(
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     tracker.check()
     work = _work(context, found, goals, snapshots)
-    if work.done and not force and all(tracker.has_training(t.name, work.run_id) for t in goals):
+    if work.is_up_to_date and not force and all(tracker.has_training(t.name, work.run_id) for t in goals):
         return _left(context, work, started, notes)
     specs = specs_of(context, goals, graph=found.graph is not None)
     require_names(specs.values(), contract_id=contract.id)
-    attempt = work.before.attempt + 1 if work.done and force and work.before else 1
+    attempt = work.previous.attempt + 1 if work.is_up_to_date and force and work.previous else 1
     with scratch(spark, context.lake) as keep, translate_spark_errors("the models cannot be trained"):
         training_set = build_training_set(context, work, found, specs, snapshots, keep, as_of=as_of)
         rows, version = training_set.rows, training_set.splits_version
@@ -115,9 +115,7 @@ def run(
     )
     context.log.append(
         spark,
-        work.finished(
-            rows_in=expected, valid=expected, quarantined=0, outputs=outputs, started_at=started_at
-        ),
+        work.to_run(rows_in=expected, valid=expected, quarantined=0, outputs=outputs, started_at=started_at),
     )
     return _report(context, recorded, time.monotonic() - started, [*notes, *said])
 
@@ -149,17 +147,17 @@ def _work(
     context: RunContext, found: ModelInputs, goals: Sequence[Target], snapshots: dict[str, TargetSnapshots]
 ) -> StageRun:
     days = sorted(set(chain.from_iterable(s.all for s in snapshots.values())))
-    latest = context.log.latest(context.spark, STAGE)
+    latest = context.log.latest(context.spark, TRAIN)
     inputs = found.inputs(days) | {
         "targets": ",".join(f"{t.name}:{'+'.join(map(str, snapshots[t.name].all))}" for t in goals)
     }
     return StageRun(
-        stage=STAGE,
+        stage=TRAIN,
         snapshot_date=days[-1],
         inputs=inputs,
         contract=context.contract,
         settings_digest=context.settings.digest("models", "features"),
-        before=latest.get(days[-1]),
+        previous=latest.get(days[-1]),
     )
 
 
@@ -180,7 +178,9 @@ def _train(
         grams = to_grams(masked, specs=every_spec, fold=FOLD, scales=profile.scales)
     with log.stage("leakage audit"):
         audited = [spec for of_target in specs.values() for spec in (of_target.main, of_target.other)]
-        findings = audit_leakage(masked, specs=audited, grams=grams, profile=profile, key=key, day=DAY)
+        findings = audit_leakage(
+            masked, specs=audited, grams=grams, profile=profile, key=key, day=SNAPSHOT_DATE
+        )
     outcome = audit_outcome(findings, LeakPolicy(models.policy))
     if outcome.stops:
         raise leak_error(findings)
@@ -196,7 +196,7 @@ def _train(
             findings=findings,
             models=models,
             key=key,
-            day=DAY,
+            day=SNAPSHOT_DATE,
             protected=attributes(context.contract),
             scratch_path=partial(scratch_path, context.spark, context.settings.lake.scratch_root),
         )
@@ -217,7 +217,7 @@ def scratch_path(spark: SparkSession, root: str | None) -> Iterator[str]:
 def _left(context: RunContext, work: StageRun, started: float, notes: Sequence[str]) -> Report:
     told = f"trained before on the same data, contract, settings and code (run {work.run_id[:8]}); --force trains again"
     return Report(
-        stage=STAGE,
+        stage=TRAIN,
         seconds=time.monotonic() - started,
         notes=(*notes, told),
         locations={TRAINING_RUNS: context.lake.location(TRAINING_RUNS)},
@@ -238,7 +238,7 @@ def _report(
         )
         lines += [("", text) for text in _told(of)]
     return Report(
-        stage=STAGE,
+        stage=TRAIN,
         seconds=seconds,
         lines=tuple(lines),
         table=_table(recorded),

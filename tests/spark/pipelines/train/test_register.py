@@ -106,7 +106,7 @@ def work(*, of: str = "good", stage: str = "train") -> StageRun:
         inputs={"made": of},
         contract=CONTRACT,
         settings_digest="d" * 64,
-        before=None,
+        previous=None,
     )
 
 
@@ -150,7 +150,7 @@ def shop(
             )
         tables = {"subscribers": "subscribers_judged", "subscriber_features": "subscriber_features"}
         runs = {
-            name: work(stage=name).finished(
+            name: work(stage=name).to_run(
                 rows_in=3000, valid=3000, quarantined=0, outputs={stored: i}, started_at=now()
             )
             for i, (name, stored) in enumerate(tables.items(), 3)
