@@ -25,6 +25,7 @@ from engage_spark.ml.explain.tree_ensemble import (
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.training.pipeline import FEATURES, PREDICTION, PROBABILITY, slots
 from engage_spark.numerics.dtypes import F64
+from engage_spark.numerics.limbs import join, split
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -34,7 +35,6 @@ REASONS = "reasons"
 LINEAR = ("LinearRegressionModel", "LogisticRegressionModel", "GeneralizedLinearRegressionModel")
 XGBOOST = ("SparkXGBClassifierModel", "SparkXGBRegressorModel")
 _PICKED = "array<struct<feature:int,contribution:double>>"
-_LOW = 31  # bits of the lower of two whole numbers that a sum is kept in
 _FAR = 1000.0  # standard deviations; what lies further is counted as lying there
 
 
@@ -293,7 +293,7 @@ def _summed(scored: DataFrame, numbers: Callable[[Any, Any], Any]) -> tuple[int,
             if batch.num_rows:
                 found = numbers(*_arrays(batch.column(0), batch.column(1)))
                 rows += batch.num_rows
-                own = (found >> _LOW).sum(axis=0), (found & (2**_LOW - 1)).sum(axis=0)
+                own = [part.sum(axis=0) for part in split(found)]
                 high, low = own if rows == batch.num_rows else (high + own[0], low + own[1])
         if rows:
             columns = [np.arange(-1, len(high)), np.concatenate([[0], high]), np.concatenate([[rows], low])]
@@ -306,5 +306,5 @@ def _summed(scored: DataFrame, numbers: Callable[[Any, Any], Any]) -> tuple[int,
         partition, "place bigint, high bigint, low bigint"
     )
     added = parts.groupBy("place").agg(F.sum("high").alias("high"), F.sum("low").alias("low")).collect()
-    sums = {row["place"]: (row["high"] << _LOW) + row["low"] for row in added}
+    sums = {row["place"]: join(row["high"], row["low"]) for row in added}
     return sums.pop(-1, 0), [sums[place] for place in sorted(sums)]

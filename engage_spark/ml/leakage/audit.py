@@ -33,6 +33,7 @@ from engage_spark.ml.selection.profile import (
     as_double,
 )
 from engage_spark.numerics.arrow import to_ddl
+from engage_spark.numerics.limbs import join
 from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
@@ -194,7 +195,7 @@ def _histogram(
     for i in at:
         rows[table["bin"][i]], whole[table["bin"][i]] = table[f"n{t}"][i], table[f"s{t}"][i]
     n, total = int(rows.sum()), int(whole.sum())
-    square = sum((table[f"n{t}"][i] << gram_kernel.LOW) + table[f"s{t}"][i] for i in squares)
+    square = sum(join(table[f"n{t}"][i], table[f"s{t}"][i]) for i in squares)
     unit = 2.0**goal.exponent
     if isinstance(how, kernel.NumberBins):
         named = [f"{v:g}" for v in how.values]

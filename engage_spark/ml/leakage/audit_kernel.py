@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from engage_spark.ml.selection.gram_kernel import LOW, CategoryColumn, NumberColumn, bucket
+from engage_spark.ml.selection.gram_kernel import CategoryColumn, NumberColumn, bucket
 from engage_spark.numerics.arrow import to_batch
+from engage_spark.numerics.limbs import split
 
 SQUARES, PLACES, PAIRS = -1, -2, -1000
 """Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by place; PAIRS − i is the
@@ -132,7 +133,7 @@ class HistogramCounts:
         for code, found in enumerate(self.found):
             for b in np.flatnonzero(found[:, :, 0].any(axis=1)).tolist():
                 yield code, b, None, *found[b].reshape(-1).tolist()
-        yield SQUARES, 0, None, *(x for s in self.squares for x in (s >> LOW, s & ((1 << LOW) - 1)))
+        yield SQUARES, 0, None, *(part for s in self.squares for part in split(s))
         for i, pair in enumerate(self.pairs):
             for b in np.flatnonzero(pair).tolist():
                 yield PAIRS - i, b, None, int(pair[b]), *none

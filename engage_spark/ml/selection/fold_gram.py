@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.selection.gram_kernel import LOW, CategoryColumn, GramLayout, NumberColumn
+from engage_spark.ml.selection.gram_kernel import CategoryColumn, GramLayout, NumberColumn
 from engage_spark.numerics.dtypes import F64, I64
+from engage_spark.numerics.limbs import carry, join, join_arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class FoldGrams:
     def rows(self, fold: int) -> int:
         """Count the rows of the fold that have the target."""
         f = self.folds.index(fold)
-        return int(self.hi[f, 0, 0] << LOW) + int(self.lo[f, 0, 0])
+        return join(self.hi[f, 0, 0], self.lo[f, 0, 0])
 
     def everything(self) -> Gram:
         """Compute the matrix of all rows that are in a fold."""
@@ -185,7 +186,7 @@ class FoldGrams:
 
 def _exact(hi: I64, lo: I64) -> NDArray[np.object_]:
     """Return whole numbers of any size, both triangles, from the sums of the upper one."""
-    upper = np.triu(hi.astype(object) * (1 << LOW) + lo.astype(object))
+    upper = np.triu(join_arrays(hi, lo))
     both_triangles: NDArray[np.object_] = upper + np.triu(upper, 1).T
     return both_triangles
 
@@ -211,7 +212,7 @@ def build_fold_grams(
         for fold, _, place, high, low in own:
             hi[at[fold], place] += high
             lo[at[fold], place] += low
-        hi, lo = hi + (lo >> LOW), lo & ((1 << LOW) - 1)
+        hi, lo = carry(hi, lo)
         grams[target] = FoldGrams(
             target=target,
             sources=sources[target],

@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from engage_spark.numerics.arrow import to_ddl
+from engage_spark.numerics.limbs import carry
 
 BATCH = 8192
 LIMIT = 2.0**20
-LOW = 31
 CARRY = 512
 """After so many batches lo is carried: 512·2^53 + 2^31 < 2^63."""
 
@@ -93,8 +93,7 @@ class GramSums:
                 self.carry()
 
     def carry(self) -> None:
-        self.hi += self.lo >> LOW
-        self.lo &= (1 << LOW) - 1
+        self.hi, self.lo = carry(self.hi, self.lo)
 
 
 def bucket(value: str, buckets: int) -> int:

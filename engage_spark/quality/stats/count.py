@@ -18,6 +18,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import Row
 
+from engage_spark.numerics.limbs import join, join_float
 from engage_spark.quality.checks.apply import VALID
 from engage_spark.quality.stats import column_stats, count_kernel
 from engage_spark.quality.stats.binning import Binning, BinScale
@@ -120,11 +121,9 @@ def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnStats:
         if r["bin"] != count_kernel.NO_BIN:
             bins[labels[r["bin"]] if r["bin"] >= 0 else LABELS[r["bin"]]] += r["rows"]
         elif r["power"] >= count_kernel.WHOLE:
-            total += (
-                Fraction(r["hi"] * 2**31 + r["lo"]) * 2 ** (62 * (r["power"] - count_kernel.WHOLE)) / unit
-            )
+            total += Fraction(join(r["hi"], r["lo"])) * 2 ** (62 * (r["power"] - count_kernel.WHOLE)) / unit
         else:
-            total += Fraction(r["hi"] * 2**27 + r["lo"]) * Fraction(2) ** (r["power"] - 53)
+            total += join_float(r["power"], r["hi"], r["lo"])
     least = [x for r in found for x in (r["least_d"], _number(r["least_n"], unit)) if x is not None]
     most = [x for r in found for x in (r["most_d"], _number(r["most_n"], unit)) if x is not None]
     return ColumnStats(

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engage_spark.numerics.arrow import count_columns, to_batch, to_ddl
+from engage_spark.numerics.limbs import split, split_floats, sum_exactly
 
 NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = range(-1, -8, -1)
 """Bins beside the numbered ones."""
@@ -111,12 +112,11 @@ class Partial:
         if values.dtype == np.float64:
             # −0.0 becomes 0.0: which of the two a minimum gave would depend on the order of rows.
             values = values[np.isfinite(values)] + 0.0
-            mantissa, power = np.frexp(values)
-            cut = (mantissa * 2.0**53).astype(np.int64)
-            np.add.at(self.high, power + POWERS // 2, cut >> 27)
-            np.add.at(self.low, power + POWERS // 2, cut & (2**27 - 1))
+            power, high, low = split_floats(values)
+            np.add.at(self.high, power + POWERS // 2, high)
+            np.add.at(self.low, power + POWERS // 2, low)
         elif values.dtype == np.int64:
-            self.whole += (int((values >> 31).sum()) << 31) + int((values & (2**31 - 1)).sum())
+            self.whole += sum_exactly(values)
         else:
             self.whole += sum(values.tolist())
         if len(values):
@@ -153,8 +153,7 @@ class Partial:
                 0,
                 power,
                 0,
-                (left >> 31) & (2**31 - 1),
-                left & (2**31 - 1),
+                *split(left & (2**62 - 1)),
                 None,
                 None,
                 None,
@@ -167,8 +166,7 @@ class Partial:
             0,
             power,
             0,
-            left >> 31,
-            left & (2**31 - 1),
+            *split(left),
             None,
             None,
             self.least,

@@ -9,6 +9,7 @@ import pytest
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.selection import gram_kernel as kernel
+from engage_spark.numerics.limbs import join
 from tests.support.gram_tables import SOURCES, TARGETS, imputed, sums, table
 
 
@@ -100,7 +101,7 @@ def test_sums_of_many_batches_at_the_end_of_the_range_do_not_overflow(
     for _ in range(3000):
         made.add(chunk)
     made.carry()
-    assert (int(made.hi[0, 0]) << kernel.LOW) + int(made.lo[0, 0]) == 3000 * kernel.BATCH * 2**40
+    assert join(made.hi[0, 0], made.lo[0, 0]) == 3000 * kernel.BATCH * 2**40
 
 
 def test_rows_other_than_the_profiled_ones_are_refused() -> None:
