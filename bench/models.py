@@ -53,7 +53,8 @@ def published(home: Path, customers: int) -> None:
 
 def train(home: Path) -> dict[str, Any]:
     """One whole training; models and splits of an earlier one are removed first."""
-    from engage_spark.pipelines.train import run as pipeline
+    from engage_spark.pipelines.results import to_plain
+    from engage_spark.pipelines.train.run import run_train
 
     for name in ("mlflow", "lake/splits", "lake/training_runs"):
         shutil.rmtree(home / name, ignore_errors=True)
@@ -61,20 +62,19 @@ def train(home: Path) -> dict[str, Any]:
     started = time.monotonic()
     with open_session(settings) as spark:
         opened = time.monotonic() - started
-        report = pipeline.run(spark, settings, contract=load_contract(), as_of=AS_OF, force=True)
-    assert report.table is not None
-    return {"session_s": opened, "train_s": report.seconds, "table": report.table[1]}
+        result = run_train(spark, settings, contract=load_contract(), as_of=AS_OF, force=True)
+    return {"session_s": opened, "train_s": result.seconds, "targets": to_plain(result)["targets"]}
 
 
 def score(home: Path) -> dict[str, Any]:
     """All champions over the snapshot, cold and warm, with reasons and without."""
-    from engage_spark.pipelines import score as pipeline
+    from engage_spark.pipelines.score import run_score
 
     found = {}
     with open_session(settings_of(home)) as spark:
         for name, reasons in (("cold_s", 3), ("warm_s", 3), ("warm_without_reasons_s", 0)):
             settings = settings_of(home, f"models.reasons={reasons}")
-            found[name] = pipeline.run(spark, settings, contract=load_contract(), force=True).seconds
+            found[name] = run_score(spark, settings, contract=load_contract(), force=True).seconds
     return found
 
 

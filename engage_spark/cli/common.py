@@ -58,11 +58,9 @@ def run_pipeline(
     with spark_of(settings) as spark:
         # A pipeline of several stages yields each report when the stage is done, so they are shown while the
         # session lives.
-        console.reports(
-            import_module(f"engage_spark.pipelines.{pipeline}").run(
-                spark, settings, contract=contract, **arguments
-            )
-        )
+        module = import_module(f"engage_spark.pipelines.{pipeline}")
+        function = getattr(module, f"run_{pipeline.partition('.')[0]}", None) or module.run
+        console.reports(function(spark, settings, contract=contract, **arguments))
 
 
 @contextmanager

@@ -60,8 +60,9 @@ class Notebook:
         log.configure(json_lines=self.settings.log.json_lines, level=self.settings.log.level)
         folder = pipeline in ("ingest", "graph", "train")
         module = import_module(f"engage_spark.pipelines.{pipeline}{'.run' if folder else ''}")
+        function = getattr(module, f"run_{pipeline}", None) or module.run
         try:
-            console.reports(module.run(self.spark, self.settings, contract=self.contract, **arguments))
+            console.reports(function(self.spark, self.settings, contract=self.contract, **arguments))
         except GateError as e:
             if isinstance(e.result, Report):
                 console.reports(e.result)

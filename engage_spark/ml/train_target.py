@@ -82,7 +82,7 @@ ScratchPath = Callable[[], AbstractContextManager[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelectionCost:
+class SelectionLoss:
     """What the selected features lose against all features on the test rows.
 
     Units: `loss` is in AUC for two classes, and a share of RMSE for numbers.
@@ -138,7 +138,7 @@ class TrainedTarget:
         return self.profits[0].chosen if self.profits else None
 
     @property
-    def selection_cost(self) -> SelectionCost | None:
+    def selection_loss(self) -> SelectionLoss | None:
         """What the selection costs, where that is more than WORST_AUC or WORST_RMSE; None where it is not."""
         all_features, metric = self.finals.by_role.get(ALL), HEADLINE[self.target.task]
         if all_features is None:
@@ -153,7 +153,7 @@ class TrainedTarget:
         loss = loss if is_binary else loss / full.value
         if loss <= (WORST_AUC if is_binary else WORST_RMSE):
             return None
-        return SelectionCost(
+        return SelectionLoss(
             loss=loss,
             metric=metric.name,
             n_features=len(self.final.features),

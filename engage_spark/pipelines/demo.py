@@ -10,15 +10,16 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract
 from engage_spark.errors import NoChampionError
 from engage_spark.ml.feature_spec import targets_of
-from engage_spark.pipelines import features, score, synth
+from engage_spark.pipelines import features, synth
 from engage_spark.pipelines.graph import run as graph
 from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.results import Report
-from engage_spark.pipelines.train import run as train
+from engage_spark.pipelines.results import Report, StageResult
+from engage_spark.pipelines.score import run_score
+from engage_spark.pipelines.train.run import run_train
 from engage_spark.settings import InputSettings, Settings
 
 
-def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:
+def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report | StageResult]:
     """Make data below `synth.out`, ingest, derive features, measure the graph, train, score. Yields each
     stage's report at its end.
 
@@ -26,15 +27,15 @@ def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Itera
     """
     yield from prepare(spark, settings, contract=contract)
     known = settings.synth.end_date + timedelta(days=max(t.label_days for t in targets_of(contract)))
-    yield train.run(spark, settings, contract=contract, as_of=known)
+    yield run_train(spark, settings, contract=contract, as_of=known)
     try:
-        yield score.run(spark, settings, contract=contract)
+        yield run_score(spark, settings, contract=contract)
     # so few customers that no model passed its gates: everything before that is done all the same
     except NoChampionError as e:
         yield Report(stage="score", seconds=0.0, notes=(e.message, *((e.hint,) if e.hint else ())))
 
 
-def prepare(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report]:
+def prepare(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report | StageResult]:
     """Everything that models need: made-up data, judged, with features and graph.
 
     The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: made up today,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
@@ -17,18 +17,38 @@ from engage_spark.lake import Run
 from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
 from engage_spark.ml.feature_spec import FeatureSpec, feature_tables
 from engage_spark.pipelines.context import RunContext
+from engage_spark.pipelines.results import Note
 from engage_spark.pipelines.stages import SNAPSHOT_DATE, features_stage, graph_stage, ingest_stage
 from engage_spark.quality import VALID
 
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """The published runs by day and table; `graph` is None where models do not use the graph."""
+    """The published runs by day and table, of the days that have all that models need.
+
+    `graph` is None where models do not use the graph, and `graph_ignored` says that it was measured on some
+    days, not on all. `measured` is the setting `features.graph_values`. `missing` names the tables that are
+    not published on the other days.
+    """
 
     days: dict[date, dict[str, Run]]
     graph: GraphSpec | None
     measured: bool
-    notes: tuple[str, ...]
+    graph_ignored: bool = False
+    missing: Mapping[date, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader of the result must know of the inputs."""
+        left_out = (
+            Note("SnapshotLeftOut", {"snapshot_date": day, "tables": tables})
+            for day, tables in self.missing.items()
+        )
+        return (*((Note("GraphNotUsed"),) if self.graph_ignored else ()), *left_out)
+
+    def lacking(self) -> list[str]:
+        """Say of every incomplete day which tables it lacks, for the details of an error."""
+        return [f"{day}: {', '.join(tables)} not published" for day, tables in self.missing.items()]
 
     def inputs(self, days: Sequence[date]) -> dict[str, str]:
         """Return what identifies the rows of some days, for a run_id."""
@@ -38,47 +58,53 @@ class ModelInputs:
 def find_model_inputs(context: RunContext) -> ModelInputs:
     """Find the days whose every table is published.
 
-    Where `features.graph_values` is measured and the contract has a graph, the graph of the day is among
-    them; where it is given, the graph is used for what it alone knows if it was measured on every day, and a
-    note says when not. Raises ConfigurationError when no day has everything, saying what each lacks.
+    Where `features.graph_values` is measured and the contract has a graph, the graph of the day is among the
+    tables. Where it is given, the graph is used for what it alone knows if it was measured on every day; a
+    note says when not.
+
+    Cost: the run log is read once.
+
+    Errors: NotPublishedError where no day has everything, saying what each lacks.
     """
     contract, latest = context.contract, context.log.latest_of_all(context.spark)
-    plan = graph_spec_of(contract) if contract.of_graph_role(GraphRole.VERTICES) else None
+    graph = graph_spec_of(contract) if contract.of_graph_role(GraphRole.VERTICES) else None
     measured = context.settings.features.graph_values == "measured"
     stages = {contract.entity.name: ingest_stage(contract.entity)}
     stages |= {t.name: features_stage(t) for t in feature_tables(contract) if t in contract.derived}
-    published = sorted(
-        d for (stage, d), run in latest.items() if stage == stages[contract.entity.name] and run.published
+
+    def is_published(stage: str, day: date) -> bool:
+        run = latest.get((stage, day))
+        return run is not None and run.published
+
+    entity_stage = stages[contract.entity.name]
+    published = sorted(day for stage, day in latest if stage == entity_stage and is_published(stage, day))
+    graph_ignored = (
+        graph is not None
+        and not measured
+        and not all(is_published(graph_stage(graph), day) for day in published)
     )
-    notes: tuple[str, ...] = ()
-    if plan is not None:
-        placed = [
-            d for d in published if (run := latest.get((graph_stage(plan), d))) is not None and run.published
-        ]
-        if not measured and placed != published:
-            plan, notes = (
-                None,
-                (
-                    "the graph is not used: features.graph_values is given, and not every day has its graph measured",
-                ),
-            )
-        else:
-            stages[plan.vertices.name] = graph_stage(plan)
-    days, lacking = {}, []
+    if graph_ignored:
+        graph = None
+    if graph is not None:
+        stages[graph.vertices.name] = graph_stage(graph)
+    days: dict[date, dict[str, Run]] = {}
+    missing: dict[date, tuple[str, ...]] = {}
     for day in published:
-        runs = {table: latest.get((stage, day)) for table, stage in stages.items()}
-        absent = [table for table, run in runs.items() if run is None or not run.published]
-        if absent:
-            lacking.append(f"{day}: {', '.join(absent)} not published")
+        if absent := tuple(table for table, stage in stages.items() if not is_published(stage, day)):
+            missing[day] = absent
         else:
-            days[day] = {table: run for table, run in runs.items() if run is not None}
+            days[day] = {table: latest[stage, day] for table, stage in stages.items()}
+    inputs = ModelInputs(days, graph, measured, graph_ignored=graph_ignored, missing=missing)
     if not days:
         raise NotPublishedError(
             "no snapshot has all that models need",
-            details=lacking or [f"{contract.entity.name} has no published snapshot"],
-            hint="run `engage-spark ingest`, `features` and `graph` first (or set features.graph_values=given and leave out the graph)",
+            details=inputs.lacking() or [f"{contract.entity.name} has no published snapshot"],
+            hint=(
+                "run `engage-spark ingest`, `features` and `graph` first (or set features.graph_values=given and "
+                "leave out the graph)"
+            ),
         )
-    return ModelInputs(days, plan, measured, (*notes, *(f"left out: {what}" for what in lacking)))
+    return inputs
 
 
 def rows_of(

@@ -10,7 +10,7 @@ from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
 from engage_spark.ml.feature_spec import LeakPolicy, Task
 from engage_spark.ml.report.model_card import Card, Finding, Scored, SelectedFeature, Version
-from engage_spark.ml.train_target import SelectionCost, TrainedTarget
+from engage_spark.ml.train_target import SelectionLoss, TrainedTarget
 from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
 from engage_spark.pipelines.context import RunContext, StageRun
 
@@ -86,11 +86,11 @@ def _selection(t: TrainedTarget) -> Iterator[str]:
         yield selection.note
     if selection.jaccard is not None:
         yield f"The folds agree on their features to a Jaccard index of {selection.jaccard:.2f} (ranker: {selection.ranker})."
-    if cost := t.selection_cost:
-        yield cost_in_words(cost)
+    if t.selection_loss:
+        yield _loss_text(t.selection_loss)
 
 
-def cost_in_words(cost: SelectionCost) -> str:
+def _loss_text(cost: SelectionLoss) -> str:
     """Say what the selection costs, and what to try against it."""
     loss = f"{cost.loss:.4f} AUC" if cost.metric == HEADLINE[Task.BINARY].name else f"{cost.loss:.1%} RMSE"
     advice = "" if cost.ranker == "forest" else "; try models.ranker=forest"

@@ -1,6 +1,4 @@
-"""What a training leaves behind: a run in MLflow with everything that was found, a registered model, a row in
-`training_runs`.
-"""
+"""Register what a training made: a run and a model in MLflow, and a row in `training_runs`."""
 
 from __future__ import annotations
 
@@ -16,16 +14,17 @@ from engage_spark.contract import system_contract
 from engage_spark.errors import EngageError
 from engage_spark.lake import code_version, translate_spark_errors
 from engage_spark.ml.data.driver_sample import sample_rows
-from engage_spark.ml.evaluation.bootstrap import Gain, paired_gain
+from engage_spark.ml.evaluation.bootstrap import Gain, Interval, paired_gain
 from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.promotion import Decision, decide
 from engage_spark.ml.feature_spec import feature_tables
 from engage_spark.ml.scoring import Scorer, require_schema
 from engage_spark.ml.train_target import TrainedTarget
 from engage_spark.ml.training.final_models import BASELINE, WINNER, scores_of
+from engage_spark.pipelines.champions import scorer_of
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs
-from engage_spark.pipelines.score import scorer_of
+from engage_spark.pipelines.results import MetricEstimate, ModelOnTest, SelectionCost, TrainedModel
 from engage_spark.pipelines.stages import SNAPSHOT_DATE, SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts
 from engage_spark.spark.schema import spark_schema
@@ -41,46 +40,48 @@ class RegisteredTarget:
     decision: Decision
 
 
-def record(
+def register_target(
     context: RunContext,
-    work: StageRun,
+    stage_run: StageRun,
     tracker: Tracker,
     trained: TrainedTarget,
-    found: ModelInputs,
+    inputs: ModelInputs,
     rows: DataFrame,
     *,
     attempt: int = 1,
-    splits: int | None = None,
+    splits_version: int | None = None,
 ) -> RegisteredTarget:
-    """Bring one target's training to MLflow: a run with params, metrics and artefacts, the model as a
-    version, its alias.
+    """Bring one target's training to MLflow: a run with its artefacts, the model as a version, its alias.
 
-    The champion that there is predicts the same test rows, and the new model takes its place only where it
-    passed its gates and is better with confidence; else it becomes challenger. Where MLflow does not say who
-    is champion, it becomes neither. `attempt` tells a forced training from the one that it repeats
-    (`ModelFacts`); `splits` is the version of that table. Cost: one pass of the champion over the test side.
-    Raises TransientError where MLflow cannot be reached: everything is kept then, and the message says where.
+    The champion predicts the same test rows, and the new model takes its place only where it passed its gates
+    and is better with confidence; else it becomes challenger. Where MLflow does not say who is champion, it
+    becomes neither. `attempt` tells a forced training from the one that it repeats (`ModelFacts`);
+    `splits_version` is the version of the table `splits`.
+
+    Cost: one pass of the champion over the test split.
+
+    Errors: TransientError where MLflow cannot be reached: everything is kept then, and the message says where.
     """
     target = trained.target
-    decision, reasons = _decided(context, work, tracker, trained, attempt)
-    stored = json.loads(_scorer(context, trained).to_json())
+    decision, reasons = _decide(context, stage_run, tracker, trained, attempt)
+    scorer = json.loads(_scorer(context, trained).to_json())
     with log.stage(f"{target.name}: recording in MLflow"):
         with tracker.run(
             target.name,
-            name=f"{work.snapshot_date} {trained.final.candidate.name}",
+            name=f"{stage_run.snapshot_date} {trained.final.candidate.name}",
             params=_params(context, trained),
-            tags=_tags(context, work),
+            tags=_tags(context, stage_run),
         ) as run:
-            _metrics(run, trained)
-            for path, content in artefacts(context, work, trained, decision).items():
+            _record_metrics(run, trained)
+            for path, content in artefacts(context, stage_run, trained, decision).items():
                 run.artefact(path, content)
             run.model(
                 context.spark,
                 trained.final.model,
                 features=_columns(trained, rows),
-                extras={"scorer": stored, "graph_values": context.settings.features.graph_values},
+                extras={"scorer": scorer, "graph_values": context.settings.features.graph_values},
                 name=target.name,
-                facts=_facts(context, work, trained, found, attempt, splits),
+                facts=_facts(context, stage_run, trained, inputs, attempt, splits_version),
             )
         version = tracker.register(run)
         if reasons is not None:
@@ -88,70 +89,73 @@ def record(
     return RegisteredTarget(trained=trained, version=version, decision=decision)
 
 
-def _decided(
-    context: RunContext, work: StageRun, tracker: Tracker, trained: TrainedTarget, attempt: int
+def _decide(
+    context: RunContext, stage_run: StageRun, tracker: Tracker, trained: TrainedTarget, attempt: int
 ) -> tuple[Decision, Mapping[str, str] | None]:
-    """The decision, and the reasons that go with its alias: None, for no alias, where MLflow does not say who
-    is champion.
+    """Decide on promotion, and give the reasons to record with the alias.
 
-    Nothing raises here for MLflow's sake: the model is not kept yet.
+    The reasons are None, for no alias, where MLflow does not say who is champion. MLflow's errors are caught
+    here because the model is not kept yet.
     """
     try:
-        before = _rival(tracker, trained.target.name, work.run_id, attempt)
+        champion = _rival(tracker, trained.target.name, stage_run.run_id, attempt)
     except EngageError as e:
         return Decision(promoted=False, reason=f"the champion could not be asked: {e.message}"), None
-    gain, why = (None, None) if before is None else _gain_over(context, tracker, before, trained)
-    decision = decide(trained.gates, gain, champion=None if before is None else f"version {before.version}")
-    return decision, {"decision": decision.reason} | ({} if why is None else {"champion": why})
+    gain, error = (None, None) if champion is None else _gain_over(context, tracker, champion, trained)
+    decision = decide(
+        trained.gates, gain, champion=None if champion is None else f"version {champion.version}"
+    )
+    return decision, {"decision": decision.reason} | ({} if error is None else {"champion": error})
 
 
 def _rival(tracker: Tracker, target: str, run_id: str, attempt: int) -> ModelVersion | None:
-    """The version that the new one must beat: the champion, None where there is none.
+    """Return the version that the new one must beat: the champion, None where there is none.
 
-    Where an attempt that did not end has made this very training champion already, it is what was champion
-    before: no model beats itself.
+    Where an attempt that did not end has made this very training champion already, it is the version that was
+    champion before: no model beats itself.
     """
-    held = tracker.registry.holder(target, CHAMPION)
-    if held is None or not held.is_of(run_id, attempt):
-        return held
-    replaced = held.facts.get("replaced")
+    champion = tracker.registry.holder(target, CHAMPION)
+    if champion is None or not champion.is_of(run_id, attempt):
+        return champion
+    replaced = champion.facts.get("replaced")
     return None if replaced is None else tracker.registry.version(target, int(replaced))
 
 
 def _gain_over(
-    context: RunContext, tracker: Tracker, before: ModelVersion, trained: TrainedTarget
+    context: RunContext, tracker: Tracker, champion: ModelVersion, trained: TrainedTarget
 ) -> tuple[Gain | None, str | None]:
-    """The gain over a version on the same test rows; None, and why, where its files cannot be had or it
-    cannot score them.
+    """Return the gain over a version on the same test rows.
+
+    Where its files cannot be had, or it cannot score the rows, the gain is None and the text says why.
     """
-    chosen, target, test = context.settings.models, trained.target, trained.splits.test
+    models, target, test = context.settings.models, trained.target, trained.splits.test
     try:
-        scorer = scorer_of(tracker.registry.opened(before))
+        scorer = scorer_of(tracker.registry.opened(champion))
         require_schema(dict(test.dtypes), scorer)
-        with translate_spark_errors(f"the model of version {before.version} cannot be read"):
-            model = tracker.load(context.spark, before)
+        with translate_spark_errors(f"the model of version {champion.version} cannot be read"):
+            model = tracker.load(context.spark, champion)
     except EngageError as e:
         return None, str(e)
     hashed = sample_rows(
         test,
         key=context.contract.entity.key,
-        seed=chosen.seed,
+        seed=models.seed,
         expected=trained.splits.counts["test"],
-        limit=chosen.judged_rows,
+        limit=models.judged_rows,
     )
-    theirs = scores_of(model, scorer.features, hashed, target, day=SNAPSHOT_DATE, limit=chosen.judged_rows)[
-        "score"
-    ]
+    champion_scores = scores_of(
+        model, scorer.features, hashed, target, day=SNAPSHOT_DATE, limit=models.judged_rows
+    )["score"]
     finals = trained.finals
     gain = paired_gain(
         HEADLINE[target.task],
         finals.labels,
         finals.by_role[WINNER].scores,
-        theirs,
+        champion_scores,
         clusters=finals.customers,
-        replicates=chosen.bootstrap,
-        confidence=chosen.gain,
-        seed=chosen.seed,
+        replicates=models.bootstrap,
+        confidence=models.gain,
+        seed=models.seed,
     )
     return gain, None
 
@@ -174,9 +178,9 @@ def _columns(trained: TrainedTarget, rows: DataFrame) -> list[tuple[str, str]]:
 
 
 def _params(context: RunContext, trained: TrainedTarget) -> dict[str, Any]:
-    chosen = context.settings.models.model_dump(mode="json")
+    models = context.settings.models.model_dump(mode="json")
     return {
-        **{f"models.{key}": value for key, value in chosen.items()},
+        **{f"models.{key}": value for key, value in models.items()},
         "features.graph_values": context.settings.features.graph_values,
         "candidate": trained.final.candidate.name,
         **{f"candidate.{key}": value for key, value in trained.final.candidate.params.items()},
@@ -184,25 +188,25 @@ def _params(context: RunContext, trained: TrainedTarget) -> dict[str, Any]:
     }
 
 
-def _tags(context: RunContext, work: StageRun) -> dict[str, str]:
+def _tags(context: RunContext, stage_run: StageRun) -> dict[str, str]:
     return {
-        "engage_run_id": work.run_id,
-        "engage_stage": work.stage,
-        "engage_snapshot": str(work.snapshot_date),
-        "engage_inputs": json.dumps(dict(work.inputs), sort_keys=True),
+        "engage_run_id": stage_run.run_id,
+        "engage_stage": stage_run.stage,
+        "engage_snapshot": str(stage_run.snapshot_date),
+        "engage_inputs": json.dumps(dict(stage_run.inputs), sort_keys=True),
         "engage_contract": context.contract.digest,
         "engage_code": code_version(),
-        "engage_settings": work.settings_digest,
+        "engage_settings": stage_run.settings_digest,
     }
 
 
 def _facts(
     context: RunContext,
-    work: StageRun,
+    stage_run: StageRun,
     trained: TrainedTarget,
-    found: ModelInputs,
+    inputs: ModelInputs,
     attempt: int,
-    splits: int | None,
+    splits_version: int | None,
 ) -> ModelFacts:
     headline = HEADLINE[trained.target.task].name
     value = trained.final.metrics[headline]
@@ -210,14 +214,14 @@ def _facts(
     data = {
         f"{table}/{day}": str(run.outputs.get(_stored(context, table), ""))
         for day in trained.snapshots.all
-        for table, run in found.days[day].items()
+        for table, run in inputs.days[day].items()
     }
-    data |= {} if splits is None else {SPLITS: str(splits)}
+    data |= {} if splits_version is None else {SPLITS: str(splits_version)}
     return ModelFacts(
-        run_id=work.run_id,
+        run_id=stage_run.run_id,
         contract_id=context.contract.id,
         contract_digest=context.contract.digest,
-        settings_digest=work.settings_digest,
+        settings_digest=stage_run.settings_digest,
         code_version=code_version(),
         data=data,
         candidate=trained.final.candidate.name,
@@ -233,32 +237,32 @@ def _facts(
 
 
 def _stored(context: RunContext, table: str) -> str:
-    """The entity lies in its judged table; the others under their own names."""
+    """Return the stored name of a table: the entity is in its judged table, the others have their own names."""
     return f"{table}_judged" if table == context.contract.entity.name else table
 
 
-def _metrics(run: MlflowRun, trained: TrainedTarget) -> None:
-    """Every figure by where it was measured; one that is not defined there is left out.
+def _record_metrics(run: MlflowRun, trained: TrainedTarget) -> None:
+    """Record every metric by where it was measured; one that is not defined there is left out.
 
-    `test/…` is the model on the test side, `baseline/…`, `all_features/…` and so on what it is compared with
+    `test/…` is the model on the test split, `baseline/…`, `all_features/…` and so on what it is compared with
     on the same rows; `late_model/…` and `late_baseline/…` are of the newest snapshot, which was kept apart.
     `cv/…` is the mean over the folds, before calibration: so `cv/log_loss`, `cv/brier` and `cv/ece` are not
     to be read beside `test/…`, which is after it.
     """
     finals = [
-        ("test" if what == WINNER else what.replace(" ", "_"), final)
-        for what, final in trained.finals.by_role.items()
+        ("test" if role == WINNER else role.replace(" ", "_"), final)
+        for role, final in trained.finals.by_role.items()
     ]
     if trained.out_of_time is not None:
-        finals += [(f"late_{what}", final) for what, final in trained.out_of_time.by_role.items()]
-    for where, final in finals:
-        for name, found in final.metrics.items():
-            if found is not None:
+        finals += [(f"late_{role}", final) for role, final in trained.out_of_time.by_role.items()]
+    for prefix, final in finals:
+        for name, estimate in final.metrics.items():
+            if estimate is not None:
                 run.metrics(
                     {
-                        f"{where}/{name}": found.value,
-                        f"{where}/{name}_low": found.low,
-                        f"{where}/{name}_high": found.high,
+                        f"{prefix}/{name}": estimate.value,
+                        f"{prefix}/{name}_low": estimate.low,
+                        f"{prefix}/{name}_high": estimate.high,
                     }
                 )
     winner = trained.comparison.winner
@@ -277,37 +281,39 @@ def _metrics(run: MlflowRun, trained: TrainedTarget) -> None:
         run.metrics({"selection/jaccard": selection.jaccard})
     if selection.final.curve:
         run.curve("selection/r2", sorted(selection.final.curve.items()))
-    for entrant in trained.comparison.results:
-        with run.child(entrant.candidate.name) as child:
-            child.params(dict(entrant.candidate.params))
+    for result in trained.comparison.results:
+        with run.child(result.candidate.name) as child:
+            child.params(dict(result.candidate.params))
             child.metrics(
-                {f"cv/{name}": entrant.mean(name) for name in entrant.folds} | {"seconds": entrant.seconds}
+                {f"cv/{name}": result.mean(name) for name in result.folds} | {"seconds": result.seconds}
             )
 
 
-def write_training_runs(context: RunContext, work: StageRun, recorded: Sequence[RegisteredTarget]) -> int:
-    """Replace the rows of this training in one commit; the version that this made."""
+def write_training_runs(
+    context: RunContext, stage_run: StageRun, registered: Sequence[RegisteredTarget]
+) -> int:
+    """Replace the rows of this training in one commit, and return the version that this made."""
     table = system_contract().table(TRAINING_RUNS)
     schema = spark_schema(table)
-    rows = [_row(context, work, of) for of in recorded]
+    rows = [_row(context, stage_run, r) for r in registered]
     frame = context.spark.createDataFrame(
-        [tuple(r[name] for name in schema.names) for r in rows], schema
+        [tuple(row[name] for name in schema.names) for row in rows], schema
     ).coalesce(1)
-    return context.lake.replace(frame, table, where=f"run_id = '{work.run_id}'", tag=work.run_id)
+    return context.lake.replace(frame, table, where=f"run_id = '{stage_run.run_id}'", tag=stage_run.run_id)
 
 
-def _row(context: RunContext, work: StageRun, of: RegisteredTarget) -> Mapping[str, Any]:
-    t, metric = of.trained, HEADLINE[of.trained.target.task]
+def _row(context: RunContext, stage_run: StageRun, registered: RegisteredTarget) -> Mapping[str, Any]:
+    t, metric = registered.trained, HEADLINE[registered.trained.target.task]
     model, baseline = t.final.metrics[metric.name], t.finals.by_role[BASELINE].metrics[metric.name]
-    late = None if t.out_of_time is None else t.out_of_time.by_role[WINNER].metrics[metric.name]
+    newest = None if t.out_of_time is None else t.out_of_time.by_role[WINNER].metrics[metric.name]
     assert model is not None
     assert baseline is not None
     folds = t.comparison.winner.folds[metric.name]
     mean = sum(folds) / len(folds)
     return {
-        "run_id": work.run_id,
+        "run_id": stage_run.run_id,
         "target": t.target.name,
-        "snapshot_date": work.snapshot_date,
+        "snapshot_date": stage_run.snapshot_date,
         "snapshots": list(t.snapshots.all),
         "policy": t.specs.main.policy.value,
         "task": t.target.task.value,
@@ -325,13 +331,56 @@ def _row(context: RunContext, work: StageRun, of: RegisteredTarget) -> Mapping[s
         "held_out": model.value,
         "held_out_lower": model.low,
         "held_out_upper": model.high,
-        "out_of_time": None if late is None else late.value,
+        "out_of_time": None if newest is None else newest.value,
         "threshold": None if t.threshold is None or t.threshold > 1 else t.threshold,
-        "promoted": of.decision.promoted,
-        "reason": of.decision.reason,
-        "mlflow_run_id": of.version.run_id,
-        "model_name": of.version.name,
-        "model_version": str(of.version.version),
+        "promoted": registered.decision.promoted,
+        "reason": registered.decision.reason,
+        "mlflow_run_id": registered.version.run_id,
+        "model_name": registered.version.name,
+        "model_version": str(registered.version.version),
         "contract_digest": context.contract.digest,
-        "table_versions": json.dumps(dict(work.inputs), sort_keys=True),
+        "table_versions": json.dumps(dict(stage_run.inputs), sort_keys=True),
     }
+
+
+def trained_model(registered: RegisteredTarget) -> TrainedModel:
+    """Return what a reader of the result asks of one target: plain numbers, no frame, no model."""
+    t, metric = registered.trained, HEADLINE[registered.trained.target.task].name
+    ece, loss = t.final.metrics.get("ece"), t.selection_loss
+    newest = None if t.out_of_time is None else t.out_of_time.by_role[WINNER].metrics[metric]
+    return TrainedModel(
+        target=t.target.name,
+        candidate=t.final.candidate.name,
+        candidates=tuple(r.candidate.name for r in t.comparison.results),
+        version=registered.version.version,
+        promoted=registered.decision.promoted,
+        reason=registered.decision.reason,
+        coverage=t.conformal.coverage,
+        covered=t.coverage.value,
+        models=tuple(
+            ModelOnTest(
+                role=role, features=len(final.features), headline=_estimate(metric, final.metrics[metric])
+            )
+            for role, final in t.finals.by_role.items()
+        ),
+        calibration_error=None if ece is None else ece.value,
+        threshold=t.threshold,
+        out_of_time=_estimate(metric, newest),
+        out_of_time_days=() if t.snapshots.out_of_time is None else (t.snapshots.out_of_time,),
+        beats_baseline=t.is_apart_from_baseline,
+        selection_cost=None
+        if loss is None
+        else SelectionCost(
+            features=loss.n_features,
+            offered=loss.n_all_features,
+            metric=loss.metric,
+            lost=loss.loss,
+            ranker=loss.ranker,
+        ),
+    )
+
+
+def _estimate(metric: str, interval: Interval | None) -> MetricEstimate | None:
+    if interval is None:
+        return None
+    return MetricEstimate(metric=metric, value=interval.value, low=interval.low, high=interval.high)

@@ -20,11 +20,11 @@ from engage_spark.ml.feature_spec import Feature, Task, target_named
 from engage_spark.ml.scoring import Scorer
 from engage_spark.ml.training.candidates import Candidate, Family
 from engage_spark.ml.training.pipeline import build_pipeline
-from engage_spark.pipelines import score
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.model_inputs import valid_rows
-from engage_spark.pipelines.score import read_predictions
+from engage_spark.pipelines.results import Note
+from engage_spark.pipelines.score import read_predictions, run_score
 from engage_spark.settings import Settings
 from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import ModelFacts, ModelVersion, Tracker
@@ -34,7 +34,7 @@ from tests.support.paths import DATA
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from engage_spark.pipelines.results import Report
+    from engage_spark.pipelines.results import ScoreResult
 
 GARDEN = load_contract(DATA / "garden.odcs.yaml")
 DAYS, NEXT = [date(2025, 10, 20)], date(2025, 10, 21)
@@ -165,13 +165,13 @@ def crown(
     return tracker.promote(tracker.register(run), reasons={}, force=True)
 
 
-def scored(context: RunContext, **options: Any) -> Report:
-    return score.run(context.spark, context.settings, contract=context.contract, **options)
+def scored(context: RunContext, **options: Any) -> ScoreResult:
+    return run_score(context.spark, context.settings, contract=context.contract, **options)
 
 
-def done(report: Report) -> list[tuple[str, str, str]]:
+def done(result: ScoreResult) -> list[tuple[date, str, int]]:
     """Snapshot, target and rows of what was scored."""
-    return [] if report.table is None else [(row[0], row[1], row[2]) for row in report.table[1]]
+    return [(s.snapshot_date, s.target, s.rows) for s in result.snapshots]
 
 
 def contents(context: RunContext) -> dict[str, str]:
@@ -192,10 +192,10 @@ def both(context: RunContext) -> RunContext:
     assert [told.partition(":")[0] for told in caught.value.details] == ["blooms", "harvest"]
     crown(context, "blooms", training="blooms one")
     first = scored(context)
-    assert done(first) == [(str(day), "blooms", "60") for day in DAYS]
-    assert "harvest is not scored: it has no champion" in first.notes
+    assert done(first) == [(day, "blooms", 60) for day in DAYS]
+    assert Note("TargetWithoutChampion", {"target": "harvest"}) in first.notes
     crown(context, "harvest", training="harvest one")
-    assert done(scored(context)) == [(str(day), "harvest", "60") for day in DAYS]
+    assert done(scored(context)) == [(day, "harvest", 60) for day in DAYS]
     return context
 
 
@@ -228,7 +228,7 @@ def test_scoring_all_at_once_gives_the_rows_of_scoring_one_by_one(both: RunConte
     before = contents(both)
     assert done(scored(both)) == []
     report = scored(both, force=True)
-    assert done(report) == [(str(day), target, "60") for day in DAYS for target in ("blooms", "harvest")]
+    assert done(report) == [(day, target, 60) for day in DAYS for target in ("blooms", "harvest")]
     assert contents(both) == before
     scratch = Path(str(both.settings.lake.scratch_root))
     assert not scratch.exists() or not list(scratch.iterdir()), "what was joined for both is deleted"
@@ -237,7 +237,7 @@ def test_scoring_all_at_once_gives_the_rows_of_scoring_one_by_one(both: RunConte
 def test_scoring_one_target_leaves_the_others_rows(both: RunContext) -> None:
     before, stored = contents(both), content(Lake(both.settings.lake).read(both.spark, "predictions"))
     report = scored(both, target=["blooms"], snapshot_date=DAYS[0])
-    assert done(report) == [(str(DAYS[0]), "blooms", "60")]
+    assert done(report) == [(DAYS[0], "blooms", 60)]
     assert contents(both) == before
     assert content(Lake(both.settings.lake).read(both.spark, "predictions")) == stored
 
@@ -261,7 +261,7 @@ def test_only_the_target_whose_champion_changed_is_scored_anew(
     seen = read_predictions(both)
     assert content(seen.where("target = 'harvest'")) == before["harvest"]
     assert seen.where("target = 'blooms'").isEmpty(), "rows of an attempt that did not end are seen by nobody"
-    assert done(scored(both)) == [(str(day), "blooms", "60") for day in DAYS]
+    assert done(scored(both)) == [(day, "blooms", 60) for day in DAYS]
     after = contents(both)
     assert after["harvest"] == before["harvest"]
     assert after["blooms"] != before["blooms"]
@@ -357,6 +357,6 @@ def test_a_new_day_leaves_the_day_before_as_it_was(both: RunContext, home: Path)
     before = contents(both)
     deliver(beds(1), GARDEN, home, str(NEXT))
     ingest.run(both.spark, both.settings, contract=GARDEN)
-    assert done(scored(both)) == [(str(NEXT), target, "60") for target in ("blooms", "harvest")]
+    assert done(scored(both)) == [(NEXT, target, 60) for target in ("blooms", "harvest")]
     assert contents(both) == before
     assert read_predictions(both).count() == 240

@@ -20,7 +20,7 @@ from engage_spark.pipelines import features
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.model_inputs import find_model_inputs, rows_of
-from engage_spark.pipelines.train import run as train
+from engage_spark.pipelines.train.run import run_train
 from engage_spark.settings import Settings
 from engage_spark.tracking import Tracker
 from tests.support.real_tables import BANK, IRANIAN, RealTable, settings_below
@@ -81,13 +81,13 @@ def bank(
 def by_scikit_learn(spark: SparkSession, settings: Settings, table: RealTable, target: str) -> float:
     """AUC of histogram boosting, mean over the folds of `splits`, on every column that the plan allows."""
     context = RunContext(spark, settings, table.contract)
-    plan = build_feature_spec(
+    spec = build_feature_spec(
         table.contract, target_named(table.contract, target), policy=LeakPolicy(settings.models.policy)
     )
-    found = find_model_inputs(context)
-    rows = rows_of(context, found, list(found.days), plans=[plan])
+    inputs = find_model_inputs(context)
+    rows = rows_of(context, inputs, list(inputs.days), specs=[spec])
     splits = spark.read.format("delta").load(f"{settings.lake.root}/splits").where("side = 'fit'")
-    columns = [*plan.names, target, "fold"]
+    columns = [*spec.names, target, "fold"]
     frame = (
         rows.join(splits, on=list(table.contract.entity.key), how="inner")
         .select(*columns)
@@ -95,9 +95,9 @@ def by_scikit_learn(spark: SparkSession, settings: Settings, table: RealTable, t
         .to_pandas()
     )
     frame = frame[frame[target].notna()]
-    text = set(plan.categorical)
+    text = set(spec.categorical)
     x = pd.DataFrame(
-        {n: frame[n].astype("category") if n in text else frame[n].astype(float) for n in plan.names}
+        {n: frame[n].astype("category") if n in text else frame[n].astype(float) for n in spec.names}
     )
     y, found_auc = frame[target].astype(int), []
     for fold in sorted(frame["fold"].unique()):
@@ -128,9 +128,9 @@ def test_auc_is_within_a_hundredth_of_histogram_boosting(
 ) -> None:
     home = request.getfixturevalue(name)
     settings = settings_of(session_settings, home, candidates=["forest", "gbt"], policy="permissive")
-    report = train.run(spark, settings, contract=table.contract, target=[target], as_of=KNOWN)
+    result = run_train(spark, settings, contract=table.contract, target=[target], as_of=KNOWN)
     ours, theirs = cross_validated(settings, target), by_scikit_learn(spark, settings, table, target)
-    print(f"{name}: AUC ours {ours:.4f}, scikit-learn {theirs:.4f}; {report.seconds:.0f} s")
+    print(f"{name}: AUC ours {ours:.4f}, scikit-learn {theirs:.4f}; {result.seconds:.0f} s")
     assert ours >= theirs - 0.01
 
 
@@ -139,7 +139,7 @@ def test_a_target_that_is_a_formula_of_other_columns_stops_a_strict_training(
 ) -> None:
     settings = settings_of(session_settings, iranian, candidates=["linear"])
     with pytest.raises(GateError, match="leakage audit") as caught:
-        train.run(spark, settings, contract=IRANIAN.contract, target=["customer_value"], as_of=KNOWN)
+        run_train(spark, settings, contract=IRANIAN.contract, target=["customer_value"], as_of=KNOWN)
     told = "\n".join(caught.value.details)
     assert "customer_value" in told
     assert "duplicates" in told

@@ -26,7 +26,7 @@ from engage_spark.ml.train_target import TrainedTarget, train_target
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.model_inputs import ModelInputs
 from engage_spark.pipelines.train.inputs import specs_of
-from engage_spark.pipelines.train.register import RegisteredTarget, record
+from engage_spark.pipelines.train.register import RegisteredTarget, register_target
 from engage_spark.pipelines.train.run import scratch_path
 from engage_spark.settings import Settings, TrackingSettings
 from engage_spark.tracking import CHALLENGER, CHAMPION, Tracker
@@ -96,7 +96,9 @@ class Shop:
     def record(
         self, tracker: Tracker, work: StageRun, trained: TrainedTarget | None = None, **more: Any
     ) -> RegisteredTarget:
-        return record(self.context, work, tracker, trained or self.good, self.found, self.rows, **more)
+        return register_target(
+            self.context, work, tracker, trained or self.good, self.found, self.rows, **more
+        )
 
 
 def work(*, of: str = "good", stage: str = "train") -> StageRun:
@@ -158,7 +160,7 @@ def shop(
         yield Shop(
             context=judged,
             rows=rows,
-            found=ModelInputs(days={DAY: runs}, graph=None, measured=False, notes=()),
+            found=ModelInputs(days={DAY: runs}, graph=None, measured=False),
             good=trained["good"],
             poor=trained["poor"],
         )
@@ -327,7 +329,7 @@ def test_the_tracker_knows_which_trainings_left_a_version(shop: Shop, tracker: T
 def test_a_version_names_the_tables_that_it_was_made_of_and_how_its_graph_was_read(
     shop: Shop, tracker: Tracker
 ) -> None:
-    shop.record(tracker, work(), splits=7)
+    shop.record(tracker, work(), splits_version=7)
     champion = tracker.champion(TARGET.name)
     assert champion.facts["data"] == f"splits@7, subscriber_features/{DAY}@4, subscribers/{DAY}@3"
     assert champion.extras["graph_values"] == shop.context.settings.features.graph_values

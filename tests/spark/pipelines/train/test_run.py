@@ -1,11 +1,14 @@
-"""Train and score from published tables to predictions, on a few hundred made-up customers; what cannot be
-trained is refused in words.
+"""Train and score from published tables to predictions, on a few hundred made-up customers.
+
+All tests share one lake and one registry, and any of them may run alone or first: they compare with the result of
+the training that their fixture made, not with what the registry holds at the end.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engage_spark.contract import load_contract
-from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.pipelines import features, models, score, synth
+from engage_spark.errors import ConfigurationError, NoChampionError, NotPublishedError, TransientError
+from engage_spark.pipelines import features, models, synth
 from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.results import Report
-from engage_spark.pipelines.train import run as train
+from engage_spark.pipelines.results import Note, ScoreResult, TrainResult, to_plain
+from engage_spark.pipelines.score import run_score
+from engage_spark.pipelines.train.run import run_train
 from engage_spark.settings import IngestSettings, Settings
-from engage_spark.tracking import Tracker
+from engage_spark.tracking import ModelVersion, Tracker
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 CONTRACT = load_contract()
 BEFORE, DAY, KNOWN = date(2025, 10, 20), date(2025, 10, 21), date(2025, 11, 20)
@@ -35,10 +39,12 @@ MODELS = {
     "reasons": 2,
 }
 CUSTOMERS = 900
+SECOND_TARGET = "lifetime_value_usd"
+TARGETS = ("engagement_score", "churn_30_day", "lifetime_value_usd")
 
 
 def settings_at(home: Path, session_settings: Settings, **sections: Any) -> Settings:
-    chosen: dict[str, Any] = {
+    sections_here: dict[str, Any] = {
         "input": {"root": str(home / "raw")},
         "lake": {"root": str(home / "lake")},
         "tracking": {"folder": str(home / "mlflow")},
@@ -47,7 +53,7 @@ def settings_at(home: Path, session_settings: Settings, **sections: Any) -> Sett
         "spark": session_settings.spark,
         "features": {"graph_values": "given"},
     }
-    return Settings(**(chosen | sections))
+    return Settings(**(sections_here | sections))
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +83,15 @@ def lake(spark: SparkSession, settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def trained(spark: SparkSession, lake: Settings) -> Report:
-    with pytest.raises(ConfigurationError, match="no champion for"):
-        score.run(spark, lake, contract=CONTRACT)
-    return train.run(spark, lake, contract=CONTRACT, as_of=KNOWN)
+def trained(spark: SparkSession, lake: Settings) -> TrainResult:
+    """The first training of all; before it nothing can be scored."""
+    with pytest.raises(NoChampionError, match="no champion for"):
+        run_score(spark, lake, contract=CONTRACT)
+    return run_train(spark, lake, contract=CONTRACT, as_of=KNOWN)
 
 
 @pytest.fixture(scope="module")
-def champions(settings: Settings, trained: Report) -> Iterator[Tracker]:
+def champions(settings: Settings, trained: TrainResult) -> Iterator[Tracker]:
     """Every target has a champion: where nine hundred customers are too few for a gate, it is promoted by
     hand.
     """
@@ -96,11 +103,8 @@ def champions(settings: Settings, trained: Report) -> Iterator[Tracker]:
 
 
 @pytest.fixture(scope="module")
-def scored(spark: SparkSession, settings: Settings, champions: Tracker) -> Report:
-    return score.run(spark, settings, contract=CONTRACT)
-
-
-TARGETS = ("engagement_score", "churn_30_day", "lifetime_value_usd")
+def scored(spark: SparkSession, settings: Settings, champions: Tracker) -> ScoreResult:
+    return run_score(spark, settings, contract=CONTRACT)
 
 
 def table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
@@ -111,15 +115,26 @@ def digest(rows: DataFrame) -> list[str]:
     return sorted(repr(r) for r in rows.collect())
 
 
+def rows_by_target(spark: SparkSession, settings: Settings, trained: TrainResult) -> dict[str, Row]:
+    """The rows of `training_runs` that this training wrote."""
+    rows = table(spark, settings, "training_runs").where(f"run_id = '{trained.run_id}'").collect()
+    return {r["target"]: r for r in rows}
+
+
+def version_of(settings: Settings, trained: TrainResult, target: str) -> ModelVersion:
+    """The version that this training registered."""
+    (model,) = (t for t in trained.targets if t.target == target)
+    return Tracker(settings.tracking).registry.version(target, model.version)
+
+
 def test_every_target_gets_a_version_and_a_row_of_figures(
-    spark: SparkSession, settings: Settings, trained: Report
+    spark: SparkSession, settings: Settings, trained: TrainResult
 ) -> None:
-    rows = {r["target"]: r for r in table(spark, settings, "training_runs").collect()}
-    assert set(rows) == set(TARGETS)
-    assert trained.table is not None
+    rows = rows_by_target(spark, settings, trained)
+    assert set(rows) == {t.target for t in trained.targets} == set(TARGETS)
     for name, row in rows.items():
-        (version,) = Tracker(settings.tracking).registry.versions(name)
-        assert row["model_version"] == str(version.version)
+        version = version_of(settings, trained, name)
+        assert (row["model_version"], row["mlflow_run_id"]) == (str(version.version), version.run_id)
         assert row["held_out_lower"] <= row["held_out"] <= row["held_out_upper"]
         assert len(row["features"]) == MODELS["keep"]
         better = (
@@ -128,17 +143,36 @@ def test_every_target_gets_a_version_and_a_row_of_figures(
             else row["baseline"] - row["held_out"]
         )
         assert better > 0, f"{name} is no better than its baseline"
-        late = name != "churn_30_day"
         assert row["snapshots"] == [BEFORE, DAY]
-        assert (row["out_of_time"] is not None) is late, "the label windows of two days in a row overlap"
+        has_out_of_time = name != "churn_30_day"
+        assert (row["out_of_time"] is not None) is has_out_of_time, "the label windows of two days overlap"
+
+
+def test_the_result_of_a_training_agrees_with_its_stored_figures(
+    spark: SparkSession, settings: Settings, trained: TrainResult
+) -> None:
+    rows = rows_by_target(spark, settings, trained)
+    for t in trained.targets:
+        row = rows[t.target]
+        by_role = {m.role: m for m in t.models}
+        assert (t.candidate, t.promoted, t.reason) == (row["candidate"], row["promoted"], row["reason"])
+        assert by_role["model"].headline is not None
+        assert by_role["baseline"].headline is not None
+        assert by_role["model"].headline.value == row["held_out"]
+        assert by_role["baseline"].headline.value == row["baseline"]
+        assert by_role["model"].features == len(row["features"])
+        assert (None if t.out_of_time is None else t.out_of_time.value) == row["out_of_time"]
+        assert (t.calibration_error is not None) is (t.target == "churn_30_day")
+        assert 0.5 < t.covered <= 1
+    assert to_plain(trained)["targets"][0]["target"] == trained.targets[0].target
 
 
 def test_protected_audits_and_leaks_are_no_features(
-    spark: SparkSession, settings: Settings, trained: Report
+    spark: SparkSession, settings: Settings, trained: TrainResult
 ) -> None:
-    rows = {r["target"]: set(r["features"]) for r in table(spark, settings, "training_runs").collect()}
+    rows = {name: set(r["features"]) for name, r in rows_by_target(spark, settings, trained).items()}
     assert all("gender" not in features for features in rows.values())
-    assert any("graph" in note for note in trained.notes), "that the graph is not used is told"
+    assert Note("GraphNotUsed") in trained.notes
     assert not rows["engagement_score"] & {
         "sessions_last_7_days",
         "engagement_velocity",
@@ -148,7 +182,7 @@ def test_protected_audits_and_leaks_are_no_features(
 
 
 def test_every_customer_has_a_side_and_the_churners_are_spread_evenly(
-    spark: SparkSession, settings: Settings, trained: Report
+    spark: SparkSession, settings: Settings, trained: TrainResult
 ) -> None:
     splits = table(spark, settings, "splits")
     judged = table(spark, settings, "customers_judged").where(
@@ -164,9 +198,9 @@ def test_every_customer_has_a_side_and_the_churners_are_spread_evenly(
     assert max(rates) - min(rates) < 2 / 60, "each side's share of churners is exact to one row"
 
 
-def test_everything_that_was_found_lies_beside_the_model(settings: Settings, trained: Report) -> None:
+def test_everything_that_was_found_lies_beside_the_model(settings: Settings, trained: TrainResult) -> None:
     client = Tracker(settings.tracking).place.client
-    (version,) = Tracker(settings.tracking).registry.versions("churn_30_day")
+    version = version_of(settings, trained, "churn_30_day")
     names = {f.path for f in client.list_artifacts(version.run_id)}
     assert {
         "features.json",
@@ -190,14 +224,8 @@ def test_everything_that_was_found_lies_beside_the_model(settings: Settings, tra
     } <= set(metrics)
 
 
-def test_the_same_work_is_not_done_twice(spark: SparkSession, settings: Settings, trained: Report) -> None:
-    again = train.run(spark, settings, contract=CONTRACT, as_of=KNOWN)
-    assert any("trained before" in note for note in again.notes)
-    assert [len(Tracker(settings.tracking).registry.versions(t)) for t in TARGETS] == [1, 1, 1]
-
-
 def test_predictions_have_a_row_per_customer_and_target_within_bounds(
-    spark: SparkSession, settings: Settings, scored: Report
+    spark: SparkSession, settings: Settings, scored: ScoreResult
 ) -> None:
     rows = table(spark, settings, "predictions")
     valid = table(spark, settings, "customers_judged").where("_dq_status = 'valid'").count()
@@ -221,34 +249,57 @@ def test_predictions_have_a_row_per_customer_and_target_within_bounds(
     assert ages.count() == 0, "the value of a protected field is masked"
 
 
-def test_scoring_again_gives_the_same_rows(spark: SparkSession, settings: Settings, scored: Report) -> None:
+def test_scoring_again_gives_the_same_rows(
+    spark: SparkSession, settings: Settings, champions: Tracker
+) -> None:
+    run_score(spark, settings, contract=CONTRACT)
     before = digest(table(spark, settings, "predictions"))
-    assert any("already" in note for note in score.run(spark, settings, contract=CONTRACT).notes)
-    score.run(spark, settings, contract=CONTRACT, force=True)
+    again = run_score(spark, settings, contract=CONTRACT)
+    assert again.snapshots == ()
+    assert again.notes[-1] == Note("PredictionsUpToDate")
+    forced = run_score(spark, settings, contract=CONTRACT, force=True)
+    assert len(forced.snapshots) == 2 * len(TARGETS)
     assert digest(table(spark, settings, "predictions")) == before
 
 
-def test_one_target_may_be_scored(spark: SparkSession, settings: Settings, scored: Report) -> None:
-    with pytest.raises(ConfigurationError, match="no target"):
-        score.run(spark, settings, contract=CONTRACT, target=["age"])
-    with pytest.raises(ConfigurationError, match="2025-10-22"):
-        score.run(spark, settings, contract=CONTRACT, snapshot_date=date(2025, 10, 22))
+def test_one_target_of_one_day_may_be_scored(
+    spark: SparkSession, settings: Settings, scored: ScoreResult
+) -> None:
+    others = "target <> 'churn_30_day'"
+    before = digest(table(spark, settings, "predictions").where(others))
+    result = run_score(
+        spark, settings, contract=CONTRACT, target=["churn_30_day"], snapshot_date=DAY, force=True
+    )
+    (snapshot,) = result.snapshots
+    assert (snapshot.target, snapshot.snapshot_date) == ("churn_30_day", DAY)
+    rows = table(spark, settings, "predictions").where(f"_run_id = '{snapshot.run_id}'")
+    assert rows.count() == snapshot.rows > 0
+    assert digest(table(spark, settings, "predictions").where(others)) == before
+
+
+def test_a_target_or_a_day_that_is_not_there_cannot_be_scored(
+    spark: SparkSession, settings: Settings, lake: Settings
+) -> None:
+    with pytest.raises(ConfigurationError, match="'age' is no target"):
+        run_score(spark, settings, contract=CONTRACT, target=["age"])
+    with pytest.raises(NotPublishedError, match="2025-10-22"):
+        run_score(spark, settings, contract=CONTRACT, snapshot_date=date(2025, 10, 22))
 
 
 def test_a_snapshot_whose_labels_are_not_known_yet_is_not_trained_on(
     spark: SparkSession, lake: Settings
 ) -> None:
     with pytest.raises(ConfigurationError, match="no snapshot has matured by 2025-11-18") as caught:
-        train.run(spark, lake, contract=CONTRACT, target=["churn_30_day"], as_of=date(2025, 11, 18))
+        run_train(spark, lake, contract=CONTRACT, target=["churn_30_day"], as_of=date(2025, 11, 18))
     assert "2025-11-19" in str(caught.value.hint)
 
 
 def test_other_folds_than_the_customers_were_put_into_are_refused(
-    spark: SparkSession, session_settings: Settings, home: Path, trained: Report
+    spark: SparkSession, session_settings: Settings, home: Path, trained: TrainResult
 ) -> None:
     other = settings_at(home, session_settings, models=MODELS | {"folds": 4})
     with pytest.raises(ConfigurationError, match="they have 3"):
-        train.run(spark, other, contract=CONTRACT, as_of=KNOWN)
+        run_train(spark, other, contract=CONTRACT, as_of=KNOWN)
 
 
 def test_a_tracking_server_that_is_away_is_found_out_before_anything_is_trained(
@@ -261,25 +312,52 @@ def test_a_tracking_server_that_is_away_is_found_out_before_anything_is_trained(
         home, session_settings, tracking={"uri": f"http://127.0.0.1:{port}", "folder": str(home / "away")}
     )
     with pytest.raises(TransientError):
-        train.run(spark, away, contract=CONTRACT, as_of=KNOWN, force=True)
+        run_train(spark, away, contract=CONTRACT, as_of=KNOWN, force=True)
 
 
-def test_a_second_training_is_held_against_the_champion_and_moves_nobody(
-    spark: SparkSession, session_settings: Settings, home: Path, champions: Tracker
-) -> None:
-    before = digest(
-        table(
-            spark,
-            champions_settings := settings_at(home, session_settings, models=MODELS | {"keep": 6}),
-            "splits",
-        )
-    )
-    report = train.run(
-        spark, champions_settings, contract=CONTRACT, target=["lifetime_value_usd"], as_of=KNOWN
-    )
-    assert digest(table(spark, champions_settings, "splits")) == before
-    versions = champions.registry.versions("lifetime_value_usd")
-    assert len(versions) == 2
+@dataclass(frozen=True, kw_only=True)
+class SecondTraining:
+    """A training of one target with fewer features, and what there was before it."""
+
+    settings: Settings
+    result: TrainResult
+    champion: int
+    versions: list[ModelVersion]
+    splits: list[str]
+
+
+@pytest.fixture(scope="module")
+def second(spark: SparkSession, session_settings: Settings, home: Path, champions: Tracker) -> SecondTraining:
+    fewer = settings_at(home, session_settings, models=MODELS | {"keep": 6})
+    before: dict[str, Any] = {
+        "champion": champions.champion(SECOND_TARGET).version,
+        "versions": champions.registry.versions(SECOND_TARGET),
+        "splits": digest(table(spark, fewer, "splits")),
+    }
+    result = run_train(spark, fewer, contract=CONTRACT, target=[SECOND_TARGET], as_of=KNOWN)
+    return SecondTraining(settings=fewer, result=result, **before)
+
+
+def test_a_second_training_is_held_against_the_champion(champions: Tracker, second: SecondTraining) -> None:
+    versions = champions.registry.versions(SECOND_TARGET)
+    assert len(versions) == len(second.versions) + 1
     assert sum("champion" in v.aliases for v in versions) == 1
-    told = " ".join(text for _, text in report.lines)
-    assert "over version 1" in told, "the gain over the champion is told"
+    (model,) = second.result.targets
+    assert model.version == versions[-1].version
+    assert f"over version {second.champion}" in model.reason
+
+
+def test_a_second_training_moves_no_customer_to_another_split(
+    spark: SparkSession, second: SecondTraining
+) -> None:
+    assert digest(table(spark, second.settings, "splits")) == second.splits
+
+
+def test_the_same_work_is_not_done_twice(
+    spark: SparkSession, champions: Tracker, second: SecondTraining
+) -> None:
+    versions = champions.registry.versions(SECOND_TARGET)
+    again = run_train(spark, second.settings, contract=CONTRACT, target=[SECOND_TARGET], as_of=KNOWN)
+    assert again.targets == ()
+    assert again.notes[-1] == Note("TrainedBefore", {"run_id": second.result.run_id})
+    assert champions.registry.versions(SECOND_TARGET) == versions

@@ -1,0 +1,76 @@
+"""Find the champions of the targets, and read what is stored beside a registered model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from engage_spark.contract import Contract
+from engage_spark.errors import ConfigurationError, NoChampionError
+from engage_spark.ml.feature_spec import target_named, targets_of
+from engage_spark.ml.scoring import Scorer
+from engage_spark.tracking import CHAMPION, Champion, Tracker
+
+
+def find_champions(
+    tracker: Tracker, contract: Contract, targets: Sequence[str]
+) -> tuple[list[Champion], tuple[str, ...]]:
+    """Return the champions of the named targets, or of all targets that have one, and the targets without.
+
+    What MLflow refuses is an error, not an absence.
+
+    Errors: NoChampionError where a named target has none, or no target has any.
+    """
+    if targets:
+        return [tracker.champion(target_named(contract, name).name) for name in dict.fromkeys(targets)], ()
+    holders = {t.name: tracker.registry.holder(t.name, CHAMPION) for t in targets_of(contract)}
+    absent = tuple(name for name, version in holders.items() if version is None)
+    if len(absent) == len(holders):
+        raise NoChampionError(
+            f"there is no champion for any target of contract {contract.id!r} at {tracker.place.registry}",
+            details=[
+                f"{name}: no model named {tracker.registry.name(name)!r} has that alias" for name in absent
+            ],
+            hint="run `engage-spark train`; or choose a version by hand: `engage-spark models promote TARGET VERSION`",
+        )
+    return [tracker.registry.opened(version) for version in holders.values() if version is not None], absent
+
+
+def require_graph_values(champions: Sequence[Champion], configured: str) -> None:
+    """Refuse models that were trained on other graph values: the columns have the same names, not the same values.
+
+    Errors: ConfigurationError with all such models.
+    """
+    trained_on = [(c, c.extras.get("graph_values")) for c in champions]
+    wrong = [(c, values) for c, values in trained_on if values != configured]
+    if wrong:
+        kinds = {str(values) for _, values in wrong if values is not None}
+        either = f"set features.graph_values={kinds.pop()}, or train" if len(kinds) == 1 else "train"
+        raise ConfigurationError(
+            f"models were not trained on what features.graph_values={configured} gives",
+            details=[
+                f"{c.name} version {c.version} "
+                + (
+                    "does not say on which values it was trained"
+                    if values is None
+                    else f"was trained with features.graph_values={values}"
+                )
+                for c, values in wrong
+            ],
+            hint=f"{either} the targets again with features.graph_values={configured}: `engage-spark train`",
+        )
+
+
+def scorer_of(champion: Champion) -> Scorer:
+    """Return the scorer that was stored beside a registered model.
+
+    Errors: ConfigurationError where nothing is stored, or it cannot be read.
+    """
+    if "scorer" not in champion.extras:
+        raise ConfigurationError(
+            f"model {champion.name!r} version {champion.version} has nothing stored beside it to score with",
+            hint="it was not registered by `engage-spark train`: train the target, or promote a version that was",
+        )
+    return Scorer.from_json(
+        json.dumps(champion.extras["scorer"]), model_name=champion.name, model_version=str(champion.version)
+    )
