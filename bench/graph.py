@@ -65,7 +65,7 @@ class Watch(threading.Thread):
 def measure(customers: int, cores: int, method: str) -> None:
     """One run in this process; the last line is JSON."""
     from engage_spark.graph import betweenness, open_layout
-    from engage_spark.graph.betweenness import BATCH
+    from engage_spark.graph.betweenness import SOURCES_PER_BATCH
     from engage_spark.graph.distributed.source_tasks import dependency_sums
     from engage_spark.settings import Settings, SparkSettings
     from engage_spark.spark.session import open_session
@@ -85,16 +85,19 @@ def measure(customers: int, cores: int, method: str) -> None:
         if method == "share":
             with open_layout(edges) as layout:
                 begun = time.monotonic()
-                layout.keep(
-                    dependency_sums(layout, sources=SHARE, seed=1, batch=BATCH, precision="float64"), "share"
+                layout.materialize(
+                    dependency_sums(
+                        layout, sources=SHARE, seed=1, batch=SOURCES_PER_BATCH, precision="float64"
+                    ),
+                    "share",
                 )
                 seconds = time.monotonic() - begun
                 told = {
                     "seconds": {"layout": begun - started, "sources": seconds},
-                    "core": layout.built.core,
+                    "core": layout.summary.core,
                     "share": SHARE,
                 }
-                told["all_sources"] = seconds * layout.built.core / SHARE
+                told["all_sources"] = seconds * layout.summary.core / SHARE
         else:
             found = betweenness(edges, method=method)
             told = vars(found.report) | {

@@ -47,7 +47,7 @@ def peak_mb() -> float:
 
 def prepared(name: str, vertices: int) -> Path:
     """The graph, ids by descending degree, as mapped rows; made or read once."""
-    from engage_spark.graph.kernels.csr import build_csr, save
+    from engage_spark.graph.kernels.csr import build_csr, save_csr
 
     where = CACHE / (f"made-{vertices}.csr" if name == "made" else f"{name}.csr")
     if where.exists():
@@ -64,7 +64,7 @@ def prepared(name: str, vertices: int) -> Path:
     rank = np.empty(len(ids), dtype=np.int64)
     rank[np.argsort(-np.bincount(dense), kind="stable")] = np.arange(len(ids))
     where.parent.mkdir(parents=True, exist_ok=True)
-    save(build_csr(rank[dense[: len(src)]], rank[dense[len(src) :]], len(ids)), where)
+    save_csr(build_csr(rank[dense[: len(src)]], rank[dense[len(src) :]], len(ids)), where)
     return where
 
 
@@ -182,13 +182,13 @@ def errors_at_equal_time(csr: Any, seconds: float) -> dict[str, Any]:
     """Both estimators, as many sources or samples as the time allows, against exact; Freeman's scale."""
     from scipy.stats import spearmanr
 
-    from engage_spark.graph.kernels.brandes import LANES, dependencies
+    from engage_spark.graph.kernels.brandes import BATCH_WIDTH, dependencies
     from engage_spark.graph.kernels.path_sampling import sample_paths
 
     pairs = (csr.n - 1) * (csr.n - 2)
     spent, exact = timed(lambda: dependencies(csr, np.arange(csr.n)).total / pairs)
     per_source, per_sample = ours(csr, "float32")["ms"] / 1e3, path_samples(csr)["ms"] / 1e3
-    sources = min(csr.n, max(1, int(seconds / per_source / LANES["float32"])) * LANES["float32"])
+    sources = min(csr.n, max(1, int(seconds / per_source / BATCH_WIDTH["float32"])) * BATCH_WIDTH["float32"])
     samples = int(seconds / per_sample)
     top = np.argsort(-exact)[:100]
     found: dict[str, Any] = {"seconds": seconds, "exact_s": spent, "sources": sources, "samples": samples}
@@ -209,11 +209,11 @@ def errors_at_equal_time(csr: Any, seconds: float) -> dict[str, Any]:
 def folded(csr: Any, precision: str) -> dict[str, float]:
     """Exact betweenness of the whole graph, trees folded first, divided by all vertices."""
     from engage_spark.graph.kernels.brandes import dependencies
-    from engage_spark.graph.kernels.reduction import shrink
+    from engage_spark.graph.kernels.reduction import reduce_graph
 
     ours(csr, precision)
-    shrink(csr)
-    small_s, small = timed(lambda: shrink(csr))
+    reduce_graph(csr)
+    small_s, small = timed(lambda: reduce_graph(csr))
     sources = np.arange(small.core.n)
     seconds, _ = timed(
         lambda: dependencies(small.core, sources, precision=precision, vertex_weight=small.vertex_weight)
@@ -237,9 +237,9 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 def one(task: str, where: str) -> None:
-    from engage_spark.graph.kernels.csr import load
+    from engage_spark.graph.kernels.csr import load_csr
 
-    csr = load(where)
+    csr = load_csr(where)
     print(json.dumps(TASKS[task](csr) | {"n": csr.n, "edges": csr.arcs // 2}))
 
 

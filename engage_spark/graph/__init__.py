@@ -1,4 +1,8 @@
-"""Every customer's place in the social graph: layout, exact and sampled betweenness, structure, strength."""
+"""Measure every customer's position in the social graph: betweenness, structure, strength of ties.
+
+`kernels` are compiled algorithms on arrays in one process and know no Spark. `distributed` runs them as Spark
+tasks. `betweenness` and `tables` stand above both.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Freeman betweenness of every vertex of a graph in a DataFrame: exact where that is affordable, sampled with
-proven bounds elsewhere.
+"""Compute the Freeman betweenness of every vertex of a graph in a DataFrame.
+
+Exact where that is affordable, sampled with proven bounds elsewhere.
 """
 
 from __future__ import annotations
@@ -16,23 +17,24 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.graph.adaptive_sampling import SamplingBounds, StoppingRule, certify
+from engage_spark.graph.adaptive_sampling import SamplingBounds, StoppingRule, sample_until_bounded
 from engage_spark.graph.distributed.layout import GraphLayout, open_layout
 from engage_spark.graph.distributed.path_tasks import SparkSampler
-from engage_spark.graph.distributed.resources import DEFAULT_BUDGET, core_seconds
+from engage_spark.graph.distributed.resources import DEFAULT_BUDGET, predict_core_seconds
 from engage_spark.graph.distributed.source_tasks import dependency_sums
-from engage_spark.graph.distributed.workspace import Materialise
+from engage_spark.graph.distributed.workspace import Materialize
 from engage_spark.graph.estimates import ScoreEstimator
 
 Method = Literal["auto", "exact", "sampled"]
 DEFAULT_RULE = StoppingRule()
-BATCH = 32
-"""Sources that are summed before the sum is rounded to fixed point: as many as the kernel takes at a time."""
+SOURCES_PER_BATCH = 32
+"""Sources that are summed before the sum is rounded to fixed point: as many as the kernel takes at once."""
+SCORE_COLUMNS = ("betweenness", "lower", "upper", "stderr")
 
 
 @dataclass(frozen=True)
 class BetweennessReport:
-    """How the scores came about. Errors are in Freeman units."""
+    """How the scores were computed. Errors are in Freeman units."""
 
     method: str
     n: int
@@ -41,10 +43,11 @@ class BetweennessReport:
     self_loops: int
     multi_edges: int
     """Given edges beyond the first between two vertices (directed: in one direction)."""
-    quantum: float | None
-    """What one unit of length stands for; None without lengths."""
+    length_unit: float | None
+    """The length that one unit stands for; None without lengths."""
     sources: int
-    """Sources whose dependencies were summed: all that are left when trees are folded, or the sampled ones.
+    """Sources whose dependencies were summed: all of the core (the graph without its trees), or the sampled
+    ones.
     """
     samples: int
     """Paths behind the bounds; 0 when exact."""
@@ -52,8 +55,7 @@ class BetweennessReport:
     """Paths that only served to plan."""
     rounds: int
     error: float
-    """Half the width of the widest interval: with probability 1 - delta no vertex's midpoint is off by more.
-    """
+    """Half the width of the widest interval: with probability 1 - delta no midpoint is off by more."""
     relative_error: float
     """Half the width over the midpoint, the worst of the top_k."""
     contenders: int
@@ -61,7 +63,7 @@ class BetweennessReport:
     unreachable: float
     """Share of the sampled pairs without a path; 0 when exact (not measured)."""
     predicted_core_seconds: float
-    """What the exact computation was predicted to take, by stated constants."""
+    """Predicted cost of the exact computation, by stated constants."""
     graph_bytes: int
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per phase."""
@@ -88,45 +90,47 @@ def betweenness(
     delta: float = 0.1,
     seed: int = 0,
     budget: float | None = None,
-    quantum: float | None = None,
+    length_unit: float | None = None,
     directory: str | None = None,
-    materialise: Materialise | None = None,
+    materialize: Materialize | None = None,
     memory: int | None = None,
 ) -> Betweenness:
-    """Freeman betweenness of every vertex of `edges` (src, dst): the share of pairs of the other vertices
-    whose shortest paths pass it.
+    """Compute the Freeman betweenness of every vertex of `edges` (src, dst).
 
-    With several shortest paths a vertex gets the share of those that pass it; a pair without a path counts as
-    not passing, so values of a disconnected graph are relative to all n vertices. Undirected or directed, the
-    denominator is (n - 1)(n - 2) ordered pairs. n <= 2: 0.
+    It is the share of pairs of the other vertices whose shortest paths pass the vertex. With several shortest
+    paths a vertex gets the share of those that pass it. A pair without a path counts as not passing, so
+    values of a disconnected graph are relative to all n vertices. Undirected or directed, the denominator is
+    (n - 1)(n - 2) ordered pairs. n <= 2: 0.
 
-    Grain: one row per vertex, `id` of the caller's type. `vertices` (id) adds isolated ones and makes an edge
-    to any other id an error; nulls are refused, self-loops and parallel edges tolerated and counted. `weight`
-    names a column of lengths, `quantum` the unit they are rounded to (see `judged_edges`). Not nullable, all
-    doubles between 0 and 1:
+    `vertices` (id) adds isolated ones and makes an edge to any other id an error; self-loops and parallel
+    edges are tolerated and counted. `weight` names a column of lengths, `length_unit` the unit they are
+    rounded to (see `validate_edges`). All values are doubles between 0 and 1:
 
     - exact: betweenness = lower = upper, stderr 0.
     - sampled: [lower, upper] come from random shortest paths. With probability 1 - delta all vertices' true
-      values lie inside at once. Sampling goes on until the intervals of the `top_k` vertices of most hits are
-      within +-`relative_error` of their midpoints (or proven to lie below `certify.FLOOR`), or, with
+      values are inside at once. Sampling goes on until the intervals of the `top_k` vertices of most hits are
+      within +-`relative_error` of their midpoints (or proven to be below `adaptive_sampling.FLOOR`), or, with
       `epsilon`, until every interval is within +-epsilon of its midpoint. `betweenness` is an estimate from
       the dependencies of `sources` random sources, which also tells vertices apart that no affordable number
       of paths would hit: unbiased, with standard error `stderr`, then clipped into [lower, upper] (which
       stderr does not take into account). Where only a few of all sources make up a value, such as the way
       into a small part, stderr is too small in samples that miss them; bounds are not.
 
-    `auto` is exact if the predicted core-seconds (`budget.core_seconds`, stated constants) are within
+    `auto` is exact if the predicted core-seconds (`predict_core_seconds`, stated constants) are within
     `budget` (default 600). Results are a function of the simple graph, `seed` and the parameters: the same
-    bits on any partitioning, cluster, classic or Connect.
+    bits on any partitioning, cluster, classic or Connect. `memory`, `directory`, `materialize`: see
+    `open_layout`. `scores` is stored like every other table: by `materialize`, else in `directory`, else in a
+    temporary directory until this process ends.
 
+    Grain: one row per vertex, `id` of the caller's type.
+    Nulls: null ids are refused; no result is null.
     Cost: see `open_layout`; then exact one job, sampled one job per calibration and round (mostly three or
-    four) and one for the sources; 8 tasks a core, each with 8 bytes per arc mapped and `worker_bytes` of its
-    own. `memory`, `directory`, `materialise`: see `open_layout`. `scores` is kept like every other table: by
-    `materialise`, else in `directory`, else in a temporary directory until this process ends. Sources:
-    Brandes 2001; Brandes, Pich 2007 (source sampling); Borassi, Natale 2016 (KADABRA). Raises InputError,
-    ConfigurationError.
+    four) and one for the sources; 8 tasks per core, each with 8 bytes per arc mapped and `worker_bytes` of
+    its own.
+    Errors: InputError, ConfigurationError.
+    Source: Brandes 2001; Brandes, Pich 2007 (source sampling); Borassi, Natale 2016 (KADABRA).
     """
-    _check(
+    _check_parameters(
         method,
         epsilon=epsilon,
         top_k=top_k,
@@ -141,9 +145,9 @@ def betweenness(
         vertices=vertices,
         weight=weight,
         directed=directed,
-        quantum=quantum,
+        length_unit=length_unit,
         directory=directory,
-        materialise=materialise,
+        materialize=materialize,
         memory=memory,
     ) as layout:
         rule = StoppingRule(epsilon=epsilon, top_k=top_k, relative_error=relative_error)
@@ -162,60 +166,59 @@ def measure_betweenness(
     seed: int = 0,
     budget: float | None = None,
 ) -> Betweenness:
-    """`betweenness` of a graph that is laid out already. `rule.epsilon` is in Freeman units. The scores
-    outlive the layout.
+    """Compute the `betweenness` of a graph that is laid out already.
+
+    `rule.epsilon` is in Freeman units. The scores outlive the layout.
     """
     clock = _Clock(dict(layout.seconds))
-    predicted = core_seconds(layout.built, layout.built.core, weighted=layout.weighted)
+    predicted = predict_core_seconds(layout.summary, layout.summary.core, weighted=layout.weighted)
     exact = (
         method == "exact"
         or (method == "auto" and predicted <= (DEFAULT_BUDGET if budget is None else budget))
         or layout.n <= 2
     )
-    certificate, counts, unreachable = None, None, 0.0
+    bounds, counts, unreachable = None, None, 0.0
     if not exact:
         sampler = SparkSampler(layout, seed=seed)
-        certificate = certify(
+        bounds = sample_until_bounded(
             sampler,
-            rule=in_shares(rule, layout.n),
+            rule=to_pair_shares(rule, layout.n),
             delta=delta,
-            active=layout.built.active,
-            interior=layout.built.interior,
+            active=layout.summary.active,
+            interior=layout.summary.interior,
         )
-        if certificate.samples:
-            counts, unreachable = sampler.counts(), sampler.totals()[1] / certificate.samples
+        if bounds.samples:
+            counts, unreachable = sampler.counts(), sampler.totals()[1] / bounds.samples
         clock.stop("paths")
-    taken = layout.built.core if exact else min(sources, layout.n)
+    n_sources = layout.summary.core if exact else min(sources, layout.n)
     sums = dependency_sums(
         layout,
-        sources=None if exact else taken,
+        sources=None if exact else n_sources,
         seed=seed,
-        batch=BATCH,
+        batch=SOURCES_PER_BATCH,
         precision="float64" if exact else "float32",
     )
-    sums = layout.keep(sums, "sums")
+    sums = layout.materialize(sums, "sums")
     clock.stop("sources")
-    scores = layout.keep(
-        _scores(layout, sums, counts, certificate, sources=None if exact else taken), "betweenness"
+    scores = layout.materialize(
+        _scores(layout, sums, counts, bounds, sources=None if exact else n_sources), "betweenness"
     )
     clock.stop("scores")
-    return Betweenness(scores, _report(layout, certificate, taken, unreachable, predicted, clock.seconds))
+    return Betweenness(scores, _report(layout, bounds, n_sources, unreachable, predicted, clock.seconds))
 
 
-def in_shares(rule: StoppingRule, n: int) -> StoppingRule:
-    """The rule with epsilon as a share of ordered pairs b: Freeman's value is b n / (n - 2)."""
-    return (
-        rule
-        if rule.epsilon is None
-        else StoppingRule(rule.epsilon * (n - 2) / n, rule.top_k, rule.relative_error, rule.floor)
-    )
+def to_pair_shares(rule: StoppingRule, n: int) -> StoppingRule:
+    """Express epsilon as a share of ordered pairs b: Freeman's value is b n / (n - 2)."""
+    if rule.epsilon is None:
+        return rule
+    return StoppingRule(rule.epsilon * (n - 2) / n, rule.top_k, rule.relative_error, rule.floor)
 
 
 def _scores(
     layout: GraphLayout,
     sums: DataFrame,
     counts: DataFrame | None,
-    certificate: SamplingBounds | None,
+    bounds: SamplingBounds | None,
     *,
     sources: int | None,
 ) -> DataFrame:
@@ -225,61 +228,60 @@ def _scores(
     columns = [c for c in rows.columns if c not in ("id", "v")]
     zero = F.lit(0).cast("bigint")
     rows = rows.select("id", "v", *(F.coalesce(c, zero).alias(c) for c in columns))
-    finish, place = ScoreEstimator.of(layout.n, certificate, sources), layout.place
+    estimator, files = ScoreEstimator.from_bounds(layout.n, bounds, sources), layout.files
 
-    def finished(batches: Iterator[Any]) -> Iterator[Any]:
-        contributions, impossible = finish.vectors(place.path())
+    def estimate(batches: Iterator[Any]) -> Iterator[Any]:
+        contributions, is_zero = estimator.load_vectors(files.path())
         for batch in batches:
             numbers = {name: batch.column(name).to_numpy() for name in batch.schema.names if name != "id"}
-            made = finish.columns(numbers, contributions, impossible)
-            arrays = [batch.column("id"), *(pa.array(made[name], pa.float64()) for name in NUMBERS)]
-            method = pa.array(np.full(batch.num_rows, finish.method, dtype=object), pa.string())
-            yield pa.RecordBatch.from_arrays([*arrays, method], names=["id", *NUMBERS, "method"])
+            scores = estimator.columns(numbers, contributions, is_zero)
+            arrays = [batch.column("id"), *(pa.array(scores[name], pa.float64()) for name in SCORE_COLUMNS)]
+            method = pa.array(np.full(batch.num_rows, estimator.method, dtype=object), pa.string())
+            yield pa.RecordBatch.from_arrays([*arrays, method], names=["id", *SCORE_COLUMNS, "method"])
 
     schema = T.StructType(
         [
             layout.vertices.schema["id"],
-            *(T.StructField(name, T.DoubleType()) for name in NUMBERS),
+            *(T.StructField(name, T.DoubleType()) for name in SCORE_COLUMNS),
             T.StructField("method", T.StringType()),
         ]
     )
-    return rows.mapInArrow(finished, schema)
-
-
-NUMBERS = ("betweenness", "lower", "upper", "stderr")
+    return rows.mapInArrow(estimate, schema)
 
 
 def _report(
     layout: GraphLayout,
-    certificate: SamplingBounds | None,
-    taken: int,
+    bounds: SamplingBounds | None,
+    n_sources: int,
     unreachable: float,
     predicted: float,
     seconds: dict[str, float],
 ) -> BetweennessReport:
     scale = layout.n / (layout.n - 2) if layout.n > 2 else 1.0
     return BetweennessReport(
-        method="exact" if certificate is None else "sampled",
+        method="exact" if bounds is None else "sampled",
         n=layout.n,
         m=layout.m,
-        self_loops=layout.given.self_loops,
+        self_loops=layout.edges.self_loops,
         multi_edges=layout.multi_edges,
-        quantum=layout.given.quantum,
-        sources=taken,
-        samples=certificate.samples if certificate else 0,
-        calibration=certificate.calibration if certificate else 0,
-        rounds=certificate.rounds if certificate else 0,
-        error=certificate.error * scale if certificate else 0.0,
-        relative_error=certificate.relative_error if certificate else 0.0,
-        contenders=certificate.contenders if certificate else 0,
+        length_unit=layout.edges.length_unit,
+        sources=n_sources,
+        samples=bounds.samples if bounds else 0,
+        calibration=bounds.calibration if bounds else 0,
+        rounds=bounds.rounds if bounds else 0,
+        error=bounds.error * scale if bounds else 0.0,
+        relative_error=bounds.relative_error if bounds else 0.0,
+        contenders=bounds.contenders if bounds else 0,
         unreachable=unreachable,
         predicted_core_seconds=predicted,
-        graph_bytes=layout.built.bytes,
+        graph_bytes=layout.summary.bytes,
         seconds=seconds,
     )
 
 
 class _Clock:
+    """Wall time per phase."""
+
     def __init__(self, seconds: dict[str, float]) -> None:
         self.seconds, self._since = seconds, time.monotonic()
 
@@ -288,7 +290,7 @@ class _Clock:
         self.seconds[phase], self._since = now - self._since, now
 
 
-def _check(
+def _check_parameters(
     method: str,
     *,
     epsilon: float | None,
@@ -299,23 +301,23 @@ def _check(
     seed: int,
     budget: float | None,
 ) -> None:
-    wrong = []
+    problems = []
     if method not in ("auto", "exact", "sampled"):
-        wrong.append(f"method is {method!r}, and must be auto, exact or sampled")
+        problems.append(f"method is {method!r}, and must be auto, exact or sampled")
     for name, value in (("epsilon", epsilon), ("relative_error", relative_error), ("delta", delta)):
         if value is not None and not 0 < value < 1:
-            wrong.append(f"{name} is {value}, and must lie between 0 and 1")
+            problems.append(f"{name} is {value}, and must be between 0 and 1")
     if top_k < 1:
-        wrong.append(f"top_k is {top_k}, and must be at least 1")
+        problems.append(f"top_k is {top_k}, and must be at least 1")
     if sources < 2:
-        wrong.append(
-            f"sources is {sources}, and must be at least 2: one source has no spread to take a standard error from"
-        )
+        problems.append(f"sources is {sources}, and must be at least 2: one source gives no standard error")
     if not -(2**63) <= seed < 2**63:
-        wrong.append(f"seed is {seed}, and must fit 64 bits")
+        problems.append(f"seed is {seed}, and must fit 64 bits")
     if budget is not None and not budget >= 0:
-        wrong.append(f"budget is {budget}, and must be core-seconds, 0 or more")
-    if wrong:
+        problems.append(f"budget is {budget}, and must be core-seconds, 0 or more")
+    if problems:
         raise ConfigurationError(
-            "betweenness cannot be computed with these parameters", details=wrong, hint="change what is named"
+            "betweenness cannot be computed with these parameters",
+            details=problems,
+            hint="change the parameters that are named",
         )

@@ -1,6 +1,4 @@
-"""From integer sums to the columns of the scores, in numpy: what the last task does with each batch of
-vertices.
-"""
+"""Turn integer sums into the columns of the scores, one batch of vertices at a time. Numpy only."""
 
 from __future__ import annotations
 
@@ -10,63 +8,66 @@ from typing import Any
 
 import numpy as np
 
+from engage_spark.errors import TransientError
 from engage_spark.graph.adaptive_sampling import SamplingBounds
-from engage_spark.graph.distributed.source_tasks import exponent_of_squares, exponent_of_sums
+from engage_spark.graph.kernels.brandes import exponent_of_squares, exponent_of_sums
 from engage_spark.numerics import fixed_point
 from engage_spark.numerics.dtypes import F64, I64
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreEstimator:
-    """What a batch needs to know of the whole. `sources` None: exact. `keys` are calibration * 2^40 + hits,
-    ascending.
-    """
+    """Constants of the graph that every batch needs."""
 
     n: int
     sources: int | None
+    """None: exact."""
     keys: I64
+    """calibration * 2^40 + hits, ascending."""
     lower: F64
     upper: F64
 
     @classmethod
-    def of(cls, n: int, certificate: SamplingBounds | None, sources: int | None) -> ScoreEstimator:
-        if certificate is None:
+    def from_bounds(cls, n: int, bounds: SamplingBounds | None, sources: int | None) -> ScoreEstimator:
+        """Build the estimator of a graph of n vertices; `bounds` None: exact."""
+        if bounds is None:
             return cls(n, sources, np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
-        keys = (certificate.pairs.calibration << 40) + certificate.pairs.hits
+        keys = (bounds.histogram.calibration << 40) + bounds.histogram.hits
         order = np.argsort(keys)
-        return cls(n, sources, keys[order], certificate.lower[order], certificate.upper[order])
+        return cls(n, sources, keys[order], bounds.lower[order], bounds.upper[order])
 
     @property
     def method(self) -> str:
+        """Either exact or sampled."""
         return "exact" if self.sources is None else "sampled"
 
-    def vectors(self, directory: Path) -> tuple[Any, Any]:
-        """Per vertex, memory-mapped: what the folded trees contribute (None: nothing), and whether
-        betweenness is known to be 0.
+    def load_vectors(self, directory: Path) -> tuple[Any, Any]:
+        """Map two vectors of the vertices into memory: what the removed trees contribute (None: nothing), and
+        whether betweenness is known to be 0.
         """
-        kept = directory / "contributions.npy"
-        return np.load(kept, mmap_mode="r") if kept.exists() else None, np.load(
-            directory / "zero.npy", mmap_mode="r"
-        )
+        path = directory / "contributions.npy"
+        contributions = np.load(path, mmap_mode="r") if path.exists() else None
+        return contributions, np.load(directory / "zero.npy", mmap_mode="r")
 
     def columns(self, numbers: dict[str, Any], contributions: Any, zero: Any) -> dict[str, F64]:
-        """betweenness, lower, upper, stderr of a batch. `numbers` has v, hi, lo and, when sampled, squares
-        and the counts of hits.
+        """Compute betweenness, lower, upper, stderr of a batch.
+
+        `numbers` has v, hi, lo and, when sampled, squares and the counts of hits.
         """
         v, pairs = numbers["v"], float(self.n - 1) * float(self.n - 2)
         if pairs <= 0:
             nothing = np.zeros(len(v))
             return dict.fromkeys(("betweenness", "lower", "upper", "stderr"), nothing)
-        hung = 0.0 if contributions is None else contributions[v].astype(np.float64)
+        from_trees = 0.0 if contributions is None else contributions[v].astype(np.float64)
         total = fixed_point.from_limbs(numbers["hi"], numbers["lo"], exponent_of_sums(self.n))
         if self.sources is None:
-            value = (hung + total) / pairs
+            value = (from_trees + total) / pairs
             return {"betweenness": value, "lower": value, "upper": value, "stderr": np.zeros(len(v))}
         squares = fixed_point.from_limbs(
             numbers["squares_hi"], numbers["squares_lo"], exponent_of_squares(self.n)
         )
-        value, stderr = estimate(total, squares, n=self.n, sources=self.sources)
-        value, stderr = (hung + value) / pairs, stderr / pairs
+        value, stderr = estimate_totals(total, squares, n=self.n, sources=self.sources)
+        value, stderr = (from_trees + value) / pairs, stderr / pairs
         lower, upper = self._bounds(numbers, zero[v])
         return {
             "betweenness": np.clip(value, lower, upper),
@@ -79,21 +80,26 @@ class ScoreEstimator:
         if "hits" not in numbers:  # no vertex can be inside of any path
             return np.zeros(len(zero)), np.zeros(len(zero))
         keys = (numbers["calibration"] << 40) + numbers["hits"]
-        at = np.searchsorted(self.keys, keys)
-        at = np.minimum(at, len(self.keys) - 1)
-        assert bool(np.all(zero | (self.keys[at] == keys))), "a vertex has counts that no round saw"
+        row = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        unseen = ~(zero | (self.keys[row] == keys))
+        if unseen.any():
+            first = int(np.flatnonzero(unseen)[0])
+            raise TransientError(
+                f"{int(unseen.sum())} vertices have counts of hits that no sampling round saw, the first "
+                f"vertex {numbers['v'][first]} with {numbers['hits'][first]} hits",
+                hint="the temporary tables of the samples changed while they were read; run it again",
+            )
         scale = self.n / (self.n - 2)
-        return np.where(zero, 0.0, self.lower[at] * scale), np.where(
-            zero, 0.0, np.minimum(1.0, self.upper[at] * scale)
-        )
+        lower = np.where(zero, 0.0, self.lower[row] * scale)
+        return lower, np.where(zero, 0.0, np.minimum(1.0, self.upper[row] * scale))
 
 
-def estimate(total: F64, squares: F64, *, n: int, sources: int) -> tuple[F64, F64]:
-    """The sum over all n sources, estimated from `sources` of them drawn without replacement, and its
-    standard error.
+def estimate_totals(total: F64, squares: F64, *, n: int, sources: int) -> tuple[F64, F64]:
+    """Estimate the sum over all n sources, and its standard error, from `sources` of them drawn without
+    replacement.
 
-    Cochran 1977, section 2.5-2.6: n times the sample's mean; variance with the finite-population correction,
-    so 0 when all were drawn.
+    n times the sample's mean; variance with the finite-population correction, so 0 when all were drawn.
+    Source: Cochran 1977, section 2.5-2.6.
     """
     k = float(sources)
     spread = np.maximum(squares - total * total / k, 0.0) / (k - 1.0)

@@ -1,7 +1,6 @@
-"""A picture of one day's graph as SVG, written by hand: who is most central, how they hang together, how
-centrality is distributed.
+"""Draw one day's graph as SVG: who is most central, how they are connected, how centrality is distributed.
 
-Nothing but ids, measured values and counts goes in, so no protected field can. Pure text, no Spark, the same
+The input is ids, measured values and counts, so no protected field can appear. Pure text, no Spark, the same
 bytes for the same values.
 """
 
@@ -19,8 +18,8 @@ COLOURS = ("#2a6fb0", "#d9822b", "#3a9c6d", "#b64a5e", "#7a5fb5", "#4fa3b8", "#a
 
 
 @dataclass(frozen=True)
-class Vertex:
-    """One of the most central. The interval is that of betweenness; equal ends say that the value is exact."""
+class CentralVertex:
+    """One of the most central vertices. [lower, upper] bounds betweenness; equal where it is exact."""
 
     id: str
     centrality: float
@@ -33,29 +32,32 @@ class Vertex:
 
 @dataclass(frozen=True)
 class Picture:
-    """What is shown. `links` are (index, index, strength) among `top`; `measured` and `given` are counts in
-    equal bins from 0 to 1.
-    """
+    """Contents of the picture."""
 
     title: str
-    facts: str
-    what: str
-    top: Sequence[Vertex]
+    subtitle: str
+    measure: str
+    """Name of the centrality."""
+    top: Sequence[CentralVertex]
     links: Sequence[tuple[int, int, float]]
+    """(index, index, strength) among `top`."""
     measured: Sequence[int]
+    """Counts in equal bins from 0 to 1."""
     given: Sequence[int] | None
+    """The same of the delivered values."""
 
     def svg(self) -> str:
-        """The whole picture, self-contained."""
+        """Draw the picture as one self-contained SVG document."""
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-            f'font-family="system-ui, Segoe UI, Helvetica, Arial, sans-serif" font-size="12" fill="{DARK}">'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+            f'height="{HEIGHT}" font-family="system-ui, Segoe UI, Helvetica, Arial, sans-serif" '
+            f'font-size="12" fill="{DARK}">'
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
         )
         parts = [
             head,
             _text(30, 38, self.title, size=20, weight="600"),
-            _text(30, 60, self.facts, fill="#52606d"),
+            _text(30, 60, self.subtitle, fill="#52606d"),
             *self._bars(),
             *self._ring(),
             *self._distribution(),
@@ -72,7 +74,7 @@ class Picture:
         x, y, wide = 190, 118, 330
         sampled = any(v.upper > v.lower for v in self.top)
         parts = [
-            _text(30, 92, f"Highest {self.what}", weight="600"),
+            _text(30, 92, f"Highest {self.measure}", weight="600"),
             _text(
                 30,
                 108,
@@ -90,11 +92,13 @@ class Picture:
         for i, v in enumerate(self.top):
             top = y + i * row
             middle = top + row / 2
-            parts.append(
-                f"<g><title>{escape(v.id)}: {self.what} {v.centrality:.4f}, betweenness {v.betweenness:.6g}, degree {v.degree:,}</title>"
+            hover = (
+                f"{escape(v.id)}: {self.measure} {v.centrality:.4f}, "
+                f"betweenness {v.betweenness:.6g}, degree {v.degree:,}"
             )
+            parts.append(f"<g><title>{hover}</title>")
             parts.append(_text(30, middle + 4, str(i + 1), size=11, fill="#52606d"))
-            parts.append(_text(x - 8, middle + 4, shortened(v.id), anchor="end", size=11))
+            parts.append(_text(x - 8, middle + 4, shorten_id(v.id), anchor="end", size=11))
             parts.append(_rect(x, top + 4, wide * v.betweenness / most, row - 8, self._colour(v.group)))
             if v.upper > v.lower:
                 left, right = x + wide * v.lower / most, x + wide * v.upper / most
@@ -105,8 +109,8 @@ class Picture:
         return parts
 
     def _ring(self) -> list[str]:
-        """The most central on a circle and the connections among them, thicker where they are stronger;
-        colour says community.
+        """The most central on a ring and the connections among them, thicker where they are stronger;
+        colour is the community.
         """
         cx, cy, r = 885, 258, 120
         parts = [_text(620, 92, "Connections among them", weight="600")]
@@ -128,8 +132,10 @@ class Picture:
         largest = max((v.degree for v in self.top), default=1) or 1
         for rank, (v, a, (px, py)) in enumerate(zip(self.top, angles, points, strict=True), start=1):
             size = 3.5 + 6.5 * math.sqrt(v.degree / largest)
+            colour = self._colour(v.group)
             parts.append(
-                f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{size:.1f}" fill="{self._colour(v.group)}"><title>{escape(v.id)}</title></circle>'
+                f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{size:.1f}" fill="{colour}">'
+                f"<title>{escape(v.id)}</title></circle>"
             )
             lx, ly = cx + (r + 17) * math.cos(a), cy + (r + 17) * math.sin(a)
             parts.append(_text(lx, ly + 4, str(rank), size=10, anchor="middle"))
@@ -138,9 +144,9 @@ class Picture:
     def _distribution(self) -> list[str]:
         """How many have which centrality: measured as columns, given as a line."""
         x, y, wide, high = 660, 640, 460, 170
-        parts = [_text(620, 432, f"Distribution of {self.what}", weight="600")]
-        shown = "blue: measured" + ("" if self.given is None else ", line: as delivered")
-        parts.append(_text(620, 448, shown, size=11, fill="#52606d"))
+        parts = [_text(620, 432, f"Distribution of {self.measure}", weight="600")]
+        legend = "blue: measured" + ("" if self.given is None else ", line: as delivered")
+        parts.append(_text(620, 448, legend, size=11, fill="#52606d"))
         most = max([*self.measured, *(self.given or ()), 1])
         for tick in _ticks(most):
             level = y - high * tick / most
@@ -170,8 +176,8 @@ class Picture:
         return parts
 
 
-def shortened(name: str, most: int = 20) -> str:
-    """A long id with its middle left out."""
+def shorten_id(name: str, most: int = 20) -> str:
+    """Leave out the middle of a long id."""
     return name if len(name) <= most else f"{name[: most - 7]}…{name[-6:]}"
 
 

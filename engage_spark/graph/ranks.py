@@ -1,5 +1,6 @@
-"""Ranks, quantiles and a comparison of two columns: exact, the same on any partitioning, without an order
-over all rows in one place.
+"""Compute ranks, quantiles and a comparison of two columns exactly, the same on any partitioning.
+
+No task ever sorts all rows.
 """
 
 from __future__ import annotations
@@ -22,33 +23,34 @@ _EXACT = "decimal(38,18)"
 
 def with_ranks(rows: DataFrame, *, of: Sequence[str]) -> DataFrame:
     """Add for each column c of `of` two counts (bigint): `c_below`, rows with a smaller value; `c_ties`, rows
-    with the same, itself too.
+    with the same value, this one included.
 
-    Grain: unchanged. The columns are numbers without NaN; nulls are not counted, and their rows have null in
-    both. Rows are cut at approximate quantiles into buckets, each ranked by a window of its own, and the
-    buckets' counts (64 numbers a column on the driver) are added up; where the cuts lie changes nothing in
-    the result. Cost: two narrow scans of `rows`, which should be stored rows therefore, and a shuffle a
-    column.
+    The columns are numbers without NaN. Rows are cut at approximate quantiles into buckets, a window ranks
+    each bucket, and the buckets' counts (64 numbers per column on the driver) are added up; the position of
+    the cuts changes nothing in the result.
+    Grain: unchanged.
+    Nulls: not counted; their rows have null in both.
+    Cost: two narrow scans of `rows`, which should be stored rows therefore, and one shuffle per column.
     """
     shares = F.array(*(F.lit(i / BUCKETS) for i in range(1, BUCKETS)))
     cuts = rows.agg(*(F.percentile_approx(c, shares, 10_000).alias(c) for c in of)).collect()[0]
     buckets = {c: _bucket(F.col(c), cuts[c] or []) for c in of}
     bucketed = rows.withColumns({f"__{c}": bucket for c, bucket in buckets.items()})
-    places = F.explode(
+    column_buckets = F.explode(
         F.array(*(F.struct(F.lit(c).alias("of"), F.col(f"__{c}").alias("bucket")) for c in of))
     )
-    counted = bucketed.select(places.alias("x")).groupBy("x.of", "x.bucket").count().collect()
-    counts = {(r["of"], r["bucket"]): int(r["count"]) for r in counted}
-    added = {}
+    rows_of_counts = bucketed.select(column_buckets.alias("x")).groupBy("x.of", "x.bucket").count().collect()
+    counts = {(row["of"], row["bucket"]): int(row["count"]) for row in rows_of_counts}
+    ranks = {}
     for c in of:
         before = [0, *accumulate(counts.get((c, bucket), 0) for bucket in range(BUCKETS - 1))]
         within = F.rank().over(Window.partitionBy(f"__{c}").orderBy(c)) - 1
-        there = F.col(c).isNotNull()
-        added[f"{c}_below"] = F.when(
-            there, (_constant(before, "bigint")[F.col(f"__{c}")] + within).cast("bigint")
+        not_null = F.col(c).isNotNull()
+        ranks[f"{c}_below"] = F.when(
+            not_null, (_constant(before, "bigint")[F.col(f"__{c}")] + within).cast("bigint")
         )
-        added[f"{c}_ties"] = F.when(there, F.count(F.lit(1)).over(Window.partitionBy(f"__{c}", c)))
-    return bucketed.withColumns(added).drop(*(f"__{c}" for c in of))
+        ranks[f"{c}_ties"] = F.when(not_null, F.count(F.lit(1)).over(Window.partitionBy(f"__{c}", c)))
+    return bucketed.withColumns(ranks).drop(*(f"__{c}" for c in of))
 
 
 def _bucket(value: Column, cuts: Sequence[float]) -> Column:
@@ -58,36 +60,37 @@ def _bucket(value: Column, cuts: Sequence[float]) -> Column:
 
 
 def _constant(values: Sequence[float | int], kind: str) -> Column:
-    """An array as text that the optimiser makes one constant of; dozens of literals would be dozens of
+    """An array as text that the optimiser turns into one constant; dozens of literals would be dozens of
     expressions in every plan.
     """
     return F.split(F.lit(",".join(map(repr, values))), ",").cast(f"array<{kind}>")
 
 
 def percentile(below: Column, n: int) -> Column:
-    """The share of the other rows that are smaller, in percent; 0 for a single row."""
+    """Return the share of the other rows that are smaller, in percent; 0 for a single row."""
     return F.lit(0.0) if n <= 1 else below.cast("double") * F.lit(100.0) / F.lit(float(n - 1))
 
 
 def compare_given_with_measured(
     rows: DataFrame, *, fields: Sequence[str]
 ) -> dict[str, dict[str, float | int | None]]:
-    """What `given_f` and `measured_f` have in common, for each field f: the columns of graph_comparison in
-    the bookkeeping contract.
+    """Compare `given_f` with `measured_f` for each field f: the columns of graph_comparison in the
+    bookkeeping contract.
 
-    `rows` must be stored; rows with a null or NaN on either side are left out for that field, and counted.
-    Sums are taken in decimals of 18 places and over whole ranks, so the result is the same bits on any
-    partitioning. Cost: as `with_ranks` of all columns, and one scan.
+    `rows` must be stored. Sums are taken in decimals of 18 places and over integer ranks, so the result has
+    the same bits on any partitioning.
+    Nulls: a row with a null or NaN in either column is left out for that field, and counted.
+    Cost: as `with_ranks` of all columns, and one scan.
     """
     pairs = {f: (f"given_{f}", f"measured_{f}") for f in fields}
-    sound = {
+    comparable = {
         f: F.col(g).isNotNull() & F.col(m).isNotNull() & ~F.isnan(g) & ~F.isnan(m)
         for f, (g, m) in pairs.items()
     }
-    columns = [F.when(sound[f], F.col(c)).alias(c) for f, both in pairs.items() for c in both]
-    ranked = rows.select(*columns).transform(with_ranks, of=[c for both in pairs.values() for c in both])
+    columns = [F.when(comparable[f], F.col(c)).alias(c) for f, pair in pairs.items() for c in pair]
+    ranked = rows.select(*columns).transform(with_ranks, of=[c for pair in pairs.values() for c in pair])
     counts = rows.agg(
-        F.count(F.lit(1)).alias("all"), *(F.count_if(sound[f]).alias(f) for f in fields)
+        F.count(F.lit(1)).alias("all"), *(F.count_if(comparable[f]).alias(f) for f in fields)
     ).collect()[0]
     sums = (
         ranked.agg(*(c for f, (g, m) in pairs.items() for c in _sums(f, g, m, counts[f])))
@@ -98,18 +101,18 @@ def compare_given_with_measured(
 
 
 def _summary(f: str, total: int, n: int, sums: dict[str, Any]) -> dict[str, float | int | None]:
-    found: dict[str, float | int | None] = {"rows_compared": n, "rows_without_given": total - n}
-    found |= {
+    summary: dict[str, float | int | None] = {"rows_compared": n, "rows_without_given": total - n}
+    summary |= {
         name.removeprefix(f"{f}/"): value
         for name, value in sums.items()
         if name.startswith(f"{f}/") and "_p" in name
     }
     if not n:
-        return found | dict.fromkeys(
+        return summary | dict.fromkeys(
             ("spearman", "mean_given", "mean_measured", "mean_difference", "mean_absolute_difference")
         )
     given, measured, apart = (Fraction(sums[f"{f}/{name}"]) for name in ("given", "measured", "apart"))
-    return found | {
+    return summary | {
         "spearman": correlation(n, *(int(sums[f"{f}/{s}"]) for s in ("x", "y", "xx", "yy", "xy"))),
         "mean_given": float(given / n),
         "mean_measured": float(measured / n),
@@ -119,13 +122,13 @@ def _summary(f: str, total: int, n: int, sums: dict[str, Any]) -> dict[str, floa
 
 
 def correlation(n: int, x: int, y: int, xx: int, yy: int, xy: int) -> float | None:
-    """Pearson's correlation from whole sums; None when either side does not vary."""
+    """Compute Pearson's correlation from integer sums; None when either variable does not vary."""
     spread = (n * xx - x * x) * (n * yy - y * y)
     return (n * xy - x * y) / math.sqrt(spread) if spread else None
 
 
 def _sums(f: str, given: str, measured: str, n: int) -> list[Column]:
-    """Sums over twice the mean rank (a whole number also for ties), over the values, and the quantiles."""
+    """Sums over twice the mean rank (an integer also for ties), over the values, and the quantiles."""
     x, y = ((2 * F.col(f"{c}_below") + F.col(f"{c}_ties")).cast("decimal(38,0)") for c in (given, measured))
     products = {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
     g, m = (F.col(c).cast(_EXACT) for c in (given, measured))
@@ -134,8 +137,8 @@ def _sums(f: str, given: str, measured: str, n: int) -> list[Column]:
         *(F.sum(value.cast("decimal(38,0)")).alias(f"{f}/{name}") for name, value in products.items()),
         *(F.sum(value).alias(f"{f}/{name}") for name, value in values.items()),
         *(
-            _pick(c, n, q).alias(f"{f}/{side}_p{q:02}")
-            for side, c in (("given", given), ("measured", measured))
+            _pick(c, n, q).alias(f"{f}/{kind}_p{q:02}")
+            for kind, c in (("given", given), ("measured", measured))
             for q in QUANTILES
         ),
     ]
@@ -143,6 +146,6 @@ def _sums(f: str, given: str, measured: str, n: int) -> list[Column]:
 
 def _pick(column: str, n: int, q: int) -> Column:
     """The smallest value that at least q percent of the rows do not exceed."""
-    place = -(-n * q // 100)
+    rank = -(-n * q // 100)
     below, ties = F.col(f"{column}_below"), F.col(f"{column}_ties")
-    return F.max(F.when((below < place) & (below + ties >= place), F.col(column)))
+    return F.max(F.when((below < rank) & (below + ties >= rank), F.col(column)))

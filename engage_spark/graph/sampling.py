@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from engage_spark.graph.adaptive_sampling import Pairs
+from engage_spark.graph.adaptive_sampling import HitHistogram
 from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.path_sampling import sample_paths
 from engage_spark.numerics.dtypes import I64
@@ -31,11 +31,11 @@ class HereSampler:
         counts, vertices = np.unique(self.calibration[self.active], return_counts=True)
         return counts, vertices
 
-    def draw(self, samples: int) -> Pairs:
+    def draw(self, samples: int) -> HitHistogram:
         start = self.calibrated + self.drawn
         self.hits += sample_paths(self.csr, seed=self.seed, start=start, count=samples - self.drawn).hits
         self.drawn = samples
         pairs, vertices = np.unique(
             np.stack([self.calibration, self.hits])[:, self.active], axis=1, return_counts=True
         )
-        return Pairs(pairs[0], pairs[1], vertices)
+        return HitHistogram(pairs[0], pairs[1], vertices)

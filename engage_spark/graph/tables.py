@@ -1,4 +1,4 @@
-"""The declared columns of the graph's tables, from what was measured."""
+"""Select the declared columns of the graph's tables from the measured values."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from engage_spark.spark.schema import column_metadata, column_named, spark_type
 def to_vertex_rows(
     ids: DataFrame,
     *,
-    plan: GraphSpec,
+    spec: GraphSpec,
     n: int,
     scores: DataFrame,
     structure: DataFrame,
     strengths: DataFrame,
     follows: DataFrame | None,
 ) -> DataFrame:
-    """Columns of the table of vertices but the day, one row per id.
+    """Join the measures of every vertex into the columns of the table of vertices, without the day.
 
-    `scores` from `betweenness_of`, `structure` and `follows` from `measures`: each has every id once, and is
-    stored (`scores` is read three times). `strengths` from `to_strengths`; isolated vertices are missing
-    there.
-
+    `scores` from `measure_betweenness`, `structure` and `follows` from `structure_tasks`: each has every id
+    once, and is stored (`scores` is read three times). `strengths` from `to_strengths`; isolated vertices are
+    missing there.
+    Grain: one row per id.
     Cost: `with_ranks`, and three or four joins by id.
     """
     ranked = scores.transform(with_ranks, of=["betweenness"]).drop("betweenness_ties")
@@ -42,17 +42,17 @@ def to_vertex_rows(
         (F.col("id") if f.measure is None else values[GraphMeasure(f.measure)])
         .cast(spark_type(f.spark_type))
         .alias(f.name, metadata=column_metadata(f))
-        for f in plan.vertices.fields
-        if f.measure or f.name == plan.key
+        for f in spec.vertices.fields
+        if f.measure or f.name == spec.key
     ]
     return rows.select(*columns)
 
 
 def centrality(betweenness: Column, n: int) -> Column:
-    """log1p(raw) / log1p((n - 1)(n - 2) / 2), raw over unordered pairs, from Freeman's betweenness; 0 for
-    fewer than 3 vertices.
+    """Scale Freeman's betweenness to log1p(raw) / log1p((n - 1)(n - 2) / 2), raw over unordered pairs.
 
-    1 for the centre of a star. Spark's log1p is Java's StrictMath, the same bits on every machine.
+    1 for the centre of a star, 0 for fewer than 3 vertices. Spark's log1p is Java's StrictMath, the same bits
+    on every machine.
     """
     pairs = float((n - 1) * (n - 2) // 2)
     return F.lit(0.0) if n < 3 else F.log1p(betweenness * F.lit(pairs)) / F.log1p(F.lit(pairs))
@@ -76,13 +76,18 @@ def _values(n: int) -> dict[GraphMeasure, Column]:
 
 
 _SAME_NAME = {
-    "follows_out", "follows_in", "follows_reciprocity", "follows_pagerank", "pagerank", "core_number", "triangles", "clustering",
-    "ego_betweenness", "component", "component_size", "community", "community_size",
+    "follows_out", "follows_in", "follows_reciprocity", "follows_pagerank", "pagerank", "core_number",
+    "triangles", "clustering", "ego_betweenness", "component", "component_size", "community",
+    "community_size",
 }  # fmt: skip
 
 
-def to_edge_rows(pairs: DataFrame, *, plan: GraphSpec) -> DataFrame:
-    """Columns of the table of edges but the day, from `to_pairs`. Grain and cost: a projection."""
+def to_edge_rows(pairs: DataFrame, *, spec: GraphSpec) -> DataFrame:
+    """Select the columns of the table of edges, without the day, from the rows of `to_pairs`.
+
+    Grain: unchanged.
+    Cost: a projection.
+    """
     values = {
         EdgeMeasure.FIRST_END: F.col("first"),
         EdgeMeasure.SECOND_END: F.col("second"),
@@ -95,15 +100,15 @@ def to_edge_rows(pairs: DataFrame, *, plan: GraphSpec) -> DataFrame:
             values[EdgeMeasure(f.measure)]
             .cast(spark_type(f.spark_type))
             .alias(f.name, metadata=column_metadata(f))
-            for f in plan.edges.fields
+            for f in spec.edges.fields
             if f.measure
         )
     )
 
 
-def to_ends(log: DataFrame, *, plan: GraphSpec, table: Table, at: str) -> DataFrame:
-    """src, dst and the time (named `at`) of the rows of a log."""
-    first, second = plan.ends(table)
+def to_ends(log: DataFrame, *, spec: GraphSpec, table: Table, at: str) -> DataFrame:
+    """Select src, dst and the time (named `at`) of the rows of a log."""
+    first, second = spec.ends(table)
     return log.select(
         column_named(first).alias("src"),
         column_named(second).alias("dst"),

@@ -1,12 +1,12 @@
-"""How strong a connection is: in how many of the last weeks the two interacted. Spark SQL only, and whole
-numbers until the last step.
+"""Measure the strength of a connection: the share of recent weeks in which the pair interacted.
 
-Week 0 is the 7 days that end with the day `as_of`, week 1 the 7 days before, up to week 11. A pair that
-connected in week w is looked at in weeks 0 to w, so a begun week counts whole; an interaction counts from the
-day on which the pair connected. All that has to be known of a pair is therefore its first day and on which of
-the last 84 days it interacted: three whole numbers, whose minimum and bitwise or do not care for order. A
-strength is active / weeks with weeks from 1 to 12, a whole number of 27720ths (the least common multiple of
-these denominators), and so are sums of strengths: the same on any partitioning.
+Spark SQL only, and integers until the last step. Week 0 is the 7 days that end with the day `as_of`, week 1
+the 7 days before, up to week 11. A pair that connected in week w is measured over weeks 0 to w, where a
+partial week counts as a full one; an interaction counts from the day on which the pair connected. A pair is
+therefore described by its first day and by the days, of the last 84, on which it interacted: three integers,
+whose minimum and bitwise or do not depend on order. A strength is active / weeks with weeks from 1 to 12, a
+multiple of 1/27720 (the least common multiple of these denominators), and so are sums of strengths: the same
+on any partitioning.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from pyspark.sql import functions as F
 WEEKS = 12
 _HALF = 7 * WEEKS // 2
 UNIT = 27_720
-"""lcm(1, …, 12): strengths are whole multiples of 1 / UNIT."""
+"""lcm(1, …, 12): strengths are integer multiples of 1 / UNIT."""
 
 
 def to_pairs(connections: DataFrame, interactions: DataFrame | None, *, as_of: date) -> DataFrame:
-    """The undirected graph of a day, each pair once, with its strength.
+    """Build the undirected graph of a day with the strength of each pair.
 
     `connections`: src, dst (one type, any orderable) and connected_at, undirected edges as logged, in either
     order, repeats allowed: the earliest counts. `interactions`: src, dst, occurred_at, of any pairs; only
-    those of connected pairs count. Both timestamps UTC. What lies after the end of `as_of`, has a null, or
-    joins a vertex with itself is left out. Without interactions nobody was active.
+    those of connected pairs count. Without interactions nobody was active.
 
     Returns first, second (first < second), weeks (1 to 12), active_weeks (0 to weeks), strength_units
-    (strength x UNIT). Cost: one scan of each input, one shuffle of both by pair with partial aggregation, no
-    sort and no join.
+    (strength x UNIT).
+    Grain: one row per connected pair.
+    Units: both timestamps are UTC; events after the end of `as_of` are left out.
+    Nulls: events with a null, and self-loops, are left out.
+    Cost: one scan of each input, one shuffle of both by pair with partial aggregation, no sort and no join.
     """
     ago = F.datediff(F.lit(as_of), F.to_date("at"))
     rows = _oriented(connections, F.col("connected_at"), log=0)
@@ -63,12 +65,13 @@ def to_pairs(connections: DataFrame, interactions: DataFrame | None, *, as_of: d
 
 
 def to_strengths(pairs: DataFrame) -> DataFrame:
-    """Per vertex with a connection: id, degree (int), weighted_degree (sum of strengths), mean_strength
-    (their mean). Never null.
+    """Compute id, degree (int), weighted_degree (sum of strengths) and mean_strength from `to_pairs`.
 
-    `pairs` as `to_pairs` makes them. Each result is one division of two exact whole numbers, so it is
-    correctly rounded and the same bits on any partitioning. Cost: one shuffle of two rows per pair, partially
-    aggregated.
+    Each result is one division of two exact integers, so it is correctly rounded and has the same bits on any
+    partitioning.
+    Grain: one row per vertex with a connection.
+    Nulls: none.
+    Cost: one shuffle of two rows per pair, partially aggregated.
     """
     ends = F.explode(F.array("first", "second")).alias("id")
     summed = (
@@ -86,13 +89,13 @@ def to_strengths(pairs: DataFrame) -> DataFrame:
 
 
 def strength(units: Column) -> Column:
-    """A strength in units as a share from 0 to 1."""
+    """Convert a strength in units into a share from 0 to 1."""
     return units.cast("double") / F.lit(float(UNIT))
 
 
 def _oriented(rows: DataFrame, at: Column, *, log: int) -> DataFrame:
-    """One row per event, its two ends in order. `least` and `greatest` pass over a null, so first < second
-    also says: neither is null.
+    """One row per event, its two ends in order. `least` and `greatest` skip a null, so first < second also
+    means that neither is null.
     """
     return rows.where(F.col("src").isNotNull() & F.col("dst").isNotNull()).select(
         F.least("src", "dst").alias("first"),
@@ -117,5 +120,5 @@ def _since_mask(half: int) -> Column:
 
 def _active(week: int) -> Column:
     """1 when the pair interacted in this week after it connected."""
-    half, place = divmod(7 * week, _HALF)
-    return F.when(F.shiftright(f"__days_{half}", place).bitwiseAND(F.lit(0x7F)) != 0, 1).otherwise(0)
+    half, first_bit = divmod(7 * week, _HALF)
+    return F.when(F.shiftright(f"__days_{half}", first_bit).bitwiseAND(F.lit(0x7F)) != 0, 1).otherwise(0)

@@ -26,10 +26,10 @@ def bits(found: Betweenness) -> list[list[Any]]:
 
 def values(spark: SparkSession, edges: str, place: Path, *, artifact: bool) -> dict[str, list[list[Any]]]:
     """By `directory`, which all workers see; and, if asked, with the graph as an artifact and tables where
-    `materialise` puts them.
+    `materialize` puts them.
     """
 
-    def materialise(rows: DataFrame, name: str) -> DataFrame:
+    def materialize(rows: DataFrame, name: str) -> DataFrame:
         rows.write.parquet(str(place / name))
         return spark.read.parquet(str(place / name))
 
@@ -42,7 +42,7 @@ def values(spark: SparkSession, edges: str, place: Path, *, artifact: bool) -> d
     }
     if artifact:
         found["artifact"] = bits(
-            betweenness(given, method="sampled", epsilon=0.05, sources=64, seed=5, materialise=materialise)
+            betweenness(given, method="sampled", epsilon=0.05, sources=64, seed=5, materialize=materialize)
         )
     return found
 

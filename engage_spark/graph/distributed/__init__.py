@@ -1,1 +1,1 @@
-"""Spread graph kernels over Spark tasks: layout, memory, places on workers, tasks."""
+"""Run the graph kernels as Spark tasks: validate edges, lay out the arrays, sample, sum, measure."""

@@ -1,56 +1,63 @@
-"""Sums of dependencies over all sources or a sample, by Spark's tasks, in fixed point: the same bits however
-they are split.
+"""Sum Brandes' dependencies over all sources or a sample of them in Spark tasks.
+
+Sums are taken in fixed point, so they have the same bits however the sources are split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from engage_spark.graph.distributed.build_task import Core
-from engage_spark.graph.distributed.resources import core_seconds
-from engage_spark.graph.kernels.brandes import batch_order, dependencies
+from engage_spark.graph.distributed.build_task import Core, load_core
+from engage_spark.graph.distributed.resources import predict_core_seconds
+from engage_spark.graph.distributed.task_batches import count_tasks, number_batches, to_arrow_batches
+from engage_spark.graph.kernels.brandes import (
+    Precision,
+    batch_order,
+    dependencies,
+    exponent_of_squares,
+    exponent_of_sums,
+)
 from engage_spark.numerics import fixed_point, random_draws
 from engage_spark.numerics.dtypes import I64
 from engage_spark.numerics.jit import kernel
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
     from engage_spark.graph.distributed.layout import GraphLayout
 
-Precision = Literal["float64", "float32"]
 
 _SOURCES = 0x5BD1E995  # keeps the sources' random numbers apart from those of paths of the same seed
 
 
-def chosen_sources(n: int, count: int, seed: int) -> I64:
-    """`count` different vertices out of n, ascending: each set of that size is equally likely. A function of
-    its arguments alone.
+def sample_sources(n: int, count: int, seed: int) -> I64:
+    """Draw `count` different vertices out of n, ascending: each set of that size is equally likely.
 
+    The sample is a function of the arguments alone.
     Cost: time and memory of the order of `count`.
     """
     if count >= n:
         return np.arange(n, dtype=np.int64)
     if 2 * count > n:
-        left_out = chosen_sources(n, n - count, seed)
+        left_out = sample_sources(n, n - count, seed)
         return np.setdiff1d(np.arange(n, dtype=np.int64), left_out, assume_unique=True)
-    chosen: set[int] = set()
+    sources: set[int] = set()
     first = 0
-    while len(chosen) < count:
-        drawn = _draws(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), n, first, 2 * count)
+    while len(sources) < count:
+        drawn = _draw_vertices(np.uint64(seed & 0xFFFFFFFFFFFFFFFF), n, first, 2 * count)
         first += len(drawn)
         for v in drawn.tolist():
-            if len(chosen) == count:
+            if len(sources) == count:
                 break
-            chosen.add(v)
-    return np.array(sorted(chosen), dtype=np.int64)
+            sources.add(v)
+    return np.array(sorted(sources), dtype=np.int64)
 
 
 @kernel
-def _draws(seed: np.uint64, n: int, first: int, count: int) -> I64:
+def _draw_vertices(seed: np.uint64, n: int, first: int, count: int) -> I64:
     out = np.empty(count, dtype=np.int64)
     state = random_draws.stream(seed, np.uint64(_SOURCES))
     for i in range(count):
@@ -58,9 +65,11 @@ def _draws(seed: np.uint64, n: int, first: int, count: int) -> I64:
     return out
 
 
-class Sums:
-    """A task's own sums. `sampled`: sources are vertices of the whole graph, each counting once; else the
-    core's, as often as they stand for.
+class DependencyAccumulator:
+    """The sums of one task.
+
+    `sampled`: sources are vertices of the given graph, each counting once; else vertices of the core, each
+    counting as often as the vertices that it stands for.
     """
 
     def __init__(self, core: Core, *, n: int, sampled: bool, precision: Precision) -> None:
@@ -69,93 +78,78 @@ class Sums:
         self.sums = [np.zeros(core.csr.n, dtype=np.int64) for _ in range(2 * len(self.exponents))]
 
     def add(self, sources: I64) -> None:
-        """Add one batch. Its sum is rounded to fixed point once, so batches are the same wherever they are
-        added.
+        """Add the dependencies of one batch of sources.
+
+        The sum of a batch is rounded to fixed point once, so a batch is the same wherever it is added.
         """
-        times = None
+        source_weight = None
         if self.sampled:
-            # A source that was folded away sees the core from where it hung; one whose component is a tree
-            # sees none of it.
+            # A source that was removed with its tree sees the core from where the tree hung; one whose
+            # component is a tree sees none of it.
             sources = sources if self.core.core_of is None else self.core.core_of[sources]
             sources = sources[sources >= 0]
-            times = np.ones(len(sources))
-        found = dependencies(
+            source_weight = np.ones(len(sources))
+        sums = dependencies(
             self.core.csr,
             sources,
             precision=self.precision,
             vertex_weight=self.core.vertex_weight,
-            source_weight=times,
+            source_weight=source_weight,
             squares=self.sampled,
         )
-        for i, values in enumerate([found.total, *([found.squares] if self.sampled else [])]):
+        for i, values in enumerate([sums.total, *([sums.squares] if self.sampled else [])]):
             limbs = fixed_point.to_limbs(values, self.exponents[i])
             self.sums[2 * i], self.sums[2 * i + 1] = fixed_point.carry(
                 self.sums[2 * i] + limbs[0], self.sums[2 * i + 1] + limbs[1]
             )
 
-    def in_order(self, sources: I64) -> I64:
-        """The sources in an order that puts alike ones into one batch (`batch_order`), and last those that
-        see none of the core.
+    def order_sources(self, sources: I64) -> I64:
+        """Order the sources so that similar ones share a batch (see `batch_order`).
+
+        Those that see none of the core come last.
         """
-        seen = sources if not self.sampled or self.core.core_of is None else self.core.core_of[sources]
+        seen_from = sources if not self.sampled or self.core.core_of is None else self.core.core_of[sources]
         if self.core.csr.weights is not None:
             return sources
-        inside = np.flatnonzero(seen >= 0)
-        order = inside[batch_order(self.core.csr, seen[inside])]
-        return np.concatenate([sources[order], sources[seen < 0]])
+        inside = np.flatnonzero(seen_from >= 0)
+        order = inside[batch_order(self.core.csr, seen_from[inside])]
+        return np.concatenate([sources[order], sources[seen_from < 0]])
 
     def rows(self) -> tuple[I64, list[I64]]:
-        """The whole graph's vertices with a sum above zero, and their limbs."""
-        some = np.flatnonzero((self.sums[0] | self.sums[1]) != 0)
-        return some if self.core.original is None else np.asarray(self.core.original[some]), [
-            s[some] for s in self.sums
-        ]
-
-
-def exponent_of_sums(n: int) -> int:
-    """Sums of dependencies are at most n^2."""
-    return fixed_point.exponent(float(n) ** 2)
-
-
-def exponent_of_squares(n: int) -> int:
-    """Sums of their squares are at most n^3."""
-    return fixed_point.exponent(float(n) ** 3)
+        """Return the vertices of the given graph with a sum above zero, and their limbs."""
+        nonzero = np.flatnonzero((self.sums[0] | self.sums[1]) != 0)
+        limbs = [s[nonzero] for s in self.sums]
+        return nonzero if self.core.original is None else np.asarray(self.core.original[nonzero]), limbs
 
 
 def dependency_sums(
     layout: GraphLayout, *, sources: int | None, seed: int, batch: int, precision: Precision
 ) -> DataFrame:
-    """(v, hi, lo[, squares_hi, squares_lo]): sums over all sources of the core (None), or over a sample of
-    the graph's, with squares.
+    """Sum (v, hi, lo[, squares_hi, squares_lo]) over all sources of the core (None) or a sample of the graph.
 
-    One row per vertex with a sum above zero. One job when it is read, of at most 8 tasks a core; each task
-    hands back up to n rows, which one shuffle adds up.
+    Squares are summed for a sample only.
+    Grain: one row per vertex with a sum above zero.
+    Cost: one job when it is read, of at most 8 tasks per core; each task hands back up to n rows, which one
+    shuffle adds up.
     """
-    from pyspark.sql import functions as F
-
-    from engage_spark.graph.distributed.path_tasks import batches_in, emit, tasks_for
-
-    n, sampled, place = layout.n, sources is not None, layout.place
-    count = layout.built.core if sources is None else min(sources, n)
+    n, sampled, files = layout.n, sources is not None, layout.files
+    count = layout.summary.core if sources is None else min(sources, n)
     names = ["hi", "lo", *(["squares_hi", "squares_lo"] if sampled else [])]
 
     def add_up(batches: Iterator[Any]) -> Iterator[Any]:
-        from engage_spark.graph.distributed.build_task import load_core
-
-        core = load_core(place.path())
-        chosen = chosen_sources(n, count, seed) if sampled else np.arange(count, dtype=np.int64)
-        sums = Sums(core, n=n, sampled=sampled, precision=precision)
-        chosen = sums.in_order(chosen)
+        core = load_core(files.path())
+        vertices = sample_sources(n, count, seed) if sampled else np.arange(count, dtype=np.int64)
+        accumulator = DependencyAccumulator(core, n=n, sampled=sampled, precision=precision)
+        vertices = accumulator.order_sources(vertices)
         for rows in batches:
             for number in rows.column(0).to_pylist():
-                sums.add(chosen[number * batch : (number + 1) * batch])
-        v, limbs = sums.rows()
-        yield from emit(v, dict(zip(names, limbs, strict=True)))
+                accumulator.add(vertices[number * batch : (number + 1) * batch])
+        v, limbs = accumulator.rows()
+        yield from to_arrow_batches(v, dict(zip(names, limbs, strict=True)))
 
     batches = -(-count // batch)
-    seconds = core_seconds(layout.built, count, weighted=layout.weighted)
+    seconds = predict_core_seconds(layout.summary, count, weighted=layout.weighted)
+    tasks = count_tasks(layout.workers.cores, batches, seconds=seconds)
     schema = ", ".join(["v int", *(f"{name} bigint" for name in names)])
-    rows = batches_in(
-        layout.spark, batches, tasks_for(layout.workers.cores, batches, seconds=seconds)
-    ).mapInArrow(add_up, schema)
+    rows = number_batches(layout.spark, batches, tasks).mapInArrow(add_up, schema)
     return rows.groupBy("v").agg(*(F.sum(name).alias(name) for name in names))

@@ -1,8 +1,8 @@
-"""Where the graph's files lie for a worker, and where what a run throws away is kept.
+"""Locate graph files on workers, and manage the temporary files and tables of a run.
 
 Three cases. A session on this machine: a temporary directory. A `directory` that the driver and all workers
 share: that. Neither: the files, up to 512 MB of them, travel to the workers as artifacts of the session, and
-tables go where the caller's `materialise` puts them.
+tables go where the caller's `materialize` puts them.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.graph.distributed.resources import host_memory
 
 if TYPE_CHECKING:
     from engage_spark.graph.kernels.csr import Csr
 
-Materialise = Callable[[DataFrame, str], DataFrame]
+Materialize = Callable[[DataFrame, str], DataFrame]
+"""Writes rows once under a name and reads them back."""
 
-MOST_ARTIFACT = 512 << 20
+MAX_ARTIFACT_BYTES = 512 << 20
 _unpacked: dict[str, Path] = {}
 
 
 @dataclass(frozen=True)
 class GraphFiles:
-    """How a worker finds the files: below a directory that it can reach, or among the session's artifacts.
-    Goes round by pickle.
+    """Location of the files: below a directory that workers can reach, or among the session's artifacts.
+
+    Travels to the workers by pickle.
     """
 
     directory: str | None
@@ -44,54 +47,61 @@ class GraphFiles:
     names: tuple[str, ...] = ()
 
     def path(self) -> Path:
-        """The directory of the files, on the machine where this is called; artifacts are linked into one,
-        once per process.
+        """Return the directory of the files on the machine where this is called.
+
+        Artifacts are linked into one directory, once per process.
         """
         if self.directory is not None:
             return Path(self.directory)
         if self.key not in _unpacked:
             from pyspark import SparkFiles
 
-            here = Path(tempfile.mkdtemp(prefix="engage-spark-graph-"))
-            atexit.register(shutil.rmtree, here, ignore_errors=True)
+            directory = Path(tempfile.mkdtemp(prefix="engage-spark-graph-"))
+            atexit.register(shutil.rmtree, directory, ignore_errors=True)
             for name in self.names:
-                (here / name).parent.mkdir(parents=True, exist_ok=True)
-                (here / name).symlink_to(SparkFiles.get(_artifact(self.key, name)))
-            _unpacked[self.key] = here
+                (directory / name).parent.mkdir(parents=True, exist_ok=True)
+                (directory / name).symlink_to(SparkFiles.get(_artifact(self.key, name)))
+            _unpacked[self.key] = directory
         return _unpacked[self.key]
 
     def csr(self) -> Csr:
-        """The graph, memory-mapped: one copy per host (per executor, where it came as an artifact), whatever
-        the number of workers.
-        """
-        from engage_spark.graph.kernels.csr import load
+        """Map the graph into memory.
 
-        return load(self.path() / "csr")
+        Cost: one copy per host (per executor, where it came as an artifact), whatever the number of workers.
+        """
+        from engage_spark.graph.kernels.csr import load_csr
+
+        return load_csr(self.path() / "csr")
 
 
 def _artifact(key: str, name: str) -> str:
     return f"{key}-{name.replace('/', '-')}"
 
 
-def refuse_as_artifact(size: int) -> None:
-    """Raise ConfigurationError for a graph of more bytes than may travel through the driver."""
-    if size > MOST_ARTIFACT:
+def check_artifact_size(size: int) -> None:
+    """Check that a graph of `size` bytes may travel through the driver.
+
+    Errors: ConfigurationError above 512 MB.
+    """
+    if size > MAX_ARTIFACT_BYTES:
         raise ConfigurationError(
-            f"the graph is {size / 1e6:.0f} MB, more than the {MOST_ARTIFACT / 1e6:.0f} MB that may travel through the driver",
-            hint="give `directory` (setting graph.directory): a path that the driver and all workers share, such as a volume or NFS",
+            f"the graph is {size / 1e6:.0f} MB, more than the {MAX_ARTIFACT_BYTES / 1e6:.0f} MB that may "
+            "travel through the driver",
+            hint="give `directory` (setting graph.directory): a path that the driver and all workers share, "
+            "such as a volume or NFS",
         )
 
 
-def as_artifacts(spark: SparkSession, directory: Path) -> GraphFiles:
-    """Send the files of a local directory to all workers, and empty it. Raises ConfigurationError above 512
-    MB.
+def send_as_artifacts(spark: SparkSession, directory: Path) -> GraphFiles:
+    """Send the files of a local directory to all workers, and empty it.
 
-    A classic driver serves a file from where it lies, to executors that start later as well, so it stays
+    A classic driver serves a file from its path, to executors that start later as well, so the file stays
     until this process ends.
+    Errors: ConfigurationError above 512 MB.
     """
     files = sorted(p for p in directory.rglob("*") if p.is_file())
     size = sum(p.stat().st_size for p in files)
-    refuse_as_artifact(size)
+    check_artifact_size(size)
     key = f"graph-{uuid.uuid4().hex}"
     names = tuple(str(p.relative_to(directory)) for p in files)
     served = Path(tempfile.mkdtemp(prefix="engage-spark-graph-"))
@@ -104,38 +114,39 @@ def as_artifacts(spark: SparkSession, directory: Path) -> GraphFiles:
 
 @dataclass(frozen=True)
 class Workers:
-    """What was seen when every core was asked once."""
+    """The cluster's workers, as they answered when every core was asked once."""
 
     cores: int
     per_host: int
     memory: int
     """Bytes of the host with the least."""
-    sees: bool
-    """All of them saw the file that was to be seen."""
+    see_directory: bool
+    """True when all of them saw the driver's file."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A run's own directory on this machine, and how rows are kept between jobs. `shared`: the workers reach
-    the directory as well.
-    """
+    """Directory of a run on this machine, and how its rows are stored between jobs."""
 
     spark: SparkSession
     path: Path
     shared: bool
-    keep: Materialise
+    """True when the workers reach the directory as well."""
+    materialize: Materialize
     workers: Workers
 
 
 @contextmanager
-def workspace(
-    spark: SparkSession, *, directory: str | None, materialise: Materialise | None, artifacts: bool = False
+def open_workspace(
+    spark: SparkSession, *, directory: str | None, materialize: Materialize | None, artifacts: bool = False
 ) -> Iterator[Workspace]:
-    """A place for the graph's files, gone after the block. Kept tables outlive it: they belong to
-    `materialise`; else they lie in `directory` for its owner to delete, or in a temporary directory until
-    this process ends. `artifacts` ships files although it need not.
+    """Provide a directory for the graph's files, deleted after the block.
 
-    Raises ConfigurationError when `directory` is not seen by every worker, or when there is no place at all.
+    Stored tables outlive the block. They belong to `materialize`; without it they stay in `directory` for its
+    owner to delete, or in a temporary directory until this process ends. `artifacts` ships the files even
+    where the workers could read them.
+    Errors: ConfigurationError when some worker does not see `directory`, or when there is no directory at
+    all.
     """
     if directory is not None and ("://" in directory or directory.startswith(("s3:", "s3a:", "dbfs:"))):
         raise ConfigurationError(
@@ -158,64 +169,61 @@ def workspace(
         ) from error
     try:
         (files / "seen").touch()
-        workers = _ask_workers(spark, files / "seen")
-        here = directory is not None or _master(spark).startswith("local")
-        if directory is not None and not workers.sees:
+        workers = _probe_workers(spark, files / "seen")
+        may_be_shared = directory is not None or _master(spark).startswith("local")
+        if directory is not None and not workers.see_directory:
             raise ConfigurationError(
                 f"{directory} is not the same directory for the driver and all workers",
-                hint="give a path that every machine of the cluster has mounted, or none (graphs up to 512 MB travel without)",
+                hint="give a path that all machines of the cluster have mounted, or none (graphs up to 512 MB "
+                "travel without)",
             )
-        reached = here and workers.sees
-        if not reached and materialise is None:
+        shared = may_be_shared and workers.see_directory
+        if not shared and materialize is None:
             raise ConfigurationError(
-                "the workers are other machines, and there is no place that they share for temporary data",
-                hint="give `directory` (a mounted path) or `materialise` (such as lake.scratch)",
+                "the workers are other machines, and they share no directory for temporary data",
+                hint="give `directory` (a mounted path) or `materialize` (such as lake.scratch)",
             )
         yield Workspace(
             spark,
             files,
-            reached and not artifacts,
-            _named_anew(materialise or _parquet_in(root / "tables")),
+            shared and not artifacts,
+            _with_unique_names(materialize or _write_parquet_below(root / "tables")),
             workers,
         )
     finally:
         shutil.rmtree(files, ignore_errors=True)
-        if materialise is not None:
+        if materialize is not None:
             shutil.rmtree(root, ignore_errors=True)
 
 
 def _master(spark: SparkSession) -> str:
-    """The session's master; empty where it is kept from us, as managed runtimes do, with or without a
-    default.
-    """
+    """The session's master; empty where a managed runtime hides it, with or without a default."""
     try:
         return str(spark.conf.get("spark.master", ""))
     except PySparkException:
         return ""
 
 
-def _named_anew(materialise: Materialise) -> Materialise:
-    """One graph may be asked twice, and one `materialise` serve two graphs: no name is taken twice."""
-    return lambda rows, name: materialise(rows, f"{name}-{uuid.uuid4().hex[:12]}")
+def _with_unique_names(materialize: Materialize) -> Materialize:
+    """One graph may be measured twice, and one `materialize` may serve two graphs: every name is unique."""
+    return lambda rows, name: materialize(rows, f"{name}-{uuid.uuid4().hex[:12]}")
 
 
-def _parquet_in(directory: Path) -> Materialise:
-    def keep(rows: DataFrame, name: str) -> DataFrame:
+def _write_parquet_below(directory: Path) -> Materialize:
+    def materialize(rows: DataFrame, name: str) -> DataFrame:
         path = f"file:{directory}/{name}"
         rows.write.parquet(path)
         return rows.sparkSession.read.schema(rows.schema).parquet(path)
 
-    return keep
+    return materialize
 
 
-def _ask_workers(spark: SparkSession, seen: Path) -> Workers:
+def _probe_workers(spark: SparkSession, seen: Path) -> Workers:
     """One row per core: a range without a number of partitions has as many as the cluster has cores."""
     path = str(seen)
 
-    def look(batches: Iterator[Any]) -> Iterator[Any]:
+    def probe(batches: Iterator[Any]) -> Iterator[Any]:
         import platform
-
-        from engage_spark.graph.distributed.resources import host_memory
 
         for _ in batches:
             pass
@@ -223,6 +231,6 @@ def _ask_workers(spark: SparkSession, seen: Path) -> Workers:
             [{"host": platform.node(), "memory": host_memory(), "sees": Path(path).exists()}]
         )
 
-    rows = spark.range(1 << 16).mapInArrow(look, "host string, memory bigint, sees boolean").collect()
-    per_host = max(Counter(r["host"] for r in rows).values())
-    return Workers(len(rows), per_host, min(r["memory"] for r in rows), all(r["sees"] for r in rows))
+    rows = spark.range(1 << 16).mapInArrow(probe, "host string, memory bigint, sees boolean").collect()
+    per_host = max(Counter(row["host"] for row in rows).values())
+    return Workers(len(rows), per_host, min(row["memory"] for row in rows), all(row["sees"] for row in rows))

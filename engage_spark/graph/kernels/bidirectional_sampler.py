@@ -1,10 +1,10 @@
-"""A random shortest path by breadth-first searches from both ends, always on the side whose next level has
-fewer arcs.
+"""Draw a random shortest path by breadth-first searches from both ends, always extending the one whose next
+level has fewer arcs.
 
-Before a level is entered it is only looked at: does an arc lead to the other side's last level? That is one
-bit per vertex, a set small enough for the first cache at a hundred thousand vertices; most searches end with
-such a look, and the largest level is never entered. If level a of one side and level b of the other meet,
-every shortest path crosses between them exactly once.
+Before a level is entered, its arcs are checked: does one lead to the other search's last level? That takes
+one bit per vertex, a set small enough for the first cache at a hundred thousand vertices; most searches end
+with such a check, and the largest level is never entered. If level a of one search and level b of the other
+meet, every shortest path crosses between them exactly once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from engage_spark.numerics import random_draws
 from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
-# Path counts of either side stay below this, so that their products are finite.
-_MANY = 1e150
+# Path counts of either search stay below this, so that their products are finite.
+_MAX_PATHS = 1e150
 
 
 @kernel
-def _look(
+def _sum_crossing_paths(
     indptr: I64, indices: I32, queue: I32, first: int, last: int, across: Any, paths: F64, passed: F64
 ) -> float:
     """Shortest paths over arcs from queue[first:last] to the vertices in the bit set `across`; running sums
@@ -31,20 +31,19 @@ def _look(
     met = 0.0
     for i in range(first, last):
         v = queue[i]
-        found = 0.0
-        # Unsigned: numba then leaves out what makes negative indices count from the end, a quarter of this
-        # loop.
+        crossing = 0.0
+        # Unsigned: numba then omits the code for negative indices, a quarter of this loop.
         for e in range(np.uint64(indptr[v]), np.uint64(indptr[v + 1])):
             w = np.uint64(indices[e])
             if across[w >> np.uint64(3)] >> np.uint8(w & np.uint64(7)) & np.uint8(1):
-                found += paths[w]
-        met += found * paths[v]
+                crossing += paths[w]
+        met += crossing * paths[v]
         passed[i - first] = met
     return met
 
 
 @kernel
-def _crossing(
+def _draw_crossing(
     indptr: I64,
     indices: I32,
     queue: I32,
@@ -55,29 +54,29 @@ def _crossing(
     passed: F64,
     u: float,
 ) -> tuple[int, int]:
-    """The arc that holds path number u * met, in the order of `_look`."""
+    """The arc that holds path number u * met, in the order of `_sum_crossing_paths`."""
     wanted = u * passed[last - first - 1]
     i = first + np.searchsorted(passed[: last - first], wanted, side="right")
     while i >= last or passed[i - first] == (passed[i - first - 1] if i > first else 0.0):
         i -= 1  # u * met was rounded up to met: the last vertex with paths
     v = queue[i]
-    here, found = passed[i - first - 1] if i > first else 0.0, -1
+    total, other = passed[i - first - 1] if i > first else 0.0, -1
     for e in range(indptr[v], indptr[v + 1]):
         w = indices[e]
         if (across[w >> 3] >> (w & 7)) & 1:
-            found = w
-            here += paths[w] * paths[v]
-            if here > wanted:
+            other = w
+            total += paths[w] * paths[v]
+            if total > wanted:
                 break
-    return v, found
+    return v, other
 
 
 @kernel
-def _enter(
+def _enter_level(
     indptr: I64, indices: I32, queue: I32, first: int, last: int, new: int, mark: I32, paths: F64
 ) -> int:
     """Append the next level to the queue, with its path counts; returns its end. Nothing in it belongs to the
-    other side.
+    other search.
     """
     end = last
     for i in range(first, last):
@@ -95,7 +94,7 @@ def _enter(
 
 
 @kernel
-def _flip(queue: I32, first: int, last: int, bits: Any) -> None:
+def _flip_bits(queue: I32, first: int, last: int, bits: Any) -> None:
     for i in range(first, last):
         bits[queue[i] >> 3] ^= np.uint8(1 << (queue[i] & 7))
 
@@ -122,10 +121,10 @@ def _walk_back(
     number: int,
     hits: I64,
 ) -> tuple[int, int]:
-    """From a marked vertex back to `end`, where its side began, hitting all but that; how many were hit, and
-    the next draw's number.
+    """Walk from a marked vertex back to `end`, where its search began, and hit all vertices but that one.
 
-    `indptr` and `indices` are the arcs against the side's direction.
+    Returns how many were hit, and the next draw's number. `indptr` and `indices` are the arcs against the
+    direction of the search.
     """
     inside = 0
     while at != end:
@@ -140,14 +139,14 @@ def _walk_back(
                 total += paths[indices[e]]
         wanted = random_draws.unit(random_draws.draw(state, np.uint64(number))) * total
         number += 1
-        passed, found = 0.0, -1
+        passed, predecessor = 0.0, -1
         for e in range(indptr[at], indptr[at + 1]):
             if mark[indices[e]] == before:
-                found = indices[e]
-                passed += paths[found]
+                predecessor = indices[e]
+                passed += paths[predecessor]
                 if passed > wanted:
                     break
-        at = found
+        at = predecessor
     return inside, number
 
 
@@ -169,54 +168,59 @@ def draw_from_both_ends(
     passed: F64,
     hits: I64,
 ) -> int:
-    """Hit the vertices inside a random shortest path and return how many; -1 if there is none, -2 if there
-    are too many to count so.
+    """Hit the vertices inside a random shortest path and return how many.
 
-    `mark` is 0 throughout before and after, and in between +(distance + 1) on the side of s, -(distance + 1)
-    on that of t. The bit sets hold each side's last level, and are empty before and after.
+    Returns -1 if there is no path, -2 if there are too many to count in float64. `mark` is 0 throughout
+    before and after, and in between +(distance + 1) for the search from s, -(distance + 1) for that from t.
+    The bit sets hold each search's last level, and are empty before and after.
     """
     mark[s], mark[t], paths[s], paths[t] = 1, -1, 1.0, 1.0
     ahead[0], behind[0] = s, t
-    _flip(ahead, 0, 1, ahead_bits)
-    _flip(behind, 0, 1, behind_bits)
+    _flip_bits(ahead, 0, 1, ahead_bits)
+    _flip_bits(behind, 0, 1, behind_bits)
     a_first, a_last, a_depth, b_first, b_last, b_depth = 0, 1, 1, 0, 1, 1
     a_arcs, b_arcs = indptr[s + 1] - indptr[s], back_indptr[t + 1] - back_indptr[t]
     v, w, met, most = -1, -1, 0.0, 1.0
-    while a_first < a_last and b_first < b_last and most <= _MANY:
+    while a_first < a_last and b_first < b_last and most <= _MAX_PATHS:
         if a_arcs <= b_arcs:
-            met = _look(indptr, indices, ahead, a_first, a_last, behind_bits, paths, passed)
+            met = _sum_crossing_paths(indptr, indices, ahead, a_first, a_last, behind_bits, paths, passed)
             if met > 0.0:
                 u = random_draws.unit(random_draws.draw(state, np.uint64(3)))
-                v, w = _crossing(indptr, indices, ahead, a_first, a_last, behind_bits, paths, passed, u)
+                v, w = _draw_crossing(indptr, indices, ahead, a_first, a_last, behind_bits, paths, passed, u)
                 break
-            _flip(ahead, a_first, a_last, ahead_bits)
+            _flip_bits(ahead, a_first, a_last, ahead_bits)
             a_depth += 1
-            a_first, a_last = a_last, _enter(indptr, indices, ahead, a_first, a_last, a_depth, mark, paths)
-            _flip(ahead, a_first, a_last, ahead_bits)
+            a_first, a_last = (
+                a_last,
+                _enter_level(indptr, indices, ahead, a_first, a_last, a_depth, mark, paths),
+            )
+            _flip_bits(ahead, a_first, a_last, ahead_bits)
             a_arcs, most = _arcs_and_paths(indptr, ahead, a_first, a_last, paths)
         else:
-            met = _look(back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed)
+            met = _sum_crossing_paths(
+                back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed
+            )
             if met > 0.0:
                 u = random_draws.unit(random_draws.draw(state, np.uint64(3)))
-                w, v = _crossing(
+                w, v = _draw_crossing(
                     back_indptr, back_indices, behind, b_first, b_last, ahead_bits, paths, passed, u
                 )
                 break
-            _flip(behind, b_first, b_last, behind_bits)
+            _flip_bits(behind, b_first, b_last, behind_bits)
             b_depth += 1
             b_first, b_last = (
                 b_last,
-                _enter(back_indptr, back_indices, behind, b_first, b_last, -b_depth, mark, paths),
+                _enter_level(back_indptr, back_indices, behind, b_first, b_last, -b_depth, mark, paths),
             )
-            _flip(behind, b_first, b_last, behind_bits)
+            _flip_bits(behind, b_first, b_last, behind_bits)
             b_arcs, most = _arcs_and_paths(back_indptr, behind, b_first, b_last, paths)
-    inside = -1 if most <= _MANY else -2
+    inside = -1 if most <= _MAX_PATHS else -2
     if met > 0.0:
         one, number = _walk_back(back_indptr, back_indices, v, s, mark, paths, state, 4, hits)
         two, number = _walk_back(indptr, indices, w, t, mark, paths, state, number, hits)
         inside = one + two
-    _flip(ahead, a_first, a_last, ahead_bits)
-    _flip(behind, b_first, b_last, behind_bits)
+    _flip_bits(ahead, a_first, a_last, ahead_bits)
+    _flip_bits(behind, b_first, b_last, behind_bits)
     mark[ahead[:a_last]] = 0
     mark[behind[:b_last]] = 0
     return inside

@@ -1,5 +1,4 @@
-"""A graph as three arrays (compressed sparse rows): built in numpy and numba, kept as `.npy` files,
-memory-mapped by whoever computes.
+"""Build a graph as three arrays (compressed sparse rows), save it as `.npy` files, and map it into memory.
 
 Eight bytes per vertex for the row starts and four per arc: an undirected edge is two arcs, eight bytes; a
 directed one is kept in both directions, also eight. Lengths, where given, take eight more per arc.
@@ -22,8 +21,8 @@ from engage_spark.errors import InputError
 from engage_spark.numerics.dtypes import I32, I64
 from engage_spark.numerics.jit import kernel
 
-MOST_VERTICES = 2**31 - 1
-_NAMES = ("indptr", "indices", "weights", "back_indptr", "back_indices", "back_weights")
+MAX_VERTICES = 2**31 - 1
+_ARRAYS = ("indptr", "indices", "weights", "back_indptr", "back_indices", "back_weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +46,7 @@ class Csr:
         """Hold read-only views: a graph never changes, and mapped files and fresh arrays are then one type to
         the compiled kernels.
         """
-        for name in _NAMES:
+        for name in _ARRAYS:
             array = getattr(self, name)
             if array is not None:
                 view = np.asarray(array).view()
@@ -56,6 +55,7 @@ class Csr:
 
     @property
     def n(self) -> int:
+        """Vertices."""
         return len(self.indptr) - 1
 
     @property
@@ -65,12 +65,13 @@ class Csr:
 
     @property
     def directed(self) -> bool:
+        """True when the arcs into a vertex are held apart from those out of it."""
         return self.back_indptr is not None
 
     @property
     def bytes(self) -> int:
         """Size of all arrays together, in memory as on disk (there 128 bytes more for each array)."""
-        return sum(a.nbytes for a in (getattr(self, name) for name in _NAMES) if a is not None)
+        return sum(a.nbytes for a in (getattr(self, name) for name in _ARRAYS) if a is not None)
 
     @property
     def out(self) -> tuple[I64, I32, I64]:
@@ -111,30 +112,32 @@ def build_csr(
     weight: NDArray[Any] | None = None,
     directed: bool = False,
 ) -> Csr:
-    """The graph of the given edges over vertices 0..n-1. Loops are dropped; of parallel edges the shortest
-    stays.
+    """Build the graph of the given edges over vertices 0..n-1.
 
+    Loops are dropped; of parallel edges the shortest stays.
     Cost: three passes over the arcs (counting sort by target, then by source) and, beside the result, a copy
-    of it. InputError for ids outside 0..n-1, columns of unlike length, lengths that are no positive integers.
+    of it.
+    Errors: InputError for ids outside 0..n-1, columns of unlike length, lengths that are no positive
+    integers.
     """
-    source, target, lengths = _checked(src, dst, n, weight)
+    source, target, lengths = _check_edges(src, dst, n, weight)
     if not directed:
         source, target = np.concatenate([source, target]), np.concatenate([target, source])
         lengths = None if lengths is None else np.concatenate([lengths, lengths])
-    out = _rows(source, target, n, lengths)
+    out = _sorted_rows(source, target, n, lengths)
     if not directed:
         return Csr(*out)
-    # The arcs as they are left, turned round: parallel ones are merged already.
+    # The remaining arcs, reversed: parallel ones are merged already.
     sources = np.repeat(np.arange(n, dtype=np.int32), np.diff(out[0]))
-    return Csr(*out, *_rows(out[1], sources, n, out[2]))
+    return Csr(*out, *_sorted_rows(out[1], sources, n, out[2]))
 
 
-def _checked(
+def _check_edges(
     src: NDArray[Any], dst: NDArray[Any], n: int, weight: NDArray[Any] | None
 ) -> tuple[I32, I32, I64 | None]:
     wrong: list[str] = []
-    if not 0 <= n <= MOST_VERTICES:
-        wrong.append(f"n is {n}, and must lie in 0..{MOST_VERTICES}")
+    if not 0 <= n <= MAX_VERTICES:
+        wrong.append(f"n is {n}, and must lie in 0..{MAX_VERTICES}")
     if len(src) != len(dst) or (weight is not None and len(weight) != len(src)):
         wrong.append(
             f"src has {len(src)} rows, dst {len(dst)}" + ("" if weight is None else f", weight {len(weight)}")
@@ -163,7 +166,7 @@ def _checked(
     return src.astype(np.int32, copy=False), dst.astype(np.int32, copy=False), lengths
 
 
-def _rows(source: I32, target: I32, n: int, lengths: I64 | None) -> tuple[I64, I32, I64 | None]:
+def _sorted_rows(source: I32, target: I32, n: int, lengths: I64 | None) -> tuple[I64, I32, I64 | None]:
     """Row starts, ascending neighbours and lengths, without loops and parallel arcs."""
     given = np.empty(0, dtype=np.int64) if lengths is None else lengths
     # Sorting by target and then, stably, by source leaves every row ascending.
@@ -185,11 +188,11 @@ def _counting_sort(key: I32, other: I32, lengths: I64, n: int) -> tuple[I64, I32
         starts[k + 1] += 1
     for v in range(n):
         starts[v + 1] += starts[v]
-    place = starts[:-1].copy()
+    next_free = starts[:-1].copy()
     keys, others, sorted_lengths = np.empty_like(key), np.empty_like(other), np.empty_like(lengths)
     for i in range(len(key)):
-        at = place[key[i]]
-        place[key[i]] = at + 1
+        at = next_free[key[i]]
+        next_free[key[i]] = at + 1
         keys[at], others[at] = key[i], other[i]
         if len(lengths):
             sorted_lengths[at] = lengths[i]
@@ -198,8 +201,8 @@ def _counting_sort(key: I32, other: I32, lengths: I64, n: int) -> tuple[I64, I32
 
 @kernel
 def _merge(starts: I64, columns: I32, lengths: I64) -> tuple[int, I64]:
-    """Drop loops, and all but the shortest of parallel arcs, in place; how many arcs are left, and the new
-    row starts.
+    """Drop loops, and all but the shortest of parallel arcs, in place. Returns how many arcs are left, and
+    the new row starts.
     """
     n = len(starts) - 1
     indptr = np.zeros(n + 1, dtype=np.int64)
@@ -222,22 +225,22 @@ def _merge(starts: I64, columns: I32, lengths: I64) -> tuple[int, I64]:
     return kept, indptr
 
 
-def save(csr: Csr, directory: str | Path) -> None:
-    """Write one `.npy` per array. The directory appears whole or not at all; one that is there already is
-    replaced.
+def save_csr(csr: Csr, directory: str | Path) -> None:
+    """Write one `.npy` per array.
 
-    InputError where it cannot be written.
+    The directory appears complete or not at all; an existing one is replaced.
+    Errors: InputError where it cannot be written.
     """
     final = Path(directory)
     unfinished = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
     try:
         unfinished.mkdir(parents=True)
-        for name in _NAMES:
+        for name in _ARRAYS:
             array = getattr(csr, name)
             if array is not None:
                 np.save(unfinished / f"{name}.npy", array)
         (unfinished / "graph.json").write_text(
-            json.dumps({"n": csr.n, "arcs": csr.arcs, "arrays": _held(csr)})
+            json.dumps({"n": csr.n, "arcs": csr.arcs, "arrays": _array_names(csr)})
         )
         if final.exists():
             final.rename(unfinished.with_name(unfinished.name + ".old"))
@@ -252,40 +255,40 @@ def save(csr: Csr, directory: str | Path) -> None:
         shutil.rmtree(unfinished.with_name(unfinished.name + ".old"), ignore_errors=True)
 
 
-def _held(csr: Csr) -> list[str]:
-    return [name for name in _NAMES if getattr(csr, name) is not None]
+def _array_names(csr: Csr) -> list[str]:
+    return [name for name in _ARRAYS if getattr(csr, name) is not None]
 
 
 _loaded: dict[Path, tuple[tuple[int, int], Csr]] = {}
 
 
-def load(directory: str | Path) -> Csr:
-    """Map a saved graph into memory, read-only: all processes of a host share one copy, and pages are read
-    when they are touched.
+def load_csr(directory: str | Path) -> Csr:
+    """Map a saved graph into memory, read-only.
 
     The handle is kept for the life of the process; a directory that was written anew is mapped anew.
-    InputError where there is no graph.
+    Cost: all processes of a host share one copy, and pages are read when they are touched.
+    Errors: InputError where there is no graph.
     """
     path = Path(directory).absolute()
     try:
         status = (path / "graph.json").stat()
         stamp = (status.st_ino, status.st_mtime_ns)
-        known = _loaded.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        told = json.loads((path / "graph.json").read_text())
-        arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in told["arrays"]}
+        loaded = _loaded.get(path)
+        if loaded is not None and loaded[0] == stamp:
+            return loaded[1]
+        header = json.loads((path / "graph.json").read_text())
+        arrays = {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in header["arrays"]}
         csr = Csr(**arrays)
-        whole = csr.n == told["n"] and csr.arcs == told["arcs"] == int(csr.indptr[-1])
+        complete = csr.n == header["n"] and csr.arcs == header["arcs"] == int(csr.indptr[-1])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"no graph can be read from {path}: {error}",
-            hint="write it with `save`, or name the right directory",
+            hint="write it with `save_csr`, or name the right directory",
         ) from error
-    if not whole:
+    if not complete:
         raise InputError(
             f"the graph in {path} is damaged: its arrays do not fit its graph.json",
-            hint="write it again with `save`",
+            hint="write it again with `save_csr`",
         )
     _loaded[path] = (stamp, csr)
     return csr

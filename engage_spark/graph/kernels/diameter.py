@@ -1,4 +1,4 @@
-"""A safe upper bound on how many vertices a shortest path can have, from a few searches."""
+"""Bound the number of vertices of a shortest path from above, from a few searches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engage_spark.numerics.jit import kernel
 
 
 def vertex_diameter_bound(csr: Csr) -> int:
-    """No shortest path has more vertices than this: at least 1 (0 without vertices), at most n.
+    """Return a number of vertices that no shortest path exceeds: at least 1 (0 without vertices), at most n.
 
     Undirected: with e the farthest distance from any one vertex of a component, its diameter is at most 2 e.
     Two such vertices per component are tried, the one of most arcs and the middle of a longest path from it;
@@ -30,10 +30,10 @@ def vertex_diameter_bound(csr: Csr) -> int:
 
 @kernel
 def _search(
-    indptr: I64, indices: I32, lengths: I64, source: int, distance: I64, order: I32, heap: I32, place: I32
+    indptr: I64, indices: I32, lengths: I64, source: int, distance: I64, order: I32, heap: I32, position: I32
 ) -> int:
     if len(lengths):
-        return dijkstra(indptr, indices, lengths, source, -1, distance, order, heap, place)
+        return dijkstra(indptr, indices, lengths, source, -1, distance, order, heap, position)
     return bfs(indptr, indices, source, distance, order)
 
 
@@ -70,13 +70,13 @@ def _undirected(indptr: I64, indices: I32, lengths: I64) -> int:
         np.empty(n, dtype=np.int32),
         np.empty(n, dtype=np.int32),
     )
-    heap, place = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
+    heap, position = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
     done = np.zeros(n, dtype=np.bool_)
     most = 1
     for root in range(n):
         if done[root]:
             continue
-        size = _search(indptr, indices, lengths, root, distance, members, heap, place)
+        size = _search(indptr, indices, lengths, root, distance, members, heap, position)
         for i in range(size):
             done[members[i]] = True
             distance[members[i]] = -1
@@ -86,7 +86,7 @@ def _undirected(indptr: I64, indices: I32, lengths: I64) -> int:
         best = size
         hub, shortest = _hub_and_shortest(indptr, lengths, members, size)
         for _ in range(2):
-            _search(indptr, indices, lengths, hub, distance, order, heap, place)
+            _search(indptr, indices, lengths, hub, distance, order, heap, position)
             far = order[size - 1]
             best = min(best, 2 * distance[far] // shortest + 1)
             hub = _middle(indptr, indices, lengths, far, distance)
@@ -150,12 +150,12 @@ def _farthest_inside(
     distance: I64,
     order: I32,
     heap: I32,
-    place: I32,
+    position: I32,
 ) -> int:
     """The largest distance from `hub` to a vertex of its component; `distance` is -1 throughout before and
     after.
     """
-    reached = _search(indptr, indices, lengths, hub, distance, order, heap, place)
+    reached = _search(indptr, indices, lengths, hub, distance, order, heap, position)
     far = 0
     for i in range(reached):
         if component[order[i]] == component[hub]:
@@ -178,7 +178,7 @@ def _directed(
 ) -> int:
     n = len(indptr) - 1
     distance, order = np.full(n, -1, dtype=np.int64), np.empty(n, dtype=np.int32)
-    heap, place = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
+    heap, position = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
     size, hub = np.zeros(count, dtype=np.int64), np.full(count, -1, dtype=np.int64)
     shortest = np.full(count, 1 << 62, dtype=np.int64)
     for v in range(n):
@@ -192,9 +192,11 @@ def _directed(
     own = size.copy()
     for c in range(count):
         if size[c] > 2:
-            far = _farthest_inside(indptr, indices, lengths, component, hub[c], distance, order, heap, place)
+            far = _farthest_inside(
+                indptr, indices, lengths, component, hub[c], distance, order, heap, position
+            )
             far += _farthest_inside(
-                back_indptr, back_indices, back_lengths, component, hub[c], distance, order, heap, place
+                back_indptr, back_indices, back_lengths, component, hub[c], distance, order, heap, position
             )
             own[c] = min(size[c], far // shortest[c] + 1)
     # Components are numbered so that arcs lead to lower ones: the best chain from each is known when it is

@@ -1,15 +1,16 @@
-"""Triangles and ego-betweenness: what a vertex's own circle looks like. Exact; each vertex by itself, so
-tasks may share them out.
+"""Measure the ego networks of vertices exactly: triangles and ego-betweenness.
 
-The circle of v is v, its neighbours, and the edges among them. Its edges among neighbours are v's triangles.
-Two neighbours that are not connected lie 2 apart, and c + 1 shortest paths join them when c other neighbours
-are connected to both; v is on one of these. So the ego-betweenness of v (Freeman 1982; Everett, Borgatti
-2005) is the sum of 1 / (c + 1) over the unconnected pairs of neighbours.
+Each vertex is measured by itself, so tasks may divide the vertices. The ego network of v is v, its
+neighbours, and the edges among them. Its edges among neighbours are v's triangles. Two neighbours that are
+not connected are 2 apart, and c + 1 shortest paths join them when c other neighbours are connected to both; v
+is on one of these. So the ego-betweenness of v is the sum of 1 / (c + 1) over the unconnected pairs of
+neighbours.
 
-Cost per vertex of degree d: the sum of its neighbours' degrees to find the circle, then the cheaper of d^2/2
-x d/64 machine words (bit rows, up to degree 8,192) and the sum of squared degrees within the circle
-(counting: for hubs and thin circles; memory 8 bytes per edge of the circle). Both give the same whole
-numbers: how many pairs have which c.
+Cost: per vertex of degree d the sum of its neighbours' degrees to find the ego network, then the cheaper of
+d^2/2 x d/64 machine words (bit rows, up to degree 8,192) and the sum of squared degrees within the ego
+network (counting: for hubs and sparse ego networks; memory 8 bytes per edge of the ego network). Both give
+the same integers: how many pairs have which c.
+Source: Freeman 1982; Everett, Borgatti 2005.
 """
 
 from __future__ import annotations
@@ -20,27 +21,28 @@ from engage_spark.graph.kernels.csr import Csr
 from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
-WIDEST = 8192
-"""Degree up to which a circle may be held as bit rows: 8 MB."""
+MAX_BIT_ROW_DEGREE = 8192
+"""Degree up to which an ego network may be held as bit rows: 8 MB."""
 
 
-def circles(csr: Csr, vertices: I64) -> tuple[I64, F64]:
-    """Triangles, and ego-betweenness over unordered pairs (not normalised), of each of `vertices` in an
-    undirected graph.
+def measure_ego_networks(csr: Csr, vertices: I64) -> tuple[I64, F64]:
+    """Count triangles, and compute ego-betweenness over unordered pairs (not normalised), of `vertices`.
 
-    The same bits whichever vertices are asked for together. Working memory: 4 bytes per vertex of the graph,
-    and the largest circle.
+    The graph is undirected. The same bits whichever vertices are measured together.
+    Cost: working memory of 4 bytes per vertex of the graph, and the largest ego network.
     """
-    return _circles(csr.indptr, csr.indices, np.asarray(vertices, dtype=np.int64), WIDEST)
+    return _measure_ego_networks(
+        csr.indptr, csr.indices, np.asarray(vertices, dtype=np.int64), MAX_BIT_ROW_DEGREE
+    )
 
 
 def clustering(triangles: I64, degree: I64 | I32) -> F64:
-    """Triangles as a share of the pairs of neighbours; 0 for a degree below 2."""
+    """Return triangles as a share of the pairs of neighbours; 0 for a degree below 2."""
     return _share_of_pairs(triangles.astype(np.float64), degree)
 
 
 def normalised(ego_betweenness: F64, degree: I64 | I32) -> F64:
-    """Ego-betweenness as a share of the pairs of neighbours, from 0 to 1; 0 for a degree below 2."""
+    """Return ego-betweenness as a share of the pairs of neighbours, from 0 to 1; 0 for a degree below 2."""
     return _share_of_pairs(ego_betweenness, degree)
 
 
@@ -50,9 +52,9 @@ def _share_of_pairs(values: F64, degree: I64 | I32) -> F64:
 
 
 @kernel
-def _circles(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64, F64]:
+def _measure_ego_networks(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64, F64]:
     n = len(indptr) - 1
-    place = np.full(n, -1, dtype=np.int32)
+    position = np.full(n, -1, dtype=np.int32)
     triangles = np.zeros(len(vertices), dtype=np.int64)
     ego = np.zeros(len(vertices))
     inner = np.empty(1 << 16, dtype=np.int32)
@@ -62,9 +64,9 @@ def _circles(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64
         if d < 2:
             continue
         for j in range(d):
-            place[indices[begin + j]] = j
-        # The circle as a CSR of its own: vertices 0 to d - 1 in the order of the neighbours, so that its rows
-        # are sorted.
+            position[indices[begin + j]] = j
+        # The ego network as a CSR of its own: vertices 0 to d - 1 in the order of the neighbours, so that its
+        # rows are sorted.
         rows = np.zeros(d + 1, dtype=np.int64)
         filled = 0
         squares = 0
@@ -76,14 +78,14 @@ def _circles(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64
                 larger[:filled] = inner[:filled]
                 inner = larger
             for e in range(indptr[x], indptr[x + 1]):
-                k = place[indices[e]]
+                k = position[indices[e]]
                 if k >= 0:
                     inner[filled] = k
                     filled += 1
             rows[j + 1] = filled
             squares += (filled - rows[j]) ** 2
         for j in range(d):
-            place[indices[begin + j]] = -1
+            position[indices[begin + j]] = -1
         triangles[i] = filled // 2
         words = (d + 63) // 64
         if d <= widest and d * d // 2 * words < 2 * squares:
@@ -99,7 +101,7 @@ def _circles(indptr: I64, indices: I32, vertices: I64, widest: int) -> tuple[I64
 
 @kernel
 def _pairs_by_bits(rows: I64, inner: I32, d: int, words: int) -> I64:
-    """How many unconnected pairs of the circle have c others connected to both, by c."""
+    """How many unconnected pairs of the ego network have c others connected to both, by c."""
     bits = np.zeros((d, words), dtype=np.uint64)
     most = 0
     for j in range(d):
@@ -129,7 +131,7 @@ def _ones(x: np.uint64) -> np.uint64:
 
 @kernel
 def _pairs_by_counting(rows: I64, inner: I32, d: int) -> I64:
-    """The same by counting the ways of two steps from each vertex; pairs without such a way are what remains."""
+    """The same by counting the walks of two steps from each vertex; pairs without such a walk remain."""
     count = np.zeros(d, dtype=np.int32)
     reached = np.empty(d, dtype=np.int32)
     most = 0
@@ -138,7 +140,7 @@ def _pairs_by_counting(rows: I64, inner: I32, d: int) -> I64:
     pairs = np.zeros(most + 1, dtype=np.int64)
     linked = 0
     for j in range(d):
-        found = 0
+        n_reached = 0
         for e in range(rows[j], rows[j + 1]):
             x = inner[e]
             for f in range(rows[x], rows[x + 1]):
@@ -146,14 +148,14 @@ def _pairs_by_counting(rows: I64, inner: I32, d: int) -> I64:
                 if k >= j:
                     break
                 if count[k] == 0:
-                    reached[found] = k
-                    found += 1
+                    reached[n_reached] = k
+                    n_reached += 1
                 count[k] += 1
         for e in range(rows[j], rows[j + 1]):
             k = inner[e]
             if k < j and count[k] > 0:
                 count[k] = -count[k]
-        for r in range(found):
+        for r in range(n_reached):
             k = reached[r]
             if count[k] > 0:
                 pairs[count[k]] += 1

@@ -1,5 +1,6 @@
-"""The compiled steps of Leiden's method, which `community` puts together. Weights are whole numbers; a single
-one stands for all arcs.
+"""Compile the steps of the Leiden method, which `community` puts together.
+
+Weights are integers; a single one stands for all arcs.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from engage_spark.numerics.dtypes import I32, I64
 from engage_spark.numerics.jit import kernel
 
 GAIN = 1e-9
-"""A move must gain more than this (in arcs), so that rounding cannot make two moves undo each other for ever.
+"""A move must gain more than this (in arcs), so that rounding cannot make two moves undo each other
+endlessly.
 """
 
 
 @kernel
-def compacted(labels: I32) -> I32:
-    """The same groups, numbered without gaps in the order of their first vertex."""
+def compact_labels(labels: I32) -> I32:
+    """Number the groups without gaps in the order of their first vertex."""
     number = np.full(len(labels), -1, dtype=np.int32)
     out = np.empty(len(labels), dtype=np.int32)
     used = 0
@@ -29,8 +31,8 @@ def compacted(labels: I32) -> I32:
 
 
 @kernel
-def strengths(indptr: I64, weights: I64, loops: I64) -> I64:
-    """The sum of the weights of each vertex's arcs, its loop included."""
+def vertex_strengths(indptr: I64, weights: I64, loops: I64) -> I64:
+    """Sum the weights of each vertex's arcs, its loop included."""
     n = len(indptr) - 1
     out = loops.copy()
     for v in range(n):
@@ -44,7 +46,7 @@ def strengths(indptr: I64, weights: I64, loops: I64) -> I64:
 
 @kernel
 def arcs_inside(indptr: I64, indices: I32, labels: I32) -> int:
-    """Arcs whose two ends have the same label."""
+    """Count the arcs whose two ends have the same label."""
     inside = 0
     for v in range(len(indptr) - 1):
         for e in range(indptr[v], indptr[v + 1]):
@@ -53,16 +55,17 @@ def arcs_inside(indptr: I64, indices: I32, labels: I32) -> int:
 
 
 @kernel
-def move(indptr: I64, indices: I32, weights: I64, strength: I64, start: I32, order: I32) -> I32:
-    """Move each vertex to the neighbouring community with the largest gain until none gains; neighbours of
-    moved ones are seen again.
+def move_vertices(indptr: I64, indices: I32, weights: I64, strength: I64, start: I32, order: I32) -> I32:
+    """Move each vertex to the neighbouring community with the largest gain until none gains.
+
+    Neighbours of a moved vertex are visited again.
     """
     n = len(indptr) - 1
     labels = start.copy()
     total = np.zeros(n, dtype=np.int64)
     for v in range(n):
         total[labels[v]] += strength[v]
-    everything = float(max(total.sum(), 1))
+    total_strength = float(max(total.sum(), 1))
     shared = np.zeros(n, dtype=np.int64)
     touched = np.empty(n, dtype=np.int32)
     queue = order.copy()
@@ -74,19 +77,19 @@ def move(indptr: I64, indices: I32, weights: I64, strength: I64, start: I32, ord
         head = head + 1 if head + 1 < n else 0
         held -= 1
         waiting[v] = False
-        found = 0
+        n_touched = 0
         for e in range(indptr[v], indptr[v + 1]):
             c = labels[indices[e]]
             if shared[c] == 0:
-                touched[found] = c
-                found += 1
+                touched[n_touched] = c
+                n_touched += 1
             shared[c] += weights[0] if one else weights[e]
         own = labels[v]
         total[own] -= strength[v]
-        best, most = own, shared[own] - strength[v] * (total[own] / everything)
-        for i in range(found):
+        best, most = own, shared[own] - strength[v] * (total[own] / total_strength)
+        for i in range(n_touched):
             c = touched[i]
-            gain = shared[c] - strength[v] * (total[c] / everything)
+            gain = shared[c] - strength[v] * (total[c] / total_strength)
             if gain > most + GAIN or (gain >= most - GAIN and c < best and best != own):
                 best, most = c, max(gain, most)
             shared[c] = 0
@@ -104,17 +107,18 @@ def move(indptr: I64, indices: I32, weights: I64, strength: I64, start: I32, ord
 
 
 @kernel
-def refine(  # noqa: C901, PLR0912 (a kernel: calls would hand over a dozen arrays)
+def refine_communities(  # noqa: C901, PLR0912 (a kernel: calls would hand over a dozen arrays)
     indptr: I64, indices: I32, weights: I64, strength: I64, within: I32, order: I32
 ) -> I32:
-    """Split each community into parts: a single vertex joins the best part that is well connected to the rest
-    of the community.
+    """Split each community into parts.
+
+    A single vertex joins the best part that is well connected to the rest of the community.
     """
     n = len(indptr) - 1
     community = np.zeros(n, dtype=np.int64)
     for v in range(n):
         community[within[v]] += strength[v]
-    everything = float(max(strength.sum(), 1))
+    total_strength = float(max(strength.sum(), 1))
     labels = np.arange(n).astype(np.int32)
     total = strength.copy()
     outward = np.zeros(n, dtype=np.int64)  # weight between a part and the rest of its community
@@ -128,23 +132,23 @@ def refine(  # noqa: C901, PLR0912 (a kernel: calls would hand over a dozen arra
     touched = np.empty(n, dtype=np.int32)
     for i in range(n):
         v = order[i]
-        whole = community[within[v]]
-        if not alone[v] or outward[v] < strength[v] * ((whole - strength[v]) / everything):
+        community_strength = community[within[v]]
+        if not alone[v] or outward[v] < strength[v] * ((community_strength - strength[v]) / total_strength):
             continue
-        found = 0
+        n_touched = 0
         for e in range(indptr[v], indptr[v + 1]):
             u = indices[e]
             if within[u] == within[v]:
                 c = labels[u]
                 if shared[c] == 0:
-                    touched[found] = c
-                    found += 1
+                    touched[n_touched] = c
+                    n_touched += 1
                 shared[c] += weights[0] if one else weights[e]
         best, most = v, 0.0
-        for j in range(found):
+        for j in range(n_touched):
             c = touched[j]
-            if c != v and outward[c] >= total[c] * ((whole - total[c]) / everything):
-                gain = shared[c] - strength[v] * (total[c] / everything)
+            if c != v and outward[c] >= total[c] * ((community_strength - total[c]) / total_strength):
+                gain = shared[c] - strength[v] * (total[c] / total_strength)
                 if gain > most + GAIN or (gain >= most - GAIN and best != v and c < best):
                     best, most = c, max(gain, most)
         if best != v:
@@ -152,17 +156,18 @@ def refine(  # noqa: C901, PLR0912 (a kernel: calls would hand over a dozen arra
             alone[best] = False
             total[best] += strength[v]
             outward[best] += outward[v] - 2 * shared[best]
-        for j in range(found):
+        for j in range(n_touched):
             shared[touched[j]] = 0
     return labels
 
 
 @kernel
-def aggregate(
+def aggregate_graph(
     indptr: I64, indices: I32, weights: I64, loops: I64, labels: I32, groups: int
 ) -> tuple[I64, I32, I64, I64]:
-    """The graph whose vertices are the groups; arcs between two are summed, arcs inside become the group's
-    loop.
+    """Build the graph whose vertices are the groups.
+
+    Arcs between two groups are summed, arcs inside become the group's loop.
     """
     n = len(indptr) - 1
     first = np.zeros(groups + 1, dtype=np.int64)
@@ -184,7 +189,7 @@ def aggregate(
     out_weights = np.empty(groups, dtype=np.int64)
     arcs = 0
     for g in range(groups):
-        found = 0
+        n_touched = 0
         for i in range(first[g], first[g + 1]):
             v = members[i]
             out_loops[g] += loops[v]
@@ -195,15 +200,15 @@ def aggregate(
                     out_loops[g] += w
                     continue
                 if shared[c] == 0:
-                    touched[found] = c
-                    found += 1
+                    touched[n_touched] = c
+                    n_touched += 1
                 shared[c] += w
-        if arcs + found > len(out_indices):
-            room = 2 * (arcs + found)
+        if arcs + n_touched > len(out_indices):
+            room = 2 * (arcs + n_touched)
             larger, heavier = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int64)
             larger[:arcs], heavier[:arcs] = out_indices[:arcs], out_weights[:arcs]
             out_indices, out_weights = larger, heavier
-        for i in range(found):
+        for i in range(n_touched):
             c = touched[i]
             out_indices[arcs], out_weights[arcs] = c, shared[c]
             shared[c] = 0

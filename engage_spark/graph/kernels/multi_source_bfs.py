@@ -1,16 +1,16 @@
-"""Brandes' dependencies of many sources at once on an unweighted graph: one visit of an arc serves all of
-them, each in a lane of its own.
+"""Compute Brandes' dependencies of many sources at once on an unweighted graph.
 
-(The idea of sharing arc visits between searches: Then et al. 2014, "The more the merrier: efficient
-multi-source graph traversal"; of choosing each level's direction: Beamer et al. 2012, "Direction-optimizing
-breadth-first search".)
+One visit of an arc serves all sources, each in a lane of its own. Forward, a row of `current` holds a
+vertex's path counts in the lanes whose search reached it in the last step, and 0 in the others, so that a
+plain sum of the neighbours' rows is right in every lane; vertices that a lane has seen before are masked once
+per vertex, not once per arc. A step either pulls into every vertex that some lane has not seen, or pushes out
+of those reached in the last step, whichever has fewer arcs. Each step's vertices and their new lanes are
+noted. Backward, the notes are read from the end: a row of `current` holds (weight + delta) / counts of the
+step after, and again plain sums of rows give the dependencies.
 
-Forward, a row of `current` holds a vertex's path counts in the lanes whose search reached it in the last
-step, and 0 in the others, so that a plain sum of the neighbours' rows is right in every lane; what a lane has
-seen before is masked once per vertex, not once per arc. A step either pulls into every vertex that some lane
-has not seen, or pushes out of those reached in the last step, whichever has fewer arcs. Each step's vertices
-and their new lanes are noted. Backward, the notes are read from the end: a row of `current` holds (weight +
-delta) / counts of the step after, and again plain sums of rows give the dependencies.
+Source: Then et al. 2014, "The more the merrier: efficient multi-source graph traversal" (sharing arc visits
+between searches); Beamer et al. 2012, "Direction-optimizing breadth-first search" (choosing each level's
+direction).
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from engage_spark.graph.kernels.simd import add_row, clear_row, depend, keep, reach, settle
+from engage_spark.graph.kernels.simd import (
+    add_row,
+    clear_row,
+    pull_counts,
+    pull_dependencies,
+    settle_counts,
+    settle_dependencies,
+)
 from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
@@ -28,8 +35,8 @@ _PUSH_COST = 2
 
 
 @kernel
-def _room(vertices: I32, masks: Any, filled: int, n: int) -> tuple[I32, Any]:
-    """The notes, with room for n more."""
+def _grow_notes(vertices: I32, masks: Any, filled: int, n: int) -> tuple[I32, Any]:
+    """The notes, with space for n more."""
     if filled + n <= len(vertices):
         return vertices, masks
     more = max(2 * len(vertices), filled + n)
@@ -53,11 +60,13 @@ def _pull_forward(
     masks: Any,
     end: int,
 ) -> tuple[int, int, bool]:
-    """Into every vertex of `waiting`, which is then shortened to those that some lane still has not seen."""
+    """Pull into every vertex of `waiting`, then shorten it to those that some lane still has not seen."""
     left, fits = 0, True
     for i in range(len(waiting)):
         w = waiting[i]
-        new, high = reach(current, indices, indptr[w], indptr[w + 1], unseen[w], counts, target, w, most)
+        new, high = pull_counts(
+            current, indices, indptr[w], indptr[w + 1], unseen[w], counts, target, w, most
+        )
         if high:
             fits = False
         if new:
@@ -85,7 +94,7 @@ def _push_forward(
     first: int,
     last: int,
 ) -> tuple[int, bool]:
-    """Out of the vertices noted at first..last-1. `touched` is False throughout before and after."""
+    """Push out of the vertices noted at first..last-1. `touched` is False throughout before and after."""
     n = len(unseen)
     end, fits = last, True
     for i in range(first, last):
@@ -98,24 +107,24 @@ def _push_forward(
                     touched[w] = True
                     vertices[end] = w
                     end += 1
-    if end - last > n >> 4:  # in ascending order, for the sake of the caches
+    if end - last > n >> 4:  # ascending order suits the caches
         end = last
         for w in range(n):
             if touched[w]:
                 vertices[end] = w
                 end += 1
-    kept = last
+    next_note = last
     for i in range(last, end):
         w = vertices[i]
         touched[w] = False
-        new, high = keep(unseen[w], counts, target, w, most)
+        new, high = settle_counts(unseen[w], counts, target, w, most)
         if high:
             fits = False
         if new:
-            vertices[kept], masks[kept] = w, new
-            kept += 1
+            vertices[next_note], masks[next_note] = w, new
+            next_note += 1
             unseen[w] ^= new
-    return kept, fits
+    return next_note, fits
 
 
 @kernel
@@ -125,7 +134,7 @@ def _clear(current: Any, vertices: I32, masks: Any, first: int, last: int) -> No
 
 
 @kernel
-def _arcs(indptr: I64, vertices: I32, first: int, last: int) -> int:
+def _count_arcs(indptr: I64, vertices: I32, first: int, last: int) -> int:
     arcs = 0
     for i in range(first, last):
         arcs += indptr[vertices[i] + 1] - indptr[vertices[i]]
@@ -133,8 +142,8 @@ def _arcs(indptr: I64, vertices: I32, first: int, last: int) -> int:
 
 
 @kernel
-def arcs_of_neighbours(indptr: I64, indices: I32, sources: I64) -> I64:
-    """For each source, the arcs out of all its neighbours together."""
+def count_neighbour_arcs(indptr: I64, indices: I32, sources: I64) -> I64:
+    """Count for each source the arcs out of all its neighbours together."""
     arcs = np.zeros(len(sources), dtype=np.int64)
     for i in range(len(sources)):
         for e in range(indptr[sources[i]], indptr[sources[i] + 1]):
@@ -162,10 +171,12 @@ def _backward(
     total: F64,
     squares: F64,
 ) -> None:
-    """From the step noted at first..last-1, whose rows are in `current`, to the one before it, noted at
+    """Go from the step noted at first..last-1, whose rows are in `current`, to the one before it, noted at
     before..first-1.
     """
-    pushed = _PUSH_COST * _arcs(back_indptr, vertices, first, last) < _arcs(indptr, vertices, before, first)
+    pushed = _PUSH_COST * _count_arcs(back_indptr, vertices, first, last) < _count_arcs(
+        indptr, vertices, before, first
+    )
     if pushed:
         for i in range(before, first):
             wanted[vertices[i]] = True
@@ -178,9 +189,9 @@ def _backward(
         v = vertices[i]
         if pushed:
             wanted[v] = False
-            one, two = settle(masks[i], counts, weight[v], times, target, v)
+            one, two = settle_dependencies(masks[i], counts, weight[v], times, target, v)
         elif masks[i]:
-            one, two = depend(
+            one, two = pull_dependencies(
                 current, indices, indptr[v], indptr[v + 1], masks[i], counts, weight[v], times, target, v
             )
         else:
@@ -191,24 +202,24 @@ def _backward(
 
 
 @kernel
-def _left(indptr: I64, unseen: Any, waiting: I32, left: int) -> tuple[int, int]:
-    """Drop from waiting[:left] what every lane has seen; how many are left, and their arcs."""
-    kept, arcs = 0, 0
+def _drop_seen(indptr: I64, unseen: Any, waiting: I32, left: int) -> tuple[int, int]:
+    """Drop from waiting[:left] what every lane has seen. Returns how many are left, and their arcs."""
+    still_left, arcs = 0, 0
     for i in range(left):
         w = waiting[i]
         if unseen[w]:
-            waiting[kept] = w
-            kept += 1
+            waiting[still_left] = w
+            still_left += 1
             arcs += indptr[w + 1] - indptr[w]
-    return kept, arcs
+    return still_left, arcs
 
 
 @kernel
 def _start(
     sources: I64, one_lane: Any, unseen: Any, current: Any, counts: Any, vertices: I32, masks: Any
 ) -> int:
-    """Note the sources, with a count of 1 in their lanes. They are noted without a lane, as no dependency of
-    theirs is wanted.
+    """Note the sources, with a count of 1 in their lanes. They are noted without a lane, because their own
+    dependencies are not needed.
     """
     unseen[:] = 0
     for lane in range(len(sources)):
@@ -241,8 +252,8 @@ def _forward(
     target: Any,
     counts: Any,
 ) -> tuple[bool, I32, Any, I64, int]:
-    """All steps. Returns whether the counts fit, the notes, where each step's begin, and how many steps there
-    were; `current` and `target` changed places after each but the first.
+    """Run all steps. Returns whether the counts fit, the notes, where each step's notes begin, and how many
+    steps there were; `current` and `target` were swapped after each but the first.
     """
     n = len(indptr) - 1
     unseen, touched = np.empty(n, dtype=one_lane.dtype), np.zeros(n, dtype=np.bool_)
@@ -255,11 +266,11 @@ def _forward(
     first, last = 0, _start(sources, one_lane, unseen, current, counts, vertices, masks)
     begins[1] = last
     while fits and last > first:
-        vertices, masks = _room(vertices, masks, last, n)
-        pushing = _PUSH_COST * _arcs(indptr, vertices, first, last)
+        vertices, masks = _grow_notes(vertices, masks, last, n)
+        pushing = _PUSH_COST * _count_arcs(indptr, vertices, first, last)
         pull = False
         if pushing > n:
-            left, pulling = _left(back_indptr, unseen, waiting, left)
+            left, pulling = _drop_seen(back_indptr, unseen, waiting, left)
             pull = pulling < pushing
         if pull:
             end, left, fits = _pull_forward(
@@ -308,11 +319,11 @@ def add_up(
     total: F64,
     squares: F64,
 ) -> bool:
-    """Add the dependencies of at least one source and at most one per lane. False, and nothing is added, if a
-    path count passed `most`.
+    """Add the dependencies of at least one source and at most one per lane.
 
-    `weight` is per target, `times` per lane, `one_lane` the masks of the single lanes. `current` and `target`
-    are 0 throughout before and after; what `counts` holds does not matter.
+    Returns False, and adds nothing, if a path count passed `most`. `weight` is per target, `times` per lane,
+    `one_lane` the masks of the single lanes. `current` and `target` are 0 throughout before and after; the
+    contents of `counts` do not matter.
     """
     fits, vertices, masks, begins, steps = _forward(
         indptr, indices, back_indptr, back_indices, sources, most, one_lane, current, target, counts
@@ -325,9 +336,24 @@ def add_up(
         for step in range(steps - 1, 1, -1):
             before, first, last = begins[step - 1], begins[step], begins[step + 1]
             _backward(
-                indptr, indices, back_indptr, back_indices, weight, times, current, target, counts, wanted,
-                vertices, masks, before, first, last, total, squares,
-            )  # fmt: skip
+                indptr,
+                indices,
+                back_indptr,
+                back_indices,
+                weight,
+                times,
+                current,
+                target,
+                counts,
+                wanted,
+                vertices,
+                masks,
+                before,
+                first,
+                last,
+                total,
+                squares,
+            )
             _clear(current, vertices, masks, first, last)
             current, target = target, current
         steps = 2

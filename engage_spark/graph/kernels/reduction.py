@@ -1,11 +1,12 @@
-"""What can be taken off a graph without changing any betweenness: trees that hang on it, and what lies apart
-from it.
+"""Remove from a graph what does not change any betweenness: hanging trees, and vertices without arcs.
 
-In an undirected graph a vertex of degree 1 sees everything through its one neighbour. It is folded into it,
-again and again, until what is left (the 2-core of every component that has one) has no such vertex; a core
-vertex then stands for all that were folded into it. The pairs that pass a vertex because of its trees are
-counted exactly, as integers. (Baglioni et al. 2012, "Fast exact computation of betweenness centrality in
-social networks"; Sarıyüce et al. 2013, "Shattering and compressing networks for betweenness centrality".)
+In an undirected graph a vertex of degree 1 sees everything through its one neighbour. It is merged into that
+neighbour, again and again, until what is left (the 2-core of every component that has one) has no such
+vertex; a core vertex then stands for all that were merged into it. The pairs that pass a vertex because of
+its trees are counted exactly, as integers.
+
+Source: Baglioni et al. 2012, "Fast exact computation of betweenness centrality in social networks"; Sarıyüce
+et al. 2013, "Shattering and compressing networks for betweenness centrality".
 """
 
 from __future__ import annotations
@@ -22,20 +23,21 @@ from engage_spark.numerics.jit import kernel
 
 @dataclass(frozen=True, eq=False)
 class ReducedGraph:
-    """A core and how its values become those of the whole graph.
+    """A core, and how its values become those of the given graph.
 
     For every vertex v, with pairs ordered: betweenness(v) = `contributions[v]` + core(v), where core(v) is
     the sum over core sources s of `vertex_weight[s]` times delta_s(v), with targets weighted by
     `vertex_weight` too: what `dependencies(core, all, vertex_weight=...)` returns; 0 outside the core. A
-    sample of whole-graph sources is `core_of[sample]` with source weights of 1: the rest is exact already.
+    sample of sources of the given graph is `core_of[sample]` with source weights of 1: the rest is exact
+    already.
     """
 
     core: Csr
-    """The core's vertices 0..core.n-1, in the order of their ids in the whole graph."""
+    """The core's vertices 0..core.n-1, in the order of their ids in the given graph."""
     vertex_weight: I64
     """Per core vertex: how many vertices it stands for, itself among them."""
     original: I64
-    """Per core vertex: its id in the whole graph."""
+    """Per core vertex: its id in the given graph."""
     core_of: I64
     """Per vertex: the core vertex that stands for it; -1 where its component has no core."""
     contributions: I64
@@ -52,18 +54,17 @@ class ReducedGraph:
     """Per component: its vertices."""
 
     def expand(self, core_values: F64) -> F64:
-        """Whole-graph betweenness over ordered pairs from the core's."""
+        """Return the betweenness of the given graph over ordered pairs from the core's."""
         values = self.contributions.astype(np.float64)
         values[self.original] += core_values
         return values
 
 
-def shrink(csr: Csr) -> ReducedGraph:
-    """Components, trees folded into the core, vertices whose betweenness is 0. Directed graphs lose only
-    vertices without arcs.
+def reduce_graph(csr: Csr) -> ReducedGraph:
+    """Find the components, merge trees into the core, and find the vertices whose betweenness is 0.
 
-    Cost: a few passes over the arcs; a copy of the core's arcs unless nothing was folded. Any lengths are
-    kept.
+    Directed graphs lose only vertices without arcs. Any lengths are kept.
+    Cost: a few passes over the arcs; a copy of the core's arcs unless nothing was removed.
     """
     component, sizes = _components(csr.indptr, csr.indices, *csr.into[:2])
     if csr.directed:
@@ -75,9 +76,9 @@ def shrink(csr: Csr) -> ReducedGraph:
         inside = (csr.degrees > 0) | (np.diff(csr.into[0]) > 0)
         zero = (csr.degrees == 0) | (np.diff(csr.into[0]) == 0)
     else:
-        weight, parent, squares = _fold(csr.indptr, csr.indices)
+        weight, parent, squares = _remove_trees(csr.indptr, csr.indices)
         inside = (parent < 0) & (weight < sizes[component])
-        zero = csr.degrees <= 1 if csr.weights is not None else _simplicial(csr.indptr, csr.indices)
+        zero = csr.degrees <= 1 if csr.weights is not None else _find_simplicial(csr.indptr, csr.indices)
     below = weight - 1
     contributions = below * below - squares + 2 * below * (sizes[component] - weight)
     original = np.flatnonzero(inside).astype(np.int64)
@@ -90,11 +91,11 @@ def shrink(csr: Csr) -> ReducedGraph:
 
 
 def _induced(csr: Csr, core_id: I64, n: int) -> Csr:
-    indptr, indices, lengths = _subset(*csr.out, core_id, n)
+    indptr, indices, lengths = _induced_rows(*csr.out, core_id, n)
     weighted = csr.weights is not None
     if not csr.directed:
         return Csr(indptr, indices, lengths if weighted else None)
-    back_indptr, back_indices, back_lengths = _subset(*csr.into, core_id, n)
+    back_indptr, back_indices, back_lengths = _induced_rows(*csr.into, core_id, n)
     return Csr(
         indptr,
         indices,
@@ -136,9 +137,9 @@ def _components(indptr: I64, indices: I32, back_indptr: I64, back_indices: I32) 
 
 
 @kernel
-def _fold(indptr: I64, indices: I32) -> tuple[I64, I64, I64]:
-    """Per vertex: how many it stands for, what it was folded into (-1: nothing), the sum of the squared sizes
-    of its branches.
+def _remove_trees(indptr: I64, indices: I32) -> tuple[I64, I64, I64]:
+    """Per vertex: how many it stands for, the vertex it was merged into (-1: none), the sum of the squared
+    sizes of its branches.
     """
     n = len(indptr) - 1
     weight, parent, squares = (
@@ -157,7 +158,7 @@ def _fold(indptr: I64, indices: I32) -> tuple[I64, I64, I64]:
         v = queue[head]
         head += 1
         if left[v] != 1:
-            continue  # the other end of the tree's last edge was folded into it
+            continue  # the other end of the tree's last edge was merged into it
         for e in range(indptr[v], indptr[v + 1]):
             p = indices[e]
             if parent[p] < 0:
@@ -182,10 +183,11 @@ def _roots(parent: I64) -> I64:
         end = v
         while parent[end] >= 0 and root[end] < 0:
             end = parent[end]
-        found = root[end] if root[end] >= 0 else end
+        if root[end] >= 0:
+            end = root[end]
         at = v
         while root[at] < 0:
-            root[at] = found
+            root[at] = end
             if parent[at] < 0:
                 break
             at = parent[at]
@@ -193,12 +195,12 @@ def _roots(parent: I64) -> I64:
 
 
 @kernel
-def _simplicial(indptr: I64, indices: I32) -> NDArray[np.bool_]:
+def _find_simplicial(indptr: I64, indices: I32) -> NDArray[np.bool_]:
     """Vertices whose neighbours all know each other. Most are ruled out by degrees alone: a neighbour must
     have at least as many.
     """
     n = len(indptr) - 1
-    found = np.zeros(n, dtype=np.bool_)
+    simplicial = np.zeros(n, dtype=np.bool_)
     for v in range(n):
         first, last = indptr[v], indptr[v + 1]
         clique = True
@@ -223,12 +225,12 @@ def _simplicial(indptr: I64, indices: I32) -> NDArray[np.bool_]:
                     break
             if not clique:
                 break
-        found[v] = clique
-    return found
+        simplicial[v] = clique
+    return simplicial
 
 
 @kernel
-def _subset(indptr: I64, indices: I32, weights: I64, new_id: I64, n: int) -> tuple[I64, I32, I64]:
+def _induced_rows(indptr: I64, indices: I32, weights: I64, new_id: I64, n: int) -> tuple[I64, I32, I64]:
     """The rows and columns with a new id of at least 0; new ids ascend with the old ones."""
     starts = np.zeros(n + 1, dtype=np.int64)
     for v in range(len(new_id)):

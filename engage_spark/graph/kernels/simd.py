@@ -1,13 +1,12 @@
-"""Row operations for the multi-source kernels: a row holds one number per lane, and a mask has one bit per
-lane.
+"""Operate on rows of one number per lane with vector instructions, for the multi-source search.
 
-Each is an intrinsic whose code is written in LLVM's own vector types, because a loop over lanes in numba
-keeps its sums in memory: one row is then added in 11 ns instead of 1. LLVM maps the vectors to whatever the
-processor has. Lanes never mix except in `_across`, whose order is fixed, and nothing is contracted or
-reassociated, so results have the same bits on every processor.
+A mask has one bit per lane. Each operation is an intrinsic whose code is written in LLVM's own vector types,
+because a loop over lanes in numba keeps its sums in memory: one row is then added in 11 ns instead of 1. LLVM
+maps the vectors to whatever the processor has. Lanes never mix except in `across`, whose order is fixed, and
+nothing is contracted or reassociated, so results have the same bits on every processor.
 
 The number of lanes is the number of bits of the mask's type: uint8, uint16, uint32 for 8, 16, 32 lanes. Rows
-lie one after the other in a one-dimensional array of float32 or float64; row v starts at v * lanes.
+follow one another in a one-dimensional array of float32 or float64; row v starts at v * lanes.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from numba.extending import intrinsic as numba_intrinsic
 tuple_of: Any = types.UniTuple
 
 _I64 = ir.IntType(64)
-# Sums of more terms than one addition's latency are kept in this many parts.
+# Sums of more terms than one addition's latency are split into this many parts.
 _PARTS = 2
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
-    """numba's, typed: what it makes of a function is called with values, not with the types that the function
-    is written for.
+    """Wrap numba's decorator with a type: its result is called with values, not with the types that the
+    function is written for.
     """
     return numba_intrinsic(function)
 
 
 class _Rows:
-    """The vector type of a row, and how to reach rows, while one intrinsic is being written."""
+    """The vector type of a row, and access to rows, while one intrinsic is being written."""
 
     def __init__(self, context: Any, builder: Any, element: Any, lanes: int) -> None:
         self.context, self.builder, self.lanes = context, builder, lanes
@@ -107,8 +106,8 @@ class _Rows:
             b.append_basic_block(name) for name in ("pairs", "pair", "rest", "single", "done")
         )
 
-        def addend(place: Any) -> Any:
-            return self.load(b.gep(base, [b.zext(b.load(b.gep(indices, [place])), _I64)]))
+        def addend(index: Any) -> Any:
+            return self.load(b.gep(base, [b.zext(b.load(b.gep(indices, [index])), _I64)]))
 
         b.branch(pairs)
         b.position_at_end(pairs)
@@ -137,7 +136,7 @@ class _Rows:
 
 
 @intrinsic
-def reach(
+def pull_counts(
     typingctx: Any,
     rows: Any,
     indices: Any,
@@ -149,8 +148,10 @@ def reach(
     at: Any,
     most: Any,
 ) -> Any:
-    """Pull path counts: sum the rows, keep the lanes in `unseen` that are not 0, put them into rows `at` of
-    `target` (others: 0) and `counts` (others: as they were). Returns (new lanes, lanes above `most`).
+    """Pull path counts into row `at`.
+
+    Sums the rows, takes the lanes in `unseen` that are not 0, and puts them into rows `at` of `target`
+    (others: 0) and `counts` (others: as they were). Returns (new lanes, lanes above `most`).
     """
     signature = tuple_of(unseen, 2)(
         rows, indices, types.int64, types.int64, unseen, counts, target, types.int64, rows.dtype
@@ -159,29 +160,33 @@ def reach(
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, rows.dtype, unseen.bitwidth)
         base = r.row(rows, args[0], ir.Constant(_I64, 0))
-        found = r.sum_of(base, r.data(indices, args[1]), args[2], args[3])
-        return _keep(r, signature, found, args[4], (counts, args[5]), (target, args[6]), args[7], args[8])
+        sums = r.sum_of(base, r.data(indices, args[1]), args[2], args[3])
+        return _settle_counts(
+            r, signature, sums, args[4], (counts, args[5]), (target, args[6]), args[7], args[8]
+        )
 
     return signature, code
 
 
 @intrinsic
-def keep(typingctx: Any, unseen: Any, counts: Any, target: Any, at: Any, most: Any) -> Any:
-    """As `reach`, for sums that were pushed into row `at` of `target`."""
+def settle_counts(typingctx: Any, unseen: Any, counts: Any, target: Any, at: Any, most: Any) -> Any:
+    """Do as `pull_counts` for sums that were pushed into row `at` of `target`."""
     signature = tuple_of(unseen, 2)(unseen, counts, target, types.int64, target.dtype)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, target.dtype, unseen.bitwidth)
-        found = r.load(r.row(target, args[2], args[3]))
-        return _keep(r, signature, found, args[0], (counts, args[1]), (target, args[2]), args[3], args[4])
+        sums = r.load(r.row(target, args[2], args[3]))
+        return _settle_counts(
+            r, signature, sums, args[0], (counts, args[1]), (target, args[2]), args[3], args[4]
+        )
 
     return signature, code
 
 
-def _keep(
+def _settle_counts(
     r: _Rows,
     signature: Any,
-    found: Any,
+    sums: Any,
     unseen: Any,
     counts: tuple[Any, Any],
     target: tuple[Any, Any],
@@ -189,16 +194,16 @@ def _keep(
     most: Any,
 ) -> Any:
     b = r.builder
-    new = b.and_(unseen, r.mask_of(b.fcmp_ordered(">", found, r.zero)))
-    r.store(r.only(new, found), r.row(*target, at))
-    place = r.row(*counts, at)
-    r.store(b.select(r.bits(new), found, r.load(place)), place)
-    high = b.and_(new, r.mask_of(b.fcmp_unordered(">", found, r.spread(most))))
+    new = b.and_(unseen, r.mask_of(b.fcmp_ordered(">", sums, r.zero)))
+    r.store(r.only(new, sums), r.row(*target, at))
+    pointer = r.row(*counts, at)
+    r.store(b.select(r.bits(new), sums, r.load(pointer)), pointer)
+    high = b.and_(new, r.mask_of(b.fcmp_unordered(">", sums, r.spread(most))))
     return r.context.make_tuple(b, signature.return_type, [new, high])
 
 
 @intrinsic
-def depend(
+def pull_dependencies(
     typingctx: Any,
     rows: Any,
     indices: Any,
@@ -211,9 +216,11 @@ def depend(
     target: Any,
     at: Any,
 ) -> Any:
-    """Pull dependencies: with g the sum of the rows, delta = g * counts in `lanes`, and (weight + delta) /
-    counts into row `at` of `target` (other lanes: 0). Returns (sum of times * delta, sum of times *
-    delta**2) over the lanes; `times` is one row.
+    """Pull dependencies into row `at`.
+
+    With g the sum of the rows, delta = g * counts in `lanes`; (weight + delta) / counts goes into row `at` of
+    `target` (other lanes: 0). Returns (sum of times * delta, sum of times * delta**2) over the lanes; `times`
+    is one row.
     """
     signature = tuple_of(types.float64, 2)(
         rows, indices, types.int64, types.int64, lanes, counts, rows.dtype, times, target, types.int64
@@ -223,7 +230,7 @@ def depend(
         r = _Rows(context, builder, rows.dtype, lanes.bitwidth)
         base = r.row(rows, args[0], ir.Constant(_I64, 0))
         pulled = r.sum_of(base, r.data(indices, args[1]), args[2], args[3])
-        return _settle(
+        return _settle_dependencies(
             r,
             signature,
             pulled,
@@ -239,14 +246,16 @@ def depend(
 
 
 @intrinsic
-def settle(typingctx: Any, lanes: Any, counts: Any, weight: Any, times: Any, target: Any, at: Any) -> Any:
-    """As `depend`, for sums that were pushed into row `at` of `target` (or are 0 there: the last level)."""
+def settle_dependencies(
+    typingctx: Any, lanes: Any, counts: Any, weight: Any, times: Any, target: Any, at: Any
+) -> Any:
+    """Do as `pull_dependencies` for sums that were pushed into row `at` of `target` (0 there: last level)."""
     signature = tuple_of(types.float64, 2)(lanes, counts, target.dtype, times, target, types.int64)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, target.dtype, lanes.bitwidth)
         pulled = r.load(r.row(target, args[4], args[5]))
-        return _settle(
+        return _settle_dependencies(
             r,
             signature,
             pulled,
@@ -261,7 +270,7 @@ def settle(typingctx: Any, lanes: Any, counts: Any, weight: Any, times: Any, tar
     return signature, code
 
 
-def _settle(
+def _settle_dependencies(
     r: _Rows,
     signature: Any,
     pulled: Any,
@@ -289,8 +298,8 @@ def add_row(typingctx: Any, mask: Any, rows: Any, source: Any, target: Any, at: 
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         r = _Rows(context, builder, rows.dtype, mask.bitwidth)
-        place = r.row(target, args[3], args[4])
-        r.store(builder.fadd(r.load(place), r.load(r.row(rows, args[1], args[2]))), place)
+        pointer = r.row(target, args[3], args[4])
+        r.store(builder.fadd(r.load(pointer), r.load(r.row(rows, args[1], args[2]))), pointer)
         return context.get_dummy_value()
 
     return signature, code

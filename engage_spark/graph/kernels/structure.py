@@ -1,4 +1,4 @@
-"""Components, core numbers, PageRank, reciprocity of a graph: single passes or few, one core, the same bits
+"""Find components, core numbers, PageRank and reciprocity: one or a few passes on one core, the same bits
 everywhere.
 """
 
@@ -13,61 +13,64 @@ from engage_spark.numerics.jit import kernel
 
 DAMPING = 0.85
 TOLERANCE = 1e-12
-MOST_ROUNDS = 1000
+MAX_ITERATIONS = 1000
 
 
 def components(csr: Csr) -> I32:
-    """The connected part of each vertex of an undirected graph, numbered by descending size, ties by their
-    smallest vertex.
+    """Find the connected component of each vertex of an undirected graph.
 
-    Breadth-first search: each arc is looked at once. Working memory: 12 bytes per vertex.
+    Components are numbered by descending size, ties by their smallest vertex.
+    Cost: breadth-first search, each arc is read once. Working memory: 12 bytes per vertex.
     """
-    return by_size(pieces(csr.indptr, csr.indices, np.zeros(csr.n, dtype=np.int32)))
+    return number_by_size(connected_parts(csr.indptr, csr.indices, np.zeros(csr.n, dtype=np.int32)))
 
 
 def core_numbers(csr: Csr) -> I32:
-    """The largest k such that the vertex is in a subgraph of minimum degree k. Undirected.
+    """Find for each vertex of an undirected graph the largest k such that it is in a subgraph of minimum
+    degree k.
 
-    Bucket peeling, each arc looked at once (Batagelj, Zaversnik 2003). Working memory: 28 bytes per vertex.
+    Cost: each arc is read once. Working memory: 28 bytes per vertex.
+    Source: bucket peeling (Batagelj, Zaversnik 2003).
     """
     return _core_numbers(csr.indptr, csr.indices)
 
 
 def pagerank(csr: Csr) -> F64:
-    """PageRank with damping 0.85, along the arcs of a directed graph; a walker without a way out starts
-    anywhere anew. Sums to 1.
+    """Compute PageRank with damping 0.85, along the arcs of a directed graph. Sums to 1.
 
-    Power iteration until the sum of absolute changes is at most 1e-12. Each value is summed in the order of
-    the vertices that lead to it, so the result does not depend on cores. One pass over the arcs per
-    iteration, some 170 at most at this damping. Working memory: 24 bytes per vertex. Raises TransientError
-    when it does not converge, which damping rules out for a sound graph.
+    A walker at a vertex without arcs restarts anywhere. Power iteration until the sum of absolute changes is
+    at most 1e-12. Each value is summed in the order of the vertices that lead to it, so the result does not
+    depend on cores.
+    Cost: one pass over the arcs per iteration, some 170 at most at this damping. Working memory: 24 bytes per
+    vertex.
+    Errors: TransientError when it does not converge, which damping rules out for a sound graph.
     """
     indptr, indices, _ = csr.into
-    ranks, rounds = _pagerank(indptr, indices, csr.degrees, DAMPING, TOLERANCE, MOST_ROUNDS)
-    if rounds > MOST_ROUNDS:
+    ranks: F64
+    ranks, iterations = _pagerank(indptr, indices, csr.degrees, DAMPING, TOLERANCE, MAX_ITERATIONS)
+    if iterations > MAX_ITERATIONS:
         raise TransientError(
-            f"PageRank did not converge in {MOST_ROUNDS} iterations",
+            f"PageRank did not converge in {MAX_ITERATIONS} iterations",
             hint="the graph is damaged; run the stage again",
         )
-    found: F64 = ranks
-    return found
+    return ranks
 
 
-def returned_share(csr: Csr) -> F64:
-    """Reciprocity of each vertex of a directed graph: 2 x arcs that are returned / all arcs in or out; NaN
-    where there are none.
+def reciprocity(csr: Csr) -> F64:
+    """Compute for each vertex of a directed graph 2 x arcs that are returned / all arcs in or out.
 
-    One merge of the sorted rows of both directions: each arc is looked at once.
+    Nulls: NaN where a vertex has no arcs.
+    Cost: one merge of the sorted rows of both directions, each arc is read once.
     """
     back_indptr, back_indices, _ = csr.into
-    mutual = _mutual(csr.indptr, csr.indices, back_indptr, back_indices).astype(np.float64)
-    both = (csr.degrees + np.diff(back_indptr)).astype(np.float64)
-    share: F64 = np.divide(2 * mutual, both, out=np.full(csr.n, np.nan), where=both > 0)
+    mutual = _count_mutual(csr.indptr, csr.indices, back_indptr, back_indices).astype(np.float64)
+    arcs = (csr.degrees + np.diff(back_indptr)).astype(np.float64)
+    share: F64 = np.divide(2 * mutual, arcs, out=np.full(csr.n, np.nan), where=arcs > 0)
     return share
 
 
-def by_size(labels: I32) -> I32:
-    """Number groups anew: 0 is the largest, ties by their smallest vertex. `labels` are from 0 to below n."""
+def number_by_size(labels: I32) -> I32:
+    """Number groups by size: 0 is the largest, ties by their smallest vertex. `labels` are 0 to below n."""
     if len(labels) == 0:
         return labels.astype(np.int32)
     sizes = np.bincount(labels)
@@ -80,13 +83,13 @@ def by_size(labels: I32) -> I32:
 
 
 def group_sizes(labels: I32) -> I64:
-    """For each vertex the number of vertices with its label."""
+    """Count for each vertex the vertices with its label."""
     return np.bincount(labels).astype(np.int64)[labels] if len(labels) else np.zeros(0, dtype=np.int64)
 
 
 @kernel
-def pieces(indptr: I64, indices: I32, labels: I32) -> I32:
-    """The connected pieces of each group."""
+def connected_parts(indptr: I64, indices: I32, labels: I32) -> I32:
+    """Label the connected parts of each group."""
     n = len(indptr) - 1
     piece = np.full(n, -1, dtype=np.int32)
     queue = np.empty(n, dtype=np.int32)
@@ -124,13 +127,13 @@ def _core_numbers(indptr: I64, indices: I32) -> I32:
     for d in range(most + 1):
         start[d + 1] += start[d]
     ordered = np.empty(n, dtype=np.int32)
-    place = np.empty(n, dtype=np.int32)
+    position = np.empty(n, dtype=np.int32)
     filled = start.copy()
     for v in range(n):
-        place[v] = filled[core[v]]
-        ordered[place[v]] = v
+        position[v] = filled[core[v]]
+        ordered[position[v]] = v
         filled[core[v]] += 1
-    # Vertices lie ordered by what is left of their degree; start[d] is where those of degree d begin.
+    # Vertices are ordered by their remaining degree; start[d] is where those of degree d begin.
     for i in range(n):
         v = ordered[i]
         for e in range(indptr[v], indptr[v + 1]):
@@ -140,9 +143,9 @@ def _core_numbers(indptr: I64, indices: I32) -> I32:
                 first = max(start[d], i + 1)
                 w = ordered[first]
                 if u != w:
-                    ordered[first], ordered[place[u]] = u, w
-                    place[w] = place[u]
-                    place[u] = first
+                    ordered[first], ordered[position[u]] = u, w
+                    position[w] = position[u]
+                    position[u] = first
                 start[d] = first + 1
                 core[u] = d - 1
     return core
@@ -178,15 +181,15 @@ def _pagerank(
 
 
 @kernel
-def _mutual(indptr: I64, indices: I32, back_indptr: I64, back_indices: I32) -> I64:
+def _count_mutual(indptr: I64, indices: I32, back_indptr: I64, back_indices: I32) -> I64:
     """For each vertex the number of vertices that it leads to and that lead to it."""
     n = len(indptr) - 1
-    found = np.zeros(n, dtype=np.int64)
+    mutual = np.zeros(n, dtype=np.int64)
     for v in range(n):
         e, f = indptr[v], back_indptr[v]
         while e < indptr[v + 1] and f < back_indptr[v + 1]:
             a, b = indices[e], back_indices[f]
-            found[v] += a == b
+            mutual[v] += a == b
             e += a <= b
             f += b <= a
-    return found
+    return mutual

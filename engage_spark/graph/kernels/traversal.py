@@ -1,11 +1,11 @@
-"""Brandes' dependencies of one source at a time, for every kind of graph: directed or not, unweighted or with
-integer lengths.
+"""Compute Brandes' dependencies of one source at a time, for every kind of graph: directed or not, unweighted
+or with integer lengths.
 
 Source: Brandes 2001, "A faster algorithm for betweenness centrality". A search settles the vertices in order
 of distance; in that order path counts are pushed along tight arcs (those on a shortest path), in the opposite
 order dependencies are pulled over the same arcs. Path counts are float64. Where they pass 1e300, which large
-grids reach, the source is done again with counts of a mantissa and an exponent of their own; every addition
-is then still rounded only as a float64's.
+grids reach, the source is computed again with counts of a mantissa and an exponent each; every addition is
+then still rounded only as a float64's.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import numpy as np
 from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
 
-MOST_PATHS = 1e300
+MAX_PATHS = 1e300
 _GONE = -(1 << 62)
 
 
 @kernel
 def bfs(indptr: I64, indices: I32, source: int, distance: I64, order: I32) -> int:
-    """Distances in arcs; `distance` must be -1 throughout. Returns how many vertices were reached; they are
-    in `order`.
+    """Find distances in arcs. Returns how many vertices were reached; they are in `order`.
+
+    `distance` must be -1 throughout.
     """
     order[0] = source
     distance[source] = 0
@@ -43,7 +44,7 @@ def bfs(indptr: I64, indices: I32, source: int, distance: I64, order: I32) -> in
 
 
 @kernel
-def _sift_up(heap: I32, place: I32, distance: I64, at: int) -> None:
+def _sift_up(heap: I32, position: I32, distance: I64, at: int) -> None:
     v = heap[at]
     while at > 0:
         parent = (at - 1) >> 1
@@ -51,14 +52,14 @@ def _sift_up(heap: I32, place: I32, distance: I64, at: int) -> None:
         if distance[u] <= distance[v]:
             break
         heap[at] = u
-        place[u] = at
+        position[u] = at
         at = parent
     heap[at] = v
-    place[v] = at
+    position[v] = at
 
 
 @kernel
-def _pop(heap: I32, place: I32, distance: I64, size: int) -> int:
+def _pop(heap: I32, position: I32, distance: I64, size: int) -> int:
     """Take the nearest vertex off a heap of `size`, which is one smaller afterwards."""
     top = int(heap[0])
     last = heap[size - 1]
@@ -73,11 +74,11 @@ def _pop(heap: I32, place: I32, distance: I64, size: int) -> int:
         if distance[heap[child]] >= distance[last]:
             break
         heap[at] = heap[child]
-        place[heap[at]] = at
+        position[heap[at]] = at
         at = child
     if size > 0:
         heap[at] = last
-        place[last] = at
+        position[last] = at
     return top
 
 
@@ -91,21 +92,20 @@ def dijkstra(
     distance: I64,
     order: I32,
     heap: I32,
-    place: I32,
+    position: I32,
 ) -> int:
-    """Distances in sums of integer lengths, so that ties are exact; `distance` must be -1 throughout, `heap`
-    and `place` are scratch.
+    """Find distances in sums of integer lengths, so that ties are exact.
 
     Stops when `stop` is settled (-1: never). Returns how many vertices were settled; they are in `order`,
     nearest first. Vertices that were seen and not settled keep a tentative distance, larger than or equal to
-    the last settled one's.
+    the last settled one's. `distance` must be -1 throughout; `heap` and `position` are scratch.
     """
     distance[source] = 0
     heap[0] = source
-    place[source] = 0
+    position[source] = 0
     size, settled = 1, 0
     while size > 0:
-        v = _pop(heap, place, distance, size)
+        v = _pop(heap, position, distance, size)
         size -= 1
         order[settled] = v
         settled += 1
@@ -117,17 +117,17 @@ def dijkstra(
             if distance[w] < 0:
                 distance[w] = through
                 heap[size] = w
-                place[w] = size
+                position[w] = size
                 size += 1
-                _sift_up(heap, place, distance, size - 1)
+                _sift_up(heap, position, distance, size - 1)
             elif through < distance[w]:
                 distance[w] = through
-                _sift_up(heap, place, distance, place[w])
+                _sift_up(heap, position, distance, position[w])
     return settled
 
 
 @kernel
-def dependencies_of(
+def source_dependencies(
     indptr: I64,
     indices: I32,
     weights: I64,
@@ -146,7 +146,7 @@ def dependencies_of(
     paths[order[0]] = 1.0
     for i in range(reached):
         v = order[i]
-        if not paths[v] <= MOST_PATHS:
+        if not paths[v] <= MAX_PATHS:
             return False
         for e in range(indptr[v], indptr[v + 1]):
             length = weights[e] if len(weights) else 1
@@ -168,7 +168,7 @@ def dependencies_of(
 def count_paths_wide(
     indptr: I64, indices: I32, weights: I64, order: I32, reached: int, distance: I64, paths: F64, scale: I64
 ) -> None:
-    """Path counts of any size for the reached vertices: `paths[v] * 2**scale[v]`, with paths[v] in [0.5, 1)."""
+    """Count paths of any number to the reached vertices: `paths[v] * 2**scale[v]`, paths[v] in [0.5, 1)."""
     for i in range(reached):
         paths[order[i]], scale[order[i]] = 0.0, _GONE
     paths[order[0]], scale[order[0]] = 0.5, 1
@@ -181,14 +181,14 @@ def count_paths_wide(
                 continue
             top = max(scale[v], scale[w])
             # A summand 2000 binary places below the sum is far below its rounding.
-            mine = math.ldexp(paths[v], int(max(scale[v] - top, -2000)))
-            theirs = math.ldexp(paths[w], int(max(scale[w] - top, -2000)))
-            mantissa, shift = math.frexp(mine + theirs)
+            through_v = math.ldexp(paths[v], int(max(scale[v] - top, -2000)))
+            so_far = math.ldexp(paths[w], int(max(scale[w] - top, -2000)))
+            mantissa, shift = math.frexp(through_v + so_far)
             paths[w], scale[w] = mantissa, top + shift
 
 
 @kernel
-def pull_wide(
+def pull_dependencies_wide(
     indptr: I64,
     indices: I32,
     weights: I64,
@@ -200,7 +200,7 @@ def pull_wide(
     scale: I64,
     delta: F64,
 ) -> None:
-    """Dependencies from wide path counts."""
+    """Pull dependencies with wide path counts."""
     for i in range(reached - 1, -1, -1):
         v = order[i]
         pulled = 0.0
@@ -235,7 +235,7 @@ def add_up(
     distance, order = np.full(n, -1, dtype=np.int64), np.empty(n, dtype=np.int32)
     paths, delta = np.zeros(n), np.zeros(n)
     scale = np.empty(0, dtype=np.int64)
-    heap, place = (
+    heap, position = (
         np.empty(n if weighted else 0, dtype=np.int32),
         np.empty(n if weighted else 0, dtype=np.int32),
     )
@@ -243,14 +243,16 @@ def add_up(
     for i in range(len(sources)):
         s = sources[i]
         if weighted:
-            reached = dijkstra(indptr, indices, weights, s, -1, distance, order, heap, place)
+            reached = dijkstra(indptr, indices, weights, s, -1, distance, order, heap, position)
         else:
             reached = bfs(indptr, indices, s, distance, order)
-        if not dependencies_of(indptr, indices, weights, weigh, order, reached, distance, paths, delta):
+        if not source_dependencies(indptr, indices, weights, weigh, order, reached, distance, paths, delta):
             if len(scale) == 0:
                 scale = np.empty(n, dtype=np.int64)
             count_paths_wide(indptr, indices, weights, order, reached, distance, paths, scale)
-            pull_wide(indptr, indices, weights, weigh, order, reached, distance, paths, scale, delta)
+            pull_dependencies_wide(
+                indptr, indices, weights, weigh, order, reached, distance, paths, scale, delta
+            )
             wide += 1
         for j in range(reached):
             v = order[j]

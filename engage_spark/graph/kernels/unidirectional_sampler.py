@@ -1,4 +1,4 @@
-"""A random shortest path by a search from one end: for lengths, and for more paths than float64 can count."""
+"""Draw a random shortest path by a search from one end: for lengths, and for too many paths for float64."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def draw_from_one_end(
     distance: I64,
     order: I32,
     heap: I32,
-    place: I32,
+    position: I32,
     paths: F64,
     scale: I64,
     hits: I64,
 ) -> int:
-    """Draw the path by a search from s until t is settled, with wide path counts; the vertices inside it, or
-    -1 if t can't be reached.
+    """Hit the vertices inside a random shortest path and return how many; -1 if t can't be reached.
 
-    `distance` is -1 throughout before and after.
+    The search runs from s until t is settled, with wide path counts. `distance` is -1 throughout before and
+    after.
     """
     if len(lengths):
-        settled = dijkstra(indptr, indices, lengths, s, t, distance, order, heap, place)
+        settled = dijkstra(indptr, indices, lengths, s, t, distance, order, heap, position)
     else:
         settled = bfs(indptr, indices, s, distance, order)
     inside = -1
@@ -81,17 +81,17 @@ def _walk_wide(
                 total += math.ldexp(paths[u], int(max(scale[u] - top, -2000)))
         wanted = random_draws.unit(random_draws.draw(state, np.uint64(number))) * total
         number += 1
-        passed, found = 0.0, -1
+        passed, predecessor = 0.0, -1
         for e in range(back_indptr[at], back_indptr[at + 1]):
             u, length = back_indices[e], back_lengths[e] if len(back_lengths) else 1
             if distance[u] >= 0 and distance[u] + length == distance[at]:
                 share = math.ldexp(paths[u], int(max(scale[u] - top, -2000)))
                 if share > 0.0:
-                    found = u
+                    predecessor = u
                     passed += share
                     if passed > wanted:
                         break
-        at = found
+        at = predecessor
         if at == s:
             return inside
         hits[at] += 1

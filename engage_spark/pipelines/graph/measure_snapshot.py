@@ -25,9 +25,9 @@ from engage_spark.contract import (
 from engage_spark.contract.graph_spec import OF_FOLLOWS
 from engage_spark.graph import BetweennessReport, measure_betweenness, open_layout
 from engage_spark.graph.adaptive_sampling import StoppingRule
-from engage_spark.graph.distributed.resources import memory_bytes
+from engage_spark.graph.distributed.resources import parse_bytes
 from engage_spark.graph.distributed.structure_tasks import to_follows, to_structure
-from engage_spark.graph.picture import Vertex
+from engage_spark.graph.picture import CentralVertex
 from engage_spark.graph.ranks import compare_given_with_measured
 from engage_spark.graph.tables import to_edge_rows, to_ends, to_vertex_rows
 from engage_spark.graph.tie_strength import WEEKS, to_pairs, to_strengths
@@ -47,48 +47,48 @@ class GraphDay:
 
     run: Run
     facts: BetweennessReport
-    top: tuple[Vertex, ...]
+    top: tuple[CentralVertex, ...]
     compared: Mapping[str, dict[str, float | int | None]]
     picture: str | None
     notes: tuple[str, ...]
 
 
-def measure(context: RunContext, plan: GraphSpec, work: StageRun, *, expected: int) -> GraphDay:
+def measure(context: RunContext, spec: GraphSpec, work: StageRun, *, expected: int) -> GraphDay:
     """Read, measure, write, compare, draw and record the graph of one day. See `graph.run` for its cost and
     errors.
     """
     started_at, day = now(), work.snapshot_date
     with ExitStack() as opened, translate_spark_errors(f"the graph of {day} cannot be measured"):
         keep = opened.enter_context(scratch(context.spark, context.lake))
-        customers = keep(_customers(context, plan, day), "customers")
+        customers = keep(_customers(context, spec, day), "customers")
         ids = customers.select("id")
         with log.stage("pairing connections and interactions"):
-            pairs = keep(_pairs(context, plan, day, ids), "pairs")
+            pairs = keep(_pairs(context, spec, day, ids), "pairs")
         known = pairs.where("known").drop("known")
         scores, structure, facts = _undirected(context, known, ids, keep)
         follows = (
-            _follows(context, plan, day, ids, opened)
-            if plan.has_follows and plan.measures & OF_FOLLOWS
+            _follows(context, spec, day, ids, opened)
+            if spec.has_follows and spec.measures & OF_FOLLOWS
             else None
         )
-        with log.stage(f"writing {plan.edges.name} and {plan.vertices.name}"):
-            edges = _write(context, plan.edges, work, to_edge_rows(known, plan=plan))
+        with log.stage(f"writing {spec.edges.name} and {spec.vertices.name}"):
+            edges = _write(context, spec.edges, work, to_edge_rows(known, spec=spec))
             rows = to_vertex_rows(
                 ids,
-                plan=plan,
+                spec=spec,
                 n=facts.n,
                 scores=scores,
                 structure=structure,
                 strengths=to_strengths(known),
                 follows=follows,
             )
-            vertices = _write(context, plan.vertices, work, rows)
-        written = _read(context, plan.vertices, work, vertices)
-        compared, comparison = _compare(context, plan, work, customers, written, keep)
-        shown = plan.column(GraphMeasure.CENTRALITY)
-        given = customers.select(F.col(f"given_{shown}").alias("given")) if shown in _both(plan) else None
+            vertices = _write(context, spec.vertices, work, rows)
+        written = _read(context, spec.vertices, work, vertices)
+        compared, comparison = _compare(context, spec, work, customers, written, keep)
+        shown = spec.column(GraphMeasure.CENTRALITY)
+        given = customers.select(F.col(f"given_{shown}").alias("given")) if shown in _both(spec) else None
         notes = _left_out(pairs, day)
-        outputs = {plan.vertices.name: vertices, plan.edges.name: edges} | (
+        outputs = {spec.vertices.name: vertices, spec.edges.name: edges} | (
             {} if comparison is None else {GRAPH_COMPARISON: comparison}
         )
         run = work.to_run(
@@ -99,33 +99,33 @@ def measure(context: RunContext, plan: GraphSpec, work: StageRun, *, expected: i
         # tables.
         drawn = draw(
             context,
-            plan,
+            spec,
             facts,
             day,
             vertices=written,
-            edges=_read(context, plan.edges, work, edges),
+            edges=_read(context, spec.edges, work, edges),
             given=given,
         )
     return GraphDay(run, facts, drawn.top, compared, drawn.place, (*notes, *drawn.notes))
 
 
-def _customers(context: RunContext, plan: GraphSpec, day: date) -> DataFrame:
+def _customers(context: RunContext, spec: GraphSpec, day: date) -> DataFrame:
     """id, and the delivered values of what is measured as well, of every valid row of the entity."""
-    judged = judged_table(plan.entity)
+    judged = judged_table(spec.entity)
     rows = context.log.read_published(
-        context.spark, judged, stage=ingest_stage(plan.entity), day=SNAPSHOT_DATE, days=[day]
+        context.spark, judged, stage=ingest_stage(spec.entity), day=SNAPSHOT_DATE, days=[day]
     )
     valid = rows.where(F.col("_dq_status") == VALID)
     return valid.select(
-        column_named(plan.key).alias("id"),
-        *(column_named(name).alias(f"given_{name}") for name in _both(plan)),
+        column_named(spec.key).alias("id"),
+        *(column_named(name).alias(f"given_{name}") for name in _both(spec)),
     )
 
 
-def _both(plan: GraphSpec) -> list[str]:
+def _both(spec: GraphSpec) -> list[str]:
     """Fields that are delivered and measured, under one name, as numbers."""
     return [
-        f.name for f in plan.vertices.fields if f.measure and f.is_floating and f.name in plan.entity.names
+        f.name for f in spec.vertices.fields if f.measure and f.is_floating and f.name in spec.entity.names
     ]
 
 
@@ -139,23 +139,23 @@ def _log(context: RunContext, table: Table, day: date, *, since: date | None = N
     return rows if since is None else rows.where(when >= F.lit(since))
 
 
-def _edges(context: RunContext, plan: GraphSpec, day: date, direction: Direction) -> DataFrame:
-    rows, kinds = _log(context, plan.connections, day), plan.kinds(direction)
+def _edges(context: RunContext, spec: GraphSpec, day: date, direction: Direction) -> DataFrame:
+    rows, kinds = _log(context, spec.connections, day), spec.kinds(direction)
     return rows if kinds is None else rows.where(column_named(kinds[0]).isin(list(kinds[1])))
 
 
-def _pairs(context: RunContext, plan: GraphSpec, day: date, ids: DataFrame) -> DataFrame:
+def _pairs(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame) -> DataFrame:
     """The undirected graph of the day with strengths, and whether both ends of a pair are valid customers of
     the day.
     """
     connections = to_ends(
-        _edges(context, plan, day, Direction.UNDIRECTED), plan=plan, table=plan.connections, at="connected_at"
+        _edges(context, spec, day, Direction.UNDIRECTED), spec=spec, table=spec.connections, at="connected_at"
     )
-    events = plan.interactions
+    events = spec.interactions
     interactions = None
     if events is not None:
         recent = _log(context, events, day, since=day - timedelta(weeks=WEEKS))
-        interactions = to_ends(recent, plan=plan, table=events, at="occurred_at")
+        interactions = to_ends(recent, spec=spec, table=events, at="occurred_at")
     rows = to_pairs(connections, interactions, as_of=day)
     for end in ("first", "second"):
         there = ids.select(F.col("id").alias(end), F.lit(True).alias(f"__{end}"))
@@ -176,7 +176,7 @@ def _undirected(
                 open_layout(
                     pairs.select(F.col("first").alias("src"), F.col("second").alias("dst")),
                     vertices=ids,
-                    materialise=keep,
+                    materialize=keep,
                     **_room(context),
                 )
             )
@@ -203,21 +203,21 @@ def _room(context: RunContext) -> dict[str, Any]:
     chosen = context.settings.graph
     return {
         "directory": chosen.directory,
-        "memory": None if chosen.memory is None else memory_bytes(chosen.memory),
+        "memory": None if chosen.memory is None else parse_bytes(chosen.memory),
     }
 
 
-def _follows(context: RunContext, plan: GraphSpec, day: date, ids: DataFrame, opened: ExitStack) -> DataFrame:
+def _follows(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame, opened: ExitStack) -> DataFrame:
     """What is measured on the directed edges."""
     keep = opened.enter_context(scratch(context.spark, context.lake))
     edges = to_ends(
-        _edges(context, plan, day, Direction.DIRECTED), plan=plan, table=plan.connections, at="connected_at"
+        _edges(context, spec, day, Direction.DIRECTED), spec=spec, table=spec.connections, at="connected_at"
     ).select("src", "dst")
     for end in ("src", "dst"):
         edges = edges.join(ids.select(F.col("id").alias(end)), on=end, how="left_semi")
     with (
         log.stage("follows"),
-        open_layout(edges, vertices=ids, directed=True, materialise=keep, **_room(context)) as layout,
+        open_layout(edges, vertices=ids, directed=True, materialize=keep, **_room(context)) as layout,
     ):
         return keep(to_follows(layout), "follows")
 
@@ -245,7 +245,7 @@ def _read(context: RunContext, table: Table, work: StageRun, version: int) -> Da
 
 def _compare(
     context: RunContext,
-    plan: GraphSpec,
+    spec: GraphSpec,
     work: StageRun,
     customers: DataFrame,
     written: DataFrame,
@@ -254,11 +254,11 @@ def _compare(
     """Given against measured, field by field, into a table with a row per field; its version, None where
     nothing is both.
     """
-    names = _both(plan)
+    names = _both(spec)
     if not names:
         return {}, None
     measured = written.select(
-        column_named(plan.key).alias("id"), *(column_named(name).alias(f"measured_{name}") for name in names)
+        column_named(spec.key).alias("id"), *(column_named(name).alias(f"measured_{name}") for name in names)
     )
     rows = customers.select(
         "id", *(F.col(f"given_{name}").cast("double").alias(f"given_{name}") for name in names)

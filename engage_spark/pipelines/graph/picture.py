@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import EdgeMeasure, GraphMeasure, GraphSpec
 from engage_spark.graph import BetweennessReport
-from engage_spark.graph.picture import Picture, Vertex
+from engage_spark.graph.picture import CentralVertex, Picture
 from engage_spark.pipelines.context import RunContext
 from engage_spark.spark.schema import column_named
 from engage_spark.text_files import write_text
@@ -27,14 +27,14 @@ NEEDED = (
 class Drawn:
     """The most central customers, where the picture lies (None: there is none), and why not."""
 
-    top: tuple[Vertex, ...]
+    top: tuple[CentralVertex, ...]
     place: str | None
     notes: tuple[str, ...] = ()
 
 
 def draw(
     context: RunContext,
-    plan: GraphSpec,
+    spec: GraphSpec,
     facts: BetweennessReport,
     day: date,
     *,
@@ -48,18 +48,18 @@ def draw(
     Cost: a top-20 and one aggregation over the vertices, one narrow scan of the edges. The picture shows ids
     and measures, and nothing else of a customer.
     """
-    if missing := [m.value for m in NEEDED if plan.column(m) is None]:
+    if missing := [m.value for m in NEEDED if spec.column(m) is None]:
         return Drawn(
             (), None, (f"no picture: the contract declares no field that measures {', '.join(missing)}",)
         )
-    what = str(plan.column(GraphMeasure.CENTRALITY))
-    top = _top(plan, vertices)
+    what = str(spec.column(GraphMeasure.CENTRALITY))
+    top = _top(spec, vertices)
     picture = Picture(
         title=f"The graph of {day}",
-        facts=_facts(context, plan, facts),
-        what=what,
+        subtitle=_subtitle(context, spec, facts),
+        measure=what,
         top=top,
-        links=_links(plan, edges, top),
+        links=_links(spec, edges, top),
         measured=_histogram(vertices.select(column_named(what).alias("value"))),
         given=None if given is None else _histogram(given.select(column_named("given").alias("value"))),
     )
@@ -72,9 +72,9 @@ def draw(
     return Drawn(top, place)
 
 
-def _top(plan: GraphSpec, vertices: DataFrame) -> tuple[Vertex, ...]:
-    names = [plan.key, *(str(plan.column(m)) for m in NEEDED)]
-    key, centrality = column_named(plan.key), column_named(names[1])
+def _top(spec: GraphSpec, vertices: DataFrame) -> tuple[CentralVertex, ...]:
+    names = [spec.key, *(str(spec.column(m)) for m in NEEDED)]
+    key, centrality = column_named(spec.key), column_named(names[1])
     rows = (
         vertices.where(centrality > 0)
         .orderBy(centrality.desc(), key)
@@ -82,16 +82,16 @@ def _top(plan: GraphSpec, vertices: DataFrame) -> tuple[Vertex, ...]:
         .select(*map(column_named, names))
         .collect()
     )
-    return tuple(Vertex(str(r[0]), r[1], r[2], r[3], r[4], int(r[5]), int(r[6])) for r in rows)
+    return tuple(CentralVertex(str(r[0]), r[1], r[2], r[3], r[4], int(r[5]), int(r[6])) for r in rows)
 
 
-def _links(plan: GraphSpec, edges: DataFrame, top: tuple[Vertex, ...]) -> list[tuple[int, int, float]]:
+def _links(spec: GraphSpec, edges: DataFrame, top: tuple[CentralVertex, ...]) -> list[tuple[int, int, float]]:
     """The edges among the most central."""
     ends = [
-        column_named(str(plan.column(end))).cast("string")
+        column_named(str(spec.column(end))).cast("string")
         for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)
     ]
-    strength = plan.column(EdgeMeasure.STRENGTH)
+    strength = spec.column(EdgeMeasure.STRENGTH)
     weight = F.lit(0.5) if strength is None else column_named(strength)
     number = {v.id: i for i, v in enumerate(top)}
     among = edges.where(ends[0].isin(list(number)) & ends[1].isin(list(number)))
@@ -106,13 +106,13 @@ def _histogram(values: DataFrame) -> list[int]:
     return [counts.get(i, 0) for i in range(BINS)]
 
 
-def _facts(context: RunContext, plan: GraphSpec, facts: BetweennessReport) -> str:
+def _subtitle(context: RunContext, spec: GraphSpec, facts: BetweennessReport) -> str:
     if facts.method == "exact":
         how = "Betweenness is exact"
     else:
         sure = f"{(1 - context.settings.graph.delta) * 100:g}%"
         how = f"Betweenness from {facts.sources:,} sources; with {sure} certainty all whiskers hold at once ({facts.samples:,} paths)"
-    return f"{facts.n:,} {plan.entity.name}, {facts.m:,} {plan.connections.name}. {how}."
+    return f"{facts.n:,} {spec.entity.name}, {facts.m:,} {spec.connections.name}. {how}."
 
 
 def _place(context: RunContext, day: date) -> str | None:

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract, GraphSpec, Table, graph_spec_of, judged_table
 from engage_spark.errors import NotPublishedError
-from engage_spark.graph.picture import shortened
+from engage_spark.graph.picture import shorten_id
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.graph.measure_snapshot import GraphDay, measure
 from engage_spark.pipelines.results import Grid, Report
@@ -39,20 +39,20 @@ def run(
     when the contract has no graph.
     """
     started = time.monotonic()
-    context, plan = RunContext(spark, settings, contract), graph_spec_of(contract)
+    context, spec = RunContext(spark, settings, contract), graph_spec_of(contract)
     latest = context.log.latest_of_all(spark)
     published = {
-        d: r for (stage, d), r in latest.items() if stage == ingest_stage(plan.entity) and r.published
+        d: r for (stage, d), r in latest.items() if stage == ingest_stage(spec.entity) and r.published
     }
     if not published or (snapshot_date and snapshot_date not in published):
-        raise NotPublishedError.of(plan.entity.name, days=[snapshot_date] if snapshot_date else ())
+        raise NotPublishedError.of(spec.entity.name, days=[snapshot_date] if snapshot_date else ())
     days: list[GraphDay] = []
     for day in [snapshot_date] if snapshot_date else sorted(published):
-        stage = graph_stage(plan)
-        inputs = {plan.entity.name: published[day].run_id}
+        stage = graph_stage(spec)
+        inputs = {spec.entity.name: published[day].run_id}
         inputs |= {
             table.name: _state(context, table, day)
-            for table in (plan.connections, plan.interactions)
+            for table in (spec.connections, spec.interactions)
             if table is not None
         }
         work = StageRun(
@@ -66,8 +66,8 @@ def run(
         if work.is_up_to_date and not force and snapshot_date is None:
             continue
         log.event(f"the graph of {day}", run_id=work.run_id)
-        days.append(measure(context, plan, work, expected=published[day].rows_valid))
-    return _report(context, plan, days, time.monotonic() - started)
+        days.append(measure(context, spec, work, expected=published[day].rows_valid))
+    return _report(context, spec, days, time.monotonic() - started)
 
 
 def _state(context: RunContext, table: Table, day: date) -> str:
@@ -75,8 +75,8 @@ def _state(context: RunContext, table: Table, day: date) -> str:
     return context.log.state_of_log(context.spark, judged_table(table), stage=ingest_stage(table), until=day)
 
 
-def _report(context: RunContext, plan: GraphSpec, days: list[GraphDay], seconds: float) -> Report:
-    names = (plan.vertices.name, plan.edges.name, GRAPH_COMPARISON)
+def _report(context: RunContext, spec: GraphSpec, days: list[GraphDay], seconds: float) -> Report:
+    names = (spec.vertices.name, spec.edges.name, GRAPH_COMPARISON)
     notes = [note for day in days for note in day.notes]
     if not days:
         notes.append("every published snapshot has its graph measured already; --force measures it again")
@@ -109,7 +109,7 @@ def _table(days: list[GraphDay]) -> Grid:
 
 def _lines(day: GraphDay) -> tuple[tuple[str, str], ...]:
     """What there is to say about the last snapshot, within 80 columns."""
-    top = ", ".join(f"{shortened(v.id, 18)} {v.centrality:.3f}" for v in day.top[:2])
+    top = ", ".join(f"{shorten_id(v.id, 18)} {v.centrality:.3f}" for v in day.top[:2])
     compared = [(f"{name}", _compared(row)) for name, row in day.compared.items()]
     return (("most central", top), *compared) if top else tuple(compared)
 

@@ -17,10 +17,10 @@ from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.graph import Betweenness, GraphLayout, betweenness, measure_betweenness, open_layout
-from engage_spark.graph.adaptive_sampling import StoppingRule, certify
-from engage_spark.graph.betweenness import BATCH, in_shares
+from engage_spark.graph.adaptive_sampling import StoppingRule, sample_until_bounded
+from engage_spark.graph.betweenness import SOURCES_PER_BATCH, to_pair_shares
 from engage_spark.graph.distributed.build_task import load_core
-from engage_spark.graph.distributed.source_tasks import Sums, chosen_sources
+from engage_spark.graph.distributed.source_tasks import DependencyAccumulator, sample_sources
 from engage_spark.graph.estimates import ScoreEstimator
 from engage_spark.graph.sampling import HereSampler
 
@@ -110,32 +110,36 @@ def in_one_process(
     """What the tasks do, by this process alone and in another order: vertex to (betweenness, lower, upper,
     stderr).
     """
-    assert layout.place.directory is not None
-    directory = Path(layout.place.directory)
-    core, csr = load_core(directory), layout.place.csr()
+    assert layout.files.directory is not None
+    directory = Path(layout.files.directory)
+    core, csr = load_core(directory), layout.files.csr()
     zero = np.load(directory / "zero.npy")
     numbers: dict[str, Any] = {"v": np.arange(layout.n)}
-    certificate = None
+    bounds = None
     if sources is not None:
         sampler = HereSampler(csr, seed=seed, zero=zero)
-        built = layout.built
-        certificate = certify(
-            sampler, rule=in_shares(rule, layout.n), delta=0.1, active=built.active, interior=built.interior
+        summary = layout.summary
+        bounds = sample_until_bounded(
+            sampler,
+            rule=to_pair_shares(rule, layout.n),
+            delta=0.1,
+            active=summary.active,
+            interior=summary.interior,
         )
         numbers |= {"calibration": sampler.calibration, "hits": sampler.hits}
-    chosen = np.arange(core.csr.n) if sources is None else chosen_sources(layout.n, sources, seed)
-    sums = Sums(
+    vertices = np.arange(core.csr.n) if sources is None else sample_sources(layout.n, sources, seed)
+    sums = DependencyAccumulator(
         core, n=layout.n, sampled=sources is not None, precision="float64" if sources is None else "float32"
     )
-    chosen = sums.in_order(chosen)
-    for at in reversed(range(0, len(chosen), BATCH)):
-        sums.add(chosen[at : at + BATCH])
+    vertices = sums.order_sources(vertices)
+    for at in reversed(range(0, len(vertices), SOURCES_PER_BATCH)):
+        sums.add(vertices[at : at + SOURCES_PER_BATCH])
     v, limbs = sums.rows()
     for name, limb in zip(("hi", "lo", "squares_hi", "squares_lo"), limbs, strict=False):
         numbers[name] = np.zeros(layout.n, dtype=np.int64)
         numbers[name][v] = limb
-    finish = ScoreEstimator.of(layout.n, certificate, sources)
-    columns = finish.columns(numbers, *finish.vectors(directory))
+    estimator = ScoreEstimator.from_bounds(layout.n, bounds, sources)
+    columns = estimator.columns(numbers, *estimator.load_vectors(directory))
     return {
         v: tuple(float(columns[c][v]) for c in ("betweenness", "lower", "upper", "stderr"))
         for v in range(layout.n)
@@ -180,7 +184,7 @@ def test_same_bits_when_the_graph_travels_as_an_artifact(
     spark: SparkSession, sampled_rows: list[Any]
 ) -> None:
     with open_layout(edges_of(spark, SMALL), artifacts=True) as layout:
-        assert layout.place.directory is None
+        assert layout.files.directory is None
         found = measure_betweenness(
             layout, method="sampled", rule=StoppingRule(epsilon=0.05), sources=50, seed=7
         )
@@ -238,7 +242,7 @@ def test_lengths_with_decimal_ties_equal_networkx(spark: SparkSession) -> None:
     found = betweenness(
         spark.createDataFrame(rows, "src bigint, dst bigint, km double"), weight="km", method="exact"
     )
-    assert found.report.quantum == pytest.approx(1e-4)
+    assert found.report.length_unit == pytest.approx(1e-4)
     assert close(values(found), freeman(graph, weight="tenths"))
 
 
@@ -246,7 +250,7 @@ def test_of_parallel_edges_the_shortest_counts(spark: SparkSession) -> None:
     rows = [(1, 2, 5), (2, 1, 1), (2, 3, 1), (1, 3, 3), (3, 3, 1)]
     found = betweenness(spark.createDataFrame(rows, "src int, dst int, days int"), weight="days")
     assert values(found) == {1: 0.0, 2: 1.0, 3: 0.0}
-    assert (found.report.self_loops, found.report.multi_edges, found.report.m, found.report.quantum) == (
+    assert (found.report.self_loops, found.report.multi_edges, found.report.m, found.report.length_unit) == (
         1,
         1,
         3,
@@ -312,7 +316,7 @@ BAD_DATA = [
     ("src int, dst int, w string", [(1, 2, "1")], {"weight": "w"}, ["weight column w must be a number of edges, and is string"]),
     ("src int, dst int", [(1, 2)], {"weight": "w"}, ["weight column w must be a number of edges, and is not there"]),
     ("src int, dst int, w double", [(1, 2, 1e-9), (2, 3, 1e9)], {"weight": "w"}, ["lengths from 1e-09 to 1000000000.0 do not fit"]),
-    ("src int, dst int, w double", [(1, 2, 0.4), (2, 3, 9.0)], {"weight": "w", "quantum": 1.0}, ["lengths from 0.4 to 9.0 do not fit"]),
+    ("src int, dst int, w double", [(1, 2, 0.4), (2, 3, 9.0)], {"weight": "w", "length_unit": 1.0}, ["lengths from 0.4 to 9.0 do not fit"]),
 ]  # fmt: skip
 
 
@@ -396,10 +400,10 @@ def test_only_the_results_are_left_in_the_directory(spark: SparkSession, tmp_pat
 def test_what_is_kept_goes_through_the_given_materialise(spark: SparkSession, tmp_path: Path) -> None:
     kept = []
 
-    def materialise(rows: DataFrame, name: str) -> DataFrame:
+    def materialize(rows: DataFrame, name: str) -> DataFrame:
         kept.append(name.partition("-")[0])
         rows.write.parquet(str(tmp_path / name))
         return spark.read.parquet(str(tmp_path / name))
 
-    betweenness(edges_of(spark, nx.path_graph(4)), materialise=materialise)
+    betweenness(edges_of(spark, nx.path_graph(4)), materialize=materialize)
     assert kept == ["ids", "vertices", "sums", "betweenness"]

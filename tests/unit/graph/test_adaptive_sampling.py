@@ -14,16 +14,16 @@ import pytest
 from scipy import stats
 
 from engage_spark.graph.adaptive_sampling import (
-    Pairs,
+    HitHistogram,
     SamplingBounds,
     StoppingRule,
-    certify,
-    enough_samples,
     kth_largest,
+    sample_until_bounded,
+    sufficient_sample_size,
 )
 from engage_spark.graph.kernels.csr import Csr
-from engage_spark.graph.kernels.path_sampling import vertex_diameter_bound
-from engage_spark.graph.kernels.reduction import shrink
+from engage_spark.graph.kernels.diameter import vertex_diameter_bound
+from engage_spark.graph.kernels.reduction import reduce_graph
 from engage_spark.graph.sampling import HereSampler
 from tests.support.graphs import real
 
@@ -53,17 +53,17 @@ class MadeUp:
         self.calibrated = samples
         return np.unique(self.calibration, return_counts=True)
 
-    def draw(self, samples: int) -> Pairs:
+    def draw(self, samples: int) -> HitHistogram:
         self.hits += self.random.binomial(samples - self.drawn, self.shares)
         self.drawn = samples
         pairs, vertices = np.unique(np.stack([self.calibration, self.hits]), axis=1, return_counts=True)
-        return Pairs(pairs[0], pairs[1], vertices)
+        return HitHistogram(pairs[0], pairs[1], vertices)
 
 
 def intervals(sampler: MadeUp | HereSampler, found: SamplingBounds) -> tuple[np.ndarray, np.ndarray]:
     """Per vertex. What has no hits at all and is not in the histogram is known to be 0."""
     bounds = {
-        (c, h): (lo, up) for c, h, lo, up in zip(*found.pairs[:2], found.lower, found.upper, strict=True)
+        (c, h): (lo, up) for c, h, lo, up in zip(*found.histogram[:2], found.lower, found.upper, strict=True)
     }
     each = [bounds.get((c, h), (0.0, 0.0)) for c, h in zip(sampler.calibration, sampler.hits, strict=True)]
     lower, upper = np.array(each).T
@@ -92,7 +92,7 @@ def many_runs(sampler_of: object, exact: np.ndarray, rule: StoppingRule, runs: i
     for seed in range(runs):
         sampler = sampler_of(seed)  # type: ignore[operator]
         active = int(sampler.active.sum()) if isinstance(sampler, HereSampler) else len(exact)
-        found = certify(sampler, rule=rule, delta=DELTA, active=active, interior=interior)
+        found = sample_until_bounded(sampler, rule=rule, delta=DELTA, active=active, interior=interior)
         lower, upper = intervals(sampler, found)
         failed += bool(((exact < lower) | (exact > upper)).any())
         middle, quarter = (lower + upper) / 2, (upper - lower) / 4
@@ -121,7 +121,7 @@ class Real:
     """A real graph with its exact shares of ordered pairs, by NetworKit."""
 
     def __init__(self, csr: Csr) -> None:
-        self.csr, self.zero = csr, shrink(csr).zero
+        self.csr, self.zero = csr, reduce_graph(csr).zero
         graph = nk.Graph(csr.n, directed=csr.directed)
         for v, w in zip(np.repeat(np.arange(csr.n), np.diff(csr.indptr)), csr.indices, strict=True):
             if csr.directed or v < w:
@@ -154,7 +154,7 @@ def in_pieces(facebook: Real) -> Real:
     from engage_spark.graph.kernels.csr import build_csr
 
     apart = Real(build_csr(source[kept], csr.indices[kept].astype(np.int64), csr.n))
-    assert len(shrink(apart.csr).component_size) > 20
+    assert len(reduce_graph(apart.csr).component_size) > 20
     return apart
 
 
@@ -191,7 +191,7 @@ def test_the_ten_most_central_are_known_within_a_fifth(facebook: Real) -> None:
 def test_the_cap_is_enough_by_the_binomial_distribution_itself(
     epsilon: float, delta: float, interior: int
 ) -> None:
-    samples = enough_samples(epsilon, delta, interior)
+    samples = sufficient_sample_size(epsilon, delta, interior)
     b = np.concatenate([np.geomspace(1e-9, 0.01, 400), np.linspace(0.01, 1 - 1e-6, 400)])
     too_high = stats.binom.sf(np.ceil(samples * (b + epsilon)) - 1, samples, b)
     too_low = stats.binom.cdf(np.floor(samples * (b - epsilon)), samples, b)
@@ -209,14 +209,16 @@ def test_a_cap_that_is_reached_bounds_every_error() -> None:
     """
     shares = np.full(3000, 0.5)
     sampler = MadeUp(shares, 1)
-    found = certify(sampler, rule=StoppingRule(epsilon=0.05), delta=DELTA, active=3000, interior=2)
+    found = sample_until_bounded(
+        sampler, rule=StoppingRule(epsilon=0.05), delta=DELTA, active=3000, interior=2
+    )
     assert found.capped
-    assert found.samples == enough_samples(0.05, DELTA / 20, 2)
+    assert found.samples == sufficient_sample_size(0.05, DELTA / 20, 2)
     assert found.error <= 0.05 + 1e-12
 
 
 def test_fewer_vertices_than_top_k_are_all_certified() -> None:
-    found = certify(
+    found = sample_until_bounded(
         MadeUp(np.array([0.6, 0.3]), 3), rule=StoppingRule(top_k=10), delta=DELTA, active=2, interior=5
     )
     assert found.relative_error <= 0.2
@@ -225,13 +227,15 @@ def test_fewer_vertices_than_top_k_are_all_certified() -> None:
 
 def test_vertices_that_are_never_hit_end_below_the_floor() -> None:
     rule = StoppingRule(top_k=5)
-    found = certify(MadeUp(np.zeros(50), 3), rule=rule, delta=DELTA, active=50, interior=5)
+    found = sample_until_bounded(MadeUp(np.zeros(50), 3), rule=rule, delta=DELTA, active=50, interior=5)
     assert found.lower.tolist() == [0.0]
     assert 0 < found.upper[0] <= rule.floor
 
 
 def test_without_any_vertex_that_could_be_hit_nothing_is_sampled() -> None:
-    found = certify(MadeUp(np.zeros(0), 3), rule=StoppingRule(), delta=DELTA, active=0, interior=0)
+    found = sample_until_bounded(
+        MadeUp(np.zeros(0), 3), rule=StoppingRule(), delta=DELTA, active=0, interior=0
+    )
     assert (found.samples, found.rounds, found.error, found.contenders) == (0, 0, 0.0, 0)
 
 

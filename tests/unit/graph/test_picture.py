@@ -6,19 +6,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from engage_spark.graph.picture import Picture, Vertex, _ticks, shortened
+from engage_spark.graph.picture import CentralVertex, Picture, _ticks, shorten_id
 
 SVG = "{http://www.w3.org/2000/svg}"
 TOP = (
-    Vertex("<b>&\"'", 0.8, 0.02, 0.01, 0.04, 100, 7),
-    Vertex("123e4567-e89b-12d3-a456-426614174000", 0.7, 0.01, 0.01, 0.01, 50, 2),
-    Vertex("c", 0.6, 0.005, 0.005, 0.005, 0, 7),
+    CentralVertex("<b>&\"'", 0.8, 0.02, 0.01, 0.04, 100, 7),
+    CentralVertex("123e4567-e89b-12d3-a456-426614174000", 0.7, 0.01, 0.01, 0.01, 50, 2),
+    CentralVertex("c", 0.6, 0.005, 0.005, 0.005, 0, 7),
 )
 
 
 def picture(**changes: object) -> Picture:
     values = {
-        "title": "The graph of a day", "facts": "3 customers", "what": "network_centrality", "top": TOP,
+        "title": "The graph of a day", "subtitle": "3 customers", "measure": "network_centrality", "top": TOP,
         "links": [(0, 1, 0.5), (2, 1, 1.0)], "measured": [1, 0, 5], "given": [2, 2, 2],
     }  # fmt: skip
     return Picture(**(values | changes))
@@ -61,7 +61,7 @@ def test_whiskers_only_where_the_value_is_not_exact() -> None:
         return sum(1 for line in parsed(shown).iter(f"{SVG}line") if line.get("stroke") == "#1f2933")
 
     exact = tuple(
-        Vertex(v.id, v.centrality, v.betweenness, v.betweenness, v.betweenness, v.degree, v.group)
+        CentralVertex(v.id, v.centrality, v.betweenness, v.betweenness, v.betweenness, v.degree, v.group)
         for v in TOP
     )
     assert lines(picture()) == lines(picture(top=exact)) + 3
@@ -88,5 +88,5 @@ def test_ticks_are_few_and_round(most: int, ticks: list[int]) -> None:
 
 
 def test_a_long_id_is_shortened_in_its_middle() -> None:
-    assert shortened("x" * 20) == "x" * 20
-    assert len(shortened("abcdefghijklmnopqrstuvwxyz")) == 20
+    assert shorten_id("x" * 20) == "x" * 20
+    assert len(shorten_id("abcdefghijklmnopqrstuvwxyz")) == 20

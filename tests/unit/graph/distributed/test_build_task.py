@@ -9,15 +9,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.graph.distributed.build_task import BUILT_SCHEMA, Built, assemble, load_core, renumbered
-from engage_spark.graph.distributed.resources import (
-    core_seconds,
-    graph_need,
-    host_memory,
-    memory_bytes,
-    refuse_what_will_not_fit,
+from engage_spark.graph.distributed.build_task import (
+    SUMMARY_SCHEMA,
+    GraphSummary,
+    build_graph,
+    load_core,
+    renumber,
 )
-from engage_spark.graph.kernels.csr import build_csr, load
+from engage_spark.graph.distributed.resources import (
+    check_memory,
+    estimate_memory,
+    host_memory,
+    parse_bytes,
+    predict_core_seconds,
+)
+from engage_spark.graph.kernels.csr import build_csr, load_csr
 from tests.support.graphs import Edges, edge_lists
 
 TRIANGLE_AND_TAIL = Edges(5, (0, 1, 2, 2, 3), (1, 2, 0, 3, 4))
@@ -47,9 +53,9 @@ def test_the_graph_does_not_depend_on_how_its_edges_lie_in_pieces(
     built = []
     for parts in (1, 3):
         names = pieces(home / f"in{parts}", edges, parts)
-        built.append(assemble(home / f"in{parts}", names, edges.n, home / f"out{parts}", **how))
+        built.append(build_graph(home / f"in{parts}", names, edges.n, home / f"out{parts}", **how))
     assert built[0] == built[1]
-    one, other = load(home / "out1" / "csr"), load(home / "out3" / "csr")
+    one, other = load_csr(home / "out1" / "csr"), load_csr(home / "out3" / "csr")
     assert all(np.array_equal(getattr(one, a), getattr(other, a)) for a in ("indptr", "indices"))
     position = np.load(home / "out1" / "position.npy")
     assert sorted(position) == list(range(edges.n))
@@ -68,7 +74,7 @@ def test_renumbering_keeps_rows_ascending_with_their_lengths() -> None:
     csr = build_csr(np.array([0, 0, 2]), np.array([1, 2, 1]), 3, weight=np.array([5, 7, 9]), directed=True)
     order = np.array([2, 0, 1], dtype=np.int32)
     position = np.array([1, 2, 0], dtype=np.int32)
-    again = renumbered(csr, order, position)
+    again = renumber(csr, order, position)
     assert again.indptr.tolist() == [0, 1, 3, 3]
     assert again.indices.tolist() == [2, 0, 2]
     assert again.weights is not None
@@ -78,7 +84,7 @@ def test_renumbering_keeps_rows_ascending_with_their_lengths() -> None:
 
 
 def test_a_core_is_kept_beside_the_graph_where_trees_were_folded(tmp_path: Path) -> None:
-    built = assemble(
+    built = build_graph(
         tmp_path / "in",
         pieces(tmp_path / "in", TRIANGLE_AND_TAIL, 2),
         5,
@@ -91,24 +97,24 @@ def test_a_core_is_kept_beside_the_graph_where_trees_were_folded(tmp_path: Path)
     assert core.csr.n == 3
     assert core.vertex_weight is not None
     assert sorted(core.vertex_weight) == [1, 1, 3]
-    assert [word.split()[0] for word in BUILT_SCHEMA.split(", ")] == list(Built._fields)
+    assert [word.split()[0] for word in SUMMARY_SCHEMA.split(", ")] == list(GraphSummary._fields)
 
 
 def test_memory_is_8_bytes_an_edge_and_what_the_workers_need() -> None:
-    need = graph_need(n=1000, edges=50_000, directed=False, weighted=False, worker=70_000, workers=4)
+    need = estimate_memory(n=1000, edges=50_000, directed=False, weighted=False, worker=70_000, workers=4)
     assert need.csr == 8 * 50_000 + 8 * 1001
     assert need.bytes == max(need.csr + 4 * 70_000, need.building)
     assert (
-        graph_need(n=1000, edges=50_000, directed=False, weighted=True, worker=0, workers=1).csr
+        estimate_memory(n=1000, edges=50_000, directed=False, weighted=True, worker=0, workers=1).csr
         == need.csr + 16 * 50_000
     )
 
 
 def test_a_graph_that_does_not_fit_is_refused_with_figures_setting_and_alternative() -> None:
-    need = graph_need(n=10**8, edges=10**10, directed=False, weighted=False, worker=10**11, workers=8)
-    refuse_what_will_not_fit(need, n=10**8, edges=10**10, memory=10**13, host=1)
+    need = estimate_memory(n=10**8, edges=10**10, directed=False, weighted=False, worker=10**11, workers=8)
+    check_memory(need, n=10**8, edges=10**10, memory=10**13, host=1)
     with pytest.raises(ConfigurationError) as caught:
-        refuse_what_will_not_fit(need, n=10**8, edges=10**10, memory=None, host=128 << 30)
+        check_memory(need, n=10**8, edges=10**10, memory=None, host=128 << 30)
     told = str(caught.value)
     for words in (
         "880.80 GB on a host, and 103.08 GB are allowed",
@@ -121,7 +127,7 @@ def test_a_graph_that_does_not_fit_is_refused_with_figures_setting_and_alternati
 
 def test_the_bytes_of_a_graph_are_those_that_were_predicted(tmp_path: Path) -> None:
     edges = Edges(200, tuple(range(199)), tuple(range(1, 200)))
-    built = assemble(
+    built = build_graph(
         tmp_path / "in",
         pieces(tmp_path / "in", edges, 1),
         200,
@@ -130,18 +136,19 @@ def test_the_bytes_of_a_graph_are_those_that_were_predicted(tmp_path: Path) -> N
         directed=False,
     )
     assert (
-        built.bytes == graph_need(n=200, edges=199, directed=False, weighted=False, worker=0, workers=1).csr
+        built.bytes
+        == estimate_memory(n=200, edges=199, directed=False, weighted=False, worker=0, workers=1).csr
     )
 
 
 def test_predicted_seconds_grow_with_sources_arcs_and_lengths() -> None:
-    built = Built(n=10, m=20, arcs=40, bytes=0, active=10, core=10, core_arcs=40, interior=5)
-    assert core_seconds(built, 20, weighted=False) == pytest.approx(
-        2 * core_seconds(built, 10, weighted=False)
+    built = GraphSummary(n=10, m=20, arcs=40, bytes=0, active=10, core=10, core_arcs=40, interior=5)
+    assert predict_core_seconds(built, 20, weighted=False) == pytest.approx(
+        2 * predict_core_seconds(built, 10, weighted=False)
     )
-    assert core_seconds(built, 10, weighted=True) > core_seconds(built, 10, weighted=False)
+    assert predict_core_seconds(built, 10, weighted=True) > predict_core_seconds(built, 10, weighted=False)
 
 
 def test_memory_of_the_host_and_of_a_setting_in_bytes() -> None:
     assert 1 << 28 < host_memory() < 1 << 50
-    assert [memory_bytes(text) for text in ("2k", "3m", "4g", "1t")] == [2048, 3 << 20, 4 << 30, 1 << 40]
+    assert [parse_bytes(text) for text in ("2k", "3m", "4g", "1t")] == [2048, 3 << 20, 4 << 30, 1 << 40]

@@ -12,53 +12,48 @@ import pytest
 from scipy import stats
 
 from engage_spark.graph.distributed.build_task import Core
-from engage_spark.graph.distributed.source_tasks import (
-    Sums,
-    chosen_sources,
-    exponent_of_squares,
-    exponent_of_sums,
-)
-from engage_spark.graph.estimates import estimate
-from engage_spark.graph.kernels.brandes import dependencies
+from engage_spark.graph.distributed.source_tasks import DependencyAccumulator, sample_sources
+from engage_spark.graph.estimates import estimate_totals
+from engage_spark.graph.kernels.brandes import dependencies, exponent_of_squares, exponent_of_sums
 from engage_spark.graph.kernels.csr import Csr
-from engage_spark.graph.kernels.reduction import shrink
+from engage_spark.graph.kernels.reduction import reduce_graph
 from engage_spark.numerics import fixed_point
 from tests.support.graphs import of, real
 
 
 def core_of(csr: Csr) -> Core:
-    shrunk = shrink(csr)
+    shrunk = reduce_graph(csr)
     return Core(shrunk.core, shrunk.vertex_weight, shrunk.original, shrunk.core_of, shrunk.contributions)
 
 
 def sampled(core: Core, n: int, sources: int, seed: int, *, batch: int = 32) -> tuple[np.ndarray, np.ndarray]:
     """(value, standard error) over ordered pairs per vertex, by what the tasks run."""
-    sums = Sums(core, n=n, sampled=True, precision="float64")
-    chosen = chosen_sources(n, sources, seed)
+    sums = DependencyAccumulator(core, n=n, sampled=True, precision="float64")
+    chosen = sample_sources(n, sources, seed)
     for at in range(0, sources, batch):
         sums.add(chosen[at : at + batch])
     v, (hi, lo, squares_hi, squares_lo) = sums.rows()
     total, squares = np.zeros(n), np.zeros(n)
     total[v] = fixed_point.from_limbs(hi, lo, exponent_of_sums(n))
     squares[v] = fixed_point.from_limbs(squares_hi, squares_lo, exponent_of_squares(n))
-    value, error = estimate(total, squares, n=n, sources=sources)
+    value, error = estimate_totals(total, squares, n=n, sources=sources)
     assert core.contributions is not None
     return core.contributions + value, error
 
 
 @pytest.mark.parametrize(("n", "count"), [(10, 3), (10, 7), (10, 10), (10, 50), (1_000_000, 1000)])
 def test_sources_are_different_vertices_and_a_function_of_the_seed(n: int, count: int) -> None:
-    chosen = chosen_sources(n, count, 5)
+    chosen = sample_sources(n, count, 5)
     assert len(np.unique(chosen)) == len(chosen) == min(n, count)
     assert chosen.min() >= 0
     assert chosen.max() < n
-    assert chosen.tolist() == chosen_sources(n, count, 5).tolist()
-    assert count >= n or chosen.tolist() != chosen_sources(n, count, 6).tolist()
+    assert chosen.tolist() == sample_sources(n, count, 5).tolist()
+    assert count >= n or chosen.tolist() != sample_sources(n, count, 6).tolist()
 
 
 @pytest.mark.parametrize(("n", "count"), [(12, 4), (12, 9)])
 def test_every_vertex_is_taken_equally_often(n: int, count: int) -> None:
-    taken = np.bincount(np.concatenate([chosen_sources(n, count, seed) for seed in range(3000)]), minlength=n)
+    taken = np.bincount(np.concatenate([sample_sources(n, count, seed) for seed in range(3000)]), minlength=n)
     spread = math.sqrt(3000 * count / n * (1 - count / n))
     assert np.abs(taken - 3000 * count / n).max() < 4 * spread
 
@@ -104,7 +99,7 @@ def test_the_mean_over_all_samples_is_the_exact_value() -> None:
     assert core.csr.n < csr.n
     values, variances = [], []
     for chosen in itertools.combinations(range(6), 3):
-        sums = Sums(core, n=6, sampled=True, precision="float64")
+        sums = DependencyAccumulator(core, n=6, sampled=True, precision="float64")
         sums.add(np.array(chosen))
         v, (hi, lo, squares_hi, squares_lo) = sums.rows()
         total, squares = np.zeros(6), np.zeros(6)
@@ -112,7 +107,7 @@ def test_the_mean_over_all_samples_is_the_exact_value() -> None:
             fixed_point.from_limbs(hi, lo, exponent_of_sums(6)),
             fixed_point.from_limbs(squares_hi, squares_lo, exponent_of_squares(6)),
         )
-        value, error = estimate(total, squares, n=6, sources=3)
+        value, error = estimate_totals(total, squares, n=6, sources=3)
         values.append(core.contributions + value)
         variances.append(error**2)
     np.testing.assert_allclose(np.mean(values, axis=0), edges.betweenness(), rtol=1e-12, atol=1e-12)
@@ -128,9 +123,11 @@ def test_all_vertices_as_sources_leave_no_error(facebook: Csr) -> None:
 
 
 def test_sums_do_not_depend_on_the_order_of_batches(facebook: Csr) -> None:
-    core, chosen = core_of(facebook), chosen_sources(facebook.n, 320, 3)
+    core, chosen = core_of(facebook), sample_sources(facebook.n, 320, 3)
     batches = [chosen[at : at + 32] for at in range(0, 320, 32)]
-    one, other = (Sums(core, n=facebook.n, sampled=True, precision="float32") for _ in range(2))
+    one, other = (
+        DependencyAccumulator(core, n=facebook.n, sampled=True, precision="float32") for _ in range(2)
+    )
     for batch in batches:
         one.add(batch)
     for batch in reversed(batches):
@@ -142,10 +139,10 @@ def test_the_order_for_batches_keeps_every_source_and_their_sums() -> None:
     import networkx as nx
 
     graph = nx.disjoint_union(nx.karate_club_graph(), nx.path_graph(5))
-    core, chosen = core_of(of(graph).csr()), chosen_sources(39, 30, 3)
+    core, chosen = core_of(of(graph).csr()), sample_sources(39, 30, 3)
     assert core.core_of is not None
-    one, other = (Sums(core, n=39, sampled=True, precision="float64") for _ in range(2))
-    ordered = one.in_order(chosen)
+    one, other = (DependencyAccumulator(core, n=39, sampled=True, precision="float64") for _ in range(2))
+    ordered = one.order_sources(chosen)
     outside = core.core_of[ordered] < 0
     assert outside.any(), "a component that is a tree is folded away"
     assert (np.diff(outside.astype(int)) >= 0).all(), "its sources come last"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from engage_spark.errors import InputError
 from engage_spark.graph.kernels.brandes import dependencies
 from engage_spark.graph.kernels.csr import Csr
-from engage_spark.graph.kernels.reduction import shrink
+from engage_spark.graph.kernels.reduction import reduce_graph
 from tests.support.graphs import Edges, edge_lists, of, real
 
 FACEBOOK = {
@@ -68,7 +68,7 @@ def test_a_source_may_be_given_twice_and_counts_twice(edges: Edges) -> None:
 
 def test_the_published_facebook_values_are_met(shared_data: Path) -> None:
     csr, ids = real(shared_data, "facebook_combined")
-    small = shrink(csr)
+    small = reduce_graph(csr)
     for raw in (
         dependencies(csr, everyone(csr)).total,
         small.expand(dependencies(small.core, everyone(small.core), vertex_weight=small.vertex_weight).total),

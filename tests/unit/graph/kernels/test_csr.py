@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engage_spark.errors import InputError
-from engage_spark.graph.kernels.csr import Csr, build_csr, load, save
+from engage_spark.graph.kernels.csr import Csr, build_csr, load_csr, save_csr
 
 
 def rows(csr: Csr) -> list[list[int]]:
@@ -99,8 +99,8 @@ def test_the_arrays_cannot_be_written_to_but_the_callers_can() -> None:
 @pytest.mark.parametrize("directed", [False, True])
 def test_a_saved_graph_is_mapped_back_as_it_was(tmp_path: Path, directed: bool) -> None:
     csr = build_csr(ids(0, 1, 2, 2), ids(1, 2, 0, 3), 6, weight=ids(1, 2, 3, 4), directed=directed)
-    save(csr, tmp_path / "graph")
-    again = load(tmp_path / "graph")
+    save_csr(csr, tmp_path / "graph")
+    again = load_csr(tmp_path / "graph")
     for ours, theirs in zip(csr.out + csr.into, again.out + again.into, strict=True):
         assert ours.dtype == theirs.dtype
         assert ours.tolist() == theirs.tolist()
@@ -109,11 +109,11 @@ def test_a_saved_graph_is_mapped_back_as_it_was(tmp_path: Path, directed: bool) 
 
 
 def test_a_process_maps_a_graph_once_and_a_rewritten_one_anew(tmp_path: Path) -> None:
-    save(build_csr(ids(0), ids(1), 2), tmp_path / "graph")
-    first = load(tmp_path / "graph")
-    assert load(tmp_path / "graph") is first
-    save(build_csr(ids(0, 1), ids(1, 2), 3), tmp_path / "graph")
-    assert load(tmp_path / "graph").n == 3
+    save_csr(build_csr(ids(0), ids(1), 2), tmp_path / "graph")
+    first = load_csr(tmp_path / "graph")
+    assert load_csr(tmp_path / "graph") is first
+    save_csr(build_csr(ids(0, 1), ids(1, 2), 3), tmp_path / "graph")
+    assert load_csr(tmp_path / "graph").n == 3
     assert first.n == 2
     assert [p.name for p in tmp_path.iterdir()] == ["graph"]
 
@@ -126,26 +126,26 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("engage_spark.graph.kernels.csr.np.save", full)
     with pytest.raises(InputError, match="No space left"):
-        save(build_csr(ids(0), ids(1), 2), tmp_path / "graph")
+        save_csr(build_csr(ids(0), ids(1), 2), tmp_path / "graph")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_where_no_graph_is_the_path_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no graph can be read from .*nothing"):
-        load(tmp_path / "nothing")
+        load_csr(tmp_path / "nothing")
 
 
 def test_a_graph_whose_arrays_do_not_fit_is_refused(tmp_path: Path) -> None:
-    save(build_csr(ids(0), ids(1), 2), tmp_path / "one")
-    save(build_csr(ids(0, 1), ids(1, 2), 3), tmp_path / "two")
+    save_csr(build_csr(ids(0), ids(1), 2), tmp_path / "one")
+    save_csr(build_csr(ids(0, 1), ids(1, 2), 3), tmp_path / "two")
     shutil.copy(tmp_path / "two" / "indices.npy", tmp_path / "one" / "indices.npy")
     with pytest.raises(InputError, match="damaged"):
-        load(tmp_path / "one")
+        load_csr(tmp_path / "one")
 
 
 def test_a_truncated_array_is_refused(tmp_path: Path) -> None:
-    save(build_csr(ids(0), ids(1), 2), tmp_path / "graph")
+    save_csr(build_csr(ids(0), ids(1), 2), tmp_path / "graph")
     whole = (tmp_path / "graph" / "indices.npy").read_bytes()
     (tmp_path / "graph" / "indices.npy").write_bytes(whole[:-4])
     with pytest.raises(InputError, match="no graph can be read"):
-        load(tmp_path / "graph")
+        load_csr(tmp_path / "graph")

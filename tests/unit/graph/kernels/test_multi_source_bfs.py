@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.graph.kernels import traversal
-from engage_spark.graph.kernels.brandes import LANES, batch_order, dependencies, worker_bytes
+from engage_spark.graph.kernels.brandes import BATCH_WIDTH, batch_order, dependencies, worker_bytes
 from engage_spark.graph.kernels.csr import Csr
 from tests.support.graphs import Edges, edge_lists, of, real
 from tests.support.paths import ROOT
@@ -179,16 +179,19 @@ def test_no_more_memory_is_taken_than_was_promised(precision: str) -> None:
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from engage_spark.graph.kernels.brandes import LANES, dependencies\n"
+        "from engage_spark.graph.kernels.brandes import BATCH_WIDTH, dependencies\n"
         "from engage_spark.graph.kernels.csr import build_csr\n"
-        "def peak(): return int(next(x for x in open('/proc/self/status') if x.startswith('VmHWM')).split()[1]) * 1024\n"
+        "def peak():\n"
+        "    status = open('/proc/self/status')\n"
+        "    return int(next(x for x in status if x.startswith('VmHWM')).split()[1]) * 1024\n"
         "n, precision = 100_000, sys.argv[1]\n"
         "path = lambda n: build_csr(np.arange(n - 1), np.arange(1, n), n)\n"
         "dependencies(path(9), np.arange(9), precision=precision, squares=True)\n"
         "csr = path(n)\n"
         "Path('/proc/self/clear_refs').write_text('5')\n"
         "before = peak()\n"
-        "dependencies(csr, np.arange(LANES[precision]) * (n // LANES[precision]), precision=precision, squares=True)\n"
+        "sources = np.arange(BATCH_WIDTH[precision]) * (n // BATCH_WIDTH[precision])\n"
+        "dependencies(csr, sources, precision=precision, squares=True)\n"
         "print(peak() - before)\n"
     )
     ran = subprocess.run(
@@ -198,4 +201,4 @@ def test_no_more_memory_is_taken_than_was_promised(precision: str) -> None:
     taken, promised = int(ran.stdout), worker_bytes(100_000, precision)  # type: ignore[arg-type]
     assert 0.3 * promised < taken < promised
     assert worker_bytes(200_000, precision) > 1.9 * promised  # type: ignore[arg-type]
-    assert set(LANES) == {"float64", "float32"}
+    assert set(BATCH_WIDTH) == {"float64", "float32"}

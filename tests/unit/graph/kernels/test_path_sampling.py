@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from engage_spark.errors import InputError
 from engage_spark.graph.kernels.brandes import dependencies
 from engage_spark.graph.kernels.csr import Csr
-from engage_spark.graph.kernels.path_sampling import sample_paths, vertex_diameter_bound
+from engage_spark.graph.kernels.diameter import vertex_diameter_bound
+from engage_spark.graph.kernels.path_sampling import sample_paths
 from tests.support.graphs import Edges, edge_lists, of, real
 
 

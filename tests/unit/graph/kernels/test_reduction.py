@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 
 from engage_spark.graph.kernels.brandes import dependencies
-from engage_spark.graph.kernels.reduction import shrink
+from engage_spark.graph.kernels.reduction import reduce_graph
 from tests.support.graphs import Edges, edge_lists, of, real
 
 
 def expanded(edges: Edges) -> np.ndarray:
-    small = shrink(edges.csr())
+    small = reduce_graph(edges.csr())
     core = dependencies(small.core, np.arange(small.core.n), vertex_weight=small.vertex_weight)
     return small.expand(core.total)
 
@@ -29,13 +29,13 @@ def test_the_cores_values_and_the_contributions_are_the_betweenness(edges: Edges
 @settings(max_examples=150, deadline=None)
 @given(edge_lists())
 def test_what_is_called_zero_is_zero(edges: Edges) -> None:
-    assert not edges.betweenness()[shrink(edges.csr()).zero].any()
+    assert not edges.betweenness()[reduce_graph(edges.csr()).zero].any()
 
 
 @settings(max_examples=100, deadline=None)
 @given(edge_lists(directed=False, weighted=False))
 def test_in_an_undirected_graph_all_zeros_are_found(edges: Edges) -> None:
-    assert shrink(edges.csr()).zero.tolist() == (edges.betweenness() == 0).tolist()
+    assert reduce_graph(edges.csr()).zero.tolist() == (edges.betweenness() == 0).tolist()
 
 
 @settings(max_examples=100, deadline=None)
@@ -45,7 +45,7 @@ def test_components_are_those_of_networkx(edges: Edges) -> None:
     expected = list(
         nx.weakly_connected_components(graph) if edges.directed else nx.connected_components(graph)
     )
-    small = shrink(edges.csr())
+    small = reduce_graph(edges.csr())
     assert small.component_size[small.component].tolist() == [
         next(len(c) for c in expected if v in c) for v in range(edges.n)
     ]
@@ -58,7 +58,7 @@ def test_components_are_those_of_networkx(edges: Edges) -> None:
 @given(edge_lists(directed=False))
 def test_a_sample_of_sources_folded_into_the_core_gives_what_the_whole_graph_gives(edges: Edges) -> None:
     """Averaged over all vertices as sources, each counted once, the core part is the same."""
-    small = shrink(edges.csr())
+    small = reduce_graph(edges.csr())
     sources = small.core_of[np.arange(edges.n)]
     sources = sources[sources >= 0]
     got = dependencies(
@@ -68,14 +68,14 @@ def test_a_sample_of_sources_folded_into_the_core_gives_what_the_whole_graph_giv
 
 
 def test_a_tree_has_no_core_and_exact_integers() -> None:
-    small = shrink(of(nx.star_graph(4)).csr())
+    small = reduce_graph(of(nx.star_graph(4)).csr())
     assert small.core.n == 0
     assert small.core_of.tolist() == [-1] * 5
     assert small.contributions.tolist() == [12, 0, 0, 0, 0]
 
 
 def test_a_chain_hanging_on_a_triangle_is_folded_into_its_corner() -> None:
-    small = shrink(of(nx.Graph([(0, 1), (1, 2), (2, 0), (2, 3), (3, 4)])).csr())
+    small = reduce_graph(of(nx.Graph([(0, 1), (1, 2), (2, 0), (2, 3), (3, 4)])).csr())
     assert small.original.tolist() == [0, 1, 2]
     assert small.vertex_weight.tolist() == [1, 1, 3]
     assert small.core_of.tolist() == [0, 1, 2, 2, 2]
@@ -86,12 +86,12 @@ def test_a_chain_hanging_on_a_triangle_is_folded_into_its_corner() -> None:
 
 def test_a_graph_with_nothing_to_fold_is_its_own_core() -> None:
     csr = of(nx.cycle_graph(5)).csr()
-    assert shrink(csr).core is csr
+    assert reduce_graph(csr).core is csr
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_isolated_vertices_are_no_core(n: int) -> None:
-    small = shrink(Edges(n, (), ()).csr())
+    small = reduce_graph(Edges(n, (), ()).csr())
     assert small.core.n == 0
     assert small.zero.all()
     assert small.expand(np.zeros(0)).tolist() == [0.0] * n
@@ -99,6 +99,6 @@ def test_isolated_vertices_are_no_core(n: int) -> None:
 
 def test_facebook_has_exactly_342_zeros_75_of_them_leaves(shared_data: Path) -> None:
     csr, _ = real(shared_data, "facebook_combined")
-    small = shrink(csr)
+    small = reduce_graph(csr)
     assert int(small.zero.sum()) == 342
     assert int((csr.degrees == 1).sum()) == 75

@@ -13,14 +13,20 @@ import pytest
 from hypothesis import given, settings
 
 from engage_spark.graph.kernels.csr import Csr
-from engage_spark.graph.kernels.ego_network import WIDEST, _circles, circles, clustering, normalised
+from engage_spark.graph.kernels.ego_network import (
+    MAX_BIT_ROW_DEGREE,
+    _measure_ego_networks,
+    clustering,
+    measure_ego_networks,
+    normalised,
+)
 from engage_spark.graph.kernels.structure import (
-    by_size,
     components,
     core_numbers,
     group_sizes,
+    number_by_size,
     pagerank,
-    returned_share,
+    reciprocity,
 )
 from tests.support.graphs import Edges, edge_lists, real
 
@@ -40,7 +46,7 @@ def test_real_graphs_agree_with_igraph(shared_data: Path, name: str) -> None:
     assert core_numbers(csr).tolist() == oracle.coreness()
     assert group_sizes(components(csr)).tolist() == [len(csr.degrees)] * csr.n, "these graphs are connected"
     assert abs(pagerank(csr) - np.array(oracle.pagerank(damping=0.85))).max() < 1e-12
-    triangles, _ = circles(csr, np.arange(csr.n))
+    triangles, _ = measure_ego_networks(csr, np.arange(csr.n))
     assert (
         abs(
             clustering(triangles, csr.degrees) - np.array(oracle.transitivity_local_undirected(mode="zero"))
@@ -57,7 +63,7 @@ def test_a_real_directed_graph_agrees_with_igraph_and_networkx(shared_data: Path
     arcs = np.column_stack([np.repeat(np.arange(csr.n), csr.degrees), csr.indices])
     graph = nx.DiGraph(arcs.tolist())
     expected = nx.reciprocity(graph, range(csr.n))
-    found = returned_share(csr)
+    found = reciprocity(csr)
     assert found.tolist() == [expected[v] for v in range(csr.n)]
     assert len(set(found)) > 100
 
@@ -78,7 +84,7 @@ def test_ego_betweenness_is_that_of_the_ego_graph(shared_data: Path, name: str) 
     graph = nx.Graph(in_igraph(csr).get_edgelist())
     by_degree = {int(d): v for v, d in enumerate(csr.degrees) if d <= 250}
     vertices = np.array(sorted(by_degree.values())[:: max(1, len(by_degree) // 25)])
-    _, found = circles(csr, vertices)
+    _, found = measure_ego_networks(csr, vertices)
     expected = [
         nx.betweenness_centrality(nx.ego_graph(graph, v), normalized=False)[v] for v in vertices.tolist()
     ]
@@ -90,18 +96,18 @@ def test_ego_betweenness_is_that_of_the_ego_graph(shared_data: Path, name: str) 
 def test_bit_rows_and_counting_give_the_same_bits(shared_data: Path, name: str) -> None:
     csr, _ = real(shared_data, name)
     everyone = np.arange(csr.n)
-    by_counting = _circles(csr.indptr, csr.indices, everyone, 0)
-    mixed = _circles(csr.indptr, csr.indices, everyone, WIDEST)
+    by_counting = _measure_ego_networks(csr.indptr, csr.indices, everyone, 0)
+    mixed = _measure_ego_networks(csr.indptr, csr.indices, everyone, MAX_BIT_ROW_DEGREE)
     assert (by_counting[0] == mixed[0]).all() and (by_counting[1] == mixed[1]).all()
 
 
 def test_a_vertex_has_the_same_bits_whoever_is_asked_for_with_it(shared_data: Path) -> None:
     csr, _ = real(shared_data, "facebook_combined")
-    whole = circles(csr, np.arange(csr.n))[1]
+    whole = measure_ego_networks(csr, np.arange(csr.n))[1]
     for k in (2, 7):
         parts = np.empty(csr.n)
         for i in range(k):
-            parts[i::k] = circles(csr, np.arange(i, csr.n, k))[1]
+            parts[i::k] = measure_ego_networks(csr, np.arange(i, csr.n, k))[1]
         assert (parts == whole).all()
 
 
@@ -118,7 +124,7 @@ def test_any_undirected_graph_agrees_with_networkx(edges: Edges) -> None:
     assert pagerank(csr) == pytest.approx(
         [nx.pagerank(graph, tol=1e-13, max_iter=1000)[v] for v in everyone], abs=1e-11
     )
-    triangles, ego = circles(csr, np.arange(edges.n))
+    triangles, ego = measure_ego_networks(csr, np.arange(edges.n))
     assert triangles.tolist() == [nx.triangles(graph)[v] for v in everyone]
     assert clustering(triangles, csr.degrees) == pytest.approx(
         [nx.clustering(graph)[v] for v in everyone], abs=1e-15
@@ -141,14 +147,14 @@ def test_any_directed_graph_agrees_with_networkx(edges: Edges) -> None:
     )
     alone = {v for v in graph if graph.degree(v) == 0}
     expected = nx.reciprocity(graph, [v for v in graph if v not in alone])
-    found = returned_share(csr)
+    found = reciprocity(csr)
     assert [v for v in range(edges.n) if np.isnan(found[v])] == sorted(alone)
     assert {v: found[v] for v in expected} == pytest.approx(expected, abs=1e-15)
 
 
 def test_groups_are_numbered_by_size_and_then_by_their_first_vertex() -> None:
-    assert by_size(np.array([5, 3, 3, 0, 5, 4, 3], dtype=np.int32)).tolist() == [1, 0, 0, 2, 1, 3, 0]
-    assert by_size(np.zeros(0, dtype=np.int32)).tolist() == []
+    assert number_by_size(np.array([5, 3, 3, 0, 5, 4, 3], dtype=np.int32)).tolist() == [1, 0, 0, 2, 1, 3, 0]
+    assert number_by_size(np.zeros(0, dtype=np.int32)).tolist() == []
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
@@ -157,5 +163,5 @@ def test_a_graph_without_edges(n: int) -> None:
     assert components(csr).tolist() == list(range(n))
     assert core_numbers(csr).tolist() == [0] * n
     assert pagerank(csr) == pytest.approx([1 / n] * n if n else [])
-    triangles, ego = circles(csr, np.arange(n))
+    triangles, ego = measure_ego_networks(csr, np.arange(n))
     assert triangles.tolist() == ego.tolist() == normalised(ego, csr.degrees).tolist() == [0] * n
