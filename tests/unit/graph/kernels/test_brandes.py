@@ -153,6 +153,6 @@ def test_everything_wrong_with_the_sources_is_told_at_once() -> None:
     with pytest.raises(InputError) as error:
         dependencies(csr, np.array([0, 3]), vertex_weight=np.ones(2), source_weight=np.array([1.0, -1.0]))
     told = str(error.value)
-    assert "1 sources lie outside 0..2, the first 3" in told
+    assert "1 sources are outside 0..2, the first 3" in told
     assert "vertex_weight has 2 values for 3" in told
     assert "source_weight has values that are negative" in told
