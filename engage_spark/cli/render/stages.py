@@ -121,9 +121,9 @@ def render_graph(result: GraphResult) -> Summary:
 
 
 def _graph_lines(graph: MeasuredGraph) -> tuple[tuple[str, str], ...]:
-    from engage_spark.graph.picture import shortened
+    from engage_spark.graph.picture import shorten_id
 
-    top = ", ".join(f"{shortened(v.id, LONGEST_ID)} {v.centrality:.3f}" for v in graph.top[:2])
+    top = ", ".join(f"{shorten_id(v.id, LONGEST_ID)} {v.centrality:.3f}" for v in graph.top[:2])
     compared = [(name, _compared_text(row)) for name, row in graph.compared.items()]
     return (("most central", top), *compared) if top else tuple(compared)
 
