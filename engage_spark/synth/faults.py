@@ -67,7 +67,7 @@ def _unknown(f: Field) -> str | int:
 
 
 def field_faults(f: Field) -> Iterator[tuple[str, Any]]:
-    """The bad values that the facts about one field define, each with the fault's name."""
+    """List the bad values that the facts about one field define, each with the fault's name."""
     if not f.is_key:
         yield f"{f.name} null", None
     for side, sign in (("below", -1), ("above", 1)):
@@ -84,7 +84,7 @@ def field_faults(f: Field) -> Iterator[tuple[str, Any]]:
 
 
 def broken_fields(table: Table, row: Mapping[str, Any]) -> list[str]:
-    """The field rules that a row breaks, judged here in plain Python, apart from the quality engine."""
+    """List the field rules that a row breaks, judged here in plain Python, apart from the quality engine."""
     found = []
     for f in table.fields:
         value = row.get(f.name)
