@@ -5,10 +5,9 @@ of rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -21,6 +20,7 @@ from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats
 from engage_spark.quality.stats.count import count_columns
 from engage_spark.spark.by_value import send_by_value
+from engage_spark.spark.column_profile import ColumnProfile, CountedColumn, profile_columns
 from engage_spark.spark.schema import column_named, spark_type
 
 send_by_value(value_scan)
@@ -140,59 +140,40 @@ def _columns(df: DataFrame, types: dict[str, str]) -> tuple[ColumnFacts, ...]:
         )
     plain = [Binning(column=c, type=t, scale=BinScale.ONE) for c, t in types.items()]
     states = count_columns(df.withColumn("_dq_status", F.lit(VALID)), rules=(), binnings=plain).columns
-    told = _looked(df, types)
-    return tuple(facts_of(c, t, states[c], told.get(i, {})) for i, (c, t) in enumerate(types.items()))
+    profiles = _values(df, types)
+    return tuple(facts_of(c, t, states[c], profiles.get(c)) for c, t in types.items())
 
 
-def _looked(df: DataFrame, types: dict[str, str]) -> dict[int, dict[str, list[Any]]]:
-    """What `glance` tells, by column and kind of telling; of each kind no more than a column with few values
-    could have.
+def _values(df: DataFrame, types: dict[str, str]) -> dict[str, ColumnProfile]:
+    """Scan the values of text, whole numbers and flags, by column."""
+    scanned = {
+        c: CountedColumn(
+            column_named(c), True, value_scan.TextScan if t == "string" else value_scan.value_counter
+        )
+        for c, t in types.items()
+        if t == "string" or t in _FEW
+    }
+    return profile_columns(df, scanned, limit=value_scan.VALUES)[1] if scanned else {}
+
+
+def facts_of(name: str, kind: str, state: ColumnStats, scan: ColumnProfile | None) -> ColumnFacts:
+    """Combine the statistics of a column with the scan of its values, which numbers with fractions, moments
+    and nested columns lack.
     """
-    kinds = tuple(
-        "text" if t == "string" else "few" if t in _FEW else "nested" if "<" in t else "other"
-        for t in types.values()
-    )
-    columns = [
-        F.lit(None).cast("int") if k == "nested" else column_named(c)
-        for c, k in zip(types, kinds, strict=True)
-    ]
-
-    def partition(batches: Iterator[Any]) -> Iterator[Any]:
-        return value_scan.look(batches, kinds)
-
-    seen = df.select(*(c.alias(f"c{i}") for i, c in enumerate(columns))).mapInArrow(partition, value_scan.DDL)
-    added = seen.groupBy("code", "what", "key").agg(
-        F.sum("n").alias("n"),
-        F.min("low").alias("low"),
-        F.max("high").alias("high"),
-        F.min("least").alias("least"),
-        F.max("most").alias("most"),
-    )
-    listed = F.sort_array(F.collect_list(F.struct("key", "n", "low", "high", "least", "most")))
-    found: dict[int, dict[str, list[Any]]] = {}
-    for row in (
-        added.groupBy("code", "what").agg(F.slice(listed, 1, value_scan.VALUES + 1).alias("told")).collect()
-    ):
-        found.setdefault(row["code"], {})[row["what"]] = row["told"]
-    return found
-
-
-def facts_of(name: str, kind: str, state: ColumnStats, told: dict[str, list[Any]]) -> ColumnFacts:
-    """The facts of one column from its state and what was told of it (see `glance`), by kind of telling."""
-    values = told.get(value_scan.VALUE, [])
-    few = (
-        value_scan.MANY not in told
-        and len(values) <= value_scan.VALUES
-        and (kind == "string" or kind in _FEW)
-    )
-    counts = {r["key"]: r["n"] for r in told.get(value_scan.COUNT, [])}
-    said = state.filled - counts.get("blank", 0)
-    off = {r["key"] for r in told.get(value_scan.OFF, [])}
-    form = next((f for f in value_scan.FORMS if f not in off), None) if kind == "string" and said else None
-    signs = [r["key"] for r in told.get(value_scan.SHAPE, [])]
+    if scan is None:
+        return ColumnFacts(name=name, type=kind, state=state)
+    details = scan.details
+    counts = {r["text"]: r["rows"] for r in details.get(value_scan.COUNT, ())}
+    visible = state.filled - counts.get("blank", 0)
+    off = {r["text"] for r in details.get(value_scan.OFF, ())}
+    form = next((f for f in value_scan.FORMS if f not in off), None) if kind == "string" and visible else None
+    signs = [r["text"] for r in details.get(value_scan.SHAPE, ())]
     shapes: tuple[Shape, ...] | None = None
-    if signs and value_scan.SHAPELESS not in told and len(signs) <= value_scan.SHAPES:
-        tokens = {r["key"]: (r["low"], r["high"], r["least"], r["most"]) for r in told[value_scan.TOKEN]}
+    if signs and value_scan.SHAPELESS not in details and len(signs) <= value_scan.SHAPES:
+        tokens = {
+            r["text"]: (r["first"], r["last"], int(r["least"]), int(r["most"]))
+            for r in details[value_scan.TOKEN]
+        }
         shapes = tuple(
             Shape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s)))) for s in signs
         )
@@ -200,7 +181,7 @@ def facts_of(name: str, kind: str, state: ColumnStats, told: dict[str, list[Any]
         name=name,
         type=kind,
         state=state,
-        values={r["key"]: r["n"] for r in values} if few else None,
+        values={str(v): n for v, n in scan.values.items()} if scan.complete else None,
         shapes=shapes,
         form=form,
         counts=counts,
