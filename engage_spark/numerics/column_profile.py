@@ -1,11 +1,12 @@
-"""Profile the columns of a partition: what is there and what is missing, the ends, and a sample of the values.
+"""Profile the columns of a partition: what is there and what is missing, the ends, and a sample of the
+values.
 
-Sent along by value, so that executors need numpy and pyarrow only. The distinct values of a column are sampled
-adaptively: values are kept while their hash begins with `level` zero bits, and the level rises whenever more
-than `limit` values are kept. These are counted exactly, so up to `limit` distinct values a column is known in
-full (level 0). The level depends on the set of values alone, never on their order, so partitions add up to the
-same sample. A column that only needs all of its values or none is not thinned: beyond `limit` it goes to level
-64, at which no value is left.
+Sent along by value, so that executors need numpy and pyarrow only. The distinct values of a column are
+sampled adaptively: values are kept while their hash begins with `level` zero bits, and the level rises
+whenever more than `limit` values are kept. These are counted exactly, so up to `limit` distinct values a
+column is known in full (level 0). The level depends on the set of values alone, never on their order, so
+partitions add up to the same sample. A column that only needs all of its values or none is not thinned:
+beyond `limit` it goes to level 64, at which no value is left.
 
 Source: Wegman's method; P. Flajolet, "On adaptive sampling", Computing 43, 1990.
 """
@@ -14,12 +15,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engage_spark.numerics.arrow import ColumnCounter, CountedRow, count_columns, to_batch, to_ddl
 from engage_spark.numerics.splitmix import GOLDEN, mix64
 
 BITS = 64
@@ -32,9 +33,9 @@ VALUE, PRESENT, MISSING, INFINITE, FRACTION, LEVEL = (
     "fraction",
     "level",
 )
-"""What a row counts in its column: one value (with the zero bits that its hash begins with in `most`); all that
-are present, with their ends; those that are null or NaN; infinite; not whole. LEVEL has the sample's level in
-`most`.
+"""What a row counts in its column: one value (with the zero bits that its hash begins with in `most`); all
+that are present, with their ends; those that are null or NaN; infinite; not whole. LEVEL has the sample's
+level in `most`.
 """
 OWN_KINDS = frozenset((VALUE, PRESENT, MISSING, INFINITE, FRACTION, LEVEL))
 ALL_ROWS = -1
@@ -52,21 +53,7 @@ SCHEMA = pa.schema(
         ("last", pa.string()),
     ]
 )
-DDL = (
-    "code int, what string, text string, number double, rows bigint, least double, most double, "
-    "first string, last string"
-)
-ProfileRow = tuple[Any, ...]
-
-
-class ColumnCounter(Protocol):
-    """Counts one column of a partition. `add` gets its batches, `rows` gives rows of SCHEMA less the code."""
-
-    def add(self, column: pa.Array) -> None:
-        """Count a batch."""
-
-    def rows(self) -> Iterator[ProfileRow]:
-        """Return what was counted."""
+DDL = to_ddl(SCHEMA)
 
 
 def row(
@@ -77,7 +64,7 @@ def row(
     number: float | None = None,
     ends: tuple[float | None, float | None] = (None, None),
     texts: tuple[str | None, str | None] = (None, None),
-) -> ProfileRow:
+) -> CountedRow:
     """Return a row of SCHEMA less the code."""
     return what, text, number, rows, *ends, *texts
 
@@ -149,7 +136,7 @@ class NumberCounter:
         sampled = in_sample(hashes, self.level)
         self.values, self.counts = values[sampled], total[sampled]
 
-    def rows(self) -> Iterator[ProfileRow]:
+    def rows(self) -> Iterator[CountedRow]:
         """Return what was counted."""
         yield row(PRESENT, self.present, ends=(self.least, self.most) if self.present else (None, None))
         yield row(MISSING, self.missing)
@@ -202,7 +189,7 @@ class TextCounter:
         """Forget the values: the column has too many of them, or they are too long."""
         self.counts, self.level = {}, BITS
 
-    def rows(self) -> Iterator[ProfileRow]:
+    def rows(self) -> Iterator[CountedRow]:
         """Return what was counted."""
         yield row(PRESENT, self.present)
         yield row(MISSING, self.missing)
@@ -211,18 +198,25 @@ class TextCounter:
             yield row(VALUE, n, text=value, ends=(None, float(leading_zeros(h))))
 
 
+class _Column:
+    """A counter whose rows are given the code of their column."""
+
+    def __init__(self, code: int, counter: ColumnCounter) -> None:
+        self.code, self.counter, self.total = code, counter, 0
+
+    def add(self, column: pa.Array) -> None:
+        self.total += len(column)
+        self.counter.add(column)
+
+    def rows(self) -> Iterator[CountedRow]:
+        return ((self.code, *counted) for counted in self.counter.rows())
+
+
 def profile_partition(
     batches: Iterator[pa.RecordBatch], makers: Sequence[Callable[[], ColumnCounter]]
 ) -> Iterator[pa.RecordBatch]:
     """Count a partition: some hundred rows of SCHEMA a column. Columns are taken by position."""
-    counters = [make() for make in makers]
-    total = 0
-    for batch in batches:
-        total += batch.num_rows
-        for i, counter in enumerate(counters):
-            counter.add(batch.column(i))
-    rows: list[ProfileRow] = [(ALL_ROWS, *row(PRESENT, total))]
-    rows += [(i, *counted) for i, counter in enumerate(counters) for counted in counter.rows()]
-    yield pa.RecordBatch.from_arrays(
-        [pa.array(c, t) for c, t in zip(zip(*rows, strict=True), SCHEMA.types, strict=True)], schema=SCHEMA
-    )
+    columns = [_Column(code, make()) for code, make in enumerate(makers)]
+    rows = list(count_columns(batches, columns))
+    total = max((c.total for c in columns), default=0)
+    yield to_batch([(ALL_ROWS, *row(PRESENT, total)), *rows], SCHEMA)

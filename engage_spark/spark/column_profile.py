@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from engage_spark.numerics import column_profile as kernel
+from engage_spark.numerics.arrow import ColumnCounter
 from engage_spark.spark.by_value import send_by_value
 
 send_by_value(kernel)
@@ -65,7 +66,7 @@ class CountedColumn:
 
     column: Column
     is_text: bool
-    counter: Callable[[], kernel.ColumnCounter]
+    counter: Callable[[], ColumnCounter]
 
 
 def profile_columns(
@@ -75,8 +76,9 @@ def profile_columns(
 
     Grain of what is collected: one row per column and value, at most `limit` a column, whatever the number of
     rows and partitions; of every other kind of row at most `limit` + 1 a column, the first by their text.
-    Nulls and NaN are missing, −0.0 is 0.0. The same result on any partitioning. Cost: one scan that crosses
-    to Python in Arrow batches, two shuffles of at most `limit` rows a column and partition, one action.
+    Nulls and NaN are missing, −0.0 is 0.0. The same result on any partitioning.
+    Cost: one scan that crosses to Python in Arrow batches, two shuffles of at most `limit` rows a column and
+    partition, one action.
     """
     makers = tuple(c.counter for c in columns.values())
 

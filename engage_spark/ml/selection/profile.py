@@ -95,7 +95,8 @@ def as_double(name: str) -> Column:
 def to_profile(rows: DataFrame, specs: Sequence[FeatureSpec]) -> FeatureProfile:
     """Profile the specs' features and targets: numbers as doubles, categories as text.
 
-    The same result on any partitioning. Cost: see `profile_columns`, with at most 512 values a column.
+    The same result on any partitioning.
+    Cost: see `profile_columns`, with at most 512 values a column.
     """
     columns = {f.name: _text(f.name) if f.categorical else _number(f.name) for f in all_features(specs)} | {
         name: _number(name) for name in target_names(specs)

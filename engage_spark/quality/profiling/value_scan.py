@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engage_spark.numerics.column_profile import ProfileRow, TextCounter, row
+from engage_spark.numerics.arrow import CountedRow
+from engage_spark.numerics.column_profile import TextCounter, row
 
 VALUES, SHAPES, TOKENS, LONGEST = 50, 3, 12, 64
 """The most values, shapes, and tokens of a shape that are told apart, and the longest text that is looked at,
@@ -121,7 +122,7 @@ class TextScan:
             )
         return found
 
-    def rows(self) -> Iterator[ProfileRow]:
+    def rows(self) -> Iterator[CountedRow]:
         """Return what was counted. A form that does not hold, and more shapes than are told apart, have a row
         each, so that one partition is enough to say so.
         """

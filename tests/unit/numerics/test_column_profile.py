@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from engage_spark.numerics.arrow import ColumnCounter
 from engage_spark.numerics.column_profile import (
     ALL_ROWS,
     BITS,
     SCHEMA,
-    ColumnCounter,
     NumberCounter,
     TextCounter,
     hash_of_text,
