@@ -55,7 +55,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps mlflow's and alembic's chatter off the terminal: what it announces as INFO or warns about is no
+    """Keep mlflow's and alembic's chatter off the terminal: what it announces as INFO or warns about is no
     news to our users.
     """
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
