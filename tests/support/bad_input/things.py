@@ -103,7 +103,7 @@ LISTING = Group(
         ),
         refused(
             "Parquet and CSV together",
-            "files of several formats lie together: csv, parquet",
+            "there are files of several formats: csv, parquet",
             given=(lambda p: (parquet(p / "a.parquet"), text(p / "b.csv", "id,n,x\n")), {}),
         ),
         refused(
