@@ -11,14 +11,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Contract, Kind, Table, day_column, judged_table, tracked_table
+from engage_spark.contract import VALID, Contract, Table, TableKind, day_column, judged_table, tracked_table
 from engage_spark.errors import ConfigurationError, ContractError, NotPublishedError
 from engage_spark.features import to_features
 from engage_spark.lake import Run, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.results import Report
 from engage_spark.pipelines.stages import features_stage, ingest_stage
-from engage_spark.quality import VALID
 from engage_spark.settings import Settings
 
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "2"}
@@ -80,7 +79,7 @@ def run(
 
 def _derive_all(context: RunContext, table: Table, snapshot_date: date | None, force: bool) -> list[Run]:
     source = context.contract.table(table.source or "")
-    if source.kind is not Kind.ENTITY:
+    if source.kind is not TableKind.ENTITY:
         raise ContractError(
             f"{table.name} is derived from {source.name}, which is no table of snapshots",
             hint="derive it from the table of kind entity",

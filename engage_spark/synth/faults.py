@@ -19,9 +19,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.contract.model import Field, Table
 from engage_spark.errors import ConfigurationError
-from engage_spark.synth.frames import SNAPSHOT_DATE, SynthPlan, customer_id, with_degrees
+from engage_spark.synth.frames import SynthPlan, customer_id, with_degrees
 from engage_spark.synth.hashing import Permutation
 from engage_spark.synth.rows import reference
 

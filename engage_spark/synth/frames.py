@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.contract.model import Contract, Field, Table
 from engage_spark.errors import ConfigurationError
 from engage_spark.numerics.dtypes import I64
@@ -24,7 +25,6 @@ from engage_spark.synth.hashing import Permutation
 from engage_spark.synth.rows import Columns, Model, outside_followers, reference
 from engage_spark.synth.scenario import Scenario, load_scenario
 
-SNAPSHOT_DATE = "snapshot_date"
 BATCH_ROWS = 1 << 16
 _DENSE_COUNTS = 1 << 22
 _ARROW = {

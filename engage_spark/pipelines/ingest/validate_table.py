@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Kind, Table, day_column, judged_table
+from engage_spark.contract import Table, TableKind, day_column, judged_table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import InputManifest, Materialize, Run, read_inputs, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
@@ -192,7 +192,7 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
     """
     for r in table.references:
         entity = context.contract.table(r.table)
-        if entity.kind is not Kind.ENTITY or work.inputs.get(entity.name) is None:
+        if entity.kind is not TableKind.ENTITY or work.inputs.get(entity.name) is None:
             raise ContractError(
                 f"{table.name}.{r.column} refers to {r.table}, which is no entity table",
                 hint="refer to the table of kind entity",
@@ -209,7 +209,7 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
 def _write(context: RunContext, judged: DataFrame, table: Table, work: StageRun, extent: Extent) -> int:
     column, stored = day_column(table), judged_table(table)
     where: str | None
-    if table.kind is Kind.ENTITY:
+    if table.kind is TableKind.ENTITY:
         day, where = F.lit(work.snapshot_date), f"{column} = DATE'{work.snapshot_date}'"
     else:
         day, where = F.to_date(column_named(table.event_time or "")), _of_days(column, extent.days)
@@ -222,7 +222,7 @@ def _write(context: RunContext, judged: DataFrame, table: Table, work: StageRun,
         stored,
         where=where,
         tag=work.run_id,
-        partition_by=(column,) if table.kind is Kind.ENTITY else (),
+        partition_by=(column,) if table.kind is TableKind.ENTITY else (),
         properties=PROPERTIES,
     )
 

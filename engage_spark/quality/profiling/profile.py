@@ -13,8 +13,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from engage_spark.contract import SNAPSHOT_DATE, VALID
 from engage_spark.errors import ConfigurationError, ContractError, InputError
-from engage_spark.quality.checks.apply import VALID
 from engage_spark.quality.profiling import value_scan
 from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats
@@ -25,7 +25,6 @@ from engage_spark.spark.schema import column_named, spark_type
 
 send_by_value(value_scan)
 
-DAY = "snapshot_date"
 CANDIDATES, PAIRED, SAMPLE = 8, 10, 20_000
 """The most keys that are counted exactly, the most columns that are paired, and about how many rows sort out
 pairs beforehand.
@@ -96,14 +95,16 @@ def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
             f"there is no column {', '.join(map(repr, unknown))}",
             hint=f"columns are: {', '.join(df.columns)}",
         )
-    dated = isinstance(next((f.dataType for f in df.schema.fields if f.name == DAY), None), T.DateType)
+    dated = isinstance(
+        next((f.dataType for f in df.schema.fields if f.name == SNAPSHOT_DATE), None), T.DateType
+    )
     types, left_out = _types(df, dated)
     known = df.select(
         *(
             column_named(c).cast("string").alias(c) if t == "void" else column_named(c)
             for c, t in types.items()
         ),
-        *([F.col(DAY)] if dated else []),
+        *([F.col(SNAPSHOT_DATE)] if dated else []),
     )
     types = {c: "string" if t == "void" else t for c, t in types.items()}
     columns = _columns(known, types)
@@ -117,9 +118,9 @@ def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str,
     left_out: list[tuple[str, str]] = []
     for f in df.schema.fields:
         kind = f.dataType.simpleString()
-        if f.name == DAY and dated:
+        if f.name == SNAPSHOT_DATE and dated:
             continue
-        if f.name.lower().startswith("_dq_") or f.name.lower() in ("_run_id", DAY):
+        if f.name.lower().startswith("_dq_") or f.name.lower() in ("_run_id", SNAPSHOT_DATE):
             left_out.append((f.name, "the name is this package's own; rename it"))
             continue
         try:
@@ -226,7 +227,7 @@ def _nearly_unique(df: DataFrame, names: list[str], rows: int, dated: bool) -> l
     """
     if not names:
         return []
-    wanted = [F.struct(F.col(DAY), column_named(n)) if dated else column_named(n) for n in names]
+    wanted = [F.struct(F.col(SNAPSHOT_DATE), column_named(n)) if dated else column_named(n) for n in names]
     found = df.agg(
         *(F.approx_count_distinct(c, 0.05).alias(f"d{i}") for i, c in enumerate(wanted))
     ).collect()[0]
@@ -247,7 +248,7 @@ def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict
         return (F.lower(column_named(k[p]).cast("string")) if p < len(k) else F.lit("")).alias(f"p{p}")
 
     parts = [F.struct(F.lit(i).alias("i"), *(part(k, p) for p in range(widest))) for i, k in enumerate(keys)]
-    day = F.col(DAY) if dated else F.lit(None).cast("date")
+    day = F.col(SNAPSHOT_DATE) if dated else F.lit(None).cast("date")
     each = df.select(F.explode(F.array(*parts)).alias("k"), day.alias("day"))
     groups = each.groupBy("k", "day").agg(F.count(F.lit(1)).alias("n"))
     found = (
@@ -267,7 +268,12 @@ def _pairs(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[tupl
         return []
     hashes = [F.xxhash64(column_named(n)).alias(f"h{i}") for i, n in enumerate(names)]
     every = F.pmod(F.xxhash64(*map(column_named, names)), F.lit(max(1, rows // SAMPLE))) == 0
-    drawn = df.where(every).select(*hashes, *([F.col(DAY)] if dated else [])).limit(2 * SAMPLE).collect()
+    drawn = (
+        df.where(every)
+        .select(*hashes, *([F.col(SNAPSHOT_DATE)] if dated else []))
+        .limit(2 * SAMPLE)
+        .collect()
+    )
     left: list[tuple[str, ...]] = []
     for a, b in combinations(range(len(names)), 2):
         seen = {(r[a], r[b], r[-1] if dated else None) for r in drawn}
