@@ -40,14 +40,14 @@ def settings_of(home: Path, *overrides: str) -> Any:
 
 def published(home: Path, customers: int) -> None:
     """Made-up customers with their features and graph, unless they are there."""
-    from engage_spark.pipelines import demo
+    from engage_spark.pipelines.demo import run_demo_inputs
 
     if (home / "done").exists():
         return
     settings = settings_of(home, f"synth.customers={customers}")
     with open_session(settings) as spark:
-        for report in demo.prepare(spark, settings, contract=load_contract()):
-            print(f"{report.stage}: {report.seconds:.1f} s", flush=True)
+        for result in run_demo_inputs(spark, settings, contract=load_contract()):
+            print(f"{result.stage}: {result.seconds:.1f} s", flush=True)
     (home / "done").touch()
 
 

@@ -14,15 +14,15 @@ display = globals().get("display", lambda rows: rows.show())
 
 # COMMAND ----------
 
-notebook.run("ingest", snapshot_date=notebook.snapshot_date)
+notebook.ingest()
 
 # COMMAND ----------
 
-notebook.run("features", snapshot_date=notebook.snapshot_date)
+notebook.features()
 
 # COMMAND ----------
 
-notebook.run("graph", snapshot_date=notebook.snapshot_date)
+notebook.graph()
 
 # COMMAND ----------
 

@@ -15,7 +15,7 @@ display = globals().get("display", lambda rows: rows.show())
 
 # COMMAND ----------
 
-notebook.run("train")
+notebook.train()
 
 # COMMAND ----------
 

@@ -13,7 +13,7 @@ display = globals().get("display", lambda rows: rows.show())
 
 # COMMAND ----------
 
-notebook.run("score", snapshot_date=notebook.snapshot_date)
+notebook.score()
 
 # COMMAND ----------
 

@@ -1,8 +1,7 @@
-"""The commands. Spark is imported inside them, so that `--help`, `contract` and `doctor` are quick and need
-no Java.
+"""Declare the commands. Spark is imported inside them, so that `--help`, `contract` and `doctor` are quick and need no
+Java.
 
-To add a command: a function with its options, whose body is `_run(ctx, "its_pipeline_module", option=value,
-…)`.
+To add a command: write a function with its options that opens a `spark_job`, calls its pipeline and shows the result.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from typer.core import TyperGroup
 
 from engage_spark import __version__
 from engage_spark.cli import console, models, quality
-from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of
-from engage_spark.cli.common import run_pipeline as _run
-from engage_spark.cli.common import settings_of as _settings
-from engage_spark.contract import load_contract
+from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job
+from engage_spark.contract import field_rows, load_contract
 from engage_spark.errors import EngageError, GateError
-from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.results import Report, StageResult
 from engage_spark.text_files import write_text
 
 HOISTED = {
@@ -33,6 +30,7 @@ HOISTED = {
     "--contract": True,
     "--print-config": False,
     "--json-logs": False,
+    "--json": False,
 }
 """The global options, and whether a value follows. They may stand before or after the command."""
 
@@ -69,13 +67,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command line. Returns on success; otherwise SystemExit carries the exit code, and what is
     unexpected keeps its traceback.
     """
+    words = _hoist(list(sys.argv[1:] if argv is None else argv))
     try:
-        app(args=_hoist(list(sys.argv[1:] if argv is None else argv)), prog_name="engage-spark")
+        app(args=words, prog_name="engage-spark")
     except SystemExit as e:
         if e.code:  # success must return: Databricks counts any SystemExit as a failed job
             raise
     except EngageError as e:
-        if isinstance(e, GateError) and isinstance(e.result, Report):
+        if "--json" in words:
+            console.json_error(e)
+        elif isinstance(e, GateError) and isinstance(e.result, StageResult | Report):
             console.reports(e.result)
         console.error(e)
         raise SystemExit(e.exit_code) from None
@@ -123,6 +124,9 @@ def _globals(
     json_logs: Annotated[
         bool, typer.Option("--json-logs", help="progress as JSON lines on standard error")
     ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="the result as JSON on standard output, and nothing else there")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="show the version, and stop")] = False,
 ) -> None:
     overrides = [
@@ -130,13 +134,15 @@ def _globals(
         *([f"contract={contract}"] if contract else []),
         *(["log.json_lines=true"] if json_logs else []),
     ]
-    ctx.obj = Global(env=env, conf_dir=conf_dir, overrides=tuple(overrides), print_config=print_config)
+    ctx.obj = Global(
+        env=env, conf_dir=conf_dir, overrides=tuple(overrides), print_config=print_config, json=json
+    )
     if version:
         print(f"engage-spark {__version__}")  # noqa: T201
         raise typer.Exit
     if ctx.invoked_subcommand is None:
         if print_config:
-            _settings(ctx)
+            settings_of(ctx)
         print(ctx.get_help())  # noqa: T201
         raise typer.Exit
 
@@ -146,8 +152,17 @@ def demo(
     ctx: typer.Context,
     customers: Annotated[int | None, typer.Option(help="how many customers to make (default 10000)")] = None,
 ) -> None:
-    """The whole way on made-up data: make it, ingest it, derive the features, measure the graph."""
-    _run(ctx, "demo", overrides={"synth__customers": customers})
+    """Run the whole way on synthetic data: make them, ingest, derive features, measure the graph, train, score."""
+    with spark_job(ctx, synth__customers=customers) as job:
+        from engage_spark.pipelines.demo import run_demo
+
+        def show_stage(result: StageResult) -> None:
+            if not ctx.obj.json:
+                console.reports(result)
+
+        result = run_demo(job.spark, job.settings, contract=job.contract, on_result=show_stage)
+        if ctx.obj.json:
+            show(ctx, result)
 
 
 @app.command(epilog=EPILOG)
@@ -163,15 +178,18 @@ def synth(
         bool, typer.Option("--faults", help="plant bad rows, and list what was planted")
     ] = False,
 ) -> None:
-    """Make data that follows the contract's figures."""
-    chosen = {
-        "customers": customers,
-        "snapshots": snapshots,
-        "seed": seed,
-        "out": out,
-        "faults": True if faults else None,
-    }
-    _run(ctx, "synth", overrides={f"synth__{key}": value for key, value in chosen.items()})
+    """Make data that follow the contract's figures."""
+    with spark_job(
+        ctx,
+        synth__customers=customers,
+        synth__snapshots=snapshots,
+        synth__seed=seed,
+        synth__out=out,
+        synth__faults=True if faults else None,
+    ) as job:
+        from engage_spark.pipelines.synth import run_synth
+
+        show(ctx, run_synth(job.spark, job.settings, contract=job.contract))
 
 
 @app.command(epilog=EPILOG)
@@ -184,14 +202,26 @@ def ingest(
     snapshot_date: Day = None,
     force: Force = False,
 ) -> None:
-    """Read raw files, judge every row, write the judged tables; exit code 3 when a gate rejects the snapshot."""
-    _run(ctx, "ingest.run", overrides={"input__root": source}, snapshot_date=snapshot_date, force=force)
+    """Read raw files, check every row, write the checked tables; exit code 3 when a gate rejects the snapshot."""
+    with spark_job(ctx, input__root=source) as job:
+        from engage_spark.pipelines.ingest.run import run_ingest
+
+        result = run_ingest(
+            job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, force=force
+        )
+        show(ctx, result)
 
 
 @app.command(epilog=EPILOG)
 def features(ctx: typer.Context, snapshot_date: Day = None, force: Force = False) -> None:
     """Derive the contract's features for a published snapshot (default: every snapshot that lacks them)."""
-    _run(ctx, "features", snapshot_date=snapshot_date, force=force)
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.features import run_features
+
+        result = run_features(
+            job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, force=force
+        )
+        show(ctx, result)
 
 
 @app.command(epilog=EPILOG)
@@ -204,7 +234,13 @@ def graph(
     ] = None,
 ) -> None:
     """Measure every customer's place in the graph (default: of every snapshot that lacks it)."""
-    _run(ctx, "graph.run", overrides={"graph__method": method}, snapshot_date=snapshot_date, force=force)
+    with spark_job(ctx, graph__method=method) as job:
+        from engage_spark.pipelines.graph.run import run_graph
+
+        result = run_graph(
+            job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, force=force
+        )
+        show(ctx, result)
 
 
 @app.command(epilog=EPILOG)
@@ -224,17 +260,19 @@ def train(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Train, judge and register a model per target on matured snapshots; exit code 3 when the leakage audit
-    stops it.
-    """
-    _run(
-        ctx,
-        "train.run",
-        overrides={"models__policy": policy},
-        target=tuple(target or ()),
-        as_of=as_of,
-        force=force,
-    )
+    """Train, evaluate and register a model per target on matured snapshots; exit code 3 when the leakage audit stops it."""
+    with spark_job(ctx, models__policy=policy) as job:
+        from engage_spark.pipelines.train.run import run_train
+
+        result = run_train(
+            job.spark,
+            job.settings,
+            contract=job.contract,
+            target=tuple(target or ()),
+            as_of=as_of,
+            force=force,
+        )
+        show(ctx, result)
 
 
 @app.command(epilog=EPILOG)
@@ -246,16 +284,28 @@ def score(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Let the champions predict for a snapshot (default: every one that lacks it), with intervals and
-    reasons, into `predictions`.
-    """
-    _run(ctx, "score", snapshot_date=snapshot_date, target=tuple(target or ()), force=force)
+    """Predict a snapshot with the champions (default: every one that lacks it), with intervals and reasons, into `predictions`."""
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.score import run_score
+
+        result = run_score(
+            job.spark,
+            job.settings,
+            contract=job.contract,
+            snapshot_date=snapshot_date,
+            target=tuple(target or ()),
+            force=force,
+        )
+        show(ctx, result)
 
 
 @app.command(epilog=EPILOG)
 def runs(ctx: typer.Context, snapshot_date: Day = None) -> None:
     """Show what became of every attempt: published or rejected, on which rows, why."""
-    _run(ctx, "runs", snapshot_date=snapshot_date)
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.runs import list_runs
+
+        show(ctx, list_runs(job.spark, job.settings, snapshot_date=snapshot_date))
 
 
 @app.command(epilog=EPILOG)
@@ -265,13 +315,17 @@ def doctor(
         bool, typer.Option("--fetch-jars", help="download missing jars instead of only looking for them")
     ] = False,
 ) -> None:
-    """Check Java, Python, Spark, jars, memory, storage and write access, and say how to mend each."""
+    """Check Java, Python, Spark, jars, memory, storage and write access, and say how to fix each."""
     from engage_spark.doctor import examine
 
-    settings = _settings(ctx)
-    findings = examine(settings, fetch_jars=fetch_jars)
-    console.findings(findings)
-    if any(f.state == "fail" for f in findings):
+    settings = settings_of(ctx)
+    checks = examine(settings, fetch_jars=fetch_jars)
+    failed = any(c.state == "fail" for c in checks)
+    if ctx.obj.json:
+        console.json_object({"ok": not failed, "checks": checks})
+    else:
+        console.diagnoses(checks)
+    if failed:
         raise SystemExit(2)
 
 
@@ -281,16 +335,38 @@ def contract_show(
     table: Annotated[str | None, typer.Argument(help="one table (default: list all)")] = None,
 ) -> None:
     """List the tables of the contract, or the fields of one."""
-    console.contract(load_contract(_settings(ctx).contract), table)
+    loaded = load_contract(settings_of(ctx).contract)
+    if not ctx.obj.json:
+        console.contract(loaded, table)
+    elif table is None:
+        tables = [
+            {
+                "name": t.name,
+                "kind": t.kind,
+                "fields": len(t.fields),
+                "source": t.source,
+                "key": t.key,
+            }
+            for t in loaded.tables
+        ]
+        console.json_object({"id": loaded.id, "version": loaded.version, "tables": tables})
+    else:
+        console.json_object({"table": table, "fields": field_rows(loaded, table)})
 
 
 @contract_app.command("lint", epilog=EPILOG)
 def contract_lint(ctx: typer.Context) -> None:
     """Check the contract for contradictions; exit code 2 if there are any."""
-    loaded = load_contract(_settings(ctx).contract)
-    print(  # noqa: T201
-        f"{loaded.id} {loaded.version}: {len(loaded.tables)} tables, {sum(len(t.fields) for t in loaded.tables)} fields, no violations"
-    )
+    loaded = load_contract(settings_of(ctx).contract)
+    n_tables, n_fields = len(loaded.tables), sum(len(t.fields) for t in loaded.tables)
+    if ctx.obj.json:
+        console.json_object(
+            {"id": loaded.id, "version": loaded.version, "tables": n_tables, "fields": n_fields}
+        )
+    else:
+        print(  # noqa: T201
+            f"{loaded.id} {loaded.version}: {n_tables} tables, {n_fields} fields, no violations"
+        )
 
 
 @contract_app.command("docs", epilog=EPILOG)
@@ -299,11 +375,12 @@ def contract_docs(
     out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
 ) -> None:
     """Write the data dictionary that follows from the contract, as Markdown."""
-
     from engage_spark.contract import render_dictionary
 
-    text = render_dictionary(load_contract(_settings(ctx).contract))
-    if out is None:
-        print(text, end="")  # noqa: T201
-    else:
+    text = render_dictionary(load_contract(settings_of(ctx).contract))
+    if out is not None:
         write_text(out, text)
+    if ctx.obj.json:
+        console.json_object({"markdown": text} if out is None else {"out": str(out)})
+    elif out is None:
+        print(text, end="")  # noqa: T201

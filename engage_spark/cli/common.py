@@ -1,6 +1,4 @@
-"""What the commands share: the global options, the settings that follow from them, and a pipeline's whole way
-from settings to report.
-"""
+"""Share what commands need: the global options, the settings that follow from them, a session, the printing of results."""
 
 from __future__ import annotations
 
@@ -8,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +13,8 @@ import typer
 
 from engage_spark import log
 from engage_spark.cli import console
-from engage_spark.contract import load_contract
+from engage_spark.contract import Contract, load_contract
+from engage_spark.pipelines.results import Report, StageResult
 from engage_spark.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -27,45 +25,54 @@ EPILOG = "Global options (engage-spark --help) may stand before or after the com
 
 @dataclass(frozen=True)
 class Global:
-    """The global options as typed."""
+    """The global options as given."""
 
     env: str | None
     conf_dir: Path | None
     overrides: tuple[str, ...]
     print_config: bool
+    json: bool
 
 
 def settings_of(ctx: typer.Context, **options: Any) -> Settings:
-    """The merged settings; `options` are command options by the setting they override (a double underscore
-    for the dot).
+    """Return the merged settings.
+
+    `options` are command options by the setting that they override, with a double underscore for the dot.
     """
-    chosen: Global = ctx.obj
+    given: Global = ctx.obj
     own = tuple(f"{key.replace('__', '.')}={value}" for key, value in options.items() if value is not None)
-    settings = load_settings(chosen.env, conf=chosen.conf_dir, overrides=chosen.overrides + own)
-    if chosen.print_config:
-        console.settings(settings)
+    settings = load_settings(given.env, conf=given.conf_dir, overrides=given.overrides + own)
+    if given.print_config:
+        console.settings(settings, as_json=given.json)
         raise typer.Exit
     log.configure(json_lines=settings.log.json_lines, level=settings.log.level)
     return settings
 
 
-def run_pipeline(
-    ctx: typer.Context, pipeline: str, *, overrides: dict[str, Any] | None = None, **arguments: Any
-) -> None:
-    """Settings, contract, session, pipeline, report: the whole of every Spark command."""
-    settings = settings_of(ctx, **(overrides or {}))
+@dataclass(frozen=True)
+class SparkJob:
+    """What a command that needs Spark works with."""
+
+    spark: SparkSession
+    settings: Settings
+    contract: Contract
+
+
+@contextmanager
+def spark_job(ctx: typer.Context, **options: Any) -> Iterator[SparkJob]:
+    """Open a session for a with-block, with settings and contract; `options` are those of `settings_of`.
+
+    Import the pipeline inside the block: a wrong setting is then reported at once, and a missing Spark in words.
+    """
+    settings = settings_of(ctx, **options)
     contract = load_contract(settings.contract)
     with spark_of(settings) as spark:
-        # A pipeline of several stages yields each report when the stage is done, so they are shown while the
-        # session lives.
-        module = import_module(f"engage_spark.pipelines.{pipeline}")
-        function = getattr(module, f"run_{pipeline.partition('.')[0]}", None) or module.run
-        console.reports(function(spark, settings, contract=contract, **arguments))
+        yield SparkJob(spark, settings, contract)
 
 
 @contextmanager
 def spark_of(settings: Settings) -> Iterator[SparkSession]:
-    """The session for a with-block, its start told."""
+    """Open the session for a with-block, and log its start."""
     from engage_spark.spark.session import open_session
 
     with ExitStack() as opened:
@@ -74,8 +81,16 @@ def spark_of(settings: Settings) -> Iterator[SparkSession]:
         yield spark
 
 
+def show(ctx: typer.Context, result: StageResult | Report) -> None:
+    """Print a result to standard output: in words, or as JSON with `--json`."""
+    if ctx.obj.json:
+        console.json_object(result)
+    else:
+        console.reports(result)
+
+
 def day_of(text: str) -> date:
-    """A day as typed on a command line."""
+    """Return a day as given on a command line."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -1,12 +1,12 @@
-"""What the command line prints. Results go to standard output, errors to standard error; both read well at 80
-columns and in a file.
-"""
+"""Print results to standard output and errors to standard error, so that both read well at 80 columns and in a file."""
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import yaml
 from rich.box import SIMPLE_HEAD
@@ -17,8 +17,8 @@ from rich.text import Text
 from engage_spark.cli.render import Summary, summaries
 from engage_spark.contract import Contract, field_rows
 from engage_spark.doctor import Diagnosis
-from engage_spark.errors import EngageError
-from engage_spark.pipelines.results import Report, StageResult
+from engage_spark.errors import EngageError, GateError
+from engage_spark.pipelines.results import Report, StageResult, to_plain
 from engage_spark.settings import Settings
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -29,12 +29,12 @@ def _out() -> Console:
 
 
 def stderr(text: str, style: str = "") -> None:
-    """One line, never wrapped by us: a path in it must survive copying."""
+    """Print one line, never wrapped: a path in it must survive copying."""
     Console(stderr=True, highlight=False, emoji=False, markup=False).print(text, style=style, soft_wrap=True)
 
 
 def error(failure: EngageError) -> None:
-    """Message, details, mend: each on lines of its own."""
+    """Print message, details and hint, each on its own lines."""
     stderr(f"error: {failure.message}", style="bold red")
     for detail in failure.details:
         stderr(f"  - {detail}")
@@ -42,9 +42,33 @@ def error(failure: EngageError) -> None:
         stderr(f"Hint: {failure.hint}")
 
 
-def settings(chosen: Settings) -> None:
-    """The merged settings as YAML, secrets masked."""
-    sys.stdout.write(yaml.safe_dump(chosen.redacted(), sort_keys=False, default_flow_style=False))
+def settings(merged: Settings, *, as_json: bool = False) -> None:
+    """Print the merged settings as YAML or JSON, secrets masked."""
+    if as_json:
+        json_object(merged.redacted())
+    else:
+        sys.stdout.write(yaml.safe_dump(merged.redacted(), sort_keys=False, default_flow_style=False))
+
+
+def json_object(value: Any) -> None:
+    """Print a result, or other plain data, as one JSON object."""
+    sys.stdout.write(json.dumps(to_plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def json_error(failure: EngageError) -> None:
+    """Print an error as one JSON object, with the result of the stage that a gate rejected."""
+    about: dict[str, Any] = {
+        "error": {
+            "code": failure.code,
+            "message": failure.message,
+            "details": failure.details,
+            "hint": failure.hint,
+            "exit_code": failure.exit_code,
+        }
+    }
+    if isinstance(failure, GateError) and failure.result is not None:
+        about["result"] = failure.result
+    json_object(about)
 
 
 def show(result: StageResult) -> None:
@@ -79,7 +103,7 @@ def _show(report: Summary | Report) -> None:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width`, broken at blanks only: a path or a rule's name stays whole."""
+    """Return lines of at most `width`, broken at blanks only: a path or a rule's name stays whole."""
     return textwrap.wrap(
         text,
         width,
@@ -91,8 +115,9 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
-    """Label and value in two columns. A long value runs over the edge rather than being cut: it may be a path
-    to copy.
+    """Print label and value in two columns.
+
+    A long value runs over the edge rather than being cut: it may be a path to copy.
     """
     wide = max((len(label) for label, _ in pairs), default=0)
     for label, value in pairs:
@@ -100,8 +125,9 @@ def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
 
 
 def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; columns of figures are set right. Only the last column is folded where the width does not do:
-    names stay whole.
+    """Print a table; columns of figures are right-aligned.
+
+    Only the last column is folded where the width is too small: names stay whole.
     """
     table = Grid(box=SIMPLE_HEAD, pad_edge=True, show_edge=False)
     for i, header in enumerate(headers):
@@ -119,11 +145,11 @@ def _is_figure(text: str) -> bool:
     return bare in ("", "-", "–") or bare.lstrip("+-").replace(".", "", 1).isdigit()
 
 
-def findings(found: Sequence[Diagnosis]) -> None:
-    """One line per check, and below it how to mend what is not ok."""
+def diagnoses(checks: Sequence[Diagnosis]) -> None:
+    """Print one line per check, and below it how to fix what is not ok."""
     console = _out()
-    wide = max(len(f.name) for f in found)
-    for f in found:
+    wide = max(len(f.name) for f in checks)
+    for f in checks:
         console.print(
             Text.assemble((f"{f.state:4}", STYLES[f.state]), f"  {f.name:{wide}}  {f.text}"), soft_wrap=True
         )
@@ -132,7 +158,7 @@ def findings(found: Sequence[Diagnosis]) -> None:
 
 
 def contract(shown: Contract, table: str | None) -> None:
-    """All tables of a contract, or the fields of one."""
+    """Print all tables of a contract, or the fields of one."""
     console = _out()
     if table is None:
         console.print(f"{shown.name}: contract {shown.id}, version {shown.version}", soft_wrap=True)

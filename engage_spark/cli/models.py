@@ -1,4 +1,4 @@
-"""`engage-spark models`: what is registered, and who is champion. None of it needs Spark."""
+"""Declare `engage-spark models …`: look at registered models, and choose champions. None of it needs Spark."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from engage_spark.cli import console
-from engage_spark.cli.common import EPILOG, settings_of
+from engage_spark.cli.common import EPILOG, settings_of, show
 from engage_spark.contract import load_contract
 
 app = typer.Typer(
@@ -25,10 +24,10 @@ Target = Annotated[
 def listed(ctx: typer.Context) -> None:
     """List every target's champion and challenger; or, with a command, look at or change one."""
     if ctx.invoked_subcommand is None:
-        from engage_spark.pipelines import models
+        from engage_spark.pipelines.models import list_models
 
         settings = settings_of(ctx)
-        console.reports(models.run(settings, contract=load_contract(settings.contract)))
+        show(ctx, list_models(settings, contract=load_contract(settings.contract)))
 
 
 @app.command("show", epilog=EPILOG)
@@ -42,12 +41,10 @@ def shown(
     """Show one version: what it was trained on, its features, parameters and metrics, and where its files
     are.
     """
-    from engage_spark.pipelines import models
+    from engage_spark.pipelines.models import show_model
 
     settings = settings_of(ctx)
-    console.reports(
-        models.show(settings, contract=load_contract(settings.contract), target=target, version=version)
-    )
+    show(ctx, show_model(settings, contract=load_contract(settings.contract), target=target, version=version))
 
 
 @app.command("promote", epilog=EPILOG)
@@ -60,13 +57,14 @@ def promote(
     ] = False,
 ) -> None:
     """Make a version champion by hand; exit code 3 when it failed its gates."""
-    from engage_spark.pipelines import models
+    from engage_spark.pipelines.models import promote_model
 
     settings = settings_of(ctx)
-    console.reports(
-        models.promote(
+    show(
+        ctx,
+        promote_model(
             settings, contract=load_contract(settings.contract), target=target, version=version, force=force
-        )
+        ),
     )
 
 
@@ -76,6 +74,6 @@ def send(
     folder: Annotated[Path, typer.Argument(help="where the run was kept; the error said so")],
 ) -> None:
     """Bring a run to MLflow that was kept because MLflow was away, and register its model."""
-    from engage_spark.pipelines import models
+    from engage_spark.pipelines.models import send_run
 
-    console.reports(models.send(settings_of(ctx), folder=folder))
+    show(ctx, send_run(settings_of(ctx), folder=folder))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from engage_spark.cli import console, quality_history
-from engage_spark.cli.common import EPILOG, Day, run_pipeline, settings_of, spark_of
+from engage_spark.cli.common import EPILOG, Day, settings_of, show, spark_job, spark_of
 from engage_spark.contract import load_contract
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ def suite(
     """Write the contract's rules about a table as a Great Expectations suite. Needs no Spark."""
     from engage_spark.pipelines.quality import suite
 
-    text = suite.run(load_contract(settings_of(ctx).contract), table=table, out=out)
+    text = suite.run_suite(load_contract(settings_of(ctx).contract), table=table, out=out)
     if out is None:
         sys.stdout.write(text)
 
@@ -72,7 +72,7 @@ def check(
     parameters = dict(map(_parameter, parameter or []))
     settings = settings_of(ctx)
     with spark_of(settings) as spark:
-        checked = check.run(
+        checked = check.run_check(
             spark,
             path,
             suite,
@@ -100,7 +100,13 @@ def docs(
     ),
 ) -> None:
     """Build Great Expectations' Data Docs of a judged day (default: the newest), readable without a network."""
-    run_pipeline(ctx, "quality.docs", snapshot_date=snapshot_date, out=out)
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.quality.docs import run_docs
+
+        show(
+            ctx,
+            run_docs(job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, out=out),
+        )
 
 
 def _parameter(text: str) -> tuple[str, Any]:

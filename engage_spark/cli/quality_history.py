@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from engage_spark.cli import console
-from engage_spark.cli.common import EPILOG, Day, day_of, run_pipeline, settings_of, spark_of
+from engage_spark.cli.common import EPILOG, Day, day_of, settings_of, show, spark_job, spark_of
 from engage_spark.text_files import write_text
 
 Of = Annotated[str | None, typer.Option(help="an input table of the contract")]
@@ -36,7 +36,7 @@ def profile(
 
     settings = settings_of(ctx)
     with spark_of(settings) as spark:
-        draft = profile.run(
+        draft = profile.run_profile(
             spark,
             path,
             table=table,
@@ -57,7 +57,15 @@ def show_results(ctx: typer.Context, snapshot_date: Day = None, table: Of = None
     """Show what was broken on a judged day (default: the newest): rule, severity, rows, measure and bound,
     samples.
     """
-    run_pipeline(ctx, "quality.show", snapshot_date=snapshot_date, table=table)
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.quality.show import run_show
+
+        show(
+            ctx,
+            run_show(
+                job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, table=table
+            ),
+        )
 
 
 def drift(
@@ -79,7 +87,20 @@ def drift(
             raise typer.BadParameter(
                 f"{against!r} is no day; write it as 2025-10-21, or previous", param_hint="--against"
             ) from None
-    run_pipeline(ctx, "quality.drift", snapshot_date=snapshot_date, against=other, table=table)
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.quality.drift import run_drift
+
+        show(
+            ctx,
+            run_drift(
+                job.spark,
+                job.settings,
+                contract=job.contract,
+                snapshot_date=snapshot_date,
+                against=other,
+                table=table,
+            ),
+        )
 
 
 def states(
@@ -95,7 +116,13 @@ def states(
     table: Of = None,
 ) -> None:
     """Show what several days hold together, such as a week, without reading them again."""
-    run_pipeline(ctx, "quality.states", first=first, last=last, table=table)
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.quality.states import run_states
+
+        show(
+            ctx,
+            run_states(job.spark, job.settings, contract=job.contract, first=first, last=last, table=table),
+        )
 
 
 def register(app: typer.Typer) -> None:

@@ -39,7 +39,7 @@ class Dimension(StrEnum):
     ACCURACY = "accuracy"
 
 
-class TableKind(StrEnum):
+class Kind(StrEnum):
     """How a table arrives or comes about.
 
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, replaced by event date.
@@ -55,14 +55,6 @@ class TableKind(StrEnum):
     GRAPH = "graph"
     SYSTEM = "system"
     PLAIN = "plain"
-
-
-SNAPSHOT_DATE = "snapshot_date"
-EVENT_DATE = "event_date"
-DAY_COLUMNS = {TableKind.ENTITY: SNAPSHOT_DATE, TableKind.LOG: EVENT_DATE}
-"""The column by which a table is replaced; the package adds it, the input does not carry it."""
-VALID, QUARANTINED = "valid", "quarantined"
-"""The values of `_dq_status`, the column of judged tables that says what became of a row."""
 
 
 class GraphRole(StrEnum):
@@ -83,7 +75,7 @@ class Direction(StrEnum):
     DIRECTED = "directed"
 
 
-class ExtraColumns(StrEnum):
+class Extra(StrEnum):
     """What to do with a column that the contract does not declare."""
 
     WARN = "warn"
@@ -210,7 +202,7 @@ class Table:
     """
 
     name: str
-    kind: TableKind
+    kind: Kind
     description: str
     fields: tuple[Field, ...]
     rules: tuple[Rule, ...] = ()
@@ -219,7 +211,7 @@ class Table:
     source: str | None = None
     event_time: str | None = None
     graph_role: GraphRole | None = None
-    extra: ExtraColumns = ExtraColumns.WARN
+    extra: Extra = Extra.WARN
     grain: str = ""
 
     def __getitem__(self, name: str) -> Field:
@@ -267,7 +259,7 @@ class Contract:
         and system tables alone.
         """
         for t in self.tables:
-            if t.kind is TableKind.ENTITY:
+            if t.kind is Kind.ENTITY:
                 return t
         raise ContractError(
             f"contract {self.id!r} declares no table of kind entity",
@@ -276,11 +268,11 @@ class Contract:
 
     @property
     def logs(self) -> tuple[Table, ...]:
-        return tuple(t for t in self.tables if t.kind is TableKind.LOG)
+        return tuple(t for t in self.tables if t.kind is Kind.LOG)
 
     @property
     def derived(self) -> tuple[Table, ...]:
-        return tuple(t for t in self.tables if t.kind is TableKind.DERIVED)
+        return tuple(t for t in self.tables if t.kind is Kind.DERIVED)
 
     def of_graph_role(self, role: GraphRole) -> tuple[Table, ...]:
         return tuple(t for t in self.tables if t.graph_role is role)

@@ -1,6 +1,4 @@
-"""What every stage does alike: the identity of the work, whether it was done before, and the row in `runs`
-that ends it.
-"""
+"""Identify the work of a stage, tell whether it was done before, and make the row in `runs` that ends it."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from engage_spark.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class StageRun:
-    """One stage on one snapshot, before it ran: its run_id follows from what goes in."""
+    """One stage on one snapshot, before it runs: its run_id follows from what goes in."""
 
     stage: str
     snapshot_date: date
@@ -28,6 +26,8 @@ class StageRun:
     settings_digest: str
     previous: Run | None
     """The latest attempt at this stage and snapshot, whatever its run_id."""
+    source_rows: int = 0
+    """Published valid rows that it is made from, where it has one source."""
 
     @property
     def run_id(self) -> str:
@@ -41,7 +41,7 @@ class StageRun:
 
     @property
     def is_up_to_date(self) -> bool:
-        """True when the latest attempt was this very work, published."""
+        """Whether the latest attempt was this very work, published."""
         return self.previous is not None and self.previous.published and self.previous.run_id == self.run_id
 
     def to_run(
@@ -54,7 +54,10 @@ class StageRun:
         started_at: datetime,
         rejected: str | None = None,
     ) -> Run:
-        """The row of the attempt. Raises TransientError unless every row that came in is accounted for."""
+        """Return the row of the attempt.
+
+        Errors: TransientError unless every row that came in is accounted for.
+        """
         if rows_in != valid + quarantined:
             raise TransientError(
                 f"{self.stage} of {self.snapshot_date} read {rows_in} rows and accounted for {valid + quarantined}",
@@ -82,7 +85,7 @@ class StageRun:
 
 
 def now() -> datetime:
-    """The wall clock, UTC. It goes into `runs` and `landings`, and nowhere else."""
+    """Return the wall clock, UTC. It goes into `runs` and `landings`, and nowhere else."""
     return datetime.now(UTC)
 
 

@@ -1,55 +1,75 @@
-"""Demo: every stage that exists, one after the other, on made-up data."""
+"""Run every stage, one after the other, on synthetic data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
 from engage_spark.errors import NoChampionError
 from engage_spark.ml.feature_spec import targets_of
-from engage_spark.pipelines import features, synth
-from engage_spark.pipelines.graph import run as graph
-from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.results import Report, StageResult
+from engage_spark.pipelines.features import run_features
+from engage_spark.pipelines.graph.run import run_graph
+from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.results import DemoResult, Note, ScoreResult, StageResult
 from engage_spark.pipelines.score import run_score
+from engage_spark.pipelines.synth import run_synth
 from engage_spark.pipelines.train.run import run_train
 from engage_spark.settings import InputSettings, Settings
 
 
-def run(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report | StageResult]:
-    """Make data below `synth.out`, ingest, derive features, measure the graph, train, score. Yields each
-    stage's report at its end.
+def run_demo(
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    on_result: Callable[[StageResult], None] = lambda _: None,
+) -> DemoResult:
+    """Make data below `synth.out`, ingest them, derive features, measure the graph, train models, score.
 
-    The models are trained as if it were the day on which the last label of the made-up data is known.
+    `on_result` is called with each stage's result at its end. The models are trained as of the day on which the last
+    label of the synthetic data is known.
     """
-    yield from prepare(spark, settings, contract=contract)
-    known = settings.synth.end_date + timedelta(days=max(t.label_days for t in targets_of(contract)))
-    yield run_train(spark, settings, contract=contract, as_of=known)
-    try:
-        yield run_score(spark, settings, contract=contract)
-    # so few customers that no model passed its gates: everything before that is done all the same
-    except NoChampionError as e:
-        yield Report(stage="score", seconds=0.0, notes=(e.message, *((e.hint,) if e.hint else ())))
+    started = time.monotonic()
+    results = []
+    for result in _stages(spark, settings, contract):
+        on_result(result)
+        results.append(result)
+    return DemoResult(stage="demo", seconds=time.monotonic() - started, stages=tuple(results))
 
 
-def prepare(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[Report | StageResult]:
-    """Everything that models need: made-up data, judged, with features and graph.
+def run_demo_inputs(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[StageResult]:
+    """Make everything that models need, and yield each stage's result: checked data with features and graph.
 
-    The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: made up today,
-    they would be found too old.
+    The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: with a landing of today
+    they would be too old for the contract.
     """
     landed_at = settings.ingest.landed_at or datetime.combine(
-        settings.synth.end_date + timedelta(days=1), time(0, 30), UTC
+        settings.synth.end_date + timedelta(days=1), time_of_day(0, 30), UTC
     )
-    chosen = {
-        "input": InputSettings(root=settings.synth.out),
-        "ingest": settings.ingest.model_copy(update={"landed_at": landed_at}),
-    }
-    settings = settings.model_copy(update=chosen)
-    yield synth.run(spark, settings, contract=contract, reuse=True)
-    yield ingest.run(spark, settings, contract=contract)
-    yield features.run(spark, settings, contract=contract)
-    yield graph.run(spark, settings, contract=contract)
+    settings = settings.model_copy(
+        update={
+            "input": InputSettings(root=settings.synth.out),
+            "ingest": settings.ingest.model_copy(update={"landed_at": landed_at}),
+        }
+    )
+    yield run_synth(spark, settings, contract=contract, reuse=True)
+    yield run_ingest(spark, settings, contract=contract)
+    yield run_features(spark, settings, contract=contract)
+    yield run_graph(spark, settings, contract=contract)  # type: ignore[misc]
+
+
+def _stages(spark: SparkSession, settings: Settings, contract: Contract) -> Iterator[StageResult]:
+    yield from run_demo_inputs(spark, settings, contract=contract)
+    as_of = settings.synth.end_date + timedelta(days=max(t.label_days for t in targets_of(contract)))
+    yield run_train(spark, settings, contract=contract, as_of=as_of)
+    try:
+        yield run_score(spark, settings, contract=contract)
+    except NoChampionError as e:
+        # So few customers that no model passed its gates: everything before that is done all the same.
+        notes = (Note("NotScored", {"reason": e.message}), Note("Advice", {"hint": e.hint or ""}))
+        yield ScoreResult(stage="score", seconds=0.0, notes=notes, champions=(), snapshots=())

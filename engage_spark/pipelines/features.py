@@ -1,135 +1,80 @@
-"""Features: valid rows of published snapshots in, the contract's derived tables out, one row per key and
-snapshot.
-"""
+"""Derive the contract's feature tables from the valid rows of published snapshots, a row per key and snapshot."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import date
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
-from engage_spark import log
-from engage_spark.contract import VALID, Contract, Table, TableKind, day_column, judged_table, tracked_table
-from engage_spark.errors import ConfigurationError, ContractError, NotPublishedError
+from engage_spark.contract import Contract, Kind, Table, tracked_table
+from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.features import to_features
-from engage_spark.lake import Run, translate_spark_errors
-from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.results import Report
-from engage_spark.pipelines.stages import features_stage, ingest_stage
+from engage_spark.lake import translate_spark_errors
+from engage_spark.pipelines.context import RunContext
+from engage_spark.pipelines.results import DerivedSnapshot, FeaturesResult, Note
+from engage_spark.pipelines.runner import StageRunner
+from engage_spark.pipelines.stages import features_stage
 from engage_spark.settings import Settings
 
-PROPERTIES = {"delta.dataSkippingNumIndexedCols": "2"}
-"""Statistics on the key columns only: nobody skips files by a feature's range, and gathering them costs a
-tenth of the write.
-"""
 
-
-def run(
+def run_features(
     spark: SparkSession,
     settings: Settings,
     *,
     contract: Contract,
     snapshot_date: date | None = None,
     force: bool = False,
-) -> Report:
-    """Derive the features of `snapshot_date`, or of every published snapshot whose features are missing or
-    out of date.
+) -> FeaturesResult:
+    """Derive the features of `snapshot_date`, or of every published snapshot that lacks them or is out of date.
 
-    Per snapshot and derived table: one scan of the valid rows, no shuffle, one Delta commit, one row count
-    over the new files' metadata, then the row in `runs`. Raises NotPublishedError when nothing is published
-    to derive from.
+    Cost: per snapshot and derived table one scan of the valid rows, no shuffle, one Delta commit, one row count over
+    the new files' metadata, then the row in `runs`.
+    Errors: NotPublishedError when nothing is published to derive from, ConfigurationError when the contract derives
+    nothing.
     """
     started = time.monotonic()
-    context = RunContext(spark, settings, contract)
-    done: list[tuple[str, Run]] = []
-    for table in contract.derived:
-        done += [(table.name, run) for run in _derive_all(context, table, snapshot_date, force)]
+    runner = StageRunner(
+        context=RunContext(spark, settings, contract), snapshot_date=snapshot_date, force=force
+    )
     if not contract.derived:
         raise ConfigurationError(
             f"contract {contract.id} declares no derived table",
             hint="declare one (kind: derived) with formulas",
         )
-    return Report(
+    snapshots = tuple(s for table in contract.derived for s in _derive(runner, table))
+    return FeaturesResult(
         stage="features",
         seconds=time.monotonic() - started,
-        lines=(("snapshots", f"{len(done):,}"), ("rows", f"{sum(r.rows_valid for _, r in done):,}")),
-        table=(
-            ("table", "snapshot", "rows", "features", "seconds"),
-            tuple(
-                (
-                    name,
-                    str(r.snapshot_date),
-                    f"{r.rows_valid:,}",
-                    f"{_formulas(contract.table(name)):,}",
-                    f"{r.seconds:.1f}",
-                )
-                for name, r in done
-            ),
-        )
-        if done
-        else None,
-        locations={t.name: context.lake.location(t.name) for t in contract.derived},
-        notes=()
-        if done
-        else ("every published snapshot has its features already; --force derives them again",),
+        locations=runner.places(*(t.name for t in contract.derived)),
+        notes=() if snapshots else (Note("FeaturesUpToDate"),),
+        snapshots=snapshots,
+        rows=sum(s.rows for s in snapshots),
     )
 
 
-def _derive_all(context: RunContext, table: Table, snapshot_date: date | None, force: bool) -> list[Run]:
-    source = context.contract.table(table.source or "")
-    if source.kind is not TableKind.ENTITY:
+def _derive(runner: StageRunner, table: Table) -> Iterator[DerivedSnapshot]:
+    source = runner.context.contract.table(table.source or "")
+    if source.kind is not Kind.ENTITY:
         raise ContractError(
             f"{table.name} is derived from {source.name}, which is no table of snapshots",
             hint="derive it from the table of kind entity",
         )
-    latest = context.log.latest_of_all(context.spark)
-    published = {d: r for (stage, d), r in latest.items() if stage == ingest_stage(source) and r.published}
-    if not published or (snapshot_date and snapshot_date not in published):
-        raise NotPublishedError.of(source.name, days=[snapshot_date] if snapshot_date else ())
-    runs = []
-    for day in [snapshot_date] if snapshot_date else sorted(published):
-        work = StageRun(
-            stage=features_stage(table),
-            snapshot_date=day,
-            inputs={source.name: published[day].run_id},
-            contract=context.contract,
-            settings_digest="",  # no setting changes what a formula gives
-            previous=latest.get((features_stage(table), day)),
+    # No setting changes what a formula gives, so none is an input.
+    for work in runner.due(features_stage(table), source=source):
+        with runner.attempt(work, f"deriving {table.name} of {work.snapshot_date}") as attempt:
+            with translate_spark_errors(f"{table.name} cannot be derived"):
+                rows = runner.read_valid(source, work).transform(to_features, table=table)
+                _ = rows.schema  # asked for here, because Connect looks at no expression before
+            stored = tracked_table(table)
+            attempt.replace(stored, rows)
+            run = attempt.publish(rows_in=work.source_rows, valid=attempt.count(stored))
+        yield DerivedSnapshot(
+            table=table.name,
+            snapshot_date=run.snapshot_date,
+            run_id=run.run_id,
+            rows=run.rows_valid,
+            features=sum(f.formula is not None for f in table.fields),
+            seconds=run.seconds,
         )
-        if work.is_up_to_date and not force and snapshot_date is None:
-            continue
-        with log.stage(f"deriving {table.name} of {day}", run_id=work.run_id):
-            runs.append(_derive(context, table, source, work, expected=published[day].rows_valid))
-    return runs
-
-
-def _derive(context: RunContext, table: Table, source: Table, work: StageRun, *, expected: int) -> Run:
-    started_at = now()
-    day, judged = day_column(source), judged_table(source)
-    published = context.log.read_published(
-        context.spark, judged, stage=ingest_stage(source), day=day, days=[work.snapshot_date]
-    )
-    with translate_spark_errors(f"{table.name} cannot be derived"):
-        derived = published.where(F.col("_dq_status") == VALID).transform(to_features, table=table)
-        derived = derived.withColumn("_run_id", F.lit(work.run_id))
-        _ = derived.schema  # asked for here, because Connect looks at no expression before
-    where = f"{day} = DATE'{work.snapshot_date}'"
-    version = context.lake.replace(
-        derived,
-        tracked_table(table),
-        where=where,
-        tag=work.run_id,
-        partition_by=(day,),
-        properties=PROPERTIES,
-    )
-    rows = context.lake.read(context.spark, table.name, version=version).where(where).count()
-    run = work.to_run(
-        rows_in=expected, valid=rows, quarantined=0, outputs={table.name: version}, started_at=started_at
-    )
-    return context.log.append(context.spark, run)
-
-
-def _formulas(table: Table) -> int:
-    return sum(f.formula is not None for f in table.fields)

@@ -96,6 +96,12 @@ class RuleOutcome:
         return self.minimum is None and self.unit == "percent" and self.measured == share
 
 
+def rule_outcome(table: str, line: Mapping[str, Any]) -> RuleOutcome:
+    """Return a line of quality_results, or what is to become one, as the outcome of a rule on `table`."""
+    values = {f.name: line[f.name] for f in fields(RuleOutcome) if f.name not in ("table", "samples")}
+    return RuleOutcome(table=table, samples=tuple(line["samples"]), **values)
+
+
 @dataclass(frozen=True, kw_only=True)
 class IngestedSnapshot:
     """One table of one day that was checked. `broken_rules` are the other rules broken beyond tolerance."""

@@ -43,7 +43,7 @@ REFUSED = frozenset(
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set these variables for the length of the block, save those that are set already."""
+    """These variables for the length of the block, save those that are set already."""
     added = [key for key in values if key not in os.environ]
     os.environ.update({key: values[key] for key in added})
     try:
@@ -55,7 +55,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep mlflow's and alembic's chatter off the terminal: what it announces as INFO or warns about is no
+    """Keeps mlflow's and alembic's chatter off the terminal: what it announces as INFO or warns about is no
     news to our users.
     """
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
@@ -72,7 +72,7 @@ def quiet() -> Iterator[None]:
 
 
 def mlflow(module: str = "mlflow") -> Any:
-    """Import a module of mlflow; importing the first takes about two seconds. Raises ConfigurationError when it is
+    """A module of mlflow; importing the first takes about two seconds. Raises ConfigurationError when it is
     not installed.
     """
     try:
@@ -87,13 +87,13 @@ def mlflow(module: str = "mlflow") -> Any:
 
 
 def code_of(error: BaseException) -> str:
-    """Return MLflow's own name of an error, or nothing."""
+    """MLflow's own name of an error, or nothing."""
     return str(getattr(error, "error_code", ""))
 
 
 @contextmanager
 def calling(what: str, place: str) -> Iterator[None]:
-    """Translate MLflow's failures inside the block: TransientError where it does not answer, ConfigurationError
+    """MLflow's failures inside the block as ours: TransientError where it does not answer, ConfigurationError
     where it refuses.
     """
     mlflow()
@@ -153,7 +153,7 @@ class MlflowLocation:
 
     @cached_property
     def client(self) -> Any:
-        """Open an MlflowClient for these addresses; the first use of a new sqlite file sets up its tables, which
+        """An MlflowClient for these addresses; the first use of a new sqlite file sets up its tables, which
         takes about five seconds.
 
         Raises ConfigurationError: an address of unknown kind, a folder that cannot be written.
@@ -173,7 +173,7 @@ class MlflowLocation:
             return mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
 
     def calling(self, what: str) -> Any:
-        """Apply `calling` with this place's address in the message."""
+        """`calling` with this place's address in the message."""
         return calling(what, self.uri)
 
 
@@ -182,7 +182,7 @@ def _scheme(uri: str) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """Return the file of a sqlite address, None for other addresses."""
+    """The file of a sqlite address, None for other addresses."""
     return Path(uri.partition("?")[0].removeprefix("sqlite:///")) if _scheme(uri) == "sqlite" else None
 
 

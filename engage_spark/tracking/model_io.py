@@ -69,7 +69,7 @@ def save_model(
 
 
 def load_model(spark: SparkSession, folder: Path, *, staging: str | None) -> PipelineModel:
-    """Load the model of such a folder. Spark has read all of it when this returns: the copy that it read is
+    """The model of such a folder. Spark has read all of it when this returns: the copy that it read is
     deleted.
     """
     from pyspark.ml import PipelineModel
@@ -87,7 +87,7 @@ def load_model(spark: SparkSession, folder: Path, *, staging: str | None) -> Pip
 
 
 def read_extras(file: Path) -> dict[str, Any]:
-    """Read the content of engage.json: features, extras, facts."""
+    """The content of engage.json: features, extras, facts."""
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return content
 

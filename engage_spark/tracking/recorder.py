@@ -59,7 +59,7 @@ class ModelFacts:
     attempt: int = 1
 
     def tags(self) -> dict[str, str]:
-        """Return one short text per fact, under the names that tags have in MLflow."""
+        """One short text per fact, under the names that tags have in MLflow."""
         texts = asdict(self) | {
             "data": ", ".join(f"{table}@{version}" for table, version in sorted(self.data.items())),
             "snapshots": ", ".join(self.snapshots),
@@ -94,20 +94,20 @@ class MlflowRun:
         )
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Record the inputs of the run. A name may be given again only with the same value."""
+        """What went in. A name may be given again only with the same value."""
         self._put("params", values)
 
     def tags(self, values: Mapping[str, Any]) -> None:
-        """Record the tags by which the run can be found."""
+        """What the run is to be found by."""
         self._put("tags", values)
 
     def metrics(self, values: Mapping[str, float]) -> None:
-        """Record the figures that came out, one per name."""
+        """Figures that came out, one per name."""
         for key, value in values.items():
             self.curve(key, [(0, value)])
 
     def curve(self, name: str, points: Iterable[tuple[int, float]]) -> None:
-        """Record a figure at each of several steps, such as the number of features that were left. Where it is NaN
+        """A figure at each of several steps, such as the number of features that were left. Where it is NaN
         it is left out.
         """
         key = _nameable(name)
@@ -117,7 +117,7 @@ class MlflowRun:
             self._metrics[key] = known
 
     def artefact(self, path: str, content: str | bytes | Any) -> None:
-        """Record a file at this relative path: text, bytes (a picture), or what JSON can hold; NaN, which it cannot
+        """A file at this relative path: text, bytes (a picture), or what JSON can hold; NaN, which it cannot
         hold, becomes null.
         """
         file = self.files / path
@@ -141,7 +141,7 @@ class MlflowRun:
         name: str,
         facts: ModelFacts,
     ) -> None:
-        """Record the fitted model with the raw columns that it takes (name, Spark type), and what else scoring
+        """The fitted model with the raw columns that it takes (name, Spark type), and what else scoring
         needs, as JSON.
 
         `name` is what it will be registered as, without the prefix. Cost: what Spark takes to write the
@@ -162,7 +162,7 @@ class MlflowRun:
 
     @contextmanager
     def child(self, name: str) -> Iterator[MlflowRun]:
-        """Open a run below this one, such as a candidate on a fold. It is sent with its parent; it fails where its
+        """A run below this one, such as a candidate on a fold. It is sent with its parent; it fails where its
         block raises.
         """
         run = MlflowRun(
@@ -177,7 +177,7 @@ class MlflowRun:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Set when the run ended and how."""
+        """Sets when the run ended and how."""
         try:
             yield
         except BaseException:
@@ -186,13 +186,13 @@ class MlflowRun:
         self.ended, self.status = _now(), "FINISHED"
 
     def write(self) -> None:
-        """Write everything that is not a file yet into record.json, here and in the children."""
+        """Everything that is not a file yet, into record.json, here and in the children."""
         for child in self.children:
             child.write()
         (self.folder / RECORD).write_text(_json(self.content()), encoding="utf-8")
 
     def content(self) -> dict[str, Any]:
-        """Return the record as JSON can hold it."""
+        """The record as JSON can hold it."""
         return {
             "experiment": list(self.experiment),
             "name": self.name,
@@ -238,7 +238,7 @@ class MlflowRun:
 
 
 def read_record(folder: Path) -> MlflowRun:
-    """Read a run that was kept. Raises OSError, ValueError or KeyError where the folder holds none."""
+    """A run that was kept. Raises OSError, ValueError or KeyError where the folder holds none."""
     content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     run = MlflowRun(content["experiment"], content["name"], folder)
     run.id = content["id"]

@@ -42,13 +42,13 @@ class ModelVersion:
         return () if told == "none" else tuple(part.strip() for part in told.split(","))
 
     def is_of(self, run_id: str, attempt: int = 1) -> bool:
-        """Tell whether this training made it: the same work, forced as often."""
+        """Whether this training made it: the same work, forced as often."""
         return self.facts.get("run_id") == run_id and self.facts.get("attempt", "1") == str(attempt)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Champion(ModelVersion):
-    """Read a version with what its folder and its run say: the raw columns that it takes, what scoring needs, all
+    """A version with what its folder and its run say: the raw columns that it takes, what scoring needs, all
     final metrics.
     """
 
@@ -73,11 +73,11 @@ class Registry:
         self.place = place
 
     def name(self, target: str) -> str:
-        """Name the target's model in MLflow."""
+        """What the target's model is called in MLflow."""
         return f"{self.place.settings.prefix}{target}"
 
     def versions(self, target: str) -> tuple[ModelVersion, ...]:
-        """List every version, oldest first; none where nothing is registered. Two calls, and on Databricks one per
+        """Every version, oldest first; none where nothing is registered. Two calls, and on Databricks one per
         version.
         """
         name, client = self.name(target), self.place.client
@@ -96,7 +96,7 @@ class Registry:
         return tuple(sorted(listed, key=lambda v: v.version))
 
     def version(self, target: str, number: int) -> ModelVersion:
-        """Return one version. Raise ConfigurationError, with the numbers that there are."""
+        """Raises ConfigurationError, with the numbers that there are."""
         found = self.versions(target)
         for version in found:
             if version.version == number:
@@ -107,11 +107,11 @@ class Registry:
         )
 
     def holder(self, target: str, alias: str) -> ModelVersion | None:
-        """Return the version with this alias, or None."""
+        """The version with this alias, or None."""
         return next((v for v in self.versions(target) if alias in v.aliases), None)
 
     def champion(self, target: str) -> Champion:
-        """Return the champion with its extras and metrics. Raises NoChampionError when there is none."""
+        """The champion with its extras and metrics. Raises NoChampionError when there is none."""
         found = self.holder(target, CHAMPION)
         if found is None:
             raise NoChampionError(
@@ -121,7 +121,7 @@ class Registry:
         return self.opened(found)
 
     def opened(self, version: ModelVersion) -> Champion:
-        """Return a version with what its files and its run say. One small download. Raises ConfigurationError where
+        """A version with what its files and its run say. One small download. Raises ConfigurationError where
         the files do not say it.
         """
         own = {key: getattr(version, key) for key in ModelVersion.__dataclass_fields__}
@@ -138,7 +138,7 @@ class Registry:
         return Champion(**own, features=features, extras=extras, metrics=self.run_of(version).metrics)
 
     def run_of(self, version: ModelVersion) -> Recorded:
-        """Return the run that made a version."""
+        """The run that made a version."""
         with self.place.calling(
             f"run {version.run_id} of {version.name!r} version {version.version} cannot be read"
         ):
@@ -148,7 +148,7 @@ class Registry:
         )
 
     def download(self, version: ModelVersion, folder: Path, path: str = "") -> Path:
-        """Download the model's files, or one of them, in `folder`."""
+        """The model's files, or one of them, in `folder`."""
         uri = f"{version.uri.rstrip('/')}/{path}" if path else version.uri
         with self.place.calling(
             f"the files of {version.name!r} version {version.version} cannot be fetched from {uri}"

@@ -44,7 +44,7 @@ class Tracker:
         self.registry = Registry(self.place)
 
     def check(self, *, seconds: int | None = None) -> None:
-        """Ask MLflow one cheap question before long work; asked once within `seconds`, where given, instead
+        """One cheap question to MLflow, before long work; asked once within `seconds`, where given, instead
         of with retries.
 
         Raises ConfigurationError or TransientError as any later call would.
@@ -103,7 +103,7 @@ class Tracker:
         return self.registry.challenge(version, reasons=reasons)
 
     def has_training(self, target: str, run_id: str) -> bool:
-        """Tell whether some version of the target's model is of this training, forced or not."""
+        """Whether some version of the target's model is of this training, forced or not."""
         return any(version.facts.get("run_id") == run_id for version in self.registry.versions(target))
 
     def champion(self, target: str) -> Champion:
@@ -111,7 +111,7 @@ class Tracker:
         return self.registry.champion(target)
 
     def load(self, spark: SparkSession, version: ModelVersion | Path) -> PipelineModel:
-        """Load the fitted model of a version, or of a folder that was kept. Fetches the whole model; no job over
+        """The fitted model of a version, or of a folder that was kept. Fetches the whole model; no job over
         customers.
         """
         if isinstance(version, Path):
@@ -136,7 +136,7 @@ class Tracker:
         return version
 
     def kept(self) -> tuple[Path, ...]:
-        """List the folders of runs that could not be sent yet."""
+        """The folders of runs that could not be sent yet."""
         return tuple(sorted(p.parent for p in (self.place.folder / KEPT).glob("*/record.json")))
 
     def _send_or_keep(self, run: MlflowRun, call: Any) -> Any:

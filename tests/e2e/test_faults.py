@@ -83,8 +83,8 @@ def laid(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
         ingest={"landed_at": "2025-10-22T00:30:00Z"},
     )
     contract = wider_gates(home)
-    synth.run(spark, settings, contract=PACKAGED)
-    ingest.run(spark, settings, contract=contract)
+    synth.run_synth(spark, settings, contract=PACKAGED)
+    ingest.run_ingest(spark, settings, contract=contract)
     return Laid(settings, contract, spark.read.parquet(f"{raw}/faults").collect(), home)
 
 
@@ -210,7 +210,7 @@ def test_protected_values_are_masked_in_the_reasons(spark: SparkSession, laid: L
 
 
 def test_features_are_derived_of_valid_rows_only(spark: SparkSession, laid: Laid) -> None:
-    features.run(spark, laid.settings, contract=laid.contract)
+    features.run_features(spark, laid.settings, contract=laid.contract)
     valid = table(spark, laid.lake, "customers_judged").where("_dq_status = 'valid'").select("customer_id")
     derived = table(spark, laid.lake, "customer_features").select("customer_id")
     assert sorted(derived.collect()) == sorted(valid.collect())
@@ -219,7 +219,7 @@ def test_features_are_derived_of_valid_rows_only(spark: SparkSession, laid: Laid
 def test_ingesting_again_leaves_the_same_contents(
     spark: SparkSession, laid: Laid, first: dict[str, str]
 ) -> None:
-    ingest.run(spark, laid.settings, contract=laid.contract, force=True)
+    ingest.run_ingest(spark, laid.settings, contract=laid.contract, force=True)
     assert content_digests(spark, laid.lake, (*JUDGED, "quality_results")) == first
     assert table(spark, laid.lake, "runs").where("stage = 'ingest:customers'").count() == 2
 
@@ -245,7 +245,7 @@ def test_the_contents_do_not_depend_on_files_and_partitions(
     before = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", files)
     try:
-        ingest.run(spark, settings, contract=laid.contract)
+        ingest.run_ingest(spark, settings, contract=laid.contract)
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before or 2)
     for name in JUDGED:

@@ -7,6 +7,7 @@ import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,53 +15,86 @@ from typing import Any
 import pytest
 import yaml
 
-from engage_spark import log
+from engage_spark import doctor, log
 from engage_spark.cli import main
-from engage_spark.errors import GateError, TransientError
-from engage_spark.pipelines.results import Report
+from engage_spark.errors import EngageError, GateError, NoChampionError, TransientError
+from engage_spark.pipelines.results import (
+    DemoResult,
+    FeaturesResult,
+    IngestedSnapshot,
+    IngestResult,
+    Note,
+    StageResult,
+)
 from engage_spark.settings import Settings
 from engage_spark.spark import session
 
-REPORT = Report(
+SNAPSHOT = IngestedSnapshot(
+    table="customers",
+    snapshot_date=date(2025, 10, 21),
+    run_id="0" * 32,
+    status="published",
+    rows_in=10_000,
+    valid=9_988,
+    quarantined=12,
+    seconds=3.5,
+)
+RESULT = IngestResult(
     stage="ingest",
     seconds=12.34,
-    lines=(("rows in", "10,000"), ("quarantined", "12 (0.12%)")),
-    table=(("rule", "rows"), (("age_range", "7"), ("customer_id_null", "1,005"))),
     locations={
         "customers_judged": "engage-data/a/very/long/path/that/does/not/fit/into/eighty/columns/of/a/terminal/customers_judged"
     },
-    notes=("column 'extra' is not declared",),
+    notes=(Note("LogUpToDate", {"table": "connections"}),),
+    snapshots=(SNAPSHOT, replace(SNAPSHOT, snapshot_date=date(2025, 10, 22), quarantined=1_005)),
+    rows_in=20_000,
+    valid=18_983,
+    quarantined=1_017,
 )
+PIPELINES = {
+    "demo": "run_demo",
+    "synth": "run_synth",
+    "ingest.run": "run_ingest",
+    "features": "run_features",
+    "graph.run": "run_graph",
+    "train.run": "run_train",
+    "score": "run_score",
+    "runs": "list_runs",
+    "models": "list_models",
+}
 
 
 class Call:
-    """What the pipeline was called with."""
+    """What the pipeline was called with, and what it does: return `outcome`, or raise it."""
 
     spark: Any = None
     settings: Settings
     arguments: dict[str, Any]
+    outcome: StageResult | BaseException = RESULT
 
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Stand-ins for the session and for every pipeline; `result` of the call is returned or raised."""
+    """Stand-ins for the session and for every pipeline."""
     seen = Call()
 
     @contextmanager
     def opened(_: Settings) -> Iterator[str]:
         yield "a session"
 
-    def run(spark: Any, settings: Settings, **arguments: Any) -> Report:
-        seen.spark, seen.settings, seen.arguments = spark, settings, arguments
-        outcome = getattr(seen, "outcome", REPORT)
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+    def run(*given: Any, **arguments: Any) -> StageResult:
+        seen.settings, seen.arguments = given[-1], arguments
+        seen.spark = given[0] if len(given) > 1 else None
+        if isinstance(seen.outcome, BaseException):
+            raise seen.outcome
+        for result in seen.outcome.stages if isinstance(seen.outcome, DemoResult) else ():
+            arguments["on_result"](result)
+        return seen.outcome
 
     monkeypatch.setattr(session, "open_session", opened)
-    for name in ("demo", "synth", "ingest.run", "features", "graph.run"):
+    for name, function in PIPELINES.items():
         module = types.ModuleType(name)
-        module.run = run  # type: ignore[attr-defined]
+        setattr(module, function, run)
         monkeypatch.setitem(sys.modules, f"engage_spark.pipelines.{name}", module)
     return seen
 
@@ -134,19 +168,93 @@ def test_summary_is_whole_when_piped(call: Call, capsys: pytest.CaptureFixture[s
     assert code("ingest") == 0
     out = capsys.readouterr().out
     assert "ingest  12.3 s" in out
-    assert REPORT.locations["customers_judged"] in out, "a path is never wrapped or cut"
-    assert "note: column 'extra' is not declared" in out
+    assert RESULT.locations["customers_judged"] in out, "a path is never wrapped or cut"
+    assert "note: connections: published before from the same files, left as it is" in out
     assert "\x1b" not in out
-    age, ids = (line for line in out.splitlines() if "age_range" in line or "customer_id_null" in line)
-    assert age.rstrip().endswith("    7")
-    assert len(age.rstrip()) == len(ids.rstrip()), "figures are set right"
+    first, second = (line for line in out.splitlines() if "2025-10-2" in line)
+    assert first.index(" 12 ") == second.index("1,005") + 2, "figures are right-aligned"
 
 
-def test_several_reports_are_shown_in_turn(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    call.outcome = [Report(stage="synth", seconds=1), REPORT]  # type: ignore[attr-defined]
+def test_stages_of_the_demo_are_shown_in_turn(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    features = FeaturesResult(stage="features", seconds=1, snapshots=(), rows=0)
+    call.outcome = DemoResult(stage="demo", seconds=13.3, stages=(RESULT, features))
     assert code("demo") == 0
     out = capsys.readouterr().out
-    assert out.index("synth  1.0 s") < out.index("ingest  12.3 s")
+    assert out.index("ingest  12.3 s") < out.index("features  1.0 s")
+
+
+COMMANDS = [
+    ("demo",),
+    ("synth",),
+    ("ingest",),
+    ("features",),
+    ("graph",),
+    ("train",),
+    ("score",),
+    ("runs",),
+    ("models",),
+]
+
+
+@pytest.mark.parametrize("argv", COMMANDS, ids="-".join)
+def test_json_is_the_result_and_nothing_else(
+    call: Call, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]
+) -> None:
+    assert code(*argv, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["rows_in"], printed["quarantined"]) == (20_000, 1_017)
+    assert printed["snapshots"][0]["snapshot_date"] == "2025-10-21"
+    assert printed["notes"] == [{"code": "LogUpToDate", "facts": {"table": "connections"}}]
+
+
+def test_json_may_stand_before_the_command(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("--json", "ingest") == 0
+    assert json.loads(capsys.readouterr().out)["stage"] == "ingest"
+
+
+def test_json_of_a_demo_holds_every_stage_in_one_object(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call.outcome = DemoResult(stage="demo", seconds=12.4, stages=(RESULT, RESULT))
+    assert code("demo", "--json") == 0
+    assert [s["rows_in"] for s in json.loads(capsys.readouterr().out)["stages"]] == [20_000, 20_000]
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (GateError("rejected", hint="look", details=["completeness 91%"], result=RESULT), ("GateFailed", 3)),
+        (NoChampionError("there is no champion", hint="train"), ("NoChampion", 2)),
+        (TransientError("storage"), ("Transient", 4)),
+    ],
+    ids=["gate", "no champion", "transient"],
+)
+def test_json_of_a_failure_has_its_code_and_the_rejected_result(
+    call: Call, capsys: pytest.CaptureFixture[str], failure: EngageError, expected: tuple[str, int]
+) -> None:
+    call.outcome = failure
+    assert code("ingest", "--json") == expected[1]
+    said = capsys.readouterr()
+    printed = json.loads(said.out)
+    assert printed["error"] == {
+        "code": expected[0],
+        "message": failure.message,
+        "details": list(failure.details),
+        "hint": failure.hint,
+        "exit_code": expected[1],
+    }
+    assert ("result" in printed) == (expected[0] == "GateFailed")
+    if "result" in printed:
+        assert printed["result"]["rows_in"] == 20_000
+    assert f"error: {failure.message}" in said.err, "people read it on standard error all the same"
+
+
+def test_a_rejected_result_is_shown_above_its_error(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    call.outcome = GateError("rejected", result=RESULT)
+    assert code("ingest") == 3
+    said = capsys.readouterr()
+    assert "20,000" in said.out
+    assert "error: rejected" in said.err
 
 
 @pytest.mark.parametrize(
@@ -165,7 +273,7 @@ def test_several_reports_are_shown_in_turn(call: Call, capsys: pytest.CaptureFix
 def test_a_failure_told_on_purpose_has_its_exit_code(
     call: Call, capsys: pytest.CaptureFixture[str], failure: Exception, expected: int
 ) -> None:
-    call.outcome = failure  # type: ignore[attr-defined]
+    call.outcome = failure
     assert code("ingest") == expected
     said = capsys.readouterr()
     assert f"error: {failure.message}" in said.err  # type: ignore[attr-defined]
@@ -174,7 +282,7 @@ def test_a_failure_told_on_purpose_has_its_exit_code(
 
 
 def test_gate_details_and_mend_are_shown(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    call.outcome = GateError("rejected", hint="look", details=["completeness 91%"])  # type: ignore[attr-defined]
+    call.outcome = GateError("rejected", hint="look", details=["completeness 91%"])
     assert code("ingest") == 3
     assert capsys.readouterr().err.splitlines()[-3:] == [
         "error: rejected",
@@ -184,14 +292,14 @@ def test_gate_details_and_mend_are_shown(call: Call, capsys: pytest.CaptureFixtu
 
 
 def test_what_is_unexpected_keeps_its_traceback(call: Call) -> None:
-    call.outcome = ZeroDivisionError("x")  # type: ignore[attr-defined]
+    call.outcome = ZeroDivisionError("x")
     with pytest.raises(ZeroDivisionError) as caught:
         main(["ingest"])
     assert "engage-spark doctor" in caught.value.__notes__[0]
 
 
 def test_ctrl_c_ends_with_130(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
-    call.outcome = KeyboardInterrupt()  # type: ignore[attr-defined]
+    call.outcome = KeyboardInterrupt()
     assert code("ingest") == 130
     assert "run the command again" in capsys.readouterr().err
 
@@ -268,6 +376,36 @@ def test_contract_commands_need_no_spark(tmp_path: Path, capsys: pytest.CaptureF
     assert "no violations" in capsys.readouterr().out
     assert code("contract", "docs", "--out", str(tmp_path / "docs" / "dictionary.md")) == 0
     assert (tmp_path / "docs" / "dictionary.md").read_text().startswith("# ")
+
+
+def test_contract_commands_print_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def printed(*argv: str) -> Any:
+        assert code("contract", *argv, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert "customer_features" in [t["name"] for t in printed("show")["tables"]]
+    assert printed("show", "customers")["fields"][0]["field"] == "customer_id"
+    assert printed("lint")["fields"] > 40
+    assert printed("docs")["markdown"].startswith("# ")
+    out = tmp_path / "dictionary.md"
+    assert printed("docs", "--out", str(out)) == {"out": str(out)}
+    assert out.read_text().startswith("# ")
+    assert code("contract", "show", "custmers", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "Contract"
+
+
+def test_merged_settings_print_as_json(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("ingest", "--input", "here", "--print-config", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["input"]["root"] == "here"
+
+
+def test_doctor_prints_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = [doctor.Diagnosis("java", "ok", "17"), doctor.Diagnosis("jars", "fail", "missing", "fetch them")]
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: checks)
+    assert code("doctor", "--json") == 2
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["ok"] is False
+    assert printed["checks"][1] == {"name": "jars", "state": "fail", "text": "missing", "hint": "fetch them"}
 
 
 def test_an_unknown_table_is_told_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import SNAPSHOT_DATE, Contract, Table, day_column
+from engage_spark.contract import Contract, Table, day_column
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import FeatureSpec, Target, feature_tables
 from engage_spark.spark.schema import column_named
@@ -48,7 +48,9 @@ def matured_days(
     )
 
 
-def labelled(rows: DataFrame, *, target: Target, days: Sequence[date], day: str = SNAPSHOT_DATE) -> DataFrame:
+def labelled(
+    rows: DataFrame, *, target: Target, days: Sequence[date], day: str = "snapshot_date"
+) -> DataFrame:
     """Select the rows that a model of `target` may be trained or tested on: of matured `days` (see
     `matured_days`), the target known.
 

@@ -13,8 +13,6 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import (
-    SNAPSHOT_DATE,
-    VALID,
     Direction,
     GraphMeasure,
     GraphSpec,
@@ -36,7 +34,8 @@ from engage_spark.graph.tie_strength import WEEKS, to_pairs, to_strengths
 from engage_spark.lake import Materialize, Run, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.graph.picture import draw
-from engage_spark.pipelines.stages import GRAPH_COMPARISON, ingest_stage
+from engage_spark.pipelines.stages import GRAPH_COMPARISON, SNAPSHOT_DATE, ingest_stage
+from engage_spark.quality import VALID
 from engage_spark.spark.schema import column_named, spark_schema
 
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "2"}

@@ -18,7 +18,7 @@ from engage_spark.pipelines.stages import GRAPH_COMPARISON, graph_stage, ingest_
 from engage_spark.settings import Settings
 
 
-def run(
+def run_graph(
     spark: SparkSession,
     settings: Settings,
     *,

@@ -1,4 +1,4 @@
-"""Judge one table of one day: the heart of ingest."""
+"""Check one table of one day: read, conform, check every row, write, count, decide, record."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark import log
-from engage_spark.contract import Table, TableKind, day_column, judged_table
+from engage_spark.contract import Kind, Table, day_column, judged_table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import InputManifest, Materialize, Run, read_inputs, scratch, translate_spark_errors
-from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.ingest.quality_tables import count, write_evidence
+from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.ingest.quality_tables import count_table, write_quality_tables
+from engage_spark.pipelines.results import Note
+from engage_spark.pipelines.runner import Attempt, StageRunner
 from engage_spark.quality import (
     MALFORMED,
     GateResults,
-    TableCounts,
     duplicated_keys,
     evaluate_gates,
     refuse_other_expressions,
@@ -31,92 +31,100 @@ from engage_spark.quality.report.formatting import format_measured
 from engage_spark.spark.schema import column_named, conform
 
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
-"""Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs
-a tenth of the write.
+"""Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs a tenth
+of the write.
 """
+MAX_LITERAL_KEYS = 10_000
+"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them back would
+cost seconds.
+"""
+MAX_EXAMPLES = 8
+"""Undeclared columns that a note names."""
 
 
-FEW = 10_000
-"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them
-back would cost seconds.
-"""
+@dataclass(frozen=True, kw_only=True)
+class TableDelivery:
+    """One table of one day to be checked, its files, and when they landed."""
+
+    table: Table
+    manifest: InputManifest
+    work: StageRun
+    landed_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableOutcome:
-    """What became of one table of one day."""
+    """One table of one day that was checked: its row in `runs`, and every rule and gate."""
 
     table: Table
     run: Run
-    verdict: GateResults
-    notes: tuple[str, ...] = ()
+    gates: GateResults
+    notes: tuple[Note, ...] = ()
 
 
-def judge(
-    context: RunContext, table: Table, pinned: InputManifest, work: StageRun, *, landed_at: datetime
-) -> TableOutcome:
-    """Read, conform, judge, write, count, decide and record one table of one day. See `ingest.run` for its
-    cost and errors.
+def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome:
+    """Check one table of one day and record the outcome.
+
+    Cost and errors: see `run_ingest`.
     """
+    context, table, work = runner.context, delivery.table, delivery.work
     with (
-        log.stage(f"judging {table.name} of {work.snapshot_date}", run_id=work.run_id),
+        runner.attempt(work, f"judging {table.name} of {work.snapshot_date}") as attempt,
         ExitStack() as opened,
     ):
-        started_at = now()
-        options = context.settings.ingest
-        raw = read_inputs(
-            context.spark,
-            pinned,
-            table,
-            malformed=MALFORMED,
-            delimiter=options.csv_delimiter,
-            null=options.csv_null,
-        )
-        rows, extra = _conformed(raw, table)
+        rows, extra = _read(context, delivery)
         refuse_other_expressions(rows, table)
         extent = _extent(rows, table)
-        checks = row_checks(table, parsed_text=pinned.format == "csv", landed_at=landed_at)
+        checks = row_checks(
+            table, parsed_text=delivery.manifest.format == "csv", landed_at=delivery.landed_at
+        )
         if table.key:
-            duplicates = _duplicates(
-                duplicated_keys(rows, table), opened.enter_context(scratch(context.spark, context.lake))
-            )
+            materialize = opened.enter_context(scratch(context.spark, context.lake))
+            duplicates = _duplicates(duplicated_keys(rows, table), materialize)
             rows = with_duplicate_flag(rows, duplicates, table=table)
         with translate_spark_errors(f"{table.name} cannot be judged"):
             judged = _with_orphan_flags(context, rows, table, work).transform(
                 with_check_results, checks=checks
             )
             _ = judged.schema  # asked for here, because Connect looks at no expression before
-        version = _write(context, judged, table, work, extent)
+        _write(attempt, judged, table, extent)
         with translate_spark_errors(f"{table.name} cannot be counted"):
-            written = context.lake.read(context.spark, judged_table(table).name, version=version).where(
-                F.col("_run_id") == work.run_id
+            written = attempt.read(judged_table(table), where=f"_run_id = '{work.run_id}'")
+            counts, sketches = count_table(
+                written, table, checks, snapshot_date=work.snapshot_date, landed_at=delivery.landed_at
             )
-            counted, sketched = count(
-                written, table, checks, snapshot_date=work.snapshot_date, landed_at=landed_at
-            )
-        verdict = evaluate_gates(counted, table, checks)
-        write_evidence(context, table, work, verdict, counted, sketched)
-        run = _record(
-            context,
-            table,
-            work,
-            counted,
-            verdict,
+        gates = evaluate_gates(counts, table, checks)
+        write_quality_tables(context, table, work, gates, counts, sketches)
+        failed = ", ".join(f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates)
+        run = attempt.publish(
             rows_in=extent.rows,
-            version=version,
-            started_at=started_at,
+            valid=counts.valid,
+            quarantined=counts.quarantined,
+            rejected=f"gates failed: {failed}" if failed else None,
         )
-    notes = (
-        (f"{table.name}: left out {len(extra)} undeclared columns: {', '.join(extra[:8])}",) if extra else ()
+    about = {"table": table.name, "n_columns": len(extra), "examples": extra[:MAX_EXAMPLES]}
+    return TableOutcome(
+        table=table, run=run, gates=gates, notes=(Note("ColumnsLeftOut", about),) if extra else ()
     )
-    return TableOutcome(table=table, run=run, verdict=verdict, notes=notes)
+
+
+def _read(context: RunContext, delivery: TableDelivery) -> tuple[DataFrame, tuple[str, ...]]:
+    """Return the delivered rows with the declared columns, and the names of undeclared ones."""
+    options = context.settings.ingest
+    raw = read_inputs(
+        context.spark,
+        delivery.manifest,
+        delivery.table,
+        malformed=MALFORMED,
+        delimiter=options.csv_delimiter,
+        null=options.csv_null,
+    )
+    return _conformed(raw, delivery.table)
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How many rows came in, and for a log the UTC days of its events in order: each as a number, counted
-    from 1970, and as text.
-    """
+    """Rows that came in, and for a log the UTC days of its events in order: each as days since 1970, and as text."""
 
     rows: int
     days: tuple[tuple[int, str], ...] = ()
@@ -133,18 +141,18 @@ def _extent(rows: DataFrame, table: Table) -> Extent:
             return Extent(rows=rows.count())
         day = F.to_date(column_named(table.event_time))
         # As number and text, because Python has no dates beyond the year 9999 and a faulty event may.
-        found = (
+        counts = (
             rows.groupBy(F.unix_date(day).alias("number"), day.cast("string").alias("text"))
             .agg(F.count(F.lit(1)).alias("rows"))
             .collect()
         )
-    days = sorted((r["number"], r["text"]) for r in found if r["number"] is not None)
-    return Extent(rows=sum(r["rows"] for r in found), days=tuple(days))
+    days = sorted((r["number"], r["text"]) for r in counts if r["number"] is not None)
+    return Extent(rows=sum(r["rows"] for r in counts), days=tuple(days))
 
 
 def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
-    """The predicate of exactly these days, and of none, as SQL: one event dated 1970 must not clear what lies
-    between.
+    """Return the predicate of exactly these days and of no day, as SQL: one event dated 1970 must not clear all days
+    since.
     """
     spans: list[list[tuple[int, str]]] = []
     for day in days:
@@ -160,18 +168,18 @@ def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
     )
 
 
-def _duplicates(keys: DataFrame, materialise: Materialize) -> DataFrame | None:
-    """The duplicated keys, found once: None when there are none, literal rows while they are few, a temporary
+def _duplicates(keys: DataFrame, materialize: Materialize) -> DataFrame | None:
+    """Return the duplicated keys, computed once: None when there are none, literal rows while they are few, a temporary
     table beyond.
     """
     with translate_spark_errors("the keys cannot be read"):
-        few = keys.limit(FEW + 1).collect()
-    if not few:
+        rows = keys.limit(MAX_LITERAL_KEYS + 1).collect()
+    if not rows:
         return None
-    if len(few) <= FEW:
-        literal: DataFrame = keys.sparkSession.createDataFrame(few, keys.schema)
+    if len(rows) <= MAX_LITERAL_KEYS:
+        literal: DataFrame = keys.sparkSession.createDataFrame(rows, keys.schema)
         return literal
-    return materialise(keys, "duplicates")
+    return materialize(keys, "duplicates")
 
 
 def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:
@@ -192,7 +200,7 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
     """
     for r in table.references:
         entity = context.contract.table(r.table)
-        if entity.kind is not TableKind.ENTITY or work.inputs.get(entity.name) is None:
+        if entity.kind is not Kind.ENTITY or work.inputs.get(entity.name) is None:
             raise ContractError(
                 f"{table.name}.{r.column} refers to {r.table}, which is no entity table",
                 hint="refer to the table of kind entity",
@@ -206,32 +214,30 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
     return rows
 
 
-def _write(context: RunContext, judged: DataFrame, table: Table, work: StageRun, extent: Extent) -> int:
-    column, stored = day_column(table), judged_table(table)
-    where: str | None
-    if table.kind is TableKind.ENTITY:
-        day, where = F.lit(work.snapshot_date), f"{column} = DATE'{work.snapshot_date}'"
-    else:
-        day, where = F.to_date(column_named(table.event_time or "")), _of_days(column, extent.days)
-        if not _leaves_others(context, table, work, where):
-            # All that is there is replaced, and saying so spares Delta looking for each row to delete: half
-            # of the time of a rerun.
-            where = None
-    return context.lake.replace(
-        judged.withColumn(column, day).withColumn("_run_id", F.lit(work.run_id)),
+def _write(attempt: Attempt, judged: DataFrame, table: Table, extent: Extent) -> None:
+    """Replace the snapshot of an entity, or exactly the days of a log that were delivered."""
+    column, stored, day = day_column(table), judged_table(table), attempt.work.snapshot_date
+    if table.kind is Kind.ENTITY:
+        attempt.replace(stored, judged.withColumn(column, F.lit(day)), properties=PROPERTIES)
+        return
+    where = _of_days(column, extent.days)
+    attempt.replace(
         stored,
+        judged.withColumn(column, F.to_date(column_named(table.event_time or ""))),
         where=where,
-        tag=work.run_id,
-        partition_by=(column,) if table.kind is TableKind.ENTITY else (),
+        # Saying so spares Delta looking for each row to delete: half of the time of a rerun.
+        all_rows=not _has_other_days(attempt.context, table, attempt.work, where),
+        partition_by=(),
         properties=PROPERTIES,
     )
 
 
-def _leaves_others(context: RunContext, table: Table, work: StageRun, where: str) -> bool:
-    """Whether the log holds days that this delivery does not replace. One scan of two columns where it does.
+def _has_other_days(context: RunContext, table: Table, work: StageRun, where: str) -> bool:
+    """Return whether the log holds days that this delivery does not replace.
 
-    Raises InputError when such days hold rows of an attempt that was not published: readers see the log as a
-    later delivery left it, so what those rows had replaced would silently be missing.
+    Cost: one scan of two columns where it does.
+    Errors: InputError when such days hold rows of an attempt that was not published: readers see the log as a later
+    delivery left it, so what those rows had replaced would silently be missing.
     """
     stored = judged_table(table)
     if context.lake.version(context.spark, stored.name) is None:
@@ -250,26 +256,3 @@ def _leaves_others(context: RunContext, table: Table, work: StageRun, where: str
             hint="deliver those days again, together with this delivery",
         )
     return True
-
-
-def _record(
-    context: RunContext,
-    table: Table,
-    work: StageRun,
-    judgement: TableCounts,
-    verdict: GateResults,
-    *,
-    rows_in: int,
-    version: int,
-    started_at: datetime,
-) -> Run:
-    failed = ", ".join(f"{g.rule_name} {format_measured(g)}" for g in verdict.failed_gates)
-    run = work.to_run(
-        rows_in=rows_in,
-        valid=judgement.valid,
-        quarantined=judgement.quarantined,
-        outputs={judged_table(table).name: version},
-        started_at=started_at,
-        rejected=f"gates failed: {failed}" if failed else None,
-    )
-    return context.log.append(context.spark, run)

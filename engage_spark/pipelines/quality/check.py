@@ -40,7 +40,7 @@ class SuiteVerdict:
         return bool(self.result["success"])
 
 
-def run(
+def run_check(
     spark: SparkSession,
     path: str,
     suite: Path,

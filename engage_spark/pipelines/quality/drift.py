@@ -17,7 +17,7 @@ from engage_spark.quality.drift import MUCH, SOME, Change, Drift, compared
 from engage_spark.settings import Settings
 
 
-def run(
+def run_drift(
     spark: SparkSession,
     settings: Settings,
     *,

@@ -20,7 +20,7 @@ from engage_spark.settings import Settings
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
 
 
-def run(
+def run_show(
     spark: SparkSession,
     settings: Settings,
     *,

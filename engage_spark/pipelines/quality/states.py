@@ -20,7 +20,7 @@ from engage_spark.settings import Settings
 WEEK = timedelta(days=6)
 
 
-def run(
+def run_states(
     spark: SparkSession,
     settings: Settings,
     *,

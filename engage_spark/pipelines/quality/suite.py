@@ -10,7 +10,7 @@ from engage_spark.gx.export import suite_of
 from engage_spark.text_files import write_text
 
 
-def run(contract: Contract, *, table: str | None = None, out: Path | None = None) -> str:
+def run_suite(contract: Contract, *, table: str | None = None, out: Path | None = None) -> str:
     """The JSON of a table's suite (default: the entity's); written to `out` where it is given. Starts no
     Spark, needs no GX.
     """

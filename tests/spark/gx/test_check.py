@@ -276,7 +276,7 @@ def test_files_of_every_kind_are_judged(spark: SparkSession, tmp_path: Path, kin
         "severity": "warning",
     }
     suite.write_text(json.dumps({"name": "s", "expectations": [expectation]}))
-    checked = check.run(spark, path, suite)
+    checked = check.run_check(spark, path, suite)
     assert checked.success is False
     assert checked.result["statistics"]["unsuccessful_expectations"] == 1
     assert checked.result["results"][0]["result"]["unexpected_count"] == 2
@@ -289,9 +289,9 @@ def test_files_of_every_kind_are_judged(spark: SparkSession, tmp_path: Path, kin
 def test_what_is_no_data_or_no_suite_is_told(spark: SparkSession, tmp_path: Path) -> None:
     suite = tmp_path / "suite.json"
     with pytest.raises(InputError, match=r"the suite .* cannot be read"):
-        check.run(spark, str(tmp_path), suite)
+        check.run_check(spark, str(tmp_path), suite)
     suite.write_text(json.dumps({"name": "s", "expectations": []}))
     with pytest.raises(InputError, match="there is no"):
-        check.run(spark, str(tmp_path / "nothing"), suite)
+        check.run_check(spark, str(tmp_path / "nothing"), suite)
     with pytest.raises(InputError, match="no Parquet or CSV file"):
-        check.run(spark, str(suite), suite)
+        check.run_check(spark, str(suite), suite)

@@ -35,8 +35,8 @@ class Loaded:
     def __init__(self, spark: SparkSession, real: RealTable, settings: Settings) -> None:
         self.contract, self.entity = real.contract, real.contract.entity
         self.lake, self.spark = Lake(settings.lake), spark
-        ingest.run(spark, settings, contract=self.contract)
-        features.run(spark, settings, contract=self.contract)
+        ingest.run_ingest(spark, settings, contract=self.contract)
+        features.run_features(spark, settings, contract=self.contract)
         self.runs: dict[str, Run] = {
             stage: run for (stage, _), run in RunLog(self.lake).latest_of_all(spark).items()
         }

@@ -44,7 +44,7 @@ def home(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
     home = tmp_path_factory.mktemp("notebooks")
     # Two days, of which the labels of one are known.
     made = {"out": str(home / "raw"), "customers": 200, "end_date": date(2025, 10, 21)}
-    synth.run(
+    synth.run_synth(
         spark,
         session_settings.model_copy(update={"synth": session_settings.synth.model_copy(update=made)}),
         contract=load_contract(None),
@@ -112,7 +112,9 @@ def test_models_are_trained_and_score(
     assert trained.table("training_runs").count() == 3
     # so few customers may fail a gate
     for target in ("engagement_score", "churn_30_day", "lifetime_value_usd"):
-        models.promote(trained.settings, contract=trained.contract, target=target, version=1, force=True)
+        models.promote_model(
+            trained.settings, contract=trained.contract, target=target, version=1, force=True
+        )
     scored = run("03_score.py", chosen, monkeypatch)["notebook"]
     assert scored.table("predictions").count() == 3 * 200
     assert "champion" in capsys.readouterr().out

@@ -98,8 +98,8 @@ def jobs_of(spark: SparkSession, work: Callable[[], object]) -> int:
 
 
 def both(spark: SparkSession, settings: Settings, *, force: bool = False) -> None:
-    ingest.run(spark, settings, contract=BIKES, force=force)
-    features.run(spark, settings, contract=BIKES, force=force)
+    ingest.run_ingest(spark, settings, contract=BIKES, force=force)
+    features.run_features(spark, settings, contract=BIKES, force=force)
 
 
 @pytest.fixture(scope="module")
@@ -157,11 +157,11 @@ def test_a_plain_rerun_leaves_the_very_same_rows(
     spark: SparkSession, settings: Settings, first: dict[str, str]
 ) -> None:
     before = contents(spark, settings)
-    report = ingest.run(spark, settings, contract=BIKES)
+    report = ingest.run_ingest(spark, settings, contract=BIKES)
     assert report.table is None
     assert [n for n in report.notes if "left as it is" in n] == list(report.notes)
     assert len(report.notes) == 2
-    ingest.run(spark, settings, contract=BIKES, force=True)
+    ingest.run_ingest(spark, settings, contract=BIKES, force=True)
     assert contents(spark, settings) == before
     attempts = run_log(settings).attempts(spark, STATIONS)
     assert [r.attempt for r in attempts] == [1, 2]
@@ -195,7 +195,7 @@ def test_existing_days_can_be_refused(
     deliver(with_faults(seed=5), BIKES, home, DAY)
     before = latest(spark, settings, STATIONS)[DAY]
     with pytest.raises(ConfigurationError, match=f"has a snapshot of {DAY} already") as e:
-        ingest.run(spark, settings_of(session_settings, home, on_existing="refuse"), contract=BIKES)
+        ingest.run_ingest(spark, settings_of(session_settings, home, on_existing="refuse"), contract=BIKES)
     assert "ingest.on_existing=replace" in (e.value.hint or "")
     assert latest(spark, settings, STATIONS)[DAY] == before
     assert content(table(spark, settings, "stations_judged"), without=RUN) == first["stations_judged"]
@@ -222,13 +222,13 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     with monkeypatch.context() as m:
         killed_before_the_row_in_runs(m)
         with pytest.raises(KeyboardInterrupt):
-            ingest.run(spark, settings, contract=BIKES)
+            ingest.run_ingest(spark, settings, contract=BIKES)
     log, judged = run_log(settings), judged_table(BIKES.entity)
     written = content(table(spark, settings, "stations_judged"))
     assert latest(spark, settings, STATIONS) == published
     assert log.read_published(spark, judged, stage=STATIONS, day="snapshot_date").count() == 0
     with pytest.raises(TransientError, match=f"stations_judged.*{DAY}") as e:
-        features.run(spark, settings, contract=BIKES, force=True)
+        features.run_features(spark, settings, contract=BIKES, force=True)
     assert "engage-spark ingest" in (e.value.hint or "")
     both(spark, settings)
     assert content(table(spark, settings, "stations_judged")) == written
@@ -252,7 +252,7 @@ def test_logs_are_replaced_by_event_date(
     assert by_day() == {"2025-10-01": 50, "2025-10-03": 49}
     days = [*["2025-10-05"] * 3, *["1970-01-01"] * 2, *["2025-10-01"] * 3, None]
     deliver_log(rides(days, seed=2), RIDES, home)
-    ingest.run(spark, settings, contract=BIKES)
+    ingest.run_ingest(spark, settings, contract=BIKES)
     assert by_day() == {"2025-10-01": 33, "2025-10-03": 49, "2025-10-05": 33, "1970-01-01": 22, "None": 11}
     assert sums(latest(spark, settings, RIDES_STAGE))[DAY][0] == 99
     # What people see: the rows of both published attempts, the replaced days from the second.
@@ -263,7 +263,7 @@ def test_logs_are_replaced_by_event_date(
     broken["bike_kind"] = "tricycle"
     deliver_log(broken, RIDES, home)
     with pytest.raises(GateError):
-        ingest.run(spark, settings, contract=BIKES)
+        ingest.run_ingest(spark, settings, contract=BIKES)
     assert (
         log.read_published_log(spark, judged, stage=RIDES_STAGE).where("event_date = '2025-10-05'").count()
         == 33
@@ -280,7 +280,7 @@ def test_logs_are_replaced_by_event_date(
     with pytest.raises(
         InputError, match="events from 2025-10-05 to 2025-10-05 of an attempt that was rejected"
     ):
-        ingest.run(spark, settings, contract=BIKES)
+        ingest.run_ingest(spark, settings, contract=BIKES)
     deliver_log(rides(["2025-10-05", "2025-10-06"], seed=5), RIDES, home)
-    ingest.run(spark, settings, contract=BIKES)
+    ingest.run_ingest(spark, settings, contract=BIKES)
     assert by_day()["2025-10-06"] > 0

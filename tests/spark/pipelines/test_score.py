@@ -75,7 +75,7 @@ def context(spark: SparkSession, session_settings: Settings, home: Path) -> RunC
     """A published day of beds, nothing derived from them, no graph."""
     deliver(beds(0), GARDEN, home, str(DAYS[0]))
     made = at(RunContext(spark, session_settings, GARDEN), home)
-    ingest.run(spark, made.settings, contract=GARDEN)
+    ingest.run_ingest(spark, made.settings, contract=GARDEN)
     return made
 
 
@@ -356,7 +356,7 @@ def test_a_new_day_leaves_the_day_before_as_it_was(both: RunContext, home: Path)
     scored(both)
     before = contents(both)
     deliver(beds(1), GARDEN, home, str(NEXT))
-    ingest.run(both.spark, both.settings, contract=GARDEN)
+    ingest.run_ingest(both.spark, both.settings, contract=GARDEN)
     assert done(scored(both)) == [(NEXT, target, 60) for target in ("blooms", "harvest")]
     assert contents(both) == before
     assert read_predictions(both).count() == 240

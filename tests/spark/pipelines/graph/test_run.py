@@ -156,8 +156,8 @@ def reports() -> list[Report]:
 def first(spark: SparkSession, settings: Settings, home: Path, reports: list[Report]) -> dict[str, str]:
     """After one delivery in one file per table."""
     everything(home)
-    ingest.run(spark, settings, contract=ENGAGEMENT)
-    reports.append(graph.run(spark, settings, contract=ENGAGEMENT))
+    ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
+    reports.append(graph.run_graph(spark, settings, contract=ENGAGEMENT))
     return contents(spark, settings)
 
 
@@ -320,7 +320,7 @@ def test_the_report_says_what_was_measured_and_what_was_left_out(
 
 
 def test_a_rerun_does_nothing(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
-    report = graph.run(spark, settings, contract=ENGAGEMENT)
+    report = graph.run_graph(spark, settings, contract=ENGAGEMENT)
     assert report.table is None and "has its graph measured already" in report.notes[0]
     assert [r.attempt for r in run_log(settings).attempts(spark, STAGE)] == [1]
 
@@ -335,8 +335,8 @@ def test_events_of_later_days_leave_a_graph_as_it_is(
         ]
     )
     deliver_log(later, ENGAGEMENT.table("connections"), home)
-    ingest.run(spark, settings, contract=ENGAGEMENT)
-    assert graph.run(spark, settings, contract=ENGAGEMENT).table is None
+    ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
+    assert graph.run_graph(spark, settings, contract=ENGAGEMENT).table is None
 
 
 @pytest.mark.slow
@@ -345,8 +345,8 @@ def test_a_second_day_leaves_the_first_alone_and_other_files_give_the_same_table
 ) -> None:
     everything(home, files=5)
     deliver(given(), ENGAGEMENT, home, "2025-10-24", files=3)
-    ingest.run(spark, settings, contract=ENGAGEMENT)
-    report = graph.run(spark, settings, contract=ENGAGEMENT)
+    ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
+    report = graph.run_graph(spark, settings, contract=ENGAGEMENT)
     assert report.table is not None and [row[0] for row in report.table[1]] == [DAY, "2025-10-24"]
     first_day = {
         n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id"))
@@ -375,7 +375,7 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     with monkeypatch.context() as m:
         m.setattr(RunLog, "append", dies)
         with pytest.raises(KeyboardInterrupt):
-            graph.run(spark, other, contract=ENGAGEMENT, snapshot_date=day)
+            graph.run_graph(spark, other, contract=ENGAGEMENT, snapshot_date=day)
     with pytest.raises(TransientError, match="has replaced the published rows"):
         log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day])
     sampled = table(spark, settings, "graph_features").where(f"snapshot_date = '{DAY}'")
@@ -386,7 +386,7 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     assert all(low - 1e-15 <= exact[v] <= high + 1e-15 for v, (low, high) in held.items()), (
         "this seed is not one of the one in ten"
     )
-    graph.run(spark, settings, contract=ENGAGEMENT, snapshot_date=day)
+    graph.run_graph(spark, settings, contract=ENGAGEMENT, snapshot_date=day)
     assert log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day]).count() == N - 1
     first_day = {
         n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id"))
@@ -411,8 +411,8 @@ def test_another_business_has_a_graph_without_a_line_of_code(
     deliver_log(
         events(CHESS.table("games"), [(2, 1), (3, 2)], ["2025-10-20"]), CHESS.table("games"), tmp_path
     )  # type: ignore[arg-type]
-    ingest.run(spark, settings, contract=CHESS)
-    report = graph.run(spark, settings, contract=CHESS)
+    ingest.run_ingest(spark, settings, contract=CHESS)
+    report = graph.run_graph(spark, settings, contract=CHESS)
     rows = {
         r["player_no"]: (r["influence"], r["knows"], r["sociable"])
         for r in table(spark, settings, "player_graph").collect()
@@ -441,14 +441,14 @@ def test_what_cannot_be_measured_is_told(
 ) -> None:
     settings = settings_of(session_settings, tmp_path)
     with pytest.raises(ContractError, match="declares no graph"):
-        graph.run(spark, settings, contract=BIKES)
+        graph.run_graph(spark, settings, contract=BIKES)
     with pytest.raises(ConfigurationError, match="customers has no published snapshot"):
-        graph.run(spark, settings, contract=ENGAGEMENT)
+        graph.run_graph(spark, settings, contract=ENGAGEMENT)
     deliver(customers(20), ENGAGEMENT, tmp_path, DAY)
     deliver_log(events_of("connection", [(IDS[0], IDS[1], DAY)]), ENGAGEMENT.table("connections"), tmp_path)
-    ingest.run(spark, settings, contract=ENGAGEMENT)
+    ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
     with pytest.raises(ConfigurationError, match="interactions_judged") as e:
-        graph.run(spark, settings, contract=ENGAGEMENT)
+        graph.run_graph(spark, settings, contract=ENGAGEMENT)
     assert "engage-spark ingest" in (e.value.hint or "")
     with pytest.raises(ConfigurationError, match="no published snapshot of 2025-10-22"):
-        graph.run(spark, settings, contract=ENGAGEMENT, snapshot_date=date(2025, 10, 22))
+        graph.run_graph(spark, settings, contract=ENGAGEMENT, snapshot_date=date(2025, 10, 22))

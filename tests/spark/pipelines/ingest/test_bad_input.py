@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engage_spark.cli import main
-from engage_spark.contract import ExtraColumns, Gate, Rule, Table, TableKind, judged_table
+from engage_spark.contract import Extra, Gate, Kind, Rule, Table, judged_table
 from engage_spark.errors import EngageError, GateError, InputError
 from engage_spark.lake import Lake
 from engage_spark.pipelines.ingest import run as ingest
@@ -59,7 +59,7 @@ def test_a_bad_delivery_is_refused_before_anything_is_written(
     deliver(stations(60), BIKES, tmp_path, DAY, files=40 if "forty" in case.name else 3)
     case.given(tmp_path)
     with pytest.raises(InputError) as e:
-        ingest.run(spark, settings_of(session_settings, tmp_path), contract=BIKES)
+        ingest.run_ingest(spark, settings_of(session_settings, tmp_path), contract=BIKES)
     assert_told(case, e.value)
     lake = tmp_path / "lake"
     assert {p.name for p in lake.glob("*")} <= {"_scratch", "landings"}
@@ -80,7 +80,7 @@ def test_a_snapshot_of_any_shape_is_judged(
     settings = settings_of(session_settings, tmp_path)
     if case.outcome is Outcome.REJECTED:
         with pytest.raises(GateError) as e:
-            ingest.run(spark, settings, contract=BIKES)
+            ingest.run_ingest(spark, settings, contract=BIKES)
         assert_told(case, e.value)
         assert sums(latest(spark, settings, STAGE)) == {DAY: (n, n, 0, "rejected")}
         assert (
@@ -90,7 +90,7 @@ def test_a_snapshot_of_any_shape_is_judged(
             == 0
         )
     else:
-        ingest.run(spark, settings, contract=BIKES)
+        ingest.run_ingest(spark, settings, contract=BIKES)
         assert sums(latest(spark, settings, STAGE)) == {DAY: (n, n, 0, "published")}
         assert_judged(
             case,
@@ -106,14 +106,14 @@ def test_columns_of_any_name_and_number_are_judged(
     """One row breaks its last column, so that the name stands in a reason; the key has an odd name as well."""
     key = field("k.`e`y", "string", "string", required=True, key_position=1)
     fields = (key, *(field(n, "int", "integer", maximum=9) for n in case.given))
-    table = Table(name="odd", kind=TableKind.ENTITY, description="Odd.", fields=fields)
+    table = Table(name="odd", kind=Kind.ENTITY, description="Odd.", fields=fields)
     extra = {} if case.given else {f"x{i}": [1, 2, 3] for i in range(500)}
     held = {key.name: ["a", "b", "b"], **{n: pa.array([1, 2, 10], pa.int32()) for n in case.given}, **extra}
     folder = tmp_path / "raw" / "odd" / f"snapshot_date={DAY}"
     folder.mkdir(parents=True)
     pq.write_table(pa.table(held), folder / "a.parquet")
     settings = settings_of(session_settings, tmp_path)
-    report = ingest.run(spark, settings, contract=replace(BIKES, tables=(table,)))
+    report = ingest.run_ingest(spark, settings, contract=replace(BIKES, tables=(table,)))
     judged = Lake(settings.lake).read(spark, "odd_judged")
     assert tuple(judged.columns) == judged_table(table).names
     rows = sorted((r.asDict(recursive=True) for r in judged.collect()), key=lambda r: len(r["_dq_errors"]))
@@ -137,7 +137,7 @@ def test_a_log_that_cannot_be_read_takes_nothing_else_along(
     pq.write_table(as_type(table, "left_at", pa.timestamp("us")), path)
     settings = settings_of(session_settings, tmp_path)
     with pytest.raises(InputError, match="left_at: found timestamp_ntz, declared is timestamp; .*time zone"):
-        ingest.run(spark, settings, contract=BIKES)
+        ingest.run_ingest(spark, settings, contract=BIKES)
     assert sums(latest(spark, settings, STAGE)) == {DAY: (20, 20, 0, "published")}
     assert latest(spark, settings, "ingest:rides") == {}
     assert not (tmp_path / "lake" / "rides_judged").exists()
@@ -157,11 +157,11 @@ def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(
     (tmp_path / FOLDER / "a.csv").write_text("\n".join(text[:20]) + "\n")
     (tmp_path / FOLDER / "b.csv").write_text("\n".join([text[0], *text[20:]]) + "\n")
     settings = settings_of(session_settings, tmp_path)
-    strict = replace(BIKES, tables=tuple(replace(t, extra=ExtraColumns.REFUSE) for t in BIKES.tables))
+    strict = replace(BIKES, tables=tuple(replace(t, extra=Extra.REFUSE) for t in BIKES.tables))
     with pytest.raises(InputError, match="note: not declared, and the contract refuses") as e:
-        ingest.run(spark, settings, contract=strict)
+        ingest.run_ingest(spark, settings, contract=strict)
     assert len(e.value.details) == 2
-    report = ingest.run(spark, settings, contract=BIKES)
+    report = ingest.run_ingest(spark, settings, contract=BIKES)
     assert "stations: left out 2 undeclared columns: note, snapshot_date" in report.notes
     assert any("rides: not delivered" in n for n in report.notes)
     assert sums(latest(spark, settings, STAGE)) == {DAY: (40, 37, 3, "published")}
@@ -188,7 +188,9 @@ def test_a_rule_that_fails_on_a_row_blames_the_contract(
     rows.loc[0, "rides_ended"] = 0
     deliver(rows, BIKES, tmp_path, DAY)
     with pytest.raises(EngageError, match="an expression of the contract .*fails on some row") as e:
-        ingest.run(spark, settings_of(session_settings, tmp_path), contract=replace(BIKES, tables=(entity,)))
+        ingest.run_ingest(
+            spark, settings_of(session_settings, tmp_path), contract=replace(BIKES, tables=(entity,))
+        )
     assert e.value.exit_code == 2
     assert "DIVIDE_BY_ZERO" in str(e.value)
     assert not (tmp_path / "lake" / "runs").exists()
@@ -202,7 +204,7 @@ def test_a_target_that_cannot_be_written_is_named(
     settings = settings_of(session_settings, good)
     settings = settings.model_copy(update={"lake": type(settings.lake)(root=str(tmp_path / "file" / "x"))})
     with pytest.raises(EngageError, match=r"file/x.* cannot be (read|written)") as e:
-        ingest.run(spark, settings, contract=BIKES)
+        ingest.run_ingest(spark, settings, contract=BIKES)
     assert e.value.exit_code == 2
     assert "engage-spark doctor" in (e.value.hint or "")
 

@@ -33,7 +33,7 @@ def lake(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
         (home / "raw" / name).mkdir(parents=True)
         pq.write_table(table, home / "raw" / name / "a.parquet")
     settings = settings_of(session_settings, home)
-    ingest.run(spark, settings, contract=CONTRACT, snapshot_date=DAY)
+    ingest.run_ingest(spark, settings, contract=CONTRACT, snapshot_date=DAY)
     return Lake(settings.lake)
 
 

@@ -40,7 +40,7 @@ def judged(
         deliver(rows, ENGAGEMENT, home, day_of(case))
     settings = settings_of(session_settings, home)
     with pytest.raises(GateError) as e:
-        ingest.run(spark, settings, contract=ENGAGEMENT)
+        ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
     return sums(latest(spark, settings, "ingest:customers")), e.value
 
 

@@ -78,7 +78,7 @@ def world(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyt
     edges.loc[7, "connected_at"] = pd.Timestamp(f"{D1}T13:00:00", tz="UTC")
     deliver_log(edges, ENGAGEMENT.table("connections"), home)
     with pytest.raises(GateError) as e:
-        ingest.run(spark, settings, contract=ENGAGEMENT)
+        ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
     return World(settings, e.value, snapshots)
 
 
@@ -272,7 +272,7 @@ def test_no_temporary_data_is_left(world: World) -> None:
 def test_features_follow_published_days_only_and_a_second_call_does_nothing(
     spark: SparkSession, world: World
 ) -> None:
-    features.run(spark, world.settings, contract=ENGAGEMENT)
+    features.run_features(spark, world.settings, contract=ENGAGEMENT)
     table = Lake(world.settings.lake).read(spark, "customer_features")
     counted = {str(r[0]): r[1] for r in table.groupBy("snapshot_date").count().collect()}
     assert counted == {D1: 600}
@@ -284,18 +284,20 @@ def test_features_follow_published_days_only_and_a_second_call_does_nothing(
         ).count()
         == 0
     )
-    again = features.run(spark, world.settings, contract=ENGAGEMENT)
+    again = features.run_features(spark, world.settings, contract=ENGAGEMENT)
     assert again.table is None
     assert "--force" in again.notes[0]
     with pytest.raises(ConfigurationError, match=f"no published snapshot of {D0}"):
-        features.run(spark, world.settings, contract=ENGAGEMENT, snapshot_date=date.fromisoformat(D0))
+        features.run_features(
+            spark, world.settings, contract=ENGAGEMENT, snapshot_date=date.fromisoformat(D0)
+        )
 
 
 def test_a_rerun_of_one_day_replaces_that_day_alone_with_the_same_rows(
     spark: SparkSession, world: World
 ) -> None:
     before, mended = content(judged(spark, world)), latest(spark, world.settings, STAGE)
-    ingest.run(spark, world.settings, contract=ENGAGEMENT, snapshot_date=date.fromisoformat(D1))
+    ingest.run_ingest(spark, world.settings, contract=ENGAGEMENT, snapshot_date=date.fromisoformat(D1))
     assert content(judged(spark, world)) == before
     after = latest(spark, world.settings, STAGE)
     assert after[D1].run_id == mended[D1].run_id

@@ -63,11 +63,11 @@ def test_the_newest_day_or_the_one_asked_for_is_shown(
     out = tmp_path / "docs"
     write_results(spark, settings, date(2025, 10, 20), "district.allowed")
     write_results(spark, settings, date(2025, 10, 21), "no_such_rule")
-    newest = docs.run(spark, settings, contract=BIKES, out=out)
+    newest = docs.run_docs(spark, settings, contract=BIKES, out=out)
     assert newest.table is not None
     assert newest.table[1][0][:3] == ("stations", "2025-10-21", "not finished")
     assert newest.table[1][0][4] == "0"
-    older = docs.run(spark, settings, contract=BIKES, snapshot_date=date(2025, 10, 20), out=out)
+    older = docs.run_docs(spark, settings, contract=BIKES, snapshot_date=date(2025, 10, 20), out=out)
     assert older.table is not None
     assert older.table[1][0][4] == "1"
     (page,) = (out / "validations").rglob("*.html")
@@ -78,4 +78,4 @@ def test_the_newest_day_or_the_one_asked_for_is_shown(
 def test_a_day_that_was_not_judged_is_told(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
     write_results(spark, settings, date(2025, 10, 21), "district.allowed")
     with pytest.raises(ConfigurationError, match="nothing was judged on 2024-01-01"):
-        docs.run(spark, settings, contract=BIKES, snapshot_date=date(2024, 1, 1), out=tmp_path / "docs")
+        docs.run_docs(spark, settings, contract=BIKES, snapshot_date=date(2024, 1, 1), out=tmp_path / "docs")

@@ -47,7 +47,7 @@ def lake(
     for day in (FIRST, SECOND, THIRD):
         deliver(rows_of(day), BIKES, home, str(day))
     with pytest.raises(GateError):
-        ingest.run(spark, settings, contract=BIKES)
+        ingest.run_ingest(spark, settings, contract=BIKES)
     return settings
 
 
@@ -61,7 +61,7 @@ def shown(report: Report) -> str:
 
 
 def test_what_was_broken_is_shown_with_samples(spark: SparkSession, lake: Settings) -> None:
-    report = show.run(spark, lake, contract=BIKES, snapshot_date=SECOND)
+    report = show.run_show(spark, lake, contract=BIKES, snapshot_date=SECOND)
     assert report.table is not None
     (line,) = (r for r in report.table[1] if r[2] == "district.allowed")
     assert line[:4] == ("failed", "critical", "district.allowed", "3")
@@ -74,14 +74,14 @@ def test_what_was_broken_is_shown_with_samples(spark: SparkSession, lake: Settin
 def test_the_newest_judged_day_is_shown_even_when_it_was_rejected(
     spark: SparkSession, lake: Settings
 ) -> None:
-    report = show.run(spark, lake, contract=BIKES)
+    report = show.run_show(spark, lake, contract=BIKES)
     assert dict(report.lines)["snapshot"] == str(THIRD)
     assert report.table is not None
     assert ("failed", "critical", "quarantine_limit") in {r[:3] for r in report.table[1]}
 
 
 def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Settings) -> None:
-    report = drift.run(spark, lake, contract=BIKES)
+    report = drift.run_drift(spark, lake, contract=BIKES)
     assert (dict(report.lines)["day"], dict(report.lines)["against"]) == (str(SECOND), str(FIRST)), (
         "a rejected day is no day"
     )
@@ -94,17 +94,17 @@ def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Sett
 
 def test_a_pinned_reference_and_a_day_are_compared_with(spark: SparkSession, lake: Settings) -> None:
     pinned = lake.model_copy(update={"quality": QualitySettings(reference=FIRST)})
-    by_setting = drift.run(spark, pinned, contract=BIKES, snapshot_date=FIRST)
+    by_setting = drift.run_drift(spark, pinned, contract=BIKES, snapshot_date=FIRST)
     assert dict(by_setting.lines)["against"] == str(FIRST)
     assert by_setting.table is None, "a day does not differ from itself"
     with pytest.raises(ConfigurationError, match=f"before {FIRST} is published"):
-        drift.run(spark, lake, contract=BIKES, snapshot_date=FIRST)
+        drift.run_drift(spark, lake, contract=BIKES, snapshot_date=FIRST)
     with pytest.raises(ConfigurationError, match="no states of 2024-01-01"):
-        drift.run(spark, lake, contract=BIKES, against=date(2024, 1, 1))
+        drift.run_drift(spark, lake, contract=BIKES, against=date(2024, 1, 1))
 
 
 def test_days_add_up_to_what_pandas_finds_in_their_rows(spark: SparkSession, lake: Settings) -> None:
-    report = states_run.run(spark, lake, contract=BIKES)
+    report = states_run.run_states(spark, lake, contract=BIKES)
     assert dict(report.lines)["days"] == f"2, from {FIRST} to {SECOND}"
     assert report.notes == (), "the rejected day lies after the last published one"
     rows = pd.concat([rows_of(FIRST), rows_of(SECOND).iloc[3:]])
@@ -123,10 +123,10 @@ def test_days_add_up_to_what_pandas_finds_in_their_rows(spark: SparkSession, lak
 
 
 def test_a_day_that_is_not_published_is_left_out_and_named(spark: SparkSession, lake: Settings) -> None:
-    report = states_run.run(spark, lake, contract=BIKES, first=SECOND, last=THIRD)
+    report = states_run.run_states(spark, lake, contract=BIKES, first=SECOND, last=THIRD)
     assert report.notes == (f"left out, since not published: {THIRD}",)
     with pytest.raises(ConfigurationError, match="no day of stations is published from 2024"):
-        states_run.run(spark, lake, contract=BIKES, first=date(2024, 1, 1), last=date(2024, 1, 7))
+        states_run.run_states(spark, lake, contract=BIKES, first=date(2024, 1, 1), last=date(2024, 1, 7))
 
 
 def test_states_come_back_as_they_were_counted(spark: SparkSession, lake: Settings) -> None:
@@ -143,4 +143,4 @@ def test_states_come_back_as_they_were_counted(spark: SparkSession, lake: Settin
 
 def test_nothing_judged_is_said(spark: SparkSession, lake: Settings) -> None:
     with pytest.raises(ConfigurationError, match="nothing was judged on 2024-01-01"):
-        show.run(spark, lake, contract=BIKES, snapshot_date=date(2024, 1, 1))
+        show.run_show(spark, lake, contract=BIKES, snapshot_date=date(2024, 1, 1))

@@ -50,8 +50,8 @@ def published(
 ) -> None:
     table.deliver(shared_data, home, str(DAY))
     settings = settings_of(session_settings, home)
-    ingest.run(spark, settings, contract=table.contract)
-    features.run(spark, settings, contract=table.contract)
+    ingest.run_ingest(spark, settings, contract=table.contract)
+    features.run_features(spark, settings, contract=table.contract)
 
 
 @pytest.fixture(scope="module")

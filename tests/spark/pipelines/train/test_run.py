@@ -76,9 +76,9 @@ def lake(spark: SparkSession, settings: Settings) -> Settings:
     landed = settings.model_copy(
         update={"ingest": IngestSettings(landed_at=datetime(2025, 10, 22, 0, 30, tzinfo=UTC))}
     )
-    synth.run(spark, landed, contract=CONTRACT)
-    ingest.run(spark, landed, contract=CONTRACT)
-    features.run(spark, landed, contract=CONTRACT)
+    synth.run_synth(spark, landed, contract=CONTRACT)
+    ingest.run_ingest(spark, landed, contract=CONTRACT)
+    features.run_features(spark, landed, contract=CONTRACT)
     return settings
 
 
@@ -98,7 +98,7 @@ def champions(settings: Settings, trained: TrainResult) -> Iterator[Tracker]:
     tracker = Tracker(settings.tracking)
     for target in TARGETS:
         newest = tracker.registry.versions(target)[-1]
-        models.promote(settings, contract=CONTRACT, target=target, version=newest.version, force=True)
+        models.promote_model(settings, contract=CONTRACT, target=target, version=newest.version, force=True)
     yield tracker
 
 

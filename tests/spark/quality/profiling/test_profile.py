@@ -15,7 +15,7 @@ import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Contract, Role, TableKind, lint, load_contract
+from engage_spark.contract import Contract, Kind, Role, lint, load_contract
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.lake import read_any_format
 from engage_spark.pipelines.quality import profile as profile_run
@@ -54,12 +54,12 @@ def test_the_dirty_bank_table_is_drafted_and_passes(
     spark: SparkSession, shared_data: Path, tmp_path: Path
 ) -> None:
     path = shared_data / "tables" / "bank_dirty.csv"
-    made = profile_run.run(spark, str(path))
+    made = profile_run.run_profile(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     table = contract.tables[0]
     rows = read_any_format(spark, str(path))
     truth = pd.read_csv(path)
-    assert (table.name, table.kind, table.key) == ("bank_dirty", TableKind.PLAIN, ()), (
+    assert (table.name, table.kind, table.key) == ("bank_dirty", Kind.PLAIN, ()), (
         "two rows are there twice, so nothing is unique"
     )
     assert set(table["Geography"].allowed) == set(truth["Geography"].dropna())
@@ -88,7 +88,7 @@ def test_the_churn_table_keeps_its_odd_names_and_says_how_to_rename_them(
     spark: SparkSession, shared_data: Path, tmp_path: Path
 ) -> None:
     path = shared_data / "tables" / "iranian_churn.csv"
-    made = profile_run.run(spark, str(path))
+    made = profile_run.run_profile(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     assert contract.tables[0].names == tuple(pd.read_csv(path).columns)
     assert "'Call  Failure' -> call_failure" in made.text
@@ -189,7 +189,7 @@ def test_a_key_is_unique_within_the_days_that_the_rows_carry(spark: SparkSession
 def test_keys_that_differ_in_the_case_of_letters_only_are_none(spark: SparkSession, tmp_path: Path) -> None:
     rows = spark.createDataFrame([("ab",), ("AB",), ("cd",)], "code string")
     contract, _, text = draft(rows, tmp_path)
-    assert contract.tables[0].kind is TableKind.PLAIN
+    assert contract.tables[0].kind is Kind.PLAIN
     assert "code: 2 of 3 rows share theirs" in text
     with pytest.raises(ConfigurationError, match="declares no table of kind entity"):
         _ = contract.entity

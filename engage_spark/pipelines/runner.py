@@ -1,0 +1,208 @@
+"""Run a stage day by day: skip what is done, write each table once, count it, publish it.
+
+How to add a stage. Say what it computes as a function on DataFrames (in `features/`, `graph/`, …), declare its table in
+the contract, give the stage a name in `pipelines/stages.py` and its result a class in `pipelines/results.py`. Then the
+pipeline is:
+
+    def run_visits(
+        spark: SparkSession,
+        settings: Settings,
+        *,
+        contract: Contract,
+        snapshot_date: date | None = None,
+        force: bool = False,
+    ) -> VisitsResult:
+        started, table = time.monotonic(), contract.table("visits")
+        runner = StageRunner(RunContext(spark, settings, contract), snapshot_date=snapshot_date, force=force)
+        runs = []
+        for work in runner.due(visits_stage(table), source=contract.entity, settings=("visits",)):
+            with runner.attempt(work, f"counting the visits of {work.snapshot_date}") as attempt:
+                rows = runner.read_valid(contract.entity, work).transform(to_visits)
+                attempt.replace(table, rows)
+                runs.append(attempt.publish(rows_in=work.source_rows, valid=attempt.count(table)))
+        return VisitsResult(
+            stage="visits",
+            seconds=time.monotonic() - started,
+            locations=runner.places(table.name),
+            notes=() if runs else (Note("VisitsUpToDate"),),
+            snapshots=tuple(VisitsOfDay(snapshot_date=r.snapshot_date, rows=r.rows_valid) for r in runs),
+        )
+
+A command in `cli/app.py` calls it, and a renderer in `cli/render/stages.py` puts its result into words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.contract import Table, judged_table
+from engage_spark.errors import NotPublishedError
+from engage_spark.lake import Latest, Run
+from engage_spark.pipelines.context import RunContext, StageRun, now
+from engage_spark.pipelines.stages import SNAPSHOT_DATE, ingest_stage
+from engage_spark.quality import VALID
+
+KEY_STATISTICS = {"delta.dataSkippingNumIndexedCols": "2"}
+"""Statistics on the key columns only: nobody skips files by a feature's range, and gathering them costs a tenth of the
+write.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt at a stage and day: writes tables, remembers their versions, and publishes them together."""
+
+    context: RunContext
+    work: StageRun
+    started_at: datetime
+    outputs: dict[str, int] = field(default_factory=dict)
+
+    def replace(
+        self,
+        table: Table,
+        rows: DataFrame,
+        *,
+        where: str | None = None,
+        all_rows: bool = False,
+        partition_by: tuple[str, ...] = (SNAPSHOT_DATE,),
+        properties: Mapping[str, str] = KEY_STATISTICS,
+    ) -> int:
+        """Replace the day's rows of a table with `rows`, marked with the run_id; return the version made.
+
+        `where` says which rows are replaced instead, or `all_rows` that all of them are.
+        Cost: one Delta commit.
+        """
+        self.outputs[table.name] = self.context.lake.replace(
+            rows.withColumn("_run_id", F.lit(self.work.run_id)),
+            table,
+            where=None if all_rows else where or self._of_the_day(),
+            tag=self.work.run_id,
+            partition_by=partition_by,
+            properties=properties,
+        )
+        return self.outputs[table.name]
+
+    def read(self, table: Table, *, where: str | None = None) -> DataFrame:
+        """Return the rows of a table as this attempt wrote them: those of `where`, or of the day."""
+        version = self.outputs[table.name]
+        rows = self.context.lake.read(self.context.spark, table.name, version=version)
+        return rows.where(where or self._of_the_day())
+
+    def count(self, table: Table, *, where: str | None = None) -> int:
+        """Count the rows that this attempt wrote. Cost: a scan of the new files' metadata."""
+        return self.read(table, where=where).count()
+
+    def publish(self, *, rows_in: int, valid: int, quarantined: int = 0, rejected: str | None = None) -> Run:
+        """Append the attempt to `runs`, which publishes what it wrote, or records why it is rejected.
+
+        Errors: TransientError unless every row that came in is accounted for.
+        """
+        run = self.work.to_run(
+            rows_in=rows_in,
+            valid=valid,
+            quarantined=quarantined,
+            outputs=self.outputs,
+            started_at=self.started_at,
+            rejected=rejected,
+        )
+        return self.context.log.append(self.context.spark, run)
+
+    def _of_the_day(self) -> str:
+        return f"{SNAPSHOT_DATE} = DATE'{self.work.snapshot_date}'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRunner:
+    """What a stage is asked to do: one day or all, again or only what is new. Building one does nothing."""
+
+    context: RunContext
+    snapshot_date: date | None = None
+    force: bool = False
+
+    @cached_property
+    def latest(self) -> Latest:
+        """The latest attempt of every stage and day, read once."""
+        return self.context.log.latest_of_all(self.context.spark)
+
+    def published(self, source: Table) -> dict[date, Run]:
+        """Return the published runs of an input table by day, in order: of the day that was asked for, or of all.
+
+        Errors: NotPublishedError where there is none.
+        """
+        stage, asked = ingest_stage(source), self.snapshot_date
+        runs = {d: r for (s, d), r in sorted(self.latest.items()) if s == stage and r.published}
+        if not runs or (asked and asked not in runs):
+            raise NotPublishedError.of(source.name, days=[asked] if asked else ())
+        return {asked: runs[asked]} if asked else runs
+
+    def plan(
+        self,
+        stage: str,
+        snapshot_date: date,
+        *,
+        inputs: Mapping[str, str],
+        settings: Sequence[str] = (),
+        source_rows: int = 0,
+    ) -> StageRun:
+        """Describe a stage on a day: its run_id follows from `inputs`, contract, code and the named settings sections."""
+        return StageRun(
+            stage=stage,
+            snapshot_date=snapshot_date,
+            inputs=inputs,
+            contract=self.context.contract,
+            settings_digest=self.context.settings.digest(*settings) if settings else "",
+            previous=self.latest.get((stage, snapshot_date)),
+            source_rows=source_rows,
+        )
+
+    def is_due(self, work: StageRun) -> bool:
+        """Return whether the work is to be done: it was asked for, or was never done from the same inputs."""
+        return self.force or self.snapshot_date is not None or not work.is_up_to_date
+
+    def due(
+        self,
+        stage: str,
+        *,
+        source: Table,
+        more_inputs: Callable[[date], Mapping[str, str]] = lambda _: {},
+        settings: Sequence[str] = (),
+    ) -> Iterator[StageRun]:
+        """Yield the work of every published day of `source` that is due, oldest first.
+
+        `more_inputs` gives what else decides the result of a day.
+        Errors: NotPublishedError where no day is published.
+        """
+        for day, run in self.published(source).items():
+            inputs = {source.name: run.run_id, **more_inputs(day)}
+            work = self.plan(stage, day, inputs=inputs, settings=settings, source_rows=run.rows_valid)
+            if self.is_due(work):
+                yield work
+
+    def read_valid(self, source: Table, work: StageRun) -> DataFrame:
+        """Return the valid rows of an input table on the day of `work`, as they were published."""
+        rows = self.context.log.read_published(
+            self.context.spark,
+            judged_table(source),
+            stage=ingest_stage(source),
+            day=SNAPSHOT_DATE,
+            days=[work.snapshot_date],
+        )
+        return rows.where(F.col("_dq_status") == VALID)
+
+    @contextmanager
+    def attempt(self, work: StageRun, what: str) -> Iterator[Attempt]:
+        """Open an attempt at the work, logged as `what` with its run_id and duration."""
+        with log.stage(what, run_id=work.run_id):
+            yield Attempt(context=self.context, work=work, started_at=now())
+
+    def places(self, *tables: str) -> dict[str, str]:
+        """Return where tables are, by name: a path or a catalog name."""
+        return {name: self.context.lake.location(name) for name in tables}
