@@ -1,4 +1,4 @@
-"""Where MLflow is: its addresses from the settings, a client for them, and its failures in words.
+"""Connect to MLflow: its addresses from the settings, a client for them, and its failures in words.
 
 Nothing global is set: the client is given its addresses, and what mlflow reads from environment variables
 (retries, progress bars, links on standard output) is set for the length of a call only, and only where the
@@ -43,7 +43,7 @@ REFUSED = frozenset(
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """These variables for the length of the block, save those that are set already."""
+    """Set these variables for the length of the block, save those that are set already."""
     added = [key for key in values if key not in os.environ]
     os.environ.update({key: values[key] for key in added})
     try:
@@ -55,8 +55,9 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps mlflow's and alembic's chatter off the terminal: what it announces as INFO or warns about is no
-    news to our users.
+    """Keep mlflow's and alembic's messages off the terminal for the length of the block.
+
+    What they announce as INFO or warn about is no news to our users.
     """
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     before = [logger.level for logger in loggers]
@@ -72,8 +73,9 @@ def quiet() -> Iterator[None]:
 
 
 def mlflow(module: str = "mlflow") -> Any:
-    """A module of mlflow; importing the first takes about two seconds. Raises ConfigurationError when it is
-    not installed.
+    """Import a module of mlflow; the first import takes about two seconds.
+
+    Errors: ConfigurationError where it is not installed.
     """
     try:
         # not `quiet`: on import mlflow sets the level of its own logger
@@ -87,14 +89,15 @@ def mlflow(module: str = "mlflow") -> Any:
 
 
 def code_of(error: BaseException) -> str:
-    """MLflow's own name of an error, or nothing."""
+    """Return MLflow's own name of an error, or nothing."""
     return str(getattr(error, "error_code", ""))
 
 
 @contextmanager
 def calling(what: str, place: str) -> Iterator[None]:
-    """MLflow's failures inside the block as ours: TransientError where it does not answer, ConfigurationError
-    where it refuses.
+    """Turn MLflow's failures inside the block into errors of this package.
+
+    Errors: TransientError where it does not answer, ConfigurationError where it refuses.
     """
     mlflow()
     try:
@@ -153,10 +156,11 @@ class MlflowLocation:
 
     @cached_property
     def client(self) -> Any:
-        """An MlflowClient for these addresses; the first use of a new sqlite file sets up its tables, which
-        takes about five seconds.
+        """An MlflowClient for these addresses.
 
-        Raises ConfigurationError: an address of unknown kind, a folder that cannot be written.
+        The first use of a new sqlite file sets up its tables, which takes about five seconds.
+
+        Errors: ConfigurationError for an address of unknown kind, or a folder that cannot be written.
         """
         new = False
         for key, uri in (("uri", self.uri), ("registry", self.registry)):
@@ -173,7 +177,7 @@ class MlflowLocation:
             return mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
 
     def calling(self, what: str) -> Any:
-        """`calling` with this place's address in the message."""
+        """Return `calling` with this location's address in the message."""
         return calling(what, self.uri)
 
 
@@ -182,13 +186,14 @@ def _scheme(uri: str) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a sqlite address, None for other addresses."""
+    """Return the file of a sqlite address, None for other addresses."""
     return Path(uri.partition("?")[0].removeprefix("sqlite:///")) if _scheme(uri) == "sqlite" else None
 
 
 def _new_file(uri: str) -> bool:
-    """Whether a sqlite file has no content yet. Refuses what cannot be written: mlflow would try for minutes
-    to open it.
+    """Return whether a sqlite file has no content yet.
+
+    Refuses what cannot be written: mlflow would try for minutes to open it.
     """
     file = sqlite_file(uri)
     if file is None:

@@ -1,10 +1,9 @@
-"""A fitted PipelineModel as a folder in MLflow's own format (flavour `spark`), written and read alike on
-classic Spark and on Connect.
+"""Store a fitted PipelineModel as a folder in MLflow's own format, alike on classic Spark and on Connect.
 
-mlflow.spark.save_model moves the files with the JVM's file system, which Spark Connect does not give. Here
-Spark writes the model to a place that it can reach (`staging`), and its files come back as rows of Spark's
-own binaryFile source; the way there is a copy. What is stored is the same: `mlflow.spark.load_model` and
-`mlflow.pyfunc.load_model` read it.
+The flavour is `spark`. mlflow.spark.save_model moves the files with the JVM's file system, which Spark
+Connect does not give. Here Spark writes the model to a place that it can reach (`staging`), and its files
+come back as rows of Spark's own binaryFile source; the way there is a copy. What is stored is the same:
+`mlflow.spark.load_model` and `mlflow.pyfunc.load_model` read it.
 """
 
 from __future__ import annotations
@@ -46,8 +45,9 @@ def save_model(
     facts: Mapping[str, str],
     staging: str | None,
 ) -> None:
-    """Write `folder`: MLmodel, Spark's files, requirements, and engage.json with the features, extras and
-    facts.
+    """Write `folder`: MLmodel, Spark's files, requirements, and engage.json.
+
+    engage.json holds features, extras and facts.
     """
     folder.mkdir(parents=True)
     _fetch(spark, model, folder / DATA, _place(staging, folder))
@@ -69,8 +69,9 @@ def save_model(
 
 
 def load_model(spark: SparkSession, folder: Path, *, staging: str | None) -> PipelineModel:
-    """The model of such a folder. Spark has read all of it when this returns: the copy that it read is
-    deleted.
+    """Load the model of such a folder.
+
+    Spark has read all of it when this returns: the copy that it read is deleted.
     """
     from pyspark.ml import PipelineModel
 
@@ -87,14 +88,15 @@ def load_model(spark: SparkSession, folder: Path, *, staging: str | None) -> Pip
 
 
 def read_extras(file: Path) -> dict[str, Any]:
-    """The content of engage.json: features, extras, facts."""
+    """Read the content of engage.json: features, extras, facts."""
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return content
 
 
 def _place(staging: str | None, folder: Path) -> str:
-    """A new directory. Without a place that Spark and this process share, beside the model: one machine is
-    taken for granted then.
+    """Return the path of a new directory.
+
+    Without a place that Spark and this process share, it is beside the model: one machine is assumed then.
     """
     root = staging.rstrip("/") if staging else str(folder.parent.absolute() / "_staging")
     if "://" not in root and not root.startswith(("file:", "dbfs:")):
@@ -103,8 +105,9 @@ def _place(staging: str | None, folder: Path) -> str:
 
 
 def _fetch(spark: SparkSession, model: PipelineModel, target: Path, place: str) -> None:
-    """Have Spark write the model, and bring its files here. Files that begin with `_` or `.` (markers,
-    checksums) are not needed.
+    """Have Spark write the model, and bring its files here.
+
+    Files that begin with `_` or `.` (markers, checksums) are not needed.
     """
     name = place.rpartition("/")[2]
     try:
@@ -132,8 +135,9 @@ def _fetch(spark: SparkSession, model: PipelineModel, target: Path, place: str) 
 
 
 def _requirements(model: PipelineModel) -> list[str]:
-    """The pinned packages whose classes the model is made of. Named, since letting mlflow infer them takes 20
-    s and a second Spark.
+    """Return the pinned packages whose classes the model is made of.
+
+    They are named here, since letting mlflow infer them takes 20 s and a second Spark.
     """
     modules = {type(stage).__module__.partition(".")[0] for stage in getattr(model, "stages", ())} | {
         "pyspark",

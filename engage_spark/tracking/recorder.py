@@ -1,6 +1,4 @@
-"""What is to be known of a run, in a local folder: complete before any of it is sent, and kept where sending
-fails.
-"""
+"""Record a run in a local folder: complete before any of it is sent, and kept where sending fails."""
 
 from __future__ import annotations
 
@@ -33,13 +31,12 @@ _UNNAMEABLE = re.compile(r"[^\w\-. /]")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """What a version of a model says about itself in the registry. `run_id` is the training's: the same work
-    has the same id.
+    """What a version of a model says about itself in the registry.
 
-    `attempt` is 1, and more for a training that was forced though it had been done: only both together name
-    one training. `data` are table versions such as {"customer_features": "12"}; `metric` is the headline with
-    its interval; `failed_gates` names the gates that it did not pass. A version that failed one is never
-    promoted without force.
+    `run_id` is the training's: the same work has the same id. `attempt` is 1, and more for a training that
+    was forced though it had been done: only both together name one training. `data` are table versions such
+    as {"customer_features": "12"}; `metric` is the headline with its interval; `failed_gates` names the gates
+    that it did not pass. A version that failed one is never promoted without force.
     """
 
     run_id: str
@@ -59,7 +56,7 @@ class ModelFacts:
     attempt: int = 1
 
     def tags(self) -> dict[str, str]:
-        """One short text per fact, under the names that tags have in MLflow."""
+        """Return one short text per fact, under the names that tags have in MLflow."""
         texts = asdict(self) | {
             "data": ", ".join(f"{table}@{version}" for table, version in sorted(self.data.items())),
             "snapshots": ", ".join(self.snapshots),
@@ -70,8 +67,9 @@ class ModelFacts:
 
 
 class MlflowRun:
-    """One training, being recorded. Names of metrics and params may hold letters, digits, `_-. /`; other
-    signs become `_`.
+    """One training, being recorded.
+
+    Names of metrics and params may hold letters, digits, `_-. /`; other signs become `_`.
     """
 
     def __init__(
@@ -94,21 +92,22 @@ class MlflowRun:
         )
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """What went in. A name may be given again only with the same value."""
+        """Record what went in. A name may be given again only with the same value."""
         self._put("params", values)
 
     def tags(self, values: Mapping[str, Any]) -> None:
-        """What the run is to be found by."""
+        """Record tags to find the run by."""
         self._put("tags", values)
 
     def metrics(self, values: Mapping[str, float]) -> None:
-        """Figures that came out, one per name."""
+        """Record figures that came out, one per name."""
         for key, value in values.items():
             self.curve(key, [(0, value)])
 
     def curve(self, name: str, points: Iterable[tuple[int, float]]) -> None:
-        """A figure at each of several steps, such as the number of features that were left. Where it is NaN
-        it is left out.
+        """Record a figure at each of several steps, such as the number of features that were left.
+
+        Nulls: NaN is left out.
         """
         key = _nameable(name)
         if key in self._metrics:
@@ -117,8 +116,9 @@ class MlflowRun:
             self._metrics[key] = known
 
     def artefact(self, path: str, content: str | bytes | Any) -> None:
-        """A file at this relative path: text, bytes (a picture), or what JSON can hold; NaN, which it cannot
-        hold, becomes null.
+        """Record a file at this relative path: text, bytes (a picture), or what JSON can hold.
+
+        Nulls: NaN, which JSON cannot hold, becomes null.
         """
         file = self.files / path
         if not file.resolve().is_relative_to(self.files.resolve()) or file.is_relative_to(self.files / MODEL):
@@ -141,12 +141,13 @@ class MlflowRun:
         name: str,
         facts: ModelFacts,
     ) -> None:
-        """The fitted model with the raw columns that it takes (name, Spark type), and what else scoring
-        needs, as JSON.
+        """Record the fitted model with the raw columns that it takes: name and Spark type.
 
-        `name` is what it will be registered as, without the prefix. Cost: what Spark takes to write the
-        model, one listing and one job to fetch its files (the size of the model passes through this process),
-        no job over customers.
+        `extras` is what else scoring needs, stored as JSON. `name` is what it will be registered as, without
+        the prefix.
+
+        Cost: what Spark takes to write the model, one listing and one job to fetch its files (the size of the
+        model passes through this process), no job over customers.
         """
         save_model(
             spark,
@@ -162,8 +163,9 @@ class MlflowRun:
 
     @contextmanager
     def child(self, name: str) -> Iterator[MlflowRun]:
-        """A run below this one, such as a candidate on a fold. It is sent with its parent; it fails where its
-        block raises.
+        """Open a run below this one, such as a candidate on a fold.
+
+        It is sent with its parent; it fails where its block raises.
         """
         run = MlflowRun(
             self.experiment,
@@ -177,7 +179,7 @@ class MlflowRun:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Sets when the run ended and how."""
+        """Set when the run ended and how."""
         try:
             yield
         except BaseException:
@@ -186,13 +188,13 @@ class MlflowRun:
         self.ended, self.status = _now(), "FINISHED"
 
     def write(self) -> None:
-        """Everything that is not a file yet, into record.json, here and in the children."""
+        """Write everything that is not a file yet into record.json, here and in the children."""
         for child in self.children:
             child.write()
         (self.folder / RECORD).write_text(_json(self.content()), encoding="utf-8")
 
     def content(self) -> dict[str, Any]:
-        """The record as JSON can hold it."""
+        """Return the record as JSON can hold it."""
         return {
             "experiment": list(self.experiment),
             "name": self.name,
@@ -206,7 +208,7 @@ class MlflowRun:
         }
 
     def keep(self, folder: Path) -> Path:
-        """Move the record below `folder`, to stay. Returns where it is now."""
+        """Move the record below `folder`, to stay, and return its new path."""
         self.write()
         folder.mkdir(parents=True, exist_ok=True)
         where = (
@@ -238,7 +240,10 @@ class MlflowRun:
 
 
 def read_record(folder: Path) -> MlflowRun:
-    """A run that was kept. Raises OSError, ValueError or KeyError where the folder holds none."""
+    """Read a run that was kept.
+
+    Errors: OSError, ValueError or KeyError where the folder holds none.
+    """
     content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     run = MlflowRun(content["experiment"], content["name"], folder)
     run.id = content["id"]

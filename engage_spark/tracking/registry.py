@@ -1,8 +1,6 @@
-"""Registered models: their versions, and which one is champion or challenger. An alias points to one version,
-so there are never two.
+"""Register models: their versions, and which one is champion or challenger.
 
-In MLflow a model is named `{tracking.prefix}{target}`; for Unity Catalog the prefix is a catalog and a
-schema, as in `main.engage.`.
+An alias points to one version, so there are never two.
 """
 
 from __future__ import annotations
@@ -42,14 +40,15 @@ class ModelVersion:
         return () if told == "none" else tuple(part.strip() for part in told.split(","))
 
     def is_of(self, run_id: str, attempt: int = 1) -> bool:
-        """Whether this training made it: the same work, forced as often."""
+        """Return whether this training made it: the same work, forced as often."""
         return self.facts.get("run_id") == run_id and self.facts.get("attempt", "1") == str(attempt)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Champion(ModelVersion):
-    """A version with what its folder and its run say: the raw columns that it takes, what scoring needs, all
-    final metrics.
+    """A version with what its folder and its run say.
+
+    That is the raw columns that it takes, what scoring needs, and all final metrics.
     """
 
     features: tuple[tuple[str, str], ...]
@@ -58,7 +57,7 @@ class Champion(ModelVersion):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded:
+class RecordedRun:
     """What MLflow holds of a run: final metrics, parameters, and where its artefacts lie."""
 
     metrics: Mapping[str, float]
@@ -73,12 +72,13 @@ class Registry:
         self.place = place
 
     def name(self, target: str) -> str:
-        """What the target's model is called in MLflow."""
+        """Return the name of the target's model in MLflow."""
         return f"{self.place.settings.prefix}{target}"
 
     def versions(self, target: str) -> tuple[ModelVersion, ...]:
-        """Every version, oldest first; none where nothing is registered. Two calls, and on Databricks one per
-        version.
+        """Return every version, oldest first; none where nothing is registered.
+
+        Cost: two calls, and on Databricks one per version.
         """
         name, client = self.name(target), self.place.client
         with self.place.calling(f"the versions of {name!r} cannot be listed"):
@@ -96,7 +96,10 @@ class Registry:
         return tuple(sorted(listed, key=lambda v: v.version))
 
     def version(self, target: str, number: int) -> ModelVersion:
-        """Raises ConfigurationError, with the numbers that there are."""
+        """Return the version of this number.
+
+        Errors: ConfigurationError, with the numbers that there are.
+        """
         found = self.versions(target)
         for version in found:
             if version.version == number:
@@ -107,11 +110,14 @@ class Registry:
         )
 
     def holder(self, target: str, alias: str) -> ModelVersion | None:
-        """The version with this alias, or None."""
+        """Return the version with this alias, or None."""
         return next((v for v in self.versions(target) if alias in v.aliases), None)
 
     def champion(self, target: str) -> Champion:
-        """The champion with its extras and metrics. Raises NoChampionError when there is none."""
+        """Return the champion with its extras and metrics.
+
+        Errors: NoChampionError where there is none.
+        """
         found = self.holder(target, CHAMPION)
         if found is None:
             raise NoChampionError(
@@ -121,8 +127,11 @@ class Registry:
         return self.opened(found)
 
     def opened(self, version: ModelVersion) -> Champion:
-        """A version with what its files and its run say. One small download. Raises ConfigurationError where
-        the files do not say it.
+        """Return a version with what its files and its run say.
+
+        Cost: one small download.
+
+        Errors: ConfigurationError where the files do not say it.
         """
         own = {key: getattr(version, key) for key in ModelVersion.__dataclass_fields__}
         try:
@@ -137,18 +146,18 @@ class Registry:
             ) from e
         return Champion(**own, features=features, extras=extras, metrics=self.run_of(version).metrics)
 
-    def run_of(self, version: ModelVersion) -> Recorded:
-        """The run that made a version."""
+    def run_of(self, version: ModelVersion) -> RecordedRun:
+        """Return the run that made a version."""
         with self.place.calling(
             f"run {version.run_id} of {version.name!r} version {version.version} cannot be read"
         ):
             run = self.place.client.get_run(version.run_id)
-        return Recorded(
+        return RecordedRun(
             metrics=dict(run.data.metrics), params=dict(run.data.params), artefacts=run.info.artifact_uri
         )
 
     def download(self, version: ModelVersion, folder: Path, path: str = "") -> Path:
-        """The model's files, or one of them, in `folder`."""
+        """Download the model's files, or one of them, into `folder`."""
         uri = f"{version.uri.rstrip('/')}/{path}" if path else version.uri
         with self.place.calling(
             f"the files of {version.name!r} version {version.version} cannot be fetched from {uri}"
@@ -163,10 +172,11 @@ class Registry:
             )
 
     def register(self, run: MlflowRun) -> ModelVersion:
-        """Register the model of a run that was sent; the version of the same training (`ModelVersion.is_of`)
-        where there is one already.
+        """Register the model of a run that was sent.
 
-        Raises ConfigurationError when the name belongs to another contract's model.
+        Return the version of the same training (`ModelVersion.is_of`) where there is one already.
+
+        Errors: ConfigurationError where the name belongs to another contract's model.
         """
         if run.registration is None or run.id is None:
             raise ValueError(f"run {run.name!r} has no model, or was not sent")
@@ -193,11 +203,12 @@ class Registry:
     def promote(
         self, version: ModelVersion, *, reasons: Mapping[str, Any], force: bool = False
     ) -> ModelVersion:
-        """Make it champion; the alias moves, so the one before is none any more. Doing it again ends what was
-        begun, and no more.
+        """Make a version champion; the alias moves, so the previous champion is none any more.
 
-        `reasons` (such as the paired gain with its interval) become tags, and so does the version that it
-        replaced. Raises GateError for a version that failed gates, unless forced, which is recorded too.
+        Doing it again completes what an interrupted call began, and no more. `reasons` (such as the paired
+        gain with its interval) become tags, and so does the version that it replaced.
+
+        Errors: GateError for a version that failed gates, unless forced, which is recorded too.
         """
         if version.failed_gates and not force:
             raise GateError(
@@ -219,8 +230,9 @@ class Registry:
         return self._no_challenger(self.version(version.target, version.version))
 
     def _no_challenger(self, version: ModelVersion) -> ModelVersion:
-        """A champion is no challenger of itself; an attempt that was killed between the two aliases may have
-        left it so.
+        """Take the challenger's alias off a champion.
+
+        An attempt that was killed between the two aliases may have left it so.
         """
         if CHALLENGER not in version.aliases:
             return version
@@ -229,7 +241,7 @@ class Registry:
         return self.version(version.target, version.version)
 
     def challenge(self, version: ModelVersion, *, reasons: Mapping[str, Any]) -> ModelVersion:
-        """Make it challenger, with the reasons why it is not champion. A champion stays what it is."""
+        """Make a version challenger, with the reasons why it is not champion. A champion stays what it is."""
         now = self.version(version.target, version.version)
         if CHAMPION in now.aliases:
             return now

@@ -1,5 +1,4 @@
-"""The tracker: runs that are recorded and sent, and the registry of models, at the places that the settings
-name.
+"""Record and send runs, and register models, at the places that the settings name.
 
 On Databricks set `tracking.uri: databricks`, `tracking.registry: databricks-uc`, `tracking.prefix:
 catalog.schema.`, an absolute `tracking.experiment` such as `/Shared/engage-spark`, and `lake.scratch` to a
@@ -34,8 +33,9 @@ LONGEST = {"params": 6000, "tags": 5000}
 
 
 class Tracker:
-    """Records runs and keeps models. Building one does nothing. `staging` is where Spark may put a model for
-    a moment (lake.scratch).
+    """Records runs and keeps models. Building one does nothing.
+
+    `staging` is where Spark may put a model for a moment (lake.scratch).
     """
 
     def __init__(self, settings: TrackingSettings, *, staging: str | None = None) -> None:
@@ -44,10 +44,11 @@ class Tracker:
         self.registry = Registry(self.place)
 
     def check(self, *, seconds: int | None = None) -> None:
-        """One cheap question to MLflow, before long work; asked once within `seconds`, where given, instead
-        of with retries.
+        """Ask MLflow one cheap question, before long work.
 
-        Raises ConfigurationError or TransientError as any later call would.
+        With `seconds` it is asked once within them, instead of with retries.
+
+        Errors: ConfigurationError or TransientError as any later call would.
         """
         once = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         with (
@@ -64,12 +65,12 @@ class Tracker:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> Iterator[MlflowRun]:
-        """Record a run; it is sent to experiment `{tracking.experiment}/{experiment…}` when the block ends,
-        with `run.id` set then.
+        """Record a run, and send it to experiment `{tracking.experiment}/{experiment…}` when the block ends.
 
-        Where the block raises, the run is sent as FAILED, and the exception goes on. Where sending fails,
-        everything is kept below `tracking.folder`/kept, and a TransientError says what failed and where the
-        model lies.
+        `run.id` is set then. Where the block raises, the run is sent as FAILED, and the exception goes on.
+
+        Errors: TransientError where sending fails: everything is kept below `tracking.folder`/kept, and the
+        message says what failed and where the model is.
         """
         run = MlflowRun((self.place.settings.experiment, *experiment), name, staging=self.staging)
         run.params(params or {})
@@ -86,8 +87,9 @@ class Tracker:
         self._send_or_keep(run, lambda: self._send(run))
 
     def register(self, run: MlflowRun) -> ModelVersion:
-        """Register a run's model; keeps everything as `run` does where that fails. The version of the same
-        training, if there is one.
+        """Register a run's model, or return the version of the same training, if there is one.
+
+        Everything is kept as `run` does where that fails.
         """
         version: ModelVersion = self._send_or_keep(run, lambda: self.registry.register(run))
         return version
@@ -95,24 +97,25 @@ class Tracker:
     def promote(
         self, version: ModelVersion, *, reasons: Mapping[str, Any], force: bool = False
     ) -> ModelVersion:
-        """See Registry.promote."""
+        """Make a version champion; see Registry.promote."""
         return self.registry.promote(version, reasons=reasons, force=force)
 
     def challenge(self, version: ModelVersion, *, reasons: Mapping[str, Any]) -> ModelVersion:
-        """See Registry.challenge."""
+        """Make a version challenger; see Registry.challenge."""
         return self.registry.challenge(version, reasons=reasons)
 
     def has_training(self, target: str, run_id: str) -> bool:
-        """Whether some version of the target's model is of this training, forced or not."""
+        """Return whether some version of the target's model is of this training, forced or not."""
         return any(version.facts.get("run_id") == run_id for version in self.registry.versions(target))
 
     def champion(self, target: str) -> Champion:
-        """See Registry.champion."""
+        """Return the champion of a target; see Registry.champion."""
         return self.registry.champion(target)
 
     def load(self, spark: SparkSession, version: ModelVersion | Path) -> PipelineModel:
-        """The fitted model of a version, or of a folder that was kept. Fetches the whole model; no job over
-        customers.
+        """Load the fitted model of a version, or of a folder that was kept.
+
+        Cost: the whole model is fetched; no job over customers.
         """
         if isinstance(version, Path):
             return load_model(spark, version, staging=self.staging)
@@ -120,8 +123,9 @@ class Tracker:
             return load_model(spark, self.registry.download(version, Path(folder)), staging=self.staging)
 
     def send(self, folder: Path) -> ModelVersion | None:
-        """Send what was kept in `folder`, register its model, and delete the folder when all of it has
-        arrived. The version, if any.
+        """Send what was kept in `folder`, register its model, and delete the folder when all has arrived.
+
+        Nulls: None where the run has no model.
         """
         try:
             run = read_record(folder)
@@ -136,7 +140,7 @@ class Tracker:
         return version
 
     def kept(self) -> tuple[Path, ...]:
-        """The folders of runs that could not be sent yet."""
+        """Return the folders of runs that could not be sent yet."""
         return tuple(sorted(p.parent for p in (self.place.folder / KEPT).glob("*/record.json")))
 
     def _send_or_keep(self, run: MlflowRun, call: Any) -> Any:
@@ -182,8 +186,9 @@ class Tracker:
         run.id = identity
 
     def _close(self, client: Any, identity: str, status: str) -> None:
-        """Half a run must not look like one that is going on. When MLflow is away, it cannot be told that
-        either.
+        """Close a failed run: half a run must not look like one that is going on.
+
+        Where MLflow is away, it cannot be told that either.
         """
         try:
             with self.place.calling("the run cannot be closed"):

@@ -1,10 +1,12 @@
-"""Percentile bootstrap (Efron 1979; Efron, Tibshirani 1993, section 13.3): how far a figure may lie from what
-other customers would give.
+"""Bootstrap percentile intervals: how far a figure may be from what other customers would give.
 
 Customers are drawn with replacement, as many as there are; the rows of one customer stay together. Rows are
 put into an order of their own first, and each replicate has its generator from (seed, replicate), so the same
-rows in any order, and any number of threads, give the same bits. Pure numpy. Cost: for a million rows some 10
-ms a replicate to draw, and some 10 ms for each metric that ranks.
+rows in any order, and any number of threads, give the same bits. Pure numpy.
+
+Cost: for a million rows some 10 ms per replicate to draw, and some 10 ms for each metric that ranks.
+
+Source: Efron 1979; Efron, Tibshirani 1993, section 13.3.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ _THREADS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A figure and the bounds between which the share `confidence` of the replicates lies. `replicates`:
-    those in which it is defined.
+    """A figure, and the bounds between which the share `confidence` of the replicates is.
+
+    `replicates` counts those in which the figure is defined.
     """
 
     value: float
@@ -40,17 +43,18 @@ class Interval:
     replicates: int
 
     def apart_from(self, other: Interval) -> bool:
-        """Whether the two intervals do not overlap."""
+        """Return whether the two intervals do not overlap."""
         return self.low > other.high or self.high < other.low
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """By how much `value` is better than `reference` on the same rows, in the metric's unit; positive is
-    better, whatever the metric.
+    """By how much `value` is better than `reference` on the same rows.
 
-    `relative` is the gain over the reference's size. `probability` is the share of replicates with a gain,
-    those without a difference counted by half.
+    Positive is better, whatever the metric. `relative` is the gain over the reference's size. `probability`
+    is the share of replicates with a gain, those without a difference counted by half.
+
+    Units: that of the metric.
     """
 
     metric: str
@@ -67,8 +71,9 @@ class Gain:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """How often each of `n` rows is drawn, replicate by replicate. `customer` is the row's customer as a
-    number from 0, None: its own.
+    """How often each of `n` rows is drawn, replicate by replicate.
+
+    `customer` is the row's customer as a number from 0; None: each row is a customer of its own.
     """
 
     n: int
@@ -81,14 +86,14 @@ class Draws:
         return self.n if self.customer is None else int(self.customer.max()) + 1
 
     def weights(self, replicate: int) -> F64:
-        """As doubles, one a row."""
+        """Return how often each row is drawn in a replicate, as doubles."""
         many = self._customers
         drawn = np.random.default_rng((self.seed, replicate)).integers(0, many, size=many, dtype=np.uint32)
         counts = np.bincount(drawn, minlength=many).astype(np.float64)
         return counts if self.customer is None else counts[self.customer]
 
     def evaluate(self, statistic: Callable[[F64], Any]) -> F64:
-        """`statistic` of each replicate's weights: an array with one row a replicate."""
+        """Return `statistic` of each replicate's weights: an array with one row per replicate."""
         with ThreadPoolExecutor(max(1, min(_THREADS, os.cpu_count() or 1))) as pool:
             results: Iterator[Any] = pool.map(lambda r: statistic(self.weights(r)), range(self.replicates))
             return np.array(list(results), dtype=np.float64)
@@ -97,11 +102,11 @@ class Draws:
 def arranged(
     *columns: F64, clusters: Any = None, replicates: int, seed: int
 ) -> tuple[tuple[F64, ...], Draws]:
-    """The rows in an order that depends on what they hold alone, and the draws for them.
+    """Sort rows into an order that depends on their content alone, and return them with their draws.
 
     `columns`: the scores first, by which the rows are sorted, so that ranking metrics find them sorted; what
     is equal in all columns and in the customer is interchangeable. `clusters`: a number or text per row that
-    says whose it is, such as a hash of the key.
+    names its customer, such as a hash of the key.
     """
     n = len(columns[0])
     if replicates < 2:
@@ -134,12 +139,15 @@ def intervals(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval | None]:
-    """Every metric with its interval, from the same draws; None where the rows leave a metric undefined
-    (`metrics.evaluate`).
+    """Return every metric with its interval, from the same draws.
 
-    Replicates in which it is undefined (one class was drawn) are left out of its interval, and `replicates`
-    says how many are left. A calibration error cannot fall below 0, so its replicates lie above its value
-    where that is near 0, as may the whole interval. Raises InputError on unusable arrays.
+    Replicates in which a metric is undefined (one class was drawn) are left out of its interval, and
+    `replicates` says how many are left. A calibration error cannot fall below 0, so its replicates are above
+    its value where that is near 0, as may the whole interval.
+
+    Nulls: None where the rows leave a metric undefined (`metrics.evaluate`).
+
+    Errors: InputError on unusable arrays.
     """
     y, s, _ = checked(
         labels, scores, task=_task(metrics), probabilities=any(m.probabilities for m in metrics)
@@ -155,7 +163,10 @@ def intervals(
 
 
 def interval(value: float, replicates: F64, *, confidence: float) -> Interval:
-    """The percentiles between which `confidence` of the replicates lie; NaN among them is left out."""
+    """Return the percentiles between which `confidence` of the replicates are.
+
+    Nulls: NaN among the replicates is left out.
+    """
     if not 0 < confidence < 1:
         raise InputError(
             f"a confidence of {confidence} is none", hint="give a share between 0 and 1, such as 0.95"
@@ -180,10 +191,11 @@ def paired_gain(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Gain:
-    """Two sets of scores for the same rows, such as challenger and champion: both are judged on each draw, so
-    what they share cancels.
+    """Compare two sets of scores for the same rows, such as challenger and champion.
 
-    Raises UndefinedMetricError where the rows leave the metric undefined, InputError on unusable arrays.
+    Both are measured on each draw, so what they share cancels.
+
+    Errors: UndefinedMetricError where the rows leave the metric undefined, InputError on unusable arrays.
     """
     y, a, _ = checked(labels, scores, task=metric.task, probabilities=metric.probabilities)
     _, b, _ = checked(

@@ -1,12 +1,11 @@
-"""Split conformal prediction: intervals and sets that hold the label with a promised probability, whatever
-the model is worth.
+"""Predict intervals and sets that hold the label with a promised probability (split conformal prediction).
 
-The model is fitted on other rows; on these, n of them, its error is measured, and the ceil((n + 1) *
-coverage)-th smallest error is what a new row stays within with at least that probability, if it is
-exchangeable with them (Vovk, Gammerman, Shafer 2005; Lei, G'Sell, Rinaldo, Tibshirani, Wasserman 2018,
-theorem 2.2). Measured apart for each class, group or range of predictions, the promise holds within each
-(Mondrian, Vovk et al. 2005, chapter 4; by ranges of predictions: Boström, Johansson, Löfström 2021). Pure but
-for the `with_` functions.
+The promise holds whatever the model is worth. The model is fitted on other rows; on these, n of them, its
+error is measured, and the ceil((n + 1) * coverage)-th smallest error is what a new row stays within with at
+least that probability, if it is exchangeable with them (Vovk, Gammerman, Shafer 2005; Lei, G'Sell, Rinaldo,
+Tibshirani, Wasserman 2018, theorem 2.2). Measured apart for each class, group or range of predictions, the
+promise holds within each (Mondrian, Vovk et al. 2005, chapter 4; by ranges of predictions: Boström,
+Johansson, Löfström 2021). Pure but for the `with_` functions.
 """
 
 from __future__ import annotations
@@ -31,8 +30,9 @@ if TYPE_CHECKING:
 
 
 def rank(n: int, coverage: float) -> int:
-    """Which of n errors in ascending order, from 1, bounds a new one: ceil((n + 1) * coverage). More than n:
-    none of them does.
+    """Return which of n errors in ascending order, from 1, bounds a new one: ceil((n + 1) * coverage).
+
+    A rank above n means that none of them does.
     """
     if not 0 < coverage < 1:
         raise InputError(
@@ -44,8 +44,9 @@ def rank(n: int, coverage: float) -> int:
 
 
 def quantile(residuals: Any, coverage: float) -> float:
-    """What a new residual stays within with probability `coverage` or more; infinite where there are too few
-    to say.
+    """Return what a new residual stays within with probability `coverage` or more.
+
+    It is infinite where there are too few residuals to say.
     """
     values = np.asarray(residuals, dtype=np.float64)
     k = rank(len(values), coverage)
@@ -53,9 +54,11 @@ def quantile(residuals: Any, coverage: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """Rows whose error was measured together. `part`: the class of two, or the range of predictions. `radius`
-    infinite: n is too small.
+class ConformalCell:
+    """Rows whose error was measured together.
+
+    `part` is the class of two, or the number of the range of predictions. `radius` is infinite where n is too
+    small.
     """
 
     group: str | None
@@ -66,7 +69,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Conformal:
-    """What was measured, and how it is applied.
+    """The measured radii, and how they are applied.
 
     REGRESSION: a prediction less and more its cell's radius, within the bounds; its cell is the group and the
     range of predictions that `cuts` (lower bounds of the second range and on) put it in. BINARY: a class is
@@ -76,7 +79,7 @@ class Conformal:
 
     task: Task
     coverage: float
-    cells: tuple[Cell, ...]
+    cells: tuple[ConformalCell, ...]
     minimum: float | None = None
     maximum: float | None = None
     cuts: tuple[float, ...] = ()
@@ -89,19 +92,22 @@ class Conformal:
         return 2 if self.task is Task.BINARY else len(self.cuts) + 1
 
     @property
-    def too_small(self) -> tuple[Cell, ...]:
+    def too_small(self) -> tuple[ConformalCell, ...]:
         """Cells that promise nothing but the whole range, since they have fewer rows than the rank needs."""
         return tuple(c for c in self.cells if math.isinf(c.radius))
 
     def radii(self) -> dict[str | None, tuple[float, ...]]:
-        """By group, in the order of the parts; under None alone where there are no groups."""
+        """Return the radii by group, in the order of the parts; under None where there are no groups."""
         found: dict[str | None, list[float]] = {}
         for c in self.cells:
             found.setdefault(c.group, [math.inf] * self.parts)[c.part] = c.radius
         return {g: tuple(r) for g, r in found.items()}
 
     def intervals(self, predictions: Any, groups: Any = None) -> tuple[F64, F64]:
-        """Lower and upper end of each prediction's interval. Cost: numpy, one pass a group."""
+        """Return the lower and upper end of each prediction's interval.
+
+        Cost: numpy, one pass per group.
+        """
         p = np.asarray(predictions, dtype=np.float64)
         radius = self._radius(len(p), groups, _parts(p, self.cuts))
         low, high = p - radius, p + radius
@@ -109,15 +115,16 @@ class Conformal:
         return low, high if self.maximum is None else np.clip(high, self.minimum, self.maximum)
 
     def sets(self, probabilities: Any, groups: Any = None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Whether class 0, and whether class 1, is in each row's set. Neither or both may be: the row is like
-        none, or like both.
+        """Return whether class 0, and whether class 1, is in each row's set.
+
+        Neither or both may be: the row is like none, or like both.
         """
         p = np.asarray(probabilities, dtype=np.float64)
         zeros = np.zeros(len(p), dtype=np.int64)
         return p <= self._radius(len(p), groups, zeros), 1.0 - p <= self._radius(len(p), groups, zeros + 1)
 
     def covered(self, labels: Any, predictions: Any, groups: Any = None) -> NDArray[np.bool_]:
-        """Whether each label is within its interval or set."""
+        """Return whether each label is within its interval or set."""
         y = np.asarray(labels, dtype=np.float64)
         if self.task is Task.BINARY:
             zero, one = self.sets(predictions, groups)
@@ -133,7 +140,7 @@ class Conformal:
         return found
 
     def to_json(self) -> str:
-        """As text that `from_json` reads; an infinite radius is null, since JSON has no such number."""
+        """Return text that `from_json` reads; an infinite radius is null, since JSON has no such number."""
         cells = [asdict(c) | {"radius": None if math.isinf(c.radius) else c.radius} for c in self.cells]
         return json.dumps(
             asdict(self) | {"task": self.task.value, "cells": cells}, allow_nan=False, sort_keys=True
@@ -141,11 +148,15 @@ class Conformal:
 
     @classmethod
     def from_json(cls, text: str) -> Conformal:
-        """Raises InputError when the text is not what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Errors: InputError where the text is something else.
+        """
         try:
             d = json.loads(text)
             cells = tuple(
-                Cell(**(c | {"radius": math.inf if c["radius"] is None else c["radius"]})) for c in d["cells"]
+                ConformalCell(**(c | {"radius": math.inf if c["radius"] is None else c["radius"]}))
+                for c in d["cells"]
             )
             return cls(**(d | {"task": Task(d["task"]), "cells": cells, "cuts": tuple(d["cuts"])}))
         except (ValueError, TypeError, KeyError) as e:
@@ -166,11 +177,13 @@ def calibrate_regression(
     cuts: Sequence[float] | None = None,
     groups: Any = None,
 ) -> Conformal:
-    """Intervals from absolute errors on rows that the model was not fitted on.
+    """Measure intervals from absolute errors on rows that the model was not fitted on.
 
     `parts`: ranges of predictions with as many rows each, so that intervals are as wide as the errors are
     there (10 for a skewed target); `cuts` fixes them. Equal predictions share a range, so there may be fewer.
-    `groups`: text or None a row, for a promise within each. Raises InputError on unusable arrays.
+    `groups`: text or None per row, for a promise within each.
+
+    Errors: InputError on unusable arrays.
     """
     y, p, _ = checked(labels, predictions, task=Task.REGRESSION, what="predictions")
     places = np.arange(1, parts) * len(p) // parts
@@ -192,7 +205,7 @@ def calibrate_regression(
 def calibrate_sets(
     labels: Any, probabilities: Any, *, coverage: float, by_class: bool = True, groups: Any = None
 ) -> Conformal:
-    """Sets of two classes from 1 - the probability of the label, on rows that the model was not fitted on.
+    """Measure sets of two classes from 1 - the label's probability, on rows that the model was not fitted on.
 
     `by_class`: the promise holds among those labelled 1 as among those labelled 0. Without it (marginal) it
     may be kept by the larger class alone. Scores with many ties, such as isotonic steps, cover more than is
@@ -204,7 +217,9 @@ def calibrate_sets(
         cells = list(_cells(errors, parts, 2, groups, coverage))
     else:
         both = list(_cells(errors, np.zeros_like(parts), 1, groups, coverage))
-        cells = [Cell(group=c.group, part=part, n=c.n, radius=c.radius) for c in both for part in (0, 1)]
+        cells = [
+            ConformalCell(group=c.group, part=part, n=c.n, radius=c.radius) for c in both for part in (0, 1)
+        ]
     return Conformal(
         task=Task.BINARY,
         coverage=coverage,
@@ -216,11 +231,11 @@ def calibrate_sets(
     )
 
 
-def _cells(errors: F64, parts: I64, many: int, groups: Any, coverage: float) -> Iterable[Cell]:
+def _cells(errors: F64, parts: I64, many: int, groups: Any, coverage: float) -> Iterable[ConformalCell]:
     for group, rows in _by_group(len(errors), groups, groups is not None):
         for part in range(many):
             own = errors[rows & (parts == part)]
-            yield Cell(group=group, part=part, n=len(own), radius=quantile(own, coverage))
+            yield ConformalCell(group=group, part=part, n=len(own), radius=quantile(own, coverage))
 
 
 def _by_group(n: int, groups: Any, grouped: bool) -> Iterable[tuple[str | None, NDArray[np.bool_]]]:
@@ -254,11 +269,13 @@ def with_interval(
     low: str = "interval_low",
     high: str = "interval_high",
 ) -> DataFrame:
-    """Add `low` and `high`, double: the ends of each prediction's interval, the same bits as
-    `Conformal.intervals`.
+    """Add `low` and `high`, double: the ends of each prediction's interval.
 
-    Grain: unchanged. Null where the prediction is null; infinite where a cell was too small and the target
-    has no bound.
+    They have the same bits as `Conformal.intervals`.
+
+    Grain: unchanged.
+
+    Nulls: null where the prediction is null; infinite where a cell was too small and the target has no bound.
     """
     from pyspark.sql import functions as F
 
@@ -281,8 +298,9 @@ def with_set(
     group: str | None = None,
     name: str = "prediction_set",
 ) -> DataFrame:
-    """Add `name`, array<int>: the classes in each row's set, ascending; null where the probability is null.
-    As `Conformal.sets`.
+    """Add `name`, array<int>: the classes in each row's set, ascending, as `Conformal.sets`.
+
+    Nulls: null where the probability is null.
     """
     from pyspark.sql import functions as F
 

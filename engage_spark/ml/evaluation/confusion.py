@@ -1,6 +1,4 @@
-"""Decisions from scores by a threshold: counts by decision and label, and the metrics that follow from them.
-Pure numpy.
-"""
+"""Turn scores into decisions by a threshold: counts by decision and label, and the metrics that follow."""
 
 from __future__ import annotations
 
@@ -26,18 +24,22 @@ class Confusion:
 
     @property
     def n(self) -> float:
+        """The number of rows."""
         return self.tp + self.fp + self.fn + self.tn
 
     @property
     def accuracy(self) -> float:
+        """The share of rows whose decision is the label."""
         return share(self.tp + self.tn, self.n)
 
     @property
     def precision(self) -> float:
+        """The share of labels 1 among decisions 1."""
         return share(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
+        """The share of decisions 1 among labels 1."""
         return share(self.tp, self.tp + self.fn)
 
     @property
@@ -52,7 +54,7 @@ def share(part: float, whole: float) -> float:
 
 
 def confusion(labels: Any, scores: Any, *, threshold: float, weights: Any = None) -> Confusion:
-    """Decisions are 1 from the threshold on, itself included."""
+    """Count rows by decision and label; decisions are 1 from the threshold on, itself included."""
     y, s, w = checked(labels, scores, weights, task=Task.BINARY)
     return _confusion(y, s, threshold)(w)
 
@@ -68,7 +70,7 @@ def _confusion(y: F64, s: F64, threshold: float) -> Callable[[F64], Confusion]:
 
 
 def at_threshold(threshold: float) -> tuple[Metric, ...]:
-    """Accuracy, precision, recall and F1 of the decision `score >= threshold`."""
+    """Return accuracy, precision, recall and F1 of the decision `score >= threshold`."""
 
     def metric(name: str, title: str, needs: str) -> Metric:
         def prepare(y: F64, s: F64) -> Prepared:

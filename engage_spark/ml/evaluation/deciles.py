@@ -1,6 +1,4 @@
-"""Small tables of a model's scores: what each tenth by score holds, how near scores come to shares, and
-bounds of a share. Pure numpy.
-"""
+"""Tabulate scores: what each tenth by score holds, how near scores come to shares, and bounds of a share."""
 
 from __future__ import annotations
 
@@ -18,10 +16,10 @@ from engage_spark.numerics.dtypes import F64
 
 @dataclass(frozen=True, kw_only=True)
 class Tenth:
-    """Rows from the highest scores (number 1) down. `lift`: mean label over that of all; `gathered`: share of
-    all labels' sum up to here.
+    """A tenth of the rows, from the highest scores (number 1) down.
 
-    Both are None where the labels sum to nothing, or some are negative.
+    `lift` is the mean label over that of all rows; `cumulative_share` the share of all labels' sum up to
+    here. Both are None where the labels sum to nothing, or some are negative.
     """
 
     number: int
@@ -29,18 +27,21 @@ class Tenth:
     mean_score: float
     mean_label: float
     lift: float | None
-    gathered: float | None
+    cumulative_share: float | None
 
 
 def deciles(labels: Any, scores: Any, *, task: Task, parts: int = 10) -> tuple[Tenth, ...]:
-    """`parts` of as many rows each, by descending score. Rows of one score that a cut divides count with the
-    mean of their labels, so no order among them matters. Fewer rows than parts make as many parts as there
-    are rows. Raises InputError on unusable arrays.
+    """Cut rows into `parts` of equal size by descending score.
+
+    Rows of one score that a cut divides count with the mean of their labels, so no order among them matters.
+    Fewer rows than parts make as many parts as there are rows.
+
+    Errors: InputError on unusable arrays.
     """
     y, s, w = checked(labels, scores, task=task)
     n, ranking = len(y), Ranking.of(s)
     parts = min(parts, n)
-    # From the top: rows, labels and scores gathered up to each distinct score; between two of them, in
+    # From the top: rows, labels and scores added up to each distinct score; between two of them, in
     # proportion.
     rows, label, score = (np.concatenate([[0.0], np.cumsum(ranking.sums(x)[::-1])]) for x in (w, y, s))
     ends = np.arange(parts + 1) * n // parts
@@ -53,17 +54,15 @@ def deciles(labels: Any, scores: Any, *, task: Task, parts: int = 10) -> tuple[T
             mean_score=float(of_scores[i + 1] - of_scores[i]) / float(ends[i + 1] - ends[i]),
             mean_label=(mean := float(up_to[i + 1] - up_to[i]) / float(ends[i + 1] - ends[i])),
             lift=mean / (total / n) if sound else None,
-            gathered=float(up_to[i + 1]) / total if sound else None,
+            cumulative_share=float(up_to[i + 1]) / total if sound else None,
         )
         for i in range(parts)
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bin:
-    """Rows with scores of one bin: their mean score, the share of ones among them, and its bounds (Wilson,
-    95%).
-    """
+class CalibrationBin:
+    """Rows with scores of one bin: their mean score, the share of ones, and its bounds (Wilson, 95%)."""
 
     n: int
     mean_score: float
@@ -72,9 +71,14 @@ class Bin:
     high: float
 
 
-def calibration(labels: Any, scores: Any, *, bins: int = BINS, mass: bool = True) -> tuple[Bin, ...]:
-    """The bins that hold rows, by ascending score; `mass`: of as many rows each, else of equal width.
-    InputError: unusable arrays.
+def calibration(
+    labels: Any, scores: Any, *, bins: int = BINS, mass: bool = True
+) -> tuple[CalibrationBin, ...]:
+    """Return the bins that hold rows, by ascending score.
+
+    With `mass` bins hold equal numbers of rows, else they are of equal width.
+
+    Errors: InputError on unusable arrays.
     """
     y, s, _ = checked(labels, scores, task=Task.BINARY, probabilities=True)
     cuts = calibration_cuts(s, bins=bins, mass=mass)
@@ -86,7 +90,7 @@ def calibration(labels: Any, scores: Any, *, bins: int = BINS, mass: bool = True
     for i in np.flatnonzero(n):
         low, high = wilson(float(ones[i]), float(n[i]))
         found.append(
-            Bin(
+            CalibrationBin(
                 n=int(n[i]),
                 mean_score=float(total[i] / n[i]),
                 share=float(ones[i] / n[i]),
@@ -98,8 +102,11 @@ def calibration(labels: Any, scores: Any, *, bins: int = BINS, mass: bool = True
 
 
 def wilson(part: float, whole: float, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Bounds of the share part / whole (Wilson 1927), which stay within 0 and 1 and have a width also at
-    both; NaN of nothing.
+    """Return bounds of the share part / whole, which stay within 0 and 1 and have a width at both ends too.
+
+    Nulls: NaN of nothing.
+
+    Source: Wilson 1927.
     """
     if not whole:
         return math.nan, math.nan
@@ -110,5 +117,5 @@ def wilson(part: float, whole: float, *, confidence: float = 0.95) -> tuple[floa
 
 
 def thinned(values: F64, most: int) -> F64:
-    """At most `most` of the values, evenly spaced in the order given: for pictures."""
+    """Return at most `most` of the values, evenly spaced in the order given, for pictures."""
     return values if len(values) <= most else values[np.arange(most) * len(values) // most]

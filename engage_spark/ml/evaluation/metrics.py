@@ -1,10 +1,4 @@
-"""Metrics of two classes and of numbers, exact, on arrays of labels and scores on the driver, with weights.
-
-Each metric is prepared once for its rows, which sorts and squares, and is then evaluated for any weights
-without doing so again: that is what lets hundreds of bootstrap replicates of a million rows take seconds.
-Rows with the same score stand in no order among themselves. Cost: O(n log n) once, O(n) per evaluation. Pure
-numpy. Tested against scikit-learn, to 1e-9.
-"""
+"""Compute metrics of two classes and of numbers exactly, on weighted arrays of labels and scores."""
 
 from __future__ import annotations
 
@@ -31,11 +25,11 @@ class UndefinedMetricError(InputError):
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A figure that says how good scores are. `better`: which way. `unit`: "target" is that of the target,
-    its absence a pure number.
+    """A figure that says how good scores are.
 
-    `needs` says what the labels must have for it to be defined; `probabilities`, that scores must lie within
-    0 and 1.
+    `better` says which direction is better. `unit` is "target" where it is that of the target, and None for a
+    pure number. `needs` says what the labels must have for the metric to be defined; `probabilities`, that
+    scores must be within 0 and 1.
     """
 
     name: str
@@ -48,8 +42,10 @@ class Metric:
     probabilities: bool = False
 
     def __call__(self, labels: Any, scores: Any, weights: Any = None) -> float:
-        """The value. Raises UndefinedMetricError where the labels do not have what it needs, InputError where
-        the arrays are unusable.
+        """Return the value of the metric.
+
+        Errors: UndefinedMetricError where the labels do not have what it needs, InputError where the arrays
+        are unusable.
         """
         y, s, w = checked(labels, scores, weights, task=self.task, probabilities=self.probabilities)
         value = self.prepare(y, s)(w)
@@ -60,7 +56,7 @@ class Metric:
         return value
 
     def gain(self, value: float, over: float) -> float:
-        """By how much `value` is better than `over`; negative where it is worse."""
+        """Return by how much `value` is better than `over`; negative where it is worse."""
         if self.better == "zero":
             return abs(over) - abs(value)
         return value - over if self.better == "higher" else over - value
@@ -75,8 +71,9 @@ def checked(
     probabilities: bool = False,
     what: str = "scores",
 ) -> tuple[F64, F64, F64]:
-    """Labels, scores and weights (ones where none are given) as doubles. Raises InputError with everything
-    that is wrong with them.
+    """Return labels, scores and weights as doubles; weights are ones where none are given.
+
+    Errors: InputError with everything that is wrong with them.
     """
     y, s = (np.asarray(x, dtype=np.float64) for x in (labels, scores))
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -107,8 +104,10 @@ def checked(
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Rows by ascending value. `order` None: they lie so; `starts` None: no two are the same, else where each
-    value begins.
+    """The ascending order of values.
+
+    `order` is None where rows are sorted already. `starts` is None where no two values are equal, else where
+    each value begins.
     """
 
     order: I64 | None
@@ -116,13 +115,14 @@ class Ranking:
 
     @classmethod
     def of(cls, values: F64) -> Ranking:
+        """Rank the values."""
         order = None if (values[1:] >= values[:-1]).all() else np.argsort(values, kind="stable")
         ordered = values if order is None else values[order]
         starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
         return cls(order, None if len(starts) == len(values) else starts)
 
     def sums(self, x: F64) -> F64:
-        """Sums of `x`, one per distinct value, ascending."""
+        """Return the sums of `x`, one per distinct value, ascending."""
         x = x if self.order is None else x[self.order]
         return x if self.starts is None else np.add.reduceat(x, self.starts)
 
@@ -159,12 +159,11 @@ def _average_precision(y: F64, s: F64) -> Prepared:
 
 
 def _gini(y: F64, s: F64) -> Prepared:
-    """Area between the diagonal and the curve of labels gathered by descending score, over that by descending
-    label.
+    """Return the area under the curve of labels cumulated by descending score, over that by descending label.
 
-    1: perfect order, 0: none, -1: reversed; for labels 0 and 1 it is 2 AUC - 1. The areas are of trapezoids,
-    and rows of one score share their gain evenly, so it differs from one that counts steps (Lorenz curves in
-    google/lifetime_value) by less than 2 / n.
+    Both areas are measured from the diagonal. 1: perfect order, 0: none, -1: reversed; for labels 0 and 1 it
+    is 2 AUC - 1. The areas are of trapezoids, and rows of one score share their gain evenly, so it differs
+    from one that counts steps (Lorenz curves in google/lifetime_value) by less than 2 / n.
     """
     by_score, by_label = Ranking.of(s), Ranking.of(y)
     centred = y - y.mean()  # the ratio does not change with it, and its digits are kept
@@ -188,7 +187,7 @@ def _varies(y: F64, w: F64) -> bool:
 def _mean(
     column: Callable[[F64, F64], F64], after: Callable[[float], float] = float
 ) -> Callable[[F64, F64], Prepared]:
-    """A weighted mean over rows, and what becomes of it."""
+    """Prepare a weighted mean over rows, and apply a function to it."""
 
     def prepare(y: F64, s: F64) -> Prepared:
         values = column(y, s)
@@ -203,8 +202,11 @@ def _mean(
 
 
 def losses(y: F64, s: F64) -> F64:
-    """Log-loss of each row, in nats; probabilities are kept the machine's precision away from 0 and 1, as
-    scikit-learn does.
+    """Return the log-loss of each row.
+
+    Probabilities are kept the machine's precision away from 0 and 1, as scikit-learn does.
+
+    Units: nats.
     """
     least = float(np.finfo(np.float64).eps)
     return np.asarray(-np.log(np.clip(np.where(y == 1, s, 1.0 - s), least, 1.0 - least)))
@@ -222,8 +224,9 @@ def _r2(y: F64, s: F64) -> Prepared:
 
 
 def calibration_cuts(scores: F64, *, bins: int = BINS, mass: bool = False) -> F64:
-    """Lower bounds of the second bin and on: of equal width over 0 to 1, or of equal numbers of rows; equal
-    scores share a bin.
+    """Return the lower bounds of the second bin and on.
+
+    Bins are of equal width over 0 to 1, or with `mass` of equal numbers of rows; equal scores share a bin.
     """
     if not mass:
         return np.asarray(np.arange(1, bins) / bins)
@@ -287,15 +290,16 @@ HEADLINE = {Task.BINARY: METRICS["auc"], Task.REGRESSION: METRICS["rmse"]}
 
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:
-    """In the order in which they are shown, the headline first."""
+    """Return the metrics of a task in the order in which they are shown, the headline first."""
     return tuple(m for m in _ALL if m.task is task)
 
 
 def evaluate(
     metrics: Sequence[Metric], labels: Any, scores: Any, weights: Any = None
 ) -> dict[str, float | None]:
-    """Each metric's value by name; None where these rows leave it undefined, which `Metric.__call__` makes an
-    error of.
+    """Return each metric's value by name.
+
+    Nulls: None where the rows leave a metric undefined, which `Metric.__call__` makes an error of.
     """
     found: dict[str, float | None] = {}
     for m in metrics:

@@ -1,9 +1,9 @@
-"""From which probability on it pays to contact a customer, and what it earns.
+"""Compute the probability at which it pays to contact a customer, and the profit of doing so.
 
 A contact costs `cost`, and succeeds with `success` in keeping one who would have left, who is worth `value`:
 it pays where p * success * value > cost, so from p* = cost / (success * value) on, if p is calibrated (Elkan
-2001). What it earned on held-out rows is counted at every threshold, with an interval, and beside p* stands
-the threshold that was best on these very rows, which flatters itself. That a contact succeeds at all is an
+2001). The profit on held-out rows is counted at every threshold, with an interval, and beside p* stands the
+threshold that was best on these very rows, which flatters itself. That a contact succeeds at all is an
 assumption of the caller: no data here says what a contact changes. Pure numpy.
 """
 
@@ -29,9 +29,10 @@ STEPS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
-    """What happens when all from `threshold` on are contacted. `profit`, `low`, `high`: per 1,000 customers,
-    contacted or not.
+class ProfitPoint:
+    """The profit of contacting all customers at or above `threshold`.
+
+    Units: `profit`, `low`, `high` are per 1,000 customers, contacted or not.
     """
 
     threshold: float
@@ -43,11 +44,11 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Profit:
-    """Contacts at one value of a customer who stays.
+    """The profit of contacts at one value of a customer who stays.
 
-    `chosen` is p*; above 1 where no contact can pay. `at`: what it earns, and `confusion` the rows there,
-    with the threshold itself selected. `best`: the threshold with the highest profit on these rows (infinite:
-    contact nobody). `curve`: from all to none.
+    `chosen` is p*; above 1 where no contact can pay. `at` is the profit there, and `confusion` the rows
+    there, with the threshold itself selected. `best`: the threshold with the highest profit on these rows
+    (infinite: contact nobody). `curve`: from all to none.
     """
 
     value: float
@@ -55,33 +56,34 @@ class Profit:
     success: float
     n: int
     chosen: float
-    at: Point
+    at: ProfitPoint
     confusion: Confusion
     best: float
     best_profit: float
-    everyone: Point
-    curve: tuple[Point, ...]
+    everyone: ProfitPoint
+    curve: tuple[ProfitPoint, ...]
     confidence: float
 
     @property
     def pays(self) -> bool:
-        """Whether p* is a probability at all, and what is contacted there earns more than nothing with
-        confidence.
-        """
+        """Whether p* is a probability, and the profit there is above zero with confidence."""
         return self.chosen <= 1 and self.at.low > 0
 
     def to_json(self) -> str:
-        """As text that `from_json` reads; that nobody is best contacted is null."""
+        """Return text that `from_json` reads; that nobody is best contacted is null."""
         found = asdict(self) | {"best": None if math.isinf(self.best) else self.best}
         return json.dumps(found, allow_nan=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Profit:
-        """Raises InputError when the text is not what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Errors: InputError where the text is something else.
+        """
         try:
             d = json.loads(text)
-            read = {name: Point(**d[name]) for name in ("at", "everyone")} | {
-                "curve": tuple(Point(**p) for p in d["curve"])
+            read = {name: ProfitPoint(**d[name]) for name in ("at", "everyone")} | {
+                "curve": tuple(ProfitPoint(**p) for p in d["curve"])
             }
             best = math.inf if d["best"] is None else d["best"]
             return cls(**(d | read | {"confusion": Confusion(**d["confusion"]), "best": best}))
@@ -92,8 +94,9 @@ class Profit:
 
 
 def threshold(*, value: float, cost: float, success: float) -> float:
-    """p* = cost / (success * value); above 1 where no contact can pay. Raises InputError where one of them
-    makes no sense.
+    """Return p* = cost / (success * value); it is above 1 where no contact can pay.
+
+    Errors: InputError where one of them makes no sense.
     """
     wrong = [
         f"{name} is {x}, and must be above 0"
@@ -123,11 +126,13 @@ def profits(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[Profit, ...]:
-    """One Profit for each of `values`, from the same rows and the same draws (`bootstrap.arranged` says about
-    `clusters`).
+    """Return one Profit for each of `values`, from the same rows and the same draws.
 
-    Cost: one sort, and per replicate one draw and one pass over the rows, however many values. Raises
-    InputError on unusable arrays.
+    `bootstrap.arranged` explains `clusters`.
+
+    Cost: one sort, and per replicate one draw and one pass over the rows, however many values.
+
+    Errors: InputError on unusable arrays.
     """
     cuts = [threshold(value=v, cost=cost, success=success) for v in values]
     y, p, _ = checked(labels, probabilities, task=Task.BINARY, probabilities=True, what="probabilities")
@@ -161,7 +166,7 @@ def _profit(
 ) -> Profit:
     n, ones = float(whole[0, 0]), float(whole[1, 0])
 
-    def point(i: int) -> Point:
+    def point(i: int) -> ProfitPoint:
         rows, kept = whole[:, i]
         replicates = 1000.0 * (success * value * drawn[:, 1, i] - cost * drawn[:, 0, i]) / drawn[:, 0, 0]
         bounds = interval(
@@ -169,7 +174,7 @@ def _profit(
             replicates,
             confidence=confidence,
         )
-        return Point(
+        return ProfitPoint(
             threshold=float(grid[i]),
             contacted=float(rows) / n,
             profit=bounds.value,
@@ -197,10 +202,9 @@ def _profit(
 
 
 def _best(p: F64, y: F64, gain: float, cost: float) -> tuple[float, float]:
-    """The threshold, of all distinct probabilities and none, with the highest profit, and that profit; the
-    higher one where two share it.
+    """Return the threshold with the highest profit, and that profit; the higher one where two share it.
 
-    Rows lie by ascending probability.
+    Rows are sorted by ascending probability. All distinct probabilities are tried, and contacting nobody.
     """
     starts = np.flatnonzero(np.concatenate([[True], p[1:] != p[:-1]]))
     earned = np.cumsum((gain * y - cost)[::-1])[::-1][starts]

@@ -1,6 +1,4 @@
-"""Whether a model may become champion: gates that it must pass by itself, and the gain over the champion that
-there is. No Spark.
-"""
+"""Decide whether a model becomes champion: its own gates, and its gain over the champion. No Spark."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ COVERAGE_SLACK = 0.015
 
 @dataclass(frozen=True, kw_only=True)
 class ModelGate:
-    """One demand on a model, what was measured, and whether it holds. `demand` says it in words."""
+    """One demand on a model, what was measured, and whether it passed. `demand` is in words."""
 
     name: str
     demand: str
@@ -35,7 +33,7 @@ class Decision:
 
 
 def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> ModelGate:
-    """The paired gain over the baseline lies above 0 with confidence."""
+    """Require that the paired gain over the baseline is above 0 with confidence."""
     return ModelGate(
         name="baseline",
         demand=f"better than the baseline in {gain.metric} with {gain.confidence:.0%} confidence",
@@ -45,11 +43,13 @@ def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> ModelGate
 
 
 def is_calibrated(ece: Interval) -> ModelGate:
-    """The calibration error is not above WORST_ECE beyond chance.
+    """Require that the calibration error is not above WORST_ECE beyond chance.
 
-    Few rows make the error too large, and drawing from them does so once more: by as much as replicates lie
-    above the value, the value lies above the truth. So the lower bound is the reverse percentile, 2 x value -
-    upper end (Efron, Tibshirani 1993, section 13.4).
+    Few rows make the error too large, and drawing from them does so once more: by as much as replicates are
+    above the value, the value is above the truth. So the lower bound is the reverse percentile, 2 x value -
+    upper end.
+
+    Source: Efron, Tibshirani 1993, section 13.4.
     """
     low = 2 * ece.value - ece.high
     return ModelGate(
@@ -61,9 +61,7 @@ def is_calibrated(ece: Interval) -> ModelGate:
 
 
 def covers(conformal: Conformal, covered: Interval) -> ModelGate:
-    """What intervals or sets hold of the test rows is not below the promise by more than COVERAGE_SLACK,
-    beyond chance.
-    """
+    """Require that test rows are covered as promised, COVERAGE_SLACK less at most, beyond chance."""
     return ModelGate(
         name="coverage",
         demand=f"{conformal.coverage:.0%} of the labels within their interval or set, {COVERAGE_SLACK:.1%} less at most",
@@ -73,7 +71,7 @@ def covers(conformal: Conformal, covered: Interval) -> ModelGate:
 
 
 def is_free_of_leaks(stopping: Sequence[str]) -> ModelGate:
-    """The audit found nothing that would have stopped a strict training: a leak wins every comparison."""
+    """Require that the audit found nothing that stops a strict training: a leak wins every comparison."""
     return ModelGate(
         name="leakage",
         demand="no finding of the audit that stops a strict training",
@@ -83,11 +81,10 @@ def is_free_of_leaks(stopping: Sequence[str]) -> ModelGate:
 
 
 def decide(gates: Sequence[ModelGate], gain: Gain | None, *, champion: str | None) -> Decision:
-    """The first champion must pass its gates; another must also be better than the champion on the same rows,
-    with confidence.
+    """Decide on promotion: the first champion must pass its gates, a later one must also beat the champion.
 
-    `champion` names the one that there is, None for none; `gain` is over it, None where it cannot score these
-    rows any more.
+    It must be better on the same rows, with confidence. `champion` names the one that there is, None for
+    none; `gain` is over it, None where it cannot score these rows any more.
     """
     if failed := [g.name for g in gates if not g.passed]:
         return Decision(promoted=False, reason=f"failed gates: {', '.join(failed)}")

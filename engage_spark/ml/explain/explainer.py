@@ -1,5 +1,4 @@
-"""What explains a model's predictions, apart from Spark: contributions of source features, their check, and
-the reasons of a row.
+"""Explain a model's predictions without Spark: contributions of source features, and a row's reasons.
 
 An explainer is small, holds no driver object, travels to the workers by value, and is stored beside the model
 as JSON with all its bits.
@@ -29,15 +28,14 @@ models in 32 bits the second.
 
 
 class ExplanationError(EngageError):
-    """Reasons do not add up to the prediction that they are meant to explain: the explainer is another
-    model's (exit code 2).
+    """Reasons do not add up to the prediction that they should explain (exit code 2).
+
+    The explainer is another model's.
     """
 
 
 class Link(StrEnum):
-    """How contributions become a prediction: their sum itself, log-odds of a probability, or the logarithm of
-    an amount.
-    """
+    """How contributions become a prediction: their sum, log-odds of a probability, log of an amount."""
 
     IDENTITY = "identity"
     LOGIT = "logit"
@@ -46,8 +44,9 @@ class Link(StrEnum):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Linear:
-    """A linear model of the assembled vector. `means` are those of the rows that contributions are compared
-    with.
+    """A linear model of the assembled vector.
+
+    `means` are those of the rows that contributions are compared with.
     """
 
     coefficients: F64
@@ -55,7 +54,7 @@ class Linear:
     intercept: float
 
     def raw(self, x: F64) -> F64:
-        """Each row's linear predictor, summed in the order of the slots."""
+        """Return each row's linear predictor, summed in the order of the slots."""
         found = np.full(len(x), self.intercept)
         for j, b in enumerate(self.coefficients):
             found += b * x[:, j]
@@ -63,17 +62,18 @@ class Linear:
 
     @cached_property
     def base(self) -> float:
+        """The linear predictor of the mean row."""
         return float(self.raw(self.means[None, :])[0])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Explainer:
-    """`source[j]` is the feature that slot j of the assembled vector comes from, by its place in `features`;
-    `categories` are those that have a slot per level.
+    """Contributions of source features to the predictions of one model.
 
-    Contributions are Shapley values in the units of the link: of trees path-dependent TreeSHAP, of a linear
-    model coefficient times distance from the mean. A feature's slots are added up. `minimum` and `maximum`
-    are the bounds that a prediction is put into.
+    `source[j]` is the feature that slot j of the assembled vector comes from, by its position in `features`;
+    `categories` are those that have a slot per level. Contributions are Shapley values in the units of the
+    link: of trees path-dependent TreeSHAP, of a linear model coefficient times distance from the mean. A
+    feature's slots are added up. `minimum` and `maximum` are the bounds that a prediction is put into.
     """
 
     features: tuple[str, ...]
@@ -91,10 +91,11 @@ class Explainer:
 
     @property
     def tolerance(self) -> float:
+        """How far contributions and base may be from a prediction of this model, relative to its size."""
         return SINGLE_TOLERANCE if isinstance(self.model, Ensemble) and self.model.single else TOLERANCE
 
     def contributions(self, x: F64) -> F64:
-        """Of each row and feature. `x`: rows of the assembled vector."""
+        """Return the contribution of each row and feature; `x` holds rows of the assembled vector."""
         from engage_spark.ml.explain.treeshap import contributions
 
         if not self.features:
@@ -114,7 +115,7 @@ class Explainer:
         return tables(self.model)
 
     def served(self, total: F64) -> F64:
-        """The prediction that a sum of base and contributions stands for, before any calibration."""
+        """Return the prediction that a sum of base and contributions stands for, before any calibration."""
         # exp of a large number is infinite, and 1 / infinity is 0, as in the model
         with np.errstate(over="ignore"):
             value = {Link.IDENTITY: total, Link.LOGIT: 1.0 / (1.0 + np.exp(-total)), Link.LOG: np.exp(total)}[
@@ -127,11 +128,12 @@ class Explainer:
         return np.asarray(np.clip(value, low, high))
 
     def checked(self, x: F64, served: F64) -> F64:
-        """Contributions that are seen to add up: to the raw prediction of this explainer's model, and to what
-        the fitted model served.
+        """Return contributions after checking that they add up.
 
-        `served`: the prediction, or a binary model's uncalibrated probability. Raises ExplanationError with
-        the worst row's figures.
+        They must add up to the raw prediction of this explainer's model, and to what the fitted model served.
+        `served`: the prediction, or a binary model's uncalibrated probability.
+
+        Errors: ExplanationError with the worst row's figures.
         """
         found = self.contributions(x)
         raw, total = self.model.raw(x), self.base + found.sum(axis=1)
@@ -150,8 +152,9 @@ class Explainer:
         return found
 
     def top(self, contributions: F64, count: int) -> tuple[I32, F64, I64]:
-        """The `count` largest by magnitude of each row, ties by name, zeros left out: their features, values,
-        and how many per row.
+        """Return the `count` largest contributions of each row: features, values, and how many per row.
+
+        They are the largest by magnitude. Ties are ordered by name, and zeros are left out.
         """
         by_name = np.argsort(np.array(self.features, dtype=str), kind="stable")
         size = np.abs(contributions[:, by_name])
@@ -165,7 +168,7 @@ class Explainer:
         return {f.name: self.__dict__[f.name] for f in fields(self)}  # what was derived is derived again
 
     def to_json(self) -> str:
-        """As text that `from_json` reads, bit for bit."""
+        """Return text that `from_json` reads, bit for bit."""
         kind = "trees" if isinstance(self.model, Ensemble) else "linear"
         model = {f.name: _packed(getattr(self.model, f.name)) for f in fields(self.model)}
         told = {
@@ -182,7 +185,10 @@ class Explainer:
 
     @classmethod
     def from_json(cls, text: str) -> Explainer:
-        """Raises InputError when the text is not what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Errors: InputError where the text is something else.
+        """
         try:
             d = json.loads(text)
             kind = Ensemble if "trees" in d else Linear

@@ -1,6 +1,4 @@
-"""Why a model predicts what it does: the explainer of a fitted pipeline, reasons per row, and what matters
-over many rows.
-"""
+"""Explain a fitted pipeline: its explainer, the reasons of each row, and the importance of features."""
 
 from __future__ import annotations
 
@@ -46,14 +44,19 @@ def explainer_of(
     scratch: str,
     background: DataFrame | None = None,
 ) -> Explainer:
-    """The explainer of a fitted pipeline of `build_pipeline`, calibrated or not, in memory or reloaded.
+    """Build the explainer of a fitted pipeline of `build_pipeline`, calibrated or not, in memory or reloaded.
 
     Trees are read from what Spark writes of them, so the estimator's stage is saved at `scratch`, a path that
     the caller removes. A linear model needs `background`, the rows that it was fitted on: contributions are
-    compared with their means (one scan). Contributions are in the target's units for regressions, in log-odds
-    for logistic and boosted classifiers, in probability for forests, in logarithms of the amount for Tweedie;
-    of a calibrated model they explain the probability before calibration, which keeps the order of rows.
-    Cost: trees three small jobs, linear models one scan. Raises ConfigurationError for other estimators.
+    compared with their means. A calibrated model is explained before calibration, which keeps the order of
+    rows.
+
+    Units: those of the target for regressions, log-odds for logistic and boosted classifiers, probability for
+    forests, logarithms of the amount for Tweedie.
+
+    Cost: trees three small jobs, linear models one scan.
+
+    Errors: ConfigurationError for other estimators.
     """
     stage = _estimator(model)
     kind = type(stage).__name__
@@ -116,7 +119,7 @@ def _link(stage: Any, kind: str) -> Link:
 
 
 def _inputs(scored: DataFrame) -> list[Column]:
-    """The assembled vector and the model's own prediction, before calibration, of each row."""
+    """Return the columns of the assembled vector and of the model's own prediction, before calibration."""
     from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
 
@@ -132,13 +135,20 @@ def _arrays(vectors: Any, served: Any) -> tuple[Any, Any]:
 def with_reasons(
     scored: DataFrame, explainer: Explainer, *, top: int, masked: Collection[str] = ()
 ) -> DataFrame:
-    """Add `reasons`: per row the `top` features whose contribution is largest by magnitude, ties by name;
-    none that contributes nothing.
+    """Add `reasons`: per row the `top` features whose contribution is largest by magnitude.
 
-    `scored` is a transform of the model that the explainer was made of, with its source columns. Values are
-    text as Spark casts it, null where the feature was null or is one of `masked`. Contributions are in the
-    explainer's units. Every row's contributions are seen to add up to its prediction, else the job fails
-    (ExplanationError). Grain: unchanged. Cost: no job; one Arrow exchange of the vector.
+    Ties are ordered by name; features that contribute nothing are left out. `scored` is a transform of the
+    model that the explainer was made of, with its source columns. Values are text as Spark casts it.
+
+    Grain: unchanged.
+
+    Units: contributions are in those of the explainer.
+
+    Nulls: a value is null where the feature was null or is one of `masked`.
+
+    Cost: no job; one Arrow exchange of the vector.
+
+    Errors: the job fails with ExplanationError where a row's contributions do not add up to its prediction.
     """
     from pyspark.sql import functions as F
 
@@ -187,11 +197,12 @@ def _picker(explainer: Explainer, top: int) -> Any:
 
 @dataclass(frozen=True)
 class Importance:
-    """How much a feature moves predictions: the mean of its contributions' magnitude over `rows` rows, in the
-    explainer's units.
+    """How much a feature moves predictions: the mean magnitude of its contributions over `rows` rows.
 
     `direction` is the correlation of contribution and value, between -1 and 1; None for categories, and where
-    one of both never varies.
+    one of the two never varies.
+
+    Units: those of the explainer.
     """
 
     feature: str
@@ -203,13 +214,16 @@ class Importance:
 def global_importance(
     scored: DataFrame, explainer: Explainer, *, key: Sequence[str], limit: int = 50_000, seed: int = 0
 ) -> tuple[Importance, ...]:
-    """The importance of every feature, the largest first, ties by name, on about `limit` rows chosen by hash
-    of (seed, key).
+    """Measure the importance of every feature on about `limit` rows chosen by hash of (seed, key).
 
-    Contributions and values are rounded to a grid, and everything after that is whole numbers: the same bits
-    on any partitioning. Values further than 1,000 standard deviations out count as there. Cost: one job that
-    counts, and one that explains the chosen rows; a few numbers a partition are collected. Raises
-    ConfigurationError where there is no row.
+    The largest comes first, ties by name. Contributions and values are rounded to a grid, and everything
+    after that is whole numbers: the same bits on any partitioning. Values further than 1,000 standard
+    deviations out count as 1,000.
+
+    Cost: one job that counts, and one that explains the chosen rows; a few numbers per partition are
+    collected.
+
+    Errors: ConfigurationError where there is no row.
     """
     from pyspark.sql import functions as F
 
@@ -251,8 +265,9 @@ def global_importance(
 
 
 def _bound(explainer: Explainer) -> float:
-    """What no contribution exceeds: the range of a tree's leaves, or a linear feature's change over `_FAR`
-    standard deviations.
+    """Return what no contribution exceeds.
+
+    It is the range of a tree's leaves, or a linear feature's change over `_FAR` standard deviations.
     """
     model = explainer.model
     if isinstance(model, Ensemble):
@@ -261,8 +276,11 @@ def _bound(explainer: Explainer) -> float:
 
 
 def slot_means(model: PipelineModel, rows: DataFrame, *, count: int) -> F64:
-    """The mean of each position of the assembled vector over `rows`, on a grid of 2^-32: the same bits on any
-    partitioning. One job.
+    """Return the mean of each position of the assembled vector over `rows`, on a grid of 2^-32.
+
+    The same bits come out on any partitioning.
+
+    Cost: one job.
     """
 
     def on_grid(x: Any, _own: Any) -> Any:
@@ -282,9 +300,7 @@ def slot_means(model: PipelineModel, rows: DataFrame, *, count: int) -> F64:
 
 
 def _summed(scored: DataFrame, numbers: Callable[[Any, Any], Any]) -> tuple[int, list[int]]:
-    """How many rows there are, and the exact sums of the whole numbers that `numbers` makes of (vectors,
-    predictions). One job.
-    """
+    """Count the rows, and sum exactly the whole numbers that `numbers` makes of them. One job."""
     from pyspark.sql import functions as F
 
     def partition(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -1,5 +1,4 @@
-"""The trees of a fitted MLlib forest or boosted model as flat arrays of nodes, read from where the model was
-saved.
+"""Read the trees of a fitted MLlib forest or boosted model into flat arrays of nodes, from where it was saved.
 
 A saved model is the one form that holds everything (split, leaf, weighted count of every node) on classic
 Spark and on Connect alike, where no driver object can be asked: its parquet has one row per node, thresholds
@@ -32,13 +31,13 @@ _MEND = "explain a forest, boosted trees or a linear model, whose categories are
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ensemble:
-    """A sum of trees. Arrays have one entry per node, every tree's in preorder: a node's left child, if any,
-    comes right after it.
+    """A sum of trees. Arrays have one entry per node, every tree's in preorder.
 
-    `feature` is the slot of the assembled vector that a node looks at, -1 in a leaf; a row goes left where
-    its value is at most `threshold`. A value that is missing (NaN) goes left only where `missing_left`.
-    `value` is a leaf's, times its tree's weight; `cover` is the weighted number of training rows that came
-    by. `single`: values are rounded to 32 bits before they are compared, as XGBoost does.
+    A node's left child, if any, comes right after it. `feature` is the slot of the assembled vector that a
+    node compares, -1 in a leaf; a row goes left where its value is at most `threshold`. A value that is
+    missing (NaN) goes left only where `missing_left`. `value` is a leaf's, times its tree's weight; `cover`
+    is the weighted number of training rows that passed the node. `single`: values are rounded to 32 bits
+    before they are compared, as XGBoost does.
     """
 
     feature: I32
@@ -90,9 +89,7 @@ class Ensemble:
 
     @property
     def base(self) -> float:
-        """What is known of a row before looking at it: every leaf weighted by the share of rows that came
-        there.
-        """
+        """The prediction before looking at a row: leaves weighted by the share of rows that reached them."""
         share = np.ones(len(self.feature))
         inner = np.flatnonzero(self.feature >= 0)
         for node in inner:  # in preorder a parent's share is known before its children's
@@ -119,7 +116,7 @@ class Node:
 def ensemble(
     trees: Iterable[tuple[float, Sequence[Node]]], *, bias: float = 0.0, single: bool = False
 ) -> Ensemble:
-    """From (weight, nodes with the root first) of each tree."""
+    """Build an ensemble from (weight, nodes with the root first) of each tree."""
     columns: dict[str, list[Any]] = {
         name: [] for name in ("feature", "threshold", "right", "missing_left", "value", "cover")
     }
@@ -153,12 +150,14 @@ def _flatten(nodes: Mapping[int, Node], root: int, weight: float, columns: dict[
 
 
 def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
-    """The trees of the MLlib model saved at `path` (of the model itself, not of a pipeline around it; see
-    `stage_path`).
+    """Read the trees of the MLlib model saved at `path`.
 
-    Classifiers must have two classes: a leaf of a forest is its share of class 1, one of boosted trees a
-    margin. Three small jobs. Raises ConfigurationError for other models, more classes, and splits by
-    category.
+    The path is that of the model, not of a pipeline around it (`stage_path`). Classifiers must have two
+    classes: a leaf of a forest is its share of class 1, one of boosted trees a margin.
+
+    Cost: three small jobs.
+
+    Errors: ConfigurationError for other models, more classes, and splits by category.
     """
     metadata = read_metadata(spark, path)
     kind = str(metadata["class"]).rsplit(".", 1)[-1]
@@ -205,7 +204,7 @@ def _mllib_node(row: Any, *, classes: bool, path: str) -> Node:
 
 
 def _mllib_split(split: Any, path: str) -> tuple[int, float, bool]:
-    """Slot, threshold, and whether it is the right child that takes values up to the threshold.
+    """Return slot, threshold, and whether it is the right child that takes values up to the threshold.
 
     MLlib knows of a one-hot slot that it holds 0 or 1, and splits it as a category of two, whichever of them
     goes left.
@@ -219,13 +218,14 @@ def _mllib_split(split: Any, path: str) -> tuple[int, float, bool]:
 
 
 def read_metadata(spark: SparkSession, path: str) -> Mapping[str, Any]:
-    """What Spark notes beside every saved stage: its class, uid and parameters."""
+    """Read what Spark notes beside every saved stage: its class, uid and parameters."""
     return dict(json.loads("".join(row[0] for row in spark.read.text(f"{path}/metadata").collect())))
 
 
 def stage_path(spark: SparkSession, path: str, uid: str) -> str:
-    """Where in a saved PipelineModel the stage of that uid lies. Raises ConfigurationError if the pipeline
-    has none.
+    """Return the path of the stage with this uid in a saved PipelineModel.
+
+    Errors: ConfigurationError where the pipeline has none.
     """
     uids = [str(u) for u in read_metadata(spark, path)["paramMap"]["stageUids"]]
     if uid not in uids:
@@ -239,12 +239,13 @@ def stage_path(spark: SparkSession, path: str, uid: str) -> str:
 
 
 def booster_ensemble(text: str) -> Ensemble:
-    """The trees of an XGBoost model from its JSON (`Booster.save_raw("json")`): margins, before any link.
+    """Read the trees of an XGBoost model from its JSON (`Booster.save_raw("json")`): margins, before any link.
 
     XGBoost sends a row left where its value, rounded to 32 bits, is below the threshold; here the threshold
-    is the next smaller number, so that "at most" says the same. Raises ConfigurationError for other boosters
-    than gbtree, several outputs, other objectives than reg:squarederror and binary:logistic, and splits by
-    category.
+    is the next smaller number, so that "at most" says the same.
+
+    Errors: ConfigurationError for other boosters than gbtree, several outputs, other objectives than
+    reg:squarederror and binary:logistic, and splits by category.
     """
     learner = json.loads(text)["learner"]
     booster, shape = learner["gradient_booster"], learner["learner_model_param"]

@@ -56,7 +56,10 @@ class Tables(NamedTuple):
 
 
 def tables(trees: Ensemble) -> Tables:
-    """Prepared once for any number of rows, in O(nodes * depth)."""
+    """Prepare what the kernel needs, once for any number of rows.
+
+    Cost: O(nodes * depth).
+    """
     nodes = len(trees.feature)
     depth, again = np.zeros(nodes, np.int32), np.zeros(nodes, np.int32)
     merged, before = np.ones(nodes), np.ones(nodes)
@@ -84,10 +87,12 @@ def tables(trees: Ensemble) -> Tables:
 def contributions(
     trees: Ensemble, x: F64, *, source: I32 | None = None, prepared: Tables | None = None
 ) -> F64:
-    """Shapley values per row and feature; they and `trees.base` sum up to `trees.raw(x)`.
+    """Return Shapley values per row and feature; they and `trees.base` add up to `trees.raw(x)`.
 
     `x`: rows of assembled values. `source` gives each slot's feature, whose slots' values are added up (left
-    out: slots by themselves). In the units of the raw prediction.
+    out: slots by themselves).
+
+    Units: those of the raw prediction.
     """
     values = trees.compared(x)
     origin = (
@@ -109,8 +114,9 @@ def contributions(
 def _paths(
     feature: I32, right: I32, cover: F64, depth: I32, again: I32, merged: F64, before: F64, share: F64
 ) -> int:  # pragma: no cover - compiled
-    """Fills what `Tables` says of edges; `merged` is the share of a path's edges on one feature down to here.
-    Most features on a path.
+    """Fill what `Tables` says of edges, and return the most features on a path.
+
+    `merged` is the share of a path's edges on one feature down to here.
     """
     nodes = len(feature)
     parent = np.full(nodes, -1, np.int32)

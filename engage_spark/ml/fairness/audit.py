@@ -1,8 +1,8 @@
-"""Figures by group in one Spark pass: rows are added up per combination of the protected attributes, and what
-follows is arithmetic.
+"""Measure groups in one Spark pass: rows are added up per combination of the protected attributes.
 
-Sums are whole numbers, so any partitioning gives the same bits: scores and errors on a grid of 2^-40 of the
-target's size, squared errors on one of 2^-50, each in two halves that do not overflow below 2^36 rows.
+What follows is arithmetic. Sums are whole numbers, so any partitioning gives the same bits: scores and errors
+on a grid of 2^-40 of the target's size, squared errors on one of 2^-50, each in two halves that do not
+overflow below 2^36 rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engage_spark.ml.fairness.group_metrics import (
     ALL,
     MISSING,
     Fairness,
-    Sums,
+    GroupSums,
     compare,
     pair_group,
     pair_name,
@@ -39,8 +39,9 @@ _GRIDS = {"label": 40, "score": 40, "absolute": 40, "squares": 50}
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
-    """A protected column. `bands`: lower bounds that cut a number into groups; none: each value is a group.
-    `whole`: no decimals.
+    """A protected column.
+
+    `bands`: lower bounds that cut a number into groups; none: each value is a group. `whole`: no decimals.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Attribute:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Of the bands, ascending: `18-24`, `65+`, and `under 25` where no minimum is declared."""
+        """The names of the bands, ascending: `18-24`, `65+`, and `under 25` where no minimum is declared."""
         cuts = [
             *([self.minimum] if self.minimum is not None and self.minimum < self.bands[0] else []),
             *self.bands,
@@ -67,7 +68,7 @@ class Attribute:
         return (*first, *between, f"{cuts[-1]:g}+")
 
     def group(self) -> Column:
-        """The name of the row's group; null and NaN are a group of their own."""
+        """Return the name of the row's group; null and NaN are a group of their own."""
         from pyspark.sql import functions as F
 
         from engage_spark.spark.schema import column_named
@@ -81,13 +82,13 @@ class Attribute:
         return found.otherwise(F.lit(self.labels[-1]))
 
     def ordered(self, groups: set[str]) -> list[str]:
-        """Bands as they follow each other, values as text is sorted, nulls last."""
+        """Sort groups: bands as they follow each other, values as text is sorted, nulls last."""
         order = {label: i for i, label in enumerate(self.labels)} if self.bands else {}
         return sorted(groups, key=lambda g: (g == MISSING, order.get(g, 0), g))
 
 
 def attributes(contract: Contract) -> tuple[Attribute, ...]:
-    """The protected fields of the entity, keys left out, in the contract's order."""
+    """Return the protected fields of the entity, keys left out, in the contract's order."""
     found = []
     for f in contract.entity.fields:
         if f.protected and not f.is_key:
@@ -114,15 +115,17 @@ def audit_fairness(
     decision: str | None = None,
     covered: str | None = None,
 ) -> Fairness:
-    """Figures of every group of each protected attribute, and of each pair of them; groups under `smallest`
-    rows are not compared.
+    """Measure every group of each protected attribute and of each pair of them.
 
-    `rows`: one a judged prediction, with the protected columns; rows without a label are left out. Of a
-    binary target, `decision` is a column of 0 and 1 (or booleans), or follows from `threshold`: prediction >=
-    threshold. `covered`: a boolean column that says whether the interval or set held the label. Raises
-    InputError where predictions are missing, or combinations are too many for groups. Cost: one scan and one
-    small shuffle; one scan more for a regression whose target has no bounds. One row a combination is
-    collected.
+    Groups under `smallest` rows are not compared. `rows`: one per prediction, with the protected columns;
+    rows without a label are left out. Of a binary target, `decision` is a column of 0 and 1 (or booleans), or
+    follows from `threshold`: prediction >= threshold. `covered`: a boolean column that says whether the
+    interval or set held the label.
+
+    Cost: one scan and one small shuffle; one scan more for a regression whose target has no bounds. One row
+    per combination is collected.
+
+    Errors: InputError where predictions are missing, or combinations are too many for groups.
     """
     from pyspark.sql import functions as F
 
@@ -171,8 +174,9 @@ def audit_fairness(
 
 
 def _exponent(known: DataFrame, target: Target, y: Column, p: Column) -> int:
-    """Of the power of two that labels and predictions are measured in: from the target's bounds, else from
-    the largest there is.
+    """Return the exponent of the power of two that labels and predictions are measured in.
+
+    It follows from the target's bounds, else from the largest value there is.
     """
     from pyspark.sql import functions as F
 
@@ -203,12 +207,12 @@ def _refuse(found: Sequence[Mapping[str, Any]], protected: Sequence[Attribute], 
         )
 
 
-def _sums(row: Mapping[str, Any], exponent: int, covered: bool) -> Sums:
+def _sums(row: Mapping[str, Any], exponent: int, covered: bool) -> GroupSums:
     exact = {}
     for name, grid in _GRIDS.items():
         unit = Fraction(2) ** (exponent * (2 if name == "squares" else 1) - grid)
         exact[name] = (row[f"{name}_hi"] * 2**_HALF + row[f"{name}_lo"]) * unit
-    return Sums(
+    return GroupSums(
         n=row["n"],
         selected=row["selected"],
         hits=row["hits"],
@@ -218,14 +222,14 @@ def _sums(row: Mapping[str, Any], exponent: int, covered: bool) -> Sums:
 
 
 def _folded(
-    cells: Mapping[tuple[str, ...], Sums], protected: Sequence[Attribute]
-) -> dict[str, dict[str, Sums]]:
+    cells: Mapping[tuple[str, ...], GroupSums], protected: Sequence[Attribute]
+) -> dict[str, dict[str, GroupSums]]:
     """All rows, each attribute alone, each pair: from the sums of all combinations."""
     found = {ALL: {ALL: _total(cells.values())}}
     for size in (1, 2):
         for chosen in combinations(range(len(protected)), size):
             ordered = [protected[i].ordered({key[i] for key in cells}) for i in chosen]
-            parts: dict[tuple[str, ...], list[Sums]] = {}
+            parts: dict[tuple[str, ...], list[GroupSums]] = {}
             for key, sums in cells.items():
                 parts.setdefault(tuple(key[i] for i in chosen), []).append(sums)
             places = [{g: k for k, g in enumerate(groups)} for groups in ordered]
@@ -236,8 +240,8 @@ def _folded(
     return found
 
 
-def _total(sums: Any) -> Sums:
-    total = Sums()
+def _total(sums: Any) -> GroupSums:
+    total = GroupSums()
     for s in sums:
         total = total + s
     return total

@@ -1,7 +1,6 @@
-"""What the sums of groups say: each group's figures with bounds, against the largest group, and how far
-groups lie apart. Pure.
+"""Compare groups: each group's figures with bounds, against the largest group, and how far groups are apart.
 
-The names are those of Databricks' fairness metrics: statistical_parity is the rate of selection,
+Pure. The names are those of Databricks' fairness metrics: statistical_parity is the rate of selection,
 equal_opportunity that of true positives, predictive_equality that of false positives, predictive_parity the
 precision. Differences and ratios between groups are those of fairlearn's MetricFrame. A ratio under four
 fifths is flagged (Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D, 1978): a reason to
@@ -26,9 +25,11 @@ _Z = 1.959963984540054
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sums:
-    """Exact sums over a group's rows. `selected` and `hits` (selected with label 1) stay 0 for regressions;
-    `covered` None: not asked.
+class GroupSums:
+    """Exact sums over a group's rows.
+
+    `selected` and `hits` (selected with label 1) stay 0 for regressions; `covered` is None where coverage is
+    not measured.
     """
 
     n: int = 0
@@ -40,22 +41,23 @@ class Sums:
     absolute: Fraction = Fraction(0)
     squares: Fraction = Fraction(0)
 
-    def __add__(self, other: Sums) -> Sums:
+    def __add__(self, other: GroupSums) -> GroupSums:
         mine, theirs = vars(self), vars(other)
         both = {k: mine[k] + theirs[k] for k in mine if k != "covered"}
         known = [c for c in (self.covered, other.covered) if c is not None]
-        return Sums(**both, covered=sum(known) if known else None)
+        return GroupSums(**both, covered=sum(known) if known else None)
 
     @property
     def error(self) -> Fraction:
-        """Of predictions less labels."""
+        """The sum of predictions less labels."""
         return self.score - self.label
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A group's value of a metric with its 95% bounds: Wilson's of a share, normal of a mean; None where
-    there is none.
+class GroupValue:
+    """A group's value of a metric with its 95% bounds: Wilson's of a share, normal of a mean.
+
+    Nulls: None where there is none.
     """
 
     value: float | None
@@ -63,36 +65,37 @@ class Figure:
     high: float | None = None
 
 
-def _rate(part: int | Fraction, whole: int | Fraction) -> Figure:
+def _rate(part: int | Fraction, whole: int | Fraction) -> GroupValue:
     if not whole:
-        return Figure(value=None)
+        return GroupValue(value=None)
     low, high = wilson(float(part), float(whole))
-    return Figure(value=float(Fraction(part) / Fraction(whole)), low=low, high=high)
+    return GroupValue(value=float(Fraction(part) / Fraction(whole)), low=low, high=high)
 
 
-def _mean(total: Fraction, squares: Fraction | None, n: int) -> Figure:
+def _mean(total: Fraction, squares: Fraction | None, n: int) -> GroupValue:
     """`squares`: sum of the squared terms, from which the mean's own error follows."""
     mean = total / n
     if squares is None:
-        return Figure(value=float(mean))
+        return GroupValue(value=float(mean))
     reach = _Z * math.sqrt(max(Fraction(0), squares / n - mean * mean) / n)
-    return Figure(value=float(mean), low=float(mean) - reach, high=float(mean) + reach)
+    return GroupValue(value=float(mean), low=float(mean) - reach, high=float(mean) + reach)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupMeasure:
-    """A metric of a group. `flagged`: it says how a model treats a group, so a ratio under four fifths is
-    pointed out.
+    """A metric of a group.
+
+    `flagged`: it says how a model treats a group, so a ratio under four fifths is pointed out.
     """
 
     name: str
-    of: Callable[[Sums], Figure]
+    of: Callable[[GroupSums], GroupValue]
     flagged: bool = False
     signed: bool = False
 
 
 _COVERAGE = GroupMeasure(
-    name="coverage", of=lambda s: Figure(value=None) if s.covered is None else _rate(s.covered, s.n)
+    name="coverage", of=lambda s: GroupValue(value=None) if s.covered is None else _rate(s.covered, s.n)
 )
 MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
     Task.BINARY: (
@@ -116,7 +119,7 @@ MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
         GroupMeasure(name="mean_prediction", of=lambda s: _mean(s.score, None, s.n), signed=True),
         GroupMeasure(name="mean_error", of=lambda s: _mean(s.error, s.squares, s.n), signed=True),
         GroupMeasure(name="mae", of=lambda s: _mean(s.absolute, s.squares, s.n)),
-        GroupMeasure(name="rmse", of=lambda s: Figure(value=math.sqrt(s.squares / s.n))),
+        GroupMeasure(name="rmse", of=lambda s: GroupValue(value=math.sqrt(s.squares / s.n))),
         _COVERAGE,
     ),
 }
@@ -124,9 +127,9 @@ MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class GroupFigure:
-    """One metric of one group. `difference` and `ratio` are against `reference`, the attribute's largest
-    group; None where not compared.
+    """One metric of one group.
 
+    `difference` and `ratio` are against `reference`, the attribute's largest group; None where not compared.
     A group under the smallest size is listed, not `compared`: its figures say more of chance than of the
     model.
     """
@@ -145,11 +148,11 @@ class GroupFigure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
-    """How far the compared groups of an attribute lie apart in a metric: highest less lowest, and lowest over
-    highest.
+class GroupSpread:
+    """How far the compared groups of an attribute are apart in a metric.
 
-    `ratio` is None where the metric has a sign. `flagged`: a rate whose ratio is under four fifths.
+    That is highest less lowest, and as `ratio` lowest over highest; None where the metric has a sign.
+    `flagged`: a rate whose ratio is under four fifths.
     """
 
     attribute: str
@@ -166,26 +169,29 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Fairness:
-    """The figures of every group, those of all rows first, and the spreads. `smallest`: rows that a group
-    needs to be compared.
+    """The figures of every group, those of all rows first, and the spreads.
+
+    `smallest` is the number of rows that a group needs to be compared.
     """
 
     task: Task
     smallest: int
     figures: tuple[GroupFigure, ...]
-    spreads: tuple[Spread, ...]
+    spreads: tuple[GroupSpread, ...]
 
     @property
-    def flagged(self) -> tuple[Spread, ...]:
+    def flagged(self) -> tuple[GroupSpread, ...]:
+        """The spreads that are flagged."""
         return tuple(s for s in self.spreads if s.flagged)
 
     def of(self, attribute: str, metric: str) -> dict[str, GroupFigure]:
-        """By group, in the order of the table."""
+        """Return the figures of an attribute and metric by group, in the order of the table."""
         return {f.group: f for f in self.figures if (f.attribute, f.metric) == (attribute, metric)}
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """One row a group and metric, with the spread of its attribute beside it; key: attribute, group,
-        metric.
+        """Return one row per group and metric, with the spread of its attribute beside it.
+
+        Grain: attribute, group, metric.
         """
         spreads = {(s.attribute, s.metric): s for s in self.spreads}
         rows = []
@@ -202,12 +208,13 @@ class Fairness:
         return rows
 
 
-def compare(groups: Mapping[str, Mapping[str, Sums]], *, task: Task, smallest: int) -> Fairness:
-    """From the sums of every group of every attribute, in the order given. Groups without rows must not be
-    among them.
+def compare(groups: Mapping[str, Mapping[str, GroupSums]], *, task: Task, smallest: int) -> Fairness:
+    """Compare groups by the sums of every group of every attribute, in the order given.
+
+    Groups without rows must not be among them.
     """
     figures: list[GroupFigure] = []
-    spreads: list[Spread] = []
+    spreads: list[GroupSpread] = []
     for attribute, found in groups.items():
         for m in MEASURES[task]:
             own = {g: m.of(s) for g, s in found.items()}
@@ -220,7 +227,11 @@ def compare(groups: Mapping[str, Mapping[str, Sums]], *, task: Task, smallest: i
 
 
 def _figures(
-    attribute: str, m: GroupMeasure, sums: Mapping[str, Sums], own: Mapping[str, Figure], smallest: int
+    attribute: str,
+    m: GroupMeasure,
+    sums: Mapping[str, GroupSums],
+    own: Mapping[str, GroupValue],
+    smallest: int,
 ) -> list[GroupFigure]:
     compared = [g for g, s in sums.items() if s.n >= smallest] if attribute != ALL else []
     reference = max(compared, key=lambda g: sums[g].n) if len(compared) > 1 else None
@@ -247,15 +258,19 @@ def _figures(
 
 
 def _spread(
-    attribute: str, m: GroupMeasure, sums: Mapping[str, Sums], own: Mapping[str, Figure], smallest: int
-) -> Spread | None:
+    attribute: str,
+    m: GroupMeasure,
+    sums: Mapping[str, GroupSums],
+    own: Mapping[str, GroupValue],
+    smallest: int,
+) -> GroupSpread | None:
     values = {g: f.value for g, f in own.items() if f.value is not None and sums[g].n >= smallest}
     if len(values) < 2 or attribute == ALL:
         return None
     lowest, highest = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
     low, high = values[lowest], values[highest]
     ratio = low / high if high and not m.signed else None
-    return Spread(
+    return GroupSpread(
         attribute=attribute,
         metric=m.name,
         groups=len(values),
@@ -270,10 +285,10 @@ def _spread(
 
 
 def pair_name(names: Sequence[str]) -> str:
-    """How an intersection of attributes is called."""
+    """Return the name of an intersection of attributes."""
     return " x ".join(names)
 
 
 def pair_group(groups: Sequence[str]) -> str:
-    """How a group of an intersection is called."""
+    """Return the name of a group of an intersection."""
     return ", ".join(groups)

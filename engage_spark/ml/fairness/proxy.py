@@ -1,10 +1,11 @@
-"""Whether what a model looks at tells who is protected: the features' own power to say a row's group.
+"""Test whether a model's features tell who is in a protected group.
 
-A linear score per group (ridge least squares on standardised features, text as one column a value) is fitted
-on half of the customers and judged on the other half by its AUC, that group against all others. Near 0.5, no
-linear combination of the features gives the group away; what only a combination of a nonlinear kind would
-see, this test does not. It says what could be learnt, not what a model has learnt. Pure numpy. Cost: one
-product of the features with themselves, (rows x columns^2), and the bootstrap of one AUC a group.
+A linear score per group (ridge least squares on standardised features, text as one column per value) is
+fitted on half of the customers and measured on the other half by its AUC, that group against all others. Near
+0.5, no linear combination of the features gives the group away; what only a combination of a nonlinear kind
+would see, this test does not. It says what could be learnt, not what a model has learnt. Pure numpy.
+
+Cost: one product of the features with themselves, (rows x columns^2), and the bootstrap of one AUC per group.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ _RIDGE = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Carrier:
-    """A feature behind a group's score. `alone`: the AUC of its own part of the score; `lost`: what the AUC
-    loses without it.
+    """A feature behind a group's score.
+
+    `alone`: the AUC of its own part of the score; `lost`: what the AUC loses without it.
     """
 
     feature: str
@@ -51,8 +53,9 @@ class ProxyGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
-    """The test of one attribute. `features`: how many were looked at; `left_out`: groups with too few rows to
-    fit or judge.
+    """The test of one attribute.
+
+    `features`: how many were tested; `left_out`: groups with too few rows to fit or measure.
     """
 
     attribute: str
@@ -64,6 +67,7 @@ class Proxy:
 
     @property
     def strongest(self) -> ProxyGroup:
+        """The group that the features tell best."""
         return max(self.groups, key=lambda g: g.auc.value)
 
 
@@ -78,14 +82,14 @@ def proxy_test(
     replicates: int = 200,
     seed: int = 0,
 ) -> Proxy:
-    """How well `columns` tell the groups of `attribute` apart.
+    """Measure how well `columns` tell the groups of `attribute` apart.
 
     `columns`: features by name, numbers with NaN for null (the mean of the fitted half stands in, as in the
     models) or text with None; the attribute itself, if it is among them, is left out. `groups`: each row's
-    group; None is one of its own. `keys`: a whole number a row that says whose it is, such as a hash of the
-    key; all rows of one customer are in the same half, whatever the order of the rows; customers may come in
-    any order. Raises InputError where fewer than two groups have `smallest` rows in both halves, or nothing
-    is left to look at.
+    group; None is one of its own. `keys`: a whole number per row that names its customer, such as a hash of
+    the key; all rows of one customer are in the same half, whatever the order of the rows.
+
+    Errors: InputError where fewer than two groups have `smallest` rows in both halves, or no feature varies.
     """
     order, fit = _halves(keys, seed)
     names = np.asarray([MISSING if g is None else str(g) for g in groups], dtype=object)[order]

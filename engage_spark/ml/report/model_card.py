@@ -1,8 +1,9 @@
-"""A model card in Markdown (Mitchell et al. 2019): what a model is, what it is for, how it was judged, and
-what it must not be used for.
+"""Write a model card in Markdown: what a model is and is for, how it was judged, what it must not be used for.
 
 Pure text from one dataclass, so the same facts give the same card. Whatever was not done is said to be
 missing, never passed over.
+
+Source: Mitchell et al. 2019.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectedFeature:
-    """A feature of the model; `importance` as `Card.importance_is` says, `folds`: in how many of the training
-    folds it was kept.
+    """A feature of the model.
+
+    `importance` is as `Card.importance_is` says, `folds` in how many of the training folds it was selected.
     """
 
     name: str
@@ -46,9 +48,10 @@ class SelectedFeature:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What the leakage audit says of a column or of the rows. `stops`: training under the strict policy ends
-    with it.
+class AuditEntry:
+    """What the leakage audit says of a column or of the rows.
+
+    `stops`: training under the strict policy ends with it.
     """
 
     about: str
@@ -57,10 +60,8 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Version:
-    """The same target trained otherwise, such as permissive, or without the protected fields, on the same
-    rows.
-    """
+class Alternative:
+    """The same target trained otherwise, such as without the protected fields, on the same rows."""
 
     name: str
     features: int
@@ -70,8 +71,9 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Everything the card says. Texts are Markdown, one paragraph or item each. An empty part is told as not
-    done.
+    """Everything the card says.
+
+    Texts are Markdown, one paragraph or item each. An empty part is reported as not done.
     """
 
     name: str
@@ -105,12 +107,12 @@ class Card:
     profits: tuple[Profit, ...] = ()
     fairness: Fairness | None = None
     proxies: tuple[Proxy, ...] = ()
-    findings: tuple[Finding, ...] | None = None
-    versions: tuple[Version, ...] = ()
+    findings: tuple[AuditEntry, ...] | None = None
+    versions: tuple[Alternative, ...] = ()
     limits: tuple[str, ...] = field(default=())
 
     def markdown(self) -> str:
-        """The card, ending with a line break."""
+        """Return the card, ending with a line break."""
         sections = (
             (f"# {self.name}, version {self.version}", [self.description]),
             ("## Model details", self._details()),
@@ -405,7 +407,7 @@ class Card:
 
 
 def number(x: float) -> str:
-    """Four digits, with thousands apart: 0.8123, 12.34, 1,234."""
+    """Format a number with four digits, and thousands apart: 0.8123, 12.34, 1,234."""
     if math.isnan(x) or math.isinf(x):
         return "–" if math.isnan(x) else "∞" if x > 0 else "-∞"
     text = f"{x:.4g}"
@@ -415,7 +417,7 @@ def number(x: float) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; nothing without rows."""
+    """Return a Markdown table; nothing without rows."""
     if not rows:
         return ""
     lines = [heads, ["---"] * len(heads), *rows]
@@ -426,7 +428,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def bullets(items: Sequence[str]) -> str:
-    """A Markdown list."""
+    """Return a Markdown list."""
     return "\n".join(f"- {' '.join(item.split())}" for item in items)
 
 

@@ -1,8 +1,4 @@
-"""Pictures of a model's judgement for the run that recorded it: the same bytes for the same figures.
-
-Nothing but counts, shares and sums goes in. matplotlib comes with mlflow; the base package works without
-both, and a picture asked for without it is an error that says what to install.
-"""
+"""Draw a model's figures for the run that recorded it: the same bytes for the same figures."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.evaluation.deciles import Bin, Tenth
+from engage_spark.ml.evaluation.deciles import CalibrationBin, Tenth
 from engage_spark.ml.evaluation.metrics import BINS
 from engage_spark.ml.evaluation.profit_curve import Profit
 from engage_spark.ml.fairness.group_metrics import ALL, Fairness
@@ -78,17 +74,17 @@ def _percent(axes: Axes, *which: str) -> None:
 
 
 def calibration_curve(
-    bins: Sequence[Bin],
+    bins: Sequence[CalibrationBin],
     *,
     title: str,
-    before: Sequence[Bin] = (),
-    spread: Sequence[Bin] = (),
+    before: Sequence[CalibrationBin] = (),
+    spread: Sequence[CalibrationBin] = (),
     form: Format = "svg",
 ) -> bytes:
-    """Share of ones against the mean score of each bin, with its 95% bounds. `before`: bins of the scores
-    before calibration.
+    """Draw the share of ones against the mean score of each bin, with its 95% bounds.
 
-    `spread`: bins of equal width, for a second panel that shows how many rows have which score.
+    `before`: bins of the scores before calibration. `spread`: bins of equal width, for a second panel that
+    shows how many rows have which score.
     """
 
     def draw(figure: Figure) -> None:
@@ -140,8 +136,9 @@ def calibration_curve(
 
 
 def profit_curve(profits: Sequence[Profit], *, title: str, unit: str = "", form: Format = "svg") -> bytes:
-    """Profit per 1,000 customers by threshold, with its bounds; a dot marks the threshold that follows from
-    cost, success and value.
+    """Draw the profit per 1,000 customers by threshold, with its bounds.
+
+    A dot marks the threshold that follows from cost, success and value.
     """
 
     def draw(figure: Figure) -> None:
@@ -192,8 +189,7 @@ def profit_curve(profits: Sequence[Profit], *, title: str, unit: str = "", form:
 def lift_chart(
     tenths: Sequence[Tenth], *, title: str, what: str, unit: str = "", form: Format = "svg"
 ) -> bytes:
-    """Left: mean label and mean score of each tenth by score; right: share of all labels that the first
-    tenths hold.
+    """Draw mean label and mean score of each tenth by score, and the share of all labels in the first tenths.
 
     `what`: the label's name; without a unit, labels of at most 1 are shown as shares.
     """
@@ -225,9 +221,9 @@ def lift_chart(
         means.legend(loc="upper right")
         shares = [i / len(tenths) for i in range(len(tenths) + 1)]
         gains.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="without a model")
-        if tenths[-1].gathered is not None:
-            gathered = [0.0, *(t.gathered or 0.0 for t in tenths)]
-            gains.plot(shares, gathered, color=BLUE, marker="o", markersize=4, label="by score")
+        if tenths[-1].cumulative_share is not None:
+            cumulative_share = [0.0, *(t.cumulative_share or 0.0 for t in tenths)]
+            gains.plot(shares, cumulative_share, color=BLUE, marker="o", markersize=4, label="by score")
         gains.set(
             xlim=(0, 1), ylim=(0, 1.02), xlabel="share of customers", ylabel=f"share of the sum of {what}"
         )
@@ -246,8 +242,9 @@ def selection_curve(
     title: str,
     form: Format = "svg",
 ) -> bytes:
-    """A metric by the number of features that were left, per fold and in the mean. `by_fold`: one value a
-    count for each fold.
+    """Draw a metric by the number of features that were left, per fold and in the mean.
+
+    `by_fold`: one value per count for each fold.
     """
 
     def draw(figure: Figure) -> None:
@@ -274,8 +271,9 @@ def selection_curve(
 def fairness_chart(
     fairness: Fairness, *, attribute: str, metrics: Sequence[str], title: str, form: Format = "svg"
 ) -> bytes:
-    """Each compared group's figure with its 95% bounds, a panel a metric; the line is that of all rows.
-    Smaller ones are counted.
+    """Draw each compared group's figure with its 95% bounds, a panel per metric.
+
+    The line is that of all rows. Groups too small to compare are counted.
     """
     found = [fairness.of(attribute, m) for m in metrics]
     groups = [g for g, f in found[0].items() if f.compared] if found else []
@@ -322,9 +320,7 @@ def predicted_actual(
     tenths: Sequence[Tenth] = (),
     form: Format = "png",
 ) -> bytes:
-    """Where labels and predictions lie, the darker the more (logarithmic), and the mean label of each tenth
-    by prediction.
-    """
+    """Draw labels against predictions, the darker the more (logarithmic), and each tenth's mean label."""
     y, p = np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
 
     def draw(figure: Figure) -> None:

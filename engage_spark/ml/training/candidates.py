@@ -1,6 +1,4 @@
-"""The kinds of model that compete for a target, with their settings, and the baseline that each must beat. No
-Spark here.
-"""
+"""Declare the kinds of model that compete, their settings, and the baseline to beat. No Spark."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One kind of model with its settings, which are named as the estimator's parameters are.
+    """One kind of model with its settings, which have the names of the estimator's parameters.
 
     `only`: the features that it takes of those it is given; None takes all, and () none, as the baseline that
     predicts a constant does.
@@ -44,12 +42,14 @@ class Candidate:
 
 
 def candidates_for(target: Target, names: Sequence[str], *, rows: int | None = None) -> tuple[Candidate, ...]:
-    """The candidates of these names that suit the target, in the given order.
+    """Return the candidates of these names that suit the target, in the given order.
 
     Tweedie suits amounts alone: a regression whose declared minimum is 0 and whose maximum is above 1 or
     open. For `rows` up to SMALL, trees are grown deeper and in greater number; left out, the settings are
-    those for many rows. Raises ConfigurationError for an unknown name, for xgboost where it is not installed,
-    and where no candidate is left.
+    those for many rows.
+
+    Errors: ConfigurationError for an unknown name, for xgboost where it is not installed, and where no
+    candidate is left.
     """
     if unknown := [n for n in names if n not in _MAKERS]:
         raise ConfigurationError(
@@ -76,9 +76,11 @@ def candidates_for(target: Target, names: Sequence[str], *, rows: int | None = N
 
 
 def baseline_for(target: Target) -> Candidate:
-    """The simplest model worth beating: the mean, or for two classes a logistic model of the feature that the
-    contract names as baseline, and where it names none the share of class 1. It takes its feature from all
-    that the plan allows, not from a fold's chosen ones.
+    """Return the simplest model worth beating.
+
+    It predicts the mean, or for two classes a logistic model of the feature that the contract names as
+    baseline, and where it names none the share of class 1. It takes its feature from all that the spec
+    allows, not from a fold's selected ones.
     """
     if target.task is Task.BINARY and target.baseline is not None:
         return Candidate(
@@ -98,10 +100,10 @@ def _suits(name: str, target: Target) -> bool:
 
 
 def _linear(target: Target, _small: bool) -> dict[str, float | int | str]:
-    """A light elastic net: selection has left few features, and what remains to do is to keep one-hot slots
-    and twins apart.
+    """Return the settings of a light elastic net.
 
-    The penalty of MLlib's linear regression is in units of the label, so it is scaled by the declared range.
+    Selection has left few features; what remains is to keep one-hot slots and twins apart. The penalty of
+    MLlib's linear regression is in units of the label, so it is scaled by the declared range.
     """
     if target.task is Task.BINARY:
         return {"regParam": 1e-4, "elasticNetParam": 0.5, "maxIter": 50, "tol": 1e-6}
@@ -129,8 +131,10 @@ def _forest(_target: Target, small: bool) -> dict[str, float | int | str]:
 
 
 def _gbt(_target: Target, _small: bool) -> dict[str, float | int | str]:
-    """Few rounds of long steps: on 51,200 and on 10,000 rows no worse than 25 rounds of 0.2 and depth 5, at
-    two thirds of the time.
+    """Return the settings of few rounds with long steps.
+
+    On 51,200 and on 10,000 rows they are no worse than 25 rounds of 0.2 and depth 5, at two thirds of the
+    time.
     """
     return {"maxIter": 20, "maxDepth": 4, "stepSize": 0.3, "maxBins": 32}
 

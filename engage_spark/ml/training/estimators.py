@@ -1,4 +1,4 @@
-"""A candidate's estimator, with its settings, the seed and the names of its columns."""
+"""Build a candidate's estimator, with its settings, the seed and the names of its columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ makes two at 40 trees.
 def estimator(
     candidate: Candidate, *, target: Target, label: str, seed: int, predicted: str, classed: str
 ) -> Any:
-    """The unfitted estimator of a candidate on column `__features`.
+    """Build the unfitted estimator of a candidate on column `__features`.
 
     A regression writes its prediction to `predicted`; a classifier the vectors `__raw` and `probability`, and
     the likelier class to `classed`. The seed decides the bags of a forest and the samples of boosting; linear

@@ -1,4 +1,4 @@
-"""Fits of many candidates and folds side by side, on rows in an order that is the same in every run."""
+"""Fit many candidates and folds side by side, on rows in an order that is the same in every run."""
 
 from __future__ import annotations
 
@@ -40,22 +40,21 @@ partitions, 2 cores against 1, lifetime value did not differ either (linear, Twe
 
 
 def partitions_for(rows: int) -> int:
-    """Into how many partitions the rows of a fit are put by default: by their number alone, never by the size
-    of the cluster.
-    """
+    """Return the default number of partitions of a fit: by its rows, never by the size of the cluster."""
     return max(1, -(-rows // ROWS_A_PARTITION))
 
 
 def prepared(
     rows: DataFrame, *, key: str | Sequence[str], day: str | None, partitions: int | None, seed: int
 ) -> DataFrame:
-    """The same rows, bucketed by a hash of (seed, key) into a number of partitions and sorted by key and day
-    within each.
+    """Bucket rows by a hash of (seed, key) into partitions, and sort them by key and day within each.
 
-    MLlib's forests draw their bags by partition and place, so two fits agree only on rows that lie alike.
-    Apply it to what a fit is given and not before writing it away: files are read back in partitions of
-    another cut. `partitions` None goes by the number of rows, which costs a job that counts them. Cost
-    otherwise: one shuffle and a sort, each time that the rows are read.
+    MLlib's forests draw their bags by partition and position, so two fits agree only on rows that are
+    partitioned and sorted identically. Apply it to what a fit is given and not before writing it away: files
+    are read back in partitions of another cut. `partitions` None goes by the number of rows, which costs a
+    job that counts them.
+
+    Cost: one shuffle and a sort, each time that the rows are read.
     """
     from pyspark.sql import functions as F
 
@@ -69,8 +68,9 @@ def prepared(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """One fit: a candidate on rows (`prepared`, without those of the fold that is held out). `fold` None fits
-    on all of them.
+    """One fit: a candidate on rows that `prepared` sorted, without those of the fold that is held out.
+
+    `fold` None fits on all of them.
     """
 
     candidate: Candidate
@@ -82,14 +82,15 @@ class Job:
     fold: int | None = None
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
+        """The job in words, for messages."""
         where = "all rows" if self.fold is None else f"the rows outside fold {self.fold}"
         return f"{self.candidate.name} for {self.target.name} on {where}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted:
-    """A job's model. `seconds` is how long its own estimator took, without the preparation that it shares."""
+    """A job's model. `seconds` is how long its own estimator took, without the shared preparation."""
 
     job: Job
     model: PipelineModel
@@ -100,12 +101,15 @@ def fit_all(jobs: Sequence[Job], *, parallelism: int) -> list[Fitted]:
     """Fit every job, `parallelism` at a time, and return them in their order.
 
     Jobs on the same rows (the same DataFrame object) with the same features share the fitted stages before
-    the estimator. The first failure keeps jobs that wait from starting, and is told with its candidate,
-    target and fold once those that run have ended. Models of a Connect session live on the server until the
-    last reference to them here is gone, so drop what is no longer needed. Cost: per group of jobs up to three
-    scans, and what each estimator needs; nothing that grows with the rows on the driver. Raises
-    ConfigurationError for what `build_pipeline` refuses, before the first fit; FitError for a fit that fails, and
-    TransientError where the cluster failed it.
+    the estimator. The first failure keeps waiting jobs from starting, and is raised with its candidate,
+    target and fold once the running ones have ended. Models of a Connect session live on the server until the
+    last reference to them here is gone, so drop what is no longer needed.
+
+    Cost: per group of jobs up to three scans, and what each estimator needs; nothing that grows with the rows
+    on the driver.
+
+    Errors: ConfigurationError for what `build_pipeline` refuses, before the first fit; FitError for a fit
+    that fails, and TransientError where the cluster failed it.
     """
     if not jobs:
         return []
@@ -166,24 +170,24 @@ def _side_by_side(do: Callable[[Job], T], jobs: Sequence[Job], parallelism: int)
 
 def _told(job: Job, error: BaseException) -> BaseException:
     if isinstance(error, EngageError) or not isinstance(error, Exception):
-        error.add_note(f"while fitting {job.told}")
+        error.add_note(f"while fitting {job.description}")
         return error
     from engage_spark.spark.failures import is_transient
 
     if is_transient(error):
         return TransientError(
-            f"the cluster failed during the fit of {job.told}: {_reason(error)}",
+            f"the cluster failed during the fit of {job.description}: {_reason(error)}",
             hint="run it again; where executors are lost every time, give them more memory or lower models.parallelism",
         )
     return FitError(
-        f"the fit of {job.told} failed: {_reason(error)}",
+        f"the fit of {job.description} failed: {_reason(error)}",
         hint="leave this candidate out of models.candidates, or look at the rows and features that it was given",
         details=[f"{len(job.features)} features: {', '.join(f.name for f in job.features)}"],
     )
 
 
 def _reason(error: Exception) -> str:
-    """The cause that is told last: errors of a JVM begin with where they were met, not with what was wrong."""
+    """Return the last cause: errors of a JVM begin with where they were met, not with what was wrong."""
     lines = [
         line.strip(" :") for line in str(error).splitlines() if line.strip() and not line.startswith("\tat ")
     ]
@@ -198,12 +202,15 @@ def _reason(error: Exception) -> str:
 def out_of_fold(
     fitted: Sequence[Fitted], rows: DataFrame, *, key: str | Sequence[str], fold: str = "fold"
 ) -> DataFrame:
-    """What each model predicts for the rows of the fold that it was not fitted on.
+    """Predict with each model the rows of the fold that it was not fitted on.
 
-    Grain: a row per row of `rows` in a fold of `fitted`, and candidate. Columns: the key, `candidate`, `fold`
-    (int), `label` (double) and `score` (double: the prediction inside the target's bounds, for two classes
-    the uncalibrated probability of class 1). All models are of one target. Cost: lazy; one scan of `rows` for
-    each model, no shuffle.
+    Columns: the key, `candidate`, `fold` (int), `label` (double) and `score` (double: the prediction inside
+    the target's bounds, for two classes the uncalibrated probability of class 1). All models are of one
+    target.
+
+    Grain: a row per row of `rows` in a fold of `fitted`, and candidate.
+
+    Cost: lazy; one scan of `rows` for each model, no shuffle.
     """
     from pyspark.sql import functions as F
 

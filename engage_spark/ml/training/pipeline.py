@@ -1,9 +1,9 @@
-"""One MLlib pipeline per candidate: from raw feature columns of any numeric type, booleans and text, nulls
-allowed, to `prediction`.
+"""Build one MLlib pipeline per candidate, from raw feature columns to `prediction`.
 
-Columns in between begin with two underscores and are numbered, not named, so that a source column may have
-any name. Two of them stay: `__features`, the assembled vector that explanations need (see `slots`), and
-`__raw`, the margin of a binary model.
+Features are of any numeric type, booleans or text, nulls allowed. Columns in between begin with two
+underscores and are numbered, not named, so that a source column may have any name. Two of them stay:
+`__features`, the assembled vector that explanations need (see `slots`), and `__raw`, the margin of a binary
+model.
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ class VectorSlot:
 def build_pipeline(
     candidate: Candidate, *, target: Target, features: Sequence[Feature], label: str, seed: int
 ) -> Pipeline:
-    """The unfitted pipeline of a candidate.
+    """Build the unfitted pipeline of a candidate.
 
     Numbers and booleans are cast to double, their nulls and NaN become the mean of the training rows, and
     they are scaled to mean 0 and variance 1; text is one-hot encoded, its nulls become the most frequent
     level, and a level that training has not seen is none of the known. `prediction` is a double inside the
     target's bounds, for a binary target the probability of class 1, beside which the vector `probability`
     stays. `label` is a numeric column of the rows to fit on; rows to score need none. A NaN that the
-    estimator arrives at (from an infinite value in a row) fails the job that meets it. Fitting costs a scan
-    for the means, one each for levels and scaling, and what the estimator needs; `fit_all` shares the former
-    among candidates.
+    estimator arrives at (from an infinite value in a row) fails the job that meets it.
 
-    Raises ConfigurationError with all that is wrong: no feature, one twice, a name that the pipeline needs
+    Cost: fitting takes a scan for the means, one each for levels and scaling, and what the estimator needs;
+    `fit_all` shares the former among candidates.
+
+    Errors: ConfigurationError with all that is wrong: no feature, one twice, a name that the pipeline needs
     itself, a baseline whose feature is not among `features`.
     """
     from pyspark.ml import Pipeline
@@ -65,8 +66,9 @@ def build_pipeline(
 
 
 def candidate_features(candidate: Candidate, features: Sequence[Feature]) -> tuple[Feature, ...]:
-    """The features that a candidate takes. Raises ConfigurationError where it needs one that is not there, or
-    has none.
+    """Return the features that a candidate takes.
+
+    Errors: ConfigurationError where it needs one that is not there, or there is none.
     """
     if candidate.only is None:
         if not features:
@@ -106,8 +108,9 @@ def _require_names(features: Sequence[Feature], label: str) -> None:
 
 
 def preparation(features: Sequence[Feature]) -> list[Any]:
-    """The stages from source columns to the assembled vector, the same for every candidate; see
-    `build_pipeline`.
+    """Build the stages from source columns to the assembled vector, the same for every candidate.
+
+    See `build_pipeline`.
     """
     from pyspark.ml.feature import Imputer, OneHotEncoder, StandardScaler, StringIndexer, VectorAssembler
 
@@ -154,7 +157,12 @@ def preparation(features: Sequence[Feature]) -> list[Any]:
 
 
 def estimation(candidate: Candidate, *, target: Target, label: str, seed: int) -> list[Any]:
-    """The estimator of a candidate, and the stage that puts its prediction inside the target's bounds."""
+    """Build the estimator of a candidate, and the stage that puts its prediction inside the target's bounds.
+
+    The probability of class 1 is read from the text of the vector `probability`: Spark SQL has no expression
+    that takes an element out of an MLlib vector, a UDF is no stage of a saved pipeline, and a cast of a
+    double to text and back keeps all its bits.
+    """
     from engage_spark.ml.training.estimators import estimator
 
     made = estimator(candidate, target=target, label=label, seed=seed, predicted=_PREDICTED, classed=_CLASS)
@@ -178,13 +186,15 @@ def _bounded(value: str, target: Target, *, drop: str) -> Any:
 
 
 def calibrated(model: PipelineModel, rows: DataFrame, *, label: str) -> PipelineModel:
-    """The same binary model with its `prediction` calibrated on `rows`, which it must not have been fitted
-    on.
+    """Return the same binary model with its `prediction` calibrated on `rows`, which it was not fitted on.
 
     Isotonic regression (MLlib's, pool adjacent violators) of the label on the probability, blended with
-    ORDER_KEPT of the probability, so that rows keep their order and metrics of rank their value. Cost: two
-    jobs over `rows`, sorted by score. The result depends on the rows alone, up to rounding. Raises
-    ConfigurationError for a model without probabilities, or one that is calibrated already.
+    ORDER_KEPT of the probability, so that rows keep their order and metrics of rank their value. The result
+    depends on the rows alone, up to rounding.
+
+    Cost: two jobs over `rows`, sorted by score.
+
+    Errors: ConfigurationError for a model without probabilities, or one that is calibrated already.
     """
     from pyspark.ml import PipelineModel
     from pyspark.ml.regression import IsotonicRegression, IsotonicRegressionModel
@@ -216,11 +226,12 @@ _SOURCE = re.compile(r"CAST\(`((?:[^`]|``)+)` AS (DOUBLE|STRING)\) AS (__[nc]\d+
 
 
 def slots(model: PipelineModel) -> tuple[VectorSlot, ...]:
-    """What each position of `__features` stands for: scaled numbers first, then the levels of each category,
-    the most frequent first.
+    """Return what each position of `__features` stands for.
 
-    Known from the model alone, also a reloaded one. Empty for a baseline without features, whose vector is
-    the constant 1.
+    Scaled numbers come first, then the levels of each category, the most frequent first. Known from the model
+    alone, also a reloaded one: a saved pipeline keeps the SQL of its first stage and nothing else of the
+    source columns, so their names are read from that SQL, which `_cast` wrote. Empty for a baseline without
+    features, whose vector is the constant 1.
     """
     from pyspark.ml.feature import StringIndexerModel
 
@@ -235,9 +246,7 @@ def slots(model: PipelineModel) -> tuple[VectorSlot, ...]:
 
 
 def imputed_fields(features: Sequence[Feature]) -> Column:
-    """The names of the features that a row lacks (null, or NaN of a number), in their order, as an array of
-    text.
-    """
+    """Return the features that a row lacks (null, or NaN of a number), in order, as an array of text."""
     from pyspark.sql import functions as F
 
     from engage_spark.spark.schema import column_named
@@ -257,7 +266,7 @@ def _select(what: str) -> Any:
 
 
 def _cast(name: str, kind: str, alias: str) -> str:
-    """What `_SOURCE` reads again."""
+    """Write what `_SOURCE` reads again."""
     return f"CAST(`{name.replace('`', '``')}` AS {kind}) AS {alias}"
 
 

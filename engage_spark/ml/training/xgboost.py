@@ -1,5 +1,6 @@
-"""XGBoost as a stage of the same pipelines, where it is installed (`engage-spark[xgboost]`) and the session
-is classic Spark.
+"""Build XGBoost as a stage of the same pipelines, where it is installed and the session is classic Spark.
+
+The extra is `engage-spark[xgboost]`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from engage_spark.ml.training.candidates import EXTRA, Candidate
 
 
 def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, columns: dict[str, str]) -> Any:
-    """An unfitted `xgboost.spark` estimator: histograms, one worker, one thread a task, so that runs agree.
+    """Build an unfitted `xgboost.spark` estimator.
 
-    Raises ConfigurationError where xgboost is not installed, and on Spark Connect: xgboost 3.2 fits through
-    RDDs and a SparkContext (`xgboost/spark/core.py`, `_fit`), which Connect has not.
+    It uses histograms, one worker and one thread per task, so that runs agree.
+
+    Errors: ConfigurationError where xgboost is not installed, and on Spark Connect: xgboost 3.2 fits through
+    RDDs and a SparkContext (`xgboost/spark/core.py`, `_fit`), which Connect does not have.
     """
     from engage_spark.spark.compat import is_remote
 

@@ -1,6 +1,4 @@
-"""The files that a training leaves in MLflow: the model card, pictures, and everything that was found as
-JSON.
-"""
+"""Make the files that a training leaves in MLflow: the model card, pictures, and all figures as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engage_spark.contract import Contract
-from engage_spark.ml.evaluation.deciles import calibration, deciles
+from engage_spark.ml.evaluation.deciles import Tenth, calibration, deciles
 from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness import audit
 from engage_spark.ml.feature_spec import Task
@@ -25,7 +23,10 @@ from engage_spark.pipelines.train.card import card_of
 def artefacts(
     context: RunContext, work: StageRun, trained: TrainedTarget, decision: Decision
 ) -> dict[str, Any]:
-    """By path: text, pictures as bytes, the rest as JSON can hold it. No row of a customer is among them."""
+    """Return files by path: text, pictures as bytes, the rest as JSON can hold it.
+
+    No row of a customer is among them.
+    """
     card = card_of(context, work, trained, decision).markdown()
     return {
         "card.md": card,
@@ -70,7 +71,8 @@ def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
             for what, f in t.finals.by_role.items()
         },
         "deciles.json": [
-            asdict(x) for x in deciles(t.finals.labels, t.finals.by_role[WINNER].scores, task=t.target.task)
+            _stored_tenth(x)
+            for x in deciles(t.finals.labels, t.finals.by_role[WINNER].scores, task=t.target.task)
         ],
         "audit.json": [asdict(f) for f in t.findings],
         "gates.json": {
@@ -89,8 +91,15 @@ def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
     }
 
 
+def _stored_tenth(tenth: Tenth) -> dict[str, Any]:
+    """Return a tenth under the names that the stored file has had from its first version on."""
+    return {
+        "gathered" if name == "cumulative_share" else name: value for name, value in asdict(tenth).items()
+    }
+
+
 def _finite(folds: Mapping[str, tuple[float, ...]]) -> dict[str, list[float | None]]:
-    """JSON has no NaN: a metric that a fold leaves undefined is null."""
+    """Replace NaN by null, since JSON has no NaN: a metric that a fold leaves undefined."""
     return {name: [v if math.isfinite(v) else None for v in values] for name, values in folds.items()}
 
 

@@ -1,4 +1,4 @@
-"""The model card of a training: what was found, put into the card's own words."""
+"""Fill the model card of a training."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
 from engage_spark.ml.feature_spec import LeakPolicy, Task
-from engage_spark.ml.report.model_card import Card, Finding, Scored, SelectedFeature, Version
+from engage_spark.ml.report.model_card import Alternative, AuditEntry, Card, Scored, SelectedFeature
 from engage_spark.ml.train_target import SelectionLoss, TrainedTarget
 from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
 from engage_spark.pipelines.context import RunContext, StageRun
 
 
 def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Decision) -> Card:
-    """Everything that the card needs. Pure: the same training gives the same card."""
+    """Return everything that the card needs. Pure: the same training gives the same card."""
     contract, selection, plan = context.contract, t.comparison.selection, t.specs.main
     importance = {i.feature: i.mean_contribution for i in t.importance}
     frequency = {name: round(share * len(selection.folds)) for name, share in selection.frequency.items()}
@@ -58,7 +58,9 @@ def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Dec
         profits=t.profits,
         fairness=t.fairness,
         proxies=t.proxies,
-        findings=tuple(Finding(about=", ".join(f.columns), text=str(f), stops=f.stops) for f in t.findings),
+        findings=tuple(
+            AuditEntry(about=", ".join(f.columns), text=str(f), stops=f.stops) for f in t.findings
+        ),
         versions=tuple(_versions(context, t)),
         limits=tuple(_limits(t, decision)),
     )
@@ -112,7 +114,7 @@ def _calibration(t: TrainedTarget) -> tuple[str, ...]:
 
 
 def _coverage(t: TrainedTarget) -> tuple[tuple[str, int, int], ...]:
-    """Rows and how many of them are covered: all, then each group of each protected field alone."""
+    """Return rows and how many of them are covered: all, then each group of each protected field alone."""
     rows = []
     for f in t.fairness.figures:
         if f.metric == "coverage" and f.value is not None and " x " not in f.attribute:
@@ -122,7 +124,7 @@ def _coverage(t: TrainedTarget) -> tuple[tuple[str, int, int], ...]:
     return tuple(rows)
 
 
-def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Version]:
+def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Alternative]:
     other = LeakPolicy.PERMISSIVE if t.specs.main.policy is LeakPolicy.STRICT else LeakPolicy.STRICT
     names = {
         OTHER: f"policy {other.value}",
@@ -133,7 +135,7 @@ def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Version]:
         if what in t.finals.by_role:
             final = t.finals.by_role[what]
             gain = t.finals.gain(what, over=WINNER, models=context.settings.models)
-            yield Version(name=name, features=len(final.features), scored=_scored(t, final), gain=gain)
+            yield Alternative(name=name, features=len(final.features), scored=_scored(t, final), gain=gain)
 
 
 def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:

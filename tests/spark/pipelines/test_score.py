@@ -14,7 +14,7 @@ import pytest
 from engage_spark.contract import load_contract, predictions_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Lake, RunLog
-from engage_spark.ml.evaluation.conformal import Cell, Conformal
+from engage_spark.ml.evaluation.conformal import Conformal, ConformalCell
 from engage_spark.ml.explain.reasons import explainer_of
 from engage_spark.ml.feature_spec import Feature, Task, target_named
 from engage_spark.ml.scoring import Scorer
@@ -118,7 +118,7 @@ def crown(
         params={"regParam": penalty, "elasticNetParam": 0.0, "maxIter": 5},
     )
     model = build_pipeline(candidate, target=goal, features=used, label=target, seed=7).fit(rows)
-    cells = tuple(Cell(group=None, part=part, n=BEDS, radius=0.75) for part in range(1 + binary))
+    cells = tuple(ConformalCell(group=None, part=part, n=BEDS, radius=0.75) for part in range(1 + binary))
     scorer = Scorer(
         target=goal,
         features=used,

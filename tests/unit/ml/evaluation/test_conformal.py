@@ -11,8 +11,8 @@ from scipy import stats
 
 from engage_spark.errors import InputError
 from engage_spark.ml.evaluation.conformal import (
-    Cell,
     Conformal,
+    ConformalCell,
     calibrate_regression,
     calibrate_sets,
     quantile,
@@ -121,7 +121,7 @@ def test_groups_have_a_promise_each_and_an_unknown_one_has_the_whole_range() -> 
 
 def test_too_few_rows_promise_the_whole_range_and_are_named() -> None:
     made = calibrate_regression([1.0, 2.0], [1.0, 1.0], coverage=0.9, minimum=0.0, maximum=5.0)
-    assert made.too_small == (Cell(group=None, part=0, n=2, radius=math.inf),)
+    assert made.too_small == (ConformalCell(group=None, part=0, n=2, radius=math.inf),)
     low, high = made.intervals([3.0])
     assert (low[0], high[0]) == (0.0, 5.0)
     zero, one = calibrate_sets([1, 0], [0.9, 0.1], coverage=0.9).sets([0.5])
@@ -132,7 +132,7 @@ def test_intervals_stay_within_the_bounds() -> None:
     made = Conformal(
         task=Task.REGRESSION,
         coverage=0.9,
-        cells=(Cell(group=None, part=0, n=99, radius=0.3),),
+        cells=(ConformalCell(group=None, part=0, n=99, radius=0.3),),
         minimum=0.0,
         maximum=1.0,
     )

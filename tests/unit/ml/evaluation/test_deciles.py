@@ -25,8 +25,8 @@ def test_tenths_are_those_of_sorting_when_no_scores_are_equal() -> None:
         assert t.mean_label == pytest.approx(ordered[start:end].mean())
         assert t.mean_score == pytest.approx(np.sort(s)[::-1][start:end].mean())
         assert t.lift == pytest.approx(ordered[start:end].mean() / y.mean())
-        assert t.gathered == pytest.approx(ordered[:end].sum() / y.sum())
-    assert found[-1].gathered == pytest.approx(1.0)
+        assert t.cumulative_share == pytest.approx(ordered[:end].sum() / y.sum())
+    assert found[-1].cumulative_share == pytest.approx(1.0)
 
 
 def test_rows_of_one_score_share_their_labels_whatever_their_order() -> None:
@@ -39,7 +39,7 @@ def test_rows_of_one_score_share_their_labels_whatever_their_order() -> None:
 
 def test_lift_needs_labels_that_add_up() -> None:
     assert {t.lift for t in deciles([-1.0, 2.0, 3.0], [1.0, 2.0, 3.0], task=Task.REGRESSION)} == {None}
-    assert {t.gathered for t in deciles([0, 0], [0.1, 0.2], task=Task.BINARY)} == {None}
+    assert {t.cumulative_share for t in deciles([0, 0], [0.1, 0.2], task=Task.BINARY)} == {None}
     assert len(deciles([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], task=Task.REGRESSION)) == 3
 
 

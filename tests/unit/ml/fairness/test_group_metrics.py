@@ -10,12 +10,12 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.ml.fairness.audit import Attribute, attributes
-from engage_spark.ml.fairness.group_metrics import Sums, compare
+from engage_spark.ml.fairness.group_metrics import GroupSums, compare
 from engage_spark.ml.feature_spec import Task
 
 
-def sums(n: int, ones: int, selected: int, hits: int) -> Sums:
-    return Sums(
+def sums(n: int, ones: int, selected: int, hits: int) -> GroupSums:
+    return GroupSums(
         n=n, selected=selected, hits=hits, label=Fraction(ones), score=Fraction(n, 2), squares=Fraction(n, 5)
     )
 

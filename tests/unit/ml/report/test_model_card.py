@@ -16,16 +16,16 @@ from engage_spark.ml.evaluation.bootstrap import Interval, intervals, paired_gai
 from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
 from engage_spark.ml.evaluation.metrics import METRICS, metrics_of
 from engage_spark.ml.evaluation.profit_curve import profits
-from engage_spark.ml.fairness.group_metrics import Sums, compare
+from engage_spark.ml.fairness.group_metrics import GroupSums, compare
 from engage_spark.ml.fairness.proxy import Carrier, Proxy, ProxyGroup
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
 from engage_spark.ml.report.model_card import (
     NOT_DONE,
+    Alternative,
+    AuditEntry,
     Card,
-    Finding,
     Scored,
     SelectedFeature,
-    Version,
     number,
     table,
 )
@@ -62,8 +62,8 @@ def full() -> Card:
     found, plain = (intervals(metrics_of(Task.BINARY), y, s, replicates=40) for s in (p, base))
     scored = tuple(Scored(metric=m, model=i, baseline=plain[m]) for m, i in found.items() if i is not None)
 
-    def sums(n: int, selected: int) -> Sums:
-        return Sums(
+    def sums(n: int, selected: int) -> GroupSums:
+        return GroupSums(
             n=n,
             selected=selected,
             hits=selected // 2,
@@ -122,8 +122,8 @@ def full() -> Card:
             smallest=100,
         ),
         proxies=(proxy,),
-        findings=(Finding(about="status|now", text="tells the label with AUC 0.97", stops=True),),
-        versions=(Version(name="permissive", features=25, scored=scored[:1], gain=gain),),
+        findings=(AuditEntry(about="status|now", text="tells the label with AUC 0.97", stops=True),),
+        versions=(Alternative(name="permissive", features=25, scored=scored[:1], gain=gain),),
         limits=("One snapshot was used.",),
     )
 

@@ -13,7 +13,7 @@ import pytest
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.evaluation.deciles import calibration, deciles
 from engage_spark.ml.evaluation.profit_curve import profits
-from engage_spark.ml.fairness.group_metrics import Fairness, Sums, compare
+from engage_spark.ml.fairness.group_metrics import Fairness, GroupSums, compare
 from engage_spark.ml.feature_spec import Task
 from engage_spark.ml.report import plots
 
@@ -23,8 +23,8 @@ Y = (RANDOM.random(1000) < P).astype(float)
 
 
 def fairness() -> Fairness:
-    def sums(n: int) -> Sums:
-        return Sums(
+    def sums(n: int) -> GroupSums:
+        return GroupSums(
             n=n,
             selected=n // 2,
             hits=n // 4,
