@@ -27,7 +27,7 @@ class CentralVertex:
     lower: float
     upper: float
     degree: int
-    group: int
+    community: int
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Picture:
         ]
         return "\n".join(parts) + "\n"
 
-    def _colour(self, group: int) -> str:
-        order = list(dict.fromkeys(v.group for v in self.top))
-        return COLOURS[min(order.index(group), len(COLOURS) - 1)]
+    def _colour(self, community: int) -> str:
+        order = list(dict.fromkeys(v.community for v in self.top))
+        return COLOURS[min(order.index(community), len(COLOURS) - 1)]
 
     def _bars(self) -> list[str]:
         """Betweenness of the most central, with its interval where it is not exact."""
@@ -99,7 +99,7 @@ class Picture:
             parts.append(f"<g><title>{hover}</title>")
             parts.append(_text(30, middle + 4, str(i + 1), size=11, fill="#52606d"))
             parts.append(_text(x - 8, middle + 4, shorten_id(v.id), anchor="end", size=11))
-            parts.append(_rect(x, top + 4, wide * v.betweenness / most, row - 8, self._colour(v.group)))
+            parts.append(_rect(x, top + 4, wide * v.betweenness / most, row - 8, self._colour(v.community)))
             if v.upper > v.lower:
                 left, right = x + wide * v.lower / most, x + wide * v.upper / most
                 parts.append(_line(left, middle, right, middle, DARK))
@@ -132,7 +132,7 @@ class Picture:
         largest = max((v.degree for v in self.top), default=1) or 1
         for rank, (v, a, (px, py)) in enumerate(zip(self.top, angles, points, strict=True), start=1):
             size = 3.5 + 6.5 * math.sqrt(v.degree / largest)
-            colour = self._colour(v.group)
+            colour = self._colour(v.community)
             parts.append(
                 f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{size:.1f}" fill="{colour}">'
                 f"<title>{escape(v.id)}</title></circle>"

@@ -1,1 +1,1 @@
-"""Graph: every customer's place in the graph of a day."""
+"""Measure the graph of a day: betweenness, structure and strength of every customer."""

@@ -1,10 +1,8 @@
-"""Measure the graph of one day: the heart of the stage."""
+"""Measure the graph of one day: read, lay out, measure, write, compare, publish, draw."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,269 +25,240 @@ from engage_spark.graph import BetweennessReport, measure_betweenness, open_layo
 from engage_spark.graph.adaptive_sampling import StoppingRule
 from engage_spark.graph.distributed.resources import parse_bytes
 from engage_spark.graph.distributed.structure_tasks import to_follows, to_structure
-from engage_spark.graph.picture import CentralVertex
 from engage_spark.graph.ranks import compare_given_with_measured
 from engage_spark.graph.tables import to_edge_rows, to_ends, to_vertex_rows
 from engage_spark.graph.tie_strength import WEEKS, to_pairs, to_strengths
-from engage_spark.lake import Materialize, Run, scratch, translate_spark_errors
-from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.graph.picture import draw
+from engage_spark.lake import Materialize, scratch, translate_spark_errors
+from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.graph.picture import draw_picture
+from engage_spark.pipelines.results import MeasuredGraph, Note, TopVertex
+from engage_spark.pipelines.runner import Attempt, StageRunner
 from engage_spark.pipelines.stages import GRAPH_COMPARISON, SNAPSHOT_DATE, ingest_stage
 from engage_spark.quality import VALID
+from engage_spark.settings.model import GraphSettings
 from engage_spark.spark.schema import column_named, spark_schema
 
-PROPERTIES = {"delta.dataSkippingNumIndexedCols": "2"}
+Comparison = dict[str, dict[str, float | int | None]]
+"""Figures of graph_comparison by field."""
 
 
-@dataclass(frozen=True)
-class GraphDay:
-    """What became of one day."""
+def measure_snapshot(
+    runner: StageRunner, spec: GraphSpec, work: StageRun
+) -> tuple[MeasuredGraph, tuple[Note, ...]]:
+    """Read, measure, write, compare, publish and draw the graph of one day.
 
-    run: Run
-    facts: BetweennessReport
-    top: tuple[CentralVertex, ...]
-    compared: Mapping[str, dict[str, float | int | None]]
-    picture: str | None
-    notes: tuple[str, ...]
-
-
-def measure(context: RunContext, spec: GraphSpec, work: StageRun, *, expected: int) -> GraphDay:
-    """Read, measure, write, compare, draw and record the graph of one day. See `graph.run` for its cost and
-    errors.
+    Cost, Errors: see `run_graph`.
     """
-    started_at, day = now(), work.snapshot_date
-    with ExitStack() as opened, translate_spark_errors(f"the graph of {day} cannot be measured"):
-        keep = opened.enter_context(scratch(context.spark, context.lake))
-        customers = keep(_customers(context, spec, day), "customers")
+    context, day = runner.context, work.snapshot_date
+    with (
+        runner.attempt(work, f"measuring the graph of {day}") as attempt,
+        translate_spark_errors(f"the graph of {day} cannot be measured"),
+        scratch(context.spark, context.lake) as materialize,
+        ExitStack() as follows_scratch,
+    ):
+        customers = materialize(_customers(runner, spec, work), "customers")
         ids = customers.select("id")
         with log.stage("pairing connections and interactions"):
-            pairs = keep(_pairs(context, spec, day, ids), "pairs")
-        known = pairs.where("known").drop("known")
-        scores, structure, facts = _undirected(context, known, ids, keep)
-        follows = (
-            _follows(context, spec, day, ids, opened)
-            if spec.has_follows and spec.measures & OF_FOLLOWS
-            else None
+            all_pairs = materialize(_pairs(context, spec, day, ids), "pairs")
+        pairs = all_pairs.where("known").drop("known")
+        scores, structure, report = _measure_undirected(
+            pairs, ids, settings=context.settings.graph, materialize=materialize
         )
+        follows = None
+        if spec.has_follows and spec.measures & OF_FOLLOWS:
+            follows = _measure_follows(context, spec, day, ids, follows_scratch)
         with log.stage(f"writing {spec.edges.name} and {spec.vertices.name}"):
-            edges = _write(context, spec.edges, work, to_edge_rows(known, spec=spec))
+            _write(attempt, spec.edges, to_edge_rows(pairs, spec=spec))
             rows = to_vertex_rows(
                 ids,
                 spec=spec,
-                n=facts.n,
+                n=report.n,
                 scores=scores,
                 structure=structure,
-                strengths=to_strengths(known),
+                strengths=to_strengths(pairs),
                 follows=follows,
             )
-            vertices = _write(context, spec.vertices, work, rows)
-        written = _read(context, spec.vertices, work, vertices)
-        compared, comparison = _compare(context, spec, work, customers, written, keep)
-        shown = spec.column(GraphMeasure.CENTRALITY)
-        given = customers.select(F.col(f"given_{shown}").alias("given")) if shown in _both(spec) else None
-        notes = _left_out(pairs, day)
-        outputs = {spec.vertices.name: vertices, spec.edges.name: edges} | (
-            {} if comparison is None else {GRAPH_COMPARISON: comparison}
-        )
-        run = work.to_run(
-            rows_in=expected, valid=written.count(), quarantined=0, outputs=outputs, started_at=started_at
-        )
-        run = context.log.append(context.spark, run)
-        # After publication: a picture that cannot be drawn takes nothing along, and none is ahead of its
+            _write(attempt, spec.vertices, rows)
+        vertices = attempt.read(spec.vertices)
+        compared = _compare(attempt, spec, customers, vertices, materialize)
+        notes = _left_out(all_pairs, day)
+        run = attempt.publish(rows_in=work.source_rows, valid=vertices.count())
+        # After publication: a picture that cannot be drawn spoils no table, and no picture is ahead of its
         # tables.
-        drawn = draw(
+        drawn = draw_picture(
             context,
             spec,
-            facts,
+            report,
             day,
-            vertices=written,
-            edges=_read(context, spec.edges, work, edges),
-            given=given,
+            vertices=vertices,
+            edges=attempt.read(spec.edges),
+            given=_given_centrality(customers, spec),
         )
-    return GraphDay(run, facts, drawn.top, compared, drawn.place, (*notes, *drawn.notes))
-
-
-def _customers(context: RunContext, spec: GraphSpec, day: date) -> DataFrame:
-    """id, and the delivered values of what is measured as well, of every valid row of the entity."""
-    judged = judged_table(spec.entity)
-    rows = context.log.read_published(
-        context.spark, judged, stage=ingest_stage(spec.entity), day=SNAPSHOT_DATE, days=[day]
+    graph = MeasuredGraph(
+        snapshot_date=day,
+        run_id=run.run_id,
+        vertices=run.rows_valid,
+        edges=report.m,
+        method=report.method,
+        sources=report.sources,
+        paths=report.samples,
+        seconds=run.seconds,
+        top=tuple(TopVertex(**vars(vertex)) for vertex in drawn.top),
+        compared=compared,
+        picture=drawn.path,
     )
-    valid = rows.where(F.col("_dq_status") == VALID)
-    return valid.select(
+    return graph, (*notes, *drawn.notes)
+
+
+def _customers(runner: StageRunner, spec: GraphSpec, work: StageRun) -> DataFrame:
+    """id of every valid row of the entity, and its delivered values of the fields that are measured too."""
+    return runner.read_valid(spec.entity, work).select(
         column_named(spec.key).alias("id"),
-        *(column_named(name).alias(f"given_{name}") for name in _both(spec)),
+        *(column_named(name).alias(f"given_{name}") for name in _compared_fields(spec)),
     )
 
 
-def _both(spec: GraphSpec) -> list[str]:
+def _compared_fields(spec: GraphSpec) -> list[str]:
     """Fields that are delivered and measured, under one name, as numbers."""
     return [
         f.name for f in spec.vertices.fields if f.measure and f.is_floating and f.name in spec.entity.names
     ]
 
 
+def _given_centrality(customers: DataFrame, spec: GraphSpec) -> DataFrame | None:
+    name = spec.column(GraphMeasure.CENTRALITY)
+    if name not in _compared_fields(spec):
+        return None
+    return customers.select(F.col(f"given_{name}").alias("given"))
+
+
 def _log(context: RunContext, table: Table, day: date, *, since: date | None = None) -> DataFrame:
-    """Valid events of the log up to a day. `since` spares reading older files; the day of an event is its own
-    column for that.
+    """Valid events of the log up to a day. `since` avoids reading older files: the day of an event is a
+    column of its own.
     """
     rows = context.log.read_published_log(context.spark, judged_table(table), stage=ingest_stage(table))
-    when = F.col(day_column(table))
-    rows = rows.where((F.col("_dq_status") == VALID) & (when <= F.lit(day)))
-    return rows if since is None else rows.where(when >= F.lit(since))
+    event_day = F.col(day_column(table))
+    rows = rows.where((F.col("_dq_status") == VALID) & (event_day <= F.lit(day)))
+    return rows if since is None else rows.where(event_day >= F.lit(since))
 
 
 def _edges(context: RunContext, spec: GraphSpec, day: date, direction: Direction) -> DataFrame:
     rows, kinds = _log(context, spec.connections, day), spec.kinds(direction)
-    return rows if kinds is None else rows.where(column_named(kinds[0]).isin(list(kinds[1])))
+    if kinds is not None:
+        rows = rows.where(column_named(kinds[0]).isin(list(kinds[1])))
+    return to_ends(rows, spec=spec, table=spec.connections, at="connected_at")
 
 
 def _pairs(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame) -> DataFrame:
     """The undirected graph of the day with strengths, and whether both ends of a pair are valid customers of
     the day.
     """
-    connections = to_ends(
-        _edges(context, spec, day, Direction.UNDIRECTED), spec=spec, table=spec.connections, at="connected_at"
-    )
-    events = spec.interactions
+    connections = _edges(context, spec, day, Direction.UNDIRECTED)
     interactions = None
-    if events is not None:
-        recent = _log(context, events, day, since=day - timedelta(weeks=WEEKS))
-        interactions = to_ends(recent, spec=spec, table=events, at="occurred_at")
+    if spec.interactions is not None:
+        recent = _log(context, spec.interactions, day, since=day - timedelta(weeks=WEEKS))
+        interactions = to_ends(recent, spec=spec, table=spec.interactions, at="occurred_at")
     rows = to_pairs(connections, interactions, as_of=day)
     for end in ("first", "second"):
-        there = ids.select(F.col("id").alias(end), F.lit(True).alias(f"__{end}"))
-        rows = rows.join(there, on=end, how="left")
-    return rows.withColumn("known", F.col("__first").isNotNull() & F.col("__second").isNotNull()).drop(
-        "__first", "__second"
-    )
+        customers = ids.select(F.col("id").alias(end), F.lit(True).alias(f"__{end}"))
+        rows = rows.join(customers, on=end, how="left")
+    known = F.col("__first").isNotNull() & F.col("__second").isNotNull()
+    return rows.withColumn("known", known).drop("__first", "__second")
 
 
-def _undirected(
-    context: RunContext, pairs: DataFrame, ids: DataFrame, keep: Materialize
+def _measure_undirected(
+    pairs: DataFrame, ids: DataFrame, *, settings: GraphSettings, materialize: Materialize
 ) -> tuple[DataFrame, DataFrame, BetweennessReport]:
-    """Scores of betweenness, structure, and what is to be said about them."""
-    chosen = context.settings.graph
+    """Scores of betweenness, structure, and how the scores were computed."""
+    edges = pairs.select(F.col("first").alias("src"), F.col("second").alias("dst"))
     with ExitStack() as opened:
         with log.stage("laying out the graph"):
             layout = opened.enter_context(
-                open_layout(
-                    pairs.select(F.col("first").alias("src"), F.col("second").alias("dst")),
-                    vertices=ids,
-                    materialize=keep,
-                    **_room(context),
-                )
+                open_layout(edges, vertices=ids, materialize=materialize, **_limits(settings))
             )
         with log.stage("betweenness", customers=layout.n, connections=layout.m):
             rule = StoppingRule(
-                epsilon=chosen.epsilon, top_k=chosen.top_k, relative_error=chosen.relative_error
+                epsilon=settings.epsilon, top_k=settings.top_k, relative_error=settings.relative_error
             )
-            scores, facts = measure_betweenness(
+            scores, report = measure_betweenness(
                 layout,
-                method=chosen.method,
+                method=settings.method,
                 rule=rule,
-                sources=chosen.sources,
-                delta=chosen.delta,
-                seed=chosen.seed,
-                budget=chosen.budget,
+                sources=settings.sources,
+                delta=settings.delta,
+                seed=settings.seed,
+                budget=settings.budget,
             )
-        with log.stage("structure, communities, circles"):
-            structure = keep(to_structure(layout, seed=chosen.seed), "structure")
-    return scores, structure, facts
+        with log.stage("structure, communities, ego networks"):
+            structure = materialize(to_structure(layout, seed=settings.seed), "structure")
+    return scores, structure, report
 
 
-def _room(context: RunContext) -> dict[str, Any]:
+def _limits(settings: GraphSettings) -> dict[str, Any]:
     """Where a graph may be laid out, and how much of a host's memory it may take."""
-    chosen = context.settings.graph
-    return {
-        "directory": chosen.directory,
-        "memory": None if chosen.memory is None else parse_bytes(chosen.memory),
-    }
+    memory = None if settings.memory is None else parse_bytes(settings.memory)
+    return {"directory": settings.directory, "memory": memory}
 
 
-def _follows(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame, opened: ExitStack) -> DataFrame:
-    """What is measured on the directed edges."""
-    keep = opened.enter_context(scratch(context.spark, context.lake))
-    edges = to_ends(
-        _edges(context, spec, day, Direction.DIRECTED), spec=spec, table=spec.connections, at="connected_at"
-    ).select("src", "dst")
+def _measure_follows(
+    context: RunContext, spec: GraphSpec, day: date, ids: DataFrame, opened: ExitStack
+) -> DataFrame:
+    """The measures of the directed edges, stored until `opened` is closed."""
+    materialize = opened.enter_context(scratch(context.spark, context.lake))
+    edges = _edges(context, spec, day, Direction.DIRECTED).select("src", "dst")
     for end in ("src", "dst"):
         edges = edges.join(ids.select(F.col("id").alias(end)), on=end, how="left_semi")
+    limits = _limits(context.settings.graph)
     with (
         log.stage("follows"),
-        open_layout(edges, vertices=ids, directed=True, materialize=keep, **_room(context)) as layout,
+        open_layout(edges, vertices=ids, directed=True, materialize=materialize, **limits) as layout,
     ):
-        return keep(to_follows(layout), "follows")
+        return materialize(to_follows(layout), "follows")
 
 
-def _write(context: RunContext, table: Table, work: StageRun, rows: DataFrame) -> int:
-    """Replace the day's rows in one commit; the version that this made."""
-    day = F.lit(work.snapshot_date).alias(SNAPSHOT_DATE)
-    rows = rows.select("*", day, F.lit(work.run_id).alias("_run_id"))
-    where = f"{SNAPSHOT_DATE} = DATE'{work.snapshot_date}'"
-    return context.lake.replace(
-        rows,
-        tracked_table(table),
-        where=where,
-        tag=work.run_id,
-        partition_by=(SNAPSHOT_DATE,),
-        properties=PROPERTIES,
-    )
-
-
-def _read(context: RunContext, table: Table, work: StageRun, version: int) -> DataFrame:
-    return context.lake.read(context.spark, table.name, version=version).where(
-        F.col(SNAPSHOT_DATE) == F.lit(work.snapshot_date)
-    )
+def _write(attempt: Attempt, table: Table, rows: DataFrame) -> None:
+    day = F.lit(attempt.work.snapshot_date).alias(SNAPSHOT_DATE)
+    attempt.replace(tracked_table(table), rows.select("*", day))
 
 
 def _compare(
-    context: RunContext,
-    spec: GraphSpec,
-    work: StageRun,
-    customers: DataFrame,
-    written: DataFrame,
-    keep: Materialize,
-) -> tuple[dict[str, dict[str, float | int | None]], int | None]:
-    """Given against measured, field by field, into a table with a row per field; its version, None where
-    nothing is both.
-    """
-    names = _both(spec)
+    attempt: Attempt, spec: GraphSpec, customers: DataFrame, vertices: DataFrame, materialize: Materialize
+) -> Comparison:
+    """Compare given with measured values, field by field, and write a row per field."""
+    names = _compared_fields(spec)
     if not names:
-        return {}, None
-    measured = written.select(
+        return {}
+    measured = vertices.select(
         column_named(spec.key).alias("id"), *(column_named(name).alias(f"measured_{name}") for name in names)
     )
-    rows = customers.select(
+    given = customers.select(
         "id", *(F.col(f"given_{name}").cast("double").alias(f"given_{name}") for name in names)
     )
     with log.stage("comparing given with measured"):
-        found = compare_given_with_measured(
-            keep(rows.join(measured, on="id", how="inner"), "given_and_measured"), fields=names
-        )
+        rows = materialize(given.join(measured, on="id", how="inner"), "given_and_measured")
+        compared = compare_given_with_measured(rows, fields=names)
+    _write_comparison(attempt, compared)
+    return compared
+
+
+def _write_comparison(attempt: Attempt, compared: Comparison) -> None:
+    context, work = attempt.context, attempt.work
     table = system_contract().table(GRAPH_COMPARISON)
     schema = spark_schema(table)
     records: list[dict[str, Any]] = [
         {**values, SNAPSHOT_DATE: work.snapshot_date, "field_name": name, "run_id": work.run_id}
-        for name, values in found.items()
+        for name, values in compared.items()
     ]
-    frame = context.spark.createDataFrame(
-        [tuple(r[c] for c in schema.names) for r in records], schema
-    ).coalesce(1)
-    version = context.lake.replace(
-        frame,
+    rows = [tuple(record[column] for column in schema.names) for record in records]
+    attempt.outputs[GRAPH_COMPARISON] = context.lake.replace(
+        context.spark.createDataFrame(rows, schema).coalesce(1),
         table,
         where=f"{SNAPSHOT_DATE} = DATE'{work.snapshot_date}'",
         tag=work.run_id,
         partition_by=(SNAPSHOT_DATE,),
     )
-    return found, version
 
 
-def _left_out(pairs: DataFrame, day: date) -> tuple[str, ...]:
+def _left_out(pairs: DataFrame, day: date) -> tuple[Note, ...]:
     unknown = pairs.where("NOT known").count()
-    return (
-        (f"{day}: {unknown:,} connections left out, an end of which is no valid customer of the day",)
-        if unknown
-        else ()
-    )
+    return (Note("ConnectionsLeftOut", {"snapshot_date": day, "n_connections": unknown}),) if unknown else ()

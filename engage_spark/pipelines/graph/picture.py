@@ -1,4 +1,4 @@
-"""The picture of a day's graph: a few rows and two histograms to the driver, one SVG file out."""
+"""Draw the picture of a day's graph from 20 rows and two histograms, and write it as one SVG file."""
 
 from __future__ import annotations
 
@@ -12,68 +12,70 @@ from engage_spark.contract import EdgeMeasure, GraphMeasure, GraphSpec
 from engage_spark.graph import BetweennessReport
 from engage_spark.graph.picture import CentralVertex, Picture
 from engage_spark.pipelines.context import RunContext
+from engage_spark.pipelines.results import Note
 from engage_spark.spark.schema import column_named
 from engage_spark.text_files import write_text
 
 TOP = 20
 """Customers in the picture."""
 BINS = 50
-NEEDED = (
-    GraphMeasure.CENTRALITY, GraphMeasure.BETWEENNESS, GraphMeasure.BETWEENNESS_LOWER, GraphMeasure.BETWEENNESS_UPPER, GraphMeasure.DEGREE, GraphMeasure.COMMUNITY,
-)  # fmt: skip
+REQUIRED = (
+    GraphMeasure.CENTRALITY,
+    GraphMeasure.BETWEENNESS,
+    GraphMeasure.BETWEENNESS_LOWER,
+    GraphMeasure.BETWEENNESS_UPPER,
+    GraphMeasure.DEGREE,
+    GraphMeasure.COMMUNITY,
+)
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The most central customers, where the picture lies (None: there is none), and why not."""
+class DrawnPicture:
+    """The most central customers, the path of the picture (None: there is none), and why there is none."""
 
     top: tuple[CentralVertex, ...]
-    place: str | None
-    notes: tuple[str, ...] = ()
+    path: str | None
+    notes: tuple[Note, ...] = ()
 
 
-def draw(
+def draw_picture(
     context: RunContext,
     spec: GraphSpec,
-    facts: BetweennessReport,
+    report: BetweennessReport,
     day: date,
     *,
     vertices: DataFrame,
     edges: DataFrame,
     given: DataFrame | None,
-) -> Drawn:
+) -> DrawnPicture:
     """Draw the graph of a day from its tables as written; `given` has the delivered centrality in a column of
     that name.
 
-    Cost: a top-20 and one aggregation over the vertices, one narrow scan of the edges. The picture shows ids
-    and measures, and nothing else of a customer.
+    The picture shows ids and measures, and nothing else of a customer.
+    Cost: a top-20 and one aggregation over the vertices, one narrow scan of the edges.
     """
-    if missing := [m.value for m in NEEDED if spec.column(m) is None]:
-        return Drawn(
-            (), None, (f"no picture: the contract declares no field that measures {', '.join(missing)}",)
-        )
-    what = str(spec.column(GraphMeasure.CENTRALITY))
+    if missing := tuple(m.value for m in REQUIRED if spec.column(m) is None):
+        return DrawnPicture((), None, (Note("NoPictureFields", {"measures": missing}),))
+    measure = str(spec.column(GraphMeasure.CENTRALITY))
     top = _top(spec, vertices)
     picture = Picture(
         title=f"The graph of {day}",
-        subtitle=_subtitle(context, spec, facts),
-        measure=what,
+        subtitle=_subtitle(context, spec, report),
+        measure=measure,
         top=top,
         links=_links(spec, edges, top),
-        measured=_histogram(vertices.select(column_named(what).alias("value"))),
+        measured=_histogram(vertices.select(column_named(measure).alias("value"))),
         given=None if given is None else _histogram(given.select(column_named("given").alias("value"))),
     )
-    place = _place(context, day)
-    if place is None:
-        return Drawn(
-            top, None, ("no picture: the lake is no path of this machine; set graph.pictures to a folder",)
-        )
-    write_text(place, picture.svg())
-    return Drawn(top, place)
+    path = _path(context, day)
+    if path is None:
+        return DrawnPicture(top, None, (Note("NoPictureFolder"),))
+    write_text(path, picture.svg())
+    return DrawnPicture(top, path)
 
 
 def _top(spec: GraphSpec, vertices: DataFrame) -> tuple[CentralVertex, ...]:
-    names = [spec.key, *(str(spec.column(m)) for m in NEEDED)]
+    names = [spec.key, *(str(spec.column(m)) for m in REQUIRED)]
     key, centrality = column_named(spec.key), column_named(names[1])
     rows = (
         vertices.where(centrality > 0)
@@ -106,16 +108,18 @@ def _histogram(values: DataFrame) -> list[int]:
     return [counts.get(i, 0) for i in range(BINS)]
 
 
-def _subtitle(context: RunContext, spec: GraphSpec, facts: BetweennessReport) -> str:
-    if facts.method == "exact":
-        how = "Betweenness is exact"
-    else:
-        sure = f"{(1 - context.settings.graph.delta) * 100:g}%"
-        how = f"Betweenness from {facts.sources:,} sources; with {sure} certainty all whiskers hold at once ({facts.samples:,} paths)"
-    return f"{facts.n:,} {spec.entity.name}, {facts.m:,} {spec.connections.name}. {how}."
+def _subtitle(context: RunContext, spec: GraphSpec, report: BetweennessReport) -> str:
+    size = f"{report.n:,} {spec.entity.name}, {report.m:,} {spec.connections.name}"
+    if report.method == "exact":
+        return f"{size}. Betweenness is exact."
+    certainty = f"{(1 - context.settings.graph.delta) * 100:g}%"
+    return (
+        f"{size}. Betweenness from {report.sources:,} sources; with {certainty} certainty all whiskers hold "
+        f"at once ({report.samples:,} paths)."
+    )
 
 
-def _place(context: RunContext, day: date) -> str | None:
+def _path(context: RunContext, day: date) -> str | None:
     folder, root = context.settings.graph.pictures, context.settings.lake.root
     if folder is None:
         if root is None or ":" in root:

@@ -61,7 +61,7 @@ def test_whiskers_only_where_the_value_is_not_exact() -> None:
         return sum(1 for line in parsed(shown).iter(f"{SVG}line") if line.get("stroke") == "#1f2933")
 
     exact = tuple(
-        CentralVertex(v.id, v.centrality, v.betweenness, v.betweenness, v.betweenness, v.degree, v.group)
+        CentralVertex(v.id, v.centrality, v.betweenness, v.betweenness, v.betweenness, v.degree, v.community)
         for v in TOP
     )
     assert lines(picture()) == lines(picture(top=exact)) + 3
