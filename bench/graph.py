@@ -2,7 +2,7 @@
 
 The graph is `graph_made`'s: 187.5 connections a customer, 9.4 million edges at 100,000 customers, in Parquet
 with string ids like the product. Every run is a process of its own with a local session of so many cores; its
-time is from the call of `betweenness` to the kept scores, with Python workers started and kernels compiled
+time is from the call of `betweenness` to the stored scores, with Python workers started and kernels compiled
 before (compiled code is kept on disk, so that happens once per installation). Exact runs are estimated from a
 share of the sources unless --exact is given. Run it on an otherwise idle machine.
 """
@@ -54,11 +54,11 @@ class Watch(threading.Thread):
                 try:
                     if b"pyspark.daemon" not in status.with_name("cmdline").read_bytes():
                         continue
-                    told = dict(line.split(":", 1) for line in status.read_text().splitlines())
+                    status_lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
                 except OSError:
                     continue
-                self.worker = max(self.worker, int(told["RssAnon"].split()[0]) << 10)
-                self.mapped = max(self.mapped, int(told["RssFile"].split()[0]) << 10)
+                self.worker = max(self.worker, int(status_lines["RssAnon"].split()[0]) << 10)
+                self.mapped = max(self.mapped, int(status_lines["RssFile"].split()[0]) << 10)
             time.sleep(0.1)
 
 
@@ -81,7 +81,7 @@ def measure(customers: int, cores: int, method: str) -> None:
         watch = Watch()
         watch.start()
         started = time.monotonic()
-        told: dict[str, Any]
+        measured: dict[str, Any]
         if method == "share":
             with open_layout(edges) as layout:
                 begun = time.monotonic()
@@ -92,21 +92,21 @@ def measure(customers: int, cores: int, method: str) -> None:
                     "share",
                 )
                 seconds = time.monotonic() - begun
-                told = {
+                measured = {
                     "seconds": {"layout": begun - started, "sources": seconds},
                     "core": layout.summary.core,
                     "share": SHARE,
                 }
-                told["all_sources"] = seconds * layout.summary.core / SHARE
+                measured["all_sources"] = seconds * layout.summary.core / SHARE
         else:
-            found = betweenness(edges, method=method)
-            told = vars(found.report) | {
-                "scores": found.scores.selectExpr("max(betweenness)", "avg(stderr)").collect()[0].asDict()
+            result = betweenness(edges, method=method)
+            measured = vars(result.report) | {
+                "scores": result.scores.selectExpr("max(betweenness)", "avg(stderr)").collect()[0].asDict()
             }
         total = time.monotonic() - started
     print(
         json.dumps(
-            told
+            measured
             | {
                 "total": total,
                 "cores": cores,
@@ -123,28 +123,28 @@ def main() -> None:
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--exact", action="store_true", help="compute all of the exact answer too")
     parser.add_argument("--run", nargs=3, metavar=("CUSTOMERS", "CORES", "METHOD"), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
-    if asked.run:
-        measure(int(asked.run[0]), int(asked.run[1]), asked.run[2])
+    if options.run:
+        measure(int(options.run[0]), int(options.run[1]), options.run[2])
         return
-    edges_file(asked.customers)
+    edges_file(options.customers)
     print(f"{described()}\n")
-    for cores in asked.cores:
-        for method in ("sampled", "share", *(["exact"] if asked.exact else [])):
-            found = run_measured([__file__, "--run", str(asked.customers), str(cores), method])
-            phases = ", ".join(f"{name} {value:.1f}" for name, value in found["seconds"].items())
-            extra = f"all sources {found['all_sources']:.0f} s" if method == "share" else ""
+    for cores in options.cores:
+        for method in ("sampled", "share", *(["exact"] if options.exact else [])):
+            result = run_measured([__file__, "--run", str(options.customers), str(cores), method])
+            phases = ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items())
+            extra = f"all sources {result['all_sources']:.0f} s" if method == "share" else ""
             if method == "sampled":
                 extra = (
-                    f"{found['samples']} + {found['calibration']} paths, {found['rounds']} rounds, "
-                    f"error ±{found['error']:.1e}, top 10 "
+                    f"{result['samples']} + {result['calibration']} paths, {result['rounds']} rounds, "
+                    f"error ±{result['error']:.1e}, top 10 "
                 )
-                extra += f"±{found['relative_error']:.1%}, {found['contenders']} contenders"
+                extra += f"±{result['relative_error']:.1%}, {result['contenders']} contenders"
             print(
-                f"| {cores} cores | {method} | {found['total']:.1f} s | {phases} | {extra} | worker "
-                f"{found['worker_mb']:.0f} MB "
-                f"(+ {found['worker_mapped_mb']:.0f} mapped) | peak {found['peak_gib']:.1f} GiB |",
+                f"| {cores} cores | {method} | {result['total']:.1f} s | {phases} | {extra} | worker "
+                f"{result['worker_mb']:.0f} MB "
+                f"(+ {result['worker_mapped_mb']:.0f} mapped) | peak {result['peak_gib']:.1f} GiB |",
                 flush=True,
             )
 

@@ -191,23 +191,23 @@ def errors_at_equal_time(csr: Any, seconds: float) -> dict[str, Any]:
     sources = min(csr.n, max(1, int(seconds / per_source / BATCH_WIDTH["float32"])) * BATCH_WIDTH["float32"])
     samples = int(seconds / per_sample)
     top = np.argsort(-exact)[:100]
-    found: dict[str, Any] = {"seconds": seconds, "exact_s": spent, "sources": sources, "samples": samples}
+    result: dict[str, Any] = {"seconds": seconds, "exact_s": spent, "sources": sources, "samples": samples}
     chosen = np.random.default_rng(5).choice(csr.n, sources, replace=False)
     by_sources = dependencies(csr, chosen, precision="float32").total * (csr.n / sources) / pairs
     by_paths = sample_paths(csr, seed=5, start=0, count=samples).hits * (csr.n / (csr.n - 2) / samples)
     for name, estimate in (("by_sources", by_sources), ("by_paths", by_paths)):
         error = np.abs(estimate - exact)
-        found[name] = [
+        result[name] = [
             error.max(),
             float(np.median(error[top] / exact[top])),
             float(spearmanr(estimate, exact).statistic),
             float((estimate == 0).mean()),
         ]
-    return found
+    return result
 
 
-def folded(csr: Any, precision: str) -> dict[str, float]:
-    """Exact betweenness of the whole graph, trees folded first, divided by all vertices."""
+def reduced(csr: Any, precision: str) -> dict[str, float]:
+    """Exact betweenness of the whole graph, trees removed first, divided by all vertices."""
     from engage_spark.graph.kernels.brandes import dependencies
     from engage_spark.graph.kernels.reduction import reduce_graph
 
@@ -224,8 +224,8 @@ def folded(csr: Any, precision: str) -> dict[str, float]:
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "float32": lambda csr: ours(csr, "float32"),
     "float64": lambda csr: ours(csr, "float64"),
-    "folded32": lambda csr: folded(csr, "float32"),
-    "folded64": lambda csr: folded(csr, "float64"),
+    "reduced32": lambda csr: reduced(csr, "float32"),
+    "reduced64": lambda csr: reduced(csr, "float64"),
     "igraph": igraph_subset,
     "estimate": networkit_estimate,
     "exact": networkit_exact,
@@ -282,24 +282,24 @@ def main() -> None:
     for graph in ("github", "made", "facebook"):
         mine = {p: run(p, graph) for p in ("float32", "float64")}
         size = f"{mine['float32']['n']:,}, {mine['float32']['edges']:,}"
-        for precision, found in mine.items():
+        for precision, result in mine.items():
             row(
                 graph,
                 size,
                 f"ours, {precision}",
-                found["ms"],
+                result["ms"],
                 "",
                 "",
-                f"{found['mb']:.0f} (at most {found['promised_mb']:.0f})",
+                f"{result['mb']:.0f} (at most {result['promised_mb']:.0f})",
             )
         if graph != "made":
-            for task, precision in (("folded32", "float32"), ("folded64", "float64")):
-                found = run(task, graph)
+            for task, precision in (("reduced32", "float32"), ("reduced64", "float64")):
+                result = run(task, graph)
                 row(
                     graph,
                     size,
-                    f"ours, {precision}, exact and whole: {found['seconds']:.1f} s",
-                    found["ms"],
+                    f"ours, {precision}, exact and whole: {result['seconds']:.1f} s",
+                    result["ms"],
                     "",
                     "",
                     "",
@@ -308,14 +308,14 @@ def main() -> None:
         if graph == "facebook" or (graph == "github" and options.long):
             peers["exact"] = "NetworKit `Betweenness`"
         for task, title in peers.items():
-            found = run(task, graph)
+            result = run(task, graph)
             row(
                 graph,
                 size,
                 title,
-                found["ms"],
-                *(f"{found['ms'] / mine[p]['ms']:.0f}×" for p in mine),
-                f"{found['mb']:.0f}",
+                result["ms"],
+                *(f"{result['ms'] / mine[p]['ms']:.0f}×" for p in mine),
+                f"{result['mb']:.0f}",
             )
     print()
     row(
@@ -355,10 +355,10 @@ def main() -> None:
     )
     row(*["---"] * 6)
     for graph in ("facebook", "github"):
-        found = run("errors", graph)
-        where = f"{graph}, {found['seconds']} s (exact in float64: {found['exact_s']:.1f} s)"
-        row(f"{found['sources']:,} sources, float32", where, *found["by_sources"])
-        row(f"{found['samples']:,} path samples", where, *found["by_paths"])
+        result = run("errors", graph)
+        where = f"{graph}, {result['seconds']} s (exact in float64: {result['exact_s']:.1f} s)"
+        row(f"{result['sources']:,} sources, float32", where, *result["by_sources"])
+        row(f"{result['samples']:,} path samples", where, *result["by_paths"])
 
 
 if __name__ == "__main__":

@@ -174,8 +174,8 @@ def open_workspace(
         if directory is not None and not workers.see_directory:
             raise ConfigurationError(
                 f"{directory} is not the same directory for the driver and all workers",
-                hint="give a path that all machines of the cluster have mounted, or none (graphs up to 512 MB "
-                "travel without)",
+                hint="give a path that all machines of the cluster have mounted, or none (a graph of up to "
+                "512 MB travels without)",
             )
         shared = may_be_shared and workers.see_directory
         if not shared and materialize is None:

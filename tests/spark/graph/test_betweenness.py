@@ -27,8 +27,14 @@ from engage_spark.graph.sampling import HereSampler
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-PUBLISHED = {107: 0.4805180785560146, 1684: 0.3377974497302, 3437: 0.2361153573593, 1912: 0.2292953395869, 1085: 0.1490150921167,
-             0: 0.1463059214744}  # fmt: skip
+PUBLISHED = {
+    107: 0.4805180785560146,
+    1684: 0.3377974497302,
+    3437: 0.2361153573593,
+    1912: 0.2292953395869,
+    1085: 0.1490150921167,
+    0: 0.1463059214744,
+}
 SMALL = nx.gnm_random_graph(120, 260, seed=4)
 
 
@@ -36,12 +42,12 @@ def edges_of(spark: SparkSession, graph: Any, schema: str = "src bigint, dst big
     return spark.createDataFrame(list(graph.edges), schema)
 
 
-def values(found: Betweenness) -> dict[Any, float]:
-    return {row["id"]: row["betweenness"] for row in found.scores.collect()}
+def values(actual: Betweenness) -> dict[Any, float]:
+    return {row["id"]: row["betweenness"] for row in actual.scores.collect()}
 
 
-def freeman(graph: Any, **how: Any) -> dict[Any, float]:
-    return dict(nx.betweenness_centrality(graph, **how))
+def freeman(graph: Any, **options: Any) -> dict[Any, float]:
+    return dict(nx.betweenness_centrality(graph, **options))
 
 
 def close(actual: dict[Any, float], expected: dict[Any, float]) -> bool:
@@ -66,39 +72,39 @@ def sampled_rows(small: GraphLayout) -> list[Any]:
 
 
 def test_the_published_values_of_facebook(spark: SparkSession, shared_data: Path) -> None:
-    found = betweenness(
+    actual = betweenness(
         spark.read.parquet(str(shared_data / "graphs" / "facebook_combined.parquet")), method="exact"
     )
-    rows = found.scores.where(F.col("id").isin(list(PUBLISHED))).collect()
+    rows = actual.scores.where(F.col("id").isin(list(PUBLISHED))).collect()
     assert {row["id"]: row["betweenness"] for row in rows} == {
         v: pytest.approx(b, abs=1e-12) for v, b in PUBLISHED.items()
     }
     assert all(row["lower"] == row["upper"] == row["betweenness"] and row["stderr"] == 0 for row in rows)
-    zeros, total = found.scores.agg(F.count_if(F.col("betweenness") == 0), F.sum("betweenness")).collect()[0]
+    zeros, total = actual.scores.agg(F.count_if(F.col("betweenness") == 0), F.sum("betweenness")).collect()[0]
     assert zeros == 342
     assert total == pytest.approx((3.6925 - 1) * 4039 / 4037, rel=3e-5), (
         "the mean distance is published to so many digits"
     )
-    assert (found.report.n, found.report.m, found.report.multi_edges) == (4039, 88234, 0)
+    assert (actual.report.n, actual.report.m, actual.report.multi_edges) == (4039, 88234, 0)
 
 
 def test_sampled_values_are_bounded_and_estimated_on_facebook(spark: SparkSession, shared_data: Path) -> None:
     edges = spark.read.parquet(str(shared_data / "graphs" / "facebook_combined.parquet"))
-    found = betweenness(edges, method="sampled", sources=256, seed=1)
-    report = found.report
+    actual = betweenness(edges, method="sampled", sources=256, seed=1)
+    report = actual.report
     assert report.method == "sampled"
     assert 0 < report.relative_error <= 0.2
     assert 10 <= report.contenders < 40
     assert 1000 < report.samples < 15_000
     assert report.predicted_core_seconds > 0
-    top = {row["id"]: row for row in found.scores.where(F.col("id").isin(list(PUBLISHED))).collect()}
+    top = {row["id"]: row for row in actual.scores.where(F.col("id").isin(list(PUBLISHED))).collect()}
     assert all(row["lower"] <= PUBLISHED[v] <= row["upper"] for v, row in top.items())
     assert all(abs(row["betweenness"] - PUBLISHED[v]) < 4 * row["stderr"] for v, row in top.items())
     outside, columns = (
-        found.scores.agg(F.count_if(~F.col("betweenness").between(F.col("lower"), F.col("upper")))).collect()[
-            0
-        ][0],
-        found.scores.columns,
+        actual.scores.agg(
+            F.count_if(~F.col("betweenness").between(F.col("lower"), F.col("upper")))
+        ).collect()[0][0],
+        actual.scores.columns,
     )
     assert outside == 0
     assert columns == ["id", "betweenness", "lower", "upper", "stderr", "method"]
@@ -149,17 +155,17 @@ def in_one_process(
 @pytest.mark.parametrize("sources", [None, 50], ids=["exact", "sampled"])
 def test_tasks_give_the_bits_of_one_process(small: GraphLayout, sources: int | None) -> None:
     rule = StoppingRule(epsilon=0.05)
-    found = measure_betweenness(
+    actual = measure_betweenness(
         small, method="exact" if sources is None else "sampled", rule=rule, sources=sources or 2, seed=7
     )
-    rows = found.scores.join(small.vertices, "id", "inner").collect()
+    rows = actual.scores.join(small.vertices, "id", "inner").collect()
     assert {r["v"]: (r["betweenness"], r["lower"], r["upper"], r["stderr"]) for r in rows} == in_one_process(
         small, rule, sources, 7
     )
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
-def test_same_bits_however_the_edges_lie(
+def test_same_bits_however_the_edges_are_partitioned(
     spark: SparkSession, sampled_rows: list[Any], partitions: int
 ) -> None:
     """Spread over 1, 2, 7 partitions, in another order, turned round, some of them twice."""
@@ -170,14 +176,14 @@ def test_same_bits_however_the_edges_lie(
     before = spark.conf.get("spark.sql.shuffle.partitions")
     spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
     try:
-        found = betweenness(
+        actual = betweenness(
             shuffled.repartition(partitions), method="sampled", epsilon=0.05, sources=50, seed=7
         )
-        rows = sorted(found.scores.collect())
+        rows = sorted(actual.scores.collect())
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", before)
     assert rows == sampled_rows
-    assert found.report.multi_edges == 20
+    assert actual.report.multi_edges == 20
 
 
 def test_same_bits_when_the_graph_travels_as_an_artifact(
@@ -185,10 +191,10 @@ def test_same_bits_when_the_graph_travels_as_an_artifact(
 ) -> None:
     with open_layout(edges_of(spark, SMALL), artifacts=True) as layout:
         assert layout.files.directory is None
-        found = measure_betweenness(
+        actual = measure_betweenness(
             layout, method="sampled", rule=StoppingRule(epsilon=0.05), sources=50, seed=7
         )
-        assert sorted(found.scores.collect()) == sampled_rows
+        assert sorted(actual.scores.collect()) == sampled_rows
 
 
 def test_another_seed_gives_other_samples(small: GraphLayout, sampled_rows: list[Any]) -> None:
@@ -197,9 +203,9 @@ def test_another_seed_gives_other_samples(small: GraphLayout, sampled_rows: list
 
 
 def test_all_sources_leave_no_error(small: GraphLayout) -> None:
-    found = measure_betweenness(small, method="sampled", rule=StoppingRule(epsilon=0.05), sources=500)
+    actual = measure_betweenness(small, method="sampled", rule=StoppingRule(epsilon=0.05), sources=500)
     exact = freeman(SMALL)
-    for row in found.scores.collect():
+    for row in actual.scores.collect():
         assert row["stderr"] == 0
         assert row["betweenness"] == pytest.approx(
             min(max(exact[row["id"]], row["lower"]), row["upper"]), rel=1e-4, abs=1e-7
@@ -221,7 +227,7 @@ def test_directed_and_in_pieces_equals_networkx(spark: SparkSession) -> None:
     assert close(values(betweenness(edges_of(spark, used), directed=True, method="exact")), freeman(used))
 
 
-def test_trees_hang_on_a_core_and_equal_networkx(spark: SparkSession) -> None:
+def test_trees_on_a_core_equal_networkx(spark: SparkSession) -> None:
     graph = nx.disjoint_union(nx.random_labeled_tree(40, seed=3), nx.lollipop_graph(5, 6))
     graph.add_edges_from([(2, 60), (60, 61), (61, 2)])
     assert close(values(betweenness(edges_of(spark, graph), method="exact")), freeman(graph))
@@ -239,18 +245,23 @@ def test_lengths_with_decimal_ties_equal_networkx(spark: SparkSession) -> None:
     for i, (u, v) in enumerate(graph.edges):
         graph[u][v]["tenths"] = 1 + (7 * i) % 5
     rows = [(u, v, t / 10) for u, v, t in graph.edges(data="tenths")]
-    found = betweenness(
+    actual = betweenness(
         spark.createDataFrame(rows, "src bigint, dst bigint, km double"), weight="km", method="exact"
     )
-    assert found.report.length_unit == pytest.approx(1e-4)
-    assert close(values(found), freeman(graph, weight="tenths"))
+    assert actual.report.length_unit == pytest.approx(1e-4)
+    assert close(values(actual), freeman(graph, weight="tenths"))
 
 
 def test_of_parallel_edges_the_shortest_counts(spark: SparkSession) -> None:
     rows = [(1, 2, 5), (2, 1, 1), (2, 3, 1), (1, 3, 3), (3, 3, 1)]
-    found = betweenness(spark.createDataFrame(rows, "src int, dst int, days int"), weight="days")
-    assert values(found) == {1: 0.0, 2: 1.0, 3: 0.0}
-    assert (found.report.self_loops, found.report.multi_edges, found.report.m, found.report.length_unit) == (
+    actual = betweenness(spark.createDataFrame(rows, "src int, dst int, days int"), weight="days")
+    assert values(actual) == {1: 0.0, 2: 1.0, 3: 0.0}
+    assert (
+        actual.report.self_loops,
+        actual.report.multi_edges,
+        actual.report.m,
+        actual.report.length_unit,
+    ) == (
         1,
         1,
         3,
@@ -271,14 +282,14 @@ def test_isolated_customers_are_there_with_0(spark: SparkSession) -> None:
     days = spark.range(10_004).select(F.date_add(F.lit(first), F.col("id").cast("int")).alias("id"))
     star = spark.createDataFrame([(first, date(2000, 1, d)) for d in (2, 3, 4)], "src date, dst date")
     for method in ("exact", "sampled"):
-        found = betweenness(star, vertices=days, method=method)
-        rows = found.scores.agg(
+        actual = betweenness(star, vertices=days, method=method)
+        rows = actual.scores.agg(
             F.count("*"), F.count_if(F.col("betweenness") == 0), F.max("betweenness"), F.max_by("id", "upper")
         ).collect()[0]
         assert tuple(rows)[:2] == (10_004, 10_003)
         assert rows[2] == pytest.approx(6 / (10_003 * 10_002))
         assert rows[3] == first
-    assert found.report.unreachable > 0.99
+    assert actual.report.unreachable > 0.99
 
 
 @pytest.mark.parametrize(
@@ -296,38 +307,78 @@ def test_graphs_too_small_to_have_a_middle(
     spark: SparkSession, edges: Any, vertices: Any, expected: dict[str, float]
 ) -> None:
     given = spark.createDataFrame(edges, "src string, dst string")
-    listed = None if vertices is None else spark.createDataFrame([(v,) for v in vertices], "id string")
+    ids = None if vertices is None else spark.createDataFrame([(v,) for v in vertices], "id string")
     for method in ("auto", "sampled"):
-        assert values(betweenness(given, vertices=listed, method=method)) == expected
+        assert values(betweenness(given, vertices=ids, method=method)) == expected
 
 
 BAD_DATA = [
-    ("src string, dst string", [(None, "a"), ("b", None), ("c", None)], {}, ["src is null in 1 of 3", "dst is null in 2 of 3"]),
-    ("src string, dst bigint", [("a", 1)], {}, ["ids are of mixed type: edges.src is string, edges.dst is bigint"]),
-    ("src double, dst double", [(1.0, 2.0)], {}, ["edges.src is double, which is no type for an id", "edges.dst is double"]),
+    (
+        "src string, dst string",
+        [(None, "a"), ("b", None), ("c", None)],
+        {},
+        ["src is null in 1 of 3", "dst is null in 2 of 3"],
+    ),
+    (
+        "src string, dst bigint",
+        [("a", 1)],
+        {},
+        ["ids are of mixed type: edges.src is string, edges.dst is bigint"],
+    ),
+    (
+        "src double, dst double",
+        [(1.0, 2.0)],
+        {},
+        ["edges.src is double, which is no type for an id", "edges.dst is double"],
+    ),
     ("a string, dst string", [("a", "b")], {}, ["edges has no column src, but a, dst"]),
     (
         "src int, dst int, w double",
         [(1, 2, -1.0), (1, 2, math.nan), (2, 3, 0.0), (1, 3, None), (1, 3, math.inf), (None, 3, 1.0)],
         {"weight": "w"},
-        ["w is null in 1 of 6", "w is NaN or infinite in 2 of 6", "w is negative in 1 of 6", "w is zero in 1 of 6",
-         "src is null in 1 of 6"],
+        [
+            "w is null in 1 of 6",
+            "w is NaN or infinite in 2 of 6",
+            "w is negative in 1 of 6",
+            "w is zero in 1 of 6",
+            "src is null in 1 of 6",
+        ],
     ),
-    ("src int, dst int, w string", [(1, 2, "1")], {"weight": "w"}, ["weight column w must be a number of edges, and is string"]),
-    ("src int, dst int", [(1, 2)], {"weight": "w"}, ["weight column w must be a number of edges, and is not there"]),
-    ("src int, dst int, w double", [(1, 2, 1e-9), (2, 3, 1e9)], {"weight": "w"}, ["lengths from 1e-09 to 1000000000.0 do not fit"]),
-    ("src int, dst int, w double", [(1, 2, 0.4), (2, 3, 9.0)], {"weight": "w", "length_unit": 1.0}, ["lengths from 0.4 to 9.0 do not fit"]),
-]  # fmt: skip
+    (
+        "src int, dst int, w string",
+        [(1, 2, "1")],
+        {"weight": "w"},
+        ["weight column w must be a number of edges, and is string"],
+    ),
+    (
+        "src int, dst int",
+        [(1, 2)],
+        {"weight": "w"},
+        ["weight column w must be a number of edges, and is not there"],
+    ),
+    (
+        "src int, dst int, w double",
+        [(1, 2, 1e-9), (2, 3, 1e9)],
+        {"weight": "w"},
+        ["lengths from 1e-09 to 1000000000.0 do not fit"],
+    ),
+    (
+        "src int, dst int, w double",
+        [(1, 2, 0.4), (2, 3, 9.0)],
+        {"weight": "w", "length_unit": 1.0},
+        ["lengths from 0.4 to 9.0 do not fit"],
+    ),
+]
 
 
-@pytest.mark.parametrize(("schema", "rows", "how", "told"), BAD_DATA)
-def test_what_makes_no_graph_is_refused_all_at_once(
-    spark: SparkSession, schema: str, rows: Any, how: Any, told: list[str]
+@pytest.mark.parametrize(("schema", "rows", "options", "problems"), BAD_DATA)
+def test_every_fault_of_the_edges_is_reported_at_once(
+    spark: SparkSession, schema: str, rows: Any, options: Any, problems: list[str]
 ) -> None:
     with pytest.raises(InputError) as caught:
-        betweenness(spark.createDataFrame(rows, schema), **how)
-    assert [t for t in told if t not in str(caught.value)] == []
-    assert "Mend:" in str(caught.value)
+        betweenness(spark.createDataFrame(rows, schema), **options)
+    assert [p for p in problems if p not in str(caught.value)] == []
+    assert "Hint:" in str(caught.value)
 
 
 def test_an_edge_to_an_unknown_customer_is_refused_with_its_id(spark: SparkSession) -> None:
@@ -352,7 +403,7 @@ def test_ids_of_another_type_than_the_vertices_are_refused(spark: SparkSession) 
         betweenness(edges, vertices=spark.range(3))
 
 
-def test_bad_parameters_are_told_at_once(spark: SparkSession) -> None:
+def test_bad_parameters_are_reported_at_once(spark: SparkSession) -> None:
     with pytest.raises(ConfigurationError) as caught:
         betweenness(
             spark.range(1),
@@ -371,7 +422,7 @@ def test_bad_parameters_are_told_at_once(spark: SparkSession) -> None:
 def test_a_graph_that_does_not_fit_is_refused_before_it_is_built(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         betweenness(edges_of(spark, SMALL), memory=1000, directory=str(tmp_path))
-    told = str(caught.value)
+    message = str(caught.value)
     for words in (
         "120 vertices and 260 edges needs",
         "0.00 GB are allowed",
@@ -380,7 +431,7 @@ def test_a_graph_that_does_not_fit_is_refused_before_it_is_built(spark: SparkSes
         "graph.memory",
         "fewer cores",
     ):
-        assert words in told
+        assert words in message
     assert not list(tmp_path.rglob("*.npy"))
 
 
@@ -391,19 +442,19 @@ def test_a_directory_that_cannot_be_mapped_is_refused(spark: SparkSession, direc
 
 
 def test_only_the_results_are_left_in_the_directory(spark: SparkSession, tmp_path: Path) -> None:
-    found = betweenness(edges_of(spark, nx.path_graph(4)), directory=str(tmp_path))
-    assert values(found) == pytest.approx({0: 0, 1: 2 / 3, 2: 2 / 3, 3: 0})
+    actual = betweenness(edges_of(spark, nx.path_graph(4)), directory=str(tmp_path))
+    assert values(actual) == pytest.approx({0: 0, 1: 2 / 3, 2: 2 / 3, 3: 0})
     assert not list(tmp_path.rglob("*.npy"))
     assert list(tmp_path.glob("*/tables/betweenness-*/*.parquet"))
 
 
-def test_what_is_kept_goes_through_the_given_materialise(spark: SparkSession, tmp_path: Path) -> None:
-    kept = []
+def test_tables_are_stored_by_the_given_materialize(spark: SparkSession, tmp_path: Path) -> None:
+    names = []
 
     def materialize(rows: DataFrame, name: str) -> DataFrame:
-        kept.append(name.partition("-")[0])
+        names.append(name.partition("-")[0])
         rows.write.parquet(str(tmp_path / name))
         return spark.read.parquet(str(tmp_path / name))
 
     betweenness(edges_of(spark, nx.path_graph(4)), materialize=materialize)
-    assert kept == ["ids", "vertices", "sums", "betweenness"]
+    assert names == ["ids", "vertices", "sums", "betweenness"]

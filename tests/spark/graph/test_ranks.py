@@ -33,12 +33,12 @@ def test_ranks_are_those_of_pandas(spark: SparkSession) -> None:
     rows = columns(spark, data.given.tolist(), data.measured.tolist()).transform(
         with_ranks, of=["given_f", "measured_f"]
     )
-    found = rows.withColumn("share", percentile(F.col("measured_f_below"), len(data))).toPandas()
+    actual = rows.withColumn("share", percentile(F.col("measured_f_below"), len(data))).toPandas()
     for c in ("given_f", "measured_f"):
-        assert (found[f"{c}_below"] == found[c].rank(method="min") - 1).all()
-        assert (found[f"{c}_ties"] == found.groupby(c)[c].transform("size")).all()
-    assert found.share.min() == 0 and found.share[found.measured_f.idxmax()] == 100.0
-    zeros = found[found.measured_f == 0]
+        assert (actual[f"{c}_below"] == actual[c].rank(method="min") - 1).all()
+        assert (actual[f"{c}_ties"] == actual.groupby(c)[c].transform("size")).all()
+    assert actual.share.min() == 0 and actual.share[actual.measured_f.idxmax()] == 100.0
+    zeros = actual[actual.measured_f == 0]
     assert (
         (zeros.measured_f_below == 0).all()
         and (zeros.measured_f_ties == len(zeros)).all()
@@ -50,27 +50,27 @@ def test_nulls_have_no_rank_and_count_for_nobody(spark: SparkSession) -> None:
     rows = columns(spark, [3.0, None, 1.0, 1.0, None], [None] * 5).transform(
         with_ranks, of=["given_f", "measured_f"]
     )
-    found = sorted(((r["given_f"], r["given_f_below"], r["given_f_ties"]) for r in rows.collect()), key=str)
-    assert found == [(1.0, 0, 2), (1.0, 0, 2), (3.0, 2, 1), (None, None, None), (None, None, None)]
+    actual = sorted(((r["given_f"], r["given_f_below"], r["given_f_ties"]) for r in rows.collect()), key=str)
+    assert actual == [(1.0, 0, 2), (1.0, 0, 2), (3.0, 2, 1), (None, None, None), (None, None, None)]
 
 
 def test_the_comparison_is_that_of_pandas_and_scipy(spark: SparkSession) -> None:
     data = two_columns()
     missing = [0.5, None, float("nan")]
     rows = columns(spark, [*data.given, None, 0.5, 0.5], [*data.measured, *missing])
-    found = compare_given_with_measured(rows, fields=["f"])["f"]
-    assert found.pop("rows_compared") == 3000
-    assert found.pop("rows_without_given") == 3
-    assert found.pop("spearman") == pytest.approx(spearmanr(data.given, data.measured).statistic, abs=1e-12)
-    apart = data.measured - data.given
+    actual = compare_given_with_measured(rows, fields=["f"])["f"]
+    assert actual.pop("rows_compared") == 3000
+    assert actual.pop("rows_without_given") == 3
+    assert actual.pop("spearman") == pytest.approx(spearmanr(data.given, data.measured).statistic, abs=1e-12)
+    difference = data.measured - data.given
     for name, expected in {
         "mean_given": data.given.mean(),
         "mean_measured": data.measured.mean(),
-        "mean_difference": apart.mean(),
-        "mean_absolute_difference": apart.abs().mean(),
+        "mean_difference": difference.mean(),
+        "mean_absolute_difference": difference.abs().mean(),
     }.items():
-        assert found.pop(name) == pytest.approx(expected, rel=1e-12), name
-    assert found == {
+        assert actual.pop(name) == pytest.approx(expected, rel=1e-12), name
+    assert actual == {
         f"{side}_p{q:02}": np.quantile(data[side], q / 100, method="inverted_cdf")
         for side in ("given", "measured")
         for q in QUANTILES
@@ -86,12 +86,12 @@ def test_the_comparison_has_the_same_bits_on_any_partitioning(spark: SparkSessio
 
 
 def test_a_constant_column_has_no_correlation(spark: SparkSession) -> None:
-    found = compare_given_with_measured(columns(spark, [0.2, 0.2, 0.2], [0.1, 0.2, 0.3]), fields=["f"])["f"]
-    assert found["spearman"] is None
-    assert (found["measured_p01"], found["measured_p50"], found["measured_p99"]) == (0.1, 0.2, 0.3)
+    actual = compare_given_with_measured(columns(spark, [0.2, 0.2, 0.2], [0.1, 0.2, 0.3]), fields=["f"])["f"]
+    assert actual["spearman"] is None
+    assert (actual["measured_p01"], actual["measured_p50"], actual["measured_p99"]) == (0.1, 0.2, 0.3)
 
 
-def test_nothing_to_compare_is_told_as_nothing(spark: SparkSession) -> None:
-    found = compare_given_with_measured(columns(spark, [None, None], [0.1, 0.2]), fields=["f"])["f"]
-    assert (found.pop("rows_compared"), found.pop("rows_without_given")) == (0, 2)
-    assert set(found.values()) == {None}
+def test_nothing_to_compare_gives_nulls(spark: SparkSession) -> None:
+    actual = compare_given_with_measured(columns(spark, [None, None], [0.1, 0.2]), fields=["f"])["f"]
+    assert (actual.pop("rows_compared"), actual.pop("rows_without_given")) == (0, 2)
+    assert set(actual.values()) == {None}

@@ -33,14 +33,14 @@ def pairs_of(
     interactions: list[tuple[str | None, str | None, datetime | None]],
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """(weeks, active weeks) by pair."""
-    found = to_pairs(
+    actual = to_pairs(
         spark.createDataFrame(connections, CONNECTION),
         spark.createDataFrame(interactions, INTERACTION),
         as_of=DAY,
     ).collect()
-    assert all(r["strength_units"] * r["weeks"] == r["active_weeks"] * UNIT for r in found)
-    assert len({(r["first"], r["second"]) for r in found}) == len(found)
-    return {(r["first"], r["second"]): (r["weeks"], r["active_weeks"]) for r in found}
+    assert all(r["strength_units"] * r["weeks"] == r["active_weeks"] * UNIT for r in actual)
+    assert len({(r["first"], r["second"]) for r in actual}) == len(actual)
+    return {(r["first"], r["second"]): (r["weeks"], r["active_weeks"]) for r in actual}
 
 
 def test_weeks_are_counted_back_from_the_end_of_the_day(spark: SparkSession) -> None:
@@ -52,10 +52,10 @@ def test_weeks_are_counted_back_from_the_end_of_the_day(spark: SparkSession) -> 
         "e": at(83, "00:00:00"),
         "f": at(84, "23:59:59"),
     }
-    found = pairs_of(
+    actual = pairs_of(
         spark, old, [("a", x, t) for x, t in moments.items()] + [("a", "g", at(6)), ("a", "g", at(7))]
     )
-    assert found == {
+    assert actual == {
         ("a", "b"): (12, 1),
         ("a", "c"): (12, 1),
         ("a", "d"): (12, 1),
@@ -65,15 +65,15 @@ def test_weeks_are_counted_back_from_the_end_of_the_day(spark: SparkSession) -> 
     }
 
 
-def test_a_pair_is_looked_at_since_it_connected_and_a_begun_week_counts(spark: SparkSession) -> None:
+def test_a_pair_is_measured_since_it_connected_and_a_partial_week_counts(spark: SparkSession) -> None:
     weeks = {0: 1, 6: 1, 7: 2, 76: 11, 77: 12, 83: 12, 84: 12, 3000: 12}
-    found = pairs_of(
+    actual = pairs_of(
         spark, [("a", f"b{d}", at(d)) for d in weeks], [("a", f"b{d}", at(0, "23:00:00")) for d in weeks]
     )
-    assert found == {("a", f"b{d}"): (w, 1) for d, w in weeks.items()}
+    assert actual == {("a", f"b{d}"): (w, 1) for d, w in weeks.items()}
 
 
-def test_what_happened_before_the_day_on_which_the_pair_connected_does_not_count(spark: SparkSession) -> None:
+def test_interactions_before_the_day_of_the_connection_do_not_count(spark: SparkSession) -> None:
     connections = [
         ("a", "b", at(3, "10:00:00")),
         ("a", "c", at(3, "10:00:00")),
@@ -102,7 +102,7 @@ def test_what_happened_before_the_day_on_which_the_pair_connected_does_not_count
     }
 
 
-def test_what_lies_after_the_day_does_not_count(spark: SparkSession) -> None:
+def test_events_after_the_day_do_not_count(spark: SparkSession) -> None:
     connections = [("a", "b", at(30)), ("a", "c", at(-1, "00:00:00")), ("a", "d", at(0, "23:59:59.999999"))]
     interactions = [("a", "b", at(-1, "00:00:00")), ("a", "c", at(0))]
     assert pairs_of(spark, connections, interactions) == {("a", "b"): (5, 0), ("a", "d"): (1, 0)}
@@ -135,8 +135,8 @@ def test_self_loops_nulls_and_strangers_are_left_out(spark: SparkSession) -> Non
 
 
 def test_without_interactions_every_strength_is_zero(spark: SparkSession) -> None:
-    found = to_pairs(spark.createDataFrame([("a", "b", at(9))], CONNECTION), None, as_of=DAY).collect()
-    assert [tuple(r) for r in found] == [("a", "b", 2, 0, 0)]
+    actual = to_pairs(spark.createDataFrame([("a", "b", at(9))], CONNECTION), None, as_of=DAY).collect()
+    assert [tuple(r) for r in actual] == [("a", "b", 2, 0, 0)]
 
 
 def test_the_mean_is_over_connections_and_the_sum_is_the_weighted_degree(spark: SparkSession) -> None:
@@ -147,8 +147,8 @@ def test_the_mean_is_over_connections_and_the_sum_is_the_weighted_degree(spark: 
         spark.createDataFrame(interactions, INTERACTION),
         as_of=DAY,
     )
-    found = {r["id"]: tuple(r)[1:] for r in to_strengths(pairs).collect()}
-    assert found == {
+    actual = {r["id"]: tuple(r)[1:] for r in to_strengths(pairs).collect()}
+    assert actual == {
         "a": (3, float(Fraction(1, 3) + Fraction(1, 4)), float((Fraction(1, 3) + Fraction(1, 4)) / 3)),
         "b": (1, 1 / 3, 1 / 3),
         "c": (1, 0.25, 0.25),
@@ -208,12 +208,12 @@ def test_strengths_equal_plain_python_on_real_messages(
         as_of=as_of,
     )
     expected, by_vertex = in_python(messages, as_of)
-    found = {
+    actual = {
         (r[0], r[1]): r[2]
         for r in pairs.select("first", "second", strength(F.col("strength_units"))).collect()
     }
-    assert found == {pair: float(s) for pair, s in expected.items()}
-    assert len(set(found.values())) > 10 and len(found) > 3000, "a day on which the strengths say something"
+    assert actual == {pair: float(s) for pair, s in expected.items()}
+    assert len(set(actual.values())) > 10 and len(actual) > 3000, "a day on which strengths differ"
     vertices = {r["id"]: tuple(r)[1:] for r in to_strengths(pairs).collect()}
     assert vertices == {v: (len(s), float(sum(s)), float(sum(s) / len(s))) for v, s in by_vertex.items()}
 

@@ -1,6 +1,4 @@
-"""The sampled bounds hold as often as they promise and are no wider than they need be: on made-up shares and
-on real graphs.
-"""
+"""Sampled bounds hold as often as they promise and are no wider than needed, on synthetic and real graphs."""
 
 from __future__ import annotations
 
@@ -60,10 +58,11 @@ class MadeUp:
         return HitHistogram(pairs[0], pairs[1], vertices)
 
 
-def intervals(sampler: MadeUp | HereSampler, found: SamplingBounds) -> tuple[np.ndarray, np.ndarray]:
+def intervals(sampler: MadeUp | HereSampler, actual: SamplingBounds) -> tuple[np.ndarray, np.ndarray]:
     """Per vertex. What has no hits at all and is not in the histogram is known to be 0."""
     bounds = {
-        (c, h): (lo, up) for c, h, lo, up in zip(*found.histogram[:2], found.lower, found.upper, strict=True)
+        (c, h): (lo, up)
+        for c, h, lo, up in zip(*actual.histogram[:2], actual.lower, actual.upper, strict=True)
     }
     each = [bounds.get((c, h), (0.0, 0.0)) for c, h in zip(sampler.calibration, sampler.hits, strict=True)]
     lower, upper = np.array(each).T
@@ -88,19 +87,19 @@ def many_runs(sampler_of: object, exact: np.ndarray, rule: StoppingRule, runs: i
     half of its interval.
     """
     failed = narrower = 0
-    kept = []
+    figures = []
     for seed in range(runs):
         sampler = sampler_of(seed)  # type: ignore[operator]
         active = int(sampler.active.sum()) if isinstance(sampler, HereSampler) else len(exact)
-        found = sample_until_bounded(sampler, rule=rule, delta=DELTA, active=active, interior=interior)
-        lower, upper = intervals(sampler, found)
+        actual = sample_until_bounded(sampler, rule=rule, delta=DELTA, active=active, interior=interior)
+        lower, upper = intervals(sampler, actual)
         failed += bool(((exact < lower) | (exact > upper)).any())
         middle, quarter = (lower + upper) / 2, (upper - lower) / 4
         narrower += bool((np.abs(exact - middle) > quarter).any())
-        error = found.error if rule.epsilon is not None else found.relative_error
+        error = actual.error if rule.epsilon is not None else actual.relative_error
         possible = upper > 0
-        kept.append((found.samples, found.rounds, np.median((upper - lower)[possible]), error))
-    samples, rounds, width, error = (float(np.median(column)) for column in zip(*kept, strict=True))
+        figures.append((actual.samples, actual.rounds, np.median((upper - lower)[possible]), error))
+    samples, rounds, width, error = (float(np.median(column)) for column in zip(*figures, strict=True))
     return Runs(failed, samples, rounds, width, error, narrower)
 
 
@@ -150,12 +149,12 @@ def in_pieces(facebook: Real) -> Real:
     left = np.ones(csr.n, dtype=bool)
     left[[0, 1]] = False
     source = np.repeat(np.arange(csr.n), np.diff(csr.indptr))
-    kept = left[source] & left[csr.indices] & (source < csr.indices)
+    remaining = left[source] & left[csr.indices] & (source < csr.indices)
     from engage_spark.graph.kernels.csr import build_csr
 
-    apart = Real(build_csr(source[kept], csr.indices[kept].astype(np.int64), csr.n))
-    assert len(reduce_graph(apart.csr).component_size) > 20
-    return apart
+    split = Real(build_csr(source[remaining], csr.indices[remaining].astype(np.int64), csr.n))
+    assert len(reduce_graph(split.csr).component_size) > 20
+    return split
 
 
 # graph: most samples and widest median interval (shares) at epsilon 0.02 and delta 0.1; RK's fixed size would
@@ -209,34 +208,34 @@ def test_a_cap_that_is_reached_bounds_every_error() -> None:
     """
     shares = np.full(3000, 0.5)
     sampler = MadeUp(shares, 1)
-    found = sample_until_bounded(
+    actual = sample_until_bounded(
         sampler, rule=StoppingRule(epsilon=0.05), delta=DELTA, active=3000, interior=2
     )
-    assert found.capped
-    assert found.samples == sufficient_sample_size(0.05, DELTA / 20, 2)
-    assert found.error <= 0.05 + 1e-12
+    assert actual.capped
+    assert actual.samples == sufficient_sample_size(0.05, DELTA / 20, 2)
+    assert actual.error <= 0.05 + 1e-12
 
 
 def test_fewer_vertices_than_top_k_are_all_certified() -> None:
-    found = sample_until_bounded(
+    actual = sample_until_bounded(
         MadeUp(np.array([0.6, 0.3]), 3), rule=StoppingRule(top_k=10), delta=DELTA, active=2, interior=5
     )
-    assert found.relative_error <= 0.2
-    assert found.contenders == 2
+    assert actual.relative_error <= 0.2
+    assert actual.contenders == 2
 
 
 def test_vertices_that_are_never_hit_end_below_the_floor() -> None:
     rule = StoppingRule(top_k=5)
-    found = sample_until_bounded(MadeUp(np.zeros(50), 3), rule=rule, delta=DELTA, active=50, interior=5)
-    assert found.lower.tolist() == [0.0]
-    assert 0 < found.upper[0] <= rule.floor
+    actual = sample_until_bounded(MadeUp(np.zeros(50), 3), rule=rule, delta=DELTA, active=50, interior=5)
+    assert actual.lower.tolist() == [0.0]
+    assert 0 < actual.upper[0] <= rule.floor
 
 
 def test_without_any_vertex_that_could_be_hit_nothing_is_sampled() -> None:
-    found = sample_until_bounded(
+    actual = sample_until_bounded(
         MadeUp(np.zeros(0), 3), rule=StoppingRule(), delta=DELTA, active=0, interior=0
     )
-    assert (found.samples, found.rounds, found.error, found.contenders) == (0, 0, 0.0, 0)
+    assert (actual.samples, actual.rounds, actual.error, actual.contenders) == (0, 0, 0.0, 0)
 
 
 def test_the_kth_largest_counts_each_value_as_often_as_it_occurs() -> None:

@@ -1,4 +1,4 @@
-"""The build from pieces, what it says it will take, and what the driver refuses before it starts."""
+"""The build from pieces, the memory and time it predicts, and the checks before it starts."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def pieces(directory: Path, edges: Edges, parts: int) -> list[str]:
 
 @given(edges=edge_lists())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_graph_does_not_depend_on_how_its_edges_lie_in_pieces(
+def test_the_graph_does_not_depend_on_how_its_edges_are_split(
     edges: Edges, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     home = tmp_path_factory.mktemp("pieces")
-    how = {"weighted": edges.weight is not None, "directed": edges.directed}
+    options = {"weighted": edges.weight is not None, "directed": edges.directed}
     built = []
     for parts in (1, 3):
         names = pieces(home / f"in{parts}", edges, parts)
-        built.append(build_graph(home / f"in{parts}", names, edges.n, home / f"out{parts}", **how))
+        built.append(build_graph(home / f"in{parts}", names, edges.n, home / f"out{parts}", **options))
     assert built[0] == built[1]
     one, other = load_csr(home / "out1" / "csr"), load_csr(home / "out3" / "csr")
     assert all(np.array_equal(getattr(one, a), getattr(other, a)) for a in ("indptr", "indices"))
@@ -83,7 +83,7 @@ def test_renumbering_keeps_rows_ascending_with_their_lengths() -> None:
     assert again.back_indices.tolist() == [1, 0, 1]
 
 
-def test_a_core_is_kept_beside_the_graph_where_trees_were_folded(tmp_path: Path) -> None:
+def test_a_core_is_stored_beside_the_graph_where_trees_were_removed(tmp_path: Path) -> None:
     built = build_graph(
         tmp_path / "in",
         pieces(tmp_path / "in", TRIANGLE_AND_TAIL, 2),
@@ -110,19 +110,19 @@ def test_memory_is_8_bytes_an_edge_and_what_the_workers_need() -> None:
     )
 
 
-def test_a_graph_that_does_not_fit_is_refused_with_figures_setting_and_alternative() -> None:
+def test_a_graph_that_does_not_fit_is_refused_with_figures() -> None:
     need = estimate_memory(n=10**8, edges=10**10, directed=False, weighted=False, worker=10**11, workers=8)
     check_memory(need, n=10**8, edges=10**10, memory=10**13, host=1)
     with pytest.raises(ConfigurationError) as caught:
         check_memory(need, n=10**8, edges=10**10, memory=None, host=128 << 30)
-    told = str(caught.value)
+    message = str(caught.value)
     for words in (
         "880.80 GB on a host, and 103.08 GB are allowed",
         "8 workers of 100.00 GB",
         "75% of the smallest host",
         "graph.memory",
     ):
-        assert words in told
+        assert words in message
 
 
 def test_the_bytes_of_a_graph_are_those_that_were_predicted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Values from sampled sources: which are taken, that they are unbiased, and that their standard errors mean
+"""Values from sampled sources: which are drawn, that they are unbiased, and that their standard errors mean
 what they say.
 """
 
@@ -22,16 +22,16 @@ from tests.support.graphs import of, real
 
 
 def core_of(csr: Csr) -> Core:
-    shrunk = reduce_graph(csr)
-    return Core(shrunk.core, shrunk.vertex_weight, shrunk.original, shrunk.core_of, shrunk.contributions)
+    reduced = reduce_graph(csr)
+    return Core(reduced.core, reduced.vertex_weight, reduced.original, reduced.core_of, reduced.contributions)
 
 
 def sampled(core: Core, n: int, sources: int, seed: int, *, batch: int = 32) -> tuple[np.ndarray, np.ndarray]:
     """(value, standard error) over ordered pairs per vertex, by what the tasks run."""
     sums = DependencyAccumulator(core, n=n, sampled=True, precision="float64")
-    chosen = sample_sources(n, sources, seed)
+    vertices = sample_sources(n, sources, seed)
     for at in range(0, sources, batch):
-        sums.add(chosen[at : at + batch])
+        sums.add(vertices[at : at + batch])
     v, (hi, lo, squares_hi, squares_lo) = sums.rows()
     total, squares = np.zeros(n), np.zeros(n)
     total[v] = fixed_point.from_limbs(hi, lo, exponent_of_sums(n))
@@ -43,19 +43,19 @@ def sampled(core: Core, n: int, sources: int, seed: int, *, batch: int = 32) -> 
 
 @pytest.mark.parametrize(("n", "count"), [(10, 3), (10, 7), (10, 10), (10, 50), (1_000_000, 1000)])
 def test_sources_are_different_vertices_and_a_function_of_the_seed(n: int, count: int) -> None:
-    chosen = sample_sources(n, count, 5)
-    assert len(np.unique(chosen)) == len(chosen) == min(n, count)
-    assert chosen.min() >= 0
-    assert chosen.max() < n
-    assert chosen.tolist() == sample_sources(n, count, 5).tolist()
-    assert count >= n or chosen.tolist() != sample_sources(n, count, 6).tolist()
+    vertices = sample_sources(n, count, 5)
+    assert len(np.unique(vertices)) == len(vertices) == min(n, count)
+    assert vertices.min() >= 0
+    assert vertices.max() < n
+    assert vertices.tolist() == sample_sources(n, count, 5).tolist()
+    assert count >= n or vertices.tolist() != sample_sources(n, count, 6).tolist()
 
 
 @pytest.mark.parametrize(("n", "count"), [(12, 4), (12, 9)])
-def test_every_vertex_is_taken_equally_often(n: int, count: int) -> None:
-    taken = np.bincount(np.concatenate([sample_sources(n, count, seed) for seed in range(3000)]), minlength=n)
+def test_every_vertex_is_drawn_equally_often(n: int, count: int) -> None:
+    draws = np.bincount(np.concatenate([sample_sources(n, count, seed) for seed in range(3000)]), minlength=n)
     spread = math.sqrt(3000 * count / n * (1 - count / n))
-    assert np.abs(taken - 3000 * count / n).max() < 4 * spread
+    assert np.abs(draws - 3000 * count / n).max() < 4 * spread
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,9 @@ def test_the_mean_over_all_samples_is_the_exact_value() -> None:
     core = core_of(csr)
     assert core.csr.n < csr.n
     values, variances = [], []
-    for chosen in itertools.combinations(range(6), 3):
+    for vertices in itertools.combinations(range(6), 3):
         sums = DependencyAccumulator(core, n=6, sampled=True, precision="float64")
-        sums.add(np.array(chosen))
+        sums.add(np.array(vertices))
         v, (hi, lo, squares_hi, squares_lo) = sums.rows()
         total, squares = np.zeros(6), np.zeros(6)
         total[v], squares[v] = (
@@ -123,8 +123,8 @@ def test_all_vertices_as_sources_leave_no_error(facebook: Csr) -> None:
 
 
 def test_sums_do_not_depend_on_the_order_of_batches(facebook: Csr) -> None:
-    core, chosen = core_of(facebook), sample_sources(facebook.n, 320, 3)
-    batches = [chosen[at : at + 32] for at in range(0, 320, 32)]
+    core, vertices = core_of(facebook), sample_sources(facebook.n, 320, 3)
+    batches = [vertices[at : at + 32] for at in range(0, 320, 32)]
     one, other = (
         DependencyAccumulator(core, n=facebook.n, sampled=True, precision="float32") for _ in range(2)
     )
@@ -139,16 +139,16 @@ def test_the_order_for_batches_keeps_every_source_and_their_sums() -> None:
     import networkx as nx
 
     graph = nx.disjoint_union(nx.karate_club_graph(), nx.path_graph(5))
-    core, chosen = core_of(of(graph).csr()), sample_sources(39, 30, 3)
+    core, vertices = core_of(of(graph).csr()), sample_sources(39, 30, 3)
     assert core.core_of is not None
     one, other = (DependencyAccumulator(core, n=39, sampled=True, precision="float64") for _ in range(2))
-    ordered = one.order_sources(chosen)
+    ordered = one.order_sources(vertices)
     outside = core.core_of[ordered] < 0
-    assert outside.any(), "a component that is a tree is folded away"
+    assert outside.any(), "a component that is a tree is removed"
     assert (np.diff(outside.astype(int)) >= 0).all(), "its sources come last"
-    assert sorted(ordered.tolist()) == chosen.tolist() != ordered.tolist()
+    assert sorted(ordered.tolist()) == vertices.tolist() != ordered.tolist()
     for at in range(0, 30, 8):
         one.add(ordered[at : at + 8])
-        other.add(chosen[at : at + 8])
+        other.add(vertices[at : at + 8])
     totals = [fixed_point.from_limbs(*sums.rows()[1][:2], exponent_of_sums(39)) for sums in (one, other)]
     np.testing.assert_allclose(*totals, rtol=1e-9)

@@ -148,11 +148,11 @@ def test_no_sources_give_zeros() -> None:
     assert dependencies(csr, np.array([], dtype=np.int64)).total.tolist() == [0.0] * 3
 
 
-def test_everything_wrong_with_the_sources_is_told_at_once() -> None:
+def test_every_fault_of_the_sources_is_reported_at_once() -> None:
     csr = of(nx.path_graph(3)).csr()
     with pytest.raises(InputError) as error:
         dependencies(csr, np.array([0, 3]), vertex_weight=np.ones(2), source_weight=np.array([1.0, -1.0]))
-    told = str(error.value)
-    assert "1 sources are outside 0..2, the first 3" in told
-    assert "vertex_weight has 2 values for 3" in told
-    assert "source_weight has values that are negative" in told
+    message = str(error.value)
+    assert "1 sources are outside 0..2, the first 3" in message
+    assert "vertex_weight has 2 values for 3" in message
+    assert "source_weight has values that are negative" in message

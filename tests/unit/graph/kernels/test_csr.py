@@ -75,13 +75,13 @@ def test_an_edge_costs_eight_bytes_and_a_vertex_eight() -> None:
     assert directed.bytes == 3 * 8 + 2 * 5 * 8
 
 
-def test_all_that_is_wrong_with_the_edges_is_told_at_once() -> None:
+def test_all_that_is_wrong_with_the_edges_is_reported_at_once() -> None:
     with pytest.raises(InputError) as error:
         build_csr(ids(0, 7, -1), np.array([0.5, 1.0, 2.0]), 3, weight=ids(1, 0, 2))
-    told = str(error.value)
-    assert "src has 2 ids outside 0..2, the first 7" in told
-    assert "dst is float64" in told
-    assert "weight has 1 values below 1, the first 0" in told
+    message = str(error.value)
+    assert "src has 2 ids outside 0..2, the first 7" in message
+    assert "dst is float64" in message
+    assert "weight has 1 values below 1, the first 0" in message
 
 
 def test_lengths_whose_sums_could_overflow_are_refused() -> None:
@@ -130,7 +130,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_no_graph_is_the_path_is_told(tmp_path: Path) -> None:
+def test_where_no_graph_is_the_path_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no graph can be read from .*nothing"):
         load_csr(tmp_path / "nothing")
 

@@ -91,7 +91,7 @@ def diamonds(links: int) -> Edges:
 
 @pytest.mark.parametrize("links", [90, 120, 1100])
 @pytest.mark.parametrize("precision", ["float64", "float32"])
-def test_path_counts_that_overflow_are_done_in_wider_numbers(links: int, precision: str) -> None:
+def test_path_counts_that_overflow_are_computed_in_wider_numbers(links: int, precision: str) -> None:
     """2**90 fits float32, 2**120 only float64, 2**1100 neither; sources at an end overflow, those in the
     middle do not.
     """
@@ -134,19 +134,19 @@ def digest() -> str:
     from engage_spark.graph.kernels.path_sampling import sample_paths
 
     csr = skewed(400, 8)
-    found = hashlib.sha256()
+    actual = hashlib.sha256()
     for precision in ("float64", "float32"):
         result = dependencies(csr, np.arange(64), precision=precision, squares=True)  # type: ignore[arg-type]
         assert result.squares is not None
-        found.update(result.total.tobytes() + result.squares.tobytes())
-    found.update(sample_paths(csr, seed=1, start=0, count=500).hits.tobytes())
-    found.update(one_at_a_time(csr, np.arange(64), np.ones(csr.n), np.ones(64))[0].tobytes())
-    return found.hexdigest()
+        actual.update(result.total.tobytes() + result.squares.tobytes())
+    actual.update(sample_paths(csr, seed=1, start=0, count=500).hits.tobytes())
+    actual.update(one_at_a_time(csr, np.arange(64), np.ones(csr.n), np.ones(64))[0].tobytes())
+    return actual.hexdigest()
 
 
 @pytest.mark.slow
 def test_a_processor_without_wide_vectors_gives_the_same_bits(tmp_path: Path) -> None:
-    """The compiler is told of a processor with nothing but the least vectors (no AVX, no fused multiply-add)."""
+    """The compiler targets a processor with the smallest vectors (no AVX, no fused multiply-add)."""
     code = "from tests.unit.graph.kernels.test_multi_source_bfs import digest; print(digest())"
     plain = os.environ | {
         "NUMBA_CPU_NAME": "generic",
@@ -160,7 +160,7 @@ def test_a_processor_without_wide_vectors_gives_the_same_bits(tmp_path: Path) ->
     assert ran.stdout.strip() == digest()
 
 
-def test_an_order_of_alike_sources_is_a_permutation_that_puts_the_best_connected_first() -> None:
+def test_the_batch_order_puts_the_best_connected_sources_first() -> None:
     csr = of(nx.Graph([(0, 1), (0, 2), (0, 3), (3, 4), (4, 5)])).csr()
     # Arcs of the neighbours: 0 has 1 + 1 + 2, 1 and 2 have 3, 3 has 3 + 2, 4 has 2 + 1, 5 has 2.
     assert batch_order(csr, np.arange(6)).tolist() == [3, 0, 1, 2, 4, 5]
@@ -174,7 +174,7 @@ def test_an_unknown_precision_is_refused() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("precision", ["float64", "float32"])
-def test_no_more_memory_is_taken_than_was_promised(precision: str) -> None:
+def test_no_more_memory_is_used_than_was_promised(precision: str) -> None:
     """On a long path every lane meets a vertex in another step, which needs the most notes there can be."""
     code = (
         "import sys, numpy as np\n"
@@ -198,7 +198,7 @@ def test_no_more_memory_is_taken_than_was_promised(precision: str) -> None:
         [sys.executable, "-c", code, precision], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    taken, promised = int(ran.stdout), worker_bytes(100_000, precision)  # type: ignore[arg-type]
-    assert 0.3 * promised < taken < promised
+    used, promised = int(ran.stdout), worker_bytes(100_000, precision)  # type: ignore[arg-type]
+    assert 0.3 * promised < used < promised
     assert worker_bytes(200_000, precision) > 1.9 * promised  # type: ignore[arg-type]
     assert set(BATCH_WIDTH) == {"float64", "float32"}

@@ -1,4 +1,4 @@
-"""Folding trees away changes no betweenness, and what is called zero is zero."""
+"""Removing trees changes no betweenness, and vertices marked zero have betweenness 0."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.support.graphs import Edges, edge_lists, of, real
 
 
 def expanded(edges: Edges) -> np.ndarray:
-    small = reduce_graph(edges.csr())
-    core = dependencies(small.core, np.arange(small.core.n), vertex_weight=small.vertex_weight)
-    return small.expand(core.total)
+    reduced = reduce_graph(edges.csr())
+    core = dependencies(reduced.core, np.arange(reduced.core.n), vertex_weight=reduced.vertex_weight)
+    return reduced.expand(core.total)
 
 
 @settings(max_examples=150, deadline=None)
@@ -28,7 +28,7 @@ def test_the_cores_values_and_the_contributions_are_the_betweenness(edges: Edges
 
 @settings(max_examples=150, deadline=None)
 @given(edge_lists())
-def test_what_is_called_zero_is_zero(edges: Edges) -> None:
+def test_vertices_marked_zero_have_betweenness_0(edges: Edges) -> None:
     assert not edges.betweenness()[reduce_graph(edges.csr()).zero].any()
 
 
@@ -45,60 +45,60 @@ def test_components_are_those_of_networkx(edges: Edges) -> None:
     expected = list(
         nx.weakly_connected_components(graph) if edges.directed else nx.connected_components(graph)
     )
-    small = reduce_graph(edges.csr())
-    assert small.component_size[small.component].tolist() == [
+    reduced = reduce_graph(edges.csr())
+    assert reduced.component_size[reduced.component].tolist() == [
         next(len(c) for c in expected if v in c) for v in range(edges.n)
     ]
     assert {
-        frozenset(np.flatnonzero(small.component == c).tolist()) for c in range(len(small.component_size))
+        frozenset(np.flatnonzero(reduced.component == c).tolist()) for c in range(len(reduced.component_size))
     } == set(map(frozenset, expected))
 
 
 @settings(max_examples=100, deadline=None)
 @given(edge_lists(directed=False))
-def test_a_sample_of_sources_folded_into_the_core_gives_what_the_whole_graph_gives(edges: Edges) -> None:
+def test_sources_mapped_to_the_core_give_the_values_of_the_given_graph(edges: Edges) -> None:
     """Averaged over all vertices as sources, each counted once, the core part is the same."""
-    small = reduce_graph(edges.csr())
-    sources = small.core_of[np.arange(edges.n)]
+    reduced = reduce_graph(edges.csr())
+    sources = reduced.core_of[np.arange(edges.n)]
     sources = sources[sources >= 0]
-    got = dependencies(
-        small.core, sources, vertex_weight=small.vertex_weight, source_weight=np.ones(len(sources))
+    sums = dependencies(
+        reduced.core, sources, vertex_weight=reduced.vertex_weight, source_weight=np.ones(len(sources))
     )
-    np.testing.assert_allclose(small.expand(got.total), edges.betweenness(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(reduced.expand(sums.total), edges.betweenness(), rtol=1e-12, atol=1e-12)
 
 
 def test_a_tree_has_no_core_and_exact_integers() -> None:
-    small = reduce_graph(of(nx.star_graph(4)).csr())
-    assert small.core.n == 0
-    assert small.core_of.tolist() == [-1] * 5
-    assert small.contributions.tolist() == [12, 0, 0, 0, 0]
+    reduced = reduce_graph(of(nx.star_graph(4)).csr())
+    assert reduced.core.n == 0
+    assert reduced.core_of.tolist() == [-1] * 5
+    assert reduced.contributions.tolist() == [12, 0, 0, 0, 0]
 
 
-def test_a_chain_hanging_on_a_triangle_is_folded_into_its_corner() -> None:
-    small = reduce_graph(of(nx.Graph([(0, 1), (1, 2), (2, 0), (2, 3), (3, 4)])).csr())
-    assert small.original.tolist() == [0, 1, 2]
-    assert small.vertex_weight.tolist() == [1, 1, 3]
-    assert small.core_of.tolist() == [0, 1, 2, 2, 2]
-    # Vertex 2 lies between {3, 4} and {0, 1}, vertex 3 between 4 and three others; both orders count.
-    assert small.contributions.tolist() == [0, 0, 8, 6, 0]
-    assert small.component_size.tolist() == [5]
+def test_a_chain_on_a_triangle_is_merged_into_its_corner() -> None:
+    reduced = reduce_graph(of(nx.Graph([(0, 1), (1, 2), (2, 0), (2, 3), (3, 4)])).csr())
+    assert reduced.original.tolist() == [0, 1, 2]
+    assert reduced.vertex_weight.tolist() == [1, 1, 3]
+    assert reduced.core_of.tolist() == [0, 1, 2, 2, 2]
+    # Vertex 2 is between {3, 4} and {0, 1}, vertex 3 between 4 and three others; both orders count.
+    assert reduced.contributions.tolist() == [0, 0, 8, 6, 0]
+    assert reduced.component_size.tolist() == [5]
 
 
-def test_a_graph_with_nothing_to_fold_is_its_own_core() -> None:
+def test_a_graph_without_trees_is_its_own_core() -> None:
     csr = of(nx.cycle_graph(5)).csr()
     assert reduce_graph(csr).core is csr
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_isolated_vertices_are_no_core(n: int) -> None:
-    small = reduce_graph(Edges(n, (), ()).csr())
-    assert small.core.n == 0
-    assert small.zero.all()
-    assert small.expand(np.zeros(0)).tolist() == [0.0] * n
+    reduced = reduce_graph(Edges(n, (), ()).csr())
+    assert reduced.core.n == 0
+    assert reduced.zero.all()
+    assert reduced.expand(np.zeros(0)).tolist() == [0.0] * n
 
 
 def test_facebook_has_exactly_342_zeros_75_of_them_leaves(shared_data: Path) -> None:
     csr, _ = real(shared_data, "facebook_combined")
-    small = reduce_graph(csr)
-    assert int(small.zero.sum()) == 342
+    reduced = reduce_graph(csr)
+    assert int(reduced.zero.sum()) == 342
     assert int((csr.degrees == 1).sum()) == 75

@@ -1,5 +1,5 @@
-"""Components, cores, PageRank, reciprocity and circles against NetworkX and igraph: real graphs, and graphs
-of every small shape.
+"""Components, cores, PageRank, reciprocity and ego networks against NetworkX and igraph: real graphs, and
+graphs of every small shape.
 """
 
 from __future__ import annotations
@@ -63,32 +63,30 @@ def test_a_real_directed_graph_agrees_with_igraph_and_networkx(shared_data: Path
     arcs = np.column_stack([np.repeat(np.arange(csr.n), csr.degrees), csr.indices])
     graph = nx.DiGraph(arcs.tolist())
     expected = nx.reciprocity(graph, range(csr.n))
-    found = reciprocity(csr)
-    assert found.tolist() == [expected[v] for v in range(csr.n)]
-    assert len(set(found)) > 100
+    actual = reciprocity(csr)
+    assert actual.tolist() == [expected[v] for v in range(csr.n)]
+    assert len(set(actual)) > 100
 
 
 def test_a_real_disconnected_graph_agrees_with_networkx(shared_data: Path) -> None:
     csr, _ = real(shared_data, "wiki_vote")
     parts = sorted(map(len, nx.connected_components(nx.Graph(in_igraph(csr).get_edgelist()))), reverse=True)
-    found = components(csr)
-    assert np.bincount(found).tolist() == parts and len(parts) == 24
+    actual = components(csr)
+    assert np.bincount(actual).tolist() == parts and len(parts) == 24
 
 
 @pytest.mark.parametrize("name", UNDIRECTED)
 def test_ego_betweenness_is_that_of_the_ego_graph(shared_data: Path, name: str) -> None:
-    """By NetworKit-free, pair-free means: NetworkX's betweenness on the ego graph, for vertices of every
-    degree up to 250.
-    """
+    """NetworkX's betweenness on the ego graph, for vertices of every degree up to 250."""
     csr, _ = real(shared_data, name)
     graph = nx.Graph(in_igraph(csr).get_edgelist())
     by_degree = {int(d): v for v, d in enumerate(csr.degrees) if d <= 250}
     vertices = np.array(sorted(by_degree.values())[:: max(1, len(by_degree) // 25)])
-    _, found = measure_ego_networks(csr, vertices)
+    _, actual = measure_ego_networks(csr, vertices)
     expected = [
         nx.betweenness_centrality(nx.ego_graph(graph, v), normalized=False)[v] for v in vertices.tolist()
     ]
-    assert found == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert actual == pytest.approx(expected, rel=1e-12, abs=1e-12)
     assert max(csr.degrees[vertices]) > 100
 
 
@@ -101,14 +99,14 @@ def test_bit_rows_and_counting_give_the_same_bits(shared_data: Path, name: str) 
     assert (by_counting[0] == mixed[0]).all() and (by_counting[1] == mixed[1]).all()
 
 
-def test_a_vertex_has_the_same_bits_whoever_is_asked_for_with_it(shared_data: Path) -> None:
+def test_a_vertex_has_the_same_bits_whatever_is_measured_with_it(shared_data: Path) -> None:
     csr, _ = real(shared_data, "facebook_combined")
-    whole = measure_ego_networks(csr, np.arange(csr.n))[1]
+    together = measure_ego_networks(csr, np.arange(csr.n))[1]
     for k in (2, 7):
         parts = np.empty(csr.n)
         for i in range(k):
             parts[i::k] = measure_ego_networks(csr, np.arange(i, csr.n, k))[1]
-        assert (parts == whole).all()
+        assert (parts == together).all()
 
 
 @settings(max_examples=150, deadline=None)
@@ -147,9 +145,9 @@ def test_any_directed_graph_agrees_with_networkx(edges: Edges) -> None:
     )
     alone = {v for v in graph if graph.degree(v) == 0}
     expected = nx.reciprocity(graph, [v for v in graph if v not in alone])
-    found = reciprocity(csr)
-    assert [v for v in range(edges.n) if np.isnan(found[v])] == sorted(alone)
-    assert {v: found[v] for v in expected} == pytest.approx(expected, abs=1e-15)
+    actual = reciprocity(csr)
+    assert [v for v in range(edges.n) if np.isnan(actual[v])] == sorted(alone)
+    assert {v: actual[v] for v in expected} == pytest.approx(expected, abs=1e-15)
 
 
 def test_groups_are_numbered_by_size_and_then_by_their_first_vertex() -> None:
