@@ -74,7 +74,7 @@ class Notebook:
         """Measure the graph of the notebook's day and show the result; `options` are those of `run_graph`."""
         from engage_spark.pipelines.graph.run import run_graph
 
-        return self._run(run_graph, **self._day(options))  # type: ignore[type-var, return-value]
+        return self._run(run_graph, **self._day(options))
 
     def train(self, **options: Any) -> TrainResult:
         """Train every target and show the result; `options` are those of `run_train`."""

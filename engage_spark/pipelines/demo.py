@@ -60,7 +60,7 @@ def run_demo_inputs(spark: SparkSession, settings: Settings, *, contract: Contra
     yield run_synth(spark, settings, contract=contract, reuse=True)
     yield run_ingest(spark, settings, contract=contract)
     yield run_features(spark, settings, contract=contract)
-    yield run_graph(spark, settings, contract=contract)  # type: ignore[misc]
+    yield run_graph(spark, settings, contract=contract)
 
 
 def _stages(spark: SparkSession, settings: Settings, contract: Contract) -> Iterator[StageResult]:

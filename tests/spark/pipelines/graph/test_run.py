@@ -1,4 +1,4 @@
-"""The graph stage all the way: both contracts' tables against independent computations, reruns, other
+"""The graph stage from end to end: the tables of two contracts against independent computations, reruns, other
 partitionings, kills, bad input.
 """
 
@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 
 from engage_spark.contract import load_contract
-from engage_spark.errors import ConfigurationError, ContractError, TransientError
+from engage_spark.errors import ConfigurationError, ContractError, NotPublishedError, TransientError
 from engage_spark.lake import Lake, RunLog
-from engage_spark.pipelines.graph import run as graph
-from engage_spark.pipelines.ingest import run as ingest
+from engage_spark.pipelines.graph.run import run_graph
+from engage_spark.pipelines.ingest.run import run_ingest
 from tests.support.deliveries import (
     ENGAGEMENT,
     content,
@@ -39,7 +39,7 @@ from tests.support.paths import DATA
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from engage_spark.pipelines.results import Report
+    from engage_spark.pipelines.results import GraphResult
     from engage_spark.settings import Settings
 
 CHESS = load_contract(DATA / "chess.odcs.yaml")
@@ -54,13 +54,13 @@ BAD = IDS[2]
 
 @cache
 def drawn() -> nx.Graph:
-    """Five circles in a ring, some edges rewired, two hanging trees; most of the other customers are
+    """Five cliques in a ring, some edges rewired, two hanging trees; most of the other customers are
     isolated.
     """
-    found = nx.relaxed_caveman_graph(5, 9, 0.2, seed=4)
-    found.add_edges_from([(44, 45), (45, 46), (45, 47), (0, 48), (48, 49), (60, 61)])
-    found.remove_edges_from(list(nx.selfloop_edges(found)))
-    return nx.relabel_nodes(found, dict(enumerate(IDS)))
+    actual = nx.relaxed_caveman_graph(5, 9, 0.2, seed=4)
+    actual.add_edges_from([(44, 45), (45, 46), (45, 47), (0, 48), (48, 49), (60, 61)])
+    actual.remove_edges_from(list(nx.selfloop_edges(actual)))
+    return nx.relabel_nodes(actual, dict(enumerate(IDS)))
 
 
 @cache
@@ -74,9 +74,9 @@ def logged() -> dict[tuple[str, str], str]:
 
 def events_of(kind: str, rows: list[tuple[str, str, str]], *, table: str = "connections") -> pd.DataFrame:
     """Rows (src, dst, day) of a log, at noon."""
-    found = events(ENGAGEMENT.table(table), [(a, b) for a, b, _ in rows], [d for *_, d in rows])
-    found["kind"] = kind
-    return found
+    actual = events(ENGAGEMENT.table(table), [(a, b) for a, b, _ in rows], [d for *_, d in rows])
+    actual["kind"] = kind
+    return actual
 
 
 def follows() -> list[tuple[str, str]]:
@@ -147,17 +147,17 @@ def contents(spark: SparkSession, settings: Settings) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def reports() -> list[Report]:
-    """What the first run of the stage reported."""
+def results() -> list[GraphResult]:
+    """The result of the first run of the stage."""
     return []
 
 
 @pytest.fixture(scope="module")
-def first(spark: SparkSession, settings: Settings, home: Path, reports: list[Report]) -> dict[str, str]:
+def first(spark: SparkSession, settings: Settings, home: Path, results: list[GraphResult]) -> dict[str, str]:
     """After one delivery in one file per table."""
     everything(home)
-    ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
-    reports.append(graph.run_graph(spark, settings, contract=ENGAGEMENT))
+    run_ingest(spark, settings, contract=ENGAGEMENT)
+    results.append(run_graph(spark, settings, contract=ENGAGEMENT))
     return contents(spark, settings)
 
 
@@ -170,17 +170,17 @@ def rows_of(spark: SparkSession, settings: Settings, name: str, key: str = "cust
 
 
 def expected_graph() -> nx.Graph:
-    found = drawn().copy()
-    found.add_nodes_from(IDS)
-    found.remove_node(BAD)
-    return found
+    actual = drawn().copy()
+    actual.add_nodes_from(IDS)
+    actual.remove_node(BAD)
+    return actual
 
 
 @cache
 def expected_strengths() -> dict[tuple[str, str], tuple[int, int]]:
     """(weeks, active weeks) by pair, event by event."""
     end = date.fromisoformat(DAY)
-    found = {}
+    actual = {}
     for pair, day in logged().items():
         if BAD in pair:
             continue
@@ -190,16 +190,18 @@ def expected_strengths() -> dict[tuple[str, str], tuple[int, int]]:
             for a, b, d in met()
             if tuple(sorted((a, b))) == pair and day <= d <= DAY
         }
-        found[pair] = (weeks, len({w for w in active if w < weeks}))
-    return found
+        actual[pair] = (weeks, len({w for w in active if w < weeks}))
+    return actual
 
 
 @pytest.mark.slow
-def test_every_measure_is_networkxs(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+def test_every_measure_equals_networkx(
+    spark: SparkSession, settings: Settings, first: dict[str, str]
+) -> None:
     assert sums(latest(spark, settings, STAGE)) == {DAY: (N - 1, N - 1, 0, "published")}
-    found, oracle = rows_of(spark, settings, "graph_features"), expected_graph()
+    actual, oracle = rows_of(spark, settings, "graph_features"), expected_graph()
     n = N - 1
-    assert found.index.tolist() == sorted(oracle)
+    assert actual.index.tolist() == sorted(oracle)
     freeman = nx.betweenness_centrality(oracle)
     pairs = (n - 1) * (n - 2) / 2
     parts = {v: len(part) for part in nx.connected_components(oracle) for v in part}
@@ -212,7 +214,7 @@ def test_every_measure_is_networkxs(spark: SparkSession, settings: Settings, fir
     strengths = {
         v: [Fraction(a, w) for pair, (w, a) in expected_strengths().items() if v in pair] for v in oracle
     }
-    for v, r in found.iterrows():
+    for v, r in actual.iterrows():
         assert (
             r.betweenness
             == r.betweenness_lower
@@ -242,23 +244,25 @@ def test_every_measure_is_networkxs(spark: SparkSession, settings: Settings, fir
         assert r.ego_betweenness == pytest.approx(
             nx.betweenness_centrality(nx.ego_graph(oracle, v))[v], abs=1e-12
         )
-    below = found.betweenness.astype(float).rank(method="min") - 1
-    assert found.betweenness_percentile.astype(float).tolist() == pytest.approx(
+    below = actual.betweenness.astype(float).rank(method="min") - 1
+    assert actual.betweenness_percentile.astype(float).tolist() == pytest.approx(
         (below * 100 / (n - 1)).tolist(), rel=1e-15
     )
-    assert found.groupby("component_id").size().tolist() == sorted(
-        found.groupby("component_id").size(), reverse=True
+    assert actual.groupby("component_id").size().tolist() == sorted(
+        actual.groupby("component_id").size(), reverse=True
     )
-    assert found.community_size.tolist() == found.community_id.map(found.community_id.value_counts()).tolist()
-    groups = [set(g.index) for _, g in found.groupby("community_id")]
+    assert (
+        actual.community_size.tolist() == actual.community_id.map(actual.community_id.value_counts()).tolist()
+    )
+    groups = [set(g.index) for _, g in actual.groupby("community_id")]
     assert nx.community.modularity(oracle, groups) > 0.6
 
 
 def test_isolated_customers_are_there_with_0(
     spark: SparkSession, settings: Settings, first: dict[str, str]
 ) -> None:
-    found = rows_of(spark, settings, "graph_features").loc[IDS[100]]
-    zeros = found[
+    actual = rows_of(spark, settings, "graph_features").loc[IDS[100]]
+    zeros = actual[
         [
             "network_centrality",
             "avg_connection_strength",
@@ -270,15 +274,15 @@ def test_isolated_customers_are_there_with_0(
         ]
     ]
     assert zeros.tolist() == [0] * 7
-    assert (found.component_size, found.community_size, found.reciprocity) == (1, 1, None)
+    assert (actual.component_size, actual.community_size, actual.reciprocity) == (1, 1, None)
 
 
-def test_the_strength_of_every_pair_is_that_of_plain_python(
+def test_the_strength_of_every_pair_equals_plain_python(
     spark: SparkSession, settings: Settings, first: dict[str, str]
 ) -> None:
     rows = table(spark, settings, "edge_strengths").collect()
-    found = {(r["src_customer_id"], r["dst_customer_id"]): (r["weeks"], r["active_weeks"]) for r in rows}
-    assert found == expected_strengths()
+    actual = {(r["src_customer_id"], r["dst_customer_id"]): (r["weeks"], r["active_weeks"]) for r in rows}
+    assert actual == expected_strengths()
     assert all(r["strength"] == r["active_weeks"] / r["weeks"] for r in rows)
     assert len({r["strength"] for r in rows}) > 4 and len({r["weeks"] for r in rows}) == 4
 
@@ -311,17 +315,30 @@ def test_the_picture_shows_the_most_central_and_nothing_protected(
     assert not [word for word in (*protected, "Male", "Female", "Non-binary") if word in text]
 
 
-def test_the_report_says_what_was_measured_and_what_was_left_out(
-    reports: list[Report], first: dict[str, str]
+def test_the_result_has_what_was_measured_and_what_was_left_out(
+    spark: SparkSession, settings: Settings, results: list[GraphResult], first: dict[str, str]
 ) -> None:
-    assert reports[0].table is not None
-    assert reports[0].table[1][0][:4] == (DAY, str(N - 1), str(len(expected_strengths())), "exact")
-    assert any("connections left out, an end of which is no valid customer" in n for n in reports[0].notes)
+    graph, *others = results[0].snapshots
+    assert not others
+    assert (graph.snapshot_date, graph.vertices, graph.edges, graph.method, graph.paths) == (
+        date.fromisoformat(DAY),
+        N - 1,
+        len(expected_strengths()),
+        "exact",
+        0,
+    )
+    central = rows_of(spark, settings, "graph_features").network_centrality.astype(float)
+    assert graph.top[0].centrality == central.max() and len(graph.top) == 20
+    assert set(graph.compared) == {"network_centrality", "avg_connection_strength"}
+    assert graph.picture is not None and graph.picture.endswith(f"graph-{DAY}.svg")
+    left_out = {note.code: note.facts for note in results[0].notes}
+    assert left_out["ConnectionsLeftOut"]["n_connections"] == len(logged()) - len(expected_strengths())
+    assert set(results[0].locations) == set(TABLES)
 
 
 def test_a_rerun_does_nothing(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
-    report = graph.run_graph(spark, settings, contract=ENGAGEMENT)
-    assert report.table is None and "has its graph measured already" in report.notes[0]
+    result = run_graph(spark, settings, contract=ENGAGEMENT)
+    assert result.snapshots == () and [note.code for note in result.notes] == ["GraphUpToDate"]
     assert [r.attempt for r in run_log(settings).attempts(spark, STAGE)] == [1]
 
 
@@ -335,8 +352,8 @@ def test_events_of_later_days_leave_a_graph_as_it_is(
         ]
     )
     deliver_log(later, ENGAGEMENT.table("connections"), home)
-    ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
-    assert graph.run_graph(spark, settings, contract=ENGAGEMENT).table is None
+    run_ingest(spark, settings, contract=ENGAGEMENT)
+    assert run_graph(spark, settings, contract=ENGAGEMENT).snapshots == ()
 
 
 @pytest.mark.slow
@@ -345,9 +362,9 @@ def test_a_second_day_leaves_the_first_alone_and_other_files_give_the_same_table
 ) -> None:
     everything(home, files=5)
     deliver(given(), ENGAGEMENT, home, "2025-10-24", files=3)
-    ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
-    report = graph.run_graph(spark, settings, contract=ENGAGEMENT)
-    assert report.table is not None and [row[0] for row in report.table[1]] == [DAY, "2025-10-24"]
+    run_ingest(spark, settings, contract=ENGAGEMENT)
+    result = run_graph(spark, settings, contract=ENGAGEMENT)
+    assert [str(graph.snapshot_date) for graph in result.snapshots] == [DAY, "2025-10-24"]
     first_day = {
         n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id"))
         for n in TABLES
@@ -369,13 +386,13 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
         update={"graph": settings.graph.model_copy(update={"method": "sampled", "seed": 5, "sources": 16})}
     )
 
-    def dies(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr(RunLog, "append", dies)
+        m.setattr(RunLog, "append", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            graph.run_graph(spark, other, contract=ENGAGEMENT, snapshot_date=day)
+            run_graph(spark, other, contract=ENGAGEMENT, snapshot_date=day)
     with pytest.raises(TransientError, match="has replaced the published rows"):
         log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day])
     sampled = table(spark, settings, "graph_features").where(f"snapshot_date = '{DAY}'")
@@ -386,7 +403,7 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     assert all(low - 1e-15 <= exact[v] <= high + 1e-15 for v, (low, high) in held.items()), (
         "this seed is not one of the one in ten"
     )
-    graph.run_graph(spark, settings, contract=ENGAGEMENT, snapshot_date=day)
+    run_graph(spark, settings, contract=ENGAGEMENT, snapshot_date=day)
     assert log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day]).count() == N - 1
     first_day = {
         n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id"))
@@ -411,8 +428,8 @@ def test_another_business_has_a_graph_without_a_line_of_code(
     deliver_log(
         events(CHESS.table("games"), [(2, 1), (3, 2)], ["2025-10-20"]), CHESS.table("games"), tmp_path
     )  # type: ignore[arg-type]
-    ingest.run_ingest(spark, settings, contract=CHESS)
-    report = graph.run_graph(spark, settings, contract=CHESS)
+    run_ingest(spark, settings, contract=CHESS)
+    result = run_graph(spark, settings, contract=CHESS)
     rows = {
         r["player_no"]: (r["influence"], r["knows"], r["sociable"])
         for r in table(spark, settings, "player_graph").collect()
@@ -431,24 +448,23 @@ def test_another_business_has_a_graph_without_a_line_of_code(
         for r in table(spark, settings, "player_ties").collect()
     }
     assert ties == {(1, 2): 1 / 3, (1, 3): 0, (1, 4): 0, (1, 5): 0}
-    assert any(
-        "no picture: the contract declares no field that measures betweenness" in n for n in report.notes
-    )
+    missing = {note.code: note.facts for note in result.notes}["NoPictureFields"]["measures"]
+    assert missing[0] == "betweenness"
 
 
-def test_what_cannot_be_measured_is_told(
+def test_a_graph_that_cannot_be_measured_is_an_error(
     spark: SparkSession, session_settings: Settings, tmp_path: Path
 ) -> None:
     settings = settings_of(session_settings, tmp_path)
     with pytest.raises(ContractError, match="declares no graph"):
-        graph.run_graph(spark, settings, contract=BIKES)
-    with pytest.raises(ConfigurationError, match="customers has no published snapshot"):
-        graph.run_graph(spark, settings, contract=ENGAGEMENT)
+        run_graph(spark, settings, contract=BIKES)
+    with pytest.raises(NotPublishedError, match="customers has no published snapshot"):
+        run_graph(spark, settings, contract=ENGAGEMENT)
     deliver(customers(20), ENGAGEMENT, tmp_path, DAY)
     deliver_log(events_of("connection", [(IDS[0], IDS[1], DAY)]), ENGAGEMENT.table("connections"), tmp_path)
-    ingest.run_ingest(spark, settings, contract=ENGAGEMENT)
+    run_ingest(spark, settings, contract=ENGAGEMENT)
     with pytest.raises(ConfigurationError, match="interactions_judged") as e:
-        graph.run_graph(spark, settings, contract=ENGAGEMENT)
+        run_graph(spark, settings, contract=ENGAGEMENT)
     assert "engage-spark ingest" in (e.value.hint or "")
-    with pytest.raises(ConfigurationError, match="no published snapshot of 2025-10-22"):
-        graph.run_graph(spark, settings, contract=ENGAGEMENT, snapshot_date=date(2025, 10, 22))
+    with pytest.raises(NotPublishedError, match="no published snapshot of 2025-10-22"):
+        run_graph(spark, settings, contract=ENGAGEMENT, snapshot_date=date(2025, 10, 22))
