@@ -227,9 +227,12 @@ def train_target(
     with log.stage(f"{target.name}: explaining, comparing groups"):
         with scratch_path() as path:
             explainer = explainer_of(
-                winner.model, target=target, spark=fit_rows[None].sparkSession, scratch=path,
+                winner.model,
+                target=target,
+                spark=fit_rows[None].sparkSession,
+                scratch=path,
                 background=fit_rows[None],
-            )  # fmt: skip
+            )
         columns = _audited_columns(winner.features, target, key=key, day=day, protected=protected)
         scored = winner.model.transform(splits.test.select(*map(column_named, columns)))
         importance = global_importance(scored, explainer, key=key, limit=EXPLAINED_ROWS, seed=models.seed)
@@ -304,7 +307,7 @@ def _features_by_role(
     fit_rows: FitRows,
     models: ModelSettings,
 ) -> dict[str, tuple[Feature, ...]]:
-    """Return the features of the final model and of those it is compared with, each as its own spec's selection."""
+    """Return the features of the final model and of its comparisons, each by its own spec's selection."""
     features = {WINNER: comparison.selected}
     if len(comparison.selected) < len(specs.main.features):
         features[ALL] = specs.main.features
@@ -360,7 +363,7 @@ def _coverage(conformal: Conformal, finals: FinalModels, models: ModelSettings) 
 
 
 def _profits(finals: FinalModels, models: ModelSettings) -> tuple[Profit, ...]:
-    """Return the profit of contacts on the test rows: at the configured value first, then at `models.values`."""
+    """Return the profit of contacts on the test rows, the configured value first, then `models.values`."""
     if finals.target.task is not Task.BINARY:
         return ()
     return profits(
@@ -383,7 +386,7 @@ def _audited_columns(
     day: str,
     protected: Sequence[Attribute],
 ) -> list[str]:
-    """List the columns that explanation and audit need: Spark plans a pipeline over few columns much quicker."""
+    """List the columns that explanation and audit need: Spark plans over few columns much quicker."""
     names = [*key, day, target.name, *(f.name for f in features), *(a.name for a in protected)]
     return list(dict.fromkeys(names))
 
@@ -426,7 +429,7 @@ def _proxies(
     protected: Sequence[Attribute],
     models: ModelSettings,
 ) -> tuple[Proxy, ...]:
-    """Test how well the model's features tell protected groups apart, on at most PROXY_ROWS test rows. One job."""
+    """Test how well the model's features tell protected groups apart, on at most PROXY_ROWS test rows."""
     if not protected:
         return ()
     sample = sample_rows(

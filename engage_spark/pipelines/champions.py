@@ -31,13 +31,18 @@ def find_champions(
             details=[
                 f"{name}: no model named {tracker.registry.name(name)!r} has that alias" for name in absent
             ],
-            hint="run `engage-spark train`; or choose a version by hand: `engage-spark models promote TARGET VERSION`",
+            hint=(
+                "run `engage-spark train`; or choose a version by hand: `engage-spark models promote "
+                "TARGET VERSION`"
+            ),
         )
     return [tracker.registry.opened(version) for version in holders.values() if version is not None], absent
 
 
 def require_graph_values(champions: Sequence[Champion], configured: str) -> None:
-    """Refuse models that were trained on other graph values: the columns have the same names, not the same values.
+    """Refuse models that were trained on other graph values than the configured ones.
+
+    Their columns have the same names, and not the same values.
 
     Errors: ConfigurationError with all such models.
     """
@@ -69,7 +74,10 @@ def scorer_of(champion: Champion) -> Scorer:
     if "scorer" not in champion.extras:
         raise ConfigurationError(
             f"model {champion.name!r} version {champion.version} has nothing stored beside it to score with",
-            hint="it was not registered by `engage-spark train`: train the target, or promote a version that was",
+            hint=(
+                "it was not registered by `engage-spark train`: train the target, or promote "
+                "a version that was"
+            ),
         )
     return Scorer.from_json(
         json.dumps(champion.extras["scorer"]), model_name=champion.name, model_version=str(champion.version)

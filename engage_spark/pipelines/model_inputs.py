@@ -100,7 +100,8 @@ def find_model_inputs(context: RunContext) -> ModelInputs:
             "no snapshot has all that models need",
             details=inputs.lacking() or [f"{contract.entity.name} has no published snapshot"],
             hint=(
-                "run `engage-spark ingest`, `features` and `graph` first (or set features.graph_values=given and "
+                "run `engage-spark ingest`, `features` and `graph` first (or set "
+                "features.graph_values=given and "
                 "leave out the graph)"
             ),
         )

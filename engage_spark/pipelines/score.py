@@ -54,11 +54,12 @@ def run_score(
     target: Sequence[str] = (),
     force: bool = False,
 ) -> ScoreResult:
-    """Predict every target that has a champion, for `snapshot_date` or for every snapshot not scored by it yet.
+    """Predict every target that has a champion, for one snapshot or for all that it has not scored yet.
 
-    `target` names the targets; by default all of them. A target of a snapshot is scored anew when the
-    snapshot's tables, its own champion, `models.reasons` or `features` settings changed. Its rows are replaced
-    in one commit, and other targets' rows stay, so a rerun gives the same rows.
+    `target` names the targets; by default all of them. `snapshot_date` None: every snapshot that lacks the
+    predictions of these champions. A target of a snapshot is scored anew when the snapshot's tables, its own
+    champion, `models.reasons` or `features` settings changed. Its rows are replaced in one commit, and other
+    targets' rows stay, so a rerun gives the same rows.
 
     Cost: per snapshot one join of customers, features and graph, which is written to scratch once where
     several targets are due and read by each; per target one pass through its model and the explanation, one
@@ -78,7 +79,8 @@ def run_score(
             f"the snapshot of {snapshot_date} has not all that models need",
             details=inputs.lacking(),
             hint=(
-                "run `engage-spark ingest`, `features` and `graph` for it; `engage-spark runs` shows what became "
+                "run `engage-spark ingest`, `features` and `graph` for it; `engage-spark runs` shows "
+                "what became "
                 "of each attempt"
             ),
         )

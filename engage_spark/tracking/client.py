@@ -167,7 +167,10 @@ class MlflowLocation:
             if _scheme(uri) not in SCHEMES:
                 raise ConfigurationError(
                     f"tracking.{key} is {uri!r}, of no kind that MLflow takes",
-                    hint=f"use one that begins with {', '.join(SCHEMES)}; or leave it out: a sqlite file below tracking.folder",
+                    hint=(
+                        f"use one that begins with {', '.join(SCHEMES)}; or leave it out: a sqlite file "
+                        f"below tracking.folder"
+                    ),
                 )
             new |= _new_file(uri)
         with (
@@ -205,5 +208,5 @@ def _new_file(uri: str) -> bool:
     except OSError as e:
         raise ConfigurationError(
             f"MLflow's file {file} cannot be written: {e.strerror or e}",
-            hint="mend the permissions, or set tracking.folder or tracking.uri",
+            hint="correct the permissions, or set tracking.folder or tracking.uri",
         ) from e

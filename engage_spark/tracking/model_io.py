@@ -30,9 +30,15 @@ DATA = "sparkml"
 """Where mlflow's flavour expects Spark's own files, inside the model's folder."""
 EXTRAS = "engage.json"
 SIGNATURE_TYPES = {
-    "tinyint": "integer", "smallint": "integer", "int": "integer", "bigint": "long", "float": "float", "double": "double",
-    "boolean": "boolean", "string": "string",
-}  # fmt: skip
+    "tinyint": "integer",
+    "smallint": "integer",
+    "int": "integer",
+    "bigint": "long",
+    "float": "float",
+    "double": "double",
+    "boolean": "boolean",
+    "string": "string",
+}
 
 
 def save_model(
@@ -154,7 +160,7 @@ def _requirements(model: PipelineModel) -> list[str]:
 
 
 def _describe(folder: Path, model: PipelineModel, features: Sequence[tuple[str, str]]) -> None:
-    """The file MLmodel: both flavours and the signature. Every raw column may be null, so each is optional."""
+    """Write the file MLmodel: both flavours and the signature, whose columns are all optional (nulls)."""
     import pyspark
 
     types, models, pyfunc = mlflow("mlflow.types"), mlflow("mlflow.models"), mlflow("mlflow.pyfunc")

@@ -123,7 +123,8 @@ class MlflowRun:
         file = self.files / path
         if not file.resolve().is_relative_to(self.files.resolve()) or file.is_relative_to(self.files / MODEL):
             raise ValueError(
-                f"an artefact cannot lie at {path!r}: it must be below the run's folder, and {MODEL}/ is the model's"
+                f"an artefact cannot be stored at {path!r}: it must be below the run's folder, and "
+                f"{MODEL}/ is the model's"
             )
         file.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):

@@ -121,8 +121,14 @@ class Registry:
         found = self.holder(target, CHAMPION)
         if found is None:
             raise NoChampionError(
-                f"there is no champion for {target!r}: no model named {self.name(target)!r} at {self.place.registry} has that alias",
-                hint=f"run `engage-spark train`; or choose a version by hand: `engage-spark models promote {target} VERSION`",
+                (
+                    f"there is no champion for {target!r}: no model named {self.name(target)!r} at "
+                    f"{self.place.registry} has that alias"
+                ),
+                hint=(
+                    f"run `engage-spark train`; or choose a version by hand: `engage-spark models "
+                    f"promote {target} VERSION`"
+                ),
             )
         return self.opened(found)
 
@@ -141,7 +147,10 @@ class Registry:
             extras = dict(content["extras"])
         except (OSError, ValueError, KeyError, TypeError) as e:
             raise ConfigurationError(
-                f"{EXTRAS} of {version.name!r} version {version.version} is not what was written beside the model: {type(e).__name__}: {e}",
+                (
+                    f"{EXTRAS} of {version.name!r} version {version.version} is not what was written beside "
+                    f"the model: {type(e).__name__}: {e}"
+                ),
                 hint="restore the model's files, or make another version champion",
             ) from e
         return Champion(**own, features=features, extras=extras, metrics=self.run_of(version).metrics)
@@ -212,8 +221,14 @@ class Registry:
         """
         if version.failed_gates and not force:
             raise GateError(
-                f"{version.name!r} version {version.version} did not pass its gates: {', '.join(version.failed_gates)}",
-                hint="train again when the cause is mended; --force promotes it all the same, and the version says so for ever",
+                (
+                    f"{version.name!r} version {version.version} did not pass its gates: "
+                    f"{', '.join(version.failed_gates)}"
+                ),
+                hint=(
+                    "train again when the cause is removed; --force promotes it all the same, and the "
+                    "version records it"
+                ),
             )
         before = self.holder(version.target, CHAMPION)
         if before is not None and before.version == version.version:

@@ -152,7 +152,10 @@ class Tracker:
             raise TransientError(
                 f"run {run.name!r} was not brought to MLflow: {e.message}",
                 details=(*e.details, *model, f"all of the run: {where}"),
-                hint=f"{e.hint or 'see that MLflow can be reached'}; then `engage-spark models send {where}` sends it",
+                hint=(
+                    f"{e.hint or 'see that MLflow can be reached'}; then `engage-spark models send "
+                    f"{where}` sends it"
+                ),
             ) from e
 
     def _keep(self, run: MlflowRun) -> Path:

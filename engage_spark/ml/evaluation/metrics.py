@@ -80,7 +80,8 @@ def checked(
     wrong = []
     if not (y.ndim == s.ndim == w.ndim == 1 and len(y) == len(s) == len(w)):
         wrong.append(
-            f"labels, {what} and weights must be as long as each other, not {y.shape}, {s.shape} and {w.shape}"
+            f"labels, {what} and weights must be as long as each other, not {y.shape}, "
+            f"{s.shape} and {w.shape}"
         )
     elif not len(y):
         wrong.append("there are no rows")

@@ -37,7 +37,10 @@ def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> ModelGate
     return ModelGate(
         name="baseline",
         demand=f"better than the baseline in {gain.metric} with {gain.confidence:.0%} confidence",
-        measured=f"{model.value:.4g} against {baseline.value:.4g}, gain {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]",
+        measured=(
+            f"{model.value:.4g} against {baseline.value:.4g}, gain {gain.gain:.4g} [{gain.low:.4g}, "
+            f"{gain.high:.4g}]"
+        ),
         passed=gain.low > 0,
     )
 
@@ -64,7 +67,10 @@ def covers(conformal: Conformal, covered: Interval) -> ModelGate:
     """Require that test rows are covered as promised, COVERAGE_SLACK less at most, beyond chance."""
     return ModelGate(
         name="coverage",
-        demand=f"{conformal.coverage:.0%} of the labels within their interval or set, {COVERAGE_SLACK:.1%} less at most",
+        demand=(
+            f"{conformal.coverage:.0%} of the labels within their interval or set, "
+            f"{COVERAGE_SLACK:.1%} less at most"
+        ),
         measured=f"{covered.value:.1%} [{covered.low:.1%}, {covered.high:.1%}]",
         passed=covered.high >= conformal.coverage - COVERAGE_SLACK,
     )

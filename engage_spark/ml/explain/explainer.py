@@ -147,7 +147,10 @@ class Explainer:
                 worst = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
                 raise ExplanationError(
                     f"contributions add up to {told[worst]!r}, and {what} is {expected[worst]!r}",
-                    hint="explain with the explainer that was stored with this version of the model, or train the model again",
+                    hint=(
+                        "explain with the explainer that was stored with this version of the model, or "
+                        "train the model again"
+                    ),
                 )
         return found
 

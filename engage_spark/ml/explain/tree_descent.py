@@ -21,7 +21,7 @@ def add_leaves(
     bias: float,
     sums: F64,
 ) -> None:  # pragma: no cover - compiled
-    """Set `sums` to each row's leaf values over all trees, added up in the order of the trees, and the bias."""
+    """Set `sums` to each row's leaf values added up in the order of the trees, and the bias."""
     for row in range(len(x)):
         total = 0.0
         for root in roots:

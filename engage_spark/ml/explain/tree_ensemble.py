@@ -1,4 +1,4 @@
-"""Read the trees of a fitted MLlib forest or boosted model into flat arrays of nodes, from where it was saved.
+"""Read the trees of a fitted MLlib forest or boosted model into flat arrays of nodes.
 
 A saved model is the one form that holds everything (split, leaf, weighted count of every node) on classic
 Spark and on Connect alike, where no driver object can be asked: its parquet has one row per node, thresholds
@@ -75,16 +75,23 @@ class Ensemble:
     def raw(self, x: F64) -> F64:
         """Return the sum of each row's leaves, of rows of assembled values.
 
-        This is what MLlib calls raw prediction for boosted trees, and the prediction or probability of class 1
-        for forests.
+        This is what MLlib calls raw prediction for boosted trees, and the prediction or probability of class
+        1 for forests.
         """
         from engage_spark.ml.explain.tree_descent import add_leaves  # compiles: only who predicts needs it
 
         sums = np.zeros(len(x))
         add_leaves(
-            self.compared(x), self.feature, self.threshold, self.right, self.missing_left, self.value,
-            self.roots, self.bias, sums,
-        )  # fmt: skip
+            self.compared(x),
+            self.feature,
+            self.threshold,
+            self.right,
+            self.missing_left,
+            self.value,
+            self.roots,
+            self.bias,
+            sums,
+        )
         return sums
 
     @property
@@ -239,10 +246,11 @@ def stage_path(spark: SparkSession, path: str, uid: str) -> str:
 
 
 def booster_ensemble(text: str) -> Ensemble:
-    """Read the trees of an XGBoost model from its JSON (`Booster.save_raw("json")`): margins, before any link.
+    """Read the trees of an XGBoost model from its JSON: margins, before any link.
 
-    XGBoost sends a row left where its value, rounded to 32 bits, is below the threshold; here the threshold
-    is the next smaller number, so that "at most" says the same.
+    The JSON is that of `Booster.save_raw("json")`. XGBoost sends a row left where its value, rounded to 32
+    bits, is below the threshold; here the threshold is the next smaller number, so that "at most" says the
+    same.
 
     Errors: ConfigurationError for other boosters than gbtree, several outputs, other objectives than
     reg:squarederror and binary:logistic, and splits by category.

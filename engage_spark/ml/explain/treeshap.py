@@ -103,10 +103,23 @@ def contributions(
     found = np.zeros((len(values), int(origin.max()) + 1 if len(origin) else 0))
     ready = tables(trees) if prepared is None else prepared
     _explain(
-        values, trees.feature, trees.threshold, trees.missing_left, trees.value, trees.roots, origin,
-        ready.depth, ready.again, ready.along_factor, ready.along_weight, ready.aside_factor, ready.aside_weight, ready.share,
-        ready.levels, found,
-    )  # fmt: skip
+        values,
+        trees.feature,
+        trees.threshold,
+        trees.missing_left,
+        trees.value,
+        trees.roots,
+        origin,
+        ready.depth,
+        ready.again,
+        ready.along_factor,
+        ready.along_weight,
+        ready.aside_factor,
+        ready.aside_weight,
+        ready.share,
+        ready.levels,
+        found,
+    )
     return found
 
 

@@ -193,7 +193,10 @@ def _exponent(known: DataFrame, target: Target, y: Column, p: Column) -> int:
 def _refuse(found: Sequence[Mapping[str, Any]], protected: Sequence[Attribute], prediction: str) -> None:
     if len(found) > CELLS:
         raise InputError(
-            f"{', '.join(a.name for a in protected)} have more than {CELLS:,} combinations of values: these are no groups",
+            (
+                f"{', '.join(a.name for a in protected)} have more than {CELLS:,} combinations of values: "
+                f"these are no groups"
+            ),
             hint="declare bands for numbers, and protect fields that have few values",
         )
     if not sum(r["n"] for r in found):
@@ -202,7 +205,10 @@ def _refuse(found: Sequence[Mapping[str, Any]], protected: Sequence[Attribute], 
         )
     if missing := sum(r["missing"] for r in found):
         raise InputError(
-            f"{missing:,} rows have no {prediction}, or no decision: groups of those that have one would not be the groups",
+            (
+                f"{missing:,} rows have no {prediction}, or no decision: groups of those that have one would "
+                f"not be the groups"
+            ),
             hint="score every row that is audited",
         )
 

@@ -104,7 +104,10 @@ def proxy_test(
     large = [g for g in known if min(int((names[side] == g).sum()) for side in (fit, ~fit)) >= smallest]
     if len(large) < 2:
         raise InputError(
-            f"{len(large)} groups of {attribute} have {smallest} rows in both halves: there is nothing to tell apart",
+            (
+                f"{len(large)} groups of {attribute} have {smallest} rows in both halves: there is "
+                f"nothing to tell apart"
+            ),
             hint="judge more rows, or lower models.smallest_group",
         )
     x = np.column_stack(list(blocks.values()))
@@ -145,9 +148,7 @@ def _group(
 
 
 def _halves(keys: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Rows by mixed key, and which of them, in that order, are fitted on (SplitMix64's finaliser, Steele,
-    Lea, Flood 2014).
-    """
+    """Return rows by mixed key, and which of them, in that order, are fitted on."""
     start = np.uint64(int(GOLDEN) * (seed + 1) % 2**64)
     hashes = mix64(np.asarray(keys).astype(np.int64).view(np.uint64) + start)
     order = np.argsort(hashes, kind="stable")
@@ -155,7 +156,7 @@ def _halves(keys: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
 
 
 def _block(column: Any, fit: NDArray[np.bool_]) -> F64:
-    """A feature's columns, standardised by the fitted half; none where it does not vary there."""
+    """Return a feature's columns, standardised by the fitted half; none where it does not vary there."""
     if column.dtype.kind in "biuf":
         x = column.astype(np.float64)
         own = x[fit & np.isfinite(x)]
@@ -175,8 +176,9 @@ def _block(column: Any, fit: NDArray[np.bool_]) -> F64:
 
 
 def _ridge(x: F64, labels: F64) -> F64:
-    """Coefficients, a column a group; the small ridge decides what collinear columns, such as all values of a
-    text, leave open.
+    """Return coefficients, a column per group.
+
+    The small ridge decides what collinear columns, such as all values of a text, leave open.
     """
     gram = x.T @ x / len(x)
     return np.asarray(

@@ -1,4 +1,4 @@
-"""Write a model card in Markdown: what a model is and is for, how it was judged, what it must not be used for.
+"""Write a model card in Markdown: what a model is and is for, how it was judged, and its limits.
 
 Pure text from one dataclass, so the same facts give the same card. Whatever was not done is said to be
 missing, never passed over.
@@ -143,15 +143,23 @@ class Card:
             else f"a number from {bounds[0]} to {bounds[1]}{self._unit}"
         )
         rows = [
-            ("target", f"`{self.target.name}`, predicted as {what}"), ("model", self.kind), ("leakage policy", self.policy.value),
-            ("run", f"`{self.run}`"), ("code", f"`{self.code}`"), ("contract", self.contract), ("settings", f"`{self.settings}`"),
-        ]  # fmt: skip
+            ("target", (f"`{self.target.name}`, predicted as {what}")),
+            ("model", self.kind),
+            ("leakage policy", self.policy.value),
+            ("run", f"`{self.run}`"),
+            ("code", f"`{self.code}`"),
+            ("contract", self.contract),
+            ("settings", f"`{self.settings}`"),
+        ]
         parameters = ", ".join(f"{n} {v}" for n, v in self.parameters)
         return [table(("", ""), rows), f"Parameters: {parameters}." if parameters else ""]
 
     def _use(self) -> list[str]:
         never = (
-            "to say why a customer behaves so, or what an action would change: its figures are associations, not causes",
+            (
+                "to say why a customer behaves so, or what an action would change: its figures are "
+                "associations, not causes"
+            ),
             "to decide about a person without one who looks at the case and can be asked",
             *self.misuses,
         )
@@ -251,7 +259,8 @@ class Card:
         unit = self._unit if METRICS[g.metric].unit == "target" else ""
         how = "better" if g.gain > 0 else "worse" if g.gain < 0 else "different"
         return (
-            f"{METRICS[g.metric].title} {number(abs(g.gain))}{unit} {how} (gain [{number(g.low)}, {number(g.high)}], on the same rows; "
+            f"{METRICS[g.metric].title} {number(abs(g.gain))}{unit} {how} (gain [{number(g.low)}, "
+            f"{number(g.high)}], on the same rows; "
             f"a gain in {g.probability:.0%} of the replicates)"
         )
 
@@ -272,7 +281,10 @@ class Card:
             if c.by_class or c.task is Task.REGRESSION
             else sum(x.n for x in c.cells) // 2
         )
-        promised = f"{what} with a probability of at least {c.coverage:.0%}, by split conformal prediction on {n:,} rows kept for it."
+        promised = (
+            f"{what} with a probability of at least {c.coverage:.0%}, by split conformal "
+            f"prediction on {n:,} rows kept for it."
+        )
         small = (
             f"{len(c.too_small)} of {len(c.cells)} cells have too few rows, and promise the whole range."
             if c.too_small
@@ -288,8 +300,10 @@ class Card:
             return [("## From which probability on to act", [NOT_DONE])]
         first = self.profits[0]
         said = (
-            f"A contact is taken to cost {number(first.cost)} and to keep {first.success:.0%} of those who would leave. That is "
-            "an assumption: no data here says what a contact changes. It pays from p* = cost / (success × value) on."
+            f"A contact is taken to cost {number(first.cost)} and to keep {first.success:.0%} of those "
+            f"who would leave. That is "
+            "an assumption: no data here says what a contact changes. It pays from p* = cost / (success "
+            "× value) on."
         )
         rows = [
             (
@@ -349,7 +363,10 @@ class Card:
             if f.flagged
             else "No ratio is flagged."
         )
-        said = f"Groups of at least {f.smallest:,} rows are compared: the lowest against the highest. {flagged}{left}"
+        said = (
+            f"Groups of at least {f.smallest:,} rows are compared: the lowest against the highest. "
+            f"{flagged}{left}"
+        )
         return [said, table(("attribute", "metric", "lowest", "highest", "difference", "ratio"), shown)]
 
     def _proxies(self) -> list[str]:
@@ -368,7 +385,8 @@ class Card:
                     )
                 )
         said = (
-            "How well a linear score of the features tells a group from all others: AUC on customers it was not fitted on. 0.5 is not at "
+            "How well a linear score of the features tells a group from all others: AUC on customers it "
+            "was not fitted on. 0.5 is not at "
             "all. What only a nonlinear score would see, this does not."
         )
         return [said, table(("attribute", "group", "AUC", "led by"), rows)]
@@ -401,7 +419,10 @@ class Card:
 
     def _limits(self) -> list[str]:
         known = [
-            "It is judged on rows like those it was made from. For other customers, other times or changed inputs, nothing is promised."
+            (
+                "It is judged on rows like those it was made from. For other customers, other times or "
+                "changed inputs, nothing is promised."
+            )
         ]
         return [bullets([*known, *self.limits])]
 

@@ -22,12 +22,29 @@ if TYPE_CHECKING:
 Format = Literal["svg", "png"]
 BLUE, ORANGE, GREEN, RED, GREY, DARK = "#2a6fb0", "#d9822b", "#3a9c6d", "#b64a5e", "#9aa3ad", "#1f2933"
 _STYLE: Any = {
-    "font.family": "DejaVu Sans", "font.size": 10, "axes.edgecolor": GREY, "axes.labelcolor": DARK, "text.color": DARK,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 11, "axes.titlelocation": "left", "axes.grid": True,
-    "grid.color": "#e3e8ee", "grid.linewidth": 0.8, "axes.axisbelow": True, "xtick.color": DARK, "ytick.color": DARK,
-    "legend.frameon": False, "legend.fontsize": 9, "svg.hashsalt": "engage-spark", "svg.fonttype": "path", "figure.dpi": 100,
-    "savefig.dpi": 110, "path.simplify": True,
-}  # fmt: skip
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": DARK,
+    "text.color": DARK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "#e3e8ee",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "xtick.color": DARK,
+    "ytick.color": DARK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "svg.hashsalt": "engage-spark",
+    "svg.fonttype": "path",
+    "figure.dpi": 100,
+    "savefig.dpi": 110,
+    "path.simplify": True,
+}
 
 
 def _styled() -> AbstractContextManager[None]:

@@ -126,7 +126,9 @@ def compare_candidates(
     n_rows: int,
     models: ModelSettings,
 ) -> CandidateComparison:
-    """Fit every candidate on every training fold with that fold's features, and measure it on the fold held out.
+    """Fit every candidate on every training fold, and measure it on the fold that was held out.
+
+    Each fold has its own selected features.
 
     Cost: folds x candidates fits, `parallelism` at a time, and one job that predicts and fetches at most
     `judged_rows` rows per candidate.

@@ -1,4 +1,4 @@
-"""Fit the final models of one target on the whole fit split, and measure them on rows that no model has seen."""
+"""Fit the final models of a target on the whole fit split, and measure them on rows that none has seen."""
 
 from __future__ import annotations
 

@@ -177,11 +177,17 @@ def _told(job: Job, error: BaseException) -> BaseException:
     if is_transient(error):
         return TransientError(
             f"the cluster failed during the fit of {job.description}: {_reason(error)}",
-            hint="run it again; where executors are lost every time, give them more memory or lower models.parallelism",
+            hint=(
+                "run it again; where executors are lost every time, give them more memory or lower "
+                "models.parallelism"
+            ),
         )
     return FitError(
         f"the fit of {job.description} failed: {_reason(error)}",
-        hint="leave this candidate out of models.candidates, or look at the rows and features that it was given",
+        hint=(
+            "leave this candidate out of models.candidates, or look at the rows and features "
+            "that it was given"
+        ),
         details=[f"{len(job.features)} features: {', '.join(f.name for f in job.features)}"],
     )
 

@@ -80,7 +80,10 @@ def candidate_features(candidate: Candidate, features: Sequence[Feature]) -> tup
     if missing := [n for n in candidate.only if n not in {f.name for f in features}]:
         raise ConfigurationError(
             f"candidate {candidate.name!r} needs {', '.join(missing)}, which the features do not include",
-            hint="name a feature that does not leak into the target as its baseline, and pass all features of the plan for a baseline",
+            hint=(
+                "name a feature that does not leak into the target as its baseline, and pass all "
+                "features of the plan for a baseline"
+            ),
         )
     return tuple(f for f in features if f.name in candidate.only)
 
@@ -180,7 +183,10 @@ def _bounded(value: str, target: Target, *, drop: str) -> Any:
         inside = f"LEAST({_double(target.maximum)}, {inside})"
     if target.minimum is not None:
         inside = f"GREATEST({_double(target.minimum)}, {inside})"
-    nan = f"RAISE_ERROR('the model of {_text(target.name)} predicts NaN for a row: one of its features is infinite')"
+    nan = (
+        f"RAISE_ERROR('the model of {_text(target.name)} predicts NaN for a row: one of its "
+        f"features is infinite')"
+    )
     checked = f"CASE WHEN ISNAN({value}) THEN {nan} ELSE {inside} END"
     return _select(f"* EXCEPT ({drop}), {checked} AS {PREDICTION}")
 

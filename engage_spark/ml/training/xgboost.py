@@ -28,7 +28,10 @@ def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, column
         )
     if is_remote():
         raise ConfigurationError(
-            "xgboost cannot be fitted through Spark Connect: its Spark estimator works on RDDs, which Connect has not",
+            (
+                "xgboost cannot be fitted through Spark Connect: its Spark estimator works on RDDs, which "
+                "Connect has not"
+            ),
             hint="take xgboost out of models.candidates, or train on a classic session",
         )
     from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor

@@ -87,7 +87,10 @@ def _selection(t: TrainedTarget) -> Iterator[str]:
     if selection.note:
         yield selection.note
     if selection.jaccard is not None:
-        yield f"The folds agree on their features to a Jaccard index of {selection.jaccard:.2f} (ranker: {selection.ranker})."
+        yield (
+            f"The folds agree on their features to a Jaccard index of {selection.jaccard:.2f} (ranker: "
+            f"{selection.ranker})."
+        )
     if t.selection_loss:
         yield _loss_text(t.selection_loss)
 
@@ -141,11 +144,20 @@ def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Alternative]:
 def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:
     yield f"Decision: {'champion' if decision.promoted else 'not champion'}, {decision.reason}."
     for gate in t.gates:
-        yield f"Gate {gate.name} {'passed' if gate.passed else 'FAILED'}: {gate.demand}; measured {gate.measured}."
+        yield (
+            f"Gate {gate.name} {'passed' if gate.passed else 'FAILED'}: {gate.demand}; measured "
+            f"{gate.measured}."
+        )
     if t.out_of_time is None:
-        yield "One snapshot only: nothing is known of how it ages. A test out of time comes with the second matured snapshot."
+        yield (
+            "One snapshot only: nothing is known of how it ages. A test out of time comes with the "
+            "second matured snapshot."
+        )
     else:
         name = HEADLINE[t.target.task].name
         late = t.out_of_time.by_role[WINNER].metrics[name]
         if late is not None:
-            yield f"Out of time, on {t.snapshots.out_of_time}: {name} {late.value:.4g} [{late.low:.4g}, {late.high:.4g}]."
+            yield (
+                f"Out of time, on {t.snapshots.out_of_time}: {name} {late.value:.4g} [{late.low:.4g}, "
+                f"{late.high:.4g}]."
+            )

@@ -1,4 +1,4 @@
-"""Prepare what a training works on: matured snapshots, each customer in its split, the rows of every target."""
+"""Prepare what a training works on: matured snapshots, and each customer in its split."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from engage_spark.spark.schema import column_named
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingSet:
-    """The rows of all targets with their split and fold, and the version of `splits` that they were parted by.
+    """The rows of all targets with their split and fold, and the version of `splits` that parted them.
 
-    `undrawn_stratum` names the target whose labels were not known yet when the splits were drawn by them; None
-    otherwise.
+    `undrawn_stratum` names the target whose labels were not known yet when the splits were drawn by them;
+    None otherwise.
     """
 
     rows: DataFrame
@@ -124,7 +124,10 @@ def build_training_set(
         why = f"a key is there twice in {SPLITS}" if n_rows > expected else "a table was replaced meanwhile"
         raise TransientError(
             f"{expected:,} valid rows were published, and {n_rows:,} joined with their features and split",
-            hint=f"{why}; let no other training or stage write at the same time, and run `engage-spark train` again",
+            hint=(
+                f"{why}; let no other training or stage write at the same time, and run `engage-spark "
+                f"train` again"
+            ),
         )
     return TrainingSet(
         rows=rows,
@@ -138,8 +141,8 @@ def _reference(
 ) -> SplitReference:
     """Choose the snapshot and the target that splits are drawn by.
 
-    The target is the contract's first of two classes, whatever is trained now, on its newest snapshot that has
-    matured. Splits that are stored already count as matured: they are not drawn again.
+    The target is the contract's first of two classes, whatever is trained now, on its newest snapshot that
+    has matured. Splits that are stored already count as matured: they are not drawn again.
     """
     binary = next((t for t in targets_of(context.contract) if t.task is Task.BINARY), None)
     if binary is None:

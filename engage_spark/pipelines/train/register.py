@@ -60,7 +60,8 @@ def register_target(
 
     Cost: one pass of the champion over the test split.
 
-    Errors: TransientError where MLflow cannot be reached: everything is kept then, and the message says where.
+    Errors: TransientError where MLflow cannot be reached: everything is kept then, and the message says
+    where.
     """
     target = trained.target
     decision, reasons = _decide(context, stage_run, tracker, trained, attempt)
@@ -237,7 +238,7 @@ def _facts(
 
 
 def _stored(context: RunContext, table: str) -> str:
-    """Return the stored name of a table: the entity is in its judged table, the others have their own names."""
+    """Return the stored name of a table: the entity is in its judged table, others have their own names."""
     return f"{table}_judged" if table == context.contract.entity.name else table
 
 

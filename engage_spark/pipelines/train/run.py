@@ -1,4 +1,4 @@
-"""Train on matured snapshots: one registered model per target, with everything that was measured beside it."""
+"""Train on matured snapshots: one registered model per target, with all its figures beside it."""
 
 from __future__ import annotations
 
@@ -50,13 +50,14 @@ def run_train(
     as_of: date | None = None,
     force: bool = False,
 ) -> TrainResult:
-    """Train, measure and register a model per target on the snapshots whose label window has closed by `as_of`.
+    """Train, measure and register a model per target on the snapshots that have matured by `as_of`.
 
-    `target` names the targets, by default all of them; `as_of` is today by default. The same work is not done
-    twice: when the latest training was of the same tables, contract, settings and code, it is left as it is
-    unless `force`. Every customer's split is drawn at the first training and kept in `splits`. A leak that the
-    audit finds stops a strict training before any fit. A model becomes champion when it passes its gates and
-    is better than the champion on the same test rows.
+    A snapshot has matured when its label window has closed. `target` names the targets, by default all of
+    them; `as_of` is today by default. The same work is not done twice: when the latest training was of the
+    same tables, contract, settings and code, it is left as it is unless `force`. Every customer's split is
+    drawn at the first training and kept in `splits`. A leak that the audit finds stops a strict training
+    before any fit. A model becomes champion when it passes its gates and is better than the champion on the
+    same test rows.
 
     Cost: one join of customers, features and graph into scratch; three passes over the fit split (profile,
     Gram matrices of all targets and folds, histograms of the audit), and a shuffle of content hashes; per
@@ -65,9 +66,9 @@ def run_train(
     `models.judged_rows` scores per model. One Delta commit each for `splits` (where there are newcomers),
     `training_runs` and `runs`.
 
-    Errors: ConfigurationError where no snapshot has matured or the rows cannot be trained on; FitError where a
-    fit fails; GateError where a strict audit stops; TransientError where the cluster fails, or MLflow cannot be
-    reached: the models are kept locally then, and the message says where.
+    Errors: ConfigurationError where no snapshot has matured or the rows cannot be trained on; FitError where
+    a fit fails; GateError where a strict audit stops; TransientError where the cluster fails, or MLflow
+    cannot be reached: the models are kept locally then, and the message says where.
     """
     started, started_at = time.monotonic(), now()
     context = RunContext(spark, settings, contract)

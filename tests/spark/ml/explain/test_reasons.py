@@ -18,10 +18,14 @@ from engage_spark.ml.training.pipeline import slots
 from tests.support.small_models import AMOUNT, LEAVES, explained, fitted, people
 
 KINDS = [
-    (LEAVES, Family.LINEAR, Link.LOGIT), (LEAVES, Family.FOREST, Link.IDENTITY), (LEAVES, Family.GBT, Link.LOGIT),
-    (AMOUNT, Family.LINEAR, Link.IDENTITY), (AMOUNT, Family.TWEEDIE, Link.LOG), (AMOUNT, Family.FOREST, Link.IDENTITY),
+    (LEAVES, Family.LINEAR, Link.LOGIT),
+    (LEAVES, Family.FOREST, Link.IDENTITY),
+    (LEAVES, Family.GBT, Link.LOGIT),
+    (AMOUNT, Family.LINEAR, Link.IDENTITY),
+    (AMOUNT, Family.TWEEDIE, Link.LOG),
+    (AMOUNT, Family.FOREST, Link.IDENTITY),
     (AMOUNT, Family.GBT, Link.IDENTITY),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Train and score from published tables to predictions, on a few hundred made-up customers.
 
-All tests share one lake and one registry, and any of them may run alone or first: they compare with the result of
-the training that their fixture made, not with what the registry holds at the end.
+All tests share one lake and one registry, and any of them may run alone or first: they compare with the
+result of the training that their fixture made, not with what the registry holds at the end.
 """
 
 from __future__ import annotations
