@@ -17,14 +17,14 @@ from engage_spark import log
 from engage_spark.contract import Contract, predictions_table
 from engage_spark.errors import NotPublishedError
 from engage_spark.lake import Run, translate_spark_errors
-from engage_spark.lake.run_log import Latest
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets_of
 from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
 from engage_spark.pipelines.champions import find_champions, require_graph_values, scorer_of
-from engage_spark.pipelines.context import RunContext, StageRun, now
+from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, rows_of
 from engage_spark.pipelines.results import Note, ScoredSnapshot, ScoreResult, UsedChampion
+from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import SNAPSHOT_DATE, score_stage
 from engage_spark.settings import Settings
 from engage_spark.tracking import Champion, Tracker
@@ -73,6 +73,7 @@ def run_score(
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
+    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force)
     inputs = find_model_inputs(context)
     if snapshot_date is not None and snapshot_date not in inputs.days:
         raise NotPublishedError(
@@ -87,14 +88,11 @@ def run_score(
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     champions, without_champion = find_champions(tracker, contract, target)
     require_graph_values(champions, settings.features.graph_values)
-    latest = context.log.latest_of_all(spark)
     loaded: dict[str, LoadedChampion] = {}
     runs: list[tuple[str, Run]] = []
     for day in [snapshot_date] if snapshot_date else sorted(inputs.days):
-        stage_runs = {c.target: _stage_run(context, inputs, latest, day, c) for c in champions}
-        due = {
-            t: r for t, r in stage_runs.items() if force or snapshot_date is not None or not r.is_up_to_date
-        }
+        stage_runs = {c.target: _stage_run(runner, inputs, day, c) for c in champions}
+        due = {t: r for t, r in stage_runs.items() if runner.is_due(r)}
         if missing := [c for c in champions if c.target in due and c.target not in loaded]:
             with log.stage("fetching the champions", models=len(missing)):
                 loaded |= {c.target: _load(tracker, context, c, inputs) for c in missing}
@@ -103,12 +101,12 @@ def run_score(
                 log.stage(f"scoring {day}", targets=len(due)),
                 translate_spark_errors(f"{day} cannot be scored"),
             ):
-                runs += _score(context, inputs, day, [(r, loaded[t]) for t, r in due.items()])
+                runs += _score(runner, inputs, day, [(r, loaded[t]) for t, r in due.items()])
     table = predictions_table(contract)
     return ScoreResult(
         stage="score",
         seconds=time.monotonic() - started,
-        locations={table.name: context.lake.location(table.name)},
+        locations=runner.places(table.name),
         notes=(
             *inputs.notes,
             *(Note("TargetWithoutChampion", {"target": name}) for name in without_champion),
@@ -168,21 +166,17 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
     return reduce(DataFrame.unionByName, parts)
 
 
-def _stage_run(
-    context: RunContext, inputs: ModelInputs, latest: Latest, day: date, champion: Champion
-) -> StageRun:
-    stage = score_stage(champion.target)
+def _stage_run(runner: StageRunner, inputs: ModelInputs, day: date, champion: Champion) -> StageRun:
     model = {
         "model": f"{champion.name}@{champion.version}:{champion.run_id}",
-        "reasons": str(context.settings.models.reasons),
+        "reasons": str(runner.context.settings.models.reasons),
     }
-    return StageRun(
-        stage=stage,
-        snapshot_date=day,
+    return runner.plan(
+        score_stage(champion.target),
+        day,
         inputs=inputs.inputs([day]) | model,
-        contract=context.contract,
-        settings_digest=context.settings.digest("features"),
-        previous=latest.get((stage, day)),
+        settings=("features",),
+        source_rows=inputs.days[day][runner.context.contract.entity.name].rows_valid,
     )
 
 
@@ -197,52 +191,34 @@ def _load(tracker: Tracker, context: RunContext, champion: Champion, inputs: Mod
 
 
 def _score(
-    context: RunContext, inputs: ModelInputs, day: date, due: Sequence[tuple[StageRun, LoadedChampion]]
+    runner: StageRunner, inputs: ModelInputs, day: date, due: Sequence[tuple[StageRun, LoadedChampion]]
 ) -> list[tuple[str, Run]]:
     """Score the due targets of a day one after the other; each is published as soon as it is written."""
+    context = runner.context
     rows = rows_of(context, inputs, [day], specs=[loaded.spec for _, loaded in due], labelled=False)
     for _, loaded in due:  # before anything is written
         require_schema(dict(rows.dtypes), loaded.scorer, needed=[*context.contract.entity.key, SNAPSHOT_DATE])
-    expected = inputs.days[day][context.contract.entity.name].rows_valid
     with ExitStack() as stack:
         if len(due) > 1:
             rows = stack.enter_context(scratch(context.spark, context.lake))(rows, "rows")
         return [
-            (loaded.champion.target, _publish(context, stage_run, rows, loaded, expected=expected))
-            for stage_run, loaded in due
+            (loaded.champion.target, _publish(runner, stage_run, rows, loaded)) for stage_run, loaded in due
         ]
 
 
-def _publish(
-    context: RunContext, stage_run: StageRun, rows: DataFrame, loaded: LoadedChampion, *, expected: int
-) -> Run:
-    started_at, table = now(), predictions_table(context.contract)
-    target = loaded.champion.target
+def _publish(runner: StageRunner, stage_run: StageRun, rows: DataFrame, loaded: LoadedChampion) -> Run:
+    contract, target = runner.context.contract, loaded.champion.target
+    table = predictions_table(contract)
     quoted = target.replace("\\", "\\\\").replace("'", "\\'")
     where = f"{SNAPSHOT_DATE} = DATE'{stage_run.snapshot_date}' AND {TARGET} = '{quoted}'"
-    with log.stage(f"scoring {target}", run_id=stage_run.run_id):
+    with runner.attempt(stage_run, f"scoring {target}") as attempt:
         predicted = to_predictions(
             rows,
             loaded.model,
             loaded.scorer,
-            key=context.contract.entity.key,
+            key=contract.entity.key,
             day=SNAPSHOT_DATE,
-            top=context.settings.models.reasons,
-        ).withColumn("_run_id", F.lit(stage_run.run_id))
-        version = context.lake.replace(
-            predicted,
-            table,
-            where=where,
-            tag=stage_run.run_id,
-            partition_by=PARTITIONS,
-            properties=PROPERTIES,
+            top=runner.context.settings.models.reasons,
         )
-        n_written = context.lake.read(context.spark, table.name, version=version).where(where).count()
-    run = stage_run.to_run(
-        rows_in=expected,
-        valid=n_written,
-        quarantined=0,
-        outputs={table.name: version},
-        started_at=started_at,
-    )
-    return context.log.append(context.spark, run)
+        attempt.replace(table, predicted, where=where, partition_by=PARTITIONS, properties=PROPERTIES)
+        return attempt.publish(rows_in=stage_run.source_rows, valid=attempt.count(table, where=where))

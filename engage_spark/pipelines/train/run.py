@@ -28,6 +28,7 @@ from engage_spark.ml.train_target import TrainedTarget, train_target, trainable_
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs
 from engage_spark.pipelines.results import Note, TrainResult
+from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import SNAPSHOT_DATE, SPLITS, TRAIN, TRAINING_RUNS
 from engage_spark.pipelines.train.inputs import build_training_set, require_names, specs_of
 from engage_spark.pipelines.train.register import (
@@ -70,9 +71,9 @@ def run_train(
     a fit fails; GateError where a strict audit stops; TransientError where the cluster fails, or MLflow
     cannot be reached: the models are kept locally then, and the message says where.
     """
-    started, started_at = time.monotonic(), now()
+    started, as_of = time.monotonic(), as_of or now().date()
     context = RunContext(spark, settings, contract)
-    as_of = as_of or started_at.date()
+    runner = StageRunner(context=context, force=force)
     targets = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets_of(contract)
     inputs = find_model_inputs(context)
     snapshots = choose_snapshots(list(inputs.days), targets, as_of=as_of, limit=settings.models.snapshots)
@@ -83,21 +84,25 @@ def run_train(
     targets = tuple(t for t in targets if t.name in snapshots)
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     tracker.check()
-    stage_run = _stage_run(context, inputs, targets, snapshots)
-    is_up_to_date = stage_run.is_up_to_date
-    if is_up_to_date and not force and all(tracker.has_training(t.name, stage_run.run_id) for t in targets):
+    stage_run = _stage_run(runner, inputs, targets, snapshots)
+    if not runner.is_due(stage_run) and all(tracker.has_training(t.name, stage_run.run_id) for t in targets):
         return TrainResult(
             stage=TRAIN,
             seconds=time.monotonic() - started,
-            locations={TRAINING_RUNS: context.lake.location(TRAINING_RUNS)},
+            locations=runner.places(TRAINING_RUNS),
             notes=(*notes, Note("TrainedBefore", {"run_id": stage_run.run_id})),
             run_id=stage_run.run_id,
             targets=(),
         )
     specs = specs_of(context, targets, graph=inputs.graph is not None)
     require_names(specs.values(), contract_id=contract.id)
-    attempt = stage_run.previous.attempt + 1 if is_up_to_date and force and stage_run.previous else 1
-    with scratch(spark, context.lake) as materialize, translate_spark_errors("the models cannot be trained"):
+    previous = stage_run.previous
+    repeat = previous.attempt + 1 if previous and stage_run.is_up_to_date and force else 1
+    with (
+        runner.attempt(stage_run, f"training {len(targets)} targets") as attempt,
+        translate_spark_errors("the models cannot be trained"),
+        scratch(spark, context.lake) as materialize,
+    ):
         training_set = build_training_set(
             context, stage_run, inputs, specs, snapshots, materialize, as_of=as_of
         )
@@ -111,27 +116,20 @@ def run_train(
                 t,
                 inputs,
                 training_set.rows,
-                attempt=attempt,
+                attempt=repeat,
                 splits_version=training_set.splits_version,
             ),
         )
+        attempt.outputs[TRAINING_RUNS] = write_training_runs(context, stage_run, registered)
+        attempt.outputs[SPLITS] = training_set.splits_version
+        attempt.publish(rows_in=stage_run.source_rows, valid=stage_run.source_rows)
     if training_set.undrawn_stratum is not None:
         notes.append(Note("SplitsNotMatured", {"target": training_set.undrawn_stratum}))
-    outputs = {
-        TRAINING_RUNS: write_training_runs(context, stage_run, registered),
-        SPLITS: training_set.splits_version,
-    }
-    days = {d for s in snapshots.values() for d in s.all}
-    n_rows = sum(inputs.days[d][contract.entity.name].rows_valid for d in days)
-    run = stage_run.to_run(
-        rows_in=n_rows, valid=n_rows, quarantined=0, outputs=outputs, started_at=started_at
-    )
-    context.log.append(spark, run)
     return TrainResult(
         stage=TRAIN,
         seconds=time.monotonic() - started,
         locations={
-            **{name: context.lake.location(name) for name in (SPLITS, TRAINING_RUNS)},
+            **runner.places(SPLITS, TRAINING_RUNS),
             "MLflow": tracker.place.uri,
         },
         notes=tuple(notes),
@@ -163,21 +161,20 @@ def _register_all(
 
 
 def _stage_run(
-    context: RunContext,
+    runner: StageRunner,
     inputs: ModelInputs,
     targets: Sequence[Target],
     snapshots: Mapping[str, TargetSnapshots],
 ) -> StageRun:
     days = sorted({d for s in snapshots.values() for d in s.all})
-    latest = context.log.latest(context.spark, TRAIN)
     days_by_target = ",".join(f"{t.name}:{'+'.join(map(str, snapshots[t.name].all))}" for t in targets)
-    return StageRun(
-        stage=TRAIN,
-        snapshot_date=days[-1],
+    entity = runner.context.contract.entity.name
+    return runner.plan(
+        TRAIN,
+        days[-1],
         inputs=inputs.inputs(days) | {"targets": days_by_target},
-        contract=context.contract,
-        settings_digest=context.settings.digest("models", "features"),
-        previous=latest.get(days[-1]),
+        settings=("models", "features"),
+        source_rows=sum(inputs.days[d][entity].rows_valid for d in days),
     )
 
 
