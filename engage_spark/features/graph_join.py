@@ -1,47 +1,37 @@
-"""What models use: a customer's features together with the customer's place in the graph."""
+"""Join a customer's features and the customer's position in the graph: what models use."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
-from engage_spark.spark.schema import column_named
+from engage_spark.spark.joins import join_required
 
 
 def with_graph_features(
     rows: DataFrame, graph: DataFrame | None, *, on: Sequence[str], measured: bool = True
 ) -> DataFrame:
-    """Add the columns of `graph` to `rows`. Of a column that both have, `measured` takes the graph's value,
-    else the given one stays.
+    """Add the columns of `graph` to `rows`. Of a column that both have, the value measured on the graph counts
+    if `measured`, else the given one.
 
-    Grain: that of `rows`. `on` are the key columns; in `graph` they are unique. Technical columns of `graph`
-    (they begin with _) stay behind. `graph` None: nothing was measured, and `rows` are returned as they are.
-    Otherwise every row must have its row in `graph`, where isolated customers stand too: given and measured
-    values in one column would be two things under one name. A row without one fails the job when it is read,
-    with its key and the mend. Columns: those of `rows`, then of `graph`. Cost: one join, no job.
+    `on` are the key columns, unique in `graph`. Technical columns of `graph` (they begin with _) are left out.
+    `graph` None: nothing was measured, and `rows` are returned as they are. Otherwise every row must have its
+    row in `graph`, which holds isolated customers too: given and measured values in one column would be two
+    things under one name.
+
+    Grain: that of `rows`. Columns: those of `rows`, then of `graph`.
+    Cost: one join, no job.
+    Errors: a row that `graph` lacks fails the job when it is read, with its key and how to fix it.
     """
     if graph is None:
         return rows
-    keys = list(on)
-    own = [c for c in graph.columns if c not in keys and not c.startswith("_")]
-    taken = own if measured else [c for c in own if c not in rows.columns]
-    placed = graph.select(*map(column_named, keys), F.struct(*map(column_named, taken)).alias("__place"))
-    joined = rows.join(placed, on=keys, how="left")
-
-    def value(name: str) -> Column:
-        return (
-            F.when(F.col("__place").isNotNull(), F.col("__place").getField(name))
-            .otherwise(F.raise_error(_missing(keys)))
-            .alias(name)
-        )
-
-    kept = [value(c) if c in taken else column_named(c) for c in rows.columns]
-    return joined.select(*kept, *(value(c) for c in taken if c not in rows.columns))
-
-
-def _missing(keys: list[str]) -> Column:
-    key = F.concat_ws(", ", *(F.concat(F.lit(f"{k} "), column_named(k).cast("string")) for k in keys))
-    hint = "; run `engage-spark graph` for that day, or set features.graph_values=given"
-    return F.concat(F.lit("there are no graph features for "), key, F.lit(hint))
+    measures = [c for c in graph.columns if c not in on and not c.startswith("_")]
+    return join_required(
+        rows,
+        graph,
+        on=on,
+        columns=measures if measured else [c for c in measures if c not in rows.columns],
+        what="graph features",
+        hint="run `engage-spark graph` for that day, or set features.graph_values=given",
+    )

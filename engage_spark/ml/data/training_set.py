@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Contract, Table, day_column
+from engage_spark.contract import Contract, day_column
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import FeatureSpec, Target, feature_tables
+from engage_spark.spark.joins import join_required
 from engage_spark.spark.schema import column_named
 
 Step = Callable[[DataFrame], DataFrame]
@@ -128,7 +129,14 @@ def _model_rows(
     joined = rows.select(*map(column_named, keys), *(column_named(n) for n in columns if n in rows.columns))
     for table, frame in zip(sources, derived, strict=True):
         names = [n for n in columns if n in table.names and n in frame.columns and n not in joined.columns]
-        joined = _with_derived(joined, frame, on=keys, names=names, table=table)
+        joined = join_required(
+            joined,
+            frame,
+            on=keys,
+            columns=names,
+            what=f"derived features ({table.name})",
+            hint="run `engage-spark features` for that day",
+        )
     if with_graph is not None:
         joined = with_graph(joined)
     if missing := [name for name in columns if name not in joined.columns]:
@@ -140,31 +148,3 @@ def _model_rows(
             "or leave the graph out (build_feature_spec(…, graph=False))",
         )
     return joined.select(*map(column_named, (*keys, *columns)))
-
-
-def _with_derived(
-    rows: DataFrame, derived: DataFrame, *, on: Sequence[str], names: Sequence[str], table: Table
-) -> DataFrame:
-    """Add columns of a derived table's row of the same key and day. A row without one fails the job when it
-    is read.
-    """
-    if not names:
-        return rows
-    features = derived.select(*map(column_named, on), *map(column_named, names), F.lit(True).alias("__found"))
-    joined = rows.join(features, on=list(on), how="left")
-    values = {
-        name: F.when(F.col("__found"), column_named(name)).otherwise(F.raise_error(_missing(on, table)))
-        for name in names
-    }
-    return joined.select(
-        *map(column_named, rows.columns), *(value.alias(name) for name, value in values.items())
-    )
-
-
-def _missing(on: Sequence[str], table: Table) -> Column:
-    key = F.concat_ws(", ", *(F.concat(F.lit(f"{k} "), column_named(k).cast("string")) for k in on))
-    return F.concat(
-        F.lit(f"there are no derived features ({table.name}) for "),
-        key,
-        F.lit("; run `engage-spark features` for that day"),
-    )

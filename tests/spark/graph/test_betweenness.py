@@ -22,7 +22,7 @@ from engage_spark.graph.betweenness import SOURCES_PER_BATCH, to_pair_shares
 from engage_spark.graph.distributed.build_task import load_core
 from engage_spark.graph.distributed.source_tasks import DependencyAccumulator, sample_sources
 from engage_spark.graph.estimates import ScoreEstimator
-from engage_spark.graph.sampling import HereSampler
+from tests.support.local_sampler import LocalSampler
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -123,7 +123,7 @@ def in_one_process(
     numbers: dict[str, Any] = {"v": np.arange(layout.n)}
     bounds = None
     if sources is not None:
-        sampler = HereSampler(csr, seed=seed, zero=zero)
+        sampler = LocalSampler(csr, seed=seed, zero=zero)
         summary = layout.summary
         bounds = sample_until_bounded(
             sampler,

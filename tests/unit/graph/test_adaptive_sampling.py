@@ -22,8 +22,8 @@ from engage_spark.graph.adaptive_sampling import (
 from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.diameter import vertex_diameter_bound
 from engage_spark.graph.kernels.reduction import reduce_graph
-from engage_spark.graph.sampling import HereSampler
 from tests.support.graphs import real
+from tests.support.local_sampler import LocalSampler
 
 DELTA = 0.1
 
@@ -58,7 +58,7 @@ class MadeUp:
         return HitHistogram(pairs[0], pairs[1], vertices)
 
 
-def intervals(sampler: MadeUp | HereSampler, actual: SamplingBounds) -> tuple[np.ndarray, np.ndarray]:
+def intervals(sampler: MadeUp | LocalSampler, actual: SamplingBounds) -> tuple[np.ndarray, np.ndarray]:
     """Per vertex. What has no hits at all and is not in the histogram is known to be 0."""
     bounds = {
         (c, h): (lo, up)
@@ -66,7 +66,7 @@ def intervals(sampler: MadeUp | HereSampler, actual: SamplingBounds) -> tuple[np
     }
     each = [bounds.get((c, h), (0.0, 0.0)) for c, h in zip(sampler.calibration, sampler.hits, strict=True)]
     lower, upper = np.array(each).T
-    if isinstance(sampler, HereSampler):
+    if isinstance(sampler, LocalSampler):
         lower, upper = np.where(sampler.active, lower, 0.0), np.where(sampler.active, upper, 0.0)
     return lower, upper
 
@@ -90,7 +90,7 @@ def many_runs(sampler_of: object, exact: np.ndarray, rule: StoppingRule, runs: i
     figures = []
     for seed in range(runs):
         sampler = sampler_of(seed)  # type: ignore[operator]
-        active = int(sampler.active.sum()) if isinstance(sampler, HereSampler) else len(exact)
+        active = int(sampler.active.sum()) if isinstance(sampler, LocalSampler) else len(exact)
         actual = sample_until_bounded(sampler, rule=rule, delta=DELTA, active=active, interior=interior)
         lower, upper = intervals(sampler, actual)
         failed += bool(((exact < lower) | (exact > upper)).any())
@@ -128,8 +128,8 @@ class Real:
         self.exact = np.array(nk.centrality.Betweenness(graph).run().scores()) / (csr.n * (csr.n - 1.0))
         self.interior = vertex_diameter_bound(csr) - 2
 
-    def sampler(self, seed: int) -> HereSampler:
-        return HereSampler(self.csr, seed=seed, zero=self.zero)
+    def sampler(self, seed: int) -> LocalSampler:
+        return LocalSampler(self.csr, seed=seed, zero=self.zero)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,4 @@
-"""Paths sampled and counted in this process: for what needs no cluster, and for the statistical tests.
-`tasks` gives the same integers.
-"""
+"""Sample and count paths in the test's own process; the tasks on a cluster give the same integers."""
 
 from __future__ import annotations
 
@@ -13,10 +11,8 @@ from engage_spark.graph.kernels.path_sampling import sample_paths
 from engage_spark.numerics.dtypes import I64
 
 
-class HereSampler:
-    """Paths sampled in this process, counted per vertex: for graphs that need no cluster, and for the
-    statistical tests.
-    """
+class LocalSampler:
+    """Paths sampled in this process, counted per vertex."""
 
     def __init__(self, csr: Csr, *, seed: int, zero: NDArray[np.bool_]) -> None:
         self.csr, self.seed, self.active = csr, seed, ~zero
