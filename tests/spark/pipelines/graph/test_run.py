@@ -1,4 +1,4 @@
-"""The graph stage from end to end: the tables of two contracts against independent computations, reruns, other
+"""The graph stage from end to end: tables of two contracts against independent computations, reruns, other
 partitionings, kills, bad input.
 """
 
