@@ -227,7 +227,7 @@ def plan_rounds(
     budget = delta / 2 * (1 - UNIFORM_SHARE) / 2  # of the first round, for one bound
 
     def needed(size: float) -> F64:
-        """The probability of failure at which a round of this size would suffice for each vertex, by
+        """Return the probability of failure at which a round of this size would suffice for each vertex, by
         Bernstein's inequality.
         """
         spread = np.sqrt(2 * share * (1 - share))
@@ -251,8 +251,8 @@ def plan_rounds(
 
 
 def _first_size(plan: SamplingPlan, share: F64, vertices: I64, rule: StoppingRule) -> int:
-    """The size at which the rule would hold if every vertex were one standard deviation worse than expected,
-    and a margin: a second round has less of delta left, so it costs more than the margin.
+    """Return the size at which the rule would hold if every vertex were one standard deviation worse than
+    expected, and a margin: a second round has less of delta left, so it costs more than the margin.
     """
 
     def worst_ratio(size: int) -> float:

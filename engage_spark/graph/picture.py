@@ -109,7 +109,7 @@ class Picture:
         return parts
 
     def _ring(self) -> list[str]:
-        """The most central on a ring and the connections among them, thicker where they are stronger;
+        """Draw the most central on a ring and the connections among them, thicker where they are stronger;
         colour is the community.
         """
         cx, cy, r = 885, 258, 120
@@ -182,7 +182,7 @@ def shorten_id(name: str, most: int = 20) -> str:
 
 
 def _ticks(most: int) -> list[int]:
-    """A few round levels up to `most`."""
+    """Return a few round levels up to `most`."""
     base = 10 ** max(0, math.floor(math.log10(max(most, 1))) - 1)
     step = next(s * base for s in (1, 2, 5, 10, 20, 50) if most / (s * base) <= 5)
     return list(range(step, most + 1, step))

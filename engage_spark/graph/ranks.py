@@ -60,7 +60,7 @@ def _bucket(value: Column, cuts: Sequence[float]) -> Column:
 
 
 def _constant(values: Sequence[float | int], kind: str) -> Column:
-    """An array as text that the optimiser turns into one constant; dozens of literals would be dozens of
+    """Write an array as text that the optimiser turns into one constant; dozens of literals would be as many
     expressions in every plan.
     """
     return F.split(F.lit(",".join(map(repr, values))), ",").cast(f"array<{kind}>")
@@ -128,7 +128,7 @@ def correlation(n: int, x: int, y: int, xx: int, yy: int, xy: int) -> float | No
 
 
 def _sums(f: str, given: str, measured: str, n: int) -> list[Column]:
-    """Sums over twice the mean rank (an integer also for ties), over the values, and the quantiles."""
+    """Sum over twice the mean rank (an integer also for ties), over the values, and the quantiles."""
     x, y = ((2 * F.col(f"{c}_below") + F.col(f"{c}_ties")).cast("decimal(38,0)") for c in (given, measured))
     products = {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
     g, m = (F.col(c).cast(_EXACT) for c in (given, measured))
@@ -145,7 +145,7 @@ def _sums(f: str, given: str, measured: str, n: int) -> list[Column]:
 
 
 def _pick(column: str, n: int, q: int) -> Column:
-    """The smallest value that at least q percent of the rows do not exceed."""
+    """Pick the smallest value that at least q percent of the rows do not exceed."""
     rank = -(-n * q // 100)
     below, ties = F.col(f"{column}_below"), F.col(f"{column}_ties")
     return F.max(F.when((below < rank) & (below + ties >= rank), F.col(column)))

@@ -106,14 +106,14 @@ def _oriented(rows: DataFrame, at: Column, *, log: int) -> DataFrame:
 
 
 def _day_bit(half: int) -> Column:
-    """The day of an interaction as a bit: days 0 to 41 ago in the first number, 42 to 83 in the second."""
+    """Turn the day of an interaction into a bit: 0 to 41 days ago in the first number, else in the second."""
     return F.expr(
         f"CASE WHEN log = 1 AND ago DIV {_HALF} = {half} THEN shiftleft(1L, ago - {half * _HALF}) END"
     )
 
 
 def _since_mask(half: int) -> Column:
-    """The days of one half that are not before the pair connected, as bits."""
+    """Mark the days of one half that are not before the pair connected, as bits."""
     days = f"least({_HALF}, greatest(0, __since + 1 - {half * _HALF}))"
     return F.expr(f"shiftleft(1L, {days}) - 1L")
 

@@ -159,7 +159,7 @@ def _to_batches(values: VertexValues) -> Iterator[Any]:
 
 
 def _doubles(values: Any, start: int, end: int) -> Any:
-    """A slice as doubles; NaN, and values that were not measured, become null."""
+    """Return a slice as doubles; NaN, and values that were not measured, become null."""
     if values is None:
         return pa.nulls(end - start, pa.float64())
     return pa.array(values[start:end], from_pandas=True).cast(pa.float64())

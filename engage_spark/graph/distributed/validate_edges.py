@@ -100,7 +100,9 @@ def _length_counts(length: Column) -> list[Column]:
 
 
 def _check_columns(edges: DataFrame, vertices: DataFrame | None, weight: str | None) -> T.DataType:
-    """The one type of all ids. Raises InputError naming every column that is missing or of another type."""
+    """Return the one type of all ids. Raises InputError naming every column that is missing or of another
+    type.
+    """
     id_columns = [("edges", edges, "src"), ("edges", edges, "dst")]
     if vertices is not None:
         id_columns.append(("vertices", vertices, "id"))

@@ -197,7 +197,7 @@ def open_workspace(
 
 
 def _master(spark: SparkSession) -> str:
-    """The session's master; empty where a managed runtime hides it, with or without a default."""
+    """Return the session's master, empty where a managed runtime hides it, with or without a default."""
     try:
         return str(spark.conf.get("spark.master", ""))
     except PySparkException:

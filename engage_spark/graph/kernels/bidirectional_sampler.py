@@ -54,7 +54,7 @@ def _draw_crossing(
     passed: F64,
     u: float,
 ) -> tuple[int, int]:
-    """The arc that holds path number u * met, in the order of `_sum_crossing_paths`."""
+    """Find the arc that holds path number u * met, in the order of `_sum_crossing_paths`."""
     wanted = u * passed[last - first - 1]
     i = first + np.searchsorted(passed[: last - first], wanted, side="right")
     while i >= last or passed[i - first] == (passed[i - first - 1] if i > first else 0.0):

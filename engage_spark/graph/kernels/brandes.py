@@ -29,7 +29,7 @@ _MASKS = {8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
 
 @dataclass(frozen=True, eq=False)
 class Dependencies:
-    """Per vertex: the sum over the sources of delta_s(v), and of its square where it was asked for."""
+    """Per vertex: the sum over the sources of delta_s(v), and of its square where requested."""
 
     total: F64
     squares: F64 | None
@@ -187,7 +187,7 @@ def worker_bytes(n: int, precision: Precision = "float64", *, weighted: bool = F
 def _check_sources(
     csr: Csr, sources: NDArray[Any], vertex_weight: NDArray[Any] | None, source_weight: NDArray[Any] | None
 ) -> tuple[I64, F64, F64]:
-    """The sources, the weights of all targets, and the weights of the sources."""
+    """Return the sources, the weights of all targets, and the weights of the sources."""
     ids = np.asarray(sources)
     problems = []
     if ids.dtype.kind not in "iu" and len(ids):

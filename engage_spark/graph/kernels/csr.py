@@ -1,7 +1,7 @@
 """Build a graph as three arrays (compressed sparse rows), save it as `.npy` files, and map it into memory.
 
 Eight bytes per vertex for the row starts and four per arc: an undirected edge is two arcs, eight bytes; a
-directed one is kept in both directions, also eight. Lengths, where given, take eight more per arc.
+directed one is held in both directions, also eight. Lengths, where given, take eight more per arc.
 """
 
 from __future__ import annotations
@@ -135,31 +135,33 @@ def build_csr(
 def _check_edges(
     src: NDArray[Any], dst: NDArray[Any], n: int, weight: NDArray[Any] | None
 ) -> tuple[I32, I32, I64 | None]:
-    wrong: list[str] = []
+    problems: list[str] = []
     if not 0 <= n <= MAX_VERTICES:
-        wrong.append(f"n is {n}, and must lie in 0..{MAX_VERTICES}")
+        problems.append(f"n is {n}, and must be in 0..{MAX_VERTICES}")
     if len(src) != len(dst) or (weight is not None and len(weight) != len(src)):
-        wrong.append(
+        problems.append(
             f"src has {len(src)} rows, dst {len(dst)}" + ("" if weight is None else f", weight {len(weight)}")
         )
     for name, ids in (("src", src), ("dst", dst)):
         if ids.dtype.kind not in "iu":
-            wrong.append(f"{name} is {ids.dtype}, not an integer type")
+            problems.append(f"{name} is {ids.dtype}, not an integer type")
         elif len(ids) and not (ids.min() >= 0 and ids.max() < n):
             bad = ids[(ids < 0) | (ids >= n)]
-            wrong.append(f"{name} has {len(bad)} ids outside 0..{n - 1}, the first {bad[0]}")
+            problems.append(f"{name} has {len(bad)} ids outside 0..{n - 1}, the first {bad[0]}")
     if weight is not None:
         if weight.dtype.kind not in "iu":
-            wrong.append(f"weight is {weight.dtype}, not an integer type")
+            problems.append(f"weight is {weight.dtype}, not an integer type")
         elif len(weight) and weight.min() < 1:
             bad = weight[weight < 1]
-            wrong.append(f"weight has {len(bad)} values below 1, the first {bad[0]}")
+            problems.append(f"weight has {len(bad)} values below 1, the first {bad[0]}")
         elif len(weight) and int(weight.max()) * max(n, 1) >= 2**62:
-            wrong.append(f"weight goes up to {weight.max()}: a path through {n} vertices could exceed 2^62")
-    if wrong:
+            problems.append(
+                f"weight goes up to {weight.max()}: a path through {n} vertices could exceed 2^62"
+            )
+    if problems:
         raise InputError(
             "these edges make no graph",
-            details=wrong,
+            details=problems,
             hint="give dense ids 0..n-1 and lengths as integers of at least 1",
         )
     lengths = None if weight is None else weight.astype(np.int64, copy=False)
@@ -175,9 +177,9 @@ def _sorted_rows(source: I32, target: I32, n: int, lengths: I64 | None) -> tuple
         their_sources, by_target, given if lengths is None else their_lengths, n
     )
     del rows
-    kept, indptr = _merge(starts, columns, in_order)
-    columns = columns[:kept].copy()
-    return indptr, columns, None if lengths is None else in_order[:kept].copy()
+    n_arcs, indptr = _merge(starts, columns, in_order)
+    columns = columns[:n_arcs].copy()
+    return indptr, columns, None if lengths is None else in_order[:n_arcs].copy()
 
 
 @kernel
@@ -206,23 +208,23 @@ def _merge(starts: I64, columns: I32, lengths: I64) -> tuple[int, I64]:
     """
     n = len(starts) - 1
     indptr = np.zeros(n + 1, dtype=np.int64)
-    kept = 0
+    n_arcs = 0
     for v in range(n):
-        first = kept
+        first = n_arcs
         for e in range(starts[v], starts[v + 1]):
             w = columns[e]
             if w == v:
                 continue
-            if kept > first and columns[kept - 1] == w:
+            if n_arcs > first and columns[n_arcs - 1] == w:
                 if len(lengths):
-                    lengths[kept - 1] = min(lengths[kept - 1], lengths[e])
+                    lengths[n_arcs - 1] = min(lengths[n_arcs - 1], lengths[e])
                 continue
-            columns[kept] = w
+            columns[n_arcs] = w
             if len(lengths):
-                lengths[kept] = lengths[e]
-            kept += 1
-        indptr[v + 1] = kept
-    return kept, indptr
+                lengths[n_arcs] = lengths[e]
+            n_arcs += 1
+        indptr[v + 1] = n_arcs
+    return n_arcs, indptr
 
 
 def save_csr(csr: Csr, directory: str | Path) -> None:

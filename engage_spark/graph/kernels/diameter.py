@@ -39,7 +39,7 @@ def _search(
 
 @kernel
 def _middle(indptr: I64, indices: I32, lengths: I64, far: int, distance: I64) -> int:
-    """A vertex about half way on a shortest path to `far`."""
+    """Find a vertex about half way on a shortest path to `far`."""
     middle, half = far, distance[far] // 2
     while distance[middle] > half:
         for e in range(indptr[middle], indptr[middle + 1]):
@@ -152,8 +152,8 @@ def _farthest_inside(
     heap: I32,
     position: I32,
 ) -> int:
-    """The largest distance from `hub` to a vertex of its component; `distance` is -1 throughout before and
-    after.
+    """Find the largest distance from `hub` to a vertex of its component; `distance` is -1 throughout before
+    and after.
     """
     reached = _search(indptr, indices, lengths, hub, distance, order, heap, position)
     far = 0

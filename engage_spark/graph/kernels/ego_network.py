@@ -131,7 +131,7 @@ def _ones(x: np.uint64) -> np.uint64:
 
 @kernel
 def _pairs_by_counting(rows: I64, inner: I32, d: int) -> I64:
-    """The same by counting the walks of two steps from each vertex; pairs without such a walk remain."""
+    """Count the same by the walks of two steps from each vertex; pairs without such a walk remain."""
     count = np.zeros(d, dtype=np.int32)
     reached = np.empty(d, dtype=np.int32)
     most = 0

@@ -18,7 +18,7 @@ endlessly.
 
 @kernel
 def compact_labels(labels: I32) -> I32:
-    """Number the groups without gaps in the order of their first vertex."""
+    """Renumber the groups without gaps in the order of their first vertex."""
     number = np.full(len(labels), -1, dtype=np.int32)
     out = np.empty(len(labels), dtype=np.int32)
     used = 0

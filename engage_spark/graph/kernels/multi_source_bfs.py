@@ -36,7 +36,7 @@ _PUSH_COST = 2
 
 @kernel
 def _grow_notes(vertices: I32, masks: Any, filled: int, n: int) -> tuple[I32, Any]:
-    """The notes, with space for n more."""
+    """Return the notes with space for n more."""
     if filled + n <= len(vertices):
         return vertices, masks
     more = max(2 * len(vertices), filled + n)

@@ -231,7 +231,7 @@ def _find_simplicial(indptr: I64, indices: I32) -> NDArray[np.bool_]:
 
 @kernel
 def _induced_rows(indptr: I64, indices: I32, weights: I64, new_id: I64, n: int) -> tuple[I64, I32, I64]:
-    """The rows and columns with a new id of at least 0; new ids ascend with the old ones."""
+    """Select the rows and columns with a new id of at least 0; new ids ascend with the old ones."""
     starts = np.zeros(n + 1, dtype=np.int64)
     for v in range(len(new_id)):
         if new_id[v] < 0:

@@ -62,7 +62,7 @@ class _Rows:
         self.builder.store(value, pointer, align=self.bytes)
 
     def spread(self, value: Any) -> Any:
-        """A scalar in every lane."""
+        """Put a scalar into every lane."""
         one = self.builder.insert_element(
             ir.Constant(self.vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
         )
@@ -73,14 +73,14 @@ class _Rows:
         )
 
     def bits(self, mask: Any) -> Any:
-        """A mask as a vector of booleans."""
+        """Turn a mask into a vector of booleans."""
         return self.builder.bitcast(mask, ir.VectorType(ir.IntType(1), self.lanes))
 
     def mask_of(self, bits: Any) -> Any:
         return self.builder.bitcast(bits, self.mask)
 
     def only(self, mask: Any, values: Any) -> Any:
-        """The values in the mask's lanes, 0 in the others."""
+        """Keep the values in the mask's lanes, 0 in the others."""
         return self.builder.select(self.bits(mask), values, self.zero)
 
     def across(self, values: Any) -> Any:

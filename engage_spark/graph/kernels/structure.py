@@ -70,7 +70,7 @@ def reciprocity(csr: Csr) -> F64:
 
 
 def number_by_size(labels: I32) -> I32:
-    """Number groups by size: 0 is the largest, ties by their smallest vertex. `labels` are 0 to below n."""
+    """Renumber groups by size: 0 is the largest, ties by their smallest vertex. `labels` are 0 to below n."""
     if len(labels) == 0:
         return labels.astype(np.int32)
     sizes = np.bincount(labels)

@@ -111,7 +111,7 @@ def measure_snapshot(
 
 
 def _customers(runner: StageRunner, spec: GraphSpec, work: StageRun) -> DataFrame:
-    """id of every valid row of the entity, and its delivered values of the fields that are measured too."""
+    """Read id and the delivered values of the measured fields, of every valid row of the entity."""
     return runner.read_valid(spec.entity, work).select(
         column_named(spec.key).alias("id"),
         *(column_named(name).alias(f"given_{name}") for name in _compared_fields(spec)),
@@ -119,7 +119,7 @@ def _customers(runner: StageRunner, spec: GraphSpec, work: StageRun) -> DataFram
 
 
 def _compared_fields(spec: GraphSpec) -> list[str]:
-    """Fields that are delivered and measured, under one name, as numbers."""
+    """List the fields that are delivered and measured, under one name, as numbers."""
     return [
         f.name for f in spec.vertices.fields if f.measure and f.is_floating and f.name in spec.entity.names
     ]
@@ -133,8 +133,9 @@ def _given_centrality(customers: DataFrame, spec: GraphSpec) -> DataFrame | None
 
 
 def _log(context: RunContext, table: Table, day: date, *, since: date | None = None) -> DataFrame:
-    """Valid events of the log up to a day. `since` avoids reading older files: the day of an event is a
-    column of its own.
+    """Read the valid events of the log up to a day.
+
+    `since` avoids reading older files: the day of an event is a column of its own.
     """
     rows = context.log.read_published_log(context.spark, judged_table(table), stage=ingest_stage(table))
     event_day = F.col(day_column(table))
@@ -150,8 +151,8 @@ def _edges(context: RunContext, spec: GraphSpec, day: date, direction: Direction
 
 
 def _pairs(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame) -> DataFrame:
-    """The undirected graph of the day with strengths, and whether both ends of a pair are valid customers of
-    the day.
+    """Build the undirected graph of the day with strengths, and mark whether both ends of a pair are valid
+    customers of the day.
     """
     connections = _edges(context, spec, day, Direction.UNDIRECTED)
     interactions = None
@@ -169,7 +170,7 @@ def _pairs(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame) -> D
 def _measure_undirected(
     pairs: DataFrame, ids: DataFrame, *, settings: GraphSettings, materialize: Materialize
 ) -> tuple[DataFrame, DataFrame, BetweennessReport]:
-    """Scores of betweenness, structure, and how the scores were computed."""
+    """Return scores of betweenness, structure, and how the scores were computed."""
     edges = pairs.select(F.col("first").alias("src"), F.col("second").alias("dst"))
     with ExitStack() as opened:
         with log.stage("laying out the graph"):
@@ -195,7 +196,7 @@ def _measure_undirected(
 
 
 def _limits(settings: GraphSettings) -> dict[str, Any]:
-    """Where a graph may be laid out, and how much of a host's memory it may take."""
+    """Return where a graph may be laid out, and how much of a host's memory it may take."""
     memory = None if settings.memory is None else parse_bytes(settings.memory)
     return {"directory": settings.directory, "memory": memory}
 
@@ -203,7 +204,7 @@ def _limits(settings: GraphSettings) -> dict[str, Any]:
 def _measure_follows(
     context: RunContext, spec: GraphSpec, day: date, ids: DataFrame, opened: ExitStack
 ) -> DataFrame:
-    """The measures of the directed edges, stored until `opened` is closed."""
+    """Measure the directed edges; the result is stored until `opened` is closed."""
     materialize = opened.enter_context(scratch(context.spark, context.lake))
     edges = _edges(context, spec, day, Direction.DIRECTED).select("src", "dst")
     for end in ("src", "dst"):

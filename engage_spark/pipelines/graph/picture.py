@@ -88,7 +88,7 @@ def _top(spec: GraphSpec, vertices: DataFrame) -> tuple[CentralVertex, ...]:
 
 
 def _links(spec: GraphSpec, edges: DataFrame, top: tuple[CentralVertex, ...]) -> list[tuple[int, int, float]]:
-    """The edges among the most central."""
+    """Read the edges among the most central."""
     ends = [
         column_named(str(spec.column(end))).cast("string")
         for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)
@@ -101,7 +101,7 @@ def _links(spec: GraphSpec, edges: DataFrame, top: tuple[CentralVertex, ...]) ->
 
 
 def _histogram(values: DataFrame) -> list[int]:
-    """Counts of values from 0 to 1 in equal bins; nulls are left out."""
+    """Count values from 0 to 1 in equal bins; nulls are left out."""
     number = F.least(F.floor(F.col("value") * BINS), F.lit(BINS - 1)).cast("int")
     rows = values.where(F.col("value").between(0, 1)).groupBy(number.alias("bin")).count().collect()
     counts = {int(r["bin"]): int(r["count"]) for r in rows}

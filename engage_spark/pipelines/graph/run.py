@@ -62,7 +62,7 @@ def run_graph(
 
 
 def _states_of_logs(context: RunContext, spec: GraphSpec, day: date) -> dict[str, str]:
-    """What identifies the events of each log up to a day: a hash of the runs that delivered them."""
+    """Identify the events of each log up to a day by a hash of the runs that delivered them."""
     return {
         table.name: context.log.state_of_log(
             context.spark, judged_table(table), stage=ingest_stage(table), until=day
