@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engage_spark.contract.dictionary import field_rows, limits, render_dictionary
+from engage_spark.contract.dictionary import describe_gate, field_rows, render_dictionary
 from engage_spark.contract.graph_spec import EdgeMeasure, GraphMeasure, GraphSpec, graph_spec_of
-from engage_spark.contract.lineage import ERRORS_TYPE, day_column, judged_table, leaks, tracked_table
+from engage_spark.contract.lineage import ERRORS_TYPE, day_column, judged_table, leaking_fields, tracked_table
 from engage_spark.contract.model import (
+    DAY_COLUMNS,
+    EVENT_DATE,
+    QUARANTINED,
+    SNAPSHOT_DATE,
+    VALID,
     Contract,
     Dimension,
     Direction,
-    Extra,
+    ExtraColumns,
     Field,
     Gate,
     GraphRole,
-    Kind,
     Reference,
     Role,
     Rule,
     Severity,
     Table,
+    TableKind,
 )
-from engage_spark.contract.odcs import full_match, parse, read_text
+from engage_spark.contract.odcs import anchored_pattern, parse_contract, read_contract_text
 from engage_spark.contract.stored_tables import REASONS_TYPE, Split, predictions_table, splits_table
-from engage_spark.contract.validation import contradictions
+from engage_spark.contract.validation import find_contradictions
 from engage_spark.errors import ContractError
 
 PACKAGED = Path(__file__).parent / "engagement.odcs.yaml"
@@ -36,8 +41,8 @@ def load_contract(path: Path | str | None = None) -> Contract:
     it.
     """
     where = PACKAGED if path is None else Path(path)
-    contract, problems = parse(read_text(where), origin=where.name)
-    problems += contradictions(contract)
+    contract, problems = parse_contract(read_contract_text(where), origin=where.name)
+    problems += find_contradictions(contract)
     if problems:
         raise ContractError(
             f"the contract {where.name} has {len(problems)} violation{'s' if len(problems) > 1 else ''}",
@@ -62,36 +67,41 @@ def lint(path: Path | str | None = None) -> list[str]:
 
 
 __all__ = [
+    "DAY_COLUMNS",
     "ERRORS_TYPE",
+    "EVENT_DATE",
+    "QUARANTINED",
     "REASONS_TYPE",
+    "SNAPSHOT_DATE",
+    "VALID",
     "Contract",
     "Dimension",
     "Direction",
     "EdgeMeasure",
-    "Extra",
+    "ExtraColumns",
     "Field",
     "Gate",
     "GraphMeasure",
     "GraphRole",
     "GraphSpec",
-    "Kind",
     "Reference",
     "Role",
     "Rule",
     "Severity",
     "Split",
     "Table",
-    "contradictions",
+    "TableKind",
+    "anchored_pattern",
     "day_column",
+    "describe_gate",
     "field_rows",
-    "full_match",
+    "find_contradictions",
     "graph_spec_of",
     "judged_table",
-    "leaks",
-    "limits",
+    "leaking_fields",
     "lint",
     "load_contract",
-    "parse",
+    "parse_contract",
     "predictions_table",
     "render_dictionary",
     "splits_table",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from engage_spark.contract.model import Contract, Field, Gate, Kind, Table
+from engage_spark.contract.model import Contract, Field, Gate, Table, TableKind
 
 _KINDS = {
-    Kind.ENTITY: "full snapshots, replaced by snapshot_date",
-    Kind.LOG: "events, replaced by event_date",
-    Kind.DERIVED: "computed",
-    Kind.GRAPH: "measured on the graph",
-    Kind.SYSTEM: "bookkeeping",
-    Kind.PLAIN: "checked where it lies",
+    TableKind.ENTITY: "full snapshots, replaced by snapshot_date",
+    TableKind.LOG: "events, replaced by event_date",
+    TableKind.DERIVED: "computed",
+    TableKind.GRAPH: "measured on the graph",
+    TableKind.SYSTEM: "bookkeeping",
+    TableKind.PLAIN: "checked where it lies",
 }
 
 
@@ -94,10 +94,14 @@ def render_dictionary(contract: Contract) -> str:
 
 def _table(t: Table) -> list[str]:
     lines = [f"## {t.name}", "", t.description, "", f"{t.grain} Kind: {t.kind.value} ({_KINDS[t.kind]})."]
-    lines += [f"Computed from `{t.source}`."] if t.kind is Kind.DERIVED else []
+    lines += [f"Computed from `{t.source}`."] if t.kind is TableKind.DERIVED else []
     lines += [f"Event time: `{t.event_time}`."] if t.event_time else []
     lines += [f"In the graph: {t.graph_role.value}."] if t.graph_role else []
-    lines += [f"Columns that are not declared: {t.extra.value}."] if t.kind in (Kind.ENTITY, Kind.LOG) else []
+    lines += (
+        [f"Columns that are not declared: {t.extra.value}."]
+        if t.kind in (TableKind.ENTITY, TableKind.LOG)
+        else []
+    )
     lines += [
         "",
         "| field | type | unit | role | bounds | expected | notes |",
@@ -118,7 +122,7 @@ def _table(t: Table) -> list[str]:
     if t.gates:
         lines += ["**Gates on the whole snapshot**", ""]
         lines += [
-            f"- `{g.name}` ({g.severity.value}, {g.dimension.value}): {limits(g)}. {g.description}"
+            f"- `{g.name}` ({g.severity.value}, {g.dimension.value}): {describe_gate(g)}. {g.description}"
             for g in t.gates
         ]
         lines += [""]
@@ -140,7 +144,7 @@ def _field(f: Field) -> list[str]:
     return lines
 
 
-def limits(g: Gate) -> str:
+def describe_gate(g: Gate) -> str:
     """What a gate demands, in words: `completeness at least 99.8 percent`."""
     what = f"{g.measure}({g.argument})" if g.argument is not None else g.measure
     what = f"{what} of {g.column}" if g.column else what

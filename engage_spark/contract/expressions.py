@@ -43,7 +43,7 @@ _FORBIDDEN = frozenset({"reflect", "java_method", "try_reflect", "raise_error", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Usage:
+class ReferencedNames:
     """What an expression refers to: declared columns (as declared, in order of use), other names, and
     unstable functions.
 
@@ -57,7 +57,7 @@ class Usage:
     refused: tuple[str, ...] = ()
 
 
-def usage(expression: str, known: Iterable[str]) -> Usage:
+def referenced_names(expression: str, known: Iterable[str]) -> ReferencedNames:
     """Sort the names in a Spark SQL expression. Columns match regardless of case, as in Spark; a known column
     wins over a keyword.
     """
@@ -85,7 +85,7 @@ def usage(expression: str, known: Iterable[str]) -> Usage:
             columns.append(declared[word])
         elif kind == "quoted" or word not in _KEYWORDS:
             unknown.append(name)
-    return Usage(
+    return ReferencedNames(
         columns=tuple(dict.fromkeys(columns)),
         unknown=tuple(dict.fromkeys(unknown)),
         unstable=tuple(dict.fromkeys(unstable)),

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engage_spark.contract.model import Contract, Direction, Field, GraphRole, Kind, Table
+from engage_spark.contract.model import SNAPSHOT_DATE, Contract, Direction, Field, GraphRole, Table, TableKind
 from engage_spark.errors import ContractError
 
 
@@ -68,7 +68,6 @@ _COUNTS: frozenset[str] = frozenset({
     GraphMeasure.COMPONENT_SIZE, GraphMeasure.COMMUNITY, GraphMeasure.COMMUNITY_SIZE, EdgeMeasure.WEEKS, EdgeMeasure.ACTIVE_WEEKS,
 })  # fmt: skip
 _MEASURES: dict[GraphRole, type[StrEnum]] = {GraphRole.VERTICES: GraphMeasure, GraphRole.EDGES: EdgeMeasure}
-_DAY = "snapshot_date"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +139,7 @@ def graph_spec_of(contract: Contract) -> GraphSpec:
     )
 
 
-def graph_contradictions(contract: Contract) -> list[str]:
+def find_graph_contradictions(contract: Contract) -> list[str]:
     """Everything in which a contract contradicts itself about its graph."""
     roles = Counter(t.graph_role for t in contract.tables if t.graph_role)
     found = [
@@ -167,11 +166,14 @@ def graph_contradictions(contract: Contract) -> list[str]:
 
 def _role(table: Table) -> list[str]:
     at = f"table {table.name!r}"
-    if table.kind is Kind.GRAPH and table.graph_role not in _MEASURES:
+    if table.kind is TableKind.GRAPH and table.graph_role not in _MEASURES:
         return [f"{at}: kind graph needs graphRole vertices or edges, found {table.graph_role or 'none'}"]
-    if table.kind is not Kind.GRAPH and table.graph_role in _MEASURES:
+    if table.kind is not TableKind.GRAPH and table.graph_role in _MEASURES:
         return [f"{at}: graphRole {table.graph_role} is for tables of kind graph"]
-    if table.kind is not Kind.LOG and table.graph_role in (GraphRole.CONNECTIONS, GraphRole.INTERACTIONS):
+    if table.kind is not TableKind.LOG and table.graph_role in (
+        GraphRole.CONNECTIONS,
+        GraphRole.INTERACTIONS,
+    ):
         return [f"{at}: graphRole {table.graph_role} is for tables of kind log"]
     return []
 
@@ -203,7 +205,7 @@ def _edge_kinds(table: Table) -> list[str]:
 
 
 def _log(table: Table, contract: Contract) -> list[str]:
-    entities = {t.name for t in contract.tables if t.kind is Kind.ENTITY}
+    entities = {t.name for t in contract.tables if t.kind is TableKind.ENTITY}
     ends = [r.column for r in table.references if r.table in entities]
     if len(ends) != 2:
         return [
@@ -215,7 +217,7 @@ def _log(table: Table, contract: Contract) -> list[str]:
 def _measured(table: Table, role: GraphRole, contract: Contract) -> list[str]:
     at = f"table {table.name!r}"
     found = []
-    entity = next((t for t in contract.tables if t.kind is Kind.ENTITY), None)
+    entity = next((t for t in contract.tables if t.kind is TableKind.ENTITY), None)
     if entity is None or table.source != entity.name or len(entity.key) != 1:
         found.append(
             f"{at}: source must name the table of kind entity, which must have a key of one column; found {table.source!r}"
@@ -229,7 +231,7 @@ def _measured(table: Table, role: GraphRole, contract: Contract) -> list[str]:
         next((f.name for f in table.fields if f.measure == end), end.value)
         for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)
     ]
-    wanted = (*((key.name,) if role is GraphRole.VERTICES else ends), _DAY)
+    wanted = (*((key.name,) if role is GraphRole.VERTICES else ends), SNAPSHOT_DATE)
     if table.key != wanted:
         found.append(f"{at}: its key must be {', '.join(wanted)}, found {', '.join(table.key) or 'none'}")
     for f in table.fields:
@@ -238,7 +240,7 @@ def _measured(table: Table, role: GraphRole, contract: Contract) -> list[str]:
 
 
 def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> list[str]:
-    carried = {_DAY: "date"} | ({key.name: key.spark_type} if kinds is GraphMeasure else {})
+    carried = {SNAPSHOT_DATE: "date"} | ({key.name: key.spark_type} if kinds is GraphMeasure else {})
     if f.measure is None:
         if carried.get(f.name) != f.spark_type:
             return [f"measure must say what it holds, one of {', '.join(kinds)}"]

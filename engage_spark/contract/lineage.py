@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from engage_spark.contract.model import Contract, Extra, Field, Kind, Role, Table
-from engage_spark.contract.validation import DAY
+from engage_spark.contract.model import (
+    DAY_COLUMNS,
+    QUARANTINED,
+    SNAPSHOT_DATE,
+    VALID,
+    Contract,
+    ExtraColumns,
+    Field,
+    Role,
+    Table,
+    TableKind,
+)
 from engage_spark.errors import ContractError
 
 ERRORS_TYPE = "array<struct<rule:string,column:string,severity:string,value:string>>"
 
 
-def leaks(contract: Contract, target: str, *, declared: bool = True) -> frozenset[str]:
+def leaking_fields(contract: Contract, target: str, *, declared: bool = True) -> frozenset[str]:
     """List the names of the fields that no model of `target` may see.
 
     These are the target, the fields that are declared to leak into it (`leaksInto`; not with `declared`
@@ -45,7 +55,7 @@ def computed_from(contract: Contract, sources: Iterable[str]) -> frozenset[str]:
 
 def day_column(table: Table) -> str:
     """The date column by which a table is replaced: snapshot_date, or event_date for a log."""
-    return DAY.get(table.kind, "snapshot_date")
+    return DAY_COLUMNS.get(table.kind, SNAPSHOT_DATE)
 
 
 def judged_table(table: Table) -> Table:
@@ -54,7 +64,7 @@ def judged_table(table: Table) -> Table:
 
     Nothing is required any more, because quarantined rows are kept as they came.
     """
-    if table.kind not in DAY:
+    if table.kind not in DAY_COLUMNS:
         raise ContractError(
             f"table {table.name!r} is no input, so it is not judged",
             hint="give a table of kind entity or log",
@@ -67,10 +77,9 @@ def judged_table(table: Table) -> Table:
         required=True,
         key_position=len(table.key) + 1 if table.key else None,
         description="The day the row describes."
-        if table.kind is Kind.ENTITY
+        if table.kind is TableKind.ENTITY
         else f"The UTC day of {table.event_time}.",
     )
-    quarantine = ("valid", "quarantined")
     verdict = (
         Field(
             name="_dq_status",
@@ -78,7 +87,7 @@ def judged_table(table: Table) -> Table:
             spark_type="string",
             role=Role.AUDIT,
             required=True,
-            allowed=quarantine,
+            allowed=(VALID, QUARANTINED),
             description="quarantined when any critical rule was broken, else valid.",
         ),
         Field(
@@ -101,7 +110,7 @@ def judged_table(table: Table) -> Table:
         gates=(),
         references=(),
         source=table.name,
-        extra=Extra.REFUSE,
+        extra=ExtraColumns.REFUSE,
     )
 
 

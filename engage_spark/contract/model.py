@@ -39,7 +39,7 @@ class Dimension(StrEnum):
     ACCURACY = "accuracy"
 
 
-class Kind(StrEnum):
+class TableKind(StrEnum):
     """How a table arrives or comes about.
 
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, replaced by event date.
@@ -55,6 +55,14 @@ class Kind(StrEnum):
     GRAPH = "graph"
     SYSTEM = "system"
     PLAIN = "plain"
+
+
+SNAPSHOT_DATE = "snapshot_date"
+EVENT_DATE = "event_date"
+DAY_COLUMNS = {TableKind.ENTITY: SNAPSHOT_DATE, TableKind.LOG: EVENT_DATE}
+"""The column by which a table is replaced; the package adds it, the input does not carry it."""
+VALID, QUARANTINED = "valid", "quarantined"
+"""The values of `_dq_status`, the column of judged tables that says what became of a row."""
 
 
 class GraphRole(StrEnum):
@@ -75,7 +83,7 @@ class Direction(StrEnum):
     DIRECTED = "directed"
 
 
-class Extra(StrEnum):
+class ExtraColumns(StrEnum):
     """What to do with a column that the contract does not declare."""
 
     WARN = "warn"
@@ -202,7 +210,7 @@ class Table:
     """
 
     name: str
-    kind: Kind
+    kind: TableKind
     description: str
     fields: tuple[Field, ...]
     rules: tuple[Rule, ...] = ()
@@ -211,7 +219,7 @@ class Table:
     source: str | None = None
     event_time: str | None = None
     graph_role: GraphRole | None = None
-    extra: Extra = Extra.WARN
+    extra: ExtraColumns = ExtraColumns.WARN
     grain: str = ""
 
     def __getitem__(self, name: str) -> Field:
@@ -259,7 +267,7 @@ class Contract:
         and system tables alone.
         """
         for t in self.tables:
-            if t.kind is Kind.ENTITY:
+            if t.kind is TableKind.ENTITY:
                 return t
         raise ContractError(
             f"contract {self.id!r} declares no table of kind entity",
@@ -268,11 +276,11 @@ class Contract:
 
     @property
     def logs(self) -> tuple[Table, ...]:
-        return tuple(t for t in self.tables if t.kind is Kind.LOG)
+        return tuple(t for t in self.tables if t.kind is TableKind.LOG)
 
     @property
     def derived(self) -> tuple[Table, ...]:
-        return tuple(t for t in self.tables if t.kind is Kind.DERIVED)
+        return tuple(t for t in self.tables if t.kind is TableKind.DERIVED)
 
     def of_graph_role(self, role: GraphRole) -> tuple[Table, ...]:
         return tuple(t for t in self.tables if t.graph_role is role)

@@ -24,22 +24,23 @@ except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 from engage_spark.contract.model import (
+    DAY_COLUMNS,
     Contract,
-    Extra,
+    ExtraColumns,
     Field,
     Gate,
     GraphRole,
-    Kind,
     Reference,
     Severity,
     Table,
+    TableKind,
 )
-from engage_spark.contract.properties import TABLE_PROPERTIES, Reader, field_properties
+from engage_spark.contract.properties import TABLE_PROPERTIES, PropertyReader, field_properties
 from engage_spark.contract.rules import field_quality, table_quality
 from engage_spark.errors import ContractError
 
 
-def full_match(pattern: str) -> str:
+def anchored_pattern(pattern: str) -> str:
     """The Java (and RE2) regular expression that holds when the whole value matches, a trailing newline
     included.
     """
@@ -51,7 +52,7 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.replace("\r\n", "\n").replace("\r", "\n").encode()).hexdigest()
 
 
-def read_text(path: Path) -> str:
+def read_contract_text(path: Path) -> str:
     """The text of a contract file. Raises ContractError when it is missing or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -65,7 +66,7 @@ def read_text(path: Path) -> str:
         ) from e
 
 
-def parse(text: str, *, origin: str) -> tuple[Contract, list[str]]:
+def parse_contract(text: str, *, origin: str) -> tuple[Contract, list[str]]:
     """Build a contract from YAML text, with every violation met on the way. Raises ContractError when it is
     not ODCS v3 at all.
     """
@@ -83,7 +84,7 @@ def parse(text: str, *, origin: str) -> tuple[Contract, list[str]]:
             f"kind and apiVersion must be DataContract and v3.x, found {odcs.kind!r} and {odcs.apiVersion!r}"
         )
     problems += [f"unknown key {p}" for p in _dropped(raw, odcs)]
-    Reader("contract", odcs.customProperties, (), problems)
+    PropertyReader("contract", odcs.customProperties, (), problems)
     for part in ("id", "version", "name"):
         if not getattr(odcs, part):
             problems.append(f"the contract has no {part}")
@@ -157,8 +158,8 @@ def _dropped(raw: Any, model: Any, at: str = "") -> list[str]:
 
 def _table(t: SchemaObject, problems: list[str]) -> Table:
     at = f"table {t.name!r}"
-    props = Reader(at, t.customProperties, TABLE_PROPERTIES, problems)
-    kind = props.one_of("kind", Kind) or Kind.SYSTEM
+    props = PropertyReader(at, t.customProperties, TABLE_PROPERTIES, problems)
+    kind = props.one_of("kind", TableKind) or TableKind.SYSTEM
     fields: list[Field] = []
     references: list[Reference] = []
     gates: list[Gate] = []
@@ -171,9 +172,7 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
         references += _references(p, t.name or "", problems)
     if t.relationships:
         problems.append(f"{at}: declare relationships at the field, table-level ones are not supported")
-    names = [f.name for f in fields] + (
-        ["snapshot_date"] if kind is Kind.ENTITY else ["event_date"] if kind is Kind.LOG else []
-    )
+    names = [f.name for f in fields] + ([DAY_COLUMNS[kind]] if kind in DAY_COLUMNS else [])
     rules, of_table = table_quality(t.quality or (), names, fields, at, problems)
     if not t.description:
         problems.append(f"{at} has no description")
@@ -188,7 +187,7 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
         source=props.text("source"),
         event_time=props.text("eventTime"),
         graph_role=props.one_of("graphRole", GraphRole, optional=True),
-        extra=props.one_of("extraColumns", Extra, optional=True) or Extra.WARN,
+        extra=props.one_of("extraColumns", ExtraColumns, optional=True) or ExtraColumns.WARN,
         grain=t.dataGranularityDescription or "",
     )
 
@@ -230,7 +229,7 @@ def _field(p: SchemaProperty, table: str, problems: list[str]) -> tuple[Field, t
         key_position=_key_position(p, at, problems),
         minimum=low,
         maximum=high,
-        pattern=full_match(pattern) if pattern is not None else None,
+        pattern=anchored_pattern(pattern) if pattern is not None else None,
         allowed=found.allowed,
         max_missing_pct=found.max_missing_pct,
         classification=p.classification,
@@ -261,7 +260,7 @@ def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Refe
     for r in p.relationships or ():
         at = f"field {table}.{p.name}: relationship"
         severity = (
-            Reader(at, r.customProperties, ("severity",), problems).one_of(
+            PropertyReader(at, r.customProperties, ("severity",), problems).one_of(
                 "severity", Severity, optional=True
             )
             or Severity.CRITICAL

@@ -33,7 +33,7 @@ E = TypeVar("E", bound=StrEnum)
 V = TypeVar("V")
 
 
-class Reader:
+class PropertyReader:
     """Typed access to the customProperties of one place; what is wrong goes to `problems`."""
 
     def __init__(
@@ -126,7 +126,7 @@ def field_properties(
     at: str, properties: Sequence[CustomProperty] | None, allowed: Sequence[str | int], problems: list[str]
 ) -> dict[str, Any]:
     """The keyword arguments of `Field` that ODCS has no means of its own for."""
-    read = Reader(at, properties, FIELD_PROPERTIES, problems)
+    read = PropertyReader(at, properties, FIELD_PROPERTIES, problems)
     stated = {kind: read.one_of(f"{kind}Severity", Severity, optional=True) for kind in SEVERITIES}
     return {
         "severities": tuple((kind, severity) for kind, severity in stated.items() if severity is not None),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from open_data_contract_standard.model import DataQuality
 
-from engage_spark.contract.expressions import usage
+from engage_spark.contract.expressions import referenced_names
 from engage_spark.contract.gates import (
     ENGINE,
     OF_TABLES,
@@ -21,7 +21,7 @@ from engage_spark.contract.gates import (
     table_gates,
 )
 from engage_spark.contract.model import Dimension, Field, Gate, Rule, Severity
-from engage_spark.contract.properties import Reader
+from engage_spark.contract.properties import PropertyReader
 
 _SUPPORTED = (
     "supported are invalidValues with validValues (mustBe: 0), nullValues with mustBeLessThan in percent, and, with type: custom and "
@@ -88,7 +88,7 @@ def table_quality(
         here = f"{at}, quality {q.name!r}"
         if q.type == "text":
             continue
-        Reader(here, q.customProperties, (), problems)
+        PropertyReader(here, q.customProperties, (), problems)
         if measured_of_table(q):
             gates += table_gates(q, fields, here, problems)
         elif q.type != "custom" or q.engine != ENGINE or not isinstance(q.implementation, str) or not q.name:
@@ -112,5 +112,5 @@ def _rule(q: DataQuality, names: Sequence[str], here: str, problems: list[str]) 
         description=q.description or "",
         severity=severity(q, here, problems) or Severity.CRITICAL,
         dimension=dimension(q, Dimension.CONSISTENCY, here, problems),
-        columns=usage(expression, names).columns,
+        columns=referenced_names(expression, names).columns,
     )

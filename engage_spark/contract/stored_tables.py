@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from engage_spark.contract.lineage import day_column, run_field
-from engage_spark.contract.model import Contract, Extra, Field, Kind, Role, Table
+from engage_spark.contract.model import Contract, ExtraColumns, Field, Role, Table, TableKind
 from engage_spark.errors import ContractError
 
 REASONS_TYPE = "array<struct<feature:string,value:string,contribution:double>>"
@@ -181,9 +181,9 @@ def _table(
         )
     return Table(
         name=name,
-        kind=Kind.SYSTEM,
+        kind=TableKind.SYSTEM,
         description=description,
         fields=(*keys, *fields),
-        extra=Extra.REFUSE,
+        extra=ExtraColumns.REFUSE,
         grain=f"One row per {', '.join(f.name for f in keys)}.",
     )

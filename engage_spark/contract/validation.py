@@ -8,9 +8,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from engage_spark.contract.expressions import usage
-from engage_spark.contract.graph_spec import graph_contradictions
-from engage_spark.contract.model import Contract, Field, Kind, Role, Table
+from engage_spark.contract.expressions import referenced_names
+from engage_spark.contract.graph_spec import find_graph_contradictions
+from engage_spark.contract.model import DAY_COLUMNS, Contract, Field, Role, Table, TableKind
 
 LOGICAL = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
@@ -30,11 +30,9 @@ _BASE = re.compile(
 )
 _TABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
-DAY = {Kind.ENTITY: "snapshot_date", Kind.LOG: "event_date"}
-"""The column by which a table is replaced; the package adds it, the input does not carry it."""
 
 
-def contradictions(contract: Contract) -> list[str]:
+def find_contradictions(contract: Contract) -> list[str]:
     """Everything in which the contract contradicts itself, in the order of the file."""
     found = _tables(contract)
     targets = {f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET}
@@ -54,7 +52,7 @@ def contradictions(contract: Contract) -> list[str]:
         found += (
             _rules(table) + _references(table, contract) + _event_time(table) + _formulas(table, contract)
         )
-    return found + graph_contradictions(contract)
+    return found + find_graph_contradictions(contract)
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
@@ -78,8 +76,8 @@ def _tables(contract: Contract) -> list[str]:
         for t in contract.tables
         if not _TABLE_NAME.match(t.name)
     ]
-    entities = [t.name for t in contract.tables if t.kind is Kind.ENTITY]
-    if len(entities) != 1 and any(t.kind not in (Kind.SYSTEM, Kind.PLAIN) for t in contract.tables):
+    entities = [t.name for t in contract.tables if t.kind is TableKind.ENTITY]
+    if len(entities) != 1 and any(t.kind not in (TableKind.SYSTEM, TableKind.PLAIN) for t in contract.tables):
         found.append(f"exactly one table must be of kind entity, found {', '.join(entities) or 'none'}")
     return found
 
@@ -89,9 +87,9 @@ def _names(table: Table) -> list[str]:
     found = [
         f"{at}: field {n!r} is declared twice (names differ at most in case)" for n in _repeated(table.names)
     ]
-    reserved = {DAY[table.kind]} if table.kind in DAY else set()
+    reserved = {DAY_COLUMNS[table.kind]} if table.kind in DAY_COLUMNS else set()
     for name in table.names:
-        if not name or (UNSTORABLE.search(name) and table.kind is not Kind.PLAIN):
+        if not name or (UNSTORABLE.search(name) and table.kind is not TableKind.PLAIN):
             found.append(f"{at}: field name {name!r} is empty or holds a character that Delta refuses")
         if name.lower() in reserved or name.lower().startswith("_dq_") or (name.lower() == "_run_id"):
             found.append(f"{at}: field name {name!r} is reserved; the package adds it")
@@ -104,7 +102,7 @@ def _key(table: Table) -> list[str]:
     if not keyed:
         return (
             []
-            if table.kind in (Kind.LOG, Kind.PLAIN)
+            if table.kind in (TableKind.LOG, TableKind.PLAIN)
             else [f"{at} has no key (primaryKey: true on at least one field)"]
         )
     found = []
@@ -231,7 +229,9 @@ def _baseline(f: Field, contract: Contract) -> list[str]:
         return []
     if f.role is not Role.TARGET:
         return ["baseline is for targets"]
-    named = {x.name: x for t in contract.tables if t.kind is Kind.ENTITY for x in t.fields}.get(f.baseline)
+    named = {x.name: x for t in contract.tables if t.kind is TableKind.ENTITY for x in t.fields}.get(
+        f.baseline
+    )
     if named is None or named.role is not Role.FEATURE:
         return [f"baseline names {f.baseline!r}, which is no feature of the entity"]
     if named.logical_type not in ("integer", "number", "boolean"):
@@ -241,7 +241,7 @@ def _baseline(f: Field, contract: Contract) -> list[str]:
 
 def _rules(table: Table) -> list[str]:
     at = f"table {table.name!r}"
-    names = [*table.names, *([DAY[table.kind]] if table.kind in DAY else [])]
+    names = [*table.names, *([DAY_COLUMNS[table.kind]] if table.kind in DAY_COLUMNS else [])]
     found = [
         f"{at}: quality {n!r} is declared twice"
         for n in _repeated([r.name for r in table.rules] + [g.name for g in table.gates])
@@ -260,9 +260,9 @@ def _gates(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     found = []
     for g in table.gates:
-        if g.measure == "latency" and table.kind is not Kind.LOG:
+        if g.measure == "latency" and table.kind is not TableKind.LOG:
             found.append(f"{at}: latency is of a log, which has an event time; use freshness")
-        if g.measure == "freshness" and table.kind is not Kind.ENTITY:
+        if g.measure == "freshness" and table.kind is not TableKind.ENTITY:
             found.append(f"{at}: freshness is of an entity's snapshots; use latency")
         if g.measure in ("mean", "quantile") and table[g.column or ""].logical_type not in (
             "integer",
@@ -273,7 +273,7 @@ def _gates(table: Table) -> list[str]:
 
 
 def _expression(expression: str, names: Sequence[str], at: str) -> list[str]:
-    used = usage(expression, names)
+    used = referenced_names(expression, names)
     found = [f"{at}: {what}; one expression is expected" for what in used.refused]
     found += [f"{at}: {n!r} is not a column it can use" for n in used.unknown]
     return found + [
@@ -298,7 +298,7 @@ def _references(table: Table, contract: Contract) -> list[str]:
 
 def _event_time(table: Table) -> list[str]:
     at = f"table {table.name!r}"
-    if table.kind is not Kind.LOG:
+    if table.kind is not TableKind.LOG:
         return [f"{at}: eventTime is for tables of kind log"] if table.event_time else []
     if (
         table.event_time not in table.names
@@ -310,10 +310,10 @@ def _event_time(table: Table) -> list[str]:
 
 
 def _formulas(table: Table, contract: Contract) -> list[str]:
-    if table.kind is not Kind.DERIVED:
+    if table.kind is not TableKind.DERIVED:
         found = (
             [f"table {table.name!r}: source is for tables of kind derived"]
-            if table.source and table.kind is not Kind.GRAPH
+            if table.source and table.kind is not TableKind.GRAPH
             else []
         )
         return found + [
@@ -322,11 +322,11 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
             if f.formula or f.inputs
         ]
     source = next((t for t in contract.tables if t.name == table.source), None)
-    if source is None or source.kind not in DAY:
+    if source is None or source.kind not in DAY_COLUMNS:
         return [
             f"table {table.name!r}: source must name a table of kind entity or log, found {table.source!r}"
         ]
-    day = DAY[source.kind]
+    day = DAY_COLUMNS[source.kind]
     types = {**{f.name: f.spark_type for f in source.fields}, day: "date"}
     audit = {f.name for f in source.fields if f.role is Role.AUDIT}
     found = []
@@ -354,7 +354,7 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
 
 def _formula(f: Field, usable: Sequence[str], later: Sequence[str], at: str) -> list[str]:
     found = []
-    used = usage(f.formula or "", [*usable, *(n for n in later if n not in usable)])
+    used = referenced_names(f.formula or "", [*usable, *(n for n in later if n not in usable)])
     for n in [n for n in dict.fromkeys((*used.columns, *f.inputs)) if n in later and n not in usable]:
         found.append(f"{at}: refers to {'itself' if n == f.name else f'{n!r}, which is declared after it'}")
     found += [

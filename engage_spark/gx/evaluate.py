@@ -20,7 +20,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.contract import ERRORS_TYPE
+from engage_spark.contract import ERRORS_TYPE, VALID
 from engage_spark.gx import aggregate_expectations, map_expectations
 from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import Cells, Frame, any_of
@@ -35,7 +35,7 @@ from engage_spark.gx.metric_requests import (
 )
 from engage_spark.gx.row_conditions import Domain
 from engage_spark.gx.suite_io import Expectation, Suite
-from engage_spark.quality.checks.apply import VALID, samples
+from engage_spark.quality.checks.apply import samples
 from engage_spark.quality.stats import column_stats
 from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from engage_spark.contract import Extra, Field, Gate, Rule, Severity, Table
+from engage_spark.contract import ExtraColumns, Field, Gate, Rule, Severity, Table
 from engage_spark.gx.suite_io import Expectation, Suite, identity
 from engage_spark.quality.checks.row_checks import Check, row_checks
 from engage_spark.quality.checks.text_checks import BLANK, CONTROL, INVISIBLE, LONGEST_KEY, OUTER_BLANK
@@ -92,7 +92,7 @@ def _expectation(
 
 
 def _of_schema(table: Table) -> list[Line]:
-    columns = {"column_set": list(table.names), "exact_match": table.extra is Extra.REFUSE}
+    columns = {"column_set": list(table.names), "exact_match": table.extra is ExtraColumns.REFUSE}
     found: list[Line] = [
         ("columns", Said("expect_table_columns_to_match_set", columns), Severity.CRITICAL, "validity")
     ]

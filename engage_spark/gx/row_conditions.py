@@ -13,7 +13,7 @@ from pyspark import errors as E
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.contract.expressions import usage
+from engage_spark.contract.expressions import referenced_names
 from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import Cells, Frame, compared, literal, literals, number
 
@@ -84,7 +84,7 @@ def expression(text: str, frame: Frame) -> Column:
     bare = re.sub(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`", "", text)
     if found := _FORBIDDEN.search(bare):
         raise RefusedError(f"{found[0]} may not be used in a condition: {text}")
-    used = usage(text, frame.names)
+    used = referenced_names(text, frame.names)
     if used.refused:
         raise RefusedError(f"the condition {text!r} is no single expression: {'; '.join(used.refused)}")
     if used.unknown:

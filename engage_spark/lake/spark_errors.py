@@ -99,7 +99,7 @@ def to_engage_error(error: BaseException, what: str) -> EngageError:
         return ContractError(
             f"{what}: an expression of the contract is no valid SQL, or fails on some row ({match[1]})",
             details=(first[:300],),
-            hint="correct the rule or formula; so that it takes any value, it may need nullif, try_divide or try_cast",
+            hint="correct the rule or formula; to take any value it may need nullif, try_divide or try_cast",
         )
     if CONFLICT.search(text):
         return TransientError(

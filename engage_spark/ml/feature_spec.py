@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engage_spark.contract import Contract, Field, Kind, Role, Table, leaks
+from engage_spark.contract import Contract, Field, Role, Table, TableKind, leaking_fields
 from engage_spark.errors import ConfigurationError
 
 NUMERIC = ("tinyint", "smallint", "int", "bigint", "float", "double", "boolean")
@@ -158,7 +158,9 @@ def feature_tables(contract: Contract) -> tuple[Table, ...]:
     """
     derived = [t for t in contract.derived if t.source == contract.entity.name]
     graph = [
-        t for t in contract.tables if t.kind is Kind.GRAPH and t.key and t.key[0] == contract.entity.key[0]
+        t
+        for t in contract.tables
+        if t.kind is TableKind.GRAPH and t.key and t.key[0] == contract.entity.key[0]
     ]
     return (contract.entity, *derived, *graph)
 
@@ -178,11 +180,11 @@ def build_feature_spec(
     protected features out as well; `graph` False those that are measured on the graph only. A name that
     several tables have counts once, with the first table that has it.
     """
-    leaking = leaks(contract, target.name, declared=policy is LeakPolicy.STRICT)
+    leaking = leaking_fields(contract, target.name, declared=policy is LeakPolicy.STRICT)
     features: dict[str, Feature] = {}
     excluded: dict[str, str] = {}
     for table in feature_tables(contract):
-        if table.kind is Kind.GRAPH and not graph:
+        if table.kind is TableKind.GRAPH and not graph:
             continue
         for f in table.fields:
             if f.name in features or f.name in excluded or f.is_key:

@@ -8,7 +8,7 @@ from datetime import date
 
 from pyspark.sql import SparkSession
 
-from engage_spark.contract import Contract, Kind, Table, tracked_table
+from engage_spark.contract import Contract, Table, TableKind, tracked_table
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.features import to_features
 from engage_spark.lake import translate_spark_errors
@@ -56,7 +56,7 @@ def run_features(
 
 def _derive(runner: StageRunner, table: Table) -> Iterator[DerivedSnapshot]:
     source = runner.context.contract.table(table.source or "")
-    if source.kind is not Kind.ENTITY:
+    if source.kind is not TableKind.ENTITY:
         raise ContractError(
             f"{table.name} is derived from {source.name}, which is no table of snapshots",
             hint="derive it from the table of kind entity",

@@ -10,7 +10,16 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import GraphRole, GraphSpec, Table, graph_spec_of, judged_table, tracked_table
+from engage_spark.contract import (
+    SNAPSHOT_DATE,
+    VALID,
+    GraphRole,
+    GraphSpec,
+    Table,
+    graph_spec_of,
+    judged_table,
+    tracked_table,
+)
 from engage_spark.errors import NotPublishedError
 from engage_spark.features import with_graph_features
 from engage_spark.lake import Run
@@ -18,8 +27,7 @@ from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
 from engage_spark.ml.feature_spec import FeatureSpec, feature_tables
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note
-from engage_spark.pipelines.stages import SNAPSHOT_DATE, features_stage, graph_stage, ingest_stage
-from engage_spark.quality import VALID
+from engage_spark.pipelines.stages import features_stage, graph_stage, ingest_stage
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Table, judged_table
+from engage_spark.contract import SNAPSHOT_DATE, VALID, Table, judged_table
 from engage_spark.errors import NotPublishedError
 from engage_spark.lake import Latest, Run
 from engage_spark.pipelines.context import RunContext, StageRun, now
-from engage_spark.pipelines.stages import SNAPSHOT_DATE, ingest_stage
-from engage_spark.quality import VALID
+from engage_spark.pipelines.stages import ingest_stage
 
 KEY_STATISTICS = {"delta.dataSkippingNumIndexedCols": "2"}
 """Statistics on the key columns only: nobody skips files by a feature's range, and gathering them costs a tenth of the

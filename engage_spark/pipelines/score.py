@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Contract, predictions_table
+from engage_spark.contract import SNAPSHOT_DATE, Contract, predictions_table
 from engage_spark.errors import NotPublishedError
 from engage_spark.lake import Run, translate_spark_errors
 from engage_spark.lake.scratch import scratch
@@ -25,7 +25,7 @@ from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, rows_of
 from engage_spark.pipelines.results import Note, ScoredSnapshot, ScoreResult, UsedChampion
 from engage_spark.pipelines.runner import StageRunner
-from engage_spark.pipelines.stages import SNAPSHOT_DATE, score_stage
+from engage_spark.pipelines.stages import score_stage
 from engage_spark.settings import Settings
 from engage_spark.tracking import Champion, Tracker
 

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from engage_spark.contract import GraphSpec, Table
 
-SNAPSHOT_DATE = "snapshot_date"
-"""Column of the day in every table that a stage writes by snapshot."""
-
 QUALITY_RESULTS = "quality_results"
 QUALITY_STATES = "quality_states"
 GRAPH_COMPARISON = "graph_comparison"

@@ -5,7 +5,7 @@ and writes.
 from __future__ import annotations
 
 from engage_spark.quality.check_dataframe import CheckResult, check
-from engage_spark.quality.checks.apply import QUARANTINED, VALID, personal_rules, samples, with_check_results
+from engage_spark.quality.checks.apply import personal_rules, samples, with_check_results
 from engage_spark.quality.checks.expressions import refuse_other_expressions
 from engage_spark.quality.checks.keys import duplicated_keys, with_duplicate_flag
 from engage_spark.quality.checks.references import with_orphan_flag
@@ -33,8 +33,6 @@ __all__ = [
     "ALIKE",
     "DUPLICATED",
     "MALFORMED",
-    "QUARANTINED",
-    "VALID",
     "Binning",
     "Check",
     "CheckResult",

@@ -11,9 +11,19 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Contract, Field, Kind, Role, Table, day_column, load_contract
+from engage_spark.contract import (
+    QUARANTINED,
+    VALID,
+    Contract,
+    Field,
+    Role,
+    Table,
+    TableKind,
+    day_column,
+    load_contract,
+)
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.quality.checks.apply import QUARANTINED, VALID, personal_rules, samples, with_check_results
+from engage_spark.quality.checks.apply import personal_rules, samples, with_check_results
 from engage_spark.quality.checks.expressions import refuse_other_expressions
 from engage_spark.quality.checks.keys import duplicated_keys, with_duplicate_flag
 from engage_spark.quality.checks.references import with_orphan_flag
@@ -28,7 +38,7 @@ FEW = 10_000
 """Duplicated keys that may come to the driver; beyond, the join finds them anew with each action on the rows.
 """
 OURS = ("_dq_status", "_dq_errors", "_run_id")
-_DATED = (Kind.ENTITY, Kind.LOG)
+_DATED = (TableKind.ENTITY, TableKind.LOG)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -201,16 +211,16 @@ def _task(
     gates = tuple(g for g in table.gates if not any(lacking[n] for n in needs.get(g.measure, [])))
     table = replace(table, gates=gates, references=tuple(r for r in table.references if r not in missing))
     day = day_column(table) if table.kind in _DATED else ""
-    carried = table.kind is Kind.ENTITY and day in df.columns
+    carried = table.kind is TableKind.ENTITY and day in df.columns
     keyed = replace(table, fields=(*table.fields, _day(day, len(table.key) + 1))) if carried else table
     rows, extra = conform(
         df.drop(*(c for c in (*OURS, *([] if carried else [day])) if c not in table.names)), keyed
     )
     if carried and snapshot_date is not None:
         rows = rows.where(column_named(day) == F.lit(snapshot_date))
-    elif table.kind is Kind.LOG:
+    elif table.kind is TableKind.LOG:
         rows = rows.withColumn(day, F.to_date(column_named(table.event_time or "")))
-    elif table.kind is Kind.ENTITY and snapshot_date is not None:
+    elif table.kind is TableKind.ENTITY and snapshot_date is not None:
         rows = rows.withColumn(day, F.lit(snapshot_date))
     if dayless := [r for r in table.rules if day in r.columns and day not in rows.columns]:
         unchecked += [f"{r.name} (give {day})" for r in dayless]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 
-from engage_spark.contract import Gate, Severity, Table, limits
+from engage_spark.contract import Gate, Severity, Table, describe_gate
 from engage_spark.quality.checks.row_checks import Check
 from engage_spark.quality.stats.column_stats import ColumnStats, label
 
@@ -141,7 +141,7 @@ def _gate(j: TableCounts, table: Table, gate: Gate) -> RuleCount:
         column_name=gate.column,
         severity=gate.severity.value,
         dimension=gate.dimension.value,
-        description=gate.description or limits(gate),
+        description=gate.description or describe_gate(gate),
         rows_checked=j.rows,
         violations=found.against,
         measured=None if found.value is None else float(found.value),

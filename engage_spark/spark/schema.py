@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.contract import Extra, Field, Table
+from engage_spark.contract import ExtraColumns, Field, Table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.spark.compat import make_valid_utf8
 
@@ -154,7 +154,7 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
         else:
             columns.append(column.alias(f.name, metadata=column_metadata(f)))
     extra = tuple(undeclared)
-    if table.extra is Extra.REFUSE:
+    if table.extra is ExtraColumns.REFUSE:
         problems += [
             f"{name}: not declared, and the contract refuses undeclared columns; take it out or declare it"
             for name in extra
@@ -165,7 +165,7 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
             details=problems,
             hint="mend the input, or declare what it holds in a contract of your own (--contract PATH)",
         )
-    return Conformed(rows.select(*columns), () if table.extra is Extra.IGNORE else extra)
+    return Conformed(rows.select(*columns), () if table.extra is ExtraColumns.IGNORE else extra)
 
 
 def _conformed(f: Field, found: T.DataType) -> Column | None:

@@ -39,7 +39,7 @@ def _member(table: Table, group: Mapping[str, Any], columns: Mapping[str, Any]) 
 
 
 def claims(scenario: Scenario, table: Table, columns: Mapping[str, Any]) -> tuple[Measured, ...]:
-    """Every claim of the scenario, measured. Categories are ranks in the contract's order, as `reference`
+    """Measure every claim of the scenario. Categories are ranks in the contract's order, as `reference`
     returns them.
 
     A claim is the ratio of the mean in `group` to that in `rest` (default: everybody else), the mean itself

@@ -33,7 +33,7 @@ def _spread_over(counts: I64, weights: F64) -> I64:
 
 
 def daily_sessions(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
-    """Sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's counts;
+    """Draw the sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's counts;
     earlier ones follow habit.
     """
     roles = model.scenario.roles
@@ -134,7 +134,7 @@ def _churned(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64, k: i
 
 
 def snapshot(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64 | None, k: int) -> Columns:
-    """The fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is needed
+    """Compute the fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is needed
     for k > 0.
 
     Static attributes and scores stay; windows, recency, tenure and churn move.

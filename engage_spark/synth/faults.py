@@ -19,9 +19,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.contract.model import Field, Table
 from engage_spark.errors import ConfigurationError
-from engage_spark.synth.frames import SNAPSHOT_DATE, SynthPlan, customer_id, with_degrees
+from engage_spark.synth.frames import SynthPlan, customer_id, with_degrees
 from engage_spark.synth.hashing import Permutation
 from engage_spark.synth.rows import reference
 
@@ -67,7 +68,7 @@ def _unknown(f: Field) -> str | int:
 
 
 def field_faults(f: Field) -> Iterator[tuple[str, Any]]:
-    """The bad values that the facts about one field define, each with the fault's name."""
+    """List the bad values that the facts about one field define, each with the fault's name."""
     if not f.is_key:
         yield f"{f.name} null", None
     for side, sign in (("below", -1), ("above", 1)):
@@ -84,7 +85,7 @@ def field_faults(f: Field) -> Iterator[tuple[str, Any]]:
 
 
 def broken_fields(table: Table, row: Mapping[str, Any]) -> list[str]:
-    """The field rules that a row breaks, judged here in plain Python, apart from the quality engine."""
+    """List the field rules that a row breaks, judged here in plain Python, apart from the quality engine."""
     found = []
     for f in table.fields:
         value = row.get(f.name)

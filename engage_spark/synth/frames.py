@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.contract.model import Contract, Field, Table
 from engage_spark.errors import ConfigurationError
 from engage_spark.numerics.dtypes import I64
@@ -24,7 +25,6 @@ from engage_spark.synth.hashing import Permutation
 from engage_spark.synth.rows import Columns, Model, outside_followers, reference
 from engage_spark.synth.scenario import Scenario, load_scenario
 
-SNAPSHOT_DATE = "snapshot_date"
 BATCH_ROWS = 1 << 16
 _DENSE_COUNTS = 1 << 22
 _ARROW = {
@@ -56,7 +56,7 @@ class SynthPlan:
 
     @cached_property
     def model(self) -> Model:
-        """Solved on first use, on the driver: about a second at 100,000 customers."""
+        """Solve the model on first use, on the driver: about a second at 100,000 customers."""
         if not 1 <= self.snapshots <= days.MOST_SNAPSHOTS:
             raise ConfigurationError(
                 f"cannot make {self.snapshots} snapshots", hint=f"ask for 1 to {days.MOST_SNAPSHOTS}"
@@ -77,13 +77,13 @@ class SynthPlan:
 
 
 def id_column(plan: SynthPlan, number: Column) -> Column:
-    """The customer id of an index: the prefix and at least the scenario's digits."""
+    """Return the customer id of an index: the prefix and at least the scenario's digits."""
     digits = max(plan.scenario.digits, len(str(plan.customers - 1)))
     return F.concat(F.lit(plan.scenario.prefix), F.lpad(number.cast("string"), digits, "0"))
 
 
 def customer_id(plan: SynthPlan, index: int) -> str:
-    """`id_column` on the driver."""
+    """Apply `id_column` on the driver."""
     digits = max(plan.scenario.digits, len(str(plan.customers - 1)))
     return f"{plan.scenario.prefix}{index:0{digits}d}"
 
@@ -148,7 +148,7 @@ def _log_columns(plan: SynthPlan, table: Table) -> list[Column]:
 
 
 def connections(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """The social graph, one row per edge: connections once per pair with the smaller id first, follows from
+    """Make the social graph, one row per edge: connections once per pair with the smaller id first, follows from
     follower to followed.
 
     No nulls, repeats or loops. The graph of day D is every edge made on or before D (UTC). Cost: about 300
@@ -160,7 +160,7 @@ def connections(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 
 
 def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Events along the connections in the last weeks before the end date, one row per event, by a power law
+    """Make events along the connections in the last weeks before the end date, one row per event, by a power law
     per connection.
 
     No nulls. They do not reproduce the customers' 30-day counters. Cost: the connections are made once more;
@@ -233,7 +233,7 @@ def _counted(
 
 
 def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Degrees as of each snapshot: one row per customer index with an edge; `c0, o0, i0` (connections, out,
+    """Count degrees as of each snapshot: one row per customer index with an edge; `c0, o0, i0` (connections, out,
     in) of the last day, `c1`...
 
     The edges are made again and counted inside the workers, which is several times cheaper than aggregating
@@ -257,13 +257,13 @@ def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 
 
 def missing(model: Model, positions: I64, k: int) -> Any:
-    """Which customers lack a field on day k: exactly floor(share * customers) of them, others each day."""
+    """Tell which customers lack a field on day k: exactly floor(share * customers) of them, others each day."""
     count = int(model.scenario.missing_share * model.customers)
     return (positions + k * max(count, 1)) % model.customers < count
 
 
 def missing_order(model: Model, name: str, ids: I64) -> I64:
-    """Where each customer stands in the order in which a field goes missing."""
+    """Return where each customer stands in the order in which a field goes missing."""
     return Permutation(model.seed, f"missing/{name}", model.customers).forward(ids)
 
 
@@ -318,7 +318,7 @@ def _rows(plan: SynthPlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
 
 
 def customers(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """The customers, one row per customer and snapshot day: the contract's columns in its order, then
+    """Make the customers, one row per customer and snapshot day: the contract's columns in its order, then
     snapshot_date.
 
     Every field but the key is null for exactly floor(0.001 * customers) customers a day. Who signed up after

@@ -43,7 +43,7 @@ class Blocks:
         return block * self.model.customers // self.count
 
     def of(self, ids: I64) -> I64:
-        """The block of each customer."""
+        """Return the block of each customer."""
         return ((self.order.forward(ids) + 1) * self.count - 1) // self.model.customers
 
     def members(self, block: int) -> I64:
@@ -53,7 +53,7 @@ class Blocks:
 def solve_rates(
     model: Model, weights: F64, mean_degree: float, solve: Callable[..., float]
 ) -> tuple[float, ...]:
-    """The rate of each layer, so that the expected mean degree of all layers together is the contract's.
+    """Solve the rate of each layer, so that the expected mean degree of all layers together is the contract's.
 
     `weights` are sorted; expectations are taken over a grid of 512 group means. A layer never gives more than
     half its block.
@@ -91,7 +91,7 @@ def _hit(rate: float, wi: F64, wj: F64, pair: U64) -> Any:
 
 
 def connection_units(model: Model) -> int:
-    """How many independent pieces of work the connections fall into; each holds about as many customers as
+    """Count the independent pieces of work the connections fall into; each holds about as many customers as
     the largest block.
     """
     return len(model.rates) * _groups(model)
@@ -102,7 +102,7 @@ def _groups(model: Model) -> int:
 
 
 def connections(model: Model, units: I64) -> Iterator[tuple[I64, I64]]:
-    """Undirected edges of the given units, each pair once over all units, smaller id first."""
+    """Draw undirected edges of the given units, each pair once over all units, smaller id first."""
     groups = _groups(model)
     for unit in units.tolist():
         layer, group = unit % len(model.rates), unit // len(model.rates)
@@ -166,7 +166,7 @@ class Fame:
 
 
 def fame(model: Model) -> Fame:
-    """The power law whose most followed customer is expected to have at most `largest_in_degree`, and at most
+    """Fit the power law whose most followed customer is expected to have at most `largest_in_degree`, and at most
     half of all.
     """
     story = model.scenario.graph
@@ -192,7 +192,7 @@ def _split(model: Model, draws: I64) -> tuple[I64, I64]:
 
 
 def expected_follows(model: Model) -> F64:
-    """Expected number of distinct targets for 0, 1, ... draws up to the largest out-degree."""
+    """Compute the expected number of distinct targets for 0, 1, ... draws up to the largest out-degree."""
     n, most = model.customers, most_follows(model)
     draws = np.unique(np.rint(np.geomspace(1, max(most, 1), 60)).astype(np.int64)) if most else np.array([1])
     circle, near = _split(model, draws)
@@ -221,7 +221,7 @@ def expected_follows(model: Model) -> F64:
 
 
 def follows(model: Model, ids: I64) -> Iterator[tuple[I64, I64]]:
-    """Directed edges that start at the given customers: no repeats, none to oneself."""
+    """Draw directed edges that start at the given customers: no repeats, none to oneself."""
     draws = follow_draws(model, ids)
     bounds = np.cumsum(draws)
     start = 0
@@ -265,7 +265,7 @@ def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
 
 
 def seconds_back(model: Model, src: I64, dst: I64, ages: Callable[[I64], I64], stream: str) -> I64:
-    """Seconds from an edge's making to the end of the last snapshot's day: later than both signups, denser in
+    """Draw the seconds from an edge's making to the end of the last snapshot's day: later than both signups, denser in
     the past.
     """
     young = np.minimum(ages(src), ages(dst))
@@ -303,7 +303,7 @@ def _tail_scale(model: Model) -> float:
 
 
 def interactions(model: Model, src: I64, dst: I64, back: I64) -> tuple[I64, I64, I64, I64]:
-    """Events behind the given connections: who, towards whom, kind (rank), seconds back from the end of the
+    """Draw the events behind the given connections: who, towards whom, kind (rank), seconds back from the end of the
     last day.
 
     Events per connection follow a power law; they fall into the last weeks, and after the pair connected.

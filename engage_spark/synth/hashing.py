@@ -24,7 +24,7 @@ _ROUNDS = 6
 
 
 def stream_key(seed: int, name: str) -> int:
-    """A 64-bit key for one named stream of one seed."""
+    """Return a 64-bit key for one named stream of one seed."""
     h = ((seed & _MASK) * int(GOLDEN) + zlib.crc32(name.encode()) * 0xD1342543DE82EF95 + len(name)) & _MASK
     for mult in (int(M1), int(M2)):
         h = ((h ^ (h >> 29)) * mult) & _MASK
@@ -32,17 +32,17 @@ def stream_key(seed: int, name: str) -> int:
 
 
 def hashed(seed: int, name: str, counter: NDArray[Any]) -> U64:
-    """One 64-bit hash per counter (unsigned or non-negative)."""
+    """Hash each counter (unsigned or non-negative)."""
     return mix64(counter.astype(np.uint64) * GOLDEN + np.uint64(stream_key(seed, name)))
 
 
 def to_unit(h: U64) -> F64:
-    """The hash as a number in (0, 1), both ends excluded."""
+    """Return the hash as a number in (0, 1), both ends excluded."""
     return np.asarray(((h >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52)
 
 
 def uniform(seed: int, name: str, counter: NDArray[Any]) -> F64:
-    """Hashed uniforms in (0, 1)."""
+    """Draw hashed uniforms in (0, 1)."""
     return to_unit(hashed(seed, name, counter))
 
 
@@ -142,13 +142,13 @@ class Permutation:
         return out.astype(np.int64)
 
     def forward(self, ids: NDArray[Any]) -> I64:
-        """Where each id stands."""
+        """Return where each id stands."""
         return self._walk(ids, inverse=False)
 
     def inverse(self, positions: NDArray[Any]) -> I64:
-        """Who stands at each position."""
+        """Return who stands at each position."""
         return self._walk(positions, inverse=True)
 
     def stratified(self, ids: NDArray[Any]) -> F64:
-        """Uniforms whose multiset over all ids is exactly {(k + 0.5) / n}: marginals without sampling error."""
+        """Draw uniforms whose multiset over all ids is exactly {(k + 0.5) / n}: marginals without sampling error."""
         return np.asarray((self.forward(ids) + 0.5) / self.n)

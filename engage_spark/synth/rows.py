@@ -44,17 +44,17 @@ class Model:
 
 
 def trait(model: Model, name: str, ids: I64) -> F64:
-    """A latent trait: standard normal, stratified over all customers."""
+    """Draw a latent trait: standard normal, stratified over all customers."""
     return normal_quantile(Permutation(model.seed, f"trait/{name}", model.customers).stratified(ids))
 
 
 def traits(model: Model, ids: I64) -> dict[str, F64]:
-    """All latent traits of the given customers."""
+    """Draw all latent traits of the given customers."""
     return {name: trait(model, name, ids) for name in model.scenario.traits}
 
 
 def score(model: Model, story: Story, ids: I64, latent: Mapping[str, F64]) -> F64:
-    """The weighted sum of traits and the field's own noise, scaled to variance 1."""
+    """Compute the weighted sum of traits and the field's own noise, scaled to variance 1."""
     total = np.zeros(len(ids))
     norm = 0.0
     for name, weight in story.loads:
@@ -81,7 +81,7 @@ def _shaped(story: Story, z: F64, centre: float, low: float, high: float) -> F64
 
 
 def value(story: Story, field: Field, z: F64, centre: float, done: Mapping[str, Any]) -> F64:
-    """The field's value for a score: shaped, combined with earlier fields, rounded, and kept inside the
+    """Compute the field's value for a score: shaped, combined with earlier fields, rounded, and kept inside the
     contract's range.
     """
     low, high = float(field.minimum or 0.0), float(field.maximum if field.maximum is not None else np.inf)
@@ -107,7 +107,7 @@ def value(story: Story, field: Field, z: F64, centre: float, done: Mapping[str, 
 
 
 def category(z: F64, cuts: tuple[float, ...]) -> I64:
-    """The rank of the category whose band holds the score."""
+    """Return the rank of the category whose band holds the score."""
     return np.asarray(np.searchsorted(np.asarray(cuts), z, side="right"), dtype=np.int64)
 
 
@@ -124,7 +124,7 @@ def tenure_months(days: I64) -> I64:
 
 
 def customer_age(model: Model, ids: I64) -> I64:
-    """`age_days` alone, for the edges, without the other fields."""
+    """Compute `age_days` alone, for the edges, without the other fields."""
     story = model.story("tenure")
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}
     z = score(model, story, ids, latent)
@@ -132,7 +132,7 @@ def customer_age(model: Model, ids: I64) -> I64:
 
 
 def reference(model: Model, ids: I64, latent: Mapping[str, F64] | None = None) -> Columns:
-    """All fields of the last snapshot but the degrees, without missing values. Categories are ranks in the
+    """Compute all fields of the last snapshot but the degrees, without missing values. Categories are ranks in the
     contract's order.
 
     Adds `_age_days`. The last login of a young customer is cut to the day of signup.
@@ -150,7 +150,7 @@ def reference(model: Model, ids: I64, latent: Mapping[str, F64] | None = None) -
 
 
 def finish(model: Model, story: Story, ids: I64, out: Columns) -> None:
-    """What follows from a field just computed: signup from tenure, and no login before signup."""
+    """Derive what follows from a field just computed: signup from tenure, and no login before signup."""
     roles = model.scenario.roles
     if story.name == roles["tenure"]:
         out["_age_days"] = age_days(model, ids, out[story.name])
@@ -159,14 +159,14 @@ def finish(model: Model, story: Story, ids: I64, out: Columns) -> None:
 
 
 def sociability(model: Model, ids: I64) -> F64:
-    """The weight with which a customer connects: lognormal, hence heavy-tailed degrees."""
+    """Return the weight with which a customer connects: lognormal, hence heavy-tailed degrees."""
     story = model.scenario.graph.sociability
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}
     return np.asarray(np.exp(story.spread * score(model, story, ids, latent)))
 
 
 def follow_draws(model: Model, ids: I64) -> I64:
-    """How many follows a customer draws; repeated draws of one target count once, so the out-degree is at
+    """Count how many follows a customer draws; repeated draws of one target count once, so the out-degree is at
     most this.
     """
     story = model.scenario.graph.following
@@ -176,13 +176,13 @@ def follow_draws(model: Model, ids: I64) -> I64:
 
 
 def most_follows(model: Model) -> int:
-    """The contract's maximum, and less than half of all customers."""
+    """Return the contract's maximum, and less than half of all customers."""
     declared = model.table[model.scenario.roles["following"]].maximum
     return int(min(float(declared or 5000), max(0, (model.customers - 1) // 2)))
 
 
 def outside_followers(model: Model, ids: I64) -> I64:
-    """Followers who stand outside the table."""
+    """Count followers who stand outside the table."""
     story = model.scenario.graph.outside_followers
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}
     x = np.exp(model.centres["outside_followers"] + story.spread * score(model, story, ids, latent))

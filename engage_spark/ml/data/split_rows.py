@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Split
+from engage_spark.contract import SNAPSHOT_DATE, Split
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.data.training_set import labelled, matured_days
 from engage_spark.ml.feature_spec import Target
@@ -89,7 +89,7 @@ def with_masked_targets(
     targets: Sequence[Target],
     snapshots: Mapping[str, TargetSnapshots],
     *,
-    day: str = "snapshot_date",
+    day: str = SNAPSHOT_DATE,
 ) -> DataFrame:
     """Set each target to null outside the snapshots that it is trained on, so that one pass serves all.
 

@@ -28,13 +28,14 @@ from engage_spark.ml.selection.fold_gram import FoldGrams
 from engage_spark.ml.selection.gram import category_column
 from engage_spark.ml.selection.profile import (
     LEVELS,
-    ColumnProfile,
     FeatureProfile,
     as_double,
+    scale_of,
 )
 from engage_spark.numerics.arrow import to_ddl
 from engage_spark.numerics.limbs import join
 from engage_spark.spark.by_value import send_by_value
+from engage_spark.spark.column_profile import ColumnProfile
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
@@ -213,17 +214,17 @@ def _histogram(
 
 
 def _bins(profile: ColumnProfile) -> kernel.NumberBins | gram_kernel.CategoryColumn:
-    if profile.categorical:
+    if profile.is_text:
         return category_column(profile)
     values = tuple(sorted(float(v) for v in profile.values))
-    if profile.level == 0:
+    if profile.complete:
         return kernel.NumberBins(values, True)
     step = -(-len(values) // (BINS - 1))
     return kernel.NumberBins(values[::step], False)
 
 
 def _goal(profile: ColumnProfile, binary: bool) -> gram_kernel.NumberColumn:
-    scale = profile.scale
+    scale = scale_of(profile)
     return (
         gram_kernel.NumberColumn(0.0, 0, True)
         if binary
@@ -237,7 +238,7 @@ def _values(profile: ColumnProfile) -> int:
 
 def _pairs(names: Sequence[str], profile: FeatureProfile) -> tuple[tuple[int, int], ...]:
     """Pairs that could be one-to-one: of few values, and of equally many."""
-    few = [i for i, n in enumerate(names) if profile[n].level == 0 and 1 < _values(profile[n]) <= FEW]
+    few = [i for i, n in enumerate(names) if profile[n].complete and 1 < _values(profile[n]) <= FEW]
     return tuple(
         (a, b) for a, b in combinations(few, 2) if _values(profile[names[a]]) == _values(profile[names[b]])
     )

@@ -14,7 +14,8 @@ from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 from engage_spark.ml.selection.rfe import eliminate, r2
 
 if TYPE_CHECKING:
-    from engage_spark.ml.selection.profile import ColumnProfile, FeatureProfile
+    from engage_spark.ml.selection.profile import FeatureProfile
+    from engage_spark.spark.column_profile import ColumnProfile
 
 LEAVE_OUT = (
     "say in the contract that it leaks (leaksInto), "
@@ -288,17 +289,17 @@ def _of_column(
         text = f"is {next(iter(c.values))} in all {rows} rows."
         return finding("constant", 1.0, 1.0, False, text, "take its role feature away in the contract")
     unique = min(1.0, len(c.values) * days / sum(c.values.values()))
-    if (c.categorical or c.whole) and c.present >= limits.rows and unique >= limits.unique:
+    if (c.is_text or c.whole) and c.present >= limits.rows and unique >= limits.unique:
         text = f"has almost one value per row ({unique:.1%}): it names rows rather than describing them."
         return finding(
             "identifier",
             unique,
             limits.unique,
-            c.categorical,
+            c.is_text,
             text,
             "if it names rows, give it the role identifier in the contract",
         )
-    if c.categorical and c.distinct > most_levels:
+    if c.is_text and c.distinct > most_levels:
         text = f"is a category of about {c.distinct} levels; no more than {most_levels} become columns."
         hint = "group its levels in a derived field, or give it the role identifier or audit"
         return finding("too many levels", float(c.distinct), float(most_levels), True, text, hint)

@@ -15,8 +15,9 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import FeatureSpec, all_features, target_names
 from engage_spark.ml.selection import gram_kernel as kernel
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, GramSlot, build_fold_grams
-from engage_spark.ml.selection.profile import LEVELS, ColumnProfile, Scales, as_double
+from engage_spark.ml.selection.profile import LEVELS, Scales, as_double, levels_of, scale_of
 from engage_spark.spark.by_value import send_by_value
+from engage_spark.spark.column_profile import ColumnProfile
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
@@ -81,15 +82,15 @@ def to_grams(
 
 
 def _number(profile: ColumnProfile) -> kernel.NumberColumn:
-    scale = profile.scale
+    scale = scale_of(profile)
     return kernel.NumberColumn(middle=scale.middle, exponent=scale.exponent, nullable=profile.missing > 0)
 
 
 def category_column(profile: ColumnProfile) -> kernel.CategoryColumn:
-    """The places of a category: one for each level, or LEVELS buckets where it has more."""
-    few = profile.level == 0 and len(profile.values) <= LEVELS
+    """Lay out a category: a place for each level, or LEVELS buckets where it has more."""
+    few = profile.complete and len(profile.values) <= LEVELS
     return (
-        kernel.CategoryColumn(levels=profile.levels)
+        kernel.CategoryColumn(levels=levels_of(profile))
         if few
         else kernel.CategoryColumn(levels=(), buckets=LEVELS)
     )

@@ -11,6 +11,8 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import (
+    SNAPSHOT_DATE,
+    VALID,
     Direction,
     GraphMeasure,
     GraphSpec,
@@ -33,8 +35,7 @@ from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.graph.picture import draw_picture
 from engage_spark.pipelines.results import MeasuredGraph, Note, TopVertex
 from engage_spark.pipelines.runner import Attempt, StageRunner
-from engage_spark.pipelines.stages import GRAPH_COMPARISON, SNAPSHOT_DATE, ingest_stage
-from engage_spark.quality import VALID
+from engage_spark.pipelines.stages import GRAPH_COMPARISON, ingest_stage
 from engage_spark.settings.model import GraphSettings
 from engage_spark.spark.schema import column_named, spark_schema
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from engage_spark.contract import Table, system_contract
+from engage_spark.contract import SNAPSHOT_DATE, Table, system_contract
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.stages import QUALITY_RESULTS, QUALITY_STATES
 from engage_spark.quality import (
@@ -70,7 +70,7 @@ def write_quality_tables(
     """Replace the results and states of one table and snapshot. Two Delta commits, side by side, since each
     waits for storage mostly.
     """
-    about = {"run_id": work.run_id, "table_name": table.name, "snapshot_date": work.snapshot_date}
+    about = {"run_id": work.run_id, "table_name": table.name, SNAPSHOT_DATE: work.snapshot_date}
     results = [asdict(c) | {"samples": list(c.samples)} | about for c in verdict.counts]
     states = [_state(s, sketched.get(s.column)) | about for s in counted.columns.values()]
     with ThreadPoolExecutor(2) as pool:
@@ -91,7 +91,7 @@ def _replace(
     ).coalesce(1)
     where = f"snapshot_date = DATE'{work.snapshot_date}' AND table_name = '{table.name}'"
     context.lake.overwrite(
-        rows, kept, where=where, tag=work.run_id, partition_by=("snapshot_date", "table_name")
+        rows, kept, where=where, tag=work.run_id, partition_by=(SNAPSHOT_DATE, "table_name")
     )
 
 

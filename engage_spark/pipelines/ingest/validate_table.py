@@ -9,7 +9,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Kind, Table, day_column, judged_table
+from engage_spark.contract import Table, TableKind, day_column, judged_table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import InputManifest, Materialize, Run, read_inputs, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun
@@ -200,7 +200,7 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
     """
     for r in table.references:
         entity = context.contract.table(r.table)
-        if entity.kind is not Kind.ENTITY or work.inputs.get(entity.name) is None:
+        if entity.kind is not TableKind.ENTITY or work.inputs.get(entity.name) is None:
             raise ContractError(
                 f"{table.name}.{r.column} refers to {r.table}, which is no entity table",
                 hint="refer to the table of kind entity",
@@ -217,7 +217,7 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
 def _write(attempt: Attempt, judged: DataFrame, table: Table, extent: Extent) -> None:
     """Replace the snapshot of an entity, or exactly the days of a log that were delivered."""
     column, stored, day = day_column(table), judged_table(table), attempt.work.snapshot_date
-    if table.kind is Kind.ENTITY:
+    if table.kind is TableKind.ENTITY:
         attempt.replace(stored, judged.withColumn(column, F.lit(day)), properties=PROPERTIES)
         return
     where = _of_days(column, extent.days)

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import Contract, Kind
+from engage_spark.contract import SNAPSHOT_DATE, Contract, TableKind
 from engage_spark.errors import NotPublishedError
 from engage_spark.gx.data_docs import build_site
 from engage_spark.gx.gx_runner import require_gx
@@ -40,16 +40,14 @@ def run_docs(
     lake = Lake(settings.lake)
     with translate_spark_errors(f"{lake.location(QUALITY_RESULTS)} cannot be read"):
         lines = lake.read(spark, QUALITY_RESULTS)
-        day = snapshot_date or lines.agg(F.max("snapshot_date")).collect()[0][0]
+        day = snapshot_date or lines.agg(F.max(SNAPSHOT_DATE)).collect()[0][0]
         found = (
-            [row.asDict() for row in lines.where(F.col("snapshot_date") == F.lit(day)).collect()]
-            if day
-            else []
+            [row.asDict() for row in lines.where(F.col(SNAPSHOT_DATE) == F.lit(day)).collect()] if day else []
         )
     tables = [
         t
         for t in contract.tables
-        if t.kind in (Kind.ENTITY, Kind.LOG) and any(r["table_name"] == t.name for r in found)
+        if t.kind in (TableKind.ENTITY, TableKind.LOG) and any(r["table_name"] == t.name for r in found)
     ]
     if not tables:
         raise NotPublishedError(

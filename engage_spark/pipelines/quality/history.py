@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Contract, Kind, Table
+from engage_spark.contract import SNAPSHOT_DATE, Contract, Table, TableKind
 from engage_spark.errors import NotPublishedError
 from engage_spark.lake import RunLog, translate_spark_errors
 from engage_spark.pipelines.context import RunContext
@@ -39,7 +39,7 @@ def chosen(contract: Contract, table: str | None) -> Table:
 
 def judged_tables(contract: Contract) -> tuple[Table, ...]:
     """The tables that ingest judges."""
-    return tuple(t for t in contract.tables if t.kind in (Kind.ENTITY, Kind.LOG))
+    return tuple(t for t in contract.tables if t.kind in (TableKind.ENTITY, TableKind.LOG))
 
 
 def results(context: RunContext, day: date | None, table: str | None) -> tuple[date, list[dict[str, Any]]]:
@@ -51,10 +51,8 @@ def results(context: RunContext, day: date | None, table: str | None) -> tuple[d
     with translate_spark_errors(f"{context.lake.location(QUALITY_RESULTS)} cannot be read"):
         lines = context.lake.read(context.spark, QUALITY_RESULTS)
         lines = lines if table is None else lines.where(F.col("table_name") == table)
-        day = day or lines.agg(F.max("snapshot_date")).collect()[0][0]
-        found = (
-            [r.asDict() for r in lines.where(F.col("snapshot_date") == F.lit(day)).collect()] if day else []
-        )
+        day = day or lines.agg(F.max(SNAPSHOT_DATE)).collect()[0][0]
+        found = [r.asDict() for r in lines.where(F.col(SNAPSHOT_DATE) == F.lit(day)).collect()] if day else []
     if day is None or not found:
         raise NotPublishedError(
             f"nothing was judged{f' of {table}' if table else ''}{f' on {day}' if day else ''}",
@@ -69,13 +67,13 @@ def states(context: RunContext, table: Table, *, first: date, last: date) -> Day
     """
     with translate_spark_errors(f"{context.lake.location(QUALITY_STATES)} cannot be read"):
         rows = context.lake.read(context.spark, QUALITY_STATES).where(F.col("table_name") == table.name)
-        within = rows.where(F.col("snapshot_date").between(F.lit(first), F.lit(last))).select(
-            "snapshot_date", *_COLUMNS
+        within = rows.where(F.col(SNAPSHOT_DATE).between(F.lit(first), F.lit(last))).select(
+            SNAPSHOT_DATE, *_COLUMNS
         )
         found: dict[date, dict[str, ColumnStats]] = {}
         for row in within.collect():
             state = stats_from_row(row.asDict())
-            found.setdefault(row["snapshot_date"], {})[state.column] = state
+            found.setdefault(row[SNAPSHOT_DATE], {})[state.column] = state
     order = {name: i for i, name in enumerate(table.names)}
     return {
         d: dict(sorted(found[d].items(), key=lambda x: order.get(x[0], len(order)))) for d in sorted(found)
@@ -94,7 +92,7 @@ def displayed(context: RunContext, table: Table, days: Sequence[date]) -> Displa
     table; rows are not read again.
     """
     rows = context.lake.read(context.spark, QUALITY_STATES).where(
-        (F.col("table_name") == table.name) & F.col("snapshot_date").isin(list(days))
+        (F.col("table_name") == table.name) & F.col(SNAPSHOT_DATE).isin(list(days))
     )
     distinct = F.hll_sketch_estimate(F.hll_union_agg("distinct_sketch"))
     median = kll_quantile("quantile_sketch", 0.5)

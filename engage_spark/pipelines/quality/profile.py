@@ -11,7 +11,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from engage_spark import log
-from engage_spark.contract import contradictions, parse
+from engage_spark.contract import find_contradictions, parse_contract
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
 from engage_spark.pipelines.results import Report
@@ -56,8 +56,8 @@ def run_profile(
     ):
         found = profile(rows, key=key)
     text = draft_contract(found, table=name, origin=Path(path).name)
-    contract, problems = parse(text, origin=name)
-    if problems := [*problems, *contradictions(contract)]:
+    contract, problems = parse_contract(text, origin=name)
+    if problems := [*problems, *find_contradictions(contract)]:
         raise ContractError(
             "the draft contradicts itself, which is a fault of this package",
             details=problems,

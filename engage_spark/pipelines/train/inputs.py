@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.contract import splits_table
+from engage_spark.contract import SNAPSHOT_DATE, splits_table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Materialize
 from engage_spark.ml.data.split import (
@@ -33,7 +33,7 @@ from engage_spark.ml.feature_spec import (
 )
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, rows_of, valid_rows
-from engage_spark.pipelines.stages import SNAPSHOT_DATE, SPLITS
+from engage_spark.pipelines.stages import SPLITS
 from engage_spark.spark.schema import column_named
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from engage_spark import log
-from engage_spark.contract import system_contract
+from engage_spark.contract import SNAPSHOT_DATE, system_contract
 from engage_spark.errors import EngageError
 from engage_spark.lake import code_version, translate_spark_errors
 from engage_spark.ml.data.driver_sample import sample_rows
@@ -25,7 +25,7 @@ from engage_spark.pipelines.champions import scorer_of
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs
 from engage_spark.pipelines.results import MetricEstimate, ModelOnTest, SelectionCost, TrainedModel
-from engage_spark.pipelines.stages import SNAPSHOT_DATE, SPLITS, TRAINING_RUNS
+from engage_spark.pipelines.stages import SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts
 from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import CHAMPION, MlflowRun, ModelFacts, ModelVersion, Tracker

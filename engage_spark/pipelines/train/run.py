@@ -12,7 +12,7 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark import log
-from engage_spark.contract import Contract
+from engage_spark.contract import SNAPSHOT_DATE, Contract
 from engage_spark.errors import TransientError
 from engage_spark.lake import translate_spark_errors
 from engage_spark.lake.scratch import scratch
@@ -29,7 +29,7 @@ from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs
 from engage_spark.pipelines.results import Note, TrainResult
 from engage_spark.pipelines.runner import StageRunner
-from engage_spark.pipelines.stages import SNAPSHOT_DATE, SPLITS, TRAIN, TRAINING_RUNS
+from engage_spark.pipelines.stages import SPLITS, TRAIN, TRAINING_RUNS
 from engage_spark.pipelines.train.inputs import build_training_set, require_names, specs_of
 from engage_spark.pipelines.train.register import (
     RegisteredTarget,

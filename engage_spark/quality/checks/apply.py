@@ -15,11 +15,10 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.contract import ERRORS_TYPE, Severity, Table
+from engage_spark.contract import ERRORS_TYPE, QUARANTINED, VALID, Severity, Table
 from engage_spark.quality.checks.row_checks import MASK, Check
 from engage_spark.spark.schema import column_named
 
-VALID, QUARANTINED = "valid", "quarantined"
 LONGEST = 100
 """Characters of a sample that are shown."""
 

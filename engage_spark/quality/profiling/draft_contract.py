@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from engage_spark.contract.validation import LOGICAL, UNSTORABLE
-from engage_spark.quality.profiling.profile import DAY, ColumnFacts, Shape, TableProfile
+from engage_spark.quality.profiling.profile import ColumnFacts, Shape, TableProfile
 from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share
 from engage_spark.quality.profiling.value_scan import CLASSES, FORMS
 
@@ -310,4 +310,4 @@ def _told(c: ColumnFacts, rows: int) -> str:
     return f"Found: {', '.join([missing + values, *odd, *special])}."
 
 
-__all__ = ["DAY", "draft_contract", "is_personal", "pattern_of", "renamed", "words"]
+__all__ = ["draft_contract", "is_personal", "pattern_of", "renamed", "words"]

@@ -5,27 +5,26 @@ of rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from engage_spark.contract import SNAPSHOT_DATE, VALID
 from engage_spark.errors import ConfigurationError, ContractError, InputError
-from engage_spark.quality.checks.apply import VALID
 from engage_spark.quality.profiling import value_scan
 from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats
 from engage_spark.quality.stats.count import count_columns
 from engage_spark.spark.by_value import send_by_value
+from engage_spark.spark.column_profile import ColumnProfile, CountedColumn, profile_columns
 from engage_spark.spark.schema import column_named, spark_type
 
 send_by_value(value_scan)
 
-DAY = "snapshot_date"
 CANDIDATES, PAIRED, SAMPLE = 8, 10, 20_000
 """The most keys that are counted exactly, the most columns that are paired, and about how many rows sort out
 pairs beforehand.
@@ -96,14 +95,16 @@ def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
             f"there is no column {', '.join(map(repr, unknown))}",
             hint=f"columns are: {', '.join(df.columns)}",
         )
-    dated = isinstance(next((f.dataType for f in df.schema.fields if f.name == DAY), None), T.DateType)
+    dated = isinstance(
+        next((f.dataType for f in df.schema.fields if f.name == SNAPSHOT_DATE), None), T.DateType
+    )
     types, left_out = _types(df, dated)
     known = df.select(
         *(
             column_named(c).cast("string").alias(c) if t == "void" else column_named(c)
             for c, t in types.items()
         ),
-        *([F.col(DAY)] if dated else []),
+        *([F.col(SNAPSHOT_DATE)] if dated else []),
     )
     types = {c: "string" if t == "void" else t for c, t in types.items()}
     columns = _columns(known, types)
@@ -117,9 +118,9 @@ def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str,
     left_out: list[tuple[str, str]] = []
     for f in df.schema.fields:
         kind = f.dataType.simpleString()
-        if f.name == DAY and dated:
+        if f.name == SNAPSHOT_DATE and dated:
             continue
-        if f.name.lower().startswith("_dq_") or f.name.lower() in ("_run_id", DAY):
+        if f.name.lower().startswith("_dq_") or f.name.lower() in ("_run_id", SNAPSHOT_DATE):
             left_out.append((f.name, "the name is this package's own; rename it"))
             continue
         try:
@@ -140,59 +141,40 @@ def _columns(df: DataFrame, types: dict[str, str]) -> tuple[ColumnFacts, ...]:
         )
     plain = [Binning(column=c, type=t, scale=BinScale.ONE) for c, t in types.items()]
     states = count_columns(df.withColumn("_dq_status", F.lit(VALID)), rules=(), binnings=plain).columns
-    told = _looked(df, types)
-    return tuple(facts_of(c, t, states[c], told.get(i, {})) for i, (c, t) in enumerate(types.items()))
+    profiles = _values(df, types)
+    return tuple(facts_of(c, t, states[c], profiles.get(c)) for c, t in types.items())
 
 
-def _looked(df: DataFrame, types: dict[str, str]) -> dict[int, dict[str, list[Any]]]:
-    """What `glance` tells, by column and kind of telling; of each kind no more than a column with few values
-    could have.
+def _values(df: DataFrame, types: dict[str, str]) -> dict[str, ColumnProfile]:
+    """Scan the values of text, whole numbers and flags, by column."""
+    scanned = {
+        c: CountedColumn(
+            column_named(c), True, value_scan.TextScan if t == "string" else value_scan.value_counter
+        )
+        for c, t in types.items()
+        if t == "string" or t in _FEW
+    }
+    return profile_columns(df, scanned, limit=value_scan.VALUES)[1] if scanned else {}
+
+
+def facts_of(name: str, kind: str, state: ColumnStats, scan: ColumnProfile | None) -> ColumnFacts:
+    """Combine the statistics of a column with the scan of its values, which numbers with fractions, moments
+    and nested columns lack.
     """
-    kinds = tuple(
-        "text" if t == "string" else "few" if t in _FEW else "nested" if "<" in t else "other"
-        for t in types.values()
-    )
-    columns = [
-        F.lit(None).cast("int") if k == "nested" else column_named(c)
-        for c, k in zip(types, kinds, strict=True)
-    ]
-
-    def partition(batches: Iterator[Any]) -> Iterator[Any]:
-        return value_scan.look(batches, kinds)
-
-    seen = df.select(*(c.alias(f"c{i}") for i, c in enumerate(columns))).mapInArrow(partition, value_scan.DDL)
-    added = seen.groupBy("code", "what", "key").agg(
-        F.sum("n").alias("n"),
-        F.min("low").alias("low"),
-        F.max("high").alias("high"),
-        F.min("least").alias("least"),
-        F.max("most").alias("most"),
-    )
-    listed = F.sort_array(F.collect_list(F.struct("key", "n", "low", "high", "least", "most")))
-    found: dict[int, dict[str, list[Any]]] = {}
-    for row in (
-        added.groupBy("code", "what").agg(F.slice(listed, 1, value_scan.VALUES + 1).alias("told")).collect()
-    ):
-        found.setdefault(row["code"], {})[row["what"]] = row["told"]
-    return found
-
-
-def facts_of(name: str, kind: str, state: ColumnStats, told: dict[str, list[Any]]) -> ColumnFacts:
-    """The facts of one column from its state and what was told of it (see `glance`), by kind of telling."""
-    values = told.get(value_scan.VALUE, [])
-    few = (
-        value_scan.MANY not in told
-        and len(values) <= value_scan.VALUES
-        and (kind == "string" or kind in _FEW)
-    )
-    counts = {r["key"]: r["n"] for r in told.get(value_scan.COUNT, [])}
-    said = state.filled - counts.get("blank", 0)
-    off = {r["key"] for r in told.get(value_scan.OFF, [])}
-    form = next((f for f in value_scan.FORMS if f not in off), None) if kind == "string" and said else None
-    signs = [r["key"] for r in told.get(value_scan.SHAPE, [])]
+    if scan is None:
+        return ColumnFacts(name=name, type=kind, state=state)
+    details = scan.details
+    counts = {r["text"]: r["rows"] for r in details.get(value_scan.COUNT, ())}
+    visible = state.filled - counts.get("blank", 0)
+    off = {r["text"] for r in details.get(value_scan.OFF, ())}
+    form = next((f for f in value_scan.FORMS if f not in off), None) if kind == "string" and visible else None
+    signs = [r["text"] for r in details.get(value_scan.SHAPE, ())]
     shapes: tuple[Shape, ...] | None = None
-    if signs and value_scan.SHAPELESS not in told and len(signs) <= value_scan.SHAPES:
-        tokens = {r["key"]: (r["low"], r["high"], r["least"], r["most"]) for r in told[value_scan.TOKEN]}
+    if signs and value_scan.SHAPELESS not in details and len(signs) <= value_scan.SHAPES:
+        tokens = {
+            r["text"]: (r["first"], r["last"], int(r["least"]), int(r["most"]))
+            for r in details[value_scan.TOKEN]
+        }
         shapes = tuple(
             Shape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s)))) for s in signs
         )
@@ -200,7 +182,7 @@ def facts_of(name: str, kind: str, state: ColumnStats, told: dict[str, list[Any]
         name=name,
         type=kind,
         state=state,
-        values={r["key"]: r["n"] for r in values} if few else None,
+        values={str(v): n for v, n in scan.values.items()} if scan.complete else None,
         shapes=shapes,
         form=form,
         counts=counts,
@@ -245,7 +227,7 @@ def _nearly_unique(df: DataFrame, names: list[str], rows: int, dated: bool) -> l
     """
     if not names:
         return []
-    wanted = [F.struct(F.col(DAY), column_named(n)) if dated else column_named(n) for n in names]
+    wanted = [F.struct(F.col(SNAPSHOT_DATE), column_named(n)) if dated else column_named(n) for n in names]
     found = df.agg(
         *(F.approx_count_distinct(c, 0.05).alias(f"d{i}") for i, c in enumerate(wanted))
     ).collect()[0]
@@ -266,7 +248,7 @@ def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict
         return (F.lower(column_named(k[p]).cast("string")) if p < len(k) else F.lit("")).alias(f"p{p}")
 
     parts = [F.struct(F.lit(i).alias("i"), *(part(k, p) for p in range(widest))) for i, k in enumerate(keys)]
-    day = F.col(DAY) if dated else F.lit(None).cast("date")
+    day = F.col(SNAPSHOT_DATE) if dated else F.lit(None).cast("date")
     each = df.select(F.explode(F.array(*parts)).alias("k"), day.alias("day"))
     groups = each.groupBy("k", "day").agg(F.count(F.lit(1)).alias("n"))
     found = (
@@ -286,7 +268,12 @@ def _pairs(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[tupl
         return []
     hashes = [F.xxhash64(column_named(n)).alias(f"h{i}") for i, n in enumerate(names)]
     every = F.pmod(F.xxhash64(*map(column_named, names)), F.lit(max(1, rows // SAMPLE))) == 0
-    drawn = df.where(every).select(*hashes, *([F.col(DAY)] if dated else [])).limit(2 * SAMPLE).collect()
+    drawn = (
+        df.where(every)
+        .select(*hashes, *([F.col(SNAPSHOT_DATE)] if dated else []))
+        .limit(2 * SAMPLE)
+        .collect()
+    )
     left: list[tuple[str, ...]] = []
     for a, b in combinations(range(len(names)), 2):
         seen = {(r[a], r[b], r[-1] if dated else None) for r in drawn}

@@ -15,6 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engage_spark.numerics.arrow import CountedRow
+from engage_spark.numerics.column_profile import TextCounter, row
+
 VALUES, SHAPES, TOKENS, LONGEST = 50, 3, 12, 64
 """The most values, shapes, and tokens of a shape that are told apart, and the longest text that is looked at,
 in characters.
@@ -34,50 +37,30 @@ the column's.
 """
 UNFIT = r"^[\s\pZ]|[\s\pZ]$|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
 CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
-VALUE, MANY, SHAPE, TOKEN, SHAPELESS, OFF, COUNT = (
-    "value",
-    "many",
+SHAPE, TOKEN, SHAPELESS, OFF, COUNT = (
     "shape",
     "token",
     "shapeless",
     "off",
     "count",
 )
-SCHEMA = pa.schema(
-    [
-        ("code", pa.int32()),
-        ("what", pa.string()),
-        ("key", pa.string()),
-        ("n", pa.int64()),
-        ("low", pa.string()),
-        ("high", pa.string()),
-        ("least", pa.int64()),
-        ("most", pa.int64()),
-    ]
-)
-DDL = "code int, what string, key string, n bigint, low string, high string, least bigint, most bigint"
 
 
-class ValueScan:
-    """What one partition holds in one column. `kind`: text, few (whole numbers and flags, whose values are
-    told) or other.
-    """
+class TextScan:
+    """Scans a text column of a partition: its values where they are few and short, and what they look like."""
 
-    def __init__(self, code: int, kind: str) -> None:
-        self.code, self.kind = code, kind
-        self.values: dict[str, int] | None = {}
+    def __init__(self) -> None:
+        self.values = TextCounter(VALUES, thin=False)
         self.shapes: dict[str, list[list[Any]]] | None = {}
         self.forms = set(FORMS)
         self.counts = dict.fromkeys(("blank", "control", "lost", "long", "unfit"), 0)
 
     def add(self, column: pa.Array) -> None:
+        """Scan a batch."""
         filled = column.drop_null()
-        if not len(filled):
-            return
-        if self.kind == "text":
+        if len(filled):
             self._text(filled)
-        elif self.kind == "few" and self.values is not None:
-            self._valued(filled.cast(pa.string()))
+        self.values.add(column)
 
     def _text(self, filled: pa.Array) -> None:
         blank = pc.match_substring_regex(filled, r"^[\s\pZ]*$")
@@ -94,25 +77,15 @@ class ValueScan:
         long = pc.greater(pc.utf8_length(filled), LONGEST)
         self.counts["long"] += pc.sum(long).as_py() or 0
         if self.counts["long"]:
-            self.values = self.shapes = None
-        if self.values is not None:
-            self._valued(filled)
-        said = filled.filter(pc.invert(blank))
+            self.values.give_up()
+            self.shapes = None
+        visible = filled.filter(pc.invert(blank))
         for form in sorted(self.forms):
-            if not (pc.all(pc.match_substring_regex(said, f"^(?:{FORMS[form]})$")).as_py() or not len(said)):
+            matches = pc.match_substring_regex(visible, f"^(?:{FORMS[form]})$")
+            if not (pc.all(matches).as_py() or not len(visible)):
                 self.forms.discard(form)
         if self.shapes is not None:
-            self._shaped(said)
-
-    def _valued(self, texts: pa.Array) -> None:
-        counts = pc.value_counts(texts)
-        for value, n in zip(
-            counts.field(0)[: VALUES + 1].to_pylist(), counts.field(1)[: VALUES + 1].to_pylist(), strict=True
-        ):
-            assert self.values is not None
-            self.values[value] = self.values.get(value, 0) + n
-        if len(counts) > VALUES or len(self.values or ()) > VALUES:
-            self.values = None
+            self._shaped(visible)
 
     def _shaped(self, said: pa.Array) -> None:
         shape = said
@@ -149,39 +122,24 @@ class ValueScan:
             )
         return found
 
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Rows of SCHEMA. A form that does not hold and an overflow are told as such, so that one partition
-        is enough to say so.
+    def rows(self) -> Iterator[CountedRow]:
+        """Return what was counted. A form that does not hold, and more shapes than are told apart, have a row
+        each, so that one partition is enough to say so.
         """
+        yield from self.values.rows()
         for name, n in self.counts.items():
-            yield self.code, COUNT, name, n, None, None, None, None
-        if self.values is None:
-            yield self.code, MANY, "", 1, None, None, None, None
-        else:
-            for value, n in self.values.items():
-                yield self.code, VALUE, value, n, None, None, None, None
-        if self.kind != "text":
-            return
+            yield row(COUNT, n, text=name)
         for form in set(FORMS) - self.forms:
-            yield self.code, OFF, form, 1, None, None, None, None
+            yield row(OFF, 1, text=form)
         if self.shapes is None:
-            yield self.code, SHAPELESS, "", 1, None, None, None, None
+            yield row(SHAPELESS, 1, text="")
             return
         for shape, tokens in self.shapes.items():
-            yield self.code, SHAPE, shape, 1, None, None, None, None
+            yield row(SHAPE, 1, text=shape)
             for i, (low, high, least, most) in enumerate(tokens):
-                yield self.code, TOKEN, f"{i:02}{shape}", 1, low, high, least, most
+                yield row(TOKEN, 1, text=f"{i:02}{shape}", ends=(least, most), texts=(low, high))
 
 
-def look(batches: Iterator[pa.RecordBatch], kinds: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """What a partition holds, column by column, as some rows of SCHEMA. Columns are told by their place."""
-    looks = [ValueScan(i, kind) for i, kind in enumerate(kinds)]
-    for batch in batches:
-        for one, column in zip(looks, batch.columns, strict=True):
-            one.add(column)
-    told = [row for one in looks for row in one.rows()]
-    if told:
-        yield pa.RecordBatch.from_arrays(
-            [pa.array(c, t) for c, t in zip(zip(*told, strict=True), SCHEMA.types, strict=True)],
-            schema=SCHEMA,
-        )
+def value_counter() -> TextCounter:
+    """Count the values of a column of whole numbers or flags, as text, where they are few."""
+    return TextCounter(VALUES, thin=False)

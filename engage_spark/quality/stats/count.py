@@ -18,8 +18,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import Row
 
+from engage_spark.contract import VALID
 from engage_spark.numerics.limbs import join, join_float
-from engage_spark.quality.checks.apply import VALID
 from engage_spark.quality.stats import column_stats, count_kernel
 from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats

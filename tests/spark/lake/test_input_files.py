@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from engage_spark.contract import Kind, Table
+from engage_spark.contract import Table, TableKind
 from engage_spark.errors import InputError
 from engage_spark.lake import InputManifest, fingerprint, list_inputs, read_inputs
 from engage_spark.spark.schema import conform
@@ -144,7 +144,7 @@ def test_csv_is_read_as_declared_and_what_cannot_be_parsed_is_kept_as_text(
 def test_csv_with_dates_other_separators_and_a_word_for_null(spark: SparkSession, tmp_path: Path) -> None:
     table = Table(
         name="things",
-        kind=Kind.ENTITY,
+        kind=TableKind.ENTITY,
         description="",
         fields=(
             field("id", "string", "string"),

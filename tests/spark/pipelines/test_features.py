@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engage_spark.contract import Kind, Role, Table
+from engage_spark.contract import Role, Table, TableKind
 from engage_spark.contract.model import Field
 from engage_spark.errors import ContractError
 from engage_spark.features import to_features
@@ -221,7 +221,7 @@ def test_a_formula_may_use_the_ones_before_it_and_nothing_undeclared_stays(spark
 
     table = Table(
         name="t",
-        kind=Kind.DERIVED,
+        kind=TableKind.DERIVED,
         description="",
         source="s",
         fields=(

@@ -18,7 +18,7 @@ import pytest
 from pyspark.sql import functions as F
 
 import engage_spark
-from engage_spark.contract import Kind, Rule, Severity, Table, load_contract
+from engage_spark.contract import Rule, Severity, Table, TableKind, load_contract
 from engage_spark.errors import ConfigurationError, ContractError, InputError
 from engage_spark.quality import CheckResult, check
 from engage_spark.spark.schema import spark_schema
@@ -293,11 +293,11 @@ def test_jobs_and_scans_stay_the_same_from_10_to_300_rules(
     assert few[0] == 3, "one scan of the keys, one that counts everything, one for samples"
     keyless = replace(
         many_rules(10),
-        kind=Kind.LOG,
+        kind=TableKind.LOG,
         rules=(),
         fields=tuple(replace(f, key_position=None) for f in many_rules(1).fields),
     )
-    sound = replace(keyless, kind=Kind.SYSTEM)
+    sound = replace(keyless, kind=TableKind.SYSTEM)
     assert cost(spark, rows, sound, reads, spark_kind)[0] == 1, (
         "nothing broken and no key: everything in one scan"
     )

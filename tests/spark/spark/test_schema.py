@@ -9,11 +9,11 @@ import pytest
 from pyspark.sql import functions as F
 
 from engage_spark.contract import (
-    Extra,
+    ExtraColumns,
     Field,
-    Kind,
     Role,
     Table,
+    TableKind,
     judged_table,
     load_contract,
     predictions_table,
@@ -44,8 +44,8 @@ def field(name: str, spark: str, **more: object) -> Field:
     )  # type: ignore[arg-type]
 
 
-def table(*fields: Field, extra: Extra = Extra.WARN) -> Table:
-    return Table(name="things", kind=Kind.ENTITY, description="Things.", fields=fields, extra=extra)
+def table(*fields: Field, extra: ExtraColumns = ExtraColumns.WARN) -> Table:
+    return Table(name="things", kind=TableKind.ENTITY, description="Things.", fields=fields, extra=extra)
 
 
 def test_every_declared_table_has_a_spark_schema() -> None:
@@ -102,9 +102,9 @@ def test_columns_come_in_declared_order_and_undeclared_ones_are_told(spark: Spar
 
 def test_undeclared_columns_can_be_ignored_or_refused(spark: SparkSession) -> None:
     rows = spark.createDataFrame([(1, 2)], "a int, z int")
-    assert conform(rows, table(field("a", "int"), extra=Extra.IGNORE)).extra == ()
+    assert conform(rows, table(field("a", "int"), extra=ExtraColumns.IGNORE)).extra == ()
     with pytest.raises(InputError, match="z: not declared"):
-        conform(rows, table(field("a", "int"), extra=Extra.REFUSE))
+        conform(rows, table(field("a", "int"), extra=ExtraColumns.REFUSE))
 
 
 @each(WIDENED)
@@ -182,7 +182,7 @@ def test_names_with_dots_and_backticks_are_quoted(spark: SparkSession) -> None:
 
 
 def test_a_conformed_frame_conforms_unchanged(spark: SparkSession) -> None:
-    stations = replace(BIKES.entity, extra=Extra.REFUSE)
+    stations = replace(BIKES.entity, extra=ExtraColumns.REFUSE)
     rows = spark.createDataFrame([], spark_schema(stations))
     assert conform(rows, stations).rows.schema == spark_schema(stations)
 

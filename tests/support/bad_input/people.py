@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from engage_spark.contract import Contract, Kind, Reference, Rule, Severity, Table
+from engage_spark.contract import Contract, Reference, Rule, Severity, Table, TableKind
 from tests.support.bad_input.declared import Case, Group, Outcome, accepted, quarantined, warned
 from tests.support.bad_input.things import field
 
@@ -18,7 +18,7 @@ MEGABYTES_10 = "x" * 10_000_000
 
 PEOPLE = Table(
     name="people",
-    kind=Kind.ENTITY,
+    kind=TableKind.ENTITY,
     description="People.",
     fields=(
         field("id", "string", "string", required=True, key_position=1),
@@ -38,7 +38,7 @@ PEOPLE = Table(
 )
 LINKS = Table(
     name="links",
-    kind=Kind.LOG,
+    kind=TableKind.LOG,
     description="Links.",
     event_time="at",
     fields=(

@@ -106,7 +106,7 @@ DELIVERIES = Group(
         ),
         refused(
             "Parquet and CSV together",
-            "files of several formats lie together: csv, parquet",
+            "there are files of several formats: csv, parquet",
             given=lambda h: (h / FOLDER / "more.csv").write_text("station_code\nST0001\n"),
         ),
         refused(

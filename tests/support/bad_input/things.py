@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engage_spark.contract import Field, Kind, Role, Table
+from engage_spark.contract import Field, Role, Table, TableKind
 from tests.support.bad_input.declared import Group, accepted, quarantined, refused
 
 
@@ -22,7 +22,7 @@ def field(name: str, kind: str, logical: str, **more: Any) -> Field:
 
 THINGS = Table(
     name="things",
-    kind=Kind.ENTITY,
+    kind=TableKind.ENTITY,
     description="Things.",
     fields=(
         field("id", "string", "string", required=True, key_position=1),
@@ -32,7 +32,7 @@ THINGS = Table(
 )
 MOMENTS = Table(
     name="moments",
-    kind=Kind.ENTITY,
+    kind=TableKind.ENTITY,
     description="Moments.",
     fields=(
         field("id", "string", "string", required=True, key_position=1),
@@ -103,7 +103,7 @@ LISTING = Group(
         ),
         refused(
             "Parquet and CSV together",
-            "files of several formats lie together: csv, parquet",
+            "there are files of several formats: csv, parquet",
             given=(lambda p: (parquet(p / "a.parquet"), text(p / "b.csv", "id,n,x\n")), {}),
         ),
         refused(

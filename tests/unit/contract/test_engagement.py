@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from engage_spark.contract import Extra, Kind, Role, Severity, load_contract, system_contract
+from engage_spark.contract import ExtraColumns, Role, Severity, TableKind, load_contract, system_contract
 
 # name, type, minimum, maximum, mean
 NUMBERS = """
@@ -180,7 +180,7 @@ def test_the_gates_are_99_8_percent_complete_and_1_percent_quarantined() -> None
 )
 def test_the_logs_refer_to_customers_at_both_ends(name: str, time: str, kinds: int) -> None:
     log = CONTRACT.table(name)
-    assert (log.kind, log.event_time, log.extra) == (Kind.LOG, time, Extra.WARN)
+    assert (log.kind, log.event_time, log.extra) == (TableKind.LOG, time, ExtraColumns.WARN)
     assert [(r.column, r.table, r.to_column) for r in log.references] == [
         ("src_customer_id", "customers", "customer_id"),
         ("dst_customer_id", "customers", "customer_id"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engage_spark.contract.expressions import usage
+from engage_spark.contract.expressions import referenced_names
 
 KNOWN = ("age", "followers", "date", "we`ird name", "group")
 
@@ -26,7 +26,7 @@ KNOWN = ("age", "followers", "date", "we`ird name", "group")
 def test_names_are_told_from_literals_functions_and_keywords(
     expression: str, columns: tuple[str, ...], unknown: tuple[str, ...]
 ) -> None:
-    found = usage(expression, KNOWN)
+    found = referenced_names(expression, KNOWN)
     assert found.columns == columns
     assert found.unknown == unknown
 
@@ -41,7 +41,7 @@ def test_names_are_told_from_literals_functions_and_keywords(
     ],
 )
 def test_clocks_and_dice_are_found(expression: str) -> None:
-    assert usage(expression, KNOWN).unstable
+    assert referenced_names(expression, KNOWN).unstable
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_clocks_and_dice_are_found(expression: str) -> None:
     ],
 )
 def test_what_is_more_than_one_expression_is_refused(expression: str, told: str) -> None:
-    assert any(told in what for what in usage(expression, ["a", "b"]).refused)
+    assert any(told in what for what in referenced_names(expression, ["a", "b"]).refused)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,9 @@ def test_what_is_more_than_one_expression_is_refused(expression: str, told: str)
     ["a - -1 > 0", "CAST(a AS INT) > try_cast(b AS BIGINT)", "a * (b / 2) > 1", "b = '; -- /* AS'"],
 )
 def test_what_only_looks_like_it_is_taken(expression: str) -> None:
-    assert usage(expression, ["a", "b"]).refused == ()
+    assert referenced_names(expression, ["a", "b"]).refused == ()
 
 
 @pytest.mark.parametrize("function", ["reflect", "java_method", "raise_error"])
 def test_a_function_that_runs_other_code_or_ends_the_job_is_unknown(function: str) -> None:
-    assert usage(f"{function}('x', a) > 1", ["a"]).unknown == (function,)
+    assert referenced_names(f"{function}('x', a) > 1", ["a"]).unknown == (function,)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from open_data_contract_standard.model import DataQuality
 
-from engage_spark.contract import Field, Gate, Kind, Role, Severity, Table
+from engage_spark.contract import Field, Gate, Role, Severity, Table, TableKind
 from engage_spark.contract.gates import table_gates
 from engage_spark.quality import ColumnStats, RuleCount, TableCounts, evaluate_gates
 
@@ -27,7 +27,7 @@ def field(name: str, **more: Any) -> Field:
 def log_of(*gates: Gate) -> Table:
     return Table(
         name="events",
-        kind=Kind.LOG,
+        kind=TableKind.LOG,
         description="",
         fields=(field("at"), field("x")),
         gates=gates,

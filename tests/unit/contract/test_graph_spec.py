@@ -16,7 +16,7 @@ from engage_spark.contract import (
     EdgeMeasure,
     GraphMeasure,
     graph_spec_of,
-    leaks,
+    leaking_fields,
     lint,
     load_contract,
     render_dictionary,
@@ -229,8 +229,8 @@ def test_a_contract_without_a_graph_says_how_to_declare_one() -> None:
 
 def test_what_is_measured_leaks_as_what_is_delivered() -> None:
     contract = load_contract()
-    assert {"avg_connection_strength", "weighted_degree"} <= leaks(contract, "engagement_score")
-    assert not {"avg_connection_strength", "weighted_degree"} & leaks(contract, "churn_30_day")
+    assert {"avg_connection_strength", "weighted_degree"} <= leaking_fields(contract, "engagement_score")
+    assert not {"avg_connection_strength", "weighted_degree"} & leaking_fields(contract, "churn_30_day")
 
 
 def test_the_dictionary_says_the_role_of_tables_and_the_direction_of_edges() -> None:

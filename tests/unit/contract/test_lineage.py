@@ -4,11 +4,11 @@ import pytest
 
 from engage_spark.contract import (
     Contract,
-    Extra,
+    ExtraColumns,
     Role,
     field_rows,
     judged_table,
-    leaks,
+    leaking_fields,
     load_contract,
     system_contract,
 )
@@ -21,7 +21,7 @@ BIKES = load_contract(DATA / "bikes.odcs.yaml")
 
 
 def test_engagement_hides_what_it_is_made_of_and_what_is_derived_from_that() -> None:
-    hidden = leaks(CONTRACT, "engagement_score")
+    hidden = leaking_fields(CONTRACT, "engagement_score")
     stated = {
         "sessions_last_7_days", "sessions_last_30_days", "session_duration_avg_minutes", "posts_last_30_days", "comments_last_30_days",
         "shares_last_30_days", "likes_received_last_30_days", "avg_connection_strength", "content_virality_score",
@@ -46,11 +46,15 @@ def test_engagement_hides_what_it_is_made_of_and_what_is_derived_from_that() -> 
 
 
 def test_churn_hides_the_other_targets_only() -> None:
-    assert leaks(CONTRACT, "churn_30_day") == {"churn_30_day", "engagement_score", "lifetime_value_usd"}
+    assert leaking_fields(CONTRACT, "churn_30_day") == {
+        "churn_30_day",
+        "engagement_score",
+        "lifetime_value_usd",
+    }
 
 
 def test_lifetime_value_hides_revenue_and_all_that_is_made_of_it() -> None:
-    hidden = leaks(CONTRACT, "lifetime_value_usd")
+    hidden = leaking_fields(CONTRACT, "lifetime_value_usd")
     assert {
         "transaction_revenue_30_day",
         "transaction_revenue_last_90_days",
@@ -74,23 +78,23 @@ def test_undeclared_leaks_are_the_closure_over_the_formulas_inputs(contract: Con
         while size < len(closure):
             size = len(closure)
             closure |= {name for name, used in inputs.items() if used & closure}
-        assert leaks(contract, target, declared=False) == closure
+        assert leaking_fields(contract, target, declared=False) == closure
         stated = {f.name for t in contract.tables for f in t.fields if target in f.leaks_into}
-        assert leaks(contract, target) == computed_from(contract, {target} | stated)
+        assert leaking_fields(contract, target) == computed_from(contract, {target} | stated)
 
 
 def test_what_is_computed_from_a_field_follows_through_other_formulas() -> None:
     assert computed_from(BIKES, ["bikes_parked"]) == {"bikes_parked", "fill_share", "drains_fast"}
-    assert leaks(BIKES, "runs_empty", declared=False) == {"runs_empty"}
+    assert leaking_fields(BIKES, "runs_empty", declared=False) == {"runs_empty"}
 
 
 def test_a_leak_passes_through_two_formulas() -> None:
-    assert leaks(BIKES, "runs_empty") == {"runs_empty", "bikes_parked", "fill_share", "drains_fast"}
+    assert leaking_fields(BIKES, "runs_empty") == {"runs_empty", "bikes_parked", "fill_share", "drains_fast"}
 
 
 def test_what_is_no_target_has_no_leaks() -> None:
     with pytest.raises(ContractError, match="no target"):
-        leaks(CONTRACT, "age")
+        leaking_fields(CONTRACT, "age")
 
 
 def test_judged_customers_carry_day_verdict_and_run() -> None:
@@ -99,7 +103,7 @@ def test_judged_customers_carry_day_verdict_and_run() -> None:
     assert judged.names == (*CONTRACT.entity.names, "snapshot_date", "_dq_status", "_dq_errors", "_run_id")
     assert judged.key == ("customer_id", "snapshot_date")
     assert not judged["customer_id"].required
-    assert judged.extra is Extra.REFUSE
+    assert judged.extra is ExtraColumns.REFUSE
     assert judged.rules == judged.gates == ()
 
 

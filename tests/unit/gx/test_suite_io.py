@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engage_spark.cli import main
-from engage_spark.contract import Extra, Gate, Rule, Severity, load_contract
+from engage_spark.contract import ExtraColumns, Gate, Rule, Severity, load_contract
 from engage_spark.errors import InputError
 from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.evaluate import HANDLERS
@@ -183,8 +183,8 @@ def test_gates_become_expectations_where_gx_has_them() -> None:
 
 
 def test_undeclared_columns_fail_the_suite_only_where_the_contract_refuses_them() -> None:
-    assert said(suite_of(replace(STATIONS, extra=Extra.WARN)))["columns"][1]["exact_match"] is False
-    assert said(suite_of(replace(STATIONS, extra=Extra.REFUSE)))["columns"][1]["exact_match"] is True
+    assert said(suite_of(replace(STATIONS, extra=ExtraColumns.WARN)))["columns"][1]["exact_match"] is False
+    assert said(suite_of(replace(STATIONS, extra=ExtraColumns.REFUSE)))["columns"][1]["exact_match"] is True
 
 
 def test_the_command_writes_a_suite_that_reads_back(

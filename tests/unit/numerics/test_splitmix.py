@@ -6,7 +6,7 @@ import numpy as np
 
 from engage_spark.graph.kernels.community import visiting_order
 from engage_spark.ml.fairness.proxy import _halves
-from engage_spark.ml.selection.profile_kernel import hashes_of_numbers
+from engage_spark.numerics.column_profile import hashes_of_numbers
 from engage_spark.numerics.random_draws import mix
 from engage_spark.numerics.splitmix import GOLDEN, mix64
 from engage_spark.synth.hashing import Permutation, uniform

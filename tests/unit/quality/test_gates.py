@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engage_spark.contract import Field, Gate, Kind, Role, Table
+from engage_spark.contract import Field, Gate, Role, Table, TableKind
 from engage_spark.quality import GateResults, RuleCount, TableCounts, evaluate_gates, row_checks
 
 COMPLETE = Gate(name="complete", measure="completeness", minimum=99.8, description="Filled cells.")
@@ -21,7 +21,7 @@ def field(name: str, **more: object) -> Field:
 
 TABLE = Table(
     name="things",
-    kind=Kind.ENTITY,
+    kind=TableKind.ENTITY,
     description="Things.",
     fields=(
         field("k", key_position=1, required=True),

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,8 @@ import engage_spark.ml.selection.profile
 import engage_spark.quality.profiling.profile
 import engage_spark.quality.stats.count  # noqa: F401
 from engage_spark.ml.leakage import audit_kernel
-from engage_spark.ml.selection import gram_kernel, profile_kernel
+from engage_spark.ml.selection import gram_kernel
+from engage_spark.numerics import column_profile
 from engage_spark.quality.profiling import value_scan
 from engage_spark.quality.stats import count_kernel
 
@@ -43,11 +45,12 @@ def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def scan(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    return value_scan.look(batches, ("other", "text"))
+    return column_profile.profile_partition(batches, (value_scan.value_counter, value_scan.TextScan))
 
 
 def profile(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    return profile_kernel.look(batches, (False, True))
+    makers = (partial(column_profile.NumberCounter, 1), partial(column_profile.TextCounter, 1))
+    return column_profile.profile_partition(batches, makers)
 
 
 def gram(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -63,7 +66,7 @@ def audit(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 TARGETS = pa.array([1.0, 0.0, None, 1.0])
 JOBS = {
     count: [NUMBERS, TEXTS, pa.array([True, True, False, True]), pa.array([[], ["rule"], ["rule"], []])],
-    scan: [NUMBERS, TEXTS],
+    scan: [pa.array([1, None, -2, 1]), TEXTS],
     profile: [NUMBERS, TEXTS],
     gram: [NUMBERS, TEXTS, TARGETS, pa.array([0, 1, 0, 1])],
     audit: [NUMBERS, TEXTS, TARGETS, pa.array(["train|2024-01-01"] * 4)],

@@ -14,7 +14,7 @@ import pytest
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.selection.gram import to_grams
-from engage_spark.ml.selection.profile import LEVELS, to_profile
+from engage_spark.ml.selection.profile import LEVELS, FixedPointScale, levels_of, scale_of, to_profile
 from engage_spark.ml.selection.rfe import select
 from tests.support.spark_jobs import jobs_of
 
@@ -105,7 +105,7 @@ def test_the_profile_is_that_of_pandas(rows: DataFrame, data: pd.DataFrame) -> N
     assert found["n"].level > 0 and found["n"].distinct == pytest.approx(data.n.nunique(), rel=0.25)
     assert set(found["n"].values.values()) == {1}
     assert found["flag"].values == {0.0: (~data.flag).sum(), 1.0: data.flag.sum()}
-    assert found["plan"].levels == ("basic", "plus", "ünder") and found["city"].levels == ()
+    assert levels_of(found["plan"]) == ("basic", "plus", "ünder") and levels_of(found["city"]) == ()
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
@@ -151,6 +151,32 @@ def test_a_category_of_too_many_levels_is_hashed(rows: DataFrame) -> None:
         "left"
     ].everything()
     assert len(gram.of("city")) == LEVELS - 1
+
+
+def test_samples_and_scales_of_many_values_are_these(spark: SparkSession) -> None:
+    rows = spark.range(20_000).selectExpr(
+        "CAST(id % 9000 AS double) / 7 AS n",
+        "CAST(id % 5000 AS int) AS whole",
+        "id % 3 = 0 AS flag",
+        "CAST(id % 700 AS decimal(12, 2)) AS money",
+        "CONCAT('p', id % 6000) AS plan",
+        "CONCAT('c', id % 513) AS city",
+        "CAST(id % 2 AS int) AS left",
+        "CAST(id AS double) AS worth",
+    )
+    columns = to_profile(rows.repartition(7), PLANS).columns
+    assert {n: (c.level, c.distinct, *min(c.values.items())) for n, c in columns.items()} == {
+        "n": (5, 9088, 2.0, 3),
+        "whole": (4, 4832, 2.0, 4),
+        "flag": (0, 2, 0.0, 13333),
+        "money": (1, 708, 2.0, 29),
+        "plan": (4, 5696, "p1004", 4),
+        "city": (1, 478, "c0", 39),
+        "left": (0, 2, 0.0, 10000),
+        "worth": (6, 19520, 2.0, 1),
+    }
+    assert {c.present for c in columns.values()} == {20_000}
+    assert scale_of(columns["worth"]) == FixedPointScale(middle=9999.5, exponent=-6)
 
 
 def test_infinite_values_are_refused_by_name(spark: SparkSession) -> None:

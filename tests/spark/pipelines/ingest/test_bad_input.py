@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engage_spark.cli import main
-from engage_spark.contract import Extra, Gate, Kind, Rule, Table, judged_table
+from engage_spark.contract import ExtraColumns, Gate, Rule, Table, TableKind, judged_table
 from engage_spark.errors import EngageError, GateError, InputError
 from engage_spark.lake import Lake
 from engage_spark.pipelines.ingest import run as ingest
@@ -107,7 +107,7 @@ def test_columns_of_any_name_and_number_are_judged(
     """One row breaks its last column, so that the name stands in a reason; the key has an odd name as well."""
     key = field("k.`e`y", "string", "string", required=True, key_position=1)
     fields = (key, *(field(n, "int", "integer", maximum=9) for n in case.given))
-    table = Table(name="odd", kind=Kind.ENTITY, description="Odd.", fields=fields)
+    table = Table(name="odd", kind=TableKind.ENTITY, description="Odd.", fields=fields)
     extra = {} if case.given else {f"x{i}": [1, 2, 3] for i in range(500)}
     held = {key.name: ["a", "b", "b"], **{n: pa.array([1, 2, 10], pa.int32()) for n in case.given}, **extra}
     folder = tmp_path / "raw" / "odd" / f"snapshot_date={DAY}"
@@ -159,7 +159,7 @@ def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(
     (tmp_path / FOLDER / "a.csv").write_text("\n".join(text[:20]) + "\n")
     (tmp_path / FOLDER / "b.csv").write_text("\n".join([text[0], *text[20:]]) + "\n")
     settings = settings_of(session_settings, tmp_path)
-    strict = replace(BIKES, tables=tuple(replace(t, extra=Extra.REFUSE) for t in BIKES.tables))
+    strict = replace(BIKES, tables=tuple(replace(t, extra=ExtraColumns.REFUSE) for t in BIKES.tables))
     with pytest.raises(InputError, match="note: not declared, and the contract refuses") as e:
         ingest.run_ingest(spark, settings, contract=strict)
     assert len(e.value.details) == 2

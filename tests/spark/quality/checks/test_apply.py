@@ -11,13 +11,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Reference, Rule, Severity, Table, load_contract
+from engage_spark.contract import QUARANTINED, VALID, Reference, Rule, Severity, Table, load_contract
 from engage_spark.quality import (
     ALIKE,
     DUPLICATED,
     MALFORMED,
-    QUARANTINED,
-    VALID,
     binning,
     count_columns,
     duplicated_keys,

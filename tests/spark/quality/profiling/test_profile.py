@@ -15,7 +15,7 @@ import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
 from pyspark.sql import functions as F
 
-from engage_spark.contract import Contract, Kind, Role, lint, load_contract
+from engage_spark.contract import Contract, Role, TableKind, lint, load_contract
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.lake import read_any_format
 from engage_spark.pipelines.quality import profile as profile_run
@@ -59,7 +59,7 @@ def test_the_dirty_bank_table_is_drafted_and_passes(
     table = contract.tables[0]
     rows = read_any_format(spark, str(path))
     truth = pd.read_csv(path)
-    assert (table.name, table.kind, table.key) == ("bank_dirty", Kind.PLAIN, ()), (
+    assert (table.name, table.kind, table.key) == ("bank_dirty", TableKind.PLAIN, ()), (
         "two rows are there twice, so nothing is unique"
     )
     assert set(table["Geography"].allowed) == set(truth["Geography"].dropna())
@@ -189,7 +189,7 @@ def test_a_key_is_unique_within_the_days_that_the_rows_carry(spark: SparkSession
 def test_keys_that_differ_in_the_case_of_letters_only_are_none(spark: SparkSession, tmp_path: Path) -> None:
     rows = spark.createDataFrame([("ab",), ("AB",), ("cd",)], "code string")
     contract, _, text = draft(rows, tmp_path)
-    assert contract.tables[0].kind is Kind.PLAIN
+    assert contract.tables[0].kind is TableKind.PLAIN
     assert "code: 2 of 3 rows share theirs" in text
     with pytest.raises(ConfigurationError, match="declares no table of kind entity"):
         _ = contract.entity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -12,35 +12,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engage_spark.numerics.arrow import ColumnCounter
+from engage_spark.numerics.column_profile import SCHEMA, profile_partition
 from engage_spark.quality import ColumnStats
 from engage_spark.quality.profiling.draft_contract import is_personal, pattern_of, renamed
 from engage_spark.quality.profiling.profile import ColumnFacts, facts_of
 from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share, outward
-from engage_spark.quality.profiling.value_scan import SCHEMA, VALUES, look
+from engage_spark.quality.profiling.value_scan import VALUES, TextScan, value_counter
+from engage_spark.spark.column_profile import ColumnProfile, column_profile
 
-Told = dict[str, list[dict[str, Any]]]
 
-
-def told(
-    parts: Sequence[Sequence[Sequence[Any]]], kind: str = "text", arrow: pa.DataType | None = None
-) -> Told:
-    """Partitions of batches of values, looked at apart and added up as Spark adds them."""
+def scanned(
+    parts: Sequence[Sequence[Sequence[Any]]],
+    maker: Callable[[], ColumnCounter] = TextScan,
+    arrow: pa.DataType | None = None,
+) -> ColumnProfile:
+    """The profile of partitions of batches of values, counted apart and added up as Spark adds them."""
     added: dict[tuple[str, str], dict[str, Any]] = {}
     for batches in parts:
         made = (
             pa.RecordBatch.from_arrays([pa.array(v, arrow or pa.string())], names=["c0"]) for v in batches
         )
-        for batch in look(made, (kind,)):
+        for batch in profile_partition(made, (maker,)):
             assert batch.schema == SCHEMA
-            for row in batch.to_pylist():
-                into = added.setdefault((row["what"], row["key"]), dict(row) | {"n": 0})
-                into["n"] += row["n"]
-                for k, best in (("low", min), ("high", max), ("least", min), ("most", max)):
+            for row in (r for r in batch.to_pylist() if r["code"] == 0):
+                into = added.setdefault((row["what"], row["text"]), row | {"rows": 0, "cut": None})
+                into["rows"] += row["rows"]
+                for k, best in (("least", min), ("first", min), ("most", max), ("last", max)):
                     into[k] = best((x for x in (into[k], row[k]) if x is not None), default=None)
-    found: Told = {}
-    for (what, _), row in sorted(added.items()):
-        found.setdefault(what, []).append(row)
-    return {what: rows[: VALUES + 1] for what, rows in found.items()}
+    return column_profile("c0", added.values(), is_text=True, limit=VALUES)
 
 
 def facts(values: list[Any], **more: Any) -> ColumnFacts:
@@ -52,7 +52,7 @@ def facts(values: list[Any], **more: Any) -> ColumnFacts:
         rows=len(values),
         bins={"any": len(filled), "null": len(values) - len(filled)},
     )
-    return facts_of(more.pop("name", "c"), "string", state, told(more.pop("parts", [[values]])))
+    return facts_of(more.pop("name", "c"), "string", state, scanned(more.pop("parts", [[values]])))
 
 
 CODES = [f"CUST-{i:06}" for i in range(60)]
@@ -110,28 +110,28 @@ def test_any_split_tells_the_same_and_every_value_matches_the_pattern(data: st.D
         assert all(re.fullmatch(pattern, v, re.DOTALL) for v in values if v is not None)
 
 
-def test_many_values_are_only_told_to_be_many() -> None:
-    found = told([[[f"v{i}" for i in range(VALUES + 1)]]])
-    assert "many" in found
-    assert "value" not in found
-    assert "many" not in told([[[f"v{i % VALUES}" for i in range(1000)]]])
+def test_more_values_than_the_limit_are_not_listed() -> None:
+    many = scanned([[[f"v{i}" for i in range(VALUES + 1)]]])
+    assert not many.complete and not many.values
+    assert scanned([[[f"v{i % VALUES}" for i in range(1000)]]]).values == {f"v{i}": 20 for i in range(VALUES)}
+    apart = scanned([[[f"v{i}" for i in range(VALUES)]], [[f"v{VALUES}"]]])
+    assert not apart.complete
+
+
+def test_one_long_text_hides_all_values() -> None:
+    assert not scanned([[["a", "b" * 65], ["c"]], [["a"]]]).complete
+    assert scanned([[["a", "b" * 64], ["c"]], [["a"]]]).values == {"a": 2, "b" * 64: 1, "c": 1}
 
 
 def test_what_makes_a_text_unfit_for_a_key_is_counted() -> None:
     values = ["ok", "", "  ", " x", "x ", "a\tb", "zero\u200bwidth", "e\u0301", "\ufffd", "é", None]
-    counts = {r["key"]: r["n"] for r in told([[values]])["count"]}
+    counts = {r["text"]: r["rows"] for r in scanned([[values]]).details["count"]}
     assert counts == {"blank": 2, "control": 0, "lost": 1, "long": 0, "unfit": 6}
 
 
-def test_whole_numbers_and_flags_are_told_by_value() -> None:
-    assert {r["key"]: r["n"] for r in told([[[1, 2, 2, None]]], "few", pa.int64())["value"]} == {
-        "1": 1,
-        "2": 2,
-    }
-    assert {r["key"]: r["n"] for r in told([[[True, False, True]]], "few", pa.bool_())["value"]} == {
-        "true": 2,
-        "false": 1,
-    }
+def test_whole_numbers_and_flags_are_listed_by_value() -> None:
+    assert scanned([[[1, 2, 2, None]]], value_counter, pa.int64()).values == {"1": 1, "2": 2}
+    assert scanned([[[True, False, True]]], value_counter, pa.bool_()).values == {"true": 2, "false": 1}
 
 
 @pytest.mark.parametrize(
