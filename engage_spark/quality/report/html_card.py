@@ -5,16 +5,16 @@ from data is escaped.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from engage_spark.contract import Field
+from engage_spark.contract import Field, Table
 from engage_spark.quality.gates import RuleCount
 from engage_spark.quality.report.formatting import (
     commonest,
@@ -25,9 +25,6 @@ from engage_spark.quality.report.formatting import (
     shown_value,
 )
 from engage_spark.quality.stats.column_stats import ColumnStats
-
-if TYPE_CHECKING:
-    from engage_spark.quality.check_dataframe import CheckResult
 
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 _STYLE = """
@@ -48,7 +45,32 @@ color:#fff;vertical-align:2px}.es-dq .ok{background:#1a7f4b}.es-dq .some{backgro
 """.strip()
 
 
-def state(checked: CheckResult) -> tuple[str, str]:
+class CheckSummary(Protocol):
+    """What a card shows of a check; `quality.CheckResult` is one."""
+
+    @property
+    def table(self) -> Table: ...
+    @property
+    def counts(self) -> tuple[RuleCount, ...]: ...
+    @property
+    def failed_gates(self) -> tuple[RuleCount, ...]: ...
+    @property
+    def states(self) -> Mapping[str, ColumnStats]: ...
+    @property
+    def row_count(self) -> int: ...
+    @property
+    def valid_count(self) -> int: ...
+    @property
+    def quarantined_count(self) -> int: ...
+    @property
+    def publishable(self) -> bool: ...
+    @property
+    def unchecked(self) -> tuple[str, ...]: ...
+    @property
+    def extra(self) -> tuple[str, ...]: ...
+
+
+def state(checked: CheckSummary) -> tuple[str, str]:
     """What the whole comes to, in a word or two, and how it is coloured."""
     if not checked.publishable:
         return "rejected", "bad"
@@ -57,7 +79,7 @@ def state(checked: CheckResult) -> tuple[str, str]:
     return ("passed with warnings", "some") if any(not c.passed for c in checked.counts) else ("passed", "ok")
 
 
-def _broken(checked: CheckResult) -> list[RuleCount]:
+def _broken(checked: CheckSummary) -> list[RuleCount]:
     """What did not hold, or was broken within tolerance: gates that failed first, then by severity and rows."""
     found = [c for c in checked.counts if not c.passed or (c.violations and not _is_gate(c))]
     return sorted(
@@ -82,12 +104,12 @@ def _measure(c: RuleCount) -> str:
     )
 
 
-def _notes(checked: CheckResult) -> list[str]:
+def _notes(checked: CheckSummary) -> list[str]:
     notes = [f"Not looked at: {'; '.join(checked.unchecked)}."] if checked.unchecked else []
     return notes + ([f"Left out, since not declared: {', '.join(checked.extra)}."] if checked.extra else [])
 
 
-def html(checked: CheckResult) -> str:
+def html(checked: CheckSummary) -> str:
     """A card that needs nothing from elsewhere: no script, no network."""
     word, colour = state(checked)
     rows, bad = checked.row_count, checked.quarantined_count
@@ -130,7 +152,7 @@ def _held_html(held: Sequence[RuleCount]) -> str:
     return f"<table><tr><th>rule</th><th>demands</th><th>severity</th></tr>{lines}</table>"
 
 
-def _columns_html(checked: CheckResult) -> str:
+def _columns_html(checked: CheckSummary) -> str:
     head = "<tr><th>column</th><th>type</th><th class='n'>missing</th><th>from, to</th><th class='n'>mean</th><th>distribution</th></tr>"
     lines = []
     for f in checked.table.fields:
@@ -170,7 +192,7 @@ def bars(s: ColumnStats, f: Field) -> str:
     return f"<svg width='{step * len(shown):.0f}' height='24' role='img'>{''.join(drawn)}</svg>"
 
 
-def text(checked: CheckResult, width: int = 80) -> str:
+def text(checked: CheckSummary, width: int = 80) -> str:
     """The same for a terminal."""
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, highlight=False, emoji=False, markup=False)
