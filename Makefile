@@ -11,6 +11,8 @@ JARS := .venv/.jars
 JARS_S3 := .venv/.jars-s3
 # Extra options for pytest, such as `make test PYTEST='-x -k ingest'`.
 PYTEST ?=
+# Options of uv for `make lock`.
+UPGRADE ?=
 
 # Another Spark or Python that the shell points to must not take the place of this checkout's.
 unexport SPARK_HOME SPARK_CONF_DIR SPARK_REMOTE PYSPARK_PYTHON PYSPARK_DRIVER_PYTHON PYSPARK_SUBMIT_ARGS PYTHONPATH
@@ -62,18 +64,23 @@ format: $(INSTALLED) ## put the code into the agreed form
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(INSTALLED) ## write the pages that are made from declarations: the data dictionary, the cases of bad input
+docs: $(INSTALLED) ## write the generated pages: data dictionary, bad input, benchmarks, reference of tables, settings, CLI, API
 	$(BIN)/engage-spark contract docs --out docs/data_dictionary.md
 	$(BIN)/python -m tests.support.bad_input.document
+	$(BIN)/python -m docs.generate
+
+.PHONY: docs-site
+docs-site: $(INSTALLED) ## build the documentation site into build/site; a broken link fails
+	$(BIN)/mkdocs build --strict --quiet
 
 .PHONY: bench
 bench: $(JARS) ## ingest and features against DuckDB and Polars on the same file
 	$(BIN)/python bench/features.py
 
 .PHONY: lock
-lock: $(INSTALLED) ## write requirements.lock anew from pyproject.toml (needs the network)
+lock: $(INSTALLED) ## add what pyproject.toml newly needs to requirements.lock; `make lock UPGRADE=--upgrade` renews every pin
 	$(PYTHON) -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv
-	.venv/uv/bin/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	.venv/uv/bin/uv pip compile pyproject.toml --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --extra spark --extra s3 --extra gx --extra ml --extra xgboost --extra dev --output-file requirements.lock
 
 .PHONY: clean
