@@ -67,7 +67,7 @@ format: $(INSTALLED) ## put the code into the agreed form
 docs: $(INSTALLED) ## write the generated pages: data dictionary, bad input, benchmarks, reference of tables, settings, CLI, API
 	$(BIN)/engage-spark contract docs --out docs/data_dictionary.md
 	$(BIN)/python -m tests.support.bad_input.document
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m tests.support.reference_pages
 
 .PHONY: docs-site
 docs-site: $(INSTALLED) ## build the documentation site into build/site; a broken link fails
