@@ -71,7 +71,7 @@ docs: $(INSTALLED) ## write the generated pages: data dictionary, bad input, ben
 
 .PHONY: docs-site
 docs-site: $(INSTALLED) ## build the documentation site into build/site; a broken link fails
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 .PHONY: bench
 bench: $(JARS) ## ingest and features against DuckDB and Polars on the same file

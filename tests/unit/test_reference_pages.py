@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engage_spark.contract import render_dictionary, load_contract
+from engage_spark.contract import load_contract, render_dictionary
 from tests.support.paths import ROOT
 from tests.support.reference_pages import DOCS, pages
 
