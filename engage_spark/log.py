@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from rich.console import Console
 
 LOGGER = "engage_spark"
 _console: list[Console] = []
+_subject: ContextVar[str] = ContextVar("subject", default="")
 
 
 def configure(*, json_lines: bool, level: str, console: Console | None = None) -> None:
@@ -57,9 +59,19 @@ def event(text: str, *, level: str = "info", **facts: Any) -> None:
 
 
 @contextmanager
+def subject(name: str) -> Iterator[None]:
+    """Name what the stages of a block are about: each is logged as `name: stage`."""
+    token = _subject.set(f"{name}: ")
+    try:
+        yield
+    finally:
+        _subject.reset(token)
+
+
+@contextmanager
 def stage(name: str, **facts: Any) -> Iterator[None]:
     """Show a spinner while a block runs, and log its seconds when it ends or fails."""
-    started = time.monotonic()
+    started, name = time.monotonic(), f"{_subject.get()}{name}"
     console = _console[0] if _console else None
     try:
         if console is not None and console.is_terminal:

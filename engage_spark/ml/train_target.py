@@ -97,7 +97,10 @@ class SelectionLoss:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedTarget:
-    """Everything that a training knows of one target's model."""
+    """Everything that a training knows of one target's model.
+
+    `untested_proxies` says of protected attributes that could not be tested why not.
+    """
 
     specs: TargetSpecs
     snapshots: TargetSnapshots
@@ -113,6 +116,7 @@ class TrainedTarget:
     importance: tuple[Importance, ...]
     fairness: Fairness
     proxies: tuple[Proxy, ...]
+    untested_proxies: tuple[str, ...]
     gates: tuple[ModelGate, ...]
 
     @property
@@ -185,14 +189,15 @@ def train_target(
 
     Errors: ConfigurationError where the rows cannot be trained on, FitError where a fit fails.
     """
-    spec, target, n_rows = specs.main, specs.main.target, splits.counts["fit"]
+    spec, n_rows = specs.main, splits.counts["fit"]
+    target = spec.target
     own_findings = tuple(
         f for f in findings if f.target in (None, target.name) and f.policy in (None, spec.policy)
     )
     fit_rows = rows_by_held_out_fold(
         splits.fit, key=key, day=day, folds=grams.folds, models=models, n_rows=n_rows
     )
-    with log.stage(f"{target.name}: choosing {models.keep} of {len(spec.features)} features"):
+    with log.stage(f"choosing {models.keep} of {len(spec.features)} features"):
         selection = select_features(spec, grams, fit_rows, models=models)
     comparison = compare_candidates(
         spec, selection, fit_rows, splits.fit, key=key, n_rows=n_rows, models=models
@@ -206,7 +211,7 @@ def train_target(
         models=models,
     )
     winner = fitted[WINNER]
-    with log.stage(f"{target.name}: judging on the test side", rows=splits.counts["test"]):
+    with log.stage("judging on the test split", rows=splits.counts["test"]):
         finals = measure_final_models(
             fitted, target, splits.test, key=key, day=day, n_rows=splits.counts["test"], models=models
         )
@@ -224,7 +229,7 @@ def train_target(
         conformal = _conformal(winner, target, splits, key=key, day=day, models=models)
         coverage = _coverage(conformal, finals, models)
         profit_curves = _profits(finals, models)
-    with log.stage(f"{target.name}: explaining, comparing groups"):
+    with log.stage("explaining, comparing groups"):
         with scratch_path() as path:
             explainer = explainer_of(
                 winner.model,
@@ -239,7 +244,9 @@ def train_target(
         fairness = _fairness(
             scored, target, conformal, protected=protected, profits=profit_curves, models=models
         )
-        proxies = _proxies(winner.features, splits, key=key, day=day, protected=protected, models=models)
+        proxies, untested = _proxies(
+            winner.features, splits, key=key, day=day, protected=protected, models=models
+        )
     return TrainedTarget(
         specs=specs,
         snapshots=snapshots,
@@ -255,6 +262,7 @@ def train_target(
         importance=importance,
         fairness=fairness,
         proxies=proxies,
+        untested_proxies=untested,
         gates=_gates(finals, conformal, coverage, own_findings, models),
     )
 
@@ -428,10 +436,13 @@ def _proxies(
     day: str,
     protected: Sequence[Attribute],
     models: ModelSettings,
-) -> tuple[Proxy, ...]:
-    """Test how well the model's features tell protected groups apart, on at most PROXY_ROWS test rows."""
+) -> tuple[tuple[Proxy, ...], tuple[str, ...]]:
+    """Test how well the model's features tell protected groups apart, on at most PROXY_ROWS test rows.
+
+    Returns the tests, and the reasons why other attributes could not be tested.
+    """
     if not protected:
-        return ()
+        return (), ()
     sample = sample_rows(
         splits.test, key=key, seed=models.seed, expected=splits.counts["test"], limit=PROXY_ROWS
     )
@@ -443,7 +454,7 @@ def _proxies(
     table = to_arrow(sample.select(HASH, F.unix_date(column_named(day)).alias("day"), *values, *groups))
     table = table.sort_by([(HASH, "ascending"), ("day", "ascending")])
     columns = {f.name: table.column(f"f{i}").to_numpy() for i, f in enumerate(features)}
-    proxies = []
+    proxies, untested = [], []
     for i, attribute in enumerate(protected):
         try:
             proxies.append(
@@ -458,11 +469,9 @@ def _proxies(
                 )
             )
         except InputError as e:
-            log.event(
-                f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}",
-                level="warning",
-            )
-    return tuple(proxies)
+            reason = f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}"
+            untested.append(reason)
+    return tuple(proxies), tuple(untested)
 
 
 def _gates(

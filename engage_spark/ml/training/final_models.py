@@ -112,9 +112,7 @@ def fit_final_models(
         Job(candidate=c, target=target, features=offered, rows=rows, label=target.name, seed=models.seed)
         for c, offered in offers.values()
     ]
-    with log.stage(
-        f"{target.name}: fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)
-    ):
+    with log.stage(f"fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)):
         fitted = fit_all(jobs, parallelism=models.parallelism)
         pipelines = {role: f.model for role, f in zip(offers, fitted, strict=True)}
         if target.task is Task.BINARY:

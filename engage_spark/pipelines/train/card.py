@@ -45,7 +45,7 @@ def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Dec
         excluded=plan.excluded,
         selection=tuple(_selection(t)),
         candidates=tuple(_candidates(t)),
-        judged=f"On {len(t.finals.labels):,} rows of the test side, which no model has seen.",
+        judged=f"On {len(t.finals.labels):,} rows of the test split, which no model has seen.",
         scored=_scored(t, t.final),
         gains=tuple(
             (name, g)

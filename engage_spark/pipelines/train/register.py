@@ -66,7 +66,7 @@ def register_target(
     target = trained.target
     decision, reasons = _decide(context, stage_run, tracker, trained, attempt)
     scorer = json.loads(_scorer(context, trained).to_json())
-    with log.stage(f"{target.name}: recording in MLflow"):
+    with log.subject(target.name), log.stage("recording in MLflow"):
         with tracker.run(
             target.name,
             name=f"{stage_run.snapshot_date} {trained.final.candidate.name}",

@@ -204,21 +204,26 @@ def _train(
     for line in outcome.lines:
         log.event(line, level="warning")
     splits = trainable_splits(rows, specs, snapshots, candidates=models.candidates)
-    return [
-        train_target(
-            of_target,
-            snapshots[name],
-            splits[name],
-            grams=grams[name],
-            findings=findings,
-            models=models,
-            key=key,
-            day=SNAPSHOT_DATE,
-            protected=attributes(context.contract),
-            scratch_path=partial(scratch_path, context.spark, context.settings.lake.scratch_root),
-        )
-        for name, of_target in specs.items()
-    ]
+    trained = []
+    for name, of_target in specs.items():
+        with log.subject(name):
+            trained.append(
+                train_target(
+                    of_target,
+                    snapshots[name],
+                    splits[name],
+                    grams=grams[name],
+                    findings=findings,
+                    models=models,
+                    key=key,
+                    day=SNAPSHOT_DATE,
+                    protected=attributes(context.contract),
+                    scratch_path=partial(scratch_path, context.spark, context.settings.lake.scratch_root),
+                )
+            )
+        for reason in trained[-1].untested_proxies:
+            log.event(reason, level="warning")
+    return trained
 
 
 @contextmanager
