@@ -17,8 +17,8 @@ import typer
 from engage_spark.cli.app import app
 from engage_spark.contract import (
     Contract,
-    Kind,
     Table,
+    TableKind,
     judged_table,
     load_contract,
     predictions_table,
@@ -91,8 +91,8 @@ def tables_page(contract: Contract) -> str:
 
 
 def _stored_tables(contract: Contract) -> Iterator[Table]:
-    yield from (judged_table(t) for t in contract.tables if t.kind in (Kind.ENTITY, Kind.LOG))
-    yield from (tracked_table(t) for t in contract.tables if t.kind in (Kind.DERIVED, Kind.GRAPH))
+    yield from (judged_table(t) for t in contract.tables if t.kind in (TableKind.ENTITY, TableKind.LOG))
+    yield from (tracked_table(t) for t in contract.tables if t.kind in (TableKind.DERIVED, TableKind.GRAPH))
     yield splits_table(contract)
     yield predictions_table(contract)
     yield from system_contract().tables
@@ -101,7 +101,7 @@ def _stored_tables(contract: Contract) -> Iterator[Table]:
 def _delivered_as(contract: Contract, table: Table) -> str | None:
     """Return the dictionary's name of a table whose own fields stand there, else None."""
     for t in contract.tables:
-        if table.name == (judged_table(t).name if t.kind in (Kind.ENTITY, Kind.LOG) else t.name):
+        if table.name == (judged_table(t).name if t.kind in (TableKind.ENTITY, TableKind.LOG) else t.name):
             return t.name
     return None
 
