@@ -1,4 +1,4 @@
-"""`python -m engage_spark` is `engage-spark`."""
+"""Run `engage-spark` as `python -m engage_spark`."""
 
 from engage_spark.cli import main
 

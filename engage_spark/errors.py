@@ -1,8 +1,8 @@
 """Every failure that this package raises on purpose, with the exit code and the code that it carries.
 
-One root and a class per cause, so that a caller decides by class or by `code`, never by the text of a message.
-A message names what is wrong, where, and how to fix it; several violations of one kind are reported in one error,
-never one at a time.
+One root and a class per cause, so that a caller decides by class or by `code`, never by the text of a
+message. A message names what is wrong, where, and how to fix it; several violations of one kind are reported
+in one error, never one at a time.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ class NotPublishedError(ConfigurationError):
         return cls(
             f"{table} has no published snapshot" + (f" of {named}" if named else ""),
             details=details,
-            hint=f"run `engage-spark {command}` for it; `engage-spark runs` shows what became of the last attempt",
+            hint=(
+                f"run `engage-spark {command}` for it; "
+                "`engage-spark runs` shows what became of the last attempt"
+            ),
         )
 
 

@@ -1,4 +1,4 @@
-"""The command line: parse, read the settings, call one pipeline, show its report. No logic of its own."""
+"""Parse a command line, read the settings, call one pipeline, show its result. No logic of its own."""
 
 from engage_spark.cli.app import app, main
 

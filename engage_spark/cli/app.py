@@ -1,7 +1,9 @@
-"""Declare the commands. Spark is imported inside them, so that `--help`, `contract` and `doctor` are quick and need no
-Java.
+"""Declare the commands of `engage-spark`.
 
-To add a command: write a function with its options that opens a `spark_job`, calls its pipeline and shows the result.
+Spark is imported inside them, so that `--help`, `contract` and `doctor` are quick and need no Java.
+
+To add a command: write a function with its options that opens a `spark_job`, calls its pipeline and shows the
+result.
 """
 
 from __future__ import annotations
@@ -50,7 +52,10 @@ app = typer.Typer(
     name="engage-spark",
     cls=_Group,
     help="Trusted features, graph measures and models about customers: raw Parquet in, Delta tables out.",
-    epilog="Exit codes: 0 done, 1 unexpected failure, 2 configuration or input, 3 quality gate, 4 worth a retry, 130 stopped.",
+    epilog=(
+        "Exit codes: 0 done, 1 unexpected failure, 2 configuration or input, 3 quality gate, "
+        "4 worth a retry, 130 stopped."
+    ),
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -152,7 +157,9 @@ def demo(
     ctx: typer.Context,
     customers: Annotated[int | None, typer.Option(help="how many customers to make (default 10000)")] = None,
 ) -> None:
-    """Run the whole way on synthetic data: make them, ingest, derive features, measure the graph, train, score."""
+    """Run the whole way on synthetic data: make them, ingest, derive features, measure the graph, train,
+    score.
+    """
     with spark_job(ctx, synth__customers=customers) as job:
         from engage_spark.pipelines.demo import run_demo
 
@@ -202,7 +209,9 @@ def ingest(
     snapshot_date: Day = None,
     force: Force = False,
 ) -> None:
-    """Read raw files, check every row, write the checked tables; exit code 3 when a gate rejects the snapshot."""
+    """Read raw files, check every row, write the checked tables; exit code 3 when a gate rejects the
+    snapshot.
+    """
     with spark_job(ctx, input__root=source) as job:
         from engage_spark.pipelines.ingest.run import run_ingest
 
@@ -260,7 +269,9 @@ def train(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Train, evaluate and register a model per target on matured snapshots; exit code 3 when the leakage audit stops it."""
+    """Train, evaluate and register a model per target on matured snapshots; exit code 3 when the leakage
+    audit stops it.
+    """
     with spark_job(ctx, models__policy=policy) as job:
         from engage_spark.pipelines.train.run import run_train
 
@@ -284,7 +295,9 @@ def score(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Predict a snapshot with the champions (default: every one that lacks it), with intervals and reasons, into `predictions`."""
+    """Predict a snapshot with the champions (default: every one that lacks it), with intervals and reasons,
+    into `predictions`.
+    """
     with spark_job(ctx) as job:
         from engage_spark.pipelines.score import run_score
 

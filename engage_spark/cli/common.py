@@ -1,4 +1,4 @@
-"""Share what commands need: the global options, the settings that follow from them, a session, the printing of results."""
+"""Share what commands need: global options, settings, a session, the printing of results."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ class SparkJob:
 def spark_job(ctx: typer.Context, **options: Any) -> Iterator[SparkJob]:
     """Open a session for a with-block, with settings and contract; `options` are those of `settings_of`.
 
-    Import the pipeline inside the block: a wrong setting is then reported at once, and a missing Spark in words.
+    Import the pipeline inside the block: a wrong setting is then reported at once, and a missing Spark in
+    words.
     """
     settings = settings_of(ctx, **options)
     contract = load_contract(settings.contract)

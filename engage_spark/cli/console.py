@@ -1,4 +1,4 @@
-"""Print results to standard output and errors to standard error, so that both read well at 80 columns and in a file."""
+"""Print results to standard output and errors to standard error, for 80 columns and for files."""
 
 from __future__ import annotations
 

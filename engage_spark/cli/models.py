@@ -1,4 +1,4 @@
-"""Declare `engage-spark models …`: look at registered models, and choose champions. None of it needs Spark."""
+"""Declare `engage-spark models …`: look at registered models, choose champions. Needs no Spark."""
 
 from __future__ import annotations
 

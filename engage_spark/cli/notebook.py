@@ -34,9 +34,12 @@ WIDGETS = {"env": "databricks", "set": "", "snapshot_date": ""}
 
 
 class Notebook:
-    """One notebook. `dbutils` is Databricks' own, or None elsewhere: then the settings come from files and environment.
+    """One notebook.
 
-    On Databricks the session is given; elsewhere one is built on the first run, and stopped when the process ends.
+    `dbutils` is Databricks' own, or None elsewhere: then the settings come from files and environment.
+
+    On Databricks the session is given; elsewhere one is built on the first run, and stopped when the process
+    ends.
     """
 
     def __init__(self, dbutils: Any = None) -> None:
@@ -65,7 +68,7 @@ class Notebook:
         return self._run(run_ingest, **self._day(options))
 
     def features(self, **options: Any) -> FeaturesResult:
-        """Derive features for the notebook's day and show the result; `options` are those of `run_features`."""
+        """Derive features for the notebook's day, show the result; `options` are those of `run_features`."""
         from engage_spark.pipelines.features import run_features
 
         return self._run(run_features, **self._day(options))

@@ -1,1 +1,3 @@
-"""One module per job: `run(spark, settings, …) -> Report`. They read, call pure functions, and write."""
+"""Run the stages: `run_<stage>(spark, settings, *, contract, …)` reads, calls pure functions, writes,
+and returns a typed result.
+"""

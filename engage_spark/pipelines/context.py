@@ -31,6 +31,7 @@ class StageRun:
 
     @property
     def run_id(self) -> str:
+        """Identity of the work: 32 hex digits over everything that goes in."""
         return run_id(
             stage=self.stage,
             snapshot_date=self.snapshot_date,
@@ -60,8 +61,9 @@ class StageRun:
         """
         if rows_in != valid + quarantined:
             raise TransientError(
-                f"{self.stage} of {self.snapshot_date} read {rows_in} rows and accounted for {valid + quarantined}",
-                hint="the files changed while they were read; run the stage again when the delivery is complete",
+                f"{self.stage} of {self.snapshot_date} read {rows_in} rows, and accounted for "
+                f"{valid + quarantined}",
+                hint="files changed while they were read; run the stage again when the delivery is complete",
             )
         return Run(
             run_id=self.run_id,
@@ -91,7 +93,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a pipeline works with: session, settings, contract, lake and run log. Building one does nothing."""
+    """What a pipeline works with: session, settings, contract, lake, run log. Building one does nothing."""
 
     spark: SparkSession
     settings: Settings
@@ -99,8 +101,10 @@ class RunContext:
 
     @property
     def lake(self) -> Lake:
+        """Tables and files."""
         return Lake(self.settings.lake)
 
     @property
     def log(self) -> RunLog:
+        """Attempts and what they published."""
         return RunLog(self.lake)

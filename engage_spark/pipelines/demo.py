@@ -31,8 +31,8 @@ def run_demo(
 ) -> DemoResult:
     """Make data below `synth.out`, ingest them, derive features, measure the graph, train models, score.
 
-    `on_result` is called with each stage's result at its end. The models are trained as of the day on which the last
-    label of the synthetic data is known.
+    `on_result` is called with each stage's result at its end. The models are trained as of the day on which
+    the last label of the synthetic data is known.
     """
     started = time.monotonic()
     results = []
@@ -45,8 +45,8 @@ def run_demo(
 def run_demo_inputs(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[StageResult]:
     """Make everything that models need, and yield each stage's result: checked data with features and graph.
 
-    The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: with a landing of today
-    they would be too old for the contract.
+    The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: with a landing
+    of today they would be too old for the contract.
     """
     landed_at = settings.ingest.landed_at or datetime.combine(
         settings.synth.end_date + timedelta(days=1), time_of_day(0, 30), UTC

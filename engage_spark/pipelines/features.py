@@ -1,4 +1,4 @@
-"""Derive the contract's feature tables from the valid rows of published snapshots, a row per key and snapshot."""
+"""Derive the contract's feature tables from the valid rows of published snapshots."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ def run_features(
     snapshot_date: date | None = None,
     force: bool = False,
 ) -> FeaturesResult:
-    """Derive the features of `snapshot_date`, or of every published snapshot that lacks them or is out of date.
+    """Derive the features of `snapshot_date`, or of every published snapshot where they are not up to date.
 
-    Cost: per snapshot and derived table one scan of the valid rows, no shuffle, one Delta commit, one row count over
-    the new files' metadata, then the row in `runs`.
-    Errors: NotPublishedError when nothing is published to derive from, ConfigurationError when the contract derives
-    nothing.
+    Grain: one row per key and snapshot.
+    Cost: per snapshot and derived table one scan of the valid rows, no shuffle, one Delta commit, one row
+    count over the new files' metadata, then the row in `runs`.
+    Errors: NotPublishedError when nothing is published to derive from, ConfigurationError when the contract
+    derives nothing.
     """
     started = time.monotonic()
     runner = StageRunner(

@@ -1,4 +1,4 @@
-"""List registered models, show one version, promote one by hand, send a kept run to MLflow. Needs no Spark."""
+"""List registered models, show one, promote one by hand, send a kept run to MLflow. Needs no Spark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from engage_spark.tracking import CHALLENGER, CHAMPION, ModelVersion, Tracker
 
 
 def list_models(settings: Settings, *, contract: Contract) -> ModelsResult:
-    """List champion and challenger of every target of the contract, in its order. Cost: two calls to MLflow per target."""
+    """List champion and challenger of every target of the contract, in its order. Cost: two calls to MLflow
+    per target.
+    """
     started = time.monotonic()
     tracker = Tracker(settings.tracking)
     targets = tuple(_models_of(t.name, tracker.registry.versions(t.name)) for t in targets_of(contract))
@@ -38,7 +40,9 @@ def list_models(settings: Settings, *, contract: Contract) -> ModelsResult:
 def show_model(
     settings: Settings, *, contract: Contract, target: str, version: int | None = None
 ) -> ModelResult:
-    """Return one version (default: the champion, else the newest): facts, features, parameters, metrics, places."""
+    """Return one version (default: the champion, else the newest): facts, features, parameters, metrics,
+    places.
+    """
     started = time.monotonic()
     tracker = Tracker(settings.tracking)
     model = _version(tracker, target_named(contract, target).name, version)

@@ -1,6 +1,7 @@
 """Typed results of every pipeline: plain, frozen data for schedulers, notebooks and tests.
 
-No Spark and no wording here. `to_plain` makes a result JSON-able; `engage_spark.cli.render` puts it into words.
+No Spark and no wording here. `to_plain` makes a result JSON-able; `engage_spark.cli.render` puts it into
+words.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Report:
 class Note:
     """A warning that a reader must not miss.
 
-    `code` is a stable CamelCase name, `facts` are the plain values that its wording in `cli/render/notes.py` needs.
+    `code` is a stable CamelCase name, `facts` are the plain values that its wording in `cli/render/notes.py`
+    needs.
     """
 
     code: str
@@ -53,7 +55,7 @@ class StageResult:
     notes: tuple[Note, ...] = ()
 
 
-# ----------------------------------------------------------------------------------------- synth, ingest, features
+# --- synth, ingest, features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +74,8 @@ class SynthResult(StageResult):
 class RuleOutcome:
     """One rule or gate on one table and day: what it measured, its bounds, whether it passed.
 
-    `measured`, `minimum` and `maximum` are in `unit`; `violations` are rows. `samples` are values that broke it, some
-    of them masked.
+    `measured`, `minimum` and `maximum` are in `unit`; `violations` are rows. `samples` are values that broke
+    it, some of them masked.
     """
 
     table: str
@@ -158,7 +160,7 @@ class FeaturesResult(StageResult):
     rows: int
 
 
-# ----------------------------------------------------------------------------------------------------------- graph
+# --- graph
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +178,8 @@ class TopVertex:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredGraph:
-    """The graph of one day. `sources` and `paths` say how betweenness was found; paths are 0 when it is exact.
+    """The graph of one day. `sources` and `paths` say how betweenness was found; paths are 0 when it is
+    exact.
 
     `compared` holds, by field, the figures of the delivered against the measured values (columns of
     graph_comparison).
@@ -202,7 +205,7 @@ class GraphResult(StageResult):
     snapshots: tuple[MeasuredGraph, ...]
 
 
-# ---------------------------------------------------------------------------------------------------------- models
+# --- models
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,8 +242,8 @@ class SelectionCost:
 class TrainedModel:
     """One target's model: what won, how good it is on the test split, and whether it became champion.
 
-    `coverage` is what intervals or sets promise, `covered` the share of test labels that they hold. `threshold` is
-    the probability from which a contact pays (None for numbers, above 1 where none pays).
+    `coverage` is what intervals or sets promise, `covered` the share of test labels that they hold.
+    `threshold` is the probability from which a contact pays (None for numbers, above 1 where none pays).
     """
 
     target: str
@@ -358,7 +361,7 @@ class SendResult(StageResult):
     aliases: tuple[str, ...] = ()
 
 
-# ------------------------------------------------------------------------------------------------------ runs, demo
+# --- runs, demo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,7 +396,7 @@ class DemoResult(StageResult):
     stages: tuple[StageResult, ...]
 
 
-# --------------------------------------------------------------------------------------------------------- quality
+# --- quality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -431,8 +434,8 @@ class SuiteCheckResult(StageResult):
 class ColumnDrift:
     """One column on two days. `moved` are the bins that moved most, with their shares before and after.
 
-    `psi` is the population stability index, `ks` the Kolmogorov-Smirnov distance; `missing_change` is the change of
-    the missing share. All are fractions; None where they cannot be had.
+    `psi` is the population stability index, `ks` the Kolmogorov-Smirnov distance; `missing_change` is the
+    change of the missing share. All are fractions; None where they cannot be had.
     """
 
     column: str
@@ -462,8 +465,8 @@ class DriftResult(StageResult):
 class ColumnSummary:
     """One column over several days. `personal` columns show no values.
 
-    `mean`, `extent` (minimum to maximum) and `commonest` (values with their shares) are texts in the column's own
-    terms: numbers, lengths, days, moments. `median` and `distinct` are estimates from sketches.
+    `mean`, `extent` (minimum to maximum) and `commonest` (values with their shares) are texts in the column's
+    own terms: numbers, lengths, days, moments. `median` and `distinct` are estimates from sketches.
     """
 
     column: str
@@ -537,7 +540,7 @@ class SuiteResult(StageResult):
     suite: Mapping[str, Any]
 
 
-# ------------------------------------------------------------------------------------------------------------ JSON
+# --- JSON
 
 
 def to_plain(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Run a stage day by day: skip what is done, write each table once, count it, publish it.
 
-How to add a stage. Say what it computes as a function on DataFrames (in `features/`, `graph/`, …), declare its table in
-the contract, give the stage a name in `pipelines/stages.py` and its result a class in `pipelines/results.py`. Then the
-pipeline is:
+How to add a stage. Say what it computes as a function on DataFrames (in `features/`, `graph/`, …), declare
+its table in the contract, give the stage a name in `pipelines/stages.py` and its result a class in
+`pipelines/results.py`. Then the pipeline is:
 
     def run_visits(
         spark: SparkSession,
@@ -50,14 +50,14 @@ from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.stages import ingest_stage
 
 KEY_STATISTICS = {"delta.dataSkippingNumIndexedCols": "2"}
-"""Statistics on the key columns only: nobody skips files by a feature's range, and gathering them costs a tenth of the
-write.
+"""Statistics on the key columns only: nobody skips files by a feature's range, and gathering them costs a
+tenth of the write.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One attempt at a stage and day: writes tables, remembers their versions, and publishes them together."""
+    """One attempt at a stage and day: writes tables, notes their versions, and publishes them together."""
 
     context: RunContext
     work: StageRun
@@ -132,7 +132,8 @@ class StageRunner:
         return self.context.log.latest_of_all(self.context.spark)
 
     def published(self, source: Table) -> dict[date, Run]:
-        """Return the published runs of an input table by day, in order: of the day that was asked for, or of all.
+        """Return the published runs of an input table by day, in order: of the day that was asked for, or of
+        all.
 
         Errors: NotPublishedError where there is none.
         """
@@ -151,7 +152,9 @@ class StageRunner:
         settings: Sequence[str] = (),
         source_rows: int = 0,
     ) -> StageRun:
-        """Describe a stage on a day: its run_id follows from `inputs`, contract, code and the named settings sections."""
+        """Describe a stage on a day: its run_id follows from `inputs`, contract, code and the named settings
+        sections.
+        """
         return StageRun(
             stage=stage,
             snapshot_date=snapshot_date,

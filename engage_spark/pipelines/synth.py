@@ -20,10 +20,12 @@ FAULTS = "faults"
 def run_synth(
     spark: SparkSession, settings: Settings, *, contract: Contract, reuse: bool = False
 ) -> SynthResult:
-    """Make `synth.customers` customers on `synth.snapshots` days, the graph between them and their interactions.
+    """Make `synth.customers` customers on `synth.snapshots` days, the graph between them and their
+    interactions.
 
-    Writes one Parquet folder per input table below `synth.out`, `customers/` by snapshot_date; with `synth.faults`
-    also `faults/`, which lists what was planted. `reuse` leaves data alone that the same plan and the same code made.
+    Writes one Parquet folder per input table below `synth.out`, `customers/` by snapshot_date; with
+    `synth.faults` also `faults/`, which lists what was planted. `reuse` leaves data alone that the same plan
+    and the same code made.
     Cost: three writes, one shuffle (of degrees).
     Errors: ConfigurationError for a folder with data of other origin; what another synth made is replaced.
     """

@@ -1,7 +1,7 @@
 """Tell apart failures of Spark that a retry may cure from those that come back with the same rows.
 
-Classic Spark hands over a failed job as a bare Py4JJavaError, Connect as a PySparkException; neither has a class
-per cause, so the text of Spark's own error is all there is to go by.
+Classic Spark hands over a failed job as a bare Py4JJavaError, Connect as a PySparkException; neither has a
+class per cause, so the text of Spark's own error is all there is to go by.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ SPARK_ERRORS = (PySparkException, Py4JError)
 """What a failed action raises: the first on Connect and in analysis, the second on classic Spark."""
 
 _LOST = re.compile(
-    r"ExecutorLost|Executor heartbeat timed out|executor \S+ (?:is )?lost|FetchFailed|Remote RPC client disassociated"
-    r"|SparkContext (?:was|has been) (?:shut ?down|cancelled)|stopped SparkContext|Answer from Java side is empty"
-    r"|StatusCode\.UNAVAILABLE|Connection (?:refused|reset|closed)|Broken pipe|RETRIES_EXCEEDED|SESSION_CLOSED",
+    r"ExecutorLost|Executor heartbeat timed out|executor \S+ (?:is )?lost|FetchFailed"
+    r"|Remote RPC client disassociated|SparkContext (?:was|has been) (?:shut ?down|cancelled)"
+    r"|stopped SparkContext|Answer from Java side is empty|StatusCode\.UNAVAILABLE"
+    r"|Connection (?:refused|reset|closed)|Broken pipe|RETRIES_EXCEEDED|SESSION_CLOSED",
     re.IGNORECASE,
 )
 

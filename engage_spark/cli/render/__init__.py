@@ -14,7 +14,8 @@ _RENDERERS = stages.RENDERERS | models.RENDERERS | quality.RENDERERS
 def summaries(result: StageResult) -> list[Summary]:
     """Return what a terminal shows of a result, one summary after the other.
 
-    To show a new result, write a function from it to Summary and enter it in RENDERERS of the module of its subject.
+    To show a new result, write a function from it to Summary and enter it in RENDERERS of the module of its
+    subject.
     """
     if isinstance(result, DemoResult):
         return [summary for stage in result.stages for summary in summaries(stage)]

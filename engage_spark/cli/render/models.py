@@ -123,7 +123,8 @@ def _version_lines(role: str, m: ModelSummary) -> Iterator[tuple[str, str]]:
 def _no_champion_text(t: TargetModels) -> str:
     if not t.versions:
         return "no model yet; `engage-spark train` makes one"
-    return f"no champion; `engage-spark models promote {t.target} VERSION` chooses one of the versions up to {t.newest}"
+    command = f"`engage-spark models promote {t.target} VERSION`"
+    return f"no champion; {command} chooses one of the versions up to {t.newest}"
 
 
 def headline_text(estimate: MetricEstimate | None) -> str:

@@ -18,7 +18,8 @@ WORDING: dict[str, str] = {
     "SnapshotUpToDate": "{table} of {snapshot_date}: published before from the same files, left as it is",
     "LogUpToDate": "{table}: published before from the same files, left as it is",
     "RunReplaced": (
-        "{table} of {snapshot_date}: replaces run {run_id:.8}, whose files, contract, settings or code were others"
+        "{table} of {snapshot_date}: replaces run {run_id:.8}, whose files, contract, settings or code "
+        "were others"
     ),
     "ColumnsLeftOut": "{table}: left out {n_columns} undeclared columns: {examples}",
     # features, graph, score
@@ -28,7 +29,8 @@ WORDING: dict[str, str] = {
         "every snapshot has the predictions of these champions already; --force makes them again"
     ),
     "ConnectionsLeftOut": (
-        "{snapshot_date}: {n_connections:,} connections left out, an end of which is no valid customer of the day"
+        "{snapshot_date}: {n_connections:,} connections left out, an end of which is no valid customer "
+        "of the day"
     ),
     "NoPictureFields": "no picture: the contract declares no field that measures {measures}",
     "NoPictureFolder": ("no picture: the lake is no path of this machine; set graph.pictures to a folder"),

@@ -80,7 +80,8 @@ def _broken_rules_of(snapshot: IngestedSnapshot) -> str:
         f"{r.rule_name} {r.violations if r.violations else measured_text(r)}" for r in broken[:WORST_RULES]
     )
     more = f", and {len(broken) - WORST_RULES} more" if len(broken) > WORST_RULES else ""
-    return f"{snapshot.table} of {snapshot.snapshot_date}: {len(broken)} rules broken beyond tolerance: {worst}{more}"
+    about = f"{snapshot.table} of {snapshot.snapshot_date}"
+    return f"{about}: {len(broken)} rules broken beyond tolerance: {worst}{more}"
 
 
 def render_features(result: FeaturesResult) -> Summary:

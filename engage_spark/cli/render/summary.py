@@ -17,8 +17,8 @@ Rows = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
 class Summary:
     """The closing summary of one stage.
 
-    `lines` are (label, value) pairs; `table` is shown below them; `locations` says where each table is; `failed` is
-    the table of what broke a gate; `notes` are warnings that a reader must not miss.
+    `lines` are (label, value) pairs; `table` is shown below them; `locations` says where each table is;
+    `failed` is the table of what broke a gate; `notes` are warnings that a reader must not miss.
     """
 
     stage: str

@@ -1,1 +1,1 @@
-"""Ingest: raw files in, judged Delta tables out."""
+"""Check raw files row by row and publish them as Delta tables."""

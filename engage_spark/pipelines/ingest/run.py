@@ -1,7 +1,7 @@
-"""Read raw files, check every row against the contract, and write it tagged: valid, or quarantined with its reasons.
+"""Read raw files, check every row, and write it tagged: valid, or quarantined with its reasons.
 
-A snapshot that fails a gate of the contract is written all the same, so that people can look into it, and recorded as
-rejected, so that nobody else sees it.
+A snapshot that fails a gate of the contract is written all the same, so that people can look into it, and
+recorded as rejected, so that nobody else sees it.
 """
 
 from __future__ import annotations
@@ -38,15 +38,17 @@ def run_ingest(
     snapshot_date: date | None = None,
     force: bool = False,
 ) -> IngestResult:
-    """Check every delivered snapshot that is new or has changed (or the one of `snapshot_date`), then the logs beside it.
+    """Check every delivered snapshot that is new or has changed (or the one of `snapshot_date`), then the
+    logs beside it.
 
-    Cost: per table and snapshot one job to list the files, one narrow scan for the row count (footers) and, where
-    there is a key, one scan of the key columns with a shuffle of them; one full-width scan, which writes; two of what
-    was written, which count exactly and make the sketches for display, and a narrow one for samples where something
-    is broken. One Delta commit each for the judged table, quality_results, quality_states and runs, and one for
-    landings where a delivery is new. Nothing on the driver grows with rows.
-    Errors: InputError when the delivery cannot be read as declared (nothing is written for that table), and GateError,
-    after all has been written and recorded, when a gate rejected a snapshot.
+    Cost: per table and snapshot one job to list the files, one narrow scan for the row count (footers) and,
+    where there is a key, one scan of the key columns with a shuffle of them; one full-width scan, which
+    writes; two of what was written, which count exactly and make the sketches for display, and a narrow one
+    for samples where something is broken. One Delta commit each for the judged table, quality_results,
+    quality_states and runs, and one for landings where a delivery is new. Nothing on the driver grows with
+    rows.
+    Errors: InputError when the delivery cannot be read as declared (nothing is written for that table), and
+    GateError, after all has been written and recorded, when a gate rejected a snapshot.
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
@@ -133,8 +135,8 @@ def _delivery(
 ) -> TableDelivery:
     """Return a table of a day with what identifies its work.
 
-    `keys_of` is the run whose keys a log is checked against; its snapshot is the log's as well. The landing decides
-    latency, freshness and what is an event of the future, so it is an input like the files.
+    `keys_of` is the run whose keys a log is checked against; its snapshot is the log's as well. The landing
+    decides latency, freshness and what is an event of the future, so it is an input like the files.
     """
     snapshot_date = manifest.day if keys_of is None else keys_of.snapshot_date
     keys = {} if keys_of is None else {runner.context.contract.entity.name: keys_of.run_id}
@@ -155,7 +157,8 @@ def _refuse_or_note(context: RunContext, delivery: TableDelivery, notes: list[No
         return
     if context.settings.ingest.on_existing == "refuse":
         raise ConfigurationError(
-            f"{delivery.table.name} has a snapshot of {day} already ({previous.status}, run {previous.run_id})",
+            f"{delivery.table.name} has a snapshot of {day} already "
+            f"({previous.status}, run {previous.run_id})",
             hint="set ingest.on_existing=replace to replace it, or take the snapshot out of the delivery",
         )
     about = {"table": delivery.table.name, "snapshot_date": day, "run_id": previous.run_id}
@@ -169,9 +172,11 @@ def _validate_logs(
     outcomes: Sequence[TableOutcome],
     notes: list[Note],
 ) -> list[TableOutcome]:
-    """Check the logs against the keys of the newest snapshot, as it was checked: its quarantined rows count too.
+    """Check the logs against the keys of the newest snapshot, as it was checked: its quarantined rows count
+    too.
 
-    Not of the newest in this run: when an older day is delivered again, a customer of a later day is no orphan.
+    Not of the newest in this run: when an older day is delivered again, a customer of a later day is no
+    orphan.
     """
     if not logs:
         return []
@@ -225,7 +230,8 @@ def _snapshot(outcome: TableOutcome) -> IngestedSnapshot:
 
 def _gate_error(context: RunContext, rejected: Sequence[TableOutcome], result: IngestResult) -> GateError:
     details = [
-        f"{o.table.name} of {o.run.snapshot_date}: {c.rule_name} measured {format_measured(c)}, bound {format_bound(c)}"
+        f"{o.table.name} of {o.run.snapshot_date}: {c.rule_name} "
+        f"measured {format_measured(c)}, bound {format_bound(c)}"
         for o in rejected
         for c in o.gates.failed_gates
     ]
@@ -235,10 +241,11 @@ def _gate_error(context: RunContext, rejected: Sequence[TableOutcome], result: I
             f"{o.table.name}: {c.rule_name} broken by {c.violations:,} rows ({c.severity})"
             for c in worst_rules(rules, WORST_RULES)
         ]
+    location = context.lake.location(judged_table(rejected[0].table).name)
     snapshots, them = (f"{len(rejected)} snapshots", "them") if len(rejected) > 1 else ("1 snapshot", "it")
     return GateError(
         f"{snapshots} rejected by the contract's gates; no reader will see {them}",
         details=details,
-        hint=f"look at _dq_errors in {context.lake.location(judged_table(rejected[0].table).name)}; deliver again, then rerun",
+        hint=f"look at _dq_errors in {location}; deliver again, then rerun",
         result=result,
     )

@@ -31,12 +31,12 @@ from engage_spark.quality.report.formatting import format_measured
 from engage_spark.spark.schema import column_named, conform
 
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
-"""Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs a tenth
-of the write.
+"""Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs
+a tenth of the write.
 """
 MAX_LITERAL_KEYS = 10_000
-"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them back would
-cost seconds.
+"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them
+back would cost seconds.
 """
 MAX_EXAMPLES = 8
 """Undeclared columns that a note names."""
@@ -124,7 +124,9 @@ def _read(context: RunContext, delivery: TableDelivery) -> tuple[DataFrame, tupl
 
 @dataclass(frozen=True)
 class Extent:
-    """Rows that came in, and for a log the UTC days of its events in order: each as days since 1970, and as text."""
+    """Rows that came in, and for a log the UTC days of its events in order: each as days since 1970, and as
+    text.
+    """
 
     rows: int
     days: tuple[tuple[int, str], ...] = ()
@@ -151,8 +153,8 @@ def _extent(rows: DataFrame, table: Table) -> Extent:
 
 
 def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
-    """Return the predicate of exactly these days and of no day, as SQL: one event dated 1970 must not clear all days
-    since.
+    """Return the predicate of exactly these days and of no day, as SQL: one event dated 1970 must not clear
+    all days since.
     """
     spans: list[list[tuple[int, str]]] = []
     for day in days:
@@ -169,8 +171,8 @@ def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
 
 
 def _duplicates(keys: DataFrame, materialize: Materialize) -> DataFrame | None:
-    """Return the duplicated keys, computed once: None when there are none, literal rows while they are few, a temporary
-    table beyond.
+    """Return the duplicated keys, computed once: None when there are none, literal rows while they are few, a
+    temporary table beyond.
     """
     with translate_spark_errors("the keys cannot be read"):
         rows = keys.limit(MAX_LITERAL_KEYS + 1).collect()
@@ -236,8 +238,8 @@ def _has_other_days(context: RunContext, table: Table, work: StageRun, where: st
     """Return whether the log holds days that this delivery does not replace.
 
     Cost: one scan of two columns where it does.
-    Errors: InputError when such days hold rows of an attempt that was not published: readers see the log as a later
-    delivery left it, so what those rows had replaced would silently be missing.
+    Errors: InputError when such days hold rows of an attempt that was not published: readers see the log as a
+    later delivery left it, so what those rows had replaced would silently be missing.
     """
     stored = judged_table(table)
     if context.lake.version(context.spark, stored.name) is None:
@@ -252,7 +254,8 @@ def _has_other_days(context: RunContext, table: Table, work: StageRun, where: st
     first, last = stale.collect()[0]
     if first is not None:
         raise InputError(
-            f"{table.name} holds events from {first} to {last} of an attempt that was rejected or did not end",
+            f"{table.name} holds events from {first} to {last} of an attempt that was rejected "
+            "or did not end",
             hint="deliver those days again, together with this delivery",
         )
     return True
