@@ -1,10 +1,15 @@
-"""Exact confidence bounds of a share that was counted (Clopper, Pearson 1934): no approximation that a rare
-vertex could break.
+"""Bound a counted share exactly (Clopper, Pearson 1934), without an approximation that a rare vertex could
+break.
 
 A lower bound L for h hits in t samples solves P(Bin(t, L) >= h) = exp(-level); the upper one is the mirror
 image. The tail is the regularised incomplete beta function by its continued fraction (modified Lentz), solved
 by Newton's method between brackets. Bounds are rounded outward by a billionth of themselves, far more than
 the arithmetic's error.
+
+`scipy.special.betaincinv` computes the same: for 1 to 10^9 - 1 hits in 10 to 10^9 samples and levels up to
+60 the two differ by at most 2e-13 of the bound. It is not used because scipy is no dependency of this package
+(only of extras), because other last digits would change stored intervals, and because scipy 1.x answers NaN
+for some levels from 100 on.
 """
 
 from __future__ import annotations
@@ -22,8 +27,8 @@ _OUTWARD = 1e-9
 
 @kernel
 def _fraction(a: float, b: float, x: float) -> float:
-    """The continued fraction of the incomplete beta function; quick for x below (a + 1) / (a + b + 2), where
-    it is used.
+    """Return the continued fraction of the incomplete beta function; quick for x below (a + 1) / (a + b + 2),
+    where it is used.
     """
     tiny = 1e-300
     c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
@@ -50,7 +55,7 @@ def _fraction(a: float, b: float, x: float) -> float:
 
 @kernel
 def _stirling_error(k: float) -> float:
-    """log k! less Stirling's formula; the plain difference loses its digits as k grows."""
+    """Return log k! less Stirling's formula; the plain difference loses its digits as k grows."""
     if k <= 15.0:
         return math.lgamma(k + 1.0) - (k + 0.5) * math.log(k) + k - 0.5 * math.log(2.0 * math.pi)
     q = 1.0 / (k * k)
@@ -65,7 +70,7 @@ def _deviance(k: float, mean: float) -> float:
 
 @kernel
 def _log_density(h: float, t: float, x: float) -> float:
-    """log of x^h (1 - x)^(t - h + 1) / B(h, t - h + 1), for 0 < h < t, by Loader's saddle-point form of the
+    """Return the log of x^h (1 - x)^(t - h + 1) / B(h, t - h + 1), for 0 < h < t, by Loader's saddle-point form of the
     binomial (2000).
     """
     rest = t - h
@@ -80,7 +85,7 @@ def _log_density(h: float, t: float, x: float) -> float:
 
 @kernel
 def _lower(h: int, t: int, level: float) -> float:
-    """The share x < h / t at which h or more hits in t samples have probability exp(-level)."""
+    """Return the share x < h / t at which h or more hits in t samples have probability exp(-level)."""
     if h == 0:
         return 0.0
     if h == t:
@@ -89,7 +94,7 @@ def _lower(h: int, t: int, level: float) -> float:
     low, high = 0.0, a / t
     # A first guess from the normal approximation; brackets keep Newton's steps inside.
     x = max(high * 1e-3, high - math.sqrt(2.0 * high * (1.0 - high) * level / t))
-    for _ in range(200):
+    for _ in range(1100):  # enough halvings for the smallest double
         density = _log_density(a, float(t), x)
         fraction = _fraction(a, b, x) / a
         miss = density + math.log(fraction) + level
@@ -97,8 +102,7 @@ def _lower(h: int, t: int, level: float) -> float:
             high = x
         else:
             low = x
-        # d/dx log P = a / x * pmf / P, and P = exp(density) * fraction where exp(density) = x^a (1 - x)^b /
-        # B.
+        # d/dx log P = a / x * pmf / P, and P = exp(density) * fraction with exp(density) = x^a (1 - x)^b / B.
         slope = 1.0 / (fraction * x * (1.0 - x))
         after = x - miss / slope
         if not low < after < high:
@@ -124,10 +128,10 @@ def _bounds(hits: I64, samples: int, levels: F64, lower: F64, upper: F64) -> Non
 
 
 def binomial_bounds(hits: Any, samples: int, levels: Any) -> tuple[F64, F64]:
-    """(lower, upper) for each count of hits among `samples`; each side fails with probability at most
+    """Return (lower, upper) for each count of hits among `samples`; each bound fails with probability at most
     exp(-level). 0 samples: (0, 1).
 
-    A level below log 2 is taken as log 2: a side that may fail more often than it holds is no bound.
+    A level below log 2 is taken as log 2: a bound that may fail more often than it holds is none.
     """
     counts = np.ascontiguousarray(hits, dtype=np.int64)
     levels = np.maximum(np.asarray(levels, dtype=np.float64), math.log(2.0))

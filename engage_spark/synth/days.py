@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from engage_spark.numerics.dtypes import F64, I64
-from engage_spark.synth.hashing import normal_quantile, uniform
+from engage_spark.synth.distributions import normal_quantile
+from engage_spark.synth.hashing import uniform
 from engage_spark.synth.rows import Columns, Model, tenure_months
 
 WEEK, MONTH, QUARTER, HORIZON = 7, 30, 90, 120

@@ -1,9 +1,8 @@
-"""Counter-based randomness in numpy: the same (seed, stream, counter) gives the same number on any batch or
-partition.
+"""Hash counters to random numbers and permutations: the same (seed, stream, counter) gives the same number in
+any batch or partition.
 
-Hashes are SplitMix64 finalisers (Steele, Lea, Flood 2014). Permutations are alternating modular Feistel
-networks on a grid just large enough for N, with cycle walking (Black, Rogaway 2002): invertible, local, no
-state.
+Hashes are SplitMix64 finalisers. Permutations are alternating modular Feistel networks on a grid just large
+enough for N, with cycle walking (Black, Rogaway 2002): invertible, local, no state.
 """
 
 from __future__ import annotations
@@ -32,66 +31,18 @@ def stream_key(seed: int, name: str) -> int:
 
 
 def hashed(seed: int, name: str, counter: NDArray[Any]) -> U64:
-    """Hash each counter (unsigned or non-negative)."""
+    """Hash each counter (unsigned or non-negative) to 64 bits."""
     return mix64(counter.astype(np.uint64) * GOLDEN + np.uint64(stream_key(seed, name)))
 
 
 def to_unit(h: U64) -> F64:
-    """Return the hash as a number in (0, 1), both ends excluded."""
+    """Return each hash as a number in (0, 1), both ends excluded."""
     return np.asarray(((h >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52)
 
 
 def uniform(seed: int, name: str, counter: NDArray[Any]) -> F64:
-    """Draw hashed uniforms in (0, 1)."""
+    """Hash each counter to a uniform number in (0, 1)."""
     return to_unit(hashed(seed, name, counter))
-
-
-_A = (
-    -3.969683028665376e01,
-    2.209460984245205e02,
-    -2.759285104469687e02,
-    1.383577518672690e02,
-    -3.066479806614716e01,
-    2.506628277459239e00,
-)
-_B = (
-    -5.447609879822406e01,
-    1.615858368580409e02,
-    -1.556989798598866e02,
-    6.680131188771972e01,
-    -1.328068155288572e01,
-)
-_C = (
-    -7.784894002430293e-03,
-    -3.223964580411365e-01,
-    -2.400758277161838e00,
-    -2.549732539343734e00,
-    4.374664141464968e00,
-    2.938163982698783e00,
-)
-_D = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996e00, 3.754408661907416e00)
-
-
-def _horner(coefficients: tuple[float, ...], x: F64) -> F64:
-    out = np.full_like(x, coefficients[0])
-    for c in coefficients[1:]:
-        out *= x
-        out += c
-    return out
-
-
-def normal_quantile(u: F64) -> F64:
-    """Inverse of the normal distribution function, Acklam's rational approximation (relative error below
-    1.2e-9).
-    """
-    centred = u - 0.5
-    r = centred * centred
-    z = _horner(_A, r) * centred / (_horner(_B, r) * r + 1.0)
-    tail = np.flatnonzero(np.abs(centred) > 0.5 - 0.02425)
-    if tail.size:
-        q = np.sqrt(-2.0 * np.log(np.minimum(u[tail], 1.0 - u[tail])))
-        z[tail] = np.sign(-centred[tail]) * _horner(_C, q) / (_horner(_D, q) * q + 1.0)
-    return np.asarray(z)
 
 
 def _scaled(h: U64, size: int) -> U64:
@@ -142,13 +93,15 @@ class Permutation:
         return out.astype(np.int64)
 
     def forward(self, ids: NDArray[Any]) -> I64:
-        """Return where each id stands."""
+        """Return the position of each id."""
         return self._walk(ids, inverse=False)
 
     def inverse(self, positions: NDArray[Any]) -> I64:
-        """Return who stands at each position."""
+        """Return the id at each position."""
         return self._walk(positions, inverse=True)
 
     def stratified(self, ids: NDArray[Any]) -> F64:
-        """Draw uniforms whose multiset over all ids is exactly {(k + 0.5) / n}: marginals without sampling error."""
+        """Return uniforms whose multiset over all ids is exactly {(k + 0.5) / n}: marginals without sampling
+        error.
+        """
         return np.asarray((self.forward(ids) + 0.5) / self.n)

@@ -14,7 +14,8 @@ import numpy as np
 
 from engage_spark.contract.model import Field, Table
 from engage_spark.numerics.dtypes import F64, I64
-from engage_spark.synth.hashing import Permutation, normal_quantile, uniform
+from engage_spark.synth.distributions import normal_quantile
+from engage_spark.synth.hashing import Permutation, uniform
 from engage_spark.synth.scenario import Scenario, Story
 
 Columns = dict[str, Any]

@@ -44,6 +44,25 @@ def test_bounds_are_rounded_outward() -> None:
     assert (stats.binom.cdf(hits, 1000, upper) <= p).all()
 
 
+def test_a_bound_of_one_hit_at_an_extreme_level_has_its_closed_form() -> None:
+    """P(Bin(t, x) >= 1) = 1 - (1 - x)^t = exp(-level)."""
+    for level in (200.0, 600.0):
+        lower, _ = binomial_bounds([1], 10, level)
+        np.testing.assert_allclose(lower[0], -np.expm1(np.log1p(-np.exp(-level)) / 10), rtol=3e-9)
+
+
+def test_the_bounds_of_known_counts_are_fixed() -> None:
+    lower, upper = binomial_bounds([0, 7, 499], 500, [1.0, 9.0, 20.0])
+    assert [x.hex() for x in (*lower.tolist(), *upper.tolist())] == [
+        "0x0.0p+0",
+        "0x1.18fb89d849768p-9",
+        "0x1.e8c6ed60f0590p-1",
+        "0x1.05e1ccc78d582p-9",
+        "0x1.6d95cc13bdd12p-5",
+        "0x1.0000000000000p+0",
+    ]
+
+
 def test_a_side_never_fails_more_often_than_it_holds() -> None:
     assert binomial_bounds([7], 500, [0.0])[0] == binomial_bounds([7], 500, [np.log(2)])[0]
 
