@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 COLUMNS = (
-    "target", "prediction", "probability", "lower", "upper", "prediction_set", "decision", "reasons", "imputed",
-    "model_name", "model_version",
+    "target", "prediction", "probability", "lower", "upper", "prediction_set", "decision", "reasons",
+    "imputed", "model_name", "model_version",
 )  # fmt: skip
 """The columns after the key and the day in the result of `to_predictions`."""
 _LOWER, _UPPER, _SET, _OWN = "__lower", "__upper", "__set", "__own"

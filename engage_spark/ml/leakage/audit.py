@@ -1,4 +1,4 @@
-"""The leakage audit: what in the rows makes a model look better than it will be, before anything is fitted."""
+"""Audit rows for leaks before anything is fitted: what makes a model look better than it will be."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ __all__ = [
 
 BINS = 256
 """The most bins of a number with more than 512 values."""
-FEW = 32
-"""Features of at most so many values, and of equally many, are looked at in pairs."""
+PAIR_VALUES = 32
+"""The most values of features that are compared in pairs."""
 
 send_by_value(kernel)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetHistograms:
-    """What `to_target_histograms` found: a histogram by target and feature, pairs of features that are one-to-one with
-    how many values, and the first and last day by side.
+    """A histogram by target and feature, pairs of features that are one-to-one with their number of values,
+    the first and last day by split, and the number of snapshots.
     """
 
     histograms: Mapping[str, Mapping[str, Histogram]]
@@ -80,135 +80,137 @@ def audit_leakage(
     profile: FeatureProfile,
     key: Sequence[str],
     day: str,
-    side: str = "side",
+    split: str = "side",
     fold: str = "fold",
     trained: Sequence[str] = ("fit",),
     later: Sequence[str] = (),
     limits: LeakLimits | None = None,
 ) -> tuple[LeakFinding, ...]:
-    """Look for leaks in rows of all sides, one per key and day. `profile` is of these rows (`to_profile`),
+    """Look for leaks in rows of all splits, one per key and day. `profile` is of these rows (`to_profile`),
     `grams` of those in folds.
 
     Of each spec's features: one that alone predicts the target too well (AUC, R² in a line or by bins),
-    settles its label, is missing along with it, or, of a binary target's flags and codes, looks as if set
-    with the label; several that a linear formula reconstructs the target from (formulas of products are not
-    looked for). Of features by themselves: empty, constant, identifiers, too many levels, one-to-one pairs.
-    Of rows: equal content under several keys, keys that occur twice or on two sides; sides `later` that are
-    meant to lie after those `trained` on, and do not. Nulls and NaN are a value of their own. Findings come
-    in the order of specs, features, rows. Cost: two scans, one of them crossing to Python in Arrow batches
-    with a shuffle of at most 512 rows a feature and partition, the other a shuffle of two records of hashes a
-    row; two actions.
+    settles its label, is missing along with it, or, of a binary target's flags and codes, may be set with the
+    label; several that a linear formula reconstructs the target from (formulas of products are not looked
+    for). Of features by themselves: empty, constant, identifiers, too many levels, one-to-one pairs. Of rows:
+    equal content under several keys, keys that occur twice or in two splits; splits `later` that should begin
+    after those `trained` on, and do not. Nulls and NaN are a value of their own. Findings come in the order
+    of specs, features, rows.
+    Cost: two scans, one of them crossing to Python in Arrow batches with a shuffle of at most 512 rows a
+    feature and partition, the other a shuffle of two records of hashes a row; two actions.
     """
-    chosen = limits or LeakLimits()
-    spreads = to_target_histograms(rows, specs=specs, profile=profile, day=day, side=side)
-    found = [
+    limits = limits or LeakLimits()
+    target_histograms = to_target_histograms(rows, specs=specs, profile=profile, day=day, split=split)
+    leaks = [
         f
         for p in specs
-        for f in findings.plan_findings(p, grams[p.target.name], spreads.histograms[p.target.name], chosen)
+        for f in findings.plan_findings(
+            p, grams[p.target.name], target_histograms.histograms[p.target.name], limits
+        )
     ]
-    found += findings.column_findings(
-        specs, profile, days=max(1, spreads.snapshots), most_levels=LEVELS, limits=chosen
+    leaks += findings.column_findings(
+        specs, profile, days=max(1, target_histograms.snapshots), most_levels=LEVELS, limits=limits
     )
-    found += findings.twin_findings(spreads.twins)
-    found += findings.duplicate_findings(
-        to_duplicate_counts(rows, specs=specs, key=key, day=day, side=side, fold=fold), key, chosen
+    leaks += findings.twin_findings(target_histograms.twins)
+    leaks += findings.duplicate_findings(
+        to_duplicate_counts(rows, specs=specs, key=key, day=day, split=split, fold=fold), key, limits
     )
-    return (*found, *findings.time_findings(spreads.days, trained=trained, later=later))
+    return (*leaks, *findings.time_findings(target_histograms.days, trained=trained, later=later))
 
 
 def to_target_histograms(
-    rows: DataFrame, *, specs: Sequence[FeatureSpec], profile: FeatureProfile, day: str, side: str
+    rows: DataFrame, *, specs: Sequence[FeatureSpec], profile: FeatureProfile, day: str, split: str
 ) -> TargetHistograms:
     """Count rows and sum targets by each feature's values (by at most 256 ranges of a number with more than
     512), in one pass.
 
-    The bins of a number with many values lie between values that the profile has sampled, so that about as
-    many distinct values fall into each. The same result on any partitioning. Cost: one scan that crosses to
-    Python in Arrow batches, one shuffle, one action.
+    The bins of a number with many values lie between values of the profile's sample, so that each holds about
+    as many distinct values. The same result on any partitioning.
+    Cost: one scan that crosses to Python in Arrow batches, one shuffle, one action.
     """
-    features, goals = all_features(specs), target_names(specs)
+    features, targets = all_features(specs), target_names(specs)
     binary = {p.target.name for p in specs if p.target.task is Task.BINARY}
-    hows = tuple(_bins(profile[f.name]) for f in features)
+    bins = tuple(_bins(profile[f.name]) for f in features)
     names = [f.name for f in features]
-    spread = kernel.HistogramLayout(
-        features=hows,
-        targets=tuple(_goal(profile[t], t in binary) for t in goals),
+    layout = kernel.HistogramLayout(
+        features=bins,
+        targets=tuple(_target(profile[t], t in binary) for t in targets),
         pairs=_pairs(names, profile),
     )
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
-        return kernel.count_targets(batches, spread)
+        return kernel.count_targets(batches, layout)
 
-    place = F.concat_ws(
+    split_day = F.concat_ws(
         "|",
-        F.coalesce(column_named(side), F.lit("")),
+        F.coalesce(column_named(split), F.lit("")),
         F.coalesce(column_named(day).cast("string"), F.lit("")),
     )
     columns = [column_named(f.name).cast("string") if f.categorical else as_double(f.name) for f in features]
-    chosen = rows.select(
-        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(as_double(t) for t in goals)])),
-        place.alias("place"),
+    read = rows.select(
+        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(as_double(t) for t in targets)])),
+        split_day.alias("split_day"),
     )
-    sums = [f"{x}{t}" for t in range(len(goals)) for x in "ns"]
+    sums = [f"{x}{t}" for t in range(len(targets)) for x in "ns"]
     counted = (
-        chosen.mapInArrow(partition, to_ddl(kernel.schema(len(goals))))
-        .groupBy("code", "bin", "place")
+        read.mapInArrow(partition, to_ddl(kernel.schema(len(targets))))
+        .groupBy("code", "bin", "split_day")
         .agg(*(F.sum(s).alias(s) for s in sums))
     )
     table = to_arrow(counted).to_pydict()
     by_code: dict[int, list[int]] = {}
     for i, code in enumerate(table["code"]):
         by_code.setdefault(code, []).append(i)
-    places = [table["place"][i].rsplit("|", 1) for i in by_code.get(kernel.PLACES, ())]
+    split_days = [table["split_day"][i].rsplit("|", 1) for i in by_code.get(kernel.SPLIT_DAYS, ())]
     return TargetHistograms(
         histograms={
             target: {
                 n: _histogram(
-                    table, by_code.get(i, []), hows[i], spread.targets[t], t, by_code.get(kernel.SQUARES, [])
+                    table, by_code.get(i, []), bins[i], layout.targets[t], t, by_code.get(kernel.SQUARES, [])
                 )
                 for i, n in enumerate(names)
             }
-            for t, target in enumerate(goals)
+            for t, target in enumerate(targets)
         },
         twins=tuple(
             (names[a], names[b], profile[names[a]].distinct)
-            for i, (a, b) in enumerate(spread.pairs)
+            for i, (a, b) in enumerate(layout.pairs)
             if len(by_code.get(kernel.PAIRS - i, ())) == _values(profile[names[a]])
         ),
         days={
-            s: (min(d for at, d in places if at == s), max(d for at, d in places if at == s))
-            for s, _ in places
+            s: (min(d for at, d in split_days if at == s), max(d for at, d in split_days if at == s))
+            for s, _ in split_days
         },
-        snapshots=len({d for _, d in places}),
+        snapshots=len({d for _, d in split_days}),
     )
 
 
 def _histogram(
     table: Mapping[str, Any],
     at: Sequence[int],
-    how: kernel.NumberBins | gram_kernel.CategoryColumn,
-    goal: gram_kernel.NumberColumn,
+    bins: kernel.NumberBins | gram_kernel.CategoryColumn,
+    target: gram_kernel.NumberColumn,
     t: int,
     squares: Sequence[int],
 ) -> Histogram:
-    size = kernel.n_bins(how)
-    rows, whole = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    size = kernel.n_bins(bins)
+    rows, sums = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for i in at:
-        rows[table["bin"][i]], whole[table["bin"][i]] = table[f"n{t}"][i], table[f"s{t}"][i]
-    n, total = int(rows.sum()), int(whole.sum())
+        rows[table["bin"][i]], sums[table["bin"][i]] = table[f"n{t}"][i], table[f"s{t}"][i]
+    n, total = int(rows.sum()), int(sums.sum())
     square = sum(join(table[f"n{t}"][i], table[f"s{t}"][i]) for i in squares)
-    unit = 2.0**goal.exponent
-    if isinstance(how, kernel.NumberBins):
-        named = [f"{v:g}" for v in how.values]
-        labels = named if how.known else [f"−∞ … {named[0]}", *named]
+    unit = 2.0**target.exponent
+    if isinstance(bins, kernel.NumberBins):
+        names = [f"{v:g}" for v in bins.values]
+        labels = names if bins.single else [f"−∞ … {names[0]}", *names]
     else:
-        labels = list(how.levels) or [f"#{b}" for b in range(how.buckets)]
+        labels = list(bins.levels) or [f"#{b}" for b in range(bins.buckets)]
     return Histogram(
         labels=(*labels, "missing"),
-        ordered=isinstance(how, kernel.NumberBins),
-        single=how.known if isinstance(how, kernel.NumberBins) else not how.buckets,
+        ordered=isinstance(bins, kernel.NumberBins),
+        single=bins.single if isinstance(bins, kernel.NumberBins) else not bins.buckets,
         rows=rows,
-        sums=rows * goal.middle + whole * unit,
+        sums=rows * target.middle + sums * unit,
         of_target=(n * square - total * total) / n * unit**2 if n else 0.0,
     )
 
@@ -223,7 +225,7 @@ def _bins(profile: ColumnProfile) -> kernel.NumberBins | gram_kernel.CategoryCol
     return kernel.NumberBins(values[::step], False)
 
 
-def _goal(profile: ColumnProfile, binary: bool) -> gram_kernel.NumberColumn:
+def _target(profile: ColumnProfile, binary: bool) -> gram_kernel.NumberColumn:
     scale = scale_of(profile)
     return (
         gram_kernel.NumberColumn(0.0, 0, True)
@@ -237,21 +239,21 @@ def _values(profile: ColumnProfile) -> int:
 
 
 def _pairs(names: Sequence[str], profile: FeatureProfile) -> tuple[tuple[int, int], ...]:
-    """Pairs that could be one-to-one: of few values, and of equally many."""
-    few = [i for i, n in enumerate(names) if profile[n].complete and 1 < _values(profile[n]) <= FEW]
+    """List pairs that could be one-to-one: of few values, and of equally many."""
+    few = [i for i, n in enumerate(names) if profile[n].complete and 1 < _values(profile[n]) <= PAIR_VALUES]
     return tuple(
         (a, b) for a, b in combinations(few, 2) if _values(profile[names[a]]) == _values(profile[names[b]])
     )
 
 
 def to_duplicate_counts(
-    rows: DataFrame, *, specs: Sequence[FeatureSpec], key: Sequence[str], day: str, side: str, fold: str
+    rows: DataFrame, *, specs: Sequence[FeatureSpec], key: Sequence[str], day: str, split: str, fold: str
 ) -> DuplicateCounts:
-    """Count rows of equal content under several keys, and keys that occur twice on a day, or on two sides.
+    """Count rows of equal content under several keys, and keys that occur twice on a day, or in two splits.
 
     Content: all features and targets of the specs; null equals null, −0.0 equals 0.0. Compared by two 64-bit
-    hashes: among 10^8 keys the chance of one false pair is below 2^-75. Cost: one scan, one shuffle of two
-    records of six numbers a row, one action.
+    hashes: among 10^8 keys the chance of one false pair is below 2^-75.
+    Cost: one scan, one shuffle of two records of six numbers a row, one action.
     """
     features = all_features(specs)
     columns = [
@@ -263,7 +265,7 @@ def to_duplicate_counts(
     # well.
     content = [*columns, F.concat(*(F.when(c.isNull(), "0").otherwise("1") for c in columns))]
     keys = [column_named(k) for k in key]
-    sides, folds = (F.coalesce(column_named(c).cast("string"), F.lit("")) for c in (side, fold))
+    splits, folds = (F.coalesce(column_named(c).cast("string"), F.lit("")) for c in (split, fold))
 
     def record(kind: int, group: list[Any], member: list[Any], place: Any) -> Any:
         return F.struct(
@@ -276,8 +278,8 @@ def to_duplicate_counts(
 
     records = F.explode(
         F.array(
-            record(0, content, keys, F.concat_ws("|", sides, folds)),
-            record(1, keys, [column_named(day)], sides),
+            record(0, content, keys, F.concat_ws("|", splits, folds)),
+            record(1, keys, [column_named(day)], splits),
         )
     )
     grouped = (
@@ -295,7 +297,7 @@ def to_duplicate_counts(
         )
     )
     several, apart = F.col("members") > 1, F.col("first") != F.col("last")
-    found = (
+    counts = (
         grouped.groupBy("kind")
         .agg(
             F.sum("members").alias("members"),
@@ -307,15 +309,15 @@ def to_duplicate_counts(
         )
         .collect()
     )
-    by_kind = {r["kind"]: r for r in found}
+    by_kind = {r["kind"]: r for r in counts}
     if not by_kind:
         return DuplicateCounts(keys=0, groups=0, repeated=0, across=0, twice=0, split_keys=0)
-    alike, keyed = by_kind[0], by_kind[1]
+    contents, keyed = by_kind[0], by_kind[1]
     return DuplicateCounts(
-        keys=alike["members"],
-        groups=alike["groups"],
-        repeated=alike["repeated"],
-        across=alike["across"],
+        keys=contents["members"],
+        groups=contents["groups"],
+        repeated=contents["repeated"],
+        across=contents["across"],
         twice=keyed["rows"] - keyed["members"],
         split_keys=keyed["apart"],
     )

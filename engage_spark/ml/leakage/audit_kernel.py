@@ -1,5 +1,5 @@
-"""How targets are spread over the values of each feature, in Spark's Python workers. Imports numpy and
-pyarrow only, sent along by value.
+"""Count rows and sum targets by the values of each feature, over a partition. Sent along by value, so that
+executors need numpy and pyarrow only.
 
 Counts, and sums of targets as whole numbers of at most 2^20 in magnitude: partitions add up to the same bits
 in any order.
@@ -13,38 +13,39 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from engage_spark.ml.selection.gram_kernel import CategoryColumn, NumberColumn, bucket
+from engage_spark.ml.selection.gram_kernel import CategoryColumn, NumberColumn, to_codes, to_whole_numbers
 from engage_spark.numerics.arrow import to_batch
 from engage_spark.numerics.limbs import split
 
-SQUARES, PLACES, PAIRS = -1, -2, -1000
-"""Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by place; PAIRS − i is the
-i-th pair of features.
+SQUARES, SPLIT_DAYS, PAIRS = -1, -2, -1000
+"""Codes beside the features': sums of the targets' squares, as n·2^31 + s; rows by split and day; PAIRS − i
+is the i-th pair of features.
 """
 BATCH = 8192
 
 
 class NumberBins(NamedTuple):
-    """The bins of a number: a value each where all are `known`, else what lies between two of them. Missing
-    ones have the last bin.
+    """The bins of a number: one for each value where all of them are listed (`single`), else the ranges
+    between two of them. Missing ones have the last bin.
     """
 
     values: tuple[float, ...]
-    known: bool
+    single: bool
 
     @property
     def bins(self) -> int:
-        return len(self.values) + (not self.known) + 1
+        """The number of bins."""
+        return len(self.values) + (not self.single) + 1
 
 
-def n_bins(how: NumberBins | CategoryColumn) -> int:
-    """How many bins a feature has, the last one for missing values."""
-    return how.bins if isinstance(how, NumberBins) else how.width + 1
+def n_bins(bins: NumberBins | CategoryColumn) -> int:
+    """Count the bins of a feature, the last one for missing values."""
+    return bins.bins if isinstance(bins, NumberBins) else bins.width + 1
 
 
 class HistogramLayout(NamedTuple):
-    """What is counted: the features' bins, how targets become whole numbers, and which pairs of features are
-    counted together.
+    """The features' bins, how targets become whole numbers, and which pairs of features are counted
+    together.
     """
 
     features: tuple[NumberBins | CategoryColumn, ...]
@@ -53,100 +54,88 @@ class HistogramLayout(NamedTuple):
 
 
 def schema(targets: int) -> pa.Schema:
-    """Return the schema of what is counted: (code, bin, place), then for each target the rows that have it
-    and the sum over these.
+    """Return the schema of what is counted: (code, bin, split_day), then for each target the rows that have
+    it and the sum over these.
     """
     sums = [(f"{x}{t}", pa.int64()) for t in range(targets) for x in "ns"]
-    return pa.schema([("code", pa.int32()), ("bin", pa.int32()), ("place", pa.string()), *sums])
+    return pa.schema([("code", pa.int32()), ("bin", pa.int32()), ("split_day", pa.string()), *sums])
 
 
-def _coded(column: pa.Array, how: NumberBins | CategoryColumn) -> np.ndarray:
-    last = n_bins(how) - 1
-    if isinstance(how, NumberBins):
-        numbers = column.to_numpy(zero_copy_only=False) + 0.0
-        edges = np.array(how.values)
-        found = np.searchsorted(edges, numbers, side="left" if how.known else "right")
-        there = ~np.isnan(numbers)
-        if (
-            how.known
-            and there.any()
-            and (edges[np.minimum(found[there], len(edges) - 1)] != numbers[there]).any()
-        ):
-            raise ValueError(
-                "a number is there that its profile lacks: profile the same rows that are audited"
-            )
-        binned: np.ndarray = np.where(there, found, last)
-        return binned
-    coded = column.dictionary_encode()
-    known = {v: i for i, v in enumerate(how.levels)}
-    by_level = [
-        bucket(v, how.buckets) if how.buckets else known.get(v, last) for v in coded.dictionary.to_pylist()
-    ]
-    codes: np.ndarray = np.array([*by_level, last])[
-        coded.indices.fill_null(len(by_level)).to_numpy(zero_copy_only=False)
-    ]
+def _codes(column: pa.Array, bins: NumberBins | CategoryColumn) -> np.ndarray:
+    last = n_bins(bins) - 1
+    if not isinstance(bins, NumberBins):
+        return to_codes(column, bins, unknown=last)
+    numbers = column.to_numpy(zero_copy_only=False) + 0.0
+    edges = np.array(bins.values)
+    at = np.searchsorted(edges, numbers, side="left" if bins.single else "right")
+    present = ~np.isnan(numbers)
+    if (
+        bins.single
+        and present.any()
+        and (edges[np.minimum(at[present], len(edges) - 1)] != numbers[present]).any()
+    ):
+        raise ValueError("a number is not in the profile: profile the same rows that are audited")
+    codes: np.ndarray = np.where(present, at, last)
     return codes
-
-
-def _whole(column: pa.Array, scale: NumberColumn) -> tuple[np.ndarray, np.ndarray]:
-    values = column.to_numpy(zero_copy_only=False)
-    there = ~np.isnan(values)
-    return np.rint(np.ldexp(np.where(there, values - scale.middle, 0.0), -scale.exponent)), there
 
 
 class HistogramCounts:
     """The counts of a partition."""
 
-    def __init__(self, spread: HistogramLayout) -> None:
-        self.spread = spread
-        self.found = [np.zeros((n_bins(f), len(spread.targets), 2), np.int64) for f in spread.features]
+    def __init__(self, layout: HistogramLayout) -> None:
+        self.layout = layout
+        self.bins = [np.zeros((n_bins(f), len(layout.targets), 2), np.int64) for f in layout.features]
         self.pairs = [
-            np.zeros(n_bins(spread.features[a]) * n_bins(spread.features[b]), np.int64)
-            for a, b in spread.pairs
+            np.zeros(n_bins(layout.features[a]) * n_bins(layout.features[b]), np.int64)
+            for a, b in layout.pairs
         ]
-        self.squares = [0] * len(spread.targets)
-        self.places: dict[str, int] = {}
+        self.squares = [0] * len(layout.targets)
+        self.split_days: dict[str, int] = {}
 
     def add(self, batch: pa.RecordBatch) -> None:
-        features = self.spread.features
+        """Count a batch of at most BATCH rows."""
+        features = self.layout.features
         targets = [
-            _whole(batch.column(len(features) + t), scale) for t, scale in enumerate(self.spread.targets)
+            to_whole_numbers(batch.column(len(features) + t), scale)
+            for t, scale in enumerate(self.layout.targets)
         ]
         for t, (y, _) in enumerate(targets):
             self.squares[t] += int((y * y).sum())  # at most 8192·2^40: exact
-        codes = [_coded(batch.column(i), how) for i, how in enumerate(features)]
-        for i, how in enumerate(features):
-            for t, (y, there) in enumerate(targets):
-                self.found[i][:, t, 0] += np.bincount(codes[i][there], minlength=n_bins(how))
-                self.found[i][:, t, 1] += np.bincount(codes[i], weights=y, minlength=n_bins(how)).astype(
+        codes = [_codes(batch.column(i), bins) for i, bins in enumerate(features)]
+        for i, bins in enumerate(features):
+            for t, (y, present) in enumerate(targets):
+                self.bins[i][:, t, 0] += np.bincount(codes[i][present], minlength=n_bins(bins))
+                self.bins[i][:, t, 1] += np.bincount(codes[i], weights=y, minlength=n_bins(bins)).astype(
                     np.int64
                 )
-        for i, (a, b) in enumerate(self.spread.pairs):
+        for i, (a, b) in enumerate(self.layout.pairs):
             wide = n_bins(features[b])
             self.pairs[i] += np.bincount(codes[a] * wide + codes[b], minlength=len(self.pairs[i]))
-        for place in batch.column(batch.num_columns - 1).value_counts().to_pylist():
-            self.places[place["values"]] = self.places.get(place["values"], 0) + place["counts"]
+        for counted in batch.column(batch.num_columns - 1).value_counts().to_pylist():
+            split_day = counted["values"]
+            self.split_days[split_day] = self.split_days.get(split_day, 0) + counted["counts"]
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        targets = len(self.spread.targets)
+        """Return what was counted, as rows of `schema`."""
+        targets = len(self.layout.targets)
         none = (0,) * (2 * targets - 1)
-        for code, found in enumerate(self.found):
-            for b in np.flatnonzero(found[:, :, 0].any(axis=1)).tolist():
-                yield code, b, None, *found[b].reshape(-1).tolist()
+        for code, counts in enumerate(self.bins):
+            for b in np.flatnonzero(counts[:, :, 0].any(axis=1)).tolist():
+                yield code, b, None, *counts[b].reshape(-1).tolist()
         yield SQUARES, 0, None, *(part for s in self.squares for part in split(s))
         for i, pair in enumerate(self.pairs):
             for b in np.flatnonzero(pair).tolist():
                 yield PAIRS - i, b, None, int(pair[b]), *none
-        for place, n in self.places.items():
-            yield PLACES, 0, place, n, *none
+        for split_day, n in self.split_days.items():
+            yield SPLIT_DAYS, 0, split_day, n, *none
 
 
-def count_targets(batches: Iterator[pa.RecordBatch], spread: HistogramLayout) -> Iterator[pa.RecordBatch]:
-    """The counts of a partition. The batches hold the features, the targets and the place (side and day,
-    text), by place.
+def count_targets(batches: Iterator[pa.RecordBatch], layout: HistogramLayout) -> Iterator[pa.RecordBatch]:
+    """Count a partition. The batches hold the features, the targets, and split and day as text, by
+    position.
     """
-    counts = HistogramCounts(spread)
+    counts = HistogramCounts(layout)
     for batch in batches:
         for start in range(0, batch.num_rows, BATCH):
             counts.add(batch.slice(start, BATCH))
-    yield to_batch(counts.rows(), schema(len(spread.targets)))
+    yield to_batch(counts.rows(), schema(len(layout.targets)))

@@ -345,7 +345,8 @@ def duplicate_findings(counts: DuplicateCounts, key: Sequence[str], limits: Leak
         share = counts.repeated / counts.keys
         text = (
             f"{counts.repeated} of {counts.keys} repeat another key in all features and targets "
-            f"({share:.1%}), and {counts.across} of {counts.groups} such groups are in several splits or folds: "
+            f"({share:.1%}), and {counts.across} of {counts.groups} such groups are in several splits "
+            "or folds: "
             "a model is tested on rows that it was fitted on."
         )
         hint = (

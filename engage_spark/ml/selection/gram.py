@@ -1,6 +1,4 @@
-"""One pass over the rows that models are fitted on: the sums from which every training fold's Gram matrix
-follows, for several targets.
-"""
+"""Sum the products of features and targets by fold in one pass: every training fold's Gram matrix follows."""
 
 from __future__ import annotations
 
@@ -34,49 +32,50 @@ def to_grams(
 
     Rows whose fold is null count nowhere, rows whose target is null not for that target. Nulls and NaN of a
     number are imputed by the mean, those of a category by the most frequent level, of the training fold at
-    hand, as the models' pipelines do; levels that only other folds have are 0 in all slots there. Plans of
+    hand, as the models' pipelines do; levels that only other folds have are 0 in all slots there. Specs of
     one target share its sums, over the features of any of them. A category of more than LEVELS levels is
     hashed into LEVELS buckets: the audit names it. Numbers are rounded to a grid of at most 2^-20 of their
     range (an error of at most half of it), and everything after that is exact: bit-identical on any
-    partitioning. Cost: one scan that crosses to Python in Arrow batches, whatever the number of targets,
-    folds and steps of elimination, one shuffle of at most folds × slots² / 2 rows a partition (2^targets
-    times as many where targets are missing independently), one action. Errors: InputError for infinite
-    values, ConfigurationError where no row is in a fold.
+    partitioning.
+    Cost: one scan that crosses to Python in Arrow batches, whatever the number of targets, folds and steps of
+    elimination, one shuffle of at most folds × slots² / 2 rows a partition (2^targets times as many where
+    targets are missing independently), one action.
+    Errors: InputError for infinite values, ConfigurationError where no row is in a fold.
     """
-    features, goals = all_features(specs), target_names(specs)
+    features, targets = all_features(specs), target_names(specs)
     layout = kernel.GramLayout(
         columns=tuple(
             category_column(scales[f.name]) if f.categorical else _number(scales[f.name]) for f in features
         ),
-        targets=tuple(_number(scales[t]) for t in goals),
+        targets=tuple(_number(scales[t]) for t in targets),
     )
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
         return kernel.sum_products(batches, layout)
 
     columns = [column_named(f.name).cast("string") if f.categorical else as_double(f.name) for f in features]
-    known = reduce(lambda a, b: a | b, (as_double(t).isNotNull() for t in goals))
-    chosen = rows.where(column_named(fold).isNotNull() & known).select(
-        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(as_double(t) for t in goals)])),
+    labelled = reduce(lambda a, b: a | b, (as_double(t).isNotNull() for t in targets))
+    read = rows.where(column_named(fold).isNotNull() & labelled).select(
+        *(c.alias(f"c{i}") for i, c in enumerate([*columns, *(as_double(t) for t in targets)])),
         column_named(fold).cast("int").alias("fold"),
     )
     summed = (
-        chosen.mapInArrow(partition, kernel.DDL)
+        read.mapInArrow(partition, kernel.DDL)
         .groupBy("fold", "present", "place")
         .agg(F.sum("hi").alias("hi"), F.sum("lo").alias("lo"))
     )
-    found = to_arrow(summed)
-    if not found.num_rows:
+    sums = to_arrow(summed)
+    if not sums.num_rows:
         raise ConfigurationError(
             "no row with a target is in a fold",
             hint="give rows that were split, of snapshots whose targets are known",
         )
     return build_fold_grams(
-        zip(*(found.column(c).to_pylist() for c in ("fold", "present", "place", "hi", "lo")), strict=True),
-        names=(*(f.name for f in features), *goals),
+        zip(*(sums.column(c).to_pylist() for c in ("fold", "present", "place", "hi", "lo")), strict=True),
+        names=(*(f.name for f in features), *targets),
         layout=layout,
         sources={
-            t: tuple(f.name for f in all_features([p for p in specs if p.target.name == t])) for t in goals
+            t: tuple(f.name for f in all_features([p for p in specs if p.target.name == t])) for t in targets
         },
     )
 

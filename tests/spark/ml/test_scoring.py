@@ -18,8 +18,8 @@ from engage_spark.ml.training.candidates import Family
 from tests.support.small_models import AMOUNT, FEATURES, LEAVES, explained, fitted, people
 
 TYPES = {
-    "id": "string", "snapshot_date": "date", "target": "string", "prediction": "double", "probability": "double",
-    "lower": "double", "upper": "double", "prediction_set": "array<int>", "decision": "int",
+    "id": "string", "snapshot_date": "date", "target": "string", "prediction": "double",
+    "probability": "double", "lower": "double", "upper": "double", "prediction_set": "array<int>", "decision": "int",
     "reasons": "array<struct<feature:string,value:string,contribution:double>>", "imputed": "array<string>",
     "model_name": "string", "model_version": "string",
 }  # fmt: skip

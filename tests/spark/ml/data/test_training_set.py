@@ -57,7 +57,8 @@ def customers(spark: SparkSession) -> DataFrame:
     ]
     return spark.createDataFrame(
         rows,
-        "customer_id string, snapshot_date date, posts_last_30_days int, account_type string, network_centrality double, "
+        "customer_id string, snapshot_date date, posts_last_30_days int, account_type string, "
+        "network_centrality double, "
         "age int, "
         "gender string, churn_30_day int, lifetime_value_usd double, engagement_score double, _run_id string",
     )
@@ -73,7 +74,8 @@ def derived(spark: SparkSession) -> DataFrame:
     ]
     return spark.createDataFrame(
         rows,
-        "customer_id string, snapshot_date date, follower_following_ratio double, profile_quality_score double, "
+        "customer_id string, snapshot_date date, follower_following_ratio double, "
+        "profile_quality_score double, "
         "_run_id string",
     )
 

@@ -154,7 +154,7 @@ def test_areas_are_those_of_scikit_learn_exact_for_few_values_and_near_for_many(
     data = with_leaks()
     plans = [plan("left", Task.BINARY, ("visits", "status", "flag", "score", "near", "spend"), data)]
     told = to_target_histograms(
-        leaky, specs=plans, profile=to_profile(leaky, plans), day="day", side="side"
+        leaky, specs=plans, profile=to_profile(leaky, plans), day="day", split="side"
     ).histograms["left"]
     for name in ("visits", "status", "flag"):
         area = roc_auc_score(data.left, data[name])
@@ -197,7 +197,7 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
     )
     data = pd.DataFrame({"n": [1.0], "t": ["x"]})
     plans = [plan("y", Task.BINARY, ("n", "t"), data)]
-    told = to_duplicate_counts(made, specs=plans, key=["key"], day="day", side="side", fold="fold")
+    told = to_duplicate_counts(made, specs=plans, key=["key"], day="day", split="side", fold="fold")
     assert (told.keys, told.groups, told.repeated, told.across) == (8, 3, 4, 2), (
         "one customer on two days is no duplicate"
     )
@@ -205,7 +205,7 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
     more = made.union(made.where("key = 'b1'")).union(
         made.where("key = 'c1'").selectExpr("key", "day", "'test'", "fold", "n", "t", "y")
     )
-    again = to_duplicate_counts(more, specs=plans, key=["key"], day="day", side="side", fold="fold")
+    again = to_duplicate_counts(more, specs=plans, key=["key"], day="day", split="side", fold="fold")
     assert (again.twice, again.split_keys) == (3, 1)
 
 
