@@ -1,22 +1,24 @@
-"""`engage-spark quality …`: Great Expectations, both ways; `recorded` adds the commands about days that were
-judged.
-"""
+"""Define `engage-spark quality …`: Great Expectations both ways, and the commands of `quality_history`."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from engage_spark.cli import console, quality_history
+from engage_spark.cli import quality_history
 from engage_spark.cli.common import EPILOG, Day, settings_of, show, spark_job, spark_of
 from engage_spark.contract import load_contract
+from engage_spark.text_files import write_text
+
+if TYPE_CHECKING:
+    from engage_spark.pipelines.quality.check import Engine
 
 app = typer.Typer(
-    help="Any data: drafted contracts, what was found on judged days, drift, and Great Expectations both ways.",
+    help="Draft contracts, look at checked days, measure drift, and use Great Expectations suites.",
     no_args_is_help=True,
     epilog=EPILOG,
 )
@@ -32,11 +34,24 @@ def suite(
     out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)")] = None,
 ) -> None:
     """Write the contract's rules about a table as a Great Expectations suite. Needs no Spark."""
-    from engage_spark.pipelines.quality import suite
+    from engage_spark.pipelines.quality.suite import export_suite
 
-    text = suite.run_suite(load_contract(settings_of(ctx).contract), table=table, out=out)
-    if out is None:
+    result = export_suite(load_contract(settings_of(ctx).contract), table=table)
+    text = json.dumps(result.suite, indent=2, ensure_ascii=False) + "\n"
+    if out is not None:
+        write_text(out, text)
+    if ctx.obj.json:
+        show(ctx, result)
+    elif out is None:
         sys.stdout.write(text)
+
+
+def _engine(text: str) -> Engine:
+    """Return the engine that was asked for; `ours` is the former name of `native`."""
+    engines: dict[str, Engine] = {"native": "native", "gx": "gx", "ours": "native"}
+    if text not in engines:
+        raise typer.BadParameter(f"{text!r} is no engine; write native or gx")
+    return engines[text]
 
 
 @app.command("check", epilog=EPILOG)
@@ -45,8 +60,13 @@ def check(
     path: Annotated[str, typer.Argument(help="Parquet, CSV or Delta: a file, a folder, or its s3a: address")],
     suite: Annotated[Path, typer.Option(help="the suite, as Great Expectations 1.x saves it")],
     engine: Annotated[
-        Literal["ours", "gx"], typer.Option(help="who judges: this package, or Great Expectations itself")
-    ] = "ours",
+        str,
+        typer.Option(
+            parser=_engine,
+            metavar="native|gx",
+            help="what evaluates the suite: this package, or Great Expectations itself",
+        ),
+    ] = "native",
     form: Annotated[
         Literal["text", "json"],
         typer.Option("--format", help="json is a Great Expectations validation result"),
@@ -64,19 +84,20 @@ def check(
     ] = None,
     samples: Annotated[bool, typer.Option(help="show some of the unexpected values")] = True,
 ) -> None:
-    """Judge any data by any Great Expectations suite; exit code 3 when an expectation does not hold, or
-    cannot be run.
+    """Check any data by any Great Expectations suite.
+
+    The exit code is 3 when an expectation does not hold, or cannot be run.
     """
-    from engage_spark.pipelines.quality import check
+    from engage_spark.pipelines.quality.check import run_check, suite_gate_error
 
     parameters = dict(map(_parameter, parameter or []))
     settings = settings_of(ctx)
     with spark_of(settings) as spark:
-        checked = check.run_check(
+        result = run_check(
             spark,
             path,
             suite,
-            engine=engine,
+            engine=_engine(engine),
             data_format=data_format,
             delimiter=settings.ingest.csv_delimiter,
             parameters=parameters,
@@ -84,11 +105,11 @@ def check(
             samples=samples,
         )
     if form == "json":
-        sys.stdout.write(json.dumps(checked.result, indent=2, ensure_ascii=False) + "\n")
-    if not checked.success:
-        raise check.gate_error(checked, report=form == "text")
+        sys.stdout.write(json.dumps(result.validation, indent=2, ensure_ascii=False) + "\n")
+    if not result.success:
+        raise suite_gate_error(result, with_result=form == "text")
     if form == "text":
-        console.reports(checked.report)
+        show(ctx, result)
 
 
 @app.command("docs", epilog=EPILOG)
@@ -99,14 +120,14 @@ def docs(
         "engage-data/data_docs"
     ),
 ) -> None:
-    """Build Great Expectations' Data Docs of a judged day (default: the newest), readable without a network."""
+    """Build Great Expectations' Data Docs of a checked day (default: the newest), readable without a network."""
     with spark_job(ctx) as job:
         from engage_spark.pipelines.quality.docs import run_docs
 
-        show(
-            ctx,
-            run_docs(job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, out=out),
+        result = run_docs(
+            job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, out=out
         )
+        show(ctx, result)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

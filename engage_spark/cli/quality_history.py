@@ -1,4 +1,4 @@
-"""`engage-spark quality …`: contracts drafted from any data, and what was recorded about the days judged."""
+"""Define `engage-spark quality …`: contracts drafted from any data, and what was recorded about checked days."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import typer
 
 from engage_spark.cli import console
 from engage_spark.cli.common import EPILOG, Day, day_of, settings_of, show, spark_job, spark_of
+from engage_spark.cli.render.notes import note_text
 from engage_spark.text_files import write_text
 
-Of = Annotated[str | None, typer.Option(help="an input table of the contract")]
+TableName = Annotated[str | None, typer.Option(help="an input table of the contract")]
 
 
 def profile(
@@ -29,14 +30,15 @@ def profile(
         typer.Option(metavar="COLUMN", help="a column of the key; may be repeated (default: found)"),
     ] = None,
 ) -> None:
-    """Draft a contract from data that nobody has declared: types, bounds, values, keys, patterns. It lints,
-    and the data pass it.
+    """Draft a contract from data that nobody has declared: types, bounds, values, keys, patterns.
+
+    The draft lints, and the data pass it.
     """
-    from engage_spark.pipelines.quality import profile
+    from engage_spark.pipelines.quality.profile import run_profile
 
     settings = settings_of(ctx)
     with spark_of(settings) as spark:
-        draft = profile.run_profile(
+        result = run_profile(
             spark,
             path,
             table=table,
@@ -44,28 +46,25 @@ def profile(
             delimiter=settings.ingest.csv_delimiter,
             key=key or (),
         )
-    if out is None:
-        sys.stdout.write(draft.text)
-        for note in draft.report.notes:
-            console.stderr(f"note: {note}")
-    else:
-        write_text(out, draft.text)
-        console.reports(draft.report)
+    if out is not None:
+        write_text(out, result.text)
+    if out is not None or ctx.obj.json:
+        show(ctx, result)
+        return
+    sys.stdout.write(result.text)
+    for note in result.notes:
+        console.stderr(f"note: {note_text(note)}")
 
 
-def show_results(ctx: typer.Context, snapshot_date: Day = None, table: Of = None) -> None:
-    """Show what was broken on a judged day (default: the newest): rule, severity, rows, measure and bound,
-    samples.
-    """
+def show_results(ctx: typer.Context, snapshot_date: Day = None, table: TableName = None) -> None:
+    """Show what was broken on a checked day (default: the newest): rule, severity, rows, measure, samples."""
     with spark_job(ctx) as job:
         from engage_spark.pipelines.quality.show import run_show
 
-        show(
-            ctx,
-            run_show(
-                job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, table=table
-            ),
+        result = run_show(
+            job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, table=table
         )
+        show(ctx, result)
 
 
 def drift(
@@ -74,15 +73,13 @@ def drift(
     against: Annotated[
         str | None, typer.Option(metavar="DAY|previous", help="default: quality.reference, or previous")
     ] = None,
-    table: Of = None,
+    table: TableName = None,
 ) -> None:
-    """Show which columns changed since another day, from what was counted then: PSI, KS, shares, values new
-    and gone.
-    """
-    other: date | str | None = against
+    """Show which columns changed since another day, from what was counted then: PSI, KS, shares, new values."""
+    reference: date | str | None = against
     if against not in (None, "previous"):
         try:
-            other = date.fromisoformat(str(against))
+            reference = date.fromisoformat(str(against))
         except ValueError:
             raise typer.BadParameter(
                 f"{against!r} is no day; write it as 2025-10-21, or previous", param_hint="--against"
@@ -90,17 +87,15 @@ def drift(
     with spark_job(ctx) as job:
         from engage_spark.pipelines.quality.drift import run_drift
 
-        show(
-            ctx,
-            run_drift(
-                job.spark,
-                job.settings,
-                contract=job.contract,
-                snapshot_date=snapshot_date,
-                against=other,
-                table=table,
-            ),
+        result = run_drift(
+            job.spark,
+            job.settings,
+            contract=job.contract,
+            snapshot_date=snapshot_date,
+            against=reference,
+            table=table,
         )
+        show(ctx, result)
 
 
 def states(
@@ -113,16 +108,16 @@ def states(
         date | None,
         typer.Option("--to", parser=day_of, metavar="DAY", help="default: the newest published day"),
     ] = None,
-    table: Of = None,
+    table: TableName = None,
 ) -> None:
     """Show what several days hold together, such as a week, without reading them again."""
     with spark_job(ctx) as job:
         from engage_spark.pipelines.quality.states import run_states
 
-        show(
-            ctx,
-            run_states(job.spark, job.settings, contract=job.contract, first=first, last=last, table=table),
+        result = run_states(
+            job.spark, job.settings, contract=job.contract, first=first, last=last, table=table
         )
+        show(ctx, result)
 
 
 def register(app: typer.Typer) -> None:

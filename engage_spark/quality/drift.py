@@ -153,7 +153,7 @@ def drifted(before: ColumnStats, after: ColumnStats) -> Drift:
     )
 
 
-def compared(before: Mapping[str, ColumnStats], after: Mapping[str, ColumnStats]) -> tuple[Drift, ...]:
+def compare_days(before: Mapping[str, ColumnStats], after: Mapping[str, ColumnStats]) -> tuple[Drift, ...]:
     """Every column that both days have, those that changed most first, then as declared."""
     found = [drifted(before[c], after[c]) for c in after if c in before]
     rank = {c: i for i, c in enumerate(reversed(Change))}

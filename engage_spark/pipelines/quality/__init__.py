@@ -1,1 +1,1 @@
-"""Quality commands: drafted contracts, recorded results, drift, Great Expectations."""
+"""Run the quality commands: drafted contracts, recorded results, drift, Great Expectations."""

@@ -1,13 +1,10 @@
-"""Any data against any Great Expectations suite, by our engine or by GX itself: the same suite, the same form
-of result.
-"""
+"""Check any data by any Great Expectations suite, natively or by GX itself, with the same form of result."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,24 +17,10 @@ from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import Suite, parse_suite
 from engage_spark.gx.validation_results import Entry, plain, validation_result
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
-from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.results import FailedExpectation, SuiteCheckResult
 
-_PREFIX = re.compile(
-    r"^expect_(?:column_values_to_|column_pair_values_|column_|multicolumn_|table_)?(?:to_)?"
-)
-Engine = Literal["ours", "gx"]
-
-
-@dataclass(frozen=True)
-class SuiteVerdict:
-    """The outcome for people, and as a GX validation result."""
-
-    report: Report
-    result: Mapping[str, Any]
-
-    @property
-    def success(self) -> bool:
-        return bool(self.result["success"])
+Engine = Literal["native", "gx"]
+"""Who evaluates a suite: this package, or Great Expectations itself."""
 
 
 def run_check(
@@ -45,79 +28,92 @@ def run_check(
     path: str,
     suite: Path,
     *,
-    engine: Engine = "ours",
+    engine: Engine = "native",
     data_format: Format = "auto",
     delimiter: str = ",",
     parameters: Mapping[str, Any] | None = None,
     masked: Sequence[str] = (),
     samples: bool = True,
-) -> SuiteVerdict:
-    """Judge the rows at `path` (Parquet, CSV or Delta) by every expectation of the suite; see `run_suite` and
-    `run_by_gx` for the cost.
+) -> SuiteCheckResult:
+    """Check the rows at `path` (Parquet, CSV or Delta) by every expectation of a suite.
 
-    Raises InputError when the suite or the data cannot be read, ConfigurationError when `gx` is chosen and
-    not installed. With `gx`, samples of `masked` columns cannot be kept out one by one, so there are none at
-    all when any is named.
+    With `gx`, samples of `masked` columns cannot be kept out one by one, so there are no samples at all when a
+    column is masked.
+    Cost: see `gx.evaluate.run_suite` and `gx.gx_runner.run_by_gx`.
+    Errors: InputError when the suite or the data cannot be read; ConfigurationError when `gx` is asked for and is
+    not installed, or a masked column does not exist.
     """
     started = time.monotonic()
-    wanted = _suite(suite).with_parameters(parameters or {})
+    expected = _read_suite(suite).with_parameters(parameters or {})
     rows = read_any_format(spark, path, format=data_format, delimiter=delimiter)
-    hidden = _masked(masked, rows.columns)
+    hidden = _masked_columns(masked, rows.columns)
     with (
-        log.stage(f"judging {path} by {len(wanted.expectations)} expectations", engine=engine),
-        translate_spark_errors(f"{path} cannot be judged"),
+        log.stage(f"checking {path} by {len(expected.expectations)} expectations", engine=engine),
+        translate_spark_errors(f"{path} cannot be checked"),
     ):
         if engine == "gx":
-            entries = run_by_gx(rows, wanted, show=samples and not masked)
+            entries = run_by_gx(rows, expected, show=samples and not masked)
         else:
             entries = tuple(
                 Entry(
-                    expectation=j.expectation,
-                    success=j.success,
-                    result=j.outcome.result if j.outcome else {},
-                    exception=j.exception,
+                    expectation=e.expectation,
+                    success=e.success,
+                    result=e.outcome.result if e.outcome else {},
+                    exception=e.exception,
                 )
-                for j in run_suite(rows, wanted, masked=hidden, show=samples)
+                for e in run_suite(rows, expected, masked=hidden, show=samples)
             )
-    entries = tuple(_without_values(e) if hidden.intersection(_about(e)) else e for e in entries)
-    result = validation_result(wanted, entries, meta={"engage_spark": {"engine": engine, "data": path}})
-    return SuiteVerdict(_report(path, wanted, entries, engine, time.monotonic() - started), result)
+    entries = tuple(_without_values(e) if hidden.intersection(_columns(e)) else e for e in entries)
+    return SuiteCheckResult(
+        stage="quality check",
+        seconds=time.monotonic() - started,
+        data=path,
+        suite=expected.name,
+        engine=engine,
+        expectations=len(entries),
+        failed=tuple(_failed_expectation(e) for e in entries if not e.success),
+        validation=validation_result(
+            expected, entries, meta={"engage_spark": {"engine": engine, "data": path}}
+        ),
+    )
 
 
-def _masked(names: Sequence[str], columns: Sequence[str]) -> frozenset[str]:
-    """The columns to hide, as they are written in the data. Raises ConfigurationError for one that is not
-    there: hiding nothing in silence would show what was to be hidden.
+def suite_gate_error(result: SuiteCheckResult, *, with_result: bool) -> GateError:
+    """Return the error that a failed suite ends with; `with_result` attaches the result, to be shown."""
+    return GateError(
+        f"the suite {result.suite} failed: "
+        f"{len(result.failed)} of {result.expectations} expectations do not hold",
+        hint="look at the failed expectations above, and correct the data or the suite",
+        result=result if with_result else None,
+    )
+
+
+def _masked_columns(names: Sequence[str], columns: Sequence[str]) -> frozenset[str]:
+    """Return the columns to hide as the data spell them.
+
+    Errors: ConfigurationError for one that does not exist, because hiding nothing in silence would show what was
+    to be hidden.
     """
-    known = {c.casefold(): c for c in columns}
-    if unknown := [n for n in names if n.casefold() not in known]:
+    by_folded = {c.casefold(): c for c in columns}
+    if unknown := [n for n in names if n.casefold() not in by_folded]:
         raise ConfigurationError(
             f"--mask names {', '.join(map(repr, unknown))}, and there is no such column",
             hint=f"columns are: {', '.join(columns)}",
         )
-    return frozenset(known[n.casefold()] for n in names)
+    return frozenset(by_folded[n.casefold()] for n in names)
 
 
 def _without_values(e: Entry) -> Entry:
-    """An entry about a masked column, without what was observed of it."""
-    shown = {
+    """Return an entry about a masked column without the values that were observed."""
+    masked = {
         k: "***" if k == "observed_value" and v is not None else v
         for k, v in e.result.items()
         if k != "details"
     }
-    return replace(e, result=shown)
+    return replace(e, result=masked)
 
 
-def gate_error(checked: SuiteVerdict, *, report: bool) -> GateError:
-    """What a failed suite ends with."""
-    failed = [e for e in checked.result["results"] if not e["success"]]
-    return GateError(
-        f"the suite {checked.result['suite_name']} failed: {len(failed)} of {len(checked.result['results'])} expectations do not hold",
-        hint="look at what was found above, and mend the data or the suite",
-        result=checked.report if report else None,
-    )
-
-
-def _suite(path: Path) -> Suite:
+def _read_suite(path: Path) -> Suite:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
@@ -127,49 +123,20 @@ def _suite(path: Path) -> Suite:
     return parse_suite(text, origin=path.name)
 
 
-def _report(path: str, suite: Suite, entries: Sequence[Entry], engine: Engine, seconds: float) -> Report:
-    failed = [e for e in entries if not e.success]
-    shown = tuple((_about(e)[0], _kind(e), _found(e)) for e in failed)
-    headers = ("about", "expected to", "found")
-    return Report(
-        stage="quality check",
-        seconds=seconds,
-        lines=(
-            ("data", path),
-            ("suite", suite.name),
-            ("engine", engine),
-            ("expectations", f"{len(entries)}, of which {len(failed)} do not hold"),
-        ),
-        failed=(headers, shown) if shown else None,
+def _failed_expectation(e: Entry) -> FailedExpectation:
+    return FailedExpectation(
+        type=e.expectation.type,
+        columns=_columns(e),
+        severity=e.expectation.severity.value,
+        result=plain(e.result),
+        exception=e.exception,
     )
 
 
-def _kind(e: Entry) -> str:
-    return _PREFIX.sub("", e.expectation.type).replace("_", " ")
-
-
-def _about(e: Entry) -> list[str]:
+def _columns(e: Entry) -> tuple[str, ...]:
+    """Return the columns that an expectation is about, none for the table as a whole."""
     kwargs = e.expectation.kwargs
-    several = kwargs.get("column_list") or [
+    names = kwargs.get("column_list") or [
         kwargs[k] for k in ("column", "column_A", "column_B") if k in kwargs
     ]
-    return [str(name) for name in several] or ["the table"]
-
-
-def _found(e: Entry) -> str:
-    others = f"with {', '.join(_about(e)[1:])}: " if len(_about(e)) > 1 else ""
-    return f"{e.expectation.severity.value}: {others}{e.exception or _told(plain(e.result))}"
-
-
-def _told(result: Mapping[str, Any]) -> str:
-    if "element_count" not in result:
-        told = {
-            k: v
-            for k, v in result.items()
-            if k != "details" and v is not None and not k.startswith("partial_")
-        }
-        return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in told.items()) or "not so"
-    samples = ", ".join(map(str, (result.get("partial_unexpected_list") or [])[:5]))
-    counts = f"{result['unexpected_count'] or 0:,} of {result['element_count']:,} unexpected"
-    missing = f", {result['missing_count']:,} missing" if result.get("missing_count") else ""
-    return counts + missing + (f" ({samples})" if samples else "")
+    return tuple(str(name) for name in names)

@@ -1,4 +1,4 @@
-"""How far a day lies from another, column by column, from the recorded states: no data is read again."""
+"""Compare a day with another, column by column, from the recorded states: no data are read again."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract, Table
 from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.quality.history import chosen, published, states
-from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.quality.history import input_table, published_days, read_states
+from engage_spark.pipelines.results import ColumnDrift, DriftResult
 from engage_spark.pipelines.stages import QUALITY_STATES
-from engage_spark.quality.drift import MUCH, SOME, Change, Drift, compared
+from engage_spark.quality.drift import MUCH, SOME, Change, Drift, compare_days
 from engage_spark.settings import Settings
 
 
@@ -25,52 +25,47 @@ def run_drift(
     snapshot_date: date | None = None,
     table: str | None = None,
     against: date | str | None = None,
-) -> Report:
-    """Compare a day (default: the newest published) with `against`: a day, or `previous`, the published day
-    before it; left out, the setting quality.reference, or else previous. One scan of a small table.
+) -> DriftResult:
+    """Compare a day (default: the newest published) with `against`.
 
-    Raises ConfigurationError when there is no such day.
+    `against` is a day, or `previous`, the published day before it; left out, the setting quality.reference, or
+    else previous. Values of personal columns are left out.
+    Cost: one scan of a small table.
+    Errors: NotPublishedError when the table has no such published day, ConfigurationError when one of the days has
+    no states.
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
-    of = chosen(contract, table)
-    days = published(spark, context, of)
+    source = input_table(contract, table)
+    days = published_days(context, source)
     day = snapshot_date or (days[-1] if days else None)
     if day is None:
-        raise NotPublishedError(
-            f"no day of {of.name} is published",
-            hint="run `engage-spark ingest`; `engage-spark runs` shows what was",
-        )
-    other = _other(
-        against if against is not None else settings.quality.reference or "previous", day, days, of
+        raise NotPublishedError.of(source.name)
+    reference = _reference_day(
+        against if against is not None else settings.quality.reference or "previous", day, days, source
     )
-    found = states(context, of, first=min(day, other), last=max(day, other))
-    if missing := [d for d in (day, other) if d not in found]:
+    states = read_states(context, source, first=min(day, reference), last=max(day, reference))
+    if missing := [d for d in (day, reference) if d not in states]:
         raise ConfigurationError(
-            f"{of.name} has no states of {' and '.join(map(str, missing))}",
-            hint="`engage-spark runs` shows the days that were judged",
+            f"{source.name} has no states of {' and '.join(map(str, missing))}",
+            hint="`engage-spark runs` shows the days that were checked",
         )
-    drifts = [_masked(d, of) for d in compared(found[other], found[day])]
-    changed = [d for d in drifts if d.change is not Change.NONE]
-    counts = {c: sum(d.change is c for d in drifts) for c in Change}
-    return Report(
+    drifts = compare_days(states[reference], states[day])
+    return DriftResult(
         stage="quality drift",
         seconds=time.monotonic() - started,
-        lines=(
-            ("table", of.name),
-            ("day", str(day)),
-            ("against", str(other)),
-            ("columns", ", ".join(f"{n} {c.value}" for c, n in counts.items() if n)),
-            ("thresholds", f"PSI {SOME} some, {MUCH} much"),
-        ),
-        table=(("column", "change", "PSI", "KS", "missing", "what moved"), tuple(map(_row, changed)))
-        if changed
-        else None,
         locations={QUALITY_STATES: context.lake.location(QUALITY_STATES)},
+        table=source.name,
+        day=day,
+        against=reference,
+        changes={change.value: sum(d.change is change for d in drifts) for change in Change},
+        some_psi=SOME,
+        much_psi=MUCH,
+        columns=tuple(_column_drift(d, source) for d in drifts if d.change is not Change.NONE),
     )
 
 
-def _other(against: date | str, day: date, days: list[date], table: Table) -> date:
+def _reference_day(against: date | str, day: date, days: list[date], table: Table) -> date:
     if isinstance(against, date):
         return against
     if against != "previous":
@@ -84,19 +79,16 @@ def _other(against: date | str, day: date, days: list[date], table: Table) -> da
     return earlier[-1]
 
 
-def _masked(d: Drift, table: Table) -> Drift:
-    """A personal column tells how much has changed, and not which values."""
-    if d.column in table.names and table[d.column].classification in ("confidential", "restricted"):
-        return Drift(column=d.column, change=d.change, psi=d.psi, ks=d.ks, noise=d.noise, missing=d.missing)
-    return d
-
-
-def _row(d: Drift) -> tuple[str, ...]:
-    def figure(x: float | None) -> str:
-        return "–" if x is None else f"{x:.3f}"
-
-    parts = [f"{b} {100 * p:.1f}% → {100 * q:.1f}%" for b, p, q in d.moved[:2]]
-    parts += [f"new: {', '.join(d.appeared[:3])}"] if d.appeared else []
-    parts += [f"gone: {', '.join(d.vanished[:3])}"] if d.vanished else []
-    missing = "–" if d.missing is None else f"{100 * (d.missing[1] - d.missing[0]):+.2f}%"
-    return d.column, d.change.value, figure(d.psi), figure(d.ks), missing, "; ".join(parts)
+def _column_drift(d: Drift, table: Table) -> ColumnDrift:
+    """Return the drift of a column; that of a personal column says how much has changed, not which values."""
+    is_hidden = d.column not in table.names or table[d.column].is_personal
+    return ColumnDrift(
+        column=d.column,
+        change=d.change.value,
+        psi=d.psi,
+        ks=d.ks,
+        missing_change=None if d.missing is None else d.missing[1] - d.missing[0],
+        moved=() if is_hidden else d.moved,
+        appeared=() if is_hidden else d.appeared,
+        vanished=() if is_hidden else d.vanished,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -14,19 +13,11 @@ from engage_spark import log
 from engage_spark.contract import find_contradictions, parse_contract
 from engage_spark.errors import ConfigurationError, ContractError
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
-from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.results import Note, ProfileResult
 from engage_spark.quality.profiling.draft_contract import draft_contract, is_personal
 from engage_spark.quality.profiling.profile import profile
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class Draft:
-    """The YAML of the drafted contract, and what was found, for people."""
-
-    text: str
-    report: Report
 
 
 def run_profile(
@@ -37,11 +28,11 @@ def run_profile(
     data_format: Format = "auto",
     delimiter: str = ",",
     key: Sequence[str] = (),
-) -> Draft:
-    """Profile the rows at `path` (see `profile` for the cost) and draft a contract that lints, and that they
-    pass.
+) -> ProfileResult:
+    """Profile the rows at `path`, and draft a contract that lints and that these rows pass.
 
-    Raises InputError when there is nothing to read, ConfigurationError when the table's name cannot be one.
+    Cost: see `quality.profiling.profile.profile`.
+    Errors: InputError when there is nothing to read; ConfigurationError when the table's name cannot be used.
     """
     started = time.monotonic()
     name = table or _name_of(path)
@@ -54,8 +45,8 @@ def run_profile(
         log.stage(f"profiling {path}", columns=len(rows.columns)),
         translate_spark_errors(f"{path} cannot be profiled"),
     ):
-        found = profile(rows, key=key)
-    text = draft_contract(found, table=name, origin=Path(path).name)
+        profiled = profile(rows, key=key)
+    text = draft_contract(profiled, table=name, origin=Path(path).name)
     contract, problems = parse_contract(text, origin=name)
     if problems := [*problems, *find_contradictions(contract)]:
         raise ContractError(
@@ -64,29 +55,24 @@ def run_profile(
             hint="report it, please",
         )
     kind = contract.tables[0].kind
-    personal = [c.name for c in found.columns if is_personal(c)]
-    notes = [f"{n}: left out, since {why}" for n, why in found.left_out]
-    notes += [f"confidential by name or form: {', '.join(personal)}"] if personal else []
+    personal = tuple(c.name for c in profiled.columns if is_personal(c))
+    notes = [Note("ColumnLeftOut", {"column": n, "reason": why}) for n, why in profiled.left_out]
+    if personal:
+        notes.append(Note("ConfidentialColumns", {"columns": personal}))
     if kind == "plain":
-        notes.append(
-            "kind plain: it can be checked, not ingested; the draft's first lines say what is lacking"
-        )
-    if len(key) and found.tried:
-        notes += [
-            f"{n:,} rows share their {' + '.join(k)}; they will be quarantined" for k, n in found.tried if n
-        ]
-    report = Report(
+        notes.append(Note("KindPlain"))
+    if key:
+        notes += [Note("SharedKey", {"n_rows": n, "key": " + ".join(k)}) for k, n in profiled.tried if n]
+    return ProfileResult(
         stage="quality profile",
         seconds=time.monotonic() - started,
-        lines=(
-            ("rows", f"{found.rows:,}"),
-            ("columns", f"{len(found.columns):,}"),
-            ("key", " + ".join(found.key) or "none"),
-            ("kind", str(kind)),
-        ),
         notes=tuple(notes),
+        rows=profiled.rows,
+        columns=len(profiled.columns),
+        key=tuple(profiled.key),
+        kind=str(kind),
+        text=text,
     )
-    return Draft(text, report)
 
 
 def _name_of(path: str) -> str:

@@ -1,23 +1,25 @@
-"""The contract as a Great Expectations suite."""
+"""Export the contract as a Great Expectations suite."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import time
 
 from engage_spark.contract import Contract
 from engage_spark.gx.export import suite_of
-from engage_spark.text_files import write_text
+from engage_spark.pipelines.quality.history import input_table
+from engage_spark.pipelines.results import SuiteResult
 
 
-def run_suite(contract: Contract, *, table: str | None = None, out: Path | None = None) -> str:
-    """The JSON of a table's suite (default: the entity's); written to `out` where it is given. Starts no
-    Spark, needs no GX.
+def export_suite(contract: Contract, *, table: str | None = None) -> SuiteResult:
+    """Return the suite of a table (default: the entity's).
+
+    Cost: starts no Spark, and needs no GX.
     """
-    chosen = contract.entity if table is None else contract.table(table)
-    text = (
-        json.dumps(suite_of(chosen, version=contract.version).as_json(), indent=2, ensure_ascii=False) + "\n"
+    started = time.monotonic()
+    source = input_table(contract, table)
+    return SuiteResult(
+        stage="quality suite",
+        seconds=time.monotonic() - started,
+        table=source.name,
+        suite=suite_of(source, version=contract.version).as_json(),
     )
-    if out is not None:
-        write_text(out, text)
-    return text

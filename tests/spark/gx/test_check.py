@@ -15,7 +15,8 @@ from engage_spark.gx.evaluate import Judged, run_suite
 from engage_spark.gx.export import suite_of
 from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import parse_suite
-from engage_spark.pipelines.quality import check
+from engage_spark.pipelines.quality.check import run_check, suite_gate_error
+from engage_spark.pipelines.results import to_plain
 from engage_spark.spark.schema import spark_schema
 from tests.support.paths import DATA
 
@@ -276,22 +277,24 @@ def test_files_of_every_kind_are_judged(spark: SparkSession, tmp_path: Path, kin
         "severity": "warning",
     }
     suite.write_text(json.dumps({"name": "s", "expectations": [expectation]}))
-    checked = check.run_check(spark, path, suite)
+    checked = run_check(spark, path, suite)
     assert checked.success is False
-    assert checked.result["statistics"]["unsuccessful_expectations"] == 1
-    assert checked.result["results"][0]["result"]["unexpected_count"] == 2
-    assert json.loads(json.dumps(checked.result, allow_nan=False)) == checked.result
-    assert checked.report.failed is not None
-    assert checked.report.failed[1][0][:2] == ("id", "be between")
-    assert check.gate_error(checked, report=True).exit_code == 3
+    validation = checked.validation
+    assert validation["statistics"]["unsuccessful_expectations"] == 1
+    assert validation["results"][0]["result"]["unexpected_count"] == 2
+    assert json.loads(json.dumps(validation, allow_nan=False)) == validation
+    assert [(e.type, e.columns) for e in checked.failed] == [("expect_column_values_to_be_between", ("id",))]
+    assert json.loads(json.dumps(to_plain(checked)))["failed"][0]["result"]["unexpected_count"] == 2
+    failure = suite_gate_error(checked, with_result=True)
+    assert (failure.exit_code, failure.result) == (3, checked)
 
 
 def test_what_is_no_data_or_no_suite_is_told(spark: SparkSession, tmp_path: Path) -> None:
     suite = tmp_path / "suite.json"
     with pytest.raises(InputError, match=r"the suite .* cannot be read"):
-        check.run_check(spark, str(tmp_path), suite)
+        run_check(spark, str(tmp_path), suite)
     suite.write_text(json.dumps({"name": "s", "expectations": []}))
     with pytest.raises(InputError, match="there is no"):
-        check.run_check(spark, str(tmp_path / "nothing"), suite)
+        run_check(spark, str(tmp_path / "nothing"), suite)
     with pytest.raises(InputError, match="no Parquet or CSV file"):
-        check.run_check(spark, str(suite), suite)
+        run_check(spark, str(suite), suite)

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from engage_spark.quality import ColumnStats, merge_stats, stats_from_row, stats_to_row
-from engage_spark.quality.drift import FLOOR, Change, compared, drifted, ks, noise, psi
+from engage_spark.quality.drift import FLOOR, Change, compare_days, drifted, ks, noise, psi
 
 
 def state(
@@ -110,7 +110,7 @@ def test_values_beyond_the_declared_range_are_at_the_ends_of_the_order() -> None
 
 
 def test_other_bins_are_told_and_not_compared() -> None:
-    found = compared({"c": state({"a": 1})}, {"c": replace(state({"a": 1}), binning="y")})
+    found = compare_days({"c": state({"a": 1})}, {"c": replace(state({"a": 1}), binning="y")})
     assert [(d.change, d.psi) for d in found] == [(Change.OTHER_BINS, None)]
 
 
@@ -121,7 +121,7 @@ def test_what_changed_most_comes_first() -> None:
         name: replace(state({"a": a, "b": 1000 - a}), column=name)
         for name, a in {"w": 500, "x": 250, "y": 340, "z": 100}.items()
     }
-    assert [d.column for d in compared(before, after)] == ["z", "x", "y", "w"]
+    assert [d.column for d in compare_days(before, after)] == ["z", "x", "y", "w"]
 
 
 @pytest.mark.parametrize(

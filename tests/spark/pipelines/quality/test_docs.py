@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engage_spark.contract import load_contract, system_contract
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import NotPublishedError
 from engage_spark.lake import Lake
-from engage_spark.pipelines.quality import docs
+from engage_spark.pipelines.quality.docs import run_docs
 from engage_spark.quality import row_checks
 from engage_spark.spark.schema import spark_schema
 from tests.support.paths import DATA
@@ -63,19 +63,24 @@ def test_the_newest_day_or_the_one_asked_for_is_shown(
     out = tmp_path / "docs"
     write_results(spark, settings, date(2025, 10, 20), "district.allowed")
     write_results(spark, settings, date(2025, 10, 21), "no_such_rule")
-    newest = docs.run_docs(spark, settings, contract=BIKES, out=out)
-    assert newest.table is not None
-    assert newest.table[1][0][:3] == ("stations", "2025-10-21", "not finished")
-    assert newest.table[1][0][4] == "0"
-    older = docs.run_docs(spark, settings, contract=BIKES, snapshot_date=date(2025, 10, 20), out=out)
-    assert older.table is not None
-    assert older.table[1][0][4] == "1"
+    newest = run_docs(spark, settings, contract=BIKES, out=out)
+    (table,) = newest.tables
+    assert (table.table, table.snapshot_date, table.status) == (
+        "stations",
+        date(2025, 10, 21),
+        "not finished",
+    )
+    assert table.failed == 0
+    older = run_docs(spark, settings, contract=BIKES, snapshot_date=date(2025, 10, 20), out=out)
+    assert older.tables[0].failed == 1
     (page,) = (out / "validations").rglob("*.html")
     assert "&lt;i&gt;x" in page.read_text()
-    assert Path(older.locations["data docs"]) == out / "index.html"
+    assert Path(older.index) == out / "index.html"
 
 
-def test_a_day_that_was_not_judged_is_told(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+def test_a_day_that_was_not_checked_is_an_error(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
     write_results(spark, settings, date(2025, 10, 21), "district.allowed")
-    with pytest.raises(ConfigurationError, match="nothing was judged on 2024-01-01"):
-        docs.run_docs(spark, settings, contract=BIKES, snapshot_date=date(2024, 1, 1), out=tmp_path / "docs")
+    with pytest.raises(NotPublishedError, match="nothing was checked on 2024-01-01"):
+        run_docs(spark, settings, contract=BIKES, snapshot_date=date(2024, 1, 1), out=tmp_path / "docs")

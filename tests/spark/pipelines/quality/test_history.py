@@ -1,23 +1,26 @@
-"""What was recorded of judged days, shown, compared and added up; against pandas over the rows themselves."""
+"""What was recorded of checked days, shown, compared and added up; against pandas over the rows themselves."""
 
 from __future__ import annotations
 
 import io
+import json
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 from rich.console import Console
-from rich.text import Text
 
-from engage_spark.errors import ConfigurationError, GateError
+from engage_spark.cli import console as terminal
+from engage_spark.cli.render import summaries
+from engage_spark.errors import ConfigurationError, GateError, NotPublishedError
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.quality import drift, show
-from engage_spark.pipelines.quality import states as states_run
-from engage_spark.pipelines.quality.history import states
-from engage_spark.pipelines.results import Report
+from engage_spark.pipelines.quality.drift import run_drift
+from engage_spark.pipelines.quality.history import read_states
+from engage_spark.pipelines.quality.show import run_show
+from engage_spark.pipelines.quality.states import run_states
+from engage_spark.pipelines.results import Note, StageResult, to_plain
 from engage_spark.settings import QualitySettings, Settings
 from tests.support.deliveries import BIKES, deliver, settings_of, stations
 
@@ -33,6 +36,7 @@ def rows_of(day: date) -> pd.DataFrame:
     if day == SECOND:
         rows["district"] = ["Harbour"] * 200 + ["North"] * 40
         rows.loc[rows.index[:3], "district"] = ["<b>bold</b>", "x" * 150, "[red]"]
+        rows["operator_owner"] = "city"
     if day == THIRD:
         rows["docks_total"] = 3
     return rows
@@ -51,96 +55,108 @@ def lake(
     return settings
 
 
-def shown(report: Report) -> str:
+def rendered_table(result: StageResult) -> str:
+    """The table of a result as a terminal of 80 columns shows it."""
     out = io.StringIO()
     console = Console(file=out, width=80, color_system=None, highlight=False, emoji=False, markup=False)
-    assert report.table is not None
-    show.grid(console, *report.table)
-    console.print(Text("\n".join(f"{a}  {b}" for a, b in report.lines)), soft_wrap=True)
+    (summary,) = summaries(result)
+    assert summary.table is not None
+    terminal.grid(console, *summary.table)
     return out.getvalue()
 
 
-def test_what_was_broken_is_shown_with_samples(spark: SparkSession, lake: Settings) -> None:
-    report = show.run_show(spark, lake, contract=BIKES, snapshot_date=SECOND)
-    assert report.table is not None
-    (line,) = (r for r in report.table[1] if r[2] == "district.allowed")
-    assert line[:4] == ("failed", "critical", "district.allowed", "3")
-    assert line[4].startswith("1.25%: '<b>bold</b>', '[red]', 'xxx")
-    text = shown(report)
-    assert max(map(len, text.splitlines()[: len(report.table[1]) + 2])) <= 80
+def test_broken_rules_are_shown_with_samples(spark: SparkSession, lake: Settings) -> None:
+    result = run_show(spark, lake, contract=BIKES, snapshot_date=SECOND)
+    (outcome,) = (o for o in result.broken if o.rule_name == "district.allowed")
+    assert (outcome.passed, outcome.severity, outcome.violations) == (False, "critical", 3)
+    assert outcome.samples[:2] == ("<b>bold</b>", "[red]")
+    assert outcome.samples[2].startswith("xxx")
+    text = rendered_table(result)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "1.25%: '<b>bold</b>'," in text
     assert "[red]" in text
 
 
-def test_the_newest_judged_day_is_shown_even_when_it_was_rejected(
-    spark: SparkSession, lake: Settings
-) -> None:
-    report = show.run_show(spark, lake, contract=BIKES)
-    assert dict(report.lines)["snapshot"] == str(THIRD)
-    assert report.table is not None
-    assert ("failed", "critical", "quarantine_limit") in {r[:3] for r in report.table[1]}
+def test_the_newest_checked_day_is_shown_even_when_rejected(spark: SparkSession, lake: Settings) -> None:
+    result = run_show(spark, lake, contract=BIKES)
+    assert result.snapshot_date == THIRD
+    (gate,) = (o for o in result.broken if o.rule_name == "quarantine_limit")
+    assert (gate.passed, gate.severity) == (False, "critical")
 
 
 def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Settings) -> None:
-    report = drift.run_drift(spark, lake, contract=BIKES)
-    assert (dict(report.lines)["day"], dict(report.lines)["against"]) == (str(SECOND), str(FIRST)), (
-        "a rejected day is no day"
-    )
-    assert report.table is not None
-    first = report.table[1][0]
-    assert first[:2] == ("district", "much")
-    assert "gone: Old Town" in first[5]
-    assert max(map(len, shown(report).splitlines())) <= 80
+    result = run_drift(spark, lake, contract=BIKES)
+    assert (result.day, result.against) == (SECOND, FIRST), "a rejected day is no day"
+    (district,) = (c for c in result.columns if c.column == "district")
+    assert district.change == "much"
+    assert "Old Town" in district.vanished
+    assert result.changes["much"] >= 1
+    assert max(map(len, rendered_table(result).splitlines())) <= 80
+
+
+def test_drift_shows_no_values_of_a_protected_column(spark: SparkSession, lake: Settings) -> None:
+    """`operator_owner` is protected and has no classification."""
+    field = BIKES.entity["operator_owner"]
+    assert (field.protected, field.classification) == (True, None)
+    result = run_drift(spark, lake, contract=BIKES)
+    (owner,) = (c for c in result.columns if c.column == "operator_owner")
+    assert owner.change == "much", "the owners did change"
+    assert owner.psi is not None
+    assert (owner.moved, owner.appeared, owner.vanished) == ((), (), ())
+    states = read_states(RunContext(spark, lake, BIKES), BIKES.entity, first=FIRST, last=SECOND)
+    values = {b for day in states.values() for b, n in day["operator_owner"].bins.items() if n}
+    printed = rendered_table(result) + json.dumps(to_plain(result))
+    assert values
+    assert not [v for v in values if f'"{v}"' in printed or f"{v} " in printed]
 
 
 def test_a_pinned_reference_and_a_day_are_compared_with(spark: SparkSession, lake: Settings) -> None:
     pinned = lake.model_copy(update={"quality": QualitySettings(reference=FIRST)})
-    by_setting = drift.run_drift(spark, pinned, contract=BIKES, snapshot_date=FIRST)
-    assert dict(by_setting.lines)["against"] == str(FIRST)
-    assert by_setting.table is None, "a day does not differ from itself"
-    with pytest.raises(ConfigurationError, match=f"before {FIRST} is published"):
-        drift.run_drift(spark, lake, contract=BIKES, snapshot_date=FIRST)
+    by_setting = run_drift(spark, pinned, contract=BIKES, snapshot_date=FIRST)
+    assert by_setting.against == FIRST
+    assert by_setting.columns == (), "a day does not differ from itself"
+    with pytest.raises(NotPublishedError, match=f"before {FIRST} is published"):
+        run_drift(spark, lake, contract=BIKES, snapshot_date=FIRST)
     with pytest.raises(ConfigurationError, match="no states of 2024-01-01"):
-        drift.run_drift(spark, lake, contract=BIKES, against=date(2024, 1, 1))
+        run_drift(spark, lake, contract=BIKES, against=date(2024, 1, 1))
 
 
-def test_days_add_up_to_what_pandas_finds_in_their_rows(spark: SparkSession, lake: Settings) -> None:
-    report = states_run.run_states(spark, lake, contract=BIKES)
-    assert dict(report.lines)["days"] == f"2, from {FIRST} to {SECOND}"
-    assert report.notes == (), "the rejected day lies after the last published one"
+def test_days_add_up_to_what_pandas_counts_in_their_rows(spark: SparkSession, lake: Settings) -> None:
+    result = run_states(spark, lake, contract=BIKES)
+    assert result.days == (FIRST, SECOND)
+    assert result.notes == (), "the rejected day lies after the last published one"
     rows = pd.concat([rows_of(FIRST), rows_of(SECOND).iloc[3:]])
-    assert dict(report.lines)["rows"] == f"{len(rows):,}"
-    assert report.table is not None
-    by_column = {r[0]: r for r in report.table[1]}
-    assert by_column["docks_total"][2] == f"{rows['docks_total'].astype(float).mean():,.6g}"
-    extent, median = by_column["docks_total"][3].split("; ")
-    assert extent == f"{rows['docks_total'].min()} to {rows['docks_total'].max()}"
-    assert float(median.removeprefix("median ")) == pytest.approx(
-        rows["docks_total"].astype(float).median(), abs=2
-    ), "by a sketch"
-    assert by_column["operator_owner"][3] == "***"
-    assert by_column["district"][3].startswith("Harbour ")
-    assert max(map(len, shown(report).splitlines())) <= 80
+    assert result.rows == len(rows)
+    by_column = {c.column: c for c in result.columns}
+    docks = by_column["docks_total"]
+    assert docks.mean == f"{rows['docks_total'].astype(float).mean():,.6g}"
+    assert docks.extent == f"{rows['docks_total'].min()} to {rows['docks_total'].max()}"
+    assert docks.median == pytest.approx(rows["docks_total"].astype(float).median(), abs=2), "by a sketch"
+    owner = by_column["operator_owner"]
+    assert (owner.personal, owner.extent, owner.commonest, owner.median) == (True, "***", None, None)
+    assert str(by_column["district"].commonest).startswith("Harbour ")
+    assert max(map(len, rendered_table(result).splitlines())) <= 80
 
 
 def test_a_day_that_is_not_published_is_left_out_and_named(spark: SparkSession, lake: Settings) -> None:
-    report = states_run.run_states(spark, lake, contract=BIKES, first=SECOND, last=THIRD)
-    assert report.notes == (f"left out, since not published: {THIRD}",)
-    with pytest.raises(ConfigurationError, match="no day of stations is published from 2024"):
-        states_run.run_states(spark, lake, contract=BIKES, first=date(2024, 1, 1), last=date(2024, 1, 7))
+    result = run_states(spark, lake, contract=BIKES, first=SECOND, last=THIRD)
+    assert result.notes == (Note("DaysNotPublished", {"days": (THIRD,)}),)
+    with pytest.raises(NotPublishedError, match="no day of stations is published from 2024"):
+        run_states(spark, lake, contract=BIKES, first=date(2024, 1, 1), last=date(2024, 1, 7))
 
 
 def test_states_come_back_as_they_were_counted(spark: SparkSession, lake: Settings) -> None:
-    found = states(RunContext(spark, lake, BIKES), BIKES.entity, first=FIRST, last=FIRST)[FIRST]
+    states = read_states(RunContext(spark, lake, BIKES), BIKES.entity, first=FIRST, last=FIRST)[FIRST]
     rows = rows_of(FIRST)
-    assert list(found) == list(BIKES.entity.names)
-    assert float(found["mean_ride_km"].total) == pytest.approx(float(rows["mean_ride_km"].sum()), rel=1e-13)
-    assert (found["docks_total"].total, found["docks_total"].minimum) == (
-        rows["docks_total"].sum(),
-        rows["docks_total"].min(),
-    )
-    assert {b: n for b, n in found["district"].bins.items() if n} == rows["district"].value_counts().to_dict()
+    assert list(states) == list(BIKES.entity.names)
+    assert float(states["mean_ride_km"].total) == pytest.approx(float(rows["mean_ride_km"].sum()), rel=1e-13)
+    docks = states["docks_total"]
+    assert (docks.total, docks.minimum) == (rows["docks_total"].sum(), rows["docks_total"].min())
+    assert {b: n for b, n in states["district"].bins.items() if n} == rows[
+        "district"
+    ].value_counts().to_dict()
 
 
-def test_nothing_judged_is_said(spark: SparkSession, lake: Settings) -> None:
-    with pytest.raises(ConfigurationError, match="nothing was judged on 2024-01-01"):
-        show.run_show(spark, lake, contract=BIKES, snapshot_date=date(2024, 1, 1))
+def test_a_day_that_was_not_checked_is_an_error(spark: SparkSession, lake: Settings) -> None:
+    with pytest.raises(NotPublishedError, match="nothing was checked on 2024-01-01"):
+        run_show(spark, lake, contract=BIKES, snapshot_date=date(2024, 1, 1))

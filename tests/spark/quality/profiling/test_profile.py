@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Contract, Role, TableKind, lint, load_contract
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.lake import read_any_format
-from engage_spark.pipelines.quality import profile as profile_run
+from engage_spark.pipelines.quality.profile import run_profile
 from engage_spark.quality import CheckResult, check
 from engage_spark.quality.profiling.draft_contract import draft_contract
 from engage_spark.quality.profiling.profile import profile
@@ -54,7 +54,7 @@ def test_the_dirty_bank_table_is_drafted_and_passes(
     spark: SparkSession, shared_data: Path, tmp_path: Path
 ) -> None:
     path = shared_data / "tables" / "bank_dirty.csv"
-    made = profile_run.run_profile(spark, str(path))
+    made = run_profile(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     table = contract.tables[0]
     rows = read_any_format(spark, str(path))
@@ -88,7 +88,7 @@ def test_the_churn_table_keeps_its_odd_names_and_says_how_to_rename_them(
     spark: SparkSession, shared_data: Path, tmp_path: Path
 ) -> None:
     path = shared_data / "tables" / "iranian_churn.csv"
-    made = profile_run.run_profile(spark, str(path))
+    made = run_profile(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     assert contract.tables[0].names == tuple(pd.read_csv(path).columns)
     assert "'Call  Failure' -> call_failure" in made.text
