@@ -19,7 +19,8 @@ from tests.support.small_models import AMOUNT, FEATURES, LEAVES, explained, fitt
 
 TYPES = {
     "id": "string", "snapshot_date": "date", "target": "string", "prediction": "double",
-    "probability": "double", "lower": "double", "upper": "double", "prediction_set": "array<int>", "decision": "int",
+    "probability": "double", "lower": "double", "upper": "double", "prediction_set": "array<int>",
+    "decision": "int",
     "reasons": "array<struct<feature:string,value:string,contribution:double>>", "imputed": "array<string>",
     "model_name": "string", "model_version": "string",
 }  # fmt: skip
