@@ -29,8 +29,8 @@ def ours(spark: Any, files: str) -> Callable[[], Found]:
     Ingest writes the judged rows once and counts what was written, so it evaluates no rule twice; here
     nothing is written.
     """
-    from engage_spark.pipelines.ingest.validate_table import FEW
     from engage_spark.quality import (
+        MAX_LITERAL_KEYS,
         TableCounts,
         binning,
         count_columns,
@@ -53,8 +53,8 @@ def ours(spark: Any, files: str) -> Callable[[], Found]:
         marks = [time.time()]
         rows = conform(spark.read.parquet(files), TABLE).rows
         keys = duplicated_keys(rows, TABLE)
-        few = keys.limit(FEW + 1).collect()
-        assert len(few) <= FEW
+        few = keys.limit(MAX_LITERAL_KEYS + 1).collect()
+        assert len(few) <= MAX_LITERAL_KEYS
         duplicates = spark.createDataFrame(few, keys.schema) if few else None
         judged = with_duplicate_flag(rows, duplicates, table=TABLE).transform(
             with_check_results, checks=checks

@@ -1,5 +1,6 @@
-"""Contract → checks → judged rows, counts, states, a decision. Pure functions on DataFrames; a pipeline reads
-and writes.
+"""Check rows against a contract: checks, checked rows, counts, column statistics, gates.
+
+Pure functions on DataFrames; a pipeline reads and writes.
 """
 
 from __future__ import annotations
@@ -7,7 +8,12 @@ from __future__ import annotations
 from engage_spark.quality.check_dataframe import CheckResult, check
 from engage_spark.quality.checks.apply import personal_rules, samples, with_check_results
 from engage_spark.quality.checks.expressions import refuse_other_expressions
-from engage_spark.quality.checks.keys import duplicated_keys, with_duplicate_flag
+from engage_spark.quality.checks.keys import (
+    MAX_LITERAL_KEYS,
+    collect_duplicates,
+    duplicated_keys,
+    with_duplicate_flag,
+)
 from engage_spark.quality.checks.references import with_orphan_flag
 from engage_spark.quality.checks.row_checks import (
     ALIKE,
@@ -17,6 +23,7 @@ from engage_spark.quality.checks.row_checks import (
     orphan_flag,
     row_checks,
 )
+from engage_spark.quality.count_table import count_table
 from engage_spark.quality.gates import (
     GateResults,
     RuleCount,
@@ -33,6 +40,7 @@ __all__ = [
     "ALIKE",
     "DUPLICATED",
     "MALFORMED",
+    "MAX_LITERAL_KEYS",
     "Binning",
     "Check",
     "CheckResult",
@@ -44,7 +52,9 @@ __all__ = [
     "TableCounts",
     "binning",
     "check",
+    "collect_duplicates",
     "count_columns",
+    "count_table",
     "cuts_of",
     "duplicated_keys",
     "evaluate_gates",

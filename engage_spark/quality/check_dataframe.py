@@ -1,8 +1,7 @@
-"""Check any DataFrame against a contract, from a notebook: no lake, no settings, nothing written."""
+"""Check any DataFrame against a contract, from a notebook, without a lake or settings, writing nothing."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -23,32 +22,28 @@ from engage_spark.contract import (
     load_contract,
 )
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.quality.checks.apply import personal_rules, samples, with_check_results
+from engage_spark.quality.checks.apply import with_check_results
 from engage_spark.quality.checks.expressions import refuse_other_expressions
-from engage_spark.quality.checks.keys import duplicated_keys, with_duplicate_flag
+from engage_spark.quality.checks.keys import collect_duplicates, duplicated_keys, with_duplicate_flag
 from engage_spark.quality.checks.references import with_orphan_flag
 from engage_spark.quality.checks.row_checks import Check, row_checks
-from engage_spark.quality.gates import RuleCount, TableCounts, cuts_of, evaluate_gates
-from engage_spark.quality.stats.binning import binning
+from engage_spark.quality.count_table import count_table
+from engage_spark.quality.gates import RuleCount, evaluate_gates
 from engage_spark.quality.stats.column_stats import ColumnStats
-from engage_spark.quality.stats.count import count_columns
 from engage_spark.spark.schema import column_named, conform
 
-FEW = 10_000
-"""Duplicated keys that may come to the driver; beyond, the join finds them anew with each action on the rows.
-"""
-OURS = ("_dq_status", "_dq_errors", "_run_id")
+RESULT_COLUMNS = ("_dq_status", "_dq_errors", "_run_id")
 _DATED = (TableKind.ENTITY, TableKind.LOG)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CheckResult:
-    """What was found in a DataFrame. Shows itself in a notebook; `print` it in a terminal.
+    """The result of checking a DataFrame. It shows itself in a notebook; `print` it in a terminal.
 
-    `counts` has one line per rule and gate, `states` what was counted of each column over the valid rows.
-    `rows` is the DataFrame in its declared columns with `_dq_status` and `_dq_errors`, judged anew whenever
-    it is used. `unchecked` says what was not looked at, and what it would take; `extra` names columns that
-    are not declared, which are left out.
+    `counts` has one entry per rule and gate, `states` the counts of each column over the valid rows. `rows` is the
+    DataFrame in its declared columns with `_dq_status` and `_dq_errors`, checked anew whenever it is used.
+    `unchecked` says what was not checked, and what that would take; `extra` names undeclared columns, which are left
+    out.
     """
 
     table: Table
@@ -73,6 +68,7 @@ class CheckResult:
 
     @property
     def valid_count(self) -> int:
+        """Rows that broke no critical rule."""
         return self.row_count - self.quarantined_count
 
     @property
@@ -86,8 +82,9 @@ class CheckResult:
         return self.rows.where(F.col("_dq_status") == QUARANTINED)
 
     def failures(self, rule: str) -> DataFrame:
-        """The rows that broke one rule, of any severity. Raises ConfigurationError for a rule that there is
-        not.
+        """Return the rows that broke one rule, of any severity.
+
+        Errors: ConfigurationError for a rule that does not exist.
         """
         if rule not in (names := [c.rule_name for c in self.counts]):
             raise ConfigurationError(
@@ -126,45 +123,33 @@ def check(
     landed_at: datetime | None = None,
     snapshot_date: date | None = None,
 ) -> CheckResult:
-    """Hold any DataFrame, classic or Connect, against a contract (or one table of it, or the path of its
-    YAML). Writes nothing.
+    """Check any DataFrame, classic or Connect, against a contract, one table of it, or the path of its YAML.
 
     `table` names the table that `df` is (default: the entity's, or the only one). `references` are frames of
     other tables by name, for referential integrity. `landed_at` (with a time zone) is what latency and future
     events are measured from, `snapshot_date` the day that is described: it chooses among several days in
-    `df`. Without its day an entity's keys must be unique within each day that `df` holds. What can't be
-    looked at for lack of these stands in `CheckResult.unchecked`.
+    `df`. Without its day an entity's keys must be unique within each day that `df` holds. What cannot be
+    checked for lack of these is listed in `CheckResult.unchecked`.
 
-    Cost, whatever the number of rules: one action on the key columns with a shuffle of them, one full scan
-    that counts everything, and, where something is broken, a scan for samples. The driver holds counts,
-    samples and at most 10,000 duplicated keys. Raises ContractError for an unusable contract, InputError when
-    the columns are not as declared.
+    Cost: whatever the number of rules, one action on the key columns with a shuffle of them, one full scan that
+    counts everything, and, where something is broken, a scan for samples. The driver holds counts, samples and at
+    most 10,000 duplicated keys. Nothing is written.
+    Errors: ContractError for an unusable contract, InputError when the columns are not as declared.
     """
     task = _task(df, _table(contract, table), references or {}, landed_at, snapshot_date)
     refuse_other_expressions(task.rows, task.table)
     checks = row_checks(task.table, landed_at=landed_at)
-    judged = _judged(task, checks, references or {})
-    declared = tuple(binning(f) for f in task.table.fields)
-    found = count_columns(judged, rules=[c.name for c in checks], binnings=declared, cuts=cuts_of(task.table))
-    counted = TableCounts(
-        rows=found.rows,
-        quarantined=found.quarantined,
-        broken=found.broken,
-        columns=found.columns,
-        below=found.below,
-        samples=_samples(judged, task.table, checks) if found.broken else {},
-        snapshot_date=snapshot_date,
-        landed_at=landed_at,
-    )
-    verdict = evaluate_gates(counted, task.table, checks)
+    checked = _checked_rows(task, checks, references or {})
+    counts = count_table(checked, task.table, checks, snapshot_date=snapshot_date, landed_at=landed_at)
+    gates = evaluate_gates(counts, task.table, checks)
     return CheckResult(
         table=task.table,
-        rows=judged,
-        counts=verdict.counts,
-        failed_gates=verdict.failed_gates,
-        states=found.columns,
-        row_count=found.rows,
-        quarantined_count=found.quarantined,
+        rows=checked,
+        counts=gates.counts,
+        failed_gates=gates.failed_gates,
+        states=counts.columns,
+        row_count=counts.rows,
+        quarantined_count=counts.quarantined,
         unchecked=tuple(task.unchecked),
         extra=task.extra,
     )
@@ -214,7 +199,7 @@ def _task(
     carried = table.kind is TableKind.ENTITY and day in df.columns
     keyed = replace(table, fields=(*table.fields, _day(day, len(table.key) + 1))) if carried else table
     rows, extra = conform(
-        df.drop(*(c for c in (*OURS, *([] if carried else [day])) if c not in table.names)), keyed
+        df.drop(*(c for c in (*RESULT_COLUMNS, *([] if carried else [day])) if c not in table.names)), keyed
     )
     if carried and snapshot_date is not None:
         rows = rows.where(column_named(day) == F.lit(snapshot_date))
@@ -240,27 +225,19 @@ def _day(name: str, position: int) -> Field:
     )
 
 
-def _judged(task: _Task, checks: tuple[Check, ...], references: Mapping[str, DataFrame]) -> DataFrame:
-    table, rows, kept = task.table, task.rows, task.rows.columns
+def _checked_rows(task: _Task, checks: tuple[Check, ...], references: Mapping[str, DataFrame]) -> DataFrame:
+    table, rows, columns = task.table, task.rows, task.rows.columns
     if table.key:
-        keys = duplicated_keys(rows, task.keyed)
-        few = keys.limit(FEW + 1).collect()
-        literal = keys.sparkSession.createDataFrame(few, keys.schema) if few else None
-        rows = with_duplicate_flag(rows, literal if len(few) <= FEW else keys, table=task.keyed)
+        # Nothing is written here: where there are many, the join finds them anew with each action on the rows.
+        duplicates = collect_duplicates(duplicated_keys(rows, task.keyed), materialize=lambda keys: keys)
+        rows = with_duplicate_flag(rows, duplicates, table=task.keyed)
     for r in table.references:
-        known = references[r.table]
-        if r.to_column not in known.columns:
+        referred = references[r.table]
+        if r.to_column not in referred.columns:
             raise InputError(
                 f"the rows given for {r.table} have no column {r.to_column!r}",
                 hint=f"give the table that {r.column} refers to",
             )
-        rows = with_orphan_flag(rows, known, column=r.column, to_column=r.to_column)
-    judged = with_check_results(rows, checks=checks)
-    return judged.select(*map(column_named, kept), "_dq_status", "_dq_errors")
-
-
-def _samples(judged: DataFrame, table: Table, checks: tuple[Check, ...]) -> dict[str, tuple[str, ...]]:
-    shown: dict[str, set[str]] = defaultdict(set)
-    for rule, sample in samples(judged, key=table.key, hidden=personal_rules(table, checks)).collect():
-        shown[rule].add(sample)
-    return {rule: tuple(sorted(values)) for rule, values in shown.items()}
+        rows = with_orphan_flag(rows, referred, column=r.column, to_column=r.to_column)
+    checked = with_check_results(rows, checks=checks)
+    return checked.select(*map(column_named, columns), "_dq_status", "_dq_errors")

@@ -1,61 +1,23 @@
-"""Count a checked table, and write the counts to quality_results and quality_states."""
+"""Write the counts of a checked table to quality_results and quality_states."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import date, datetime
 from typing import Any
-
-from pyspark.sql import DataFrame
 
 from engage_spark.contract import SNAPSHOT_DATE, Table, system_contract
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.stages import QUALITY_RESULTS, QUALITY_STATES
 from engage_spark.quality import (
-    Check,
     ColumnStats,
     GateResults,
     Sketch,
     TableCounts,
-    binning,
-    count_columns,
-    cuts_of,
-    personal_rules,
-    samples,
-    sketches,
     stats_to_row,
 )
 from engage_spark.spark.schema import spark_schema
-
-
-def count_table(
-    judged: DataFrame, table: Table, checks: Sequence[Check], *, snapshot_date: date, landed_at: datetime
-) -> tuple[TableCounts, dict[str, Sketch]]:
-    """Count everything that rules, gates and column statistics need of checked rows.
-
-    Cost: three actions, or two where nothing was broken: the one pass that counts and the sketches scan the
-    table, the samples its check results and key.
-    """
-    binnings = tuple(binning(f) for f in table.fields)
-    counts = count_columns(judged, rules=[c.name for c in checks], binnings=binnings, cuts=cuts_of(table))
-    samples_by_rule: dict[str, set[str]] = defaultdict(set)
-    if counts.broken:
-        hidden = personal_rules(table, checks)
-        for rule, sample in judged.transform(samples, key=table.key, hidden=hidden).collect():
-            samples_by_rule[rule].add(sample)
-    return TableCounts(
-        rows=counts.rows,
-        quarantined=counts.quarantined,
-        broken=counts.broken,
-        columns=counts.columns,
-        below=counts.below,
-        samples={rule: tuple(sorted(values)) for rule, values in samples_by_rule.items()},
-        snapshot_date=snapshot_date,
-        landed_at=landed_at,
-    ), sketches(judged, binnings=binnings)
 
 
 def write_quality_tables(

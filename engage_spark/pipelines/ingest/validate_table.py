@@ -13,16 +13,20 @@ from engage_spark.contract import Table, TableKind, day_column, judged_table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import InputManifest, Materialize, Run, read_inputs, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun
-from engage_spark.pipelines.ingest.quality_tables import count_table, write_quality_tables
+from engage_spark.pipelines.ingest.quality_tables import write_quality_tables
 from engage_spark.pipelines.results import Note
 from engage_spark.pipelines.runner import Attempt, StageRunner
 from engage_spark.quality import (
     MALFORMED,
     GateResults,
+    binning,
+    collect_duplicates,
+    count_table,
     duplicated_keys,
     evaluate_gates,
     refuse_other_expressions,
     row_checks,
+    sketches,
     with_check_results,
     with_duplicate_flag,
     with_orphan_flag,
@@ -33,10 +37,6 @@ from engage_spark.spark.schema import column_named, conform
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
 """Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs
 a tenth of the write.
-"""
-MAX_LITERAL_KEYS = 10_000
-"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them
-back would cost seconds.
 """
 MAX_EXAMPLES = 8
 """Undeclared columns that a note names."""
@@ -90,11 +90,12 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
         _write(attempt, judged, table, extent)
         with translate_spark_errors(f"{table.name} cannot be counted"):
             written = attempt.read(judged_table(table), where=f"_run_id = '{work.run_id}'")
-            counts, sketches = count_table(
+            counts = count_table(
                 written, table, checks, snapshot_date=work.snapshot_date, landed_at=delivery.landed_at
             )
+            sketches_by_column = sketches(written, binnings=tuple(binning(f) for f in table.fields))
         gates = evaluate_gates(counts, table, checks)
-        write_quality_tables(context, table, work, gates, counts, sketches)
+        write_quality_tables(context, table, work, gates, counts, sketches_by_column)
         failed = ", ".join(f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates)
         run = attempt.publish(
             rows_in=extent.rows,
@@ -175,13 +176,7 @@ def _duplicates(keys: DataFrame, materialize: Materialize) -> DataFrame | None:
     temporary table beyond.
     """
     with translate_spark_errors("the keys cannot be read"):
-        rows = keys.limit(MAX_LITERAL_KEYS + 1).collect()
-    if not rows:
-        return None
-    if len(rows) <= MAX_LITERAL_KEYS:
-        literal: DataFrame = keys.sparkSession.createDataFrame(rows, keys.schema)
-        return literal
-    return materialize(keys, "duplicates")
+        return collect_duplicates(keys, materialize=lambda frame: materialize(frame, "duplicates"))
 
 
 def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:

@@ -1,7 +1,8 @@
-"""Keys that more than one row has: exactly, or but for the case of letters."""
+"""Find keys that more than one row has, exactly or but for the case of letters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -12,18 +13,23 @@ from engage_spark.quality.checks.row_checks import ALIKE, DUPLICATED
 from engage_spark.quality.checks.text_checks import LONGEST_KEY
 from engage_spark.spark.schema import column_named
 
-WRITTEN, _FOUND = "__written", "__found"
+WRITTEN, _DUPLICATE_WRITTEN = "__written", "__duplicate_written"
+MAX_LITERAL_KEYS = 10_000
+"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them back
+would cost seconds.
+"""
 
 
 def duplicated_keys(rows: DataFrame, table: Table) -> DataFrame:
-    """The keys that more than one row has, the case of letters aside. Grain: one row per way in which such a
-    key is written.
+    """Find the keys that more than one row has, the case of letters aside.
 
+    Grain: one row per way in which such a key is written.
     Columns: the parts of the key in small letters, as `__key_0` and so on; `__written`, a hash of 64 bits of
     the key as it stands; `__duplicated`, true where several rows have it exactly so, and `__alike`, true
-    where other rows write it in another way. Keys with a null are left out, being null is their fault; so are
-    those that are too long, which must not gather on the driver. Cost: reads the key columns only, one
-    shuffle of them (by the folded key, which serves both countings).
+    where other rows write it in another way.
+    Nulls: keys with a null are left out, since being null is their fault; so are keys that are too long, which
+    must not gather on the driver.
+    Cost: reads the key columns only, with one shuffle of them (by the folded key, which serves both counts).
     """
     usable = reduce(Column.__and__, (_usable(table[k]) for k in table.key))
     folded = [_name(i) for i in range(len(table.key))]
@@ -40,22 +46,37 @@ def duplicated_keys(rows: DataFrame, table: Table) -> DataFrame:
     return several.select(*folded, ALIKE, F.inline("__ways")).select(*folded, WRITTEN, DUPLICATED, ALIKE)
 
 
-def with_duplicate_flag(rows: DataFrame, duplicates: DataFrame | None, *, table: Table) -> DataFrame:
-    """Add `__duplicated`, true where another row has the same key, and `__alike`, true where one has it in
-    letters of other case.
+def collect_duplicates(keys: DataFrame, *, materialize: Callable[[DataFrame], DataFrame]) -> DataFrame | None:
+    """Compute the keys of `duplicated_keys` once: None when there are none, literal rows while they are few.
 
-    None means that there are no such keys, and then nothing is joined. Keys: `rows` any, `duplicates` unique
-    (from `duplicated_keys`). Spark picks the join by the size of `duplicates` as written.
+    Beyond MAX_LITERAL_KEYS they are what `materialize` makes of them.
+    Cost: one action on the key columns.
+    """
+    rows = keys.limit(MAX_LITERAL_KEYS + 1).collect()
+    if not rows:
+        return None
+    if len(rows) <= MAX_LITERAL_KEYS:
+        literal: DataFrame = keys.sparkSession.createDataFrame(rows, keys.schema)
+        return literal
+    return materialize(keys)
+
+
+def with_duplicate_flag(rows: DataFrame, duplicates: DataFrame | None, *, table: Table) -> DataFrame:
+    """Add `__duplicated`, true where another row has the same key, and `__alike`, true where one differs in case.
+
+    None means that there are no such keys, and then nothing is joined.
+    Grain: unchanged; `duplicates` has unique keys (from `duplicated_keys`).
+    Cost: one left join; Spark picks its kind by the size of `duplicates` as written.
     """
     if duplicates is None:
         return rows.withColumns({DUPLICATED: F.lit(False), ALIKE: F.lit(False)})
-    found = duplicates.withColumnRenamed(WRITTEN, _FOUND)
+    keys = duplicates.withColumnRenamed(WRITTEN, _DUPLICATE_WRITTEN)
     same = reduce(Column.__and__, (_folded(table[k]) == F.col(_name(i)) for i, k in enumerate(table.key)))
     joined = rows.withColumn(WRITTEN, _written(table)).join(
-        found, on=same & (F.col(WRITTEN) == F.col(_FOUND)), how="left"
+        keys, on=same & (F.col(WRITTEN) == F.col(_DUPLICATE_WRITTEN)), how="left"
     )
     flags = {name: F.coalesce(F.col(name), F.lit(False)) for name in (DUPLICATED, ALIKE)}
-    return joined.withColumns(flags).drop(WRITTEN, _FOUND, *map(_name, range(len(table.key))))
+    return joined.withColumns(flags).drop(WRITTEN, _DUPLICATE_WRITTEN, *map(_name, range(len(table.key))))
 
 
 def _written(table: Table) -> Column:

@@ -12,6 +12,7 @@ from engage_spark.errors import EngageError
 from engage_spark.lake import Lake, scratch
 from engage_spark.pipelines.ingest import validate_table
 from engage_spark.quality import duplicated_keys
+from engage_spark.quality.checks import keys
 from engage_spark.settings import LakeSettings
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def lake_at(path: Path) -> Lake:
 def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    with scratch(spark, lake_at(tmp_path)) as materialise:
-        assert validate_table._duplicates(keys_of(spark, "a", "b", None, None), materialise) is None
+    with scratch(spark, lake_at(tmp_path)) as materialize:
+        assert validate_table._duplicates(keys_of(spark, "a", "b", None, None), materialize) is None
     assert not (tmp_path / "scratch").exists()
 
 
@@ -40,11 +41,11 @@ def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(
 def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(validate_table, "FEW", few)
-    with scratch(spark, lake_at(tmp_path)) as materialise:
-        found = validate_table._duplicates(keys_of(spark, "a", "b", "a", "c", "c", "c"), materialise)
-        assert found is not None
-        assert sorted(row[0] for row in found.collect()) == ["a", "c"]
+    monkeypatch.setattr(keys, "MAX_LITERAL_KEYS", few)
+    with scratch(spark, lake_at(tmp_path)) as materialize:
+        duplicates = validate_table._duplicates(keys_of(spark, "a", "b", "a", "c", "c", "c"), materialize)
+        assert duplicates is not None
+        assert sorted(row[0] for row in duplicates.collect()) == ["a", "c"]
         assert (tmp_path / "scratch").exists() == (few < 2)
     assert not list((tmp_path / "scratch").glob("*"))
 
@@ -53,10 +54,10 @@ def test_a_scratch_place_that_cannot_be_written_is_named(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "scratch").write_text("I am in the way")
-    monkeypatch.setattr(validate_table, "FEW", 0)
+    monkeypatch.setattr(keys, "MAX_LITERAL_KEYS", 0)
     with (
-        scratch(spark, lake_at(tmp_path)) as materialise,
+        scratch(spark, lake_at(tmp_path)) as materialize,
         pytest.raises(EngageError, match=r"scratch.* cannot be written") as e,
     ):
-        validate_table._duplicates(keys_of(spark, "a", "a"), materialise)
+        validate_table._duplicates(keys_of(spark, "a", "a"), materialize)
     assert e.value.exit_code == 2
