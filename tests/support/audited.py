@@ -30,8 +30,8 @@ def plan(
     policy: LeakPolicy = LeakPolicy.STRICT,
 ) -> FeatureSpec:
     target = Target(name=name, task=task, minimum=None, maximum=None, label_days=0, baseline=None)
-    chosen = tuple(Feature(name=f, table="t", categorical=data[f].dtype == object) for f in features)
-    return FeatureSpec(target=target, policy=policy, features=chosen, excluded=())
+    used = tuple(Feature(name=f, table="t", categorical=data[f].dtype == object) for f in features)
+    return FeatureSpec(target=target, policy=policy, features=used, excluded=())
 
 
 def with_sides(data: pd.DataFrame, *, seed: int = 3) -> pd.DataFrame:
@@ -56,13 +56,13 @@ def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
         f"`{c}` {'date' if c == 'day' else kinds.get(t.kind, 'string')}" for c, t in data.dtypes.items()
     )
     rows = [tuple(None if pd.isna(v) else v for v in r) for r in data.astype(object).itertuples(index=False)]
-    made = spark.createDataFrame(rows, ddl).withColumn(
+    rows_in_spark = spark.createDataFrame(rows, ddl).withColumn(
         "fold", F.when(F.col("fold") >= 0, F.col("fold").cast("int"))
     )
-    return made.repartition(3, "key")
+    return rows_in_spark.repartition(3, "key")
 
 
-def found(rows: DataFrame, plans: Sequence[FeatureSpec], **options: Any) -> tuple[LeakFinding, ...]:
-    profile = to_profile(rows, plans)
-    grams = to_grams(rows, specs=plans, fold="fold", scales=profile.scales)
-    return audit_leakage(rows, specs=plans, grams=grams, profile=profile, key=["key"], day="day", **options)
+def audit_rows(rows: DataFrame, specs: Sequence[FeatureSpec], **options: Any) -> tuple[LeakFinding, ...]:
+    profile = to_profile(rows, specs)
+    grams = to_grams(rows, specs=specs, fold="fold", scales=profile.scales)
+    return audit_leakage(rows, specs=specs, grams=grams, profile=profile, key=["key"], day="day", **options)

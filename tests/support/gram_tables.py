@@ -20,7 +20,7 @@ def table(rows: int = 700, *, seed: int = 1, folds: int = 3) -> pd.DataFrame:
     """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, 4))
-    made = pd.DataFrame(
+    data = pd.DataFrame(
         {
             "age": np.round(40 + 12 * x[:, 0]),
             "spend": np.exp(3 + x[:, 1]),
@@ -30,14 +30,14 @@ def table(rows: int = 700, *, seed: int = 1, folds: int = 3) -> pd.DataFrame:
             "plan": rng.choice(["a", "b", "c"], rows, p=[0.2, 0.5, 0.3]),
         }
     )
-    made["left"] = (0.5 * x[:, 0] + x[:, 2] + (made.plan == "c") + rng.normal(size=rows) > 0.5).astype(float)
-    made["worth"] = (
-        20 * made.visits + made.spend + 30 * x[:, 2] + 40 * (made.plan == "a") + rng.normal(0, 20, rows)
+    data["left"] = (0.5 * x[:, 0] + x[:, 2] + (data.plan == "c") + rng.normal(size=rows) > 0.5).astype(float)
+    data["worth"] = (
+        20 * data.visits + data.spend + 30 * x[:, 2] + 40 * (data.plan == "a") + rng.normal(0, 20, rows)
     )
     for c, share in (("spend", 0.1), ("visits", 0.2), ("plan", 0.1), ("worth", 0.15)):
-        made.loc[rng.random(rows) < share, c] = None if c == "plan" else np.nan
-    made["fold"] = rng.integers(0, folds, rows)
-    return made
+        data.loc[rng.random(rows) < share, c] = None if c == "plan" else np.nan
+    data["fold"] = rng.integers(0, folds, rows)
+    return data
 
 
 NUMBERS = ("age", "spend", "visits", "big", "near")
@@ -68,9 +68,9 @@ def sums(
         ),
         tuple(number(data[t]) for t in targets),
     )
-    found: list[tuple[int, ...]] = []
+    summed: list[tuple[int, ...]] = []
     for part in range(parts):
-        mine = data.iloc[part::parts]
+        rows = data.iloc[part::parts]
         batches = [
             pa.RecordBatch.from_arrays(
                 [
@@ -79,12 +79,12 @@ def sums(
                 ],
                 names=[f"c{i}" for i in range(len(sources) + len(targets) + 1)],
             )
-            for half in (mine.iloc[: len(mine) // 3], mine.iloc[len(mine) // 3 :])
+            for half in (rows.iloc[: len(rows) // 3], rows.iloc[len(rows) // 3 :])
         ]
-        for told in kernel.sum_products(iter(batches), layout):
-            found += zip(*told.to_pydict().values(), strict=True)
+        for batch_sums in kernel.sum_products(iter(batches), layout):
+            summed += zip(*batch_sums.to_pydict().values(), strict=True)
     return build_fold_grams(
-        found, names=(*sources, *targets), layout=layout, sources=dict.fromkeys(targets, sources)
+        summed, names=(*sources, *targets), layout=layout, sources=dict.fromkeys(targets, sources)
     )
 
 
@@ -94,13 +94,13 @@ def imputed(
     """What the Gram matrix is of: rows with the target in these folds, gaps filled from these very rows,
     categories one-hot but for the most frequent level.
     """
-    mine = data[data.fold.isin(folds) & data[target].notna()]
+    rows = data[data.fold.isin(folds) & data[target].notna()]
     columns = {}
     for s in sources:
         if data[s].dtype == object:
-            filled = mine[s].fillna(mine[s].mode()[0])
-            for level in sorted(set(data[s].dropna()) - {mine[s].mode()[0]}):
+            filled = rows[s].fillna(rows[s].mode()[0])
+            for level in sorted(set(data[s].dropna()) - {rows[s].mode()[0]}):
                 columns[f"{s}={level}"] = (filled == level).astype(float)
         else:
-            columns[s] = mine[s].fillna(mine[s].mean())
-    return pd.DataFrame(columns), mine[target]
+            columns[s] = rows[s].fillna(rows[s].mean())
+    return pd.DataFrame(columns), rows[target]

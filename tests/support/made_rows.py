@@ -44,7 +44,7 @@ QUICK = {
 }
 
 
-def made(n: int = 600, seed: int = 5) -> pd.DataFrame:
+def make_rows(n: int = 600, seed: int = 5) -> pd.DataFrame:
     """About a tenth of each feature is missing; the labels depend on all of them, and on chance."""
     r = np.random.default_rng(seed)
     visits, spend, paying = r.poisson(6, n), np.round(r.gamma(2.0, 5.0, n), 2), r.random(n) < 0.4

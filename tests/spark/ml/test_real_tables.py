@@ -1,4 +1,6 @@
-"""Real customers, with a contract each and no other code: ingested, derived, put into a training set, split."""
+"""Real customers, with a contract each and no other code: ingested, derived, put into a training set,
+split.
+"""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ def trained(spark: SparkSession, target: Target, family: Family, at: Path) -> Tr
     rows = people(spark).withColumn("snapshot_date", F.lit("2025-10-21").cast("date"))
     binary = target.task is Task.BINARY
     model = fitted(rows, target, family, calibrate=binary)
-    told = model.transform(rows).select(target.name, "prediction").collect()
-    label, prediction = np.array([r[0] for r in told]), np.array([r[1] for r in told])
+    predictions = model.transform(rows).select(target.name, "prediction").collect()
+    label, prediction = np.array([r[0] for r in predictions]), np.array([r[1] for r in predictions])
     if binary:
         conformal = calibrate_sets(label, prediction, coverage=0.8)
     else:
@@ -85,11 +85,11 @@ def test_predictions_of_two_classes_have_the_declared_columns(leaves: Trained) -
     scored = leaves.scored()
     assert dict(scored.dtypes) == TYPES
     assert tuple(scored.columns) == ("id", "snapshot_date", *COLUMNS)
-    told = scored.collect()
-    assert len(told) == 900
+    predictions = scored.collect()
+    assert len(predictions) == 900
     own = {r["id"]: r for r in leaves.model.transform(leaves.rows).collect()}
-    zero, one = leaves.scorer.conformal.sets([r["prediction"] for r in told])
-    for row, with_zero, with_one in zip(told, zero, one, strict=True):
+    zero, one = leaves.scorer.conformal.sets([r["prediction"] for r in predictions])
+    for row, with_zero, with_one in zip(predictions, zero, one, strict=True):
         expected = own[row["id"]]
         assert (row["prediction"], row["probability"]) == (expected["prediction"], expected["probability"][1])
         assert row["prediction_set"] == [c for c, there in ((0, with_zero), (1, with_one)) if there]
@@ -103,20 +103,22 @@ def test_predictions_of_two_classes_have_the_declared_columns(leaves: Trained) -
         )
         assert row["imputed"] == [f.name for f in FEATURES if expected[f.name] is None]
         assert 1 <= len(row["reasons"]) <= 3
-    assert {r["decision"] for r in told} == {0, 1}
-    assert {tuple(r["prediction_set"]) for r in told} > {(0,), (1,)}
+    assert {r["decision"] for r in predictions} == {0, 1}
+    assert {tuple(r["prediction_set"]) for r in predictions} > {(0,), (1,)}
 
 
 def test_predictions_of_a_number_have_an_interval_and_no_classes(amount: Trained) -> None:
     scored = amount.scored()
     assert dict(scored.dtypes) == TYPES
-    told = scored.collect()
-    low, high = amount.scorer.conformal.intervals([r["prediction"] for r in told])
-    assert [(r["lower"], r["upper"]) for r in told] == list(zip(low.tolist(), high.tolist(), strict=True))
-    assert {(r["probability"], r["prediction_set"] and 1, r["decision"]) for r in told} == {
+    predictions = scored.collect()
+    low, high = amount.scorer.conformal.intervals([r["prediction"] for r in predictions])
+    assert [(r["lower"], r["upper"]) for r in predictions] == list(
+        zip(low.tolist(), high.tolist(), strict=True)
+    )
+    assert {(r["probability"], r["prediction_set"] and 1, r["decision"]) for r in predictions} == {
         (None, None, None)
     }
-    assert np.ptp([r["prediction"] for r in told]) > 0.3
+    assert np.ptp([r["prediction"] for r in predictions]) > 0.3
 
 
 @pytest.mark.slow
@@ -125,26 +127,26 @@ def test_the_same_bits_come_out_in_any_company_and_of_the_reloaded_model(
     spark: SparkSession, request: pytest.FixtureRequest, which: str, tmp_path: Path
 ) -> None:
     case: Trained = request.getfixturevalue(which)
-    whole = case.scored().orderBy("id").toArrow()
+    at_once = case.scored().orderBy("id").toArrow()
     for partitions in (1, 2, 7):
         apart = case.rows.repartition(partitions, F.xxhash64(F.lit(partitions), "id"))
-        assert case.scored(apart).orderBy("id").toArrow().equals(whole)
+        assert case.scored(apart).orderBy("id").toArrow().equals(at_once)
     reloaded = PipelineModel.load(case.path)
-    assert case.scored(model=reloaded).orderBy("id").toArrow().equals(whole)
+    assert case.scored(model=reloaded).orderBy("id").toArrow().equals(at_once)
     again = explainer_of(
         reloaded, target=case.scorer.target, spark=spark, scratch=str(tmp_path / "s"), background=case.rows
     )
     assert again.to_json() == case.scorer.explainer.to_json()
     stored = Scorer.from_json(case.scorer.to_json(), model_name=which, model_version="3")
-    assert case._replace(scorer=stored).scored(model=reloaded).orderBy("id").toArrow().equals(whole)
+    assert case._replace(scorer=stored).scored(model=reloaded).orderBy("id").toArrow().equals(at_once)
     for at in (0, 17, 899):
         one = case.rows.where(F.col("id") == f"P-{at:05d}")
-        assert case.scored(one, model=reloaded).toArrow().equals(whole.slice(at, 1))
+        assert case.scored(one, model=reloaded).toArrow().equals(at_once.slice(at, 1))
 
 
 def test_a_category_that_training_did_not_see_is_scored(leaves: Trained) -> None:
-    told = leaves.scored(leaves.rows.limit(3).withColumn("zone", F.lit("moon"))).collect()
-    assert all(0 <= r["prediction"] <= 1 and "zone" not in r["imputed"] for r in told)
+    predictions = leaves.scored(leaves.rows.limit(3).withColumn("zone", F.lit("moon"))).collect()
+    assert all(0 <= r["prediction"] <= 1 and "zone" not in r["imputed"] for r in predictions)
 
 
 def test_a_row_without_any_value_is_scored_and_says_so(leaves: Trained) -> None:

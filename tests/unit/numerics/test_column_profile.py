@@ -26,7 +26,9 @@ MAKERS = (partial(NumberCounter, LIMIT), partial(TextCounter, LIMIT), partial(Nu
 
 
 def batch(start: int, end: int) -> pa.RecordBatch:
-    """A number of 2,000 values, a category of 900, a flag as a number; each with nulls, one with infinities."""
+    """A number of 2,000 values, a category of 900, a flag as a number; each with nulls, one with
+    infinities.
+    """
     numbers = [(i * 37 % 2000) / 7 for i in range(start, end)]
     texts = [f"level {i * 13 % 900}" for i in range(start, end)]
     flags = [float(i % 2 == 0) for i in range(start, end)]

@@ -51,9 +51,9 @@ def test_arrays_lie_in_the_same_order_on_any_partitioning(rows: DataFrame, parti
         some = sample_rows(frame, key=["key"], seed=0, expected=8000, limit=1000)
         return to_arrays(some, {"day": F.col("day"), "value": F.col("value")}, limit=1000)
 
-    expected, found = arrays(rows), arrays(rows.repartition(partitions, "value"))
+    expected, actual = arrays(rows), arrays(rows.repartition(partitions, "value"))
     for name in (HASH, "day", "value"):
-        np.testing.assert_array_equal(found[name], expected[name])
+        np.testing.assert_array_equal(actual[name], expected[name])
     assert (np.diff(expected[HASH]) >= 0).all()
     assert np.isnan(expected["value"]).any(), "null is NaN"
 

@@ -76,15 +76,15 @@ def test_every_key_is_where_a_sort_of_all_hashes_puts_it(spark: SparkSession, dr
 
 
 def test_folds_hold_the_rate_as_well_as_those_of_scikit_learn(drawn: pd.DataFrame) -> None:
-    known = drawn[(drawn.side == "fit") & drawn.stratum.notna()].reset_index(drop=True)
-    positive = (known.stratum == "1").to_numpy()
+    fit = drawn[(drawn.side == "fit") & drawn.stratum.notna()].reset_index(drop=True)
+    positive = (fit.stratum == "1").to_numpy()
     theirs = [
         positive[test].mean()
         for _, test in StratifiedKFold(5, shuffle=True, random_state=0).split(positive, positive)
     ]
-    ours = [positive[known.fold == fold].mean() for fold in range(5)]
+    rates = [positive[fit.fold == fold].mean() for fold in range(5)]
     spread = max(abs(rate - positive.mean()) for rate in theirs)
-    assert max(abs(rate - positive.mean()) for rate in ours) <= max(spread, 1 / (known.fold == 0).sum())
+    assert max(abs(rate - positive.mean()) for rate in rates) <= max(spread, 1 / (fit.fold == 0).sum())
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
@@ -102,26 +102,26 @@ def test_another_seed_draws_another_split(spark: SparkSession, drawn: pd.DataFra
 
 def test_the_hash_of_a_key_never_changes(spark: SparkSession) -> None:
     rows = spark.createDataFrame([("CUST-000001", 3)], "id string, day int")
-    found = rows.select(split_hash(["id"], 0), split_hash(["id"], 1), split_hash(["id", "day"], 0)).collect()
-    assert [tuple(r) for r in found] == [(3190409983905652480, 3030666256319627897, 7983030026624091110)]
+    splits = rows.select(split_hash(["id"], 0), split_hash(["id"], 1), split_hash(["id", "day"], 0)).collect()
+    assert [tuple(r) for r in splits] == [(3190409983905652480, 3030666256319627897, 7983030026624091110)]
 
 
 def test_all_rows_are_one_stratum_where_there_is_none(spark: SparkSession) -> None:
-    found = local(draw_splits(customers(spark, 1000), key=KEY, stratum=None, folds=4, seed=0))
-    assert found.groupby("side").size().to_dict() == {
+    splits = local(draw_splits(customers(spark, 1000), key=KEY, stratum=None, folds=4, seed=0))
+    assert splits.groupby("side").size().to_dict() == {
         "calibration": 80,
         "conformal": 80,
         "fit": 640,
         "test": 200,
     }
-    assert found.groupby("fold").size().tolist() == [160] * 4
-    assert found.stratum.isna().all()
+    assert splits.groupby("fold").size().tolist() == [160] * 4
+    assert splits.stratum.isna().all()
 
 
 def test_a_stratum_of_one_row_has_its_side_too(spark: SparkSession) -> None:
     rows = spark.createDataFrame([("a", "x"), ("b", None)], "id string, label string")
-    found = local(draw_splits(rows, key=KEY, stratum="label", folds=2))
-    assert found[["side", "fold"]].to_numpy().tolist() == [["fit", 1], ["fit", 1]]
+    splits = local(draw_splits(rows, key=KEY, stratum="label", folds=2))
+    assert splits[["side", "fold"]].to_numpy().tolist() == [["fit", 1], ["fit", 1]]
 
 
 def test_no_rows_cannot_be_split(spark: SparkSession) -> None:
@@ -137,9 +137,9 @@ def test_a_column_of_many_values_is_no_stratum(spark: SparkSession) -> None:
 def test_newcomers_join_and_nobody_moves(spark: SparkSession, drawn: pd.DataFrame) -> None:
     splits = draw_splits(customers(spark), key=KEY, stratum="label", folds=5, seed=7)
     later = customers(spark, ROWS + 9_000, start=1_000)
-    both = local(with_newcomers(splits, later.unionAll(later), key=KEY, folds=5, seed=7))
-    assert both[both.id.isin(drawn.id)].reset_index(drop=True).equals(drawn)
-    new = both[~both.id.isin(drawn.id)]
+    splits_and_newcomers = local(with_newcomers(splits, later.unionAll(later), key=KEY, folds=5, seed=7))
+    assert splits_and_newcomers[splits_and_newcomers.id.isin(drawn.id)].reset_index(drop=True).equals(drawn)
+    new = splits_and_newcomers[~splits_and_newcomers.id.isin(drawn.id)]
     assert len(new) == 10_000
     assert not new.drawn.any()
     assert new.stratum.isna().all()
@@ -152,10 +152,10 @@ def test_newcomers_join_and_nobody_moves(spark: SparkSession, drawn: pd.DataFram
 
 def test_a_newcomer_has_its_side_whoever_comes_with_it(spark: SparkSession) -> None:
     splits = draw_splits(customers(spark, 500), key=KEY, stratum="label", seed=7)
-    many = local(to_newcomers(splits, customers(spark, 2_000), key=KEY, seed=7))
+    newcomers = local(to_newcomers(splits, customers(spark, 2_000), key=KEY, seed=7))
     few = local(to_newcomers(splits, customers(spark, 100, start=1_000), key=KEY, seed=7))
-    assert len(many) == 1_500
-    assert many[many.id.isin(few.id)].reset_index(drop=True).equals(few)
+    assert len(newcomers) == 1_500
+    assert newcomers[newcomers.id.isin(few.id)].reset_index(drop=True).equals(few)
 
 
 def test_most_keep_the_side_that_they_would_have_got_as_newcomers(
@@ -170,9 +170,10 @@ def test_most_keep_the_side_that_they_would_have_got_as_newcomers(
 def stored(spark: SparkSession) -> DataFrame:
     """Drawn ones and newcomers, as they come back from a table."""
     splits = draw_splits(customers(spark, 600), key=KEY, stratum="label", folds=5, seed=7)
-    both = with_newcomers(splits, customers(spark, 900), key=KEY, folds=5, seed=7)
+    splits_and_newcomers = with_newcomers(splits, customers(spark, 900), key=KEY, folds=5, seed=7)
     return spark.createDataFrame(
-        [tuple(r) for r in both.collect()], "id string, side string, fold int, stratum string, drawn boolean"
+        [tuple(r) for r in splits_and_newcomers.collect()],
+        "id string, side string, fold int, stratum string, drawn boolean",
     )
 
 

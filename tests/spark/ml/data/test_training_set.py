@@ -31,10 +31,10 @@ D1, D2 = date(2025, 9, 1), date(2025, 10, 1)
 
 def plan_of(target: str, *names: str, policy: LeakPolicy = LeakPolicy.STRICT) -> FeatureSpec:
     """The packaged contract's plan, with a few of its features only."""
-    plan = build_feature_spec(ENGAGEMENT, target_named(ENGAGEMENT, target), policy=policy)
-    kept = tuple(f for f in plan.features if f.name in names)
-    assert len(kept) == len(names)
-    return replace(plan, features=kept)
+    spec = build_feature_spec(ENGAGEMENT, target_named(ENGAGEMENT, target), policy=policy)
+    features = tuple(f for f in spec.features if f.name in names)
+    assert len(features) == len(names)
+    return replace(spec, features=features)
 
 
 CHURN = plan_of(
@@ -97,14 +97,14 @@ def collected(rows: DataFrame) -> list[tuple[object, ...]]:
 def test_features_targets_and_protected_fields_in_the_order_of_the_contract(
     customers: DataFrame, derived: DataFrame, graph: DataFrame
 ) -> None:
-    made = to_training_set(
+    training_set = to_training_set(
         customers,
         [derived],
         contract=ENGAGEMENT,
         specs=[CHURN, VALUE],
         with_graph=partial(with_graph_features, graph=graph, on=ON),
     )
-    assert made.columns == [
+    assert training_set.columns == [
         "customer_id",
         "snapshot_date",
         "age",
@@ -118,7 +118,7 @@ def test_features_targets_and_protected_fields_in_the_order_of_the_contract(
         "lifetime_value_usd",
         "gender",
     ]
-    assert collected(made) == [
+    assert collected(training_set) == [
         ("a", D1, 30, "free", 1, 0.7, 0.3, 1.5, 0.01, 0, 10.0, "F"),
         ("a", D2, 31, "premium", 2, 0.8, 0.4, 2.5, 0.02, 1, 20.0, "F"),
         ("b", D1, None, None, 3, 0.0, 0.5, None, 0.0, None, 30.0, "M"),
@@ -137,10 +137,10 @@ def test_the_later_snapshot_says_nothing_about_the_earlier_one(
         )
 
     step = partial(with_graph_features, graph=graph, on=ON)
-    both = collected(
+    rows_of_both = collected(
         to_training_set(customers, [derived], contract=ENGAGEMENT, specs=[CHURN, VALUE], with_graph=step)
     )
-    assert both == sorted([*of(D1), *of(D2)], key=lambda r: (str(r[0]), str(r[1])))
+    assert rows_of_both == sorted([*of(D1), *of(D2)], key=lambda r: (str(r[0]), str(r[1])))
 
 
 def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
@@ -157,15 +157,17 @@ def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
     features = spark.range(1200).selectExpr(
         key, day, "CASE WHEN id % 11 > 0 THEN id / 8D END AS profile_quality_score"
     )
-    made = to_training_set(rows.repartition(5), [features.repartition(3)], contract=ENGAGEMENT, specs=[VALUE])
-    made_, rows_, features_ = made.toArrow(), rows.toArrow(), features.toArrow()
+    training_set = to_training_set(
+        rows.repartition(5), [features.repartition(3)], contract=ENGAGEMENT, specs=[VALUE]
+    )
+    set_table, rows_table, features_table = training_set.toArrow(), rows.toArrow(), features.toArrow()
     expected = duckdb.sql(
         "SELECT r.customer_id, r.snapshot_date, age, posts_last_30_days, profile_quality_score, "
         "lifetime_value_usd, gender "
         "FROM rows_ r JOIN features_ f USING (customer_id, snapshot_date) ORDER BY ALL"
     ).fetchall()
-    assert len(expected) == len(made_) == len(rows_) == 900
-    assert len(features_) == 1200
+    assert len(expected) == len(set_table) == len(rows_table) == 900
+    assert len(features_table) == 1200
     assert duckdb.sql("SELECT * FROM made_ ORDER BY ALL").fetchall() == expected
 
 
@@ -173,12 +175,12 @@ def test_a_row_that_has_no_derived_features_that_day_fails_with_its_key(
     customers: DataFrame, derived: DataFrame
 ) -> None:
     lacking = derived.where("NOT (customer_id = 'a' AND snapshot_date = DATE'2025-10-01')")
-    made = to_training_set(customers, [lacking], contract=ENGAGEMENT, specs=[VALUE])
+    training_set = to_training_set(customers, [lacking], contract=ENGAGEMENT, specs=[VALUE])
     with pytest.raises(
         PySparkException,
         match="customer_features.*customer_id a, snapshot_date 2025-10-01; run `engage-spark features`",
     ):
-        made.collect()
+        training_set.collect()
 
 
 def test_features_that_no_table_has_are_all_told(customers: DataFrame, derived: DataFrame) -> None:
@@ -198,8 +200,10 @@ def test_a_derived_table_too_few_is_refused(customers: DataFrame) -> None:
 
 
 def test_what_is_scored_needs_no_target(customers: DataFrame, derived: DataFrame) -> None:
-    made = to_scoring_set(customers.drop("lifetime_value_usd"), [derived], contract=ENGAGEMENT, specs=[VALUE])
-    assert made.columns == [
+    training_set = to_scoring_set(
+        customers.drop("lifetime_value_usd"), [derived], contract=ENGAGEMENT, specs=[VALUE]
+    )
+    assert training_set.columns == [
         "customer_id",
         "snapshot_date",
         "age",
@@ -207,7 +211,7 @@ def test_what_is_scored_needs_no_target(customers: DataFrame, derived: DataFrame
         "profile_quality_score",
         "gender",
     ]
-    assert made.count() == 3
+    assert training_set.count() == 3
 
 
 def test_rows_are_labelled_where_the_day_has_matured_and_the_target_is_known(customers: DataFrame) -> None:
@@ -218,8 +222,8 @@ def test_rows_are_labelled_where_the_day_has_matured_and_the_target_is_known(cus
 
 
 def test_another_business_needs_no_other_code(spark: SparkSession) -> None:
-    plan = build_feature_spec(BIKES, target_named(BIKES, "runs_empty"))
-    assert plan.names == (
+    spec = build_feature_spec(BIKES, target_named(BIKES, "runs_empty"))
+    assert spec.names == (
         "district",
         "docks_total",
         "rides_started",
@@ -238,9 +242,15 @@ def test_another_business_needs_no_other_code(spark: SparkSession) -> None:
     derived = spark.createDataFrame(
         [("ST0001", D1, 5, 8.5)], "station_code string, snapshot_date date, net_outflow int, age_years double"
     )
-    made = to_training_set(rows, [derived], contract=BIKES, specs=[plan])
-    assert made.columns == ["station_code", "snapshot_date", *plan.names, "runs_empty", "operator_owner"]
-    assert collected(made) == [("ST0001", D1, "North", 20, 85, 80, 3.1, True, 5, 8.5, 1, "city")]
+    training_set = to_training_set(rows, [derived], contract=BIKES, specs=[spec])
+    assert training_set.columns == [
+        "station_code",
+        "snapshot_date",
+        *spec.names,
+        "runs_empty",
+        "operator_owner",
+    ]
+    assert collected(training_set) == [("ST0001", D1, "North", 20, 85, 80, 3.1, True, 5, 8.5, 1, "city")]
 
 
 def test_rows_are_moved_once_however_many_tables_are_joined(

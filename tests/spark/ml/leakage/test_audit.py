@@ -18,7 +18,7 @@ from engage_spark.ml.leakage import target_histogram
 from engage_spark.ml.leakage.audit import audit_leakage, to_duplicate_counts, to_target_histograms
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
-from tests.support.audited import DAY, found, frame, plan, with_sides
+from tests.support.audited import DAY, audit_rows, frame, plan, with_sides
 from tests.support.spark_jobs import jobs_of
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def test_each_planted_leak_is_found_once_under_its_own_name(leaky: DataFrame) ->
         plan("left", Task.BINARY, (*HONEST, *BINARY, *ALONE), data),
         plan("worth", Task.REGRESSION, (*HONEST, "cents"), data),
     ]
-    told = {(f.target, f.columns): (f.check, f.stops) for f in found(leaky, plans)}
-    assert told == {
+    findings = {(f.target, f.columns): (f.check, f.stops) for f in audit_rows(leaky, plans)}
+    assert findings == {
         ("left", ("near",)): ("too good to be true", True),
         ("left", ("code",)): ("label proxy", True),
         ("left", ("late",)): ("label proxy", True),
@@ -111,7 +111,9 @@ def test_each_planted_leak_is_found_once_under_its_own_name(leaky: DataFrame) ->
 def test_honest_features_are_passed_over_in_silence(leaky: DataFrame) -> None:
     data = with_leaks()
     assert (
-        found(leaky, [plan("left", Task.BINARY, HONEST, data), plan("worth", Task.REGRESSION, HONEST, data)])
+        audit_rows(
+            leaky, [plan("left", Task.BINARY, HONEST, data), plan("worth", Task.REGRESSION, HONEST, data)]
+        )
         == ()
     )
 
@@ -121,7 +123,7 @@ def test_a_formula_is_found_with_the_fields_that_it_is_made_of(spark: SparkSessi
     data["worth"] = (
         3 * data.visits - 2 * data.score + data.flag + np.random.default_rng(1).normal(0, 0.2, ROWS)
     )
-    (only,) = found(frame(spark, with_sides(data)), [plan("worth", Task.REGRESSION, HONEST, data)])
+    (only,) = audit_rows(frame(spark, with_sides(data)), [plan("worth", Task.REGRESSION, HONEST, data)])
     assert only.check == "reconstructs a formula" and only.stops
     assert only.columns == ("visits", "score"), "the smallest subset above the limit: the flag adds little"
     z = data[["visits", "score"]]
@@ -134,7 +136,7 @@ def test_a_formula_is_found_with_the_fields_that_it_is_made_of(spark: SparkSessi
 def test_a_target_that_one_feature_gives_in_a_curve_is_found(spark: SparkSession) -> None:
     data = honest()
     data["worth"] = (data.visits - 6.0) ** 2 + np.random.default_rng(1).normal(0, 0.5, ROWS)
-    (only,) = found(frame(spark, with_sides(data)), [plan("worth", Task.REGRESSION, HONEST, data)])
+    (only,) = audit_rows(frame(spark, with_sides(data)), [plan("worth", Task.REGRESSION, HONEST, data)])
     assert (only.check, only.columns) == (
         "too good to be true",
         ("visits",),
@@ -147,24 +149,24 @@ def test_policies_are_told_apart(leaky: DataFrame) -> None:
         plan("left", Task.BINARY, HONEST, data),
         plan("left", Task.BINARY, (*HONEST, "near"), data, policy=LeakPolicy.PERMISSIVE),
     ]
-    assert [(f.policy, f.columns) for f in found(leaky, plans)] == [(LeakPolicy.PERMISSIVE, ("near",))]
+    assert [(f.policy, f.columns) for f in audit_rows(leaky, plans)] == [(LeakPolicy.PERMISSIVE, ("near",))]
 
 
 def test_areas_are_those_of_scikit_learn_exact_for_few_values_and_near_for_many(leaky: DataFrame) -> None:
     data = with_leaks()
     plans = [plan("left", Task.BINARY, ("visits", "status", "flag", "score", "near", "spend"), data)]
-    told = to_target_histograms(
+    histograms = to_target_histograms(
         leaky, specs=plans, profile=to_profile(leaky, plans), day="day", split="side"
     ).histograms["left"]
     for name in ("visits", "status", "flag"):
         area = roc_auc_score(data.left, data[name])
-        assert target_histogram.auc(told[name]) == pytest.approx(max(area, 1 - area), abs=1e-12)
+        assert target_histogram.auc(histograms[name]) == pytest.approx(max(area, 1 - area), abs=1e-12)
     for name in ("score", "near"):
-        assert target_histogram.auc(told[name]) == pytest.approx(
+        assert target_histogram.auc(histograms[name]) == pytest.approx(
             roc_auc_score(data.left, data[name]), abs=0.004
         )
-    assert told["spend"].rows[-1] == data.spend.isna().sum() and told["spend"].rows.sum() == ROWS
-    assert told["score"].of_target == pytest.approx(data.left.var(ddof=0) * ROWS)
+    assert histograms["spend"].rows[-1] == data.spend.isna().sum() and histograms["spend"].rows.sum() == ROWS
+    assert histograms["score"].of_target == pytest.approx(data.left.var(ddof=0) * ROWS)
 
 
 def test_the_audit_is_the_same_on_any_partitioning(leaky: DataFrame) -> None:
@@ -173,10 +175,10 @@ def test_the_audit_is_the_same_on_any_partitioning(leaky: DataFrame) -> None:
         plan("left", Task.BINARY, (*HONEST, *BINARY, *ALONE), data),
         plan("worth", Task.REGRESSION, HONEST, data),
     ]
-    once = found(leaky, plans)
+    once = audit_rows(leaky, plans)
     assert len(once) > 8
     for n in (1, 7):
-        assert found(leaky.repartition(n, "name"), plans) == once
+        assert audit_rows(leaky.repartition(n, "name"), plans) == once
 
 
 def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: SparkSession) -> None:
@@ -192,33 +194,33 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
         ("d1", DAY, "fit", 3, -0.0, "y", 0.0),
         ("d2", DAY, "fit", 4, 0.0, "y", 0.0),
     ]
-    made = spark.createDataFrame(
+    rows = spark.createDataFrame(
         rows, "key string, day date, side string, fold int, n double, t string, y double"
     )
     data = pd.DataFrame({"n": [1.0], "t": ["x"]})
     plans = [plan("y", Task.BINARY, ("n", "t"), data)]
-    told = to_duplicate_counts(made, specs=plans, key=["key"], day="day", split="side", fold="fold")
-    assert (told.keys, told.groups, told.repeated, told.across) == (8, 3, 4, 2), (
+    counts = to_duplicate_counts(rows, specs=plans, key=["key"], day="day", split="side", fold="fold")
+    assert (counts.keys, counts.groups, counts.repeated, counts.across) == (8, 3, 4, 2), (
         "one customer on two days is no duplicate"
     )
-    assert (told.twice, told.split_keys) == (0, 0)
-    more = made.union(made.where("key = 'b1'")).union(
-        made.where("key = 'c1'").selectExpr("key", "day", "'test'", "fold", "n", "t", "y")
+    assert (counts.twice, counts.split_keys) == (0, 0)
+    more = rows.union(rows.where("key = 'b1'")).union(
+        rows.where("key = 'c1'").selectExpr("key", "day", "'test'", "fold", "n", "t", "y")
     )
-    again = to_duplicate_counts(more, specs=plans, key=["key"], day="day", split="side", fold="fold")
-    assert (again.twice, again.split_keys) == (3, 1)
+    counts_of_more = to_duplicate_counts(more, specs=plans, key=["key"], day="day", split="side", fold="fold")
+    assert (counts_of_more.twice, counts_of_more.split_keys) == (3, 1)
 
 
 def test_days_of_sides_are_seen(spark: SparkSession) -> None:
     data = with_sides(honest())
     late = data.assign(side="out_of_time", fold=-1, day=[DAY] * ROWS)
     plans = [plan("left", Task.BINARY, HONEST, data)]
-    told = found(frame(spark, pd.concat([data, late])), plans, later=("out_of_time",))
-    assert [f.check for f in told] == ["key held twice", "in several splits", "time overlap"]
+    findings = audit_rows(frame(spark, pd.concat([data, late])), plans, later=("out_of_time",))
+    assert [f.check for f in findings] == ["key held twice", "in several splits", "time overlap"]
     after = late.assign(
         day=[DAY + datetime.timedelta(40)] * ROWS, key=[f"new{i}" for i in range(ROWS)], score=late.score + 1
     )
-    assert found(frame(spark, pd.concat([data, after])), plans, later=("out_of_time",)) == ()
+    assert audit_rows(frame(spark, pd.concat([data, after])), plans, later=("out_of_time",)) == ()
 
 
 def test_an_audit_takes_two_passes_however_many_features(
@@ -252,9 +254,11 @@ def test_generated_customers_are_passed_over_in_silence_under_both_policies(spar
 
     contract = load_contract()
     (key,), day = contract.entity.key, "snapshot_date"
-    made = customers(spark, SynthPlan(customers=3000, snapshots=1, partitions=2, seed=42, contract=contract))
+    synthetic = customers(
+        spark, SynthPlan(customers=3000, snapshots=1, partitions=2, seed=42, contract=contract)
+    )
     (table,) = contract.derived
-    rows = made.join(to_features(made, table=table).drop(day), on=key, how="inner")
+    rows = synthetic.join(to_features(synthetic, table=table).drop(day), on=key, how="inner")
     hashed = F.pmod(F.xxhash64(key), F.lit(100))
     side = F.when(hashed < 64, "fit").when(hashed < 80, "calibration").otherwise("test")
     rows = rows.withColumns({"side": side, "fold": F.when(hashed < 64, (hashed % 5).cast("int"))})
@@ -266,8 +270,8 @@ def test_generated_customers_are_passed_over_in_silence_under_both_policies(spar
     assert len(plans) == 6 and min(len(p.names) for p in plans) >= 20
     profile = to_profile(rows, plans)
     grams = to_grams(rows, specs=plans, fold="fold", scales=profile.scales)
-    told = audit_leakage(rows, specs=plans, grams=grams, profile=profile, key=[key], day=day)
-    assert [str(f) for f in told if f.policy is not LeakPolicy.PERMISSIVE] == []
+    findings = audit_leakage(rows, specs=plans, grams=grams, profile=profile, key=[key], day=day)
+    assert [str(f) for f in findings if f.policy is not LeakPolicy.PERMISSIVE] == []
 
 
 def real(path: Path) -> pd.DataFrame:
@@ -286,18 +290,18 @@ def test_the_iranian_table_shows_its_formula_its_label_like_columns_its_twins_an
         plan("churn", Task.BINARY, features, data),
         plan("customer_value", Task.REGRESSION, [c for c in features if c != "customer_value"], data),
     ]
-    told = {(f.check, f.target, f.columns): f for f in found(frame(spark, with_sides(data)), plans)}
-    assert set(told) == {
+    findings = {(f.check, f.target, f.columns): f for f in audit_rows(frame(spark, with_sides(data)), plans)}
+    assert set(findings) == {
         ("label-like", "churn", ("complains",)),
         ("label-like", "churn", ("status",)),
         ("reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")),
         ("twins", None, ("age_group", "age")),
         ("duplicates", None, ("key",)),
     }
-    duplicates = told["duplicates", None, ("key",)]
+    duplicates = findings["duplicates", None, ("key",)]
     assert duplicates.measured == data.duplicated().sum() / len(data) == 300 / 3150 and duplicates.stops
     assert (
-        told["reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")].measured
+        findings["reconstructs a formula", "customer_value", ("seconds_of_use", "frequency_of_sms")].measured
         > 0.95
     )
 
@@ -305,12 +309,12 @@ def test_the_iranian_table_shows_its_formula_its_label_like_columns_its_twins_an
 def test_the_bank_table_shows_its_repeated_rows_and_its_names(spark: SparkSession, shared_data: Path) -> None:
     data = real(shared_data / "tables" / "bank_dirty.csv")
     data = data.assign(key=data.customerid.astype(str))
-    told = found(
+    findings = audit_rows(
         frame(spark, with_sides(data)),
         [plan("exited", Task.BINARY, [c for c in data if c not in ("exited", "key")], data)],
     )
-    by_check = {f.check: f for f in told if f.check != "in several splits"}
+    by_check = {f.check: f for f in findings if f.check != "in several splits"}
     assert by_check["key held twice"].measured == data.key.duplicated().sum() == 2
     assert by_check["too many levels"].columns == ("surname",)
-    assert {f.columns for f in told if f.check == "identifier"} == {("rownumber",), ("customerid",)}
+    assert {f.columns for f in findings if f.check == "identifier"} == {("rownumber",), ("customerid",)}
     assert set(by_check) == {"key held twice", "too many levels", "identifier"}

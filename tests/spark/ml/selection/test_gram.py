@@ -30,16 +30,16 @@ DDL = (
 )
 
 
-def plan(name: str, task: Task, features: tuple[str, ...] = tuple(KINDS)) -> FeatureSpec:
+def spec(name: str, task: Task, features: tuple[str, ...] = tuple(KINDS)) -> FeatureSpec:
     target = Target(name=name, task=task, minimum=None, maximum=None, label_days=0, baseline=None)
-    chosen = tuple(Feature(name=f, table="t", categorical=KINDS[f]) for f in features)
-    return FeatureSpec(target=target, policy=LeakPolicy.STRICT, features=chosen, excluded=())
+    used = tuple(Feature(name=f, table="t", categorical=KINDS[f]) for f in features)
+    return FeatureSpec(target=target, policy=LeakPolicy.STRICT, features=used, excluded=())
 
 
-PLANS = (plan("left", Task.BINARY), plan("worth", Task.REGRESSION, ("n", "whole", "plan", "money")))
+SPECS = (spec("left", Task.BINARY), spec("worth", Task.REGRESSION, ("n", "whole", "plan", "money")))
 
 
-def made(rows: int = 3000) -> pd.DataFrame:
+def make_table(rows: int = 3000) -> pd.DataFrame:
     """Gaps in features, one target with gaps, a category of more levels than have a place, rows in no
     fold.
     """
@@ -65,13 +65,13 @@ def made(rows: int = 3000) -> pd.DataFrame:
 
 def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
     """A frame with one NaN, which counts as missing."""
-    made: dict[str, Callable[[Any], Any]] = dict.fromkeys(("whole", "left", "fold"), int) | {
+    casts: dict[str, Callable[[Any], Any]] = dict.fromkeys(("whole", "left", "fold"), int) | {
         "flag": bool,
         "money": lambda m: Decimal(f"{m:.2f}"),
     }
     rows = [
         tuple(
-            None if pd.isna(v) else made.get(c, lambda x: x)(v) for c, v in zip(data.columns, r, strict=True)
+            None if pd.isna(v) else casts.get(c, lambda x: x)(v) for c, v in zip(data.columns, r, strict=True)
         )
         for r in data.itertuples(index=False)
     ]
@@ -81,9 +81,9 @@ def frame(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def data() -> pd.DataFrame:
-    found = made()
-    found.loc[0, "n"] = None
-    return found
+    table = make_table()
+    table.loc[0, "n"] = None
+    return table
 
 
 @pytest.fixture(scope="module")
@@ -92,20 +92,22 @@ def rows(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
 
 
 def test_the_profile_is_that_of_pandas(rows: DataFrame, data: pd.DataFrame) -> None:
-    found = to_profile(rows, PLANS)
-    assert found.rows == len(data)
-    assert list(found.columns) == [*KINDS, "left", "worth"]
+    profile = to_profile(rows, SPECS)
+    assert profile.rows == len(data)
+    assert list(profile.columns) == [*KINDS, "left", "worth"]
     for name in ("n", "whole", "money", "left", "worth"):
-        column, told = found[name], data[name].dropna().astype(float)
-        assert (column.present, column.missing, column.infinite) == (len(told), len(data) - len(told), 0)
-        assert (column.minimum, column.maximum) == (told.min(), told.max())
-        assert column.whole == bool((told == told.round()).all())
+        column, values = profile[name], data[name].dropna().astype(float)
+        assert (column.present, column.missing, column.infinite) == (len(values), len(data) - len(values), 0)
+        assert (column.minimum, column.maximum) == (values.min(), values.max())
+        assert column.whole == bool((values == values.round()).all())
     for name in ("whole", "plan", "city", "left"):
-        assert found[name].level == 0 and found[name].values == data[name].dropna().value_counts().to_dict()
-    assert found["n"].level > 0 and found["n"].distinct == pytest.approx(data.n.nunique(), rel=0.25)
-    assert set(found["n"].values.values()) == {1}
-    assert found["flag"].values == {0.0: (~data.flag).sum(), 1.0: data.flag.sum()}
-    assert levels_of(found["plan"]) == ("basic", "plus", "ünder") and levels_of(found["city"]) == ()
+        assert (
+            profile[name].level == 0 and profile[name].values == data[name].dropna().value_counts().to_dict()
+        )
+    assert profile["n"].level > 0 and profile["n"].distinct == pytest.approx(data.n.nunique(), rel=0.25)
+    assert set(profile["n"].values.values()) == {1}
+    assert profile["flag"].values == {0.0: (~data.flag).sum(), 1.0: data.flag.sum()}
+    assert levels_of(profile["plan"]) == ("basic", "plus", "ünder") and levels_of(profile["city"]) == ()
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])
@@ -113,9 +115,9 @@ def test_profile_sums_and_ranks_are_the_same_bits_on_any_partitioning(
     rows: DataFrame, partitions: int
 ) -> None:
     other = rows.repartition(partitions, "n", "money")
-    once, again = to_profile(rows, PLANS), to_profile(other, PLANS)
+    once, again = to_profile(rows, SPECS), to_profile(other, SPECS)
     assert once == again
-    first, second = (to_grams(r, specs=PLANS, fold="fold", scales=once.scales) for r in (rows, other))
+    first, second = (to_grams(r, specs=SPECS, fold="fold", scales=once.scales) for r in (rows, other))
     for target in ("left", "worth"):
         a, b = first[target], second[target]
         assert a.folds == b.folds and a.hi.tobytes() == b.hi.tobytes() and a.lo.tobytes() == b.lo.tobytes()
@@ -125,29 +127,32 @@ def test_profile_sums_and_ranks_are_the_same_bits_on_any_partitioning(
 def test_the_sums_are_those_of_imputed_rows_in_folds_that_have_the_target(
     rows: DataFrame, data: pd.DataFrame
 ) -> None:
-    found = to_grams(rows, specs=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)
-    assert found["worth"].sources == ("n", "whole", "plan", "money") and found["left"].sources == tuple(KINDS)
-    mine = data[data.fold.notna() & (data.fold != 2) & data.worth.notna()]
-    gram = found["worth"].training(2)
+    grams = to_grams(rows, specs=SPECS, fold="fold", scales=to_profile(rows, SPECS).scales)
+    assert grams["worth"].sources == ("n", "whole", "plan", "money") and grams["left"].sources == tuple(KINDS)
+    training = data[data.fold.notna() & (data.fold != 2) & data.worth.notna()]
+    gram = grams["worth"].training(2)
     filled = pd.DataFrame(
-        {c: mine[c].astype(float).fillna(mine[c].astype(float).mean()) for c in ("n", "whole", "money")}
+        {
+            c: training[c].astype(float).fillna(training[c].astype(float).mean())
+            for c in ("n", "whole", "money")
+        }
     )
-    common = mine.plan.mode()[0]
+    common = training.plan.mode()[0]
     filled = filled.assign(
-        **{v: (mine.plan == v).astype(float) for v in ("basic", "plus", "ünder") if v != common}
+        **{v: (training.plan == v).astype(float) for v in ("basic", "plus", "ünder") if v != common}
     )
     filled = filled[[s.level or s.source for s in gram.slots]]
-    assert gram.rows == len(mine)
+    assert gram.rows == len(training)
     assert np.allclose(gram.means, filled.mean(), atol=1e-5)
     scale = np.sqrt(np.diag(gram.products))
     assert np.allclose(gram.products / np.outer(scale, scale), filled.corr(), atol=2e-6)
-    y = mine.worth.astype(float)
+    y = training.worth.astype(float)
     assert np.allclose(gram.with_target / (scale * np.sqrt(gram.of_target)), filled.corrwith(y), atol=2e-6)
-    assert found["left"].rows(1) == int((data.fold == 1).sum())
+    assert grams["left"].rows(1) == int((data.fold == 1).sum())
 
 
 def test_a_category_of_too_many_levels_is_hashed(rows: DataFrame) -> None:
-    gram = to_grams(rows, specs=PLANS, fold="fold", scales=to_profile(rows, PLANS).scales)[
+    gram = to_grams(rows, specs=SPECS, fold="fold", scales=to_profile(rows, SPECS).scales)[
         "left"
     ].everything()
     assert len(gram.of("city")) == LEVELS - 1
@@ -164,7 +169,7 @@ def test_samples_and_scales_of_many_values_are_these(spark: SparkSession) -> Non
         "CAST(id % 2 AS int) AS left",
         "CAST(id AS double) AS worth",
     )
-    columns = to_profile(rows.repartition(7), PLANS).columns
+    columns = to_profile(rows.repartition(7), SPECS).columns
     assert {n: (c.level, c.distinct, *min(c.values.items())) for n, c in columns.items()} == {
         "n": (5, 9088, 2.0, 3),
         "whole": (4, 4832, 2.0, 4),
@@ -181,19 +186,19 @@ def test_samples_and_scales_of_many_values_are_these(spark: SparkSession) -> Non
 
 def test_infinite_values_are_refused_by_name(spark: SparkSession) -> None:
     values = [(float("inf"), 1, None, None, "a", "b", 1, 1.0, 0), (1.0, 1, None, None, "a", "b", 0, 2.0, 0)]
-    found = to_profile(spark.createDataFrame(values, DDL), PLANS)
-    with pytest.raises(InputError) as told:
-        _ = found.scales
-    assert told.value.details == ("n: 1 of 2 rows",)
-    assert found["n"].maximum == 1.0
+    profile = to_profile(spark.createDataFrame(values, DDL), SPECS)
+    with pytest.raises(InputError) as error:
+        _ = profile.scales
+    assert error.value.details == ("n: 1 of 2 rows",)
+    assert profile["n"].maximum == 1.0
 
 
 def test_rows_of_which_none_is_in_a_fold_are_refused(rows: DataFrame) -> None:
     from pyspark.sql import functions as F
 
-    scales = to_profile(rows, PLANS).scales
+    scales = to_profile(rows, SPECS).scales
     with pytest.raises(ConfigurationError, match="no row with a target"):
-        to_grams(rows.withColumn("fold", F.lit(None).cast("int")), specs=PLANS, fold="fold", scales=scales)
+        to_grams(rows.withColumn("fold", F.lit(None).cast("int")), specs=SPECS, fold="fold", scales=scales)
 
 
 def test_profile_and_sums_take_one_pass_each_however_many_targets(
@@ -204,14 +209,14 @@ def test_profile_and_sums_take_one_pass_each_however_many_targets(
     """
     if spark_kind != "classic":
         pytest.skip("only a classic session tells how many jobs it ran")
-    scales = to_profile(rows, PLANS).scales
+    scales = to_profile(rows, SPECS).scales
     assert (
-        jobs_of(spark, lambda: to_profile(rows, PLANS))
-        == jobs_of(spark, lambda: to_profile(rows, PLANS[:1]))
+        jobs_of(spark, lambda: to_profile(rows, SPECS))
+        == jobs_of(spark, lambda: to_profile(rows, SPECS[:1]))
         <= 3
     )
     counted = [
         jobs_of(spark, lambda p=p: select(to_grams(rows, specs=p, fold="fold", scales=scales)["left"], 1))
-        for p in (PLANS, PLANS[:1])
+        for p in (SPECS, SPECS[:1])
     ]
     assert counted[0] == counted[1] <= 2

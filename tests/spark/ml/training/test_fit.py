@@ -15,7 +15,7 @@ from engage_spark.ml.data.preflight import fold_counts, require_trainable
 from engage_spark.ml.feature_spec import Feature
 from engage_spark.ml.training import fit as fitting
 from engage_spark.ml.training.fit import RETRAINED_WITHIN, Job, fit_all, out_of_fold, partitions_for, prepared
-from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, frame, made
+from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, frame, make_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    return made(300, seed=8)
+    return make_rows(300, seed=8)
 
 
 @pytest.fixture(scope="module")

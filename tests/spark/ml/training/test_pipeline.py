@@ -26,7 +26,7 @@ from engage_spark.ml.training.pipeline import (
     imputed_fields,
     slots,
 )
-from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, frame, made
+from tests.support.made_rows import FEATURES, LEFT, QUICK, VALUE, frame, make_rows
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -38,7 +38,7 @@ PLAN = FEATURES[-1].name
 
 @pytest.fixture(scope="module")
 def rows() -> pd.DataFrame:
-    return made()
+    return make_rows()
 
 
 @pytest.fixture(scope="module")

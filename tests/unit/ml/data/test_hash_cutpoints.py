@@ -28,9 +28,9 @@ def found_by_bucket(hashes: list[int], folds: int) -> tuple[int | None, ...]:
     bucket = values >> (64 - BITS)
     buckets, counts = np.unique(bucket, return_counts=True)
     shuffled = np.random.default_rng(1).permutation(len(buckets))
-    found = places(buckets[shuffled], counts[shuffled], ranks(len(values), folds))
-    named = {place.bucket for place in found if place is not None}
-    return cut_points(found, {b: values[bucket == b] for b in named})
+    bucket_ranks = places(buckets[shuffled], counts[shuffled], ranks(len(values), folds))
+    named = {place.bucket for place in bucket_ranks if place is not None}
+    return cut_points(bucket_ranks, {b: values[bucket == b] for b in named})
 
 
 @given(hashes=st.lists(LONG | NEAR, min_size=1, max_size=80), folds=st.integers(2, 7))

@@ -38,16 +38,16 @@ def counts(
     )
 
 
-def refusal(*found: FoldCounts, target: Target = BINARY) -> str:
+def refusal(*fold_counts: FoldCounts, target: Target = BINARY) -> str:
     with pytest.raises(ConfigurationError) as e:
-        require_trainable(found, target=target, features=[AGE])
+        require_trainable(fold_counts, target=target, features=[AGE])
     return str(e.value)
 
 
-def refusals(*found: FoldCounts, target: Target) -> tuple[str, ...]:
+def refusals(*fold_counts: FoldCounts, target: Target) -> tuple[str, ...]:
     """What is in the way; nothing where the rows can be trained on."""
     try:
-        require_trainable(found, target=target, features=[AGE])
+        require_trainable(fold_counts, target=target, features=[AGE])
     except ConfigurationError as e:
         return e.details
     return ()
@@ -70,9 +70,9 @@ def test_a_fold_without_class_1_is_named_with_its_counts() -> None:
 
 
 def test_training_rows_of_one_class_are_named_with_their_counts() -> None:
-    told = refusal(counts(0), counts(1, ones=0, zeros=9))
-    assert "0 of the rows outside fold 0 are of class 1 and 9 of class 0" in told
-    assert "fold 1 has" in told, "all that is wrong is told at once"
+    text = refusal(counts(0), counts(1, ones=0, zeros=9))
+    assert "0 of the rows outside fold 0 are of class 1 and 9 of class 0" in text
+    assert "fold 1 has" in text, "all that is wrong is told at once"
 
 
 def test_one_class_only_without_folds() -> None:
@@ -86,9 +86,9 @@ def test_a_constant_amount() -> None:
 
 
 def test_labels_that_differ_only_inside_one_fold_leave_a_constant_outside_it() -> None:
-    told = refusal(counts(0, least=1, most=9), counts(1, least=3, most=3), target=AMOUNT)
-    assert "outside fold 0" in told
-    assert "outside fold 1" not in told
+    text = refusal(counts(0, least=1, most=9), counts(1, least=3, most=3), target=AMOUNT)
+    assert "outside fold 0" in text
+    assert "outside fold 1" not in text
 
 
 def test_rows_without_a_label() -> None:
@@ -106,9 +106,9 @@ def test_a_number_that_is_no_label_of_a_class_is_fine_for_an_amount() -> None:
 
 
 def test_a_feature_without_a_value_outside_a_fold_is_named() -> None:
-    told = refusal(counts(0), counts(1, age=0))
-    assert "no row of the rows outside fold 0 has a value of age" in told
-    assert "outside fold 1 has" not in told
+    text = refusal(counts(0), counts(1, age=0))
+    assert "no row of the rows outside fold 0 has a value of age" in text
+    assert "outside fold 1 has" not in text
 
 
 def test_infinite_values_are_counted() -> None:

@@ -31,7 +31,7 @@ def finding(check: str, *, stops: bool, policy: LeakPolicy | None = None) -> Lea
     )
 
 
-FOUND = (
+FINDINGS = (
     finding("soft", stops=False),
     finding("hard", stops=True),
     finding("theirs", stops=True, policy=LeakPolicy.PERMISSIVE),
@@ -40,9 +40,9 @@ FOUND = (
 
 
 def test_strict_stops_and_tells_the_reasons_first() -> None:
-    told = audit_outcome(FOUND, LeakPolicy.STRICT)
-    assert told.stops
-    assert told.lines == (
+    outcome = audit_outcome(FINDINGS, LeakPolicy.STRICT)
+    assert outcome.stops
+    assert outcome.lines == (
         "stops: hard: hard! Hint: do.",
         "stops: ours: ours! Hint: do.",
         "warning: soft: soft! Hint: do.",
@@ -50,9 +50,9 @@ def test_strict_stops_and_tells_the_reasons_first() -> None:
 
 
 def test_permissive_warns_of_everything_and_stops_nothing() -> None:
-    told = audit_outcome(FOUND, LeakPolicy.PERMISSIVE)
-    assert not told.stops
-    assert [line.split(":")[:2] for line in told.lines] == [
+    outcome = audit_outcome(FINDINGS, LeakPolicy.PERMISSIVE)
+    assert not outcome.stops
+    assert [line.split(":")[:2] for line in outcome.lines] == [
         ["warning", " soft"],
         ["warning", " hard"],
         ["warning", " theirs"],
@@ -60,18 +60,18 @@ def test_permissive_warns_of_everything_and_stops_nothing() -> None:
 
 
 def test_warnings_alone_stop_nothing_under_strict() -> None:
-    told = audit_outcome(FOUND[:1], LeakPolicy.STRICT)
-    assert not told.stops and len(told.lines) == 1
+    outcome = audit_outcome(FINDINGS[:1], LeakPolicy.STRICT)
+    assert not outcome.stops and len(outcome.lines) == 1
 
 
 def test_the_refusal_names_every_reason_at_once_and_the_mend() -> None:
-    error = leak_error(FOUND)
+    error = leak_error(FINDINGS)
     assert isinstance(error, GateError) and error.exit_code == 3
     assert error.details == ("hard: hard! Hint: do.", "ours: ours! Hint: do.")
     assert "2 reasons" in error.message and "permissive" in (error.hint or "")
 
 
-def copies(**counts: int) -> DuplicateCounts:
+def duplicate_counts(**counts: int) -> DuplicateCounts:
     return DuplicateCounts(
         **({"keys": 1000, "groups": 0, "repeated": 0, "across": 0, "twice": 0, "split_keys": 0} | counts)
     )
@@ -79,15 +79,17 @@ def copies(**counts: int) -> DuplicateCounts:
 
 @pytest.mark.parametrize(("repeated", "stops"), [(10, False), (11, True)])
 def test_more_than_one_duplicate_in_a_hundred_stops(repeated: int, stops: bool) -> None:
-    (found,) = duplicate_findings(copies(repeated=repeated, groups=5, across=3), ["key"], LeakLimits())
-    assert (found.check, found.stops, found.measured) == ("duplicates", stops, repeated / 1000)
-    assert "3 of 5 such groups" in found.explanation
+    (findings,) = duplicate_findings(
+        duplicate_counts(repeated=repeated, groups=5, across=3), ["key"], LeakLimits()
+    )
+    assert (findings.check, findings.stops, findings.measured) == ("duplicates", stops, repeated / 1000)
+    assert "3 of 5 such groups" in findings.explanation
 
 
 def test_a_key_twice_and_a_key_on_split_keys_stop_from_the_first_on() -> None:
-    found = duplicate_findings(copies(twice=1, split_keys=1), ["key"], LeakLimits())
-    assert [(f.check, f.stops) for f in found] == [("key held twice", True), ("in several splits", True)]
-    assert duplicate_findings(copies(), ["key"], LeakLimits()) == []
+    findings = duplicate_findings(duplicate_counts(twice=1, split_keys=1), ["key"], LeakLimits())
+    assert [(f.check, f.stops) for f in findings] == [("key held twice", True), ("in several splits", True)]
+    assert duplicate_findings(duplicate_counts(), ["key"], LeakLimits()) == []
 
 
 def test_a_later_split_must_begin_after_the_last_day_that_is_trained_on() -> None:
@@ -96,8 +98,8 @@ def test_a_later_split_must_begin_after_the_last_day_that_is_trained_on() -> Non
         "test": ("2025-01-01", "2025-03-01"),
         "out_of_time": ("2025-03-01", "2025-04-01"),
     }
-    (found,) = time_findings(days, trained=("fit",), later=("out_of_time", "absent"))
-    assert found.check == "time overlap" and found.columns == ("out_of_time",) and found.stops
+    (findings,) = time_findings(days, trained=("fit",), later=("out_of_time", "absent"))
+    assert findings.check == "time overlap" and findings.columns == ("out_of_time",) and findings.stops
     assert (
         time_findings(
             days | {"out_of_time": ("2025-03-02", "2025-04-01")}, trained=("fit",), later=("out_of_time",)
@@ -107,5 +109,5 @@ def test_a_later_split_must_begin_after_the_last_day_that_is_trained_on() -> Non
 
 
 def test_twins_are_told_and_stop_nothing() -> None:
-    (found,) = twin_findings([("age", "band", 5)])
-    assert found.columns == ("age", "band") and not found.stops and "5 values" in found.explanation
+    (findings,) = twin_findings([("age", "band", 5)])
+    assert findings.columns == ("age", "band") and not findings.stops and "5 values" in findings.explanation

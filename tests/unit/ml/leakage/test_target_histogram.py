@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from engage_spark.ml.leakage.target_histogram import Histogram, auc, explained, missing_r2, pure, value_groups
 
 
-def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, known: bool = True) -> Histogram:
+def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, single: bool = True) -> Histogram:
     """A bin per value; NaN in the last one."""
     values = np.unique(x[~np.isnan(x)])
     code = np.where(np.isnan(x), len(values), np.searchsorted(values, x))
@@ -21,7 +21,7 @@ def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, known: bool
     return Histogram(
         labels=labels,
         ordered=ordered,
-        single=known,
+        single=single,
         rows=rows,
         sums=sums,
         of_target=float(((y - y.mean()) ** 2).sum()),
@@ -69,8 +69,8 @@ def test_the_share_explained_is_that_of_the_means_of_bins() -> None:
 def test_nearly_as_many_values_as_rows_explain_no_more_than_chance_gives(values: int) -> None:
     rng = np.random.default_rng(values)
     x = np.concatenate([np.arange(values), rng.integers(0, values, 240 - values)]).astype(float)
-    found = [explained(histogram(x, rng.normal(size=240) ** 3)) for _ in range(50)]
-    assert max(found) < 0.2
+    groups = [explained(histogram(x, rng.normal(size=240) ** 3)) for _ in range(50)]
+    assert max(groups) < 0.2
 
 
 def test_a_copy_is_found_out_among_as_many_values_as_rows() -> None:
@@ -95,22 +95,22 @@ def test_parts_are_of_the_rarer_class() -> None:
         sums=np.array([2.0, 3.0, 15.0, 0.0]),
         of_target=16.0,
     )
-    found = {p.values: p for p in value_groups(h, thresholds=True)}
-    assert set(found) == {"= 1", "= 2", "= 3", "≥ 2", "≥ 3", "< 2", "< 3"}, (
+    groups = {p.values: p for p in value_groups(h, thresholds=True)}
+    assert set(groups) == {"= 1", "= 2", "= 3", "≥ 2", "≥ 3", "< 2", "< 3"}, (
         "missing has no rows, and so is no part"
     )
-    assert (found["= 3"].rows, found["= 3"].rate, found["= 3"].held) == (16, 15 / 16, 0.75)
-    assert found["≥ 3"].odds == pytest.approx((15.5 / 1.5) / (5.5 / 79.5))
+    assert (groups["= 3"].rows, groups["= 3"].rate, groups["= 3"].held) == (16, 15 / 16, 0.75)
+    assert groups["≥ 3"].odds == pytest.approx((15.5 / 1.5) / (5.5 / 79.5))
     turned = Histogram(
         labels=h.labels, ordered=True, single=True, rows=h.rows, sums=h.rows - h.sums, of_target=16.0
     )
-    assert {p.values: p for p in value_groups(turned, thresholds=True)} == found, (
+    assert {p.values: p for p in value_groups(turned, thresholds=True)} == groups, (
         "which of the two classes is called 1 does not matter"
     )
 
 
 def test_single_values_of_wide_bins_are_no_parts() -> None:
-    h = histogram(np.array([1.0, 2.0, 3.0, np.nan]), np.array([0.0, 0.0, 1.0, 1.0]), known=False)
+    h = histogram(np.array([1.0, 2.0, 3.0, np.nan]), np.array([0.0, 0.0, 1.0, 1.0]), single=False)
     assert {p.values for p in value_groups(h, thresholds=False)} == {"= missing"}
 
 

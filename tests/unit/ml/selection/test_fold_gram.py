@@ -96,12 +96,12 @@ def test_sums_of_many_batches_at_the_end_of_the_range_do_not_overflow(
     """3,000 batches of products of 2^40: lo alone would hold 2,047 of them. Whether numbers are carried shows
     at the first that is not.
     """
-    made = kernel.GramSums(1)
+    group_sums = kernel.GramSums(1)
     chunk = np.full((kernel.BATCH, 1), kernel.LIMIT)
     for _ in range(3000):
-        made.add(chunk)
-    made.carry()
-    assert join(made.hi[0, 0], made.lo[0, 0]) == 3000 * kernel.BATCH * 2**40
+        group_sums.add(chunk)
+    group_sums.carry()
+    assert join(group_sums.hi[0, 0], group_sums.lo[0, 0]) == 3000 * kernel.BATCH * 2**40
 
 
 def test_rows_other_than_the_profiled_ones_are_refused() -> None:
@@ -120,8 +120,8 @@ def test_rows_other_than_the_profiled_ones_are_refused() -> None:
         return pa.RecordBatch.from_arrays(columns, names=["c0", "c1", "c2", "fold"])
 
     assert next(kernel.sum_products(iter([batch(2.0**20, "a")]), layout)).num_rows
-    for number, level, said in ((2.0**20 + 1, "a", "range"), (None, "a", "missing"), (1.0, "b", "level")):
-        with pytest.raises(ValueError, match=said):
+    for number, level, message in ((2.0**20 + 1, "a", "range"), (None, "a", "missing"), (1.0, "b", "level")):
+        with pytest.raises(ValueError, match=message):
             list(kernel.sum_products(iter([batch(number, level)]), layout))
 
 
@@ -133,9 +133,9 @@ def test_folds_that_are_not_there_are_named() -> None:
 def test_the_sums_serve_plans_of_fewer_sources() -> None:
     grams = sums(table())["worth"]
     assert grams.sources == SOURCES
-    whole, fewer = grams.training(0), grams.using(("visits", "plan")).training(0)
+    all_sources, fewer = grams.training(0), grams.using(("visits", "plan")).training(0)
     assert fewer.sources == ("visits", "plan")
-    at = [i for i, s in enumerate(whole.slots) if s.source in ("visits", "plan")]
-    assert fewer.products.tobytes() == whole.products[np.ix_(at, at)].tobytes()
+    at = [i for i, s in enumerate(all_sources.slots) if s.source in ("visits", "plan")]
+    assert fewer.products.tobytes() == all_sources.products[np.ix_(at, at)].tobytes()
     with pytest.raises(ConfigurationError, match="not summed: other"):
         grams.using(("visits", "other"))

@@ -47,28 +47,28 @@ def test_r2_is_that_of_scikit_learn(target: str) -> None:
 @given(seed=st.integers(0, 10_000), keep=st.integers(1, 5))
 def test_every_step_takes_the_source_that_a_fresh_fit_misses_least(seed: int, keep: int) -> None:
     data = table(rows=150, seed=seed)
-    found = eliminate(sums(data)["worth"].training(0), keep)
+    selection = eliminate(sums(data)["worth"].training(0), keep)
     x, y = imputed(data, "worth", [1, 2])
     left = list(SOURCES)
-    for gone in found.order:
-        assert found.curve[len(left)] == pytest.approx(penalised_r2(of_source(x, left), y), abs=2e-6)
+    for gone in selection.order:
+        assert selection.curve[len(left)] == pytest.approx(penalised_r2(of_source(x, left), y), abs=2e-6)
         without = {s: penalised_r2(of_source(x, [k for k in left if k != s]), y) for s in left}
         assert without[gone] >= max(without.values()) - 2e-5, (gone, without)
         left.remove(gone)
         if len(left) == keep:
-            assert found.kept == tuple(left)
+            assert selection.kept == tuple(left)
     assert not left
 
 
 def test_ranks_count_from_what_left_last() -> None:
-    found = eliminate(sums(table())["worth"].everything(), 2)
-    assert len(found.kept) == 2 and all(found.ranks[s] == 1 for s in found.kept)
-    assert [found.ranks[s] for s in found.order] == [5, 4, 3, 2, 1, 1]
-    assert sorted(found.curve) == [1, 2, 3, 4, 5, 6]
-    assert list(found.curve.values()) == sorted(found.curve.values(), reverse=True), (
+    selection = eliminate(sums(table())["worth"].everything(), 2)
+    assert len(selection.kept) == 2 and all(selection.ranks[s] == 1 for s in selection.kept)
+    assert [selection.ranks[s] for s in selection.order] == [5, 4, 3, 2, 1, 1]
+    assert sorted(selection.curve) == [1, 2, 3, 4, 5, 6]
+    assert list(selection.curve.values()) == sorted(selection.curve.values(), reverse=True), (
         "R² on the same rows only falls"
     )
-    assert set(found.left(2)) == set(found.kept)
+    assert set(selection.left(2)) == set(selection.kept)
 
 
 def test_a_category_leaves_with_all_its_levels() -> None:
@@ -79,9 +79,9 @@ def test_a_category_leaves_with_all_its_levels() -> None:
     data["y"] = data.x + 0.3 * data.c.map(dict(zip("abcdef", (0, 1, -1, 2, -2, 0.5), strict=True)))
     gram = sums(data, sources=("c", "x"), targets=("y",))["y"].everything()
     assert len(gram.of("c")) == 5
-    found = eliminate(gram, 1)
-    assert found.order == ("c", "x")
-    assert found.curve[1] == pytest.approx(np.corrcoef(data.x, data.y)[0, 1] ** 2, abs=1e-5)
+    selection = eliminate(gram, 1)
+    assert selection.order == ("c", "x")
+    assert selection.curve[1] == pytest.approx(np.corrcoef(data.x, data.y)[0, 1] ** 2, abs=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -95,35 +95,35 @@ def test_twins_and_constants_leave_first_the_later_named_before_and_nothing_warn
     sources = ("one", "none", *SOURCES, "same", "turned", "only")
     with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
         warnings.simplefilter("error")
-        found = eliminate(sums(data, sources=sources, targets=("left",))["left"].everything(), 4)
-    assert set(found.order[:5]) == {"only", "none", "one", "turned", "same"}
-    assert [s for s in found.order if s in ("only", "none", "one")] == ["only", "none", "one"]
-    assert [s for s in found.order if s in ("age", "same", "turned")] == ["turned", "same", "age"]
-    assert found.order[5:] == eliminate(sums(data, targets=("left",))["left"].everything(), 4).order
+        selection = eliminate(sums(data, sources=sources, targets=("left",))["left"].everything(), 4)
+    assert set(selection.order[:5]) == {"only", "none", "one", "turned", "same"}
+    assert [s for s in selection.order if s in ("only", "none", "one")] == ["only", "none", "one"]
+    assert [s for s in selection.order if s in ("age", "same", "turned")] == ["turned", "same", "age"]
+    assert selection.order[5:] == eliminate(sums(data, targets=("left",))["left"].everything(), 4).order
 
 
 def test_selection_goes_on_in_every_training_fold() -> None:
     data = table(rows=300)
     grams = sums(data)["left"]
-    found = select(grams, 3)
-    assert found.ranker == "linear" and found.note is None
-    assert {f: e.kept for f, e in found.folds.items()} == {
+    selection = select(grams, 3)
+    assert selection.ranker == "linear" and selection.note is None
+    assert {f: e.kept for f, e in selection.folds.items()} == {
         f: eliminate(grams.training(f), 3).kept for f in range(3)
     }
-    assert found.final.kept == eliminate(grams.everything(), 3).kept
-    kept = [set(e.kept) for e in found.folds.values()]
+    assert selection.final.kept == eliminate(grams.everything(), 3).kept
+    kept = [set(e.kept) for e in selection.folds.values()]
     pairs = [(0, 1), (0, 2), (1, 2)]
-    assert found.jaccard == pytest.approx(
+    assert selection.jaccard == pytest.approx(
         sum(len(kept[a] & kept[b]) / len(kept[a] | kept[b]) for a, b in pairs) / 3
     )
-    assert found.frequency == {s: sum(s in k for k in kept) / 3 for s in SOURCES}
+    assert selection.frequency == {s: sum(s in k for k in kept) / 3 for s in SOURCES}
 
 
 def test_with_no_more_features_than_are_kept_all_are_and_it_says_so() -> None:
-    found = select(sums(table())["left"], 25)
-    assert found.final.kept == SOURCES and set(found.final.ranks.values()) == {1}
-    assert found.note == "6 features, no more than the 25 to keep: all are kept"
-    assert found.jaccard == 1.0
+    selection = select(sums(table())["left"], 25)
+    assert selection.final.kept == SOURCES and set(selection.final.ranks.values()) == {1}
+    assert selection.note == "6 features, no more than the 25 to keep: all are kept"
+    assert selection.jaccard == 1.0
 
 
 def test_a_constant_target_is_refused_by_name() -> None:
@@ -140,24 +140,24 @@ def test_keeping_nothing_is_refused() -> None:
 
 def test_importances_of_another_ranker_make_the_same_kind_of_selection() -> None:
     final = {"a": 0.1, "b": 0.5, "c": 0.1, "d": 0.3}
-    found = ranks_from({0: final, 1: {"a": 0.6, "b": 0.2, "c": 0.0, "d": 0.2}}, final, keep=2)
-    assert found.final.kept == ("b", "d") and found.final.ranks == {"b": 1, "d": 1, "a": 2, "c": 3}, (
+    selection = ranks_from({0: final, 1: {"a": 0.6, "b": 0.2, "c": 0.0, "d": 0.2}}, final, keep=2)
+    assert selection.final.kept == ("b", "d") and selection.final.ranks == {"b": 1, "d": 1, "a": 2, "c": 3}, (
         "a before c, as in the contract"
     )
-    assert found.folds[1].kept == ("a", "b"), "b comes before d with the same importance"
-    assert found.jaccard == pytest.approx(1 / 3) and found.frequency == {
+    assert selection.folds[1].kept == ("a", "b"), "b comes before d with the same importance"
+    assert selection.jaccard == pytest.approx(1 / 3) and selection.frequency == {
         "a": 0.5,
         "b": 1.0,
         "c": 0.0,
         "d": 0.5,
     }
-    assert found.ranker == "forest" and found.final.curve == {}
+    assert selection.ranker == "forest" and selection.final.curve == {}
 
 
 def test_importances_that_lack_a_source_or_are_no_numbers_are_all_named() -> None:
-    with pytest.raises(ConfigurationError) as told:
+    with pytest.raises(ConfigurationError) as error:
         ranks_from({0: {"a": 1.0}, 1: {"a": float("nan"), "b": 1.0}}, {"a": 1.0, "b": 0.0}, keep=1)
-    assert told.value.details == ("fold 0: b", "a: nan")
+    assert error.value.details == ("fold 0: b", "a: nan")
 
 
 def test_equal_losses_are_told_apart_by_more_than_rounding() -> None:
