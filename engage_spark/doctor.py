@@ -1,5 +1,6 @@
-"""Looks at the machine and the configured places, and says what is missing and how to mend it. Starts no
-Spark session.
+"""Check the machine and the configured locations, and say what is missing and how to fix it.
+
+Starts no Spark session.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ OLDEST_PYTHON = (3, 11)
 NEEDED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
 FETCH = "engage-spark doctor --fetch-jars does it once and for all"
 SECONDS = 5
-"""Bound on every network step; with the retries left out, the doctor answers within a minute even when
-nothing else does.
+"""Time limit of every network step. Without retries, the doctor answers within a minute even when nothing
+else does.
 """
 KEYS = {"lake": "lake.root", "scratch": "lake.scratch", "tracking": "tracking.folder"}
 UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -37,7 +38,7 @@ UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One check. `hint` is said when the state is not ok."""
+    """The result of one check. `hint` says how to fix what is not ok."""
 
     name: str
     state: Literal["ok", "warn", "fail"]
@@ -46,8 +47,9 @@ class Diagnosis:
 
 
 def examine(settings: Settings, *, fetch_jars: bool = False) -> list[Diagnosis]:
-    """Every check that these settings call for, in the order in which to mend them. Never raises for what it
-    looks for.
+    """Run every check that these settings need, in the order in which to fix them.
+
+    Errors: none for what is checked; it is in the result.
     """
     checks: list[Callable[[], Diagnosis]] = [
         _python,
@@ -67,7 +69,8 @@ def examine(settings: Settings, *, fetch_jars: bool = False) -> list[Diagnosis]:
             lambda: Diagnosis(
                 "lake",
                 "ok",
-                f"tables in {settings.lake.catalog}.{settings.lake.schema_name}; its grants show on first use",
+                f"tables in {settings.lake.catalog}.{settings.lake.schema_name}; its grants show on first "
+                "use",
             )
         )
     checks.append(lambda: _tracking(settings))
@@ -197,9 +200,7 @@ def _place(name: str, place: str, settings: Settings, *, write: bool) -> Diagnos
 
 
 def _tracking(settings: Settings) -> Diagnosis:
-    """A file of our own is judged by its folder, since to ask MLflow for it would make it; a server is asked
-    once.
-    """
+    """Check the folder of a local file, since MLflow would create the file when asked; ask a server once."""
     if find_spec("mlflow") is None:
         return Diagnosis(
             "tracking",
@@ -218,7 +219,7 @@ def _tracking(settings: Settings) -> Diagnosis:
 
 
 def _writable(name: str, path: Path) -> Diagnosis:
-    """Writes nothing that stays: a directory that does not exist yet is judged by the nearest one that does."""
+    """Check that a folder, or the nearest one above it that exists, can be written; leave nothing there."""
     nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
     probe = nearest / f".engage-spark-{uuid.uuid4().hex}"
     try:
@@ -229,7 +230,7 @@ def _writable(name: str, path: Path) -> Diagnosis:
             name,
             "fail",
             f"{path} cannot be written: {e.strerror} at {nearest}",
-            f"mend the permissions, or set {KEYS[name]}",
+            f"correct the permissions, or set {KEYS[name]}",
         )
     return Diagnosis(name, "ok", f"{path} can be written")
 

@@ -1,4 +1,4 @@
-"""The declared facts: what every table holds, read from Open Data Contract Standard YAML. Imports no pyspark."""
+"""Read data contracts (Open Data Contract Standard YAML): what every table holds. Needs no Spark."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ SYSTEM = Path(__file__).parent / "system.odcs.yaml"
 
 
 def load_contract(path: Path | str | None = None) -> Contract:
-    """Read a contract; None is the packaged one. Raises ONE ContractError that lists everything wrong with
-    it.
+    """Read a contract; None is the packaged one.
+
+    Errors: one ContractError that lists everything wrong with it.
     """
     where = PACKAGED if path is None else Path(path)
     contract, problems = parse_contract(read_contract_text(where), origin=where.name)
@@ -47,18 +48,18 @@ def load_contract(path: Path | str | None = None) -> Contract:
         raise ContractError(
             f"the contract {where.name} has {len(problems)} violation{'s' if len(problems) > 1 else ''}",
             details=problems,
-            hint="mend them in the YAML, and see with `engage-spark contract lint`",
+            hint="correct them in the YAML, and check it with `engage-spark contract lint`",
         )
     return contract
 
 
 def system_contract() -> Contract:
-    """The tables this package writes about its own work: quality_results, runs, training_runs and others."""
+    """Read the contract of the tables that the package writes about its own work, such as runs."""
     return load_contract(SYSTEM)
 
 
 def lint(path: Path | str | None = None) -> list[str]:
-    """Everything wrong with a contract file, in words; an empty list means that it can be used."""
+    """List everything wrong with a contract file; an empty list means that it can be used."""
     try:
         load_contract(path)
     except ContractError as e:

@@ -1,4 +1,4 @@
-"""A contract as people read it: the Markdown data dictionary, and plain rows for the command line."""
+"""Render a contract for people: the Markdown data dictionary, and plain rows for the command line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ _KINDS = {
     TableKind.DERIVED: "computed",
     TableKind.GRAPH: "measured on the graph",
     TableKind.SYSTEM: "bookkeeping",
-    TableKind.PLAIN: "checked where it lies",
+    TableKind.PLAIN: "checked where it is",
 }
 
 
 def field_rows(contract: Contract, table: str) -> list[dict[str, str]]:
-    """One row of text per field of a table, in declared order: field, type, unit, role, bounds, expected,
-    flags.
-    """
+    """Return one row of text per field of a table, in declared order."""
     return [
         {
             "field": f.name,
@@ -33,7 +31,7 @@ def field_rows(contract: Contract, table: str) -> list[dict[str, str]]:
 
 
 def bounds(f: Field) -> str:
-    """Range, valid values and pattern of a field, in one line; empty when anything goes."""
+    """Return the range, valid values and pattern of a field in one line; empty when anything goes."""
     parts = []
     if f.minimum is not None or f.maximum is not None:
         low, high = number(f.minimum), number(f.maximum)
@@ -46,21 +44,21 @@ def bounds(f: Field) -> str:
 
 
 def number(value: float | None) -> str:
-    """A bound as people write it: 10000, 0.5; empty for none."""
+    """Format a bound as people write it: 10000, 0.5; empty for none."""
     if value is None:
         return ""
     return str(int(value)) if value == int(value) else f"{value:.10g}"
 
 
 def expected(f: Field) -> str:
-    """The mean or the shares that the dictionary states; statistics of the whole, never a rule on a row."""
+    """Return the declared mean or shares: statistics of the whole table, never a rule on a row."""
     if f.reference_mean is not None:
         return f"mean {number(f.reference_mean)}"
     return ", ".join(f"{value} {share * 100:g}%" for value, share in f.reference_shares)
 
 
 def notes(f: Field) -> str:
-    """Key, required, protected, share of missing values, leaks: in one line."""
+    """Return key, required, protected, share of missing values and leaks in one line."""
     parts = [f"key {f.key_position}"] if f.is_key else []
     parts += ["required"] if f.required else []
     parts += ["protected"] if f.protected else []
@@ -73,15 +71,17 @@ def notes(f: Field) -> str:
 
 
 def render_dictionary(contract: Contract) -> str:
-    """The data dictionary as Markdown, generated so that it cannot differ from what is checked and computed."""
+    """Render the data dictionary as Markdown, so that it cannot differ from what is checked and computed."""
     head = [
         f"# {contract.name}: data dictionary",
         "",
-        f"Generated from contract `{contract.id}`, version {contract.version}, by `engage-spark contract docs`.",
+        f"Generated from contract `{contract.id}`, version {contract.version}, by "
+        "`engage-spark contract docs`.",
         "",
         contract.description,
         "",
-        "Bounds are inclusive, and a pattern matches the whole value. What breaks a bound, is null where required, or breaks a critical "
+        "Bounds are inclusive, and a pattern matches the whole value. What breaks a bound, is null where "
+        "required, or breaks a critical "
         "rule is quarantined; other nulls are warnings.",
         "",
     ]
@@ -108,7 +108,8 @@ def _table(t: Table) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| `{f.name}` | {f.spark_type} | {f.unit or ''} | {f.role.value} | {_cell(bounds(f))} | {expected(f)} | {notes(f)} |"
+        f"| `{f.name}` | {f.spark_type} | {f.unit or ''} | {f.role.value} | {_cell(bounds(f))} | "
+        f"{expected(f)} | {notes(f)} |"
         for f in t.fields
     ]
     lines += ["", *(line for f in t.fields for line in _field(f)), ""]
@@ -145,7 +146,7 @@ def _field(f: Field) -> list[str]:
 
 
 def describe_gate(g: Gate) -> str:
-    """What a gate demands, in words: `completeness at least 99.8 percent`."""
+    """Describe what a gate demands: `completeness at least 99.8 percent`."""
     what = f"{g.measure}({g.argument})" if g.argument is not None else g.measure
     what = f"{what} of {g.column}" if g.column else what
     low, high = (f"{number(g.minimum)}", f"{number(g.maximum)}")

@@ -1,9 +1,8 @@
-"""What a Spark SQL expression refers to, found without Spark, so that a contract can be refused before any
-job starts.
+"""Find the names in a Spark SQL expression without Spark, so that a contract fails before any job starts.
 
 This is a tokeniser, not a parser: it knows literals, quoted names, functions and the keywords of scalar
-expressions. Anything else that looks like a name has to be a declared column. Whether the expression parses,
-Spark says later.
+expressions. Anything else that looks like a name has to be a declared column. Spark later says whether the
+expression parses.
 """
 
 from __future__ import annotations
@@ -23,32 +22,33 @@ _TOKEN = re.compile(
 _KEYWORDS = frozenset(
     re.findall(
         r"\w+",
-        """and or not is null true false case when then else end between in like ilike rlike regexp as div interval distinct from
+        """and or not is null true false case when then else end between in like ilike rlike regexp as div
+        interval distinct from
         year years month months week weeks day days hour hours minute minutes second seconds
-        tinyint byte smallint short int integer bigint long float real double decimal numeric string boolean date timestamp binary""",
+        tinyint byte smallint short int integer bigint long float real double decimal numeric string boolean
+        date timestamp binary""",
     )
 )
-# What differs from run to run, from partition to partition or by file: a formula that used it could not be
-# reproduced.
+# Functions that differ by run, partition or file: a formula that used one could not be reproduced.
 _UNSTABLE = frozenset(
     re.findall(
         r"\w+",
-        """current_date curdate current_timestamp current_time now localtimestamp current_timezone current_user user session_user
-        current_catalog current_database current_schema rand randn random randstr uniform uuid shuffle monotonically_increasing_id
-        spark_partition_id input_file_name input_file_block_start input_file_block_length version""",
+        """current_date curdate current_timestamp current_time now localtimestamp current_timezone
+        current_user user session_user current_catalog current_database current_schema rand randn
+        random randstr uniform uuid shuffle monotonically_increasing_id spark_partition_id
+        input_file_name input_file_block_start input_file_block_length version""",
     )
 )
-# What runs code of others or ends the job: no business of a statement about a row.
+# Functions that run other code or end the job: no statement about a row needs them.
 _FORBIDDEN = frozenset({"reflect", "java_method", "try_reflect", "raise_error", "assert_true"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReferencedNames:
-    """What an expression refers to: declared columns (as declared, in order of use), other names, and
-    unstable functions.
+    """Names in an expression: declared columns (in order of use), other names, and unstable functions.
 
-    `refused` says in words what makes it more than one scalar expression: a second statement, a comment, a
-    name for the result.
+    `refused` says what makes it more than one scalar expression: a second statement, a comment, a name for
+    the result.
     """
 
     columns: tuple[str, ...]
@@ -58,8 +58,9 @@ class ReferencedNames:
 
 
 def referenced_names(expression: str, known: Iterable[str]) -> ReferencedNames:
-    """Sort the names in a Spark SQL expression. Columns match regardless of case, as in Spark; a known column
-    wins over a keyword.
+    """Sort the names in a Spark SQL expression into columns, unknown names and unstable functions.
+
+    Columns match regardless of case, as in Spark; a column in `known` wins over a keyword.
     """
     declared = {name.lower(): name for name in known}
     columns: list[str] = []
@@ -115,6 +116,6 @@ def _refused(matches: Sequence[re.Match[str]]) -> Iterator[str]:
             and text.lower() == "as"
             and (not opened or opened[-1] not in ("cast", "try_cast"))
         ):
-            yield "AS gives the result a name, which a statement about a row has none of"
+            yield "AS gives the result a name, which a statement about a row has not"
     if opened:
         yield "an opening parenthesis is never closed"

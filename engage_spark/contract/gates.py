@@ -1,5 +1,4 @@
-"""What can be measured of a whole snapshot, and how a contract states its bounds (ODCS `quality`, read
-strictly).
+"""Read gates: bounds on measures of a whole snapshot (ODCS `quality`, read strictly).
 
 At a table: `rowCount` (an ODCS metric), and with `engine: engage_spark` completeness, quarantine_share,
 reference_means, reference_shares, latency, freshness. At a field: `mean`, `share(value)` in percent of what
@@ -28,9 +27,7 @@ _CALL = re.compile(r"^(\w+)(?:\((.*)\))?$", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True)
 class TableMeasure:
-    """Its unit and dimension, the bounds that make sense for it, and the quality severity when none is
-    stated.
-    """
+    """A measure that gates can bound: its unit and dimension, and the bounds that make sense for it."""
 
     unit: str
     dimension: Dimension
@@ -55,12 +52,12 @@ OF_FIELDS: Mapping[str, TableMeasure] = {
 
 
 def bounds(q: DataQuality) -> Mapping[str, Any]:
-    """The bounds of a quality entry, by their ODCS names."""
+    """Return the bounds of a quality entry by their ODCS names."""
     return {name: value for name, value in q.model_dump(exclude_none=True).items() if name.startswith("must")}
 
 
 def severity(q: DataQuality, at: str, problems: list[str]) -> Severity | None:
-    """The stated severity, None where there is none."""
+    """Return the stated severity; None where there is none."""
     if q.severity in (None, *Severity):
         return Severity(q.severity) if q.severity else None
     problems.append(f"{at}: unknown severity {q.severity!r}, known are {', '.join(Severity)}")
@@ -68,7 +65,7 @@ def severity(q: DataQuality, at: str, problems: list[str]) -> Severity | None:
 
 
 def dimension(q: DataQuality, usual: Dimension, at: str, problems: list[str]) -> Dimension:
-    """The stated dimension, by ODCS's name or ours."""
+    """Return the stated dimension, by ODCS's name or the package's; `usual` where there is none."""
     if q.dimension is None:
         return usual
     if q.dimension in _DIMENSIONS:
@@ -82,7 +79,7 @@ def dimension(q: DataQuality, usual: Dimension, at: str, problems: list[str]) ->
 
 
 def measured_of_table(q: DataQuality) -> str | None:
-    """The name of the table measure that a quality entry bounds, None when it is a rule or something else."""
+    """Return the table measure that a quality entry bounds; None when it is a rule or something else."""
     if q.type == "library" or (q.type is None and q.metric):
         return q.metric if q.metric == "rowCount" else None
     name = q.implementation
@@ -94,8 +91,9 @@ def measured_of_table(q: DataQuality) -> str | None:
 
 
 def table_gates(q: DataQuality, fields: Sequence[Field], at: str, problems: list[str]) -> tuple[Gate, ...]:
-    """The gates of one table-level entry: one, or for the `reference_…` measures one per declared mean or
-    share.
+    """Read the gates of one table-level entry.
+
+    It is one gate, or for the `reference_…` measures one per declared mean or share.
     """
     name = str(measured_of_table(q))
     gate = _gate(q, name, OF_TABLES[name], at, problems)
@@ -112,8 +110,9 @@ def table_gates(q: DataQuality, fields: Sequence[Field], at: str, problems: list
 def field_gate(
     q: DataQuality, name: str, field: str, allowed: Iterable[str | int], at: str, problems: list[str]
 ) -> Gate | None:
-    """The gate of one field-level entry, whose implementation is `mean`, `share(value)` or `quantile(q)`;
-    None when it is no measure.
+    """Read the gate of one field-level entry; None when its implementation `name` is no measure.
+
+    Measures are `mean`, `share(value)` and `quantile(q)`.
     """
     match = _CALL.match(name.strip())
     if match is None or match[1] not in OF_FIELDS:
@@ -127,7 +126,8 @@ def field_gate(
     if kind == "share":
         if text not in map(str, allowed):
             problems.append(
-                f"{at}: share({text}) is not among the valid values of {field}, which invalidValues must list first"
+                f"{at}: share({text}) is not among the valid values of {field}, which invalidValues must "
+                "list first"
             )
         return replace(named, argument=text)
     try:
@@ -162,11 +162,12 @@ def _gate(q: DataQuality, name: str, measure: TableMeasure, at: str, problems: l
 def _limits(
     q: DataQuality, name: str, measure: TableMeasure, at: str, problems: list[str]
 ) -> tuple[float | None, float | None, bool, bool]:
-    """Minimum, maximum, and whether each is to be passed and not merely reached."""
+    """Return minimum and maximum, and whether each is exclusive."""
     stated = bounds(q)
     if not stated or not set(stated) <= measure.bounds:
         problems.append(
-            f"{at}: the gate {name} needs {' or '.join(sorted(measure.bounds))}, found {', '.join(stated) or 'no bound'}"
+            f"{at}: the gate {name} needs {' or '.join(sorted(measure.bounds))}, found "
+            f"{', '.join(stated) or 'no bound'}"
         )
         return None, None, False, False
     flat = [x for value in stated.values() for x in (value if isinstance(value, list) else [value])]
@@ -182,7 +183,7 @@ def _limits(
             return None, None, False, False
         return pair[0], pair[1], False, False
     if len(stated) > len({n in LEAST for n in stated}):
-        problems.append(f"{at}: {name} has two bounds on the same side")
+        problems.append(f"{at}: {name} has two bounds in the same direction")
     low = next((v for n, v in stated.items() if n in LEAST), None)
     high = next((v for n, v in stated.items() if n in MOST), None)
     return low, high, "mustBeGreaterThan" in stated, "mustBeLessThan" in stated
@@ -214,9 +215,9 @@ def _near_share(gate: Gate, f: Field, value: str | int, share: float, tolerance:
         argument=str(value),
         minimum=max(0.0, percent - tolerance),
         maximum=min(100.0, percent + tolerance),
-        # A share of 0 or 100% that lies within the tolerance is no further from the declared one for being
-        # the last there is.
+        # A share of 0 or 100% within the tolerance is allowed, although no share is beyond it.
         above=gate.below and percent >= tolerance,
         below=gate.below and percent + tolerance <= 100,
-        description=f"The share of {value} lies within {tolerance:g} percentage points of the declared {percent:g}%.",
+        description=f"The share of {value} lies within {tolerance:g} percentage points of the declared "
+        f"{percent:g}%.",
     )

@@ -1,6 +1,4 @@
-"""What a contract says about the graph: which logs hold its edges, which tables it is measured into, and what
-each field measures.
-"""
+"""Read what a contract says about the graph: the logs of its edges, and the tables of its measures."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ from engage_spark.errors import ContractError
 
 
 class GraphMeasure(StrEnum):
-    """What a field of a table of graph role `vertices` may hold. Undirected edges unless the name says
-    follows.
-    """
+    """What a field of a table of graph role `vertices` may hold; undirected unless it says follows."""
 
     CENTRALITY = "centrality"
     BETWEENNESS = "betweenness"
@@ -64,8 +60,9 @@ OF_FOLLOWS = frozenset(
     }
 )
 _COUNTS: frozenset[str] = frozenset({
-    GraphMeasure.DEGREE, GraphMeasure.FOLLOWS_OUT, GraphMeasure.FOLLOWS_IN, GraphMeasure.CORE_NUMBER, GraphMeasure.TRIANGLES, GraphMeasure.COMPONENT,
-    GraphMeasure.COMPONENT_SIZE, GraphMeasure.COMMUNITY, GraphMeasure.COMMUNITY_SIZE, EdgeMeasure.WEEKS, EdgeMeasure.ACTIVE_WEEKS,
+    GraphMeasure.DEGREE, GraphMeasure.FOLLOWS_OUT, GraphMeasure.FOLLOWS_IN, GraphMeasure.CORE_NUMBER,
+    GraphMeasure.TRIANGLES, GraphMeasure.COMPONENT, GraphMeasure.COMPONENT_SIZE, GraphMeasure.COMMUNITY,
+    GraphMeasure.COMMUNITY_SIZE, EdgeMeasure.WEEKS, EdgeMeasure.ACTIVE_WEEKS,
 })  # fmt: skip
 _MEASURES: dict[GraphRole, type[StrEnum]] = {GraphRole.VERTICES: GraphMeasure, GraphRole.EDGES: EdgeMeasure}
 
@@ -89,7 +86,7 @@ class GraphSpec:
         return key
 
     def column(self, measure: StrEnum) -> str | None:
-        """The column that holds a measure, or None when the contract does not ask for it."""
+        """Return the column that holds a measure, or None when the contract does not ask for it."""
         table = self.vertices if isinstance(measure, GraphMeasure) else self.edges
         return next((f.name for f in table.fields if f.measure == measure), None)
 
@@ -99,15 +96,17 @@ class GraphSpec:
         return frozenset(GraphMeasure(f.measure) for f in self.vertices.fields if f.measure)
 
     def ends(self, log: Table) -> tuple[str, str]:
-        """The two columns of a log that name the ends of an edge: its references to the entity, in declared
-        order.
+        """Return the two columns of a log that name the ends of an edge, in declared order.
+
+        They are its references to the entity.
         """
         first, second = (r.column for r in log.references if r.table == self.entity.name)
         return first, second
 
     def kinds(self, direction: Direction) -> tuple[str, tuple[str | int, ...]] | None:
-        """The column that says the kind of an edge and its values of this direction; None when the log holds
-        undirected edges only.
+        """Return the column with the kind of an edge, and its values of this direction.
+
+        It is None when the log holds undirected edges only.
         """
         for f in self.connections.fields:
             if f.edges:
@@ -116,18 +115,22 @@ class GraphSpec:
 
     @property
     def has_follows(self) -> bool:
-        """True when the log of connections declares a kind of edge that is directed."""
+        """Whether the log of connections declares a kind of edge that is directed."""
         kinds = self.kinds(Direction.DIRECTED)
         return bool(kinds and kinds[1])
 
 
 def graph_spec_of(contract: Contract) -> GraphSpec:
-    """The contract's graph. Raises ContractError when it declares none."""
+    """Return the graph of a contract.
+
+    Errors: ContractError when it declares none.
+    """
     vertices, edges = contract.of_graph_role(GraphRole.VERTICES), contract.of_graph_role(GraphRole.EDGES)
     if not vertices:
         raise ContractError(
             f"contract {contract.id!r} declares no graph",
-            hint="declare a table of kind graph with graphRole vertices, one with graphRole edges, and a log with graphRole connections",
+            hint="declare a table of kind graph with graphRole vertices, one with graphRole edges, and a "
+            "log with graphRole connections",
         )
     interactions = contract.of_graph_role(GraphRole.INTERACTIONS)
     return GraphSpec(
@@ -140,28 +143,28 @@ def graph_spec_of(contract: Contract) -> GraphSpec:
 
 
 def find_graph_contradictions(contract: Contract) -> list[str]:
-    """Everything in which a contract contradicts itself about its graph."""
+    """List everything in which a contract contradicts itself about its graph."""
     roles = Counter(t.graph_role for t in contract.tables if t.graph_role)
-    found = [
+    problems = [
         f"graphRole {role} is given to {n} tables, one can have it" for role, n in roles.items() if n > 1
     ]
     if roles and (
         missing := [r for r in (GraphRole.CONNECTIONS, GraphRole.VERTICES, GraphRole.EDGES) if r not in roles]
     ):
-        found.append(f"the graph needs a table of graphRole {', '.join(missing)} as well")
+        problems.append(f"the graph needs a table of graphRole {', '.join(missing)} as well")
     for table in contract.tables:
-        found += _role(table) + _edge_kinds(table)
+        problems += _role(table) + _edge_kinds(table)
         if table.graph_role in (GraphRole.CONNECTIONS, GraphRole.INTERACTIONS):
-            found += _log(table, contract)
+            problems += _log(table, contract)
         if table.graph_role in _MEASURES:
-            found += _measured(table, table.graph_role, contract)
+            problems += _measured(table, table.graph_role, contract)
         else:
-            found += [
+            problems += [
                 f"field {table.name}.{f.name}: measure is for tables of kind graph"
                 for f in table.fields
                 if f.measure
             ]
-    return found
+    return problems
 
 
 def _role(table: Table) -> list[str]:
@@ -179,29 +182,30 @@ def _role(table: Table) -> list[str]:
 
 
 def _edge_kinds(table: Table) -> list[str]:
-    found = []
+    problems = []
     with_kinds = [f for f in table.fields if f.edges]
     for f in with_kinds:
         at = f"field {table.name}.{f.name}: graphEdges"
         if table.graph_role is not GraphRole.CONNECTIONS:
-            found.append(f"{at} is for the log of graphRole connections")
-        found += [
+            problems.append(f"{at} is for the log of graphRole connections")
+        problems += [
             f"{at} names {value!r}, which is not among the valid values"
             for value, _ in f.edges
             if value not in f.allowed
         ]
-        found += [
+        problems += [
             f"{at}: {value!r} must be one of {', '.join(Direction)}, found {way!r}"
             for value, way in f.edges
             if way not in tuple(Direction)
         ]
         if not any(way == Direction.UNDIRECTED for _, way in f.edges):
-            found.append(f"{at} must name a value that is undirected: the graph is made of those")
+            problems.append(f"{at} must name a value that is undirected: the graph is made of those")
     if len(with_kinds) > 1:
-        found.append(
-            f"table {table.name!r}: graphEdges is given to {', '.join(f.name for f in with_kinds)}, one field can have it"
+        problems.append(
+            f"table {table.name!r}: graphEdges is given to {', '.join(f.name for f in with_kinds)}, one "
+            "field can have it"
         )
-    return found
+    return problems
 
 
 def _log(table: Table, contract: Contract) -> list[str]:
@@ -209,34 +213,36 @@ def _log(table: Table, contract: Contract) -> list[str]:
     ends = [r.column for r in table.references if r.table in entities]
     if len(ends) != 2:
         return [
-            f"table {table.name!r}: a log of the graph refers to the entity at both ends, found {', '.join(ends) or 'no reference'}"
+            f"table {table.name!r}: a log of the graph refers to the entity at both ends, found "
+            f"{', '.join(ends) or 'no reference'}"
         ]
     return []
 
 
 def _measured(table: Table, role: GraphRole, contract: Contract) -> list[str]:
     at = f"table {table.name!r}"
-    found = []
+    problems = []
     entity = next((t for t in contract.tables if t.kind is TableKind.ENTITY), None)
     if entity is None or table.source != entity.name or len(entity.key) != 1:
-        found.append(
-            f"{at}: source must name the table of kind entity, which must have a key of one column; found {table.source!r}"
+        problems.append(
+            f"{at}: source must name the table of kind entity, which must have a key of one column; found "
+            f"{table.source!r}"
         )
-        return found
+        return problems
     key = entity[entity.key[0]]
     kinds = _MEASURES[role]
     used = Counter(f.measure for f in table.fields if f.measure)
-    found += [f"{at}: the measure {m} is held by {n} fields" for m, n in used.items() if n > 1]
+    problems += [f"{at}: the measure {m} is held by {n} fields" for m, n in used.items() if n > 1]
     ends = [
         next((f.name for f in table.fields if f.measure == end), end.value)
         for end in (EdgeMeasure.FIRST_END, EdgeMeasure.SECOND_END)
     ]
     wanted = (*((key.name,) if role is GraphRole.VERTICES else ends), SNAPSHOT_DATE)
     if table.key != wanted:
-        found.append(f"{at}: its key must be {', '.join(wanted)}, found {', '.join(table.key) or 'none'}")
+        problems.append(f"{at}: its key must be {', '.join(wanted)}, found {', '.join(table.key) or 'none'}")
     for f in table.fields:
-        found += [f"field {table.name}.{f.name}: {x}" for x in _field(f, kinds, key, contract)]
-    return found
+        problems += [f"field {table.name}.{f.name}: {x}" for x in _field(f, kinds, key, contract)]
+    return problems
 
 
 def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> list[str]:
@@ -247,17 +253,17 @@ def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> li
         return []
     if f.measure not in tuple(kinds):
         return [f"measure must be one of {', '.join(kinds)}, found {f.measure!r}"]
-    found = []
+    problems = []
     types = _types(f.measure, key)
     if f.spark_type not in types:
-        found.append(f"the measure {f.measure} is {' or '.join(types)}, found {f.spark_type!r}")
+        problems.append(f"the measure {f.measure} is {' or '.join(types)}, found {f.spark_type!r}")
     if f.measure in OF_STRENGTH and not contract.of_graph_role(GraphRole.INTERACTIONS):
-        found.append(f"the measure {f.measure} needs a log of graphRole interactions")
+        problems.append(f"the measure {f.measure} needs a log of graphRole interactions")
     if f.measure in OF_FOLLOWS and not any(
         way == Direction.DIRECTED for t in contract.logs for x in t.fields for _, way in x.edges
     ):
-        found.append(f"the measure {f.measure} needs edges that graphEdges declares as directed")
-    return found
+        problems.append(f"the measure {f.measure} needs edges that graphEdges declares as directed")
+    return problems
 
 
 def _types(measure: str, key: Field) -> tuple[str, ...]:

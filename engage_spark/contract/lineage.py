@@ -42,9 +42,7 @@ def leaking_fields(contract: Contract, target: str, *, declared: bool = True) ->
 
 
 def computed_from(contract: Contract, sources: Iterable[str]) -> frozenset[str]:
-    """List the names in `sources` and of every derived field whose formula uses one of them, directly or
-    through other formulas.
-    """
+    """List `sources` and every derived field whose formula uses one of them, directly or through others."""
     names = set(sources)
     for table in contract.derived:
         for f in table.fields:  # one pass is enough: a formula only refers to fields before it
@@ -54,15 +52,15 @@ def computed_from(contract: Contract, sources: Iterable[str]) -> frozenset[str]:
 
 
 def day_column(table: Table) -> str:
-    """The date column by which a table is replaced: snapshot_date, or event_date for a log."""
+    """Return the date column by which a table is replaced: snapshot_date, or event_date for a log."""
     return DAY_COLUMNS.get(table.kind, SNAPSHOT_DATE)
 
 
 def judged_table(table: Table) -> Table:
-    """The declared form of a judged input: its fields, its day, and the verdict. Grain of the input; the key
-    is unique among valid rows.
+    """Return the declared form of a judged input: its fields, its day, and its check results.
 
-    Nothing is required any more, because quarantined rows are kept as they came.
+    No field is required, because quarantined rows are kept as they came.
+    Grain: as the input; the key is unique among valid rows.
     """
     if table.kind not in DAY_COLUMNS:
         raise ContractError(
@@ -80,7 +78,7 @@ def judged_table(table: Table) -> Table:
         if table.kind is TableKind.ENTITY
         else f"The UTC day of {table.event_time}.",
     )
-    verdict = (
+    results = (
         Field(
             name="_dq_status",
             logical_type="string",
@@ -105,7 +103,7 @@ def judged_table(table: Table) -> Table:
         table,
         name=f"{table.name}_judged",
         description=f"{table.description} Every row as it came, with its verdict.",
-        fields=(*(replace(f, required=False) for f in table.fields), day, *verdict),
+        fields=(*(replace(f, required=False) for f in table.fields), day, *results),
         rules=(),
         gates=(),
         references=(),
@@ -115,15 +113,16 @@ def judged_table(table: Table) -> Table:
 
 
 def tracked_table(table: Table) -> Table:
-    """The stored form of a derived table: its fields, and the run that made each row, by which readers tell
-    what is published.
+    """Return the stored form of a derived table: its fields, and the run that made each row.
+
+    Readers see by the run what is published.
     """
     run = run_field("The run that derived the row; see runs.")
     return replace(table, fields=(*table.fields, run))
 
 
 def run_field(description: str) -> Field:
-    """The column `_run_id`."""
+    """Return the column `_run_id`."""
     return Field(
         name="_run_id",
         logical_type="string",

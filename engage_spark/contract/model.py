@@ -1,4 +1,4 @@
-"""What a data contract declares, held in frozen dataclasses. No Spark here, and no I/O."""
+"""Declare the parts of a data contract as frozen dataclasses, without Spark and without I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Role(StrEnum):
 
 
 class Severity(StrEnum):
-    """CRITICAL violations quarantine the row; WARNING and INFO are recorded and the row stays valid."""
+    """How bad a violation is: CRITICAL quarantines the row, WARNING and INFO are recorded."""
 
     CRITICAL = "critical"
     WARNING = "warning"
@@ -26,8 +26,8 @@ class Severity(StrEnum):
 
 
 class Dimension(StrEnum):
-    """What a rule is about. ODCS knows validity as `conformity`, and has no word for integrity, which
-    references are about.
+    """What a rule is about. ODCS calls validity `conformity`, and has no word for integrity, the dimension of
+    references.
     """
 
     COMPLETENESS = "completeness"
@@ -40,12 +40,12 @@ class Dimension(StrEnum):
 
 
 class TableKind(StrEnum):
-    """How a table arrives or comes about.
+    """How a table arrives or is made.
 
     ENTITY: full snapshots, one row per key and day. LOG: events with a timestamp, replaced by event date.
     DERIVED: computed from one input table by the formulas of its fields. GRAPH: measured on the graph between
     the entity's rows; each field says which measure it holds. SYSTEM: written by this package about its runs.
-    PLAIN: judged where it lies (`quality.check`) and never stored, so it needs no key, and its columns may
+    PLAIN: checked where it is (`quality.check`) and never stored, so it needs no key, and its columns may
     have any names.
     """
 
@@ -66,9 +66,7 @@ VALID, QUARANTINED = "valid", "quarantined"
 
 
 class GraphRole(StrEnum):
-    """What a table is to the graph: a log of its edges, a log of what happens along them, or a table that it
-    is measured into.
-    """
+    """What a table is to the graph: a log of edges, a log of interactions, or a table of measures."""
 
     CONNECTIONS = "connections"
     INTERACTIONS = "interactions"
@@ -77,7 +75,7 @@ class GraphRole(StrEnum):
 
 
 class Direction(StrEnum):
-    """Whether an edge joins two ends alike, or leads from the first to the second."""
+    """Whether an edge joins two equal ends, or leads from the first to the second."""
 
     UNDIRECTED = "undirected"
     DIRECTED = "directed"
@@ -132,22 +130,26 @@ class Field:
 
     @property
     def is_key(self) -> bool:
+        """Whether the field is part of the key."""
         return self.key_position is not None
 
     @property
     def is_floating(self) -> bool:
+        """Whether the field is a floating point number."""
         return self.spark_type in ("double", "float")
 
     @property
     def is_personal(self) -> bool:
-        """Protected, or classified as confidential or restricted: samples that leave the judged table show
-        none of its values.
+        """Whether the field is protected, or classified as confidential or restricted.
+
+        Samples that leave the judged table show none of its values.
         """
         return self.protected or self.classification in ("confidential", "restricted")
 
     def severity_of(self, check: str) -> Severity:
-        """What breaking a check of this field leads to: as declared, else critical, save for a null or blank
-        where none is required.
+        """Return the severity of breaking a check of this field.
+
+        It is as declared, else critical, except that a null or blank is a warning where no value is required.
         """
         usual = (
             Severity.WARNING
@@ -171,11 +173,10 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A bound on a measure of a whole snapshot, such as its completeness or the mean of a column; see
-    `measures`.
+    """A bound on a measure of a whole snapshot, such as its completeness or the mean of a column (`gates`).
 
     Breaking a critical one rejects the snapshot, breaking another is recorded. Bounds are inclusive unless
-    `above` or `below` says that the measure must lie above the minimum, below the maximum. `argument` is the
+    `above` or `below` says that the measure must be above the minimum or below the maximum. `argument` is the
     value of a share, or the order of a quantile.
     """
 
@@ -232,6 +233,7 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the fields, in declared order."""
         return tuple(f.name for f in self.fields)
 
     @property
@@ -253,6 +255,10 @@ class Contract:
     digest: str = field(compare=False)
 
     def table(self, name: str) -> Table:
+        """Return the table of this name.
+
+        Errors: ContractError where the contract declares none.
+        """
         for t in self.tables:
             if t.name == name:
                 return t
@@ -263,24 +269,29 @@ class Contract:
 
     @property
     def entity(self) -> Table:
-        """The one table of full snapshots. Raises ContractError where there is none, which is so for plain
-        and system tables alone.
+        """The one table of full snapshots.
+
+        Errors: ContractError where there is none; a contract of plain and system tables alone has none.
         """
         for t in self.tables:
             if t.kind is TableKind.ENTITY:
                 return t
         raise ContractError(
             f"contract {self.id!r} declares no table of kind entity",
-            hint="its tables can be checked (`engage_spark.quality.check`) one by one; ingest needs an entity, which has a key",
+            hint="its tables can be checked (`engage_spark.quality.check`) one by one; ingest needs an "
+            "entity, which has a key",
         )
 
     @property
     def logs(self) -> tuple[Table, ...]:
+        """The tables of events."""
         return tuple(t for t in self.tables if t.kind is TableKind.LOG)
 
     @property
     def derived(self) -> tuple[Table, ...]:
+        """The tables that are computed by formulas."""
         return tuple(t for t in self.tables if t.kind is TableKind.DERIVED)
 
     def of_graph_role(self, role: GraphRole) -> tuple[Table, ...]:
+        """Return the tables with this role in the graph."""
         return tuple(t for t in self.tables if t.graph_role is role)

@@ -1,5 +1,4 @@
-"""Open Data Contract Standard (v3) YAML → the dataclasses of `model`. What is not understood is refused,
-never skipped.
+"""Read Open Data Contract Standard (v3) YAML into the dataclasses of `model`; refuse what is not understood.
 
 Source: https://bitol-io.github.io/open-data-contract-standard/v3.1.0/. Where ODCS has its own means, they are
 used; the rest is in customProperties, whose names are listed below. A pattern is matched against the whole
@@ -41,19 +40,20 @@ from engage_spark.errors import ContractError
 
 
 def anchored_pattern(pattern: str) -> str:
-    """The Java (and RE2) regular expression that holds when the whole value matches, a trailing newline
-    included.
-    """
+    """Return the Java (and RE2) regular expression that matches the whole value, newlines included."""
     return rf"\A(?:{pattern})\z"
 
 
 def digest_of(text: str) -> str:
-    """SHA-256 of the text with line ends as \\n, so that a checkout on another system has the same digest."""
+    """Return the SHA-256 of the text with line ends as \\n, so that it is the same on every system."""
     return hashlib.sha256(text.replace("\r\n", "\n").replace("\r", "\n").encode()).hexdigest()
 
 
 def read_contract_text(path: Path) -> str:
-    """The text of a contract file. Raises ContractError when it is missing or not UTF-8."""
+    """Read the text of a contract file.
+
+    Errors: ContractError when it is missing or not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -67,8 +67,9 @@ def read_contract_text(path: Path) -> str:
 
 
 def parse_contract(text: str, *, origin: str) -> tuple[Contract, list[str]]:
-    """Build a contract from YAML text, with every violation met on the way. Raises ContractError when it is
-    not ODCS v3 at all.
+    """Build a contract from YAML text, and list every violation met on the way.
+
+    Errors: ContractError when the text is not ODCS v3 at all.
     """
     raw = _yaml(text, origin)
     try:
@@ -91,25 +92,20 @@ def parse_contract(text: str, *, origin: str) -> tuple[Contract, list[str]]:
     if not odcs.schema_:
         problems.append("the contract declares no tables (schema)")
     tables = tuple(_table(t, problems) for t in odcs.schema_ or ())
-    about = (
-        " ".join(
-            x for x in (odcs.description.purpose, odcs.description.usage, odcs.description.limitations) if x
-        )
-        if odcs.description
-        else ""
-    )
+    about = odcs.description
+    texts = (about.purpose, about.usage, about.limitations) if about else ()
     return Contract(
         id=odcs.id or "",
         version=odcs.version or "",
         name=odcs.name or "",
-        description=about,
+        description=" ".join(text for text in texts if text),
         tables=tables,
         digest=digest_of(text),
     ), problems
 
 
 class _Loader(_SafeLoader):
-    """safe_load that refuses a key written twice, which YAML forbids and PyYAML lets the last one win."""
+    """Safe YAML that refuses a key written twice, which YAML forbids and PyYAML accepts."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -126,7 +122,7 @@ def _yaml(text: str, origin: str) -> dict[str, Any]:
     try:
         raw = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader: it builds plain data only)
     except yaml.YAMLError as e:
-        raise ContractError(f"{origin} is not valid YAML: {e}", hint="mend the line that is named") from e
+        raise ContractError(f"{origin} is not valid YAML: {e}", hint="correct the line that is named") from e
     if not isinstance(raw, dict):
         raise ContractError(
             f"{origin} is not an ODCS contract: a mapping is expected, found {type(raw).__name__}",
@@ -136,7 +132,7 @@ def _yaml(text: str, origin: str) -> dict[str, Any]:
 
 
 def _dropped(raw: Any, model: Any, at: str = "") -> list[str]:
-    """Keys of the YAML that the ODCS library left out: it ignores what it does not know below the top level."""
+    """List the keys that the ODCS library left out: it ignores unknown ones below the top level."""
     if isinstance(raw, dict) and isinstance(model, BaseModel):
         by_name = {
             info.alias or name: getattr(model, name) for name, info in type(model).model_fields.items()
@@ -214,12 +210,13 @@ def _field(p: SchemaProperty, table: str, problems: list[str]) -> tuple[Field, t
         problems.append(f"{at}: unique is not checked outside the primary key; take it out")
     if p.properties or p.items or p.map or p.enum:
         problems.append(
-            f"{at}: nested properties, items, map and enum are not supported; give the Spark type as physicalType"
+            f"{at}: nested properties, items, map and enum are not supported; give the Spark type as "
+            "physicalType"
         )
     if not p.description:
         problems.append(f"{at} has no description")
-    found = field_quality(p.quality or (), p.name or "", at, problems)
-    more = field_properties(at, p.customProperties, found.allowed, problems)
+    quality = field_quality(p.quality or (), p.name or "", at, problems)
+    more = field_properties(at, p.customProperties, quality.allowed, problems)
     field = Field(
         name=p.name or "",
         logical_type=p.logicalType or "",
@@ -230,21 +227,21 @@ def _field(p: SchemaProperty, table: str, problems: list[str]) -> tuple[Field, t
         minimum=low,
         maximum=high,
         pattern=anchored_pattern(pattern) if pattern is not None else None,
-        allowed=found.allowed,
-        max_missing_pct=found.max_missing_pct,
+        allowed=quality.allowed,
+        max_missing_pct=quality.max_missing_pct,
         classification=p.classification,
-        severities=(*found.severities, *more.pop("severities")),
+        severities=(*quality.severities, *more.pop("severities")),
         formula=" ".join(p.transformLogic.split("\n")).strip() if p.transformLogic else None,
         inputs=tuple(p.transformSourceObjects or ()),
         null_policy=p.transformDescription,
         examples=tuple(str(x) for x in p.examples or ()),
         **more,
     )
-    return field, found.gates
+    return field, quality.gates
 
 
 def _spark_type(text: str) -> str:
-    """In small letters, but for the names in a struct, which Spark compares as they are."""
+    """Return a type in lower case, except a struct, whose names Spark compares as they are."""
     return text if "struct<" in text else text.lower()
 
 
@@ -256,7 +253,7 @@ def _key_position(p: SchemaProperty, at: str, problems: list[str]) -> int | None
 
 
 def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Reference]:
-    found = []
+    references = []
     for r in p.relationships or ():
         at = f"field {table}.{p.name}: relationship"
         severity = (
@@ -270,5 +267,7 @@ def _references(p: SchemaProperty, table: str, problems: list[str]) -> list[Refe
         if r.type not in (None, "foreignKey") or not to_table or not to_column or r.from_:
             problems.append(f"{at} must be a foreignKey with to: table.column, found {r.to!r}")
             continue
-        found.append(Reference(column=p.name or "", table=to_table, to_column=to_column, severity=severity))
-    return found
+        references.append(
+            Reference(column=p.name or "", table=to_table, to_column=to_column, severity=severity)
+        )
+    return references

@@ -1,6 +1,4 @@
-"""The customProperties that this package understands, read strictly: an unknown or repeated name, or a wrong
-type, is a violation.
-"""
+"""Read the customProperties that this package knows; other or repeated names and types are violations."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ V = TypeVar("V")
 
 
 class PropertyReader:
-    """Typed access to the customProperties of one place; what is wrong goes to `problems`."""
+    """Typed access to the customProperties of one part of a contract; what is wrong goes to `problems`."""
 
     def __init__(
         self, at: str, properties: Sequence[CustomProperty] | None, known: Sequence[str], problems: list[str]
@@ -54,6 +52,7 @@ class PropertyReader:
                 self.values[name] = p.value
 
     def one_of(self, name: str, kind: type[E], *, optional: bool = False) -> E | None:
+        """Read a property whose values are those of an enumeration."""
         value = self.values.get(name)
         if value is None and optional:
             return None
@@ -63,29 +62,35 @@ class PropertyReader:
         return kind(value)
 
     def text(self, name: str) -> str | None:
+        """Read a text."""
         value: str | None = self._typed(name, str, "text")
         return value
 
     def number(self, name: str) -> float | None:
+        """Read a number."""
         value = self._typed(name, (int, float), "a number")
         return None if value is None else float(value)
 
     def days(self, name: str) -> int:
+        """Read a whole number of days; 0 where it is not given."""
         value = self.number(name) or 0.0
         if value != int(value):
             self.problems.append(f"{self.at}: {name} must be whole, found {value!r}")
         return int(value)
 
     def flag(self, name: str) -> bool:
+        """Read true or false; false where it is not given."""
         return bool(self._typed(name, bool, "true or false"))
 
     def names(self, name: str) -> tuple[str, ...]:
+        """Read a list of names."""
         value = self._typed(name, list, "a list of names") or []
         if any(not isinstance(x, str) for x in value):
             self.problems.append(f"{self.at}: {name} must be a list of names, found {value!r}")
         return tuple(str(x) for x in value)
 
     def numbers(self, name: str) -> tuple[float, ...]:
+        """Read a list of numbers."""
         value = self._typed(name, list, "a list of numbers") or []
         if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value):
             self.problems.append(f"{self.at}: {name} must be a list of numbers, found {value!r}")
@@ -93,6 +98,7 @@ class PropertyReader:
         return tuple(value)
 
     def shares(self, name: str) -> dict[str, float]:
+        """Read a mapping of values to numbers."""
         value = self._typed(name, dict, "a mapping of values to shares") or {}
         if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value.values()):
             self.problems.append(f"{self.at}: {name} must map values to numbers, found {value!r}")
@@ -100,6 +106,7 @@ class PropertyReader:
         return {str(k): float(x) for k, x in value.items()}
 
     def texts(self, name: str) -> dict[str, str]:
+        """Read a mapping of values to texts."""
         value = self._typed(name, dict, "a mapping of values to names") or {}
         if any(not isinstance(x, str) for x in value.values()):
             self.problems.append(f"{self.at}: {name} must map values to names, found {value!r}")
@@ -115,9 +122,7 @@ class PropertyReader:
 
 
 def by_value(given: dict[str, V], allowed: Sequence[str | int]) -> tuple[tuple[str | int, V], ...]:
-    """A mapping keyed by the allowed values themselves (ODCS keys are text, values may be numbers); others
-    stay text.
-    """
+    """Key a mapping by the allowed values themselves: ODCS keys are text, and values may be numbers."""
     by_text = {str(a): a for a in allowed}
     return tuple((by_text.get(k, k), v) for k, v in given.items())
 
@@ -125,7 +130,7 @@ def by_value(given: dict[str, V], allowed: Sequence[str | int]) -> tuple[tuple[s
 def field_properties(
     at: str, properties: Sequence[CustomProperty] | None, allowed: Sequence[str | int], problems: list[str]
 ) -> dict[str, Any]:
-    """The keyword arguments of `Field` that ODCS has no means of its own for."""
+    """Read the keyword arguments of `Field` that ODCS itself has no key for."""
     read = PropertyReader(at, properties, FIELD_PROPERTIES, problems)
     stated = {kind: read.one_of(f"{kind}Severity", Severity, optional=True) for kind in SEVERITIES}
     return {

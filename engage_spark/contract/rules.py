@@ -1,6 +1,4 @@
-"""The `quality` lists of an ODCS contract → allowed values, severities, rules and gates. What is not
-understood is refused.
-"""
+"""Read the `quality` lists of an ODCS contract: allowed values, severities, rules and gates."""
 
 from __future__ import annotations
 
@@ -24,7 +22,8 @@ from engage_spark.contract.model import Dimension, Field, Gate, Rule, Severity
 from engage_spark.contract.properties import PropertyReader
 
 _SUPPORTED = (
-    "supported are invalidValues with validValues (mustBe: 0), nullValues with mustBeLessThan in percent, and, with type: custom and "
+    "supported are invalidValues with validValues (mustBe: 0), nullValues with mustBeLessThan in percent, "
+    "and, with type: custom and "
     f"engine: {ENGINE}, mean, share(value) and quantile(q)"
 )
 
@@ -40,7 +39,7 @@ class FieldQuality:
 
 
 def field_quality(quality: Sequence[DataQuality], field: str, at: str, problems: list[str]) -> FieldQuality:
-    """Read the quality list of a field. `invalidValues` comes before the shares that refer to its values."""
+    """Read the quality list of a field; `invalidValues` must come before shares of its values."""
     allowed: tuple[str | int, ...] = ()
     missing: float | None = None
     severities: list[tuple[str, Severity]] = []
@@ -93,12 +92,14 @@ def table_quality(
             gates += table_gates(q, fields, here, problems)
         elif q.type != "custom" or q.engine != ENGINE or not isinstance(q.implementation, str) or not q.name:
             problems.append(
-                f"{here}: a table's quality is metric: rowCount, or type: custom, engine: {ENGINE}, with a name and an implementation"
+                f"{here}: a table's quality is metric: rowCount, or type: custom, engine: {ENGINE}, with a "
+                "name and an implementation"
             )
         else:
             if stated := bounds(q):
                 problems.append(
-                    f"{here}: {', '.join(stated)} belongs to a gate ({', '.join(OF_TABLES)}); {q.implementation!r} is none"
+                    f"{here}: {', '.join(stated)} belongs to a gate ({', '.join(OF_TABLES)}); "
+                    f"{q.implementation!r} is none"
                 )
             rules.append(_rule(q, names, here, problems))
     return tuple(rules), tuple(gates)

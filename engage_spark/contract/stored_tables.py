@@ -1,4 +1,4 @@
-"""The tables of the models that have the entity's key: which side a customer is on, and what was predicted."""
+"""Declare the tables of the models that have the entity's key: the splits and the predictions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _LOGICAL = {"string": "string", "boolean": "boolean", "int": "integer", "double"
 
 
 class Split(StrEnum):
-    """What a customer's rows are for: models are fitted, calibrated, tested, and their intervals measured, on
-    different customers.
+    """What a customer's rows are for.
+
+    Models are fitted, calibrated and tested, and their intervals measured, on different customers.
     """
 
     FIT = "fit"
@@ -24,7 +25,10 @@ class Split(StrEnum):
 
 
 def splits_table(contract: Contract) -> Table:
-    """Which side each key is on, for ever. Grain: one row per key; see `ml.split`."""
+    """Return the table of the split that each key belongs to, which never changes.
+
+    Grain: one row per key; see `ml.data.split`.
+    """
     fields = (
         _field(
             "side",
@@ -63,7 +67,10 @@ def splits_table(contract: Contract) -> Table:
 
 
 def predictions_table(contract: Contract) -> Table:
-    """What was predicted. Grain: one row per key, snapshot and target."""
+    """Return the table of predictions.
+
+    Grain: one row per key, snapshot and target.
+    """
     entity = contract.entity
     position = len(entity.key)
     day = Field(
@@ -169,10 +176,10 @@ def _table(
     contract: Contract, name: str, description: str, keys: tuple[Field, ...], fields: tuple[Field, ...]
 ) -> Table:
     own = {f.name for f in fields} | {f.name for f in keys if f.name not in contract.entity.key}
-    if taken := [key for key in contract.entity.key if key.lower() in own]:
+    if clashes := [key for key in contract.entity.key if key.lower() in own]:
         raise ContractError(
-            f"the key of {contract.entity.name!r} is named {', '.join(taken)}, which is a column of {name}",
-            hint="name the key otherwise",
+            f"the key of {contract.entity.name!r} is named {', '.join(clashes)}, which is a column of {name}",
+            hint="give the key another name",
         )
     if declared := [t.name for t in contract.tables if t.name.lower() == name]:
         raise ContractError(

@@ -1,6 +1,4 @@
-"""The contradictions a contract may hold. Each function returns the violations it finds, in words; none
-raises.
-"""
+"""Find the contradictions in a contract. Each function returns the violations in words; none raises."""
 
 from __future__ import annotations
 
@@ -33,14 +31,14 @@ UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in 
 
 
 def find_contradictions(contract: Contract) -> list[str]:
-    """Everything in which the contract contradicts itself, in the order of the file."""
-    found = _tables(contract)
+    """List everything in which the contract contradicts itself, in the order of the file."""
+    problems = _tables(contract)
     targets = {f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET}
     for table in contract.tables:
-        found += _names(table) + _key(table)
+        problems += _names(table) + _key(table)
         for f in table.fields:
             at = f"field {table.name}.{f.name}"
-            problems = (
+            of_field = (
                 *_type(f),
                 *_bounds(f),
                 *_values(f),
@@ -48,15 +46,15 @@ def find_contradictions(contract: Contract) -> list[str]:
                 *_leaks(f, targets),
                 *_baseline(f, contract),
             )
-            found += [f"{at}: {x}" for x in problems]
-        found += (
+            problems += [f"{at}: {x}" for x in of_field]
+        problems += (
             _rules(table) + _references(table, contract) + _event_time(table) + _formulas(table, contract)
         )
-    return found + find_graph_contradictions(contract)
+    return problems + find_graph_contradictions(contract)
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
-    """Names met before, regardless of case: Spark does not tell them apart."""
+    """List names that occur before, regardless of case: Spark does not distinguish them."""
     seen: set[str] = set()
     repeated = []
     for name in names:
@@ -67,33 +65,33 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 
 def _tables(contract: Contract) -> list[str]:
-    found = [
+    problems = [
         f"table {n!r} is declared twice (names differ at most in case)"
         for n in _repeated(t.name for t in contract.tables)
     ]
-    found += [
+    problems += [
         f"table name {t.name!r} must be letters, digits and underscores"
         for t in contract.tables
         if not _TABLE_NAME.match(t.name)
     ]
     entities = [t.name for t in contract.tables if t.kind is TableKind.ENTITY]
     if len(entities) != 1 and any(t.kind not in (TableKind.SYSTEM, TableKind.PLAIN) for t in contract.tables):
-        found.append(f"exactly one table must be of kind entity, found {', '.join(entities) or 'none'}")
-    return found
+        problems.append(f"exactly one table must be of kind entity, found {', '.join(entities) or 'none'}")
+    return problems
 
 
 def _names(table: Table) -> list[str]:
     at = f"table {table.name!r}"
-    found = [
+    problems = [
         f"{at}: field {n!r} is declared twice (names differ at most in case)" for n in _repeated(table.names)
     ]
     reserved = {DAY_COLUMNS[table.kind]} if table.kind in DAY_COLUMNS else set()
     for name in table.names:
         if not name or (UNSTORABLE.search(name) and table.kind is not TableKind.PLAIN):
-            found.append(f"{at}: field name {name!r} is empty or holds a character that Delta refuses")
+            problems.append(f"{at}: field name {name!r} is empty or holds a character that Delta refuses")
         if name.lower() in reserved or name.lower().startswith("_dq_") or (name.lower() == "_run_id"):
-            found.append(f"{at}: field name {name!r} is reserved; the package adds it")
-    return found
+            problems.append(f"{at}: field name {name!r} is reserved; the package adds it")
+    return problems
 
 
 def _key(table: Table) -> list[str]:
@@ -105,16 +103,16 @@ def _key(table: Table) -> list[str]:
             if table.kind in (TableKind.LOG, TableKind.PLAIN)
             else [f"{at} has no key (primaryKey: true on at least one field)"]
         )
-    found = []
+    problems = []
     if sorted(f.key_position or 0 for f in keyed) != list(range(1, len(keyed) + 1)):
-        found.append(f"{at}: primaryKeyPosition must count 1 to {len(keyed)}, each once")
-    found += [f"{at}: key field {f.name!r} must be required" for f in keyed if not f.required]
-    found += [
+        problems.append(f"{at}: primaryKeyPosition must count 1 to {len(keyed)}, each once")
+    problems += [f"{at}: key field {f.name!r} must be required" for f in keyed if not f.required]
+    problems += [
         f"{at}: key field {f.name!r} is a floating point number, which is no key"
         for f in keyed
         if f.is_floating
     ]
-    return found
+    return problems
 
 
 def _type(f: Field) -> list[str]:
@@ -123,39 +121,42 @@ def _type(f: Field) -> list[str]:
     base = re.split(r"[(<]", f.spark_type)[0]
     if f.logical_type != LOGICAL[base]:
         return [
-            f"logicalType {f.logical_type!r} does not fit physicalType {f.spark_type!r}, which is {LOGICAL[base]!r}"
+            f"logicalType {f.logical_type!r} does not fit physicalType {f.spark_type!r}, which is "
+            f"{LOGICAL[base]!r}"
         ]
     return []
 
 
 def _bounds(f: Field) -> list[str]:
     numeric = f.logical_type in ("integer", "number")
-    found = []
+    problems = []
     stated = {"minimum": f.minimum, "maximum": f.maximum, "referenceMean": f.reference_mean}
     for name, value in stated.items():
         if value is None:
             continue
         if not numeric:
-            found.append(f"{name} is for numbers, not for {f.logical_type}")
+            problems.append(f"{name} is for numbers, not for {f.logical_type}")
         elif not math.isfinite(value):
-            found.append(f"{name} is {value}")
+            problems.append(f"{name} is {value}")
         elif name != "referenceMean" and f.logical_type == "integer":
             if value != int(value):
-                found.append(f"{name} {value} is no whole number")
+                problems.append(f"{name} {value} is no whole number")
             elif (
                 f.spark_type in _INTEGER_BITS
                 and not -(2 ** _INTEGER_BITS[f.spark_type]) <= value < 2 ** _INTEGER_BITS[f.spark_type]
             ):
-                found.append(f"{name} {value} does not fit {f.spark_type}")
+                problems.append(f"{name} {value} does not fit {f.spark_type}")
     if f.minimum is not None and f.maximum is not None and f.minimum > f.maximum:
-        found.append(f"minimum {f.minimum} is above maximum {f.maximum}")
+        problems.append(f"minimum {f.minimum} is above maximum {f.maximum}")
     elif f.reference_mean is not None and not _within(f, f.reference_mean):
-        found.append(f"referenceMean {f.reference_mean} is outside {f.minimum} to {f.maximum}")
+        problems.append(f"referenceMean {f.reference_mean} is outside {f.minimum} to {f.maximum}")
     if f.pattern is not None:
-        found += _pattern(f)
+        problems += _pattern(f)
     if f.max_missing_pct is not None and not 0 < f.max_missing_pct <= 100:
-        found.append(f"nullValues mustBeLessThan {f.max_missing_pct} must be above 0 and at most 100 percent")
-    return found
+        problems.append(
+            f"nullValues mustBeLessThan {f.max_missing_pct} must be above 0 and at most 100 percent"
+        )
+    return problems
 
 
 def _within(f: Field, value: float) -> bool:
@@ -177,54 +178,56 @@ def _pattern(f: Field) -> list[str]:
 def _values(f: Field) -> list[str]:
     if not f.allowed:
         return []
-    found = []
+    problems = []
     kind = {"string": str, "integer": int}.get(f.logical_type)
     if kind is None:
-        found.append(f"validValues are for strings and integers, not for {f.logical_type}")
+        problems.append(f"validValues are for strings and integers, not for {f.logical_type}")
     else:
         wrong = [v for v in f.allowed if isinstance(v, bool) or not isinstance(v, kind)]
-        found += [
+        problems += [
             f"valid value {v!r} is not of type {f.logical_type} (quote it in YAML if it is text)"
             for v in wrong
         ]
-        found += [
+        problems += [
             f"valid value {v!r} is outside the range"
             for v in f.allowed
             if isinstance(v, int) and v not in wrong and not _within(f, v)
         ]
     if len(set(map(repr, f.allowed))) != len(f.allowed):
-        found.append("validValues names a value twice")
-    return found
+        problems.append("validValues names a value twice")
+    return problems
 
 
 def _shares(f: Field) -> list[str]:
     if not f.reference_shares:
         return []
-    found = [
+    problems = [
         f"referenceShares names {v!r}, which is not among the valid values"
         for v, _ in f.reference_shares
         if v not in f.allowed
     ]
-    found += [f"referenceShares gives {v!r} the share {s}" for v, s in f.reference_shares if not 0 <= s <= 1]
+    problems += [
+        f"referenceShares gives {v!r} the share {s}" for v, s in f.reference_shares if not 0 <= s <= 1
+    ]
     total = math.fsum(s for _, s in f.reference_shares)
     if not abs(total - 1) <= 1e-9:
-        found.append(f"referenceShares sum to {total:g}, not to 1")
-    return found
+        problems.append(f"referenceShares sum to {total:g}, not to 1")
+    return problems
 
 
 def _leaks(f: Field, targets: set[str]) -> list[str]:
-    found = [f"leaksInto names {t!r}, which is no target" for t in f.leaks_into if t not in targets]
+    problems = [f"leaksInto names {t!r}, which is no target" for t in f.leaks_into if t not in targets]
     if f.name in f.leaks_into:
-        found.append("leaksInto names the field itself")
+        problems.append("leaksInto names the field itself")
     if f.label_days < 0 or (f.label_days and f.role is not Role.TARGET):
-        found.append("labelWindowDays is a number of days, 0 or more, of a target")
+        problems.append("labelWindowDays is a number of days, 0 or more, of a target")
     if f.bands and (list(f.bands) != sorted(set(f.bands)) or f.logical_type not in ("integer", "number")):
-        found.append("bands are for numbers, and given in rising order")
-    return found
+        problems.append("bands are for numbers, and given in rising order")
+    return problems
 
 
 def _baseline(f: Field, contract: Contract) -> list[str]:
-    """The baseline is fitted before anything is derived, so it is a number of the entity itself."""
+    """Check the baseline: it is fitted before anything is derived, so it is a number of the entity itself."""
     if f.baseline is None:
         return []
     if f.role is not Role.TARGET:
@@ -242,58 +245,58 @@ def _baseline(f: Field, contract: Contract) -> list[str]:
 def _rules(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     names = [*table.names, *([DAY_COLUMNS[table.kind]] if table.kind in DAY_COLUMNS else [])]
-    found = [
+    problems = [
         f"{at}: quality {n!r} is declared twice"
         for n in _repeated([r.name for r in table.rules] + [g.name for g in table.gates])
     ]
     whole = [f"{g.measure}" for g in table.gates if g.column is None]
-    found += [f"{at}: the gate {m} is declared twice" for m in _repeated(whole)]
-    found += _gates(table)
+    problems += [f"{at}: the gate {m} is declared twice" for m in _repeated(whole)]
+    problems += _gates(table)
     for r in table.rules:
-        found += _expression(r.expression, names, f"{at}, rule {r.name!r}")
+        problems += _expression(r.expression, names, f"{at}, rule {r.name!r}")
         if not r.columns:
-            found.append(f"{at}, rule {r.name!r}: names no column of the table")
-    return found
+            problems.append(f"{at}, rule {r.name!r}: names no column of the table")
+    return problems
 
 
 def _gates(table: Table) -> list[str]:
     at = f"table {table.name!r}"
-    found = []
+    problems = []
     for g in table.gates:
         if g.measure == "latency" and table.kind is not TableKind.LOG:
-            found.append(f"{at}: latency is of a log, which has an event time; use freshness")
+            problems.append(f"{at}: latency is of a log, which has an event time; use freshness")
         if g.measure == "freshness" and table.kind is not TableKind.ENTITY:
-            found.append(f"{at}: freshness is of an entity's snapshots; use latency")
+            problems.append(f"{at}: freshness is of an entity's snapshots; use latency")
         if g.measure in ("mean", "quantile") and table[g.column or ""].logical_type not in (
             "integer",
             "number",
         ):
-            found.append(f"field {table.name}.{g.column}: {g.measure} is for numbers")
-    return found
+            problems.append(f"field {table.name}.{g.column}: {g.measure} is for numbers")
+    return problems
 
 
 def _expression(expression: str, names: Sequence[str], at: str) -> list[str]:
     used = referenced_names(expression, names)
-    found = [f"{at}: {what}; one expression is expected" for what in used.refused]
-    found += [f"{at}: {n!r} is not a column it can use" for n in used.unknown]
-    return found + [
+    problems = [f"{at}: {what}; one expression is expected" for what in used.refused]
+    problems += [f"{at}: {n!r} is not a column it can use" for n in used.unknown]
+    return problems + [
         f"{at}: {n} gives another result each time; results must be reproducible" for n in used.unstable
     ]
 
 
 def _references(table: Table, contract: Contract) -> list[str]:
     by_name = {t.name: t for t in contract.tables}
-    found = []
+    problems = []
     for r in table.references:
         at = f"field {table.name}.{r.column}: relationship"
         target = by_name.get(r.table)
         if target is None or r.to_column not in target.names:
-            found.append(f"{at} to {r.table}.{r.to_column}, which is not declared")
+            problems.append(f"{at} to {r.table}.{r.to_column}, which is not declared")
         elif target.key != (r.to_column,):
-            found.append(f"{at} to {r.table}.{r.to_column}, which is not the key of {r.table}")
+            problems.append(f"{at} to {r.table}.{r.to_column}, which is not the key of {r.table}")
         elif r.column in table.names and target[r.to_column].spark_type != table[r.column].spark_type:
-            found.append(f"{at} to {r.table}.{r.to_column}, which is of another type")
-    return found
+            problems.append(f"{at} to {r.table}.{r.to_column}, which is of another type")
+    return problems
 
 
 def _event_time(table: Table) -> list[str]:
@@ -311,12 +314,12 @@ def _event_time(table: Table) -> list[str]:
 
 def _formulas(table: Table, contract: Contract) -> list[str]:
     if table.kind is not TableKind.DERIVED:
-        found = (
+        problems = (
             [f"table {table.name!r}: source is for tables of kind derived"]
             if table.source and table.kind is not TableKind.GRAPH
             else []
         )
-        return found + [
+        return problems + [
             f"field {table.name}.{f.name}: a formula is for tables of kind derived"
             for f in table.fields
             if f.formula or f.inputs
@@ -329,49 +332,53 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
     day = DAY_COLUMNS[source.kind]
     types = {**{f.name: f.spark_type for f in source.fields}, day: "date"}
     audit = {f.name for f in source.fields if f.role is Role.AUDIT}
-    found = []
+    problems = []
     for i, f in enumerate(table.fields):
         at = f"field {table.name}.{f.name}"
         earlier = [e.name for e in table.fields[:i] if e.formula]
         if not f.formula:
             if types.get(f.name) != f.spark_type:
-                found.append(
-                    f"{at}: without a formula it must be a column of {source.name}, or {day}, of the same type"
+                problems.append(
+                    f"{at}: without a formula it must be a column of {source.name}, or {day}, of the same "
+                    "type"
                 )
             continue
         if f.name in types:
-            found.append(f"{at}: its name is taken by a column of {source.name}")
+            problems.append(f"{at}: its name is taken by a column of {source.name}")
         if f.is_key:
-            found.append(f"{at}: a key is carried over, not computed")
-        found += _formula(f, [*types, *earlier], [e.name for e in table.fields[i:] if e.formula], at)
+            problems.append(f"{at}: a key is carried over, not computed")
+        problems += _formula(f, [*types, *earlier], [e.name for e in table.fields[i:] if e.formula], at)
         if f.role is Role.FEATURE and (hidden := [n for n in f.inputs if n in audit]):
-            found.append(
-                f"{at}: a feature made from {', '.join(hidden)}, which must never enter a model; give it the role audit"
+            problems.append(
+                f"{at}: a feature made from {', '.join(hidden)}, which must never enter a model; give it "
+                "the role audit"
             )
         audit |= {f.name} if f.role is Role.AUDIT else set()
-    return found
+    return problems
 
 
 def _formula(f: Field, usable: Sequence[str], later: Sequence[str], at: str) -> list[str]:
-    found = []
+    problems = []
     used = referenced_names(f.formula or "", [*usable, *(n for n in later if n not in usable)])
     for n in [n for n in dict.fromkeys((*used.columns, *f.inputs)) if n in later and n not in usable]:
-        found.append(f"{at}: refers to {'itself' if n == f.name else f'{n!r}, which is declared after it'}")
-    found += [
+        problems.append(
+            f"{at}: refers to {'itself' if n == f.name else f'{n!r}, which is declared after it'}"
+        )
+    problems += [
         f"{at}: transformSourceObjects names {n!r}, which is not a column it can use"
         for n in f.inputs
         if n not in usable and n not in later
     ]
-    found += [
+    problems += [
         f"{at}: the formula uses {n!r}, which transformSourceObjects leaves out"
         for n in used.columns
         if n not in f.inputs
     ]
-    found += [
+    problems += [
         f"{at}: transformSourceObjects names {n!r}, which the formula does not use"
         for n in f.inputs
         if n in usable and n not in used.columns
     ]
     if not f.null_policy:
-        found.append(f"{at}: transformDescription must say when the result is null")
-    return found + _expression(f.formula or "", [*usable, *later], at)
+        problems.append(f"{at}: transformDescription must say when the result is null")
+    return problems + _expression(f.formula or "", [*usable, *later], at)

@@ -73,7 +73,7 @@ def read_any_format(
 
 
 def _delta(spark: SparkSession, path: str) -> DataFrame | None:
-    """The Delta table at a path, or None when there is none."""
+    """Read the Delta table at a path; None when there is none."""
     quoted = path.replace("`", "``")
     try:
         spark.sql(f"DESCRIBE HISTORY delta.`{quoted}` LIMIT 1").collect()

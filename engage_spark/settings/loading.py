@@ -188,7 +188,7 @@ def _fields(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _plain(annotation: Any) -> Any:
-    """The type without `Annotated` and without `| None`."""
+    """Return the type without `Annotated` and without `| None`."""
     while typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:

@@ -22,8 +22,8 @@ def to_arrow(frame: DataFrame) -> pa.Table:
     """Collect a frame as an Arrow table.
 
     Cost: one job; all rows reach the driver, so the caller bounds them.
-    Source: `DataFrame.toArrow`, since Spark 4.0. Spark 3.5 would build the table from the Arrow batches behind
-    `toPandas`: `_collect_as_arrow` on a classic session, the client's `to_table` on Connect.
+    Source: `DataFrame.toArrow`, since Spark 4.0. Spark 3.5 would build the table from the Arrow batches
+    behind `toPandas`: `_collect_as_arrow` on a classic session, the client's `to_table` on Connect.
     """
     return frame.toArrow()
 
@@ -44,8 +44,8 @@ def make_valid_utf8(text: Column) -> Column:
     """Replace every byte sequence that is not UTF-8 with U+FFFD.
 
     Nulls: stay null.
-    Source: `make_valid_utf8`, since Spark 4.0. Spark 3.5 would decode the text's bytes as UTF-8, which puts the
-    same sign in place of what it cannot read.
+    Source: `make_valid_utf8`, since Spark 4.0. Spark 3.5 would decode the text's bytes as UTF-8, which puts
+    the same sign in place of what it cannot read.
     """
     return F.make_valid_utf8(text)
 
@@ -54,8 +54,8 @@ def kll_sketch(value: Column) -> Column:
     """Aggregate a double column into a KLL sketch of its quantiles, as bytes.
 
     Nulls: left out.
-    Source: `kll_sketch_agg_double`, since Spark 4.1. Spark 3.5 has no mergeable quantile sketch; it would store
-    null, and what is displayed from the sketches would be missing.
+    Source: `kll_sketch_agg_double`, since Spark 4.1. Spark 3.5 has no mergeable quantile sketch; it would
+    store null, and what is displayed from the sketches would be missing.
     """
     return F.kll_sketch_agg_double(value)
 

@@ -1,9 +1,9 @@
-"""The jars a session needs, and the one download of them. Starts no Spark session.
+"""Find the jars that a session needs, and download them once. Starts no Spark session.
 
 Left to itself, Spark asks Ivy at every start what the packages depend on, and copies every jar to its own
-executor, on one machine too: seconds for Delta, 0.7 GB for S3. `fetch` has Ivy asked once and keeps the
-answer beside its cache; `resolved` gives it back as long as every file in it is there, for a session on this
-machine to put on its class path. What Spark ships itself is left out: there, an older copy would win.
+executor, on one machine too: seconds for Delta, 0.7 GB for S3. `fetch` asks Ivy once and keeps the answer
+beside its cache; `resolved` returns it as long as every file in it is there, and a session on this machine
+puts it on its class path. What Spark ships itself is left out: an older copy would win there.
 """
 
 from __future__ import annotations
@@ -25,26 +25,30 @@ from engage_spark.text_files import write_text
 
 DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
 S3A_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
-MEND = "check the network (behind a mirror: spark.conf may hold spark.jars.ivySettings), then run engage-spark doctor --fetch-jars"
+HINT = (
+    "check the network (behind a mirror: spark.conf may hold spark.jars.ivySettings), "
+    "then run engage-spark doctor --fetch-jars"
+)
 
-# spark-submit resolves the packages before it runs this; it starts no Spark, and writes down what was found.
-ASK = """
+# spark-submit resolves the packages before it runs this, which starts no Spark and writes down the jars.
+SCRIPT = """
 import sys
 from pyspark.java_gateway import launch_gateway
-found = launch_gateway().jvm.System.getProperty("spark.jars") or ""
+jars = launch_gateway().jvm.System.getProperty("spark.jars") or ""
 with open(sys.argv[1], "w") as out:
-    out.write("\\n".join(found.split(",")))
+    out.write("\\n".join(jars.split(",")))
 """
 
 
 def ivy_home(conf: Mapping[str, str]) -> Path:
-    """Where Spark keeps what it downloads: `spark.jars.ivy`, else its own default."""
+    """Return the folder of Spark's downloads: `spark.jars.ivy`, else Spark's default."""
     return Path(conf.get("spark.jars.ivy") or Path.home() / ".ivy2.5.2")
 
 
 def resolved(coordinates: tuple[str, ...], *, ivy: Path) -> tuple[Path, ...]:
-    """The jar files behind these `group:artifact:version`, as `fetch` found them; empty when it has not run
-    or a file is gone.
+    """Return the jar files of these `group:artifact:version`, as `fetch` found them.
+
+    Empty when it has not run, or a file is gone.
     """
     try:
         listed = tuple(
@@ -56,19 +60,19 @@ def resolved(coordinates: tuple[str, ...], *, ivy: Path) -> tuple[Path, ...]:
 
 
 def fetch(coordinates: tuple[str, ...], *, ivy: Path, timeout_seconds: int = 1800) -> tuple[Path, ...]:
-    """Have Spark resolve the coordinates now, so that no later start waits for it. Gives the jar files.
+    """Let Spark resolve the coordinates now, so that no later start waits for it, and return the jar files.
 
-    Raises ConfigurationError with what Ivy could not find.
+    Errors: ConfigurationError with what Ivy could not find.
     """
-    if there := resolved(coordinates, ivy=ivy):
-        return there
+    if files := resolved(coordinates, ivy=ivy):
+        return files
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
         raise ConfigurationError("pyspark is not installed", hint="pip install 'engage-spark[spark]'")
     home = Path(spec.origin).parent
     with tempfile.TemporaryDirectory() as scratch:
         script, answer = Path(scratch) / "ask.py", Path(scratch) / "answer"
-        script.write_text(ASK, encoding="utf-8")
+        script.write_text(SCRIPT, encoding="utf-8")
         command = [
             str(home / "bin" / "spark-submit"),
             "--packages",
@@ -91,17 +95,17 @@ def fetch(coordinates: tuple[str, ...], *, ivy: Path, timeout_seconds: int = 180
                 cwd=scratch,
             )
         except (OSError, subprocess.TimeoutExpired) as e:
-            raise ConfigurationError(f"the jars could not be fetched: {e}", hint=MEND) from e
+            raise ConfigurationError(f"the jars could not be fetched: {e}", hint=HINT) from e
         if ran.returncode != 0 or not answer.is_file():
-            told = [
+            reasons = [
                 line.strip()
                 for line in ran.stderr.splitlines()
                 if "unresolved" in line or "not found" in line or "Exception" in line
             ]
             raise ConfigurationError(
-                f"the jars could not be fetched: {', '.join(coordinates)}", hint=MEND, details=told[:6]
+                f"the jars could not be fetched: {', '.join(coordinates)}", hint=HINT, details=reasons[:6]
             )
-        found = _not_shipped(
+        files = _not_shipped(
             [
                 Path(unquote(urlsplit(line).path))
                 for line in answer.read_text(encoding="utf-8").splitlines()
@@ -109,14 +113,14 @@ def fetch(coordinates: tuple[str, ...], *, ivy: Path, timeout_seconds: int = 180
             ],
             home,
         )
-    write_text(_answer(coordinates, ivy), "\n".join(map(str, found)))
-    return found
+    write_text(_answer(coordinates, ivy), "\n".join(map(str, files)))
+    return files
 
 
-def _not_shipped(found: list[Path], spark_home: Path) -> tuple[Path, ...]:
+def _not_shipped(files: list[Path], spark_home: Path) -> tuple[Path, ...]:
     """Ivy names files `group_artifact-version.jar`, Spark's own jars are `artifact-version.jar`."""
     shipped = {_artifact(path.name) for path in (spark_home / "jars").glob("*.jar")}
-    return tuple(path for path in found if _artifact(path.name.partition("_")[2]) not in shipped)
+    return tuple(path for path in files if _artifact(path.name.partition("_")[2]) not in shipped)
 
 
 def _artifact(name: str) -> str:

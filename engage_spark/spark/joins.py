@@ -17,11 +17,11 @@ def join_required(
 ) -> DataFrame:
     """Add `columns` of the row of `other` that has the same key. A column that `rows` has too is replaced.
 
-    Grain: that of `rows`; `on` are the key columns, unique in `other`. Columns: those of `rows` in their order,
-    then the new ones.
+    Grain: that of `rows`; `on` are the key columns, unique in `other`. Columns: those of `rows` in their
+    order, then the new ones.
     Cost: one join, no job.
-    Errors: a row without its match fails the job when it is read, with the `what` that is missing, its key and
-    the hint.
+    Errors: a row without its match fails the job when it is read, with the `what` that is missing, its key
+    and the hint.
     """
     if not columns:
         return rows

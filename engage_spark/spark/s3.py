@@ -1,6 +1,4 @@
-"""What Hadoop's S3 client is told: the settings, limits to its patience, and secrets on a way that nobody
-else can read.
-"""
+"""Configure Hadoop's S3 client: settings, time limits, and secrets where nobody else can read them."""
 
 from __future__ import annotations
 
@@ -20,8 +18,8 @@ LIMITS = {
     "connection.establish.timeout": "10s",
     "connection.timeout": "60s",
 }
-"""Hadoop's own limits let a wrong endpoint go unnoticed for minutes: eight rounds of five attempts, for each
-of several calls, and 30 s for each connection. Throttling has limits of its own, which stay. `spark.conf`
+"""Hadoop's own limits let a wrong endpoint go unnoticed for minutes: eight rounds of five attempts for each
+of several calls, and 30 s for each connection. Throttling has separate limits, which stay. `spark.conf`
 overrides each.
 """
 
@@ -30,13 +28,13 @@ SECRETS = {
     PREFIX + "secret.key": "AWS_SECRET_ACCESS_KEY",
     PREFIX + "session.token": "AWS_SESSION_TOKEN",
 }
-"""Options that must not be among the arguments of a process, and the environment variables that say the same.
-"""
+"""Options that must not be among the arguments of a process, and the environment variables of the same
+meaning."""
 
 
 def conf(s3: S3Settings) -> dict[str, str]:
-    """Hadoop's options for S3. Without keys its default credential chain is left in place."""
-    said: dict[str, str | None] = {
+    """Return Hadoop's options for S3. Without keys its default credential chain stays."""
+    options: dict[str, str | None] = {
         **LIMITS,
         "endpoint": s3.endpoint,
         "endpoint.region": s3.region,
@@ -45,19 +43,20 @@ def conf(s3: S3Settings) -> dict[str, str]:
     }
     if s3.access_key and s3.secret_key:
         kind = "TemporaryAWSCredentialsProvider" if s3.session_token else "SimpleAWSCredentialsProvider"
-        said |= {
+        options |= {
             "aws.credentials.provider": f"org.apache.hadoop.fs.s3a.{kind}",
             "access.key": s3.access_key.get_secret_value(),
             "secret.key": s3.secret_key.get_secret_value(),
             "session.token": s3.session_token.get_secret_value() if s3.session_token else None,
         }
-    return {PREFIX + key: value for key, value in said.items() if value is not None}
+    return {PREFIX + key: value for key, value in options.items() if value is not None}
 
 
 @contextmanager
 def environment(secrets: Mapping[str, str]) -> Iterator[None]:
-    """Hand secrets to the JVM that is started inside this block by its environment, which only its own user
-    may read.
+    """Pass secrets to the JVM that is started inside this block by its environment.
+
+    Only its own user may read that.
     """
     before = {SECRETS[key]: os.environ.get(SECRETS[key]) for key in secrets}
     os.environ.update({SECRETS[key]: value for key, value in secrets.items()})

@@ -1,4 +1,4 @@
-"""Contract → Spark types, and an input DataFrame → the declared columns. Nothing here runs a Spark job."""
+"""Convert declared types to Spark's, and an input DataFrame to the declared columns, without a Spark job."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ from engage_spark.errors import ContractError, InputError
 from engage_spark.spark.compat import make_valid_utf8
 
 _SCALARS: dict[str, type[T.DataType]] = {
-    "tinyint": T.ByteType, "smallint": T.ShortType, "int": T.IntegerType, "bigint": T.LongType, "float": T.FloatType,
-    "double": T.DoubleType, "string": T.StringType, "binary": T.BinaryType, "boolean": T.BooleanType, "date": T.DateType,
+    "tinyint": T.ByteType,
+    "smallint": T.ShortType,
+    "int": T.IntegerType,
+    "bigint": T.LongType,
+    "float": T.FloatType,
+    "double": T.DoubleType,
+    "string": T.StringType,
+    "binary": T.BinaryType,
+    "boolean": T.BooleanType,
+    "date": T.DateType,
     "timestamp": T.TimestampType,
-}  # fmt: skip
+}
 _WIDER = {
     "tinyint": {"smallint", "int", "bigint", "float", "double"},
     "smallint": {"int", "bigint", "float", "double"},
@@ -29,25 +37,27 @@ _WIDER = {
 _INT_LOW, _INT_HIGH = -(2**31), 2**31 - 1
 LOST = "\ufffd"
 """Unicode's sign for a character that could not be read."""
-# similarity from which an undeclared column is offered as what a missing one may have been renamed to
 _TYPO = 0.8
+"""Similarity from which an undeclared column is suggested as a renamed missing one."""
 
 
 class Conformed(NamedTuple):
-    """An input as its table declares it, and the columns that were left out because nobody declared them."""
+    """An input as its table declares it, and the columns that are left out because they are not declared."""
 
     rows: DataFrame
     extra: tuple[str, ...]
 
 
 def column_named(name: str) -> Column:
-    """The column of exactly this name, also when it holds dots or backticks."""
+    """Return the column of exactly this name, also when it holds dots or backticks."""
     return F.col(f"`{name.replace('`', '``')}`")
 
 
 def spark_type(text: str) -> T.DataType:
-    """The Spark type of a declared physicalType, scalars, decimal, array, map and struct. Needs no session,
-    unlike DataType.fromDDL.
+    """Return the Spark type of a declared physicalType: scalars, decimal, array, map and struct.
+
+    Needs no session, unlike DataType.fromDDL.
+    Errors: ContractError for a type that a contract cannot declare.
     """
     text = text.strip()
     if text in _SCALARS:
@@ -83,9 +93,7 @@ def _split(text: str) -> list[str]:
 
 
 def column_metadata(field: Field) -> dict[str, Any]:
-    """What travels with a column: its comment (shown by DESCRIBE and catalogs), role, unit, and whether it is
-    protected.
-    """
+    """Return the metadata of a column: comment (shown by DESCRIBE and catalogs), role, unit, protection."""
     return {
         "comment": field.description,
         "role": field.role.value,
@@ -95,8 +103,9 @@ def column_metadata(field: Field) -> dict[str, Any]:
 
 
 def spark_schema(table: Table) -> T.StructType:
-    """The declared columns in declared order, with metadata. All are nullable: Parquet readers drop NOT NULL,
-    so nulls are for rules.
+    """Return the declared columns in declared order, with metadata.
+
+    Nulls: all columns are nullable, since Parquet readers drop NOT NULL; rules check for nulls.
     """
     return T.StructType(
         [
@@ -107,8 +116,9 @@ def spark_schema(table: Table) -> T.StructType:
 
 
 def accepted_types(field: Field) -> tuple[str, ...]:
-    """Names of the Spark types in which an input may hold a field (see `conform`), the declared one first:
-    IntegerType, ByteType, …
+    """Return the names of the Spark types that an input may have for a field (see `conform`).
+
+    The declared one comes first: IntegerType, ByteType, …
     """
     declared = spark_type(field.spark_type)
     narrower = [name for name, wider in _WIDER.items() if field.spark_type in wider]
@@ -118,11 +128,10 @@ def accepted_types(field: Field) -> tuple[str, ...]:
 
 
 def conform(rows: DataFrame, table: Table) -> Conformed:
-    """The declared columns of `rows`, in declared order and type, and the names of undeclared ones (none when
-    the policy is `ignore`).
+    """Select the declared columns of `rows`, in declared order and type, and name the undeclared ones.
 
-    Grain and nulls stay. Cost: none, only the schema is looked at. `rows` must not carry the day column
-    (snapshot_date, event_date).
+    No column is named when the policy is `ignore`. `rows` must not carry the day column (snapshot_date,
+    event_date).
 
     Accepted besides the declared type, because no value can change:
     - tinyint → smallint, int, bigint, float, double; smallint → int, bigint, float, double; int → bigint,
@@ -135,10 +144,13 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
     check finds the sign. Everything else is refused, among it string for a number or date, double or decimal
     for int, double for float, timestamp without zone or date for timestamp.
 
-    Raises InputError with every column that is missing, renamed, ambiguous, of the wrong type, or (policy
+    Grain: unchanged.
+    Nulls: unchanged.
+    Cost: none, only the schema is read.
+    Errors: InputError with every column that is missing, renamed, ambiguous, of the wrong type, or (policy
     `refuse`) not declared.
     """
-    found = {f.name: f.dataType for f in rows.schema.fields}
+    types = {f.name: f.dataType for f in rows.schema.fields}
     repeated = Counter(name.lower() for name in rows.columns)
     undeclared = [c for c in dict.fromkeys(rows.columns) if c not in table.names]
     problems: list[str] = []
@@ -147,10 +159,10 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
         if repeated[f.name.lower()] > 1:
             same = ", ".join(repr(c) for c in rows.columns if c.lower() == f.name.lower())
             problems.append(f"{f.name}: found {same}, which Spark cannot tell apart; keep one")
-        elif f.name not in found:
+        elif f.name not in types:
             problems.append(_missing(f, undeclared))
-        elif (column := _conformed(f, found[f.name])) is None:
-            problems.append(_wrong_type(f, found[f.name]))
+        elif (column := _conformed(f, types[f.name])) is None:
+            problems.append(_wrong_type(f, types[f.name]))
         else:
             columns.append(column.alias(f.name, metadata=column_metadata(f)))
     extra = tuple(undeclared)
@@ -163,13 +175,13 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
         raise InputError(
             f"the columns of {table.name} are not as the contract declares them",
             details=problems,
-            hint="mend the input, or declare what it holds in a contract of your own (--contract PATH)",
+            hint="correct the input, or declare what it holds in a contract of your own (--contract PATH)",
         )
     return Conformed(rows.select(*columns), () if table.extra is ExtraColumns.IGNORE else extra)
 
 
 def _conformed(f: Field, found: T.DataType) -> Column | None:
-    """The column in its declared type, or None when it cannot be had without changing values."""
+    """Convert a column to its declared type; None when that could change values."""
     declared, column = spark_type(f.spark_type), column_named(f.name)
     have, want = found.simpleString(), declared.simpleString()
     if have == want:

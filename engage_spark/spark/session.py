@@ -1,10 +1,9 @@
-"""The only code that builds a SparkSession, and the only place that may know classic Spark from Spark
-Connect.
+"""Build the Spark session, and hide the differences between classic Spark and Spark Connect.
 
-A session that exists is taken as it is: Databricks, spark-submit's notebook, a test. Otherwise `SPARK_REMOTE`
-or `spark.remote` names a Connect server, and otherwise a classic session is built with Delta, and with
-hadoop-aws where a configured path is in S3. What this package guarantees about its results rests on four
-options, so they are set and then asserted on every session.
+No other module does either. An existing session is taken as it is: Databricks, spark-submit's notebook, a
+test. Otherwise `SPARK_REMOTE` or `spark.remote` names a Connect server, and otherwise a classic session is
+built with Delta, and with hadoop-aws where a configured path is in S3. What this package guarantees about its
+results rests on four options, so they are set and then checked on every session.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ GUARANTEES = {
     "spark.sql.files.ignoreMissingFiles": "false",
 }
 """ANSI: an overflow or a bad cast fails instead of turning into null. UTC: a day is the same day everywhere.
-The last two: a broken or vanished file fails instead of silently taking its rows along."""
+The last two: a broken or vanished file fails instead of silently losing its rows."""
 
 LOCAL = {
     "spark.ui.enabled": "false",
@@ -67,10 +66,10 @@ WIDE = {
 
 
 def get_session(settings: Settings) -> SparkSession:
-    """The session of this process, built if there is none. Whoever had none before is the one to stop it: see
-    `open_session`.
+    """Return the session of this process, and build it if there is none.
 
-    Raises ConfigurationError when Java or pyspark is missing, or when an existing session contradicts
+    Whoever had it built has to stop it; `open_session` does.
+    Errors: ConfigurationError when Java or pyspark is missing, or when an existing session contradicts
     GUARANTEES.
     """
     spark = active_session() or _build(settings)
@@ -80,10 +79,10 @@ def get_session(settings: Settings) -> SparkSession:
 
 @contextmanager
 def open_session(settings: Settings) -> Iterator[SparkSession]:
-    """`get_session` for a with-block. A session that existed before stays; one that was built here is
-    stopped.
+    """Open a session for a with-block: one that existed before stays, one that was built here is stopped.
 
-    Spark's log is removed when the block ends well; an unexpected exception carries a note of where it is.
+    Spark's log is deleted when the block ends well; an unexpected exception carries a note with its path.
+    Errors: as `get_session`.
     """
     existed = active_session() is not None
     spark = get_session(settings)
@@ -102,7 +101,7 @@ def open_session(settings: Settings) -> Iterator[SparkSession]:
 
 
 def active_session() -> SparkSession | None:
-    """The session that this process has already, classic or Connect, or None. Starts nothing."""
+    """Return the session that this process has already, classic or Connect, or None. Starts nothing."""
     if "pyspark" not in sys.modules and not (
         set(os.environ) & {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT"}
     ):
@@ -115,19 +114,20 @@ def active_session() -> SparkSession | None:
 
 
 def is_connect(spark: SparkSession) -> bool:
-    """True for a Spark Connect session (also Databricks serverless and databricks-connect)."""
+    """Return whether this is a Spark Connect session (also Databricks serverless and databricks-connect)."""
     return type(spark).__module__.startswith("pyspark.sql.connect")
 
 
 def is_local(settings: Settings) -> bool:
-    """True where the session to be built runs in this machine's own JVM."""
-    where = _remote(settings) or settings.spark.master or ""
-    return where.startswith("local")
+    """Return whether the session to be built runs in this machine's own JVM."""
+    address = _remote(settings) or settings.spark.master or ""
+    return address.startswith("local")
 
 
 def spark_conf(settings: Settings) -> dict[str, str]:
-    """Every option of a session that is built here; `settings.spark.conf` has the last word, save over
-    GUARANTEES.
+    """Return every option of a session that is built here.
+
+    `settings.spark.conf` overrides all of them except GUARANTEES.
     """
     conf = {
         "spark.app.name": settings.spark.app_name,
@@ -150,19 +150,17 @@ def spark_conf(settings: Settings) -> dict[str, str]:
 
 
 def _jar_conf(settings: Settings) -> dict[str, str]:
-    """The class path where Spark runs here and `jars.fetch` has found the files, else the packages for Spark
-    to resolve.
-    """
-    wanted, own = packages(settings), settings.spark.conf
+    """Return the class path, where Spark runs here and `jars.fetch` has run, else the packages to resolve."""
+    coordinates, own = packages(settings), settings.spark.conf
     if is_local(settings) and "spark.driver.extraClassPath" not in own and "spark.jars.packages" not in own:
-        files = jars.resolved(wanted, ivy=jars.ivy_home(own))
+        files = jars.resolved(coordinates, ivy=jars.ivy_home(own))
         if files:
             return {"spark.driver.extraClassPath": os.pathsep.join(map(str, files))}
-    return {"spark.jars.packages": ",".join(wanted)}
+    return {"spark.jars.packages": ",".join(coordinates)}
 
 
 def packages(settings: Settings) -> tuple[str, ...]:
-    """Maven coordinates of the jars that these settings need."""
+    """Return the Maven coordinates of the jars that these settings need."""
     return (jars.DELTA_PACKAGE, *((jars.S3A_PACKAGE,) if settings.uses_s3 else ()), *settings.spark.packages)
 
 
@@ -184,7 +182,8 @@ def _build(settings: Settings) -> SparkSession:
     except ImportError as e:
         raise ConfigurationError(
             f"pyspark cannot be imported: {e}",
-            hint="install the package with its Spark: pip install 'engage-spark[spark]' (on Databricks it is there already)",
+            hint="install the package with its Spark: pip install 'engage-spark[spark]' (on Databricks it "
+            "is there already)",
         ) from e
     builder: Any = SparkSession.builder
     conf = spark_conf(settings) if starts_jvm or not remote else {}
@@ -235,11 +234,11 @@ def _nothing() -> Iterator[None]:
 
 @contextmanager
 def _spark_log(settings: Settings) -> Iterator[None]:
-    """Give the JVM that is started inside this block its own place for standard error.
+    """Redirect the standard error of the JVM that is started inside this block to a file.
 
-    Ivy, the launcher and log4j print dozens of lines there before any logging option takes effect; the JVM
-    inherits the descriptor, so pointing it elsewhere at birth is the one way to keep a user's terminal for
-    our own lines. `log.spark` says where.
+    Ivy, the launcher and log4j print dozens of lines there before any logging option takes effect. The JVM
+    inherits the descriptor, so only a redirection at its start keeps a user's terminal for the package's own
+    lines. `log.spark` says where they go.
     """
     if settings.log.spark == "stderr":
         yield
@@ -252,20 +251,20 @@ def _spark_log(settings: Settings) -> Iterator[None]:
     if not settings.log.spark:
         _logs.append(path)
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     try:
         with path.open("ab") as log:
             os.dup2(log.fileno(), 2)
         yield
     except ConfigurationError as e:
-        told = [line.strip() for line in path.read_text(errors="replace").splitlines()]
-        tail = [line for line in told if "Exception" in line or "Error" in line or "rror:" in line][-4:]
+        lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+        tail = [line for line in lines if "Exception" in line or "Error" in line or "rror:" in line][-4:]
         raise ConfigurationError(
             e.message, hint=e.hint, details=(*e.details, *tail, f"Spark's log: {path}")
         ) from e
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _assert_guarantees(spark: SparkSession) -> None:
@@ -284,7 +283,7 @@ def _assert_guarantees(spark: SparkSession) -> None:
             wrong.append(f"{key} is {now}, must be {value}, and does not change when set")
     if wrong:
         raise ConfigurationError(
-            "the Spark session cannot give what this package promises",
+            "the Spark session cannot give what this package guarantees",
             hint="start the session with these options, or let engage-spark build its own",
             details=wrong,
         )
@@ -296,18 +295,18 @@ def _option(spark: SparkSession, key: str) -> str | None:
 
 
 def _of_this_process(path: str) -> str | None:
-    """The path as this process reads it; None where only Hadoop can."""
+    """Return the path as this process reads it; None where only Hadoop can."""
     if path.startswith("file:"):
         return urlparse(path).path
     return None if "://" in path or path.startswith(("s3a:", "s3:", "dbfs:")) else path
 
 
 def delete_directory(spark: SparkSession, path: str) -> None:
-    """Delete a directory and all in it; nothing happens when there is none. Local paths and volumes by this
-    process, others by Hadoop.
+    """Delete a directory and all in it; nothing happens when there is none.
 
-    Raises ConfigurationError on Spark Connect for a path that this process cannot reach: there Spark has no
-    call that deletes files.
+    This process deletes local paths and volumes, Hadoop others.
+    Errors: ConfigurationError on Spark Connect for a path that this process cannot reach, since Spark has no
+    call there that deletes files.
     """
     if (here := _of_this_process(path)) is not None:
         shutil.rmtree(here, ignore_errors=True)
@@ -323,17 +322,16 @@ def delete_directory(spark: SparkSession, path: str) -> None:
 
 
 def put_directory(spark: SparkSession, local: Path, path: str) -> None:
-    """Copy a directory of this process's to where Spark reads: local paths and volumes by this process,
-    others by Hadoop.
+    """Copy a directory of this process to where Spark reads.
 
-    Raises ConfigurationError on Spark Connect for a path that this process cannot reach, as
-    `delete_directory` does.
+    This process copies to local paths and volumes, Hadoop to others.
+    Errors: ConfigurationError on Spark Connect for a path that this process cannot reach.
     """
     if (here := _of_this_process(path)) is not None:
         shutil.copytree(local, here)
     elif is_connect(spark):
         raise ConfigurationError(
-            f"files cannot be brought to {path} from a Spark Connect client",
+            f"files cannot be copied to {path} from a Spark Connect client",
             hint="set lake.scratch to a path that this process can reach as well, such as a volume",
         )
     else:

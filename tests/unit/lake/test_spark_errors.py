@@ -21,7 +21,8 @@ Caused by: {cause}
     ("cause", "kind", "said"),
     [
         (
-            "org.apache.spark.SparkException: [FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///raw/a%20b.parquet.",
+            "org.apache.spark.SparkException: [FAILED_READ_FILE.NO_HINT] Encountered error while reading "
+            "file file:///raw/a%20b.parquet.",
             InputError,
             "file:///raw/a b.parquet",
         ),
@@ -43,12 +44,14 @@ Caused by: {cause}
         ("java.io.FileNotFoundException: /lake/t (Permission denied)", ConfigurationError, "denied"),
         ("S3Exception: Access Denied (Status Code: 403)", ConfigurationError, "Access Denied"),
         (
-            "org.apache.spark.sql.AnalysisException: [DELTA_FAILED_TO_MERGE_FIELDS] Failed to merge fields 'a' and 'a'",
+            "org.apache.spark.sql.AnalysisException: [DELTA_FAILED_TO_MERGE_FIELDS] Failed to merge fields "
+            "'a' and 'a'",
             ConfigurationError,
             "other columns than the contract declares",
         ),
         (
-            "io.delta.exceptions.ConcurrentAppendException: [DELTA_CONCURRENT_APPEND] FileAlreadyExistsException",
+            "io.delta.exceptions.ConcurrentAppendException: [DELTA_CONCURRENT_APPEND] "
+            "FileAlreadyExistsException",
             TransientError,
             "at the same time",
         ),

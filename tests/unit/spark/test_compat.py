@@ -27,7 +27,7 @@ CLASSES = (
     sql.SparkSession,
     sql.catalog.Catalog,
 )
-OF_OTHERS = frozenset({"exists", "outer", "plot", "profile", "scalar", "transform"})
+OF_OTHERS = frozenset({"changes", "exists", "outer", "plot", "profile", "scalar", "transform"})
 """Methods that are new in one class of Spark's, and whose names older classes of Spark's or other libraries
 have as well."""
 
