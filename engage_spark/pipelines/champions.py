@@ -47,9 +47,9 @@ def require_graph_values(champions: Sequence[Champion], configured: str) -> None
     Errors: ConfigurationError with all such models.
     """
     trained_on = [(c, c.extras.get("graph_values")) for c in champions]
-    wrong = [(c, values) for c, values in trained_on if values != configured]
-    if wrong:
-        kinds = {str(values) for _, values in wrong if values is not None}
+    refused = [(c, values) for c, values in trained_on if values != configured]
+    if refused:
+        kinds = {str(values) for _, values in refused if values is not None}
         either = f"set features.graph_values={kinds.pop()}, or train" if len(kinds) == 1 else "train"
         raise ConfigurationError(
             f"models were not trained on what features.graph_values={configured} gives",
@@ -60,7 +60,7 @@ def require_graph_values(champions: Sequence[Champion], configured: str) -> None
                     if values is None
                     else f"was trained with features.graph_values={values}"
                 )
-                for c, values in wrong
+                for c, values in refused
             ],
             hint=f"{either} the targets again with features.graph_values={configured}: `engage-spark train`",
         )

@@ -112,17 +112,17 @@ def calling(what: str, place: str) -> Iterator[None]:
 
 
 def _translated(error: BaseException, what: str, place: str) -> EngageError:
-    told = " ".join(str(error).split())
-    if "Max retries exceeded" in told:  # what urllib3 wraps in three layers ends with the reason
-        told = told.rpartition("): ")[2].rstrip("\"')")
-    told = told[:400]
+    text = " ".join(str(error).split())
+    if "Max retries exceeded" in text:  # what urllib3 wraps in three layers ends with the reason
+        text = text.rpartition("): ")[2].rstrip("\"')")
+    text = text[:400]
     if code_of(error) in REFUSED:
         return ConfigurationError(
-            f"{what}: MLflow at {place} refuses: {told}",
+            f"{what}: MLflow at {place} refuses: {text}",
             hint="correct tracking.uri, tracking.registry or the rights",
         )
     return TransientError(
-        f"{what}: MLflow at {place} does not answer as it should: {told}",
+        f"{what}: MLflow at {place} does not answer as it should: {text}",
         hint="see that the server runs and can be reached, then do it again",
     )
 
@@ -203,8 +203,8 @@ def _new_file(uri: str) -> bool:
         return False
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as opened:
-            return opened.tell() == 0
+        with file.open("ab") as stream:
+            return stream.tell() == 0
     except OSError as e:
         raise ConfigurationError(
             f"MLflow's file {file} cannot be written: {e.strerror or e}",

@@ -112,8 +112,8 @@ class MlflowRun:
         key = _nameable(name)
         if key in self._metrics:
             raise ValueError(f"run {self.name!r}: metric {key!r} is recorded already")
-        if known := [(int(step), float(value)) for step, value in points if not math.isnan(value)]:
-            self._metrics[key] = known
+        if defined := [(int(step), float(value)) for step, value in points if not math.isnan(value)]:
+            self._metrics[key] = defined
 
     def artefact(self, path: str, content: str | bytes | Any) -> None:
         """Record a file at this relative path: text, bytes (a picture), or what JSON can hold.
@@ -230,14 +230,14 @@ class MlflowRun:
         self.folder, self.files = where, where / FILES
 
     def _put(self, kind: str, values: Mapping[str, Any]) -> None:
-        known = self._values[kind]
+        recorded = self._values[kind]
         for key, value in values.items():
             name, text = _nameable(key), _text(value)
-            if known.setdefault(name, text) != text and kind == "params":
+            if recorded.setdefault(name, text) != text and kind == "params":
                 raise ValueError(
-                    f"run {self.name!r}: parameter {name!r} is {known[name]!r} already, not {text!r}"
+                    f"run {self.name!r}: parameter {name!r} is {recorded[name]!r} already, not {text!r}"
                 )
-            known[name] = text
+            recorded[name] = text
 
 
 def read_record(folder: Path) -> MlflowRun:

@@ -36,8 +36,8 @@ class ModelVersion:
     @property
     def failed_gates(self) -> tuple[str, ...]:
         """The gates that it did not pass; a version without that fact passed none."""
-        told = self.facts.get("failed_gates", "not judged")
-        return () if told == "none" else tuple(part.strip() for part in told.split(","))
+        names = self.facts.get("failed_gates", "not judged")
+        return () if names == "none" else tuple(part.strip() for part in names.split(","))
 
     def is_of(self, run_id: str, attempt: int = 1) -> bool:
         """Return whether this training made it: the same work, forced as often."""
@@ -85,13 +85,15 @@ class Registry:
             model = _unless_missing(lambda: client.get_registered_model(name))
             if model is None:
                 return ()
-            found = _all_pages(lambda token: client.search_model_versions(f"name='{name}'", page_token=token))
+            entries = _all_pages(
+                lambda token: client.search_model_versions(f"name='{name}'", page_token=token)
+            )
             if self.place.names_files:  # Unity Catalog's search leaves the tags out
-                found = [client.get_model_version(name, v.version) for v in found]
+                entries = [client.get_model_version(name, v.version) for v in entries]
             aliases = dict(model.aliases)
             listed = [
                 self._version(target, v, [a for a, of in aliases.items() if str(of) == str(v.version)])
-                for v in found
+                for v in entries
             ]
         return tuple(sorted(listed, key=lambda v: v.version))
 
@@ -100,11 +102,11 @@ class Registry:
 
         Errors: ConfigurationError, with the numbers that there are.
         """
-        found = self.versions(target)
-        for version in found:
+        versions = self.versions(target)
+        for version in versions:
             if version.version == number:
                 return version
-        there = ", ".join(str(v.version) for v in found) or "none"
+        there = ", ".join(str(v.version) for v in versions) or "none"
         raise ConfigurationError(
             f"model {self.name(target)!r} has no version {number}", hint=f"versions are: {there}"
         )
@@ -118,8 +120,8 @@ class Registry:
 
         Errors: NoChampionError where there is none.
         """
-        found = self.holder(target, CHAMPION)
-        if found is None:
+        holder = self.holder(target, CHAMPION)
+        if holder is None:
             raise NoChampionError(
                 (
                     f"there is no champion for {target!r}: no model named {self.name(target)!r} at "
@@ -130,7 +132,7 @@ class Registry:
                     f"promote {target} VERSION`"
                 ),
             )
-        return self.opened(found)
+        return self.opened(holder)
 
     def opened(self, version: ModelVersion) -> Champion:
         """Return a version with what its files and its run say.
@@ -206,8 +208,8 @@ class Registry:
                     hint="give each contract's models a prefix of their own: tracking.prefix",
                 )
             source = f"{client.get_run(run.id).info.artifact_uri}/{MODEL}"
-            made = client.create_model_version(name, source=source, run_id=run.id, tags=tags)
-            return self._version(target, made, [])
+            entry = client.create_model_version(name, source=source, run_id=run.id, tags=tags)
+            return self._version(target, entry, [])
 
     def promote(
         self, version: ModelVersion, *, reasons: Mapping[str, Any], force: bool = False
@@ -233,13 +235,13 @@ class Registry:
         before = self.holder(version.target, CHAMPION)
         if before is not None and before.version == version.version:
             return self._no_challenger(before)
-        told = {key: str(value) for key, value in reasons.items()} | (
+        tags = {key: str(value) for key, value in reasons.items()} | (
             {"forced": "true"} if version.failed_gates else {}
         )
-        told |= {"replaced": str(before.version)} if before else {}
+        tags |= {"replaced": str(before.version)} if before else {}
         client = self.place.client
         with self.place.calling(f"{version.name!r} version {version.version} cannot be made champion"):
-            for key, value in told.items():
+            for key, value in tags.items():
                 client.set_model_version_tag(version.name, str(version.version), f"{TAG}{key}", value)
             client.set_registered_model_alias(version.name, CHAMPION, str(version.version))
         return self._no_challenger(self.version(version.target, version.version))
@@ -267,21 +269,21 @@ class Registry:
             client.set_registered_model_alias(version.name, CHALLENGER, str(version.version))
         return self.version(version.target, version.version)
 
-    def _version(self, target: str, found: Any, aliases: list[str]) -> ModelVersion:
-        client, number = self.place.client, int(found.version)
-        uri = f"models:/{found.name}/{number}"
+    def _version(self, target: str, entry: Any, aliases: list[str]) -> ModelVersion:
+        client, number = self.place.client, int(entry.version)
+        uri = f"models:/{entry.name}/{number}"
         if not self.place.names_files:  # mlflow would resolve the name with the process's global addresses
-            uri = str(client.get_model_version_download_uri(found.name, str(number)))
+            uri = str(client.get_model_version_download_uri(entry.name, str(number)))
         return ModelVersion(
             target=target,
-            name=found.name,
+            name=entry.name,
             version=number,
-            run_id=found.run_id or "",
+            run_id=entry.run_id or "",
             uri=uri,
-            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+            created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
             aliases=tuple(sorted(aliases)),
             facts={
-                key.removeprefix(TAG): str(value) for key, value in found.tags.items() if key.startswith(TAG)
+                key.removeprefix(TAG): str(value) for key, value in entry.tags.items() if key.startswith(TAG)
             },
         )
 
@@ -296,11 +298,11 @@ def _unless_missing(call: Any) -> Any:
 
 
 def _all_pages(search: Any) -> list[Any]:
-    found: list[Any] = []
+    entries: list[Any] = []
     token: str | None = None
     while True:
         page = search(token)
-        found.extend(page)
+        entries.extend(page)
         token = getattr(page, "token", None)
         if not token:
-            return found
+            return entries

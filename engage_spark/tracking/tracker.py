@@ -170,10 +170,10 @@ class Tracker:
         what = f"run {run.name!r} cannot be recorded"
         with self.place.calling(what):
             tags = {"mlflow.parentRunId": parent} if parent else {}
-            made = client.create_run(
+            created = client.create_run(
                 self._experiment(client, run.experiment), start_time=run.started, tags=tags, run_name=run.name
             )
-        identity = made.info.run_id
+        identity = created.info.run_id
         try:
             with self.place.calling(what):
                 self._values(client, identity, run.content(), run.files)
@@ -201,25 +201,25 @@ class Tracker:
 
     def _experiment(self, client: Any, parts: Sequence[str]) -> str:
         name = "/".join(parts)
-        found = client.get_experiment_by_name(name)
-        if found is None:
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
             try:
                 return str(client.create_experiment(name, artifact_location=self.place.artefacts))
             except mlflow("mlflow.exceptions").MlflowException as e:
                 if code_of(e) != "RESOURCE_ALREADY_EXISTS":  # another process was quicker
                     raise
-                found = client.get_experiment_by_name(name)
-        if found.lifecycle_stage != "active":
+                experiment = client.get_experiment_by_name(name)
+        if experiment.lifecycle_stage != "active":
             raise ConfigurationError(
                 f"experiment {name!r} is deleted in MLflow",
                 hint="restore it there, or set tracking.experiment",
             )
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def _values(self, client: Any, identity: str, content: Mapping[str, Any], files: Path) -> None:
         entities = mlflow("mlflow.entities")
-        made = {"params": entities.Param, "tags": entities.RunTag}
-        for kind, build in made.items():
+        builders = {"params": entities.Param, "tags": entities.RunTag}
+        for kind, build in builders.items():
             if any(len(v) > LONGEST[kind] for v in content[kind].values()):
                 (files / f"{kind}.json").write_text(
                     json.dumps(content[kind], indent=1, ensure_ascii=False), encoding="utf-8"

@@ -87,9 +87,11 @@ class Draws:
 
     def weights(self, replicate: int) -> F64:
         """Return how often each row is drawn in a replicate, as doubles."""
-        many = self._customers
-        drawn = np.random.default_rng((self.seed, replicate)).integers(0, many, size=many, dtype=np.uint32)
-        counts = np.bincount(drawn, minlength=many).astype(np.float64)
+        n_customers = self._customers
+        draws = np.random.default_rng((self.seed, replicate)).integers(
+            0, n_customers, size=n_customers, dtype=np.uint32
+        )
+        counts = np.bincount(draws, minlength=n_customers).astype(np.float64)
         return counts if self.customer is None else counts[self.customer]
 
     def evaluate(self, statistic: Callable[[F64], Any]) -> F64:
@@ -116,13 +118,13 @@ def arranged(
     if clusters is None:
         order = np.lexsort(columns[::-1])
         return tuple(c[order] for c in columns), Draws(n, None, replicates, seed)
-    found, customer = np.unique(np.asarray(clusters), return_inverse=True)
+    customers, customer = np.unique(np.asarray(clusters), return_inverse=True)
     if len(customer) != n:
         raise InputError(
             f"{len(customer)} customers are given for {n} rows", hint="name the customer of every row"
         )
     order = np.lexsort((customer, *columns[::-1]))
-    alone = len(found) == n
+    alone = len(customers) == n
     # Customers with one row each are numbered as the rows lie: a draw by customer is then a draw by row.
     return tuple(c[order] for c in columns), Draws(
         n, None if alone else customer[order].astype(np.int64), replicates, seed
@@ -155,9 +157,9 @@ def intervals(
     (s, y), draws = arranged(s, y, clusters=clusters, replicates=replicates, seed=seed)
     prepared = [m.prepare(y, s) for m in metrics]
     values = [p(np.ones(draws.n)) for p in prepared]
-    found = draws.evaluate(lambda w: [p(w) for p in prepared])
+    replicate_values = draws.evaluate(lambda w: [p(w) for p in prepared])
     return {
-        m.name: None if np.isnan(value) else interval(value, found[:, i], confidence=confidence)
+        m.name: None if np.isnan(value) else interval(value, replicate_values[:, i], confidence=confidence)
         for i, (m, value) in enumerate(zip(metrics, values, strict=True))
     }
 
@@ -209,8 +211,8 @@ def paired_gain(
         raise UndefinedMetricError(
             f"{metric.title} is undefined on these {draws.n} rows: it needs {metric.needs}"
         )
-    both = draws.evaluate(lambda w: (of_a(w), of_b(w)))
-    gains = np.array([metric.gain(x, z) for x, z in both[~np.isnan(both).any(axis=1)].tolist()])
+    pairs = draws.evaluate(lambda w: (of_a(w), of_b(w)))
+    gains = np.array([metric.gain(x, z) for x, z in pairs[~np.isnan(pairs).any(axis=1)].tolist()])
     gain = metric.gain(value, over)
     bounds = interval(gain, gains, confidence=confidence)
     probability = float(((gains > 0) + 0.5 * (gains == 0)).mean()) if len(gains) else float("nan")

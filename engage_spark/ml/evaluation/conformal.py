@@ -98,10 +98,10 @@ class Conformal:
 
     def radii(self) -> dict[str | None, tuple[float, ...]]:
         """Return the radii by group, in the order of the parts; under None where there are no groups."""
-        found: dict[str | None, list[float]] = {}
+        by_group: dict[str | None, list[float]] = {}
         for c in self.cells:
-            found.setdefault(c.group, [math.inf] * self.parts)[c.part] = c.radius
-        return {g: tuple(r) for g, r in found.items()}
+            by_group.setdefault(c.group, [math.inf] * self.parts)[c.part] = c.radius
+        return {g: tuple(r) for g, r in by_group.items()}
 
     def intervals(self, predictions: Any, groups: Any = None) -> tuple[F64, F64]:
         """Return the lower and upper end of each prediction's interval.
@@ -133,11 +133,11 @@ class Conformal:
         return np.asarray((low <= y) & (y <= high))
 
     def _radius(self, n: int, groups: Any, parts: I64) -> F64:
-        radii, found = self.radii(), np.full(n, math.inf)
+        radii, radius = self.radii(), np.full(n, math.inf)
         for group, rows in _by_group(n, groups if self.by_group else None, self.by_group):
             if group in radii:
-                found[rows] = np.asarray(radii[group])[parts[rows]]
-        return found
+                radius[rows] = np.asarray(radii[group])[parts[rows]]
+        return radius
 
     def to_json(self) -> str:
         """Return text that `from_json` reads; an infinite radius is null, since JSON has no such number."""
@@ -187,17 +187,17 @@ def calibrate_regression(
     """
     y, p, _ = checked(labels, predictions, task=Task.REGRESSION, what="predictions")
     places = np.arange(1, parts) * len(p) // parts
-    chosen = np.unique(np.sort(p)[places]) if cuts is None else np.asarray(sorted(cuts), dtype=np.float64)
-    if cuts is None and len(chosen) and chosen[0] == p.min():
-        chosen = chosen[1:]  # nothing would lie below it
-    cells = _cells(np.abs(y - p), _parts(p, tuple(chosen)), len(chosen) + 1, groups, coverage)
+    bounds = np.unique(np.sort(p)[places]) if cuts is None else np.asarray(sorted(cuts), dtype=np.float64)
+    if cuts is None and len(bounds) and bounds[0] == p.min():
+        bounds = bounds[1:]  # nothing would lie below it
+    cells = _cells(np.abs(y - p), _parts(p, tuple(bounds)), len(bounds) + 1, groups, coverage)
     return Conformal(
         task=Task.REGRESSION,
         coverage=coverage,
         cells=tuple(cells),
         minimum=minimum,
         maximum=maximum,
-        cuts=tuple(chosen.tolist()),
+        cuts=tuple(bounds.tolist()),
         by_group=groups is not None,
     )
 
@@ -216,9 +216,11 @@ def calibrate_sets(
     if by_class:
         cells = list(_cells(errors, parts, 2, groups, coverage))
     else:
-        both = list(_cells(errors, np.zeros_like(parts), 1, groups, coverage))
+        marginal = list(_cells(errors, np.zeros_like(parts), 1, groups, coverage))
         cells = [
-            ConformalCell(group=c.group, part=part, n=c.n, radius=c.radius) for c in both for part in (0, 1)
+            ConformalCell(group=c.group, part=part, n=c.n, radius=c.radius)
+            for c in marginal
+            for part in (0, 1)
         ]
     return Conformal(
         task=Task.BINARY,
@@ -231,9 +233,9 @@ def calibrate_sets(
     )
 
 
-def _cells(errors: F64, parts: I64, many: int, groups: Any, coverage: float) -> Iterable[ConformalCell]:
+def _cells(errors: F64, parts: I64, n_parts: int, groups: Any, coverage: float) -> Iterable[ConformalCell]:
     for group, rows in _by_group(len(errors), groups, groups is not None):
-        for part in range(many):
+        for part in range(n_parts):
             own = errors[rows & (parts == part)]
             yield ConformalCell(group=group, part=part, n=len(own), radius=quantile(own, coverage))
 
@@ -248,10 +250,10 @@ def _by_group(n: int, groups: Any, grouped: bool) -> Iterable[tuple[str | None, 
             hint="this calibration is by group: name every row's",
         )
     values = np.asarray([None if g is None else str(g) for g in groups], dtype=object)
-    known = sorted({g for g in values if g is not None})
+    names = sorted({g for g in values if g is not None})
     return [
         (g, np.asarray(values == g, dtype=bool))
-        for g in (*known, None)
+        for g in (*names, None)
         if g is not None or None in set(values)
     ]
 
@@ -326,15 +328,15 @@ def _radius_column(
     def of(radii: Sequence[float]) -> Column:
         if prediction is None:
             return F.lit(float(radii[part]))
-        found = F.lit(float(radii[-1]))
+        column = F.lit(float(radii[-1]))
         for cut, radius in zip(reversed(conformal.cuts), reversed(radii[:-1]), strict=True):
-            found = F.when(F.col(prediction) < F.lit(cut), F.lit(float(radius))).otherwise(found)
-        return found
+            column = F.when(F.col(prediction) < F.lit(cut), F.lit(float(radius))).otherwise(column)
+        return column
 
     radii = conformal.radii()
     if group is None:
         return of(radii[None])
-    found = F.lit(math.inf)
+    column = F.lit(math.inf)
     for g, own in radii.items():
-        found = F.when(F.col(group).cast("string").eqNullSafe(F.lit(g)), of(own)).otherwise(found)
-    return found
+        column = F.when(F.col(group).cast("string").eqNullSafe(F.lit(g)), of(own)).otherwise(column)
+    return column

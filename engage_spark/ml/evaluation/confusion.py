@@ -48,9 +48,9 @@ class Confusion:
         return share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
 
-def share(part: float, whole: float) -> float:
+def share(part: float, total: float) -> float:
     """NaN of nothing."""
-    return part / whole if whole else float("nan")
+    return part / total if total else float("nan")
 
 
 def confusion(labels: Any, scores: Any, *, threshold: float, weights: Any = None) -> Confusion:

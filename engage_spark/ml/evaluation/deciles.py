@@ -86,10 +86,10 @@ def calibration(
     n, ones, total = (
         np.bincount(places, weights=x, minlength=len(cuts) + 1) for x in (np.ones_like(y), y, s)
     )
-    found = []
+    bins_with_rows = []
     for i in np.flatnonzero(n):
         low, high = wilson(float(ones[i]), float(n[i]))
-        found.append(
+        bins_with_rows.append(
             CalibrationBin(
                 n=int(n[i]),
                 mean_score=float(total[i] / n[i]),
@@ -98,21 +98,21 @@ def calibration(
                 high=high,
             )
         )
-    return tuple(found)
+    return tuple(bins_with_rows)
 
 
-def wilson(part: float, whole: float, *, confidence: float = 0.95) -> tuple[float, float]:
+def wilson(part: float, total: float, *, confidence: float = 0.95) -> tuple[float, float]:
     """Return bounds of the share part / whole, which stay within 0 and 1 and have a width at both ends too.
 
     Nulls: NaN of nothing.
 
     Source: Wilson 1927.
     """
-    if not whole:
+    if not total:
         return math.nan, math.nan
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    middle = (part + z * z / 2) / (whole + z * z)
-    reach = z * math.sqrt(part * (whole - part) / whole + z * z / 4) / (whole + z * z)
+    middle = (part + z * z / 2) / (total + z * z)
+    reach = z * math.sqrt(part * (total - part) / total + z * z / 4) / (total + z * z)
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 

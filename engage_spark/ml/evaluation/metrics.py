@@ -77,27 +77,27 @@ def checked(
     """
     y, s = (np.asarray(x, dtype=np.float64) for x in (labels, scores))
     w = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
-    wrong = []
+    problems = []
     if not (y.ndim == s.ndim == w.ndim == 1 and len(y) == len(s) == len(w)):
-        wrong.append(
+        problems.append(
             f"labels, {what} and weights must be as long as each other, not {y.shape}, "
             f"{s.shape} and {w.shape}"
         )
     elif not len(y):
-        wrong.append("there are no rows")
+        problems.append("there are no rows")
     for name, values in (("labels", y), (what, s), ("weights", w)):
         if n := int(np.count_nonzero(~np.isfinite(values))):
-            wrong.append(f"{n} {name} are null, NaN or infinite")
+            problems.append(f"{n} {name} are null, NaN or infinite")
     if task is Task.BINARY and (n := int(np.count_nonzero((y != 0) & (y != 1)))):
-        wrong.append(f"{n} labels are neither 0 nor 1")
+        problems.append(f"{n} labels are neither 0 nor 1")
     if probabilities and (n := int(np.count_nonzero((s < 0) | (s > 1)))):
-        wrong.append(f"{n} {what} are no probabilities: they lie outside 0 and 1")
+        problems.append(f"{n} {what} are no probabilities: they lie outside 0 and 1")
     if (n := int(np.count_nonzero(w < 0))) or (len(w) and w.sum() == 0):
-        wrong.append(f"{n} weights are negative" if n else "all weights are 0")
-    if wrong:
+        problems.append(f"{n} weights are negative" if n else "all weights are 0")
+    if problems:
         raise InputError(
             "these rows cannot be judged",
-            details=wrong,
+            details=problems,
             hint="judge rows with a label and a score, each finite",
         )
     return y, s, w
@@ -152,8 +152,10 @@ def _average_precision(y: F64, s: F64) -> Prepared:
         if not all_positive:
             return float("nan")
         from_here = np.cumsum(rows[::-1])
-        found = np.cumsum(positive[::-1])
-        precision = np.divide(found, from_here, out=np.zeros_like(found), where=from_here > 0)
+        positive_from_here = np.cumsum(positive[::-1])
+        precision = np.divide(
+            positive_from_here, from_here, out=np.zeros_like(positive_from_here), where=from_here > 0
+        )
         return float(positive[::-1] @ precision) / all_positive
 
     return value
@@ -170,8 +172,10 @@ def _gini(y: F64, s: F64) -> Prepared:
     centred = y - y.mean()  # the ratio does not change with it, and its digits are kept
 
     def area(ranking: Ranking, w: F64) -> float:
-        rows, gathered = ranking.sums(w), ranking.sums(w * centred)
-        return float(gathered @ (np.cumsum(rows) - rows / 2)) - float(gathered.sum()) * float(rows.sum()) / 2
+        rows, cumulative = ranking.sums(w), ranking.sums(w * centred)
+        return (
+            float(cumulative @ (np.cumsum(rows) - rows / 2)) - float(cumulative.sum()) * float(rows.sum()) / 2
+        )
 
     def value(w: F64) -> float:
         perfect = area(by_label, w) if _varies(y, w) else 0.0
@@ -181,8 +185,8 @@ def _gini(y: F64, s: F64) -> Prepared:
 
 
 def _varies(y: F64, w: F64) -> bool:
-    taken = y[w > 0]
-    return len(taken) > 0 and bool(taken.min() < taken.max())
+    weighted = y[w > 0]
+    return len(weighted) > 0 and bool(weighted.min() < weighted.max())
 
 
 def _mean(
@@ -245,8 +249,8 @@ def _ece(*, mass: bool) -> Callable[[F64, F64], Prepared]:
 
         def value(w: F64) -> float:
             total = float(w.sum())
-            found = np.bincount(places, weights=w * gaps, minlength=len(cuts) + 1)
-            return float(np.abs(found).sum()) / total if total else float("nan")
+            gap_sums = np.bincount(places, weights=w * gaps, minlength=len(cuts) + 1)
+            return float(np.abs(gap_sums).sum()) / total if total else float("nan")
 
         return value
 
@@ -302,9 +306,9 @@ def evaluate(
 
     Nulls: None where the rows leave a metric undefined, which `Metric.__call__` makes an error of.
     """
-    found: dict[str, float | None] = {}
+    values: dict[str, float | None] = {}
     for m in metrics:
         y, s, w = checked(labels, scores, weights, task=m.task, probabilities=m.probabilities)
         value = m.prepare(y, s)(w)
-        found[m.name] = None if np.isnan(value) else value
-    return found
+        values[m.name] = None if np.isnan(value) else value
+    return values

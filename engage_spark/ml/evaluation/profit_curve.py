@@ -71,8 +71,8 @@ class Profit:
 
     def to_json(self) -> str:
         """Return text that `from_json` reads; that nobody is best contacted is null."""
-        found = asdict(self) | {"best": None if math.isinf(self.best) else self.best}
-        return json.dumps(found, allow_nan=False, sort_keys=True)
+        content = asdict(self) | {"best": None if math.isinf(self.best) else self.best}
+        return json.dumps(content, allow_nan=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Profit:
@@ -98,17 +98,17 @@ def threshold(*, value: float, cost: float, success: float) -> float:
 
     Errors: InputError where one of them makes no sense.
     """
-    wrong = [
+    problems = [
         f"{name} is {x}, and must be above 0"
         for name, x in (("value", value), ("cost", cost), ("success", success))
         if not x > 0
     ]
     if success > 1:
-        wrong.append(f"success is {success}, and is a probability")
-    if wrong:
+        problems.append(f"success is {success}, and is a probability")
+    if problems:
         raise InputError(
             "no threshold follows from these",
-            details=wrong,
+            details=problems,
             hint="set models.value, models.cost and models.success",
         )
     return cost / (success * value)
@@ -144,33 +144,39 @@ def profits(
         rows, ones = (np.bincount(places, weights=x, minlength=len(grid)) for x in (w, w * y))
         return np.stack([np.cumsum(rows[::-1])[::-1], np.cumsum(ones[::-1])[::-1]])
 
-    whole, drawn = counted(np.ones(draws.n)), draws.evaluate(counted)
+    all_rows, replicate_counts = counted(np.ones(draws.n)), draws.evaluate(counted)
     best = [_best(p, y, success * v, cost) for v in values]
     return tuple(
-        _profit(v, cut, b, grid, whole, drawn, cost=cost, success=success, confidence=confidence)
+        _profit(
+            v, cut, b, grid, all_rows, replicate_counts, cost=cost, success=success, confidence=confidence
+        )
         for v, cut, b in zip(values, cuts, best, strict=True)
     )
 
 
 def _profit(
     value: float,
-    chosen: float,
+    cut: float,
     best: tuple[float, float],
     grid: F64,
-    whole: F64,
-    drawn: F64,
+    all_rows: F64,
+    replicate_counts: F64,
     *,
     cost: float,
     success: float,
     confidence: float,
 ) -> Profit:
-    n, ones = float(whole[0, 0]), float(whole[1, 0])
+    n, ones = float(all_rows[0, 0]), float(all_rows[1, 0])
 
     def point(i: int) -> ProfitPoint:
-        rows, kept = whole[:, i]
-        replicates = 1000.0 * (success * value * drawn[:, 1, i] - cost * drawn[:, 0, i]) / drawn[:, 0, 0]
+        rows, n_kept = all_rows[:, i]
+        replicates = (
+            1000.0
+            * (success * value * replicate_counts[:, 1, i] - cost * replicate_counts[:, 0, i])
+            / replicate_counts[:, 0, 0]
+        )
         bounds = interval(
-            1000.0 * (success * value * float(kept) - cost * float(rows)) / n,
+            1000.0 * (success * value * float(n_kept) - cost * float(rows)) / n,
             replicates,
             confidence=confidence,
         )
@@ -183,14 +189,14 @@ def _profit(
         )
 
     on_grid = np.flatnonzero(np.isin(grid, np.arange(STEPS + 1) / STEPS))
-    at = int(np.searchsorted(grid, chosen))
-    selected, tp = (float(x) for x in whole[:, at])
+    at = int(np.searchsorted(grid, cut))
+    selected, tp = (float(x) for x in all_rows[:, at])
     return Profit(
         value=value,
         cost=cost,
         success=success,
         n=int(n),
-        chosen=chosen,
+        chosen=cut,
         at=point(at),
         best=best[0],
         best_profit=1000.0 * best[1] / n,
@@ -207,8 +213,8 @@ def _best(p: F64, y: F64, gain: float, cost: float) -> tuple[float, float]:
     Rows are sorted by ascending probability. All distinct probabilities are tried, and contacting nobody.
     """
     starts = np.flatnonzero(np.concatenate([[True], p[1:] != p[:-1]]))
-    earned = np.cumsum((gain * y - cost)[::-1])[::-1][starts]
-    top = float(earned.max())
+    cumulative_profit = np.cumsum((gain * y - cost)[::-1])[::-1][starts]
+    top = float(cumulative_profit.max())
     if top <= 0:
         return math.inf, 0.0
-    return float(p[starts[np.flatnonzero(earned == top)[-1]]]), top
+    return float(p[starts[np.flatnonzero(cumulative_profit == top)[-1]]]), top

@@ -101,8 +101,10 @@ def decide(gates: Sequence[ModelGate], gain: Gain | None, *, champion: str | Non
             promoted=False,
             reason=f"{champion} cannot score these rows any more, so nothing shows a gain; promote by hand",
         )
-    told = f"gain in {gain.metric} over {champion} {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
+    gain_text = f"gain in {gain.metric} over {champion} {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
     return Decision(
         promoted=gain.low > 0,
-        reason=told if gain.low > 0 else f"{told}, not above 0 with {gain.confidence:.0%} confidence",
+        reason=gain_text
+        if gain.low > 0
+        else f"{gain_text}, not above 0 with {gain.confidence:.0%} confidence",
     )

@@ -55,10 +55,10 @@ class Linear:
 
     def raw(self, x: F64) -> F64:
         """Return each row's linear predictor, summed in the order of the slots."""
-        found = np.full(len(x), self.intercept)
+        predictor = np.full(len(x), self.intercept)
         for j, b in enumerate(self.coefficients):
-            found += b * x[:, j]
-        return found
+            predictor += b * x[:, j]
+        return predictor
 
     @cached_property
     def base(self) -> float:
@@ -135,24 +135,24 @@ class Explainer:
 
         Errors: ExplanationError with the worst row's figures.
         """
-        found = self.contributions(x)
-        raw, total = self.model.raw(x), self.base + found.sum(axis=1)
-        for what, told, expected in (
+        contributions = self.contributions(x)
+        raw, total = self.model.raw(x), self.base + contributions.sum(axis=1)
+        for what, actual, expected in (
             ("its raw prediction", total, raw),
             ("what the model predicts", self.served(total), served),
         ):
             # Values may be nearly 0 or 5,000, and doubles hold 16 digits of either. NaN is no agreement.
-            off = np.abs(told - expected) / np.maximum(1.0, np.abs(expected))
+            off = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))
             if not np.all(off <= self.tolerance):
                 worst = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
                 raise ExplanationError(
-                    f"contributions add up to {told[worst]!r}, and {what} is {expected[worst]!r}",
+                    f"contributions add up to {actual[worst]!r}, and {what} is {expected[worst]!r}",
                     hint=(
                         "explain with the explainer that was stored with this version of the model, or "
                         "train the model again"
                     ),
                 )
-        return found
+        return contributions
 
     def top(self, contributions: F64, count: int) -> tuple[I32, F64, I64]:
         """Return the `count` largest contributions of each row: features, values, and how many per row.
@@ -162,10 +162,10 @@ class Explainer:
         by_name = np.argsort(np.array(self.features, dtype=str), kind="stable")
         size = np.abs(contributions[:, by_name])
         order = np.argsort(-size, axis=1, kind="stable")[:, :count]
-        kept = np.take_along_axis(size, order, axis=1) > 0
-        chosen = by_name[order]
-        values = np.take_along_axis(contributions, chosen, axis=1)
-        return chosen[kept].astype(np.int32), values[kept], kept.sum(axis=1)
+        is_listed = np.take_along_axis(size, order, axis=1) > 0
+        features = by_name[order]
+        values = np.take_along_axis(contributions, features, axis=1)
+        return features[is_listed].astype(np.int32), values[is_listed], is_listed.sum(axis=1)
 
     def __getstate__(self) -> dict[str, Any]:
         return {f.name: self.__dict__[f.name] for f in fields(self)}  # what was derived is derived again
@@ -174,14 +174,14 @@ class Explainer:
         """Return text that `from_json` reads, bit for bit."""
         kind = "trees" if isinstance(self.model, Ensemble) else "linear"
         model = {f.name: _packed(getattr(self.model, f.name)) for f in fields(self.model)}
-        told = {
+        content = {
             "features": self.features,
             "categories": self.categories,
             "source": _packed(self.source),
             "link": self.link.value,
         }
         return json.dumps(
-            told | {kind: model, "minimum": self.minimum, "maximum": self.maximum},
+            content | {kind: model, "minimum": self.minimum, "maximum": self.maximum},
             sort_keys=True,
             allow_nan=False,
         )

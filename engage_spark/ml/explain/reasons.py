@@ -61,8 +61,8 @@ def explainer_of(
     stage = _estimator(model)
     kind = type(stage).__name__
     binary = target.task is Task.BINARY
-    found = slots(model)
-    features = tuple(dict.fromkeys(s.feature for s in found))
+    vector_slots = slots(model)
+    features = tuple(dict.fromkeys(s.feature for s in vector_slots))
     explained: Ensemble | Linear
     if kind in XGBOOST:
         explained = booster_ensemble(stage.get_booster().save_raw("json").decode())
@@ -72,7 +72,7 @@ def explainer_of(
                 f"the reasons of a {kind} need rows to compare with",
                 hint="give the rows that it was fitted on",
             )
-        means = slot_means(model, background, count=len(found))
+        means = slot_means(model, background, count=len(vector_slots))
         explained = Linear(
             coefficients=np.array(stage.coefficients.toArray()), means=means, intercept=float(stage.intercept)
         )
@@ -84,8 +84,8 @@ def explainer_of(
             explained = replace(explained, value=2.0 * explained.value, bias=2.0 * explained.bias)
     return Explainer(
         features=features,
-        categories=tuple(dict.fromkeys(s.feature for s in found if s.level is not None)),
-        source=np.array([features.index(s.feature) for s in found], np.int32),
+        categories=tuple(dict.fromkeys(s.feature for s in vector_slots if s.level is not None)),
+        source=np.array([features.index(s.feature) for s in vector_slots], np.int32),
         link=_link(stage, kind),
         model=explained,
         minimum=None if binary else target.minimum,
@@ -164,18 +164,20 @@ def with_reasons(
     names = explainer.features
     picked = arrow_udf(_picker(explainer, top), _PICKED)(*_inputs(scored))
 
-    def told(reason: Column) -> Column:
+    def to_reason(reason: Column) -> Column:
         value = F.lit(None).cast("string")
         # cases, because an array of all values would be built for every reason
         for i, name in enumerate(names):
             if name not in masked:
                 value = F.when(reason["feature"] == i, column_named(name).cast("string")).otherwise(value)
-        known = F.element_at(F.array(*map(F.lit, names)), reason["feature"] + 1)
+        name_of_feature = F.element_at(F.array(*map(F.lit, names)), reason["feature"] + 1)
         return F.struct(
-            known.alias("feature"), value.alias("value"), reason["contribution"].alias("contribution")
+            name_of_feature.alias("feature"),
+            value.alias("value"),
+            reason["contribution"].alias("contribution"),
         )
 
-    return scored.withColumn(REASONS, F.transform(picked, told))
+    return scored.withColumn(REASONS, F.transform(picked, to_reason))
 
 
 def _picker(explainer: Explainer, top: int) -> Any:
@@ -232,8 +234,8 @@ def global_importance(
     total = scored.count()
     if not total:
         raise ConfigurationError("importance was asked for over no rows", hint="give scored rows")
-    drawn = F.shiftrightunsigned(F.xxhash64(F.lit(seed), *map(column_named, key)), 33)
-    chosen = scored if total <= limit else scored.where(drawn < F.lit(limit * 2**31 // total))
+    hashes = F.shiftrightunsigned(F.xxhash64(F.lit(seed), *map(column_named, key)), 33)
+    sample = scored if total <= limit else scored.where(hashes < F.lit(limit * 2**31 // total))
     at = np.array(
         [np.flatnonzero(explainer.source == i)[0] for i in range(len(explainer.features))], np.int64
     )
@@ -247,21 +249,21 @@ def global_importance(
             [np.abs(moved), moved, value, moved * moved, value * value, moved * value], axis=1
         )
 
-    rows, sums = _summed(chosen, explained)
+    rows, sums = _summed(sample, explained)
     if not rows:
         raise ConfigurationError(
             f"none of {total} rows was drawn for importance",
             hint="raise `limit`, or give rows with distinct keys",
         )
-    told = []
+    importances = []
     for i, name in enumerate(explainer.features):
         size, m, v, mm, vv, mv = sums[i :: len(explainer.features)]
         # whole numbers, so nothing cancels, and it is 0 exactly where one never varies
         spread = (rows * mm - m * m) * (rows * vv - v * v)
         measured = name not in explainer.categories and spread > 0
         direction = (rows * mv - m * v) / math.sqrt(spread) if measured else None
-        told.append(Importance(name, size / rows / float(unit), direction, rows))
-    return tuple(sorted(told, key=lambda t: (-t.mean_contribution, t.feature)))
+        importances.append(Importance(name, size / rows / float(unit), direction, rows))
+    return tuple(sorted(importances, key=lambda t: (-t.mean_contribution, t.feature)))
 
 
 def _bound(explainer: Explainer) -> float:
@@ -291,12 +293,12 @@ def slot_means(model: PipelineModel, rows: DataFrame, *, count: int) -> F64:
             )
         return np.rint(x * 2.0**32).astype(np.int64)
 
-    found, sums = _summed(model.transform(rows), on_grid)
-    if not found:
+    n_rows, sums = _summed(model.transform(rows), on_grid)
+    if not n_rows:
         raise ConfigurationError(
             "there are no rows to compare with", hint="give the rows that the model was fitted on"
         )
-    return np.array([s / found / 2**32 for s in sums[:count]])
+    return np.array([s / n_rows / 2**32 for s in sums[:count]])
 
 
 def _summed(scored: DataFrame, numbers: Callable[[Any, Any], Any]) -> tuple[int, list[int]]:
@@ -307,9 +309,9 @@ def _summed(scored: DataFrame, numbers: Callable[[Any, Any], Any]) -> tuple[int,
         rows, high, low = 0, np.zeros(0, np.int64), np.zeros(0, np.int64)
         for batch in batches:
             if batch.num_rows:
-                found = numbers(*_arrays(batch.column(0), batch.column(1)))
+                values = numbers(*_arrays(batch.column(0), batch.column(1)))
                 rows += batch.num_rows
-                own = [part.sum(axis=0) for part in split(found)]
+                own = [part.sum(axis=0) for part in split(values)]
                 high, low = own if rows == batch.num_rows else (high + own[0], low + own[1])
         if rows:
             columns = [np.arange(-1, len(high)), np.concatenate([[0], high]), np.concatenate([[rows], low])]

@@ -180,8 +180,8 @@ def read_ensemble(spark: SparkSession, path: str) -> Ensemble:
             (row["treeID"], row["nodeData"])
             for row in to_arrow(spark.read.parquet(f"{path}/data")).to_pylist()
         ]
-        told = spark.read.parquet(f"{path}/treesMetadata").collect()
-        weights = {row[0]: (1.0 / len(told) if kind in FORESTS else row[2]) for row in told}
+        tree_rows = spark.read.parquet(f"{path}/treesMetadata").collect()
+        weights = {row[0]: (1.0 / len(tree_rows) if kind in FORESTS else row[2]) for row in tree_rows}
     classes = kind.endswith("ClassificationModel") and kind not in BOOSTED
     trees: dict[int, list[Node]] = {number: [] for number in sorted(weights)}
     for number, row in rows:

@@ -100,7 +100,7 @@ def contributions(
         if source is None
         else np.ascontiguousarray(source, np.int32)
     )
-    found = np.zeros((len(values), int(origin.max()) + 1 if len(origin) else 0))
+    sums = np.zeros((len(values), int(origin.max()) + 1 if len(origin) else 0))
     ready = tables(trees) if prepared is None else prepared
     _explain(
         values,
@@ -118,9 +118,9 @@ def contributions(
         ready.aside_weight,
         ready.share,
         ready.levels,
-        found,
+        sums,
     )
-    return found
+    return sums
 
 
 @kernel
@@ -176,13 +176,13 @@ def _explain(
     aside_weight: F64,
     share: F64,
     levels: int,
-    found: F64,
+    contributions: F64,
 ) -> None:  # pragma: no cover - compiled
     nodes, points = len(feature), along_factor.shape[1]
     product, total = np.ones((levels, points, BLOCK)), np.zeros((levels, points, BLOCK))
     # along all edges on this edge's feature, with and without it
     went, gone = np.ones((levels, BLOCK)), np.ones((levels, BLOCK))
-    values, sums = np.zeros((x.shape[1], BLOCK)), np.zeros((found.shape[1], BLOCK))
+    values, sums = np.zeros((x.shape[1], BLOCK)), np.zeros((contributions.shape[1], BLOCK))
     on_path = np.zeros(levels, np.int32)
     for start in range(0, len(x), BLOCK):
         rows = min(BLOCK, len(x) - start)
@@ -190,21 +190,21 @@ def _explain(
         sums[:] = 0.0
         for tree in range(len(roots)):
             end = roots[tree + 1] if tree + 1 < len(roots) else nodes
-            opened = 0
+            open_level = 0
             for node in range(roots[tree], end + 1):
                 level = depth[node] if node < end else 0
-                while opened > 0 and opened >= level:  # what lies below this edge has been seen
-                    edge = on_path[opened]
+                while open_level > 0 and open_level >= level:  # what lies below this edge has been seen
+                    edge = on_path[open_level]
                     _close(
-                        total[opened],
-                        total[opened - 1],
-                        went[opened],
-                        gone[opened],
+                        total[open_level],
+                        total[open_level - 1],
+                        went[open_level],
+                        gone[open_level],
                         along_weight[edge],
                         aside_weight[edge],
-                        sums[source[feature[on_path[opened - 1]]]],
+                        sums[source[feature[on_path[open_level - 1]]]],
                     )
-                    opened -= 1
+                    open_level -= 1
                 if node == end:
                     break
                 if level > 0:
@@ -230,11 +230,11 @@ def _explain(
                         aside_factor[node],
                         share[node],
                     )
-                on_path[level], opened = node, level
+                on_path[level], open_level = node, level
                 for q in range(points):
                     for r in range(BLOCK):
                         total[level, q, r] = value[node] * product[level, q, r]  # an inner node's value is 0
-        found[start : start + rows] = sums[:, :rows].T
+        contributions[start : start + rows] = sums[:, :rows].T
 
 
 @kernel

@@ -76,10 +76,10 @@ class Attribute:
         value = column_named(self.name)
         if not self.bands:
             return F.coalesce(value.cast("string"), F.lit(MISSING))
-        found = F.when(value.isNull() | F.isnan(value.cast("double")), F.lit(MISSING))
+        name = F.when(value.isNull() | F.isnan(value.cast("double")), F.lit(MISSING))
         for cut, label in zip(self.bands, self.labels, strict=False):
-            found = found.when(value < F.lit(cut), F.lit(label))
-        return found.otherwise(F.lit(self.labels[-1]))
+            name = name.when(value < F.lit(cut), F.lit(label))
+        return name.otherwise(F.lit(self.labels[-1]))
 
     def ordered(self, groups: set[str]) -> list[str]:
         """Sort groups: bands as they follow each other, values as text is sorted, nulls last."""
@@ -89,18 +89,21 @@ class Attribute:
 
 def attributes(contract: Contract) -> tuple[Attribute, ...]:
     """Return the protected fields of the entity, keys left out, in the contract's order."""
-    found = []
+    protected = []
     for f in contract.entity.fields:
         if f.protected and not f.is_key:
             number = f.spark_type in NUMERIC and f.spark_type != "boolean"
-            whole = number and not f.is_floating
+            is_whole = number and not f.is_floating
             minimum = None if f.minimum is None else float(f.minimum)
-            found.append(
+            protected.append(
                 Attribute(
-                    name=f.name, bands=tuple(sorted(f.bands)) if number else (), whole=whole, minimum=minimum
+                    name=f.name,
+                    bands=tuple(sorted(f.bands)) if number else (),
+                    whole=is_whole,
+                    minimum=minimum,
                 )
             )
-    return tuple(found)
+    return tuple(protected)
 
 
 def audit_fairness(
@@ -134,19 +137,19 @@ def audit_fairness(
             "a binary target is audited by decisions",
             hint="give a threshold, or the column of decisions: one of both",
         )
-    known = rows.where(F.col(label).isNotNull())
+    labelled = rows.where(F.col(label).isNotNull())
     y, p = F.col(label).cast("double"), F.col(prediction).cast("double")
     missing = p.isNull() | F.isnan(p)
-    exponent = 0 if target.task is Task.BINARY else _exponent(known, target, y, p)
-    chosen = F.lit(False)
+    exponent = 0 if target.task is Task.BINARY else _exponent(labelled, target, y, p)
+    selected = F.lit(False)
     if target.task is Task.BINARY:
-        chosen = F.col(decision).cast("boolean") if decision is not None else p >= F.lit(threshold)
+        selected = F.col(decision).cast("boolean") if decision is not None else p >= F.lit(threshold)
     held = F.col(covered).cast("boolean") if covered else F.lit(None).cast("boolean")
     counts = {
         "n": F.count(F.lit(1)),
-        "missing": F.count_if(missing | chosen.isNull()),
-        "selected": F.count_if(chosen),
-        "hits": F.count_if(chosen & (y == 1)),
+        "missing": F.count_if(missing | selected.isNull()),
+        "selected": F.count_if(selected),
+        "hits": F.count_if(selected & (y == 1)),
         "covered": F.count_if(held),
     }
     unit = F.lit(2.0**-exponent)
@@ -156,24 +159,24 @@ def audit_fairness(
         "absolute": F.abs((p - y) * unit),
         "squares": ((p - y) * unit) * ((p - y) * unit),
     }
-    whole = {
+    on_grid = {
         name: F.when(~missing, F.rint(x * F.lit(2.0 ** _GRIDS[name])).cast("bigint"))
         for name, x in terms.items()
     }
-    sums = {f"{name}_hi": F.sum(F.shiftright(x, _HALF)) for name, x in whole.items()}
-    sums |= {f"{name}_lo": F.sum(x.bitwiseAND(F.lit(2**_HALF - 1))) for name, x in whole.items()}
+    sums = {f"{name}_hi": F.sum(F.shiftright(x, _HALF)) for name, x in on_grid.items()}
+    sums |= {f"{name}_lo": F.sum(x.bitwiseAND(F.lit(2**_HALF - 1))) for name, x in on_grid.items()}
     groups = [a.group().alias(f"g{i}") for i, a in enumerate(protected)]
-    grouped = known.groupBy(*groups).agg(*(c.alias(name) for name, c in (counts | sums).items()))
-    found = to_arrow(grouped.limit(CELLS + 1)).to_pylist()
-    _refuse(found, protected, prediction)
+    grouped = labelled.groupBy(*groups).agg(*(c.alias(name) for name, c in (counts | sums).items()))
+    sums_by_cell = to_arrow(grouped.limit(CELLS + 1)).to_pylist()
+    _refuse(sums_by_cell, protected, prediction)
     cells = {
         tuple(r[f"g{i}"] for i in range(len(protected))): _sums(r, exponent, covered is not None)
-        for r in found
+        for r in sums_by_cell
     }
     return compare(_folded(cells, protected), task=target.task, smallest=smallest)
 
 
-def _exponent(known: DataFrame, target: Target, y: Column, p: Column) -> int:
+def _exponent(labelled: DataFrame, target: Target, y: Column, p: Column) -> int:
     """Return the exponent of the power of two that labels and predictions are measured in.
 
     It follows from the target's bounds, else from the largest value there is.
@@ -183,15 +186,17 @@ def _exponent(known: DataFrame, target: Target, y: Column, p: Column) -> int:
     if target.minimum is not None and target.maximum is not None:
         largest = max(abs(target.minimum), abs(target.maximum))
     else:
-        (row,) = known.agg(
+        (row,) = labelled.agg(
             F.max(F.greatest(F.abs(y), F.when(~F.isnan(p), F.abs(p)))).alias("largest")
         ).collect()
         largest = row["largest"] or 1.0
     return math.ceil(math.log2(largest)) if largest > 0 else 0
 
 
-def _refuse(found: Sequence[Mapping[str, Any]], protected: Sequence[Attribute], prediction: str) -> None:
-    if len(found) > CELLS:
+def _refuse(
+    sums_by_cell: Sequence[Mapping[str, Any]], protected: Sequence[Attribute], prediction: str
+) -> None:
+    if len(sums_by_cell) > CELLS:
         raise InputError(
             (
                 f"{', '.join(a.name for a in protected)} have more than {CELLS:,} combinations of values: "
@@ -199,11 +204,11 @@ def _refuse(found: Sequence[Mapping[str, Any]], protected: Sequence[Attribute], 
             ),
             hint="declare bands for numbers, and protect fields that have few values",
         )
-    if not sum(r["n"] for r in found):
+    if not sum(r["n"] for r in sums_by_cell):
         raise InputError(
             "no row has a label: there is nothing to compare", hint="audit rows whose label is known"
         )
-    if missing := sum(r["missing"] for r in found):
+    if missing := sum(r["missing"] for r in sums_by_cell):
         raise InputError(
             (
                 f"{missing:,} rows have no {prediction}, or no decision: groups of those that have one would "
@@ -231,19 +236,19 @@ def _folded(
     cells: Mapping[tuple[str, ...], GroupSums], protected: Sequence[Attribute]
 ) -> dict[str, dict[str, GroupSums]]:
     """All rows, each attribute alone, each pair: from the sums of all combinations."""
-    found = {ALL: {ALL: _total(cells.values())}}
+    tables = {ALL: {ALL: _total(cells.values())}}
     for size in (1, 2):
-        for chosen in combinations(range(len(protected)), size):
-            ordered = [protected[i].ordered({key[i] for key in cells}) for i in chosen]
+        for positions in combinations(range(len(protected)), size):
+            ordered = [protected[i].ordered({key[i] for key in cells}) for i in positions]
             parts: dict[tuple[str, ...], list[GroupSums]] = {}
             for key, sums in cells.items():
-                parts.setdefault(tuple(key[i] for i in chosen), []).append(sums)
+                parts.setdefault(tuple(key[i] for i in positions), []).append(sums)
             places = [{g: k for k, g in enumerate(groups)} for groups in ordered]
             keys = sorted(parts, key=lambda key: [place[g] for place, g in zip(places, key, strict=True)])
-            found[pair_name([protected[i].name for i in chosen])] = {
+            tables[pair_name([protected[i].name for i in positions])] = {
                 pair_group(key): _total(parts[key]) for key in keys
             }
-    return found
+    return tables
 
 
 def _total(sums: Any) -> GroupSums:

@@ -42,10 +42,10 @@ class GroupSums:
     squares: Fraction = Fraction(0)
 
     def __add__(self, other: GroupSums) -> GroupSums:
-        mine, theirs = vars(self), vars(other)
-        both = {k: mine[k] + theirs[k] for k in mine if k != "covered"}
-        known = [c for c in (self.covered, other.covered) if c is not None]
-        return GroupSums(**both, covered=sum(known) if known else None)
+        left, right = vars(self), vars(other)
+        sums = {k: left[k] + right[k] for k in left if k != "covered"}
+        counts = [c for c in (self.covered, other.covered) if c is not None]
+        return GroupSums(**sums, covered=sum(counts) if counts else None)
 
     @property
     def error(self) -> Fraction:
@@ -65,11 +65,11 @@ class GroupValue:
     high: float | None = None
 
 
-def _rate(part: int | Fraction, whole: int | Fraction) -> GroupValue:
-    if not whole:
+def _rate(part: int | Fraction, total: int | Fraction) -> GroupValue:
+    if not total:
         return GroupValue(value=None)
-    low, high = wilson(float(part), float(whole))
-    return GroupValue(value=float(Fraction(part) / Fraction(whole)), low=low, high=high)
+    low, high = wilson(float(part), float(total))
+    return GroupValue(value=float(Fraction(part) / Fraction(total)), low=low, high=high)
 
 
 def _mean(total: Fraction, squares: Fraction | None, n: int) -> GroupValue:
@@ -215,13 +215,13 @@ def compare(groups: Mapping[str, Mapping[str, GroupSums]], *, task: Task, smalle
     """
     figures: list[GroupFigure] = []
     spreads: list[GroupSpread] = []
-    for attribute, found in groups.items():
+    for attribute, sums in groups.items():
         for m in MEASURES[task]:
-            own = {g: m.of(s) for g, s in found.items()}
+            own = {g: m.of(s) for g, s in sums.items()}
             if all(f.value is None for f in own.values()) and m.name == "coverage":
                 continue
-            figures += _figures(attribute, m, found, own, smallest)
-            if spread := _spread(attribute, m, found, own, smallest):
+            figures += _figures(attribute, m, sums, own, smallest)
+            if spread := _spread(attribute, m, sums, own, smallest):
                 spreads.append(spread)
     return Fairness(task=task, smallest=smallest, figures=tuple(figures), spreads=tuple(spreads))
 
@@ -236,10 +236,10 @@ def _figures(
     compared = [g for g, s in sums.items() if s.n >= smallest] if attribute != ALL else []
     reference = max(compared, key=lambda g: sums[g].n) if len(compared) > 1 else None
     base = own[reference].value if reference else None
-    made = []
+    figures = []
     for g, f in own.items():
         against = g in compared and f.value is not None and base is not None
-        made.append(
+        figures.append(
             GroupFigure(
                 attribute=attribute,
                 group=g,
@@ -254,7 +254,7 @@ def _figures(
                 ratio=f.value / base if against and f.value is not None and base and not m.signed else None,
             )
         )
-    return made
+    return figures
 
 
 def _spread(

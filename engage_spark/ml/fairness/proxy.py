@@ -100,8 +100,8 @@ def proxy_test(
             f"no feature varies, so nothing can tell {attribute}",
             hint="give the features that the model looks at",
         )
-    known = sorted(set(names.tolist()), key=lambda g: (g == MISSING, g))
-    large = [g for g in known if min(int((names[side] == g).sum()) for side in (fit, ~fit)) >= smallest]
+    group_names = sorted(set(names.tolist()), key=lambda g: (g == MISSING, g))
+    large = [g for g in group_names if min(int((names[side] == g).sum()) for side in (fit, ~fit)) >= smallest]
     if len(large) < 2:
         raise InputError(
             (
@@ -115,36 +115,36 @@ def proxy_test(
     betas = _ridge(x[fit], labels[fit])
     ends = np.cumsum([b.shape[1] for b in blocks.values()])
     judged, owners = x[~fit], np.asarray(keys)[order][~fit]
-    made = []
+    proxy_groups = []
     for i, group in enumerate(large):
         parts = {
             n: judged[:, end - b.shape[1] : end] @ betas[end - b.shape[1] : end, i]
             for (n, b), end in zip(blocks.items(), ends, strict=True)
         }
-        made.append(_group(group, labels[~fit, i], parts, owners, carriers, replicates, seed))
+        proxy_groups.append(_group(group, labels[~fit, i], parts, owners, carriers, replicates, seed))
     return Proxy(
         attribute=attribute,
         features=len(blocks),
         fitted=int(fit.sum()),
         judged=int((~fit).sum()),
-        groups=tuple(made),
-        left_out=tuple(g for g in known if g not in large),
+        groups=tuple(proxy_groups),
+        left_out=tuple(g for g in group_names if g not in large),
     )
 
 
 def _group(
     group: str, y: F64, parts: Mapping[str, F64], owners: Any, carriers: int, replicates: int, seed: int
 ) -> ProxyGroup:
-    auc, whole = METRICS["auc"], np.sum(list(parts.values()), axis=0)
-    found = intervals([auc], y, whole, clusters=owners, replicates=replicates, seed=seed)["auc"]
-    assert found is not None  # both classes are there: the group, and another
+    auc, score = METRICS["auc"], np.sum(list(parts.values()), axis=0)
+    estimate = intervals([auc], y, score, clusters=owners, replicates=replicates, seed=seed)["auc"]
+    assert estimate is not None  # both classes are there: the group, and another
     leading = sorted(parts, key=lambda n: (-float(np.std(parts[n])), n))[:carriers]
-    told = [
-        Carrier(feature=n, alone=auc(y, parts[n]), lost=found.value - auc(y, whole - parts[n]))
+    carrying = [
+        Carrier(feature=n, alone=auc(y, parts[n]), lost=estimate.value - auc(y, score - parts[n]))
         for n in leading
     ]
-    told.sort(key=lambda c: (-c.lost, c.feature))
-    return ProxyGroup(group=group, n=int(y.sum()), auc=found, carriers=tuple(told))
+    carrying.sort(key=lambda c: (-c.lost, c.feature))
+    return ProxyGroup(group=group, n=int(y.sum()), auc=estimate, carriers=tuple(carrying))
 
 
 def _halves(keys: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
@@ -164,10 +164,10 @@ def _block(column: Any, fit: NDArray[np.bool_]) -> F64:
     else:
         text = np.asarray([MISSING if v is None else str(v) for v in column], dtype=object)
         values, counts = np.unique(text[fit].astype(str), return_counts=True)
-        kept = values[np.lexsort((values, -counts))][:VALUES]
+        frequent = values[np.lexsort((values, -counts))][:VALUES]
         x = (
-            np.column_stack([text == v for v in kept]).astype(np.float64)
-            if len(kept)
+            np.column_stack([text == v for v in frequent]).astype(np.float64)
+            if len(frequent)
             else np.zeros((len(text), 0))
         )
     spread = x[fit].std(axis=0) if fit.any() else np.zeros(x.shape[1])

@@ -166,12 +166,12 @@ class Card:
         return ["It is meant", bullets(self.uses), "It is not meant", bullets(never)]
 
     def _data(self) -> list[str]:
-        known = (
+        label_note = (
             f" Its label is known {self.target.label_days} days after the snapshot."
             if self.target.label_days
             else ""
         )
-        days = f"Snapshots: {', '.join(self.snapshots)}.{known}" if self.snapshots else ""
+        days = f"Snapshots: {', '.join(self.snapshots)}.{label_note}" if self.snapshots else ""
         mean = (
             "share of 1"
             if self.target.task is Task.BINARY
@@ -204,9 +204,9 @@ class Card:
             if self.eliminated
             else ""
         )
-        kept = f"{len(self.kept)} features are used." if self.kept else ""
+        n_used = f"{len(self.kept)} features are used." if self.kept else ""
         return [
-            kept,
+            n_used,
             table(heads, rows),
             *self.selection,
             eliminated,
@@ -299,7 +299,7 @@ class Card:
         if not self.profits:
             return [("## From which probability on to act", [NOT_DONE])]
         first = self.profits[0]
-        said = (
+        assumption = (
             f"A contact is taken to cost {number(first.cost)} and to keep {first.success:.0%} of those "
             f"who would leave. That is "
             "an assumption: no data here says what a contact changes. It pays from p* = cost / (success "
@@ -328,7 +328,7 @@ class Card:
             "precision",
             "recall",
         )
-        return [("## From which probability on to act", [said, table(heads, rows)])]
+        return [("## From which probability on to act", [assumption, table(heads, rows)])]
 
     def _groups(self) -> list[str]:
         return [*self._fairness(), *self._proxies()]
@@ -348,14 +348,14 @@ class Card:
             )
             for s in f.spreads
         ]
-        shown = (
+        listed = (
             sorted(rows, key=lambda r: "(!)" not in r[5])[: max(LEAST_GROUPS, len(f.flagged))]
             if len(rows) > 3 * LEAST_GROUPS
             else rows
         )
         left = (
-            f" Shown are {len(shown)} of {len(rows)}, the flagged ones first."
-            if len(shown) < len(rows)
+            f" Shown are {len(listed)} of {len(rows)}, the flagged ones first."
+            if len(listed) < len(rows)
             else ""
         )
         flagged = (
@@ -363,11 +363,11 @@ class Card:
             if f.flagged
             else "No ratio is flagged."
         )
-        said = (
+        text = (
             f"Groups of at least {f.smallest:,} rows are compared: the lowest against the highest. "
             f"{flagged}{left}"
         )
-        return [said, table(("attribute", "metric", "lowest", "highest", "difference", "ratio"), shown)]
+        return [text, table(("attribute", "metric", "lowest", "highest", "difference", "ratio"), listed)]
 
     def _proxies(self) -> list[str]:
         if not self.proxies:
@@ -384,12 +384,12 @@ class Card:
                         led,
                     )
                 )
-        said = (
+        text = (
             "How well a linear score of the features tells a group from all others: AUC on customers it "
             "was not fitted on. 0.5 is not at "
             "all. What only a nonlinear score would see, this does not."
         )
-        return [said, table(("attribute", "group", "AUC", "led by"), rows)]
+        return [text, table(("attribute", "group", "AUC", "led by"), rows)]
 
     def _audit(self) -> list[str]:
         if self.findings is None:
@@ -418,13 +418,13 @@ class Card:
         return [table(("version", "features", "metrics", "against this model"), rows)]
 
     def _limits(self) -> list[str]:
-        known = [
+        general = [
             (
                 "It is judged on rows like those it was made from. For other customers, other times or "
                 "changed inputs, nothing is promised."
             )
         ]
-        return [bullets([*known, *self.limits])]
+        return [bullets([*general, *self.limits])]
 
 
 def number(x: float) -> str:

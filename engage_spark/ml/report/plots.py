@@ -292,18 +292,18 @@ def fairness_chart(
 
     The line is that of all rows. Groups too small to compare are counted.
     """
-    found = [fairness.of(attribute, m) for m in metrics]
-    groups = [g for g, f in found[0].items() if f.compared] if found else []
+    by_metric = [fairness.of(attribute, m) for m in metrics]
+    groups = [g for g, f in by_metric[0].items() if f.compared] if by_metric else []
     if not groups:
         raise ConfigurationError(
             f"no group of {attribute!r} can be shown",
             hint="name an attribute and metrics of the fairness table, with groups large enough",
         )
-    small = len(found[0]) - len(groups)
+    small = len(by_metric[0]) - len(groups)
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-        for axes, metric, own in zip(panels, metrics, found, strict=True):
+        for axes, metric, own in zip(panels, metrics, by_metric, strict=True):
             for i, group in enumerate(groups):
                 f = own.get(group)
                 if f is None or f.value is None:
@@ -311,14 +311,14 @@ def fairness_chart(
                 if f.low is not None and f.high is not None:
                     axes.plot([f.low, f.high], [i, i], color=BLUE, linewidth=2)
                 axes.plot([f.value], [i], marker="o", markersize=6, color=BLUE)
-            whole = fairness.of(ALL, metric).get(ALL)
-            if whole is not None and whole.value is not None:
-                axes.axvline(whole.value, color=ORANGE, linewidth=1.2, linestyle="--")
+            all_rows = fairness.of(ALL, metric).get(ALL)
+            if all_rows is not None and all_rows.value is not None:
+                axes.axvline(all_rows.value, color=ORANGE, linewidth=1.2, linestyle="--")
             axes.set_title(metric.replace("_", " "))
             axes.margins(x=0.12)
             axes.locator_params(axis="x", nbins=4)
             axes.grid(axis="y", visible=False)
-        sizes = found[0]
+        sizes = by_metric[0]
         panels[0].set_yticks(range(len(groups)), [f"{g}  ({sizes[g].n:,})" for g in groups])
         panels[0].set_ylim(len(groups) - 0.4, -0.6)
         few = f"{small} groups are" if small > 1 else "1 group is"
@@ -347,11 +347,11 @@ def predicted_actual(
         low, high = float(min(y.min(), p.min())), float(max(np.quantile(y, 0.999), np.quantile(p, 0.999)))
         edges = np.linspace(low, high if high > low else low + 1, 61)
         counts, _, _ = np.histogram2d(p, y, bins=[edges, edges])
-        shown = np.ma.masked_equal(counts.T, 0)
+        masked = np.ma.masked_equal(counts.T, 0)
         mesh = axes.pcolormesh(
             edges,
             edges,
-            shown,
+            masked,
             cmap="Blues",
             norm=LogNorm(vmin=0.5, vmax=max(2.0, float(counts.max()))),
             rasterized=True,

@@ -62,17 +62,17 @@ def candidates_for(target: Target, names: Sequence[str], *, rows: int | None = N
             hint=f"pip install '{EXTRA}', or take xgboost out of models.candidates",
         )
     small = rows is not None and rows <= SMALL
-    found = [
+    candidates = [
         Candidate(name=n, family=Family(n), params=_MAKERS[n](target, small))
         for n in dict.fromkeys(names)
         if _suits(n, target)
     ]
-    if not found:
+    if not candidates:
         raise ConfigurationError(
             f"none of models.candidates ({', '.join(names) or 'it is empty'}) suits target {target.name!r}",
             hint="name linear, forest or gbt as well: they suit every target",
         )
-    return tuple(found)
+    return tuple(candidates)
 
 
 def baseline_for(target: Target) -> Candidate:

@@ -32,10 +32,12 @@ def estimator(
         from engage_spark.ml.training.xgboost import boosted
 
         return boosted(candidate, binary=binary, label=label, seed=seed, columns=columns)
-    made = _mllib(candidate.family, binary)()
+    unfitted = _mllib(candidate.family, binary)()
     for name, value in {**columns, **candidate.params, **_own(candidate.family, seed)}.items():
-        made.set(made.getParam(name), value)  # some constructors lack parameters that their estimators have
-    return made
+        unfitted.set(
+            unfitted.getParam(name), value
+        )  # some constructors lack parameters that their estimators have
+    return unfitted
 
 
 def _own(family: Family, seed: int) -> dict[str, Any]:

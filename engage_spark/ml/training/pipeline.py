@@ -58,10 +58,10 @@ def build_pipeline(
     """
     from pyspark.ml import Pipeline
 
-    chosen = candidate_features(candidate, features)
-    _require_names(chosen, label)
+    used_features = candidate_features(candidate, features)
+    _require_names(used_features, label)
     return Pipeline(
-        stages=[*preparation(chosen), *estimation(candidate, target=target, label=label, seed=seed)]
+        stages=[*preparation(used_features), *estimation(candidate, target=target, label=label, seed=seed)]
     )
 
 
@@ -90,23 +90,23 @@ def candidate_features(candidate: Candidate, features: Sequence[Feature]) -> tup
 
 def _require_names(features: Sequence[Feature], label: str) -> None:
     names = [f.name for f in features]
-    wrong = [f"{n!r} is there twice" for n in dict.fromkeys(names) if names.count(n) > 1]
-    wrong += [
+    problems = [f"{n!r} is there twice" for n in dict.fromkeys(names) if names.count(n) > 1]
+    problems += [
         f"{n!r} is a name that the model gives its own columns"
         for n in {*names, label}
         if n in (PREDICTION, PROBABILITY)
     ]
-    wrong += [
+    problems += [
         f"{n!r} begins with two underscores, as the model's own columns do"
         for n in {*names, label}
         if n.startswith("__")
     ]
-    wrong += [f"label {label!r} is a feature too"] if label in names else []
-    if wrong:
+    problems += [f"label {label!r} is a feature too"] if label in names else []
+    if problems:
         raise ConfigurationError(
             "the columns of a model cannot be told apart",
             hint="rename them in the contract",
-            details=sorted(wrong),
+            details=sorted(problems),
         )
 
 
@@ -168,13 +168,15 @@ def estimation(candidate: Candidate, *, target: Target, label: str, seed: int) -
     """
     from engage_spark.ml.training.estimators import estimator
 
-    made = estimator(candidate, target=target, label=label, seed=seed, predicted=_PREDICTED, classed=_CLASS)
+    unfitted = estimator(
+        candidate, target=target, label=label, seed=seed, predicted=_PREDICTED, classed=_CLASS
+    )
     if target.task is Task.BINARY:
         score = (
             f"CAST(SUBSTRING_INDEX(TRIM(BOTH '[]' FROM CAST({PROBABILITY} AS STRING)), ',', -1) AS DOUBLE)"
         )
-        return [made, _bounded(score, target, drop=_CLASS)]
-    return [made, _bounded(_PREDICTED, target, drop=_PREDICTED)]
+        return [unfitted, _bounded(score, target, drop=_CLASS)]
+    return [unfitted, _bounded(_PREDICTED, target, drop=_PREDICTED)]
 
 
 def _bounded(value: str, target: Target, *, drop: str) -> Any:
@@ -243,12 +245,12 @@ def slots(model: PipelineModel) -> tuple[VectorSlot, ...]:
 
     first: Any = model.stages[0]
     sources = {alias: name.replace("``", "`") for name, _, alias in _SOURCE.findall(first.getStatement())}
-    found = [VectorSlot(name) for alias, name in sources.items() if alias.startswith("__n")]
+    vector_slots = [VectorSlot(name) for alias, name in sources.items() if alias.startswith("__n")]
     for stage in model.stages:
         if isinstance(stage, StringIndexerModel):
             for alias, levels in zip(stage.getInputCols(), stage.labelsArray, strict=True):
-                found += [VectorSlot(sources[alias], level) for level in levels]
-    return tuple(found)
+                vector_slots += [VectorSlot(sources[alias], level) for level in levels]
+    return tuple(vector_slots)
 
 
 def imputed_fields(features: Sequence[Feature]) -> Column:

@@ -65,7 +65,8 @@ def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
                 "candidate": f.candidate.name,
                 "features": [x.name for x in f.features],
                 "metrics": {
-                    name: None if found is None else asdict(found) for name, found in f.metrics.items()
+                    name: None if interval is None else asdict(interval)
+                    for name, interval in f.metrics.items()
                 },
             }
             for what, f in t.finals.by_role.items()
@@ -107,26 +108,26 @@ def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[st
     name, labels, scores = t.target.name, t.finals.labels, t.finals.by_role[WINNER].scores
     binary, unit = t.target.task is Task.BINARY, t.target.unit or ""
     parts = deciles(labels, scores, task=t.target.task)
-    found = {
+    pictures = {
         "plots/lift.svg": plots.lift_chart(
             parts, title=f"{name} by tenth", what=name, unit="" if binary else unit
         )
     }
     if binary:
         bins, spread = calibration(labels, scores), calibration(labels, scores, mass=False)
-        found["plots/calibration.svg"] = plots.calibration_curve(
+        pictures["plots/calibration.svg"] = plots.calibration_curve(
             bins, title=f"{name}: calibration", spread=spread
         )
-        found["plots/profit.svg"] = plots.profit_curve(
+        pictures["plots/profit.svg"] = plots.profit_curve(
             t.profits, title=f"{name}: profit of contacts", unit=currency
         )
     else:
-        found["plots/predicted.png"] = plots.predicted_actual(
+        pictures["plots/predicted.png"] = plots.predicted_actual(
             labels, scores, title=f"{name}: predicted and actual", unit=unit, tenths=parts
         )
     if curves := [e.curve for e in t.comparison.selection.folds.values() if e.curve]:
         counts = sorted(set.intersection(*(set(c) for c in curves)))
-        found["plots/selection.svg"] = plots.selection_curve(
+        pictures["plots/selection.svg"] = plots.selection_curve(
             counts,
             [[c[n] for n in counts] for c in curves],
             chosen=len(t.final.features),
@@ -138,7 +139,7 @@ def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[st
     )
     for attribute in audit.attributes(contract):
         if any(f.compared for f in t.fairness.of(attribute.name, metrics[0]).values()):
-            found[f"plots/fairness_{attribute.name}.svg"] = plots.fairness_chart(
+            pictures[f"plots/fairness_{attribute.name}.svg"] = plots.fairness_chart(
                 t.fairness, attribute=attribute.name, metrics=metrics, title=f"{name} by {attribute.name}"
             )
-    return found
+    return pictures

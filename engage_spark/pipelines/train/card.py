@@ -74,10 +74,10 @@ def _importance_is(t: TrainedTarget) -> str:
 
 def _scored(t: TrainedTarget, final: FinalModel) -> tuple[Scored, ...]:
     baseline = t.finals.by_role[BASELINE]
-    found = ((m.name, final.metrics[m.name]) for m in metrics_of(t.target.task))
+    intervals = ((m.name, final.metrics[m.name]) for m in metrics_of(t.target.task))
     return tuple(
         Scored(metric=name, model=value, baseline=baseline.metrics[name])
-        for name, value in found
+        for name, value in intervals
         if value is not None
     )
 
@@ -155,9 +155,9 @@ def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:
         )
     else:
         name = HEADLINE[t.target.task].name
-        late = t.out_of_time.by_role[WINNER].metrics[name]
-        if late is not None:
+        newest = t.out_of_time.by_role[WINNER].metrics[name]
+        if newest is not None:
             yield (
-                f"Out of time, on {t.snapshots.out_of_time}: {name} {late.value:.4g} [{late.low:.4g}, "
-                f"{late.high:.4g}]."
+                f"Out of time, on {t.snapshots.out_of_time}: {name} {newest.value:.4g} [{newest.low:.4g}, "
+                f"{newest.high:.4g}]."
             )
