@@ -3,9 +3,8 @@
 Run it with `python examples/betweenness_of_edges.py`.
 """
 
+from engage_spark import load_settings, open_session
 from engage_spark.graph import betweenness
-from engage_spark.settings import load_settings
-from engage_spark.spark.session import open_session
 
 # Two groups of friends, and Ana who knows both.
 EDGES = [

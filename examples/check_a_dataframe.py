@@ -5,9 +5,7 @@ Run it with `python examples/check_a_dataframe.py`.
 
 from pathlib import Path
 
-from engage_spark import check
-from engage_spark.settings import load_settings
-from engage_spark.spark.session import open_session
+from engage_spark import check, load_settings, open_session
 
 CONTRACT = Path(__file__).with_name("stations.odcs.yaml")
 ROWS = [

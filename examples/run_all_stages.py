@@ -6,16 +6,18 @@ Run it with `python examples/run_all_stages.py [FOLDER] [CUSTOMERS]`. With 2,000
 import sys
 from datetime import date
 
-from engage_spark.contract import load_contract
+from engage_spark import (
+    load_contract,
+    load_settings,
+    open_session,
+    run_features,
+    run_graph,
+    run_ingest,
+    run_score,
+    run_synth,
+    run_train,
+)
 from engage_spark.errors import NoChampionError
-from engage_spark.pipelines.features import run_features
-from engage_spark.pipelines.graph.run import run_graph
-from engage_spark.pipelines.ingest.run import run_ingest
-from engage_spark.pipelines.score import run_score
-from engage_spark.pipelines.synth import run_synth
-from engage_spark.pipelines.train.run import run_train
-from engage_spark.settings import load_settings
-from engage_spark.spark.session import open_session
 
 home = sys.argv[1] if len(sys.argv) > 1 else "engage-data/example"
 customers = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
