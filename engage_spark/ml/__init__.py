@@ -1,3 +1,1 @@
-"""Models: what they may look at, how rows are split, which features are kept, how they are fitted, judged and
-explained.
-"""
+"""Train, test and explain models: the features that they may use, splits, selection, fitting, scoring."""

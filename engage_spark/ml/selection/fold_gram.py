@@ -115,18 +115,18 @@ class FoldGrams:
         keep = self._varied(exact, places, slots)
         places, slots = [places[i] for i in keep], [slots[i] for i in keep]
         target_at = self.layout.at[self.names.index(self.target, len(self.layout.columns))]
-        value = np.array([*(p[0] for p in places), target_at])
-        there = np.array([*(p[1] for p in places), 0])
+        value_at = np.array([*(p[0] for p in places), target_at])
+        presence = np.array([*(p[1] for p in places), 0])
         unit = np.array([*(p[2] for p in places), self._exponent(self.target)])
         middle = np.array([*(p[3] for p in places), self._middle(self.target)])
-        total, n = exact[value, 0], exact[there, 0]
+        total, n = exact[value_at, 0], exact[presence, 0]
         n = np.where(n == 0, 1, n)
-        across = exact[np.ix_(value, there)]
+        across = exact[np.ix_(value_at, presence)]
         scaled = (
-            np.outer(n, n) * exact[np.ix_(value, value)]
+            np.outer(n, n) * exact[np.ix_(value_at, value_at)]
             - np.outer(total, n) * across.T
             - np.outer(n, total) * across
-            + np.outer(total, total) * exact[np.ix_(there, there)]
+            + np.outer(total, total) * exact[np.ix_(presence, presence)]
         )
         centred = np.ldexp((scaled / np.outer(n, n)).astype(np.float64), unit[:, None] + unit[None, :])
         means = middle + np.ldexp((total / n).astype(np.float64), unit)

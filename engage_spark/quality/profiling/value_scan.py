@@ -1,9 +1,9 @@
-"""A first look at columns that nobody has declared, in Spark's Python workers: the few values they hold, or
-the shapes of their text.
+"""Scan undeclared columns of text, whole numbers and flags: their values where they are few, or the shapes of
+their text.
 
-Imports pyarrow only, and is sent along by value. Bounded: of a column with many values, shapes or long texts
-only that is told. What leaves a partition are counts, minima and maxima, so that partitions add up to the
-same in any order.
+Adds to the one pass of `spark.column_profile`. Sent along by value, so that executors need pyarrow only.
+Bounded: a column with many values, many shapes or long texts is marked so, and they are not listed. Only
+counts, minima and maxima leave a partition, so that partitions add up to the same in any order.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ SHAPE, TOKEN, SHAPELESS, OFF, COUNT = (
 
 
 class TextScan:
-    """Scans a text column of a partition: its values where they are few and short, and what they look like."""
+    """Scans a text column of a partition: its values where they are few and short, and what they look
+    like.
+    """
 
     def __init__(self) -> None:
         self.values = TextCounter(VALUES, thin=False)

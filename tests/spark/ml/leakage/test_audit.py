@@ -281,7 +281,7 @@ def real(path: Path) -> pd.DataFrame:
     return data.rename(columns=lambda c: "_".join(c.lower().split()))
 
 
-def test_the_iranian_table_shows_its_formula_its_label_like_columns_its_twins_and_duplicates(
+def test_the_iranian_table_shows_formula_label_like_columns_twins_and_duplicates(
     spark: SparkSession, shared_data: Path
 ) -> None:
     data = real(shared_data / "tables" / "iranian_churn.csv")
