@@ -22,7 +22,7 @@ from engage_spark.cli import console, models, quality
 from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job
 from engage_spark.contract import field_rows, load_contract
 from engage_spark.errors import EngageError, GateError
-from engage_spark.pipelines.results import Report, StageResult
+from engage_spark.pipelines.results import StageResult
 from engage_spark.text_files import write_text
 
 HOISTED = {
@@ -81,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except EngageError as e:
         if "--json" in words:
             console.json_error(e)
-        elif isinstance(e, GateError) and isinstance(e.result, StageResult | Report):
-            console.reports(e.result)
+        elif isinstance(e, GateError) and isinstance(e.result, StageResult):
+            console.show(e.result)
         console.error(e)
         raise SystemExit(e.exit_code) from None
     except Exception as e:
@@ -165,7 +165,7 @@ def demo(
 
         def show_stage(result: StageResult) -> None:
             if not ctx.obj.json:
-                console.reports(result)
+                console.show(result)
 
         result = run_demo(job.spark, job.settings, contract=job.contract, on_result=show_stage)
         if ctx.obj.json:

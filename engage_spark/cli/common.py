@@ -14,7 +14,7 @@ import typer
 from engage_spark import log
 from engage_spark.cli import console
 from engage_spark.contract import Contract, load_contract
-from engage_spark.pipelines.results import Report, StageResult
+from engage_spark.pipelines.results import StageResult
 from engage_spark.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -82,12 +82,12 @@ def spark_of(settings: Settings) -> Iterator[SparkSession]:
         yield spark
 
 
-def show(ctx: typer.Context, result: StageResult | Report) -> None:
+def show(ctx: typer.Context, result: StageResult) -> None:
     """Print a result to standard output: in words, or as JSON with `--json`."""
     if ctx.obj.json:
         console.json_object(result)
     else:
-        console.reports(result)
+        console.show(result)
 
 
 def day_of(text: str) -> date:

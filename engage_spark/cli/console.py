@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -18,7 +18,7 @@ from engage_spark.cli.render import Summary, summaries
 from engage_spark.contract import Contract, field_rows
 from engage_spark.doctor import Diagnosis
 from engage_spark.errors import EngageError, GateError
-from engage_spark.pipelines.results import Report, StageResult, to_plain
+from engage_spark.pipelines.results import StageResult, to_plain
 from engage_spark.settings import Settings
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -77,27 +77,18 @@ def show(result: StageResult) -> None:
         _show(summary)
 
 
-def reports(result: StageResult | Report | Iterable[StageResult | Report]) -> None:
-    """Print the closing summary of one stage, or of several one after the other."""
-    for one in [result] if isinstance(result, Report | StageResult) else result:
-        if isinstance(one, StageResult):
-            show(one)
-        else:
-            _show(one)
-
-
-def _show(report: Summary | Report) -> None:
+def _show(summary: Summary) -> None:
     console = _out()
     console.print()
-    console.print(Text.assemble((report.stage, "bold"), f"  {report.seconds:.1f} s"), soft_wrap=True)
-    _pairs(console, report.lines)
-    if report.table is not None:
-        grid(console, *report.table)
-    _pairs(console, [(name, place) for name, place in report.locations.items()])
-    if report.failed is not None:
+    console.print(Text.assemble((summary.stage, "bold"), f"  {summary.seconds:.1f} s"), soft_wrap=True)
+    _pairs(console, summary.lines)
+    if summary.table is not None:
+        grid(console, *summary.table)
+    _pairs(console, [(name, place) for name, place in summary.locations.items()])
+    if summary.failed is not None:
         console.print()
-        grid(console, *report.failed)
-    for note in report.notes:
+        grid(console, *summary.failed)
+    for note in summary.notes:
         for line in _wrapped(f"note: {note}", console.width):
             console.print(Text(line, style="yellow"), soft_wrap=True)
 

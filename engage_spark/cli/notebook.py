@@ -111,7 +111,7 @@ class Notebook:
             if isinstance(e.result, StageResult):
                 console.show(e.result)
             raise
-        console.reports(result)
+        console.show(result)
         return result
 
     def table(self, name: str) -> DataFrame:

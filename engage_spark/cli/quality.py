@@ -104,6 +104,7 @@ def check(
             masked=mask or (),
             samples=samples,
         )
+    form = "text" if ctx.obj.json else form
     if form == "json":
         sys.stdout.write(json.dumps(result.validation, indent=2, ensure_ascii=False) + "\n")
     if not result.success:

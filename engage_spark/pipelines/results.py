@@ -13,22 +13,6 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
-Grid = tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]
-"""A small table for people: headers, then rows of text as it is to be shown."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """The closing summary of a stage that does not return a StageResult yet."""
-
-    stage: str
-    seconds: float
-    lines: tuple[tuple[str, str], ...] = ()
-    table: Grid | None = None
-    locations: Mapping[str, str] = field(default_factory=dict)
-    failed: Grid | None = None
-    notes: tuple[str, ...] = ()
-
 
 @dataclass(frozen=True)
 class Note:

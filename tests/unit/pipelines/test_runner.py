@@ -1,0 +1,115 @@
+"""What a stage is due to do, without Spark: the run log is a stand-in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any, cast
+
+import pytest
+
+from engage_spark.contract import load_contract
+from engage_spark.errors import NotPublishedError, TransientError
+from engage_spark.lake import Run, RunLog
+from engage_spark.lake.run_log import REJECTED
+from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.runner import StageRunner
+from engage_spark.pipelines.stages import ingest_stage
+from engage_spark.settings import load_settings
+
+CONTRACT = load_contract()
+ENTITY = CONTRACT.entity
+FIRST, SECOND = date(2025, 10, 21), date(2025, 10, 22)
+STARTED = datetime(2025, 11, 1, tzinfo=UTC)
+STAGE = "visits"
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """The attempts that the run log holds."""
+    attempts: list[Run] = []
+    monkeypatch.setattr(RunLog, "latest_of_all", lambda *_: {(r.stage, r.snapshot_date): r for r in attempts})
+    return attempts
+
+
+def runner(**options: Any) -> StageRunner:
+    return StageRunner(context=RunContext(cast(Any, None), load_settings("local"), CONTRACT), **options)
+
+
+def planned(stage: str = STAGE, day: date = FIRST, **changes: Any) -> StageRun:
+    return runner().plan(stage, day, **({"inputs": {"customers": "a"}} | changes))
+
+
+def published(stage: str, day: date, *, rows: int = 7) -> Run:
+    work = planned(stage, day)
+    return work.to_run(rows_in=rows, valid=rows, quarantined=0, outputs={}, started_at=STARTED)
+
+
+def due(of: StageRunner) -> list[date]:
+    return [work.snapshot_date for work in of.due(STAGE, source=ENTITY)]
+
+
+def test_every_published_day_is_due_until_it_is_done(runs: list[Run]) -> None:
+    runs += [published(ingest_stage(ENTITY), day) for day in (SECOND, FIRST)]
+    assert due(runner()) == [FIRST, SECOND]
+    (work, _) = runner().due(STAGE, source=ENTITY)
+    assert work.source_rows == 7
+    runs.append(work.to_run(rows_in=7, valid=7, quarantined=0, outputs={}, started_at=STARTED))
+    assert due(runner()) == [SECOND]
+
+
+def test_force_and_a_day_that_is_asked_for_are_due_again(runs: list[Run]) -> None:
+    runs.append(published(ingest_stage(ENTITY), FIRST))
+    (work,) = runner().due(STAGE, source=ENTITY)
+    runs.append(work.to_run(rows_in=7, valid=7, quarantined=0, outputs={}, started_at=STARTED))
+    assert due(runner()) == []
+    assert due(runner(force=True)) == [FIRST]
+    assert due(runner(snapshot_date=FIRST)) == [FIRST]
+
+
+def test_a_source_that_was_published_again_makes_its_day_due(runs: list[Run]) -> None:
+    runs.append(published(ingest_stage(ENTITY), FIRST))
+    (work,) = runner().due(STAGE, source=ENTITY)
+    runs.append(work.to_run(rows_in=7, valid=7, quarantined=0, outputs={}, started_at=STARTED))
+    runs[0] = replace(runs[0], run_id="another")
+    assert due(runner()) == [FIRST]
+
+
+def test_a_rejected_attempt_is_due_again(runs: list[Run]) -> None:
+    runs.append(published(ingest_stage(ENTITY), FIRST))
+    (work,) = runner().due(STAGE, source=ENTITY)
+    rejected = work.to_run(
+        rows_in=7, valid=0, quarantined=7, outputs={}, started_at=STARTED, rejected="gates failed"
+    )
+    assert rejected.status == REJECTED
+    runs.append(rejected)
+    (again,) = runner().due(STAGE, source=ENTITY)
+    assert again.to_run(rows_in=7, valid=7, quarantined=0, outputs={}, started_at=STARTED).attempt == 2
+
+
+def test_a_day_that_is_not_published_is_refused(runs: list[Run]) -> None:
+    with pytest.raises(NotPublishedError, match="customers has no published snapshot\n"):
+        due(runner())
+    runs.append(published(ingest_stage(ENTITY), FIRST))
+    with pytest.raises(NotPublishedError, match=f"customers has no published snapshot of {SECOND}"):
+        due(runner(snapshot_date=SECOND))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": {"customers": "b"}},
+        {"settings": ("graph",)},
+        {"stage": "others"},
+        {"day": SECOND},
+    ],
+    ids=["inputs", "settings", "stage", "day"],
+)
+def test_the_identity_of_work_follows_from_all_that_goes_in(runs: list[Run], changes: dict[str, Any]) -> None:
+    assert planned().run_id == planned().run_id
+    assert planned(**changes).run_id != planned().run_id
+
+
+def test_rows_that_are_not_accounted_for_are_an_error(runs: list[Run]) -> None:
+    with pytest.raises(TransientError, match="read 7 rows, and accounted for 6"):
+        planned().to_run(rows_in=7, valid=5, quarantined=1, outputs={}, started_at=STARTED)
