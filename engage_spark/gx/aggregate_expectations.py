@@ -17,9 +17,16 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.gx.arguments import ExpectationArgs, RefusedError
-from engage_spark.gx.columns import Cells, Frame, comparable, literals, moment
+from engage_spark.gx.columns import ColumnCells, Frame, comparable, literals, moment
 from engage_spark.gx.map_expectations import Handler
-from engage_spark.gx.metric_requests import Grouped, Judge, MetricRequests, MetricValues, Numbers, Outcome
+from engage_spark.gx.metric_requests import (
+    ColumnFigures,
+    ExpectationOutcome,
+    GroupedRequest,
+    MetricRequests,
+    MetricValues,
+    OutcomeFunction,
+)
 from engage_spark.gx.row_conditions import domain_of, expression
 
 MOST_DIGITS = 18
@@ -64,12 +71,12 @@ def _share(bound: Any) -> Fraction:
     return Fraction(str(_figure(bound)))
 
 
-def _of_numbers(pick: Callable[[Numbers], Any], *, times: bool, rounded: bool) -> Handler:
+def _of_numbers(pick: Callable[[ColumnFigures], Any], *, times: bool, rounded: bool) -> Handler:
     """A bound on an aggregate of a column. `rounded`: the exact value is rounded to a double before it is
     held against the bound.
     """
 
-    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
         cells, domain = frame[wants.text("column")], domain_of(wants, frame)
         if not (cells.is_number or (times and cells.is_time)):
             raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there is no such figure")
@@ -79,12 +86,12 @@ def _of_numbers(pick: Callable[[Numbers], Any], *, times: bool, rounded: bool) -
             )
         holds, found = _within(wants, lambda bound: comparable(cells, bound)), ask.number(domain, cells)
 
-        def judge(a: MetricValues) -> Outcome:
+        def judge(a: MetricValues) -> ExpectationOutcome:
             value = pick(found(a))
             if isinstance(value, Fraction) and (rounded or cells.is_floating):
                 value = float(value)
             at = moment(value) if isinstance(value, date) else value
-            return Outcome(holds(at), {"observed_value": _shown(value)})
+            return ExpectationOutcome(holds(at), {"observed_value": _shown(value)})
 
         return judge
 
@@ -99,7 +106,7 @@ def _shown(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """Decided by counting: the q-quantile, the ⌈q·n⌉th of n values in order, is at most u exactly when ⌈q·n⌉
     of them are at most u.
 
@@ -120,7 +127,7 @@ def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Jud
         domain, cells, [float(bound) for pair in limits for bound in pair if bound is not None]
     )
 
-    def judge(a: MetricValues) -> Outcome:
+    def judge(a: MetricValues) -> ExpectationOutcome:
         n, below = found(a).ranked, found(a).below
         held = [n > 0] * len(orders)  # of no values no quantile lies anywhere
         for i, (order, (low, high)) in enumerate(zip(orders, limits, strict=True) if n else ()):
@@ -129,7 +136,7 @@ def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Jud
                 high is None or below[float(high)][1] >= rank
             )
         shown = {"quantiles": [float(o) for o in orders], "values": [None] * len(orders)}
-        return Outcome(all(held), {"observed_value": shown, "details": {"success_details": held}})
+        return ExpectationOutcome(all(held), {"observed_value": shown, "details": {"success_details": held}})
 
     return judge
 
@@ -155,32 +162,32 @@ def _orders(ranges: Any) -> tuple[list[Fraction], list[list[Any]]]:
     return exact, limits
 
 
-def _distinct_count(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _distinct_count(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     cells, domain = frame[wants.text("column")], domain_of(wants, frame)
     holds, distinct = _within(wants, _figure), ask.distinct(domain, cells)
-    return lambda a: Outcome(holds(distinct(a)), {"observed_value": distinct(a)})
+    return lambda a: ExpectationOutcome(holds(distinct(a)), {"observed_value": distinct(a)})
 
 
-def _distinct_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _distinct_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     cells, domain = frame[wants.text("column")], domain_of(wants, frame)
     holds, distinct = _within(wants, _share), ask.distinct(domain, cells)
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
 
-    def judge(a: MetricValues) -> Outcome:
+    def judge(a: MetricValues) -> ExpectationOutcome:
         filled = rows(a) - missing(a)
         share = Fraction(distinct(a), filled) if filled else Fraction(0)
-        return Outcome(holds(share), {"observed_value": float(share)})
+        return ExpectationOutcome(holds(share), {"observed_value": float(share)})
 
     return judge
 
 
-def _filled_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _filled_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     cells, domain = frame[wants.text("column")], domain_of(wants, frame)
     holds, rows, missing = _within(wants, _share), ask.rows(domain), ask.missing(domain, cells)
 
-    def judge(a: MetricValues) -> Outcome:
+    def judge(a: MetricValues) -> ExpectationOutcome:
         share = Fraction(rows(a) - missing(a), rows(a)) if rows(a) else Fraction(0)
-        return Outcome(holds(share), {"observed_value": float(share)})
+        return ExpectationOutcome(holds(share), {"observed_value": float(share)})
 
     return judge
 
@@ -188,7 +195,7 @@ def _filled_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> 
 def _of_values(*, unexpected: bool, missing: bool) -> Handler:
     """The set of a column's values: none outside of the given one, none of the given ones absent, or both."""
 
-    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
         cells, domain = frame[wants.text("column")], domain_of(wants, frame)
         given = wants.take("value_set")
         known = literals(cells, given)
@@ -203,14 +210,18 @@ def _of_values(*, unexpected: bool, missing: bool) -> Handler:
             return F.count_if((n > 0) & keys[0].isin(*known))
 
         more = (
-            ask.grouped((cells.name,), f"outside {given}", Grouped(domain, outside)) if unexpected else None
+            ask.grouped((cells.name,), f"outside {given}", GroupedRequest(domain, outside))
+            if unexpected
+            else None
         )
-        here = ask.grouped((cells.name,), f"inside {given}", Grouped(domain, inside)) if missing else None
+        here = (
+            ask.grouped((cells.name,), f"inside {given}", GroupedRequest(domain, inside)) if missing else None
+        )
 
-        def judge(a: MetricValues) -> Outcome:
+        def judge(a: MetricValues) -> ExpectationOutcome:
             found = {"unexpected_count": more(a)} if more else {}
             absent = {"missing_count": listed - here(a)} if here else {}
-            return Outcome(
+            return ExpectationOutcome(
                 not any((*found.values(), *absent.values())), {"observed_value": None, **found, **absent}
             )
 
@@ -219,17 +230,17 @@ def _of_values(*, unexpected: bool, missing: bool) -> Handler:
     return handler
 
 
-def _row_count(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _row_count(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     holds, rows = _within(wants, _figure), ask.rows(domain_of(wants, frame))
-    return lambda a: Outcome(holds(rows(a)), {"observed_value": rows(a)})
+    return lambda a: ExpectationOutcome(holds(rows(a)), {"observed_value": rows(a)})
 
 
-def _row_count_equals(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _row_count_equals(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     value, rows = wants.whole("value"), ask.rows(domain_of(wants, frame))
-    return lambda a: Outcome(rows(a) == value, {"observed_value": rows(a)})
+    return lambda a: ExpectationOutcome(rows(a) == value, {"observed_value": rows(a)})
 
 
-def _unexpected_rows(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _unexpected_rows(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """A query for rows that must not be there, where it is `SELECT * FROM {batch} WHERE` and one condition on
     a row.
     """
@@ -240,30 +251,30 @@ def _unexpected_rows(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) 
     text = match["condition"].replace("{{", "{").replace("}}", "}")
     domain = domain_of(wants, frame)
     bad = ask.count(f"rows where {text} {domain.key}", domain.within(expression(text, frame)))
-    return lambda a: Outcome(bad(a) == 0, {"observed_value": bad(a)})
+    return lambda a: ExpectationOutcome(bad(a) == 0, {"observed_value": bad(a)})
 
 
-def _settled(success: bool, **result: Any) -> Judge:
-    outcome = Outcome(success, result)
+def _settled(success: bool, **result: Any) -> OutcomeFunction:
+    outcome = ExpectationOutcome(success, result)
     return lambda _: outcome
 
 
-def _column_exists(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
+def _column_exists(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
     name, index = wants.text("column"), wants.whole("column_index")
     if index is None:
         return _settled(name in frame.names)
     return _settled(-len(frame.names) <= index < len(frame.names) and frame.names[index] == name)
 
 
-def _column_count(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
+def _column_count(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
     return _settled(_within(wants, _figure, strict=False)(len(frame.names)), observed_value=len(frame.names))
 
 
-def _column_count_equals(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
+def _column_count_equals(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
     return _settled(len(frame.names) == wants.whole("value"), observed_value=len(frame.names))
 
 
-def _columns_in_order(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
+def _columns_in_order(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
     expected = wants.texts("column_list", least=0)
     if expected == frame.names:
         return _settled(True, observed_value=frame.names)
@@ -272,7 +283,7 @@ def _columns_in_order(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -
     return _settled(False, observed_value=frame.names, details={"mismatched": wrong})
 
 
-def _columns_as_set(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
+def _columns_as_set(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
     expected, exact = set(wants.texts("column_set", least=0)), wants.flag("exact_match", default=True)
     found = {
         "unexpected": sorted(set(frame.names) - expected),
@@ -287,7 +298,7 @@ def _columns_as_set(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> 
     )
 
 
-def _typed(names: list[str], cells: Cells) -> Judge:
+def _typed(names: list[str], cells: ColumnCells) -> OutcomeFunction:
     kinds = [
         kind
         for name in names
@@ -300,12 +311,12 @@ def _typed(names: list[str], cells: Cells) -> Judge:
     return _settled(isinstance(cells.type, tuple(kinds)), observed_value=type(cells.type).__name__)
 
 
-def _of_type(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
+def _of_type(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
     wants.mostly()  # a column has one type, so a share of rows changes nothing
     return _typed([wants.text("type_")], frame[wants.text("column")])
 
 
-def _in_types(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> Judge:
+def _in_types(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
     wants.mostly()
     return _typed(wants.texts("type_list"), frame[wants.text("column")])
 

@@ -23,7 +23,7 @@ Compare = Callable[[Column, Any], Column]
 
 
 @dataclass(frozen=True)
-class Cells:
+class ColumnCells:
     """One column: its name as the rows have it, how to refer to it, and its type."""
 
     name: str
@@ -69,7 +69,7 @@ class Frame:
         self.rows, self.schema = rows, rows.schema
         self.names = [f.name for f in self.schema.fields]
 
-    def __getitem__(self, name: str) -> Cells:
+    def __getitem__(self, name: str) -> ColumnCells:
         """The column of this name; where there is none, the one that differs in case only, or the member of a
         struct by its path.
         """
@@ -77,7 +77,7 @@ class Frame:
             n for n in self.names if n.casefold() == name.casefold()
         ]
         if len(same) == 1:
-            return Cells(same[0], column_named(same[0]), self.schema[same[0]].dataType)
+            return ColumnCells(same[0], column_named(same[0]), self.schema[same[0]].dataType)
         if len(same) > 1:
             raise RefusedError(f"column {name!r} is ambiguous: {', '.join(map(repr, same))}")
         head, *path = name.split(".")
@@ -85,16 +85,16 @@ class Frame:
             return self._member(name, head, path)
         raise RefusedError(f"there is no column {name!r}; there are {', '.join(self.names)}")
 
-    def _member(self, name: str, head: str, path: list[str]) -> Cells:
+    def _member(self, name: str, head: str, path: list[str]) -> ColumnCells:
         column, kind = column_named(head), self.schema[head].dataType
         for part in path:
             if not isinstance(kind, T.StructType) or part not in kind.names:
                 raise RefusedError(f"there is no column {name!r}: {head!r} is {kind.simpleString()}")
             column, kind = column.getField(part), kind[part].dataType
-        return Cells(name, column, kind)
+        return ColumnCells(name, column, kind)
 
 
-def bounded(cells: Cells, low: Any, high: Any, *, strict_low: bool, strict_high: bool) -> Column:
+def bounded(cells: ColumnCells, low: Any, high: Any, *, strict_low: bool, strict_high: bool) -> Column:
     """True where the value lies within the bounds, null where it is null. NaN lies above every number, as
     Spark sorts it.
 
@@ -112,7 +112,7 @@ def bounded(cells: Cells, low: Any, high: Any, *, strict_low: bool, strict_high:
     return sides[0] if len(sides) == 1 else sides[0] & sides[1]
 
 
-def compared(cells: Cells, bound: Any, *, above: bool, strict: bool) -> Column:
+def compared(cells: ColumnCells, bound: Any, *, above: bool, strict: bool) -> Column:
     """One side of `bounded`: the value lies above the bound or below it, or at it unless `strict`."""
     value = comparable(cells, bound)
     column = cells.column
@@ -141,7 +141,7 @@ def _whole_bound(value: float | int, *, above: bool, strict: bool) -> tuple[int,
     return (math.ceil(value) if above else math.floor(value)), False
 
 
-def comparable(cells: Cells, bound: Any) -> Any:
+def comparable(cells: ColumnCells, bound: Any) -> Any:
     """The bound as Python compares it: an int or float for numbers, a moment in UTC for dates and timestamps."""
     if cells.is_number:
         return number(bound, cells)
@@ -150,7 +150,7 @@ def comparable(cells: Cells, bound: Any) -> Any:
     raise RefusedError(f"column {cells.name!r} is {cells.called}, which has no bounds in Great Expectations")
 
 
-def number(value: Any, cells: Cells) -> int | float:
+def number(value: Any, cells: ColumnCells) -> int | float:
     """A number of JSON, or a text that is one. NaN is no bound."""
     if isinstance(value, str):
         try:
@@ -178,7 +178,7 @@ def moment(value: Any) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def literals(cells: Cells, values: Any) -> list[Column]:
+def literals(cells: ColumnCells, values: Any) -> list[Column]:
     """The values of a set as literals of the column's type. Null is left out, since nulls are not looked at,
     and so is what no value of the type can equal (2.5 among whole numbers). Raises RefusedError for values
     of another kind.
@@ -189,7 +189,7 @@ def literals(cells: Cells, values: Any) -> list[Column]:
     return [k for k in kept if k is not None]
 
 
-def literal(cells: Cells, value: Any) -> Column | None:  # noqa: PLR0911 (one return a type)
+def literal(cells: ColumnCells, value: Any) -> Column | None:  # noqa: PLR0911 (one return a type)
     """One value as a literal, or None when no value of the column's type equals it."""
     mismatch = RefusedError(f"column {cells.name!r} is {cells.called}, which cannot equal {value!r}")
     if cells.is_number:
@@ -215,7 +215,7 @@ def literal(cells: Cells, value: Any) -> Column | None:  # noqa: PLR0911 (one re
     raise mismatch
 
 
-def alike(one: Cells, other: Cells) -> None:
+def alike(one: ColumnCells, other: ColumnCells) -> None:
     """Raise RefusedError unless two columns can be compared without guessing: both numbers, both times, or of
     one type.
     """

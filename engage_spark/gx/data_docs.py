@@ -19,7 +19,7 @@ from typing import Any
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.gx.gx_runner import quiet, require_gx
-from engage_spark.gx.published import Published
+from engage_spark.gx.published import PublishedValidation
 
 HERE = Path(__file__).parent
 ASSETS = ("offline.css", "offline.js")
@@ -36,7 +36,7 @@ _NEWSLETTER = re.compile(
 )
 
 
-def build_site(documents: Iterable[Published], out: Path) -> Path:
+def build_site(documents: Iterable[PublishedValidation], out: Path) -> Path:
     """Build the Data Docs of these snapshots: an index, each table's suite, each snapshot's validation
     result. Returns the index page.
 
@@ -99,7 +99,7 @@ def _context(out: Path) -> Any:
     return context
 
 
-def _add(context: Any, document: Published) -> None:
+def _add(context: Any, document: PublishedValidation) -> None:
     """Put a suite (once) and a result where the site builder looks for them."""
     if document.suite.name not in {s.name for s in context.suites.all()}:
         context.suites.add(import_module("great_expectations").ExpectationSuite(**document.suite.as_json()))

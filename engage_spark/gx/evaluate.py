@@ -23,15 +23,15 @@ from pyspark.sql import types as T
 from engage_spark.contract import ERRORS_TYPE, VALID
 from engage_spark.gx import aggregate_expectations, map_expectations
 from engage_spark.gx.arguments import ExpectationArgs, RefusedError
-from engage_spark.gx.columns import Cells, Frame, any_of
+from engage_spark.gx.columns import ColumnCells, Frame, any_of
 from engage_spark.gx.metric_requests import (
-    Count,
-    Grouped,
-    Judge,
+    ColumnFigures,
+    CountRequest,
+    ExpectationOutcome,
+    GroupedRequest,
     MetricRequests,
     MetricValues,
-    Numbers,
-    Outcome,
+    OutcomeFunction,
 )
 from engage_spark.gx.row_conditions import Domain
 from engage_spark.gx.suite_io import Expectation, Suite
@@ -57,11 +57,11 @@ MOST_SAMPLES = 20
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedExpectation:
     """An expectation with its outcome, or with the reason why it could not be run, which counts as failed."""
 
     expectation: Expectation
-    outcome: Outcome | None
+    outcome: ExpectationOutcome | None
     exception: str | None = None
 
     @property
@@ -70,15 +70,15 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class _Planned:
+class _PlannedExpectation:
     expectation: Expectation
-    judge: Judge | None = None
+    judge: OutcomeFunction | None = None
     refused: str | None = None
 
 
 def run_suite(
     rows: DataFrame, suite: Suite, *, masked: frozenset[str] = frozenset(), show: bool = True
-) -> tuple[Judged, ...]:
+) -> tuple[EvaluatedExpectation, ...]:
     """Judge `rows` by every expectation of a suite, in its order. None is skipped: what cannot be run has
     failed, and says why.
 
@@ -95,13 +95,13 @@ def run_suite(
         answers = answer(rows, frame, ask, masked=masked, show=show)
     except OWN_FAULTS:
         return tuple(_alone(rows, e, suite, frame, masked=masked, show=show) for e in suite.expectations)
-    return tuple(_judged(p, answers) for p in planned)
+    return tuple(_evaluated(p, answers) for p in planned)
 
 
-def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _Planned:
+def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _PlannedExpectation:
     handler = HANDLERS.get(e.type)
     if handler is None:
-        return _Planned(
+        return _PlannedExpectation(
             e,
             refused=f"{e.type} is not supported by this engine; run the suite with --engine gx, or take it out",
         )
@@ -110,35 +110,35 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _P
         judge = handler(wants, frame, ask)
         wants.finish()
     except RefusedError as refused:
-        return _Planned(e, refused=str(refused))
+        return _PlannedExpectation(e, refused=str(refused))
     except OWN_FAULTS as fault:  # a condition that does not parse
-        return _Planned(e, refused=_first_line(fault))
+        return _PlannedExpectation(e, refused=_first_line(fault))
     # a kwarg of a shape that nobody thought of
     except (TypeError, ValueError, AttributeError, OverflowError) as fault:
-        return _Planned(e, refused=f"{e.type} cannot be understood: {fault}")
-    return _Planned(e, judge=judge)
+        return _PlannedExpectation(e, refused=f"{e.type} cannot be understood: {fault}")
+    return _PlannedExpectation(e, judge=judge)
 
 
-def _judged(p: _Planned, answers: MetricValues) -> Judged:
+def _evaluated(p: _PlannedExpectation, answers: MetricValues) -> EvaluatedExpectation:
     if p.judge is None:
-        return Judged(p.expectation, None, p.refused)
+        return EvaluatedExpectation(p.expectation, None, p.refused)
     try:
-        return Judged(p.expectation, p.judge(answers))
+        return EvaluatedExpectation(p.expectation, p.judge(answers))
     except (TypeError, OverflowError) as fault:  # a date of the year 10000 against one that Python knows
-        return Judged(p.expectation, None, f"{p.expectation.type} cannot be decided: {fault}")
+        return EvaluatedExpectation(p.expectation, None, f"{p.expectation.type} cannot be decided: {fault}")
 
 
 def _alone(
     rows: DataFrame, e: Expectation, suite: Suite, frame: Frame, *, masked: frozenset[str], show: bool
-) -> Judged:
+) -> EvaluatedExpectation:
     ask = MetricRequests()
     planned = _plan(e, suite, frame, ask)
     try:
-        return _judged(
+        return _evaluated(
             planned, answer(rows, frame, ask, masked=masked, show=show) if planned.judge else MetricValues()
         )
     except OWN_FAULTS as fault:
-        return Judged(e, None, _first_line(fault))
+        return EvaluatedExpectation(e, None, _first_line(fault))
 
 
 def _first_line(fault: BaseException) -> str:
@@ -193,7 +193,7 @@ def _is_masked(name: str, masked: frozenset[str]) -> bool:
     return name in masked or any(name.startswith(f"{m}.") for m in masked)
 
 
-def _codes(counts: Mapping[str, Count]) -> Column:
+def _codes(counts: Mapping[str, CountRequest]) -> Column:
     """Which of the conditions a row meets, as the array of reasons that judged rows have. Built only where it
     meets any: few rows do.
     """
@@ -207,7 +207,7 @@ def _codes(counts: Mapping[str, Count]) -> Column:
     return F.when(any_of(met.values()), found).otherwise(empty).cast(ERRORS_TYPE)
 
 
-def _code(code: str, count: Count) -> Column:
+def _code(code: str, count: CountRequest) -> Column:
     shown = count.shown
     value = (
         shown.column.cast("string")
@@ -221,7 +221,7 @@ def _code(code: str, count: Count) -> Column:
 
 
 @dataclass(frozen=True)
-class _Shape:
+class _NumericColumn:
     """A column as it is summed: as a double, a whole number, a number of days or of microseconds; `scale`
     digits are behind its point.
     """
@@ -232,20 +232,22 @@ class _Shape:
     scale: int = 0
 
 
-def _number(domain: Domain, cells: Cells) -> _Shape:
+def _number(domain: Domain, cells: ColumnCells) -> _NumericColumn:
     column, kind = domain.value(cells.column), cells.type
     if cells.is_floating:
-        return _Shape(column.cast("double"), "double", kind)
+        return _NumericColumn(column.cast("double"), "double", kind)
     if cells.is_whole:
-        return _Shape(column.cast("bigint"), "bigint", kind)
+        return _NumericColumn(column.cast("bigint"), "bigint", kind)
     if isinstance(kind, T.DecimalType):
-        return _Shape((column * F.lit(10**kind.scale)).cast("bigint"), "bigint", kind, kind.scale)
+        return _NumericColumn((column * F.lit(10**kind.scale)).cast("bigint"), "bigint", kind, kind.scale)
     if isinstance(kind, T.DateType):
-        return _Shape(column, "date", kind)
-    return _Shape(column.cast("timestamp"), "timestamp", kind)
+        return _NumericColumn(column, "date", kind)
+    return _NumericColumn(column.cast("timestamp"), "timestamp", kind)
 
 
-def _numbers(state: ColumnStats, shape: _Shape, cut: Mapping[float, tuple[int, int]]) -> Numbers:
+def _numbers(
+    state: ColumnStats, shape: _NumericColumn, cut: Mapping[float, tuple[int, int]]
+) -> ColumnFigures:
     """The figures as Spark's own aggregates would give them: NaN above every number and in every sum,
     infinities as they are.
     """
@@ -254,7 +256,7 @@ def _numbers(state: ColumnStats, shape: _Shape, cut: Mapping[float, tuple[int, i
         for name in (column_stats.NAN, column_stats.PLUS_INFINITY, column_stats.MINUS_INFINITY)
     )
     if state.filled == 0:
-        return Numbers(None, None, None, None)
+        return ColumnFigures(None, None, None, None)
     low, high = _value(state.minimum, shape), _value(state.maximum, shape)
     minimum = -math.inf if below else low if low is not None else math.inf if above else math.nan
     maximum = math.nan if nan else math.inf if above else high if high is not None else -math.inf
@@ -263,11 +265,11 @@ def _numbers(state: ColumnStats, shape: _Shape, cut: Mapping[float, tuple[int, i
         total = math.nan
     elif above or below:
         total = math.inf if above else -math.inf
-    return Numbers(minimum, maximum, total, total / state.filled, state.filled - nan, cut)
+    return ColumnFigures(minimum, maximum, total, total / state.filled, state.filled - nan, cut)
 
 
 def _value(
-    found: float | int | Fraction | None, shape: _Shape
+    found: float | int | Fraction | None, shape: _NumericColumn
 ) -> int | float | Fraction | date | datetime | None:
     if found is None or shape.type == "double":
         return found
@@ -282,7 +284,7 @@ def _value(
 
 
 def _groups(
-    rows: DataFrame, frame: Frame, keys: tuple[str, ...], asked: Mapping[str, Grouped]
+    rows: DataFrame, frame: Frame, keys: tuple[str, ...], asked: Mapping[str, GroupedRequest]
 ) -> dict[str, int]:
     """What is asked of the groups of equal keys. One action, one shuffle of the keys."""
     domains: dict[str, Any] = {}

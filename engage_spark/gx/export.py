@@ -33,7 +33,7 @@ _UNSAID = {
 
 
 @dataclass(frozen=True)
-class Said:
+class ExpressedRule:
     """A rule in GX's words: the type of the expectation and its kwargs."""
 
     type: str
@@ -42,7 +42,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Unsaid:
+class UnexpressedRule:
     """Why GX cannot say a rule."""
 
     why: str
@@ -58,11 +58,11 @@ def suite_of(table: Table, *, version: str = "") -> Suite:
     then finds too small.
     """
     said = [*_of_schema(table), *_of_rules(table), *_of_gates(table)]
-    expectations = [_expectation(table, *one) for one in said if isinstance(one[1], Said)]
+    expectations = [_expectation(table, *one) for one in said if isinstance(one[1], ExpressedRule)]
     unsaid = [
         {"rule": rule, "severity": severity.value, "why": how.why}
         for rule, how, severity, _ in said
-        if isinstance(how, Unsaid)
+        if isinstance(how, UnexpressedRule)
     ]
     return Suite(
         name=table.name,
@@ -73,14 +73,14 @@ def suite_of(table: Table, *, version: str = "") -> Suite:
     )
 
 
-Line = tuple[str, Said | Unsaid, Severity, str]
+Line = tuple[str, ExpressedRule | UnexpressedRule, Severity, str]
 """A rule's name, how GX says it, its severity and its dimension."""
 
 
 def _expectation(
-    table: Table, rule: str, how: Said | Unsaid, severity: Severity, dimension: str
+    table: Table, rule: str, how: ExpressedRule | UnexpressedRule, severity: Severity, dimension: str
 ) -> Expectation:
-    assert isinstance(how, Said)
+    assert isinstance(how, ExpressedRule)
     return Expectation(
         type=how.type,
         kwargs=how.kwargs,
@@ -94,10 +94,15 @@ def _expectation(
 def _of_schema(table: Table) -> list[Line]:
     columns = {"column_set": list(table.names), "exact_match": table.extra is ExtraColumns.REFUSE}
     found: list[Line] = [
-        ("columns", Said("expect_table_columns_to_match_set", columns), Severity.CRITICAL, "validity")
+        (
+            "columns",
+            ExpressedRule("expect_table_columns_to_match_set", columns),
+            Severity.CRITICAL,
+            "validity",
+        )
     ]
     for f in table.fields:
-        kinds = Said(
+        kinds = ExpressedRule(
             "expect_column_values_to_be_in_type_list",
             {"column": f.name, "type_list": list(accepted_types(f))},
         )
@@ -113,80 +118,82 @@ def _of_rules(table: Table) -> list[Line]:
     ]
 
 
-def _of_check(table: Table, check: Check, rule: Rule | None) -> Said | Unsaid:
+def _of_check(table: Table, check: Check, rule: Rule | None) -> ExpressedRule | UnexpressedRule:
     if rule is not None:
         return _of_expression(rule, table)
     if table.key and check.name == f"{'+'.join(table.key)}.unique":
         return _unique(table.key)
     if check.name.endswith(".references"):
         (target,) = (r for r in table.references if r.column == check.column)
-        return Unsaid(
+        return UnexpressedRule(
             f"GX on Spark sees one table, and every value must be a {target.to_column} of {target.table}"
         )
     kind = check.name.rpartition(".")[2]
     if check.column in table.names and kind in _OF_FIELD:
         return _OF_FIELD[kind](table[check.column or ""])
-    return Unsaid(_UNSAID.get(kind, "GX has no expectation for it"))
+    return UnexpressedRule(_UNSAID.get(kind, "GX has no expectation for it"))
 
 
-def _not_null(f: Field) -> Said:
+def _not_null(f: Field) -> ExpressedRule:
     if not f.max_missing_pct:
-        return Said("expect_column_values_to_not_be_null", {"column": f.name})
+        return ExpressedRule("expect_column_values_to_not_be_null", {"column": f.name})
     least = float(1 - Fraction(str(f.max_missing_pct)) / 100)
-    return Said(
+    return ExpressedRule(
         "expect_column_proportion_of_non_null_values_to_be_between",
         {"column": f.name, "min_value": least, "strict_min": True},
     )
 
 
-def _finite(f: Field) -> Said:
+def _finite(f: Field) -> ExpressedRule:
     largest = LARGEST[f.spark_type]
-    return Said(
+    return ExpressedRule(
         "expect_column_values_to_be_between", {"column": f.name, "min_value": -largest, "max_value": largest}
     )
 
 
-def _range(f: Field) -> Said:
+def _range(f: Field) -> ExpressedRule:
     given = {"min_value": f.minimum, "max_value": f.maximum}
-    return Said(
+    return ExpressedRule(
         "expect_column_values_to_be_between",
         {"column": f.name, **{k: v for k, v in given.items() if v is not None}},
     )
 
 
-def _free_of(f: Field, pattern: str) -> Said:
-    return Said("expect_column_values_to_not_match_regex", {"column": f.name, "regex": pattern})
+def _free_of(f: Field, pattern: str) -> ExpressedRule:
+    return ExpressedRule("expect_column_values_to_not_match_regex", {"column": f.name, "regex": pattern})
 
 
-_OF_FIELD: Mapping[str, Callable[[Field], Said]] = {
+_OF_FIELD: Mapping[str, Callable[[Field], ExpressedRule]] = {
     "not_null": _not_null,
     "finite": _finite,
     "range": _range,
-    "allowed": lambda f: Said(
+    "allowed": lambda f: ExpressedRule(
         "expect_column_values_to_be_in_set", {"column": f.name, "value_set": list(f.allowed)}
     ),
-    "pattern": lambda f: Said("expect_column_values_to_match_regex", {"column": f.name, "regex": f.pattern}),
+    "pattern": lambda f: ExpressedRule(
+        "expect_column_values_to_match_regex", {"column": f.name, "regex": f.pattern}
+    ),
     "valid_utf8": lambda f: _free_of(f, LOST),
     "printable": lambda f: _free_of(f, INVISIBLE),
     "trimmed": lambda f: _free_of(f, OUTER_BLANK),
     "no_control": lambda f: _free_of(f, CONTROL),
     "not_blank": lambda f: _free_of(f, BLANK),
-    "short": lambda f: Said(
+    "short": lambda f: ExpressedRule(
         "expect_column_value_lengths_to_be_between", {"column": f.name, "max_value": LONGEST_KEY}
     ),
 }
 
 
-def _unique(key: tuple[str, ...]) -> Said:
+def _unique(key: tuple[str, ...]) -> ExpressedRule:
     if len(key) == 1:
-        return Said("expect_column_values_to_be_unique", {"column": key[0]})
-    return Said(
+        return ExpressedRule("expect_column_values_to_be_unique", {"column": key[0]})
+    return ExpressedRule(
         "expect_compound_columns_to_be_unique",
         {"column_list": list(key), "ignore_row_if": "any_value_is_missing"},
     )
 
 
-def _of_expression(rule: Rule, table: Table) -> Said:
+def _of_expression(rule: Rule, table: Table) -> ExpressedRule:
     """A comparison of two columns as an expectation about the pair, which GX can sample; anything else as a
     query for what breaks it.
     """
@@ -197,21 +204,21 @@ def _of_expression(rule: Rule, table: Table) -> Said:
         a, b = pair if match["op"].startswith((">", "=")) else pair[::-1]
         columns = {"column_A": a, "column_B": b, "ignore_row_if": "either_value_is_missing"}
         if match["op"] in ("=", "=="):
-            return Said("expect_column_pair_values_to_be_equal", columns)
-        return Said(
+            return ExpressedRule("expect_column_pair_values_to_be_equal", columns)
+        return ExpressedRule(
             "expect_column_pair_values_a_to_be_greater_than_b",
             {**columns, "or_equal": match["op"].endswith("=")},
         )
     condition = rule.expression.replace("{", "{{").replace("}", "}}")
     query = f"SELECT * FROM {{batch}} WHERE NOT ({condition})"  # noqa: S608 (a query that is written down, not run)
-    return Said("unexpected_rows_expectation", {"unexpected_rows_query": query}, rule.description)
+    return ExpressedRule("unexpected_rows_expectation", {"unexpected_rows_query": query}, rule.description)
 
 
 def _of_gates(table: Table) -> list[Line]:
     return [(g.name, _of_gate(g), g.severity, str(g.dimension)) for g in table.gates]
 
 
-def _of_gate(g: Gate) -> Said | Unsaid:
+def _of_gate(g: Gate) -> ExpressedRule | UnexpressedRule:
     given = {
         "min_value": g.minimum,
         "max_value": g.maximum,
@@ -220,12 +227,12 @@ def _of_gate(g: Gate) -> Said | Unsaid:
     }
     limits = {k: v for k, v in given.items() if v is not None}
     if g.measure == "row_count":
-        return Said("expect_table_row_count_to_be_between", limits)
+        return ExpressedRule("expect_table_row_count_to_be_between", limits)
     if g.measure == "mean":
-        return Said("expect_column_mean_to_be_between", {"column": g.column, **limits})
+        return ExpressedRule("expect_column_mean_to_be_between", {"column": g.column, **limits})
     if g.measure == "quantile" and not (g.above or g.below):
         ranges = {"quantiles": [g.argument], "value_ranges": [[g.minimum, g.maximum]]}
-        return Said(
+        return ExpressedRule(
             "expect_column_quantile_values_to_be_between", {"column": g.column, "quantile_ranges": ranges}
         )
-    return Unsaid(_UNSAID.get(g.measure, "GX has no expectation for it"))
+    return UnexpressedRule(_UNSAID.get(g.measure, "GX has no expectation for it"))

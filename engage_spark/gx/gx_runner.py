@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame
 from engage_spark.errors import ConfigurationError
 from engage_spark.gx.arguments import RefusedError, resolved
 from engage_spark.gx.suite_io import Expectation, Suite
-from engage_spark.gx.validation_results import Entry
+from engage_spark.gx.validation_results import ValidationEntry
 
 SAMPLES = 20
 
@@ -37,7 +37,7 @@ def require_gx() -> Any:
         ) from e
 
 
-def run_by_gx(rows: DataFrame, suite: Suite, *, show: bool = True) -> tuple[Entry, ...]:
+def run_by_gx(rows: DataFrame, suite: Suite, *, show: bool = True) -> tuple[ValidationEntry, ...]:
     """Judge `rows` by GX on their own session: nothing is cached, no option of Spark is set, and the session
     is not stopped.
 
@@ -92,11 +92,11 @@ def _validate(rows: DataFrame, configurations: list[Any], *, show: bool) -> dict
     return {result.expectation_config.id: result for result in found}
 
 
-def _entry(e: Expectation, found: Any) -> Entry:
+def _entry(e: Expectation, found: Any) -> ValidationEntry:
     if found is None:
         return _refused(e, "Great Expectations gave no result")
     told = found.to_json_dict()
-    return Entry(
+    return ValidationEntry(
         expectation=e,
         success=bool(told["success"]),
         result=told["result"] or {},
@@ -104,8 +104,8 @@ def _entry(e: Expectation, found: Any) -> Entry:
     )
 
 
-def _refused(e: Expectation, why: str) -> Entry:
-    return Entry(expectation=e, success=False, result={}, exception=why)
+def _refused(e: Expectation, why: str) -> ValidationEntry:
+    return ValidationEntry(expectation=e, success=False, result={}, exception=why)
 
 
 def _exception(info: Mapping[str, Any] | None) -> str | None:

@@ -16,12 +16,17 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.gx.arguments import ExpectationArgs, RefusedError
-from engage_spark.gx.columns import Cells, Frame, alike, any_of, bounded, literal, literals
-from engage_spark.gx.metric_requests import Grouped, Judge, MetricRequests, Outcome
+from engage_spark.gx.columns import ColumnCells, Frame, alike, any_of, bounded, literal, literals
+from engage_spark.gx.metric_requests import (
+    ExpectationOutcome,
+    GroupedRequest,
+    MetricRequests,
+    OutcomeFunction,
+)
 from engage_spark.gx.row_conditions import domain_of
 
-Handler = Callable[[ExpectationArgs, Frame, MetricRequests], Judge]
-Cell = Callable[[Cells, ExpectationArgs], Column]
+Handler = Callable[[ExpectationArgs, Frame, MetricRequests], OutcomeFunction]
+Cell = Callable[[ColumnCells, ExpectationArgs], Column]
 
 PAIR = ("both_values_are_missing", "either_value_is_missing", "neither")
 LIST = ("all_values_are_missing", "any_value_is_missing", "never")
@@ -29,7 +34,7 @@ LIST = ("all_values_are_missing", "any_value_is_missing", "never")
 
 def map_result(
     elements: int, missing: int | None, unexpected: int, mostly: Fraction, sample: list[str] | None
-) -> Outcome:
+) -> ExpectationOutcome:
     """The outcome of a map expectation, in GX's words. Exact: `mostly` of the rows looked at, in whole
     numbers. Holds of nothing.
     """
@@ -50,13 +55,13 @@ def map_result(
             "unexpected_percent_total": unexpected / elements * 100 if elements else None,
             "unexpected_percent_nonmissing": share,
         }
-    return Outcome(success, result)
+    return ExpectationOutcome(success, result)
 
 
 def _of_cells(expected: Cell) -> Handler:
     """A statement about a cell, from the condition that a sound one meets."""
 
-    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
         cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
         unexpected = domain.within(cells.column.isNotNull() & ~expected(cells, wants))
         name = f"unexpected {expected.__qualname__} {wants.key}"
@@ -66,24 +71,24 @@ def _of_cells(expected: Cell) -> Handler:
     return handler
 
 
-def _not_null(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _not_null(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
     return lambda a: map_result(rows(a), None, missing(a), mostly, [])
 
 
-def _null(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _null(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
     return lambda a: map_result(rows(a), None, rows(a) - missing(a), mostly, None)
 
 
-def _unique(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _unique(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """Every row whose value another row of the domain has as well is unexpected."""
     cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
     filled = domain.narrowed(f"filled {cells.name}", cells.column.isNotNull())
-    repeated = ask.grouped((cells.name,), "repeated", Grouped(filled, _repeated))
+    repeated = ask.grouped((cells.name,), "repeated", GroupedRequest(filled, _repeated))
     return lambda a: map_result(rows(a), missing(a), repeated(a), mostly, None)
 
 
@@ -91,7 +96,7 @@ def _repeated(n: Column, _: list[Column]) -> Column:
     return F.sum(F.when(n > 1, n).otherwise(0))
 
 
-def _looked_at(cells: list[Cells], ignored: str) -> Column:
+def _looked_at(cells: list[ColumnCells], ignored: str) -> Column:
     """The rows that `ignore_row_if` leaves."""
     filled = [c.column.isNotNull() for c in cells]
     if ignored in ("both_values_are_missing", "all_values_are_missing"):
@@ -103,10 +108,10 @@ def _looked_at(cells: list[Cells], ignored: str) -> Column:
 
 def _of_several(
     choices: tuple[str, ...],
-    columns: Callable[[ExpectationArgs, Frame], list[Cells]],
+    columns: Callable[[ExpectationArgs, Frame], list[ColumnCells]],
     expected: Callable[..., Column],
 ) -> Handler:
-    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
         cells, domain, mostly = columns(wants, frame), domain_of(wants, frame), wants.mostly()
         ignored = wants.one_of("ignore_row_if", choices)
         looked_at = domain.narrowed(f"{ignored} {[c.name for c in cells]}", _looked_at(cells, ignored))
@@ -118,80 +123,82 @@ def _of_several(
     return handler
 
 
-def _pair(wants: ExpectationArgs, frame: Frame) -> list[Cells]:
+def _pair(wants: ExpectationArgs, frame: Frame) -> list[ColumnCells]:
     return [frame[wants.text("column_A")], frame[wants.text("column_B")]]
 
 
-def _list(wants: ExpectationArgs, frame: Frame) -> list[Cells]:
+def _list(wants: ExpectationArgs, frame: Frame) -> list[ColumnCells]:
     return [frame[name] for name in wants.texts("column_list", least=2)]
 
 
-def _compound_unique(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Judge:
+def _compound_unique(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """Rows whose values in all the columns another row has as well; null counts as a value here."""
     cells, domain, mostly = _list(wants, frame), domain_of(wants, frame), wants.mostly()
     ignored = wants.one_of("ignore_row_if", LIST)
     looked_at = domain.narrowed(f"{ignored} {[c.name for c in cells]}", _looked_at(cells, ignored))
     rows, kept = ask.rows(domain), ask.rows(looked_at)
-    repeated = ask.grouped(tuple(sorted({c.name for c in cells})), "repeated", Grouped(looked_at, _repeated))
+    repeated = ask.grouped(
+        tuple(sorted({c.name for c in cells})), "repeated", GroupedRequest(looked_at, _repeated)
+    )
     return lambda a: map_result(rows(a), rows(a) - kept(a), repeated(a), mostly, None)
 
 
-def _between(cells: Cells, wants: ExpectationArgs) -> Column:
+def _between(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     low, high = wants.take("min_value"), wants.take("max_value")
     return bounded(
         cells, low, high, strict_low=wants.flag("strict_min"), strict_high=wants.flag("strict_max")
     )
 
 
-def _in_set(cells: Cells, wants: ExpectationArgs) -> Column:
+def _in_set(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     listed = literals(cells, wants.take("value_set"))
     return cells.column.isin(*listed) if listed else F.lit(False)
 
 
-def _not_in_set(cells: Cells, wants: ExpectationArgs) -> Column:
+def _not_in_set(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     return ~_in_set(cells, wants)
 
 
-def _matches(cells: Cells, wants: ExpectationArgs) -> Column:
+def _matches(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     return cells.as_text().rlike(wants.text("regex") if wants.take("regex") is not None else "(?s).*")
 
 
-def _matches_not(cells: Cells, wants: ExpectationArgs) -> Column:
+def _matches_not(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     return ~cells.as_text().rlike(wants.text("regex"))
 
 
-def _matches_list(cells: Cells, wants: ExpectationArgs) -> Column:
+def _matches_list(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     found = [cells.as_text().rlike(r) for r in wants.texts("regex_list")]
     return (
         any_of(found) if wants.one_of("match_on", ("any", "all")) == "any" else reduce(Column.__and__, found)
     )
 
 
-def _matches_none(cells: Cells, wants: ExpectationArgs) -> Column:
+def _matches_none(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     return ~any_of(cells.as_text().rlike(r) for r in wants.texts("regex_list"))
 
 
-def _length(cells: Cells) -> Cells:
+def _length(cells: ColumnCells) -> ColumnCells:
     from pyspark.sql.types import IntegerType
 
-    return Cells(f"length of {cells.name}", F.char_length(cells.as_text()), IntegerType())
+    return ColumnCells(f"length of {cells.name}", F.char_length(cells.as_text()), IntegerType())
 
 
-def _lengths_between(cells: Cells, wants: ExpectationArgs) -> Column:
+def _lengths_between(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     low, high = wants.whole("min_value"), wants.whole("max_value")
     return bounded(
         _length(cells), low, high, strict_low=wants.flag("strict_min"), strict_high=wants.flag("strict_max")
     )
 
 
-def _length_equals(cells: Cells, wants: ExpectationArgs) -> Column:
+def _length_equals(cells: ColumnCells, wants: ExpectationArgs) -> Column:
     value = wants.whole("value")
     if value is None:
         raise RefusedError("value must be a whole number, found nothing")
     return _length(cells).column == F.lit(value)
 
 
-def _greater(cells: list[Cells], wants: ExpectationArgs) -> Column:
+def _greater(cells: list[ColumnCells], wants: ExpectationArgs) -> Column:
     one, other = cells
     alike(one, other)
     if not wants.flag("or_equal"):
@@ -199,13 +206,13 @@ def _greater(cells: list[Cells], wants: ExpectationArgs) -> Column:
     return (one.column >= other.column) | one.column.eqNullSafe(other.column)
 
 
-def _equal(cells: list[Cells], _: ExpectationArgs) -> Column:
+def _equal(cells: list[ColumnCells], _: ExpectationArgs) -> Column:
     for other in cells[1:]:
         alike(cells[0], other)
     return reduce(Column.__and__, (cells[0].column.eqNullSafe(c.column) for c in cells[1:]))
 
 
-def _pair_in_set(cells: list[Cells], wants: ExpectationArgs) -> Column:
+def _pair_in_set(cells: list[ColumnCells], wants: ExpectationArgs) -> Column:
     pairs = wants.take("value_pairs_set")
     if (
         not isinstance(pairs, list)
@@ -216,21 +223,21 @@ def _pair_in_set(cells: list[Cells], wants: ExpectationArgs) -> Column:
     return any_of(reduce(Column.__and__, (_is(c, v) for c, v in zip(cells, p, strict=True))) for p in pairs)
 
 
-def _is(cells: Cells, value: Any) -> Column:
+def _is(cells: ColumnCells, value: Any) -> Column:
     if value is None:
         return cells.column.isNull()
     equal = literal(cells, value)
     return F.lit(False) if equal is None else cells.column.eqNullSafe(equal)
 
 
-def _different(cells: list[Cells], _: ExpectationArgs) -> Column:
+def _different(cells: list[ColumnCells], _: ExpectationArgs) -> Column:
     pairs = [(one, other) for i, one in enumerate(cells) for other in cells[i + 1 :]]
     for one, other in pairs:
         alike(one, other)
     return ~any_of(one.column.eqNullSafe(other.column) for one, other in pairs)
 
 
-def _sum_equals(cells: list[Cells], wants: ExpectationArgs) -> Column:
+def _sum_equals(cells: list[ColumnCells], wants: ExpectationArgs) -> Column:
     """A null adds nothing. Whole numbers are added exactly, beyond 64 bits too; as soon as a float is among
     them, all are.
     """
@@ -250,7 +257,7 @@ def _sum_equals(cells: list[Cells], wants: ExpectationArgs) -> Column:
     )
 
 
-def _wide(cells: Cells) -> str:
+def _wide(cells: ColumnCells) -> str:
     return "decimal(38,0)" if cells.is_whole else cells.called
 
 

@@ -13,14 +13,14 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.gx.columns import Cells
+from engage_spark.gx.columns import ColumnCells
 from engage_spark.gx.row_conditions import Domain
 
 Value = int | float | Fraction | date | datetime
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExpectationOutcome:
     """Whether an expectation holds, and what GX calls its result."""
 
     success: bool
@@ -28,7 +28,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class ColumnFigures:
     """What was found of a column's values in a domain. None where there are none; NaN where one makes the
     answer NaN, as in Spark.
 
@@ -45,15 +45,15 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Count:
+class CountRequest:
     """Rows to be counted, and the cell that is shown as a sample of them."""
 
     where: Column
-    shown: Cells | None = None
+    shown: ColumnCells | None = None
 
 
 @dataclass(frozen=True)
-class Grouped:
+class GroupedRequest:
     """An aggregate over the groups of equal keys: `of(n, keys)` is its column, n the group's rows in the
     domain.
     """
@@ -66,15 +66,17 @@ class Grouped:
 class MetricRequests:
     """All that is asked. Names are the same for the same question, so it is answered once."""
 
-    counts: dict[str, Count] = field(default_factory=dict)
-    numbers: dict[str, tuple[Domain, Cells]] = field(default_factory=dict)
-    groups: dict[tuple[str, ...], dict[str, Grouped]] = field(default_factory=dict)
+    counts: dict[str, CountRequest] = field(default_factory=dict)
+    numbers: dict[str, tuple[Domain, ColumnCells]] = field(default_factory=dict)
+    groups: dict[tuple[str, ...], dict[str, GroupedRequest]] = field(default_factory=dict)
     cuts: dict[str, set[float]] = field(default_factory=dict)
     total: bool = False
 
-    def count(self, name: str, where: Column, shown: Cells | None = None) -> Callable[[MetricValues], int]:
+    def count(
+        self, name: str, where: Column, shown: ColumnCells | None = None
+    ) -> Callable[[MetricValues], int]:
         """How many rows meet a condition (null does not)."""
-        self.counts.setdefault(name, Count(where, shown))
+        self.counts.setdefault(name, CountRequest(where, shown))
         return lambda answers: answers.counts.get(name, 0)
 
     def rows(self, domain: Domain) -> Callable[[MetricValues], int]:
@@ -84,31 +86,31 @@ class MetricRequests:
             return lambda answers: answers.rows
         return self.count(f"rows {domain.key}", domain.where)
 
-    def missing(self, domain: Domain, cells: Cells) -> Callable[[MetricValues], int]:
+    def missing(self, domain: Domain, cells: ColumnCells) -> Callable[[MetricValues], int]:
         """How many rows of a domain have no value in a column."""
         return self.count(f"missing {cells.name} {domain.key}", domain.within(cells.column.isNull()), cells)
 
     def number(
-        self, domain: Domain, cells: Cells, cuts: Iterable[float] = ()
-    ) -> Callable[[MetricValues], Numbers]:
+        self, domain: Domain, cells: ColumnCells, cuts: Iterable[float] = ()
+    ) -> Callable[[MetricValues], ColumnFigures]:
         """Minimum, maximum, sum and mean of a column in a domain, and how many values lie below each cut."""
         name = f"{cells.name} {domain.key}"
         self.numbers.setdefault(name, (domain, cells))
         self.cuts.setdefault(name, set()).update(cuts)
         return lambda answers: answers.numbers[name]
 
-    def grouped(self, keys: tuple[str, ...], name: str, of: Grouped) -> Callable[[MetricValues], int]:
+    def grouped(self, keys: tuple[str, ...], name: str, of: GroupedRequest) -> Callable[[MetricValues], int]:
         """An aggregate over groups of equal keys; 0 of nothing."""
         name = f"{name} {of.domain.key}"
         self.groups.setdefault(keys, {}).setdefault(name, of)
         return lambda answers: answers.groups[keys][name]
 
-    def distinct(self, domain: Domain, cells: Cells) -> Callable[[MetricValues], int]:
+    def distinct(self, domain: Domain, cells: ColumnCells) -> Callable[[MetricValues], int]:
         """How many different values a column has in a domain, null not among them."""
         return self.grouped(
             (cells.name,),
             "distinct",
-            Grouped(domain, lambda n, keys: F.count_if((n > 0) & keys[0].isNotNull())),
+            GroupedRequest(domain, lambda n, keys: F.count_if((n > 0) & keys[0].isNotNull())),
         )
 
 
@@ -118,10 +120,10 @@ class MetricValues:
 
     rows: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
-    numbers: Mapping[str, Numbers] = field(default_factory=dict)
+    numbers: Mapping[str, ColumnFigures] = field(default_factory=dict)
     groups: Mapping[tuple[str, ...], Mapping[str, int]] = field(default_factory=dict)
     samples: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-Judge = Callable[[MetricValues], Outcome]
+OutcomeFunction = Callable[[MetricValues], ExpectationOutcome]
 """From the answers to the outcome of one expectation."""

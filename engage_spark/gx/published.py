@@ -12,7 +12,7 @@ from engage_spark.contract import Severity, Table
 from engage_spark.gx.export import OWN, suite_of
 from engage_spark.gx.map_expectations import map_result
 from engage_spark.gx.suite_io import Expectation, Suite, identity
-from engage_spark.gx.validation_results import Entry, validation_result
+from engage_spark.gx.validation_results import ValidationEntry, validation_result
 
 Line = Mapping[str, Any]
 """One row of quality_results, by column."""
@@ -26,7 +26,7 @@ _OBSERVED = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PublishedValidation:
     """One table of one day: its suite, and what its quality_results say as a validation result."""
 
     table: str
@@ -36,7 +36,9 @@ class Published:
     result: Mapping[str, Any]
 
 
-def published(table: Table, lines: Sequence[Line], *, day: date, status: str, version: str = "") -> Published:
+def published(
+    table: Table, lines: Sequence[Line], *, day: date, status: str, version: str = ""
+) -> PublishedValidation:
     """The validation result of a judged snapshot, from its rows in quality_results.
 
     Whether an expectation holds is what was decided then (`passed`). A rule that GX cannot say is told all
@@ -68,24 +70,28 @@ def published(table: Table, lines: Sequence[Line], *, day: date, status: str, ve
         },
     }
     result = validation_result(suite, [e for e in entries if e is not None], meta=meta)
-    return Published(table=table.name, day=day, run=run, suite=suite, result=result)
+    return PublishedValidation(table=table.name, day=day, run=run, suite=suite, result=result)
 
 
 def _rule(e: Expectation) -> str:
     return str(e.meta[OWN]["rule"])
 
 
-def _entry(e: Expectation, by_rule: Mapping[str, Line]) -> Entry | None:
+def _entry(e: Expectation, by_rule: Mapping[str, Line]) -> ValidationEntry | None:
     """None for a rule that was not judged then, such as one that the contract has got since."""
     rule = _rule(e)
     if rule == "columns" or rule.endswith(".type"):
         note = "A delivery with other columns or types is refused before its rows are judged."
-        return Entry(expectation=e, success=True, result={}, meta={OWN: {"note": note}}) if by_rule else None
+        return (
+            ValidationEntry(expectation=e, success=True, result={}, meta={OWN: {"note": note}})
+            if by_rule
+            else None
+        )
     line = by_rule.get(rule)
     if line is None:
         return None
     e = replace(e, severity=Severity(line["severity"]))
-    return Entry(
+    return ValidationEntry(
         expectation=e,
         success=bool(line["passed"]),
         result=_result(e.type, line, by_rule),
@@ -111,7 +117,7 @@ def _result(kind: str, line: Line, by_rule: Mapping[str, Line]) -> Mapping[str, 
     return map_result(rows, int(null["violations"]) if null else 0, broken, Fraction(1), samples).result
 
 
-def _in_words(table: Table, line: Line) -> Entry:
+def _in_words(table: Table, line: Line) -> ValidationEntry:
     """A rule that is not in the suite, as its description and what was measured."""
     rule, measured = str(line["rule_name"]), line["measured"]
     bounds = [f"{name} {line[name]:g}" for name in ("minimum", "maximum") if line.get(name) is not None]
@@ -131,7 +137,7 @@ def _in_words(table: Table, line: Line) -> Entry:
         description=words,
         meta={OWN: {"table": table.name, "rule": rule, "dimension": line["dimension"], "expressible": False}},
     )
-    return Entry(
+    return ValidationEntry(
         expectation=e,
         success=bool(line["passed"]),
         result={"observed_value": found},

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract.expressions import referenced_names
 from engage_spark.gx.arguments import ExpectationArgs, RefusedError
-from engage_spark.gx.columns import Cells, Frame, compared, literal, literals, number
+from engage_spark.gx.columns import ColumnCells, Frame, compared, literal, literals, number
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
 _TERM = re.compile(
@@ -146,7 +146,7 @@ def _structured(given: dict[str, Any], frame: Frame, depth: int) -> Column:
     return _comparison(cells, str(given.get("operator")), given.get("parameter"))
 
 
-def _comparison(cells: Cells, operator: str, value: Any) -> Column:
+def _comparison(cells: ColumnCells, operator: str, value: Any) -> Column:
     if operator in ("IN", "NOT_IN"):
         listed = literals(cells, value)
         inside = cells.column.isin(*listed) if listed else F.lit(False)

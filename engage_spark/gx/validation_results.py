@@ -16,7 +16,7 @@ from engage_spark.gx.suite_io import Expectation, Suite
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ValidationEntry:
     """One expectation's result: whether it holds and what was found, or the reason why it could not be run."""
 
     expectation: Expectation
@@ -40,7 +40,9 @@ class Entry:
         }
 
 
-def validation_result(suite: Suite, entries: Sequence[Entry], *, meta: Mapping[str, Any]) -> dict[str, Any]:
+def validation_result(
+    suite: Suite, entries: Sequence[ValidationEntry], *, meta: Mapping[str, Any]
+) -> dict[str, Any]:
     """The result of a suite. As in GX it holds when every expectation does, whatever its severity."""
     good = sum(e.success for e in entries)
     return {

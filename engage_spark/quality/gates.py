@@ -75,7 +75,7 @@ class GateResults:
 
 
 @dataclass(frozen=True)
-class Found:
+class GateMeasurement:
     """What a gate measured, exactly, and the rows or cells that count against it; for a quantile, whether it
     lies within its bounds.
     """
@@ -162,32 +162,32 @@ def _within(value: Fraction | None, gate: Gate) -> bool:
     return above and below
 
 
-def _completeness(j: TableCounts, table: Table, _: Gate) -> Found:
+def _completeness(j: TableCounts, table: Table, _: Gate) -> GateMeasurement:
     cells = j.rows * len(table.fields)
     missing = sum(j.broken.get(f"{f.name}.not_null", 0) for f in table.fields)
-    return Found(Fraction(100 * (cells - missing), cells) if cells else Fraction(0), missing)
+    return GateMeasurement(Fraction(100 * (cells - missing), cells) if cells else Fraction(0), missing)
 
 
-def _quarantine_share(j: TableCounts, _: Table, __: Gate) -> Found:
-    return Found(Fraction(100 * j.quarantined, j.rows) if j.rows else Fraction(0), j.quarantined)
+def _quarantine_share(j: TableCounts, _: Table, __: Gate) -> GateMeasurement:
+    return GateMeasurement(Fraction(100 * j.quarantined, j.rows) if j.rows else Fraction(0), j.quarantined)
 
 
-def _row_count(j: TableCounts, _: Table, __: Gate) -> Found:
-    return Found(Fraction(j.rows))
+def _row_count(j: TableCounts, _: Table, __: Gate) -> GateMeasurement:
+    return GateMeasurement(Fraction(j.rows))
 
 
-def _mean(j: TableCounts, _: Table, gate: Gate) -> Found:
+def _mean(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
     state = j.columns.get(gate.column or "")
-    return Found(state.mean if state else None)
+    return GateMeasurement(state.mean if state else None)
 
 
-def _share(j: TableCounts, _: Table, gate: Gate) -> Found:
+def _share(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
     state = j.columns.get(gate.column or "")
     share = state.share(label(gate.argument)) if state else None
-    return Found(None if share is None else 100 * share)
+    return GateMeasurement(None if share is None else 100 * share)
 
 
-def _quantile(j: TableCounts, _: Table, gate: Gate) -> Found:
+def _quantile(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
     """Decided by counting, without a sketch: the q-quantile is at most u exactly when at least ⌈q·n⌉ of n
     values are at most u.
 
@@ -196,7 +196,7 @@ def _quantile(j: TableCounts, _: Table, gate: Gate) -> Found:
     """
     state = j.columns.get(gate.column or "")
     if state is None or not state.filled:
-        return Found(None)
+        return GateMeasurement(None)
     rank = math.ceil(Fraction(str(gate.argument)) * state.filled)
     held, told = True, Fraction(0)
     if gate.minimum is not None:
@@ -207,33 +207,33 @@ def _quantile(j: TableCounts, _: Table, gate: Gate) -> Found:
         less, at_most = j.below[gate.column or "", gate.maximum]
         held &= (less if gate.below else at_most) >= rank
         told = Fraction(100 * at_most, state.filled)
-    return Found(told, held=held)
+    return GateMeasurement(told, held=held)
 
 
-def _latency(j: TableCounts, table: Table, gate: Gate) -> Found:
+def _latency(j: TableCounts, table: Table, gate: Gate) -> GateMeasurement:
     """Minutes from the newest valid event to the landing. An event after the landing is quarantined by a
     check of its own.
     """
     events = j.columns.get(table.event_time or "")
     newest = events.maximum if events else None
     if newest is None or j.landed_at is None:
-        return Found(None)
+        return GateMeasurement(None)
     landed = (j.landed_at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     minutes = Fraction(landed - int(newest), 60_000_000)
-    return Found(minutes, held=minutes >= 0 and _within(minutes, gate))
+    return GateMeasurement(minutes, held=minutes >= 0 and _within(minutes, gate))
 
 
-def _freshness(j: TableCounts, _: Table, gate: Gate) -> Found:
+def _freshness(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
     """Hours from the day described to the day of landing, in whole days. Yesterday's snapshot is 24 hours
     old; tomorrow's is refused.
     """
     if j.snapshot_date is None or j.landed_at is None or not j.rows:
-        return Found(None)
+        return GateMeasurement(None)
     hours = Fraction(24 * (j.landed_at.date() - j.snapshot_date).days)
-    return Found(hours, held=hours >= 0 and _within(hours, gate))
+    return GateMeasurement(hours, held=hours >= 0 and _within(hours, gate))
 
 
-_MEASURES: Mapping[str, Callable[[TableCounts, Table, Gate], Found]] = {
+_MEASURES: Mapping[str, Callable[[TableCounts, Table, Gate], GateMeasurement]] = {
     "completeness": _completeness, "quarantine_share": _quarantine_share, "row_count": _row_count, "mean": _mean, "share": _share,
     "quantile": _quantile, "latency": _latency, "freshness": _freshness,
 }  # fmt: skip

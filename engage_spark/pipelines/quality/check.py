@@ -15,7 +15,7 @@ from engage_spark.errors import ConfigurationError, GateError, InputError
 from engage_spark.gx.evaluate import run_suite
 from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import Suite, parse_suite
-from engage_spark.gx.validation_results import Entry, plain, validation_result
+from engage_spark.gx.validation_results import ValidationEntry, plain, validation_result
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
 from engage_spark.pipelines.results import FailedExpectation, SuiteCheckResult
 
@@ -55,7 +55,7 @@ def run_check(
             entries = run_by_gx(rows, expected, show=samples and not masked)
         else:
             entries = tuple(
-                Entry(
+                ValidationEntry(
                     expectation=e.expectation,
                     success=e.success,
                     result=e.outcome.result if e.outcome else {},
@@ -103,7 +103,7 @@ def _masked_columns(names: Sequence[str], columns: Sequence[str]) -> frozenset[s
     return frozenset(by_folded[n.casefold()] for n in names)
 
 
-def _without_values(e: Entry) -> Entry:
+def _without_values(e: ValidationEntry) -> ValidationEntry:
     """Return an entry about a masked column without the values that were observed."""
     masked = {
         k: "***" if k == "observed_value" and v is not None else v
@@ -123,7 +123,7 @@ def _read_suite(path: Path) -> Suite:
     return parse_suite(text, origin=path.name)
 
 
-def _failed_expectation(e: Entry) -> FailedExpectation:
+def _failed_expectation(e: ValidationEntry) -> FailedExpectation:
     return FailedExpectation(
         type=e.expectation.type,
         columns=_columns(e),
@@ -133,7 +133,7 @@ def _failed_expectation(e: Entry) -> FailedExpectation:
     )
 
 
-def _columns(e: Entry) -> tuple[str, ...]:
+def _columns(e: ValidationEntry) -> tuple[str, ...]:
     """Return the columns that an expectation is about, none for the table as a whole."""
     kwargs = e.expectation.kwargs
     names = kwargs.get("column_list") or [

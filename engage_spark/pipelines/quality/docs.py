@@ -13,7 +13,7 @@ from engage_spark.contract import Contract
 from engage_spark.errors import NotPublishedError
 from engage_spark.gx.data_docs import build_site
 from engage_spark.gx.gx_runner import require_gx
-from engage_spark.gx.published import Published, published
+from engage_spark.gx.published import PublishedValidation, published
 from engage_spark.lake import RunLog
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.quality.history import read_results
@@ -47,7 +47,7 @@ def run_docs(
             hint="run `engage-spark ingest`; `engage-spark runs` shows what was checked",
         )
     attempts = {a.run_id: a.status for a in RunLog(context.lake).attempts(spark) if a.snapshot_date == day}
-    documents: list[Published] = []
+    documents: list[PublishedValidation] = []
     statuses: list[str] = []
     for table in tables:
         own = sorted((r for r in results if r["table_name"] == table.name), key=lambda r: str(r["rule_name"]))

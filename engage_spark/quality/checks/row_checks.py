@@ -1,7 +1,7 @@
 """What a contract's facts demand of each row, as named checks. Importing this starts nothing; a check's
 columns are built when asked for.
 
-Each check says what becomes of a null, a NaN and an infinity (`Policy`): nullness is a check of its own, and
+Each check says what becomes of a null, a NaN and an infinity (`SpecialValuePolicy`): nullness is a check of its own, and
 every other check holds for a null. NaN breaks `finite` and `range`, whichever side is bounded; an infinity
 breaks `finite`, and `range` where it is beyond a bound.
 """
@@ -44,7 +44,7 @@ class Special(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class SpecialValuePolicy:
     """What a check makes of null, NaN and the infinities; the last two matter for floating point columns
     only.
     """
@@ -54,7 +54,7 @@ class Policy:
     infinity: Special = Special.COMPARED
 
 
-COMPARED = Policy(nan=Special.COMPARED)
+COMPARED = SpecialValuePolicy(nan=Special.COMPARED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Check:
     violated: Callable[[], Column]
     shown: tuple[str, ...]
     masked: frozenset[str] = frozenset()
-    policy: Policy = Policy()
+    policy: SpecialValuePolicy = SpecialValuePolicy()
 
     def value(self) -> Column:
         """What was found, as text: the value's first characters, or `name=value, …` for several columns.
@@ -200,7 +200,7 @@ def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterat
         violated: Callable[[], Column],
         *,
         dimension: Dimension = Dimension.VALIDITY,
-        policy: Policy = COMPARED,
+        policy: SpecialValuePolicy = COMPARED,
     ) -> Check:
         return Check(
             name=f"{f.name}.{kind}",
@@ -217,12 +217,12 @@ def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterat
     def column() -> Column:
         return column_named(f.name)
 
-    null = Policy(null=Special.VIOLATES)
+    null = SpecialValuePolicy(null=Special.VIOLATES)
     yield check(
         "not_null", "is not null", lambda: column().isNull(), dimension=Dimension.COMPLETENESS, policy=null
     )
     if f.is_floating:
-        finite = Policy(nan=Special.VIOLATES, infinity=Special.VIOLATES)
+        finite = SpecialValuePolicy(nan=Special.VIOLATES, infinity=Special.VIOLATES)
         yield check(
             "finite",
             "is neither NaN nor infinite",
@@ -234,7 +234,7 @@ def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterat
             "range",
             f"lies in {_bounds(f)}",
             lambda: _outside(f, column()),
-            policy=Policy(nan=Special.VIOLATES),
+            policy=SpecialValuePolicy(nan=Special.VIOLATES),
         )
     if f.allowed:
         values = ", ".join(str(v) for v in f.allowed)

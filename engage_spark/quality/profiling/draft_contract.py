@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from engage_spark.contract.validation import LOGICAL, UNSTORABLE
-from engage_spark.quality.profiling.profile import ColumnFacts, Shape, TableProfile
+from engage_spark.quality.profiling.profile import ColumnFacts, TableProfile, TextShape
 from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share
 from engage_spark.quality.profiling.value_scan import CLASSES, FORMS
 
@@ -281,7 +281,7 @@ def pattern_of(c: ColumnFacts) -> str | None:
     return rf"(?:{found})|\s*" if c.counts.get("blank") else found
 
 
-def _of_shape(shape: Shape) -> str:
+def _of_shape(shape: TextShape) -> str:
     parts = []
     for sign, (low, high, least, most) in zip(shape.signs, shape.tokens, strict=True):
         if low == high and (sign not in CLASSES or sign != "9"):

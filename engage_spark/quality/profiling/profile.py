@@ -35,7 +35,7 @@ _ID = re.compile(r"(^|_)(id|uuid|guid|key|code|number|no|nr|num)$|id$", re.IGNOR
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class TextShape:
     """Texts of one make: of each token its class or the sign it is, first and last text, least and most
     characters.
     """
@@ -52,7 +52,7 @@ class ColumnFacts:
     type: str
     state: ColumnStats
     values: dict[str, int] | None = None
-    shapes: tuple[Shape, ...] | None = None
+    shapes: tuple[TextShape, ...] | None = None
     form: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -169,14 +169,14 @@ def facts_of(name: str, kind: str, state: ColumnStats, scan: ColumnProfile | Non
     off = {r["text"] for r in details.get(value_scan.OFF, ())}
     form = next((f for f in value_scan.FORMS if f not in off), None) if kind == "string" and visible else None
     signs = [r["text"] for r in details.get(value_scan.SHAPE, ())]
-    shapes: tuple[Shape, ...] | None = None
+    shapes: tuple[TextShape, ...] | None = None
     if signs and value_scan.SHAPELESS not in details and len(signs) <= value_scan.SHAPES:
         tokens = {
             r["text"]: (r["first"], r["last"], int(r["least"]), int(r["most"]))
             for r in details[value_scan.TOKEN]
         }
         shapes = tuple(
-            Shape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s)))) for s in signs
+            TextShape(signs=s, tokens=tuple(tokens[f"{i:02}{s}"] for i in range(len(s)))) for s in signs
         )
     return ColumnFacts(
         name=name,

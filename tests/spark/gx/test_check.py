@@ -11,7 +11,7 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import InputError
-from engage_spark.gx.evaluate import Judged, run_suite
+from engage_spark.gx.evaluate import EvaluatedExpectation, run_suite
 from engage_spark.gx.export import suite_of
 from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import parse_suite
@@ -42,7 +42,7 @@ def judged(
     *expectations: tuple[str, dict[str, Any]],
     parameters: dict[str, Any] | None = None,
     **options: Any,
-) -> list[Judged]:
+) -> list[EvaluatedExpectation]:
     suite = {"name": "s", "expectations": [{"type": kind, "kwargs": kwargs} for kind, kwargs in expectations]}
     return list(
         run_suite(

@@ -19,7 +19,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.gx.data_docs import build_site, offline
 from engage_spark.gx.export import OWN, suite_of
 from engage_spark.gx.gx_runner import require_gx
-from engage_spark.gx.published import Published, published
+from engage_spark.gx.published import PublishedValidation, published
 from engage_spark.quality.checks.row_checks import row_checks
 
 CUSTOMERS = load_contract().entity
@@ -65,15 +65,15 @@ def lines() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def snapshot() -> Published:
+def snapshot() -> PublishedValidation:
     return published(CUSTOMERS, lines(), day=DAY, status="rejected", version="1.0.0")
 
 
-def entry(snapshot: Published, rule: str) -> Any:
+def entry(snapshot: PublishedValidation, rule: str) -> Any:
     return next(r for r in snapshot.result["results"] if r["expectation_config"]["meta"][OWN]["rule"] == rule)
 
 
-def test_counts_of_a_rule_are_told_as_gx_tells_them(snapshot: Published) -> None:
+def test_counts_of_a_rule_are_told_as_gx_tells_them(snapshot: PublishedValidation) -> None:
     assert entry(snapshot, "age.range")["result"] == {
         "element_count": 1000,
         "unexpected_count": 3,
@@ -88,7 +88,7 @@ def test_counts_of_a_rule_are_told_as_gx_tells_them(snapshot: Published) -> None
     assert entry(snapshot, "idle_over_7_days_no_sessions_7")["result"] == {"observed_value": 2}
 
 
-def test_every_rule_of_the_snapshot_is_told_also_what_gx_cannot_say(snapshot: Published) -> None:
+def test_every_rule_of_the_snapshot_is_told_also_what_gx_cannot_say(snapshot: PublishedValidation) -> None:
     told = [r["expectation_config"]["meta"][OWN]["rule"] for r in snapshot.result["results"]]
     assert set(told) >= {one["rule_name"] for one in lines()}
     assert len(told) == len(set(told))
@@ -100,7 +100,7 @@ def test_every_rule_of_the_snapshot_is_told_also_what_gx_cannot_say(snapshot: Pu
     assert entry(snapshot, "completeness_overall")["expectation_config"]["meta"][OWN]["expressible"] is False
 
 
-def test_gx_loads_the_suite_and_the_result(snapshot: Published) -> None:
+def test_gx_loads_the_suite_and_the_result(snapshot: PublishedValidation) -> None:
     gx = require_gx()
     suite = gx.ExpectationSuite(**snapshot.suite.as_json())
     assert [e.id for e in suite.expectations] == [e.id for e in suite_of(CUSTOMERS).expectations]
@@ -112,7 +112,7 @@ def test_gx_loads_the_suite_and_the_result(snapshot: Published) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(snapshot: Published, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(snapshot: PublishedValidation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built while no connection to anywhere can be made."""
 
     def refuse(*_: Any) -> Any:
@@ -157,7 +157,7 @@ def test_a_sample_with_markup_in_it_stays_text(site: Path) -> None:
 
 
 def test_a_site_is_replaced_and_anything_else_is_left_alone(
-    site: Path, snapshot: Published, tmp_path: Path
+    site: Path, snapshot: PublishedValidation, tmp_path: Path
 ) -> None:
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(ConfigurationError, match="holds something that is no such site"):
