@@ -1,6 +1,6 @@
 """Check, featurise and model customer data on Spark and Delta.
 
-The public API is what `__all__` lists; everything else may change. `__init__.pyi` says the same to type checkers.
+The public API is what `__all__` lists; everything else may change. Type checkers read `__init__.pyi`.
 """
 
 from importlib import import_module

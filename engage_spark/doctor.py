@@ -95,23 +95,23 @@ def _java(settings: Settings) -> Diagnosis:
 
 
 def _spark() -> Diagnosis:
-    found: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {}
     for name in NEEDED:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
+            versions[name] = None
     if "DATABRICKS_RUNTIME_VERSION" in os.environ:
         return Diagnosis(
             "spark", "ok", f"the Databricks runtime's, {os.environ['DATABRICKS_RUNTIME_VERSION']}"
         )
-    missing = [name for name, v in found.items() if v is None]
+    missing = [name for name, v in versions.items() if v is None]
     if missing:
         return Diagnosis(
             "spark", "fail", f"not installed: {', '.join(missing)}", "pip install 'engage-spark[spark]'"
         )
-    text = ", ".join(f"{name} {v}" for name, v in found.items())
-    other = [f"{name}=={NEEDED[name]}" for name, v in found.items() if v != NEEDED[name]]
+    text = ", ".join(f"{name} {v}" for name, v in versions.items())
+    other = [f"{name}=={NEEDED[name]}" for name, v in versions.items() if v != NEEDED[name]]
     if other:
         return Diagnosis(
             "spark",

@@ -84,12 +84,12 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
     """Build the settings of all layers; one error lists everything that is wrong in any of them."""
     overlay = directory / f"{env}.yaml"
     if env == "base" or not overlay.is_file():
-        known = sorted(p.stem for p in directory.glob("*.yaml") if p.stem != "base")
-        hint = difflib.get_close_matches(env, known, n=1)
+        overlays = sorted(p.stem for p in directory.glob("*.yaml") if p.stem != "base")
+        hint = difflib.get_close_matches(env, overlays, n=1)
         raise ConfigurationError(
             f"there is no environment {env!r}: {directory} has no overlay of that name"
             + (f"; did you mean {hint[0]!r}?" if hint else ""),
-            hint=f"choose one of {', '.join(known)}, or write {env}.yaml beside them",
+            hint=f"choose one of {', '.join(overlays)}, or write {env}.yaml beside them",
         )
     problems: list[str] = []
     layers = [

@@ -115,7 +115,7 @@ def test_widening_that_keeps_every_value_is_done(spark: SparkSession, case: Case
     assert conformed.rows.first() == (expected,)
 
 
-def test_64_bit_integers_within_declared_bounds_are_taken_and_beyond_int_stay_out_of_bounds(
+def test_64_bit_integers_fit_within_declared_bounds_and_stay_out_of_bounds_beyond_int(
     spark: SparkSession,
 ) -> None:
     rows = spark.createDataFrame(
@@ -153,10 +153,13 @@ def test_a_type_that_could_change_values_is_refused(spark: SparkSession, case: C
     assert_told(case, told.value)
 
 
-def test_all_violations_stand_in_one_error_with_the_mend(spark: SparkSession) -> None:
+def test_one_error_lists_all_violations_with_a_hint(spark: SparkSession) -> None:
     stations = BIKES.entity
-    kept = "district string, operator_owner string, bikes_parked int, rides_started int, mean_ride_km double, electric boolean, opened_on date"
-    rows = spark.createDataFrame([], f"Station_Code string, docks_totl int, rides_ended string, {kept}")
+    others = (
+        "district string, operator_owner string, bikes_parked int, rides_started int, mean_ride_km double, "
+        "electric boolean, opened_on date"
+    )
+    rows = spark.createDataFrame([], f"Station_Code string, docks_totl int, rides_ended string, {others}")
     with pytest.raises(InputError) as told:
         conform(rows, stations)
     assert list(told.value.details) == [
@@ -209,13 +212,17 @@ def test_the_packaged_formulas_have_the_declared_types_and_values(spark: SparkSe
     derived = contract.table("customer_features")
     full = {
         "account_type": "Premium", "tenure_months": 14, "sessions_last_7_days": 9, "sessions_last_30_days": 30,
-        "session_duration_avg_minutes": 16.0, "last_login_days_ago": 3, "followers_count": 99, "following_count": 49,
-        "posts_last_30_days": 4, "comments_last_30_days": 6, "shares_last_30_days": 2, "likes_received_last_30_days": 10,
-        "active_gigs_count": 3, "completed_gigs_count": 9, "gig_applications_sent": 1, "gig_applications_received": 3,
-        "avg_gig_rating": 4.0, "transaction_count_last_30_days": 2, "transaction_revenue_30_day": 100.0,
+        "session_duration_avg_minutes": 16.0, "last_login_days_ago": 3, "followers_count": 99,
+        "following_count": 49, "posts_last_30_days": 4, "comments_last_30_days": 6, "shares_last_30_days": 2,
+        "likes_received_last_30_days": 10,
+        "active_gigs_count": 3, "completed_gigs_count": 9, "gig_applications_sent": 1,
+        "gig_applications_received": 3,
+        "avg_gig_rating": 4.0, "transaction_count_last_30_days": 2,
+        "transaction_revenue_30_day": 100.0,
         "transaction_revenue_last_90_days": 297.0, "total_connections": 100,
         "profile_views_received": 5, "profile_completeness_pct": 50.0, "skills_listed": 8,
-        "content_virality_score": 0.5, "avg_job_completion_rating": 4.5, "peak_activity_hour": 12, "network_centrality": 0.31,
+        "content_virality_score": 0.5, "avg_job_completion_rating": 4.5, "peak_activity_hour": 12,
+        "network_centrality": 0.31,
     }  # fmt: skip
     idle = {
         name: 0 if isinstance(value, int) else 0.0 if isinstance(value, float) else "Free"

@@ -100,7 +100,7 @@ FRESH = Gate(name="daily", measure="freshness", maximum=24, unit="hours")
         (date(2025, 10, 23), -24, False),
     ],
 )
-def test_a_snapshot_of_yesterday_is_fresh_and_one_of_the_day_before_or_of_tomorrow_is_not(
+def test_yesterdays_snapshot_is_fresh_and_an_older_one_or_tomorrows_is_not(
     day: date, hours: int, held: bool
 ) -> None:
     count = decided(FRESH, judgement(snapshot_date=day, landed_at=LANDED))

@@ -46,10 +46,24 @@ def custom(place: Doc, name: str, value: Any) -> None:
 def with_kinds(doc: Doc, kinds: dict[str, str], values: list[str]) -> None:
     """Give the acquaintances a field that says their kind."""
     place = {
-        "name": "how", "description": "How they know each other.", "logicalType": "string", "physicalType": "string", "required": True,
-        "quality": [{"type": "library", "metric": "invalidValues", "arguments": {"validValues": values}, "mustBe": 0}],
-        "customProperties": [{"property": "role", "value": "feature"}, {"property": "graphEdges", "value": kinds}],
-    }  # fmt: skip
+        "name": "how",
+        "description": "How they know each other.",
+        "logicalType": "string",
+        "physicalType": "string",
+        "required": True,
+        "quality": [
+            {
+                "type": "library",
+                "metric": "invalidValues",
+                "arguments": {"validValues": values},
+                "mustBe": 0,
+            }
+        ],
+        "customProperties": [
+            {"property": "role", "value": "feature"},
+            {"property": "graphEdges", "value": kinds},
+        ],
+    }
     table(doc, "acquaintances")["properties"].append(place)
 
 

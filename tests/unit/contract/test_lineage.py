@@ -23,8 +23,9 @@ BIKES = load_contract(DATA / "bikes.odcs.yaml")
 def test_engagement_hides_what_it_is_made_of_and_what_is_derived_from_that() -> None:
     hidden = leaking_fields(CONTRACT, "engagement_score")
     stated = {
-        "sessions_last_7_days", "sessions_last_30_days", "session_duration_avg_minutes", "posts_last_30_days", "comments_last_30_days",
-        "shares_last_30_days", "likes_received_last_30_days", "avg_connection_strength", "content_virality_score",
+        "sessions_last_7_days", "sessions_last_30_days", "session_duration_avg_minutes",
+        "posts_last_30_days", "comments_last_30_days", "shares_last_30_days", "likes_received_last_30_days",
+        "avg_connection_strength", "content_virality_score",
         "churn_30_day", "lifetime_value_usd", "engagement_score",
     }  # fmt: skip
     assert hidden & set(CONTRACT.entity.names) == stated
