@@ -11,17 +11,19 @@ from engage_spark.spark.schema import column_metadata, column_named, spark_type
 
 
 def to_features(rows: DataFrame, *, table: Table) -> DataFrame:
-    """The declared columns of a derived table: each formula's value in its declared type, and its undeclared
-    inputs left behind.
+    """Select the declared columns of a derived table: each formula's value in its declared type, and its
+    undeclared inputs left behind.
 
-    Grain: that of `rows`. Nulls: as each formula says (`transformDescription`), most of them pass a null on.
-    A formula may use columns of `rows`, and fields that stand before it in the table. Cost: one projection
-    per level of dependence among formulas, no shuffle, no job. Raises ContractError when a field without a
-    formula is no column of `rows`.
+    Grain: that of `rows`.
+    Nulls: as each formula says (`transformDescription`), most of them pass a null on. A formula may use
+    columns of `rows`, and fields that stand before it in the table.
+    Cost: one projection per level of dependence among formulas, no shuffle, no job. Raises ContractError when
+    a field without a formula is no column of `rows`.
     """
     if missing := [f.name for f in table.fields if f.formula is None and f.name not in rows.columns]:
         raise ContractError(
-            f"{table.name} declares {', '.join(missing)} without a formula, and {table.source} has no such column",
+            f"{table.name} declares {', '.join(missing)} without a formula, and {table.source} has no "
+            "such column",
             hint="give the field a formula (transformLogic), or take it out",
         )
     for level in _levels(table):

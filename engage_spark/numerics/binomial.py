@@ -6,8 +6,8 @@ image. The tail is the regularised incomplete beta function by its continued fra
 by Newton's method between brackets. Bounds are rounded outward by a billionth of themselves, far more than
 the arithmetic's error.
 
-`scipy.special.betaincinv` computes the same: for 1 to 10^9 - 1 hits in 10 to 10^9 samples and levels up to
-60 the two differ by at most 2e-13 of the bound. It is not used because scipy is no dependency of this package
+`scipy.special.betaincinv` computes the same: for 1 to 10^9 - 1 hits in 10 to 10^9 samples and levels up to 60
+the two differ by at most 2e-13 of the bound. It is not used because scipy is no dependency of this package
 (only of extras), because other last digits would change stored intervals, and because scipy 1.x answers NaN
 for some levels from 100 on.
 """
@@ -70,8 +70,8 @@ def _deviance(k: float, mean: float) -> float:
 
 @kernel
 def _log_density(h: float, t: float, x: float) -> float:
-    """Return the log of x^h (1 - x)^(t - h + 1) / B(h, t - h + 1), for 0 < h < t, by Loader's saddle-point form of the
-    binomial (2000).
+    """Return the log of x^h (1 - x)^(t - h + 1) / B(h, t - h + 1), for 0 < h < t, by Loader's saddle-point
+    form of the binomial (2000).
     """
     rest = t - h
     shape = (

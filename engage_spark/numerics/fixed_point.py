@@ -1,8 +1,8 @@
 """Sum floats so that the result does not depend on their order: fixed point in two 64-bit integers.
 
-A value x is stored as hi * 2**e + lo * 2**(e - 40) with 0 <= lo <= 2**40. Integers add up exactly in any order
-and grouping (see `limbs`), so sums over tasks, partitions and retries have the same bits, and a database's or
-Spark's integer `sum` of each column does as well as numpy's.
+A value x is stored as hi * 2**e + lo * 2**(e - 40) with 0 <= lo <= 2**40. Integers add up exactly in any
+order and grouping (see `limbs`), so sums over tasks, partitions and retries have the same bits, and a
+database's or Spark's integer `sum` of each column does as well as numpy's.
 
 Range: with `e = exponent(bound)` sums up to `bound` fit into hi, and lo has room for 2**22 (4.2 million)
 values without a carry. Each value is rounded once, by at most 2**(e - 41), which is bound * 2**-102: for the

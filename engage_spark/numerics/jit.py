@@ -46,7 +46,8 @@ def kernel(function: F) -> F:
 @functools.cache
 def cache_directory() -> Path | None:
     """Return the directory of compiled kernels: in NUMBA_CACHE_DIR if that is set, else beside the modules,
-    else in the user's cache, else in a private temporary directory; None if none of these can be written to.
+    else in the user's cache, else in a private temporary directory; None if none of these can be written
+    to.
 
     Its name holds a hash of the kernels' modules and of those beside them. numba compares a function's own
     file with what it compiled, but compiled code contains what was called from other files: after an upgrade
@@ -71,7 +72,9 @@ def cache_directory() -> Path | None:
 
 
 def _kernel_sources(folder: Traversable) -> Iterator[bytes]:
-    """The modules of each folder in which at least one is compiled, each with its name, in a fixed order."""
+    """List the modules of each folder in which at least one is compiled, each with its name, in a fixed
+    order.
+    """
     entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     modules = [entry.name.encode() + entry.read_bytes() for entry in entries if entry.name.endswith(".py")]
     if any(_COMPILED in module for module in modules):

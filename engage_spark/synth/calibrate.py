@@ -32,7 +32,9 @@ def sample_ids(customers: int) -> I64:
 def solve(
     mean_at: Callable[[float], float], target: float, *, start: float, name: str, tolerance: float = 1e-5
 ) -> float:
-    """Find the x where the rising `mean_at` meets `target`: bracket, then regula falsi with the Illinois step."""
+    """Find the x where the rising `mean_at` meets `target`: bracket, then regula falsi with the Illinois
+    step.
+    """
     low, high, step = start, start, 1.0
     f_low = f_high = mean_at(start) - target
     while f_low > 0 and step < 2**12:
@@ -159,8 +161,8 @@ def _solve_graph(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
 
 
 def calibrated(*, customers: int, seed: int, scenario: Scenario, table: Table) -> Model:
-    """Fit the model whose means and shares are the contract's. Raises ConfigurationError where the story cannot
-    meet the contract.
+    """Fit the model whose means and shares are the contract's. Raises ConfigurationError where the story
+    cannot meet the contract.
 
     Below about 5,000 customers the degrees are capped by the number of customers and their means are not
     promised.

@@ -24,7 +24,7 @@ MOST_SNAPSHOTS = HORIZON - MONTH + 1
 
 
 def _spread_over(counts: I64, weights: F64) -> I64:
-    """`counts` events per row over the row's positive weights, exactly, by cumulative rounding."""
+    """Spread `counts` events per row over the row's positive weights, exactly, by cumulative rounding."""
     total = np.cumsum(weights, axis=1)
     last = total[:, -1:]
     cumulative = np.floor(
@@ -34,8 +34,8 @@ def _spread_over(counts: I64, weights: F64) -> I64:
 
 
 def daily_sessions(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
-    """Draw the sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's counts;
-    earlier ones follow habit.
+    """Draw the sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's
+    counts; earlier ones follow habit.
     """
     roles = model.scenario.roles
     week, month, idle = (
@@ -66,7 +66,9 @@ def daily_sessions(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
 
 
 def _earliest(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
-    """The day of the last login for who has no session on the 120 days: drawn once, not before signup."""
+    """Return the day of the last login for who has no session on the 120 days: drawn once, not before
+    signup.
+    """
     idle = np.asarray(ref[model.scenario.roles["last_login"]]).astype(np.int64)
     limit = int(model.table[model.scenario.roles["last_login"]].maximum or 180)
     drawn = HORIZON + np.floor(-20.0 * np.log(uniform(model.seed, "login/older", ids))).astype(np.int64)
@@ -135,8 +137,8 @@ def _churned(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64, k: i
 
 
 def snapshot(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64 | None, k: int) -> Columns:
-    """Compute the fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is needed
-    for k > 0.
+    """Compute the fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is
+    needed for k > 0.
 
     Static attributes and scores stay; windows, recency, tenure and churn move.
     """

@@ -212,8 +212,8 @@ def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[Planted]:
 
 
 def _open(schema: T.StructType) -> T.StructType:
-    """The schema with every column nullable: a frame not yet written knows that some hold no nulls, and here
-    they must.
+    """Return the schema with every column nullable: a frame not yet written knows that some hold no nulls,
+    and here they must.
     """
     return T.StructType([T.StructField(f.name, f.dataType) for f in schema.fields])
 

@@ -101,7 +101,7 @@ def _cut(columns: dict[str, Any]) -> Iterator[pa.RecordBatch]:
 
 
 def _edge_batches(model: Model, kind: str, ids: I64) -> Iterator[tuple[I64, I64]]:
-    """The edges that start in these units or customers, a few ten thousand at a time."""
+    """Yield the edges that start in these units or customers, a few ten thousand at a time."""
     held: list[tuple[I64, I64]] = []
     rows = 0
     for src, dst in graph.connections(model, ids) if kind == "connection" else graph.follows(model, ids):
@@ -137,7 +137,7 @@ def _edges(spark: SparkSession, plan: SynthPlan, kind: str) -> DataFrame:
 
 
 def _log_columns(plan: SynthPlan, table: Table) -> list[Column]:
-    """The declared columns of a log, in the contract's order: two customers, a kind, a time."""
+    """Select the declared columns of a log, in the contract's order: two customers, a kind, a time."""
     src, dst, kind, at = table.names
     return [
         id_column(plan, F.col("src")).alias(src),
@@ -148,11 +148,11 @@ def _log_columns(plan: SynthPlan, table: Table) -> list[Column]:
 
 
 def connections(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Make the social graph, one row per edge: connections once per pair with the smaller id first, follows from
-    follower to followed.
+    """Make the social graph, one row per edge: connections once per pair with the smaller id first, follows
+    from follower to followed.
 
-    No nulls, repeats or loops. The graph of day D is every edge made on or before D (UTC). Cost: about 300
-    hashes per customer pair block and 290 rows per customer; no shuffle.
+    No nulls, repeats or loops. The graph of day D is every edge made on or before D (UTC).
+    Cost: about 300 hashes per customer pair block and 290 rows per customer; no shuffle.
     """
     table = plan.contract.logs[0]
     both = _edges(spark, plan, "connection").unionByName(_edges(spark, plan, "follow"))
@@ -160,11 +160,11 @@ def connections(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 
 
 def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Make events along the connections in the last weeks before the end date, one row per event, by a power law
-    per connection.
+    """Make events along the connections in the last weeks before the end date, one row per event, by a power
+    law per connection.
 
-    No nulls. They do not reproduce the customers' 30-day counters. Cost: the connections are made once more;
-    no shuffle.
+    No nulls. They do not reproduce the customers' 30-day counters.
+    Cost: the connections are made once more; no shuffle.
     """
     model = plan.model
     kinds = np.array([name for name, _ in plan.scenario.graph.kinds])
@@ -188,7 +188,7 @@ def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 def _counted(
     model: Model, kind: str, snapshots: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Counts edges per customer (connections, out, in) and by how many snapshots they are visible in, before
+    """Count edges per customer (connections, out, in) and by how many snapshots they are visible in, before
     they ever leave Python.
     """
     width = model.customers * snapshots
@@ -233,8 +233,8 @@ def _counted(
 
 
 def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Count degrees as of each snapshot: one row per customer index with an edge; `c0, o0, i0` (connections, out,
-    in) of the last day, `c1`...
+    """Count degrees as of each snapshot: one row per customer index with an edge; `c0, o0, i0` (connections,
+    out, in) of the last day, `c1`...
 
     The edges are made again and counted inside the workers, which is several times cheaper than aggregating
     the written ones.
@@ -257,7 +257,9 @@ def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 
 
 def missing(model: Model, positions: I64, k: int) -> Any:
-    """Tell which customers lack a field on day k: exactly floor(share * customers) of them, others each day."""
+    """Tell which customers lack a field on day k: exactly floor(share * customers) of them, others each
+    day.
+    """
     count = int(model.scenario.missing_share * model.customers)
     return (positions + k * max(count, 1)) % model.customers < count
 
@@ -322,8 +324,8 @@ def customers(spark: SparkSession, plan: SynthPlan) -> DataFrame:
     snapshot_date.
 
     Every field but the key is null for exactly floor(0.001 * customers) customers a day. Who signed up after
-    a snapshot's day is not in it (nobody, up to 28 snapshots). Cost: the edges are made once more to count
-    degrees; one shuffle of customer counts.
+    a snapshot's day is not in it (nobody, up to 28 snapshots).
+    Cost: the edges are made once more to count degrees; one shuffle of customer counts.
     """
     counted = degrees(spark, plan)
     names = [f"{letter}{k}" for k in range(plan.snapshots) for letter in "coi"]

@@ -53,7 +53,8 @@ class Blocks:
 def solve_rates(
     model: Model, weights: F64, mean_degree: float, solve: Callable[..., float]
 ) -> tuple[float, ...]:
-    """Solve the rate of each layer, so that the expected mean degree of all layers together is the contract's.
+    """Solve the rate of each layer, so that the expected mean degree of all layers together is the
+    contract's.
 
     `weights` are sorted; expectations are taken over a grid of 512 group means. A layer never gives more than
     half its block.
@@ -166,8 +167,8 @@ class Fame:
 
 
 def fame(model: Model) -> Fame:
-    """Fit the power law whose most followed customer is expected to have at most `largest_in_degree`, and at most
-    half of all.
+    """Fit the power law whose most followed customer is expected to have at most `largest_in_degree`, and at
+    most half of all.
     """
     story = model.scenario.graph
     mean = float(model.table[model.scenario.roles["following"]].reference_mean or 1.0)
@@ -265,8 +266,8 @@ def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
 
 
 def seconds_back(model: Model, src: I64, dst: I64, ages: Callable[[I64], I64], stream: str) -> I64:
-    """Draw the seconds from an edge's making to the end of the last snapshot's day: later than both signups, denser in
-    the past.
+    """Draw the seconds from an edge's making to the end of the last snapshot's day: later than both signups,
+    denser in the past.
     """
     young = np.minimum(ages(src), ages(dst))
     u = uniform(
@@ -288,7 +289,7 @@ def age_lookup(model: Model) -> Callable[[I64], I64]:
 
 
 def _tail_scale(model: Model) -> float:
-    """The scale of the power law of events per connection that gives their mean."""
+    """Return the scale of the power law of events per connection that gives their mean."""
     story = model.scenario.graph
     k = np.arange(1, story.most_interactions + 1)
     low, high = 0.0, float(story.most_interactions)
@@ -303,8 +304,8 @@ def _tail_scale(model: Model) -> float:
 
 
 def interactions(model: Model, src: I64, dst: I64, back: I64) -> tuple[I64, I64, I64, I64]:
-    """Draw the events behind the given connections: who, towards whom, kind (rank), seconds back from the end of the
-    last day.
+    """Draw the events behind the given connections: who, towards whom, kind (rank), seconds back from the end
+    of the last day.
 
     Events per connection follow a power law; they fall into the last weeks, and after the pair connected.
     """

@@ -82,8 +82,8 @@ def _shaped(story: Story, z: F64, centre: float, low: float, high: float) -> F64
 
 
 def value(story: Story, field: Field, z: F64, centre: float, done: Mapping[str, Any]) -> F64:
-    """Compute the field's value for a score: shaped, combined with earlier fields, rounded, and kept inside the
-    contract's range.
+    """Compute the field's value for a score: shaped, combined with earlier fields, rounded, and kept inside
+    the contract's range.
     """
     low, high = float(field.minimum or 0.0), float(field.maximum if field.maximum is not None else np.inf)
     x = _shaped(story, z, centre, low, high)
@@ -133,8 +133,8 @@ def customer_age(model: Model, ids: I64) -> I64:
 
 
 def reference(model: Model, ids: I64, latent: Mapping[str, F64] | None = None) -> Columns:
-    """Compute all fields of the last snapshot but the degrees, without missing values. Categories are ranks in the
-    contract's order.
+    """Compute all fields of the last snapshot but the degrees, without missing values. Categories are ranks
+    in the contract's order.
 
     Adds `_age_days`. The last login of a young customer is cut to the day of signup.
     """
@@ -167,8 +167,8 @@ def sociability(model: Model, ids: I64) -> F64:
 
 
 def follow_draws(model: Model, ids: I64) -> I64:
-    """Count how many follows a customer draws; repeated draws of one target count once, so the out-degree is at
-    most this.
+    """Count how many follows a customer draws; repeated draws of one target count once, so the out-degree is
+    at most this.
     """
     story = model.scenario.graph.following
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}

@@ -1,7 +1,7 @@
 """Find the code blocks of README, CONTRIBUTING and docs/, and the reasons of those that are not run.
 
-A block is run by a test, or an HTML comment right below it says why not: `<!-- not run: reason -->`. A block in
-`text` right below a Python block is the output that the Python block prints.
+A block is run by a test, or an HTML comment right below it says why not: `<!-- not run: reason -->`. A block
+in `text` right below a Python block is the output that the Python block prints.
 """
 
 from __future__ import annotations

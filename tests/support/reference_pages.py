@@ -72,7 +72,8 @@ def tables_page(contract: Contract) -> str:
     """Describe every table that the stages write, from the contracts."""
     lines = ["# Tables", "", BY.format(source="the contracts in `engage_spark/contract/`"), ""]
     lines += [
-        "The delivered fields and the formulas of features stand in the [data dictionary](../data_dictionary.md).",
+        "The delivered fields and the formulas of features stand in the [data "
+        "dictionary](../data_dictionary.md).",
         "This page lists what the stages store. Every stored row carries `_run_id`, the run that wrote it.",
         "",
     ]
@@ -118,10 +119,12 @@ def settings_page() -> str:
     lines = ["# Settings", "", BY.format(source="`engage_spark/settings/model.py` and `conf/base.yaml`"), ""]
     lines += [
         "A later source overrides an earlier one: defaults of the code, `conf/base.yaml`, the overlay of the",
-        "environment (`--env`), environment variables (`ENGAGE_SPARK__SECTION__KEY`), `--set section.key=value`.",
+        "environment (`--env`), environment variables (`ENGAGE_SPARK__SECTION__KEY`), `--set "
+        "section.key=value`.",
         "`engage-spark --print-config` prints the merged settings without secrets.",
         "",
-        "Settings marked with • can change what a stage computes. They are part of the run's identity, so the",
+        "Settings marked with • can change what a stage computes. They are part of the run's identity, "
+        "so the",
         "stage runs again when one of them changes.",
         "",
     ]
@@ -267,7 +270,9 @@ def modules_page() -> str:
 
 
 def _packages() -> list[str]:
-    """Return the packages and top-level modules from the highest layer to the lowest, as pyproject lists them."""
+    """Return the packages and top-level modules from the highest layer to the lowest, as pyproject lists
+    them.
+    """
     import tomllib
 
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -48,7 +48,9 @@ def test_console_blocks_run_without_error(
 
 @pytest.mark.parametrize("block", of("yaml"), ids=lambda b: b.name)
 def test_yaml_blocks_fit_into_the_contract(block: Block, tmp_path: Path) -> None:
-    """A rule goes to the table of the entity, a formula to the derived table; the contract still has no violation."""
+    """A rule goes to the table of the entity, a formula to the derived table; the contract still has no
+    violation.
+    """
     document = yaml.safe_load(PACKAGED.read_text(encoding="utf-8"))
     tables = {t["name"]: t for t in document["schema"]}
     for entry in yaml.safe_load(block.text):

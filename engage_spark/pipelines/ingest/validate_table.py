@@ -180,7 +180,7 @@ def _duplicates(keys: DataFrame, materialize: Materialize) -> DataFrame | None:
 
 
 def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:
-    """The declared columns, plus the unparsable line of a text format."""
+    """Return the declared columns, plus the unparsable line of a text format."""
     if MALFORMED not in raw.columns:
         return conform(raw, table)
     _, extra = conform(raw.drop(MALFORMED), table)
