@@ -73,8 +73,12 @@ def test_broken_rules_are_shown_with_samples(spark: SparkSession, lake: Settings
     assert outcome.samples[2].startswith("xxx")
     text = rendered_table(result)
     assert max(map(len, text.splitlines())) <= 80
-    assert "1.25%: '<b>bold</b>'," in text
     assert "[red]" in text
+    (summary,) = summaries(result)
+    assert summary.table is not None
+    (row,) = (r for r in summary.table[1] if r[2] == "district.allowed")
+    assert row[:4] == ("failed", "critical", "district.allowed", "3")
+    assert row[4].startswith("1.25%: '<b>bold</b>', '[red]', 'xxx")
 
 
 def test_the_newest_checked_day_is_shown_even_when_rejected(spark: SparkSession, lake: Settings) -> None:
