@@ -1,5 +1,5 @@
-"""Expectations about a column or the table as a whole: its least, greatest, mean, its different values, its
-rows, its columns and types.
+"""Evaluate expectations about a column or the table as a whole: its least, greatest, mean, its different
+values, its rows, its columns and types.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ _ROWS_QUERY = re.compile(
 def _within(
     wants: ExpectationArgs, of: Callable[[Any], Any] = lambda bound: bound, *, strict: bool = True
 ) -> Within:
-    """Whether a value lies within min_value and max_value, each made comparable by `of`. NaN and nothing lie
-    nowhere.
+    """Whether a value lies within min_value and max_value, each made comparable by `of`.
+
+    NaN and nothing lie nowhere.
     """
     low, high = wants.take("min_value"), wants.take("max_value")
     above, below = (wants.flag("strict_min"), wants.flag("strict_max")) if strict else (False, False)
@@ -72,8 +73,9 @@ def _share(bound: Any) -> Fraction:
 
 
 def _of_numbers(pick: Callable[[ColumnFigures], Any], *, times: bool, rounded: bool) -> Handler:
-    """A bound on an aggregate of a column. `rounded`: the exact value is rounded to a double before it is
-    held against the bound.
+    """A bound on an aggregate of a column.
+
+    `rounded`: the exact value is rounded to a double before it is held against the bound.
     """
 
     def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:

@@ -1,5 +1,5 @@
-"""What an expectation's kwargs ask for, read strictly: an unknown kwarg or a value of the wrong kind is
-refused, never ignored.
+"""Read an expectation's kwargs strictly: an unknown kwarg or a value of the wrong kind is refused, never
+ignored.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ IGNORED = frozenset({"batch_id", "result_format", "catch_exceptions", "include_c
 
 
 class RefusedError(Exception):
-    """An expectation that this engine cannot run as it stands, and why. It becomes a failed result with this
-    text as its exception.
+    """An expectation that this engine cannot run as it stands, and why.
+
+    It becomes a failed result with this text as its exception.
     """
 
 
 class ExpectationArgs:
-    """The kwargs of one expectation, suite parameters filled in. What nobody asked for in the end is refused
-    by `finish`.
+    """The kwargs of one expectation, suite parameters filled in.
+
+    What nobody asked for in the end is refused by `finish`.
     """
 
     def __init__(self, kwargs: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
@@ -32,7 +34,7 @@ class ExpectationArgs:
         self.asked: set[str] = set(IGNORED)
 
     def take(self, name: str, default: Any = None) -> Any:
-        """The value as it stands, or the default where it is absent or null."""
+        """Return the value as it stands, or the default where it is absent or null."""
         self.asked.add(name)
         value = self.values.get(name)
         return default if value is None else value
@@ -56,14 +58,14 @@ class ExpectationArgs:
         return value
 
     def one_of(self, name: str, choices: tuple[str, ...]) -> str:
-        """One of the choices; the first is the default."""
+        """Return one of the choices; the first is the default."""
         value = self.take(name, choices[0])
         if value not in choices:
             raise RefusedError(f"{name} must be one of {', '.join(choices)}, found {value!r}")
         return str(value)
 
     def whole(self, name: str) -> int | None:
-        """A whole number, also when it is written as 3.0, as GX writes it."""
+        """Return a whole number, also when it is written as 3.0, as GX writes it."""
         value = self.take(name)
         if value is None:
             return None
@@ -72,7 +74,7 @@ class ExpectationArgs:
         return int(value)
 
     def mostly(self) -> Fraction:
-        """The share of rows that must hold, exact: 0.998 is 998 of 1,000."""
+        """Return the share of rows that must hold, exact: 0.998 is 998 of 1,000."""
         value = self.take("mostly", 1)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise RefusedError(f"mostly must be a number from 0 to 1, found {value!r}")
@@ -99,7 +101,7 @@ class ExpectationArgs:
 
 
 def resolved(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """The value with every `{"$PARAMETER": name}` in it replaced."""
+    """Return the value with every `{"$PARAMETER": name}` in it replaced."""
     if isinstance(value, dict):
         if PARAMETER in value:
             name = value[PARAMETER]

@@ -1,6 +1,4 @@
-"""What is looked at: the columns of the rows by name and type, and values of JSON as literals of a column's
-type.
-"""
+"""Resolve the columns of the rows by name and type, and values of JSON as literals of a column's type."""
 
 from __future__ import annotations
 
@@ -56,14 +54,17 @@ class ColumnCells:
         return self.type.simpleString()
 
     def as_text(self) -> Column:
-        """The cell as Spark writes it. Raises RefusedError for what has no text form."""
+        """Return the cell as Spark writes it. Raises RefusedError for what has no text form."""
         if not isinstance(self.type, T.AtomicType):
             raise RefusedError(f"column {self.name!r} is {self.called}, which is no text")
         return self.column if self.is_text else self.column.cast("string")
 
 
 class Frame:
-    """The columns of the rows that a suite is run on. `rows` is for analysis: nothing here runs a job."""
+    """The columns of the rows that a suite is run on.
+
+    `rows` is for analysis: nothing here runs a job.
+    """
 
     def __init__(self, rows: DataFrame) -> None:
         self.rows, self.schema = rows, rows.schema
@@ -95,10 +96,11 @@ class Frame:
 
 
 def bounded(cells: ColumnCells, low: Any, high: Any, *, strict_low: bool, strict_high: bool) -> Column:
-    """True where the value lies within the bounds, null where it is null. NaN lies above every number, as
-    Spark sorts it.
+    """Return a column that is true where the value lies within the bounds, null where it is null.
 
-    Raises RefusedError for bounds that the type cannot be compared with.
+    NaN lies above every number, as Spark sorts it.
+
+    Errors: RefusedError for bounds that the type cannot be compared with.
     """
     if low is None and high is None:
         raise RefusedError("min_value and max_value are both absent")
@@ -113,7 +115,7 @@ def bounded(cells: ColumnCells, low: Any, high: Any, *, strict_low: bool, strict
 
 
 def compared(cells: ColumnCells, bound: Any, *, above: bool, strict: bool) -> Column:
-    """One side of `bounded`: the value lies above the bound or below it, or at it unless `strict`."""
+    """Return one side of `bounded`: the value lies above the bound or below it, or at it unless `strict`."""
     value = comparable(cells, bound)
     column = cells.column
     if cells.is_time:
@@ -142,7 +144,9 @@ def _whole_bound(value: float | int, *, above: bool, strict: bool) -> tuple[int,
 
 
 def comparable(cells: ColumnCells, bound: Any) -> Any:
-    """The bound as Python compares it: an int or float for numbers, a moment in UTC for dates and timestamps."""
+    """Return the bound as Python compares it: an int or float for numbers, a moment in UTC for dates and
+    timestamps.
+    """
     if cells.is_number:
         return number(bound, cells)
     if cells.is_time:
@@ -151,7 +155,7 @@ def comparable(cells: ColumnCells, bound: Any) -> Any:
 
 
 def number(value: Any, cells: ColumnCells) -> int | float:
-    """A number of JSON, or a text that is one. NaN is no bound."""
+    """Return a number of JSON, or a text that is one. NaN is no bound."""
     if isinstance(value, str):
         try:
             value = float(value) if not value.strip().lstrip("+-").isdigit() else int(value)
@@ -163,7 +167,7 @@ def number(value: Any, cells: ColumnCells) -> int | float:
 
 
 def moment(value: Any) -> datetime:
-    """A date or a time of ISO 8601 as a moment; without an offset it is UTC, a date is its midnight."""
+    """Return a date or a time of ISO 8601 as a moment; without an offset it is UTC, a date is its midnight."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -179,9 +183,11 @@ def moment(value: Any) -> datetime:
 
 
 def literals(cells: ColumnCells, values: Any) -> list[Column]:
-    """The values of a set as literals of the column's type. Null is left out, since nulls are not looked at,
-    and so is what no value of the type can equal (2.5 among whole numbers). Raises RefusedError for values
-    of another kind.
+    """Return the values of a set as literals of the column's type.
+
+    Null is left out, since nulls are not looked at, and so is what no value of the type can equal (2.5 among
+    whole numbers).
+    Errors: RefusedError for values of another kind.
     """
     if not isinstance(values, list):
         raise RefusedError(f"value_set must be a list, found {values!r}")
@@ -190,7 +196,7 @@ def literals(cells: ColumnCells, values: Any) -> list[Column]:
 
 
 def literal(cells: ColumnCells, value: Any) -> Column | None:  # noqa: PLR0911 (one return a type)
-    """One value as a literal, or None when no value of the column's type equals it."""
+    """Return one value as a literal, or None when no value of the column's type equals it."""
     mismatch = RefusedError(f"column {cells.name!r} is {cells.called}, which cannot equal {value!r}")
     if cells.is_number:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -226,7 +232,7 @@ def alike(one: ColumnCells, other: ColumnCells) -> None:
 
 
 def any_of(conditions: Iterable[Column]) -> Column:
-    """A balanced disjunction, false of nothing: a chain of some hundred overflows the stack of Spark's
+    """Build a balanced disjunction, false of nothing: a chain of some hundred overflows the stack of Spark's
     optimizer.
     """
     level = list(conditions)

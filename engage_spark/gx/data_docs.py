@@ -1,4 +1,4 @@
-"""GX's Data Docs, built by GX, and then made to read without a network.
+"""Build GX's Data Docs by GX, and make them readable without a network.
 
 Its templates load Bootstrap, jQuery, bootstrap-table, Vega, Font Awesome and a logo from seven public hosts:
 without them the index page is empty, since its tables are filled by script, and the others have no styles. So
@@ -38,7 +38,9 @@ _NEWSLETTER = re.compile(
 
 def build_site(documents: Iterable[PublishedValidation], out: Path) -> Path:
     """Build the Data Docs of these snapshots: an index, each table's suite, each snapshot's validation
-    result. Returns the index page.
+    result.
+
+    Returns the index page.
 
     `out` is replaced when it holds a site that was built here, and must otherwise be empty or not there
     (ConfigurationError). Needs GX (ConfigurationError without it); reads nothing but `documents`, and uses no
@@ -63,8 +65,8 @@ def build_site(documents: Iterable[PublishedValidation], out: Path) -> Path:
 
 
 def offline(page: str, *, static: str) -> str:
-    """A page of GX that loads nothing from another host; `static` is where our stylesheet and script lie,
-    seen from the page.
+    """Return a page of GX that loads nothing from another host; `static` is where our stylesheet and script
+    lie, seen from the page.
     """
     own = (
         f'<link rel="stylesheet" href="{static}/offline.css">\n<script src="{static}/offline.js"></script>\n'

@@ -1,4 +1,4 @@
-"""Run a suite on our engine: all that it asks of the rows is answered together.
+"""Run a suite on the native engine: all that it asks of the rows is answered together.
 
 One action counts every row-wise condition and every sum, minimum and maximum (`count_columns`); one more for
 each set of columns whose different values or duplicates are asked for, which shuffles those columns alone;
@@ -79,14 +79,16 @@ class _PlannedExpectation:
 def run_suite(
     rows: DataFrame, suite: Suite, *, masked: frozenset[str] = frozenset(), show: bool = True
 ) -> tuple[EvaluatedExpectation, ...]:
-    """Judge `rows` by every expectation of a suite, in its order. None is skipped: what cannot be run has
-    failed, and says why.
+    """Evaluate `rows` by every expectation of a suite, in its order.
+
+    None is skipped: what cannot be run has failed, and says why.
 
     Samples of unexpected values are bounded, those of `masked` columns shown as ***; without `show` there are
-    none. Nulls, NaN and ties are as in GX on Spark (see `rowwise`). Cost: see the module; what reaches the
-    driver grows with the suite, not with the rows. When an expectation fails inside Spark, such as by a
-    malformed pattern, each is run by itself, so that only that one has failed. Raises what Spark raises when
-    the rows cannot be read.
+    none. Nulls, NaN and ties are as in GX on Spark (see `map_expectations`).
+    Cost: see the module; what reaches the driver grows with the suite, not with the rows. When an expectation
+    fails inside Spark, such as by a malformed pattern, each is run by itself, so that only that one has
+    failed.
+    Errors: what Spark raises when the rows cannot be read.
     """
     frame = Frame(rows)
     ask = MetricRequests()
@@ -150,7 +152,10 @@ def _first_line(fault: BaseException) -> str:
 def answer(
     rows: DataFrame, frame: Frame, ask: MetricRequests, *, masked: frozenset[str], show: bool
 ) -> MetricValues:
-    """All answers. See the module for the cost; nothing is read when nothing is asked of the rows."""
+    """Answer all requests together.
+
+    See the module for the cost; nothing is read when nothing is asked of the rows.
+    """
     answers = MetricValues(
         groups={keys: _groups(rows, frame, keys, asked) for keys, asked in ask.groups.items()}
     )
@@ -194,8 +199,9 @@ def _is_masked(name: str, masked: frozenset[str]) -> bool:
 
 
 def _codes(counts: Mapping[str, CountRequest]) -> Column:
-    """Which of the conditions a row meets, as the array of reasons that judged rows have. Built only where it
-    meets any: few rows do.
+    """Which of the conditions a row meets, as the array of reasons that judged rows have.
+
+    Built only where it meets any: few rows do.
     """
     empty = F.array().cast(ERRORS_TYPE)
     if not counts:

@@ -1,5 +1,6 @@
-"""A contract's table as a GX 1.x suite. What GX cannot say stands in the suite's meta and notes, with the
-reason; nothing is dropped.
+"""Export a contract's table as a GX 1.x suite.
+
+What GX cannot say stands in the suite's meta and notes, with the reason; nothing is dropped.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class UnexpressedRule:
 
 
 def suite_of(table: Table, *, version: str = "") -> Suite:
-    """The suite of an input table: its columns and types, then every rule and gate, by whose name `meta`
-    knows each expectation.
+    """Return the suite of an input table: its columns and types, then every rule and gate, by whose name
+    `meta` knows each expectation.
 
     Ids follow from the table and the rule, so the same contract gives the same file. Means what our own
     engine means on Spark: a null breaks nothing but its own rule, NaN and the infinities break `finite`, a

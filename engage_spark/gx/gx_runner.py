@@ -1,5 +1,6 @@
-"""The same suite, run by Great Expectations itself. The only code here that imports it, and only when it is
-called.
+"""Run a suite by Great Expectations itself.
+
+The only code here that imports it, and only when it is called.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ SAMPLES = 20
 
 
 def require_gx() -> Any:
-    """The package great_expectations, without its telemetry. Raises ConfigurationError, with what to install,
-    where it is missing.
+    """Import the package great_expectations, without its telemetry.
+
+    Errors: ConfigurationError, with what to install, where it is missing.
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     try:
@@ -38,12 +40,12 @@ def require_gx() -> Any:
 
 
 def run_by_gx(rows: DataFrame, suite: Suite, *, show: bool = True) -> tuple[ValidationEntry, ...]:
-    """Judge `rows` by GX on their own session: nothing is cached, no option of Spark is set, and the session
-    is not stopped.
+    """Evaluate `rows` by GX on their own session: nothing is cached, no option of Spark is set, and the
+    session is not stopped.
 
     One entry per expectation, in the suite's order; one that GX does not know or refuses has failed and says
-    why. With `show`, up to 20 unexpected values each. Cost: GX's own, one fused job and about one more for
-    every expectation about rows.
+    why. With `show`, up to 20 unexpected values each.
+    Cost: GX's own, one fused job and about one more for every expectation about rows.
     """
     require_gx()
     with quiet():
@@ -129,8 +131,8 @@ def _short(text: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """GX logs what an expectation raises, warns of what its older suites hold, and prints advice; none of it
-    belongs into our output.
+    """Silence GX, which logs what an expectation raises, warns of what its older suites hold, and prints
+    advice; none of it belongs into our output.
     """
     logger = logging.getLogger("great_expectations")
     before = logger.level

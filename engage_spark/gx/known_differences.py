@@ -1,5 +1,5 @@
-"""Where Great Expectations 1.24 on Spark does not do what its words say, and we do: each with the reason, and
-a test that shows it.
+"""List where Great Expectations 1.24 on Spark differs from its documentation, and the native engine does not:
+each with the reason, and a test that shows it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The map expectations: statements about each row, held by at least `mostly` of those that are looked at.
+"""Evaluate map expectations: statements about each row, held by at least `mostly` of those that are looked
+at.
 
 Three shapes, as in GX. About a cell: rows where it is null are not looked at. About a pair or a list of
 columns: `ignore_row_if` says which rows are not. Every condition is the one that GX hands to Spark, so null,
@@ -35,8 +36,9 @@ LIST = ("all_values_are_missing", "any_value_is_missing", "never")
 def map_result(
     elements: int, missing: int | None, unexpected: int, mostly: Fraction, sample: list[str] | None
 ) -> ExpectationOutcome:
-    """The outcome of a map expectation, in GX's words. Exact: `mostly` of the rows looked at, in whole
-    numbers. Holds of nothing.
+    """Return the outcome of a map expectation, in GX's words.
+
+    Exact: `mostly` of the rows looked at, in whole numbers. Holds of nothing.
     """
     looked_at = elements - (missing or 0)
     success = looked_at == 0 or Fraction(looked_at - unexpected, looked_at) >= mostly
@@ -238,8 +240,9 @@ def _different(cells: list[ColumnCells], _: ExpectationArgs) -> Column:
 
 
 def _sum_equals(cells: list[ColumnCells], wants: ExpectationArgs) -> Column:
-    """A null adds nothing. Whole numbers are added exactly, beyond 64 bits too; as soon as a float is among
-    them, all are.
+    """A null adds nothing.
+
+    Whole numbers are added exactly, beyond 64 bits too; as soon as a float is among them, all are.
     """
     total = wants.take("sum_total")
     if isinstance(total, bool) or not isinstance(total, int | float):

@@ -1,5 +1,5 @@
-"""What a suite asks of the rows: each question once, whatever the number of expectations that ask it, to be
-answered together.
+"""Collect what a suite asks of the rows: each question once, whatever the number of expectations that ask it,
+to be answered together.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class ExpectationOutcome:
 
 @dataclass(frozen=True)
 class ColumnFigures:
-    """What was found of a column's values in a domain. None where there are none; NaN where one makes the
-    answer NaN, as in Spark.
+    """What was found of a column's values in a domain.
+
+    None where there are none; NaN where one makes the answer NaN, as in Spark.
 
     `total` is exact. `ranked` values are neither null nor NaN; `below[cut]` of them lie below the cut, and at
     most at it. A minimum is NaN only when there is nothing else, since Spark sorts NaN above every number.
@@ -75,38 +76,40 @@ class MetricRequests:
     def count(
         self, name: str, where: Column, shown: ColumnCells | None = None
     ) -> Callable[[MetricValues], int]:
-        """How many rows meet a condition (null does not)."""
+        """Count the rows that meet a condition (null does not)."""
         self.counts.setdefault(name, CountRequest(where, shown))
         return lambda answers: answers.counts.get(name, 0)
 
     def rows(self, domain: Domain) -> Callable[[MetricValues], int]:
-        """How many rows a domain has."""
+        """Count the rows of a domain."""
         if domain.where is None:
             self.total = True
             return lambda answers: answers.rows
         return self.count(f"rows {domain.key}", domain.where)
 
     def missing(self, domain: Domain, cells: ColumnCells) -> Callable[[MetricValues], int]:
-        """How many rows of a domain have no value in a column."""
+        """Count the rows of a domain that have no value in a column."""
         return self.count(f"missing {cells.name} {domain.key}", domain.within(cells.column.isNull()), cells)
 
     def number(
         self, domain: Domain, cells: ColumnCells, cuts: Iterable[float] = ()
     ) -> Callable[[MetricValues], ColumnFigures]:
-        """Minimum, maximum, sum and mean of a column in a domain, and how many values lie below each cut."""
+        """Measure minimum, maximum, sum and mean of a column in a domain, and how many values lie below each
+        cut.
+        """
         name = f"{cells.name} {domain.key}"
         self.numbers.setdefault(name, (domain, cells))
         self.cuts.setdefault(name, set()).update(cuts)
         return lambda answers: answers.numbers[name]
 
     def grouped(self, keys: tuple[str, ...], name: str, of: GroupedRequest) -> Callable[[MetricValues], int]:
-        """An aggregate over groups of equal keys; 0 of nothing."""
+        """Aggregate over groups of equal keys; 0 of nothing."""
         name = f"{name} {of.domain.key}"
         self.groups.setdefault(keys, {}).setdefault(name, of)
         return lambda answers: answers.groups[keys][name]
 
     def distinct(self, domain: Domain, cells: ColumnCells) -> Callable[[MetricValues], int]:
-        """How many different values a column has in a domain, null not among them."""
+        """Count the different values that a column has in a domain, null not among them."""
         return self.grouped(
             (cells.name,),
             "distinct",

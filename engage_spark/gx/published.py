@@ -1,4 +1,7 @@
-"""What a snapshot's quality_results say, as a GX validation result of the table's suite. No Spark job, no GX."""
+"""Turn a snapshot's quality_results into a GX validation result of the table's suite.
+
+No Spark job, no GX.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ class PublishedValidation:
 def published(
     table: Table, lines: Sequence[Line], *, day: date, status: str, version: str = ""
 ) -> PublishedValidation:
-    """The validation result of a judged snapshot, from its rows in quality_results.
+    """Build the validation result of a checked snapshot, from its rows in quality_results.
 
     Whether an expectation holds is what was decided then (`passed`). A rule that GX cannot say is told all
     the same, in words, as `unexpected_rows_expectation` with a query that nobody can run; one that the

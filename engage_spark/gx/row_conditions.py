@@ -1,4 +1,6 @@
-"""`row_condition`: which rows an expectation is about, in all of GX's dialects, as one Spark column."""
+"""Translate `row_condition`: which rows an expectation is about, in all of GX's dialects, as one Spark
+column.
+"""
 
 from __future__ import annotations
 
@@ -35,30 +37,32 @@ DEPTH = 20
 
 @dataclass(frozen=True)
 class Domain:
-    """The rows that an expectation is about. `key` tells domains apart; `where` is null for all rows, and
-    never null on a row.
+    """The rows that an expectation is about.
+
+    `key` tells domains apart; `where` is null for all rows, and never null on a row.
     """
 
     key: str = ""
     where: Column | None = None
 
     def within(self, condition: Column) -> Column:
-        """The condition, on these rows only; unknown is false."""
+        """Return the condition, on these rows only; unknown is false."""
         known = F.coalesce(condition, F.lit(False))
         return known if self.where is None else self.where & known
 
     def narrowed(self, key: str, condition: Column) -> Domain:
-        """The rows of this domain that meet a further condition."""
+        """Return the rows of this domain that meet a further condition."""
         return Domain(f"{self.key}|{key}", self.within(condition))
 
     def value(self, column: Column) -> Column:
-        """The column, null outside of the domain."""
+        """Return the column, null outside of the domain."""
         return column if self.where is None else F.when(self.where, column)
 
 
 def domain_of(wants: ExpectationArgs, frame: Frame) -> Domain:
-    """The domain that `row_condition` and `condition_parser` name. Raises RefusedError for what is no
-    condition of one row.
+    """Return the domain that `row_condition` and `condition_parser` name.
+
+    Errors: RefusedError for what is no condition of one row.
     """
     given = wants.take("row_condition")
     parser = wants.take("condition_parser")
@@ -78,8 +82,10 @@ def domain_of(wants: ExpectationArgs, frame: Frame) -> Domain:
 
 
 def expression(text: str, frame: Frame) -> Column:
-    """A Spark SQL condition on one row. Raises RefusedError for anything else: other names than columns,
-    subqueries, what differs from run to run, and functions that reach outside of the row.
+    """Return a Spark SQL condition on one row as a column.
+
+    Errors: RefusedError for anything else: other names than columns, subqueries, what differs from run to
+    run, and functions that reach outside of the row.
     """
     bare = re.sub(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`", "", text)
     if found := _FORBIDDEN.search(bare):

@@ -1,5 +1,6 @@
-"""A Great Expectations 1.x suite as this package holds it: read from its JSON strictly, written back without
-loss. No Spark, no GX.
+"""Hold a Great Expectations 1.x suite: read from its JSON strictly, written back without loss.
+
+No Spark, no GX.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ EXPECTATION_KEYS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """One expectation as declared. `id` is its own, or follows from what it says and where it stands."""
+    """One expectation as declared.
+
+    `id` is its own, or follows from what it says and where it stands.
+    """
 
     type: str
     kwargs: Mapping[str, Any]
@@ -43,7 +47,7 @@ class Expectation:
     description: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The expectation as GX writes it into suites and results."""
+        """Return the expectation as GX writes it into suites and results."""
         told = {"notes": self.notes, "description": self.description}
         return {
             "type": self.type,
@@ -57,8 +61,9 @@ class Expectation:
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A suite as declared. `parameters` are the values for `{"$PARAMETER": name}` in the expectations'
-    kwargs.
+    """A suite as declared.
+
+    `parameters` are the values for `{"$PARAMETER": name}` in the expectations' kwargs.
     """
 
     name: str
@@ -69,7 +74,7 @@ class Suite:
     notes: str | Sequence[str] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The suite as GX writes it; `ExpectationSuite(**suite.as_json())` takes it."""
+        """Return the suite as GX writes it; `ExpectationSuite(**suite.as_json())` takes it."""
         return {
             "name": self.name,
             "id": self.id,
@@ -80,22 +85,24 @@ class Suite:
         }
 
     def with_parameters(self, values: Mapping[str, Any]) -> Suite:
-        """The suite with these values added; they win over its own."""
+        """Return the suite with these values added; they win over its own."""
         return replace(self, parameters={**self.parameters, **values})
 
 
 def identity(*parts: Any) -> str:
-    """A UUID-shaped id that follows from its parts (the first 128 bits of their SHA-256), the same on every
-    run.
+    """Return a UUID-shaped id that follows from its parts (the first 128 bits of their SHA-256), the same on
+    every run.
     """
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
 
 
 def parse_suite(text: str, *, origin: str) -> Suite:
-    """Read the JSON of a GX 1.x suite. Raises ONE InputError that lists everything that is no suite about it;
-    what an expectation demands is looked at later, one by one, since an expectation that cannot be run is
-    a failed result and not a broken file.
+    """Read the JSON of a GX 1.x suite.
+
+    Errors: ONE InputError that lists everything that is no suite about it; what an expectation demands is
+    looked at later, one by one, since an expectation that cannot be run is a failed result and not a broken
+    file.
     """
     try:
         raw = json.loads(text)

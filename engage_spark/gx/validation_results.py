@@ -1,5 +1,7 @@
-"""Outcomes as a GX validation result: the JSON that `ExpectationSuiteValidationResult` writes and its Data
-Docs render. No Spark, no GX.
+"""Write outcomes as a GX validation result: the JSON that `ExpectationSuiteValidationResult` writes and its
+Data Docs render.
+
+No Spark, no GX.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class ValidationEntry:
     meta: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The entry as GX writes it."""
+        """Return the entry as GX writes it."""
         return {
             "success": self.success,
             "expectation_config": self.expectation.as_json(),
@@ -43,7 +45,10 @@ class ValidationEntry:
 def validation_result(
     suite: Suite, entries: Sequence[ValidationEntry], *, meta: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The result of a suite. As in GX it holds when every expectation does, whatever its severity."""
+    """Return the result of a suite.
+
+    As in GX it holds when every expectation does, whatever its severity.
+    """
     good = sum(e.success for e in entries)
     return {
         "success": good == len(entries),
@@ -62,8 +67,8 @@ def validation_result(
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: exact numbers as the double next to them, times as ISO 8601, NaN and
-    infinities as text.
+    """Return the value as JSON can hold it: exact numbers as the double next to them, times as ISO 8601, NaN
+    and infinities as text.
     """
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}

@@ -38,12 +38,14 @@ _DATED = (TableKind.ENTITY, TableKind.LOG)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CheckResult:
-    """The result of checking a DataFrame. It shows itself in a notebook; `print` it in a terminal.
+    """The result of checking a DataFrame.
 
-    `counts` has one entry per rule and gate, `states` the counts of each column over the valid rows. `rows` is the
-    DataFrame in its declared columns with `_dq_status` and `_dq_errors`, checked anew whenever it is used.
-    `unchecked` says what was not checked, and what that would take; `extra` names undeclared columns, which are left
-    out.
+    It shows itself in a notebook; `print` it in a terminal.
+
+    `counts` has one entry per rule and gate, `states` the counts of each column over the valid rows. `rows`
+    is the DataFrame in its declared columns with `_dq_status` and `_dq_errors`, checked anew whenever it is
+    used. `unchecked` says what was not checked, and what that would take; `extra` names undeclared columns,
+    which are left out.
     """
 
     table: Table

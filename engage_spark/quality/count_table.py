@@ -26,7 +26,8 @@ def count_table(
 ) -> TableCounts:
     """Count the rows of `with_check_results`, and collect samples of what broke each rule.
 
-    Cost: one full scan that counts, and, where something is broken, one scan of the check results and the key.
+    Cost: one full scan that counts, and, where something is broken, one scan of the check results and the
+    key.
     """
     counts = count_columns(
         checked,

@@ -1,5 +1,6 @@
-"""How far the values of one day lie from those of another, from what was counted. Pure: exact counts in,
-floats out, no Spark.
+"""Measure how much the values of two days differ, from their counts.
+
+Pure: exact counts in, floats out, no Spark.
 
 - PSI, the population stability index: Σ (p − q)·ln(p / q) over the bins, p and q being the shares of the two
   days. It is symmetric, and never negative. Below 0.1 little has changed, from 0.25 on much has: the rule of
@@ -47,8 +48,10 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """One column on two days. Shares are fractions of what is not null. `ks` is None for bins without an
-    order, and nothing but `change` is told where the contract's bins have changed in between.
+    """One column on two days.
+
+    Shares are fractions of what is not null. `ks` is None for bins without an order, and nothing but `change`
+    is told where the contract's bins have changed in between.
     """
 
     column: str
@@ -64,8 +67,9 @@ class Drift:
 
 
 def psi(before: Mapping[str, int], after: Mapping[str, int]) -> float:
-    """The population stability index of two counts by bin; 0.0 when either holds nothing. A bin that is empty
-    on one side counts FLOOR rows there, a bin that is empty on both counts nothing.
+    """Compute the population stability index of two counts by bin; 0.0 when either holds nothing.
+
+    A bin that is empty on one side counts FLOOR rows there, a bin that is empty on both counts nothing.
     """
     n, m = sum(before.values()), sum(after.values())
     if not n or not m:
@@ -80,7 +84,9 @@ def psi(before: Mapping[str, int], after: Mapping[str, int]) -> float:
 
 
 def ks(before: Mapping[str, int], after: Mapping[str, int], order: tuple[str, ...]) -> float:
-    """The largest difference of the cumulated shares along `order`; 0.0 when either holds nothing there.
+    """Compute the largest difference of the cumulated shares along `order`; 0.0 when either holds nothing
+    there.
+
     Whole numbers till the end.
     """
     n, m = sum(before.get(b, 0) for b in order), sum(after.get(b, 0) for b in order)
@@ -94,7 +100,7 @@ def ks(before: Mapping[str, int], after: Mapping[str, int], order: tuple[str, ..
 
 
 def noise(bins: int, n: int, m: int) -> float:
-    """The PSI that chance alone stays below in 95 of 100 cases: (1/n + 1/m) times the 95% quantile of
+    """Compute the PSI that chance alone stays below in 95 of 100 cases: (1/n + 1/m) times the 95% quantile of
     chi-square with bins − 1 degrees.
 
     The quantile by the approximation of Wilson and Hilferty (PNAS 17, 1931), within 3% from one degree on.
@@ -106,7 +112,7 @@ def noise(bins: int, n: int, m: int) -> float:
 
 
 def drifted(before: ColumnStats, after: ColumnStats) -> Drift:
-    """What changed of one column. Raises ValueError for two columns."""
+    """Compare one column on two days. Raises ValueError for two columns."""
     if before.column != after.column:
         raise ValueError(f"{before.column} and {after.column} are two columns")
     if before.binning != after.binning:
@@ -154,7 +160,7 @@ def drifted(before: ColumnStats, after: ColumnStats) -> Drift:
 
 
 def compare_days(before: Mapping[str, ColumnStats], after: Mapping[str, ColumnStats]) -> tuple[Drift, ...]:
-    """Every column that both days have, those that changed most first, then as declared."""
+    """Compare every column that both days have, those that changed most first, then as declared."""
     found = [drifted(before[c], after[c]) for c in after if c in before]
     rank = {c: i for i, c in enumerate(reversed(Change))}
     rank[Change.OTHER_BINS] = -1

@@ -1,5 +1,6 @@
-"""From counts to a decision: which rules held, and whether the snapshot may be published. Exact arithmetic,
-no Spark job.
+"""Decide from counts which rules held, and whether the snapshot may be published.
+
+Exact arithmetic, no Spark job.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class RuleCount:
 class TableCounts:
     """Exact counts of one judged table: all rows, the quarantined ones, and rows per broken rule; the states
     of the columns over the valid rows; how many of their values lie `below` the cuts of quantile gates
-    (see `fold`). `landed_at` is when the delivery came.
+    (see `count_columns`).
+
+    `landed_at` is when the delivery came.
     """
 
     rows: int
@@ -62,8 +65,9 @@ class TableCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class GateResults:
-    """All rule counts of a snapshot, and the critical gates among them that it broke. Published only when
-    none is.
+    """All rule counts of a snapshot, and the critical gates among them that it broke.
+
+    Published only when none is.
     """
 
     counts: tuple[RuleCount, ...]
@@ -86,8 +90,9 @@ class GateMeasurement:
 
 
 def evaluate_gates(judgement: TableCounts, table: Table, checks: tuple[Check, ...]) -> GateResults:
-    """Hold counts against the contract. A field's missing share must stay strictly below its bound; a gate
-    says itself which side is in.
+    """Evaluate counts against the contract.
+
+    A field's missing share must stay strictly below its bound; a gate says itself which side is in.
 
     Bounds are compared as exact fractions: 99.8% of 1,000 cells passes with 2 missing and fails with 3. An
     empty table breaks every gate that bounds it from below, because a share of nothing is not a share, and
@@ -100,12 +105,12 @@ def evaluate_gates(judgement: TableCounts, table: Table, checks: tuple[Check, ..
 
 
 def percent(part: int, whole: int) -> float:
-    """`part` of `whole` in percent; 0.0 of nothing."""
+    """Return `part` of `whole` in percent; 0.0 of nothing."""
     return float(Fraction(100 * part, whole)) if whole else 0.0
 
 
 def cuts_of(table: Table) -> dict[str, tuple[float, ...]]:
-    """The values that quantile gates need counted, by column."""
+    """Return the values that quantile gates need counted, by column."""
     found: dict[str, list[float]] = {}
     for g in table.gates:
         if g.measure == "quantile" and g.column:
@@ -211,8 +216,9 @@ def _quantile(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
 
 
 def _latency(j: TableCounts, table: Table, gate: Gate) -> GateMeasurement:
-    """Minutes from the newest valid event to the landing. An event after the landing is quarantined by a
-    check of its own.
+    """Minutes from the newest valid event to the landing.
+
+    An event after the landing is quarantined by a check of its own.
     """
     events = j.columns.get(table.event_time or "")
     newest = events.maximum if events else None
@@ -224,8 +230,9 @@ def _latency(j: TableCounts, table: Table, gate: Gate) -> GateMeasurement:
 
 
 def _freshness(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
-    """Hours from the day described to the day of landing, in whole days. Yesterday's snapshot is 24 hours
-    old; tomorrow's is refused.
+    """Hours from the day described to the day of landing, in whole days.
+
+    Yesterday's snapshot is 24 hours old; tomorrow's is refused.
     """
     if j.snapshot_date is None or j.landed_at is None or not j.rows:
         return GateMeasurement(None)
@@ -240,5 +247,5 @@ _MEASURES: Mapping[str, Callable[[TableCounts, Table, Gate], GateMeasurement]] =
 
 
 def worst_rules(counts: Sequence[RuleCount], most: int) -> list[RuleCount]:
-    """The rules that most rows broke, for people."""
+    """Return the rules that most rows broke."""
     return sorted((c for c in counts if c.violations), key=lambda c: -c.violations)[:most]

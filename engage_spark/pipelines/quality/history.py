@@ -1,4 +1,6 @@
-"""Read what was recorded about quality: results and states, small tables of one row per rule or column and day."""
+"""Read what was recorded about quality: results and states, small tables of one row per rule or column and
+day.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ def run_states(
     last: date | None = None,
     table: str | None = None,
 ) -> StatesResult:
-    """Summarise the published days from `first` to `last` together (default: the newest and the six before it).
+    """Summarise the published days from `first` to `last` together (default: the newest and the six before
+    it).
 
     Medians are estimates from sketches, and so are counts of distinct values where the bins do not tell every value
     apart. Values of personal columns are left out.

@@ -1,9 +1,9 @@
-"""Judge rows: one projection that tags each row with what it broke.
+"""Check rows: one projection that tags each row with what it broke.
 
 Why it is shaped like this, on 2 cores, 2 million rows of 42 columns, 106 checks: reading alone takes 5.2 s.
 Building the array of reasons for every row brings it to 18 s; building it only where the disjunction of all
 checks is true, 7 to 10 s. Few rows break anything, so the disjunction is what nearly every row pays, and it
-is comparisons only. The counts come from the array that was written (`fold`), and not from a second look at
+is comparisons only. The counts come from the array that was written (`count_columns`), and not from a second look at
 the input.
 """
 
@@ -40,16 +40,16 @@ def with_check_results(rows: DataFrame, *, checks: tuple[Check, ...]) -> DataFra
 
 
 def personal_rules(table: Table, checks: Sequence[Check]) -> frozenset[str]:
-    """The rules whose reasons show any protected or personal field: no samples of them may leave the judged
-    table.
+    """Return the rules whose reasons show any protected or personal field: no samples of them may leave the
+    judged table.
     """
     personal = {f.name for f in table.fields if f.is_personal}
     return frozenset(c.name for c in checks if personal.intersection(c.shown))
 
 
 def samples(judged: DataFrame, *, key: Sequence[str], hidden: Collection[str], most: int = 8) -> DataFrame:
-    """Up to `most` of the values that broke each rule: (rule, sample), chosen by a hash, so that every run
-    chooses the same.
+    """Collect up to `most` of the values that broke each rule: (rule, sample), chosen by a hash, so that
+    every run chooses the same.
 
     Grain: (rule, one of `most` buckets). A `hidden` rule has *** for a sample. Cost: one scan of the verdict
     and the key, of rows that broke something only, one shuffle of a few rows; call it where something is

@@ -1,5 +1,6 @@
-"""A rule's expression is one statement about one row. Spark is asked, before any job runs, and anything else
-is refused.
+"""Refuse rules that are not one statement about one row.
+
+Spark is asked before any job runs, and anything else is refused.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from engage_spark.errors import ContractError
 
 
 def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
-    """Raise ONE ContractError naming every rule of `table` that is no boolean expression over the columns of
-    one row of `rows`.
+    """Raise one ContractError that names every rule of `table` that is no boolean expression over the columns
+    of one row of `rows`.
 
     Refused are what does not parse as a single expression, aggregates, windows and generators (a filter takes
-    none of them), and what is not boolean. Cost: one analysis when all is well, one per rule otherwise; no
-    job.
+    none of them), and what is not boolean.
+    Cost: one analysis when all is well, one per rule otherwise; no job.
     """
     if not table.rules or not _fault(rows, [r.expression for r in table.rules]):
         return

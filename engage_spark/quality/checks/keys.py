@@ -62,7 +62,8 @@ def collect_duplicates(keys: DataFrame, *, materialize: Callable[[DataFrame], Da
 
 
 def with_duplicate_flag(rows: DataFrame, duplicates: DataFrame | None, *, table: Table) -> DataFrame:
-    """Add `__duplicated`, true where another row has the same key, and `__alike`, true where one differs in case.
+    """Add `__duplicated`, true where another row has the same key, and `__alike`, true where one differs in
+    case.
 
     None means that there are no such keys, and then nothing is joined.
     Grain: unchanged; `duplicates` has unique keys (from `duplicated_keys`).

@@ -1,4 +1,4 @@
-"""Referential integrity: which rows refer to a key that is not there."""
+"""Check referential integrity: which rows refer to a key that is not there."""
 
 from __future__ import annotations
 

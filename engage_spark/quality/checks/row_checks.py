@@ -1,9 +1,10 @@
-"""What a contract's facts demand of each row, as named checks. Importing this starts nothing; a check's
-columns are built when asked for.
+"""Derive named checks of each row from a contract.
 
-Each check says what becomes of a null, a NaN and an infinity (`SpecialValuePolicy`): nullness is a check of its own, and
-every other check holds for a null. NaN breaks `finite` and `range`, whichever side is bounded; an infinity
-breaks `finite`, and `range` where it is beyond a bound.
+Importing this starts nothing; a check's columns are built when asked for.
+
+Each check says what becomes of a null, a NaN and an infinity (`SpecialValuePolicy`): nullness is a check of
+its own, and every other check holds for a null. NaN breaks `finite` and `range`, whichever side is bounded;
+an infinity breaks `finite`, and `range` where it is beyond a bound.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ LONGEST_SHOWN = 200
 
 
 def orphan_flag(column: str) -> str:
-    """The temporary column that says whether `column` refers to a key that does not exist."""
+    """Return the name of the temporary column that says whether `column` refers to a key that does not exist."""
     return f"__orphan_{column}"
 
 
@@ -59,8 +60,9 @@ COMPARED = SpecialValuePolicy(nan=Special.COMPARED)
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One statement about a row. `violated()` is true where it is broken; null and false both mean that it
-    holds.
+    """One statement about a row.
+
+    `violated()` is true where it is broken; null and false both mean that it holds.
     """
 
     name: str
@@ -74,7 +76,8 @@ class Check:
     policy: SpecialValuePolicy = SpecialValuePolicy()
 
     def value(self) -> Column:
-        """What was found, as text: the value's first characters, or `name=value, …` for several columns.
+        """Return the value as text: the value's first characters, or `name=value, …` for several columns.
+
         Protected values are masked.
         """
 
@@ -95,8 +98,8 @@ class Check:
 def row_checks(
     table: Table, *, parsed_text: bool = False, landed_at: datetime | None = None
 ) -> tuple[Check, ...]:
-    """Every check of an input table, in a fixed order: field by field, then keys, references, and the table's
-    own rules.
+    """Return every check of an input table, in a fixed order: field by field, then keys, references, and the
+    table's own rules.
 
     `parsed_text` adds the check that a line of a text format could be parsed at all, `landed_at` (UTC) the
     check that no event of a log lies after the moment at which it was delivered.

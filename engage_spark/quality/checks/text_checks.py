@@ -1,5 +1,5 @@
-"""What text has to be, whatever it says: UTF-8, without control characters, and a key such that nobody takes
-it for another.
+"""Check text, whatever it says: UTF-8, without control characters, and a key such that nobody takes it for
+another.
 
 Who is asked what: a field with allowed values nothing, for they are compared byte by byte, so another case, a
 homoglyph or a stray blank is not allowed anyway; neither a reference whose breach quarantines, for it must be
@@ -42,8 +42,9 @@ LONGEST_KEY = 256
 
 
 def text_checks(f: Field, check: Callable[[str, str, Callable[[], Column]], C]) -> Iterator[C]:
-    """The checks of a string field; none of any other. `check` makes one of the field's, from kind,
-    description and violation.
+    """Return the checks of a string field; none of any other.
+
+    `check` makes one of the field's, from kind, description and violation.
 
     Null policy: all hold for a null.
     """
@@ -88,7 +89,8 @@ def _not_normal_form_c() -> str:
 
     Spark has no normalisation. Found is all that a program writes in normal form D; not found are marks out
     of their canonical order, and a mark that composes across another one. What is in normal form C is never
-    found. Source: Unicode Standard Annex 15, section 1.2, and the tables of this Python.
+    found.
+    Source: Unicode Standard Annex 15, section 1.2, and the tables of this Python.
     """
     replaced: list[int] = []
     composed: dict[str, list[int]] = {}

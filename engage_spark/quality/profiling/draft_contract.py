@@ -1,5 +1,6 @@
-"""A profile as the draft of an ODCS contract: what was found, said as rules a person then corrects. Pure, no
-Spark job.
+"""Draft an ODCS contract from a profile: what was measured becomes rules that a person then corrects.
+
+Pure, no Spark job.
 
 What follows from what:
 - required: nothing is missing, and no text is blank. Else the missing share is bounded by twice what was
@@ -65,8 +66,9 @@ _NEVER_INPUT = _PROTECTED - {"age"}
 
 
 def draft_contract(found: TableProfile, *, table: str, origin: str) -> str:
-    """The YAML of a contract with one table. `origin` says where the data lie. Deterministic; nothing in it
-    is of the day it was made.
+    """Write the YAML of a contract with one table.
+
+    `origin` says where the data lie. Deterministic; nothing in it is of the day it was made.
     """
     storable = not [c.name for c in found.columns if UNSTORABLE.search(c.name)]
     kind = "entity" if found.key and storable else "plain"
@@ -117,7 +119,7 @@ def _why_plain(found: TableProfile) -> list[str]:
 
 
 def renamed(name: str) -> str:
-    """The name in small letters, digits and underscores."""
+    """Return the name in small letters, digits and underscores."""
     return "_".join(w.lower() for w in _WORDS.findall(name)) or "column"
 
 
@@ -161,12 +163,14 @@ def _table(found: TableProfile, table: str, kind: str) -> dict[str, Any]:
 
 
 def words(name: str) -> set[str]:
-    """The words of a name, in small letters: customerId, customer_id and Customer ID are the same two."""
+    """Return the words of a name, in small letters: customerId, customer_id and Customer ID are the same two."""
     return {w.lower() for w in _WORDS.findall(name)}
 
 
 def is_personal(c: ColumnFacts) -> bool:
-    """By its name, or because all of its text are e-mail addresses, phone numbers or network addresses."""
+    """Return whether a column is personal: by its name, or because all of its text are e-mail addresses,
+    phone numbers or network addresses.
+    """
     said = words(c.name)
     by_form = c.form in ("email", "phone", "address") and c.form is not None
     return bool(said & _PERSONAL) or any(n <= said for n in _NAMES) or said == {"name"} or by_form
@@ -269,8 +273,8 @@ def _shares(allowed: dict[Any, int]) -> dict[str, float]:
 
 
 def pattern_of(c: ColumnFacts) -> str | None:
-    """A regular expression that every value matches, blanks included; None where the values have no form in
-    common.
+    """Return a regular expression that every value matches, blanks included; None where the values have no
+    form in common.
     """
     if c.form is not None:
         found = FORMS[c.form]

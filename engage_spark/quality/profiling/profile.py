@@ -1,5 +1,5 @@
-"""What a DataFrame holds that nobody has declared: a fixed number of passes, exact, and the same in any order
-of rows.
+"""Profile a DataFrame that nobody has declared: a fixed number of passes, exact, and the same in any order of
+rows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class TextShape:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnFacts:
-    """What one column holds. `values` counts them where they are few, else it is None; `shapes` likewise."""
+    """What one column holds.
+
+    `values` counts them where they are few, else it is None; `shapes` likewise.
+    """
 
     name: str
     type: str
@@ -76,12 +79,15 @@ class TableProfile:
 
 
 def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
-    """Look at every column of `df`. `key` names the key where it is known; it is counted all the same.
+    """Look at every column of `df`.
 
-    Cost, whatever the number of rows and columns: three scans (counts and sums; values and shapes; about how
+    `key` names the key where it is known; it is counted all the same.
+
+    Cost: whatever the number of rows and columns: three scans (counts and sums; values and shapes; about how
     many differ), one of the columns that may be keys with a shuffle of their values, and two of up to ten
-    columns where no single one is unique. Some hundred rows a column reach the driver. Raises InputError for
-    columns that Spark cannot tell apart, ConfigurationError for a key that is none of them.
+    columns where no single one is unique. Some hundred rows a column reach the driver.
+    Errors: InputError for columns that Spark cannot tell apart, ConfigurationError for a key that is none of
+    them.
     """
     same = [c for c in df.columns if sum(c.lower() == d.lower() for d in df.columns) > 1]
     if same or "" in df.columns:
@@ -192,8 +198,10 @@ def facts_of(name: str, kind: str, state: ColumnStats, scan: ColumnProfile | Non
 def _key(
     df: DataFrame, columns: tuple[ColumnFacts, ...], rows: int, given: tuple[str, ...], dated: bool
 ) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, ...], int], ...]]:
-    """The key, and for others how many rows share theirs. A key is unique and never null; single columns come
-    before pairs, and names that sound like a key before others, then the order of the columns decides.
+    """The key, and for others how many rows share theirs.
+
+    A key is unique and never null; single columns come before pairs, and names that sound like a key before
+    others, then the order of the columns decides.
     """
     usable = [c for c in columns if _may_be_key(c) and rows]
     if given:
@@ -221,9 +229,10 @@ def _may_be_key(c: ColumnFacts) -> bool:
 
 
 def _nearly_unique(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[str]:
-    """The columns with about as many different values as rows. HyperLogLog++ with an error of 5%, so that
-    none that is unique is missed; its estimate does not depend on the order of rows, as that of a sketch
-    would. One scan.
+    """The columns with about as many different values as rows.
+
+    HyperLogLog++ with an error of 5%, so that none that is unique is missed; its estimate does not depend on
+    the order of rows, as that of a sketch would. One scan.
     """
     if not names:
         return []
@@ -261,8 +270,9 @@ def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict
 
 
 def _pairs(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[tuple[str, ...]]:
-    """Pairs that a sample does not rule out: two of its rows with the same pair are two of all rows. The
-    sample is by a hash of the row.
+    """Pairs that a sample does not rule out: two of its rows with the same pair are two of all rows.
+
+    The sample is by a hash of the row.
     """
     if len(names) < 2:
         return []

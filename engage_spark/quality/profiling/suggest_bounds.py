@@ -1,4 +1,6 @@
-"""Bounds for a draft: what was found, rounded outwards, and still true of every value that was found."""
+"""Suggest bounds for a draft: observed values, rounded outwards, and still true of every value that was
+found.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ _DECIMAL_DIGITS = 15
 
 
 def limits_of(c: ColumnFacts, *, personal: bool) -> tuple[dict[str, Any], float | None]:
-    """The minimum and maximum, and the mean to six digits where it lies between them; nothing of a personal
-    column or a key.
+    """Return the minimum and maximum, and the mean to six digits where it lies between them; nothing of a
+    personal column or a key.
     """
     low, high = c.state.minimum, c.state.maximum
     if low is None or high is None or personal:
@@ -34,7 +36,7 @@ def limits_of(c: ColumnFacts, *, personal: bool) -> tuple[dict[str, Any], float 
 
 
 def outward(x: Fraction, *, up: bool) -> Fraction:
-    """The nearest number of two digits that is not below `x` (`up`), or not above it."""
+    """Return the nearest number of two digits that is not below `x` (`up`), or not above it."""
     if x == 0:
         return x
     whole = abs(x.numerator) // x.denominator
@@ -44,7 +46,7 @@ def outward(x: Fraction, *, up: bool) -> Fraction:
 
 
 def nice_share(percent: Fraction) -> float:
-    """A bound in percent above a share that was found: twice as much, to two digits, and 100 at most."""
+    """Return a bound in percent above an observed share: twice as much, to two digits, and 100 at most."""
     return float(min(outward(2 * percent, up=True), Fraction(100)))
 
 

@@ -47,9 +47,7 @@ SHAPE, TOKEN, SHAPELESS, OFF, COUNT = (
 
 
 class TextScan:
-    """Scans a text column of a partition: its values where they are few and short, and what they look
-    like.
-    """
+    """Scans a text column of a partition: its values where they are few and short, and what they look like."""
 
     def __init__(self) -> None:
         self.values = TextCounter(VALUES, thin=False)
@@ -125,8 +123,10 @@ class TextScan:
         return found
 
     def rows(self) -> Iterator[CountedRow]:
-        """Return what was counted. A form that does not hold, and more shapes than are told apart, have a row
-        each, so that one partition is enough to say so.
+        """Return what was counted.
+
+        A form that does not hold, and more shapes than are told apart, have a row each, so that one partition
+        is enough to say so.
         """
         yield from self.values.rows()
         for name, n in self.counts.items():

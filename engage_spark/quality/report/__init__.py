@@ -1,1 +1,1 @@
-"""Show what was measured to people."""
+"""Show measurements to people."""

@@ -1,4 +1,7 @@
-"""Measures, bounds and states as people read them. Plain text: whoever puts it into HTML escapes it."""
+"""Format measurements, bounds and states for people.
+
+Plain text: whoever puts it into HTML escapes it.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +27,21 @@ class Measurement(Protocol):
 
 
 def format_measured(count: Measurement) -> str:
-    """What a gate measured, for people: `99.1234%`, `75 minutes`, `nothing to measure`."""
+    """Format what a gate measured: `99.1234%`, `75 minutes`, `nothing to measure`."""
     if count.measured is None:
         return "nothing to measure"
     return f"{count.measured:.4f}%" if count.unit == "percent" else f"{count.measured:,.6g} {count.unit}"
 
 
 def format_bound(count: Measurement) -> str:
-    """What it was held against: `99.8%`, `10 to 60 minutes`."""
+    """Format the bounds of a rule or gate: `99.8%`, `10 to 60 minutes`."""
     unit = "%" if count.unit == "percent" else f" {count.unit}"
     sides = [f"{x:,.10g}" for x in (count.minimum, count.maximum) if x is not None]
     return " to ".join(sides) + unit
 
 
 def percentage(part: int, whole: int) -> str:
-    """`part` of `whole`; never 0% of something, and never 100% of what is not all."""
+    """Format `part` of `whole`; never 0% of something, and never 100% of what is not all."""
     if not whole:
         return "–"
     share = Fraction(100 * part, whole)
@@ -50,8 +53,8 @@ def percentage(part: int, whole: int) -> str:
 
 
 def shown_value(x: float | Fraction | None, f: Field) -> str:
-    """A minimum, maximum or mean of a state in the column's own terms: a number, a length, a day, a moment, a
-    share of true.
+    """Format a minimum, maximum or mean of a state in the column's own terms: a number, a length, a day, a
+    moment, a share of true.
     """
     if x is None:
         return "–"
@@ -74,7 +77,7 @@ def _moment(x: float | Fraction, kind: str) -> str:
 
 
 def extent(state: ColumnStats, f: Field) -> str:
-    """`18 to 92`; nothing of a personal column, whose extremes are somebody's."""
+    """Format the extremes, such as `18 to 92`; nothing of a personal column, whose extremes are somebody's."""
     if f.is_personal:
         return "***"
     if state.minimum is None or state.maximum is None:
@@ -84,7 +87,7 @@ def extent(state: ColumnStats, f: Field) -> str:
 
 
 def commonest(state: ColumnStats, f: Field, most: int = 3) -> str:
-    """The fullest bins with their shares, for columns whose bins are values."""
+    """Format the fullest bins with their shares, for columns whose bins are values."""
     if f.is_personal or not state.filled or not (f.allowed or f.spark_type == "boolean"):
         return ""
     ranked = sorted(((n, b) for b, n in state.bins.items() if b != "null" and n), key=lambda x: (-x[0], x[1]))

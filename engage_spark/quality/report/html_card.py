@@ -1,5 +1,6 @@
-"""How a check shows itself: a card for notebooks, and text of 80 columns for terminals. Everything that came
-from data is escaped.
+"""Render a check: a card for notebooks, and text of 80 columns for terminals.
+
+Everything that came from data is escaped.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class CheckSummary(Protocol):
 
 
 def state(checked: CheckSummary) -> tuple[str, str]:
-    """What the whole comes to, in a word or two, and how it is coloured."""
+    """Return the result in a word or two, and its colour."""
     if not checked.publishable:
         return "rejected", "bad"
     if checked.quarantined_count:
@@ -110,7 +111,7 @@ def _notes(checked: CheckSummary) -> list[str]:
 
 
 def html(checked: CheckSummary) -> str:
-    """A card that needs nothing from elsewhere: no script, no network."""
+    """Render a card that needs nothing from elsewhere: no script, no network."""
     word, colour = state(checked)
     rows, bad = checked.row_count, checked.quarantined_count
     share = 100 * bad / rows if rows else 0.0
@@ -172,7 +173,7 @@ def _columns_html(checked: CheckSummary) -> str:
 
 
 def bars(s: ColumnStats, f: Field) -> str:
-    """The bins as bars; bins of numbers without bounds from the first to the last that holds something."""
+    """Draw the bins as bars; bins of numbers without bounds from the first to the last that holds something."""
     if f.is_personal or len(s.labels) < 2:
         return ""
     filled = [i for i, b in enumerate(s.labels) if s.bins.get(b)]
@@ -193,7 +194,7 @@ def bars(s: ColumnStats, f: Field) -> str:
 
 
 def text(checked: CheckSummary, width: int = 80) -> str:
-    """The same for a terminal."""
+    """Render the same for a terminal."""
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, highlight=False, emoji=False, markup=False)
     word, _ = state(checked)

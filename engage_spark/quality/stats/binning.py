@@ -1,5 +1,5 @@
-"""Pinned bins: which bin a value falls into follows from the contract alone, so counts of any rows and any
-days add up.
+"""Define fixed bins: which bin a value falls into follows from the contract alone, so counts of any rows and
+any days add up.
 
 Categories and short integer ranges get a bin per value. A bounded number gets 32 bins: of equal width where
 the declared mean lies in the middle, else narrower towards the minimum. An unbounded number gets a bin per
@@ -44,8 +44,9 @@ class BinScale(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Binning:
-    """The bins of one column. `edges` are the borders of a SPREAD; a bin holds its lower border, the last one
-    both.
+    """The bins of one column.
+
+    `edges` are the borders of a SPREAD; a bin holds its lower border, the last one both.
     """
 
     column: str
@@ -82,7 +83,7 @@ class Binning:
 
     @property
     def kind(self) -> str:
-        """What there is to sum: see `kernel.Plan`."""
+        """What there is to sum: see `count_kernel.CountPlan`."""
         return "decimal" if self.type.startswith("decimal") else _KINDS.get(self.type, "other")
 
     @property
@@ -96,7 +97,7 @@ class Binning:
         return self.scale in (BinScale.CATEGORY, BinScale.WHOLE)
 
     def plan(self, code: int, cuts: Sequence[float]) -> CountPlan:
-        """How the workers count it."""
+        """Return how the workers count it."""
         return CountPlan(
             code=code,
             column=self.column,
@@ -110,7 +111,7 @@ class Binning:
 
 
 def binning(f: Field) -> Binning:
-    """The bins that a declared field gets."""
+    """Return the bins that a declared field gets."""
     if f.allowed:
         return Binning(column=f.name, type=f.spark_type, scale=BinScale.CATEGORY, values=f.allowed)
     if f.spark_type == "boolean":

@@ -1,5 +1,6 @@
-"""What was counted of a column: exact, and a monoid. States of two sets of rows add up to the state of both.
-No Spark here.
+"""Hold exact counts of a column, which form a monoid.
+
+States of two sets of rows add up to the state of both. No Spark here.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ SPECIAL = frozenset((NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTH
 
 
 def label(value: object) -> str:
-    """The label of a value's own bin. A value that reads like one of the special bins is quoted: 'other' is
-    not what is other.
+    """Return the label of a value's own bin.
+
+    A value that reads like one of the special bins is quoted: 'other' is not what is other.
     """
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"'{text}'" if text.strip("'") in SPECIAL else text
@@ -32,9 +34,10 @@ def label(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnStats:
-    """Counts of one column. `total`, `minimum` and `maximum` are exact, over the finite values: numbers as
-    they are, text by its length in characters, dates and timestamps as days and microseconds since 1970,
-    booleans as 0 and 1.
+    """Counts of one column.
+
+    `total`, `minimum` and `maximum` are exact, over the finite values: numbers as they are, text by its
+    length in characters, dates and timestamps as days and microseconds since 1970, booleans as 0 and 1.
 
     `bins` counts every value by the label of its bin, and holds `below`, `above`, `other`, `NaN`, `+inf`,
     `-inf` and `null` as well. `labels` are those of the numbered bins, in order; `scale` is how they follow
@@ -75,12 +78,13 @@ class ColumnStats:
         return self.total / self.finite if self.finite else None
 
     def share(self, label: str) -> Fraction | None:
-        """The share of a bin among what is not null; None of nothing."""
+        """Return the share of a bin among what is not null; None of nothing."""
         return Fraction(self.bins.get(label, 0), self.filled) if self.filled else None
 
     def __add__(self, other: ColumnStats) -> ColumnStats:
-        """The state of both sets of rows. Raises ValueError for another column or other bins: those counts do
-        not add up.
+        """The state of both sets of rows.
+
+        Errors: ValueError for another column or other bins: those counts do not add up.
         """
         if (self.column, self.binning) != (other.column, other.binning):
             raise ValueError(
@@ -100,8 +104,8 @@ class ColumnStats:
 
 
 def merge_stats(states: Iterable[Mapping[str, ColumnStats]]) -> dict[str, ColumnStats]:
-    """The states of several sets of rows, column by column; a column that some of them lack is left out,
-    since its counts are partial.
+    """Add up the states of several sets of rows, column by column; a column that some of them lack is left
+    out, since its counts are partial.
     """
     found = list(states)
     if not found:
@@ -114,7 +118,7 @@ def merge_stats(states: Iterable[Mapping[str, ColumnStats]]) -> dict[str, Column
 
 
 def stats_to_row(state: ColumnStats) -> dict[str, Any]:
-    """A state as columns of quality_states; `stats_from_row` is the way back, and loses nothing."""
+    """Return a state as columns of quality_states; `stats_from_row` is the way back, and loses nothing."""
     beside = sorted(set(state.bins) - set(state.labels))
     return {
         "column_name": state.column,
@@ -133,8 +137,9 @@ def stats_to_row(state: ColumnStats) -> dict[str, Any]:
 
 
 def stats_from_row(row: Mapping[str, Any]) -> ColumnStats:
-    """The state that a row of quality_states was made from. `row` may be a Row's `asDict()`, bins as pairs or
-    as rows.
+    """Return the state that a row of quality_states was made from.
+
+    `row` may be a Row's `asDict()`, bins as pairs or as rows.
     """
     bins = {b[0]: int(b[1]) for b in row["bins"]}
     low, high = row["exact_minimum"], row["exact_maximum"]

@@ -1,5 +1,5 @@
-"""The fused pass: every count, exact sum, minimum and maximum of a judged table in one job, and the sketches
-in another.
+"""Count a checked table in one pass: every count, exact sum, minimum and maximum of a judged table in one
+job, and the sketches in another.
 
 Partitions are counted with numpy on Arrow batches (`kernel`), and what they found is added up by Spark: a few
 hundred rows each. Nothing of it is compiled for the contract, so its cost grows with cells and not with
@@ -38,8 +38,9 @@ send_by_value(count_kernel)
 
 
 class ColumnCounts(NamedTuple):
-    """What the pass found. `broken`: rows per rule, among all rows; `columns` and `below` are of the valid
-    rows.
+    """The counts of one pass.
+
+    `broken`: rows per rule, among all rows; `columns` and `below` are of the valid rows.
 
     `below[column, cut]` is how many values lie below the cut, and how many at most at it; NaN lies above.
     """
@@ -58,12 +59,14 @@ def count_columns(
     binnings: Sequence[Binning],
     cuts: Mapping[str, Sequence[float]] | None = None,
 ) -> ColumnCounts:
-    """Count judged rows (`_dq_status`, `_dq_errors`, see `with_verdict`). `cuts` are values to count below,
-    by column.
+    """Count judged rows (`_dq_status`, `_dq_errors`, see `with_check_results`).
+
+    `cuts` are values to count below, by column.
 
     Grain of what is collected: one row per column, bin and power of two, some thousand, whatever the number
-    of customers. Nulls, NaN and infinities have bins of their own and are in no sum. Cost: one scan that
-    crosses to Python in Arrow batches, one shuffle of a few hundred rows a partition, one action.
+    of customers. Nulls, NaN and infinities have bins of their own and are in no sum.
+    Cost: one scan that crosses to Python in Arrow batches, one shuffle of a few hundred rows a partition, one
+    action.
     """
     ordered = {c: tuple(sorted(set(v))) for c, v in (cuts or {}).items()}
     plans = tuple(b.plan(i, ordered.get(b.column, ())) for i, b in enumerate(binnings))
@@ -110,8 +113,8 @@ def _needed(judged: DataFrame, binnings: Sequence[Binning], rules: bool) -> list
 
 
 def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnStats:
-    """The state of a column from the added-up rows of its code (see `kernel.Partial.rows`); `rows` is how
-    many there were in all.
+    """Build the state of a column from the added-up rows of its code (see `count_kernel.Partial.rows`); `rows` is
+    how many there were in all.
     """
     labels, unit = b.labels, 10**b.digits
     found = list(found)
@@ -164,9 +167,11 @@ class Sketch(NamedTuple):
 
 
 def sketches(judged: DataFrame, *, binnings: Sequence[Binning]) -> dict[str, Sketch]:
-    """Sketches of the valid rows for display: KLL of numbers whose bins are wider than a value, HyperLogLog
-    of columns without declared bounds or values (keys, text, dates). A sketch's bytes depend on the order
-    of the rows. Cost: one scan, no shuffle but of the sketches, one action; a few kilobytes a column.
+    """Build sketches of the valid rows for display: KLL of numbers whose bins are wider than a value,
+    HyperLogLog of columns without declared bounds or values (keys, text, dates).
+
+    A sketch's bytes depend on the order of the rows.
+    Cost: one scan, no shuffle but of the sketches, one action; a few kilobytes a column.
     """
     wanted: dict[str, Column] = {}
     for i, b in enumerate(binnings):

@@ -1,5 +1,6 @@
-"""Counting a partition with numpy, in Spark's Python workers. Imports numpy and pyarrow only, and is sent
-along by value, so that executors need no more of this package.
+"""Count a partition with numpy, in Spark's Python workers.
+
+Imports numpy and pyarrow only, and is sent along by value, so that executors need no more of this package.
 
 Everything that leaves a partition is an integer, a minimum or a maximum, so that partitions add up to the
 same bits in any order. A float is cut into two integers by its own power of two, d = (hi·2^27 + lo)·2^(power
@@ -38,9 +39,11 @@ RULES = "__rules"
 
 
 class CountPlan(NamedTuple):
-    """How one column is counted. `kind`: number (double), single (float), decimal (with so many `digits`
-    behind the point), whole, text, flag, day, moment or other. `edges` are the 33 borders of a spread.
-    `code` is the column's place in the batches.
+    """How one column is counted.
+
+    `kind`: number (double), single (float), decimal (with so many `digits` behind the point), whole, text,
+    flag, day, moment or other. `edges` are the 33 borders of a spread. `code` is the column's place in the
+    batches.
     """
 
     code: int
@@ -125,7 +128,9 @@ class Partial:
             self.most = high if self.most is None else max(self.most, high)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """(code, bin, place, power, rows, hi, lo, least and most as double, least and most as bigint)."""
+        """Return rows of (code, bin, place, power, rows, hi, lo, least and most as double, least and most as
+        bigint).
+        """
         for (b, place), n in self.bins.items():
             yield self.plan.code, b, place, 0, n, 0, 0, None, None, None, None
         if self.least is None:
@@ -218,8 +223,9 @@ class RowTally:
 def count(
     batches: Iterator[pa.RecordBatch], plans: tuple[CountPlan, ...], rules: tuple[str, ...]
 ) -> Iterator[pa.RecordBatch]:
-    """Counts of a partition as a few hundred rows of SCHEMA. Columns are counted over the valid rows, rules
-    over all.
+    """Count a partition into a few hundred rows of SCHEMA.
+
+    Columns are counted over the valid rows, rules over all.
 
     The first columns of a batch are those of the plans, in order; names are not looked at. The code of a rule
     is −1 minus its place; the code after the last column's counts rows, in bin 1 the valid and in bin 0 the
