@@ -211,7 +211,8 @@ def test_the_packaged_formulas_have_the_declared_types_and_values(spark: SparkSe
     contract = load_contract()
     derived = contract.table("customer_features")
     full = {
-        "account_type": "Premium", "tenure_months": 14, "sessions_last_7_days": 9, "sessions_last_30_days": 30,
+        "account_type": "Premium", "tenure_months": 14, "sessions_last_7_days": 9,
+        "sessions_last_30_days": 30,
         "session_duration_avg_minutes": 16.0, "last_login_days_ago": 3, "followers_count": 99,
         "following_count": 49, "posts_last_30_days": 4, "comments_last_30_days": 6, "shares_last_30_days": 2,
         "likes_received_last_30_days": 10,
