@@ -5,6 +5,7 @@ partitionings, kills, bad input.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import cache
@@ -137,36 +138,36 @@ def settings(session_settings: Settings, home: Path) -> Settings:
     return settings_of(session_settings, home)
 
 
-def table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
-    return Lake(settings.lake).read(spark, name)
+def table(spark: SparkSession, settings: Settings, name: str, day: str = DAY) -> DataFrame:
+    """The rows of one day."""
+    return Lake(settings.lake).read(spark, name).where(f"snapshot_date = '{day}'")
 
 
 def contents(spark: SparkSession, settings: Settings) -> dict[str, str]:
-    """What the tables hold, but for the run that made it."""
+    """What the tables hold of the first day, except for the run that made it."""
     return {n: content(table(spark, settings, n), without=("run_id", "_run_id")) for n in TABLES}
 
 
-@pytest.fixture(scope="module")
-def results() -> list[GraphResult]:
-    """The result of the first run of the stage."""
-    return []
+@dataclass(frozen=True)
+class FirstRun:
+    """The first run of the stage: its result, and the contents of its tables."""
+
+    result: GraphResult
+    contents: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def first(spark: SparkSession, settings: Settings, home: Path, results: list[GraphResult]) -> dict[str, str]:
+def first(spark: SparkSession, settings: Settings, home: Path) -> FirstRun:
     """After one delivery in one file per table."""
     everything(home)
     run_ingest(spark, settings, contract=ENGAGEMENT)
-    results.append(run_graph(spark, settings, contract=ENGAGEMENT))
-    return contents(spark, settings)
+    result = run_graph(spark, settings, contract=ENGAGEMENT)
+    return FirstRun(result, contents(spark, settings))
 
 
-def rows_of(spark: SparkSession, settings: Settings, name: str, key: str = "customer_id") -> pd.DataFrame:
-    return (
-        pd.DataFrame([r.asDict() for r in table(spark, settings, name).collect()], dtype=object)
-        .set_index(key)
-        .sort_index()
-    )
+def rows_of(spark: SparkSession, settings: Settings, name: str) -> pd.DataFrame:
+    rows = [r.asDict() for r in table(spark, settings, name).collect()]
+    return pd.DataFrame(rows, dtype=object).set_index("customer_id").sort_index()
 
 
 def expected_graph() -> nx.Graph:
@@ -195,10 +196,8 @@ def expected_strengths() -> dict[tuple[str, str], tuple[int, int]]:
 
 
 @pytest.mark.slow
-def test_every_measure_equals_networkx(
-    spark: SparkSession, settings: Settings, first: dict[str, str]
-) -> None:
-    assert sums(latest(spark, settings, STAGE)) == {DAY: (N - 1, N - 1, 0, "published")}
+def test_every_measure_equals_networkx(spark: SparkSession, settings: Settings, first: FirstRun) -> None:
+    assert sums(latest(spark, settings, STAGE))[DAY] == (N - 1, N - 1, 0, "published")
     actual, oracle = rows_of(spark, settings, "graph_features"), expected_graph()
     n = N - 1
     assert actual.index.tolist() == sorted(oracle)
@@ -259,7 +258,7 @@ def test_every_measure_equals_networkx(
 
 
 def test_isolated_customers_are_there_with_0(
-    spark: SparkSession, settings: Settings, first: dict[str, str]
+    spark: SparkSession, settings: Settings, first: FirstRun
 ) -> None:
     actual = rows_of(spark, settings, "graph_features").loc[IDS[100]]
     zeros = actual[
@@ -278,7 +277,7 @@ def test_isolated_customers_are_there_with_0(
 
 
 def test_the_strength_of_every_pair_equals_plain_python(
-    spark: SparkSession, settings: Settings, first: dict[str, str]
+    spark: SparkSession, settings: Settings, first: FirstRun
 ) -> None:
     rows = table(spark, settings, "edge_strengths").collect()
     actual = {(r["src_customer_id"], r["dst_customer_id"]): (r["weeks"], r["active_weeks"]) for r in rows}
@@ -287,9 +286,7 @@ def test_the_strength_of_every_pair_equals_plain_python(
     assert len({r["strength"] for r in rows}) > 4 and len({r["weeks"] for r in rows}) == 4
 
 
-def test_given_and_measured_are_compared(
-    spark: SparkSession, settings: Settings, first: dict[str, str]
-) -> None:
+def test_given_and_measured_are_compared(spark: SparkSession, settings: Settings, first: FirstRun) -> None:
     measured = rows_of(spark, settings, "graph_features")
     delivered = given().set_index("customer_id")
     rows = {r["field_name"]: r.asDict() for r in table(spark, settings, "graph_comparison").collect()}
@@ -305,7 +302,7 @@ def test_given_and_measured_are_compared(
 
 
 def test_the_picture_shows_the_most_central_and_nothing_protected(
-    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
+    spark: SparkSession, settings: Settings, home: Path, first: FirstRun
 ) -> None:
     text = (home / "lake" / "_pictures" / f"graph-{DAY}.svg").read_text(encoding="utf-8")
     ElementTree.fromstring(text)
@@ -316,9 +313,9 @@ def test_the_picture_shows_the_most_central_and_nothing_protected(
 
 
 def test_the_result_has_what_was_measured_and_what_was_left_out(
-    spark: SparkSession, settings: Settings, results: list[GraphResult], first: dict[str, str]
+    spark: SparkSession, settings: Settings, first: FirstRun
 ) -> None:
-    graph, *others = results[0].snapshots
+    graph, *others = first.result.snapshots
     assert not others
     assert (graph.snapshot_date, graph.vertices, graph.edges, graph.method, graph.paths) == (
         date.fromisoformat(DAY),
@@ -331,19 +328,21 @@ def test_the_result_has_what_was_measured_and_what_was_left_out(
     assert graph.top[0].centrality == central.max() and len(graph.top) == 20
     assert set(graph.compared) == {"network_centrality", "avg_connection_strength"}
     assert graph.picture is not None and graph.picture.endswith(f"graph-{DAY}.svg")
-    left_out = {note.code: note.facts for note in results[0].notes}
+    left_out = {note.code: note.facts for note in first.result.notes}
     assert left_out["ConnectionsLeftOut"]["n_connections"] == len(logged()) - len(expected_strengths())
-    assert set(results[0].locations) == set(TABLES)
+    assert set(first.result.locations) == set(TABLES)
 
 
-def test_a_rerun_does_nothing(spark: SparkSession, settings: Settings, first: dict[str, str]) -> None:
+def test_a_rerun_does_nothing(spark: SparkSession, settings: Settings, first: FirstRun) -> None:
+    before = run_log(settings).attempts(spark, STAGE)
     result = run_graph(spark, settings, contract=ENGAGEMENT)
     assert result.snapshots == () and [note.code for note in result.notes] == ["GraphUpToDate"]
-    assert [r.attempt for r in run_log(settings).attempts(spark, STAGE)] == [1]
+    assert run_log(settings).attempts(spark, STAGE) == before
 
 
-def test_events_of_later_days_leave_a_graph_as_it_is(
-    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
+@pytest.mark.slow
+def test_later_events_and_a_second_day_leave_the_first_day_as_it_is(
+    spark: SparkSession, settings: Settings, home: Path, first: FirstRun
 ) -> None:
     later = pd.concat(
         [
@@ -354,29 +353,19 @@ def test_events_of_later_days_leave_a_graph_as_it_is(
     deliver_log(later, ENGAGEMENT.table("connections"), home)
     run_ingest(spark, settings, contract=ENGAGEMENT)
     assert run_graph(spark, settings, contract=ENGAGEMENT).snapshots == ()
-
-
-@pytest.mark.slow
-def test_a_second_day_leaves_the_first_alone_and_other_files_give_the_same_tables(
-    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
-) -> None:
     everything(home, files=5)
     deliver(given(), ENGAGEMENT, home, "2025-10-24", files=3)
     run_ingest(spark, settings, contract=ENGAGEMENT)
     result = run_graph(spark, settings, contract=ENGAGEMENT)
     assert [str(graph.snapshot_date) for graph in result.snapshots] == [DAY, "2025-10-24"]
-    first_day = {
-        n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id"))
-        for n in TABLES
-    }
-    assert first_day == first
-    second = table(spark, settings, "edge_strengths").where("snapshot_date = '2025-10-24'")
+    assert contents(spark, settings) == first.contents, "other files give the same tables"
+    second = table(spark, settings, "edge_strengths", day="2025-10-24")
     assert second.count() == len(expected_strengths()) + 2, "two pairs have connected since"
 
 
 @pytest.mark.slow
 def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
-    spark: SparkSession, settings: Settings, first: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, settings: Settings, first: FirstRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from engage_spark.contract import tracked_table
 
@@ -395,7 +384,7 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
             run_graph(spark, other, contract=ENGAGEMENT, snapshot_date=day)
     with pytest.raises(TransientError, match="has replaced the published rows"):
         log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day])
-    sampled = table(spark, settings, "graph_features").where(f"snapshot_date = '{DAY}'")
+    sampled = table(spark, settings, "graph_features")
     assert sampled.where("betweenness_method <> 'sampled'").isEmpty()
     assert sampled.where("betweenness < betweenness_lower OR betweenness > betweenness_upper").isEmpty()
     exact = nx.betweenness_centrality(expected_graph())
@@ -405,11 +394,7 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     )
     run_graph(spark, settings, contract=ENGAGEMENT, snapshot_date=day)
     assert log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day]).count() == N - 1
-    first_day = {
-        n: content(table(spark, settings, n).where(f"snapshot_date = '{DAY}'"), without=("run_id", "_run_id"))
-        for n in TABLES
-    }
-    assert first_day == first
+    assert contents(spark, settings) == first.contents
 
 
 @pytest.mark.slow

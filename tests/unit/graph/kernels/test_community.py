@@ -63,7 +63,7 @@ def test_planted_communities_are_found() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(edge_lists(directed=False, weighted=False))
-def test_any_graph_is_divided_into_connected_communities_that_are_no_worse_than_components(
+def test_communities_of_any_graph_are_connected_and_no_worse_than_components(
     edges: Edges,
 ) -> None:
     csr, graph = edges.csr(), edges.networkx()
