@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from engage_spark import log
 
 
 @pytest.fixture
-def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """What is logged as JSON lines; afterwards nothing is logged any more."""
+def entries() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What is logged; afterwards nothing is logged any more, as before an entry point ran."""
     log.configure(json_lines=True, level="info")
-    yield capsys
+    with capture_logs() as captured:
+        yield captured
     structlog.reset_defaults()
 
 
-def test_a_stage_is_logged_with_the_subject_of_its_block(stderr: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_is_logged_with_the_subject_of_its_block(entries: list[MutableMapping[str, Any]]) -> None:
     with log.subject("churn"), log.stage("judging", rows=3):
         pass
     with log.stage("splitting"):
         pass
-    lines = [json.loads(line) for line in stderr.readouterr().err.splitlines()]
-    assert [(line["event"], line.get("rows")) for line in lines] == [
-        ("churn: judging", 3),
-        ("splitting", None),
-    ]
+    assert [(e["event"], e.get("rows")) for e in entries] == [("churn: judging", 3), ("splitting", None)]
