@@ -148,23 +148,24 @@ def diagnoses(checks: Sequence[Diagnosis]) -> None:
             console.print(f"      {'':{wide}}  Hint: {f.hint}", soft_wrap=True)
 
 
-def contract(shown: Contract, table: str | None) -> None:
+def contract(declared: Contract, table: str | None) -> None:
     """Print all tables of a contract, or the fields of one."""
     console = _out()
     if table is None:
-        console.print(f"{shown.name}: contract {shown.id}, version {shown.version}", soft_wrap=True)
+        console.print(f"{declared.name}: contract {declared.id}, version {declared.version}", soft_wrap=True)
         rows = [
-            (t.name, t.kind.value, str(len(t.fields)), t.source or "", ", ".join(t.key)) for t in shown.tables
+            (t.name, t.kind.value, str(len(t.fields)), t.source or "", ", ".join(t.key))
+            for t in declared.tables
         ]
         grid(console, ("table", "kind", "fields", "computed from", "key"), rows)
         return
-    declared = [
+    fields = [
         (
             f["field"],
             f["type"],
             f["role"],
             "; ".join(f[part] for part in ("unit", "bounds", "expected", "notes") if f[part]),
         )
-        for f in field_rows(shown, table)
+        for f in field_rows(declared, table)
     ]
-    grid(console, ("field", "type", "role", "declared"), declared)
+    grid(console, ("field", "type", "role", "declared"), fields)

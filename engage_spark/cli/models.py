@@ -21,7 +21,7 @@ Target = Annotated[
 
 
 @app.callback(invoke_without_command=True, epilog=EPILOG)
-def listed(ctx: typer.Context) -> None:
+def list_targets(ctx: typer.Context) -> None:
     """List every target's champion and challenger; or, with a command, look at or change one."""
     if ctx.invoked_subcommand is None:
         from engage_spark.pipelines.models import list_models
@@ -31,7 +31,7 @@ def listed(ctx: typer.Context) -> None:
 
 
 @app.command("show", epilog=EPILOG)
-def shown(
+def show_version(
     ctx: typer.Context,
     target: Target,
     version: Annotated[

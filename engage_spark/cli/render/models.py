@@ -57,9 +57,9 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
         pays = t.threshold is not None and t.threshold <= 1
         contact = f"contact from p = {t.threshold:.2f} on" if pays else "no contact pays at these costs"
         yield f"calibration error {t.calibration_error:.3f}; {contact}"
-    if (late := t.out_of_time) is not None:
+    if (newest := t.out_of_time) is not None:
         days = ", ".join(map(str, t.out_of_time_days))
-        yield f"out of time, on {days}: {late.value:.3g} [{late.low:.3g}, {late.high:.3g}]"
+        yield f"out of time, on {days}: {newest.value:.3g} [{newest.low:.3g}, {newest.high:.3g}]"
     if not t.beats_baseline:
         yield "its interval and the baseline's overlap"
     if t.selection_cost is not None:

@@ -203,11 +203,11 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
                 hint="refer to the table of kind entity",
             )
         judged = context.lake.read(context.spark, judged_table(entity).name)
-        known = judged.where(
+        keys = judged.where(
             (F.col(day_column(entity)) == F.lit(work.snapshot_date))
             & (F.col("_run_id") == work.inputs[entity.name])
         )
-        rows = with_orphan_flag(rows, known, column=r.column, to_column=r.to_column)
+        rows = with_orphan_flag(rows, keys, column=r.column, to_column=r.to_column)
     return rows
 
 
