@@ -1,8 +1,9 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # From raw files to features and the graph
-# MAGIC Needs the package (a wheel on the cluster, or `%pip install` of it) and, in `conf/databricks.yaml` or the parameter `set`,
-# MAGIC where raw data and tables are. Runs on classic and serverless compute alike. Running it again does only what is new.
+# MAGIC Needs the package (a wheel on the cluster, or `%pip install` of it) and, in `conf/databricks.yaml` or
+# MAGIC the parameter `set`, where raw data and tables are. Runs on classic and serverless compute alike.
+# MAGIC Running it again does only what is new.
 
 # COMMAND ----------
 

@@ -2,7 +2,8 @@
 # MAGIC %md
 # MAGIC # Train, judge and register a model of every target
 # MAGIC Takes published snapshots whose label window has closed. On Databricks set `tracking.uri=databricks`,
-# MAGIC `tracking.registry=databricks-uc`, `tracking.prefix=catalog.schema.`, `tracking.experiment=/Shared/engage-spark`;
+# MAGIC `tracking.registry=databricks-uc`, `tracking.prefix=catalog.schema.`,
+# MAGIC `tracking.experiment=/Shared/engage-spark`;
 # MAGIC `lake.scratch` must be a volume: models pass through it.
 
 # COMMAND ----------

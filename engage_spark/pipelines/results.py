@@ -434,7 +434,9 @@ class ColumnDrift:
 
 @dataclass(frozen=True, kw_only=True)
 class DriftResult(StageResult):
-    """Two days of a table, column by column. `columns` are those that changed; `changes` counts all by kind."""
+    """Two days of a table, column by column. `columns` are those that changed; `changes` counts all by
+    kind.
+    """
 
     table: str
     day: date

@@ -43,7 +43,7 @@ RESULT = IngestResult(
     stage="ingest",
     seconds=12.34,
     locations={
-        "customers_judged": "engage-data/a/very/long/path/that/does/not/fit/into/eighty/columns/of/a/terminal/customers_judged"
+        "customers_judged": "engage-data/a/long/path/that/does/not/fit/into/eighty/columns/customers_judged"
     },
     notes=(Note("LogUpToDate", {"table": "connections"}),),
     snapshots=(SNAPSHOT, replace(SNAPSHOT, snapshot_date=date(2025, 10, 22), quarantined=1_005)),

@@ -31,7 +31,8 @@ def graph(spark: SparkSession) -> DataFrame:
     ]
     return spark.createDataFrame(
         rows,
-        "customer_id string, day int, degree int, network_centrality double, reciprocity double, _run_id string",
+        "customer_id string, day int, degree int, network_centrality double, reciprocity double, "
+        "_run_id string",
     )
 
 

@@ -39,15 +39,18 @@ DUCKDB = {
     "connections_per_tenure_month": "total_connections / (1 + tenure_months)",
     "completed_gigs_per_tenure_month": "completed_gigs_count / (1 + tenure_months)",
     "gig_completion_share": "completed_gigs_count / nullif(active_gigs_count + completed_gigs_count, 0)",
-    "gig_applications_received_share": "gig_applications_received / nullif(gig_applications_sent + gig_applications_received, 0)",
+    "gig_applications_received_share": "gig_applications_received / nullif(gig_applications_sent + "
+                                       "gig_applications_received, 0)",
     "profile_views_per_connection": "profile_views_received / (1 + total_connections)",
     "rating_gap": "avg_job_completion_rating - avg_gig_rating",
     "has_transactions_30_day": "(transaction_count_last_30_days >= 1)::int",
-    "revenue_per_transaction_30_day": "transaction_revenue_30_day / nullif(transaction_count_last_30_days, 0)",
+    "revenue_per_transaction_30_day": "transaction_revenue_30_day / "
+                                      "nullif(transaction_count_last_30_days, 0)",
     "revenue_30_share_of_90": "transaction_revenue_30_day / nullif(transaction_revenue_last_90_days, 0)",
     "peak_activity_daypart": "['night', 'morning', 'afternoon', 'evening'][1 + peak_activity_hour // 6]",
     "signup_month": "(date_trunc('month', DATE '2025-10-31') - to_months(tenure_months))::date",
-    "tenure_band": "list_filter(['60+', '24-59', '12-23', '06-11', '00-05'], lambda b: tenure_months >= b[1:2]::int)[1]",
+    "tenure_band": "list_filter(['60+', '24-59', '12-23', '06-11', '00-05'], lambda b: tenure_months "
+                   ">= b[1:2]::int)[1]",
     "high_engagement_sessions_over_10_v1": "(sessions_last_7_days > 10)::int",
     "high_engagement_duration_over_15_v1": "(session_duration_avg_minutes > 15)::int",
     "high_engagement_gigs_over_3_v1": "(active_gigs_count > 3)::int",
@@ -57,7 +60,8 @@ DUCKDB = {
     "churn_risk_login_over_14_v1": "(last_login_days_ago > 14)::int",
     "churn_risk_login_over_30_v1": "(last_login_days_ago > 30)::int",
     "churn_risk_sessions_under_2_v1": "(sessions_last_7_days < 2)::int",
-    "churn_risk_revenue_declining_v1": "(transaction_revenue_30_day < transaction_revenue_last_90_days / 3)::int",
+    "churn_risk_revenue_declining_v1": "(transaction_revenue_30_day < transaction_revenue_last_90_days "
+                                       "/ 3)::int",
     "churn_risk_profile_under_50_v1": "(profile_completeness_pct < 50)::int",
     "churn_risk_no_active_gigs_v1": "(active_gigs_count = 0)::int",
     "churn_risk_first_6_months_v1": "(tenure_months < 6)::int",
@@ -70,13 +74,16 @@ DUCKDB = {
     "high_ltv_revenue_over_500_v1": "(transaction_revenue_30_day > 500)::int",
     "high_ltv_rating_over_4_5_v1": "(avg_gig_rating > 4.5)::int",
     "high_ltv_centrality_over_0_3_v1": "(network_centrality > 0.3)::int",
-    "high_engagement_count_v1": """(sessions_last_7_days > 10)::int + (session_duration_avg_minutes > 15)::int
-        + (active_gigs_count > 3)::int + (total_connections > 100)::int + (content_virality_score > 0.5)::int""",
+    "high_engagement_count_v1": """(sessions_last_7_days > 10)::int
+        + (session_duration_avg_minutes > 15)::int
+        + (active_gigs_count > 3)::int + (total_connections > 100)::int
+        + (content_virality_score > 0.5)::int""",
     "churn_risk_count_v1": """(last_login_days_ago > 14)::int + (sessions_last_7_days < 2)::int
-        + (transaction_revenue_30_day < transaction_revenue_last_90_days / 3)::int + (profile_completeness_pct < 50)::int
-        + (active_gigs_count = 0)::int""",
-    "high_ltv_count_v1": """(account_type <> 'Free')::int + (tenure_months > 12)::int + (transaction_revenue_30_day > 500)::int
-        + (avg_gig_rating > 4.5)::int + (network_centrality > 0.3)::int""",
+        + (transaction_revenue_30_day < transaction_revenue_last_90_days / 3)::int
+        + (profile_completeness_pct < 50)::int + (active_gigs_count = 0)::int""",
+    "high_ltv_count_v1": """(account_type <> 'Free')::int + (tenure_months > 12)::int
+       
+        + (transaction_revenue_30_day > 500)::int + (avg_gig_rating > 4.5)::int + (network_centrality > 0.3)::int""",
 }  # fmt: skip
 
 

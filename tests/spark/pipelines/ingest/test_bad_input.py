@@ -104,7 +104,9 @@ def test_a_snapshot_of_any_shape_is_judged(
 def test_columns_of_any_name_and_number_are_judged(
     spark: SparkSession, session_settings: Settings, tmp_path: Path, case: Case
 ) -> None:
-    """One row breaks its last column, so that the name stands in a reason; the key has an odd name as well."""
+    """One row breaks its last column, so that the name stands in a reason; the key has an odd name as
+    well.
+    """
     key = field("k.`e`y", "string", "string", required=True, key_position=1)
     fields = (key, *(field(n, "int", "integer", maximum=9) for n in case.given))
     table = Table(name="odd", kind=TableKind.ENTITY, description="Odd.", fields=fields)

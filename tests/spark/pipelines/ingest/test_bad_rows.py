@@ -1,4 +1,6 @@
-"""Rows that go wrong, in one delivery all the way: keys, free text, dates, and a log that refers to the keys."""
+"""Rows that go wrong, in one delivery all the way: keys, free text, dates, and a log that refers to the
+keys.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ def test_every_orphan_counts_also_where_all_share_one_key(spark: SparkSession, l
 def test_the_judged_table_can_be_read_by_all_and_a_reason_stays_short(
     spark: SparkSession, lake: Lake
 ) -> None:
-    """Bytes that are no UTF-8 would fail every reader that checks them, pyarrow and Spark Connect among them."""
+    """Bytes that are no UTF-8 would fail every reader that checks them, pyarrow and Spark Connect among
+    them.
+    """
     (path,) = Path(lake.settings.root, "people_judged").rglob("*.parquet")
     stored = pq.read_table(path, columns=["id", "note", "_dq_errors"], partitioning=None)
     stored.validate(full=True)
