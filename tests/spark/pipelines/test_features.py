@@ -82,8 +82,8 @@ DUCKDB = {
         + (transaction_revenue_30_day < transaction_revenue_last_90_days / 3)::int
         + (profile_completeness_pct < 50)::int + (active_gigs_count = 0)::int""",
     "high_ltv_count_v1": """(account_type <> 'Free')::int + (tenure_months > 12)::int
-       
-        + (transaction_revenue_30_day > 500)::int + (avg_gig_rating > 4.5)::int + (network_centrality > 0.3)::int""",
+        + (transaction_revenue_30_day > 500)::int + (avg_gig_rating > 4.5)::int
+        + (network_centrality > 0.3)::int""",
 }  # fmt: skip
 
 
