@@ -58,7 +58,7 @@ class Champion(ModelVersion):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
-    """What MLflow holds of a run: final metrics, parameters, and where its artefacts lie."""
+    """What MLflow holds of a run: final metrics, parameters, and where its artefacts are."""
 
     metrics: Mapping[str, float]
     params: Mapping[str, str]

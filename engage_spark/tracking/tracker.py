@@ -191,7 +191,7 @@ class Tracker:
     def _close(self, client: Any, identity: str, status: str) -> None:
         """Close a failed run: half a run must not look like one that is going on.
 
-        Where MLflow is away, it cannot be told that either.
+        Where MLflow is away, that fails too.
         """
         try:
             with self.place.calling("the run cannot be closed"):

@@ -125,7 +125,7 @@ def arranged(
         )
     order = np.lexsort((customer, *columns[::-1]))
     alone = len(customers) == n
-    # Customers with one row each are numbered as the rows lie: a draw by customer is then a draw by row.
+    # Customers with one row each are numbered like the rows: a draw by customer is then a draw by row.
     return tuple(c[order] for c in columns), Draws(
         n, None if alone else customer[order].astype(np.int64), replicates, seed
     )

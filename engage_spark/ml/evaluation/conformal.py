@@ -189,7 +189,7 @@ def calibrate_regression(
     places = np.arange(1, parts) * len(p) // parts
     bounds = np.unique(np.sort(p)[places]) if cuts is None else np.asarray(sorted(cuts), dtype=np.float64)
     if cuts is None and len(bounds) and bounds[0] == p.min():
-        bounds = bounds[1:]  # nothing would lie below it
+        bounds = bounds[1:]  # nothing would be below it
     cells = _cells(np.abs(y - p), _parts(p, tuple(bounds)), len(bounds) + 1, groups, coverage)
     return Conformal(
         task=Task.REGRESSION,

@@ -33,7 +33,7 @@ REASONS = "reasons"
 LINEAR = ("LinearRegressionModel", "LogisticRegressionModel", "GeneralizedLinearRegressionModel")
 XGBOOST = ("SparkXGBClassifierModel", "SparkXGBRegressorModel")
 _PICKED = "array<struct<feature:int,contribution:double>>"
-_FAR = 1000.0  # standard deviations; what lies further is counted as lying there
+_FAR = 1000.0  # standard deviations; what is further out counts as this far
 
 
 def explainer_of(
@@ -192,7 +192,7 @@ def _picker(explainer: Explainer, top: int) -> Any:
                 pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)), reasons
             )
 
-    # Annotations are text in this module, and the kind of UDF is told by real ones.
+    # Annotations are text in this module, and Spark reads the kind of UDF from real ones.
     picked.__annotations__ = {"batches": Iterator[tuple[pa.Array, pa.Array]], "return": Iterator[pa.Array]}
     return picked
 
@@ -288,7 +288,7 @@ def slot_means(model: PipelineModel, rows: DataFrame, *, count: int) -> F64:
     def on_grid(x: Any, _own: Any) -> Any:
         if np.any(np.abs(x) >= 2.0**30):
             raise InputError(
-                "a feature lies more than 2^30 standard deviations out",
+                "a feature is more than 2^30 standard deviations out",
                 hint="look for values that are no measurements",
             )
         return np.rint(x * 2.0**32).astype(np.int64)

@@ -193,7 +193,7 @@ def _explain(
             open_level = 0
             for node in range(roots[tree], end + 1):
                 level = depth[node] if node < end else 0
-                while open_level > 0 and open_level >= level:  # what lies below this edge has been seen
+                while open_level > 0 and open_level >= level:  # all below this edge has been visited
                     edge = on_path[open_level]
                     _close(
                         total[open_level],

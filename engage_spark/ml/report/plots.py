@@ -371,7 +371,7 @@ def predicted_actual(
             )
         name = f" ({unit})" if unit else ""
         outside = int(((y > edges[-1]) | (p > edges[-1])).sum())
-        note = f"\n{outside:,} of {len(y):,} rows lie beyond the picture" if outside else ""
+        note = f"\n{outside:,} of {len(y):,} rows are outside the picture" if outside else ""
         axes.set(
             title=title + note,
             xlabel=f"predicted{name}",

@@ -104,7 +104,7 @@ def _require_names(features: Sequence[Feature], label: str) -> None:
     problems += [f"label {label!r} is a feature too"] if label in names else []
     if problems:
         raise ConfigurationError(
-            "the columns of a model cannot be told apart",
+            "the columns of a model have names that clash",
             hint="rename them in the contract",
             details=sorted(problems),
         )

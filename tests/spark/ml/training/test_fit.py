@@ -84,7 +84,7 @@ def test_partitions_follow_the_number_of_rows_alone(people: DataFrame) -> None:
     } == {0}
 
 
-def test_models_come_in_the_order_of_their_jobs_and_share_the_stages_before_the_estimator(
+def test_models_come_in_the_order_of_their_jobs_and_share_their_preparation(
     people: DataFrame,
 ) -> None:
     training = people.where("fold <> 0")

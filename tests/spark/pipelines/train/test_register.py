@@ -282,7 +282,7 @@ def test_a_champion_that_does_not_say_how_it_scores_is_not_compared_with(
     assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
 
 
-def test_a_rerun_of_an_attempt_that_was_killed_after_its_promotion_says_what_that_would_have_said(
+def test_a_rerun_of_an_attempt_killed_after_its_promotion_decides_the_same(
     shop: Shop, tracker: Tracker
 ) -> None:
     champion_of_one_feature(shop, tracker)
@@ -304,7 +304,7 @@ def test_a_rerun_of_the_first_training_of_all_is_still_the_first(shop: Shop, tra
     assert aliases(tracker) == {1: (CHAMPION,)}
 
 
-def test_a_forced_training_is_a_version_of_its_own_and_must_beat_the_one_that_it_repeats(
+def test_a_forced_training_is_a_new_version_and_must_beat_the_one_it_repeats(
     shop: Shop, tracker: Tracker
 ) -> None:
     shop.record(tracker, work())

@@ -181,7 +181,7 @@ def test_protected_audits_and_leaks_are_no_features(
     assert not rows["lifetime_value_usd"] & {"transaction_revenue_30_day", "transaction_momentum"}
 
 
-def test_every_customer_has_a_side_and_the_churners_are_spread_evenly(
+def test_every_customer_has_a_split_and_the_churners_are_spread_evenly(
     spark: SparkSession, settings: Settings, trained: TrainResult
 ) -> None:
     splits = table(spark, settings, "splits")
@@ -198,7 +198,7 @@ def test_every_customer_has_a_side_and_the_churners_are_spread_evenly(
     assert max(rates) - min(rates) < 2 / 60, "each side's share of churners is exact to one row"
 
 
-def test_everything_that_was_found_lies_beside_the_model(settings: Settings, trained: TrainResult) -> None:
+def test_all_figures_are_stored_beside_the_model(settings: Settings, trained: TrainResult) -> None:
     client = Tracker(settings.tracking).place.client
     version = version_of(settings, trained, "churn_30_day")
     names = {f.path for f in client.list_artifacts(version.run_id)}
