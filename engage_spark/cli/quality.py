@@ -121,7 +121,9 @@ def docs(
         "engage-data/data_docs"
     ),
 ) -> None:
-    """Build Great Expectations' Data Docs of a checked day (default: the newest), readable without a network."""
+    """Build Great Expectations' Data Docs of a checked day (default: the newest), readable without a
+    network.
+    """
     with spark_job(ctx) as job:
         from engage_spark.pipelines.quality.docs import run_docs
 

@@ -1,4 +1,6 @@
-"""Define `engage-spark quality …`: contracts drafted from any data, and what was recorded about checked days."""
+"""Define `engage-spark quality …`: contracts drafted from any data, and what was recorded about
+checked days.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ def drift(
     ] = None,
     table: TableName = None,
 ) -> None:
-    """Show which columns changed since another day, from what was counted then: PSI, KS, shares, new values."""
+    """Show which columns changed since another day, from what was counted then: PSI, KS, shares, new
+    values.
+    """
     reference: date | str | None = against
     if against not in (None, "previous"):
         try:

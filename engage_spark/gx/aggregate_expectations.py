@@ -84,7 +84,8 @@ def _of_numbers(pick: Callable[[ColumnFigures], Any], *, times: bool, rounded: b
             raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there is no such figure")
         if isinstance(cells.type, T.DecimalType) and cells.type.precision > MOST_DIGITS:
             raise RefusedError(
-                f"column {cells.name!r} is {cells.called}; figures are exact up to {MOST_DIGITS} digits, and not given beyond"
+                f"column {cells.name!r} is {cells.called}; figures are exact up to {MOST_DIGITS} "
+                f"digits, and not given beyond"
             )
         holds, found = _within(wants, lambda bound: comparable(cells, bound)), ask.number(domain, cells)
 

@@ -167,7 +167,9 @@ def number(value: Any, cells: ColumnCells) -> int | float:
 
 
 def moment(value: Any) -> datetime:
-    """Return a date or a time of ISO 8601 as a moment; without an offset it is UTC, a date is its midnight."""
+    """Return a date or a time of ISO 8601 as a moment; without an offset it is UTC, a date is its
+    midnight.
+    """
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)

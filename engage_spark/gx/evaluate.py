@@ -48,7 +48,8 @@ HANDLERS: Mapping[str, map_expectations.Handler] = {
 """Every expectation type that this engine runs."""
 
 OWN_FAULTS = (
-    E.AnalysisException, E.ArithmeticException, E.ArrayIndexOutOfBoundsException, E.DateTimeException, E.IllegalArgumentException,
+    E.AnalysisException, E.ArithmeticException, E.ArrayIndexOutOfBoundsException, E.DateTimeException,
+    E.IllegalArgumentException,
     E.NumberFormatException, E.ParseException, E.SparkRuntimeException, E.UnsupportedOperationException,
 )  # fmt: skip
 """Failures that lie in an expectation (a malformed pattern, an overflow), not in the storage or the cluster.
@@ -105,7 +106,8 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _P
     if handler is None:
         return _PlannedExpectation(
             e,
-            refused=f"{e.type} is not supported by this engine; run the suite with --engine gx, or take it out",
+            refused=f"{e.type} is not supported by this engine; run the suite with --engine gx, "
+            f"or take it out",
         )
     try:
         wants = ExpectationArgs(e.kwargs, suite.parameters)

@@ -35,7 +35,8 @@ def require_gx() -> Any:
     except ImportError as e:
         raise ConfigurationError(
             f"Great Expectations cannot be imported: {e}",
-            hint="pip install 'engage-spark[gx]' (or great-expectations==1.24.1, without its spark extra, which forbids this Spark)",
+            hint="pip install 'engage-spark[gx]' (or great-expectations==1.24.1, without its "
+            "spark extra, which forbids this Spark)",
         ) from e
 
 

@@ -22,13 +22,15 @@ DIFFERENCES = (
         name="no rows",
         theirs="unexpected_count is null where no row is looked at",
         ours="unexpected_count is 0",
-        why="GX sums a column of no rows, and SQL's sum of nothing is null; nothing was unexpected, which is 0. Success is the same.",
+        why="GX sums a column of no rows, and SQL's sum of nothing is null; nothing was "
+        "unexpected, which is 0. Success is the same.",
     ),
     KnownDifference(
         name="null in a value set",
         theirs="no value at all is unexpected",
         ours="the null is left out of the set",
-        why="`x IN (…, NULL)` is never false in SQL, so one null in the list switches the expectation off. Nulls are not looked at anyway.",
+        why="`x IN (…, NULL)` is never false in SQL, so one null in the list switches the "
+        "expectation off. Nulls are not looked at anyway.",
     ),
     KnownDifference(
         name="64-bit bounds",
@@ -40,7 +42,8 @@ DIFFERENCES = (
         name="rounded sums",
         theirs="sums and means are added up in doubles, in the order of the rows",
         ours="sums are exact, and a mean is rounded once",
-        why="The mean of 0.1, 0.1, 0.1 is 0.1; added up in doubles it is 0.10000000000000002, and another order gives another figure.",
+        why="The mean of 0.1, 0.1, 0.1 is 0.1; added up in doubles it is 0.10000000000000002, "
+        "and another order gives another figure.",
     ),
     KnownDifference(
         name="stretched quantiles",

@@ -24,7 +24,8 @@ _TERM = re.compile(
     r"""^\s*col\("(?P<column>[^"]+)"\)\s*
         (?:(?P<notnull>\.notnull\(\))
          | (?P<op>==|!=|<=|>=|<|>)\s*(?:(?P<number>[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)
-                                      | "(?P<double>[^"]*)" | '(?P<single>[^']*)' | date\(["'](?P<date>[^"']*)["']\)))\s*$""",
+                                      | "(?P<double>[^"]*)" | '(?P<single>[^']*)'
+                                      | date\(["'](?P<date>[^"']*)["']\)))\s*$""",
     re.VERBOSE | re.IGNORECASE,
 )
 _GX_DIALECTS = ("great_expectations", "great_expectations__experimental__")

@@ -137,7 +137,8 @@ def parse_suite(text: str, *, origin: str) -> Suite:
     ]
     if problems:
         raise InputError(
-            f"{origin} has {len(problems)} violation{'s' if len(problems) > 1 else ''} of the form of a suite",
+            f"{origin} has {len(problems)} violation{'s' if len(problems) > 1 else ''} of the "
+            f"form of a suite",
             details=problems,
             hint="mend the JSON, or save the suite anew with Great Expectations 1.x",
         )

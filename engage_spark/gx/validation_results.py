@@ -19,7 +19,9 @@ from engage_spark.gx.suite_io import Expectation, Suite
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationEntry:
-    """One expectation's result: whether it holds and what was found, or the reason why it could not be run."""
+    """One expectation's result: whether it holds and what was found, or the reason why it could not be
+    run.
+    """
 
     expectation: Expectation
     success: bool

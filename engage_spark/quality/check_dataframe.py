@@ -133,9 +133,9 @@ def check(
     `df`. Without its day an entity's keys must be unique within each day that `df` holds. What cannot be
     checked for lack of these is listed in `CheckResult.unchecked`.
 
-    Cost: whatever the number of rules, one action on the key columns with a shuffle of them, one full scan that
-    counts everything, and, where something is broken, a scan for samples. The driver holds counts, samples and at
-    most 10,000 duplicated keys. Nothing is written.
+    Cost: whatever the number of rules, one action on the key columns with a shuffle of them, one full scan
+    that counts everything, and, where something is broken, a scan for samples. The driver holds counts,
+    samples and at most 10,000 duplicated keys. Nothing is written.
     Errors: ContractError for an unusable contract, InputError when the columns are not as declared.
     """
     task = _task(df, _table(contract, table), references or {}, landed_at, snapshot_date)
@@ -230,7 +230,8 @@ def _day(name: str, position: int) -> Field:
 def _checked_rows(task: _Task, checks: tuple[Check, ...], references: Mapping[str, DataFrame]) -> DataFrame:
     table, rows, columns = task.table, task.rows, task.rows.columns
     if table.key:
-        # Nothing is written here: where there are many, the join finds them anew with each action on the rows.
+        # Nothing is written here: where there are many, the join finds them anew with each action on the
+        # rows.
         duplicates = collect_duplicates(duplicated_keys(rows, task.keyed), materialize=lambda keys: keys)
         rows = with_duplicate_flag(rows, duplicates, table=task.keyed)
     for r in table.references:

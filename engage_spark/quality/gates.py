@@ -241,7 +241,8 @@ def _freshness(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
 
 
 _MEASURES: Mapping[str, Callable[[TableCounts, Table, Gate], GateMeasurement]] = {
-    "completeness": _completeness, "quarantine_share": _quarantine_share, "row_count": _row_count, "mean": _mean, "share": _share,
+    "completeness": _completeness, "quarantine_share": _quarantine_share, "row_count": _row_count,
+    "mean": _mean, "share": _share,
     "quantile": _quantile, "latency": _latency, "freshness": _freshness,
 }  # fmt: skip
 

@@ -37,11 +37,11 @@ def run_check(
 ) -> SuiteCheckResult:
     """Check the rows at `path` (Parquet, CSV or Delta) by every expectation of a suite.
 
-    With `gx`, samples of `masked` columns cannot be kept out one by one, so there are no samples at all when a
-    column is masked.
+    With `gx`, samples of `masked` columns cannot be kept out one by one, so there are no samples at all when
+    a column is masked.
     Cost: see `gx.evaluate.run_suite` and `gx.gx_runner.run_by_gx`.
-    Errors: InputError when the suite or the data cannot be read; ConfigurationError when `gx` is asked for and is
-    not installed, or a masked column does not exist.
+    Errors: InputError when the suite or the data cannot be read; ConfigurationError when `gx` is asked for
+    and is not installed, or a masked column does not exist.
     """
     started = time.monotonic()
     expected = _read_suite(suite).with_parameters(parameters or {})
@@ -91,8 +91,8 @@ def suite_gate_error(result: SuiteCheckResult, *, with_result: bool) -> GateErro
 def _masked_columns(names: Sequence[str], columns: Sequence[str]) -> frozenset[str]:
     """Return the columns to hide as the data spell them.
 
-    Errors: ConfigurationError for one that does not exist, because hiding nothing in silence would show what was
-    to be hidden.
+    Errors: ConfigurationError for one that does not exist, because hiding nothing in silence would show what
+    was to be hidden.
     """
     by_folded = {c.casefold(): c for c in columns}
     if unknown := [n for n in names if n.casefold() not in by_folded]:

@@ -33,8 +33,8 @@ def run_docs(
 
     Cost: one scan of two small tables.
     Source: the table quality_results.
-    Errors: NotPublishedError when nothing was checked on that day; ConfigurationError when Great Expectations is
-    not installed.
+    Errors: NotPublishedError when nothing was checked on that day; ConfigurationError when Great Expectations
+    is not installed.
     """
     started = time.monotonic()
     require_gx()

@@ -28,11 +28,11 @@ def run_drift(
 ) -> DriftResult:
     """Compare a day (default: the newest published) with `against`.
 
-    `against` is a day, or `previous`, the published day before it; left out, the setting quality.reference, or
-    else previous. Values of personal columns are left out.
+    `against` is a day, or `previous`, the published day before it; left out, the setting quality.reference,
+    or else previous. Values of personal columns are left out.
     Cost: one scan of a small table.
-    Errors: NotPublishedError when the table has no such published day, ConfigurationError when one of the days has
-    no states.
+    Errors: NotPublishedError when the table has no such published day, ConfigurationError when one of the
+    days has no states.
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)

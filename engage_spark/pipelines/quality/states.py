@@ -38,8 +38,8 @@ def run_states(
     """Summarise the published days from `first` to `last` together (default: the newest and the six before
     it).
 
-    Medians are estimates from sketches, and so are counts of distinct values where the bins do not tell every value
-    apart. Values of personal columns are left out.
+    Medians are estimates from sketches, and so are counts of distinct values where the bins do not tell every
+    value apart. Values of personal columns are left out.
     Cost: four scans of small tables.
     Errors: NotPublishedError when none of the days is published; ConfigurationError when the contract's bins
     changed in between.

@@ -28,7 +28,8 @@ def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
         raise ContractError(
             f"{table.name}: {len(told)} rules are no statement about one row",
             details=told,
-            hint="write one Spark SQL expression that is true or false for a row; statistics of the whole are gates",
+            hint="write one Spark SQL expression that is true or false for a row; statistics of "
+            "the whole are gates",
         )
 
 

@@ -15,8 +15,8 @@ from engage_spark.spark.schema import column_named
 
 WRITTEN, _DUPLICATE_WRITTEN = "__written", "__duplicate_written"
 MAX_LITERAL_KEYS = 10_000
-"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them back
-would cost seconds.
+"""Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them
+back would cost seconds.
 """
 
 
@@ -27,8 +27,8 @@ def duplicated_keys(rows: DataFrame, table: Table) -> DataFrame:
     Columns: the parts of the key in small letters, as `__key_0` and so on; `__written`, a hash of 64 bits of
     the key as it stands; `__duplicated`, true where several rows have it exactly so, and `__alike`, true
     where other rows write it in another way.
-    Nulls: keys with a null are left out, since being null is their fault; so are keys that are too long, which
-    must not gather on the driver.
+    Nulls: keys with a null are left out, since being null is their fault; so are keys that are too long,
+    which must not gather on the driver.
     Cost: reads the key columns only, with one shuffle of them (by the folded key, which serves both counts).
     """
     usable = reduce(Column.__and__, (_usable(table[k]) for k in table.key))

@@ -30,7 +30,9 @@ LONGEST_SHOWN = 200
 
 
 def orphan_flag(column: str) -> str:
-    """Return the name of the temporary column that says whether `column` refers to a key that does not exist."""
+    """Return the name of the temporary column that says whether `column` refers to a key that does not
+    exist.
+    """
     return f"__orphan_{column}"
 
 

@@ -35,8 +35,9 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _PERSONAL = frozenset(
     re.findall(
         r"\w+",
-        """email mail phone mobile telephone tel fax surname firstname lastname fullname forename address street postcode zip zipcode
-        postal iban ssn passport birthdate birthday dob birth ip username login password token latitude longitude""",
+        """email mail phone mobile telephone tel fax surname firstname lastname fullname forename
+        address street postcode zip zipcode postal iban ssn passport birthdate birthday dob birth
+        ip username login password token latitude longitude""",
     )
 )
 _NAMES = (
@@ -82,7 +83,8 @@ def draft_contract(found: TableProfile, *, table: str, origin: str) -> str:
         "description": {
             "purpose": f"TODO: say what {table} is for. Drafted from {found.rows:,} rows of {origin}.",
             "usage": "TODO: say who may use it, and for what.",
-            "limitations": "Says what these rows hold, not what they should hold: correct every bound before relying on it.",
+            "limitations": "Says what these rows hold, not what they should hold: correct every "
+            "bound before relying on it.",
         },
         "schema": [_table(found, table, kind)],
     }
@@ -109,11 +111,13 @@ def _why_plain(found: TableProfile) -> list[str]:
         )
         lines += [f"  {' + '.join(k)}: {n:,} of {found.rows:,} rows share theirs" for k, n in found.tried[:3]]
         lines.append(
-            "Take out what is doubled, or name the key (--key COLUMN): rows that share it are then quarantined."
+            "Take out what is doubled, or name the key (--key COLUMN): rows that share it are "
+            "then quarantined."
         )
         if moments := [c.name for c in found.columns if c.type == "timestamp" and not c.state.nulls]:
             lines.append(
-                f"Or, if these are events: kind log, eventTime {moments[0]}, in the contract of the entity that they are about."
+                f"Or, if these are events: kind log, eventTime {moments[0]}, in the contract of "
+                f"the entity that they are about."
             )
     return lines
 
@@ -138,19 +142,23 @@ def _table(found: TableProfile, table: str, kind: str) -> dict[str, Any]:
         }
     ] * bool(found.rows)
     if complete > 0 and cells:
-        quality.append({"name": "completeness_overall", "description": "Share of filled cells.", **custom, "implementation": "completeness",
-                        "mustBeGreaterOrEqualTo": complete, "unit": "percent", "dimension": "completeness"})  # fmt: skip
+        quality.append({"name": "completeness_overall", "description": "Share of filled cells.", **custom,
+                        "implementation": "completeness",
+                        "mustBeGreaterOrEqualTo": complete, "unit": "percent",
+                        "dimension": "completeness"})  # fmt: skip
     fields = [_field(c, found) for c in found.columns]
     if any(p["property"] == "referenceShares" for f in fields for p in f["customProperties"]):
         quality.append({"name": "shares_near_found", "description": "The mix stays what it was.", **custom,
-                        "implementation": "reference_shares", "mustBeLessThan": 10, "unit": "percent", "severity": "warning",
+                        "implementation": "reference_shares", "mustBeLessThan": 10, "unit": "percent",
+                        "severity": "warning",
                         "dimension": "accuracy"})  # fmt: skip
     return {
         "name": table,
         "physicalType": "table",
         "logicalType": "object",
         "description": f"TODO: say what a row of {table} is.",
-        "dataGranularityDescription": f"One row per {' and '.join(found.key)}{' and day' if kind == 'entity' else ''}."
+        "dataGranularityDescription": f"One row per "
+        f"{' and '.join(found.key)}{' and day' if kind == 'entity' else ''}."
         if found.key
         else "TODO: say what there is one row of.",
         "customProperties": [
@@ -163,7 +171,9 @@ def _table(found: TableProfile, table: str, kind: str) -> dict[str, Any]:
 
 
 def words(name: str) -> set[str]:
-    """Return the words of a name, in small letters: customerId, customer_id and Customer ID are the same two."""
+    """Return the words of a name, in small letters: customerId, customer_id and Customer ID are the same
+    two.
+    """
     return {w.lower() for w in _WORDS.findall(name)}
 
 

@@ -27,7 +27,10 @@ FORMS = {
     "email": r"[^@\s]+@[^@\s]+\.[^@\s]+",
     "url": r"https?://\S+",
     "date": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
-    "moment": r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?",
+    "moment": (
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
+        r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
+    ),
     "address": r"[0-9]{1,3}(\.[0-9]{1,3}){3}",
     "number": r"[+-]?[0-9]+(\.[0-9]+)?",
     "phone": r"\+?[0-9(][0-9 ()/.-]{5,18}[0-9]",
@@ -47,7 +50,9 @@ SHAPE, TOKEN, SHAPELESS, OFF, COUNT = (
 
 
 class TextScan:
-    """Scans a text column of a partition: its values where they are few and short, and what they look like."""
+    """Scans a text column of a partition: its values where they are few and short, and what they look
+    like.
+    """
 
     def __init__(self) -> None:
         self.values = TextCounter(VALUES, thin=False)

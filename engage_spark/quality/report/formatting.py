@@ -77,7 +77,9 @@ def _moment(x: float | Fraction, kind: str) -> str:
 
 
 def extent(state: ColumnStats, f: Field) -> str:
-    """Format the extremes, such as `18 to 92`; nothing of a personal column, whose extremes are somebody's."""
+    """Format the extremes, such as `18 to 92`; nothing of a personal column, whose extremes are
+    somebody's.
+    """
     if f.is_personal:
         return "***"
     if state.minimum is None or state.maximum is None:

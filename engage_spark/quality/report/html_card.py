@@ -29,17 +29,25 @@ from engage_spark.quality.stats.column_stats import ColumnStats
 
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 _STYLE = """
-.es-dq{font:14px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:#1f2933;background:#fff;border:1px solid #d9e0e6;
+.es-dq{font:14px/1.45 system-ui,-apple-system,"Segoe UI",sans-serif;color:#1f2933;background:#fff;
+border:1px solid #d9e0e6;
 border-radius:8px;padding:16px 20px;max-width:1080px}
-.es-dq h3{margin:0 0 10px;font-size:17px;font-weight:600}.es-dq .pill{font-size:12px;border-radius:10px;padding:2px 10px;margin-left:10px;
-color:#fff;vertical-align:2px}.es-dq .ok{background:#1a7f4b}.es-dq .some{background:#b26a00}.es-dq .bad{background:#b3261e}
+.es-dq h3{margin:0 0 10px;font-size:17px;font-weight:600}.es-dq .pill{font-size:12px;border-radius:10px;
+padding:2px 10px;margin-left:10px;
+color:#fff;vertical-align:2px}.es-dq .ok{background:#1a7f4b}.es-dq .some{background:#b26a00}
+.es-dq .bad{background:#b3261e}
 .es-dq .critical{background:#b3261e}.es-dq .warning{background:#b26a00}.es-dq .info{background:#52667a}
-.es-dq .bar{display:flex;height:8px;border-radius:4px;overflow:hidden;background:#e8edf1;margin:6px 0 4px}.es-dq .bar i{display:block}
-.es-dq .note{color:#52667a;font-size:13px;margin:2px 0}.es-dq table{border-collapse:collapse;width:100%;margin:10px 0 4px;font-size:13px}
-.es-dq th{text-align:left;color:#52667a;font-weight:500;border-bottom:1px solid #c9d3dc;padding:4px 10px 4px 0;background:none}
-.es-dq td{text-align:left;border-bottom:1px solid #eef2f5;padding:5px 10px 5px 0;vertical-align:top;background:none;word-break:break-word}
+.es-dq .bar{display:flex;height:8px;border-radius:4px;overflow:hidden;background:#e8edf1;margin:6px 0 4px}
+.es-dq .bar i{display:block}
+.es-dq .note{color:#52667a;font-size:13px;margin:2px 0}.es-dq table{border-collapse:collapse;width:100%;
+margin:10px 0 4px;font-size:13px}
+.es-dq th{text-align:left;color:#52667a;font-weight:500;border-bottom:1px solid #c9d3dc;
+padding:4px 10px 4px 0;background:none}
+.es-dq td{text-align:left;border-bottom:1px solid #eef2f5;padding:5px 10px 5px 0;vertical-align:top;
+background:none;word-break:break-word}
 .es-dq td.n,.es-dq th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.es-dq code{background:#f1f4f7;border-radius:3px;padding:0 4px;font-size:12px;color:#1f2933;white-space:pre-wrap}
+.es-dq code{background:#f1f4f7;border-radius:3px;padding:0 4px;font-size:12px;color:#1f2933;
+white-space:pre-wrap}
 .es-dq td .pill{margin:0;padding:1px 8px;vertical-align:0;white-space:nowrap}
 .es-dq .held{white-space:nowrap;color:#52667a}.es-dq summary{cursor:pointer;color:#23527c;margin-top:10px}
 .es-dq svg{vertical-align:middle}
@@ -81,7 +89,9 @@ def state(checked: CheckSummary) -> tuple[str, str]:
 
 
 def _broken(checked: CheckSummary) -> list[RuleCount]:
-    """What did not hold, or was broken within tolerance: gates that failed first, then by severity and rows."""
+    """What did not hold, or was broken within tolerance: gates that failed first, then by severity and
+    rows.
+    """
     found = [c for c in checked.counts if not c.passed or (c.violations and not _is_gate(c))]
     return sorted(
         found, key=lambda c: (c not in checked.failed_gates, c.passed, _SEVERITIES[c.severity], -c.violations)
@@ -118,9 +128,12 @@ def html(checked: CheckSummary) -> str:
     broken = _broken(checked)
     held = [c for c in checked.counts if c not in broken]
     parts = [
-        f"<style>{_STYLE}</style><div class='es-dq'><h3>{escape(checked.table.name)}<span class='pill {colour}'>{word}</span></h3>",
-        f"<div class='bar'><i class='ok' style='width:{100 - share:.4f}%'></i><i class='bad' style='width:{share:.4f}%'></i></div>",
-        f"<div class='note'>{rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined ({percentage(bad, rows)}). "
+        f"<style>{_STYLE}</style><div class='es-dq'><h3>{escape(checked.table.name)}<span "
+        f"class='pill {colour}'>{word}</span></h3>",
+        f"<div class='bar'><i class='ok' style='width:{100 - share:.4f}%'></i><i class='bad' "
+        f"style='width:{share:.4f}%'></i></div>",
+        f"<div class='note'>{rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined "
+        f"({percentage(bad, rows)}). "
         f"{len(checked.counts):,} rules and gates: {len(held):,} held.</div>",
         *(f"<div class='note'>{escape(n)}</div>" for n in _notes(checked)),
         _broken_html(broken),
@@ -133,13 +146,18 @@ def html(checked: CheckSummary) -> str:
 def _broken_html(broken: Sequence[RuleCount]) -> str:
     if not broken:
         return ""
-    head = "<tr><th></th><th>rule</th><th class='n'>rows</th><th>measured</th><th></th><th>what was found</th></tr>"
+    head = (
+        "<tr><th></th><th>rule</th><th class='n'>rows</th><th>measured</th><th></th><th>what "
+        "was found</th></tr>"
+    )
     lines = []
     for c in broken:
         shown = " ".join(f"<code>{escape(s)}</code>" for s in c.samples)
         lines.append(
-            f"<tr><td><span class='pill {escape(c.severity)}'>{escape(c.severity)}</span></td><td><b>{escape(c.rule_name)}</b><br>"
-            f"<span class='note'>{escape(c.description)}</span></td><td class='n'>{c.violations:,}</td><td>{escape(_measure(c))}</td>"
+            f"<tr><td><span class='pill {escape(c.severity)}'>{escape(c.severity)}</span></td><td>"
+            f"<b>{escape(c.rule_name)}</b><br>"
+            f"<span class='note'>{escape(c.description)}</span></td><td "
+            f"class='n'>{c.violations:,}</td><td>{escape(_measure(c))}</td>"
             f"<td class='held'>{'tolerated' if c.passed else ''}</td><td>{shown}</td></tr>"
         )
     return f"<table>{head}{''.join(lines)}</table>"
@@ -147,14 +165,18 @@ def _broken_html(broken: Sequence[RuleCount]) -> str:
 
 def _held_html(held: Sequence[RuleCount]) -> str:
     lines = "".join(
-        f"<tr><td>{escape(c.rule_name)}</td><td>{escape(c.description)}</td><td>{escape(c.severity)}</td></tr>"
+        f"<tr><td>{escape(c.rule_name)}</td><td>{escape(c.description)}</td>"
+        f"<td>{escape(c.severity)}</td></tr>"
         for c in held
     )
     return f"<table><tr><th>rule</th><th>demands</th><th>severity</th></tr>{lines}</table>"
 
 
 def _columns_html(checked: CheckSummary) -> str:
-    head = "<tr><th>column</th><th>type</th><th class='n'>missing</th><th>from, to</th><th class='n'>mean</th><th>distribution</th></tr>"
+    head = (
+        "<tr><th>column</th><th>type</th><th class='n'>missing</th><th>from, to</th><th "
+        "class='n'>mean</th><th>distribution</th></tr>"
+    )
     lines = []
     for f in checked.table.fields:
         s = checked.states[f.name]
@@ -166,14 +188,18 @@ def _columns_html(checked: CheckSummary) -> str:
             else ""
         )
         lines.append(
-            f"<tr><td>{escape(f.name)}</td><td>{escape(f.spark_type)}</td><td class='n'>{percentage(s.nulls, s.rows)}</td>"
-            f"<td>{escape(extent(s, f))}</td><td class='n'>{escape(mean)}</td><td>{bars(s, f)} {escape(commonest(s, f))}</td></tr>"
+            f"<tr><td>{escape(f.name)}</td><td>{escape(f.spark_type)}</td><td "
+            f"class='n'>{percentage(s.nulls, s.rows)}</td>"
+            f"<td>{escape(extent(s, f))}</td><td class='n'>{escape(mean)}</td><td>{bars(s, f)} "
+            f"{escape(commonest(s, f))}</td></tr>"
         )
     return f"<table>{head}{''.join(lines)}</table>"
 
 
 def bars(s: ColumnStats, f: Field) -> str:
-    """Draw the bins as bars; bins of numbers without bounds from the first to the last that holds something."""
+    """Draw the bins as bars; bins of numbers without bounds from the first to the last that holds
+    something.
+    """
     if f.is_personal or len(s.labels) < 2:
         return ""
     filled = [i for i, b in enumerate(s.labels) if s.bins.get(b)]
@@ -187,7 +213,8 @@ def bars(s: ColumnStats, f: Field) -> str:
         if n := s.bins.get(b, 0):
             tall = max(1.0, 22 * n / most)
             drawn.append(
-                f"<rect x='{i * step:.1f}' y='{24 - tall:.1f}' width='{max(step - 1, 1):.1f}' height='{tall:.1f}' fill='#4a7ba6'>"
+                f"<rect x='{i * step:.1f}' y='{24 - tall:.1f}' width='{max(step - 1, 1):.1f}' "
+                f"height='{tall:.1f}' fill='#4a7ba6'>"
                 f"<title>{escape(b)}: {n:,}</title></rect>"
             )
     return f"<svg width='{step * len(shown):.0f}' height='24' role='img'>{''.join(drawn)}</svg>"
@@ -205,7 +232,8 @@ def text(checked: CheckSummary, width: int = 80) -> str:
     )
     broken = _broken(checked)
     console.print(
-        f"  {len(checked.counts):,} rules and gates: {len(checked.counts) - len(broken):,} held, {len(broken):,} broken"
+        f"  {len(checked.counts):,} rules and gates: {len(checked.counts) - len(broken):,} held, "
+        f"{len(broken):,} broken"
     )
     if broken:
         console.print(_grid(broken))

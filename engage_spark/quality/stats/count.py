@@ -28,7 +28,8 @@ from engage_spark.spark.compat import kll_sketch
 from engage_spark.spark.schema import column_named
 
 LABELS = {
-    count_kernel.NULL: column_stats.NULL, count_kernel.NAN: column_stats.NAN, count_kernel.PLUS_INFINITY: column_stats.PLUS_INFINITY,
+    count_kernel.NULL: column_stats.NULL, count_kernel.NAN: column_stats.NAN,
+    count_kernel.PLUS_INFINITY: column_stats.PLUS_INFINITY,
     count_kernel.MINUS_INFINITY: column_stats.MINUS_INFINITY, count_kernel.BELOW: column_stats.BELOW,
     count_kernel.ABOVE: column_stats.ABOVE, count_kernel.OTHER: column_stats.OTHER,
 }  # fmt: skip
@@ -113,8 +114,8 @@ def _needed(judged: DataFrame, binnings: Sequence[Binning], rules: bool) -> list
 
 
 def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnStats:
-    """Build the state of a column from the added-up rows of its code (see `count_kernel.Partial.rows`); `rows` is
-    how many there were in all.
+    """Build the state of a column from the added-up rows of its code (see `count_kernel.Partial.rows`);
+    `rows` is how many there were in all.
     """
     labels, unit = b.labels, 10**b.digits
     found = list(found)

@@ -1,4 +1,6 @@
-"""A suite on our engine: what it asks, what it refuses, what it costs; and the same from files of every kind."""
+"""A suite on our engine: what it asks, what it refuses, what it costs; and the same from files of
+every kind.
+"""
 
 from __future__ import annotations
 
@@ -128,17 +130,22 @@ def test_a_condition_that_is_none_on_one_row_fails_its_expectation(
 def test_what_cannot_be_run_has_failed_and_says_why_and_the_others_are_judged(rows: DataFrame) -> None:
     found = judged(
         rows,
-        ("expect_column_median_to_be_between", {"column": "i"}), ("expect_column_values_to_not_be_null", {"column": "nope"}),
+        ("expect_column_median_to_be_between", {"column": "i"}), ("expect_column_values_to_not_be_null",
+        {"column": "nope"}),
         ("expect_column_values_to_match_regex", {"column": "k", "regex": "(["}),
         ("expect_column_values_to_be_between", {"column": "k", "min_value": 1}),
-        ("expect_column_values_to_be_in_set", {"column": "i", "value_set": ["a"]}), ("expect_column_values_to_be_between", {"column": "i"}),
-        ("expect_column_values_to_be_unique", {"column": "i", "surprise": 1}), ("expect_column_values_to_be_unique", {"column": "i"}),
+        ("expect_column_values_to_be_in_set", {"column": "i", "value_set": ["a"]}),
+        ("expect_column_values_to_be_between", {"column": "i"}),
+        ("expect_column_values_to_be_unique", {"column": "i", "surprise": 1}),
+        ("expect_column_values_to_be_unique", {"column": "i"}),
         ("expect_column_values_to_be_between", {"column": "i", "min_value": {"$PARAMETER": "least"}}),
         ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT k FROM {batch} GROUP BY k"}),
     )  # fmt: skip
     told = [
-        "not supported by this engine", "there is no column 'nope'", "INVALID_PARAMETER_VALUE.PATTERN", "'k' is string", "cannot equal 'a'",
-        "both absent", "does not know the kwarg surprise", None, "'least' has no value", "SELECT * FROM {batch} WHERE",
+        "not supported by this engine", "there is no column 'nope'", "INVALID_PARAMETER_VALUE.PATTERN",
+        "'k' is string", "cannot equal 'a'",
+        "both absent", "does not know the kwarg surprise", None, "'least' has no value",
+        "SELECT * FROM {batch} WHERE",
     ]  # fmt: skip
     for one, why in zip(found, told, strict=True):
         assert one.success is (why is None), one.expectation
@@ -230,7 +237,9 @@ def test_the_number_of_jobs_does_not_grow_with_the_suite(
 
 @pytest.mark.slow
 def test_a_contract_s_own_suite_says_the_same_on_both_engines(spark: SparkSession) -> None:
-    """The suite of another business, on rows that break about every rule once: exported, run here and by GX."""
+    """The suite of another business, on rows that break about every rule once: exported, run here and by
+    GX.
+    """
     table = load_contract(DATA / "bikes.odcs.yaml").entity
     sound: dict[str, Any] = {
         "station_code": "ST0001",

@@ -20,7 +20,10 @@ from engage_spark.gx.suite_io import Suite, parse_suite
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SCHEMA = "k string, t string, i int, j int, g bigint, d double, e double, m decimal(9,2), b boolean, day date, at timestamp"
+SCHEMA = (
+    "k string, t string, i int, j int, g bigint, d double, e double, m decimal(9,2), b "
+    "boolean, day date, at timestamp"
+)
 TEXTS = st.sampled_from(["", "a", "A", "aa", "ä", "a\u0308", "日本", " ", "a b", "b1", "2", "\U0001f600x"])
 SMALL = st.integers(-3, 3)
 # Sums of these are exact in doubles in any order, so that GX's own rounding decides nothing.
@@ -337,7 +340,8 @@ def test_both_engines_find_the_same(spark: SparkSession, spark_kind: str) -> Non
             )
             if found != expected:
                 wrong.append(
-                    f"{ours.expectation.type} {ours.expectation.kwargs}: {found} {ours.exception}, GX {expected} {theirs.exception}"
+                    f"{ours.expectation.type} {ours.expectation.kwargs}: {found} "
+                    f"{ours.exception}, GX {expected} {theirs.exception}"
                 )
 
     compare()

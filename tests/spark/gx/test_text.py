@@ -1,4 +1,6 @@
-"""What the contract asks of text, said in GX's words: our engine, GX and the row checks count the same rows."""
+"""What the contract asks of text, said in GX's words: our engine, GX and the row checks count the same
+rows.
+"""
 
 from __future__ import annotations
 

@@ -170,9 +170,13 @@ def test_a_site_is_replaced_and_anything_else_is_left_alone(
 
 
 def test_a_page_is_cleaned_of_what_is_loaded_and_keeps_what_is_linked() -> None:
-    page = '<head><script src="https://a/b.js"></script><link href="https://a/c.css"></head><a href="https://docs">d</a><img\nsrc="https://a/l.png"/>'
+    page = (
+        '<head><script src="https://a/b.js"></script><link href="https://a/c.css"></head>'
+        '<a href="https://docs">d</a><img\nsrc="https://a/l.png"/>'
+    )
     assert offline(page, static="../static") == (
-        '<head><link rel="stylesheet" href="../static/offline.css">\n<script src="../static/offline.js"></script>\n</head>'
+        '<head><link rel="stylesheet" href="../static/offline.css">\n<script '
+        'src="../static/offline.js"></script>\n</head>'
         '<a href="https://docs">d</a>Data Docs'
     )
 
@@ -190,5 +194,8 @@ def test_without_gx_the_error_says_what_to_install() -> None:
 
 
 def test_only_what_is_called_for_it_imports_gx() -> None:
-    code = "import sys, engage_spark.gx.data_docs, engage_spark.gx.evaluate; sys.exit('great_expectations' in sys.modules)"
+    code = (
+        "import sys, engage_spark.gx.data_docs, engage_spark.gx.evaluate; "
+        "sys.exit('great_expectations' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -31,8 +31,10 @@ def said(suite: Suite) -> dict[str, tuple[str, dict[str, Any]]]:
 
 def test_a_suite_is_read_and_written_without_loss() -> None:
     written = {
-        "name": "s", "id": None, "suite_parameters": {"least": 3}, "meta": {"great_expectations_version": "1.24.1"}, "notes": ["a"],
-        "expectations": [{"type": "expect_x", "kwargs": {"column": "a"}, "meta": {"m": 1}, "severity": "info", "id": "1-2", "notes": "n"}],
+        "name": "s", "id": None, "suite_parameters": {"least": 3},
+        "meta": {"great_expectations_version": "1.24.1"}, "notes": ["a"],
+        "expectations": [{"type": "expect_x", "kwargs": {"column": "a"}, "meta": {"m": 1},
+        "severity": "info", "id": "1-2", "notes": "n"}],
     }  # fmt: skip
     assert parse_suite(json.dumps(written), origin="s.json").as_json() == written
 

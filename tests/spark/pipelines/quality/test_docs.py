@@ -27,7 +27,8 @@ RESULTS = system_contract().table("quality_results")
 
 def write_results(spark: SparkSession, settings: Settings, day: date, broken: str) -> None:
     usual: dict[str, Any] = {
-        "run_id": "r1", "table_name": BIKES.entity.name, "snapshot_date": day, "rows_checked": 50, "violations": 0, "measured": 0.0,
+        "run_id": "r1", "table_name": BIKES.entity.name, "snapshot_date": day, "rows_checked": 50,
+        "violations": 0, "measured": 0.0,
         "unit": "percent", "minimum": None, "maximum": None, "passed": True, "samples": [],
     }  # fmt: skip
     lines = [

@@ -1,4 +1,6 @@
-"""What was recorded of checked days, shown, compared and added up; against pandas over the rows themselves."""
+"""What was recorded of checked days, shown, compared and added up; against pandas over the rows
+themselves.
+"""
 
 from __future__ import annotations
 

@@ -311,7 +311,8 @@ def test_the_packaged_contract_judges_the_ids_it_documents(spark: SparkSession) 
     ids = {
         "CUST-001234": True, "CUST-12345678": True,
         "123e4567-e89b-42d3-a456-426614174000": True, "123E4567-E89B-12D3-A456-426614174000": True,
-        "CUST-01234": False, "cust-001234": False, " CUST-001234": False, "CUST-001234\n": False, "CUST-٠٠١٢٣٤": False,
+        "CUST-01234": False, "cust-001234": False, " CUST-001234": False, "CUST-001234\n": False,
+        "CUST-٠٠١٢٣٤": False,
         "123e4567e89b42d3a456426614174000": False, "123e4567-e89b-92d3-a456-426614174000": False, "": False,
     }  # fmt: skip
     customers = load_contract().entity

@@ -124,8 +124,10 @@ def awkward(spark: SparkSession) -> DataFrame:
             )
         )
     schema = (
-        "id string, `dotted.name` int, odd double, nothing string, words string, day date, flag boolean, nested struct<A:int>, "
-        "list array<int>, amount decimal(6,2), at timestamp, contact string, code string, text_day string, ratio float, constant string, "
+        "id string, `dotted.name` int, odd double, nothing string, words string, day date, flag "
+        "boolean, nested struct<A:int>, "
+        "list array<int>, amount decimal(6,2), at timestamp, contact string, code string, "
+        "text_day string, ratio float, constant string, "
         "large bigint, note string"
     )
     made: DataFrame = spark.createDataFrame(rows, schema)
