@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import yaml
 
 from engage_spark.cli import main
 from engage_spark.contract import PACKAGED, load_contract
-from tests.support.doc_blocks import Block, all_blocks
+from tests.support.doc_blocks import PAGES, Block, all_blocks
 from tests.support.paths import ROOT
 
 BLOCKS = all_blocks()
+PACKAGE = ROOT / "engage_spark"
 SHOWN = {"text", "markdown"}
 """Languages of blocks that hold nothing to run."""
 
@@ -64,3 +66,24 @@ def test_yaml_blocks_fit_into_the_contract(block: Block, tmp_path: Path) -> None
     contract = load_contract(path)
     known = {r.name for r in contract.entity.rules} | set(contract.table("customer_features").names)
     assert names <= known
+
+
+NAMED = re.compile(r"`(?P<path>[\w.]+(?:/[\w.*]+)*/[\w.*]+\.(?:py|yaml|md|css))`")
+IMAGINED = {"jobs/visits.py", "engage_spark/features/visits.py", "engage_spark/pipelines/visits.py"} | {
+    f"tests/spark/{room}/test_visits.py" for room in ("features", "pipelines")
+}
+"""Files of the stage that a how-to adds as an example."""
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.name not in ("benchmarks.md", "changelog.md")], ids=lambda p: p.name
+)
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    named = {m["path"] for m in NAMED.finditer(page.read_text(encoding="utf-8"))} - IMAGINED
+    gone = [
+        path
+        for path in sorted(named)
+        if not path.startswith(("engage-data/", "raw/"))
+        and not any((r / path).exists() for r in (ROOT, PACKAGE))
+    ]
+    assert gone == []
