@@ -54,9 +54,9 @@ def document() -> str:
     lines = [
         "# Bad input, case by case",
         "",
-        "Made by `make docs` from the declarations in `tests/support/bad_input`, on which the tests run: what",
-        "stands here is tested, on classic Spark and on Spark Connect, and a test fails when this page and the",
-        "declarations differ.",
+        "Made by `make docs` from the declarations in `tests/support/bad_input`, on which the tests run.",
+        "What stands here is tested, on classic Spark and on Spark Connect, and a test fails when this page",
+        "and the declarations differ.",
         "",
         *(f"- **{outcome}**: {meaning}" for outcome, meaning in MEANING.items()),
     ]
