@@ -161,10 +161,10 @@ def drifted(before: ColumnStats, after: ColumnStats) -> Drift:
 
 def compare_days(before: Mapping[str, ColumnStats], after: Mapping[str, ColumnStats]) -> tuple[Drift, ...]:
     """Compare every column that both days have, those that changed most first, then as declared."""
-    found = [drifted(before[c], after[c]) for c in after if c in before]
+    drifts = [drifted(before[c], after[c]) for c in after if c in before]
     rank = {c: i for i, c in enumerate(reversed(Change))}
     rank[Change.OTHER_BINS] = -1
-    return tuple(sorted(found, key=lambda d: (rank[d.change], -(d.psi or 0.0))))
+    return tuple(sorted(drifts, key=lambda d: (rank[d.change], -(d.psi or 0.0))))
 
 
 def _filled(s: ColumnStats) -> dict[str, int]:

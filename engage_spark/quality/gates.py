@@ -111,11 +111,11 @@ def percent(part: int, whole: int) -> float:
 
 def cuts_of(table: Table) -> dict[str, tuple[float, ...]]:
     """Return the values that quantile gates need counted, by column."""
-    found: dict[str, list[float]] = {}
+    cuts: dict[str, list[float]] = {}
     for g in table.gates:
         if g.measure == "quantile" and g.column:
-            found.setdefault(g.column, []).extend(x for x in (g.minimum, g.maximum) if x is not None)
-    return {column: tuple(values) for column, values in found.items()}
+            cuts.setdefault(g.column, []).extend(x for x in (g.minimum, g.maximum) if x is not None)
+    return {column: tuple(values) for column, values in cuts.items()}
 
 
 def _count(j: TableCounts, table: Table, check: Check) -> RuleCount:
@@ -140,7 +140,7 @@ def _count(j: TableCounts, table: Table, check: Check) -> RuleCount:
 
 
 def _gate(j: TableCounts, table: Table, gate: Gate) -> RuleCount:
-    found = _MEASURES[gate.measure](j, table, gate)
+    measurement = _MEASURES[gate.measure](j, table, gate)
     return RuleCount(
         rule_name=gate.name,
         column_name=gate.column,
@@ -148,12 +148,12 @@ def _gate(j: TableCounts, table: Table, gate: Gate) -> RuleCount:
         dimension=gate.dimension.value,
         description=gate.description or describe_gate(gate),
         rows_checked=j.rows,
-        violations=found.against,
-        measured=None if found.value is None else float(found.value),
+        violations=measurement.against,
+        measured=None if measurement.value is None else float(measurement.value),
         unit=gate.unit,
         minimum=None if gate.minimum is None else float(gate.minimum),
         maximum=None if gate.maximum is None else float(gate.maximum),
-        passed=_within(found.value, gate) if found.held is None else found.held,
+        passed=_within(measurement.value, gate) if measurement.held is None else measurement.held,
     )
 
 
@@ -203,16 +203,16 @@ def _quantile(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
     if state is None or not state.filled:
         return GateMeasurement(None)
     rank = math.ceil(Fraction(str(gate.argument)) * state.filled)
-    held, told = True, Fraction(0)
+    held, share = True, Fraction(0)
     if gate.minimum is not None:
         less, at_most = j.below[gate.column or "", gate.minimum]
         held &= (at_most if gate.above else less) < rank
-        told = Fraction(100 * less, state.filled)
+        share = Fraction(100 * less, state.filled)
     if gate.maximum is not None:
         less, at_most = j.below[gate.column or "", gate.maximum]
         held &= (less if gate.below else at_most) >= rank
-        told = Fraction(100 * at_most, state.filled)
-    return GateMeasurement(told, held=held)
+        share = Fraction(100 * at_most, state.filled)
+    return GateMeasurement(share, held=held)
 
 
 def _latency(j: TableCounts, table: Table, gate: Gate) -> GateMeasurement:

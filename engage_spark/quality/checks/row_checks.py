@@ -108,14 +108,14 @@ def row_checks(
     """
     masked = frozenset(f.name for f in table.fields if f.protected)
     equal_to_a_key = {r.column for r in table.references if r.severity is Severity.CRITICAL}
-    found = [
+    checks = [
         check
         for f in table.fields
         for check in _field_checks(f, masked, any_text=f.name not in equal_to_a_key)
     ]
     if table.key:
         key = table.key
-        found.append(
+        checks.append(
             Check(
                 name=f"{'+'.join(key)}.unique",
                 column=key[0],
@@ -128,7 +128,7 @@ def row_checks(
             )
         )
         if any(table[k].spark_type == "string" for k in key):
-            found.append(
+            checks.append(
                 Check(
                     name=f"{'+'.join(key)}.distinguishable",
                     column=key[0],
@@ -141,7 +141,7 @@ def row_checks(
                 )
             )
     for r in table.references:
-        found.append(
+        checks.append(
             Check(
                 name=f"{r.column}.references",
                 column=r.column,
@@ -154,7 +154,7 @@ def row_checks(
             )
         )
     for rule in table.rules:
-        found.append(
+        checks.append(
             Check(
                 name=rule.name,
                 column=None,
@@ -168,9 +168,9 @@ def row_checks(
             )
         )
     if table.event_time and landed_at is not None:
-        found.append(_not_future(table.event_time, landed_at, masked))
+        checks.append(_not_future(table.event_time, landed_at, masked))
     if parsed_text:
-        found.append(
+        checks.append(
             Check(
                 name="row.parsable",
                 column=None,
@@ -182,7 +182,7 @@ def row_checks(
                 violated=lambda: F.col(MALFORMED).isNotNull(),
             )
         )
-    return tuple(found)
+    return tuple(checks)
 
 
 def _not_future(column: str, landed_at: datetime, masked: frozenset[str]) -> Check:

@@ -66,13 +66,13 @@ _PROTECTED = frozenset(
 _NEVER_INPUT = _PROTECTED - {"age"}
 
 
-def draft_contract(found: TableProfile, *, table: str, origin: str) -> str:
+def draft_contract(profile: TableProfile, *, table: str, origin: str) -> str:
     """Write the YAML of a contract with one table.
 
     `origin` says where the data lie. Deterministic; nothing in it is of the day it was made.
     """
-    storable = not [c.name for c in found.columns if UNSTORABLE.search(c.name)]
-    kind = "entity" if found.key and storable else "plain"
+    storable = not [c.name for c in profile.columns if UNSTORABLE.search(c.name)]
+    kind = "entity" if profile.key and storable else "plain"
     document = {
         "apiVersion": "v3.1.0",
         "kind": "DataContract",
@@ -81,40 +81,42 @@ def draft_contract(found: TableProfile, *, table: str, origin: str) -> str:
         "version": "0.1.0",
         "status": "draft",
         "description": {
-            "purpose": f"TODO: say what {table} is for. Drafted from {found.rows:,} rows of {origin}.",
+            "purpose": f"TODO: say what {table} is for. Drafted from {profile.rows:,} rows of {origin}.",
             "usage": "TODO: say who may use it, and for what.",
             "limitations": "Says what these rows hold, not what they should hold: correct every "
             "bound before relying on it.",
         },
-        "schema": [_table(found, table, kind)],
+        "schema": [_table(profile, table, kind)],
     }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120, default_flow_style=False)
-    return _comments(found, kind) + text
+    return _comments(profile, kind) + text
 
 
-def _comments(found: TableProfile, kind: str) -> str:
+def _comments(profile: TableProfile, kind: str) -> str:
     lines = ["A draft: look at each TODO, then `engage-spark --contract THIS contract lint`."]
     if kind == "plain":
-        lines += ["", *_why_plain(found)]
-    lines += [f"Left out: {name!r}, since {why}." for name, why in found.left_out]
+        lines += ["", *_why_plain(profile)]
+    lines += [f"Left out: {name!r}, since {why}." for name, why in profile.left_out]
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 
 
-def _why_plain(found: TableProfile) -> list[str]:
+def _why_plain(profile: TableProfile) -> list[str]:
     lines = ["The table is of kind `plain`: `engage_spark.quality.check` works on it, `ingest` does not."]
-    if odd := [c.name for c in found.columns if UNSTORABLE.search(c.name)]:
+    if odd := [c.name for c in profile.columns if UNSTORABLE.search(c.name)]:
         lines.append("TODO, to ingest it: rename these columns, since Delta refuses their names:")
         lines += [f"  {name!r} -> {renamed(name)}" for name in odd]
-    if not found.key:
+    if not profile.key:
         lines.append(
             "TODO, to ingest it: it needs a key, and no column or pair of columns is unique and never null."
         )
-        lines += [f"  {' + '.join(k)}: {n:,} of {found.rows:,} rows share theirs" for k, n in found.tried[:3]]
+        lines += [
+            f"  {' + '.join(k)}: {n:,} of {profile.rows:,} rows share theirs" for k, n in profile.tried[:3]
+        ]
         lines.append(
             "Take out what is doubled, or name the key (--key COLUMN): rows that share it are "
             "then quarantined."
         )
-        if moments := [c.name for c in found.columns if c.type == "timestamp" and not c.state.nulls]:
+        if moments := [c.name for c in profile.columns if c.type == "timestamp" and not c.state.nulls]:
             lines.append(
                 f"Or, if these are events: kind log, eventTime {moments[0]}, in the contract of "
                 f"the entity that they are about."
@@ -127,9 +129,9 @@ def renamed(name: str) -> str:
     return "_".join(w.lower() for w in _WORDS.findall(name)) or "column"
 
 
-def _table(found: TableProfile, table: str, kind: str) -> dict[str, Any]:
-    cells = found.rows * len(found.columns)
-    missing = sum(c.state.nulls for c in found.columns)
+def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
+    cells = profile.rows * len(profile.columns)
+    missing = sum(c.state.nulls for c in profile.columns)
     custom = {"type": "custom", "engine": "engage_spark"}
     complete = 100 - nice_share(Fraction(100 * missing, cells)) if missing else 100
     quality: list[dict[str, Any]] = [
@@ -140,13 +142,13 @@ def _table(found: TableProfile, table: str, kind: str) -> dict[str, Any]:
             "mustBeGreaterThan": 0,
             "dimension": "coverage",
         }
-    ] * bool(found.rows)
+    ] * bool(profile.rows)
     if complete > 0 and cells:
         quality.append({"name": "completeness_overall", "description": "Share of filled cells.", **custom,
                         "implementation": "completeness",
                         "mustBeGreaterOrEqualTo": complete, "unit": "percent",
                         "dimension": "completeness"})  # fmt: skip
-    fields = [_field(c, found) for c in found.columns]
+    fields = [_field(c, profile) for c in profile.columns]
     if any(p["property"] == "referenceShares" for f in fields for p in f["customProperties"]):
         quality.append({"name": "shares_near_found", "description": "The mix stays what it was.", **custom,
                         "implementation": "reference_shares", "mustBeLessThan": 10, "unit": "percent",
@@ -158,8 +160,8 @@ def _table(found: TableProfile, table: str, kind: str) -> dict[str, Any]:
         "logicalType": "object",
         "description": f"TODO: say what a row of {table} is.",
         "dataGranularityDescription": f"One row per "
-        f"{' and '.join(found.key)}{' and day' if kind == 'entity' else ''}."
-        if found.key
+        f"{' and '.join(profile.key)}{' and day' if kind == 'entity' else ''}."
+        if profile.key
         else "TODO: say what there is one row of.",
         "customProperties": [
             {"property": "kind", "value": kind},
@@ -181,25 +183,30 @@ def is_personal(c: ColumnFacts) -> bool:
     """Return whether a column is personal: by its name, or because all of its text are e-mail addresses,
     phone numbers or network addresses.
     """
-    said = words(c.name)
+    name_words = words(c.name)
     by_form = c.form in ("email", "phone", "address") and c.form is not None
-    return bool(said & _PERSONAL) or any(n <= said for n in _NAMES) or said == {"name"} or by_form
+    return (
+        bool(name_words & _PERSONAL)
+        or any(n <= name_words for n in _NAMES)
+        or name_words == {"name"}
+        or by_form
+    )
 
 
-def _field(c: ColumnFacts, found: TableProfile) -> dict[str, Any]:
-    key = c.name in found.key
+def _field(c: ColumnFacts, profile: TableProfile) -> dict[str, Any]:
+    key = c.name in profile.key
     personal = is_personal(c)
     base = re.split(r"[(<]", c.type)[0]
     quality: list[dict[str, Any]] = []
     custom: list[dict[str, Any]] = [{"property": "role", "value": _role(c, key=key, personal=personal)}]
     nulls, blanks = c.state.nulls, c.counts.get("blank", 0)
-    required = key or (bool(found.rows) and not nulls and not blanks)
-    if nulls and nulls < found.rows:
+    required = key or (bool(profile.rows) and not nulls and not blanks)
+    if nulls and nulls < profile.rows:
         quality.append(
             {
                 "type": "library",
                 "metric": "nullValues",
-                "mustBeLessThan": nice_share(Fraction(100 * nulls, found.rows)),
+                "mustBeLessThan": nice_share(Fraction(100 * nulls, profile.rows)),
                 "unit": "percent",
                 "dimension": "completeness",
             }
@@ -230,11 +237,11 @@ def _field(c: ColumnFacts, found: TableProfile) -> dict[str, Any]:
     custom += [{"property": "protected", "value": True}] if words(c.name) & _PROTECTED else []
     return {
         "name": c.name,
-        "description": f"TODO: say what it is. {_told(c, found.rows)}",
+        "description": f"TODO: say what it is. {_told(c, profile.rows)}",
         "logicalType": LOGICAL[base],
         "physicalType": c.type,
         **({"required": True} if required else {}),
-        **({"primaryKey": True, "primaryKeyPosition": found.key.index(c.name) + 1} if key else {}),
+        **({"primaryKey": True, "primaryKeyPosition": profile.key.index(c.name) + 1} if key else {}),
         **({"classification": "confidential"} if personal else {}),
         **({"logicalTypeOptions": options} if options else {}),
         **({"quality": quality} if quality else {}),
@@ -287,12 +294,12 @@ def pattern_of(c: ColumnFacts) -> str | None:
     form in common.
     """
     if c.form is not None:
-        found = FORMS[c.form]
+        pattern = FORMS[c.form]
     elif c.shapes and all(re.search(r"[^Aa]", s.signs) for s in c.shapes):
-        found = "|".join(map(_of_shape, c.shapes))
+        pattern = "|".join(map(_of_shape, c.shapes))
     else:
         return None
-    return rf"(?:{found})|\s*" if c.counts.get("blank") else found
+    return rf"(?:{pattern})|\s*" if c.counts.get("blank") else pattern
 
 
 def _of_shape(shape: TextShape) -> str:

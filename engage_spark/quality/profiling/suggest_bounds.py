@@ -25,11 +25,11 @@ def limits_of(c: ColumnFacts, *, personal: bool) -> tuple[dict[str, Any], float 
     floor = (
         Fraction(0) if low >= 0 and 10 * Fraction(low) <= Fraction(high) else outward(Fraction(low), up=False)
     )
-    found = {
+    candidates = {
         "minimum": _as_type(floor, Fraction(low), c.type, up=False),
         "maximum": _as_type(outward(Fraction(high), up=True), Fraction(high), c.type, up=True),
     }
-    bounds = {name: value for name, value in found.items() if value is not None}
+    bounds = {name: value for name, value in candidates.items() if value is not None}
     mean = None if c.state.mean is None else float(f"{float(c.state.mean):.6g}")
     inside = mean is not None and bounds.get("minimum", mean) <= mean <= bounds.get("maximum", mean)
     return bounds, mean if inside else None
@@ -50,7 +50,7 @@ def nice_share(percent: Fraction) -> float:
     return float(min(outward(2 * percent, up=True), Fraction(100)))
 
 
-def _as_type(bound: Fraction, found: Fraction, kind: str, *, up: bool) -> int | float | None:
+def _as_type(bound: Fraction, observed: Fraction, kind: str, *, up: bool) -> int | float | None:
     """The bound as YAML holds it: in the range of its type, and on the right side of what was found when
     Spark casts it to that type.
     """
@@ -60,12 +60,12 @@ def _as_type(bound: Fraction, found: Fraction, kind: str, *, up: bool) -> int | 
     if kind.startswith("decimal"):
         precision, scale = (int(x) for x in kind[8:-1].split(","))
         most = Fraction(10**precision - 1, 10**scale)
-        chosen = bound if abs(bound) <= most and (bound * 10**scale).denominator == 1 else found
+        chosen = bound if abs(bound) <= most and (bound * 10**scale).denominator == 1 else observed
         exact = len(str(abs(chosen.numerator))) <= _DECIMAL_DIGITS and Fraction(str(float(chosen))) == chosen
         return float(chosen) if exact else None
     held = _rounded(bound, kind)
-    if held is None or (held < found if up else held > found):
-        held = found
+    if held is None or (held < observed if up else held > observed):
+        held = observed
     return float(held)
 
 

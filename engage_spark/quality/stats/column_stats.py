@@ -107,12 +107,12 @@ def merge_stats(states: Iterable[Mapping[str, ColumnStats]]) -> dict[str, Column
     """Add up the states of several sets of rows, column by column; a column that some of them lack is left
     out, since its counts are partial.
     """
-    found = list(states)
-    if not found:
+    all_states = list(states)
+    if not all_states:
         return {}
-    common = [c for c in found[0] if all(c in other for other in found[1:])]
-    result = {c: found[0][c] for c in common}
-    for other in found[1:]:
+    common = [c for c in all_states[0] if all(c in other for other in all_states[1:])]
+    result = {c: all_states[0][c] for c in common}
+    for other in all_states[1:]:
         result = {c: result[c] + other[c] for c in common}
     return result
 

@@ -54,7 +54,7 @@ class ColumnCounts(NamedTuple):
 
 
 def count_columns(
-    judged: DataFrame,
+    checked: DataFrame,
     *,
     rules: Sequence[str],
     binnings: Sequence[Binning],
@@ -76,7 +76,7 @@ def count_columns(
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
         return count_kernel.count(batches, plans, names)
 
-    counted = judged.select(*_needed(judged, binnings, bool(rules))).mapInArrow(partition, count_kernel.DDL)
+    counted = checked.select(*_needed(checked, binnings, bool(rules))).mapInArrow(partition, count_kernel.DDL)
     added = counted.groupBy(*_KEY).agg(
         *(F.sum(name).alias(name) for name in ("rows", "hi", "lo")),
         *(F.min(name).alias(name) for name in ("least_d", "least_n")),
@@ -91,18 +91,18 @@ def count_columns(
         rows=valid + quarantined,
         quarantined=quarantined,
         broken={
-            names[-1 - code]: sum(r["rows"] for r in found) for code, found in by_code.items() if code < 0
+            names[-1 - code]: sum(r["rows"] for r in records) for code, records in by_code.items() if code < 0
         },
         columns={b.column: state_of(b, valid, by_code.get(i, [])) for i, b in enumerate(binnings)},
         below={key: n for p in plans for key, n in _below(p.column, p.cuts, by_code.get(p.code, [])).items()},
     )
 
 
-def _needed(judged: DataFrame, binnings: Sequence[Binning], rules: bool) -> list[Column]:
+def _needed(checked: DataFrame, binnings: Sequence[Binning], rules: bool) -> list[Column]:
     valid = (F.col("_dq_status") == VALID).alias(count_kernel.VALID)
     broken = (
         [F.col("_dq_errors.rule").alias(count_kernel.RULES)]
-        if rules and "_dq_errors" in judged.columns
+        if rules and "_dq_errors" in checked.columns
         else []
     )
     # What is only counted does not cross: a whole number says whether it is there.
@@ -113,23 +113,23 @@ def _needed(judged: DataFrame, binnings: Sequence[Binning], rules: bool) -> list
     return [*(c.alias(f"c{i}") for i, c in enumerate(columns)), valid, *broken]
 
 
-def state_of(b: Binning, rows: int, found: Iterable[Any]) -> ColumnStats:
+def state_of(b: Binning, rows: int, records: Iterable[Any]) -> ColumnStats:
     """Build the state of a column from the added-up rows of its code (see `count_kernel.Partial.rows`);
     `rows` is how many there were in all.
     """
     labels, unit = b.labels, 10**b.digits
-    found = list(found)
+    records = list(records)
     bins: Counter[str] = Counter()
     total = Fraction(0)
-    for r in found:
+    for r in records:
         if r["bin"] != count_kernel.NO_BIN:
             bins[labels[r["bin"]] if r["bin"] >= 0 else LABELS[r["bin"]]] += r["rows"]
         elif r["power"] >= count_kernel.WHOLE:
             total += Fraction(join(r["hi"], r["lo"])) * 2 ** (62 * (r["power"] - count_kernel.WHOLE)) / unit
         else:
             total += join_float(r["power"], r["hi"], r["lo"])
-    least = [x for r in found for x in (r["least_d"], _number(r["least_n"], unit)) if x is not None]
-    most = [x for r in found for x in (r["most_d"], _number(r["most_n"], unit)) if x is not None]
+    least = [x for r in records for x in (r["least_d"], _number(r["least_n"], unit)) if x is not None]
+    most = [x for r in records for x in (r["most_d"], _number(r["most_n"], unit)) if x is not None]
     return ColumnStats(
         column=b.column,
         binning=b.digest,
@@ -148,9 +148,9 @@ def _number(whole: Any, unit: int) -> int | Fraction | None:
 
 
 def _below(
-    column: str, cuts: Sequence[float], found: Sequence[Row]
+    column: str, cuts: Sequence[float], records: Sequence[Row]
 ) -> dict[tuple[str, float], tuple[int, int]]:
-    filled = [r for r in found if r["bin"] not in (count_kernel.NULL, count_kernel.NO_BIN)]
+    filled = [r for r in records if r["bin"] not in (count_kernel.NULL, count_kernel.NO_BIN)]
     return {
         (column, cut): (
             sum(r["rows"] for r in filled if r["place"] <= 2 * i),
@@ -167,7 +167,7 @@ class Sketch(NamedTuple):
     quantiles: bytes | None
 
 
-def sketches(judged: DataFrame, *, binnings: Sequence[Binning]) -> dict[str, Sketch]:
+def sketches(checked: DataFrame, *, binnings: Sequence[Binning]) -> dict[str, Sketch]:
     """Build sketches of the valid rows for display: KLL of numbers whose bins are wider than a value,
     HyperLogLog of columns without declared bounds or values (keys, text, dates).
 
@@ -186,12 +186,12 @@ def sketches(judged: DataFrame, *, binnings: Sequence[Binning]) -> dict[str, Ske
     if not wanted:
         return {}
     (row,) = (
-        judged.where(F.col("_dq_status") == VALID)
+        checked.where(F.col("_dq_status") == VALID)
         .agg(*(c.alias(name) for name, c in wanted.items()))
         .collect()
     )
-    made = {name: None if value is None else bytes(value) for name, value in row.asDict().items()}
+    sketch_bytes = {name: None if value is None else bytes(value) for name, value in row.asDict().items()}
     return {
-        b.column: Sketch(distinct=made.get(f"h{i}"), quantiles=made.get(f"k{i}"))
+        b.column: Sketch(distinct=sketch_bytes.get(f"h{i}"), quantiles=sketch_bytes.get(f"k{i}"))
         for i, b in enumerate(binnings)
     }
