@@ -18,15 +18,15 @@ import numpy as np
 
 from engage_spark.contract import load_contract
 from engage_spark.synth import graph, load_scenario
-from engage_spark.synth.calibrate import calibrated
-from engage_spark.synth.claims import claims
+from engage_spark.synth.calibrate import calibrate_model
+from engage_spark.synth.claims import measure_claims
 from engage_spark.synth.frames import with_degrees
-from engage_spark.synth.rows import Model, reference
+from engage_spark.synth.rows import SynthModel, reference
 
 MEAN_PCT, SHARE, CHURN = 2.0, 0.01, 0.003
 
 
-def degrees(model: Model) -> tuple[Any, Any, Any]:
+def degrees(model: SynthModel) -> tuple[Any, Any, Any]:
     n = model.customers
     links, out, inward = (np.zeros(n, dtype=np.int64) for _ in range(3))
     for src, dst in graph.connections(model, np.arange(graph.connection_units(model))):
@@ -40,7 +40,7 @@ def degrees(model: Model) -> tuple[Any, Any, Any]:
 
 def check(customers: int, seed: int, worst: dict[str, float], measured: dict[str, list[float]]) -> list[str]:
     table, scenario = load_contract().entity, load_scenario()
-    model = calibrated(customers=customers, seed=seed, scenario=scenario, table=table)
+    model = calibrate_model(customers=customers, seed=seed, scenario=scenario, table=table)
     ids = np.arange(customers, dtype=np.int64)
     columns = reference(model, ids)
     links, out, inward = degrees(model)
@@ -65,7 +65,7 @@ def check(customers: int, seed: int, worst: dict[str, float], measured: dict[str
             off = 100 * abs(float(x.mean()) / f.reference_mean - 1)
             worst[f"mean % {f.name}"] = max(worst[f"mean % {f.name}"], off)
             broken += [f"{f.name}: mean off by {off:.2f}%"] if off > MEAN_PCT else []
-    for m in claims(scenario, table, columns):
+    for m in measure_claims(scenario, table, columns):
         measured[f"{m.name} (claimed {m.claimed}, at least {m.at_least})"].append(m.found)
         broken += [] if m.holds else [f"{m.name}: {m.found:.3f} < {m.at_least}"]
     for name, degree in (("connections", links), ("following", out), ("in-degree", inward)):

@@ -4,12 +4,12 @@ partitioning.
 
 from __future__ import annotations
 
-from engage_spark.synth.faults import Faulty, with_faults
+from engage_spark.synth.faults import FaultyTables, with_faults
 from engage_spark.synth.frames import SynthPlan, connections, customers, degrees, interactions
 from engage_spark.synth.scenario import Scenario, load_scenario
 
 __all__ = [
-    "Faulty",
+    "FaultyTables",
     "Scenario",
     "SynthPlan",
     "connections",

@@ -17,7 +17,7 @@ from engage_spark.contract.model import Field, Table
 from engage_spark.errors import ConfigurationError
 from engage_spark.numerics.dtypes import F64, I64
 from engage_spark.synth import graph
-from engage_spark.synth.rows import Columns, Model, category, finish, score, sociability, traits, value
+from engage_spark.synth.rows import Columns, SynthModel, category, finish, score, sociability, traits, value
 from engage_spark.synth.scenario import Scenario, Story, check_scenario
 
 SAMPLE = 1 << 17
@@ -29,7 +29,7 @@ def sample_ids(customers: int) -> I64:
     return np.arange(size, dtype=np.int64) * customers // size
 
 
-def solve(
+def solve_mean(
     mean_at: Callable[[float], float], target: float, *, start: float, name: str, tolerance: float = 1e-5
 ) -> float:
     """Find the x where the rising `mean_at` meets `target`: bracket, then regula falsi with the Illinois
@@ -91,7 +91,7 @@ def _start(story: Story, field: Field, mean: float, done: Mapping[str, F64]) -> 
     return 0.0 if story.part_of else math.log((mean - low) / (high - mean))
 
 
-def _solve_fields(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
+def _solve_fields(model: SynthModel, ids: I64, latent: Mapping[str, F64]) -> SynthModel:
     centres, cuts = dict(model.centres), dict(model.cuts)
     done: Columns = {}
     for story in model.scenario.stories:
@@ -110,7 +110,7 @@ def _solve_fields(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
             return np.asarray(out[story.name])
 
         start = _start(story, field, mean, done)
-        centres[story.name] = solve(
+        centres[story.name] = solve_mean(
             lambda x, f=computed: float(np.mean(f(x))),  # type: ignore[misc]
             mean,
             start=start,
@@ -121,7 +121,7 @@ def _solve_fields(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
     return replace(model, centres=centres, cuts=cuts)
 
 
-def _solve_graph(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
+def _solve_graph(model: SynthModel, ids: I64, latent: Mapping[str, F64]) -> SynthModel:
     """Rates of the layers, draws per follower and followers outside, for the three degree means."""
     roles, story = model.scenario.roles, model.scenario.graph
     declared = {
@@ -129,7 +129,7 @@ def _solve_graph(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
         for r in ("connections", "following", "followers")
     }
     weights = np.sort(sociability(model, ids))
-    model = replace(model, rates=graph.solve_rates(model, weights, declared["connections"], solve))
+    model = replace(model, rates=graph.solve_rates(model, weights, declared["connections"], solve_mean))
     z = score(model, story.following, ids, latent)
     expected = graph.expected_follows(model)
     most = len(expected) - 1
@@ -141,7 +141,7 @@ def _solve_graph(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
     wanted = min(declared["following"], 0.5 * float(expected[-1]))
     centres = dict(model.centres)
     centres["following"] = (
-        solve(follows, wanted, start=math.log(max(wanted, 0.1)) - 0.5, name="following")
+        solve_mean(follows, wanted, start=math.log(max(wanted, 0.1)) - 0.5, name="following")
         if wanted > 0
         else -9.0
     )
@@ -154,15 +154,15 @@ def _solve_graph(model: Model, ids: I64, latent: Mapping[str, F64]) -> Model:
         )
 
     missing = max(declared["followers"] - declared["following"], 0.5)
-    centres["outside_followers"] = solve(
+    centres["outside_followers"] = solve_mean(
         outside, missing, start=math.log(missing) - 0.5, name="outside_followers"
     )
     return replace(model, centres=centres)
 
 
-def calibrated(*, customers: int, seed: int, scenario: Scenario, table: Table) -> Model:
-    """Fit the model whose means and shares are the contract's. Raises ConfigurationError where the story
-    cannot meet the contract.
+def calibrate_model(*, customers: int, seed: int, scenario: Scenario, table: Table) -> SynthModel:
+    """Fit the model whose means and shares are the contract's. Raises ConfigurationError where the story cannot
+    meet the contract.
 
     Below about 5,000 customers the degrees are capped by the number of customers and their means are not
     promised.
@@ -170,7 +170,7 @@ def calibrated(*, customers: int, seed: int, scenario: Scenario, table: Table) -
     check_scenario(scenario, table)
     if customers < 1:
         raise ConfigurationError(f"cannot make {customers} customers", hint="ask for at least 1")
-    model = Model(customers=customers, seed=seed, scenario=scenario, table=table, centres={}, cuts={})
+    model = SynthModel(customers=customers, seed=seed, scenario=scenario, table=table, centres={}, cuts={})
     ids = sample_ids(customers)
     latent = traits(model, ids)
     return _solve_graph(_solve_fields(model, ids, latent), ids, latent)

@@ -16,7 +16,7 @@ from engage_spark.synth.scenario import Scenario
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class ClaimResult:
     """One claim: what was claimed, what is asked for (half the effect), what was found."""
 
     name: str
@@ -38,7 +38,7 @@ def _member(table: Table, group: Mapping[str, Any], columns: Mapping[str, Any]) 
     return values >= group["from"] if "from" in group else values < group["below"]
 
 
-def claims(scenario: Scenario, table: Table, columns: Mapping[str, Any]) -> tuple[Measured, ...]:
+def measure_claims(scenario: Scenario, table: Table, columns: Mapping[str, Any]) -> tuple[ClaimResult, ...]:
     """Measure every claim of the scenario. Categories are ranks in the contract's order, as `reference`
     returns them.
 
@@ -61,7 +61,7 @@ def claims(scenario: Scenario, table: Table, columns: Mapping[str, Any]) -> tupl
         elif not claim.get("mean"):
             found /= float(values[rest].mean())
         out.append(
-            Measured(
+            ClaimResult(
                 name=claim["name"],
                 claimed=float(claim["claimed"]),
                 at_least=float(claim["at_least"]),

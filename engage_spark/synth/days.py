@@ -17,7 +17,7 @@ import numpy as np
 from engage_spark.numerics.dtypes import F64, I64
 from engage_spark.synth.distributions import normal_quantile
 from engage_spark.synth.hashing import uniform
-from engage_spark.synth.rows import Columns, Model, tenure_months
+from engage_spark.synth.rows import Columns, SynthModel, tenure_months
 
 WEEK, MONTH, QUARTER, HORIZON = 7, 30, 90, 120
 MOST_SNAPSHOTS = HORIZON - MONTH + 1
@@ -33,9 +33,9 @@ def _spread_over(counts: I64, weights: F64) -> I64:
     return np.asarray(np.diff(cumulative, axis=1, prepend=0))
 
 
-def daily_sessions(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
-    """Draw the sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's
-    counts; earlier ones follow habit.
+def daily_sessions(model: SynthModel, ids: I64, ref: Mapping[str, Any]) -> I64:
+    """Draw the sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's counts;
+    earlier ones follow habit.
     """
     roles = model.scenario.roles
     week, month, idle = (
@@ -65,10 +65,8 @@ def daily_sessions(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
     return out
 
 
-def _earliest(model: Model, ids: I64, ref: Mapping[str, Any]) -> I64:
-    """Return the day of the last login for who has no session on the 120 days: drawn once, not before
-    signup.
-    """
+def _earliest(model: SynthModel, ids: I64, ref: Mapping[str, Any]) -> I64:
+    """The day of the last login for who has no session on the 120 days: drawn once, not before signup."""
     idle = np.asarray(ref[model.scenario.roles["last_login"]]).astype(np.int64)
     limit = int(model.table[model.scenario.roles["last_login"]].maximum or 180)
     drawn = HORIZON + np.floor(-20.0 * np.log(uniform(model.seed, "login/older", ids))).astype(np.int64)
@@ -87,7 +85,7 @@ def _rolled(value: F64, older: F64, phase: F64, k: int) -> F64:
     return since(k + MONTH) - since(k)
 
 
-def _money(model: Model, ids: I64, ref: Mapping[str, Any], k: int) -> Columns:
+def _money(model: SynthModel, ids: I64, ref: Mapping[str, Any], k: int) -> Columns:
     """Transactions and revenue of the windows up to day k; each transaction of one window carries the same
     amount.
     """
@@ -126,7 +124,7 @@ def _money(model: Model, ids: I64, ref: Mapping[str, Any], k: int) -> Columns:
     }
 
 
-def _churned(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64, k: int) -> I64:
+def _churned(model: SynthModel, ids: I64, ref: Mapping[str, Any], sessions: I64, k: int) -> I64:
     """1 where no session falls on the 30 days after day k; days after the last snapshot are known by the
     first return.
     """
@@ -136,9 +134,9 @@ def _churned(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64, k: i
     return np.asarray(~(back | seen), dtype=np.int64)
 
 
-def snapshot(model: Model, ids: I64, ref: Mapping[str, Any], sessions: I64 | None, k: int) -> Columns:
-    """Compute the fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is
-    needed for k > 0.
+def snapshot(model: SynthModel, ids: I64, ref: Mapping[str, Any], sessions: I64 | None, k: int) -> Columns:
+    """Compute the fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is needed
+    for k > 0.
 
     Static attributes and scores stay; windows, recency, tenure and churn move.
     """

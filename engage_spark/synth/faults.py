@@ -31,7 +31,7 @@ _NUMBER = "__number"
 _SHARED = 10
 
 
-class Faulty(NamedTuple):
+class FaultyTables(NamedTuple):
     """The tables with their planted rows, and the manifest: one row per planted row (or shared key) and rule
     it breaks.
     """
@@ -43,7 +43,7 @@ class Faulty(NamedTuple):
 
 
 @dataclass
-class Planted:
+class PlantedRow:
     """One bad row and where it is bad. `broken` names the rules it breaks, `n` counts the rows that share its
     key.
     """
@@ -145,30 +145,30 @@ def _wanted(plan: SynthPlan, table: Table) -> Iterator[tuple[str, str | None, di
         yield f"breaks {rule.name}", None, dict(plan.scenario.breaks[rule.name])
 
 
-def _entity_faults(plan: SynthPlan, each: int) -> list[Planted]:
+def _entity_faults(plan: SynthPlan, each: int) -> list[PlantedRow]:
     table = plan.contract.entity
     (key,) = table.key
     wanted = [w for w in _wanted(plan, table) for _ in range(each)]
     rows = _rows(plan, len(wanted) + 3 * each)
     planted = [
-        Planted(name, column, row | changed)
+        PlantedRow(name, column, row | changed)
         for (name, column, changed), row in zip(wanted, rows, strict=False)
     ]
     spare = rows[len(wanted) :]
     for i in range(each):
-        planted.append(Planted(f"{key} null", key, spare[3 * i] | {key: None}))
+        planted.append(PlantedRow(f"{key} null", key, spare[3 * i] | {key: None}))
         if table[key].pattern is not None:
             planted.append(
-                Planted(
+                PlantedRow(
                     f"{key} off the pattern", key, spare[3 * i + 1] | {key: f"{plan.scenario.prefix}x{i}"}
                 )
             )
         twin = spare[3 * i + 2]
-        planted.append(Planted(f"{key} duplicated", key, twin, n=2, extra=[dict(twin)]))
+        planted.append(PlantedRow(f"{key} duplicated", key, twin, n=2, extra=[dict(twin)]))
     return planted
 
 
-def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[Planted]:
+def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[PlantedRow]:
     """Orphans (some alone, some that share one absent key), nulls, unknown kinds and broken rules, each a row
     of its own.
     """
@@ -184,7 +184,7 @@ def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[Planted]:
         for name, column, changed in _wanted(plan, table):
             row = sound(i) | changed
             planted.append(
-                Planted(
+                PlantedRow(
                     name,
                     column,
                     {
@@ -195,11 +195,11 @@ def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[Planted]:
             )
         for number, end in enumerate((src, dst)):
             absent = customer_id(plan, 2 * plan.customers + 1000 + 2 * i + number)
-            planted.append(Planted("orphan", end, sound(i) | {end: absent}, broken=(f"{end}.references",)))
+            planted.append(PlantedRow("orphan", end, sound(i) | {end: absent}, broken=(f"{end}.references",)))
     many = {dst: customer_id(plan, 2 * plan.customers + 999)}
     shared = [sound(i) | many for i in range(_SHARED * each)]
     planted.append(
-        Planted(
+        PlantedRow(
             "orphans with one key",
             dst,
             shared[0],
@@ -222,7 +222,7 @@ def _frame(spark: SparkSession, like: DataFrame, rows: list[dict[str, Any]]) -> 
     return spark.createDataFrame([tuple(r[c] for c in like.columns) for r in rows], _open(like.schema))
 
 
-def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[Planted]) -> None:
+def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[PlantedRow]) -> None:
     """Fill in which rules each planted row breaks: the fields' in Python, the table's by evaluating them on
     these few rows.
     """
@@ -237,7 +237,7 @@ def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[Pla
         p.broken = (*broken_fields(table, p.row), *p.broken, *twice, *by_rule[i])
 
 
-def _lines(plan: SynthPlan, table: Table, planted: list[Planted]) -> Iterator[tuple[Any, ...]]:
+def _lines(plan: SynthPlan, table: Table, planted: list[PlantedRow]) -> Iterator[tuple[Any, ...]]:
     key = table.key[0] if table.key else None
     for p in planted:
         shown = p.row[key] if key else (p.row[p.column] if p.column else p.row[table.names[0]])
@@ -261,7 +261,7 @@ def with_faults(
     connections: DataFrame,
     interactions: DataFrame,
     each: int = 1,
-) -> Faulty:
+) -> FaultyTables:
     """Append `each` bad rows of every kind on the last snapshot's day, and list them with every rule that
     each of them breaks.
 
@@ -290,4 +290,4 @@ def with_faults(
             for f in natural
             if lacking
         ]
-    return Faulty(out[0], out[1], out[2], spark.createDataFrame(lines, MANIFEST))
+    return FaultyTables(out[0], out[1], out[2], spark.createDataFrame(lines, MANIFEST))

@@ -20,9 +20,9 @@ from engage_spark.contract.model import Contract, Field, Table
 from engage_spark.errors import ConfigurationError
 from engage_spark.numerics.dtypes import I64
 from engage_spark.synth import days, graph
-from engage_spark.synth.calibrate import calibrated
+from engage_spark.synth.calibrate import calibrate_model
 from engage_spark.synth.hashing import Permutation
-from engage_spark.synth.rows import Columns, Model, outside_followers, reference
+from engage_spark.synth.rows import Columns, SynthModel, outside_followers, reference
 from engage_spark.synth.scenario import Scenario, load_scenario
 
 BATCH_ROWS = 1 << 16
@@ -55,13 +55,13 @@ class SynthPlan:
     partitions: int | None = None
 
     @cached_property
-    def model(self) -> Model:
+    def model(self) -> SynthModel:
         """Solve the model on first use, on the driver: about a second at 100,000 customers."""
         if not 1 <= self.snapshots <= days.MOST_SNAPSHOTS:
             raise ConfigurationError(
                 f"cannot make {self.snapshots} snapshots", hint=f"ask for 1 to {days.MOST_SNAPSHOTS}"
             )
-        return calibrated(
+        return calibrate_model(
             customers=self.customers, seed=self.seed, scenario=self.scenario, table=self.contract.entity
         )
 
@@ -100,8 +100,8 @@ def _cut(columns: dict[str, Any]) -> Iterator[pa.RecordBatch]:
         )
 
 
-def _edge_batches(model: Model, kind: str, ids: I64) -> Iterator[tuple[I64, I64]]:
-    """Yield the edges that start in these units or customers, a few ten thousand at a time."""
+def _edge_batches(model: SynthModel, kind: str, ids: I64) -> Iterator[tuple[I64, I64]]:
+    """The edges that start in these units or customers, a few ten thousand at a time."""
     held: list[tuple[I64, I64]] = []
     rows = 0
     for src, dst in graph.connections(model, ids) if kind == "connection" else graph.follows(model, ids):
@@ -186,7 +186,7 @@ def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 
 
 def _counted(
-    model: Model, kind: str, snapshots: int
+    model: SynthModel, kind: str, snapshots: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Count edges per customer (connections, out, in) and by how many snapshots they are visible in, before
     they ever leave Python.
@@ -256,15 +256,13 @@ def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
     return parts[0].unionByName(parts[1]).groupBy("id").agg(*sums)
 
 
-def missing(model: Model, positions: I64, k: int) -> Any:
-    """Tell which customers lack a field on day k: exactly floor(share * customers) of them, others each
-    day.
-    """
+def is_missing(model: SynthModel, positions: I64, k: int) -> Any:
+    """Tell which customers lack a field on day k: exactly floor(share * customers) of them, others each day."""
     count = int(model.scenario.missing_share * model.customers)
     return (positions + k * max(count, 1)) % model.customers < count
 
 
-def missing_order(model: Model, name: str, ids: I64) -> I64:
+def missing_order(model: SynthModel, name: str, ids: I64) -> I64:
     """Return where each customer stands in the order in which a field goes missing."""
     return Permutation(model.seed, f"missing/{name}", model.customers).forward(ids)
 
@@ -282,7 +280,7 @@ def _array(f: Field, values: Any, null: Any) -> pa.Array:
     return pa.array(np.asarray(values, dtype=np.float64), type=_ARROW[f.spark_type], mask=null)
 
 
-def with_degrees(model: Model, ids: I64, columns: Columns, links: I64, out: I64, inward: I64) -> None:
+def with_degrees(model: SynthModel, ids: I64, columns: Columns, links: I64, out: I64, inward: I64) -> None:
     """Put the realised degrees into the columns; followers are those in the graph and those outside, up to
     the contract's maximum.
     """
@@ -311,7 +309,7 @@ def _rows(plan: SynthPlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
                 here = ref["_age_days"] >= k
                 arrays = {"id": pa.array(everyone[here])}
                 for f in fields:
-                    null = missing(model, order[f.name], k)[here] if f.name in order else None
+                    null = is_missing(model, order[f.name], k)[here] if f.name in order else None
                     arrays[f.name] = _array(f, np.asarray(now[f.name])[here], null)
                 arrays[SNAPSHOT_DATE] = pa.array([dates[k]] * int(here.sum()), type=pa.date32())
                 yield pa.RecordBatch.from_pydict(arrays)

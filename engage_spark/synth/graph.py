@@ -17,7 +17,7 @@ import numpy as np
 from engage_spark.numerics.dtypes import F64, I64, U64
 from engage_spark.numerics.splitmix import GOLDEN, mix64
 from engage_spark.synth.hashing import Permutation, hashed, to_unit, uniform
-from engage_spark.synth.rows import Model, customer_age, follow_draws, most_follows, sociability
+from engage_spark.synth.rows import SynthModel, customer_age, follow_draws, most_follows, sociability
 
 DAY = 86_400
 _STRIP_PAIRS = 1 << 18
@@ -28,7 +28,7 @@ _DRAWS = 1 << 18
 class Blocks:
     """One layer: a permutation cut into blocks of nearly equal size, none above the layer's."""
 
-    model: Model
+    model: SynthModel
     layer: int
 
     @property
@@ -51,7 +51,7 @@ class Blocks:
 
 
 def solve_rates(
-    model: Model, weights: F64, mean_degree: float, solve: Callable[..., float]
+    model: SynthModel, weights: F64, mean_degree: float, solve: Callable[..., float]
 ) -> tuple[float, ...]:
     """Solve the rate of each layer, so that the expected mean degree of all layers together is the
     contract's.
@@ -91,18 +91,18 @@ def _hit(rate: float, wi: F64, wj: F64, pair: U64) -> Any:
     return to_unit(pair) < -np.expm1(-rate * wi * wj)
 
 
-def connection_units(model: Model) -> int:
+def connection_units(model: SynthModel) -> int:
     """Count the independent pieces of work the connections fall into; each holds about as many customers as
     the largest block.
     """
     return len(model.rates) * _groups(model)
 
 
-def _groups(model: Model) -> int:
+def _groups(model: SynthModel) -> int:
     return min(Blocks(model, i).count for i in range(len(model.rates)))
 
 
-def connections(model: Model, units: I64) -> Iterator[tuple[I64, I64]]:
+def connections(model: SynthModel, units: I64) -> Iterator[tuple[I64, I64]]:
     """Draw undirected edges of the given units, each pair once over all units, smaller id first."""
     groups = _groups(model)
     for unit in units.tolist():
@@ -112,7 +112,7 @@ def connections(model: Model, units: I64) -> Iterator[tuple[I64, I64]]:
             yield from _block_edges(model, layer, blocks.members(block))
 
 
-def _block_edges(model: Model, layer: int, members: I64) -> Iterator[tuple[I64, I64]]:
+def _block_edges(model: SynthModel, layer: int, members: I64) -> Iterator[tuple[I64, I64]]:
     weights, rate, n = sociability(model, members), model.rates[layer], len(members)
     keys = hashed(model.seed, f"pair/{layer}", members)
     earlier = [
@@ -140,7 +140,7 @@ def _block_edges(model: Model, layer: int, members: I64) -> Iterator[tuple[I64, 
 
 
 @dataclass(frozen=True)
-class Fame:
+class FameDistribution:
     """Who is followed for being famous: a power law of the fame rank, flat above the rank `x0` that would
     draw too many.
     """
@@ -166,9 +166,9 @@ class Fame:
         return np.asarray(np.where(x < self.x0, x * self.x0**-self.exponent, curved) / self.mass)
 
 
-def fame(model: Model) -> Fame:
-    """Fit the power law whose most followed customer is expected to have at most `largest_in_degree`, and at
-    most half of all.
+def fame(model: SynthModel) -> FameDistribution:
+    """Fit the power law whose most followed customer is expected to have at most `largest_in_degree`, and at most
+    half of all.
     """
     story = model.scenario.graph
     mean = float(model.table[model.scenario.roles["following"]].reference_mean or 1.0)
@@ -178,12 +178,14 @@ def fame(model: Model) -> Fame:
     for _ in range(80):
         x0 = (low * high) ** 0.5
         low, high = (
-            (x0, high) if x0**-story.fame_exponent / Fame(story.fame_exponent, x0).mass > top else (low, x0)
+            (x0, high)
+            if x0**-story.fame_exponent / FameDistribution(story.fame_exponent, x0).mass > top
+            else (low, x0)
         )
-    return Fame(story.fame_exponent, high)
+    return FameDistribution(story.fame_exponent, high)
 
 
-def _split(model: Model, draws: I64) -> tuple[I64, I64]:
+def _split(model: SynthModel, draws: I64) -> tuple[I64, I64]:
     """Of the draws, how many stay in the circle (first layer), and how many in circle or community (second
     layer).
     """
@@ -192,7 +194,7 @@ def _split(model: Model, draws: I64) -> tuple[I64, I64]:
     return circle, circle + np.rint(draws * story.community_share).astype(np.int64)
 
 
-def expected_follows(model: Model) -> F64:
+def expected_follows(model: SynthModel) -> F64:
     """Compute the expected number of distinct targets for 0, 1, ... draws up to the largest out-degree."""
     n, most = model.customers, most_follows(model)
     draws = np.unique(np.rint(np.geomspace(1, max(most, 1), 60)).astype(np.int64)) if most else np.array([1])
@@ -221,7 +223,7 @@ def expected_follows(model: Model) -> F64:
     )
 
 
-def follows(model: Model, ids: I64) -> Iterator[tuple[I64, I64]]:
+def follows(model: SynthModel, ids: I64) -> Iterator[tuple[I64, I64]]:
     """Draw directed edges that start at the given customers: no repeats, none to oneself."""
     draws = follow_draws(model, ids)
     bounds = np.cumsum(draws)
@@ -233,7 +235,7 @@ def follows(model: Model, ids: I64) -> Iterator[tuple[I64, I64]]:
         start = stop
 
 
-def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
+def _follows_of(model: SynthModel, ids: I64, draws: I64) -> tuple[I64, I64]:
     n, story = model.customers, model.scenario.graph
     owner = np.repeat(np.arange(len(ids)), draws)
     number = np.arange(len(owner)) - np.repeat(np.cumsum(draws) - draws, draws)
@@ -265,9 +267,9 @@ def _follows_of(model: Model, ids: I64, draws: I64) -> tuple[I64, I64]:
     return src[src != dst], dst[src != dst]
 
 
-def seconds_back(model: Model, src: I64, dst: I64, ages: Callable[[I64], I64], stream: str) -> I64:
-    """Draw the seconds from an edge's making to the end of the last snapshot's day: later than both signups,
-    denser in the past.
+def seconds_back(model: SynthModel, src: I64, dst: I64, ages: Callable[[I64], I64], stream: str) -> I64:
+    """Draw the seconds from an edge's making to the end of the last snapshot's day: later than both signups, denser in
+    the past.
     """
     young = np.minimum(ages(src), ages(dst))
     u = uniform(
@@ -278,7 +280,7 @@ def seconds_back(model: Model, src: I64, dst: I64, ages: Callable[[I64], I64], s
     )
 
 
-def age_lookup(model: Model) -> Callable[[I64], I64]:
+def age_lookup(model: SynthModel) -> Callable[[I64], I64]:
     """Signup ages by customer: a table of all for up to four million customers (16 MB), beyond that computed
     each time.
     """
@@ -288,8 +290,8 @@ def age_lookup(model: Model) -> Callable[[I64], I64]:
     return lambda ids: table[ids].astype(np.int64)
 
 
-def _tail_scale(model: Model) -> float:
-    """Return the scale of the power law of events per connection that gives their mean."""
+def _tail_scale(model: SynthModel) -> float:
+    """The scale of the power law of events per connection that gives their mean."""
     story = model.scenario.graph
     k = np.arange(1, story.most_interactions + 1)
     low, high = 0.0, float(story.most_interactions)
@@ -303,9 +305,9 @@ def _tail_scale(model: Model) -> float:
     return low
 
 
-def interactions(model: Model, src: I64, dst: I64, back: I64) -> tuple[I64, I64, I64, I64]:
-    """Draw the events behind the given connections: who, towards whom, kind (rank), seconds back from the end
-    of the last day.
+def interactions(model: SynthModel, src: I64, dst: I64, back: I64) -> tuple[I64, I64, I64, I64]:
+    """Draw the events behind the given connections: who, towards whom, kind (rank), seconds back from the end of the
+    last day.
 
     Events per connection follow a power law; they fall into the last weeks, and after the pair connected.
     """

@@ -26,7 +26,7 @@ YOUNGEST_DAYS = 27
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
+class SynthModel:
     """What the workers need: the story, the contract's table and the solved numbers. Small, and pickled with
     the task.
     """
@@ -44,17 +44,17 @@ class Model:
         return next(s for s in self.scenario.stories if s.name == name)
 
 
-def trait(model: Model, name: str, ids: I64) -> F64:
+def trait(model: SynthModel, name: str, ids: I64) -> F64:
     """Draw a latent trait: standard normal, stratified over all customers."""
     return normal_quantile(Permutation(model.seed, f"trait/{name}", model.customers).stratified(ids))
 
 
-def traits(model: Model, ids: I64) -> dict[str, F64]:
+def traits(model: SynthModel, ids: I64) -> dict[str, F64]:
     """Draw all latent traits of the given customers."""
     return {name: trait(model, name, ids) for name in model.scenario.traits}
 
 
-def score(model: Model, story: Story, ids: I64, latent: Mapping[str, F64]) -> F64:
+def score(model: SynthModel, story: Story, ids: I64, latent: Mapping[str, F64]) -> F64:
     """Compute the weighted sum of traits and the field's own noise, scaled to variance 1."""
     total = np.zeros(len(ids))
     norm = 0.0
@@ -112,7 +112,7 @@ def category(z: F64, cuts: tuple[float, ...]) -> I64:
     return np.asarray(np.searchsorted(np.asarray(cuts), z, side="right"), dtype=np.int64)
 
 
-def age_days(model: Model, ids: I64, tenure: F64) -> I64:
+def age_days(model: SynthModel, ids: I64, tenure: F64) -> I64:
     """Whole days from signup to the last snapshot, agreeing with the whole months of tenure."""
     first = np.ceil(tenure * DAYS_PER_MONTH)
     days = first + np.floor(uniform(model.seed, "signup/day", ids) * 30.0)
@@ -124,7 +124,7 @@ def tenure_months(days: I64) -> I64:
     return np.floor(days / DAYS_PER_MONTH).astype(np.int64)
 
 
-def customer_age(model: Model, ids: I64) -> I64:
+def customer_age(model: SynthModel, ids: I64) -> I64:
     """Compute `age_days` alone, for the edges, without the other fields."""
     story = model.story("tenure")
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}
@@ -132,9 +132,9 @@ def customer_age(model: Model, ids: I64) -> I64:
     return age_days(model, ids, value(story, model.table[story.name], z, model.centres[story.name], {}))
 
 
-def reference(model: Model, ids: I64, latent: Mapping[str, F64] | None = None) -> Columns:
-    """Compute all fields of the last snapshot but the degrees, without missing values. Categories are ranks
-    in the contract's order.
+def reference(model: SynthModel, ids: I64, latent: Mapping[str, F64] | None = None) -> Columns:
+    """Compute all fields of the last snapshot but the degrees, without missing values. Categories are ranks in the
+    contract's order.
 
     Adds `_age_days`. The last login of a young customer is cut to the day of signup.
     """
@@ -150,7 +150,7 @@ def reference(model: Model, ids: I64, latent: Mapping[str, F64] | None = None) -
     return out
 
 
-def finish(model: Model, story: Story, ids: I64, out: Columns) -> None:
+def finish(model: SynthModel, story: Story, ids: I64, out: Columns) -> None:
     """Derive what follows from a field just computed: signup from tenure, and no login before signup."""
     roles = model.scenario.roles
     if story.name == roles["tenure"]:
@@ -159,16 +159,16 @@ def finish(model: Model, story: Story, ids: I64, out: Columns) -> None:
         out[story.name] = np.minimum(out[story.name], out["_age_days"])
 
 
-def sociability(model: Model, ids: I64) -> F64:
+def sociability(model: SynthModel, ids: I64) -> F64:
     """Return the weight with which a customer connects: lognormal, hence heavy-tailed degrees."""
     story = model.scenario.graph.sociability
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}
     return np.asarray(np.exp(story.spread * score(model, story, ids, latent)))
 
 
-def follow_draws(model: Model, ids: I64) -> I64:
-    """Count how many follows a customer draws; repeated draws of one target count once, so the out-degree is
-    at most this.
+def follow_draws(model: SynthModel, ids: I64) -> I64:
+    """Count how many follows a customer draws; repeated draws of one target count once, so the out-degree is at
+    most this.
     """
     story = model.scenario.graph.following
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}
@@ -176,13 +176,13 @@ def follow_draws(model: Model, ids: I64) -> I64:
     return np.asarray(np.clip(np.rint(x), 0, most_follows(model))).astype(np.int64)
 
 
-def most_follows(model: Model) -> int:
+def most_follows(model: SynthModel) -> int:
     """Return the contract's maximum, and less than half of all customers."""
     declared = model.table[model.scenario.roles["following"]].maximum
     return int(min(float(declared or 5000), max(0, (model.customers - 1) // 2)))
 
 
-def outside_followers(model: Model, ids: I64) -> I64:
+def outside_followers(model: SynthModel, ids: I64) -> I64:
     """Count followers who stand outside the table."""
     story = model.scenario.graph.outside_followers
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}

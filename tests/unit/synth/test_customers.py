@@ -13,10 +13,10 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError
-from engage_spark.synth.calibrate import calibrated
-from engage_spark.synth.claims import claims
+from engage_spark.synth.calibrate import calibrate_model
+from engage_spark.synth.claims import measure_claims
 from engage_spark.synth.days import daily_sessions, snapshot
-from engage_spark.synth.rows import Model, reference, sociability
+from engage_spark.synth.rows import SynthModel, reference, sociability
 from engage_spark.synth.scenario import check_scenario, load_scenario
 
 N = 100_000
@@ -26,15 +26,15 @@ EVERYONE = np.arange(N)
 
 
 @lru_cache(maxsize=2)
-def made(seed: int) -> tuple[Model, dict[str, Any]]:
+def made(seed: int) -> tuple[SynthModel, dict[str, Any]]:
     """The model and the reference snapshot; connections stand at what the weights expect."""
-    model = calibrated(customers=N, seed=seed, scenario=SCENARIO, table=TABLE)
+    model = calibrate_model(customers=N, seed=seed, scenario=SCENARIO, table=TABLE)
     columns = reference(model, EVERYONE)
     columns["total_connections"] = expected_degrees(model)
     return model, columns
 
 
-def expected_degrees(model: Model) -> Any:
+def expected_degrees(model: SynthModel) -> Any:
     weights = sociability(model, EVERYONE)
     grid = np.geomspace(weights.min(), weights.max(), 200)
     others = np.sort(weights)[50::100]
@@ -83,7 +83,7 @@ def test_the_reference_snapshot_keeps_every_promise(seed: int) -> None:
     _, columns = made(seed)
     assert broken_facts(columns) == []
     assert broken_rules(columns) == []
-    assert [f"{m.name} {m.found:.2f}" for m in claims(SCENARIO, TABLE, columns) if not m.holds] == []
+    assert [f"{m.name} {m.found:.2f}" for m in measure_claims(SCENARIO, TABLE, columns) if not m.holds] == []
 
 
 def test_the_checks_above_can_fail() -> None:
@@ -98,7 +98,9 @@ def test_the_checks_above_can_fail() -> None:
     ]
     shuffled = np.random.default_rng(0).permutation(columns["engagement_score"])
     failing = [
-        m.name for m in claims(SCENARIO, TABLE, columns | {"engagement_score": shuffled}) if not m.holds
+        m.name
+        for m in measure_claims(SCENARIO, TABLE, columns | {"engagement_score": shuffled})
+        if not m.holds
     ]
     assert failing == ["premium_engagement", "connections_engagement"]
 
@@ -156,7 +158,7 @@ def test_a_batch_does_not_change_a_customer() -> None:
 
 
 def test_earlier_days_agree_with_each_other_and_keep_the_rules() -> None:
-    model = calibrated(customers=20_000, seed=5, scenario=SCENARIO, table=TABLE)
+    model = calibrate_model(customers=20_000, seed=5, scenario=SCENARIO, table=TABLE)
     ids = np.arange(20_000)
     ref = reference(model, ids)
     sessions = daily_sessions(model, ids, ref)
@@ -196,4 +198,4 @@ def test_a_scenario_that_contradicts_the_contract_is_refused_in_one_error() -> N
 def test_a_mean_that_cannot_be_reached_is_refused() -> None:
     fields = tuple(replace(f, reference_mean=80.0) if f.name == "age" else f for f in TABLE.fields)
     with pytest.raises(ConfigurationError, match="cannot reach the mean 80.0 of age"):
-        calibrated(customers=500, seed=1, scenario=SCENARIO, table=replace(TABLE, fields=fields))
+        calibrate_model(customers=500, seed=1, scenario=SCENARIO, table=replace(TABLE, fields=fields))

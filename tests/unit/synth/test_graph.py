@@ -11,13 +11,13 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.synth import graph
-from engage_spark.synth.calibrate import calibrated
-from engage_spark.synth.rows import Model, customer_age
+from engage_spark.synth.calibrate import calibrate_model
+from engage_spark.synth.rows import SynthModel, customer_age
 from engage_spark.synth.scenario import load_scenario
 
 
-def model_of(n: int, seed: int = 3) -> Model:
-    return calibrated(customers=n, seed=seed, scenario=load_scenario(), table=load_contract().entity)
+def model_of(n: int, seed: int = 3) -> SynthModel:
+    return calibrate_model(customers=n, seed=seed, scenario=load_scenario(), table=load_contract().entity)
 
 
 def edges(batches: Any) -> tuple[Any, Any]:
@@ -25,7 +25,7 @@ def edges(batches: Any) -> tuple[Any, Any]:
     return np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs])
 
 
-def connections(model: Model) -> tuple[Any, Any]:
+def connections(model: SynthModel) -> tuple[Any, Any]:
     return edges(graph.connections(model, np.arange(graph.connection_units(model))))
 
 
