@@ -66,8 +66,8 @@ def check(customers: int, seed: int, worst: dict[str, float], measured: dict[str
             worst[f"mean % {f.name}"] = max(worst[f"mean % {f.name}"], off)
             broken += [f"{f.name}: mean off by {off:.2f}%"] if off > MEAN_PCT else []
     for m in measure_claims(scenario, table, columns):
-        measured[f"{m.name} (claimed {m.claimed}, at least {m.at_least})"].append(m.found)
-        broken += [] if m.holds else [f"{m.name}: {m.found:.3f} < {m.at_least}"]
+        measured[f"{m.name} (claimed {m.claimed}, at least {m.at_least})"].append(m.measured)
+        broken += [] if m.holds else [f"{m.name}: {m.measured:.3f} < {m.at_least}"]
     for name, degree in (("connections", links), ("following", out), ("in-degree", inward)):
         measured[f"{name}: median"].append(float(np.median(degree)))
         measured[f"{name}: max"].append(float(degree.max()))

@@ -1,5 +1,6 @@
-"""Derived fields, computed by running the contract's formulas. What SQL can say stands in the contract, so
-there is little here.
+"""Compute derived fields by running the contract's formulas.
+
+Whatever SQL can express is in the contract, so there is little code here.
 """
 
 from __future__ import annotations

@@ -11,19 +11,19 @@ from engage_spark.spark.schema import column_metadata, column_named, spark_type
 
 
 def to_features(rows: DataFrame, *, table: Table) -> DataFrame:
-    """Select the declared columns of a derived table: each formula's value in its declared type, and its
-    undeclared inputs left behind.
+    """Compute the declared columns of a derived table: each formula's value in its declared type.
 
+    A formula may use columns of `rows`, and fields that stand before it in the table. Inputs that the table
+    does not declare are left out.
     Grain: that of `rows`.
-    Nulls: as each formula says (`transformDescription`), most of them pass a null on. A formula may use
-    columns of `rows`, and fields that stand before it in the table.
-    Cost: one projection per level of dependence among formulas, no shuffle, no job. Raises ContractError when
-    a field without a formula is no column of `rows`.
+    Nulls: as each formula says (`transformDescription`); most of them pass a null on.
+    Cost: one projection per level of dependence among formulas, no shuffle, no job.
+    Errors: ContractError when a field without a formula is no column of `rows`.
     """
     if missing := [f.name for f in table.fields if f.formula is None and f.name not in rows.columns]:
         raise ContractError(
-            f"{table.name} declares {', '.join(missing)} without a formula, and {table.source} has no "
-            "such column",
+            f"{table.name} declares {', '.join(missing)} without a formula, "
+            f"and {table.source} has no such column",
             hint="give the field a formula (transformLogic), or take it out",
         )
     for level in _levels(table):
@@ -34,7 +34,7 @@ def to_features(rows: DataFrame, *, table: Table) -> DataFrame:
 
 
 def _levels(table: Table) -> list[list[Field]]:
-    """Formulas by how many other formulas they wait for."""
+    """Group formulas by the length of their chain of other formulas."""
     depth: dict[str, int] = {}
     levels: list[list[Field]] = []
     for f in table.fields:

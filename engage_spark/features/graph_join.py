@@ -12,13 +12,13 @@ from engage_spark.spark.joins import join_required
 def with_graph_features(
     rows: DataFrame, graph: DataFrame | None, *, on: Sequence[str], measured: bool = True
 ) -> DataFrame:
-    """Add the columns of `graph` to `rows`. Of a column that both have, the value measured on the graph
-    counts if `measured`, else the given one.
+    """Add the columns of `graph` to `rows`.
 
-    `on` are the key columns, unique in `graph`. Technical columns of `graph` (they begin with _) are left
-    out. `graph` None: nothing was measured, and `rows` are returned as they are. Otherwise every row must
-    have its row in `graph`, which holds isolated customers too: given and measured values in one column would
-    be two things under one name.
+    Of a column that both have, the value measured on the graph counts if `measured`, else the given one. `on`
+    are the key columns, unique in `graph`. Technical columns of `graph` (they begin with _) are left out.
+    `graph` None: nothing was measured, and `rows` are returned as they are. Otherwise every row must have its
+    row in `graph`, which holds isolated customers too: given and measured values in one column would be two
+    things under one name.
 
     Grain: that of `rows`. Columns: those of `rows`, then of `graph`.
     Cost: one join, no job.

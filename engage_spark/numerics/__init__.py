@@ -1,3 +1,4 @@
-"""Share the numerics that several rooms need: hashes, exact sums, compiled kernels. Knows no Spark and no
-contract.
+"""Share the numerics that several packages need: hashes, exact sums, compiled kernels.
+
+Nothing here knows Spark or the contract.
 """

@@ -70,8 +70,9 @@ def _deviance(k: float, mean: float) -> float:
 
 @kernel
 def _log_density(h: float, t: float, x: float) -> float:
-    """Return the log of x^h (1 - x)^(t - h + 1) / B(h, t - h + 1), for 0 < h < t, by Loader's saddle-point
-    form of the binomial (2000).
+    """Return the log of x^h (1 - x)^(t - h + 1) / B(h, t - h + 1), for 0 < h < t.
+
+    Source: the saddle-point form of the binomial by Loader (2000).
     """
     rest = t - h
     shape = (

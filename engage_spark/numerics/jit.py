@@ -72,9 +72,7 @@ def cache_directory() -> Path | None:
 
 
 def _kernel_sources(folder: Traversable) -> Iterator[bytes]:
-    """List the modules of each folder in which at least one is compiled, each with its name, in a fixed
-    order.
-    """
+    """Read the modules of every folder that has a kernel, each with its name, in a fixed order."""
     entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     modules = [entry.name.encode() + entry.read_bytes() for entry in entries if entry.name.endswith(".py")]
     if any(_COMPILED in module for module in modules):

@@ -1,6 +1,4 @@
-"""Synthetic data faithful to the contract: `spark -> DataFrame` from hashes of counters, the same on any
-partitioning.
-"""
+"""Make synthetic data that keeps the contract, from hashes of counters: the same on any partitioning."""
 
 from __future__ import annotations
 

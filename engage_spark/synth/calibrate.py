@@ -1,4 +1,4 @@
-"""Solves one number per field so that its mean is the contract's, and the rates of the graph. Runs on the
+"""Solve one number per field so that its mean is the contract's, and the rates of the graph. Runs on the
 driver, in numpy.
 
 Up to 131,072 customers the sample is everybody, so means and shares are exact up to rounding for every seed;
@@ -32,8 +32,10 @@ def sample_ids(customers: int) -> I64:
 def solve_mean(
     mean_at: Callable[[float], float], target: float, *, start: float, name: str, tolerance: float = 1e-5
 ) -> float:
-    """Find the x where the rising `mean_at` meets `target`: bracket, then regula falsi with the Illinois
-    step.
+    """Find the x where the rising `mean_at` meets `target`.
+
+    Brackets it, then takes the Illinois steps of regula falsi.
+    Errors: ConfigurationError where no x does.
     """
     low, high, step = start, start, 1.0
     f_low = f_high = mean_at(start) - target
@@ -138,11 +140,11 @@ def _solve_graph(model: SynthModel, ids: I64, latent: Mapping[str, F64]) -> Synt
         draws = np.clip(np.rint(np.exp(centre + story.following.spread * z)), 0, most).astype(np.int64)
         return float(np.mean(expected[draws]))
 
-    wanted = min(declared["following"], 0.5 * float(expected[-1]))
+    target_mean = min(declared["following"], 0.5 * float(expected[-1]))
     centres = dict(model.centres)
     centres["following"] = (
-        solve_mean(follows, wanted, start=math.log(max(wanted, 0.1)) - 0.5, name="following")
-        if wanted > 0
+        solve_mean(follows, target_mean, start=math.log(max(target_mean, 0.1)) - 0.5, name="following")
+        if target_mean > 0
         else -9.0
     )
     z_out = score(model, story.outside_followers, ids, latent)
@@ -153,19 +155,19 @@ def _solve_graph(model: SynthModel, ids: I64, latent: Mapping[str, F64]) -> Synt
             np.mean(np.minimum(np.rint(np.exp(centre + story.outside_followers.spread * z_out)), ceiling))
         )
 
-    missing = max(declared["followers"] - declared["following"], 0.5)
+    outside_mean = max(declared["followers"] - declared["following"], 0.5)
     centres["outside_followers"] = solve_mean(
-        outside, missing, start=math.log(missing) - 0.5, name="outside_followers"
+        outside, outside_mean, start=math.log(outside_mean) - 0.5, name="outside_followers"
     )
     return replace(model, centres=centres)
 
 
 def calibrate_model(*, customers: int, seed: int, scenario: Scenario, table: Table) -> SynthModel:
-    """Fit the model whose means and shares are the contract's. Raises ConfigurationError where the story cannot
-    meet the contract.
+    """Fit the model whose means and shares are the contract's.
 
     Below about 5,000 customers the degrees are capped by the number of customers and their means are not
     promised.
+    Errors: ConfigurationError where the story cannot meet the contract.
     """
     check_scenario(scenario, table)
     if customers < 1:

@@ -1,4 +1,4 @@
-"""Measures the key insights that scenario.yaml lists, on columns in memory: for calibration, tests and the
+"""Measure the key insights that scenario.yaml lists, on columns in memory: for calibration, tests and the
 bench.
 """
 
@@ -17,16 +17,17 @@ from engage_spark.synth.scenario import Scenario
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimResult:
-    """One claim: what was claimed, what is asked for (half the effect), what was found."""
+    """One claim: what was claimed, what is required (half the effect), what was measured."""
 
     name: str
     claimed: float
     at_least: float
-    found: float
+    measured: float
 
     @property
     def holds(self) -> bool:
-        return self.found >= self.at_least
+        """Whether the effect is as large as required."""
+        return self.measured >= self.at_least
 
 
 def _member(table: Table, group: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
@@ -39,12 +40,12 @@ def _member(table: Table, group: Mapping[str, Any], columns: Mapping[str, Any]) 
 
 
 def measure_claims(scenario: Scenario, table: Table, columns: Mapping[str, Any]) -> tuple[ClaimResult, ...]:
-    """Measure every claim of the scenario. Categories are ranks in the contract's order, as `reference`
-    returns them.
+    """Measure every claim of the scenario.
 
-    A claim is the ratio of the mean in `group` to that in `rest` (default: everybody else), the mean itself
+    `columns` hold no nulls, and categories as ranks in the contract's order, as `reference` returns them. A
+    claim is the ratio of the mean in `group` to that in `rest` (default: everybody else), the mean itself
     (`mean: true`), or, with `bands`, the ratio of the group's mean to the highest among the bands that follow
-    it. No nulls.
+    it.
     """
     out = []
     for claim in scenario.claims:
@@ -53,19 +54,19 @@ def measure_claims(scenario: Scenario, table: Table, columns: Mapping[str, Any])
         values = values if "value" in claim else 1.0 - values
         group = _member(table, claim["group"], columns)
         rest = _member(table, claim["rest"], columns) if "rest" in claim else ~group
-        found = float(values[group].mean())
+        measured = float(values[group].mean())
         if "bands" in claim:
             x, edges = np.asarray(columns[claim["group"]["field"]]), [*claim["bands"], np.inf]
             others = [values[(x >= a) & (x < b)] for a, b in itertools.pairwise(edges)]
-            found /= max(float(band.mean()) for band in others if len(band))
+            measured /= max(float(band.mean()) for band in others if len(band))
         elif not claim.get("mean"):
-            found /= float(values[rest].mean())
+            measured /= float(values[rest].mean())
         out.append(
             ClaimResult(
                 name=claim["name"],
                 claimed=float(claim["claimed"]),
                 at_least=float(claim["at_least"]),
-                found=found,
+                measured=measured,
             )
         )
     return tuple(out)

@@ -1,6 +1,6 @@
-"""The same customers on earlier days, agreeing with the reference snapshot day by day.
+"""Compute the same customers on earlier days, in agreement with the reference snapshot day by day.
 
-Day 0 is the day of the last snapshot, day d lies d days before it. Sessions have a count per day, from which
+Day 0 is the day of the last snapshot, day d is d days before it. Sessions have a count per day, from which
 the weekly and monthly counts, the last login and churn of earlier snapshots follow exactly (counts above the
 contract's maximum are cut to it). Churn at day k means no session on the 30 days after it. As nobody who was
 active on the last days had churned before, and the dictionary's mean last login is 3.8 days, earlier
@@ -34,8 +34,9 @@ def _spread_over(counts: I64, weights: F64) -> I64:
 
 
 def daily_sessions(model: SynthModel, ids: I64, ref: Mapping[str, Any]) -> I64:
-    """Draw the sessions per customer and day, 120 days back. Days 0-29 add up to the reference snapshot's counts;
-    earlier ones follow habit.
+    """Draw the sessions per customer and day, 120 days back.
+
+    Days 0-29 add up to the reference snapshot's counts; earlier ones follow habit.
     """
     roles = model.scenario.roles
     week, month, idle = (
@@ -66,7 +67,7 @@ def daily_sessions(model: SynthModel, ids: I64, ref: Mapping[str, Any]) -> I64:
 
 
 def _earliest(model: SynthModel, ids: I64, ref: Mapping[str, Any]) -> I64:
-    """The day of the last login for who has no session on the 120 days: drawn once, not before signup."""
+    """Draw the day of the last login of customers without a session in the 120 days, not before signup."""
     idle = np.asarray(ref[model.scenario.roles["last_login"]]).astype(np.int64)
     limit = int(model.table[model.scenario.roles["last_login"]].maximum or 180)
     drawn = HORIZON + np.floor(-20.0 * np.log(uniform(model.seed, "login/older", ids))).astype(np.int64)
@@ -74,8 +75,8 @@ def _earliest(model: SynthModel, ids: I64, ref: Mapping[str, Any]) -> I64:
 
 
 def _rolled(value: F64, older: F64, phase: F64, k: int) -> F64:
-    """Events of the 30 days up to day k: what stayed of the reference's, and what older ones come in, by
-    cumulative rounding.
+    """Count the events of the 30 days up to day k: those of the reference that remain, and the older ones
+    that enter, by cumulative rounding.
     """
 
     def since(d: int) -> F64:
@@ -86,8 +87,9 @@ def _rolled(value: F64, older: F64, phase: F64, k: int) -> F64:
 
 
 def _money(model: SynthModel, ids: I64, ref: Mapping[str, Any], k: int) -> Columns:
-    """Transactions and revenue of the windows up to day k; each transaction of one window carries the same
-    amount.
+    """Compute transactions and revenue of the windows up to day k.
+
+    Each transaction of one window has the same amount.
     """
     roles = model.scenario.roles
     count, month, quarter = (
@@ -125,8 +127,9 @@ def _money(model: SynthModel, ids: I64, ref: Mapping[str, Any], k: int) -> Colum
 
 
 def _churned(model: SynthModel, ids: I64, ref: Mapping[str, Any], sessions: I64, k: int) -> I64:
-    """1 where no session falls on the 30 days after day k; days after the last snapshot are known by the
-    first return.
+    """Return 1 where no session falls on the 30 days after day k.
+
+    Of the days after the last snapshot only the first return is known.
     """
     returns = 1 + np.floor(MONTH * uniform(model.seed, "return/day", ids) ** 2)
     back = (ref[model.scenario.roles["churn"]] == 0) & (returns <= MONTH - k)
@@ -135,10 +138,10 @@ def _churned(model: SynthModel, ids: I64, ref: Mapping[str, Any], sessions: I64,
 
 
 def snapshot(model: SynthModel, ids: I64, ref: Mapping[str, Any], sessions: I64 | None, k: int) -> Columns:
-    """Compute the fields of the snapshot k days before the last; k = 0 is the reference itself. `sessions` is needed
-    for k > 0.
+    """Compute the fields of the snapshot k days before the last; k = 0 is the reference itself.
 
-    Static attributes and scores stay; windows, recency, tenure and churn move.
+    `sessions` is needed for k > 0. Static attributes and scores stay; windows, recency, tenure and churn
+    move.
     """
     out: Columns = dict(ref)
     if k == 0 or sessions is None:

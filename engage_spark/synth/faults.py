@@ -1,8 +1,8 @@
-"""Bad rows of every kind the contract can tell, planted on purpose, and the list of them.
+"""Plant bad rows of every kind that the contract can detect, and list them.
 
-All of them are appended: newcomers who copy an existing customer under an id of their own and have no edges.
-So a quarantined newcomer takes no edge along, every fault stands alone, and the rows of the sound customers
-stay as they are.
+All of them are appended: newcomers who copy an existing customer under a new id and have no edges. So
+quarantining a newcomer removes no edge, every fault is independent of the others, and the rows of the sound
+customers do not change.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ _SHARED = 10
 
 
 class FaultyTables(NamedTuple):
-    """The tables with their planted rows, and the manifest: one row per planted row (or shared key) and rule
-    it breaks.
+    """The tables with their planted rows, and the manifest.
+
+    Grain of the manifest: one row per planted row (or shared key) and rule that it breaks.
     """
 
     customers: DataFrame
@@ -44,8 +45,9 @@ class FaultyTables(NamedTuple):
 
 @dataclass
 class PlantedRow:
-    """One bad row and where it is bad. `broken` names the rules it breaks, `n` counts the rows that share its
-    key.
+    """One bad row and its bad column.
+
+    `broken` names the rules it breaks, `n` counts the rows that share its key.
     """
 
     fault: str
@@ -86,28 +88,28 @@ def field_faults(f: Field) -> Iterator[tuple[str, Any]]:
 
 def broken_fields(table: Table, row: Mapping[str, Any]) -> list[str]:
     """List the field rules that a row breaks, judged here in plain Python, apart from the quality engine."""
-    found = []
+    rules = []
     for f in table.fields:
         value = row.get(f.name)
         if value is None:
-            found.append(f"{f.name}.not_null")
+            rules.append(f"{f.name}.not_null")
             continue
         if f.is_floating and not math.isfinite(value):
-            found.append(f"{f.name}.finite")
+            rules.append(f"{f.name}.finite")
         # Spark sorts NaN above every number, so it breaks an upper bound.
         above = f.maximum is not None and (value > f.maximum or (f.is_floating and math.isnan(value)))
         if above or (f.minimum is not None and value < f.minimum):
-            found.append(f"{f.name}.range")
+            rules.append(f"{f.name}.range")
         if f.allowed and value not in f.allowed:
-            found.append(f"{f.name}.allowed")
+            rules.append(f"{f.name}.allowed")
         # The contract ends its patterns the Java way.
         if f.pattern is not None and not re.fullmatch(f.pattern.replace(r"\z", r"\Z"), value):
-            found.append(f"{f.name}.pattern")
-    return found
+            rules.append(f"{f.name}.pattern")
+    return rules
 
 
 def _rows(plan: SynthPlan, count: int) -> list[dict[str, Any]]:
-    """Sound newcomers: copies of `count` customers under new ids, without edges."""
+    """Make sound newcomers: copies of `count` customers under new ids, without edges."""
     model, table = plan.model, plan.contract.entity
     ids = Permutation(plan.seed, "faults", plan.customers).inverse(
         np.arange(count, dtype=np.int64) % plan.customers
@@ -132,7 +134,7 @@ def _rows(plan: SynthPlan, count: int) -> list[dict[str, Any]]:
 
 
 def _wanted(plan: SynthPlan, table: Table) -> Iterator[tuple[str, str | None, dict[str, Any]]]:
-    """Each fault's name, column and changed values, without those of the key."""
+    """List each fault's name, column and changed values, without those of the key."""
     for f in table.fields:
         for name, value in field_faults(f):
             yield name, f.name, {f.name: value}
@@ -169,8 +171,8 @@ def _entity_faults(plan: SynthPlan, each: int) -> list[PlantedRow]:
 
 
 def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[PlantedRow]:
-    """Orphans (some alone, some that share one absent key), nulls, unknown kinds and broken rules, each a row
-    of its own.
+    """Make orphans (some alone, some that share one absent key), nulls, unknown kinds and broken rules, one
+    fault per row.
     """
     src, dst, kind, at = table.names
     noon = dt.datetime.combine(plan.end_date, dt.time(12), tzinfo=dt.UTC)
@@ -196,8 +198,8 @@ def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[PlantedRow]:
         for number, end in enumerate((src, dst)):
             absent = customer_id(plan, 2 * plan.customers + 1000 + 2 * i + number)
             planted.append(PlantedRow("orphan", end, sound(i) | {end: absent}, broken=(f"{end}.references",)))
-    many = {dst: customer_id(plan, 2 * plan.customers + 999)}
-    shared = [sound(i) | many for i in range(_SHARED * each)]
+    absent_key = {dst: customer_id(plan, 2 * plan.customers + 999)}
+    shared = [sound(i) | absent_key for i in range(_SHARED * each)]
     planted.append(
         PlantedRow(
             "orphans with one key",
@@ -212,9 +214,7 @@ def _log_faults(plan: SynthPlan, table: Table, each: int) -> list[PlantedRow]:
 
 
 def _open(schema: T.StructType) -> T.StructType:
-    """Return the schema with every column nullable: a frame not yet written knows that some hold no nulls,
-    and here they must.
-    """
+    """Make every column nullable: planted rows have nulls where the frame has none."""
     return T.StructType([T.StructField(f.name, f.dataType) for f in schema.fields])
 
 
@@ -223,8 +223,9 @@ def _frame(spark: SparkSession, like: DataFrame, rows: list[dict[str, Any]]) -> 
 
 
 def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[PlantedRow]) -> None:
-    """Fill in which rules each planted row breaks: the fields' in Python, the table's by evaluating them on
-    these few rows.
+    """Fill in the rules that each planted row breaks.
+
+    Field rules are checked in Python, table rules by evaluating them on these few rows.
     """
     rows = [p.row | {_NUMBER: i} for i, p in enumerate(planted)]
     schema = _open(like.schema).add(_NUMBER, T.IntegerType())
@@ -262,13 +263,12 @@ def with_faults(
     interactions: DataFrame,
     each: int = 1,
 ) -> FaultyTables:
-    """Append `each` bad rows of every kind on the last snapshot's day, and list them with every rule that
-    each of them breaks.
+    """Append `each` bad rows of every kind on the last snapshot's day, and list the rules that they break.
 
     The manifest counts the rows in `n` (both rows of a duplicated key, all orphans of a shared key), and
     lists as fault `missing` how many sound customers lack each field, which is by design and not a fault.
-    Cost: a few hundred rows made on the driver and one small job. Raises ConfigurationError when the scenario
-    does not say how to break one of the contract's rules.
+    Cost: a few hundred rows made on the driver and one small job.
+    Errors: ConfigurationError when the scenario does not say how to break one of the contract's rules.
     """
     tables = (plan.contract.entity, *plan.contract.logs[:2])
     lines: list[tuple[Any, ...]] = []
@@ -280,14 +280,14 @@ def with_faults(
             frame.unionByName(_frame(spark, frame, [row for p in planted for row in (p.row, *p.extra)]))
         )
         lines += _lines(plan, table, planted)
-    lacking = int(plan.scenario.missing_share * plan.customers)
+    n_missing = int(plan.scenario.missing_share * plan.customers)
     entity = plan.contract.entity
     natural = [f for f in entity.fields if not f.required and not f.is_key and f.name != SNAPSHOT_DATE]
     if plan.snapshots <= 28:  # later on, some of those who lack a field had not signed up yet
         lines += [
-            (entity.name, day, "missing", f"{f.name}.not_null", f.name, None, lacking)
+            (entity.name, day, "missing", f"{f.name}.not_null", f.name, None, n_missing)
             for day in plan.dates
             for f in natural
-            if lacking
+            if n_missing
         ]
     return FaultyTables(out[0], out[1], out[2], spark.createDataFrame(lines, MANIFEST))

@@ -1,4 +1,4 @@
-"""The synthetic tables as DataFrames: counters in, `mapInArrow`, rows out. Pure: nothing is read or written
+"""Make the synthetic tables as DataFrames: `mapInArrow` turns counters into rows. Nothing is read or written
 here.
 """
 
@@ -38,12 +38,11 @@ _ARROW = {
 
 @dataclass(frozen=True, kw_only=True)
 class SynthPlan:
-    """What to make. The same plan gives the same rows on any partitioning; `partitions` only says into how
-    many pieces work is cut.
+    """What to make. The same plan gives the same rows on any partitioning.
 
-    `snapshots` consecutive days end at `end_date`; the calibrated one is the last. Below about 5,000
-    customers the degrees are capped by the number of customers, and the means of connections, follows and
-    followers are not promised.
+    `partitions` only says into how many pieces work is cut. `snapshots` consecutive days end at `end_date`;
+    the calibrated one is the last. Below about 5,000 customers the degrees are capped by the number of
+    customers, and the means of connections, follows and followers are not promised.
     """
 
     customers: int
@@ -101,17 +100,17 @@ def _cut(columns: dict[str, Any]) -> Iterator[pa.RecordBatch]:
 
 
 def _edge_batches(model: SynthModel, kind: str, ids: I64) -> Iterator[tuple[I64, I64]]:
-    """The edges that start in these units or customers, a few ten thousand at a time."""
-    held: list[tuple[I64, I64]] = []
+    """Draw the edges that start in these units or customers, a few ten thousand at a time."""
+    pending: list[tuple[I64, I64]] = []
     rows = 0
     for src, dst in graph.connections(model, ids) if kind == "connection" else graph.follows(model, ids):
-        held.append((src, dst))
+        pending.append((src, dst))
         rows += len(src)
         if rows >= BATCH_ROWS // 2:
-            yield np.concatenate([s for s, _ in held]), np.concatenate([d for _, d in held])
-            held, rows = [], 0
-    if held:
-        yield np.concatenate([s for s, _ in held]), np.concatenate([d for _, d in held])
+            yield np.concatenate([s for s, _ in pending]), np.concatenate([d for _, d in pending])
+            pending, rows = [], 0
+    if pending:
+        yield np.concatenate([s for s, _ in pending]), np.concatenate([d for _, d in pending])
 
 
 def _edges(spark: SparkSession, plan: SynthPlan, kind: str) -> DataFrame:
@@ -148,22 +147,24 @@ def _log_columns(plan: SynthPlan, table: Table) -> list[Column]:
 
 
 def connections(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Make the social graph, one row per edge: connections once per pair with the smaller id first, follows
-    from follower to followed.
+    """Make the social graph.
 
-    No nulls, repeats or loops. The graph of day D is every edge made on or before D (UTC).
+    Grain: one row per edge, connections once per pair with the smaller id first, follows from follower to
+    followed; no repeats, no loops. The graph of day D is every edge made on or before D (UTC).
+    Nulls: none.
     Cost: about 300 hashes per customer pair block and 290 rows per customer; no shuffle.
     """
     table = plan.contract.logs[0]
-    both = _edges(spark, plan, "connection").unionByName(_edges(spark, plan, "follow"))
-    return both.select(*_log_columns(plan, table))
+    edges = _edges(spark, plan, "connection").unionByName(_edges(spark, plan, "follow"))
+    return edges.select(*_log_columns(plan, table))
 
 
 def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Make events along the connections in the last weeks before the end date, one row per event, by a power
-    law per connection.
+    """Make events along the connections in the last weeks before the end date, by a power law per connection.
 
-    No nulls. They do not reproduce the customers' 30-day counters.
+    They do not reproduce the customers' 30-day counters.
+    Grain: one row per event.
+    Nulls: none.
     Cost: the connections are made once more; no shuffle.
     """
     model = plan.model
@@ -173,8 +174,8 @@ def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
         ages = graph.age_lookup(model)
         for batch in batches:
             for src, dst in _edge_batches(model, "connection", _ids(batch)):
-                made = graph.seconds_back(model, src, dst, ages, "when/connection")
-                who, whom, kind, back = graph.interactions(model, src, dst, made)
+                connected = graph.seconds_back(model, src, dst, ages, "when/connection")
+                who, whom, kind, back = graph.interactions(model, src, dst, connected)
                 if len(who):
                     yield from _cut({"src": who, "dst": whom, "kind": kinds[kind], "back": back})
 
@@ -188,44 +189,45 @@ def interactions(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 def _counted(
     model: SynthModel, kind: str, snapshots: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Count edges per customer (connections, out, in) and by how many snapshots they are visible in, before
-    they ever leave Python.
+    """Count edges per customer (connections, out, in) and by the number of snapshots that show them.
+
+    Only the counts leave Python.
     """
     width = model.customers * snapshots
 
     def flush(keys: list[I64], dense: I64 | None) -> Iterator[pa.RecordBatch]:
         if dense is not None:
-            found = np.flatnonzero(dense)
-            counts = dense[found]
+            present = np.flatnonzero(dense)
+            counts = dense[present]
         else:
-            found, counts = np.unique(np.concatenate(keys), return_counts=True)
-        side, rest = found // width, found % width
+            present, counts = np.unique(np.concatenate(keys), return_counts=True)
+        side, rest = present // width, present % width
         yield from _cut({"id": rest // snapshots, "side": side, "age": rest % snapshots, "n": counts})
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ages = graph.age_lookup(model)
         dense = np.zeros(3 * width, dtype=np.int64) if 3 * width <= _DENSE_COUNTS * 8 else None
         keys: list[I64] = []
-        held = 0
+        n_keys = 0
         for batch in batches:
             for src, dst in _edge_batches(model, kind, _ids(batch)):
-                made = np.zeros(len(src), dtype=np.int64)
+                age = np.zeros(len(src), dtype=np.int64)
                 if snapshots > 1:
                     back = graph.seconds_back(model, src, dst, ages, f"when/{kind}") - 1
-                    made = np.minimum(back // graph.DAY, snapshots - 1)
+                    age = np.minimum(back // graph.DAY, snapshots - 1)
                 sides = (0, 0) if kind == "connection" else (1, 2)
                 new = [
-                    side * width + end * snapshots + made for side, end in zip(sides, (src, dst), strict=True)
+                    side * width + end * snapshots + age for side, end in zip(sides, (src, dst), strict=True)
                 ]
                 if dense is not None:
                     for key in new:
                         np.add.at(dense, key, 1)
                     continue
                 keys += new
-                held += 2 * len(src)
-                if held > _DENSE_COUNTS:
+                n_keys += 2 * len(src)
+                if n_keys > _DENSE_COUNTS:
                     yield from flush(keys, None)
-                    keys, held = [], 0
+                    keys, n_keys = [], 0
         if dense is not None or keys:
             yield from flush(keys, dense)
 
@@ -233,11 +235,11 @@ def _counted(
 
 
 def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
-    """Count degrees as of each snapshot: one row per customer index with an edge; `c0, o0, i0` (connections,
-    out, in) of the last day, `c1`...
+    """Count degrees as of each snapshot: `c0, o0, i0` (connections, out, in) of the last day, `c1`...
 
-    The edges are made again and counted inside the workers, which is several times cheaper than aggregating
-    the written ones.
+    Grain: one row per customer index with an edge.
+    Cost: the edges are made again and counted inside the workers, which is several times cheaper than
+    aggregating the written ones.
     """
     parts = []
     for kind, units in (("connection", graph.connection_units(plan.model)), ("follow", plan.customers)):
@@ -257,7 +259,7 @@ def degrees(spark: SparkSession, plan: SynthPlan) -> DataFrame:
 
 
 def is_missing(model: SynthModel, positions: I64, k: int) -> Any:
-    """Tell which customers lack a field on day k: exactly floor(share * customers) of them, others each day."""
+    """Mark the customers that lack a field on day k: exactly floor(share * customers), others each day."""
     count = int(model.scenario.missing_share * model.customers)
     return (positions + k * max(count, 1)) % model.customers < count
 
@@ -281,8 +283,9 @@ def _array(f: Field, values: Any, null: Any) -> pa.Array:
 
 
 def with_degrees(model: SynthModel, ids: I64, columns: Columns, links: I64, out: I64, inward: I64) -> None:
-    """Put the realised degrees into the columns; followers are those in the graph and those outside, up to
-    the contract's maximum.
+    """Put the degrees of the drawn graph into the columns.
+
+    Followers are those in the graph and those outside, up to the contract's maximum.
     """
     roles = model.scenario.roles
     columns[roles["connections"]], columns[roles["following"]] = links, out

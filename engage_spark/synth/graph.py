@@ -1,4 +1,4 @@
-"""Connections, follows and interactions in numpy, block by block: nothing here needs a shuffle or a state.
+"""Draw connections, follows and interactions in numpy, block by block, without a shuffle or a state.
 
 Connections follow an overlapping block model: each layer cuts a permutation of the customers into blocks, and
 a pair within a block connects with probability 1 - exp(-rate * w_i * w_j) (Norros, Reittu 2006), decided by
@@ -33,13 +33,16 @@ class Blocks:
 
     @property
     def count(self) -> int:
+        """The number of blocks."""
         return -(-self.model.customers // self.model.scenario.graph.layers[self.layer].block)
 
     @property
     def order(self) -> Permutation:
+        """The permutation that is cut."""
         return Permutation(self.model.seed, f"layer/{self.layer}", self.model.customers)
 
     def start(self, block: Any) -> Any:
+        """Return the first position of a block, or of each of an array."""
         return block * self.model.customers // self.count
 
     def of(self, ids: I64) -> I64:
@@ -47,14 +50,14 @@ class Blocks:
         return ((self.order.forward(ids) + 1) * self.count - 1) // self.model.customers
 
     def members(self, block: int) -> I64:
+        """Return the customers of a block."""
         return self.order.inverse(np.arange(self.start(block), self.start(block + 1), dtype=np.int64))
 
 
 def solve_rates(
     model: SynthModel, weights: F64, mean_degree: float, solve: Callable[..., float]
 ) -> tuple[float, ...]:
-    """Solve the rate of each layer, so that the expected mean degree of all layers together is the
-    contract's.
+    """Solve the rate of each layer so that the expected mean degree of all layers is the contract's.
 
     `weights` are sorted; expectations are taken over a grid of 512 group means. A layer never gives more than
     half its block.
@@ -141,8 +144,9 @@ def _block_edges(model: SynthModel, layer: int, members: I64) -> Iterator[tuple[
 
 @dataclass(frozen=True)
 class FameDistribution:
-    """Who is followed for being famous: a power law of the fame rank, flat above the rank `x0` that would
-    draw too many.
+    """A power law of the fame rank, by which famous customers are followed.
+
+    It is flat up to the rank `x0`: the first ranks would have too many followers.
     """
 
     exponent: float
@@ -150,10 +154,12 @@ class FameDistribution:
 
     @property
     def mass(self) -> float:
+        """The integral over all ranks, by which the density is divided."""
         rest = 1.0 - self.exponent
         return float(self.x0**rest + (1.0 - self.x0**rest) / rest)
 
     def quantile(self, u: F64) -> F64:
+        """Return the rank, as a share of all customers, below which a share `u` of the follows goes."""
         rest, mass = 1.0 - self.exponent, self.mass
         flat = self.x0**rest
         y = u * mass
@@ -161,14 +167,17 @@ class FameDistribution:
         return np.asarray(np.where(y < flat, y * self.x0**self.exponent, curved))
 
     def below(self, x: F64) -> F64:
+        """Return the share of the follows that goes to ranks below `x`."""
         rest = 1.0 - self.exponent
         curved = self.x0**rest + (np.maximum(x, self.x0) ** rest - self.x0**rest) / rest
         return np.asarray(np.where(x < self.x0, x * self.x0**-self.exponent, curved) / self.mass)
 
 
 def fame(model: SynthModel) -> FameDistribution:
-    """Fit the power law whose most followed customer is expected to have at most `largest_in_degree`, and at most
-    half of all.
+    """Fit the power law of fame.
+
+    Its most followed customer is expected to have at most `largest_in_degree` followers, and at most half of
+    all customers.
     """
     story = model.scenario.graph
     mean = float(model.table[model.scenario.roles["following"]].reference_mean or 1.0)
@@ -186,9 +195,7 @@ def fame(model: SynthModel) -> FameDistribution:
 
 
 def _split(model: SynthModel, draws: I64) -> tuple[I64, I64]:
-    """Of the draws, how many stay in the circle (first layer), and how many in circle or community (second
-    layer).
-    """
+    """Count the draws that stay in the circle (first layer), and in circle or community (second layer)."""
     story = model.scenario.graph
     circle = np.rint(draws * story.circle_share).astype(np.int64)
     return circle, circle + np.rint(draws * story.community_share).astype(np.int64)
@@ -268,8 +275,9 @@ def _follows_of(model: SynthModel, ids: I64, draws: I64) -> tuple[I64, I64]:
 
 
 def seconds_back(model: SynthModel, src: I64, dst: I64, ages: Callable[[I64], I64], stream: str) -> I64:
-    """Draw the seconds from an edge's making to the end of the last snapshot's day: later than both signups, denser in
-    the past.
+    """Draw the age of edges, in seconds before the end of the last snapshot's day.
+
+    An edge is made after both signups, and more edges are old than young.
     """
     young = np.minimum(ages(src), ages(dst))
     u = uniform(
@@ -291,7 +299,7 @@ def age_lookup(model: SynthModel) -> Callable[[I64], I64]:
 
 
 def _tail_scale(model: SynthModel) -> float:
-    """The scale of the power law of events per connection that gives their mean."""
+    """Find the scale of the power law of events per connection that gives their mean."""
     story = model.scenario.graph
     k = np.arange(1, story.most_interactions + 1)
     low, high = 0.0, float(story.most_interactions)
@@ -306,7 +314,7 @@ def _tail_scale(model: SynthModel) -> float:
 
 
 def interactions(model: SynthModel, src: I64, dst: I64, back: I64) -> tuple[I64, I64, I64, I64]:
-    """Draw the events behind the given connections: who, towards whom, kind (rank), seconds back from the end of the
+    """Draw the events of the given connections: who, towards whom, kind (rank), seconds before the end of the
     last day.
 
     Events per connection follow a power law; they fall into the last weeks, and after the pair connected.

@@ -46,7 +46,7 @@ def uniform(seed: int, name: str, counter: NDArray[Any]) -> F64:
 
 
 def _scaled(h: U64, size: int) -> U64:
-    """Return the top 32 bits of a hash, scaled to [0, size) without division."""
+    """Scale the top 32 bits of a hash to [0, size) without division."""
     return ((h >> np.uint64(32)) * np.uint64(size)) >> np.uint64(32)
 
 

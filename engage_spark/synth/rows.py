@@ -1,4 +1,4 @@
-"""One customer's fields from the hashes of their index: the reference snapshot, in numpy, without state.
+"""Compute customers' fields from the hashes of their index: the reference snapshot, in numpy, without state.
 
 Every function maps arrays of customer indices to arrays of values element by element, so batches and
 partitions cannot matter.
@@ -27,8 +27,9 @@ YOUNGEST_DAYS = 27
 
 @dataclass(frozen=True, kw_only=True)
 class SynthModel:
-    """What the workers need: the story, the contract's table and the solved numbers. Small, and pickled with
-    the task.
+    """What the workers need: the story, the contract's table and the solved numbers.
+
+    Small, and pickled with the task.
     """
 
     customers: int
@@ -40,6 +41,7 @@ class SynthModel:
     rates: tuple[float, ...] = ()
 
     def story(self, role: str) -> Story:
+        """Return the story of the field that has a role."""
         name = self.scenario.roles[role]
         return next(s for s in self.scenario.stories if s.name == name)
 
@@ -82,8 +84,9 @@ def _shaped(story: Story, z: F64, centre: float, low: float, high: float) -> F64
 
 
 def value(story: Story, field: Field, z: F64, centre: float, done: Mapping[str, Any]) -> F64:
-    """Compute the field's value for a score: shaped, combined with earlier fields, rounded, and kept inside
-    the contract's range.
+    """Compute a field's value from its score.
+
+    It is shaped, combined with earlier fields, rounded, and limited to the contract's range.
     """
     low, high = float(field.minimum or 0.0), float(field.maximum if field.maximum is not None else np.inf)
     x = _shaped(story, z, centre, low, high)
@@ -133,10 +136,10 @@ def customer_age(model: SynthModel, ids: I64) -> I64:
 
 
 def reference(model: SynthModel, ids: I64, latent: Mapping[str, F64] | None = None) -> Columns:
-    """Compute all fields of the last snapshot but the degrees, without missing values. Categories are ranks in the
-    contract's order.
+    """Compute all fields of the last snapshot but the degrees, without missing values.
 
-    Adds `_age_days`. The last login of a young customer is cut to the day of signup.
+    Categories are ranks in the contract's order. Adds `_age_days`. The last login of a young customer is cut
+    to the day of signup.
     """
     latent = latent if latent is not None else traits(model, ids)
     out: Columns = {}
@@ -167,8 +170,9 @@ def sociability(model: SynthModel, ids: I64) -> F64:
 
 
 def follow_draws(model: SynthModel, ids: I64) -> I64:
-    """Count how many follows a customer draws; repeated draws of one target count once, so the out-degree is at
-    most this.
+    """Count the follows that a customer draws.
+
+    Repeated draws of one target count once, so the out-degree is at most this.
     """
     story = model.scenario.graph.following
     latent = {name: trait(model, name, ids) for name, _ in story.loads if name != "noise"}

@@ -1,4 +1,4 @@
-"""Reads the story (`scenario.yaml`) into frozen dataclasses and checks it against the contract. No Spark."""
+"""Read the story (`scenario.yaml`) into frozen dataclasses and check it against the contract. No Spark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHAPES = ("normal", "lognormal", "logit", "shares", "binary", "hours")
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """How one field comes about; see the head of scenario.yaml."""
+    """How one field is made; see the head of scenario.yaml."""
 
     name: str
     shape: str
@@ -45,7 +45,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphStory:
-    """How connections, follows and interactions come about; see scenario.yaml."""
+    """How connections, follows and interactions are made; see scenario.yaml."""
 
     layers: tuple[Layer, ...]
     sociability: Story
@@ -82,11 +82,12 @@ class Scenario:
 
 
 def _story(name: str, raw: Mapping[str, Any]) -> Story:
-    known = {f.name for f in fields(Story)}
-    unknown = sorted(set(raw) - known)
+    options = {f.name for f in fields(Story)}
+    unknown = sorted(set(raw) - options)
     if unknown:
         raise ConfigurationError(
-            f"scenario: {name} has unknown options {unknown}", hint=f"known are: {', '.join(sorted(known))}"
+            f"scenario: {name} has unknown options {unknown}",
+            hint=f"the options are: {', '.join(sorted(options))}",
         )
     values = dict(raw)
     values["loads"] = tuple((k, float(v)) for k, v in values.get("loads", {"noise": 1}).items())
@@ -106,8 +107,9 @@ def _graph(raw: Mapping[str, Any]) -> GraphStory:
 
 
 def load_scenario(path: Path | None = None) -> Scenario:
-    """Read a scenario file; None means the packaged one. Raises ConfigurationError for unknown or missing
-    options.
+    """Read a scenario file; None means the packaged one.
+
+    Errors: ConfigurationError for unknown or missing options.
     """
     text = path.read_text() if path else files("engage_spark.synth").joinpath("scenario.yaml").read_text()
     raw = yaml.safe_load(text)
@@ -138,20 +140,22 @@ def check_scenario(scenario: Scenario, table: Table) -> None:
     table.
     """
     graph_fields = {scenario.roles[r] for r in ("connections", "following", "followers")}
-    told = {s.name for s in scenario.stories} | graph_fields
+    described = {s.name for s in scenario.stories} | graph_fields
     declared = {f.name for f in table.fields if not f.is_key and f.spark_type != "date"}
-    found = [f"no story for field {name}" for name in sorted(declared - told)]
-    found += [f"story for undeclared field {name}" for name in sorted(told - declared)]
-    found += [
+    problems = [f"no story for field {name}" for name in sorted(declared - described)]
+    problems += [f"story for undeclared field {name}" for name in sorted(described - declared)]
+    problems += [
         f"role {role} names undeclared field {name}"
         for role, name in scenario.roles.items()
         if name not in declared
     ]
-    found += [f"rolling counter {name} is not declared" for name in scenario.rolling if name not in declared]
+    problems += [
+        f"rolling counter {name} is not declared" for name in scenario.rolling if name not in declared
+    ]
     for s in scenario.stories:
         if s.shape not in SHAPES:
-            found.append(f"{s.name}: unknown shape {s.shape}")
-        found += [
+            problems.append(f"{s.name}: unknown shape {s.shape}")
+        problems += [
             f"{s.name}: unknown trait {t}" for t, _ in s.loads if t != "noise" and t not in scenario.traits
         ]
         if s.name not in declared:
@@ -160,10 +164,12 @@ def check_scenario(scenario: Scenario, table: Table) -> None:
         if s.shape in ("normal", "lognormal", "logit") and (
             f.reference_mean is None or f.minimum is None or f.maximum is None
         ):
-            found.append(f"{s.name}: the contract gives no mean or no range to calibrate to")
+            problems.append(f"{s.name}: the contract gives no mean or no range to calibrate to")
         if s.shape in ("shares", "binary") and not f.reference_shares:
-            found.append(f"{s.name}: the contract gives no shares")
-    if found:
+            problems.append(f"{s.name}: the contract gives no shares")
+    if problems:
         raise ConfigurationError(
-            "the scenario does not fit the contract", hint="mend scenario.yaml or the contract", details=found
+            "the scenario does not fit the contract",
+            hint="correct scenario.yaml or the contract",
+            details=problems,
         )

@@ -146,8 +146,8 @@ def test_days_of_one_customer_agree(made: Made) -> None:
     assert both.where("t.last_login_days_ago = 0 AND b.churn_30_day = 1").count() == 0
     assert (
         both.where(
-            "NOT t.tenure_months - b.tenure_months BETWEEN 0 AND 1 OR t.total_connections < "
-            "b.total_connections"
+            "NOT t.tenure_months - b.tenure_months BETWEEN 0 AND 1 "
+            "OR t.total_connections < b.total_connections"
         ).count()
         == 0
     )
@@ -173,9 +173,7 @@ def test_one_customer_is_enough(spark: SparkSession) -> None:
 
 
 def test_planted_faults_are_exactly_those_that_the_checks_find(spark: SparkSession, made: Made) -> None:
-    """The manifest is judged in Python, the rows here by the contract's own checks: both must count the
-    same.
-    """
+    """The manifest is counted in Python, the rows by the contract's checks: both must count the same."""
     plan = plan_of()
     faulty = with_faults(spark, plan, **made._asdict(), each=2)
     listed: Counter[tuple[str, str]] = Counter()

@@ -83,7 +83,9 @@ def test_the_reference_snapshot_keeps_every_promise(seed: int) -> None:
     _, columns = made(seed)
     assert broken_facts(columns) == []
     assert broken_rules(columns) == []
-    assert [f"{m.name} {m.found:.2f}" for m in measure_claims(SCENARIO, TABLE, columns) if not m.holds] == []
+    assert [
+        f"{m.name} {m.measured:.2f}" for m in measure_claims(SCENARIO, TABLE, columns) if not m.holds
+    ] == []
 
 
 def test_the_checks_above_can_fail() -> None:
