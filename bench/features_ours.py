@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.contract import load_contract
-from engage_spark.pipelines import features
-from engage_spark.pipelines.ingest import run as ingest
+from engage_spark.pipelines.features import run_features
+from engage_spark.pipelines.ingest.run import run_ingest
 from engage_spark.settings import Settings
 from engage_spark.spark.session import open_session
 
@@ -67,9 +67,9 @@ def main() -> None:
     )
     contract, seconds, spans = load_contract(), {}, {}
     with open_session(settings) as spark:
-        for stage in (ingest, features):
-            name, began = stage.__name__.rsplit(".", 1)[-1], time.time()
-            stage.run(spark, settings, contract=contract)
+        for name, stage in {"ingest": run_ingest, "features": run_features}.items():
+            began = time.time()
+            stage(spark, settings, contract=contract)
             spans[name] = (began, time.time())
             seconds[name] = spans[name][1] - began
     (log,) = events.iterdir()

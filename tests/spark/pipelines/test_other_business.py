@@ -43,7 +43,7 @@ RIDES = BIKES.table("rides")
 STATIONS, RIDES_STAGE = "ingest:stations", "ingest:rides"
 RUN = ("_run_id",)
 EARLY = ["2025-10-01", "2025-10-03"]
-STAGES = {"ingest": ingest, "features": features}
+STAGES = {"ingest": ingest.run_ingest, "features": features.run_features}
 JOBS = {"ingest": 130, "features": 100}
 
 
@@ -175,7 +175,7 @@ def test_the_same_rows_in_other_files_give_the_same_tables(
     deliver_log(rides(EARLY), RIDES, home, files=files)
     if spark_kind == "classic":
         jobs = {
-            name: jobs_of(spark, lambda stage=stage: stage.run(spark, settings, contract=BIKES))
+            name: jobs_of(spark, lambda stage=stage: stage(spark, settings, contract=BIKES))
             for name, stage in STAGES.items()
         }
         assert jobs["ingest"] <= JOBS["ingest"], (
