@@ -15,7 +15,7 @@ from engage_spark.contract import load_contract
 from engage_spark.text_files import write_text
 
 if TYPE_CHECKING:
-    from engage_spark.pipelines.quality.check import Engine
+    from engage_spark.pipelines.quality.suite_check import Engine
 
 app = typer.Typer(
     help="Draft contracts, look at checked days, measure drift, and use Great Expectations suites.",
@@ -88,7 +88,7 @@ def check(
 
     The exit code is 3 when an expectation does not hold, or cannot be run.
     """
-    from engage_spark.pipelines.quality.check import run_check, suite_gate_error
+    from engage_spark.pipelines.quality.suite_check import run_check, suite_gate_error
 
     parameters = dict(map(_parameter, parameter or []))
     settings = settings_of(ctx)

@@ -36,7 +36,7 @@ def profile(
 
     The draft lints, and the data pass it.
     """
-    from engage_spark.pipelines.quality.profile import run_profile
+    from engage_spark.pipelines.quality.draft_contract import run_profile
 
     settings = settings_of(ctx)
     with spark_of(settings) as spark:
@@ -116,7 +116,7 @@ def states(
 ) -> None:
     """Show what several days hold together, such as a week, without reading them again."""
     with spark_job(ctx) as job:
-        from engage_spark.pipelines.quality.states import run_states
+        from engage_spark.pipelines.quality.period_summary import run_states
 
         result = run_states(
             job.spark, job.settings, contract=job.contract, first=first, last=last, table=table

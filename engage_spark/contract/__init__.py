@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engage_spark.contract.dictionary import describe_gate, field_rows, render_dictionary
 from engage_spark.contract.graph_spec import EdgeMeasure, GraphMeasure, GraphSpec, graph_spec_of
-from engage_spark.contract.lineage import ERRORS_TYPE, day_column, judged_table, leaking_fields, tracked_table
+from engage_spark.contract.lineage import leaking_fields
 from engage_spark.contract.model import (
     DAY_COLUMNS,
     EVENT_DATE,
@@ -28,7 +28,16 @@ from engage_spark.contract.model import (
     TableKind,
 )
 from engage_spark.contract.odcs import anchored_pattern, parse_contract, read_contract_text
-from engage_spark.contract.stored_tables import REASONS_TYPE, Split, predictions_table, splits_table
+from engage_spark.contract.stored_tables import (
+    ERRORS_TYPE,
+    REASONS_TYPE,
+    Split,
+    day_column,
+    judged_table,
+    predictions_table,
+    splits_table,
+    tracked_table,
+)
 from engage_spark.contract.validation import find_contradictions
 from engage_spark.errors import ContractError
 

@@ -78,7 +78,7 @@ def dimension(q: DataQuality, usual: Dimension, at: str, problems: list[str]) ->
     return usual
 
 
-def measured_of_table(q: DataQuality) -> str | None:
+def table_measure_of(q: DataQuality) -> str | None:
     """Return the table measure that a quality entry bounds; None when it is a rule or something else."""
     if q.type == "library" or (q.type is None and q.metric):
         return q.metric if q.metric == "rowCount" else None
@@ -95,7 +95,7 @@ def table_gates(q: DataQuality, fields: Sequence[Field], at: str, problems: list
 
     It is one gate, or for the `reference_…` measures one per declared mean or share.
     """
-    name = str(measured_of_table(q))
+    name = str(table_measure_of(q))
     gate = _gate(q, name, OF_TABLES[name], at, problems)
     tolerance = gate.maximum
     if name == "reference_means":

@@ -14,9 +14,9 @@ from engage_spark.contract.gates import (
     bounds,
     dimension,
     field_gate,
-    measured_of_table,
     severity,
     table_gates,
+    table_measure_of,
 )
 from engage_spark.contract.model import Dimension, Field, Gate, Rule, Severity
 from engage_spark.contract.properties import PropertyReader
@@ -88,7 +88,7 @@ def table_quality(
         if q.type == "text":
             continue
         PropertyReader(here, q.customProperties, (), problems)
-        if measured_of_table(q):
+        if table_measure_of(q):
             gates += table_gates(q, fields, here, problems)
         elif q.type != "custom" or q.engine != ENGINE or not isinstance(q.implementation, str) or not q.name:
             problems.append(

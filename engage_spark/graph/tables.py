@@ -106,7 +106,7 @@ def to_edge_rows(pairs: DataFrame, *, spec: GraphSpec) -> DataFrame:
     )
 
 
-def to_ends(log: DataFrame, *, spec: GraphSpec, table: Table, at: str) -> DataFrame:
+def select_edge_ends(log: DataFrame, *, spec: GraphSpec, table: Table, at: str) -> DataFrame:
     """Select src, dst and the time (named `at`) of the rows of a log."""
     first, second = spec.ends(table)
     return log.select(

@@ -1,6 +1,4 @@
-"""Evaluate expectations about a column or the table as a whole: its least, greatest, mean, its different
-values, its rows, its columns and types.
-"""
+"""Evaluate expectations about a whole column or table: minimum, maximum, mean, values, rows, types."""
 
 from __future__ import annotations
 
@@ -16,8 +14,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import ColumnCells, Frame, comparable, literals, moment
+from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 from engage_spark.gx.map_expectations import Handler
 from engage_spark.gx.metric_requests import (
     ColumnFigures,
@@ -68,12 +66,12 @@ def _figure(bound: Any) -> int | float:
 
 
 def _share(bound: Any) -> Fraction:
-    """A share as it is written: 0.3 is three tenths, and not the double next to it."""
+    """Return a share as it is written: 0.3 is three tenths, and not the double next to it."""
     return Fraction(str(_figure(bound)))
 
 
 def _of_numbers(pick: Callable[[ColumnFigures], Any], *, times: bool, rounded: bool) -> Handler:
-    """A bound on an aggregate of a column.
+    """Hold an aggregate of a column against its bound.
 
     `rounded`: the exact value is rounded to a double before it is held against the bound.
     """
@@ -145,7 +143,7 @@ def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Out
 
 
 def _orders(ranges: Any) -> tuple[list[Fraction], list[list[Any]]]:
-    """The orders of the quantiles, and the bounds of each."""
+    """Read the orders of the quantiles, and the bounds of each."""
     if not isinstance(ranges, dict) or set(ranges) != {"quantiles", "value_ranges"}:
         raise RefusedError(f"quantile_ranges must hold quantiles and value_ranges, found {ranges!r}")
     orders, limits = ranges["quantiles"], ranges["value_ranges"]
@@ -196,7 +194,9 @@ def _filled_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> 
 
 
 def _of_values(*, unexpected: bool, missing: bool) -> Handler:
-    """The set of a column's values: none outside of the given one, none of the given ones absent, or both."""
+    """Compare the set of a column's values: none outside of the given one, none of the given ones absent,
+    or both.
+    """
 
     def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
         cells, domain = frame[wants.text("column")], domain_of(wants, frame)
@@ -244,8 +244,8 @@ def _row_count_equals(wants: ExpectationArgs, frame: Frame, ask: MetricRequests)
 
 
 def _unexpected_rows(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-    """A query for rows that must not be there, where it is `SELECT * FROM {batch} WHERE` and one condition on
-    a row.
+    """Evaluate a query for rows that must not be there, where it is `SELECT * FROM {batch} WHERE` and one
+    condition on a row.
     """
     query = wants.text("unexpected_rows_query")
     match = _ROWS_QUERY.match(query)

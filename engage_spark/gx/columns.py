@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.gx.arguments import RefusedError
+from engage_spark.gx.expectation_args import RefusedError
 from engage_spark.spark.schema import column_named
 
 _LONG = 2**63
@@ -71,8 +71,8 @@ class Frame:
         self.names = [f.name for f in self.schema.fields]
 
     def __getitem__(self, name: str) -> ColumnCells:
-        """The column of this name; where there is none, the one that differs in case only, or the member of a
-        struct by its path.
+        """Return the column of this name; where there is none, the one that differs in case only, or the
+        member of a struct by its path.
         """
         same = [n for n in self.names if n == name] or [
             n for n in self.names if n.casefold() == name.casefold()
@@ -135,7 +135,7 @@ def compared(cells: ColumnCells, bound: Any, *, above: bool, strict: bool) -> Co
 
 
 def _whole_bound(value: float | int, *, above: bool, strict: bool) -> tuple[int, bool]:
-    """The bound as a whole number, so that 64-bit integers are not compared as doubles."""
+    """Return the bound as a whole number, so that 64-bit integers are not compared as doubles."""
     if isinstance(value, float) and not math.isfinite(value):
         return (_LONG if value > 0 else -_LONG), strict
     if value == int(value):

@@ -127,7 +127,7 @@ def _add(context: Any, document: PublishedValidation) -> None:
 
 
 def _shown(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result with what comes from the data as text: GX writes values into its pages as they are, markup
+    """Escape what comes from the data: GX writes values into its pages as they are, markup
     and scripts too.
     """
     return {**result, "result": _escaped(result["result"])}

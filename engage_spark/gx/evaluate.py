@@ -22,8 +22,8 @@ from pyspark.sql import types as T
 
 from engage_spark.contract import ERRORS_TYPE, VALID
 from engage_spark.gx import aggregate_expectations, map_expectations
-from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import ColumnCells, Frame, any_of
+from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 from engage_spark.gx.metric_requests import (
     ColumnFigures,
     CountRequest,
@@ -256,7 +256,7 @@ def _number(domain: Domain, cells: ColumnCells) -> _NumericColumn:
 def _numbers(
     state: ColumnStats, shape: _NumericColumn, cut: Mapping[float, tuple[int, int]]
 ) -> ColumnFigures:
-    """The figures as Spark's own aggregates would give them: NaN above every number and in every sum,
+    """Return the figures as Spark's own aggregates would give them: NaN above every number and in every sum,
     infinities as they are.
     """
     nan, above, below = (
@@ -294,7 +294,10 @@ def _value(
 def _groups(
     rows: DataFrame, frame: Frame, keys: tuple[str, ...], asked: Mapping[str, GroupedRequest]
 ) -> dict[str, int]:
-    """What is asked of the groups of equal keys. One action, one shuffle of the keys."""
+    """Answer what is asked of the groups of equal keys.
+
+    Cost: one action, one shuffle of the keys.
+    """
     domains: dict[str, Any] = {}
     for g in asked.values():
         domains.setdefault(g.domain.key, F.lit(True) if g.domain.where is None else g.domain.where)

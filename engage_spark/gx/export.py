@@ -1,6 +1,6 @@
 """Export a contract's table as a GX 1.x suite.
 
-What GX cannot say stands in the suite's meta and notes, with the reason; nothing is dropped.
+Rules that GX cannot express are kept in the suite's meta and notes, with the reason. Nothing is dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _UNSAID = {
     "quarantine_share": "GX counts rows per expectation, not rows that break any",
     "share": "an expectation bounds a share from one side; this is of the valid rows, and has two",
     "normal_form": "the pattern that finds it is too long for a suite",
-    "distinguishable": "GX compares values as they are, and not but for the case of letters",
+    "distinguishable": "GX compares values as they are, and cannot ignore the case of letters",
     "not_future": "GX does not know when a delivery landed",
     "latency": "GX does not know when a delivery landed",
     "freshness": "GX does not know the snapshot's date",
@@ -195,8 +195,8 @@ def _unique(key: tuple[str, ...]) -> ExpressedRule:
 
 
 def _of_expression(rule: Rule, table: Table) -> ExpressedRule:
-    """A comparison of two columns as an expectation about the pair, which GX can sample; anything else as a
-    query for what breaks it.
+    """Express a comparison of two columns as an expectation about the pair, which GX can sample; anything
+    else as a query for what breaks it.
     """
     match = _COMPARED.match(rule.expression)
     names = {n.lower(): n for n in table.names}

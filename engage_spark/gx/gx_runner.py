@@ -17,7 +17,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.gx.arguments import RefusedError, resolved
+from engage_spark.gx.expectation_args import RefusedError, fill_suite_parameters
 from engage_spark.gx.suite_io import Expectation, Suite
 from engage_spark.gx.validation_results import ValidationEntry
 
@@ -59,7 +59,7 @@ def run_by_gx(rows: DataFrame, suite: Suite, *, show: bool = True) -> tuple[Vali
 
 
 def _configurations(suite: Suite) -> tuple[dict[str, Any], dict[str, str]]:
-    """What GX makes of each expectation, by id, and why it refuses the others."""
+    """Build GX's form of each expectation, by id, and say why it refuses the others."""
     configuration = import_module(
         "great_expectations.expectations.expectation_configuration"
     ).ExpectationConfiguration
@@ -67,7 +67,7 @@ def _configurations(suite: Suite) -> tuple[dict[str, Any], dict[str, str]]:
     refused: dict[str, str] = {}
     for e in suite.expectations:
         try:
-            kwargs = resolved(dict(e.kwargs), suite.parameters)
+            kwargs = fill_suite_parameters(dict(e.kwargs), suite.parameters)
             taken[e.id] = (
                 configuration(type=e.type, kwargs=kwargs, id=e.id, severity=e.severity.value)
                 .to_domain_obj()

@@ -16,8 +16,8 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import ColumnCells, Frame, alike, any_of, bounded, literal, literals
+from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 from engage_spark.gx.metric_requests import (
     ExpectationOutcome,
     GroupedRequest,
@@ -61,7 +61,7 @@ def map_result(
 
 
 def _of_cells(expected: Cell) -> Handler:
-    """A statement about a cell, from the condition that a sound one meets."""
+    """Make a statement about a cell from the condition that a sound one meets."""
 
     def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
         cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
@@ -99,7 +99,7 @@ def _repeated(n: Column, _: list[Column]) -> Column:
 
 
 def _looked_at(cells: list[ColumnCells], ignored: str) -> Column:
-    """The rows that `ignore_row_if` leaves."""
+    """Select the rows that `ignore_row_if` leaves."""
     filled = [c.column.isNotNull() for c in cells]
     if ignored in ("both_values_are_missing", "all_values_are_missing"):
         return any_of(filled)
@@ -240,7 +240,7 @@ def _different(cells: list[ColumnCells], _: ExpectationArgs) -> Column:
 
 
 def _sum_equals(cells: list[ColumnCells], wants: ExpectationArgs) -> Column:
-    """A null adds nothing.
+    """Compare the sum of the cells with a total; a null adds nothing.
 
     Whole numbers are added exactly, beyond 64 bits too; as soon as a float is among them, all are.
     """

@@ -121,7 +121,7 @@ def _result(kind: str, line: Line, by_rule: Mapping[str, Line]) -> Mapping[str, 
 
 
 def _in_words(table: Table, line: Line) -> ValidationEntry:
-    """A rule that is not in the suite, as its description and what was measured."""
+    """Describe a rule that is not in the suite by its description and what was measured."""
     rule, measured = str(line["rule_name"]), line["measured"]
     bounds = [f"{name} {line[name]:g}" for name in ("minimum", "maximum") if line.get(name) is not None]
     words = f"{rule}: {line['description'] or 'no description'}" + (

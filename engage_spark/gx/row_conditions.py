@@ -16,8 +16,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.contract.expressions import referenced_names
-from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.columns import ColumnCells, Frame, compared, literal, literals, number
+from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
 _TERM = re.compile(
@@ -126,7 +126,7 @@ def _term(text: str, frame: Frame) -> Column:
 
 
 def _structured(given: dict[str, Any], frame: Frame, depth: int) -> Column:
-    """A condition as GX has saved it since 1.9: comparison, nullity, and, or, pass_through."""
+    """Read a condition as GX has saved it since 1.9: comparison, nullity, and, or, pass_through."""
     if depth == 0:
         raise RefusedError(f"row_condition nests more than {DEPTH} levels deep")
     kind = given.get("type")

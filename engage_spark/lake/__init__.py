@@ -8,8 +8,8 @@ from __future__ import annotations
 from engage_spark.lake.any_format import Format, read_any_format
 from engage_spark.lake.arrivals import record_arrivals
 from engage_spark.lake.delta import Lake
+from engage_spark.lake.file_listing import InputFile
 from engage_spark.lake.input_files import InputManifest, fingerprint, list_inputs, read_inputs
-from engage_spark.lake.paths import InputFile
 from engage_spark.lake.run_log import Latest, Run, RunLog, code_version, run_id
 from engage_spark.lake.scratch import Materialize, scratch
 from engage_spark.lake.spark_errors import translate_spark_errors

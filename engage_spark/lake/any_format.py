@@ -8,7 +8,7 @@ from typing import Literal
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.errors import InputError
-from engage_spark.lake.paths import format_of, list_files, literal_path
+from engage_spark.lake.file_listing import format_of, list_files, literal_path
 from engage_spark.lake.spark_errors import first_line, input_error, is_missing_table, to_engage_error
 from engage_spark.spark.failures import SPARK_ERRORS
 

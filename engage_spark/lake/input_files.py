@@ -18,7 +18,7 @@ from pyspark.sql import types as T
 
 from engage_spark.contract import Table
 from engage_spark.errors import InputError
-from engage_spark.lake.paths import InputFile, format_of, list_files, literal_path
+from engage_spark.lake.file_listing import InputFile, format_of, list_files, literal_path
 from engage_spark.lake.spark_errors import first_line, input_error
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import LOST, spark_schema

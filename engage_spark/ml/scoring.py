@@ -118,7 +118,7 @@ class Scorer:
             ) from e
 
 
-def kind_of(spark_type: str) -> str:
+def feature_kind(spark_type: str) -> str:
     """Classify a Spark type as number, text, or by its own name: a model's feature must be of the kind that
     it was trained on. Booleans are numbers, 0 and 1.
     """
@@ -145,7 +145,7 @@ def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence
                 f.name, [t for t in types if t not in {g.name for g in scorer.features}], n=1, cutoff=0.8
             )
             wrong.append(f"{f.name} ({expected}) is missing" + (f"; is it {near[0]}?" if near else ""))
-        elif (kind := kind_of(types[f.name])) != expected:
+        elif (kind := feature_kind(types[f.name])) != expected:
             wrong.append(f"{f.name} is {types[f.name]}, {kind}, and was {expected} in training")
     others = [*needed, *([scorer.group] if scorer.group else [])]
     wrong += [f"{name} is missing" for name in dict.fromkeys(others) if name not in types]

@@ -1,8 +1,8 @@
 """Add up whole numbers exactly in any order: each in two parts, high · 2^bits + low with 0 <= low < 2^bits.
 
 The sums of the parts fit 64 bits where the sum of the numbers might not, so tasks, partitions and Spark's
-integer `sum` add them up to the same bits in any order and grouping. Sent along by value, so that executors
-need numpy only.
+integer `sum` add them up to the same bits in any order and grouping. Shipped to executors by value, so
+they need only numpy.
 """
 
 from __future__ import annotations

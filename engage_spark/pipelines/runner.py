@@ -28,7 +28,7 @@ its table in the contract, give the stage a name in `pipelines/stages.py` and it
             snapshots=tuple(VisitsOfDay(snapshot_date=r.snapshot_date, rows=r.rows_valid) for r in runs),
         )
 
-A command in `cli/app.py` calls it, and a renderer in `cli/render/stages.py` puts its result into words.
+A command in `cli/app.py` calls it. A renderer in `cli/render/stage_results.py` puts its result into words.
 """
 
 from __future__ import annotations

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from engage_spark.quality.check_dataframe import CheckResult, check
 from engage_spark.quality.checks.apply import personal_rules, samples, with_check_results
-from engage_spark.quality.checks.expressions import refuse_other_expressions
-from engage_spark.quality.checks.keys import (
+from engage_spark.quality.checks.duplicate_keys import (
     MAX_LITERAL_KEYS,
     collect_duplicates,
     duplicated_keys,
     with_duplicate_flag,
 )
+from engage_spark.quality.checks.expressions import refuse_other_expressions
 from engage_spark.quality.checks.references import with_orphan_flag
 from engage_spark.quality.checks.row_checks import (
     ALIKE,
     DUPLICATED,
     MALFORMED,
     Check,
-    orphan_flag,
+    orphan_flag_name,
     row_checks,
 )
 from engage_spark.quality.count_table import count_table
@@ -59,7 +59,7 @@ __all__ = [
     "duplicated_keys",
     "evaluate_gates",
     "merge_stats",
-    "orphan_flag",
+    "orphan_flag_name",
     "personal_rules",
     "refuse_other_expressions",
     "row_checks",

@@ -23,8 +23,12 @@ from engage_spark.contract import (
 )
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.quality.checks.apply import with_check_results
+from engage_spark.quality.checks.duplicate_keys import (
+    collect_duplicates,
+    duplicated_keys,
+    with_duplicate_flag,
+)
 from engage_spark.quality.checks.expressions import refuse_other_expressions
-from engage_spark.quality.checks.keys import collect_duplicates, duplicated_keys, with_duplicate_flag
 from engage_spark.quality.checks.references import with_orphan_flag
 from engage_spark.quality.checks.row_checks import Check, row_checks
 from engage_spark.quality.count_table import count_table

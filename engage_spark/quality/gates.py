@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from engage_spark.contract import Gate, Severity, Table, describe_gate
 from engage_spark.quality.checks.row_checks import Check
-from engage_spark.quality.stats.column_stats import ColumnStats, label
+from engage_spark.quality.stats.column_stats import ColumnStats, exact_bin_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ def _mean(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
 
 def _share(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
     state = j.columns.get(gate.column or "")
-    share = state.share(label(gate.argument)) if state else None
+    share = state.share(exact_bin_label(gate.argument)) if state else None
     return GateMeasurement(None if share is None else 100 * share)
 
 

@@ -1,6 +1,6 @@
-"""Profile the columns of a DataFrame in one pass: what is there, the ends, the values or a sample of them.
+"""Profile the columns of a DataFrame in one pass: counts, minimum and maximum, and all values or a sample.
 
-Features and undeclared tables are profiled by the same pass. Each room adds what only it needs: scales and
+Features and undeclared tables are profiled by the same pass. Each package adds what only it needs: scales and
 levels in `ml.selection.profile`, shapes and forms of text in `quality.profiling`.
 """
 

@@ -1,4 +1,4 @@
-"""Wrap what the package uses of Spark 4 and Spark 3.5 does not have.
+"""Wrap the Spark 4 features that the package uses and Spark 3.5 lacks.
 
 Nothing else in the package may use such a function (`tests/unit/spark/test_compat.py` sees to it), so support
 for an older Spark is written here and nowhere else. Each docstring says what Spark 3.5 would need. Contracts

@@ -41,7 +41,7 @@ _TYPO = 0.8
 """Similarity from which an undeclared column is suggested as a renamed missing one."""
 
 
-class Conformed(NamedTuple):
+class ConformedInput(NamedTuple):
     """An input as its table declares it, and the columns that are left out because they are not declared."""
 
     rows: DataFrame
@@ -127,7 +127,7 @@ def accepted_types(field: Field) -> tuple[str, ...]:
     return (type(declared).__name__, *(_SCALARS[name].__name__ for name in narrower), T.NullType.__name__)
 
 
-def conform(rows: DataFrame, table: Table) -> Conformed:
+def conform(rows: DataFrame, table: Table) -> ConformedInput:
     """Select the declared columns of `rows`, in declared order and type, and name the undeclared ones.
 
     No column is named when the policy is `ignore`. `rows` must not carry the day column (snapshot_date,
@@ -177,7 +177,7 @@ def conform(rows: DataFrame, table: Table) -> Conformed:
             details=problems,
             hint="correct the input, or declare what it holds in a contract of your own (--contract PATH)",
         )
-    return Conformed(rows.select(*columns), () if table.extra is ExtraColumns.IGNORE else extra)
+    return ConformedInput(rows.select(*columns), () if table.extra is ExtraColumns.IGNORE else extra)
 
 
 def _conformed(f: Field, found: T.DataType) -> Column | None:

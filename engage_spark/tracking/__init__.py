@@ -15,8 +15,8 @@ nothing that was computed: the folder is kept, the error says where, and `Tracke
 send FOLDER) sends the rest later.
 """
 
-from engage_spark.tracking.recorder import MlflowRun, ModelFacts
+from engage_spark.tracking.recorder import ModelFacts, RunRecord
 from engage_spark.tracking.registry import CHALLENGER, CHAMPION, Champion, ModelVersion
 from engage_spark.tracking.tracker import Tracker
 
-__all__ = ["CHALLENGER", "CHAMPION", "Champion", "MlflowRun", "ModelFacts", "ModelVersion", "Tracker"]
+__all__ = ["CHALLENGER", "CHAMPION", "Champion", "ModelFacts", "ModelVersion", "RunRecord", "Tracker"]

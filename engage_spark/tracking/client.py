@@ -1,4 +1,4 @@
-"""Connect to MLflow: its addresses from the settings, a client for them, and its failures in words.
+"""Connect to MLflow: its addresses from the settings, a client for them, and readable errors when it fails.
 
 Nothing global is set: the client is given its addresses, and what mlflow reads from environment variables
 (retries, progress bars, links on standard output) is set for the length of a call only, and only where the
@@ -42,7 +42,7 @@ REFUSED = frozenset(
 
 
 @contextmanager
-def environment(values: Mapping[str, str]) -> Iterator[None]:
+def default_environment(values: Mapping[str, str]) -> Iterator[None]:
     """Set these variables for the length of the block, save those that are set already."""
     added = [key for key in values if key not in os.environ]
     os.environ.update({key: values[key] for key in added})
@@ -54,7 +54,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_mlflow() -> Iterator[None]:
     """Keep mlflow's and alembic's messages off the terminal for the length of the block.
 
     What they announce as INFO or warn about is no news to our users.
@@ -64,7 +64,7 @@ def quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with environment(CALLS), warnings.catch_warnings():
+        with default_environment(CALLS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -72,14 +72,14 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def mlflow(module: str = "mlflow") -> Any:
+def import_mlflow(module: str = "mlflow") -> Any:
     """Import a module of mlflow; the first import takes about two seconds.
 
     Errors: ConfigurationError where it is not installed.
     """
     try:
-        # not `quiet`: on import mlflow sets the level of its own logger
-        with environment(CALLS), warnings.catch_warnings():
+        # not `silence_mlflow`: on import mlflow sets the level of its own logger
+        with default_environment(CALLS), warnings.catch_warnings():
             return import_module(module)
     except ImportError as e:
         raise ConfigurationError(
@@ -88,20 +88,20 @@ def mlflow(module: str = "mlflow") -> Any:
         ) from e
 
 
-def code_of(error: BaseException) -> str:
+def mlflow_error_code(error: BaseException) -> str:
     """Return MLflow's own name of an error, or nothing."""
     return str(getattr(error, "error_code", ""))
 
 
 @contextmanager
-def calling(what: str, place: str) -> Iterator[None]:
+def translate_mlflow_errors(what: str, place: str) -> Iterator[None]:
     """Turn MLflow's failures inside the block into errors of this package.
 
     Errors: TransientError where it does not answer, ConfigurationError where it refuses.
     """
-    mlflow()
+    import_mlflow()
     try:
-        with quiet():
+        with silence_mlflow():
             yield
     except EngageError:
         raise
@@ -116,7 +116,7 @@ def _translated(error: BaseException, what: str, place: str) -> EngageError:
     if "Max retries exceeded" in text:  # what urllib3 wraps in three layers ends with the reason
         text = text.rpartition("): ")[2].rstrip("\"')")
     text = text[:400]
-    if code_of(error) in REFUSED:
+    if mlflow_error_code(error) in REFUSED:
         return ConfigurationError(
             f"{what}: MLflow at {place} refuses: {text}",
             hint="correct tracking.uri, tracking.registry or the rights",
@@ -175,13 +175,13 @@ class MlflowLocation:
             new |= _new_file(uri)
         with (
             log.stage("setting up MLflow's sqlite file") if new else nullcontext(),
-            calling("no MLflow client can be made", self.uri),
+            translate_mlflow_errors("no MLflow client can be made", self.uri),
         ):
-            return mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
+            return import_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
 
     def calling(self, what: str) -> Any:
-        """Return `calling` with this location's address in the message."""
-        return calling(what, self.uri)
+        """Return `translate_mlflow_errors` with this location's address in the message."""
+        return translate_mlflow_errors(what, self.uri)
 
 
 def _scheme(uri: str) -> str:

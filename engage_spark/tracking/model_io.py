@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.spark.session import delete_directory, put_directory
-from engage_spark.tracking.client import mlflow, quiet
+from engage_spark.tracking.client import import_mlflow, silence_mlflow
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
@@ -70,7 +70,7 @@ def save_model(
     (folder / "conda.yaml").write_text(json.dumps(conda, indent=1))  # JSON is YAML
     content = {"features": [list(f) for f in features], "extras": dict(extras), "facts": dict(facts)}
     (folder / EXTRAS).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    with quiet():
+    with silence_mlflow():
         _describe(folder, model, features)
 
 
@@ -163,7 +163,11 @@ def _describe(folder: Path, model: PipelineModel, features: Sequence[tuple[str, 
     """Write the file MLmodel: both flavours and the signature, whose columns are all optional (nulls)."""
     import pyspark
 
-    types, models, pyfunc = mlflow("mlflow.types"), mlflow("mlflow.models"), mlflow("mlflow.pyfunc")
+    types, models, pyfunc = (
+        import_mlflow("mlflow.types"),
+        import_mlflow("mlflow.models"),
+        import_mlflow("mlflow.pyfunc"),
+    )
     inputs = [
         types.ColSpec(SIGNATURE_TYPES.get(kind, "double"), name, required=False) for name, kind in features
     ]

@@ -66,7 +66,7 @@ class ModelFacts:
         return {f"{TAG}{key}": str(text) for key, text in texts.items()}
 
 
-class MlflowRun:
+class RunRecord:
     """One training, being recorded.
 
     Names of metrics and params may hold letters, digits, `_-. /`; other signs become `_`.
@@ -83,7 +83,7 @@ class MlflowRun:
         """MLflow's own id, once the run was sent."""
         self.started, self.ended, self.status = _now(), 0, "RUNNING"
         self.registration: dict[str, Any] | None = None
-        self.children: list[MlflowRun] = []
+        self.children: list[RunRecord] = []
         self._values: dict[str, dict[str, str]] = {"params": {}, "tags": {}}
         self._metrics: dict[str, list[tuple[int, float]]] = {}
         # Nothing is left behind unless it is kept.
@@ -163,12 +163,12 @@ class MlflowRun:
         self._put("tags", facts.tags())
 
     @contextmanager
-    def child(self, name: str) -> Iterator[MlflowRun]:
+    def child(self, name: str) -> Iterator[RunRecord]:
         """Open a run below this one, such as a candidate on a fold.
 
         It is sent with its parent; it fails where its block raises.
         """
-        run = MlflowRun(
+        run = RunRecord(
             self.experiment,
             name,
             self.folder / "children" / f"{len(self.children):04d}",
@@ -240,13 +240,13 @@ class MlflowRun:
             recorded[name] = text
 
 
-def read_record(folder: Path) -> MlflowRun:
+def read_record(folder: Path) -> RunRecord:
     """Read a run that was kept.
 
     Errors: OSError, ValueError or KeyError where the folder holds none.
     """
     content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    run = MlflowRun(content["experiment"], content["name"], folder)
+    run = RunRecord(content["experiment"], content["name"], folder)
     run.id = content["id"]
     run.started, run.ended, run.status, run.registration = (
         content[k] for k in ("started", "ended", "status", "registration")

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from engage_spark.errors import ConfigurationError, GateError, NoChampionError
-from engage_spark.tracking.client import NOT_THERE, MlflowLocation, code_of, mlflow
+from engage_spark.tracking.client import NOT_THERE, MlflowLocation, import_mlflow, mlflow_error_code
 from engage_spark.tracking.model_io import EXTRAS, read_extras
-from engage_spark.tracking.recorder import MODEL, TAG, MlflowRun
+from engage_spark.tracking.recorder import MODEL, TAG, RunRecord
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -174,7 +174,7 @@ class Registry:
             f"the files of {version.name!r} version {version.version} cannot be fetched from {uri}"
         ):
             return Path(
-                mlflow("mlflow.artifacts").download_artifacts(
+                import_mlflow("mlflow.artifacts").download_artifacts(
                     artifact_uri=uri,
                     dst_path=str(folder),
                     tracking_uri=self.place.uri,
@@ -182,7 +182,7 @@ class Registry:
                 )
             )
 
-    def register(self, run: MlflowRun) -> ModelVersion:
+    def register(self, run: RunRecord) -> ModelVersion:
         """Register the model of a run that was sent.
 
         Return the version of the same training (`ModelVersion.is_of`) where there is one already.
@@ -291,8 +291,8 @@ class Registry:
 def _unless_missing(call: Any) -> Any:
     try:
         return call()
-    except mlflow("mlflow.exceptions").MlflowException as e:
-        if code_of(e) in NOT_THERE:
+    except import_mlflow("mlflow.exceptions").MlflowException as e:
+        if mlflow_error_code(e) in NOT_THERE:
             return None
         raise
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, EngageError, TransientError
 from engage_spark.settings import TrackingSettings
-from engage_spark.tracking.client import MlflowLocation, code_of, environment, mlflow
+from engage_spark.tracking.client import MlflowLocation, default_environment, import_mlflow, mlflow_error_code
 from engage_spark.tracking.model_io import load_model
-from engage_spark.tracking.recorder import MlflowRun, read_record
+from engage_spark.tracking.recorder import RunRecord, read_record
 from engage_spark.tracking.registry import Champion, ModelVersion, Registry
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Tracker:
         """
         once = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
         with (
-            environment(once if seconds else {}),
+            default_environment(once if seconds else {}),
             self.place.calling("MLflow cannot be asked for its experiments"),
         ):
             self.place.client.search_experiments(max_results=1)
@@ -64,7 +64,7 @@ class Tracker:
         name: str,
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
-    ) -> Iterator[MlflowRun]:
+    ) -> Iterator[RunRecord]:
         """Record a run, and send it to experiment `{tracking.experiment}/{experiment…}` when the block ends.
 
         `run.id` is set then. Where the block raises, the run is sent as FAILED, and the exception goes on.
@@ -72,7 +72,7 @@ class Tracker:
         Errors: TransientError where sending fails: everything is kept below `tracking.folder`/kept, and the
         message says what failed and where the model is.
         """
-        run = MlflowRun((self.place.settings.experiment, *experiment), name, staging=self.staging)
+        run = RunRecord((self.place.settings.experiment, *experiment), name, staging=self.staging)
         run.params(params or {})
         run.tags(tags or {})
         try:
@@ -86,7 +86,7 @@ class Tracker:
             raise
         self._send_or_keep(run, lambda: self._send(run))
 
-    def register(self, run: MlflowRun) -> ModelVersion:
+    def register(self, run: RunRecord) -> ModelVersion:
         """Register a run's model, or return the version of the same training, if there is one.
 
         Everything is kept as `run` does where that fails.
@@ -143,7 +143,7 @@ class Tracker:
         """Return the folders of runs that could not be sent yet."""
         return tuple(sorted(p.parent for p in (self.place.folder / KEPT).glob("*/record.json")))
 
-    def _send_or_keep(self, run: MlflowRun, call: Any) -> Any:
+    def _send_or_keep(self, run: RunRecord, call: Any) -> Any:
         try:
             return call()
         except EngageError as e:
@@ -158,13 +158,13 @@ class Tracker:
                 ),
             ) from e
 
-    def _keep(self, run: MlflowRun) -> Path:
+    def _keep(self, run: RunRecord) -> Path:
         try:
             return run.keep(self.place.folder / KEPT)
         except OSError:  # the folder may be what is not writable; the message names the place
             return run.keep(Path(tempfile.mkdtemp(prefix="engage-spark-kept-")))
 
-    def _send(self, run: MlflowRun, parent: str | None = None) -> None:
+    def _send(self, run: RunRecord, parent: str | None = None) -> None:
         run.write()
         client = self.place.client
         what = f"run {run.name!r} cannot be recorded"
@@ -205,8 +205,8 @@ class Tracker:
         if experiment is None:
             try:
                 return str(client.create_experiment(name, artifact_location=self.place.artefacts))
-            except mlflow("mlflow.exceptions").MlflowException as e:
-                if code_of(e) != "RESOURCE_ALREADY_EXISTS":  # another process was quicker
+            except import_mlflow("mlflow.exceptions").MlflowException as e:
+                if mlflow_error_code(e) != "RESOURCE_ALREADY_EXISTS":  # another process was quicker
                     raise
                 experiment = client.get_experiment_by_name(name)
         if experiment.lifecycle_stage != "active":
@@ -217,7 +217,7 @@ class Tracker:
         return str(experiment.experiment_id)
 
     def _values(self, client: Any, identity: str, content: Mapping[str, Any], files: Path) -> None:
-        entities = mlflow("mlflow.entities")
+        entities = import_mlflow("mlflow.entities")
         builders = {"params": entities.Param, "tags": entities.RunTag}
         for kind, build in builders.items():
             if any(len(v) > LONGEST[kind] for v in content[kind].values()):

@@ -1,4 +1,4 @@
-"""The form in which a terminal shows a result: lines, tables and notes, already in words."""
+"""Hold the text form of a result for the terminal: lines, tables and notes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Predict what a computation will take before it starts: memory from counts, time from stated constants.
 
-The constants were measured, but they stay constants: whether `auto` computes exactly must not depend on how
+The constants were measured once and are fixed: whether `auto` computes exactly must not depend on how
 busy a machine was.
 """
 

@@ -22,10 +22,10 @@ import numpy as np
 from engage_spark.graph.kernels.simd import (
     add_row,
     clear_row,
+    finish_pushed_counts,
+    finish_pushed_dependencies,
     pull_counts,
     pull_dependencies,
-    settle_counts,
-    settle_dependencies,
 )
 from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
@@ -117,7 +117,7 @@ def _push_forward(
     for i in range(last, end):
         w = vertices[i]
         touched[w] = False
-        new, high = settle_counts(unseen[w], counts, target, w, most)
+        new, high = finish_pushed_counts(unseen[w], counts, target, w, most)
         if high:
             fits = False
         if new:
@@ -189,7 +189,7 @@ def _backward(
         v = vertices[i]
         if pushed:
             wanted[v] = False
-            one, two = settle_dependencies(masks[i], counts, weight[v], times, target, v)
+            one, two = finish_pushed_dependencies(masks[i], counts, weight[v], times, target, v)
         elif masks[i]:
             one, two = pull_dependencies(
                 current, indices, indptr[v], indptr[v + 1], masks[i], counts, weight[v], times, target, v

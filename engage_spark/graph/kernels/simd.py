@@ -169,7 +169,7 @@ def pull_counts(
 
 
 @intrinsic
-def settle_counts(typingctx: Any, unseen: Any, counts: Any, target: Any, at: Any, most: Any) -> Any:
+def finish_pushed_counts(typingctx: Any, unseen: Any, counts: Any, target: Any, at: Any, most: Any) -> Any:
     """Do as `pull_counts` for sums that were pushed into row `at` of `target`."""
     signature = tuple_of(unseen, 2)(unseen, counts, target, types.int64, target.dtype)
 
@@ -246,7 +246,7 @@ def pull_dependencies(
 
 
 @intrinsic
-def settle_dependencies(
+def finish_pushed_dependencies(
     typingctx: Any, lanes: Any, counts: Any, weight: Any, times: Any, target: Any, at: Any
 ) -> Any:
     """Do as `pull_dependencies` for sums that were pushed into row `at` of `target` (0 there: last level)."""

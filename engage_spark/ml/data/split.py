@@ -1,8 +1,8 @@
-"""Draw the split of every customer once, by hash, and keep it: fit, calibration, conformal or test.
+"""Assign every customer to a split once, by hash, and never change it: fit, calibration, conformal, test.
 
-Splits and folds are of customers, not of rows: all snapshots of one customer are in one split. A customer
+Splits and folds divide customers, not rows: all snapshots of one customer are in one split. A customer
 changes little from day to day, so a model that was fitted on one snapshot of a customer and tested on another
-is tested on what it has seen, and every metric comes out too good. The stored column is called `side`.
+is tested on data it has already seen, and every metric looks too good. The stored column is called `side`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def draw_splits(
     return _splits(hashed.withColumn("__slot", slot.cast("int")), key, folds, drawn=True)
 
 
-def to_newcomers(
+def draw_newcomer_splits(
     splits: DataFrame, rows: DataFrame, *, key: Sequence[str], folds: int = 5, seed: int = 0
 ) -> DataFrame:
     """Split the keys in `rows` that `splits` does not have: by cuts of the whole range of the same hash, so
@@ -101,13 +101,14 @@ def to_newcomers(
 def with_newcomers(
     splits: DataFrame, rows: DataFrame, *, key: Sequence[str], folds: int = 5, seed: int = 0
 ) -> DataFrame:
-    """Add the newcomers of `rows` to `splits` (see `to_newcomers`), columns as `draw_splits`. No key changes
-    its split.
+    """Add the newcomers of `rows` to `splits` (see `draw_newcomer_splits`), columns as `draw_splits`.
+
+    No key changes its split.
 
     Cost: no job.
     """
     drawn = splits.select(*map(column_named, (*key, *COLUMNS)))
-    return drawn.unionByName(to_newcomers(splits, rows, key=key, folds=folds, seed=seed))
+    return drawn.unionByName(draw_newcomer_splits(splits, rows, key=key, folds=folds, seed=seed))
 
 
 def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int) -> None:
@@ -221,8 +222,8 @@ __all__ = [
     "MAX_STRATA",
     "SIDE",
     "check_splits",
+    "draw_newcomer_splits",
     "draw_splits",
     "split_hash",
-    "to_newcomers",
     "with_newcomers",
 ]

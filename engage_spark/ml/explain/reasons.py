@@ -72,7 +72,7 @@ def explainer_of(
                 f"the reasons of a {kind} need rows to compare with",
                 hint="give the rows that it was fitted on",
             )
-        means = slot_means(model, background, count=len(vector_slots))
+        means = vector_position_means(model, background, count=len(vector_slots))
         explained = Linear(
             coefficients=np.array(stage.coefficients.toArray()), means=means, intercept=float(stage.intercept)
         )
@@ -277,7 +277,7 @@ def _bound(explainer: Explainer) -> float:
     return float(np.abs(model.coefficients).sum()) * _FAR or 1.0
 
 
-def slot_means(model: PipelineModel, rows: DataFrame, *, count: int) -> F64:
+def vector_position_means(model: PipelineModel, rows: DataFrame, *, count: int) -> F64:
     """Return the mean of each position of the assembled vector over `rows`, on a grid of 2^-32.
 
     The same bits come out on any partitioning.

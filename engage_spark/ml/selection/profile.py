@@ -1,4 +1,4 @@
-"""Profile features and targets, and derive from it how a number is scaled and which levels a category has."""
+"""Profile features and targets, and derive the scale of each number and the levels of each category."""
 
 from __future__ import annotations
 

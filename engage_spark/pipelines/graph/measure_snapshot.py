@@ -28,7 +28,7 @@ from engage_spark.graph.adaptive_sampling import StoppingRule
 from engage_spark.graph.distributed.resources import parse_bytes
 from engage_spark.graph.distributed.structure_tasks import to_follows, to_structure
 from engage_spark.graph.ranks import compare_given_with_measured
-from engage_spark.graph.tables import to_edge_rows, to_ends, to_vertex_rows
+from engage_spark.graph.tables import select_edge_ends, to_edge_rows, to_vertex_rows
 from engage_spark.graph.tie_strength import WEEKS, to_pairs, to_strengths
 from engage_spark.lake import Materialize, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun
@@ -148,7 +148,7 @@ def _edges(context: RunContext, spec: GraphSpec, day: date, direction: Direction
     rows, kinds = _log(context, spec.connections, day), spec.kinds(direction)
     if kinds is not None:
         rows = rows.where(column_named(kinds[0]).isin(list(kinds[1])))
-    return to_ends(rows, spec=spec, table=spec.connections, at="connected_at")
+    return select_edge_ends(rows, spec=spec, table=spec.connections, at="connected_at")
 
 
 def _pairs(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame) -> DataFrame:
@@ -159,7 +159,7 @@ def _pairs(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame) -> D
     interactions = None
     if spec.interactions is not None:
         recent = _log(context, spec.interactions, day, since=day - timedelta(weeks=WEEKS))
-        interactions = to_ends(recent, spec=spec, table=spec.interactions, at="occurred_at")
+        interactions = select_edge_ends(recent, spec=spec, table=spec.interactions, at="occurred_at")
     rows = to_pairs(connections, interactions, as_of=day)
     for end in ("first", "second"):
         customers = ids.select(F.col("id").alias(end), F.lit(True).alias(f"__{end}"))

@@ -1,4 +1,4 @@
-"""Compare a day with another, column by column, from the recorded states: no data are read again."""
+"""Compare a day with another, column by column, from the recorded states, without reading the data again."""
 
 from __future__ import annotations
 

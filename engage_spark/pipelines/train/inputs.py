@@ -18,8 +18,8 @@ from engage_spark.ml.data.split import (
     FOLD,
     SIDE,
     check_splits,
+    draw_newcomer_splits,
     draw_splits,
-    to_newcomers,
     with_newcomers,
 )
 from engage_spark.ml.data.split_rows import TargetSnapshots
@@ -181,7 +181,7 @@ def _splits(
     else:
         stored = context.lake.read(context.spark, SPLITS, version=previous).select(*_keys(context), *COLUMNS)
         check_splits(stored, key=key, folds=models.folds, seed=models.seed)
-        new = to_newcomers(stored, rows, key=key, folds=models.folds, seed=models.seed)
+        new = draw_newcomer_splits(stored, rows, key=key, folds=models.folds, seed=models.seed)
     new = materialize(new, "new_splits")
     if previous is not None and new.isEmpty():
         return stored if stored is not None else new, previous

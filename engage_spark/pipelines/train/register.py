@@ -28,7 +28,7 @@ from engage_spark.pipelines.results import MetricEstimate, ModelOnTest, Selectio
 from engage_spark.pipelines.stages import SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts
 from engage_spark.spark.schema import spark_schema
-from engage_spark.tracking import CHAMPION, MlflowRun, ModelFacts, ModelVersion, Tracker
+from engage_spark.tracking import CHAMPION, ModelFacts, ModelVersion, RunRecord, Tracker
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -242,7 +242,7 @@ def _stored(context: RunContext, table: str) -> str:
     return f"{table}_judged" if table == context.contract.entity.name else table
 
 
-def _record_metrics(run: MlflowRun, trained: TrainedTarget) -> None:
+def _record_metrics(run: RunRecord, trained: TrainedTarget) -> None:
     """Record every metric by where it was measured; one that is not defined there is left out.
 
     `test/…` is the model on the test split, `baseline/…`, `all_features/…` and so on what it is compared with

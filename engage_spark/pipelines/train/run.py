@@ -1,4 +1,4 @@
-"""Train on matured snapshots: one registered model per target, with all its figures beside it."""
+"""Train on matured snapshots: one registered model per target, stored with all its metrics."""
 
 from __future__ import annotations
 

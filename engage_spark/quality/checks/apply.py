@@ -84,7 +84,7 @@ def _reason(check: Check) -> Column:
 
 
 def _any(conditions: list[Column]) -> Column:
-    """A balanced disjunction: a chain of a few hundred overflows the stack of Spark's optimizer."""
+    """Build a balanced disjunction: a chain of a few hundred overflows the stack of Spark's optimizer."""
     if not conditions:
         return F.lit(False)
     while len(conditions) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.quality.checks.row_checks import orphan_flag
+from engage_spark.quality.checks.row_checks import orphan_flag_name
 from engage_spark.spark.schema import column_named
 
 _KEY, _KNOWN = "__key", "__known"
@@ -22,4 +22,4 @@ def with_orphan_flag(rows: DataFrame, known: DataFrame, *, column: str, to_colum
     keys = known.where(key.isNotNull()).select(key.alias(_KEY)).groupBy(_KEY).agg(F.lit(True).alias(_KNOWN))
     joined = rows.join(keys, on=column_named(column) == F.col(_KEY), how="left")
     flag = F.col(_KNOWN).isNull() & column_named(column).isNotNull()
-    return joined.withColumn(orphan_flag(column), flag).drop(_KEY, _KNOWN)
+    return joined.withColumn(orphan_flag_name(column), flag).drop(_KEY, _KNOWN)

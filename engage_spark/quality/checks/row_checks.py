@@ -2,7 +2,7 @@
 
 Importing this starts nothing; a check's columns are built when asked for.
 
-Each check says what becomes of a null, a NaN and an infinity (`SpecialValuePolicy`): nullness is a check of
+Each check states how it treats a null, a NaN and an infinity (`SpecialValuePolicy`): nullness is a check of
 its own, and every other check holds for a null. NaN breaks `finite` and `range`, whichever side is bounded;
 an infinity breaks `finite`, and `range` where it is beyond a bound.
 """
@@ -29,14 +29,14 @@ LONGEST_SHOWN = 200
 """Characters of a value that stand in a reason; the row beside it holds the whole."""
 
 
-def orphan_flag(column: str) -> str:
+def orphan_flag_name(column: str) -> str:
     """Return the name of the temporary column that says whether `column` refers to a key that does not
     exist.
     """
     return f"__orphan_{column}"
 
 
-class Special(StrEnum):
+class SpecialValueOutcome(StrEnum):
     """What a check makes of a value that no comparison decides."""
 
     HOLDS = "holds"
@@ -52,12 +52,12 @@ class SpecialValuePolicy:
     only.
     """
 
-    null: Special = Special.HOLDS
-    nan: Special = Special.HOLDS
-    infinity: Special = Special.COMPARED
+    null: SpecialValueOutcome = SpecialValueOutcome.HOLDS
+    nan: SpecialValueOutcome = SpecialValueOutcome.HOLDS
+    infinity: SpecialValueOutcome = SpecialValueOutcome.COMPARED
 
 
-COMPARED = SpecialValuePolicy(nan=Special.COMPARED)
+COMPARED = SpecialValuePolicy(nan=SpecialValueOutcome.COMPARED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ def row_checks(
                 shown=(r.column,),
                 masked=masked,
                 description=f"is a {r.to_column} of {r.table}",
-                violated=lambda c=r.column: F.col(orphan_flag(c)),  # type: ignore[misc]
+                violated=lambda c=r.column: F.col(orphan_flag_name(c)),  # type: ignore[misc]
             )
         )
     for rule in table.rules:
@@ -222,12 +222,12 @@ def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterat
     def column() -> Column:
         return column_named(f.name)
 
-    null = SpecialValuePolicy(null=Special.VIOLATES)
+    null = SpecialValuePolicy(null=SpecialValueOutcome.VIOLATES)
     yield check(
         "not_null", "is not null", lambda: column().isNull(), dimension=Dimension.COMPLETENESS, policy=null
     )
     if f.is_floating:
-        finite = SpecialValuePolicy(nan=Special.VIOLATES, infinity=Special.VIOLATES)
+        finite = SpecialValuePolicy(nan=SpecialValueOutcome.VIOLATES, infinity=SpecialValueOutcome.VIOLATES)
         yield check(
             "finite",
             "is neither NaN nor infinite",
@@ -239,7 +239,7 @@ def _field_checks(f: Field, masked: frozenset[str], *, any_text: bool) -> Iterat
             "range",
             f"lies in {_bounds(f)}",
             lambda: _outside(f, column()),
-            policy=SpecialValuePolicy(nan=Special.VIOLATES),
+            policy=SpecialValuePolicy(nan=SpecialValueOutcome.VIOLATES),
         )
     if f.allowed:
         values = ", ".join(str(v) for v in f.allowed)

@@ -84,8 +84,8 @@ def _off_normal_form(column: Column) -> Column:
 
 @cache
 def _not_normal_form_c() -> str:
-    """A regular expression that finds what normal form C would write otherwise: characters it replaces, and
-    pairs it composes.
+    """Build a regular expression that finds what normal form C would write otherwise: characters it
+    replaces, and pairs it composes.
 
     Spark has no normalisation. Found is all that a program writes in normal form D; not found are marks out
     of their canonical order, and a mark that composes across another one. What is in normal form C is never

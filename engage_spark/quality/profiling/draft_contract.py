@@ -267,7 +267,7 @@ def _role(c: ColumnFacts, *, key: bool, personal: bool) -> str:
 
 
 def _allowed(c: ColumnFacts) -> dict[Any, int] | None:
-    """The values and how often each occurs, commonest first, where they look like a closed list."""
+    """Return the values and how often each occurs, commonest first, where they look like a closed list."""
     if not c.values or c.type == "boolean" or not c.state.filled or c.state.filled < TIMES * len(c.values):
         return None
     if (

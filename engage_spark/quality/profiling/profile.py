@@ -198,7 +198,7 @@ def facts_of(name: str, kind: str, state: ColumnStats, scan: ColumnProfile | Non
 def _key(
     df: DataFrame, columns: tuple[ColumnFacts, ...], rows: int, given: tuple[str, ...], dated: bool
 ) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, ...], int], ...]]:
-    """The key, and for others how many rows share theirs.
+    """Find the key, and for others how many rows share theirs.
 
     A key is unique and never null; single columns come before pairs, and names that sound like a key before
     others, then the order of the columns decides.
@@ -229,7 +229,7 @@ def _may_be_key(c: ColumnFacts) -> bool:
 
 
 def _nearly_unique(df: DataFrame, names: list[str], rows: int, dated: bool) -> list[str]:
-    """The columns with about as many different values as rows.
+    """Find the columns with about as many different values as rows.
 
     HyperLogLog++ with an error of 5%, so that none that is unique is missed; its estimate does not depend on
     the order of rows, as that of a sketch would. One scan.

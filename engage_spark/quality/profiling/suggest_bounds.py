@@ -51,8 +51,8 @@ def nice_share(percent: Fraction) -> float:
 
 
 def _as_type(bound: Fraction, observed: Fraction, kind: str, *, up: bool) -> int | float | None:
-    """The bound as YAML holds it: in the range of its type, and on the right side of what was found when
-    Spark casts it to that type.
+    """Return the bound as YAML holds it: in the range of its type, and on the right side of what was found
+    when Spark casts it to that type.
     """
     if kind in _BITS:
         limit = 2 ** _BITS[kind]
@@ -70,7 +70,7 @@ def _as_type(bound: Fraction, observed: Fraction, kind: str, *, up: bool) -> int
 
 
 def _rounded(bound: Fraction, kind: str) -> Fraction | None:
-    """The bound as a double, or as a float made of that double; None beyond their range."""
+    """Return the bound as a double, or as a float made of that double; None beyond their range."""
     try:
         double = float(bound)
         return Fraction(struct.unpack("f", struct.pack("f", double))[0] if kind == "float" else double)

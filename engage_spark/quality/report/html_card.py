@@ -89,7 +89,7 @@ def state(checked: CheckSummary) -> tuple[str, str]:
 
 
 def _broken(checked: CheckSummary) -> list[RuleCount]:
-    """What did not hold, or was broken within tolerance: gates that failed first, then by severity and
+    """List what did not hold, or was broken within tolerance: gates that failed first, then by severity and
     rows.
     """
     found = [c for c in checked.counts if not c.passed or (c.violations and not _is_gate(c))]
@@ -107,7 +107,7 @@ def _is_gate(c: RuleCount) -> bool:
 
 
 def _measure(c: RuleCount) -> str:
-    """What a gate measured and its bound; the share of rows that broke a rule."""
+    """Format what a gate measured and its bound; the share of rows that broke a rule."""
     return (
         f"{format_measured(c)} (bound {format_bound(c)})"
         if _is_gate(c)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from engage_spark.contract import Field
-from engage_spark.quality.stats.column_stats import label
+from engage_spark.quality.stats.column_stats import exact_bin_label
 from engage_spark.quality.stats.count_kernel import HIGHEST, LOWEST, CountPlan
 
 BINS = 32
@@ -60,7 +60,7 @@ class Binning:
         """The names of the numbered bins, in order."""
         match self.scale:
             case BinScale.CATEGORY | BinScale.WHOLE:
-                return tuple(label(v) for v in self.values)
+                return tuple(exact_bin_label(v) for v in self.values)
             case BinScale.SPREAD:
                 shown = next(
                     s

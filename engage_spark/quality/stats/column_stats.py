@@ -23,7 +23,7 @@ NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = (
 SPECIAL = frozenset((NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER))
 
 
-def label(value: object) -> str:
+def exact_bin_label(value: object) -> str:
     """Return the label of a value's own bin.
 
     A value that reads like one of the special bins is quoted: 'other' is not what is other.
@@ -82,7 +82,7 @@ class ColumnStats:
         return Fraction(self.bins.get(label, 0), self.filled) if self.filled else None
 
     def __add__(self, other: ColumnStats) -> ColumnStats:
-        """The state of both sets of rows.
+        """Return the state of both sets of rows.
 
         Errors: ValueError for another column or other bins: those counts do not add up.
         """

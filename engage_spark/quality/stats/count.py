@@ -1,10 +1,10 @@
 """Count a checked table in one pass: every count, exact sum, minimum and maximum of a judged table in one
 job, and the sketches in another.
 
-Partitions are counted with numpy on Arrow batches (`kernel`), and what they found is added up by Spark: a few
-hundred rows each. Nothing of it is compiled for the contract, so its cost grows with cells and not with
-rules, and the job is the same for 10 rules and for 300. The same as SQL expressions (bins and exact sums,
-exploded and grouped) took more than twice the processor time; see bench/RESULTS.md.
+Partitions are counted with numpy on Arrow batches (`count_kernel`), and what they found is added up by
+Spark: a few hundred rows each. Nothing is compiled per contract, so its cost grows with cells and not with
+rules, and the job is the same for 10 rules and for 300. Doing the same with SQL expressions (bins and exact
+sums, exploded and grouped) took more than twice the processor time; see bench/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def count_columns(
         broken={
             names[-1 - code]: sum(r["rows"] for r in records) for code, records in by_code.items() if code < 0
         },
-        columns={b.column: state_of(b, valid, by_code.get(i, [])) for i, b in enumerate(binnings)},
+        columns={b.column: build_column_stats(b, valid, by_code.get(i, [])) for i, b in enumerate(binnings)},
         below={key: n for p in plans for key, n in _below(p.column, p.cuts, by_code.get(p.code, [])).items()},
     )
 
@@ -113,7 +113,7 @@ def _needed(checked: DataFrame, binnings: Sequence[Binning], rules: bool) -> lis
     return [*(c.alias(f"c{i}") for i, c in enumerate(columns)), valid, *broken]
 
 
-def state_of(b: Binning, rows: int, records: Iterable[Any]) -> ColumnStats:
+def build_column_stats(b: Binning, rows: int, records: Iterable[Any]) -> ColumnStats:
     """Build the state of a column from the added-up rows of its code (see `count_kernel.Partial.rows`);
     `rows` is how many there were in all.
     """

@@ -17,7 +17,7 @@ from engage_spark.gx.evaluate import EvaluatedExpectation, run_suite
 from engage_spark.gx.export import suite_of
 from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import parse_suite
-from engage_spark.pipelines.quality.check import run_check, suite_gate_error
+from engage_spark.pipelines.quality.suite_check import run_check, suite_gate_error
 from engage_spark.pipelines.results import to_plain
 from engage_spark.spark.schema import spark_schema
 from tests.support.paths import DATA

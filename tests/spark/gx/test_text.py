@@ -14,7 +14,7 @@ from engage_spark.gx.evaluate import run_suite
 from engage_spark.gx.export import OWN, suite_of
 from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.quality import row_checks, with_check_results, with_duplicate_flag
-from engage_spark.quality.checks.keys import duplicated_keys
+from engage_spark.quality.checks.duplicate_keys import duplicated_keys
 from tests.support.bad_input.people import MEGABYTES_10, PEOPLE, people
 
 if TYPE_CHECKING:

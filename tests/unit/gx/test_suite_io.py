@@ -12,8 +12,8 @@ import pytest
 from engage_spark.cli import main
 from engage_spark.contract import ExtraColumns, Gate, Rule, Severity, load_contract
 from engage_spark.errors import InputError
-from engage_spark.gx.arguments import ExpectationArgs, RefusedError
 from engage_spark.gx.evaluate import HANDLERS
+from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 from engage_spark.gx.export import OWN, suite_of
 from engage_spark.gx.known_differences import DIFFERENCES
 from engage_spark.gx.suite_io import Suite, parse_suite

@@ -10,7 +10,7 @@ from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets
 from engage_spark.ml.explain.explainer import Explainer, Linear, Link
 from engage_spark.ml.feature_spec import Feature, Target, Task
-from engage_spark.ml.scoring import Scorer, kind_of, require_schema
+from engage_spark.ml.scoring import Scorer, feature_kind, require_schema
 
 BINARY = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="age")
 AMOUNT = Target(
@@ -97,7 +97,7 @@ def test_parts_that_do_not_fit_together_are_all_named() -> None:
 
 @pytest.mark.parametrize("number", ["tinyint", "bigint", "float", "decimal(10,2)", "boolean"])
 def test_any_numeric_type_is_a_number(number: str) -> None:
-    assert kind_of(number) == "number"
+    assert feature_kind(number) == "number"
     require_schema({**FIT, "age": number, "more": "map<string,int>"}, made())
     with pytest.raises(ConfigurationError, match="is string, text, and was number in training"):
         require_schema({**FIT, "age": "string"}, made())

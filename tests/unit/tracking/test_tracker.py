@@ -16,7 +16,7 @@ import pytest
 
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.settings import TrackingSettings
-from engage_spark.tracking import MlflowRun, Tracker
+from engage_spark.tracking import RunRecord, Tracker
 from tests.support.paths import ROOT
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
@@ -29,12 +29,12 @@ def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:
     )
 
 
-def stored(tracker: Tracker, run: MlflowRun) -> Any:
+def stored(tracker: Tracker, run: RunRecord) -> Any:
     """Read with mlflow's own client, at the address that the settings document."""
     return mlflow.MlflowClient(tracking_uri=f"sqlite:///{tracker.place.folder}/mlflow.db").get_run(run.id)
 
 
-def files(tracker: Tracker, run: MlflowRun) -> Path:
+def files(tracker: Tracker, run: RunRecord) -> Path:
     (folder,) = (p for p in tracker.place.folder.glob(f"artifacts/{run.id}/*"))
     return folder
 
@@ -107,7 +107,7 @@ def test_more_and_longer_values_than_mlflow_takes_at_once_arrive_whole(tracker: 
 
 
 def test_a_parameter_or_metric_has_one_value(tmp_path: Path) -> None:
-    run = MlflowRun(["e"], "n", tmp_path / "run")
+    run = RunRecord(["e"], "n", tmp_path / "run")
     run.params({"folds": 5})
     run.params({"folds": 5})
     with pytest.raises(ValueError, match="'folds' is '5' already, not '6'"):
@@ -136,7 +136,7 @@ def test_a_figure_that_is_not_defined_is_left_out(tracker: Tracker) -> None:
 @pytest.mark.parametrize("path", ["../outside", "/etc/outside", "model/MLmodel"])
 def test_an_artefact_stays_in_its_own_place(tmp_path: Path, path: str) -> None:
     with pytest.raises(ValueError, match="cannot be stored at"):
-        MlflowRun(["e"], "n", tmp_path / "run").artefact(path, "x")
+        RunRecord(["e"], "n", tmp_path / "run").artefact(path, "x")
 
 
 def test_nothing_is_left_of_a_run_that_is_not_kept(tracker: Tracker) -> None:

@@ -16,9 +16,9 @@ from engage_spark.ml.data.split import (
     COLUMNS,
     MAX_STRATA,
     check_splits,
+    draw_newcomer_splits,
     draw_splits,
     split_hash,
-    to_newcomers,
     with_newcomers,
 )
 
@@ -152,8 +152,8 @@ def test_newcomers_join_and_nobody_moves(spark: SparkSession, drawn: pd.DataFram
 
 def test_a_newcomer_has_its_side_whoever_comes_with_it(spark: SparkSession) -> None:
     splits = draw_splits(customers(spark, 500), key=KEY, stratum="label", seed=7)
-    newcomers = local(to_newcomers(splits, customers(spark, 2_000), key=KEY, seed=7))
-    few = local(to_newcomers(splits, customers(spark, 100, start=1_000), key=KEY, seed=7))
+    newcomers = local(draw_newcomer_splits(splits, customers(spark, 2_000), key=KEY, seed=7))
+    few = local(draw_newcomer_splits(splits, customers(spark, 100, start=1_000), key=KEY, seed=7))
     assert len(newcomers) == 1_500
     assert newcomers[newcomers.id.isin(few.id)].reset_index(drop=True).equals(few)
 
@@ -162,7 +162,7 @@ def test_most_keep_the_side_that_they_would_have_got_as_newcomers(
     spark: SparkSession, drawn: pd.DataFrame
 ) -> None:
     nobody = draw_splits(customers(spark), key=KEY, stratum="label", seed=7).where("false")
-    nominal = local(to_newcomers(nobody, customers(spark), key=KEY, seed=7))
+    nominal = local(draw_newcomer_splits(nobody, customers(spark), key=KEY, seed=7))
     assert (nominal.side == drawn.side).mean() > 0.95
 
 

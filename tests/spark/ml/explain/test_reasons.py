@@ -11,7 +11,12 @@ from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.explain.explainer import Explainer, Link
-from engage_spark.ml.explain.reasons import explainer_of, global_importance, slot_means, with_reasons
+from engage_spark.ml.explain.reasons import (
+    explainer_of,
+    global_importance,
+    vector_position_means,
+    with_reasons,
+)
 from engage_spark.ml.feature_spec import Target
 from engage_spark.ml.training.candidates import Family
 from engage_spark.ml.training.pipeline import slots
@@ -193,7 +198,9 @@ def test_importance_over_no_rows_is_refused(
 def test_means_of_slots_are_zero_for_numbers_and_shares_for_levels(
     rows: DataFrame, boosted: PipelineModel
 ) -> None:
-    found = dict(zip(slots(boosted), slot_means(boosted, rows, count=len(slots(boosted))), strict=True))
+    found = dict(
+        zip(slots(boosted), vector_position_means(boosted, rows, count=len(slots(boosted))), strict=True)
+    )
     most = rows.where("zone is not null").groupBy("zone").count().orderBy(F.desc("count")).first()["zone"]
     filled = {r["zone"]: r["count"] for r in rows.fillna(most, ["zone"]).groupBy("zone").count().collect()}
     for slot, mean in found.items():

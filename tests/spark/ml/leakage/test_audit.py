@@ -249,7 +249,7 @@ def test_an_audit_takes_two_passes_however_many_features(
 def test_generated_customers_are_passed_over_in_silence_under_both_policies(spark: SparkSession) -> None:
     from pyspark.sql import functions as F
 
-    from engage_spark.features.formulas import to_features
+    from engage_spark.features.run_formulas import to_features
     from engage_spark.synth import SynthPlan, customers
 
     contract = load_contract()

@@ -12,7 +12,7 @@ from engage_spark.errors import EngageError
 from engage_spark.lake import Lake, scratch
 from engage_spark.pipelines.ingest import validate_table
 from engage_spark.quality import duplicated_keys
-from engage_spark.quality.checks import keys
+from engage_spark.quality.checks import duplicate_keys
 from engage_spark.settings import LakeSettings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(
 def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(keys, "MAX_LITERAL_KEYS", few)
+    monkeypatch.setattr(duplicate_keys, "MAX_LITERAL_KEYS", few)
     with scratch(spark, lake_at(tmp_path)) as materialize:
         duplicates = validate_table._duplicates(keys_of(spark, "a", "b", "a", "c", "c", "c"), materialize)
         assert duplicates is not None
@@ -54,7 +54,7 @@ def test_a_scratch_place_that_cannot_be_written_is_named(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "scratch").write_text("I am in the way")
-    monkeypatch.setattr(keys, "MAX_LITERAL_KEYS", 0)
+    monkeypatch.setattr(duplicate_keys, "MAX_LITERAL_KEYS", 0)
     with (
         scratch(spark, lake_at(tmp_path)) as materialize,
         pytest.raises(EngageError, match=r"scratch.* cannot be written") as e,

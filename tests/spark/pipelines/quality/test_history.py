@@ -20,8 +20,8 @@ from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.quality.drift import run_drift
 from engage_spark.pipelines.quality.history import read_states
+from engage_spark.pipelines.quality.period_summary import run_states
 from engage_spark.pipelines.quality.show import run_show
-from engage_spark.pipelines.quality.states import run_states
 from engage_spark.pipelines.results import Note, StageResult, to_plain
 from engage_spark.settings import QualitySettings, Settings
 from tests.support.deliveries import BIKES, deliver, settings_of, stations

@@ -19,12 +19,12 @@ from engage_spark.quality import (
     binning,
     count_columns,
     duplicated_keys,
-    orphan_flag,
+    orphan_flag_name,
     row_checks,
     with_check_results,
     with_duplicate_flag,
 )
-from engage_spark.quality.checks.row_checks import Special
+from engage_spark.quality.checks.row_checks import SpecialValueOutcome
 from engage_spark.spark.schema import spark_schema
 from tests.support.bad_input.declared import Case, assert_judged, each
 from tests.support.bad_input.stations import SOUND, VALUES
@@ -184,8 +184,8 @@ def test_each_check_does_with_null_nan_and_infinities_what_its_policy_says(spark
             ("nan", check.policy.nan),
             ("infinity", check.policy.infinity),
         ):
-            if policy is not Special.COMPARED:
-                assert found[kind][check.name] is (policy is Special.VIOLATES), (check.name, kind)
+            if policy is not SpecialValueOutcome.COMPARED:
+                assert found[kind][check.name] is (policy is SpecialValueOutcome.VIOLATES), (check.name, kind)
     assert (found["infinity"]["mean_ride_km.range"], found["-infinity"]["mean_ride_km.range"]) == (
         False,
         True,
@@ -218,8 +218,8 @@ def test_an_orphan_is_a_value_without_a_key_and_a_null_is_none(spark: SparkSessi
         "minutes": 9.0,
     }
     flags = {
-        orphan_flag("from_station"): "from_station = 'ST9999'",
-        orphan_flag("to_station"): "cast(null as boolean)",
+        orphan_flag_name("from_station"): "from_station = 'ST9999'",
+        orphan_flag_name("to_station"): "cast(null as boolean)",
     }
     rows = frame(
         spark, RIDES, [ride, ride | {"from_station": "ST9999"}, ride | {"from_station": None}], **flags
@@ -247,7 +247,7 @@ def test_a_reference_may_warn_instead(spark: SparkSession) -> None:
         "left_at": datetime(2025, 10, 1, tzinfo=UTC),
         "minutes": None,
     }
-    rows = frame(spark, lenient, [ride], **{orphan_flag("from_station"): "true"})
+    rows = frame(spark, lenient, [ride], **{orphan_flag_name("from_station"): "true"})
     (row,) = with_check_results(rows, checks=row_checks(lenient)).collect()
     assert row["_dq_status"] == VALID
     assert [e["rule"] for e in row["_dq_errors"]] == ["minutes.not_null", "from_station.references"]

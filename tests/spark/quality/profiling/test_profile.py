@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Contract, Role, TableKind, lint, load_contract
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.lake import read_any_format
-from engage_spark.pipelines.quality.profile import run_profile
+from engage_spark.pipelines.quality.draft_contract import run_profile
 from engage_spark.quality import CheckResult, check
 from engage_spark.quality.profiling.draft_contract import draft_contract
 from engage_spark.quality.profiling.profile import profile

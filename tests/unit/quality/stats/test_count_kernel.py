@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from engage_spark.contract import Field, Role
 from engage_spark.quality import Binning, ColumnStats, binning, merge_stats
-from engage_spark.quality.stats.count import state_of
+from engage_spark.quality.stats.count import build_column_stats
 from engage_spark.quality.stats.count_kernel import DDL, RULES, SCHEMA, VALID, count
 
 ARROW = {
@@ -147,7 +147,7 @@ def counted(
                     into[k] = best((x for x in (into[k], row[k]) if x is not None), default=None)
     rows = sum(r["rows"] for (code, *_), r in added.items() if code == 1)
     own = [r for (code, *_), r in added.items() if code == 0]
-    return state_of(b, rows, own), own
+    return build_column_stats(b, rows, own), own
 
 
 def number(value: Any, kind: str) -> Fraction:
@@ -262,7 +262,7 @@ def test_rules_are_counted_over_all_rows_and_columns_over_the_valid_ones() -> No
     rows = made.to_pylist()
     assert {r["code"]: r["rows"] for r in rows if r["code"] < 0} == {-1: 2, -2: 3}
     assert {r["bin"]: r["rows"] for r in rows if r["code"] == 1} == {1: 2, 0: 2}
-    assert state_of(b, 2, [r for r in rows if r["code"] == 0]).total == 4
+    assert build_column_stats(b, 2, [r for r in rows if r["code"] == 0]).total == 4
 
 
 def test_a_partition_without_rows_counts_none() -> None:

@@ -1,4 +1,4 @@
-"""Profile several days in one, from the recorded states: no data are read again."""
+"""Profile several days as one, from the recorded states, without reading the data again."""
 
 from __future__ import annotations
 

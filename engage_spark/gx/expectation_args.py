@@ -30,7 +30,7 @@ class ExpectationArgs:
     """
 
     def __init__(self, kwargs: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
-        self.values = {name: resolved(value, parameters) for name, value in kwargs.items()}
+        self.values = {name: fill_suite_parameters(value, parameters) for name, value in kwargs.items()}
         self.asked: set[str] = set(IGNORED)
 
     def take(self, name: str, default: Any = None) -> Any:
@@ -100,7 +100,7 @@ class ExpectationArgs:
             )
 
 
-def resolved(value: Any, parameters: Mapping[str, Any]) -> Any:
+def fill_suite_parameters(value: Any, parameters: Mapping[str, Any]) -> Any:
     """Return the value with every `{"$PARAMETER": name}` in it replaced."""
     if isinstance(value, dict):
         if PARAMETER in value:
@@ -110,7 +110,7 @@ def resolved(value: Any, parameters: Mapping[str, Any]) -> Any:
                     f"suite parameter {name!r} has no value (an expression of parameters is not supported)"
                 )
             return parameters[name]
-        return {k: resolved(v, parameters) for k, v in value.items()}
+        return {k: fill_suite_parameters(v, parameters) for k, v in value.items()}
     if isinstance(value, list):
-        return [resolved(v, parameters) for v in value]
+        return [fill_suite_parameters(v, parameters) for v in value]
     return value

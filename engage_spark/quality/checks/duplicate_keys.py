@@ -1,4 +1,4 @@
-"""Find keys that more than one row has, exactly or but for the case of letters."""
+"""Find keys that more than one row has, exactly, or ignoring case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check any data by any Great Expectations suite, natively or by GX itself, with the same form of result."""
+"""Check any data against any Great Expectations suite, with our engine or GX; results have the same form."""
 
 from __future__ import annotations
 
