@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,35 +61,68 @@ class Notebook:
 
         return active_session() or self._open.enter_context(open_session(self.settings))
 
-    def ingest(self, **options: Any) -> IngestResult:
-        """Run ingest for the notebook's day and show its result; `options` are those of `run_ingest`."""
+    def ingest(self, *, snapshot_date: date | None = None, force: bool = False) -> IngestResult:
+        """Run ingest for a day (default: the notebook's) and show its result."""
         from engage_spark.pipelines.ingest.run import run_ingest
 
-        return self._run(run_ingest, **self._day(options))
+        day = snapshot_date or self.snapshot_date
+        return self._run(
+            lambda: run_ingest(
+                self.spark, self.settings, contract=self.contract, snapshot_date=day, force=force
+            )
+        )
 
-    def features(self, **options: Any) -> FeaturesResult:
-        """Derive features for the notebook's day, show the result; `options` are those of `run_features`."""
+    def features(self, *, snapshot_date: date | None = None, force: bool = False) -> FeaturesResult:
+        """Derive features for a day (default: the notebook's) and show the result."""
         from engage_spark.pipelines.features import run_features
 
-        return self._run(run_features, **self._day(options))
+        day = snapshot_date or self.snapshot_date
+        return self._run(
+            lambda: run_features(
+                self.spark, self.settings, contract=self.contract, snapshot_date=day, force=force
+            )
+        )
 
-    def graph(self, **options: Any) -> GraphResult:
-        """Measure the graph of the notebook's day and show the result; `options` are those of `run_graph`."""
+    def graph(self, *, snapshot_date: date | None = None, force: bool = False) -> GraphResult:
+        """Measure the graph of a day (default: the notebook's) and show the result."""
         from engage_spark.pipelines.graph.run import run_graph
 
-        return self._run(run_graph, **self._day(options))
+        day = snapshot_date or self.snapshot_date
+        return self._run(
+            lambda: run_graph(
+                self.spark, self.settings, contract=self.contract, snapshot_date=day, force=force
+            )
+        )
 
-    def train(self, **options: Any) -> TrainResult:
-        """Train every target and show the result; `options` are those of `run_train`."""
+    def train(
+        self, *, target: Sequence[str] = (), as_of: date | None = None, force: bool = False
+    ) -> TrainResult:
+        """Train targets (default: all of them) on what has matured by a day, and show the result."""
         from engage_spark.pipelines.train.run import run_train
 
-        return self._run(run_train, **options)
+        return self._run(
+            lambda: run_train(
+                self.spark, self.settings, contract=self.contract, target=target, as_of=as_of, force=force
+            )
+        )
 
-    def score(self, **options: Any) -> ScoreResult:
-        """Score the notebook's day and show the result; `options` are those of `run_score`."""
+    def score(
+        self, *, snapshot_date: date | None = None, target: Sequence[str] = (), force: bool = False
+    ) -> ScoreResult:
+        """Score a day (default: the notebook's) and show the result."""
         from engage_spark.pipelines.score import run_score
 
-        return self._run(run_score, **self._day(options))
+        day = snapshot_date or self.snapshot_date
+        return self._run(
+            lambda: run_score(
+                self.spark,
+                self.settings,
+                contract=self.contract,
+                snapshot_date=day,
+                target=target,
+                force=force,
+            )
+        )
 
     def models(self) -> ModelsResult:
         """List champions and challengers as `engage-spark models` does."""
@@ -99,14 +132,11 @@ class Notebook:
         console.show(result)
         return result
 
-    def _day(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"snapshot_date": self.snapshot_date} | options
-
-    def _run(self, pipeline: Callable[..., R], **options: Any) -> R:
-        """Run a pipeline and show its result, also when a gate rejects the data."""
+    def _run(self, stage: Callable[[], R]) -> R:
+        """Run a stage and show its result, also when a gate rejects the data."""
         log.configure(json_lines=self.settings.log.json_lines, level=self.settings.log.level)
         try:
-            result = pipeline(self.spark, self.settings, contract=self.contract, **options)
+            result = stage()
         except GateError as e:
             if isinstance(e.result, StageResult):
                 console.show(e.result)

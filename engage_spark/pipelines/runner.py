@@ -1,34 +1,6 @@
 """Run a stage day by day: skip what is done, write each table once, count it, publish it.
 
-How to add a stage. Say what it computes as a function on DataFrames (in `features/`, `graph/`, …), declare
-its table in the contract, give the stage a name in `pipelines/stages.py` and its result a class in
-`pipelines/results.py`. Then the pipeline is:
-
-    def run_visits(
-        spark: SparkSession,
-        settings: Settings,
-        *,
-        contract: Contract,
-        snapshot_date: date | None = None,
-        force: bool = False,
-    ) -> VisitsResult:
-        started, table = time.monotonic(), contract.table("visits")
-        runner = StageRunner(RunContext(spark, settings, contract), snapshot_date=snapshot_date, force=force)
-        runs = []
-        for work in runner.due(visits_stage(table), source=contract.entity, settings=("visits",)):
-            with runner.attempt(work, f"counting the visits of {work.snapshot_date}") as attempt:
-                rows = runner.read_valid(contract.entity, work).transform(to_visits)
-                attempt.replace(table, rows)
-                runs.append(attempt.publish(rows_in=work.source_rows, valid=attempt.count(table)))
-        return VisitsResult(
-            stage="visits",
-            seconds=time.monotonic() - started,
-            locations=runner.places(table.name),
-            notes=() if runs else (Note("VisitsUpToDate"),),
-            snapshots=tuple(VisitsOfDay(snapshot_date=r.snapshot_date, rows=r.rows_valid) for r in runs),
-        )
-
-A command in `cli/app.py` calls it. A renderer in `cli/render/stage_results.py` puts its result into words.
+docs/how_to/add_stage.md shows a complete stage that is built with it.
 """
 
 from __future__ import annotations
@@ -79,7 +51,7 @@ class Attempt:
         `where` says which rows are replaced instead, or `all_rows` that all of them are.
         Cost: one Delta commit.
         """
-        self.outputs[table.name] = self.context.lake.replace(
+        version = self.context.lake.replace(
             rows.withColumn("_run_id", F.lit(self.work.run_id)),
             table,
             where=None if all_rows else where or self._of_the_day(),
@@ -87,7 +59,12 @@ class Attempt:
             partition_by=partition_by,
             properties=properties,
         )
-        return self.outputs[table.name]
+        self.note_output(table.name, version)
+        return version
+
+    def note_output(self, table: str, version: int) -> None:
+        """Note a table that was written without `replace`: its version is published with the others."""
+        self.outputs[table] = version
 
     def read(self, table: Table, *, where: str | None = None) -> DataFrame:
         """Return the rows of a table as this attempt wrote them: those of `where`, or of the day."""

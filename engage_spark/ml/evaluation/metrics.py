@@ -29,7 +29,7 @@ class Metric:
 
     `better` says which direction is better. `unit` is "target" where it is that of the target, and None for a
     pure number. `needs` says what the labels must have for the metric to be defined; `probabilities`, that
-    scores must be within 0 and 1.
+    scores must be within 0 and 1. `biased_up`: never below 0, so a replicate of few rows makes it larger.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Metric:
     unit: str | None = None
     needs: str = "rows"
     probabilities: bool = False
+    biased_up: bool = False
 
     def __call__(self, labels: Any, scores: Any, weights: Any = None) -> float:
         """Return the value of the metric.
@@ -278,8 +279,22 @@ _ALL = (
     _binary("pr_auc", "PR-AUC (average precision)", "higher", _average_precision, needs="a label 1"),
     _binary("log_loss", "log-loss", "lower", _mean(losses), unit="nats", probabilities=True),
     _binary("brier", "Brier score", "lower", _mean(lambda y, s: (y - s) ** 2), probabilities=True),
-    _binary("ece", f"ECE ({BINS} bins of equal width)", "lower", _ece(mass=False), probabilities=True),
-    _binary("ece_mass", f"ECE ({BINS} bins of equal size)", "lower", _ece(mass=True), probabilities=True),
+    _binary(
+        "ece",
+        f"ECE ({BINS} bins of equal width)",
+        "lower",
+        _ece(mass=False),
+        probabilities=True,
+        biased_up=True,
+    ),
+    _binary(
+        "ece_mass",
+        f"ECE ({BINS} bins of equal size)",
+        "lower",
+        _ece(mass=True),
+        probabilities=True,
+        biased_up=True,
+    ),
     _number(
         "rmse", "RMSE", "lower", _mean(lambda y, s: (y - s) ** 2, lambda x: float(np.sqrt(x))), unit="target"
     ),

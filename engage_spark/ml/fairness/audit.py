@@ -23,7 +23,6 @@ from engage_spark.ml.fairness.group_metrics import (
     GroupSums,
     compare,
     pair_group,
-    pair_name,
 )
 from engage_spark.ml.feature_spec import NUMERIC, Target, Task
 from engage_spark.spark.compat import to_arrow
@@ -234,9 +233,9 @@ def _sums(row: Mapping[str, Any], exponent: int, covered: bool) -> GroupSums:
 
 def _folded(
     cells: Mapping[tuple[str, ...], GroupSums], protected: Sequence[Attribute]
-) -> dict[str, dict[str, GroupSums]]:
+) -> dict[tuple[str, ...], dict[str, GroupSums]]:
     """All rows, each attribute alone, each pair: from the sums of all combinations."""
-    tables = {ALL: {ALL: _total(cells.values())}}
+    tables = {(ALL,): {ALL: _total(cells.values())}}
     for size in (1, 2):
         for positions in combinations(range(len(protected)), size):
             ordered = [protected[i].ordered({key[i] for key in cells}) for i in positions]
@@ -245,7 +244,7 @@ def _folded(
                 parts.setdefault(tuple(key[i] for i in positions), []).append(sums)
             places = [{g: k for k, g in enumerate(groups)} for groups in ordered]
             keys = sorted(parts, key=lambda key: [place[g] for place, g in zip(places, key, strict=True)])
-            tables[pair_name([protected[i].name for i in positions])] = {
+            tables[tuple(protected[i].name for i in positions)] = {
                 pair_group(key): _total(parts[key]) for key in keys
             }
     return tables

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -129,12 +129,14 @@ MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
 class GroupFigure:
     """One metric of one group.
 
+    `attributes` are the protected fields that the group combines, `attribute` is their joint name.
     `difference` and `ratio` are against `reference`, the attribute's largest group; None where not compared.
     A group under the smallest size is listed, not `compared`: its figures say more of chance than of the
     model.
     """
 
     attribute: str
+    attributes: tuple[str, ...]
     group: str
     n: int
     compared: bool
@@ -145,6 +147,10 @@ class GroupFigure:
     reference: str | None
     difference: float | None
     ratio: float | None
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the figure as it is stored: its attributes by their joint name only."""
+        return {name: value for name, value in vars(self).items() if name != "attributes"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +204,7 @@ class Fairness:
         for f in self.figures:
             spread = spreads.get((f.attribute, f.metric))
             rows.append(
-                asdict(f)
+                f.to_row()
                 | {
                     "spread_difference": spread.difference if spread else None,
                     "spread_ratio": spread.ratio if spread else None,
@@ -208,32 +214,36 @@ class Fairness:
         return rows
 
 
-def compare(groups: Mapping[str, Mapping[str, GroupSums]], *, task: Task, smallest: int) -> Fairness:
+def compare(
+    groups: Mapping[tuple[str, ...], Mapping[str, GroupSums]], *, task: Task, smallest: int
+) -> Fairness:
     """Compare groups by the sums of every group of every attribute, in the order given.
 
+    The keys are an attribute alone, the attributes of an intersection, or (ALL,) for all rows together.
     Groups without rows must not be among them.
     """
     figures: list[GroupFigure] = []
     spreads: list[GroupSpread] = []
-    for attribute, sums in groups.items():
+    for attributes, sums in groups.items():
+        attribute = pair_name(attributes)
         for m in MEASURES[task]:
             own = {g: m.of(s) for g, s in sums.items()}
             if all(f.value is None for f in own.values()) and m.name == "coverage":
                 continue
-            figures += _figures(attribute, m, sums, own, smallest)
+            figures += _figures(attributes, m, sums, own, smallest)
             if spread := _spread(attribute, m, sums, own, smallest):
                 spreads.append(spread)
     return Fairness(task=task, smallest=smallest, figures=tuple(figures), spreads=tuple(spreads))
 
 
 def _figures(
-    attribute: str,
+    attributes: tuple[str, ...],
     m: GroupMeasure,
     sums: Mapping[str, GroupSums],
     own: Mapping[str, GroupValue],
     smallest: int,
 ) -> list[GroupFigure]:
-    compared = [g for g, s in sums.items() if s.n >= smallest] if attribute != ALL else []
+    compared = [g for g, s in sums.items() if s.n >= smallest] if attributes != (ALL,) else []
     reference = max(compared, key=lambda g: sums[g].n) if len(compared) > 1 else None
     base = own[reference].value if reference else None
     figures = []
@@ -241,7 +251,8 @@ def _figures(
         against = g in compared and f.value is not None and base is not None
         figures.append(
             GroupFigure(
-                attribute=attribute,
+                attribute=pair_name(attributes),
+                attributes=attributes,
                 group=g,
                 n=sums[g].n,
                 compared=g in compared,

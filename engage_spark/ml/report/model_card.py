@@ -233,7 +233,7 @@ class Card:
             ),
             "",
         )
-        near_0 = any(s.metric.startswith("ece") for s in self.scored)
+        near_0 = any(METRICS[s.metric].biased_up for s in self.scored)
         note = (
             "A calibration error is never below 0, so in replicates it comes out larger than it is."
             if near_0

@@ -252,13 +252,14 @@ def _write_comparison(attempt: Attempt, compared: Comparison) -> None:
         for name, values in compared.items()
     ]
     rows = [tuple(record[column] for column in schema.names) for record in records]
-    attempt.outputs[GRAPH_COMPARISON] = context.lake.replace(
+    version = context.lake.replace(
         context.spark.createDataFrame(rows, schema).coalesce(1),
         table,
         where=f"{SNAPSHOT_DATE} = DATE'{work.snapshot_date}'",
         tag=work.run_id,
         partition_by=(SNAPSHOT_DATE,),
     )
+    attempt.note_output(table.name, version)
 
 
 def _left_out(pairs: DataFrame, day: date) -> tuple[Note, ...]:

@@ -86,7 +86,7 @@ def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
         "importance.json": [asdict(i) for i in t.importance],
         "proxies.json": [asdict(p) for p in t.proxies],
         "fairness.json": {
-            "figures": [asdict(f) for f in t.fairness.figures],
+            "figures": [f.to_row() for f in t.fairness.figures],
             "spreads": [asdict(s) for s in t.fairness.spreads],
         },
     }

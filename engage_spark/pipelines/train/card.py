@@ -120,7 +120,7 @@ def _coverage(t: TrainedTarget) -> tuple[tuple[str, int, int], ...]:
     """Return rows and how many of them are covered: all, then each group of each protected field alone."""
     rows = []
     for f in t.fairness.figures:
-        if f.metric == "coverage" and f.value is not None and " x " not in f.attribute:
+        if f.metric == "coverage" and f.value is not None and len(f.attributes) == 1:
             rows.append(
                 ("all" if f.attribute == EVERYBODY else f"{f.attribute} {f.group}", f.n, round(f.value * f.n))
             )

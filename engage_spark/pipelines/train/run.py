@@ -120,8 +120,8 @@ def run_train(
                 splits_version=training_set.splits_version,
             ),
         )
-        attempt.outputs[TRAINING_RUNS] = write_training_runs(context, stage_run, registered)
-        attempt.outputs[SPLITS] = training_set.splits_version
+        attempt.note_output(TRAINING_RUNS, write_training_runs(context, stage_run, registered))
+        attempt.note_output(SPLITS, training_set.splits_version)
         attempt.publish(rows_in=stage_run.source_rows, valid=stage_run.source_rows)
     if training_set.undrawn_stratum is not None:
         notes.append(Note("SplitsNotMatured", {"target": training_set.undrawn_stratum}))

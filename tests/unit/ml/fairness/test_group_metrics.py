@@ -21,8 +21,8 @@ def sums(n: int, ones: int, selected: int, hits: int) -> GroupSums:
 
 
 GROUPS = {
-    "all": {"all": sums(1150, 560, 450, 330)},
-    "kind": {"a": sums(600, 300, 300, 200), "b": sums(500, 250, 150, 130), "c": sums(50, 10, 0, 0)},
+    ("all",): {"all": sums(1150, 560, 450, 330)},
+    ("kind",): {"a": sums(600, 300, 300, 200), "b": sums(500, 250, 150, 130), "c": sums(50, 10, 0, 0)},
 }
 
 
@@ -69,7 +69,7 @@ def test_a_rate_of_nobody_is_none() -> None:
 
 
 def test_one_group_alone_is_compared_with_nothing() -> None:
-    found = compare({"kind": {"a": sums(600, 300, 300, 200)}}, task=Task.BINARY, smallest=100)
+    found = compare({("kind",): {"a": sums(600, 300, 300, 200)}}, task=Task.BINARY, smallest=100)
     assert found.spreads == () and found.of("kind", "accuracy")["a"].difference is None
 
 
@@ -83,6 +83,19 @@ def test_rows_have_one_line_a_group_and_metric_with_the_spread_beside_it() -> No
         pytest.approx(0.6),
         True,
     )
+
+
+def test_the_groups_of_two_attributes_are_told_apart_by_their_attributes() -> None:
+    pairs = {
+        ("kind", "age x height"): {"a, old": sums(600, 300, 300, 200), "b, old": sums(500, 250, 150, 130)}
+    }
+    figures = compare(GROUPS | pairs, task=Task.BINARY, smallest=100).figures
+    assert {f.attributes: f.attribute for f in figures} == {
+        ("all",): "all",
+        ("kind",): "kind",
+        ("kind", "age x height"): "kind x age x height",
+    }
+    assert "attributes" not in figures[-1].to_row(), "the stored figures keep their columns"
 
 
 def test_calibration_bounds_hold_its_value_and_signed_metrics_have_no_ratio() -> None:

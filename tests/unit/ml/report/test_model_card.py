@@ -115,8 +115,8 @@ def full() -> Card:
         profits=profits(y, p, values=[20.0, 50.0, 125.0], cost=5.0, success=0.2, replicates=40),
         fairness=compare(
             {
-                "all": {"all": sums(2000, 900)},
-                "gender": {"Female": sums(950, 500), "Male": sums(1000, 400), "x": sums(50, 9)},
+                ("all",): {"all": sums(2000, 900)},
+                ("gender",): {"Female": sums(950, 500), "Male": sums(1000, 400), "x": sums(50, 9)},
             },
             task=Task.BINARY,
             smallest=100,

@@ -34,7 +34,7 @@ def fairness() -> Fairness:
         )
 
     return compare(
-        {"all": {"all": sums(1000)}, "kind": {"<a> & b": sums(600), "c": sums(390), "d": sums(10)}},
+        {("all",): {"all": sums(1000)}, ("kind",): {"<a> & b": sums(600), "c": sums(390), "d": sums(10)}},
         task=Task.BINARY,
         smallest=100,
     )
