@@ -235,7 +235,7 @@ def _folded(
     cells: Mapping[tuple[str, ...], GroupSums], protected: Sequence[Attribute]
 ) -> dict[tuple[str, ...], dict[str, GroupSums]]:
     """All rows, each attribute alone, each pair: from the sums of all combinations."""
-    tables = {(ALL,): {ALL: _total(cells.values())}}
+    tables: dict[tuple[str, ...], dict[str, GroupSums]] = {(ALL,): {ALL: _total(cells.values())}}
     for size in (1, 2):
         for positions in combinations(range(len(protected)), size):
             ordered = [protected[i].ordered({key[i] for key in cells}) for i in positions]
