@@ -32,7 +32,7 @@ demo-full: $(JARS) ## the same with the dictionary's 100,000
 # Two suites at a time: each Spark session keeps about one core busy. A suite's output is shown when it is done.
 .PHONY: test
 test: $(JARS) $(JARS_S3) ## all tests: without Spark, on classic Spark, on Spark Connect, end to end
-	@echo "running four suites, two at a time (half an hour on 2 cores) …"
+	@echo "running four suites, two at a time; bench/RESULTS.md has the duration …"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-connect test-spark test-e2e test-unit
 
 .PHONY: test-unit
@@ -64,7 +64,7 @@ format: $(INSTALLED) ## put the code into the agreed form
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(INSTALLED) ## write the generated pages: data dictionary, bad input, benchmarks, reference of tables, settings, CLI, API
+docs: $(INSTALLED) ## write the generated pages: data dictionary, bad input, benchmarks, reference of tables, settings, CLI, errors, API
 	$(BIN)/engage-spark contract docs --out docs/data_dictionary.md
 	$(BIN)/python -m tests.support.bad_input.document
 	$(BIN)/python -m tests.support.reference_pages

@@ -1,4 +1,8 @@
-"""Write small text files for people, such as pictures and reports, whole or not at all."""
+"""Write small text files for people, such as pictures and reports, whole or not at all.
+
+It does not belong to `lake`, which imports Spark: commands that write a page or a suite, and the fetching of
+Spark's jars, start without Spark.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.gx.gx_runner import quiet, require_gx
-from engage_spark.gx.published import PublishedValidation
+from engage_spark.gx.recorded_results import PublishedValidation
 
 HERE = Path(__file__).parent
 ASSETS = ("offline.css", "offline.js")

@@ -1,5 +1,8 @@
 """Translate Spark's failures into the package's errors: what went wrong, and how to fix it.
 
+This module words the errors of reading and writing; `spark/failures` knows Spark's exceptions and which of
+them a retry may cure.
+
 Classic Spark hands a failed job over as a bare Py4JJavaError, Connect as a PySparkException; SPARK_ERRORS is
 both.
 """

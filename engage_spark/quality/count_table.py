@@ -1,4 +1,8 @@
-"""Count everything that rules, gates and column statistics need of checked rows."""
+"""Count everything that rules, gates and column statistics need of checked rows.
+
+This module says what is counted of a contract's table; `stats/count` is the pass over the rows, which is
+given the names of rules and the bins of columns.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Tell apart failures of Spark that a retry may cure from those that come back with the same rows.
 
+This module only classifies; `lake/spark_errors` words the error that a reader sees, with a hint.
+
 Classic Spark hands over a failed job as a bare Py4JJavaError, Connect as a PySparkException; neither has a
 class per cause, so the text of Spark's own error is all there is to go by.
 """

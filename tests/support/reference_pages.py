@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ from engage_spark.contract import (
     system_contract,
     tracked_table,
 )
+from engage_spark.errors import EngageError
 from engage_spark.settings import Settings
 from tests.support.paths import ROOT
 
@@ -54,6 +56,15 @@ ENTRY_POINTS = {
     "Features of a graph": ("engage_spark.features.graph_join", "engage_spark.graph.betweenness"),
 }
 """What people call from Python, in the order of the page."""
+ABOUT_ERRORS = """\
+Every error raised on purpose is an `EngageError`. Its class is the cause, and `code` is the stable name of
+the cause. A command prints the error on standard error and ends with `exit_code`. With `--json` it also
+prints one object on standard output: `error` with `code`, `message`, `details`, `hint` and `exit_code`;
+after a failed gate also `result`.
+
+Exit code 0 is success. After 2, something must be fixed before the next attempt. After 3, look at the
+rejected data. After 4, try again. Any other exception is unexpected and ends with 1.
+"""
 
 
 def pages() -> dict[Path, str]:
@@ -63,6 +74,7 @@ def pages() -> dict[Path, str]:
         reference / "tables.md": tables_page(load_contract()),
         reference / "settings.md": settings_page(),
         reference / "cli.md": cli_page(),
+        reference / "errors.md": errors_page(),
         reference / "api.md": api_page(),
         reference / "modules.md": modules_page(),
     }
@@ -230,6 +242,31 @@ def _cells(record: tuple[str, str], parameter: Any) -> str:
     name, meaning = record
     required = "required" if parameter.required and "required" not in meaning else ""
     return f"| `{name}` | {_cell('; '.join(filter(None, [meaning, required])))} |"
+
+
+def errors_page() -> str:
+    """List every class of error with its code, exit code and meaning."""
+    lines = ["# Errors", "", BY.format(source="`engage_spark/errors.py`"), "", *ABOUT_ERRORS.splitlines(), ""]
+    lines += ["| class | kind of | code | exit code | meaning |", "|---|---|---|---|---|"]
+    for error in _error_classes(EngageError):
+        parent = "" if error is EngageError else f"`{error.__mro__[1].__name__}`"
+        meaning = _meaning(error)
+        cells = [f"`{error.__name__}`", parent, f"`{error.code}`", str(error.exit_code), _cell(meaning)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _error_classes(root: type[EngageError]) -> Iterator[type[EngageError]]:
+    yield root
+    for child in root.__subclasses__():
+        if child.__module__ == root.__module__:
+            yield from _error_classes(child)
+
+
+def _meaning(error: type[EngageError]) -> str:
+    """Return the first sentence of an error's docstring, without the exit code in it."""
+    first = (inspect.getdoc(error) or "").split("\n\n")[0]
+    return " ".join(re.sub(r" \(exit code \d\)", "", first).split())
 
 
 def api_page() -> str:

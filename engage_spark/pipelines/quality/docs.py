@@ -13,7 +13,7 @@ from engage_spark.contract import Contract
 from engage_spark.errors import NotPublishedError
 from engage_spark.gx.data_docs import build_site
 from engage_spark.gx.gx_runner import require_gx
-from engage_spark.gx.published import PublishedValidation, published
+from engage_spark.gx.recorded_results import PublishedValidation, published
 from engage_spark.lake import RunLog
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.quality.history import read_results

@@ -1,6 +1,9 @@
 """Count a checked table in one pass: every count, exact sum, minimum and maximum of a judged table in one
 job, and the sketches in another.
 
+This module counts the rules and columns that it is given; `quality/count_table` gives it those of a
+contract's table.
+
 Partitions are counted with numpy on Arrow batches (`count_kernel`), and what they found is added up by
 Spark: a few hundred rows each. Nothing is compiled per contract, so its cost grows with cells and not with
 rules, and the job is the same for 10 rules and for 300. Doing the same with SQL expressions (bins and exact

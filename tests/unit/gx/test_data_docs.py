@@ -19,7 +19,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.gx.data_docs import build_site, offline
 from engage_spark.gx.export import OWN, suite_of
 from engage_spark.gx.gx_runner import require_gx
-from engage_spark.gx.published import PublishedValidation, published
+from engage_spark.gx.recorded_results import PublishedValidation, published
 from engage_spark.quality.checks.row_checks import row_checks
 
 CUSTOMERS = load_contract().entity
