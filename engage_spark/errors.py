@@ -29,6 +29,12 @@ class EngageError(Exception):
         )
 
 
+class UsageError(EngageError):
+    """A command line names a command, option or value that there is not (exit code 2)."""
+
+    code = "Usage"
+
+
 class ConfigurationError(EngageError):
     """Settings, paths or the environment cannot be used (exit code 2)."""
 

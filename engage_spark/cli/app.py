@@ -21,7 +21,7 @@ from engage_spark import __version__
 from engage_spark.cli import console, models, quality
 from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job
 from engage_spark.contract import field_rows, load_contract
-from engage_spark.errors import EngageError, GateError
+from engage_spark.errors import EngageError, GateError, UsageError
 from engage_spark.pipelines.results import StageResult
 from engage_spark.text_files import write_text
 
@@ -35,6 +35,10 @@ HOISTED = {
     "--json": False,
 }
 """The global options, and whether a value follows. They may stand before or after the command."""
+
+
+_USAGE_ERROR: type[BaseException] = typer.BadParameter.__mro__[1]
+"""What typer raises for every wrong command line; the class that holds it is not the same in all versions."""
 
 
 class _Group(TyperGroup):
@@ -72,14 +76,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command line. Returns on success; otherwise SystemExit carries the exit code, and what is
     unexpected keeps its traceback.
     """
-    words = _hoist(list(sys.argv[1:] if argv is None else argv))
+    words, as_json = _hoist(list(sys.argv[1:] if argv is None else argv))
     try:
         app(args=words, prog_name="engage-spark")
     except SystemExit as e:
+        if as_json and isinstance(e.__context__, _USAGE_ERROR):
+            console.json_error(_usage_error(e.__context__))
         if e.code:  # success must return: Databricks counts any SystemExit as a failed job
             raise
     except EngageError as e:
-        if "--json" in words:
+        if as_json:
             console.json_error(e)
         elif isinstance(e, GateError) and isinstance(e.result, StageResult):
             console.show(e.result)
@@ -90,22 +96,45 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise
 
 
-def _hoist(argv: list[str]) -> list[str]:
-    """Move the global options to the front."""
+def _hoist(argv: list[str]) -> tuple[list[str], bool]:
+    """Move the global options to the front, and return whether `--json` is one of them.
+
+    A word that is the value of an option stays with it, whatever it looks like.
+    """
+    command: Any = typer.main.get_command(app)
     front: list[str] = []
     rest: list[str] = []
+    as_json = False
     words = iter(argv)
     for word in words:
         name, equals, _ = word.partition("=")
         if word == "--":
             rest += [word, *words]
-        elif name not in HOISTED:
-            rest.append(word)
-        else:
-            front.append(word)
-            if HOISTED[name] and not equals and (value := next(words, None)) is not None:
-                front.append(value)
-    return front + rest
+            continue
+        is_global = name in HOISTED
+        as_json |= word == "--json"
+        place = front if is_global else rest
+        place.append(word)
+        takes_value = HOISTED[name] if is_global else name in _valued_options(command)
+        if takes_value and not equals:
+            value = next(words, None)
+            if value is None:
+                return front if is_global else front + rest, as_json  # no word is to pass for the value
+            place.append(value)
+        elif not is_global:
+            command = getattr(command, "commands", {}).get(word, command)
+    return front + rest, as_json
+
+
+def _valued_options(command: Any) -> set[str]:
+    """Return the options of a command that are followed by a value."""
+    return {name for p in command.params if not getattr(p, "is_flag", False) for name in p.opts}
+
+
+def _usage_error(error: Any) -> UsageError:
+    """Return typer's complaint about a command line as an error of the package."""
+    command = "engage-spark" if error.ctx is None else error.ctx.command_path
+    return UsageError(error.format_message(), hint=f"`{command} --help` lists what there is")
 
 
 @app.callback(invoke_without_command=True)

@@ -249,6 +249,36 @@ def test_json_of_a_failure_has_its_code_and_the_rejected_result(
     assert f"error: {failure.message}" in said.err, "people read it on standard error all the same"
 
 
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("ingest", "--bad", "--json"), "No such option"),
+        (("--json", "frobnicate"), "No such command"),
+        (("ingest", "--snapshot-date", "21.10.2025", "--json"), "is not a day"),
+        (("ingest", "--json", "--set"), "requires an argument"),
+    ],
+)
+def test_json_of_bad_usage_is_one_error(
+    call: Call, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], message: str
+) -> None:
+    assert code(*argv) == 2
+    said = capsys.readouterr()
+    error = json.loads(said.out)["error"]
+    assert (error["code"], error["exit_code"]) == ("Usage", 2)
+    assert message in error["message"]
+    assert "--help" in error["hint"]
+    assert message in said.err, "people read it on standard error all the same"
+
+
+def test_json_as_the_value_of_an_option_is_that_value(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code("synth", "--out", "--json") == 0
+    assert call.settings.synth.out == "--json"
+    assert capsys.readouterr().out.startswith("\ningest"), "the result is in words"
+    assert code("ingest", "--set", "--json") == 2
+    assert code("ingest", "--", "--json") == 2
+    assert capsys.readouterr().out == "", "no JSON was asked for"
+
+
 def test_a_rejected_result_is_shown_above_its_error(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     call.outcome = GateError("rejected", result=RESULT)
     assert code("ingest") == 3

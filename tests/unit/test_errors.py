@@ -10,6 +10,7 @@ from engage_spark import errors
 from engage_spark.errors import EngageError, GateError, InputError, NotDeliveredError, NotPublishedError
 
 CODES = {
+    "UsageError": ("Usage", 2),
     "ConfigurationError": ("Configuration", 2),
     "ContractError": ("Contract", 2),
     "InputError": ("Input", 2),
