@@ -65,10 +65,10 @@ def ours(spark: Any, files: str) -> Callable[[], Found]:
         counted = count_columns(
             judged, rules=[c.name for c in checks], binnings=measured, cuts=cuts_of(table)
         )
-        judgement = TableCounts(
+        counts = TableCounts(
             rows=counted.rows, quarantined=counted.quarantined, broken=counted.broken, columns=counted.columns
         )
-        results = evaluate_gates(judgement, table, checks).counts
+        results = evaluate_gates(counts, table, checks).counts
         took = [b - a for a, b in pairwise([*marks, time.time()])]
         return {
             "rules": len(results),

@@ -39,11 +39,13 @@ def settings_of(ctx: typer.Context, **options: Any) -> Settings:
 
     `options` are command options by the setting that they override, with a double underscore for the dot.
     """
-    given: Global = ctx.obj
+    options_of_call: Global = ctx.obj
     own = tuple(f"{key.replace('__', '.')}={value}" for key, value in options.items() if value is not None)
-    settings = load_settings(given.env, conf=given.conf_dir, overrides=given.overrides + own)
-    if given.print_config:
-        console.settings(settings, as_json=given.json)
+    settings = load_settings(
+        options_of_call.env, conf=options_of_call.conf_dir, overrides=options_of_call.overrides + own
+    )
+    if options_of_call.print_config:
+        console.settings(settings, as_json=options_of_call.json)
         raise typer.Exit
     log.configure(json_lines=settings.log.json_lines, level=settings.log.level)
     return settings

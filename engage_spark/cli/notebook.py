@@ -43,14 +43,14 @@ class Notebook:
     """
 
     def __init__(self, dbutils: Any = None) -> None:
-        given = dict.fromkeys(WIDGETS, "")
+        parameters = dict.fromkeys(WIDGETS, "")
         if dbutils is not None:
             for key, default in WIDGETS.items():
                 dbutils.widgets.text(key, default)
-                given[key] = str(dbutils.widgets.get(key)).strip()
-        self.settings = load_settings(given["env"] or None, overrides=given["set"].split())
+                parameters[key] = str(dbutils.widgets.get(key)).strip()
+        self.settings = load_settings(parameters["env"] or None, overrides=parameters["set"].split())
         self.contract = load_contract(self.settings.contract)
-        self.snapshot_date = _day(given["snapshot_date"])
+        self.snapshot_date = _day(parameters["snapshot_date"])
         self._open = ExitStack()
         atexit.register(self._open.close)
 

@@ -121,10 +121,10 @@ class PropertyReader:
         return None
 
 
-def by_value(given: dict[str, V], allowed: Sequence[str | int]) -> tuple[tuple[str | int, V], ...]:
+def by_value(by_key: dict[str, V], allowed: Sequence[str | int]) -> tuple[tuple[str | int, V], ...]:
     """Key a mapping by the allowed values themselves: ODCS keys are text, and values may be numbers."""
     by_text = {str(a): a for a in allowed}
-    return tuple((by_text.get(k, k), v) for k, v in given.items())
+    return tuple((by_text.get(k, k), v) for k, v in by_key.items())
 
 
 def field_properties(

@@ -36,14 +36,14 @@ _ROWS_QUERY = re.compile(
 
 
 def _within(
-    wants: ExpectationArgs, of: Callable[[Any], Any] = lambda bound: bound, *, strict: bool = True
+    arguments: ExpectationArgs, of: Callable[[Any], Any] = lambda bound: bound, *, strict: bool = True
 ) -> Within:
     """Whether a value lies within min_value and max_value, each made comparable by `of`.
 
     NaN and nothing lie nowhere.
     """
-    low, high = wants.take("min_value"), wants.take("max_value")
-    above, below = (wants.flag("strict_min"), wants.flag("strict_max")) if strict else (False, False)
+    low, high = arguments.take("min_value"), arguments.take("max_value")
+    above, below = (arguments.flag("strict_min"), arguments.flag("strict_max")) if strict else (False, False)
     low, high = None if low is None else of(low), None if high is None else of(high)
 
     def holds(value: Any) -> bool:
@@ -76,8 +76,8 @@ def _of_numbers(pick: Callable[[ColumnFigures], Any], *, times: bool, rounded: b
     `rounded`: the exact value is rounded to a double before it is held against the bound.
     """
 
-    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-        cells, domain = frame[wants.text("column")], domain_of(wants, frame)
+    def handler(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+        cells, domain = frame[arguments.text("column")], domain_of(arguments, frame)
         if not (cells.is_number or (times and cells.is_time)):
             raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there is no such figure")
         if isinstance(cells.type, T.DecimalType) and cells.type.precision > MOST_DIGITS:
@@ -85,16 +85,16 @@ def _of_numbers(pick: Callable[[ColumnFigures], Any], *, times: bool, rounded: b
                 f"column {cells.name!r} is {cells.called}; figures are exact up to {MOST_DIGITS} "
                 f"digits, and not given beyond"
             )
-        holds, found = _within(wants, lambda bound: comparable(cells, bound)), ask.number(domain, cells)
+        holds, figure = _within(arguments, lambda bound: comparable(cells, bound)), ask.number(domain, cells)
 
-        def judge(a: MetricValues) -> ExpectationOutcome:
-            value = pick(found(a))
+        def outcome_of(a: MetricValues) -> ExpectationOutcome:
+            value = pick(figure(a))
             if isinstance(value, Fraction) and (rounded or cells.is_floating):
                 value = float(value)
             at = moment(value) if isinstance(value, date) else value
             return ExpectationOutcome(holds(at), {"observed_value": _shown(value)})
 
-        return judge
+        return outcome_of
 
     return handler
 
@@ -107,7 +107,7 @@ def _shown(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+def _quantiles(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """Decided by counting: the q-quantile, the ⌈q·n⌉th of n values in order, is at most u exactly when ⌈q·n⌉
     of them are at most u.
 
@@ -115,21 +115,21 @@ def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Out
     told.
     """
     cells, domain, ranges = (
-        frame[wants.text("column")],
-        domain_of(wants, frame),
-        wants.take("quantile_ranges"),
+        frame[arguments.text("column")],
+        domain_of(arguments, frame),
+        arguments.take("quantile_ranges"),
     )
-    if wants.take("allow_relative_error", False) is not False:
+    if arguments.take("allow_relative_error", False) is not False:
         raise RefusedError("allow_relative_error must be false: quantiles are exact here")
     orders, limits = _orders(ranges)
     if not (cells.is_whole or cells.is_floating):
         raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there are no quantiles here")
-    found = ask.number(
+    figures = ask.number(
         domain, cells, [float(bound) for pair in limits for bound in pair if bound is not None]
     )
 
-    def judge(a: MetricValues) -> ExpectationOutcome:
-        n, below = found(a).ranked, found(a).below
+    def outcome_of(a: MetricValues) -> ExpectationOutcome:
+        n, below = figures(a).ranked, figures(a).below
         held = [n > 0] * len(orders)  # of no values no quantile lies anywhere
         for i, (order, (low, high)) in enumerate(zip(orders, limits, strict=True) if n else ()):
             rank = max(1, math.ceil(order * n))
@@ -139,7 +139,7 @@ def _quantiles(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> Out
         shown = {"quantiles": [float(o) for o in orders], "values": [None] * len(orders)}
         return ExpectationOutcome(all(held), {"observed_value": shown, "details": {"success_details": held}})
 
-    return judge
+    return outcome_of
 
 
 def _orders(ranges: Any) -> tuple[list[Fraction], list[list[Any]]]:
@@ -163,34 +163,34 @@ def _orders(ranges: Any) -> tuple[list[Fraction], list[list[Any]]]:
     return exact, limits
 
 
-def _distinct_count(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-    cells, domain = frame[wants.text("column")], domain_of(wants, frame)
-    holds, distinct = _within(wants, _figure), ask.distinct(domain, cells)
+def _distinct_count(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+    cells, domain = frame[arguments.text("column")], domain_of(arguments, frame)
+    holds, distinct = _within(arguments, _figure), ask.distinct(domain, cells)
     return lambda a: ExpectationOutcome(holds(distinct(a)), {"observed_value": distinct(a)})
 
 
-def _distinct_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-    cells, domain = frame[wants.text("column")], domain_of(wants, frame)
-    holds, distinct = _within(wants, _share), ask.distinct(domain, cells)
+def _distinct_share(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+    cells, domain = frame[arguments.text("column")], domain_of(arguments, frame)
+    holds, distinct = _within(arguments, _share), ask.distinct(domain, cells)
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
 
-    def judge(a: MetricValues) -> ExpectationOutcome:
+    def outcome_of(a: MetricValues) -> ExpectationOutcome:
         filled = rows(a) - missing(a)
         share = Fraction(distinct(a), filled) if filled else Fraction(0)
         return ExpectationOutcome(holds(share), {"observed_value": float(share)})
 
-    return judge
+    return outcome_of
 
 
-def _filled_share(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-    cells, domain = frame[wants.text("column")], domain_of(wants, frame)
-    holds, rows, missing = _within(wants, _share), ask.rows(domain), ask.missing(domain, cells)
+def _filled_share(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+    cells, domain = frame[arguments.text("column")], domain_of(arguments, frame)
+    holds, rows, missing = _within(arguments, _share), ask.rows(domain), ask.missing(domain, cells)
 
-    def judge(a: MetricValues) -> ExpectationOutcome:
+    def outcome_of(a: MetricValues) -> ExpectationOutcome:
         share = Fraction(rows(a) - missing(a), rows(a)) if rows(a) else Fraction(0)
         return ExpectationOutcome(holds(share), {"observed_value": float(share)})
 
-    return judge
+    return outcome_of
 
 
 def _of_values(*, unexpected: bool, missing: bool) -> Handler:
@@ -198,13 +198,13 @@ def _of_values(*, unexpected: bool, missing: bool) -> Handler:
     or both.
     """
 
-    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-        cells, domain = frame[wants.text("column")], domain_of(wants, frame)
-        given = wants.take("value_set")
-        known = literals(cells, given)
+    def handler(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+        cells, domain = frame[arguments.text("column")], domain_of(arguments, frame)
+        value_set = arguments.take("value_set")
+        known = literals(cells, value_set)
         if not known:
             raise RefusedError("value_set must hold a value")
-        listed = len({str(v) for v in given if v is not None})
+        listed = len({str(v) for v in value_set if v is not None})
 
         def outside(n: Column, keys: list[Column]) -> Column:
             return F.count_if((n > 0) & keys[0].isNotNull() & ~keys[0].isin(*known))
@@ -213,46 +213,49 @@ def _of_values(*, unexpected: bool, missing: bool) -> Handler:
             return F.count_if((n > 0) & keys[0].isin(*known))
 
         more = (
-            ask.grouped((cells.name,), f"outside {given}", GroupedRequest(domain, outside))
+            ask.grouped((cells.name,), f"outside {value_set}", GroupedRequest(domain, outside))
             if unexpected
             else None
         )
         here = (
-            ask.grouped((cells.name,), f"inside {given}", GroupedRequest(domain, inside)) if missing else None
+            ask.grouped((cells.name,), f"inside {value_set}", GroupedRequest(domain, inside))
+            if missing
+            else None
         )
 
-        def judge(a: MetricValues) -> ExpectationOutcome:
-            found = {"unexpected_count": more(a)} if more else {}
+        def outcome_of(a: MetricValues) -> ExpectationOutcome:
+            unexpected_values = {"unexpected_count": more(a)} if more else {}
             absent = {"missing_count": listed - here(a)} if here else {}
             return ExpectationOutcome(
-                not any((*found.values(), *absent.values())), {"observed_value": None, **found, **absent}
+                not any((*unexpected_values.values(), *absent.values())),
+                {"observed_value": None, **unexpected_values, **absent},
             )
 
-        return judge
+        return outcome_of
 
     return handler
 
 
-def _row_count(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-    holds, rows = _within(wants, _figure), ask.rows(domain_of(wants, frame))
+def _row_count(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+    holds, rows = _within(arguments, _figure), ask.rows(domain_of(arguments, frame))
     return lambda a: ExpectationOutcome(holds(rows(a)), {"observed_value": rows(a)})
 
 
-def _row_count_equals(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-    value, rows = wants.whole("value"), ask.rows(domain_of(wants, frame))
+def _row_count_equals(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+    value, rows = arguments.whole("value"), ask.rows(domain_of(arguments, frame))
     return lambda a: ExpectationOutcome(rows(a) == value, {"observed_value": rows(a)})
 
 
-def _unexpected_rows(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+def _unexpected_rows(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """Evaluate a query for rows that must not be there, where it is `SELECT * FROM {batch} WHERE` and one
     condition on a row.
     """
-    query = wants.text("unexpected_rows_query")
+    query = arguments.text("unexpected_rows_query")
     match = _ROWS_QUERY.match(query)
     if match is None or re.search(r"(?<!\{)\{(?!\{)", match["condition"]):
         raise RefusedError(f"this is no {_ROWS_FORM}, the only form that can be run: {query}")
     text = match["condition"].replace("{{", "{").replace("}}", "}")
-    domain = domain_of(wants, frame)
+    domain = domain_of(arguments, frame)
     bad = ask.count(f"rows where {text} {domain.key}", domain.within(expression(text, frame)))
     return lambda a: ExpectationOutcome(bad(a) == 0, {"observed_value": bad(a)})
 
@@ -262,23 +265,25 @@ def _settled(success: bool, **result: Any) -> OutcomeFunction:
     return lambda _: outcome
 
 
-def _column_exists(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
-    name, index = wants.text("column"), wants.whole("column_index")
+def _column_exists(arguments: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
+    name, index = arguments.text("column"), arguments.whole("column_index")
     if index is None:
         return _settled(name in frame.names)
     return _settled(-len(frame.names) <= index < len(frame.names) and frame.names[index] == name)
 
 
-def _column_count(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
-    return _settled(_within(wants, _figure, strict=False)(len(frame.names)), observed_value=len(frame.names))
+def _column_count(arguments: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
+    return _settled(
+        _within(arguments, _figure, strict=False)(len(frame.names)), observed_value=len(frame.names)
+    )
 
 
-def _column_count_equals(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
-    return _settled(len(frame.names) == wants.whole("value"), observed_value=len(frame.names))
+def _column_count_equals(arguments: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
+    return _settled(len(frame.names) == arguments.whole("value"), observed_value=len(frame.names))
 
 
-def _columns_in_order(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
-    expected = wants.texts("column_list", least=0)
+def _columns_in_order(arguments: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
+    expected = arguments.texts("column_list", least=0)
     if expected == frame.names:
         return _settled(True, observed_value=frame.names)
     pairs = enumerate(zip_longest(expected, frame.names))
@@ -286,16 +291,16 @@ def _columns_in_order(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -
     return _settled(False, observed_value=frame.names, details={"mismatched": wrong})
 
 
-def _columns_as_set(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
-    expected, exact = set(wants.texts("column_set", least=0)), wants.flag("exact_match", default=True)
-    found = {
+def _columns_as_set(arguments: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
+    expected, exact = set(arguments.texts("column_set", least=0)), arguments.flag("exact_match", default=True)
+    differences = {
         "unexpected": sorted(set(frame.names) - expected),
         "missing": sorted(expected - set(frame.names)),
     }
-    wrong = {name: columns for name, columns in found.items() if columns}
+    wrong = {name: columns for name, columns in differences.items() if columns}
     details = {"details": {"mismatched": wrong}} if wrong else {}
     return _settled(
-        not found["missing"] and not (exact and found["unexpected"]),
+        not differences["missing"] and not (exact and differences["unexpected"]),
         observed_value=sorted(frame.names),
         **details,
     )
@@ -314,14 +319,14 @@ def _typed(names: list[str], cells: ColumnCells) -> OutcomeFunction:
     return _settled(isinstance(cells.type, tuple(kinds)), observed_value=type(cells.type).__name__)
 
 
-def _of_type(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
-    wants.mostly()  # a column has one type, so a share of rows changes nothing
-    return _typed([wants.text("type_")], frame[wants.text("column")])
+def _of_type(arguments: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
+    arguments.mostly()  # a column has one type, so a share of rows changes nothing
+    return _typed([arguments.text("type_")], frame[arguments.text("column")])
 
 
-def _in_types(wants: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
-    wants.mostly()
-    return _typed(wants.texts("type_list"), frame[wants.text("column")])
+def _in_types(arguments: ExpectationArgs, frame: Frame, _: MetricRequests) -> OutcomeFunction:
+    arguments.mostly()
+    return _typed(arguments.texts("type_list"), frame[arguments.text("column")])
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -193,8 +193,8 @@ def literals(cells: ColumnCells, values: Any) -> list[Column]:
     """
     if not isinstance(values, list):
         raise RefusedError(f"value_set must be a list, found {values!r}")
-    kept = (literal(cells, v) for v in values if v is not None)
-    return [k for k in kept if k is not None]
+    columns = (literal(cells, v) for v in values if v is not None)
+    return [k for k in columns if k is not None]
 
 
 def literal(cells: ColumnCells, value: Any) -> Column | None:  # noqa: PLR0911 (one return a type)

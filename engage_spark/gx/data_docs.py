@@ -74,8 +74,8 @@ def offline(page: str, *, static: str) -> str:
     for pattern, instead in ((_LOADED, ""), (_IMAGE, "Data Docs"), (_STYLED, "none"), (_NEWSLETTER, "")):
         page = pattern.sub(instead, page)
     page = _STATIC.sub(rf"\1{static}/", page)
-    head, found, rest = page.partition("</head>")
-    return f"{head}{own}{found}{rest}"
+    head, end_tag, rest = page.partition("</head>")
+    return f"{head}{own}{end_tag}{rest}"
 
 
 def _clear(out: Path) -> None:

@@ -73,7 +73,7 @@ class EvaluatedExpectation:
 @dataclass(frozen=True)
 class _PlannedExpectation:
     expectation: Expectation
-    judge: OutcomeFunction | None = None
+    outcome_of: OutcomeFunction | None = None
     refused: str | None = None
 
 
@@ -110,9 +110,9 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _P
             f"or take it out",
         )
     try:
-        wants = ExpectationArgs(e.kwargs, suite.parameters)
-        judge = handler(wants, frame, ask)
-        wants.finish()
+        arguments = ExpectationArgs(e.kwargs, suite.parameters)
+        outcome_of = handler(arguments, frame, ask)
+        arguments.finish()
     except RefusedError as refused:
         return _PlannedExpectation(e, refused=str(refused))
     except OWN_FAULTS as fault:  # a condition that does not parse
@@ -120,14 +120,14 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _P
     # a kwarg of a shape that nobody thought of
     except (TypeError, ValueError, AttributeError, OverflowError) as fault:
         return _PlannedExpectation(e, refused=f"{e.type} cannot be understood: {fault}")
-    return _PlannedExpectation(e, judge=judge)
+    return _PlannedExpectation(e, outcome_of=outcome_of)
 
 
 def _evaluated(p: _PlannedExpectation, answers: MetricValues) -> EvaluatedExpectation:
-    if p.judge is None:
+    if p.outcome_of is None:
         return EvaluatedExpectation(p.expectation, None, p.refused)
     try:
-        return EvaluatedExpectation(p.expectation, p.judge(answers))
+        return EvaluatedExpectation(p.expectation, p.outcome_of(answers))
     except (TypeError, OverflowError) as fault:  # a date of the year 10000 against one that Python knows
         return EvaluatedExpectation(p.expectation, None, f"{p.expectation.type} cannot be decided: {fault}")
 
@@ -139,7 +139,8 @@ def _alone(
     planned = _plan(e, suite, frame, ask)
     try:
         return _evaluated(
-            planned, answer(rows, frame, ask, masked=masked, show=show) if planned.judge else MetricValues()
+            planned,
+            answer(rows, frame, ask, masked=masked, show=show) if planned.outcome_of else MetricValues(),
         )
     except OWN_FAULTS as fault:
         return EvaluatedExpectation(e, None, _first_line(fault))
@@ -173,15 +174,17 @@ def answer(
     )
     binnings = [Binning(column=v, type=shape.type, scale=BinScale.ONE) for v, shape in shapes.items()]
     cuts = {v: sorted(ask.cuts[name]) for v, name in values.items() if ask.cuts[name]}
-    found = count_columns(counted, rules=list(codes), binnings=binnings, cuts=cuts)
-    below = {v: {cut: found.below[v, cut] for cut in cuts.get(v, ())} for v in values}
-    answers.rows = found.rows
-    answers.counts = {codes[code]: n for code, n in found.broken.items()}
-    answers.numbers = {values[v]: _numbers(found.columns[v], shape, below[v]) for v, shape in shapes.items()}
+    column_counts = count_columns(counted, rules=list(codes), binnings=binnings, cuts=cuts)
+    below = {v: {cut: column_counts.below[v, cut] for cut in cuts.get(v, ())} for v in values}
+    answers.rows = column_counts.rows
+    answers.counts = {codes[code]: n for code, n in column_counts.broken.items()}
+    answers.numbers = {
+        values[v]: _numbers(column_counts.columns[v], shape, below[v]) for v, shape in shapes.items()
+    }
     wrong = {
         c: ask.counts[n]
         for c, n in codes.items()
-        if ask.counts[n].shown and n.startswith("unexpected") and found.broken.get(c)
+        if ask.counts[n].shown and n.startswith("unexpected") and column_counts.broken.get(c)
     }
     if wrong and show:
         broken = rows.select(_codes(wrong).alias("_dq_errors"))
@@ -209,10 +212,10 @@ def _codes(counts: Mapping[str, CountRequest]) -> Column:
     if not counts:
         return empty
     met = {code: F.coalesce(count.where, F.lit(False)) for code, count in counts.items()}
-    found = F.array_compact(
+    codes = F.array_compact(
         F.array(*(F.when(is_met, _code(code, counts[code])) for code, is_met in met.items()))
     )
-    return F.when(any_of(met.values()), found).otherwise(empty).cast(ERRORS_TYPE)
+    return F.when(any_of(met.values()), codes).otherwise(empty).cast(ERRORS_TYPE)
 
 
 def _code(code: str, count: CountRequest) -> Column:
@@ -277,18 +280,18 @@ def _numbers(
 
 
 def _value(
-    found: float | int | Fraction | None, shape: _NumericColumn
+    number: float | int | Fraction | None, shape: _NumericColumn
 ) -> int | float | Fraction | date | datetime | None:
-    if found is None or shape.type == "double":
-        return found
+    if number is None or shape.type == "double":
+        return number
     try:
         if shape.type == "date":
-            return date(1970, 1, 1) + timedelta(days=int(found))
+            return date(1970, 1, 1) + timedelta(days=int(number))
         if shape.type == "timestamp":
-            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found))
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(number))
     except OverflowError:  # Python has no date beyond the year 9999: days or microseconds since 1970 tell it
-        return int(found)
-    return Fraction(int(found), 10**shape.scale) if shape.scale else int(found)
+        return int(number)
+    return Fraction(int(number), 10**shape.scale) if shape.scale else int(number)
 
 
 def _groups(
@@ -309,7 +312,7 @@ def _groups(
     )
     groups = flagged.groupBy(*named).agg(*(F.count_if(n).alias(n) for n in number.values()))
     columns = [F.col(name) for name in named]
-    found = groups.agg(
+    counts_row = groups.agg(
         *(g.of(F.col(number[g.domain.key]), columns).alias(f"__a{i}") for i, g in enumerate(asked.values()))
     ).collect()[0]
-    return {name: int(found[i] or 0) for i, name in enumerate(asked)}
+    return {name: int(counts_row[i] or 0) for i, name in enumerate(asked)}

@@ -58,11 +58,11 @@ def suite_of(table: Table, *, version: str = "") -> Suite:
     pattern (of Java) matches the whole value. A missing share is held strictly, and is 0 of no rows, which GX
     then finds too small.
     """
-    said = [*_of_schema(table), *_of_rules(table), *_of_gates(table)]
-    expectations = [_expectation(table, *one) for one in said if isinstance(one[1], ExpressedRule)]
+    lines = [*_of_schema(table), *_of_rules(table), *_of_gates(table)]
+    expectations = [_expectation(table, *one) for one in lines if isinstance(one[1], ExpressedRule)]
     unsaid = [
         {"rule": rule, "severity": severity.value, "why": how.why}
-        for rule, how, severity, _ in said
+        for rule, how, severity, _ in lines
         if isinstance(how, UnexpressedRule)
     ]
     return Suite(
@@ -94,7 +94,7 @@ def _expectation(
 
 def _of_schema(table: Table) -> list[Line]:
     columns = {"column_set": list(table.names), "exact_match": table.extra is ExtraColumns.REFUSE}
-    found: list[Line] = [
+    lines: list[Line] = [
         (
             "columns",
             ExpressedRule("expect_table_columns_to_match_set", columns),
@@ -107,8 +107,8 @@ def _of_schema(table: Table) -> list[Line]:
             "expect_column_values_to_be_in_type_list",
             {"column": f.name, "type_list": list(accepted_types(f))},
         )
-        found.append((f"{f.name}.type", kinds, Severity.CRITICAL, "validity"))
-    return found
+        lines.append((f"{f.name}.type", kinds, Severity.CRITICAL, "validity"))
+    return lines
 
 
 def _of_rules(table: Table) -> list[Line]:
@@ -153,10 +153,10 @@ def _finite(f: Field) -> ExpressedRule:
 
 
 def _range(f: Field) -> ExpressedRule:
-    given = {"min_value": f.minimum, "max_value": f.maximum}
+    bounds = {"min_value": f.minimum, "max_value": f.maximum}
     return ExpressedRule(
         "expect_column_values_to_be_between",
-        {"column": f.name, **{k: v for k, v in given.items() if v is not None}},
+        {"column": f.name, **{k: v for k, v in bounds.items() if v is not None}},
     )
 
 
@@ -220,13 +220,13 @@ def _of_gates(table: Table) -> list[Line]:
 
 
 def _of_gate(g: Gate) -> ExpressedRule | UnexpressedRule:
-    given = {
+    bounds = {
         "min_value": g.minimum,
         "max_value": g.maximum,
         "strict_min": g.above or None,
         "strict_max": g.below or None,
     }
-    limits = {k: v for k, v in given.items() if v is not None}
+    limits = {k: v for k, v in bounds.items() if v is not None}
     if g.measure == "row_count":
         return ExpressedRule("expect_table_row_count_to_be_between", limits)
     if g.measure == "mean":

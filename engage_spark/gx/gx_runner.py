@@ -51,9 +51,9 @@ def run_by_gx(rows: DataFrame, suite: Suite, *, show: bool = True) -> tuple[Vali
     require_gx()
     with quiet():
         configurations, refused = _configurations(suite)
-        found = _validate(rows, list(configurations.values()), show=show) if configurations else {}
+        results = _validate(rows, list(configurations.values()), show=show) if configurations else {}
     return tuple(
-        _refused(e, refused[e.id]) if e.id in refused else _entry(e, found.get(e.id))
+        _refused(e, refused[e.id]) if e.id in refused else _entry(e, results.get(e.id))
         for e in suite.expectations
     )
 
@@ -89,21 +89,21 @@ def _validate(rows: DataFrame, configurations: list[Any], *, show: bool) -> dict
     validator.metrics_calculator.show_progress_bars = False
     validator._determine_progress_bars = lambda: False  # the graph of the whole suite asks this instead
     limits = {"result_format": "BASIC", "partial_unexpected_count": SAMPLES if show else 0}
-    found = validator.graph_validate(
+    results = validator.graph_validate(
         configurations=configurations, runtime_configuration={"result_format": limits}
     )
-    return {result.expectation_config.id: result for result in found}
+    return {result.expectation_config.id: result for result in results}
 
 
-def _entry(e: Expectation, found: Any) -> ValidationEntry:
-    if found is None:
+def _entry(e: Expectation, gx_result: Any) -> ValidationEntry:
+    if gx_result is None:
         return _refused(e, "Great Expectations gave no result")
-    told = found.to_json_dict()
+    content = gx_result.to_json_dict()
     return ValidationEntry(
         expectation=e,
-        success=bool(told["success"]),
-        result=told["result"] or {},
-        exception=_exception(told["exception_info"]),
+        success=bool(content["success"]),
+        result=content["result"] or {},
+        exception=_exception(content["exception_info"]),
     )
 
 
@@ -117,12 +117,12 @@ def _exception(info: Mapping[str, Any] | None) -> str | None:
         return None
     if "raised_exception" in info:
         return _short(str(info.get("exception_message") or "unknown")) if info["raised_exception"] else None
-    told = [
+    messages = [
         str(part.get("exception_message"))
         for part in info.values()
         if isinstance(part, Mapping) and part.get("raised_exception")
     ]
-    return _short("; ".join(dict.fromkeys(told))) or None
+    return _short("; ".join(dict.fromkeys(messages))) or None
 
 
 def _short(text: str) -> str:

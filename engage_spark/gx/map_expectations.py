@@ -63,31 +63,35 @@ def map_result(
 def _of_cells(expected: Cell) -> Handler:
     """Make a statement about a cell from the condition that a sound one meets."""
 
-    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-        cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
-        unexpected = domain.within(cells.column.isNotNull() & ~expected(cells, wants))
-        name = f"unexpected {expected.__qualname__} {wants.key}"
+    def handler(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+        cells, domain, mostly = (
+            frame[arguments.text("column")],
+            domain_of(arguments, frame),
+            arguments.mostly(),
+        )
+        unexpected = domain.within(cells.column.isNotNull() & ~expected(cells, arguments))
+        name = f"unexpected {expected.__qualname__} {arguments.key}"
         bad, rows, missing = ask.count(name, unexpected, cells), ask.rows(domain), ask.missing(domain, cells)
         return lambda a: map_result(rows(a), missing(a), bad(a), mostly, a.samples.get(name, []))
 
     return handler
 
 
-def _not_null(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-    cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
+def _not_null(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+    cells, domain, mostly = frame[arguments.text("column")], domain_of(arguments, frame), arguments.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
     return lambda a: map_result(rows(a), None, missing(a), mostly, [])
 
 
-def _null(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-    cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
+def _null(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+    cells, domain, mostly = frame[arguments.text("column")], domain_of(arguments, frame), arguments.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
     return lambda a: map_result(rows(a), None, rows(a) - missing(a), mostly, None)
 
 
-def _unique(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+def _unique(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """Every row whose value another row of the domain has as well is unexpected."""
-    cells, domain, mostly = frame[wants.text("column")], domain_of(wants, frame), wants.mostly()
+    cells, domain, mostly = frame[arguments.text("column")], domain_of(arguments, frame), arguments.mostly()
     rows, missing = ask.rows(domain), ask.missing(domain, cells)
     filled = domain.narrowed(f"filled {cells.name}", cells.column.isNotNull())
     repeated = ask.grouped((cells.name,), "repeated", GroupedRequest(filled, _repeated))
@@ -113,71 +117,73 @@ def _of_several(
     columns: Callable[[ExpectationArgs, Frame], list[ColumnCells]],
     expected: Callable[..., Column],
 ) -> Handler:
-    def handler(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
-        cells, domain, mostly = columns(wants, frame), domain_of(wants, frame), wants.mostly()
-        ignored = wants.one_of("ignore_row_if", choices)
+    def handler(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+        cells, domain, mostly = columns(arguments, frame), domain_of(arguments, frame), arguments.mostly()
+        ignored = arguments.one_of("ignore_row_if", choices)
         looked_at = domain.narrowed(f"{ignored} {[c.name for c in cells]}", _looked_at(cells, ignored))
-        name = f"unexpected {expected.__qualname__} {wants.key}"
-        rows, kept = ask.rows(domain), ask.rows(looked_at)
-        bad = ask.count(name, looked_at.within(~expected(cells, wants)))
-        return lambda a: map_result(rows(a), rows(a) - kept(a), bad(a), mostly, None)
+        name = f"unexpected {expected.__qualname__} {arguments.key}"
+        rows, evaluated_rows = ask.rows(domain), ask.rows(looked_at)
+        bad = ask.count(name, looked_at.within(~expected(cells, arguments)))
+        return lambda a: map_result(rows(a), rows(a) - evaluated_rows(a), bad(a), mostly, None)
 
     return handler
 
 
-def _pair(wants: ExpectationArgs, frame: Frame) -> list[ColumnCells]:
-    return [frame[wants.text("column_A")], frame[wants.text("column_B")]]
+def _pair(arguments: ExpectationArgs, frame: Frame) -> list[ColumnCells]:
+    return [frame[arguments.text("column_A")], frame[arguments.text("column_B")]]
 
 
-def _list(wants: ExpectationArgs, frame: Frame) -> list[ColumnCells]:
-    return [frame[name] for name in wants.texts("column_list", least=2)]
+def _list(arguments: ExpectationArgs, frame: Frame) -> list[ColumnCells]:
+    return [frame[name] for name in arguments.texts("column_list", least=2)]
 
 
-def _compound_unique(wants: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
+def _compound_unique(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """Rows whose values in all the columns another row has as well; null counts as a value here."""
-    cells, domain, mostly = _list(wants, frame), domain_of(wants, frame), wants.mostly()
-    ignored = wants.one_of("ignore_row_if", LIST)
+    cells, domain, mostly = _list(arguments, frame), domain_of(arguments, frame), arguments.mostly()
+    ignored = arguments.one_of("ignore_row_if", LIST)
     looked_at = domain.narrowed(f"{ignored} {[c.name for c in cells]}", _looked_at(cells, ignored))
-    rows, kept = ask.rows(domain), ask.rows(looked_at)
+    rows, evaluated_rows = ask.rows(domain), ask.rows(looked_at)
     repeated = ask.grouped(
         tuple(sorted({c.name for c in cells})), "repeated", GroupedRequest(looked_at, _repeated)
     )
-    return lambda a: map_result(rows(a), rows(a) - kept(a), repeated(a), mostly, None)
+    return lambda a: map_result(rows(a), rows(a) - evaluated_rows(a), repeated(a), mostly, None)
 
 
-def _between(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    low, high = wants.take("min_value"), wants.take("max_value")
+def _between(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    low, high = arguments.take("min_value"), arguments.take("max_value")
     return bounded(
-        cells, low, high, strict_low=wants.flag("strict_min"), strict_high=wants.flag("strict_max")
+        cells, low, high, strict_low=arguments.flag("strict_min"), strict_high=arguments.flag("strict_max")
     )
 
 
-def _in_set(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    listed = literals(cells, wants.take("value_set"))
+def _in_set(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    listed = literals(cells, arguments.take("value_set"))
     return cells.column.isin(*listed) if listed else F.lit(False)
 
 
-def _not_in_set(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    return ~_in_set(cells, wants)
+def _not_in_set(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    return ~_in_set(cells, arguments)
 
 
-def _matches(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    return cells.as_text().rlike(wants.text("regex") if wants.take("regex") is not None else "(?s).*")
+def _matches(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    return cells.as_text().rlike(arguments.text("regex") if arguments.take("regex") is not None else "(?s).*")
 
 
-def _matches_not(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    return ~cells.as_text().rlike(wants.text("regex"))
+def _matches_not(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    return ~cells.as_text().rlike(arguments.text("regex"))
 
 
-def _matches_list(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    found = [cells.as_text().rlike(r) for r in wants.texts("regex_list")]
+def _matches_list(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    matches = [cells.as_text().rlike(r) for r in arguments.texts("regex_list")]
     return (
-        any_of(found) if wants.one_of("match_on", ("any", "all")) == "any" else reduce(Column.__and__, found)
+        any_of(matches)
+        if arguments.one_of("match_on", ("any", "all")) == "any"
+        else reduce(Column.__and__, matches)
     )
 
 
-def _matches_none(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    return ~any_of(cells.as_text().rlike(r) for r in wants.texts("regex_list"))
+def _matches_none(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    return ~any_of(cells.as_text().rlike(r) for r in arguments.texts("regex_list"))
 
 
 def _length(cells: ColumnCells) -> ColumnCells:
@@ -186,24 +192,28 @@ def _length(cells: ColumnCells) -> ColumnCells:
     return ColumnCells(f"length of {cells.name}", F.char_length(cells.as_text()), IntegerType())
 
 
-def _lengths_between(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    low, high = wants.whole("min_value"), wants.whole("max_value")
+def _lengths_between(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    low, high = arguments.whole("min_value"), arguments.whole("max_value")
     return bounded(
-        _length(cells), low, high, strict_low=wants.flag("strict_min"), strict_high=wants.flag("strict_max")
+        _length(cells),
+        low,
+        high,
+        strict_low=arguments.flag("strict_min"),
+        strict_high=arguments.flag("strict_max"),
     )
 
 
-def _length_equals(cells: ColumnCells, wants: ExpectationArgs) -> Column:
-    value = wants.whole("value")
+def _length_equals(cells: ColumnCells, arguments: ExpectationArgs) -> Column:
+    value = arguments.whole("value")
     if value is None:
         raise RefusedError("value must be a whole number, found nothing")
     return _length(cells).column == F.lit(value)
 
 
-def _greater(cells: list[ColumnCells], wants: ExpectationArgs) -> Column:
+def _greater(cells: list[ColumnCells], arguments: ExpectationArgs) -> Column:
     one, other = cells
     alike(one, other)
-    if not wants.flag("or_equal"):
+    if not arguments.flag("or_equal"):
         return one.column > other.column
     return (one.column >= other.column) | one.column.eqNullSafe(other.column)
 
@@ -214,8 +224,8 @@ def _equal(cells: list[ColumnCells], _: ExpectationArgs) -> Column:
     return reduce(Column.__and__, (cells[0].column.eqNullSafe(c.column) for c in cells[1:]))
 
 
-def _pair_in_set(cells: list[ColumnCells], wants: ExpectationArgs) -> Column:
-    pairs = wants.take("value_pairs_set")
+def _pair_in_set(cells: list[ColumnCells], arguments: ExpectationArgs) -> Column:
+    pairs = arguments.take("value_pairs_set")
     if (
         not isinstance(pairs, list)
         or not pairs
@@ -239,12 +249,12 @@ def _different(cells: list[ColumnCells], _: ExpectationArgs) -> Column:
     return ~any_of(one.column.eqNullSafe(other.column) for one, other in pairs)
 
 
-def _sum_equals(cells: list[ColumnCells], wants: ExpectationArgs) -> Column:
+def _sum_equals(cells: list[ColumnCells], arguments: ExpectationArgs) -> Column:
     """Compare the sum of the cells with a total; a null adds nothing.
 
     Whole numbers are added exactly, beyond 64 bits too; as soon as a float is among them, all are.
     """
-    total = wants.take("sum_total")
+    total = arguments.take("sum_total")
     if isinstance(total, bool) or not isinstance(total, int | float):
         raise RefusedError(f"sum_total must be a number, found {total!r}")
     for c in cells:

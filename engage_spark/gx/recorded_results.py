@@ -52,8 +52,8 @@ def published(
     suite = suite_of(table, version=version)
     by_rule = {str(line["rule_name"]): line for line in lines}
     entries = [_entry(e, by_rule) for e in suite.expectations]
-    said = {_rule(e) for e in suite.expectations}
-    entries += [_in_words(table, line) for rule, line in by_rule.items() if rule not in said]
+    rules_in_suite = {_rule(e) for e in suite.expectations}
+    entries += [_in_words(table, line) for rule, line in by_rule.items() if rule not in rules_in_suite]
     run = str(lines[0]["run_id"]) if lines else ""
     meta = {
         "run_id": {"run_name": run, "run_time": datetime.combine(day, time(), UTC).isoformat()},
@@ -127,7 +127,7 @@ def _in_words(table: Table, line: Line) -> ValidationEntry:
     words = f"{rule}: {line['description'] or 'no description'}" + (
         f" ({', '.join(bounds)} {line['unit']})" if bounds else ""
     )
-    found = (
+    measured_text = (
         f"{int(line['violations']):,} of {int(line['rows_checked']):,} rows"
         if not bounds
         else f"{_figure(measured)} {line['unit']}"
@@ -143,7 +143,7 @@ def _in_words(table: Table, line: Line) -> ValidationEntry:
     return ValidationEntry(
         expectation=e,
         success=bool(line["passed"]),
-        result={"observed_value": found},
+        result={"observed_value": measured_text},
         meta={OWN: {"rule": rule}},
     )
 

@@ -60,26 +60,26 @@ class Domain:
         return column if self.where is None else F.when(self.where, column)
 
 
-def domain_of(wants: ExpectationArgs, frame: Frame) -> Domain:
+def domain_of(arguments: ExpectationArgs, frame: Frame) -> Domain:
     """Return the domain that `row_condition` and `condition_parser` name.
 
     Errors: RefusedError for what is no condition of one row.
     """
-    given = wants.take("row_condition")
-    parser = wants.take("condition_parser")
-    if given is None or given == "":
+    condition = arguments.take("row_condition")
+    parser = arguments.take("condition_parser")
+    if condition is None or condition == "":
         return Domain()
-    if isinstance(given, dict):
-        where = _structured(given, frame, DEPTH)
-    elif not isinstance(given, str):
-        raise RefusedError(f"row_condition must be a text or an object, found {given!r}")
+    if isinstance(condition, dict):
+        where = _structured(condition, frame, DEPTH)
+    elif not isinstance(condition, str):
+        raise RefusedError(f"row_condition must be a text or an object, found {condition!r}")
     elif parser in _GX_DIALECTS:
-        where = _term(given, frame)
+        where = _term(condition, frame)
     elif parser == "spark":
-        where = expression(given, frame)
+        where = expression(condition, frame)
     else:
         raise RefusedError(f"condition_parser must be great_expectations or spark, found {parser!r}")
-    return Domain(json.dumps([given, parser], sort_keys=True), F.coalesce(where, F.lit(False)))
+    return Domain(json.dumps([condition, parser], sort_keys=True), F.coalesce(where, F.lit(False)))
 
 
 def expression(text: str, frame: Frame) -> Column:
@@ -89,8 +89,8 @@ def expression(text: str, frame: Frame) -> Column:
     run, and functions that reach outside of the row.
     """
     bare = re.sub(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`", "", text)
-    if found := _FORBIDDEN.search(bare):
-        raise RefusedError(f"{found[0]} may not be used in a condition: {text}")
+    if forbidden := _FORBIDDEN.search(bare):
+        raise RefusedError(f"{forbidden[0]} may not be used in a condition: {text}")
     used = referenced_names(text, frame.names)
     if used.refused:
         raise RefusedError(f"the condition {text!r} is no single expression: {'; '.join(used.refused)}")
@@ -125,32 +125,32 @@ def _term(text: str, frame: Frame) -> Column:
     return _comparison(cells, match["op"], value)
 
 
-def _structured(given: dict[str, Any], frame: Frame, depth: int) -> Column:
+def _structured(condition: dict[str, Any], frame: Frame, depth: int) -> Column:
     """Read a condition as GX has saved it since 1.9: comparison, nullity, and, or, pass_through."""
     if depth == 0:
         raise RefusedError(f"row_condition nests more than {DEPTH} levels deep")
-    kind = given.get("type")
+    kind = condition.get("type")
     if kind in ("and", "or"):
-        parts = given.get("conditions")
+        parts = condition.get("conditions")
         if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
             raise RefusedError(f"row_condition: {kind} needs a list of conditions")
         joined = _structured(parts[0], frame, depth - 1)
         for part in parts[1:]:
             joined = (and_ if kind == "and" else or_)(joined, _structured(part, frame, depth - 1))
         return joined
-    if kind == "pass_through" and isinstance(given.get("pass_through_filter"), str):
-        return expression(given["pass_through_filter"], frame)
-    column = given.get("column")
+    if kind == "pass_through" and isinstance(condition.get("pass_through_filter"), str):
+        return expression(condition["pass_through_filter"], frame)
+    column = condition.get("column")
     if (
         not isinstance(column, dict)
         or not isinstance(column.get("name"), str)
         or kind not in ("comparison", "nullity")
     ):
-        raise RefusedError(f"row_condition is none that GX saves: {given}")
+        raise RefusedError(f"row_condition is none that GX saves: {condition}")
     cells = frame[column["name"]]
     if kind == "nullity":
-        return cells.column.isNull() if given.get("is_null") is True else cells.column.isNotNull()
-    return _comparison(cells, str(given.get("operator")), given.get("parameter"))
+        return cells.column.isNull() if condition.get("is_null") is True else cells.column.isNotNull()
+    return _comparison(cells, str(condition.get("operator")), condition.get("parameter"))
 
 
 def _comparison(cells: ColumnCells, operator: str, value: Any) -> Column:

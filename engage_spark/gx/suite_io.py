@@ -48,14 +48,14 @@ class Expectation:
 
     def as_json(self) -> dict[str, Any]:
         """Return the expectation as GX writes it into suites and results."""
-        told = {"notes": self.notes, "description": self.description}
+        texts = {"notes": self.notes, "description": self.description}
         return {
             "type": self.type,
             "kwargs": dict(self.kwargs),
             "meta": dict(self.meta),
             "severity": self.severity.value,
             "id": self.id,
-            **{k: v for k, v in told.items() if v is not None},
+            **{k: v for k, v in texts.items() if v is not None},
         }
 
 
@@ -129,11 +129,11 @@ def parse_suite(text: str, *, origin: str) -> Suite:
     if not isinstance(listed, list):
         problems.append(f"expectations: must be a list, found {_kind(listed)}")
         listed = []
-    found = [_expectation(item, i, problems) for i, item in enumerate(listed)]
-    given = [item["id"] for item in listed if isinstance(item, dict) and item.get("id")]
+    expectations = [_expectation(item, i, problems) for i, item in enumerate(listed)]
+    ids = [item["id"] for item in listed if isinstance(item, dict) and item.get("id")]
     problems += [
-        f"id {one!r} is given to {given.count(one)} expectations"
-        for one in sorted({g for g in given if given.count(g) > 1})
+        f"id {one!r} is given to {ids.count(one)} expectations"
+        for one in sorted({g for g in ids if ids.count(g) > 1})
     ]
     if problems:
         raise InputError(
@@ -145,7 +145,7 @@ def parse_suite(text: str, *, origin: str) -> Suite:
     return Suite(
         name=raw["name"],
         id=raw.get("id"),
-        expectations=tuple(e for e in found if e is not None),
+        expectations=tuple(e for e in expectations if e is not None),
         parameters=raw.get("suite_parameters") or {},
         meta=raw.get("meta") or {},
         notes=raw.get("notes"),

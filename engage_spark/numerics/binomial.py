@@ -136,10 +136,10 @@ def binomial_bounds(hits: Any, samples: int, levels: Any) -> tuple[F64, F64]:
     """
     counts = np.ascontiguousarray(hits, dtype=np.int64)
     levels = np.maximum(np.asarray(levels, dtype=np.float64), math.log(2.0))
-    given = np.ascontiguousarray(np.broadcast_to(levels, counts.shape))
+    broadcast_levels = np.ascontiguousarray(np.broadcast_to(levels, counts.shape))
     lower, upper = np.zeros(len(counts)), np.ones(len(counts))
     if samples > 0:
-        _bounds(counts, samples, given, lower, upper)
+        _bounds(counts, samples, broadcast_levels, lower, upper)
         lower *= 1.0 - _OUTWARD
         upper = np.minimum(1.0, upper * (1.0 + _OUTWARD))
     return lower, upper

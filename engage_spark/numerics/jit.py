@@ -57,10 +57,10 @@ def cache_directory() -> Path | None:
     for source in _kernel_sources(resources.files(__package__.partition(".")[0])):
         sources.update(source)
     name = f"kernels-{sources.hexdigest()[:16]}"
-    given, home = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("HOME")
+    configured, home = os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("HOME")
     places = (
-        [Path(given)]
-        if given
+        [Path(configured)]
+        if configured
         else [
             Path(__file__).parent / "__pycache__",
             *([Path(home) / ".cache" / "engage-spark"] if home else []),

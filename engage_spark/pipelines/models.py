@@ -33,7 +33,7 @@ def list_models(settings: Settings, *, contract: Contract) -> ModelsResult:
         stage="models",
         seconds=time.monotonic() - started,
         targets=targets,
-        not_sent=tuple(map(str, tracker.kept())),
+        not_sent=tuple(map(str, tracker.unsent_runs())),
     )
 
 

@@ -89,7 +89,7 @@ class GateMeasurement:
     held: bool | None = None
 
 
-def evaluate_gates(judgement: TableCounts, table: Table, checks: tuple[Check, ...]) -> GateResults:
+def evaluate_gates(counts: TableCounts, table: Table, checks: tuple[Check, ...]) -> GateResults:
     """Evaluate counts against the contract.
 
     A field's missing share must stay strictly below its bound; a gate says itself which side is in.
@@ -98,10 +98,10 @@ def evaluate_gates(judgement: TableCounts, table: Table, checks: tuple[Check, ..
     empty table breaks every gate that bounds it from below, because a share of nothing is not a share, and
     every gate on a mean, a quantile or its newest event.
     """
-    counts = [_count(judgement, table, check) for check in checks]
-    gates = [(gate, _gate(judgement, table, gate)) for gate in table.gates]
+    rule_counts = [_count(counts, table, check) for check in checks]
+    gates = [(gate, _gate(counts, table, gate)) for gate in table.gates]
     failed = tuple(count for gate, count in gates if not count.passed and gate.severity is Severity.CRITICAL)
-    return GateResults(counts=(*counts, *(count for _, count in gates)), failed_gates=failed)
+    return GateResults(counts=(*rule_counts, *(count for _, count in gates)), failed_gates=failed)
 
 
 def percent(part: int, whole: int) -> float:
@@ -118,24 +118,26 @@ def cuts_of(table: Table) -> dict[str, tuple[float, ...]]:
     return {column: tuple(values) for column, values in cuts.items()}
 
 
-def _count(j: TableCounts, table: Table, check: Check) -> RuleCount:
-    broken = j.broken.get(check.name, 0)
+def _count(counts: TableCounts, table: Table, check: Check) -> RuleCount:
+    broken = counts.broken.get(check.name, 0)
     bound = table[check.column].max_missing_pct if check.column and check.name.endswith(".not_null") else None
-    tolerated = broken == 0 or (bound is not None and Fraction(100 * broken, j.rows) < Fraction(str(bound)))
+    tolerated = broken == 0 or (
+        bound is not None and Fraction(100 * broken, counts.rows) < Fraction(str(bound))
+    )
     return RuleCount(
         rule_name=check.name,
         column_name=check.column,
         severity=check.severity.value,
         dimension=check.dimension.value,
         description=check.description,
-        rows_checked=j.rows,
+        rows_checked=counts.rows,
         violations=broken,
-        measured=percent(broken, j.rows),
+        measured=percent(broken, counts.rows),
         unit="percent",
         minimum=None,
         maximum=0.0 if bound is None else float(bound),
         passed=tolerated,
-        samples=j.samples.get(check.name, ()),
+        samples=counts.samples.get(check.name, ()),
     )
 
 

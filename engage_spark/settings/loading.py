@@ -27,14 +27,14 @@ class SettingsLayer(NamedTuple):
     values: dict[str, Any]
 
 
-def conf_dir(given: str | Path | None = None) -> Path:
+def conf_dir(stated: str | Path | None = None) -> Path:
     """Find the directory of base.yaml.
 
-    It is `given` (`--conf-dir`), else `ENGAGE_SPARK_CONF_DIR`, the checkout's conf/, or the packaged copy.
+    It is `stated` (`--conf-dir`), else `ENGAGE_SPARK_CONF_DIR`, the checkout's conf/, or the packaged copy.
     Errors: ConfigurationError where it holds no base.yaml.
     """
     package = Path(__file__).resolve().parents[1]
-    configured = given or os.environ.get("ENGAGE_SPARK_CONF_DIR")
+    configured = stated or os.environ.get("ENGAGE_SPARK_CONF_DIR")
     for candidate in [Path(configured)] if configured else [package.parent / "conf", package / "_conf"]:
         if (candidate / "base.yaml").is_file():
             return candidate

@@ -153,8 +153,8 @@ def column_profile(name: str, rows: Iterable[Any], *, is_text: bool, limit: int)
         level=level,
         values={v: int(n) for (v, n), keep in zip(counted, sampled, strict=True) if keep},
         details={
-            what: tuple(sorted(found, key=lambda r: r["text"]))
-            for what, found in by_kind.items()
+            what: tuple(sorted(rows_of_kind, key=lambda r: r["text"]))
+            for what, rows_of_kind in by_kind.items()
             if what not in kernel.OWN_KINDS
         },
     )

@@ -180,10 +180,10 @@ def conform(rows: DataFrame, table: Table) -> ConformedInput:
     return ConformedInput(rows.select(*columns), () if table.extra is ExtraColumns.IGNORE else extra)
 
 
-def _conformed(f: Field, found: T.DataType) -> Column | None:
+def _conformed(f: Field, input_type: T.DataType) -> Column | None:
     """Convert a column to its declared type; None when that could change values."""
     declared, column = spark_type(f.spark_type), column_named(f.name)
-    have, want = found.simpleString(), declared.simpleString()
+    have, want = input_type.simpleString(), declared.simpleString()
     if have == want:
         return make_valid_utf8(column) if have == "string" else column
     if have == "void" or want in _WIDER.get(have, ()):
@@ -216,8 +216,8 @@ def _missing(f: Field, undeclared: list[str]) -> str:
     return f"{f.name}: missing; add it as {f.spark_type}"
 
 
-def _wrong_type(f: Field, found: T.DataType) -> str:
-    have = found.simpleString()
+def _wrong_type(f: Field, input_type: T.DataType) -> str:
+    have = input_type.simpleString()
     hint = f"write it as {f.spark_type}"
     if have == "bigint" and f.spark_type == "int":
         hint += ", or declare a minimum and a maximum, within which 64-bit integers are taken"

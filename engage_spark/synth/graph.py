@@ -252,21 +252,23 @@ def _follows_of(model: SynthModel, ids: I64, draws: I64) -> tuple[I64, I64]:
     far = number >= near
     rank = np.minimum((fame(model).quantile(u[far]) * n).astype(np.int64), n - 1)
     target[far] = Permutation(model.seed, f"trait/{story.fame_trait}", n).inverse(n - 1 - rank)
-    for layer, mine in ((0, number < circle), (1, (number >= circle) & ~far)):
+    for layer, in_layer in ((0, number < circle), (1, (number >= circle) & ~far)):
         blocks = Blocks(model, layer)
         place = blocks.order.forward(ids)
         block = ((place + 1) * blocks.count - 1) // n
         begin = blocks.start(block)
         size, begin, own = (
-            (blocks.start(block + 1) - begin)[owner[mine]],
-            begin[owner[mine]],
-            (place - begin)[owner[mine]],
+            (blocks.start(block + 1) - begin)[owner[in_layer]],
+            begin[owner[in_layer]],
+            (place - begin)[owner[in_layer]],
         )
         if layer == 0:
-            step = (own + 1 + (u[mine] * np.maximum(size - 1, 0)).astype(np.int64)) % size
+            step = (own + 1 + (u[in_layer] * np.maximum(size - 1, 0)).astype(np.int64)) % size
         else:
-            step = np.minimum(((1 - (1 - u[mine]) ** story.community_skew) * size).astype(np.int64), size - 1)
-        target[mine] = blocks.order.inverse(begin + step)
+            step = np.minimum(
+                ((1 - (1 - u[in_layer]) ** story.community_skew) * size).astype(np.int64), size - 1
+            )
+        target[in_layer] = blocks.order.inverse(begin + step)
     # Sorted and compared by hand: np.unique hashes integers, which is four times slower here.
     pairs = np.sort(owner * n + target)
     pairs = pairs[np.diff(pairs, prepend=-1) > 0]

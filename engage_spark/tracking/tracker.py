@@ -139,7 +139,7 @@ class Tracker:
         shutil.rmtree(folder, ignore_errors=True)
         return version
 
-    def kept(self) -> tuple[Path, ...]:
+    def unsent_runs(self) -> tuple[Path, ...]:
         """Return the folders of runs that could not be sent yet."""
         return tuple(sorted(p.parent for p in (self.place.folder / KEPT).glob("*/record.json")))
 

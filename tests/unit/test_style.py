@@ -238,6 +238,57 @@ def test_the_rule_about_docstrings_sees_nouns_of_public_functions_only(
     assert noun_openings(text) == breaking
 
 
+NAMES_WITHOUT_CONTENT = {
+    "found",
+    "told",
+    "chosen",
+    "kept",
+    "said",
+    "mine",
+    "lying",
+    "ripe",
+    "many",
+    "earned",
+    "goals",
+}
+"""Words that say how a value came about, and not what it is."""
+
+
+def names_without_content(text: str) -> list[str]:
+    """Return the functions, parameters and variables of functions that bear such a word, in order."""
+    tree = ast.parse(text)
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda)]
+    bound = {(f.lineno, f.name) for f in functions if isinstance(f, ast.FunctionDef)}
+    for node in (n for f in functions for n in ast.walk(f)):
+        if isinstance(node, ast.arg):
+            bound.add((node.lineno, node.arg))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add((node.lineno, node.id))
+    return [
+        f"line {line}: {name}" for line, name in sorted(bound) if name.strip("_") in NAMES_WITHOUT_CONTENT
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_names_in_functions_say_what_a_value_is(path: Path) -> None:
+    assert names_without_content(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "breaking"),
+    [
+        ("def f(told):\n    return told", ["line 1: told"]),
+        ("def _found():\n    pass", ["line 1: _found"]),
+        ("def f():\n    found = 1", ["line 2: found"]),
+        ("def f(rows):\n    return [kept for kept in rows]", ["line 2: kept"]),
+        ("def f():\n    if many := 1:\n        pass", ["line 2: many"]),
+        ("def f(n_rows):\n    rows = n_rows", []),
+    ],
+)
+def test_the_rule_about_names_sees_functions_parameters_and_variables(text: str, breaking: list[str]) -> None:
+    assert names_without_content(text) == breaking
+
+
 def glossary() -> list[str]:
     lines = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
     return [line.split("|")[1].strip() for line in lines if line.startswith("| ") and "|---" not in line][1:]

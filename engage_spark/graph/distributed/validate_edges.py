@@ -131,10 +131,12 @@ def _check_columns(edges: DataFrame, vertices: DataFrame | None, weight: str | N
     return next(iter(types.values()))
 
 
-def _length_unit(given: float | None, shortest: float | None, longest: float | None, *, whole: bool) -> float:
+def _length_unit(
+    stated_unit: float | None, shortest: float | None, longest: float | None, *, whole: bool
+) -> float:
     if shortest is None or longest is None:  # no edges
-        return given or 1.0
-    unit = given
+        return stated_unit or 1.0
+    unit = stated_unit
     if unit is None:
         unit = 1.0 if whole else 10.0 ** math.floor(math.log10(shortest) - 3)
     if not (math.isfinite(unit) and unit > 0):

@@ -170,11 +170,11 @@ def _check_edges(
 
 def _sorted_rows(source: I32, target: I32, n: int, lengths: I64 | None) -> tuple[I64, I32, I64 | None]:
     """Row starts, ascending neighbours and lengths, without loops and parallel arcs."""
-    given = np.empty(0, dtype=np.int64) if lengths is None else lengths
+    arc_lengths = np.empty(0, dtype=np.int64) if lengths is None else lengths
     # Sorting by target and then, stably, by source leaves every row ascending.
-    _, by_target, their_sources, their_lengths = _counting_sort(target, source, given, n)
+    _, by_target, their_sources, their_lengths = _counting_sort(target, source, arc_lengths, n)
     starts, rows, columns, in_order = _counting_sort(
-        their_sources, by_target, given if lengths is None else their_lengths, n
+        their_sources, by_target, arc_lengths if lengths is None else their_lengths, n
     )
     del rows
     n_arcs, indptr = _merge(starts, columns, in_order)

@@ -114,11 +114,11 @@ def proxy_test(
     labels = np.column_stack([(names == g).astype(np.float64) for g in large])
     betas = _ridge(x[fit], labels[fit])
     ends = np.cumsum([b.shape[1] for b in blocks.values()])
-    judged, owners = x[~fit], np.asarray(keys)[order][~fit]
+    held_out, owners = x[~fit], np.asarray(keys)[order][~fit]
     proxy_groups = []
     for i, group in enumerate(large):
         parts = {
-            n: judged[:, end - b.shape[1] : end] @ betas[end - b.shape[1] : end, i]
+            n: held_out[:, end - b.shape[1] : end] @ betas[end - b.shape[1] : end, i]
             for (n, b), end in zip(blocks.items(), ends, strict=True)
         }
         proxy_groups.append(_group(group, labels[~fit, i], parts, owners, carriers, replicates, seed))

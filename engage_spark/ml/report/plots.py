@@ -254,7 +254,7 @@ def selection_curve(
     counts: Sequence[int],
     by_fold: Sequence[Sequence[float]],
     *,
-    chosen: int,
+    n_features: int,
     metric: str,
     title: str,
     form: Format = "svg",
@@ -273,11 +273,15 @@ def selection_curve(
         axes.plot(
             counts, mean, color=BLUE, linewidth=1.8, marker="o", markersize=3.5, label="mean of the folds"
         )
-        if chosen in counts:
-            axes.axvline(chosen, color=ORANGE, linewidth=1.2, linestyle="--")
-            at = float(mean[list(counts).index(chosen)])
+        if n_features in counts:
+            axes.axvline(n_features, color=ORANGE, linewidth=1.2, linestyle="--")
+            at = float(mean[list(counts).index(n_features)])
             axes.text(
-                chosen, 0.04, f"  {chosen} kept: {at:.4g}", transform=axes.get_xaxis_transform(), color=ORANGE
+                n_features,
+                0.04,
+                f"  {n_features} kept: {at:.4g}",
+                transform=axes.get_xaxis_transform(),
+                color=ORANGE,
             )
         axes.set(title=title, xlabel="features left", ylabel=metric)
         axes.legend(loc="best")

@@ -142,11 +142,14 @@ def eliminate(gram: Gram, keep: int) -> Elimination:
         if left:
             curve[len(left)] = standard.r2(left)
     return Elimination(
-        kept=_kept(order, keep, gram.sources), ranks=_ranks(order, keep), order=tuple(order), curve=curve
+        kept=_best_sources(order, keep, gram.sources),
+        ranks=_ranks(order, keep),
+        order=tuple(order),
+        curve=curve,
     )
 
 
-def _kept(order: Sequence[str], keep: int, sources: Sequence[str]) -> tuple[str, ...]:
+def _best_sources(order: Sequence[str], keep: int, sources: Sequence[str]) -> tuple[str, ...]:
     best = set(order[-keep:])
     return tuple(s for s in sources if s in best)
 
@@ -200,7 +203,7 @@ def ranks_from(
 
     def elimination(worth: Mapping[str, float]) -> Elimination:
         order = [sources[i] for i in sorted(range(len(sources)), key=lambda i: (worth[sources[i]], -i))]
-        return Elimination(kept=_kept(order, keep, sources), ranks=_ranks(order, keep), curve={})
+        return Elimination(kept=_best_sources(order, keep, sources), ranks=_ranks(order, keep), curve={})
 
     return _selection(
         keep, ranker, {f: elimination(worth) for f, worth in importances.items()}, elimination(final), sources
@@ -210,8 +213,8 @@ def ranks_from(
 def _selection(
     keep: int, ranker: str, folds: Mapping[int, Elimination], final: Elimination, sources: Sequence[str]
 ) -> Selection:
-    kept = [set(e.kept) for e in folds.values()]
-    overlaps = [len(a & b) / len(a | b) if a | b else 1.0 for a, b in combinations(kept, 2)]
+    source_sets = [set(e.kept) for e in folds.values()]
+    overlaps = [len(a & b) / len(a | b) if a | b else 1.0 for a, b in combinations(source_sets, 2)]
     note = (
         f"{len(sources)} features, no more than the {keep} to keep: all are kept"
         if len(sources) <= keep
@@ -223,6 +226,8 @@ def _selection(
         folds=folds,
         final=final,
         jaccard=sum(overlaps) / len(overlaps) if overlaps else None,
-        frequency={s: sum(s in k for k in kept) / len(kept) for s in sources} if kept else {},
+        frequency={s: sum(s in k for k in source_sets) / len(source_sets) for s in sources}
+        if source_sets
+        else {},
         note=note,
     )

@@ -164,11 +164,11 @@ def _side_by_side(do: Callable[[Job], T], jobs: Sequence[Job], parallelism: int)
                 future.cancel()
     for job, future in zip(jobs, running, strict=True):
         if not future.cancelled() and (error := future.exception()):
-            raise _told(job, error) from error
+            raise _with_job(job, error) from error
     return [f.result() for f in running]
 
 
-def _told(job: Job, error: BaseException) -> BaseException:
+def _with_job(job: Job, error: BaseException) -> BaseException:
     if isinstance(error, EngageError) or not isinstance(error, Exception):
         error.add_note(f"while fitting {job.description}")
         return error

@@ -233,11 +233,11 @@ def _compare(
     measured = vertices.select(
         column_named(spec.key).alias("id"), *(column_named(name).alias(f"measured_{name}") for name in names)
     )
-    given = customers.select(
+    delivered = customers.select(
         "id", *(F.col(f"given_{name}").cast("double").alias(f"given_{name}") for name in names)
     )
     with log.stage("comparing given with measured"):
-        rows = materialize(given.join(measured, on="id", how="inner"), "given_and_measured")
+        rows = materialize(delivered.join(measured, on="id", how="inner"), "given_and_measured")
         compared = compare_given_with_measured(rows, fields=names)
     _write_comparison(attempt, compared)
     return compared

@@ -83,11 +83,11 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
             duplicates = _duplicates(duplicated_keys(rows, table), materialize)
             rows = with_duplicate_flag(rows, duplicates, table=table)
         with translate_spark_errors(f"{table.name} cannot be judged"):
-            judged = _with_orphan_flags(context, rows, table, work).transform(
+            checked = _with_orphan_flags(context, rows, table, work).transform(
                 with_check_results, checks=checks
             )
-            _ = judged.schema  # asked for here, because Connect looks at no expression before
-        _write(attempt, judged, table, extent)
+            _ = checked.schema  # asked for here, because Connect looks at no expression before
+        _write(attempt, checked, table, extent)
         with translate_spark_errors(f"{table.name} cannot be counted"):
             written = attempt.read(judged_table(table), where=f"_run_id = '{work.run_id}'")
             counts = count_table(
@@ -202,8 +202,8 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
                 f"{table.name}.{r.column} refers to {r.table}, which is no entity table",
                 hint="refer to the table of kind entity",
             )
-        judged = context.lake.read(context.spark, judged_table(entity).name)
-        keys = judged.where(
+        entity_rows = context.lake.read(context.spark, judged_table(entity).name)
+        keys = entity_rows.where(
             (F.col(day_column(entity)) == F.lit(work.snapshot_date))
             & (F.col("_run_id") == work.inputs[entity.name])
         )
@@ -211,16 +211,16 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
     return rows
 
 
-def _write(attempt: Attempt, judged: DataFrame, table: Table, extent: Extent) -> None:
+def _write(attempt: Attempt, checked: DataFrame, table: Table, extent: Extent) -> None:
     """Replace the snapshot of an entity, or exactly the days of a log that were delivered."""
     column, stored, day = day_column(table), judged_table(table), attempt.work.snapshot_date
     if table.kind is TableKind.ENTITY:
-        attempt.replace(stored, judged.withColumn(column, F.lit(day)), properties=PROPERTIES)
+        attempt.replace(stored, checked.withColumn(column, F.lit(day)), properties=PROPERTIES)
         return
     where = _of_days(column, extent.days)
     attempt.replace(
         stored,
-        judged.withColumn(column, F.to_date(column_named(table.event_time or ""))),
+        checked.withColumn(column, F.to_date(column_named(table.event_time or ""))),
         where=where,
         # Saying so spares Delta looking for each row to delete: half of the time of a rerun.
         all_rows=not _has_other_days(attempt.context, table, attempt.work, where),

@@ -30,12 +30,12 @@ def artefacts(
     card = card_of(context, work, trained, decision).markdown()
     return {
         "card.md": card,
-        **_found(trained, decision),
+        **_figures(trained, decision),
         **_pictures(context.contract, trained, currency=context.settings.models.currency),
     }
 
 
-def _found(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
+def _figures(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
     selection, plan = t.comparison.selection, t.specs.main
     return {
         "features.json": {
@@ -130,7 +130,7 @@ def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[st
         pictures["plots/selection.svg"] = plots.selection_curve(
             counts,
             [[c[n] for n in counts] for c in curves],
-            chosen=len(t.final.features),
+            n_features=len(t.final.features),
             metric="R² of a linear model",
             title=f"{name}: features that are left",
         )

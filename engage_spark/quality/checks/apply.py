@@ -47,7 +47,7 @@ def personal_rules(table: Table, checks: Sequence[Check]) -> frozenset[str]:
     return frozenset(c.name for c in checks if personal.intersection(c.shown))
 
 
-def samples(judged: DataFrame, *, key: Sequence[str], hidden: Collection[str], most: int = 8) -> DataFrame:
+def samples(checked: DataFrame, *, key: Sequence[str], hidden: Collection[str], most: int = 8) -> DataFrame:
     """Collect up to `most` of the values that broke each rule: (rule, sample), chosen by a hash, so that
     every run chooses the same.
 
@@ -55,7 +55,7 @@ def samples(judged: DataFrame, *, key: Sequence[str], hidden: Collection[str], m
     and the key, of rows that broke something only, one shuffle of a few rows; call it where something is
     broken.
     """
-    broken = judged.where(F.size("_dq_errors") > 0).select(
+    broken = checked.where(F.size("_dq_errors") > 0).select(
         F.explode("_dq_errors").alias("e"),
         F.xxhash64(*(column_named(k) for k in key) if key else (F.col("_dq_errors"),)).alias("at"),
     )

@@ -24,10 +24,10 @@ def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
     if not table.rules or not _fault(rows, [r.expression for r in table.rules]):
         return
     faults = {r.name: _fault(rows, [r.expression]) for r in table.rules}
-    if told := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
+    if problems := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
         raise ContractError(
-            f"{table.name}: {len(told)} rules are no statement about one row",
-            details=told,
+            f"{table.name}: {len(problems)} rules are no statement about one row",
+            details=problems,
             hint="write one Spark SQL expression that is true or false for a row; statistics of "
             "the whole are gates",
         )
@@ -35,12 +35,12 @@ def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
 
 def _fault(rows: DataFrame, expressions: list[str]) -> str | None:
     try:
-        kept = rows
+        filtered = rows
         for expression in expressions:
-            kept = kept.where(F.expr(expression))
+            filtered = filtered.where(F.expr(expression))
         # Asked for here, because Connect analyses nothing before; of a projection, because a filter's schema
         # it takes for known.
-        _ = kept.select(F.lit(1)).schema
+        _ = filtered.select(F.lit(1)).schema
     except PySparkException as e:
         return str(e).strip().splitlines()[0][:300]
     return None

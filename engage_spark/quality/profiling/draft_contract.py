@@ -237,7 +237,7 @@ def _field(c: ColumnFacts, profile: TableProfile) -> dict[str, Any]:
     custom += [{"property": "protected", "value": True}] if words(c.name) & _PROTECTED else []
     return {
         "name": c.name,
-        "description": f"TODO: say what it is. {_told(c, profile.rows)}",
+        "description": f"TODO: say what it is. {_summary(c, profile.rows)}",
         "logicalType": LOGICAL[base],
         "physicalType": c.type,
         **({"required": True} if required else {}),
@@ -315,7 +315,7 @@ def _of_shape(shape: TextShape) -> str:
     return "".join(parts)
 
 
-def _told(c: ColumnFacts, rows: int) -> str:
+def _summary(c: ColumnFacts, rows: int) -> str:
     missing = f"{c.state.nulls:,} of {rows:,} missing" if c.state.nulls else "none missing"
     values = "" if c.values is None or is_personal(c) else f", {len(c.values)} different values"
     odd = [

@@ -115,8 +115,10 @@ def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
     types = {c: "string" if t == "void" else t for c, t in types.items()}
     columns = _columns(known, types)
     rows = columns[0].state.rows if columns else 0
-    found, tried = _key(known, columns, rows, tuple(key), dated)
-    return TableProfile(rows=rows, columns=columns, key=found, tried=tried, left_out=left_out, dated=dated)
+    unique_key, tried = _key(known, columns, rows, tuple(key), dated)
+    return TableProfile(
+        rows=rows, columns=columns, key=unique_key, tried=tried, left_out=left_out, dated=dated
+    )
 
 
 def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
@@ -196,7 +198,7 @@ def facts_of(name: str, kind: str, state: ColumnStats, scan: ColumnProfile | Non
 
 
 def _key(
-    df: DataFrame, columns: tuple[ColumnFacts, ...], rows: int, given: tuple[str, ...], dated: bool
+    df: DataFrame, columns: tuple[ColumnFacts, ...], rows: int, stated_key: tuple[str, ...], dated: bool
 ) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, ...], int], ...]]:
     """Find the key, and for others how many rows share theirs.
 
@@ -204,8 +206,8 @@ def _key(
     others, then the order of the columns decides.
     """
     usable = [c for c in columns if _may_be_key(c) and rows]
-    if given:
-        return given, ((given, _shared(df, [given], dated)[given]),)
+    if stated_key:
+        return stated_key, ((stated_key, _shared(df, [stated_key], dated)[stated_key]),)
     ranked = sorted(usable, key=lambda c: (not _ID.search(c.name), columns.index(c)))
     singles: list[tuple[str, ...]] = [
         (c,) for c in _nearly_unique(df, [c.name for c in ranked], rows, dated)[:CANDIDATES]
@@ -237,10 +239,10 @@ def _nearly_unique(df: DataFrame, names: list[str], rows: int, dated: bool) -> l
     if not names:
         return []
     wanted = [F.struct(F.col(SNAPSHOT_DATE), column_named(n)) if dated else column_named(n) for n in names]
-    found = df.agg(
+    n_different = df.agg(
         *(F.approx_count_distinct(c, 0.05).alias(f"d{i}") for i, c in enumerate(wanted))
     ).collect()[0]
-    return [n for i, n in enumerate(names) if found[i] >= MOST_DIFFERENT * rows]
+    return [n for i, n in enumerate(names) if n_different[i] >= MOST_DIFFERENT * rows]
 
 
 def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict[tuple[str, ...], int]:
@@ -260,12 +262,12 @@ def _shared(df: DataFrame, keys: Sequence[tuple[str, ...]], dated: bool) -> dict
     day = F.col(SNAPSHOT_DATE) if dated else F.lit(None).cast("date")
     each = df.select(F.explode(F.array(*parts)).alias("k"), day.alias("day"))
     groups = each.groupBy("k", "day").agg(F.count(F.lit(1)).alias("n"))
-    found = (
+    count_rows = (
         groups.groupBy(F.col("k.i").alias("i"))
         .agg(F.sum(F.when(F.col("n") > 1, F.col("n")).otherwise(0)).alias("n"))
         .collect()
     )
-    counted = {r["i"]: r["n"] for r in found}
+    counted = {r["i"]: r["n"] for r in count_rows}
     return {k: counted.get(i, 0) for i, k in enumerate(keys)}
 
 

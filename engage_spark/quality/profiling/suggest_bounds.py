@@ -60,9 +60,12 @@ def _as_type(bound: Fraction, observed: Fraction, kind: str, *, up: bool) -> int
     if kind.startswith("decimal"):
         precision, scale = (int(x) for x in kind[8:-1].split(","))
         most = Fraction(10**precision - 1, 10**scale)
-        chosen = bound if abs(bound) <= most and (bound * 10**scale).denominator == 1 else observed
-        exact = len(str(abs(chosen.numerator))) <= _DECIMAL_DIGITS and Fraction(str(float(chosen))) == chosen
-        return float(chosen) if exact else None
+        representable = bound if abs(bound) <= most and (bound * 10**scale).denominator == 1 else observed
+        exact = (
+            len(str(abs(representable.numerator))) <= _DECIMAL_DIGITS
+            and Fraction(str(float(representable))) == representable
+        )
+        return float(representable) if exact else None
     held = _rounded(bound, kind)
     if held is None or (held < observed if up else held > observed):
         held = observed

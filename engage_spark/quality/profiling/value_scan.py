@@ -92,8 +92,8 @@ class TextScan:
         if self.shapes is not None:
             self._shaped(visible)
 
-    def _shaped(self, said: pa.Array) -> None:
-        shape = said
+    def _shaped(self, texts: pa.Array) -> None:
+        shape = texts
         for sign, of in CLASSES.items():
             shape = pc.replace_substring_regex(shape, f"{of}+", sign)
         known = pc.unique(shape).slice(0, SHAPES + 1).to_pylist()
@@ -102,9 +102,9 @@ class TextScan:
             self.shapes = None
             return
         for s in known:
-            found = self._tokens(s, said.filter(pc.equal(shape, s)))
-            into = self.shapes.setdefault(s, found)
-            for have, new in zip(into, found, strict=True):
+            new_tokens = self._tokens(s, texts.filter(pc.equal(shape, s)))
+            into = self.shapes.setdefault(s, new_tokens)
+            for have, new in zip(into, new_tokens, strict=True):
                 have[:] = (
                     min(have[0], new[0]),
                     max(have[1], new[1]),
@@ -112,20 +112,20 @@ class TextScan:
                     max(have[3], new[3]),
                 )
 
-    def _tokens(self, shape: str, said: pa.Array) -> list[list[Any]]:
+    def _tokens(self, shape: str, visible: pa.Array) -> list[list[Any]]:
         """Of each token the first and last text, and the least and most characters."""
         parts = [
             f"(?P<t{i}>{CLASSES[c] + '+' if c in CLASSES else re.escape(c)})" for i, c in enumerate(shape)
         ]
-        cut = pc.extract_regex(said, "^" + "".join(parts) + "$")
-        found = []
+        cut = pc.extract_regex(visible, "^" + "".join(parts) + "$")
+        tokens = []
         for i in range(len(parts)):
             token = cut.field(i)
             texts, lengths = pc.min_max(token), pc.min_max(pc.utf8_length(token))
-            found.append(
+            tokens.append(
                 [texts["min"].as_py(), texts["max"].as_py(), lengths["min"].as_py(), lengths["max"].as_py()]
             )
-        return found
+        return tokens
 
     def rows(self) -> Iterator[CountedRow]:
         """Return what was counted.

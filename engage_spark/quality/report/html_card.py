@@ -92,9 +92,10 @@ def _broken(checked: CheckSummary) -> list[RuleCount]:
     """List what did not hold, or was broken within tolerance: gates that failed first, then by severity and
     rows.
     """
-    found = [c for c in checked.counts if not c.passed or (c.violations and not _is_gate(c))]
+    broken = [c for c in checked.counts if not c.passed or (c.violations and not _is_gate(c))]
     return sorted(
-        found, key=lambda c: (c not in checked.failed_gates, c.passed, _SEVERITIES[c.severity], -c.violations)
+        broken,
+        key=lambda c: (c not in checked.failed_gates, c.passed, _SEVERITIES[c.severity], -c.violations),
     )
 
 

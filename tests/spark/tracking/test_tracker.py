@@ -164,9 +164,9 @@ def test_a_model_is_kept_when_the_server_is_away_and_sent_when_there_is_one(
     )
     assert place.is_relative_to(tmp_path / "local" / "kept")
     assert predicted(away.load(spark, place), rows) == predicted(fitted, rows)
-    sent = tracker.send(away.kept()[0])
+    sent = tracker.send(away.unsent_runs()[0])
     assert sent is not None
-    assert (sent.target, sent.version, away.kept()) == ("kept", 1, ())
+    assert (sent.target, sent.version, away.unsent_runs()) == ("kept", 1, ())
     assert predicted(tracker.load(spark, sent), rows) == predicted(fitted, rows)
 
 

@@ -162,7 +162,7 @@ def test_a_server_that_is_away_costs_nothing_that_was_recorded(tmp_path: Path) -
             with run.child("fold 0") as child:
                 child.metrics({"auc": 0.25})
             run.artefact("card.md", "# Card")
-    (kept,) = tracker.kept()
+    (kept,) = tracker.unsent_runs()
     assert kept.parent == tmp_path / "local" / "kept"
     assert address in str(caught.value)
     assert f"all of the run: {kept}" in caught.value.details

@@ -211,7 +211,7 @@ def test_a_model_outlives_an_mlflow_that_went_away_during_its_training(shop: Sho
     )
     with pytest.raises(TransientError, match="was not brought to MLflow") as caught:
         shop.record(away, work())
-    (kept,) = away.kept()
+    (kept,) = away.unsent_runs()
     assert kept.parent == tmp_path / "kept"
     assert f"all of the run: {kept}" in caught.value.details
     (place,) = (
@@ -252,7 +252,7 @@ def test_a_registry_that_refuses_everything_keeps_the_run_here(
         patched.setattr(tracker.place.client, "get_registered_model", refuses)
         with pytest.raises(TransientError, match="no right to read it"):
             shop.record(tracker, work())
-    (kept,) = tracker.kept()
+    (kept,) = tracker.unsent_runs()
     assert tracker.send(kept) is not None
     assert aliases(tracker) == {1: ()}
 

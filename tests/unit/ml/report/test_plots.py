@@ -62,7 +62,7 @@ DRAWN: dict[str, Callable[[plots.Format], bytes]] = {
         deciles(Y * 0, P, task=Task.BINARY), title="t", what="churn", form=form
     ),
     "selection": lambda form: plots.selection_curve(
-        [5, 4, 3], [[0.8, 0.7, 0.6]] * 2, chosen=4, metric="AUC", title="t", form=form
+        [5, 4, 3], [[0.8, 0.7, 0.6]] * 2, n_features=4, metric="AUC", title="t", form=form
     ),
     "fairness": lambda form: plots.fairness_chart(
         fairness(), attribute="kind", metrics=["statistical_parity", "calibration"], title="t", form=form
@@ -85,8 +85,8 @@ def test_a_picture_has_the_same_bytes_each_time(name: str) -> None:
 
 
 def test_other_figures_make_another_picture() -> None:
-    one = plots.selection_curve([5, 4, 3], [[0.8, 0.7, 0.6]], chosen=4, metric="AUC", title="t")
-    assert one != plots.selection_curve([5, 4, 3], [[0.8, 0.7, 0.5]], chosen=4, metric="AUC", title="t")
+    one = plots.selection_curve([5, 4, 3], [[0.8, 0.7, 0.6]], n_features=4, metric="AUC", title="t")
+    assert one != plots.selection_curve([5, 4, 3], [[0.8, 0.7, 0.5]], n_features=4, metric="AUC", title="t")
 
 
 def test_a_picture_changes_no_setting_of_matplotlib() -> None:
