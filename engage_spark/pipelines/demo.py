@@ -20,6 +20,7 @@ from engage_spark.pipelines.score import run_score
 from engage_spark.pipelines.synth import run_synth
 from engage_spark.pipelines.train.run import run_train
 from engage_spark.settings import InputSettings, Settings
+from engage_spark.tracking import Tracker
 
 
 def run_demo(
@@ -69,7 +70,9 @@ def _stages(spark: SparkSession, settings: Settings, contract: Contract) -> Iter
     yield run_train(spark, settings, contract=contract, as_of=as_of)
     try:
         yield run_score(spark, settings, contract=contract)
-    except NoChampionError as e:
+    except NoChampionError:
         # So few customers that no model passed its gates: everything before that is done all the same.
-        notes = (Note("NotScored", {"reason": e.message}), Note("Advice", {"hint": e.hint or ""}))
+        registry = Tracker(settings.tracking).place.registry
+        targets = tuple(t.name for t in targets_of(contract))
+        notes = (Note("NotScored", {"targets": targets, "registry": registry}),)
         yield ScoreResult(stage="score", seconds=0.0, notes=notes, champions=(), snapshots=())

@@ -110,7 +110,7 @@ def summarize_version(model: ModelVersion) -> ModelSummary:
         version=model.version,
         aliases=tuple(model.aliases),
         created=model.created,
-        candidate=facts.get("candidate", "-"),
+        candidate=facts.get("candidate"),
         headline=headline,
         failed_gates=model.failed_gates,
         facts=dict(facts),

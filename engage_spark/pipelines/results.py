@@ -118,9 +118,8 @@ class IngestResult(StageResult):
     valid: int
     quarantined: int
 
-    @property
     def rejected(self) -> tuple[IngestedSnapshot, ...]:
-        """The snapshots that a gate rejected."""
+        """Return the snapshots that a gate rejected."""
         return tuple(s for s in self.snapshots if not s.published)
 
 
@@ -228,6 +227,8 @@ class TrainedModel:
 
     `coverage` is what intervals or sets promise, `covered` the share of test labels that they hold.
     `threshold` is the probability from which a contact pays (None for numbers, above 1 where none pays).
+    `decision` is the stable code of why it became champion or not, `reason` the same in words; `gain` is over
+    the champion on the same rows, None where there was nothing to compare with.
     """
 
     target: str
@@ -235,6 +236,7 @@ class TrainedModel:
     candidates: tuple[str, ...]
     version: int
     promoted: bool
+    decision: str
     reason: str
     coverage: float
     covered: float
@@ -246,6 +248,7 @@ class TrainedModel:
     beats_baseline: bool = True
     """Whether the intervals of model and baseline in the headline metric are apart."""
     selection_cost: SelectionCost | None = None
+    gain: MetricEstimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,7 +295,7 @@ class ModelSummary:
     version: int
     aliases: tuple[str, ...]
     created: datetime
-    candidate: str
+    candidate: str | None
     headline: MetricEstimate | None
     failed_gates: tuple[str, ...]
     facts: Mapping[str, str]
@@ -451,8 +454,9 @@ class DriftResult(StageResult):
 class ColumnSummary:
     """One column over several days. `personal` columns show no values.
 
-    `mean`, `extent` (minimum to maximum) and `commonest` (values with their shares) are texts in the column's
-    own terms: numbers, lengths, days, moments. `median` and `distinct` are estimates from sketches.
+    `mean`, `minimum` and `maximum` are in the column's own terms: a number, the length of a text, a day, a
+    moment. `commonest` holds the values of a closed list with their rows, commonest first. `median` and
+    `distinct` are estimates from sketches.
     """
 
     column: str
@@ -460,9 +464,10 @@ class ColumnSummary:
     personal: bool
     rows: int
     missing: int
-    mean: str | None = None
-    extent: str | None = None
-    commonest: str | None = None
+    mean: float | date | None = None
+    minimum: float | date | None = None
+    maximum: float | date | None = None
+    commonest: tuple[tuple[str, int], ...] = ()
     median: float | None = None
     distinct: int | None = None
 
@@ -532,7 +537,8 @@ class SuiteResult(StageResult):
 def to_plain(value: Any) -> Any:
     """Return a result as dicts, lists, numbers, text and None, ready for `json.dumps`.
 
-    Days and moments become ISO text, numbers that are not finite None.
+    Properties of a result are among its values. Days and moments become ISO text, numbers that are not finite
+    None.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -543,7 +549,8 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if is_dataclass(value) and not isinstance(value, type):
-        value = {f.name: getattr(value, f.name) for f in fields(value)}
+        properties = [n for n in dir(type(value)) if isinstance(getattr(type(value), n), property)]
+        value = {name: getattr(value, name) for name in (*(f.name for f in fields(value)), *properties)}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, Sequence | frozenset | set):

@@ -67,9 +67,15 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
 
 
 def _selection_text(cost: SelectionCost) -> str:
-    lost = f"{cost.lost:.4f} AUC" if cost.metric == "auc" else f"{cost.lost:.1%} RMSE"
-    advice = "" if cost.ranker == "forest" else "; try models.ranker=forest"
-    return f"{cost.features} of {cost.offered} features cost {lost}{advice}"
+    from engage_spark.ml.report.model_card import selection_text
+
+    return selection_text(
+        cost.lost,
+        metric=cost.metric,
+        n_features=cost.features,
+        n_all_features=cost.offered,
+        ranker=cost.ranker,
+    )
 
 
 def render_score(result: ScoreResult) -> Summary:
@@ -115,7 +121,7 @@ def _version_lines(role: str, m: ModelSummary) -> Iterator[tuple[str, str]]:
     """Yield a version in three lines, each within 80 columns."""
     days = m.facts.get("snapshots", "-").split(", ")
     on = ", ".join(days) if len(days) <= 3 else f"{len(days)} snapshots, {days[0]} to {days[-1]}"
-    yield role, f"version {m.version}: {m.candidate}, {headline_text(m.headline)}"
+    yield role, f"version {m.version}: {m.candidate or '-'}, {headline_text(m.headline)}"
     yield "", f"trained {m.created:%Y-%m-%d %H:%M} UTC on {on}"
     yield "", f"gates {_gates_text(m)}" + ("; promoted by force" if "forced" in m.facts else "")
 
@@ -146,7 +152,7 @@ def render_model(result: ModelResult) -> list[Summary]:
         result,
         lines=(
             ("role", ", ".join(m.aliases) or "-"),
-            ("candidate", m.candidate),
+            ("candidate", m.candidate or "-"),
             ("headline", headline_text(m.headline)),
             ("gates", _gates_text(m)),
             ("registered", f"{m.created:%Y-%m-%d %H:%M} UTC"),
@@ -172,7 +178,7 @@ def render_promote(result: PromoteResult) -> Summary:
     return summary(
         result,
         lines=(
-            ("champion", f"version {m.version}: {m.candidate}, {headline_text(m.headline)}"),
+            ("champion", f"version {m.version}: {m.candidate or '-'}, {headline_text(m.headline)}"),
             ("before", "none" if result.replaced is None else f"version {result.replaced}"),
         ),
         more_notes=(f"it did not pass its gates ({failed}) and was forced; its tags say so",)

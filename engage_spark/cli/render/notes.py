@@ -39,8 +39,10 @@ WORDING: dict[str, str] = {
     ),
     "SnapshotLeftOut": "left out: {snapshot_date}: {tables} not published",
     "TargetWithoutChampion": "{target} is not scored: it has no champion",
-    "NotScored": "{reason}",
-    "Advice": "{hint}",
+    "NotScored": (
+        "nothing is scored: there is no champion for any of {targets} at {registry}; "
+        "run `engage-spark train`, or choose a version by hand: `engage-spark models promote TARGET VERSION`"
+    ),
     # train
     "TargetNotMatured": "{target} is not trained: no snapshot has matured",
     "TrainedBefore": (

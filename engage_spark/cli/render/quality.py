@@ -113,15 +113,18 @@ def render_states(result: StatesResult) -> Summary:
 
 
 def _column_row(c: ColumnSummary) -> tuple[str, ...]:
-    from engage_spark.quality.report.formatting import percentage
+    from engage_spark.quality.report.formatting import format_extent, format_ranked, format_value, percentage
 
-    parts = [c.commonest or c.extent or ""]
+    if c.personal:
+        parts, mean = ["***"], "***"
+    else:
+        values = format_ranked(c.commonest, c.rows - c.missing)
+        parts, mean = [values or format_extent(c.minimum, c.maximum, c.type)], format_value(c.mean, c.type)
     if c.median is not None and not c.personal:
         parts.append(f"median {c.median:,.6g}")
     if c.distinct is not None:
         parts.append(f"{c.distinct:,} different")
-    mean = "***" if c.personal else c.mean or "–"
-    return c.column, percentage(c.missing, c.rows), mean, "; ".join(p for p in parts if p)
+    return c.column, percentage(c.missing, c.rows), mean, "; ".join(parts)
 
 
 def render_show(result: ShowResult) -> Summary:

@@ -64,7 +64,7 @@ def _failed_gates(result: IngestResult) -> Rows | None:
             measured_text(gate),
             bound_text(gate),
         )
-        for s in result.rejected
+        for s in result.rejected()
         for gate in s.failed_gates
     )
     return table(("table", "snapshot", "gate", "rows", "measured", "bound"), rows)

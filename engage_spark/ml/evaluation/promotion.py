@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval
 from engage_spark.ml.evaluation.conformal import Conformal
@@ -24,12 +25,28 @@ class ModelGate:
     passed: bool
 
 
+DecisionCode = Literal[
+    "GatesFailed",
+    "FirstChampion",
+    "BetterThanChampion",
+    "NotBetterThanChampion",
+    "ChampionNotComparable",
+    "ChampionUnknown",
+]
+"""Why a model became champion or not; ChampionUnknown where the registry did not say who is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Whether the model becomes champion, and why."""
+    """Whether the model becomes champion, and why: a code, and the same in words.
+
+    `gain` is over the champion on the same rows; None where there was nothing to compare with.
+    """
 
     promoted: bool
+    code: DecisionCode
     reason: str
+    gain: Gain | None = None
 
 
 def beats_baseline(model: Interval, baseline: Interval, gain: Gain) -> ModelGate:
@@ -93,17 +110,20 @@ def decide(gates: Sequence[ModelGate], gain: Gain | None, *, champion: str | Non
     none; `gain` is over it, None where it cannot score these rows any more.
     """
     if failed := [g.name for g in gates if not g.passed]:
-        return Decision(promoted=False, reason=f"failed gates: {', '.join(failed)}")
+        return Decision(promoted=False, code="GatesFailed", reason=f"failed gates: {', '.join(failed)}")
     if champion is None:
-        return Decision(promoted=True, reason="the first that passed its gates")
+        return Decision(promoted=True, code="FirstChampion", reason="the first that passed its gates")
     if gain is None:
         return Decision(
             promoted=False,
+            code="ChampionNotComparable",
             reason=f"{champion} cannot score these rows any more, so nothing shows a gain; promote by hand",
         )
     gain_text = f"gain in {gain.metric} over {champion} {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
     return Decision(
         promoted=gain.low > 0,
+        code="BetterThanChampion" if gain.low > 0 else "NotBetterThanChampion",
+        gain=gain,
         reason=gain_text
         if gain.low > 0
         else f"{gain_text}, not above 0 with {gain.confidence:.0%} confidence",

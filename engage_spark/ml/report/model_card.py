@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from engage_spark.ml.data.split_rows import SplitSummary
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval
 from engage_spark.ml.evaluation.conformal import Conformal
-from engage_spark.ml.evaluation.metrics import METRICS
+from engage_spark.ml.evaluation.metrics import HEADLINE, METRICS
 from engage_spark.ml.evaluation.profit_curve import Profit
 from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.fairness.proxy import Proxy
@@ -425,6 +425,16 @@ class Card:
             )
         ]
         return [bullets([*general, *self.limits])]
+
+
+def selection_text(loss: float, *, metric: str, n_features: int, n_all_features: int, ranker: str) -> str:
+    """Say what the selection of features loses against all of them, and what to try against it.
+
+    Units: `loss` is in AUC for that metric, else a share of RMSE.
+    """
+    lost = f"{loss:.4f} AUC" if metric == HEADLINE[Task.BINARY].name else f"{loss:.1%} RMSE"
+    advice = "" if ranker == "forest" else "; try models.ranker=forest"
+    return f"{n_features} of {n_all_features} features cost {lost}{advice}"
 
 
 def number(x: float) -> str:

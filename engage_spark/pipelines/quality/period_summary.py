@@ -20,7 +20,7 @@ from engage_spark.pipelines.quality.history import (
 from engage_spark.pipelines.results import ColumnSummary, Note, StatesResult
 from engage_spark.pipelines.stages import QUALITY_STATES
 from engage_spark.quality import ColumnStats, merge_stats
-from engage_spark.quality.report.formatting import commonest, extent, shown_value
+from engage_spark.quality.report.formatting import ranked_values, value_of
 from engage_spark.settings import Settings
 
 SIX_DAYS = timedelta(days=6)
@@ -78,16 +78,17 @@ def run_states(
 
 
 def _column_summary(s: ColumnStats, f: Field, estimates: SketchEstimates) -> ColumnSummary:
-    is_number = f.logical_type in ("integer", "number")
+    has_mean = f.logical_type in ("integer", "number") and not f.is_personal
     return ColumnSummary(
         column=f.name,
         type=f.spark_type,
         personal=f.is_personal,
         rows=s.rows,
         missing=s.nulls,
-        mean=shown_value(s.mean, f) if is_number and not f.is_personal else None,
-        extent=extent(s, f),
-        commonest=commonest(s, f) or None,
+        mean=value_of(s.mean, f.spark_type) if has_mean else None,
+        minimum=None if f.is_personal else value_of(s.minimum, f.spark_type),
+        maximum=None if f.is_personal else value_of(s.maximum, f.spark_type),
+        commonest=ranked_values(s, f),
         median=None if f.is_personal else estimates.median.get(f.name),
         distinct=estimates.distinct.get(f.name),
     )

@@ -9,8 +9,15 @@ from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
 from engage_spark.ml.feature_spec import LeakPolicy, Task
-from engage_spark.ml.report.model_card import Alternative, AuditEntry, Card, Scored, SelectedFeature
-from engage_spark.ml.train_target import SelectionLoss, TrainedTarget
+from engage_spark.ml.report.model_card import (
+    Alternative,
+    AuditEntry,
+    Card,
+    Scored,
+    SelectedFeature,
+    selection_text,
+)
+from engage_spark.ml.train_target import TrainedTarget
 from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
 from engage_spark.pipelines.context import RunContext, StageRun
 
@@ -92,14 +99,7 @@ def _selection(t: TrainedTarget) -> Iterator[str]:
             f"{selection.ranker})."
         )
     if t.selection_loss:
-        yield _loss_text(t.selection_loss)
-
-
-def _loss_text(cost: SelectionLoss) -> str:
-    """Say what the selection costs, and what to try against it."""
-    loss = f"{cost.loss:.4f} AUC" if cost.metric == HEADLINE[Task.BINARY].name else f"{cost.loss:.1%} RMSE"
-    advice = "" if cost.ranker == "forest" else "; try models.ranker=forest"
-    return f"{cost.n_features} of {cost.n_all_features} features cost {loss}{advice}"
+        yield selection_text(**vars(t.selection_loss))
 
 
 def _candidates(t: TrainedTarget) -> Iterator[tuple[str, float, float]]:

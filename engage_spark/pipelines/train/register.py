@@ -101,7 +101,8 @@ def _decide(
     try:
         champion = _rival(tracker, trained.target.name, stage_run.run_id, attempt)
     except EngageError as e:
-        return Decision(promoted=False, reason=f"the champion could not be asked: {e.message}"), None
+        reason = f"the champion could not be asked: {e.message}"
+        return Decision(promoted=False, code="ChampionUnknown", reason=reason), None
     gain, error = (None, None) if champion is None else _gain_over(context, tracker, champion, trained)
     decision = decide(
         trained.gates, gain, champion=None if champion is None else f"version {champion.version}"
@@ -347,7 +348,7 @@ def _row(context: RunContext, stage_run: StageRun, registered: RegisteredTarget)
 def trained_model(registered: RegisteredTarget) -> TrainedModel:
     """Return what a reader of the result asks of one target: plain numbers, no frame, no model."""
     t, metric = registered.trained, HEADLINE[registered.trained.target.task].name
-    ece, loss = t.final.metrics.get("ece"), t.selection_loss
+    ece, loss, gain = t.final.metrics.get("ece"), t.selection_loss, registered.decision.gain
     newest = None if t.out_of_time is None else t.out_of_time.by_role[WINNER].metrics[metric]
     return TrainedModel(
         target=t.target.name,
@@ -355,7 +356,11 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         candidates=tuple(r.candidate.name for r in t.comparison.results),
         version=registered.version.version,
         promoted=registered.decision.promoted,
+        decision=registered.decision.code,
         reason=registered.decision.reason,
+        gain=None
+        if gain is None
+        else MetricEstimate(metric=gain.metric, value=gain.gain, low=gain.low, high=gain.high),
         coverage=t.conformal.coverage,
         covered=t.coverage.value,
         models=tuple(

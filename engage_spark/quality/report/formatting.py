@@ -5,12 +5,16 @@ Plain text: whoever puts it into HTML escapes it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Protocol
 
 from engage_spark.contract import Field
 from engage_spark.quality.stats.column_stats import ColumnStats
+
+StatisticValue = int | float | date
+"""A statistic of a column in its own terms; moments are datetimes."""
 
 
 class Measurement(Protocol):
@@ -52,46 +56,77 @@ def percentage(part: int, whole: int) -> str:
     return f"{float(share):.4g}%"
 
 
-def shown_value(x: float | Fraction | None, f: Field) -> str:
-    """Format a minimum, maximum or mean of a state in the column's own terms: a number, a length, a day, a
-    moment, a share of true.
+def value_of(x: float | Fraction | None, spark_type: str) -> StatisticValue | None:
+    """Return a minimum, maximum or mean of a state in the column's own terms: a number, a length, a day, a
+    moment.
+
+    A day or moment beyond Python's calendar stays a number of days or microseconds since 1970.
     """
     if x is None:
-        return "–"
-    if f.spark_type in ("date", "timestamp"):
-        return _moment(x, f.spark_type)
-    if f.spark_type == "string":
-        return f"{float(x):.4g} chars"
-    return f"{int(x):,}" if Fraction(x).denominator == 1 and abs(float(x)) < 1e15 else f"{float(x):,.6g}"
-
-
-def _moment(x: float | Fraction, kind: str) -> str:
+        return None
     try:
-        if kind == "date":
-            return str(date(1970, 1, 1) + timedelta(days=round(x)))
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(x))).strftime(
-            "%Y-%m-%d %H:%M:%S"
-        )
+        if spark_type == "date":
+            return date(1970, 1, 1) + timedelta(days=round(x))
+        if spark_type == "timestamp":
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(x))
     except OverflowError:  # Spark's calendar is longer than Python's
-        return f"{float(x):.6g} {'days' if kind == 'date' else 'µs'} after 1970"
+        return float(x)
+    return int(x) if Fraction(x).denominator == 1 else float(x)
 
 
-def extent(state: ColumnStats, f: Field) -> str:
-    """Format the extremes, such as `18 to 92`; nothing of a personal column, whose extremes are
-    somebody's.
-    """
-    if f.is_personal:
-        return "***"
-    if state.minimum is None or state.maximum is None:
+def format_value(value: StatisticValue | None, spark_type: str) -> str:
+    """Format what `value_of` returns, such as `1,234`, `12 chars` or `2025-10-21`."""
+    if value is None:
         return "–"
-    low, high = shown_value(state.minimum, f), shown_value(state.maximum, f)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, date):
+        return str(value)
+    if spark_type in ("date", "timestamp"):
+        return f"{value:.6g} {'days' if spark_type == 'date' else 'µs'} after 1970"
+    if spark_type == "string":
+        return f"{float(value):.4g} chars"
+    return f"{value:,}" if isinstance(value, int) and abs(value) < 1e15 else f"{float(value):,.6g}"
+
+
+def shown_value(x: float | Fraction | None, f: Field) -> str:
+    """Format a minimum, maximum or mean of a state in the terms of its column."""
+    return format_value(value_of(x, f.spark_type), f.spark_type)
+
+
+def format_extent(minimum: StatisticValue | None, maximum: StatisticValue | None, spark_type: str) -> str:
+    """Format the extremes, such as `18 to 92`."""
+    if minimum is None or maximum is None:
+        return "–"
+    low, high = format_value(minimum, spark_type), format_value(maximum, spark_type)
     return low if low == high else f"{low} to {high}"
 
 
-def commonest(state: ColumnStats, f: Field, most: int = 3) -> str:
-    """Format the fullest bins with their shares, for columns whose bins are values."""
+def extent(state: ColumnStats, f: Field) -> str:
+    """Format the extremes of a state; nothing of a personal column, whose extremes are somebody's."""
+    if f.is_personal:
+        return "***"
+    return format_extent(
+        value_of(state.minimum, f.spark_type), value_of(state.maximum, f.spark_type), f.spark_type
+    )
+
+
+def ranked_values(state: ColumnStats, f: Field) -> tuple[tuple[str, int], ...]:
+    """Return values with their rows, commonest first, for columns whose bins are values; none of a personal
+    column.
+    """
     if f.is_personal or not state.filled or not (f.allowed or f.spark_type == "boolean"):
-        return ""
+        return ()
     ranked = sorted(((n, b) for b, n in state.bins.items() if b != "null" and n), key=lambda x: (-x[0], x[1]))
-    shown = [f"{b} {percentage(n, state.filled)}" for n, b in ranked[:most]]
+    return tuple((b, n) for n, b in ranked)
+
+
+def format_ranked(ranked: Sequence[tuple[str, int]], n_filled: int, *, most: int = 3) -> str:
+    """Format the commonest values with their shares of the rows that are not null."""
+    shown = [f"{value} {percentage(n, n_filled)}" for value, n in ranked[:most]]
     return ", ".join(shown) + (f", {len(ranked) - most} more" if len(ranked) > most else "")
+
+
+def commonest(state: ColumnStats, f: Field) -> str:
+    """Format the fullest bins with their shares, for columns whose bins are values."""
+    return format_ranked(ranked_values(state, f), state.filled)

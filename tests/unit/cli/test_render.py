@@ -13,6 +13,7 @@ from engage_spark.cli.render import _RENDERERS, summaries
 from engage_spark.cli.render.notes import WORDING, note_text
 from engage_spark.pipelines import results
 from engage_spark.pipelines.results import (
+    ColumnSummary,
     DemoResult,
     FeaturesResult,
     IngestedSnapshot,
@@ -20,6 +21,7 @@ from engage_spark.pipelines.results import (
     Note,
     RuleOutcome,
     StageResult,
+    StatesResult,
     to_plain,
 )
 
@@ -115,6 +117,41 @@ def test_a_result_is_plain_json(rejected: IngestResult) -> None:
     plain = to_plain(rejected)
     assert plain["snapshots"][0]["snapshot_date"] == "2025-10-21"
     assert plain["snapshots"][0]["failed_gates"][0]["minimum"] == 99.8
+    assert plain["snapshots"][0]["published"] is False, "properties are among the values"
     assert to_plain(float("nan")) is None
     with pytest.raises(TypeError, match="no object"):
         to_plain(object())
+
+
+def test_the_statistics_of_columns_are_values_and_shown_in_their_terms() -> None:
+    about = {"personal": False, "rows": 1000, "missing": 0}
+    columns = (
+        ColumnSummary(column="a", type="int", mean=1234.5678, minimum=7, maximum=12_345, **about),
+        ColumnSummary(column="b", type="date", minimum=date(2025, 1, 2), maximum=date(2025, 1, 2), **about),
+        ColumnSummary(column="c", type="string", minimum=1, maximum=3, median=2.0, **about),
+        ColumnSummary(column="d", type="date", minimum=-1e9, maximum=1e9, distinct=9, **about),
+        ColumnSummary(
+            column="e", type="string", commonest=(("x", 899), ("y", 99), ("z", 1), ("w", 1)), **about
+        ),
+        ColumnSummary(column="f", type="int", personal=True, rows=1000, missing=10),
+    )
+    result = StatesResult(
+        stage="quality states",
+        seconds=1.0,
+        table="visits",
+        days=(date(2025, 10, 21),),
+        rows=1000,
+        columns=columns,
+    )
+    (summary,) = summaries(result)
+    assert summary.table is not None
+    assert [row[2:] for row in summary.table[1]] == [
+        ("1,234.57", "7 to 12,345"),
+        ("–", "2025-01-02"),
+        ("–", "1 chars to 3 chars; median 2"),
+        ("–", "-1e+09 days after 1970 to 1e+09 days after 1970; 9 different"),
+        ("–", "x 89.9%, y 9.9%, z 0.1%, 1 more"),
+        ("***", "***"),
+    ]
+    assert to_plain(columns[0])["mean"] == 1234.5678
+    assert to_plain(columns[1])["minimum"] == "2025-01-02"

@@ -77,9 +77,10 @@ def test_coverage_fails_when_its_upper_end_is_more_than_the_slack_below_the_prom
 
 
 def test_the_first_model_that_passes_becomes_champion() -> None:
-    assert decide([PASSED], None, champion=None).promoted
+    first = decide([PASSED], None, champion=None)
+    assert (first.promoted, first.code, first.gain) == (True, "FirstChampion", None)
     refused = decide([PASSED, FAILED], None, champion=None)
-    assert not refused.promoted
+    assert (refused.promoted, refused.code) == (False, "GatesFailed")
     assert "baseline" in refused.reason
 
 
@@ -87,12 +88,14 @@ def test_the_first_model_that_passes_becomes_champion() -> None:
 def test_another_must_be_better_than_the_champion_with_confidence(low: float, promoted: bool) -> None:
     decision = decide([PASSED], gain(low), champion="version 3")
     assert decision.promoted is promoted
+    assert decision.code == ("BetterThanChampion" if promoted else "NotBetterThanChampion")
+    assert decision.gain is not None and decision.gain.low == low
     assert "version 3" in decision.reason
 
 
 def test_a_champion_that_cannot_score_the_rows_stays_until_somebody_decides() -> None:
     decision = decide([PASSED], None, champion="version 3")
-    assert not decision.promoted
+    assert (decision.promoted, decision.code) == (False, "ChampionNotComparable")
     assert "by hand" in decision.reason
 
 
