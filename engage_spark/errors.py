@@ -1,4 +1,4 @@
-"""Every failure that this package raises on purpose, with the exit code and the code that it carries.
+"""Define every failure that this package raises on purpose, with its exit code and its code.
 
 One root and a class per cause, so that a caller decides by class or by `code`, never by the text of a
 message. A message names what is wrong, where, and how to fix it; several violations of one kind are reported

@@ -1,6 +1,6 @@
 """Log progress: a line on a terminal, a plain line in a file, or one JSON object per event.
 
-Pipelines call `stage("judging 3 tables")` around long work and `event(…)` for facts; the entry point decides
+Pipelines call `stage("checking 3 tables")` around long work and `event(…)` for facts; the entry point decides
 where they go (`configure`). Everything is written to standard error, so that standard output holds results
 only. Nothing here is global state of Spark. Without `configure`, as in a library, nothing is logged.
 """
@@ -88,7 +88,7 @@ def stage(name: str, **facts: Any) -> Iterator[None]:
 
 
 def _for_people(_: Any, method: str, entry: dict[str, Any]) -> str:
-    """Format an event as `judging customers  3.2 s  rows=10,000`; warnings and errors carry their level."""
+    """Format an event as `checking customers  3.2 s  rows=10,000`; warnings and errors carry their level."""
     level = entry.pop("level", method)
     seconds = entry.pop("seconds", None)
     text = str(entry.pop("event"))

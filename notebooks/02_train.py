@@ -1,6 +1,6 @@
 # Databricks notebook source
 # MAGIC %md
-# MAGIC # Train, judge and register a model of every target
+# MAGIC # Train, evaluate and register a model of every target
 # MAGIC Takes published snapshots whose label window has closed. On Databricks set `tracking.uri=databricks`,
 # MAGIC `tracking.registry=databricks-uc`, `tracking.prefix=catalog.schema.`,
 # MAGIC `tracking.experiment=/Shared/engage-spark`;

@@ -157,5 +157,5 @@ def _day(text: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise ConfigurationError(
-            f"snapshot_date is {text!r}, which is no day", hint="write it as 2025-10-21, or leave it empty"
+            f"snapshot_date is {text!r}, which is not a day", hint="write it as 2025-10-21, or leave it empty"
         ) from None

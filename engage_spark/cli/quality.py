@@ -50,7 +50,7 @@ def _engine(text: str) -> Engine:
     """Return the engine that was asked for; `ours` is the former name of `native`."""
     engines: dict[str, Engine] = {"native": "native", "gx": "gx", "ours": "native"}
     if text not in engines:
-        raise typer.BadParameter(f"{text!r} is no engine; write native or gx")
+        raise typer.BadParameter(f"{text!r} is not an engine; write native or gx")
     return engines[text]
 
 
@@ -137,7 +137,7 @@ def _parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise typer.BadParameter(
-            f"{text!r} is no parameter; write it as NAME=VALUE", param_hint="--parameter"
+            f"{text!r} is not a parameter; write it as NAME=VALUE", param_hint="--parameter"
         )
     try:
         return name, json.loads(value)

@@ -86,7 +86,7 @@ def drift(
             reference = date.fromisoformat(str(against))
         except ValueError:
             raise typer.BadParameter(
-                f"{against!r} is no day; write it as 2025-10-21, or previous", param_hint="--against"
+                f"{against!r} is not a day; write it as 2025-10-21, or previous", param_hint="--against"
             ) from None
     with spark_job(ctx) as job:
         from engage_spark.pipelines.quality.drift import run_drift

@@ -110,7 +110,7 @@ def table_gates(q: DataQuality, fields: Sequence[Field], at: str, problems: list
 def field_gate(
     q: DataQuality, name: str, field: str, allowed: Iterable[str | int], at: str, problems: list[str]
 ) -> Gate | None:
-    """Read the gate of one field-level entry; None when its implementation `name` is no measure.
+    """Read the gate of one field-level entry; None when its implementation `name` is not a measure.
 
     Measures are `mean`, `share(value)` and `quantile(q)`.
     """

@@ -17,13 +17,13 @@ def leaking_fields(contract: Contract, target: str, *, declared: bool = True) ->
     These are the target, the fields that are declared to leak into it (`leaksInto`; not with `declared`
     False), and, along the inputs of the formulas, everything that is computed from either.
 
-    Errors: ContractError when `target` is no target.
+    Errors: ContractError when `target` is not a target.
     """
     fields = [f for t in contract.tables for f in t.fields]
     targets = [f.name for f in fields if f.role is Role.TARGET]
     if target not in targets:
         raise ContractError(
-            f"{target!r} is no target of contract {contract.id!r}",
+            f"{target!r} is not a target of contract {contract.id!r}",
             hint=f"targets are: {', '.join(targets) or 'none'}",
         )
     stated = {f.name for f in fields if target in f.leaks_into} if declared else set()

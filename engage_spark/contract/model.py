@@ -62,7 +62,7 @@ EVENT_DATE = "event_date"
 DAY_COLUMNS = {TableKind.ENTITY: SNAPSHOT_DATE, TableKind.LOG: EVENT_DATE}
 """The column by which a table is replaced; the package adds it, the input does not carry it."""
 VALID, QUARANTINED = "valid", "quarantined"
-"""The values of `_dq_status`, the column of judged tables that says what became of a row."""
+"""The values of `_dq_status`, the column of checked tables that says what became of a row."""
 
 
 class GraphRole(StrEnum):
@@ -142,7 +142,7 @@ class Field:
     def is_personal(self) -> bool:
         """Whether the field is protected, or classified as confidential or restricted.
 
-        Samples that leave the judged table show none of its values.
+        Samples that leave the checked table show none of its values.
         """
         return self.protected or self.classification in ("confidential", "restricted")
 

@@ -30,14 +30,14 @@ def day_column(table: Table) -> str:
 
 
 def judged_table(table: Table) -> Table:
-    """Return the declared form of a judged input: its fields, its day, and its check results.
+    """Return the declared form of a checked input: its fields, its day, and its check results.
 
     No field is required, because quarantined rows are kept as they came.
     Grain: as the input; the key is unique among valid rows.
     """
     if table.kind not in DAY_COLUMNS:
         raise ContractError(
-            f"table {table.name!r} is no input, so it is not judged",
+            f"table {table.name!r} is not an input, so it is not checked",
             hint="give a table of kind entity or log",
         )
     day = Field(
@@ -70,7 +70,7 @@ def judged_table(table: Table) -> Table:
             description="Every rule the row broke, of any severity, with the value found; "
             "protected values are masked.",
         ),
-        run_field("The run that judged the row; see runs."),
+        run_field("The run that checked the row; see runs."),
     )
     return replace(
         table,
@@ -154,7 +154,7 @@ def splits_table(contract: Contract) -> Table:
     return _table(
         contract,
         "splits",
-        "The side that each key is on when models are fitted and judged.",
+        "The split that each key is in when models are fitted and evaluated.",
         _keys(contract.entity),
         fields,
     )

@@ -108,7 +108,7 @@ def _key(table: Table) -> list[str]:
         problems.append(f"{at}: primaryKeyPosition must count 1 to {len(keyed)}, each once")
     problems += [f"{at}: key field {f.name!r} must be required" for f in keyed if not f.required]
     problems += [
-        f"{at}: key field {f.name!r} is a floating point number, which is no key"
+        f"{at}: key field {f.name!r} is a floating point number, which is not a key"
         for f in keyed
         if f.is_floating
     ]
@@ -140,7 +140,7 @@ def _bounds(f: Field) -> list[str]:
             problems.append(f"{name} is {value}")
         elif name != "referenceMean" and f.logical_type == "integer":
             if value != int(value):
-                problems.append(f"{name} {value} is no whole number")
+                problems.append(f"{name} {value} is not a whole number")
             elif (
                 f.spark_type in _INTEGER_BITS
                 and not -(2 ** _INTEGER_BITS[f.spark_type]) <= value < 2 ** _INTEGER_BITS[f.spark_type]
@@ -216,7 +216,7 @@ def _shares(f: Field) -> list[str]:
 
 
 def _leaks(f: Field, targets: set[str]) -> list[str]:
-    problems = [f"leaksInto names {t!r}, which is no target" for t in f.leaks_into if t not in targets]
+    problems = [f"leaksInto names {t!r}, which is not a target" for t in f.leaks_into if t not in targets]
     if f.name in f.leaks_into:
         problems.append("leaksInto names the field itself")
     if f.label_days < 0 or (f.label_days and f.role is not Role.TARGET):
@@ -236,7 +236,7 @@ def _baseline(f: Field, contract: Contract) -> list[str]:
         f.baseline
     )
     if named is None or named.role is not Role.FEATURE:
-        return [f"baseline names {f.baseline!r}, which is no feature of the entity"]
+        return [f"baseline names {f.baseline!r}, which is not a feature of the entity"]
     if named.logical_type not in ("integer", "number", "boolean"):
         return [f"baseline names {f.baseline!r}, which is of type {named.spark_type}; a number is needed"]
     return [f"baseline names {f.baseline!r}, which leaks into {f.name}"] if f.name in named.leaks_into else []

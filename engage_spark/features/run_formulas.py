@@ -18,7 +18,7 @@ def to_features(rows: DataFrame, *, table: Table) -> DataFrame:
     Grain: that of `rows`.
     Nulls: as each formula says (`transformDescription`); most of them pass a null on.
     Cost: one projection per level of dependence among formulas, no shuffle, no job.
-    Errors: ContractError when a field without a formula is no column of `rows`.
+    Errors: ContractError when a field without a formula is not a column of `rows`.
     """
     if missing := [f.name for f in table.fields if f.formula is None and f.name not in rows.columns]:
         raise ContractError(

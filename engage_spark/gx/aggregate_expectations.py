@@ -253,7 +253,7 @@ def _unexpected_rows(arguments: ExpectationArgs, frame: Frame, ask: MetricReques
     query = arguments.text("unexpected_rows_query")
     match = _ROWS_QUERY.match(query)
     if match is None or re.search(r"(?<!\{)\{(?!\{)", match["condition"]):
-        raise RefusedError(f"this is no {_ROWS_FORM}, the only form that can be run: {query}")
+        raise RefusedError(f"this is not {_ROWS_FORM}, the only form that can be run: {query}")
     text = match["condition"].replace("{{", "{").replace("}}", "}")
     domain = domain_of(arguments, frame)
     bad = ask.count(f"rows where {text} {domain.key}", domain.within(expression(text, frame)))

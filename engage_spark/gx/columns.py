@@ -56,7 +56,7 @@ class ColumnCells:
     def as_text(self) -> Column:
         """Return the cell as Spark writes it. Raises RefusedError for what has no text form."""
         if not isinstance(self.type, T.AtomicType):
-            raise RefusedError(f"column {self.name!r} is {self.called}, which is no text")
+            raise RefusedError(f"column {self.name!r} is {self.called}, which is not text")
         return self.column if self.is_text else self.column.cast("string")
 
 
@@ -155,14 +155,16 @@ def comparable(cells: ColumnCells, bound: Any) -> Any:
 
 
 def number(value: Any, cells: ColumnCells) -> int | float:
-    """Return a number of JSON, or a text that is one. NaN is no bound."""
+    """Return a number of JSON, or a text that is one. NaN is not a bound."""
     if isinstance(value, str):
         try:
             value = float(value) if not value.strip().lstrip("+-").isdigit() else int(value)
         except ValueError:
-            raise RefusedError(f"column {cells.name!r} is {cells.called}; {value!r} is no number") from None
+            raise RefusedError(
+                f"column {cells.name!r} is {cells.called}; {value!r} is not a number"
+            ) from None
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise RefusedError(f"column {cells.name!r} is {cells.called}; {value!r} is no number")
+        raise RefusedError(f"column {cells.name!r} is {cells.called}; {value!r} is not a number")
     return value
 
 
@@ -175,12 +177,12 @@ def moment(value: Any) -> datetime:
             value = datetime.fromisoformat(value)
         except ValueError:
             raise RefusedError(
-                f"{value!r} is no date or time such as 2025-10-21 or 2025-10-21T12:00:00"
+                f"{value!r} is not a date or time such as 2025-10-21 or 2025-10-21T12:00:00"
             ) from None
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime):
-        raise RefusedError(f"{value!r} is no date or time")
+        raise RefusedError(f"{value!r} is not a date or time")
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 

@@ -85,7 +85,8 @@ def _clear(out: Path) -> None:
         shutil.rmtree(out)
     elif not out.is_dir() or any(out.iterdir()):
         raise ConfigurationError(
-            f"{out} holds something that is no such site", hint="give --out another folder, or empty this one"
+            f"{out} holds something that is not such a site",
+            hint="give --out another folder, or empty this one",
         )
 
 

@@ -204,7 +204,7 @@ def _is_masked(name: str, masked: frozenset[str]) -> bool:
 
 
 def _codes(counts: Mapping[str, CountRequest]) -> Column:
-    """Which of the conditions a row meets, as the array of reasons that judged rows have.
+    """Which of the conditions a row meets, as the array of reasons that checked rows have.
 
     Built only where it meets any: few rows do.
     """

@@ -81,10 +81,10 @@ def _rule(e: Expectation) -> str:
 
 
 def _entry(e: Expectation, by_rule: Mapping[str, Line]) -> ValidationEntry | None:
-    """None for a rule that was not judged then, such as one that the contract has got since."""
+    """None for a rule that was not checked then, such as one that the contract has got since."""
     rule = _rule(e)
     if rule == "columns" or rule.endswith(".type"):
-        note = "A delivery with other columns or types is refused before its rows are judged."
+        note = "A delivery with other columns or types is refused before its rows are checked."
         return (
             ValidationEntry(expectation=e, success=True, result={}, meta={OWN: {"note": note}})
             if by_rule

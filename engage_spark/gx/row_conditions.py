@@ -63,7 +63,7 @@ class Domain:
 def domain_of(arguments: ExpectationArgs, frame: Frame) -> Domain:
     """Return the domain that `row_condition` and `condition_parser` name.
 
-    Errors: RefusedError for what is no condition of one row.
+    Errors: RefusedError for what is not a condition on one row.
     """
     condition = arguments.take("row_condition")
     parser = arguments.take("condition_parser")
@@ -93,9 +93,9 @@ def expression(text: str, frame: Frame) -> Column:
         raise RefusedError(f"{forbidden[0]} may not be used in a condition: {text}")
     used = referenced_names(text, frame.names)
     if used.refused:
-        raise RefusedError(f"the condition {text!r} is no single expression: {'; '.join(used.refused)}")
+        raise RefusedError(f"the condition {text!r} is not a single expression: {'; '.join(used.refused)}")
     if used.unknown:
-        raise RefusedError(f"{', '.join(map(repr, used.unknown))} in the condition {text!r} is no column")
+        raise RefusedError(f"{', '.join(map(repr, used.unknown))} in the condition {text!r} is not a column")
     if used.unstable:
         raise RefusedError(f"{', '.join(used.unstable)} in the condition {text!r} differs from run to run")
     try:
@@ -104,7 +104,7 @@ def expression(text: str, frame: Frame) -> Column:
         _ = frame.rows.where(F.expr(text)).select(F.lit(1)).schema
     except E.AnalysisException as e:
         raise RefusedError(
-            f"the condition {text!r} is no statement about one row: {str(e).strip().splitlines()[0][:300]}"
+            f"the condition {text!r} is not a statement about one row: {str(e).strip().splitlines()[0][:300]}"
         ) from e
     return F.expr(text)
 
@@ -113,7 +113,7 @@ def _term(text: str, frame: Frame) -> Column:
     """One comparison in GX's own language: `col("x") > 3`, `col("x") == "a"`, `col("x").notnull()`."""
     match = _TERM.match(text)
     if match is None:
-        raise RefusedError(f"row_condition is no comparison in GX's language: {text}")
+        raise RefusedError(f"row_condition is not a comparison in GX's language: {text}")
     cells = frame[match["column"]]
     if match["notnull"]:
         return cells.column.isNotNull()

@@ -100,15 +100,15 @@ def identity(*parts: Any) -> str:
 def parse_suite(text: str, *, origin: str) -> Suite:
     """Read the JSON of a GX 1.x suite.
 
-    Errors: ONE InputError that lists everything that is no suite about it; what an expectation demands is
-    looked at later, one by one, since an expectation that cannot be run is a failed result and not a broken
-    file.
+    Errors: ONE InputError that lists everything that is wrong with it as a suite; what an expectation demands
+    is looked at later, one by one, since an expectation that cannot be run is a failed result and not a
+    broken file.
     """
     try:
         raw = json.loads(text)
     except json.JSONDecodeError as e:
         raise InputError(
-            f"{origin} is no JSON: {e}", hint="give the suite as Great Expectations saves it"
+            f"{origin} is not JSON: {e}", hint="give the suite as Great Expectations saves it"
         ) from None
     if not isinstance(raw, dict):
         raise InputError(
@@ -140,7 +140,7 @@ def parse_suite(text: str, *, origin: str) -> Suite:
             f"{origin} has {len(problems)} violation{'s' if len(problems) > 1 else ''} of the "
             f"form of a suite",
             details=problems,
-            hint="mend the JSON, or save the suite anew with Great Expectations 1.x",
+            hint="correct the JSON, or save the suite again with Great Expectations 1.x",
         )
     return Suite(
         name=raw["name"],

@@ -39,7 +39,7 @@ def read_any_format(
             return rows
         if format == "delta":
             raise InputError(
-                f"{path} is no Delta table", hint="check the path, or give --data-format parquet or csv"
+                f"{path} is not a Delta table", hint="check the path, or give --data-format parquet or csv"
             )
     files = [f.path for f in list_files(spark, path)]
     kind = _kind(path, files) if format == "auto" else format

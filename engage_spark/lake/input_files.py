@@ -57,7 +57,7 @@ def list_inputs(
     dated ones.
     Cost: one job; what reaches the driver grows with files, not with rows.
     Errors: one InputError when there is nothing, when a file is empty (0 bytes), when formats are mixed, or
-    when a day is missing or is no date.
+    when a day is missing or is not a date.
     """
     files = [f for f in list_files(spark, path) if not re.search(r"/[._][^/]*$", f.path)]
     if not files:
@@ -171,7 +171,7 @@ def _is_of_other_day(path: str, day: date) -> bool:
     try:
         return match is not None and date.fromisoformat(match[1]) != day
     except ValueError:
-        return False  # it is no date, which is a fault to report
+        return False  # it is not a date, which is a fault to report
 
 
 def _day_of(path: str, snapshot_date: date | None) -> date:

@@ -100,7 +100,7 @@ def to_engage_error(error: BaseException, what: str) -> EngageError:
         return of_input
     if match := EXPRESSION.search(text):
         return ContractError(
-            f"{what}: an expression of the contract is no valid SQL, or fails on some row ({match[1]})",
+            f"{what}: an expression of the contract is not valid SQL, or fails on some row ({match[1]})",
             details=(first[:300],),
             hint="correct the rule or formula; to take any value it may need nullif, try_divide or try_cast",
         )

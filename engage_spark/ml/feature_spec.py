@@ -33,7 +33,7 @@ class LeakPolicy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What is predicted. Predictions lie within the bounds; None is no bound.
+    """What is predicted. Predictions lie within the bounds; None means no bound.
 
     Units: `label_days` are the days after its snapshot until the label is known.
     """
@@ -101,7 +101,7 @@ class TargetSpecs:
 def targets_of(contract: Contract) -> tuple[Target, ...]:
     """List every target of the entity, in the contract's order.
 
-    Errors: ConfigurationError where there is none, or one is no number.
+    Errors: ConfigurationError where there is none, or one is not a number.
     """
     targets = tuple(_target(f) for f in contract.entity.fields if f.role is Role.TARGET)
     if not targets:
@@ -120,7 +120,7 @@ def target_named(contract: Contract, name: str) -> Target:
         if target.name == name:
             return target
     raise ConfigurationError(
-        f"{name!r} is no target of contract {contract.id!r}",
+        f"{name!r} is not a target of contract {contract.id!r}",
         hint=f"targets are: {', '.join(t.name for t in targets_of(contract))}",
     )
 

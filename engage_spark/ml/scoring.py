@@ -113,7 +113,7 @@ class Scorer:
             )
         except (ValueError, TypeError, KeyError) as e:
             raise InputError(
-                f"this is no stored scorer: {type(e).__name__}: {e}",
+                f"this is not a stored scorer: {type(e).__name__}: {e}",
                 hint="train the model again, or restore its artifact",
             ) from e
 

@@ -211,7 +211,7 @@ def train_target(
         models=models,
     )
     winner = fitted[WINNER]
-    with log.stage("judging on the test split", rows=splits.counts["test"]):
+    with log.stage("evaluating on the test split", rows=splits.counts["test"]):
         finals = measure_final_models(
             fitted, target, splits.test, key=key, day=day, n_rows=splits.counts["test"], models=models
         )

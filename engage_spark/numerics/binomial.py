@@ -7,7 +7,7 @@ by Newton's method between brackets. Bounds are rounded outward by a billionth o
 the arithmetic's error.
 
 `scipy.special.betaincinv` computes the same: for 1 to 10^9 - 1 hits in 10 to 10^9 samples and levels up to 60
-the two differ by at most 2e-13 of the bound. It is not used because scipy is no dependency of this package
+the two differ by at most 2e-13 of the bound. It is not used because scipy is not a dependency of this package
 (only of extras), because other last digits would change stored intervals, and because scipy 1.x answers NaN
 for some levels from 100 on.
 """

@@ -102,7 +102,7 @@ def raised_level(hashes: np.ndarray, level: int, limit: int) -> int:
 
 
 class NumberCounter:
-    """Counts a column of doubles. Infinities are no values."""
+    """Counts a column of doubles. Infinities are not values."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

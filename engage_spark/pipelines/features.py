@@ -59,7 +59,7 @@ def _derive(runner: StageRunner, table: Table) -> Iterator[DerivedSnapshot]:
     source = runner.context.contract.table(table.source or "")
     if source.kind is not TableKind.ENTITY:
         raise ContractError(
-            f"{table.name} is derived from {source.name}, which is no table of snapshots",
+            f"{table.name} is derived from {source.name}, which is not a table of snapshots",
             hint="derive it from the table of kind entity",
         )
     # No setting changes what a formula gives, so none is an input.

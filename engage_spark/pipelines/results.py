@@ -1,4 +1,4 @@
-"""Typed results of every pipeline: plain, frozen data for schedulers, notebooks and tests.
+"""Define the typed result of every pipeline: plain, frozen data for schedulers, notebooks and tests.
 
 No Spark and no wording here. `to_plain` makes a result JSON-able; `engage_spark.cli.render` puts it into
 words.

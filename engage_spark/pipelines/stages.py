@@ -1,4 +1,4 @@
-"""Names of stages in `runs` and of the tables that stages write.
+"""Name the stages in `runs` and the tables that stages write.
 
 Whoever reads what another stage published imports the name from here, not the other pipeline.
 """

@@ -12,8 +12,8 @@ Pure: exact counts in, floats out, no Spark.
   borders of the bins; from bins wider than a value it is a lower bound of the distance of the values. For
   bins that have an order only.
 
-Nulls are no part of either; their share is told apart. NaN, the infinities and what lies outside the declared
-range are bins like others.
+Nulls are not part of either; their share is reported separately. NaN, the infinities and what is outside the
+declared range are bins like others.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class RuleCount:
 
 @dataclass(frozen=True, kw_only=True)
 class TableCounts:
-    """Exact counts of one judged table: all rows, the quarantined ones, and rows per broken rule; the states
+    """Exact counts of one checked table: all rows, the quarantined ones, and rows per broken rule; the states
     of the columns over the valid rows; how many of their values lie `below` the cuts of quantile gates
     (see `count_columns`).
 

@@ -1,4 +1,4 @@
-"""Settings: locations, budgets and switches, never fields. Needs neither Spark nor a contract.
+"""Declare and load settings: locations, budgets, switches, never fields. Needs neither Spark nor a contract.
 
 A value comes from the first of these that sets it: `--set key=value`, the environment variable
 `ENGAGE_SPARK__SECTION__KEY`, the overlay `{env}.yaml`, `base.yaml`, the default in `model`. The two files are

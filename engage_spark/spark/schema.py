@@ -140,7 +140,7 @@ def conform(rows: DataFrame, table: Table) -> ConformedInput:
     - bigint → int where the contract bounds the field on both sides inside int. This is what pandas writes. A
       value beyond int becomes int's own limit, which is out of those bounds, so the row is quarantined and
       never wraps or fails the job.
-    Bytes of a text that are not UTF-8 become U+FFFD, else readers of the judged table would fail on them; a
+    Bytes of a text that are not UTF-8 become U+FFFD, else readers of the checked table would fail on them; a
     check finds the sign. Everything else is refused, among it string for a number or date, double or decimal
     for int, double for float, timestamp without zone or date for timestamp.
 

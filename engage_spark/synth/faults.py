@@ -87,7 +87,7 @@ def field_faults(f: Field) -> Iterator[tuple[str, Any]]:
 
 
 def broken_fields(table: Table, row: Mapping[str, Any]) -> list[str]:
-    """List the field rules that a row breaks, judged here in plain Python, apart from the quality engine."""
+    """List the field rules that a row breaks, checked here in plain Python, apart from the quality engine."""
     rules = []
     for f in table.fields:
         value = row.get(f.name)
@@ -222,7 +222,7 @@ def _frame(spark: SparkSession, like: DataFrame, rows: list[dict[str, Any]]) -> 
     return spark.createDataFrame([tuple(r[c] for c in like.columns) for r in rows], _open(like.schema))
 
 
-def _judge(spark: SparkSession, table: Table, like: DataFrame, planted: list[PlantedRow]) -> None:
+def _check(spark: SparkSession, table: Table, like: DataFrame, planted: list[PlantedRow]) -> None:
     """Fill in the rules that each planted row breaks.
 
     Field rules are checked in Python, table rules by evaluating them on these few rows.
@@ -275,7 +275,7 @@ def with_faults(
     out = []
     for table, frame in zip(tables, (customers, connections, interactions), strict=True):
         planted = _entity_faults(plan, each) if table.key else _log_faults(plan, table, each)
-        _judge(spark, table, frame, planted)
+        _check(spark, table, frame, planted)
         out.append(
             frame.unionByName(_frame(spark, frame, [row for p in planted for row in (p.row, *p.extra)]))
         )

@@ -57,7 +57,7 @@ def default_environment(values: Mapping[str, str]) -> Iterator[None]:
 def silence_mlflow() -> Iterator[None]:
     """Keep mlflow's and alembic's messages off the terminal for the length of the block.
 
-    What they announce as INFO or warn about is no news to our users.
+    What they announce as INFO or warn about is not news to our users.
     """
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     before = [logger.level for logger in loggers]

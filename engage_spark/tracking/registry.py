@@ -36,7 +36,7 @@ class ModelVersion:
     @property
     def failed_gates(self) -> tuple[str, ...]:
         """The gates that it did not pass; a version without that fact passed none."""
-        names = self.facts.get("failed_gates", "not judged")
+        names = self.facts.get("failed_gates", "not evaluated")
         return () if names == "none" else tuple(part.strip() for part in names.split(","))
 
     def is_of(self, run_id: str, attempt: int = 1) -> bool:

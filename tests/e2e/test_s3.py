@@ -187,7 +187,7 @@ def test_the_graph_is_measured_against_a_bucket(way: Way) -> None:
     ran = way.command("graph")
     assert ran.code == 0, ran.transcript
     told = " ".join(ran.out.split())  # notes wrap at 80 columns
-    assert "no picture: the lake is no path of this machine; set graph.pictures to a folder" in told
+    assert "no picture: the lake is not a path of this machine; set graph.pictures to a folder" in told
     customers, connected, method = way.results["measured"][0]
     assert (customers, method) == (CUSTOMERS, "exact") and connected > CUSTOMERS / 2
     assert not [k for k in way.keys("lake/_scratch/") if not k.endswith("/")], "temporary tables are gone"

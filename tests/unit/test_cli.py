@@ -386,12 +386,12 @@ def test_json_logs_are_one_object_a_line(call: Call, capsys: pytest.CaptureFixtu
 
 def test_progress_lines_are_plain_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(json_lines=False, level="info")
-    with log.stage("judging customers", rows=10_000):
+    with log.stage("checking customers", rows=10_000):
         pass
     with pytest.raises(OSError, match="gone"), log.stage("writing"):
         raise OSError("gone")
     done, failed = capsys.readouterr().err.splitlines()
-    assert done == "judging customers  0.0 s  rows=10,000"
+    assert done == "checking customers  0.0 s  rows=10,000"
     assert failed == "writing: failed  0.0 s"
 
 

@@ -22,8 +22,8 @@ def entries() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 def test_a_stage_is_logged_with_the_subject_of_its_block(entries: list[MutableMapping[str, Any]]) -> None:
-    with log.subject("churn"), log.stage("judging", rows=3):
+    with log.subject("churn"), log.stage("evaluating", rows=3):
         pass
     with log.stage("splitting"):
         pass
-    assert [(e["event"], e.get("rows")) for e in entries] == [("churn: judging", 3), ("splitting", None)]
+    assert [(e["event"], e.get("rows")) for e in entries] == [("churn: evaluating", 3), ("splitting", None)]

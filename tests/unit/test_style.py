@@ -300,6 +300,12 @@ def test_the_glossary_has_one_meaning_per_word_in_order() -> None:
     assert terms == sorted(terms, key=str.lower)
 
 
+def test_no_entry_of_the_glossary_states_two_meanings() -> None:
+    """ "For a row: …. For a prediction: …." is two entries, each with a word before the term."""
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if re.search(r"\bFor (an? )?\w+: ", line)] == []
+
+
 @pytest.mark.parametrize(
     "word",
     [
@@ -323,22 +329,55 @@ def test_words_of_stored_tables_are_in_the_glossary(word: str) -> None:
 
 
 SKIPPED = re.compile(r"#\s*fmt:\s*skip")
+COMPUTING = (
+    ast.BinOp
+    | ast.ListComp
+    | ast.SetComp
+    | ast.DictComp
+    | ast.GeneratorExp
+    | ast.Lambda
+    | ast.IfExp
+    | ast.Starred
+)
+
+
+def computing_tables(text: str) -> list[str]:
+    """Return the statements ending in `# fmt: skip` that are not just a table of literals."""
+    ends = {n for n, line in enumerate(text.splitlines(), 1) if SKIPPED.search(line)}
+    statements = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.stmt)
+        and node.end_lineno in ends
+        and not isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
+    return [
+        f"line {node.lineno}"
+        for node in statements
+        if not isinstance(node, ast.Assign | ast.AnnAssign | ast.Return)
+        or any(
+            isinstance(n, COMPUTING) or (isinstance(n, ast.Dict) and None in n.keys) for n in ast.walk(node)
+        )
+    ]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_formatting_is_skipped_at_tables_of_literals_only(path: Path) -> None:
     """The statement that ends in `# fmt: skip` computes nothing: names, literals, and collections of them."""
-    text = path.read_text()
-    ends = {n for n, line in enumerate(text.splitlines(), 1) if SKIPPED.search(line)}
-    computing = []
-    for node in ast.walk(ast.parse(text)):
-        if (
-            isinstance(node, ast.stmt)
-            and node.end_lineno in ends
-            and not isinstance(node, ast.FunctionDef | ast.ClassDef)
-        ):
-            inner = [
-                n for n in ast.walk(node) if isinstance(n, ast.BinOp | ast.ListComp | ast.Lambda | ast.IfExp)
-            ]
-            computing += [f"line {node.lineno}"] if inner else []
-    assert computing == []
+    assert computing_tables(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "breaking"),
+    [
+        ('A = {\n    "a": 1,\n}  # fmt: skip', []),
+        ("A = [i for i in range(3)]  # fmt: skip", ["line 1"]),
+        ('f({"a": 1})  # fmt: skip', ["line 1"]),
+        ('A = {"a": 1, **b}  # fmt: skip', ["line 1"]),
+        ("A = [1, 2]", []),
+    ],
+)
+def test_the_rule_about_skipped_formatting_sees_calls_and_computed_tables(
+    text: str, breaking: list[str]
+) -> None:
+    assert computing_tables(text) == breaking

@@ -29,11 +29,11 @@ WORDING: dict[str, str] = {
         "every snapshot has the predictions of these champions already; --force makes them again"
     ),
     "ConnectionsLeftOut": (
-        "{snapshot_date}: {n_connections:,} connections left out, an end of which is no valid customer "
+        "{snapshot_date}: {n_connections:,} connections left out, an end of which is not a valid customer "
         "of the day"
     ),
     "NoPictureFields": "no picture: the contract declares no field that measures {measures}",
-    "NoPictureFolder": ("no picture: the lake is no path of this machine; set graph.pictures to a folder"),
+    "NoPictureFolder": ("no picture: the lake is not a path of this machine; set graph.pictures to a folder"),
     "GraphNotUsed": (
         "the graph is not used: features.graph_values is given, and not every day has its graph measured"
     ),

@@ -1,4 +1,4 @@
-"""Hold the text form of a result for the terminal: lines, tables and notes."""
+"""Define the text form of a result for the terminal: lines, tables and notes."""
 
 from __future__ import annotations
 

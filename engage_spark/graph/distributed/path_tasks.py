@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engage_spark.graph.distributed.workspace import GraphFiles
 
 INTERIOR, UNREACHABLE = -1, -2
-"""Rows of `path_hits` that are no vertices: inner vertices in all, and samples whose pair has no path."""
+"""Rows of `path_hits` that are not vertices: inner vertices in all, and samples whose pair has no path."""
 _SECONDS_PER_PATH = 2e-4  # on a graph large enough for it to matter
 
 

@@ -47,7 +47,7 @@ def validate_edges(
     shortest paths undefined).
 
     Units: lengths become whole multiples of `length_unit`: 1 where all lengths are whole, else the largest
-    power of ten that is no more than a thousandth of the smallest length, so that decimals keep their ties
+    power of ten that is at most a thousandth of the smallest length, so that decimals keep their ties
     and no length moves by more than 0.05%.
     Cost: one scan of the edges, no shuffle.
     Errors: one InputError that lists every fault: src and dst of unlike type, null ids, bad lengths.
@@ -113,7 +113,7 @@ def _check_columns(edges: DataFrame, vertices: DataFrame | None, weight: str | N
             number = f"{len(same_name)} columns" if same_name else "no column"
             problems.append(f"{frame} has {number} {name}, but {', '.join(rows.columns)}")
         elif isinstance(same_name[0], _NO_ID_TYPES):
-            problems.append(f"{frame}.{name} is {same_name[0].simpleString()}, which is no type for an id")
+            problems.append(f"{frame}.{name} is {same_name[0].simpleString()}, which is not a type for an id")
         else:
             types[f"{frame}.{name}"] = same_name[0]
     if len({t.simpleString() for t in types.values()}) > 1:

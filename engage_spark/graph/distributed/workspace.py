@@ -150,7 +150,7 @@ def open_workspace(
     """
     if directory is not None and ("://" in directory or directory.startswith(("s3:", "s3a:", "dbfs:"))):
         raise ConfigurationError(
-            f"{directory} is no path that a process can map into memory",
+            f"{directory} is not a path that a process can map into memory",
             hint="give a mounted path, such as /Volumes/… or NFS",
         )
     root = Path(

@@ -117,7 +117,7 @@ def build_csr(
     Loops are dropped; of parallel edges the shortest stays.
     Cost: three passes over the arcs (counting sort by target, then by source) and, beside the result, a copy
     of it.
-    Errors: InputError for ids outside 0..n-1, columns of unlike length, lengths that are no positive
+    Errors: InputError for ids outside 0..n-1, columns of unlike length, lengths that are not positive
     integers.
     """
     source, target, lengths = _check_edges(src, dst, n, weight)

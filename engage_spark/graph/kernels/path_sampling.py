@@ -54,7 +54,7 @@ def sample_paths(csr: Csr, *, seed: int, start: int, count: int) -> PathSample:
         )
     if start < 0 or count < 0:
         raise InputError(
-            f"samples {start}..{start + count - 1} are no range", hint="start and count must be at least 0"
+            f"samples {start}..{start + count - 1} are not a range", hint="start and count must be at least 0"
         )
     hits = np.zeros(csr.n, dtype=np.int64)
     key = np.uint64(seed & 0xFFFFFFFFFFFFFFFF)

@@ -107,7 +107,7 @@ def split_rows(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> S
 
     Cost: one job that counts, and one more where a snapshot is kept for the out-of-time test.
 
-    Errors: ConfigurationError where a split has no row, or one that models are judged on has but one label.
+    Errors: ConfigurationError where a split has no row, or one for evaluation has only one label.
     """
     known = labelled(rows, target=target, days=snapshots.train)
     value = column_named(target.name).cast("double")
@@ -127,7 +127,7 @@ def split_rows(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> S
     if alike := [s for s, r in figures.items() if s != Split.FIT and r["least"] == r["most"]]:
         raise ConfigurationError(
             f"target {target.name!r} has but one value in split {', '.join(sorted(alike))}, "
-            "so nothing can be judged there",
+            "so nothing can be evaluated there",
             details=details,
             hint="train on more customers, or on snapshots with customers of both kinds",
         )

@@ -78,7 +78,7 @@ def to_training_set(
 
     Grain: that of `rows`; those without a target stay, because each target lacks other rows (see `labelled`).
     Columns: the key, the day, the features of any spec in the contract's order, the targets, the protected
-    fields that are no features; nothing else, types as declared. Point in time: tables are joined by key and
+    fields that are not features; nothing else, types as declared. Point in time: tables are joined by key and
     day, so a later snapshot says nothing about an earlier one. `derived` and the graph have a key and day
     once at most.
 

@@ -234,6 +234,6 @@ def _task(metrics: Sequence[Metric]) -> Task:
     tasks = {m.task for m in metrics}
     if len(tasks) != 1:
         raise InputError(
-            f"metrics of {len(tasks)} tasks are asked for", hint="judge the metrics of one task at a time"
+            f"metrics of {len(tasks)} tasks are asked for", hint="compute the metrics of one task at a time"
         )
     return tasks.pop()

@@ -161,7 +161,7 @@ class Conformal:
             return cls(**(d | {"task": Task(d["task"]), "cells": cells, "cuts": tuple(d["cuts"])}))
         except (ValueError, TypeError, KeyError) as e:
             raise InputError(
-                f"this is no stored conformal calibration: {type(e).__name__}: {e}",
+                f"this is not a stored conformal calibration: {type(e).__name__}: {e}",
                 hint="train the model again, or restore its artefact",
             ) from e
 

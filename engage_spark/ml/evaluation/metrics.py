@@ -92,14 +92,14 @@ def checked(
     if task is Task.BINARY and (n := int(np.count_nonzero((y != 0) & (y != 1)))):
         problems.append(f"{n} labels are neither 0 nor 1")
     if probabilities and (n := int(np.count_nonzero((s < 0) | (s > 1)))):
-        problems.append(f"{n} {what} are no probabilities: they are outside 0 and 1")
+        problems.append(f"{n} {what} are not probabilities: they are outside 0 and 1")
     if (n := int(np.count_nonzero(w < 0))) or (len(w) and w.sum() == 0):
         problems.append(f"{n} weights are negative" if n else "all weights are 0")
     if problems:
         raise InputError(
-            "these rows cannot be judged",
+            "these rows cannot be evaluated",
             details=problems,
-            hint="judge rows with a label and a score, each finite",
+            hint="evaluate rows with a label and a score, each finite",
         )
     return y, s, w
 

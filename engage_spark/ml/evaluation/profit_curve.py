@@ -89,7 +89,7 @@ class Profit:
             return cls(**(d | read | {"confusion": Confusion(**d["confusion"]), "best": best}))
         except (ValueError, TypeError, KeyError) as e:
             raise InputError(
-                f"this is no stored profit curve: {type(e).__name__}: {e}", hint="train the model again"
+                f"this is not a stored profit curve: {type(e).__name__}: {e}", hint="train the model again"
             ) from e
 
 

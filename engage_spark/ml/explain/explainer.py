@@ -141,7 +141,7 @@ class Explainer:
             ("its raw prediction", total, raw),
             ("what the model predicts", self.served(total), served),
         ):
-            # Values may be nearly 0 or 5,000, and doubles hold 16 digits of either. NaN is no agreement.
+            # Values may be nearly 0 or 5,000, and doubles hold 16 digits of either. NaN is not agreement.
             off = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))
             if not np.all(off <= self.tolerance):
                 worst = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
@@ -209,7 +209,7 @@ class Explainer:
             )
         except (ValueError, TypeError, KeyError, zlib.error) as e:
             raise InputError(
-                f"this is no stored explainer: {type(e).__name__}: {e}",
+                f"this is not a stored explainer: {type(e).__name__}: {e}",
                 hint="train the model again, or restore its artefact",
             ) from e
 

@@ -289,7 +289,7 @@ def vector_position_means(model: PipelineModel, rows: DataFrame, *, count: int) 
         if np.any(np.abs(x) >= 2.0**30):
             raise InputError(
                 "a feature is more than 2^30 standard deviations out",
-                hint="look for values that are no measurements",
+                hint="look for values that are not measurements",
             )
         return np.rint(x * 2.0**32).astype(np.int64)
 

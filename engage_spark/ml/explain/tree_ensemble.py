@@ -54,7 +54,7 @@ class Ensemble:
         inner = self.feature >= 0
         if not len(self.roots) or np.any(self.cover <= 0) or not np.all(np.isfinite(self.threshold[inner])):
             raise ConfigurationError(
-                "a model's trees hold nodes without rows, or thresholds that are no numbers", hint=_MEND
+                "a model's trees hold nodes without rows, or thresholds that are not numbers", hint=_MEND
             )
 
     @property

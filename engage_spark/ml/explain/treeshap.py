@@ -1,4 +1,4 @@
-"""Exact Shapley values of sums of trees, compiled, for blocks of rows at a time.
+"""Compute exact Shapley values of sums of trees, compiled, for blocks of rows at a time.
 
 What is computed is path-dependent TreeSHAP: the game in which an absent feature sends a row down both sides
 of a split, weighted by the share of training rows that went there (Lundberg, Erion, Lee 2018,

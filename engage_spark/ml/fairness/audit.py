@@ -199,7 +199,7 @@ def _refuse(
         raise InputError(
             (
                 f"{', '.join(a.name for a in protected)} have more than {CELLS:,} combinations of values: "
-                f"these are no groups"
+                f"these are not groups"
             ),
             hint="declare bands for numbers, and protect fields that have few values",
         )

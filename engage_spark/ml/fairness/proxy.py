@@ -43,7 +43,7 @@ class Carrier:
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyGroup:
-    """How well the features tell a group from all others. `n`: its rows among the judged ones."""
+    """How well the features tell a group from all others. `n`: its rows among those it is tested on."""
 
     group: str
     n: int
@@ -108,7 +108,7 @@ def proxy_test(
                 f"{len(large)} groups of {attribute} have {smallest} rows in both halves: there is "
                 f"nothing to tell apart"
             ),
-            hint="judge more rows, or lower models.smallest_group",
+            hint="evaluate more rows, or lower models.smallest_group",
         )
     x = np.column_stack(list(blocks.values()))
     labels = np.column_stack([(names == g).astype(np.float64) for g in large])

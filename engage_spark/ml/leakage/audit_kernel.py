@@ -3,6 +3,9 @@ executors need numpy and pyarrow only.
 
 Counts, and sums of targets as whole numbers of at most 2^20 in magnitude: partitions add up to the same bits
 in any order.
+
+The loop over batches is here and not `numerics.arrow.count_columns`: that counts column by column, and a
+target is summed by the values of other columns of the same row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judge what the leakage audit measured: findings, and whether they stop a training. No Spark."""
+"""Decide from what the leakage audit measured: findings, and whether they stop a training. No Spark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write a model card in Markdown: what a model is and is for, how it was judged, and its limits.
+"""Write a model card in Markdown: what a model is and is for, how it was evaluated, and its limits.
 
 Pure text from one dataclass, so the same facts give the same card. Whatever was not done is said to be
 missing, never passed over.
@@ -28,7 +28,7 @@ LEAST_GROUPS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """A metric of METRICS on the judged rows: the model's and the baseline's."""
+    """A metric of METRICS on the evaluated rows: the model's and the baseline's."""
 
     metric: str
     model: Interval
@@ -291,7 +291,7 @@ class Card:
             else ""
         )
         rows = [(name, f"{rows:,}", f"{held / rows:.1%}") for name, rows, held in self.coverage if rows]
-        return [promised, small, table(("rows judged", "rows", "covered"), rows)]
+        return [promised, small, table(("rows evaluated", "rows", "covered"), rows)]
 
     def _money(self) -> list[tuple[str, list[str]]]:
         if self.target.task is not Task.BINARY:
@@ -420,7 +420,7 @@ class Card:
     def _limits(self) -> list[str]:
         general = [
             (
-                "It is judged on rows like those it was made from. For other customers, other times or "
+                "It is evaluated on rows like those it was made from. For other customers, other times or "
                 "changed inputs, nothing is promised."
             )
         ]

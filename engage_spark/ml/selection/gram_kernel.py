@@ -4,6 +4,9 @@ only.
 A row becomes a vector of whole numbers of at most 2^20 in magnitude. A product is at most 2^40, so the sum
 over BATCH rows stays within 2^53, where float64 is exact: BLAS may add in any order and on any number of
 threads. Sums of batches are kept in two 64-bit integers, hi·2^31 + lo, so partitions add up to the same bits.
+
+The loop over batches is here and not `numerics.arrow.count_columns`: that counts column by column, and a
+product needs two columns of the same row.
 """
 
 from __future__ import annotations

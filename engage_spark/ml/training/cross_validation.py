@@ -140,7 +140,7 @@ def compare_candidates(
     jobs = [_job(c, spec, features[k], rows[k], models, k) for k in folds for c in candidates]
     with log.stage(f"{len(candidates)} candidates on {len(folds)} folds", fits=len(jobs)):
         fitted = fit_all(jobs, parallelism=models.parallelism)
-    with log.stage(f"judging {len(candidates)} candidates"):
+    with log.stage(f"evaluating {len(candidates)} candidates"):
         scores = _out_of_fold(fitted, fit_split, candidates, key=key, n_rows=n_rows, models=models)
     results = tuple(_result(i, c, fitted, scores, spec) for i, c in enumerate(candidates))
     headline = HEADLINE[target.task]

@@ -139,8 +139,8 @@ def preparation(features: Sequence[Feature]) -> list[Any]:
             StandardScaler(inputCol="__numbers", outputCol="__scaled", withMean=True, withStd=True),
         ]
     if texts:
-        # An index beyond the known ones (a level not seen in training) is no level of the encoder either, and
-        # all its slots are 0.
+        # An index beyond the known ones (a level not seen in training) is not a level of the encoder
+        # either, and all its slots are 0.
         filled = ", ".join(
             f"CASE WHEN {a} IS NULL THEN 0.0D ELSE {b} END AS {out}"
             for a, b, out in zip(c, i, k, strict=True)
@@ -163,7 +163,7 @@ def estimation(candidate: Candidate, *, target: Target, label: str, seed: int) -
     """Build the estimator of a candidate, and the stage that puts its prediction inside the target's bounds.
 
     The probability of class 1 is read from the text of the vector `probability`: Spark SQL has no expression
-    that takes an element out of an MLlib vector, a UDF is no stage of a saved pipeline, and a cast of a
+    that takes an element out of an MLlib vector, a UDF is not a stage of a saved pipeline, and a cast of a
     double to text and back keeps all its bits.
     """
     from engage_spark.ml.training.estimators import estimator

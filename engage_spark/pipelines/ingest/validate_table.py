@@ -69,7 +69,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
     """
     context, table, work = runner.context, delivery.table, delivery.work
     with (
-        runner.attempt(work, f"judging {table.name} of {work.snapshot_date}") as attempt,
+        runner.attempt(work, f"checking {table.name} of {work.snapshot_date}") as attempt,
         ExitStack() as opened,
     ):
         rows, extra = _read(context, delivery)
@@ -82,7 +82,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
             materialize = opened.enter_context(scratch(context.spark, context.lake))
             duplicates = _duplicates(duplicated_keys(rows, table), materialize)
             rows = with_duplicate_flag(rows, duplicates, table=table)
-        with translate_spark_errors(f"{table.name} cannot be judged"):
+        with translate_spark_errors(f"{table.name} cannot be checked"):
             checked = _with_orphan_flags(context, rows, table, work).transform(
                 with_check_results, checks=checks
             )
@@ -154,7 +154,7 @@ def _extent(rows: DataFrame, table: Table) -> Extent:
 
 
 def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
-    """Return the predicate of exactly these days and of no day, as SQL: one event dated 1970 must not clear
+    """Return the predicate of exactly these days and of no other, as SQL: one event dated 1970 must not clear
     all days since.
     """
     spans: list[list[tuple[int, str]]] = []
@@ -189,7 +189,7 @@ def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]
 
 
 def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work: StageRun) -> DataFrame:
-    """Add `__orphan_<column>` for each reference: true where the value is no key of the entity's snapshot,
+    """Add `__orphan_<column>` for each reference: true where the value is not a key of the entity's snapshot,
     quarantined rows included.
 
     Keys: `rows` any, the snapshot's keys made unique. One join per reference, with a broadcast where the keys
@@ -199,7 +199,7 @@ def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work:
         entity = context.contract.table(r.table)
         if entity.kind is not TableKind.ENTITY or work.inputs.get(entity.name) is None:
             raise ContractError(
-                f"{table.name}.{r.column} refers to {r.table}, which is no entity table",
+                f"{table.name}.{r.column} refers to {r.table}, which is not an entity table",
                 hint="refer to the table of kind entity",
             )
         entity_rows = context.lake.read(context.spark, judged_table(entity).name)

@@ -38,7 +38,8 @@ def run_profile(
     name = table or _name_of(path)
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"{name!r} is no name for a table", hint="give --table NAME, of letters, digits and underscores"
+            f"{name!r} is not a name for a table",
+            hint="give --table NAME, of letters, digits and underscores",
         )
     rows = read_any_format(spark, path, format=data_format, delimiter=delimiter)
     with (

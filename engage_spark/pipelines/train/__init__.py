@@ -1,1 +1,1 @@
-"""Train: one registered model per target."""
+"""Train one registered model per target."""

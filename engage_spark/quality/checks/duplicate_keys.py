@@ -24,26 +24,31 @@ def duplicated_keys(rows: DataFrame, table: Table) -> DataFrame:
     """Find the keys that more than one row has, the case of letters aside.
 
     Grain: one row per way in which such a key is written.
-    Columns: the parts of the key in small letters, as `__key_0` and so on; `__written`, a hash of 64 bits of
+    Columns: the parts of the key in lowercase, as `__key_0` and so on; `__written`, a hash of 64 bits of
     the key as it stands; `__duplicated`, true where several rows have it exactly so, and `__alike`, true
     where other rows write it in another way.
     Nulls: keys with a null are left out, since being null is their fault; so are keys that are too long,
     which must not gather on the driver.
-    Cost: reads the key columns only, with one shuffle of them (by the folded key, which serves both counts).
+    Cost: reads the key columns only, with one shuffle of them (by the lowercase key: it serves both counts).
     """
     usable = reduce(Column.__and__, (_usable(table[k]) for k in table.key))
-    folded = [_name(i) for i in range(len(table.key))]
+    lowercase_key = [_name(i) for i in range(len(table.key))]
     keys = rows.where(usable).select(
-        *(_folded(table[k]).alias(name) for k, name in zip(table.key, folded, strict=True)), _written(table)
+        *(_lowercased(table[k]).alias(name) for k, name in zip(table.key, lowercase_key, strict=True)),
+        _written(table),
     )
-    of_each = keys.repartition(*folded).groupBy(*folded, WRITTEN).agg(F.count(F.lit(1)).alias("__n"))
-    ways = of_each.groupBy(*folded).agg(
+    of_each = (
+        keys.repartition(*lowercase_key).groupBy(*lowercase_key, WRITTEN).agg(F.count(F.lit(1)).alias("__n"))
+    )
+    ways = of_each.groupBy(*lowercase_key).agg(
         F.collect_list(F.struct((F.col("__n") > 1).alias(DUPLICATED), WRITTEN)).alias("__ways")
     )
     several = ways.withColumn(ALIKE, F.size("__ways") > 1).where(
         F.col(ALIKE) | F.col("__ways")[0][DUPLICATED]
     )
-    return several.select(*folded, ALIKE, F.inline("__ways")).select(*folded, WRITTEN, DUPLICATED, ALIKE)
+    return several.select(*lowercase_key, ALIKE, F.inline("__ways")).select(
+        *lowercase_key, WRITTEN, DUPLICATED, ALIKE
+    )
 
 
 def collect_duplicates(keys: DataFrame, *, materialize: Callable[[DataFrame], DataFrame]) -> DataFrame | None:
@@ -72,7 +77,7 @@ def with_duplicate_flag(rows: DataFrame, duplicates: DataFrame | None, *, table:
     if duplicates is None:
         return rows.withColumns({DUPLICATED: F.lit(False), ALIKE: F.lit(False)})
     keys = duplicates.withColumnRenamed(WRITTEN, _DUPLICATE_WRITTEN)
-    same = reduce(Column.__and__, (_folded(table[k]) == F.col(_name(i)) for i, k in enumerate(table.key)))
+    same = reduce(Column.__and__, (_lowercased(table[k]) == F.col(_name(i)) for i, k in enumerate(table.key)))
     joined = rows.withColumn(WRITTEN, _written(table)).join(
         keys, on=same & (F.col(WRITTEN) == F.col(_DUPLICATE_WRITTEN)), how="left"
     )
@@ -88,7 +93,7 @@ def _name(position: int) -> str:
     return f"__key_{position}"
 
 
-def _folded(f: Field) -> Column:
+def _lowercased(f: Field) -> Column:
     column = column_named(f.name)
     return F.lower(column) if f.spark_type == "string" else column
 

@@ -14,8 +14,8 @@ from engage_spark.errors import ContractError
 
 
 def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
-    """Raise one ContractError that names every rule of `table` that is no boolean expression over the columns
-    of one row of `rows`.
+    """Raise one ContractError that names every rule of `table` that is not a boolean expression over the
+    columns of one row of `rows`.
 
     Refused are what does not parse as a single expression, aggregates, windows and generators (a filter takes
     none of them), and what is not boolean.
@@ -26,7 +26,7 @@ def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
     faults = {r.name: _fault(rows, [r.expression]) for r in table.rules}
     if problems := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
         raise ContractError(
-            f"{table.name}: {len(problems)} rules are no statement about one row",
+            f"{table.name}: {len(problems)} rules are not statements about one row",
             details=problems,
             hint="write one Spark SQL expression that is true or false for a row; statistics of "
             "the whole are gates",

@@ -12,7 +12,7 @@ _KEY, _KNOWN = "__key", "__known"
 
 
 def with_orphan_flag(rows: DataFrame, known: DataFrame, *, column: str, to_column: str) -> DataFrame:
-    """Add `__orphan_<column>`: true for every row whose value is no `to_column` of `known`; false for a null.
+    """Add `__orphan_<column>`: true where a value is not a `to_column` of `known`; false for a null.
 
     Grain: unchanged, whatever repeats in `known`, so 10,000 rows that refer to one missing key are 10,000
     orphans. Keys: `rows` any, `known` made unique here. Cost: one narrow scan of `known` and a shuffle of its

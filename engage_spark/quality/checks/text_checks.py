@@ -38,7 +38,7 @@ _ONLY_PLAIN = re.compile(
 C = TypeVar("C")
 
 LONGEST_KEY = 256
-"""Characters. What is longer is no key but a text, and keys come to the driver where they are duplicated."""
+"""Characters. Anything longer is text, not a key; keys come to the driver where they are duplicated."""
 
 
 def text_checks(f: Field, check: Callable[[str, str, Callable[[], Column]], C]) -> Iterator[C]:

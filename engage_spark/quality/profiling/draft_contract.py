@@ -144,16 +144,31 @@ def _table(profile: TableProfile, table: str, kind: str) -> dict[str, Any]:
         }
     ] * bool(profile.rows)
     if complete > 0 and cells:
-        quality.append({"name": "completeness_overall", "description": "Share of filled cells.", **custom,
-                        "implementation": "completeness",
-                        "mustBeGreaterOrEqualTo": complete, "unit": "percent",
-                        "dimension": "completeness"})  # fmt: skip
+        quality.append(
+            {
+                "name": "completeness_overall",
+                "description": "Share of filled cells.",
+                **custom,
+                "implementation": "completeness",
+                "mustBeGreaterOrEqualTo": complete,
+                "unit": "percent",
+                "dimension": "completeness",
+            }
+        )
     fields = [_field(c, profile) for c in profile.columns]
     if any(p["property"] == "referenceShares" for f in fields for p in f["customProperties"]):
-        quality.append({"name": "shares_near_found", "description": "The mix stays what it was.", **custom,
-                        "implementation": "reference_shares", "mustBeLessThan": 10, "unit": "percent",
-                        "severity": "warning",
-                        "dimension": "accuracy"})  # fmt: skip
+        quality.append(
+            {
+                "name": "shares_near_found",
+                "description": "The mix stays what it was.",
+                **custom,
+                "implementation": "reference_shares",
+                "mustBeLessThan": 10,
+                "unit": "percent",
+                "severity": "warning",
+                "dimension": "accuracy",
+            }
+        )
     return {
         "name": table,
         "physicalType": "table",

@@ -1,4 +1,4 @@
-"""Count a checked table in one pass: every count, exact sum, minimum and maximum of a judged table in one
+"""Count a checked table in one pass: every count, exact sum, minimum and maximum of a checked table in one
 job, and the sketches in another.
 
 This module counts the rules and columns that it is given; `quality/count_table` gives it those of a

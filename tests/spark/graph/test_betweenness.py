@@ -329,7 +329,7 @@ BAD_DATA = [
         "src double, dst double",
         [(1.0, 2.0)],
         {},
-        ["edges.src is double, which is no type for an id", "edges.dst is double"],
+        ["edges.src is double, which is not a type for an id", "edges.dst is double"],
     ),
     ("a string, dst string", [("a", "b")], {}, ["edges has no column src, but a, dst"]),
     (
@@ -437,7 +437,7 @@ def test_a_graph_that_does_not_fit_is_refused_before_it_is_built(spark: SparkSes
 
 @pytest.mark.parametrize("directory", ["s3a://bucket/x", "dbfs:/x"])
 def test_a_directory_that_cannot_be_mapped_is_refused(spark: SparkSession, directory: str) -> None:
-    with pytest.raises(ConfigurationError, match="no path that a process can map"):
+    with pytest.raises(ConfigurationError, match="not a path that a process can map"):
         betweenness(edges_of(spark, SMALL), directory=directory)
 
 

@@ -106,18 +106,18 @@ def test_row_conditions_of_every_dialect(rows: DataFrame) -> None:
 @pytest.mark.parametrize(
     ("condition", "told"),
     [
-        ("i > 1; DROP TABLE x", "no single expression"),
+        ("i > 1; DROP TABLE x", "not a single expression"),
         ("i > (SELECT max(i) FROM other)", "SELECT may not be used"),
         ("j > current_date()", "differs from run"),
         ("java_method('java.lang.System', 'exit', 0) IS NULL", "java_method may not be used"),
         ("nope > 1", "'nope'"),
-        ("i >", "no statement about one row"),
-        ("max(i) > 3", "no statement about one row"),
-        ("count(*) OVER () > 3", "no statement about one row"),
-        ("i > 1 AS x", "no single expression"),
-        ("i > 1 -- no more", "no single"),
-        ("i > 0 /* ' */ OR (SELECT max(secret) FROM other) > 1 /* ' */", "no single expression"),
-        ("i + 1", "no statement about one row"),
+        ("i >", "not a statement about one row"),
+        ("max(i) > 3", "not a statement about one row"),
+        ("count(*) OVER () > 3", "not a statement about one row"),
+        ("i > 1 AS x", "not a single expression"),
+        ("i > 1 -- no more", "not a single"),
+        ("i > 0 /* ' */ OR (SELECT max(secret) FROM other) > 1 /* ' */", "not a single expression"),
+        ("i + 1", "not a statement about one row"),
     ],
 )
 def test_a_condition_that_is_none_on_one_row_fails_its_expectation(

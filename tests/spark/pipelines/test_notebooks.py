@@ -121,7 +121,7 @@ def test_models_are_trained_and_score(
 
 
 def test_a_day_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="'yesterday', which is no day"):
+    with pytest.raises(ConfigurationError, match="'yesterday', which is not a day"):
         run("03_score.py", {}, monkeypatch, dbutils=Widgets(env="local", snapshot_date="yesterday"))
 
 

@@ -63,12 +63,15 @@ def document() -> str:
     for name, group in groups().items():
         lines += ["", f"## {group.title}", "", group.about, ""]
         lines += [f"Seen by {', '.join(f'`{t}`' for t in seen_by[name])}.", ""]
-        lines += ["| case | outcome | told | note |", "|---|---|---|---|"]
-        lines += [f"| {_cell(c.name)} | {c.outcome} | {_told(c)} | {_cell(c.note)} |" for c in group.cases]
+        lines += ["| case | outcome | message or rule | note |", "|---|---|---|---|"]
+        lines += [
+            f"| {_cell(c.name)} | {c.outcome} | {_message_or_rule(c)} | {_cell(c.note)} |"
+            for c in group.cases
+        ]
     return "\n".join(lines) + "\n"
 
 
-def _told(case: Case) -> str:
+def _message_or_rule(case: Case) -> str:
     if case.outcome in (Outcome.QUARANTINED, Outcome.WARNED):
         return ", ".join(f"`{rule}`" for rule in case.told)
     return " … ".join(_cell(fragment.strip()) for fragment in case.told)

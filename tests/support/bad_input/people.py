@@ -125,7 +125,7 @@ KEYS = Group(
             "no key",
             (None, ["id.not_null"]),
             (None, ["id.not_null"]),
-            note="nulls are no duplicates of each other",
+            note="nulls are not duplicates of each other",
         ),
         keys("an empty key", ("", ["id.not_blank"])),
         keys("a key of blanks", ("   ", ["id.trimmed", "id.not_blank"])),
@@ -207,7 +207,7 @@ DATES = Group(
 MOMENT = datetime(2025, 10, 20, 12, tzinfo=UTC)
 LOG = Group(
     title="Events that refer to keys",
-    about="A log of weighted links between people, judged against the keys above, those of quarantined "
+    about="A log of weighted links between people, checked against the keys above, those of quarantined "
     "rows included.",
     cases=(  # given: (how many such rows, what differs from a sound one)
         quarantined(
@@ -226,7 +226,10 @@ LOG = Group(
         ),
         quarantined("a negative weight", "weight.range", given=(1, {"weight": -0.5})),
         quarantined(
-            "a weight that is no number", "weight.finite", "weight.range", given=(1, {"weight": float("nan")})
+            "a weight that is not a number",
+            "weight.finite",
+            "weight.range",
+            given=(1, {"weight": float("nan")}),
         ),
         quarantined(
             "an event at the epoch",

@@ -76,8 +76,8 @@ def magic(path: Path) -> None:
 
 
 LISTING = Group(
-    title="What lies in the folder",
-    about="The folder of a table is listed once. All that is wrong with the listing is told in one error.",
+    title="What is in the folder",
+    about="The folder of a table is listed once. Everything wrong with the listing is reported in one error.",
     cases=(  # given: (what is delivered, how it is asked for)
         refused("no such path", "there is no ", "things", given=(lambda p: None, {})),
         refused("an empty folder", "holds no files for things", given=(lambda p: p.mkdir(parents=True), {})),
@@ -112,7 +112,7 @@ LISTING = Group(
             given=(lambda p: parquet(p / "a.parquet"), {"snapshot_date": None}),
         ),
         refused(
-            "a folder's day is no date",
+            "a folder's day is not a date",
             "'soon' is not a date like 2025-10-21",
             given=(lambda p: parquet(p / "snapshot_date=soon" / "a.parquet"), {}),
         ),
@@ -141,9 +141,9 @@ def moments(path: Path, moment: pa.Array, *, day: Any = None) -> None:
 OLD = datetime(1500, 2, 28, 12, tzinfo=UTC)
 READING = Group(
     title="Parquet files, their schemas and types",
-    about="Schemas are merged over all files of a delivery before any row is read. A fault is told "
+    about="Schemas are merged over all files of a delivery before any row is read. A fault is reported "
     "with the file or the column.",
-    cases=(  # given: (what lies beside the good file a.parquet, and where it can be read, what must come out)
+    cases=(  # given: (what is beside the good file a.parquet, and where it can be read, what must come out)
         refused(
             "truncated",
             "a file cannot be read",

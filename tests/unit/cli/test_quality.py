@@ -18,7 +18,7 @@ def test_an_engine_is_known_by_its_name_and_its_former_name(text: str, engine: s
 
 
 def test_another_engine_is_refused() -> None:
-    with pytest.raises(typer.BadParameter, match="'polars' is no engine"):
+    with pytest.raises(typer.BadParameter, match="'polars' is not an engine"):
         _engine("polars")
 
 

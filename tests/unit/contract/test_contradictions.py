@@ -87,7 +87,7 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
     ),
     "fraction for an integer": (
         lambda d: field(d, "docks_total").update(logicalTypeOptions={"minimum": 0.5}),
-        "no whole number",
+        "not a whole number",
     ),
     "unsupported option": (
         lambda d: field(d, "docks_total").update(logicalTypeOptions={"exclusiveMaximum": 4}),
@@ -228,7 +228,7 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
     ),
     "leak into no target": (
         lambda d: custom(field(d, "bikes_parked"), "leaksInto", ["district"]),
-        "'district', which is no target",
+        "'district', which is not a target",
     ),
     "leak into itself": (
         lambda d: custom(field(d, "runs_empty"), "leaksInto", ["runs_empty"]),
@@ -240,19 +240,19 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
     ),
     "baseline of no field": (
         lambda d: custom(field(d, "runs_empty"), "baseline", "bikes"),
-        "'bikes', which is no feature of the entity",
+        "'bikes', which is not a feature of the entity",
     ),
     "baseline that is derived": (
         lambda d: custom(field(d, "runs_empty"), "baseline", "age_years"),
-        "which is no feature of the entity",
+        "which is not a feature of the entity",
     ),
     "baseline that is the target": (
         lambda d: custom(field(d, "runs_empty"), "baseline", "runs_empty"),
-        "which is no feature of the entity",
+        "which is not a feature of the entity",
     ),
     "baseline that is audited": (
         lambda d: custom(field(d, "runs_empty"), "baseline", "operator_owner"),
-        "which is no feature of the entity",
+        "which is not a feature of the entity",
     ),
     "baseline that is text": (
         lambda d: custom(field(d, "runs_empty"), "baseline", "district"),

@@ -160,7 +160,7 @@ def test_a_site_is_replaced_and_anything_else_is_left_alone(
     site: Path, snapshot: PublishedValidation, tmp_path: Path
 ) -> None:
     (tmp_path / "precious.txt").write_text("mine")
-    with pytest.raises(ConfigurationError, match="holds something that is no such site"):
+    with pytest.raises(ConfigurationError, match="holds something that is not such a site"):
         build_site([snapshot], tmp_path)
     assert (tmp_path / "precious.txt").read_text() == "mine"
     stale = site.parent / "validations" / "stale.html"

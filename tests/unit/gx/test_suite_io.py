@@ -66,7 +66,7 @@ def test_all_that_is_wrong_with_a_suite_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[]", "holds no suite but a list"),
         ('{"expectation_suite_name": "old"}', "suite of Great Expectations 0.x"),
     ],

@@ -79,7 +79,7 @@ def test_a_scorer_of_a_regression_is_stored_too() -> None:
     "text", ["", "[]", "{}", made().to_json().replace('"task": "binary"', '"task": "guess"')]
 )
 def test_what_is_no_stored_scorer_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="no stored scorer"):
+    with pytest.raises(InputError, match="not a stored scorer"):
         Scorer.from_json(text, model_name="m", model_version="1")
 
 

@@ -136,7 +136,7 @@ def test_a_version_that_says_nothing_of_gates_counts_as_not_judged(tracker: Trac
     client = tracker.place.client
     client.create_registered_model(tracker.registry.name(TARGET))
     client.create_model_version(tracker.registry.name(TARGET), source=(tracker.place.folder / "x").as_uri())
-    with pytest.raises(GateError, match="not judged"):
+    with pytest.raises(GateError, match="not evaluated"):
         tracker.promote(tracker.registry.version(TARGET, 1), reasons={})
 
 
@@ -236,7 +236,7 @@ def test_promotion_by_hand(
     ("words", "told"),
     [
         (("promote", TARGET, "7"), "has no version 7"),
-        (("promote", "age", "1"), "'age' is no target"),
+        (("promote", "age", "1"), "'age' is not a target"),
         (("show", TARGET), "no model of 'lifetime_value_usd' is registered"),
         (("send", "/nowhere"), "holds no run that was kept"),
     ],

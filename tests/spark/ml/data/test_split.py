@@ -1,4 +1,4 @@
-"""Sides and folds: exact shares of each stratum, the same on any partitioning, and for ever."""
+"""Sides and folds: exact shares of each stratum, the same on any partitioning and in every later run."""
 
 from __future__ import annotations
 

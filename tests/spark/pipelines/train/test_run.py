@@ -280,7 +280,7 @@ def test_one_target_of_one_day_may_be_scored(
 def test_a_target_or_a_day_that_is_not_there_cannot_be_scored(
     spark: SparkSession, settings: Settings, lake: Settings
 ) -> None:
-    with pytest.raises(ConfigurationError, match="'age' is no target"):
+    with pytest.raises(ConfigurationError, match="'age' is not a target"):
         run_score(spark, settings, contract=CONTRACT, target=["age"])
     with pytest.raises(NotPublishedError, match="2025-10-22"):
         run_score(spark, settings, contract=CONTRACT, snapshot_date=date(2025, 10, 22))

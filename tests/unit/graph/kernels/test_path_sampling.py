@@ -165,7 +165,7 @@ def test_a_graph_without_pairs_is_refused(edges: Edges) -> None:
 
 
 def test_a_negative_range_is_refused() -> None:
-    with pytest.raises(InputError, match="no range"):
+    with pytest.raises(InputError, match="are not a range"):
         sample_paths(of(nx.path_graph(3)).csr(), seed=0, start=-1, count=1)
 
 

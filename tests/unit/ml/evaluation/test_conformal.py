@@ -158,7 +158,7 @@ def test_what_was_stored_is_read_back_as_it_was() -> None:
         assert made.too_small
         assert Conformal.from_json(made.to_json()) == made
         json.loads(made.to_json())
-    with pytest.raises(InputError, match="no stored conformal calibration"):
+    with pytest.raises(InputError, match="not a stored conformal calibration"):
         Conformal.from_json('{"task": "ranking", "cells": []}')
 
 

@@ -152,7 +152,7 @@ def test_all_that_is_wrong_with_the_arrays_is_told_at_once() -> None:
     text = str(told.value)
     for part in (
         "1 labels are neither 0 nor 1",
-        "1 scores are no probabilities",
+        "1 scores are not probabilities",
         "1 scores are null, NaN",
         "1 weights are negative",
     ):

@@ -82,7 +82,7 @@ def test_the_order_of_the_rows_changes_no_bit_and_what_was_stored_is_read_back()
     )
     assert found == moved
     assert Profit.from_json(found[0].to_json()) == found[0]
-    with pytest.raises(InputError, match="no stored profit curve"):
+    with pytest.raises(InputError, match="not a stored profit curve"):
         Profit.from_json("{}")
 
 
@@ -90,5 +90,5 @@ def test_figures_that_make_no_sense_are_told_at_once() -> None:
     with pytest.raises(InputError) as told:
         threshold(value=0.0, cost=-1.0, success=2.0)
     assert all(part in str(told.value) for part in ("value is 0.0", "cost is -1.0", "success is 2.0"))
-    with pytest.raises(InputError, match="no probabilities"):
+    with pytest.raises(InputError, match="not probabilities"):
         profits([0, 1], [0.1, 2.0], values=[50.0], cost=5.0, success=0.2)

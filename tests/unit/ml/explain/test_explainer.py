@@ -120,5 +120,5 @@ def test_what_an_explainer_derived_does_not_travel() -> None:
     "text", ["", "{}", '{"features": ["a"], "linear": {}}', of_line().to_json().replace("eJ", "xx")]
 )
 def test_what_is_no_stored_explainer_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="no stored explainer"):
+    with pytest.raises(InputError, match="not a stored explainer"):
         Explainer.from_json(text)

@@ -97,7 +97,7 @@ def test_parts_are_of_the_rarer_class() -> None:
     )
     groups = {p.values: p for p in value_groups(h, thresholds=True)}
     assert set(groups) == {"= 1", "= 2", "= 3", "≥ 2", "≥ 3", "< 2", "< 3"}, (
-        "missing has no rows, and so is no part"
+        "missing has no rows, and so is not part"
     )
     assert (groups["= 3"].rows, groups["= 3"].rate, groups["= 3"].held) == (16, 15 / 16, 0.75)
     assert groups["≥ 3"].odds == pytest.approx((15.5 / 1.5) / (5.5 / 79.5))

@@ -106,7 +106,7 @@ def full() -> Card:
             ("score", "the target's twin"),
         ),
         candidates=(("gbt", 0.71, 0.004), ("linear", 0.69, 0.005)),
-        judged="Judged on 20,000 test rows.",
+        judged="Evaluated on 20,000 test rows.",
         scored=scored,
         gains=(("the baseline", gain),),
         calibration=("Isotonic, on 8,000 rows of their own.",),
