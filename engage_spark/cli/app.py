@@ -128,7 +128,8 @@ def _hoist(argv: list[str]) -> tuple[list[str], bool]:
 
 def _valued_options(command: Any) -> set[str]:
     """Return the options of a command that are followed by a value."""
-    return {name for p in command.params if not getattr(p, "is_flag", False) for name in p.opts}
+    options = (p for p in command.params if p.param_type_name == "option" and not p.is_flag)
+    return {name for option in options for name in option.opts}
 
 
 def _usage_error(error: Any) -> UsageError:

@@ -277,6 +277,8 @@ def test_json_as_the_value_of_an_option_is_that_value(call: Call, capsys: pytest
     assert code("ingest", "--set", "--json") == 2
     assert code("ingest", "--", "--json") == 2
     assert capsys.readouterr().out == "", "no JSON was asked for"
+    assert code("contract", "show", "table", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["error"], "an argument may have the name of its parameter"
 
 
 def test_a_rejected_result_is_shown_above_its_error(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
