@@ -63,9 +63,12 @@ class SplitReference:
 
 
 def specs_of(context: RunContext, targets: Iterable[Target], *, graph: bool) -> dict[str, TargetSpecs]:
-    """Build the three specs of every target by the settings, by the target's name."""
+    """Build the three specs of every target by the settings, by the target's name.
+
+    Errors: ConfigurationError for features whose names the training set or the models give their own columns.
+    """
     models = context.settings.models
-    return {
+    specs = {
         target.name: build_target_specs(
             context.contract,
             target,
@@ -75,13 +78,12 @@ def specs_of(context: RunContext, targets: Iterable[Target], *, graph: bool) -> 
         )
         for target in targets
     }
+    _require_free_names(specs.values(), contract_id=context.contract.id)
+    return specs
 
 
-def require_names(specs: Iterable[TargetSpecs], *, contract_id: str) -> None:
-    """Refuse features whose names the training set or the models give their own columns.
-
-    Errors: ConfigurationError with all such names.
-    """
+def _require_free_names(specs: Iterable[TargetSpecs], *, contract_id: str) -> None:
+    """Refuse features that are named like a column of the training set or of the models, all at once."""
     own = {SIDE, FOLD, "prediction", "probability"}
     names = {n for of_target in specs for spec in of_target.all for n in spec.names}
     if reserved := sorted(n for n in names if n.lower() in own or n.startswith("__")):

@@ -30,7 +30,7 @@ from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs
 from engage_spark.pipelines.results import Note, TrainResult
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import SPLITS, TRAIN, TRAINING_RUNS
-from engage_spark.pipelines.train.inputs import build_training_set, require_names, specs_of
+from engage_spark.pipelines.train.inputs import build_training_set, specs_of
 from engage_spark.pipelines.train.register import (
     RegisteredTarget,
     register_target,
@@ -95,7 +95,6 @@ def run_train(
             targets=(),
         )
     specs = specs_of(context, targets, graph=inputs.graph is not None)
-    require_names(specs.values(), contract_id=contract.id)
     previous = stage_run.previous
     repeat = previous.attempt + 1 if previous and stage_run.is_up_to_date and force else 1
     with (
