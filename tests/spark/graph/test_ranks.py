@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from chispa import assert_df_equality
 from scipy.stats import spearmanr
 
 from engage_spark.graph.ranks import QUANTILES, compare_given_with_measured, percentile, with_ranks
@@ -50,8 +51,12 @@ def test_nulls_have_no_rank_and_count_for_nobody(spark: SparkSession) -> None:
     rows = columns(spark, [3.0, None, 1.0, 1.0, None], [None] * 5).transform(
         with_ranks, of=["given_f", "measured_f"]
     )
-    actual = sorted(((r["given_f"], r["given_f_below"], r["given_f_ties"]) for r in rows.collect()), key=str)
-    assert actual == [(1.0, 0, 2), (1.0, 0, 2), (3.0, 2, 1), (None, None, None), (None, None, None)]
+    expected = spark.createDataFrame(
+        [(1.0, 0, 2), (1.0, 0, 2), (3.0, 2, 1), (None, None, None), (None, None, None)],
+        "given_f double, given_f_below bigint, given_f_ties bigint",
+    )
+    actual = rows.select(*expected.columns)
+    assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
 
 
 def test_the_comparison_is_that_of_pandas_and_scipy(spark: SparkSession) -> None:

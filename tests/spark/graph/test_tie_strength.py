@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from chispa import assert_df_equality
 
 from engage_spark.graph.tie_strength import UNIT, strength, to_pairs, to_strengths
 
@@ -21,30 +22,32 @@ if TYPE_CHECKING:
 DAY = date(2025, 10, 21)
 CONNECTION = "src string, dst string, connected_at timestamp"
 INTERACTION = "src string, dst string, occurred_at timestamp"
+PAIRS = "first string, second string, weeks int, active_weeks int, strength_units bigint"
+Event = tuple[str | None, str | None, datetime | None]
 
 
 def at(days_ago: int, clock: str = "12:00:00") -> datetime:
     return datetime.fromisoformat(f"{DAY - timedelta(days=days_ago)}T{clock}+00:00")
 
 
-def pairs_of(
+def assert_pairs(
     spark: SparkSession,
-    connections: list[tuple[str | None, str | None, datetime | None]],
-    interactions: list[tuple[str | None, str | None, datetime | None]],
-) -> dict[tuple[str, str], tuple[int, int]]:
-    """(weeks, active weeks) by pair."""
-    actual = to_pairs(
+    connections: list[Event],
+    interactions: list[Event],
+    expected: list[tuple[str, str, int, int]],
+) -> None:
+    """Compare the pairs of the events with rows of first, second, weeks, active weeks."""
+    pairs = to_pairs(
         spark.createDataFrame(connections, CONNECTION),
         spark.createDataFrame(interactions, INTERACTION),
         as_of=DAY,
-    ).collect()
-    assert all(r["strength_units"] * r["weeks"] == r["active_weeks"] * UNIT for r in actual)
-    assert len({(r["first"], r["second"]) for r in actual}) == len(actual)
-    return {(r["first"], r["second"]): (r["weeks"], r["active_weeks"]) for r in actual}
+    )
+    rows = [(*row, row[3] * UNIT // row[2]) for row in expected]
+    assert_df_equality(pairs, spark.createDataFrame(rows, PAIRS), ignore_nullable=True, ignore_row_order=True)
 
 
 def test_weeks_are_counted_back_from_the_end_of_the_day(spark: SparkSession) -> None:
-    old = [("a", x, at(400)) for x in "bcdefg"]
+    old: list[Event] = [("a", x, at(400)) for x in "bcdefg"]
     moments = {
         "b": at(0, "23:59:59.999999"),
         "c": at(6, "00:00:00"),
@@ -52,36 +55,41 @@ def test_weeks_are_counted_back_from_the_end_of_the_day(spark: SparkSession) -> 
         "e": at(83, "00:00:00"),
         "f": at(84, "23:59:59"),
     }
-    actual = pairs_of(
-        spark, old, [("a", x, t) for x, t in moments.items()] + [("a", "g", at(6)), ("a", "g", at(7))]
+    recent: list[Event] = [("a", x, t) for x, t in moments.items()]
+    assert_pairs(
+        spark,
+        old,
+        [*recent, ("a", "g", at(6)), ("a", "g", at(7))],
+        [
+            ("a", "b", 12, 1),
+            ("a", "c", 12, 1),
+            ("a", "d", 12, 1),
+            ("a", "e", 12, 1),
+            ("a", "f", 12, 0),
+            ("a", "g", 12, 2),
+        ],
     )
-    assert actual == {
-        ("a", "b"): (12, 1),
-        ("a", "c"): (12, 1),
-        ("a", "d"): (12, 1),
-        ("a", "e"): (12, 1),
-        ("a", "f"): (12, 0),
-        ("a", "g"): (12, 2),
-    }
 
 
 def test_a_pair_is_measured_since_it_connected_and_a_partial_week_counts(spark: SparkSession) -> None:
     weeks = {0: 1, 6: 1, 7: 2, 76: 11, 77: 12, 83: 12, 84: 12, 3000: 12}
-    actual = pairs_of(
-        spark, [("a", f"b{d}", at(d)) for d in weeks], [("a", f"b{d}", at(0, "23:00:00")) for d in weeks]
+    assert_pairs(
+        spark,
+        [("a", f"b{d}", at(d)) for d in weeks],
+        [("a", f"b{d}", at(0, "23:00:00")) for d in weeks],
+        [("a", f"b{d}", w, 1) for d, w in weeks.items()],
     )
-    assert actual == {("a", f"b{d}"): (w, 1) for d, w in weeks.items()}
 
 
 def test_interactions_before_the_day_of_the_connection_do_not_count(spark: SparkSession) -> None:
-    connections = [
+    connections: list[Event] = [
         ("a", "b", at(3, "10:00:00")),
         ("a", "c", at(3, "10:00:00")),
         ("a", "d", at(10)),
         ("a", "e", at(45)),
         ("a", "f", at(83)),
     ]
-    interactions = [
+    interactions: list[Event] = [
         ("a", "b", at(4, "23:59:59.999999")),
         ("b", "a", at(20)),
         ("a", "c", at(3, "00:00:00")),
@@ -93,30 +101,34 @@ def test_interactions_before_the_day_of_the_connection_do_not_count(spark: Spark
         ("f", "a", at(83)),
         ("f", "a", at(42)),
     ]
-    assert pairs_of(spark, connections, interactions) == {
-        ("a", "b"): (1, 0),
-        ("a", "c"): (1, 1),
-        ("a", "d"): (2, 1),
-        ("a", "e"): (7, 2),
-        ("a", "f"): (12, 2),
-    }
+    expected = [
+        ("a", "b", 1, 0),
+        ("a", "c", 1, 1),
+        ("a", "d", 2, 1),
+        ("a", "e", 7, 2),
+        ("a", "f", 12, 2),
+    ]
+    assert_pairs(spark, connections, interactions, expected)
 
 
 def test_events_after_the_day_do_not_count(spark: SparkSession) -> None:
-    connections = [("a", "b", at(30)), ("a", "c", at(-1, "00:00:00")), ("a", "d", at(0, "23:59:59.999999"))]
-    interactions = [("a", "b", at(-1, "00:00:00")), ("a", "c", at(0))]
-    assert pairs_of(spark, connections, interactions) == {("a", "b"): (5, 0), ("a", "d"): (1, 0)}
+    connections: list[Event] = [
+        ("a", "b", at(30)),
+        ("a", "c", at(-1, "00:00:00")),
+        ("a", "d", at(0, "23:59:59.999999")),
+    ]
+    interactions: list[Event] = [("a", "b", at(-1, "00:00:00")), ("a", "c", at(0))]
+    assert_pairs(spark, connections, interactions, [("a", "b", 5, 0), ("a", "d", 1, 0)])
 
 
 def test_a_pair_is_unordered_and_connects_when_it_is_first_logged(spark: SparkSession) -> None:
-    connections = [("b", "a", at(20)), ("a", "b", at(50)), ("a", "b", at(1))]
-    assert pairs_of(spark, connections, [("a", "b", at(40)), ("b", "a", at(41)), ("b", "a", at(0))]) == {
-        ("a", "b"): (8, 2)
-    }
+    connections: list[Event] = [("b", "a", at(20)), ("a", "b", at(50)), ("a", "b", at(1))]
+    interactions: list[Event] = [("a", "b", at(40)), ("b", "a", at(41)), ("b", "a", at(0))]
+    assert_pairs(spark, connections, interactions, [("a", "b", 8, 2)])
 
 
 def test_self_loops_nulls_and_strangers_are_left_out(spark: SparkSession) -> None:
-    connections = [
+    connections: list[Event] = [
         ("a", "a", at(9)),
         (None, "b", at(9)),
         ("b", None, at(9)),
@@ -124,19 +136,19 @@ def test_self_loops_nulls_and_strangers_are_left_out(spark: SparkSession) -> Non
         ("a", "b", None),
         ("a", "c", at(9)),
     ]
-    interactions = [
+    interactions: list[Event] = [
         ("a", "a", at(1)),
         ("c", "c", at(1)),
         ("a", "z", at(1)),
         (None, "c", at(1)),
         ("a", "c", None),
     ]
-    assert pairs_of(spark, connections, interactions) == {("a", "c"): (2, 0)}
+    assert_pairs(spark, connections, interactions, [("a", "c", 2, 0)])
 
 
 def test_without_interactions_every_strength_is_zero(spark: SparkSession) -> None:
-    actual = to_pairs(spark.createDataFrame([("a", "b", at(9))], CONNECTION), None, as_of=DAY).collect()
-    assert [tuple(r) for r in actual] == [("a", "b", 2, 0, 0)]
+    pairs = to_pairs(spark.createDataFrame([("a", "b", at(9))], CONNECTION), None, as_of=DAY)
+    assert_df_equality(pairs, spark.createDataFrame([("a", "b", 2, 0, 0)], PAIRS), ignore_nullable=True)
 
 
 def test_the_mean_is_over_connections_and_the_sum_is_the_weighted_degree(spark: SparkSession) -> None:
@@ -147,13 +159,17 @@ def test_the_mean_is_over_connections_and_the_sum_is_the_weighted_degree(spark: 
         spark.createDataFrame(interactions, INTERACTION),
         as_of=DAY,
     )
-    actual = {r["id"]: tuple(r)[1:] for r in to_strengths(pairs).collect()}
-    assert actual == {
-        "a": (3, float(Fraction(1, 3) + Fraction(1, 4)), float((Fraction(1, 3) + Fraction(1, 4)) / 3)),
-        "b": (1, 1 / 3, 1 / 3),
-        "c": (1, 0.25, 0.25),
-        "d": (1, 0.0, 0.0),
-    }
+    strengths = Fraction(1, 3) + Fraction(1, 4)
+    expected = spark.createDataFrame(
+        [
+            ("a", 3, float(strengths), float(strengths / 3)),
+            ("b", 1, 1 / 3, 1 / 3),
+            ("c", 1, 0.25, 0.25),
+            ("d", 1, 0.0, 0.0),
+        ],
+        "id string, degree int, weighted_degree double, mean_strength double",
+    )
+    assert_df_equality(to_strengths(pairs), expected, ignore_nullable=True, ignore_row_order=True)
 
 
 def in_python(

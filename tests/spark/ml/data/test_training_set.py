@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+from chispa import assert_df_equality
 from pyspark.errors import PySparkException
 
 from engage_spark.contract import load_contract
@@ -90,12 +91,8 @@ def graph(spark: SparkSession) -> DataFrame:
     )
 
 
-def collected(rows: DataFrame) -> list[tuple[object, ...]]:
-    return sorted((tuple(r) for r in rows.collect()), key=lambda r: (str(r[0]), str(r[1])))
-
-
 def test_features_targets_and_protected_fields_in_the_order_of_the_contract(
-    customers: DataFrame, derived: DataFrame, graph: DataFrame
+    spark: SparkSession, customers: DataFrame, derived: DataFrame, graph: DataFrame
 ) -> None:
     training_set = to_training_set(
         customers,
@@ -104,43 +101,36 @@ def test_features_targets_and_protected_fields_in_the_order_of_the_contract(
         specs=[CHURN, VALUE],
         with_graph=partial(with_graph_features, graph=graph, on=ON),
     )
-    assert training_set.columns == [
-        "customer_id",
-        "snapshot_date",
-        "age",
-        "account_type",
-        "posts_last_30_days",
-        "network_centrality",
-        "profile_quality_score",
-        "follower_following_ratio",
-        "betweenness",
-        "churn_30_day",
-        "lifetime_value_usd",
-        "gender",
-    ]
-    assert collected(training_set) == [
-        ("a", D1, 30, "free", 1, 0.7, 0.3, 1.5, 0.01, 0, 10.0, "F"),
-        ("a", D2, 31, "premium", 2, 0.8, 0.4, 2.5, 0.02, 1, 20.0, "F"),
-        ("b", D1, None, None, 3, 0.0, 0.5, None, 0.0, None, 30.0, "M"),
-    ]
+    expected = spark.createDataFrame(
+        [
+            ("a", D1, 30, "free", 1, 0.7, 0.3, 1.5, 0.01, 0, 10.0, "F"),
+            ("a", D2, 31, "premium", 2, 0.8, 0.4, 2.5, 0.02, 1, 20.0, "F"),
+            ("b", D1, None, None, 3, 0.0, 0.5, None, 0.0, None, 30.0, "M"),
+        ],
+        "customer_id string, snapshot_date date, age int, account_type string, posts_last_30_days int, "
+        "network_centrality double, profile_quality_score double, follower_following_ratio double, "
+        "betweenness double, churn_30_day int, lifetime_value_usd double, gender string",
+    )
+    assert_df_equality(training_set, expected, ignore_nullable=True, ignore_row_order=True)
 
 
 def test_the_later_snapshot_says_nothing_about_the_earlier_one(
     customers: DataFrame, derived: DataFrame, graph: DataFrame
 ) -> None:
-    def of(day: date) -> list[tuple[object, ...]]:
+    def of(day: date) -> DataFrame:
         """The set of one day, made where no other day is known."""
         parts = [t.where(f"snapshot_date = DATE'{day}'") for t in (customers, derived, graph)]
         step = partial(with_graph_features, graph=parts[2], on=ON)
-        return collected(
-            to_training_set(parts[0], [parts[1]], contract=ENGAGEMENT, specs=[CHURN, VALUE], with_graph=step)
+        return to_training_set(
+            parts[0], [parts[1]], contract=ENGAGEMENT, specs=[CHURN, VALUE], with_graph=step
         )
 
     step = partial(with_graph_features, graph=graph, on=ON)
-    rows_of_both = collected(
-        to_training_set(customers, [derived], contract=ENGAGEMENT, specs=[CHURN, VALUE], with_graph=step)
+    training_set = to_training_set(
+        customers, [derived], contract=ENGAGEMENT, specs=[CHURN, VALUE], with_graph=step
     )
-    assert rows_of_both == sorted([*of(D1), *of(D2)], key=lambda r: (str(r[0]), str(r[1])))
+    assert_df_equality(training_set, of(D1).unionByName(of(D2)), ignore_nullable=True, ignore_row_order=True)
+    assert training_set.count() == 3
 
 
 def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
@@ -164,11 +154,11 @@ def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
     expected = duckdb.sql(
         "SELECT r.customer_id, r.snapshot_date, age, posts_last_30_days, profile_quality_score, "
         "lifetime_value_usd, gender "
-        "FROM rows_ r JOIN features_ f USING (customer_id, snapshot_date) ORDER BY ALL"
+        "FROM rows_table r JOIN features_table f USING (customer_id, snapshot_date) ORDER BY ALL"
     ).fetchall()
     assert len(expected) == len(set_table) == len(rows_table) == 900
     assert len(features_table) == 1200
-    assert duckdb.sql("SELECT * FROM made_ ORDER BY ALL").fetchall() == expected
+    assert duckdb.sql("SELECT * FROM set_table ORDER BY ALL").fetchall() == expected
 
 
 def test_a_row_that_has_no_derived_features_that_day_fails_with_its_key(
@@ -214,11 +204,13 @@ def test_what_is_scored_needs_no_target(customers: DataFrame, derived: DataFrame
     assert training_set.count() == 3
 
 
-def test_rows_are_labelled_where_the_day_has_matured_and_the_target_is_known(customers: DataFrame) -> None:
-    churn = target_named(ENGAGEMENT, "churn_30_day")
-    assert collected(labelled(customers, target=churn, days=[D1, D2]).select(*ON)) == [("a", D1), ("a", D2)]
-    assert collected(labelled(customers, target=churn, days=[D1]).select(*ON)) == [("a", D1)]
-    assert collected(labelled(customers, target=churn, days=[]).select(*ON)) == []
+@pytest.mark.parametrize("days", [[D1, D2], [D1], []], ids=["two days", "one day", "no day"])
+def test_rows_are_labelled_where_the_day_has_matured_and_the_target_is_known(
+    spark: SparkSession, customers: DataFrame, days: list[date]
+) -> None:
+    rows = labelled(customers, target=target_named(ENGAGEMENT, "churn_30_day"), days=days)
+    expected = spark.createDataFrame([("a", day) for day in days], "customer_id string, snapshot_date date")
+    assert_df_equality(rows.select(*ON), expected, ignore_nullable=True, ignore_row_order=True)
 
 
 def test_another_business_needs_no_other_code(spark: SparkSession) -> None:
@@ -243,14 +235,13 @@ def test_another_business_needs_no_other_code(spark: SparkSession) -> None:
         [("ST0001", D1, 5, 8.5)], "station_code string, snapshot_date date, net_outflow int, age_years double"
     )
     training_set = to_training_set(rows, [derived], contract=BIKES, specs=[spec])
-    assert training_set.columns == [
-        "station_code",
-        "snapshot_date",
-        *spec.names,
-        "runs_empty",
-        "operator_owner",
-    ]
-    assert collected(training_set) == [("ST0001", D1, "North", 20, 85, 80, 3.1, True, 5, 8.5, 1, "city")]
+    expected = spark.createDataFrame(
+        [("ST0001", D1, "North", 20, 85, 80, 3.1, True, 5, 8.5, 1, "city")],
+        "station_code string, snapshot_date date, district string, docks_total int, rides_started int, "
+        "rides_ended int, mean_ride_km double, electric boolean, net_outflow int, age_years double, "
+        "runs_empty int, operator_owner string",
+    )
+    assert_df_equality(training_set, expected, ignore_nullable=True)
 
 
 def test_rows_are_moved_once_however_many_tables_are_joined(
