@@ -113,12 +113,12 @@ def test_the_summary_reads_at_80_columns(demo: Demo) -> None:
 
 def test_a_second_demo_leaves_everything_as_it_is_and_is_quick(demo: Demo) -> None:
     assert demo.second.code == 0, demo.second.transcript
-    told = " ".join(demo.second.out.split())  # notes wrap at 80 columns
-    assert "made before by the same plan, left as it is" in told
-    assert told.count("published before from the same files, left as it is") == 3, demo.second.transcript
-    assert "every published snapshot has its features already" in told
-    assert "every published snapshot has its graph measured already" in told
-    assert "trained before on the same data" in told
+    output = " ".join(demo.second.out.split())  # notes wrap at 80 columns
+    assert "made before by the same plan, left as it is" in output
+    assert output.count("published before from the same files, left as it is") == 3, demo.second.transcript
+    assert "every published snapshot has its features already" in output
+    assert "every published snapshot has its graph measured already" in output
+    assert "trained before on the same data" in output
     assert demo.second.seconds < demo.first.seconds, demo.second.transcript
     for name in (*JUDGED, "customer_features", *GRAPH, "splits", "training_runs"):
         assert len(list((demo.lake / name / "_delta_log").glob("*.json"))) == 1, name
@@ -130,7 +130,7 @@ def test_demo_writes_nothing_beside_its_places(demo: Demo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["--version"], 0, "engage-spark "),
         (["contract", "lint"], 0, "no violations"),
@@ -141,19 +141,21 @@ def test_demo_writes_nothing_beside_its_places(demo: Demo) -> None:
         (["no-such-command"], 2, "no-such-command"),
     ],
 )
-def test_exit_codes_of_what_needs_no_spark(tmp_path: Path, words: list[str], code: int, told: str) -> None:
+def test_exit_codes_of_what_needs_no_spark(tmp_path: Path, words: list[str], code: int, message: str) -> None:
     ran = run_engage_spark(*words, cwd=tmp_path)
     assert ran.code == code, ran.transcript
-    assert told in ran.out + ran.err, ran.transcript
+    assert message in ran.out + ran.err, ran.transcript
     assert "Traceback" not in ran.err, ran.transcript
 
 
 @contextlib.contextmanager
 def process(words: list[str], *, cwd: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a group of its own, ended with the block, its standard error in a file."""
-    with log.open("wb") as told:
+    with log.open("wb") as log_file:
         env = environment({"SPARK_HOME": str(SPARK_HOME), "SPARK_DAEMON_JAVA_OPTS": SHORT_LIVED})
-        started = subprocess.Popen(words, cwd=cwd, env=env, stdout=told, stderr=told, start_new_session=True)
+        started = subprocess.Popen(
+            words, cwd=cwd, env=env, stdout=log_file, stderr=log_file, start_new_session=True
+        )
     try:
         yield started
     finally:

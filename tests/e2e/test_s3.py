@@ -139,14 +139,14 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
         },
     }
     _deliver_broken_snapshots(client)
-    told = {
+    plan = {
         "env": "moto",
         "conf_dir": common[-1],
         "secrets": KEYS,
         "steps": list(steps.values()),
         "overrides": [w for w in small_session(home) if w != "--set"] + [f"log.spark={home / 'spark.log'}"],
     }
-    (home / "steps.json").write_text(json.dumps(told), encoding="utf-8")
+    (home / "steps.json").write_text(json.dumps(plan), encoding="utf-8")
     script = [
         sys.executable,
         str(ROOT / "tests" / "support" / "one_session.py"),
@@ -186,8 +186,8 @@ def test_synth_ingest_and_features_run_against_a_bucket(way: Way) -> None:
 def test_the_graph_is_measured_against_a_bucket(way: Way) -> None:
     ran = way.command("graph")
     assert ran.code == 0, ran.transcript
-    told = " ".join(ran.out.split())  # notes wrap at 80 columns
-    assert "no picture: the lake is not a path of this machine; set graph.pictures to a folder" in told
+    output = " ".join(ran.out.split())  # notes wrap at 80 columns
+    assert "no picture: the lake is not a path of this machine; set graph.pictures to a folder" in output
     customers, connected, method = way.results["measured"][0]
     assert (customers, method) == (CUSTOMERS, "exact") and connected > CUSTOMERS / 2
     assert not [k for k in way.keys("lake/_scratch/") if not k.endswith("/")], "temporary tables are gone"
@@ -269,10 +269,14 @@ def test_a_missing_bucket_or_prefix_ends_in_one_error_soon(way: Way, step: str, 
 
 
 def test_keys_appear_nowhere(way: Way) -> None:
-    told = "".join(way.command(name).said for name, result in way.results.items() if isinstance(result, dict))
-    told += way.process.transcript + (way.home / "spark.log").read_text(encoding="utf-8", errors="replace")
+    transcript = "".join(
+        way.command(name).said for name, result in way.results.items() if isinstance(result, dict)
+    )
+    transcript += way.process.transcript + (way.home / "spark.log").read_text(
+        encoding="utf-8", errors="replace"
+    )
     for name, value in KEYS.items():
-        assert value not in told, name
+        assert value not in transcript, name
 
 
 def test_keys_are_on_no_command_line_of_the_machine(way: Way) -> None:

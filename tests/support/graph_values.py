@@ -49,5 +49,5 @@ def values(spark: SparkSession, edges: str, place: Path, *, artifact: bool) -> d
 
 if __name__ == "__main__":
     with open_session(Settings()) as spark:
-        told = values(spark, sys.argv[1], Path(sys.argv[2]), artifact=True)
-        Path(sys.argv[3]).write_text(json.dumps(told), encoding="utf-8")
+        computed = values(spark, sys.argv[1], Path(sys.argv[2]), artifact=True)
+        Path(sys.argv[3]).write_text(json.dumps(computed), encoding="utf-8")

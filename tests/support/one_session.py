@@ -47,21 +47,21 @@ def command_lines() -> str:
 
 
 def run(steps: Path, results: Path) -> None:
-    told = json.loads(steps.read_text(encoding="utf-8"))
+    plan = json.loads(steps.read_text(encoding="utf-8"))
     done: list[Any] = []
     with open_session(
-        load_settings(told["env"], conf=told["conf_dir"], overrides=told["overrides"])
+        load_settings(plan["env"], conf=plan["conf_dir"], overrides=plan["overrides"])
     ) as spark:
-        for step in told["steps"]:
+        for step in plan["steps"]:
             if "sql" in step:
                 try:
                     done.append([list(row) for row in spark.sql(step["sql"]).collect()])
-                except Exception as e:  # noqa: BLE001 (told to the test, which fails on it)
+                except Exception as e:  # noqa: BLE001 (plan to the test, which fails on it)
                     done.append(f"{type(e).__name__}: {e}")
             else:
                 done.append(command(step["argv"]))
         processes = command_lines()
-    exposed = [name for name, secret in told["secrets"].items() if secret in processes]
+    exposed = [name for name, secret in plan["secrets"].items() if secret in processes]
     results.write_text(json.dumps({"steps": done, "exposed": exposed}, default=str), encoding="utf-8")
 
 

@@ -104,7 +104,7 @@ def test_row_conditions_of_every_dialect(rows: DataFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("condition", "told"),
+    ("condition", "message"),
     [
         ("i > 1; DROP TABLE x", "not a single expression"),
         ("i > (SELECT max(i) FROM other)", "SELECT may not be used"),
@@ -121,10 +121,10 @@ def test_row_conditions_of_every_dialect(rows: DataFrame) -> None:
     ],
 )
 def test_a_condition_that_is_none_on_one_row_fails_its_expectation(
-    rows: DataFrame, condition: str, told: str
+    rows: DataFrame, condition: str, message: str
 ) -> None:
     (found,) = counted(rows, [{"row_condition": condition, "condition_parser": "spark"}])
-    assert told in str(found)
+    assert message in str(found)
 
 
 def test_what_cannot_be_run_has_failed_and_says_why_and_the_others_are_judged(rows: DataFrame) -> None:
@@ -141,13 +141,13 @@ def test_what_cannot_be_run_has_failed_and_says_why_and_the_others_are_judged(ro
         ("expect_column_values_to_be_between", {"column": "i", "min_value": {"$PARAMETER": "least"}}),
         ("unexpected_rows_expectation", {"unexpected_rows_query": "SELECT k FROM {batch} GROUP BY k"}),
     )  # fmt: skip
-    told = [
+    messages = [
         "not supported by this engine", "there is no column 'nope'", "INVALID_PARAMETER_VALUE.PATTERN",
         "'k' is string", "cannot equal 'a'",
         "both absent", "does not know the kwarg surprise", None, "'least' has no value",
         "SELECT * FROM {batch} WHERE",
     ]  # fmt: skip
-    for one, why in zip(found, told, strict=True):
+    for one, why in zip(found, messages, strict=True):
         assert one.success is (why is None), one.expectation
         assert why is None or why in str(one.exception), one.exception
 

@@ -326,11 +326,11 @@ def test_both_engines_find_the_same(spark: SparkSession, spark_kind: str) -> Non
         for ours, theirs in zip(
             run_suite(frame, suite, show=False), run_by_gx(frame, suite, show=False), strict=True
         ):
-            told = {} if ours.outcome is None else ours.outcome.result
+            our_result = {} if ours.outcome is None else ours.outcome.result
             found = (
                 ours.success,
                 ours.exception is None,
-                *(told.get(n) for n in COUNTS if n in theirs.result),
+                *(our_result.get(n) for n in COUNTS if n in theirs.result),
             )
             # Of no rows GX counts nothing where we count 0, see DIFFERENCES.
             expected = (

@@ -83,7 +83,7 @@ def found(success: bool, result: Any, exception: str | None) -> tuple[Any, ...]:
 
 
 @pytest.fixture(scope="module")
-def told(spark: SparkSession) -> dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]:
+def outcomes(spark: SparkSession) -> dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]:
     expectations = [{"type": f"expect_{kind}", "kwargs": kwargs} for kind, kwargs, _, _ in CASES.values()]
     suite = parse_suite(json.dumps({"name": "differences", "expectations": expectations}), origin="test")
     rows = spark.createDataFrame(ROWS, SCHEMA)
@@ -96,9 +96,9 @@ def told(spark: SparkSession) -> dict[str, tuple[tuple[Any, ...], tuple[Any, ...
 
 @pytest.mark.parametrize("name", CASES)
 def test_both_say_what_the_difference_declares(
-    name: str, told: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]
+    name: str, outcomes: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]
 ) -> None:
-    assert told[name] == CASES[name][2:]
+    assert outcomes[name] == CASES[name][2:]
 
 
 def test_every_declared_difference_is_shown() -> None:

@@ -117,9 +117,9 @@ def test_every_planted_fault_is_quarantined_with_its_reason(bank: Loaded) -> Non
 
 
 def test_names_with_lost_letters_are_told_and_stay(bank: Loaded) -> None:
-    told = bank.judged.where("exists(_dq_errors, e -> e.rule = 'surname.pattern')")
-    assert [tuple(r) for r in told.groupBy("_dq_status").count().collect()] == [("valid", 92)]
-    assert told.select("_dq_errors").first()["_dq_errors"][0]["severity"] == "warning"  # type: ignore[index]
+    warned_rows = bank.judged.where("exists(_dq_errors, e -> e.rule = 'surname.pattern')")
+    assert [tuple(r) for r in warned_rows.groupBy("_dq_status").count().collect()] == [("valid", 92)]
+    assert warned_rows.select("_dq_errors").first()["_dq_errors"][0]["severity"] == "warning"  # type: ignore[index]
 
 
 def test_the_bank_s_models_look_at_neither_gender_nor_names_nor_numbers_of_rows(bank: Loaded) -> None:

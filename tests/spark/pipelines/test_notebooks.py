@@ -74,8 +74,8 @@ def test_raw_files_become_features_and_a_graph(
 ) -> None:
     shown = run("01_ingest_features_graph.py", places, monkeypatch)
     out = capsys.readouterr().out
-    for told in ("ingest", "features", "graph", "published", "snapshot_date"):
-        assert told in out
+    for fragment in ("ingest", "features", "graph", "published", "snapshot_date"):
+        assert fragment in out
     assert shown["notebook"].table("customer_features").count() == 200
     assert shown["notebook"].table("graph_features").count() == 200
 

@@ -189,7 +189,7 @@ def both(context: RunContext) -> RunContext:
     """Both targets scored, the second when the first was there already."""
     with pytest.raises(ConfigurationError, match="no champion for any target") as caught:
         scored(context)
-    assert [told.partition(":")[0] for told in caught.value.details] == ["blooms", "harvest"]
+    assert [detail.partition(":")[0] for detail in caught.value.details] == ["blooms", "harvest"]
     crown(context, "blooms", training="blooms one")
     first = scored(context)
     assert done(first) == [(day, "blooms", 60) for day in DAYS]

@@ -144,12 +144,12 @@ def test_64_bit_integers_without_bounds_inside_int_are_refused(
 @each(WRONG)
 def test_a_type_that_could_change_values_is_refused(spark: SparkSession, case: Case) -> None:
     found, declared = case.given
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         conform(
             spark.createDataFrame([], f"a {found}"),
             table(field("a", declared, minimum=0 if declared == "int" else None)),
         )
-    assert_told(case, told.value)
+    assert_told(case, error.value)
 
 
 def test_one_error_lists_all_violations_with_a_hint(spark: SparkSession) -> None:
@@ -159,15 +159,15 @@ def test_one_error_lists_all_violations_with_a_hint(spark: SparkSession) -> None
         "electric boolean, opened_on date"
     )
     rows = spark.createDataFrame([], f"Station_Code string, docks_totl int, rides_ended string, {others}")
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         conform(rows, stations)
-    assert list(told.value.details) == [
+    assert list(error.value.details) == [
         "station_code: missing, but there is 'Station_Code', which differs only in case or blanks; rename it",
         "docks_total: missing, but there is 'docks_totl'; if that is it, rename it",
         "rides_ended: found string, declared is int; write it as int",
         "runs_empty: missing; add it as int",
     ]
-    assert told.value.exit_code == 2
+    assert error.value.exit_code == 2
 
 
 def test_columns_that_spark_cannot_tell_apart_are_refused(spark: SparkSession) -> None:

@@ -189,11 +189,11 @@ def server(home: Path) -> Iterator[str]:
     ]
     words += ["--artifacts-destination", str(home / "files")]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (home / "server.log").open("wb") as told:
+    with (home / "server.log").open("wb") as server_log:
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", *words],
-            stdout=told,
-            stderr=told,
+            stdout=server_log,
+            stderr=server_log,
             env=os.environ | quiet,
             cwd=home,
             start_new_session=True,
@@ -235,5 +235,5 @@ def test_a_remote_server_takes_and_gives_the_same_model(
         assert (champion.version, champion.extras, champion.metrics) == (1, EXTRAS, {"test/auc": 0.9})
         assert predicted(remote.load(spark, champion), rows) == predicted(fitted, rows)
     assert not (tmp_path / "local").exists(), "nothing of it is local"
-    told = capfd.readouterr()
-    assert "View run" not in told.out + told.err
+    output = capfd.readouterr()
+    assert "View run" not in output.out + output.err

@@ -26,7 +26,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One case. `told`: fragments of the error where refused or rejected, names of the broken rules where
+    """One case. `evidence`: fragments of the error where refused or rejected, names of the broken rules where
     quarantined or warned.
 
     `given` is what the group's test makes the input from; `note` says what is not plain from the rest.
@@ -34,7 +34,7 @@ class Case:
 
     name: str
     outcome: Outcome
-    told: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     given: Any = None
     note: str = ""
 
@@ -51,7 +51,7 @@ class Group:
         names = [c.name for c in self.cases]
         assert len(set(names)) == len(names), [n for n in names if names.count(n) > 1]
         for c in self.cases:
-            assert bool(c.told) == (c.outcome is not Outcome.ACCEPTED), c.name
+            assert bool(c.evidence) == (c.outcome is not Outcome.ACCEPTED), c.name
 
 
 def each(group: Group) -> pytest.MarkDecorator:
@@ -59,8 +59,8 @@ def each(group: Group) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", group.cases, ids=[c.name for c in group.cases])
 
 
-def refused(name: str, *told: str, given: Any, note: str = "") -> Case:
-    return Case(name=name, outcome=Outcome.REFUSED, told=told, given=given, note=note)
+def refused(name: str, *evidence: str, given: Any, note: str = "") -> Case:
+    return Case(name=name, outcome=Outcome.REFUSED, evidence=evidence, given=given, note=note)
 
 
 def accepted(name: str, *, given: Any, note: str = "") -> Case:
@@ -68,21 +68,21 @@ def accepted(name: str, *, given: Any, note: str = "") -> Case:
 
 
 def quarantined(name: str, *rules: str, given: Any, note: str = "") -> Case:
-    return Case(name=name, outcome=Outcome.QUARANTINED, told=rules, given=given, note=note)
+    return Case(name=name, outcome=Outcome.QUARANTINED, evidence=rules, given=given, note=note)
 
 
 def warned(name: str, *rules: str, given: Any, note: str = "") -> Case:
-    return Case(name=name, outcome=Outcome.WARNED, told=rules, given=given, note=note)
+    return Case(name=name, outcome=Outcome.WARNED, evidence=rules, given=given, note=note)
 
 
-def rejected(name: str, *told: str, given: Any, note: str = "") -> Case:
-    return Case(name=name, outcome=Outcome.REJECTED, told=told, given=given, note=note)
+def rejected(name: str, *evidence: str, given: Any, note: str = "") -> Case:
+    return Case(name=name, outcome=Outcome.REJECTED, evidence=evidence, given=given, note=note)
 
 
 def assert_told(case: Case, error: EngageError) -> None:
     """The error is one for people: it says all that the case declares, how to mend it, and shows no stack."""
     text = str(error)
-    for fragment in case.told:
+    for fragment in case.evidence:
         assert fragment in text
     assert error.exit_code == (3 if case.outcome is Outcome.REJECTED else 2)
     assert error.hint
@@ -97,6 +97,6 @@ def assert_judged(case: Case, rows: Iterable[Mapping[str, Any]]) -> None:
     rows = list(rows)
     assert rows, f"no row of the case {case.name!r} came out"
     broken = {e["rule"] for r in rows for e in r["_dq_errors"]}
-    assert broken == set(case.told)
+    assert broken == set(case.evidence)
     statuses = {r["_dq_status"] for r in rows if r["_dq_errors"]} or {r["_dq_status"] for r in rows}
     assert statuses == {"quarantined" if case.outcome is Outcome.QUARANTINED else "valid"}

@@ -73,8 +73,8 @@ def document() -> str:
 
 def _message_or_rule(case: Case) -> str:
     if case.outcome in (Outcome.QUARANTINED, Outcome.WARNED):
-        return ", ".join(f"`{rule}`" for rule in case.told)
-    return " … ".join(_cell(fragment.strip()) for fragment in case.told)
+        return ", ".join(f"`{rule}`" for rule in case.evidence)
+    return " … ".join(_cell(fragment.strip()) for fragment in case.evidence)
 
 
 def _cell(text: str) -> str:

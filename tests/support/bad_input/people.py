@@ -72,9 +72,9 @@ CONTRACT = Contract(
 
 def keys(name: str, *rows: tuple[str | bytes | None, Sequence[str]], note: str = "") -> Case:
     """Rows by their key, each with the rules it breaks."""
-    told = tuple(dict.fromkeys(rule for _, broken in rows for rule in broken))
-    outcome = Outcome.QUARANTINED if told else Outcome.ACCEPTED
-    return Case(name=name, outcome=outcome, told=told, given=rows, note=note)
+    evidence = tuple(dict.fromkeys(rule for _, broken in rows for rule in broken))
+    outcome = Outcome.QUARANTINED if evidence else Outcome.ACCEPTED
+    return Case(name=name, outcome=outcome, evidence=evidence, given=rows, note=note)
 
 
 KEYS = Group(
@@ -262,7 +262,7 @@ def people() -> tuple[pa.Table, dict[int, Sequence[str]], dict[str, list[int]]]:
     sound = {"name": "Ada", "note": "a note", "born": date(1990, 2, 28)}
     for group in (KEYS, TEXT, DATES):
         for c in group.cases:
-            given = c.given if group is KEYS else [(None, c.told)]
+            given = c.given if group is KEYS else [(None, c.evidence)]
             for key, rules in given:
                 i = len(rows)
                 changed = {"id": key} if group is KEYS else {"id": f"row-{i}"} | c.given

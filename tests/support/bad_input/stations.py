@@ -139,7 +139,7 @@ def breaks(
 ) -> Case:
     """A row with what differs from a sound one, the rules it breaks and the value that each shows."""
     outcome = (Outcome.QUARANTINED if severe else Outcome.WARNED) if broken else Outcome.ACCEPTED
-    return Case(name=name, outcome=outcome, told=tuple(broken), given=(changed, broken), note=note)
+    return Case(name=name, outcome=outcome, evidence=tuple(broken), given=(changed, broken), note=note)
 
 
 VALUES = Group(

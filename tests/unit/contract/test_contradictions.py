@@ -1,4 +1,4 @@
-"""Each contradiction, planted into a good contract, must be told; and all of them in one error."""
+"""Each contradiction, planted into a good contract, must be reported; and all of them in one error."""
 
 from __future__ import annotations
 
@@ -386,8 +386,8 @@ def test_the_unchanged_contract_has_no_violation(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_each_contradiction_is_refused(case: str, tmp_path: Path) -> None:
-    change, told = CASES[case]
-    assert any(told in v for v in violations(tmp_path, change)), violations(tmp_path, change)
+    change, message = CASES[case]
+    assert any(message in v for v in violations(tmp_path, change)), violations(tmp_path, change)
 
 
 @pytest.mark.parametrize("name", ["rides_started", "mean_ride_km", "electric"])

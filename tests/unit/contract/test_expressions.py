@@ -45,7 +45,7 @@ def test_clocks_and_dice_are_found(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "told"),
+    ("expression", "refusal"),
     [
         ("a > 1 AS b", "AS gives the result a name"),
         ("a > 1; DROP TABLE x", "starts another statement"),
@@ -55,8 +55,8 @@ def test_clocks_and_dice_are_found(expression: str) -> None:
         ("(a > 1", "never closed"),
     ],
 )
-def test_what_is_more_than_one_expression_is_refused(expression: str, told: str) -> None:
-    assert any(told in what for what in referenced_names(expression, ["a", "b"]).refused)
+def test_what_is_more_than_one_expression_is_refused(expression: str, refusal: str) -> None:
+    assert any(refusal in what for what in referenced_names(expression, ["a", "b"]).refused)
 
 
 @pytest.mark.parametrize(

@@ -194,10 +194,10 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "told"), CASES.values(), ids=CASES.keys())
-def test_a_contradiction_is_told(tmp_path: Path, change: Callable[[Doc], Any], told: str) -> None:
+@pytest.mark.parametrize(("change", "message"), CASES.values(), ids=CASES.keys())
+def test_a_contradiction_is_told(tmp_path: Path, change: Callable[[Doc], Any], message: str) -> None:
     found = violations(tmp_path, change)
-    assert any(told in line for line in found), found
+    assert any(message in line for line in found), found
 
 
 def test_the_contract_without_faults_has_none(tmp_path: Path) -> None:

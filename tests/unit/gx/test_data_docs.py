@@ -89,9 +89,9 @@ def test_counts_of_a_rule_are_told_as_gx_tells_them(snapshot: PublishedValidatio
 
 
 def test_every_rule_of_the_snapshot_is_told_also_what_gx_cannot_say(snapshot: PublishedValidation) -> None:
-    told = [r["expectation_config"]["meta"][OWN]["rule"] for r in snapshot.result["results"]]
-    assert set(told) >= {one["rule_name"] for one in lines()}
-    assert len(told) == len(set(told))
+    rule_names = [r["expectation_config"]["meta"][OWN]["rule"] for r in snapshot.result["results"]]
+    assert set(rule_names) >= {one["rule_name"] for one in lines()}
+    assert len(rule_names) == len(set(rule_names))
     assert snapshot.result["statistics"]["unsuccessful_expectations"] == 5
     assert (
         entry(snapshot, "retired_rule")["expectation_config"]["description"]

@@ -64,15 +64,15 @@ def test_all_that_is_wrong_with_a_suite_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("{", "is not JSON"),
         ("[]", "holds no suite but a list"),
         ('{"expectation_suite_name": "old"}', "suite of Great Expectations 0.x"),
     ],
 )
-def test_what_is_no_suite_is_refused(text: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_is_no_suite_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         parse_suite(text, origin="s.json")
 
 

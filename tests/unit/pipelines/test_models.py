@@ -38,18 +38,18 @@ FACTS = ModelFacts(
 
 
 def trained(tracker: Tracker, target: str = TARGET, **facts: Any) -> ModelVersion:
-    told = replace(FACTS, **facts)
-    with tracker.run(target, name=f"{target} {told.candidate}", params={"folds": 5}) as run:
-        run.metrics({"test/r2": told.value, "test/rmse": 12.5})
+    trained_facts = replace(FACTS, **facts)
+    with tracker.run(target, name=f"{target} {trained_facts.candidate}", params={"folds": 5}) as run:
+        run.metrics({"test/r2": trained_facts.value, "test/rmse": 12.5})
         model = run.files / "model"
         model.mkdir()
         content = {
             "features": [["visits", "int"], ["plan", "string"]],
             "extras": {"threshold": 0.2},
-            "facts": told.tags(),
+            "facts": trained_facts.tags(),
         }
         (model / "engage.json").write_text(json.dumps(content))
-        run.registration = {"name": target, "tags": told.tags()}
+        run.registration = {"name": target, "tags": trained_facts.tags()}
     return tracker.register(run)
 
 
@@ -201,7 +201,7 @@ def test_one_version_is_shown_in_full(
     trained(tracker, run_id="b" * 64, candidate="forest")
     command(tracking, "show", TARGET)
     out = capsys.readouterr().out
-    for told in (
+    for fragment in (
         "version 1",
         "champion",
         "customer_features@12",
@@ -212,7 +212,7 @@ def test_one_version_is_shown_in_full(
         "folds",
         "/artifacts/",
     ):
-        assert told in out
+        assert fragment in out
     command(tracking, "show", TARGET, "--version", "2")
     assert "forest" in capsys.readouterr().out
 
@@ -233,7 +233,7 @@ def test_promotion_by_hand(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("promote", TARGET, "7"), "has no version 7"),
         (("promote", "age", "1"), "'age' is not a target"),
@@ -242,12 +242,12 @@ def test_promotion_by_hand(
     ],
 )
 def test_what_is_not_there_ends_with_2(
-    tracking: TrackingSettings, words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    tracking: TrackingSettings, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
         command(tracking, *words)
     assert caught.value.code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_server_that_is_away_ends_with_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What Hadoop's S3 client is told, without a JVM."""
+"""The settings of Hadoop's S3 client, without a JVM."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def test_the_client_loses_patience_unless_told_otherwise() -> None:
 
 
 def test_every_secret_option_is_known_as_one() -> None:
-    told = s3.conf(S3Settings(access_key="a-key", secret_key="a-secret", session_token="a-token"))
-    assert {key for key, value in told.items() if value.startswith("a-")} == set(s3.SECRETS)
+    settings = s3.conf(S3Settings(access_key="a-key", secret_key="a-secret", session_token="a-token"))
+    assert {key for key, value in settings.items() if value.startswith("a-")} == set(s3.SECRETS)
 
 
 def test_secrets_are_in_the_environment_for_as_long_as_the_block_lasts(

@@ -49,9 +49,13 @@ def explainer(boosted: PipelineModel, rows: DataFrame, tmp_path_factory: pytest.
 
 
 def by_hand(scored: DataFrame, explainer: Explainer) -> dict[str, np.ndarray]:
-    told = scored.select("id", vector_to_array("__features").alias("x")).collect()
+    scored_rows = scored.select("id", vector_to_array("__features").alias("x")).collect()
     return dict(
-        zip([r["id"] for r in told], explainer.contributions(np.array([r["x"] for r in told])), strict=True)
+        zip(
+            [r["id"] for r in scored_rows],
+            explainer.contributions(np.array([r["x"] for r in scored_rows])),
+            strict=True,
+        )
     )
 
 
@@ -64,25 +68,27 @@ def test_reasons_of_every_kind_of_model_add_up_to_what_it_predicts(
     model = fitted(rows, target, family)
     explainer = explained(model, rows, target, tmp_path)
     assert explainer.link is link
-    told = with_reasons(model.transform(rows), explainer, top=6).select("prediction", "reasons").collect()
-    total = explainer.base + np.array([sum(r["contribution"] for r in row["reasons"]) for row in told])
-    predicted = np.array([row["prediction"] for row in told])
+    row_reasons = (
+        with_reasons(model.transform(rows), explainer, top=6).select("prediction", "reasons").collect()
+    )
+    total = explainer.base + np.array([sum(r["contribution"] for r in row["reasons"]) for row in row_reasons])
+    predicted = np.array([row["prediction"] for row in row_reasons])
     np.testing.assert_allclose(explainer.served(total), predicted, rtol=0, atol=1e-9)
     assert np.ptp(predicted) > 0.2
     assert all(
         [abs(r["contribution"]) for r in row["reasons"]]
         == sorted((abs(r["contribution"]) for r in row["reasons"]), reverse=True)
-        for row in told
+        for row in row_reasons
     )
 
 
 def test_reasons_show_the_values_of_the_row_but_not_of_masked_fields(
     rows: DataFrame, boosted: PipelineModel, explainer: Explainer
 ) -> None:
-    told = with_reasons(boosted.transform(rows), explainer, top=6, masked=["age", "no_feature"])
+    row_reasons = with_reasons(boosted.transform(rows), explainer, top=6, masked=["age", "no_feature"])
     expected = {r["id"]: r for r in rows.collect()}
     seen: set[tuple[str, bool]] = set()
-    for row in told.select("id", "reasons").collect():
+    for row in row_reasons.select("id", "reasons").collect():
         for reason in row["reasons"]:
             name, value = reason["feature"], expected[row["id"]][reason["feature"]]
             seen.add((name, value is None))
@@ -119,8 +125,8 @@ def test_the_top_reasons_are_those_with_the_largest_contributions(
 
 
 def test_no_reasons_are_an_empty_array(rows: DataFrame, boosted: PipelineModel, explainer: Explainer) -> None:
-    told = with_reasons(boosted.transform(rows.limit(2)), explainer, top=0)
-    assert [r["reasons"] for r in told.collect()] == [[], []]
+    row_reasons = with_reasons(boosted.transform(rows.limit(2)), explainer, top=0)
+    assert [r["reasons"] for r in row_reasons.collect()] == [[], []]
 
 
 def test_a_baseline_without_features_has_no_reasons(rows: DataFrame, tmp_path: Path) -> None:
@@ -164,8 +170,8 @@ def test_importance_is_the_mean_magnitude_and_the_correlation_of_all_rows(
     rows: DataFrame, boosted: PipelineModel, explainer: Explainer
 ) -> None:
     scored = boosted.transform(rows)
-    told = scored.select(vector_to_array("__features").alias("x")).collect()
-    x = np.array([r["x"] for r in told])
+    scored_rows = scored.select(vector_to_array("__features").alias("x")).collect()
+    x = np.array([r["x"] for r in scored_rows])
     moved = explainer.contributions(x)
     found = {i.feature: i for i in global_importance(scored, explainer, key=["id"])}
     assert set(found) == set(explainer.features)
@@ -225,8 +231,10 @@ def test_xgboost_models_are_explained_within_their_32_bits(
     model = fitted(rows, target, Family.XGBOOST)
     explainer = explained(model, rows, target, tmp_path)
     assert explainer.tolerance == 1e-5
-    told = with_reasons(model.transform(rows), explainer, top=6).select("prediction", "reasons").collect()
-    total = explainer.base + np.array([sum(r["contribution"] for r in row["reasons"]) for row in told])
+    row_reasons = (
+        with_reasons(model.transform(rows), explainer, top=6).select("prediction", "reasons").collect()
+    )
+    total = explainer.base + np.array([sum(r["contribution"] for r in row["reasons"]) for row in row_reasons])
     np.testing.assert_allclose(
-        explainer.served(total), [row["prediction"] for row in told], rtol=0, atol=2e-5
+        explainer.served(total), [row["prediction"] for row in row_reasons], rtol=0, atol=2e-5
     )

@@ -88,8 +88,8 @@ def test_the_arrays_predict_what_the_model_predicts(
         "forest_class": lambda: vector_to_array("probability")[1],
         "tree_class": lambda: vector_to_array("probability")[1],
     }.get(kind, lambda: F.col("prediction"))()
-    told = scored.select(vector_to_array("__slots").alias("x"), own.alias("raw")).collect()
-    x, raw = np.array([r["x"] for r in told]), np.array([r["raw"] for r in told])
+    transformed = scored.select(vector_to_array("__slots").alias("x"), own.alias("raw")).collect()
+    x, raw = np.array([r["x"] for r in transformed]), np.array([r["raw"] for r in transformed])
     assert np.ptp(raw) > 0.1
     np.testing.assert_allclose(trees.raw(x), raw, rtol=0, atol=1e-12)
     assert np.abs(contributions(trees, x).sum(axis=1) + trees.base - raw).max() < 1e-12
@@ -98,8 +98,10 @@ def test_the_arrays_predict_what_the_model_predicts(
 def test_thresholds_have_all_their_bits(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
     model = fitted(rows, ESTIMATORS["forest_amount"]())
     trees = read_ensemble(spark, saved(spark, model, tmp_path / "model"))
-    told = [float(t) for t in re.findall(r"If \(feature \d+ <= (\S+)\)", model.stages[-1].toDebugString)]
-    assert trees.threshold[trees.feature >= 0].tolist() == told  # both in preorder
+    thresholds = [
+        float(t) for t in re.findall(r"If \(feature \d+ <= (\S+)\)", model.stages[-1].toDebugString)
+    ]
+    assert trees.threshold[trees.feature >= 0].tolist() == thresholds  # both in preorder
 
 
 def test_boosted_probability_is_a_function_of_the_margin(
@@ -107,13 +109,13 @@ def test_boosted_probability_is_a_function_of_the_margin(
 ) -> None:
     model = fitted(rows, ESTIMATORS["boosted_class"]())
     trees = read_ensemble(spark, saved(spark, model, tmp_path / "model"))
-    told = (
+    transformed = (
         model.transform(rows)
         .select(vector_to_array("__slots").alias("x"), vector_to_array("probability")[1].alias("p"))
         .collect()
     )
-    raw = trees.raw(np.array([r["x"] for r in told]))
-    np.testing.assert_allclose(1 / (1 + np.exp(-2 * raw)), [r["p"] for r in told], rtol=0, atol=1e-12)
+    raw = trees.raw(np.array([r["x"] for r in transformed]))
+    np.testing.assert_allclose(1 / (1 + np.exp(-2 * raw)), [r["p"] for r in transformed], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["forest", "boosted"])
@@ -134,10 +136,10 @@ def test_one_hot_slots_that_are_split_as_two_categories_are_read(
     path = saved(spark, model, tmp_path / "model")
     nodes = spark.read.parquet(f"{path}/data").select("nodeData.split.*").where("numCategories = 2")
     assert nodes.select("leftCategoriesOrThreshold").distinct().count() == 2, "both sides are tried"
-    told = model.transform(rows).select(vector_to_array("__slots").alias("x"), "prediction").collect()
-    x = np.array([r["x"] for r in told])
+    transformed = model.transform(rows).select(vector_to_array("__slots").alias("x"), "prediction").collect()
+    x = np.array([r["x"] for r in transformed])
     trees = read_ensemble(spark, path)
-    np.testing.assert_allclose(trees.raw(x), [r["prediction"] for r in told], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(trees.raw(x), [r["prediction"] for r in transformed], rtol=0, atol=1e-12)
     assert np.abs(contributions(trees, x).sum(axis=1) + trees.base - trees.raw(x)).max() < 1e-12
 
 

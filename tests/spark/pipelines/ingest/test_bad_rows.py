@@ -89,7 +89,7 @@ def test_an_event_is_held_against_the_keys(spark: SparkSession, lake: Lake, case
 
 
 def test_every_orphan_counts_also_where_all_share_one_key(spark: SparkSession, lake: Lake) -> None:
-    expected = sum(c.given[0] for c in LOG.cases if "src.references" in c.told)
+    expected = sum(c.given[0] for c in LOG.cases if "src.references" in c.evidence)
     found = (
         lake.read(spark, "quality_results")
         .where("table_name = 'links' AND rule_name = 'src.references'")

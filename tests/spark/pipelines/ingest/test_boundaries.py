@@ -56,7 +56,8 @@ def test_a_snapshot_on_the_boundary_is_published_and_one_more_fault_is_too_many(
     if case.outcome is Outcome.REJECTED:
         assert_told(case, error)
         assert any(
-            d.startswith(f"customers of {day_of(case)}: {case.told[0].split(',')[0]}") for d in error.details
+            d.startswith(f"customers of {day_of(case)}: {case.evidence[0].split(',')[0]}")
+            for d in error.details
         )
     else:
         assert not any(day_of(case) in d for d in error.details)

@@ -140,7 +140,7 @@ def test_a_target_that_is_a_formula_of_other_columns_stops_a_strict_training(
     settings = settings_of(session_settings, iranian, candidates=["linear"])
     with pytest.raises(GateError, match="leakage audit") as caught:
         run_train(spark, settings, contract=IRANIAN.contract, target=["customer_value"], as_of=KNOWN)
-    told = "\n".join(caught.value.details)
-    assert "customer_value" in told
-    assert "duplicates" in told
+    details = "\n".join(caught.value.details)
+    assert "customer_value" in details
+    assert "duplicates" in details
     assert caught.value.exit_code == 3

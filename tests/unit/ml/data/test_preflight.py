@@ -1,4 +1,4 @@
-"""What keeps rows from being trained on is told before any fit, all of it at once."""
+"""What keeps rows from being trained on is reported before any fit, all of it at once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_fold_without_class_1_is_named_with_its_counts() -> None:
 def test_training_rows_of_one_class_are_named_with_their_counts() -> None:
     text = refusal(counts(0), counts(1, ones=0, zeros=9))
     assert "0 of the rows outside fold 0 are of class 1 and 9 of class 0" in text
-    assert "fold 1 has" in text, "all that is wrong is told at once"
+    assert "fold 1 has" in text, "all that is wrong is reported at once"
 
 
 def test_one_class_only_without_folds() -> None:

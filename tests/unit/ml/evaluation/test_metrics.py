@@ -147,9 +147,9 @@ def test_a_constant_target_leaves_r2_undefined_and_the_errors_defined() -> None:
 
 
 def test_all_that_is_wrong_with_the_arrays_is_told_at_once() -> None:
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         METRICS["brier"]([0, 2, 1], [0.5, 1.5, float("nan")], [1, -1, 1])
-    text = str(told.value)
+    text = str(error.value)
     for part in (
         "1 labels are neither 0 nor 1",
         "1 scores are not probabilities",

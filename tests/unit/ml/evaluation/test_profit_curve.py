@@ -87,8 +87,8 @@ def test_the_order_of_the_rows_changes_no_bit_and_what_was_stored_is_read_back()
 
 
 def test_figures_that_make_no_sense_are_told_at_once() -> None:
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         threshold(value=0.0, cost=-1.0, success=2.0)
-    assert all(part in str(told.value) for part in ("value is 0.0", "cost is -1.0", "success is 2.0"))
+    assert all(part in str(error.value) for part in ("value is 0.0", "cost is -1.0", "success is 2.0"))
     with pytest.raises(InputError, match="not probabilities"):
         profits([0, 1], [0.1, 2.0], values=[50.0], cost=5.0, success=0.2)

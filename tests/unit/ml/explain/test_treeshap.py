@@ -163,12 +163,12 @@ def test_a_value_on_the_threshold_goes_right_in_xgboosts_trees() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objective", "params", "told"),
+    ("objective", "params", "message"),
     [("reg:tweedie", {}, "objective reg:tweedie"), ("reg:squarederror", {"booster": "dart"}, "booster dart")],
 )
-def test_other_xgboost_models_are_refused(objective: str, params: dict[str, object], told: str) -> None:
+def test_other_xgboost_models_are_refused(objective: str, params: dict[str, object], message: str) -> None:
     rng = np.random.default_rng(10)
     data = xgboost.DMatrix(rng.normal(size=(50, 2)), label=rng.random(50))
     booster = xgboost.train({"objective": objective, **params}, data, 2)
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=message):
         booster_ensemble(booster.save_raw("json").decode())

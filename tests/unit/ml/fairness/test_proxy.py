@@ -29,12 +29,12 @@ def made(n: int = 6000, seed: int = 1, given: float = 1.0) -> tuple[dict[str, An
     return columns, group, random.integers(-(2**62), 2**62, n)
 
 
-def told(columns: dict[str, Any], group: np.ndarray, keys: np.ndarray, **more: Any) -> Proxy:
+def proxy_of_kind(columns: dict[str, Any], group: np.ndarray, keys: np.ndarray, **more: Any) -> Proxy:
     return proxy_test(columns, group.tolist(), attribute="kind", keys=keys, **more)
 
 
 def test_noise_tells_nobody_apart() -> None:
-    found = told(*made(given=0.0), replicates=100)
+    found = proxy_of_kind(*made(given=0.0), replicates=100)
     assert [g.group for g in found.groups] == ["f", "m", "x"]
     for g in found.groups:
         assert g.auc.value == pytest.approx(0.5, abs=0.05) and g.auc.low < 0.53
@@ -42,7 +42,7 @@ def test_noise_tells_nobody_apart() -> None:
 
 def test_what_gives_a_group_away_is_found_as_well_as_by_a_logistic_regression() -> None:
     columns, group, keys = made()
-    found = told(columns, group, keys)
+    found = proxy_of_kind(columns, group, keys)
     x = np.column_stack(
         [
             np.nan_to_num(columns["height"], nan=0.45),
@@ -67,7 +67,7 @@ def test_what_gives_a_group_away_is_found_as_well_as_by_a_logistic_regression() 
 def test_the_attribute_itself_does_not_count_and_neither_does_what_is_constant() -> None:
     columns, group, keys = made(given=0.0)
     columns |= {"kind": group, "constant": np.ones(len(group)), "empty": np.full(len(group), np.nan)}
-    found = told(columns, group, keys, replicates=20)
+    found = proxy_of_kind(columns, group, keys, replicates=20)
     assert found.features == 6 and found.strongest.auc.value < 0.6
 
 
@@ -75,7 +75,9 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
     columns, group, keys = made(2000)
     order = np.random.default_rng(2).permutation(2000)
     moved = {n: c[order] for n, c in columns.items()}
-    assert told(columns, group, keys, replicates=20) == told(moved, group[order], keys[order], replicates=20)
+    assert proxy_of_kind(columns, group, keys, replicates=20) == proxy_of_kind(
+        moved, group[order], keys[order], replicates=20
+    )
 
 
 def test_rows_of_one_customer_are_in_one_half() -> None:
@@ -84,7 +86,7 @@ def test_rows_of_one_customer_are_in_one_half() -> None:
     customer = np.repeat(np.arange(40), 100)
     group = np.array(["a", "b"], dtype=object)[random.integers(0, 2, 40)][customer]
     columns = {"name": np.array([f"n{c}" for c in customer], dtype=object)}
-    found = told(columns, group, customer, smallest=10, replicates=20)
+    found = proxy_of_kind(columns, group, customer, smallest=10, replicates=20)
     assert found.strongest.auc.value < 0.8
     assert found.fitted % 100 == found.judged % 100 == 0
 
@@ -92,9 +94,9 @@ def test_rows_of_one_customer_are_in_one_half() -> None:
 def test_groups_that_are_too_small_are_named_and_one_alone_is_an_error() -> None:
     columns, group, keys = made(3000)
     group[:30] = None
-    found = told(columns, group, keys, smallest=100, replicates=20)
+    found = proxy_of_kind(columns, group, keys, smallest=100, replicates=20)
     assert found.left_out == ("(missing)",)
     with pytest.raises(InputError, match="0 groups of kind have 2000 rows in both halves"):
-        told(columns, group, keys, smallest=2000)
+        proxy_of_kind(columns, group, keys, smallest=2000)
     with pytest.raises(InputError, match="no feature varies"):
-        told({"kind": group}, group, keys)
+        proxy_of_kind({"kind": group}, group, keys)

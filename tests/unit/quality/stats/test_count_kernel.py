@@ -271,9 +271,9 @@ def test_a_partition_without_rows_counts_none() -> None:
 
 
 def test_the_schema_told_to_spark_is_the_one_that_is_sent() -> None:
-    told = [part.split() for part in DDL.replace("(38,0)", "").split(", ")]
+    declared = [part.split() for part in DDL.replace("(38,0)", "").split(", ")]
     sent = {"int32": "int", "int64": "bigint", "double": "double", "decimal128(38, 0)": "decimal"}
-    assert told == [[f.name, sent[str(f.type)]] for f in SCHEMA]
+    assert declared == [[f.name, sent[str(f.type)]] for f in SCHEMA]
 
 
 def test_labels_stay_apart_where_bins_are_narrow_or_values_read_like_a_special_bin() -> None:
