@@ -180,7 +180,7 @@ def _deliver_broken_snapshots(client: Any) -> None:
 
 def test_synth_ingest_and_features_run_against_a_bucket(way: Way) -> None:
     for name in ("synth", "ingest", "features"):
-        assert way.command(name).code == 0, way.command(name).said
+        assert way.command(name).code == 0, way.command(name).transcript
 
 
 def test_the_graph_is_measured_against_a_bucket(way: Way) -> None:
@@ -270,7 +270,7 @@ def test_a_missing_bucket_or_prefix_ends_in_one_error_soon(way: Way, step: str, 
 
 def test_keys_appear_nowhere(way: Way) -> None:
     transcript = "".join(
-        way.command(name).said for name, result in way.results.items() if isinstance(result, dict)
+        way.command(name).transcript for name, result in way.results.items() if isinstance(result, dict)
     )
     transcript += way.process.transcript + (way.home / "spark.log").read_text(
         encoding="utf-8", errors="replace"

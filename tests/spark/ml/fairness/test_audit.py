@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error, precision_score
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.fairness import audit
 from engage_spark.ml.fairness.audit import Attribute
+from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.feature_spec import Target, Task
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def test_errors_of_a_regression_by_group_are_those_of_fairlearn(
 
 
 def test_the_bits_are_the_same_on_any_partitioning(rows: DataFrame) -> None:
-    def found(parts: int) -> tuple[audit.Fairness, audit.Fairness]:
+    def found(parts: int) -> tuple[Fairness, Fairness]:
         spread = rows.repartition(parts)
         return (
             audit(
