@@ -154,8 +154,8 @@ def latest(spark: SparkSession, settings: Settings, stage: str) -> dict[str, Run
 
 def content(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
     """A hash over the sorted rows."""
-    kept = [c for c in rows.columns if c not in without]
-    lines = sorted(repr(tuple(r)) for r in rows.select(*kept).collect())
+    columns = [c for c in rows.columns if c not in without]
+    lines = sorted(repr(tuple(r)) for r in rows.select(*columns).collect())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest() + f"/{len(lines)}"
 
 

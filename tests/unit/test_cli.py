@@ -111,9 +111,9 @@ def code(*argv: str) -> int:
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert code("--help") == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for command in ("demo", "synth", "ingest", "features", "graph", "doctor", "contract"):
-        assert f"  {command} " in said
+        assert f"  {command} " in output
     assert code() == 0, "no command: help"
 
 
@@ -234,8 +234,8 @@ def test_json_of_a_failure_has_its_code_and_the_rejected_result(
 ) -> None:
     call.outcome = failure
     assert code("ingest", "--json") == expected[1]
-    said = capsys.readouterr()
-    printed = json.loads(said.out)
+    output = capsys.readouterr()
+    printed = json.loads(output.out)
     assert printed["error"] == {
         "code": expected[0],
         "message": failure.message,
@@ -246,7 +246,7 @@ def test_json_of_a_failure_has_its_code_and_the_rejected_result(
     assert ("result" in printed) == (expected[0] == "GateFailed")
     if "result" in printed:
         assert printed["result"]["rows_in"] == 20_000
-    assert f"error: {failure.message}" in said.err, "people read it on standard error all the same"
+    assert f"error: {failure.message}" in output.err, "people read it on standard error all the same"
 
 
 @pytest.mark.parametrize(
@@ -262,12 +262,12 @@ def test_json_of_bad_usage_is_one_error(
     call: Call, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], message: str
 ) -> None:
     assert code(*argv) == 2
-    said = capsys.readouterr()
-    error = json.loads(said.out)["error"]
+    output = capsys.readouterr()
+    error = json.loads(output.out)["error"]
     assert (error["code"], error["exit_code"]) == ("Usage", 2)
     assert message in error["message"]
     assert "--help" in error["hint"]
-    assert message in said.err, "people read it on standard error all the same"
+    assert message in output.err, "people read it on standard error all the same"
 
 
 def test_json_as_the_value_of_an_option_is_that_value(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,9 +284,9 @@ def test_json_as_the_value_of_an_option_is_that_value(call: Call, capsys: pytest
 def test_a_rejected_result_is_shown_above_its_error(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     call.outcome = GateError("rejected", result=RESULT)
     assert code("ingest") == 3
-    said = capsys.readouterr()
-    assert "20,000" in said.out
-    assert "error: rejected" in said.err
+    output = capsys.readouterr()
+    assert "20,000" in output.out
+    assert "error: rejected" in output.err
 
 
 @pytest.mark.parametrize(
@@ -307,10 +307,10 @@ def test_a_failure_told_on_purpose_has_its_exit_code(
 ) -> None:
     call.outcome = failure
     assert code("ingest") == expected
-    said = capsys.readouterr()
-    assert f"error: {failure.message}" in said.err  # type: ignore[attr-defined]
-    assert "Traceback" not in said.err
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert f"error: {failure.message}" in output.err  # type: ignore[attr-defined]
+    assert "Traceback" not in output.err
+    assert output.out == ""
 
 
 def test_gate_details_and_mend_are_shown(call: Call, capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,8 +181,8 @@ def test_only_what_spark_does_not_ship_goes_on_the_class_path(tmp_path: Path) ->
         "org.xerial.snappy_snappy-java-1.1.9.jar",
         "io.delta_delta-spark_4.2_2.13-4.4.0.jar",
     ]
-    kept = jars._not_shipped([tmp_path / name for name in names], tmp_path)
-    assert [path.name for path in kept] == ["io.delta_delta-spark_4.2_2.13-4.4.0.jar"]
+    files = jars._not_shipped([tmp_path / name for name in names], tmp_path)
+    assert [path.name for path in files] == ["io.delta_delta-spark_4.2_2.13-4.4.0.jar"]
 
 
 def test_an_answer_counts_only_while_its_files_are_there(tmp_path: Path) -> None:

@@ -56,8 +56,8 @@ def test_all_problems_are_told_at_once_with_place_and_near_miss(
     (conf / "local.yaml").write_text("lake: {rooot: x}\nspark: {shuffle_partitions: none}\n")
     monkeypatch.setenv("ENGAGE_SPARK__INGST__FORMAT", "csv")
     monkeypatch.setenv("ENGAGE_SPARK__SPARK__DRIVER_MEMORY", "lots")
-    said = problems(conf, "synth.customer=5", "nonsense").details
-    assert len(said) == 6
+    problem_lines = problems(conf, "synth.customer=5", "nonsense").details
+    assert len(problem_lines) == 6
     for words in (
         ("lake.rooot", "unknown key", "local.yaml", "did you mean root?"),
         ("spark.shuffle_partitions", "'none'", "local.yaml"),
@@ -66,7 +66,7 @@ def test_all_problems_are_told_at_once_with_place_and_near_miss(
         ("synth.customer", "unknown key", "--set", "did you mean customers?"),
         ("--set nonsense", "section.key=value"),
     ):
-        assert any(all(word in line for word in words) for line in said), (words, said)
+        assert any(all(word in line for word in words) for line in problem_lines), (words, problem_lines)
 
 
 def test_an_unknown_environment_names_the_known_ones(conf: Path) -> None:
@@ -126,13 +126,13 @@ def test_spark_options_keep_their_dots_and_are_text(conf: Path) -> None:
 
 
 def test_set_takes_null_lists_and_texts_that_look_like_figures(conf: Path) -> None:
-    chosen = [
+    overrides = [
         "spark.driver_memory=null",
         "spark.packages=[a:b:1, c:d:2]",
         "s3.access_key=0123",
         "s3.secret_key=1e5",
     ]
-    settings = load_settings("local", conf=conf, overrides=chosen)
+    settings = load_settings("local", conf=conf, overrides=overrides)
     assert settings.spark.driver_memory is None
     assert settings.spark.packages == ("a:b:1", "c:d:2")
     assert settings.s3.access_key is not None
@@ -144,13 +144,13 @@ def test_an_unknown_placeholder_is_refused(conf: Path) -> None:
 
 
 def test_no_secret_is_shown_anywhere(conf: Path) -> None:
-    chosen = [
+    overrides = [
         "s3.access_key=AKIAHUSH",
         "s3.secret_key=hush",
         "spark.conf.spark.hadoop.fs.s3a.secret.key=hush",
         "spark.conf.x.password=hush",
     ]
-    settings = load_settings("local", conf=conf, overrides=chosen)
+    settings = load_settings("local", conf=conf, overrides=overrides)
     shown = yaml.safe_dump(settings.redacted())
     assert "hush" not in shown.lower()
     assert "***" in shown

@@ -175,20 +175,20 @@ def test_mostly_is_held_to_the_row(spark: SparkSession) -> None:
 
 
 def test_samples_are_bounded_and_masked_or_not_taken(spark: SparkSession) -> None:
-    many = spark.range(500).selectExpr("concat('v', id) AS open", "concat('secret', id) AS hidden")
+    rows_500 = spark.range(500).selectExpr("concat('v', id) AS open", "concat('secret', id) AS hidden")
     asked = [
         ("expect_column_values_to_match_regex", {"column": c, "regex": "^x"}) for c in ("open", "hidden")
     ]
     shown, hidden = (
         j.outcome.result["partial_unexpected_list"]
-        for j in judged(many, *asked, masked=frozenset({"hidden"}))
+        for j in judged(rows_500, *asked, masked=frozenset({"hidden"}))
         if j.outcome
     )
     assert 0 < len(shown) <= 20
     assert all(v.startswith("v") for v in shown)
     assert hidden == ["***"]
     assert [
-        j.outcome.result["partial_unexpected_list"] for j in judged(many, *asked, show=False) if j.outcome
+        j.outcome.result["partial_unexpected_list"] for j in judged(rows_500, *asked, show=False) if j.outcome
     ] == [[], []]
 
 

@@ -107,15 +107,15 @@ def test_models_are_trained_and_score(
 ) -> None:
     run("01_ingest_features_graph.py", places, monkeypatch)
     small = {"candidates": '["linear"]', "folds": "2", "keep": "8", "bootstrap": "20", "smallest_group": "20"}
-    chosen = places | {f"models.{key}": value for key, value in small.items()}
-    trained = run("02_train.py", chosen, monkeypatch)["notebook"]
+    settings = places | {f"models.{key}": value for key, value in small.items()}
+    trained = run("02_train.py", settings, monkeypatch)["notebook"]
     assert trained.table("training_runs").count() == 3
     # so few customers may fail a gate
     for target in ("engagement_score", "churn_30_day", "lifetime_value_usd"):
         models.promote_model(
             trained.settings, contract=trained.contract, target=target, version=1, force=True
         )
-    scored = run("03_score.py", chosen, monkeypatch)["notebook"]
+    scored = run("03_score.py", settings, monkeypatch)["notebook"]
     assert scored.table("predictions").count() == 3 * 200
     assert "champion" in capsys.readouterr().out
 

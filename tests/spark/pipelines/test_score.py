@@ -81,14 +81,14 @@ def context(spark: SparkSession, session_settings: Settings, home: Path) -> RunC
 
 def at(context: RunContext, home: Path, *, prefix: str = "", **sections: Any) -> RunContext:
     """The same lake and MLflow under other settings. `prefix`: models of their own."""
-    chosen: dict[str, Any] = {
+    models: dict[str, Any] = {
         "input": {"root": str(home / "raw")},
         "lake": {"root": str(home / "lake")},
         "spark": context.settings.spark,
         "tracking": {"folder": str(home / "mlflow"), "prefix": prefix},
         "models": {"reasons": 2},
     }
-    return RunContext(context.spark, Settings(**(chosen | sections)), context.contract)
+    return RunContext(context.spark, Settings(**(models | sections)), context.contract)
 
 
 def tracker_of(context: RunContext) -> Tracker:

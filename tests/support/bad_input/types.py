@@ -8,8 +8,8 @@ from tests.support.bad_input.declared import Case, Group, accepted, refused
 
 
 def found(kind: str, declared: str) -> Case:
-    said = f"a: found {kind}, declared is {declared}; write it as {declared}"
-    return refused(f"{kind} for {declared}", said, given=(kind, declared))
+    message = f"a: found {kind}, declared is {declared}; write it as {declared}"
+    return refused(f"{kind} for {declared}", message, given=(kind, declared))
 
 
 def taken(kind: str, declared: str, value: Any, expected: Any, note: str = "") -> Case:

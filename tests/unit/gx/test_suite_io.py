@@ -77,16 +77,16 @@ def test_what_is_no_suite_is_refused(text: str, message: str) -> None:
 
 
 def test_an_unknown_kwarg_is_refused_and_not_ignored() -> None:
-    wants = ExpectationArgs({"column": "a", "batch_id": "x", "windows": [1]}, {})
-    wants.text("column")
+    arguments = ExpectationArgs({"column": "a", "batch_id": "x", "windows": [1]}, {})
+    arguments.text("column")
     with pytest.raises(RefusedError, match="does not know the kwarg windows"):
-        wants.finish()
+        arguments.finish()
 
 
 def test_parameters_are_filled_in_wherever_they_stand_and_a_missing_one_is_refused() -> None:
     kwargs = {"min_value": {"$PARAMETER": "low"}, "value_set": ["a", {"$PARAMETER": "low"}]}
-    wants = ExpectationArgs(kwargs, {"low": 3})
-    assert (wants.take("min_value"), wants.take("value_set")) == (3, ["a", 3])
+    arguments = ExpectationArgs(kwargs, {"low": 3})
+    assert (arguments.take("min_value"), arguments.take("value_set")) == (3, ["a", 3])
     with pytest.raises(RefusedError, match="suite parameter 'low' has no value"):
         ExpectationArgs(kwargs, {"high": 3})
 

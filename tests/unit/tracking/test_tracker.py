@@ -162,14 +162,14 @@ def test_a_server_that_is_away_costs_nothing_that_was_recorded(tmp_path: Path) -
             with run.child("fold 0") as child:
                 child.metrics({"auc": 0.25})
             run.artefact("card.md", "# Card")
-    (kept,) = tracker.unsent_runs()
-    assert kept.parent == tmp_path / "local" / "kept"
+    (folder,) = tracker.unsent_runs()
+    assert folder.parent == tmp_path / "local" / "kept"
     assert address in str(caught.value)
-    assert f"all of the run: {kept}" in caught.value.details
-    assert f"engage-spark models send {kept}" in str(caught.value.hint)
+    assert f"all of the run: {folder}" in caught.value.details
+    assert f"engage-spark models send {folder}" in str(caught.value.hint)
     later = Tracker(TrackingSettings(folder=str(tmp_path / "mlflow"), experiment="other"))
-    assert later.send(kept) is None
-    assert not kept.exists()
+    assert later.send(folder) is None
+    assert not folder.exists()
     client = mlflow.MlflowClient(tracking_uri=later.place.uri)
     (experiment,) = client.search_experiments(filter_string="name = 'shop/churned'")
     sent = {r.info.run_name: r for r in client.search_runs([experiment.experiment_id])}
@@ -212,8 +212,8 @@ def test_a_run_goes_to_a_temporary_folder_where_even_the_local_one_cannot_be_wri
     with pytest.raises(TransientError) as caught:
         with tracker.run("churned", name="first"):
             pass
-    kept = Path(caught.value.details[-1].removeprefix("all of the run: "))
-    assert (kept / "record.json").is_file()
+    folder = Path(caught.value.details[-1].removeprefix("all of the run: "))
+    assert (folder / "record.json").is_file()
 
 
 def test_what_is_no_kept_run_is_not_sent(tracker: Tracker, tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ def test_rows_lie_alike_however_they_came(people: DataFrame) -> None:
     assert found[0] == found[1] == found[2]
     assert {part for part, _ in found[0].values()} == {0, 1, 2}
     for part in range(3):
-        lying = sorted((place, key) for key, (p, place) in found[0].items() if p == part)
-        assert [key for _, key in lying] == sorted(key for _, key in lying)
+        keys_by_place = sorted((place, key) for key, (p, place) in found[0].items() if p == part)
+        assert [key for _, key in keys_by_place] == sorted(key for _, key in keys_by_place)
 
 
 def test_the_seed_decides_the_buckets(people: DataFrame) -> None:
@@ -167,9 +167,9 @@ def test_each_row_is_judged_once_by_each_candidate_that_has_not_seen_it(
     found = out_of_fold(fitted, people, key=["id"]).toArrow().to_pandas()
     assert list(found.columns) == ["id", "candidate", "fold", "label", "score"]
     for name in ("linear", "baseline"):
-        mine = found[found.candidate == name].set_index("id").sort_index()
-        assert (mine.label == rows.set_index("id").left).all()
-        assert (mine.fold == rows.set_index("id").fold).all()
+        candidate_rows = found[found.candidate == name].set_index("id").sort_index()
+        assert (candidate_rows.label == rows.set_index("id").left).all()
+        assert (candidate_rows.fold == rows.set_index("id").fold).all()
     expected = {k: rows[rows.fold != k].left.mean() for k in range(3)}
     constant = found[found.candidate == "baseline"]
     np.testing.assert_allclose(constant.score, constant.fold.map(expected), atol=1e-12)
@@ -185,14 +185,14 @@ def test_counts_of_labels_and_values_are_those_of_pandas(people: DataFrame, rows
     found = fold_counts(people, label="left", features=FEATURES)
     assert [c.fold for c in found] == [0, 1, 2]
     for c in found:
-        mine = rows[rows.fold == c.fold]
+        fold_rows = rows[rows.fold == c.fold]
         assert (c.rows, c.ones, c.zeros, c.unlabelled) == (
-            len(mine),
-            (mine.left == 1).sum(),
-            (mine.left == 0).sum(),
+            len(fold_rows),
+            (fold_rows.left == 1).sum(),
+            (fold_rows.left == 0).sum(),
             0,
         )
-        assert dict(c.present) == {f.name: mine[f.name].notna().sum() for f in FEATURES}
+        assert dict(c.present) == {f.name: fold_rows[f.name].notna().sum() for f in FEATURES}
         assert (c.minimum, c.maximum) == (0.0, 1.0)
     require_trainable(found, target=LEFT, features=FEATURES)
 

@@ -243,8 +243,8 @@ def test_calibration_is_isotonic_regression_that_keeps_the_order(
     model, held_out = fitted["left", "linear"].model, people.where("fold = 0")
     raw = predictions(model, people)
     labels = rows.set_index("id").left
-    mine = rows[rows.fold == 0].id
-    oracle = IsotonicRegression(out_of_bounds="clip").fit(raw[mine], labels[mine])
+    fold_ids = rows[rows.fold == 0].id
+    oracle = IsotonicRegression(out_of_bounds="clip").fit(raw[fold_ids], labels[fold_ids])
     expected = (1 - ORDER_KEPT) * oracle.predict(raw) + ORDER_KEPT * raw
     found = calibrated(model, held_out, label="left")
     np.testing.assert_allclose(predictions(found, people), expected, atol=1e-9)

@@ -246,9 +246,9 @@ def test_the_command_line_ends_with_the_right_code(
     assert run_cli(tmp_path, "ingest") == 2
     assert "--snapshot-date" in capfd.readouterr().err
     assert run_cli(tmp_path, "ingest", "--snapshot-date", DAY) == 3
-    said = capfd.readouterr().err
+    stderr = capfd.readouterr().err
     assert (
-        "quarantine_limit measured 30.0000%, bound 25.0%" in said
-        or "quarantine_limit measured 30.0000%, bound 25%" in said
+        "quarantine_limit measured 30.0000%, bound 25.0%" in stderr
+        or "quarantine_limit measured 30.0000%, bound 25%" in stderr
     )
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr

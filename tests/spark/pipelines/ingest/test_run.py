@@ -88,10 +88,8 @@ def judged(spark: SparkSession, world: World, name: str = JUDGED.name) -> DataFr
 
 
 def published(spark: SparkSession, world: World, *days: str) -> DataFrame:
-    chosen = [date.fromisoformat(d) for d in days] or None
-    return run_log(world.settings).read_published(
-        spark, JUDGED, stage=STAGE, day="snapshot_date", days=chosen
-    )
+    dates = [date.fromisoformat(d) for d in days] or None
+    return run_log(world.settings).read_published(spark, JUDGED, stage=STAGE, day="snapshot_date", days=dates)
 
 
 def test_rows_in_are_valid_plus_quarantined(spark: SparkSession, world: World) -> None:

@@ -34,14 +34,14 @@ KNOWN = date(2027, 1, 31)
 
 
 def settings_of(session_settings: Settings, home: Path, **models: Any) -> Settings:
-    chosen = {"smallest_group": 50, "bootstrap": 100} | models
+    model_settings = {"smallest_group": 50, "bootstrap": 100} | models
     below = settings_below(session_settings, home)
     return Settings(
         input=below.input,
         lake=below.lake,
         spark=below.spark,
         tracking={"folder": str(home / "mlflow")},
-        models=chosen,  # type: ignore[arg-type]
+        models=model_settings,  # type: ignore[arg-type]
     )
 
 

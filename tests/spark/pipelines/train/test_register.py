@@ -211,9 +211,9 @@ def test_a_model_outlives_an_mlflow_that_went_away_during_its_training(shop: Sho
     )
     with pytest.raises(TransientError, match="was not brought to MLflow") as caught:
         shop.record(away, work())
-    (kept,) = away.unsent_runs()
-    assert kept.parent == tmp_path / "kept"
-    assert f"all of the run: {kept}" in caught.value.details
+    (folder,) = away.unsent_runs()
+    assert folder.parent == tmp_path / "kept"
+    assert f"all of the run: {folder}" in caught.value.details
     (place,) = (
         Path(d.removeprefix("the trained model: "))
         for d in caught.value.details
@@ -252,8 +252,8 @@ def test_a_registry_that_refuses_everything_keeps_the_run_here(
         patched.setattr(tracker.place.client, "get_registered_model", refuses)
         with pytest.raises(TransientError, match="no right to read it"):
             shop.record(tracker, work())
-    (kept,) = tracker.unsent_runs()
-    assert tracker.send(kept) is not None
+    (folder,) = tracker.unsent_runs()
+    assert tracker.send(folder) is not None
     assert aliases(tracker) == {1: ()}
 
 

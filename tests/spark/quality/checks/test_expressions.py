@@ -42,8 +42,8 @@ def with_rules(*expressions: str) -> Table:
 def test_the_declared_rules_pass(spark: SparkSession) -> None:
     rows = spark.createDataFrame([], spark_schema(STATIONS))
     refuse_other_expressions(rows, STATIONS)
-    kept = {r.name: rows.where(r.expression).select(F.lit(1)).columns for r in STATIONS.rules}
-    assert set(kept) == {"bikes_fit_docks", "rides_have_length"}, "the rules that were looked at"
+    columns_by_rule = {r.name: rows.where(r.expression).select(F.lit(1)).columns for r in STATIONS.rules}
+    assert set(columns_by_rule) == {"bikes_fit_docks", "rides_have_length"}, "the rules that were looked at"
 
 
 def test_everything_that_is_no_statement_about_a_row_is_named_in_one_error(spark: SparkSession) -> None:

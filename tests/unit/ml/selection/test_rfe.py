@@ -111,12 +111,12 @@ def test_selection_goes_on_in_every_training_fold() -> None:
         f: eliminate(grams.training(f), 3).kept for f in range(3)
     }
     assert selection.final.kept == eliminate(grams.everything(), 3).kept
-    kept = [set(e.kept) for e in selection.folds.values()]
+    source_sets = [set(e.kept) for e in selection.folds.values()]
     pairs = [(0, 1), (0, 2), (1, 2)]
     assert selection.jaccard == pytest.approx(
-        sum(len(kept[a] & kept[b]) / len(kept[a] | kept[b]) for a, b in pairs) / 3
+        sum(len(source_sets[a] & source_sets[b]) / len(source_sets[a] | source_sets[b]) for a, b in pairs) / 3
     )
-    assert selection.frequency == {s: sum(s in k for k in kept) / 3 for s in SOURCES}
+    assert selection.frequency == {s: sum(s in k for k in source_sets) / 3 for s in SOURCES}
 
 
 def test_with_no_more_features_than_are_kept_all_are_and_it_says_so() -> None:
