@@ -36,6 +36,7 @@ from engage_spark.contract.stored_tables import (
     judged_table,
     predictions_table,
     splits_table,
+    stored_tables,
     tracked_table,
 )
 from engage_spark.contract.validation import find_contradictions
@@ -115,6 +116,7 @@ __all__ = [
     "predictions_table",
     "render_dictionary",
     "splits_table",
+    "stored_tables",
     "system_contract",
     "tracked_table",
 ]  # fmt: skip

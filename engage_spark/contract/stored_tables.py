@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
 
@@ -83,6 +84,17 @@ def judged_table(table: Table) -> Table:
         source=table.name,
         extra=ExtraColumns.REFUSE,
     )
+
+
+def stored_tables(contract: Contract) -> Iterator[Table]:
+    """Yield every table that the stages store under a contract, without those of the system contract.
+
+    The reference of tables and the test of Spark schemas read this list: a new table belongs here.
+    """
+    yield from (judged_table(t) for t in contract.tables if t.kind in DAY_COLUMNS)
+    yield from (tracked_table(t) for t in contract.tables if t.kind in (TableKind.DERIVED, TableKind.GRAPH))
+    yield splits_table(contract)
+    yield predictions_table(contract)
 
 
 def tracked_table(table: Table) -> Table:

@@ -22,10 +22,8 @@ from engage_spark.contract import (
     TableKind,
     judged_table,
     load_contract,
-    predictions_table,
-    splits_table,
+    stored_tables,
     system_contract,
-    tracked_table,
 )
 from engage_spark.errors import EngageError
 from engage_spark.settings import Settings
@@ -89,7 +87,7 @@ def tables_page(contract: Contract) -> str:
         "This page lists what the stages store. Every stored row carries `_run_id`, the run that wrote it.",
         "",
     ]
-    for table in _stored_tables(contract):
+    for table in (*stored_tables(contract), *system_contract().tables):
         keys = [f.name for f in sorted(table.fields, key=lambda f: f.key_position or 0) if f.key_position]
         lines += [f"## {table.name}", "", table.description, "", table.grain]
         lines += ["", f"Key: {', '.join(f'`{k}`' for k in keys)}."] if keys else []
@@ -101,14 +99,6 @@ def tables_page(contract: Contract) -> str:
             lines += ["", f"The other columns are the fields of [{source}](../data_dictionary.md#{source})."]
         lines.append("")
     return "\n".join(lines)
-
-
-def _stored_tables(contract: Contract) -> Iterator[Table]:
-    yield from (judged_table(t) for t in contract.tables if t.kind in (TableKind.ENTITY, TableKind.LOG))
-    yield from (tracked_table(t) for t in contract.tables if t.kind in (TableKind.DERIVED, TableKind.GRAPH))
-    yield splits_table(contract)
-    yield predictions_table(contract)
-    yield from system_contract().tables
 
 
 def _delivered_as(contract: Contract, table: Table) -> str | None:

@@ -15,10 +15,8 @@ from engage_spark.contract import (
     Role,
     Table,
     TableKind,
-    judged_table,
     load_contract,
-    predictions_table,
-    splits_table,
+    stored_tables,
     system_contract,
 )
 from engage_spark.errors import ContractError, InputError
@@ -51,15 +49,7 @@ def table(*fields: Field, extra: ExtraColumns = ExtraColumns.WARN) -> Table:
 
 def test_every_declared_table_has_a_spark_schema() -> None:
     engagement = load_contract()
-    judged = [judged_table(t) for t in (engagement.entity, *engagement.logs)]
-    tables = [
-        *engagement.tables,
-        *system_contract().tables,
-        *judged,
-        splits_table(engagement),
-        predictions_table(engagement),
-    ]
-    for t in tables:
+    for t in (*engagement.tables, *stored_tables(engagement), *system_contract().tables):
         assert tuple(spark_schema(t).names) == t.names
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from engage_spark.contract import (
     load_contract,
     predictions_table,
     splits_table,
+    stored_tables,
     system_contract,
 )
 from engage_spark.errors import ContractError
@@ -27,6 +29,19 @@ def renamed(key: str) -> Contract:
     """The bikes contract with another name for its key."""
     fields = tuple(replace(f, name=key) if f.is_key else f for f in BIKES.entity.fields)
     return replace(BIKES, tables=(replace(BIKES.entity, fields=fields), *BIKES.tables[1:]))
+
+
+def test_the_list_of_stored_tables_has_each_table_once() -> None:
+    names = [t.name for t in (*stored_tables(CONTRACT), *system_contract().tables)]
+    assert len(names) == len(set(names))
+    assert {"customers_judged", "connections_judged", "customer_features", "graph_features"} <= set(names)
+    module = inspect.getmodule(stored_tables)
+    declaring = [
+        function(CONTRACT).name
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if name.endswith("_table") and list(inspect.signature(function).parameters) == ["contract"]
+    ]
+    assert {"splits", "predictions"} <= set(declaring) <= set(names), "a table that the list leaves out"
 
 
 def test_splits_are_keyed_as_the_entity_and_hold_what_a_draw_says() -> None:
