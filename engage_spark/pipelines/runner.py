@@ -1,6 +1,6 @@
 """Run a stage day by day: skip what is done, write each table once, count it, publish it.
 
-docs/how_to/add_stage.md shows a complete stage that is built with it.
+docs/how_to/add_stage.md shows how to build a stage with it, and pipelines/features.py is a complete one.
 """
 
 from __future__ import annotations

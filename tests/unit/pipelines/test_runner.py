@@ -111,5 +111,7 @@ def test_the_identity_of_work_follows_from_all_that_goes_in(runs: list[Run], cha
 
 
 def test_rows_that_are_not_accounted_for_are_an_error(runs: list[Run]) -> None:
-    with pytest.raises(TransientError, match="read 7 rows, and accounted for 6"):
+    with pytest.raises(TransientError, match="read 7 rows, and accounted for 6") as error:
         planned().to_run(rows_in=7, valid=5, quarantined=1, outputs={}, started_at=STARTED)
+    assert "files changed" in (error.value.hint or "")
+    assert "does not count the rows of its source" in (error.value.hint or "")
