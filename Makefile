@@ -64,7 +64,7 @@ format: $(INSTALLED) ## put the code into the agreed form
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(INSTALLED) ## write the generated pages: data dictionary, bad input, benchmarks, reference of tables, settings, CLI, errors, API
+docs: $(INSTALLED) ## write the generated pages: data dictionary, bad input, reference of tables, settings, CLI, errors, API
 	$(BIN)/engage-spark contract docs --out docs/data_dictionary.md
 	$(BIN)/python -m tests.support.bad_input.document
 	$(BIN)/python -m tests.support.reference_pages
