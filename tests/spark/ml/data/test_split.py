@@ -143,7 +143,7 @@ def test_newcomers_join_and_nobody_moves(spark: SparkSession, drawn: pd.DataFram
     assert len(new) == 10_000
     assert not new.drawn.any()
     assert new.stratum.isna().all()
-    shares = new.split.value_counts(normalize=True)
+    shares = new.side.value_counts(normalize=True)
     for side, share in {"fit": 0.64, "calibration": 0.08, "conformal": 0.08, "test": 0.2}.items():
         assert abs(shares[side] - share) < 4 * np.sqrt(share * (1 - share) / len(new))
     assert sorted(new.fold.dropna().unique()) == [0, 1, 2, 3, 4]

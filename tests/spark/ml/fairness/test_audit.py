@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error, precision_score
 
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.fairness import audit
-from engage_spark.ml.fairness.audit import Attribute
+from engage_spark.ml.fairness.audit import Attribute, audit_fairness
 from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.feature_spec import Target, Task
 
@@ -74,7 +74,7 @@ BY = {"age": ["age"], "kind": ["kind"], "age x kind": ["age", "kind"]}
 
 @pytest.mark.parametrize("attribute", BY)
 def test_rates_by_group_are_those_of_fairlearn(rows: DataFrame, data: pd.DataFrame, attribute: str) -> None:
-    found = audit(
+    found = audit_fairness(
         rows, target=LEAVES, protected=[AGE, KIND], smallest=1, label="leaves", prediction="p", threshold=0.4
     )
     decided = (data.p >= 0.4).astype(int)
@@ -105,7 +105,7 @@ def test_rates_by_group_are_those_of_fairlearn(rows: DataFrame, data: pd.DataFra
 
 
 def test_scores_are_compared_with_the_share_of_ones(rows: DataFrame, data: pd.DataFrame) -> None:
-    found = audit(
+    found = audit_fairness(
         rows,
         target=LEAVES,
         protected=[KIND],
@@ -138,7 +138,7 @@ def test_errors_of_a_regression_by_group_are_those_of_fairlearn(
     rows: DataFrame, data: pd.DataFrame, bounded: bool
 ) -> None:
     target = replace(WORTH, minimum=0.0, maximum=5000.0) if bounded else WORTH
-    found = audit(
+    found = audit_fairness(
         rows,
         target=target,
         protected=[AGE, KIND],
@@ -171,7 +171,7 @@ def test_the_bits_are_the_same_on_any_partitioning(rows: DataFrame) -> None:
     def found(parts: int) -> tuple[Fairness, Fairness]:
         spread = rows.repartition(parts)
         return (
-            audit(
+            audit_fairness(
                 spread,
                 target=LEAVES,
                 protected=[AGE, KIND],
@@ -180,7 +180,7 @@ def test_the_bits_are_the_same_on_any_partitioning(rows: DataFrame) -> None:
                 prediction="p",
                 threshold=0.4,
             ),
-            audit(
+            audit_fairness(
                 spread, target=WORTH, protected=[AGE, KIND], smallest=50, label="worth", prediction="guess"
             ),
         )
@@ -189,7 +189,7 @@ def test_the_bits_are_the_same_on_any_partitioning(rows: DataFrame) -> None:
 
 
 def test_groups_come_in_the_order_of_their_bands_with_the_missing_last(rows: DataFrame) -> None:
-    found = audit(
+    found = audit_fairness(
         rows,
         target=LEAVES,
         protected=[AGE, KIND],
@@ -213,7 +213,9 @@ def test_rows_without_a_label_are_left_out_and_a_column_of_decisions_is_taken(sp
         [("a", 1, 0.9, False), ("a", 0, 0.2, True), ("b", None, 0.3, True), ("b", 1, 0.4, True)],
         "kind string, y int, p double, d boolean",
     )
-    found = audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", decision="d")
+    found = audit_fairness(
+        df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", decision="d"
+    )
     own = found.of("kind", "statistical_parity")
     assert [(g, f.n, f.value) for g, f in own.items()] == [("a", 2, 0.5), ("b", 1, 1.0)]
     assert found.of("kind", "equal_opportunity")["a"].value == 0.0
@@ -222,11 +224,13 @@ def test_rows_without_a_label_are_left_out_and_a_column_of_decisions_is_taken(sp
 def test_what_cannot_be_audited_is_refused(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     df = spark.createDataFrame([("a", 1, None), ("b", 1, 0.4)], "kind string, y int, p double")
     with pytest.raises(InputError, match="1 rows have no p, or no decision"):
-        audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5)
+        audit_fairness(
+            df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5
+        )
     with pytest.raises(ConfigurationError, match="audited by decisions"):
-        audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p")
+        audit_fairness(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p")
     with pytest.raises(InputError, match="no row has a label"):
-        audit(
+        audit_fairness(
             df.where("y > 1"),
             target=LEAVES,
             protected=[KIND],
@@ -237,4 +241,6 @@ def test_what_cannot_be_audited_is_refused(spark: SparkSession, monkeypatch: pyt
         )
     monkeypatch.setattr(audit, "CELLS", 1)
     with pytest.raises(InputError, match="kind have more than 1 combinations of values"):
-        audit(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5)
+        audit_fairness(
+            df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5
+        )
