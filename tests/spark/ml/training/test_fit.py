@@ -137,7 +137,7 @@ def test_a_fit_that_lost_its_cluster_is_worth_a_retry(
 
     monkeypatch.setattr(fitting, "_fit", lost)
     with pytest.raises(TransientError, match="during the fit of baseline for value on all rows") as caught:
-        fit_all([job(people, "baseline", target=VALUE)], parallelism=1)
+        fit_all([job(people, "baseline", target=VALUE, fold=None)], parallelism=1)
     assert caught.value.exit_code == 4
 
 
