@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from open_data_contract_standard.model import DataQuality
 
 from engage_spark.contract.expressions import referenced_names
-from engage_spark.contract.gates import (
+from engage_spark.contract.model import Dimension, Field, Gate, Rule, Severity
+from engage_spark.contract.properties import PropertyReader
+from engage_spark.contract.snapshot_gates import (
     ENGINE,
     OF_TABLES,
     bounds,
@@ -18,8 +20,6 @@ from engage_spark.contract.gates import (
     table_gates,
     table_measure_of,
 )
-from engage_spark.contract.model import Dimension, Field, Gate, Rule, Severity
-from engage_spark.contract.properties import PropertyReader
 
 _SUPPORTED = (
     "supported are invalidValues with validValues (mustBe: 0), nullValues with mustBeLessThan in percent, "

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engage_spark.numerics.arrow import ColumnCounter, CountedRow, count_columns, to_batch, to_ddl
+from engage_spark.numerics.batch_counts import ColumnCounter, CountedRow, count_columns, to_batch, to_ddl
 from engage_spark.numerics.splitmix import GOLDEN, mix64
 
 BITS = 64

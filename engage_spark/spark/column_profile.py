@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from engage_spark.numerics import column_profile as kernel
-from engage_spark.numerics.arrow import ColumnCounter
+from engage_spark.numerics.batch_counts import ColumnCounter
 from engage_spark.spark.by_value import send_by_value
 
 send_by_value(kernel)

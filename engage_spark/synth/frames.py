@@ -19,7 +19,7 @@ from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.contract.model import Contract, Field, Table
 from engage_spark.errors import ConfigurationError
 from engage_spark.numerics.dtypes import I64
-from engage_spark.synth import days, graph
+from engage_spark.synth import earlier_days, graph
 from engage_spark.synth.calibrate import calibrate_model
 from engage_spark.synth.hashing import Permutation
 from engage_spark.synth.rows import Columns, SynthModel, outside_followers, reference
@@ -56,9 +56,9 @@ class SynthPlan:
     @cached_property
     def model(self) -> SynthModel:
         """Solve the model on first use, on the driver: about a second at 100,000 customers."""
-        if not 1 <= self.snapshots <= days.MOST_SNAPSHOTS:
+        if not 1 <= self.snapshots <= earlier_days.MOST_SNAPSHOTS:
             raise ConfigurationError(
-                f"cannot make {self.snapshots} snapshots", hint=f"ask for 1 to {days.MOST_SNAPSHOTS}"
+                f"cannot make {self.snapshots} snapshots", hint=f"ask for 1 to {earlier_days.MOST_SNAPSHOTS}"
             )
         return calibrate_model(
             customers=self.customers, seed=self.seed, scenario=self.scenario, table=self.contract.entity
@@ -303,10 +303,10 @@ def _rows(plan: SynthPlan) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.R
         for batch in batches:
             everyone = _ids(batch)
             ref = reference(model, everyone)
-            sessions = days.daily_sessions(model, everyone, ref) if snapshots > 1 else None
+            sessions = earlier_days.daily_sessions(model, everyone, ref) if snapshots > 1 else None
             order = {f.name: missing_order(model, f.name, everyone) for f in fields if not f.required}
             for k in range(snapshots):
-                now = days.snapshot(model, everyone, ref, sessions, k)
+                now = earlier_days.snapshot(model, everyone, ref, sessions, k)
                 links, out, inward = (np.asarray(batch.column(f"{c}{k}")).astype(np.int64) for c in "coi")
                 with_degrees(model, everyone, now, links, out, inward)
                 here = ref["_age_days"] >= k

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from engage_spark.cli.render.rules import bound_text, measured_text
+from engage_spark.cli.render.measure_text import bound_text, measured_text
 from engage_spark.cli.render.summary import Renderers, Summary, summary, table
 from engage_spark.pipelines.results import (
     ColumnDrift,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engage_spark.cli.render.rules import bound_text, measured_text
+from engage_spark.cli.render.measure_text import bound_text, measured_text
 from engage_spark.cli.render.summary import Renderers, Rows, Summary, summary, table
 from engage_spark.pipelines.results import (
     FeaturesResult,

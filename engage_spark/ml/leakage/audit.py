@@ -32,7 +32,7 @@ from engage_spark.ml.selection.profile import (
     as_double,
     scale_of,
 )
-from engage_spark.numerics.arrow import to_ddl
+from engage_spark.numerics.batch_counts import to_ddl
 from engage_spark.numerics.limbs import join
 from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.column_profile import ColumnProfile

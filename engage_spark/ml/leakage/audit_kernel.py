@@ -4,8 +4,8 @@ executors need numpy and pyarrow only.
 Counts, and sums of targets as whole numbers of at most 2^20 in magnitude: partitions add up to the same bits
 in any order.
 
-The loop over batches is here and not `numerics.arrow.count_columns`: that counts column by column, and a
-target is summed by the values of other columns of the same row.
+The loop over batches is here and not `numerics.batch_counts.count_columns`: that counts column by
+column, and a target is summed by the values of other columns of the same row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from engage_spark.ml.selection.gram_kernel import CategoryColumn, NumberColumn, to_codes, to_whole_numbers
-from engage_spark.numerics.arrow import to_batch
+from engage_spark.numerics.batch_counts import to_batch
 from engage_spark.numerics.limbs import split
 
 SQUARES, SPLIT_DAYS, PAIRS = -1, -2, -1000

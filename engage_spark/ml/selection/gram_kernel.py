@@ -5,8 +5,8 @@ A row becomes a vector of whole numbers of at most 2^20 in magnitude. A product 
 over BATCH rows stays within 2^53, where float64 is exact: BLAS may add in any order and on any number of
 threads. Sums of batches are kept in two 64-bit integers, hi·2^31 + lo, so partitions add up to the same bits.
 
-The loop over batches is here and not `numerics.arrow.count_columns`: that counts column by column, and a
-product needs two columns of the same row.
+The loop over batches is here and not `numerics.batch_counts.count_columns`: that counts column by
+column, and a product needs two columns of the same row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from engage_spark.numerics.arrow import to_ddl
+from engage_spark.numerics.batch_counts import to_ddl
 from engage_spark.numerics.column_profile import hash_of_text
 from engage_spark.numerics.limbs import carry
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engage_spark.numerics.arrow import CountedRow
+from engage_spark.numerics.batch_counts import CountedRow
 from engage_spark.numerics.column_profile import TextCounter, row
 
 VALUES, SHAPES, TOKENS, LONGEST = 50, 3, 12, 64

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engage_spark.numerics.arrow import count_columns, to_batch, to_ddl
+from engage_spark.numerics.batch_counts import count_columns, to_batch, to_ddl
 from engage_spark.numerics.limbs import split, split_floats, sum_exactly
 
 NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = range(-1, -8, -1)

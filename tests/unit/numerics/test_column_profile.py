@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from engage_spark.numerics.arrow import ColumnCounter
+from engage_spark.numerics.batch_counts import ColumnCounter
 from engage_spark.numerics.column_profile import (
     ALL_ROWS,
     BITS,

@@ -15,7 +15,7 @@ from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.synth.calibrate import calibrate_model
 from engage_spark.synth.claims import measure_claims
-from engage_spark.synth.days import daily_sessions, snapshot
+from engage_spark.synth.earlier_days import daily_sessions, snapshot
 from engage_spark.synth.rows import SynthModel, reference, sociability
 from engage_spark.synth.scenario import check_scenario, load_scenario
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engage_spark.numerics.arrow import ColumnCounter
+from engage_spark.numerics.batch_counts import ColumnCounter
 from engage_spark.numerics.column_profile import SCHEMA, profile_partition
 from engage_spark.quality import ColumnStats
 from engage_spark.quality.profiling.draft_contract import is_personal, pattern_of, renamed

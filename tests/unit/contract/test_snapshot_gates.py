@@ -11,7 +11,7 @@ import pytest
 from open_data_contract_standard.model import DataQuality
 
 from engage_spark.contract import Field, Gate, Role, Severity, Table, TableKind
-from engage_spark.contract.gates import table_gates
+from engage_spark.contract.snapshot_gates import table_gates
 from engage_spark.quality import ColumnStats, RuleCount, TableCounts, evaluate_gates
 
 LANDED = datetime(2025, 10, 22, 0, 30, tzinfo=UTC)

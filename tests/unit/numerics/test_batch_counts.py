@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from engage_spark.numerics.arrow import count_columns, to_batch, to_ddl
+from engage_spark.numerics.batch_counts import count_columns, to_batch, to_ddl
 
 SCHEMA = pa.schema([("code", pa.int32()), ("n", pa.int64()), ("name", pa.string())])
 
