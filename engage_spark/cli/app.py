@@ -346,7 +346,7 @@ def score(
 def runs(ctx: typer.Context, snapshot_date: Day = None) -> None:
     """Show what became of every attempt: published or rejected, on which rows, why."""
     with spark_job(ctx) as job:
-        from engage_spark.pipelines.list_runs import list_runs
+        from engage_spark.pipelines.runs import list_runs
 
         show(ctx, list_runs(job.spark, job.settings, snapshot_date=snapshot_date))
 
