@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from engage_spark.ml.selection import gram_kernel as kernel
-from engage_spark.ml.selection.fold_gram import FoldGrams, build_fold_grams
+from engage_spark.ml.selection.fold_gram import FoldGrams, ProductSums, build_fold_grams
 
 
 def table(rows: int = 700, *, seed: int = 1, folds: int = 3) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def sums(
         ),
         tuple(number(data[t]) for t in targets),
     )
-    summed: list[tuple[int, ...]] = []
+    summed: list[pa.RecordBatch] = []
     for part in range(parts):
         rows = data.iloc[part::parts]
         batches = [
@@ -81,10 +81,13 @@ def sums(
             )
             for half in (rows.iloc[: len(rows) // 3], rows.iloc[len(rows) // 3 :])
         ]
-        for batch_sums in kernel.sum_products(iter(batches), layout):
-            summed += zip(*batch_sums.to_pydict().values(), strict=True)
+        summed += kernel.sum_products(iter(batches), layout)
+    columns = pa.Table.from_batches(summed).columns
     return build_fold_grams(
-        summed, names=(*sources, *targets), layout=layout, sources=dict.fromkeys(targets, sources)
+        ProductSums(*(c.to_numpy().astype(np.int64) for c in columns)),
+        names=(*sources, *targets),
+        layout=layout,
+        sources=dict.fromkeys(targets, sources),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,34 +192,41 @@ def _exact(hi: I64, lo: I64) -> NDArray[np.object_]:
     return both_triangles
 
 
+class ProductSums(NamedTuple):
+    """Sums of products, one per position: the fold, a bit for each target that is there, the place in the
+    matrix, and the sum in two parts.
+    """
+
+    fold: I64
+    present: I64
+    place: I64
+    hi: I64
+    lo: I64
+
+
 def build_fold_grams(
-    sums: Iterable[tuple[int, int, int, int, int]],
+    sums: ProductSums,
     *,
     names: tuple[str, ...],
     layout: GramLayout,
     sources: Mapping[str, tuple[str, ...]],
 ) -> dict[str, FoldGrams]:
-    """Gather each target's sums from rows (fold, which targets are there, place, hi, lo); `sources` are the
-    features of each target's spec.
-    """
+    """Gather each target's sums; `sources` are the features of each target's spec."""
     size = layout.size
-    rows = list(sums)
     grams = {}
     for t, target in enumerate(names[len(layout.columns) :]):
-        own = [r for r in rows if r[1] >> t & 1]
-        folds = tuple(sorted({r[0] for r in own}))
-        hi, lo = np.zeros((len(folds), size * size), np.int64), np.zeros((len(folds), size * size), np.int64)
-        at = {f: i for i, f in enumerate(folds)}
-        for fold, _, place, high, low in own:
-            hi[at[fold], place] += high
-            lo[at[fold], place] += low
+        own = ProductSums(*(part[sums.present >> t & 1 == 1] for part in sums))
+        folds, at = np.unique(own.fold, return_inverse=True)
+        hi, lo = (np.zeros((len(folds), size * size), np.int64) for _ in range(2))
+        np.add.at(hi, (at, own.place), own.hi)
+        np.add.at(lo, (at, own.place), own.lo)
         hi, lo = carry(hi, lo)
         grams[target] = FoldGrams(
             target=target,
             sources=sources[target],
             names=names,
             layout=layout,
-            folds=folds,
+            folds=tuple(folds.tolist()),
             hi=hi.reshape(-1, size, size),
             lo=lo.reshape(-1, size, size),
         )

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import FeatureSpec, all_features, target_names
 from engage_spark.ml.selection import gram_kernel as kernel
-from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, GramSlot, build_fold_grams
+from engage_spark.ml.selection.fold_gram import FoldGrams, Gram, GramSlot, ProductSums, build_fold_grams
 from engage_spark.ml.selection.profile import LEVELS, Scales, as_double, levels_of, scale_of
 from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.column_profile import ColumnProfile
@@ -71,7 +72,7 @@ def to_grams(
             hint="give rows that were split, of snapshots whose targets are known",
         )
     return build_fold_grams(
-        zip(*(sums.column(c).to_pylist() for c in ("fold", "present", "place", "hi", "lo")), strict=True),
+        ProductSums(*(sums.column(c).to_numpy().astype(np.int64) for c in ProductSums._fields)),
         names=(*(f.name for f in features), *targets),
         layout=layout,
         sources={

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, Ridge
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.ml.selection.fold_gram import Gram, GramSlot
 from engage_spark.ml.selection.rfe import RIDGE, TIE, eliminate, r2, ranks_from, select
 from tests.support.gram_tables import SOURCES, imputed, sums, table
 
@@ -58,6 +59,55 @@ def test_every_step_takes_the_source_that_a_fresh_fit_misses_least(seed: int, ke
         if len(left) == keep:
             assert selection.kept == tuple(left)
     assert not left
+
+
+def plain_elimination(gram: Gram) -> tuple[list[str], dict[int, float]]:
+    """The order of leaving and R² by number of sources, with a new inverse at every step."""
+    spread = np.sqrt(np.diag(gram.products))
+    varied = np.flatnonzero(spread > 0)
+    a = gram.products[np.ix_(varied, varied)] / np.outer(spread[varied], spread[varied])
+    np.fill_diagonal(a, 1.0 + RIDGE)
+    r = gram.with_target[varied] / (spread[varied] * np.sqrt(gram.of_target))
+    sources = [gram.slots[i].source for i in varied]
+    left, order, curve = list(gram.sources), [], {}
+    while left:
+        at = [i for i, s in enumerate(sources) if s in left]
+        inverse = np.linalg.inv(a[np.ix_(at, at)])
+        beta = inverse @ r[at]
+        curve[len(left)] = float(r[at] @ beta)
+        lost = []
+        for source in left:
+            own = [i for i, place in enumerate(at) if sources[place] == source]
+            lost.append(beta[own] @ np.linalg.solve(inverse[np.ix_(own, own)], beta[own]) if own else 0.0)
+        order.append(left.pop(max(i for i, loss in enumerate(lost) if loss <= min(lost) + TIE)))
+    return order, curve
+
+
+@pytest.mark.parametrize(("numbers", "rows"), [(30, 2_000), (90, 500), (60, 40)])
+@pytest.mark.parametrize("binary", [False, True])
+def test_the_updated_inverse_gives_the_order_of_new_ones(numbers: int, rows: int, binary: bool) -> None:
+    rng = np.random.default_rng(numbers)
+    x = rng.normal(size=(rows, 5)) @ rng.normal(size=(5, numbers)) + rng.normal(size=(rows, numbers))
+    y = x[:, :9] @ rng.normal(size=9) + 2 * rng.normal(size=rows)
+    level = rng.integers(0, 5, rows)
+    x = np.column_stack([x, *(level == k for k in range(1, 5)), 3 - 2 * x[:, 0], x[:, 7], np.ones(rows)])
+    sources = [*(f"x{i}" for i in range(numbers)), *["level"] * 4, "turned", "twin", "constant"]
+    x, y = x - x.mean(axis=0), (y > y.mean()) * 1.0 if binary else y
+    gram = Gram(
+        target="y",
+        sources=tuple(dict.fromkeys(sources)),
+        slots=tuple(GramSlot(source=s) for s in sources),
+        rows=rows,
+        means=np.zeros(len(sources)),
+        products=x.T @ x,
+        with_target=x.T @ (y - y.mean()),
+        target_mean=float(y.mean()),
+        of_target=float(((y - y.mean()) ** 2).sum()),
+    )
+    order, curve = plain_elimination(gram)
+    elimination = eliminate(gram, 10)
+    assert list(elimination.order) == order
+    assert elimination.curve == pytest.approx(curve, abs=1e-8)
 
 
 def test_ranks_count_from_what_left_last() -> None:
