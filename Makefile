@@ -9,8 +9,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 JARS := .venv/.jars
 JARS_S3 := .venv/.jars-s3
-# Extra options for pytest, such as `make test PYTEST='-x -k ingest'`.
+# Extra options for pytest, such as `make test-spark PYTEST='-x -k ingest'`.
 PYTEST ?=
+# One piece of `make test-long`, by name.
+PIECE ?=
 # Options of uv for `make lock`.
 UPGRADE ?=
 
@@ -29,27 +31,42 @@ demo: $(JARS) ## 10,000 made-up customers, from raw files to features, the graph
 demo-full: $(JARS) ## the same with the dictionary's 100,000
 	@$(BIN)/engage-spark demo --customers 100000
 
-# Two suites at a time: each Spark session keeps about one core busy. A suite's output is shown when it is done.
+# Which tests of a suite run: for `make test` the quick ones, with a third of the generated examples.
+SELECTION = -m 'not long$(if $(QUICK), and not slow)' --hypothesis-profile=$(if $(QUICK),quick,full)
+# Suites side by side, two at a time, since each Spark session keeps about one core busy: their lines carry their names. No
+# test may block (tests/support/watchdog.py), and no suite: it is interrupted, says where it stood, and fails.
+SUITES := test-spark test-connect test-e2e test-unit
+TOGETHER := $(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITES) NAMED=yes
+LIMITED = $(if $(NAMED),timeout --foreground --signal=INT --kill-after=60 50m)
+PREFIX = $(if $(NAMED),2>&1 | sed -u 's/^/$(@:test-%=%): /')
+
 .PHONY: test
-test: $(JARS) $(JARS_S3) ## all tests: without Spark, on classic Spark, on Spark Connect, end to end
-	@echo "running four suites, two at a time; bench/RESULTS.md has the duration …"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target --keep-going test-connect test-spark test-e2e test-unit
+test: $(JARS) $(JARS_S3) ## before every push: the quick tests of all four suites, at most 10 minutes on 2 cores
+	@$(TOGETHER) QUICK=yes
+
+.PHONY: test-all
+test-all: $(JARS) $(JARS_S3) ## what .ci/run runs: all four suites, at most 35 minutes on 2 cores
+	@$(TOGETHER)
+
+.PHONY: test-long
+test-long: $(JARS) $(JARS_S3) ## what takes hours, in pieces; `PIECE=name` runs one, docs/long_tests.md has the results
+	@$(BIN)/python -m tests.support.long_tests $(PIECE)
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## the tests that start no JVM
-	$(BIN)/pytest tests/unit $(PYTEST)
+	$(LIMITED) $(BIN)/pytest tests/unit $(SELECTION) $(PYTEST) $(PREFIX)
 
 .PHONY: test-spark
 test-spark: $(JARS) ## the Spark tests on a classic session
-	$(BIN)/pytest tests/spark --spark classic $(PYTEST)
+	$(LIMITED) $(BIN)/pytest tests/spark --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
 
 .PHONY: test-connect
-test-connect: $(JARS) ## the Spark tests once more, on Spark Connect
-	$(BIN)/pytest tests/spark --spark connect $(PYTEST)
+test-connect: $(JARS) ## the Spark tests that can differ on Spark Connect, there
+	$(LIMITED) $(BIN)/pytest tests/spark --spark connect $(SELECTION) $(PYTEST) $(PREFIX)
 
 .PHONY: test-e2e
 test-e2e: $(JARS) $(JARS_S3) ## commands, S3, planted faults, a cluster of processes
-	$(BIN)/pytest tests/e2e --spark classic $(PYTEST)
+	$(LIMITED) $(BIN)/pytest tests/e2e --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
 
 .PHONY: lint
 lint: $(INSTALLED) ## style, formatting, types, import layers

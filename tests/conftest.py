@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engage_spark.settings import LakeSettings, Settings, SparkSettings
+from tests.support.examples import register_profiles
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+pytest_plugins = ["tests.support.watchdog"]
 
 # `collect` hands timestamps over in the zone of the Python process; the tests compare them with UTC literals.
 os.environ["TZ"] = "UTC"
@@ -33,19 +36,22 @@ TEST_CONF = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--spark",
-        choices=("classic", "connect"),
+        choices=("classic", "connect", "connect-all"),
         default="classic",
-        help="the kind of session that Spark tests run on",
+        help="the session of Spark tests; connect: for the tests marked so, connect-all: for every test",
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    register_profiles()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On Connect, only what can differ there from a classic session, unless all are asked for."""
     if config.getoption("--spark") == "connect":
-        for item in items:
-            if marker := item.get_closest_marker("classic"):
-                item.add_marker(
-                    pytest.mark.skip(reason=marker.kwargs.get("reason", "on a classic session only"))
-                )
+        rest = [item for item in items if not item.get_closest_marker("connect")]
+        items[:] = [item for item in items if item.get_closest_marker("connect")]
+        config.hook.pytest_deselected(items=rest)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -54,7 +60,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def spark_kind(request: pytest.FixtureRequest) -> str:
-    return str(request.config.getoption("--spark"))
+    """`classic` or `connect`."""
+    return str(request.config.getoption("--spark")).removesuffix("-all")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.support.doc_blocks import PAGES, blocks
 from tests.support.paths import ROOT
@@ -20,7 +21,15 @@ def python_of(page: Path) -> list[Any]:
     return [b for b in blocks(page) if b.language == "python" and b.reason is None]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if python_of(p)], ids=lambda p: str(p.relative_to(ROOT)))
+def case(page: Path) -> ParameterSet:
+    return pytest.param(
+        page,
+        id=str(page.relative_to(ROOT)),
+        marks=[pytest.mark.connect] if page.name == "README.md" else [],
+    )
+
+
+@pytest.mark.parametrize("page", [case(p) for p in PAGES if python_of(p)])
 def test_python_blocks_of_a_page_run_in_order(
     page: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

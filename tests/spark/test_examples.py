@@ -28,6 +28,7 @@ def _own_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.connect
 def test_a_dataframe_is_checked(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
     run("check_a_dataframe.py")
     out = capsys.readouterr().out
@@ -46,7 +47,6 @@ def test_betweenness_of_edges_names_the_vertex_between(
 
 
 @pytest.mark.slow
-@pytest.mark.classic(reason="calls pipelines that are tested on Connect")
 def test_all_stages_run_on_few_customers(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

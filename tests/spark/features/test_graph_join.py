@@ -63,6 +63,7 @@ def test_without_a_graph_the_rows_stay_as_they_are(features: DataFrame) -> None:
 
 
 @pytest.mark.parametrize("measured", [True, False])
+@pytest.mark.connect
 def test_a_row_that_the_graph_lacks_fails_with_its_key(
     features: DataFrame, graph: DataFrame, measured: bool
 ) -> None:

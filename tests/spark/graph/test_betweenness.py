@@ -153,6 +153,7 @@ def in_one_process(
 
 
 @pytest.mark.parametrize("sources", [None, 50], ids=["exact", "sampled"])
+@pytest.mark.connect
 def test_tasks_give_the_bits_of_one_process(small: GraphLayout, sources: int | None) -> None:
     rule = StoppingRule(epsilon=0.05)
     actual = measure_betweenness(
@@ -186,6 +187,7 @@ def test_same_bits_however_the_edges_are_partitioned(
     assert actual.report.multi_edges == 20
 
 
+@pytest.mark.connect
 def test_same_bits_when_the_graph_travels_as_an_artifact(
     spark: SparkSession, sampled_rows: list[Any]
 ) -> None:
@@ -372,6 +374,7 @@ BAD_DATA = [
 
 
 @pytest.mark.parametrize(("schema", "rows", "options", "problems"), BAD_DATA)
+@pytest.mark.connect
 def test_every_fault_of_the_edges_is_reported_at_once(
     spark: SparkSession, schema: str, rows: Any, options: Any, problems: list[str]
 ) -> None:
@@ -381,6 +384,7 @@ def test_every_fault_of_the_edges_is_reported_at_once(
     assert "Hint:" in str(caught.value)
 
 
+@pytest.mark.connect
 def test_an_edge_to_an_unknown_customer_is_refused_with_its_id(spark: SparkSession) -> None:
     edges = spark.createDataFrame([("a", "b"), ("b", "x"), ("y", "x"), ("b", "a")], "src string, dst string")
     with pytest.raises(

@@ -59,6 +59,7 @@ def counted(rows: DataFrame, conditions: list[dict[str, Any]]) -> list[Any]:
     return [j.exception or (j.outcome and j.outcome.result["observed_value"]) for j in found]
 
 
+@pytest.mark.connect
 def test_row_conditions_of_every_dialect(rows: DataFrame) -> None:
     def gx(text: str) -> dict[str, Any]:
         return {"row_condition": text, "condition_parser": "great_expectations"}
@@ -127,6 +128,7 @@ def test_a_condition_that_is_none_on_one_row_fails_its_expectation(
     assert message in str(found)
 
 
+@pytest.mark.connect
 def test_what_cannot_be_run_has_failed_and_says_why_and_the_others_are_judged(rows: DataFrame) -> None:
     found = judged(
         rows,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from engage_spark.gx.evaluate import HANDLERS, run_suite
 from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import Suite, parse_suite
+from tests.support.examples import examples
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -41,10 +42,8 @@ CELLS: dict[str, st.SearchStrategy[Any]] = {
     "day": st.sampled_from([date(2024, 2, 28) + timedelta(days=n) for n in range(4)]),
     "at": st.sampled_from([datetime(2024, 2, 29, tzinfo=UTC) + timedelta(hours=6 * n) for n in range(4)]),
 }
-EXAMPLES = {"classic": 11, "connect": 3}
-"""Most of the time goes into GX, about 9 s an example; what both engines hand to Spark is the same on
-Connect.
-"""
+EXAMPLES = 4
+"""Each holds every mapped type. Most of the time goes into GX, about 9 s an example."""
 COUNTS = ("element_count", "unexpected_count", "missing_count")
 
 
@@ -308,11 +307,11 @@ def test_every_mapped_type_is_drawn() -> None:
 
 
 @pytest.mark.slow
-def test_both_engines_find_the_same(spark: SparkSession, spark_kind: str) -> None:
+def test_both_engines_find_the_same(spark: SparkSession) -> None:
     wrong: list[str] = []
 
     @settings(
-        max_examples=EXAMPLES[spark_kind],
+        max_examples=examples(EXAMPLES),
         derandomize=True,
         database=None,
         deadline=None,

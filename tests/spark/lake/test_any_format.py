@@ -14,6 +14,8 @@ from engage_spark.lake import read_any_format
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.connect
+
 
 def test_folders_named_as_columns_are_columns_also_below_such_a_folder(
     spark: SparkSession, tmp_path: Path

@@ -56,6 +56,7 @@ def judged(spark: SparkSession, folder: Path, table: Table) -> list[dict[str, An
 
 
 @each(LISTING)
+@pytest.mark.connect
 def test_a_delivery_that_cannot_be_used_is_refused_by_name(
     spark: SparkSession, tmp_path: Path, case: Case
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_delivery_that_cannot_be_used_is_refused_by_name(
 
 
 @each(READING)
+@pytest.mark.connect
 def test_a_parquet_file_is_read_as_declared_or_refused_by_name(
     spark: SparkSession, tmp_path: Path, case: Case
 ) -> None:
@@ -106,6 +108,7 @@ def test_int96_is_read_as_a_moment(spark: SparkSession, tmp_path: Path, case: Ca
 
 
 @each(CSV_FILES)
+@pytest.mark.connect
 def test_csv_files_are_read_as_declared_or_refused_by_name(
     spark: SparkSession, tmp_path: Path, case: Case
 ) -> None:

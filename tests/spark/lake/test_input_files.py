@@ -20,6 +20,8 @@ from tests.support.bad_input.things import THINGS, field, parquet, text
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.connect
+
 DAY = date(2025, 10, 21)
 MALFORMED = "__malformed"
 

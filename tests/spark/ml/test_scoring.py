@@ -81,6 +81,7 @@ def amount(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Tra
     return trained(spark, AMOUNT, Family.TWEEDIE, tmp_path_factory.mktemp("amount"))
 
 
+@pytest.mark.connect
 def test_predictions_of_two_classes_have_the_declared_columns(leaves: Trained) -> None:
     scored = leaves.scored()
     assert dict(scored.dtypes) == TYPES

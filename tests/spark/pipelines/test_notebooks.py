@@ -20,7 +20,6 @@ from tests.support.paths import ROOT
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-pytestmark = pytest.mark.classic(reason="notebooks call pipelines that are tested on Connect")
 NOTEBOOKS = ROOT / "notebooks"
 
 

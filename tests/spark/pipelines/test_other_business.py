@@ -111,6 +111,7 @@ def first(spark: SparkSession, settings: Settings, home: Path) -> dict[str, str]
     return contents(spark, settings, without=RUN)
 
 
+@pytest.mark.connect
 def test_another_business_is_judged_and_derived(
     spark: SparkSession, settings: Settings, first: dict[str, str]
 ) -> None:

@@ -199,6 +199,7 @@ def both(context: RunContext) -> RunContext:
     return context
 
 
+@pytest.mark.connect
 def test_all_targets_have_a_row_per_bed_and_day_in_the_declared_columns(both: RunContext) -> None:
     rows = read_predictions(both)
     table = predictions_table(both.contract)

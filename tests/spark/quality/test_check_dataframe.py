@@ -84,6 +84,7 @@ def faulty(spark: SparkSession) -> CheckResult:
     )
 
 
+@pytest.mark.connect
 def test_rules_keys_and_gates_are_told_with_rows_and_samples(faulty: CheckResult) -> None:
     found = broken(faulty)
     assert {k: n for k, n in found.items() if "." in k} == {
@@ -126,6 +127,7 @@ def test_sound_rows_pass_whatever_names_the_contract(spark: SparkSession) -> Non
     assert engage_spark.check is check
 
 
+@pytest.mark.connect
 def test_what_cannot_be_looked_at_is_said_and_fails_nothing(spark: SparkSession) -> None:
     checked = check(frame(spark, RIDES, [RIDE]), BIKES, table="rides")
     assert [u.split(" ")[0] for u in checked.unchecked if "references" in u] == [

@@ -28,6 +28,8 @@ from tests.support.paths import DATA
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.connect
+
 BIKES = load_contract(DATA / "bikes.odcs.yaml")
 LOGICAL = {"int": "integer", "bigint": "integer", "double": "number", "decimal(10,2)": "number"}
 

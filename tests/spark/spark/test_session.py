@@ -10,6 +10,8 @@ from engage_spark.settings import Settings
 from engage_spark.spark.session import GUARANTEES, active_session, get_session, is_connect, open_session
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.connect
+
 
 def test_the_kind_of_session_is_the_one_asked_for(spark: SparkSession, spark_kind: str) -> None:
     assert is_connect(spark) == (spark_kind == "connect")

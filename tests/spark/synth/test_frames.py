@@ -154,6 +154,7 @@ def test_days_of_one_customer_agree(made: Made) -> None:
     assert both.where("NOT (t.age <=> b.age) AND t.age IS NOT NULL AND b.age IS NOT NULL").count() == 0
 
 
+@pytest.mark.connect
 def test_partitions_do_not_change_a_row(spark: SparkSession, made: Made) -> None:
     expected = [digest(rows) for rows in made]
     for partitions in (1, 7):
@@ -210,6 +211,7 @@ def test_planted_faults_are_exactly_those_that_the_checks_find(spark: SparkSessi
         assert orphans.count() == listed["connections", f"{side}.references"] > 0
 
 
+@pytest.mark.connect
 def test_faults_can_be_planted_before_anything_is_written(spark: SparkSession) -> None:
     plan = plan_of(customers=30, snapshots=1)
     sound = {

@@ -92,6 +92,7 @@ def predicted(model: PipelineModel, rows: DataFrame) -> list[tuple[float, ...]]:
     return [(r.prediction, *r.p) for r in scored]
 
 
+@pytest.mark.connect
 def test_a_model_from_the_registry_predicts_the_same_bits(
     spark: SparkSession, tracker: Tracker, version: ModelVersion, fitted: PipelineModel, rows: DataFrame
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_model_from_the_registry_predicts_the_same_bits(
     assert len(set(predicted(fitted, rows))) > 3
 
 
+@pytest.mark.connect
 def test_nothing_stays_where_models_pass_through(tracker: Tracker, version: ModelVersion) -> None:
     assert tracker.staging is not None
     assert list(Path(tracker.staging).iterdir()) == []

@@ -81,6 +81,7 @@ def test_the_structure_of_a_real_graph_is_that_of_igraph(
     assert actual[hub]["triangles"] == nx.triangles(ego_network, hub) > 1000
 
 
+@pytest.mark.connect
 def test_follows_are_those_of_networkx(spark: SparkSession) -> None:
     follows = [("a", "b"), ("b", "a"), ("a", "c"), ("d", "a"), ("a", "b"), ("c", "c")]
     everyone = spark.createDataFrame([(x,) for x in "abcde"], "id string")

@@ -26,6 +26,7 @@ def rows(spark: SparkSession) -> DataFrame:
     )
 
 
+@pytest.mark.connect
 def test_all_rows_come_where_there_are_no_more_than_the_limit(rows: DataFrame) -> None:
     assert sample_rows(rows, key=["key"], seed=0, expected=8000, limit=8000).count() == 8000
 
@@ -58,6 +59,7 @@ def test_arrays_lie_in_the_same_order_on_any_partitioning(rows: DataFrame, parti
     assert np.isnan(expected["value"]).any(), "null is NaN"
 
 
+@pytest.mark.connect
 def test_more_rows_than_were_expected_are_not_taken_silently(rows: DataFrame) -> None:
     some = sample_rows(rows, key=["key"], seed=0, expected=8000, limit=8000)
     with pytest.raises(InputError, match="a sample of 100 rows for the driver has 8,000"):

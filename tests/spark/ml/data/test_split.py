@@ -100,6 +100,7 @@ def test_another_seed_draws_another_split(spark: SparkSession, drawn: pd.DataFra
     assert 0.3 < (other.side == drawn.side).mean() < 0.7
 
 
+@pytest.mark.connect
 def test_the_hash_of_a_key_never_changes(spark: SparkSession) -> None:
     rows = spark.createDataFrame([("CUST-000001", 3)], "id string, day int")
     splits = rows.select(split_hash(["id"], 0), split_hash(["id"], 1), split_hash(["id", "day"], 0)).collect()
@@ -134,6 +135,7 @@ def test_a_column_of_many_values_is_no_stratum(spark: SparkSession) -> None:
         draw_splits(customers(spark, 100), key=KEY, stratum="id")
 
 
+@pytest.mark.connect
 def test_newcomers_join_and_nobody_moves(spark: SparkSession, drawn: pd.DataFrame) -> None:
     splits = draw_splits(customers(spark), key=KEY, stratum="label", folds=5, seed=7)
     later = customers(spark, ROWS + 9_000, start=1_000)

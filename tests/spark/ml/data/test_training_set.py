@@ -91,6 +91,7 @@ def graph(spark: SparkSession) -> DataFrame:
     )
 
 
+@pytest.mark.connect
 def test_features_targets_and_protected_fields_in_the_order_of_the_contract(
     spark: SparkSession, customers: DataFrame, derived: DataFrame, graph: DataFrame
 ) -> None:
@@ -161,6 +162,7 @@ def test_the_join_is_that_of_another_engine(spark: SparkSession) -> None:
     assert duckdb.sql("SELECT * FROM set_table ORDER BY ALL").fetchall() == expected
 
 
+@pytest.mark.connect
 def test_a_row_that_has_no_derived_features_that_day_fails_with_its_key(
     customers: DataFrame, derived: DataFrame
 ) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+@pytest.mark.connect
 def test_intervals_have_the_same_bits_as_on_arrays(spark: SparkSession) -> None:
     random = np.random.default_rng(1)
     p = random.gamma(1.0, 300.0, 3000)

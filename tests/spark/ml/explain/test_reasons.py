@@ -82,6 +82,7 @@ def test_reasons_of_every_kind_of_model_add_up_to_what_it_predicts(
     )
 
 
+@pytest.mark.connect
 def test_reasons_show_the_values_of_the_row_but_not_of_masked_fields(
     rows: DataFrame, boosted: PipelineModel, explainer: Explainer
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_baseline_without_features_has_no_reasons(rows: DataFrame, tmp_path: P
     assert global_importance(model.transform(rows), explainer, key=["id"]) == ()
 
 
+@pytest.mark.connect
 def test_an_explainer_of_another_model_fails_the_job(rows: DataFrame, explainer: Explainer) -> None:
     other = fitted(rows.where("visits < 9"), LEAVES, Family.GBT)
     with pytest.raises(Exception, match="what the model predicts is"):
@@ -187,6 +189,7 @@ def test_importance_is_the_mean_magnitude_and_the_correlation_of_all_rows(
     assert sizes == sorted(sizes, reverse=True)
 
 
+@pytest.mark.connect
 def test_importance_takes_about_as_many_rows_as_it_may(
     rows: DataFrame, boosted: PipelineModel, explainer: Explainer
 ) -> None:

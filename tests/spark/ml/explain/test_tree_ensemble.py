@@ -95,6 +95,7 @@ def test_the_arrays_predict_what_the_model_predicts(
     assert np.abs(contributions(trees, x).sum(axis=1) + trees.base - raw).max() < 1e-12
 
 
+@pytest.mark.connect
 def test_thresholds_have_all_their_bits(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
     model = fitted(rows, ESTIMATORS["forest_amount"]())
     trees = read_ensemble(spark, saved(spark, model, tmp_path / "model"))
@@ -169,6 +170,7 @@ def test_a_model_without_trees_is_refused(spark: SparkSession, rows: DataFrame, 
         read_ensemble(spark, path)
 
 
+@pytest.mark.connect
 def test_a_stage_that_is_not_in_the_pipeline_is_named(
     spark: SparkSession, rows: DataFrame, tmp_path: Path
 ) -> None:

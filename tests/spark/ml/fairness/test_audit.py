@@ -104,6 +104,7 @@ def test_rates_by_group_are_those_of_fairlearn(rows: DataFrame, data: pd.DataFra
         assert found.of("all", metric)["all"].value == pytest.approx(frame.overall[metric], abs=1e-9)
 
 
+@pytest.mark.connect
 def test_scores_are_compared_with_the_share_of_ones(rows: DataFrame, data: pd.DataFrame) -> None:
     found = audit_fairness(
         rows,

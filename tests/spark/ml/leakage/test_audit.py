@@ -85,6 +85,7 @@ BINARY = ("near", "code", "late", "gone", "status")
 ALONE = ("void", "same", "number", "name", "city", "level")
 
 
+@pytest.mark.connect
 def test_each_planted_leak_is_found_once_under_its_own_name(leaky: DataFrame) -> None:
     data = with_leaks()
     plans = [

@@ -91,6 +91,7 @@ def rows(spark: SparkSession, data: pd.DataFrame) -> DataFrame:
     return frame(spark, data)
 
 
+@pytest.mark.connect
 def test_the_profile_is_that_of_pandas(rows: DataFrame, data: pd.DataFrame) -> None:
     profile = to_profile(rows, SPECS)
     assert profile.rows == len(data)
@@ -184,6 +185,7 @@ def test_samples_and_scales_of_many_values_are_these(spark: SparkSession) -> Non
     assert scale_of(columns["worth"]) == FixedPointScale(middle=9999.5, exponent=-6)
 
 
+@pytest.mark.connect
 def test_infinite_values_are_refused_by_name(spark: SparkSession) -> None:
     values = [(float("inf"), 1, None, None, "a", "b", 1, 1.0, 0), (1.0, 1, None, None, "a", "b", 0, 2.0, 0)]
     profile = to_profile(spark.createDataFrame(values, DDL), SPECS)

@@ -84,6 +84,7 @@ def test_partitions_follow_the_number_of_rows_alone(people: DataFrame) -> None:
     } == {0}
 
 
+@pytest.mark.connect
 def test_models_come_in_the_order_of_their_jobs_and_share_their_preparation(
     people: DataFrame,
 ) -> None:
@@ -106,6 +107,7 @@ def test_no_job_is_no_model() -> None:
     assert fit_all([], parallelism=2) == []
 
 
+@pytest.mark.connect
 def test_a_failing_fit_is_told_by_candidate_target_and_fold_and_stops_the_rest(
     people: DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_boolean_label_is_fitted_as_0_and_1(people: DataFrame) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.connect
 def test_each_row_is_judged_once_by_each_candidate_that_has_not_seen_it(
     people: DataFrame, rows: pd.DataFrame
 ) -> None:

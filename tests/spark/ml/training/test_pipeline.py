@@ -82,6 +82,7 @@ def expected_vectors(training: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     return np.column_stack([numbers, *((text == level).astype(float) for level in levels)])
 
 
+@pytest.mark.connect
 def test_the_assembled_vector_is_that_of_pandas(
     fitted: dict[tuple[str, str], Fitted], people: DataFrame, rows: pd.DataFrame
 ) -> None:
@@ -178,6 +179,7 @@ def test_the_named_baseline_is_a_model_of_that_feature_alone(people: DataFrame) 
     assert slots(model) == (VectorSlot("visits"),)
 
 
+@pytest.mark.connect
 def test_every_prediction_lies_within_the_targets_bounds(
     fitted: dict[tuple[str, str], Fitted], people: DataFrame
 ) -> None:
@@ -192,6 +194,7 @@ def test_every_prediction_lies_within_the_targets_bounds(
     )
 
 
+@pytest.mark.connect
 def test_an_infinite_value_that_makes_a_prediction_nan_fails_loudly(people: DataFrame) -> None:
     from pyspark.errors import PySparkException
     from pyspark.sql import functions as F
@@ -237,6 +240,7 @@ def test_a_reloaded_model_scores_bit_for_bit_on_any_partitioning(
     assert single.tolist() == [whole["c00007"]]
 
 
+@pytest.mark.connect
 def test_calibration_is_isotonic_regression_that_keeps_the_order(
     fitted: dict[tuple[str, str], Fitted], people: DataFrame, rows: pd.DataFrame
 ) -> None:
@@ -298,6 +302,7 @@ def test_no_feature_is_refused(spark: SparkSession) -> None:
         build_pipeline(QUICK["gbt"], target=LEFT, features=(), label="left", seed=1)
 
 
+@pytest.mark.connect
 def test_xgboost_is_refused_on_connect_before_any_fit(people: DataFrame, spark_kind: str) -> None:
     if spark_kind != "connect":
         pytest.skip("classic sessions fit xgboost")

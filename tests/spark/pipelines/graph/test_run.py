@@ -196,6 +196,7 @@ def expected_strengths() -> dict[tuple[str, str], tuple[int, int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.connect
 def test_every_measure_equals_networkx(spark: SparkSession, settings: Settings, first: FirstRun) -> None:
     assert sums(latest(spark, settings, STAGE))[DAY] == (N - 1, N - 1, 0, "published")
     actual, oracle = rows_of(spark, settings, "graph_features"), expected_graph()
@@ -333,6 +334,7 @@ def test_the_result_has_what_was_measured_and_what_was_left_out(
     assert set(first.result.locations) == set(TABLES)
 
 
+@pytest.mark.connect
 def test_a_rerun_does_nothing(spark: SparkSession, settings: Settings, first: FirstRun) -> None:
     before = run_log(settings).attempts(spark, STAGE)
     result = run_graph(spark, settings, contract=ENGAGEMENT)

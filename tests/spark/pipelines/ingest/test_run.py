@@ -92,6 +92,7 @@ def published(spark: SparkSession, world: World, *days: str) -> DataFrame:
     return run_log(world.settings).read_published(spark, JUDGED, stage=STAGE, day="snapshot_date", days=dates)
 
 
+@pytest.mark.connect
 def test_rows_in_are_valid_plus_quarantined(spark: SparkSession, world: World) -> None:
     assert sums(latest(spark, world.settings, STAGE)) == {
         D0: (60, 58, 2, "rejected"),
@@ -104,6 +105,7 @@ def test_rows_in_are_valid_plus_quarantined(spark: SparkSession, world: World) -
     assert counted == {(D0, "valid"): 58, (D0, "quarantined"): 2, (D1, "valid"): 600, (D1, "quarantined"): 6}
 
 
+@pytest.mark.connect
 def test_exactly_the_planted_faults_are_caught(spark: SparkSession, world: World) -> None:
     assert reasons(judged(spark, world).where(f"snapshot_date = '{D1}'"), "customer_id") == {
         "CUST-000000": [["customer_id.unique"], ["customer_id.unique"]],
@@ -219,6 +221,7 @@ def test_a_landing_is_recorded_once_and_later_runs_find_it(spark: SparkSession, 
     assert lake.version(spark, "landings") == 0
 
 
+@pytest.mark.connect
 def test_states_hold_what_pandas_counts_of_the_valid_rows(spark: SparkSession, world: World) -> None:
     states = {
         r["column_name"]: r
@@ -263,11 +266,13 @@ def test_samples_are_bounded_and_personal_values_masked(spark: SparkSession, wor
     assert all(len(s) <= 8 for s in shown.values())
 
 
+@pytest.mark.connect
 def test_no_temporary_data_is_left(world: World) -> None:
     left = Path(world.settings.lake.scratch_root or "")
     assert not left.exists() or not any(left.iterdir())
 
 
+@pytest.mark.connect
 def test_features_follow_published_days_only_and_a_second_call_does_nothing(
     spark: SparkSession, world: World
 ) -> None:

@@ -90,6 +90,7 @@ def test_the_newest_checked_day_is_shown_even_when_rejected(spark: SparkSession,
     assert (gate.passed, gate.severity) == (False, "critical")
 
 
+@pytest.mark.connect
 def test_drift_names_what_moved_and_what_is_gone(spark: SparkSession, lake: Settings) -> None:
     result = run_drift(spark, lake, contract=BIKES)
     assert (result.day, result.against) == (SECOND, FIRST), "a rejected day is no day"
@@ -153,6 +154,7 @@ def test_a_day_that_is_not_published_is_left_out_and_named(spark: SparkSession, 
         run_states(spark, lake, contract=BIKES, first=date(2024, 1, 1), last=date(2024, 1, 7))
 
 
+@pytest.mark.connect
 def test_states_come_back_as_they_were_counted(spark: SparkSession, lake: Settings) -> None:
     states = read_states(RunContext(spark, lake, BIKES), BIKES.entity, first=FIRST, last=FIRST)[FIRST]
     rows = rows_of(FIRST)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
 
-pytestmark = [pytest.mark.slow, pytest.mark.classic(reason="test_train trains and scores on Connect")]
+pytestmark = pytest.mark.slow
 
 CONTRACT = load_contract(DATA / "iranian_churn.odcs.yaml")
 DAY = date(2026, 1, 31)

@@ -127,6 +127,7 @@ def version_of(settings: Settings, trained: TrainResult, target: str) -> ModelVe
     return Tracker(settings.tracking).registry.version(target, model.version)
 
 
+@pytest.mark.connect
 def test_every_target_gets_a_version_and_a_row_of_figures(
     spark: SparkSession, settings: Settings, trained: TrainResult
 ) -> None:
@@ -224,6 +225,7 @@ def test_all_figures_are_stored_beside_the_model(settings: Settings, trained: Tr
     } <= set(metrics)
 
 
+@pytest.mark.connect
 def test_predictions_have_a_row_per_customer_and_target_within_bounds(
     spark: SparkSession, settings: Settings, scored: ScoreResult
 ) -> None:

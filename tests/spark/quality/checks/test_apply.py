@@ -103,6 +103,7 @@ def test_what_a_row_held_stays_as_it_came(judged: list[dict[str, Any]]) -> None:
             assert row[name] == value or (value != value and row[name] != row[name]), (row["case"], name)  # noqa: PLR0124 (NaN)
 
 
+@pytest.mark.connect
 def test_the_counts_equal_a_recount_in_pandas(spark: SparkSession) -> None:
     """Another path to the same counts: pandas over the reasons, duplicates and all."""
     rows = [SOUND | changed for changed, _ in CASES.values()] * 3
@@ -121,6 +122,7 @@ def test_the_counts_equal_a_recount_in_pandas(spark: SparkSession) -> None:
     assert (counted.rows, counted.quarantined) == (len(rows), per_status[QUARANTINED])
 
 
+@pytest.mark.connect
 def test_all_rows_of_a_duplicated_key_are_flagged_and_null_keys_are_not(spark: SparkSession) -> None:
     codes = ["ST0001", "ST0002", "ST0002", None, None, "ST0003", "ST0003", "ST0003", "st0004"]
     rows = frame(
@@ -224,6 +226,7 @@ def test_a_key_of_two_columns_is_duplicated_as_a_whole(spark: SparkSession) -> N
     assert shown == ["station_code=ST0002, docks_total=5"] * 2
 
 
+@pytest.mark.connect
 def test_an_orphan_is_a_value_without_a_key_and_a_null_is_none(spark: SparkSession) -> None:
     ride = {
         "from_station": "ST0001",

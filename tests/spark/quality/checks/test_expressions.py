@@ -19,6 +19,8 @@ from tests.support.paths import DATA
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.connect
+
 STATIONS = load_contract(DATA / "bikes.odcs.yaml").entity
 REFUSED = {
     "an aggregate": "max(docks_total) > 3",

@@ -136,6 +136,7 @@ def awkward(spark: SparkSession) -> DataFrame:
     )
 
 
+@pytest.mark.connect
 def test_awkward_columns_are_drafted_and_pass(spark: SparkSession, tmp_path: Path) -> None:
     rows = awkward(spark)
     contract, checked, text = draft(rows, tmp_path)

@@ -24,6 +24,7 @@ from engage_spark.graph.distributed.resources import (
     predict_core_seconds,
 )
 from engage_spark.graph.kernels.csr import build_csr, load_csr
+from tests.support.examples import examples
 from tests.support.graphs import Edges, edge_lists
 
 TRIANGLE_AND_TAIL = Edges(5, (0, 1, 2, 2, 3), (1, 2, 0, 3, 4))
@@ -44,7 +45,9 @@ def pieces(directory: Path, edges: Edges, parts: int) -> list[str]:
 
 
 @given(edges=edge_lists())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_the_graph_does_not_depend_on_how_its_edges_are_split(
     edges: Edges, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

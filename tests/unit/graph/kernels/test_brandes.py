@@ -13,6 +13,7 @@ from engage_spark.errors import InputError
 from engage_spark.graph.kernels.brandes import dependencies
 from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.reduction import reduce_graph
+from tests.support.examples import examples
 from tests.support.graphs import Edges, edge_lists, of, real
 
 FACEBOOK = {
@@ -29,7 +30,7 @@ def everyone(csr: Csr) -> np.ndarray:
     return np.arange(csr.n)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(edge_lists())
 def test_over_all_sources_it_is_networkxs_betweenness(edges: Edges) -> None:
     csr = edges.csr()
@@ -38,7 +39,7 @@ def test_over_all_sources_it_is_networkxs_betweenness(edges: Edges) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(edge_lists())
 def test_over_all_sources_it_is_networkits_betweenness(edges: Edges) -> None:
     csr = edges.csr()
@@ -47,7 +48,7 @@ def test_over_all_sources_it_is_networkits_betweenness(edges: Edges) -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(edge_lists())
 def test_one_source_at_a_time_adds_up_to_all(edges: Edges) -> None:
     csr = edges.csr()
@@ -58,7 +59,7 @@ def test_one_source_at_a_time_adds_up_to_all(edges: Edges) -> None:
     np.testing.assert_allclose(both.squares, np.sum(np.square(single), axis=0), rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(edge_lists())
 def test_a_source_may_be_given_twice_and_counts_twice(edges: Edges) -> None:
     csr = edges.csr()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 
 from engage_spark.graph.kernels.community import communities, modularity, visiting_order
 from engage_spark.graph.kernels.csr import Csr
+from tests.support.examples import examples
 from tests.support.graphs import Edges, edge_lists, of, real
 
 
@@ -61,7 +62,7 @@ def test_planted_communities_are_found() -> None:
     assert len(set(labels.tolist())) == 6
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(edge_lists(directed=False, weighted=False))
 def test_communities_of_any_graph_are_connected_and_no_worse_than_components(
     edges: Edges,

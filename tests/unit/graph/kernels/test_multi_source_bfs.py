@@ -20,6 +20,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.graph.kernels import traversal
 from engage_spark.graph.kernels.brandes import BATCH_WIDTH, batch_order, dependencies, worker_bytes
 from engage_spark.graph.kernels.csr import Csr
+from tests.support.examples import examples
 from tests.support.graphs import Edges, edge_lists, of, real
 from tests.support.paths import ROOT
 
@@ -39,7 +40,7 @@ def skewed(n: int, mean_degree: int, *, directed: bool = False) -> Csr:
     return Edges(n, tuple(ends[0].tolist()), tuple(ends[1].tolist()), directed=directed).csr()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(edge_lists(weighted=False), st.sampled_from(["float64", "float32"]), st.integers(0, 2**32 - 1))
 def test_lanes_give_what_one_source_at_a_time_gives_with_any_weights(
     edges: Edges, precision: str, seed: int

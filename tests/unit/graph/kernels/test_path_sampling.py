@@ -19,6 +19,7 @@ from engage_spark.graph.kernels.brandes import dependencies
 from engage_spark.graph.kernels.csr import Csr
 from engage_spark.graph.kernels.diameter import vertex_diameter_bound
 from engage_spark.graph.kernels.path_sampling import sample_paths
+from tests.support.examples import examples
 from tests.support.graphs import Edges, edge_lists, of, real
 
 
@@ -34,7 +35,7 @@ def assert_unbiased(csr: Csr, betweenness: np.ndarray, count: int, *, deviations
     assert (np.abs(hits - chance * count) <= deviations * spread + 1).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(edge_lists())
 def test_hits_are_binomial_around_exact_betweenness_on_any_graph(edges: Edges) -> None:
     if edges.n >= 2:
@@ -90,7 +91,7 @@ def test_hits_are_binomial_on_the_real_graph(shared_data: Path) -> None:
     assert_unbiased(csr, dependencies(csr, np.arange(csr.n)).total, 200_000, deviations=6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(edge_lists(), st.lists(st.integers(0, 1000), max_size=4))
 def test_any_split_of_the_range_hits_the_same(edges: Edges, cuts: list[int]) -> None:
     if edges.n < 2:
@@ -181,7 +182,7 @@ def longest_path(edges: Edges) -> int:
     return max((len(p) for p in paths), default=min(edges.n, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(edge_lists())
 def test_no_shortest_path_is_longer_than_the_bound(edges: Edges) -> None:
     assert longest_path(edges) <= vertex_diameter_bound(edges.csr()) <= edges.n

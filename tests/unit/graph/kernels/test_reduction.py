@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from engage_spark.graph.kernels.brandes import dependencies
 from engage_spark.graph.kernels.reduction import reduce_graph
+from tests.support.examples import examples
 from tests.support.graphs import Edges, edge_lists, of, real
 
 
@@ -20,25 +21,25 @@ def expanded(edges: Edges) -> np.ndarray:
     return reduced.expand(core.total)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(edge_lists())
 def test_the_cores_values_and_the_contributions_are_the_betweenness(edges: Edges) -> None:
     np.testing.assert_allclose(expanded(edges), edges.betweenness(), rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(edge_lists())
 def test_vertices_marked_zero_have_betweenness_0(edges: Edges) -> None:
     assert not edges.betweenness()[reduce_graph(edges.csr()).zero].any()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(edge_lists(directed=False, weighted=False))
 def test_in_an_undirected_graph_all_zeros_are_found(edges: Edges) -> None:
     assert reduce_graph(edges.csr()).zero.tolist() == (edges.betweenness() == 0).tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(edge_lists())
 def test_components_are_those_of_networkx(edges: Edges) -> None:
     graph = edges.networkx()
@@ -54,7 +55,7 @@ def test_components_are_those_of_networkx(edges: Edges) -> None:
     } == set(map(frozenset, expected))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(edge_lists(directed=False))
 def test_sources_mapped_to_the_core_give_the_values_of_the_given_graph(edges: Edges) -> None:
     """Averaged over all vertices as sources, each counted once, the core part is the same."""

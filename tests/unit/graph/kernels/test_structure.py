@@ -28,6 +28,7 @@ from engage_spark.graph.kernels.structure import (
     pagerank,
     reciprocity,
 )
+from tests.support.examples import examples
 from tests.support.graphs import Edges, edge_lists, real
 
 UNDIRECTED = ("facebook_combined", "lastfm_asia", "github_social")
@@ -109,7 +110,7 @@ def test_a_vertex_has_the_same_bits_whatever_is_measured_with_it(shared_data: Pa
         assert (parts == together).all()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(edge_lists(directed=False, weighted=False))
 def test_any_undirected_graph_agrees_with_networkx(edges: Edges) -> None:
     csr, graph = edges.csr(), edges.networkx()
@@ -136,7 +137,7 @@ def test_any_undirected_graph_agrees_with_networkx(edges: Edges) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(edge_lists(directed=True, weighted=False))
 def test_any_directed_graph_agrees_with_networkx(edges: Edges) -> None:
     csr, graph = edges.csr(), edges.networkx()

@@ -21,6 +21,7 @@ from engage_spark.ml.evaluation.metrics import (
     metrics_of,
 )
 from engage_spark.ml.feature_spec import Task
+from tests.support.examples import examples
 
 GRID = st.integers(0, 12).map(lambda k: k / 12)
 BINARY_ROWS = st.lists(st.tuples(st.integers(0, 1), GRID, st.integers(0, 3)), min_size=2, max_size=60)
@@ -34,7 +35,7 @@ def close(found: float, expected: float) -> bool:
 
 
 @given(BINARY_ROWS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_binary_metrics_are_those_of_scikit_learn_with_ties_and_weights(
     rows: list[tuple[int, float, int]],
 ) -> None:
@@ -57,7 +58,7 @@ def test_binary_metrics_are_those_of_scikit_learn_with_ties_and_weights(
 
 
 @given(NUMBER_ROWS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_regression_metrics_are_those_of_scikit_learn_with_weights(rows: list[tuple[int, int, int]]) -> None:
     y, p, w = (np.array(c, dtype=float) for c in zip(*rows, strict=True))
     assume(len(set(y[w > 0])) > 1)
@@ -68,7 +69,7 @@ def test_regression_metrics_are_those_of_scikit_learn_with_weights(rows: list[tu
 
 
 @given(BINARY_ROWS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_normalised_gini_of_two_classes_is_twice_the_auc_less_one(rows: list[tuple[int, float, int]]) -> None:
     y, p, w = (np.array(c, dtype=float) for c in zip(*rows, strict=True))
     assume(len(set(y[w > 0])) == 2)

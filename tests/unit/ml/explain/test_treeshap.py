@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.explain.tree_ensemble import Node, booster_ensemble, ensemble
 from engage_spark.ml.explain.treeshap import BLOCK, contributions, tables
+from tests.support.examples import examples
 from tests.support.random_trees import Trees, by_definition, random_trees
 
 with warnings.catch_warnings():
@@ -47,7 +48,7 @@ def test_contributions_equal_those_of_the_shap_package(depth: int, slots: int) -
 
 
 @given(seed=st.integers(0, 2**32), slots=st.integers(1, 4), depth=st.integers(0, 5), missing=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_contributions_equal_shapley_values_by_their_definition(
     seed: int, slots: int, depth: int, missing: bool
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import r2_score, roc_auc_score
 
 from engage_spark.ml.leakage.target_histogram import Histogram, auc, explained, missing_r2, pure, value_groups
+from tests.support.examples import examples
 
 
 def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, single: bool = True) -> Histogram:
@@ -28,7 +29,7 @@ def histogram(x: np.ndarray, y: np.ndarray, *, ordered: bool = True, single: boo
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 10_000), gaps=st.sampled_from([0.0, 0.2]), direction=st.sampled_from([1, -1]))
 def test_the_area_is_that_of_scikit_learn_in_the_better_direction(
     seed: int, gaps: float, direction: int

@@ -14,6 +14,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.selection.fold_gram import Gram, GramSlot
 from engage_spark.ml.selection.rfe import RIDGE, TIE, eliminate, r2, ranks_from, select
+from tests.support.examples import examples
 from tests.support.gram_tables import SOURCES, imputed, sums, table
 
 
@@ -44,7 +45,7 @@ def test_r2_is_that_of_scikit_learn(target: str) -> None:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 10_000), keep=st.integers(1, 5))
 def test_every_step_takes_the_source_that_a_fresh_fit_misses_least(seed: int, keep: int) -> None:
     data = table(rows=150, seed=seed)

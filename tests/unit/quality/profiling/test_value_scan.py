@@ -20,6 +20,7 @@ from engage_spark.quality.profiling.profile import ColumnFacts, facts_of
 from engage_spark.quality.profiling.suggest_bounds import limits_of, nice_share, outward
 from engage_spark.quality.profiling.value_scan import VALUES, TextScan, value_counter
 from engage_spark.spark.column_profile import ColumnProfile, column_profile
+from tests.support.examples import examples
 
 
 def scanned(
@@ -85,7 +86,7 @@ def test_a_pattern_is_found_where_values_have_one(values: list[Any], pattern: st
         assert all(re.fullmatch(found, v) for v in values)
 
 
-@settings(max_examples=80, derandomize=True, deadline=None)
+@settings(max_examples=examples(80), derandomize=True, deadline=None)
 @given(data=st.data())
 def test_any_split_tells_the_same_and_every_value_matches_the_pattern(data: st.DataObject) -> None:
     kinds = st.sampled_from(
@@ -187,7 +188,7 @@ def test_bounds_are_rounded_outwards_to_two_digits(x: Any, up: Any, down: Any) -
     assert (outward(Fraction(x), up=True), outward(Fraction(x), up=False)) == (up, down)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=examples(300), derandomize=True, deadline=None)
 @given(
     kind=st.sampled_from(["int", "bigint", "float", "double", "decimal(9,2)", "decimal(38,10)"]),
     ends=st.tuples(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**31 - 1)),

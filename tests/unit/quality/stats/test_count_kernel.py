@@ -23,6 +23,7 @@ from engage_spark.contract import Field, Role
 from engage_spark.quality import Binning, ColumnStats, binning, merge_stats
 from engage_spark.quality.stats.count import build_column_stats
 from engage_spark.quality.stats.count_kernel import DDL, RULES, SCHEMA, VALID, count
+from tests.support.examples import examples
 
 ARROW = {
     "int": pa.int32(),
@@ -195,7 +196,7 @@ def expected_bin(f: Field, b: Binning, value: Any) -> str:  # noqa: PLR0911 (one
 
 
 @pytest.mark.parametrize("name", FIELDS)
-@settings(max_examples=60, derandomize=True, deadline=None)
+@settings(max_examples=examples(60), derandomize=True, deadline=None)
 @given(data=st.data())
 def test_any_split_adds_up_to_the_whole_and_to_python(name: str, data: st.DataObject) -> None:
     f = FIELDS[name]
@@ -227,7 +228,7 @@ def test_any_split_adds_up_to_the_whole_and_to_python(name: str, data: st.DataOb
 @pytest.mark.parametrize(
     "name", [n for n, f in FIELDS.items() if f.logical_type in ("integer", "number") and not f.allowed]
 )
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=examples(40), derandomize=True, deadline=None)
 @given(data=st.data())
 def test_what_lies_below_a_cut_is_counted_exactly(name: str, data: st.DataObject) -> None:
     f = FIELDS[name]
