@@ -7,6 +7,8 @@ they need only numpy.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -18,7 +20,10 @@ from engage_spark.numerics.dtypes import F64, I64
 BITS = 31
 """The bits of the low part, if nothing else is said."""
 FLOAT_BITS = 27
-"""Of the 53 bits of a double: sums over 2^36 doubles of one power of two fit."""
+"""Of a part of 54 bits: sums over 2^36 parts of one power of two fit."""
+_LEAST = -1074
+_EXACT_PARTS = 1 << 20
+_HUGE = 2.0**900
 
 
 def split(number: Any, bits: int = BITS) -> tuple[Any, Any]:
@@ -48,13 +53,48 @@ def sum_exactly(values: I64) -> int:
     return join(high.sum(), low.sum())
 
 
-def split_floats(values: F64) -> tuple[NDArray[np.int32], I64, I64]:
-    """Return (power, high, low) of each finite double: (high · 2^27 + low) · 2^(power − 53), exactly."""
-    mantissa, power = np.frexp(values)
-    high, low = split((mantissa * 2.0**53).astype(np.int64), FLOAT_BITS)
-    return power, high, low
+def sum_floats(values: F64) -> int:
+    """Return the exact sum of finite doubles as a multiple of 2^-1074, the smallest double.
+
+    The leading 32 bits of all values are taken off by adding and subtracting a constant, then the next 32,
+    until nothing is left: two or three rounds of four passes for values of like size. Up to 2^20 such
+    parts add up in doubles without rounding.
+    Source: S. Rump, T. Ogita, S. Oishi, "Accurate floating-point summation", SIAM J. Sci. Comput. 31, 2008.
+    """
+    if len(values) > _EXACT_PARTS:
+        pieces = np.array_split(values, -(-len(values) // _EXACT_PARTS))
+        return sum(map(sum_floats, pieces))
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest >= _HUGE:
+        huge = np.abs(values) >= _HUGE
+        return (sum(map(int, values[huge].tolist())) << -_LEAST) + sum_floats(values[~huge])
+    total, unit, rest = 0, math.frexp(largest)[1], values
+    while unit > _LEAST and rest.any():
+        unit = max(unit - 32, _LEAST)
+        border = math.ldexp(1.5, unit + 52)
+        part = rest + border
+        part -= border
+        total += int(math.ldexp(float(part.sum()), -unit)) << (unit - _LEAST)
+        rest = rest - part
+    return total
+
+
+def split_sum(total: int) -> Iterator[tuple[int, int, int]]:
+    """Return a sum of `sum_floats` as parts (power, high, low), each (high · 2^27 + low) · 2^(power − 53).
+
+    The powers are the same for all sums, so the parts of many sums add up by power.
+    """
+    at = _LEAST + 53
+    while total:
+        if -(2**53) <= total < 2**53:
+            digit, total = total, 0
+        else:
+            digit, total = total & (2**54 - 1), total >> 54
+        if digit:
+            yield at, *split(digit, FLOAT_BITS)
+        at += 54
 
 
 def join_float(power: int, high: int, low: int) -> Fraction:
-    """Return the sum of doubles of one power of two."""
+    """Return the number of (sums of) parts of one power, see `split_sum`."""
     return Fraction(join(high, low, FLOAT_BITS)) * Fraction(2) ** (power - 53)

@@ -11,7 +11,7 @@ numbers are compared with borders as whole numbers: a double holds 53 bits of th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engage_spark.numerics.batch_counts import count_columns, to_batch, to_ddl
-from engage_spark.numerics.limbs import split, split_floats, sum_exactly
+from engage_spark.numerics.limbs import split, split_sum, sum_exactly, sum_floats
 
 NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = range(-1, -8, -1)
 """Bins beside the numbered ones."""
@@ -33,7 +33,8 @@ LOWEST, HIGHEST = -32, 31
 """The powers of two that unbounded numbers are told apart by; what is smaller or larger joins the outermost
 bin.
 """
-POWERS = 2200
+CELLS = 1 << 12
+"""Cells of a range of floats, and a quarter of the most that a range of whole numbers gets."""
 VALID = "__valid"
 RULES = "__rules"
 
@@ -56,15 +57,100 @@ class CountPlan(NamedTuple):
     digits: int = 0
 
 
+class Cells:
+    """Counts of the many narrow cells of a range, of which nearly all lie in one bin: a value then finds its
+    bin by arithmetic instead of a search.
+
+    `place` gives the cell of each value within `low` and `high`, and never falls as values rise. `labels` are
+    the bins of the cells; `mixed` cells hold a border, so their values must be searched for.
+    """
+
+    def __init__(
+        self,
+        low: float,
+        high: float,
+        place: Callable[[np.ndarray], np.ndarray],
+        labels: np.ndarray,
+        mixed: np.ndarray,
+    ) -> None:
+        self.low, self.high, self.place = low, high, place
+        self.labels, self.mixed = labels, mixed
+        self.any_mixed = bool(mixed.any())
+        self.counts = np.zeros(len(labels), np.int64)
+
+    def count(self, values: np.ndarray) -> np.ndarray:
+        """Count values, and return those that are not counted: beyond the range, or in a mixed cell."""
+        rest = values[:0]
+        if not (values.min() >= self.low and values.max() <= self.high):
+            within = (values >= self.low) & (values <= self.high)
+            values, rest = values[within], values[~within]
+        cells = self.place(values)
+        self.counts += np.bincount(cells, minlength=len(self.counts))
+        return np.concatenate((rest, values[self.mixed[cells]])) if self.any_mixed else rest
+
+    def bins(self) -> Iterator[tuple[int, int]]:
+        """Return each bin with its rows so far, mixed cells left out."""
+        for cell in np.flatnonzero(self.counts * ~self.mixed):
+            yield int(self.labels[cell]), int(self.counts[cell])
+
+
+def _cells(plan: CountPlan) -> Cells | None:
+    """Return the cells of a bounded column of numbers; None for others, and where cuts are counted too."""
+    if plan.cuts or plan.scale not in ("category", "whole", "spread"):
+        return None
+    if plan.kind == "whole":
+        return _cells_of_integers(plan)
+    return _cells_of_floats(plan) if plan.kind in ("number", "single") and plan.scale == "spread" else None
+
+
+def _cells_of_floats(plan: CountPlan) -> Cells | None:
+    edges = _as_stored(plan.edges, plan)
+    low, high = float(edges[0]), float(edges[-1])
+    width = high - low
+    if not (math.isfinite(width) and width > 2.0**-900):
+        return None
+    scale = CELLS / width
+
+    def place(values: np.ndarray) -> np.ndarray:
+        # Subtraction and multiplication round monotonically, so no value is in a lower cell than a smaller
+        # one.
+        above = values - low
+        above *= scale
+        return above.astype(np.intp)
+
+    borders = place(edges[1:-1])
+    every = np.arange(CELLS + 2)
+    return Cells(low, high, place, np.searchsorted(borders, every), np.isin(every, borders))
+
+
+def _cells_of_integers(plan: CountPlan) -> Cells | None:
+    if plan.scale == "spread":
+        low = int(_thresholds(plan.edges[:1], plan, math.ceil)[0])
+        high = int(_thresholds(plan.edges[-1:], plan, math.floor)[0])
+    else:
+        low, high = min(plan.values), max(plan.values)
+    shift = max((high - low).bit_length() - CELLS.bit_length() - 1, 0)
+    if low > high or max(-low, high) >= 2**62 or (shift and plan.scale == "category"):
+        return None
+
+    def place(values: np.ndarray) -> np.ndarray:
+        above = values - low
+        return above >> shift if shift else above
+
+    first = low + (np.arange(((high - low) >> shift) + 1) << shift)
+    labels = _bins_of_integers(first, plan)
+    last = np.minimum(first + ((1 << shift) - 1), high)
+    return Cells(low, high, place, labels, labels != _bins_of_integers(last, plan))
+
+
 class Partial:
     """The counts of one column over a partition."""
 
     def __init__(self, plan: CountPlan) -> None:
         self.plan = plan
         self.bins: dict[tuple[int, int], int] = {}
-        self.high = np.zeros(POWERS, np.int64)
-        self.low = np.zeros(POWERS, np.int64)
-        self.whole = 0
+        self.cells = _cells(plan)
+        self.sum = 0
         self.least: Any = None
         self.most: Any = None
 
@@ -76,11 +162,11 @@ class Partial:
             return
         if plan.kind in ("number", "single"):
             values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
-            self._binned(_bins_of_floats(values, plan), _places_of_floats(values, plan))
+            self._located(values, _bins_of_floats, _places_of_floats)
             self._summed(values)
         elif plan.kind in ("whole", "decimal", "day", "moment"):
             values = _integers(filled, plan)
-            self._binned(_bins_of_integers(values, plan), _places_of_integers(values, plan))
+            self._located(values, _bins_of_integers, _places_of_integers)
             self._summed(values)
         elif plan.kind == "flag":
             values = filled.cast(pa.int64()).to_numpy()
@@ -97,6 +183,17 @@ class Partial:
         if rows:
             self.bins[b, place] = self.bins.get((b, place), 0) + int(rows)
 
+    def _located(
+        self,
+        values: np.ndarray,
+        bins_of: Callable[[np.ndarray, CountPlan], np.ndarray],
+        places_of: Callable[[np.ndarray, CountPlan], np.ndarray | None],
+    ) -> None:
+        if self.cells is not None:
+            values = self.cells.count(values)
+        if len(values):
+            self._binned(bins_of(values, self.plan), places_of(values, self.plan))
+
     def _binned(self, bins: np.ndarray, places: np.ndarray | None) -> None:
         width = 1 if places is None else 2 * len(self.plan.cuts) + 1
         keys = (bins.astype(np.int64) - OTHER) * width + (0 if places is None else places)
@@ -112,45 +209,40 @@ class Partial:
             self._count(known.get(value.decode("utf-8", "surrogateescape"), OTHER), 0, rows)
 
     def _summed(self, values: np.ndarray) -> None:
+        if not len(values):
+            return
+        low, high = _ends(values)
         if values.dtype == np.float64:
-            # −0.0 becomes 0.0: which of the two a minimum gave would depend on the order of rows.
-            values = values[np.isfinite(values)] + 0.0
-            power, high, low = split_floats(values)
-            np.add.at(self.high, power + POWERS // 2, high)
-            np.add.at(self.low, power + POWERS // 2, low)
+            if not (math.isfinite(low) and math.isfinite(high)):
+                self._summed(values[np.isfinite(values)])
+                return
+            self.sum += sum_floats(values)
         elif values.dtype == np.int64:
-            self.whole += sum_exactly(values)
+            self.sum += int(values.sum()) if max(-low, high) < 2**31 else sum_exactly(values)
         else:
-            self.whole += sum(values.tolist())
-        if len(values):
-            low, high = (x.item() if isinstance(x, np.generic) else x for x in (values.min(), values.max()))
-            self.least = low if self.least is None else min(self.least, low)
-            self.most = high if self.most is None else max(self.most, high)
+            self.sum += sum(values.tolist())
+        self.least = low if self.least is None else min(self.least, low)
+        self.most = high if self.most is None else max(self.most, high)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Return rows of (code, bin, place, power, rows, hi, lo, least and most as double, least and most as
         bigint).
         """
+        if self.cells is not None:
+            for b, n in self.cells.bins():
+                self._count(b, 0, n)
+            self.cells = None
         for (b, place), n in self.bins.items():
             yield self.plan.code, b, place, 0, n, 0, 0, None, None, None, None
         if self.least is None:
             return
         if isinstance(self.least, float):
             ends = (self.least, self.most, None, None)
-            for at in np.flatnonzero((self.high != 0) | (self.low != 0)):
-                yield (
-                    self.plan.code,
-                    NO_BIN,
-                    0,
-                    int(at) - POWERS // 2,
-                    0,
-                    int(self.high[at]),
-                    int(self.low[at]),
-                    *ends,
-                )
+            for power, high, low in split_sum(self.sum):
+                yield self.plan.code, NO_BIN, 0, power, 0, high, low, *ends
             yield self.plan.code, NO_BIN, 0, 0, 0, 0, 0, *ends
             return
-        left, power = self.whole, WHOLE
+        left, power = self.sum, WHOLE
         while not -(2**62) <= left < 2**62:
             yield (
                 self.plan.code,
@@ -234,6 +326,17 @@ def count(
     tally = RowTally(len(plans), rules)
     counted = count_columns(tally.valid_rows(batches), [Partial(p) for p in plans])
     yield to_batch([*counted, *tally.rows()], SCHEMA)
+
+
+def _ends(values: np.ndarray) -> tuple[Any, Any]:
+    """Return minimum and maximum as Python's numbers.
+
+    −0.0 becomes 0.0: which of the two a minimum gives depends on the order of rows.
+    """
+    low, high = values.min(), values.max()
+    if isinstance(low, np.generic):
+        low, high = low.item(), high.item()
+    return low + 0, high + 0
 
 
 def _integers(filled: pa.Array, plan: CountPlan) -> np.ndarray:

@@ -63,6 +63,8 @@ FIELDS = {
     "a spread of floats": field("float", minimum=0.1, maximum=0.7),
     "doubles without bounds": field("double"),
     "few whole numbers": field("int", minimum=-3, maximum=7),
+    "a spread of whole numbers": field("int", minimum=-2, maximum=510, reference_mean=20),
+    "a wide spread of whole numbers": field("int", minimum=3, maximum=1_000_000, reference_mean=9e4),
     "many whole numbers": field("bigint", minimum=0, maximum=2**53 + 1),
     "whole numbers without bounds": field("bigint"),
     "whole numbers at the end of their type": field("bigint", minimum=-(2**63), maximum=-(2**63) + 5),
@@ -100,7 +102,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
         st.floats(width=32),
         st.floats(0, 1, width=32),
     ),
-    "int": st.one_of(st.integers(-5, 9), st.integers(-(2**31), 2**31 - 1)),
+    "int": st.one_of(
+        st.integers(-5, 9), st.integers(0, 520), st.integers(0, 1_000_009), st.integers(-(2**31), 2**31 - 1)
+    ),
     "bigint": st.one_of(
         st.sampled_from([2**53, 2**53 + 1, 2**53 + 2, -(2**63), -(2**63) + 5, -(2**63) + 6, 2**63 - 1]),
         st.integers(-(2**63), 2**63 - 1),
