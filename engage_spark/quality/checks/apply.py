@@ -10,17 +10,21 @@ look at the input.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import ERRORS_TYPE, QUARANTINED, VALID, Severity, Table
 from engage_spark.quality.checks.row_checks import MASK, Check
 from engage_spark.spark.schema import column_named
+from engage_spark.spark.sql_text import sql_literal
 
 LONGEST = 100
 """Characters of a sample that are shown."""
+_STATUS = (
+    f"CASE WHEN array_contains(_dq_errors.severity, {sql_literal(Severity.CRITICAL.value)}) "
+    f"THEN {sql_literal(QUARANTINED)} ELSE {sql_literal(VALID)} END"
+)
 
 
 def with_check_results(rows: DataFrame, *, checks: tuple[Check, ...]) -> DataFrame:
@@ -30,13 +34,22 @@ def with_check_results(rows: DataFrame, *, checks: tuple[Check, ...]) -> DataFra
     is broken; warnings are listed and the row stays valid. Temporary flag columns that the checks read must
     be there; they are dropped by the caller's final select. Cost: a projection, no shuffle, no job.
     """
-    broken = [F.coalesce(c.violated(), F.lit(False)) for c in checks]
-    reasons = F.array_compact(F.array(*(F.when(b, _reason(c)) for b, c in zip(broken, checks, strict=True))))
-    errors = F.when(_any(broken), reasons).otherwise(F.array().cast(ERRORS_TYPE))
-    critical = F.array_contains(F.col("_dq_errors.severity"), Severity.CRITICAL.value)
-    return rows.withColumn("_dq_errors", errors.cast(ERRORS_TYPE)).withColumn(
-        "_dq_status", F.when(critical, F.lit(QUARANTINED)).otherwise(F.lit(VALID))
-    )
+    return rows.withColumn("_dq_errors", F.expr(_errors(checks))).withColumn("_dq_status", F.expr(_STATUS))
+
+
+def _errors(checks: Sequence[Check]) -> str:
+    """Return the SQL of `_dq_errors`.
+
+    The disjunction is flat: Spark's parser makes a balanced tree of it, so hundreds of checks do not overflow
+    the stack of its optimizer.
+    """
+    none = f"CAST(array() AS {ERRORS_TYPE})"
+    if not checks:
+        return none
+    broken = [f"coalesce({c.violated}, false)" for c in checks]
+    reasons = (f"CASE WHEN {b} THEN {_reason(c)} END" for b, c in zip(broken, checks, strict=True))
+    listed = f"CAST(array_compact(array({', '.join(reasons)})) AS {ERRORS_TYPE})"
+    return f"CASE WHEN {' OR '.join(broken)} THEN {listed} ELSE {none} END"
 
 
 def personal_rules(table: Table, checks: Sequence[Check]) -> frozenset[str]:
@@ -74,19 +87,11 @@ def samples(checked: DataFrame, *, key: Sequence[str], hidden: Collection[str], 
     )
 
 
-def _reason(check: Check) -> Column:
-    return F.struct(
-        F.lit(check.name).alias("rule"),
-        F.lit(check.column).cast("string").alias("column"),
-        F.lit(check.severity.value).alias("severity"),
-        check.value().alias("value"),
-    )
-
-
-def _any(conditions: list[Column]) -> Column:
-    """Build a balanced disjunction: a chain of a few hundred overflows the stack of Spark's optimizer."""
-    if not conditions:
-        return F.lit(False)
-    while len(conditions) > 1:
-        conditions = [reduce(Column.__or__, conditions[i : i + 2]) for i in range(0, len(conditions), 2)]
-    return conditions[0]
+def _reason(check: Check) -> str:
+    parts = {
+        "rule": sql_literal(check.name),
+        "column": f"CAST({sql_literal(check.column)} AS STRING)",
+        "severity": sql_literal(check.severity.value),
+        "value": check.value(),
+    }
+    return f"named_struct({', '.join(f'{sql_literal(name)}, {value}' for name, value in parts.items())})"

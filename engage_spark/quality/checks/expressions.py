@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import Table
 from engage_spark.errors import ContractError
+from engage_spark.quality.checks.row_checks import negated
 
 
 def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
@@ -37,7 +38,9 @@ def _fault(rows: DataFrame, expressions: list[str]) -> str | None:
     try:
         filtered = rows
         for expression in expressions:
-            filtered = filtered.where(F.expr(expression))
+            # By itself first: what closes a bracket that it did not open would parse between brackets.
+            F.expr(expression)
+            filtered = filtered.where(F.expr(negated(expression)))
         # Asked for here, because Connect analyses nothing before; of a projection, because a filter's schema
         # it takes for known.
         _ = filtered.select(F.lit(1)).schema

@@ -17,11 +17,9 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TypeVar
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 from engage_spark.contract import Field
-from engage_spark.spark.schema import LOST, column_named
+from engage_spark.spark.schema import LOST
+from engage_spark.spark.sql_text import quoted_name, sql_literal
 
 # Java's \s knows ASCII only; \p{Z} are all blanks, \p{Cf} what is invisible: zero-width, direction, soft
 # hyphen, byte order mark.
@@ -41,45 +39,47 @@ LONGEST_KEY = 256
 """Characters. Anything longer is text, not a key; keys come to the driver where they are duplicated."""
 
 
-def text_checks(f: Field, check: Callable[[str, str, Callable[[], Column]], C]) -> Iterator[C]:
+def text_checks(f: Field, check: Callable[[str, str, str], C]) -> Iterator[C]:
     """Return the checks of a string field; none of any other.
 
-    `check` makes one of the field's, from kind, description and violation.
+    `check` makes one of the field's, from kind, description and violation (SQL).
 
     Null policy: all hold for a null.
     """
     if f.spark_type != "string" or f.allowed:
         return
 
-    def column() -> Column:
-        return column_named(f.name)
-
+    column = quoted_name(f.name)
     if f.is_key:
         yield check(
-            "short", f"has at most {LONGEST_KEY} characters", lambda: F.char_length(column()) > LONGEST_KEY
+            "short", f"has at most {LONGEST_KEY} characters", f"char_length({column}) > {LONGEST_KEY}"
         )
     if f.pattern is not None and _ONLY_PLAIN.fullmatch(f.pattern):
         return  # whatever matches is made of visible ASCII alone
-    yield check("valid_utf8", "is UTF-8, and no character was lost before", lambda: column().contains(LOST))
+    yield check(
+        "valid_utf8", "is UTF-8, and no character was lost before", f"contains({column}, {sql_literal(LOST)})"
+    )
     if f.is_key:
-        yield check(
-            "printable", "holds no control or invisible characters", lambda: column().rlike(INVISIBLE)
-        )
-        yield check("trimmed", "neither begins nor ends with a blank", lambda: column().rlike(OUTER_BLANK))
-        yield check("normal_form", "is in Unicode's normal form C", lambda: _off_normal_form(column()))
+        yield check("printable", "holds no control or invisible characters", _matches(column, INVISIBLE))
+        yield check("trimmed", "neither begins nor ends with a blank", _matches(column, OUTER_BLANK))
+        yield check("normal_form", "is in Unicode's normal form C", _off_normal_form(column))
     else:
         yield check(
             "no_control",
             "holds no control characters besides tabs and line ends",
-            lambda: column().rlike(CONTROL),
+            _matches(column, CONTROL),
         )
     if f.pattern is None:
-        yield check("not_blank", "is not blank", lambda: column().rlike(BLANK))
+        yield check("not_blank", "is not blank", _matches(column, BLANK))
 
 
-def _off_normal_form(column: Column) -> Column:
+def _matches(column: str, pattern: str) -> str:
+    return f"{column} RLIKE {sql_literal(pattern)}"
+
+
+def _off_normal_form(column: str) -> str:
     # Most keys are ASCII, in which all forms are one; the long expression is for the others.
-    return (F.octet_length(column) > F.char_length(column)) & column.rlike(_not_normal_form_c())
+    return f"(octet_length({column}) > char_length({column}) AND {_matches(column, _not_normal_form_c())})"
 
 
 @cache

@@ -189,7 +189,7 @@ def test_planted_faults_are_exactly_those_that_the_checks_find(spark: SparkSessi
             if not c.name.endswith((".unique", ".distinguishable", ".references"))
         ]
         counts = rows.agg(
-            *[F.count_if(c.violated()).alias(c.name.replace(".", "__")) for c in checks]
+            *[F.count_if(F.expr(c.violated)).alias(c.name.replace(".", "__")) for c in checks]
         ).first()
         assert counts is not None
         found = {c.name: counts[c.name.replace(".", "__")] for c in checks}

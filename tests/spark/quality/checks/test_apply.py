@@ -190,7 +190,7 @@ def test_each_check_does_with_null_nan_and_infinities_what_its_policy_says(spark
     checks = [c for c in row_checks(table) if c.column == "mean_ride_km"]
     assert {c.name.split(".")[1] for c in checks} == {"not_null", "finite", "range"}
     rows = frame(spark, table, [SOUND | {"mean_ride_km": v, "station_code": k} for k, v in special.items()])
-    flags = {c.name: F.coalesce(c.violated(), F.lit(False)) for c in checks}
+    flags = {c.name: F.coalesce(F.expr(c.violated), F.lit(False)) for c in checks}
     found = {
         r["station_code"]: r
         for r in rows.select("station_code", *(flag.alias(n) for n, flag in flags.items())).collect()
