@@ -192,7 +192,13 @@ def _build_files(
             summary = _build_in_a_task(space, names, n, weighted=bool(lengths), directed=directed)
             return GraphFiles(str(space.path / "graph")), summary
         summary = build_graph(
-            pieces, names, n, space.path / "graph", weighted=bool(lengths), directed=directed
+            pieces,
+            names,
+            n,
+            space.path / "graph",
+            weighted=bool(lengths),
+            directed=directed,
+            threads=space.workers.per_host,
         )
         return send_as_artifacts(space.spark, space.path / "graph"), summary
     finally:
@@ -272,13 +278,21 @@ def _check_pieces(edges: GraphEdges, ids: DataFrame, counts: list[tuple[str, int
 def _build_in_a_task(
     space: Workspace, names: list[str], n: int, *, weighted: bool, directed: bool
 ) -> GraphSummary:
-    directory = str(space.path)
+    directory, threads = str(space.path), space.workers.per_host
 
     def build(batches: Iterator[Any]) -> Iterator[Any]:
         for _ in batches:
             pass
         root = Path(directory)
-        summary = build_graph(root / "pieces", names, n, root / "graph", weighted=weighted, directed=directed)
+        summary = build_graph(
+            root / "pieces",
+            names,
+            n,
+            root / "graph",
+            weighted=weighted,
+            directed=directed,
+            threads=threads,
+        )
         yield pa.RecordBatch.from_pylist([summary._asdict()])
 
     row = space.spark.range(0, 1, 1, 1).mapInArrow(build, SUMMARY_SCHEMA).collect()[0]

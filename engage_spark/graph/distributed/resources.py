@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.graph.kernels.csr import MAX_THREADS
 
 if TYPE_CHECKING:
     from engage_spark.graph.distributed.build_task import GraphSummary
@@ -54,13 +55,13 @@ def estimate_memory(
     """Estimate the bytes that a graph takes on each host.
 
     Units: 8 bytes per edge and per vertex (a directed graph's row starts count twice), 16 more per edge with
-    lengths, and what a worker needs. Building takes, for a short while, the edges as given, sorted copies of
-    them, and the result.
+    lengths, and what a worker needs. Building takes, for a short while, the result, the edges as given and
+    the rows that they are collected in, and an array of the vertices for each thread.
     """
     arcs = 2 * edges
     csr = 4 * arcs + (8 * arcs if weighted else 0) + 8 * (n + 1) * (2 if directed else 1)
     lengths = 8 * arcs if weighted else 0
-    building = csr + 3 * (8 * arcs + lengths) + 32 * n
+    building = csr + 2 * (4 * arcs + lengths) + (32 + 8 * min(workers, MAX_THREADS)) * n
     return MemoryNeed(csr, building, worker, workers)
 
 

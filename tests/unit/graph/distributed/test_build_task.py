@@ -14,7 +14,6 @@ from engage_spark.graph.distributed.build_task import (
     GraphSummary,
     build_graph,
     load_core,
-    renumber,
 )
 from engage_spark.graph.distributed.resources import (
     check_memory,
@@ -23,7 +22,7 @@ from engage_spark.graph.distributed.resources import (
     parse_bytes,
     predict_core_seconds,
 )
-from engage_spark.graph.kernels.csr import build_csr, load_csr
+from engage_spark.graph.kernels.csr import Piece, build_from_pieces, load_csr
 from tests.support.examples import examples
 from tests.support.graphs import Edges, edge_lists
 
@@ -48,7 +47,7 @@ def pieces(directory: Path, edges: Edges, parts: int) -> list[str]:
 @settings(
     max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_the_graph_does_not_depend_on_how_its_edges_are_split(
+def test_the_graph_depends_neither_on_pieces_nor_on_threads(
     edges: Edges, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     home = tmp_path_factory.mktemp("pieces")
@@ -56,10 +55,12 @@ def test_the_graph_does_not_depend_on_how_its_edges_are_split(
     built = []
     for parts in (1, 3):
         names = pieces(home / f"in{parts}", edges, parts)
-        built.append(build_graph(home / f"in{parts}", names, edges.n, home / f"out{parts}", **options))
+        target = home / f"out{parts}"
+        built.append(build_graph(home / f"in{parts}", names, edges.n, target, threads=parts, **options))
     assert built[0] == built[1]
     one, other = load_csr(home / "out1" / "csr"), load_csr(home / "out3" / "csr")
-    assert all(np.array_equal(getattr(one, a), getattr(other, a)) for a in ("indptr", "indices"))
+    names = [a for a in vars(one) if getattr(one, a) is not None]
+    assert all(np.array_equal(getattr(one, a), getattr(other, a)) for a in names)
     position = np.load(home / "out1" / "position.npy")
     assert sorted(position) == list(range(edges.n))
     graph = edges.networkx()
@@ -74,16 +75,16 @@ def test_the_graph_does_not_depend_on_how_its_edges_are_split(
 
 
 def test_renumbering_keeps_rows_ascending_with_their_lengths() -> None:
-    csr = build_csr(np.array([0, 0, 2]), np.array([1, 2, 1]), 3, weight=np.array([5, 7, 9]), directed=True)
-    order = np.array([2, 0, 1], dtype=np.int32)
-    position = np.array([1, 2, 0], dtype=np.int32)
-    again = renumber(csr, order, position)
-    assert again.indptr.tolist() == [0, 1, 3, 3]
-    assert again.indices.tolist() == [2, 0, 2]
-    assert again.weights is not None
-    assert again.weights.tolist() == [9, 7, 5]
-    assert again.back_indices is not None
-    assert again.back_indices.tolist() == [1, 0, 1]
+    u, v = (np.array(ends, dtype=np.int32) for ends in ([0, 0, 3, 3, 0], [1, 3, 1, 2, 1]))
+    piece = Piece(u, v, np.array([5, 7, 9, 4, 6]))
+    csr, position = build_from_pieces([piece], 4, weighted=True, directed=True, by_degree=True, threads=2)
+    assert position.tolist() == [1, 2, 3, 0]
+    assert csr.indptr.tolist() == [0, 2, 4, 4, 4]
+    assert csr.indices.tolist() == [2, 3, 0, 2]
+    assert csr.weights is not None
+    assert csr.weights.tolist() == [9, 4, 7, 5]
+    assert csr.back_indices is not None
+    assert csr.back_indices.tolist() == [1, 0, 1, 0]
 
 
 def test_a_core_is_stored_beside_the_graph_where_trees_were_removed(tmp_path: Path) -> None:
@@ -94,6 +95,7 @@ def test_a_core_is_stored_beside_the_graph_where_trees_were_removed(tmp_path: Pa
         tmp_path / "out",
         weighted=False,
         directed=False,
+        threads=1,
     )
     core = load_core(tmp_path / "out")
     assert (built.n, built.m, built.core, built.active) == (5, 5, 3, 2)
@@ -137,6 +139,7 @@ def test_the_bytes_of_a_graph_are_those_that_were_predicted(tmp_path: Path) -> N
         tmp_path / "out",
         weighted=False,
         directed=False,
+        threads=1,
     )
     assert (
         built.bytes
