@@ -23,6 +23,8 @@ from engage_spark.numerics.jit import kernel
 
 MAX_BIT_ROW_DEGREE = 8192
 """Degree up to which an ego network may be held as bit rows: 8 MB."""
+_WORDS_PER_STEP = 8
+"""Words of bit rows that take as long as one step of counting, measured."""
 
 
 def measure_ego_networks(csr: Csr, vertices: I64) -> tuple[I64, F64]:
@@ -72,23 +74,26 @@ def _measure_ego_networks(indptr: I64, indices: I32, vertices: I64, widest: int)
         squares = 0
         for j in range(d):
             x = indices[begin + j]
-            wanted = filled + min(d, indptr[x + 1] - indptr[x])
+            wanted = filled + indptr[x + 1] - indptr[x] + 1
             if wanted > len(inner):
                 larger = np.empty(2 * wanted, dtype=np.int32)
                 larger[:filled] = inner[:filled]
                 inner = larger
-            for e in range(indptr[x], indptr[x + 1]):
-                k = position[indices[e]]
-                if k >= 0:
-                    inner[filled] = k
-                    filled += 1
-            rows[j + 1] = filled
+            # Unsigned indices have no code for negative ones, and every entry is written: a branch would be
+            # guessed wrongly too often.
+            at = np.uint64(filled)
+            for e in range(np.uint64(indptr[x]), np.uint64(indptr[x + 1])):
+                k = position[np.uint64(indices[e])]
+                inner[at] = k
+                at += np.uint64(k >= 0)
+            rows[j + 1] = at
+            filled = rows[j + 1]
             squares += (filled - rows[j]) ** 2
         for j in range(d):
             position[indices[begin + j]] = -1
         triangles[i] = filled // 2
         words = (d + 63) // 64
-        if d <= widest and d * d // 2 * words < 2 * squares:
+        if d <= widest and d * d // 2 * words < _WORDS_PER_STEP * squares:
             pairs = _pairs_by_bits(rows, inner, d, words)
         else:
             pairs = _pairs_by_counting(rows, inner, d)
@@ -102,21 +107,27 @@ def _measure_ego_networks(indptr: I64, indices: I32, vertices: I64, widest: int)
 @kernel
 def _pairs_by_bits(rows: I64, inner: I32, d: int, words: int) -> I64:
     """How many unconnected pairs of the ego network have c others connected to both, by c."""
-    bits = np.zeros((d, words), dtype=np.uint64)
+    one, low = np.uint64(1), np.uint64(63)
+    bits = np.zeros((words, d), dtype=np.uint64)
     most = 0
     for j in range(d):
         most = max(most, rows[j + 1] - rows[j])
         for e in range(rows[j], rows[j + 1]):
             k = inner[e]
-            bits[j, k >> 6] |= np.uint64(1) << np.uint64(k & 63)
+            bits[k >> 6, j] |= one << np.uint64(k & 63)
     pairs = np.zeros(most + 1, dtype=np.int64)
-    for j in range(1, d):
-        for k in range(j):
-            if not (bits[j, k >> 6] >> np.uint64(k & 63)) & np.uint64(1):
-                shared = np.uint64(0)
-                for w in range(words):
-                    shared += _ones(bits[j, w] & bits[k, w])
-                pairs[shared] += 1
+    shared = np.empty(d, dtype=np.uint64)
+    for j in range(np.uint64(1), np.uint64(d)):
+        shared[:j] = 0
+        for w in range(np.uint64(words)):
+            x = bits[w, j]
+            if x != 0:
+                column = bits[w]
+                for k in range(np.uint64(j)):
+                    shared[k] += _ones(x & column[k])
+        for k in range(np.uint64(j)):
+            linked = (bits[k >> np.uint64(6), j] >> (k & low)) & one
+            pairs[shared[k]] += np.int64(one - linked)
     return pairs
 
 
@@ -133,32 +144,32 @@ def _ones(x: np.uint64) -> np.uint64:
 def _pairs_by_counting(rows: I64, inner: I32, d: int) -> I64:
     """Count the same by the walks of two steps from each vertex; pairs without such a walk remain."""
     count = np.zeros(d, dtype=np.int32)
-    reached = np.empty(d, dtype=np.int32)
+    reached = np.empty(d + 1, dtype=np.int32)
     most = 0
     for j in range(d):
         most = max(most, rows[j + 1] - rows[j])
     pairs = np.zeros(most + 1, dtype=np.int64)
     linked = 0
     for j in range(d):
-        n_reached = 0
-        for e in range(rows[j], rows[j + 1]):
-            x = inner[e]
-            for f in range(rows[x], rows[x + 1]):
-                k = inner[f]
-                if k >= j:
+        n_reached = np.uint64(0)
+        for e in range(np.uint64(rows[j]), np.uint64(rows[j + 1])):
+            x = np.uint64(inner[e])
+            for f in range(np.uint64(rows[x]), np.uint64(rows[x + np.uint64(1)])):
+                k = np.uint64(inner[f])
+                if k >= np.uint64(j):
                     break
-                if count[k] == 0:
-                    reached[n_reached] = k
-                    n_reached += 1
-                count[k] += 1
+                before = count[k]
+                reached[n_reached] = k
+                n_reached += np.uint64(before == 0)
+                count[k] = before + 1
         for e in range(rows[j], rows[j + 1]):
-            k = inner[e]
-            if k < j and count[k] > 0:
-                count[k] = -count[k]
+            if inner[e] >= j:
+                break
+            count[inner[e]] *= -1
         for r in range(n_reached):
-            k = reached[r]
+            k = np.uint64(reached[r])
             if count[k] > 0:
-                pairs[count[k]] += 1
+                pairs[np.uint64(count[k])] += 1
                 linked += 1
             count[k] = 0
     pairs[0] = d * (d - 1) // 2 - rows[d] // 2 - linked
