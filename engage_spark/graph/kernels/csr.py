@@ -156,7 +156,7 @@ def build_from_pieces(
     thread.
     Errors: none; the numbers are not checked, see `build_csr`.
     """
-    pieces = [Piece(*map(_read_only, piece)) for piece in pieces]
+    pieces = [Piece(*(_read_only(array) for array in piece)) for piece in pieces]
     rows = _collect_rows(pieces, n, weighted=weighted, directed=directed, threads=threads)
     degree = rows.end - rows.begin
     back_degree = _count_entries(rows.begin, rows.end, rows.entries) if directed else degree
