@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engage_spark.graph.kernels.simd import prefetch_row
 from engage_spark.numerics import random_draws
 from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
@@ -30,6 +31,8 @@ def _sum_crossing_paths(
     """
     met = 0.0
     for i in range(first, last):
+        if i + 2 < last:
+            prefetch_row(indptr, indices, queue[i + 2])
         v = queue[i]
         crossing = 0.0
         # Unsigned: numba then omits the code for negative indices, a quarter of this loop.
