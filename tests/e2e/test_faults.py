@@ -28,7 +28,6 @@ from tests.support.commands import DAY, JUDGED, content_digest, content_digests,
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
 
-pytestmark = pytest.mark.slow
 CUSTOMERS = 150
 PACKAGED = load_contract()
 INPUTS = ("customers", "connections", "interactions")
@@ -218,6 +217,7 @@ def test_features_are_derived_of_valid_rows_only(spark: SparkSession, laid: Laid
     assert not derived.isEmpty()
 
 
+@pytest.mark.slow
 def test_ingesting_again_leaves_the_same_contents(
     spark: SparkSession, laid: Laid, first: dict[str, str]
 ) -> None:
@@ -226,7 +226,8 @@ def test_ingesting_again_leaves_the_same_contents(
     assert table(spark, laid.lake, "runs").where("stage = 'ingest:customers'").count() == 2
 
 
-@pytest.mark.parametrize("files", [1, 2, 7])
+@pytest.mark.slow
+@pytest.mark.parametrize("files", [1, 7])
 def test_the_contents_do_not_depend_on_files_and_partitions(
     spark: SparkSession, laid: Laid, tmp_path: Path, files: int
 ) -> None:

@@ -227,6 +227,7 @@ def test_without_mlflow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
         Tracker(TrackingSettings(folder=str(tmp_path))).check()
 
 
+@pytest.mark.slow
 def test_neither_the_terminal_nor_the_process_sees_anything_of_it(tmp_path: Path) -> None:
     """In a process of its own, with a new sqlite file: that is when mlflow and alembic talk most."""
     code = f"""

@@ -45,7 +45,7 @@ def pieces(directory: Path, edges: Edges, parts: int) -> list[str]:
 
 @given(edges=edge_lists())
 @settings(
-    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(24), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_the_graph_depends_neither_on_pieces_nor_on_threads(
     edges: Edges, tmp_path_factory: pytest.TempPathFactory

@@ -63,6 +63,7 @@ def facebook(shared_data: Path) -> Csr:
     return real(shared_data, "facebook_combined")[0]
 
 
+@pytest.mark.slow
 def test_standard_errors_on_facebook_are_calibrated_against_exact(facebook: Csr) -> None:
     """For vertices that many sources see, (estimate - exact) / stderr is about standard normal, over seeds
     and vertices. Where a few sources make up the value (the way into a small part), a sample that misses

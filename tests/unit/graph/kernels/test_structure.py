@@ -76,7 +76,13 @@ def test_a_real_disconnected_graph_agrees_with_networkx(shared_data: Path) -> No
     assert np.bincount(actual).tolist() == parts and len(parts) == 24
 
 
-@pytest.mark.parametrize("name", UNDIRECTED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lastfm_asia",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("facebook_combined", "github_social")),
+    ],
+)
 def test_ego_betweenness_is_that_of_the_ego_graph(shared_data: Path, name: str) -> None:
     """NetworkX's betweenness on the ego graph, for vertices of every degree up to 250."""
     csr, _ = real(shared_data, name)
