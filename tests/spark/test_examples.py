@@ -48,8 +48,13 @@ def test_betweenness_of_edges_names_the_vertex_between(
 
 @pytest.mark.slow
 def test_all_stages_run_on_few_customers(
-    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, value in {"KEEP": "8", "BOOTSTRAP": "20", "SMALLEST_GROUP": "20"}.items():
+        monkeypatch.setenv(f"ENGAGE_SPARK__MODELS__{name}", value)
     run("run_all_stages.py", str(tmp_path / "home"), "200")
     out = capsys.readouterr().out
     assert "0 quarantined" in out

@@ -20,7 +20,9 @@ from engage_spark.gx.suite_io import parse_suite
 from engage_spark.pipelines.quality.suite_check import run_check, suite_gate_error
 from engage_spark.pipelines.results import to_plain
 from engage_spark.spark.schema import spark_schema
+from tests.support.bad_input.stations import SOUND
 from tests.support.paths import DATA
+from tests.support.spark_jobs import jobs_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -199,7 +201,6 @@ def test_the_number_of_jobs_does_not_grow_with_the_suite(
 ) -> None:
     if spark_kind != "classic":
         pytest.skip("only a classic session tells how many jobs it ran")
-    tracker = spark.sparkContext.statusTracker()
 
     def jobs(times: int) -> int:
         asked: list[tuple[str, dict[str, Any]]] = [
@@ -225,13 +226,7 @@ def test_the_number_of_jobs_does_not_grow_with_the_suite(
                     {"column_A": "i", "column_B": "j", "mostly": n / 100},
                 ),
             ]
-        group = f"suite-{times}"
-        spark.sparkContext.setJobGroup(group, group)
-        try:
-            judged(rows, *asked, show=False)
-        finally:
-            spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
-        return len(tracker.getJobIdsForGroup(group))
+        return jobs_of(spark, lambda: judged(rows, *asked, show=False))
 
     few, many = jobs(2), jobs(40)
     assert 0 < few == many
@@ -243,19 +238,6 @@ def test_a_contract_s_own_suite_says_the_same_on_both_engines(spark: SparkSessio
     GX.
     """
     table = load_contract(DATA / "bikes.odcs.yaml").entity
-    sound: dict[str, Any] = {
-        "station_code": "ST0001",
-        "district": "North",
-        "operator_owner": "city",
-        "docks_total": 20,
-        "bikes_parked": 9,
-        "rides_started": 80,
-        "rides_ended": 70,
-        "mean_ride_km": 2.5,
-        "electric": True,
-        "opened_on": date(2020, 2, 29),
-        "runs_empty": 0,
-    }
     changed = [
         {},
         {"station_code": "ST0001"},
@@ -264,7 +246,7 @@ def test_a_contract_s_own_suite_says_the_same_on_both_engines(spark: SparkSessio
         {"mean_ride_km": float("inf")},
         {"rides_ended": None},
     ]
-    made = [sound | {"station_code": f"ST000{i}"} | change for i, change in enumerate(changed, start=1)]
+    made = [SOUND | {"station_code": f"ST000{i}"} | change for i, change in enumerate(changed, start=1)]
     frame = spark.createDataFrame([tuple(row[n] for n in table.names) for row in made], spark_schema(table))
     suite = suite_of(table)
     ours, theirs = run_suite(frame, suite), run_by_gx(frame, suite)

@@ -22,7 +22,9 @@ from engage_spark.contract import Rule, Severity, Table, TableKind, load_contrac
 from engage_spark.errors import ConfigurationError, ContractError, InputError
 from engage_spark.quality import CheckResult, check
 from engage_spark.spark.schema import spark_schema
+from tests.support.bad_input.stations import SOUND
 from tests.support.paths import DATA
+from tests.support.spark_jobs import jobs_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,19 +32,6 @@ if TYPE_CHECKING:
 PATH = DATA / "bikes.odcs.yaml"
 BIKES = load_contract(PATH)
 STATIONS, RIDES = BIKES.entity, BIKES.table("rides")
-SOUND: dict[str, Any] = {
-    "station_code": "ST0001",
-    "district": "North",
-    "operator_owner": "city",
-    "docks_total": 20,
-    "bikes_parked": 9,
-    "rides_started": 80,
-    "rides_ended": 70,
-    "mean_ride_km": 2.5,
-    "electric": True,
-    "opened_on": date(2020, 2, 29),
-    "runs_empty": 0,
-}
 RIDE = {
     "from_station": "ST0001",
     "to_station": "ST0002",
@@ -277,13 +266,8 @@ def cost(
     if kind != "classic":
         check(rows, table)
         return len(list(reads.iterdir())) // 2, None
-    group = uuid.uuid4().hex
-    spark.sparkContext.setJobGroup(group, "cost")
-    try:
-        check(rows, table)
-    finally:
-        spark.sparkContext.setJobGroup("", "")
-    return len(list(reads.iterdir())) // 2, len(spark.sparkContext.statusTracker().getJobIdsForGroup(group))
+    jobs = jobs_of(spark, lambda: check(rows, table))
+    return len(list(reads.iterdir())) // 2, jobs
 
 
 def test_jobs_and_scans_stay_the_same_from_10_to_300_rules(

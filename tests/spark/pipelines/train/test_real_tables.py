@@ -116,7 +116,8 @@ def cross_validated(settings: Settings, target: str) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "table", "target"), [("iranian", IRANIAN, "churn"), ("bank", BANK, "exited")]
+    ("name", "table", "target"),
+    [("iranian", IRANIAN, "churn"), pytest.param("bank", BANK, "exited", marks=pytest.mark.long)],
 )
 def test_auc_is_within_a_hundredth_of_histogram_boosting(
     request: pytest.FixtureRequest,
