@@ -47,6 +47,7 @@ def test_betweenness_of_edges_names_the_vertex_between(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_all_stages_run_on_few_customers(
     spark: SparkSession,
     tmp_path: Path,

@@ -40,7 +40,8 @@ def passed(page: str, commit: str) -> set[str]:
 def run(piece: str, commit: str) -> bool:
     """Run one piece, and add its line to the page."""
     started = time.monotonic()
-    words = [sys.executable, "-m", "pytest", *PIECES[piece], "--session-timeout", str(LIMIT)]
+    limits = ["--timeout", "3600", "--session-timeout", str(LIMIT)]
+    words = [sys.executable, "-m", "pytest", *PIECES[piece], *limits]
     try:
         code = subprocess.run(words, cwd=ROOT, check=False, timeout=LIMIT * 1.1).returncode
         result = "passed" if code == 0 else f"failed, exit code {code}"

@@ -29,12 +29,11 @@ NOTE = 60
 
 
 def seconds_of(item: pytest.Item) -> float:
-    """The limit of a test, 0 for none: by the command line, its marker, or pyproject.toml."""
+    """The limit of a test, 0 for none: by its marker, the command line, or pyproject.toml."""
+    if marker := item.get_closest_marker("timeout"):
+        return float(marker.args[0])
     given = item.config.getoption("timeout", None)
-    if given is None:
-        marker = item.get_closest_marker("timeout")
-        given = marker.args[0] if marker else item.config.getini("timeout")
-    return float(given or 0)
+    return float((item.config.getini("timeout") if given is None else given) or 0)
 
 
 def java_descendants(pid: int) -> list[int]:

@@ -20,6 +20,7 @@ from tests.support.paths import ROOT
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+pytestmark = pytest.mark.timeout(600)
 NOTEBOOKS = ROOT / "notebooks"
 
 

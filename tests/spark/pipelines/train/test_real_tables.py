@@ -28,7 +28,7 @@ from tests.support.real_tables import BANK, IRANIAN, RealTable, settings_below
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DAY = date(2026, 1, 31)
 KNOWN = date(2027, 1, 31)
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CONTRACT = load_contract(DATA / "iranian_churn.odcs.yaml")
 DAY = date(2026, 1, 31)

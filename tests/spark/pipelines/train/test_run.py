@@ -28,6 +28,8 @@ from engage_spark.tracking import ModelVersion, Tracker
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
 CONTRACT = load_contract()
 BEFORE, DAY, KNOWN = date(2025, 10, 20), date(2025, 10, 21), date(2025, 11, 20)
 MODELS = {
