@@ -141,6 +141,7 @@ def test_a_quarantined_customer_of_a_log_is_known(
     assert "ST0006" not in found
 
 
+@pytest.mark.slow
 def test_a_plain_rerun_leaves_the_very_same_rows(
     spark: SparkSession, settings: Settings, first: dict[str, str]
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_plain_rerun_leaves_the_very_same_rows(
     assert len({r.run_id for r in attempts}) == 1
 
 
+@pytest.mark.slow
 def test_the_same_rows_in_other_files_give_the_same_tables(
     spark: SparkSession, spark_kind: str, settings: Settings, home: Path, first: dict[str, str]
 ) -> None:
@@ -194,6 +196,7 @@ def killed_before_the_row_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RunLog, "append", dies)
 
 
+@pytest.mark.slow
 def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     spark: SparkSession,
     settings: Settings,
@@ -222,6 +225,7 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     assert table(spark, settings, "station_features").count() == 58
 
 
+@pytest.mark.slow
 def test_logs_are_replaced_by_event_date(
     spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
 ) -> None:

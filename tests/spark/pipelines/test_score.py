@@ -243,6 +243,7 @@ def test_scoring_one_target_leaves_the_others_rows(both: RunContext) -> None:
     assert content(Lake(both.settings.lake).read(both.spark, "predictions")) == stored
 
 
+@pytest.mark.slow
 def test_only_the_target_whose_champion_changed_is_scored_anew(
     both: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +271,7 @@ def test_only_the_target_whose_champion_changed_is_scored_anew(
     assert attempts(both, "harvest") == tried
 
 
+@pytest.mark.slow
 def test_another_number_of_reasons_is_other_work(both: RunContext, home: Path) -> None:
     fewer = at(both, home, models={"reasons": 1})
     assert len(done(scored(fewer))) == 2
@@ -302,6 +304,7 @@ def test_what_mlflow_refuses_is_not_taken_for_no_champion(
         scored(both)
 
 
+@pytest.mark.slow
 def test_models_of_the_other_kind_of_graph_values_are_refused(both: RunContext, home: Path) -> None:
     other = at(both, home, prefix="graph.")
     crown(other, "blooms", training="given", extras={"scorer": {}, "graph_values": "given"})
@@ -330,6 +333,7 @@ def test_a_model_without_a_scorer_is_refused(both: RunContext, home: Path) -> No
         scored(bare)
 
 
+@pytest.mark.slow
 def test_a_model_of_other_features_is_refused_before_anything_is_written(
     both: RunContext, home: Path
 ) -> None:
@@ -353,6 +357,7 @@ def test_a_model_of_other_features_is_refused_before_anything_is_written(
     assert contents(both) == before
 
 
+@pytest.mark.slow
 def test_a_new_day_leaves_the_day_before_as_it_was(both: RunContext, home: Path) -> None:
     scored(both)
     before = contents(both)

@@ -270,6 +270,7 @@ def cost(
     return len(list(reads.iterdir())) // 2, jobs
 
 
+@pytest.mark.slow
 def test_jobs_and_scans_stay_the_same_from_10_to_300_rules(
     spark: SparkSession, reads: Path, spark_kind: str
 ) -> None:

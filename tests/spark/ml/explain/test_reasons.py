@@ -24,12 +24,17 @@ from tests.support.small_models import AMOUNT, LEAVES, explained, fitted, people
 
 KINDS = [
     (LEAVES, Family.LINEAR, Link.LOGIT),
-    (LEAVES, Family.FOREST, Link.IDENTITY),
-    (LEAVES, Family.GBT, Link.LOGIT),
-    (AMOUNT, Family.LINEAR, Link.IDENTITY),
-    (AMOUNT, Family.TWEEDIE, Link.LOG),
-    (AMOUNT, Family.FOREST, Link.IDENTITY),
     (AMOUNT, Family.GBT, Link.IDENTITY),
+    *(
+        pytest.param(*kind, marks=pytest.mark.slow)
+        for kind in (
+            (LEAVES, Family.FOREST, Link.IDENTITY),
+            (LEAVES, Family.GBT, Link.LOGIT),
+            (AMOUNT, Family.LINEAR, Link.IDENTITY),
+            (AMOUNT, Family.TWEEDIE, Link.LOG),
+            (AMOUNT, Family.FOREST, Link.IDENTITY),
+        )
+    ),
 ]
 
 
@@ -146,9 +151,8 @@ def test_an_explainer_of_another_model_fails_the_job(rows: DataFrame, explainer:
         with_reasons(other.transform(rows), explainer, top=3).select("reasons").collect()
 
 
-@pytest.mark.parametrize("partitions", [1, 2, 7])
 def test_reasons_and_importance_have_the_same_bits_on_any_partitioning(
-    rows: DataFrame, boosted: PipelineModel, explainer: Explainer, partitions: int
+    rows: DataFrame, boosted: PipelineModel, explainer: Explainer
 ) -> None:
     whole = (
         with_reasons(boosted.transform(rows), explainer, top=3)
@@ -156,16 +160,12 @@ def test_reasons_and_importance_have_the_same_bits_on_any_partitioning(
         .select("reasons", "prediction")
         .toArrow()
     )
-    apart = boosted.transform(rows.repartition(partitions, F.xxhash64(F.lit(3), "id")))
-    assert (
-        with_reasons(apart, explainer, top=3)
-        .orderBy("id")
-        .select("reasons", "prediction")
-        .toArrow()
-        .equals(whole)
-    )
     expected = global_importance(boosted.transform(rows), explainer, key=["id"], limit=300)
-    assert global_importance(apart, explainer, key=["id"], limit=300) == expected
+    for partitions in (1, 7):  # made in 2
+        apart = boosted.transform(rows.repartition(partitions, F.xxhash64(F.lit(3), "id")))
+        found = with_reasons(apart, explainer, top=3).orderBy("id").select("reasons", "prediction")
+        assert found.toArrow().equals(whole)
+        assert global_importance(apart, explainer, key=["id"], limit=300) == expected
 
 
 def test_importance_is_the_mean_magnitude_and_the_correlation_of_all_rows(
@@ -225,6 +225,7 @@ def test_a_linear_model_without_rows_to_compare_with_is_not_explained(
         explainer_of(model, target=AMOUNT, spark=spark, scratch=str(tmp_path / "s"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [LEAVES, AMOUNT], ids=lambda t: t.name)
 def test_xgboost_models_are_explained_within_their_32_bits(
     rows: DataFrame, tmp_path: Path, spark_kind: str, target: Target

@@ -76,7 +76,13 @@ ESTIMATORS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind in ("forest_class", "boosted_amount") else pytest.mark.slow)
+        for kind in ESTIMATORS
+    ],
+)
 def test_the_arrays_predict_what_the_model_predicts(
     spark: SparkSession, rows: DataFrame, tmp_path: Path, kind: str
 ) -> None:

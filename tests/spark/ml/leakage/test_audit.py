@@ -170,6 +170,7 @@ def test_areas_are_those_of_scikit_learn_exact_for_few_values_and_near_for_many(
     assert histograms["score"].of_target == pytest.approx(data.left.var(ddof=0) * ROWS)
 
 
+@pytest.mark.slow
 def test_the_audit_is_the_same_on_any_partitioning(leaky: DataFrame) -> None:
     data = with_leaks()
     plans = [
@@ -224,6 +225,7 @@ def test_days_of_sides_are_seen(spark: SparkSession) -> None:
     assert audit_rows(frame(spark, pd.concat([data, after])), plans, later=("out_of_time",)) == ()
 
 
+@pytest.mark.slow
 def test_an_audit_takes_two_passes_however_many_features(
     spark: SparkSession, leaky: DataFrame, spark_kind: str
 ) -> None:
@@ -282,6 +284,7 @@ def real(path: Path) -> pd.DataFrame:
     return data.rename(columns=lambda c: "_".join(c.lower().split()))
 
 
+@pytest.mark.slow
 def test_the_iranian_table_shows_formula_label_like_columns_twins_and_duplicates(
     spark: SparkSession, shared_data: Path
 ) -> None:
@@ -307,6 +310,7 @@ def test_the_iranian_table_shows_formula_label_like_columns_twins_and_duplicates
     )
 
 
+@pytest.mark.slow
 def test_the_bank_table_shows_its_repeated_rows_and_its_names(spark: SparkSession, shared_data: Path) -> None:
     data = real(shared_data / "tables" / "bank_dirty.csv")
     data = data.assign(key=data.customerid.astype(str))

@@ -149,6 +149,7 @@ def test_a_wrong_job_is_refused_before_any_fit(people: DataFrame, monkeypatch: p
         fit_all([job(people), job(people, label="visits")], parallelism=2)
 
 
+@pytest.mark.slow
 def test_a_boolean_label_is_fitted_as_0_and_1(people: DataFrame) -> None:
     from pyspark.sql import functions as F
 

@@ -439,6 +439,7 @@ def test_another_business_has_a_graph_without_a_line_of_code(
     assert missing[0] == "betweenness"
 
 
+@pytest.mark.slow
 def test_a_graph_that_cannot_be_measured_is_an_error(
     spark: SparkSession, session_settings: Settings, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def test_a_bad_delivery_is_refused_before_anything_is_written(
     assert not any((lake / "_scratch").glob("*"))
 
 
+@pytest.mark.slow
 @each(SHAPES)
 def test_a_snapshot_of_any_shape_is_judged(
     spark: SparkSession, session_settings: Settings, tmp_path: Path, case: Case
