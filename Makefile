@@ -33,9 +33,10 @@ demo-full: $(JARS) ## the same with the dictionary's 100,000
 
 # Which tests of a suite run: for `make test` the quick ones, with a third of the generated examples.
 SELECTION = -m 'not long$(if $(QUICK), and not slow)' --hypothesis-profile=$(if $(QUICK),quick,full)
-# Suites side by side, two at a time, since each Spark session keeps about one core busy: their lines carry their names. No
-# test may block (tests/support/watchdog.py), and no suite: it is interrupted, says where it stood, and fails.
-SUITES := test-spark test-connect test-e2e test-unit
+# Suites side by side, two at a time, since each Spark session keeps about one core busy: their lines carry their names. The
+# unit tests start among the first, since others then find the kernels compiled. No test may block
+# (tests/support/watchdog.py), and no suite: it is interrupted, says where it stood, and fails.
+SUITES := test-spark test-unit test-connect test-e2e
 TOGETHER := $(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITES) NAMED=yes
 LIMITED = $(if $(NAMED),timeout --foreground --signal=INT --kill-after=60 50m)
 PREFIX = $(if $(NAMED),2>&1 | sed -u 's/^/$(@:test-%=%): /')

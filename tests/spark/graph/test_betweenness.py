@@ -152,8 +152,9 @@ def in_one_process(
     }
 
 
-@pytest.mark.parametrize("sources", [None, 50], ids=["exact", "sampled"])
-@pytest.mark.connect
+@pytest.mark.parametrize(
+    "sources", [pytest.param(None, id="exact", marks=pytest.mark.connect), pytest.param(50, id="sampled")]
+)
 def test_tasks_give_the_bits_of_one_process(small: GraphLayout, sources: int | None) -> None:
     rule = StoppingRule(epsilon=0.05)
     actual = measure_betweenness(
