@@ -102,7 +102,7 @@ def test_a_change_beside_any_kernel_starts_a_new_cache(
 def test_the_cache_watches_every_folder_with_a_kernel() -> None:
     watched = list(jit._kernel_sources(ROOT / "engage_spark"))
     compiled = [p for p in (ROOT / "engage_spark").rglob("*.py") if "@kernel" in p.read_text()]
-    assert {"random_draws.py", "leiden.py", "build_task.py", "treeshap.py"} <= {p.name for p in compiled}
+    assert {"random_draws.py", "leiden.py", "source_tasks.py", "treeshap.py"} <= {p.name for p in compiled}
     for module in compiled:
         assert module.name.encode() + module.read_bytes() in watched, module
 
