@@ -25,7 +25,6 @@ from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.quality.checks.apply import with_check_results
 from engage_spark.quality.checks.duplicate_keys import (
     collect_duplicates,
-    duplicated_keys,
     with_duplicate_flag,
 )
 from engage_spark.quality.checks.expressions import refuse_other_expressions
@@ -137,8 +136,9 @@ def check(
     `df`. Without its day an entity's keys must be unique within each day that `df` holds. What cannot be
     checked for lack of these is listed in `CheckResult.unchecked`.
 
-    Cost: whatever the number of rules, one action on the key columns with a shuffle of them, one full scan
-    that counts everything, and, where something is broken, a scan for samples. The driver holds counts,
+    Cost: whatever the number of rules, one action on the key columns with a shuffle of their hashes (two
+    where keys repeat), one full scan that counts everything, and, where something is broken, a scan for
+    samples. The driver holds counts,
     samples and at most 10,000 duplicated keys. Nothing is written.
     Errors: ContractError for an unusable contract, InputError when the columns are not as declared.
     """
@@ -236,7 +236,7 @@ def _checked_rows(task: _Task, checks: tuple[Check, ...], references: Mapping[st
     if table.key:
         # Nothing is written here: where there are many, the join finds them anew with each action on the
         # rows.
-        duplicates = collect_duplicates(duplicated_keys(rows, task.keyed), materialize=lambda keys: keys)
+        duplicates = collect_duplicates(rows, task.keyed, materialize=lambda keys: keys)
         rows = with_duplicate_flag(rows, duplicates, table=task.keyed)
     for r in table.references:
         referred = references[r.table]

@@ -42,11 +42,11 @@ def run_ingest(
     logs beside it.
 
     Cost: per table and snapshot one job to list the files, one narrow scan for the row count (footers) and,
-    where there is a key, one scan of the key columns with a shuffle of them; one full-width scan, which
-    writes; two of what was written, which count exactly and make the sketches for display, and a narrow one
-    for samples where something is broken. One Delta commit each for the checked table, quality_results,
-    quality_states and runs, and one for landings where a delivery is new. Nothing on the driver grows with
-    rows.
+    where there is a key, one scan of the key columns with a shuffle of their hashes (a second one where keys
+    repeat); one full-width scan, which writes; two of what was written, which count exactly and make the
+    sketches for display, and a narrow one for samples where something is broken. One Delta commit each for
+    the checked table, quality_results, quality_states and runs, and one for landings where a delivery is new.
+    Nothing on the driver grows with rows.
     Errors: InputError when the delivery cannot be read as declared (nothing is written for that table), and
     GateError, after all has been written and recorded, when a gate rejected a snapshot.
     """

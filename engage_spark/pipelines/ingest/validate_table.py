@@ -22,7 +22,6 @@ from engage_spark.quality import (
     binning,
     collect_duplicates,
     count_table,
-    duplicated_keys,
     evaluate_gates,
     refuse_other_expressions,
     row_checks,
@@ -80,7 +79,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
         )
         if table.key:
             materialize = opened.enter_context(scratch(context.spark, context.lake))
-            duplicates = _duplicates(duplicated_keys(rows, table), materialize)
+            duplicates = _duplicates(rows, table, materialize)
             rows = with_duplicate_flag(rows, duplicates, table=table)
         with translate_spark_errors(f"{table.name} cannot be checked"):
             checked = _with_orphan_flags(context, rows, table, work).transform(
@@ -171,12 +170,12 @@ def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
     )
 
 
-def _duplicates(keys: DataFrame, materialize: Materialize) -> DataFrame | None:
+def _duplicates(rows: DataFrame, table: Table, materialize: Materialize) -> DataFrame | None:
     """Return the duplicated keys, computed once: None when there are none, literal rows while they are few, a
     temporary table beyond.
     """
     with translate_spark_errors("the keys cannot be read"):
-        return collect_duplicates(keys, materialize=lambda frame: materialize(frame, "duplicates"))
+        return collect_duplicates(rows, table, materialize=lambda frame: materialize(frame, "duplicates"))
 
 
 def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:

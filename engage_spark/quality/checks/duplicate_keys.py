@@ -13,7 +13,7 @@ from engage_spark.quality.checks.row_checks import ALIKE, DUPLICATED
 from engage_spark.quality.checks.text_checks import LONGEST_KEY
 from engage_spark.spark.schema import column_named
 
-WRITTEN, _DUPLICATE_WRITTEN = "__written", "__duplicate_written"
+WRITTEN, _DUPLICATE_WRITTEN, _REPEATED = "__written", "__duplicate_written", "__repeated"
 MAX_LITERAL_KEYS = 10_000
 """Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them
 back would cost seconds.
@@ -31,9 +31,8 @@ def duplicated_keys(rows: DataFrame, table: Table) -> DataFrame:
     which must not gather on the driver.
     Cost: reads the key columns only, with one shuffle of them (by the lowercase key: it serves both counts).
     """
-    usable = reduce(Column.__and__, (_usable(table[k]) for k in table.key))
     lowercase_key = [_name(i) for i in range(len(table.key))]
-    keys = rows.where(usable).select(
+    keys = rows.where(_is_usable(table)).select(
         *(_lowercased(table[k]).alias(name) for k, name in zip(table.key, lowercase_key, strict=True)),
         _written(table),
     )
@@ -51,19 +50,36 @@ def duplicated_keys(rows: DataFrame, table: Table) -> DataFrame:
     )
 
 
-def collect_duplicates(keys: DataFrame, *, materialize: Callable[[DataFrame], DataFrame]) -> DataFrame | None:
-    """Compute the keys of `duplicated_keys` once: None when there are none, literal rows while they are few.
+def collect_duplicates(
+    rows: DataFrame, table: Table, *, materialize: Callable[[DataFrame], DataFrame]
+) -> DataFrame | None:
+    """Compute `duplicated_keys` once: None when there are none, literal rows while they are few.
 
-    Beyond MAX_LITERAL_KEYS they are what `materialize` makes of them.
-    Cost: one action on the key columns.
+    Beyond MAX_LITERAL_KEYS they are what `materialize` makes of them. Hashes of 64 bits say first whether
+    any key repeats; only rows whose hash does are compared by their keys, so the result is exact.
+    Cost: one action on the key columns, with a shuffle of a number a row; a second one where keys repeat.
     """
-    rows = keys.limit(MAX_LITERAL_KEYS + 1).collect()
-    if not rows:
+    repeated_hashes = _repeated_hashes(rows, table).limit(MAX_LITERAL_KEYS + 1).collect()
+    if not repeated_hashes:
         return None
-    if len(rows) <= MAX_LITERAL_KEYS:
-        literal: DataFrame = keys.sparkSession.createDataFrame(rows, keys.schema)
-        return literal
-    return materialize(keys)
+    spark = rows.sparkSession
+    if len(repeated_hashes) <= MAX_LITERAL_KEYS:
+        among = F.broadcast(spark.createDataFrame(repeated_hashes, f"{_REPEATED} bigint"))
+        suspects = rows.join(among, on=_lowercase_hash(table) == F.col(_REPEATED), how="left_semi")
+        keys = duplicated_keys(suspects, table)
+        duplicates = keys.limit(MAX_LITERAL_KEYS + 1).collect()
+        if not duplicates:
+            return None
+        if len(duplicates) <= MAX_LITERAL_KEYS:
+            literal: DataFrame = spark.createDataFrame(duplicates, keys.schema)
+            return literal
+    return materialize(duplicated_keys(rows, table))
+
+
+def _repeated_hashes(rows: DataFrame, table: Table) -> DataFrame:
+    """Hash the lowercase keys, and keep the hashes that occur more than once."""
+    hashes = rows.where(_is_usable(table)).select(_lowercase_hash(table).alias(_REPEATED))
+    return hashes.groupBy(_REPEATED).agg(F.count(F.lit(1)).alias("__n")).where("__n > 1").select(_REPEATED)
 
 
 def with_duplicate_flag(rows: DataFrame, duplicates: DataFrame | None, *, table: Table) -> DataFrame:
@@ -89,6 +105,10 @@ def _written(table: Table) -> Column:
     return F.xxhash64(*map(column_named, table.key)).alias(WRITTEN)
 
 
+def _lowercase_hash(table: Table) -> Column:
+    return F.xxhash64(*(_lowercased(table[k]) for k in table.key))
+
+
 def _name(position: int) -> str:
     return f"__key_{position}"
 
@@ -96,6 +116,10 @@ def _name(position: int) -> str:
 def _lowercased(f: Field) -> Column:
     column = column_named(f.name)
     return F.lower(column) if f.spark_type == "string" else column
+
+
+def _is_usable(table: Table) -> Column:
+    return reduce(Column.__and__, (_usable(table[k]) for k in table.key))
 
 
 def _usable(f: Field) -> Column:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from chispa import assert_df_equality
+from pyspark.sql import functions as F
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError
 from engage_spark.lake import Lake, scratch
 from engage_spark.pipelines.ingest import validate_table
-from engage_spark.quality import duplicated_keys
 from engage_spark.quality.checks import duplicate_keys
 from engage_spark.settings import LakeSettings
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TABLE = load_contract().entity
 
 
-def keys_of(spark: SparkSession, *keys: str | None) -> DataFrame:
-    return duplicated_keys(spark.createDataFrame([(k,) for k in keys], f"{TABLE.key[0]} string"), TABLE)
+def rows_of(spark: SparkSession, *keys: str | None) -> DataFrame:
+    return spark.createDataFrame([(k,) for k in keys], f"{TABLE.key[0]} string")
 
 
 def lake_at(path: Path) -> Lake:
@@ -34,7 +34,7 @@ def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     with scratch(spark, lake_at(tmp_path)) as materialize:
-        assert validate_table._duplicates(keys_of(spark, "a", "b", None, None), materialize) is None
+        assert validate_table._duplicates(rows_of(spark, "a", "b", None, None), TABLE, materialize) is None
     assert not (tmp_path / "scratch").exists()
 
 
@@ -44,7 +44,9 @@ def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
 ) -> None:
     monkeypatch.setattr(duplicate_keys, "MAX_LITERAL_KEYS", few)
     with scratch(spark, lake_at(tmp_path)) as materialize:
-        duplicates = validate_table._duplicates(keys_of(spark, "a", "b", "a", "c", "c", "c"), materialize)
+        duplicates = validate_table._duplicates(
+            rows_of(spark, "a", "b", "a", "c", "c", "c"), TABLE, materialize
+        )
         assert duplicates is not None
         expected = spark.createDataFrame(
             [("a", True, False), ("c", True, False)], "__key_0 string, __duplicated boolean, __alike boolean"
@@ -53,6 +55,18 @@ def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
         assert_df_equality(actual, expected, ignore_nullable=True, ignore_row_order=True)
         assert (tmp_path / "scratch").exists() == (few < 2)
     assert not list((tmp_path / "scratch").glob("*"))
+
+
+def test_keys_that_only_share_a_hash_are_no_duplicates(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicate_keys, "_lowercase_hash", lambda _: F.lit(7).cast("bigint"))
+    with scratch(spark, lake_at(tmp_path)) as materialize:
+        assert validate_table._duplicates(rows_of(spark, "a", "b", "c"), TABLE, materialize) is None
+        duplicates = validate_table._duplicates(rows_of(spark, "a", "b", "A", "b"), TABLE, materialize)
+    assert duplicates is not None
+    flags = {(r["__key_0"], r["__duplicated"], r["__alike"]) for r in duplicates.collect()}
+    assert flags == {("a", False, True), ("b", True, False)}
 
 
 def test_a_scratch_place_that_cannot_be_written_is_named(
@@ -64,5 +78,5 @@ def test_a_scratch_place_that_cannot_be_written_is_named(
         scratch(spark, lake_at(tmp_path)) as materialize,
         pytest.raises(EngageError, match=r"scratch.* cannot be written") as e,
     ):
-        validate_table._duplicates(keys_of(spark, "a", "a"), materialize)
+        validate_table._duplicates(rows_of(spark, "a", "a"), TABLE, materialize)
     assert e.value.exit_code == 2
