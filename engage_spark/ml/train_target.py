@@ -184,8 +184,8 @@ def train_target(
     `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
     compared.
 
-    Cost: folds x candidates fits and five more; one pass over the test split for the metrics of each final
-    model, and one for the fairness table. At most `models.judged_rows` scores per model on the driver.
+    Cost: folds x candidates fits and at most five more; one pass over the test split for the metrics of each
+    final model, and one for the fairness table. At most `models.judged_rows` scores per model on the driver.
 
     Errors: ConfigurationError where the rows cannot be trained on, FitError where a fit fails.
     """

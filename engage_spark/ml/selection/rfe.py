@@ -198,13 +198,14 @@ def _ranks(order: Sequence[str], keep: int) -> dict[str, int]:
     return {s: max(1, len(order) - i - keep + 1) for i, s in enumerate(order)}
 
 
-def select(grams: FoldGrams, keep: int) -> Selection:
-    """Eliminate for every training fold (all folds but one), and for all of them together.
+def select(grams: FoldGrams, keep: int, *, folds: Sequence[int] | None = None) -> Selection:
+    """Eliminate with each of `folds` held out in turn (default: every fold), and with none held out.
 
     Errors: ConfigurationError for a target that is constant in a training fold.
     """
-    folds = {f: eliminate(grams.training(f), keep) for f in grams.folds} if len(grams.folds) > 1 else {}
-    return _selection(keep, "linear", folds, eliminate(grams.everything(), keep), grams.sources)
+    held_out = grams.folds if folds is None else folds
+    by_fold = {f: eliminate(grams.training(f), keep) for f in held_out} if len(grams.folds) > 1 else {}
+    return _selection(keep, "linear", by_fold, eliminate(grams.everything(), keep), grams.sources)
 
 
 def ranks_from(

@@ -86,14 +86,14 @@ def rows_by_held_out_fold(
 def select_features(
     spec: FeatureSpec, grams: FoldGrams, rows: FitRows, *, models: ModelSettings
 ) -> Selection:
-    """Select features once with each fold held out, and once with none held out.
+    """Select features once with each fold of `rows` held out, and once with none held out.
 
     Features are ranked by Gram matrices, or by forests where `models.ranker` says so.
 
     Cost: linear algebra on the driver; with the forest as ranker one fit per fold and one more.
     """
     if models.ranker == "linear":
-        return select(grams.using(spec.names), models.keep)
+        return select(grams.using(spec.names), models.keep, folds=[k for k in rows if k is not None])
     (forest,) = candidates_for(spec.target, ["forest"], rows=grams.everything().rows)
     jobs = [_job(forest, spec, spec.features, frame, models, fold) for fold, frame in rows.items()]
     ranked = {f.job.fold: _importances(f, spec) for f in fit_all(jobs, parallelism=models.parallelism)}
@@ -130,8 +130,8 @@ def compare_candidates(
 
     Each fold has its own selected features.
 
-    Cost: folds x candidates fits, `parallelism` at a time, and one job that predicts and fetches at most
-    `judged_rows` rows per candidate.
+    Cost: folds x candidates fits, `parallelism` at a time, and one job that scans the split once per fold,
+    predicts by all candidates and fetches at most `judged_rows` rows of each.
     """
     target = spec.target
     candidates = candidates_for(target, models.candidates, rows=n_rows)

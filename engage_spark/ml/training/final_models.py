@@ -100,29 +100,37 @@ def fit_final_models(
 ) -> dict[str, FittedModel]:
     """Fit the candidate on the features of each role, and the baseline on those of the spec.
 
-    `calibration` holds the rows that models of two classes are calibrated on.
+    `calibration` holds the rows that models of two classes are calibrated on. Roles whose candidate and
+    features are the same share one model.
 
-    Cost: one fit per role, and two jobs to calibrate it.
+    Cost: one fit per model, and two jobs to calibrate it.
     """
-    target = spec.target
-    offers = {role: (candidate, tuple(offered)) for role, offered in features.items()} | {
-        BASELINE: (baseline_for(target), spec.features)
-    }
+    target, baseline = spec.target, baseline_for(spec.target)
+    used = {role: (candidate.name, candidate_features(candidate, of)) for role, of in features.items()}
+    used[BASELINE] = (baseline.name, candidate_features(baseline, spec.features))
+    candidates = {c.name: c for c in (candidate, baseline)}
+    distinct = list(dict.fromkeys(used.values()))
     jobs = [
-        Job(candidate=c, target=target, features=offered, rows=rows, label=target.name, seed=models.seed)
-        for c, offered in offers.values()
+        Job(
+            candidate=candidates[name],
+            target=target,
+            features=of,
+            rows=rows,
+            label=target.name,
+            seed=models.seed,
+        )
+        for name, of in distinct
     ]
     with log.stage(f"fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)):
         fitted = fit_all(jobs, parallelism=models.parallelism)
-        pipelines = {role: f.model for role, f in zip(offers, fitted, strict=True)}
+        pipelines = [f.model for f in fitted]
         if target.task is Task.BINARY:
-            pipelines = {
-                role: calibrated(model, calibration, label=target.name) for role, model in pipelines.items()
-            }
-    return {
-        role: FittedModel(candidate=c, features=candidate_features(c, offered), model=pipelines[role])
-        for role, (c, offered) in offers.items()
+            pipelines = [calibrated(model, calibration, label=target.name) for model in pipelines]
+    by_use = {
+        (name, of): FittedModel(candidate=candidates[name], features=of, model=model)
+        for (name, of), model in zip(distinct, pipelines, strict=True)
     }
+    return {role: by_use[use] for role, use in used.items()}
 
 
 def measure_final_models(
@@ -137,28 +145,34 @@ def measure_final_models(
 ) -> FinalModels:
     """Predict the same rows with each model, at most `judged_rows` of them, and add bootstrap intervals.
 
-    Cost: one job per model.
+    Cost: one job per model, where roles that share one count once.
     """
     finals: dict[str, FinalModel] = {}
+    measured: dict[int, tuple[np.ndarray, Mapping[str, Interval | None]]] = {}
     sample = sample_rows(rows, key=key, seed=models.seed, expected=n_rows, limit=models.judged_rows)
     labels = customers = np.empty(0)
     for role, f in fitted.items():
-        arrays = scores_of(f.model, f.features, sample, target, day=day, limit=models.judged_rows)
-        labels, customers = arrays["label"], arrays[HASH]
-        metrics = intervals(
-            metrics_of(target.task),
-            labels,
-            arrays["score"],
-            clusters=customers,
-            replicates=models.bootstrap,
-            seed=models.seed,
-        )
+        if id(f) not in measured:
+            arrays = scores_of(f.model, f.features, sample, target, day=day, limit=models.judged_rows)
+            labels, customers = arrays["label"], arrays[HASH]
+            measured[id(f)] = (
+                arrays["score"],
+                intervals(
+                    metrics_of(target.task),
+                    labels,
+                    arrays["score"],
+                    clusters=customers,
+                    replicates=models.bootstrap,
+                    seed=models.seed,
+                ),
+            )
+        scores, metrics = measured[id(f)]
         finals[role] = FinalModel(
             role=role,
             candidate=f.candidate,
             features=f.features,
             model=f.model,
-            scores=arrays["score"],
+            scores=scores,
             metrics=metrics,
         )
     return FinalModels(target=target, labels=labels, customers=customers, by_role=finals)

@@ -13,6 +13,7 @@ from engage_spark.errors import ConfigurationError, EngageError, FitError, Trans
 from engage_spark.ml.feature_spec import Feature, Target
 from engage_spark.ml.training.candidates import Candidate
 from engage_spark.ml.training.pipeline import (
+    FEATURES,
     PREDICTION,
     build_pipeline,
     candidate_features,
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 T = TypeVar("T")
-ROWS_A_PARTITION = 32_000
+ROWS_A_PARTITION = 100_000
+"""Rows of a fit that share a partition. Up to here a fit costs jobs, not rows: each level of each tree is a
+job, and a second partition doubles its tasks, while other fits keep the other cores busy.
+"""
 RETRAINED_WITHIN = 1e-6
 """How far two trainings on the same `prepared` rows may be apart: the largest difference of a prediction, as
 a share of their range.
@@ -90,11 +94,22 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted:
-    """A job's model. `seconds` is how long its own estimator took, without the shared preparation."""
+    """A job's model: the stages of `preparation`, which other jobs may share, and those of `estimation`.
+
+    `seconds` is how long its own estimator took.
+    """
 
     job: Job
-    model: PipelineModel
+    preparation: PipelineModel
+    estimation: PipelineModel
     seconds: float
+
+    @property
+    def model(self) -> PipelineModel:
+        """The pipeline from source columns to `prediction`."""
+        from pyspark.ml import PipelineModel
+
+        return PipelineModel(stages=[*self.preparation.stages, *self.estimation.stages])
 
 
 def fit_all(jobs: Sequence[Job], *, parallelism: int) -> list[Fitted]:
@@ -132,24 +147,31 @@ def _group(job: Job) -> tuple[Any, ...]:
 def _prepare(job: Job) -> PipelineModel:
     from pyspark.ml import Pipeline
 
-    return Pipeline(stages=preparation(candidate_features(job.candidate, job.features))).fit(job.rows)
+    features = candidate_features(job.candidate, job.features)
+    return Pipeline(stages=preparation(features)).fit(_narrow(job, features))
 
 
-def _fit(job: Job, prepared_by: PipelineModel) -> Fitted:
-    from pyspark.ml import Pipeline, PipelineModel
+def _narrow(job: Job, features: Sequence[Feature]) -> DataFrame:
+    """Select what the fit reads: each stage of a pipeline plans anew over all columns that it is given."""
+    from engage_spark.spark.schema import column_named
+
+    return job.rows.select(*(column_named(f.name) for f in features), column_named(job.label))
+
+
+def _fit(job: Job, preparation: PipelineModel) -> Fitted:
+    from pyspark.ml import Pipeline
     from pyspark.sql import functions as F
 
-    from engage_spark.ml.training.pipeline import FEATURES
     from engage_spark.spark.schema import column_named
 
     started = time.monotonic()
-    ready = prepared_by.transform(job.rows).select(
+    narrow = _narrow(job, candidate_features(job.candidate, job.features))
+    ready = preparation.transform(narrow).select(
         F.col(FEATURES), column_named(job.label).cast("double").alias("__label")
     )
     stages = estimation(job.candidate, target=job.target, label="__label", seed=job.seed)
     fitted = Pipeline(stages=stages).fit(ready)
-    model = PipelineModel(stages=[*prepared_by.stages, *fitted.stages])
-    return Fitted(job=job, model=model, seconds=time.monotonic() - started)
+    return Fitted(job=job, preparation=preparation, estimation=fitted, seconds=time.monotonic() - started)
 
 
 def _side_by_side(do: Callable[[Job], T], jobs: Sequence[Job], parallelism: int) -> list[T]:
@@ -216,7 +238,8 @@ def out_of_fold(
 
     Grain: a row per row of `rows` in a fold of `fitted`, and candidate.
 
-    Cost: lazy; one scan of `rows` for each model, no shuffle.
+    Cost: lazy; one scan of `rows` for each fold and set of features, whose preparation all of its candidates
+    share, no shuffle.
     """
     from pyspark.sql import functions as F
 
@@ -227,14 +250,37 @@ def out_of_fold(
             "out-of-fold predictions need models of one target, each with the fold that it left out"
         )
     keys = [key] if isinstance(key, str) else list(key)
-    parts = [
-        f.model.transform(rows.where(column_named(fold).eqNullSafe(F.lit(f.job.fold)))).select(
-            *(column_named(k).alias(k) for k in keys),
-            F.lit(f.job.candidate.name).alias("candidate"),
-            F.lit(f.job.fold).cast("int").alias("fold"),
-            column_named(f.job.label).cast("double").alias("label"),
-            F.col(PREDICTION).alias("score"),
+    groups: dict[int, list[Fitted]] = {}
+    for f in fitted:
+        groups.setdefault(id(f.preparation), []).append(f)
+    parts = []
+    for members in groups.values():
+        job = members[0].job
+        features = candidate_features(job.candidate, job.features)
+        names = [f"__key{i}" for i in range(len(keys))]
+        columns = [*names, "__label", FEATURES]
+        held_out = rows.where(column_named(fold).eqNullSafe(F.lit(job.fold))).select(
+            *(column_named(k).alias(name) for k, name in zip(keys, names, strict=True)),
+            column_named(job.label).cast("double").alias("__label"),
+            *(column_named(f.name) for f in features),
         )
-        for f in fitted
-    ]
+        scored = members[0].preparation.transform(held_out).select(*columns)
+        for i, f in enumerate(members):
+            scored = f.estimation.transform(scored).select(*columns, F.col(PREDICTION).alias(f"__score{i}"))
+            columns.append(f"__score{i}")
+        by_candidate = F.array(
+            *(
+                F.struct(F.lit(f.job.candidate.name).alias("candidate"), F.col(f"__score{i}").alias("score"))
+                for i, f in enumerate(members)
+            )
+        )
+        parts.append(
+            scored.select(*names, "__label", F.explode(by_candidate).alias("__scored")).select(
+                *(F.col(name).alias(k) for k, name in zip(keys, names, strict=True)),
+                F.col("__scored.candidate").alias("candidate"),
+                F.lit(job.fold).cast("int").alias("fold"),
+                F.col("__label").alias("label"),
+                F.col("__scored.score").alias("score"),
+            )
+        )
     return reduce(lambda a, b: a.unionByName(b), parts)

@@ -62,8 +62,8 @@ def run_train(
 
     Cost: one join of customers, features and graph into scratch; three passes over the fit split (profile,
     Gram matrices of all targets and folds, histograms of the audit), and a shuffle of content hashes; per
-    target folds x candidates fits and five more; one pass each over the test split for metrics of each final
-    model and for the fairness table. On the driver: matrices of the features, and at most
+    target folds x candidates fits and at most five more; one pass each over the test split for metrics of
+    each final model and for the fairness table. On the driver: matrices of the features, and at most
     `models.judged_rows` scores per model. One Delta commit each for `splits` (where there are newcomers),
     `training_runs` and `runs`.
 

@@ -78,7 +78,7 @@ def test_the_seed_decides_the_buckets(people: DataFrame) -> None:
 
 
 def test_partitions_follow_the_number_of_rows_alone(people: DataFrame) -> None:
-    assert [partitions_for(n) for n in (0, 1, 32_000, 32_001, 1_000_000)] == [1, 1, 1, 2, 32]
+    assert [partitions_for(n) for n in (0, 1, 100_000, 100_001, 1_000_000)] == [1, 1, 1, 2, 10]
     assert {
         part for part, _ in places(prepared(people, key="id", day=None, partitions=None, seed=1)).values()
     } == {0}

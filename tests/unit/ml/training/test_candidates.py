@@ -8,7 +8,7 @@ import pytest
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import Target, Task
-from engage_spark.ml.training.candidates import SMALL, Family, baseline_for, candidates_for
+from engage_spark.ml.training.candidates import MEDIUM, SMALL, Family, baseline_for, candidates_for
 
 ALL = ("linear", "tweedie", "forest", "gbt")
 
@@ -50,6 +50,12 @@ def test_few_rows_get_deeper_trees() -> None:
     few, many = (candidates_for(target(), ["forest"], rows=n)[0].params for n in (SMALL, SMALL + 1))
     assert few["maxDepth"] > many["maxDepth"]
     assert candidates_for(target(), ["forest"])[0].params == many
+
+
+def test_boosted_trees_of_a_medium_number_of_rows_are_shallow() -> None:
+    sizes = (SMALL, SMALL + 1, MEDIUM, MEDIUM + 1, None)
+    depths = [candidates_for(target(), ["gbt"], rows=n)[0].params["maxDepth"] for n in sizes]
+    assert depths == [4, 3, 3, 4, 4]
 
 
 def test_the_penalty_of_a_linear_regression_follows_the_range_of_its_target() -> None:
