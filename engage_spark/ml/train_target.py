@@ -67,6 +67,7 @@ from engage_spark.ml.training.final_models import (
     measure_final_models,
     scores_of,
 )
+from engage_spark.ml.training.fit import narrow
 from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.compat import to_arrow
@@ -236,7 +237,7 @@ def train_target(
                 target=target,
                 spark=fit_rows[None].sparkSession,
                 scratch=path,
-                background=fit_rows[None],
+                background=narrow(fit_rows[None], winner.features),
             )
         columns = _audited_columns(winner.features, target, key=key, day=day, protected=protected)
         scored = winner.model.transform(splits.test.select(*map(column_named, columns)))

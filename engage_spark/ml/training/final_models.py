@@ -16,7 +16,7 @@ from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, pair
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
 from engage_spark.ml.training.candidates import Candidate, baseline_for
-from engage_spark.ml.training.fit import Job, fit_all
+from engage_spark.ml.training.fit import Job, fit_all, narrow
 from engage_spark.ml.training.pipeline import PREDICTION, calibrated, candidate_features
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
@@ -106,31 +106,34 @@ def fit_final_models(
     Cost: one fit per model, and two jobs to calibrate it.
     """
     target, baseline = spec.target, baseline_for(spec.target)
-    used = {role: (candidate.name, candidate_features(candidate, of)) for role, of in features.items()}
-    used[BASELINE] = (baseline.name, candidate_features(baseline, spec.features))
+    uses = {role: (candidate.name, candidate_features(candidate, of)) for role, of in features.items()}
+    uses[BASELINE] = (baseline.name, candidate_features(baseline, spec.features))
     candidates = {c.name: c for c in (candidate, baseline)}
-    distinct = list(dict.fromkeys(used.values()))
+    distinct = list(dict.fromkeys(uses.values()))
     jobs = [
         Job(
             candidate=candidates[name],
             target=target,
-            features=of,
+            features=used,
             rows=rows,
             label=target.name,
             seed=models.seed,
         )
-        for name, of in distinct
+        for name, used in distinct
     ]
     with log.stage(f"fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)):
         fitted = fit_all(jobs, parallelism=models.parallelism)
         pipelines = [f.model for f in fitted]
         if target.task is Task.BINARY:
-            pipelines = [calibrated(model, calibration, label=target.name) for model in pipelines]
+            pipelines = [
+                calibrated(model, narrow(calibration, used, target.name), label=target.name)
+                for model, (_, used) in zip(pipelines, distinct, strict=True)
+            ]
     by_use = {
-        (name, of): FittedModel(candidate=candidates[name], features=of, model=model)
-        for (name, of), model in zip(distinct, pipelines, strict=True)
+        (name, used): FittedModel(candidate=candidates[name], features=used, model=model)
+        for (name, used), model in zip(distinct, pipelines, strict=True)
     }
-    return {role: by_use[use] for role, use in used.items()}
+    return {role: by_use[use] for role, use in uses.items()}
 
 
 def measure_final_models(
@@ -198,8 +201,4 @@ def scores_of(
         "label": column_named(target.name).cast("double"),
         "score": F.col(PREDICTION),
     }
-    # Spark plans a pipeline over a few columns in a fraction of the time that it takes over all of them.
-    narrow = hashed.select(
-        HASH, *map(column_named, dict.fromkeys([day, target.name, *(f.name for f in features)]))
-    )
-    return to_arrays(model.transform(narrow), columns, limit=limit)
+    return to_arrays(model.transform(narrow(hashed, features, HASH, day, target.name)), columns, limit=limit)

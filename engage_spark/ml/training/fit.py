@@ -148,14 +148,18 @@ def _prepare(job: Job) -> PipelineModel:
     from pyspark.ml import Pipeline
 
     features = candidate_features(job.candidate, job.features)
-    return Pipeline(stages=preparation(features)).fit(_narrow(job, features))
+    return Pipeline(stages=preparation(features)).fit(narrow(job.rows, features, job.label))
 
 
-def _narrow(job: Job, features: Sequence[Feature]) -> DataFrame:
-    """Select what the fit reads: each stage of a pipeline plans anew over all columns that it is given."""
+def narrow(rows: DataFrame, features: Sequence[Feature], *names: str) -> DataFrame:
+    """Select the named columns and the features: each stage of a pipeline plans anew over all columns that it
+    is given.
+
+    Cost: no job.
+    """
     from engage_spark.spark.schema import column_named
 
-    return job.rows.select(*(column_named(f.name) for f in features), column_named(job.label))
+    return rows.select(*map(column_named, dict.fromkeys([*names, *(f.name for f in features)])))
 
 
 def _fit(job: Job, preparation: PipelineModel) -> Fitted:
@@ -165,8 +169,8 @@ def _fit(job: Job, preparation: PipelineModel) -> Fitted:
     from engage_spark.spark.schema import column_named
 
     started = time.monotonic()
-    narrow = _narrow(job, candidate_features(job.candidate, job.features))
-    ready = preparation.transform(narrow).select(
+    features = candidate_features(job.candidate, job.features)
+    ready = preparation.transform(narrow(job.rows, features, job.label)).select(
         F.col(FEATURES), column_named(job.label).cast("double").alias("__label")
     )
     stages = estimation(job.candidate, target=job.target, label="__label", seed=job.seed)
