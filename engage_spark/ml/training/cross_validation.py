@@ -73,7 +73,7 @@ def rows_by_held_out_fold(
 ) -> FitRows:
     """Return the fit rows without each fold in turn, and all of them, partitioned and sorted by `prepared`.
 
-    Cost: no job; one shuffle and a sort each time that one of the frames is read.
+    Cost: no job; a sort, and for more than one partition a shuffle, each time that one of the frames is read.
     """
     partitions = models.partitions or partitions_for(n_rows)
     frames = {k: rows.where(F.col(FOLD) != k) for k in folds} | {None: rows}

@@ -58,7 +58,7 @@ def prepared(
     are read back in partitions of another cut. `partitions` None goes by the number of rows, which costs a
     job that counts them.
 
-    Cost: one shuffle and a sort, each time that the rows are read.
+    Cost: a sort, and for more than one partition a shuffle, each time that the rows are read.
     """
     from pyspark.sql import functions as F
 
@@ -67,7 +67,9 @@ def prepared(
     keys = [column_named(k) for k in ([key] if isinstance(key, str) else key)]
     number = partitions if partitions is not None else partitions_for(rows.count())
     ordered = keys if day is None else [*keys, column_named(day)]
-    return rows.repartition(number, F.xxhash64(F.lit(seed), *keys)).sortWithinPartitions(*ordered)
+    one = number == 1  # what is sorted in one place needs no shuffle to get there
+    buckets = rows.coalesce(1) if one else rows.repartition(number, F.xxhash64(F.lit(seed), *keys))
+    return buckets.sortWithinPartitions(*ordered)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -72,6 +72,16 @@ def test_rows_lie_alike_however_they_came(people: DataFrame) -> None:
         assert [key for _, key in keys_by_place] == sorted(key for _, key in keys_by_place)
 
 
+def test_one_partition_is_sorted_by_key(people: DataFrame) -> None:
+    found = [
+        places(prepared(people.repartition(n), key="id", day="fold", partitions=1, seed=4)) for n in (1, 7)
+    ]
+    assert found[0] == found[1]
+    assert [key for _, key in sorted((place, key) for key, (_, place) in found[0].items())] == sorted(
+        found[0]
+    )
+
+
 def test_the_seed_decides_the_buckets(people: DataFrame) -> None:
     a, b = (places(prepared(people, key="id", day=None, partitions=3, seed=s)) for s in (1, 2))
     assert a != b
