@@ -16,8 +16,8 @@ EXTRA = "engage-spark[xgboost]"
 SMALL = 5_000
 """Rows up to which the trees of a forest may be many and deep: there, a fit costs jobs and not rows."""
 MEDIUM = 20_000
-"""Rows up to which, from SMALL on, boosted trees are shallow: each level of each tree is a job, and deep ones
-fit the noise of so few rows.
+"""Rows up to which, from SMALL on, trees are less deep: each level of a boosted tree is a job, the last level
+of a forest is half of its work, and deep trees fit the noise of so few rows.
 """
 
 
@@ -51,7 +51,7 @@ def candidates_for(target: Target, names: Sequence[str], *, rows: int | None = N
 
     Tweedie suits amounts alone: a regression whose declared minimum is 0 and whose maximum is above 1 or
     open. For `rows` up to SMALL, forests have deeper trees and more of them, and between SMALL and MEDIUM
-    boosted trees are shallow; left out, the settings are those for many rows.
+    all trees are less deep; left out, the settings are those for many rows.
 
     Errors: ConfigurationError for an unknown name, for xgboost where it is not installed, and where no
     candidate is left.
@@ -134,9 +134,15 @@ def _tweedie(_target: Target, _rows: int) -> dict[str, float | int | str]:
 
 
 def _forest(_target: Target, rows: int) -> dict[str, float | int | str]:
+    """Return the settings of few trees for many rows.
+
+    In cross-validation on trees of scikit-learn, depth 7 and 8 differed within their noise for all three
+    targets of 10,000 made-up customers.
+    """
     if rows <= SMALL:
         return {"numTrees": 100, "maxDepth": 12, "maxBins": 64, "minInstancesPerNode": 1}
-    return {"numTrees": 40, "maxDepth": 8, "maxBins": 32, "minInstancesPerNode": 10}
+    depth = 7 if rows <= MEDIUM else 8
+    return {"numTrees": 40, "maxDepth": depth, "maxBins": 32, "minInstancesPerNode": 10}
 
 
 def _gbt(_target: Target, rows: int) -> dict[str, float | int | str]:
