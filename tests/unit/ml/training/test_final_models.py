@@ -1,0 +1,63 @@
+"""Which final models are fitted and measured, without Spark: fits and predictions are stand-ins."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engage_spark.ml.data.driver_sample import HASH
+from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
+from engage_spark.ml.training import final_models
+from engage_spark.ml.training.candidates import candidates_for
+from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, WINNER
+from engage_spark.settings.model import ModelSettings
+
+TARGET = Target(name="worth", task=Task.REGRESSION, minimum=0.0, maximum=9.0, label_days=0, baseline=None)
+FEATURES = tuple(Feature(name=n, table="people", categorical=False) for n in "abc")
+SPEC = FeatureSpec(target=TARGET, policy=LeakPolicy.STRICT, features=FEATURES, excluded=())
+MODELS = ModelSettings(bootstrap=20)
+
+
+def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fits: list[tuple[str, tuple[str, ...]]] = []
+    scored: list[object] = []
+
+    def fit_all(jobs: Any, *, parallelism: int) -> list[Any]:
+        fits.extend((j.candidate.name, tuple(f.name for f in j.features)) for j in jobs)
+        return [SimpleNamespace(model=object()) for _ in jobs]
+
+    def scores_of(model: object, *_: Any, **__: Any) -> dict[str, Any]:
+        scored.append(model)
+        shift = 0.1 * len(scored)
+        return {"label": np.arange(30.0), "score": np.arange(30.0) + shift, HASH: np.arange(30)}
+
+    monkeypatch.setattr(final_models, "fit_all", fit_all)
+    monkeypatch.setattr(final_models, "sample_rows", lambda *_, **__: None)
+    monkeypatch.setattr(final_models, "scores_of", scores_of)
+    (forest,) = candidates_for(TARGET, ["forest"])
+    rows: Any = None
+    fitted = final_models.fit_final_models(
+        forest,
+        {WINNER: FEATURES[:2], ALL: FEATURES, OTHER: FEATURES[:2]},
+        SPEC,
+        rows,
+        calibration=rows,
+        models=MODELS,
+    )
+    assert fits == [("forest", ("a", "b")), ("forest", ("a", "b", "c")), ("baseline", ())]
+    assert list(fitted) == [WINNER, ALL, OTHER, BASELINE]
+    assert fitted[OTHER] is fitted[WINNER]
+    finals = final_models.measure_final_models(
+        fitted, TARGET, rows, key=["id"], day="day", n_rows=30, models=MODELS
+    )
+    assert len(scored) == 3
+    assert list(finals.by_role) == [WINNER, ALL, OTHER, BASELINE]
+    assert [f.role for f in finals.by_role.values()] == [WINNER, ALL, OTHER, BASELINE]
+    rmse = {role: f.metrics["rmse"] for role, f in finals.by_role.items()}
+    assert rmse[OTHER] == rmse[WINNER] != rmse[ALL]
+    assert (finals.by_role[OTHER].scores == finals.by_role[WINNER].scores).all()
