@@ -7,7 +7,7 @@ tasks. `betweenness` and `tables` stand above both.
 from __future__ import annotations
 
 from engage_spark.graph.betweenness import Betweenness, BetweennessReport, betweenness, measure_betweenness
-from engage_spark.graph.distributed.layout import GraphLayout, open_layout
+from engage_spark.graph.distributed.layout import GraphLayout, open_layout, open_ranked_layout
 
 __all__ = [
     "Betweenness",
@@ -16,4 +16,5 @@ __all__ = [
     "betweenness",
     "measure_betweenness",
     "open_layout",
+    "open_ranked_layout",
 ]

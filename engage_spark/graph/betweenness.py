@@ -5,7 +5,6 @@ Exact where that is affordable, sampled with proven bounds elsewhere.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -18,7 +17,7 @@ from pyspark.sql import types as T
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.graph.adaptive_sampling import SamplingBounds, StoppingRule, sample_until_bounded
-from engage_spark.graph.distributed.layout import GraphLayout, open_layout
+from engage_spark.graph.distributed.layout import GraphLayout, PhaseClock, open_layout
 from engage_spark.graph.distributed.path_tasks import SparkSampler
 from engage_spark.graph.distributed.resources import DEFAULT_BUDGET, predict_core_seconds
 from engage_spark.graph.distributed.source_tasks import dependency_sums
@@ -104,7 +103,7 @@ def betweenness(
 
     `vertices` (id) adds isolated ones and makes an edge to any other id an error; self-loops and parallel
     edges are tolerated and counted. `weight` names a column of lengths, `length_unit` the unit they are
-    rounded to (see `validate_edges`). All values are doubles between 0 and 1:
+    rounded to (see `check_counts`). All values are doubles between 0 and 1:
 
     - exact: betweenness = lower = upper, stderr 0.
     - sampled: [lower, upper] come from random shortest paths. With probability 1 - delta all vertices' true
@@ -170,7 +169,7 @@ def measure_betweenness(
 
     `rule.epsilon` is in Freeman units. The scores outlive the layout.
     """
-    clock = _Clock(dict(layout.seconds))
+    clock = PhaseClock(layout.seconds)
     predicted = predict_core_seconds(layout.summary, layout.summary.core, weighted=layout.weighted)
     exact = (
         method == "exact"
@@ -277,17 +276,6 @@ def _report(
         graph_bytes=layout.summary.bytes,
         seconds=seconds,
     )
-
-
-class _Clock:
-    """Wall time per phase."""
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self.seconds, self._since = seconds, time.monotonic()
-
-    def stop(self, phase: str) -> None:
-        now = time.monotonic()
-        self.seconds[phase], self._since = now - self._since, now
 
 
 def _check_parameters(

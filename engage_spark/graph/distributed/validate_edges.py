@@ -1,14 +1,13 @@
-"""Validate the edges of a graph in one scan, and turn lengths into integers so that ties between paths are
-exact.
-"""
+"""Validate the edges of a graph from counts that one scan brings, and choose the unit of their lengths."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Any
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import numpy as np
+from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
 from engage_spark.errors import InputError
@@ -17,91 +16,60 @@ MAX_LENGTH = 2**31 - 1
 """Largest length in length units, so that sums over any path fit 64 bits."""
 _NO_ID_TYPES = (T.FloatType, T.DoubleType, T.ArrayType, T.MapType, T.StructType, T.NullType)
 _HINT = "give edges(src, dst) and vertices(id) with ids of one type, none of them null"
+_FAULTS = ("null", "NaN or infinite", "negative", "zero")
 
 
-@dataclass(frozen=True)
-class GraphEdges:
-    """Validated edges: `rows` has src, dst and, where lengths were given, `length` in length units (bigint,
-    at least 1).
-    """
+def count_lengths(lengths: Any, counts: dict[str, float]) -> None:
+    """Add the counts of some lengths (Arrow doubles) to `counts`."""
+    values = lengths.drop_null().to_numpy()
+    finite = values[np.isfinite(values)]
+    positive = finite[finite > 0]
+    faults = (lengths.null_count, len(values) - len(finite), (finite < 0).sum(), (finite == 0).sum())
+    for name, count in zip(_FAULTS, faults, strict=True):
+        counts[name] = counts.get(name, 0) + float(count)
+    counts["fractional"] = counts.get("fractional", 0) + float((finite != np.floor(finite)).sum())
+    counts["shortest"] = min(counts.get("shortest", math.inf), float(positive.min(initial=math.inf)))
+    counts["longest"] = max(counts.get("longest", -math.inf), float(finite.max(initial=-math.inf)))
 
-    rows: DataFrame
-    vertices: DataFrame | None
-    id_type: T.DataType
-    count: int
-    self_loops: int
-    length_unit: float | None
 
+def check_counts(
+    counts: Sequence[dict[str, float]], *, weight: str | None, length_unit: float | None
+) -> float | None:
+    """Check the counts of all pieces of the edges, and return the unit of their lengths (None without).
 
-def validate_edges(
-    edges: DataFrame,
-    *,
-    vertices: DataFrame | None = None,
-    weight: str | None = None,
-    length_unit: float | None = None,
-) -> GraphEdges:
-    """Check `edges` (src, dst) and turn their lengths into integers.
-
-    Self-loops and parallel edges are allowed; loops are counted here, parallel edges when the graph is built.
-    `weight` names a column of lengths: finite, above zero (a length of zero would leave the number of
-    shortest paths undefined).
+    Self-loops and parallel edges are allowed. Lengths are finite and above zero: a length of zero would leave
+    the number of shortest paths undefined.
 
     Units: lengths become whole multiples of `length_unit`: 1 where all lengths are whole, else the largest
     power of ten that is at most a thousandth of the smallest length, so that decimals keep their ties
     and no length moves by more than 0.05%.
-    Cost: one scan of the edges, no shuffle.
-    Errors: one InputError that lists every fault: src and dst of unlike type, null ids, bad lengths.
+    Errors: one InputError that lists every fault: null ids, bad lengths; another for an unfit unit.
     """
-    id_type = _check_columns(edges, vertices, weight)
-    length = None if weight is None else F.col(f"`{weight}`").cast("double")
-    counts = edges.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.count_if(F.col("src").isNull()).alias("src"),
-        F.count_if(F.col("dst").isNull()).alias("dst"),
-        F.count_if(F.col("src") == F.col("dst")).alias("loops"),
-        *([] if length is None else _length_counts(length)),
-    ).collect()[0]
-    n_rows = counts["rows"]
+
+    def total(name: str) -> int:
+        return int(sum(c.get(name, 0) for c in counts))
+
+    n_rows = total("rows")
     problems = [
-        f"{name} is null in {counts[name]} of {n_rows} edges" for name in ("src", "dst") if counts[name]
+        f"{name} is null in {total(name)} of {n_rows} edges" for name in ("src", "dst") if total(name)
     ]
-    if length is not None:
-        for name in ("null", "NaN or infinite", "negative", "zero"):
-            if counts[name]:
-                problems.append(f"{weight} is {name} in {counts[name]} of {n_rows} edges")
+    problems += [f"{weight} is {name} in {total(name)} of {n_rows} edges" for name in _FAULTS if total(name)]
     if problems:
         raise InputError(
             "these edges cannot be read as a graph",
             details=problems,
             hint=_HINT + "; a weight is a length above zero",
         )
-    columns: list[Column] = [F.col("src"), F.col("dst")]
-    unit = None
-    if length is not None:
-        unit = _length_unit(
-            length_unit, counts["shortest"], counts["longest"], whole=not counts["fractional"]
-        )
-        columns.append(F.round(length / F.lit(unit)).cast("bigint").alias("length"))
-    ids = None if vertices is None else vertices.select("id")
-    return GraphEdges(edges.select(*columns), ids, id_type, int(n_rows), int(counts["loops"]), unit)
+    if weight is None:
+        return None
+    bounds = (min(c["shortest"] for c in counts), max(c["longest"] for c in counts)) if n_rows else None
+    return _length_unit(length_unit, bounds, whole=not total("fractional"))
 
 
-def _length_counts(length: Column) -> list[Column]:
-    finite = ~F.isnan(length) & (F.abs(length) != math.inf)
-    return [
-        F.count_if(length.isNull()).alias("null"),
-        F.count_if(~finite).alias("NaN or infinite"),
-        F.count_if(finite & (length < 0)).alias("negative"),
-        F.count_if(length == 0).alias("zero"),
-        F.count_if(finite & (length != F.floor(length))).alias("fractional"),
-        F.min(F.when(finite & (length > 0), length)).alias("shortest"),
-        F.max(F.when(finite, length)).alias("longest"),
-    ]
+def check_columns(edges: DataFrame, *, vertices: DataFrame | None, weight: str | None) -> None:
+    """Check that there are src, dst and ids of one type, and that the weight is a number.
 
-
-def _check_columns(edges: DataFrame, vertices: DataFrame | None, weight: str | None) -> T.DataType:
-    """Return the one type of all ids. Raises InputError naming every column that is missing or of another
-    type.
+    Errors: InputError naming every column that is missing or of another type.
     """
     id_columns = [("edges", edges, "src"), ("edges", edges, "dst")]
     if vertices is not None:
@@ -128,14 +96,12 @@ def _check_columns(edges: DataFrame, vertices: DataFrame | None, weight: str | N
             problems.append(f"the weight column {weight} must be a number of edges, and is {kind}")
     if problems:
         raise InputError("these columns make no graph", details=problems, hint=_HINT)
-    return next(iter(types.values()))
 
 
-def _length_unit(
-    stated_unit: float | None, shortest: float | None, longest: float | None, *, whole: bool
-) -> float:
-    if shortest is None or longest is None:  # no edges
+def _length_unit(stated_unit: float | None, bounds: tuple[float, float] | None, *, whole: bool) -> float:
+    if bounds is None:  # no edges
         return stated_unit or 1.0
+    shortest, longest = bounds
     unit = stated_unit
     if unit is None:
         unit = 1.0 if whole else 10.0 ** math.floor(math.log10(shortest) - 3)

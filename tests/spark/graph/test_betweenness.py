@@ -462,4 +462,4 @@ def test_tables_are_stored_by_the_given_materialize(spark: SparkSession, tmp_pat
         return spark.read.parquet(str(tmp_path / name))
 
     betweenness(edges_of(spark, nx.path_graph(4)), materialize=materialize)
-    assert names == ["ids", "vertices", "sums", "betweenness"]
+    assert names == ["encoded", "ids", "vertices", "sums", "betweenness"]
