@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from engage_spark.settings import SparkSettings, load_settings
+from engage_spark.lake import Lake, RunLog
+from engage_spark.settings import LakeSettings, SparkSettings, load_settings
 from engage_spark.spark.session import open_session
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ LEFT_OUT = {
     "seconds",
     "distinct_sketch",
     "quantile_sketch", "table_versions",
+    "quality_results", "quality_states",
 }  # fmt: skip
+EVIDENCE = ("quality_results", "quality_states")
+"""Rows that are stored in `runs`; compared as if they were tables."""
 
 
 def digest(rows: DataFrame, columns: Iterable[str]) -> str:
@@ -38,16 +42,22 @@ def digest(rows: DataFrame, columns: Iterable[str]) -> str:
 
 
 def tables(lake: Path) -> list[str]:
-    return sorted(p.parent.name for p in lake.glob("*/_delta_log"))
+    return sorted({*(p.parent.name for p in lake.glob("*/_delta_log")), *EVIDENCE})
 
 
 def read(spark: SparkSession, lake: Path, name: str) -> DataFrame:
+    if name in EVIDENCE and not (lake / name).exists():  # a lake of an older version has it as a table
+        return RunLog(Lake(LakeSettings(root=str(lake)))).read_evidence(spark, name)
     return spark.read.format("delta").load(str(lake / name))
 
 
 def compare(spark: SparkSession, one: Path, other: Path | None) -> int:
     differing = 0
-    for name in sorted({*tables(one), *(tables(other) if other else ())}):
+    names = set(tables(one)) & set(tables(other)) if other else tables(one)
+    if other is not None and (alone := set(tables(one)) ^ set(tables(other))):
+        print(f"in one lake only: {', '.join(sorted(alone))}")
+        differing += 1
+    for name in sorted(names):
         rows = read(spark, one, name)
         columns = sorted(set(rows.columns) - LEFT_OUT)
         value = digest(rows, columns)

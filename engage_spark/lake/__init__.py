@@ -6,16 +6,16 @@ No other package reads or writes tables.
 from __future__ import annotations
 
 from engage_spark.lake.any_format import Format, read_any_format
-from engage_spark.lake.arrivals import record_arrivals
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import InputFile
 from engage_spark.lake.input_files import InputManifest, fingerprint, list_inputs, read_inputs
-from engage_spark.lake.run_log import Latest, Run, RunLog, code_version, run_id
+from engage_spark.lake.run_log import Evidence, Latest, Run, RunLog, code_version, run_id
 from engage_spark.lake.scratch import Materialize, scratch
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.lake.synth_output import path_exists, read_marker, write_marker, write_parquet
 
 __all__ = [
+    "Evidence",
     "Format",
     "InputFile",
     "InputManifest",
@@ -31,7 +31,6 @@ __all__ = [
     "read_any_format",
     "read_inputs",
     "read_marker",
-    "record_arrivals",
     "run_id",
     "scratch",
     "translate_spark_errors",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,10 @@ from engage_spark.lake.spark_errors import is_missing_table, to_engage_error, tr
 from engage_spark.settings import LakeSettings
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import column_named, spark_schema
+from engage_spark.spark.session import list_directory, read_small_file
 
 Properties = Mapping[str, str]
+_COMMIT = re.compile(r"\b(\d{20})\.json\b")
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,15 @@ class Lake:
     def version(self, spark: SparkSession, name: str) -> int | None:
         """Return the table's latest version, or None when there is no such table.
 
-        Cost: one metadata job.
+        Cost: one listing of the log's directory and no job; one metadata job for a table of a catalog, and
+        on Spark Connect for a path that this process cannot reach.
         """
+        with translate_spark_errors(f"{self.location(name)} cannot be read"):
+            listed = (
+                None if self.settings.catalog else list_directory(spark, f"{self.location(name)}/_delta_log")
+            )
+        if listed is not None:
+            return max(map(int, _COMMIT.findall(listed)), default=None)
         try:
             return int(
                 spark.sql(f"DESCRIBE HISTORY {self.sql_name(name)} LIMIT 1").select("version").collect()[0][0]
@@ -69,21 +80,33 @@ class Lake:
     def read(self, spark: SparkSession, name: str, *, version: int | None = None) -> DataFrame:
         """Read all rows of a table, published or not, at a version when one is given.
 
-        Cost: no job with a version, else one metadata job.
+        Cost: no job. The newest version is read more quickly than a named one, whose log is replayed anew.
         Errors: ConfigurationError when there is no such table.
         """
-        if version is None and self.version(spark, name) is None:
+        rows = self.find(spark, name, version=version)
+        if rows is None:
             raise ConfigurationError(
                 f"there is no table {self.location(name)} yet",
                 hint="run the stage that makes it, or check lake.root",
             )
-        if self.settings.catalog:
-            suffix = "" if version is None else f" VERSION AS OF {version}"
-            return spark.sql(f"SELECT * FROM {self.sql_name(name)}{suffix}")  # noqa: S608 (the name is quoted, the version a number)
-        reader = spark.read.format("delta")
-        return (reader if version is None else reader.option("versionAsOf", version)).load(
-            self.location(name)
-        )
+        return rows
+
+    def find(self, spark: SparkSession, name: str, *, version: int | None = None) -> DataFrame | None:
+        """Read a table as `read` does; None when there is no such table."""
+        try:
+            if self.settings.catalog:
+                suffix = "" if version is None else f" VERSION AS OF {version}"
+                rows = spark.sql(f"SELECT * FROM {self.sql_name(name)}{suffix}")  # noqa: S608 (the name is quoted, the version a number)
+            else:
+                reader = spark.read.format("delta")
+                reader = reader if version is None else reader.option("versionAsOf", version)
+                rows = reader.load(self.location(name))
+            _ = rows.schema  # asked for here, because Connect looks at no table before
+        except SPARK_ERRORS as e:
+            if is_missing_table(e):
+                return None
+            raise to_engage_error(e, f"{self.location(name)} cannot be read") from e
+        return rows
 
     def replace(
         self,
@@ -99,38 +122,23 @@ class Lake:
 
         Makes the table on first use, with `partition_by` and the Delta table `properties`. `rows` must have
         the declared columns and meet `where` (Delta checks it). `tag` is kept in the commit's userMetadata.
-        Cost: one commit, and a metadata job for the version.
+        Cost: one commit, and `version`.
         Errors: ConfigurationError when the target cannot be written or holds other columns; nothing is
         committed then.
         """
-        self.overwrite(rows, table, where=where, tag=tag, partition_by=partition_by, properties=properties)
-        return self.written_version(rows.sparkSession, table.name)
-
-    def overwrite(
-        self,
-        rows: DataFrame,
-        table: Table,
-        *,
-        where: str | None,
-        tag: str,
-        partition_by: tuple[str, ...] = (),
-        properties: Properties | None = None,
-    ) -> None:
-        """Replace rows as `replace` does, for tables whose version nobody records.
-
-        Cost: one commit.
-        Errors: as `replace`.
-        """
         options = {**({"replaceWhere": where} if where else {}), **(properties or {})}
         self._commit(rows, table, mode="overwrite", tag=tag, partition_by=partition_by, options=options)
+        return self.written_version(rows.sparkSession, table.name)
 
-    def append(self, rows: DataFrame, table: Table, *, tag: str) -> None:
-        """Add rows in one commit; makes the table on first use.
+    def append(
+        self, rows: DataFrame, table: Table, *, tag: str, properties: Properties | None = None
+    ) -> None:
+        """Add rows in one commit; makes the table on first use, with the Delta table `properties`.
 
         Cost: one commit.
         Errors: as `replace`.
         """
-        self._commit(rows, table, mode="append", tag=tag, partition_by=(), options={})
+        self._commit(rows, table, mode="append", tag=tag, partition_by=(), options=properties or {})
 
     def _commit(
         self,
@@ -152,10 +160,28 @@ class Lake:
             else:
                 writer.save(self.location(table.name))
 
+    def written_rows(self, spark: SparkSession, name: str, version: int, *, tag: str) -> int | None:
+        """Return how many rows are in the files that a version added, as its commit says.
+
+        None where that takes a job: for a table of a catalog, on Spark Connect for a path that this process
+        does not see, where the commit has another tag, or where Delta keeps no statistics of files.
+        Cost: one small file is read, and no job.
+        """
+        path = f"{self.location(name)}/_delta_log/{version:020d}.json"
+        with translate_spark_errors(f"{self.location(name)} cannot be read"):
+            text = None if self.settings.catalog else read_small_file(spark, path)
+        actions = [json.loads(line) for line in (text or "").splitlines()]
+        if not any(a.get("commitInfo", {}).get("userMetadata") == tag for a in actions):
+            return None
+        statistics = [json.loads(a["add"].get("stats") or "{}") for a in actions if "add" in a]
+        if not all("numRecords" in s for s in statistics):
+            return None
+        return sum(int(s["numRecords"]) for s in statistics)
+
     def written_version(self, spark: SparkSession, name: str) -> int:
         """Return the version that the preceding write made (one writer at a time).
 
-        Cost: one metadata job.
+        Cost: as `version`.
         Errors: TransientError when the table is not there.
         """
         version = self.version(spark, name)

@@ -3,29 +3,38 @@
 A row of a data table carries the `_run_id` of the run that made it. Readers take a snapshot only when the
 latest attempt on it was published, and only rows of that run. The row here is written last: rows of an
 attempt that was rejected, or was killed before that, are seen by nobody, and a rerun replaces them.
+
+The row also holds what was counted of the data: the rows of `quality_results` and `quality_states`. So an
+attempt and its evidence are one commit, and neither is there without the other.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import engage_spark
 from engage_spark.contract import Table, day_column, system_contract
-from engage_spark.errors import NotPublishedError, TransientError
+from engage_spark.errors import ConfigurationError, NotPublishedError, TransientError
 from engage_spark.lake.delta import Lake
 from engage_spark.spark.schema import spark_schema
 
 RUNS = "runs"
+QUALITY_RESULTS, QUALITY_STATES = "quality_results", "quality_states"
 PUBLISHED, REJECTED = "published", "rejected"
+Evidence = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Rows of `quality_results` and `quality_states`, by these names; each row by column."""
+_PROPERTIES = {"delta.dataSkippingNumIndexedCols": "0"}
+"""No statistics: the table is read whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,24 +113,28 @@ def code_version() -> str:
 
 @dataclass(frozen=True)
 class RunLog:
-    """The runs of one lake. Building one does nothing.
+    """The runs of one lake, read when they are first asked for. Building one does nothing.
 
-    The table has a row per attempt, so it may come to the driver.
+    The table has a row per attempt, so it may come to the driver. It is read once: what this object appends,
+    it adds. Build one per command.
     """
 
     lake: Lake
+    _read: list[list[Run]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def attempts(self, spark: SparkSession, stage: str | None = None) -> list[Run]:
         """Return every attempt, or those of one stage, by snapshot, stage and number; none where nothing ran.
 
-        Cost: one scan of a small table.
+        Cost: one scan of a small table, the first time.
+        Errors: ConfigurationError where an older version of this package wrote the lake.
         """
-        version = self.lake.version(spark, RUNS)
-        if version is None:
-            return []
-        runs = [_run(row.asDict()) for row in self.lake.read(spark, RUNS, version=version).collect()]
+        if not self._read:
+            rows = self._rows(spark)
+            records = [] if rows is None else rows.select(*Run.__dataclass_fields__).collect()
+            self._read.append([_run(row.asDict()) for row in records])
         return sorted(
-            (r for r in runs if stage in (None, r.stage)), key=lambda r: (r.snapshot_date, r.stage, r.attempt)
+            (r for r in self._read[0] if stage in (None, r.stage)),
+            key=lambda r: (r.snapshot_date, r.stage, r.attempt),
         )
 
     def latest(self, spark: SparkSession, stage: str) -> dict[date, Run]:
@@ -132,19 +145,62 @@ class RunLog:
         """Return the latest attempt of every stage on each snapshot. Cost: as `attempts`."""
         return {(run.stage, run.snapshot_date): run for run in self.attempts(spark)}
 
-    def append(self, spark: SparkSession, run: Run) -> Run:
-        """Write the attempt's row, which publishes it, and return it with the code version."""
+    def append(self, spark: SparkSession, run: Run, evidence: Evidence | None = None) -> Run:
+        """Write the attempt's row, which publishes it, and return it with the code version.
+
+        `evidence` is stored in the same row.
+        Cost: one Delta commit.
+        """
         run = replace(run, code_version=code_version())
-        table = system_contract().table(RUNS)
+        system = system_contract()
+        table = system.table(RUNS)
         record = asdict(run) | {
             "inputs": json.dumps(dict(run.inputs), sort_keys=True),
             "outputs": json.dumps(dict(run.outputs), sort_keys=True),
             "seconds": run.seconds,
         }
+        for name in (QUALITY_RESULTS, QUALITY_STATES):
+            columns = system.table(name).names
+            lines = (evidence or {}).get(name)
+            record[name] = lines and [tuple(line[c] for c in columns) for line in lines]
         schema = spark_schema(table)
-        row = spark.createDataFrame([tuple(record[name] for name in schema.names)], schema)
-        self.lake.append(row, table, tag=run.run_id)
+        row = spark.createDataFrame([tuple(record[name] for name in schema.names)], schema).coalesce(1)
+        self.lake.append(row, table, tag=run.run_id, properties=_PROPERTIES)
+        if self._read:
+            self._read[0].append(run)
         return run
+
+    def read_evidence(self, spark: SparkSession, name: str) -> DataFrame:
+        """Read `quality_results` or `quality_states`: of every table and snapshot, what its latest attempt
+        counted, published or rejected.
+
+        Grain: as the system contract declares it, with its columns.
+        Cost: no job.
+        Errors: NotPublishedError when nothing ran yet; as `attempts`.
+        """
+        rows = self._rows(spark)
+        if rows is None:
+            raise NotPublishedError.of(name, command="ingest")
+        latest = (
+            rows.where(F.col(name).isNotNull())
+            .groupBy("stage", "snapshot_date")
+            .agg(F.max_by(name, "attempt").alias(name))
+        )
+        return latest.select(F.inline(name))
+
+    def _rows(self, spark: SparkSession) -> DataFrame | None:
+        """Return the table, None where nothing ran yet."""
+        rows = self.lake.find(spark, RUNS)
+        # With a filter, Delta lists the files without first counting them all, which is three jobs.
+        rows = None if rows is None else rows.where(F.col("run_id").isNotNull())
+        if rows is not None and not {QUALITY_RESULTS, QUALITY_STATES} <= set(rows.columns):
+            raise ConfigurationError(
+                f"{self.lake.location(RUNS)} was written by an older version of this package, which kept "
+                f"{QUALITY_RESULTS} and {QUALITY_STATES} in tables of their own",
+                hint="give a new place in lake.root (or lake.schema), and run the stages again; the old "
+                "tables stay readable as Delta tables",
+            )
+        return rows
 
     def read_published(
         self, spark: SparkSession, table: Table, *, stage: str, day: str, days: list[date] | None = None
@@ -154,11 +210,12 @@ class RunLog:
         They are those of `days`, or of every day whose latest attempt was published. Rows are filtered by day
         and run, a few literals.
         Grain: as the table, with its columns.
-        Cost: looks for one row of each of `days`.
+        Cost: looks for one row of each of `days` whose run was not the last to write the table.
         Errors: NotPublishedError when one of `days` is not published, and TransientError when its rows were
         replaced by an attempt that did not end. Without `days`, such a day is left out.
         """
         published = {d: run for d, run in self.latest(spark, stage).items() if run.published}
+        version = self.lake.version(spark, table.name) if days is not None else None
         if days is not None:
             if missing := sorted(set(days) - set(published)):
                 raise NotPublishedError.of(table.name, days=missing, command=_command(stage))
@@ -168,9 +225,11 @@ class RunLog:
             d: (F.col(day) == F.lit(d)) & (F.col("_run_id") == run.run_id)
             for d, run in sorted(published.items())
         }
-        if days is not None and (
-            gone := [d for d in of_run if published[d].rows_in and rows.where(of_run[d]).isEmpty()]
-        ):
+        # Where the table is still as the run left it, its rows are there.
+        doubted = [
+            d for d, run in published.items() if run.rows_in and run.outputs.get(table.name) != version
+        ]
+        if days is not None and (gone := [d for d in doubted if rows.where(of_run[d]).isEmpty()]):
             raise TransientError(
                 f"{table.name}: an attempt that did not end has replaced the published rows of "
                 f"{', '.join(map(str, gone))}",
@@ -217,6 +276,5 @@ def _command(stage: str) -> str:
 
 
 def _run(row: dict[str, object]) -> Run:
-    values = {k: v for k, v in row.items() if k in Run.__dataclass_fields__}
-    values["inputs"], values["outputs"] = json.loads(str(row["inputs"])), json.loads(str(row["outputs"]))
+    values = row | {name: json.loads(str(row[name])) for name in ("inputs", "outputs")}
     return Run(**values)  # type: ignore[arg-type]

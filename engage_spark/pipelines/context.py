@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 
 from pyspark.sql import SparkSession
 
@@ -88,7 +89,7 @@ class StageRun:
 
 
 def now() -> datetime:
-    """Return the wall clock, UTC. It goes into `runs` and `landings`, and nowhere else."""
+    """Return the wall clock, UTC. It goes into `runs`, and nowhere else."""
     return datetime.now(UTC)
 
 
@@ -105,7 +106,7 @@ class RunContext:
         """Tables and files."""
         return Lake(self.settings.lake)
 
-    @property
+    @cached_property
     def log(self) -> RunLog:
-        """Attempts and what they published."""
+        """Attempts and what they published, read once."""
         return RunLog(self.lake)

@@ -30,8 +30,8 @@ def run_features(
     """Derive the features of `snapshot_date`, or of every published snapshot where they are not up to date.
 
     Grain: one row per key and snapshot.
-    Cost: per snapshot and derived table one scan of the valid rows, no shuffle, one Delta commit, one row
-    count over the new files' metadata, then the row in `runs`.
+    Cost: per snapshot and derived table one scan of the valid rows, no shuffle, and two Delta commits: the
+    table, and the row in `runs`. The commit of the table tells how many rows it holds.
     Errors: NotPublishedError when nothing is published to derive from, ConfigurationError when the contract
     derives nothing.
     """
@@ -70,7 +70,7 @@ def _derive(runner: StageRunner, table: Table) -> Iterator[DerivedSnapshot]:
                 _ = rows.schema  # asked for here, because Connect looks at no expression before
             stored = tracked_table(table)
             attempt.replace(stored, rows)
-            run = attempt.publish(rows_in=work.source_rows, valid=attempt.count(stored))
+            run = attempt.publish(rows_in=work.source_rows, valid=attempt.count_day(stored))
         yield DerivedSnapshot(
             table=table.name,
             snapshot_date=run.snapshot_date,

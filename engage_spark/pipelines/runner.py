@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, VALID, Table, judged_table
 from engage_spark.errors import NotPublishedError
-from engage_spark.lake import Latest, Run
+from engage_spark.lake import Evidence, Latest, Run
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.stages import ingest_stage
 
@@ -67,18 +67,39 @@ class Attempt:
         self.outputs[table] = version
 
     def read(self, table: Table, *, where: str | None = None) -> DataFrame:
-        """Return the rows of a table as this attempt wrote them: those of `where`, or of the day."""
-        version = self.outputs[table.name]
-        rows = self.context.lake.read(self.context.spark, table.name, version=version)
+        """Return the rows of a table as this attempt wrote them: those of `where`, or of the day.
+
+        One writer at a time: the newest version is the one that the attempt made.
+        """
+        rows = self.context.lake.read(self.context.spark, table.name)
         return rows.where(where or self._of_the_day())
 
     def count(self, table: Table, *, where: str | None = None) -> int:
         """Count the rows that this attempt wrote. Cost: a scan of the new files' metadata."""
         return self.read(table, where=where).count()
 
-    def publish(self, *, rows_in: int, valid: int, quarantined: int = 0, rejected: str | None = None) -> Run:
+    def count_day(self, table: Table) -> int:
+        """Count the rows of a table whose partition of the day this attempt replaced.
+
+        Cost: the commit tells, without a job; else as `count`.
+        """
+        rows = self.context.lake.written_rows(
+            self.context.spark, table.name, self.outputs[table.name], tag=self.work.run_id
+        )
+        return self.count(table) if rows is None else rows
+
+    def publish(
+        self,
+        *,
+        rows_in: int,
+        valid: int,
+        quarantined: int = 0,
+        rejected: str | None = None,
+        evidence: Evidence | None = None,
+    ) -> Run:
         """Append the attempt to `runs`, which publishes what it wrote, or records why it is rejected.
 
+        Cost: one Delta commit.
         Errors: TransientError unless every row that came in is accounted for.
         """
         run = self.work.to_run(
@@ -89,7 +110,7 @@ class Attempt:
             started_at=self.started_at,
             rejected=rejected,
         )
-        return self.context.log.append(self.context.spark, run)
+        return self.context.log.append(self.context.spark, run, evidence)
 
     def _of_the_day(self) -> str:
         return f"{SNAPSHOT_DATE} = DATE'{self.work.snapshot_date}'"

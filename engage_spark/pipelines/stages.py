@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from engage_spark.contract import GraphSpec, Table
 
-QUALITY_RESULTS = "quality_results"
-QUALITY_STATES = "quality_states"
 GRAPH_COMPARISON = "graph_comparison"
 SPLITS = "splits"
 TRAINING_RUNS = "training_runs"

@@ -10,6 +10,7 @@ from engage_spark.quality.checks.apply import personal_rules, samples, with_chec
 from engage_spark.quality.checks.duplicate_keys import (
     MAX_LITERAL_KEYS,
     collect_duplicates,
+    count_rows_and_duplicates,
     duplicated_keys,
     with_duplicate_flag,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "check",
     "collect_duplicates",
     "count_columns",
+    "count_rows_and_duplicates",
     "count_table",
     "cuts_of",
     "duplicated_keys",

@@ -23,6 +23,11 @@ of several calls, and 30 s for each connection. Throttling has separate limits, 
 overrides each.
 """
 
+REQUESTS = {"performance.flags": "create,mkdir"}
+"""Spare Hadoop's look, before it writes a file or makes a directory, for what else has that name: two to four
+requests each. Data files have names of their own, and Delta looks for a commit before it writes one.
+"""
+
 SECRETS = {
     PREFIX + "access.key": "AWS_ACCESS_KEY_ID",
     PREFIX + "secret.key": "AWS_SECRET_ACCESS_KEY",
@@ -36,6 +41,7 @@ def conf(s3: S3Settings) -> dict[str, str]:
     """Return Hadoop's options for S3. Without keys its default credential chain stays."""
     options: dict[str, str | None] = {
         **LIMITS,
+        **REQUESTS,
         "endpoint": s3.endpoint,
         "endpoint.region": s3.region,
         "path.style.access": "true" if s3.path_style else "false",

@@ -321,6 +321,49 @@ def delete_directory(spark: SparkSession, path: str) -> None:
         target.getFileSystem(context._jsc.hadoopConfiguration()).delete(target, True)
 
 
+def list_directory(spark: SparkSession, path: str) -> str | None:
+    """Return the names in a directory as one text, without a job; empty where there is no such directory.
+
+    This process lists local paths and volumes, Hadoop others. None on Spark Connect for a directory that this
+    process does not see: it may be there for the server.
+    """
+    here = _of_this_process(path)
+    if here is not None and (Path(here).is_dir() or not is_connect(spark)):
+        return "\n".join(f.name for f in Path(here).glob("*"))
+    if is_connect(spark):
+        return None
+    jvm, context = cast(Any, spark)._jvm, spark.sparkContext
+    target = jvm.org.apache.hadoop.fs.Path(path)
+    files = target.getFileSystem(context._jsc.hadoopConfiguration())
+    try:
+        # One call and one answer, however many files there are.
+        return str(jvm.java.util.Arrays.toString(files.listStatus(target)))
+    except Exception as e:
+        if "FileNotFoundException" in str(e):
+            return ""
+        raise
+
+
+def read_small_file(spark: SparkSession, path: str) -> str | None:
+    """Return the text of a small file, without a job.
+
+    This process reads local paths and volumes, Hadoop others. None on Spark Connect for a file that this
+    process does not see.
+    """
+    here = _of_this_process(path)
+    if here is not None and (Path(here).is_file() or not is_connect(spark)):
+        return Path(here).read_text(encoding="utf-8")
+    if is_connect(spark):
+        return None
+    jvm, context = cast(Any, spark)._jvm, spark.sparkContext
+    target = jvm.org.apache.hadoop.fs.Path(path)
+    opened = target.getFileSystem(context._jsc.hadoopConfiguration()).open(target)
+    try:
+        return str(jvm.org.apache.commons.io.IOUtils.toString(opened, "UTF-8"))
+    finally:
+        opened.close()
+
+
 def put_directory(spark: SparkSession, local: Path, path: str) -> None:
     """Copy a directory of this process to where Spark reads.
 

@@ -214,7 +214,6 @@ def test_raw_parquet_and_delta_tables_are_objects_of_the_bucket(way: Way) -> Non
         "connections_judged",
         "interactions_judged",
         "customer_features",
-        "quality_results",
         "runs",
     ):
         assert f"lake/{name}/_delta_log/00000000000000000000.json" in way.keys(f"lake/{name}/_delta_log/")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import functions as F
 
+from engage_spark.lake import Lake, RunLog
+from engage_spark.settings import LakeSettings
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -114,6 +116,8 @@ def content_digest(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
 
 
 def table(spark: SparkSession, lake: Path | str, name: str) -> DataFrame:
+    if name in ("quality_results", "quality_states"):
+        return RunLog(Lake(LakeSettings(root=str(lake)))).read_evidence(spark, name)
     return spark.read.format("delta").load(f"{lake}/{name}")
 
 

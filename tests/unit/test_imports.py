@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -68,3 +70,21 @@ def test_circles_are_seen_inside_functions_and_through_others() -> None:
     longer = {"p.a": "import p.b", "p.b": "from p import c", "p.c": "from p.a import x"}
     assert circle(graph_of(longer)) == ["p.a", "p.b", "p.c", "p.a"]
     assert circle(graph_of({"p.a": "from p.b import f", "p.b": "import os"})) == []
+
+
+def test_ingest_and_features_import_nothing_heavy() -> None:
+    """Each of these costs up to a second, which a user waits for on every run."""
+    heavy = (
+        "mlflow",
+        "sklearn",
+        "numba",
+        "pandas",
+        "scipy",
+        "matplotlib",
+        "pyspark.ml",
+        "great_expectations",
+    )
+    modules = "engage_spark.cli.app, engage_spark.pipelines.ingest.run, engage_spark.pipelines.features"
+    code = f"import sys, {modules}\nsys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -16,12 +16,13 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, GateError, NotDeliveredError
-from engage_spark.lake import InputManifest, Run, fingerprint, list_inputs, record_arrivals
+from engage_spark.lake import InputManifest, Run, fingerprint, list_inputs
+from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.ingest.validate_table import TableDelivery, TableOutcome, validate_table
 from engage_spark.pipelines.results import IngestedSnapshot, IngestResult, Note, rule_outcome
 from engage_spark.pipelines.runner import StageRunner
-from engage_spark.pipelines.stages import QUALITY_RESULTS, QUALITY_STATES, ingest_stage
+from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.quality import worst_rules
 from engage_spark.quality.report.formatting import format_bound, format_measured
 from engage_spark.settings import Settings
@@ -41,12 +42,13 @@ def run_ingest(
     """Check every delivered snapshot that is new or has changed (or the one of `snapshot_date`), then the
     logs beside it.
 
-    Cost: per table and snapshot one job to list the files, one narrow scan for the row count (footers) and,
-    where there is a key, one scan of the key columns with a shuffle of their hashes (a second one where keys
-    repeat); one full-width scan, which writes; two of what was written, which count exactly and make the
-    sketches for display, and a narrow one for samples where something is broken. One Delta commit each for
-    the checked table, quality_results, quality_states and runs, and one for landings where a delivery is new.
-    Nothing on the driver grows with rows.
+    Cost: per table and snapshot one job to list the files; one narrow scan for the row count (footers), and
+    in the same job, where there is a key, one scan of the key columns with a shuffle of their hashes (a
+    second one where keys repeat); one full-width scan, which writes; two of what was written, which count
+    exactly and make the sketches for display, and a narrow one for samples where something is broken. A
+    delivery of at most SMALL_BYTES is read as one partition, which spares every shuffle. Two Delta commits:
+    the checked table, and `runs`, whose row holds the landing and the quality results. Nothing on the driver
+    grows with rows.
     Errors: InputError when the delivery cannot be read as declared (nothing is written for that table), and
     GateError, after all has been written and recorded, when a gate rejected a snapshot.
     """
@@ -57,7 +59,7 @@ def run_ingest(
     with log.stage("listing the delivered files", root=settings.input.root):
         snapshots = _list_snapshots(context, snapshot_date)
         logs = _list_logs(context, notes)
-    landings = _record_landings(context, (*snapshots, *(manifest for _, manifest in logs)), notes)
+    landings = _landings(context, (*snapshots, *(manifest for _, manifest in logs)), notes)
     outcomes: list[TableOutcome] = []
     for manifest in snapshots:
         delivery = _delivery(runner, contract.entity, manifest, landings)
@@ -113,13 +115,21 @@ def _list_logs(context: RunContext, notes: list[Note]) -> list[tuple[Table, Inpu
     return logs
 
 
-def _record_landings(
+def _landings(
     context: RunContext, manifests: Sequence[InputManifest], notes: list[Note]
 ) -> dict[str, datetime]:
-    """Return when each delivery landed, by its fingerprint: now, where it is seen for the first time."""
+    """Return when each delivery landed, by its fingerprint: now, where no attempt has recorded it.
+
+    An attempt records it among its inputs in `runs`; one that was killed has recorded nothing.
+    """
     tables = {fingerprint([m]): m.table for m in manifests}
     landed_at = context.settings.ingest.landed_at
-    landings = record_arrivals(context.spark, context.lake, tables, now=landed_at or now())
+    recorded = {
+        run.inputs["files"]: datetime.fromisoformat(run.inputs["landed"])
+        for run in context.log.attempts(context.spark)
+        if run.inputs.get("files") in tables
+    }
+    landings = dict.fromkeys(tables, landed_at or now()) | recorded
     if landed_at and (others := sorted({tables[f] for f, at in landings.items() if at != landed_at})):
         notes.append(Note("LandingNotUsed", {"tables": tuple(others)}))
     return landings
@@ -202,7 +212,7 @@ def _result(
     return IngestResult(
         stage="ingest",
         seconds=seconds,
-        locations={n: context.lake.location(n) for n in (*names, QUALITY_RESULTS, QUALITY_STATES, "runs")},
+        locations={n: context.lake.location(n) for n in (*names, RUNS)},
         notes=(*notes, *(note for o in outcomes for note in o.notes)),
         snapshots=snapshots,
         rows_in=sum(s.rows_in for s in snapshots),

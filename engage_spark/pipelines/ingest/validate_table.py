@@ -13,14 +13,14 @@ from engage_spark.contract import Table, TableKind, day_column, judged_table
 from engage_spark.errors import ContractError, InputError
 from engage_spark.lake import InputManifest, Materialize, Run, read_inputs, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun
-from engage_spark.pipelines.ingest.quality_tables import write_quality_tables
+from engage_spark.pipelines.ingest.quality_tables import quality_rows
 from engage_spark.pipelines.results import Note
 from engage_spark.pipelines.runner import Attempt, StageRunner
 from engage_spark.quality import (
     MALFORMED,
     GateResults,
     binning,
-    collect_duplicates,
+    count_rows_and_duplicates,
     count_table,
     evaluate_gates,
     refuse_other_expressions,
@@ -37,6 +37,10 @@ PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
 """Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs
 a tenth of the write.
 """
+SMALL_BYTES = 4 * 2**20
+"""Bytes of a delivery up to which its rows are read as one partition. All shuffles then fall away, each of
+which is a job, and one core checks such a delivery in a second.
+"""
 MAX_EXAMPLES = 8
 """Undeclared columns that a note names."""
 
@@ -49,6 +53,11 @@ class TableDelivery:
     manifest: InputManifest
     work: StageRun
     landed_at: datetime
+
+    @property
+    def is_small(self) -> bool:
+        """Whether its rows are read as one partition."""
+        return sum(f.size for f in self.manifest.files) <= SMALL_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +82,16 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
     ):
         rows, extra = _read(context, delivery)
         refuse_other_expressions(rows, table)
-        extent = _extent(rows, table)
         checks = row_checks(
             table, parsed_text=delivery.manifest.format == "csv", landed_at=delivery.landed_at
         )
         if table.key:
             materialize = opened.enter_context(scratch(context.spark, context.lake))
-            duplicates = _duplicates(rows, table, materialize)
+            n_rows, duplicates = _duplicates(rows, table, materialize)
+            extent = Extent(rows=n_rows) if table.event_time is None else _extent(rows, table)
             rows = with_duplicate_flag(rows, duplicates, table=table)
+        else:
+            extent = _extent(rows, table)
         with translate_spark_errors(f"{table.name} cannot be checked"):
             checked = _with_orphan_flags(context, rows, table, work).transform(
                 with_check_results, checks=checks
@@ -89,18 +100,19 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
         _write(attempt, checked, table, extent)
         with translate_spark_errors(f"{table.name} cannot be counted"):
             written = attempt.read(judged_table(table), where=f"_run_id = '{work.run_id}'")
+            written = written.coalesce(1) if delivery.is_small else written
             counts = count_table(
                 written, table, checks, snapshot_date=work.snapshot_date, landed_at=delivery.landed_at
             )
             sketches_by_column = sketches(written, binnings=tuple(binning(f) for f in table.fields))
         gates = evaluate_gates(counts, table, checks)
-        write_quality_tables(context, table, work, gates, counts, sketches_by_column)
         failed = ", ".join(f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates)
         run = attempt.publish(
             rows_in=extent.rows,
             valid=counts.valid,
             quarantined=counts.quarantined,
             rejected=f"gates failed: {failed}" if failed else None,
+            evidence=quality_rows(table, work, gates, counts, sketches_by_column),
         )
     about = {"table": table.name, "n_columns": len(extra), "examples": extra[:MAX_EXAMPLES]}
     return TableOutcome(
@@ -119,7 +131,7 @@ def _read(context: RunContext, delivery: TableDelivery) -> tuple[DataFrame, tupl
         delimiter=options.csv_delimiter,
         null=options.csv_null,
     )
-    return _conformed(raw, delivery.table)
+    return _conformed(raw.coalesce(1) if delivery.is_small else raw, delivery.table)
 
 
 @dataclass(frozen=True)
@@ -170,12 +182,15 @@ def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
     )
 
 
-def _duplicates(rows: DataFrame, table: Table, materialize: Materialize) -> DataFrame | None:
-    """Return the duplicated keys, computed once: None when there are none, literal rows while they are few, a
-    temporary table beyond.
+def _duplicates(rows: DataFrame, table: Table, materialize: Materialize) -> tuple[int, DataFrame | None]:
+    """Return the number of rows that came in, and the duplicated keys, computed once.
+
+    The keys are None when there are none, literal rows while they are few, a temporary table beyond.
     """
     with translate_spark_errors("the keys cannot be read"):
-        return collect_duplicates(rows, table, materialize=lambda frame: materialize(frame, "duplicates"))
+        return count_rows_and_duplicates(
+            rows, table, materialize=lambda frame: materialize(frame, "duplicates")
+        )
 
 
 def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:
@@ -236,9 +251,10 @@ def _has_other_days(context: RunContext, table: Table, work: StageRun, where: st
     later delivery left it, so what those rows had replaced would silently be missing.
     """
     stored = judged_table(table)
-    if context.lake.version(context.spark, stored.name) is None:
+    rows = context.lake.find(context.spark, stored.name)
+    if rows is None:
         return False
-    others = context.lake.read(context.spark, stored.name).where(f"NOT ({where})")
+    others = rows.where(f"NOT ({where})")
     if others.isEmpty():
         return False
     published = {run.run_id for run in context.log.attempts(context.spark, work.stage) if run.published}

@@ -14,7 +14,6 @@ from engage_spark.errors import NotPublishedError
 from engage_spark.gx.data_docs import build_site
 from engage_spark.gx.gx_runner import require_gx
 from engage_spark.gx.recorded_results import PublishedValidation, published
-from engage_spark.lake import RunLog
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.quality.history import read_results
 from engage_spark.pipelines.results import DocsResult, DocumentedTable
@@ -46,13 +45,12 @@ def run_docs(
             f"no table of this contract was checked on {day}",
             hint="run `engage-spark ingest`; `engage-spark runs` shows what was checked",
         )
-    attempts = {a.run_id: a.status for a in RunLog(context.lake).attempts(spark) if a.snapshot_date == day}
+    attempts = {a.run_id: a.status for a in context.log.attempts(spark) if a.snapshot_date == day}
     documents: list[PublishedValidation] = []
     statuses: list[str] = []
     for table in tables:
         own = sorted((r for r in results if r["table_name"] == table.name), key=lambda r: str(r["rule_name"]))
-        # By the run that wrote these results: one that was killed before its row in `runs` has none.
-        statuses.append(attempts.get(own[0]["run_id"], "not finished"))
+        statuses.append(attempts[own[0]["run_id"]])
         documents.append(published(table, own, day=day, status=statuses[-1], version=contract.version))
     with log.stage("building Data Docs", out=str(out)):
         index = build_site(documents, out)

@@ -12,9 +12,10 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import SNAPSHOT_DATE, Contract, Table
 from engage_spark.errors import NotPublishedError
-from engage_spark.lake import RunLog, translate_spark_errors
+from engage_spark.lake import translate_spark_errors
+from engage_spark.lake.run_log import QUALITY_RESULTS, QUALITY_STATES
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.stages import QUALITY_RESULTS, QUALITY_STATES, ingest_stage
+from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.quality import ColumnStats, stats_from_row
 from engage_spark.spark.compat import kll_quantile
 
@@ -47,8 +48,8 @@ def read_results(
     Cost: at most two scans of a small table.
     Errors: NotPublishedError when nothing was checked on that day.
     """
-    with translate_spark_errors(f"{context.lake.location(QUALITY_RESULTS)} cannot be read"):
-        rows = context.lake.read(context.spark, QUALITY_RESULTS)
+    with translate_spark_errors(f"{QUALITY_RESULTS} cannot be read"):
+        rows = context.log.read_evidence(context.spark, QUALITY_RESULTS)
         rows = rows if table is None else rows.where(F.col("table_name") == table)
         day = day or rows.agg(F.max(SNAPSHOT_DATE)).collect()[0][0]
         results = (
@@ -67,8 +68,10 @@ def read_states(context: RunContext, table: Table, *, first: date, last: date) -
 
     Cost: one scan of a small table; a row per column and day reaches the driver.
     """
-    with translate_spark_errors(f"{context.lake.location(QUALITY_STATES)} cannot be read"):
-        rows = context.lake.read(context.spark, QUALITY_STATES).where(F.col("table_name") == table.name)
+    with translate_spark_errors(f"{QUALITY_STATES} cannot be read"):
+        rows = context.log.read_evidence(context.spark, QUALITY_STATES).where(
+            F.col("table_name") == table.name
+        )
         within = rows.where(F.col(SNAPSHOT_DATE).between(F.lit(first), F.lit(last))).select(
             SNAPSHOT_DATE, *_COLUMNS
         )
@@ -94,7 +97,7 @@ def read_estimates(context: RunContext, table: Table, days: Sequence[date]) -> S
 
     Cost: two scans of a small table; rows are not read again.
     """
-    rows = context.lake.read(context.spark, QUALITY_STATES).where(
+    rows = context.log.read_evidence(context.spark, QUALITY_STATES).where(
         (F.col("table_name") == table.name) & F.col(SNAPSHOT_DATE).isin(list(days))
     )
     distinct = F.hll_sketch_estimate(F.hll_union_agg("distinct_sketch"))
@@ -112,5 +115,5 @@ def read_estimates(context: RunContext, table: Table, days: Sequence[date]) -> S
 
 def published_days(context: RunContext, table: Table) -> list[date]:
     """Return the days of a table that readers may see, in order."""
-    latest = RunLog(context.lake).latest(context.spark, ingest_stage(table))
+    latest = context.log.latest(context.spark, ingest_stage(table))
     return sorted(day for day, run in latest.items() if run.published)

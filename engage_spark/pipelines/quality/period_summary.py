@@ -9,6 +9,7 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, Field
 from engage_spark.errors import ConfigurationError, NotPublishedError
+from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.quality.history import (
     SketchEstimates,
@@ -18,7 +19,6 @@ from engage_spark.pipelines.quality.history import (
     read_states,
 )
 from engage_spark.pipelines.results import ColumnSummary, Note, StatesResult
-from engage_spark.pipelines.stages import QUALITY_STATES
 from engage_spark.quality import ColumnStats, merge_stats
 from engage_spark.quality.report.formatting import ranked_values, value_of
 from engage_spark.settings import Settings
@@ -68,7 +68,7 @@ def run_states(
     return StatesResult(
         stage="quality states",
         seconds=time.monotonic() - started,
-        locations={QUALITY_STATES: context.lake.location(QUALITY_STATES)},
+        locations={RUNS: context.lake.location(RUNS)},
         notes=(Note("DaysNotPublished", {"days": unpublished}),) if unpublished else (),
         table=source.name,
         days=tuple(within),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -14,6 +14,7 @@ from engage_spark.quality.checks.text_checks import LONGEST_KEY
 from engage_spark.spark.schema import column_named
 
 WRITTEN, _DUPLICATE_WRITTEN, _REPEATED = "__written", "__duplicate_written", "__repeated"
+_ROWS = "__rows"
 MAX_LITERAL_KEYS = 10_000
 """Duplicated keys that may come to the driver. A delivery has none or a handful; writing and reading them
 back would cost seconds.
@@ -60,11 +61,38 @@ def collect_duplicates(
     Cost: one action on the key columns, with a shuffle of a number a row; a second one where keys repeat.
     """
     repeated_hashes = _repeated_hashes(rows, table).limit(MAX_LITERAL_KEYS + 1).collect()
+    return _exact_duplicates(rows, table, [r[0] for r in repeated_hashes], materialize)
+
+
+def count_rows_and_duplicates(
+    rows: DataFrame, table: Table, *, materialize: Callable[[DataFrame], DataFrame]
+) -> tuple[int, DataFrame | None]:
+    """Count `rows`, and compute their duplicated keys as `collect_duplicates` does.
+
+    Cost: that of `collect_duplicates`; the rows are counted in the same action, which reads no column for
+    them.
+    """
+    number = rows.agg(F.count(F.lit(1)).alias(_ROWS))
+    repeated = _repeated_hashes(rows, table).limit(MAX_LITERAL_KEYS + 1)
+    collected = repeated.unionByName(number, allowMissingColumns=True).collect()
+    (n_rows,) = (r[_ROWS] for r in collected if r[_ROWS] is not None)
+    repeated_hashes = [r[_REPEATED] for r in collected if r[_ROWS] is None]
+    return n_rows, _exact_duplicates(rows, table, repeated_hashes, materialize)
+
+
+def _exact_duplicates(
+    rows: DataFrame,
+    table: Table,
+    repeated_hashes: Sequence[int],
+    materialize: Callable[[DataFrame], DataFrame],
+) -> DataFrame | None:
+    """Compare by their keys the rows whose hash repeats."""
     if not repeated_hashes:
         return None
     spark = rows.sparkSession
     if len(repeated_hashes) <= MAX_LITERAL_KEYS:
-        among = F.broadcast(spark.createDataFrame(repeated_hashes, f"{_REPEATED} bigint"))
+        literal_hashes = spark.createDataFrame([(h,) for h in repeated_hashes], f"{_REPEATED} bigint")
+        among = F.broadcast(literal_hashes)
         suspects = rows.join(among, on=_lowercase_hash(table) == F.col(_REPEATED), how="left_semi")
         keys = duplicated_keys(suspects, table)
         duplicates = keys.limit(MAX_LITERAL_KEYS + 1).collect()

@@ -98,3 +98,9 @@ def test_a_contract_that_declares_the_table_itself_is_refused() -> None:
     own = replace(BIKES, tables=(*BIKES.tables, replace(BIKES.table("rides"), name="predictions")))
     with pytest.raises(ContractError, match="declares a table 'predictions', which the package writes"):
         predictions_table(own)
+
+
+@pytest.mark.parametrize("name", ["quality_results", "quality_states"])
+def test_runs_holds_whole_rows_of_the_quality_tables(name: str) -> None:
+    columns = ",".join(f"{f.name}:{f.spark_type}" for f in system_contract().table(name).fields)
+    assert system_contract().table("runs")[name].spark_type == f"array<struct<{columns}>>"

@@ -395,6 +395,7 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
         "this seed is not one of the one in ten"
     )
     run_graph(spark, settings, contract=ENGAGEMENT, snapshot_date=day)
+    log = run_log(settings)
     assert log.read_published(spark, features, stage=STAGE, day="snapshot_date", days=[day]).count() == N - 1
     assert contents(spark, settings) == first.contents
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
-from engage_spark.lake import Lake
+from engage_spark.lake import Lake, RunLog
 from engage_spark.pipelines.ingest import run as ingest
 from tests.support.bad_input.declared import Case, assert_judged, each
 from tests.support.bad_input.people import CONTRACT, DATES, KEYS, LOG, MEGABYTES_10, TEXT, links, people
@@ -91,7 +91,8 @@ def test_an_event_is_held_against_the_keys(spark: SparkSession, lake: Lake, case
 def test_every_orphan_counts_also_where_all_share_one_key(spark: SparkSession, lake: Lake) -> None:
     expected = sum(c.given[0] for c in LOG.cases if "src.references" in c.evidence)
     found = (
-        lake.read(spark, "quality_results")
+        RunLog(lake)
+        .read_evidence(spark, "quality_results")
         .where("table_name = 'links' AND rule_name = 'src.references'")
         .collect()
     )

@@ -34,7 +34,8 @@ def test_no_duplicate_needs_no_join_and_nulls_are_no_duplicates_of_each_other(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     with scratch(spark, lake_at(tmp_path)) as materialize:
-        assert validate_table._duplicates(rows_of(spark, "a", "b", None, None), TABLE, materialize) is None
+        rows = rows_of(spark, "a", "b", None, None)
+        assert validate_table._duplicates(rows, TABLE, materialize) == (4, None)
     assert not (tmp_path / "scratch").exists()
 
 
@@ -44,9 +45,10 @@ def test_many_duplicates_go_through_a_temporary_table_and_are_the_same(
 ) -> None:
     monkeypatch.setattr(duplicate_keys, "MAX_LITERAL_KEYS", few)
     with scratch(spark, lake_at(tmp_path)) as materialize:
-        duplicates = validate_table._duplicates(
+        n_rows, duplicates = validate_table._duplicates(
             rows_of(spark, "a", "b", "a", "c", "c", "c"), TABLE, materialize
         )
+        assert n_rows == 6
         assert duplicates is not None
         expected = spark.createDataFrame(
             [("a", True, False), ("c", True, False)], "__key_0 string, __duplicated boolean, __alike boolean"
@@ -62,8 +64,8 @@ def test_keys_that_only_share_a_hash_are_no_duplicates(
 ) -> None:
     monkeypatch.setattr(duplicate_keys, "_lowercase_hash", lambda _: F.lit(7).cast("bigint"))
     with scratch(spark, lake_at(tmp_path)) as materialize:
-        assert validate_table._duplicates(rows_of(spark, "a", "b", "c"), TABLE, materialize) is None
-        duplicates = validate_table._duplicates(rows_of(spark, "a", "b", "A", "b"), TABLE, materialize)
+        assert validate_table._duplicates(rows_of(spark, "a", "b", "c"), TABLE, materialize) == (3, None)
+        _, duplicates = validate_table._duplicates(rows_of(spark, "a", "b", "A", "b"), TABLE, materialize)
     assert duplicates is not None
     flags = {(r["__key_0"], r["__duplicated"], r["__alike"]) for r in duplicates.collect()}
     assert flags == {("a", False, True), ("b", True, False)}

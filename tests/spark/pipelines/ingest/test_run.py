@@ -13,9 +13,11 @@ import pytest
 
 from engage_spark.contract import judged_table
 from engage_spark.errors import ConfigurationError, GateError
-from engage_spark.lake import Lake, record_arrivals
+from engage_spark.lake import Lake
 from engage_spark.pipelines import features
+from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
+from engage_spark.pipelines.ingest.run import _landings, _list_snapshots
 from engage_spark.pipelines.results import Note
 from tests.support.deliveries import (
     ENGAGEMENT,
@@ -166,7 +168,10 @@ def test_every_orphan_is_counted_also_when_many_share_one_key(spark: SparkSessio
 
 def test_quality_results_hold_one_line_per_rule_and_gate(spark: SparkSession, world: World) -> None:
     lines = (
-        Lake(world.settings.lake).read(spark, "quality_results").where("table_name = 'customers'").toPandas()
+        run_log(world.settings)
+        .read_evidence(spark, "quality_results")
+        .where("table_name = 'customers'")
+        .toPandas()
     )
     assert not lines.duplicated(["snapshot_date", "rule_name"]).any()
     of = {(str(r.snapshot_date), r.rule_name): r for r in lines.itertuples()}
@@ -189,8 +194,8 @@ def test_an_event_after_the_landing_is_quarantined_and_the_newest_before_it_give
     assert future["connected_at"].hour == 13
     lines = {
         r["rule_name"]: r
-        for r in Lake(world.settings.lake)
-        .read(spark, "quality_results")
+        for r in run_log(world.settings)
+        .read_evidence(spark, "quality_results")
         .where("table_name = 'connections'")
         .collect()
     }
@@ -203,30 +208,25 @@ def test_an_event_after_the_landing_is_quarantined_and_the_newest_before_it_give
     assert lines["connected_at.not_future"]["violations"] == 1
 
 
-def test_a_landing_is_recorded_once_and_later_runs_find_it(spark: SparkSession, world: World) -> None:
-    lake = Lake(world.settings.lake)
-    assert {
-        (r[0], str(r[1]))
-        for r in lake.read(spark, "landings").select("table_name", "landed_at").distinct().collect()
-    } == {
-        ("customers", f"{D1} 12:59:59"),
-        ("connections", f"{D1} 12:59:59"),
-    }
-    known = {r[0]: r[1] for r in lake.read(spark, "landings").select("fingerprint", "table_name").collect()}
-    later = datetime(2030, 1, 1, tzinfo=UTC)
-    again = record_arrivals(spark, lake, known, now=later)
-    assert set(again) == set(known)
-    assert {str(moment) for moment in again.values()} == {f"{D1} 12:59:59+00:00"}
-    assert record_arrivals(spark, lake, {}, now=later) == {}
-    assert lake.version(spark, "landings") == 0
+def test_a_landing_is_recorded_with_the_attempt_and_later_runs_find_it(
+    spark: SparkSession, world: World
+) -> None:
+    landed = {r.stage: r.inputs["landed"] for r in run_log(world.settings).attempts(spark)}
+    assert landed == dict.fromkeys((STAGE, "ingest:connections"), f"{D1}T12:59:59+00:00")
+    ingest_settings = world.settings.ingest.model_copy(update={"landed_at": datetime(2030, 1, 1, tzinfo=UTC)})
+    later = world.settings.model_copy(update={"ingest": ingest_settings})
+    context, notes = RunContext(spark, later, ENGAGEMENT), []
+    landings = _landings(context, _list_snapshots(context, None), notes)
+    assert [str(moment) for moment in landings.values()] == [f"{D1} 12:59:59+00:00"] * 2
+    assert notes == [Note("LandingNotUsed", {"tables": ("customers",)})]
 
 
 @pytest.mark.connect
 def test_states_hold_what_pandas_counts_of_the_valid_rows(spark: SparkSession, world: World) -> None:
     states = {
         r["column_name"]: r
-        for r in Lake(world.settings.lake)
-        .read(spark, "quality_states")
+        for r in run_log(world.settings)
+        .read_evidence(spark, "quality_states")
         .where(f"table_name = 'customers' AND snapshot_date = '{D1}'")
         .collect()
     }
@@ -254,7 +254,8 @@ def test_states_hold_what_pandas_counts_of_the_valid_rows(spark: SparkSession, w
 
 
 def test_samples_are_bounded_and_personal_values_masked(spark: SparkSession, world: World) -> None:
-    results = Lake(world.settings.lake).read(spark, "quality_results").where("size(samples) > 0").collect()
+    rows = run_log(world.settings).read_evidence(spark, "quality_results")
+    results = rows.where("size(samples) > 0").collect()
     shown = {(r["table_name"], str(r["snapshot_date"]), r["rule_name"]): r["samples"] for r in results}
     assert shown["customers", D0, "location.allowed"] == ["Moon"]
     assert shown["customers", D1, "customer_id.pattern"] == ["***"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engage_spark.contract import load_contract, system_contract
+from engage_spark.contract import load_contract
 from engage_spark.errors import NotPublishedError
-from engage_spark.lake import Lake
+from engage_spark.lake import Lake, RunLog
+from engage_spark.pipelines.context import StageRun
 from engage_spark.pipelines.quality.docs import run_docs
+from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.quality import row_checks
-from engage_spark.spark.schema import spark_schema
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
     from engage_spark.settings import Settings
 
 BIKES = load_contract(DATA / "bikes.odcs.yaml")
-RESULTS = system_contract().table("quality_results")
 
 
 def write_results(spark: SparkSession, settings: Settings, day: date, broken: str) -> None:
     usual: dict[str, Any] = {
-        "run_id": "r1", "table_name": BIKES.entity.name, "snapshot_date": day, "rows_checked": 50,
+        "table_name": BIKES.entity.name, "snapshot_date": day, "rows_checked": 50,
         "violations": 0, "measured": 0.0,
         "unit": "percent", "minimum": None, "maximum": None, "passed": True, "samples": [],
     }  # fmt: skip
@@ -46,15 +46,18 @@ def write_results(spark: SparkSession, settings: Settings, day: date, broken: st
         one | {"violations": 2, "passed": False, "samples": ["<i>x"]} if one["rule_name"] == broken else one
         for one in lines
     ]
-    schema = spark_schema(RESULTS)
-    rows = spark.createDataFrame([tuple(one[name] for name in schema.names) for one in lines], schema)
-    Lake(settings.lake).overwrite(
-        rows,
-        RESULTS,
-        where=f"snapshot_date = DATE'{day}'",
-        tag="test",
-        partition_by=("snapshot_date", "table_name"),
+    work = StageRun(
+        stage=ingest_stage(BIKES.entity),
+        snapshot_date=day,
+        inputs={},
+        contract=BIKES,
+        settings_digest="",
+        previous=None,
     )
+    started = datetime(2025, 10, 22, tzinfo=UTC)
+    run = work.to_run(rows_in=0, valid=0, quarantined=0, outputs={}, started_at=started)
+    lines = [one | {"run_id": run.run_id} for one in lines]
+    RunLog(Lake(settings.lake)).append(spark, run, {"quality_results": lines, "quality_states": []})
 
 
 @pytest.mark.slow
@@ -69,7 +72,7 @@ def test_the_newest_day_or_the_one_asked_for_is_shown(
     assert (table.table, table.snapshot_date, table.status) == (
         "stations",
         date(2025, 10, 21),
-        "not finished",
+        "published",
     )
     assert table.failed == 0
     older = run_docs(spark, settings, contract=BIKES, snapshot_date=date(2025, 10, 20), out=out)

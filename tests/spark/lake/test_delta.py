@@ -1,0 +1,70 @@
+"""Tables of a lake: their versions, and a lake that an older version of the package wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engage_spark.contract import system_contract
+from engage_spark.errors import ConfigurationError
+from engage_spark.lake import Lake, RunLog
+from engage_spark.spark.schema import spark_schema
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from engage_spark.settings import Settings
+
+COMPARISON = system_contract().table("graph_comparison")
+
+
+def comparisons(spark: SparkSession, day: str, n: int) -> DataFrame:
+    """Rows of one day, null but for the day."""
+    names = {f.name: f.dataType.simpleString() for f in spark_schema(COMPARISON)}
+    nulls = {name: f"CAST(NULL AS {kind})" for name, kind in names.items()}
+    given = nulls | {"snapshot_date": f"DATE'{day}'"}
+    return spark.range(n).selectExpr(*(f"{value} AS {name}" for name, value in given.items()))
+
+
+def test_a_write_tells_the_version_that_history_gives(spark: SparkSession, settings: Settings) -> None:
+    lake = Lake(settings.lake)
+    rows = comparisons(spark, "2025-10-21", 1)
+    assert lake.version(spark, COMPARISON.name) is None
+    assert lake.find(spark, COMPARISON.name) is None
+    for expected in range(12):  # beyond the first checkpoint
+        assert lake.replace(rows, COMPARISON, where=None, tag=str(expected)) == expected
+    path = f"delta.`{lake.location(COMPARISON.name)}`"
+    history = [r["version"] for r in spark.sql(f"DESCRIBE HISTORY {path}").collect()]
+    assert max(history) == lake.version(spark, COMPARISON.name) == 11
+
+
+def test_a_commit_tells_how_many_rows_it_wrote(spark: SparkSession, settings: Settings) -> None:
+    lake = Lake(settings.lake)
+    for day, n in (("2025-10-20", 3), ("2025-10-21", 5), ("2025-10-20", 0), ("2025-10-20", 2)):
+        version = lake.replace(
+            comparisons(spark, day, n),
+            COMPARISON,
+            where=f"snapshot_date = DATE'{day}'",
+            tag=f"{day} {n}",
+            partition_by=("snapshot_date",),
+        )
+        assert lake.written_rows(spark, COMPARISON.name, version, tag=f"{day} {n}") == n
+        assert lake.written_rows(spark, COMPARISON.name, version, tag="another") is None
+
+
+def test_a_table_that_is_not_there_is_named(spark: SparkSession, settings: Settings) -> None:
+    with pytest.raises(ConfigurationError, match="there is no table .*/lake/graph_comparison yet"):
+        Lake(settings.lake).read(spark, COMPARISON.name)
+
+
+def test_a_lake_of_an_older_version_is_refused(spark: SparkSession, settings: Settings) -> None:
+    runs = system_contract().table("runs")
+    older = replace(runs, fields=tuple(f for f in runs.fields if not f.name.startswith("quality_")))
+    lake = Lake(settings.lake)
+    lake.append(spark.createDataFrame([], spark_schema(older)), older, tag="older")
+    for ask in (RunLog.attempts, lambda log, spark: log.read_evidence(spark, "quality_results")):
+        with pytest.raises(ConfigurationError, match="was written by an older version") as e:
+            ask(RunLog(lake), spark)
+        assert "lake.root" in (e.value.hint or "")
