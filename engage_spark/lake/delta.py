@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,9 @@ from engage_spark.lake.spark_errors import is_missing_table, to_engage_error, tr
 from engage_spark.settings import LakeSettings
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import column_named, spark_schema
-from engage_spark.spark.session import list_directory, read_small_file
+from engage_spark.spark.session import last_name, read_small_file
 
 Properties = Mapping[str, str]
-_COMMIT = re.compile(r"\b(\d{20})\.json\b")
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,10 @@ class Lake:
         on Spark Connect for a path that this process cannot reach.
         """
         with translate_spark_errors(f"{self.location(name)} cannot be read"):
-            listed = (
-                None if self.settings.catalog else list_directory(spark, f"{self.location(name)}/_delta_log")
-            )
-        if listed is not None:
-            return max(map(int, _COMMIT.findall(listed)), default=None)
+            log = f"{self.location(name)}/_delta_log"
+            commit = None if self.settings.catalog else last_name(spark, log, ending=".json")
+        if commit is not None:
+            return int(commit.removesuffix(".json")) if commit else None
         try:
             return int(
                 spark.sql(f"DESCRIBE HISTORY {self.sql_name(name)} LIMIT 1").select("version").collect()[0][0]

@@ -9,6 +9,7 @@ results rests on four options, so they are set and then checked on every session
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -321,27 +322,23 @@ def delete_directory(spark: SparkSession, path: str) -> None:
         target.getFileSystem(context._jsc.hadoopConfiguration()).delete(target, True)
 
 
-def list_directory(spark: SparkSession, path: str) -> str | None:
-    """Return the names in a directory as one text, without a job; empty where there is no such directory.
+def last_name(spark: SparkSession, directory: str, *, ending: str) -> str | None:
+    """Return the last by name of a directory's files with an ending; empty where there is none. No job.
 
-    This process lists local paths and volumes, Hadoop others. None on Spark Connect for a directory that this
-    process does not see: it may be there for the server.
+    This process looks at local paths and volumes, Hadoop at others. None on Spark Connect for a directory
+    that this process does not see: it may be there for the server.
     """
-    here = _of_this_process(path)
+    here = _of_this_process(directory)
     if here is not None and (Path(here).is_dir() or not is_connect(spark)):
-        return "\n".join(f.name for f in Path(here).glob("*"))
+        return max((f.name for f in Path(here).glob(f"*{ending}")), default="")
     if is_connect(spark):
         return None
     jvm, context = cast(Any, spark)._jvm, spark.sparkContext
-    target = jvm.org.apache.hadoop.fs.Path(path)
-    files = target.getFileSystem(context._jsc.hadoopConfiguration())
-    try:
-        # One call and one answer, however many files there are.
-        return str(jvm.java.util.Arrays.toString(files.listStatus(target)))
-    except Exception as e:
-        if "FileNotFoundException" in str(e):
-            return ""
-        raise
+    literal = re.sub(r"([{}\[\]*?\\])", r"\\\1", directory)
+    pattern = jvm.org.apache.hadoop.fs.Path(f"{literal}/*{ending}")
+    # Hadoop sorts them by name.
+    files = pattern.getFileSystem(context._jsc.hadoopConfiguration()).globStatus(pattern)
+    return str(files[len(files) - 1].getPath().getName()) if files is not None and len(files) else ""
 
 
 def read_small_file(spark: SparkSession, path: str) -> str | None:
