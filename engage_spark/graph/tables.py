@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import EdgeMeasure, GraphMeasure, GraphSpec, Table
 from engage_spark.graph.ranks import percentile, with_ranks
-from engage_spark.graph.tie_strength import strength
+from engage_spark.graph.tie_strength import LEFT_OUT, strength
 from engage_spark.spark.schema import column_metadata, column_named, spark_type
 
 
@@ -24,8 +24,8 @@ def to_vertex_rows(
     """Join the measures of every vertex into the columns of the table of vertices, without the day.
 
     `scores` from `measure_betweenness`, `structure` and `follows` from `structure_tasks`: each has every id
-    once, and is stored (`scores` is read three times). `strengths` from `to_strengths`; isolated vertices are
-    missing there.
+    once, and is stored (`scores` is read three times). `ids` (id, rank) from `rank_ids`, `strengths` by rank
+    from `to_strengths`; isolated vertices are missing there.
     Grain: one row per id.
     Cost: `with_ranks`, and three or four joins by id.
     """
@@ -33,7 +33,7 @@ def to_vertex_rows(
     rows = (
         ids.join(ranked, on="id", how="inner")
         .join(structure, on="id", how="inner")
-        .join(strengths, on="id", how="left")
+        .join(strengths, on="rank", how="left")
     )
     if follows is not None:
         rows = rows.join(follows, on="id", how="inner")
@@ -82,15 +82,20 @@ _SAME_NAME = {
 }  # fmt: skip
 
 
-def to_edge_rows(pairs: DataFrame, *, spec: GraphSpec) -> DataFrame:
-    """Select the columns of the table of edges, without the day, from the rows of `to_pairs`.
+def to_edge_rows(pairs: DataFrame, *, ids: DataFrame, spec: GraphSpec) -> DataFrame:
+    """Select the columns of the table of edges, without the day, from the rows of `to_pairs`, with the `ids`
+    (id, rank) of both ends in their order.
 
-    Grain: unchanged.
-    Cost: a projection.
+    Grain: one row per pair.
+    Cost: two joins by rank.
     """
+    pairs = pairs.where(F.col("u") != LEFT_OUT)
+    for rank, end in (("u", "first"), ("v", "second")):
+        ends = ids.select(F.col("rank").alias(rank), F.col("id").alias(end))
+        pairs = pairs.join(ends, on=rank, how="inner")
     values = {
-        EdgeMeasure.FIRST_END: F.col("first"),
-        EdgeMeasure.SECOND_END: F.col("second"),
+        EdgeMeasure.FIRST_END: F.least("first", "second"),
+        EdgeMeasure.SECOND_END: F.greatest("first", "second"),
         EdgeMeasure.WEEKS: F.col("weeks"),
         EdgeMeasure.ACTIVE_WEEKS: F.col("active_weeks"),
         EdgeMeasure.STRENGTH: strength(F.col("strength_units")),

@@ -23,13 +23,15 @@ from engage_spark.contract import (
     tracked_table,
 )
 from engage_spark.contract.graph_spec import OF_FOLLOWS
-from engage_spark.graph import BetweennessReport, measure_betweenness, open_layout
+from engage_spark.graph import BetweennessReport, measure_betweenness, open_ranked_layout
 from engage_spark.graph.adaptive_sampling import StoppingRule
+from engage_spark.graph.distributed.rank_ids import RankedIds, rank_ids
 from engage_spark.graph.distributed.resources import parse_bytes
 from engage_spark.graph.distributed.structure_tasks import to_follows, to_structure
+from engage_spark.graph.kernels.pair_weeks import WEEKS
 from engage_spark.graph.ranks import compare_given_with_measured
 from engage_spark.graph.tables import select_edge_ends, to_edge_rows, to_vertex_rows
-from engage_spark.graph.tie_strength import WEEKS, to_pairs, to_strengths
+from engage_spark.graph.tie_strength import LEFT_OUT, to_pairs, to_strengths
 from engage_spark.lake import Materialize, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.graph.picture import draw_picture
@@ -58,10 +60,9 @@ def measure_snapshot(
         ExitStack() as follows_scratch,
     ):
         customers = materialize(_customers(runner, spec, work), "customers")
-        ids = customers.select("id")
+        ids = rank_ids(customers.select("id"), materialize=materialize)
         with log.stage("pairing connections and interactions"):
-            all_pairs = materialize(_pairs(context, spec, day, ids), "pairs")
-        pairs = all_pairs.where("known").drop("known")
+            pairs = materialize(_pairs(context, spec, day, ids), "pairs")
         scores, structure, report = _measure_undirected(
             pairs, ids, settings=context.settings.graph, materialize=materialize
         )
@@ -69,9 +70,9 @@ def measure_snapshot(
         if spec.has_follows and spec.measures & OF_FOLLOWS:
             follows = _measure_follows(context, spec, day, ids, follows_scratch)
         with log.stage(f"writing {spec.edges.name} and {spec.vertices.name}"):
-            _write(attempt, spec.edges, to_edge_rows(pairs, spec=spec))
+            _write(attempt, spec.edges, to_edge_rows(pairs, ids=ids.rows, spec=spec))
             rows = to_vertex_rows(
-                ids,
+                ids.rows,
                 spec=spec,
                 n=report.n,
                 scores=scores,
@@ -82,7 +83,7 @@ def measure_snapshot(
             _write(attempt, spec.vertices, rows)
         vertices = attempt.read(spec.vertices)
         compared = _compare(attempt, spec, customers, vertices, materialize)
-        notes = _left_out(all_pairs, day)
+        notes = _left_out(pairs, day)
         run = attempt.publish(rows_in=work.source_rows, valid=vertices.count())
         # After publication: a picture that cannot be drawn spoils no table, and no picture is ahead of its
         # tables.
@@ -151,32 +152,25 @@ def _edges(context: RunContext, spec: GraphSpec, day: date, direction: Direction
     return select_edge_ends(rows, spec=spec, table=spec.connections, at="connected_at")
 
 
-def _pairs(context: RunContext, spec: GraphSpec, day: date, ids: DataFrame) -> DataFrame:
-    """Build the undirected graph of the day with strengths, and mark whether both ends of a pair are valid
-    customers of the day.
-    """
+def _pairs(context: RunContext, spec: GraphSpec, day: date, ids: RankedIds) -> DataFrame:
+    """Build the undirected graph of the day with strengths, between its valid customers."""
     connections = _edges(context, spec, day, Direction.UNDIRECTED)
     interactions = None
     if spec.interactions is not None:
         recent = _log(context, spec.interactions, day, since=day - timedelta(weeks=WEEKS))
         interactions = select_edge_ends(recent, spec=spec, table=spec.interactions, at="occurred_at")
-    rows = to_pairs(connections, interactions, as_of=day)
-    for end in ("first", "second"):
-        customers = ids.select(F.col("id").alias(end), F.lit(True).alias(f"__{end}"))
-        rows = rows.join(customers, on=end, how="left")
-    known = F.col("__first").isNotNull() & F.col("__second").isNotNull()
-    return rows.withColumn("known", known).drop("__first", "__second")
+    return to_pairs(connections, interactions, ids=ids.rows, as_of=day)
 
 
 def _measure_undirected(
-    pairs: DataFrame, ids: DataFrame, *, settings: GraphSettings, materialize: Materialize
+    pairs: DataFrame, ids: RankedIds, *, settings: GraphSettings, materialize: Materialize
 ) -> tuple[DataFrame, DataFrame, BetweennessReport]:
     """Return scores of betweenness, structure, and how the scores were computed."""
-    edges = pairs.select(F.col("first").alias("src"), F.col("second").alias("dst"))
+    edges = pairs.where(F.col("u") != LEFT_OUT).select("u", "v")
     with ExitStack() as opened:
         with log.stage("laying out the graph"):
             layout = opened.enter_context(
-                open_layout(edges, vertices=ids, materialize=materialize, **_limits(settings))
+                open_ranked_layout(edges, ids, materialize=materialize, **_limits(settings))
             )
         with log.stage("betweenness", customers=layout.n, connections=layout.m):
             rule = StoppingRule(
@@ -203,17 +197,18 @@ def _limits(settings: GraphSettings) -> dict[str, Any]:
 
 
 def _measure_follows(
-    context: RunContext, spec: GraphSpec, day: date, ids: DataFrame, opened: ExitStack
+    context: RunContext, spec: GraphSpec, day: date, ids: RankedIds, opened: ExitStack
 ) -> DataFrame:
     """Measure the directed edges; the result is stored until `opened` is closed."""
     materialize = opened.enter_context(scratch(context.spark, context.lake))
     edges = _edges(context, spec, day, Direction.DIRECTED).select("src", "dst")
-    for end in ("src", "dst"):
-        edges = edges.join(ids.select(F.col("id").alias(end)), on=end, how="left_semi")
+    for end, rank in (("src", "u"), ("dst", "v")):
+        ranks = ids.rows.select(F.col("id").alias(end), F.col("rank").alias(rank))
+        edges = edges.join(ranks, on=end, how="inner")
     limits = _limits(context.settings.graph)
     with (
         log.stage("follows"),
-        open_layout(edges, vertices=ids, directed=True, materialize=materialize, **limits) as layout,
+        open_ranked_layout(edges, ids, directed=True, materialize=materialize, **limits) as layout,
     ):
         return materialize(to_follows(layout), "follows")
 
@@ -263,5 +258,6 @@ def _write_comparison(attempt: Attempt, compared: Comparison) -> None:
 
 
 def _left_out(pairs: DataFrame, day: date) -> tuple[Note, ...]:
-    unknown = pairs.where("NOT known").count()
+    counted = pairs.where(F.col("u") == LEFT_OUT).agg(F.sum("strength_units").alias("pairs")).collect()
+    unknown = counted[0]["pairs"] or 0
     return (Note("ConnectionsLeftOut", {"snapshot_date": day, "n_connections": unknown}),) if unknown else ()

@@ -30,10 +30,11 @@ def run_graph(
     A graph is out of date when its customers were published again, when a run has since delivered events up
     to its day, or when contract, settings or code have changed.
 
-    Cost: per snapshot one narrow scan of the customers and of each log, with a shuffle of the edges by pair;
-    the layout and betweenness (see `engage_spark.graph`); structure; one Delta commit each for vertices,
-    edges and the comparison of given with measured values, then the row in `runs`; a picture. On the driver:
-    20 customers and some histograms.
+    Cost: per snapshot one narrow scan of the customers, of the interactions, and of the connections for each
+    direction, joined with the customers' ranks; a shuffle of the events by pair, two integers each; the
+    layouts and betweenness (see `engage_spark.graph`); structure; one Delta commit each for vertices, edges
+    and the comparison of given with measured values, then the row in `runs`; a picture. On the driver: 20
+    customers and some histograms.
     Errors: NotPublishedError when nothing is published to measure; ConfigurationError when the graph will not
     fit; ContractError when the contract has no graph.
     """

@@ -5,6 +5,7 @@ fractions.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 from chispa import assert_df_equality
+from pyspark.sql import functions as F
 
-from engage_spark.graph.tie_strength import UNIT, strength, to_pairs, to_strengths
+from engage_spark.graph.tie_strength import LEFT_OUT, UNIT, strength, to_pairs, to_strengths
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -30,6 +32,21 @@ def at(days_ago: int, clock: str = "12:00:00") -> datetime:
     return datetime.fromisoformat(f"{DAY - timedelta(days=days_ago)}T{clock}+00:00")
 
 
+def ranked(spark: SparkSession, ids: Iterable[str | int]) -> DataFrame:
+    """Ids with ranks that descend, so that the order of ranks is not the order of ids."""
+    ids = sorted(ids)
+    kind = "string" if isinstance(ids[0], str) else "bigint"
+    return spark.createDataFrame(list(zip(ids, range(len(ids))[::-1], strict=True)), f"id {kind}, rank int")
+
+
+def named(pairs: DataFrame, ids: DataFrame) -> DataFrame:
+    """The pairs with their ids in order instead of their ranks."""
+    for rank, end in (("u", "a"), ("v", "b")):
+        pairs = pairs.join(ids.select(F.col("rank").alias(rank), F.col("id").alias(end)), rank, "inner")
+    first, second = F.least("a", "b").alias("first"), F.greatest("a", "b").alias("second")
+    return pairs.select(first, second, "weeks", "active_weeks", "strength_units")
+
+
 def assert_pairs(
     spark: SparkSession,
     connections: list[Event],
@@ -37,11 +54,15 @@ def assert_pairs(
     expected: list[tuple[str, str, int, int]],
 ) -> None:
     """Compare the pairs of the events with rows of first, second, weeks, active weeks."""
+    ids = ranked(spark, {end for s, d, _ in (*connections, *interactions) for end in (s, d) if end})
     pairs = to_pairs(
         spark.createDataFrame(connections, CONNECTION),
         spark.createDataFrame(interactions, INTERACTION),
+        ids=ids,
         as_of=DAY,
     )
+    assert pairs.where(F.col("u") != LEFT_OUT).where("u >= v").count() == 0
+    pairs = named(pairs, ids)
     rows = [(*row, row[3] * UNIT // row[2]) for row in expected]
     assert_df_equality(pairs, spark.createDataFrame(rows, PAIRS), ignore_nullable=True, ignore_row_order=True)
 
@@ -147,16 +168,21 @@ def test_self_loops_nulls_and_strangers_are_left_out(spark: SparkSession) -> Non
 
 
 def test_without_interactions_every_strength_is_zero(spark: SparkSession) -> None:
-    pairs = to_pairs(spark.createDataFrame([("a", "b", at(9))], CONNECTION), None, as_of=DAY)
-    assert_df_equality(pairs, spark.createDataFrame([("a", "b", 2, 0, 0)], PAIRS), ignore_nullable=True)
+    ids = ranked(spark, "ab")
+    pairs = to_pairs(spark.createDataFrame([("a", "b", at(9))], CONNECTION), None, ids=ids, as_of=DAY)
+    assert_df_equality(
+        named(pairs, ids), spark.createDataFrame([("a", "b", 2, 0, 0)], PAIRS), ignore_nullable=True
+    )
 
 
 def test_the_mean_is_over_connections_and_the_sum_is_the_weighted_degree(spark: SparkSession) -> None:
+    ids = ranked(spark, "abcd")
     connections = [("a", "b", at(14)), ("a", "c", at(400)), ("a", "d", at(400))]  # of 3, 12 and 12 weeks
     interactions = [("a", "b", at(14)), ("a", "c", at(0)), ("a", "c", at(7)), ("a", "c", at(14))]
     pairs = to_pairs(
         spark.createDataFrame(connections, CONNECTION),
         spark.createDataFrame(interactions, INTERACTION),
+        ids=ids,
         as_of=DAY,
     )
     strengths = Fraction(1, 3) + Fraction(1, 4)
@@ -169,7 +195,20 @@ def test_the_mean_is_over_connections_and_the_sum_is_the_weighted_degree(spark: 
         ],
         "id string, degree int, weighted_degree double, mean_strength double",
     )
-    assert_df_equality(to_strengths(pairs), expected, ignore_nullable=True, ignore_row_order=True)
+    strengths_by_id = ids.join(to_strengths(pairs), "rank", "inner").drop("rank")
+    assert_df_equality(strengths_by_id, expected, ignore_nullable=True, ignore_row_order=True)
+
+
+def test_pairs_with_an_end_that_has_no_rank_are_counted_once_each(spark: SparkSession) -> None:
+    """In either order, in any number of partitions; interactions of unconnected pairs do not count."""
+    ids = ranked(spark, "ab")
+    logged = [("a", "b"), ("a", "x"), ("x", "a"), ("y", "z"), ("y", "y"), ("z", "y"), ("b", "x"), (None, "x")]
+    connections = spark.createDataFrame([(s, d, at(9)) for s, d in logged], CONNECTION)
+    interactions = spark.createDataFrame([("b", "z", at(1)), ("a", "x", at(1))], INTERACTION)
+    for partitions in (1, 3):
+        rows = to_pairs(connections.repartition(partitions), interactions, ids=ids, as_of=DAY).collect()
+        assert sum(r["strength_units"] for r in rows if r["u"] == LEFT_OUT) == 3
+        assert [(r["u"], r["v"], r["weeks"]) for r in rows if r["u"] != LEFT_OUT] == [(0, 1, 2)]
 
 
 def in_python(
@@ -214,31 +253,37 @@ def logged(
 
 @pytest.mark.parametrize("as_of", [date(2004, 5, 20), date(2004, 7, 1), date(2004, 10, 26)], ids=str)
 def test_strengths_equal_plain_python_on_real_messages(
-    logged: DataFrame, messages: pd.DataFrame, as_of: date
+    spark: SparkSession, logged: DataFrame, messages: pd.DataFrame, as_of: date
 ) -> None:
-    from pyspark.sql import functions as F
-
+    ids = ranked(spark, {int(v) for v in (*messages.src, *messages.dst)})
     pairs = to_pairs(
         logged.withColumnRenamed("at", "connected_at"),
         logged.withColumnRenamed("at", "occurred_at"),
+        ids=ids,
         as_of=as_of,
     )
     expected, by_vertex = in_python(messages, as_of)
     actual = {
         (r[0], r[1]): r[2]
-        for r in pairs.select("first", "second", strength(F.col("strength_units"))).collect()
+        for r in named(pairs, ids).select("first", "second", strength(F.col("strength_units"))).collect()
     }
     assert actual == {pair: float(s) for pair, s in expected.items()}
     assert len(set(actual.values())) > 10 and len(actual) > 3000, "a day on which strengths differ"
-    vertices = {r["id"]: tuple(r)[1:] for r in to_strengths(pairs).collect()}
+    rows = ids.join(to_strengths(pairs), "rank", "inner").drop("rank").collect()
+    vertices = {r["id"]: tuple(r)[1:] for r in rows}
     assert vertices == {v: (len(s), float(sum(s)), float(sum(s) / len(s))) for v, s in by_vertex.items()}
 
 
-def test_the_same_bits_on_any_partitioning(logged: DataFrame) -> None:
+def test_the_same_bits_on_any_partitioning(
+    spark: SparkSession, logged: DataFrame, messages: pd.DataFrame
+) -> None:
+    ids = ranked(spark, {int(v) for v in (*messages.src, *messages.dst)})
+
     def measured(rows: DataFrame) -> list[tuple[object, ...]]:
         pairs = to_pairs(
             rows.withColumnRenamed("at", "connected_at"),
             rows.withColumnRenamed("at", "occurred_at"),
+            ids=ids,
             as_of=date(2004, 7, 1),
         )
         return sorted(tuple(r) for r in to_strengths(pairs).collect())
