@@ -1,5 +1,6 @@
-"""Ingest and features, measured: `python bench/features.py [--rows 100000 1000000 2000000] [--runs 1]`
-(10000000 on request).
+"""Ingest and features, measured: `python bench/features.py [--rows 100000 1000000 2000000] [--runs 1]`.
+The figures of issue 11: `--rows 2000000 10000000 --runs 3`; with several sizes a last table gives the seconds
+of each further million between the smallest and the largest.
 
 Each figure comes from a process of its own: ours from a cold JVM (its start is not counted, its warming up
 is), DuckDB and Polars with two threads on the same files, one after the other on an otherwise idle machine.
@@ -118,6 +119,7 @@ def main() -> None:
         "peak GiB | jobs and raw scans |"
     )
     print("|--:|---|--:|--:|--:|--:|--:|--:|---|")
+    measured: dict[int, dict[str, float]] = {}
     for rows in options.rows:
         found = measure(rows, options.runs)
         duck = sum(found["duckdb"]["seconds"].values())
@@ -134,6 +136,12 @@ def main() -> None:
                 f"| {one['peak_gib']:.1f} | {counts} |",
                 flush=True,
             )
+        measured[rows] = {engine: sum(one["seconds"].values()) for engine, one in found.items()}
+    if len(measured) > 1:
+        least, most = min(measured), max(measured)
+        print(f"\n| engine | seconds per further million, {least:,} to {most:,} rows |\n|---|--:|")
+        for engine, seconds in measured[most].items():
+            print(f"| {engine} | {(seconds - measured[least][engine]) / (most - least) * 1e6:.1f} |")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""One measured run of one engine: `quality_one.py ours|gx-basic|gx-boolean|duckdb FILES SCRATCH`. Prints one
-JSON line.
+"""One measured run of one engine: `quality_one.py ENGINE FILES SCRATCH WARM`, with an engine of
+`quality.ENGINES`. Prints one JSON line.
 
-Twice in one process, for cold and warm; starting Spark and importing are not counted. All engines have two
-threads.
+Once cold, then WARM times in the same process; starting Spark and importing are not counted. All engines have
+two threads.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from quality_rules import TABLE, means, rules
 Found = dict[str, Any]
 
 
-def ours(spark: Any, files: str) -> Callable[[], Found]:
-    """Keys, then every row with its reasons (`noop`, so that nothing is pruned), then counts and means by a
-    second look at the same plan.
+def ours(spark: Any, files: str, *, every_row: bool) -> Callable[[], Found]:
+    """Run what `quality.check` runs: keys, then one scan that builds the reasons of each row, counts rules by
+    them, and counts the exact states of all columns.
 
-    Ingest writes the judged rows once and counts what was written, so it evaluates no rule twice; here
-    nothing is written.
+    `every_row` hands every row with its reasons over as well (`noop`, so that nothing is pruned): the rules
+    are evaluated once more for that. Ingest evaluates them once, since it counts what it wrote.
     """
     from engage_spark.quality import (
-        MAX_LITERAL_KEYS,
         TableCounts,
         binning,
+        collect_duplicates,
         count_columns,
         cuts_of,
-        duplicated_keys,
         evaluate_gates,
         row_checks,
         with_check_results,
@@ -47,23 +46,21 @@ def ours(spark: Any, files: str) -> Callable[[], Found]:
     checks = tuple(c for c in row_checks(TABLE) if c.name in names)
     gated = tuple(means())
     table = type(TABLE)(**{f: getattr(TABLE, f) for f in TABLE.__dataclass_fields__} | {"gates": gated})
-    measured = tuple(binning(TABLE[g.column or ""]) for g in gated)
+    binnings = tuple(binning(f) for f in TABLE.fields)
 
     def run() -> Found:
         marks = [time.time()]
         rows = conform(spark.read.parquet(files), TABLE).rows
-        keys = duplicated_keys(rows, TABLE)
-        few = keys.limit(MAX_LITERAL_KEYS + 1).collect()
-        assert len(few) <= MAX_LITERAL_KEYS
-        duplicates = spark.createDataFrame(few, keys.schema) if few else None
+        duplicates = collect_duplicates(rows, TABLE, materialize=lambda keys: keys)
         judged = with_duplicate_flag(rows, duplicates, table=TABLE).transform(
             with_check_results, checks=checks
         )
         marks.append(time.time())
-        judged.write.format("noop").mode("overwrite").save()
+        if every_row:
+            judged.write.format("noop").mode("overwrite").save()
         marks.append(time.time())
         counted = count_columns(
-            judged, rules=[c.name for c in checks], binnings=measured, cuts=cuts_of(table)
+            judged, rules=[c.name for c in checks], binnings=binnings, cuts=cuts_of(table)
         )
         counts = TableCounts(
             rows=counted.rows, quarantined=counted.quarantined, broken=counted.broken, columns=counted.columns
@@ -80,15 +77,15 @@ def ours(spark: Any, files: str) -> Callable[[], Found]:
     return run
 
 
-def gx(spark: Any, files: str, result_format: str) -> Callable[[], Found]:
-    """The suite by GX's own public API. `persist` as GX has it (on) unless GX_PERSIST=0."""
+def gx(spark: Any, files: str, result_format: str, *, persist: bool) -> Callable[[], Found]:
+    """The suite by GX's own public API. Without being told otherwise GX persists the table."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx_
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     context = gx_.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
-    source = context.data_sources.add_spark("spark", persist=os.environ.get("GX_PERSIST", "1") == "1")
+    source = context.data_sources.add_spark("spark", persist=persist)
     definition = source.add_dataframe_asset("customers").add_batch_definition_whole_dataframe("all")
     suite = gx_.ExpectationSuite(name="customers")
     for r in rules():
@@ -160,10 +157,10 @@ def duckdb(files: str) -> Callable[[], Found]:
     return run
 
 
-def twice(run: Callable[[], Found]) -> tuple[Found, list[tuple[float, float]]]:
+def repeated(run: Callable[[], Found], warm: int) -> tuple[Found, list[tuple[float, float]]]:
     spans = []
     found: Found = {}
-    for _ in range(2):
+    for _ in range(1 + warm):
         began = time.time()
         found = run()
         spans.append((began, time.time()))
@@ -171,9 +168,9 @@ def twice(run: Callable[[], Found]) -> tuple[Found, list[tuple[float, float]]]:
 
 
 def main() -> None:
-    engine, files, scratch = sys.argv[1:4]
+    engine, files, scratch, warm = sys.argv[1:5]
     if engine == "duckdb":
-        found, spans = twice(duckdb(f"{files}/*.parquet"))
+        found, spans = repeated(duckdb(f"{files}/*.parquet"), int(warm))
         print(json.dumps(found | {"seconds": [b - a for a, b in spans]}))
         return
     from engage_spark.settings import Settings
@@ -190,12 +187,12 @@ def main() -> None:
     }
     spark_settings = {"master": "local[2]", "driver_memory": "4g", "shuffle_partitions": 4, "conf": conf}
     with open_session(Settings(lake={"root": scratch}, spark=spark_settings)) as spark:
-        run = (
-            ours(spark, files)
-            if engine == "ours"
-            else gx(spark, files, "BASIC" if engine == "gx-basic" else "BOOLEAN_ONLY")
-        )
-        found, spans = twice(run)
+        if engine.startswith("ours"):
+            run = ours(spark, files, every_row=engine == "ours-rows")
+        else:
+            answers = "BASIC" if engine.startswith("gx-basic") else "BOOLEAN_ONLY"
+            run = gx(spark, files, answers, persist=not engine.endswith("-unpersisted"))
+        found, spans = repeated(run, int(warm))
     (log,) = events.iterdir()
     print(
         json.dumps(found | {"seconds": [b - a for a, b in spans], "counts": counted(log, files, *spans[0])})
