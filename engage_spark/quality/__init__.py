@@ -34,8 +34,14 @@ from engage_spark.quality.gates import (
     worst_rules,
 )
 from engage_spark.quality.stats.binning import Binning, binning
-from engage_spark.quality.stats.column_stats import ColumnStats, merge_stats, stats_from_row, stats_to_row
-from engage_spark.quality.stats.count import ColumnCounts, Sketch, count_columns, sketches
+from engage_spark.quality.stats.column_stats import (
+    ColumnStats,
+    Sketch,
+    merge_stats,
+    stats_from_row,
+    stats_to_row,
+)
+from engage_spark.quality.stats.count import ColumnCounts, count_columns
 
 __all__ = [
     "ALIKE",
@@ -66,7 +72,6 @@ __all__ = [
     "refuse_other_expressions",
     "row_checks",
     "samples",
-    "sketches",
     "stats_from_row",
     "stats_to_row",
     "with_check_results",

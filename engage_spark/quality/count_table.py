@@ -27,9 +27,11 @@ def count_table(
     *,
     snapshot_date: date | None = None,
     landed_at: datetime | None = None,
+    with_sketches: bool = False,
 ) -> TableCounts:
     """Count the rows of `with_check_results`, and collect samples of what broke each rule.
 
+    `with_sketches` builds sketches of the columns for display besides, in the same scan.
     Cost: one full scan that counts, and, where something is broken, one scan of the check results and the
     key.
     """
@@ -38,6 +40,7 @@ def count_table(
         rules=[c.name for c in checks],
         binnings=tuple(binning(f) for f in table.fields),
         cuts=cuts_of(table),
+        with_sketches=with_sketches,
     )
     samples_by_rule: dict[str, set[str]] = defaultdict(set)
     if counts.broken:
@@ -51,6 +54,7 @@ def count_table(
         columns=counts.columns,
         below=counts.below,
         samples={rule: tuple(sorted(values)) for rule, values in samples_by_rule.items()},
+        sketches=counts.sketches,
         snapshot_date=snapshot_date,
         landed_at=landed_at,
     )

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from engage_spark.contract import Gate, Severity, Table, describe_gate
 from engage_spark.quality.checks.row_checks import Check
-from engage_spark.quality.stats.column_stats import ColumnStats, exact_bin_label
+from engage_spark.quality.stats.column_stats import ColumnStats, Sketch, exact_bin_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,7 @@ class TableCounts:
     columns: Mapping[str, ColumnStats] = field(default_factory=dict)
     below: Mapping[tuple[str, float], tuple[int, int]] = field(default_factory=dict)
     samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sketches: Mapping[str, Sketch] = field(default_factory=dict)
     snapshot_date: date | None = None
     landed_at: datetime | None = None
 

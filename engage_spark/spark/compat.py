@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
@@ -77,3 +77,16 @@ def is_remote() -> bool:
     from pyspark.sql import is_remote as spark_is_remote
 
     return spark_is_remote()
+
+
+def new_observation(spark: SparkSession) -> Observation:
+    """Return an observation for `DataFrame.observe` on this session, classic or Connect.
+
+    Source: since Spark 4.0 `pyspark.sql.Observation` is the one of the process's mode, which need not be
+    this session's. Spark 3.5 has the same two classes.
+    """
+    if type(spark).__module__.startswith("pyspark.sql.connect"):
+        from pyspark.sql.connect.observation import Observation as ConnectObservation
+
+        return cast("Observation", ConnectObservation())
+    return Observation()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,12 +17,11 @@ def quality_rows(
     work: StageRun,
     gates: GateResults,
     counts: TableCounts,
-    sketches_by_column: Mapping[str, Sketch],
 ) -> Evidence:
     """Return the results and statistics of one table and snapshot, to be stored with the attempt."""
     about = {"run_id": work.run_id, "table_name": table.name, SNAPSHOT_DATE: work.snapshot_date}
     results = [asdict(c) | {"samples": list(c.samples)} | about for c in gates.counts]
-    statistics = [_row(s, sketches_by_column.get(s.column)) | about for s in counts.columns.values()]
+    statistics = [_row(s, counts.sketches.get(s.column)) | about for s in counts.columns.values()]
     return {QUALITY_RESULTS: results, QUALITY_STATES: statistics}
 
 

@@ -19,13 +19,11 @@ from engage_spark.pipelines.runner import Attempt, StageRunner
 from engage_spark.quality import (
     MALFORMED,
     GateResults,
-    binning,
     count_rows_and_duplicates,
     count_table,
     evaluate_gates,
     refuse_other_expressions,
     row_checks,
-    sketches,
     with_check_results,
     with_duplicate_flag,
     with_orphan_flag,
@@ -102,9 +100,13 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
             written = attempt.read(judged_table(table), where=f"_run_id = '{work.run_id}'")
             written = written.coalesce(1) if delivery.is_small else written
             counts = count_table(
-                written, table, checks, snapshot_date=work.snapshot_date, landed_at=delivery.landed_at
+                written,
+                table,
+                checks,
+                snapshot_date=work.snapshot_date,
+                landed_at=delivery.landed_at,
+                with_sketches=True,
             )
-            sketches_by_column = sketches(written, binnings=tuple(binning(f) for f in table.fields))
         gates = evaluate_gates(counts, table, checks)
         failed = ", ".join(f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates)
         run = attempt.publish(
@@ -112,7 +114,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
             valid=counts.valid,
             quarantined=counts.quarantined,
             rejected=f"gates failed: {failed}" if failed else None,
-            evidence=quality_rows(table, work, gates, counts, sketches_by_column),
+            evidence=quality_rows(table, work, gates, counts),
         )
     about = {"table": table.name, "n_columns": len(extra), "examples": extra[:MAX_EXAMPLES]}
     return TableOutcome(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = (
     "null",
@@ -101,6 +101,13 @@ class ColumnStats:
             maximum=max((x for x in (self.maximum, other.maximum) if x is not None), default=None),
             bins={k: n for k, n in (Counter(self.bins) + Counter(other.bins)).items() if n},
         )
+
+
+class Sketch(NamedTuple):
+    """Serialised sketches of a column for display, None where the bins are exact or the type has none."""
+
+    distinct: bytes | None
+    quantiles: bytes | None
 
 
 def merge_stats(states: Iterable[Mapping[str, ColumnStats]]) -> dict[str, ColumnStats]:

@@ -1,5 +1,4 @@
-"""Count a checked table in one pass: every count, exact sum, minimum and maximum of a checked table in one
-job, and the sketches in another.
+"""Count a checked table in one pass: every count, exact sum, minimum and maximum, and the sketches.
 
 This module counts the rules and columns that it is given; `quality/count_table` gives it those of a
 contract's table.
@@ -25,9 +24,9 @@ from engage_spark.contract import VALID
 from engage_spark.numerics.limbs import join, join_float
 from engage_spark.quality.stats import column_stats, count_kernel
 from engage_spark.quality.stats.binning import Binning, BinScale
-from engage_spark.quality.stats.column_stats import ColumnStats
+from engage_spark.quality.stats.column_stats import ColumnStats, Sketch
 from engage_spark.spark.by_value import send_by_value
-from engage_spark.spark.compat import kll_sketch
+from engage_spark.spark.compat import kll_sketch, new_observation
 from engage_spark.spark.schema import column_named
 
 LABELS = {
@@ -54,6 +53,7 @@ class ColumnCounts(NamedTuple):
     broken: Mapping[str, int]
     columns: Mapping[str, ColumnStats]
     below: Mapping[tuple[str, float], tuple[int, int]]
+    sketches: Mapping[str, Sketch]
 
 
 def count_columns(
@@ -62,10 +62,12 @@ def count_columns(
     rules: Sequence[str],
     binnings: Sequence[Binning],
     cuts: Mapping[str, Sequence[float]] | None = None,
+    with_sketches: bool = False,
 ) -> ColumnCounts:
     """Count judged rows (`_dq_status`, `_dq_errors`, see `with_check_results`).
 
-    `cuts` are values to count below, by column.
+    `cuts` are values to count below, by column. `with_sketches` builds sketches of the valid rows for
+    display, while the rows pass by; their bytes depend on the order of the rows.
 
     Grain of what is collected: one row per column, bin and power of two, some thousand, whatever the number
     of customers. Nulls, NaN and infinities have bins of their own and are in no sum.
@@ -79,7 +81,12 @@ def count_columns(
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
         return count_kernel.count(batches, plans, names)
 
-    counted = checked.select(*_needed(checked, binnings, bool(rules))).mapInArrow(partition, count_kernel.DDL)
+    needed = checked.select(*_needed(checked, binnings, bool(rules)))
+    sketched = _sketched(binnings) if with_sketches else {}
+    aggregates = [c.alias(name) for name, c in sketched.items()]
+    observation = new_observation(checked.sparkSession)
+    observed = needed.observe(observation, *aggregates) if aggregates else needed
+    counted = observed.mapInArrow(partition, count_kernel.DDL)
     added = counted.groupBy(*_KEY).agg(
         *(F.sum(name).alias(name) for name in ("rows", "hi", "lo")),
         *(F.min(name).alias(name) for name in ("least_d", "least_n")),
@@ -90,6 +97,12 @@ def count_columns(
         by_code.setdefault(row["code"], []).append(row)
     rows = {r["bin"]: r["rows"] for r in by_code.get(len(binnings), ())}
     valid, quarantined = rows.get(1, 0), rows.get(0, 0)
+    sketch_values: Mapping[str, Any] = {}
+    if aggregates:
+        # Without a partition nothing is observed.
+        sketch_values = (
+            observation.get if valid + quarantined else needed.agg(*aggregates).collect()[0].asDict()
+        )
     return ColumnCounts(
         rows=valid + quarantined,
         quarantined=quarantined,
@@ -98,6 +111,7 @@ def count_columns(
         },
         columns={b.column: build_column_stats(b, valid, by_code.get(i, [])) for i, b in enumerate(binnings)},
         below={key: n for p in plans for key, n in _below(p.column, p.cuts, by_code.get(p.code, [])).items()},
+        sketches=_sketches(binnings, sketch_values) if aggregates else {},
     )
 
 
@@ -163,37 +177,27 @@ def _below(
     }
 
 
-class Sketch(NamedTuple):
-    """Serialised sketches of a column for display, None where the bins are exact or the type has none."""
+def _sketched(binnings: Sequence[Binning]) -> dict[str, Column]:
+    """Return the aggregates of valid rows that sketch the columns of `_needed`, by name.
 
-    distinct: bytes | None
-    quantiles: bytes | None
-
-
-def sketches(checked: DataFrame, *, binnings: Sequence[Binning]) -> dict[str, Sketch]:
-    """Build sketches of the valid rows for display: KLL of numbers whose bins are wider than a value,
-    HyperLogLog of columns without declared bounds or values (keys, text, dates).
-
-    A sketch's bytes depend on the order of the rows.
-    Cost: one scan, no shuffle but of the sketches, one action; a few kilobytes a column.
+    KLL of numbers whose bins are wider than a value, HyperLogLog of columns without declared bounds or values
+    (keys, text, dates).
     """
     wanted: dict[str, Column] = {}
+    is_valid = F.col(count_kernel.VALID)
     for i, b in enumerate(binnings):
-        column = column_named(b.column)
+        column = F.col(f"c{i}")
         if b.kind != "other" and b.scale in (BinScale.ONE, BinScale.MAGNITUDE):
             known = column.cast("double") + 0.0 if b.kind in ("number", "single") else column
-            wanted[f"h{i}"] = F.hll_sketch_agg(F.when(column.isNotNull(), F.xxhash64(known)))
+            wanted[f"h{i}"] = F.hll_sketch_agg(F.when(is_valid & column.isNotNull(), F.xxhash64(known)))
         if b.scale in (BinScale.SPREAD, BinScale.MAGNITUDE):
             value = column.cast("double")
-            wanted[f"k{i}"] = kll_sketch(F.when(F.abs(value) < float("inf"), value))
-    if not wanted:
-        return {}
-    (row,) = (
-        checked.where(F.col("_dq_status") == VALID)
-        .agg(*(c.alias(name) for name, c in wanted.items()))
-        .collect()
-    )
-    sketch_bytes = {name: None if value is None else bytes(value) for name, value in row.asDict().items()}
+            wanted[f"k{i}"] = kll_sketch(F.when(is_valid & (F.abs(value) < float("inf")), value))
+    return wanted
+
+
+def _sketches(binnings: Sequence[Binning], values: Mapping[str, Any]) -> dict[str, Sketch]:
+    sketch_bytes = {name: None if value is None else bytes(value) for name, value in values.items()}
     return {
         b.column: Sketch(distinct=sketch_bytes.get(f"h{i}"), quantiles=sketch_bytes.get(f"k{i}"))
         for i, b in enumerate(binnings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -341,3 +342,28 @@ def test_the_packaged_contract_judges_the_ids_it_documents(spark: SparkSession) 
     rows = frame(spark, only_id, [{"customer_id": i} for i in ids], **{DUPLICATED: "false"})
     judged = with_check_results(rows, checks=row_checks(only_id)).collect()
     assert {r["customer_id"]: r["_dq_status"] == VALID for r in judged} == ids
+
+
+def test_sketches_are_of_the_valid_rows_also_where_a_written_table_has_none(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    def estimates(name: str, rows: list[dict[str, Any]]) -> tuple[int, int, bool]:
+        checked = with_check_results(
+            frame(spark, STATIONS, rows, **{DUPLICATED: "false"}), checks=row_checks(STATIONS)
+        )
+        path = str(tmp_path / name)
+        checked.write.format("delta").save(path)
+        counts = count_columns(
+            spark.read.format("delta").load(path),
+            rules=(),
+            binnings=[binning(f) for f in STATIONS.fields],
+            with_sketches=True,
+        )
+        sketch = counts.sketches[STATIONS.key[0]]
+        held = spark.createDataFrame([(sketch.distinct,)], "sketch binary")
+        distinct = held.select(F.hll_sketch_estimate("sketch")).collect()[0][0]
+        return counts.rows, distinct, any(s.quantiles for s in counts.sketches.values())
+
+    wrong = SOUND | {STATIONS.key[0]: "?"}
+    assert estimates("rows", [SOUND, wrong]) == (2, 1, True)
+    assert estimates("empty", [])[:2] == (0, 0)
