@@ -26,6 +26,7 @@ from engage_spark.graph.distributed.workspace import Workspace
 from engage_spark.spark.compat import to_arrow
 
 _EDGES_AT_ONCE = 1 << 20
+_BYTES_AT_ONCE = 1 << 28
 _IDS_PER_PIECE = 1 << 22
 """A task that sees more ids begins a new piece, so that its memory is bounded."""
 _FIELDS = ("u", "v", "length")
@@ -47,8 +48,8 @@ def encode_edges(edges: DataFrame, space: Workspace, directory: Path, *, weight:
     """Give the ids of `edges` (src, dst) numbers piece by piece, and write the numbers below `directory`.
 
     Edges with a null id are counted and left out.
-    Cost: one scan of the edges. A task holds 1,048,576 edges and 4,194,304 ids at most, or as many more as
-    its next edges have. The different ids of each task are stored.
+    Cost: one scan of the edges. A task holds 1,048,576 edges (or 256 MB of them) and 4,194,304 ids at most,
+    or as many more as its next edges have. The different ids of each task are stored.
     """
     target = str(directory) if space.shared else None
     columns = [F.col("src"), F.col("dst")]
@@ -67,13 +68,15 @@ def encode_edges(edges: DataFrame, space: Workspace, directory: Path, *, weight:
     def encode(batches: Iterator[Any]) -> Iterator[Any]:
         encoder = None
         waiting: list[Any] = []
+        n_rows = n_bytes = 0
         for batch in batches:
             if encoder is None:
                 encoder = _Encoder(None if target is None else Path(target), batch.schema.field("src").type)
             waiting.append(batch)
-            if sum(map(len, waiting)) >= _EDGES_AT_ONCE:
+            n_rows, n_bytes = n_rows + batch.num_rows, n_bytes + batch.nbytes
+            if n_rows >= _EDGES_AT_ONCE or n_bytes >= _BYTES_AT_ONCE:
                 yield from encoder.add(waiting)
-                waiting = []
+                waiting, n_rows, n_bytes = [], 0, 0
         if encoder is not None:
             if waiting:
                 yield from encoder.add(waiting)
@@ -151,8 +154,9 @@ class _Encoder:
         if "length" in edges.column_names:
             count_lengths(edges["length"], self.counts)
         edges = edges.drop_null()
-        ends = pa.chunked_array([*edges["src"].chunks, *edges["dst"].chunks], self.id_type)
-        codes = self._codes(ends)
+        # One array: over chunks, a dictionary would be carried from each to the next.
+        parts = [pa.array([], self.id_type), *edges["src"].chunks, *edges["dst"].chunks]
+        codes = self._codes(pa.concat_arrays(parts))
         arrays = dict(zip(("u", "v"), np.split(codes, 2), strict=True))
         if "length" in edges.column_names:
             arrays["length"] = edges["length"].to_numpy()
@@ -175,8 +179,8 @@ class _Encoder:
 
     def _codes(self, ends: Any) -> Any:
         """Give ids numbers in the order in which this piece saw them first."""
-        encoded = ends.dictionary_encode().unify_dictionaries()
-        seen = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], ends.type)
+        encoded = ends.dictionary_encode()
+        seen = encoded.dictionary
         if self.ids is None:
             self.ids = pa.array([], ends.type)
         known = pc.index_in(seen, value_set=self.ids)
@@ -186,8 +190,7 @@ class _Encoder:
             len(self.ids), len(self.ids) + new.true_count, dtype=np.int32
         )
         self.ids = pa.concat_arrays([self.ids, seen.filter(new)])
-        parts = [codes[chunk.indices.to_numpy()] for chunk in encoded.chunks]
-        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
+        return codes[encoded.indices.to_numpy()]
 
     def _row(self, **columns: Any) -> Any:
         """Build rows of this piece; the other columns are null."""
