@@ -325,12 +325,14 @@ def delete_directory(spark: SparkSession, path: str) -> None:
 def last_name(spark: SparkSession, directory: str, *, ending: str) -> str | None:
     """Return the last by name of a directory's files with an ending; empty where there is none. No job.
 
-    This process looks at local paths and volumes, Hadoop at others. None on Spark Connect for a directory
-    that this process does not see: it may be there for the server.
+    This process looks at the local paths and volumes that it sees, Hadoop at others: a path without a scheme
+    lies in Hadoop's default file system, which need not be this machine's. None on Spark Connect for a
+    directory that this process does not see: it may be there for the server.
     """
     here = _of_this_process(directory)
-    if here is not None and (Path(here).is_dir() or not is_connect(spark)):
-        return max((f.name for f in Path(here).glob(f"*{ending}")), default="")
+    if here is not None and Path(here).is_dir():
+        # Not by glob, which takes a directory that may not be listed for an empty one.
+        return max((f.name for f in Path(here).iterdir() if f.name.endswith(ending)), default="")
     if is_connect(spark):
         return None
     jvm, context = cast(Any, spark)._jvm, spark.sparkContext
@@ -344,11 +346,11 @@ def last_name(spark: SparkSession, directory: str, *, ending: str) -> str | None
 def read_small_file(spark: SparkSession, path: str) -> str | None:
     """Return the text of a small file, without a job.
 
-    This process reads local paths and volumes, Hadoop others. None on Spark Connect for a file that this
-    process does not see.
+    This process reads the local paths and volumes that it sees, Hadoop others (see `last_name`). None on
+    Spark Connect for a file that this process does not see.
     """
     here = _of_this_process(path)
-    if here is not None and (Path(here).is_file() or not is_connect(spark)):
+    if here is not None and Path(here).is_file():
         return Path(here).read_text(encoding="utf-8")
     if is_connect(spark):
         return None

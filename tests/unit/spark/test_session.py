@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -166,3 +168,31 @@ def test_a_session_that_existed_is_not_stopped(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(session, "active_session", lambda: theirs)
     with session.open_session(Settings()) as spark:
         assert spark is theirs  # stop() would raise AttributeError on leaving
+
+
+def hadoop(files: dict[str, list[str]]) -> Any:
+    """Stands in for a classic session whose Hadoop finds these names by pattern."""
+
+    def path(pattern: str) -> Any:
+        found = [
+            SimpleNamespace(getPath=lambda n=n: SimpleNamespace(getName=lambda: n)) for n in files[pattern]
+        ]
+        return SimpleNamespace(getFileSystem=lambda _: SimpleNamespace(globStatus=lambda _: found))
+
+    fs = SimpleNamespace(Path=path)
+    jvm = SimpleNamespace(org=SimpleNamespace(apache=SimpleNamespace(hadoop=SimpleNamespace(fs=fs))))
+    context = SimpleNamespace(_jsc=SimpleNamespace(hadoopConfiguration=dict))
+    return SimpleNamespace(_jvm=jvm, sparkContext=context)
+
+
+def test_a_directory_that_is_not_on_this_machine_is_looked_for_by_hadoop(tmp_path: Path) -> None:
+    """Without a scheme it lies in the default file system: HDFS on many clusters, DBFS on Databricks."""
+    there = f"{tmp_path}/there"
+    spark = hadoop({f"{there}/*.json": ["0.json", "1.json"]})
+    assert session.last_name(spark, there, ending=".json") == "1.json"
+    here = tmp_path / "here"
+    here.mkdir()
+    assert session.last_name(spark, str(here), ending=".json") == ""
+    for name in ("0.json", "2.json", "3.crc"):
+        (here / name).touch()
+    assert session.last_name(spark, str(here), ending=".json") == "2.json"
