@@ -167,7 +167,8 @@ class Lake:
         path = f"{self.location(name)}/_delta_log/{version:020d}.json"
         with translate_spark_errors(f"{self.location(name)} cannot be read"):
             text = None if self.settings.catalog else read_small_file(spark, path)
-        actions = [json.loads(line) for line in (text or "").splitlines()]
+        # Not by splitlines: JSON keeps U+2028 as it is, and a key in the statistics may hold one.
+        actions = [json.loads(line) for line in (text or "").split("\n") if line]
         if not any(a.get("commitInfo", {}).get("userMetadata") == tag for a in actions):
             return None
         statistics = [json.loads(a["add"].get("stats") or "{}") for a in actions if "add" in a]
