@@ -30,8 +30,8 @@ def run_docs(
 ) -> DocsResult:
     """Build the site of one checked day (default: the newest), published or rejected, of every input table.
 
-    Cost: one scan of two small tables.
-    Source: the table quality_results.
+    Cost: two scans of a small table.
+    Source: quality_results, in the table runs.
     Errors: NotPublishedError when nothing was checked on that day; ConfigurationError when Great Expectations
     is not installed.
     """
