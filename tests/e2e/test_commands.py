@@ -24,6 +24,7 @@ from engage_spark.settings import LakeSettings
 from tests.support.commands import (
     DAY,
     JUDGED,
+    LANDED,
     ROOT,
     CommandResult,
     content_digests,
@@ -47,6 +48,10 @@ MODEL_JOBS = {"train.py": "train", "score.py": "score"}
 
 FEW = {"models__folds": 2, "models__keep": 8, "models__bootstrap": 20, "models__smallest_group": 20}
 LINEAR = ["--set", 'models.candidates=["linear"]']
+(LANDED_AT,) = LANDED.values()
+"""For commands in this process, where no variable sets it. A killed attempt has recorded no landing: without
+this the rerun would see the delivery land now, and its run_id and latency would be others.
+"""
 
 
 class Demo(NamedTuple):
@@ -238,7 +243,8 @@ def test_killed_between_the_rows_and_their_publication(
     spark: SparkSession, demo: Demo, tmp_path: Path
 ) -> None:
     lake = tmp_path / "lake"
-    words = ["ingest", "--input", str(demo.raw), *overrides(lake__root=lake)]
+    words = ["ingest", "--input", str(demo.raw)]
+    words += overrides(lake__root=lake, ingest__landed_at=LANDED_AT)
     kill_when(commit(lake, "customers_judged", 0), words, home=tmp_path)
 
     assert table(spark, lake, "customers_judged").count() == CUSTOMERS  # they are there …
@@ -264,7 +270,8 @@ def test_killed_while_a_published_snapshot_is_replaced(
     lake, raw = tmp_path / "lake", tmp_path / "raw"
     shutil.copytree(demo.lake, lake)
     shutil.copytree(demo.raw, raw)  # other files with the same rows: a delivery that has changed
-    words = ["ingest", "--input", str(raw), *overrides(lake__root=lake)]
+    words = ["ingest", "--input", str(raw)]
+    words += overrides(lake__root=lake, ingest__landed_at=LANDED_AT)
     kill_when(commit(lake, "customers_judged", 1), words, home=tmp_path)
 
     read = {"table": CUSTOMERS_TABLE, "stage": "ingest:customers", "day": "snapshot_date"}
