@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+
 from tests.support.long_tests import PAGE, PIECES, passed
+from tests.support.paths import ROOT
 
 PAGE_TEXT = """
 | piece | what it runs |
@@ -26,3 +30,23 @@ def test_what_passed_at_this_commit_is_left_out() -> None:
 def test_the_page_explains_every_piece() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert [name for name in PIECES if f"| `{name}` |" not in text] == []
+
+
+def draws(node: ast.FunctionDef) -> bool:
+    """Whether a test draws examples in a function of its own, where hypothesis does not mark it."""
+    inner = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef) and n is not node]
+    return any("examples(" in ast.unparse(d) for n in inner for d in n.decorator_list)
+
+
+def unmarked() -> Iterator[str]:
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and draws(node):
+                marks = {ast.unparse(d) for d in node.decorator_list}
+                if "pytest.mark.hypothesis" not in marks:
+                    yield f"{path.name}: {node.name}"
+
+
+def test_the_piece_of_properties_reaches_every_test_that_draws() -> None:
+    assert PIECES["properties"][1:3] == ["-m", "hypothesis"]
+    assert list(unmarked()) == []

@@ -307,6 +307,7 @@ def test_every_mapped_type_is_drawn() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.hypothesis
 def test_both_engines_find_the_same(spark: SparkSession) -> None:
     wrong: list[str] = []
 
