@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.support.paths import ROOT
@@ -46,4 +48,18 @@ def test_a_test_within_its_time_passes(tmp_path: Path) -> None:
 
 
 def test_jvms_are_found_below_a_process_only(tmp_path: Path) -> None:
-    assert java_descendants(-1) == []
+    java = tmp_path / "java"  # a process is known by the name that it was started by
+    java.symlink_to(sys.executable)
+    code = f"import subprocess; subprocess.run([{str(java)!r}, '-c', 'input()'])"
+    with (
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other,
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as parent,
+    ):
+        until = time.monotonic() + 20
+        while not (found := java_descendants(parent.pid)) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(found) == 1
+        assert set(found) <= set(java_descendants(os.getpid()))
+        assert java_descendants(other.pid) == []
+        for process in (other, parent):
+            process.communicate(b"\n")
