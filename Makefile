@@ -38,7 +38,7 @@ SELECTION = -m 'not long$(if $(QUICK), and not slow)' --hypothesis-profile=$(if 
 # (tests/support/watchdog.py), and no suite: it is interrupted, says where it stood, and fails.
 SUITES := test-spark test-unit test-connect test-e2e
 TOGETHER := $(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITES) NAMED=yes
-LIMITED = $(if $(NAMED),timeout --foreground --signal=INT --kill-after=60 50m)
+LIMITED = $(if $(NAMED),timeout --foreground --signal=INT --kill-after=60 $(if $(QUICK),30m,70m))
 PREFIX = $(if $(NAMED),2>&1 | sed -u 's/^/$(@:test-%=%): /')
 
 .PHONY: test

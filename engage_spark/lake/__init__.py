@@ -6,6 +6,7 @@ No other package reads or writes tables.
 from __future__ import annotations
 
 from engage_spark.lake.any_format import Format, read_any_format
+from engage_spark.lake.arrivals import record_arrivals
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import InputFile
 from engage_spark.lake.input_files import InputManifest, fingerprint, list_inputs, read_inputs
@@ -31,6 +32,7 @@ __all__ = [
     "read_any_format",
     "read_inputs",
     "read_marker",
+    "record_arrivals",
     "run_id",
     "scratch",
     "translate_spark_errors",

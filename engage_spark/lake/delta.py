@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -18,6 +20,7 @@ from engage_spark.spark.schema import column_named, spark_schema
 from engage_spark.spark.session import last_name, read_small_file
 
 Properties = Mapping[str, str]
+_COMMIT = re.compile(r"\d{20}\.json")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Lake:
         with translate_spark_errors(f"{self.location(name)} cannot be read"):
             log = f"{self.location(name)}/_delta_log"
             commit = None if self.settings.catalog else last_name(spark, log, ending=".json")
-        if commit is not None:
+        if commit is not None and (commit == "" or _COMMIT.fullmatch(commit)):
             return int(commit.removesuffix(".json")) if commit else None
         try:
             return int(
@@ -164,17 +167,29 @@ class Lake:
         does not see, where the commit has another tag, or where Delta keeps no statistics of files.
         Cost: one small file is read, and no job.
         """
-        path = f"{self.location(name)}/_delta_log/{version:020d}.json"
-        with translate_spark_errors(f"{self.location(name)} cannot be read"):
-            text = None if self.settings.catalog else read_small_file(spark, path)
-        # Not by splitlines: JSON keeps U+2028 as it is, and a key in the statistics may hold one.
-        actions = [json.loads(line) for line in (text or "").split("\n") if line]
-        if not any(a.get("commitInfo", {}).get("userMetadata") == tag for a in actions):
+        actions = self._commit_actions(spark, name, version)
+        if not _has_tag(actions, tag):
             return None
         statistics = [json.loads(a["add"].get("stats") or "{}") for a in actions if "add" in a]
         if not all("numRecords" in s for s in statistics):
             return None
         return sum(int(s["numRecords"]) for s in statistics)
+
+    def is_written_by(self, spark: SparkSession, name: str, version: int, *, tag: str) -> bool:
+        """Return whether the commit of a version says that a write with this tag made it.
+
+        False, too, where that takes a job, as for `written_rows`.
+        Cost: one small file is read, and no job.
+        """
+        return _has_tag(self._commit_actions(spark, name, version), tag)
+
+    def _commit_actions(self, spark: SparkSession, name: str, version: int) -> list[dict[str, Any]]:
+        """Return the actions of a commit; none where this process cannot read them without a job."""
+        path = f"{self.location(name)}/_delta_log/{version:020d}.json"
+        with translate_spark_errors(f"{self.location(name)} cannot be read"):
+            text = None if self.settings.catalog else read_small_file(spark, path)
+        # Not by splitlines: JSON keeps U+2028 as it is, and a key in the statistics may hold one.
+        return [json.loads(line) for line in (text or "").split("\n") if line]
 
     def written_version(self, spark: SparkSession, name: str) -> int:
         """Return the version that the preceding write made (one writer at a time).
@@ -189,3 +204,7 @@ class Lake:
                 hint="check the storage, then run the stage again",
             )
         return version
+
+
+def _has_tag(actions: Sequence[Mapping[str, Any]], tag: str) -> bool:
+    return any(a.get("commitInfo", {}).get("userMetadata") == tag for a in actions)

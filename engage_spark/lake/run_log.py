@@ -227,7 +227,14 @@ class RunLog:
         }
         # Where the table is still as the run left it, its rows are there.
         doubted = [
-            d for d, run in published.items() if run.rows_in and run.outputs.get(table.name) != version
+            d
+            for d, run in published.items()
+            if run.rows_in
+            and (
+                version is None
+                or run.outputs.get(table.name) != version
+                or not self.lake.is_written_by(spark, table.name, version, tag=run.run_id)
+            )
         ]
         if days is not None and (gone := [d for d in doubted if rows.where(of_run[d]).isEmpty()]):
             raise TransientError(

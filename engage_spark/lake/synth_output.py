@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from engage_spark.lake.spark_errors import to_engage_error, translate_spark_errors
+from engage_spark.lake.text_marker import read_text, write_text
 from engage_spark.spark.failures import SPARK_ERRORS
 
 MARKER = "synth-plan"
@@ -26,19 +26,13 @@ def write_parquet(rows: DataFrame, path: str, *, partition_by: tuple[str, ...] =
 
 def read_marker(spark: SparkSession, root: str) -> dict[str, object] | None:
     """Return what `write_marker` left in a folder of raw data, or None."""
-    try:
-        return dict(json.loads(spark.read.text(f"{root}/{MARKER}").collect()[0][0]))
-    except (AnalysisException, IndexError):
-        return None
-    except SPARK_ERRORS as e:
-        raise to_engage_error(e, f"{root} cannot be read") from e
+    text = read_text(spark, f"{root}/{MARKER}")
+    return None if text is None else dict(json.loads(text))
 
 
 def write_marker(spark: SparkSession, root: str, facts: Mapping[str, object]) -> None:
     """Record in a folder of raw data how it was made."""
-    text = spark.range(1, numPartitions=1).select(F.lit(json.dumps(facts, sort_keys=True)).alias("value"))
-    with translate_spark_errors(f"{root} cannot be written"):
-        text.write.mode("overwrite").text(f"{root}/{MARKER}")
+    write_text(spark, f"{root}/{MARKER}", json.dumps(facts, sort_keys=True))
 
 
 def path_exists(spark: SparkSession, path: str) -> bool:

@@ -67,12 +67,9 @@ class Attempt:
         self.outputs[table] = version
 
     def read(self, table: Table, *, where: str | None = None) -> DataFrame:
-        """Return the rows of a table as this attempt wrote them: those of `where`, or of the day.
-
-        One writer at a time: the newest version is the one that the attempt made.
-        """
+        """Return the rows of a table that this attempt wrote: those of `where`, or of the day."""
         rows = self.context.lake.read(self.context.spark, table.name)
-        return rows.where(where or self._of_the_day())
+        return rows.where(where or self._of_the_day()).where(F.col("_run_id") == self.work.run_id)
 
     def count(self, table: Table, *, where: str | None = None) -> int:
         """Count the rows that this attempt wrote. Cost: a scan of the new files' metadata."""

@@ -83,7 +83,7 @@ def new_observation(spark: SparkSession) -> Observation:
     """Return an observation for `DataFrame.observe` on this session, classic or Connect.
 
     Source: since Spark 4.0 `pyspark.sql.Observation` is the one of the process's mode, which need not be
-    this session's. Spark 3.5 has the same two classes.
+    this session's. Not tried on Spark 3.5, whose Connect may lack it.
     """
     if type(spark).__module__.startswith("pyspark.sql.connect"):
         from pyspark.sql.connect.observation import Observation as ConnectObservation

@@ -302,6 +302,17 @@ def _of_this_process(path: str) -> str | None:
     return None if "://" in path or path.startswith(("s3a:", "s3:", "dbfs:")) else path
 
 
+def _shared_with_server(spark: SparkSession, path: str) -> str | None:
+    """Return the path as this process reads it, where Spark's server would read the same: on Spark Connect
+    a volume, or any local path where the server runs on this machine.
+    """
+    here = _of_this_process(path)
+    if here is None or not is_connect(spark) or here.startswith("/Volumes/"):
+        return here
+    host = str(getattr(cast(Any, spark).client, "host", ""))
+    return here if host in ("localhost", "127.0.0.1", "::1") else None
+
+
 def delete_directory(spark: SparkSession, path: str) -> None:
     """Delete a directory and all in it; nothing happens when there is none.
 
@@ -329,7 +340,7 @@ def last_name(spark: SparkSession, directory: str, *, ending: str) -> str | None
     lies in Hadoop's default file system, which need not be this machine's. None on Spark Connect for a
     directory that this process does not see: it may be there for the server.
     """
-    here = _of_this_process(directory)
+    here = _shared_with_server(spark, directory)
     if here is not None and Path(here).is_dir():
         # Not by glob, which takes a directory that may not be listed for an empty one.
         return max((f.name for f in Path(here).iterdir() if f.name.endswith(ending)), default="")
@@ -347,20 +358,44 @@ def read_small_file(spark: SparkSession, path: str) -> str | None:
     """Return the text of a small file, without a job.
 
     This process reads the local paths and volumes that it sees, Hadoop others (see `last_name`). None on
-    Spark Connect for a file that this process does not see.
+    Spark Connect for a file that this process does not see, and where there is none.
     """
-    here = _of_this_process(path)
+    here = _shared_with_server(spark, path)
     if here is not None and Path(here).is_file():
         return Path(here).read_text(encoding="utf-8")
     if is_connect(spark):
         return None
     jvm, context = cast(Any, spark)._jvm, spark.sparkContext
     target = jvm.org.apache.hadoop.fs.Path(path)
-    opened = target.getFileSystem(context._jsc.hadoopConfiguration()).open(target)
+    files = target.getFileSystem(context._jsc.hadoopConfiguration())
+    if not files.exists(target):
+        return None
+    opened = files.open(target)
     try:
         return str(jvm.org.apache.commons.io.IOUtils.toString(opened, "UTF-8"))
     finally:
         opened.close()
+
+
+def write_small_file(spark: SparkSession, path: str, text: str) -> bool:
+    """Write a small file in place of what was there, without a job; return whether it was possible.
+
+    It is not on Spark Connect for a path that this process does not share with the server.
+    """
+    here = _shared_with_server(spark, path)
+    if is_connect(spark):
+        if here is not None:
+            Path(here).parent.mkdir(parents=True, exist_ok=True)
+            Path(here).write_text(text, encoding="utf-8")
+        return here is not None
+    jvm, context = cast(Any, spark)._jvm, spark.sparkContext
+    target = jvm.org.apache.hadoop.fs.Path(path)
+    opened = target.getFileSystem(context._jsc.hadoopConfiguration()).create(target, True)
+    try:
+        opened.write(bytearray(text.encode()))
+    finally:
+        opened.close()
+    return True
 
 
 def put_directory(spark: SparkSession, local: Path, path: str) -> None:

@@ -38,7 +38,7 @@ from tests.support.standalone_cluster import process, standalone_cluster, submit
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 CUSTOMERS = 240
 GRAPH = ("graph_features", "edge_strengths", "graph_comparison")
 CUSTOMERS_TABLE = judged_table(load_contract().entity)

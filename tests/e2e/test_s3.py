@@ -22,7 +22,7 @@ from tests.support.commands import ROOT, CommandResult, overrides, run, run_enga
 boto3 = pytest.importorskip("boto3")
 pytest.importorskip("moto.server")
 
-pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(1200)]
 BUCKET, CUSTOMERS = "engagement-prediction-raw-test", 120
 KEYS = {"access_key": "AKIDENGAGETESTONLY01", "secret_key": "not-a-secret/but+must=stay+hidden-0123456789"}
 CONDITIONS = """

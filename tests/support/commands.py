@@ -81,7 +81,7 @@ def small_session(home: Path, memory: str = "1g") -> list[str]:
 
 
 def run(
-    command: Iterable[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900
+    command: Iterable[str], *, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 400
 ) -> CommandResult:
     started = time.monotonic()
     done = subprocess.run(
@@ -97,7 +97,7 @@ def run(
 
 
 def run_engage_spark(
-    *words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 900
+    *words: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: int = 400
 ) -> CommandResult:
     """`engage-spark WORDS…` as a process."""
     return run([sys.executable, "-m", "engage_spark", *words], cwd=cwd, env=env, timeout=timeout)

@@ -13,8 +13,8 @@ SHARES = {"default": Fraction(1), "quick": Fraction(1, 3), "full": Fraction(1), 
 
 
 def examples(count: int) -> int:
-    """That many under the profile `full` and by default; at least 3."""
-    return max(3, int(count * SHARES[settings.get_current_profile_name()]))
+    """That many under the profile `full` and hypothesis' own (`ci` where CI is set); at least 3."""
+    return max(3, int(count * SHARES.get(settings.get_current_profile_name(), Fraction(1))))
 
 
 def register_profiles() -> None:

@@ -24,6 +24,7 @@ from engage_spark.graph.distributed.task_batches import ROWS_PER_BATCH
 from engage_spark.graph.distributed.validate_edges import count_lengths
 from engage_spark.graph.distributed.workspace import Workspace
 from engage_spark.spark.compat import to_arrow
+from engage_spark.spark.schema import column_named
 
 _EDGES_AT_ONCE = 1 << 20
 _BYTES_AT_ONCE = 1 << 28
@@ -54,7 +55,7 @@ def encode_edges(edges: DataFrame, space: Workspace, directory: Path, *, weight:
     target = str(directory) if space.shared else None
     columns = [F.col("src"), F.col("dst")]
     if weight is not None:
-        columns.append(F.col(f"`{weight}`").cast("double").alias("length"))
+        columns.append(column_named(weight).cast("double").alias("length"))
     schema = T.StructType(
         [
             T.StructField("piece", T.StringType()),

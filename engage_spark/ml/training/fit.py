@@ -262,6 +262,8 @@ def out_of_fold(
     parts = []
     for members in groups.values():
         job = members[0].job
+        if any(m.job.fold != job.fold for m in members):
+            raise ConfigurationError("models of two folds share one preparation, which has seen both")
         features = candidate_features(job.candidate, job.features)
         names = [f"__key{i}" for i in range(len(keys))]
         columns = [*names, "__label", FEATURES]

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, GateError, NotDeliveredError
-from engage_spark.lake import InputManifest, Run, fingerprint, list_inputs
+from engage_spark.lake import InputManifest, Run, fingerprint, list_inputs, record_arrivals
 from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.ingest.validate_table import TableDelivery, TableOutcome, validate_table
@@ -46,9 +46,9 @@ def run_ingest(
     in the same job, where there is a key, one scan of the key columns with a shuffle of their hashes (a
     second one where keys repeat); one full-width scan, which writes; one of what was written, which counts
     exactly and makes the sketches for display, and a narrow one for samples where something is broken. A
-    delivery of at most SMALL_BYTES is read as one partition, which spares every shuffle. Two Delta commits:
-    the checked table, and `runs`, whose row holds the landing and the quality results. Nothing on the driver
-    grows with rows.
+    delivery of at most SMALL_BYTES is read as one partition, which spares every shuffle. A small file keeps
+    the landing of a new delivery. Two Delta commits: the checked table, and `runs`, whose row holds the
+    landing and the quality results. Nothing on the driver grows with rows.
     Errors: InputError when the delivery cannot be read as declared (nothing is written for that table), and
     GateError, after all has been written and recorded, when a gate rejected a snapshot.
     """
@@ -118,9 +118,9 @@ def _list_logs(context: RunContext, notes: list[Note]) -> list[tuple[Table, Inpu
 def _landings(
     context: RunContext, manifests: Sequence[InputManifest], notes: list[Note]
 ) -> dict[str, datetime]:
-    """Return when each delivery landed, by its fingerprint: now, where no attempt has recorded it.
+    """Return when each delivery landed, by its fingerprint: now, where no attempt has seen it.
 
-    An attempt records it among its inputs in `runs`; one that was killed has recorded nothing.
+    An attempt that ended has recorded it among its inputs in `runs`, one that was killed in a file.
     """
     tables = {fingerprint([m]): m.table for m in manifests}
     landed_at = context.settings.ingest.landed_at
@@ -129,7 +129,8 @@ def _landings(
         for run in context.log.attempts(context.spark)
         if run.inputs.get("files") in tables
     }
-    landings = dict.fromkeys(tables, landed_at or now()) | recorded
+    new = [f for f in tables if f not in recorded]
+    landings = recorded | record_arrivals(context.spark, context.lake, new, now=landed_at or now())
     if landed_at and (others := sorted({tables[f] for f, at in landings.items() if at != landed_at})):
         notes.append(Note("LandingNotUsed", {"tables": tuple(others)}))
     return landings

@@ -39,6 +39,8 @@ SMALL_BYTES = 4 * 2**20
 """Bytes of a delivery up to which its rows are read as one partition. All shuffles then fall away, each of
 which is a job, and one core checks such a delivery in a second.
 """
+SMALL_FILES = 32
+"""Files of such a delivery: one core opens them one after another."""
 MAX_EXAMPLES = 8
 """Undeclared columns that a note names."""
 
@@ -55,7 +57,8 @@ class TableDelivery:
     @property
     def is_small(self) -> bool:
         """Whether its rows are read as one partition."""
-        return sum(f.size for f in self.manifest.files) <= SMALL_BYTES
+        files = self.manifest.files
+        return len(files) <= SMALL_FILES and sum(f.size for f in files) <= SMALL_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,8 @@ def run_docs(
     statuses: list[str] = []
     for table in tables:
         own = sorted((r for r in results if r["table_name"] == table.name), key=lambda r: str(r["rule_name"]))
-        statuses.append(attempts[own[0]["run_id"]])
+        # Absent where another process has checked the day between the two looks at `runs`.
+        statuses.append(attempts.get(own[0]["run_id"], "just checked again"))
         documents.append(published(table, own, day=day, status=statuses[-1], version=contract.version))
     with log.stage("building Data Docs", out=str(out)):
         index = build_site(documents, out)

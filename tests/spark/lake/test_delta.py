@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engage_spark.contract import system_contract
 from engage_spark.errors import ConfigurationError
-from engage_spark.lake import Lake, RunLog
+from engage_spark.lake import Lake, RunLog, record_arrivals
+from engage_spark.spark import session
 from engage_spark.spark.schema import spark_schema
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from engage_spark.settings import Settings
+
+pytestmark = pytest.mark.connect
 
 COMPARISON = system_contract().table("graph_comparison")
 
@@ -68,3 +72,45 @@ def test_a_lake_of_an_older_version_is_refused(spark: SparkSession, settings: Se
         with pytest.raises(ConfigurationError, match="was written by an older version") as e:
             ask(RunLog(lake), spark)
         assert "lake.root" in (e.value.hint or "")
+
+
+def test_where_the_log_is_out_of_sight_connect_asks_spark(
+    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server on another machine: classic Spark asks Hadoop, Connect runs a query."""
+    monkeypatch.setattr(session, "_of_this_process", lambda _: None)
+    lake = Lake(settings.lake)
+    assert lake.version(spark, COMPARISON.name) is None
+    assert lake.replace(comparisons(spark, "2025-10-21", 2), COMPARISON, where=None, tag="a") == 0
+    assert lake.replace(comparisons(spark, "2025-10-21", 3), COMPARISON, where=None, tag="b") == 1
+    rows = lake.written_rows(spark, COMPARISON.name, 1, tag="b")
+    assert rows == (None if session.is_connect(spark) else 3)
+    assert lake.is_written_by(spark, COMPARISON.name, 1, tag="b") is not session.is_connect(spark)
+
+
+@pytest.mark.parametrize("in_sight", [True, False])
+def test_a_landing_is_that_of_the_first_look(
+    spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch, in_sight: bool
+) -> None:
+    if not in_sight:
+        monkeypatch.setattr(session, "_of_this_process", lambda _: None)
+    lake, first = Lake(settings.lake), datetime(2025, 10, 21, 9, 30, 0, 123456, tzinfo=UTC)
+    assert record_arrivals(spark, lake, ["a"], now=first) == {"a": first}
+    later = first + timedelta(hours=2)
+    assert record_arrivals(spark, lake, ["b", "a"], now=later) == {"a": first, "b": later}
+
+
+def test_a_landing_that_a_kill_left_empty_is_recorded_anew(spark: SparkSession, settings: Settings) -> None:
+    lake, now = Lake(settings.lake), datetime(2025, 10, 21, tzinfo=UTC)
+    assert session.write_small_file(spark, f"{settings.lake.root}/_landings/a", "")
+    assert record_arrivals(spark, lake, ["a"], now=now) == {"a": now}
+
+
+def test_a_table_made_again_is_not_taken_for_the_published_one(
+    spark: SparkSession, settings: Settings
+) -> None:
+    lake = Lake(settings.lake)
+    for tag in ("a", "b"):
+        lake.replace(comparisons(spark, "2025-10-21", 2), COMPARISON, where=None, tag=tag)
+    assert lake.is_written_by(spark, COMPARISON.name, 1, tag="b")
+    assert not lake.is_written_by(spark, COMPARISON.name, 1, tag="a")
