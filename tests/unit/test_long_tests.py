@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 
-from tests.support.long_tests import PAGE, PIECES, passed
+import pytest
+
+from tests.support.long_tests import PAGE, PIECES, outcome, passed
 from tests.support.paths import ROOT
 
 PAGE_TEXT = """
@@ -50,3 +53,19 @@ def unmarked() -> Iterator[str]:
 def test_the_piece_of_properties_reaches_every_test_that_draws() -> None:
     assert PIECES["properties"][1:3] == ["-m", "hypothesis"]
     assert list(unmarked()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "tests", "skipped", "line"),
+    [
+        (0, 5, 2, "passed, 3 of 5 tests ran"),
+        (0, 5, 5, "failed, none of 5 tests ran"),
+        (1, 5, 0, "failed, exit code 1"),
+    ],
+)
+def test_a_piece_whose_tests_are_all_skipped_has_not_passed(
+    tmp_path: Path, code: int, tests: int, skipped: int, line: str
+) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(f'<testsuites><testsuite tests="{tests}" skipped="{skipped}"/></testsuites>')
+    assert outcome(code, report) == line
