@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, Contract, predictions_table
 from engage_spark.errors import NotPublishedError
-from engage_spark.lake import Run, translate_spark_errors
+from engage_spark.lake import Run, RunLog, translate_spark_errors
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets_of
 from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
@@ -136,13 +136,14 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
 
     Grain: that of `predictions`, with its columns.
 
-    Cost: the run log is read once and once more per target; one row is looked for per target and day that is
-    asked for.
+    Cost: the run log is read once, anew; one row is looked for per target and day that is asked for and whose
+    run was not the last to write.
 
     Errors: NotPublishedError where one of `days` has no published target, or there is nothing at all;
     TransientError where an attempt that did not end has replaced the rows of a target on one of `days`.
     """
-    table, latest = predictions_table(context.contract), context.log.latest_of_all(context.spark)
+    table, log = predictions_table(context.contract), RunLog(context.lake)  # a caller may keep a context
+    latest = log.latest_of_all(context.spark)
     days_by_target: dict[str, list[date]] = {}
     for target in targets_of(context.contract):
         stage = score_stage(target.name)
@@ -154,7 +155,7 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
     if lacking or not days_by_target:
         raise NotPublishedError.of(table.name, days=lacking, command="score")
     parts = [
-        context.log.read_published(
+        log.read_published(
             context.spark,
             table,
             stage=score_stage(name),
