@@ -45,11 +45,11 @@ LIMITED = $(if $(NAMED),timeout --foreground --signal=INT --kill-after=60 $(if $
 PREFIX = $(if $(NAMED),2>&1 | sed -u 's/^/$(@:test-%=%): /')
 
 .PHONY: test
-test: $(JARS) $(JARS_S3) ## before every push: the quick tests of all four suites, at most 10 minutes on 2 cores
+test: $(JARS) $(JARS_S3) ## before every push: the quick tests of all suites
 	@$(TOGETHER) QUICK=yes
 
 .PHONY: test-all
-test-all: $(JARS) $(JARS_S3) ## what .ci/run runs: all four suites, at most 35 minutes on 2 cores
+test-all: $(JARS) $(JARS_S3) ## what .ci/run runs: all suites, about 45 minutes on 2 cores
 	@$(TOGETHER)
 
 .PHONY: test-long
