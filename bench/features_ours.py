@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from machine import event_log
+
 from engage_spark.contract import load_contract
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.ingest.run import run_ingest
@@ -52,14 +54,7 @@ def _raw_scans(plan: dict[str, Any], root: str) -> list[int]:
 def main() -> None:
     root, lake = sys.argv[1:3]
     events = Path(lake) / "events"
-    events.mkdir(parents=True)
-    conf = {
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.dir": str(events),
-        "spark.eventLog.rolling.enabled": "false",
-        "spark.eventLog.compress": "false",
-        "spark.sql.maxMetadataStringLength": "100000",
-    }
+    conf = event_log(events) | {"spark.sql.maxMetadataStringLength": "100000"}
     settings = Settings(
         input={"root": root},
         lake={"root": lake},

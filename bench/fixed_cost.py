@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from machine import described, run_measured
+from machine import described, event_log, run_measured
 
 CACHE = Path(__file__).parent.parent / ".cache" / "bench"
 STAGES = ("ingest", "features", "graph", "train", "score")
@@ -114,13 +114,7 @@ def measure(plan: dict[str, Any]) -> None:
     from engage_spark.spark.session import open_session
 
     events = work / "events"
-    events.mkdir(parents=True)
-    conf = {
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.dir": str(events),
-        "spark.eventLog.rolling.enabled": "false",
-        "spark.eventLog.compress": "false",
-    }
+    conf = event_log(events)
     spark_settings = {"master": "local[2]", "driver_memory": "3g", "shuffle_partitions": 4, "conf": conf}
     more: dict[str, Any] = {"spark": spark_settings}
     if plan["endpoint"]:

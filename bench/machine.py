@@ -34,6 +34,17 @@ def described() -> str:
     )
 
 
+def event_log(directory: Path) -> dict[str, str]:
+    """Make a directory, and return the options with which a session writes its event log there, as text."""
+    directory.mkdir(parents=True)
+    return {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": str(directory),
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.compress": "false",
+    }
+
+
 def run_measured(arguments: Sequence[str], *, bound: float | None = None) -> dict[str, Any]:
     """Run this Python on `arguments`; its last line of output is a JSON object, to which `peak_gib` and
     `wall_s` are added.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from features_ours import counted
+from machine import event_log
 from quality_rules import TABLE, means, rules
 
 Found = dict[str, Any]
@@ -177,14 +178,7 @@ def main() -> None:
     from engage_spark.spark.session import open_session
 
     events = Path(scratch) / "events"
-    events.mkdir(parents=True)
-    conf = {
-        "spark.eventLog.enabled": "true",
-        "spark.eventLog.dir": str(events),
-        "spark.eventLog.rolling.enabled": "false",
-        "spark.eventLog.compress": "false",
-        "spark.sql.maxMetadataStringLength": "100000",
-    }
+    conf = event_log(events) | {"spark.sql.maxMetadataStringLength": "100000"}
     spark_settings = {"master": "local[2]", "driver_memory": "4g", "shuffle_partitions": 4, "conf": conf}
     with open_session(Settings(lake={"root": scratch}, spark=spark_settings)) as spark:
         if engine.startswith("ours"):
