@@ -2,8 +2,7 @@
 LAKE [OTHER]`.
 
 A digest is the SHA-256 of the sorted rows as JSON. Columns that name a run, a clock, a code version or
-MLflow's ids are left out, and so are the two sketches, whose bytes depend on the order of merging. With
-OTHER, tables that differ are named column by column, and the exit code is 1.
+MLflow's ids are left out. With OTHER, tables that differ are named column by column, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -26,8 +25,7 @@ LEFT_OUT = {
     "_run_id", "run_id", "inputs", "outputs", "contract_digest", "code_version", "started_at", "finished_at",
     "landed_at", "fingerprint", "message", "mlflow_run_id", "mlflow_run", "model_version", "version",
     "seconds",
-    "distinct_sketch",
-    "quantile_sketch", "table_versions",
+    "table_versions",
     "quality_results", "quality_states",
 }  # fmt: skip
 EVIDENCE = ("quality_results", "quality_states")

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 CountedRow = tuple[Any, ...]
 
-_SPARK = {"int32": "int", "int64": "bigint", "double": "double", "string": "string"}
+_SPARK = {"int32": "int", "int64": "bigint", "double": "double", "string": "string", "binary": "binary"}
 
 
 class ColumnCounter(Protocol):

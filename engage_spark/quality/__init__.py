@@ -5,6 +5,7 @@ Pure functions on DataFrames; a pipeline reads and writes.
 
 from __future__ import annotations
 
+from engage_spark.numerics.sketches import estimate_distinct, estimate_quantile
 from engage_spark.quality.check_dataframe import CheckResult, check
 from engage_spark.quality.checks.apply import personal_rules, samples, with_check_results
 from engage_spark.quality.checks.duplicate_keys import (
@@ -37,6 +38,7 @@ from engage_spark.quality.stats.binning import Binning, binning
 from engage_spark.quality.stats.column_stats import (
     ColumnStats,
     Sketch,
+    merge_sketches,
     merge_stats,
     stats_from_row,
     stats_to_row,
@@ -65,7 +67,10 @@ __all__ = [
     "count_table",
     "cuts_of",
     "duplicated_keys",
+    "estimate_distinct",
+    "estimate_quantile",
     "evaluate_gates",
+    "merge_sketches",
     "merge_stats",
     "orphan_flag_name",
     "personal_rules",

@@ -53,7 +53,7 @@ class TableCounts:
     quarantined: int
     broken: Mapping[str, int]
     columns: Mapping[str, ColumnStats] = field(default_factory=dict)
-    below: Mapping[tuple[str, float], tuple[int, int]] = field(default_factory=dict)
+    below: Mapping[tuple[str, float | Fraction], tuple[int, int]] = field(default_factory=dict)
     samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sketches: Mapping[str, Sketch] = field(default_factory=dict)
     snapshot_date: date | None = None

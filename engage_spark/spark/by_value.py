@@ -6,9 +6,9 @@ from types import ModuleType
 
 from pyspark import cloudpickle
 
-from engage_spark.numerics import batch_counts, limbs, splitmix
+from engage_spark.numerics import batch_counts, limbs, sketches, splitmix
 
-_SHARED = (batch_counts, limbs, splitmix)
+_SHARED = (batch_counts, limbs, sketches, splitmix)
 """The numerics that such modules use. Compiled kernels are not among them: they need the package."""
 
 

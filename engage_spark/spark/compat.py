@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
@@ -50,25 +50,6 @@ def make_valid_utf8(text: Column) -> Column:
     return F.make_valid_utf8(text)
 
 
-def kll_sketch(value: Column) -> Column:
-    """Aggregate a double column into a KLL sketch of its quantiles, as bytes.
-
-    Nulls: left out.
-    Source: `kll_sketch_agg_double`, since Spark 4.1. Spark 3.5 has no mergeable quantile sketch; it would
-    store null, and what is displayed from the sketches would be missing.
-    """
-    return F.kll_sketch_agg_double(value)
-
-
-def kll_quantile(sketch: str | Column, quantile: float) -> Column:
-    """Aggregate KLL sketches and estimate a quantile (0 to 1) of all their values together.
-
-    Nulls: null sketches are left out.
-    Source: `kll_merge_agg_double` and `kll_sketch_get_quantile_double`, since Spark 4.1; see `kll_sketch`.
-    """
-    return F.kll_sketch_get_quantile_double(F.kll_merge_agg_double(sketch), F.lit(quantile))
-
-
 def is_remote() -> bool:
     """Return whether this process works through Spark Connect.
 
@@ -77,16 +58,3 @@ def is_remote() -> bool:
     from pyspark.sql import is_remote as spark_is_remote
 
     return spark_is_remote()
-
-
-def new_observation(spark: SparkSession) -> Observation:
-    """Return an observation for `DataFrame.observe` on this session, classic or Connect.
-
-    Source: since Spark 4.0 `pyspark.sql.Observation` is the one of the process's mode, which need not be
-    this session's. Not tried on Spark 3.5, whose Connect may lack it.
-    """
-    if type(spark).__module__.startswith("pyspark.sql.connect"):
-        from pyspark.sql.connect.observation import Observation as ConnectObservation
-
-        return cast("Observation", ConnectObservation())
-    return Observation()

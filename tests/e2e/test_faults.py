@@ -254,10 +254,9 @@ def test_the_contents_do_not_depend_on_files_and_partitions(
     for name in JUDGED:
         again = content_digest(table(spark, tmp_path / "lake", name), without=("_run_id",))
         assert again == content_digest(table(spark, laid.lake, name), without=("_run_id",)), name
-    sketches = ("distinct_sketch", "quantile_sketch")  # for display, and of other bytes in another order
     for name in ("quality_results", "quality_states"):
-        found = content_digest(table(spark, tmp_path / "lake", name), without=("run_id", *sketches))
-        assert found == content_digest(table(spark, laid.lake, name), without=("run_id", *sketches)), name
+        found = content_digest(table(spark, tmp_path / "lake", name), without=("run_id",))
+        assert found == content_digest(table(spark, laid.lake, name), without=("run_id",)), name
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,10 @@ WORDING: dict[str, str] = {
     ),
     # quality
     "DaysNotPublished": "left out, since not published: {days}",
+    "SketchesOfAnotherVersion": (
+        "no medians and numbers of distinct values, since another version of this package summarised a day: "
+        "{columns}; `engage-spark ingest --force` makes them again"
+    ),
     "ColumnLeftOut": "{column}: left out, since {reason}",
     "ConfidentialColumns": "confidential by name or form: {columns}",
     "KindPlain": "kind plain: it can be checked, not ingested; the draft's first lines say what is missing",

@@ -45,7 +45,7 @@ def run_ingest(
     Cost: per table and snapshot one job to list the files; one narrow scan for the row count (footers), and
     in the same job, where there is a key, one scan of the key columns with a shuffle of their hashes (a
     second one where keys repeat); one full-width scan, which writes; one of what was written, which counts
-    exactly and makes the sketches for display, and a narrow one for samples where something is broken. A
+    exactly and makes the sketches, and a narrow one for samples where something is broken. A
     delivery of at most SMALL_BYTES is read as one partition, which spares every shuffle. A small file keeps
     the landing of a new delivery. Two Delta commits: the checked table, and `runs`, whose row holds the
     landing and the quality results. Nothing on the driver grows with rows.

@@ -40,7 +40,7 @@ def run_states(
 
     Medians are estimates from sketches, and so are counts of distinct values where the bins do not tell every
     value apart. Values of personal columns are left out.
-    Cost: four scans of small tables.
+    Cost: three scans of small tables.
     Errors: NotPublishedError when none of the days is published; ConfigurationError when the contract's bins
     changed in between.
     """
@@ -65,11 +65,14 @@ def run_states(
     fields = {f.name: f for f in source.fields}
     estimates = read_estimates(context, source, within)
     unpublished = tuple(d for d in states if d not in within)
+    notes = [Note("DaysNotPublished", {"days": unpublished})] if unpublished else []
+    if estimates.unreadable:
+        notes.append(Note("SketchesOfAnotherVersion", {"columns": estimates.unreadable}))
     return StatesResult(
         stage="quality states",
         seconds=time.monotonic() - started,
         locations={RUNS: context.lake.location(RUNS)},
-        notes=(Note("DaysNotPublished", {"days": unpublished}),) if unpublished else (),
+        notes=tuple(notes),
         table=source.name,
         days=tuple(within),
         rows=next(iter(merged.values())).rows if merged else 0,

@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 from engage_spark.contract import Field
 from engage_spark.quality.stats.column_stats import exact_bin_label
@@ -96,8 +97,10 @@ class Binning:
         """Whether the bins tell every allowed value apart."""
         return self.scale in (BinScale.CATEGORY, BinScale.WHOLE)
 
-    def plan(self, code: int, cuts: Sequence[float]) -> CountPlan:
-        """Return how the workers count it."""
+    def plan(
+        self, code: int, cuts: Sequence[float | Fraction], *, distinct: bool = False, quantiles: bool = False
+    ) -> CountPlan:
+        """Return how the workers count it, and which sketches they make."""
         return CountPlan(
             code=code,
             column=self.column,
@@ -107,6 +110,8 @@ class Binning:
             edges=self.edges,
             cuts=tuple(cuts),
             digits=self.digits,
+            distinct=distinct and self.kind != "text",
+            quantiles=quantiles,
         )
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from engage_spark.numerics import sketches
+
 NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = (
     "null",
     "NaN",
@@ -104,10 +106,23 @@ class ColumnStats:
 
 
 class Sketch(NamedTuple):
-    """Serialised sketches of a column for display, None where the bins are exact or the type has none."""
+    """Sketches of a column as bytes (`numerics/sketches`).
+
+    None where the bins are exact, and for types that have none.
+    """
 
     distinct: bytes | None
     quantiles: bytes | None
+
+
+def merge_sketches(parts: Iterable[Sketch]) -> Sketch:
+    """Merge the sketches of one column over several sets of rows: the bytes are those of all rows together.
+
+    Pure; the order does not matter. A sketch that one of the parts lacks is None, since it would be partial.
+    Errors: ValueError for no parts, and for bytes of another kind or version.
+    """
+    distinct, quantiles = zip(*parts, strict=True)
+    return Sketch(*(None if None in listed else sketches.merge(listed) for listed in (distinct, quantiles)))
 
 
 def merge_stats(states: Iterable[Mapping[str, ColumnStats]]) -> dict[str, ColumnStats]:

@@ -12,7 +12,7 @@ sums, exploded and grouped) took more than twice the processor time; see bench/R
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -21,12 +21,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import Row
 
 from engage_spark.contract import VALID
+from engage_spark.numerics import sketches
 from engage_spark.numerics.limbs import join, join_float
 from engage_spark.quality.stats import column_stats, count_kernel
 from engage_spark.quality.stats.binning import Binning, BinScale
 from engage_spark.quality.stats.column_stats import ColumnStats, Sketch
 from engage_spark.spark.by_value import send_by_value
-from engage_spark.spark.compat import kll_sketch, new_observation
 from engage_spark.spark.schema import column_named
 
 LABELS = {
@@ -36,6 +36,7 @@ LABELS = {
     count_kernel.ABOVE: column_stats.ABOVE, count_kernel.OTHER: column_stats.OTHER,
 }  # fmt: skip
 _KEY = ("code", "bin", "place", "power")
+_SKETCHES = (count_kernel.DISTINCT, count_kernel.QUANTILES)
 
 send_by_value(count_kernel)
 
@@ -52,7 +53,7 @@ class ColumnCounts(NamedTuple):
     quarantined: int
     broken: Mapping[str, int]
     columns: Mapping[str, ColumnStats]
-    below: Mapping[tuple[str, float], tuple[int, int]]
+    below: Mapping[tuple[str, float | Fraction], tuple[int, int]]
     sketches: Mapping[str, Sketch]
 
 
@@ -61,48 +62,46 @@ def count_columns(
     *,
     rules: Sequence[str],
     binnings: Sequence[Binning],
-    cuts: Mapping[str, Sequence[float]] | None = None,
+    cuts: Mapping[str, Sequence[float | Fraction]] | None = None,
     with_sketches: bool = False,
 ) -> ColumnCounts:
     """Count judged rows (`_dq_status`, `_dq_errors`, see `with_check_results`).
 
-    `cuts` are values to count below, by column. `with_sketches` builds sketches of the valid rows for
-    display, while the rows pass by; their bytes depend on the order of the rows.
+    `cuts` are values to count below, by column. `with_sketches` builds sketches of the valid rows
+    (`numerics/sketches`) in the same pass: of quantiles, for numbers whose bins are wider than a value, and
+    of distinct values, for columns without declared bounds or values (keys, text, dates). Like every count,
+    they are the same bits in any partitioning.
 
     Grain of what is collected: one row per column, bin and power of two, some thousand, whatever the number
     of customers. Nulls, NaN and infinities have bins of their own and are in no sum.
     Cost: one scan that crosses to Python in Arrow batches, one shuffle of a few hundred rows a partition, one
-    action.
+    action. Sketches add some kilobytes a column and partition to the shuffle, and are merged behind it, so
+    that one of each reaches the driver.
     """
     ordered = {c: tuple(sorted(set(v))) for c, v in (cuts or {}).items()}
-    plans = tuple(b.plan(i, ordered.get(b.column, ())) for i, b in enumerate(binnings))
+    distinct, quantiles = _sketched(binnings) if with_sketches else (frozenset(), frozenset())
+    plans = tuple(
+        b.plan(i, ordered.get(b.column, ()), distinct=i in distinct, quantiles=i in quantiles)
+        for i, b in enumerate(binnings)
+    )
+    hashed = tuple(i for i in sorted(distinct) if binnings[i].kind == "text")
     names = tuple(rules)
 
     def partition(batches: Iterator[Any]) -> Iterator[Any]:
-        return count_kernel.count(batches, plans, names)
+        return count_kernel.count(batches, plans, names, hashed)
 
-    needed = checked.select(*_needed(checked, binnings, bool(rules)))
-    sketched = _sketched(binnings) if with_sketches else {}
-    aggregates = [c.alias(name) for name, c in sketched.items()]
-    observation = new_observation(checked.sparkSession)
-    observed = needed.observe(observation, *aggregates) if aggregates else needed
-    counted = observed.mapInArrow(partition, count_kernel.DDL)
-    added = counted.groupBy(*_KEY).agg(
-        *(F.sum(name).alias(name) for name in ("rows", "hi", "lo")),
-        *(F.min(name).alias(name) for name in ("least_d", "least_n")),
-        *(F.max(name).alias(name) for name in ("most_d", "most_n")),
+    counted = checked.select(*_needed(checked, binnings, hashed, bool(rules))).mapInArrow(
+        partition, count_kernel.DDL
     )
     by_code: dict[int, list[Row]] = {}
-    for row in added.collect():
-        by_code.setdefault(row["code"], []).append(row)
-    rows = {r["bin"]: r["rows"] for r in by_code.get(len(binnings), ())}
+    sketch_bytes: dict[tuple[int, int], bytes] = {}
+    for row in _added(counted, with_sketches).collect():
+        if row["bin"] in _SKETCHES:
+            sketch_bytes[row["code"], row["bin"]] = bytes(row["sketch"])
+        else:
+            by_code.setdefault(row["code"], []).append(row)
+    rows = {r["bin"]: r["rows"] for r in by_code.get(len(plans) + len(hashed), ())}
     valid, quarantined = rows.get(1, 0), rows.get(0, 0)
-    sketch_values: Mapping[str, Any] = {}
-    if aggregates:
-        # Without a partition nothing is observed.
-        sketch_values = (
-            observation.get if valid + quarantined else needed.agg(*aggregates).collect()[0].asDict()
-        )
     return ColumnCounts(
         rows=valid + quarantined,
         quarantined=quarantined,
@@ -111,11 +110,39 @@ def count_columns(
         },
         columns={b.column: build_column_stats(b, valid, by_code.get(i, [])) for i, b in enumerate(binnings)},
         below={key: n for p in plans for key, n in _below(p.column, p.cuts, by_code.get(p.code, [])).items()},
-        sketches=_sketches(binnings, sketch_values) if aggregates else {},
+        sketches={
+            b.column: Sketch(
+                distinct=_bytes_of(sketch_bytes, p, count_kernel.DISTINCT) if i in distinct else None,
+                quantiles=_bytes_of(sketch_bytes, p, count_kernel.QUANTILES) if i in quantiles else None,
+            )
+            for i, (b, p) in enumerate(zip(binnings, plans, strict=True))
+            if with_sketches
+        },
     )
 
 
-def _needed(checked: DataFrame, binnings: Sequence[Binning], rules: bool) -> list[Column]:
+def _added(counted: DataFrame, with_sketches: bool) -> DataFrame:
+    """Add up the rows of all partitions that have one key."""
+    sums = [F.sum(name).alias(name) for name in ("rows", "hi", "lo")]
+    ends = [
+        *(F.min(name).alias(name) for name in ("least_d", "least_n")),
+        *(F.max(name).alias(name) for name in ("most_d", "most_n")),
+    ]
+    if not with_sketches:
+        return counted.groupBy(*_KEY).agg(*sums, *ends)
+    added = counted.groupBy(*_KEY).agg(*sums, *ends, F.collect_list("sketch").alias("sketches"))
+    return added.mapInArrow(count_kernel.merge_sketches, count_kernel.MERGED_DDL)
+
+
+def _bytes_of(collected: Mapping[tuple[int, int], bytes], plan: count_kernel.CountPlan, kind: int) -> bytes:
+    """Return the sketch of a column; that of no values where there was no partition."""
+    empty = {i: data for _, i, data in count_kernel.Partial(plan).sketches()}
+    return collected.get((plan.code, kind)) or empty.get(kind) or sketches.DistinctCounter().to_bytes()
+
+
+def _needed(
+    checked: DataFrame, binnings: Sequence[Binning], hashed: Collection[int], rules: bool
+) -> list[Column]:
     valid = (F.col("_dq_status") == VALID).alias(count_kernel.VALID)
     broken = (
         [F.col("_dq_errors.rule").alias(count_kernel.RULES)]
@@ -127,7 +154,11 @@ def _needed(checked: DataFrame, binnings: Sequence[Binning], rules: bool) -> lis
         F.when(column_named(b.column).isNotNull(), 0) if b.kind == "other" else column_named(b.column)
         for b in binnings
     ]
-    return [*(c.alias(f"c{i}") for i, c in enumerate(columns)), valid, *broken]
+    hashes = [
+        F.when(columns[i].isNotNull(), F.xxhash64(columns[i])).alias(f"{count_kernel.HASH}{i}")
+        for i in hashed
+    ]
+    return [*(c.alias(f"c{i}") for i, c in enumerate(columns)), *hashes, valid, *broken]
 
 
 def build_column_stats(b: Binning, rows: int, records: Iterable[Any]) -> ColumnStats:
@@ -165,8 +196,8 @@ def _number(whole: Any, unit: int) -> int | Fraction | None:
 
 
 def _below(
-    column: str, cuts: Sequence[float], records: Sequence[Row]
-) -> dict[tuple[str, float], tuple[int, int]]:
+    column: str, cuts: Sequence[float | Fraction], records: Sequence[Row]
+) -> dict[tuple[str, float | Fraction], tuple[int, int]]:
     filled = [r for r in records if r["bin"] not in (count_kernel.NULL, count_kernel.NO_BIN)]
     return {
         (column, cut): (
@@ -177,28 +208,9 @@ def _below(
     }
 
 
-def _sketched(binnings: Sequence[Binning]) -> dict[str, Column]:
-    """Return the aggregates of valid rows that sketch the columns of `_needed`, by name.
-
-    KLL of numbers whose bins are wider than a value, HyperLogLog of columns without declared bounds or values
-    (keys, text, dates).
-    """
-    wanted: dict[str, Column] = {}
-    is_valid = F.col(count_kernel.VALID)
-    for i, b in enumerate(binnings):
-        column = F.col(f"c{i}")
-        if b.kind != "other" and b.scale in (BinScale.ONE, BinScale.MAGNITUDE):
-            known = column.cast("double") + 0.0 if b.kind in ("number", "single") else column
-            wanted[f"h{i}"] = F.hll_sketch_agg(F.when(is_valid & column.isNotNull(), F.xxhash64(known)))
-        if b.scale in (BinScale.SPREAD, BinScale.MAGNITUDE):
-            value = column.cast("double")
-            wanted[f"k{i}"] = kll_sketch(F.when(is_valid & (F.abs(value) < float("inf")), value))
-    return wanted
-
-
-def _sketches(binnings: Sequence[Binning], values: Mapping[str, Any]) -> dict[str, Sketch]:
-    sketch_bytes = {name: None if value is None else bytes(value) for name, value in values.items()}
-    return {
-        b.column: Sketch(distinct=sketch_bytes.get(f"h{i}"), quantiles=sketch_bytes.get(f"k{i}"))
-        for i, b in enumerate(binnings)
-    }
+def _sketched(binnings: Sequence[Binning]) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the positions of the columns whose distinct values, and whose quantiles, are sketched."""
+    counted = [(i, b) for i, b in enumerate(binnings) if b.kind != "other"]
+    distinct = (i for i, b in counted if b.scale in (BinScale.ONE, BinScale.MAGNITUDE))
+    quantiles = (i for i, b in counted if b.scale in (BinScale.SPREAD, BinScale.MAGNITUDE))
+    return frozenset(distinct), frozenset(quantiles)

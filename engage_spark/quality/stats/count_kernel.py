@@ -5,7 +5,8 @@ Imports numpy and pyarrow only, and is sent along by value, so that executors ne
 Everything that leaves a partition is an integer, a minimum or a maximum, so that partitions add up to the
 same bits in any order. A float is cut into two integers by its own power of two, d = (hi·2^27 + lo)·2^(power
 − 53), which is exact for every finite double. A decimal is the whole number of its smallest unit, and whole
-numbers are compared with borders as whole numbers: a double holds 53 bits of their 63.
+numbers are compared with borders as whole numbers: a double holds 53 bits of their 63. Sketches are counts
+and maxima, too: see `numerics/sketches`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engage_spark.numerics import sketches
 from engage_spark.numerics.batch_counts import count_columns, to_batch, to_ddl
 from engage_spark.numerics.limbs import split, split_sum, sum_exactly, sum_floats
 
@@ -26,6 +28,8 @@ NULL, NAN, PLUS_INFINITY, MINUS_INFINITY, BELOW, ABOVE, OTHER = range(-1, -8, -1
 """Bins beside the numbered ones."""
 NO_BIN = -8
 """The bin of rows that carry a sum and count nothing."""
+DISTINCT, QUANTILES = -9, -10
+"""The bins of rows that carry a sketch and count nothing."""
 WHOLE = 4000
 """The power that marks a sum of whole numbers, hi·2^31 + lo; WHOLE + k marks its part that counts 2^(62·k).
 """
@@ -37,6 +41,7 @@ CELLS = 1 << 12
 """Cells of a range of floats, and a quarter of the most that a range of whole numbers gets."""
 VALID = "__valid"
 RULES = "__rules"
+HASH = "__hash"
 
 
 class CountPlan(NamedTuple):
@@ -44,7 +49,8 @@ class CountPlan(NamedTuple):
 
     `kind`: number (double), single (float), decimal (with so many `digits` behind the point), whole, text,
     flag, day, moment or other. `edges` are the 33 borders of a spread. `code` is the column's place in the
-    batches.
+    batches. `distinct` and `quantiles` say which sketches are made; text is counted by its hashes instead
+    (`HashCounter`).
     """
 
     code: int
@@ -53,8 +59,10 @@ class CountPlan(NamedTuple):
     scale: str
     values: tuple[Any, ...] = ()
     edges: tuple[float, ...] = ()
-    cuts: tuple[float, ...] = ()
+    cuts: tuple[float | Fraction, ...] = ()
     digits: int = 0
+    distinct: bool = False
+    quantiles: bool = False
 
 
 class Cells:
@@ -153,6 +161,11 @@ class Partial:
         self.sum = 0
         self.least: Any = None
         self.most: Any = None
+        self.distinct = sketches.DistinctCounter() if plan.distinct else None
+        is_floating = plan.kind in ("number", "single")
+        self.quantiles = (
+            sketches.QuantileCounter(None if is_floating else plan.digits) if plan.quantiles else None
+        )
 
     def add(self, column: pa.Array) -> None:
         plan = self.plan
@@ -164,10 +177,12 @@ class Partial:
             values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
             self._located(values, _bins_of_floats, _places_of_floats)
             self._summed(values)
+            self._sketched(values)
         elif plan.kind in ("whole", "decimal", "day", "moment"):
             values = _integers(filled, plan)
             self._located(values, _bins_of_integers, _places_of_integers)
             self._summed(values)
+            self._sketched(values)
         elif plan.kind == "flag":
             values = filled.cast(pa.int64()).to_numpy()
             self._binned(values if plan.scale == "category" else np.zeros(len(values), np.int64), None)
@@ -224,6 +239,23 @@ class Partial:
         self.least = low if self.least is None else min(self.least, low)
         self.most = high if self.most is None else max(self.most, high)
 
+    def _sketched(self, values: np.ndarray) -> None:
+        if self.distinct is not None:
+            self.distinct.add_numbers(values)
+        if self.quantiles is not None:
+            self.quantiles.add(
+                values
+                if values.dtype == np.float64
+                else values.astype(np.float64) / float(10**self.plan.digits)
+            )
+
+    def sketches(self) -> Iterator[tuple[int, int, bytes]]:
+        """Return each sketch as (code, DISTINCT or QUANTILES, bytes)."""
+        if self.distinct is not None:
+            yield self.plan.code, DISTINCT, self.distinct.to_bytes()
+        if self.quantiles is not None:
+            yield self.plan.code, QUANTILES, self.quantiles.to_bytes()
+
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Return rows of (code, bin, place, power, rows, hi, lo, least and most as double, least and most as
         bigint).
@@ -271,15 +303,42 @@ class Partial:
         )
 
 
+class HashCounter:
+    """The distinct values of a column of text, of which hashes of 64 bits come along."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        self.distinct = sketches.DistinctCounter()
+
+    def add(self, column: pa.Array) -> None:
+        self.distinct.add_hashes(column.drop_null().to_numpy(zero_copy_only=False).view(np.uint64))
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        return iter(())
+
+    def sketches(self) -> Iterator[tuple[int, int, bytes]]:
+        yield self.code, DISTINCT, self.distinct.to_bytes()
+
+
 SCHEMA = pa.schema(
     [
         *((name, pa.int32()) for name in ("code", "bin", "place", "power")),
         *((name, pa.int64()) for name in ("rows", "hi", "lo")),
         *((name, pa.float64()) for name in ("least_d", "most_d")),
         *((name, pa.decimal128(38, 0)) for name in ("least_n", "most_n")),
+        ("sketch", pa.binary()),
     ]
 )
 DDL = to_ddl(SCHEMA)
+MERGED_DDL = to_ddl(
+    pa.schema(
+        [
+            SCHEMA.field(name)
+            for name in (*SCHEMA.names[:7], "least_d", "least_n", "most_d", "most_n", "sketch")
+        ]
+    )
+)
+"""The columns of rows that were added up by key, in order."""
 
 
 class RowTally:
@@ -313,19 +372,40 @@ class RowTally:
 
 
 def count(
-    batches: Iterator[pa.RecordBatch], plans: tuple[CountPlan, ...], rules: tuple[str, ...]
+    batches: Iterator[pa.RecordBatch],
+    plans: tuple[CountPlan, ...],
+    rules: tuple[str, ...],
+    hashed: tuple[int, ...] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Count a partition into a few hundred rows of SCHEMA.
 
     Columns are counted over the valid rows, rules over all.
 
-    The first columns of a batch are those of the plans, in order; names are not looked at. The code of a rule
-    is −1 minus its place; the code after the last column's counts rows, in bin 1 the valid and in bin 0 the
-    others.
+    The first columns of a batch are those of the plans, in order, then hashes of the columns whose codes are
+    `hashed`; names are not looked at. The code of a rule is −1 minus its place; the code after the last
+    column's counts rows, in bin 1 the valid and in bin 0 the others.
     """
-    tally = RowTally(len(plans), rules)
-    counted = count_columns(tally.valid_rows(batches), [Partial(p) for p in plans])
-    yield to_batch([*counted, *tally.rows()], SCHEMA)
+    counters: list[Partial | HashCounter] = [
+        *(Partial(p) for p in plans),
+        *(HashCounter(code) for code in hashed),
+    ]
+    tally = RowTally(len(counters), rules)
+    counted = count_columns(tally.valid_rows(batches), counters)
+    rows = [(*row, None) for row in (*counted, *tally.rows())]
+    carriers = (
+        (code, kind, 0, 0, 0, 0, 0, None, None, None, None, data)
+        for counter in counters
+        for code, kind, data in counter.sketches()
+    )
+    yield to_batch([*rows, *carriers], SCHEMA)
+
+
+def merge_sketches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Merge the list of sketches in the last column of each row into one; null where the list is empty."""
+    for batch in batches:
+        merged = [sketches.merge(listed) if listed else None for listed in batch.columns[-1].to_pylist()]
+        columns = [*batch.columns[:-1], pa.array(merged, pa.binary())]
+        yield pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names[:-1], "sketch"])
 
 
 def _ends(values: np.ndarray) -> tuple[Any, Any]:
@@ -413,7 +493,7 @@ def _thresholds(borders: Sequence[float | Fraction], plan: CountPlan, rounded: A
     return np.array(whole, np.int64 if fits else object)
 
 
-def _as_stored(borders: Sequence[float], plan: CountPlan) -> np.ndarray:
+def _as_stored(borders: Sequence[float | Fraction], plan: CountPlan) -> np.ndarray:
     """Borders as the column would hold them: a float is compared with a border that was made a float."""
     return np.asarray(borders, np.float32 if plan.kind == "single" else np.float64).astype(np.float64)
 

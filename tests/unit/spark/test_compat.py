@@ -72,9 +72,6 @@ def test_the_names_that_spark_3_5_lacks_are_seen() -> None:
     assert set(new_names(COMPAT.read_text(encoding="utf-8"))) == {
         "arrow_udf",
         "is_remote",
-        "kll_merge_agg_double",
-        "kll_sketch_agg_double",
-        "kll_sketch_get_quantile_double",
         "make_valid_utf8",
         "toArrow",
     }

@@ -13,20 +13,34 @@ import pytest
 from chispa import assert_df_equality
 from pyspark.sql import functions as F
 
-from engage_spark.contract import QUARANTINED, VALID, Reference, Rule, Severity, Table, load_contract
+from engage_spark.contract import (
+    QUARANTINED,
+    VALID,
+    Reference,
+    Rule,
+    Severity,
+    Table,
+    load_contract,
+)
 from engage_spark.quality import (
     ALIKE,
     DUPLICATED,
     MALFORMED,
+    Binning,
+    Sketch,
     binning,
     count_columns,
     duplicated_keys,
+    estimate_distinct,
+    estimate_quantile,
+    merge_sketches,
     orphan_flag_name,
     row_checks,
     with_check_results,
     with_duplicate_flag,
 )
 from engage_spark.quality.checks.row_checks import SpecialValueOutcome
+from engage_spark.quality.stats.binning import BinScale
 from engage_spark.spark.schema import spark_schema
 from tests.support.bad_input.declared import Case, assert_judged, each
 from tests.support.bad_input.stations import SOUND, VALUES
@@ -360,10 +374,48 @@ def test_sketches_are_of_the_valid_rows_also_where_a_written_table_has_none(
             with_sketches=True,
         )
         sketch = counts.sketches[STATIONS.key[0]]
-        held = spark.createDataFrame([(sketch.distinct,)], "sketch binary")
-        distinct = held.select(F.hll_sketch_estimate("sketch")).collect()[0][0]
-        return counts.rows, distinct, any(s.quantiles for s in counts.sketches.values())
+        assert sketch.distinct is not None
+        has_quantiles = any(s.quantiles for s in counts.sketches.values())
+        return counts.rows, estimate_distinct(sketch.distinct), has_quantiles
 
     wrong = SOUND | {STATIONS.key[0]: "?"}
     assert estimates("rows", [SOUND, wrong]) == (2, 1, True)
     assert estimates("empty", [])[:2] == (0, 0)
+
+
+@pytest.mark.connect
+def test_sketches_are_the_same_bytes_in_any_partitioning_and_merge(spark: SparkSession) -> None:
+    n = 5_000
+    rows = spark.range(n).selectExpr(
+        "concat('ST', id % 1700) AS t",
+        "id % 913 AS w",
+        "CAST(id * 0.37 - 100 AS DOUBLE) AS d",
+        "CAST(id / 7 AS DECIMAL(20, 3)) AS m",
+        "DATE'2024-01-01' + CAST(id % 40 AS INT) AS day",
+        "'valid' AS _dq_status",
+    )
+    binnings = [
+        Binning(column=c, type=t, scale=scale)
+        for c, t, scale in (
+            ("t", "string", BinScale.ONE),
+            ("w", "bigint", BinScale.MAGNITUDE),
+            ("d", "double", BinScale.MAGNITUDE),
+            ("m", "decimal(20,3)", BinScale.MAGNITUDE),
+            ("day", "date", BinScale.ONE),
+        )
+    ]
+
+    def sketches(part: DataFrame) -> dict[str, Sketch]:
+        return dict(count_columns(part, rules=(), binnings=binnings, with_sketches=True).sketches)
+
+    one, two, seven = (sketches(rows.repartition(k, F.rand(k))) for k in (1, 2, 7))
+    assert one == two == seven
+    days = [sketches(rows.where(f"w {op} 200")) for op in ("<", ">=")]
+    assert {c: merge_sketches([d[c] for d in days]) for c in one} == one
+    for column, exact in (("t", 1700), ("w", 913), ("d", n), ("m", n), ("day", 40)):
+        data = one[column].distinct
+        assert data is not None
+        assert estimate_distinct(data) == pytest.approx(exact, rel=0.06)
+    assert one["d"].quantiles is not None
+    assert estimate_quantile(one["d"].quantiles, 0.5) == pytest.approx(2499 * 0.37 - 100, rel=2**-7)
+    assert (one["t"].quantiles, one["day"].quantiles) == (None, None)

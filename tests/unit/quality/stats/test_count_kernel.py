@@ -20,9 +20,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engage_spark.contract import Field, Role
+from engage_spark.numerics.sketches import RELATIVE_ERROR, estimate_distinct, estimate_quantile, merge
 from engage_spark.quality import Binning, ColumnStats, binning, merge_stats
 from engage_spark.quality.stats.count import build_column_stats
-from engage_spark.quality.stats.count_kernel import DDL, RULES, SCHEMA, VALID, count
+from engage_spark.quality.stats.count_kernel import (
+    DDL,
+    DISTINCT,
+    MERGED_DDL,
+    QUANTILES,
+    RULES,
+    SCHEMA,
+    VALID,
+    count,
+    merge_sketches,
+)
 from tests.support.examples import examples
 
 ARROW = {
@@ -277,7 +288,13 @@ def test_a_partition_without_rows_counts_none() -> None:
 
 def test_the_schema_told_to_spark_is_the_one_that_is_sent() -> None:
     declared = [part.split() for part in DDL.replace("(38,0)", "").split(", ")]
-    sent = {"int32": "int", "int64": "bigint", "double": "double", "decimal128(38, 0)": "decimal"}
+    sent = {
+        "int32": "int",
+        "int64": "bigint",
+        "double": "double",
+        "decimal128(38, 0)": "decimal",
+        "binary": "binary",
+    }
     assert declared == [[f.name, sent[str(f.type)]] for f in SCHEMA]
 
 
@@ -286,3 +303,77 @@ def test_labels_stay_apart_where_bins_are_narrow_or_values_read_like_a_special_b
     words = binning(FIELDS["words as categories"])
     assert len(set(narrow.labels)) == len(narrow.labels) == 32
     assert words.labels == ("a", "'other'", "'null'", "''null''", "é")
+
+
+def sketched(b: Binning, parts: Sequence[Sequence[Any]]) -> tuple[list[bytes], list[bytes]]:
+    """The sketches of each partition: of the distinct values, and of the quantiles."""
+    plan = b.plan(0, (), distinct=True, quantiles=True)
+    made: list[dict[str, Any]] = []
+    for values in parts:
+        columns = [pa.array(values, ARROW[b.type]), pa.array([True] * len(values), pa.bool_())]
+        batch = pa.RecordBatch.from_arrays(columns, names=["c0", VALID])
+        made += [row for counted in count(iter([batch]), (plan,), ()) for row in counted.to_pylist()]
+    return tuple([r["sketch"] for r in made if r["bin"] == kind] for kind in (DISTINCT, QUANTILES))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, f in FIELDS.items() if f.logical_type in ("integer", "number") and not f.allowed]
+)
+@settings(max_examples=examples(40), derandomize=True, deadline=None)
+@given(data=st.data())
+def test_sketches_are_the_same_bytes_in_any_split_and_lie_within_their_bounds(
+    name: str, data: st.DataObject
+) -> None:
+    f = FIELDS[name]
+    b = binning(f)
+    values = data.draw(st.lists(st.none() | VALUES[f.spark_type], max_size=40))
+    cut = data.draw(st.integers(0, len(values)))
+    whole, by_partition = sketched(b, [values]), sketched(b, [values[cut:][::-1], values[:cut], []])
+    assert tuple(map(merge, by_partition)) == tuple(map(merge, whole)) == tuple(x for (x,) in whole)
+    ((distinct,), (quantiles,)) = whole
+    filled = [v for v in values if v is not None]
+    ranked = sorted(
+        v if isinstance(v, float) and math.isinf(v) else number(v, f.spark_type)
+        for v in filled
+        if not (isinstance(v, float) and math.isnan(v))
+    )
+    is_nan = len(ranked) < len(filled)
+    assert abs(estimate_distinct(distinct) - (len(set(ranked)) + is_nan)) <= 2
+    for order in (0, 0.1, 0.5, 0.75, 1):
+        told = estimate_quantile(quantiles, order)
+        if not ranked:
+            assert told is None
+            continue
+        exact = ranked[max(1, math.ceil(Fraction(str(order)) * len(ranked))) - 1]
+        if isinstance(exact, float) or exact == 0:
+            assert told == exact
+        else:
+            rounding = Fraction(2) ** -50  # of a number to the double next to it
+            least = Fraction(2) ** -1029  # half a bucket of the smallest doubles
+            assert told is not None
+            assert abs(Fraction(told) - exact) <= abs(exact) * (Fraction(RELATIVE_ERROR) + rounding) + least
+        if f.logical_type == "integer" and abs(exact) < 128:
+            assert told == exact
+
+
+def test_hashes_of_text_are_counted_under_the_code_of_their_column() -> None:
+    b = binning(FIELDS["any text"])
+    hashes = pa.array([7 << 52, None, 7 << 52, -(1 << 60)], pa.int64())
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array(["a", None, "a", "b"]), hashes, pa.array([True] * 4)], names=["c0", "__hash0", VALID]
+    )
+    (made,) = count(iter([batch]), (b.plan(0, (), distinct=True),), (), (0,))
+    ((code, sketch),) = [(r["code"], r["sketch"]) for r in made.to_pylist() if r["sketch"] is not None]
+    assert (code, estimate_distinct(sketch)) == (0, 2)
+    assert [r["rows"] for r in made.to_pylist() if r["code"] == 2 and r["bin"] == 1] == [4]
+
+
+def test_lists_of_sketches_are_merged_row_by_row() -> None:
+    (ones,), _ = sketched(binning(FIELDS["whole numbers without bounds"]), [[1, 2]])
+    (twos,), _ = sketched(binning(FIELDS["whole numbers without bounds"]), [[2, 3]])
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array([0, 1]), pa.array([[ones, twos], []], pa.list_(pa.binary()))], names=["code", "sketches"]
+    )
+    (merged,) = merge_sketches(iter([batch]))
+    assert merged.to_pylist() == [{"code": 0, "sketch": merge([ones, twos])}, {"code": 1, "sketch": None}]
+    assert MERGED_DDL.endswith("sketch binary")
