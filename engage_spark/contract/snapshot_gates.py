@@ -1,7 +1,8 @@
 """Read gates: bounds on measures of a whole snapshot (ODCS `quality`, read strictly).
 
 At a table: `rowCount` (an ODCS metric), and with `engine: engage_spark` completeness, quarantine_share,
-reference_means, reference_shares, latency, freshness. At a field: `mean`, `share(value)` in percent of what
+reference_means, reference_shares, row_count_change (against the published day before), latency, freshness.
+At a field: `mean`, `share(value)` in percent of what
 is not null, `quantile(q)`.
 """
 
@@ -42,6 +43,7 @@ OF_TABLES: Mapping[str, TableMeasure] = {
     "reference_means": TableMeasure(unit="percent", dimension=Dimension.ACCURACY, bounds=MOST),
     "reference_shares": TableMeasure(unit="percent", dimension=Dimension.ACCURACY, bounds=MOST),
     "latency": TableMeasure(unit="minutes", dimension=Dimension.TIMELINESS, bounds=MOST),
+    "row_count_change": TableMeasure(unit="percent", dimension=Dimension.COMPLETENESS, bounds=BETWEEN),
     "freshness": TableMeasure(unit="hours", dimension=Dimension.TIMELINESS, bounds=MOST),
 }
 OF_FIELDS: Mapping[str, TableMeasure] = {
@@ -141,7 +143,10 @@ def field_gate(
 
 def _gate(q: DataQuality, name: str, measure: TableMeasure, at: str, problems: list[str]) -> Gate:
     low, high, above, below = _limits(q, name, measure, at, problems)
-    if measure.unit == "percent" and not all(x is None or 0 <= x <= 100 for x in (low, high)):
+    if name == "row_count_change":
+        if not all(x is None or x >= -100 for x in (low, high)):
+            problems.append(f"{at}: the gate {name} cannot be less than -100 percent")
+    elif measure.unit == "percent" and not all(x is None or 0 <= x <= 100 for x in (low, high)):
         problems.append(f"{at}: the gate {name} needs bounds between 0 and 100 percent")
     if q.unit != measure.unit and not (q.unit is None and measure.unit in ("value", "rows")):
         problems.append(f"{at}: the gate {name} is measured in {measure.unit}; write unit: {measure.unit}")

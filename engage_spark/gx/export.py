@@ -29,6 +29,7 @@ _UNSAID = {
     "distinguishable": "GX compares values as they are, and cannot ignore the case of letters",
     "not_future": "GX does not know when a delivery landed",
     "latency": "GX does not know when a delivery landed",
+    "row_count_change": "GX does not know the day before",
     "freshness": "GX does not know the snapshot's date",
 }
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from engage_spark.lake.any_format import Format, read_any_format
 from engage_spark.lake.arrivals import record_arrivals
+from engage_spark.lake.completeness import incomplete_deliveries
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import InputFile
-from engage_spark.lake.input_files import InputManifest, fingerprint, list_inputs, read_inputs
+from engage_spark.lake.input_files import InputManifest, fingerprint, list_inputs, require_known_day
+from engage_spark.lake.read_inputs import read_inputs
 from engage_spark.lake.run_log import Evidence, Latest, Run, RunLog, code_version, run_id
 from engage_spark.lake.scratch import Materialize, scratch
 from engage_spark.lake.spark_errors import translate_spark_errors
@@ -27,12 +29,14 @@ __all__ = [
     "RunLog",
     "code_version",
     "fingerprint",
+    "incomplete_deliveries",
     "list_inputs",
     "path_exists",
     "read_any_format",
     "read_inputs",
     "read_marker",
     "record_arrivals",
+    "require_known_day",
     "run_id",
     "scratch",
     "translate_spark_errors",

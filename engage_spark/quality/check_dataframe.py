@@ -194,8 +194,16 @@ def _task(
     unchecked += (
         [f"{table.event_time}.not_future (give landed_at)"] if table.event_time and landed_at is None else []
     )
-    lacking = {"landed_at": landed_at is None, "snapshot_date": snapshot_date is None}
-    needs = {"latency": ["landed_at"], "freshness": ["landed_at", "snapshot_date"]}
+    lacking = {
+        "landed_at": landed_at is None,
+        "snapshot_date": snapshot_date is None,
+        "the day before, which ingest knows": True,
+    }
+    needs = {
+        "latency": ["landed_at"],
+        "freshness": ["landed_at", "snapshot_date"],
+        "row_count_change": ["the day before, which ingest knows"],
+    }
     for g in table.gates:
         if wanted := [n for n in needs.get(g.measure, []) if lacking[n]]:
             unchecked.append(f"{g.name} (give {' and '.join(wanted)})")
@@ -204,7 +212,7 @@ def _task(
     day = day_column(table) if table.kind in _DATED else ""
     carried = table.kind is TableKind.ENTITY and day in df.columns
     keyed = replace(table, fields=(*table.fields, _day(day, len(table.key) + 1))) if carried else table
-    rows, extra = conform(
+    rows, extra, _ = conform(
         df.drop(*(c for c in (*RESULT_COLUMNS, *([] if carried else [day])) if c not in table.names)), keyed
     )
     if carried and snapshot_date is not None:

@@ -46,7 +46,8 @@ class TableCounts:
     of the columns over the valid rows; how many of their values lie `below` the cuts of quantile gates
     (see `count_columns`).
 
-    `landed_at` is when the delivery came.
+    `landed_at` is when the delivery came, `previous_rows` how many rows came in with the published day
+    before.
     """
 
     rows: int
@@ -58,6 +59,7 @@ class TableCounts:
     sketches: Mapping[str, Sketch] = field(default_factory=dict)
     snapshot_date: date | None = None
     landed_at: datetime | None = None
+    previous_rows: int | None = None
 
     @property
     def valid(self) -> int:
@@ -184,6 +186,15 @@ def _row_count(j: TableCounts, _: Table, __: Gate) -> GateMeasurement:
     return GateMeasurement(Fraction(j.rows))
 
 
+def _row_count_change(j: TableCounts, _: Table, __: Gate) -> GateMeasurement:
+    """Percent of the rows of the published day before that came in more, or less; the first day holds."""
+    if j.previous_rows is None:
+        return GateMeasurement(None, held=True)
+    if not j.previous_rows:
+        return GateMeasurement(None, held=j.rows == 0)
+    return GateMeasurement(Fraction(100 * (j.rows - j.previous_rows), j.previous_rows))
+
+
 def _mean(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
     state = j.columns.get(gate.column or "")
     return GateMeasurement(state.mean if state else None)
@@ -245,6 +256,7 @@ def _freshness(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
 
 _MEASURES: Mapping[str, Callable[[TableCounts, Table, Gate], GateMeasurement]] = {
     "completeness": _completeness, "quarantine_share": _quarantine_share, "row_count": _row_count,
+    "row_count_change": _row_count_change,
     "mean": _mean, "share": _share,
     "quantile": _quantile, "latency": _latency, "freshness": _freshness,
 }  # fmt: skip

@@ -18,6 +18,8 @@ from engage_spark.settings.model import (
     SparkSettings,
     SynthSettings,
     TrackingSettings,
+    csv_delimiter_problem,
+    quiet_minutes,
 )
 
 __all__ = [
@@ -32,5 +34,7 @@ __all__ = [
     "SynthSettings",
     "TrackingSettings",
     "conf_dir",
+    "csv_delimiter_problem",
     "load_settings",
+    "quiet_minutes",
 ]

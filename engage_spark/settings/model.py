@@ -43,6 +43,33 @@ def _no_placeholder(value: str) -> str:
     return value
 
 
+def csv_delimiter_problem(value: str) -> str | None:
+    """Return why a character cannot stand between the columns of a CSV file; None where it can."""
+    if len(value) != 1:
+        return "must be one character"
+    if value in '\\"\r\n\0\ufeff\ufffd' or 0xD800 <= ord(value) <= 0xDFFF:
+        return "cannot be a backslash, a quote, a line end, NUL or a byte order mark"
+    return "cannot be a letter or a digit" if value.isalnum() else None
+
+
+def quiet_minutes(rule: str) -> float | None:
+    """Return the minutes of the rule `quiet:N`; None for another rule."""
+    match = re.fullmatch(r"quiet:(\d{1,5}(?:\.\d{1,3})?)", rule, re.ASCII)
+    return float(match[1]) if match else None
+
+
+def _completeness(value: str) -> str:
+    if value not in ("none", "marker", "manifest") and not quiet_minutes(value):
+        raise ValueError("must be none, marker, manifest, or quiet:N with N minutes, such as quiet:10")
+    return value
+
+
+def _delimiter(value: str) -> str:
+    if problem := csv_delimiter_problem(value):
+        raise ValueError(problem)
+    return value
+
+
 ConfText = Annotated[str, BeforeValidator(_conf_text)]
 Memory = Annotated[str, AfterValidator(_memory)]
 Location = Annotated[str, Field(min_length=1), AfterValidator(_no_placeholder)]
@@ -148,10 +175,14 @@ class IngestSettings(Section):
     result_keys: ClassVar[frozenset[str]] = frozenset({"format", "csv_delimiter", "csv_null"})
     format: Literal["auto", "parquet", "csv"] = "auto"
     """Format of the input files. `auto` goes by their endings."""
-    csv_delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    """Character between the columns of a CSV file."""
+    csv_delimiter: Annotated[str, AfterValidator(_delimiter)] = ","
+    """Character between the columns of a CSV file. Not a backslash, quote, line end, letter or digit."""
     csv_null: str = ""
     """Text that stands for a missing value in a CSV file."""
+    complete: Annotated[str, AfterValidator(_completeness)] = "none"
+    """When a delivery is whole. `none`: at once. `marker`: when a file `_SUCCESS` lies beside or above its
+    files, not older than they are. `manifest`: when `_manifest.json` there lists just its files. `quiet:N`:
+    when its files are the same in two looks N minutes apart. What is not whole is left out and named."""
     on_existing: Literal["replace", "refuse"] = "replace"
     """Whether a snapshot that exists already is replaced or refused."""
     landed_at: AwareDatetime | None = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -34,6 +36,7 @@ _WIDER = {
     "int": {"bigint", "double"},
     "float": {"double"},
 }
+_DIGITS = {"tinyint": 3, "smallint": 5, "int": 10, "bigint": 19}
 _INT_LOW, _INT_HIGH = -(2**31), 2**31 - 1
 LOST = "\ufffd"
 """Unicode's sign for a character that could not be read."""
@@ -42,10 +45,34 @@ _TYPO = 0.8
 
 
 class ConformedInput(NamedTuple):
-    """An input as its table declares it, and the columns that are left out because they are not declared."""
+    """An input as its table declares it, and the columns that are left out because they are not declared.
+
+    `in_folders` names the columns of which folder names say the value as well: the temporary column
+    `folder_flag_name` holds a row's own value where it is another one.
+    """
 
     rows: DataFrame
     extra: tuple[str, ...]
+    in_folders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnreadableType:
+    """A type of a file that Spark has no type for, such as a UUID or a duration."""
+
+    text: str
+
+    def simpleString(self) -> str:  # noqa: N802 (as Spark's types have it)
+        """Return its name."""
+        return self.text
+
+
+ColumnType = T.DataType | UnreadableType
+
+
+def folder_flag_name(column: str) -> str:
+    """Return the name of the temporary column with what a row says against the name of its folder."""
+    return f"__folder_{column}"
 
 
 def column_named(name: str) -> Column:
@@ -136,6 +163,7 @@ def conform(rows: DataFrame, table: Table) -> ConformedInput:
     Accepted besides the declared type, because no value can change:
     - tinyint → smallint, int, bigint, float, double; smallint → int, bigint, float, double; int → bigint,
       double; float → double;
+    - decimal(p,s), and whole numbers → a decimal that holds as many digits on both sides of the point;
     - void (a column of nulls only) → anything;
     - bigint → int where the contract bounds the field on both sides inside int. This is what pandas writes. A
       value beyond int becomes int's own limit, which is out of those bounds, so the row is quarantined and
@@ -150,26 +178,32 @@ def conform(rows: DataFrame, table: Table) -> ConformedInput:
     Errors: InputError with every column that is missing, renamed, ambiguous, of the wrong type, or (policy
     `refuse`) not declared.
     """
-    types = {f.name: f.dataType for f in rows.schema.fields}
-    repeated = Counter(name.lower() for name in rows.columns)
-    undeclared = [c for c in dict.fromkeys(rows.columns) if c not in table.names]
-    problems: list[str] = []
-    columns: list[Column] = []
-    for f in table.fields:
-        if repeated[f.name.lower()] > 1:
-            same = ", ".join(repr(c) for c in rows.columns if c.lower() == f.name.lower())
-            problems.append(f"{f.name}: found {same}, which Spark cannot tell apart; keep one")
-        elif f.name not in types:
-            problems.append(_missing(f, undeclared))
-        elif (column := _conformed(f, types[f.name])) is None:
-            problems.append(_wrong_type(f, types[f.name]))
-        else:
-            columns.append(column.alias(f.name, metadata=column_metadata(f)))
-    extra = tuple(undeclared)
+    fields = [(f.name, f.dataType) for f in rows.schema.fields]
+    problems, extra = column_problems(fields, table), undeclared_columns([rows.columns], table)
+    refuse_columns(table, problems, extra)
+    types = dict(fields)
+    columns = [conformed_column(f, types[f.name]) for f in table.fields]
+    return ConformedInput(rows.select(*columns), () if table.extra is ExtraColumns.IGNORE else extra)
+
+
+def undeclared_columns(files: Iterable[Sequence[str]], table: Table) -> tuple[str, ...]:
+    """Return the columns of any file that are not declared, in the order of their first appearance."""
+    return tuple(dict.fromkeys(c for columns in files for c in columns if c not in table.names))
+
+
+def refuse_columns(table: Table, problems: Sequence[str], extra: Sequence[str]) -> None:
+    """Raise an InputError with all problems, undeclared columns among them where the contract refuses them.
+
+    Nothing happens where there are none.
+    """
     if table.extra is ExtraColumns.REFUSE:
-        problems += [
-            f"{name}: not declared, and the contract refuses undeclared columns; take it out or declare it"
-            for name in extra
+        problems = [
+            *problems,
+            *(
+                f"{name}: not declared, and the contract refuses undeclared columns; "
+                "take it out or declare it"
+                for name in extra
+            ),
         ]
     if problems:
         raise InputError(
@@ -177,24 +211,101 @@ def conform(rows: DataFrame, table: Table) -> ConformedInput:
             details=problems,
             hint="correct the input, or declare what it holds in a contract of your own (--contract PATH)",
         )
-    return ConformedInput(rows.select(*columns), () if table.extra is ExtraColumns.IGNORE else extra)
 
 
-def _conformed(f: Field, input_type: T.DataType) -> Column | None:
-    """Convert a column to its declared type; None when that could change values."""
+def column_problems(
+    columns: Sequence[tuple[str, ColumnType]], table: Table, *, elsewhere: Collection[str] = ()
+) -> list[str]:
+    """Return what is wrong with the columns of an input, by their names and types alone (see `conform`).
+
+    A column that is missing is no problem where it is `elsewhere`: in another file, or in a folder's name.
+    """
+    types = dict(columns)
+    names = [name for name, _ in columns]
+    repeated = Counter(name.lower() for name in names)
+    undeclared = [c for c in dict.fromkeys(names) if c not in table.names]
+    problems: list[str] = []
+    for f in table.fields:
+        alike = [c for c in names if c.lower() == f.name.lower()]
+        if repeated[f.name.lower()] > 1:
+            problems.append(
+                f"{f.name}: found {', '.join(map(repr, alike))}, which Spark cannot tell apart; keep one"
+            )
+        elif f.name not in types:
+            if alike or f.name not in elsewhere:
+                problems.append(_missing(f, undeclared))
+        elif _conversion(f, types[f.name]) is None:
+            problems.append(_wrong_type(f, types[f.name]))
+    return problems
+
+
+def conformed_column(f: Field, input_type: ColumnType) -> Column:
+    """Convert a column of a type that `column_problems` lets pass to the declared type, with its metadata."""
     declared, column = spark_type(f.spark_type), column_named(f.name)
-    have, want = input_type.simpleString(), declared.simpleString()
-    if have == want:
-        return make_valid_utf8(column) if have == "string" else column
-    if have == "void" or want in _WIDER.get(have, ()):
-        return column.cast(declared)
-    if have == "bigint" and want == "int" and _bounded(f):
-        return (
+    conversion = _conversion(f, input_type)
+    if conversion == "same":
+        column = make_valid_utf8(column) if f.spark_type == "string" else column
+    elif conversion == "nulls":
+        column = F.lit(None).cast(declared)
+    elif conversion == "bounded":
+        column = (
             F.when(column > _INT_HIGH, F.lit(_INT_HIGH))
             .when(column < _INT_LOW, F.lit(_INT_LOW))
             .otherwise(column.cast(declared))
         )
+    else:
+        column = column.cast(declared)
+    return column.alias(f.name, metadata=column_metadata(f))
+
+
+def _conversion(f: Field, input_type: ColumnType) -> Literal["same", "nulls", "wider", "bounded"] | None:
+    """Return how a column becomes its declared type; None when that could change values."""
+    if isinstance(input_type, UnreadableType):
+        return None
+    declared = spark_type(f.spark_type)
+    have, want = input_type.simpleString(), declared.simpleString()
+    if have == want:
+        return "same"
+    if have == "void":
+        return "nulls"
+    if want in _WIDER.get(have, ()) or _fits_decimal(input_type, declared):
+        return "wider"
+    return "bounded" if have == "bigint" and want == "int" and _bounded(f) else None
+
+
+def widest_type(types: Sequence[T.DataType]) -> T.DataType | None:
+    """Return the one of several types that keeps every value of all of them; None where there is none.
+
+    Of decimals it is one with the digits of all on both sides of the point, up to 38.
+    """
+    distinct = {t.simpleString(): t for t in types if not isinstance(t, T.NullType)}
+    if not distinct:
+        return T.NullType()
+    decimals = [t for t in distinct.values() if isinstance(t, T.DecimalType)]
+    if decimals:
+        scale = max(t.scale for t in decimals)
+        whole = max(t.precision - t.scale for t in decimals)
+        whole = max(whole, *(_DIGITS.get(name, 0) for name in distinct))
+        if whole + scale <= 38:
+            distinct["decimal"] = T.DecimalType(whole + scale, scale)
+    for name, candidate in distinct.items():
+        others = (t for n, t in distinct.items() if n != name)
+        if all(
+            candidate.simpleString() in {t.simpleString(), *_WIDER.get(t.simpleString(), ())}
+            or _fits_decimal(t, candidate)
+            for t in others
+        ):
+            return candidate
     return None
+
+
+def _fits_decimal(input_type: T.DataType, declared: T.DataType) -> bool:
+    if not isinstance(declared, T.DecimalType):
+        return False
+    whole = declared.precision - declared.scale
+    if isinstance(input_type, T.DecimalType):
+        return input_type.scale <= declared.scale and input_type.precision - input_type.scale <= whole
+    return _DIGITS.get(input_type.simpleString(), whole + 1) <= whole
 
 
 def _bounded(f: Field) -> bool:
@@ -216,9 +327,15 @@ def _missing(f: Field, undeclared: list[str]) -> str:
     return f"{f.name}: missing; add it as {f.spark_type}"
 
 
-def _wrong_type(f: Field, input_type: T.DataType) -> str:
+def _wrong_type(f: Field, input_type: ColumnType) -> str:
     have = input_type.simpleString()
     hint = f"write it as {f.spark_type}"
+    if isinstance(input_type, UnreadableType):
+        if have.startswith("duration"):
+            hint += ", and say in the contract which unit it counts"
+        elif f.spark_type == "timestamp":
+            hint += " in microseconds and with a time zone, UTC"
+        return f"{f.name}: found {have}, which Spark cannot read, declared is {f.spark_type}; {hint}"
     if have == "bigint" and f.spark_type == "int":
         hint += ", or declare a minimum and a maximum, within which 64-bit integers are taken"
     elif have in ("double", "float") and f.spark_type in ("int", "bigint", "smallint", "tinyint"):

@@ -420,3 +420,64 @@ def put_directory(spark: SparkSession, local: Path, path: str) -> None:
         target.getFileSystem(context._jsc.hadoopConfiguration()).copyFromLocalFile(
             False, True, source, target
         )
+
+
+def path_of_this_process(spark: SparkSession, path: str) -> Path | None:
+    """Return the path where this process reads the very files that Spark reads; None where it does not.
+
+    A path without a scheme lies in Hadoop's default file system, which need not be this machine's.
+    """
+    here = _shared_with_server(spark, path)
+    if here is None:
+        return None
+    if not is_connect(spark) and "://" not in path and not path.startswith("file:"):
+        default = spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS")
+        if not str(default or "file:").startswith("file:"):
+            return None
+    return Path(here).absolute()
+
+
+def hadoop_files(spark: SparkSession, path: str) -> list[tuple[str, int, int]] | None:
+    """List the files at or below a path through Hadoop, hidden ones too: path, bytes, and time of change.
+
+    None on Spark Connect, which has no Hadoop to ask.
+    Units: microseconds since 1970 in UTC.
+    Cost: no job; one request per thousand files on object stores, some calls of the JVM for each file.
+    Errors: FileNotFoundError where there is nothing at the path.
+    """
+    if is_connect(spark):
+        return None
+    jvm, context = cast(Any, spark)._jvm, spark.sparkContext
+    target = jvm.org.apache.hadoop.fs.Path(path)
+    files = target.getFileSystem(context._jsc.hadoopConfiguration())
+    if not files.exists(target):
+        raise FileNotFoundError(path)
+    listed, remaining = [], files.listFiles(target, True)
+    while remaining.hasNext():
+        status = remaining.next()
+        listed.append(
+            (str(status.getPath().toString()), status.getLen(), status.getModificationTime() * 1000)
+        )
+    return listed
+
+
+def read_bytes(spark: SparkSession, path: str, start: int, length: int) -> bytes | None:
+    """Return a range of a file's bytes, without a job; None on Spark Connect for a file of the server alone.
+
+    The range must lie within the file.
+    """
+    here = _shared_with_server(spark, path)
+    if here is not None and Path(here).is_file():
+        with Path(here).open("rb") as opened:
+            opened.seek(start)
+            return opened.read(length)
+    if is_connect(spark):
+        return None
+    jvm, context = cast(Any, spark)._jvm, spark.sparkContext
+    target = jvm.org.apache.hadoop.fs.Path(path)
+    stream = target.getFileSystem(context._jsc.hadoopConfiguration()).open(target)
+    try:
+        stream.seek(start)
+        return bytes(jvm.org.apache.commons.io.IOUtils.toByteArray(stream, length))
+    finally:
+        stream.close()

@@ -64,7 +64,8 @@ def test_yaml_blocks_fit_into_the_contract(block: Block, tmp_path: Path) -> None
     path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), encoding="utf-8")
     names = {e["name"] for e in yaml.safe_load(block.text)}
     contract = load_contract(path)
-    known = {r.name for r in contract.entity.rules} | set(contract.table("customer_features").names)
+    known = {r.name for r in (*contract.entity.rules, *contract.entity.gates)}
+    known |= set(contract.table("customer_features").names)
     assert names <= known
 
 

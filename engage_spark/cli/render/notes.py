@@ -21,6 +21,7 @@ WORDING: dict[str, str] = {
         "{table} of {snapshot_date}: replaces run {run_id:.8}, whose files, contract, settings or code "
         "were others"
     ),
+    "DeliveryNotWhole": "{delivery} is left out, since it is not whole yet: {reason}",
     "ColumnsLeftOut": "{table}: left out {n_columns} undeclared columns: {examples}",
     # features, graph, score
     "FeaturesUpToDate": "every published snapshot has its features already; --force derives them again",

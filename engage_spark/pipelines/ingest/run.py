@@ -16,10 +16,18 @@ from pyspark.sql import SparkSession
 from engage_spark import log
 from engage_spark.contract import Contract, Table, judged_table
 from engage_spark.errors import ConfigurationError, GateError, NotDeliveredError
-from engage_spark.lake import InputManifest, Run, fingerprint, list_inputs, record_arrivals
+from engage_spark.lake import (
+    InputManifest,
+    Run,
+    fingerprint,
+    list_inputs,
+    record_arrivals,
+    require_known_day,
+)
 from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.ingest.validate_table import TableDelivery, TableOutcome, validate_table
+from engage_spark.pipelines.ingest.whole_deliveries import whole_deliveries
 from engage_spark.pipelines.results import IngestedSnapshot, IngestResult, Note, rule_outcome
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ingest_stage
@@ -42,7 +50,8 @@ def run_ingest(
     """Check every delivered snapshot that is new or has changed (or the one of `snapshot_date`), then the
     logs beside it.
 
-    Cost: per table and snapshot one job to list the files; one narrow scan for the row count (footers), and
+    Cost: per table and snapshot, no job to list the files and to read their columns (see `list_files`,
+    `read_inputs`); one narrow scan for the row count (footers), and
     in the same job, where there is a key, one scan of the key columns with a shuffle of their hashes (a
     second one where keys repeat); one full-width scan, which writes; one of what was written, which counts
     exactly and makes the sketches, and a narrow one for samples where something is broken. A
@@ -59,6 +68,7 @@ def run_ingest(
     with log.stage("listing the delivered files", root=settings.input.root):
         snapshots = _list_snapshots(context, snapshot_date)
         logs = _list_logs(context, notes)
+        snapshots, logs = whole_deliveries(context, snapshots, logs, notes, snapshot_date=snapshot_date)
     landings = _landings(context, (*snapshots, *(manifest for _, manifest in logs)), notes)
     outcomes: list[TableOutcome] = []
     for manifest in snapshots:
@@ -153,6 +163,7 @@ def _delivery(
     keys = {} if keys_of is None else {runner.context.contract.entity.name: keys_of.run_id}
     files = fingerprint([manifest])
     assert snapshot_date is not None
+    require_known_day(manifest, landings[files])
     work = runner.plan(
         ingest_stage(table),
         snapshot_date,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pyspark.sql import DataFrame
@@ -29,7 +29,7 @@ from engage_spark.quality import (
     with_orphan_flag,
 )
 from engage_spark.quality.report.formatting import format_measured
-from engage_spark.spark.schema import column_named, conform
+from engage_spark.spark.schema import ConformedInput, column_named
 
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "4"}
 """Statistics on the first columns only: nobody skips files by the range of a rating, and gathering them costs
@@ -58,7 +58,7 @@ class TableDelivery:
     def is_small(self) -> bool:
         """Whether its rows are read as one partition."""
         files = self.manifest.files
-        return len(files) <= SMALL_FILES and sum(f.size for f in files) <= SMALL_BYTES
+        return 0 < len(files) <= SMALL_FILES and sum(f.size for f in files) <= SMALL_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +81,13 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
         runner.attempt(work, f"checking {table.name} of {work.snapshot_date}") as attempt,
         ExitStack() as opened,
     ):
-        rows, extra = _read(context, delivery)
+        rows, extra, in_folders = _read(context, delivery)
         refuse_other_expressions(rows, table)
         checks = row_checks(
-            table, parsed_text=delivery.manifest.format == "csv", landed_at=delivery.landed_at
+            table,
+            parsed_text=delivery.manifest.format == "csv",
+            landed_at=delivery.landed_at,
+            in_folders=in_folders,
         )
         if table.key:
             materialize = opened.enter_context(scratch(context.spark, context.lake))
@@ -110,6 +113,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
                 landed_at=delivery.landed_at,
                 with_sketches=True,
             )
+        counts = replace(counts, previous_rows=_previous_rows(runner, work))
         gates = evaluate_gates(counts, table, checks)
         failed = ", ".join(f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates)
         run = attempt.publish(
@@ -125,10 +129,10 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
     )
 
 
-def _read(context: RunContext, delivery: TableDelivery) -> tuple[DataFrame, tuple[str, ...]]:
+def _read(context: RunContext, delivery: TableDelivery) -> ConformedInput:
     """Return the delivered rows with the declared columns, and the names of undeclared ones."""
     options = context.settings.ingest
-    raw = read_inputs(
+    read = read_inputs(
         context.spark,
         delivery.manifest,
         delivery.table,
@@ -136,7 +140,17 @@ def _read(context: RunContext, delivery: TableDelivery) -> tuple[DataFrame, tupl
         delimiter=options.csv_delimiter,
         null=options.csv_null,
     )
-    return _conformed(raw.coalesce(1) if delivery.is_small else raw, delivery.table)
+    return read._replace(rows=read.rows.coalesce(1)) if delivery.is_small else read
+
+
+def _previous_rows(runner: StageRunner, work: StageRun) -> int | None:
+    """Return how many rows came in with the published snapshot before this one; None for the first."""
+    before = {
+        day: run.rows_in
+        for (stage, day), run in runner.latest.items()
+        if stage == work.stage and run.published and day < work.snapshot_date
+    }
+    return before[max(before)] if before else None
 
 
 @dataclass(frozen=True)
@@ -196,15 +210,6 @@ def _duplicates(rows: DataFrame, table: Table, materialize: Materialize) -> tupl
         return count_rows_and_duplicates(
             rows, table, materialize=lambda frame: materialize(frame, "duplicates")
         )
-
-
-def _conformed(raw: DataFrame, table: Table) -> tuple[DataFrame, tuple[str, ...]]:
-    """Return the declared columns, plus the unparsable line of a text format."""
-    if MALFORMED not in raw.columns:
-        return conform(raw, table)
-    _, extra = conform(raw.drop(MALFORMED), table)
-    # the text was parsed as the declared types
-    return raw.select(*map(column_named, table.names), MALFORMED), extra
 
 
 def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work: StageRun) -> DataFrame:

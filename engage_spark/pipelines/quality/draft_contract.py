@@ -41,7 +41,7 @@ def run_profile(
             f"{name!r} is not a name for a table",
             hint="give --table NAME, of letters, digits and underscores",
         )
-    rows = read_any_format(spark, path, format=data_format, delimiter=delimiter)
+    rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter)
     with (
         log.stage(f"profiling {path}", columns=len(rows.columns)),
         translate_spark_errors(f"{path} cannot be profiled"),
@@ -57,7 +57,9 @@ def run_profile(
         )
     kind = contract.tables[0].kind
     personal = tuple(c.name for c in profiled.columns if is_personal(c))
-    notes = [Note("ColumnLeftOut", {"column": n, "reason": why}) for n, why in profiled.left_out]
+    notes = [
+        Note("ColumnLeftOut", {"column": n, "reason": why}) for n, why in (*profiled.left_out, *unreadable)
+    ]
     if personal:
         notes.append(Note("ConfidentialColumns", {"columns": personal}))
     if kind == "plain":

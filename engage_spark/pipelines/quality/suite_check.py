@@ -45,7 +45,7 @@ def run_check(
     """
     started = time.monotonic()
     expected = _read_suite(suite).with_parameters(parameters or {})
-    rows = read_any_format(spark, path, format=data_format, delimiter=delimiter)
+    rows = read_any_format(spark, path, format=data_format, delimiter=delimiter).rows
     hidden = _masked_columns(masked, rows.columns)
     with (
         log.stage(f"checking {path} by {len(expected.expectations)} expectations", engine=engine),

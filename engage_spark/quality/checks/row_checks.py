@@ -11,13 +11,14 @@ an infinity breaks `finite`, and `range` where it is beyond a bound.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from engage_spark.contract import Dimension, Field, Severity, Table
 from engage_spark.quality.checks.text_checks import text_checks
+from engage_spark.spark.schema import folder_flag_name
 from engage_spark.spark.sql_text import quoted_name, sql_literal
 
 DUPLICATED = "__duplicated"
@@ -96,13 +97,18 @@ class Check:
 
 
 def row_checks(
-    table: Table, *, parsed_text: bool = False, landed_at: datetime | None = None
+    table: Table,
+    *,
+    parsed_text: bool = False,
+    landed_at: datetime | None = None,
+    in_folders: Sequence[str] = (),
 ) -> tuple[Check, ...]:
     """Return every check of an input table, in a fixed order: field by field, then keys, references, and the
     table's own rules.
 
     `parsed_text` adds the check that a line of a text format could be parsed at all, `landed_at` (UTC) the
-    check that no event of a log lies after the moment at which it was delivered.
+    check that no event of a log lies after the moment at which it was delivered. `in_folders` names columns
+    whose value the names of folders say too: a row that says another one is quarantined.
     """
     masked = frozenset(f.name for f in table.fields if f.protected)
     equal_to_a_key = {r.column for r in table.references if r.severity is Severity.CRITICAL}
@@ -167,6 +173,7 @@ def row_checks(
         )
     if table.event_time and landed_at is not None:
         checks.append(_not_future(table.event_time, landed_at, masked))
+    checks += [_as_in_folder(column, masked) for column in in_folders]
     if parsed_text:
         checks.append(
             Check(
@@ -193,6 +200,20 @@ def _not_future(column: str, landed_at: datetime, masked: frozenset[str]) -> Che
         masked=masked,
         description="lies not after the landing of its delivery",
         violated=f"{quoted_name(column)} > {sql_literal(landed_at)}",
+    )
+
+
+def _as_in_folder(column: str, masked: frozenset[str]) -> Check:
+    flag = folder_flag_name(column)
+    return Check(
+        name=f"{column}.folder",
+        column=column,
+        severity=Severity.CRITICAL,
+        dimension=Dimension.CONSISTENCY,
+        shown=(flag,),
+        masked=frozenset({flag}) if column in masked else frozenset(),
+        description="is what the name of the row's folder says",
+        violated=f"{quoted_name(flag)} IS NOT NULL",
     )
 
 

@@ -24,13 +24,15 @@ def test_folders_named_as_columns_are_columns_also_below_such_a_folder(
     things = spark.createDataFrame([(1, "a"), (2, "b")], "n int, part string")
     things.write.partitionBy("part").parquet(str(root))
     # No column `env`: what stands above the path is no part of the data.
-    assert_df_equality(read_any_format(spark, str(root)), things, ignore_nullable=True, ignore_row_order=True)
+    assert_df_equality(
+        read_any_format(spark, str(root)).rows, things, ignore_nullable=True, ignore_row_order=True
+    )
 
 
 def test_folders_of_any_other_name_are_looked_through(spark: SparkSession, tmp_path: Path) -> None:
     for i, name in enumerate(("old", "new/er")):
         spark.createDataFrame([(i,)], "n int").write.parquet(str(tmp_path / "things" / name))
-    rows = read_any_format(spark, str(tmp_path / "things"))
+    rows = read_any_format(spark, str(tmp_path / "things")).rows
     expected = spark.createDataFrame([(0,), (1,)], "n int")
     assert_df_equality(rows, expected, ignore_nullable=True, ignore_row_order=True)
 

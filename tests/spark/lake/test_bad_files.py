@@ -12,15 +12,17 @@ import pytest
 from engage_spark.contract import Table
 from engage_spark.errors import EngageError, InputError
 from engage_spark.lake import list_inputs, read_inputs, translate_spark_errors
-from engage_spark.pipelines.ingest.validate_table import _conformed
 from engage_spark.quality import MALFORMED, row_checks, with_check_results, with_duplicate_flag
 from tests.support.bad_input.declared import Case, Outcome, assert_judged, assert_told, each
 from tests.support.bad_input.things import (
+    AMOUNTS,
+    CSV_DECIMALS,
     CSV_FILES,
     CSV_LINES,
     CSV_TIMES,
     INT96,
     LISTING,
+    MARKS,
     MOMENTS,
     READING,
     THINGS,
@@ -38,7 +40,7 @@ DAY = "2025-10-21"
 def conformed(spark: SparkSession, folder: Path, table: Table) -> DataFrame:
     """What ingest reads of a folder."""
     (found,) = list_inputs(spark, str(folder), table, snapshot_date=None, dated=False)
-    return _conformed(read_inputs(spark, found, table, malformed=MALFORMED), table)[0]
+    return read_inputs(spark, found, table, malformed=MALFORMED).rows
 
 
 def as_text(rows: DataFrame, table: Table) -> list[tuple[Any, ...]]:
@@ -63,15 +65,21 @@ def test_a_delivery_that_cannot_be_used_is_refused_by_name(
     from datetime import date
 
     deliver, how = case.given
-    deliver(tmp_path / "things")
+    folder = tmp_path / how.get("below", "") / "things"
+    deliver(folder)
+    asked = how.get("snapshot_date", date.fromisoformat(DAY))
     with pytest.raises(InputError) as e:
-        list_inputs(
-            spark,
-            str(tmp_path / "things"),
-            THINGS,
-            **({"snapshot_date": date.fromisoformat(DAY), "dated": True} | how),
-        )
+        list_inputs(spark, str(folder), THINGS, snapshot_date=asked, dated=True)
     assert_told(case, e.value)
+
+
+@each(MARKS)
+@pytest.mark.connect
+def test_what_is_no_data_is_left_in_the_folder(spark: SparkSession, tmp_path: Path, case: Case) -> None:
+    parquet(tmp_path / "a" / "a.parquet")
+    text(tmp_path / "a" / case.given, b"")
+    (found,) = list_inputs(spark, str(tmp_path / "a"), THINGS, snapshot_date=None, dated=False)
+    assert [f.name for f in found.files] == ["a.parquet"]
 
 
 @each(READING)
@@ -82,7 +90,8 @@ def test_a_parquet_file_is_read_as_declared_or_refused_by_name(
     deliver, expected = case.given
     parquet(tmp_path / "things" / "a.parquet")
     deliver(tmp_path / "things")
-    moments = "t" in parquet_columns(tmp_path / "things" / "a.parquet")
+    plain = tmp_path / "things" / "a.parquet"
+    moments = plain.exists() and "t" in parquet_columns(plain)
     table = MOMENTS if moments else THINGS
     if case.outcome is Outcome.REFUSED:
         with pytest.raises(EngageError) as e:
@@ -135,6 +144,21 @@ def lines(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list
 def test_a_line_of_csv_is_a_row_with_its_reasons(lines: list[dict[str, Any]], case: Case) -> None:
     assert len(lines) == len(CSV_LINES.cases)
     assert_judged(case, [lines[CSV_LINES.cases.index(case)]])
+
+
+@pytest.fixture(scope="module")
+def decimals(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("decimals")
+    lines = [f"{i},{c.given[0]}" for i, c in enumerate(CSV_DECIMALS.cases)]
+    text(folder / "a.csv", "\n".join(["id,money", *lines, ""]))
+    return judged(spark, folder, AMOUNTS)
+
+
+@each(CSV_DECIMALS)
+def test_a_decimal_in_csv_loses_no_digit(decimals: list[dict[str, Any]], case: Case) -> None:
+    row = decimals[CSV_DECIMALS.cases.index(case)]
+    assert_judged(case, [row])
+    assert case.given[1] == (None if row["money"] is None else str(row["money"]))
 
 
 @pytest.fixture(scope="module")

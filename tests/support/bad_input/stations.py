@@ -100,8 +100,8 @@ DELIVERIES = Group(
         ),
         refused(
             "another type in one file",
-            "a file cannot be read",
-            "CANNOT_MERGE_SCHEMAS",
+            "docks_total: found string, declared is int",
+            "part-0.parquet",
             given=lambda h: columns(h, lambda t: as_type(t, "docks_total", pa.string())),
         ),
         refused(

@@ -75,9 +75,17 @@ def magic(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-4] + b"PAR2")
 
 
+def linked(folder: Path, link: str, target: str) -> None:
+    parquet(folder / "a.parquet")
+    (folder / link).symlink_to(target)
+
+
+D20, D21 = "2025-10-20", "2025-10-21"
+ANY_DAY: dict[str, Any] = {"snapshot_date": None}
 LISTING = Group(
     title="What is in the folder",
-    about="The folder of a table is listed once. Everything wrong with the listing is reported in one error.",
+    about="The folder of a table is listed once. Everything wrong with the listing is reported in one error. "
+    "A folder whose valid files only its own log knows is refused, and so is a sign that an upload goes on.",
     cases=(  # given: (what is delivered, how it is asked for)
         refused("no such path", "there is no ", "things", given=(lambda p: None, {})),
         refused("an empty folder", "holds no files for things", given=(lambda p: p.mkdir(parents=True), {})),
@@ -121,6 +129,127 @@ LISTING = Group(
             "holds no snapshot of 2025-10-21",
             given=(lambda p: parquet(p / "snapshot_date=2025-10-01" / "a.parquet"), {}),
         ),
+        *(
+            refused(
+                f"a folder snapshot_date={value}",
+                f"'{value}' is not a date like 2025-10-21",
+                given=(lambda p, v=value: parquet(p / f"snapshot_date={v}" / "a.parquet"), ANY_DAY),
+            )
+            for value in ("20251021", "2025-W43-2", "2025-10-21T00", "2025-10-32")
+        ),
+        refused(
+            "a folder of a day in other case",
+            "is not spelled like snapshot_date=2025-10-21",
+            given=(lambda p: parquet(p / "Snapshot_Date=2025-10-21" / "a.parquet"), ANY_DAY),
+        ),
+        refused(
+            "two folders of days in one path",
+            "two folders of its path name a day",
+            given=(
+                lambda p: parquet(p / f"snapshot_date={D20}" / f"snapshot_date={D21}" / "a.parquet"),
+                ANY_DAY,
+            ),
+        ),
+        refused(
+            "folders dt= of two days, made one by --snapshot-date",
+            "its folders name several days (dt=2025-10-20, dt=2025-10-21)",
+            given=(lambda p: [parquet(p / f"dt={d}" / "a.parquet") for d in (D20, D21)], {}),
+        ),
+        refused(
+            "folders year=/month=/day= of two days",
+            "its folders name several days",
+            given=(
+                lambda p: [parquet(p / f"year=2025/month=10/day={d}" / "a.parquet") for d in (20, 21)],
+                {},
+            ),
+        ),
+        refused(
+            "folders that are dates alone, of two days",
+            "its folders name several days (20251020, 20251021)",
+            given=(lambda p: [parquet(p / f"2025102{d}" / "a.parquet") for d in (0, 1)], {}),
+        ),
+        refused(
+            "a folder dt= of another day than --snapshot-date",
+            "is of another day than --snapshot-date 2025-10-21",
+            given=(lambda p: parquet(p / f"dt={D20}" / "a.parquet"), {}),
+        ),
+        refused(
+            "a file beside folders of days",
+            "lies beside snapshot_date= folders",
+            given=(
+                lambda p: (parquet(p / "a.parquet"), parquet(p / f"snapshot_date={D21}" / "b.parquet")),
+                {},
+            ),
+        ),
+        refused(
+            "a folder of a day above the table's",
+            "no snapshot_date= folder says which day it is",
+            given=(lambda p: parquet(p / "a.parquet"), ANY_DAY | {"below": f"snapshot_date={D20}/raw"}),
+            note="what stands above the delivery never decides",
+        ),
+        *(
+            refused(
+                f"{mark} beside the files",
+                words,
+                given=(lambda p, m=mark: (parquet(p / "a.parquet"), text(p / m, "{}")), {}),
+            )
+            for mark, words in (
+                (".hoodie/hoodie.properties", "the folder is a table of Hudi"),
+                ("x/.hoodie_partition_metadata", "x is a table of Hudi"),
+                ("metadata/v1.metadata.json", "the folder is a table of Iceberg"),
+                ("metadata/version-hint.text", "the folder is a table of Iceberg"),
+                ("x/metadata/snap-1.avro", "x is a table of Iceberg"),
+                ("x/_delta_log/00000000000000000000.json", "x is a Delta table inside the folder of another"),
+                ("_committed_123", "was written by Databricks"),
+                ("x/_started_123", "x was written by Databricks"),
+                ("_spark_metadata/0", "is the output of a Spark stream"),
+                ("delta_0000001_0000001_0000/bucket_00000", "the folder is a table of Hive ACID"),
+                ("snapshot/snapshot-1", "the folder is a table of Paimon"),
+                ("a.parquet._COPYING_", "a.parquet._COPYING_: its upload has not ended"),
+                ("b.csv.filepart", "b.csv.filepart: its upload has not ended"),
+                ("b.parquet.tmp", "its upload has not ended"),
+                ("b.parquet.crdownload", "its upload has not ended"),
+                (".b.parquet.Ab12Cd", "its upload has not ended"),
+                ("_temporary/0/b.parquet", "its upload has not ended"),
+                (".part-0-0.inprogress.1", "its upload has not ended"),
+            )
+        ),
+        *(
+            refused(
+                f"a link {link} to {target}",
+                words,
+                given=(lambda p, n=link, t=target: linked(p, n, t), {}),
+            )
+            for link, target, words in (
+                ("loop", ".", "is a link to a folder that it lies in, a loop"),
+                ("gone.parquet", "nowhere.parquet", "is a link to nothing"),
+                ("again.parquet", "a.parquet", "again.parquet is the same file as a.parquet"),
+            )
+        ),
+    ),
+)
+
+MARKS = Group(
+    title="Names beside the data",
+    about="What stores and tools leave in a folder is no data.",
+    cases=tuple(
+        accepted(mark, given=mark)
+        for mark in (
+            "_SUCCESS",
+            "a_$folder$",
+            "snapshot_date=2025-10-21_$folder$",
+            ".a.parquet.crc",
+            "a.parquet.crc",
+            "a.parquet.md5",
+            "Thumbs.db",
+            "desktop.ini",
+            ".DS_Store",
+            "__MACOSX/._a.parquet",
+            "@eaDir/a.parquet",
+            "manifest.json",
+            "load.done",
+            "~$a.csv",
+        )
     ),
 )
 
@@ -138,11 +267,12 @@ def moments(path: Path, moment: pa.Array, *, day: Any = None) -> None:
     parquet(path, "a", n=None, x=None, d=[OLD.date()] if day is None else day, t=moment)
 
 
+AB = [("a", "1", "0.5"), ("b", "1", "0.5")]
 OLD = datetime(1500, 2, 28, 12, tzinfo=UTC)
 READING = Group(
     title="Parquet files, their schemas and types",
-    about="Schemas are merged over all files of a delivery before any row is read. A fault is reported "
-    "with the file or the column.",
+    about="The footers of all files are read before any row is. A fault is reported with the file and the "
+    "column; what is wrong with an undeclared column refuses no delivery.",
     cases=(  # given: (what is beside the good file a.parquet, and where it can be read, what must come out)
         refused(
             "truncated",
@@ -164,16 +294,129 @@ READING = Group(
         ),
         refused(
             "another type in one file",
-            "a file cannot be read",
-            "INT",
-            "STRING",
+            "n: found string, declared is int; write it as int (b.parquet)",
             given=(lambda p: parquet(p / "b.parquet", n=["1", "2"]), None),
         ),
+        *(
+            accepted(
+                f"an undeclared column of {kind}",
+                note="left out with a note",
+                given=(lambda p, k=kind: parquet(p / "a.parquet", odd=pa.nulls(2, k)), AB),
+            )
+            for kind in (
+                pa.float16(),
+                pa.timestamp("ns", "UTC"),
+                pa.time32("ms"),
+                pa.time64("ns"),
+                pa.decimal256(60, 2),
+                pa.duration("us"),
+                pa.uuid(),
+                pa.null(),
+                pa.list_(pa.time64("us")),
+            )
+        ),
+        *(
+            refused(
+                f"{kind} for {name}",
+                f"{name}: found {shown}, which Spark cannot read, declared is {declared}",
+                "(a.parquet)",
+                given=(lambda p, k=kind, n=name: parquet(p / "a.parquet", **{n: pa.nulls(2, k)}), None),
+            )
+            for kind, shown, name, declared in (
+                (pa.float16(), "float16", "x", "double"),
+                (pa.duration("us"), "duration[us]", "n", "int"),
+                (pa.decimal256(60, 2), "decimal256(60, 2)", "x", "double"),
+                (pa.uuid(), "arrow.uuid", "id", "string"),
+                (pa.time64("us"), "time64[us]", "n", "int"),
+            )
+        ),
         refused(
-            "timestamps in nanoseconds",
-            "a file cannot be read",
-            "NANOS",
-            given=(lambda p: parquet(p / "b.parquet", t=pa.array([1, 2], pa.timestamp("ns", "UTC"))), None),
+            "a moment in nanoseconds",
+            "t: found timestamp[ns, tz=UTC], which Spark cannot read",
+            "in microseconds and with a time zone, UTC (a.parquet)",
+            given=(lambda p: moments(p / "a.parquet", pa.array([0], pa.timestamp("ns", "UTC"))), None),
+        ),
+        refused(
+            "a fault in two of three files",
+            "x: found string, declared is double; write it as double (a.parquet and 1 more)",
+            given=(
+                lambda p: (
+                    [parquet(p / f"{n}.parquet", x=["1", "2"]) for n in "ab"] + [parquet(p / "c.parquet")]
+                ),
+                None,
+            ),
+        ),
+        accepted(
+            "undeclared columns whose types differ by file",
+            note="left out with a note",
+            given=(
+                lambda p: [parquet(p / f"{n}.parquet", n, odd=v) for n, v in (("a", [1]), ("b", ["1"]))],
+                AB,
+            ),
+        ),
+        accepted(
+            "a column without any value and type in one of two files",
+            note="is null there",
+            given=(
+                lambda p: (
+                    parquet(p / "a.parquet", "a"),
+                    parquet(p / "b.parquet", "b", n=pa.nulls(1), x=pa.nulls(1)),
+                ),
+                [("a", "1", "0.5"), ("b", None, None)],
+            ),
+        ),
+        accepted(
+            "widths of numbers that differ by file",
+            given=(
+                lambda p: (
+                    parquet(
+                        p / "a.parquet", "a", n=pa.array([1], pa.int8()), x=pa.array([0.5], pa.float32())
+                    ),
+                    parquet(p / "b.parquet", "b", n=pa.array([1], pa.int64()), x=pa.array([1], pa.int32())),
+                ),
+                [("a", "1", "0.5"), ("b", "1", "1.0")],
+            ),
+        ),
+        accepted(
+            "a column that one of two files does not have",
+            note="is null there",
+            given=(
+                lambda p: (parquet(p / "a.parquet", "a"), parquet(p / "b.parquet", "b", x=None)),
+                [("a", "1", "0.5"), ("b", "1", None)],
+            ),
+        ),
+        accepted(
+            "a column that only names of folders hold",
+            note="its text is taken, as declared",
+            given=(
+                lambda p: (
+                    parquet(p / "a.parquet", "a").unlink(),
+                    parquet(p / "n=07" / "a.parquet", "a", n=None),
+                    parquet(p / "n=8" / "b.parquet", "b", n=None),
+                ),
+                [("a", "7", "0.5"), ("b", "8", "0.5")],
+            ),
+        ),
+        accepted(
+            "a key that only names of folders hold",
+            note="leading zeros, exponents and escapes stay text",
+            given=(
+                lambda p: (
+                    parquet(p / "a.parquet", "a").unlink(),
+                    parquet(p / "id=01001" / "a.parquet", "a", id=None),
+                    parquet(p / "id=1e5" / "b.parquet", "b", id=None),
+                    parquet(p / "id=a%2Fb" / "b.parquet", "b", id=None),
+                ),
+                [("01001", "1", "0.5"), ("1e5", "1", "0.5"), ("a/b", "1", "0.5")],
+            ),
+        ),
+        refused(
+            "a folder's name that is no value of its column",
+            "n: the folder says '1e5', declared is int; write the column into the files (n=1e5/a.parquet)",
+            given=(
+                lambda p: (parquet(p / "a.parquet").unlink(), parquet(p / "n=1e5" / "a.parquet", n=None)),
+                None,
+            ),
         ),
         refused(
             "a column missing in all files",
@@ -192,7 +435,7 @@ READING = Group(
         ),
         refused(
             "two columns that differ in case",
-            "column `n` already exists",
+            "n: found 'n', 'N', which Spark cannot tell apart; keep one",
             given=(lambda p: parquet(p / "a.parquet", N=pa.array([1, 2], pa.int32())), None),
         ),
         refused(
@@ -215,11 +458,12 @@ READING = Group(
             "n: found decimal(20,0), declared is int",
             given=(lambda p: parquet(p / "a.parquet", n=pa.array([1, 2**63], pa.uint64())), None),
         ),
-        refused(
+        accepted(
             "a text column without any value and type",
-            "id: found int, declared is string",
-            "a column of nulls alone",
-            given=(lambda p: parquet(p / "a.parquet", id=pa.nulls(2)), None),
+            given=(
+                lambda p: parquet(p / "a.parquet", id=pa.nulls(2)),
+                [(None, "1", "0.5"), (None, "1", "0.5")],
+            ),
         ),
         refused(
             "a timestamp without zone",
@@ -312,7 +556,8 @@ INT96 = Group(
 
 CSV_FILES = Group(
     title="CSV files",
-    about="A header says which columns there are; every file of a delivery must have the same one.",
+    about="The header of each file says which columns it has, in any order. Files are looked through before "
+    "they are parsed.",
     cases=(  # given: the files by name
         refused(
             "a column missing in the header", "x: missing; add it as double", given={"a.csv": "id,n\na,1\n"}
@@ -326,23 +571,63 @@ CSV_FILES = Group(
             given={"a.csv": "a,1,0.5\nb,1,0.5\n"},
             note="the first line is taken for it",
         ),
-        refused("an empty line for a header", "id: missing", given={"a.csv": "\n"}),
+        refused("an empty line for a header", "a.csv has no header line", given={"a.csv": "\n"}),
+        refused("blanks for a header", "a.csv has no header line", given={"a.csv": "  \n  \n"}),
+        *(
+            refused(
+                f"another separator, {d!r}",
+                f"a.csv is split by {d!r}, by its header, and ',' is set",
+                given={"a.csv": "id,n,x\na,1,0.5\n".replace(",", d)},
+                note="ingest.csv_delimiter sets it",
+            )
+            for d in ";\t|"
+        ),
+        refused(
+            "a line of 17 MB in an archive of 17 kB",
+            "a.csv.gz has a line of more than 16 MB",
+            given={"a.csv.gz": gzip.compress(b"id,n,x\n" + b"a" * (17 * 2**20) + b",1,0.5\n", 9)},
+        ),
+        refused(
+            "an archive that is cut",
+            "a file cannot be read: a.csv.gz",
+            given={"a.csv.gz": gzip.compress(b"id,n,x\na,1,0.5\n")[:-9]},
+        ),
+        refused(
+            "no archive, by its content",
+            "a file cannot be read: a.csv.gz",
+            given={"a.csv.gz": "id,n,x\na,1,0.5\n"},
+        ),
+        refused(
+            "UTF-16 without a byte order mark",
+            "a.csv is not text in UTF-8, by its header",
+            given={"a.csv": "id,n,x\na,1,0.5\n".encode("utf-16-le")},
+        ),
+        accepted(
+            "line ends inside quotes",
+            given={"a.csv": 'id,n,x,note\na,1,0.5,"one\n\ntwo, ""three"""\n', "b.csv": "id,n,x\nb,1,0.5\n"},
+        ),
+        accepted(
+            "line ends inside quotes, compressed",
+            given={"a.csv.gz": gzip.compress(b'id,note,n,x\na,"one\r\ntwo",1,0.5\r\n')},
+        ),
+        accepted(
+            "a column without a name",
+            given={"a.csv": ",id,n,x\n0,a,1,0.5\n"},
+            note="the index that pandas writes",
+        ),
+        accepted("an undeclared column twice", given={"a.csv": "id,y,n,y,x\na,7,1,8,0.5\n"}),
+        accepted(
+            "an undeclared column in one of two files",
+            given={"a.csv": "id,n,x\na,1,0.5\n", "b.csv": "id,y,n,x\nb,y,1,0.5\n"},
+        ),
+        accepted(
+            "files with columns in other order",
+            given={"a.csv": "id,n,x\na,1,0.5\n", "b.csv": "id,x,n\nb,0.5,1\n"},
+        ),
         refused(
             "a column twice",
             "a.csv names the column 'n' more than once",
             given={"a.csv": "id,n,n,x\na,1,2,0.5\n"},
-        ),
-        refused(
-            "files with columns in other order",
-            "a file cannot be read",
-            "b.csv",
-            given={"a.csv": "id,n,x\na,1,0.5\n", "b.csv": "id,x,n\nb,0.5,1\n"},
-        ),
-        refused(
-            "another separator",
-            "id: missing",
-            given={"a.csv": "id;n;x\na;1;0.5\n"},
-            note="ingest.csv_delimiter sets it",
         ),
         refused(
             "UTF-16",
@@ -351,8 +636,7 @@ CSV_FILES = Group(
         ),
         refused(
             "UTF-16 beside UTF-8",
-            "a file cannot be read",
-            "b.csv",
+            "b.csv is not text in UTF-8, by its header",
             given={"a.csv": "id,n,x\na,1,0.5\n", "b.csv": "id,n,x\nb,1,0.5\n".encode("utf-16")},
         ),
         refused(
@@ -386,6 +670,10 @@ CSV_LINES = Group(
         quarantined(
             "a quote that is never closed", *UNPARSABLE, "n.not_null", "x.not_null", given='"open,1,0.5'
         ),
+        *(
+            quarantined(f"{value} for a double", *UNPARSABLE, "x.not_null", given=f"odd,1,{value}")
+            for value in ("0x1p3", "1d", "1f", "0x10", "1_000", "1.5e", "٣")
+        ),
         quarantined("NaN", "x.finite", given="nan,1,NaN"),
         quarantined("an infinity", "x.finite", given="inf,1,Inf"),
         quarantined("a key of blanks", "id.trimmed", "id.not_blank", given="  ,1,0.5"),
@@ -405,6 +693,41 @@ CSV_LINES = Group(
         accepted("a line that begins with #", given="#hash,1,0.5", note="no comment"),
         accepted("a plus sign", given="plus,+1,0.5"),
         accepted("a denormal number", given="tiny,1,5e-324"),
+        accepted("a point without digits before it", given="point,1,.5"),
+        accepted("an exponent", given="exponent,1,+1.5E-3"),
+    ),
+)
+
+AMOUNTS = Table(
+    name="amounts",
+    kind=TableKind.ENTITY,
+    description="Amounts.",
+    fields=(
+        field("id", "string", "string", required=True, key_position=1),
+        field("money", "decimal(6,2)", "number"),
+    ),
+)
+CSV_DECIMALS = Group(
+    title="Decimals in CSV",
+    about="A decimal(6,2) is taken where no digit is lost.",
+    cases=(  # given: (the text, the value)
+        accepted("the declared digits", given=("1.05", "1.05")),
+        accepted("fewer digits", given=("-1.5", "-1.50")),
+        accepted("no fraction", given=("12", "12.00")),
+        accepted("zeros beyond the declared digits", given=("1.0500", "1.05")),
+        accepted("leading zeros and a sign", given=("+000012.5", "12.50")),
+        accepted("the largest", given=("9999.99", "9999.99")),
+        quarantined(
+            "a digit more", *UNPARSABLE, "money.not_null", given=("1.005", None), note="would be rounded"
+        ),
+        quarantined(
+            "a digit more that is nearly none", *UNPARSABLE, "money.not_null", given=("1.0000000001", None)
+        ),
+        quarantined("too large", *UNPARSABLE, "money.not_null", given=("10000.00", None)),
+        quarantined("an exponent", *UNPARSABLE, "money.not_null", given=("1e2", None)),
+        quarantined("a currency", *UNPARSABLE, "money.not_null", given=("$5.00", None)),
+        quarantined("a comma for the point", *UNPARSABLE, "money.not_null", given=('"5,00"', None)),
+        quarantined("a point alone", *UNPARSABLE, "money.not_null", given=(".", None)),
     ),
 )
 

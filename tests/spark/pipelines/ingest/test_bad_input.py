@@ -151,10 +151,11 @@ def test_a_log_that_cannot_be_read_takes_nothing_else_along(
 def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(
     spark: SparkSession, session_settings: Settings, tmp_path: Path
 ) -> None:
-    """Undeclared columns are left out with a note, or refused; a snapshot_date inside the files is one: the
-    folder says which day it is.
+    """Undeclared columns are left out with a note, or refused; a row whose snapshot_date is another day than
+    its folder's is quarantined.
     """
-    text = stations(40).assign(note="x", snapshot_date="1999-01-01").to_csv(index=False).splitlines()
+    text = stations(40).assign(note="x", snapshot_date=DAY).to_csv(index=False).splitlines()
+    text[9] = text[9].replace(str(DAY), "1999-01-01")
     text[3] = text[3].replace(",", ";")
     text[5] = ",".join(["many" if i == 3 else v for i, v in enumerate(text[5].split(","))])
     text[7] += ",surplus"
@@ -167,14 +168,15 @@ def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(
         ingest.run_ingest(spark, settings, contract=strict)
     assert len(e.value.details) == 2
     result = ingest.run_ingest(spark, settings, contract=BIKES)
-    assert (result.rows_in, result.valid, result.quarantined) == (40, 37, 3)
-    about = {"table": "stations", "n_columns": 2, "examples": ("note", "snapshot_date")}
+    assert (result.rows_in, result.valid, result.quarantined) == (40, 36, 4)
+    about = {"table": "stations", "n_columns": 1, "examples": ("note",)}
     assert Note("ColumnsLeftOut", about) in result.notes
     assert "LogNotDelivered" in [n.code for n in result.notes]
-    assert sums(latest(spark, settings, STAGE)) == {DAY: (40, 37, 3, "published")}
+    assert sums(latest(spark, settings, STAGE)) == {DAY: (40, 36, 4, "published")}
     rows = Lake(settings.lake).read(spark, "stations_judged")
     broken = [rule for found in reasons(rows, "station_code").values() for rules in found for rule in rules]
     assert broken.count("row.parsable") == 3
+    assert broken.count("snapshot_date.folder") == 1
     assert tuple(rows.columns) == judged_table(BIKES.entity).names
     assert [str(r[0]) for r in rows.select("snapshot_date").distinct().collect()] == [DAY]
 

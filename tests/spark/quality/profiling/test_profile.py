@@ -57,7 +57,7 @@ def test_the_dirty_bank_table_is_drafted_and_passes(
     made = run_profile(spark, str(path))
     contract = contract_of(made.text, tmp_path)
     table = contract.tables[0]
-    rows = read_any_format(spark, str(path))
+    rows = read_any_format(spark, str(path)).rows
     truth = pd.read_csv(path)
     assert (table.name, table.kind, table.key) == ("bank_dirty", TableKind.PLAIN, ()), (
         "two rows are there twice, so nothing is unique"
@@ -78,7 +78,7 @@ def test_the_dirty_bank_table_is_drafted_and_passes(
 def test_a_key_that_is_named_is_taken_and_what_shares_it_is_quarantined(
     spark: SparkSession, shared_data: Path, tmp_path: Path
 ) -> None:
-    rows = read_any_format(spark, str(shared_data / "tables" / "bank_dirty.csv"))
+    rows = read_any_format(spark, str(shared_data / "tables" / "bank_dirty.csv")).rows
     contract, checked, _ = draft(rows, tmp_path, key=("CustomerId",))
     assert contract.entity.key == ("CustomerId",)
     assert critical(checked) == {"CustomerId.unique": 4}
@@ -93,7 +93,7 @@ def test_the_churn_table_keeps_its_odd_names_and_says_how_to_rename_them(
     assert contract.tables[0].names == tuple(pd.read_csv(path).columns)
     assert "'Call  Failure' -> call_failure" in made.text
     assert contract.tables[0]["Churn"].allowed == (0, 1)
-    checked = check(read_any_format(spark, str(path)), contract)
+    checked = check(read_any_format(spark, str(path)).rows, contract)
     assert (critical(checked), warned(checked), checked.row_count) == ({}, {}, 3150)
 
 

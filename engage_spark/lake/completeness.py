@@ -1,0 +1,172 @@
+"""Tell whether a delivery is whole, by the rule that `ingest.complete` sets.
+
+- `marker`: a file `_SUCCESS` in the folder of the files or above it, down to the table's folder, that is not
+  older than they are.
+- `manifest`: a file `_manifest.json` there instead: `{"files": [{"name": "part-0.parquet", "size": 1024}]}`,
+  or a list of names. It names every data file below its folder, by the path from there, and no other.
+- `quiet:N`: the same files with the same sizes and times in two looks at least N minutes apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from pyspark.sql import SparkSession
+
+from engage_spark.errors import ConfigurationError
+from engage_spark.lake.delta import Lake
+from engage_spark.lake.file_listing import MANIFEST, MARKER, InputFile
+from engage_spark.lake.input_files import InputManifest, fingerprint
+from engage_spark.lake.spark_errors import translate_spark_errors
+from engage_spark.settings import quiet_minutes
+from engage_spark.spark.session import read_small_file, write_small_file
+
+LOOKS = "_looks"
+
+
+def incomplete_deliveries(
+    spark: SparkSession, lake: Lake, manifests: Sequence[InputManifest], *, rule: str, now: datetime
+) -> Mapping[int, str]:
+    """Return why deliveries are not whole yet, by their place in `manifests`; the others are.
+
+    A Delta table is always whole, by its commits.
+    Cost: no job. `manifest`: one small file read for each folder that has one. `quiet`: one small file of the
+    lake read for each delivery, and written where the files differ from those of the last look.
+    Errors: ConfigurationError where the names of marks cannot be seen (Spark Connect with files of the server
+    alone), or a manifest cannot be read.
+    """
+    asked = {i: m for i, m in enumerate(manifests) if m.version is None}
+    if rule == "none" or not asked:
+        return {}
+    if (minutes := quiet_minutes(rule)) is not None:
+        since = {i: _unchanged_since(spark, lake, m, now=now) for i, m in asked.items()}
+        return {
+            i: f"its files were first seen like this at {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, "
+            f"and are to stay so for {minutes:g} minutes"
+            for i, at in since.items()
+            if now - at < timedelta(minutes=minutes)
+        }
+
+    def text_of(mark: InputFile) -> str:
+        with translate_spark_errors(f"{mark.path} cannot be read"):
+            return read_small_file(spark, mark.path) or ""
+
+    reasons = {}
+    for i, m in asked.items():
+        if m.marks is None:
+            raise ConfigurationError(
+                f"ingest.complete is {rule}, and names that begin with _ cannot be seen in {m.root}",
+                hint="use quiet:N, or a path that this process shares with Spark's server",
+            )
+        reason = _unmarked(m, m.marks) if rule == "marker" else _unlisted(m, m.marks, text_of)
+        if reason is not None:
+            reasons[i] = reason
+    return reasons
+
+
+def _unchanged_since(spark: SparkSession, lake: Lake, manifest: InputManifest, *, now: datetime) -> datetime:
+    """Return the first look that saw the files of a delivery as they are, and record this one if it is that.
+
+    Errors: ConfigurationError where there is no place for it that this process reaches.
+    """
+    root = lake.settings.root or lake.settings.scratch_root
+    name = hashlib.sha256(f"{manifest.root}\t{manifest.table}\t{manifest.day}".encode()).hexdigest()
+    path = f"{(root or '').rstrip('/')}/{LOOKS}/{name}"
+    files = fingerprint([manifest])
+    with translate_spark_errors(f"{path} cannot be read"):
+        recorded, _, at = ((read_small_file(spark, path) if root else None) or "").partition("\t")
+    if recorded == files:
+        return datetime.fromisoformat(at)
+    with translate_spark_errors(f"{path} cannot be written"):
+        if root is None or not write_small_file(spark, path, f"{files}\t{now.astimezone(UTC).isoformat()}"):
+            raise ConfigurationError(
+                "the looks that ingest.complete compares cannot be recorded",
+                hint="set lake.scratch to a path that this process can reach as well, such as a volume",
+            )
+    return now
+
+
+def _folders(name: str) -> list[str]:
+    """Return the folders of a name, from its own up to the table's, which is empty."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[:n]) for n in range(len(parts), -1, -1)]
+
+
+def _covering(file: InputFile, marks: Mapping[str, InputFile]) -> InputFile | None:
+    """Return the mark that lies nearest above a file."""
+    return next((marks[folder] for folder in _folders(file.name) if folder in marks), None)
+
+
+def _by_folder(marks: Sequence[InputFile], name: str) -> dict[str, InputFile]:
+    return {m.name.rpartition("/")[0]: m for m in marks if m.name.rpartition("/")[2] == name}
+
+
+def _unmarked(manifest: InputManifest, marks: Sequence[InputFile]) -> str | None:
+    by_folder = _by_folder(marks, MARKER)
+    for f in manifest.files:
+        mark = _covering(f, by_folder)
+        if mark is None:
+            return f"no {MARKER} lies beside or above {f.name}"
+        if mark.modified < f.modified:
+            return f"{f.name} is newer than {mark.name}, which is to be written last"
+    return None
+
+
+def _unlisted(
+    manifest: InputManifest, marks: Sequence[InputFile], text_of: Callable[[InputFile], str]
+) -> str | None:
+    by_folder = _by_folder(marks, MANIFEST)
+    covered: dict[str, dict[str, int]] = {}
+    for f in manifest.files:
+        mark = _covering(f, by_folder)
+        if mark is None:
+            return f"no {MANIFEST} lies beside or above {f.name}"
+        folder = mark.name.rpartition("/")[0]
+        covered.setdefault(folder, {})[f.name.removeprefix(f"{folder}/" if folder else "")] = f.size
+    for folder, there in covered.items():
+        listed = parse_manifest(text_of(by_folder[folder]), name=by_folder[folder].name)
+        day = f"snapshot_date={manifest.day}"
+        if not folder and manifest.day and any(name.startswith(f"{day}/") for name in there):
+            listed = {n: size for n, size in listed.items() if f"{day}/" in f"/{n}"}
+        reason = _difference(listed, there)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _difference(listed: Mapping[str, int | None], there: Mapping[str, int]) -> str | None:
+    if missing := [n for n in listed if n not in there]:
+        return f"{len(missing):,} files of its manifest are not there yet, such as {missing[0]}"
+    if more := [n for n in there if n not in listed]:
+        return f"{more[0]} is not in its manifest"
+    wrong = [n for n, size in listed.items() if size is not None and size != there[n]]
+    return f"{wrong[0]} has {there[wrong[0]]:,} bytes, not {listed[wrong[0]]:,}" if wrong else None
+
+
+def parse_manifest(text: str, *, name: str) -> dict[str, int | None]:
+    """Return the names that a manifest lists, with their sizes where it has them.
+
+    Errors: ConfigurationError where it is not what the module describes.
+    """
+    try:
+        content = json.loads(text)
+        entries = content["files"] if isinstance(content, dict) else content
+        if not isinstance(entries, list):
+            raise TypeError("it holds no list of files")
+        listed: dict[str, int | None] = {}
+        for entry in entries:
+            file, size = (entry["name"], entry.get("size")) if isinstance(entry, dict) else (entry, None)
+            if not isinstance(file, str) or isinstance(size, bool) or not isinstance(size, int | None):
+                raise TypeError(f"{entry!r} is no name, with a size in bytes or none")
+            if file in listed:
+                raise ValueError(f"{file!r} stands in it twice")
+            listed[file] = size
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
+        raise ConfigurationError(
+            f"the manifest {name} cannot be used: {str(e)[:200]}",
+            hint='write {"files": [{"name": "part-0.parquet", "size": 1024}]}',
+        ) from e
+    return listed
