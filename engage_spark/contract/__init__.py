@@ -27,7 +27,8 @@ from engage_spark.contract.model import (
     Table,
     TableKind,
 )
-from engage_spark.contract.odcs import anchored_pattern, parse_contract, read_contract_text
+from engage_spark.contract.odcs import parse_contract, read_contract_text
+from engage_spark.contract.patterns import anchored_pattern, bare_pattern
 from engage_spark.contract.stored_tables import (
     ERRORS_TYPE,
     REASONS_TYPE,
@@ -103,6 +104,7 @@ __all__ = [
     "Table",
     "TableKind",
     "anchored_pattern",
+    "bare_pattern",
     "day_column",
     "describe_gate",
     "field_rows",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engage_spark.contract.model import Contract, Field, Gate, Table, TableKind
+from engage_spark.contract.patterns import bare_pattern
 
 _KINDS = {
     TableKind.ENTITY: "full snapshots, replaced by snapshot_date",
@@ -39,7 +40,7 @@ def bounds(f: Field) -> str:
     if f.allowed:
         parts.append(", ".join(map(str, f.allowed)))
     if f.pattern:
-        parts.append("matches " + f.pattern.removeprefix(r"\A(?:").removesuffix(r")\z"))
+        parts.append("matches " + bare_pattern(f.pattern))
     return "; ".join(parts)
 
 

@@ -237,6 +237,12 @@ class Table:
         return tuple(f.name for f in self.fields)
 
     @property
+    def column_types(self) -> dict[str, str]:
+        """Spark type of each field, and of the day column that the package adds: what a rule may name."""
+        day = {DAY_COLUMNS[self.kind]: "date"} if self.kind in DAY_COLUMNS else {}
+        return {f.name: f.spark_type for f in self.fields} | day
+
+    @property
     def key(self) -> tuple[str, ...]:
         """Names of the key columns, in key order."""
         keyed = [f for f in self.fields if f.key_position is not None]

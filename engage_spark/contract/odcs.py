@@ -34,14 +34,10 @@ from engage_spark.contract.model import (
     Table,
     TableKind,
 )
+from engage_spark.contract.patterns import anchored_pattern
 from engage_spark.contract.properties import TABLE_PROPERTIES, PropertyReader, field_properties
 from engage_spark.contract.rules import field_quality, table_quality
 from engage_spark.errors import ContractError
-
-
-def anchored_pattern(pattern: str) -> str:
-    """Return the Java (and RE2) regular expression that matches the whole value, newlines included."""
-    return rf"\A(?:{pattern})\z"
 
 
 def digest_of(text: str) -> str:

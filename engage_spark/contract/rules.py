@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from open_data_contract_standard.model import DataQuality
 
-from engage_spark.contract.expressions import referenced_names
+from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.model import Dimension, Field, Gate, Rule, Severity
 from engage_spark.contract.properties import PropertyReader
 from engage_spark.contract.snapshot_gates import (
@@ -113,5 +113,5 @@ def _rule(q: DataQuality, names: Sequence[str], here: str, problems: list[str]) 
         description=q.description or "",
         severity=severity(q, here, problems) or Severity.CRITICAL,
         dimension=dimension(q, Dimension.CONSISTENCY, here, problems),
-        columns=referenced_names(expression, names).columns,
+        columns=read_expression(expression, names).columns,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from engage_spark.contract.expressions import referenced_names
+from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.graph_spec import find_graph_contradictions
 from engage_spark.contract.model import DAY_COLUMNS, Contract, Field, Role, Table, TableKind
+from engage_spark.contract.patterns import bare_pattern, pattern_problem
 
 LOGICAL = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
@@ -89,6 +90,8 @@ def _names(table: Table) -> list[str]:
     for name in table.names:
         if not name or (UNSTORABLE.search(name) and table.kind is not TableKind.PLAIN):
             problems.append(f"{at}: field name {name!r} is empty or holds a character that Delta refuses")
+        if "${" in name:
+            problems.append(f"{at}: field name {name!r} holds ${{, which Spark replaces by a setting")
         if name.lower() in reserved or name.lower().startswith("_dq_") or (name.lower() == "_run_id"):
             problems.append(f"{at}: field name {name!r} is reserved; the package adds it")
     return problems
@@ -166,13 +169,8 @@ def _within(f: Field, value: float) -> bool:
 def _pattern(f: Field) -> list[str]:
     if f.logical_type != "string":
         return [f"pattern is for strings, not for {f.logical_type}"]
-    # Python stands in for Java here: \p{…} and \z are the two constructs of common use that it lacks.
-    stand_in = re.sub(r"\\[pP](\{\w+\}|\w)", r"\\w", str(f.pattern)).replace(r"\z", r"\Z")
-    try:
-        re.compile(stand_in)
-    except re.error as e:
-        return [f"pattern is not a regular expression: {e}"]
-    return []
+    problem = pattern_problem(bare_pattern(f.pattern or ""))
+    return [f"pattern {problem}"] if problem else []
 
 
 def _values(f: Field) -> list[str]:
@@ -244,7 +242,7 @@ def _baseline(f: Field, contract: Contract) -> list[str]:
 
 def _rules(table: Table) -> list[str]:
     at = f"table {table.name!r}"
-    names = [*table.names, *([DAY_COLUMNS[table.kind]] if table.kind in DAY_COLUMNS else [])]
+    types = table.column_types
     problems = [
         f"{at}: quality {n!r} is declared twice"
         for n in _repeated([r.name for r in table.rules] + [g.name for g in table.gates])
@@ -253,7 +251,7 @@ def _rules(table: Table) -> list[str]:
     problems += [f"{at}: the gate {m} is declared twice" for m in _repeated(whole)]
     problems += _gates(table)
     for r in table.rules:
-        problems += _expression(r.expression, names, f"{at}, rule {r.name!r}")
+        problems += _expression(r.expression, types, f"{at}, rule {r.name!r}")
         if not r.columns:
             problems.append(f"{at}, rule {r.name!r}: names no column of the table")
     return problems
@@ -275,13 +273,8 @@ def _gates(table: Table) -> list[str]:
     return problems
 
 
-def _expression(expression: str, names: Sequence[str], at: str) -> list[str]:
-    used = referenced_names(expression, names)
-    problems = [f"{at}: {what}; one expression is expected" for what in used.refused]
-    problems += [f"{at}: {n!r} is not a column it can use" for n in used.unknown]
-    return problems + [
-        f"{at}: {n} gives another result each time; results must be reproducible" for n in used.unstable
-    ]
+def _expression(expression: str, types: Mapping[str, str], at: str) -> list[str]:
+    return [f"{at}: {problem}" for problem in read_expression(expression, types).problems]
 
 
 def _references(table: Table, contract: Contract) -> list[str]:
@@ -335,7 +328,6 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
     problems = []
     for i, f in enumerate(table.fields):
         at = f"field {table.name}.{f.name}"
-        earlier = [e.name for e in table.fields[:i] if e.formula]
         if not f.formula:
             if types.get(f.name) != f.spark_type:
                 problems.append(
@@ -347,7 +339,8 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
             problems.append(f"{at}: its name is taken by a column of {source.name}")
         if f.is_key:
             problems.append(f"{at}: a key is carried over, not computed")
-        problems += _formula(f, [*types, *earlier], [e.name for e in table.fields[i:] if e.formula], at)
+        formulas = {e.name: e.spark_type for e in table.fields if e.formula}
+        problems += _formula(f, types | formulas, [e.name for e in table.fields[i:] if e.formula], at)
         if f.role is Role.FEATURE and (hidden := [n for n in f.inputs if n in audit]):
             problems.append(
                 f"{at}: a feature made from {', '.join(hidden)}, which must never enter a model; give it "
@@ -357,9 +350,10 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
     return problems
 
 
-def _formula(f: Field, usable: Sequence[str], later: Sequence[str], at: str) -> list[str]:
+def _formula(f: Field, types: Mapping[str, str], later: Sequence[str], at: str) -> list[str]:
     problems = []
-    used = referenced_names(f.formula or "", [*usable, *(n for n in later if n not in usable)])
+    usable = [n for n in types if n not in later]
+    used = read_expression(f.formula or "", types)
     for n in [n for n in dict.fromkeys((*used.columns, *f.inputs)) if n in later and n not in usable]:
         problems.append(
             f"{at}: refers to {'itself' if n == f.name else f'{n!r}, which is declared after it'}"
@@ -381,4 +375,4 @@ def _formula(f: Field, usable: Sequence[str], later: Sequence[str], at: str) -> 
     ]
     if not f.null_policy:
         problems.append(f"{at}: transformDescription must say when the result is null")
-    return problems + _expression(f.formula or "", [*usable, *later], at)
+    return problems + [f"{at}: {problem}" for problem in used.problems]

@@ -6,8 +6,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Field, Table
+from engage_spark.contract.expressions import read_statement
 from engage_spark.errors import ContractError
 from engage_spark.spark.schema import column_metadata, column_named, spark_type
+from engage_spark.spark.sql_text import sql_literal
 
 
 def to_features(rows: DataFrame, *, table: Table) -> DataFrame:
@@ -18,7 +20,8 @@ def to_features(rows: DataFrame, *, table: Table) -> DataFrame:
     Grain: that of `rows`.
     Nulls: as each formula says (`transformDescription`); most of them pass a null on.
     Cost: one projection per level of dependence among formulas, no shuffle, no job.
-    Errors: ContractError when a field without a formula is not a column of `rows`.
+    Errors: ContractError when a field without a formula is not a column of `rows`. A formula that fails on a
+    row ends the action, by an error that names its field.
     """
     if missing := [f.name for f in table.fields if f.formula is None and f.name not in rows.columns]:
         raise ContractError(
@@ -27,7 +30,8 @@ def to_features(rows: DataFrame, *, table: Table) -> DataFrame:
             hint="give the field a formula (transformLogic), or take it out",
         )
     for level in _levels(table):
-        rows = rows.withColumns({f.name: _value(f) for f in level})
+        types = dict(rows.dtypes)
+        rows = rows.withColumns({f.name: _value(f, types, table) for f in level})
     return rows.select(
         *(column_named(f.name).alias(f.name, metadata=column_metadata(f)) for f in table.fields)
     )
@@ -47,6 +51,14 @@ def _levels(table: Table) -> list[list[Field]]:
     return levels
 
 
-def _value(f: Field) -> Column:
+def _value(f: Field, types: dict[str, str], table: Table) -> Column:
     assert f.formula is not None
-    return F.expr(f.formula).cast(spark_type(f.spark_type))
+    at = f"field {table.name}.{f.name}"
+    read = read_statement(f.formula, types, at)
+    sql = (
+        read.sql
+        if read.fault is None
+        else f"CASE WHEN {read.fault} THEN raise_error({sql_literal(f'{at}: its formula fails on a row')}) "
+        f"ELSE {read.sql} END"
+    )
+    return F.expr(sql).cast(spark_type(f.spark_type))

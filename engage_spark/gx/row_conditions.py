@@ -15,7 +15,7 @@ from pyspark import errors as E
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.contract.expressions import referenced_names
+from engage_spark.contract.expressions import read_expression
 from engage_spark.gx.columns import ColumnCells, Frame, compared, literal, literals, number
 from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 
@@ -29,9 +29,6 @@ _TERM = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _GX_DIALECTS = ("great_expectations", "great_expectations__experimental__")
-_FORBIDDEN = re.compile(
-    r"\b(select|java_method|reflect|try_reflect|raise_error|assert_true|sleep)\b", re.IGNORECASE
-)
 DEPTH = 20
 """How deep conditions may nest."""
 
@@ -85,28 +82,23 @@ def domain_of(arguments: ExpectationArgs, frame: Frame) -> Domain:
 def expression(text: str, frame: Frame) -> Column:
     """Return a Spark SQL condition on one row as a column.
 
+    Nulls: a condition that fails on a row (a division by zero) is null there, so the row is left out.
     Errors: RefusedError for anything else: other names than columns, subqueries, what differs from run to
-    run, and functions that reach outside of the row.
+    run, and every function that `contract/sql_functions` does not list.
     """
-    bare = re.sub(r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`", "", text)
-    if forbidden := _FORBIDDEN.search(bare):
-        raise RefusedError(f"{forbidden[0]} may not be used in a condition: {text}")
-    used = referenced_names(text, frame.names)
-    if used.refused:
-        raise RefusedError(f"the condition {text!r} is not a single expression: {'; '.join(used.refused)}")
-    if used.unknown:
-        raise RefusedError(f"{', '.join(map(repr, used.unknown))} in the condition {text!r} is not a column")
-    if used.unstable:
-        raise RefusedError(f"{', '.join(used.unstable)} in the condition {text!r} differs from run to run")
+    types = {f.name: f.dataType.simpleString() for f in frame.schema.fields}
+    read = read_expression(text, types)
+    if read.problems:
+        raise RefusedError(f"the condition {text!r} is refused: {'; '.join(read.problems)}")
     try:
         # A filter takes no aggregate, window or generator. Its schema Connect takes for known, that of a
         # projection it asks for.
-        _ = frame.rows.where(F.expr(text)).select(F.lit(1)).schema
+        _ = frame.rows.where(F.expr(read.sql)).select(F.lit(1)).schema
     except E.AnalysisException as e:
         raise RefusedError(
             f"the condition {text!r} is not a statement about one row: {str(e).strip().splitlines()[0][:300]}"
         ) from e
-    return F.expr(text)
+    return F.expr(read.sql)
 
 
 def _term(text: str, frame: Frame) -> Column:

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.contract import SNAPSHOT_DATE
+from engage_spark.contract.expressions import read_statement
 from engage_spark.contract.model import Field, Table
 from engage_spark.errors import ConfigurationError
 from engage_spark.synth.frames import SynthPlan, customer_id, with_degrees
@@ -230,7 +231,8 @@ def _check(spark: SparkSession, table: Table, like: DataFrame, planted: list[Pla
     rows = [p.row | {_NUMBER: i} for i, p in enumerate(planted)]
     schema = _open(like.schema).add(_NUMBER, T.IntegerType())
     frame = spark.createDataFrame([tuple(r[c] for c in [*like.columns, _NUMBER]) for r in rows], schema)
-    checks = [F.when(~F.expr(rule.expression), F.lit(rule.name)) for rule in table.rules]
+    read = [read_statement(rule.expression, table.column_types, rule.name) for rule in table.rules]
+    checks = [F.when(~F.expr(r.sql), F.lit(rule.name)) for r, rule in zip(read, table.rules, strict=True)]
     violated = F.array_compact(F.array(*checks)) if checks else F.array().cast("array<string>")
     by_rule = {r[_NUMBER]: r["names"] for r in frame.select(_NUMBER, violated.alias("names")).collect()}
     for i, p in enumerate(planted):

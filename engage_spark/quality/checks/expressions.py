@@ -1,49 +1,90 @@
-"""Refuse rules that are not one statement about one row.
+"""Let Spark compile the rules, formulas and patterns of a table before any row is read.
 
-Spark is asked before any job runs, and anything else is refused.
+The contract's own parser has refused what it does not know (`contract/expressions`). Spark has the last word
+on types, patterns and formats, and is asked once for all of a table.
 """
 
 from __future__ import annotations
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
-from engage_spark.contract import Table
+from engage_spark.contract import Table, bare_pattern
+from engage_spark.contract.expressions import read_expression
 from engage_spark.errors import ContractError
-from engage_spark.quality.checks.row_checks import negated
+from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.sql_text import quoted_name, sql_literal
+
+_compiled: set[str] = set()
+"""What Spark took before, in this process."""
 
 
 def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
-    """Raise one ContractError that names every rule of `table` that is not a boolean expression over the
-    columns of one row of `rows`.
+    """Raise one ContractError that names every rule and pattern of `table` that Spark does not compile.
 
-    Refused are what does not parse as a single expression, aggregates, windows and generators (a filter takes
-    none of them), and what is not boolean.
-    Cost: one analysis when all is well, one per rule otherwise; no job.
+    See `refuse_what_spark_refuses`.
     """
-    if not table.rules or not _fault(rows, [r.expression for r in table.rules]):
+    refuse_what_spark_refuses(rows.sparkSession, table)
+
+
+def refuse_what_spark_refuses(spark: SparkSession, table: Table, inputs: Table | None = None) -> None:
+    """Raise one ContractError that names every rule, formula and pattern of `table` that Spark refuses.
+
+    `inputs` is the table that the formulas are computed from. A pattern is compiled alone, as the contract
+    has it, and as it is used.
+    Cost: one call when all is well, one per statement otherwise; no job. What was compiled once is not
+    compiled again by the same process.
+    """
+    types = (inputs.column_types if inputs else {}) | table.column_types
+    statements = _statements(table, types)
+    query = _query(types, list(statements.values()))
+    if not statements or query in _compiled:
         return
-    faults = {r.name: _fault(rows, [r.expression]) for r in table.rules}
+    if _fault(spark, query) is None:
+        _compiled.add(query)
+        return
+    faults = {name: _fault(spark, _query(types, [sql])) for name, sql in statements.items()}
     if problems := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
         raise ContractError(
-            f"{table.name}: {len(problems)} rules are not statements about one row",
+            f"{table.name}: Spark refuses {len(problems)} of the contract's expressions and patterns",
             details=problems,
-            hint="write one Spark SQL expression that is true or false for a row; statistics of "
-            "the whole are gates",
+            hint="write rules and formulas as Spark SQL about one row, patterns as Java regular expressions; "
+            "`engage-spark contract lint --engine` asks Spark about all of them",
         )
 
 
-def _fault(rows: DataFrame, expressions: list[str]) -> str | None:
+def _statements(table: Table, types: dict[str, str]) -> dict[str, str]:
+    """Return what Spark has to compile, by what it is called."""
+    statements = {}
+    for rule in table.rules:
+        read = read_expression(rule.expression, types)
+        statements[rule.name] = f"NOT ({read.sql})"
+        statements |= {f"{rule.name} ({probe})": probe for probe in read.probes}
+    for f in table.fields:
+        if f.formula is not None:
+            read = read_expression(f.formula, types)
+            statements[f"the formula of {f.name}"] = f"try_cast({read.sql} AS {f.spark_type})"
+            statements |= {f"the formula of {f.name} ({probe})": probe for probe in read.probes}
+        if f.pattern is not None:
+            bare = bare_pattern(f.pattern)
+            statements[f"the pattern of {f.name}"] = f"regexp_like('', {sql_literal(bare)})"
+            statements[f"the pattern of {f.name}, anchored"] = f"regexp_like('', {sql_literal(f.pattern)})"
+    return statements
+
+
+def _query(types: dict[str, str], statements: list[str]) -> str:
+    """Return a query of literals: its optimised plan is its one row, so that collecting it takes no job."""
+    columns = [f"CAST(NULL AS {spark_type}) AS {quoted_name(name)}" for name, spark_type in types.items()]
+    named = [f"{sql} AS s{i}" for i, sql in enumerate(statements)]
+    inner = f"SELECT {', '.join(columns)} FROM VALUES (1) AS one(one)"  # noqa: S608
+    return f"SELECT {', '.join(named)} FROM ({inner})"  # noqa: S608 (parsed and quoted, every part of it)
+
+
+def _fault(spark: SparkSession, query: str) -> str | None:
     try:
-        filtered = rows
-        for expression in expressions:
-            # By itself first: what closes a bracket that it did not open would parse between brackets.
-            F.expr(expression)
-            filtered = filtered.where(F.expr(negated(expression)))
-        # Asked for here, because Connect analyses nothing before; of a projection, because a filter's schema
-        # it takes for known.
-        _ = filtered.select(F.lit(1)).schema
-    except PySparkException as e:
-        return str(e).strip().splitlines()[0][:300]
+        spark.sql(query).collect()
+    except SPARK_ERRORS as e:
+        text = str(e) if isinstance(e, PySparkException) else str(getattr(e, "java_exception", e))
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return next((line for line in lines if line.startswith("[")), lines[0] if lines else "?")[:300]
     return None

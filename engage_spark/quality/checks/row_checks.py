@@ -17,6 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from engage_spark.contract import Dimension, Field, Severity, Table
+from engage_spark.contract.expressions import Expression, read_statement
 from engage_spark.quality.checks.text_checks import text_checks
 from engage_spark.spark.schema import folder_flag_name
 from engage_spark.spark.sql_text import quoted_name, sql_literal
@@ -158,6 +159,7 @@ def row_checks(
             )
         )
     for rule in table.rules:
+        read = read_statement(rule.expression, table.column_types, f"{table.name}, rule {rule.name!r}")
         checks.append(
             Check(
                 name=rule.name,
@@ -167,7 +169,7 @@ def row_checks(
                 shown=rule.columns,
                 masked=masked,
                 description=rule.description,
-                violated=negated(rule.expression),
+                violated=_broken(read),
                 policy=COMPARED,
             )
         )
@@ -286,8 +288,6 @@ def _outside(f: Field, column: str) -> str:
     return f"({' OR '.join(sides)})"
 
 
-def negated(expression: str) -> str:
-    """Return the SQL that is true where a rule's expression is false; on lines of its own, since it may end
-    in a comment.
-    """
-    return f"NOT (\n{expression}\n)"
+def _broken(rule: Expression) -> str:
+    """Return the SQL that is true where a rule is false, and where something in it fails."""
+    return f"NOT {rule.sql}" if rule.fault is None else f"(NOT {rule.sql} OR {rule.fault})"

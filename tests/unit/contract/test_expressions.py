@@ -1,10 +1,25 @@
+"""What an expression of a contract may say, how it is written for Spark, and that nothing else gets through."""
+
 from __future__ import annotations
 
-import pytest
+import re
+import time
 
-from engage_spark.contract.expressions import referenced_names
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engage_spark.contract.expressions import read_expression, read_statement
+from engage_spark.contract.patterns import count_groups, pattern_problem
+from engage_spark.contract.sql_functions import FUNCTIONS
+from engage_spark.errors import ContractError
+from tests.support.examples import examples
 
 KNOWN = ("age", "followers", "date", "we`ird name", "group")
+TYPES = {
+    "n": "int", "m": "bigint", "x": "double", "c": "decimal(10,2)", "t": "string", "b": "boolean", "d": "date",
+    "s": "timestamp", "list": "array<int>", "map": "map<string,int>", "deep": "struct<x:int>",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -12,61 +27,276 @@ KNOWN = ("age", "followers", "date", "we`ird name", "group")
     [
         ("age / nullif(followers, 0)", ("age", "followers"), ()),
         ("AGE + 1.5e3 - 2D", ("age",), ()),
-        ("CASE WHEN age > 3 THEN 'followers' ELSE \"age\" END", ("age",), ()),
+        ("CASE WHEN age > 3 THEN 'followers' ELSE 'age' END", ("age",), ()),
         ("age = 'it''s' OR followers = 'a\\'b'", ("age", "followers"), ()),
         ("`we``ird name` > 1", ("we`ird name",), ()),
         ("CAST(age AS date)", ("age",), ()),
         ("date > DATE '2026-01-01'", ("date",), ()),
+        ("`group` = 1 AND group = 2", ("group",), ()),
         ("folowers + 1", (), ("folowers",)),
         ("customers.age", (), ("customers",)),
-        ("age > (SELECT max(age) FROM t)", ("age",), ("SELECT", "t")),
         ("agefollowers", (), ("agefollowers",)),
     ],
 )
 def test_names_are_told_from_literals_functions_and_keywords(
     expression: str, columns: tuple[str, ...], unknown: tuple[str, ...]
 ) -> None:
-    found = referenced_names(expression, KNOWN)
-    assert found.columns == columns
-    assert found.unknown == unknown
+    read = read_expression(expression, KNOWN)
+    assert read.columns == columns
+    assert read.unknown == unknown
+    assert read.refused == ()
 
 
 @pytest.mark.parametrize(
     "expression",
-    [
-        "datediff(current_date(), date)",
-        "datediff(current_date, date)",
-        "age + RAND()",
-        "age > unix_millis(now())",
-    ],
+    ["datediff(current_date(), date)", "datediff(current_date, date)", "age + RAND()", "now() > date"],
 )
-def test_clocks_and_dice_are_found(expression: str) -> None:
-    assert referenced_names(expression, KNOWN).unstable
+def test_clocks_and_dice_are_named(expression: str) -> None:
+    assert read_expression(expression, KNOWN).unstable
+
+
+HOSTILE = {
+    # more than one expression
+    "a > 1 AS b": "AS gives the result a name",
+    "n > 1; DROP TABLE x": "starts another statement",
+    "n > 1 -- and more": "starts a comment",
+    "n /* why */ > 1": "starts a comment",
+    "n > 1) OR (m > 1": "has no opening one",
+    "(n > 1": "never closed",
+    "n > (SELECT max(n) FROM t)": "cannot",
+    "n IN (SELECT 1)": "cannot",
+    "EXISTS (SELECT 1)": "no function",
+    "n, m": "cannot",
+    "": "empty",
+    # functions that run code, read elsewhere, or end the job
+    "reflect('java.lang.System', 'exit', 0) IS NULL": "no function",
+    "java_method('a', 'b') = t": "no function",
+    "builtin.reflect('java.lang.System', 'exit', 0) = t": "qualified or quoted",
+    "system.builtin.reflect('a', 'b') = t": "qualified or quoted",
+    "`reflect`('a', 'b') = t": "qualified or quoted",
+    "deep.reflect('a')": "qualified or quoted",
+    "secret('scope', 'key') = t": "no function",
+    "ai_query('model', t) = t": "no function",
+    "http_request(conn => 'x') = t": "no function",
+    "try_reflect('a', 'b') = t": "no function",
+    "raise_error('x')": "no function",
+    "from_json(t, 'a int').a > 1": "no function",
+    "read_files('x')": "no function",
+    "input_file_name() = t": "another result",
+    "max(n) > 3": "no function",
+    "explode(list) > 0": "no function",
+    "sleep(1000)": "no function",
+    "repeat(t, 1000000000) = t": "no function",
+    "sequence(1, 1000000000) IS NULL": "no function",
+    "transform(list, y -> y + 1) IS NULL": "no function",
+    "exists(list, y -> y > 1)": "no function",
+    "lpad(t, 1000000000) = t": "whole number of 0 to 10,000",
+    "lpad(t, n) = t": "whole number of 0 to 10,000",
+    "row_number() OVER (ORDER BY n) = 1": "no function",
+    "n > 1 OVER w": "cannot",
+    # text that two parsers may read differently
+    "r'\\' <> reflect('a', 'b') || ''": "backslash",
+    "r'a' = t": "is not allowed",
+    "R'a' = t": "is not allowed",
+    "X'41' = t": "is not allowed",
+    "b'41' = t": "is not allowed",
+    't = "x"': "double quotes",
+    "t = 'a\\nb'": "backslash",
+    "t = 'a\\u0041'": "backslash",
+    "t = 'a' 'b'": "cannot",
+    "t = $$a$$": "no sign",
+    "t = '${env:HOME}' || ${env:HOME}": "no sign",
+    "`${env:HOME}` = t": "which Spark replaces",
+    "t = :parameter": "no sign",
+    "t = ?": "no sign",
+    "n::string = t": "no sign",
+    "n -> 1": "cannot",
+    "n => 1": "cannot",
+    "ｒeflect('a') = t": "no sign",
+    "n\u00a0> 1": "no sign",
+    "n\u2028> 1": "no sign",
+    "t = 'a\x00b'": "never closed",
+    "1abc > n": "a number is written",
+    # clocks in literals
+    "DATE'today' > d": "not fixed",
+    "TIMESTAMP'now' > s": "not fixed",
+    "DATE 'epoch' > d": "not fixed",
+    "CAST('now' AS TIMESTAMP) > s": "needs a column",
+    "CAST('to' || 'day' AS DATE) > d": "needs a column",
+    "CAST(CAST('today' AS STRING) AS DATE) > d": "needs a column",
+    "to_date('today') > d": "needs a column",
+    "to_timestamp(lower('NOW')) > s": "needs a column",
+    "d > 'today'": "not compared",
+    "d > lower('TODAY')": "not compared",
+    "coalesce(d, 'tomorrow') > d": "not compared",
+    "unix_timestamp() > n": "does not take 0",
+    "unix_timestamp('now') > n": "takes a time",
+    "year('today') > n": "takes a time",
+    "datediff('today', d) > n": "takes a time",
+    # what would be converted row by row, and fail on some
+    "t + 1 > 2": "takes a number",
+    "t > 1": "not compared",
+    "t IN (1, 2)": "not compared",
+    "b = 1": "not compared",
+    "CASE t WHEN 1 THEN true END": "not compared",
+    "greatest(t, n) = n": "not compared",
+    "NOT n": "takes a boolean",
+    "n AND b": "takes a boolean",
+    "IF(n, 1, 2) = 1": "takes a boolean",
+    # patterns
+    "t RLIKE '('": "never closed",
+    "t RLIKE 'a)|(b'": "no opening one",
+    "t RLIKE t": "needs a text",
+    "t LIKE t": "needs a text",
+    "t RLIKE '(?P<a>b)'": "as Python does",
+    "regexp_extract(t, 'abc') = 'a'": "has no group 1",
+    "regexp_extract(t, '(a)(b)', 3) = 'a'": "has no group 3",
+    "regexp_replace(t, 'a', '$9') = 'a'": "without $",
+    # size
+    "(" * 3000 + "n" + ")" * 3000: "words",
+    "(" * 900 + "n" + ")" * 900: "levels deep",
+    "- " * 900 + "n": "levels deep",
+    "NOT " * 900 + "b": "levels deep",
+    "abs(" * 200 + "n" + ")" * 200: "levels deep",
+    "CASE WHEN b THEN " * 100 + "n" + " END" * 100: "levels deep",
+    "n[" * 100: "levels deep",
+    "n" + " + n" * 900: "follow each other",
+    "nullif(" * 30 + "n" + ", 1)" * 30: "too large",
+    "n = '" + "a" * 30_000 + "'": "characters",
+    "n + " * 3000 + "1": "words",
+    "1" + "0" * 100 + " > n": "60 digits",
+    "1e999 > x": "largest double",
+    "INTERVAL 1 CENTURY": "interval",
+    "CAST(t AS VARIANT) IS NULL": "no type",
+    "CAST(t AS ARRAY<INT>) IS NULL": "no type",
+    "deep[0] = 1": "array or a map",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", HOSTILE, ids=lambda e: e[:40])
+def test_everything_else_is_refused_in_words_at_once(expression: str) -> None:
+    started = time.monotonic()
+    read = read_expression(expression, TYPES)
+    assert time.monotonic() - started < 1
+    assert any(HOSTILE[expression] in problem for problem in read.problems), read.problems
+    assert read.sql == ""
+    with pytest.raises(ContractError):
+        read_statement(expression, TYPES, "rule 'r'")
 
 
 @pytest.mark.parametrize(
-    ("expression", "refusal"),
+    ("expression", "sql"),
     [
-        ("a > 1 AS b", "AS gives the result a name"),
-        ("a > 1; DROP TABLE x", "starts another statement"),
-        ("a > 1 -- and more", "starts a comment"),
-        ("a /* why */ > 1", "starts a comment"),
-        ("a > 1) OR (b > 1", "has no opening one"),
-        ("(a > 1", "never closed"),
+        ("n - -1 > 0", "(try_subtract(`n`, -1) > 0)"),
+        ("CAST(n AS INT) > try_cast(m AS BIGINT)", "(try_cast(`n` AS INT) > try_cast(`m` AS BIGINT))"),
+        ("t = '; -- /* AS'", "(`t` = '; -- /* AS')"),
+        ("t = 'it''s'", "(`t` = CAST(X'69742773' AS STRING))"),
+        ("t = 'a\\\\b'", "(`t` = CAST(X'615c62' AS STRING))"),
+        ("t = '${env:HOME}'", "(`t` = CAST(X'247b656e763a484f4d457d' AS STRING))"),
+        ("n + m * x", "(`n` + (`m` * `x`))"),
+        ("n + m * n", "try_add(`n`, try_multiply(`m`, `n`))"),
+        ("n / m", "try_divide(`n`, `m`)"),
+        ("n / nullif(m, 0)", "(`n` / nullif(`m`, 0))"),
+        ("c / 3", "try_divide(`c`, 3)"),
+        ("n % m", "(`n` % nullif(`m`, 0))"),
+        ("-n", "try_subtract(0Y, `n`)"),
+        ("-x", "(- `x`)"),
+        ("n = -9223372036854775808", "(`n` = -9223372036854775808)"),
+        ("NOT n = 1 OR b AND n > 2", "((NOT (`n` = 1)) OR (`b` AND (`n` > 2)))"),
+        ("!b", "(NOT `b`)"),
+        ("n between 1 and 2 and b", "((`n` BETWEEN 1 AND 2) AND `b`)"),
+        ("n NOT IN (1, 2)", "(`n` NOT IN (1, 2))"),
+        ("n = 1 IS NULL", "((`n` = 1) IS NULL)"),
+        ("n IS NOT DISTINCT FROM m", "(`n` IS NOT DISTINCT FROM `m`)"),
+        ("d > '2025-10-20'", "(`d` > DATE'2025-10-20')"),
+        ("s > '2025-10-20 10:00:00'", "(`s` > TIMESTAMP'2025-10-20 10:00:00')"),
+        ("d + INTERVAL 3 DAYS > d", "(try_add(`d`, INTERVAL '3' DAY) > `d`)"),
+        ("deep.x = 1", "(`deep`.`x` = 1)"),
+        ("list[0] = 1", "(get(`list`, 0) = 1)"),
+        ("map['k'] = 1", "(try_element_at(`map`, 'k') = 1)"),
+        ("t RLIKE '(?i)abc'", "(`t` RLIKE '(?i)abc')"),
+        ("add_months(d, n)", "(try_add(CAST(`d` AS DATE), make_ym_interval(0, `n`)))"),
+        ("abs(x) + abs(n)", "(abs(`x`) + try_cast(abs(CAST(`n` AS DECIMAL(20, 0))) AS BIGINT))"),
+        ("to_date(t, 'yyyy')", "(CAST(try_to_timestamp(`t`, 'yyyy') AS DATE))"),
+        (" AND ".join(["b"] * 900), "(" + " AND ".join(["`b`"] * 900) + ")"),
     ],
 )
-def test_what_is_more_than_one_expression_is_refused(expression: str, refusal: str) -> None:
-    assert any(refusal in what for what in referenced_names(expression, ["a", "b"]).refused)
+def test_it_is_written_for_spark_in_brackets_quoted_and_in_the_form_that_gives_null(
+    expression: str, sql: str
+) -> None:
+    read = read_expression(expression, TYPES)
+    assert read.problems == []
+    assert read.sql == sql
 
 
 @pytest.mark.parametrize(
-    "expression",
-    ["a - -1 > 0", "CAST(a AS INT) > try_cast(b AS BIGINT)", "a * (b / 2) > 1", "b = '; -- /* AS'"],
+    ("expression", "fault"),
+    [
+        ("n > 1", None),
+        ("x * 2 + n", None),
+        ("n / nullif(m, 0)", None),
+        ("n / m", "(`n` IS NOT NULL AND `m` IS NOT NULL AND try_divide(`n`, `m`) IS NULL)"),
+        ("CAST(t AS INT)", "(`t` IS NOT NULL AND try_cast(`t` AS INT) IS NULL)"),
+        (
+            "b OR n / m > 1",
+            "(CASE WHEN `b` THEN false WHEN (`n` IS NOT NULL AND `m` IS NOT NULL AND try_divide(`n`, `m`) IS "
+            "NULL) THEN true WHEN (try_divide(`n`, `m`) > 1) THEN false ELSE false END)",
+        ),
+    ],
 )
-def test_what_only_looks_like_it_is_taken(expression: str) -> None:
-    assert referenced_names(expression, ["a", "b"]).refused == ()
+def test_it_is_known_where_it_fails(expression: str, fault: str | None) -> None:
+    assert read_expression(expression, TYPES).fault == fault
 
 
-@pytest.mark.parametrize("function", ["reflect", "java_method", "raise_error"])
-def test_a_function_that_runs_other_code_or_ends_the_job_is_unknown(function: str) -> None:
-    assert referenced_names(f"{function}('x', a) > 1", ["a"]).unknown == (function,)
+def test_a_pattern_is_looked_at_alone() -> None:
+    for fine in ("(?i)abc", "(?<y>[0-9]{4})-[0-9]{2}", r"\h+", "[a-z&&[^b]]", "[)]", r"\)", r"\Q(\E", "[]a]"):
+        assert pattern_problem(fine) is None, fine
+    for bad in ("ST[0-9]{4})|(?:.*", "(a", "[a", "a\\", r"\Qa", "(?P<a>b)", "(?x)a #", "(" * 60 + ")" * 60):
+        assert pattern_problem(bad) is not None, bad
+    assert count_groups(r"(a)(?:b)(?<c>d)(?<=e)\([(])") == 2
+
+
+# What is on the list, and what is not, put together as a grammar would.
+_names = st.sampled_from([*TYPES, "nope", "`n`", "deep.x", "builtin", "session.n", "SELECT", "r", "${n}"])
+_literals = st.sampled_from(
+    ["1", "1.5", "-3", "'a'", "'it''s'", "NULL", "true", "DATE'2025-01-01'", "DATE'today'", "r'\\'", "X'41'",
+     '"t"', "'now'", "1e400", "INTERVAL 1 DAY", "9" * 70, "'\\u0041'", "/* c */ 1", "$$a$$", "'${env:A}'"]
+)  # fmt: skip
+_calls = st.sampled_from(
+    [*FUNCTIONS, "reflect", "java_method", "current_date", "secret", "ai_query", "http_request", "max", "rand",
+     "read_files", "builtin.reflect", "`upper`", "uuid", "raise_error", "transform", "explode", "if", "cast"]
+)  # fmt: skip
+
+
+def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    signs = st.sampled_from(
+        ["+", "-", "*", "/", "%", "=", "<=>", "AND", "OR", "||", "->", "::", ";", "--", "AS"]
+    )
+    return st.one_of(
+        st.tuples(inner, signs, inner).map(" ".join),
+        st.tuples(_calls, st.lists(inner, max_size=3)).map(lambda c: f"{c[0]}({', '.join(c[1])})"),
+        inner.map(lambda e: f"({e})"),
+        inner.map(lambda e: f"NOT {e}"),
+        st.tuples(inner, inner).map(lambda c: f"CASE WHEN {c[0]} THEN {c[1]} END"),
+        st.tuples(inner, st.sampled_from(["INT", "DATE", "VARIANT", "STRUCT<a:INT>"])).map(
+            lambda c: f"CAST({c[0]} AS {c[1]})"
+        ),
+        inner.map(lambda e: f"{e} IN (SELECT {e})"),
+        inner.map(lambda e: f"transform(list, q -> {e})"),
+    )
+
+
+@settings(max_examples=examples(1000), deadline=1000)
+@given(st.recursive(st.one_of(_names, _literals), _grown, max_leaves=12))
+def test_of_a_thousand_hostile_expressions_nothing_off_the_list_passes(expression: str) -> None:
+    read = read_expression(expression, TYPES)
+    if read.problems:
+        assert read.sql == ""
+        return
+    bare = re.sub(r"'[^']*'|`[^`]*`", " ", read.sql)
+    called = {name.lower() for name in re.findall(r"(\w+)\s*\(", bare)}
+    own = {"try_cast", "cast", "try_element_at", "make_ym_interval", "get", "in", "and", "or", "not", "when",
+           "then", "else", "rlike", "like", "between", "decimal", "from"}  # fmt: skip
+    assert called <= {*FUNCTIONS, *own}
+    assert not re.search(r"->|::|;|--|/\*|\"|\\|\bselect\b|\$", bare, re.IGNORECASE)
+    assert not re.search(r"today|'now'|tomorrow|yesterday", read.sql) or "'now'" in expression

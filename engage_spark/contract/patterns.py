@@ -1,0 +1,88 @@
+"""Look at regular expressions without a JVM, and anchor them.
+
+They are Java's. Spark alone knows whether one compiles (`contract lint --engine` asks it, and so does every
+stage before it reads data); this finds what no engine takes, and what would change its meaning once anchored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_START, _END = r"\A(?:", r")\z"
+
+
+def anchored_pattern(pattern: str) -> str:
+    """Return the Java (and RE2) regular expression that matches the whole value, newlines included."""
+    return f"{_START}{pattern}{_END}"
+
+
+def bare_pattern(anchored: str) -> str:
+    """Return the pattern as the contract has it."""
+    return anchored.removeprefix(_START).removesuffix(_END)
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Return why a text cannot be a Java regular expression, in words; None where nothing speaks against it.
+
+    Spark alone knows (`contract lint --engine`): this finds what no dialect takes, brackets that are not
+    balanced, and named groups as Python writes them.
+    """
+    if len(pattern) > 2_000:
+        return f"has {len(pattern):,} characters, more than 2,000"
+    depth = 0
+    for sign, place in _signs(pattern):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        flaws = {
+            "names a group as Python does; Java writes (?<name>…)": re.match(
+                r"\(\?P[<=>]", pattern[place : place + 4]
+            ),
+            "sets the flag x, by which a # hides the end of what it is put into": re.match(
+                r"\(\?[a-zA-Z]*x", pattern[place : place + 12]
+            ),
+            "is not a regular expression: a closing parenthesis has no opening one": depth < 0,
+            "nests more than 50 levels deep": depth > 50,
+            f"is not a regular expression: {pattern[place:][:20]!r} is never closed": sign == "unclosed",
+        }
+        if flaw := next((flaw for flaw, holds in flaws.items() if holds), None):
+            return flaw
+    return "is not a regular expression: an opening parenthesis is never closed" if depth else None
+
+
+def count_groups(pattern: str) -> int:
+    """Return how many groups of a pattern capture."""
+    return sum(
+        sign == "(" and re.match(r"\((?!\?)|\(\?<(?![=!])", pattern[place : place + 4]) is not None
+        for sign, place in _signs(pattern)
+    )
+
+
+def _signs(pattern: str) -> Iterator[tuple[str, int]]:
+    r"""Yield the brackets of a pattern that are signs: none in `[…]`, none after `\`, none in `\Q…\E`."""
+    at, classes, opened = 0, 0, 0
+    while at < len(pattern):
+        sign = pattern[at]
+        if sign == "\\":
+            if pattern.startswith(r"\Q", at):
+                end = pattern.find(r"\E", at)
+                if end < 0:
+                    yield "unclosed", at
+                at = len(pattern) if end < 0 else end
+            elif at + 1 == len(pattern):
+                yield "unclosed", at
+            at += 2
+            continue
+        if sign == "[":
+            opened = opened if classes else at
+            classes += 1
+            # a bracket that stands first belongs to the class
+            at += 1 + pattern.startswith("^", at + 1)
+            at += pattern.startswith("]", at)
+            continue
+        if sign == "]" and classes:
+            classes -= 1
+        elif sign in "()" and not classes:
+            yield sign, at
+        at += 1
+    if classes:
+        yield "unclosed", opened
