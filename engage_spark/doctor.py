@@ -33,6 +33,8 @@ SECONDS = 5
 else does.
 """
 KEYS = {"lake": "lake.root", "scratch": "lake.scratch", "tracking": "tracking.folder"}
+BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "Throttling", "TooManyRequests")
+ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -273,9 +275,16 @@ def _bucket(name: str, place: str, settings: Settings, *, write: bool) -> Diagno
             client.delete_object(Bucket=address.netloc, Key=probe)
     except ClientError as e:
         code = e.response.get("Error", {}).get("Code", "?")
+        status = int(e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         hint = (
             "create the bucket or correct the address"
             if code == "NoSuchBucket"
+            else "the server is busy or broken, which is no matter of credentials; try again later"
+            if status >= 500 or status == 429 or code in BUSY
+            else "set this machine's clock"
+            if code == "RequestTimeTooSkewed"
+            else "correct s3.region, s3.endpoint or s3.path_style"
+            if code in ELSEWHERE
             else "check the credentials and their grants on this bucket"
         )
         return Diagnosis(name, "fail", f"{place}: {e.operation_name} was refused with {code}", hint)

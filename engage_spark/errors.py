@@ -2,7 +2,7 @@
 
 One root and a class per cause, so that a caller decides by class or by `code`, never by the text of a
 message. A message names what is wrong, where, and how to fix it; several violations of one kind are reported
-in one error, never one at a time.
+in one error, never one at a time. No message, detail or hint holds a secret (`masking`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import ClassVar
+
+from engage_spark.masking import mask
 
 
 class EngageError(Exception):
@@ -23,10 +25,10 @@ class EngageError(Exception):
     code: ClassVar[str] = "Engage"
 
     def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
-        self.message, self.hint, self.details = message, hint, tuple(details)
-        super().__init__(
-            "\n".join([message, *(f"  - {d}" for d in self.details), *([f"Hint: {hint}"] if hint else [])])
-        )
+        self.message, self.hint = mask(message), mask(hint) if hint else hint
+        self.details = tuple(map(mask, details))
+        lines = [self.message, *(f"  - {d}" for d in self.details)]
+        super().__init__("\n".join([*lines, *([f"Hint: {self.hint}"] if self.hint else [])]))
 
 
 class UsageError(EngageError):
@@ -90,6 +92,13 @@ class FitError(EngageError):
     """A model could not be fitted to the given rows (exit code 2)."""
 
     code = "FitFailed"
+
+
+class PermanentError(EngageError):
+    """Something failed in a way that is not known to pass, so that a retry gives the same (exit code 1)."""
+
+    exit_code = 1
+    code = "Permanent"
 
 
 class GateError(EngageError):

@@ -17,6 +17,9 @@ from typing import Any
 
 import structlog
 from rich.console import Console
+from rich.markup import escape
+
+from engage_spark.masking import mask_texts, printable, shown
 
 LOGGER = "engage_spark"
 _console: list[Console] = []
@@ -27,7 +30,11 @@ def configure(*, json_lines: bool, level: str, console: Console | None = None) -
     """Send progress to standard error, as JSON lines or as text for people. An entry point calls it once."""
     logging.getLogger(LOGGER).setLevel(level.upper())
     _console[:] = [] if json_lines else [console or Console(stderr=True, highlight=False)]
-    processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level]
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        lambda _, __, entry: mask_texts(entry),
+    ]
     if json_lines:
         processors += [
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -47,7 +54,7 @@ class _Lines:
     """A logger that prints through the console, which puts a line above a running spinner."""
 
     def info(self, line: str) -> None:
-        _console[0].print(line, soft_wrap=True, markup=False, emoji=False)
+        _console[0].print(printable(line), soft_wrap=True, markup=False, emoji=False)
 
     debug = warning = error = info
 
@@ -75,7 +82,7 @@ def stage(name: str, **facts: Any) -> Iterator[None]:
     console = _console[0] if _console else None
     try:
         if console is not None and console.is_terminal:
-            with console.status(f"{name} …"):
+            with console.status(escape(shown(f"{name} …"))):
                 yield
         else:
             if structlog.is_configured():

@@ -93,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(e.exit_code) from None
     except Exception as e:
         e.add_note("engage-spark did not expect this. `engage-spark doctor` checks the environment.")
+        sys.excepthook = console.unexpected
         raise
 
 
@@ -407,9 +408,7 @@ def contract_lint(ctx: typer.Context) -> None:
             {"id": loaded.id, "version": loaded.version, "tables": n_tables, "fields": n_fields}
         )
     else:
-        print(  # noqa: T201
-            f"{loaded.id} {loaded.version}: {n_tables} tables, {n_fields} fields, no violations"
-        )
+        console.line(f"{loaded.id} {loaded.version}: {n_tables} tables, {n_fields} fields, no violations")
 
 
 @contract_app.command("docs", epilog=EPILOG)

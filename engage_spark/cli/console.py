@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+import traceback
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any
 
 import yaml
@@ -18,19 +20,47 @@ from engage_spark.cli.render import Summary, summaries
 from engage_spark.contract import Contract, field_rows
 from engage_spark.doctor import Diagnosis
 from engage_spark.errors import EngageError, GateError
+from engage_spark.masking import mask_texts, printable, shown
 from engage_spark.pipelines.results import StageResult, to_plain
 from engage_spark.settings import Settings
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
+class _SafeConsole(Console):
+    """A console of which nothing that is printed reaches the terminal raw: no secret, no escape."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*map(_safe, objects), **options)
+
+
+def _safe(part: Any) -> Any:
+    if isinstance(part, str):
+        return shown(part)
+    if isinstance(part, Text) and shown(part.plain) != part.plain:
+        return Text(shown(part.plain), part.style)
+    return part
+
+
 def _out() -> Console:
-    return Console(highlight=False, emoji=False, markup=False)
+    return _SafeConsole(highlight=False, emoji=False, markup=False)
 
 
 def stderr(text: str, style: str = "") -> None:
     """Print one line, never wrapped: a path in it must survive copying."""
-    Console(stderr=True, highlight=False, emoji=False, markup=False).print(text, style=style, soft_wrap=True)
+    _SafeConsole(stderr=True, highlight=False, emoji=False, markup=False).print(
+        text, style=style, soft_wrap=True
+    )
+
+
+def line(text: str) -> None:
+    """Print one line of a result, never wrapped."""
+    _out().print(text, soft_wrap=True)
+
+
+def unexpected(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an exception that nobody expected, without secrets and escapes."""
+    sys.stderr.write(shown("".join(traceback.format_exception(kind, value, trace))))
 
 
 def error(failure: EngageError) -> None:
@@ -47,12 +77,14 @@ def settings(merged: Settings, *, as_json: bool = False) -> None:
     if as_json:
         json_object(merged.redacted())
     else:
-        sys.stdout.write(yaml.safe_dump(merged.redacted(), sort_keys=False, default_flow_style=False))
+        text = yaml.safe_dump(merged.redacted(), sort_keys=False, default_flow_style=False)
+        sys.stdout.write(printable(text))
 
 
 def json_object(value: Any) -> None:
     """Print a result, or other plain data, as one JSON object."""
-    sys.stdout.write(json.dumps(to_plain(value), indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(mask_texts(to_plain(value)), indent=2, ensure_ascii=False)
+    sys.stdout.write(printable(text) + "\n")
 
 
 def json_error(failure: EngageError) -> None:
@@ -127,7 +159,7 @@ def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]
             header, justify="right" if figures else "left", overflow="fold", no_wrap=i + 1 < len(headers)
         )
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(shown(cell)) for cell in row))
     console.print(table)
 
 

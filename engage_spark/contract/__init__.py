@@ -54,7 +54,7 @@ def load_contract(path: Path | str | None = None) -> Contract:
     """
     where = PACKAGED if path is None else Path(path)
     contract, problems = parse_contract(read_contract_text(where), origin=where.name)
-    problems += find_contradictions(contract)
+    problems += find_contradictions(contract, of_package=where == SYSTEM)
     if problems:
         raise ContractError(
             f"the contract {where.name} has {len(problems)} violation{'s' if len(problems) > 1 else ''}",

@@ -65,6 +65,18 @@ VALID, QUARANTINED = "valid", "quarantined"
 """The values of `_dq_status`, the column of checked tables that says what became of a row."""
 
 
+RESERVED_TABLES = frozenset(
+    {"runs", "splits", "predictions", "landings", "quality_results", "quality_states", "training_runs",
+     "graph_comparison"}
+)  # fmt: skip
+"""Names of tables that the package writes about its own work, beside `<table>_judged`."""
+
+
+def is_reserved_column(name: str) -> bool:
+    """Return whether the package uses a column of this name itself: for checks, for runs, or for a while."""
+    return name.lower().startswith(("__", "_dq_")) or name.lower() in ("_run_id", "_replaced_by")
+
+
 class GraphRole(StrEnum):
     """What a table is to the graph: a log of edges, a log of interactions, or a table of measures."""
 

@@ -9,18 +9,12 @@ is the declared one inside `\\A(?:…)\\z`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
 from pydantic import BaseModel, ValidationError
-
-try:  # libyaml reads ten times as fast; wheels of PyYAML hold it, source builds may not
-    from yaml import CSafeLoader as _SafeLoader
-except ImportError:
-    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 from engage_spark.contract.model import (
     DAY_COLUMNS,
@@ -38,6 +32,7 @@ from engage_spark.contract.patterns import anchored_pattern
 from engage_spark.contract.properties import TABLE_PROPERTIES, PropertyReader, field_properties
 from engage_spark.contract.rules import field_quality, table_quality
 from engage_spark.errors import ContractError
+from engage_spark.strict_yaml import load_yaml
 
 
 def digest_of(text: str) -> str:
@@ -100,23 +95,9 @@ def parse_contract(text: str, *, origin: str) -> tuple[Contract, list[str]]:
     ), problems
 
 
-class _Loader(_SafeLoader):
-    """Safe YAML that refuses a key written twice, which YAML forbids and PyYAML accepts."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is written twice", key.start_mark
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep=deep)
-
-
 def _yaml(text: str, origin: str) -> dict[str, Any]:
     try:
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader: it builds plain data only)
+        raw = load_yaml(text)
     except yaml.YAMLError as e:
         raise ContractError(f"{origin} is not valid YAML: {e}", hint="correct the line that is named") from e
     if not isinstance(raw, dict):

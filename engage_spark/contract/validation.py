@@ -8,7 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.graph_spec import find_graph_contradictions
-from engage_spark.contract.model import DAY_COLUMNS, Contract, Field, Role, Table, TableKind
+from engage_spark.contract.model import (
+    DAY_COLUMNS,
+    RESERVED_TABLES,
+    Contract,
+    Field,
+    Role,
+    Table,
+    TableKind,
+    is_reserved_column,
+)
 from engage_spark.contract.patterns import bare_pattern, pattern_problem
 
 LOGICAL = {
@@ -31,9 +40,12 @@ _TABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
 
 
-def find_contradictions(contract: Contract) -> list[str]:
-    """List everything in which the contract contradicts itself, in the order of the file."""
-    problems = _tables(contract)
+def find_contradictions(contract: Contract, *, of_package: bool = False) -> list[str]:
+    """List everything in which the contract contradicts itself, in the order of the file.
+
+    `of_package` is the contract of the package's own tables, which have the names that no other may have.
+    """
+    problems = _tables(contract) + ([] if of_package else _reserved(contract))
     targets = {f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET}
     for table in contract.tables:
         problems += _names(table) + _key(table)
@@ -81,6 +93,15 @@ def _tables(contract: Contract) -> list[str]:
     return problems
 
 
+def _reserved(contract: Contract) -> list[str]:
+    return [
+        f"table name {t.name!r} is reserved; the package writes a table of that name"
+        for t in contract.tables
+        if t.kind is not TableKind.PLAIN
+        and (t.name.lower() in RESERVED_TABLES or t.name.lower().endswith("_judged"))
+    ]
+
+
 def _names(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     problems = [
@@ -92,7 +113,7 @@ def _names(table: Table) -> list[str]:
             problems.append(f"{at}: field name {name!r} is empty or holds a character that Delta refuses")
         if "${" in name:
             problems.append(f"{at}: field name {name!r} holds ${{, which Spark replaces by a setting")
-        if name.lower() in reserved or name.lower().startswith("_dq_") or (name.lower() == "_run_id"):
+        if name.lower() in reserved or is_reserved_column(name):
             problems.append(f"{at}: field name {name!r} is reserved; the package adds it")
     return problems
 

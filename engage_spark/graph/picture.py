@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+
+from engage_spark.masking import escaped
 
 WIDTH, HEIGHT = 1160, 700
 BLUE, GREY, DARK, LIGHT = "#2a6fb0", "#9aa3ad", "#1f2933", "#e3e8ee"
@@ -93,7 +94,7 @@ class Picture:
             top = y + i * row
             middle = top + row / 2
             hover = (
-                f"{escape(v.id)}: {self.measure} {v.centrality:.4f}, "
+                f"{escaped(v.id)}: {self.measure} {v.centrality:.4f}, "
                 f"betweenness {v.betweenness:.6g}, degree {v.degree:,}"
             )
             parts.append(f"<g><title>{hover}</title>")
@@ -135,7 +136,7 @@ class Picture:
             colour = self._colour(v.community)
             parts.append(
                 f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{size:.1f}" fill="{colour}">'
-                f"<title>{escape(v.id)}</title></circle>"
+                f"<title>{escaped(v.id)}</title></circle>"
             )
             lx, ly = cx + (r + 17) * math.cos(a), cy + (r + 17) * math.sin(a)
             parts.append(_text(lx, ly + 4, str(rank), size=10, anchor="middle"))
@@ -199,7 +200,7 @@ def _text(
     fill: str = DARK,
 ) -> str:
     how = f'font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" fill="{fill}"'
-    return f'<text x="{x:.1f}" y="{y:.1f}" {how}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {how}>{escaped(text)}</text>'
 
 
 def _rect(x: float, y: float, wide: float, high: float, fill: str) -> str:

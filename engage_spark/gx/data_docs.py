@@ -8,7 +8,6 @@ them, stand in. Nothing in a finished page is fetched from another host.
 
 from __future__ import annotations
 
-import html
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 from engage_spark.errors import ConfigurationError
 from engage_spark.gx.gx_runner import quiet, require_gx
 from engage_spark.gx.recorded_results import PublishedValidation
+from engage_spark.masking import escaped
 
 HERE = Path(__file__).parent
 ASSETS = ("offline.css", "offline.js")
@@ -139,4 +139,4 @@ def _escaped(value: Any) -> Any:
         return {k: _escaped(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_escaped(v) for v in value]
-    return html.escape(value) if isinstance(value, str) else value
+    return escaped(value) if isinstance(value, str) else value

@@ -14,8 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
-from engage_spark.errors import ConfigurationError, ContractError, EngageError, InputError, TransientError
-from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.errors import (
+    ConfigurationError,
+    ContractError,
+    EngageError,
+    InputError,
+    PermanentError,
+    TransientError,
+)
+from engage_spark.spark.failures import SPARK_ERRORS, is_out_of_memory, is_transient
 
 BROKEN = re.compile(
     r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|CANNOT_MERGE_SCHEMAS"
@@ -50,7 +57,10 @@ ABSENT = (
 )
 EXPRESSION = re.compile(
     r"\[(DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|CAST_INVALID_INPUT|CAST_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE"
-    r"|PARSE_SYNTAX_ERROR|UNRESOLVED_ROUTINE|UNRESOLVED_COLUMN|DATATYPE_MISMATCH|WRONG_NUM_ARGS)"
+    r"|PARSE_SYNTAX_ERROR|UNRESOLVED_ROUTINE|UNRESOLVED_COLUMN|DATATYPE_MISMATCH|WRONG_NUM_ARGS"
+    r"|INVALID_PARAMETER_VALUE[.\w]*|USER_RAISED_EXCEPTION|INVALID_ARRAY_INDEX|INVALID_EXTRACT\w*"
+    r"|DATETIME_OVERFLOW|INTERVAL_ARITHMETIC_OVERFLOW|CANNOT_PARSE_TIMESTAMP|INVALID_DATETIME_PATTERN[.\w]*"
+    r"|FAILED_TO_PARSE_TOO_COMPLEX|INVALID_FORMAT[.\w]*)"
 )
 
 
@@ -80,7 +90,7 @@ def input_error(error: BaseException) -> EngageError | None:
     return InputError(
         f"a file cannot be read: {INTRODUCTION.sub('', reason)[:300]}",
         details=[*(c[:300] for c in cause if c not in reason), *named[:10]],
-        hint="deliver the named file again; nothing was written, and no row was skipped",
+        hint="deliver the named file again; no row was skipped",
     )
 
 
@@ -95,9 +105,17 @@ def translate_spark_errors(what: str) -> Iterator[None]:
 
 def to_engage_error(error: BaseException, what: str) -> EngageError:
     """Translate a failure of storage, schema, input or formula; `what` says what could not be done."""
+    if is_transient(error):
+        return TransientError(
+            f"{what}: {first_line(error)[:500]}",
+            hint="when storage and cluster answer again, run the stage again: it starts over",
+        )
+    return input_error(error) or _known_cause(error, what) or _unknown_cause(error, what)
+
+
+def _known_cause(error: BaseException, what: str) -> EngageError | None:
+    """Return the error of a cause in contract, storage or table, None for another."""
     text, first = str(error), first_line(error)
-    if (of_input := input_error(error)) is not None:
-        return of_input
     if match := EXPRESSION.search(text):
         return ContractError(
             f"{what}: an expression of the contract is not valid SQL, or fails on some row ({match[1]})",
@@ -122,7 +140,17 @@ def to_engage_error(error: BaseException, what: str) -> EngageError:
             f"{what}: {reason[:300]}",
             hint="check that the location exists, and the rights on it; `engage-spark doctor` tries it",
         )
-    return TransientError(
-        f"{what}: {first[:500]}",
-        hint="look at the cause above; once it is gone, run the stage again: it starts over",
+    return None
+
+
+def _unknown_cause(error: BaseException, what: str) -> EngageError:
+    if is_out_of_memory(error):
+        return PermanentError(
+            f"{what}: Spark had too little memory: {first_line(error)[:300]}",
+            hint="give it more (spark.driver_memory), or deliver the data in more and smaller files",
+        )
+    return PermanentError(
+        f"{what}: {first_line(error)[:500]}",
+        hint="look at the cause above; a retry gives the same as long as it is there. "
+        "--set log.spark=FILE keeps all that Spark says",
     )

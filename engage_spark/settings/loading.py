@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -15,9 +16,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.settings.model import SECRET_NAME, Settings
+from engage_spark.masking import is_secret_name, mask, remember_environment, remember_settings
+from engage_spark.settings.model import Settings
+from engage_spark.strict_yaml import load_yaml
 
 PREFIX = "ENGAGE_SPARK__"
+LONGEST_SHOWN = 200
+"""Characters of a wrong value that an error shows."""
+_KEY = re.compile(r"[\w.-]*")
 
 
 class SettingsLayer(NamedTuple):
@@ -61,25 +67,6 @@ def load_settings(
     )
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice, where PyYAML silently takes the later one."""
-
-
-def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} is given twice", key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings:
     """Build the settings of all layers; one error lists everything that is wrong in any of them."""
     overlay = directory / f"{env}.yaml"
@@ -101,6 +88,8 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
         merged = _merge(merged, layer.values)
+    remember_environment()
+    remember_settings(merged)
     name = str(merged.setdefault("env", env))
     try:
         settings = Settings(**_fill(merged, name))
@@ -118,8 +107,7 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
 
 def _from_file(path: Path, problems: list[str]) -> dict[str, Any]:
     try:
-        with path.open(encoding="utf-8") as text:
-            values = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+        values = load_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as e:
         problems.append(f"{path.name} cannot be read as YAML: {' '.join(str(e).split())}")
         return {}
@@ -152,14 +140,15 @@ def _from_overrides(overrides: tuple[str, ...], problems: list[str]) -> dict[str
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            problems.append(f"--set {text}: must look like section.key=value")
+            # Not the text itself: what was misspelt may be a secret.
+            problems.append(f"--set {_KEY.match(text)[0]}…: must look like section.key=value")  # type: ignore[index]
             continue
         path, annotation = _locate(key.strip().split("."))
         target = values
         for part in path[:-1]:
             target = target.setdefault(part, {})
             if not isinstance(target, dict):
-                problems.append(f"--set {text}: {part} is set as a value and as a section")
+                problems.append(f"--set {key}: {part} is set as a value and as a section")
                 break
         else:
             target[path[-1]] = _parse(value, annotation)
@@ -206,7 +195,7 @@ def _parse(value: str, annotation: Any) -> Any:
         isinstance(inner, type) and issubclass(inner, BaseModel)
     ):
         try:
-            return yaml.safe_load(value)
+            return load_yaml(value)
         except yaml.YAMLError:
             return value
     return value
@@ -237,11 +226,11 @@ def _word(error: dict[str, Any], layers: list[SettingsLayer]) -> str:
         kind = "key" if len(path) > 1 else "section"
         return f"{key}: unknown {kind} ({origin}){_close(path[-1], _siblings(path))}"
     message = str(error["msg"]).removeprefix("Value error, ")
-    secret = isinstance(error["input"], dict | BaseModel) or SECRET_NAME.search(key) is not None
+    secret = isinstance(error["input"], dict | list | BaseModel) or is_secret_name(key)
     return (
         f"{key}: {message} ({origin})"
         if secret
-        else f"{key}: {message}, but is {error['input']!r} ({origin})"
+        else f"{key}: {message}, but is {mask(repr(error['input']))[:LONGEST_SHOWN]} ({origin})"
     )
 
 

@@ -20,8 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-SECRET_NAME = re.compile(r"key|secret|token|password|passwd|credential", re.IGNORECASE)
-MASK = "***"
+from engage_spark.masking import mask_values
 
 
 def _conf_text(value: Any) -> Any:
@@ -406,14 +405,9 @@ class Settings(BaseSettings):
         return any(p.startswith(("s3a:", "s3:", "s3n:")) for p in self.paths)
 
     def redacted(self) -> dict[str, Any]:
-        """Return all values as plain YAML types, with secrets and Spark options that look like one masked."""
-        values: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
-        for key in ("access_key", "secret_key", "session_token"):
-            values["s3"][key] = MASK if getattr(self.s3, key) is not None else None
-        values["spark"]["conf"] = {
-            k: MASK if SECRET_NAME.search(k) else v for k, v in self.spark.conf.items()
-        }
-        return values
+        """Return all values as plain YAML types, with what is a secret, or looks like one, masked."""
+        masked: dict[str, Any] = mask_values(self.model_dump(mode="json", by_alias=True))
+        return masked
 
     def digest(self, *sections: str) -> str:
         """Return the SHA-256 of the values of these sections (default: all) that can change results.

@@ -1,16 +1,10 @@
-"""Configure Hadoop's S3 client: settings, time limits, and secrets where nobody else can read them."""
+"""Configure Hadoop's S3 client: settings, keys and time limits."""
 
 from __future__ import annotations
-
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 from engage_spark.settings import S3Settings
 
 PREFIX = "spark.hadoop.fs.s3a."
-PROVIDER = PREFIX + "aws.credentials.provider"
-FROM_ENVIRONMENT = "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider"
 
 LIMITS = {
     "attempts.maximum": "3",
@@ -27,14 +21,6 @@ REQUESTS = {"performance.flags": "create,mkdir"}
 """Spare Hadoop's look, before it writes a file or makes a directory, for what else has that name: two to four
 requests each. Data files have names of their own, and Delta looks for a commit before it writes one.
 """
-
-SECRETS = {
-    PREFIX + "access.key": "AWS_ACCESS_KEY_ID",
-    PREFIX + "secret.key": "AWS_SECRET_ACCESS_KEY",
-    PREFIX + "session.token": "AWS_SESSION_TOKEN",
-}
-"""Options that must not be among the arguments of a process, and the environment variables of the same
-meaning."""
 
 
 def conf(s3: S3Settings) -> dict[str, str]:
@@ -56,21 +42,3 @@ def conf(s3: S3Settings) -> dict[str, str]:
             "session.token": s3.session_token.get_secret_value() if s3.session_token else None,
         }
     return {PREFIX + key: value for key, value in options.items() if value is not None}
-
-
-@contextmanager
-def environment(secrets: Mapping[str, str]) -> Iterator[None]:
-    """Pass secrets to the JVM that is started inside this block by its environment.
-
-    Only its own user may read that.
-    """
-    before = {SECRETS[key]: os.environ.get(SECRETS[key]) for key in secrets}
-    os.environ.update({SECRETS[key]: value for key, value in secrets.items()})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

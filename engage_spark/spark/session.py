@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlparse
 
 from engage_spark.errors import ConfigurationError
+from engage_spark.masking import is_secret_name, mask, shown
+from engage_spark.reachability import require_listener
 from engage_spark.settings import Settings
 from engage_spark.spark import jars, s3
 from engage_spark.spark.java import require_java
@@ -53,8 +56,10 @@ LOCAL = {
 }
 """Defaults of a session on one machine; `spark.conf` overrides each."""
 
-_logs: list[Path] = []
-"""Temporary log files of the JVM that this process started."""
+_logs: list[BinaryIO] = []
+"""Logs of the JVM that this process started. Their files have no name any more, so nothing stays of them."""
+
+KEEP_LOG = "--set log.spark=FILE keeps all of Spark's log"
 
 
 WIDE = {
@@ -82,7 +87,8 @@ def get_session(settings: Settings) -> SparkSession:
 def open_session(settings: Settings) -> Iterator[SparkSession]:
     """Open a session for a with-block: one that existed before stays, one that was built here is stopped.
 
-    Spark's log is deleted when the block ends well; an unexpected exception carries a note with its path.
+    Spark's log has no name in the file system, and is gone with the process; an unexpected exception carries
+    its last errors as a note.
     Errors: as `get_session`.
     """
     existed = active_session() is not None
@@ -90,12 +96,9 @@ def open_session(settings: Settings) -> Iterator[SparkSession]:
     try:
         yield spark
     except Exception as e:
-        for path in _logs:
-            e.add_note(f"Spark's log: {path}")
+        if lines := [line for log in _logs for line in _last_errors(log)]:
+            e.add_note("\n".join(["Spark's log ends with:", *lines, KEEP_LOG]))
         raise
-    else:
-        while _logs:
-            _logs.pop().unlink(missing_ok=True)
     finally:
         if not existed:
             spark.stop()
@@ -188,24 +191,78 @@ def _build(settings: Settings) -> SparkSession:
         ) from e
     builder: Any = SparkSession.builder
     conf = spark_conf(settings) if starts_jvm or not remote else {}
-    # pyspark starts the JVM with every option as an argument, and anybody on the machine may read a process's
-    # arguments.
-    secrets = {key: conf.pop(key) for key in s3.SECRETS if key in conf} if starts_jvm else {}
-    if secrets and remote:
-        conf[s3.PROVIDER] = s3.FROM_ENVIRONMENT
+    secrets = {key: conf.pop(key) for key in secret_options(conf)} if _launches_jvm(starts_jvm) else {}
     for key, value in conf.items():
         builder = builder.config(key, value)
     if remote:
         builder = builder.remote(remote)
     elif settings.spark.master and not in_jvm_of_others:
         builder = builder.master(settings.spark.master)
-    with _spark_log(settings) if starts_jvm else _nothing(), s3.environment(secrets if remote else {}):
-        spark = _start(builder, where=remote or settings.spark.master or "the default master")
-    if secrets and not remote:
-        hadoop = cast(Any, spark.sparkContext)._jsc.hadoopConfiguration()
-        for key, value in secrets.items():
-            hadoop.set(key.removeprefix("spark.hadoop."), value)
-    return spark
+    if remote and not starts_jvm:
+        require_listener(remote, "Spark Connect", setting="spark.remote (or SPARK_REMOTE)")
+    if settings.uses_s3 and settings.s3.endpoint and starts_jvm:
+        require_listener(settings.s3.endpoint, "S3", setting="s3.endpoint")
+    with _spark_log(settings) if starts_jvm else _nothing(), _private_options(secrets):
+        return _start(builder, where=mask(remote or settings.spark.master or "the default master"))
+
+
+def secret_options(conf: Mapping[str, str]) -> list[str]:
+    """Return the options that are a secret, by their name or by what their value looks like."""
+    return [k for k, v in conf.items() if k not in GUARANTEES and (is_secret_name(k) or mask(v) != v)]
+
+
+def _launches_jvm(starts_jvm: bool) -> bool:
+    """Return whether a JVM is started: one that runs already takes its options otherwise."""
+    from pyspark import SparkContext
+
+    return starts_jvm and cast(Any, SparkContext)._gateway is None
+
+
+@contextmanager
+def _private_options(options: Mapping[str, str]) -> Iterator[None]:
+    """Hand options to the JVM that is started inside this block by a file that only this user may read.
+
+    pyspark starts the JVM with every option as an argument, and anybody on the machine may read a process's
+    arguments.
+    Errors: ConfigurationError where PYSPARK_SUBMIT_ARGS names such a file already.
+    """
+    if not options:
+        yield
+        return
+    before = os.environ.get("PYSPARK_SUBMIT_ARGS")
+    if before and "--properties-file" in before:
+        raise ConfigurationError(
+            f"PYSPARK_SUBMIT_ARGS has a --properties-file, and {', '.join(options)} would need another",
+            hint="write these options into that file, and take them out of the settings",
+        )
+    descriptor, name = tempfile.mkstemp(prefix="engage-spark-", suffix=".conf")
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.writelines(f"{_property(k)} {_property(v)}\n" for k, v in options.items())
+        os.environ["PYSPARK_SUBMIT_ARGS"] = (
+            f"--properties-file {shlex.quote(name)} --load-spark-defaults {before or 'pyspark-shell'}"
+        )
+        yield
+    finally:
+        Path(name).unlink(missing_ok=True)
+        if before is None:
+            os.environ.pop("PYSPARK_SUBMIT_ARGS", None)
+        else:
+            os.environ["PYSPARK_SUBMIT_ARGS"] = before
+
+
+def _property(text: str) -> str:
+    """Write a name or a value as Java's properties have it."""
+    return "".join(
+        c if c.isascii() and (c.isalnum() or c in "._-/+,;@") else f"\\u{unit:04x}"
+        for c in text
+        for unit in _utf16(c)
+    )
+
+
+def _utf16(character: str) -> list[int]:
+    raw = character.encode("utf-16-be", "surrogatepass")
+    return [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
 
 
 def _start(builder: Any, *, where: str) -> SparkSession:
@@ -244,28 +301,43 @@ def _spark_log(settings: Settings) -> Iterator[None]:
     if settings.log.spark == "stderr":
         yield
         return
-    path = (
-        Path(settings.log.spark)
-        if settings.log.spark
-        else Path(tempfile.gettempdir()) / f"engage-spark-{os.getpid()}.log"
-    )
-    if not settings.log.spark:
-        _logs.append(path)
+    log = _open_log(settings.log.spark)
+    _logs.append(log)
     sys.stderr.flush()
     stderr = os.dup(2)
     try:
-        with path.open("ab") as log:
-            os.dup2(log.fileno(), 2)
+        os.dup2(log.fileno(), 2)
         yield
     except ConfigurationError as e:
-        lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
-        tail = [line for line in lines if "Exception" in line or "Error" in line or "rror:" in line][-4:]
         raise ConfigurationError(
-            e.message, hint=e.hint, details=(*e.details, *tail, f"Spark's log: {path}")
+            e.message, hint=e.hint, details=(*e.details, *_last_errors(log), KEEP_LOG)
         ) from e
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+
+
+def _open_log(path: str | None) -> BinaryIO:
+    """Open Spark's log for this user alone: the file that was asked for, else one without a name."""
+    if path is None:
+        return cast(BinaryIO, tempfile.TemporaryFile("a+b", prefix="engage-spark-"))
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError as e:
+        raise ConfigurationError(
+            f"Spark's log cannot be written to {path}: {e.strerror}", hint="correct log.spark"
+        ) from None
+    return os.fdopen(descriptor, "a+b")
+
+
+def _last_errors(log: BinaryIO, most: int = 6) -> list[str]:
+    """Return the last lines of Spark's log that speak of an error."""
+    end = log.seek(0, os.SEEK_END)
+    log.seek(max(0, end - 200_000))
+    lines = (line.strip() for line in log.read().decode(errors="replace").splitlines())
+    return [shown(line[:300]) for line in lines if re.search(r"Exception|Error\b|rror:| ERROR ", line)][
+        -most:
+    ]
 
 
 def _assert_guarantees(spark: SparkSession) -> None:

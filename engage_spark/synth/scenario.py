@@ -8,10 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from engage_spark.contract.model import Table
 from engage_spark.errors import ConfigurationError
+from engage_spark.strict_yaml import load_yaml
 
 SHAPES = ("normal", "lognormal", "logit", "shares", "binary", "hours")
 
@@ -112,7 +111,7 @@ def load_scenario(path: Path | None = None) -> Scenario:
     Errors: ConfigurationError for unknown or missing options.
     """
     text = path.read_text() if path else files("engage_spark.synth").joinpath("scenario.yaml").read_text()
-    raw = yaml.safe_load(text)
+    raw = load_yaml(text)
     try:
         roles = dict(raw["roles"])
         rolling = tuple(roles.pop("rolling"))

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from engage_spark import log
-from engage_spark.errors import ConfigurationError, EngageError, TransientError
+from engage_spark.errors import ConfigurationError, EngageError, PermanentError, TransientError
+from engage_spark.reachability import PORTS, require_listener
 from engage_spark.settings import TrackingSettings
 
 CALLS = {
@@ -39,6 +41,16 @@ NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOU
 REFUSED = frozenset(
     {"INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "BAD_REQUEST", *NOT_THERE}
 )
+
+
+_PASSING = re.compile(
+    r"Connection(?:Error| refused| reset| aborted)|Timeout|timed out|Max retries|temporarily unavailable"
+    r"|TEMPORARILY_UNAVAILABLE|REQUEST_LIMIT_EXCEEDED|RESOURCE_EXHAUSTED|DEADLINE_EXCEEDED|too many requests"
+    r"|\b(?:429|500|502|503|504)\b|database is locked|server closed the connection|could not connect"
+    r"|RemoteDisconnected|NewConnectionError|SSLEOFError|IncompleteRead",
+    re.IGNORECASE,
+)
+"""What waiting can mend."""
 
 
 @contextmanager
@@ -97,7 +109,8 @@ def mlflow_error_code(error: BaseException) -> str:
 def translate_mlflow_errors(what: str, place: str) -> Iterator[None]:
     """Turn MLflow's failures inside the block into errors of this package.
 
-    Errors: TransientError where it does not answer, ConfigurationError where it refuses.
+    Errors: TransientError where it does not answer, ConfigurationError where it refuses, PermanentError for
+    other failures.
     """
     import_mlflow()
     try:
@@ -121,9 +134,16 @@ def _translated(error: BaseException, what: str, place: str) -> EngageError:
             f"{what}: MLflow at {place} refuses: {text}",
             hint="correct tracking.uri, tracking.registry or the rights",
         )
-    return TransientError(
-        f"{what}: MLflow at {place} does not answer as it should: {text}",
-        hint="see that the server runs and can be reached, then do it again",
+    if isinstance(error, ConnectionError | TimeoutError) or _PASSING.search(
+        f"{type(error).__name__}: {text}"
+    ):
+        return TransientError(
+            f"{what}: MLflow at {place} does not answer as it should: {text}",
+            hint="see that the server runs and can be reached, then do it again",
+        )
+    return PermanentError(
+        f"{what}: MLflow at {place} failed: {text}",
+        hint="look at the cause above: a retry gives the same as long as it is there",
     )
 
 
@@ -137,7 +157,7 @@ class MlflowLocation:
     @property
     def uri(self) -> str:
         """Where runs are recorded: as configured, or a sqlite file below `folder`."""
-        return self.settings.uri or f"sqlite:///{self.folder / 'mlflow.db'}"
+        return self.settings.uri or f"sqlite:///{_quoted(str(self.folder / 'mlflow.db'))}"
 
     @property
     def registry(self) -> str:
@@ -173,11 +193,16 @@ class MlflowLocation:
                     ),
                 )
             new |= _new_file(uri)
+            if _scheme(uri) in PORTS:
+                require_listener(uri, f"MLflow at {uri}", setting=f"tracking.{key}")
         with (
             log.stage("setting up MLflow's sqlite file") if new else nullcontext(),
             translate_mlflow_errors("no MLflow client can be made", self.uri),
         ):
-            return import_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
+            try:
+                return import_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
+            finally:
+                _remove_misread(self.uri)
 
     def calling(self, what: str) -> Any:
         """Return `translate_mlflow_errors` with this location's address in the message."""
@@ -190,7 +215,24 @@ def _scheme(uri: str) -> str:
 
 def sqlite_file(uri: str) -> Path | None:
     """Return the file of a sqlite address, None for other addresses."""
-    return Path(uri.partition("?")[0].removeprefix("sqlite:///")) if _scheme(uri) == "sqlite" else None
+    path = uri.partition("?")[0].removeprefix("sqlite:///")
+    return Path(unquote(path)) if _scheme(uri) == "sqlite" else None
+
+
+def _quoted(path: str) -> str:
+    """Write a path so that an address of a database has it: `%41` would be read as A, and `?` ends a path.
+
+    Other signs stay as they are: mlflow makes the folder of the address as it is written there.
+    """
+    return re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", path).replace("?", "%3F")
+
+
+def _remove_misread(uri: str) -> None:
+    """Remove the empty folder that mlflow makes where it reads a quoted path as it is written."""
+    file, written = sqlite_file(uri), Path(uri.partition("?")[0].removeprefix("sqlite:///"))
+    if file is not None and written != file and written.parent != file.parent:
+        with suppress(OSError):
+            written.parent.rmdir()
 
 
 def _new_file(uri: str) -> bool:

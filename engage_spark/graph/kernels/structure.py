@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engage_spark.errors import TransientError
+from engage_spark.errors import PermanentError
 from engage_spark.graph.kernels.csr import Csr
 from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.jit import kernel
@@ -43,15 +43,15 @@ def pagerank(csr: Csr) -> F64:
     depend on cores.
     Cost: one pass over the arcs per iteration, some 170 at most at this damping. Working memory: 24 bytes per
     vertex.
-    Errors: TransientError when it does not converge, which damping rules out for a sound graph.
+    Errors: PermanentError when it does not converge, which damping rules out for a sound graph.
     """
     indptr, indices, _ = csr.into
     ranks: F64
     ranks, iterations = _pagerank(indptr, indices, csr.degrees, DAMPING, TOLERANCE, MAX_ITERATIONS)
     if iterations > MAX_ITERATIONS:
-        raise TransientError(
+        raise PermanentError(
             f"PageRank did not converge in {MAX_ITERATIONS} iterations",
-            hint="the graph is damaged; run the stage again",
+            hint="the graph is damaged; look at its edges",
         )
     return ranks
 

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, Contract
-from engage_spark.errors import TransientError
+from engage_spark.errors import PermanentError, TransientError
 from engage_spark.lake import translate_spark_errors
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.data.split import FOLD
@@ -142,16 +142,19 @@ def _register_all(
 ) -> list[RegisteredTarget]:
     """Register every target, also when MLflow is lost on the way.
 
-    Each model is kept then, and one TransientError says where all of them are.
+    Each model is kept then, and one error says where all of them are: TransientError where waiting can mend
+    every cause, else PermanentError.
     """
-    registered, errors = [], []
+    registered: list[RegisteredTarget] = []
+    errors: list[TransientError | PermanentError] = []
     for t in trained:
         try:
             registered.append(register(t))
-        except TransientError as e:
+        except (TransientError, PermanentError) as e:
             errors.append(e)
     if errors:
-        raise TransientError(
+        passing = all(isinstance(e, TransientError) for e in errors)
+        raise (TransientError if passing else PermanentError)(
             f"{len(errors)} of {len(trained)} models were not brought to MLflow",
             details=[line for e in errors for line in (e.message, *e.details)],
             hint="; ".join(dict.fromkeys(e.hint for e in errors if e.hint)),

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.contract import SNAPSHOT_DATE, VALID
+from engage_spark.contract.model import is_reserved_column
 from engage_spark.errors import ConfigurationError, ContractError, InputError
 from engage_spark.quality.profiling import value_scan
 from engage_spark.quality.stats.binning import Binning, BinScale
@@ -128,7 +129,7 @@ def _types(df: DataFrame, dated: bool) -> tuple[dict[str, str], tuple[tuple[str,
         kind = f.dataType.simpleString()
         if f.name == SNAPSHOT_DATE and dated:
             continue
-        if f.name.lower().startswith("_dq_") or f.name.lower() in ("_run_id", SNAPSHOT_DATE):
+        if is_reserved_column(f.name) or f.name.lower() == SNAPSHOT_DATE:
             left_out.append((f.name, "the name is this package's own; rename it"))
             continue
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Protocol
 
 from rich.box import SIMPLE_HEAD
@@ -16,6 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from engage_spark.contract import Field, Table
+from engage_spark.masking import escaped, shown
 from engage_spark.quality.gates import RuleCount
 from engage_spark.quality.report.formatting import (
     commonest,
@@ -129,14 +129,14 @@ def html(checked: CheckSummary) -> str:
     broken = _broken(checked)
     held = [c for c in checked.counts if c not in broken]
     parts = [
-        f"<style>{_STYLE}</style><div class='es-dq'><h3>{escape(checked.table.name)}<span "
+        f"<style>{_STYLE}</style><div class='es-dq'><h3>{escaped(checked.table.name)}<span "
         f"class='pill {colour}'>{word}</span></h3>",
         f"<div class='bar'><i class='ok' style='width:{100 - share:.4f}%'></i><i class='bad' "
         f"style='width:{share:.4f}%'></i></div>",
         f"<div class='note'>{rows:,} rows: {checked.valid_count:,} valid, {bad:,} quarantined "
         f"({percentage(bad, rows)}). "
         f"{len(checked.counts):,} rules and gates: {len(held):,} held.</div>",
-        *(f"<div class='note'>{escape(n)}</div>" for n in _notes(checked)),
+        *(f"<div class='note'>{escaped(n)}</div>" for n in _notes(checked)),
         _broken_html(broken),
         f"<details><summary>Columns: what the valid rows hold</summary>{_columns_html(checked)}</details>",
         f"<details><summary>Rules that held ({len(held):,})</summary>{_held_html(held)}</details></div>",
@@ -153,12 +153,12 @@ def _broken_html(broken: Sequence[RuleCount]) -> str:
     )
     lines = []
     for c in broken:
-        shown = " ".join(f"<code>{escape(s)}</code>" for s in c.samples)
+        shown = " ".join(f"<code>{escaped(s)}</code>" for s in c.samples)
         lines.append(
-            f"<tr><td><span class='pill {escape(c.severity)}'>{escape(c.severity)}</span></td><td>"
-            f"<b>{escape(c.rule_name)}</b><br>"
-            f"<span class='note'>{escape(c.description)}</span></td><td "
-            f"class='n'>{c.violations:,}</td><td>{escape(_measure(c))}</td>"
+            f"<tr><td><span class='pill {escaped(c.severity)}'>{escaped(c.severity)}</span></td><td>"
+            f"<b>{escaped(c.rule_name)}</b><br>"
+            f"<span class='note'>{escaped(c.description)}</span></td><td "
+            f"class='n'>{c.violations:,}</td><td>{escaped(_measure(c))}</td>"
             f"<td class='held'>{'tolerated' if c.passed else ''}</td><td>{shown}</td></tr>"
         )
     return f"<table>{head}{''.join(lines)}</table>"
@@ -166,8 +166,8 @@ def _broken_html(broken: Sequence[RuleCount]) -> str:
 
 def _held_html(held: Sequence[RuleCount]) -> str:
     lines = "".join(
-        f"<tr><td>{escape(c.rule_name)}</td><td>{escape(c.description)}</td>"
-        f"<td>{escape(c.severity)}</td></tr>"
+        f"<tr><td>{escaped(c.rule_name)}</td><td>{escaped(c.description)}</td>"
+        f"<td>{escaped(c.severity)}</td></tr>"
         for c in held
     )
     return f"<table><tr><th>rule</th><th>demands</th><th>severity</th></tr>{lines}</table>"
@@ -189,10 +189,10 @@ def _columns_html(checked: CheckSummary) -> str:
             else ""
         )
         lines.append(
-            f"<tr><td>{escape(f.name)}</td><td>{escape(f.spark_type)}</td><td "
+            f"<tr><td>{escaped(f.name)}</td><td>{escaped(f.spark_type)}</td><td "
             f"class='n'>{percentage(s.nulls, s.rows)}</td>"
-            f"<td>{escape(extent(s, f))}</td><td class='n'>{escape(mean)}</td><td>{bars(s, f)} "
-            f"{escape(commonest(s, f))}</td></tr>"
+            f"<td>{escaped(extent(s, f))}</td><td class='n'>{escaped(mean)}</td><td>{bars(s, f)} "
+            f"{escaped(commonest(s, f))}</td></tr>"
         )
     return f"<table>{head}{''.join(lines)}</table>"
 
@@ -216,7 +216,7 @@ def bars(s: ColumnStats, f: Field) -> str:
             drawn.append(
                 f"<rect x='{i * step:.1f}' y='{24 - tall:.1f}' width='{max(step - 1, 1):.1f}' "
                 f"height='{tall:.1f}' fill='#4a7ba6'>"
-                f"<title>{escape(b)}: {n:,}</title></rect>"
+                f"<title>{escaped(b)}: {n:,}</title></rect>"
             )
     return f"<svg width='{step * len(shown):.0f}' height='24' role='img'>{''.join(drawn)}</svg>"
 
@@ -240,7 +240,7 @@ def text(checked: CheckSummary, width: int = 80) -> str:
         console.print(_grid(broken))
     for note in _notes(checked):
         console.print(f"  note: {note}")
-    return out.getvalue().rstrip()
+    return shown(out.getvalue().rstrip())
 
 
 def _grid(broken: Sequence[RuleCount]) -> Grid:

@@ -1,0 +1,44 @@
+"""Find out at once whether anybody listens at an address: clients try for minutes before they say so."""
+
+from __future__ import annotations
+
+import os
+import socket
+from urllib.parse import urlsplit
+
+from engage_spark.errors import ConfigurationError, TransientError
+
+SECONDS = 5.0
+PORTS = {"sc": 15002, "http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""Ports of addresses that name none."""
+
+
+def require_listener(address: str, what: str, *, setting: str, seconds: float = SECONDS) -> None:
+    """Open and close one connection to the host of an address.
+
+    Nothing is asked where a proxy stands between, or where the address names no host.
+    Errors: ConfigurationError where there is no host of that name, TransientError where nobody answers.
+    """
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme.split("+")[0], 443)
+    except ValueError as e:
+        raise ConfigurationError(f"{what}: {address} is no address: {e}", hint=f"correct {setting}") from None
+    if host is None or _has_proxy():
+        return
+    try:
+        socket.create_connection((host, port), timeout=seconds).close()
+    except socket.gaierror as e:
+        raise ConfigurationError(
+            f"{what}: there is no host {host}: {e.strerror}",
+            hint=f"correct {setting}, or the network's names",
+        ) from None
+    except OSError as e:
+        raise TransientError(
+            f"{what}: nobody answers at {host}:{port}: {e.strerror or e}",
+            hint=f"see that the server runs and can be reached; {setting} has its address",
+        ) from None
+
+
+def _has_proxy() -> bool:
+    return any(os.environ.get(name) or os.environ.get(name.lower()) for name in ("HTTPS_PROXY", "GRPC_PROXY"))
