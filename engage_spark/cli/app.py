@@ -19,10 +19,11 @@ from typer.core import TyperGroup
 
 from engage_spark import __version__
 from engage_spark.cli import console, models, quality
-from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job
-from engage_spark.contract import field_rows, load_contract
-from engage_spark.errors import EngageError, GateError, UsageError
+from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job, spark_of
+from engage_spark.contract import Contract, field_rows, load_contract
+from engage_spark.errors import ContractError, EngageError, GateError, UsageError
 from engage_spark.pipelines.results import StageResult
+from engage_spark.settings import Settings
 from engage_spark.text_files import write_text
 
 HOISTED = {
@@ -399,9 +400,17 @@ def contract_show(
 
 
 @contract_app.command("lint", epilog=EPILOG)
-def contract_lint(ctx: typer.Context) -> None:
+def contract_lint(
+    ctx: typer.Context,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="let Spark compile rules, formulas and patterns, too; no job")
+    ] = False,
+) -> None:
     """Check the contract for contradictions; exit code 2 if there are any."""
-    loaded = load_contract(settings_of(ctx).contract)
+    settings = settings_of(ctx)
+    loaded = load_contract(settings.contract)
+    if engine:
+        _compile(settings, loaded)
     n_tables, n_fields = len(loaded.tables), sum(len(t.fields) for t in loaded.tables)
     if ctx.obj.json:
         console.json_object(
@@ -409,6 +418,19 @@ def contract_lint(ctx: typer.Context) -> None:
         )
     else:
         console.line(f"{loaded.id} {loaded.version}: {n_tables} tables, {n_fields} fields, no violations")
+
+
+def _compile(settings: Settings, loaded: Contract) -> None:
+    with spark_of(settings) as spark:
+        from engage_spark.quality.checks.expressions import compile_contract
+
+        problems = compile_contract(spark, loaded)
+    if problems:
+        raise ContractError(
+            f"Spark refuses {len(problems)} of the contract's expressions and patterns",
+            details=problems,
+            hint="write rules and formulas as Spark SQL about one row, patterns as Java regular expressions",
+        )
 
 
 @contract_app.command("docs", epilog=EPILOG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from engage_spark import log
 from engage_spark.cli import console
 from engage_spark.contract import Contract, load_contract
 from engage_spark.pipelines.results import StageResult
-from engage_spark.settings import Settings, load_settings
+from engage_spark.settings import FIRST_YEAR, LAST_YEAR, Settings, load_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -95,9 +96,12 @@ def show(ctx: typer.Context, result: StageResult) -> None:
 def day_of(text: str) -> date:
     """Return a day as given on a command line."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text) if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else None
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a day; write it as 2025-10-21") from None
+        day = None
+    if day is None or not FIRST_YEAR <= day.year < LAST_YEAR:
+        raise typer.BadParameter(f"{text!r} is not a day; write it as 2025-10-21")
+    return day
 
 
 Day = Annotated[date | None, typer.Option(parser=day_of, metavar="YYYY-MM-DD")]

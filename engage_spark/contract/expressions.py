@@ -170,7 +170,7 @@ class _Node:
 
 
 @dataclass
-class _Found:
+class _Names:
     columns: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     unstable: list[str] = field(default_factory=list)
@@ -246,7 +246,7 @@ class _Parser:
         self.text = text
         self.declared = {name.lower(): name for name in types}
         self.types = types
-        self.found = _Found()
+        self.names = _Names()
         self.tokens: list[_Token] = []
         self.at = 0
         self.depth = 0
@@ -263,16 +263,16 @@ class _Parser:
                 raise self.unexpected()
         except _RefusedError as e:
             refused = (str(e),)
-        found = self.found
-        fine = node is not None and not (refused or found.unknown or found.unstable)
+        names = self.names
+        fine = node is not None and not (refused or names.unknown or names.unstable)
         return Expression(
-            columns=tuple(dict.fromkeys(found.columns)),
-            unknown=tuple(dict.fromkeys(found.unknown)),
-            unstable=tuple(dict.fromkeys(found.unstable)),
+            columns=tuple(dict.fromkeys(names.columns)),
+            unknown=tuple(dict.fromkeys(names.unknown)),
+            unstable=tuple(dict.fromkeys(names.unstable)),
             refused=refused,
             sql=node.sql if fine and node else "",
             fault=node.fault if fine and node else None,
-            probes=tuple(dict.fromkeys(found.probes)) if fine else (),
+            probes=tuple(dict.fromkeys(names.probes)) if fine else (),
         )
 
     # --- tokens
@@ -591,9 +591,9 @@ class _Parser:
         declared = self.declared.get(name.lower())
         if declared is None:
             known = name.lower() in _UNSTABLE
-            (self.found.unstable if known else self.found.unknown).append(name.lower() if known else name)
+            (self.names.unstable if known else self.names.unknown).append(name.lower() if known else name)
             return _Node("NULL", "any")
-        self.found.columns.append(declared)
+        self.names.columns.append(declared)
         return _Node(_name(declared), _kind_of(self.types[declared]))
 
     def number(self, text: str, sign: str = "") -> _Node:
@@ -733,7 +733,7 @@ class _Parser:
 
     def call(self, name: str) -> _Node:
         if name in _UNSTABLE:
-            self.found.unstable.append(name)
+            self.names.unstable.append(name)
         elif name not in FUNCTIONS and name not in ("if", "nvl2"):
             raise _RefusedError(
                 f"{name} is no function that an expression may use (docs/how_to/add_check.md lists them)"
@@ -782,7 +782,7 @@ class _Parser:
                 _Node(f"({form.null_form.format(*written)})", kind, None, None, constant, weight), *given
             )
         if "word" in kinds and form.name in _FORMATTED and len(given) > 1:
-            self.found.probes.append(_FORMATTED[form.name].format(written[1]))
+            self.names.probes.append(_FORMATTED[form.name].format(written[1]))
         return node
 
     def group(self, form: SqlFunction, given: list[_Node]) -> int:
@@ -795,7 +795,7 @@ class _Parser:
             raise _RefusedError(f"the pattern {str(node.value)[:60]!r} {problem}")
         if group > count_groups(str(node.value)):
             raise _RefusedError(f"the pattern {str(node.value)[:60]!r} has no group {group}")
-        self.found.probes.append(f"regexp_like('', {node.sql})")
+        self.names.probes.append(f"regexp_like('', {node.sql})")
 
     # --- kinds
 

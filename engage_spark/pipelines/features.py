@@ -16,6 +16,7 @@ from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import DerivedSnapshot, FeaturesResult, Note
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import features_stage
+from engage_spark.quality.checks.expressions import refuse_what_spark_refuses
 from engage_spark.settings import Settings
 
 
@@ -64,6 +65,7 @@ def _derive(runner: StageRunner, table: Table) -> Iterator[DerivedSnapshot]:
         )
     # No setting changes what a formula gives, so none is an input.
     for work in runner.due(features_stage(table), source=source):
+        refuse_what_spark_refuses(runner.context.spark, table, source)
         with runner.attempt(work, f"deriving {table.name} of {work.snapshot_date}") as attempt:
             with translate_spark_errors(f"{table.name} cannot be derived"):
                 rows = runner.read_valid(source, work).transform(to_features, table=table)

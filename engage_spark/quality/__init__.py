@@ -15,7 +15,7 @@ from engage_spark.quality.checks.duplicate_keys import (
     duplicated_keys,
     with_duplicate_flag,
 )
-from engage_spark.quality.checks.expressions import refuse_other_expressions
+from engage_spark.quality.checks.expressions import refuse_other_expressions, refuse_what_spark_refuses
 from engage_spark.quality.checks.references import with_orphan_flag
 from engage_spark.quality.checks.row_checks import (
     ALIKE,
@@ -75,6 +75,7 @@ __all__ = [
     "orphan_flag_name",
     "personal_rules",
     "refuse_other_expressions",
+    "refuse_what_spark_refuses",
     "row_checks",
     "samples",
     "stats_from_row",

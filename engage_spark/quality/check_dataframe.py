@@ -33,6 +33,7 @@ from engage_spark.quality.checks.row_checks import Check, row_checks
 from engage_spark.quality.count_table import count_table
 from engage_spark.quality.gates import RuleCount, evaluate_gates
 from engage_spark.quality.stats.column_stats import ColumnStats
+from engage_spark.spark.guarantees import guarantees, require_guarantees
 from engage_spark.spark.schema import column_named, conform
 
 RESULT_COLUMNS = ("_dq_status", "_dq_errors", "_run_id")
@@ -45,14 +46,13 @@ class CheckResult:
 
     It shows itself in a notebook; `print` it in a terminal.
 
-    `counts` has one entry per rule and gate, `states` the counts of each column over the valid rows. `rows`
-    is the DataFrame in its declared columns with `_dq_status` and `_dq_errors`, checked anew whenever it is
-    used. `unchecked` says what was not checked, and what that would take; `extra` names undeclared columns,
+    `counts` has one entry per rule and gate, `states` the counts of each column over the valid rows.
+    `unchecked` says what was not checked, and what that would take; `extra` names undeclared columns,
     which are left out.
     """
 
     table: Table
-    rows: DataFrame
+    checked: DataFrame
     counts: tuple[RuleCount, ...]
     failed_gates: tuple[RuleCount, ...]
     states: Mapping[str, ColumnStats]
@@ -60,6 +60,17 @@ class CheckResult:
     quarantined_count: int
     unchecked: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> DataFrame:
+        """The DataFrame in its declared columns with `_dq_status` and `_dq_errors`, checked anew whenever it
+        is used.
+
+        Errors: ConfigurationError where the session's options are not those that the verdict rests on (ANSI,
+        UTC): the rows would be judged otherwise than they were counted.
+        """
+        require_guarantees(self.checked.sparkSession, "which rows broke a rule")
+        return self.checked
 
     @property
     def passed(self) -> bool:
@@ -136,21 +147,35 @@ def check(
     `df`. Without its day an entity's keys must be unique within each day that `df` holds. What cannot be
     checked for lack of these is listed in `CheckResult.unchecked`.
 
+    The verdict is that of ingest in every session: ANSI mode and UTC are set while it is computed, and what
+    was set before is given back.
+
     Cost: whatever the number of rules, one action on the key columns with a shuffle of their hashes (two
     where keys repeat), one full scan that counts everything, and, where something is broken, a scan for
     samples. The driver holds counts,
     samples and at most 10,000 duplicated keys. Nothing is written.
     Errors: ContractError for an unusable contract, InputError when the columns are not as declared.
     """
-    task = _task(df, _table(contract, table), references or {}, landed_at, snapshot_date)
+    with guarantees(df.sparkSession):
+        return _check(df, _table(contract, table), references or {}, landed_at, snapshot_date)
+
+
+def _check(
+    df: DataFrame,
+    table: Table,
+    references: Mapping[str, DataFrame],
+    landed_at: datetime | None,
+    snapshot_date: date | None,
+) -> CheckResult:
+    task = _task(df, table, references, landed_at, snapshot_date)
     refuse_other_expressions(task.rows, task.table)
     checks = row_checks(task.table, landed_at=landed_at)
-    checked = _checked_rows(task, checks, references or {})
+    checked = _checked_rows(task, checks, references)
     counts = count_table(checked, task.table, checks, snapshot_date=snapshot_date, landed_at=landed_at)
     gates = evaluate_gates(counts, task.table, checks)
     return CheckResult(
         table=task.table,
-        rows=checked,
+        checked=checked,
         counts=gates.counts,
         failed_gates=gates.failed_gates,
         states=counts.columns,

@@ -8,6 +8,8 @@ them, each with its origin.
 
 from engage_spark.settings.loading import conf_dir, load_settings
 from engage_spark.settings.model import (
+    FIRST_YEAR,
+    LAST_YEAR,
     IngestSettings,
     InputSettings,
     LakeSettings,
@@ -23,6 +25,8 @@ from engage_spark.settings.model import (
 )
 
 __all__ = [
+    "FIRST_YEAR",
+    "LAST_YEAR",
     "IngestSettings",
     "InputSettings",
     "LakeSettings",

@@ -69,6 +69,17 @@ def _delimiter(value: str) -> str:
     return value
 
 
+FIRST_YEAR, LAST_YEAR = 1900, 9999
+"""Years between which a day is taken for one: 0001-01-01 and 9999-12-31 stand for nothing known."""
+
+
+def _known_day(value: date) -> date:
+    if not FIRST_YEAR <= value.year < LAST_YEAR:
+        raise ValueError(f"must be a day of the years {FIRST_YEAR} to {LAST_YEAR - 1}")
+    return value
+
+
+Day = Annotated[date, AfterValidator(_known_day)]
 ConfText = Annotated[str, BeforeValidator(_conf_text)]
 Memory = Annotated[str, AfterValidator(_memory)]
 Location = Annotated[str, Field(min_length=1), AfterValidator(_no_placeholder)]
@@ -234,7 +245,7 @@ class FeatureSettings(Section):
 class QualitySettings(Section):
     """What a day's quality is compared with."""
 
-    reference: date | None = None
+    reference: Day | None = None
     """Day that `engage-spark quality drift` compares with. Left out, it is the published day before."""
 
 
@@ -327,7 +338,7 @@ class SynthSettings(Section):
     """Number of daily snapshots."""
     seed: Annotated[int, Field(ge=0)] = 42
     """Seed of the data: the same seed makes the same data."""
-    end_date: date = date(2025, 10, 21)
+    end_date: Day = date(2025, 10, 21)
     """Day of the last snapshot."""
     faults: bool = False
     """Whether the data breaks rules of the contract, as an exercise for ingest."""

@@ -7,6 +7,7 @@ are data: an expression in a contract may use any function of the Spark that run
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -58,3 +59,16 @@ def is_remote() -> bool:
     from pyspark.sql import is_remote as spark_is_remote
 
     return spark_is_remote()
+
+
+def silence_query_loggers() -> None:
+    """Keep PySpark from printing an error as JSON beside the message that this package makes of it.
+
+    Spark 3.5 prints none.
+    """
+    try:
+        from pyspark.logger import PySparkLogger
+    except ImportError:
+        return
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -26,21 +26,13 @@ from engage_spark.masking import is_secret_name, mask, shown
 from engage_spark.reachability import require_listener
 from engage_spark.settings import Settings
 from engage_spark.spark import jars, s3
+from engage_spark.spark.guarantees import GUARANTEES, set_guarantees
 from engage_spark.spark.java import require_java
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
-
-GUARANTEES = {
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.files.ignoreCorruptFiles": "false",
-    "spark.sql.files.ignoreMissingFiles": "false",
-}
-"""ANSI: an overflow or a bad cast fails instead of turning into null. UTC: a day is the same day everywhere.
-The last two: a broken or vanished file fails instead of silently losing its rows."""
 
 LOCAL = {
     "spark.ui.enabled": "false",
@@ -79,7 +71,7 @@ def get_session(settings: Settings) -> SparkSession:
     GUARANTEES.
     """
     spark = active_session() or _build(settings)
-    _assert_guarantees(spark)
+    set_guarantees(spark)
     return spark
 
 
@@ -93,6 +85,9 @@ def open_session(settings: Settings) -> Iterator[SparkSession]:
     """
     existed = active_session() is not None
     spark = get_session(settings)
+    from engage_spark.spark.compat import silence_query_loggers
+
+    silence_query_loggers()
     try:
         yield spark
     except Exception as e:
@@ -338,33 +333,6 @@ def _last_errors(log: BinaryIO, most: int = 6) -> list[str]:
     return [shown(line[:300]) for line in lines if re.search(r"Exception|Error\b|rror:| ERROR ", line)][
         -most:
     ]
-
-
-def _assert_guarantees(spark: SparkSession) -> None:
-    wrong: list[str] = []
-    for key, value in GUARANTEES.items():
-        if _option(spark, key) == value:
-            continue
-        try:
-            spark.conf.set(key, value)
-        except Exception as e:  # noqa: BLE001 (the classes differ between classic and Connect; all of them mean: refused)
-            wrong.append(
-                f"{key} is {_option(spark, key)}, must be {value}, and cannot be set ({type(e).__name__})"
-            )
-            continue
-        if (now := _option(spark, key)) != value:
-            wrong.append(f"{key} is {now}, must be {value}, and does not change when set")
-    if wrong:
-        raise ConfigurationError(
-            "the Spark session cannot give what this package guarantees",
-            hint="start the session with these options, or let engage-spark build its own",
-            details=wrong,
-        )
-
-
-def _option(spark: SparkSession, key: str) -> str | None:
-    value = spark.conf.get(key, None)
-    return value.lower() if value in ("True", "False", "TRUE", "FALSE") else value
 
 
 def _of_this_process(path: str) -> str | None:

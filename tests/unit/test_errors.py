@@ -18,6 +18,7 @@ CODES = {
     "NotPublishedError": ("NotPublished", 2),
     "NoChampionError": ("NoChampion", 2),
     "FitError": ("FitFailed", 2),
+    "PermanentError": ("Permanent", 1),
     "GateError": ("GateFailed", 3),
     "TransientError": ("Transient", 4),
 }

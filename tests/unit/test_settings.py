@@ -82,7 +82,7 @@ def test_an_unknown_environment_names_the_known_ones(conf: Path) -> None:
     [
         ("a: [", "cannot be read as YAML"),
         ("- a\n", "must hold a mapping"),
-        ("lake: {root: a}\nlake: {root: b}\n", "'lake' is given twice"),
+        ("lake: {root: a}\nlake: {root: b}\n", "'lake' is written twice"),
     ],
     ids=["syntax", "list", "key twice"],
 )

@@ -22,7 +22,7 @@ from engage_spark.quality import (
     count_rows_and_duplicates,
     count_table,
     evaluate_gates,
-    refuse_other_expressions,
+    refuse_what_spark_refuses,
     row_checks,
     with_check_results,
     with_duplicate_flag,
@@ -81,8 +81,8 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
         runner.attempt(work, f"checking {table.name} of {work.snapshot_date}") as attempt,
         ExitStack() as opened,
     ):
+        refuse_what_spark_refuses(context.spark, table)
         rows, extra, in_folders = _read(context, delivery)
-        refuse_other_expressions(rows, table)
         checks = row_checks(
             table,
             parsed_text=delivery.manifest.format == "csv",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from engage_spark.contract import Table, bare_pattern
-from engage_spark.contract.expressions import read_expression
+from engage_spark.contract import Contract, Table, bare_pattern
+from engage_spark.contract.expressions import read_statement
 from engage_spark.errors import ContractError
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.sql_text import quoted_name, sql_literal
@@ -30,21 +30,11 @@ def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
 def refuse_what_spark_refuses(spark: SparkSession, table: Table, inputs: Table | None = None) -> None:
     """Raise one ContractError that names every rule, formula and pattern of `table` that Spark refuses.
 
-    `inputs` is the table that the formulas are computed from. A pattern is compiled alone, as the contract
-    has it, and as it is used.
+    `inputs` is the table that the formulas are computed from.
     Cost: one call when all is well, one per statement otherwise; no job. What was compiled once is not
     compiled again by the same process.
     """
-    types = (inputs.column_types if inputs else {}) | table.column_types
-    statements = _statements(table, types)
-    query = _query(types, list(statements.values()))
-    if not statements or query in _compiled:
-        return
-    if _fault(spark, query) is None:
-        _compiled.add(query)
-        return
-    faults = {name: _fault(spark, _query(types, [sql])) for name, sql in statements.items()}
-    if problems := [f"{name}: {fault}" for name, fault in faults.items() if fault]:
+    if problems := compile_problems(spark, table, inputs):
         raise ContractError(
             f"{table.name}: Spark refuses {len(problems)} of the contract's expressions and patterns",
             details=problems,
@@ -53,16 +43,45 @@ def refuse_what_spark_refuses(spark: SparkSession, table: Table, inputs: Table |
         )
 
 
+def compile_contract(spark: SparkSession, contract: Contract) -> list[str]:
+    """List every rule, formula and pattern of a contract that Spark refuses, with why.
+
+    Cost: one call a table when all is well; no job.
+    """
+    by_name = {t.name: t for t in contract.tables}
+    return [
+        f"table {t.name!r}: {problem}"
+        for t in contract.tables
+        for problem in compile_problems(spark, t, by_name.get(t.source or ""))
+    ]
+
+
+def compile_problems(spark: SparkSession, table: Table, inputs: Table | None = None) -> list[str]:
+    """List what Spark refuses of one table. A pattern is compiled alone, as the contract has it, and as it is
+    used.
+    """
+    types = (inputs.column_types if inputs else {}) | table.column_types
+    statements = _statements(table, types)
+    query = _query(types, list(statements.values()))
+    if not statements or query in _compiled:
+        return []
+    if _fault(spark, query) is None:
+        _compiled.add(query)
+        return []
+    faults = {name: _fault(spark, _query(types, [sql])) for name, sql in statements.items()}
+    return [f"{name}: {fault}" for name, fault in faults.items() if fault]
+
+
 def _statements(table: Table, types: dict[str, str]) -> dict[str, str]:
     """Return what Spark has to compile, by what it is called."""
     statements = {}
     for rule in table.rules:
-        read = read_expression(rule.expression, types)
+        read = read_statement(rule.expression, types, rule.name)
         statements[rule.name] = f"NOT ({read.sql})"
         statements |= {f"{rule.name} ({probe})": probe for probe in read.probes}
     for f in table.fields:
         if f.formula is not None:
-            read = read_expression(f.formula, types)
+            read = read_statement(f.formula, types, f.name)
             statements[f"the formula of {f.name}"] = f"try_cast({read.sql} AS {f.spark_type})"
             statements |= {f"the formula of {f.name} ({probe})": probe for probe in read.probes}
         if f.pattern is not None:

@@ -22,6 +22,7 @@ from engage_spark.quality.stats.column_stats import ColumnStats
 from engage_spark.quality.stats.count import count_columns
 from engage_spark.spark.by_value import send_by_value
 from engage_spark.spark.column_profile import ColumnProfile, CountedColumn, profile_columns
+from engage_spark.spark.guarantees import guarantees
 from engage_spark.spark.schema import column_named, spark_type
 
 send_by_value(value_scan)
@@ -84,6 +85,8 @@ def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
 
     `key` names the key where it is known; it is counted all the same.
 
+    What it finds does not depend on the session's time zone and ANSI mode.
+
     Cost: whatever the number of rows and columns: three scans (counts and sums; values and shapes; about how
     many differ), one of the columns that may be keys with a shuffle of their values, and two of up to ten
     columns where no single one is unique. Some hundred rows a column reach the driver.
@@ -102,6 +105,11 @@ def profile(df: DataFrame, *, key: Sequence[str] = ()) -> TableProfile:
             f"there is no column {', '.join(map(repr, unknown))}",
             hint=f"columns are: {', '.join(df.columns)}",
         )
+    with guarantees(df.sparkSession):
+        return _profile(df, key)
+
+
+def _profile(df: DataFrame, key: Sequence[str]) -> TableProfile:
     dated = isinstance(
         next((f.dataType for f in df.schema.fields if f.name == SNAPSHOT_DATE), None), T.DateType
     )

@@ -1,4 +1,4 @@
-"""What an expression of a contract may say, how it is written for Spark, and that nothing else gets through."""
+"""What an expression of a contract may say, how Spark is given it, and that nothing else gets through."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.support.examples import examples
 
 KNOWN = ("age", "followers", "date", "we`ird name", "group")
 TYPES = {
-    "n": "int", "m": "bigint", "x": "double", "c": "decimal(10,2)", "t": "string", "b": "boolean", "d": "date",
-    "s": "timestamp", "list": "array<int>", "map": "map<string,int>", "deep": "struct<x:int>",
+    "n": "int", "m": "bigint", "x": "double", "c": "decimal(10,2)", "t": "string", "b": "boolean",
+    "d": "date", "s": "timestamp", "list": "array<int>", "map": "map<string,int>", "deep": "struct<x:int>",
 }  # fmt: skip
 
 
@@ -263,8 +263,9 @@ _literals = st.sampled_from(
      '"t"', "'now'", "1e400", "INTERVAL 1 DAY", "9" * 70, "'\\u0041'", "/* c */ 1", "$$a$$", "'${env:A}'"]
 )  # fmt: skip
 _calls = st.sampled_from(
-    [*FUNCTIONS, "reflect", "java_method", "current_date", "secret", "ai_query", "http_request", "max", "rand",
-     "read_files", "builtin.reflect", "`upper`", "uuid", "raise_error", "transform", "explode", "if", "cast"]
+    [*FUNCTIONS, "reflect", "java_method", "current_date", "secret", "ai_query", "http_request", "max",
+     "rand", "read_files", "builtin.reflect", "`upper`", "uuid", "raise_error", "transform", "explode", "if",
+     "cast"]
 )  # fmt: skip
 
 

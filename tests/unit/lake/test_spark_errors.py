@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from pyspark.errors import PySparkException
 
-from engage_spark.errors import ConfigurationError, ContractError, EngageError, InputError, TransientError
+from engage_spark.errors import (
+    ConfigurationError,
+    ContractError,
+    EngageError,
+    InputError,
+    PermanentError,
+    TransientError,
+)
 from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
 
 CLASSIC = """An error occurred while calling o42.save.
@@ -56,10 +64,39 @@ Caused by: {cause}
             "at the same time",
         ),
         ("java.net.SocketTimeoutException: Read timed out", TransientError, "TASK_WRITE_FAILED"),
+        # What waiting mends, also where a file or a right is spoken of beside it.
+        (
+            "SparkException: [FAILED_READ_FILE.NO_HINT] while reading s3a://raw/a.parquet. "
+            "SdkClientException: Unable to execute HTTP request: Connection reset",
+            TransientError,
+            "answer again",
+        ),
+        ("S3Exception: Slow Down (Service: S3, Status Code: 503, Request ID: 403)", TransientError, "again"),
+        ("AWSStatus500Exception: InternalError (Service: S3)", TransientError, "again"),
+        ("ConnectionClosedException: Premature end of Content-Length body", TransientError, "again"),
+        ("java.net.UnknownHostException: bucket.s3.amazonaws.com", TransientError, "again"),
+        # What comes back on every retry: nothing that is not known to pass is worth one.
+        ("java.lang.OutOfMemoryError: Java heap space", PermanentError, "too little memory"),
+        ("ExecutorLostFailure caused by java.lang.OutOfMemoryError", PermanentError, "too little memory"),
+        (
+            "SparkRuntimeException: [INVALID_PARAMETER_VALUE.PATTERN] The value of parameter regexp",
+            ContractError,
+            "INVALID_PARAMETER_VALUE.PATTERN",
+        ),
+        ("SparkRuntimeException: [USER_RAISED_EXCEPTION] f.x: its formula", ContractError, "USER_RAISED"),
+        ("DeltaAnalysisException: [DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES] a b", PermanentError, "TASK"),
+        (
+            "DeltaUnsupportedOperationException: [DELTA_UNSUPPORTED_FEATURES_FOR_WRITE]",
+            PermanentError,
+            "TASK",
+        ),
+        ("java.lang.StackOverflowError", PermanentError, "TASK"),
+        ("java.lang.NoSuchMethodError: org.x.Y.z()", PermanentError, "TASK"),
+        ("java.io.EOFException: Unexpected end of input stream", PermanentError, "TASK"),
     ],
 )
 def test_a_failure_is_called_by_its_cause(cause: str, kind: type[EngageError], said: str) -> None:
-    error = to_engage_error(RuntimeError(CLASSIC.format(cause=cause)), "/lake/t cannot be written")
+    error = to_engage_error(PySparkException(CLASSIC.format(cause=cause)), "/lake/t cannot be written")
     assert type(error) is kind
     assert said in str(error)
     assert error.hint

@@ -70,6 +70,7 @@ def test_what_spark_3_5_lacks_is_used_in_compat_alone() -> None:
 
 def test_the_names_that_spark_3_5_lacks_are_seen() -> None:
     assert set(new_names(COMPAT.read_text(encoding="utf-8"))) == {
+        "PySparkLogger",
         "arrow_udf",
         "is_remote",
         "make_valid_utf8",

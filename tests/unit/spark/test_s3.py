@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from engage_spark.errors import ConfigurationError
 from engage_spark.settings import S3Settings, Settings
 from engage_spark.spark import s3, session
 
@@ -18,15 +23,54 @@ def test_the_client_loses_patience_unless_told_otherwise() -> None:
 
 def test_every_secret_option_is_known_as_one() -> None:
     settings = s3.conf(S3Settings(access_key="a-key", secret_key="a-secret", session_token="a-token"))
-    assert {key for key, value in settings.items() if value.startswith("a-")} == set(s3.SECRETS)
+    secrets = {key for key, value in settings.items() if value.startswith("a-")}
+    assert len(secrets) == 3
+    assert secrets <= set(session.secret_options(settings))
 
 
-def test_secrets_are_in_the_environment_for_as_long_as_the_block_lasts(
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("spark.hadoop.fs.s3a.bucket.x.secret.key", "hush"),
+        ("spark.hadoop.fs.azure.account.key.a.dfs.core.windows.net", "hush=="),
+        ("spark.hadoop.fs.azure.sas.c.a.blob.core.windows.net", "sv=1"),
+        ("spark.ssl.keyStorePassword", "hush"),
+        ("spark.authenticate.secret", "hush"),
+        ("spark.x.url", "jdbc:postgresql://h/d?user=a&password=hush"),
+        ("spark.x.address", "https://a:hush@h/"),
+        ("spark.hadoop.javax.jdo.option.ConnectionPassword", "hush"),
+    ],
+)
+def test_no_secret_is_among_the_arguments_of_the_jvm(key: str, value: str) -> None:
+    assert session.secret_options({key: value, "spark.app.name": "x"}) == [key]
+
+
+def test_secrets_are_in_a_private_file_for_as_long_as_the_block_lasts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "before")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
-    with s3.environment({s3.PREFIX + "access.key": "a", s3.PREFIX + "secret.key": "b"}):
-        assert (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]) == ("a", "b")
-    assert os.environ["AWS_ACCESS_KEY_ID"] == "before"
-    assert "AWS_SECRET_ACCESS_KEY" not in os.environ
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--name x pyspark-shell")
+    with session._private_options({"spark.a.key": "h:u=s\\h é"}):
+        words = shlex.split(os.environ["PYSPARK_SUBMIT_ARGS"])
+        file = Path(words[words.index("--properties-file") + 1])
+        assert words[-3:] == ["--name", "x", "pyspark-shell"]
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert file.read_text() == r"spark.a.key h\u003au\u003ds\u005ch\u0020\u00e9" + "\n"
+    assert not file.exists()
+    assert os.environ["PYSPARK_SUBMIT_ARGS"] == "--name x pyspark-shell"
+
+
+def test_a_second_file_of_options_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--properties-file mine pyspark-shell")
+    with pytest.raises(ConfigurationError, match="would need another"), session._private_options({"a": "b"}):
+        raise AssertionError("it was entered")
+
+
+def test_the_log_is_private_and_has_no_name(tmp_path: Path) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("engage-spark-*"))
+    with session._open_log(None) as log:
+        log.write(b"INFO fine\n26/01/01 ERROR lost: token=hushhush\n\x1b[2J Exception\n")
+        log.flush()
+        assert set(Path(tempfile.gettempdir()).glob("engage-spark-*")) <= before
+        assert session._last_errors(log) == ["26/01/01 ERROR lost: token=***", r"\u001b[2J Exception"]
+    with session._open_log(str(tmp_path / "spark.log")):
+        assert stat.S_IMODE((tmp_path / "spark.log").stat().st_mode) == 0o600

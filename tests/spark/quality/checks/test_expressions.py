@@ -1,6 +1,4 @@
-"""A rule is one boolean expression about one row, and whatever else Spark's parser would take is refused, all
-of it in one error.
-"""
+"""Rules, formulas and patterns are compiled by Spark before rows are read, all refusals in one error, no job."""
 
 from __future__ import annotations
 
@@ -8,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from pyspark.sql import functions as F
 
-from engage_spark.contract import Rule, Table, load_contract
+from engage_spark.contract import Rule, Table, anchored_pattern, load_contract
+from engage_spark.contract.expressions import read_expression
+from engage_spark.contract.sql_functions import FUNCTIONS
 from engage_spark.errors import ContractError
-from engage_spark.quality import refuse_other_expressions
-from engage_spark.spark.schema import spark_schema
+from engage_spark.quality import refuse_what_spark_refuses
+from engage_spark.quality.checks import expressions
+from engage_spark.quality.checks.expressions import compile_contract
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
@@ -22,37 +22,115 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.connect
 
 STATIONS = load_contract(DATA / "bikes.odcs.yaml").entity
-REFUSED = {
+TYPES = {
+    "n": "int", "m": "bigint", "x": "double", "c": "decimal(10,2)", "t": "string", "b": "boolean",
+    "d": "date", "s": "timestamp", "list": "array<int>", "map": "map<string,int>", "deep": "struct<x:int>",
+}  # fmt: skip
+REFUSED_BY_SPARK = {
+    "no boolean": "docks_total + 1",
+    "a format": "date_format(opened_on, 'ZZZZZZZZ') = 'x'",
+    "a pattern": "district RLIKE 'a{2,1}'",
+}
+REFUSED_BEFORE = {
     "an aggregate": "max(docks_total) > 3",
     "a window": "row_number() OVER (ORDER BY docks_total) = 1",
     "a generator": "explode(array(docks_total)) > 0",
-    "no boolean": "docks_total + 1",
     "two expressions": "docks_total > 1, bikes_parked > 1",
     "a statement": "SELECT 1",
     "no such function": "frobnicate(docks_total)",
+    "reflection": "builtin.reflect('java.lang.System', 'exit', 0) IS NULL",
 }
 
 
-def with_rules(*expressions: str) -> Table:
-    rules = tuple(
+def with_rules(*rules: str) -> Table:
+    declared = tuple(
         Rule(name=f"r{i}", expression=e, description="", columns=("docks_total",))
-        for i, e in enumerate(expressions)
+        for i, e in enumerate(rules)
     )
-    return replace(STATIONS, rules=rules)
+    return replace(STATIONS, rules=declared)
 
 
-def test_the_declared_rules_pass(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([], spark_schema(STATIONS))
-    refuse_other_expressions(rows, STATIONS)
-    columns_by_rule = {r.name: rows.where(r.expression).select(F.lit(1)).columns for r in STATIONS.rules}
-    assert set(columns_by_rule) == {"bikes_fit_docks", "rides_have_length"}, "the rules that were looked at"
+def with_pattern(pattern: str) -> Table:
+    fields = (
+        replace(f, pattern=anchored_pattern(pattern) if f.name == "station_code" else None)
+        for f in STATIONS.fields
+    )
+    return replace(STATIONS, fields=tuple(fields), rules=())
 
 
-def test_everything_that_is_no_statement_about_a_row_is_named_in_one_error(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([], spark_schema(STATIONS))
+def test_the_declared_expressions_pass_in_one_call_a_table(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    fault = expressions._fault
+    monkeypatch.setattr(expressions, "_compiled", set())
+    monkeypatch.setattr(expressions, "_fault", lambda s, query: (asked.append(query), fault(s, query))[1])
+    contract = load_contract()
+    assert compile_contract(spark, contract) == []
+    assert 1 < len(asked) <= len(contract.tables)
+    assert compile_contract(spark, contract) == []
+    assert len(asked) <= len(contract.tables), "what was compiled is not compiled again"
+
+
+def test_what_spark_refuses_is_named_in_one_error(spark: SparkSession) -> None:
     with pytest.raises(ContractError) as e:
-        refuse_other_expressions(rows, with_rules("docks_total > 1", *REFUSED.values()))
-    named = {detail.split(":")[0] for detail in e.value.details}
-    assert named == {f"r{i}" for i in range(1, len(REFUSED) + 1)}
+        refuse_what_spark_refuses(spark, with_rules("docks_total > 1", *REFUSED_BY_SPARK.values()))
+    named = {detail.split(":")[0].split(" ")[0] for detail in e.value.details}
+    assert named == {f"r{i}" for i in range(1, len(REFUSED_BY_SPARK) + 1)}
     assert e.value.exit_code == 2
-    assert "gates" in (e.value.hint or "")
+
+
+@pytest.mark.parametrize("what", REFUSED_BEFORE)
+def test_what_is_not_on_the_list_never_reaches_spark(what: str) -> None:
+    with pytest.raises(ContractError, match="cannot be run"):
+        refuse_what_spark_refuses(None, with_rules(REFUSED_BEFORE[what]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pattern", ["(?i)abc", "(?<y>[0-9]{4})-[0-9]{2}", r"\h+", "[a-z&&[^b]]"])
+def test_patterns_of_java_are_taken(spark: SparkSession, pattern: str) -> None:
+    refuse_what_spark_refuses(spark, with_pattern(pattern))
+
+
+@pytest.mark.parametrize("pattern", ["ST[0-9]{4})|(?:.*", "(?P<a>abc)", "a{2,1}", "[b-a]", r"\p{Nonsense}"])
+def test_a_pattern_is_compiled_alone(spark: SparkSession, pattern: str) -> None:
+    with pytest.raises(ContractError, match="the pattern of station_code"):
+        refuse_what_spark_refuses(spark, with_pattern(pattern))
+
+
+def test_spark_takes_every_listed_function_in_the_form_it_is_given(spark: SparkSession) -> None:
+    example = {
+        "number": "x", "whole": "n", "text": "t", "boolean": "b", "time": "s", "date": "d", "timestamp": "s",
+        "array": "list", "map": "map", "any": "n", "read": "t", "pattern": "'(a)'", "word": "'MM'",
+        "replacement": "'z'", "count": "1",
+    }  # fmt: skip
+    own = {"element_at": "list, 1", "try_element_at": "list, 1", "size": "list", "cardinality": "list",
+           "map_contains_key": "map, t"}  # fmt: skip
+    written = []
+    for name, forms in FUNCTIONS.items():
+        for form in forms:
+            for most in {len(form.arguments), len(form.arguments) - form.optional}:
+                for number in ("x", "n", "c"):
+                    kinds = {**example, "number": number}
+                    arguments = own.get(name) or ", ".join(kinds[k] for k in form.arguments[:most])
+                    read = read_expression(f"{name}({arguments})", TYPES)
+                    assert read.problems == [], name
+                    written += [read.sql, *([read.fault] if read.fault else [])]
+    more = ["d - d > INTERVAL 3 DAYS", "d + 1 > d", "s + INTERVAL 1 HOUR", "s - s", "n & 3 | ~n", "t || n",
+            "CASE n WHEN 1 THEN 'a' ELSE t END", "map['a'] > 1", "list[0] > 1", "deep.x > 1", "-n", "-c", "b IS TRUE",
+            "CAST(x AS DECIMAL(10,2))", "nvl2(n, 1, 2)", "if(b, 1, 2)", "d > '2025-01-01'",
+            "n IN (1, 2.5)", "1.5 + .5 - 1e3 + 2D + 3BD + 4L + 5S + 6Y", "n = -9223372036854775808",
+            "n IS NOT DISTINCT FROM m"]  # fmt: skip
+    for expression in more:
+        read = read_expression(expression, TYPES)
+        assert read.problems == [], expression
+        written += [read.sql, *([read.fault] if read.fault else [])]
+    assert expressions._fault(spark, expressions._query(TYPES, list(dict.fromkeys(written)))) is None
+
+
+def test_text_is_what_it_says_whatever_the_parser_replaces(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANTED", "seen")
+    read = read_expression("t = '${env:PLANTED}' OR t = 'a''b\\\\c'", {"t": "string"})
+    rows = spark.sql("SELECT * FROM VALUES ('seen'), ('${en' || 'v:PLANTED}'), (\"a'b\\\\c\") AS r(t)")
+    assert sorted(r.t for r in rows.where(read.sql).collect()) == ["${env:PLANTED}", r"a'b\c"]
