@@ -1,4 +1,4 @@
-"""Rules, formulas and patterns are compiled by Spark before rows are read, all refusals in one error, no job."""
+"""Rules, formulas and patterns are compiled by Spark before rows are read, and refusals are one error."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def test_spark_takes_every_listed_function_in_the_form_it_is_given(spark: SparkS
                     assert read.problems == [], name
                     written += [read.sql, *([read.fault] if read.fault else [])]
     more = ["d - d > INTERVAL 3 DAYS", "d + 1 > d", "s + INTERVAL 1 HOUR", "s - s", "n & 3 | ~n", "t || n",
-            "CASE n WHEN 1 THEN 'a' ELSE t END", "map['a'] > 1", "list[0] > 1", "deep.x > 1", "-n", "-c", "b IS TRUE",
+            "CASE n WHEN 1 THEN 'a' ELSE t END", "map['a'] > 1", "list[0] > 1", "deep.x > 1", "-n", "-c",
+            "b IS TRUE",
             "CAST(x AS DECIMAL(10,2))", "nvl2(n, 1, 2)", "if(b, 1, 2)", "d > '2025-01-01'",
             "n IN (1, 2.5)", "1.5 + .5 - 1e3 + 2D + 3BD + 4L + 5S + 6Y", "n = -9223372036854775808",
             "n IS NOT DISTINCT FROM m"]  # fmt: skip
