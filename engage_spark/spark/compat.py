@@ -2,7 +2,7 @@
 
 Nothing else in the package may use such a function (`tests/unit/spark/test_compat.py` sees to it), so support
 for an older Spark is written here and nowhere else. Each docstring says what Spark 3.5 would need. Contracts
-are data: an expression in a contract may use any function of the Spark that runs it.
+are data: what their expressions may use is in `contract/sql_functions`, and some of it is new in Spark 4.
 """
 
 from __future__ import annotations
