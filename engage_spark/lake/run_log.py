@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,9 @@ class RunLog:
         """
         if not self._read:
             rows = self._rows(spark)
-            records = [] if rows is None else rows.select(*Run.__dataclass_fields__).collect()
+            # Moments as numbers, since `collect` hands them over in the time zone of this process.
+            columns = (F.unix_micros(n).alias(n) if n in _MOMENTS else F.col(n) for n in _COLUMNS)
+            records = [] if rows is None else rows.select(*columns).collect()
             self._read.append([_run(row.asDict()) for row in records])
         return sorted(
             (r for r in self._read[0] if stage in (None, r.stage)),
@@ -282,6 +284,12 @@ def _command(stage: str) -> str:
     return stage.partition(":")[0]
 
 
+_COLUMNS = tuple(Run.__dataclass_fields__)
+_MOMENTS = ("started_at", "finished_at")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
 def _run(row: dict[str, object]) -> Run:
     values = row | {name: json.loads(str(row[name])) for name in ("inputs", "outputs")}
+    values |= {name: _EPOCH + timedelta(microseconds=int(str(row[name]))) for name in _MOMENTS}
     return Run(**values)  # type: ignore[arg-type]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 from chispa import assert_df_equality
 
 from engage_spark.errors import InputError
 from engage_spark.lake import read_any_format
+from tests.support.bad_input.things import parquet, text
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -45,3 +47,77 @@ def test_what_is_no_one_table_is_refused(spark: SparkSession, tmp_path: Path) ->
     assert "--data-format" in (e.value.hint or "")
     with pytest.raises(InputError, match="there is no"):
         read_any_format(spark, str(tmp_path / "nowhere"), format="csv")
+
+
+def test_values_of_folders_are_text_as_written(spark: SparkSession, tmp_path: Path) -> None:
+    for code in ("01001", "1e5", "true", "2025-10-21"):
+        parquet(tmp_path / "zip" / f"code={code}" / "p.parquet", "a")
+        text(tmp_path / "csv" / f"code={code}" / "p.csv", "id\na\n")
+    for name in ("zip", "csv"):
+        rows = read_any_format(spark, str(tmp_path / name)).rows
+        assert dict(rows.dtypes)["code"] == "string"
+        assert {r["code"] for r in rows.collect()} == {"01001", "1e5", "true", "2025-10-21"}
+
+
+def test_types_that_differ_by_file_become_one_and_unreadable_columns_are_left_out(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    folder = tmp_path / "things"
+    parquet(folder / "a.parquet", "a", n=pa.array([1], pa.int64()), u=pa.nulls(1, pa.uuid()))
+    parquet(folder / "b.parquet", "b", x=pa.nulls(1), d=pa.array([1], pa.decimal128(5, 2)), v=pa.nulls(1))
+    parquet(folder / "c.parquet", "c", x=pa.array([1], pa.float32()), d=pa.array([1], pa.decimal128(8, 4)))
+    text(folder / "part_$folder$", "")
+    table = read_any_format(spark, str(folder))
+    assert dict(table.rows.dtypes) == {"id": "string", "n": "bigint", "x": "double", "d": "decimal(8,4)"}
+    assert table.left_out == (
+        ("u", "arrow.uuid, which Spark cannot read, in a.parquet"),
+        ("v", "it has neither a value nor a type"),
+    )
+    assert sorted((r["id"], r["n"], r["x"]) for r in table.rows.collect()) == [
+        ("a", 1, 0.5),
+        ("b", 1, None),
+        ("c", 1, 1.0),
+    ]
+    parquet(folder / "d.parquet", "d", n=["1"])
+    with pytest.raises(InputError, match=r"n: bigint in a\.parquet, int in b\.parquet, string in d\.parquet"):
+        read_any_format(spark, str(folder))
+
+
+def test_numbers_of_csv_that_would_lose_something_stay_text(spark: SparkSession, tmp_path: Path) -> None:
+    lines = ["zip,n,x,unit,hex,note", '01067,1,0.5,1d,0x1p3,"one\ntwo"', "10115,2,1e5,2.5f,1,three"]
+    text(tmp_path / "a.csv", "\n".join(lines) + "\n")
+    rows = read_any_format(spark, str(tmp_path / "a.csv")).rows
+    assert dict(rows.dtypes) == {
+        "zip": "string",
+        "n": "int",
+        "x": "double",
+        "unit": "string",
+        "hex": "string",
+        "note": "string",
+    }
+    assert sorted(r["note"] for r in rows.collect()) == ["one\ntwo", "three"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a;b\n1;2\n", "is split by ';', by its header, and not by ','"),
+        ("", "empty"),
+        ("\n\n", "has no header line"),
+        ("a,b\n" + "x" * (17 * 2**20), "a line of more than 16 MB"),
+    ],
+)
+def test_faults_of_csv_are_told_as_what_they_are(
+    spark: SparkSession, tmp_path: Path, content: str, message: str
+) -> None:
+    text(tmp_path / "a.csv", content)
+    with pytest.raises(InputError, match=message):
+        read_any_format(spark, str(tmp_path / "a.csv"))
+
+
+@pytest.mark.parametrize("mark", [".hoodie/x", "metadata/v1.metadata.json", "_committed_1", "a.parquet.tmp"])
+def test_what_is_no_plain_folder_is_refused(spark: SparkSession, tmp_path: Path, mark: str) -> None:
+    parquet(tmp_path / "t" / "a.parquet")
+    text(tmp_path / "t" / mark, "{}")
+    with pytest.raises(InputError, match="cannot be read as a folder of files"):
+        read_any_format(spark, str(tmp_path / "t"))
