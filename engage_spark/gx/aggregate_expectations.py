@@ -14,7 +14,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from engage_spark.gx.columns import ColumnCells, Frame, comparable, literals, moment
+from engage_spark.gx.columns import ColumnCells, Frame, comparable, exact, literals, moment, number
 from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 from engage_spark.gx.map_expectations import Handler
 from engage_spark.gx.metric_requests import (
@@ -27,7 +27,6 @@ from engage_spark.gx.metric_requests import (
 )
 from engage_spark.gx.row_conditions import domain_of, expression
 
-MOST_DIGITS = 18
 Within = Callable[[Any], bool]
 _ROWS_FORM = "`SELECT * FROM {batch} WHERE` and a condition on one row"
 _ROWS_QUERY = re.compile(
@@ -66,37 +65,39 @@ def _figure(bound: Any) -> int | float:
 
 
 def _share(bound: Any) -> Fraction:
-    """Return a share as it is written: 0.3 is three tenths, and not the double next to it."""
-    return Fraction(str(_figure(bound)))
+    return exact(_figure(bound))
 
 
 def _of_numbers(pick: Callable[[ColumnFigures], Any], *, times: bool, rounded: bool) -> Handler:
     """Hold an aggregate of a column against its bound.
 
-    `rounded`: the exact value is rounded to a double before it is held against the bound.
+    Exact numbers, decimals among them, are compared exactly. `rounded`: a value between those that the column
+    can hold, such as the mean 1/3, is compared as the double next to it.
     """
 
     def handler(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
         cells, domain = frame[arguments.text("column")], domain_of(arguments, frame)
         if not (cells.is_number or (times and cells.is_time)):
             raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there is no such figure")
-        if isinstance(cells.type, T.DecimalType) and cells.type.precision > MOST_DIGITS:
-            raise RefusedError(
-                f"column {cells.name!r} is {cells.called}; figures are exact up to {MOST_DIGITS} "
-                f"digits, and not given beyond"
-            )
-        holds, figure = _within(arguments, lambda bound: comparable(cells, bound)), ask.number(domain, cells)
+        holds = _within(arguments, lambda bound: comparable(cells, bound))
+        holds_rounded = _within(arguments, lambda bound: float(number(bound, cells))) if rounded else holds
+        figure = ask.number(domain, cells)
 
         def outcome_of(a: MetricValues) -> ExpectationOutcome:
             value = pick(figure(a))
-            if isinstance(value, Fraction) and (rounded or cells.is_floating):
+            if isinstance(value, Fraction) and (cells.digits is None or _is_between(value, cells.digits)):
                 value = float(value)
+                return ExpectationOutcome(holds_rounded(value), {"observed_value": _shown(value)})
             at = moment(value) if isinstance(value, date) else value
             return ExpectationOutcome(holds(at), {"observed_value": _shown(value)})
 
         return outcome_of
 
     return handler
+
+
+def _is_between(value: Fraction, digits: int) -> bool:
+    return bool((value * 10**digits).denominator != 1)
 
 
 def _shown(value: Any) -> Any:
@@ -122,24 +123,26 @@ def _quantiles(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) ->
     if arguments.take("allow_relative_error", False) is not False:
         raise RefusedError("allow_relative_error must be false: quantiles are exact here")
     orders, limits = _orders(ranges)
-    if not (cells.is_whole or cells.is_floating):
+    if not cells.is_number:
         raise RefusedError(f"column {cells.name!r} is {cells.called}, of which there are no quantiles here")
-    figures = ask.number(
-        domain, cells, [float(bound) for pair in limits for bound in pair if bound is not None]
-    )
+    cuts = [[None if bound is None else _cut(cells, bound) for bound in pair] for pair in limits]
+    figures = ask.number(domain, cells, [cut for pair in cuts for cut in pair if cut is not None])
 
     def outcome_of(a: MetricValues) -> ExpectationOutcome:
         n, below = figures(a).ranked, figures(a).below
         held = [n > 0] * len(orders)  # of no values no quantile lies anywhere
-        for i, (order, (low, high)) in enumerate(zip(orders, limits, strict=True) if n else ()):
+        for i, (order, (low, high)) in enumerate(zip(orders, cuts, strict=True) if n else ()):
             rank = max(1, math.ceil(order * n))
-            held[i] = (low is None or below[float(low)][0] < rank) and (
-                high is None or below[float(high)][1] >= rank
-            )
+            held[i] = (low is None or below[low][0] < rank) and (high is None or below[high][1] >= rank)
         shown = {"quantiles": [float(o) for o in orders], "values": [None] * len(orders)}
         return ExpectationOutcome(all(held), {"observed_value": shown, "details": {"success_details": held}})
 
     return outcome_of
+
+
+def _cut(cells: ColumnCells, bound: int | float) -> float | Fraction:
+    """Return a bound as values are counted below it."""
+    return float(bound) if cells.digits is None else exact(bound)
 
 
 def _orders(ranges: Any) -> tuple[list[Fraction], list[list[Any]]]:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
+from fractions import Fraction
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -17,6 +18,9 @@ from engage_spark.gx.expectation_args import RefusedError
 from engage_spark.spark.schema import column_named
 
 _LONG = 2**63
+_BEYOND = 10**80
+"""More units than any column holds, whatever its digits."""
+Number = int | float | Fraction
 Compare = Callable[[Column, Any], Column]
 
 
@@ -35,6 +39,13 @@ class ColumnCells:
     @property
     def is_number(self) -> bool:
         return isinstance(self.type, T.NumericType)
+
+    @property
+    def digits(self) -> int | None:
+        """Digits behind the point of exact numbers; None of floating point numbers and other types."""
+        if isinstance(self.type, T.DecimalType):
+            return int(self.type.scale)
+        return 0 if self.is_whole else None
 
     @property
     def is_floating(self) -> bool:
@@ -122,50 +133,95 @@ def compared(cells: ColumnCells, bound: Any, *, above: bool, strict: bool) -> Co
         kind = "timestamp_ntz" if isinstance(cells.type, T.TimestampNTZType) else "timestamp"
         literal = F.lit(value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")).cast(kind)
         column = column.cast(kind)
-    elif cells.is_whole:
-        whole, strict = _whole_bound(value, above=above, strict=strict)
-        if abs(whole) >= _LONG:
-            return F.when(column.isNotNull(), F.lit((whole < 0) == above))
-        literal = F.lit(whole).cast("bigint")
+    elif cells.digits is not None:
+        units, strict = _exact_bound(value, cells.digits, above=above, strict=strict)
+        if abs(units) >= _most(cells):
+            return F.when(column.isNotNull(), F.lit((units < 0) == above))
+        literal = _exact_literal(units, cells)
     else:
-        literal = F.lit(float(value))
+        nearest, strict = _nearest_double(value, above=above, strict=strict)
+        literal = F.lit(nearest)
     if above:
         return column > literal if strict else column >= literal
     return column < literal if strict else column <= literal
 
 
-def _whole_bound(value: float | int, *, above: bool, strict: bool) -> tuple[int, bool]:
-    """Return the bound as a whole number, so that 64-bit integers are not compared as doubles."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return (_LONG if value > 0 else -_LONG), strict
-    if value == int(value):
-        return int(value), strict
-    return (math.ceil(value) if above else math.floor(value)), False
+def _exact_bound(value: Number, digits: int, *, above: bool, strict: bool) -> tuple[int, bool]:
+    """Return the bound in the smallest unit of the column, so that nothing is compared as doubles.
+
+    A bound between two of its values is the next one inside.
+    """
+    units = exact(value) * 10**digits
+    if units.denominator == 1:
+        return int(units), strict
+    return (math.ceil(units) if above else math.floor(units)), False
+
+
+def _most(cells: ColumnCells) -> int:
+    """Return the first number of units that no value of the column reaches."""
+    return 10**cells.type.precision if isinstance(cells.type, T.DecimalType) else _LONG
+
+
+def _exact_literal(units: int, cells: ColumnCells) -> Column:
+    if isinstance(cells.type, T.DecimalType):
+        return F.lit(decimal_text(units, cells.type.scale)).cast(cells.type)
+    return F.lit(units).cast("bigint")
+
+
+def decimal_text(units: int, digits: int) -> str:
+    """Return a decimal as text: so many units of its last digit."""
+    return format(Decimal(units).scaleb(-digits, Context(prec=80)), "f")
+
+
+def _nearest_double(value: Number, *, above: bool, strict: bool) -> tuple[float, bool]:
+    """Return the double next to a bound, and whether it is out itself: beyond 2^53 integers are rounded."""
+    nearest = float(value)
+    if nearest != value:
+        strict = (nearest < value) == above
+    return nearest, strict
 
 
 def comparable(cells: ColumnCells, bound: Any) -> Any:
-    """Return the bound as Python compares it: an int or float for numbers, a moment in UTC for dates and
-    timestamps.
+    """Return the bound as Python compares it: a fraction for exact numbers, an int or float for floating
+    point ones, a moment in UTC for dates and timestamps.
     """
     if cells.is_number:
-        return number(bound, cells)
+        value = number(bound, cells)
+        return value if cells.digits is None else exact(value)
     if cells.is_time:
         return moment(bound)
     raise RefusedError(f"column {cells.name!r} is {cells.called}, which has no bounds in Great Expectations")
 
 
-def number(value: Any, cells: ColumnCells) -> int | float:
+def exact(value: Number) -> Fraction:
+    """Return a number as it is written: 0.3 is three tenths, and not the double next to it.
+
+    Infinity is a number that no column holds.
+    """
+    if isinstance(value, float) and math.isinf(value):
+        return Fraction(_BEYOND if value > 0 else -_BEYOND)
+    return Fraction(str(value))
+
+
+def number(value: Any, cells: ColumnCells) -> Number:
     """Return a number of JSON, or a text that is one. NaN is not a bound."""
     if isinstance(value, str):
         try:
-            value = float(value) if not value.strip().lstrip("+-").isdigit() else int(value)
-        except ValueError:
+            value = _of_text(value.strip(), cells)
+        except (ValueError, ArithmeticError):
             raise RefusedError(
                 f"column {cells.name!r} is {cells.called}; {value!r} is not a number"
             ) from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float | Fraction) or math.isnan(value):
         raise RefusedError(f"column {cells.name!r} is {cells.called}; {value!r} is not a number")
     return value
+
+
+def _of_text(text: str, cells: ColumnCells) -> Number:
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    nearest = float(text)
+    return nearest if cells.digits is None or not math.isfinite(nearest) else Fraction(Decimal(text))
 
 
 def moment(value: Any) -> datetime:
@@ -203,14 +259,15 @@ def literal(cells: ColumnCells, value: Any) -> Column | None:  # noqa: PLR0911 (
     """Return one value as a literal, or None when no value of the column's type equals it."""
     mismatch = RefusedError(f"column {cells.name!r} is {cells.called}, which cannot equal {value!r}")
     if cells.is_number:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
             raise mismatch
-        if cells.is_whole:
-            return F.lit(int(value)).cast("bigint") if value == value // 1 and abs(value) < _LONG else None
-        if isinstance(cells.type, T.DecimalType) and math.isfinite(value):
-            exact = Decimal(str(value))
-            return F.lit(exact) if len(exact.as_tuple().digits) <= 38 else None
-        return F.lit(float(value))
+        if math.isnan(value):
+            return F.lit(value) if cells.digits is None else None
+        if cells.digits is not None:
+            units = exact(value) * 10**cells.digits
+            is_value = units.denominator == 1 and abs(units) < _most(cells)
+            return _exact_literal(int(units), cells) if is_value else None
+        return F.lit(float(value)) if isinstance(value, Fraction) or float(value) == value else None
     if cells.is_text and isinstance(value, str):
         return F.lit(value)
     if isinstance(cells.type, T.BooleanType) and isinstance(value, bool):

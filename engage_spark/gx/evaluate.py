@@ -27,6 +27,7 @@ from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 from engage_spark.gx.metric_requests import (
     ColumnFigures,
     CountRequest,
+    Cut,
     ExpectationOutcome,
     GroupedRequest,
     MetricRequests,
@@ -233,14 +234,11 @@ def _code(code: str, count: CountRequest) -> Column:
 
 @dataclass(frozen=True)
 class _NumericColumn:
-    """A column as it is summed: as a double, a whole number, a number of days or of microseconds; `scale`
-    digits are behind its point.
-    """
+    """A column as it is summed: a double, whole number or decimal, a number of days or of microseconds."""
 
     column: Column
     type: str
     of: T.DataType
-    scale: int = 0
 
 
 def _number(domain: Domain, cells: ColumnCells) -> _NumericColumn:
@@ -250,15 +248,13 @@ def _number(domain: Domain, cells: ColumnCells) -> _NumericColumn:
     if cells.is_whole:
         return _NumericColumn(column.cast("bigint"), "bigint", kind)
     if isinstance(kind, T.DecimalType):
-        return _NumericColumn((column * F.lit(10**kind.scale)).cast("bigint"), "bigint", kind, kind.scale)
+        return _NumericColumn(column, kind.simpleString(), kind)
     if isinstance(kind, T.DateType):
         return _NumericColumn(column, "date", kind)
     return _NumericColumn(column.cast("timestamp"), "timestamp", kind)
 
 
-def _numbers(
-    state: ColumnStats, shape: _NumericColumn, cut: Mapping[float, tuple[int, int]]
-) -> ColumnFigures:
+def _numbers(state: ColumnStats, shape: _NumericColumn, cut: Mapping[Cut, tuple[int, int]]) -> ColumnFigures:
     """Return the figures as Spark's own aggregates would give them: NaN above every number and in every sum,
     infinities as they are.
     """
@@ -271,7 +267,7 @@ def _numbers(
     low, high = _value(state.minimum, shape), _value(state.maximum, shape)
     minimum = -math.inf if below else low if low is not None else math.inf if above else math.nan
     maximum = math.nan if nan else math.inf if above else high if high is not None else -math.inf
-    total: Fraction | float = state.total / 10**shape.scale
+    total: Fraction | float = state.total
     if nan or (above and below):
         total = math.nan
     elif above or below:
@@ -291,7 +287,7 @@ def _value(
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(number))
     except OverflowError:  # Python has no date beyond the year 9999: days or microseconds since 1970 tell it
         return int(number)
-    return Fraction(int(number), 10**shape.scale) if shape.scale else int(number)
+    return number
 
 
 def _groups(

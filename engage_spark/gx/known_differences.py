@@ -81,4 +81,22 @@ DIFFERENCES = (
         ours="a set holds a value once",
         why="GX subtracts the values found from the length of the list.",
     ),
+    KnownDifference(
+        name="members of a struct",
+        theirs="members of structs count as columns, and a name with a dot is listed in backticks",
+        ours="columns are those of the table, under their names",
+        why="An expectation about the columns of a table is not one about what lies inside of them.",
+    ),
+    KnownDifference(
+        name="sums of a member",
+        theirs="an exception for the sum or mean of a struct's member",
+        ours="a sum as of any other number",
+        why="GX looks such a column up among the top ones.",
+    ),
+    KnownDifference(
+        name="type of a dotted name",
+        theirs="an exception for the type of a column whose name has a dot",
+        ours="the column's type",
+        why="GX finds no column of this name in its own list.",
+    ),
 )

@@ -16,7 +16,17 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from engage_spark.gx.columns import ColumnCells, Frame, alike, any_of, bounded, literal, literals
+from engage_spark.gx.columns import (
+    ColumnCells,
+    Frame,
+    alike,
+    any_of,
+    bounded,
+    decimal_text,
+    exact,
+    literal,
+    literals,
+)
 from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 from engage_spark.gx.metric_requests import (
     ExpectationOutcome,
@@ -252,7 +262,8 @@ def _different(cells: list[ColumnCells], _: ExpectationArgs) -> Column:
 def _sum_equals(cells: list[ColumnCells], arguments: ExpectationArgs) -> Column:
     """Compare the sum of the cells with a total; a null adds nothing.
 
-    Whole numbers are added exactly, beyond 64 bits too; as soon as a float is among them, all are.
+    Whole numbers and decimals are added exactly, beyond 64 bits too; as soon as a float is among them, all
+    are floats.
     """
     total = arguments.take("sum_total")
     if isinstance(total, bool) or not isinstance(total, int | float):
@@ -265,9 +276,13 @@ def _sum_equals(cells: list[ColumnCells], arguments: ExpectationArgs) -> Column:
         Column.__add__,
         (F.coalesce(c.column.cast(kind or _wide(c)), F.lit(0).cast(kind or _wide(c))) for c in cells),
     )
-    return added == (
-        F.lit(float(total)) if kind or total != total // 1 else F.lit(int(total)).cast("decimal(38,0)")
-    )
+    if kind:
+        return added == F.lit(float(total))
+    digits = max(c.digits or 0 for c in cells)
+    units = exact(total) * 10**digits
+    if units.denominator != 1 or abs(units) >= 10**38:
+        return F.when(added.isNotNull(), F.lit(False))
+    return added == F.lit(decimal_text(int(units), digits)).cast(f"decimal(38,{digits})")
 
 
 def _wide(cells: ColumnCells) -> str:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from engage_spark.gx.columns import ColumnCells
 from engage_spark.gx.row_conditions import Domain
 
+Cut = float | Fraction
 Value = int | float | Fraction | date | datetime
 
 
@@ -42,7 +43,7 @@ class ColumnFigures:
     total: Fraction | float | None
     mean: Fraction | float | None
     ranked: int = 0
-    below: Mapping[float, tuple[int, int]] = field(default_factory=dict)
+    below: Mapping[Cut, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class MetricRequests:
     counts: dict[str, CountRequest] = field(default_factory=dict)
     numbers: dict[str, tuple[Domain, ColumnCells]] = field(default_factory=dict)
     groups: dict[tuple[str, ...], dict[str, GroupedRequest]] = field(default_factory=dict)
-    cuts: dict[str, set[float]] = field(default_factory=dict)
+    cuts: dict[str, set[Cut]] = field(default_factory=dict)
     total: bool = False
 
     def count(
@@ -92,7 +93,7 @@ class MetricRequests:
         return self.count(f"missing {cells.name} {domain.key}", domain.within(cells.column.isNull()), cells)
 
     def number(
-        self, domain: Domain, cells: ColumnCells, cuts: Iterable[float] = ()
+        self, domain: Domain, cells: ColumnCells, cuts: Iterable[Cut] = ()
     ) -> Callable[[MetricValues], ColumnFigures]:
         """Measure minimum, maximum, sum and mean of a column in a domain, and how many values lie below each
         cut.

@@ -162,11 +162,19 @@ def _gate(j: TableCounts, table: Table, gate: Gate) -> RuleCount:
     )
 
 
-def _within(value: Fraction | None, gate: Gate) -> bool:
+def _as_written(bound: float) -> Fraction:
+    return Fraction(str(bound))
+
+
+def _as_double(bound: float) -> Fraction:
+    return Fraction(float(bound))
+
+
+def _within(value: Fraction | None, gate: Gate, bound: Callable[[float], Fraction] = _as_written) -> bool:
     if value is None:
         return False
-    low = None if gate.minimum is None else Fraction(str(gate.minimum))
-    high = None if gate.maximum is None else Fraction(str(gate.maximum))
+    low = None if gate.minimum is None else bound(gate.minimum)
+    high = None if gate.maximum is None else bound(gate.maximum)
     above = low is None or (value > low if gate.above else value >= low)
     below = high is None or (value < high if gate.below else value <= high)
     return above and below
@@ -195,9 +203,17 @@ def _row_count_change(j: TableCounts, _: Table, __: Gate) -> GateMeasurement:
     return GateMeasurement(Fraction(100 * (j.rows - j.previous_rows), j.previous_rows))
 
 
-def _mean(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:
+def _mean(j: TableCounts, table: Table, gate: Gate) -> GateMeasurement:
+    """Exact. A bound of whole numbers and decimals is the number as it is written; of doubles, the double
+    next to it: the mean of 0.1, 0.1, 0.1 is 0.1.
+    """
     state = j.columns.get(gate.column or "")
-    return GateMeasurement(state.mean if state else None)
+    if state is None:
+        return GateMeasurement(None)
+    is_floating = any(f.name == gate.column and f.is_floating for f in table.fields)
+    return GateMeasurement(
+        state.mean, held=_within(state.mean, gate, _as_double if is_floating else _as_written)
+    )
 
 
 def _share(j: TableCounts, _: Table, gate: Gate) -> GateMeasurement:

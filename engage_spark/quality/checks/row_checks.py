@@ -14,7 +14,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Context, Decimal
 from enum import StrEnum
+from fractions import Fraction
 
 from engage_spark.contract import Dimension, Field, Severity, Table
 from engage_spark.contract.expressions import Expression, read_statement
@@ -26,6 +28,7 @@ DUPLICATED = "__duplicated"
 ALIKE = "__alike"
 MALFORMED = "__malformed"
 MASK = "***"
+_BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
 LONGEST_SHOWN = 200
 """Characters of a value that stand in a reason; the row beside it holds the whole."""
 
@@ -277,6 +280,8 @@ def _bounds(f: Field) -> str:
 
 def _outside(f: Field, column: str) -> str:
     # Bounds in the column's own type: a literal of another type would make Spark cast every value.
+    if (digits := exact_digits(f.spark_type)) is not None:
+        return _outside_exactly(f, column, digits)
     sides = []
     if f.minimum is not None:
         sides.append(f"{column} < CAST({sql_literal(f.minimum)} AS {f.spark_type})")
@@ -286,6 +291,39 @@ def _outside(f: Field, column: str) -> str:
     elif f.is_floating:
         sides.append(f"isnan({column})")
     return f"({' OR '.join(sides)})"
+
+
+def _outside_exactly(f: Field, column: str, digits: int) -> str:
+    """Compare with bounds as the type holds them: one between two of its values is the next one inside."""
+    least, most = _limits(f.spark_type)
+    sides = []
+    for sign, bound, rounded in (("<", f.minimum, math.ceil), (">", f.maximum, math.floor)):
+        if bound is None:
+            continue
+        units = rounded(Fraction(str(bound)) * 10**digits)
+        if not least <= units <= most:
+            is_all_outside = (units > 0) == (sign == "<")
+            sides.append(f"{column} IS NOT NULL" if is_all_outside else "false")
+        else:
+            written = format(Decimal(units).scaleb(-digits, Context(prec=80)), "f")
+            sides.append(f"{column} {sign} CAST('{written}' AS {f.spark_type})")
+    return f"({' OR '.join(sides)})"
+
+
+def exact_digits(spark_type: str) -> int | None:
+    """Return the digits behind the point of an exact number's type; None of another type."""
+    if spark_type.startswith("decimal"):
+        return int(spark_type.rstrip(")").split(",")[1])
+    return 0 if spark_type in _BITS else None
+
+
+def _limits(spark_type: str) -> tuple[int, int]:
+    """Return the least and the most that an exact type holds, in units of its last digit."""
+    if spark_type in _BITS:
+        half: int = 2 ** (_BITS[spark_type] - 1)
+        return -half, half - 1
+    most = 10 ** int(spark_type.removeprefix("decimal(").split(",")[0]) - 1
+    return -most, most
 
 
 def _broken(rule: Expression) -> str:

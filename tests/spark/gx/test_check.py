@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -291,3 +292,79 @@ def test_what_is_no_data_or_no_suite_is_told(spark: SparkSession, tmp_path: Path
         run_check(spark, str(tmp_path / "nothing"), suite)
     with pytest.raises(InputError, match="no Parquet or CSV file"):
         run_check(spark, str(suite), suite)
+
+
+MONEY = "few decimal(5,2), money decimal(10,2), wide decimal(38,10), big bigint, d double"
+BEYOND = 2**53
+DECIMALS = [
+    ("0.10", "0.50", "12345678901234567890.1234567891", BEYOND, float(BEYOND)),
+    ("0.20", "0.99", "12345678901234567890.1234567892", BEYOND + 1, float(BEYOND)),
+    (None, None, None, None, None),
+]
+
+
+@pytest.mark.connect
+def test_exact_numbers_are_held_against_bounds_as_they_are_written(spark: SparkSession) -> None:
+    rows = spark.createDataFrame(
+        [tuple(None if v is None else Decimal(v) for v in r[:3]) + r[3:] for r in DECIMALS], MONEY
+    )
+
+    def of(figure: str, column: str, **bounds: Any) -> tuple[str, dict[str, Any]]:
+        return f"expect_column_{figure}_to_be_between", {"column": column, **bounds}
+
+    def quantiles(column: str, low: float | None, high: float | None) -> tuple[str, dict[str, Any]]:
+        ranges = {"quantiles": [0.5], "value_ranges": [[low, high]]}
+        return "expect_column_quantile_values_to_be_between", {"column": column, "quantile_ranges": ranges}
+
+    cases = [
+        (of("max", "money", max_value=0.99), True),
+        (of("max", "money", max_value=0.99, strict_max=True), False),
+        (of("max", "money", max_value=0.989), False),
+        (of("min", "few", min_value=0.1), True),
+        (of("min", "few", min_value=0.1, strict_min=True), False),
+        (of("max", "few", max_value=0.2, strict_max=True), False),
+        (of("max", "few", max_value="0.20"), True),
+        (of("sum", "few", min_value=0.3, max_value=0.3), True),
+        (of("sum", "few", max_value=0.3, strict_max=True), False),
+        (of("mean", "few", min_value=0.15, max_value=0.15), True),
+        (of("values", "few", min_value=0.1, max_value=0.2), True),
+        (of("values", "few", min_value=0.1, max_value=0.2, strict_max=True), False),
+        (of("values", "few", max_value=0.199), False),
+        (of("values", "few", max_value=0.201), True),
+        (of("values", "few", max_value=1e300), True),
+        (of("values", "few", min_value=1e300), False),
+        (of("values", "wide", max_value="12345678901234567890.1234567891"), False),
+        (of("values", "wide", max_value="12345678901234567890.1234567892"), True),
+        (of("max", "wide", max_value="12345678901234567890.1234567892", strict_max=True), False),
+        (of("sum", "wide", min_value="24691357802469135780.2469135783"), True),
+        (quantiles("few", 0.1, 0.1), True),
+        (quantiles("few", 0.11, None), False),
+        (quantiles("money", 0.5, 0.5), True),
+        (quantiles("wide", None, 1e19), False),
+        (quantiles("big", BEYOND, BEYOND), True),
+        (quantiles("big", BEYOND + 1, None), False),
+        (of("max", "big", max_value=BEYOND), False),
+        (of("mean", "big", max_value=BEYOND), True),
+        (of("values", "d", min_value=BEYOND + 1), False),
+        (of("values", "d", max_value=BEYOND - 1), False),
+        (of("values", "d", min_value=BEYOND - 1, strict_min=True), True),
+    ]
+    tenths = {"row_condition": "few = 0.1", "condition_parser": "spark"}
+    values = [
+        ("expect_column_values_to_be_in_set", {"column": "few", "value_set": [0.1, 0.2]}),
+        ("expect_column_values_to_not_be_in_set", {"column": "few", "value_set": [0.101, 1e40]}),
+        ("expect_column_values_to_not_be_in_set", {"column": "big", "value_set": [BEYOND + 2]}),
+        (
+            "expect_multicolumn_sum_to_equal",
+            {"column_list": ["few", "few"], "sum_total": 0.2, **tenths},
+        ),
+        (
+            "expect_table_row_count_to_equal",
+            {"value": 1, "row_condition": 'col("few") >= 0.20', "condition_parser": "great_expectations"},
+        ),
+    ]
+    found = judged(rows, *(expectation for expectation, _ in cases), *values, show=False)
+    told = [(j.expectation.type, j.expectation.kwargs, j.success, j.exception) for j in found]
+    wrong = [t for t, (_, held) in zip(told, cases, strict=False) if t[2:] != (held, None)]
+    assert wrong == []
+    assert [t for t in told[len(cases) :] if t[2:] != (True, None)] == []

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SIX = datetime(2024, 2, 29, 6, tzinfo=UTC)
-ROWS = [(1, 2**53, 0.1, 1, SIX, "a"), (2, 2**53 + 1, 0.1, 2, SIX, "B"), (3, 2**53 + 2, 0.1, 3, SIX, "c")]
-SCHEMA = "i int, big bigint, tenth double, short smallint, at timestamp, k string"
+ROWS = [
+    (1, 2**53, 0.1, 1, SIX, "a", (1,), 1),
+    (2, 2**53 + 1, 0.1, 2, SIX, "B", (2,), 2),
+    (3, 2**53 + 2, 0.1, 3, SIX, "c", (3,), 3),
+]
+SCHEMA = (
+    "i int, big bigint, tenth double, short smallint, at timestamp, k string, deep struct<x:int>, `a.b` int"
+)
 NONE = {"row_condition": 'col("i") > 100', "condition_parser": "great_expectations"}
 Case = tuple[str, dict[str, Any], tuple[Any, ...], tuple[Any, ...]]
 CASES: dict[str, Case] = {
@@ -73,6 +79,19 @@ CASES: dict[str, Case] = {
         {"column": "k", "value_set": ["a", "a"]},
         (True, 0),
         (False, 1),
+    ),
+    "members of a struct": ("table_column_count_to_equal", {"value": 8}, (True, None), (False, None)),
+    "sums of a member": (
+        "column_sum_to_be_between",
+        {"column": "deep.x", "min_value": 6, "max_value": 6},
+        (True, None),
+        (False, "exception"),
+    ),
+    "type of a dotted name": (
+        "column_values_to_be_of_type",
+        {"column": "a.b", "type_": "IntegerType"},
+        (True, None),
+        (False, "exception"),
     ),
 }
 

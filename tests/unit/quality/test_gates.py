@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
 from engage_spark.contract import Field, Gate, Role, Table, TableKind
-from engage_spark.quality import GateResults, RuleCount, TableCounts, evaluate_gates, row_checks
+from engage_spark.quality import ColumnStats, GateResults, RuleCount, TableCounts, evaluate_gates, row_checks
 
 COMPLETE = Gate(name="complete", measure="completeness", minimum=99.8, description="Filled cells.")
 FEW_BAD = Gate(name="few_bad", measure="quarantine_share", maximum=1.0, description="Quarantined rows.")
@@ -122,3 +123,28 @@ def test_every_check_and_gate_gives_one_line_with_its_share() -> None:
     assert (count(found, "k.not_null").measured, count(found, "k.not_null").passed) == (0.5, False)
     assert count(found, "few_bad").measured == 0.5
     assert count(found, "complete").measured == pytest.approx(99.9)
+
+
+def mean_gate(kind: str, values: list[str], **bounds: float) -> bool:
+    exact = [Fraction(float(v)) if kind == "double" else Fraction(v) for v in values]
+    x = Field(name="x", logical_type="number", spark_type=kind, description="x", role=Role.FEATURE)
+    gate = Gate(name="mean", measure="mean", column="x", **bounds)  # type: ignore[arg-type]
+    n = len(exact)
+    state = ColumnStats(column="x", binning="", labels=(), rows=n, total=sum(exact), bins={"any": n})
+    table = replace(TABLE, fields=(x,), gates=(gate,))
+    counts = TableCounts(rows=n, quarantined=0, broken={}, columns={"x": state})
+    return evaluate_gates(counts, table, ()).publishable
+
+
+@pytest.mark.parametrize("kind", ["double", "decimal(5,2)"])
+def test_the_mean_of_tenths_is_a_tenth(kind: str) -> None:
+    tenths = ["0.1", "0.1", "0.1"]
+    assert mean_gate(kind, tenths, minimum=0.1, maximum=0.1)
+    assert not mean_gate(kind, tenths, minimum=0.10000000000000002)
+    assert not mean_gate(kind, tenths, maximum=0.09999999999999999)
+
+
+def test_the_mean_of_decimals_is_exact_beyond_what_doubles_hold() -> None:
+    big = ["9007199254740993"]
+    assert mean_gate("decimal(20,0)", big, minimum=9007199254740993, maximum=9007199254740993)
+    assert not mean_gate("decimal(20,0)", big, maximum=9007199254740992)

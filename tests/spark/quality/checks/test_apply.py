@@ -16,10 +16,13 @@ from pyspark.sql import functions as F
 from engage_spark.contract import (
     QUARANTINED,
     VALID,
+    Field,
     Reference,
+    Role,
     Rule,
     Severity,
     Table,
+    TableKind,
     load_contract,
 )
 from engage_spark.quality import (
@@ -43,6 +46,7 @@ from engage_spark.quality.checks.row_checks import SpecialValueOutcome
 from engage_spark.quality.stats.binning import BinScale
 from engage_spark.spark.schema import spark_schema
 from tests.support.bad_input.declared import Case, assert_judged, each
+from tests.support.bad_input.numbers import EXACT
 from tests.support.bad_input.stations import SOUND, VALUES
 from tests.support.paths import DATA
 
@@ -356,6 +360,25 @@ def test_the_packaged_contract_judges_the_ids_it_documents(spark: SparkSession) 
     rows = frame(spark, only_id, [{"customer_id": i} for i in ids], **{DUPLICATED: "false"})
     judged = with_check_results(rows, checks=row_checks(only_id)).collect()
     assert {r["customer_id"]: r["_dq_status"] == VALID for r in judged} == ids
+
+
+@each(EXACT)
+def test_an_exact_number_is_held_against_its_bounds_exactly(spark: SparkSession, case: Case) -> None:
+    spark_type, low, high, value = case.given
+    x = Field(
+        name="x",
+        logical_type="number",
+        spark_type=spark_type,
+        description="x",
+        role=Role.FEATURE,
+        minimum=low,
+        maximum=high,
+    )
+    table = Table(name="t", kind=TableKind.PLAIN, description="t", fields=(x,))
+    rows = spark.range(1).select(F.expr(f"CAST('{value}' AS {spark_type}) AS x"))
+    assert_judged(
+        case, [r.asDict(recursive=True) for r in with_check_results(rows, checks=row_checks(table)).collect()]
+    )
 
 
 def test_sketches_are_of_the_valid_rows_also_where_a_written_table_has_none(
