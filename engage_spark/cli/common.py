@@ -71,7 +71,11 @@ def spark_job(ctx: typer.Context, **options: Any) -> Iterator[SparkJob]:
     settings = settings_of(ctx, **options)
     contract = load_contract(settings.contract)
     with spark_of(settings) as spark:
-        yield SparkJob(spark, settings, contract)
+        from engage_spark.lake import translate_spark_errors
+
+        # What a pipeline does not translate itself is told in words as well, with the exit code of its cause.
+        with translate_spark_errors("the command did not end"):
+            yield SparkJob(spark, settings, contract)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 import socket
 import struct
 import threading
@@ -49,6 +50,8 @@ ERRORS = {
     Fault.BROKEN: (500, "InternalError", "We encountered an internal error. Please try again."),
     Fault.BUSY: (503, "SlowDown", "Please reduce your request rate."),
 }
+CONTROL = "/__plan__"
+"""Path at which another process gives the proxy a plan."""
 WRITES = frozenset({"PUT", "POST", "DELETE"})
 PASSING = (Fault.BROKEN, Fault.BUSY, Fault.STALL, Fault.RESET, Fault.CUT, Fault.LOST)
 """Faults that a store has on a bad day; 403 and 404 say something untrue."""
@@ -163,6 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one(self) -> None:
         body = self._body()
+        if self.path == CONTROL:
+            return self._control(json.loads(body))
         fault = self.server.proxy.take(self.command, self.path)
         if fault is Fault.RESET:
             return self._hang_up()
@@ -180,6 +185,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(answer._replace(body=answer.body[: len(answer.body) // 2]))
             return self._hang_up()
         return self._answer(answer)
+
+    def _control(self, plan: dict[str, Any]) -> None:
+        """Exchange the plan for one in JSON, and answer with what became of the requests before."""
+        counts = json.dumps(self.server.proxy.counts()).encode()
+        kinds = tuple(Fault(kind) for kind in plan.pop("kinds", PASSING))
+        self.server.proxy.use(FaultPlan(kinds=kinds, **plan))
+        self._answer(_Answer(200, "OK", [("Content-Length", str(len(counts)))], counts))
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_one  # noqa: N815
 

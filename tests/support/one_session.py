@@ -3,7 +3,7 @@ RESULTS.json`.
 
 A session's jars are fixed when its JVM starts, so what needs other jars than the tests' shared session runs
 in a process of its own; one process for all of it, because a JVM takes ten seconds to start. A step is
-`{"argv": […]}` or `{"sql": "…"}`.
+`{"argv": […]}`, `{"sql": "…"}`, or `{"post": "…", "body": {…}}`, which sends JSON to an address.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import json
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,11 @@ def run(steps: Path, results: Path) -> None:
         load_settings(plan["env"], conf=plan["conf_dir"], overrides=plan["overrides"])
     ) as spark:
         for step in plan["steps"]:
-            if "sql" in step:
+            if "post" in step:
+                body = json.dumps(step["body"]).encode()
+                with urllib.request.urlopen(step["post"], data=body, timeout=10) as answer:
+                    done.append(json.loads(answer.read()))
+            elif "sql" in step:
                 try:
                     done.append([list(row) for row in spark.sql(step["sql"]).collect()])
                 except Exception as e:  # noqa: BLE001 (plan to the test, which fails on it)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from py4j.protocol import Py4JError
 
 from engage_spark import doctor, log
 from engage_spark.cli import main
@@ -210,6 +211,13 @@ def test_every_command_with_a_pipeline_is_called_with_json_here() -> None:
     without_stand_in = {"contract", "quality", "doctor"}
     assert {argv[0] for argv in COMMANDS} == registered_commands() - without_stand_in
     assert {name.removesuffix(".run") for name in PIPELINES} == {argv[0] for argv in COMMANDS}
+
+
+def test_what_no_pipeline_translates_is_told_in_words(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    call.outcome = Py4JError("An error occurred while calling o1.count: Premature end of Content-Length")
+    assert code("features") == 4
+    err = capsys.readouterr().err
+    assert "error: the command did not end" in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize("argv", COMMANDS, ids="-".join)
