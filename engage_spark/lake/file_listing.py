@@ -97,7 +97,8 @@ def _all_files(spark: SparkSession, path: str) -> tuple[str, list[InputFile] | N
     if here is not None:
         if not here.exists():
             raise _nothing_at(path)
-        root = f"file:{here}"
+        # A volume is a path of its own for Spark, other paths are of this machine.
+        root = str(here) if str(here).startswith("/Volumes/") else f"file:{here}"
         try:
             walked = walk_local(here)
         except OSError as e:

@@ -151,6 +151,8 @@ def accepted_types(field: Field) -> tuple[str, ...]:
     narrower = [name for name, wider in _WIDER.items() if field.spark_type in wider]
     if field.spark_type == "int" and _bounded(field):
         narrower.append("bigint")
+    if isinstance(declared, T.DecimalType):
+        narrower += [n for n in _DIGITS if _fits_decimal(_SCALARS[n](), declared)]
     return (type(declared).__name__, *(_SCALARS[name].__name__ for name in narrower), T.NullType.__name__)
 
 

@@ -470,7 +470,7 @@ def path_of_this_process(spark: SparkSession, path: str) -> Path | None:
     here = _shared_with_server(spark, path)
     if here is None:
         return None
-    if not is_connect(spark) and "://" not in path and not path.startswith("file:"):
+    if not is_connect(spark) and not path.startswith(("file:", "/Volumes/")):
         default = spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS")
         if not str(default or "file:").startswith("file:"):
             return None

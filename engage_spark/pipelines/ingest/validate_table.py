@@ -146,9 +146,9 @@ def _read(context: RunContext, delivery: TableDelivery) -> ConformedInput:
 def _previous_rows(runner: StageRunner, work: StageRun) -> int | None:
     """Return how many rows came in with the published snapshot before this one; None for the first."""
     before = {
-        day: run.rows_in
-        for (stage, day), run in runner.latest.items()
-        if stage == work.stage and run.published and day < work.snapshot_date
+        run.snapshot_date: run.rows_in
+        for run in runner.context.log.attempts(runner.context.spark, work.stage)
+        if run.published and run.snapshot_date < work.snapshot_date
     }
     return before[max(before)] if before else None
 

@@ -20,7 +20,6 @@ from engage_spark.lake import (
     list_inputs,
     read_any_format,
     read_inputs,
-    require_known_day,
 )
 from engage_spark.spark import session
 from engage_spark.spark.schema import folder_flag_name
@@ -222,23 +221,6 @@ def test_the_fingerprint_is_the_same_in_every_time_zone(
     finally:
         monkeypatch.setenv("TZ", "UTC")
         time.tzset()
-
-
-@pytest.mark.parametrize(
-    ("landed", "known"),
-    [
-        ("2025-10-20T00:00:00+00:00", True),
-        ("2025-10-19T23:59:59+00:00", False),
-        ("2025-10-20T01:00:00+02:00", False),
-    ],
-)
-def test_a_day_after_the_landing_and_the_next_day_is_refused(landed: str, known: bool) -> None:
-    manifest = InputManifest(table="things", day=DAY, files=(), format="parquet", root="raw/things")
-    if known:
-        require_known_day(manifest, datetime.fromisoformat(landed))
-    else:
-        with pytest.raises(InputError, match="snapshot of 2025-10-21 of things landed before its day"):
-            require_known_day(manifest, datetime.fromisoformat(landed))
 
 
 def csv_rows(spark: SparkSession, folder: Path, table: Table = THINGS, **how: Any) -> list[tuple[Any, ...]]:

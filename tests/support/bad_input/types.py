@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from tests.support.bad_input.declared import Case, Group, accepted, refused
@@ -43,6 +44,12 @@ WRONG = Group(
             ("decimal(12,2)", "decimal(10,2)"),
             ("decimal(10,4)", "decimal(10,2)"),
             ("decimal(38,0)", "bigint"),
+            ("decimal(10,3)", "decimal(12,2)"),
+            ("int", "decimal(10,2)"),
+            ("bigint", "decimal(20,2)"),
+            ("double", "decimal(10,2)"),
+            ("string", "decimal(10,2)"),
+            ("float", "decimal(10,2)"),
         )
     ),
 )
@@ -55,6 +62,10 @@ WIDENED = Group(
         taken("int", "bigint", 3, 3),
         taken("int", "double", 2147483647, 2147483647.0),
         taken("float", "double", 0.5, 0.5),
+        taken("decimal(8,1)", "decimal(10,2)", Decimal("1.5"), Decimal("1.50")),
+        taken("smallint", "decimal(7,2)", -7, Decimal("-7.00")),
+        taken("int", "decimal(12,2)", 2147483647, Decimal("2147483647.00")),
+        taken("bigint", "decimal(19,0)", 2**63 - 1, Decimal(2**63 - 1)),
         taken("void", "string", None, None, note="a column of nulls only"),
         taken("void", "int", None, None, note="a column of nulls only"),
     ),

@@ -229,3 +229,46 @@ def test_a_share_near_0_or_100_percent_may_reach_it(
         column="x", binning="b", labels=("yes",), rows=100, bins={"yes": found, "other": 100 - found}
     )
     assert (decided(gate, judgement(rows=100, columns={"x": places})).passed, problems) == (held, [])
+
+
+CHANGE = Gate(name="c", measure="row_count_change", minimum=-50.0, maximum=25.0, unit="percent")
+
+
+@pytest.mark.parametrize(
+    ("previous", "rows", "measured", "held"),
+    [
+        (100, 100, 0.0, True),
+        (100, 50, -50.0, True),
+        (100, 49, -51.0, False),
+        (100, 125, 25.0, True),
+        (3, 4, 100 / 3, False),
+        (100, 0, -100.0, False),
+        (None, 7, None, True),
+        (0, 7, None, False),
+        (0, 0, None, True),
+    ],
+)
+def test_the_row_count_is_held_against_the_day_before_and_the_first_day_holds(
+    previous: int | None, rows: int, measured: float | None, held: bool
+) -> None:
+    count = decided(CHANGE, judgement(rows, previous_rows=previous))
+    assert (count.passed, count.measured) == (held, measured)
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"mustBeBetween": [-10, 25], "unit": "percent"}, None),
+        ({"mustBeGreaterOrEqualTo": -100, "unit": "percent"}, None),
+        ({"mustBeLessThan": 900, "unit": "percent"}, None),
+        ({"mustBeBetween": [-101, 25], "unit": "percent"}, "cannot be less than -100 percent"),
+        ({"mustBeBetween": [-10, 25], "unit": "rows"}, "write unit: percent"),
+        ({"unit": "percent"}, "needs"),
+    ],
+)
+def test_the_change_of_the_row_count_is_read_strictly(entry: dict[str, Any], problem: str | None) -> None:
+    problems: list[str] = []
+    quality = DataQuality(type="custom", engine="engage_spark", implementation="row_count_change", **entry)
+    gates = table_gates(quality, (), "here", problems)
+    assert (problems == []) if problem is None else any(problem in p for p in problems)
+    assert [g.measure for g in gates] == ["row_count_change"]
