@@ -16,6 +16,7 @@ from engage_spark.errors import ContractError
 from tests.support.bad_input.declared import Case, Outcome, assert_told, each
 from tests.support.bad_input.hostile import EXPRESSIONS, TYPES
 from tests.support.examples import examples
+from tests.support.paths import ROOT
 
 KNOWN = ("age", "followers", "date", "we`ird name", "group")
 
@@ -130,6 +131,11 @@ def test_it_is_written_for_spark_in_brackets_quoted_and_in_the_form_that_gives_n
 )
 def test_it_is_known_where_it_fails(expression: str, fault: str | None) -> None:
     assert read_expression(expression, TYPES).fault == fault
+
+
+def test_the_page_lists_every_function() -> None:
+    page = (ROOT / "docs" / "how_to" / "add_check.md").read_text(encoding="utf-8")
+    assert [name for name in FUNCTIONS if f"`{name}`" not in page] == []
 
 
 def test_a_pattern_is_looked_at_alone() -> None:
