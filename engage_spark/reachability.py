@@ -29,6 +29,11 @@ def require_listener(address: str, what: str, *, setting: str, seconds: float = 
     try:
         socket.create_connection((host, port), timeout=seconds).close()
     except socket.gaierror as e:
+        if e.errno == socket.EAI_AGAIN:
+            raise TransientError(
+                f"{what}: the name of {host} cannot be looked up now: {e.strerror}",
+                hint="see that this machine reaches its name server",
+            ) from None
         raise ConfigurationError(
             f"{what}: there is no host {host}: {e.strerror}",
             hint=f"correct {setting}, or the network's names",

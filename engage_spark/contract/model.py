@@ -65,6 +65,8 @@ VALID, QUARANTINED = "valid", "quarantined"
 """The values of `_dq_status`, the column of checked tables that says what became of a row."""
 
 
+_OPEN = frozenset({"", "public", "internal"})
+"""Classifications whose values anybody may see that may see the table's name."""
 RESERVED_TABLES = frozenset(
     {"runs", "splits", "predictions", "landings", "quality_results", "quality_states", "training_runs",
      "graph_comparison"}
@@ -152,11 +154,12 @@ class Field:
 
     @property
     def is_personal(self) -> bool:
-        """Whether the field is protected, or classified as confidential or restricted.
+        """Whether the field is protected, or classified as anything but public or internal.
 
-        Samples that leave the checked table show none of its values.
+        Samples, drift, pages, logs and models' reasons show none of its values: all of them ask here. A word
+        that is not known (PII, secret) counts, since whoever wrote it meant that not everybody may see it.
         """
-        return self.protected or self.classification in ("confidential", "restricted")
+        return self.protected or (self.classification or "public").strip().lower() not in _OPEN
 
     def severity_of(self, check: str) -> Severity:
         """Return the severity of breaking a check of this field.

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engage_spark.masking import shown
 from engage_spark.tracking.model_io import save_model
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ class RunRecord:
         if isinstance(content, bytes):
             file.write_bytes(content)
         else:
-            file.write_text(content if isinstance(content, str) else _json(content), encoding="utf-8")
+            text = content if isinstance(content, str) else _json(content)
+            file.write_text(shown(text), encoding="utf-8")
 
     def model(
         self,
@@ -232,7 +234,7 @@ class RunRecord:
     def _put(self, kind: str, values: Mapping[str, Any]) -> None:
         recorded = self._values[kind]
         for key, value in values.items():
-            name, text = _nameable(key), _text(value)
+            name, text = _nameable(key), shown(_text(value))
             if recorded.setdefault(name, text) != text and kind == "params":
                 raise ValueError(
                     f"run {self.name!r}: parameter {name!r} is {recorded[name]!r} already, not {text!r}"

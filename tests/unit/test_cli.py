@@ -364,6 +364,13 @@ def test_ctrl_c_ends_with_130(call: Call, capsys: pytest.CaptureFixture[str]) ->
     ("argv", "words"),
     [
         (("ingest", "--snapshot-date", "21.10.2025"), "is not a day"),
+        (("ingest", "--snapshot-date", "0001-01-01"), "is not a day"),
+        (("features", "--snapshot-date", "9999-12-31"), "is not a day"),
+        (("score", "--snapshot-date", "20251021"), "is not a day"),
+        (("graph", "--snapshot-date", "2025-W43-2"), "is not a day"),
+        (("train", "--as-of", "0001-01-01"), "is not a day"),
+        (("synth", "--set", "synth.end_date=0001-01-01"), "synth.end_date"),
+        (("quality", "drift", "--set", "quality.reference=9999-12-31"), "quality.reference"),
         (("ingest", "--set", "lake.rot=x"), "did you mean root?"),
         (("ingest", "--env", "nowhere"), "no environment 'nowhere'"),
         (("ingest", "--bad"), "No such option"),

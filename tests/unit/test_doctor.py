@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,39 @@ def test_a_bucket_is_read_and_written(here: Path, monkeypatch: pytest.MonkeyPatc
         assert client.list_objects_v2(Bucket="there")["KeyCount"] == 0, "the probe is removed"
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "hint"),
+    [
+        (503, "SlowDown", "no matter of credentials"),
+        (500, "InternalError", "no matter of credentials"),
+        (403, "RequestTimeTooSkewed", "clock"),
+        (403, "InvalidAccessKeyId", "credentials"),
+        (301, "PermanentRedirect", "s3.region"),
+    ],
+)
+def test_what_a_bucket_answers_is_told_as_what_it_is(here: Path, status: int, code: str, hint: str) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = f"<Error><Code>{code}</Code><Message>x</Message></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        s3 = {"endpoint": f"http://127.0.0.1:{server.server_port}", "region": "us-east-1", "path_style": True}
+        s3 |= {"access_key": "a", "secret_key": "hush"}
+        finding = found(settings_at(here, input={"root": "s3a://there/raw"}, s3=s3), "input")
+        assert (finding.state, hint in finding.hint) == ("fail", True), finding
+    finally:
+        server.shutdown()
 
 
 def test_a_tracking_server_is_asked_and_a_file_of_our_own_is_not_made(here: Path) -> None:

@@ -29,7 +29,7 @@ def artefacts(
     """
     card = card_of(context, work, trained, decision).markdown()
     return {
-        "card.md": card,
+        "card.md": card.replace("<", "&lt;"),  # a page that shows Markdown would take it for HTML
         **_figures(trained, decision),
         **_pictures(context.contract, trained, currency=context.settings.models.currency),
     }

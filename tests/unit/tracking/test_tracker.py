@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.settings import TrackingSettings
 from engage_spark.tracking import RunRecord, Tracker
+from engage_spark.tracking.client import MlflowLocation, sqlite_file
 from tests.support.paths import ROOT
 
 mlflow = pytest.importorskip("mlflow", reason="the ml extra is not installed")
@@ -192,6 +194,14 @@ def test_a_failed_block_keeps_its_own_error_when_the_server_is_away_too(tmp_path
 def test_the_check_says_that_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="nobody answers"):
         Tracker(TrackingSettings(uri=f"http://127.0.0.1:{closed_port()}", folder=str(tmp_path))).check()
+
+
+@pytest.mark.parametrize("name", ["c%20d", "q?r", "a#b", "x y", "100%", "ä+b", "%41%3F"])
+def test_a_folder_is_the_one_that_was_named(tmp_path: Path, name: str) -> None:
+    place = MlflowLocation(TrackingSettings(folder=str(tmp_path / name)))
+    assert make_url(place.uri).database == str(tmp_path / name / "mlflow.db")
+    assert make_url(place.uri).query == {}
+    assert sqlite_file(place.uri) == tmp_path / name / "mlflow.db"
 
 
 @pytest.mark.parametrize("key", ["uri", "registry"])

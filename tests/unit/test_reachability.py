@@ -1,0 +1,70 @@
+"""Whether anybody listens is told within seconds, as what it is."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.reachability import require_listener
+from engage_spark.settings import Settings, TrackingSettings
+from engage_spark.spark.session import get_session
+from engage_spark.tracking import Tracker
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "GRPC_PROXY", "grpc_proxy", "SPARK_REMOTE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def closed_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def test_who_listens_is_reached() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        require_listener(f"http://u:p@127.0.0.1:{server.getsockname()[1]}/x", "it", setting="x")
+        require_listener(f"127.0.0.1:{server.getsockname()[1]}", "it", setting="x")
+
+
+def test_an_address_without_a_host_is_not_asked() -> None:
+    require_listener("sqlite:///x", "it", setting="x")
+
+
+@pytest.mark.parametrize(
+    "address", ["sc://127.0.0.1:{}/;token=hushhush", "http://u:hushhush@127.0.0.1:{}", "127.0.0.1:{}"]
+)
+def test_nobody_there_is_worth_a_retry(address: str) -> None:
+    with pytest.raises(TransientError, match=r"nobody answers at 127\.0\.0\.1") as error:
+        require_listener(address.format(closed_port()), "Spark Connect", setting="spark.remote")
+    assert "hushhush" not in str(error.value)
+    assert "spark.remote" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("address", ["http://no-such-host.invalid", "http://h:notaport", "http://[x"])
+def test_what_is_no_address_is_not(address: str) -> None:
+    with pytest.raises(ConfigurationError):
+        require_listener(address, "it", setting="x")
+
+
+def test_a_dead_server_of_any_kind_is_told_within_seconds() -> None:
+    started = time.monotonic()
+    port = closed_port()
+    with pytest.raises(TransientError, match="Spark Connect: nobody answers"):
+        get_session(Settings(spark={"remote": f"sc://127.0.0.1:{port}"}))
+    with pytest.raises(TransientError, match="S3: nobody answers"):
+        get_session(
+            Settings(
+                spark={"master": "local[1]"},
+                input={"root": "s3a://bucket/raw"},
+                s3={"endpoint": f"http://127.0.0.1:{port}"},
+            )
+        )
+    with pytest.raises(TransientError, match="nobody answers"):
+        _ = Tracker(TrackingSettings(uri=f"http://127.0.0.1:{port}")).place.client
+    assert time.monotonic() - started < 15
