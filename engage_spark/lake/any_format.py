@@ -211,7 +211,7 @@ def _breaks_lines(spark: SparkSession, files: Sequence[InputFile], delimiter: st
         if (likely := likely_delimiter(scan.header, delimiter)) is not None:
             raise InputError(
                 f"{f.name} is split by {likely!r}, by its header, and not by {delimiter!r}",
-                hint=f"give --delimiter {likely!r}",
+                hint=f"set ingest.csv_delimiter to {likely!r}",
             )
         breaks |= scan.breaks_lines
     return breaks

@@ -36,7 +36,7 @@ _UNFINISHED = re.compile(
 _STAGING = re.compile(r"_temporary|\.spark-staging.*|\.hive-staging.*|_tmp\..*|\.staging", re.IGNORECASE)
 _NO_DATA = re.compile(
     r".*_\$folder\$|.*\.(crc|md5|sha1|sha256|sha512|asc|sig|manifest|done|ok|ready|complete|success|trg|ctl)"
-    r"|(.*[._-])?manifest(\.(json|txt|csv|gz))?|success|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r?|~\$.*|.*~",
+    r"|(.*[._-])?manifest(\.(json|txt))?|success|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r?|~\$.*|.*~",
     re.IGNORECASE,
 )
 _NO_DATA_FOLDERS = frozenset({"@eadir", "lost+found", "$recycle.bin", "system volume information"})

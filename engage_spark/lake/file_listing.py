@@ -82,8 +82,11 @@ def list_files(spark: SparkSession, path: str) -> Listing:
     _refuse_around(spark, path, names, alone=len(files) == 1 and root.rstrip("/") == files[0].path)
     if names.formats.get("") == DELTA:
         versions = [int(m[1]) for f in files if (m := _COMMIT.match(f.name))]
-        if versions:
-            return Listing(root=root, files=(), delta_version=max(versions))
+        if not versions:
+            raise InputError(
+                f"{path} has a Delta log without a commit", hint="copy the whole table, with its _delta_log"
+            )
+        return Listing(root=root, files=(), delta_version=max(versions))
     data = frozenset(names.data)
     return Listing(
         root=root,
@@ -131,7 +134,8 @@ def _refuse_around(spark: SparkSession, path: str, names: SortedNames, *, alone:
         for folder, kind in sorted(names.formats.items())
         if (folder, kind) != ("", DELTA)
     ]
-    if not problems and (alone or "=" in path.rstrip("/").rpartition("/")[2]):
+    own = path.rstrip("/").rpartition("/")[2]
+    if not problems and (alone or "=" in own or own == "data"):  # Iceberg keeps its files in `data`
         problems += [
             f"it is a part of the table of {kind} in {folder}; give the whole table"
             for folder in parents_with_values(path)

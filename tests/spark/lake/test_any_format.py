@@ -115,6 +115,18 @@ def test_faults_of_csv_are_told_as_what_they_are(
         read_any_format(spark, str(tmp_path / "a.csv"))
 
 
+def test_a_part_of_a_table_of_a_format_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    parquet(tmp_path / "iceberg" / "data" / "a.parquet")
+    text(tmp_path / "iceberg" / "metadata" / "v1.metadata.json", "{}")
+    with pytest.raises(InputError, match="a part of the table of Iceberg in"):
+        read_any_format(spark, str(tmp_path / "iceberg" / "data"))
+    parquet(tmp_path / "hudi" / "x=1" / "a.parquet")
+    text(tmp_path / "hudi" / ".hoodie" / "hoodie.properties", "")
+    for part in ("x=1", "x=1/a.parquet"):
+        with pytest.raises(InputError, match="a part of the table of Hudi in"):
+            read_any_format(spark, str(tmp_path / "hudi" / part))
+
+
 @pytest.mark.parametrize("mark", [".hoodie/x", "metadata/v1.metadata.json", "_committed_1", "a.parquet.tmp"])
 def test_what_is_no_plain_folder_is_refused(spark: SparkSession, tmp_path: Path, mark: str) -> None:
     parquet(tmp_path / "t" / "a.parquet")

@@ -200,6 +200,7 @@ LISTING = Group(
                 ("metadata/version-hint.text", "the folder is a table of Iceberg"),
                 ("x/metadata/snap-1.avro", "x is a table of Iceberg"),
                 ("x/_delta_log/00000000000000000000.json", "x is a Delta table inside the folder of another"),
+                ("_delta_log/_last_checkpoint", "has a Delta log without a commit"),
                 ("_committed_123", "was written by Databricks"),
                 ("x/_started_123", "x was written by Databricks"),
                 ("_spark_metadata/0", "is the output of a Spark stream"),

@@ -56,7 +56,10 @@ def test_an_empty_object_that_is_named_like_a_folder_is_no_data_and_another_empt
     assert sort_names({"x": 0, "y/a.parquet": 9}).data == ("x", "y/a.parquet")
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "d=1/a.csv", "_part=1/a.csv.gz", "a.CSV", "success.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    ["a.parquet", "d=1/a.csv", "_part=1/a.csv.gz", "a.CSV", "success.parquet", "manifest.csv", "done.csv"],
+)
 def test_other_names_are_data(name: str) -> None:
     assert sort_names({name: 1}).data == (name,)
 

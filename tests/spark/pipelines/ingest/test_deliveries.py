@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyspark.sql import functions as F
 
 from engage_spark.contract import Gate
 from engage_spark.errors import GateError, InputError, TransientError
@@ -113,3 +114,23 @@ def test_a_delivery_is_taken_whole_by_its_day_whatever_the_time_zone(
     with pytest.raises(InputError, match="snapshot of 2205-10-21 of stations landed before its day"):
         ingested(spark, session_settings, tmp_path)
     assert len(latest(spark, settings_of(session_settings, tmp_path), "ingest:stations")) == 2
+
+
+def test_a_delta_table_is_ingested_as_one_and_its_version_is_recorded(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    """Rows that were appended and deleted again do not come back."""
+    deliver(stations(40), CONTRACT, tmp_path / "plain", "2025-10-21")
+    rows = spark.read.parquet(str(folder(tmp_path / "plain", "2025-10-21")))
+    path = str(tmp_path / "raw" / "stations")
+    dated = rows.withColumn("snapshot_date", F.lit("2025-10-21").cast("date"))
+    dated.coalesce(1).write.format("delta").partitionBy("snapshot_date").save(path)
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE station_code >= 'ST0030'")
+    left = spark.read.format("delta").load(path).count()
+    assert left < 40
+    result = ingested(spark, session_settings, tmp_path)
+    assert (result.rows_in, result.valid, notes(result)) == (left, left, [])
+    again = ingested(spark, session_settings, tmp_path)
+    assert notes(again) == ["SnapshotUpToDate"]
+    spark.sql(f"DELETE FROM delta.`{path}` WHERE station_code >= 'ST0020'")
+    assert notes(ingested(spark, session_settings, tmp_path)) == ["RunReplaced"]
