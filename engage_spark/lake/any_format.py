@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from io import BufferedReader
 from typing import Literal, NamedTuple
 
@@ -19,6 +18,7 @@ from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
 from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
 from engage_spark.settings import csv_delimiter_problem
 from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import UnreadableType, column_named, widest_type
 from engage_spark.spark.session import path_of_this_process, read_bytes
 
@@ -164,7 +164,7 @@ def _parquet(spark: SparkSession, listing: Listing) -> AnyTable:
             (column_named(n) if n in held else F.lit(None)).cast(t).alias(n) for n, t in target.items()
         ]
         frames.append(rows.select(*columns, *map(column_named, folders)))
-    return AnyTable(reduce(DataFrame.union, frames), tuple(unreadable.items()))
+    return AnyTable(union_of(frames), tuple(unreadable.items()))
 
 
 def _csv(spark: SparkSession, listing: Listing, *, delimiter: str, null: str) -> AnyTable:

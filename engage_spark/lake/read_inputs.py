@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from io import BufferedReader
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -27,6 +26,7 @@ from engage_spark.lake.input_files import InputManifest, delta_rows
 from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
 from engage_spark.lake.spark_errors import first_line, input_error
 from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import (
     ConformedInput,
     UnreadableType,
@@ -106,7 +106,7 @@ def read_inputs(
                 rows = _csv_rows(spark, g, table, malformed=malformed, delimiter=delimiter, null=null)
                 marks = (malformed,)
             frames.append(_selected(rows, g, table, manifest, in_folders, marks))
-        rows = reduce(DataFrame.union, frames)
+        rows = union_of(frames)
     except SPARK_ERRORS as e:
         raise input_error(e) or InputError(
             f"the files of {table.name} cannot be read: {first_line(e)}", hint="deliver them again"

@@ -1,4 +1,4 @@
-"""Join columns that every row must have."""
+"""Join columns that every row must have, and put the rows of frames together."""
 
 from __future__ import annotations
 
@@ -43,3 +43,14 @@ def join_required(
 def _no_match(keys: Sequence[str], what: str, hint: str) -> Column:
     key = F.concat_ws(", ", *(F.concat(F.lit(f"{k} "), column_named(k).cast("string")) for k in keys))
     return F.concat(F.lit(f"there are no {what} for "), key, F.lit(f"; {hint}"))
+
+
+def union_of(frames: Sequence[DataFrame]) -> DataFrame:
+    """Return the rows of all frames, which have the same columns.
+
+    They are put together pair by pair, so that the plan of hundreds stays flat.
+    """
+    while len(frames) > 1:
+        pairs = zip(frames[::2], [*frames[1::2], None], strict=False)
+        frames = [a if b is None else a.union(b) for a, b in pairs]
+    return frames[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from pyspark.sql import SparkSession
 
@@ -167,7 +167,7 @@ def _delivery(
     work = runner.plan(
         ingest_stage(table),
         snapshot_date,
-        inputs={"files": files, "landed": landings[files].isoformat(), **keys},
+        inputs={"files": files, "landed": landings[files].astimezone(UTC).isoformat(), **keys},
         settings=("ingest",),
     )
     return TableDelivery(table=table, manifest=manifest, work=work, landed_at=landings[files])
