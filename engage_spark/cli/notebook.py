@@ -56,10 +56,12 @@ class Notebook:
 
     @property
     def spark(self) -> Any:
-        """The session."""
-        from engage_spark.spark.session import active_session, open_session
+        """The session, with the options that results rest on, whoever has built it."""
+        from engage_spark.spark.session import active_session, get_session, open_session
 
-        return active_session() or self._open.enter_context(open_session(self.settings))
+        if active_session() is not None:
+            return get_session(self.settings)
+        return self._open.enter_context(open_session(self.settings))
 
     def ingest(self, *, snapshot_date: date | None = None, force: bool = False) -> IngestResult:
         """Run ingest for a day (default: the notebook's) and show its result."""

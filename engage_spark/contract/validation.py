@@ -33,10 +33,13 @@ LOGICAL = {
     "struct": "object",
 }
 _INTEGER_BITS = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
-_BASE = re.compile(
-    r"^(tinyint|smallint|int|bigint|float|double|string|binary|boolean|date|timestamp|decimal\(\d{1,2},\s*\d{1,2}\)|(?:array|map|struct)<.+>)$"
+_SCALAR = re.compile(
+    r"tinyint|smallint|int|bigint|float|double|string|binary|boolean|date|timestamp"
+    r"|decimal\([0-9]{1,2}, ?[0-9]{1,2}\)"
 )
-_TABLE_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_MEMBER = re.compile(r"[^<>(),:;`'\"\\$\s][^<>(),:;`'\"\\$]*")
+"""The name of a struct's member: nothing that could end the type where it becomes part of Spark SQL."""
+_TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
 
 
@@ -85,7 +88,7 @@ def _tables(contract: Contract) -> list[str]:
     problems += [
         f"table name {t.name!r} must be letters, digits and underscores"
         for t in contract.tables
-        if not _TABLE_NAME.match(t.name)
+        if not _TABLE_NAME.fullmatch(t.name)
     ]
     entities = [t.name for t in contract.tables if t.kind is TableKind.ENTITY]
     if len(entities) != 1 and any(t.kind not in (TableKind.SYSTEM, TableKind.PLAIN) for t in contract.tables):
@@ -139,8 +142,30 @@ def _key(table: Table) -> list[str]:
     return problems
 
 
+def _is_type(text: str, depth: int = 0) -> bool:
+    """Return whether a text is a type from its first to its last character, at any depth."""
+    if _SCALAR.fullmatch(text):
+        return True
+    nested = re.fullmatch(r"(array|map|struct)<(.+)>", text)
+    if nested is None or depth > 20:
+        return False
+    parts = [""]
+    level = 0
+    for sign in nested[2]:
+        level += (sign in "<(") - (sign in ">)")
+        if sign == "," and level == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    parts = [p.strip() for p in parts]
+    if nested[1] == "struct":
+        members = [p.partition(":") for p in parts]
+        return all(_MEMBER.fullmatch(n.strip()) and _is_type(t.strip(), depth + 1) for n, _, t in members)
+    return len(parts) == (1 if nested[1] == "array" else 2) and all(_is_type(p, depth + 1) for p in parts)
+
+
 def _type(f: Field) -> list[str]:
-    if not _BASE.match(f.spark_type):
+    if not _is_type(f.spark_type):
         return [f"physicalType {f.spark_type!r} is not supported; supported are {', '.join(LOGICAL)}"]
     base = re.split(r"[(<]", f.spark_type)[0]
     if f.logical_type != LOGICAL[base]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import types as T
 
 from engage_spark.contract import Contract, Table, bare_pattern
 from engage_spark.contract.expressions import read_statement
 from engage_spark.errors import ContractError
 from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.schema import spark_type
 from engage_spark.spark.sql_text import quoted_name, sql_literal
 
 _compiled: set[str] = set()
@@ -82,7 +84,9 @@ def _statements(table: Table, types: dict[str, str]) -> dict[str, str]:
     for f in table.fields:
         if f.formula is not None:
             read = read_statement(f.formula, types, f.name)
-            statements[f"the formula of {f.name}"] = f"try_cast({read.sql} AS {f.spark_type})"
+            statements[f"the formula of {f.name}"] = (
+                f"try_cast({read.sql} AS {_type_as_sql(spark_type(f.spark_type))})"
+            )
             statements |= {f"the formula of {f.name} ({probe})": probe for probe in read.probes}
         if f.pattern is not None:
             bare = bare_pattern(f.pattern)
@@ -93,10 +97,26 @@ def _statements(table: Table, types: dict[str, str]) -> dict[str, str]:
 
 def _query(types: dict[str, str], statements: list[str]) -> str:
     """Return a query of literals: its optimised plan is its one row, so that collecting it takes no job."""
-    columns = [f"CAST(NULL AS {spark_type}) AS {quoted_name(name)}" for name, spark_type in types.items()]
+    columns = [
+        f"CAST(NULL AS {_type_as_sql(spark_type(kind))}) AS {quoted_name(name)}"
+        for name, kind in types.items()
+    ]
     named = [f"{sql} AS s{i}" for i, sql in enumerate(statements)]
     inner = f"SELECT {', '.join(columns)} FROM VALUES (1) AS one(one)"  # noqa: S608
     return f"SELECT {', '.join(named)} FROM ({inner})"  # noqa: S608 (parsed and quoted, every part of it)
+
+
+def _type_as_sql(kind: T.DataType) -> str:
+    """Write a type with its names quoted: no text of the contract goes into a query as it is."""
+    if isinstance(kind, T.ArrayType):
+        return f"ARRAY<{_type_as_sql(kind.elementType)}>"
+    if isinstance(kind, T.MapType):
+        return f"MAP<{_type_as_sql(kind.keyType)}, {_type_as_sql(kind.valueType)}>"
+    if isinstance(kind, T.StructType):
+        return (
+            f"STRUCT<{', '.join(f'{quoted_name(m.name)}: {_type_as_sql(m.dataType)}' for m in kind.fields)}>"
+        )
+    return kind.simpleString()
 
 
 def _fault(spark: SparkSession, query: str) -> str | None:

@@ -288,6 +288,28 @@ NAMES = Group(
                 "Rides_JUDGED",
             )
         ),
+        *(
+            refused(
+                f"the type {kind[:60]}",
+                "is not supported",
+                given=field(physicalType=kind, logicalType="array"),
+            )
+            for kind in (
+                "array<int>) OR reflect('a', 'b') IS NULL OR CAST(NULL AS array<int>",
+                "array<int, reflect('a')>",
+                "struct<a:int>, reflect('a', 'b') AS x, CAST(NULL AS struct<b:int>",
+                "struct<`a`:int>",
+                "struct<a'b:int>",
+                "map<string>",
+                "array<" * 500 + "int" + ">" * 500,
+                "array<variant>",
+            )
+        ),
+        refused(
+            "a table whose name ends in a line end",
+            "letters, digits and underscores",
+            given=table(name="runs\n"),
+        ),
         refused("a field with ${…}", "replaces by a setting", given=field(name="${env:HOME}")),
         refused(
             "a table with a path", "letters, digits and underscores", given=table(name="../../etc/passwd")
