@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -444,3 +445,23 @@ def test_the_digest_does_not_depend_on_line_ends_but_on_the_text(tmp_path: Path)
         (tmp_path / name).write_bytes(variant.encode())
     unix, dos, other = (load_contract(tmp_path / name).digest for name in ("unix", "dos", "other"))
     assert unix == dos != other
+
+
+@pytest.mark.parametrize(
+    ("classification", "personal"),
+    [
+        (None, False),
+        ("", False),
+        ("public", False),
+        ("Internal", False),
+        ("confidential", True),
+        ("RESTRICTED", True),
+        ("PII", True),
+        ("secret", True),
+        ("sensitive ", True),
+    ],
+)
+def test_what_is_classified_is_personal_unless_it_is_open(classification: str | None, personal: bool) -> None:
+    field = replace(load_contract().entity.fields[1], protected=False, classification=classification)
+    assert field.is_personal is personal
+    assert replace(field, protected=True).is_personal

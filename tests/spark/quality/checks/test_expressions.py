@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engage_spark.cli import main
 from engage_spark.contract import Rule, Table, anchored_pattern, load_contract
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.sql_functions import FUNCTIONS
@@ -135,3 +137,19 @@ def test_text_is_what_it_says_whatever_the_parser_replaces(
     read = read_expression("t = '${env:PLANTED}' OR t = 'a''b\\\\c'", {"t": "string"})
     rows = spark.sql("SELECT * FROM VALUES ('seen'), ('${en' || 'v:PLANTED}'), (\"a'b\\\\c\") AS r(t)")
     assert sorted(r.t for r in rows.where(read.sql).collect()) == ["${env:PLANTED}", r"a'b\c"]
+
+
+def test_lint_asks_the_engine(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (DATA / "bikes.odcs.yaml").read_text(encoding="utf-8")
+    assert "pattern: 'ST[0-9]{4}'" in text
+    for name, pattern in (("good", "(?i)st[0-9]{4}"), ("bad", "ST[0-9]{4,2}")):
+        (tmp_path / f"{name}.yaml").write_text(text.replace("'ST[0-9]{4}'", f"'{pattern}'"), encoding="utf-8")
+    main(["contract", "lint", "--engine", "--contract", str(tmp_path / "good.yaml")])
+    assert "no violations" in capsys.readouterr().out
+    main(["contract", "lint", "--contract", str(tmp_path / "bad.yaml")])
+    with pytest.raises(SystemExit) as end:
+        main(["contract", "lint", "--engine", "--contract", str(tmp_path / "bad.yaml")])
+    assert end.value.code == 2
+    assert "the pattern of station_code" in capsys.readouterr().err
