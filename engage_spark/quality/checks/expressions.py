@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 from engage_spark.contract import Contract, Table, bare_pattern
-from engage_spark.contract.expressions import read_statement
+from engage_spark.contract.expressions import read_expression, read_statement
 from engage_spark.errors import ContractError
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import spark_type
@@ -38,7 +38,7 @@ def refuse_what_spark_refuses(spark: SparkSession, table: Table, inputs: Table |
     """
     if problems := compile_problems(spark, table, inputs):
         raise ContractError(
-            f"{table.name}: Spark refuses {len(problems)} of the contract's expressions and patterns",
+            f"{table.name}: {len(problems)} of the contract's expressions and patterns cannot be run",
             details=problems,
             hint="write rules and formulas as Spark SQL about one row, patterns as Java regular expressions; "
             "`engage-spark contract lint --engine` asks Spark about all of them",
@@ -63,6 +63,8 @@ def compile_problems(spark: SparkSession, table: Table, inputs: Table | None = N
     used.
     """
     types = (inputs.column_types if inputs else {}) | table.column_types
+    if unread := _unread(table, types):
+        return unread
     statements = _statements(table, types)
     query = _query(types, list(statements.values()))
     if not statements or query in _compiled:
@@ -72,6 +74,13 @@ def compile_problems(spark: SparkSession, table: Table, inputs: Table | None = N
         return []
     faults = {name: _fault(spark, _query(types, [sql])) for name, sql in statements.items()}
     return [f"{name}: {fault}" for name, fault in faults.items() if fault]
+
+
+def _unread(table: Table, types: dict[str, str]) -> list[str]:
+    """List what the contract's own parser refuses: of a contract that was loaded, nothing."""
+    texts = {r.name: r.expression for r in table.rules}
+    texts |= {f"the formula of {f.name}": f.formula for f in table.fields if f.formula is not None}
+    return [f"{name}: {p}" for name, text in texts.items() for p in read_expression(text, types).problems]
 
 
 def _statements(table: Table, types: dict[str, str]) -> dict[str, str]:
