@@ -19,6 +19,7 @@ from engage_spark.contract.model import (
     TableKind,
 )
 from engage_spark.errors import ContractError
+from engage_spark.publication import REPLACED_BY, RUN_ID
 
 ERRORS_TYPE = "array<struct<rule:string,column:string,severity:string,value:string>>"
 REASONS_TYPE = "array<struct<feature:string,value:string,contribution:double>>"
@@ -26,7 +27,7 @@ _LOGICAL = {"string": "string", "boolean": "boolean", "int": "integer", "double"
 
 
 def day_column(table: Table) -> str:
-    """Return the date column by which a table is replaced: snapshot_date, or event_date for a log."""
+    """Return the date column that says which day a row is of: snapshot_date, or event_date for a log."""
     return DAY_COLUMNS.get(table.kind, SNAPSHOT_DATE)
 
 
@@ -72,6 +73,7 @@ def judged_table(table: Table) -> Table:
             "protected values are masked.",
         ),
         run_field("The run that checked the row; see runs."),
+        *((REPLACED,) if table.kind is TableKind.LOG else ()),
     )
     return replace(
         table,
@@ -97,6 +99,15 @@ def stored_tables(contract: Contract) -> Iterator[Table]:
     yield predictions_table(contract)
 
 
+REPLACED = Field(
+    name=REPLACED_BY,
+    logical_type="string",
+    spark_type="string",
+    role=Role.AUDIT,
+    description="The run that replaces the event, which counts once it is published; null for none.",
+)
+
+
 def tracked_table(table: Table) -> Table:
     """Return the stored form of a derived table: its fields, and the run that made each row.
 
@@ -109,7 +120,7 @@ def tracked_table(table: Table) -> Table:
 def run_field(description: str) -> Field:
     """Return the column `_run_id`."""
     return Field(
-        name="_run_id",
+        name=RUN_ID,
         logical_type="string",
         spark_type="string",
         role=Role.AUDIT,

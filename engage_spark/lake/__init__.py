@@ -11,21 +11,22 @@ from engage_spark.lake.completeness import incomplete_deliveries
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import InputFile
 from engage_spark.lake.input_files import InputManifest, fingerprint, list_inputs, require_known_day
+from engage_spark.lake.locks import COMMIT_WAIT, Lock, table_lock
 from engage_spark.lake.read_inputs import read_inputs
-from engage_spark.lake.run_log import Evidence, Latest, Run, RunLog, code_version, run_id
+from engage_spark.lake.run_log import Evidence, RunLog, code_version, run_id
 from engage_spark.lake.scratch import Materialize, scratch
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.lake.synth_output import path_exists, read_marker, write_marker, write_parquet
 
 __all__ = [
+    "COMMIT_WAIT",
     "Evidence",
     "Format",
     "InputFile",
     "InputManifest",
     "Lake",
-    "Latest",
+    "Lock",
     "Materialize",
-    "Run",
     "RunLog",
     "code_version",
     "fingerprint",
@@ -39,6 +40,7 @@ __all__ = [
     "require_known_day",
     "run_id",
     "scratch",
+    "table_lock",
     "translate_spark_errors",
     "write_marker",
     "write_parquet",

@@ -18,9 +18,9 @@ from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
 from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
 from engage_spark.settings import csv_delimiter_problem
 from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.files import path_of_this_process, read_bytes
 from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import UnreadableType, column_named, widest_type
-from engage_spark.spark.session import path_of_this_process, read_bytes
 
 Format = Literal["auto", "parquet", "csv", "delta"]
 _KEPT = r"^\s*[+-]?(0|[1-9][0-9]*)?(\.[0-9]*)?([eE][+-]?[0-9]+)?\s*$|^\s*([+-]?Inf(inity)?|NaN)\s*$"

@@ -11,7 +11,8 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.lake.text_marker import read_text, write_text
-from engage_spark.spark.session import is_connect, read_small_file, write_small_file
+from engage_spark.spark.files import read_small_file, write_small_file
+from engage_spark.spark.session import is_connect
 
 LANDINGS = "_landings"
 

@@ -22,7 +22,7 @@ from engage_spark.lake.file_listing import MANIFEST, MARKER, InputFile
 from engage_spark.lake.input_files import InputManifest, fingerprint
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.settings import quiet_minutes
-from engage_spark.spark.session import read_small_file, write_small_file
+from engage_spark.spark.files import read_small_file, write_small_file
 
 LOOKS = "_looks"
 

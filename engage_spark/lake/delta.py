@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.contract import Table
 from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake.spark_errors import is_missing_table, to_engage_error, translate_spark_errors
+from engage_spark.publication import RUN_ID
 from engage_spark.settings import LakeSettings
+from engage_spark.side_effects import announce
 from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.files import last_name, read_small_file
 from engage_spark.spark.schema import column_named, spark_schema
-from engage_spark.spark.session import last_name, read_small_file
 
 Properties = Mapping[str, str]
 _COMMIT = re.compile(r"\d{20}\.json")
+_RUN = re.compile(r"/_?run_id=([^/]+)/")
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Lake:
     """The tables of one lake, by path or by catalog name. Building one does nothing.
 
     Writers: one at a time per table. Delta's log on S3 has no put-if-absent across drivers, so two drivers
-    writing the same table can lose a commit; the scheduler must prevent it.
+    writing the same table could lose a commit; `lake.locks` prevents it.
     """
 
     settings: LakeSettings
@@ -108,6 +113,22 @@ class Lake:
             raise to_engage_error(e, f"{self.location(name)} cannot be read") from e
         return rows
 
+    def run_ids(self, spark: SparkSession, name: str) -> frozenset[str]:
+        """Return the runs whose rows a table holds: it is partitioned by them. None where there is no table.
+
+        Cost: no job of this package; Delta lists the live files. One narrow scan where the names of the files
+        do not show the partitions, as of a catalog that gives them random ones.
+        """
+        rows = self.find(spark, name)
+        if rows is None:
+            return frozenset()
+        with translate_spark_errors(f"{self.location(name)} cannot be read"):
+            shown = [_RUN.findall(unquote(path)) for path in rows.inputFiles()]
+            if all(shown):
+                return frozenset(ids[-1] for ids in shown)
+            column = next(c for c in rows.columns if c in (RUN_ID, "run_id"))
+            return frozenset(r[0] for r in rows.select(column).distinct().collect())
+
     def replace(
         self,
         rows: DataFrame,
@@ -129,6 +150,26 @@ class Lake:
         options = {**({"replaceWhere": where} if where else {}), **(properties or {})}
         self._commit(rows, table, mode="overwrite", tag=tag, partition_by=partition_by, options=options)
         return self.written_version(rows.sparkSession, table.name)
+
+    def merge(self, rows: DataFrame, table: Table, *, on: str, set_: Mapping[str, str]) -> None:
+        """Update the rows of a table, called `log`, that match one of `rows`, called `new`, `on` a condition.
+
+        `set_` gives the SQL of the new values by column.
+        Cost: one commit, and a join that reads the files which may match.
+        """
+        view = f"new_{uuid.uuid4().hex}"
+        assignments = ", ".join(f"log.{column} = {value}" for column, value in set_.items())
+        spark = rows.sparkSession
+        rows.createOrReplaceTempView(view)
+        announce(f"commit {table.name}")
+        try:
+            with translate_spark_errors(f"{self.location(table.name)} cannot be written"):
+                spark.sql(
+                    f"MERGE INTO {self.sql_name(table.name)} AS log USING {view} AS new ON {on} "
+                    f"WHEN MATCHED THEN UPDATE SET {assignments}"
+                ).collect()
+        finally:
+            spark.catalog.dropTempView(view)
 
     def append(
         self, rows: DataFrame, table: Table, *, tag: str, properties: Properties | None = None
@@ -154,6 +195,7 @@ class Lake:
         writer = writer.options(**options, userMetadata=tag)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
+        announce(f"commit {table.name}")
         with translate_spark_errors(f"{self.location(table.name)} cannot be written"):
             if self.settings.catalog:
                 writer.saveAsTable(self.sql_name(table.name))

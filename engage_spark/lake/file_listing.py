@@ -20,7 +20,7 @@ from engage_spark.lake.delivery_names import (
 from engage_spark.lake.local_files import walk_local
 from engage_spark.lake.spark_errors import is_missing_table, to_engage_error, translate_spark_errors
 from engage_spark.spark.failures import SPARK_ERRORS
-from engage_spark.spark.session import hadoop_files, last_name, path_of_this_process
+from engage_spark.spark.files import hadoop_files, last_name, path_of_this_process
 
 GLOB = re.compile(r"([{}\[\]*?\\])")
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}

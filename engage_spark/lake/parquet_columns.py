@@ -18,8 +18,8 @@ from pyspark.sql import types as T
 
 from engage_spark.errors import InputError
 from engage_spark.lake.file_listing import InputFile
+from engage_spark.spark.files import read_bytes
 from engage_spark.spark.schema import ColumnType, UnreadableType
-from engage_spark.spark.session import read_bytes
 
 Columns = tuple[tuple[str, ColumnType], ...]
 """The columns of a file in order, with their types."""

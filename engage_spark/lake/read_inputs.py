@@ -26,6 +26,7 @@ from engage_spark.lake.input_files import InputManifest, delta_rows
 from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
 from engage_spark.lake.spark_errors import first_line, input_error
 from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.files import path_of_this_process, read_bytes
 from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import (
     ConformedInput,
@@ -40,7 +41,6 @@ from engage_spark.spark.schema import (
     spark_type,
     undeclared_columns,
 )
-from engage_spark.spark.session import path_of_this_process, read_bytes
 
 SCAN_BYTES = 4 * 2**20
 """Bytes of CSV files in a store up to which they are looked through before Spark reads them; files of this
@@ -76,12 +76,14 @@ def read_inputs(
     malformed: str,
     delimiter: str = ",",
     null: str = "",
+    file_column: str | None = None,
 ) -> ConformedInput:
     """Read the rows of a manifest, with the declared columns in the declared types.
 
     A declared column that the files do not have is taken from the folders' names (`district=Harbour`), by its
     text; one that only some files have is null in the others. Where a file has the column snapshot_date, or a
     column that its folder names too, `in_folders` names it and a temporary column shows rows that contradict.
+    A column `file_column`, where it is asked for, holds a hash of the path of the file that a row is in.
     For CSV a text column `malformed` holds each line that could not be parsed as declared.
     Cost: no job. Each Parquet footer is read, and each CSV file of this machine, or of at most SCAN_BYTES,
     once. On Spark Connect for files of the server alone, one job that merges the schemas of Parquet files.
@@ -89,7 +91,11 @@ def read_inputs(
     """
     try:
         if manifest.format == "delta":
-            return _read_delta(spark, manifest, table)
+            conformed = _read_delta(spark, manifest, table)
+            if file_column is None:
+                return conformed
+            whole = F.lit(1).cast("bigint")  # a version of a table is one delivery, whatever its files
+            return conformed._replace(rows=conformed.rows.withColumn(file_column, whole))
         if manifest.format == "parquet":
             by_path = read_columns(spark, manifest.files) or _merged_by_spark(spark, manifest)
             groups = _grouped(table, manifest, by_path)
@@ -105,7 +111,11 @@ def read_inputs(
             else:
                 rows = _csv_rows(spark, g, table, malformed=malformed, delimiter=delimiter, null=null)
                 marks = (malformed,)
-            frames.append(_selected(rows, g, table, manifest, in_folders, marks))
+            if file_column is not None:
+                rows = rows.withColumn(file_column, _file_hash(manifest))
+                marks = (*marks, file_column)
+            parsed = manifest.format != "parquet"
+            frames.append(_selected(rows, g, table, manifest, in_folders, marks, parsed=parsed))
         rows = union_of(frames)
     except SPARK_ERRORS as e:
         raise input_error(e) or InputError(
@@ -185,6 +195,11 @@ def _refuse_groups(groups: Sequence[FileGroup], table: Table) -> tuple[str, ...]
     return extra
 
 
+def _file_hash(manifest: InputManifest) -> Column:
+    """Hash the path of a row's file; of one file alone it is the same for all rows."""
+    return F.xxhash64("_metadata.file_path") if len(manifest.files) > 1 else F.lit(1).cast("bigint")
+
+
 def _label(files: Sequence[InputFile]) -> str:
     """Return the name of the first file, and the number of the others."""
     return files[0].name + (f" and {len(files) - 1:,} more" if len(files) > 1 else "")
@@ -220,10 +235,12 @@ def _selected(
     manifest: InputManifest,
     in_folders: Sequence[str],
     marks: Sequence[str],
+    *,
+    parsed: bool,
 ) -> DataFrame:
     """Select the declared columns, `marks`, and for each column of `in_folders` what contradicts."""
     types = dict(group.columns)
-    columns = {f.name: _column(f, group, types, parsed=bool(marks)) for f in table.fields}
+    columns = {f.name: _column(f, group, types, parsed=parsed) for f in table.fields}
     flags: list[Column] = []
     for name in in_folders:
         flag = F.lit(None).cast("string")

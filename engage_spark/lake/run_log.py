@@ -1,8 +1,8 @@
-"""Keep the run log: one row per attempt of a stage on a snapshot, which decides what readers see.
+"""Keep the run log: one row per attempt of a stage on a snapshot, and read by it what is published.
 
-A row of a data table carries the `_run_id` of the run that made it. Readers take a snapshot only when the
-latest attempt on it was published, and only rows of that run. The row here is written last: rows of an
-attempt that was rejected, or was killed before that, are seen by nobody, and a rerun replaces them.
+`engage_spark.publication` decides from these rows what readers see; this module reads the tables by it. The
+row of an attempt is written last: what an attempt wrote that was rejected, or was killed before that, is seen
+by nobody, and what was published before it stays.
 
 The row also holds what was counted of the data: the rows of `quality_results` and `quality_states`. So an
 attempt and its evidence are one commit, and neither is there without the other.
@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,60 +23,22 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 import engage_spark
-from engage_spark.contract import Table, day_column, system_contract
-from engage_spark.errors import ConfigurationError, NotPublishedError, TransientError
+from engage_spark.contract import Table, system_contract
+from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.lake.delta import Lake
+from engage_spark.lake.locks import COMMIT_WAIT, table_lock
+from engage_spark.publication import REPLACED_BY, RUN_ID, Publication, Run
 from engage_spark.spark.schema import spark_schema
 
 RUNS = "runs"
 QUALITY_RESULTS, QUALITY_STATES = "quality_results", "quality_states"
-PUBLISHED, REJECTED = "published", "rejected"
 Evidence = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows of `quality_results` and `quality_states`, by these names; each row by column."""
+_MOMENTS = ("started_at", "finished_at")
+"""Read as numbers: a collected timestamp would be of this process's time zone."""
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _PROPERTIES = {"delta.dataSkippingNumIndexedCols": "0"}
 """No statistics: the table is read whole."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One attempt of a stage on a snapshot.
-
-    Everything but the attempt, the times and `message` follows from the inputs, so equal work has an equal
-    run_id.
-    """
-
-    run_id: str
-    stage: str
-    snapshot_date: date
-    status: str
-    inputs: Mapping[str, str]
-    outputs: Mapping[str, int]
-    contract_id: str
-    contract_version: str
-    contract_digest: str
-    settings_digest: str
-    rows_in: int
-    rows_valid: int
-    rows_quarantined: int
-    message: str
-    started_at: datetime
-    finished_at: datetime
-    attempt: int
-    code_version: str = ""
-
-    @property
-    def published(self) -> bool:
-        """Whether readers may see the attempt's rows."""
-        return self.status == PUBLISHED
-
-    @property
-    def seconds(self) -> float:
-        """Duration of the attempt."""
-        return (self.finished_at - self.started_at).total_seconds()
-
-
-Latest = dict[tuple[str, date], Run]
-"""The latest attempt by stage and snapshot."""
 
 
 def run_id(
@@ -120,32 +82,47 @@ class RunLog:
     """
 
     lake: Lake
-    _read: list[list[Run]] = field(default_factory=list, init=False, repr=False, compare=False)
+    _run_ids: dict[tuple[str, int | None], frozenset[str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _read: list[tuple[int | None, Publication]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
-    def attempts(self, spark: SparkSession, stage: str | None = None) -> list[Run]:
-        """Return every attempt, or those of one stage, by snapshot, stage and number; none where nothing ran.
+    def publication(self, spark: SparkSession) -> Publication:
+        """Return what readers see of the lake.
 
         Cost: one scan of a small table, the first time.
         Errors: ConfigurationError where an older version of this package wrote the lake.
         """
         if not self._read:
+            version = self.lake.version(spark, RUNS)
             rows = self._rows(spark)
-            # Moments as numbers, since `collect` hands them over in the time zone of this process.
-            columns = (F.unix_micros(n).alias(n) if n in _MOMENTS else F.col(n) for n in _COLUMNS)
-            records = [] if rows is None else rows.select(*columns).collect()
-            self._read.append([_run(row.asDict()) for row in records])
+            names = [F.unix_micros(n).alias(n) if n in _MOMENTS else n for n in Run.__dataclass_fields__]
+            records = [] if rows is None else rows.select(*names).collect()
+            runs = tuple(_run(row.asDict()) for row in records)
+            self._read.append((version, Publication(runs, partial(self._is_present, spark))))
+        return self._read[0][1]
+
+    def refresh(self, spark: SparkSession) -> bool:
+        """Read the runs again if another process has added some; return whether it did.
+
+        Cost: as `Lake.version`, and of `publication` where there are others.
+        """
+        if self._read and self._read[0][0] != self.lake.version(spark, RUNS):
+            self._read.clear()
+            return True
+        return False
+
+    def attempts(self, spark: SparkSession, stage: str | None = None) -> list[Run]:
+        """Return every attempt, or those of one stage, by snapshot, stage and number; none where nothing ran.
+
+        Cost, Errors: as `publication`.
+        """
         return sorted(
-            (r for r in self._read[0] if stage in (None, r.stage)),
-            key=lambda r: (r.snapshot_date, r.stage, r.attempt),
+            (r for r in self.publication(spark).runs if stage in (None, r.stage)),
+            key=lambda r: (r.snapshot_date, r.stage, r.order),
         )
-
-    def latest(self, spark: SparkSession, stage: str) -> dict[date, Run]:
-        """Return the latest attempt of a stage on each snapshot. Cost: as `attempts`."""
-        return {run.snapshot_date: run for run in self.attempts(spark, stage)}
-
-    def latest_of_all(self, spark: SparkSession) -> Latest:
-        """Return the latest attempt of every stage on each snapshot. Cost: as `attempts`."""
-        return {(run.stage, run.snapshot_date): run for run in self.attempts(spark)}
 
     def append(self, spark: SparkSession, run: Run, evidence: Evidence | None = None) -> Run:
         """Write the attempt's row, which publishes it, and return it with the code version.
@@ -167,9 +144,13 @@ class RunLog:
             record[name] = lines and [tuple(line[c] for c in columns) for line in lines]
         schema = spark_schema(table)
         row = spark.createDataFrame([tuple(record[name] for name in schema.names)], schema).coalesce(1)
-        self.lake.append(row, table, tag=run.run_id, properties=_PROPERTIES)
-        if self._read:
-            self._read[0].append(run)
+        with table_lock(spark, self.lake, RUNS, wait=COMMIT_WAIT):
+            self.lake.append(row, table, tag=run.run_id, properties=_PROPERTIES)
+            if self._read:
+                version, known = self._read.pop()
+                # Where another process has added rows as well, the next `refresh` reads them.
+                written = 0 if version is None else version + 1
+                self._read.append((written, replace(known, runs=(*known.runs, run))))
         return run
 
     def read_evidence(self, spark: SparkSession, name: str) -> DataFrame:
@@ -183,10 +164,11 @@ class RunLog:
         rows = self._rows(spark)
         if rows is None:
             raise NotPublishedError.of(name, command="ingest")
+        order = F.struct("attempt", "finished_at", "run_id")
         latest = (
             rows.where(F.col(name).isNotNull())
             .groupBy("stage", "snapshot_date")
-            .agg(F.max_by(name, "attempt").alias(name))
+            .agg(F.max_by(name, order).alias(name))
         )
         return latest.select(F.inline(name))
 
@@ -195,98 +177,123 @@ class RunLog:
         rows = self.lake.find(spark, RUNS)
         # With a filter, Delta lists the files without first counting them all, which is three jobs.
         rows = None if rows is None else rows.where(F.col("run_id").isNotNull())
-        if rows is not None and not {QUALITY_RESULTS, QUALITY_STATES} <= set(rows.columns):
+        columns = set(spark_schema(system_contract().table(RUNS)).names)
+        if rows is not None and (missing := sorted(columns - set(rows.columns))):
             raise ConfigurationError(
-                f"{self.lake.location(RUNS)} was written by an older version of this package, which kept "
-                f"{QUALITY_RESULTS} and {QUALITY_STATES} in tables of their own",
+                f"{self.lake.location(RUNS)} was written by an older version of this package: it has no "
+                f"{', '.join(missing)}",
                 hint="give a new place in lake.root (or lake.schema), and run the stages again; the old "
                 "tables stay readable as Delta tables",
             )
         return rows
 
+    def is_present(self, spark: SparkSession, run: Run, table: str) -> bool:
+        """Return whether a table holds what a run wrote to it.
+
+        Cost: as `Lake.version` where the run was the last to write the table; else as `Lake.run_ids`.
+        """
+        if not run.rows_written:
+            return self.lake.version(spark, table) is not None
+        version = self.lake.version(spark, table)
+        if version is None:
+            return False
+        if run.outputs.get(table) == version and self.lake.is_written_by(
+            spark, table, version, tag=run.run_id
+        ):
+            return True
+        return run.run_id in self._runs_in(spark, table, version)
+
+    def _runs_in(self, spark: SparkSession, table: str, version: int | None) -> frozenset[str]:
+        """Return the runs whose rows a table holds at a version, listed once. Cost: as `Lake.run_ids`."""
+        if (table, version) not in self._run_ids:
+            self._run_ids[table, version] = self.lake.run_ids(spark, table)
+        return self._run_ids[table, version]
+
+    def _is_present(self, spark: SparkSession, run: Run) -> bool:
+        return all(self.is_present(spark, run, table) for table in run.outputs)
+
     def read_published(
         self, spark: SparkSession, table: Table, *, stage: str, day: str, days: list[date] | None = None
     ) -> DataFrame:
-        """Read the rows of a snapshot table that readers may see.
+        """Read the rows of a snapshot table that readers may see: of `days`, or of every day.
 
-        They are those of `days`, or of every day whose latest attempt was published. Rows are filtered by day
-        and run, a few literals.
+        Rows are filtered by day and run, a few literals.
         Grain: as the table, with its columns.
-        Cost: looks for one row of each of `days` whose run was not the last to write the table.
-        Errors: NotPublishedError when one of `days` is not published, and TransientError when its rows were
-        replaced by an attempt that did not end. Without `days`, such a day is left out.
+        Cost: as `is_present` for each of `days`.
+        Errors: NotPublishedError when one of `days` is not published or out of date, and when its rows are
+        gone. Without `days`, a day that is not there is left out.
         """
-        published = {d: run for d, run in self.latest(spark, stage).items() if run.published}
-        version = self.lake.version(spark, table.name) if days is not None else None
+        visible = self.publication(spark).visible(stage)
         if days is not None:
-            if missing := sorted(set(days) - set(published)):
-                raise NotPublishedError.of(table.name, days=missing, command=_command(stage))
-            published = {d: published[d] for d in days}
+            self._require(spark, table, stage, days, visible)
+            visible = {d: visible[d] for d in days}
         rows = self.lake.read(spark, table.name)
-        of_run = {
-            d: (F.col(day) == F.lit(d)) & (F.col("_run_id") == run.run_id)
-            for d, run in sorted(published.items())
-        }
-        # Where the table is still as the run left it, its rows are there.
-        doubted = [
-            d
-            for d, run in published.items()
-            if run.rows_in
-            and (
-                version is None
-                or run.outputs.get(table.name) != version
-                or not self.lake.is_written_by(spark, table.name, version, tag=run.run_id)
-            )
-        ]
-        if days is not None and (gone := [d for d in doubted if rows.where(of_run[d]).isEmpty()]):
-            raise TransientError(
-                f"{table.name}: an attempt that did not end has replaced the published rows of "
-                f"{', '.join(map(str, gone))}",
-                hint=f"run `engage-spark {_command(stage)}` again; it starts over",
-            )
         # A run_id belongs to one stage and day, so two lists are enough; one condition per day would overflow
         # the optimizer within a year.
         return rows.where(
-            F.col(day).isin(list(published))
-            & F.col("_run_id").isin([run.run_id for run in published.values()])
+            F.col(day).isin(list(visible)) & F.col(RUN_ID).isin([run.run_id for run in visible.values()])
         )
+
+    def _require(
+        self,
+        spark: SparkSession,
+        table: Table,
+        stage: str,
+        days: Sequence[date],
+        visible: Mapping[date, Run],
+    ) -> None:
+        """Refuse days whose rows readers cannot see whole."""
+        publication, command = self.publication(spark), _command(stage)
+        if missing := sorted(set(days) - set(visible)):
+            published = {
+                d: publication.published[stage, d] for d in missing if (stage, d) in publication.published
+            }
+            raise NotPublishedError.of(
+                table.name,
+                days=missing,
+                command=command,
+                details=[
+                    f"{d} is out of date: {', '.join(publication.replaced_inputs(run))} changed since"
+                    for d, run in published.items()
+                ],
+            )
+        if gone := [d for d in sorted(days) if not self.is_present(spark, visible[d], table.name)]:
+            raise NotPublishedError(
+                f"{table.name} does not hold the published rows of {', '.join(map(str, gone))} any more",
+                hint=f"run `engage-spark {command}` again; it makes them anew",
+            )
 
     def read_published_log(self, spark: SparkSession, table: Table, *, stage: str) -> DataFrame:
-        """Read the events that readers may see: rows of published attempts, after the latest of them.
+        """Read the events that readers may see: each event of every published run once.
 
-        An attempt that was rejected has replaced some days, but not in the version that this reads.
-        Errors: NotPublishedError when no attempt was published yet.
+        Grain: as the table, with its columns.
+        Cost: no job; as `Lake.run_ids`.
+        Errors: NotPublishedError when no attempt was published yet, or events of a published one are gone.
         """
-        published = [run for run in self.attempts(spark, stage) if run.published]
-        if not published:
+        runs = self.publication(spark).log_runs(stage)
+        if not runs:
             raise NotPublishedError.of(table.name, command=_command(stage))
-        version = max(run.outputs[table.name] for run in published)
-        ids = sorted({run.run_id for run in published})
-        return self.lake.read(spark, table.name, version=version).where(F.col("_run_id").isin(ids))
+        present = self._runs_in(spark, table.name, self.lake.version(spark, table.name))
+        if gone := [r for r in runs if r.rows_written and r.run_id not in present]:
+            raise NotPublishedError(
+                f"{table.name}: the events of {len(gone)} published deliveries are not in the table any more",
+                details=[
+                    f"run {r.run_id} of {r.snapshot_date}, {r.rows_written:,} events" for r in gone[:10]
+                ],
+                hint=f"deliver them again and run `engage-spark {_command(stage)}`",
+            )
+        return self.read_log(spark, table, runs)
 
-    def state_of_log(self, spark: SparkSession, table: Table, *, stage: str, until: date) -> str:
-        """Return what identifies the events up to a day that readers may see.
-
-        It is 32 hex digits of SHA-256 over the runs that delivered them; a delivery of later days does not
-        change it.
-        Cost: one scan of two narrow columns.
-        Errors: as `read_published_log`.
-        """
-        visible = self.read_published_log(spark, table, stage=stage).where(
-            F.col(day_column(table)) <= F.lit(until)
-        )
-        ids = sorted(str(row[0]) for row in visible.select("_run_id").distinct().collect())
-        return hashlib.sha256(",".join(ids).encode()).hexdigest()[:32]
+    def read_log(self, spark: SparkSession, table: Table, runs: Sequence[Run]) -> DataFrame:
+        """Read the events of these runs that none of them replaced. No job."""
+        ids = sorted(r.run_id for r in runs)
+        replaced = F.coalesce(F.col(REPLACED_BY).isin(ids), F.lit(False))
+        return self.lake.read(spark, table.name).where(F.col(RUN_ID).isin(ids) & ~replaced)
 
 
 def _command(stage: str) -> str:
     """Return the command that runs a stage: `ingest:customers` is a part of ingest."""
     return stage.partition(":")[0]
-
-
-_COLUMNS = tuple(Run.__dataclass_fields__)
-_MOMENTS = ("started_at", "finished_at")
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def _run(row: dict[str, object]) -> Run:

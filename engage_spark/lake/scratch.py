@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.spark_errors import translate_spark_errors
-from engage_spark.spark.session import delete_directory
+from engage_spark.spark.files import delete_directory
 
 Materialize = Callable[[DataFrame, str], DataFrame]
 

@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
 from engage_spark.errors import TransientError
-from engage_spark.lake import Lake, Run, RunLog, run_id
-from engage_spark.lake.run_log import PUBLISHED, REJECTED
+from engage_spark.lake import Lake, RunLog, run_id
+from engage_spark.publication import PUBLISHED, REJECTED, Kind, Run
 from engage_spark.settings import Settings
 
 
@@ -27,6 +27,9 @@ class StageRun:
     settings_digest: str
     previous: Run | None
     """The latest attempt at this stage and snapshot, whatever its run_id."""
+    published: Run | None = None
+    """The latest attempt that was published, whose rows readers may be reading."""
+    kind: Kind = Kind.SNAPSHOT
     source_rows: int = 0
     """Published valid rows that it is made from, where it has one source."""
 
@@ -42,9 +45,16 @@ class StageRun:
         )
 
     @property
-    def is_up_to_date(self) -> bool:
-        """Whether the latest attempt was this very work, published."""
-        return self.previous is not None and self.previous.published and self.previous.run_id == self.run_id
+    def is_published(self) -> bool:
+        """Whether this very work is what was published last."""
+        return self.published is not None and self.published.run_id == self.run_id
+
+    @property
+    def was_rejected(self) -> bool:
+        """Whether the latest attempt was this very work, and a gate rejected it."""
+        return (
+            self.previous is not None and not self.previous.published and self.previous.run_id == self.run_id
+        )
 
     def to_run(
         self,
@@ -54,22 +64,25 @@ class StageRun:
         quarantined: int,
         outputs: Mapping[str, int],
         started_at: datetime,
+        repeated: int = 0,
+        first_event: date | None = None,
+        message: str = "",
         rejected: str | None = None,
     ) -> Run:
         """Return the row of the attempt.
 
         Errors: TransientError unless every row that came in is accounted for.
         """
-        if rows_in != valid + quarantined:
+        if rows_in != (accounted := valid + quarantined + repeated):
             raise TransientError(
-                f"{self.stage} of {self.snapshot_date} read {rows_in} rows, and accounted for "
-                f"{valid + quarantined}",
+                f"{self.stage} of {self.snapshot_date} read {rows_in} rows, and accounted for {accounted}",
                 hint="when files changed while they were read, run the stage again after the delivery is "
                 "complete; when it fails each time, the stage does not count the rows of its source",
             )
         return Run(
             run_id=self.run_id,
             stage=self.stage,
+            kind=self.kind,
             snapshot_date=self.snapshot_date,
             attempt=self.previous.attempt + 1 if self.previous else 1,
             status=REJECTED if rejected else PUBLISHED,
@@ -82,7 +95,9 @@ class StageRun:
             rows_in=rows_in,
             rows_valid=valid,
             rows_quarantined=quarantined,
-            message=rejected or "",
+            rows_repeated=repeated,
+            first_event=first_event,
+            message=rejected or message,
             started_at=started_at,
             finished_at=now(),
         )

@@ -22,12 +22,12 @@ from engage_spark.contract import (
 )
 from engage_spark.errors import NotPublishedError
 from engage_spark.features import with_graph_features
-from engage_spark.lake import Run
 from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
 from engage_spark.ml.feature_spec import FeatureSpec, feature_tables
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note
 from engage_spark.pipelines.stages import features_stage, graph_stage, ingest_stage
+from engage_spark.publication import Run
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class ModelInputs:
     """The published runs by day and table, of the days that have all that models need.
 
     `graph` is None where models do not use the graph, and `graph_ignored` says that it was measured on some
-    days, not on all. `measured` is the setting `features.graph_values`. `missing` names the tables that are
-    not published on the other days.
+    days, not on all. `measured` is the setting `features.graph_values`. Of the other days `missing` names the
+    tables that are not published, and `outdated` those that were made from inputs that have changed since.
     """
 
     days: dict[date, dict[str, Run]]
@@ -44,19 +44,29 @@ class ModelInputs:
     measured: bool
     graph_ignored: bool = False
     missing: Mapping[date, tuple[str, ...]] = field(default_factory=dict)
+    outdated: Mapping[date, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def notes(self) -> tuple[Note, ...]:
         """What a reader of the result must know of the inputs."""
-        left_out = (
-            Note("SnapshotLeftOut", {"snapshot_date": day, "tables": tables})
-            for day, tables in self.missing.items()
-        )
+        left_out = [
+            *(
+                Note("SnapshotLeftOut", {"snapshot_date": day, "tables": tables})
+                for day, tables in self.missing.items()
+            ),
+            *(
+                Note("SnapshotOutOfDate", {"snapshot_date": day, "tables": tables})
+                for day, tables in self.outdated.items()
+            ),
+        ]
         return (*((Note("GraphNotUsed"),) if self.graph_ignored else ()), *left_out)
 
     def lacking(self) -> list[str]:
         """Say of every incomplete day which tables it lacks, for the details of an error."""
-        return [f"{day}: {', '.join(tables)} not published" for day, tables in self.missing.items()]
+        return [
+            *(f"{day}: {', '.join(tables)} not published" for day, tables in self.missing.items()),
+            *(f"{day}: {', '.join(tables)} out of date" for day, tables in self.outdated.items()),
+        ]
 
     def inputs(self, days: Sequence[date]) -> dict[str, str]:
         """Return what identifies the rows of some days, for a run_id."""
@@ -64,7 +74,7 @@ class ModelInputs:
 
 
 def find_model_inputs(context: RunContext) -> ModelInputs:
-    """Find the days whose every table is published.
+    """Find the days whose every table is published, and made from the inputs that are published now.
 
     Where `features.graph_values` is measured and the contract has a graph, the graph of the day is among the
     tables. Where it is given, the graph is used for what it alone knows if it was measured on every day; a
@@ -74,35 +84,38 @@ def find_model_inputs(context: RunContext) -> ModelInputs:
 
     Errors: NotPublishedError where no day has everything, saying what each lacks.
     """
-    contract, latest = context.contract, context.log.latest_of_all(context.spark)
+    contract, publication = context.contract, context.log.publication(context.spark)
     graph = graph_spec_of(contract) if contract.of_graph_role(GraphRole.VERTICES) else None
     measured = context.settings.features.graph_values == "measured"
     stages = {contract.entity.name: ingest_stage(contract.entity)}
     stages |= {t.name: features_stage(t) for t in feature_tables(contract) if t in contract.derived}
 
-    def is_published(stage: str, day: date) -> bool:
-        run = latest.get((stage, day))
-        return run is not None and run.published
-
-    entity_stage = stages[contract.entity.name]
-    published = sorted(day for stage, day in latest if stage == entity_stage and is_published(stage, day))
-    graph_ignored = (
-        graph is not None
-        and not measured
-        and not all(is_published(graph_stage(graph), day) for day in published)
-    )
-    if graph_ignored:
-        graph = None
+    of_entity = publication.published_days(stages[contract.entity.name])
+    if graph is not None and not measured:
+        of_graph = publication.published_days(graph_stage(graph))
+        graph_ignored = not all(
+            day in of_graph and not publication.outdated_inputs(of_graph[day]) for day in of_entity
+        )
+        graph = None if graph_ignored else graph
+    else:
+        graph_ignored = False
     if graph is not None:
         stages[graph.vertices.name] = graph_stage(graph)
+    runs = {table: publication.published_days(stage) for table, stage in stages.items()}
     days: dict[date, dict[str, Run]] = {}
     missing: dict[date, tuple[str, ...]] = {}
-    for day in published:
-        if absent := tuple(table for table, stage in stages.items() if not is_published(stage, day)):
+    outdated: dict[date, tuple[str, ...]] = {}
+    for day in of_entity:
+        of_day = {table: published[day] for table, published in runs.items() if day in published}
+        if absent := tuple(table for table in stages if table not in of_day):
             missing[day] = absent
+        elif late := tuple(table for table, run in of_day.items() if publication.outdated_inputs(run)):
+            outdated[day] = late
         else:
-            days[day] = {table: latest[stage, day] for table, stage in stages.items()}
-    inputs = ModelInputs(days, graph, measured, graph_ignored=graph_ignored, missing=missing)
+            days[day] = of_day
+    inputs = ModelInputs(
+        days, graph, measured, graph_ignored=graph_ignored, missing=missing, outdated=outdated
+    )
     if not days:
         raise NotPublishedError(
             "no snapshot has all that models need",

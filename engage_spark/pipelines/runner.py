@@ -6,10 +6,9 @@ docs/how_to/add_stage.md shows how to build a stage with it, and pipelines/featu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cached_property
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -17,9 +16,11 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, VALID, Table, judged_table
 from engage_spark.errors import NotPublishedError
-from engage_spark.lake import Evidence, Latest, Run
+from engage_spark.lake import Evidence, Lock, table_lock
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.stages import ingest_stage
+from engage_spark.publication import RUN_ID, Kind, Publication, Run
+from engage_spark.side_effects import announce
 
 KEY_STATISTICS = {"delta.dataSkippingNumIndexedCols": "2"}
 """Statistics on the key columns only: nobody skips files by a feature's range, and gathering them costs a
@@ -34,6 +35,7 @@ class Attempt:
     context: RunContext
     work: StageRun
     started_at: datetime
+    locks: tuple[Lock, ...] = ()
     outputs: dict[str, int] = field(default_factory=dict)
 
     def replace(
@@ -42,21 +44,40 @@ class Attempt:
         rows: DataFrame,
         *,
         where: str | None = None,
-        all_rows: bool = False,
+        run_column: str = RUN_ID,
         partition_by: tuple[str, ...] = (SNAPSHOT_DATE,),
         properties: Mapping[str, str] = KEY_STATISTICS,
     ) -> int:
-        """Replace the day's rows of a table with `rows`, marked with the run_id; return the version made.
+        """Write the day's rows of a table, marked with the run_id, and return the version made.
 
-        `where` says which rows are replaced instead, or `all_rows` that all of them are.
+        What the day has of attempts that nobody reads is replaced; the rows that are published stay beside
+        the new ones until the next attempt, so that readers lose nothing should this one end here or be
+        rejected. `where` says which rows of the table are the day's, by partition columns.
         Cost: one Delta commit.
         """
         version = self.context.lake.replace(
-            rows.withColumn("_run_id", F.lit(self.work.run_id)),
+            rows.withColumn(run_column, F.lit(self.work.run_id)),
             table,
-            where=None if all_rows else where or self._of_the_day(),
+            where=self._replaceable(where or self._of_the_day(), run_column),
             tag=self.work.run_id,
-            partition_by=partition_by,
+            partition_by=(*partition_by, run_column),
+            properties=properties,
+        )
+        self.note_output(table.name, version)
+        return version
+
+    def append(self, table: Table, rows: DataFrame, *, properties: Mapping[str, str]) -> int:
+        """Add rows to a log, marked with the run_id, and return the version made.
+
+        What an earlier attempt of the same run wrote is replaced.
+        Cost: one Delta commit.
+        """
+        version = self.context.lake.replace(
+            rows.withColumn(RUN_ID, F.lit(self.work.run_id)),
+            table,
+            where=f"{RUN_ID} = '{self.work.run_id}'",
+            tag=self.work.run_id,
+            partition_by=(RUN_ID,),
             properties=properties,
         )
         self.note_output(table.name, version)
@@ -91,26 +112,45 @@ class Attempt:
         rows_in: int,
         valid: int,
         quarantined: int = 0,
+        repeated: int = 0,
+        first_event: date | None = None,
+        message: str = "",
         rejected: str | None = None,
         evidence: Evidence | None = None,
     ) -> Run:
         """Append the attempt to `runs`, which publishes what it wrote, or records why it is rejected.
 
+        `message` is kept with a published attempt.
+
         Cost: one Delta commit.
-        Errors: TransientError unless every row that came in is accounted for.
+        Errors: TransientError unless every row that came in is accounted for, and where another process has
+        taken over the tables.
         """
         run = self.work.to_run(
             rows_in=rows_in,
             valid=valid,
             quarantined=quarantined,
+            repeated=repeated,
+            first_event=first_event,
+            message=message,
             outputs=self.outputs,
             started_at=self.started_at,
             rejected=rejected,
         )
+        for lock in self.locks:
+            lock.require()
+        announce(f"row in runs of {self.work.stage}")
         return self.context.log.append(self.context.spark, run, evidence)
 
     def _of_the_day(self) -> str:
         return f"{SNAPSHOT_DATE} = DATE'{self.work.snapshot_date}'"
+
+    def _replaceable(self, where: str, run_column: str) -> str:
+        """Return which rows of the day nobody reads: all but those of another published run."""
+        published = self.work.published
+        if published is None or published.run_id == self.work.run_id:
+            return where
+        return f"{where} AND {run_column} <> '{published.run_id}'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +161,10 @@ class StageRunner:
     snapshot_date: date | None = None
     force: bool = False
 
-    @cached_property
-    def latest(self) -> Latest:
-        """The latest attempt of every stage and day, read once."""
-        return self.context.log.latest_of_all(self.context.spark)
+    @property
+    def publication(self) -> Publication:
+        """What readers see of the lake now, read once."""
+        return self.context.log.publication(self.context.spark)
 
     def published(self, source: Table) -> dict[date, Run]:
         """Return the published runs of an input table by day, in order: of the day that was asked for, or of
@@ -132,8 +172,7 @@ class StageRunner:
 
         Errors: NotPublishedError where there is none.
         """
-        stage, asked = ingest_stage(source), self.snapshot_date
-        runs = {d: r for (s, d), r in sorted(self.latest.items()) if s == stage and r.published}
+        runs, asked = self.publication.visible(ingest_stage(source)), self.snapshot_date
         if not runs or (asked and asked not in runs):
             raise NotPublishedError.of(source.name, days=[asked] if asked else ())
         return {asked: runs[asked]} if asked else runs
@@ -146,6 +185,7 @@ class StageRunner:
         inputs: Mapping[str, str],
         settings: Sequence[str] = (),
         source_rows: int = 0,
+        kind: Kind = Kind.SNAPSHOT,
     ) -> StageRun:
         """Describe a stage on a day: its run_id follows from `inputs`, contract, code and the named settings
         sections.
@@ -156,13 +196,32 @@ class StageRunner:
             inputs=inputs,
             contract=self.context.contract,
             settings_digest=self.context.settings.digest(*settings) if settings else "",
-            previous=self.latest.get((stage, snapshot_date)),
+            previous=self.publication.latest.get((stage, snapshot_date)),
+            published=self.publication.published.get((stage, snapshot_date)),
             source_rows=source_rows,
+            kind=kind,
         )
 
     def is_due(self, work: StageRun) -> bool:
-        """Return whether the work is to be done: it was asked for, or was never done from the same inputs."""
-        return self.force or self.snapshot_date is not None or not work.is_up_to_date
+        """Return whether the work is to be done: it was asked for, or its rows are not published from these
+        inputs, and no gate has rejected it as it is.
+        """
+        return self.force or self.snapshot_date is not None or not (work.was_rejected or self.is_done(work))
+
+    def is_done(self, work: StageRun) -> bool:
+        """Return whether the rows of this very work are published, and are in their tables.
+
+        Cost: see `RunLog.is_present`.
+        """
+        run, log = work.published, self.context.log
+        return (
+            run is not None
+            and work.is_published
+            and (
+                work.kind is Kind.TRAINING
+                or all(log.is_present(self.context.spark, run, table) for table in run.outputs)
+            )
+        )
 
     def due(
         self,
@@ -195,10 +254,23 @@ class StageRunner:
         return rows.where(F.col("_dq_status") == VALID)
 
     @contextmanager
-    def attempt(self, work: StageRun, what: str) -> Iterator[Attempt]:
-        """Open an attempt at the work, logged as `what` with its run_id and duration."""
-        with log.stage(what, run_id=work.run_id):
-            yield Attempt(context=self.context, work=work, started_at=now())
+    def attempt(self, work: StageRun, what: str, *, tables: Sequence[str] = ()) -> Iterator[Attempt]:
+        """Open an attempt at the work, logged as `what` with its run_id and duration.
+
+        The locks of `tables` are held until it ends. Runs that others have published meanwhile are read.
+        Errors: TransientError where another process is writing one of the tables.
+        """
+        spark, lake = self.context.spark, self.context.lake
+        with log.stage(what, run_id=work.run_id), ExitStack() as held:
+            locks = tuple(held.enter_context(table_lock(spark, lake, name)) for name in sorted(tables))
+            if self.context.log.refresh(spark):
+                key = (work.stage, work.snapshot_date)
+                work = replace(
+                    work,
+                    previous=self.publication.latest.get(key),
+                    published=self.publication.published.get(key),
+                )
+            yield Attempt(context=self.context, work=work, started_at=now(), locks=locks)
 
     def places(self, *tables: str) -> dict[str, str]:
         """Return where tables are, by name: a path or a catalog name."""

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, Contract, predictions_table
 from engage_spark.errors import NotPublishedError
-from engage_spark.lake import Run, RunLog, translate_spark_errors
+from engage_spark.lake import RunLog, translate_spark_errors
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets_of
 from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
@@ -26,6 +26,7 @@ from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, 
 from engage_spark.pipelines.results import Note, ScoredSnapshot, ScoreResult, UsedChampion
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import score_stage
+from engage_spark.publication import Run
 from engage_spark.settings import Settings
 from engage_spark.tracking import Champion, Tracker
 
@@ -143,13 +144,11 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
     TransientError where an attempt that did not end has replaced the rows of a target on one of `days`.
     """
     table, log = predictions_table(context.contract), RunLog(context.lake)  # a caller may keep a context
-    latest = log.latest_of_all(context.spark)
+    publication = log.publication(context.spark)
     days_by_target: dict[str, list[date]] = {}
     for target in targets_of(context.contract):
-        stage = score_stage(target.name)
-        if published := sorted(
-            d for (s, d), r in latest.items() if s == stage and r.published and (days is None or d in days)
-        ):
+        visible = publication.visible(score_stage(target.name))
+        if published := [d for d in visible if days is None or d in days]:
             days_by_target[target.name] = published
     lacking = sorted(set(days or ()) - {d for published in days_by_target.values() for d in published})
     if lacking or not days_by_target:
@@ -212,7 +211,7 @@ def _publish(runner: StageRunner, stage_run: StageRun, rows: DataFrame, loaded: 
     table = predictions_table(contract)
     quoted = target.replace("\\", "\\\\").replace("'", "\\'")
     where = f"{SNAPSHOT_DATE} = DATE'{stage_run.snapshot_date}' AND {TARGET} = '{quoted}'"
-    with runner.attempt(stage_run, f"scoring {target}") as attempt:
+    with runner.attempt(stage_run, f"scoring {target}", tables=[table.name]) as attempt:
         predicted = to_predictions(
             rows,
             loaded.model,
@@ -222,4 +221,4 @@ def _publish(runner: StageRunner, stage_run: StageRun, rows: DataFrame, loaded: 
             top=runner.context.settings.models.reasons,
         )
         attempt.replace(table, predicted, where=where, partition_by=PARTITIONS, properties=PROPERTIES)
-        return attempt.publish(rows_in=stage_run.source_rows, valid=attempt.count(table, where=where))
+        return attempt.publish(rows_in=attempt.work.source_rows, valid=attempt.count(table, where=where))

@@ -182,7 +182,9 @@ class S3Settings(Section):
 class IngestSettings(Section):
     """How raw files are read, and what happens to a snapshot that exists already."""
 
-    result_keys: ClassVar[frozenset[str]] = frozenset({"format", "csv_delimiter", "csv_null"})
+    result_keys: ClassVar[frozenset[str]] = frozenset(
+        {"format", "csv_delimiter", "csv_null", "logs", "changed_events"}
+    )
     format: Literal["auto", "parquet", "csv"] = "auto"
     """Format of the input files. `auto` goes by their endings."""
     csv_delimiter: Annotated[str, AfterValidator(_delimiter)] = ","
@@ -195,6 +197,13 @@ class IngestSettings(Section):
     when its files are the same in two looks N minutes apart. What is not whole is left out and named."""
     on_existing: Literal["replace", "refuse"] = "replace"
     """Whether a snapshot that exists already is replaced or refused."""
+    logs: Literal["append", "replace_days"] = "append"
+    """What a delivery of events does to its log. `append`: events that the log does not hold yet are added,
+    each once. `replace_days`: the events of a delivered day take the place of all that the log has of it."""
+    changed_events: Literal["first", "last"] = "first"
+    """Which of two events holds that have one key and different content, where events are appended."""
+    shrinking_days: Literal["note", "refuse"] = "note"
+    """What happens, where days are replaced, when a day would have fewer events than before."""
     landed_at: AwareDatetime | None = None
     """When a delivery counts as having landed, for a backfill or made-up data. Left out, it is the moment
     of its first ingest. It is recorded with the first ingest of a delivery, and later ones do not change

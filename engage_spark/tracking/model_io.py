@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.spark.session import delete_directory, put_directory
+from engage_spark.spark.files import delete_directory, put_directory
 from engage_spark.tracking.client import import_mlflow, silence_mlflow
 
 if TYPE_CHECKING:

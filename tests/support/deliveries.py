@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engage_spark.contract import Contract, Field, Table, load_contract
-from engage_spark.lake import Lake, Run, RunLog
+from engage_spark.lake import Lake, RunLog
+from engage_spark.publication import Run
 from engage_spark.settings import Settings
 from tests.support.paths import DATA
 
@@ -149,7 +150,8 @@ def run_log(settings: Settings) -> RunLog:
 
 def latest(spark: SparkSession, settings: Settings, stage: str) -> dict[str, Run]:
     """The latest attempt of a stage by day as text."""
-    return {str(day): run for day, run in run_log(settings).latest(spark, stage).items()}
+    latest = run_log(settings).publication(spark).latest
+    return {str(day): run for (s, day), run in latest.items() if s == stage}
 
 
 def content(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:

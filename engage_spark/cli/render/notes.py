@@ -16,6 +16,21 @@ WORDING: dict[str, str] = {
         "ingest.landed_at is not used for {tables}: their landing was recorded when they were first ingested"
     ),
     "SnapshotUpToDate": "{table} of {snapshot_date}: published before from the same files, left as it is",
+    "SnapshotRejectedBefore": (
+        "{table} of {snapshot_date}: rejected before, from the same files ({message}); deliver it again, or "
+        "--force checks it again"
+    ),
+    "LogRejectedBefore": (
+        "{table}: rejected before, from the same files ({message}); deliver it again, or --force checks it "
+        "again"
+    ),
+    "LogWithoutKeys": "{table}: not checked, since no snapshot was, whose keys its events could name",
+    "EventsRepeated": "{table}: {n_events:,} events left out, since the log holds them already",
+    "EventsChanged": (
+        "{table}: {n_events:,} events came again under their key with other content; the {holds} holds "
+        "(ingest.changed_events): {examples}"
+    ),
+    "DaysShrunk": "{table}: {n_days:,} days have fewer events than before: {days}",
     "LogUpToDate": "{table}: published before from the same files, left as it is",
     "RunReplaced": (
         "{table} of {snapshot_date}: replaces run {run_id:.8}, whose files, contract, settings or code "
@@ -39,6 +54,8 @@ WORDING: dict[str, str] = {
         "the graph is not used: features.graph_values is given, and not every day has its graph measured"
     ),
     "SnapshotLeftOut": "left out: {snapshot_date}: {tables} not published",
+    "SnapshotOutOfDate": "left out: {snapshot_date}: {tables} out of date, since what it was made from was "
+    "published again; run the stage that makes it",
     "TargetWithoutChampion": "{target} is not scored: it has no champion",
     "NotScored": (
         "nothing is scored: there is no champion for any of {targets} at {registry}; "

@@ -34,10 +34,11 @@ from engage_spark.graph.tables import select_edge_ends, to_edge_rows, to_vertex_
 from engage_spark.graph.tie_strength import LEFT_OUT, to_pairs, to_strengths
 from engage_spark.lake import Materialize, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun
-from engage_spark.pipelines.graph.picture import draw_picture
+from engage_spark.pipelines.graph.picture import DrawnPicture, draw_picture, graph_summary
 from engage_spark.pipelines.results import MeasuredGraph, Note, TopVertex
 from engage_spark.pipelines.runner import Attempt, StageRunner
-from engage_spark.pipelines.stages import GRAPH_COMPARISON, ingest_stage
+from engage_spark.pipelines.stages import GRAPH_COMPARISON, graph_stage, ingest_stage
+from engage_spark.publication import Run
 from engage_spark.settings.model import GraphSettings
 from engage_spark.spark.schema import column_named, spark_schema
 
@@ -54,7 +55,7 @@ def measure_snapshot(
     """
     context, day = runner.context, work.snapshot_date
     with (
-        runner.attempt(work, f"measuring the graph of {day}") as attempt,
+        runner.attempt(work, f"measuring the graph of {day}", tables=graph_tables(spec)) as attempt,
         translate_spark_errors(f"the graph of {day} cannot be measured"),
         scratch(context.spark, context.lake) as materialize,
         ExitStack() as follows_scratch,
@@ -84,14 +85,15 @@ def measure_snapshot(
         vertices = attempt.read(spec.vertices)
         compared = _compare(attempt, spec, customers, vertices, materialize)
         notes = _left_out(pairs, day)
-        run = attempt.publish(rows_in=work.source_rows, valid=vertices.count())
+        summary = graph_summary(context, spec, report)
+        run = attempt.publish(rows_in=work.source_rows, valid=vertices.count(), message=summary)
         # After publication: a picture that cannot be drawn spoils no table, and no picture is ahead of its
         # tables.
         drawn = draw_picture(
             context,
             spec,
-            report,
             day,
+            subtitle=summary,
             vertices=vertices,
             edges=attempt.read(spec.edges),
             given=_given_centrality(customers, spec),
@@ -110,6 +112,32 @@ def measure_snapshot(
         picture=drawn.path,
     )
     return graph, (*notes, *drawn.notes)
+
+
+def redraw_picture(runner: StageRunner, spec: GraphSpec, run: Run) -> DrawnPicture:
+    """Draw the picture of a published day that lost it, for example because its run was killed."""
+    context, day, stage = runner.context, run.snapshot_date, graph_stage(spec)
+    tables = {
+        table.name: context.log.read_published(
+            context.spark, tracked_table(table), stage=stage, day=SNAPSHOT_DATE, days=[day]
+        )
+        for table in (spec.vertices, spec.edges)
+    }
+    work = runner.plan(stage, day, inputs=run.inputs)
+    return draw_picture(
+        context,
+        spec,
+        day,
+        subtitle=run.message,
+        vertices=tables[spec.vertices.name],
+        edges=tables[spec.edges.name],
+        given=_given_centrality(_customers(runner, spec, work), spec),
+    )
+
+
+def graph_tables(spec: GraphSpec) -> list[str]:
+    """Return the tables that the stage writes."""
+    return [spec.vertices.name, spec.edges.name, GRAPH_COMPARISON]
 
 
 def _customers(runner: StageRunner, spec: GraphSpec, work: StageRun) -> DataFrame:
@@ -247,14 +275,12 @@ def _write_comparison(attempt: Attempt, compared: Comparison) -> None:
         for name, values in compared.items()
     ]
     rows = [tuple(record[column] for column in schema.names) for record in records]
-    version = context.lake.replace(
-        context.spark.createDataFrame(rows, schema).coalesce(1),
+    attempt.replace(
         table,
-        where=f"{SNAPSHOT_DATE} = DATE'{work.snapshot_date}'",
-        tag=work.run_id,
-        partition_by=(SNAPSHOT_DATE,),
+        context.spark.createDataFrame(rows, schema).coalesce(1),
+        run_column="run_id",
+        properties={},
     )
-    attempt.note_output(table.name, version)
 
 
 def _left_out(pairs: DataFrame, day: date) -> tuple[Note, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,6 +14,7 @@ from engage_spark.graph import BetweennessReport
 from engage_spark.graph.picture import CentralVertex, Picture
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note
+from engage_spark.side_effects import announce
 from engage_spark.spark.schema import column_named
 from engage_spark.text_files import write_text
 
@@ -41,9 +43,9 @@ class DrawnPicture:
 def draw_picture(
     context: RunContext,
     spec: GraphSpec,
-    report: BetweennessReport,
     day: date,
     *,
+    subtitle: str,
     vertices: DataFrame,
     edges: DataFrame,
     given: DataFrame | None,
@@ -60,16 +62,17 @@ def draw_picture(
     top = _top(spec, vertices)
     picture = Picture(
         title=f"The graph of {day}",
-        subtitle=_subtitle(context, spec, report),
+        subtitle=subtitle,
         measure=measure,
         top=top,
         links=_links(spec, edges, top),
         measured=_histogram(vertices.select(column_named(measure).alias("value"))),
         given=None if given is None else _histogram(given.select(column_named("given").alias("value"))),
     )
-    path = _path(context, day)
+    path = picture_path(context, day)
     if path is None:
         return DrawnPicture(top, None, (Note("NoPictureFolder"),))
+    announce(f"picture of {day}")
     write_text(path, picture.svg())
     return DrawnPicture(top, path)
 
@@ -108,7 +111,8 @@ def _histogram(values: DataFrame) -> list[int]:
     return [counts.get(i, 0) for i in range(BINS)]
 
 
-def _subtitle(context: RunContext, spec: GraphSpec, report: BetweennessReport) -> str:
+def graph_summary(context: RunContext, spec: GraphSpec, report: BetweennessReport) -> str:
+    """Say in a line how large a graph is and how its betweenness was measured."""
     size = f"{report.n:,} {spec.entity.name}, {report.m:,} {spec.connections.name}"
     if report.method == "exact":
         return f"{size}. Betweenness is exact."
@@ -119,7 +123,14 @@ def _subtitle(context: RunContext, spec: GraphSpec, report: BetweennessReport) -
     )
 
 
-def _path(context: RunContext, day: date) -> str | None:
+def is_picture_missing(context: RunContext, spec: GraphSpec, day: date) -> bool:
+    """Return whether a day has no picture although it could have one."""
+    path = picture_path(context, day)
+    return path is not None and all(spec.column(m) is not None for m in REQUIRED) and not Path(path).exists()
+
+
+def picture_path(context: RunContext, day: date) -> str | None:
+    """Return where the picture of a day is; None where the lake is not a path of this machine."""
     folder, root = context.settings.graph.pictures, context.settings.lake.root
     if folder is None:
         if root is None or ":" in root:

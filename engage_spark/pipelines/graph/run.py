@@ -7,9 +7,10 @@ from datetime import date
 
 from pyspark.sql import SparkSession
 
-from engage_spark.contract import Contract, GraphSpec, graph_spec_of, judged_table
+from engage_spark.contract import Contract, GraphSpec, graph_spec_of
 from engage_spark.pipelines.context import RunContext
-from engage_spark.pipelines.graph.measure_snapshot import measure_snapshot
+from engage_spark.pipelines.graph.measure_snapshot import measure_snapshot, redraw_picture
+from engage_spark.pipelines.graph.picture import is_picture_missing
 from engage_spark.pipelines.results import GraphResult, Note
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import GRAPH_COMPARISON, graph_stage, ingest_stage
@@ -34,7 +35,7 @@ def run_graph(
     direction, joined with the customers' ranks; a shuffle of the events by pair, two integers each; the
     layouts and betweenness (see `engage_spark.graph`); structure; one Delta commit each for vertices, edges
     and the comparison of given with measured values, then the row in `runs`; a picture. On the driver: 20
-    customers and some histograms.
+    customers and some histograms. A published day that has lost its picture gets it anew.
     Errors: NotPublishedError when nothing is published to measure; ConfigurationError when the graph will not
     fit; ContractError when the contract has no graph.
     """
@@ -53,6 +54,9 @@ def run_graph(
         graph, its_notes = measure_snapshot(runner, spec, work)
         snapshots.append(graph)
         notes += its_notes
+    for day, run in runner.publication.visible(graph_stage(spec)).items():
+        if is_picture_missing(context, spec, day):
+            notes += redraw_picture(runner, spec, run).notes
     return GraphResult(
         stage="graph",
         seconds=time.monotonic() - started,
@@ -63,11 +67,10 @@ def run_graph(
 
 
 def _states_of_logs(context: RunContext, spec: GraphSpec, day: date) -> dict[str, str]:
-    """Identify the events of each log up to a day by a hash of the runs that delivered them."""
+    """Identify the events of each log up to a day by a hash of the runs that delivered them. No job."""
+    publication = context.log.publication(context.spark)
     return {
-        table.name: context.log.state_of_log(
-            context.spark, judged_table(table), stage=ingest_stage(table), until=day
-        )
+        table.name: publication.log_state(ingest_stage(table), until=day)
         for table in (spec.connections, spec.interactions)
         if table is not None
     }

@@ -6,6 +6,7 @@ recorded as rejected, so that nobody else sees it.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,10 +16,10 @@ from pyspark.sql import SparkSession
 
 from engage_spark import log
 from engage_spark.contract import Contract, Table, judged_table
-from engage_spark.errors import ConfigurationError, GateError, NotDeliveredError
+from engage_spark.errors import ConfigurationError, GateError, InputError, NotDeliveredError
 from engage_spark.lake import (
     InputManifest,
-    Run,
+    code_version,
     fingerprint,
     list_inputs,
     record_arrivals,
@@ -31,6 +32,7 @@ from engage_spark.pipelines.ingest.whole_deliveries import whole_deliveries
 from engage_spark.pipelines.results import IngestedSnapshot, IngestResult, Note, rule_outcome
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ingest_stage
+from engage_spark.publication import Kind, Run
 from engage_spark.quality import worst_rules
 from engage_spark.quality.report.formatting import format_bound, format_measured
 from engage_spark.settings import Settings
@@ -50,6 +52,9 @@ def run_ingest(
     """Check every delivered snapshot that is new or has changed (or the one of `snapshot_date`), then the
     logs beside it.
 
+    A snapshot that was rejected is checked again when its files, the contract, the settings or the code have
+    changed. One that cannot be read does not hold up the others.
+
     Cost: per table and snapshot, no job to list the files and to read their columns (see `list_files`,
     `read_inputs`); one narrow scan for the row count (footers), and
     in the same job, where there is a key, one scan of the key columns with a shuffle of their hashes (a
@@ -58,8 +63,9 @@ def run_ingest(
     delivery of at most SMALL_BYTES is read as one partition, which spares every shuffle. A small file keeps
     the landing of a new delivery. Two Delta commits: the checked table, and `runs`, whose row holds the
     landing and the quality results. Nothing on the driver grows with rows.
-    Errors: InputError when the delivery cannot be read as declared (nothing is written for that table), and
-    GateError, after all has been written and recorded, when a gate rejected a snapshot.
+    Errors: InputError, after all others have been checked, when a delivery cannot be read as declared
+    (nothing is written for that table and day), and GateError, after all has been written and recorded, when
+    a gate rejected a snapshot.
     """
     started = time.monotonic()
     context = RunContext(spark, settings, contract)
@@ -71,16 +77,23 @@ def run_ingest(
         snapshots, logs = whole_deliveries(context, snapshots, logs, notes, snapshot_date=snapshot_date)
     landings = _landings(context, (*snapshots, *(manifest for _, manifest in logs)), notes)
     outcomes: list[TableOutcome] = []
+    unreadable: list[InputError] = []
     for manifest in snapshots:
         delivery = _delivery(runner, contract.entity, manifest, landings)
         if not runner.is_due(delivery.work):
-            about = {"table": contract.entity.name, "snapshot_date": delivery.work.snapshot_date}
-            notes.append(Note("SnapshotUpToDate", about))
+            notes.append(_not_due(delivery))
             continue
         _refuse_or_note(context, delivery, notes)
-        outcomes.append(validate_table(runner, delivery))
-    outcomes += _validate_logs(runner, logs, landings, outcomes, notes)
+        outcomes += _validated(runner, delivery, unreadable)
+    for table, manifest in logs:
+        log_delivery = _log_delivery(runner, table, manifest, landings)
+        if isinstance(log_delivery, Note):
+            notes.append(log_delivery)
+        else:
+            outcomes += _validated(runner, log_delivery, unreadable)
     result = _result(context, outcomes, notes, time.monotonic() - started)
+    if unreadable:
+        raise _input_error(unreadable, outcomes)
     if rejected := [o for o in outcomes if not o.run.published]:
         raise _gate_error(context, rejected, result)
     return result
@@ -152,25 +165,84 @@ def _delivery(
     manifest: InputManifest,
     landings: Mapping[str, datetime],
     *,
-    keys_of: Run | None = None,
+    keys: Mapping[date, Run] | None = None,
 ) -> TableDelivery:
     """Return a table of a day with what identifies its work.
 
-    `keys_of` is the run whose keys a log is checked against; its snapshot is the log's as well. The landing
-    decides latency, freshness and what is an event of the future, so it is an input like the files.
+    `keys` are the runs whose keys a log is checked against; the newest of their snapshots is the log's as
+    well. The landing decides latency, freshness and what is an event of the future, so it is an input like
+    the files.
     """
-    snapshot_date = manifest.day if keys_of is None else keys_of.snapshot_date
-    keys = {} if keys_of is None else {runner.context.contract.entity.name: keys_of.run_id}
+    snapshot_date = max(keys) if keys else manifest.day
     files = fingerprint([manifest])
     assert snapshot_date is not None
     require_known_day(manifest, landings[files])
+    inputs = {"files": files, "landed": landings[files].astimezone(UTC).isoformat()}
+    if keys:
+        runs = ",".join(run.run_id for _, run in sorted(keys.items()))
+        inputs["keys"] = hashlib.sha256(runs.encode()).hexdigest()[:32]
     work = runner.plan(
         ingest_stage(table),
         snapshot_date,
-        inputs={"files": files, "landed": landings[files].astimezone(UTC).isoformat(), **keys},
+        inputs=inputs,
         settings=("ingest",),
+        kind=Kind.LOG if keys else Kind.SNAPSHOT,
     )
-    return TableDelivery(table=table, manifest=manifest, work=work, landed_at=landings[files])
+    return TableDelivery(
+        table=table, manifest=manifest, work=work, landed_at=landings[files], keys=keys or {}
+    )
+
+
+def _validated(
+    runner: StageRunner, delivery: TableDelivery, unreadable: list[InputError]
+) -> list[TableOutcome]:
+    """Check a delivery; one that cannot be read is noted among the `unreadable` ones."""
+    try:
+        return [validate_table(runner, delivery)]
+    except InputError as e:
+        unreadable.append(e)
+        log.event(f"{delivery.table.name} of {delivery.work.snapshot_date}: {e.message}", level="error")
+        return []
+
+
+def _not_due(delivery: TableDelivery) -> Note:
+    about = {"table": delivery.table.name, "snapshot_date": delivery.work.snapshot_date}
+    if delivery.work.was_rejected and delivery.work.previous:
+        return Note("SnapshotRejectedBefore", about | {"message": delivery.work.previous.message})
+    return Note("SnapshotUpToDate", about)
+
+
+def _log_delivery(
+    runner: StageRunner, table: Table, manifest: InputManifest, landings: Mapping[str, datetime]
+) -> TableDelivery | Note:
+    """Return the delivery of a log, or why it is not to be checked: its files were published before by the
+    same contract, settings and code, or rejected as they are.
+
+    Its events are judged by the keys of the published snapshots of their time; where none is published yet,
+    by those of the latest attempts.
+    """
+    publication, stage = runner.publication, ingest_stage(runner.context.contract.entity)
+    latest = {day: run for (s, day), run in publication.latest.items() if s == stage}
+    keys = publication.published_days(stage) or latest
+    if not keys:
+        return Note("LogWithoutKeys", {"table": table.name})
+    delivery = _delivery(runner, table, manifest, landings, keys=keys)
+    work = delivery.work
+    if runner.force:
+        return delivery
+    same = [
+        run
+        for run in publication.log_runs(work.stage)
+        if run.inputs.get("files") == work.inputs["files"]
+        and (run.contract_digest, run.settings_digest, run.code_version)
+        == (work.contract.digest, work.settings_digest, code_version())
+    ]
+    stored, context = judged_table(table).name, runner.context
+    if any(context.log.is_present(context.spark, run, stored) for run in same):
+        return Note("LogUpToDate", {"table": table.name})
+    if work.was_rejected and work.previous:
+        return Note("LogRejectedBefore", {"table": table.name, "message": work.previous.message})
+    return delivery
 
 
 def _refuse_or_note(context: RunContext, delivery: TableDelivery, notes: list[Note]) -> None:
@@ -185,34 +257,6 @@ def _refuse_or_note(context: RunContext, delivery: TableDelivery, notes: list[No
         )
     about = {"table": delivery.table.name, "snapshot_date": day, "run_id": previous.run_id}
     notes.append(Note("RunReplaced", about))
-
-
-def _validate_logs(
-    runner: StageRunner,
-    logs: Sequence[tuple[Table, InputManifest]],
-    landings: Mapping[str, datetime],
-    outcomes: Sequence[TableOutcome],
-    notes: list[Note],
-) -> list[TableOutcome]:
-    """Check the logs against the keys of the newest snapshot, as it was checked: its quarantined rows count
-    too.
-
-    Not of the newest in this run: when an older day is delivered again, a customer of a later day is no
-    orphan.
-    """
-    if not logs:
-        return []
-    stage = ingest_stage(runner.context.contract.entity)
-    runs = {d: run for (s, d), run in runner.latest.items() if s == stage}
-    runs |= {o.run.snapshot_date: o.run for o in outcomes}
-    validated = []
-    for table, manifest in logs:
-        delivery = _delivery(runner, table, manifest, landings, keys_of=runs[max(runs)])
-        if delivery.work.is_up_to_date and not runner.force:
-            notes.append(Note("LogUpToDate", {"table": table.name}))
-            continue
-        validated.append(validate_table(runner, delivery))
-    return validated
 
 
 def _result(
@@ -247,6 +291,18 @@ def _snapshot(outcome: TableOutcome) -> IngestedSnapshot:
         seconds=run.seconds,
         failed_gates=tuple(rule_outcome(outcome.table.name, asdict(c)) for c in gates.failed_gates),
         broken_rules=tuple(rule_outcome(outcome.table.name, asdict(c)) for c in broken),
+    )
+
+
+def _input_error(unreadable: Sequence[InputError], outcomes: Sequence[TableOutcome]) -> InputError:
+    """Return one error for all deliveries that cannot be read."""
+    if len(unreadable) == 1 and not outcomes:
+        return unreadable[0]
+    checked = [f"{o.table.name} of {o.run.snapshot_date}: {o.run.status}" for o in outcomes]
+    return InputError(
+        f"{len(unreadable)} of {len(unreadable) + len(outcomes)} deliveries cannot be read",
+        details=[line for e in unreadable for line in (e.message, *e.details)] + checked,
+        hint="; ".join(dict.fromkeys(e.hint for e in unreadable if e.hint)),
     )
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import Table, TableKind, day_column, judged_table
-from engage_spark.errors import ContractError, InputError
-from engage_spark.lake import InputManifest, Materialize, Run, read_inputs, scratch, translate_spark_errors
+from engage_spark.errors import ContractError, NotPublishedError
+from engage_spark.lake import InputManifest, Materialize, read_inputs, scratch, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.pipelines.ingest.event_log import LogWrite, append_events
 from engage_spark.pipelines.ingest.quality_tables import quality_rows
+from engage_spark.pipelines.ingest.repeated_events import FILE, without_copies
 from engage_spark.pipelines.results import Note
-from engage_spark.pipelines.runner import Attempt, StageRunner
+from engage_spark.pipelines.runner import StageRunner
+from engage_spark.publication import RUN_ID, Run
 from engage_spark.quality import (
     MALFORMED,
+    ColumnStats,
     GateResults,
     count_rows_and_duplicates,
     count_table,
@@ -41,6 +46,8 @@ which is a job, and one core checks such a delivery in a second.
 """
 SMALL_FILES = 32
 """Files of such a delivery: one core opens them one after another."""
+MICROS_A_DAY = 86_400_000_000
+EPOCH = date(1970, 1, 1).toordinal()
 MAX_EXAMPLES = 8
 """Undeclared columns that a note names."""
 
@@ -53,6 +60,8 @@ class TableDelivery:
     manifest: InputManifest
     work: StageRun
     landed_at: datetime
+    keys: Mapping[date, Run] = field(default_factory=dict)
+    """Of a log: the runs of the entity's snapshots, whose keys the events are judged by."""
 
     @property
     def is_small(self) -> bool:
@@ -77,9 +86,12 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
     Cost and errors: see `run_ingest`.
     """
     context, table, work = runner.context, delivery.table, delivery.work
+    stored = judged_table(table)
     with (
-        runner.attempt(work, f"checking {table.name} of {work.snapshot_date}") as attempt,
-        ExitStack() as opened,
+        runner.attempt(
+            work, f"checking {table.name} of {work.snapshot_date}", tables=[stored.name]
+        ) as attempt,
+        scratch(context.spark, context.lake) as materialize,
     ):
         refuse_what_spark_refuses(context.spark, table)
         rows, extra, in_folders = _read(context, delivery)
@@ -89,24 +101,23 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
             landed_at=delivery.landed_at,
             in_folders=in_folders,
         )
-        if table.key:
-            materialize = opened.enter_context(scratch(context.spark, context.lake))
-            n_rows, duplicates = _duplicates(rows, table, materialize)
-            extent = Extent(rows=n_rows) if table.event_time is None else _extent(rows, table)
-            rows = with_duplicate_flag(rows, duplicates, table=table)
-        else:
-            extent = _extent(rows, table)
+        rows, extent = _flagged(rows, table, materialize)
         with translate_spark_errors(f"{table.name} cannot be checked"):
-            checked = _with_orphan_flags(context, rows, table, work).transform(
+            checked = _with_orphan_flags(context, rows, delivery, extent).transform(
                 with_check_results, checks=checks
             )
             _ = checked.schema  # asked for here, because Connect looks at no expression before
-        _write(attempt, checked, table, extent)
+        if table.kind is TableKind.ENTITY:
+            day = F.lit(work.snapshot_date)
+            attempt.replace(stored, checked.withColumn(day_column(table), day), properties=PROPERTIES)
+            written = LogWrite()
+        else:
+            written = append_events(attempt, checked, table, days=extent.days, materialize=materialize)
         with translate_spark_errors(f"{table.name} cannot be counted"):
-            written = attempt.read(judged_table(table), where=f"_run_id = '{work.run_id}'")
-            written = written.coalesce(1) if delivery.is_small else written
+            read_back = attempt.read(stored, where="true" if table.kind is TableKind.LOG else None)
+            read_back = read_back.coalesce(1) if delivery.is_small else read_back
             counts = count_table(
-                written,
+                read_back,
                 table,
                 checks,
                 snapshot_date=work.snapshot_date,
@@ -115,18 +126,23 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
             )
         counts = replace(counts, previous_rows=_previous_rows(runner, work))
         gates = evaluate_gates(counts, table, checks)
-        failed = ", ".join(f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates)
+        refusals = [f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates]
+        # A delivery that holds nothing new has nothing that a gate could measure.
+        rejected = f"gates failed: {', '.join(refusals)}" if refusals and counts.rows else None
+        if rejected is None:
+            gates = replace(gates, failed_gates=())
         run = attempt.publish(
             rows_in=extent.rows,
             valid=counts.valid,
             quarantined=counts.quarantined,
-            rejected=f"gates failed: {failed}" if failed else None,
-            evidence=quality_rows(table, work, gates, counts),
+            repeated=extent.copies + written.repeated,
+            first_event=_first_event(table, counts.columns, written),
+            rejected=rejected,
+            evidence=quality_rows(table, attempt.work, gates, counts) if counts.rows else None,
         )
     about = {"table": table.name, "n_columns": len(extra), "examples": extra[:MAX_EXAMPLES]}
-    return TableOutcome(
-        table=table, run=run, gates=gates, notes=(Note("ColumnsLeftOut", about),) if extra else ()
-    )
+    left_out = (Note("ColumnsLeftOut", about),) if extra else ()
+    return TableOutcome(table=table, run=run, gates=gates, notes=(*left_out, *written.notes))
 
 
 def _read(context: RunContext, delivery: TableDelivery) -> ConformedInput:
@@ -139,27 +155,26 @@ def _read(context: RunContext, delivery: TableDelivery) -> ConformedInput:
         malformed=MALFORMED,
         delimiter=options.csv_delimiter,
         null=options.csv_null,
+        file_column=FILE if delivery.table.kind is TableKind.LOG else None,
     )
     return read._replace(rows=read.rows.coalesce(1)) if delivery.is_small else read
 
 
 def _previous_rows(runner: StageRunner, work: StageRun) -> int | None:
     """Return how many rows came in with the published snapshot before this one; None for the first."""
-    before = {
-        run.snapshot_date: run.rows_in
-        for run in runner.context.log.attempts(runner.context.spark, work.stage)
-        if run.published and run.snapshot_date < work.snapshot_date
-    }
-    return before[max(before)] if before else None
+    days = runner.publication.published_days(work.stage)
+    before = [run.rows_in for day, run in days.items() if day < work.snapshot_date]
+    return before[-1] if before else None
 
 
 @dataclass(frozen=True)
 class Extent:
     """Rows that came in, and for a log the UTC days of its events in order: each as days since 1970, and as
-    text.
+    text. `copies` counts the rows of a log with a key that are equal to another in every column.
     """
 
     rows: int
+    copies: int = 0
     days: tuple[tuple[int, str], ...] = ()
 
 
@@ -183,22 +198,19 @@ def _extent(rows: DataFrame, table: Table) -> Extent:
     return Extent(rows=sum(r["rows"] for r in counts), days=tuple(days))
 
 
-def _of_days(column: str, days: tuple[tuple[int, str], ...]) -> str:
-    """Return the predicate of exactly these days and of no other, as SQL: one event dated 1970 must not clear
-    all days since.
-    """
-    spans: list[list[tuple[int, str]]] = []
-    for day in days:
-        if spans and day[0] == spans[-1][-1][0] + 1:
-            spans[-1].append(day)
-        else:
-            spans.append([day])
-    return " OR ".join(
-        [
-            f"{column} IS NULL",
-            *(f"{column} BETWEEN DATE'{span[0][1]}' AND DATE'{span[-1][1]}'" for span in spans),
-        ]
-    )
+def _flagged(rows: DataFrame, table: Table, materialize: Materialize) -> tuple[DataFrame, Extent]:
+    """Measure the input, and flag the keys that are there more than once."""
+    if not table.key:
+        return rows, _extent(rows, table)
+    n_rows, duplicates = _duplicates(rows, table, materialize)
+    copies = 0
+    if duplicates is not None and table.kind is TableKind.LOG:
+        rows = without_copies(rows, table)
+        n_once, duplicates = _duplicates(rows, table, materialize)
+        copies = n_rows - n_once
+    extent = Extent(rows=n_rows) if table.event_time is None else _extent(rows, table)
+    flagged = with_duplicate_flag(rows, duplicates, table=table)
+    return flagged, replace(extent, rows=n_rows, copies=copies)
 
 
 def _duplicates(rows: DataFrame, table: Table, materialize: Materialize) -> tuple[int, DataFrame | None]:
@@ -212,70 +224,75 @@ def _duplicates(rows: DataFrame, table: Table, materialize: Materialize) -> tupl
         )
 
 
-def _with_orphan_flags(context: RunContext, rows: DataFrame, table: Table, work: StageRun) -> DataFrame:
-    """Add `__orphan_<column>` for each reference: true where the value is not a key of the entity's snapshot,
-    quarantined rows included.
+def _with_orphan_flags(
+    context: RunContext, rows: DataFrame, delivery: TableDelivery, extent: Extent
+) -> DataFrame:
+    """Add `__orphan_<column>` for each reference: true where the value is no key of the entity at the time of
+    the event, quarantined rows included.
 
-    Keys: `rows` any, the snapshot's keys made unique. One join per reference, with a broadcast where the keys
-    are small.
+    That is in neither of the snapshots nearest to the event's day, before and after: who has left since is no
+    orphan, and who comes later is none either.
+    Keys: `rows` any, the snapshots' keys made unique. One join per reference, with a broadcast where the keys
+    are few.
+    Errors: NotPublishedError where the rows of such a snapshot are gone.
     """
+    table = delivery.table
     for r in table.references:
         entity = context.contract.table(r.table)
-        if entity.kind is not TableKind.ENTITY or work.inputs.get(entity.name) is None:
+        if entity.kind is not TableKind.ENTITY or not delivery.keys:
             raise ContractError(
                 f"{table.name}.{r.column} refers to {r.table}, which is not an entity table",
                 hint="refer to the table of kind entity",
             )
-        entity_rows = context.lake.read(context.spark, judged_table(entity).name)
-        keys = entity_rows.where(
-            (F.col(day_column(entity)) == F.lit(work.snapshot_date))
-            & (F.col("_run_id") == work.inputs[entity.name])
+        snapshots = nearest_days(sorted(delivery.keys), [number for number, _ in extent.days])
+        rows = with_orphan_flag(
+            rows,
+            _keys(context, entity, {d: delivery.keys[d] for d in snapshots}),
+            column=r.column,
+            to_column=r.to_column,
+            day_of=day_column(entity),
+            days=snapshots,
+            event_day=F.to_date(column_named(table.event_time or "")),
         )
-        rows = with_orphan_flag(rows, keys, column=r.column, to_column=r.to_column)
     return rows
 
 
-def _write(attempt: Attempt, checked: DataFrame, table: Table, extent: Extent) -> None:
-    """Replace the snapshot of an entity, or exactly the days of a log that were delivered."""
-    column, stored, day = day_column(table), judged_table(table), attempt.work.snapshot_date
-    if table.kind is TableKind.ENTITY:
-        attempt.replace(stored, checked.withColumn(column, F.lit(day)), properties=PROPERTIES)
-        return
-    where = _of_days(column, extent.days)
-    attempt.replace(
-        stored,
-        checked.withColumn(column, F.to_date(column_named(table.event_time or ""))),
-        where=where,
-        # Saying so spares Delta looking for each row to delete: half of the time of a rerun.
-        all_rows=not _has_other_days(attempt.context, table, attempt.work, where),
-        partition_by=(),
-        properties=PROPERTIES,
-    )
-
-
-def _has_other_days(context: RunContext, table: Table, work: StageRun, where: str) -> bool:
-    """Return whether the log holds days that this delivery does not replace.
-
-    Cost: one scan of two columns where it does.
-    Errors: InputError when such days hold rows of an attempt that was not published: readers see the log as a
-    later delivery left it, so what those rows had replaced would silently be missing.
-    """
-    stored = judged_table(table)
-    rows = context.lake.find(context.spark, stored.name)
-    if rows is None:
-        return False
-    others = rows.where(f"NOT ({where})")
-    if others.isEmpty():
-        return False
-    published = {run.run_id for run in context.log.attempts(context.spark, work.stage) if run.published}
-    stale = others.where(~F.col("_run_id").isin([*sorted(published), work.run_id])).agg(
-        F.min(day_column(table)).cast("string"), F.max(day_column(table)).cast("string")
-    )
-    first, last = stale.collect()[0]
-    if first is not None:
-        raise InputError(
-            f"{table.name} holds events from {first} to {last} of an attempt that was rejected "
-            "or did not end",
-            hint="deliver those days again, together with this delivery",
+def _first_event(table: Table, columns: Mapping[str, ColumnStats], written: LogWrite) -> date | None:
+    """Return the earliest day whose valid events this run changes: those that it adds, and replaces."""
+    if table.kind is not TableKind.LOG:
+        return None
+    earliest = columns[table.event_time or ""].minimum if columns else None
+    days = [] if written.first_replaced is None else [written.first_replaced]
+    if earliest is not None:
+        days.append(
+            int(earliest) // (1 if table[table.event_time or ""].spark_type == "date" else MICROS_A_DAY)
         )
-    return True
+    if not days:
+        return None
+    return date.fromordinal(min(max(min(days) + EPOCH, 1), date.max.toordinal()))
+
+
+def _keys(context: RunContext, entity: Table, runs: Mapping[date, Run]) -> DataFrame:
+    """Read the rows of some snapshots as they were checked."""
+    stored, day = judged_table(entity).name, day_column(entity)
+    gone = [d for d, run in runs.items() if not context.log.is_present(context.spark, run, stored)]
+    if gone:
+        raise NotPublishedError(
+            f"{stored} does not hold the rows of {', '.join(map(str, gone))} any more",
+            hint="run `engage-spark ingest` with the files of that day; it makes them anew",
+        )
+    rows = context.lake.read(context.spark, stored)
+    return rows.where(F.col(day).isin(list(runs)) & F.col(RUN_ID).isin([r.run_id for r in runs.values()]))
+
+
+def nearest_days(snapshots: Sequence[date], events: Sequence[int]) -> list[date]:
+    """Return the snapshots that are nearest to some event: the last up to its day, and the first after it.
+
+    `snapshots` are in order and not empty; `events` are days since 1970. Without events, the newest.
+    """
+    numbers = [d.toordinal() - EPOCH for d in snapshots]
+    nearest = set()
+    for event in events:
+        after = bisect_right(numbers, event)
+        nearest |= {after - 1, after}
+    return [snapshots[i] for i in sorted(nearest) if 0 <= i < len(snapshots)] or [snapshots[-1]]

@@ -129,5 +129,4 @@ def _bytes(value: bytes | None) -> bytes | None:
 
 def published_days(context: RunContext, table: Table) -> list[date]:
     """Return the days of a table that readers may see, in order."""
-    latest = context.log.latest(context.spark, ingest_stage(table))
-    return sorted(day for day, run in latest.items() if run.published)
+    return list(context.log.publication(context.spark).published_days(ingest_stage(table)))

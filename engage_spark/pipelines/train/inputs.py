@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, splits_table
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.lake import Materialize
+from engage_spark.lake import COMMIT_WAIT, Materialize, table_lock
 from engage_spark.ml.data.split import (
     COLUMNS,
     FOLD,
@@ -114,7 +114,10 @@ def build_training_set(
     reference = _reference(context, list(inputs.days), days, as_of=as_of)
     with log.stage("splitting"):
         keys = valid_rows(context, sorted({*days, reference.day}))
-        splits, version = _splits(context, stage_run, keys, reference, materialize)
+        # Held from the look at the stored splits to what is added, so that no other training adds the same
+        # keys.
+        with table_lock(context.spark, context.lake, SPLITS, wait=COMMIT_WAIT):
+            splits, version = _splits(context, stage_run, keys, reference, materialize)
     rows = rows_of(context, inputs, days, specs=[s for of_target in specs.values() for s in of_target.all])
     with log.stage("joining customers, features and graph", snapshots=len(days)):
         joined = rows.join(

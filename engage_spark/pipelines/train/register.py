@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, system_contract
 from engage_spark.errors import EngageError
-from engage_spark.lake import code_version, translate_spark_errors
+from engage_spark.lake import COMMIT_WAIT, code_version, table_lock, translate_spark_errors
 from engage_spark.ml.data.driver_sample import sample_rows
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval, paired_gain
 from engage_spark.ml.evaluation.metrics import HEADLINE
@@ -301,7 +301,10 @@ def write_training_runs(
     frame = context.spark.createDataFrame(
         [tuple(row[name] for name in schema.names) for row in rows], schema
     ).coalesce(1)
-    return context.lake.replace(frame, table, where=f"run_id = '{stage_run.run_id}'", tag=stage_run.run_id)
+    with table_lock(context.spark, context.lake, TRAINING_RUNS, wait=COMMIT_WAIT):
+        return context.lake.replace(
+            frame, table, where=f"run_id = '{stage_run.run_id}'", tag=stage_run.run_id
+        )
 
 
 def _row(context: RunContext, stage_run: StageRun, registered: RegisteredTarget) -> Mapping[str, Any]:

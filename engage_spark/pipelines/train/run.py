@@ -37,8 +37,9 @@ from engage_spark.pipelines.train.register import (
     trained_model,
     write_training_runs,
 )
+from engage_spark.publication import Kind
 from engage_spark.settings import Settings
-from engage_spark.spark.session import delete_directory
+from engage_spark.spark.files import delete_directory
 from engage_spark.tracking import Tracker
 
 
@@ -95,8 +96,8 @@ def run_train(
             targets=(),
         )
     specs = specs_of(context, targets, graph=inputs.graph is not None)
-    previous = stage_run.previous
-    repeat = previous.attempt + 1 if previous and stage_run.is_up_to_date and force else 1
+    published = stage_run.published
+    repeat = published.attempt + 1 if published and stage_run.is_published and force else 1
     with (
         runner.attempt(stage_run, f"training {len(targets)} targets") as attempt,
         translate_spark_errors("the models cannot be trained"),
@@ -177,6 +178,7 @@ def _stage_run(
         inputs=inputs.inputs(days) | {"targets": days_by_target},
         settings=("models", "features"),
         source_rows=sum(inputs.days[d][entity].rows_valid for d in days),
+        kind=Kind.TRAINING,
     )
 
 

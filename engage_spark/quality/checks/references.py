@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.quality.checks.row_checks import orphan_flag_name
@@ -11,15 +14,36 @@ from engage_spark.spark.schema import column_named
 _KEY, _KNOWN = "__key", "__known"
 
 
-def with_orphan_flag(rows: DataFrame, known: DataFrame, *, column: str, to_column: str) -> DataFrame:
-    """Add `__orphan_<column>`: true where a value is not a `to_column` of `known`; false for a null.
+def with_orphan_flag(
+    rows: DataFrame,
+    known: DataFrame,
+    *,
+    column: str,
+    to_column: str,
+    day_of: str = "",
+    days: Sequence[date] = (),
+    event_day: Column | None = None,
+) -> DataFrame:
+    """Add `__orphan_<column>`: true where a value is not a `to_column` of `known` at the time of the event;
+    false for a null.
 
+    Where `known` holds the keys of several snapshots, `days` names them and `day_of` their column. A key is
+    known at the time of an event if it is in the last snapshot up to `event_day` or in the first after it.
+    Of an event without a day, any snapshot will do.
     Grain: unchanged, whatever repeats in `known`, so 10,000 rows that refer to one missing key are 10,000
     orphans. Keys: `rows` any, `known` made unique here. Cost: one narrow scan of `known` and a shuffle of its
     keys; a join, broadcast where the keys are few.
     """
-    key = column_named(to_column)
-    keys = known.where(key.isNotNull()).select(key.alias(_KEY)).groupBy(_KEY).agg(F.lit(True).alias(_KNOWN))
+    key, several = column_named(to_column), len(days) > 1
+    when = F.collect_set(day_of) if several else F.lit(True)
+    keys = known.where(key.isNotNull()).groupBy(key.alias(_KEY)).agg(when.alias(_KNOWN))
     joined = rows.join(keys, on=column_named(column) == F.col(_KEY), how="left")
-    flag = F.col(_KNOWN).isNull() & column_named(column).isNotNull()
+    is_known = F.col(_KNOWN).isNotNull()
+    if several and event_day is not None:
+        snapshots = F.array(*map(F.lit, days))
+        before = F.array_max(F.filter(snapshots, lambda day: day <= event_day))
+        after = F.array_min(F.filter(snapshots, lambda day: day > event_day))
+        near = F.arrays_overlap(F.col(_KNOWN), F.array_compact(F.array(before, after)))
+        is_known &= event_day.isNull() | near
+    flag = ~is_known & column_named(column).isNotNull()
     return joined.withColumn(orphan_flag_name(column), flag).drop(_KEY, _KNOWN)

@@ -11,7 +11,7 @@ import pytest
 from engage_spark.contract import system_contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog, record_arrivals
-from engage_spark.spark import session
+from engage_spark.spark import files, session
 from engage_spark.spark.schema import spark_schema
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_where_the_log_is_out_of_sight_connect_asks_spark(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server on another machine: classic Spark asks Hadoop, Connect runs a query."""
-    monkeypatch.setattr(session, "_of_this_process", lambda _: None)
+    monkeypatch.setattr(files, "_of_this_process", lambda _: None)
     lake = Lake(settings.lake)
     assert lake.version(spark, COMPARISON.name) is None
     assert lake.replace(comparisons(spark, "2025-10-21", 2), COMPARISON, where=None, tag="a") == 0
@@ -93,7 +93,7 @@ def test_a_landing_is_that_of_the_first_look(
     spark: SparkSession, settings: Settings, monkeypatch: pytest.MonkeyPatch, in_sight: bool
 ) -> None:
     if not in_sight:
-        monkeypatch.setattr(session, "_of_this_process", lambda _: None)
+        monkeypatch.setattr(files, "_of_this_process", lambda _: None)
     lake, first = Lake(settings.lake), datetime(2025, 10, 21, 9, 30, 0, 123456, tzinfo=UTC)
     assert record_arrivals(spark, lake, ["a"], now=first) == {"a": first}
     later = first + timedelta(hours=2)
@@ -102,7 +102,7 @@ def test_a_landing_is_that_of_the_first_look(
 
 def test_a_landing_that_a_kill_left_empty_is_recorded_anew(spark: SparkSession, settings: Settings) -> None:
     lake, now = Lake(settings.lake), datetime(2025, 10, 21, tzinfo=UTC)
-    assert session.write_small_file(spark, f"{settings.lake.root}/_landings/a", "")
+    assert files.write_small_file(spark, f"{settings.lake.root}/_landings/a", "")
     assert record_arrivals(spark, lake, ["a"], now=now) == {"a": now}
 
 

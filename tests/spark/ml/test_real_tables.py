@@ -23,7 +23,7 @@ from tests.support.real_tables import BANK, IRANIAN, RealTable, settings_below
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from engage_spark.lake import Run
+    from engage_spark.publication import Run
     from engage_spark.settings import Settings
 
 DAY = date(2025, 6, 1)
@@ -40,7 +40,7 @@ class Loaded:
         ingest.run_ingest(spark, settings, contract=self.contract)
         features.run_features(spark, settings, contract=self.contract)
         self.runs: dict[str, Run] = {
-            stage: run for (stage, _), run in RunLog(self.lake).latest_of_all(spark).items()
+            stage: run for (stage, _), run in RunLog(self.lake).publication(spark).latest.items()
         }
 
     def table(self, name: str) -> DataFrame:

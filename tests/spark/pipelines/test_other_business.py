@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 
-from engage_spark.contract import judged_table
-from engage_spark.errors import ConfigurationError, GateError, InputError, TransientError
+from engage_spark.contract import judged_table, tracked_table
+from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog
 from engage_spark.pipelines import features
 from engage_spark.pipelines.ingest import run as ingest
@@ -43,7 +44,7 @@ STATIONS, RIDES_STAGE = "ingest:stations", "ingest:rides"
 RUN = ("_run_id",)
 EARLY = ["2025-10-01", "2025-10-03"]
 STAGES = {"ingest": ingest.run_ingest, "features": features.run_features}
-JOBS = {"ingest": 40, "features": 40}
+JOBS = {"ingest": 50, "features": 40}
 
 
 def with_faults(seed: int = 1) -> pd.DataFrame:
@@ -77,9 +78,22 @@ def table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
     return Lake(settings.lake).read(spark, name)
 
 
+def seen(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
+    """The rows of a table that readers see."""
+    log = run_log(settings)
+    match name:
+        case "rides_judged":
+            return log.read_published_log(spark, judged_table(RIDES), stage=RIDES_STAGE)
+        case "stations_judged":
+            stored, stage = judged_table(BIKES.entity), STATIONS
+        case _:
+            stored, stage = tracked_table(BIKES.table(name)), f"features:{name}"
+    return log.read_published(spark, stored, stage=stage, day="snapshot_date")
+
+
 def contents(spark: SparkSession, settings: Settings, *, without: tuple[str, ...] = ()) -> dict[str, str]:
     return {
-        n: content(table(spark, settings, n), without=without)
+        n: content(seen(spark, settings, n), without=without)
         for n in ("stations_judged", "rides_judged", "station_features")
     }
 
@@ -186,14 +200,7 @@ def test_existing_days_can_be_refused(
         ingest.run_ingest(spark, settings_of(session_settings, home, on_existing="refuse"), contract=BIKES)
     assert "ingest.on_existing=replace" in (e.value.hint or "")
     assert latest(spark, settings, STATIONS)[DAY] == before
-    assert content(table(spark, settings, "stations_judged"), without=RUN) == first["stations_judged"]
-
-
-def killed_before_the_row_in_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def dies(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(RunLog, "append", dies)
+    assert contents(spark, settings, without=RUN)["stations_judged"] == first["stations_judged"]
 
 
 @pytest.mark.slow
@@ -204,74 +211,24 @@ def test_a_killed_attempt_is_invisible_and_a_rerun_heals_it(
     first: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Another delivery of a published day dies, which has replaced the rows that were published."""
+    """Another delivery of a published day dies before its row in `runs`."""
     shutil.rmtree(home / "raw" / "rides")
+    before = contents(spark, settings)
     deliver(stations(58, seed=6), BIKES, home, DAY)
-    published = latest(spark, settings, STATIONS)
     with monkeypatch.context() as m:
-        killed_before_the_row_in_runs(m)
+        m.setattr(RunLog, "append", _die)
         with pytest.raises(KeyboardInterrupt):
             ingest.run_ingest(spark, settings, contract=BIKES)
-    log, judged = run_log(settings), judged_table(BIKES.entity)
-    written = content(table(spark, settings, "stations_judged"))
-    assert latest(spark, settings, STATIONS) == published
-    assert log.read_published(spark, judged, stage=STATIONS, day="snapshot_date").count() == 0
-    with pytest.raises(TransientError, match=f"stations_judged.*{DAY}") as e:
-        features.run_features(spark, settings, contract=BIKES, force=True)
-    assert "engage-spark ingest" in (e.value.hint or "")
+    judged = judged_table(BIKES.entity)
+    killed = table(spark, settings, judged.name).where(
+        ~F.col("_run_id").isin([r.run_id for r in run_log(settings).attempts(spark)])
+    )
+    written = content(killed)
+    assert contents(spark, settings) == before
     both(spark, settings)
-    assert content(table(spark, settings, "stations_judged")) == written, "the landing is of the killed run"
-    log = run_log(settings)
-    assert log.read_published(spark, judged, stage=STATIONS, day="snapshot_date").count() == 58
-    assert table(spark, settings, "station_features").count() == 58
+    assert contents(spark, settings)[judged.name] == written, "the landing is of the killed run"
+    assert seen(spark, settings, "station_features").count() == 58
 
 
-@pytest.mark.slow
-def test_logs_are_replaced_by_event_date(
-    spark: SparkSession, settings: Settings, home: Path, first: dict[str, str]
-) -> None:
-    """A second delivery replaces the days it holds events of, and no other: neither those around nor those
-    between.
-    """
-
-    def by_day() -> dict[str, int]:
-        return {
-            str(r[0]): r[1]
-            for r in table(spark, settings, "rides_judged").groupBy("event_date").count().collect()
-        }
-
-    assert by_day() == {"2025-10-01": 50, "2025-10-03": 49}
-    days = [*["2025-10-05"] * 3, *["1970-01-01"] * 2, *["2025-10-01"] * 3, None]
-    deliver_log(rides(days, seed=2), RIDES, home)
-    ingest.run_ingest(spark, settings, contract=BIKES)
-    assert by_day() == {"2025-10-01": 33, "2025-10-03": 49, "2025-10-05": 33, "1970-01-01": 22, "None": 11}
-    assert sums(latest(spark, settings, RIDES_STAGE))[DAY][0] == 99
-    # What people see: the rows of both published attempts, the replaced days from the second.
-    log, judged = run_log(settings), judged_table(RIDES)
-    assert log.read_published_log(spark, judged, stage=RIDES_STAGE).count() == 148
-    # A rejected delivery replaces days in the table, but not in what readers see.
-    broken = rides(["2025-10-05"], seed=3)
-    broken["bike_kind"] = "tricycle"
-    deliver_log(broken, RIDES, home)
-    with pytest.raises(GateError):
-        ingest.run_ingest(spark, settings, contract=BIKES)
-    assert (
-        log.read_published_log(spark, judged, stage=RIDES_STAGE).where("event_date = '2025-10-05'").count()
-        == 33
-    )
-    assert (
-        table(spark, settings, "rides_judged")
-        .where("event_date = '2025-10-05' AND _dq_status = 'quarantined'")
-        .count()
-        == 99
-    )
-    # So a later delivery of other days would hide what the rejected one replaced: it is refused until those
-    # days are delivered again.
-    deliver_log(rides(["2025-10-06"], seed=4), RIDES, home)
-    with pytest.raises(
-        InputError, match="events from 2025-10-05 to 2025-10-05 of an attempt that was rejected"
-    ):
-        ingest.run_ingest(spark, settings, contract=BIKES)
-    deliver_log(rides(["2025-10-05", "2025-10-06"], seed=5), RIDES, home)
-    ingest.run_ingest(spark, settings, contract=BIKES)
-    assert by_day()["2025-10-06"] > 0
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt

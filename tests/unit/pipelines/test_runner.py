@@ -10,11 +10,11 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import NotPublishedError, TransientError
-from engage_spark.lake import Run, RunLog
-from engage_spark.lake.run_log import REJECTED
+from engage_spark.lake import RunLog
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ingest_stage
+from engage_spark.publication import REJECTED, Publication, Run
 from engage_spark.settings import load_settings
 
 CONTRACT = load_contract()
@@ -24,11 +24,17 @@ STARTED = datetime(2025, 11, 1, tzinfo=UTC)
 STAGE = "visits"
 
 
+lost: set[str] = set()
+"""Runs whose rows are in no table any more."""
+
+
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """The attempts that the run log holds."""
     attempts: list[Run] = []
-    monkeypatch.setattr(RunLog, "latest_of_all", lambda *_: {(r.stage, r.snapshot_date): r for r in attempts})
+    lost.clear()
+    monkeypatch.setattr(RunLog, "publication", lambda *_: Publication(tuple(attempts)))
+    monkeypatch.setattr(RunLog, "is_present", lambda _, __, run, ___: run.run_id not in lost)
     return attempts
 
 
@@ -75,7 +81,28 @@ def test_a_source_that_was_published_again_makes_its_day_due(runs: list[Run]) ->
     assert due(runner()) == [FIRST]
 
 
-def test_a_rejected_attempt_is_due_again(runs: list[Run]) -> None:
+def test_a_day_whose_rows_are_lost_is_due_again(runs: list[Run]) -> None:
+    runs.append(published(ingest_stage(ENTITY), FIRST))
+    (work,) = runner().due(STAGE, source=ENTITY)
+    runs.append(work.to_run(rows_in=7, valid=7, quarantined=0, outputs={"visits": 3}, started_at=STARTED))
+    assert due(runner()) == []
+    lost.add(work.run_id)
+    assert due(runner()) == [FIRST]
+
+
+def test_going_back_to_what_was_published_is_due_only_after_another_was(runs: list[Run]) -> None:
+    """A killed attempt leaves no row in `runs`, so what it was to replace is what is published."""
+    runs.append(published(ingest_stage(ENTITY), FIRST))
+    (work,) = runner().due(STAGE, source=ENTITY)
+    runs.append(work.to_run(rows_in=7, valid=7, quarantined=0, outputs={}, started_at=STARTED))
+    other = replace(runs[-1], run_id="other", attempt=2)
+    runs.append(replace(other, status=REJECTED))
+    assert due(runner()) == []
+    runs.append(replace(other, attempt=3))
+    assert due(runner()) == [FIRST]
+
+
+def test_what_a_gate_rejected_is_not_done_again_until_something_changed(runs: list[Run]) -> None:
     runs.append(published(ingest_stage(ENTITY), FIRST))
     (work,) = runner().due(STAGE, source=ENTITY)
     rejected = work.to_run(
@@ -83,7 +110,8 @@ def test_a_rejected_attempt_is_due_again(runs: list[Run]) -> None:
     )
     assert rejected.status == REJECTED
     runs.append(rejected)
-    (again,) = runner().due(STAGE, source=ENTITY)
+    assert due(runner()) == []
+    (again,) = runner(force=True).due(STAGE, source=ENTITY)
     assert again.to_run(rows_in=7, valid=7, quarantined=0, outputs={}, started_at=STARTED).attempt == 2
 
 

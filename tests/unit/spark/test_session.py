@@ -10,7 +10,7 @@ import pytest
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.settings import Settings
-from engage_spark.spark import jars, session
+from engage_spark.spark import files, jars, session
 from engage_spark.spark.java import require_java
 
 
@@ -170,12 +170,12 @@ def test_a_session_that_existed_is_not_stopped(monkeypatch: pytest.MonkeyPatch) 
         assert spark is theirs  # stop() would raise AttributeError on leaving
 
 
-def hadoop(files: dict[str, list[str]]) -> Any:
+def hadoop(listed: dict[str, list[str]]) -> Any:
     """Stands in for a classic session whose Hadoop finds these names by pattern."""
 
     def path(pattern: str) -> Any:
         found = [
-            SimpleNamespace(getPath=lambda n=n: SimpleNamespace(getName=lambda: n)) for n in files[pattern]
+            SimpleNamespace(getPath=lambda n=n: SimpleNamespace(getName=lambda: n)) for n in listed[pattern]
         ]
         return SimpleNamespace(getFileSystem=lambda _: SimpleNamespace(globStatus=lambda _: found))
 
@@ -189,10 +189,10 @@ def test_a_directory_that_is_not_on_this_machine_is_looked_for_by_hadoop(tmp_pat
     """Without a scheme it lies in the default file system: HDFS on many clusters, DBFS on Databricks."""
     there = f"{tmp_path}/there"
     spark = hadoop({f"{there}/*.json": ["0.json", "1.json"]})
-    assert session.last_name(spark, there, ending=".json") == "1.json"
+    assert files.last_name(spark, there, ending=".json") == "1.json"
     here = tmp_path / "here"
     here.mkdir()
-    assert session.last_name(spark, str(here), ending=".json") == ""
+    assert files.last_name(spark, str(here), ending=".json") == ""
     for name in ("0.json", "2.json", "3.crc"):
         (here / name).touch()
-    assert session.last_name(spark, str(here), ending=".json") == "2.json"
+    assert files.last_name(spark, str(here), ending=".json") == "2.json"

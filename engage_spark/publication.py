@@ -1,0 +1,205 @@
+"""Decide what readers see of a lake, from the rows of `runs` alone. No Spark here.
+
+The promise:
+
+- Of a snapshot table a reader sees the rows of the latest published run of that day, whole.
+- Of a log a reader sees each event of every published run once.
+- What a reader sees was made from inputs that belong together: a derived day whose inputs were published
+again
+  since then is out of date, and nobody sees it until it is derived anew.
+- A day that is not there is named, with the reason.
+
+A row of a data table carries the `_run_id` of the run that made it, and a table may hold rows of several runs
+of a day side by side: of the published one, and of one that was rejected or killed. An event that a later run
+replaced carries that run's id in `_replaced_by`, which counts once that run is published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cached_property
+
+PUBLISHED, REJECTED = "published", "rejected"
+RUN_ID, REPLACED_BY = "_run_id", "_replaced_by"
+_MAKERS = ("ingest", "features", "graph")
+"""Stages whose tables others are made from. Their names are such as `ingest:customers`."""
+
+
+class Kind(StrEnum):
+    """How a stage's rows follow each other: day by day, as events that are added, or as trainings."""
+
+    SNAPSHOT = "snapshot"
+    LOG = "log"
+    TRAINING = "training"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One attempt of a stage on a snapshot.
+
+    Everything but the attempt, the times and `message` follows from the inputs, so equal work has an equal
+    run_id. `rows_repeated` are events that an earlier run had delivered, which are not written again.
+    `first_event` is the earliest UTC day of the events that a run of a log added, None for other stages and
+    where none was added.
+    """
+
+    run_id: str
+    stage: str
+    kind: str
+    snapshot_date: date
+    status: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, int]
+    contract_id: str
+    contract_version: str
+    contract_digest: str
+    settings_digest: str
+    rows_in: int
+    rows_valid: int
+    rows_quarantined: int
+    rows_repeated: int = 0
+    first_event: date | None = None
+    message: str
+    started_at: datetime
+    finished_at: datetime
+    attempt: int
+    code_version: str = ""
+
+    @property
+    def published(self) -> bool:
+        """Whether no gate rejected the attempt."""
+        return self.status == PUBLISHED
+
+    @property
+    def rows_written(self) -> int:
+        """Rows that the attempt wrote to its table."""
+        return self.rows_in - self.rows_repeated
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the attempt."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def order(self) -> tuple[int, datetime, str]:
+        """Order among the attempts of a stage and day."""
+        return self.attempt, self.finished_at, self.run_id
+
+
+Latest = dict[tuple[str, date], Run]
+"""An attempt by stage and snapshot."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What readers see, by the attempts of a lake.
+
+    `is_present` tells whether a table holds rows of a run. It is asked only where two attempts at a day have
+    the same number, because two writers did not know of each other: the one whose rows are there counts.
+    """
+
+    runs: tuple[Run, ...]
+    is_present: Callable[[Run], bool] = lambda _: True
+
+    @cached_property
+    def latest(self) -> Latest:
+        """The latest attempt of every stage and day, whatever became of it."""
+        return {(r.stage, r.snapshot_date): r for r in sorted(self.runs, key=lambda r: r.order)}
+
+    @cached_property
+    def published(self) -> Latest:
+        """The latest published attempt of every stage and day: a rejected one after it hides nothing."""
+        by_day: dict[tuple[str, date], list[Run]] = defaultdict(list)
+        for run in self.runs:
+            if run.published:
+                by_day[run.stage, run.snapshot_date].append(run)
+        return {key: self._last(runs) for key, runs in by_day.items()}
+
+    def _last(self, runs: Iterable[Run]) -> Run:
+        ordered = sorted(runs, key=lambda r: r.order)
+        equal = [r for r in ordered if r.attempt == ordered[-1].attempt]
+        if len({r.run_id for r in equal}) > 1:
+            equal = [r for r in equal if self.is_present(r)] or equal
+        return equal[-1]
+
+    def published_days(self, stage: str) -> dict[date, Run]:
+        """Return the latest published attempt of each day of a stage, in order, out of date or not."""
+        return {day: run for (s, day), run in sorted(self.published.items(), key=_day) if s == stage}
+
+    def visible(self, stage: str) -> dict[date, Run]:
+        """Return the run of each day whose rows readers see, of a stage that works by days, in order."""
+        return {d: run for d, run in self.published_days(stage).items() if not self.replaced_inputs(run)}
+
+    def replaced_inputs(self, run: Run) -> tuple[str, ...]:
+        """Name the snapshot tables that a run was made from and that were published again, or are out of date
+        themselves.
+        """
+        return tuple(table for table in self._inputs(run) if not self._is_current(run, table))
+
+    def outdated_inputs(self, run: Run) -> tuple[str, ...]:
+        """Name the inputs that have changed since a run: those of `replaced_inputs`, and logs that have got
+        events up to its day.
+        """
+        changed = tuple(
+            name
+            for name, state in run.inputs.items()
+            if (stage := self._stages.get(name)) in self._logs
+            and state != self.log_state(str(stage), until=run.snapshot_date)
+        )
+        return (*self.replaced_inputs(run), *changed)
+
+    def _inputs(self, run: Run) -> dict[str, tuple[str, date, str]]:
+        """Return stage, day and run of each snapshot table that a run names, by table."""
+        if run.stage.startswith("ingest:"):  # made of files; events were judged by the keys of their own time
+            return {}
+        named = {}
+        for name, run_id in run.inputs.items():
+            table, _, day = name.partition("/")
+            stage = self._stages.get(table)
+            if stage is not None and stage not in self._logs:
+                named[table] = (stage, date.fromisoformat(day) if day else run.snapshot_date, run_id)
+        return named
+
+    def _is_current(self, run: Run, table: str) -> bool:
+        stage, day, run_id = self._inputs(run)[table]
+        present = self.published.get((stage, day))
+        return present is not None and present.run_id == run_id and not self.replaced_inputs(present)
+
+    @cached_property
+    def _stages(self) -> dict[str, str]:
+        """The stage that publishes each table."""
+        split = {stage: stage.partition(":") for stage in {r.stage for r in self.runs}}
+        return {table: stage for stage, (maker, _, table) in split.items() if maker in _MAKERS}
+
+    @cached_property
+    def _logs(self) -> frozenset[str]:
+        return frozenset(r.stage for r in self.runs if r.kind == Kind.LOG)
+
+    def log_runs(self, stage: str) -> list[Run]:
+        """Return the published runs of a log, one attempt for each run_id, in order of their first."""
+        runs: dict[str, Run] = {}
+        for run in sorted(self.runs, key=lambda r: (r.finished_at, r.order)):
+            if run.stage == stage and run.published:
+                runs[run.run_id] = run
+        return list(runs.values())
+
+    def log_state(self, stage: str, *, until: date) -> str:
+        """Return what identifies the events up to a day that readers see: 32 hex digits of SHA-256 over the
+        runs that added some. A delivery of later days does not change it.
+        """
+        ids = sorted(r.run_id for r in self.log_runs(stage) if r.first_event and r.first_event <= until)
+        return hashlib.sha256(",".join(ids).encode()).hexdigest()[:32]
+
+
+def _day(item: tuple[tuple[str, date], Run]) -> date:
+    return item[0][1]
+
+
+def is_event_visible(run_id: str, replaced_by: str | None, published: Container[str]) -> bool:
+    """Return whether readers see an event: its run was published, and no published run replaced it."""
+    return run_id in published and (replaced_by is None or replaced_by not in published)
