@@ -43,16 +43,14 @@ class Tracker:
         self.staging = staging
         self.registry = Registry(self.place)
 
-    def check(self, *, seconds: int | None = None) -> None:
-        """Ask MLflow one cheap question, before long work.
+    def check(self, *, seconds: int = 5) -> None:
+        """Ask MLflow one cheap question, before long work: at most twice, each time for so many seconds.
 
-        With `seconds` it is asked once within them, instead of with retries.
-
-        Errors: ConfigurationError or TransientError as any later call would.
+        Errors: ConfigurationError, TransientError or PermanentError as any later call would.
         """
-        once = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+        twice = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
         with (
-            default_environment(once if seconds else {}),
+            default_environment(twice),
             self.place.calling("MLflow cannot be asked for its experiments"),
         ):
             self.place.client.search_experiments(max_results=1)

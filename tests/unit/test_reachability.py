@@ -68,3 +68,11 @@ def test_a_dead_server_of_any_kind_is_told_within_seconds() -> None:
     with pytest.raises(TransientError, match="nobody answers"):
         _ = Tracker(TrackingSettings(uri=f"http://127.0.0.1:{port}")).place.client
     assert time.monotonic() - started < 15
+
+
+def test_a_server_that_takes_calls_and_never_answers_is_told_within_seconds() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as server:
+        started = time.monotonic()
+        with pytest.raises(TransientError):
+            Tracker(TrackingSettings(uri=f"http://127.0.0.1:{server.getsockname()[1]}")).check(seconds=1)
+        assert time.monotonic() - started < 15
