@@ -5,7 +5,6 @@ arguments of processes while they run, the temporary folder.
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,7 +92,8 @@ def test_nothing_that_was_planted_is_left_behind(tmp_path: Path) -> None:
     deliver(rows, BIKES, tmp_path, "2025-10-21")
     secrets = iter(SECRETS)
     planted = options(secrets)
-    variables = {name: next(secrets) for name in OF_VARIABLES}
+    variables = {name: next(secrets) for name in OF_VARIABLES} | {"TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
     places = overrides(
         input__root=tmp_path / "raw",
         lake__root=tmp_path / "lake",
@@ -105,7 +105,6 @@ def test_nothing_that_was_planted_is_left_behind(tmp_path: Path) -> None:
     def run(*command: str) -> CommandResult:
         return run_engage_spark(*command, cwd=tmp_path, env=variables)
 
-    before = set(Path(tempfile.gettempdir()).glob("engage-spark-*"))
     with arguments_of_all_processes() as arguments:
         ingested = run("ingest", *words)
         shown = run("quality", "show", *words)
@@ -125,8 +124,6 @@ def test_nothing_that_was_planted_is_left_behind(tmp_path: Path) -> None:
             *words,
             "--set",
             f"spark.remot=sc://h/;token={next(secrets)}",
-            cwd=tmp_path,
-            env=variables,
         ),
     ]
     assert next(secrets, None) is None, "every secret has its place"
@@ -147,4 +144,4 @@ def test_nothing_that_was_planted_is_left_behind(tmp_path: Path) -> None:
     assert "operator_owner" in published["output"], "what broke the rule is named"
     for where, text in published.items():
         assert [p for p in PERSONAL if p in text] == [], where
-    assert set(Path(tempfile.gettempdir()).glob("engage-spark-*")) <= before
+    assert list((tmp_path / "tmp").glob("**/engage-spark*")) == []
