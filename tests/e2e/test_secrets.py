@@ -108,17 +108,15 @@ def test_nothing_that_was_planted_is_left_behind(tmp_path: Path) -> None:
     with arguments_of_all_processes() as arguments:
         ingested = run("ingest", *words)
         shown = run("quality", "show", *words)
-        failed = run("ingest", "--snapshot-date", "2025-10-20", *words, cwd=tmp_path, env=variables)
+        failed = run("ingest", "--snapshot-date", "2025-10-20", *words)
     others = [
         run("--print-config", *words),
         run("--print-config", "--json", *words),
         run("doctor", *words),
         run("models", *words),
-        run("ingest", *words, "--set", f"s3.secretkey:{next(secrets)}", cwd=tmp_path, env=variables),
-        run(
-            "ingest", *words, "--set", f"tracking.urn=http://u:{next(secrets)}@h", cwd=tmp_path, env=variables
-        ),
-        run("ingest", *words, "--set", f"s3.ssl=token={next(secrets)}", cwd=tmp_path, env=variables),
+        run("ingest", *words, "--set", f"s3.secretkey:{next(secrets)}"),
+        run("ingest", *words, "--set", f"tracking.urn=http://u:{next(secrets)}@h"),
+        run("ingest", *words, "--set", f"s3.ssl=token={next(secrets)}"),
         run(
             "ingest",
             *words,
