@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.lake.csv_scan import MAX_LINE_BYTES, likely_delimiter, scan_csv
+from engage_spark.lake.csv_scan import MAX_LINE_BYTES, likely_delimiter, parse_header, scan_csv
 from engage_spark.lake.delivery_names import folder_values
 from engage_spark.lake.file_listing import InputFile, Listing, format_of, list_files, literal_path
 from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
@@ -177,10 +177,9 @@ def _csv(spark: SparkSession, listing: Listing, *, delimiter: str, null: str) ->
         "quote": '"',
         "escape": '"',
         "mode": "FAILFAST",
-        "enforceSchema": "false",
         "columnPruning": "false",
         "maxCharsPerColumn": str(MAX_LINE_BYTES),
-        "multiLine": "true" if _breaks_lines(spark, listing.files, delimiter) else "false",
+        **_csv_shape(spark, listing.files, delimiter),
     }
     # Given as files, they have no folders that could be columns.
     inferred = spark.read.options(**options, inferSchema="true").csv(paths).schema
@@ -198,20 +197,27 @@ def _csv(spark: SparkSession, listing: Listing, *, delimiter: str, null: str) ->
     return AnyTable(reader.csv(paths))
 
 
-def _breaks_lines(spark: SparkSession, files: Sequence[InputFile], delimiter: str) -> bool:
+def _csv_shape(spark: SparkSession, files: Sequence[InputFile], delimiter: str) -> dict[str, str]:
+    """Return how CSV files are to be parsed, by a look through those that can be looked through.
+
+    Where all have one header, Spark need not compare it with the schema, which it cannot for columns without
+    a name.
+    """
+    headers: set[tuple[str, ...] | None] = set()
     breaks = False
     for f in files:
         if read_bytes(spark, f.path, 0, 1) is None:
+            headers.add(None)
             continue
         here = path_of_this_process(spark, f.path) is not None
         with BufferedReader(FileRange(spark, f), 2**20) as stream:
             scan = scan_csv(stream, name=f.name, whole=here)
-        if not scan.header:
-            raise InputError(f"{f.name} has no header line", hint="name the columns in the first line")
+        headers.add(tuple(parse_header(scan.header, name=f.name, delimiter=delimiter, declared=())))
         if (likely := likely_delimiter(scan.header, delimiter)) is not None:
             raise InputError(
                 f"{f.name} is split by {likely!r}, by its header, and not by {delimiter!r}",
                 hint=f"set ingest.csv_delimiter to {likely!r}",
             )
         breaks |= scan.breaks_lines
-    return breaks
+    same = len(headers) == 1 and None not in headers
+    return {"multiLine": str(breaks).lower(), "enforceSchema": str(same).lower()}

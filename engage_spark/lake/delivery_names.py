@@ -43,6 +43,7 @@ _NO_DATA_FOLDERS = frozenset({"@eadir", "lost+found", "$recycle.bin", "system vo
 _DAY_COLUMNS = frozenset(
     {"dt", "ds", "date", "day", "snapshot", "snapshot_day", "snapshotdate", "as_of", "asof", "data_date"}
 )
+_DATE_IN_NAME = re.compile(r"(?<![0-9A-Za-z])(\d{4}-\d{2}-\d{2}|\d{8})(?![0-9A-Za-z])", re.ASCII)
 _YEAR_MONTH_DAY = re.compile(
     r"(?:^|/)(?:y|yy|yyyy|year)=(\d{4})/(?:m|mm|month)=(\d{1,2})/(?:d|dd|day)=(\d{1,2})(?:/|$)"
     r"|(?:^|/)(\d{4})/(\d{1,2})/(\d{1,2})(?:/|$)",
@@ -187,7 +188,8 @@ def _add_day(days: dict[str, date], folder: str, text: str) -> None:
 def undated_problems(names: Sequence[str], snapshot_date: date, *, n_dated: int) -> list[str]:
     """Return why files without a day folder cannot all be of the day that was asked for.
 
-    Their folders name several days, or another one; or they lie beside folders of days (`n_dated` files).
+    Their folders or names name several days, or a folder another one; or they lie beside folders of days
+    (`n_dated` files).
     """
     if not names:
         return []
@@ -204,6 +206,16 @@ def undated_problems(names: Sequence[str], snapshot_date: date, *, n_dated: int)
         return [
             f"its folders name several days ({shown}), which --snapshot-date would make one; "
             f"name them {SNAPSHOT_DATE}=YYYY-MM-DD, or deliver one day"
+        ]
+    in_names: dict[str, date] = {}
+    for name in names:
+        last = name.rpartition("/")[2]
+        for match in _DATE_IN_NAME.finditer(last):
+            _add_day(in_names, last, match[0])
+    if len(set(in_names.values())) > 1:
+        return [
+            f"its files' names name several days ({', '.join(sorted(in_names)[:3])}), which --snapshot-date "
+            f"would make one; put each into the folder {SNAPSHOT_DATE}=YYYY-MM-DD of its day"
         ]
     others = [f for f, day in folders.items() if day != snapshot_date and _names_the_day(f)]
     return [

@@ -10,7 +10,7 @@ import pytest
 from chispa import assert_df_equality
 
 from engage_spark.errors import InputError
-from engage_spark.lake import read_any_format
+from engage_spark.lake import read_any_format, translate_spark_errors
 from tests.support.bad_input.things import parquet, text
 
 if TYPE_CHECKING:
@@ -98,9 +98,22 @@ def test_numbers_of_csv_that_would_lose_something_stay_text(spark: SparkSession,
     assert sorted(r["note"] for r in rows.collect()) == ["one\ntwo", "three"]
 
 
+def test_columns_of_csv_without_a_name_or_with_one_twice_are_read(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    for name, first in (("a", 1), ("b", 2)):
+        text(tmp_path / "t" / f"{name}.csv", f",id,id\n{first},x,y\n")
+    rows = read_any_format(spark, str(tmp_path / "t")).rows
+    assert sorted(tuple(r) for r in rows.collect()) == [(1, "x", "y"), (2, "x", "y")]
+    text(tmp_path / "t" / "c.csv", "id,n,id\nx,1,y\n")
+    with pytest.raises(InputError, match="CSV header"), translate_spark_errors("t cannot be read"):
+        read_any_format(spark, str(tmp_path / "t")).rows.collect()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ("a,b\n1,2\n".encode("utf-16"), "is not text in UTF-8"),
         ("a;b\n1;2\n", "is split by ';', by its header, and not by ','"),
         ("", "empty"),
         ("\n\n", "has no header line"),
@@ -108,7 +121,7 @@ def test_numbers_of_csv_that_would_lose_something_stay_text(spark: SparkSession,
     ],
 )
 def test_faults_of_csv_are_told_as_what_they_are(
-    spark: SparkSession, tmp_path: Path, content: str, message: str
+    spark: SparkSession, tmp_path: Path, content: str | bytes, message: str
 ) -> None:
     text(tmp_path / "a.csv", content)
     with pytest.raises(InputError, match=message):

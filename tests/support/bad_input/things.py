@@ -169,6 +169,11 @@ LISTING = Group(
             given=(lambda p: [parquet(p / f"2025102{d}" / "a.parquet") for d in (0, 1)], {}),
         ),
         refused(
+            "files that are named by two days, made one by --snapshot-date",
+            "its files' names name several days (t_2025-10-20.parquet, t_2025-10-21.parquet)",
+            given=(lambda p: [parquet(p / f"t_{d}.parquet") for d in (D20, D21)], {}),
+        ),
+        refused(
             "a folder dt= of another day than --snapshot-date",
             "is of another day than --snapshot-date 2025-10-21",
             given=(lambda p: parquet(p / f"dt={D20}" / "a.parquet"), {}),

@@ -163,6 +163,19 @@ def test_files_of_several_days_do_not_become_one() -> None:
     assert "lies beside snapshot_date= folders" in problems("x", n_dated=1)[0]
 
 
+def test_files_that_are_named_by_several_days_do_not_become_one() -> None:
+    def problems(*names: str) -> list[str]:
+        return undated_problems([f"{n}.parquet" for n in names], DAY, n_dated=0)
+
+    assert problems("stations_2025-10-22-part1", "stations_2025-10-22-part2") == [], "when it was exported"
+    assert (
+        "several days (s_2025-10-20.parquet, s_2025-10-21.parquet)"
+        in problems("s_2025-10-20", "s_2025-10-21")[0]
+    )
+    assert "several days" in problems("20251020", "20251021")[0]
+    assert problems("part-00000", "part-12345678-aa", "a20251020b", "99999999", "12-2025-10-20123") == []
+
+
 def test_values_of_folders_are_text_as_written() -> None:
     name = "code=01001/sku=1e5/place=New%20York%2FEast/n=__HIVE_DEFAULT_PARTITION__/a=b=c.parquet"
     assert folder_values(name) == {"code": "01001", "sku": "1e5", "place": "New York/East"}
