@@ -123,7 +123,7 @@ def _parquet(spark: SparkSession, listing: Listing) -> AnyTable:
     for f in listing.files:
         for name, kind in by_path[f.path]:
             if isinstance(kind, UnreadableType):
-                unreadable.setdefault(name, f"{kind.text}, which Spark cannot read, in {f.name}")
+                unreadable.setdefault(name, f"Spark cannot read {kind.text} ({f.name})")
             else:
                 types.setdefault(name, []).append(kind)
                 origin.setdefault(f"{name}\t{kind.simpleString()}", f.name)

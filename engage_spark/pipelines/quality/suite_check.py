@@ -17,7 +17,7 @@ from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import Suite, parse_suite
 from engage_spark.gx.validation_results import ValidationEntry, plain, validation_result
 from engage_spark.lake import Format, read_any_format, translate_spark_errors
-from engage_spark.pipelines.results import FailedExpectation, SuiteCheckResult
+from engage_spark.pipelines.results import FailedExpectation, Note, SuiteCheckResult
 
 Engine = Literal["native", "gx"]
 """Who evaluates a suite: this package, or Great Expectations itself."""
@@ -45,7 +45,7 @@ def run_check(
     """
     started = time.monotonic()
     expected = _read_suite(suite).with_parameters(parameters or {})
-    rows = read_any_format(spark, path, format=data_format, delimiter=delimiter).rows
+    rows, unreadable = read_any_format(spark, path, format=data_format, delimiter=delimiter)
     hidden = _masked_columns(masked, rows.columns)
     with (
         log.stage(f"checking {path} by {len(expected.expectations)} expectations", engine=engine),
@@ -67,6 +67,7 @@ def run_check(
     return SuiteCheckResult(
         stage="quality check",
         seconds=time.monotonic() - started,
+        notes=tuple(Note("ColumnLeftOut", {"column": n, "reason": why}) for n, why in unreadable),
         data=path,
         suite=expected.name,
         engine=engine,

@@ -70,7 +70,7 @@ def test_types_that_differ_by_file_become_one_and_unreadable_columns_are_left_ou
     table = read_any_format(spark, str(folder))
     assert dict(table.rows.dtypes) == {"id": "string", "n": "bigint", "x": "double", "d": "decimal(8,4)"}
     assert table.left_out == (
-        ("u", "arrow.uuid, which Spark cannot read, in a.parquet"),
+        ("u", "Spark cannot read arrow.uuid (a.parquet)"),
         ("v", "it has neither a value nor a type"),
     )
     assert sorted((r["id"], r["n"], r["x"]) for r in table.rows.collect()) == [
