@@ -9,7 +9,6 @@ import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlparse
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.spark.session import is_connect
@@ -23,7 +22,8 @@ _EXISTS = re.compile(r"FileAlreadyExists|PreconditionFailed|RemoteFileChanged|\b
 def _of_this_process(path: str) -> str | None:
     """Return the path as this process reads it; None where only Hadoop can."""
     if path.startswith("file:"):
-        return urlparse(path).path
+        # Not by urlparse: as for Hadoop, `#`, `?` and `%20` are letters of a name.
+        return re.sub(r"^file:(?://(?:localhost)?(?=/))?/+", "/", path)
     return None if "://" in path or path.startswith(("s3a:", "s3:", "dbfs:")) else path
 
 

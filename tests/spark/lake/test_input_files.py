@@ -21,7 +21,7 @@ from engage_spark.lake import (
     read_any_format,
     read_inputs,
 )
-from engage_spark.spark import session
+from engage_spark.spark import files
 from engage_spark.spark.schema import folder_flag_name
 from tests.support.bad_input.things import THINGS, field, parquet, text
 
@@ -193,7 +193,7 @@ def test_a_file_that_spark_alone_reaches_is_listed_and_read_the_same(
     parquet(tmp_path / "things" / "snapshot_date=2025-10-21" / "a b%.parquet", "ab")
     text(tmp_path / "csv" / "a.csv", "id,n,x\na,1,0.5\n")
     (here,) = pinned(spark, tmp_path / "things")
-    monkeypatch.setattr(session, "_shared_with_server", lambda *_: None)
+    monkeypatch.setattr(files, "_shared_with_server", lambda *_: None)
     (there,) = pinned(spark, tmp_path / "things")
     assert [(f.name, f.size, f.modified) for f in there.files] == [
         (f.name, f.size, f.modified) for f in here.files
@@ -216,7 +216,7 @@ def test_the_fingerprint_is_the_same_in_every_time_zone(
     time.tzset()
     try:
         assert fingerprint(pinned(spark, tmp_path / "things")) == here
-        monkeypatch.setattr(session, "_shared_with_server", lambda *_: None)
+        monkeypatch.setattr(files, "_shared_with_server", lambda *_: None)
         assert fingerprint(pinned(spark, tmp_path / "things")) == here
     finally:
         monkeypatch.setenv("TZ", "UTC")
