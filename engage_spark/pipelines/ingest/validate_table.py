@@ -127,8 +127,9 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
         counts = replace(counts, previous_rows=_previous_rows(runner, work))
         gates = evaluate_gates(counts, table, checks)
         refusals = [f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates]
-        # A delivery that holds nothing new has nothing that a gate could measure.
-        rejected = f"gates failed: {', '.join(refusals)}" if refusals and counts.rows else None
+        # A delivery of events of which none is new has nothing that a gate could measure; an empty one has.
+        nothing_new = extent.rows > 0 and counts.rows == 0
+        rejected = f"gates failed: {', '.join(refusals)}" if refusals and not nothing_new else None
         if rejected is None:
             gates = replace(gates, failed_gates=())
         run = attempt.publish(
@@ -138,7 +139,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
             repeated=extent.copies + written.repeated,
             first_event=_first_event(table, counts.columns, written),
             rejected=rejected,
-            evidence=quality_rows(table, attempt.work, gates, counts) if counts.rows else None,
+            evidence=None if nothing_new else quality_rows(table, attempt.work, gates, counts),
         )
     about = {"table": table.name, "n_columns": len(extra), "examples": extra[:MAX_EXAMPLES]}
     left_out = (Note("ColumnsLeftOut", about),) if extra else ()
