@@ -63,7 +63,7 @@ def test_a_bad_delivery_is_refused_before_anything_is_written(
         ingest.run_ingest(spark, settings_of(session_settings, tmp_path), contract=BIKES)
     assert_told(case, e.value)
     lake = tmp_path / "lake"
-    assert {p.name for p in lake.glob("*")} <= {"_scratch", "_landings"}
+    assert {p.name for p in lake.glob("*")} <= {"_scratch", "_landings", "_locks"}
     assert not any((lake / "_scratch").glob("*"))
 
 
