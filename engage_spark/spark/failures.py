@@ -33,7 +33,8 @@ _STORAGE = re.compile(
     r"|[Ss]tatus [Cc]ode:? ?(?:429|50[0234])|HTTP (?:error )?(?:429|50[0234])"
     r"|SocketTimeoutException|ConnectTimeoutException|ConnectException|NoHttpResponseException|SocketException"
     r"|Read timed out|Connect timed out|Premature end of Content-Length|ConnectionClosedException"
-    r"|Unable to execute HTTP request|Timeout waiting for connection|UnknownHostException"
+    r"|Data read has a different length"
+    r"|Unable to execute HTTP request|Timeout waiting for connection"
     r"|The target server failed to respond|Remote end closed"
 )
 """A store that is busy, unreachable or cut an answer."""
@@ -55,7 +56,7 @@ def is_transient(error: BaseException) -> bool:
     What is not known to pass is not transient: a scheduler would repeat it for ever.
     """
     text = str(error)
-    if _MEMORY.search(text):
+    if _MEMORY.search(text) or "UnknownHostException" in text:  # a name that is wrong stays wrong
         return False
     return is_lost(error) or (isinstance(error, SPARK_ERRORS) and _STORAGE.search(text) is not None)
 

@@ -74,7 +74,8 @@ Caused by: {cause}
         ("S3Exception: Slow Down (Service: S3, Status Code: 503, Request ID: 403)", TransientError, "again"),
         ("AWSStatus500Exception: InternalError (Service: S3)", TransientError, "again"),
         ("ConnectionClosedException: Premature end of Content-Length body", TransientError, "again"),
-        ("java.net.UnknownHostException: bucket.s3.amazonaws.com", TransientError, "again"),
+        ("SdkClientException: Data read has a different length than the expected", TransientError, "again"),
+        ("java.net.UnknownHostException: bucket.s3.nowhere.com", ConfigurationError, "UnknownHost"),
         # What comes back on every retry: nothing that is not known to pass is worth one.
         ("java.lang.OutOfMemoryError: Java heap space", PermanentError, "too little memory"),
         ("ExecutorLostFailure caused by java.lang.OutOfMemoryError", PermanentError, "too little memory"),
