@@ -40,8 +40,9 @@ COLUMNS = re.compile(
 )
 DENIED = re.compile(
     r"Permission denied|AccessDenied|Access Denied|Mkdirs failed|Read-only file system|\b403\b|NoSuchBucket"
-    r"|UnknownHostException|Not a directory|FileAlreadyExistsException|ParentNotDirectory|DELTA_CANNOT_CREATE_LOG_PATH"
-    r"|No space left|UnknownStoreException|NoAuthWithAWS|NoAwsCredentials|Unable to load credentials",
+    r"|Not a directory|FileAlreadyExistsException|ParentNotDirectory|DELTA_CANNOT_CREATE_LOG_PATH"
+    r"|No space left|UnknownHostException|UnknownStoreException"
+    r"|NoAuthWithAWS|NoAwsCredentials|Unable to load credentials",
     re.IGNORECASE,
 )
 CONFLICT = re.compile(

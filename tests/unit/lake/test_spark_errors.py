@@ -75,7 +75,7 @@ Caused by: {cause}
         ("AWSStatus500Exception: InternalError (Service: S3)", TransientError, "again"),
         ("ConnectionClosedException: Premature end of Content-Length body", TransientError, "again"),
         ("SdkClientException: Data read has a different length than the expected", TransientError, "again"),
-        ("java.net.UnknownHostException: bucket.s3.nowhere.com", ConfigurationError, "UnknownHost"),
+        ("java.net.UnknownHostException: bucket.s3.nowhere.com", ConfigurationError, "s3.nowhere.com"),
         # What comes back on every retry: nothing that is not known to pass is worth one.
         ("java.lang.OutOfMemoryError: Java heap space", PermanentError, "too little memory"),
         ("ExecutorLostFailure caused by java.lang.OutOfMemoryError", PermanentError, "too little memory"),
