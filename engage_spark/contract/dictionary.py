@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engage_spark.contract.model import Contract, Field, Gate, Table, TableKind
+from engage_spark.contract.model import Contract, Field, Gate, OnFailure, Table, TableKind
 from engage_spark.contract.patterns import bare_pattern
 
 _KINDS = {
@@ -142,7 +142,8 @@ def _field(f: Field) -> list[str]:
     if f.measure and f.null_policy:
         lines.append(f"  {f.null_policy}")
     if f.formula:
-        lines.append(f"  `{f.formula}`. {f.null_policy or ''}".rstrip())
+        stops = " Features are refused where it cannot be computed." if f.on_failure is OnFailure.STOP else ""
+        lines.append(f"  `{f.formula}`. {f.null_policy or ''}".rstrip() + stops)
     return lines
 
 

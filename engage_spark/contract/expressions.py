@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from engage_spark.contract.patterns import count_groups, pattern_problem
@@ -524,8 +524,10 @@ class _Parser:
                 self.expect("]")
                 if node.kind not in ("array", "map"):
                     raise _RefusedError("[ ] is for a column that is an array or a map")
-                word = "get" if node.kind == "array" else "try_element_at"
-                node = self.of([node, index], f"{word}({node.sql}, {index.sql})", kind="any")
+                if node.kind == "array":
+                    node = self.element(node, index, index.sql)
+                else:
+                    node = self.of([node, index], f"try_element_at({node.sql}, {index.sql})", kind="any")
             elif self.peek().text == "." and self.peek().kind == "sign":
                 self.next()
                 member = self.next()
@@ -544,6 +546,23 @@ class _Parser:
                 )
             else:
                 return node
+
+    def element(self, array: _Node, index: _Node, position: str) -> _Node:
+        """Take an element of an array by its position from 0; beyond the array it fails."""
+        outside = (
+            f"({array.sql} IS NOT NULL AND {index.sql} IS NOT NULL "
+            f"AND NOT {position} BETWEEN 0 AND size({array.sql}) - 1)"
+        )
+        node = self.of([array, index], f"get({array.sql}, {position})", 2 * array.weight, kind="any")
+        return replace(node, fault=_any_of(node.fault, outside))
+
+    def element_at(self, container: _Node, key: _Node) -> _Node:
+        """Take the value of a map's key, null where it has none; or an array's element, counted from 1."""
+        if container.kind != "array":
+            return self.of([container, key], f"try_element_at({container.sql}, {key.sql})", kind="any")
+        last = f"size({container.sql})"
+        position = f"(CASE WHEN {key.sql} > 0 THEN {key.sql} - 1 ELSE {last} + {key.sql} END)"
+        return self.element(container, key, position)
 
     def primary(self) -> _Node:
         token = self.next()
@@ -772,6 +791,8 @@ class _Parser:
             sql = f"try_cast(abs(CAST({given[0].sql} AS DECIMAL(20, 0))) AS BIGINT)"
             return _failed(_Node(sql, kind, None, None, constant, weight), *given)
         written = [n.sql for n in given]
+        if form.name == "element_at":
+            return self.element_at(*given)
         if form.null_form is None:
             sql = f"{form.name}({', '.join(written)})"
             fault = _any_of(*(n.fault for n in given))

@@ -88,6 +88,13 @@ class GraphRole(StrEnum):
     EDGES = "edges"
 
 
+class OnFailure(StrEnum):
+    """What becomes of a formula that cannot be computed on a row: null, and counted; or the stage stops."""
+
+    NULL = "null"
+    STOP = "stop"
+
+
 class Direction(StrEnum):
     """Whether an edge joins two equal ends, or leads from the first to the second."""
 
@@ -138,6 +145,7 @@ class Field:
     formula: str | None = None
     inputs: tuple[str, ...] = ()
     null_policy: str | None = None
+    on_failure: OnFailure = OnFailure.NULL
     measure: str | None = None
     edges: tuple[tuple[str | int, str], ...] = ()
     examples: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from open_data_contract_standard.model import CustomProperty
 
-from engage_spark.contract.model import Role, Severity
+from engage_spark.contract.model import OnFailure, Role, Severity
 
 TABLE_PROPERTIES = ("kind", "source", "eventTime", "graphRole", "extraColumns")
 SEVERITIES = ("range", "pattern", "finite", "distinguishable")
@@ -24,6 +24,7 @@ FIELD_PROPERTIES = (
     "baseline",
     "measure",
     "graphEdges",
+    "onFailure",
     *(f"{kind}Severity" for kind in SEVERITIES),
 )
 
@@ -145,5 +146,6 @@ def field_properties(
         "label_days": read.days("labelWindowDays"),
         "baseline": read.text("baseline"),
         "measure": read.text("measure"),
+        "on_failure": read.one_of("onFailure", OnFailure, optional=True) or OnFailure.NULL,
         "edges": by_value(read.texts("graphEdges"), allowed),
     }

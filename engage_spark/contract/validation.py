@@ -13,6 +13,7 @@ from engage_spark.contract.model import (
     RESERVED_TABLES,
     Contract,
     Field,
+    OnFailure,
     Role,
     Table,
     TableKind,
@@ -361,7 +362,7 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
         return problems + [
             f"field {table.name}.{f.name}: a formula is for tables of kind derived"
             for f in table.fields
-            if f.formula or f.inputs
+            if f.formula or f.inputs or f.on_failure is OnFailure.STOP
         ]
     source = next((t for t in contract.tables if t.name == table.source), None)
     if source is None or source.kind not in DAY_COLUMNS:

@@ -25,7 +25,7 @@ from engage_spark.gx.metric_requests import (
     MetricValues,
     OutcomeFunction,
 )
-from engage_spark.gx.row_conditions import domain_of, expression
+from engage_spark.gx.row_conditions import condition_or_failure, domain_of
 
 Within = Callable[[Any], bool]
 _ROWS_FORM = "`SELECT * FROM {batch} WHERE` and a condition on one row"
@@ -251,7 +251,7 @@ def _row_count_equals(arguments: ExpectationArgs, frame: Frame, ask: MetricReque
 
 def _unexpected_rows(arguments: ExpectationArgs, frame: Frame, ask: MetricRequests) -> OutcomeFunction:
     """Evaluate a query for rows that must not be there, where it is `SELECT * FROM {batch} WHERE` and one
-    condition on a row.
+    condition on a row. A row on which the condition cannot be computed is one of them.
     """
     query = arguments.text("unexpected_rows_query")
     match = _ROWS_QUERY.match(query)
@@ -259,7 +259,7 @@ def _unexpected_rows(arguments: ExpectationArgs, frame: Frame, ask: MetricReques
         raise RefusedError(f"this is not {_ROWS_FORM}, the only form that can be run: {query}")
     text = match["condition"].replace("{{", "{").replace("}}", "}")
     domain = domain_of(arguments, frame)
-    bad = ask.count(f"rows where {text} {domain.key}", domain.within(expression(text, frame)))
+    bad = ask.count(f"rows where {text} {domain.key}", domain.within(condition_or_failure(text, frame)))
     return lambda a: ExpectationOutcome(bad(a) == 0, {"observed_value": bad(a)})
 
 

@@ -34,7 +34,7 @@ from engage_spark.gx.metric_requests import (
     MetricValues,
     OutcomeFunction,
 )
-from engage_spark.gx.row_conditions import Domain
+from engage_spark.gx.row_conditions import Domain, domain_of
 from engage_spark.gx.suite_io import Expectation, Suite
 from engage_spark.quality.checks.apply import samples
 from engage_spark.quality.stats import column_stats
@@ -112,7 +112,7 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _P
         )
     try:
         arguments = ExpectationArgs(e.kwargs, suite.parameters)
-        outcome_of = handler(arguments, frame, ask)
+        outcome_of = _decided(handler(arguments, frame, ask), arguments, frame, ask)
         arguments.finish()
     except RefusedError as refused:
         return _PlannedExpectation(e, refused=str(refused))
@@ -124,11 +124,32 @@ def _plan(e: Expectation, suite: Suite, frame: Frame, ask: MetricRequests) -> _P
     return _PlannedExpectation(e, outcome_of=outcome_of)
 
 
+def _decided(
+    outcome_of: OutcomeFunction, arguments: ExpectationArgs, frame: Frame, ask: MetricRequests
+) -> OutcomeFunction:
+    """Let nothing be decided where the rows that an expectation is about are not known."""
+    if (
+        arguments.values.get("row_condition") is None
+        or (domain := domain_of(arguments, frame)).failed is None
+    ):
+        return outcome_of
+    failures = ask.count(f"failed {domain.key}", domain.failed)
+
+    def outcome(a: MetricValues) -> ExpectationOutcome:
+        if n := failures(a):
+            raise RefusedError(f"row_condition could not be computed on {n} rows")
+        return outcome_of(a)
+
+    return outcome
+
+
 def _evaluated(p: _PlannedExpectation, answers: MetricValues) -> EvaluatedExpectation:
     if p.outcome_of is None:
         return EvaluatedExpectation(p.expectation, None, p.refused)
     try:
         return EvaluatedExpectation(p.expectation, p.outcome_of(answers))
+    except RefusedError as refused:
+        return EvaluatedExpectation(p.expectation, None, str(refused))
     except (TypeError, OverflowError) as fault:  # a date of the year 10000 against one that Python knows
         return EvaluatedExpectation(p.expectation, None, f"{p.expectation.type} cannot be decided: {fault}")
 

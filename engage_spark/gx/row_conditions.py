@@ -16,7 +16,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from engage_spark.contract.expressions import read_expression
-from engage_spark.gx.columns import ColumnCells, Frame, compared, literal, literals, number
+from engage_spark.gx.columns import ColumnCells, Frame, any_of, compared, literal, literals, number
 from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
@@ -37,11 +37,13 @@ DEPTH = 20
 class Domain:
     """The rows that an expectation is about.
 
-    `key` tells domains apart; `where` is null for all rows, and never null on a row.
+    `key` tells domains apart; `where` is null for all rows, and never null on a row. `failed` is true where
+    the condition could not be computed; None where it always can.
     """
 
     key: str = ""
     where: Column | None = None
+    failed: Column | None = None
 
     def within(self, condition: Column) -> Column:
         """Return the condition, on these rows only; unknown is false."""
@@ -66,23 +68,35 @@ def domain_of(arguments: ExpectationArgs, frame: Frame) -> Domain:
     parser = arguments.take("condition_parser")
     if condition is None or condition == "":
         return Domain()
+    failed: list[Column] = []
     if isinstance(condition, dict):
-        where = _structured(condition, frame, DEPTH)
+        where = _structured(condition, frame, DEPTH, failed)
     elif not isinstance(condition, str):
         raise RefusedError(f"row_condition must be a text or an object, found {condition!r}")
     elif parser in _GX_DIALECTS:
         where = _term(condition, frame)
     elif parser == "spark":
-        where = expression(condition, frame)
+        where = _expression(condition, frame, failed)
     else:
         raise RefusedError(f"condition_parser must be great_expectations or spark, found {parser!r}")
-    return Domain(json.dumps([condition, parser], sort_keys=True), F.coalesce(where, F.lit(False)))
+    return Domain(
+        json.dumps([condition, parser], sort_keys=True),
+        F.coalesce(where, F.lit(False)),
+        any_of(failed) if failed else None,
+    )
 
 
-def expression(text: str, frame: Frame) -> Column:
-    """Return a Spark SQL condition on one row as a column.
+def condition_or_failure(text: str, frame: Frame) -> Column:
+    """Return a Spark SQL condition on one row, true where it could not be computed, too."""
+    failed: list[Column] = []
+    where = _expression(text, frame, failed)
+    return any_of([F.coalesce(where, F.lit(False)), *failed])
 
-    Nulls: a condition that fails on a row (a division by zero) is null there, so the row is left out.
+
+def _expression(text: str, frame: Frame, failed: list[Column]) -> Column:
+    """Return a Spark SQL condition on one row as a column, and note in `failed` where it is not computed.
+
+    Nulls: null where it could not be computed, as by a division by zero.
     Errors: RefusedError for anything else: other names than columns, subqueries, what differs from run to
     run, and every function that `contract/sql_functions` does not list.
     """
@@ -98,6 +112,8 @@ def expression(text: str, frame: Frame) -> Column:
         raise RefusedError(
             f"the condition {text!r} is not a statement about one row: {str(e).strip().splitlines()[0][:300]}"
         ) from e
+    if read.fault is not None:
+        failed.append(F.coalesce(F.expr(read.fault), F.lit(False)))
     return F.expr(read.sql)
 
 
@@ -117,7 +133,7 @@ def _term(text: str, frame: Frame) -> Column:
     return _comparison(cells, match["op"], value)
 
 
-def _structured(condition: dict[str, Any], frame: Frame, depth: int) -> Column:
+def _structured(condition: dict[str, Any], frame: Frame, depth: int, failed: list[Column]) -> Column:
     """Read a condition as GX has saved it since 1.9: comparison, nullity, and, or, pass_through."""
     if depth == 0:
         raise RefusedError(f"row_condition nests more than {DEPTH} levels deep")
@@ -126,12 +142,12 @@ def _structured(condition: dict[str, Any], frame: Frame, depth: int) -> Column:
         parts = condition.get("conditions")
         if not isinstance(parts, list) or not parts or not all(isinstance(p, dict) for p in parts):
             raise RefusedError(f"row_condition: {kind} needs a list of conditions")
-        joined = _structured(parts[0], frame, depth - 1)
+        joined = _structured(parts[0], frame, depth - 1, failed)
         for part in parts[1:]:
-            joined = (and_ if kind == "and" else or_)(joined, _structured(part, frame, depth - 1))
+            joined = (and_ if kind == "and" else or_)(joined, _structured(part, frame, depth - 1, failed))
         return joined
     if kind == "pass_through" and isinstance(condition.get("pass_through_filter"), str):
-        return expression(condition["pass_through_filter"], frame)
+        return _expression(condition["pass_through_filter"], frame, failed)
     column = condition.get("column")
     if (
         not isinstance(column, dict)

@@ -125,7 +125,9 @@ class IngestResult(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class DerivedSnapshot:
-    """The features of one table and day. `features` counts the formulas."""
+    """The features of one table and day. `features` counts the formulas, `failures` the rows on which a
+    formula could not be computed, by field.
+    """
 
     table: str
     snapshot_date: date
@@ -133,6 +135,7 @@ class DerivedSnapshot:
     rows: int
     features: int
     seconds: float
+    failures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

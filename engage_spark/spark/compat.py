@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
@@ -72,3 +72,16 @@ def silence_query_loggers() -> None:
         return
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         PySparkLogger.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def new_observation(spark: SparkSession) -> Observation:
+    """Return an observation for `DataFrame.observe` on this session, classic or Connect.
+
+    Source: since Spark 4.0 `pyspark.sql.Observation` is the one of the process's mode, which need not be
+    this session's. Not tried on Spark 3.5, whose Connect may lack it.
+    """
+    if type(spark).__module__.startswith("pyspark.sql.connect"):
+        from pyspark.sql.connect.observation import Observation as ConnectObservation
+
+        return cast("Observation", ConnectObservation())
+    return Observation()

@@ -39,6 +39,9 @@ WORDING: dict[str, str] = {
     "DeliveryNotWhole": "{delivery} is left out, since it is not whole yet: {reason}",
     "ColumnsLeftOut": "{table}: left out {n_columns} undeclared columns: {examples}",
     # features, graph, score
+    "FormulaFailed": (
+        "{table} of {snapshot_date}: {field} is null on {n_rows:,} rows, where its formula cannot be computed"
+    ),
     "FeaturesUpToDate": "every published snapshot has its features already; --force derives them again",
     "GraphUpToDate": "every published snapshot has its graph measured already; --force measures it again",
     "PredictionsUpToDate": (

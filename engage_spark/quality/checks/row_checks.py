@@ -29,6 +29,8 @@ ALIKE = "__alike"
 MALFORMED = "__malformed"
 MASK = "***"
 _BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
+UNCOMPUTED = "could not be computed"
+"""What a reason begins with where a rule failed on the row: a division by zero, an overflow, a bad cast."""
 LONGEST_SHOWN = 200
 """Characters of a value that stand in a reason; the row beside it holds the whole."""
 
@@ -69,7 +71,8 @@ class Check:
     """One statement about a row.
 
     `violated` is a boolean SQL expression, true where the statement is broken; null and false both mean that
-    it holds.
+    it holds. `failed` is true on the rows, all of them violations, on which it could not be computed; None
+    where it always can.
     """
 
     name: str
@@ -81,13 +84,21 @@ class Check:
     shown: tuple[str, ...]
     masked: frozenset[str] = frozenset()
     policy: SpecialValuePolicy = SpecialValuePolicy()
+    failed: str | None = None
 
     def value(self) -> str:
         """Return the value as text, an SQL expression: the value's first characters, or `name=value, …` for
-        several columns.
+        several columns; after UNCOMPUTED where the check failed.
 
         Protected values are masked.
         """
+        shown = self._shown()
+        if self.failed is None:
+            return shown
+        uncomputed = f"concat_ws(': ', {sql_literal(UNCOMPUTED)}, {shown})"
+        return f"CASE WHEN {self.failed} THEN {uncomputed} ELSE {shown} END"
+
+    def _shown(self) -> str:
 
         def text(name: str) -> str:
             if name in self.masked:
@@ -173,6 +184,7 @@ def row_checks(
                 masked=masked,
                 description=rule.description,
                 violated=_broken(read),
+                failed=read.fault,
                 policy=COMPARED,
             )
         )

@@ -368,3 +368,33 @@ def test_exact_numbers_are_held_against_bounds_as_they_are_written(spark: SparkS
     wrong = [t for t, (_, held) in zip(told, cases, strict=False) if t[2:] != (held, None)]
     assert wrong == []
     assert [t for t in told[len(cases) :] if t[2:] != (True, None)] == []
+
+
+def test_conditions_that_cannot_be_computed_on_a_row_are_told(rows: DataFrame) -> None:
+    def query(condition: str) -> tuple[str, dict[str, Any]]:
+        text = f"SELECT * FROM {{batch}} WHERE {condition}"
+        return "unexpected_rows_expectation", {"unexpected_rows_query": text}
+
+    def count(condition: str) -> tuple[str, dict[str, Any]]:
+        where = {"row_condition": condition, "condition_parser": "spark"}
+        return "expect_table_row_count_to_be_between", {"min_value": 0, **where}
+
+    found = judged(
+        rows,
+        query("1 / (i - 2) > 5"),
+        query("1 / (i - 2) > 5 AND j > 9"),
+        query("i / j > 100"),
+        count("i / (i - 2) > 0"),
+        count("i / j > 0"),
+        count("i = 2 OR i / (i - 2) > 0"),
+        count("i + 2147483645 > 0"),
+    )
+    assert [(j.success, j.outcome and j.outcome.result["observed_value"], j.exception) for j in found] == [
+        (False, 1, None),
+        (False, 1, None),
+        (False, 1, None),
+        (False, None, "row_condition could not be computed on 1 rows"),
+        (False, None, "row_condition could not be computed on 1 rows"),
+        (True, 3, None),
+        (False, None, "row_condition could not be computed on 2 rows"),
+    ]

@@ -5,7 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from tests.support.bad_input import declared, gates, hostile, numbers, people, stations, things, types
+from tests.support.bad_input import (
+    declared,
+    failing,
+    gates,
+    hostile,
+    numbers,
+    people,
+    stations,
+    things,
+    types,
+)
 from tests.support.bad_input.declared import Case, Group, Outcome
 from tests.support.paths import ROOT
 
@@ -24,7 +34,7 @@ MEANING = {
 
 def groups() -> dict[str, Group]:
     """All declared groups by the name of their constant, in the order of the document."""
-    modules = (stations, numbers, things, types, people, gates, hostile)
+    modules = (stations, numbers, failing, things, types, people, gates, hostile)
     return {
         name: value for module in modules for name, value in vars(module).items() if isinstance(value, Group)
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ from engage_spark.quality.checks.row_checks import SpecialValueOutcome
 from engage_spark.quality.stats.binning import BinScale
 from engage_spark.spark.schema import spark_schema
 from tests.support.bad_input.declared import Case, assert_judged, each
+from tests.support.bad_input.failing import COLUMNS, FAILING
 from tests.support.bad_input.numbers import EXACT
 from tests.support.bad_input.stations import SOUND, VALUES
 from tests.support.paths import DATA
@@ -360,6 +362,30 @@ def test_the_packaged_contract_judges_the_ids_it_documents(spark: SparkSession) 
     rows = frame(spark, only_id, [{"customer_id": i} for i in ids], **{DUPLICATED: "false"})
     judged = with_check_results(rows, checks=row_checks(only_id)).collect()
     assert {r["customer_id"]: r["_dq_status"] == VALID for r in judged} == ids
+
+
+@each(FAILING)
+def test_a_rule_that_cannot_be_computed_on_a_row_is_broken_there(spark: SparkSession, case: Case) -> None:
+    rule, row = case.given
+    fields = tuple(
+        Field(name=name, logical_type="string", spark_type=kind, description=name, role=Role.FEATURE)
+        for name, kind in COLUMNS.items()
+    )
+    table = Table(
+        name="t",
+        kind=TableKind.PLAIN,
+        description="t",
+        fields=fields,
+        rules=(Rule(name="r", expression=rule, description="r"),),
+    )
+    checks = tuple(c for c in row_checks(table) if c.name == "r")
+    values = {name: Decimal(v) if name == "d" else v for name, v in row.items()}
+    schema = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    rows = spark.createDataFrame([tuple(values.get(name) for name in COLUMNS)], schema)
+    judged = [r.asDict(recursive=True) for r in with_check_results(rows, checks=checks).collect()]
+    assert_judged(case, judged)
+    for reason in judged[0]["_dq_errors"]:
+        assert reason["value"].startswith("could not be computed")
 
 
 @each(EXACT)
