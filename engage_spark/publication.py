@@ -44,8 +44,8 @@ class Run:
 
     Everything but the attempt, the times and `message` follows from the inputs, so equal work has an equal
     run_id. `rows_repeated` are events that an earlier run had delivered, which are not written again.
-    `first_event` is the earliest UTC day of the events that a run of a log added, None for other stages and
-    where none was added.
+    `rows_erased` are rows of erased keys: left out when they came, or deleted since. `first_event` is the
+    earliest UTC day of the events that a run of a log added, None for other stages and where none was added.
     """
 
     run_id: str
@@ -63,6 +63,7 @@ class Run:
     rows_valid: int
     rows_quarantined: int
     rows_repeated: int = 0
+    rows_erased: int = 0
     first_event: date | None = None
     message: str
     started_at: datetime
@@ -77,8 +78,8 @@ class Run:
 
     @property
     def rows_written(self) -> int:
-        """Rows that the attempt wrote to its table."""
-        return self.rows_in - self.rows_repeated
+        """Rows that the attempt wrote to its table, but for those that were erased since."""
+        return self.rows_in - self.rows_repeated - self.rows_erased
 
     @property
     def seconds(self) -> float:

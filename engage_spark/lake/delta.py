@@ -11,17 +11,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameWriter, SparkSession
 
 from engage_spark.contract import Table
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.lake.spark_errors import is_missing_table, to_engage_error, translate_spark_errors
+from engage_spark.lake.spark_errors import (
+    holds_other_columns,
+    is_missing_table,
+    to_engage_error,
+    translate_spark_errors,
+)
 from engage_spark.publication import RUN_ID
 from engage_spark.settings import LakeSettings
 from engage_spark.side_effects import announce
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.files import last_name, read_small_file
 from engage_spark.spark.schema import column_named, spark_schema
+from engage_spark.spark.sql_text import quoted_name
 
 Properties = Mapping[str, str]
 _COMMIT = re.compile(r"\d{20}\.json")
@@ -37,6 +43,18 @@ class Lake:
     """
 
     settings: LakeSettings
+
+    @property
+    def retention(self) -> Properties:
+        """Table properties that say how long old files and the log stay, and keep the table readable for
+        everybody: deletion vectors need a newer protocol than deltalake, Polars and Spark 3.5 have.
+        """
+        duration = f"interval {self.settings.retention_days} days"
+        return {
+            "delta.deletedFileRetentionDuration": duration,
+            "delta.logRetentionDuration": duration,
+            "delta.enableDeletionVectors": "false",
+        }
 
     def location(self, name: str) -> str:
         """Return the table's path, or its catalog name.
@@ -141,8 +159,9 @@ class Lake:
     ) -> int:
         """Replace exactly the rows that meet `where` (None: all) with `rows`, and return the version made.
 
-        Makes the table on first use, with `partition_by` and the Delta table `properties`. `rows` must have
-        the declared columns and meet `where` (Delta checks it). `tag` is kept in the commit's userMetadata.
+        Makes the table on first use, with `partition_by`, `retention` and the table `properties`. `rows` must
+        have the declared columns and meet `where` (Delta checks it). A column that the table lacks is added,
+        null in its other rows. `tag` is kept in the commit's userMetadata.
         Cost: one commit, and `version`.
         Errors: ConfigurationError when the target cannot be written or holds other columns; nothing is
         committed then.
@@ -192,15 +211,38 @@ class Lake:
         options: Mapping[str, str],
     ) -> None:
         writer = rows.select(*map(column_named, spark_schema(table).names)).write.format("delta").mode(mode)
-        writer = writer.options(**options, userMetadata=tag)
+        writer = writer.options(**self.retention, **options, userMetadata=tag)
         if partition_by:
             writer = writer.partitionBy(*partition_by)
         announce(f"commit {table.name}")
-        with translate_spark_errors(f"{self.location(table.name)} cannot be written"):
-            if self.settings.catalog:
-                writer.saveAsTable(self.sql_name(table.name))
-            else:
-                writer.save(self.location(table.name))
+        try:
+            self._save(writer, table.name)
+        except SPARK_ERRORS as e:
+            what = f"{self.location(table.name)} cannot be written"
+            if not (holds_other_columns(e) and self.add_columns(rows.sparkSession, table)):
+                raise to_engage_error(e, what) from e
+            with translate_spark_errors(what):
+                self._save(writer, table.name)
+
+    def _save(self, writer: DataFrameWriter, name: str) -> None:
+        if self.settings.catalog:
+            writer.saveAsTable(self.sql_name(name))
+        else:
+            writer.save(self.location(name))
+
+    def add_columns(self, spark: SparkSession, table: Table) -> bool:
+        """Add the columns that a table lacks to be as it is declared, null in its rows; return whether there
+        were any. Nothing else of a schema is ever changed by a write. Cost: one commit where there were.
+        """
+        stored = {name.lower() for name in self.read(spark, table.name).columns}
+        schema = spark_schema(table)
+        missing = [f for f in schema if f.name.lower() not in stored]
+        if missing:
+            added = ", ".join(f"{quoted_name(f.name)} {f.dataType.simpleString()}" for f in missing)
+            announce(f"commit {table.name}")
+            with translate_spark_errors(f"{self.location(table.name)} cannot be changed"):
+                spark.sql(f"ALTER TABLE {self.sql_name(table.name)} ADD COLUMNS ({added})").collect()
+        return bool(missing)
 
     def written_rows(self, spark: SparkSession, name: str, version: int, *, tag: str) -> int | None:
         """Return how many rows are in the files that a version added, as its commit says.

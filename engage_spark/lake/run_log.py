@@ -182,7 +182,8 @@ class RunLog:
             raise ConfigurationError(
                 f"{self.lake.location(RUNS)} was written by an older version of this package: it has no "
                 f"{', '.join(missing)}",
-                hint="give a new place in lake.root (or lake.schema), and run the stages again; the old "
+                hint="run `engage-spark tables migrate`, then with --apply; or give a new place in lake.root "
+                "(or lake.schema), and run the stages again: the old "
                 "tables stay readable as Delta tables",
             )
         return rows

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 
 from pyspark.sql import DataFrame, SparkSession
 
+from engage_spark import log
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake.delta import Lake
-from engage_spark.lake.spark_errors import translate_spark_errors
+from engage_spark.lake.spark_errors import first_line, translate_spark_errors
+from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.files import delete_directory
 
 Materialize = Callable[[DataFrame, str], DataFrame]
@@ -24,8 +26,9 @@ Materialize = Callable[[DataFrame, str], DataFrame]
 def scratch(spark: SparkSession, lake: Lake) -> Iterator[Materialize]:
     """Yield `materialize(rows, name) -> rows`, which writes its argument once and reads it back.
 
-    All of it is deleted after the block.
-    Errors: ConfigurationError wfolder no path for temporary data is configured.
+    All of it is deleted after the block. Where the store fails at that, a warning says so, and
+    `engage-spark tables vacuum` deletes it: what the block published stays published.
+    Errors: ConfigurationError where no path for temporary data is configured.
     """
     root = lake.settings.scratch_root
     if root is None:
@@ -46,4 +49,11 @@ def scratch(spark: SparkSession, lake: Lake) -> Iterator[Materialize]:
         yield materialize
     finally:
         if written:
-            delete_directory(spark, folder)
+            _delete(spark, folder)
+
+
+def _delete(spark: SparkSession, folder: str) -> None:
+    try:
+        delete_directory(spark, folder)
+    except SPARK_ERRORS as e:
+        log.event(f"temporary data in {folder} could not be deleted: {first_line(e)}", level="warning")

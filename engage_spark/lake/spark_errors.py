@@ -71,6 +71,11 @@ def is_missing_table(error: BaseException) -> bool:
     return any(name in text for name in ABSENT)
 
 
+def holds_other_columns(error: BaseException) -> bool:
+    """Return whether a failure of Spark says that a table has other columns, types or partitions."""
+    return COLUMNS.search(str(error)) is not None
+
+
 def first_line(error: BaseException) -> str:
     """Return the line that says what happened, without the introductions of Python and Java."""
     lines = [line.strip() for line in str(error).splitlines()]
@@ -133,7 +138,7 @@ def _known_cause(error: BaseException, what: str) -> EngageError | None:
         return ConfigurationError(
             f"{what}: it holds other columns than the contract declares now",
             details=(first[:300],),
-            hint="write to a new lake (lake.root), or migrate the table before the contract changes",
+            hint="`engage-spark tables migrate` lists what the table needs; with --apply it does it",
         )
     if DENIED.search(text):
         reason = INTRODUCTION.sub("", next(line.strip() for line in text.splitlines() if DENIED.search(line)))

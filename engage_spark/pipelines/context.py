@@ -65,6 +65,7 @@ class StageRun:
         outputs: Mapping[str, int],
         started_at: datetime,
         repeated: int = 0,
+        erased: int = 0,
         first_event: date | None = None,
         message: str = "",
         rejected: str | None = None,
@@ -73,7 +74,7 @@ class StageRun:
 
         Errors: TransientError unless every row that came in is accounted for.
         """
-        if rows_in != (accounted := valid + quarantined + repeated):
+        if rows_in != (accounted := valid + quarantined + repeated + erased):
             raise TransientError(
                 f"{self.stage} of {self.snapshot_date} read {rows_in} rows, and accounted for {accounted}",
                 hint="when files changed while they were read, run the stage again after the delivery is "
@@ -96,6 +97,7 @@ class StageRun:
             rows_valid=valid,
             rows_quarantined=quarantined,
             rows_repeated=repeated,
+            rows_erased=erased,
             first_event=first_event,
             message=rejected or message,
             started_at=started_at,

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, VALID, Table, judged_table
 from engage_spark.errors import NotPublishedError
-from engage_spark.lake import Evidence, Lock, table_lock
+from engage_spark.lake import Evidence, Lock, table_lock, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.publication import RUN_ID, Kind, Publication, Run
@@ -113,6 +113,7 @@ class Attempt:
         valid: int,
         quarantined: int = 0,
         repeated: int = 0,
+        erased: int = 0,
         first_event: date | None = None,
         message: str = "",
         rejected: str | None = None,
@@ -131,6 +132,7 @@ class Attempt:
             valid=valid,
             quarantined=quarantined,
             repeated=repeated,
+            erased=erased,
             first_event=first_event,
             message=message,
             outputs=self.outputs,
@@ -270,7 +272,8 @@ class StageRunner:
                     previous=self.publication.latest.get(key),
                     published=self.publication.published.get(key),
                 )
-            yield Attempt(context=self.context, work=work, started_at=now(), locks=locks)
+            with translate_spark_errors(f"{work.stage} of {work.snapshot_date} did not end"):
+                yield Attempt(context=self.context, work=work, started_at=now(), locks=locks)
 
     def places(self, *tables: str) -> dict[str, str]:
         """Return where tables are, by name: a path or a catalog name."""

@@ -115,6 +115,9 @@ class LakeSettings(Section):
     scratch: Location | None = None
     """Folder for temporary data, which a run deletes when it ends. Left out, it is `_scratch` below
     `root`."""
+    retention_days: Annotated[int, Field(ge=0)] = 7
+    """Days that files which no reader needs any more stay before `engage-spark tables vacuum` deletes them,
+    and that the tables' history stays. A query must not take longer."""
 
     @model_validator(mode="after")
     def _one_kind_of_location(self) -> LakeSettings:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -271,3 +273,64 @@ def _hadoop(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
     jvm, context = cast(Any, spark)._jvm, spark.sparkContext
     target = jvm.org.apache.hadoop.fs.Path(path)
     return jvm, target.getFileSystem(context._jsc.hadoopConfiguration()), target
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderEntry:
+    """One entry of a folder. `changed_at` is the newest change of a folder, or of a file right below it."""
+
+    name: str
+    is_folder: bool
+    changed_at: datetime
+
+
+def list_folder(spark: SparkSession, path: str) -> list[FolderEntry] | None:
+    """Return the entries of a folder by name, none where there is no folder. No job.
+
+    None on Spark Connect for a folder that this process does not share with the server.
+    """
+    here = _shared_with_server(spark, path)
+    if here is not None and (Path(here).is_dir() or is_connect(spark)):
+        entries = sorted(Path(here).iterdir()) if Path(here).is_dir() else []
+        return [FolderEntry(name=e.name, is_folder=e.is_dir(), changed_at=_newest_change(e)) for e in entries]
+    if is_connect(spark):
+        return None
+    _, files, target = _hadoop(spark, path)
+    if not files.exists(target):
+        return []
+    listed = [
+        FolderEntry(
+            name=str(status.getPath().getName()),
+            is_folder=bool(status.isDirectory()),
+            changed_at=_newest_below(files, status),
+        )
+        for status in files.listStatus(target)
+    ]
+    return sorted(listed, key=lambda e: e.name)
+
+
+def _newest_change(path: Path) -> datetime:
+    times = [p.stat().st_mtime for p in (path, *(path.iterdir() if path.is_dir() else ()))]
+    return datetime.fromtimestamp(max(times), UTC)
+
+
+def _newest_below(files: Any, status: Any) -> datetime:
+    """Return the newest change of a file, or of any file in a folder: a store's folders have no time."""
+    milliseconds = [] if status.isDirectory() else [int(status.getModificationTime())]
+    if status.isDirectory():
+        below = files.listFiles(status.getPath(), True)
+        while below.hasNext():
+            milliseconds.append(int(below.next().getModificationTime()))
+    return datetime.fromtimestamp(max(milliseconds, default=0) / 1000, UTC)
+
+
+def delete_path(spark: SparkSession, path: str) -> None:
+    """Delete a file, or a folder and all in it; nothing happens where there is none.
+
+    Errors: as `delete_directory`.
+    """
+    here = _of_this_process(path)
+    if here is not None and Path(here).is_file():
+        Path(here).unlink(missing_ok=True)
+    else:
+        delete_directory(spark, path)

@@ -156,6 +156,24 @@ def accepted_types(field: Field) -> tuple[str, ...]:
     return (type(declared).__name__, *(_SCALARS[name].__name__ for name in narrower), T.NullType.__name__)
 
 
+def is_widening(narrow: T.DataType, wide: T.DataType) -> bool:
+    """Return whether a type holds every value of another, so that a stored column may become it.
+
+    Structs may gain fields.
+    """
+    if narrow.simpleString() == wide.simpleString():
+        return True
+    if isinstance(narrow, T.DecimalType) and isinstance(wide, T.DecimalType):
+        more_digits = wide.precision - wide.scale >= narrow.precision - narrow.scale
+        return more_digits and wide.scale >= narrow.scale
+    if isinstance(narrow, T.ArrayType) and isinstance(wide, T.ArrayType):
+        return is_widening(narrow.elementType, wide.elementType)
+    if isinstance(narrow, T.StructType) and isinstance(wide, T.StructType):
+        types = {f.name: f.dataType for f in wide}
+        return all(f.name in types and is_widening(f.dataType, types[f.name]) for f in narrow)
+    return wide.simpleString() in _WIDER.get(narrow.simpleString(), ())
+
+
 def conform(rows: DataFrame, table: Table) -> ConformedInput:
     """Select the declared columns of `rows`, in declared order and type, and name the undeclared ones.
 

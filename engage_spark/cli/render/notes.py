@@ -38,6 +38,8 @@ WORDING: dict[str, str] = {
     ),
     "DeliveryNotWhole": "{delivery} is left out, since it is not whole yet: {reason}",
     "ColumnsLeftOut": "{table}: left out {n_columns} undeclared columns: {examples}",
+    "KeysLeftOut": "{table}: left out {n_rows:,} rows of erased keys",
+    "MadeWithoutErased": "made without {n_keys:,} keys that were erased",
     # features, graph, score
     "FormulaFailed": (
         "{table} of {snapshot_date}: {field} is null on {n_rows:,} rows, where its formula cannot be computed"
@@ -72,6 +74,14 @@ WORDING: dict[str, str] = {
     "SplitsNotMatured": (
         "the splits are drawn by what {target} says now: none of its snapshots has matured yet"
     ),
+    # tables
+    "TablesBusy": "left out, since a stage writes them: {tables}; run the command again later",
+    "NothingChanged": "this only looked; nothing was changed",
+    "FoldersNotSeen": "temporary tables in {path} were left, since this process does not see them",
+    "HistoryHoldsKey": (
+        "old files still hold the key; `engage-spark tables vacuum` deletes them after lake.retention_days"
+    ),
+    "RawFilesNotLookedAt": "the raw files were not looked at: they belong to whoever delivers them",
     # quality
     "DaysNotPublished": "left out, since not published: {days}",
     "SketchesOfAnotherVersion": (

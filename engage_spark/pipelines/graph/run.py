@@ -8,6 +8,7 @@ from datetime import date
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, GraphSpec, graph_spec_of
+from engage_spark.lake.erased_keys import count_erased_keys
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.graph.measure_snapshot import measure_snapshot, redraw_picture
 from engage_spark.pipelines.graph.picture import is_picture_missing
@@ -57,6 +58,8 @@ def run_graph(
     for day, run in runner.publication.visible(graph_stage(spec)).items():
         if is_picture_missing(context, spec, day):
             notes += redraw_picture(runner, spec, run).notes
+    if snapshots and (n_keys := count_erased_keys(spark, context.lake)):
+        notes.append(Note("MadeWithoutErased", {"n_keys": n_keys}))
     return GraphResult(
         stage="graph",
         seconds=time.monotonic() - started,

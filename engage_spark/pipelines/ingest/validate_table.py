@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Table, TableKind, day_column, judged_table
 from engage_spark.errors import ContractError, NotPublishedError
 from engage_spark.lake import InputManifest, Materialize, read_inputs, scratch, translate_spark_errors
+from engage_spark.lake.erased_keys import split_erased
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.ingest.event_log import LogWrite, append_events
 from engage_spark.pipelines.ingest.quality_tables import quality_rows
@@ -95,6 +96,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
     ):
         refuse_what_spark_refuses(context.spark, table)
         rows, extra, in_folders = _read(context, delivery)
+        rows, n_erased = _without_erased(context, rows, table)
         checks = row_checks(
             table,
             parsed_text=delivery.manifest.format == "csv",
@@ -133,7 +135,8 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
         if rejected is None:
             gates = replace(gates, failed_gates=())
         run = attempt.publish(
-            rows_in=extent.rows,
+            rows_in=extent.rows + n_erased,
+            erased=n_erased,
             valid=counts.valid,
             quarantined=counts.quarantined,
             repeated=extent.copies + written.repeated,
@@ -143,7 +146,8 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
         )
     about = {"table": table.name, "n_columns": len(extra), "examples": extra[:MAX_EXAMPLES]}
     left_out = (Note("ColumnsLeftOut", about),) if extra else ()
-    return TableOutcome(table=table, run=run, gates=gates, notes=(*left_out, *written.notes))
+    erased = (Note("KeysLeftOut", {"table": table.name, "n_rows": n_erased}),) if n_erased else ()
+    return TableOutcome(table=table, run=run, gates=gates, notes=(*left_out, *erased, *written.notes))
 
 
 def _read(context: RunContext, delivery: TableDelivery) -> ConformedInput:
@@ -166,6 +170,16 @@ def _previous_rows(runner: StageRunner, work: StageRun) -> int | None:
     days = runner.publication.published_days(work.stage)
     before = [run.rows_in for day, run in days.items() if day < work.snapshot_date]
     return before[-1] if before else None
+
+
+def _without_erased(context: RunContext, rows: DataFrame, table: Table) -> tuple[DataFrame, int]:
+    """Leave out the rows of erased keys, and count them.
+
+    Cost: none where no key was ever erased; else a small scan and a narrow one.
+    """
+    with translate_spark_errors(f"{table.name} cannot be read"):
+        parts = split_erased(context.spark, context.lake, rows, table, context.contract.entity)
+        return (rows, 0) if parts is None else (parts[0], parts[1].count())
 
 
 @dataclass(frozen=True)

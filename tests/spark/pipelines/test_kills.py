@@ -36,6 +36,7 @@ from tests.support.paths import DATA
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.slow
 DAY, NEXT = "2025-10-21", "2025-10-22"
 CHESS = load_contract(DATA / "chess.odcs.yaml")
 A, B, C = "a", "b", "c"

@@ -1,0 +1,179 @@
+"""Bring stored tables to what the contract and this version of the package declare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from engage_spark import log
+from engage_spark.contract import EVENT_DATE, Contract
+from engage_spark.errors import ConfigurationError
+from engage_spark.lake.locks import table_lock
+from engage_spark.lake.maintenance import TableDetail, describe_table, rewrite
+from engage_spark.lake.run_log import RUNS
+from engage_spark.pipelines.context import RunContext
+from engage_spark.pipelines.results import MigrateResult, MigrationStep, Note
+from engage_spark.pipelines.tables.inventory import PATIENCE, StoredTable, stored_tables_of
+from engage_spark.publication import PUBLISHED, REPLACED_BY, RUN_ID, Kind
+from engage_spark.settings import Settings
+from engage_spark.spark.schema import is_widening, spark_schema
+
+ADD, WIDEN, LAYOUT, REFUSE, UNUSED = "add", "widen", "layout", "refuse", "unused"
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """What one table needs."""
+
+    stored: StoredTable
+    detail: TableDetail
+    steps: tuple[MigrationStep, ...]
+
+    def has(self, *kinds: str) -> bool:
+        """Return whether a step is of one of these kinds."""
+        return any(s.kind in kinds for s in self.steps)
+
+
+def run_migrate(
+    spark: SparkSession, settings: Settings, *, contract: Contract, apply: bool = False
+) -> MigrateResult:
+    """List what the stored tables need to be as they are declared now; with `apply`, do it.
+
+    Columns are added, a type is widened or a layout changed by writing the table once; a column that is not
+    declared any more stays, and is named. What would change values is refused before anything is written.
+    `runs` comes last, so a lake of an older version is refused by the stages until all of it is done; the
+    same command goes on after a kill.
+    Cost: a metadata job per table; each table that is written anew is read and written once.
+    Errors: ConfigurationError where a table cannot be brought to its declaration.
+    """
+    started = time.monotonic()
+    context = RunContext(spark, settings, contract)
+    plans = [p for stored in stored_tables_of(contract) if (p := _plan(context, stored)) is not None]
+    steps = tuple(step for plan in plans for step in plan.steps)
+    refused = [f"{s.table}: {s.change}" for s in steps if s.kind == REFUSE]
+    if apply and refused:
+        raise ConfigurationError(
+            "some tables cannot be brought to what the contract declares",
+            details=refused,
+            hint="write to a new lake: `engage-spark --set lake.root=PATH ingest`, or give the field another "
+            "name; nothing was changed",
+        )
+    if apply:
+        history = _LogHistory(context, tuple(p.stored for p in plans if p.stored.is_log))
+        for plan in plans:
+            if plan.has(ADD, WIDEN, LAYOUT):
+                with (
+                    table_lock(spark, context.lake, plan.stored.name, wait=PATIENCE),
+                    log.stage(f"migrating {plan.stored.name}"),
+                ):
+                    _apply(context, plan, history)
+    return MigrateResult(
+        stage="tables migrate",
+        seconds=time.monotonic() - started,
+        locations={s.table: context.lake.location(s.table) for s in steps},
+        notes=() if apply else (Note("NothingChanged"),),
+        steps=steps,
+        applied=apply,
+    )
+
+
+def _plan(context: RunContext, stored: StoredTable) -> TablePlan | None:
+    detail = describe_table(context.spark, context.lake, stored.name)
+    return None if detail is None else TablePlan(stored, detail, tuple(_steps(stored, detail)))
+
+
+def _steps(stored: StoredTable, detail: TableDetail) -> Iterator[MigrationStep]:
+    declared = {f.name: f.dataType for f in spark_schema(stored.table)}
+    name = stored.name
+    if missing := [c for c in declared if c not in detail.columns]:
+        yield MigrationStep(table=name, kind=ADD, change=f"columns {', '.join(missing)}, null in old rows")
+    for column, kind in declared.items():
+        before = detail.types.get(column)
+        if before is None or before.simpleString() == kind.simpleString():
+            continue
+        change = f"{column}: {before.simpleString()} becomes {kind.simpleString()}"
+        yield MigrationStep(table=name, kind=WIDEN if is_widening(before, kind) else REFUSE, change=change)
+    if detail.partition_by != stored.partition_by:
+        change = f"partitions by {', '.join(stored.partition_by) or 'nothing'}"
+        yield MigrationStep(table=name, kind=LAYOUT, change=change)
+    if unused := [c for c in detail.columns if c not in declared]:
+        change = f"{', '.join(unused)}: not declared any more; old rows keep it, new ones hold null"
+        yield MigrationStep(table=name, kind=UNUSED, change=change)
+
+
+@dataclass(frozen=True)
+class _LogHistory:
+    """What an older version of the package knew of logs by versions of their tables."""
+
+    context: RunContext
+    logs: tuple[StoredTable, ...]
+
+    def published(self, stored: StoredTable) -> dict[str, int]:
+        """Return the versions that the published runs of a log made, by run."""
+        runs = self.context.lake.read(self.context.spark, RUNS)
+        version = F.get_json_object("outputs", f"$.{stored.name}").cast("int")
+        of_log = runs.where(F.col("stage").isin(list(stored.stages)) & (F.col("status") == PUBLISHED))
+        return {r[0]: r[1] for r in of_log.select("run_id", version).collect() if r[1] is not None}
+
+    def events(self, stored: StoredTable) -> dict[str, tuple[str, int]]:
+        """Return the first day of the events and their number, by run, as the table is now."""
+        rows = self.context.lake.read(self.context.spark, stored.name).groupBy(RUN_ID)
+        counted = rows.agg(F.min(EVENT_DATE).cast("string"), F.count(F.lit(1)))
+        return {run_id: (first, n_rows) for run_id, first, n_rows in counted.collect()}
+
+
+def _apply(context: RunContext, plan: TablePlan, history: _LogHistory) -> None:
+    stored, spark, lake = plan.stored, context.spark, context.lake
+    missing = [c for c in stored.table.names if c not in plan.detail.columns]
+    if stored.name == RUNS and missing:
+        values = _values_of_runs(plan, history)
+        rewrite(spark, lake, stored.table, partition_by=stored.partition_by, values=values)
+    elif stored.is_log and REPLACED_BY in missing:
+        _rewrite_old_log(context, stored, history)
+    elif plan.has(WIDEN, LAYOUT):
+        rewrite(spark, lake, stored.table, partition_by=stored.partition_by)
+    else:
+        lake.add_columns(spark, stored.table)
+
+
+def _rewrite_old_log(context: RunContext, stored: StoredTable, history: _LogHistory) -> None:
+    """Write the log of an older version as its readers saw it: at the version of its last published run."""
+    versions = history.published(stored)
+    ids = ", ".join(f"'{run_id}'" for run_id in sorted(versions))
+    rewrite(
+        context.spark,
+        context.lake,
+        stored.table,
+        partition_by=stored.partition_by,
+        version=max(versions.values(), default=None),
+        where=f"{RUN_ID} IN ({ids})" if ids else "false",
+    )
+
+
+def _values_of_runs(plan: TablePlan, history: _LogHistory) -> Mapping[str, str]:
+    """Return what the columns of `runs` that an older version had not hold, as SQL.
+
+    A published delivery of a log of which later ones replaced every event counts as repeated.
+    """
+    log_stages = [stage for stored in history.logs for stage in stored.stages]
+    is_log = f"stage IN ({', '.join(map(repr, log_stages))})" if log_stages else "false"
+    events = {run_id: e for stored in history.logs for run_id, e in history.events(stored).items()}
+    days = ", ".join(f"'{run_id}', '{first}'" for run_id, (first, _) in sorted(events.items()) if first)
+    first_event = f"CAST(map({days})[run_id] AS DATE)" if days else "CAST(NULL AS DATE)"
+    ids = ", ".join(f"'{run_id}'" for run_id in sorted(events))
+    is_gone = f"{is_log} AND status = '{PUBLISHED}'" + (f" AND run_id NOT IN ({ids})" if ids else "")
+    values = {
+        "kind": f"CASE WHEN {is_log} THEN '{Kind.LOG}' WHEN stage = 'train' THEN '{Kind.TRAINING}' "
+        f"ELSE '{Kind.SNAPSHOT}' END",
+        "first_event": f"CASE WHEN {is_log} THEN {first_event} END",
+        "rows_repeated": f"CASE WHEN {is_gone} THEN rows_in ELSE 0 END",
+        "rows_erased": "0",
+    }
+    values = {name: value for name, value in values.items() if name not in plan.detail.columns}
+    if "rows_repeated" in values:
+        values |= {n: f"CASE WHEN {is_gone} THEN 0 ELSE {n} END" for n in ("rows_valid", "rows_quarantined")}
+    return values

@@ -1,0 +1,212 @@
+"""A key is erased from every place, stays away, and every stage still runs after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from engage_spark.contract import load_contract
+from engage_spark.errors import InputError, UsageError
+from engage_spark.lake import Lake
+from engage_spark.pipelines.features import run_features
+from engage_spark.pipelines.graph.run import run_graph
+from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.tables.forget import run_forget
+from engage_spark.pipelines.tables.traces import mask_pattern
+from engage_spark.pipelines.tables.vacuum import run_vacuum
+from engage_spark.settings import Settings
+from tests.support.deliveries import BIKES, deliver, deliver_log, events, settings_of, stations, write
+from tests.support.delta_files import digests, rows
+from tests.support.kill_harness import killed_before
+from tests.support.paths import DATA
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from engage_spark.pipelines.results import ForgetResult
+
+pytestmark = pytest.mark.slow
+DAY, NEXT = "2025-10-21", "2025-10-22"
+RIDES = BIKES.table("rides")
+CHESS = load_contract(DATA / "chess.odcs.yaml")
+GONE, OTHER, LONGER = "ST0003", "ST0004", "ST00031"
+
+
+def bikes(home: Path, day: str, seed: int = 1) -> None:
+    """A day on which the station breaks two rules, one of them with a value that only it has."""
+    some = stations(40, seed=seed)
+    some.loc[3, "district"] = "Atlantis"
+    some.loc[5, "district"] = "Mu"
+    some.loc[3, ["docks_total", "bikes_parked"]] = [20, 21]
+    deliver(some, BIKES, home, day)
+
+
+def with_retention(settings: Settings, days: int) -> Settings:
+    return settings.model_copy(update={"lake": settings.lake.model_copy(update={"retention_days": days})})
+
+
+def counts(result: ForgetResult) -> dict[str, tuple[int | None, int | None]]:
+    return {p.place: (p.occurrences, p.remaining) for p in result.places}
+
+
+def lake_of(settings: Settings) -> Path:
+    return Path(settings.lake.root or "")
+
+
+def run_rows(settings: Settings) -> dict[tuple[str, str, int], tuple[int, int, int, int]]:
+    return {
+        (r["stage"], str(r["snapshot_date"]), r["attempt"]): (
+            r["rows_in"], r["rows_valid"], r["rows_quarantined"], r["rows_erased"],
+        )
+        for r in rows(lake_of(settings) / "runs")
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(
+    spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    """One published day with events and features, a picture and a temporary table."""
+    home = tmp_path_factory.mktemp("forget")
+    settings = with_retention(settings_of(session_settings, home, landed_at=f"{NEXT}T00:00:00Z"), 0)
+    bikes(home, DAY)
+    pairs: list[tuple[str | None, str | None]] = [(f"ST{i:04d}", f"ST{i + 1:04d}") for i in range(10, 38)]
+    pairs += [(GONE, OTHER), ("ST0020", GONE), ("ST4444", GONE)]
+    deliver_log(events(RIDES, pairs, [DAY]), RIDES, home)
+    run_ingest(spark, settings, contract=BIKES)
+    run_features(spark, settings, contract=BIKES)
+    pictures = lake_of(settings) / "_pictures"
+    pictures.mkdir()
+    (pictures / "graph-1.svg").write_text(f"<text>{GONE}</text>")
+    (pictures / "graph-2.svg").write_text(f"<text>{LONGER}</text>")
+    (lake_of(settings) / "_scratch" / "dead").mkdir(parents=True)
+    return settings
+
+
+@pytest.fixture
+def settings(base: Settings, tmp_path: Path) -> Settings:
+    shutil.copytree(lake_of(base).parent, tmp_path / "copy")
+    root = tmp_path / "copy"
+    return base.model_copy(
+        update={
+            "input": base.input.model_copy(update={"root": str(root / "raw")}),
+            "lake": base.lake.model_copy(update={"root": str(root / "lake")}),
+            "tracking": base.tracking.model_copy(update={"folder": str(root / "mlflow")}),
+        }
+    )
+
+
+@pytest.mark.connect
+def test_a_key_goes_from_every_place_and_stays_away(spark: SparkSession, settings: Settings) -> None:
+    looked = counts(run_forget(spark, settings, contract=BIKES, key=[GONE], dry_run=True))
+    expected = {"stations_judged": 1, "rides_judged": 3, "station_features": 0, "pictures": 1}
+    assert {place: looked[place] for place in expected} == {p: (n, n) for p, n in expected.items()}
+    others = [r for r in rows(lake_of(settings) / "stations_judged") if r["station_code"] != GONE]
+    forgotten = run_forget(spark, settings, contract=BIKES, key=[GONE])
+    now = counts(forgotten)
+    assert {place: now[place] for place in expected} == {p: (n, 0) for p, n in expected.items()}
+    assert all(
+        left == 0 for place, (_, left) in now.items() if left is not None and not place.startswith("old ")
+    )
+    assert "HistoryHoldsKey" in {n.code for n in forgotten.notes}
+    assert rows(lake_of(settings) / "stations_judged") == others
+    pictures = lake_of(settings) / "_pictures"
+    assert [p.name for p in pictures.iterdir()] == ["graph-2.svg"]
+    text = repr(rows(lake_of(settings) / "runs"))
+    assert "Atlantis" not in text and "Mu" in text, "a value that only the erased row showed is gone, too"
+    assert all(
+        "ST0003" not in repr(rows(lake_of(settings) / n))
+        for n in ("stations_judged", "rides_judged", "erased_keys")
+    )
+
+    for commit in lake_of(settings).glob("*/_delta_log/*.json"):  # Delta removes those of earlier days
+        os.utime(commit, (0, 0))
+    run_vacuum(spark, settings, contract=BIKES)
+    proof = run_forget(spark, settings, contract=BIKES, key=[GONE], dry_run=True)
+    data = {p.place: p.remaining for p in proof.places if p.place.startswith("old ")}
+    assert data["old files of stations_judged"] == data["old files of rides_judged"] == 0, data
+
+    # The counts follow the rows, and every stage goes on.
+    assert run_rows(settings)["ingest:stations", DAY, 1] == (40, 38, 1, 1)
+    assert run_features(spark, settings, contract=BIKES, force=True).rows == 38
+    home = lake_of(settings).parent
+    bikes(home, NEXT, seed=2)
+    ended = run_ingest(spark, settings, contract=BIKES, snapshot_date=date.fromisoformat(NEXT))
+    assert [(n.code, n.facts["n_rows"]) for n in ended.notes if n.code == "KeysLeftOut"] == [
+        ("KeysLeftOut", 1)
+    ]
+    assert run_rows(settings)["ingest:stations", NEXT, 1] == (40, 38, 1, 1)
+    assert GONE not in {r["station_code"] for r in rows(lake_of(settings) / "stations_judged")}
+    assert run_features(spark, settings, contract=BIKES).rows == 38
+    again = run_forget(spark, settings, contract=BIKES, key=[f" {GONE.lower()} "])
+    assert again.was_known and len(rows(lake_of(settings) / "erased_keys")) == 1
+
+
+def test_killed_anywhere_the_same_command_ends_the_work(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    whole = shutil.copytree(lake_of(settings), tmp_path / "whole")
+    other = settings.model_copy(update={"lake": settings.lake.model_copy(update={"root": str(whole)})})
+    run_forget(spark, other, contract=BIKES, key=[GONE])
+    number = 0
+    while killed_before(number + 1, lambda: run_forget(spark, settings, contract=BIKES, key=[GONE])):
+        number += 4  # each goes on where the one before was killed
+    assert number >= 8
+    assert digests(lake_of(settings)) == digests(Path(whole))
+
+
+def test_keys_that_cannot_be_are_refused(spark: SparkSession, settings: Settings) -> None:
+    with pytest.raises(UsageError, match="the key is station_code, and 2 values"):
+        run_forget(spark, settings, contract=BIKES, key=["a", "b"])
+    with pytest.raises(InputError, match="not of its declared type"):
+        run_forget(spark, settings.model_copy(), contract=CHESS, key=["seven"])
+    assert not (lake_of(settings) / "erased_keys").exists()
+
+
+def test_a_graph_of_numbers_is_made_without_the_erased(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    settings = settings_of(session_settings, tmp_path, landed_at=f"{NEXT}T00:00:00Z")
+    players = pd.DataFrame({"player_no": list(range(12)), "influence": [0.5] * 12})
+    deliver(players, CHESS, tmp_path, DAY)
+    ring: list[tuple[int, int]] = [(i, (i + 1) % 12) for i in range(12)]
+    for table in CHESS.logs:
+        write(events(table, ring, [DAY]), table, tmp_path / "raw" / table.name)  # type: ignore[arg-type]
+    run_ingest(spark, settings, contract=CHESS)
+    run_graph(spark, settings, contract=CHESS)
+    forgotten = run_forget(spark, settings, contract=CHESS, key=["7"])
+    places = counts(forgotten)
+    assert (places["players_judged"], places["player_graph"]) == ((1, 0), (1, 0))
+    assert places["acquaintances_judged"] == (2, 0)
+    vertices = {r["player_no"] for r in rows(lake_of(settings) / "player_graph")}
+    assert vertices == set(range(12)) - {7}, "published values of others stay"
+    measured = run_graph(spark, settings, contract=CHESS, force=True)
+    assert "MadeWithoutErased" in {n.code for n in measured.notes}
+    assert (measured.snapshots[0].vertices, measured.snapshots[0].edges) == (11, 10)
+
+
+def test_a_key_is_told_from_a_longer_one() -> None:
+    import re
+
+    pattern = mask_pattern(["CUST-1"]).replace(r"[\p{L}\p{N}]", r"\w").replace("(?iu)", "(?i)")
+    for text, hit in (
+        ("CUST-1", True),
+        ("cust-1, x", True),
+        ("CUST-12", False),
+        ("ACUST-1", False),
+        ('"CUST-1"', True),
+    ):
+        assert bool(re.search(pattern, text)) is hit, text
+
+
+def test_nothing_is_written_by_a_look(spark: SparkSession, base: Settings) -> None:
+    before = {p: p.stat().st_mtime_ns for p in lake_of(base).rglob("*") if p.is_file()}
+    run_forget(spark, base, contract=BIKES, key=[GONE], dry_run=True)
+    assert {p: p.stat().st_mtime_ns for p in lake_of(base).rglob("*") if p.is_file()} == before
+    assert Lake(base.lake).find(spark, "erased_keys") is None
