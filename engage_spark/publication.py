@@ -197,6 +197,14 @@ class Publication:
         return hashlib.sha256(",".join(ids).encode()).hexdigest()[:32]
 
 
+def kept_run(work: str, published: Run | None) -> str | None:
+    """Return the run whose rows stay when a run writes its day anew: the published one, if it is another.
+
+    All other rows of the day go with the same commit: nobody reads them.
+    """
+    return None if published is None or published.run_id == work else published.run_id
+
+
 def _day(item: tuple[tuple[str, date], Run]) -> date:
     return item[0][1]
 

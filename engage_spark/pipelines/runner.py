@@ -19,7 +19,7 @@ from engage_spark.errors import NotPublishedError
 from engage_spark.lake import Evidence, Lock, table_lock, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.stages import ingest_stage
-from engage_spark.publication import RUN_ID, Kind, Publication, Run
+from engage_spark.publication import RUN_ID, Kind, Publication, Run, kept_run
 from engage_spark.side_effects import announce
 
 KEY_STATISTICS = {"delta.dataSkippingNumIndexedCols": "2"}
@@ -149,10 +149,8 @@ class Attempt:
 
     def _replaceable(self, where: str, run_column: str) -> str:
         """Return which rows of the day nobody reads: all but those of another published run."""
-        published = self.work.published
-        if published is None or published.run_id == self.work.run_id:
-            return where
-        return f"{where} AND {run_column} <> '{published.run_id}'"
+        kept = kept_run(self.work.run_id, self.work.published)
+        return where if kept is None else f"{where} AND {run_column} <> '{kept}'"
 
 
 @dataclass(frozen=True, kw_only=True)
