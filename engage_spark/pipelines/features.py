@@ -79,7 +79,7 @@ def _derive(runner: StageRunner, table: Table) -> Iterator[DerivedSnapshot]:
         )
     # No setting changes what a formula gives, so none is an input.
     for work in runner.due(features_stage(table), source=source):
-        refuse_what_spark_refuses(runner.context.spark, table, source)
+        refuse_what_spark_refuses(runner.context.spark, table, source, analysed=False)
         what, stored = f"deriving {table.name} of {work.snapshot_date}", tracked_table(table)
         with runner.attempt(work, what, tables=[stored.name]) as attempt:
             with translate_spark_errors(f"{table.name} cannot be derived"):

@@ -29,14 +29,18 @@ def refuse_other_expressions(rows: DataFrame, table: Table) -> None:
     refuse_what_spark_refuses(rows.sparkSession, table)
 
 
-def refuse_what_spark_refuses(spark: SparkSession, table: Table, inputs: Table | None = None) -> None:
+def refuse_what_spark_refuses(
+    spark: SparkSession, table: Table, inputs: Table | None = None, *, analysed: bool = True
+) -> None:
     """Raise one ContractError that names every rule, formula and pattern of `table` that Spark refuses.
 
-    `inputs` is the table that the formulas are computed from.
-    Cost: one call when all is well, one per statement otherwise; no job. What was compiled once is not
-    compiled again by the same process.
+    `inputs` is the table that the formulas are computed from. `analysed` says whether rules and formulas are
+    asked about; a stage that has them analysed itself, before any job, asks about patterns and formats alone.
+    Cost: an analysis of the rules and formulas, and one call for all patterns and formats, where there are
+    any; one call per statement where something is wrong; no job. What was compiled once is not compiled again
+    by the same process.
     """
-    if problems := compile_problems(spark, table, inputs):
+    if problems := compile_problems(spark, table, inputs, analysed=analysed):
         raise ContractError(
             f"{table.name}: {len(problems)} of the contract's expressions and patterns cannot be run",
             details=problems,
@@ -58,22 +62,27 @@ def compile_contract(spark: SparkSession, contract: Contract) -> list[str]:
     ]
 
 
-def compile_problems(spark: SparkSession, table: Table, inputs: Table | None = None) -> list[str]:
+def compile_problems(
+    spark: SparkSession, table: Table, inputs: Table | None = None, *, analysed: bool = True
+) -> list[str]:
     """List what Spark refuses of one table. A pattern is compiled alone, as the contract has it, and as it is
     used.
     """
     types = (inputs.column_types if inputs else {}) | table.column_types
     if unread := _unread(table, types):
         return unread
-    statements = _statements(table, types)
-    query = _query(types, list(statements.values()))
-    if not statements or query in _compiled:
-        return []
-    if _fault(spark, query) is None:
-        _compiled.add(query)
-        return []
-    faults = {name: _fault(spark, _query(types, [sql])) for name, sql in statements.items()}
-    return [f"{name}: {fault}" for name, fault in faults.items() if fault]
+    expressions, literals = _statements(table, types)
+    problems = []
+    for columns, statements in ((types, expressions if analysed else {}), ({}, literals)):
+        query = _query(columns, list(statements.values()))
+        if not statements or query in _compiled:
+            continue
+        if _fault(spark, query, run=not columns) is None:
+            _compiled.add(query)
+            continue
+        faults = {n: _fault(spark, _query(columns, [s]), run=not columns) for n, s in statements.items()}
+        problems += [f"{name}: {fault}" for name, fault in faults.items() if fault]
+    return problems
 
 
 def _unread(table: Table, types: dict[str, str]) -> list[str]:
@@ -83,35 +92,36 @@ def _unread(table: Table, types: dict[str, str]) -> list[str]:
     return [f"{name}: {p}" for name, text in texts.items() for p in read_expression(text, types).problems]
 
 
-def _statements(table: Table, types: dict[str, str]) -> dict[str, str]:
-    """Return what Spark has to compile, by what it is called."""
-    statements = {}
+def _statements(table: Table, types: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what Spark has to analyse over the columns, and what it has to compute of literals alone, by
+    what it is called.
+    """
+    expressions: dict[str, str] = {}
+    literals: dict[str, str] = {}
     for rule in table.rules:
         read = read_statement(rule.expression, types, rule.name)
-        statements[rule.name] = f"NOT ({read.sql})"
-        statements |= {f"{rule.name} ({probe})": probe for probe in read.probes}
+        expressions[rule.name] = f"NOT ({read.sql})"
+        literals |= {f"{rule.name} ({probe})": probe for probe in read.probes}
     for f in table.fields:
         if f.formula is not None:
-            read = read_statement(f.formula, types, f.name)
-            statements[f"the formula of {f.name}"] = (
-                f"try_cast({read.sql} AS {_type_as_sql(spark_type(f.spark_type))})"
-            )
-            statements |= {f"the formula of {f.name} ({probe})": probe for probe in read.probes}
+            read, kind = read_statement(f.formula, types, f.name), _type_as_sql(spark_type(f.spark_type))
+            expressions[f"the formula of {f.name}"] = f"try_cast({read.sql} AS {kind})"
+            literals |= {f"the formula of {f.name} ({probe})": probe for probe in read.probes}
         if f.pattern is not None:
             bare = bare_pattern(f.pattern)
-            statements[f"the pattern of {f.name}"] = f"regexp_like('', {sql_literal(bare)})"
-            statements[f"the pattern of {f.name}, anchored"] = f"regexp_like('', {sql_literal(f.pattern)})"
-    return statements
+            literals[f"the pattern of {f.name}"] = f"regexp_like('', {sql_literal(bare)})"
+            literals[f"the pattern of {f.name}, anchored"] = f"regexp_like('', {sql_literal(f.pattern)})"
+    return expressions, literals
 
 
 def _query(types: dict[str, str], statements: list[str]) -> str:
-    """Return a query of literals: its optimised plan is its one row, so that collecting it takes no job."""
-    columns = [
-        f"CAST(NULL AS {_type_as_sql(spark_type(kind))}) AS {quoted_name(name)}"
-        for name, kind in types.items()
-    ]
+    """Return a query of one row of nulls: its optimised plan is its result, so that collecting it takes no
+    job.
+    """
+    kinds = {name: _type_as_sql(spark_type(kind)) for name, kind in types.items()}
+    columns = [f"CAST(NULL AS {kind}) AS {quoted_name(name)}" for name, kind in kinds.items()]
     named = [f"{sql} AS s{i}" for i, sql in enumerate(statements)]
-    inner = f"SELECT {', '.join(columns)} FROM VALUES (1) AS one(one)"  # noqa: S608
+    inner = f"SELECT {', '.join(columns or ['one'])} FROM VALUES (1) AS one(one)"  # noqa: S608
     return f"SELECT {', '.join(named)} FROM ({inner})"  # noqa: S608 (parsed and quoted, every part of it)
 
 
@@ -128,9 +138,10 @@ def _type_as_sql(kind: T.DataType) -> str:
     return kind.simpleString()
 
 
-def _fault(spark: SparkSession, query: str) -> str | None:
+def _fault(spark: SparkSession, query: str, *, run: bool = True) -> str | None:
     try:
-        spark.sql(query).collect()
+        result = spark.sql(query)
+        _ = result.collect() if run else result.schema
     except SPARK_ERRORS as e:
         text = str(e) if isinstance(e, PySparkException) else str(getattr(e, "java_exception", e))
         lines = [line.strip() for line in text.splitlines() if line.strip()]
