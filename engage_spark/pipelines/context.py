@@ -14,6 +14,7 @@ from engage_spark.errors import TransientError
 from engage_spark.lake import Lake, RunLog, run_id
 from engage_spark.publication import PUBLISHED, REJECTED, Kind, Run
 from engage_spark.settings import Settings
+from engage_spark.spark.guarantees import set_guarantees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +113,18 @@ def now() -> datetime:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a pipeline works with: session, settings, contract, lake, run log. Building one does nothing."""
+    """What a pipeline works with: session, settings, contract, lake, run log.
+
+    Building one holds the session to the options that results rest on, also a session of somebody else.
+    Errors: ConfigurationError where they cannot be set.
+    """
 
     spark: SparkSession
     settings: Settings
     contract: Contract
+
+    def __post_init__(self) -> None:
+        set_guarantees(self.spark)
 
     @property
     def lake(self) -> Lake:

@@ -137,6 +137,10 @@ def test_a_killed_or_rejected_replacement_hides_nothing(
     assert notes(ingested(spark, settings)) == {"SnapshotRejectedBefore", "LogNotDelivered"}
     with pytest.raises(GateError):
         ingested(spark, settings, force=True)
+    # the same whatever the session was set to
+    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    spark.conf.set("spark.sql.ansi.enabled", "false")
+    assert notes(ingested(spark, settings)) == {"SnapshotRejectedBefore", "LogNotDelivered"}
     # corrected: the new rows are seen, and nothing of the attempts before is left but the published one
     deliver(of(4), BIKES, home, D1)
     ingested(spark, settings)

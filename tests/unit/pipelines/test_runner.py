@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,7 @@ from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ingest_stage
 from engage_spark.publication import REJECTED, Publication, Run
 from engage_spark.settings import load_settings
+from engage_spark.spark.guarantees import GUARANTEES
 
 CONTRACT = load_contract()
 ENTITY = CONTRACT.entity
@@ -24,6 +26,7 @@ STARTED = datetime(2025, 11, 1, tzinfo=UTC)
 STAGE = "visits"
 
 
+SESSION = SimpleNamespace(conf=SimpleNamespace(get=lambda key, _: GUARANTEES[key]))
 lost: set[str] = set()
 """Runs whose rows are in no table any more."""
 
@@ -39,7 +42,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
 
 
 def runner(**options: Any) -> StageRunner:
-    return StageRunner(context=RunContext(cast(Any, None), load_settings("local"), CONTRACT), **options)
+    return StageRunner(context=RunContext(cast(Any, SESSION), load_settings("local"), CONTRACT), **options)
 
 
 def planned(stage: str = STAGE, day: date = FIRST, **changes: Any) -> StageRun:
