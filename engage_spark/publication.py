@@ -182,12 +182,17 @@ class Publication:
         return frozenset(r.stage for r in self.runs if r.kind == Kind.LOG)
 
     def log_runs(self, stage: str) -> list[Run]:
-        """Return the published runs of a log, one attempt for each run_id, in order of their first."""
-        runs: dict[str, Run] = {}
+        """Return the published runs of a log, the last attempt of each run_id, in order of their first."""
+        return list(self._by_stage.get(stage, {}).values())
+
+    @cached_property
+    def _by_stage(self) -> dict[str, dict[str, Run]]:
+        """The last published attempt by stage and run."""
+        by_stage: dict[str, dict[str, Run]] = defaultdict(dict)
         for run in sorted(self.runs, key=lambda r: (r.finished_at, r.order)):
-            if run.stage == stage and run.published:
-                runs[run.run_id] = run
-        return list(runs.values())
+            if run.published:
+                by_stage[run.stage][run.run_id] = run
+        return by_stage
 
     def log_state(self, stage: str, *, until: date) -> str:
         """Return what identifies the events up to a day that readers see: 32 hex digits of SHA-256 over the

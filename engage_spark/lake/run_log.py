@@ -82,9 +82,7 @@ class RunLog:
     """
 
     lake: Lake
-    _run_ids: dict[tuple[str, int | None], frozenset[str]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _present: dict[str, set[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _read: list[tuple[int | None, Publication]] = field(
         default_factory=list, init=False, repr=False, compare=False
     )
@@ -191,24 +189,22 @@ class RunLog:
     def is_present(self, spark: SparkSession, run: Run, table: str) -> bool:
         """Return whether a table holds what a run wrote to it.
 
-        Cost: as `Lake.version` where the run was the last to write the table; else as `Lake.run_ids`.
+        Cost: none where that was seen before, however many days are asked for; as `Lake.version` where the
+        run was the last to write the table; else as `Lake.run_ids`.
         """
-        if not run.rows_written:
-            return self.lake.version(spark, table) is not None
+        known = self._present.setdefault(table, set())
+        if run.run_id in known:
+            return True
         version = self.lake.version(spark, table)
-        if version is None:
-            return False
+        if version is None or not run.rows_written:
+            return version is not None
         if run.outputs.get(table) == version and self.lake.is_written_by(
             spark, table, version, tag=run.run_id
         ):
-            return True
-        return run.run_id in self._runs_in(spark, table, version)
-
-    def _runs_in(self, spark: SparkSession, table: str, version: int | None) -> frozenset[str]:
-        """Return the runs whose rows a table holds at a version, listed once. Cost: as `Lake.run_ids`."""
-        if (table, version) not in self._run_ids:
-            self._run_ids[table, version] = self.lake.run_ids(spark, table)
-        return self._run_ids[table, version]
+            known.add(run.run_id)
+        else:
+            known |= self.lake.run_ids(spark, table)
+        return run.run_id in known
 
     def _is_present(self, spark: SparkSession, run: Run) -> bool:
         return all(self.is_present(spark, run, table) for table in run.outputs)
@@ -274,8 +270,7 @@ class RunLog:
         runs = self.publication(spark).log_runs(stage)
         if not runs:
             raise NotPublishedError.of(table.name, command=_command(stage))
-        present = self._runs_in(spark, table.name, self.lake.version(spark, table.name))
-        if gone := [r for r in runs if r.rows_written and r.run_id not in present]:
+        if gone := [r for r in runs if not self.is_present(spark, r, table.name)]:
             raise NotPublishedError(
                 f"{table.name}: the events of {len(gone)} published deliveries are not in the table any more",
                 details=[

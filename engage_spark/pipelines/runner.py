@@ -83,6 +83,10 @@ class Attempt:
         self.note_output(table.name, version)
         return version
 
+    def drop_output(self, table: str) -> None:
+        """Expect no rows of this attempt in a table: it had none to write."""
+        self.outputs.pop(table, None)
+
     def note_output(self, table: str, version: int) -> None:
         """Note a table that was written without `replace`: its version is published with the others."""
         self.outputs[table] = version

@@ -72,6 +72,8 @@ def measure_snapshot(
             follows = _measure_follows(context, spec, day, ids, follows_scratch)
         with log.stage(f"writing {spec.edges.name} and {spec.vertices.name}"):
             _write(attempt, spec.edges, to_edge_rows(pairs, ids=ids.rows, spec=spec))
+            if not report.m:
+                attempt.drop_output(spec.edges.name)
             rows = to_vertex_rows(
                 ids.rows,
                 spec=spec,
