@@ -26,6 +26,8 @@ from functools import cached_property
 
 PUBLISHED, REJECTED = "published", "rejected"
 RUN_ID, REPLACED_BY = "_run_id", "_replaced_by"
+GIVEN_UP = "given_up"
+"""Input of a run of a log: the runs whose events were lost, and which readers miss no longer."""
 _MAKERS = ("ingest", "features", "graph")
 """Stages whose tables others are made from. Their names are such as `ingest:customers`."""
 
@@ -124,7 +126,7 @@ class Publication:
     def _last(self, runs: Iterable[Run]) -> Run:
         ordered = sorted(runs, key=lambda r: r.order)
         equal = [r for r in ordered if r.attempt == ordered[-1].attempt]
-        if len({r.run_id for r in equal}) > 1:
+        if len({r.run_id for r in equal}) > 1 and equal[-1].kind != Kind.TRAINING:
             equal = [r for r in equal if self.is_present(r)] or equal
         return equal[-1]
 
@@ -159,8 +161,11 @@ class Publication:
         if run.stage.startswith("ingest:"):  # made of files; events were judged by the keys of their own time
             return {}
         named = {}
+        by_day = run.kind == Kind.TRAINING or run.stage.startswith("score:")
         for name, run_id in run.inputs.items():
             table, _, day = name.partition("/")
+            if by_day and not day:  # the model, not a table
+                continue
             stage = self._stages.get(table)
             if stage is not None and stage not in self._logs:
                 named[table] = (stage, date.fromisoformat(day) if day else run.snapshot_date, run_id)
@@ -192,6 +197,8 @@ class Publication:
         for run in sorted(self.runs, key=lambda r: (r.finished_at, r.order)):
             if run.published:
                 by_stage[run.stage][run.run_id] = run
+                for lost in run.inputs.get(GIVEN_UP, "").split(","):
+                    by_stage[run.stage].pop(lost, None)
         return by_stage
 
     def log_state(self, stage: str, *, until: date) -> str:

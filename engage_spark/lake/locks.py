@@ -2,9 +2,10 @@
 
 A lock is a small file `_locks/<table>.<generation>` below the lake's root: whoever creates the next
 generation holds it. The file is made by an exclusive creation (on disk) or a conditional put (on S3), so of
-several writers one gets it. Its holder writes it anew every few seconds. Who waits and sees no such sign for
+several writers one gets it. Its holder writes it anew every few seconds,
+and leaves it alone once it is another's. Who waits and sees no such sign for
 SILENCE seconds, or knows that the holder's process on this machine has ended, creates the next generation;
-the former holder learns that at `require`, which a stage calls before its row in `runs`, so what it wrote is
+the former holder learns that at `require`, which a stage calls before each commit, so what it wrote is
 never read.
 
 Delta itself needs this on S3 only, where two drivers could both make the same version. The order of attempts
@@ -19,7 +20,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,25 +46,62 @@ COMMIT_WAIT = 300.0
 
 @dataclass(frozen=True)
 class Lock:
-    """The hold on one table. `generation` is None where this process sees no files and cannot make a lock."""
+    """The hold on one table. `generation` is None where this process sees no files and cannot make a lock.
+
+    `signs` holds the times of the last sign of life, by the clock that only runs forward and by the calendar.
+    """
 
     spark: SparkSession
     table: str
     folder: str
+    owner: Mapping[str, Any]
     generation: int | None
+    signs: list[tuple[float, float]]
+
+    @property
+    def path(self) -> str:
+        """The file that says who holds the table."""
+        return f"{self.folder}/{self.table}.{self.generation}"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the newest generation is this one, and its file this holder's."""
+        newest = _newest(self.spark, self.folder, self.table)
+        return newest == self.generation and _is_of(read_small_file(self.spark, self.path), self.owner)
 
     def require(self) -> None:
         """Refuse to go on where another process has taken the lock over.
 
-        Cost: one listing.
+        Cost: none while signs of life are recent, since nobody takes over a lock that shows them; else a
+        listing and a small file.
         Errors: TransientError.
         """
-        if self.generation is not None and self.generation != _newest(self.spark, self.folder, self.table):
+        if self.generation is None:
+            return
+        clock, calendar = self.signs[-1]
+        if max(time.monotonic() - clock, time.time() - calendar) > SILENCE / 2 and not self.is_held:
             raise TransientError(
                 f"another process took over {self.table}, because this one had shown no sign of life for "
                 f"{SILENCE:g} s",
                 hint="nothing of this attempt is read; run the stage again when the other one has ended",
             )
+
+    def renew(self) -> bool:
+        """Show a sign of life; return whether the lock is still this holder's."""
+        if not self.is_held:
+            return False
+        signs = dict(self.owner) | {"beat": len(self.signs)}
+        write_small_file(self.spark, self.path, json.dumps(signs))
+        self.signs.append((time.monotonic(), time.time()))
+        return True
+
+    def release(self) -> None:
+        """Free the table, if it is still this holder's. One that cannot be freed is free after a while."""
+        try:
+            if _is_of(read_small_file(self.spark, self.path), self.owner):
+                delete_file(self.spark, self.path)
+        except Exception as e:  # noqa: BLE001 (the work is done and published; silence frees the lock)
+            log.event(f"the lock {self.path} could not be released: {e}", level="warning")
 
 
 @contextmanager
@@ -75,25 +113,31 @@ def table_lock(spark: SparkSession, lake: Lake, table: str, *, wait: float = 0.0
     Errors: TransientError where another process holds it and lives.
     """
     root = lake.settings.root or lake.settings.scratch_root
-    folder = f"{str(root).rstrip('/')}/{LOCKS}"
+    folder, name = f"{str(root).rstrip('/')}/{LOCKS}", _file_name(lake, table)
     owner = _owner()
     announce(f"lock {table}")
-    generation = _acquire(spark, folder, table, owner, wait=wait)
+    generation = _acquire(spark, folder, name, owner, wait=wait)
+    signs = [(time.monotonic(), time.time())]
+    lock = Lock(spark, name, folder, owner, generation, signs)
     if generation is None:
-        yield Lock(spark, table, folder, None)
+        log.event(f"{table} is written without a lock, since {folder} is out of reach", level="warning")
+        yield lock
         return
-    path = f"{folder}/{table}.{generation}"
     stop = threading.Event()
-    beating = threading.Thread(
-        target=_beat, args=(spark, path, owner, stop), daemon=True, name=f"lock {table}"
-    )
+    beating = threading.Thread(target=_beat, args=(lock, stop), daemon=True, name=f"lock {table}")
     beating.start()
     try:
-        yield Lock(spark, table, folder, generation)
+        yield lock
     finally:
         stop.set()
         beating.join()
-        delete_file(spark, path)
+        lock.release()
+
+
+def _file_name(lake: Lake, table: str) -> str:
+    """Return the name of a table's locks: several catalogs may share a folder."""
+    where = (lake.settings.catalog, lake.settings.schema_name) if lake.settings.catalog else ()
+    return ".".join(str(part) for part in (*where, table))
 
 
 def _acquire(
@@ -105,7 +149,9 @@ def _acquire(
     while True:
         generation = _newest(spark, folder, table)
         text = read_small_file(spark, f"{folder}/{table}.{generation}") if generation else None
-        if generation and text is not None:
+        if generation:
+            if text is None:  # released between the two looks
+                continue
             if (generation, text) != sign:
                 alive = sign is not None and sign[0] == generation
                 sign, silent_since = (generation, text), time.monotonic()
@@ -115,13 +161,20 @@ def _acquire(
                 time.sleep(POLL)
                 continue
             log.event(f"taking over {table}: its writer has ended", level="warning")
-        created = create_file(spark, f"{folder}/{table}.{generation + 1}", json.dumps(owner | {"beat": 0}))
+        path = f"{folder}/{table}.{generation + 1}"
+        created = create_file(spark, path, json.dumps(owner | {"beat": 0}))
         if created is None:
             return None
-        if created and (not generation or _newest(spark, folder, table) == generation + 1):
+        # A store may have lost its answer after it made the file, and say of the second try that it is there.
+        if not created and not _is_of(read_small_file(spark, path), owner):
+            continue
+        # Of two that made different generations at once, each sees the other's unless that came later.
+        unchanged = not generation or read_small_file(spark, f"{folder}/{table}.{generation}") in (text, None)
+        if unchanged and _newest(spark, folder, table) == generation + 1:
             for old in range(1, generation + 1):
                 delete_file(spark, f"{folder}/{table}.{old}")
             return generation + 1
+        delete_file(spark, path)
 
 
 def _newest(spark: SparkSession, folder: str, table: str) -> int:
@@ -131,20 +184,37 @@ def _newest(spark: SparkSession, folder: str, table: str) -> int:
     return max((int(n) for n in numbers if n.isdigit()), default=0)
 
 
-def _beat(spark: SparkSession, path: str, owner: dict[str, Any], stop: threading.Event) -> None:
-    """Write the lock anew every few seconds. After a sign that cannot be written the next is tried."""
-    count = 0
+def _beat(lock: Lock, stop: threading.Event) -> None:
+    """Renew a lock every few seconds. After a sign that cannot be written the next is tried."""
     while not stop.wait(BEAT):
-        count += 1
         try:
-            write_small_file(spark, path, json.dumps(owner | {"beat": count}))
+            if not lock.renew():
+                return
         except Exception as e:  # noqa: BLE001 (`require` decides before anything is published)
-            log.event(f"the lock {path} could not be renewed: {e}", level="warning")
+            log.event(f"the lock {lock.path} could not be renewed: {e}", level="warning")
 
 
 def _owner() -> dict[str, Any]:
     pid = os.getpid()
-    return {"id": uuid.uuid4().hex, "host": socket.gethostname(), "pid": pid, "started": _started(pid)}
+    return {"id": uuid.uuid4().hex, **_machine(), "pid": pid, "started": _started(pid)}
+
+
+def _machine() -> dict[str, str]:
+    """Return what a process number is valid in: the machine since its start, and the container."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        boot, space = "", ""
+    return {"host": socket.gethostname(), "boot": boot, "space": space}
+
+
+def _is_of(text: str | None, owner: Mapping[str, Any]) -> bool:
+    """Return whether a lock's file is of an owner."""
+    try:
+        return text is not None and bool(json.loads(text)["id"] == owner["id"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _started(pid: int) -> str | None:
@@ -159,10 +229,10 @@ def _has_ended(text: str) -> bool:
     """Return whether a lock's holder was a process of this machine that has ended."""
     try:
         owner = json.loads(text)
-        pid, host, started = int(owner["pid"]), owner["host"], owner["started"]
+        pid, started = int(owner["pid"]), owner["started"]
+        if {name: owner[name] for name in _machine()} != _machine():
+            return False
     except (ValueError, KeyError, TypeError):
-        return False
-    if host != socket.gethostname():
         return False
     try:
         os.kill(pid, 0)

@@ -276,7 +276,8 @@ class RunLog:
                 details=[
                     f"run {r.run_id} of {r.snapshot_date}, {r.rows_written:,} events" for r in gone[:10]
                 ],
-                hint=f"deliver them again and run `engage-spark {_command(stage)}`",
+                hint=f"deliver them again and run `engage-spark {_command(stage)}`; with --force, what is "
+                "not delivered again is given up",
             )
         return self.read_log(spark, table, runs)
 

@@ -6,6 +6,7 @@ Spark which table of a join is small.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from engage_spark.lake.spark_errors import first_line, translate_spark_errors
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.files import delete_directory
 
+NAME = re.compile(r"[0-9a-f]{32}")
+"""Names of the folders of temporary tables, so that nothing else beside them is taken for one."""
 Materialize = Callable[[DataFrame, str], DataFrame]
 
 
@@ -55,5 +58,5 @@ def scratch(spark: SparkSession, lake: Lake) -> Iterator[Materialize]:
 def _delete(spark: SparkSession, folder: str) -> None:
     try:
         delete_directory(spark, folder)
-    except SPARK_ERRORS as e:
+    except (*SPARK_ERRORS, ConfigurationError) as e:
         log.event(f"temporary data in {folder} could not be deleted: {first_line(e)}", level="warning")

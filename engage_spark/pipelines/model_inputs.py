@@ -26,6 +26,7 @@ from engage_spark.ml.data.training_set import to_scoring_set, to_training_set
 from engage_spark.ml.feature_spec import FeatureSpec, feature_tables
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note
+from engage_spark.pipelines.runner import require_same_runs
 from engage_spark.pipelines.stages import features_stage, graph_stage, ingest_stage
 from engage_spark.publication import Run
 
@@ -142,6 +143,11 @@ def rows_of(
     With `labelled` the targets are among the columns. See `ml.data.training_set` for columns and cost.
     """
     contract, read_days = context.contract, list(days)
+    publication = context.log.publication(context.spark)
+    for table in {table for day in read_days for table in inputs.days[day]}:
+        runs = {day: inputs.days[day][table] for day in read_days}
+        (stage,) = {run.stage for run in runs.values()}
+        require_same_runs(publication, stage, {d: r.run_id for d, r in runs.items()}, table=table)
     rows = valid_rows(context, read_days)
     sources = [t for t in feature_tables(contract) if t in contract.derived]
     derived = [_published(context, tracked_table(t), features_stage(t), read_days) for t in sources]

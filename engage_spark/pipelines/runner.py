@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, VALID, Table, judged_table
-from engage_spark.errors import NotPublishedError
+from engage_spark.errors import NotPublishedError, TransientError
 from engage_spark.lake import Evidence, Lock, table_lock, translate_spark_errors
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.stages import ingest_stage
@@ -55,6 +55,7 @@ class Attempt:
         rejected. `where` says which rows of the table are the day's, by partition columns.
         Cost: one Delta commit.
         """
+        self._require_locks()
         version = self.context.lake.replace(
             rows.withColumn(run_column, F.lit(self.work.run_id)),
             table,
@@ -72,6 +73,7 @@ class Attempt:
         What an earlier attempt of the same run wrote is replaced.
         Cost: one Delta commit.
         """
+        self._require_locks()
         version = self.context.lake.replace(
             rows.withColumn(RUN_ID, F.lit(self.work.run_id)),
             table,
@@ -143,10 +145,13 @@ class Attempt:
             started_at=self.started_at,
             rejected=rejected,
         )
-        for lock in self.locks:
-            lock.require()
+        self._require_locks()
         announce(f"row in runs of {self.work.stage}")
         return self.context.log.append(self.context.spark, run, evidence)
+
+    def _require_locks(self) -> None:
+        for lock in self.locks:
+            lock.require()
 
     def _of_the_day(self) -> str:
         return f"{SNAPSHOT_DATE} = DATE'{self.work.snapshot_date}'"
@@ -155,6 +160,20 @@ class Attempt:
         """Return which rows of the day nobody reads: all but those of another published run."""
         kept = kept_run(self.work.run_id, self.work.published)
         return where if kept is None else f"{where} AND {run_column} <> '{kept}'"
+
+
+def require_same_runs(publication: Publication, stage: str, runs: Mapping[date, str], *, table: str) -> None:
+    """Refuse to read days that were published again since `runs`, their runs by day, were looked up.
+
+    Errors: TransientError.
+    """
+    visible = publication.visible(stage)
+    changed = [d for d, run_id in runs.items() if d in visible and visible[d].run_id != run_id]
+    if changed:
+        raise TransientError(
+            f"{table} of {', '.join(map(str, sorted(changed)))} was published again meanwhile",
+            hint="run the stage again; it takes what is published now",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,11 +266,18 @@ class StageRunner:
                 yield work
 
     def read_valid(self, source: Table, work: StageRun) -> DataFrame:
-        """Return the valid rows of an input table on the day of `work`, as they were published."""
+        """Return the valid rows of an input table on the day of `work`, as they were published.
+
+        Errors: TransientError where the day was published again since the work was planned.
+        """
+        stage = ingest_stage(source)
+        require_same_runs(
+            self.publication, stage, {work.snapshot_date: work.inputs[source.name]}, table=source.name
+        )
         rows = self.context.log.read_published(
             self.context.spark,
             judged_table(source),
-            stage=ingest_stage(source),
+            stage=stage,
             day=SNAPSHOT_DATE,
             days=[work.snapshot_date],
         )

@@ -86,13 +86,21 @@ def read_small_file(spark: SparkSession, path: str) -> str | None:
     """
     here = _shared_with_server(spark, path)
     if here is not None and Path(here).is_file():
-        return Path(here).read_text(encoding="utf-8")
+        try:
+            return Path(here).read_text(encoding="utf-8")
+        except FileNotFoundError:  # deleted between the two looks
+            return None
     if is_connect(spark):
         return None
     jvm, files, target = _hadoop(spark, path)
-    if not files.exists(target):
-        return None
-    opened = files.open(target)
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+
+    try:
+        opened = files.open(target)
+    except Py4JJavaError as e:
+        if "FileNotFoundException" in str(e.java_exception.toString()):
+            return None
+        raise
     try:
         return str(jvm.org.apache.commons.io.IOUtils.toString(opened, "UTF-8"))
     finally:
@@ -208,13 +216,13 @@ def names_in(spark: SparkSession, directory: str) -> list[str] | None:
         return sorted(f.name for f in Path(here).iterdir())
     if is_connect(spark):
         return None if here is None else []
-    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JJavaError
 
     _, files, target = _hadoop(spark, directory)
     try:
         return sorted(str(status.getPath().getName()) for status in files.listStatus(target))
     except Py4JJavaError as e:
-        if "FileNotFoundException" in str(e):
+        if "FileNotFoundException" in str(e.java_exception.toString()):
             return []
         raise
 
@@ -252,7 +260,7 @@ def create_file(spark: SparkSession, path: str, text: str) -> bool | None:
         finally:
             opened.close()
     except Py4JJavaError as e:
-        if _EXISTS.search(str(e)):
+        if _EXISTS.search(str(e.java_exception.toString())):
             return False
         raise
     return True

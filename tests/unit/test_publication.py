@@ -118,6 +118,21 @@ def test_a_log_holds_the_events_of_all_published_runs() -> None:
     assert sorted(r.run_id for r in Publication(runs).log_runs(EVENTS)) == ["a", "c"]
 
 
+def test_what_was_lost_and_given_up_is_missed_no_longer() -> None:
+    lost = run(EVENTS, "a", kind=Kind.LOG)
+    again = run(EVENTS, "b", kind=Kind.LOG, attempt=2, inputs={"given_up": "a"})
+    assert [r.run_id for r in Publication((lost, again)).log_runs(EVENTS)] == ["b"]
+    rejected = replace(again, status=REJECTED)
+    assert [r.run_id for r in Publication((lost, rejected)).log_runs(EVENTS)] == ["a"]
+
+
+def test_a_model_among_the_inputs_of_predictions_is_no_table() -> None:
+    entity = run("ingest:model", "a")
+    scored = run("score:churn", "p", inputs={f"model/{D1}": "a", "model": "churn@3", "reasons": "3"})
+    assert seen("score:churn", entity, scored) == {D1: "p"}
+    assert seen("score:churn", entity, run("ingest:model", "b", attempt=2), scored) == {}
+
+
 @pytest.mark.parametrize(
     ("run_id", "replaced_by", "visible"),
     [("a", None, True), ("x", None, False), ("a", "b", False), ("a", "x", True), ("x", "b", False)],

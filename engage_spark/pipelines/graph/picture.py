@@ -14,6 +14,7 @@ from engage_spark.graph import BetweennessReport
 from engage_spark.graph.picture import CentralVertex, Picture
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note
+from engage_spark.publication import Run
 from engage_spark.side_effects import announce
 from engage_spark.spark.schema import column_named
 from engage_spark.text_files import write_text
@@ -45,6 +46,7 @@ def draw_picture(
     spec: GraphSpec,
     day: date,
     *,
+    run_id: str,
     subtitle: str,
     vertices: DataFrame,
     edges: DataFrame,
@@ -73,7 +75,7 @@ def draw_picture(
     if path is None:
         return DrawnPicture(top, None, (Note("NoPictureFolder"),))
     announce(f"picture of {day}")
-    write_text(path, picture.svg())
+    write_text(path, f"{picture.svg()}<!-- run {run_id} -->\n")
     return DrawnPicture(top, path)
 
 
@@ -123,10 +125,12 @@ def graph_summary(context: RunContext, spec: GraphSpec, report: BetweennessRepor
     )
 
 
-def is_picture_missing(context: RunContext, spec: GraphSpec, day: date) -> bool:
-    """Return whether a day has no picture although it could have one."""
-    path = picture_path(context, day)
-    return path is not None and all(spec.column(m) is not None for m in REQUIRED) and not Path(path).exists()
+def is_picture_missing(context: RunContext, spec: GraphSpec, run: Run) -> bool:
+    """Return whether there is no picture of a published run although there could be one."""
+    path = picture_path(context, run.snapshot_date)
+    if path is None or any(spec.column(m) is None for m in REQUIRED):
+        return False
+    return not Path(path).exists() or run.run_id not in Path(path).read_text(encoding="utf-8")
 
 
 def picture_path(context: RunContext, day: date) -> str | None:

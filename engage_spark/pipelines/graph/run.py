@@ -55,8 +55,8 @@ def run_graph(
         graph, its_notes = measure_snapshot(runner, spec, work)
         snapshots.append(graph)
         notes += its_notes
-    for day, run in runner.publication.visible(graph_stage(spec)).items():
-        if is_picture_missing(context, spec, day):
+    for run in runner.publication.visible(graph_stage(spec)).values():
+        if is_picture_missing(context, spec, run):
             notes += redraw_picture(runner, spec, run).notes
     if snapshots and (n_keys := count_erased_keys(spark, context.lake)):
         notes.append(Note("MadeWithoutErased", {"n_keys": n_keys}))

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Table, day_column, judged_table
 from engage_spark.errors import InputError
 from engage_spark.lake import Materialize
-from engage_spark.pipelines.ingest.repeated_events import NewEvents, to_new_events
+from engage_spark.pipelines.ingest.repeated_events import FILE, NewEvents, to_new_events
 from engage_spark.pipelines.results import Note
 from engage_spark.pipelines.runner import Attempt
 from engage_spark.publication import REPLACED_BY, RUN_ID
@@ -48,15 +48,23 @@ def append_events(
     """
     options, present = attempt.context.settings.ingest, _visible(attempt, table, days)
     notes: list[Note] = []
-    if options.logs == "replace_days":
-        events = to_new_events(checked, None, table, last_holds=False, materialize=materialize)
+    # A run that was published before and runs again takes nothing from those after it.
+    supersedes = not _was_published(attempt)
+    if options.logs == "replace_days" and supersedes:
+        events = to_new_events(
+            checked, None, table, last_holds=False, supersedes=True, materialize=materialize
+        )
+        present = None if present is None else present.where(F.col(day_column(table)).isNotNull())
         replaced = present
         if present is not None:
             notes += _shrunk(attempt, present, events.rows, table)
+    elif options.logs == "replace_days":
+        events, replaced = _without_days(checked, present, table), None
     else:
-        # A run that was published before and runs again takes nothing from those after it.
-        last_holds = options.changed_events == "last" and not _was_published(attempt)
-        events = to_new_events(checked, present, table, last_holds=last_holds, materialize=materialize)
+        last_holds = options.changed_events == "last" and supersedes
+        events = to_new_events(
+            checked, present, table, last_holds=last_holds, supersedes=supersedes, materialize=materialize
+        )
         replaced = events.replaced
     earliest = None if replaced is None else _mark(attempt, table, replaced, days)
     rows = events.rows.withColumns(
@@ -65,6 +73,17 @@ def append_events(
     attempt.append(judged_table(table), rows, properties=PROPERTIES)
     notes += _notes_of(events, table, options.changed_events)
     return LogWrite(repeated=events.repeated, first_replaced=earliest, notes=tuple(notes))
+
+
+def _without_days(checked: DataFrame, present: DataFrame | None, table: Table) -> NewEvents:
+    """Leave out the events of days that other deliveries have replaced since."""
+    if present is None:
+        return NewEvents(checked.drop(FILE))
+    day = day_column(table)
+    taken = present.where(F.col(day).isNotNull()).select(day).distinct()
+    rows = checked.withColumn(day, _day_of(table))
+    left_out = rows.join(taken, on=day, how="left_semi").count()
+    return NewEvents(rows.join(taken, on=day, how="left_anti").drop(day, FILE), repeated=left_out)
 
 
 def _visible(attempt: Attempt, table: Table, days: Sequence[Day]) -> DataFrame | None:
@@ -80,6 +99,10 @@ def _visible(attempt: Attempt, table: Table, days: Sequence[Day]) -> DataFrame |
     if not others or context.lake.version(context.spark, judged_table(table).name) is None:
         return None
     rows = context.log.read_log(context.spark, judged_table(table), others)
+    if _was_published(attempt):  # what it had replaced it takes the place of again
+        rows = rows.where(~F.col(REPLACED_BY).eqNullSafe(attempt.work.run_id))
+    missing = [f for f in table.fields if f.name not in rows.columns]
+    rows = rows.withColumns({f.name: F.lit(None).cast(f.spark_type) for f in missing}) if missing else rows
     return rows.where(_of_days(day_column(table), days))
 
 
@@ -100,10 +123,13 @@ def _mark(attempt: Attempt, table: Table, replaced: DataFrame, days: Sequence[Da
     content = replaced.select(*map(column_named, table.names)).distinct()
     same = [f"log.{quoted_name(c)} <=> new.{quoted_name(c)}" for c in table.names]
     within = _of_days(f"log.{day_column(table)}", days)
+    runs = attempt.context.log.publication(attempt.context.spark).log_runs(attempt.work.stage)
+    published = ", ".join(f"'{r.run_id}'" for r in runs)
+    seen = f"log.{RUN_ID} IN ({published}) AND coalesce(log.{REPLACED_BY} NOT IN ({published}), true)"
     attempt.context.lake.merge(
         content,
         judged_table(table),
-        on=f"({within}) AND log.{RUN_ID} <> '{attempt.work.run_id}' AND {' AND '.join(same)}",
+        on=f"({within}) AND {seen} AND log.{RUN_ID} <> '{attempt.work.run_id}' AND {' AND '.join(same)}",
         set_={REPLACED_BY: f"'{attempt.work.run_id}'"},
     )
     earliest: int | None = replaced.agg(F.min(F.unix_date(_day_of(table)))).collect()[0][0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
@@ -44,14 +45,20 @@ class NewEvents:
 
 
 def to_new_events(
-    checked: DataFrame, log: DataFrame | None, table: Table, *, last_holds: bool, materialize: Materialize
+    checked: DataFrame,
+    log: DataFrame | None,
+    table: Table,
+    *,
+    last_holds: bool,
+    supersedes: bool,
+    materialize: Materialize,
 ) -> NewEvents:
     """Compare the checked rows of a delivery with each other and with `log`, the events that readers see on
     its days.
 
     An event of equal content and verdict is left out. One of equal content that is judged otherwise now takes
-    the place of the old. One that returns under its key with other content is left out, or with `last_holds`
-    takes the place of the old; a quarantined one never takes the place of a valid one.
+    the place of the old, with `supersedes`. One that returns under its key with other content is left out,
+    or with `last_holds` takes the place of the old; a quarantined one never takes the place of a valid one.
     Cost: one shuffle of a hash and a number a row; where hashes repeat, one of those rows, which are written
     to scratch. Nothing where there is no log and one file.
     """
@@ -68,7 +75,9 @@ def to_new_events(
         return NewEvents(checked.drop(FILE))
     suspects, others = _suspects(checked, table, repeated_hashes)
     in_log = None if log is None else _suspects(log, table, repeated_hashes)[0]
-    compared = materialize(_compared(suspects, in_log, table, last_holds=last_holds), "repeated_events")
+    compared = materialize(
+        _compared(suspects, in_log, table, last_holds=last_holds, supersedes=supersedes), "repeated_events"
+    )
     delivered, known = compared.where(F.col(_SOURCE) != _LOG), compared.where(F.col(_SOURCE) == _LOG)
     counts = delivered.agg(
         F.count_if(~F.col(_APPEND)).alias("repeated"), F.count_if(F.col(_CHANGED)).alias("changed")
@@ -106,7 +115,9 @@ def _suspects(rows: DataFrame, table: Table, hashes: Sequence[int]) -> tuple[Dat
     return suspects, rows.join(F.broadcast(literal), on=same, how="left_anti")
 
 
-def _compared(suspects: DataFrame, log: DataFrame | None, table: Table, *, last_holds: bool) -> DataFrame:
+def _compared(
+    suspects: DataFrame, log: DataFrame | None, table: Table, *, last_holds: bool, supersedes: bool
+) -> DataFrame:
     """Add to all rows of repeated identity whether a delivered one is appended, and whether one of the log is
     replaced.
     """
@@ -128,7 +139,11 @@ def _compared(suspects: DataFrame, log: DataFrame | None, table: Table, *, last_
     )
     best = F.max(F.when(~of_log, F.struct("__times", _SOURCE))).over(same_content)
     rows = rows.withColumn("__first", (best[_SOURCE] == F.col(_SOURCE)))
-    flags = _keyed(table, of_log, last_holds=last_holds) if table.key else _keyless(of_log, same_content)
+    flags = (
+        _keyed(table, of_log, last_holds=last_holds, supersedes=supersedes)
+        if table.key
+        else _keyless(of_log, same_content, supersedes=supersedes)
+    )
     flagged = rows.withColumns(flags[0]).withColumns(flags[1])
     return flagged.select(*columns, _SOURCE, _APPEND, _MARK, _CHANGED)
 
@@ -137,10 +152,10 @@ Flags = tuple[dict[str, Column], dict[str, Column]]
 """Columns to add one after the other."""
 
 
-def _keyless(of_log: Column, same_content: WindowSpec) -> Flags:
+def _keyless(of_log: Column, same_content: WindowSpec, *, supersedes: bool) -> Flags:
     """Flag rows without a key. Of content that the log holds, what a file has beyond it is new."""
     number, times, known = F.col("__number"), F.col("__times"), F.col("__known")
-    judged_anew = (known > 0) & ~F.col("__judged_so") & (times >= known)
+    judged_anew = F.lit(supersedes) & (known > 0) & ~F.col("__judged_so") & (times >= known)
     append = (
         ~of_log & F.col("__first") & ((number > known) & (F.col("__judged_so") | (known == 0)) | judged_anew)
     )
@@ -151,17 +166,21 @@ def _keyless(of_log: Column, same_content: WindowSpec) -> Flags:
     )
 
 
-def _keyed(table: Table, of_log: Column, *, last_holds: bool) -> Flags:
+def _keyed(table: Table, of_log: Column, *, last_holds: bool, supersedes: bool) -> Flags:
     """Flag rows that have a key."""
     same_key = Window.partitionBy(*map(column_named, table.key))
     valid = F.col("_dq_status") == VALID
     known_key = F.max(of_log).over(same_key)
     valid_in_log = F.max(of_log & valid).over(same_key)
     candidate = ~of_log & F.col("__first") & (F.col("__number") == 1) & ~F.col("__judged_so")
-    judged_anew = candidate & (F.col("__known") > 0)
-    other_content = candidate & (F.col("__known") == 0) & known_key
-    takes_place = other_content & valid & (F.lit(last_holds) | ~valid_in_log)
-    append = judged_anew | (candidate & ~known_key) | takes_place | (other_content & ~valid)
+    # Two that contradict each other in one delivery say nothing against the one that the log holds.
+    contradicts = F.exists("_dq_errors", lambda e: e["rule"].endswith(".unique"))
+    judged_anew = F.lit(supersedes) & candidate & (F.col("__known") > 0) & (~contradicts | ~valid_in_log)
+    has_key = reduce(Column.__and__, (column_named(name).isNotNull() for name in table.key))
+    other_content = candidate & (F.col("__known") == 0) & known_key & has_key
+    takes_place = other_content & valid & (F.lit(last_holds) | (F.lit(supersedes) & ~valid_in_log))
+    append = judged_anew | (candidate & ~(known_key & has_key) & (F.col("__known") == 0))
+    append = append | takes_place | (other_content & ~valid)
     replaces_key = F.max(F.col("__takes_place")).over(same_key)
     replaces_content = F.max(F.col("__judged_anew")).over(Window.partitionBy(*map(column_named, table.names)))
     return (

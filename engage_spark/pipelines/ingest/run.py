@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 
 from pyspark.sql import SparkSession
@@ -32,7 +32,7 @@ from engage_spark.pipelines.ingest.whole_deliveries import whole_deliveries
 from engage_spark.pipelines.results import IngestedSnapshot, IngestResult, Note, rule_outcome
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ingest_stage
-from engage_spark.publication import Kind, Run
+from engage_spark.publication import GIVEN_UP, Kind, Run
 from engage_spark.quality import worst_rules
 from engage_spark.quality.report.formatting import format_bound, format_measured
 from engage_spark.settings import Settings
@@ -227,18 +227,28 @@ def _log_delivery(
     if not keys:
         return Note("LogWithoutKeys", {"table": table.name})
     delivery = _delivery(runner, table, manifest, landings, keys=keys)
-    work = delivery.work
+    work, stored, context = delivery.work, judged_table(table).name, runner.context
+    runs = publication.log_runs(work.stage)
+    lost = [run for run in runs if not context.log.is_present(context.spark, run, stored)]
     if runner.force:
-        return delivery
-    same = [
-        run
-        for run in publication.log_runs(work.stage)
-        if run.inputs.get("files") == work.inputs["files"]
-        and (run.contract_digest, run.settings_digest, run.code_version)
+        # What is lost and not delivered again is given up, so that the log can be read.
+        given_up = sorted(r.run_id for r in lost if r.run_id != work.run_id)
+        inputs = {**work.inputs, **({GIVEN_UP: ",".join(given_up)} if given_up else {})}
+        return replace(delivery, work=replace(work, inputs=inputs))
+    same = [run for run in runs if run.inputs.get("files") == work.inputs["files"]]
+    if again := [run for run in same if run in lost]:
+        # The run whose rows are lost is done again as it was, so that it is whole again.
+        run = again[-1]
+        work = runner.plan(
+            work.stage, run.snapshot_date, inputs=run.inputs, settings=("ingest",), kind=Kind.LOG
+        )
+        known = {day: keys[day] for day in keys if day <= run.snapshot_date} or keys
+        return replace(delivery, work=work, keys=known)
+    if any(
+        (run.contract_digest, run.settings_digest, run.code_version)
         == (work.contract.digest, work.settings_digest, code_version())
-    ]
-    stored, context = judged_table(table).name, runner.context
-    if any(context.log.is_present(context.spark, run, stored) for run in same):
+        for run in same
+    ):
         return Note("LogUpToDate", {"table": table.name})
     if work.was_rejected and work.previous:
         return Note("LogRejectedBefore", {"table": table.name, "message": work.previous.message})

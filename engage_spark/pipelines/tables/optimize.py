@@ -87,10 +87,10 @@ def _unseen(context: RunContext, stored: StoredTable) -> str | None:
 
 def runs_to_keep(publication: Publication, stored: StoredTable) -> set[str]:
     """Return the runs whose rows stay: what is published, whether or not it is out of date, and the latest
-    attempt of each day, which may be a rejected one that people look into.
+    attempt of each day, which may be a rejected one that people look into. Those of every stage: another
+    contract may write to the same table.
     """
-    keep = {run.run_id for (s, _), run in publication.published.items() if s in stored.stages}
-    keep |= {run.run_id for (s, _), run in publication.latest.items() if s in stored.stages}
+    keep = {run.run_id for run in (*publication.published.values(), *publication.latest.values())}
     if stored.is_log:
         keep |= {run.run_id for stage in stored.stages for run in publication.log_runs(stage)}
     return keep

@@ -10,6 +10,7 @@ from pathlib import Path
 from pyspark.sql import functions as F
 
 from engage_spark.lake import translate_spark_errors
+from engage_spark.lake.scratch import NAME as SCRATCH
 from engage_spark.pipelines.context import RunContext
 from engage_spark.settings import Settings
 from engage_spark.spark.files import list_folder
@@ -82,7 +83,9 @@ def scratch_folders(context: RunContext) -> list[str] | None:
     """Return the folders of temporary tables; None where this process does not see them."""
     root = context.lake.settings.scratch_root
     entries = None if root is None else list_folder(context.spark, root)
-    return None if entries is None else [f"{str(root).rstrip('/')}/{e.name}" for e in entries if e.is_folder]
+    if entries is None:
+        return None
+    return [f"{str(root).rstrip('/')}/{e.name}" for e in entries if e.is_folder and SCRATCH.fullmatch(e.name)]
 
 
 def count_in_old_files(context: RunContext, name: str, where: str, texts: Sequence[str]) -> int | None:

@@ -12,6 +12,7 @@ from engage_spark.contract import Contract
 from engage_spark.lake.arrivals import LANDINGS
 from engage_spark.lake.erased_keys import ERASED_KEYS
 from engage_spark.lake.maintenance import describe_table, old_files, remove_old_files, set_properties
+from engage_spark.lake.scratch import NAME as SCRATCH
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.results import Note, VacuumedTable, VacuumResult
 from engage_spark.pipelines.tables.inventory import locked, stored_tables_of
@@ -84,7 +85,7 @@ def _dead_scratch(context: RunContext) -> tuple[list[str], bool]:
     root = context.lake.settings.scratch_root
     entries = None if root is None else list_folder(context.spark, root)
     oldest = now() - DEAD_AFTER
-    dead = [e for e in entries or () if e.is_folder and e.changed_at < oldest]
+    dead = [e for e in entries or () if e.is_folder and SCRATCH.fullmatch(e.name) and e.changed_at < oldest]
     return [f"{root}/{e.name}" for e in dead], entries is not None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -56,7 +55,7 @@ def leave(lake: Lake, generation: int, **changes: object) -> None:
     folder.mkdir(exist_ok=True)
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    owner = {"id": "x", "host": socket.gethostname(), "pid": child.pid, "started": "1", "beat": 3} | changes
+    owner = {"id": "x", **locks._machine(), "pid": child.pid, "started": "1", "beat": 3} | changes
     (folder / f"{TABLE}.{generation}").write_text(json.dumps(owner))
 
 
@@ -122,15 +121,55 @@ def test_a_silent_lock_is_taken_over_after_a_while(
 
 def test_who_was_overtaken_learns_it_before_it_publishes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "SILENCE", 0.2)
-    monkeypatch.setattr(locks, "_beat", lambda *_: None)  # a process that hangs
+    monkeypatch.setattr(locks, "_beat", lambda *_: time.sleep(0))  # a process that hangs
     monkeypatch.setattr(locks, "_has_ended", lambda _: False)
     with ExitStack() as stack:
         slow = stack.enter_context(table_lock(SPARK, lake, TABLE))
         slow.require()
+        time.sleep(0.15)
         other = stack.enter_context(table_lock(SPARK, lake, TABLE))
         other.require()
         with pytest.raises(TransientError, match="took over"):
             slow.require()
+
+
+def test_who_was_overtaken_leaves_the_lock_of_others_alone(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the other has ended since, and a third one holds the first generation anew."""
+    monkeypatch.setattr(locks, "SILENCE", 0.1)
+    monkeypatch.setattr(locks, "BEAT", 60)
+    with table_lock(SPARK, lake, TABLE) as slow:
+        Path(slow.path).unlink()
+        with table_lock(SPARK, lake, TABLE) as third:
+            assert third.path == slow.path
+            time.sleep(0.1)
+            assert not slow.renew()
+            assert third.is_held
+            with pytest.raises(TransientError, match="took over"):
+                slow.require()
+            slow.release()
+            assert third.is_held
+            third.require()
+
+
+def test_a_lock_that_cannot_be_released_stops_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("503")
+
+    with table_lock(SPARK, lake, TABLE):
+        monkeypatch.setattr(locks, "delete_file", fails)
+    assert held(lake) == [f"{TABLE}.1"]
+
+
+def test_a_process_of_another_container_is_not_taken_for_dead(lake: Lake) -> None:
+    machine = locks._machine()
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    owner = {"pid": child.pid, "started": "1", **machine}
+    assert locks._has_ended(json.dumps(owner))
+    for other in ("host", "boot", "space"):
+        assert not locks._has_ended(json.dumps(owner | {other: "another"}))
 
 
 def _hold(root: str, results: Any) -> None:
