@@ -308,6 +308,8 @@ def _gates(table: Table) -> list[str]:
     at = f"table {table.name!r}"
     problems = []
     for g in table.gates:
+        if g.measure == "row_count_change" and table.kind is not TableKind.ENTITY:
+            problems.append(f"{at}: row_count_change compares an entity's snapshots")
         if g.measure == "latency" and table.kind is not TableKind.LOG:
             problems.append(f"{at}: latency is of a log, which has an event time; use freshness")
         if g.measure == "freshness" and table.kind is not TableKind.ENTITY:

@@ -158,8 +158,8 @@ class Attempt:
 
     def _replaceable(self, where: str, run_column: str) -> str:
         """Return which rows of the day nobody reads: all but those of another published run."""
-        kept = kept_run(self.work.run_id, self.work.published)
-        return where if kept is None else f"{where} AND {run_column} <> '{kept}'"
+        run_id = kept_run(self.work.run_id, self.work.published)
+        return where if run_id is None else f"{where} AND {run_column} <> '{run_id}'"
 
 
 def require_same_runs(publication: Publication, stage: str, runs: Mapping[date, str], *, table: str) -> None:

@@ -178,6 +178,9 @@ def _delivery(
     assert snapshot_date is not None
     require_known_day(manifest, landings[files])
     inputs = {"files": files, "landed": landings[files].astimezone(UTC).isoformat()}
+    rows_before = _rows_before(runner, table, snapshot_date)
+    if rows_before is not None:
+        inputs["rows_before"] = str(rows_before)
     if keys:
         runs = ",".join(run.run_id for _, run in sorted(keys.items()))
         inputs["keys"] = hashlib.sha256(runs.encode()).hexdigest()[:32]
@@ -189,8 +192,24 @@ def _delivery(
         kind=Kind.LOG if keys else Kind.SNAPSHOT,
     )
     return TableDelivery(
-        table=table, manifest=manifest, work=work, landed_at=landings[files], keys=keys or {}
+        table=table,
+        manifest=manifest,
+        work=work,
+        landed_at=landings[files],
+        keys=keys or {},
+        rows_before=rows_before,
     )
+
+
+def _rows_before(runner: StageRunner, table: Table, day: date) -> int | None:
+    """Return how many rows came in with the published day before; None for the first, and where no gate
+    compares with it: it is an input, so that a day is judged again when the day before was corrected.
+    """
+    if not any(gate.measure == "row_count_change" for gate in table.gates):
+        return None
+    days = runner.publication.published_days(ingest_stage(table))
+    before = [run.rows_in for d, run in days.items() if d < day]
+    return before[-1] if before else None
 
 
 def _validated(

@@ -63,6 +63,8 @@ class TableDelivery:
     landed_at: datetime
     keys: Mapping[date, Run] = field(default_factory=dict)
     """Of a log: the runs of the entity's snapshots, whose keys the events are judged by."""
+    rows_before: int | None = None
+    """Rows that came in with the published day before, where a gate compares with them."""
 
     @property
     def is_small(self) -> bool:
@@ -126,7 +128,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
                 landed_at=delivery.landed_at,
                 with_sketches=True,
             )
-        counts = replace(counts, previous_rows=_previous_rows(runner, work))
+        counts = replace(counts, previous_rows=delivery.rows_before)
         gates = evaluate_gates(counts, table, checks)
         refusals = [f"{g.rule_name} {format_measured(g)}" for g in gates.failed_gates]
         # A delivery of events of which none is new has nothing that a gate could measure; an empty one has.
@@ -163,13 +165,6 @@ def _read(context: RunContext, delivery: TableDelivery) -> ConformedInput:
         file_column=FILE if delivery.table.kind is TableKind.LOG else None,
     )
     return read._replace(rows=read.rows.coalesce(1)) if delivery.is_small else read
-
-
-def _previous_rows(runner: StageRunner, work: StageRun) -> int | None:
-    """Return how many rows came in with the published snapshot before this one; None for the first."""
-    days = runner.publication.published_days(work.stage)
-    before = [run.rows_in for day, run in days.items() if day < work.snapshot_date]
-    return before[-1] if before else None
 
 
 def _without_erased(context: RunContext, rows: DataFrame, table: Table) -> tuple[DataFrame, int]:
