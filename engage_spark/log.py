@@ -19,7 +19,7 @@ import structlog
 from rich.console import Console
 from rich.markup import escape
 
-from engage_spark.masking import mask_texts, printable, shown
+from engage_spark.masking import mask_texts, one_line, shown
 
 LOGGER = "engage_spark"
 _console: list[Console] = []
@@ -54,7 +54,7 @@ class _Lines:
     """A logger that prints through the console, which puts a line above a running spinner."""
 
     def info(self, line: str) -> None:
-        _console[0].print(printable(line), soft_wrap=True, markup=False, emoji=False)
+        _console[0].print(one_line(line), soft_wrap=True, markup=False, emoji=False)
 
     debug = warning = error = info
 

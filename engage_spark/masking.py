@@ -3,52 +3,65 @@
 Secrets are known in three ways: by the name that they stand under (`is_secret_name`), by what the text
 around them looks like (a password in an address, `token=…`), and by their value, once settings named it
 (`remember`).
+
+Cost: linear in the text. No pattern begins with a repetition, and repetitions that may fail have a bound.
 """
 
 from __future__ import annotations
 
 import html
+import json
+import numbers
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 
-_SECRET_NAME = re.compile(
-    r"key|secret|token|passw|pwd|credential|signature|private|\bsas\b|\bsig\b|\bauth\b", re.IGNORECASE
-)
 _WORD = (
-    r"(?:password|passwd|passphrase|pwd|secret|token|credentials?|signature|\bsig|\bsas"
-    r"|(?:access|account|api|private|secret|session|shared|storage)[ ._-]?key(?:[ ._-]?id)?)"
+    r"(?:(?<!com)(?<!by)(?<!sur)pass(?!ive|ed|ing|enger|es|age|port|ion|[ _-](?:rate|count|rows)|\s)"
+    r"|pwd|secret|token|credential(?!s?[._-]?provider)|signature|cookie|bearer|jwt|webhook"
+    r"|auth(?!ent|or(?!i[sz]))|connection[ ._-]?string|(?<![a-z])(?:sas|sig|pat|dsn)(?![a-z])"
+    r"|(?:access|account|api|private|secret|session|shared|storage)[ ._-]?key)"
 )
-_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s&;,'")\]}]+)"""
-_PATTERNS = (
-    # user:password@ in an address, and Oracle's user/password@; greedy, since a password may hold an @
-    (re.compile(r"([a-z][a-z0-9+.-]*://)[^\s'\"<>,]*@", re.IGNORECASE), rf"\1{MASK}@"),
-    (re.compile(r"(jdbc:\w+:\w+:)[^\s'\"<>]*@", re.IGNORECASE), rf"\1{MASK}@"),
-    # password=…, ?sig=…, ;token=…, "token": "…", secret_key:…
-    (re.compile(rf"([\w.-]*{_WORD}[\w.-]*['\"]?\s*=\s*){_VALUE}", re.IGNORECASE), rf"\1{MASK}"),
-    (
-        re.compile(rf"([\w.-]*{_WORD}[\w.-]*['\"]\s*:\s*)(?:\"[^\"]*\"|'[^']*')", re.IGNORECASE),
-        rf"\1'{MASK}'",
-    ),
-    (re.compile(rf"([\w.-]*{_WORD}[\w.-]*:)[^\s'\",;)]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{8,}"), rf"\1 {MASK}"),
-    # keys that give themselves away: AWS, Databricks, GitHub, JSON web tokens
-    (re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bdapi[0-9a-f]{32}\b|\bgh[pousr]_\w{36}\b"), MASK),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),
-    (
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
-        MASK,
+_SECRET_NAME = re.compile(rf"key|private|{_WORD}", re.IGNORECASE)
+_QUOTED = r"""\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?"""
+_NAMED = re.compile(
+    rf"({_WORD}[\w.-]{{0,40}}(?:\[\w{{1,9}}\])?(\\*['\"])?[ \t]*)(?:(=[ \t]*)({_QUOTED}|[^\s&;]+)"
+    rf"|(:[ \t]*)({_QUOTED}|[^\s,;)\]}}]+)(?=(\s*(?:$|[\n#,;)\]}}]))?))",
+    re.IGNORECASE,
+)
+"""What stands after the name of a secret: after `=`, or after `:` as in YAML, JSON and headers."""
+_HEADER = re.compile(r"\b((?:authorization|cookie)['\"]?[ \t]*[:=][ \t]*['\"]?)[^\n'\"]+", re.IGNORECASE)
+_OPTION = re.compile(rf"(?<![\w-])(--([\w.-]{{1,80}})[ \t]+)(?!-)({_QUOTED}|\S+)")
+_PORT = r"\d{1,5}(?:[^\w@]|$)"
+_IN_BLANKS = re.compile(rf"(?<!/)//[^\s/:@\[]{{1,64}}:(?!{_PORT})[^\n@]{{0,200}}@")
+_WITHOUT_HOST = re.compile(rf"(?<!/)//[^\s/:@\[{{]{{1,200}}:(?!{_PORT})\S+")
+_WITHOUT_SCHEME = re.compile(r"(?<=\w)(?<!\bmailto):(?![/\\])[^\s/]{1,100}@(?=\w)")
+_JDBC = re.compile(r"jdbc:\w{1,30}:(?:\w{1,30}:)?", re.IGNORECASE)
+_WORDS = re.compile(r"\S+")
+_KEYS = (
+    # keys that give themselves away: AWS, Databricks, GitHub, GitLab, Hugging Face, Slack, JSON web tokens
+    re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bdapi[0-9a-f]{32}(?:-\d)?\b|\bgh[pousr]_\w{36}\b"),
+    re.compile(r"\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bhf_[A-Za-z0-9]{20,}|\bxox[a-z]-[\w-]{10,}"),
+    re.compile(r"(?<![\w-])sk-[\w-]{20,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
+    re.compile(r"(?<=hooks\.slack\.com/)[^\s'\"]+|(?<=/api/webhooks/)[^\s'\"]+"),
+    re.compile(
+        r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)", re.S
     ),
 )
+_SCHEME = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{8,}")
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
-_SHORTEST = 6
-"""Characters from which on a secret is looked for by its value: a shorter one may be any word."""
+_SHORTEST, _SHORTEST_SETTING = 6, 4
+"""Characters from which on a secret is looked for by its value: a shorter one may be any word. What settings
+hold is looked for from four characters on."""
+_FOLDERS = frozenset({"PWD", "OLDPWD"})
 
 _remembered: set[str] = set()
 
@@ -58,36 +71,50 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-def remember(values: Iterable[str | None]) -> None:
-    """Mask these values wherever they turn up from now on, by themselves or percent-encoded."""
+def remember(values: Iterable[str | None], *, shortest: int = _SHORTEST) -> None:
+    """Mask these values wherever they turn up from now on, as they are or as an address or JSON has them."""
     for value in values:
-        if value is not None and len(value) >= _SHORTEST and value.lower() not in ("true", "false"):
-            _remembered.update((value, quote(value, safe=""), quote_plus(value)))
+        if value is not None and len(value) >= shortest and value.lower() not in ("true", "false", "null"):
+            _remembered.update(_spellings(value))
+
+
+def _spellings(value: str) -> Iterator[str]:
+    yield value
+    for escaped_ in (quote(value, safe="", errors="replace"), quote(value, errors="replace"),
+                     quote_plus(value, errors="replace")):  # fmt: skip
+        yield escaped_
+        yield re.sub(r"%[0-9A-F]{2}", lambda m: m[0].lower(), escaped_)
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield repr(value)[1:-1]
+    yield html.escape(value)
 
 
 def remember_environment() -> None:
-    """Mask the values of all environment variables whose names speak of a secret."""
-    remember(v for k, v in os.environ.items() if is_secret_name(k) and not v.startswith(("/", "./")))
+    """Mask the values of all environment variables whose names speak of a secret, save paths that exist."""
+    remember(
+        v for k, v in os.environ.items() if k not in _FOLDERS and is_secret_name(k) and not Path(v).exists()
+    )
 
 
 def remember_settings(values: Any, name: str = "") -> None:
     """Mask the secrets that settings hold, and the passwords in their addresses."""
     if isinstance(values, Mapping):
         for key, value in values.items():
-            remember_settings(value, str(key))
+            remember_settings(value, name if name and is_secret_name(name) else str(key))
     elif isinstance(values, list | tuple):
         for value in values:
             remember_settings(value, name)
-    elif isinstance(values, str):
-        remember([values] if is_secret_name(name) else [])
-        remember([unquote(password)] if (password := _password_in(values)) else [])
+    elif isinstance(values, str | int | float) and not isinstance(values, bool):
+        secrets = [str(values)] if is_secret_name(name) else []
+        if password := _password_in(str(values)):
+            secrets += [password, unquote(password)]
+        remember(secrets, shortest=_SHORTEST_SETTING)
 
 
 def _password_in(address: str) -> str | None:
-    try:
-        return urlsplit(address).password
-    except ValueError:  # an address that cannot be one has no password that could be found
-        return None
+    match = re.search(rf"(?<!/)//[^\s/:@\[]{{0,200}}:(?!{_PORT})([^\n]*)", address)
+    return match[1].rpartition("@")[0] or match[1] if match else None
 
 
 def mask(text: str) -> str:
@@ -95,15 +122,60 @@ def mask(text: str) -> str:
     for value in sorted(_remembered, key=len, reverse=True):
         if value in text:
             text = text.replace(value, MASK)
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
+    if "//" in text or "@" in text:
+        text = _IN_BLANKS.sub(f"//{MASK}@", text)
+        text = _WORDS.sub(lambda m: _without_password(m[0]), text)
+    for pattern in _KEYS:
+        text = pattern.sub(MASK, text)
+    if _SECRET_NAME.search(text):
+        text = _HEADER.sub(rf"\1{MASK}", text)
+        text = _NAMED.sub(_without_value, text)
+        text = _OPTION.sub(lambda m: f"{m[1]}{MASK}" if is_secret_name(m[2]) else m[0], text)
+    return _SCHEME.sub(rf"\1 {MASK}", text)
+
+
+def _without_password(word: str) -> str:
+    """Mask user and password of an address: they end at the last @ of the word, or where there is none, at
+    its end.
+    """
+    at, start = word.rfind("@"), word.find("//")
+    if match := _JDBC.search(word):
+        start = match.end()
+    elif start >= 0:
+        start += 2
+    if 0 <= start < at:
+        return f"{word[:start]}{MASK}{word[at:]}"
+    if "//" in word:
+        word = _WITHOUT_HOST.sub(f"//{MASK}", word)
+    return _WITHOUT_SCHEME.sub(f":{MASK}@", word) if at >= 0 else word
+
+
+def _without_value(match: re.Match[str]) -> str:
+    """Mask the value after a name; after a colon and a blank only what is no sentence: the last word of its
+    line, a text in quotes, or a word with a digit.
+    """
+    name, quote_, equals, _, colon, value, ends = match.groups()
+    if equals is not None:
+        return f"{name}{equals}{MASK}"
+    if value in ("null", "true", "false", "None", "True", "False"):
+        return match[0]
+    in_quotes = f"'{MASK}'" if value[0] in "'\"" else MASK
+    if quote_ or colon == ":" or ends is not None or value[0] in "'\"" or any(map(str.isdigit, value)):
+        return f"{name}{colon}{in_quotes}"
+    return match[0]
+
+
+def cut(text: str, length: int) -> str:
+    """Return the beginning of a text, masked before it is cut: half of a secret looks like none."""
+    return mask(text)[:length]
 
 
 def mask_values(value: Any, name: str = "") -> Any:
     """Return settings as plain data with their secrets masked: by their names, and in every text."""
     if isinstance(value, Mapping):
-        return {k: mask_values(v, str(k)) for k, v in value.items()}
+        return {
+            k: mask_values(v, name if name and is_secret_name(name) else str(k)) for k, v in value.items()
+        }
     if isinstance(value, list | tuple):
         return [mask_values(v, name) for v in value]
     if isinstance(value, str):
@@ -112,24 +184,39 @@ def mask_values(value: Any, name: str = "") -> Any:
 
 
 def mask_texts(value: Any) -> Any:
-    """Return plain data, such as a result, with the secrets in its texts masked; no name is looked at."""
+    """Return plain data, such as a result, with the secrets in its texts masked; no name is looked at.
+
+    What is no number, truth value or null is taken as text.
+    """
     if isinstance(value, Mapping):
-        return {k: mask_texts(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
+        return {mask(k) if isinstance(k, str) else k: mask_texts(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [mask_texts(v) for v in value]
-    return mask(value) if isinstance(value, str) else value
+    return value if value is None or isinstance(value, numbers.Number) else mask(str(value))
 
 
 def printable(text: str) -> str:
     r"""Return the text without what a terminal or a page would obey: escapes, control characters, signs that
     turn the direction of writing or are invisible. They are written out, as JSON does: `\u001b`.
     """
-    return _UNSAFE.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+    return _UNSAFE.sub(_written_out, text)
+
+
+def _written_out(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    return f"\\u{0xD800 + (code - 0x10000 >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
 
 
 def shown(text: str) -> str:
     """Return what may be shown of a text to people: `mask` and `printable`."""
     return printable(mask(text))
+
+
+def one_line(text: str) -> str:
+    r"""Return what may be shown of a text in one line: `shown`, with line ends written out as `\n`."""
+    return shown(text).replace("\n", "\\n")
 
 
 def escaped(text: str) -> str:

@@ -176,12 +176,12 @@ def _globals(
         env=env, conf_dir=conf_dir, overrides=tuple(overrides), print_config=print_config, json=json
     )
     if version:
-        print(f"engage-spark {__version__}")  # noqa: T201
+        console.line(f"engage-spark {__version__}")
         raise typer.Exit
     if ctx.invoked_subcommand is None:
         if print_config:
             settings_of(ctx)
-        print(ctx.get_help())  # noqa: T201
+        console.document(ctx.get_help() + "\n")
         raise typer.Exit
 
 
@@ -448,4 +448,4 @@ def contract_docs(
     if ctx.obj.json:
         console.json_object({"markdown": text} if out is None else {"out": str(out)})
     elif out is None:
-        print(text, end="")  # noqa: T201
+        console.document(text)

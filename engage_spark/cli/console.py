@@ -20,7 +20,7 @@ from engage_spark.cli.render import Summary, summaries
 from engage_spark.contract import Contract, field_rows
 from engage_spark.doctor import Diagnosis
 from engage_spark.errors import EngageError, GateError
-from engage_spark.masking import mask_texts, printable, shown
+from engage_spark.masking import mask, mask_texts, one_line, printable, shown
 from engage_spark.pipelines.results import StageResult, to_plain
 from engage_spark.settings import Settings
 
@@ -49,13 +49,13 @@ def _out() -> Console:
 def stderr(text: str, style: str = "") -> None:
     """Print one line, never wrapped: a path in it must survive copying."""
     _SafeConsole(stderr=True, highlight=False, emoji=False, markup=False).print(
-        text, style=style, soft_wrap=True
+        one_line(text), style=style, soft_wrap=True
     )
 
 
 def line(text: str) -> None:
     """Print one line of a result, never wrapped."""
-    _out().print(text, soft_wrap=True)
+    _out().print(one_line(text), soft_wrap=True)
 
 
 def unexpected(kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
@@ -72,19 +72,26 @@ def error(failure: EngageError) -> None:
         stderr(f"Hint: {failure.hint}")
 
 
+def document(text: str) -> None:
+    """Print a text of several lines as it is, but for secrets and what a terminal would obey."""
+    _write(mask(text))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(printable(text))
+
+
 def settings(merged: Settings, *, as_json: bool = False) -> None:
     """Print the merged settings as YAML or JSON, secrets masked."""
     if as_json:
         json_object(merged.redacted())
     else:
-        text = yaml.safe_dump(merged.redacted(), sort_keys=False, default_flow_style=False)
-        sys.stdout.write(printable(text))
+        _write(yaml.safe_dump(merged.redacted(), sort_keys=False, default_flow_style=False))
 
 
 def json_object(value: Any) -> None:
     """Print a result, or other plain data, as one JSON object."""
-    text = json.dumps(mask_texts(to_plain(value)), indent=2, ensure_ascii=False)
-    sys.stdout.write(printable(text) + "\n")
+    _write(json.dumps(mask_texts(to_plain(value)), indent=2, ensure_ascii=False) + "\n")
 
 
 def json_error(failure: EngageError) -> None:
@@ -156,10 +163,13 @@ def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]
     for i, header in enumerate(headers):
         figures = bool(rows) and all(_is_figure(row[i]) for row in rows)
         table.add_column(
-            header, justify="right" if figures else "left", overflow="fold", no_wrap=i + 1 < len(headers)
+            Text(one_line(header)),
+            justify="right" if figures else "left",
+            overflow="fold",
+            no_wrap=i + 1 < len(headers),
         )
     for row in rows:
-        table.add_row(*(Text(shown(cell)) for cell in row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     console.print(table)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from engage_spark.cli import quality_history
+from engage_spark.cli import console, quality_history
 from engage_spark.cli.common import EPILOG, Day, settings_of, show, spark_job, spark_of
 from engage_spark.contract import load_contract
 from engage_spark.text_files import write_text
@@ -37,13 +36,12 @@ def suite(
     from engage_spark.pipelines.quality.suite import export_suite
 
     result = export_suite(load_contract(settings_of(ctx).contract), table=table)
-    text = json.dumps(result.suite, indent=2, ensure_ascii=False) + "\n"
     if out is not None:
-        write_text(out, text)
+        write_text(out, json.dumps(result.suite, indent=2, ensure_ascii=False) + "\n")
     if ctx.obj.json:
         show(ctx, result)
     elif out is None:
-        sys.stdout.write(text)
+        console.json_object(result.suite)
 
 
 def _engine(text: str) -> Engine:
@@ -106,7 +104,7 @@ def check(
         )
     form = "text" if ctx.obj.json else form
     if form == "json":
-        sys.stdout.write(json.dumps(result.validation, indent=2, ensure_ascii=False) + "\n")
+        console.json_object(result.validation)
     if not result.success:
         raise suite_gate_error(result, with_result=form == "text")
     if form == "text":

@@ -4,7 +4,6 @@ checked days.
 
 from __future__ import annotations
 
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
@@ -53,7 +52,7 @@ def profile(
     if out is not None or ctx.obj.json:
         show(ctx, result)
         return
-    sys.stdout.write(result.text)
+    console.document(result.text)
     for note in result.notes:
         console.stderr(f"note: {note_text(note)}")
 

@@ -20,6 +20,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.gx.expectation_args import RefusedError, fill_suite_parameters
 from engage_spark.gx.suite_io import Expectation, Suite
 from engage_spark.gx.validation_results import ValidationEntry
+from engage_spark.masking import cut
 
 SAMPLES = 20
 
@@ -127,7 +128,7 @@ def _exception(info: Mapping[str, Any] | None) -> str | None:
 
 def _short(text: str) -> str:
     """In one line, without the stack of a Java failure."""
-    return " ".join(text.split())[:500]
+    return cut(" ".join(text.split()), 500)
 
 
 @contextmanager

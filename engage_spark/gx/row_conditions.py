@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from engage_spark.contract.expressions import read_expression
 from engage_spark.gx.columns import ColumnCells, Frame, any_of, compared, literal, literals, number
 from engage_spark.gx.expectation_args import ExpectationArgs, RefusedError
+from engage_spark.masking import cut
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
 _TERM = re.compile(
@@ -109,9 +110,8 @@ def _expression(text: str, frame: Frame, failed: list[Column]) -> Column:
         # projection it asks for.
         _ = frame.rows.where(F.expr(read.sql)).select(F.lit(1)).schema
     except E.AnalysisException as e:
-        raise RefusedError(
-            f"the condition {text!r} is not a statement about one row: {str(e).strip().splitlines()[0][:300]}"
-        ) from e
+        reason = cut(str(e).strip().splitlines()[0], 300)
+        raise RefusedError(f"the condition {text!r} is not a statement about one row: {reason}") from e
     if read.fault is not None:
         failed.append(F.coalesce(F.expr(read.fault), F.lit(False)))
     return F.expr(read.sql)

@@ -21,6 +21,7 @@ from engage_spark.lake.delta import Lake
 from engage_spark.lake.file_listing import MANIFEST, MARKER, InputFile
 from engage_spark.lake.input_files import InputManifest, fingerprint
 from engage_spark.lake.spark_errors import translate_spark_errors
+from engage_spark.masking import cut
 from engage_spark.settings import quiet_minutes
 from engage_spark.spark.files import read_small_file, write_small_file
 
@@ -166,7 +167,7 @@ def parse_manifest(text: str, *, name: str) -> dict[str, int | None]:
             listed[file] = size
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise ConfigurationError(
-            f"the manifest {name} cannot be used: {str(e)[:200]}",
+            f"the manifest {name} cannot be used: {cut(str(e), 200)}",
             hint='write {"files": [{"name": "part-0.parquet", "size": 1024}]}',
         ) from e
     return listed

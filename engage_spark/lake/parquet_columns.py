@@ -18,6 +18,7 @@ from pyspark.sql import types as T
 
 from engage_spark.errors import InputError
 from engage_spark.lake.file_listing import InputFile
+from engage_spark.masking import cut
 from engage_spark.spark.files import read_bytes
 from engage_spark.spark.schema import ColumnType, UnreadableType
 
@@ -97,7 +98,7 @@ def read_columns(spark: SparkSession, files: Sequence[InputFile]) -> Mapping[str
         try:
             return columns_of(pq.read_metadata(pa.PythonFile(FileRange(spark, file), mode="r")))
         except (pa.ArrowException, OSError, ValueError) as e:
-            return f"{file.path}: {str(e).splitlines()[0][:200]}"
+            return f"{file.path}: {cut(str(e).splitlines()[0], 200)}"
 
     with ThreadPoolExecutor(min(MAX_THREADS, len(files))) as pool:
         by_path = dict(zip((f.path for f in files), pool.map(columns, files), strict=True))

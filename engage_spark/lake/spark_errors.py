@@ -22,6 +22,7 @@ from engage_spark.errors import (
     PermanentError,
     TransientError,
 )
+from engage_spark.masking import cut
 from engage_spark.spark.failures import SPARK_ERRORS, is_out_of_memory, is_transient
 
 BROKEN = re.compile(
@@ -94,8 +95,8 @@ def input_error(error: BaseException) -> EngageError | None:
     cause = CAUSE.findall(text)[-1:]  # the innermost comes last; Connect does not send it
     named = sorted({unquote(m.rstrip(".:;")) for m in NAMED.findall(text) if not m.endswith(".jar")})
     return InputError(
-        f"a file cannot be read: {INTRODUCTION.sub('', reason)[:300]}",
-        details=[*(c[:300] for c in cause if c not in reason), *named[:10]],
+        f"a file cannot be read: {cut(INTRODUCTION.sub('', reason), 300)}",
+        details=[*(cut(c, 300) for c in cause if c not in reason), *named[:10]],
         hint="deliver the named file again; no row was skipped",
     )
 
@@ -113,7 +114,7 @@ def to_engage_error(error: BaseException, what: str) -> EngageError:
     """Translate a failure of storage, schema, input or formula; `what` says what could not be done."""
     if is_transient(error):
         return TransientError(
-            f"{what}: {first_line(error)[:500]}",
+            f"{what}: {cut(first_line(error), 500)}",
             hint="when storage and cluster answer again, run the stage again: it starts over",
         )
     return input_error(error) or _known_cause(error, what) or _unknown_cause(error, what)
@@ -125,25 +126,25 @@ def _known_cause(error: BaseException, what: str) -> EngageError | None:
     if match := EXPRESSION.search(text):
         return ContractError(
             f"{what}: an expression of the contract is not valid SQL, or fails on some row ({match[1]})",
-            details=(first[:300],),
+            details=(cut(first, 300),),
             hint="correct the rule or formula; to take any value it may need nullif, try_divide or try_cast",
         )
     if CONFLICT.search(text):
         return TransientError(
             f"{what}: another run wrote it at the same time",
-            details=(first[:300],),
+            details=(cut(first, 300),),
             hint="let one run write at a time, then rerun",
         )
     if COLUMNS.search(text):
         return ConfigurationError(
             f"{what}: it holds other columns than the contract declares now",
-            details=(first[:300],),
+            details=(cut(first, 300),),
             hint="`engage-spark tables migrate` lists what the table needs; with --apply it does it",
         )
     if DENIED.search(text):
         reason = INTRODUCTION.sub("", next(line.strip() for line in text.splitlines() if DENIED.search(line)))
         return ConfigurationError(
-            f"{what}: {reason[:300]}",
+            f"{what}: {cut(reason, 300)}",
             hint="check that the location exists, and the rights on it; `engage-spark doctor` tries it",
         )
     return None
@@ -152,11 +153,11 @@ def _known_cause(error: BaseException, what: str) -> EngageError | None:
 def _unknown_cause(error: BaseException, what: str) -> EngageError:
     if is_out_of_memory(error):
         return PermanentError(
-            f"{what}: Spark had too little memory: {first_line(error)[:300]}",
+            f"{what}: Spark had too little memory: {cut(first_line(error), 300)}",
             hint="give it more (spark.driver_memory), or deliver the data in more and smaller files",
         )
     return PermanentError(
-        f"{what}: {first_line(error)[:500]}",
+        f"{what}: {cut(first_line(error), 500)}",
         hint="look at the cause above; a retry gives the same as long as it is there. "
         "--set log.spark=FILE keeps all that Spark says",
     )

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.masking import is_secret_name, mask, remember_environment, remember_settings
+from engage_spark.masking import cut, is_secret_name, remember_environment, remember_settings
 from engage_spark.settings.model import Settings
 from engage_spark.strict_yaml import load_yaml
 
@@ -230,7 +230,7 @@ def _word(error: dict[str, Any], layers: list[SettingsLayer]) -> str:
     return (
         f"{key}: {message} ({origin})"
         if secret
-        else f"{key}: {message}, but is {mask(repr(error['input']))[:LONGEST_SHOWN]} ({origin})"
+        else f"{key}: {message}, but is {cut(repr(error['input']), LONGEST_SHOWN)} ({origin})"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -86,7 +87,15 @@ Location = Annotated[str, Field(min_length=1), AfterValidator(_no_placeholder)]
 """A path, a URI or a catalog name."""
 
 
-class Section(BaseModel):
+class _Masked(BaseModel):
+    """A model of which `repr`, and so a traceback, shows no secret."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, mask_values(value, name or "")
+
+
+class Section(_Masked):
     """A part of the settings. The text below each setting is its description in the reference."""
 
     model_config = ConfigDict(
@@ -370,7 +379,7 @@ class LogSettings(Section):
     went well."""
 
 
-class Settings(BaseSettings):
+class Settings(_Masked, BaseSettings):
     """All settings of a run. Build one in code by naming sections, or read one with `load_settings`."""
 
     model_config = SettingsConfigDict(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from engage_spark.errors import ConfigurationError
-from engage_spark.masking import is_secret_name, mask, shown
+from engage_spark.masking import cut, is_secret_name, mask, printable
 from engage_spark.reachability import require_listener
 from engage_spark.settings import Settings
 from engage_spark.spark import jars, s3
@@ -328,6 +328,6 @@ def _last_errors(log: BinaryIO, most: int = 6) -> list[str]:
     end = log.seek(0, os.SEEK_END)
     log.seek(max(0, end - 200_000))
     lines = (line.strip() for line in log.read().decode(errors="replace").splitlines())
-    return [shown(line[:300]) for line in lines if re.search(r"Exception|Error\b|rror:| ERROR ", line)][
-        -most:
-    ]
+    return [
+        printable(cut(line, 300)) for line in lines if re.search(r"Exception|Error\b|rror:| ERROR ", line)
+    ][-most:]

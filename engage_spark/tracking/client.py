@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from engage_spark import log
 from engage_spark.errors import ConfigurationError, EngageError, PermanentError, TransientError
+from engage_spark.masking import cut
 from engage_spark.reachability import PORTS, require_listener
 from engage_spark.settings import TrackingSettings
 
@@ -128,7 +129,7 @@ def _translated(error: BaseException, what: str, place: str) -> EngageError:
     text = " ".join(str(error).split())
     if "Max retries exceeded" in text:  # what urllib3 wraps in three layers ends with the reason
         text = text.rpartition("): ")[2].rstrip("\"')")
-    text = text[:400]
+    text = cut(text, 400)
     if mlflow_error_code(error) in REFUSED:
         return ConfigurationError(
             f"{what}: MLflow at {place} refuses: {text}",

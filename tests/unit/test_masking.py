@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +13,18 @@ import yaml
 from engage_spark import log, masking
 from engage_spark.cli import console
 from engage_spark.errors import ConfigurationError
-from engage_spark.masking import escaped, mask, mask_texts, printable, remember
+from engage_spark.masking import (
+    cut,
+    escaped,
+    is_secret_name,
+    mask,
+    mask_texts,
+    mask_values,
+    printable,
+    remember,
+    remember_environment,
+    remember_settings,
+)
 from engage_spark.settings import Settings, load_settings
 
 SECRET = "hUsh4711+/="
@@ -36,6 +50,41 @@ IN_TEXT = [
     f"api_key='{SECRET}'",
     f"PGPASSWORD={SECRET}",
     f"aws_secret_access_key = {SECRET}",
+    f"http://u:a,{SECRET}@h/x",
+    f"http://u:a'{SECRET}@h/x",
+    f'http://u:a"{SECRET}@h/x',
+    f"http://u:a<{SECRET}@h/x",
+    f"http://u:a {SECRET}@h/x",
+    f"postgresql://u:{SECRET} is cut",
+    f"s3a://KEY:{SECRET}",
+    f"reading s3a://KEY:{SECRET}, then s3a://other",
+    f"u:{SECRET.replace('/', '')}@h:5432/db",
+    f"password: {SECRET}",
+    f"a:\n  secret_key: {SECRET}  # mine\n  b: 1",
+    'a "token": 471147114711, "b": 1',
+    f"x-api-key: {SECRET}",
+    f"Authorization: {SECRET}",
+    f"Authorization: token {SECRET}",
+    f"Cookie: a=1; session={SECRET}",
+    f"--password {SECRET}",
+    f"--db-password '{SECRET} x'",
+    f"pass={SECRET}",
+    f'password="a\\"b {SECRET}"',
+    f'password="a {SECRET}',
+    f'{{\\"password\\": \\"{SECRET}\\"}}',
+    f"password=a,{SECRET}",
+    f"passphrase={SECRET}",
+    f"MYSQL_PASS={SECRET}",
+    f"dsn={SECRET}",
+    f"connection string={SECRET}",
+    f"jwt={SECRET}",
+    f"cookie={SECRET}",
+    "github_pat_" + "a1B2" * 9,
+    "glpat-" + "a1B2" * 5,
+    "hf_" + "a1B2" * 8,
+    "xoxb-1234567890-" + "a1B2" * 5,
+    "sk-proj-" + "a1B2" * 8,
+    "https://hooks.slack.com/services/T0/B0/" + "a1B2" * 6,
     "AKIAIOSFODNN7EXAMPLE",
     "dapi" + "0123456789abcdef" * 2,
     "ghp_" + "a1B2" * 9,
@@ -51,14 +100,54 @@ PLAIN = [
     "tokens per minute: 3",
     "docks_total: found string, declared is int",
     "write to mail@example.org",
+    "http://host:80 failed, write to mail@example.org",
+    "mailto:bob@example.org",
+    "http://[::1]:8080/x",
+    "file:///C:/data/x.csv",
+    "sc://h:15002/;user_id=x",
+    "postgresql://h1:5432,h2:5432/db",
+    "passed=10 passes=3 pass_rate=0.5 bypass=1",
+    "s3.secret_key: unknown key (base.yaml); did you mean access_key?",
+    "author=x authority=y authentication=z",
+    "pattern=x path=y signal=z",
+    "token: null",
 ]
+SECRET_NAMES = """password passwd passphrase ssl_passphrase db.pass PGPASS PGPASSWORD MYSQL_PASS authorization
+    oauth cookie bearer jwt dsn SENTRY_DSN connection_string connectionString SLACK_WEBHOOK azure_sas sas_url
+    sig GH_PAT api_key AWS_ACCESS_KEY_ID client.secret token credentials auth
+    spark.hadoop.fs.azure.sas.c.a spark.ssl.keyStorePassword spark.authenticate.secret"""
+PLAIN_NAMES = """PATH PYTHONPATH passive passenger passed passes passage passport compass bypass pattern
+    author
+    authority signal path
+    spark.master spark.app.name spark.driver.memory spark.executor.memory spark.sql.shuffle.partitions
+    spark.sql.session.timeZone spark.sql.ansi.enabled spark.sql.adaptive.enabled spark.jars.packages
+    spark.jars
+    spark.serializer spark.sql.extensions spark.sql.catalog.spark_catalog spark.authenticate
+    spark.driver.extraJavaOptions spark.executor.extraJavaOptions spark.hadoop.fs.s3a.path.style.access
+    spark.hadoop.fs.s3a.endpoint spark.hadoop.fs.s3a.connection.ssl.enabled
+    spark.hadoop.fs.s3a.endpoint.region
+    spark.hadoop.fs.s3a.aws.credentials.provider spark.hadoop.hadoop.security.authentication
+    spark.ui.enabled spark.eventLog.dir spark.local.dir spark.sql.warehouse.dir spark.default.parallelism
+    spark.dynamicAllocation.enabled spark.memory.fraction spark.network.timeout spark.task.maxFailures
+    spark.databricks.delta.schema.autoMerge.enabled spark.connect.grpc.binding.port spark.log.level
+    spark.sql.parquet.compression.codec spark.sql.files.maxPartitionBytes spark.speculation"""
 
 
 @pytest.mark.parametrize("text", IN_TEXT, ids=lambda t: t[:30])
 def test_what_looks_like_a_secret_is_masked(text: str) -> None:
     masked = mask(text)
     assert "***" in masked
-    for part in (SECRET, "AKIAIOSFODNN7EXAMPLE", "0123456789abcdef", "a1B2a1B2", "eyJzdWIi", "MIIabc"):
+    assert mask(masked) == masked
+    for part in (
+        SECRET,
+        SECRET.replace("/", ""),
+        "47114711",
+        "AKIAIOSFODNN7EXAMPLE",
+        "0123456789abcdef",
+        "a1B2a1B2",
+        "eyJzdWIi",
+        "MIIabc",
+    ):
         assert part not in masked
 
 
@@ -72,6 +161,80 @@ def test_a_remembered_value_is_masked_wherever_it_stands(monkeypatch: pytest.Mon
     remember(["a plain/word", "short", None, "true"])
     assert mask("x a plain/word y a%20plain%2Fword a+plain%2Fword short true") == "x *** y *** *** short true"
     assert mask_texts({"key": ["a plain/word", 1]}) == {"key": ["***", 1]}
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES.split())
+def test_names_of_secrets_are_known(name: str) -> None:
+    assert is_secret_name(name)
+    assert mask_values({name: "x"}) == {name: "***"}
+
+
+@pytest.mark.parametrize("name", PLAIN_NAMES.split())
+def test_other_names_are_not(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def _names(values: object) -> set[str]:
+    return {n for k, v in values.items() for n in (k, *_names(v))} if isinstance(values, dict) else set()
+
+
+def test_of_the_settings_only_those_of_s3_are_secrets() -> None:
+    names = _names(Settings().model_dump(by_alias=True))
+    assert {n for n in names if is_secret_name(n)} == {"access_key", "secret_key", "session_token"}
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "password", "password ", "password=", "password: ", 'password="', "access key",
+     "secret_key ", "key",
+     "eyJ", "eyJ-", "eyJaaaaaaaa.", "jdbc:", "jdbc:a:b:", "jdbc:a:b:c ", "://", "//a:b", "u:p@",
+     "@", ":", "=",
+     "--", "--a ", "--password ", "-----BEGIN ", "-----BEGIN A PRIVATE KEY-----", "sk-",
+     "Bearer ", " ", "\\", '"',
+     "authorization:", "cookie", "xoxb-", "http://u:p w "],
+)  # fmt: skip
+def test_masking_a_long_text_takes_a_moment(unit: str) -> None:
+    started = time.process_time()
+    mask(unit * (100_000 // len(unit)))
+    mask("password" + unit * (100_000 // len(unit)))
+    assert time.process_time() - started < 0.9
+
+
+def test_a_remembered_value_is_masked_in_every_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_remembered", set())
+    value = 'é"b\\/c d'
+    remember([value])
+    for text in (json.dumps({"a": value}), json.dumps(value, ensure_ascii=False), repr(value)):
+        assert "***" in mask(text)
+    assert mask("x %c3%a9%22b%5c%2fc%20d") == "x ***"
+
+
+def test_short_secrets_of_settings_are_remembered_and_of_the_environment_no_paths_that_exist(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(masking, "_remembered", set())
+    remember_settings({"s3": {"secret_key": "ABC13", "access_key": "a"}, "x": {"password": {"of": "QQ77"}}})
+    remember_settings({"root": "s3a://KEY:PQ/9@x@bucket/a", "pin": 4711, "token": 815815})
+    assert mask("ABC13 QQ77 PQ/9@x 815815 4711 a") == "*** *** *** *** 4711 a"
+    monkeypatch.setenv("X_SECRET", "/hush/4711")
+    monkeypatch.setenv("X_KEY_FILE", str(tmp_path))
+    remember_environment()
+    assert mask(f"/hush/4711 {tmp_path}") == f"*** {tmp_path}"
+
+
+def test_a_text_is_masked_before_it_is_cut() -> None:
+    assert cut(f"at http://u:{SECRET}@h", 20) == "at http://***@h"
+    assert cut("abcdef", 3) == "abc"
+
+
+def test_whatever_is_no_number_is_masked_as_text() -> None:
+    class Address:
+        def __str__(self) -> str:
+            return IN_TEXT[0]
+
+    masked = mask_texts({IN_TEXT[0]: Address(), "a": {IN_TEXT[0]}, "n": 1.5, "b": True, "z": None})
+    assert SECRET not in str(masked)
+    assert (masked["n"], masked["b"], masked["z"]) == (1.5, True, None)
 
 
 def test_errors_hold_no_secret() -> None:
@@ -127,6 +290,42 @@ def test_what_a_terminal_would_obey_is_written_out(capsys: pytest.CaptureFixture
     streams = capsys.readouterr()
     assert not set(streams.err + streams.out) & set("\x1b\x07\x9b")
     assert SECRET not in streams.err + streams.out
+
+
+@pytest.mark.parametrize("sign", "\u206a\u206f\u00ad\u180e\u034f\U000e0001\U000e007f\u202e")
+def test_invisible_signs_are_written_out(sign: str) -> None:
+    assert printable(f"a{sign}b").isascii()
+
+
+def test_no_name_begins_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    console.error(ConfigurationError("the table 'a\nerror: forged'", details=("b\nc",), hint="d\ne"))
+    console.line("f\ng")
+    log.configure(json_lines=False, level="info")
+    log.event("h\ni", name="j\nk")
+    console.grid(console._out(), ["l\nm\x1b[2J", "n"], [("o\np", "q")])
+    streams = capsys.readouterr()
+    assert not any(line.strip()[:1] in tuple("ecgikmp") for line in streams.out.splitlines())
+    assert [line.strip()[:2] for line in streams.err.splitlines()] == ["er", "- ", "Hi", "h\\"]
+    assert "\x1b" not in streams.out
+    logging.getLogger(log.LOGGER).setLevel(logging.NOTSET)
+
+
+def test_a_document_is_masked_and_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
+    console.document(f"a: 1\nurl: {IN_TEXT[0]}\n\x1b")
+    assert capsys.readouterr().out == "a: 1\nurl: http://***@host:5000/x\n" + r"\u001b"
+    console.json_object({"a": "\U000e0041\x9b"})
+    assert json.loads(capsys.readouterr().out) == {"a": "\U000e0041\x9b"}
+
+
+def test_repr_of_settings_shows_no_secret() -> None:
+    settings = Settings.model_validate(
+        {
+            "spark": {"remote": f"sc://h/;token={SECRET}", "conf": {"spark.x.password": SECRET}},
+            "tracking": {"uri": f"http://u:{SECRET}@h"},
+        }
+    )
+    assert SECRET not in f"{settings!r} {settings} {settings.spark!r} {settings.tracking}"
+    assert "sc://h/" in repr(settings)
 
 
 def test_an_unexpected_traceback_is_masked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -383,3 +383,10 @@ def test_the_rule_about_skipped_formatting_sees_calls_and_computed_tables(
     text: str, breaking: list[str]
 ) -> None:
     assert computing_tables(text) == breaking
+
+
+def test_standard_output_is_written_to_by_the_console_alone() -> None:
+    """What is printed is masked and made printable there."""
+    pattern = re.compile(r"sys\.stdout\b|^\s*print\(", re.MULTILINE)
+    writers = {name_of(m) for m in MODULES if pattern.search(m.read_text())}
+    assert writers == {"engage_spark.cli.console"}

@@ -10,6 +10,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engage_spark.errors import ConfigurationError, EngageError, FitError, TransientError
+from engage_spark.masking import cut
 from engage_spark.ml.feature_spec import Feature, Target
 from engage_spark.ml.training.candidates import Candidate
 from engage_spark.ml.training.pipeline import (
@@ -230,7 +231,7 @@ def _reason(error: Exception) -> str:
         or [line for line in lines if "Exception: " in line]
         or lines[:1]
     )
-    return (causes[-1] if causes else type(error).__name__).removeprefix("Caused by: ")[:500]
+    return cut((causes[-1] if causes else type(error).__name__).removeprefix("Caused by: "), 500)
 
 
 def out_of_fold(

@@ -13,6 +13,7 @@ from pyspark.sql import types as T
 from engage_spark.contract import Contract, Table, bare_pattern
 from engage_spark.contract.expressions import read_expression, read_statement
 from engage_spark.errors import ContractError
+from engage_spark.masking import cut
 from engage_spark.spark.failures import SPARK_ERRORS
 from engage_spark.spark.schema import spark_type
 from engage_spark.spark.sql_text import quoted_name, sql_literal
@@ -145,5 +146,5 @@ def _fault(spark: SparkSession, query: str, *, run: bool = True) -> str | None:
     except SPARK_ERRORS as e:
         text = str(e) if isinstance(e, PySparkException) else str(getattr(e, "java_exception", e))
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return next((line for line in lines if line.startswith("[")), lines[0] if lines else "?")[:300]
+        return cut(next((line for line in lines if line.startswith("[")), lines[0] if lines else "?"), 300)
     return None
