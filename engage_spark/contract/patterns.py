@@ -58,19 +58,20 @@ def count_groups(pattern: str) -> int:
 
 
 def _signs(pattern: str) -> Iterator[tuple[str, int]]:
-    r"""Yield the brackets of a pattern that are signs: none in `[…]`, none after `\`, none in `\Q…\E`."""
+    r"""Yield the brackets of a pattern that are signs: none in `[…]` or `\Q…\E`, none after `\` or `\c`."""
     at, classes, opened = 0, 0, 0
     while at < len(pattern):
         sign = pattern[at]
         if sign == "\\":
+            # `\c(` is a control character
+            width = 3 if pattern.startswith(r"\c", at) else 2
+            end = at + width
             if pattern.startswith(r"\Q", at):
-                end = pattern.find(r"\E", at)
-                if end < 0:
-                    yield "unclosed", at
-                at = len(pattern) if end < 0 else end
-            elif at + 1 == len(pattern):
+                closed = pattern.find(r"\E", at)
+                end = closed + 2 if closed >= 0 else len(pattern) + 1
+            if end > len(pattern):
                 yield "unclosed", at
-            at += 2
+            at = end
             continue
         if sign == "[":
             opened = opened if classes else at

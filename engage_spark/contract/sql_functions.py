@@ -16,6 +16,7 @@ class SqlFunction:
 
     `arguments` are kinds, of which the last `optional` may be left out; `repeats` says that the last may come
     again. `result` is a kind, or `same` (that of the first argument) or `common` (that of all of them).
+    `abs`, `try_add` and its like, and `element_at` are written by `sql_calls`, whatever their line says.
     `null_form` is how it is written for Spark where it could fail: `{0}`, `{1}`, … are its arguments.
     """
 
@@ -33,14 +34,16 @@ class SqlFunction:
 
 # name(s) | arguments, optional ones in brackets, … repeats the last | result | form that gives null
 #
-# kinds: number (whole, double, decimal), whole, text (takes any scalar), boolean, time (date or timestamp),
-# date, timestamp, array, map, any, read (a time, or text in which a column is); literals only: pattern (a
-# regular expression), word (text), replacement (text without `$` and backslash), count (a whole number of 0
-# to 10,000).
+# kinds: number (whole, double, decimal), whole, int (whole, and no bigint, which Spark would cut), text
+# (takes any scalar), texts (also an array), bytes (text or binary), digits (whole, text or binary), boolean,
+# time (date or timestamp), date, timestamp, array, map, container (array or map), any, read (a time, or text
+# in which a column is); literals only: pattern (a regular expression), word (text), replacement (text without
+# `$` and backslash), count (a whole number of 0 to 10,000). Of results alone: long (a bigint; of a decimal a
+# decimal), item (an element of the array), items (an array of the map's values), keys, texts (arrays).
 _TABLE = r"""
 abs | number | same
 sign signum | number | double
-ceil ceiling floor | number | whole
+ceil ceiling floor | number | long
 round bround | number [count] | same
 rint sqrt cbrt exp expm1 ln log10 log2 log1p | number | double
 sin cos tan asin acos atan sinh cosh tanh | number | double
@@ -64,15 +67,15 @@ initcap soundex reverse | text | text
 length char_length character_length len | text | whole
 octet_length bit_length ascii | text | whole
 concat | text … | text
-concat_ws | word text … | text
-substring substr | text whole [whole] | text
-left right | text whole | text
+concat_ws | word texts … | text
+substring substr | text int [int] | text
+left right | text int | text
 lpad rpad | text count [word] | text
 instr | text text | whole
-locate position | text text [whole] | whole
+locate position | text text [int] | whole
 replace | text text [text] | text
 translate | text word word | text
-substring_index | text word whole | text
+substring_index | text word int | text
 startswith endswith contains | text text | boolean
 levenshtein | text text | whole
 regexp_like | text pattern | boolean
@@ -80,20 +83,21 @@ regexp_count regexp_instr | text pattern | whole
 regexp_substr | text pattern | text
 regexp_extract | text pattern [count] | text
 regexp_replace | text pattern replacement | text
-split | text pattern | array
-md5 sha sha1 | text | text
-sha2 | text count | text
-crc32 | text | whole
-xxhash64 hash | any … | whole
-hex | any | text
+split | text pattern | texts
+md5 sha sha1 | bytes | text
+sha2 | bytes count | text
+crc32 | bytes | long
+xxhash64 | any … | long
+hash | any … | whole
+hex | digits | text
 get_json_object | text word | text
 year quarter month day dayofmonth dayofweek | time | whole
 weekday dayofyear weekofyear | time | whole
 hour minute second | timestamp | whole
 datediff date_diff | time time | whole
 months_between | time time | double
-date_add dateadd date_sub | time whole | date
-add_months | time whole | date | try_add(CAST({0} AS DATE), make_ym_interval(0, {1}))
+date_add dateadd date_sub | time int | date
+add_months | time int | date | try_add(CAST({0} AS DATE), make_ym_interval(0, {1}))
 last_day | time | date
 trunc | time word | date
 date_trunc | word time | timestamp
@@ -104,19 +108,20 @@ to_timestamp | read | timestamp | try_cast({0} AS TIMESTAMP)
 to_timestamp | read word | timestamp | try_to_timestamp({0}, {1})
 try_to_timestamp | read [word] | timestamp
 unix_date | date | whole
-unix_seconds unix_millis unix_micros | timestamp | whole
-unix_timestamp | time | whole
-size cardinality | any | whole
+unix_seconds unix_millis unix_micros | timestamp | long
+unix_timestamp | time | long
+size cardinality | container | whole
 array_contains | array any | boolean
-array_position | array any | whole
-array_min array_max | array | any
-array_distinct sort_array | array | array
+array_position | array any | long
+array_min array_max | array | item
+array_distinct sort_array | array | same
 array_join | array word | text
-map_keys map_values | map | array
+map_keys | map | keys
+map_values | map | items
 map_contains_key | map any | boolean
 try_element_at | any any | any
-element_at | any any | any | try_element_at({0}, {1})
-get | array whole | any
+element_at | any any | any
+get | array int | item
 """
 
 

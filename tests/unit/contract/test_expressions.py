@@ -101,7 +101,22 @@ def test_everything_else_is_refused_in_words_at_once(case: Case) -> None:
         ("map['k'] = 1", "(try_element_at(`map`, 'k') = 1)"),
         ("t RLIKE '(?i)abc'", "(`t` RLIKE '(?i)abc')"),
         ("add_months(d, n)", "(try_add(CAST(`d` AS DATE), make_ym_interval(0, `n`)))"),
-        ("abs(x) + abs(n)", "(abs(`x`) + try_cast(abs(CAST(`n` AS DECIMAL(20, 0))) AS BIGINT))"),
+        ("abs(x) + abs(n)", "(abs(`x`) + try_cast(abs(try_cast(`n` AS DECIMAL(20, 0))) AS BIGINT))"),
+        ("abs(deep.x)", "try_cast(abs(try_cast(`deep`.`x` AS DECIMAL(20, 0))) AS BIGINT)"),
+        ("abs(list[0])", "try_cast(abs(try_cast(get(`list`, 0) AS DECIMAL(20, 0))) AS BIGINT)"),
+        ("abs(ceil(big))", "abs(ceil(`big`))"),
+        ("floor(big) + 1", "try_add(floor(`big`), 1)"),
+        ("try_element_at(list, n)", "try_element_at(`list`, nullif(`n`, 0))"),
+        ("try_element_at(list, -1)", "try_element_at(`list`, -1)"),
+        ("element_at(deep.codes, n)", "try_element_at(`deep`.`codes`, nullif(`n`, 0))"),
+        ("x / 1e-50F", "try_divide(`x`, 1e-50F)"),
+        ("x / 2", "(`x` / 2)"),
+        ("c / 2 + 1", "try_add(try_divide(`c`, 2), 1)"),
+        ("try_add(n, m) + 1", "try_add(try_add(`n`, `m`), 1)"),
+        ("n DIV 2", "(`n` div 2)"),
+        ("n DIV n", "(`n` div nullif(`n`, 0))"),
+        ("EXTRACT(DOY FROM d)", "dayofyear(`d`)"),
+        ("s > '2025-10-21 06:00:00Z'", "(`s` > TIMESTAMP'2025-10-21 06:00:00Z')"),
         ("to_date(t, 'yyyy')", "(CAST(try_to_timestamp(`t`, 'yyyy') AS DATE))"),
         (" AND ".join(["b"] * 900), "(" + " AND ".join(["`b`"] * 900) + ")"),
     ],
@@ -121,6 +136,24 @@ def test_it_is_written_for_spark_in_brackets_quoted_and_in_the_form_that_gives_n
         ("x * 2 + n", None),
         ("n / nullif(m, 0)", None),
         ("n / m", "(`n` IS NOT NULL AND `m` IS NOT NULL AND try_divide(`n`, `m`) IS NULL)"),
+        ("try_add(n, m) > 1", None),
+        ("try_element_at(list, n) > 1", None),
+        ("map['k'] > 1", None),
+        (
+            "list[n] > 1",
+            "(`list` IS NOT NULL AND `n` IS NOT NULL AND NOT `n` BETWEEN 0 AND size(`list`) - 1)",
+        ),
+        (
+            "element_at(list, n) > 1",
+            "(`list` IS NOT NULL AND `n` IS NOT NULL AND NOT (`n` <> 0 AND `n` BETWEEN -size(`list`) AND "
+            "size(`list`)))",
+        ),
+        (
+            "coalesce(x, n / m) > 0",
+            "(CASE WHEN `x` IS NOT NULL THEN false WHEN (`n` IS NOT NULL AND `m` IS NOT NULL AND "
+            "try_divide(`n`, `m`) IS NULL) THEN true WHEN try_divide(`n`, `m`) IS NOT NULL THEN false "
+            "ELSE false END)",
+        ),
         ("CAST(t AS INT)", "(`t` IS NOT NULL AND try_cast(`t` AS INT) IS NULL)"),
         (
             "b OR n / m > 1",
@@ -139,9 +172,31 @@ def test_the_page_lists_every_function() -> None:
 
 
 def test_a_pattern_is_looked_at_alone() -> None:
-    for fine in ("(?i)abc", "(?<y>[0-9]{4})-[0-9]{2}", r"\h+", "[a-z&&[^b]]", "[)]", r"\)", r"\Q(\E", "[]a]"):
+    for fine in (
+        "(?i)abc",
+        "(?<y>[0-9]{4})-[0-9]{2}",
+        r"\h+",
+        "[a-z&&[^b]]",
+        "[)]",
+        r"\)",
+        r"\Q(\E",
+        "[]a]",
+        r"\c(",
+        r"[\c]]",
+    ):
         assert pattern_problem(fine) is None, fine
-    for bad in ("ST[0-9]{4})|(?:.*", "(a", "[a", "a\\", r"\Qa", "(?P<a>b)", "(?x)a #", "(" * 60 + ")" * 60):
+    for bad in (
+        "ST[0-9]{4})|(?:.*",
+        "(a",
+        "[a",
+        "a\\",
+        r"\Qa",
+        r"\c",
+        r"ST\c()|(?:.*|\c)",
+        "(?P<a>b)",
+        "(?x)a #",
+        "(" * 60 + ")" * 60,
+    ):
         assert pattern_problem(bad) is not None, bad
     assert count_groups(r"(a)(?:b)(?<c>d)(?<=e)\([(])") == 2
 
@@ -187,7 +242,7 @@ def test_of_a_thousand_hostile_expressions_nothing_off_the_list_passes(expressio
     bare = re.sub(r"'[^']*'|`[^`]*`", " ", read.sql)
     called = {name.lower() for name in re.findall(r"(\w+)\s*\(", bare)}
     own = {"try_cast", "cast", "try_element_at", "make_ym_interval", "get", "in", "and", "or", "not", "when",
-           "then", "else", "rlike", "like", "between", "decimal", "from"}  # fmt: skip
+           "then", "else", "rlike", "div", "like", "between", "decimal", "from"}  # fmt: skip
     assert called <= {*FUNCTIONS, *own}
     assert not re.search(r"->|::|;|--|/\*|\"|\\|\bselect\b|\$", bare, re.IGNORECASE)
     assert not re.search(r"today|'now'|tomorrow|yesterday", read.sql) or "'now'" in expression
