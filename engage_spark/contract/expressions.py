@@ -581,7 +581,9 @@ class _Parser:
         if inner.kind not in {*_CAST_TO.get(kind, {inner.kind}), "any", "null"}:
             raise NoExpressionError(f"a {inner.kind} cannot be cast to {target}")
         wide = base in ("bigint", "long")
-        node = composed([inner], f"try_cast({inner.sql} AS {target})", kind, wide=wide)
+        # an array is written as `[a, b]`, with null for what is not there
+        made = inner.growth * (6 if inner.kind in ("array", "map", "struct") else 1)
+        node = composed([inner], f"try_cast({inner.sql} AS {target})", kind, wide=wide, growth=made)
         widened = (inner.kind, kind) in (("boolean", "whole"), ("boolean", "double"), ("whole", "double"))
         safe = word == "try_cast" or kind == "text" or widened or (kind == inner.kind and kind not in NUMBERS)
         return node if safe else failing(node, inner)

@@ -223,7 +223,7 @@ def refuse_clock(node: SqlNode, name: str) -> None:
     """Refuse text that no column is in: it would be read once, and could name the clock (`'now'`)."""
     if (
         node.constant
-        and node.kind not in TIMES
+        and node.kind not in {*TIMES, "null"}
         and not (
             isinstance(node.value, str)
             and (is_moment(node.value, "date") or is_moment(node.value, "timestamp"))

@@ -49,7 +49,7 @@ INTERVALS = frozenset({"interval", "months"})
 UNKNOWN = frozenset({"any", "null"})
 _SIZED = frozenset({"text", "binary", "array", "map", "struct", "any"})
 _CLOCK = re.compile(r"[\s\x00-\x20]*(epoch|now|today|yesterday|tomorrow)(?![a-z])", re.IGNORECASE)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?)Z?", re.ASCII)
 
 

@@ -216,6 +216,7 @@ EXPRESSIONS = Group(
                 ("replace(replace(t, 'a', t), 'b', t) = t", "times as long"),
                 ("array_join(split(" * 9 + "t" + ", ''), 'aaaaa')" * 9 + " = t", "times as long"),
                 ("regexp_replace(" * 9 + "t" + ", '', 'aaaa')" * 9 + " = t", "times as long"),
+                ("CAST(split(" * 9 + "t" + ", '') AS STRING)" * 9 + " = t", "times as long"),
                 ("1.5L > n", "is no whole number"),
                 ("300Y > n", "beyond what Y stands for"),
                 ("99999S > n", "beyond what S stands for"),
@@ -256,6 +257,7 @@ EXPRESSIONS = Group(
                 "t RLIKE 'a\\\\c('",
                 "replace(t, ',', '') = t",
                 "c > 1e3BD",
+                "d > CAST(NULL AS DATE)",
             )
         ),
         accepted("t RLIKE '(?i)abc'", given="t RLIKE '(?i)abc'"),

@@ -26,7 +26,9 @@ pytestmark = pytest.mark.connect
 STATIONS = load_contract(DATA / "bikes.odcs.yaml").entity
 TYPES = {
     "n": "int", "m": "bigint", "x": "double", "c": "decimal(10,2)", "t": "string", "b": "boolean",
-    "d": "date", "s": "timestamp", "list": "array<int>", "map": "map<string,int>", "deep": "struct<x:int>",
+    "d": "date", "s": "timestamp", "list": "array<int>", "map": "map<string,int>",
+    "deep": "struct<x:int,day:date,code:string,codes:array<int>>", "mat": "array<array<int>>",
+    "times": "array<timestamp>", "big": "decimal(38,2)", "deeps": "array<struct<x:int>>",
 }  # fmt: skip
 REFUSED_BY_SPARK = {
     "no boolean": "docks_total + 1",
@@ -109,10 +111,10 @@ def test_spark_takes_every_listed_function_in_the_form_it_is_given(spark: SparkS
     example = {
         "number": "x", "whole": "n", "text": "t", "boolean": "b", "time": "s", "date": "d", "timestamp": "s",
         "array": "list", "map": "map", "any": "n", "read": "t", "pattern": "'(a)'", "word": "'MM'",
-        "replacement": "'z'", "count": "1",
+        "replacement": "'z'", "count": "1", "int": "n", "texts": "list", "bytes": "t", "digits": "n",
+        "container": "map",
     }  # fmt: skip
-    own = {"element_at": "list, 1", "try_element_at": "list, 1", "size": "list", "cardinality": "list",
-           "map_contains_key": "map, t"}  # fmt: skip
+    own = {"element_at": "list, 1", "try_element_at": "list, 1", "map_contains_key": "map, t"}  # fmt: skip
     written = []
     for name, forms in FUNCTIONS.items():
         for form in forms:
@@ -128,7 +130,19 @@ def test_spark_takes_every_listed_function_in_the_form_it_is_given(spark: SparkS
             "b IS TRUE",
             "CAST(x AS DECIMAL(10,2))", "nvl2(n, 1, 2)", "if(b, 1, 2)", "d > '2025-01-01'",
             "n IN (1, 2.5)", "1.5 + .5 - 1e3 + 2D + 3BD + 4L + 5S + 6Y", "n = -9223372036854775808",
-            "n IS NOT DISTINCT FROM m"]  # fmt: skip
+            "n IS NOT DISTINCT FROM m", "deep.codes[0] > 1", "mat[0][1] > n", "element_at(deep.codes, n) = 1",
+            "element_at(mat, n)[0] = 1", "deeps.x[0] = 1", "deeps[n].x = 1", "concat_ws(',', list, t) = t",
+            "n DIV 2 = m DIV 3", "n DIV n > 1", "EXTRACT(YEAR FROM d) = EXTRACT(DOW FROM s)",
+            "EXTRACT(WEEK FROM d) = EXTRACT(DOY FROM s)", "s > TIMESTAMP'2025-10-21'",
+            "s > '2025-10-21 06:00:00Z'", "array_contains(times, '2025-10-21')", "times[0] < '2025-10-21'",
+            "abs(ceil(big)) + abs(list[0]) > 1", "floor(big) + c / 2 + 1 > x", "d + INTERVAL 1 MONTH > d",
+            "array_max(times) > s", "map_values(map)[0] = 1", "map_keys(map)[0] = t", "split(t, ',')[n] = t",
+            "coalesce(x, n / m, 1) > 0", "substring(t, n, 2) = left(t, n)", "xxhash64(n) = crc32(t)",
+            "CAST(n AS TIMESTAMP) > s", "CAST(s AS BIGINT) = m", "CAST(d AS TIMESTAMP) > s",
+            "CAST(list AS STRING) = t", "CAST(b AS DECIMAL(3, 1)) = c", "CAST(n AS BOOLEAN) = b",
+            "3e37BD > c", "127Y + 32767S > n", "9223372036854775807L > m", "3.4e38F > x",
+            "t RLIKE 'a\\\\c('", "x / 1e-50F > 1", "hex(deep.code) = hex(n)", "get(times, n) > s",
+            "d > CAST(NULL AS DATE)"]  # fmt: skip
     for expression in more:
         read = read_expression(expression, TYPES)
         assert read.problems == [], expression
