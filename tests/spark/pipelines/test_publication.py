@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,14 +181,17 @@ def test_lost_rows_are_told_and_made_again(spark: SparkSession, settings: Settin
     deliver_log(rides([D0, D1]), BIKES.table("rides"), home)
     ingested(spark, settings)
     features.run_features(spark, settings, contract=BIKES)
-    whole = content(seen(spark, settings), without=("_run_id",))
+    deliver(of(1), BIKES, home, D2)
+    ingested(spark, settings)
+    features.run_features(spark, settings, contract=BIKES)
+    whole = content(seen(spark, settings, D1), without=("_run_id",))
     for name in (STATIONS.name, RIDES.name, FEATURES.name):
         shutil.rmtree(home / "lake" / name)
     with pytest.raises(NotPublishedError, match="stations_judged") as e:
         features.run_features(spark, settings, contract=BIKES)
     assert "engage-spark ingest" in (e.value.hint or "")
     ingested(spark, settings)
-    assert len(features.run_features(spark, settings, contract=BIKES).snapshots) == 1
+    assert len(features.run_features(spark, settings, contract=BIKES).snapshots) == 2
     assert content(seen(spark, settings, D1), without=("_run_id",)) == whole
     assert by_day(spark, settings) == {D0: 20, D1: 20}
 
@@ -291,6 +295,22 @@ def test_an_event_that_returns_with_other_content_is_counted_and_one_holds(
     assert published.count() == len(rows)
     ends = {r[0]: r[1] for r in published.select("ride_no", "to_station").collect()}
     assert (ends[3] == "ST0018") is (holds == "last")
+    # a run that runs again takes its own place again, and nothing else
+    ingest.run_ingest(spark, settings, contract=contract, force=True)
+
+    def seen_events() -> dict[int, str]:
+        rows = run_log(settings).read_published_log(spark, judged_table(keyed), stage=OF_RIDES)
+        valid = rows.select("ride_no", "to_station", "_dq_status").where("_dq_status = 'valid'").collect()
+        assert len(valid) == len({r[0] for r in valid})
+        return {r[0]: r[1] for r in valid}
+
+    assert seen_events() == ends
+    # the old and the new version in one delivery contradict each other, and say nothing against the old
+    both = pd.concat([rows.iloc[[3]], rows.iloc[[3]].assign(to_station="ST0001")])
+    deliver_log(both, keyed, home)
+    with contextlib.suppress(GateError):
+        ingest.run_ingest(spark, settings, contract=contract)
+    assert seen_events() == ends
 
 
 @pytest.mark.connect
