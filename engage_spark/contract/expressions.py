@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 
 from engage_spark.contract.sql_calls import (
     called,
@@ -26,6 +25,7 @@ from engage_spark.contract.sql_calls import (
     result_of,
 )
 from engage_spark.contract.sql_functions import FUNCTIONS
+from engage_spark.contract.sql_literals import interval_of, moment_of, number_of, text_of
 from engage_spark.contract.sql_nodes import (
     INTERVALS,
     NUMBERS,
@@ -33,21 +33,17 @@ from engage_spark.contract.sql_nodes import (
     TYPES,
     SqlNode,
     comparable,
+    compared,
     composed,
     failing,
-    is_moment,
     member_of,
     of_type,
     quoted,
     same,
-    text_literal,
     unified,
 )
-from engage_spark.contract.sql_tokens import NoExpressionError, Token, tokens_of
+from engage_spark.contract.sql_tokens import DEEPEST, NoExpressionError, Token, TokenCursor, tokens_of
 from engage_spark.errors import ContractError
-
-DEEPEST = 40
-"""How deep brackets, functions and signs of an expression may nest."""
 
 _OPERATORS = {
     "or": 1, "and": 2,
@@ -69,18 +65,11 @@ _UNSTABLE = frozenset(
         input_file_name input_file_block_start input_file_block_length version""",
     )
 )
-_UNITS = {
-    "year": "months",
-    "month": "months",
-    **dict.fromkeys(("week", "day", "hour", "minute", "second"), "interval"),
-}
 _PARTS = {
     "year": "year", "quarter": "quarter", "month": "month", "week": "weekofyear", "day": "day",
     "dow": "dayofweek", "dayofweek": "dayofweek", "doy": "dayofyear", "hour": "hour", "minute": "minute",
 }  # fmt: skip
 """The functions that EXTRACT stands for."""
-_RANGES = {"Y": 7, "S": 15, "L": 63, "": 63}
-_LARGEST_FLOAT = {"F": 3.4028235e38, "D": 1.7976931348623157e308, "": 1.7976931348623157e308}
 _CAST_TO = {
     "date": {"text", "date", "timestamp"},
     "timestamp": {"text", *TIMES, *NUMBERS},
@@ -153,17 +142,15 @@ class _Names:
     probes: list[str] = field(default_factory=list)
 
 
-class _Parser:
+class _Parser(TokenCursor):
     """Climbs by precedence. Each method takes the tokens of what it is named after, and returns its node."""
 
     def __init__(self, text: str, types: Mapping[str, str]) -> None:
+        super().__init__()
         self.text = text
         self.declared = {name.lower(): name for name in types}
         self.types = types
         self.names = _Names()
-        self.tokens: list[Token] = []
-        self.at = 0
-        self.depth = 0
 
     def expression(self) -> Expression:
         refused: tuple[str, ...] = ()
@@ -188,54 +175,6 @@ class _Parser:
             fault=node.fault if fine and node else None,
             probes=tuple(dict.fromkeys(names.probes)) if fine else (),
         )
-
-    # --- tokens
-
-    def peek(self, ahead: int = 0) -> Token:
-        i = self.at + ahead
-        return self.tokens[i] if i < len(self.tokens) else Token("end", "")
-
-    def next(self) -> Token:
-        token = self.peek()
-        self.at += 1
-        return token
-
-    def accept(self, *words: str) -> bool:
-        if all(self.peek(i).word == word for i, word in enumerate(words)):
-            self.at += len(words)
-            return True
-        return False
-
-    def expect(self, word: str) -> None:
-        if not self.accept(word):
-            raise self.unexpected(f"{word.upper()} is expected")
-
-    def unexpected(self, wanted: str = "") -> NoExpressionError:
-        token = self.peek()
-        more = f"; {wanted}" if wanted else ""
-        if token.kind == "end":
-            return NoExpressionError(
-                f"it ends too early{more}" if self.depth == 0 else "an opening parenthesis is never closed"
-            )
-        if token.text == ")":
-            return NoExpressionError(
-                "a closing parenthesis has no opening one"
-                if self.depth == 0
-                else f"')' stands where more is expected{more}"
-            )
-        if token.word == "as":
-            return NoExpressionError("AS gives the result a name, which a statement about a row has not")
-        before = self.tokens[self.at - 1] if self.at else None
-        if before is not None and before.kind == "name" and token.kind == "text":
-            return NoExpressionError(f"{before.text}'…' is a kind of text that is not allowed")
-        if before is not None and before.kind in ("name", "quoted") and token.text == "(":
-            return NoExpressionError(f"{before.text} is qualified or quoted, and no function is")
-        return NoExpressionError(f"{token.text[:40]!r} stands where it cannot{more}")
-
-    def deeper(self) -> None:
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise NoExpressionError(f"it nests more than {DEEPEST} levels deep")
 
     # --- operators
 
@@ -295,7 +234,7 @@ class _Parser:
     def calculated(self, operator: str, left: SqlNode, right: SqlNode) -> SqlNode:
         parts = [left, right]
         if _OPERATORS[operator] == _PREDICATE:
-            left, right = parts = comparable(parts)
+            left, right = parts = compared(parts)
             return composed(parts, f"({left.sql} {'=' if operator == '==' else operator} {right.sql})")
         if operator == "||":
             same(parts, "text", operator)
@@ -344,13 +283,13 @@ class _Parser:
             low = self.binary(_PREDICATE + 1)
             self.expect("and")
             high = self.binary(_PREDICATE + 1)
-            left, low, high = parts = comparable([left, low, high])
+            left, low, high = parts = compared([left, low, high])
             sql = f"({left.sql} {negated}BETWEEN {low.sql} AND {high.sql})"
             return composed(parts, sql, more=left.weight)
         if word == "in":
             self.expect("(")
             inside = self.arguments()
-            left, *listed = comparable([left, *inside])
+            left, *listed = compared([left, *inside])
             if not listed:
                 raise NoExpressionError("IN needs values")
             values = ", ".join(n.sql for n in listed)
@@ -374,7 +313,7 @@ class _Parser:
         negated = "NOT " if self.accept("not") else ""
         if self.accept("distinct", "from"):
             right = self.binary(_PREDICATE + 1)
-            left, right = comparable([left, right])
+            left, right = compared([left, right])
             return composed([left, right], f"({left.sql} IS {negated}DISTINCT FROM {right.sql})")
         for word in ("null", "true", "false", "unknown"):
             if self.accept(word):
@@ -389,7 +328,7 @@ class _Parser:
             return self.postfix()
         self.next()
         if sign == "-" and self.peek().kind == "number":
-            return self.number(self.next().text, "-")
+            return number_of(self.next().text, "-")
         self.deeper()
         inner = self.unary()
         self.depth -= 1
@@ -429,11 +368,10 @@ class _Parser:
     def primary(self) -> SqlNode:
         token = self.next()
         if token.kind == "number":
-            return self.number(token.text)
+            return number_of(token.text)
         if token.kind == "text":
             value = re.sub(r"''|\\(.)", lambda m: m[1] or "'", token.text[1:-1])
-            growth = max(1, len(value) / 100)
-            return SqlNode(sql=text_literal(value), kind="text", value=value, constant=True, growth=growth)
+            return text_of(value)
         if token.kind == "name":
             return self.named(token)
         if token.kind == "quoted" and self.peek().text != "(":
@@ -460,7 +398,7 @@ class _Parser:
             "false": lambda: SqlNode(sql="FALSE", kind="boolean", constant=True),
         }
         if word in ("date", "timestamp") and after.kind == "text":
-            return self.moment(word, self.primary())
+            return moment_of(word, str(self.primary().value))
         if word in of_grammar:
             return of_grammar[word]()
         if after.text == "(" and after.kind == "sign":
@@ -482,57 +420,11 @@ class _Parser:
         self.names.columns.append(declared)
         return of_type(quoted(declared), self.types[declared])
 
-    def number(self, text: str, sign: str = "") -> SqlNode:
-        suffix = re.search(r"(BD|bd|[DdFfLlSsYy])?$", text)[0].upper()  # type: ignore[index]
-        digits = text[: len(text) - len(suffix)]
-        if len(digits) > 60:
-            raise NoExpressionError("a number has more than 60 digits")
-        exponent = "e" in digits.lower()
-        if digits.isdigit() and suffix in _RANGES:
-            value, half = int(sign + digits), 2 ** _RANGES[suffix]
-            if -half <= value < half:
-                wide = suffix == "L" or not -(2**31) <= value < 2**31
-                return SqlNode(
-                    sql=f"{sign}{text}",
-                    kind="whole",
-                    value=value,
-                    constant=True,
-                    wide=wide,
-                    never_zero=value != 0,
-                )
-            if suffix:
-                raise NoExpressionError(f"{text} is beyond what {suffix} stands for")
-        if suffix in ("L", "S", "Y"):
-            raise NoExpressionError(f"{text} is no whole number, for which {suffix} stands")
-        if suffix in ("D", "F") or (exponent and not suffix):
-            if abs(float(digits)) > _LARGEST_FLOAT[suffix]:
-                raise NoExpressionError(
-                    f"{text} is beyond the largest {'float' if suffix == 'F' else 'double'}"
-                )
-            return SqlNode(sql=f"{sign}{text}", kind="double", constant=True)
-        _, written, power = Decimal(digits).as_tuple()
-        if max(len(written) + max(int(power), 0), -int(power)) > 38:
-            raise NoExpressionError(f"{text[:60]} has more than the 38 digits of a decimal")
-        return SqlNode(sql=f"{sign}{text}", kind="decimal", constant=True)
-
-    def moment(self, word: str, text: SqlNode) -> SqlNode:
-        value = str(text.value)
-        if not (is_moment(value, word) or is_moment(value, "date")):
-            example = "2025-10-21" if word == "date" else "2025-10-21 06:00:00"
-            raise NoExpressionError(f"{word.upper()}'{value[:40]}' is not fixed; write it as '{example}'")
-        return SqlNode(sql=f"{word.upper()}'{value}'", kind=word, value=value, constant=True)
-
     def interval(self) -> SqlNode:
         sign = "-" if self.accept("-") else ""
-        token = self.next()
-        digits = token.text.strip("'") if token.kind in ("text", "number") else ""
-        unit = self.next().word.removesuffix("s")
-        if not re.fullmatch(r"-?\d{1,6}", digits, re.ASCII) or unit not in _UNITS:
-            raise NoExpressionError(
-                f"an interval is written as INTERVAL 3 DAYS, with one of {', '.join(sorted(_UNITS))}"
-            )
-        amount = -int(digits) if sign else int(digits)
-        return SqlNode(sql=f"INTERVAL '{amount}' {unit.upper()}", kind=_UNITS[unit], constant=True)
+        amount, unit = self.next(), self.next()
+        digits = amount.text.strip("'") if amount.kind in ("text", "number") else ""
+        return interval_of(digits, unit.word, sign)
 
     def extract(self) -> SqlNode:
         """Take `EXTRACT(YEAR FROM d)`, which is `year(d)`; its bracket is open."""
@@ -603,7 +495,7 @@ class _Parser:
             raise self.unexpected("END is expected")
         self.depth -= 1
         if subject is not None:
-            subject, *tests = comparable([subject, *tests])
+            subject, *tests = compared([subject, *tests])
             if subject.fault is not None:
                 raise NoExpressionError(
                     "CASE needs a value that cannot fail; write CASE WHEN … with conditions"

@@ -14,6 +14,7 @@ from engage_spark.contract.sql_nodes import (
     SqlNode,
     any_of,
     comparable,
+    compared,
     composed,
     failing,
     is_moment,
@@ -68,7 +69,7 @@ def _applied(form: SqlFunction, given: list[SqlNode]) -> SqlNode:
         kind = key_type(given[0]) if name == "map_contains_key" else item_type(given[0])
         given = [given[0], comparable([of_type("", kind), given[1]])[1]]
     if form.result == "common":
-        given = comparable(given)
+        given = compared(given) if name in ("greatest", "least", "nullif") else comparable(given)
     if name == "abs":
         return _absolute(given[0])
     kind, like, wide = _result(form, given)

@@ -36,10 +36,10 @@ class SqlFunction:
 #
 # kinds: number (whole, double, decimal), whole, int (whole, and no bigint, which Spark would cut), text
 # (takes any scalar), texts (also an array), bytes (text or binary), digits (whole, text or binary), boolean,
-# time (date or timestamp), date, timestamp, array, map, container (array or map), any, read (a time, or text
-# in which a column is); literals only: pattern (a regular expression), word (text), replacement (text without
-# `$` and backslash), count (a whole number of 0 to 10,000). Of results alone: long (a bigint; of a decimal a
-# decimal), item (an element of the array), items (an array of the map's values), keys, texts (arrays).
+# hashed (no map), time (date or timestamp), date, timestamp, array, map, container (array or map), any, read
+# (a time, or text in which a column is); literals only: pattern (a regular expression), word (text),
+# replacement (text without `$` and backslash), count (a whole number of 0 to 10,000). Of results alone: long
+# (a bigint; of a decimal a decimal), item (an element of the array), items (the map's values), keys, texts.
 _TABLE = r"""
 abs | number | same
 sign signum | number | double
@@ -87,8 +87,8 @@ split | text pattern | texts
 md5 sha sha1 | bytes | text
 sha2 | bytes count | text
 crc32 | bytes | long
-xxhash64 | any … | long
-hash | any … | whole
+xxhash64 | hashed … | long
+hash | hashed … | whole
 hex | digits | text
 get_json_object | text word | text
 year quarter month day dayofmonth dayofweek | time | whole

@@ -234,12 +234,14 @@ def same(nodes: Sequence[SqlNode], kind: str, name: str) -> None:
         "bytes": {"text", "binary"},
         "digits": {"whole", "text", "binary"},
         "container": {"array", "map"},
+        "hashed": {*NUMBERS, *TIMES, *INTERVALS, "text", "boolean", "binary", "array", "struct"},
     }.get(kind, {kind})
     spoken = {
         "int": "whole number of at most 32 bits",
         "bytes": "text or binary",
         "texts": "text or an array",
         "digits": "whole number or a text",
+        "hashed": "value other than a map",
         "container": "map or an array",
     }.get(kind, kind)
     for node in nodes:
@@ -265,12 +267,31 @@ def comparable(nodes: Sequence[SqlNode]) -> list[SqlNode]:
                 raise NoExpressionError(
                     "a text beside a time may stand for the moment of the run; write a day"
                 )
-    families = {"number" if k in NUMBERS else "time" if k in TIMES else k for k in others}
-    if len(families) > 1:
+    families = {_family(n.kind, n.spark_type) for n in nodes if n.kind not in UNKNOWN}
+    if len(families) > 1 and not any("any" in f.split() for f in families):
         raise NoExpressionError(
             f"{' and '.join(sorted(families))} are not compared or mixed; write try_cast(… AS …)"
         )
     return nodes
+
+
+def compared(nodes: Sequence[SqlNode]) -> list[SqlNode]:
+    """Return `comparable` values of a comparison, which Spark has none of for maps."""
+    if any(n.kind == "map" for n in nodes):
+        raise NoExpressionError("a map is not compared; compare its values, such as map['k']")
+    return comparable(nodes)
+
+
+def _family(kind: str, spark_type: str) -> str:
+    """Return what only values of the same are compared with: of an array also what its elements are."""
+    if kind in NUMBERS or kind in TIMES:
+        return "number" if kind in NUMBERS else "time"
+    if kind == "struct":
+        return re.sub(r"\s", "", spark_type.lower())
+    if kind not in ("array", "map"):
+        return kind
+    inner = (of_type("", t) for t in inner_types(spark_type) or [""])
+    return f"{kind} of {' to '.join(_family(n.kind, n.spark_type) for n in inner)}"
 
 
 def unified(nodes: Sequence[SqlNode]) -> tuple[str, SqlNode | None]:

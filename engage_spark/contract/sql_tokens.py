@@ -1,4 +1,7 @@
-"""Part the text of an expression into names, literals and signs; everything else is refused here."""
+"""Part the text of an expression into names, literals and signs, and walk over them.
+
+Everything else is refused here.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ LONGEST = 20_000
 """Characters of an expression."""
 MOST_WORDS = 2_000
 """Names, literals and signs of an expression."""
+
+DEEPEST = 40
+"""How deep brackets, functions and signs of an expression may nest."""
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
@@ -66,6 +72,67 @@ def tokens_of(text: str) -> list[Token]:
     if len(tokens) > MOST_WORDS:
         raise NoExpressionError(f"it has {len(tokens):,} words, more than {MOST_WORDS:,}")
     return tokens
+
+
+class TokenCursor:
+    """A place in a list of tokens, and how deep in brackets it is."""
+
+    def __init__(self) -> None:
+        self.tokens: list[Token] = []
+        self.at = 0
+        self.depth = 0
+
+    def peek(self, ahead: int = 0) -> Token:
+        """Return the token that comes next, or one of the kind `end`."""
+        i = self.at + ahead
+        return self.tokens[i] if i < len(self.tokens) else Token("end", "")
+
+    def next(self) -> Token:
+        """Take the next token."""
+        token = self.peek()
+        self.at += 1
+        return token
+
+    def accept(self, *words: str) -> bool:
+        """Take the words where they come next, and return whether they did."""
+        if all(self.peek(i).word == word for i, word in enumerate(words)):
+            self.at += len(words)
+            return True
+        return False
+
+    def expect(self, word: str) -> None:
+        """Take a word that has to come next."""
+        if not self.accept(word):
+            raise self.unexpected(f"{word.upper()} is expected")
+
+    def unexpected(self, wanted: str = "") -> NoExpressionError:
+        """Return the error that says what the next token is doing there."""
+        token = self.peek()
+        more = f"; {wanted}" if wanted else ""
+        if token.kind == "end":
+            return NoExpressionError(
+                f"it ends too early{more}" if self.depth == 0 else "an opening parenthesis is never closed"
+            )
+        if token.text == ")":
+            return NoExpressionError(
+                "a closing parenthesis has no opening one"
+                if self.depth == 0
+                else f"')' stands where more is expected{more}"
+            )
+        if token.word == "as":
+            return NoExpressionError("AS gives the result a name, which a statement about a row has not")
+        before = self.tokens[self.at - 1] if self.at else None
+        if before is not None and before.kind == "name" and token.kind == "text":
+            return NoExpressionError(f"{before.text}'…' is a kind of text that is not allowed")
+        if before is not None and before.kind in ("name", "quoted") and token.text == "(":
+            return NoExpressionError(f"{before.text} is qualified or quoted, and no function is")
+        return NoExpressionError(f"{token.text[:40]!r} stands where it cannot{more}")
+
+    def deeper(self) -> None:
+        """Go one bracket, function or sign deeper."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise NoExpressionError(f"it nests more than {DEEPEST} levels deep")
 
 
 def _unreadable(text: str, at: int) -> str:

@@ -112,6 +112,7 @@ def test_spark_takes_every_listed_function_in_the_form_it_is_given(spark: SparkS
         "number": "x", "whole": "n", "text": "t", "boolean": "b", "time": "s", "date": "d", "timestamp": "s",
         "array": "list", "map": "map", "any": "n", "read": "t", "pattern": "'(a)'", "word": "'MM'",
         "replacement": "'z'", "count": "1", "int": "n", "texts": "list", "bytes": "t", "digits": "n",
+        "hashed": "list",
         "container": "map",
     }  # fmt: skip
     own = {"element_at": "list, 1", "try_element_at": "list, 1", "map_contains_key": "map, t"}  # fmt: skip
