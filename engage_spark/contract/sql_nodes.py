@@ -290,6 +290,8 @@ def _family(kind: str, spark_type: str) -> str:
         return re.sub(r"\s", "", spark_type.lower())
     if kind not in ("array", "map"):
         return kind
+    if spark_type.count("<") > HIGHEST:
+        raise NoExpressionError(f"a type nests more than {HIGHEST} levels deep")
     inner = (of_type("", t) for t in inner_types(spark_type) or [""])
     return f"{kind} of {' to '.join(_family(n.kind, n.spark_type) for n in inner)}"
 

@@ -166,6 +166,11 @@ def test_it_is_known_where_it_fails(expression: str, fault: str | None) -> None:
     assert read_expression(expression, TYPES).fault == fault
 
 
+def test_a_type_that_nests_without_end_is_refused_in_words() -> None:
+    nested = "array<" * 500 + "int" + ">" * 500
+    assert "levels deep" in read_expression("n = n", {"n": nested}).problems[0]
+
+
 def test_the_page_lists_every_function() -> None:
     page = (ROOT / "docs" / "how_to" / "add_check.md").read_text(encoding="utf-8")
     assert [name for name in FUNCTIONS if f"`{name}`" not in page] == []
