@@ -28,6 +28,7 @@ _WORD = (
     r"|(?:access|account|api|private|secret|session|shared|storage)[ ._-]?key)"
 )
 _SECRET_NAME = re.compile(rf"key|private|{_WORD}", re.IGNORECASE)
+_TEXT_NAME = re.compile(_WORD, re.IGNORECASE)
 _QUOTED = r"""\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?"""
 _NAMED = re.compile(
     rf"({_WORD}[\w.-]{{0,40}}(?:\[\w{{1,9}}\])?(\\*['\"])?[ \t]*)(?:(=[ \t]*)({_QUOTED}|[^\s&;]+)"
@@ -130,7 +131,7 @@ def mask(text: str) -> str:
     if _SECRET_NAME.search(text):
         text = _HEADER.sub(rf"\1{MASK}", text)
         text = _NAMED.sub(_without_value, text)
-        text = _OPTION.sub(lambda m: f"{m[1]}{MASK}" if is_secret_name(m[2]) else m[0], text)
+        text = _OPTION.sub(lambda m: f"{m[1]}{MASK}" if _TEXT_NAME.search(m[2]) else m[0], text)
     return _SCHEME.sub(rf"\1 {MASK}", text)
 
 
@@ -155,6 +156,7 @@ def _without_value(match: re.Match[str]) -> str:
     line, a text in quotes, or a word with a digit.
     """
     name, quote_, equals, _, colon, value, ends = match.groups()
+    ends = None if name.lower().strip() == "pass" else ends  # a noun as well: in one pass: counts, sums
     if equals is not None:
         return f"{name}{equals}{MASK}"
     if value in ("null", "true", "false", "None", "True", "False"):

@@ -6,6 +6,7 @@ anything is built: an alias costs nothing to write, and what it stands for may b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +18,24 @@ try:  # libyaml reads ten times as fast; wheels of PyYAML hold it, source builds
 except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
-LARGEST = 4 * 2**20
+LARGEST = 2**20
 """Characters of a file."""
+MOST_NODES = 50_000
+"""Values of a file: the largest contract of the package has 6,000."""
+LONGEST_NUMBER = 100
+"""Characters up to which a value without quotes may be a number or a day; what is longer is text."""
 DEEPEST = 40
 """How deep lists and mappings may nest."""
 MOST_ALIASES = 1_000
 MOST_REPEATED = 20_000
-"""Values that all aliases together stand for."""
+"""Values that all aliases together stand for; a text counts once more for each 50 of its characters."""
+_KINDS = ("str", "int", "float", "bool", "null", "timestamp", "seq", "map")
+_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in _KINDS)
+_NUMBER = re.compile(r"[+-]?[0-9.][0-9a-fA-FxXobOB_:.+-]*")
 
 
 class RefusedYamlError(yaml.YAMLError):
-    """YAML that is not read; its message says why and where."""
+    """YAML that is not read; its message says why and where, and shows no value, which may be a secret."""
 
     def __init__(self, problem: str, mark: Any = None) -> None:
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
@@ -52,21 +60,28 @@ def load_yaml(text: str) -> Any:
     """
     if len(text) > LARGEST:
         raise RefusedYamlError(f"it has {len(text):,} characters, more than {LARGEST:,}")
-    _check_limits(text)
     try:
+        _check_limits(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader: it builds plain data only)
-    except yaml.YAMLError:
+    except RefusedYamlError:
         raise
-    except Exception as e:
-        raise RefusedYamlError(f"a value is not of the type that it is written as: {str(e)[:200]}") from e
+    except yaml.MarkedYAMLError as e:
+        kind = " ".join(str(part) for part in (e.context, e.problem) if part)
+        raise RefusedYamlError(_QUOTED.sub("", kind), e.problem_mark or e.context_mark) from None
+    except yaml.reader.ReaderError as e:
+        raise RefusedYamlError(f"{e.reason}, at character {e.position}") from None
 
 
 def _check_limits(text: str) -> None:
     sizes: dict[str | None, int] = {}
     stack: list[_Open] = []
-    aliases = repeated = 0
+    aliases = repeated = nodes = 0
     for event in yaml.parse(text, Loader=_SafeLoader):
         size = 1
+        nodes += isinstance(event, yaml.NodeEvent)
+        if nodes > MOST_NODES:
+            raise RefusedYamlError(f"it has more than {MOST_NODES:,} values", event.start_mark)
+        _check_tag(event)
         if isinstance(event, yaml.CollectionStartEvent):
             _check_place(event, stack)
             stack.append(_Open(event.anchor, isinstance(event, yaml.MappingStartEvent)))
@@ -85,12 +100,30 @@ def _check_limits(text: str) -> None:
             closed = stack.pop()
             size = sizes[closed.anchor] = closed.size
         elif isinstance(event, yaml.ScalarEvent):
-            sizes[event.anchor] = 1
+            if event.implicit[0] and len(event.value) > LONGEST_NUMBER and _NUMBER.fullmatch(event.value):
+                raise RefusedYamlError(
+                    f"a number of more than {LONGEST_NUMBER} characters is not of the type that it "
+                    "looks like; write it in quotes",
+                    event.start_mark,
+                )
+            sizes[event.anchor] = 1 + len(event.value) // 50
         else:
             continue
         if stack:
             stack[-1].size += size
             stack[-1].children += 1
+
+
+def _check_tag(event: yaml.Event) -> None:
+    """Refuse a value with a tag other than those of plain data, such as `!!set` or one of Python."""
+    tag = getattr(event, "tag", None)
+    if tag not in (None, "!") and tag not in _TAGS:
+        raise RefusedYamlError("a value has a tag that is not read; write it without one", event.start_mark)
+    if tag not in (None, "!") and len(getattr(event, "value", "")) > LONGEST_NUMBER:
+        raise RefusedYamlError(
+            f"a value with a tag has more than {LONGEST_NUMBER} characters; write it in quotes",
+            event.start_mark,
+        )
 
 
 def _check_place(event: yaml.NodeEvent, stack: list[_Open]) -> None:
@@ -103,11 +136,27 @@ def _check_place(event: yaml.NodeEvent, stack: list[_Open]) -> None:
         raise RefusedYamlError(f"*{event.anchor} stands inside of what it names", event.start_mark)
 
 
+_QUOTED = re.compile(r"\s*(['\"]).*\1")
 _KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 class _Loader(_SafeLoader):
     """Safe YAML that refuses a key written twice, which YAML forbids and PyYAML accepts."""
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        long = kind is yaml.ScalarNode and implicit[0] and len(value) > LONGEST_NUMBER
+        tag: str = _KEYS[0] if long else super().resolve(kind, value, implicit)
+        return tag
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except yaml.YAMLError:
+            raise
+        except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError):
+            raise RefusedYamlError(
+                "a value is not of the type that it is written as", node.start_mark
+            ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()

@@ -57,6 +57,25 @@ def test_what_yaml_may_say_is_read() -> None:
     assert load_yaml("a: &a {b: 1}\nc: {<<: *a, d: [*a, ~, 2025-10-21]}\n")["c"]["b"] == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+            ["secret_key: !Hush4711 x", "a: !!int Hush4711", "a: *Hush4711", "a: !!float Hush4711",
+             "a: !!timestamp Hush4711", "a: %Hush4711", "a: !!bool Hush4711",
+             "a: Hush4711: b", "a: 'Hush4711", "a: &Hush4711 b\na: 1", "a: [Hush4711", "!Hush4711! a: b"],
+)  # fmt: skip
+def test_what_is_wrong_with_yaml_is_said_without_its_values(text: str, tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("lake: {root: lake}\n")
+    (tmp_path / "local.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"local\.yaml cannot be read as YAML: .+ \(line") as refusal:
+        load_settings("local", conf=tmp_path)
+    assert "4711" not in str(refusal.value)
+
+
+def test_a_long_value_without_quotes_is_text() -> None:
+    assert load_yaml("a: 2025-10-21 " + "x" * 200 + "\nb: 7") == {"a": "2025-10-21 " + "x" * 200, "b": 7}
+    assert load_yaml('a: !!str 5\nb: "' + "9" * 200 + '"') == {"a": "5", "b": "9" * 200}
+
+
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [p for k, v in items for p in [(*path, k), *_paths(v, (*path, k))]]

@@ -69,6 +69,7 @@ IN_TEXT = [
     f"--password {SECRET}",
     f"--db-password '{SECRET} x'",
     f"pass={SECRET}",
+    f"pass: {SECRET}",
     f'password="a\\"b {SECRET}"',
     f'password="a {SECRET}',
     f'{{\\"password\\": \\"{SECRET}\\"}}',
@@ -111,6 +112,8 @@ PLAIN = [
     "author=x authority=y authentication=z",
     "pattern=x path=y signal=z",
     "token: null",
+    "in one pass: counts, sums",
+    "--key COLUMN",
 ]
 SECRET_NAMES = """password passwd passphrase ssl_passphrase db.pass PGPASS PGPASSWORD MYSQL_PASS authorization
     oauth cookie bearer jwt dsn SENTRY_DSN connection_string connectionString SLACK_WEBHOOK azure_sas sas_url
