@@ -145,7 +145,7 @@ class _Loader(_SafeLoader):
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
         long = kind is yaml.ScalarNode and implicit[0] and len(value) > LONGEST_NUMBER
-        tag: str = _KEYS[0] if long else super().resolve(kind, value, implicit)
+        tag: str = _KEYS[0] if long else super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         return tag
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:

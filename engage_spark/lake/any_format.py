@@ -211,7 +211,7 @@ def _csv_shape(spark: SparkSession, files: Sequence[InputFile], delimiter: str) 
             continue
         here = path_of_this_process(spark, f.path) is not None
         with BufferedReader(FileRange(spark, f), 2**20) as stream:
-            scan = scan_csv(stream, name=f.name, whole=here)
+            scan = scan_csv(stream, name=f.name, whole=here, delimiter=delimiter)
         headers.add(tuple(parse_header(scan.header, name=f.name, delimiter=delimiter, declared=())))
         if (likely := likely_delimiter(scan.header, delimiter)) is not None:
             raise InputError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -24,22 +26,29 @@ class CsvScan:
     """What a look through a CSV file shows.
 
     `header` is its first line that is not blank; `breaks_lines` whether values in quotes hold line ends,
-    which needs another parser; it is False where a quote is never closed, since that parser would then take
-    the rest of the file for one value.
+    which needs another parser; it is False where a quote is never closed, or closed in the middle of a value,
+    since that parser would then join rows.
     """
 
     header: bytes
     breaks_lines: bool
 
 
-def scan_csv(stream: IO[bytes], *, name: str, whole: bool) -> CsvScan:
+def scan_csv(stream: IO[bytes], *, name: str, whole: bool, delimiter: str) -> CsvScan:
     """Look through a CSV file, or only for its header where not `whole`; names that end in .gz are unpacked.
 
     Cost: the file is read once, a megabyte at a time.
-    Errors: InputError for a line longer than MAX_LINE_BYTES, and for an archive that cannot be unpacked.
+    Errors: InputError for a line longer than MAX_LINE_BYTES, and for an archive that cannot be unpacked, or
+    that Spark would not unpack by its name.
     """
+    if name.lower().endswith(".gz") and not name.endswith(".gz"):
+        raise InputError(
+            f"{name} would not be unpacked: Spark knows archives by .gz in small letters",
+            hint="rename the file to .gz",
+        )
     opened = gzip.GzipFile(fileobj=stream) if name.lower().endswith(".gz") else stream
-    header, line, n_quotes, n_open = b"", b"", 0, 0
+    header, line = b"", b""
+    quotes = _Quotes(delimiter.encode())
     try:
         while True:
             chunk = opened.read(_CHUNK)
@@ -50,14 +59,65 @@ def scan_csv(stream: IO[bytes], *, name: str, whole: bool) -> CsvScan:
                 raise _too_long(name)
             for one in lines:
                 header = header or (one if one.strip() else b"")
-                if b'"' in one:
-                    quotes = one.count(b'"')
-                    n_quotes += quotes
-                    n_open += quotes % 2
+                quotes.follow(one)
             if not chunk or (header and not whole):
-                return CsvScan(header=header, breaks_lines=n_open > 0 and n_quotes % 2 == 0)
-    except (OSError, EOFError) as e:
+                return CsvScan(header=header, breaks_lines=quotes.break_lines)
+    except (OSError, EOFError, zlib.error) as e:
         raise InputError(f"a file cannot be read: {name}: {e}", hint="deliver the named file again") from e
+
+
+class _Quotes:
+    """Where quotes open and close: at the start of a value, and before a delimiter or the end of a line."""
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        self._is_open = self._crossed = self._broken = False
+        self._is_first = True
+
+    @property
+    def break_lines(self) -> bool:
+        """Whether a value in quotes holds a line end, and every quote that opens is closed where it can."""
+        return self._crossed and not self._is_open and not self._broken
+
+    def follow(self, line: bytes) -> None:
+        """Go on to the end of a line."""
+        if self._is_first:
+            line, self._is_first = line.removeprefix(BOM_UTF8), False
+        if self._broken or b'"' not in line:
+            return
+        at = 0
+        if not self._is_open:
+            at = self._opening(line)
+        while at >= 0:
+            at = self._closing(line, at)
+            if at < 0:
+                return
+            at = self._opening(line, at)
+
+    def _opening(self, line: bytes, at: int = 0) -> int:
+        """Return where the next value in quotes begins, after its quote; -1 where none does."""
+        if at == 0 and line.startswith(b'"'):
+            at = 1
+        else:
+            found = line.find(self._delimiter + b'"', at)
+            at = found + len(self._delimiter) + 1 if found >= 0 else -1
+        self._is_open = at >= 0
+        return at
+
+    def _closing(self, line: bytes, at: int) -> int:
+        """Return where a value in quotes ends, after its quote; -1 where it does not, or ends wrongly."""
+        while (quote := line.find(b'"', at)) >= 0:
+            at = quote + 1
+            if line.startswith(b'"', at):
+                at += 1
+            elif at == len(line) or line.startswith(self._delimiter, at):
+                self._is_open = False
+                return at
+            else:
+                self._broken = True
+                return -1
+        self._crossed = True
+        return -1
 
 
 def _too_long(name: str) -> InputError:
@@ -83,14 +143,20 @@ def parse_header(header: bytes, *, name: str, delimiter: str, declared: Collecti
         raise InputError(
             f"{name} has no header line", hint="write the names of the columns as the first line"
         )
-    columns = _split(text, delimiter)
+    try:
+        columns = _split(text, delimiter)
+    except csv.Error as e:
+        raise InputError(
+            f"the header line of {name} cannot be split: {e}",
+            hint="look whether a quote is never closed, or line ends are missing",
+        ) from e
     if repeated := [c for c, n in Counter(columns).items() if n > 1 and c in declared]:
         raise InputError(
             f"{name} names the column {', '.join(map(repr, repeated))} more than once",
             hint="keep one of each, or name the others differently",
         )
     known = _known(columns, declared)
-    better = {d: _known(_split(text, d), declared) for d in DELIMITERS if d != delimiter}
+    better = {d: _known(_split_or_none(text, d), declared) for d in DELIMITERS if d != delimiter}
     likely = max(better, key=lambda d: better[d], default=delimiter)
     if declared and better.get(likely, 0) > max(known, 1):
         raise InputError(
@@ -103,14 +169,22 @@ def parse_header(header: bytes, *, name: str, delimiter: str, declared: Collecti
 def likely_delimiter(header: bytes, delimiter: str) -> str | None:
     """Return the delimiter that splits a header line where the set one does not; None where all is well."""
     text = header.decode("utf-8-sig", errors="replace")
-    if len(_split(text, delimiter)) > 1:
+    if len(_split_or_none(text, delimiter)) > 1:
         return None
-    likely = max(DELIMITERS, key=lambda d: len(_split(text, d)))
-    return likely if len(_split(text, likely)) > 1 else None
+    likely = max(DELIMITERS, key=lambda d: len(_split_or_none(text, d)))
+    return likely if len(_split_or_none(text, likely)) > 1 else None
 
 
 def _split(text: str, delimiter: str) -> list[str]:
     return next(csv.reader([text], delimiter=delimiter), [])
+
+
+def _split_or_none(text: str, delimiter: str) -> list[str]:
+    """Split a header line by a delimiter that may not be its own; it stays whole where that fails."""
+    try:
+        return _split(text, delimiter)
+    except csv.Error:
+        return [text]
 
 
 def _known(columns: Sequence[str], declared: Collection[str]) -> int:

@@ -6,7 +6,7 @@ Pure: no Spark, no file is opened. Names are paths below the table's folder, wit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from urllib.parse import unquote
@@ -24,7 +24,10 @@ _FILES_OF_FORMATS = (
     (re.compile(r"(^|/)\.hoodie_partition_metadata(\.\w+)?$"), "Hudi"),
     (re.compile(r"(^|/)metadata/([^/]*\.metadata\.json(\.gz)?|version-hint\.text|[^/]*\.avro)$"), "Iceberg"),
     (re.compile(r"(^|/)(snapshot/snapshot-\d+|schema/schema-\d+)$"), "Paimon"),
-    (re.compile(r"(^|/)((base|delta|delete_delta)_\d{7,}[^/]*/.+|_orc_acid_version)$"), "Hive ACID"),
+    (
+        re.compile(r"(^|/)((base|delta|delete_delta)_\d{7}(_\d{7})*(_\d{4})?(_v\d+)?/.+|_orc_acid_version)$"),
+        "Hive ACID",
+    ),
     (re.compile(r"(^|/)_(committed|started)_[^/]+$"), "Databricks commit protocol"),
     (re.compile(r"(^|/)_versions/[^/]+\.manifest$"), "Lance"),
 )
@@ -43,7 +46,7 @@ _NO_DATA_FOLDERS = frozenset({"@eadir", "lost+found", "$recycle.bin", "system vo
 _DAY_COLUMNS = frozenset(
     {"dt", "ds", "date", "day", "snapshot", "snapshot_day", "snapshotdate", "as_of", "asof", "data_date"}
 )
-_DATE_IN_NAME = re.compile(r"(?<![0-9A-Za-z])(\d{4}-\d{2}-\d{2}|\d{8})(?![0-9A-Za-z])", re.ASCII)
+_DATE_IN_NAME = re.compile(r"(?<![0-9A-Za-z])(\d{4}-\d{2}-\d{2}|\d{8})(?![0-9A-SU-Za-z]|T(?!\d))", re.ASCII)
 _YEAR_MONTH_DAY = re.compile(
     r"(?:^|/)(?:y|yy|yyyy|year)=(\d{4})/(?:m|mm|month)=(\d{1,2})/(?:d|dd|day)=(\d{1,2})(?:/|$)"
     r"|(?:^|/)(\d{4})/(\d{1,2})/(\d{1,2})(?:/|$)",
@@ -149,7 +152,7 @@ def folder_day(name: str) -> date | None:
     Errors: ValueError when a path has two such folders, or one in another spelling.
     """
     prefix = f"{SNAPSHOT_DATE}="
-    days = [f for f in name.split("/")[:-1] if f.lower().replace("-", "_").startswith(prefix)]
+    days = [f for f in name.split("/")[:-1] if _is_day_folder(f)]
     if not days:
         return None
     if len(days) > 1:
@@ -157,6 +160,24 @@ def folder_day(name: str) -> date | None:
     if not days[0].startswith(prefix):
         raise ValueError(f"the folder {days[0]!r} is not spelled like {prefix}2025-10-21; rename it")
     return parse_day(days[0].removeprefix(prefix))
+
+
+def _is_day_folder(folder: str) -> bool:
+    """Return whether the column of a folder is snapshot_date, in whatever spelling."""
+    column, equals, _ = unquote(folder).partition("=")
+    return bool(equals) and re.sub(r"[^a-z0-9]", "", column.lower()) == SNAPSHOT_DATE.replace("_", "")
+
+
+def contradicting_folders(name: str, day: date, declared: Collection[str]) -> list[str]:
+    """Return the folders of a name that say another day than its `snapshot_date=` folder does.
+
+    A folder of a declared column, such as the date of a trip, says nothing about the day.
+    """
+    return [
+        folder
+        for folder, other in other_day_folders(name).items()
+        if other != day and _names_the_day(folder) and folder.partition("=")[0] not in declared
+    ]
 
 
 def other_day_folders(name: str) -> dict[str, date]:
@@ -188,8 +209,8 @@ def _add_day(days: dict[str, date], folder: str, text: str) -> None:
 def undated_problems(names: Sequence[str], snapshot_date: date, *, n_dated: int) -> list[str]:
     """Return why files without a day folder cannot all be of the day that was asked for.
 
-    Their folders or names name several days, or a folder another one; or they lie beside folders of days
-    (`n_dated` files).
+    Their folders or names name several days, or a folder another one, or a name an earlier one (a later one
+    may be when it was exported); or they lie beside folders of days (`n_dated` files).
     """
     if not names:
         return []
@@ -218,6 +239,11 @@ def undated_problems(names: Sequence[str], snapshot_date: date, *, n_dated: int)
             f"would make one; put each into the folder {SNAPSHOT_DATE}=YYYY-MM-DD of its day"
         ]
     others = [f for f, day in folders.items() if day != snapshot_date and _names_the_day(f)]
+    if early := sorted(n for n, day in in_names.items() if day < snapshot_date):
+        return [
+            f"{early[0]}: its name says an earlier day than --snapshot-date {snapshot_date}; "
+            f"put it into the folder {SNAPSHOT_DATE}=YYYY-MM-DD of its day, or give its own day"
+        ]
     return [
         f"the folder {f} is of another day than --snapshot-date {snapshot_date}; "
         f"name it {SNAPSHOT_DATE}=YYYY-MM-DD, or give its own day"

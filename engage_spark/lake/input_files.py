@@ -6,7 +6,7 @@ Every scan of a run reads the listed files, so what arrives in between belongs t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import SNAPSHOT_DATE, Table
 from engage_spark.errors import InputError
-from engage_spark.lake.delivery_names import folder_day, parse_day, undated_problems
+from engage_spark.lake.delivery_names import contradicting_folders, folder_day, parse_day, undated_problems
 from engage_spark.lake.file_listing import InputFile, Listing, format_of, list_files
 from engage_spark.lake.spark_errors import translate_spark_errors
 
@@ -75,7 +75,7 @@ def list_inputs(
     problems: list[str] = []
     by_day: dict[date | None, list[InputFile]] = {None: list(files)}
     if dated:
-        by_day, problems = _by_day(listing, snapshot_date)
+        by_day, problems = _by_day(listing, snapshot_date, table.names)
         files = tuple(f for of_day in by_day.values() for f in of_day)
         if not files and not problems:
             raise InputError(
@@ -137,7 +137,7 @@ def fingerprint(manifests: Iterable[InputManifest]) -> str:
 
 
 def _by_day(
-    listing: Listing, snapshot_date: date | None
+    listing: Listing, snapshot_date: date | None, declared: Collection[str]
 ) -> tuple[dict[date | None, list[InputFile]], list[str]]:
     """Return the files by day, and what is wrong; of another day than the one asked for nothing is."""
     by_day: dict[date | None, list[InputFile]] = {}
@@ -152,6 +152,10 @@ def _by_day(
             undated.append(f)
             continue
         n_dated += 1
+        problems += [
+            f"{f.path}: the folder {other} is of another day than {SNAPSHOT_DATE}={day}; keep one"
+            for other in contradicting_folders(f.name, day, declared)
+        ]
         if snapshot_date is None or day == snapshot_date:
             by_day.setdefault(day, []).append(f)
     if undated and snapshot_date is None:

@@ -286,7 +286,7 @@ def _csv_groups(
         else:
             here = path_of_this_process(spark, f.path) is not None
             with BufferedReader(FileRange(spark, f), 2**20) as stream:
-                scan = scan_csv(stream, name=f.name, whole=whole or here)
+                scan = scan_csv(stream, name=f.name, whole=whole or here, delimiter=delimiter)
             breaks_lines[f.path] = scan.breaks_lines
             names = list(parse_header(scan.header, name=f.name, delimiter=delimiter, declared=table.names))
         declared = {d.name: spark_type(d.spark_type) for d in table.fields}

@@ -14,8 +14,8 @@ from engage_spark.lake.csv_scan import likely_delimiter, parse_header, scan_csv
 from engage_spark.lake.folder_values import folder_value_problem
 
 
-def scan(content: bytes, name: str = "a.csv") -> csv_scan.CsvScan:
-    return scan_csv(io.BytesIO(content), name=name, whole=True)
+def scan(content: bytes, name: str = "a.csv", delimiter: str = ",") -> csv_scan.CsvScan:
+    return scan_csv(io.BytesIO(content), name=name, whole=True, delimiter=delimiter)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,14 @@ def scan(content: bytes, name: str = "a.csv") -> csv_scan.CsvScan:
         (b'a,b\n1,"x\n\n\ny"', True),
         (b'a,b\n"open,2\nx,3\n', False),  # never closed: taking the rest for one value would lose rows
         (b'a,b\n"one\ntwo",2\n"open,3\n', False),
+        (b'a,b\n1,"x\n2,p\n3,q\n4,"y\n', False),  # two strays: rows 1 to 4 would become one
+        (b'a,b\n1,"x\n2,p\n3,"q" r\n', False),
+        (b'a,b\n1,5" pipe\n2,6" pipe\n', False),
+        (b'a,b\n1,5" pipe\n2,"one\ntwo"\n', True),
+        (b'a,b\n"1 ""x\n"" y","z"\n', True),
+        (b'\xef\xbb\xbf"a\nb",c\n1,2\n', True),
+        (b'a,b\n"","one\ntwo"\n', True),
+        (b'a;b\n1;"one\ntwo";3\n', False),
     ],
 )
 def test_line_ends_in_quotes_are_seen_and_a_quote_that_is_never_closed(
@@ -49,7 +57,7 @@ def test_a_line_that_is_too_long_is_refused_without_being_held(monkeypatch: pyte
     bomb = gzip.compress(b"a,b\n" + b"x" * (64 * 2**20))
     stream = io.BytesIO(bomb)
     with pytest.raises(InputError, match=r"bomb\.csv\.gz has a line of more than 3 MB"):
-        scan_csv(stream, name="bomb.csv.gz", whole=True)
+        scan_csv(stream, name="bomb.csv.gz", whole=True, delimiter=",")
     assert stream.tell() < len(bomb), "the rest was not unpacked"
     assert scan(b"a,b\n" + b"x" * (2 * 2**20)).header == b"a,b"
 
@@ -60,6 +68,26 @@ def test_a_broken_archive_is_named(cut: int) -> None:
         scan(gzip.compress(b"a,b\n" * 100)[:cut], "a.csv.gz")
     with pytest.raises(InputError, match=r"a\.csv\.gz"):
         scan(b"no archive at all", "a.csv.gz")
+
+
+def test_quotes_are_followed_by_the_delimiter_that_is_set() -> None:
+    assert scan(b'a;b\n1;"one\ntwo"\n', delimiter=";").breaks_lines
+    assert scan('a§b\n1§"one\ntwo"§\n'.encode(), delimiter="§").breaks_lines
+
+
+def test_archives_that_are_corrupt_or_that_spark_would_not_unpack_are_named() -> None:
+    corrupt = bytearray(gzip.compress(b"a,b\n" * 1000 + bytes(range(256)) * 9))
+    corrupt[12:40] = b"\xff" * 28
+    with pytest.raises(InputError, match=r"a\.csv\.gz"):
+        scan(bytes(corrupt), "a.csv.gz")
+    with pytest.raises(InputError, match="in small letters"):
+        scan(gzip.compress(b"a,b\n"), "a.csv.GZ")
+
+
+def test_a_header_with_a_field_that_is_too_long_is_refused_in_words() -> None:
+    with pytest.raises(InputError, match=r"header line of a\.csv cannot be split"):
+        header(b'"' + b"x" * 200_000)
+    assert likely_delimiter(b"x" * 200_000, ",") is None
 
 
 def header(text: bytes, delimiter: str = ",", declared: tuple[str, ...] = ("id", "n", "x")) -> list[str]:
@@ -104,11 +132,26 @@ def test_a_delimiter_is_guessed_only_where_the_set_one_splits_nothing() -> None:
         ("string", ["01001", "", "x"], []),
         ("int", ["7", "-007"], ["1e5", "1.0", "x", "", "2147483648", "٣"]),
         ("bigint", ["2147483648"], ["9223372036854775808"]),
-        ("double", ["1e5", ".5", "-1."], ["1d", "0x1p3", "NaN", "", "1e999"]),
+        (
+            "double",
+            ["1e5", ".5", "-1.", "0.1", "9007199254740992", "0"],
+            ["1d", "0x1p3", "NaN", "", "1e999", "9007199254740993", "1e-400"],
+        ),
+        ("float", ["0.1", "16777216"], ["16777217", "1e39", "1e-60"]),
         ("decimal(4,2)", ["1.50", "12.5", "012.500"], ["1.005", "123", "1e1", "x"]),
         ("boolean", ["true", "false"], ["True", "1", "yes"]),
         ("date", ["2025-10-21"], ["20251021", "x"]),
-        ("timestamp", ["2025-10-21T10:00:00+02:00"], ["2025-10-21", "2025-10-21T10:00:00"]),
+        (
+            "timestamp",
+            ["2025-10-21T10:00:00+02:00", "2025-10-21 10:00:00.123456Z"],
+            [
+                "2025-W43-2T10:00:00Z",
+                "20251021T000000Z",
+                "2025-10-21T10:00:00.1234567Z",
+                "2025-10-21",
+                "2025-10-21T10:00:00",
+            ],
+        ),
         ("array<int>", [], ["1"]),
     ],
 )

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from engage_spark.lake.delivery_names import (
+    contradicting_folders,
     folder_day,
     folder_values,
     other_day_folders,
@@ -98,12 +99,29 @@ def test_signs_of_an_unfinished_upload_are_seen(name: str) -> None:
         ("_started_77", "", "Databricks commit protocol"),
         ("_spark_metadata/0", "", "Spark stream"),
         ("delta_0000001_0000001_0000/bucket_00000", "", "Hive ACID"),
+        ("base_0000007_v0000012/bucket_00000", "", "Hive ACID"),
+        ("delete_delta_0000001_0000002/bucket_00000", "", "Hive ACID"),
         ("snapshot/snapshot-1", "", "Paimon"),
         ("_versions/1.manifest", "", "Lance"),
     ],
 )
 def test_a_table_format_is_seen_by_its_marks_wherever_they_lie(name: str, folder: str, kind: str) -> None:
     assert sort_names({name: 9, "a.parquet": 9}).formats == {folder: kind}
+
+
+@pytest.mark.parametrize(
+    "name", ["delta_2025102100/a.csv", "base_20251021_export/a.csv", "delta_20251021/a.csv"]
+)
+def test_folders_with_a_day_are_no_tables_of_hive(name: str) -> None:
+    assert sort_names({name: 9}).data == (name,)
+
+
+def test_a_folder_of_another_day_contradicts_unless_its_column_is_declared() -> None:
+    name = "snapshot_date=2025-10-21/dt=2025-10-20/load_date=2025-10-19/a.parquet"
+    assert contradicting_folders(name, DAY, ()) == ["dt=2025-10-20"]
+    assert contradicting_folders(name, DAY, ("dt",)) == []
+    assert contradicting_folders("snapshot_date=2025-10-21/2025/10/20/a.csv", DAY, ()) == ["2025/10/20"]
+    assert contradicting_folders("snapshot_date=2025-10-21/dt=20251021/a.csv", DAY, ()) == []
 
 
 def test_a_day_has_one_spelling() -> None:
@@ -128,6 +146,14 @@ def test_a_day_has_one_spelling() -> None:
         ("snapshot_date=", "not a date like"),
         ("Snapshot_Date=2025-10-21", "is not spelled like snapshot_date=2025-10-21"),
         ("snapshot-date=2025-10-21", "is not spelled like"),
+        (" snapshot_date=2025-10-21", "is not spelled like"),
+        ("snapshot_date =2025-10-21", "is not spelled like"),
+        ("snapshotdate=2025-10-21", "is not spelled like"),
+        ("snapshot%5Fdate=2025-10-21", "is not spelled like"),
+        ("snapshot.date=2025-10-21", "is not spelled like"),
+        ("snapshot date=2025-10-21", "is not spelled like"),
+        ("snapshotDate=2025-10-21", "is not spelled like"),
+        ("snapshot_date%3D2025-10-21", "is not spelled like"),
         ("snapshot_date=2025-10-21/snapshot_date=2025-10-21", "two folders of its path name a day"),
         ("snapshot_date=2025-10-21/x/snapshot_date=2025-10-22", "two folders of its path name a day"),
     ],
@@ -173,6 +199,9 @@ def test_files_that_are_named_by_several_days_do_not_become_one() -> None:
         in problems("s_2025-10-20", "s_2025-10-21")[0]
     )
     assert "several days" in problems("20251020", "20251021")[0]
+    assert "an earlier day than --snapshot-date 2025-10-21" in problems("rides_2025-10-20")[0]
+    assert "an earlier day" in problems("x_20251020T0000")[0]
+    assert "several days" in problems("x_20251020T0000", "x_20251021T0000")[0]
     assert problems("part-00000", "part-12345678-aa", "a20251020b", "99999999", "12-2025-10-20123") == []
 
 

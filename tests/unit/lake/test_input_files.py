@@ -18,7 +18,7 @@ def listing(root: str, *names: str) -> Listing:
 
 
 def days(listed: Listing, asked: date | None = None) -> dict[str, int]:
-    by_day, problems = _by_day(listed, asked)
+    by_day, problems = _by_day(listed, asked, ())
     assert problems == []
     return {str(day): len(files) for day, files in by_day.items()}
 
@@ -31,7 +31,7 @@ def test_folders_below_the_table_name_the_days_and_folders_above_it_never_do() -
     assert days(below, DAY) == {"2025-10-21": 1}
     above = listing("/snapshot_date=2020-01-01/raw/t", "a")
     assert days(above, DAY) == {"2025-10-21": 1}
-    assert "no snapshot_date= folder says which day it is" in _by_day(above, None)[1][0]
+    assert "no snapshot_date= folder says which day it is" in _by_day(above, None, ())[1][0]
 
 
 def test_the_folder_that_was_given_and_that_of_a_single_file_name_their_day() -> None:
@@ -41,12 +41,15 @@ def test_the_folder_that_was_given_and_that_of_a_single_file_name_their_day() ->
     assert days(single) == {"2025-10-21": 1}
     assert days(single, date(2025, 10, 20)) == {}, "another day was asked for"
     twice = listing("/t/snapshot_date=2025-10-21", "snapshot_date=2025-10-21/a")
-    assert "two folders of its path name a day" in _by_day(twice, None)[1][0]
+    assert "two folders of its path name a day" in _by_day(twice, None, ())[1][0]
 
 
 def test_a_fault_of_a_folder_is_told_whatever_day_is_asked_for() -> None:
     odd = listing("/t", "snapshot_date=20251020/a", "snapshot_date=2025-10-21/b")
-    assert "'20251020' is not a date like 2025-10-21" in _by_day(odd, DAY)[1][0]
+    assert "'20251020' is not a date like 2025-10-21" in _by_day(odd, DAY, ())[1][0]
+    other = listing("/t", "snapshot_date=2025-10-21/dt=2025-10-20/a")
+    assert "dt=2025-10-20 is of another day than snapshot_date=2025-10-21" in _by_day(other, DAY, ())[1][0]
+    assert _by_day(other, DAY, ("dt",))[1] == []
 
 
 @pytest.mark.parametrize(
