@@ -59,7 +59,8 @@ def scan_csv(stream: IO[bytes], *, name: str, whole: bool, delimiter: str) -> Cs
                 raise _too_long(name)
             for one in lines:
                 header = header or (one if one.strip() else b"")
-                quotes.follow(one)
+                if b'"' in one:
+                    quotes.follow(one)
             if not chunk or (header and not whole):
                 return CsvScan(header=header, breaks_lines=quotes.break_lines)
     except (OSError, EOFError, zlib.error) as e:
@@ -72,7 +73,6 @@ class _Quotes:
     def __init__(self, delimiter: bytes) -> None:
         self._delimiter = delimiter
         self._is_open = self._crossed = self._broken = False
-        self._is_first = True
 
     @property
     def break_lines(self) -> bool:
@@ -80,12 +80,10 @@ class _Quotes:
         return self._crossed and not self._is_open and not self._broken
 
     def follow(self, line: bytes) -> None:
-        """Go on to the end of a line."""
-        if self._is_first:
-            line, self._is_first = line.removeprefix(BOM_UTF8), False
-        if self._broken or b'"' not in line:
+        """Go on to the end of a line; one without a quote changes nothing."""
+        if self._broken:
             return
-        at = 0
+        line, at = line.removeprefix(BOM_UTF8), 0
         if not self._is_open:
             at = self._opening(line)
         while at >= 0:
@@ -99,8 +97,8 @@ class _Quotes:
         if at == 0 and line.startswith(b'"'):
             at = 1
         else:
-            found = line.find(self._delimiter + b'"', at)
-            at = found + len(self._delimiter) + 1 if found >= 0 else -1
+            start = line.find(self._delimiter + b'"', at)
+            at = start + len(self._delimiter) + 1 if start >= 0 else -1
         self._is_open = at >= 0
         return at
 
