@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engage_spark.cli import main
-from engage_spark.contract import ExtraColumns, Gate, Rule, Table, TableKind, judged_table
+from engage_spark.contract import ExtraColumns, Table, TableKind, judged_table
 from engage_spark.errors import EngageError, GateError, InputError
 from engage_spark.lake import Lake
 from engage_spark.pipelines.ingest import run as ingest
@@ -179,30 +179,6 @@ def test_csv_goes_the_same_way_and_its_bad_lines_are_quarantined(
     assert broken.count("snapshot_date.folder") == 1
     assert tuple(rows.columns) == judged_table(BIKES.entity).names
     assert [str(r[0]) for r in rows.select("snapshot_date").distinct().collect()] == [DAY]
-
-
-def test_a_rule_that_fails_on_a_row_blames_the_contract(
-    spark: SparkSession, session_settings: Settings, tmp_path: Path
-) -> None:
-    rule = Rule(
-        name="per_ride",
-        expression="docks_total / rides_ended > 0",
-        description="",
-        columns=("docks_total", "rides_ended"),
-    )
-    entity = replace(
-        BIKES.entity, rules=(rule,), gates=(Gate(name="any", measure="completeness", minimum=0.0),)
-    )
-    rows = stations(20)
-    rows.loc[0, "rides_ended"] = 0
-    deliver(rows, BIKES, tmp_path, DAY)
-    with pytest.raises(EngageError, match="an expression of the contract .*fails on some row") as e:
-        ingest.run_ingest(
-            spark, settings_of(session_settings, tmp_path), contract=replace(BIKES, tables=(entity,))
-        )
-    assert e.value.exit_code == 2
-    assert "DIVIDE_BY_ZERO" in str(e.value)
-    assert not (tmp_path / "lake" / "runs").exists()
 
 
 def test_a_target_that_cannot_be_written_is_named(
