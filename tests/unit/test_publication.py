@@ -215,6 +215,16 @@ class LakeMachine(RuleBasedStateMachine):
         if latest and latest.run_id == run_id and not latest.published:
             return
         attempt, published = self.lake.plan(CUSTOMERS, day)
+        if (
+            killed
+            and published
+            and any(
+                r.run_id == run_id != published.run_id and r.attempt == published.attempt
+                for r in self.lake.runs
+                if (r.stage, r.snapshot_date) == (CUSTOMERS, day)
+            )
+        ):
+            return  # rows of the other of two equal attempts would make both whole, which nothing can decide
         self.lake.write(CUSTOMERS, day, run_id, value, published)
         if killed:
             if published and published.run_id == run_id:  # lost rows of a published run are there again
@@ -267,6 +277,7 @@ class LakeMachine(RuleBasedStateMachine):
         self.lake.write(FEATURES, day, run_id, value, published)
         if not killed:
             self.lake.record(FEATURES, day, run_id, attempt, inputs={"customers": source.run_id})
+        if not killed or (published and published.run_id == run_id):  # lost rows may be there again
             self.made[day] = value
 
     @rule(table=st.sampled_from([CUSTOMERS, FEATURES]), day=days)
