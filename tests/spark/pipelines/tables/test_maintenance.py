@@ -136,10 +136,11 @@ def test_maintenance_removes_what_nobody_sees_and_changes_nothing_that_is_seen(
     assert sum(t.rows_removed for t in again.tables) == 0
     assert [t.files_before for t in again.tables] == [t.files_after for t in again.tables]
 
-    dead, alive = root / "_scratch" / "dead", root / "_scratch" / "alive"
-    for folder in (dead, alive):
+    dead, alive, other = (root / "_scratch" / name for name in ("0" * 32, "1" * 32, "of another program"))
+    for folder in (dead, alive, other):
         folder.mkdir(parents=True)
     os.utime(dead, (0, 0))
+    os.utime(other, (0, 0))
     marks = {p.name for p in (root / "_landings").iterdir() if not p.name.startswith(".")}
     looked_at = run_vacuum(spark, settings, contract=BIKES, dry_run=True)
     # That of the killed attempt stays: its delivery may come again.
@@ -147,7 +148,7 @@ def test_maintenance_removes_what_nobody_sees_and_changes_nothing_that_is_seen(
     assert {t.table: t.files_removed for t in looked_at.tables}["stations_judged"] >= 1 and dead.exists()
     vacuumed = run_vacuum(spark, settings, contract=BIKES)
     assert (vacuumed.scratch_folders, vacuumed.landings) == (looked_at.scratch_folders, looked_at.landings)
-    assert not dead.exists() and alive.exists()
+    assert not dead.exists() and alive.exists() and other.exists()
     left = {p.name.strip(".").removesuffix(".crc") for p in (root / "_landings").iterdir()}
     assert len(left) == 1 and left <= marks
     for name in tables(root):
