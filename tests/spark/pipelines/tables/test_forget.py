@@ -85,7 +85,7 @@ def base(
     pictures.mkdir()
     (pictures / "graph-1.svg").write_text(f"<text>{GONE}</text>")
     (pictures / "graph-2.svg").write_text(f"<text>{LONGER}</text>")
-    (lake_of(settings) / "_scratch" / "dead").mkdir(parents=True)
+    (lake_of(settings) / "_scratch" / ("0" * 32)).mkdir(parents=True)
     return settings
 
 
