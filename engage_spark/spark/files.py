@@ -154,7 +154,7 @@ def path_of_this_process(spark: SparkSession, path: str) -> Path | None:
     if here is None:
         return None
     if not is_connect(spark) and not path.startswith(("file:", "/Volumes/")):
-        default = spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS")
+        default = _configuration(spark).get("fs.defaultFS")
         if not str(default or "file:").startswith("file:"):
             return None
     return Path(here).absolute()
@@ -170,9 +170,7 @@ def hadoop_files(spark: SparkSession, path: str) -> list[tuple[str, int, int]] |
     """
     if is_connect(spark):
         return None
-    jvm, context = cast(Any, spark)._jvm, spark.sparkContext
-    target = jvm.org.apache.hadoop.fs.Path(path)
-    files = target.getFileSystem(context._jsc.hadoopConfiguration())
+    _, files, target = _hadoop(spark, path)
     if not files.exists(target):
         raise FileNotFoundError(path)
     listed, remaining = [], files.listFiles(target, True)
@@ -196,9 +194,8 @@ def read_bytes(spark: SparkSession, path: str, start: int, length: int) -> bytes
             return opened.read(length)
     if is_connect(spark):
         return None
-    jvm, context = cast(Any, spark)._jvm, spark.sparkContext
-    target = jvm.org.apache.hadoop.fs.Path(path)
-    stream = target.getFileSystem(context._jsc.hadoopConfiguration()).open(target)
+    jvm, files, target = _hadoop(spark, path)
+    stream = files.open(target)
     try:
         stream.seek(start)
         return bytes(jvm.org.apache.commons.io.IOUtils.toByteArray(stream, length))
@@ -278,9 +275,14 @@ def delete_file(spark: SparkSession, path: str) -> None:
 
 def _hadoop(spark: SparkSession, path: str) -> tuple[Any, Any, Any]:
     """Return the JVM, Hadoop's file system of a path, and the path as Hadoop's object."""
-    jvm, context = cast(Any, spark)._jvm, spark.sparkContext
+    jvm = cast(Any, spark)._jvm
     target = jvm.org.apache.hadoop.fs.Path(path)
-    return jvm, target.getFileSystem(context._jsc.hadoopConfiguration()), target
+    return jvm, target.getFileSystem(_configuration(spark)), target
+
+
+def _configuration(spark: SparkSession) -> Any:
+    """Return Hadoop's configuration of a classic session."""
+    return cast(Any, spark.sparkContext)._jsc.hadoopConfiguration()
 
 
 @dataclass(frozen=True, kw_only=True)

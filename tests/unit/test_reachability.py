@@ -28,12 +28,20 @@ def closed_port() -> int:
 
 def test_who_listens_is_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        require_listener(f"http://u:p@127.0.0.1:{server.getsockname()[1]}/x", "it", setting="x")
-        require_listener(f"127.0.0.1:{server.getsockname()[1]}", "it", setting="x")
+        server.settimeout(10)
+        port = server.getsockname()[1]
+        for address in (f"http://u:p@127.0.0.1:{port}/x", f"127.0.0.1:{port}"):
+            require_listener(address, "it", setting="x")
+            connection, (host, _) = server.accept()
+            connection.close()
+            assert host == "127.0.0.1"
 
 
-def test_an_address_without_a_host_is_not_asked() -> None:
+def test_an_address_without_a_host_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(socket, "create_connection", lambda *to, **_: asked.append(to))
     require_listener("sqlite:///x", "it", setting="x")
+    assert asked == []
 
 
 @pytest.mark.parametrize(

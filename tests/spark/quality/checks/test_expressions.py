@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pyspark.sql import functions as F
 
 from engage_spark.cli import main
 from engage_spark.contract import Rule, Table, anchored_pattern, load_contract
@@ -96,9 +97,20 @@ def test_what_is_not_on_the_list_never_reaches_spark(what: str) -> None:
         refuse_what_spark_refuses(None, with_rules(REFUSED_BEFORE[what]))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("pattern", ["(?i)abc", "(?<y>[0-9]{4})-[0-9]{2}", r"\h+", "[a-z&&[^b]]"])
-def test_patterns_of_java_are_taken(spark: SparkSession, pattern: str) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "text", "other"),
+    [
+        ("(?i)abc", "ABC", "ABCD"),
+        ("(?<y>[0-9]{4})-[0-9]{2}", "2025-10", "2025-1"),
+        (r"\h+", " \t", "a"),
+        ("[a-z&&[^b]]", "c", "b"),
+    ],
+)
+def test_patterns_of_java_are_taken(spark: SparkSession, pattern: str, text: str, other: str) -> None:
     refuse_what_spark_refuses(spark, with_pattern(pattern))
+    rows = spark.createDataFrame([(text,), (other,)], "text string")
+    matching = rows.where(F.col("text").rlike(anchored_pattern(pattern))).collect()
+    assert [r[0] for r in matching] == [text]
 
 
 @pytest.mark.parametrize("pattern", ["ST[0-9]{4})|(?:.*", "(?P<a>abc)", "a{2,1}", "[b-a]", r"\p{Nonsense}"])
