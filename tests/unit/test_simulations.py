@@ -1,0 +1,24 @@
+"""The claims of the models hold in worlds whose truth is known, with few runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.honesty import SIMULATIONS, name_of
+from bench.simulations import Simulation, promotion, share
+
+
+@pytest.mark.parametrize(("simulation", "runs"), [(promotion.equal_challenger, 60)], ids=str)
+def test_a_claim_holds_where_the_truth_is_known(simulation: Simulation, runs: int) -> None:
+    figures = list(simulation(runs))
+    assert figures
+    assert [f for f in figures if not f.holds] == []
+
+
+def test_a_share_misses_its_limit_only_beyond_chance() -> None:
+    assert share("", "", 3, 20, most=0.05).holds and not share("", "", 30, 200, most=0.05).holds
+    assert share("", "", 185, 200, least=0.95).holds and not share("", "", 150, 200, least=0.95).holds
+
+
+def test_every_simulation_has_a_name_of_its_own() -> None:
+    assert len({name_of(s) for s in SIMULATIONS}) == len(SIMULATIONS)
