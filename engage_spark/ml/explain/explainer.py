@@ -22,8 +22,9 @@ from engage_spark.ml.explain.tree_ensemble import Ensemble
 from engage_spark.numerics.dtypes import F64, I32, I64
 
 TOLERANCE, SINGLE_TOLERANCE = 1e-6, 1e-5
-"""How far contributions and base may be from a prediction, relative to its size where that is above 1; of
-models in 32 bits the second.
+"""How far contributions and base may be from a prediction, relative to the size of what a model adds up where
+that is above 1; of models that add up in 32 bits the second. A sum is rounded by the size of its addends: one
+that is nearly 0 may be made of hundreds.
 """
 
 
@@ -60,6 +61,12 @@ class Linear:
             predictor += b * x[:, j]
         return predictor
 
+    def addends(self, x: F64) -> F64:
+        """Return each row's sum of the magnitudes that `raw` adds up."""
+        return np.asarray(
+            abs(self.intercept) + np.abs(x[:, : len(self.coefficients)]) @ np.abs(self.coefficients)
+        )
+
     @cached_property
     def base(self) -> float:
         """The linear predictor of the mean row."""
@@ -89,10 +96,11 @@ class Explainer:
         """What contributions start from, in the units of the link."""
         return self.model.base
 
-    @property
-    def tolerance(self) -> float:
-        """How far contributions and base may be from a prediction of this model, relative to its size."""
-        return SINGLE_TOLERANCE if isinstance(self.model, Ensemble) and self.model.single else TOLERANCE
+    def unit(self, amount: str) -> str:
+        """Name the unit of base and contributions; `amount` is that of the target, "" for two classes."""
+        if self.link is Link.LOGIT:
+            return "log-odds"
+        return f"log {amount}" if self.link is Link.LOG else amount or "probability"
 
     def contributions(self, x: F64) -> F64:
         """Return the contribution of each row and feature; `x` holds rows of the assembled vector."""
@@ -137,13 +145,20 @@ class Explainer:
         """
         contributions = self.contributions(x)
         raw, total = self.model.raw(x), self.base + contributions.sum(axis=1)
-        for what, actual, expected in (
-            ("its raw prediction", total, raw),
-            ("what the model predicts", self.served(total), served),
+        size = np.maximum(1.0, self.model.addends(x))
+        rounding = SINGLE_TOLERANCE if isinstance(self.model, Ensemble) and self.model.single else TOLERANCE
+        # A link passes a difference on by its slope: at most 1/4 for log-odds, the value for logarithms.
+        slope = {
+            Link.IDENTITY: size,
+            Link.LOGIT: np.maximum(1.0, size / 4.0),
+            Link.LOG: size * np.maximum(1.0, np.abs(served)),
+        }[self.link]
+        for what, actual, expected, allowed in (
+            ("its raw prediction", total, raw, TOLERANCE * size),
+            ("what the model predicts", self.served(total), served, rounding * slope),
         ):
-            # Values may be nearly 0 or 5,000, and doubles hold 16 digits of either. NaN is not agreement.
-            off = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))
-            if not np.all(off <= self.tolerance):
+            off = np.abs(actual - expected) / allowed  # NaN is not agreement
+            if not np.all(off <= 1.0):
                 worst = int(np.argmax(np.where(np.isnan(off), np.inf, off)))
                 raise ExplanationError(
                     f"contributions add up to {actual[worst]!r}, and {what} is {expected[worst]!r}",

@@ -78,6 +78,13 @@ class Ensemble:
         This is what MLlib calls raw prediction for boosted trees, and the prediction or probability of class
         1 for forests.
         """
+        return self._sum(x, self.value, self.bias)
+
+    def addends(self, x: F64) -> F64:
+        """Return each row's sum of the magnitudes that `raw` adds up: those of its leaves, and the bias."""
+        return self._sum(x, np.abs(self.value), abs(self.bias))
+
+    def _sum(self, x: F64, value: F64, bias: float) -> F64:
         from engage_spark.ml.explain.tree_descent import add_leaves  # compiles: only who predicts needs it
 
         sums = np.zeros(len(x))
@@ -87,9 +94,9 @@ class Ensemble:
             self.threshold,
             self.right,
             self.missing_left,
-            self.value,
+            value,
             self.roots,
-            self.bias,
+            bias,
             sums,
         )
         return sums

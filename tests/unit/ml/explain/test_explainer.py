@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from engage_spark.errors import InputError
-from engage_spark.ml.explain.explainer import Explainer, ExplanationError, Linear, Link
-from engage_spark.ml.explain.tree_ensemble import ensemble
+from engage_spark.ml.explain.explainer import (
+    SINGLE_TOLERANCE,
+    Explainer,
+    ExplanationError,
+    Linear,
+    Link,
+)
+from engage_spark.ml.explain.tree_ensemble import Node, ensemble
 from tests.support.random_trees import random_trees
 
 
@@ -58,7 +64,7 @@ def test_a_prediction_that_was_put_into_bounds_is_explained_too() -> None:
     assert of_line(minimum=0.0, maximum=4.5).checked(x, np.array([4.5, 0.0])).shape == (2, 2)
 
 
-@pytest.mark.parametrize("served", [5.0 + 6e-6, 0.0, np.nan])
+@pytest.mark.parametrize("served", [5.0 + 8e-6, 0.0, np.nan])
 def test_a_prediction_of_another_model_is_noticed(served: float) -> None:
     with pytest.raises(ExplanationError, match=r"add up to .*5\.0.*, and what the model predicts is"):
         of_line().checked(np.array([[1.5, 1.0, 0.0], [0.0, 0.0, 0.0]]), np.array([served, 3.0]))
@@ -71,6 +77,61 @@ def test_a_kernel_that_lost_something_would_be_noticed(monkeypatch: pytest.Monke
     monkeypatch.setattr(Explainer, "contributions", lambda self, x: right * 0.999)
     with pytest.raises(ExplanationError, match="its raw prediction"):
         explainer.checked(x, explainer.model.raw(x))
+
+
+def boosted_amounts(
+    amounts: np.ndarray, *, average: float, trees: int = 200, rate: float = 0.05
+) -> Explainer:
+    """Boosted trees in 32 bits that start from the average and end near each amount, one leaf each; slot 0
+    holds which.
+    """
+    last = len(amounts) - 1
+
+    def grown(values: np.ndarray) -> list[Node]:
+        nodes = []
+        for i in range(last):
+            nodes.append(Node(2 * i, 0, i + 0.5, 2 * i + 1, 2 * i + 2, 0.0, float(last + 1 - i)))
+            nodes.append(Node(2 * i + 1, -1, 0.0, -1, -1, float(values[i]), 1.0))
+        return [*nodes, Node(2 * last, -1, 0.0, -1, -1, float(values[last]), 1.0)]
+
+    leaves = np.float32((amounts - average) * rate * (1 - rate) ** np.arange(trees)[:, None])
+    model = ensemble(((1.0, grown(values)) for values in leaves), bias=average, single=True)
+    return Explainer(
+        features=("a",), categories=(), source=np.zeros(1, np.int32), link=Link.IDENTITY, model=model
+    )
+
+
+def test_small_amounts_that_are_made_of_large_addends_are_explained() -> None:
+    """Sums in 32 bits are rounded by what is added up, not by what is left: a gamma-like target has many
+    values near 0 and an average of hundreds.
+    """
+    average = 451.3
+    amounts = np.round(np.random.default_rng(6).gamma(0.3, average / 0.3, 12), 2)
+    explainer, x = boosted_amounts(amounts, average=average), np.arange(12.0)[:, None]
+    served = np.full(12, np.float32(average))
+    for tree in np.split(explainer.model.value, explainer.model.roots[1:]):
+        served = served + np.float32(tree[tree != 0])
+    off = np.abs(explainer.model.raw(x) - served) / np.maximum(1.0, np.abs(served))
+    assert off.max() > SINGLE_TOLERANCE, "by the size of the prediction some rows would be refused"
+    total = explainer.base + explainer.checked(x, served).sum(axis=1)
+    assert total == pytest.approx(explainer.model.raw(x), abs=1e-9)
+    with pytest.raises(ExplanationError):
+        explainer.checked(x, served + 0.02)
+
+
+@pytest.mark.parametrize(
+    ("explainer", "amount", "unit"),
+    [
+        (of_line(Link.LOGIT), "", "log-odds"),
+        (of_trees(), "", "probability"),
+        (of_trees(), "USD", "USD"),
+        (of_line(Link.LOG), "USD", "log USD"),
+    ],
+)
+def test_the_unit_of_contributions_follows_from_the_link(
+    explainer: Explainer, amount: str, unit: str
+) -> None:
+    assert explainer.unit(amount) == unit
 
 
 def test_trees_with_probabilities_of_infinite_log_odds_are_explained() -> None:
