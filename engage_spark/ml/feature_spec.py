@@ -97,6 +97,11 @@ class TargetSpecs:
         """The three specs, the main one first."""
         return (self.main, self.other, self.unprotected)
 
+    def leaking(self, features: Iterable[Feature]) -> tuple[str, ...]:
+        """List which of these features leak by the contract: those that the strict policy leaves out."""
+        strict = self.main if self.main.policy is LeakPolicy.STRICT else self.other
+        return tuple(f.name for f in features if f.name not in strict.names)
+
 
 def targets_of(contract: Contract) -> tuple[Target, ...]:
     """List every target of the entity, in the contract's order.

@@ -264,7 +264,7 @@ def train_target(
         fairness=fairness,
         proxies=proxies,
         untested_proxies=untested,
-        gates=_gates(finals, conformal, coverage, own_findings, models),
+        gates=_gates(finals, conformal, coverage, own_findings, specs.leaking(winner.features), models),
     )
 
 
@@ -480,6 +480,7 @@ def _gates(
     conformal: Conformal,
     coverage: Interval,
     findings: Sequence[LeakFinding],
+    leaking: Sequence[str],
     models: ModelSettings,
 ) -> tuple[ModelGate, ...]:
     headline = HEADLINE[finals.target.task].name
@@ -491,7 +492,7 @@ def _gates(
     gates = [
         beats_baseline(model, baseline, gain),
         covers(conformal, coverage),
-        is_free_of_leaks([str(f) for f in findings if f.stops]),
+        is_free_of_leaks([str(f) for f in findings if f.stops], leaking),
     ]
     ece = finals.by_role[WINNER].metrics.get("ece")
     return tuple(gates if ece is None else [*gates, is_calibrated(ece)])

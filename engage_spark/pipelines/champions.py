@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from engage_spark.contract import Contract
 from engage_spark.errors import ConfigurationError, NoChampionError
+from engage_spark.ml.feature_meaning import changed_meanings
 from engage_spark.ml.feature_spec import target_named, targets_of
 from engage_spark.ml.scoring import Scorer
 from engage_spark.tracking import CHAMPION, Champion, Tracker
@@ -64,6 +65,34 @@ def require_graph_values(champions: Sequence[Champion], configured: str) -> None
             ],
             hint=f"{either} the targets again with features.graph_values={configured}: `engage-spark train`",
         )
+
+
+def meaning_changes(champion: Champion, contract: Contract, *, graph_values: str) -> tuple[str, ...] | None:
+    """Say of each field that a model uses and that means something else now what has changed.
+
+    Nulls: None where nothing is stored of what they meant, as with models of earlier releases.
+    """
+    stored = champion.extras.get("meaning")
+    return None if stored is None else changed_meanings(stored, contract, graph_values=graph_values)
+
+
+def require_same_meaning(
+    champions: Sequence[Champion], contract: Contract, *, graph_values: str
+) -> tuple[Champion, ...]:
+    """Refuse models whose target or features mean something else now than in training.
+
+    Returns the models that do not say what theirs meant.
+
+    Errors: ConfigurationError with every such field of every model.
+    """
+    changes = [(c, meaning_changes(c, contract, graph_values=graph_values)) for c in champions]
+    if changed := [f"{c.name} version {c.version}: {line}" for c, lines in changes for line in lines or ()]:
+        raise ConfigurationError(
+            f"models learnt their features by other definitions than those of contract {contract.id!r}",
+            details=changed,
+            hint="train the targets again: `engage-spark train`; or score by the contract that they learnt",
+        )
+    return tuple(c for c, lines in changes if lines is None)
 
 
 def scorer_of(champion: Champion) -> Scorer:

@@ -20,7 +20,12 @@ from engage_spark.lake import RunLog, translate_spark_errors
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets_of
 from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
-from engage_spark.pipelines.champions import find_champions, require_graph_values, scorer_of
+from engage_spark.pipelines.champions import (
+    find_champions,
+    require_graph_values,
+    require_same_meaning,
+    scorer_of,
+)
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, rows_of
 from engage_spark.pipelines.results import Note, ScoredSnapshot, ScoreResult, UsedChampion
@@ -69,7 +74,8 @@ def run_score(
 
     Errors: NoChampionError where no target has a champion or one that was asked for has none;
     NotPublishedError where the inputs of the snapshot are not there; ConfigurationError where the features of
-    the tables are not those of a model, or a model was trained on the other kind of graph values;
+    the tables are not those of a model or mean something else by now, or a model was trained on the other
+    kind of graph values;
     TransientError where MLflow cannot be reached.
     """
     started = time.monotonic()
@@ -88,7 +94,9 @@ def run_score(
         )
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     champions, without_champion = find_champions(tracker, contract, target)
-    require_graph_values(champions, settings.features.graph_values)
+    graph_values = settings.features.graph_values
+    require_graph_values(champions, graph_values)
+    without_meaning = require_same_meaning(champions, contract, graph_values=graph_values)
     loaded: dict[str, LoadedChampion] = {}
     runs: list[tuple[str, Run]] = []
     for day in [snapshot_date] if snapshot_date else sorted(inputs.days):
@@ -111,6 +119,10 @@ def run_score(
         notes=(
             *inputs.notes,
             *(Note("TargetWithoutChampion", {"target": name}) for name in without_champion),
+            *(
+                Note("MeaningUnknown", {"target": c.target, "version": c.version, "name": c.name})
+                for c in without_meaning
+            ),
             *(() if runs else (Note("PredictionsUpToDate"),)),
         ),
         champions=tuple(

@@ -37,7 +37,8 @@ class ModelFacts:
     `run_id` is the training's: the same work has the same id. `attempt` is 1, and more for a training that
     was forced though it had been done: only both together name one training. `data` are table versions such
     as {"customer_features": "12"}; `metric` is the headline with its interval; `failed_gates` names the gates
-    that it did not pass. A version that failed one is never promoted without force.
+    that it did not pass. A version that failed one is never promoted without force. `splits` identifies the
+    draw that parted customers, `meaning` is the digest of what the target and the features meant.
     """
 
     run_id: str
@@ -55,6 +56,8 @@ class ModelFacts:
     snapshots: tuple[str, ...]
     failed_gates: tuple[str, ...] = ()
     attempt: int = 1
+    splits: str = ""
+    meaning: str = ""
 
     def tags(self) -> dict[str, str]:
         """Return one short text per fact, under the names that tags have in MLflow."""

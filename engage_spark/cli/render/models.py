@@ -123,7 +123,11 @@ def _version_lines(role: str, m: ModelSummary) -> Iterator[tuple[str, str]]:
     on = ", ".join(days) if len(days) <= 3 else f"{len(days)} snapshots, {days[0]} to {days[-1]}"
     yield role, f"version {m.version}: {m.candidate or '-'}, {headline_text(m.headline)}"
     yield "", f"trained {m.created:%Y-%m-%d %H:%M} UTC on {on}"
-    yield "", f"gates {_gates_text(m)}" + ("; promoted by force" if "forced" in m.facts else "")
+    policy = m.facts.get("policy", "unknown")
+    yield (
+        "",
+        f"policy {policy}; gates {_gates_text(m)}" + ("; promoted by force" if "forced" in m.facts else ""),
+    )
 
 
 def _no_champion_text(t: TargetModels) -> str:

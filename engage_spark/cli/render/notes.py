@@ -62,6 +62,10 @@ WORDING: dict[str, str] = {
     "SnapshotOutOfDate": "left out: {snapshot_date}: {tables} out of date, since what it was made from was "
     "published again; run the stage that makes it",
     "TargetWithoutChampion": "{target} is not scored: it has no champion",
+    "MeaningUnknown": (
+        "{name} version {version} does not say what its features meant when it was trained, so nobody can "
+        "tell whether they still do; train {target} again"
+    ),
     "NotScored": (
         "nothing is scored: there is no champion for any of {targets} at {registry}; "
         "run `engage-spark train`, or choose a version by hand: `engage-spark models promote TARGET VERSION`"

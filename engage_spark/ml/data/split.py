@@ -28,6 +28,7 @@ from engage_spark.ml.data.hash_cutpoints import (
     ranks,
     slots,
 )
+from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.numerics.dtypes import I64
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
@@ -111,12 +112,13 @@ def with_newcomers(
     return drawn.unionByName(draw_newcomer_splits(splits, rows, key=key, folds=folds, seed=seed))
 
 
-def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int) -> None:
-    """Raise ConfigurationError unless `splits` were drawn with this key, seed and number of folds.
+def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int) -> SplitDraw:
+    """Return what identifies the draw of stored splits, drawn with this key, seed and number of folds.
 
     With others, newcomers would be split by another hash than those who are there, and a deleted and redrawn
     customer could change its split. Empty `splits` pass.
     Cost: one job, one scan of the splits; a row per stratum and slot comes back.
+    Errors: ConfigurationError where they were drawn with others.
     """
     grouped = splits.withColumn("__hash", split_hash(key, seed)).groupBy("drawn", "stratum", "side", "fold")
     extremes = grouped.agg(F.min("__hash").alias("low"), F.max("__hash").alias("high")).collect()
@@ -136,9 +138,16 @@ def check_splits(splits: DataFrame, *, key: Sequence[str], folds: int, seed: int
     if wrong:
         raise ConfigurationError(
             f"the stored splits were not drawn with seed {seed} and {folds} folds (they have {folds_there})",
-            hint="set models.seed and models.folds to what they were, "
-            "or delete the table splits and train every model anew",
+            hint="set models.seed and models.folds to what they were; or delete the table splits: the next "
+            "training draws it anew, and no model of before is compared with the new ones",
         )
+    ranges: dict[str | None, list[tuple[int, int] | None]] = {}
+    for r in extremes:
+        if r.drawn:
+            slots_there = ranges.setdefault(r.stratum, [None] * len(order))
+            slots_there[order[r.side, r.fold]] = (int(r.low), int(r.high))
+    by_stratum = sorted(ranges.items(), key=lambda item: (item[0] is None, item[0] or ""))
+    return SplitDraw(seed=seed, folds=folds, ranges=tuple((s, tuple(r)) for s, r in by_stratum))
 
 
 def _drawn(hashed: DataFrame, folds: int) -> dict[str | None, Cuts]:

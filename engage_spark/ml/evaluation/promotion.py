@@ -30,10 +30,29 @@ DecisionCode = Literal[
     "FirstChampion",
     "BetterThanChampion",
     "NotBetterThanChampion",
+    "ChampionNoRival",
+    "ChampionOfStricterPolicy",
     "ChampionNotComparable",
     "ChampionUnknown",
 ]
-"""Why a model became champion or not; ChampionUnknown where the registry did not say who is."""
+"""Why a model became champion or not. ChampionNoRival: the champion was judged otherwise, so there is nothing
+to beat; ChampionUnknown: the registry did not say who is champion.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """The champion that a model would replace: its name in words, and the gain over it on the same rows.
+
+    `differences` say, in words, why its figures and the model's are no comparison: another definition of the
+    target, other splits, features that meant something else, another policy. `is_stricter`: its policy is
+    strict and the model's is not. `gain` is None where it was not compared, or could not score the rows.
+    """
+
+    name: str
+    gain: Gain | None = None
+    differences: tuple[str, ...] = ()
+    is_stricter: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,33 +112,46 @@ def covers(conformal: Conformal, covered: Interval) -> ModelGate:
     )
 
 
-def is_free_of_leaks(stopping: Sequence[str]) -> ModelGate:
-    """Require that the audit found nothing that stops a strict training: a leak wins every comparison."""
+def is_free_of_leaks(stopping: Sequence[str], declared: Sequence[str] = ()) -> ModelGate:
+    """Require a model without leaks, which win every comparison.
+
+    `declared` names its features that leak by the contract, whatever figures say; `stopping` are findings of
+    the audit that stop a strict training.
+    """
+    leaks = [f"{name} leaks by the contract" for name in declared]
     return ModelGate(
         name="leakage",
-        demand="no finding of the audit that stops a strict training",
-        measured="; ".join(stopping) or "none",
-        passed=not stopping,
+        demand="no feature that leaks by the contract, no finding of the audit that stops a strict training",
+        measured="; ".join([*leaks, *stopping]) or "none",
+        passed=not leaks and not stopping,
     )
 
 
-def decide(gates: Sequence[ModelGate], gain: Gain | None, *, champion: str | None) -> Decision:
+def decide(gates: Sequence[ModelGate], rival: Rival | None) -> Decision:
     """Decide on promotion: the first champion must pass its gates, a later one must also beat the champion.
 
-    It must be better on the same rows, with confidence. `champion` names the one that there is, None for
-    none; `gain` is over it, None where it cannot score these rows any more.
+    It must be better on the same rows, with confidence. A champion whose figures are no comparison is no
+    rival: who passes the gates takes its place, but no model of a laxer policy does. `rival` None: there is
+    no champion.
     """
     if failed := [g.name for g in gates if not g.passed]:
         return Decision(promoted=False, code="GatesFailed", reason=f"failed gates: {', '.join(failed)}")
-    if champion is None:
+    if rival is None:
         return Decision(promoted=True, code="FirstChampion", reason="the first that passed its gates")
+    if rival.is_stricter:
+        reason = f"{rival.name} was trained by the strict policy and this one was not; promote by hand"
+        return Decision(promoted=False, code="ChampionOfStricterPolicy", reason=reason)
+    if rival.differences:
+        reason = f"it passed its gates, and {rival.name} is no rival: {'; '.join(rival.differences)}"
+        return Decision(promoted=True, code="ChampionNoRival", reason=reason)
+    gain = rival.gain
     if gain is None:
         return Decision(
             promoted=False,
             code="ChampionNotComparable",
-            reason=f"{champion} cannot score these rows any more, so nothing shows a gain; promote by hand",
+            reason=f"{rival.name} cannot score these rows any more, so nothing shows a gain; promote by hand",
         )
-    gain_text = f"gain in {gain.metric} over {champion} {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
+    gain_text = f"gain in {gain.metric} over {rival.name} {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
     return Decision(
         promoted=gain.low > 0,
         code="BetterThanChampion" if gain.low > 0 else "NotBetterThanChampion",

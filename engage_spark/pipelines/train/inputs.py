@@ -22,6 +22,7 @@ from engage_spark.ml.data.split import (
     draw_splits,
     with_newcomers,
 )
+from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.data.split_rows import TargetSnapshots
 from engage_spark.ml.feature_spec import (
     LeakPolicy,
@@ -41,12 +42,13 @@ from engage_spark.spark.schema import column_named
 class TrainingSet:
     """The rows of all targets with their split and fold, and the version of `splits` that parted them.
 
-    `undrawn_stratum` names the target whose labels were not known yet when the splits were drawn by them;
-    None otherwise.
+    `draw` identifies the draw of those splits. `undrawn_stratum` names the target whose labels were not known
+    yet when the splits were drawn by them; None otherwise.
     """
 
     rows: DataFrame
     splits_version: int
+    draw: SplitDraw
     undrawn_stratum: str | None
 
 
@@ -117,7 +119,7 @@ def build_training_set(
         # Held from the look at the stored splits to what is added, so that no other training adds the same
         # keys.
         with table_lock(context.spark, context.lake, SPLITS, wait=COMMIT_WAIT):
-            splits, version = _splits(context, stage_run, keys, reference, materialize)
+            splits, version, draw = _splits(context, stage_run, keys, reference, materialize)
     rows = rows_of(context, inputs, days, specs=[s for of_target in specs.values() for s in of_target.all])
     with log.stage("joining customers, features and graph", snapshots=len(days)):
         joined = rows.join(
@@ -137,6 +139,7 @@ def build_training_set(
     return TrainingSet(
         rows=rows,
         splits_version=version,
+        draw=draw,
         undrawn_stratum=None if reference.matured else reference.stratum,
     )
 
@@ -166,8 +169,8 @@ def _splits(
     rows: DataFrame,
     reference: SplitReference,
     materialize: Materialize,
-) -> tuple[DataFrame, int]:
-    """Return the split of every key in `rows`, and the version of the stored table.
+) -> tuple[DataFrame, int, SplitDraw]:
+    """Return the split of every key in `rows`, the version of the stored table, and what identifies its draw.
 
     Splits are drawn on the reference snapshot where there are none yet, and stay the same from then on.
     """
@@ -185,16 +188,18 @@ def _splits(
         stored = None
     else:
         stored = context.lake.read(context.spark, SPLITS, version=previous).select(*_keys(context), *COLUMNS)
-        check_splits(stored, key=key, folds=models.folds, seed=models.seed)
+        draw = check_splits(stored, key=key, folds=models.folds, seed=models.seed)
         new = draw_newcomer_splits(stored, rows, key=key, folds=models.folds, seed=models.seed)
     new = materialize(new, "new_splits")
-    if previous is not None and new.isEmpty():
-        return stored if stored is not None else new, previous
+    if stored is None:
+        draw = check_splits(new, key=key, folds=models.folds, seed=models.seed)
+    elif previous is not None and new.isEmpty():
+        return stored, previous, draw
     run_id = stage_run.run_id
     added = new.select("*", F.lit(reference.day).alias("drawn_on"), F.lit(run_id).alias("_run_id"))
     context.lake.append(added, splits_table(context.contract), tag=run_id)
     version = context.lake.written_version(context.spark, SPLITS)
-    return new if stored is None else stored.unionByName(new), version
+    return new if stored is None else stored.unionByName(new), version, draw
 
 
 def _keys(context: RunContext) -> list[Column]:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 from engage_spark import log
-from engage_spark.contract import SNAPSHOT_DATE, system_contract
-from engage_spark.errors import EngageError
-from engage_spark.lake import COMMIT_WAIT, code_version, table_lock, translate_spark_errors
-from engage_spark.ml.data.driver_sample import sample_rows
-from engage_spark.ml.evaluation.bootstrap import Gain, Interval, paired_gain
+from engage_spark.contract import system_contract
+from engage_spark.lake import COMMIT_WAIT, code_version, table_lock
+from engage_spark.ml.data.split_draw import SplitDraw
+from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.metrics import HEADLINE
-from engage_spark.ml.evaluation.promotion import Decision, decide
+from engage_spark.ml.evaluation.promotion import Decision
+from engage_spark.ml.feature_meaning import digest_of, field_meanings
 from engage_spark.ml.feature_spec import feature_tables
-from engage_spark.ml.scoring import Scorer, require_schema
+from engage_spark.ml.scoring import Scorer
 from engage_spark.ml.train_target import TrainedTarget
-from engage_spark.ml.training.final_models import BASELINE, WINNER, scores_of
-from engage_spark.pipelines.champions import scorer_of
+from engage_spark.ml.training.final_models import BASELINE, WINNER
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs
 from engage_spark.pipelines.results import MetricEstimate, ModelOnTest, SelectionCost, TrainedModel
 from engage_spark.pipelines.stages import SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts
+from engage_spark.pipelines.train.rival import decide_on
 from engage_spark.spark.schema import spark_schema
-from engage_spark.tracking import CHAMPION, ModelFacts, ModelVersion, RunRecord, Tracker
+from engage_spark.tracking import ModelFacts, ModelVersion, RunRecord, Tracker
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,13 +50,14 @@ def register_target(
     *,
     attempt: int = 1,
     splits_version: int | None = None,
+    draw: SplitDraw | None = None,
 ) -> RegisteredTarget:
     """Bring one target's training to MLflow: a run with its artefacts, the model as a version, its alias.
 
     The champion predicts the same test rows, and the new model takes its place only where it passed its gates
     and is better with confidence; else it becomes challenger. Where MLflow does not say who is champion, it
     becomes neither. `attempt` tells a forced training from the one that it repeats (`ModelFacts`);
-    `splits_version` is the version of the table `splits`.
+    `splits_version` is the version of the table `splits`, `draw` what identifies its draw.
 
     Cost: one pass of the champion over the test split.
 
@@ -64,8 +65,13 @@ def register_target(
     where.
     """
     target = trained.target
-    decision, reasons = _decide(context, stage_run, tracker, trained, attempt)
-    scorer = json.loads(_scorer(context, trained).to_json())
+    decision, reasons = decide_on(context, stage_run, tracker, trained, attempt=attempt, draw=draw)
+    extras = {
+        "scorer": json.loads(_scorer(context, trained).to_json()),
+        "graph_values": context.settings.features.graph_values,
+        "meaning": _meaning(context, trained),
+    } | ({} if draw is None else {"splits": draw.to_json()})
+    facts = _facts(context, stage_run, trained, inputs, attempt, splits_version)
     with log.subject(target.name), log.stage("recording in MLflow"):
         with tracker.run(
             target.name,
@@ -80,86 +86,16 @@ def register_target(
                 context.spark,
                 trained.final.model,
                 features=_columns(trained, rows),
-                extras={"scorer": scorer, "graph_values": context.settings.features.graph_values},
+                extras=extras,
                 name=target.name,
-                facts=_facts(context, stage_run, trained, inputs, attempt, splits_version),
+                facts=replace(
+                    facts, splits="" if draw is None else str(draw), meaning=digest_of(extras["meaning"])
+                ),
             )
         version = tracker.register(run)
         if reasons is not None:
             version = (tracker.promote if decision.promoted else tracker.challenge)(version, reasons=reasons)
     return RegisteredTarget(trained=trained, version=version, decision=decision)
-
-
-def _decide(
-    context: RunContext, stage_run: StageRun, tracker: Tracker, trained: TrainedTarget, attempt: int
-) -> tuple[Decision, Mapping[str, str] | None]:
-    """Decide on promotion, and give the reasons to record with the alias.
-
-    The reasons are None, for no alias, where MLflow does not say who is champion. MLflow's errors are caught
-    here because the model is not kept yet.
-    """
-    try:
-        champion = _rival(tracker, trained.target.name, stage_run.run_id, attempt)
-    except EngageError as e:
-        reason = f"the champion could not be asked: {e.message}"
-        return Decision(promoted=False, code="ChampionUnknown", reason=reason), None
-    gain, error = (None, None) if champion is None else _gain_over(context, tracker, champion, trained)
-    decision = decide(
-        trained.gates, gain, champion=None if champion is None else f"version {champion.version}"
-    )
-    return decision, {"decision": decision.reason} | ({} if error is None else {"champion": error})
-
-
-def _rival(tracker: Tracker, target: str, run_id: str, attempt: int) -> ModelVersion | None:
-    """Return the version that the new one must beat: the champion, None where there is none.
-
-    Where an attempt that did not end has made this very training champion already, it is the version that was
-    champion before: no model beats itself.
-    """
-    champion = tracker.registry.holder(target, CHAMPION)
-    if champion is None or not champion.is_of(run_id, attempt):
-        return champion
-    replaced = champion.facts.get("replaced")
-    return None if replaced is None else tracker.registry.version(target, int(replaced))
-
-
-def _gain_over(
-    context: RunContext, tracker: Tracker, champion: ModelVersion, trained: TrainedTarget
-) -> tuple[Gain | None, str | None]:
-    """Return the gain over a version on the same test rows.
-
-    Where its files cannot be had, or it cannot score the rows, the gain is None and the text says why.
-    """
-    models, target, test = context.settings.models, trained.target, trained.splits.test
-    try:
-        scorer = scorer_of(tracker.registry.opened(champion))
-        require_schema(dict(test.dtypes), scorer)
-        with translate_spark_errors(f"the model of version {champion.version} cannot be read"):
-            model = tracker.load(context.spark, champion)
-    except EngageError as e:
-        return None, str(e)
-    hashed = sample_rows(
-        test,
-        key=context.contract.entity.key,
-        seed=models.seed,
-        expected=trained.splits.counts["test"],
-        limit=models.judged_rows,
-    )
-    champion_scores = scores_of(
-        model, scorer.features, hashed, target, day=SNAPSHOT_DATE, limit=models.judged_rows
-    )["score"]
-    finals = trained.finals
-    gain = paired_gain(
-        HEADLINE[target.task],
-        finals.labels,
-        finals.by_role[WINNER].scores,
-        champion_scores,
-        clusters=finals.customers,
-        replicates=models.bootstrap,
-        confidence=models.gain,
-        seed=models.seed,
-    )
-    return gain, None
 
 
 def _scorer(context: RunContext, trained: TrainedTarget) -> Scorer:
@@ -172,6 +108,12 @@ def _scorer(context: RunContext, trained: TrainedTarget) -> Scorer:
         conformal=trained.conformal,
         threshold=trained.threshold,
     )
+
+
+def _meaning(context: RunContext, trained: TrainedTarget) -> dict[str, dict[str, Any]]:
+    """Return what the target and the features of the model mean."""
+    names = (trained.target.name, *(f.name for f in trained.final.features))
+    return field_meanings(context.contract, names, graph_values=context.settings.features.graph_values)
 
 
 def _columns(trained: TrainedTarget, rows: DataFrame) -> list[tuple[str, str]]:

@@ -118,6 +118,7 @@ def run_train(
                 training_set.rows,
                 attempt=repeat,
                 splits_version=training_set.splits_version,
+                draw=training_set.draw,
             ),
         )
         attempt.note_output(TRAINING_RUNS, write_training_runs(context, stage_run, registered))

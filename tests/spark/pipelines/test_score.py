@@ -16,6 +16,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog
 from engage_spark.ml.evaluation.conformal import Conformal, ConformalCell
 from engage_spark.ml.explain.reasons import explainer_of
+from engage_spark.ml.feature_meaning import field_meanings
 from engage_spark.ml.feature_spec import Feature, Task, target_named
 from engage_spark.ml.scoring import Scorer
 from engage_spark.ml.training.candidates import Candidate, Family
@@ -194,6 +195,8 @@ def both(context: RunContext) -> RunContext:
     first = scored(context)
     assert done(first) == [(day, "blooms", 60) for day in DAYS]
     assert Note("TargetWithoutChampion", {"target": "harvest"}) in first.notes
+    unknown = {"target": "blooms", "version": 1, "name": "blooms"}
+    assert Note("MeaningUnknown", unknown) in first.notes, "a model of before says nothing of meanings"
     crown(context, "harvest", training="harvest one")
     assert done(scored(context)) == [(day, "harvest", 60) for day in DAYS]
     return context
@@ -320,6 +323,17 @@ def test_models_of_the_other_kind_of_graph_values_are_refused(both: RunContext, 
     assert caught.value.details == (
         f"blooms version {version} was trained with features.graph_values=measured",
     )
+
+
+def test_a_model_whose_features_mean_something_else_is_refused_by_name(both: RunContext, home: Path) -> None:
+    other = at(both, home, prefix="meaning.")
+    meanings = field_meanings(GARDEN, ("blooms", "water", "soil"), graph_values="measured")
+    meanings["water"] |= {"unit": "buckets", "digest": "0" * 64}
+    crown(other, "blooms", training="buckets", extras={"graph_values": "measured", "meaning": meanings})
+    with pytest.raises(ConfigurationError, match="other definitions") as caught:
+        scored(other)
+    (line,) = caught.value.details
+    assert line.startswith("meaning.blooms version 1: water: unit was buckets, is ")
 
 
 def test_a_model_without_a_scorer_is_refused(both: RunContext, home: Path) -> None:

@@ -189,6 +189,10 @@ def test_splits_are_recognised_as_drawn_with_their_seed_and_folds(stored: DataFr
 
     assert [refused(part, 7) for part in ("true", "drawn", "NOT drawn", "false")] == [False] * 4
     assert refused("true", 8), "the check looks at the hash"
+    whole, erased = (
+        check_splits(stored.where(part), key=KEY, folds=5, seed=7) for part in ("true", "id NOT LIKE '%7'")
+    )
+    assert whole != erased and whole.is_same(erased), "erasing customers makes no other draw"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ that were really trained.
 
 from __future__ import annotations
 
+import json
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from importlib import import_module
@@ -17,9 +18,10 @@ import pytest
 from engage_spark.contract import load_contract
 from engage_spark.errors import TransientError
 from engage_spark.lake.scratch import scratch
+from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.data.split_rows import TargetSnapshots, split_rows
 from engage_spark.ml.fairness.audit import attributes
-from engage_spark.ml.feature_spec import TargetSpecs, target_named
+from engage_spark.ml.feature_spec import LeakPolicy, TargetSpecs, target_named
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 from engage_spark.ml.train_target import TrainedTarget, train_target
@@ -282,6 +284,66 @@ def test_a_champion_that_does_not_say_how_it_scores_is_not_compared_with(
     assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
 
 
+DRAW = SplitDraw(seed=0, folds=3, ranges=(("0", ((-9, -5), (-4, 3), (4, 9))),))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"splits": replace(DRAW, seed=7).to_json()}, "parted by other splits"),
+        ({"splits": None}, "does not say by which splits"),
+        ({"meaning": {"churn": {"digest": "x", "type": "int"}}}, "churn: "),
+        ({"meaning": None}, "does not say what its features meant"),
+    ],
+    ids=["other splits", "no splits", "other target", "no meaning"],
+)
+def test_a_champion_that_was_judged_otherwise_is_no_rival(
+    shop: Shop, tracker: Tracker, change: dict[str, Any], words: str
+) -> None:
+    made = shop.record(tracker, work(of="poor"), shop.poor, draw=DRAW)
+    held = tracker.promote(made.version, reasons={}, force=True)
+    file = Path(held.uri.removeprefix("file://")) / "engage.json"
+    content = json.loads(file.read_text())
+    content["extras"] = {k: v for k, v in (content["extras"] | change).items() if v is not None}
+    file.write_text(json.dumps(content))
+    decided = shop.record(tracker, work(), draw=DRAW).decision
+    assert (decided.promoted, decided.code, decided.gain) == (True, "ChampionNoRival", None)
+    assert f"version 1 is no rival: {'it ' if words[0] == 'd' else ''}" in decided.reason
+    assert words in decided.reason
+    assert aliases(tracker) == {1: (), 2: (CHAMPION,)}
+
+
+def test_a_permissive_model_takes_no_strict_place_and_a_strict_one_does_not_wait_for_it(
+    shop: Shop, tracker: Tracker
+) -> None:
+    main = shop.good.specs.main
+    leaky = replace(main, policy=LeakPolicy.PERMISSIVE)
+    lax = replace(shop.good, specs=replace(shop.good.specs, main=leaky, other=main))
+    champion_of_one_feature(shop, tracker)
+    refused = shop.record(tracker, work(of="lax"), lax)
+    assert (refused.decision.code, refused.decision.promoted) == ("ChampionOfStricterPolicy", False)
+    assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
+    tracker.promote(refused.version, reasons={})
+    decided = shop.record(tracker, work()).decision
+    assert (decided.code, decided.promoted) == ("ChampionNoRival", True)
+    assert "trained by policy permissive" in decided.reason
+
+
+def test_a_champion_whose_library_is_missing_costs_the_comparison_alone(
+    shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion_of_one_feature(shop, tracker)
+
+    def missing(*_: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'xgboost'")
+
+    monkeypatch.setattr(tracker, "load", missing)
+    made = shop.record(tracker, work())
+    assert made.decision.code == "ChampionNotComparable"
+    assert made.version.facts["champion"] == "ModuleNotFoundError: No module named 'xgboost'"
+    assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
+
+
 def test_a_rerun_of_an_attempt_killed_after_its_promotion_decides_the_same(
     shop: Shop, tracker: Tracker
 ) -> None:
@@ -333,5 +395,6 @@ def test_a_version_names_the_tables_that_it_was_made_of_and_how_its_graph_was_re
     champion = tracker.champion(TARGET.name)
     assert champion.facts["data"] == f"splits@7, subscriber_features/{DAY}@4, subscribers/{DAY}@3"
     assert champion.extras["graph_values"] == shop.context.settings.features.graph_values
-    assert set(champion.extras) == {"scorer", "graph_values"}
+    assert set(champion.extras) == {"scorer", "graph_values", "meaning"}
+    assert set(champion.extras["meaning"]) == {TARGET.name, *(f.name for f in shop.good.final.features)}
     assert champion.metrics["selection/jaccard"] == shop.good.comparison.selection.jaccard

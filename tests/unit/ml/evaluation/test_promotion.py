@@ -10,6 +10,7 @@ from engage_spark.ml.evaluation.conformal import Conformal
 from engage_spark.ml.evaluation.metrics import METRICS
 from engage_spark.ml.evaluation.promotion import (
     ModelGate,
+    Rival,
     beats_baseline,
     covers,
     decide,
@@ -77,16 +78,16 @@ def test_coverage_fails_when_its_upper_end_is_more_than_the_slack_below_the_prom
 
 
 def test_the_first_model_that_passes_becomes_champion() -> None:
-    first = decide([PASSED], None, champion=None)
+    first = decide([PASSED], None)
     assert (first.promoted, first.code, first.gain) == (True, "FirstChampion", None)
-    refused = decide([PASSED, FAILED], None, champion=None)
+    refused = decide([PASSED, FAILED], None)
     assert (refused.promoted, refused.code) == (False, "GatesFailed")
     assert "baseline" in refused.reason
 
 
 @pytest.mark.parametrize(("low", "promoted"), [(0.001, True), (0.0, False), (-0.1, False)])
 def test_another_must_be_better_than_the_champion_with_confidence(low: float, promoted: bool) -> None:
-    decision = decide([PASSED], gain(low), champion="version 3")
+    decision = decide([PASSED], Rival(name="version 3", gain=gain(low)))
     assert decision.promoted is promoted
     assert decision.code == ("BetterThanChampion" if promoted else "NotBetterThanChampion")
     assert decision.gain is not None and decision.gain.low == low
@@ -94,14 +95,33 @@ def test_another_must_be_better_than_the_champion_with_confidence(low: float, pr
 
 
 def test_a_champion_that_cannot_score_the_rows_stays_until_somebody_decides() -> None:
-    decision = decide([PASSED], None, champion="version 3")
+    decision = decide([PASSED], Rival(name="version 3"))
     assert (decision.promoted, decision.code) == (False, "ChampionNotComparable")
     assert "by hand" in decision.reason
+
+
+def test_a_champion_that_was_judged_otherwise_is_no_rival_but_the_gates_stay() -> None:
+    other = Rival(name="version 3", differences=("other splits",))
+    decision = decide([PASSED], other)
+    assert (decision.promoted, decision.code, decision.gain) == (True, "ChampionNoRival", None)
+    assert "version 3 is no rival: other splits" in decision.reason
+    assert decide([FAILED], other).code == "GatesFailed"
+
+
+def test_a_model_of_a_laxer_policy_never_takes_the_place_of_a_strict_one() -> None:
+    strict = Rival(name="version 3", differences=("policy strict",), is_stricter=True, gain=gain(0.1))
+    decision = decide([PASSED], strict)
+    assert (decision.promoted, decision.code) == (False, "ChampionOfStricterPolicy")
 
 
 def test_a_model_with_a_leak_does_not_pass_whatever_it_gains() -> None:
     leaking = is_free_of_leaks(["too good to be true: visits alone has an AUC of 0.99."])
     assert not leaking.passed
     assert "visits" in leaking.measured
-    assert not decide([PASSED, leaking], None, champion=None).promoted
+    assert not decide([PASSED, leaking], None).promoted
     assert is_free_of_leaks([]).passed
+
+
+def test_a_declared_leak_fails_though_no_figure_shows_it() -> None:
+    leaking = is_free_of_leaks([], ["transaction_momentum"])
+    assert not leaking.passed and "transaction_momentum leaks by the contract" in leaking.measured

@@ -1,0 +1,137 @@
+"""Compare a trained model with the champion, and decide whether it takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from engage_spark.contract import SNAPSHOT_DATE
+from engage_spark.errors import EngageError
+from engage_spark.lake import translate_spark_errors
+from engage_spark.ml.data.driver_sample import sample_rows
+from engage_spark.ml.data.split_draw import SplitDraw
+from engage_spark.ml.evaluation.bootstrap import Gain, paired_gain
+from engage_spark.ml.evaluation.metrics import HEADLINE
+from engage_spark.ml.evaluation.promotion import Decision, Rival, decide
+from engage_spark.ml.feature_spec import LeakPolicy
+from engage_spark.ml.scoring import Scorer, require_schema
+from engage_spark.ml.train_target import TrainedTarget
+from engage_spark.ml.training.final_models import WINNER, scores_of
+from engage_spark.pipelines.champions import meaning_changes, scorer_of
+from engage_spark.pipelines.context import RunContext, StageRun
+from engage_spark.tracking import CHAMPION, Champion, ModelVersion, Tracker
+
+
+def decide_on(
+    context: RunContext,
+    stage_run: StageRun,
+    tracker: Tracker,
+    trained: TrainedTarget,
+    *,
+    attempt: int,
+    draw: SplitDraw | None,
+) -> tuple[Decision, Mapping[str, str] | None]:
+    """Decide on promotion, and give the reasons to record with the alias.
+
+    The reasons are None, for no alias, where MLflow does not say who is champion. Whatever is wrong with the
+    champion is caught here, because the model is not kept yet: what cannot be loaded, or fails on a row,
+    costs the comparison and no more.
+
+    Cost: one pass of the champion over the rows that models are judged on.
+    """
+    try:
+        champion = _champion(tracker, trained.target.name, stage_run.run_id, attempt)
+    except EngageError as e:
+        reason = f"the champion could not be asked: {e.message}"
+        return Decision(promoted=False, code="ChampionUnknown", reason=reason), None
+    if champion is None:
+        decision = decide(trained.gates, None)
+        return decision, {"decision": decision.reason}
+    rival, error = _rival(context, tracker, champion, trained, draw)
+    decision = decide(trained.gates, rival)
+    return decision, {"decision": decision.reason} | ({} if error is None else {"champion": error})
+
+
+def _champion(tracker: Tracker, target: str, run_id: str, attempt: int) -> ModelVersion | None:
+    """Return the version that the new one must beat: the champion, None where there is none.
+
+    Where an attempt that did not end has made this very training champion already, it is the version that was
+    champion before: no model beats itself.
+    """
+    champion = tracker.registry.holder(target, CHAMPION)
+    if champion is None or not champion.is_of(run_id, attempt):
+        return champion
+    replaced = champion.facts.get("replaced")
+    return None if replaced is None else tracker.registry.version(target, int(replaced))
+
+
+def _rival(
+    context: RunContext,
+    tracker: Tracker,
+    version: ModelVersion,
+    trained: TrainedTarget,
+    draw: SplitDraw | None,
+) -> tuple[Rival, str | None]:
+    """Compare with a version, and say what kept it from being compared, None where nothing did."""
+    name, policy = f"version {version.version}", version.facts.get("policy", "")
+    own = trained.specs.main.policy
+    stricter = policy == LeakPolicy.STRICT and own is not LeakPolicy.STRICT
+    try:
+        champion = tracker.registry.opened(version)
+        scorer = scorer_of(champion)
+        differences = tuple(_differences(context, champion, trained, draw))
+        if stricter or differences:
+            return Rival(name=name, differences=differences, is_stricter=stricter), None
+        return Rival(name=name, gain=_gain_over(context, tracker, champion, scorer, trained)), None
+    except Exception as e:  # noqa: BLE001 (an own error, one of the model's library, one of Spark)
+        error = str(e) if isinstance(e, EngageError) else f"{type(e).__name__}: {e}"
+        return Rival(name=name, is_stricter=stricter), error
+
+
+def _differences(
+    context: RunContext, champion: Champion, trained: TrainedTarget, draw: SplitDraw | None
+) -> Iterator[str]:
+    """Say in words why figures of a version and of the model are no comparison."""
+    own = trained.specs.main.policy.value
+    if (policy := champion.facts.get("policy", "")) != own:
+        yield f"it was trained by policy {policy or 'unknown'}, and this one by {own}"
+    stored = champion.extras.get("splits")
+    if draw is not None and stored is None:
+        yield "it does not say by which splits its customers were parted"
+    elif draw is not None and not SplitDraw.from_json(str(stored)).is_same(draw):
+        yield f"its customers were parted by other splits ({champion.facts.get('splits', 'unknown')})"
+    changes = meaning_changes(champion, context.contract, graph_values=context.settings.features.graph_values)
+    if changes is None:
+        yield "it does not say what its features meant"
+    elif changes:
+        yield f"what it learnt means something else now: {'; '.join(changes)}"
+
+
+def _gain_over(
+    context: RunContext, tracker: Tracker, champion: Champion, scorer: Scorer, trained: TrainedTarget
+) -> Gain:
+    """Return the gain over a version on the same test rows."""
+    models, target, test = context.settings.models, trained.target, trained.splits.test
+    require_schema(dict(test.dtypes), scorer)
+    with translate_spark_errors(f"the model of version {champion.version} cannot be read"):
+        model = tracker.load(context.spark, champion)
+    hashed = sample_rows(
+        test,
+        key=context.contract.entity.key,
+        seed=models.seed,
+        expected=trained.splits.counts["test"],
+        limit=models.judged_rows,
+    )
+    champion_scores = scores_of(
+        model, scorer.features, hashed, target, day=SNAPSHOT_DATE, limit=models.judged_rows
+    )["score"]
+    finals = trained.finals
+    return paired_gain(
+        HEADLINE[target.task],
+        finals.labels,
+        finals.by_role[WINNER].scores,
+        champion_scores,
+        clusters=finals.customers,
+        replicates=models.bootstrap,
+        confidence=models.gain,
+        seed=models.seed,
+    )
