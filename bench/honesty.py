@@ -14,9 +14,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.simulations import Simulation, promotion
+from bench.simulations import Simulation, fairness, promotion
 
-SIMULATIONS: tuple[Simulation, ...] = (*promotion.SIMULATIONS,)
+SIMULATIONS: tuple[Simulation, ...] = (*promotion.SIMULATIONS, *fairness.SIMULATIONS)
 
 
 def name_of(simulation: Simulation) -> str:

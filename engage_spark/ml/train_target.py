@@ -243,7 +243,7 @@ def train_target(
         scored = winner.model.transform(splits.test.select(*map(column_named, columns)))
         importance = global_importance(scored, explainer, key=key, limit=EXPLAINED_ROWS, seed=models.seed)
         fairness = _fairness(
-            scored, target, conformal, protected=protected, profits=profit_curves, models=models
+            scored, target, conformal, key=key, protected=protected, profits=profit_curves, models=models
         )
         proxies, untested = _proxies(
             winner.features, splits, key=key, day=day, protected=protected, models=models
@@ -405,6 +405,7 @@ def _fairness(
     target: Target,
     conformal: Conformal,
     *,
+    key: Sequence[str],
     protected: Sequence[Attribute],
     profits: Sequence[Profit],
     models: ModelSettings,
@@ -422,6 +423,7 @@ def _fairness(
         rows.withColumn("__label", label),
         target=target,
         protected=protected,
+        key=key,
         smallest=models.smallest_group,
         label="__label",
         covered="__covered",

@@ -327,7 +327,7 @@ class ModelSettings(Section):
     success: Annotated[float, Field(gt=0, le=1)] = 0.2
     """Share of contacts that keep a customer."""
     smallest_group: Annotated[int, Field(ge=1)] = 100
-    """Number of rows below which a group is not compared."""
+    """Number of customers that a figure of a group needs behind its denominator to be compared and shown."""
     reasons: Annotated[int, Field(ge=0)] = 3
     """Number of reasons that each prediction carries."""
 

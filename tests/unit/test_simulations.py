@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 from bench.honesty import SIMULATIONS, name_of
-from bench.simulations import Simulation, promotion, share
+from bench.simulations import Simulation, fairness, promotion, share
 
 
-@pytest.mark.parametrize(("simulation", "runs"), [(promotion.equal_challenger, 60)], ids=str)
+@pytest.mark.parametrize(
+    ("simulation", "runs"),
+    [
+        (promotion.equal_challenger, 60),
+        (fairness.equal_groups, 30),
+        (fairness.planted_groups, 5),
+        (fairness.repeated_customers, 30),
+    ],
+    ids=str,
+)
 def test_a_claim_holds_where_the_truth_is_known(simulation: Simulation, runs: int) -> None:
     figures = list(simulation(runs))
     assert figures

@@ -2,9 +2,13 @@
 
 Pure. The names are those of Databricks' fairness metrics: statistical_parity is the rate of selection,
 equal_opportunity that of true positives, predictive_equality that of false positives, predictive_parity the
-precision. Differences and ratios between groups are those of fairlearn's MetricFrame. A ratio under four
-fifths is flagged (Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D, 1978): a reason to
-look, no verdict.
+precision. Differences and ratios between groups are those of fairlearn's MetricFrame.
+
+A group's rate is compared where `smallest` customers are behind its denominator (of equal opportunity: those
+who are labelled 1). Ratios of rates are held against four fifths (Uniform Guidelines on Employee Selection
+Procedures, 29 CFR 1607.4 D, 1978) by their interval, which holds for all pairs of an attribute's groups at
+once with 95%: wholly below, the pair is flagged; all pairs wholly above, the groups are shown to be within
+four fifths; otherwise it cannot be told. A flag is a reason to look, no verdict.
 """
 
 from __future__ import annotations
@@ -12,50 +16,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from engage_spark.ml.evaluation.deciles import wilson
+from engage_spark.ml.fairness.group_sums import Combination, GroupSums
+from engage_spark.ml.fairness.ratio_bounds import ratio_bounds
 from engage_spark.ml.feature_spec import Task
 
 FOUR_FIFTHS = 0.8
+CONFIDENCE = 0.95
 MISSING = "(missing)"
 ALL = "all"
 _Z = 1.959963984540054
 
 
-@dataclass(frozen=True, kw_only=True)
-class GroupSums:
-    """Exact sums over a group's rows.
+class FairnessAnswer(StrEnum):
+    """What the rows say of a rate of an attribute's groups, all pairs together."""
 
-    `selected` and `hits` (selected with label 1) stay 0 for regressions; `covered` is None where coverage is
-    not measured.
-    """
-
-    n: int = 0
-    selected: int = 0
-    hits: int = 0
-    covered: int | None = None
-    label: Fraction = Fraction(0)
-    score: Fraction = Fraction(0)
-    absolute: Fraction = Fraction(0)
-    squares: Fraction = Fraction(0)
-
-    def __add__(self, other: GroupSums) -> GroupSums:
-        left, right = vars(self), vars(other)
-        sums = {k: left[k] + right[k] for k in left if k != "covered"}
-        counts = [c for c in (self.covered, other.covered) if c is not None]
-        return GroupSums(**sums, covered=sum(counts) if counts else None)
-
-    @property
-    def error(self) -> Fraction:
-        """The sum of predictions less labels."""
-        return self.score - self.label
+    FAIR = "within four fifths"
+    FLAGGED = "flagged"
+    UNKNOWN = "cannot be told"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupValue:
     """A group's value of a metric with its 95% bounds: Wilson's of a share, normal of a mean.
+
+    `customers`: how many are behind the denominator; rows of one customer count as one. `effective`: of how
+    many independent rows a share is as sure.
 
     Nulls: None where there is none.
     """
@@ -63,29 +55,47 @@ class GroupValue:
     value: float | None
     low: float | None = None
     high: float | None = None
+    customers: int = 0
+    effective: float = 0.0
 
 
-def _rate(part: int | Fraction, total: int | Fraction) -> GroupValue:
-    if not total:
+def _rate(s: GroupSums, part: Combination, whole: Combination) -> GroupValue:
+    total = Fraction(s.total(whole))
+    if total <= 0:
         return GroupValue(value=None)
-    low, high = wilson(float(part), float(total))
-    return GroupValue(value=float(Fraction(part) / Fraction(total)), low=low, high=high)
+    squares = Fraction(s.product(whole, whole))
+    share, customers = Fraction(s.total(part)) / total, total * total / squares
+    # What each customer's rows are off by: the more alike they are, the larger their sum's square.
+    off = s.product(part, part) - 2 * share * s.product(part, whole) + share * share * squares
+    effective = min(total, share * (1 - share) * total * total / off) if off > 0 else customers
+    n = float(effective)
+    low, high = wilson(float(share) * n, n)
+    return GroupValue(value=float(share), low=low, high=high, customers=math.floor(customers), effective=n)
 
 
-def _mean(total: Fraction, squares: Fraction | None, n: int) -> GroupValue:
-    """`squares`: sum of the squared terms, from which the mean's own error follows."""
-    mean = total / n
-    if squares is None:
-        return GroupValue(value=float(mean))
-    reach = _Z * math.sqrt(max(Fraction(0), squares / n - mean * mean) / n)
-    return GroupValue(value=float(mean), low=float(mean) - reach, high=float(mean) + reach)
+def _mean(s: GroupSums, term: str, *, bounds: bool) -> GroupValue:
+    """`bounds`: by what each customer's terms are off from the mean."""
+    n, squares = Fraction(s.totals["n"]), Fraction(s.products[("n", "n")])
+    mean, customers = s.totals[term] / n, math.floor(n * n / squares)
+    if not bounds:
+        return GroupValue(value=float(mean), customers=customers)
+    off = s.products[(term, term)] - 2 * mean * s.products[("n", term)] + mean * mean * squares
+    reach = _Z * math.sqrt(max(Fraction(0), off)) / float(n)
+    return GroupValue(
+        value=float(mean), low=float(mean) - reach, high=float(mean) + reach, customers=customers
+    )
+
+
+def _rmse(s: GroupSums) -> GroupValue:
+    mean = _mean(s, "squares", bounds=False)
+    return GroupValue(value=math.sqrt(mean.value or 0.0), customers=mean.customers)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupMeasure:
     """A metric of a group.
 
-    `flagged`: it says how a model treats a group, so a ratio under four fifths is pointed out.
+    `flagged`: it says how a model treats a group, so ratios are held against four fifths.
     """
 
     name: str
@@ -94,32 +104,46 @@ class GroupMeasure:
     signed: bool = False
 
 
+_N: Combination = {"n": 1}
+_ONES: Combination = {"label": 1}
+_ZEROS: Combination = {"n": 1, "label": -1}
+_SELECTED: Combination = {"selected": 1}
+_HITS: Combination = {"hits": 1}
+_FALSE_POSITIVES: Combination = {"selected": 1, "hits": -1}
+_RIGHT: Combination = {"n": 1, "selected": -1, "label": -1, "hits": 2}
+
+
+def _rated(name: str, part: Combination, whole: Combination, *, flagged: bool = True) -> GroupMeasure:
+    return GroupMeasure(name=name, of=lambda s: _rate(s, part, whole), flagged=flagged)
+
+
+def _averaged(name: str, term: str, *, bounds: bool = False, signed: bool = False) -> GroupMeasure:
+    return GroupMeasure(name=name, of=lambda s: _mean(s, term, bounds=bounds), signed=signed)
+
+
 _COVERAGE = GroupMeasure(
-    name="coverage", of=lambda s: GroupValue(value=None) if s.covered is None else _rate(s.covered, s.n)
+    name="coverage",
+    of=lambda s: _rate(s, {"covered": 1}, _N) if "covered" in s.totals else GroupValue(value=None),
 )
 MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
     Task.BINARY: (
-        GroupMeasure(name="base_rate", of=lambda s: _rate(s.label, s.n)),
-        GroupMeasure(name="statistical_parity", of=lambda s: _rate(s.selected, s.n), flagged=True),
-        GroupMeasure(name="equal_opportunity", of=lambda s: _rate(s.hits, s.label), flagged=True),
-        GroupMeasure(
-            name="predictive_equality", of=lambda s: _rate(s.selected - s.hits, s.n - s.label), flagged=True
-        ),
-        GroupMeasure(name="predictive_parity", of=lambda s: _rate(s.hits, s.selected), flagged=True),
-        GroupMeasure(
-            name="accuracy", of=lambda s: _rate(s.n - s.selected - s.label + 2 * s.hits, s.n), flagged=True
-        ),
-        GroupMeasure(name="mean_score", of=lambda s: _mean(s.score, None, s.n)),
-        GroupMeasure(name="calibration", of=lambda s: _mean(s.error, s.squares, s.n), signed=True),
-        GroupMeasure(name="brier", of=lambda s: _mean(s.squares, None, s.n)),
+        _rated("base_rate", _ONES, _N, flagged=False),
+        _rated("statistical_parity", _SELECTED, _N),
+        _rated("equal_opportunity", _HITS, _ONES),
+        _rated("predictive_equality", _FALSE_POSITIVES, _ZEROS),
+        _rated("predictive_parity", _HITS, _SELECTED),
+        _rated("accuracy", _RIGHT, _N),
+        _averaged("mean_score", "score"),
+        _averaged("calibration", "error", bounds=True, signed=True),
+        _averaged("brier", "squares"),
         _COVERAGE,
     ),
     Task.REGRESSION: (
-        GroupMeasure(name="mean_label", of=lambda s: _mean(s.label, None, s.n), signed=True),
-        GroupMeasure(name="mean_prediction", of=lambda s: _mean(s.score, None, s.n), signed=True),
-        GroupMeasure(name="mean_error", of=lambda s: _mean(s.error, s.squares, s.n), signed=True),
-        GroupMeasure(name="mae", of=lambda s: _mean(s.absolute, s.squares, s.n)),
-        GroupMeasure(name="rmse", of=lambda s: GroupValue(value=math.sqrt(s.squares / s.n))),
+        _averaged("mean_label", "label", signed=True),
+        _averaged("mean_prediction", "score", signed=True),
+        _averaged("mean_error", "error", bounds=True, signed=True),
+        _averaged("mae", "absolute", bounds=True),
+        GroupMeasure(name="rmse", of=_rmse),
         _COVERAGE,
     ),
 }
@@ -129,16 +153,19 @@ MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
 class GroupFigure:
     """One metric of one group.
 
-    `attributes` are the protected fields that the group combines, `attribute` is their joint name.
-    `difference` and `ratio` are against `reference`, the attribute's largest group; None where not compared.
-    A group under the smallest size is listed, not `compared`: its figures say more of chance than of the
-    model.
+    `attributes` are the protected fields that the group combines, `attribute` is their joint name. `n` counts
+    the group's rows, `customers` those behind the metric's denominator. `difference` and `ratio` are against
+    `reference`, the attribute's largest group that is compared.
+
+    Nulls: `value` and bounds where fewer than the smallest number of customers are behind them: such a figure
+    says more of chance, and of single customers, than of the model; it is not `compared`.
     """
 
     attribute: str
     attributes: tuple[str, ...]
     group: str
     n: int
+    customers: int
     compared: bool
     metric: str
     value: float | None
@@ -154,40 +181,68 @@ class GroupFigure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GroupPair:
+    """The ratio of one group's rate to another's, with bounds that hold for all pairs at once (95%)."""
+
+    lower: str
+    higher: str
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class GroupSpread:
     """How far the compared groups of an attribute are apart in a metric.
 
     That is highest less lowest, and as `ratio` lowest over highest; None where the metric has a sign.
-    `flagged`: a rate whose ratio is under four fifths.
+    `answer`: of a rate that is held against four fifths, what its intervals say. `flagged`: the pairs whose
+    interval is wholly below, the worst first. `pairs`: how many were compared. `left_out`: groups with too
+    few customers behind the metric's denominator.
+
+    Nulls: `lowest` to `ratio` where fewer than two groups are compared.
     """
 
     attribute: str
     metric: str
     groups: int
-    lowest: str
-    low: float
-    highest: str
-    high: float
-    difference: float
+    lowest: str | None
+    low: float | None
+    highest: str | None
+    high: float | None
+    difference: float | None
     ratio: float | None
-    flagged: bool
+    answer: FairnessAnswer | None
+    flagged: tuple[GroupPair, ...]
+    pairs: int
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupNote:
+    """A group that the figures do not show by itself, and why."""
+
+    attribute: str
+    group: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fairness:
-    """The figures of every group, those of all rows first, and the spreads.
+    """The figures of every group, those of all rows first, the spreads, and the groups not shown alone.
 
-    `smallest` is the number of rows that a group needs to be compared.
+    `smallest` is the number of customers that a figure needs behind its denominator.
     """
 
     task: Task
     smallest: int
     figures: tuple[GroupFigure, ...]
     spreads: tuple[GroupSpread, ...]
+    notes: tuple[GroupNote, ...] = ()
 
     @property
     def flagged(self) -> tuple[GroupSpread, ...]:
-        """The spreads that are flagged."""
+        """The spreads with a pair of groups that is flagged."""
         return tuple(s for s in self.spreads if s.flagged)
 
     def of(self, attribute: str, metric: str) -> dict[str, GroupFigure]:
@@ -195,7 +250,7 @@ class Fairness:
         return {f.group: f for f in self.figures if (f.attribute, f.metric) == (attribute, metric)}
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Return one row per group and metric, with the spread of its attribute beside it.
+        """Return one row per group and metric, with the spread and the answer of its attribute beside it.
 
         Grain: attribute, group, metric.
         """
@@ -203,84 +258,96 @@ class Fairness:
         rows = []
         for f in self.figures:
             spread = spreads.get((f.attribute, f.metric))
+            flagged = {g for pair in spread.flagged for g in (pair.lower, pair.higher)} if spread else set()
             rows.append(
                 f.to_row()
                 | {
                     "spread_difference": spread.difference if spread else None,
                     "spread_ratio": spread.ratio if spread else None,
-                    "flagged": spread.flagged if spread else False,
+                    "answer": spread.answer.value if spread and spread.answer else None,
+                    "flagged": f.group in flagged,
                 }
             )
         return rows
 
 
 def compare(
-    groups: Mapping[tuple[str, ...], Mapping[str, GroupSums]], *, task: Task, smallest: int
+    groups: Mapping[tuple[str, ...], Mapping[str, GroupSums]],
+    *,
+    task: Task,
+    smallest: int,
+    notes: Sequence[GroupNote] = (),
 ) -> Fairness:
     """Compare groups by the sums of every group of every attribute, in the order given.
 
     The keys are an attribute alone, the attributes of an intersection, or (ALL,) for all rows together.
     Groups without rows must not be among them.
+
+    Cost: per rate, a matrix of all pairs of the groups that are compared.
     """
     figures: list[GroupFigure] = []
     spreads: list[GroupSpread] = []
     for attributes, sums in groups.items():
-        attribute = pair_name(attributes)
         for m in MEASURES[task]:
-            own = {g: m.of(s) for g, s in sums.items()}
-            if all(f.value is None for f in own.values()) and m.name == "coverage":
+            values = {g: m.of(s) for g, s in sums.items()}
+            if m.name == "coverage" and all(f.value is None for f in values.values()):
                 continue
-            figures += _figures(attributes, m, sums, own, smallest)
-            if spread := _spread(attribute, m, sums, own, smallest):
-                spreads.append(spread)
-    return Fairness(task=task, smallest=smallest, figures=tuple(figures), spreads=tuple(spreads))
+            known = {g: f for g, f in values.items() if f.value is not None and f.customers >= smallest}
+            figures += _figures(attributes, m, sums, values, known)
+            if attributes != (ALL,) and len(sums) > 1:
+                spreads.append(_spread(pair_name(attributes), m, known, [g for g in sums if g not in known]))
+    return Fairness(
+        task=task, smallest=smallest, figures=tuple(figures), spreads=tuple(spreads), notes=tuple(notes)
+    )
 
 
 def _figures(
     attributes: tuple[str, ...],
     m: GroupMeasure,
     sums: Mapping[str, GroupSums],
-    own: Mapping[str, GroupValue],
-    smallest: int,
+    values: Mapping[str, GroupValue],
+    known: Mapping[str, GroupValue],
 ) -> list[GroupFigure]:
-    compared = [g for g, s in sums.items() if s.n >= smallest] if attributes != (ALL,) else []
-    reference = max(compared, key=lambda g: sums[g].n) if len(compared) > 1 else None
-    base = own[reference].value if reference else None
+    is_total = attributes == (ALL,)
+    reference = max(known, key=lambda g: sums[g].rows) if len(known) > 1 and not is_total else None
+    base = known[reference].value if reference else None
     figures = []
-    for g, f in own.items():
-        against = g in compared and f.value is not None and base is not None
+    for g, f in values.items():
+        shown = known.get(g, GroupValue(value=None))
+        against = shown.value is not None and base is not None
         figures.append(
             GroupFigure(
                 attribute=pair_name(attributes),
                 attributes=attributes,
                 group=g,
-                n=sums[g].n,
-                compared=g in compared,
+                n=sums[g].rows,
+                customers=f.customers,
+                compared=g in known and not is_total,
                 metric=m.name,
-                value=f.value,
-                low=f.low,
-                high=f.high,
-                reference=reference if g in compared else None,
-                difference=f.value - base if against and f.value is not None and base is not None else None,
-                ratio=f.value / base if against and f.value is not None and base and not m.signed else None,
+                value=shown.value,
+                low=shown.low,
+                high=shown.high,
+                reference=reference if g in known else None,
+                difference=shown.value - base
+                if against and shown.value is not None and base is not None
+                else None,
+                ratio=shown.value / base
+                if against and shown.value is not None and base and not m.signed
+                else None,
             )
         )
     return figures
 
 
 def _spread(
-    attribute: str,
-    m: GroupMeasure,
-    sums: Mapping[str, GroupSums],
-    own: Mapping[str, GroupValue],
-    smallest: int,
-) -> GroupSpread | None:
-    values = {g: f.value for g, f in own.items() if f.value is not None and sums[g].n >= smallest}
-    if len(values) < 2 or attribute == ALL:
-        return None
-    lowest, highest = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
-    low, high = values[lowest], values[highest]
-    ratio = low / high if high and not m.signed else None
+    attribute: str, m: GroupMeasure, known: Mapping[str, GroupValue], left_out: Sequence[str]
+) -> GroupSpread:
+    values = {g: f.value for g, f in known.items() if f.value is not None}
+    apart = len(values) > 1
+    lowest = min(values, key=values.__getitem__) if apart else None
+    highest = max(values, key=values.__getitem__) if apart else None
+    low, high = (values[lowest], values[highest]) if lowest and highest else (None, None)
+    answer, flagged = _answer(known, left_out) if m.flagged else (None, ())
     return GroupSpread(
         attribute=attribute,
         metric=m.name,
@@ -289,10 +356,41 @@ def _spread(
         low=low,
         highest=highest,
         high=high,
-        difference=high - low,
-        ratio=ratio,
-        flagged=m.flagged and ratio is not None and ratio < FOUR_FIFTHS,
+        difference=high - low if high is not None and low is not None else None,
+        ratio=low / high if high and low is not None and not m.signed else None,
+        answer=answer,
+        flagged=flagged,
+        pairs=len(values) * (len(values) - 1) // 2,
+        left_out=tuple(left_out),
     )
+
+
+def _answer(
+    known: Mapping[str, GroupValue], left_out: Sequence[str]
+) -> tuple[FairnessAnswer, tuple[GroupPair, ...]]:
+    """Return what the intervals of all pairs say, and the pairs that are flagged, the worst first.
+
+    With a group left out nothing is shown of the attribute as a whole.
+    """
+    if len(known) < 2:
+        return FairnessAnswer.UNKNOWN, ()
+    names, shares = list(known), np.array([f.value for f in known.values()], dtype=np.float64)
+    lower, upper = ratio_bounds(shares, [f.effective for f in known.values()], confidence=CONFIDENCE)
+    pairs = [
+        GroupPair(
+            lower=names[i],
+            higher=names[j],
+            ratio=float(shares[i] / shares[j]),
+            low=float(lower[i, j]),
+            high=float(upper[i, j]),
+        )
+        for i, j in zip(*np.nonzero(upper < FOUR_FIFTHS), strict=True)
+    ]
+    if pairs:
+        return FairnessAnswer.FLAGGED, tuple(sorted(pairs, key=lambda x: (x.high, x.lower, x.higher)))
+    apart = ~np.eye(len(names), dtype=bool)
+    is_fair = not left_out and (lower[apart] >= FOUR_FIFTHS).all()
+    return FairnessAnswer.FAIR if is_fair else FairnessAnswer.UNKNOWN, ()
 
 
 def pair_name(names: Sequence[str]) -> str:

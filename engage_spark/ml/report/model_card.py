@@ -17,7 +17,7 @@ from engage_spark.ml.evaluation.bootstrap import Gain, Interval
 from engage_spark.ml.evaluation.conformal import Conformal
 from engage_spark.ml.evaluation.metrics import HEADLINE, METRICS
 from engage_spark.ml.evaluation.profit_curve import Profit
-from engage_spark.ml.fairness.group_metrics import Fairness
+from engage_spark.ml.fairness.group_metrics import Fairness, FairnessAnswer, GroupFigure
 from engage_spark.ml.fairness.proxy import Proxy
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
 
@@ -103,7 +103,7 @@ class Card:
     gains: tuple[tuple[str, Gain], ...] = ()
     calibration: tuple[str, ...] = ()
     conformal: Conformal | None = None
-    coverage: tuple[tuple[str, int, int], ...] = ()
+    coverage: tuple[tuple[str, GroupFigure], ...] = ()
     profits: tuple[Profit, ...] = ()
     fairness: Fairness | None = None
     proxies: tuple[Proxy, ...] = ()
@@ -290,8 +290,8 @@ class Card:
             if c.too_small
             else ""
         )
-        rows = [(name, f"{rows:,}", f"{held / rows:.1%}") for name, rows, held in self.coverage if rows]
-        return [promised, small, table(("rows evaluated", "rows", "covered"), rows)]
+        rows = [(name, f"{f.n:,}", _bounded_share(f)) for name, f in self.coverage]
+        return [promised, small, table(("rows evaluated", "rows", "covered [95%]"), rows)]
 
     def _money(self) -> list[tuple[str, list[str]]]:
         if self.target.task is not Task.BINARY:
@@ -337,19 +337,28 @@ class Card:
         f = self.fairness
         if f is None:
             return [f"By group: {NOT_DONE.lower()}"]
+        flagged = [
+            f"{s.attribute}, {s.metric.replace('_', ' ')}: {p.lower} has {number(p.ratio)} [{number(p.low)}, "
+            f"{number(p.high)}] of the rate of {p.higher}."
+            for s in f.flagged
+            for p in s.flagged[:LEAST_GROUPS]
+        ]
         rows = [
             (
                 s.attribute,
                 s.metric.replace("_", " "),
                 f"{number(s.low)} ({s.lowest})",
                 f"{number(s.high)} ({s.highest})",
-                number(s.difference),
-                "–" if s.ratio is None else f"{number(s.ratio)}{' (!)' if s.flagged else ''}",
+                _or_dash(s.difference),
+                _or_dash(s.ratio),
+                s.answer.value if s.answer else "–",
+                ", ".join(s.left_out) or "–",
             )
             for s in f.spreads
+            if s.low is not None and s.high is not None
         ]
         listed = (
-            sorted(rows, key=lambda r: "(!)" not in r[5])[: max(LEAST_GROUPS, len(f.flagged))]
+            sorted(rows, key=lambda r: r[6] != FairnessAnswer.FLAGGED)[: max(LEAST_GROUPS, len(f.flagged))]
             if len(rows) > 3 * LEAST_GROUPS
             else rows
         )
@@ -358,16 +367,8 @@ class Card:
             if len(listed) < len(rows)
             else ""
         )
-        flagged = (
-            f"Ratios under four fifths, a reason to look into them: {len(f.flagged)} (!)."
-            if f.flagged
-            else "No ratio is flagged."
-        )
-        text = (
-            f"Groups of at least {f.smallest:,} rows are compared: the lowest against the highest. "
-            f"{flagged}{left}"
-        )
-        return [text, table(("attribute", "metric", "lowest", "highest", "difference", "ratio"), listed)]
+        heads = ("attribute", "metric", "lowest", "highest", "difference", "ratio", "four fifths", "left out")
+        return [_fairness_text(f) + left, bullets(flagged) if flagged else "", table(heads, listed)]
 
     def _proxies(self) -> list[str]:
         if not self.proxies:
@@ -437,6 +438,17 @@ def selection_text(loss: float, *, metric: str, n_features: int, n_all_features:
     return f"{n_features} of {n_all_features} features cost {lost}{advice}"
 
 
+def _fairness_text(f: Fairness) -> str:
+    answers = [s.answer for s in f.spreads if s.answer]
+    counts = ", ".join(f"{answers.count(a)} {a.value}" for a in FairnessAnswer)
+    return (
+        f"A figure of a group is shown and compared where at least {f.smallest:,} customers are behind its "
+        f"denominator. {len(answers)} rates are held against four fifths by the intervals of the groups' "
+        f"ratios, which hold for all groups of an attribute at once with 95%: {counts}. A flag is a reason "
+        f"to look into it. Nothing is known of a group that is left out."
+    )
+
+
 def number(x: float) -> str:
     """Format a number with four digits, and thousands apart: 0.8123, 12.34, 1,234."""
     if math.isnan(x) or math.isinf(x):
@@ -465,6 +477,12 @@ def bullets(items: Sequence[str]) -> str:
 
 def _or_dash(x: float | None) -> str:
     return "–" if x is None else number(x)
+
+
+def _bounded_share(f: GroupFigure) -> str:
+    if f.value is None or f.low is None or f.high is None:
+        return "–"
+    return f"{f.value:.1%} [{f.low:.1%}, {f.high:.1%}]"
 
 
 def _share(x: float) -> str:

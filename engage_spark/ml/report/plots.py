@@ -326,7 +326,7 @@ def fairness_chart(
         panels[0].set_yticks(range(len(groups)), [f"{g}  ({sizes[g].n:,})" for g in groups])
         panels[0].set_ylim(len(groups) - 0.4, -0.6)
         few = f"{small} groups are" if small > 1 else "1 group is"
-        note = f"\n{few} smaller than {fairness.smallest:,} rows, and not shown" if small else ""
+        note = f"\n{few} of fewer than {fairness.smallest:,} customers, and not shown" if small else ""
         figure.suptitle(title + note, x=0.01, ha="left", fontsize=11)
 
     return _drawn(draw, (2.0 + 2.3 * len(metrics), 1.4 + 0.32 * len(groups)), form)

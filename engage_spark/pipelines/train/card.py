@@ -8,6 +8,7 @@ from engage_spark.lake import code_version
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
+from engage_spark.ml.fairness.group_metrics import GroupFigure
 from engage_spark.ml.feature_spec import LeakPolicy, Task
 from engage_spark.ml.report.model_card import (
     Alternative,
@@ -116,15 +117,13 @@ def _calibration(t: TrainedTarget) -> tuple[str, ...]:
     return (f"Calibrated by isotonic regression on {t.splits.counts['calibration']:,} rows kept for it.",)
 
 
-def _coverage(t: TrainedTarget) -> tuple[tuple[str, int, int], ...]:
-    """Return rows and how many of them are covered: all, then each group of each protected field alone."""
-    rows = []
-    for f in t.fairness.figures:
-        if f.metric == "coverage" and f.value is not None and len(f.attributes) == 1:
-            rows.append(
-                ("all" if f.attribute == EVERYBODY else f"{f.attribute} {f.group}", f.n, round(f.value * f.n))
-            )
-    return tuple(rows)
+def _coverage(t: TrainedTarget) -> tuple[tuple[str, GroupFigure], ...]:
+    """Return the share of labels that are covered: of all rows, then by group of each protected field."""
+    return tuple(
+        ("all" if f.attribute == EVERYBODY else f"{f.attribute} {f.group}", f)
+        for f in t.fairness.figures
+        if f.metric == "coverage" and f.value is not None and len(f.attributes) == 1
+    )
 
 
 def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Alternative]:

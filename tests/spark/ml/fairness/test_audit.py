@@ -14,7 +14,8 @@ from sklearn.metrics import accuracy_score, mean_absolute_error, precision_score
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.fairness import audit
 from engage_spark.ml.fairness.audit import Attribute, audit_fairness
-from engage_spark.ml.fairness.group_metrics import Fairness
+from engage_spark.ml.fairness.group_metrics import Fairness, compare
+from engage_spark.ml.fairness.group_sums import sums_by_group
 from engage_spark.ml.feature_spec import Target, Task
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ AGE, KIND = Attribute(name="age", bands=(25.0, 45.0, 65.0), whole=True, minimum=
 BANDS = ("18-24", "25-44", "45-64", "65+")
 LEAVES = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline=None)
 WORTH = Target(name="worth", task=Task.REGRESSION, minimum=None, maximum=None, label_days=0, baseline=None)
-DDL = "age int, kind string, leaves int, p double, worth double, guess double, held boolean"
+DDL = "id int, age int, kind string, leaves int, p double, worth double, guess double, held boolean"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,7 @@ def data() -> pd.DataFrame:
     worth = random.gamma(0.5, 400, n) * (random.random(n) < 0.7)
     data = pd.DataFrame(
         {
+            "id": (np.arange(n) * 3 // 4).astype(object),  # some customers have two rows, in any groups
             "age": age.astype(object),
             "kind": kind,
             "leaves": (random.random(n) < p).astype(int),
@@ -69,13 +71,61 @@ def groups(data: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+@pytest.mark.parametrize(("target", "label", "score"), [(LEAVES, "leaves", "p"), (WORTH, "worth", "guess")])
+def test_sums_are_those_of_the_arrays(
+    rows: DataFrame, data: pd.DataFrame, target: Target, label: str, score: str
+) -> None:
+    """Spark and numpy compare alike, customers with several rows included."""
+    binary = target.task is Task.BINARY
+    found = audit_fairness(
+        rows,
+        target=target,
+        protected=[AGE, KIND],
+        key=["id"],
+        smallest=20,
+        label=label,
+        prediction=score,
+        threshold=0.4 if binary else None,
+        covered="held",
+    )
+    names = groups(data)
+    names["age x kind"] = names.age + ", " + names.kind
+    for attribute in names:
+        sums = sums_by_group(
+            names[attribute].to_numpy(),
+            data[label],
+            data[score],
+            task=target.task,
+            customers=data.id.astype(int),
+            decisions=data.p >= 0.4 if binary else None,
+            covered=data.held,
+        )
+        own = compare({(attribute,): sums}, task=target.task, smallest=20)
+        for figure in own.figures:
+            other = found.of(attribute, figure.metric)[figure.group]
+            assert (other.n, other.customers, other.compared) == (figure.n, figure.customers, figure.compared)
+            for x, y in ((other.value, figure.value), (other.low, figure.low), (other.high, figure.high)):
+                assert x == y if y is None else x == pytest.approx(y, rel=1e-8, abs=1e-8), (figure, other)
+        answers = {s.metric: (s.answer, s.left_out) for s in found.spreads if s.attribute == attribute}
+        assert {m: (a, set(g)) for m, (a, g) in answers.items()} == {
+            s.metric: (s.answer, set(s.left_out)) for s in own.spreads
+        }
+
+
 BY = {"age": ["age"], "kind": ["kind"], "age x kind": ["age", "kind"]}
 
 
 @pytest.mark.parametrize("attribute", BY)
 def test_rates_by_group_are_those_of_fairlearn(rows: DataFrame, data: pd.DataFrame, attribute: str) -> None:
     found = audit_fairness(
-        rows, target=LEAVES, protected=[AGE, KIND], smallest=1, label="leaves", prediction="p", threshold=0.4
+        rows,
+        target=LEAVES,
+        protected=[AGE, KIND],
+        key=["id"],
+        smallest=1,
+        label="leaves",
+        prediction="p",
+        threshold=0.4,
     )
     decided = (data.p >= 0.4).astype(int)
     frame = MetricFrame(
@@ -110,6 +160,7 @@ def test_scores_are_compared_with_the_share_of_ones(rows: DataFrame, data: pd.Da
         rows,
         target=LEAVES,
         protected=[KIND],
+        key=["id"],
         smallest=1,
         label="leaves",
         prediction="p",
@@ -126,10 +177,9 @@ def test_scores_are_compared_with_the_share_of_ones(rows: DataFrame, data: pd.Da
             ((own.p - own.leaves) ** 2).mean(), abs=1e-9
         )
         assert found.of("kind", "coverage")[name].value == pytest.approx(own.held.mean(), abs=1e-9)
-        error, calibration = (
-            (own.p - own.leaves).std(ddof=0) / len(own) ** 0.5,
-            found.of("kind", "calibration")[name],
-        )
+        off = own.p - own.leaves
+        error = float(((off - off.mean()).groupby(own.id.astype(int)).sum() ** 2).sum() ** 0.5) / len(own)
+        calibration = found.of("kind", "calibration")[name]
         assert calibration.high is not None and calibration.low is not None
         assert calibration.high - calibration.low == pytest.approx(2 * 1.959963984540054 * error, rel=1e-6)
 
@@ -143,6 +193,7 @@ def test_errors_of_a_regression_by_group_are_those_of_fairlearn(
         rows,
         target=target,
         protected=[AGE, KIND],
+        key=["id"],
         smallest=1,
         label="worth",
         prediction="guess",
@@ -176,13 +227,20 @@ def test_the_bits_are_the_same_on_any_partitioning(rows: DataFrame) -> None:
                 spread,
                 target=LEAVES,
                 protected=[AGE, KIND],
+                key=["id"],
                 smallest=50,
                 label="leaves",
                 prediction="p",
                 threshold=0.4,
             ),
             audit_fairness(
-                spread, target=WORTH, protected=[AGE, KIND], smallest=50, label="worth", prediction="guess"
+                spread,
+                target=WORTH,
+                protected=[AGE, KIND],
+                key=["id"],
+                smallest=50,
+                label="worth",
+                prediction="guess",
             ),
         )
 
@@ -194,6 +252,7 @@ def test_groups_come_in_the_order_of_their_bands_with_the_missing_last(rows: Dat
         rows,
         target=LEAVES,
         protected=[AGE, KIND],
+        key=["id"],
         smallest=300,
         label="leaves",
         prediction="p",
@@ -211,11 +270,11 @@ def test_groups_come_in_the_order_of_their_bands_with_the_missing_last(rows: Dat
 
 def test_rows_without_a_label_are_left_out_and_a_column_of_decisions_is_taken(spark: SparkSession) -> None:
     df = spark.createDataFrame(
-        [("a", 1, 0.9, False), ("a", 0, 0.2, True), ("b", None, 0.3, True), ("b", 1, 0.4, True)],
-        "kind string, y int, p double, d boolean",
+        [(1, "a", 1, 0.9, False), (2, "a", 0, 0.2, True), (3, "b", None, 0.3, True), (4, "b", 1, 0.4, True)],
+        "id int, kind string, y int, p double, d boolean",
     )
     found = audit_fairness(
-        df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", decision="d"
+        df, target=LEAVES, protected=[KIND], key=["id"], smallest=1, label="y", prediction="p", decision="d"
     )
     own = found.of("kind", "statistical_parity")
     assert [(g, f.n, f.value) for g, f in own.items()] == [("a", 2, 0.5), ("b", 1, 1.0)]
@@ -223,18 +282,26 @@ def test_rows_without_a_label_are_left_out_and_a_column_of_decisions_is_taken(sp
 
 
 def test_what_cannot_be_audited_is_refused(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    df = spark.createDataFrame([("a", 1, None), ("b", 1, 0.4)], "kind string, y int, p double")
+    df = spark.createDataFrame([(1, "a", 1, None), (2, "b", 1, 0.4)], "id int, kind string, y int, p double")
     with pytest.raises(InputError, match="1 rows have no p, or no decision"):
         audit_fairness(
-            df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5
+            df,
+            target=LEAVES,
+            protected=[KIND],
+            key=["id"],
+            smallest=1,
+            label="y",
+            prediction="p",
+            threshold=0.5,
         )
     with pytest.raises(ConfigurationError, match="audited by decisions"):
-        audit_fairness(df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p")
+        audit_fairness(df, target=LEAVES, protected=[KIND], key=["id"], smallest=1, label="y", prediction="p")
     with pytest.raises(InputError, match="no row has a label"):
         audit_fairness(
             df.where("y > 1"),
             target=LEAVES,
             protected=[KIND],
+            key=["id"],
             smallest=1,
             label="y",
             prediction="p",
@@ -243,5 +310,12 @@ def test_what_cannot_be_audited_is_refused(spark: SparkSession, monkeypatch: pyt
     monkeypatch.setattr(audit, "CELLS", 1)
     with pytest.raises(InputError, match="kind have more than 1 combinations of values"):
         audit_fairness(
-            df, target=LEAVES, protected=[KIND], smallest=1, label="y", prediction="p", threshold=0.5
+            df,
+            target=LEAVES,
+            protected=[KIND],
+            key=["id"],
+            smallest=1,
+            label="y",
+            prediction="p",
+            threshold=0.5,
         )

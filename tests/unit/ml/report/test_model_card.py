@@ -5,7 +5,6 @@ claim is made.
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from engage_spark.ml.evaluation.bootstrap import Interval, intervals, paired_gai
 from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
 from engage_spark.ml.evaluation.metrics import METRICS, metrics_of
 from engage_spark.ml.evaluation.profit_curve import profits
-from engage_spark.ml.fairness.group_metrics import GroupSums, compare
+from engage_spark.ml.fairness.group_metrics import GroupFigure, compare
+from engage_spark.ml.fairness.group_sums import GroupSums
 from engage_spark.ml.fairness.proxy import Carrier, Proxy, ProxyGroup
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
 from engage_spark.ml.report.model_card import (
@@ -29,6 +29,7 @@ from engage_spark.ml.report.model_card import (
     number,
     table,
 )
+from tests.support.groups import single_rows
 
 LEAVES = Target(
     name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="idle_days"
@@ -55,6 +56,25 @@ def bare(target: Target) -> Card:
     )
 
 
+def covered(group: str, n: int, share: float) -> GroupFigure:
+    reach = 1.96 * (share * (1 - share) / n) ** 0.5
+    return GroupFigure(
+        attribute="all",
+        attributes=("all",),
+        group=group,
+        n=n,
+        customers=n,
+        compared=False,
+        metric="coverage",
+        value=share,
+        low=share - reach,
+        high=share + reach,
+        reference=None,
+        difference=None,
+        ratio=None,
+    )
+
+
 def full() -> Card:
     random = np.random.default_rng(1)
     p = random.beta(1.5, 2.5, 4000)
@@ -63,14 +83,7 @@ def full() -> Card:
     scored = tuple(Scored(metric=m, model=i, baseline=plain[m]) for m, i in found.items() if i is not None)
 
     def sums(n: int, selected: int) -> GroupSums:
-        return GroupSums(
-            n=n,
-            selected=selected,
-            hits=selected // 2,
-            label=Fraction(n // 3),
-            score=Fraction(n, 3),
-            squares=Fraction(n, 5),
-        )
+        return single_rows(n, ones=n // 3, selected=selected, hits=selected // 2)
 
     auc = Interval(value=0.61, low=0.59, high=0.63, confidence=0.95, replicates=40)
     proxy = Proxy(
@@ -111,12 +124,12 @@ def full() -> Card:
         gains=(("the baseline", gain),),
         calibration=("Isotonic, on 8,000 rows of their own.",),
         conformal=calibrate_sets(y, p, coverage=0.9),
-        coverage=(("all", 20000, 18040), ("label 1", 7580, 6830)),
+        coverage=(("all", covered("all", 20000, 0.902)), ("label 1", covered("label 1", 7580, 0.901))),
         profits=profits(y, p, values=[20.0, 50.0, 125.0], cost=5.0, success=0.2, replicates=40),
         fairness=compare(
             {
                 ("all",): {"all": sums(2000, 900)},
-                ("gender",): {"Female": sums(950, 500), "Male": sums(1000, 400), "x": sums(50, 9)},
+                ("gender",): {"Female": sums(950, 500), "Male": sums(1000, 250), "x": sums(50, 9)},
             },
             task=Task.BINARY,
             smallest=100,
@@ -139,10 +152,11 @@ def test_a_card_says_what_is_known() -> None:
         "Eliminated by selection: `followers`.",
         "AUC",
         "baseline",
-        "| label 1 | 7,580 | 90.1% |",
+        "| label 1 | 7,580 | 90.1% [89.4%, 90.8%] |",
         "keep 20% of those who would leave",
         "| 20 | nobody | 0.0% |",
-        "| 0.76 (!) |",
+        "- gender, statistical parity: Male has 0.475 [0.4198, 0.5369] of the rate of Female.",
+        "| flagged |",
         "`posts` (0.58 alone)",
         "status\\|now",
         "| stops |",

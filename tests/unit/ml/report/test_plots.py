@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from fractions import Fraction
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,9 +12,11 @@ import pytest
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.evaluation.deciles import calibration, deciles
 from engage_spark.ml.evaluation.profit_curve import profits
-from engage_spark.ml.fairness.group_metrics import Fairness, GroupSums, compare
+from engage_spark.ml.fairness.group_metrics import Fairness, compare
+from engage_spark.ml.fairness.group_sums import GroupSums
 from engage_spark.ml.feature_spec import Task
 from engage_spark.ml.report import plots
+from tests.support.groups import single_rows
 
 RANDOM = np.random.default_rng(1)
 P = RANDOM.beta(2, 3, 1000)
@@ -24,14 +25,7 @@ Y = (RANDOM.random(1000) < P).astype(float)
 
 def fairness() -> Fairness:
     def sums(n: int) -> GroupSums:
-        return GroupSums(
-            n=n,
-            selected=n // 2,
-            hits=n // 4,
-            label=Fraction(n // 3),
-            score=Fraction(n, 3),
-            squares=Fraction(n, 5),
-        )
+        return single_rows(n, ones=n // 3, selected=n // 2, hits=n // 4)
 
     return compare(
         {("all",): {"all": sums(1000)}, ("kind",): {"<a> & b": sums(600), "c": sums(390), "d": sums(10)}},
