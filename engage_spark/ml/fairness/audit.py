@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.contract import Contract
 from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.fairness.group_metrics import ALL, MISSING, Fairness, compare, pair_group
+from engage_spark.ml.fairness.group_metrics import MISSING, Fairness, compare
 from engage_spark.ml.fairness.group_sums import AMOUNTS, COUNTS, PRODUCTS, Exact, GroupSums
+from engage_spark.ml.fairness.small_groups import merge_small_groups
 from engage_spark.ml.feature_spec import NUMERIC, Target, Task
 from engage_spark.spark.compat import to_arrow
 
@@ -116,7 +117,8 @@ def audit_fairness(
 ) -> Fairness:
     """Measure every group of each protected attribute and of each pair of them.
 
-    Figures with fewer than `smallest` customers behind their denominator are not compared. `rows`: one per
+    Groups of fewer than `smallest` customers are joined with others (`small_groups`), and figures with fewer
+    behind their denominator are neither shown nor compared. `rows`: one per
     prediction, with the protected columns; rows without a label are left out. `key`: the columns that name a
     row's customer. Of a binary target, `decision` is a column of 0 and 1 (or booleans), or follows from
     `threshold`: prediction >= threshold. `covered`: a boolean column that says whether the interval or set
@@ -162,7 +164,9 @@ def audit_fairness(
     group_rows = to_arrow(grouped.limit(CELLS + 1)).to_pylist()
     _refuse(group_rows, protected, prediction)
     tables = _tables(group_rows, protected, lambda r: _sums(r, exponent, target.task))
-    return compare(tables, task=target.task, smallest=smallest)
+    banded = [a.name for a in protected if a.bands]
+    shown = merge_small_groups(tables, smallest=smallest, bands=banded)
+    return compare(shown.tables, task=target.task, smallest=smallest, notes=shown.notes)
 
 
 def _terms(
@@ -306,9 +310,9 @@ def _tables(
     group_rows: Sequence[Mapping[str, Any]],
     protected: Sequence[Attribute],
     sums: Callable[[Mapping[str, Any]], GroupSums],
-) -> dict[tuple[str, ...], dict[str, GroupSums]]:
+) -> dict[tuple[str, ...], dict[tuple[str, ...], GroupSums]]:
     """Return all rows, each attribute alone, each pair, the groups in their order."""
-    tables: dict[tuple[str, ...], dict[str, GroupSums]] = {}
+    tables: dict[tuple[str, ...], dict[tuple[str, ...], GroupSums]] = {}
     for i, at in enumerate(_sides(len(protected))):
         own = {(r["a"], r["b"])[: len(at)]: r for r in group_rows if r["side"] == i}
         places = [
@@ -316,9 +320,7 @@ def _tables(
             for k, j in enumerate(at)
         ]
         ordered = sorted(own, key=_placed(places))
-        tables[tuple(protected[j].name for j in at) or (ALL,)] = {
-            pair_group(names) or ALL: sums(own[names]) for names in ordered
-        }
+        tables[tuple(protected[j].name for j in at)] = {names: sums(own[names]) for names in ordered}
     return tables
 
 

@@ -55,13 +55,15 @@ class ProxyGroup:
 class Proxy:
     """The test of one attribute.
 
-    `features`: how many were tested; `left_out`: groups with too few rows to fit or measure.
+    `features`: how many were tested; `left_out`: groups of fewer than `smallest` customers to fit or to
+    measure.
     """
 
     attribute: str
     features: int
     fitted: int
     judged: int
+    smallest: int
     groups: tuple[ProxyGroup, ...]
     left_out: tuple[str, ...]
 
@@ -89,7 +91,8 @@ def proxy_test(
     group; None is one of its own. `keys`: a whole number per row that names its customer, such as a hash of
     the key; all rows of one customer are in the same half, whatever the order of the rows.
 
-    Errors: InputError where fewer than two groups have `smallest` rows in both halves, or no feature varies.
+    Errors: InputError where fewer than two groups have `smallest` customers in both halves, or no feature
+    varies.
     """
     order, fit = _halves(keys, seed)
     names = np.asarray([MISSING if g is None else str(g) for g in groups], dtype=object)[order]
@@ -101,11 +104,16 @@ def proxy_test(
             hint="give the features that the model looks at",
         )
     group_names = sorted(set(names.tolist()), key=lambda g: (g == MISSING, g))
-    large = [g for g in group_names if min(int((names[side] == g).sum()) for side in (fit, ~fit)) >= smallest]
+    owner = np.asarray(keys)[order]
+    large = [
+        g
+        for g in group_names
+        if min(len(np.unique(owner[side & (names == g)])) for side in (fit, ~fit)) >= smallest
+    ]
     if len(large) < 2:
         raise InputError(
             (
-                f"{len(large)} groups of {attribute} have {smallest} rows in both halves: there is "
+                f"{len(large)} groups of {attribute} have {smallest} customers in both halves: there is "
                 f"nothing to tell apart"
             ),
             hint="evaluate more rows, or lower models.smallest_group",
@@ -114,7 +122,7 @@ def proxy_test(
     labels = np.column_stack([(names == g).astype(np.float64) for g in large])
     betas = _ridge(x[fit], labels[fit])
     ends = np.cumsum([b.shape[1] for b in blocks.values()])
-    held_out, owners = x[~fit], np.asarray(keys)[order][~fit]
+    held_out, owners = x[~fit], owner[~fit]
     proxy_groups = []
     for i, group in enumerate(large):
         parts = {
@@ -127,6 +135,7 @@ def proxy_test(
         features=len(blocks),
         fitted=int(fit.sum()),
         judged=int((~fit).sum()),
+        smallest=smallest,
         groups=tuple(proxy_groups),
         left_out=tuple(g for g in group_names if g not in large),
     )

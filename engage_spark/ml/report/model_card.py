@@ -107,6 +107,7 @@ class Card:
     profits: tuple[Profit, ...] = ()
     fairness: Fairness | None = None
     proxies: tuple[Proxy, ...] = ()
+    untested_proxies: tuple[str, ...] = ()
     findings: tuple[AuditEntry, ...] | None = None
     versions: tuple[Alternative, ...] = ()
     limits: tuple[str, ...] = field(default=())
@@ -368,11 +369,13 @@ class Card:
             else ""
         )
         heads = ("attribute", "metric", "lowest", "highest", "difference", "ratio", "four fifths", "left out")
-        return [_fairness_text(f) + left, bullets(flagged) if flagged else "", table(heads, listed)]
+        notes = [f"{n.attribute}: {n.group}: {n.reason}." for n in f.notes]
+        return [_fairness_text(f) + left, bullets([*flagged, *notes]), table(heads, listed)]
 
     def _proxies(self) -> list[str]:
+        untested = bullets([*self.untested_proxies])
         if not self.proxies:
-            return [f"Whether the features give groups away: {NOT_DONE.lower()}"]
+            return [f"Whether the features give groups away: {NOT_DONE.lower()}", untested]
         rows = []
         for p in self.proxies:
             for g in p.groups:
@@ -385,12 +388,14 @@ class Card:
                         led,
                     )
                 )
+            few = f"not tested: fewer than {p.smallest:,} customers to fit or to measure"
+            rows += [(p.attribute, group, few, "–") for group in p.left_out]
         text = (
             "How well a linear score of the features tells a group from all others: AUC on customers it "
             "was not fitted on. 0.5 is not at "
             "all. What only a nonlinear score would see, this does not."
         )
-        return [text, table(("attribute", "group", "AUC", "led by"), rows)]
+        return [text, table(("attribute", "group", "AUC", "led by"), rows), untested]
 
     def _audit(self) -> list[str]:
         if self.findings is None:

@@ -25,7 +25,7 @@ def artefacts(
 ) -> dict[str, Any]:
     """Return files by path: text, pictures as bytes, the rest as JSON can hold it.
 
-    No row of a customer is among them.
+    No row of a customer is among them, and no figure of a group of few customers.
     """
     card = card_of(context, work, trained, decision).markdown()
     return {
@@ -88,6 +88,7 @@ def _figures(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
         "fairness.json": {
             "figures": [f.to_row() for f in t.fairness.figures],
             "spreads": [asdict(s) for s in t.fairness.spreads],
+            "not_shown_alone": [asdict(n) for n in t.fairness.notes],
         },
     }
 

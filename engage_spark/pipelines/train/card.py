@@ -66,6 +66,7 @@ def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Dec
         profits=t.profits,
         fairness=t.fairness,
         proxies=t.proxies,
+        untested_proxies=t.untested_proxies,
         findings=tuple(
             AuditEntry(about=", ".join(f.columns), text=str(f), stops=f.stops) for f in t.findings
         ),

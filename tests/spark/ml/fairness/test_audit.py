@@ -82,7 +82,7 @@ def test_sums_are_those_of_the_arrays(
         target=target,
         protected=[AGE, KIND],
         key=["id"],
-        smallest=20,
+        smallest=5,
         label=label,
         prediction=score,
         threshold=0.4 if binary else None,
@@ -100,7 +100,7 @@ def test_sums_are_those_of_the_arrays(
             decisions=data.p >= 0.4 if binary else None,
             covered=data.held,
         )
-        own = compare({(attribute,): sums}, task=target.task, smallest=20)
+        own = compare({(attribute,): sums}, task=target.task, smallest=5)
         for figure in own.figures:
             other = found.of(attribute, figure.metric)[figure.group]
             assert (other.n, other.customers, other.compared) == (figure.n, figure.customers, figure.compared)
@@ -247,25 +247,31 @@ def test_the_bits_are_the_same_on_any_partitioning(rows: DataFrame) -> None:
     assert found(1) == found(2) == found(7)
 
 
-def test_groups_come_in_the_order_of_their_bands_with_the_missing_last(rows: DataFrame) -> None:
-    found = audit_fairness(
-        rows,
-        target=LEAVES,
-        protected=[AGE, KIND],
-        key=["id"],
-        smallest=300,
-        label="leaves",
-        prediction="p",
-        threshold=0.4,
-    )
-    assert list(found.of("age", "accuracy")) == [*BANDS, "(missing)"]
-    assert list(found.of("age x kind", "accuracy"))[:4] == [
+def test_groups_come_in_order_and_small_ones_are_shown_with_others(rows: DataFrame) -> None:
+    def found(smallest: int) -> Fairness:
+        return audit_fairness(
+            rows,
+            target=LEAVES,
+            protected=[AGE, KIND],
+            key=["id"],
+            smallest=smallest,
+            label="leaves",
+            prediction="p",
+            threshold=0.4,
+        )
+
+    every, large = found(1), found(300)
+    assert list(every.of("age", "accuracy")) == [*BANDS, "(missing)"] and every.notes == ()
+    assert list(every.of("age x kind", "accuracy"))[:4] == [
         "18-24, f",
         "18-24, m",
         "18-24, x",
         "18-24, (missing)",
     ]
-    assert not found.of("kind", "accuracy")["(missing)"].compared
+    assert list(large.of("kind", "accuracy")) == ["f", "m", "x or (missing)"]
+    assert ("kind", "x, (missing)") in {(n.attribute, n.group) for n in large.notes}
+    assert min(f.n for f in large.figures) >= 300
+    assert sum(f.n for f in large.of("age x kind", "accuracy").values()) == 4000
 
 
 def test_rows_without_a_label_are_left_out_and_a_column_of_decisions_is_taken(spark: SparkSession) -> None:

@@ -86,9 +86,17 @@ def test_rows_of_one_customer_are_in_one_half() -> None:
     customer = np.repeat(np.arange(40), 100)
     group = np.array(["a", "b"], dtype=object)[random.integers(0, 2, 40)][customer]
     columns = {"name": np.array([f"n{c}" for c in customer], dtype=object)}
-    found = proxy_of_kind(columns, group, customer, smallest=10, replicates=20)
+    found = proxy_of_kind(columns, group, customer, smallest=5, replicates=20)
     assert found.strongest.auc.value < 0.8
     assert found.fitted % 100 == found.judged % 100 == 0
+
+
+def test_many_rows_of_few_customers_are_too_few() -> None:
+    columns, group, keys = made(3000)
+    group[:400] = "rare"
+    keys[:400] = np.arange(400) % 20
+    found = proxy_of_kind(columns, group, keys, smallest=50, replicates=20)
+    assert found.left_out == ("rare",) and found.smallest == 50
 
 
 def test_groups_that_are_too_small_are_named_and_one_alone_is_an_error() -> None:
@@ -96,7 +104,7 @@ def test_groups_that_are_too_small_are_named_and_one_alone_is_an_error() -> None
     group[:30] = None
     found = proxy_of_kind(columns, group, keys, smallest=100, replicates=20)
     assert found.left_out == ("(missing)",)
-    with pytest.raises(InputError, match="0 groups of kind have 2000 rows in both halves"):
+    with pytest.raises(InputError, match="0 groups of kind have 2000 customers in both halves"):
         proxy_of_kind(columns, group, keys, smallest=2000)
     with pytest.raises(InputError, match="no feature varies"):
         proxy_of_kind({"kind": group}, group, keys)

@@ -15,7 +15,7 @@ from engage_spark.ml.evaluation.bootstrap import Interval, intervals, paired_gai
 from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
 from engage_spark.ml.evaluation.metrics import METRICS, metrics_of
 from engage_spark.ml.evaluation.profit_curve import profits
-from engage_spark.ml.fairness.group_metrics import GroupFigure, compare
+from engage_spark.ml.fairness.group_metrics import GroupFigure, GroupNote, compare
 from engage_spark.ml.fairness.group_sums import GroupSums
 from engage_spark.ml.fairness.proxy import Carrier, Proxy, ProxyGroup
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
@@ -91,7 +91,8 @@ def full() -> Card:
         features=25,
         fitted=1000,
         judged=1000,
-        left_out=(),
+        smallest=100,
+        left_out=("Non-binary",),
         groups=(
             ProxyGroup(
                 group="Female", n=450, auc=auc, carriers=(Carrier(feature="posts", alone=0.58, lost=0.02),)
@@ -133,8 +134,10 @@ def full() -> Card:
             },
             task=Task.BINARY,
             smallest=100,
+            notes=(GroupNote(attribute="age", group="55-64, 65+", reason="shown as one"),),
         ),
         proxies=(proxy,),
+        untested_proxies=("no proxy test of age",),
         findings=(AuditEntry(about="status|now", text="tells the label with AUC 0.97", stops=True),),
         versions=(Alternative(name="permissive", features=25, scored=scored[:1], gain=gain),),
         limits=("One snapshot was used.",),
@@ -157,7 +160,10 @@ def test_a_card_says_what_is_known() -> None:
         "| 20 | nobody | 0.0% |",
         "- gender, statistical parity: Male has 0.475 [0.4198, 0.5369] of the rate of Female.",
         "| flagged |",
+        "- age: 55-64, 65+: shown as one.",
         "`posts` (0.58 alone)",
+        "| gender | Non-binary | not tested: fewer than 100 customers to fit or to measure | – |",
+        "- no proxy test of age",
         "status\\|now",
         "| stops |",
         "permissive",
