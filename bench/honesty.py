@@ -14,9 +14,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.simulations import Simulation, fairness, promotion
+from bench.simulations import Simulation, fairness, promotion, selection
 
-SIMULATIONS: tuple[Simulation, ...] = (*promotion.SIMULATIONS, *fairness.SIMULATIONS)
+SIMULATIONS: tuple[Simulation, ...] = (*promotion.SIMULATIONS, *fairness.SIMULATIONS, *selection.SIMULATIONS)
 
 
 def name_of(simulation: Simulation) -> str:

@@ -199,13 +199,13 @@ def train_target(
         splits.fit, key=key, day=day, folds=grams.folds, models=models, n_rows=n_rows
     )
     with log.stage(f"choosing {models.keep} of {len(spec.features)} features"):
-        selection = select_features(spec, grams, fit_rows, models=models)
+        selection = select_features(spec, grams, fit_rows, days=len(snapshots.train), models=models)
     comparison = compare_candidates(
         spec, selection, fit_rows, splits.fit, key=key, n_rows=n_rows, models=models
     )
     fitted = fit_final_models(
         comparison.winner.candidate,
-        _features_by_role(specs, comparison, grams, fit_rows, models),
+        _features_by_role(specs, comparison, grams, fit_rows, days=len(snapshots.train), models=models),
         spec,
         fit_rows[None],
         calibration=splits.calibration,
@@ -314,6 +314,8 @@ def _features_by_role(
     comparison: CandidateComparison,
     grams: FoldGrams,
     fit_rows: FitRows,
+    *,
+    days: int,
     models: ModelSettings,
 ) -> dict[str, tuple[Feature, ...]]:
     """Return the features of the final model and of its comparisons, each by its own spec's selection."""
@@ -322,7 +324,7 @@ def _features_by_role(
         features[ALL] = specs.main.features
     for role, spec in ((OTHER, specs.other), (UNPROTECTED, specs.unprotected)):
         if spec.names != specs.main.names:
-            selection = select_features(spec, grams, {None: fit_rows[None]}, models=models)
+            selection = select_features(spec, grams, {None: fit_rows[None]}, days=days, models=models)
             features[role] = features_named(spec, selection.final.kept)
     return features
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.honesty import SIMULATIONS, name_of
-from bench.simulations import Simulation, fairness, promotion, share
+from bench.simulations import Simulation, fairness, promotion, selection, share
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ from bench.simulations import Simulation, fairness, promotion, share
         (fairness.equal_groups, 30),
         (fairness.planted_groups, 5),
         (fairness.repeated_customers, 30),
+        (selection.noise_categories, 4),
+        (selection.real_categories, 8),
     ],
     ids=str,
 )

@@ -2,13 +2,16 @@
 
 The ranker is ridge regression on standardised columns, for binary targets as for numbers (the linear
 probability model). The worth of a source is the R² that is lost when all its slots leave together and the
-others are fitted anew: β_g' ((A⁻¹)_gg)⁻¹ β_g, with A the correlation matrix plus the ridge and β = A⁻¹ r. The
-source of least worth leaves, and the worth of the others is computed again, from A⁻¹ less what it owed to the
-source: A⁻¹ − (A⁻¹)_·g ((A⁻¹)_gg)⁻¹ (A⁻¹)_g·.
+others are fitted anew, β_g' ((A⁻¹)_gg)⁻¹ β_g, with A the correlation matrix plus the ridge and β = A⁻¹ r,
+less what so many slots cost on new rows. By chance alone k slots explain k (1 − R²) / (rows − 1 − all slots)
+of the rows they were fitted on, and make new rows worse by as much: twice that is taken off, so that a
+category of many levels is not kept for their number. The source of least worth leaves, and the worth of the
+others is computed again, from A⁻¹ less what it owed to the source: A⁻¹ − (A⁻¹)_·g ((A⁻¹)_gg)⁻¹ (A⁻¹)_g·.
 
 Source: (I. Guyon et al., "Gene selection for cancer classification using support vector machines", Machine
 Learning 46, 2002; the loss in closed form: G. A. F. Seber and A. J. Lee, "Linear Regression Analysis", 2003,
-section 3.7; the inverse without a block: G. H. Golub and C. F. Van Loan, "Matrix Computations", 2013,
+section 3.7; the cost of slots: C. L. Mallows, "Some Comments on C_p", Technometrics 15, 1973; the inverse
+without a block: G. H. Golub and C. F. Van Loan, "Matrix Computations", 2013,
 section 3.2.11).
 """
 
@@ -30,7 +33,7 @@ RIDGE = 1e-6
 their weight instead of failing.
 """
 TIE = 1e-8
-"""Losses of R² that differ by less count as equal; the source that the contract names later leaves first."""
+"""Worths that differ by less count as equal; the source that the contract names later leaves first."""
 REFRESHED = 8
 """The inverse is computed anew whenever 1 in so many of its slots has left."""
 
@@ -107,8 +110,8 @@ class _Remaining:
     all those inverses together cost as much as three of the first.
     """
 
-    def __init__(self, standard: _Standard, sources: Sequence[str]) -> None:
-        self.standard, self.sources = standard, list(sources)
+    def __init__(self, standard: _Standard, sources: Sequence[str], rows: float) -> None:
+        self.standard, self.sources, self.rows = standard, list(sources), rows
         self._invert()
 
     def _invert(self) -> None:
@@ -126,8 +129,17 @@ class _Remaining:
         """Compute R² of the sources that are left."""
         return float(self.r @ self.beta)
 
-    def losses(self) -> F64:
-        """Compute the R² that is lost when each of the sources leaves."""
+    def worths(self, r2: float) -> F64:
+        """Compute what each source adds to R² on new rows, as far as can be told: what is lost when it
+        leaves, less twice what noise of as many slots explains. −∞ for a source that never varies.
+
+        `r2` is that of the sources that are left.
+        """
+        slots = np.array([len(own) for own in self.places], dtype=np.float64)
+        noise = max(0.0, 1 - r2) / max(1.0, self.rows - 1 - self.left)
+        return np.where(slots > 0, self._losses() - 2 * slots * noise, -np.inf)
+
+    def _losses(self) -> F64:
         lost = np.zeros(len(self.sources))
         single = np.array([i for i, own in enumerate(self.places) if len(own) == 1], dtype=np.intp)
         at = np.array([self.places[i][0] for i in single], dtype=np.intp)
@@ -162,25 +174,26 @@ def r2(gram: Gram, sources: Sequence[str] | None = None) -> float:
     return _Standard(gram).r2(gram.sources if sources is None else sources)
 
 
-def eliminate(gram: Gram, keep: int) -> Elimination:
-    """Remove sources one at a time, the one with the least loss of R² first, until `keep` are left (and on,
-    for the order of the rest).
+def eliminate(gram: Gram, keep: int, *, days: int = 1) -> Elimination:
+    """Remove sources one at a time, the one of least worth first, until `keep` are left (and on, for the
+    order of the rest).
 
-    All slots of a source leave together. Constant and empty sources lose nothing and one of two identical
-    ones next to nothing, so they leave first, of equals the one that the contract names later. With `keep`
-    sources or fewer all are kept.
+    All slots of a source leave together. Constant and empty sources leave first, of equals the one that the
+    contract names later; one of two identical ones loses next to nothing. With `keep` sources or fewer all
+    are kept. `days`: how many rows a customer may have, which are alike: noise explains as much as in the
+    rows of one day.
     Cost: slots² a step, and inverses of slots³ whose number grows with the logarithm of the slots.
     Errors: ConfigurationError for a constant target, or `keep` below 1.
     """
     if keep < 1:
         raise ConfigurationError(f"{keep} features cannot be kept", hint="keep at least 1")
-    remaining = _Remaining(_Standard(gram), gram.sources)
+    remaining = _Remaining(_Standard(gram), gram.sources, gram.rows / days)
     curve, order = {}, []
     while remaining.sources:
-        curve[len(remaining.sources)] = remaining.r2()
-        lost = remaining.losses()
+        share = curve[len(remaining.sources)] = remaining.r2()
+        worths = remaining.worths(share)
         # Of equals the later one in the contract's order leaves.
-        order.append(remaining.remove(int(np.flatnonzero(lost <= lost.min() + TIE)[-1])))
+        order.append(remaining.remove(int(np.flatnonzero(worths <= worths.min() + TIE)[-1])))
     return Elimination(
         kept=_best_sources(order, keep, gram.sources),
         ranks=_ranks(order, keep),
@@ -198,14 +211,18 @@ def _ranks(order: Sequence[str], keep: int) -> dict[str, int]:
     return {s: max(1, len(order) - i - keep + 1) for i, s in enumerate(order)}
 
 
-def select(grams: FoldGrams, keep: int, *, folds: Sequence[int] | None = None) -> Selection:
+def select(grams: FoldGrams, keep: int, *, folds: Sequence[int] | None = None, days: int = 1) -> Selection:
     """Eliminate with each of `folds` held out in turn (default: every fold), and with none held out.
+
+    `days`: see `eliminate`.
 
     Errors: ConfigurationError for a target that is constant in a training fold.
     """
     held_out = grams.folds if folds is None else folds
-    by_fold = {f: eliminate(grams.training(f), keep) for f in held_out} if len(grams.folds) > 1 else {}
-    return _selection(keep, "linear", by_fold, eliminate(grams.everything(), keep), grams.sources)
+    by_fold = (
+        {f: eliminate(grams.training(f), keep, days=days) for f in held_out} if len(grams.folds) > 1 else {}
+    )
+    return _selection(keep, "linear", by_fold, eliminate(grams.everything(), keep, days=days), grams.sources)
 
 
 def ranks_from(

@@ -84,16 +84,18 @@ def rows_by_held_out_fold(
 
 
 def select_features(
-    spec: FeatureSpec, grams: FoldGrams, rows: FitRows, *, models: ModelSettings
+    spec: FeatureSpec, grams: FoldGrams, rows: FitRows, *, days: int, models: ModelSettings
 ) -> Selection:
     """Select features once with each fold of `rows` held out, and once with none held out.
 
-    Features are ranked by Gram matrices, or by forests where `models.ranker` says so.
+    `days`: of how many snapshots the rows are. Features are ranked by Gram matrices, or by forests where
+    `models.ranker` says so.
 
     Cost: linear algebra on the driver; with the forest as ranker one fit per fold and one more.
     """
     if models.ranker == "linear":
-        return select(grams.using(spec.names), models.keep, folds=[k for k in rows if k is not None])
+        folds = [k for k in rows if k is not None]
+        return select(grams.using(spec.names), models.keep, folds=folds, days=days)
     (forest,) = candidates_for(spec.target, ["forest"], rows=grams.everything().rows)
     jobs = [_job(forest, spec, spec.features, frame, models, fold) for fold, frame in rows.items()]
     ranked = {f.job.fold: _importances(f, spec) for f in fit_all(jobs, parallelism=models.parallelism)}

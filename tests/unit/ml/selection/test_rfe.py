@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, Ridge
 
+from bench.simulations.selection import world
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.selection.fold_gram import Gram, GramSlot
 from engage_spark.ml.selection.rfe import RIDGE, TIE, eliminate, r2, ranks_from, select
@@ -54,7 +55,12 @@ def test_every_step_takes_the_source_that_a_fresh_fit_misses_least(seed: int, ke
     left = list(SOURCES)
     for gone in selection.order:
         assert selection.curve[len(left)] == pytest.approx(penalised_r2(of_source(x, left), y), abs=2e-6)
-        without = {s: penalised_r2(of_source(x, [k for k in left if k != s]), y) for s in left}
+        whole, slots = penalised_r2(of_source(x, left), y), of_source(x, left).shape[1]
+        noise = 2 * (1 - whole) / (len(x) - 1 - slots)
+        without = {
+            s: penalised_r2(of_source(x, [k for k in left if k != s]), y) + noise * of_source(x, [s]).shape[1]
+            for s in left
+        }
         assert without[gone] >= max(without.values()) - 2e-5, (gone, without)
         left.remove(gone)
         if len(left) == keep:
@@ -76,11 +82,13 @@ def plain_elimination(gram: Gram) -> tuple[list[str], dict[int, float]]:
         inverse = np.linalg.inv(a[np.ix_(at, at)])
         beta = inverse @ r[at]
         curve[len(left)] = float(r[at] @ beta)
-        lost = []
+        noise = 2 * max(0.0, 1 - curve[len(left)]) / max(1, gram.rows - 1 - len(at))
+        worth = []
         for source in left:
             own = [i for i, place in enumerate(at) if sources[place] == source]
-            lost.append(beta[own] @ np.linalg.solve(inverse[np.ix_(own, own)], beta[own]) if own else 0.0)
-        order.append(left.pop(max(i for i, loss in enumerate(lost) if loss <= min(lost) + TIE)))
+            lost = beta[own] @ np.linalg.solve(inverse[np.ix_(own, own)], beta[own]) if own else -np.inf
+            worth.append(lost - noise * len(own))
+        order.append(left.pop(max(i for i, x in enumerate(worth) if x <= min(worth) + TIE)))
     return order, curve
 
 
@@ -120,6 +128,16 @@ def test_ranks_count_from_what_left_last() -> None:
         "R² on the same rows only falls"
     )
     assert set(selection.left(2)) == set(selection.kept)
+
+
+@pytest.mark.parametrize(("levels", "days"), [(60, 1), (100, 1), (100, 3)])
+def test_a_category_of_noise_pushes_out_no_number_that_matters(levels: int, days: int) -> None:
+    gram = world(1, levels=levels, customers=6_400, days=days)
+    assert eliminate(gram, 30, days=days).order[0] == "category"
+
+
+def test_a_category_that_matters_is_kept_for_all_its_levels_together() -> None:
+    assert "category" in eliminate(world(1, levels=20, customers=6_400, effect=0.15), 5).kept
 
 
 def test_a_category_leaves_with_all_its_levels() -> None:
