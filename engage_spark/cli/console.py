@@ -6,13 +6,14 @@ import json
 import sys
 import textwrap
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -201,13 +202,11 @@ def contract(declared: Contract, table: str | None) -> None:
         ]
         grid(console, ("table", "kind", "fields", "computed from", "key"), rows)
         return
-    fields = [
-        (
-            f["field"],
-            f["type"],
-            f["role"],
-            "; ".join(f[part] for part in ("unit", "bounds", "expected", "notes") if f[part]),
-        )
-        for f in field_rows(declared, table)
-    ]
-    grid(console, ("field", "type", "role", "declared"), fields)
+    for f in field_rows(declared, table):
+        console.print(Text.assemble((f["field"], "bold"), f"  {f['type']}  {f['role']}"), overflow="fold")
+        console.print(Padding(Text(one_line(_meaning(f))), (0, 0, 0, 4)))
+
+
+def _meaning(field: Mapping[str, str]) -> str:
+    declared = "; ".join(field[part] for part in ("unit", "bounds", "expected", "notes") if field[part])
+    return f"{field['description']} ({declared})" if declared else field["description"]

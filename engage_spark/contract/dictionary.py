@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from engage_spark.contract.loading import system_contract
 from engage_spark.contract.model import Contract, Field, Gate, OnFailure, Table, TableKind
 from engage_spark.contract.patterns import bare_pattern
+from engage_spark.contract.stored_tables import stored_tables
 
 _KINDS = {
     TableKind.ENTITY: "full snapshots, replaced by snapshot_date",
@@ -15,8 +17,33 @@ _KINDS = {
 }
 
 
+def written_tables(contract: Contract) -> tuple[Table, ...]:
+    """Return every table that the package writes under a contract, as it is stored.
+
+    A table that a stage writes must be among them: the dictionary explains each of their columns.
+    """
+    has_entity = any(t.kind is TableKind.ENTITY for t in contract.tables)
+    return (*(stored_tables(contract) if has_entity else ()), *system_contract().tables)
+
+
+def documented_table(contract: Contract, name: str) -> Table:
+    """Return a table of the contract, or one that the package writes.
+
+    Errors: ContractError where there is none, with those of the contract.
+    """
+    if name in {t.name for t in contract.tables}:
+        return contract.table(name)
+    return next((t for t in written_tables(contract) if t.name == name), None) or contract.table(name)
+
+
+def undeclared_fields(contract: Contract, table: Table) -> tuple[Field, ...]:
+    """Return the columns of a written table that the contract does not declare: those of the package."""
+    declared = {name for t in contract.tables if t.name in (table.name, table.source) for name in t.names}
+    return tuple(f for f in table.fields if f.name not in declared or table.kind is TableKind.SYSTEM)
+
+
 def field_rows(contract: Contract, table: str) -> list[dict[str, str]]:
-    """Return one row of text per field of a table, in declared order."""
+    """Return one row of text per field of a table, in declared order; see `documented_table`."""
     return [
         {
             "field": f.name,
@@ -26,8 +53,9 @@ def field_rows(contract: Contract, table: str) -> list[dict[str, str]]:
             "bounds": bounds(f),
             "expected": expected(f),
             "notes": notes(f),
+            "description": f.description,
         }
-        for f in contract.table(table).fields
+        for f in documented_table(contract, table).fields
     ]
 
 
@@ -87,10 +115,26 @@ def render_dictionary(contract: Contract) -> str:
         "",
     ]
     contents = [f"- [{t.name}](#{t.name}): {_KINDS[t.kind]}, {len(t.fields)} fields" for t in contract.tables]
-    return (
-        "\n".join([*head, *contents, "", *(line for t in contract.tables for line in _table(t))]).rstrip()
-        + "\n"
-    )
+    contents += ["- [What the stages write](#what-the-stages-write): these tables as stored, and others"]
+    tables = [line for t in contract.tables for line in _table(t)]
+    return "\n".join([*head, *contents, "", *tables, *_written(contract)]).rstrip() + "\n"
+
+
+def _written(contract: Contract) -> list[str]:
+    lines = [
+        "## What the stages write",
+        "",
+        "Every table in the lake, with the columns that are not declared above.",
+        "",
+    ]
+    for t in written_tables(contract):
+        lines += [f"### {t.name}, stored", "", t.description, "", t.grain, ""]
+        lines += [
+            f"- `{f.name}` ({f.spark_type}{', required' if f.required else ''}): {f.description}"
+            for f in undeclared_fields(contract, t)
+        ]
+        lines += [""]
+    return lines
 
 
 def _table(t: Table) -> list[str]:

@@ -219,7 +219,7 @@ def predictions_table(contract: Contract) -> Table:
         _field(
             "probability",
             "double",
-            "Of two classes the model's own probability of 1, before it was calibrated; null for numbers.",
+            "Of two classes the calibrated probability of 1, as in prediction; null for numbers.",
             minimum=0.0,
             maximum=1.0,
         ),
@@ -234,25 +234,34 @@ def predictions_table(contract: Contract) -> Table:
             "array<int>",
             "The classes that hold the true one with the promised coverage; null for numbers.",
         ),
-        _field(
-            "decision",
-            "int",
-            "1 when the prediction reaches the threshold of profit that the model was stored with, else 0; "
-            "null for numbers.",
-            allowed=(0, 1),
-        ),
-        _field(
-            "reasons",
-            REASONS_TYPE,
-            "The features that moved the prediction most, with their value and by how much; of protected "
-            "and personal fields the value is masked.",
-            required=True,
-        ),
+        *_decision_fields(),
+        *_explanation_fields(),
         _field(
             "imputed",
             "array<string>",
             "The features that were null, and were filled in by the model.",
             required=True,
+        ),
+        _field(
+            "unseen",
+            "array<string>",
+            "The categories whose level training had not seen; they count as none of the known levels.",
+        ),
+        _field(
+            "side",
+            "string",
+            "The customer's side in splits, as of the model's training: of those on side fit the model has "
+            "learnt the labels of the days that it was trained on, so whoever measures it looks at the other "
+            "sides. new: the customer was in no split. Null where the model does not say which splits it was "
+            "trained on, or they were drawn anew since.",
+            allowed=(*(split.value for split in Split), "new"),
+        ),
+        _field(
+            "in_sample",
+            "boolean",
+            "True: the model was fitted on this very row, a customer on side fit on a day that was trained "
+            "on, so that the prediction is nearer to its label than others are. Leave such rows out of "
+            "measurements. Null where the model does not say what it was trained on.",
         ),
         _field("model_name", "string", "The registered model.", required=True),
         _field("model_version", "string", "Its version in the registry.", required=True),
@@ -260,6 +269,79 @@ def predictions_table(contract: Contract) -> Table:
     )
     about = "What the champions say of each key in a snapshot."
     return _table(contract, "predictions", about, (*_keys(entity), day, target), fields)
+
+
+def _decision_fields() -> tuple[Field, ...]:
+    return (
+        _field(
+            "decision",
+            "int",
+            "Of two classes whether a contact pays: 1 where probability reaches decision_threshold, else 0. "
+            "It says nothing of the class: a contact may pay at a low probability, beside a prediction_set "
+            "of {0}. Null for numbers, and for all where contacts earn nothing: decision_threshold is above "
+            "1, or their profit on held-out customers is not above 0 with 95% confidence.",
+            allowed=(0, 1),
+        ),
+        _field(
+            "decision_threshold",
+            "double",
+            "The probability from which on a contact pays: contact_cost / (contact_success x "
+            "contact_value); above 1 where none can. Null for numbers.",
+            minimum=0.0,
+        ),
+        _field(
+            "contact_value",
+            "double",
+            "models.value when the row was scored: what a customer who stays is worth. Null for numbers.",
+            minimum=0.0,
+        ),
+        _field(
+            "contact_cost",
+            "double",
+            "models.cost when the row was scored: what one contact costs. Null for numbers.",
+            minimum=0.0,
+        ),
+        _field(
+            "contact_success",
+            "double",
+            "models.success when the row was scored: the share of contacts that keep a customer who would "
+            "leave. Null for numbers.",
+            minimum=0.0,
+            maximum=1.0,
+        ),
+    )
+
+
+def _explanation_fields() -> tuple[Field, ...]:
+    return (
+        _field(
+            "score_raw",
+            "double",
+            "What the model adds up, in unit: base, the contributions in reasons and other_contributions. "
+            "Log-odds become a probability, a logarithm its amount; two classes are then calibrated, numbers "
+            "put into the target's bounds, and that is prediction.",
+        ),
+        _field("base", "double", "Where contributions start from, in unit: the score of an average row."),
+        _field(
+            "reasons",
+            REASONS_TYPE,
+            "The features that moved the score most, with their value and by how much, in unit; of protected "
+            "and personal fields the value is masked.",
+            required=True,
+        ),
+        _field(
+            "other_contributions",
+            "double",
+            "The sum of the contributions of all features that reasons does not list, in unit.",
+        ),
+        _field(
+            "unit",
+            "string",
+            "The unit of score_raw, base and contributions, which follows from the kind of model: log-odds "
+            "(linear and boosted models of two classes), probability (forests of two classes), the target's "
+            "own unit (other models of numbers), or log and that unit (Tweedie).",
+        ),
+    )
 
 
 def _keys(entity: Table) -> tuple[Field, ...]:

@@ -6,24 +6,36 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from engage_spark.contract import Split
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.evaluation.conformal import Conformal, with_interval, with_set
+from engage_spark.ml.evaluation.profit_curve import ContactCounts, ContactMoney
 from engage_spark.ml.explain.explainer import Explainer
-from engage_spark.ml.explain.reasons import REASONS, with_reasons
+from engage_spark.ml.explain.reasons import OTHERS, REASONS, SCORE, with_reasons
 from engage_spark.ml.feature_spec import Feature, Target, Task
-from engage_spark.ml.training.pipeline import PREDICTION, PROBABILITY, imputed_fields, slots
+from engage_spark.ml.training.pipeline import (
+    PREDICTION,
+    PROBABILITY,
+    imputed_fields,
+    slots,
+    unseen_levels,
+)
 
 if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import Column, DataFrame
 
 COLUMNS = (
-    "target", "prediction", "probability", "lower", "upper", "prediction_set", "decision", "reasons",
-    "imputed", "model_name", "model_version",
+    "target", "prediction", "probability", "lower", "upper", "prediction_set",
+    "decision", "decision_threshold", "contact_value", "contact_cost", "contact_success",
+    "score_raw", "base", "reasons", "other_contributions", "unit",
+    "imputed", "unseen", "side", "in_sample", "model_name", "model_version",
 )  # fmt: skip
 """The columns after the key and the day in the result of `to_predictions`."""
+NEW = "new"
+"""The side of a customer who was in no split when the model was trained."""
 _LOWER, _UPPER, _SET, _OWN = "__lower", "__upper", "__set", "__own"
 
 
@@ -32,7 +44,8 @@ class Scorer:
     """Everything that scoring needs beside the model, stored next to it as JSON.
 
     `features` are what the model was fitted on; `masked` the fields whose values reasons do not show.
-    `threshold` (binary): the prediction from which on the decision is 1; above 1 where no contact pays.
+    `contacts` (binary) tells what contacts earn; `days` are those that the model was fitted on, written as
+    YYYY-MM-DD. Both are None for a model that an older version stored, of which that is not known.
     `conformal` was calibrated on `score`: the prediction, or a binary model's probability before calibration;
     `group` is its column of groups where it is by group. Name and version are the registry's.
     """
@@ -42,7 +55,8 @@ class Scorer:
     masked: tuple[str, ...]
     explainer: Explainer
     conformal: Conformal
-    threshold: float | None = None
+    contacts: ContactCounts | None = None
+    days: tuple[str, ...] | None = None
     score: Literal["prediction", "probability"] = "prediction"
     group: str | None = None
     model_name: str = ""
@@ -50,11 +64,7 @@ class Scorer:
 
     def __post_init__(self) -> None:
         binary = self.target.task is Task.BINARY
-        wrong = (
-            []
-            if binary == (self.threshold is not None)
-            else ["a threshold belongs to a binary target, and to no other"]
-        )
+        wrong = [] if binary or self.contacts is None else ["only of two classes one decides whom to contact"]
         wrong += (
             ["the conformal calibration is of another task"]
             if self.conformal.task is not self.target.task
@@ -87,7 +97,8 @@ class Scorer:
             "explainer": json.loads(self.explainer.to_json()),
             "conformal": json.loads(self.conformal.to_json()),
             "group": self.group,
-            "threshold": None if self.threshold is None else repr(float(self.threshold)),
+            "contacts": None if self.contacts is None else asdict(self.contacts),
+            "days": self.days,
         }
         return json.dumps(parts, sort_keys=True, allow_nan=False)
 
@@ -105,7 +116,8 @@ class Scorer:
                 masked=tuple(d["masked"]),
                 explainer=Explainer.from_json(json.dumps(d["explainer"])),
                 conformal=Conformal.from_json(json.dumps(d["conformal"])),
-                threshold=None if d["threshold"] is None else float(d["threshold"]),
+                contacts=_contacts(d.get("contacts")),
+                days=None if d.get("days") is None else tuple(map(str, d["days"])),
                 score=d["score"],
                 group=d["group"],
                 model_name=model_name,
@@ -116,6 +128,13 @@ class Scorer:
                 f"this is not a stored scorer: {type(e).__name__}: {e}",
                 hint="train the model again, or restore its artifact",
             ) from e
+
+
+def _contacts(stored: Mapping[str, Any] | None) -> ContactCounts | None:
+    if stored is None:
+        return None
+    counts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+    return ContactCounts(**counts)
 
 
 def feature_kind(spark_type: str) -> str:
@@ -159,55 +178,97 @@ def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence
 
 
 def to_predictions(
-    rows: DataFrame, model: PipelineModel, scorer: Scorer, *, key: str | Sequence[str], day: str, top: int
+    rows: DataFrame,
+    model: PipelineModel,
+    scorer: Scorer,
+    *,
+    key: str | Sequence[str],
+    day: str,
+    top: int,
+    money: ContactMoney,
+    side: str | None = None,
 ) -> DataFrame:
     """Score `rows`: the key, the day, then `COLUMNS`.
 
     Grain: that of `rows`, which have the features as the model knows them.
 
-    `prediction` lies within the target's bounds; binary: the calibrated probability of class 1, beside
-    `probability` before calibration, `prediction_set` and `decision`; regressions: `lower` and `upper`. What
-    does not apply is null. `reasons`: see `with_reasons`. A row's values depend on that row and the model
-    alone: the same bits beside any other rows, in any order and partitioning, and for a reloaded model.
-    Cost: no job, one Arrow exchange of the vector where reasons are asked for.
+    `prediction` lies within the target's bounds; of two classes it is the calibrated probability of class 1,
+    with `prediction_set`, and `decision` by the `money` in force; of numbers it stands between `lower` and
+    `upper`. What does not apply is null. `base`, `reasons` and `other_contributions` add up to `score_raw`,
+    see `with_reasons`. `side` names the column of `rows` that holds the customer's split, or `NEW`. A row's
+    values depend on that row, the model and the money alone: the same bits beside any other rows, in any
+    order and partitioning, and for a reloaded model.
+    Cost: no job, one Arrow exchange of the vector.
     Errors: ConfigurationError as `require_schema` raises it, and for a model that is not the scorer's.
     """
-    from pyspark.ml.functions import vector_to_array
     from pyspark.sql import functions as F
 
     from engage_spark.spark.schema import column_named
 
     keys = [key] if isinstance(key, str) else list(key)
-    require_schema(dict(rows.dtypes), scorer, needed=[*keys, day])
+    own = [*keys, day, *([side] if side else []), *([scorer.group] if scorer.group else [])]
+    require_schema(dict(rows.dtypes), scorer, needed=own)
     _require_model(model, scorer)
-    used = dict.fromkeys(
-        [*keys, day, *(f.name for f in scorer.features), *([scorer.group] if scorer.group else [])]
+    used = dict.fromkeys([*own, *(f.name for f in scorer.features)])
+    scored = with_reasons(
+        _with_bounds(model.transform(rows.select(*map(column_named, used))), scorer),
+        scorer.explainer,
+        top=top,
+        masked=scorer.masked,
     )
-    scored = model.transform(rows.select(*map(column_named, used)))
-    binary = scorer.target.task is Task.BINARY
-    if binary:
-        scored = scored.withColumn(_OWN, vector_to_array(F.col(PROBABILITY))[1])
-        on = _OWN if scorer.score == PROBABILITY else PREDICTION
-        scored = with_set(scored, scorer.conformal, probability=on, group=scorer.group, name=_SET)
-    else:
-        scored = with_interval(scored, scorer.conformal, group=scorer.group, low=_LOWER, high=_UPPER)
+    binary, target = scorer.target.task is Task.BINARY, scorer.target
+    sided = F.lit(None).cast("string") if side is None else column_named(side)
+    learnt = F.lit(None) if scorer.days is None else column_named(day).cast("string").isin(list(scorer.days))
     values: dict[str, Column] = {
-        "target": F.lit(scorer.target.name),
+        "target": F.lit(target.name),
         "prediction": F.col(PREDICTION),
-        "probability": F.col(_OWN) if binary else F.lit(None).cast("double"),
+        "probability": F.col(PREDICTION) if binary else F.lit(None).cast("double"),
         "lower": F.lit(None).cast("double") if binary else F.col(_LOWER),
         "upper": F.lit(None).cast("double") if binary else F.col(_UPPER),
         "prediction_set": F.col(_SET) if binary else F.lit(None).cast("array<int>"),
-        "decision": (F.col(PREDICTION) >= F.lit(scorer.threshold)).cast("int")
-        if binary
-        else F.lit(None).cast("int"),
-        "reasons": F.col(REASONS),
+        **_decision(scorer, money),
+        SCORE: F.col(SCORE),
+        "base": F.lit(float(scorer.explainer.base)),
+        REASONS: F.col(REASONS),
+        OTHERS: F.col(OTHERS),
+        "unit": F.lit(scorer.explainer.unit("" if binary else target.unit or target.name)),
         "imputed": imputed_fields(scorer.features),
+        "unseen": unseen_levels(model),
+        "side": sided,
+        "in_sample": ((sided == Split.FIT.value) & learnt).cast("boolean"),
         "model_name": F.lit(scorer.model_name),
         "model_version": F.lit(scorer.model_version),
     }
-    explained = with_reasons(scored, scorer.explainer, top=top, masked=scorer.masked)
-    return explained.select(*map(column_named, [*keys, day]), *(values[name].alias(name) for name in COLUMNS))
+    return scored.select(*map(column_named, [*keys, day]), *(values[name].alias(name) for name in COLUMNS))
+
+
+def _with_bounds(scored: DataFrame, scorer: Scorer) -> DataFrame:
+    """Add the set of classes or the interval that each row's prediction is given with."""
+    from pyspark.ml.functions import vector_to_array
+    from pyspark.sql import functions as F
+
+    if scorer.target.task is not Task.BINARY:
+        return with_interval(scored, scorer.conformal, group=scorer.group, low=_LOWER, high=_UPPER)
+    if scorer.score == PREDICTION:
+        return with_set(scored, scorer.conformal, group=scorer.group, name=_SET)
+    scored = scored.withColumn(_OWN, vector_to_array(F.col(PROBABILITY))[1])
+    return with_set(scored, scorer.conformal, probability=_OWN, group=scorer.group, name=_SET)
+
+
+def _decision(scorer: Scorer, money: ContactMoney) -> dict[str, Column]:
+    """Return whether to contact a customer, and what that was decided by."""
+    from pyspark.sql import functions as F
+
+    columns = ("decision_threshold", "contact_value", "contact_cost", "contact_success")
+    if scorer.target.task is not Task.BINARY:
+        nothing = {"decision": F.lit(None).cast("int")}
+        return nothing | {name: F.lit(None).cast("double") for name in columns}
+    earns = money.threshold <= 1 if scorer.contacts is None else scorer.contacts.earns(money)
+    contact = F.col(PREDICTION) >= F.lit(float(money.threshold)) if earns else F.lit(None)
+    amounts = (money.threshold, money.value, money.cost, money.success)
+    return {"decision": contact.cast("int")} | {
+        name: F.lit(float(amount)) for name, amount in zip(columns, amounts, strict=True)
+    }
 
 
 def _require_model(model: PipelineModel, scorer: Scorer) -> None:

@@ -12,6 +12,9 @@ from engage_spark.ml.feature_spec import target_named, targets_of
 from engage_spark.ml.scoring import Scorer
 from engage_spark.tracking import CHAMPION, Champion, Tracker
 
+SPLIT_RUNS = "split_runs"
+"""Beside a model: the trainings that had put customers on their sides until then."""
+
 
 def find_champions(
     tracker: Tracker, contract: Contract, targets: Sequence[str]

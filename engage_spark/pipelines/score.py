@@ -18,9 +18,18 @@ from engage_spark.contract import SNAPSHOT_DATE, Contract, predictions_table
 from engage_spark.errors import NotPublishedError
 from engage_spark.lake import RunLog, translate_spark_errors
 from engage_spark.lake.scratch import scratch
-from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, build_feature_spec, target_named, targets_of
-from engage_spark.ml.scoring import Scorer, require_schema, to_predictions
+from engage_spark.ml.evaluation.profit_curve import ContactMoney
+from engage_spark.ml.feature_spec import (
+    FeatureSpec,
+    LeakPolicy,
+    Task,
+    build_feature_spec,
+    target_named,
+    targets_of,
+)
+from engage_spark.ml.scoring import NEW, Scorer, require_schema, to_predictions
 from engage_spark.pipelines.champions import (
+    SPLIT_RUNS,
     find_champions,
     require_graph_values,
     require_same_meaning,
@@ -30,12 +39,14 @@ from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, rows_of
 from engage_spark.pipelines.results import Note, ScoredSnapshot, ScoreResult, UsedChampion
 from engage_spark.pipelines.runner import StageRunner
-from engage_spark.pipelines.stages import score_stage
-from engage_spark.publication import Run
+from engage_spark.pipelines.stages import SPLITS, score_stage
+from engage_spark.publication import RUN_ID, Run
 from engage_spark.settings import Settings
+from engage_spark.spark.schema import column_named
 from engage_spark.tracking import Champion, Tracker
 
 TARGET = "target"
+_SPLIT, _SIDE = "__split_", "__side"
 PARTITIONS = (SNAPSHOT_DATE, TARGET)
 """What is replaced at a time, so that other targets' files are not even read."""
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "3"}
@@ -64,13 +75,13 @@ def run_score(
 
     `target` names the targets; by default all of them. `snapshot_date` None: every snapshot that lacks the
     predictions of these champions. A target of a snapshot is scored anew when the snapshot's tables, its own
-    champion, `models.reasons` or `features` settings changed. Its rows are replaced in one commit, and other
-    targets' rows stay, so a rerun gives the same rows.
+    champion, `models.reasons`, of two classes the money of a contact, or `features` settings changed. Its
+    rows are replaced in one commit, and other targets' rows stay, so a rerun gives the same rows.
 
-    Cost: per snapshot one join of customers, features and graph, which is written to scratch once where
-    several targets are due and read by each; per target one pass through its model and the explanation, one
-    Delta commit, a count, then the row in `runs`. Nothing on the driver grows with customers; the models pass
-    through it.
+    Cost: per snapshot one join of customers, features, graph and splits, which is written to scratch once
+    where several targets are due and read by each; per target one pass through its model and the explanation,
+    one Delta commit, a count, then the row in `runs`. Nothing on the driver grows with customers; the models
+    pass through it.
 
     Errors: NoChampionError where no target has a champion or one that was asked for has none;
     NotPublishedError where the inputs of the snapshot are not there; ConfigurationError where the features of
@@ -179,10 +190,13 @@ def read_predictions(context: RunContext, days: Sequence[date] | None = None) ->
 
 
 def _stage_run(runner: StageRunner, inputs: ModelInputs, day: date, champion: Champion) -> StageRun:
+    models = runner.context.settings.models
     model = {
         "model": f"{champion.name}@{champion.version}:{champion.run_id}",
-        "reasons": str(runner.context.settings.models.reasons),
+        "reasons": str(models.reasons),
     }
+    if target_named(runner.context.contract, champion.target).task is Task.BINARY:
+        model["money"] = f"{models.value!r} {models.cost!r} {models.success!r}"
     return runner.plan(
         score_stage(champion.target),
         day,
@@ -210,6 +224,8 @@ def _score(
     rows = rows_of(context, inputs, [day], specs=[loaded.spec for _, loaded in due], labelled=False)
     for _, loaded in due:  # before anything is written
         require_schema(dict(rows.dtypes), loaded.scorer, needed=[*context.contract.entity.key, SNAPSHOT_DATE])
+    if any(SPLIT_RUNS in loaded.champion.extras for _, loaded in due):
+        rows = _with_splits(context, rows)
     with ExitStack() as stack:
         if len(due) > 1:
             rows = stack.enter_context(scratch(context.spark, context.lake))(rows, "rows")
@@ -218,19 +234,44 @@ def _score(
         ]
 
 
+def _with_splits(context: RunContext, rows: DataFrame) -> DataFrame:
+    """Add what `splits` says of each customer; nothing where there is no such table."""
+    splits, key = context.lake.find(context.spark, SPLITS), list(context.contract.entity.key)
+    if splits is None:
+        return rows
+    columns = [F.col(c).alias(f"{_SPLIT}{c}") for c in ("side", "drawn", RUN_ID)]
+    return rows.join(splits.select(*map(column_named, key), *columns), on=key, how="left")
+
+
+def _with_side(rows: DataFrame, champion: Champion) -> DataFrame:
+    """Add the side of each customer as the champion's training knew it, which later trainings do not change.
+
+    Nulls: where the champion does not say which trainings its splits are of, and of customers who have been
+    drawn anew since.
+    """
+    side, known = F.lit(None).cast("string"), champion.extras.get(SPLIT_RUNS)
+    if known is not None and f"{_SPLIT}side" in rows.columns:
+        is_later = F.coalesce(~F.col(f"{_SPLIT}drawn"), F.lit(True))
+        side = F.when(F.col(f"{_SPLIT}{RUN_ID}").isin(list(known)), F.col(f"{_SPLIT}side"))
+        side = side.when(is_later, F.lit(NEW))
+    return rows.withColumn(_SIDE, side)
+
+
 def _publish(runner: StageRunner, stage_run: StageRun, rows: DataFrame, loaded: LoadedChampion) -> Run:
-    contract, target = runner.context.contract, loaded.champion.target
+    contract, target, models = runner.context.contract, loaded.champion.target, runner.context.settings.models
     table = predictions_table(contract)
     quoted = target.replace("\\", "\\\\").replace("'", "\\'")
     where = f"{SNAPSHOT_DATE} = DATE'{stage_run.snapshot_date}' AND {TARGET} = '{quoted}'"
     with runner.attempt(stage_run, f"scoring {target}", tables=[table.name]) as attempt:
         predicted = to_predictions(
-            rows,
+            _with_side(rows, loaded.champion),
             loaded.model,
             loaded.scorer,
             key=contract.entity.key,
             day=SNAPSHOT_DATE,
-            top=runner.context.settings.models.reasons,
+            top=models.reasons,
+            money=ContactMoney(value=models.value, cost=models.cost, success=models.success),
+            side=_SIDE,
         )
         attempt.replace(table, predicted, where=where, partition_by=PARTITIONS, properties=PROPERTIES)
         return attempt.publish(rows_in=attempt.work.source_rows, valid=attempt.count(table, where=where))

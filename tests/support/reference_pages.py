@@ -22,8 +22,8 @@ from engage_spark.contract import (
     TableKind,
     judged_table,
     load_contract,
-    stored_tables,
-    system_contract,
+    undeclared_fields,
+    written_tables,
 )
 from engage_spark.errors import EngageError
 from engage_spark.settings import Settings
@@ -87,12 +87,12 @@ def tables_page(contract: Contract) -> str:
         "This page lists what the stages store. Every stored row carries `_run_id`, the run that wrote it.",
         "",
     ]
-    for table in (*stored_tables(contract), *system_contract().tables):
+    for table in written_tables(contract):
         keys = [f.name for f in sorted(table.fields, key=lambda f: f.key_position or 0) if f.key_position]
         lines += [f"## {table.name}", "", table.description, "", table.grain]
         lines += ["", f"Key: {', '.join(f'`{k}`' for k in keys)}."] if keys else []
         lines += ["", "| column | type | required | meaning |", "|---|---|---|---|"]
-        for f in _listed_fields(contract, table):
+        for f in undeclared_fields(contract, table):
             required = "yes" if f.required else ""
             lines.append(f"| `{f.name}` | {_cell(f.spark_type)} | {required} | {_cell(f.description)} |")
         if source := _delivered_as(contract, table):
@@ -107,12 +107,6 @@ def _delivered_as(contract: Contract, table: Table) -> str | None:
         if table.name == (judged_table(t).name if t.kind in (TableKind.ENTITY, TableKind.LOG) else t.name):
             return t.name
     return None
-
-
-def _listed_fields(contract: Contract, table: Table) -> list[Any]:
-    source = _delivered_as(contract, table)
-    declared = set(contract.table(source).names) if source else set()
-    return [f for f in table.fields if f.name not in declared]
 
 
 def settings_page() -> str:

@@ -26,6 +26,66 @@ from engage_spark.numerics.dtypes import F64
 
 STEPS = 100
 """Steps of the curve from 0 to 1."""
+_TWO_SIDED_95 = 1.959963984540054
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactMoney:
+    """What a contact costs, how often it succeeds, and what a customer who stays is worth."""
+
+    value: float
+    cost: float
+    success: float
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which on a contact pays, p*; above 1 where none can."""
+        return threshold(value=self.value, cost=self.cost, success=self.success)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactCounts:
+    """Held-out rows by what a model gives them: enough to tell the profit of contacts at any money.
+
+    `contacted[i]` rows have a probability of i / STEPS or more, and `leaving[i]` of them were of class 1.
+    `customers` are the different ones among the `n` rows.
+    """
+
+    n: float
+    customers: float
+    contacted: tuple[float, ...]
+    leaving: tuple[float, ...]
+
+    def earns(self, money: ContactMoney) -> bool:
+        """Return whether contacts from p* on earn more than nothing, with 95% confidence.
+
+        Counted from the step at or above p* on; repeated rows of a customer count once in the confidence.
+        """
+        if money.threshold > 1 or not self.n:
+            return False
+        at = int(np.searchsorted(np.arange(STEPS + 1) / STEPS, money.threshold))
+        k, leaving, gain = self.contacted[at], self.leaving[at], money.success * money.value
+        mean = (gain * leaving - money.cost * k) / self.n
+        square = (leaving * (gain - money.cost) ** 2 + (k - leaving) * money.cost**2) / self.n
+        error = math.sqrt(max(0.0, square - mean**2) / self.customers)
+        return mean - _TWO_SIDED_95 * error > 0
+
+
+def contact_counts(labels: Any, probabilities: Any, *, customers: Any) -> ContactCounts:
+    """Count held-out rows by their probability; `customers` tells whose a row is.
+
+    Errors: InputError on unusable arrays.
+    """
+    y, p, _ = checked(labels, probabilities, task=Task.BINARY, probabilities=True, what="probabilities")
+    steps = np.searchsorted(np.arange(STEPS + 1) / STEPS, p, side="right") - 1
+    counts = [np.bincount(steps, weights=w, minlength=STEPS + 1) for w in (np.ones(len(y)), y)]
+    contacted, leaving = (tuple(np.cumsum(c[::-1])[::-1].tolist()) for c in counts)
+    return ContactCounts(
+        n=float(len(y)),
+        customers=float(len(np.unique(np.asarray(customers)))),
+        contacted=contacted,
+        leaving=leaving,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +123,6 @@ class Profit:
     everyone: ProfitPoint
     curve: tuple[ProfitPoint, ...]
     confidence: float
-
-    @property
-    def pays(self) -> bool:
-        """Whether p* is a probability, and the profit there is above zero with confidence."""
-        return self.chosen <= 1 and self.at.low > 0
 
     def to_json(self) -> str:
         """Return text that `from_json` reads; that nobody is best contacted is null."""

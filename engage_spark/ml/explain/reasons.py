@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from engage_spark.contract import REASONS_TYPE
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.explain.explainer import Explainer, Linear, Link
 from engage_spark.ml.explain.tree_ensemble import (
@@ -29,10 +30,18 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import Column, DataFrame, SparkSession
 
-REASONS = "reasons"
+REASONS, OTHERS, SCORE = "reasons", "other_contributions", "score_raw"
+"""What explains a row's score: its largest contributions, the sum of all others, and the score itself."""
 LINEAR = ("LinearRegressionModel", "LogisticRegressionModel", "GeneralizedLinearRegressionModel")
 XGBOOST = ("SparkXGBClassifierModel", "SparkXGBRegressorModel")
-_PICKED = "array<struct<feature:int,contribution:double>>"
+_PICKED = "struct<reasons:array<struct<feature:int,contribution:double>>,others:double,score:double>"
+_PICKED_TYPE = pa.struct(
+    [
+        ("reasons", pa.list_(pa.struct([("feature", pa.int32()), ("contribution", pa.float64())]))),
+        ("others", pa.float64()),
+        ("score", pa.float64()),
+    ]
+)
 _FAR = 1000.0  # standard deviations; what is further out counts as this far
 
 
@@ -137,12 +146,15 @@ def with_reasons(
 ) -> DataFrame:
     """Add `reasons`: per row the `top` features whose contribution is largest by magnitude.
 
-    Ties are ordered by name; features that contribute nothing are left out. `scored` is a transform of the
-    model that the explainer was made of, with its source columns. Values are text as Spark casts it.
+    Ties are ordered by name; features that contribute nothing are left out. Beside them stand
+    `other_contributions`, the sum of those that are not listed, and `score_raw`, the model's own sum before
+    link, calibration and bounds: the explainer's base, all listed and all other contributions add up to it.
+    `scored` is a transform of the model that the explainer was made of, with its source columns. Values are
+    text as Spark casts it. With `top` 0 nothing is explained, and the others are all that lies beyond base.
 
     Grain: unchanged.
 
-    Units: contributions are in those of the explainer.
+    Units: contributions, base and score are in those of the explainer.
 
     Nulls: a value is null where the feature was null or is one of `masked`.
 
@@ -157,12 +169,10 @@ def with_reasons(
 
     if top < 0:
         raise ConfigurationError(f"{top} reasons are asked for", hint="set models.reasons to 0 or more")
-    if top == 0 or not explainer.features:
-        return scored.withColumn(
-            REASONS, F.array().cast("array<struct<feature:string,value:string,contribution:double>>")
-        )
     names = explainer.features
-    picked = arrow_udf(_picker(explainer, top), _PICKED)(*_inputs(scored))
+    explained = scored.withColumn(
+        "__explained", arrow_udf(_picker(explainer, top), _PICKED)(*_inputs(scored))
+    )
 
     def to_reason(reason: Column) -> Column:
         value = F.lit(None).cast("string")
@@ -177,19 +187,32 @@ def with_reasons(
             reason["contribution"].alias("contribution"),
         )
 
-    return scored.withColumn(REASONS, F.transform(picked, to_reason))
+    listed = F.transform("__explained.reasons", to_reason) if top and names else F.array().cast(REASONS_TYPE)
+    return explained.withColumns(
+        {REASONS: listed, OTHERS: F.col("__explained.others"), SCORE: F.col("__explained.score")}
+    ).drop("__explained")
 
 
 def _picker(explainer: Explainer, top: int) -> Any:
     def picked(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         for vectors, served in batches:
             x, own = _arrays(vectors, served)
-            feature, contribution, counts = explainer.top(explainer.checked(x, own), top)
-            reasons = pa.StructArray.from_arrays(
+            score = explainer.model.raw(x)
+            if top:
+                contributions = explainer.checked(x, own)
+                feature, contribution, counts = explainer.top(contributions, top)
+                contributions[np.repeat(np.arange(len(x)), counts), feature] = 0.0
+                others = contributions.sum(axis=1)
+            else:
+                feature, contribution, counts = np.zeros(0, np.int32), np.zeros(0), np.zeros(len(x), np.int64)
+                others = score - explainer.base
+            ends = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+            listed = pa.StructArray.from_arrays(
                 [pa.array(feature), pa.array(contribution)], names=["feature", "contribution"]
             )
-            yield pa.ListArray.from_arrays(
-                pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)), reasons
+            yield pa.StructArray.from_arrays(
+                [pa.ListArray.from_arrays(ends, listed), pa.array(others), pa.array(score)],
+                fields=list(_PICKED_TYPE),
             )
 
     # Annotations are text in this module, and Spark reads the kind of UDF from real ones.

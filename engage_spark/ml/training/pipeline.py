@@ -267,6 +267,26 @@ def imputed_fields(features: Sequence[Feature]) -> Column:
     return F.array_compact(named.cast("array<string>"))
 
 
+def unseen_levels(model: PipelineModel) -> Column:
+    """Return the categories of a row whose level training has not seen, in the model's order, as an array of
+    text.
+
+    Such a level counts as none of the known ones, so it moves no prediction. A null is not one.
+    """
+    from pyspark.sql import functions as F
+
+    from engage_spark.spark.schema import column_named
+
+    levels: dict[str, list[str]] = {}
+    for slot in slots(model):
+        if slot.level is not None:
+            levels.setdefault(slot.feature, []).append(slot.level)
+    unseen = [
+        F.when(~column_named(name).cast("string").isin(known), F.lit(name)) for name, known in levels.items()
+    ]
+    return F.array_compact(F.array(*unseen).cast("array<string>"))
+
+
 def _select(what: str) -> Any:
     from pyspark.ml.feature import SQLTransformer
 

@@ -35,6 +35,7 @@ from engage_spark.ml.feature_spec import (
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, rows_of, valid_rows
 from engage_spark.pipelines.stages import SPLITS
+from engage_spark.publication import RUN_ID
 from engage_spark.spark.schema import column_named
 
 
@@ -42,14 +43,16 @@ from engage_spark.spark.schema import column_named
 class TrainingSet:
     """The rows of all targets with their split and fold, and the version of `splits` that parted them.
 
-    `draw` identifies the draw of those splits. `undrawn_stratum` names the target whose labels were not known
-    yet when the splits were drawn by them; None otherwise.
+    `draw` identifies the draw of those splits, `split_runs` are the trainings that put the customers on their
+    sides. `undrawn_stratum` names the target whose labels were not known yet when the splits were drawn by
+    them; None otherwise.
     """
 
     rows: DataFrame
     splits_version: int
     draw: SplitDraw
     undrawn_stratum: str | None
+    split_runs: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +144,7 @@ def build_training_set(
         splits_version=version,
         draw=draw,
         undrawn_stratum=None if reference.matured else reference.stratum,
+        split_runs=_split_runs(context, version),
     )
 
 
@@ -200,6 +204,12 @@ def _splits(
     context.lake.append(added, splits_table(context.contract), tag=run_id)
     version = context.lake.written_version(context.spark, SPLITS)
     return new if stored is None else stored.unionByName(new), version, draw
+
+
+def _split_runs(context: RunContext, version: int) -> tuple[str, ...]:
+    """Return the trainings that put the customers of a version of `splits` on their sides. One small job."""
+    rows = context.lake.read(context.spark, SPLITS, version=version).select(RUN_ID).distinct().collect()
+    return tuple(sorted(r[0] for r in rows))
 
 
 def _keys(context: RunContext) -> list[Column]:

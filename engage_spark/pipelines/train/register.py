@@ -15,12 +15,14 @@ from engage_spark.lake import COMMIT_WAIT, code_version, table_lock
 from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.metrics import HEADLINE
+from engage_spark.ml.evaluation.profit_curve import ContactCounts, contact_counts
 from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.feature_meaning import digest_of, field_meanings
-from engage_spark.ml.feature_spec import feature_tables
+from engage_spark.ml.feature_spec import Task, feature_tables
 from engage_spark.ml.scoring import Scorer
 from engage_spark.ml.train_target import TrainedTarget
 from engage_spark.ml.training.final_models import BASELINE, WINNER
+from engage_spark.pipelines.champions import SPLIT_RUNS
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs
 from engage_spark.pipelines.results import MetricEstimate, ModelOnTest, SelectionCost, TrainedModel
@@ -51,13 +53,15 @@ def register_target(
     attempt: int = 1,
     splits_version: int | None = None,
     draw: SplitDraw | None = None,
+    split_runs: Sequence[str] = (),
 ) -> RegisteredTarget:
     """Bring one target's training to MLflow: a run with its artefacts, the model as a version, its alias.
 
     The champion predicts the same test rows, and the new model takes its place only where it passed its gates
     and is better with confidence; else it becomes challenger. Where MLflow does not say who is champion, it
     becomes neither. `attempt` tells a forced training from the one that it repeats (`ModelFacts`);
-    `splits_version` is the version of the table `splits`, `draw` what identifies its draw.
+    `splits_version` is the version of the table `splits`, `draw` what identifies its draw, and `split_runs`
+    are the trainings that put the customers on their sides.
 
     Cost: one pass of the champion over the test split.
 
@@ -70,6 +74,7 @@ def register_target(
         "scorer": json.loads(_scorer(context, trained).to_json()),
         "graph_values": context.settings.features.graph_values,
         "meaning": _meaning(context, trained),
+        SPLIT_RUNS: list(split_runs),
     } | ({} if draw is None else {"splits": draw.to_json()})
     facts = _facts(context, stage_run, trained, inputs, attempt, splits_version)
     with log.subject(target.name), log.stage("recording in MLflow"):
@@ -106,7 +111,8 @@ def _scorer(context: RunContext, trained: TrainedTarget) -> Scorer:
         masked=tuple(f.name for f in trained.final.features if f.name in personal),
         explainer=trained.explainer,
         conformal=trained.conformal,
-        threshold=trained.threshold,
+        contacts=_contacts(trained),
+        days=tuple(map(str, trained.snapshots.train)),
     )
 
 
@@ -114,6 +120,14 @@ def _meaning(context: RunContext, trained: TrainedTarget) -> dict[str, dict[str,
     """Return what the target and the features of the model mean."""
     names = (trained.target.name, *(f.name for f in trained.final.features))
     return field_meanings(context.contract, names, graph_values=context.settings.features.graph_values)
+
+
+def _contacts(trained: TrainedTarget) -> ContactCounts | None:
+    """Count on the test rows what scoring needs to tell whether contacts earn anything; None for numbers."""
+    if trained.target.task is not Task.BINARY:
+        return None
+    finals = trained.finals
+    return contact_counts(finals.labels, trained.final.scores, customers=finals.customers)
 
 
 def _columns(trained: TrainedTarget, rows: DataFrame) -> list[tuple[str, str]]:

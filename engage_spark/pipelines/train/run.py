@@ -119,6 +119,7 @@ def run_train(
                 attempt=repeat,
                 splits_version=training_set.splits_version,
                 draw=training_set.draw,
+                split_runs=training_set.split_runs,
             ),
         )
         attempt.note_output(TRAINING_RUNS, write_training_runs(context, stage_run, registered))

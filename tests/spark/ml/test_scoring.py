@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,21 +10,23 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from engage_spark.contract import load_contract, predictions_table
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate_sets
+from engage_spark.ml.evaluation.profit_curve import ContactMoney, contact_counts
 from engage_spark.ml.explain.reasons import explainer_of
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.scoring import COLUMNS, Scorer, to_predictions
 from engage_spark.ml.training.candidates import Family
 from tests.support.small_models import AMOUNT, FEATURES, LEAVES, explained, fitted, people
 
-TYPES = {
-    "id": "string", "snapshot_date": "date", "target": "string", "prediction": "double",
-    "probability": "double", "lower": "double", "upper": "double", "prediction_set": "array<int>",
-    "decision": "int",
-    "reasons": "array<struct<feature:string,value:string,contribution:double>>", "imputed": "array<string>",
-    "model_name": "string", "model_version": "string",
-}  # fmt: skip
+TYPES = {"id": "string", "snapshot_date": "date", "target": "string"} | {
+    f.name: f.spark_type
+    for f in predictions_table(load_contract()).fields
+    if not f.is_key and f.name != "_run_id"
+}
+MONEY = ContactMoney(value=125.0, cost=10.0, success=0.2)
+DAY = "2025-10-21"
 
 
 class Trained(NamedTuple):
@@ -33,20 +36,27 @@ class Trained(NamedTuple):
     path: str
 
     def scored(
-        self, rows: DataFrame | None = None, model: PipelineModel | None = None, top: int = 3
+        self,
+        rows: DataFrame | None = None,
+        model: PipelineModel | None = None,
+        top: int = 3,
+        money: ContactMoney = MONEY,
     ) -> DataFrame:
+        rows = self.rows if rows is None else rows
         return to_predictions(
-            self.rows if rows is None else rows,
+            rows,
             model or self.model,
             self.scorer,
             key="id",
             day="snapshot_date",
             top=top,
+            money=money,
+            side="__side" if "__side" in rows.columns else None,
         )
 
 
 def trained(spark: SparkSession, target: Target, family: Family, at: Path) -> Trained:
-    rows = people(spark).withColumn("snapshot_date", F.lit("2025-10-21").cast("date"))
+    rows = people(spark).withColumn("snapshot_date", F.lit(DAY).cast("date"))
     binary = target.task is Task.BINARY
     model = fitted(rows, target, family, calibrate=binary)
     predictions = model.transform(rows).select(target.name, "prediction").collect()
@@ -63,7 +73,8 @@ def trained(spark: SparkSession, target: Target, family: Family, at: Path) -> Tr
         masked=("age",),
         explainer=explained(model, rows, target, at),
         conformal=conformal,
-        threshold=0.4 if binary else None,
+        contacts=contact_counts(label, prediction, customers=np.arange(len(label))) if binary else None,
+        days=(DAY,),
         model_name=target.name,
         model_version="3",
     )
@@ -92,7 +103,8 @@ def test_predictions_of_two_classes_have_the_declared_columns(leaves: Trained) -
     zero, one = leaves.scorer.conformal.sets([r["prediction"] for r in predictions])
     for row, with_zero, with_one in zip(predictions, zero, one, strict=True):
         expected = own[row["id"]]
-        assert (row["prediction"], row["probability"]) == (expected["prediction"], expected["probability"][1])
+        assert row["prediction"] == row["probability"] == expected["prediction"]
+        assert 1 / (1 + np.exp(-row["score_raw"])) == pytest.approx(expected["probability"][1], abs=1e-12)
         assert row["prediction_set"] == [c for c, there in ((0, with_zero), (1, with_one)) if there]
         assert row["decision"] == int(row["prediction"] >= 0.4)
         assert (row["lower"], row["upper"], row["target"], row["model_name"], row["model_version"]) == (
@@ -116,10 +128,75 @@ def test_predictions_of_a_number_have_an_interval_and_no_classes(amount: Trained
     assert [(r["lower"], r["upper"]) for r in predictions] == list(
         zip(low.tolist(), high.tolist(), strict=True)
     )
-    assert {(r["probability"], r["prediction_set"] and 1, r["decision"]) for r in predictions} == {
-        (None, None, None)
-    }
+    of_classes = ("probability", "prediction_set", "decision", "decision_threshold", "contact_value")
+    assert {r[name] for r in predictions for name in of_classes} == {None}
     assert np.ptp([r["prediction"] for r in predictions]) > 0.3
+
+
+@pytest.mark.parametrize("top", [0, 2, 6])
+@pytest.mark.parametrize("which", ["leaves", "amount"])
+def test_base_and_contributions_add_up_to_the_score_from_the_table_alone(
+    request: pytest.FixtureRequest, which: str, top: int
+) -> None:
+    case: Trained = request.getfixturevalue(which)
+    rows = case.scored(top=top).collect()
+    listed = np.array([sum(r["contribution"] for r in row["reasons"]) for row in rows])
+    base, others, score = (
+        np.array([r[n] for r in rows]) for n in ("base", "other_contributions", "score_raw")
+    )
+    np.testing.assert_allclose(base + listed + others, score, rtol=0, atol=1e-9)
+    assert {r["unit"] for r in rows} == {"log-odds" if which == "leaves" else "log amount"}
+    assert np.ptp(score) > 0.3
+    assert (np.abs(others).max() > 0) == (top < 6)
+    assert len(set(base)) == 1
+    if which == "amount":
+        low, high = case.scorer.target.minimum, case.scorer.target.maximum
+        np.testing.assert_allclose(
+            np.clip(np.exp(score), low, high), [r["prediction"] for r in rows], atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("money", [MONEY, replace(MONEY, cost=20.0), replace(MONEY, value=50.0, success=0.5)])
+def test_the_decision_follows_from_the_money_that_is_stored_beside_it(
+    leaves: Trained, money: ContactMoney
+) -> None:
+    rows = leaves.scored(money=money).collect()
+    assert {(r["contact_value"], r["contact_cost"], r["contact_success"]) for r in rows} == {
+        (money.value, money.cost, money.success)
+    }
+    for r in rows:
+        assert r["decision_threshold"] == r["contact_cost"] / (r["contact_success"] * r["contact_value"])
+        assert r["decision"] == int(r["probability"] >= r["decision_threshold"])
+    assert {r["decision"] for r in rows} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("money", "threshold"),
+    [
+        (ContactMoney(value=20.0, cost=5.0, success=0.2), 1.25),
+        (ContactMoney(value=25.1, cost=5.0, success=0.2), 5.0 / (0.2 * 25.1)),
+    ],
+    ids=["no contact can pay", "those who would pay are too few"],
+)
+def test_no_decision_is_made_where_contacts_earn_nothing(
+    leaves: Trained, money: ContactMoney, threshold: float
+) -> None:
+    rows = leaves.scored(money=money).collect()
+    assert {(r["decision"], r["decision_threshold"]) for r in rows} == {(None, threshold)}
+
+
+def test_rows_that_the_model_has_learnt_are_marked(leaves: Trained) -> None:
+    sides = F.array(*map(F.lit, ("fit", "test", "new")), F.lit(None).cast("string"))
+    sided = leaves.rows.withColumn(
+        "__side", F.element_at(sides, (1 + F.pmod(F.hash("id"), F.lit(4))).cast("int"))
+    )
+    other = sided.withColumn("snapshot_date", F.lit("2025-10-22").cast("date"))
+    seen = {(r["side"], r["in_sample"]) for r in leaves.scored(sided).collect()}
+    assert seen == {("fit", True), ("test", False), ("new", False), (None, None)}
+    assert {(r["side"], r["in_sample"]) for r in leaves.scored(other).collect()} == {
+        (side, False) for side in ("fit", "test", "new", None)
+    }
+    assert {(r["side"], r["in_sample"]) for r in leaves.scored().collect()} == {(None, None)}
 
 
 @pytest.mark.slow
@@ -148,6 +225,8 @@ def test_the_same_bits_come_out_in_any_company_and_of_the_reloaded_model(
 def test_a_category_that_training_did_not_see_is_scored(leaves: Trained) -> None:
     predictions = leaves.scored(leaves.rows.limit(3).withColumn("zone", F.lit("moon"))).collect()
     assert all(0 <= r["prediction"] <= 1 and "zone" not in r["imputed"] for r in predictions)
+    assert [r["unseen"] for r in predictions] == [["zone"]] * 3
+    assert {tuple(r["unseen"]) for r in leaves.scored().collect()} == {()}, "a null is not an unseen level"
 
 
 def test_a_row_without_any_value_is_scored_and_says_so(leaves: Trained) -> None:
@@ -157,6 +236,7 @@ def test_a_row_without_any_value_is_scored_and_says_so(leaves: Trained) -> None:
     row = leaves.scored(empty).collect()[0]
     assert row["imputed"] == [f.name for f in FEATURES]
     assert [r["value"] for r in row["reasons"]] == [None] * len(row["reasons"])
+    assert row["unseen"] == []
 
 
 def test_features_of_another_numeric_type_are_scored_alike(leaves: Trained) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engage_spark.contract import load_contract, predictions_table
+from engage_spark.contract import load_contract, predictions_table, splits_table
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake import Lake, RunLog
 from engage_spark.ml.evaluation.conformal import Conformal, ConformalCell
@@ -43,8 +43,6 @@ BEDS = 60
 SOIL, WATER, SEEDS = (
     Feature(name=n, table="beds", categorical=n == "soil") for n in ("soil", "water", "seeds")
 )
-NEVER = 1.5
-"""A threshold that no probability reaches."""
 
 
 def beds(seed: int) -> pd.DataFrame:
@@ -105,6 +103,8 @@ def crown(
     rows: DataFrame | None = None,
     features: tuple[Feature, ...] = (),
     extras: dict[str, Any] | None = None,
+    splits: list[str] | None = None,
+    days: tuple[str, ...] | None = None,
 ) -> ModelVersion:
     """Fit a linear model of all beds, register it, and make it champion. `extras` replaces what is stored
     beside it.
@@ -124,7 +124,6 @@ def crown(
         target=goal,
         features=used,
         masked=(),
-        threshold=NEVER if binary else None,
         conformal=Conformal(
             task=goal.task,
             coverage=0.8,
@@ -134,10 +133,12 @@ def crown(
             by_class=binary,
         ),
         explainer=explainer_of(model, target=goal, spark=context.spark, scratch="", background=rows),
+        days=days,
     )
     stored = (
         {"scorer": json.loads(scorer.to_json()), "graph_values": "measured"} if extras is None else extras
     )
+    stored |= {} if splits is None else {"split_runs": splits}
     facts = ModelFacts(
         run_id=training,
         contract_id=context.contract.id,
@@ -215,7 +216,16 @@ def test_all_targets_have_a_row_per_bed_and_day_in_the_declared_columns(both: Ru
         ("harvest", "harvest", "1"),
     }
     assert rows.where("target = 'blooms' AND prediction > 0.9").count() > 0
-    assert rows.where("decision = 1").count() == 0, "a threshold above 1 is reached by nobody"
+    base_and_contributions = (
+        "base + aggregate(reasons, 0D, (sum, r) -> sum + r.contribution) + other_contributions"
+    )
+    assert rows.where(f"abs({base_and_contributions} - score_raw) > 1e-9 OR score_raw IS NULL").count() == 0
+    decided = rows.where("target = 'blooms' AND decision = CAST(probability >= decision_threshold AS INT)")
+    assert decided.count() == 60
+    assert {(r["target"], r["unit"]) for r in rows.select("target", "unit").collect()} == {
+        ("blooms", "log-odds"),
+        ("harvest", "harvest"),
+    }
 
 
 def _counted(rows: DataFrame) -> list[Any]:
@@ -268,6 +278,78 @@ def test_only_the_target_whose_champion_changed_is_scored_anew(
     assert after["blooms"] != before["blooms"]
     assert {r["model_version"] for r in read_predictions(both).where("target = 'blooms'").collect()} == {"2"}
     assert attempts(both, "harvest") == tried
+
+
+@pytest.mark.slow
+def test_the_money_in_force_decides_and_other_targets_stay(both: RunContext, home: Path) -> None:
+    """No contact can pay at a value of 5: nobody decides, without a training."""
+    before = contents(both)
+    poor = at(both, home, models={"reasons": 2, "value": 5.0})
+    assert done(scored(poor)) == [(day, "blooms", 60) for day in DAYS]
+    rows = read_predictions(poor).where("target = 'blooms'").collect()
+    assert {(r["decision"], r["decision_threshold"], r["contact_value"]) for r in rows} == {(None, 5.0, 5.0)}
+    assert contents(poor)["harvest"] == before["harvest"]
+    assert done(scored(both)) == [(day, "blooms", 60) for day in DAYS]
+    assert contents(both) == before
+
+
+@pytest.mark.slow
+def test_every_customer_shows_the_side_that_the_model_knew_it_on(both: RunContext, home: Path) -> None:
+    """Whoever came later is new, whatever a later training made of it; who was drawn anew is unknown."""
+    from pyspark.sql import functions as F
+
+    other = at(both, home, prefix="sided.", lake={"root": str(home / "sided")})
+    ingest.run_ingest(other.spark, other.settings, contract=GARDEN)
+    crown(other, "blooms", training="one", splits=["one"], days=("2025-10-20",))
+    crown(other, "harvest", training="old")
+    sides = F.element_at(F.array(F.lit("fit"), F.lit("test")), (1 + F.col("bed") % 2).cast("int"))
+    splits = (
+        valid_rows(other, DAYS)
+        .where("bed < 50")
+        .select(
+            "bed",
+            sides.alias("side"),
+            F.lit(None).cast("int").alias("fold"),
+            F.lit(None).cast("string").alias("stratum"),
+            (F.col("bed") < 40).alias("drawn"),
+            F.lit(DAYS[0]).alias("drawn_on"),
+            F.expr("CASE WHEN bed < 20 THEN 'one' WHEN bed < 40 THEN 'anew' ELSE 'later' END").alias(
+                "_run_id"
+            ),
+        )
+    )
+    Lake(other.settings.lake).append(splits, splits_table(GARDEN), tag="splits")
+    assert len(done(scored(other))) == 2
+    rows = read_predictions(other, DAYS).collect()
+    assert {(r["target"], r["side"], r["in_sample"]) for r in rows if r["target"] == "harvest"} == {
+        ("harvest", None, None)
+    }
+    for r in rows:
+        if r["target"] == "blooms":
+            side = ("fit", "test")[r["bed"] % 2] if r["bed"] < 20 else None if r["bed"] < 40 else "new"
+            assert (r["side"], r["in_sample"]) == (side, None if side is None else side == "fit")
+
+
+@pytest.mark.slow
+def test_a_table_of_an_older_version_gets_the_new_columns_with_the_next_scoring(both: RunContext) -> None:
+    before, table = contents(both), Lake(both.settings.lake).location("predictions")
+    added = ["score_raw", "base", "other_contributions", "unit", "unseen", "side", "in_sample"]
+    added += ["decision_threshold", "contact_value", "contact_cost", "contact_success"]
+    older = both.spark.read.format("delta").load(table).drop(*added).localCheckpoint()
+    written = older.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    written.partitionBy("snapshot_date", "target", "_run_id").save(table)
+    assert "unit" not in read_predictions(both, DAYS).columns
+    scored(both, target=["blooms"], force=True)
+    half = read_predictions(both, DAYS)
+    assert {(r["target"], r["unit"]) for r in half.select("target", "unit").distinct().collect()} == {
+        ("blooms", "log-odds"),
+        ("harvest", None),
+    }
+    scored(both, target=["harvest"], force=True)
+    names = list(predictions_table(GARDEN).names)
+    rows = read_predictions(both, DAYS).select(*names)
+    after = {name: content(rows.where(f"target = '{name}'")) for name in before}
+    assert after == before
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from engage_spark.errors import ConfigurationError, InputError
 from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets
+from engage_spark.ml.evaluation.profit_curve import contact_counts
 from engage_spark.ml.explain.explainer import Explainer, Linear, Link
 from engage_spark.ml.feature_spec import Feature, Target, Task
 from engage_spark.ml.scoring import Scorer, feature_kind, require_schema
@@ -40,24 +42,20 @@ def made(**changed: Any) -> Scorer:
         masked=("age",),
         explainer=explainer,
         conformal=sets(),
-        threshold=0.2,
+        contacts=contact_counts([0, 1] * 30, np.linspace(0.1, 0.9, 60), customers=np.arange(60)),
+        days=("2025-10-21",),
         model_name="churn",
         model_version="7",
     )
     return replace(scorer, **changed)
 
 
-@pytest.mark.parametrize("threshold", [0.1 + 0.2, float("inf")])
-def test_a_scorer_is_stored_with_all_its_bits(threshold: float) -> None:
-    scorer = made(threshold=threshold, score="probability")
+def test_a_scorer_is_stored_with_all_its_bits() -> None:
+    scorer = made(score="probability")
     copy = Scorer.from_json(scorer.to_json(), model_name="churn", model_version="7")
     assert copy.to_json() == scorer.to_json()
-    assert (copy.target, copy.features, copy.masked, copy.threshold) == (
-        BINARY,
-        FEATURES,
-        ("age",),
-        threshold,
-    )
+    assert (copy.target, copy.features, copy.masked) == (BINARY, FEATURES, ("age",))
+    assert (copy.contacts, copy.days) == (scorer.contacts, ("2025-10-21",))
     assert (copy.score, copy.group, copy.conformal, copy.model_name, copy.model_version) == (
         "probability",
         None,
@@ -67,12 +65,19 @@ def test_a_scorer_is_stored_with_all_its_bits(threshold: float) -> None:
     )
 
 
+def test_a_scorer_of_an_older_version_says_nothing_of_days_and_contacts() -> None:
+    stored = json.loads(made().to_json())
+    older = {k: v for k, v in stored.items() if k not in ("contacts", "days")} | {"threshold": "0.2"}
+    scorer = Scorer.from_json(json.dumps(older), model_name="churn", model_version="7")
+    assert (scorer.contacts, scorer.days) == (None, None)
+
+
 def test_a_scorer_of_a_regression_is_stored_too() -> None:
     rng = np.random.default_rng(0)
     conformal = calibrate_regression(rng.random(40), rng.random(40), coverage=0.9, minimum=0.0, parts=2)
-    scorer = made(target=AMOUNT, conformal=conformal, threshold=None)
+    scorer = made(target=AMOUNT, conformal=conformal, contacts=None)
     copy = Scorer.from_json(scorer.to_json(), model_name="", model_version="")
-    assert (copy.target, copy.conformal, copy.threshold) == (AMOUNT, conformal, None)
+    assert (copy.target, copy.conformal, copy.contacts) == (AMOUNT, conformal, None)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_parts_that_do_not_fit_together_are_all_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         made(target=AMOUNT, features=FEATURES[:2], group="zone", score="probability")
     assert caught.value.details == (
-        "a threshold belongs to a binary target, and to no other",
+        "only of two classes one decides whom to contact",
         "the conformal calibration is of another task",
         "a column of groups belongs to a calibration by group",
         "only binary models have a probability",

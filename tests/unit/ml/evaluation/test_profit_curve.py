@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from engage_spark.errors import InputError
-from engage_spark.ml.evaluation.profit_curve import Profit, profits, threshold
+from engage_spark.ml.evaluation.profit_curve import (
+    ContactMoney,
+    Profit,
+    contact_counts,
+    profits,
+    threshold,
+)
 
 
 def rows(n: int = 4000, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -59,14 +66,17 @@ def test_the_interval_is_as_wide_as_the_mean_error_says() -> None:
     assert found.at.high - found.at.low == pytest.approx(
         2 * 1.96 * 1000 * per_row.std() / math.sqrt(20_000), rel=0.08
     )
-    assert found.pays
+    counts = contact_counts(y, p, customers=np.arange(20_000))
+    assert counts.earns(ContactMoney(value=50.0, cost=5.0, success=0.2)) == (found.at.low > 0)
 
 
 def test_where_no_contact_can_pay_nobody_is_contacted() -> None:
     y, p = rows(500)
     (found,) = profits(y, p, values=[10.0], cost=5.0, success=0.2, replicates=20)
     assert found.chosen == pytest.approx(2.5)
-    assert (found.at.contacted, found.at.profit, found.at.high, found.pays) == (0.0, 0.0, 0.0, False)
+    assert (found.at.contacted, found.at.profit, found.at.high) == (0.0, 0.0, 0.0)
+    counts = contact_counts(y, p, customers=np.arange(500))
+    assert not counts.earns(ContactMoney(value=10.0, cost=5.0, success=0.2))
     assert (found.best, found.best_profit) == (math.inf, 0.0)
     assert Profit.from_json(found.to_json()) == found
 
@@ -92,3 +102,29 @@ def test_figures_that_make_no_sense_are_told_at_once() -> None:
     assert all(part in str(error.value) for part in ("value is 0.0", "cost is -1.0", "success is 2.0"))
     with pytest.raises(InputError, match="not probabilities"):
         profits([0, 1], [0.1, 2.0], values=[50.0], cost=5.0, success=0.2)
+
+
+def test_contacts_earn_where_their_profit_is_above_zero_with_confidence_at_any_money() -> None:
+    """As often as the bootstrap of the very rows says, at thresholds on the steps of the curve."""
+    y, p = rows(600)
+    counts, answers = contact_counts(y, p, customers=np.arange(600)), set()
+    for cut in (0.2, 0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0):
+        money = ContactMoney(value=5.0 / (0.2 * cut), cost=5.0, success=0.2)
+        (profit,) = profits(y, p, values=[money.value], cost=5.0, success=0.2, replicates=400)
+        if abs(profit.at.low) > 0.2 * abs(profit.at.high - profit.at.low):
+            assert counts.earns(money) == (profit.at.low > 0), cut
+            answers.add(counts.earns(money))
+    assert answers == {True, False}
+
+
+def test_repeated_rows_of_a_customer_do_not_make_contacts_surer() -> None:
+    y, p = rows(60)
+    money = ContactMoney(value=125.0 / 2, cost=5.0, success=0.2)
+    once = contact_counts(y, p, customers=np.arange(60))
+    repeated = contact_counts(np.tile(y, 50), np.tile(p, 50), customers=np.tile(np.arange(60), 50))
+    as_if = contact_counts(np.tile(y, 50), np.tile(p, 50), customers=np.arange(3000))
+    answers = [
+        [c.earns(replace(money, cost=cost)) for cost in np.arange(0.5, 12.5, 0.5)]
+        for c in (once, repeated, as_if)
+    ]
+    assert answers[0] == answers[1] != answers[2]

@@ -1,0 +1,44 @@
+"""Load a contract from its file: the packaged one, anybody's, or that of the package's own tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engage_spark.contract.model import Contract
+from engage_spark.contract.odcs import parse_contract, read_contract_text
+from engage_spark.contract.validation import find_contradictions
+from engage_spark.errors import ContractError
+
+PACKAGED = Path(__file__).parent / "engagement.odcs.yaml"
+SYSTEM = Path(__file__).parent / "system.odcs.yaml"
+
+
+def load_contract(path: Path | str | None = None) -> Contract:
+    """Read a contract; None is the packaged one.
+
+    Errors: one ContractError that lists everything wrong with it.
+    """
+    where = PACKAGED if path is None else Path(path)
+    contract, problems = parse_contract(read_contract_text(where), origin=where.name)
+    problems += find_contradictions(contract, of_package=where == SYSTEM)
+    if problems:
+        raise ContractError(
+            f"the contract {where.name} has {len(problems)} violation{'s' if len(problems) > 1 else ''}",
+            details=problems,
+            hint="correct them in the YAML, and check it with `engage-spark contract lint`",
+        )
+    return contract
+
+
+def system_contract() -> Contract:
+    """Read the contract of the tables that the package writes about its own work, such as runs."""
+    return load_contract(SYSTEM)
+
+
+def lint(path: Path | str | None = None) -> list[str]:
+    """List everything wrong with a contract file; an empty list means that it can be used."""
+    try:
+        load_contract(path)
+    except ContractError as e:
+        return list(e.details) or [e.message]
+    return []
