@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -20,7 +19,7 @@ from engage_spark.ml.data.preflight import fold_counts, require_trainable
 from engage_spark.ml.data.split import FOLD, SIDE
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots, split_rows
 from engage_spark.ml.data.training_set import labelled
-from engage_spark.ml.evaluation.bootstrap import Interval, arranged, interval
+from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.conformal import (
     Conformal,
     calibrate_regression,
@@ -30,13 +29,7 @@ from engage_spark.ml.evaluation.conformal import (
 )
 from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.profit_curve import Profit, profits
-from engage_spark.ml.evaluation.promotion import (
-    ModelGate,
-    beats_baseline,
-    covers,
-    is_calibrated,
-    is_free_of_leaks,
-)
+from engage_spark.ml.evaluation.promotion import ModelGate
 from engage_spark.ml.explain.explainer import Explainer
 from engage_spark.ml.explain.reasons import Importance, explainer_of, global_importance
 from engage_spark.ml.fairness.audit import Attribute, audit_fairness
@@ -68,6 +61,7 @@ from engage_spark.ml.training.final_models import (
     scores_of,
 )
 from engage_spark.ml.training.fit import narrow
+from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of
 from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.compat import to_arrow
@@ -136,6 +130,13 @@ class TrainedTarget:
         name = HEADLINE[self.target.task].name
         model, baseline = self.final.metrics[name], self.finals.by_role[BASELINE].metrics[name]
         return model is not None and baseline is not None and model.apart_from(baseline)
+
+    @property
+    def judged(self) -> FinalModels:
+        """The final models on the rows that gates are taken on: those of a day that none has learnt, where
+        there is one, else the test split of the days that they have learnt.
+        """
+        return self.finals if self.out_of_time is None else self.out_of_time
 
     @property
     def threshold(self) -> float | None:
@@ -228,7 +229,7 @@ def train_target(
                 models=models,
             )
         conformal = _conformal(winner, target, splits, key=key, day=day, models=models)
-        coverage = _coverage(conformal, finals, models)
+        coverage = coverage_of(conformal, finals, models)
         profit_curves = _profits(finals, models)
     with log.stage("explaining, comparing groups"):
         with scratch_path() as path:
@@ -257,14 +258,20 @@ def train_target(
         finals=finals,
         out_of_time=out_of_time,
         conformal=conformal,
-        coverage=coverage,
+        coverage=coverage[ALL_LABELS],
         profits=profit_curves,
         explainer=explainer,
         importance=importance,
         fairness=fairness,
         proxies=proxies,
         untested_proxies=untested,
-        gates=_gates(finals, conformal, coverage, own_findings, specs.leaking(winner.features), models),
+        gates=gates_of(
+            finals if out_of_time is None else out_of_time,
+            conformal,
+            stopping=[str(f) for f in own_findings if f.stops],
+            leaking=specs.leaking(winner.features),
+            models=models,
+        ),
     )
 
 
@@ -359,17 +366,6 @@ def _conformal(
         minimum=target.minimum,
         maximum=target.maximum,
         parts=parts,
-    )
-
-
-def _coverage(conformal: Conformal, finals: FinalModels, models: ModelSettings) -> Interval:
-    """Return the share of test rows whose label is covered, with its bootstrap interval by customer."""
-    is_covered = conformal.covered(finals.labels, finals.by_role[WINNER].scores).astype(np.float64)
-    (covered,), draws = arranged(
-        is_covered, clusters=finals.customers, replicates=models.bootstrap, seed=models.seed
-    )
-    return interval(
-        float(covered.mean()), draws.evaluate(lambda w: float((w * covered).sum() / w.sum())), confidence=0.95
     )
 
 
@@ -477,26 +473,3 @@ def _proxies(
             reason = f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}"
             untested.append(reason)
     return tuple(proxies), tuple(untested)
-
-
-def _gates(
-    finals: FinalModels,
-    conformal: Conformal,
-    coverage: Interval,
-    findings: Sequence[LeakFinding],
-    leaking: Sequence[str],
-    models: ModelSettings,
-) -> tuple[ModelGate, ...]:
-    headline = HEADLINE[finals.target.task].name
-    model, baseline = (finals.by_role[role].metrics[headline] for role in (WINNER, BASELINE))
-    gain = finals.gain(WINNER, over=BASELINE, models=models)
-    assert model is not None
-    assert baseline is not None
-    assert gain is not None
-    gates = [
-        beats_baseline(model, baseline, gain),
-        covers(conformal, coverage),
-        is_free_of_leaks([str(f) for f in findings if f.stops], leaking),
-    ]
-    ece = finals.by_role[WINNER].metrics.get("ece")
-    return tuple(gates if ece is None else [*gates, is_calibrated(ece)])

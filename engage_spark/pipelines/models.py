@@ -64,7 +64,8 @@ def promote_model(
 ) -> PromoteResult:
     """Make a version champion by hand.
 
-    Errors: GateError where it failed gates, unless forced, which is recorded on the version.
+    Errors: GateError where it failed gates, or is provisional and the champion's gates are shown, unless
+    forced, which is recorded on the version.
     """
     started = time.monotonic()
     tracker = Tracker(settings.tracking)
@@ -114,6 +115,8 @@ def summarize_version(model: ModelVersion) -> ModelSummary:
         headline=headline,
         failed_gates=model.failed_gates,
         facts=dict(facts),
+        unshown_gates=model.unshown_gates or (),
+        provisional=model.is_provisional,
     )
 
 

@@ -230,7 +230,8 @@ class TrainedModel:
 
     `coverage` is what intervals or sets promise, `covered` the share of test labels that they hold.
     `threshold` is the probability from which a contact pays (None for numbers, above 1 where none pays).
-    `decision` is the stable code of why it became champion or not, `reason` the same in words; `gain` is over
+    `provisional`: it became champion, though the rows could not tell of every gate. `decision` is the stable
+    code of why it became champion or not, `reason` the same in words; `gain` is over
     the champion on the same rows, None where there was nothing to compare with.
     """
 
@@ -248,6 +249,7 @@ class TrainedModel:
     threshold: float | None = None
     out_of_time: MetricEstimate | None = None
     out_of_time_days: tuple[date, ...] = ()
+    provisional: bool = False
     beats_baseline: bool = True
     """Whether the intervals of model and baseline in the headline metric are apart."""
     selection_cost: SelectionCost | None = None
@@ -292,7 +294,9 @@ class ScoreResult(StageResult):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSummary:
-    """A registered version: its role, the facts it was tagged with, and the gates that it failed."""
+    """A registered version: its role, the facts it was tagged with, the gates that it failed, and those that
+    its rows could not tell of, which make it provisional.
+    """
 
     target: str
     version: int
@@ -302,6 +306,8 @@ class ModelSummary:
     headline: MetricEstimate | None
     failed_gates: tuple[str, ...]
     facts: Mapping[str, str]
+    unshown_gates: tuple[str, ...] = ()
+    provisional: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,8 @@ class ModelFacts:
     `run_id` is the training's: the same work has the same id. `attempt` is 1, and more for a training that
     was forced though it had been done: only both together name one training. `data` are table versions such
     as {"customer_features": "12"}; `metric` is the headline with its interval; `failed_gates` names the gates
-    that it did not pass. A version that failed one is never promoted without force. `splits` identifies the
+    that it failed, and a version that failed one is never promoted without force; `unshown_gates` those that
+    its rows could not tell of. `splits` identifies the
     draw that parted customers, `meaning` is the digest of what the target and the features meant.
     """
 
@@ -55,6 +56,7 @@ class ModelFacts:
     high: float
     snapshots: tuple[str, ...]
     failed_gates: tuple[str, ...] = ()
+    unshown_gates: tuple[str, ...] = ()
     attempt: int = 1
     splits: str = ""
     meaning: str = ""
@@ -65,6 +67,7 @@ class ModelFacts:
             "data": ", ".join(f"{table}@{version}" for table, version in sorted(self.data.items())),
             "snapshots": ", ".join(self.snapshots),
             "failed_gates": ", ".join(self.failed_gates) or "none",
+            "unshown_gates": ", ".join(self.unshown_gates) or "none",
             **{key: repr(float(getattr(self, key))) for key in ("value", "low", "high")},
         }
         return {f"{TAG}{key}": str(text) for key, text in texts.items()}

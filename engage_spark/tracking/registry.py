@@ -39,6 +39,22 @@ class ModelVersion:
         names = self.facts.get("failed_gates", "not evaluated")
         return () if names == "none" else tuple(part.strip() for part in names.split(","))
 
+    @property
+    def unshown_gates(self) -> tuple[str, ...] | None:
+        """The gates that its rows could not tell of; None where a version does not say."""
+        names = self.facts.get("unshown_gates")
+        return None if names is None else () if names == "none" else tuple(map(str.strip, names.split(",")))
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether its rows show that it meets the demand of every gate."""
+        return not self.failed_gates and self.unshown_gates == ()
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether it failed no gate, and its rows could not tell of some."""
+        return not self.failed_gates and bool(self.unshown_gates)
+
     def is_of(self, run_id: str, attempt: int = 1) -> bool:
         """Return whether this training made it: the same work, forced as often."""
         return self.facts.get("run_id") == run_id and self.facts.get("attempt", "1") == str(attempt)
@@ -219,25 +235,22 @@ class Registry:
         Doing it again completes what an interrupted call began, and no more. `reasons` (such as the paired
         gain with its interval) become tags, and so does the version that it replaced.
 
-        Errors: GateError for a version that failed gates, unless forced, which is recorded too.
+        Errors: GateError for a version that failed gates, and for a provisional one in place of one whose
+        gates are shown, unless forced, which is recorded too.
         """
-        if version.failed_gates and not force:
+        before = self.holder(version.target, CHAMPION)
+        refused = _refusal(version, before)
+        if refused and not force:
             raise GateError(
-                (
-                    f"{version.name!r} version {version.version} did not pass its gates: "
-                    f"{', '.join(version.failed_gates)}"
-                ),
+                refused,
                 hint=(
                     "train again when the cause is removed; --force promotes it all the same, and the "
                     "version records it"
                 ),
             )
-        before = self.holder(version.target, CHAMPION)
         if before is not None and before.version == version.version:
             return self._no_challenger(before)
-        tags = {key: str(value) for key, value in reasons.items()} | (
-            {"forced": "true"} if version.failed_gates else {}
-        )
+        tags = {key: str(value) for key, value in reasons.items()} | ({"forced": "true"} if refused else {})
         tags |= {"replaced": str(before.version)} if before else {}
         client = self.place.client
         with self.place.calling(f"{version.name!r} version {version.version} cannot be made champion"):
@@ -286,6 +299,19 @@ class Registry:
                 key.removeprefix(TAG): str(value) for key, value in entry.tags.items() if key.startswith(TAG)
             },
         )
+
+
+def _refusal(version: ModelVersion, before: ModelVersion | None) -> str | None:
+    """Say how a version's gates keep it from the place of another; None where they do not."""
+    who = f"{version.name!r} version {version.version}"
+    if version.failed_gates:
+        return f"{who} did not pass its gates: {', '.join(version.failed_gates)}"
+    if before is None or before.version == version.version or not (version.unshown_gates and before.is_shown):
+        return None
+    return (
+        f"{who} is provisional: its rows could not tell of {', '.join(version.unshown_gates)}; and the gates "
+        f"of the champion, version {before.version}, are shown"
+    )
 
 
 def _unless_missing(call: Any) -> Any:

@@ -12,6 +12,8 @@ from bench.simulations import Simulation, fairness, promotion, selection, share
     ("simulation", "runs"),
     [
         (promotion.equal_challenger, 60),
+        (promotion.calibration_gate, 6),
+        (promotion.coverage_gate, 25),
         (fairness.equal_groups, 30),
         (fairness.planted_groups, 5),
         (fairness.repeated_customers, 30),

@@ -22,7 +22,7 @@ from engage_spark.pipelines.results import (
 
 WIDTH = 54
 """Columns that are left beside the name of a target on a terminal of 80."""
-HEADLINE_FACTS = ("candidate", "metric", "value", "low", "high", "failed_gates")
+HEADLINE_FACTS = ("candidate", "metric", "value", "low", "high", "failed_gates", "unshown_gates")
 """Tags of a version that are shown in words, so not once more as they are."""
 
 
@@ -50,7 +50,8 @@ def _test_text(trained: TrainedModel, estimate: MetricEstimate | None) -> str:
 
 
 def _trained_texts(t: TrainedModel) -> Iterator[str]:
-    role = "champion" if t.promoted else "challenger"
+    champion = "provisional champion" if t.provisional else "champion"
+    role = champion if t.promoted else "challenger"
     yield f"version {t.version}, {role}: {t.reason}"
     yield f"{t.coverage:.0%} intervals or sets hold {t.covered:.1%} of the test labels"
     if t.calibration_error is not None:
@@ -121,7 +122,8 @@ def _version_lines(role: str, m: ModelSummary) -> Iterator[tuple[str, str]]:
     """Yield a version in three lines, each within 80 columns."""
     days = m.facts.get("snapshots", "-").split(", ")
     on = ", ".join(days) if len(days) <= 3 else f"{len(days)} snapshots, {days[0]} to {days[-1]}"
-    yield role, f"version {m.version}: {m.candidate or '-'}, {headline_text(m.headline)}"
+    provisional = ", provisional" if m.provisional else ""
+    yield role, f"version {m.version}{provisional}: {m.candidate or '-'}, {headline_text(m.headline)}"
     yield "", f"trained {m.created:%Y-%m-%d %H:%M} UTC on {on}"
     policy = m.facts.get("policy", "unknown")
     yield (
@@ -145,7 +147,9 @@ def headline_text(estimate: MetricEstimate | None) -> str:
 
 
 def _gates_text(m: ModelSummary) -> str:
-    return "passed" if not m.failed_gates else f"failed: {', '.join(m.failed_gates)}"
+    if m.failed_gates:
+        return f"failed: {', '.join(m.failed_gates)}"
+    return f"not shown: {', '.join(m.unshown_gates)}" if m.unshown_gates else "passed"
 
 
 def render_model(result: ModelResult) -> list[Summary]:
@@ -158,7 +162,7 @@ def render_model(result: ModelResult) -> list[Summary]:
             ("role", ", ".join(m.aliases) or "-"),
             ("candidate", m.candidate or "-"),
             ("headline", headline_text(m.headline)),
-            ("gates", _gates_text(m)),
+            ("gates", _gates_text(m) + ("; provisional" if m.provisional else "")),
             ("registered", f"{m.created:%Y-%m-%d %H:%M} UTC"),
             *others,
         ),
@@ -179,15 +183,17 @@ def render_promote(result: PromoteResult) -> Summary:
     """Show the new champion, what was before, and whether it was forced."""
     m = result.champion
     failed = ", ".join(m.failed_gates)
+    unshown = f"it is provisional: its rows could not tell of {', '.join(m.unshown_gates)}"
     return summary(
         result,
         lines=(
             ("champion", f"version {m.version}: {m.candidate or '-'}, {headline_text(m.headline)}"),
             ("before", "none" if result.replaced is None else f"version {result.replaced}"),
         ),
-        more_notes=(f"it did not pass its gates ({failed}) and was forced; its tags say so",)
-        if failed
-        else (),
+        more_notes=(
+            *((f"it did not pass its gates ({failed}) and was forced; its tags say so",) if failed else ()),
+            *((unshown,) if m.provisional else ()),
+        ),
     )
 
 

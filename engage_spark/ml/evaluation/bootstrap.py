@@ -11,6 +11,7 @@ Source: Efron 1979; Efron, Tibshirani 1993, section 13.3.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +22,10 @@ from typing import Any
 import numpy as np
 
 from engage_spark.errors import InputError
+from engage_spark.ml.evaluation.calibration_error import sum_of_sizes
 from engage_spark.ml.evaluation.metrics import Metric, UndefinedMetricError, checked
 from engage_spark.ml.feature_spec import Task
+from engage_spark.numerics.binomial import binomial_bounds
 from engage_spark.numerics.dtypes import F64, I64
 
 _THREADS = 4
@@ -31,7 +34,7 @@ _THREADS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A figure, and the bounds between which the share `confidence` of the replicates is.
+    """A figure with its bounds of `confidence`: percentiles of replicates, unless its maker says otherwise.
 
     `replicates` counts those in which the figure is defined.
     """
@@ -80,6 +83,11 @@ class Draws:
     customer: I64 | None
     replicates: int
     seed: int
+
+    @property
+    def customers(self) -> I64:
+        """The customer of each row, as a number from 0."""
+        return np.arange(self.n, dtype=np.int64) if self.customer is None else self.customer
 
     @cached_property
     def _customers(self) -> int:
@@ -136,6 +144,7 @@ def intervals(
     labels: Any,
     scores: Any,
     *,
+    weights: Any = None,
     clusters: Any = None,
     replicates: int = 200,
     confidence: float = 0.95,
@@ -144,24 +153,81 @@ def intervals(
     """Return every metric with its interval, from the same draws.
 
     Replicates in which a metric is undefined (one class was drawn) are left out of its interval, and
-    `replicates` says how many are left. A calibration error cannot fall below 0, so its replicates are above
-    its value where that is near 0, as may the whole interval.
+    `replicates` says how many are left. A calibration error is given without what chance adds to it, which
+    `Metric` does not do.
 
     Nulls: None where the rows leave a metric undefined (`metrics.evaluate`).
 
     Errors: InputError on unusable arrays.
     """
-    y, s, _ = checked(
-        labels, scores, task=_task(metrics), probabilities=any(m.probabilities for m in metrics)
+    y, s, w = checked(
+        labels, scores, weights, task=_task(metrics), probabilities=any(m.probabilities for m in metrics)
     )
-    (s, y), draws = arranged(s, y, clusters=clusters, replicates=replicates, seed=seed)
-    prepared = [m.prepare(y, s) for m in metrics]
-    values = [p(np.ones(draws.n)) for p in prepared]
-    replicate_values = draws.evaluate(lambda w: [p(w) for p in prepared])
+    (s, y, w), draws = arranged(s, y, w, clusters=clusters, replicates=replicates, seed=seed)
+    prepared = [m.parts(y, s) if m.parts else m.prepare(y, s) for m in metrics]
+    values = [np.atleast_1d(p(w)) for p in prepared]
+    drawn = draws.evaluate(lambda drawn_rows: np.hstack([p(w * drawn_rows) for p in prepared]))
+    ends = np.cumsum([len(v) for v in values])
+    of_metric = np.split(drawn, ends[:-1], axis=1)
     return {
-        m.name: None if np.isnan(value) else interval(value, replicate_values[:, i], confidence=confidence)
-        for i, (m, value) in enumerate(zip(metrics, values, strict=True))
+        m.name: _interval_of(m, value, own, confidence=confidence, seed=seed)
+        for m, value, own in zip(metrics, values, of_metric, strict=True)
     }
+
+
+def _interval_of(
+    metric: Metric, values: F64, replicates: F64, *, confidence: float, seed: int
+) -> Interval | None:
+    if np.isnan(values).any():
+        return None
+    if metric.parts is None:
+        return interval(float(values[0]), replicates[:, 0], confidence=confidence)
+    defined = replicates[~np.isnan(replicates).any(axis=1)]
+    _require_confidence(confidence)
+    value, low, high = sum_of_sizes(values, defined, confidence=confidence, seed=seed)
+    return Interval(value=value, low=low, high=high, confidence=confidence, replicates=len(defined))
+
+
+def share_interval(
+    hits: Any,
+    *,
+    weights: Any = None,
+    clusters: Any = None,
+    replicates: int = 200,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Return a share with exact binomial bounds, for as many independent rows as its spread over draws says.
+
+    So few rows that are all hits show little, and the rows of one customer count once where they are alike.
+
+    Errors: InputError on unusable arrays.
+
+    Source: Clopper, Pearson 1934; Korn, Graubard 1998 for the effective number of rows.
+    """
+    _require_confidence(confidence)
+    h = np.asarray(hits, dtype=np.float64)
+    h, w = checked(h, h, weights, task=Task.BINARY, what="hits")[1:]
+    (h, w), draws = arranged(h, w, clusters=clusters, replicates=replicates, seed=seed)
+    value = float(w @ h / w.sum())
+    shares = draws.evaluate(lambda drawn_rows: _ratio(drawn_rows * w, h))
+    variance = float(np.nanvar(shares, ddof=1))
+    of_customer = np.bincount(draws.customers, weights=w)
+    independent = float(of_customer.sum() ** 2 / (of_customer @ of_customer))
+    if 0.0 < value < 1.0 and variance > 0.0:
+        independent = min(draws.n, value * (1.0 - value) / variance)
+    n = max(1, int(independent))
+    level = -math.log((1.0 - confidence) / 2.0)
+    low = binomial_bounds([math.floor(value * n)], n, [level])[0][0]
+    high = binomial_bounds([min(n, math.ceil(value * n))], n, [level])[1][0]
+    return Interval(
+        value=value, low=float(low), high=float(high), confidence=confidence, replicates=draws.replicates
+    )
+
+
+def _ratio(w: F64, values: F64) -> float:
+    total = float(w.sum())
+    return float(w @ values) / total if total else float("nan")
 
 
 def interval(value: float, replicates: F64, *, confidence: float) -> Interval:
@@ -169,10 +235,7 @@ def interval(value: float, replicates: F64, *, confidence: float) -> Interval:
 
     Nulls: NaN among the replicates is left out.
     """
-    if not 0 < confidence < 1:
-        raise InputError(
-            f"a confidence of {confidence} is none", hint="give a share between 0 and 1, such as 0.95"
-        )
+    _require_confidence(confidence)
     defined = replicates[~np.isnan(replicates)]
     if not len(defined):
         return Interval(value=value, low=float("nan"), high=float("nan"), confidence=confidence, replicates=0)
@@ -182,12 +245,20 @@ def interval(value: float, replicates: F64, *, confidence: float) -> Interval:
     )
 
 
+def _require_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise InputError(
+            f"a confidence of {confidence} is none", hint="give a share between 0 and 1, such as 0.95"
+        )
+
+
 def paired_gain(
     metric: Metric,
     labels: Any,
     scores: Any,
     reference: Any,
     *,
+    weights: Any = None,
     clusters: Any = None,
     replicates: int = 200,
     confidence: float = 0.95,
@@ -199,19 +270,18 @@ def paired_gain(
 
     Errors: UndefinedMetricError where the rows leave the metric undefined, InputError on unusable arrays.
     """
-    y, a, _ = checked(labels, scores, task=metric.task, probabilities=metric.probabilities)
+    y, a, w = checked(labels, scores, weights, task=metric.task, probabilities=metric.probabilities)
     _, b, _ = checked(
         labels, reference, task=metric.task, probabilities=metric.probabilities, what="reference scores"
     )
-    (a, b, y), draws = arranged(a, b, y, clusters=clusters, replicates=replicates, seed=seed)
+    (a, b, y, w), draws = arranged(a, b, y, w, clusters=clusters, replicates=replicates, seed=seed)
     of_a, of_b = metric.prepare(y, a), metric.prepare(y, b)
-    ones = np.ones(draws.n)
-    value, over = of_a(ones), of_b(ones)
+    value, over = of_a(w), of_b(w)
     if np.isnan(value) or np.isnan(over):
         raise UndefinedMetricError(
             f"{metric.title} is undefined on these {draws.n} rows: it needs {metric.needs}"
         )
-    pairs = draws.evaluate(lambda w: (of_a(w), of_b(w)))
+    pairs = draws.evaluate(lambda drawn_rows: (of_a(w * drawn_rows), of_b(w * drawn_rows)))
     gains = np.array([metric.gain(x, z) for x, z in pairs[~np.isnan(pairs).any(axis=1)].tolist()])
     gain = metric.gain(value, over)
     bounds = interval(gain, gains, confidence=confidence)

@@ -29,7 +29,8 @@ class Metric:
 
     `better` says which direction is better. `unit` is "target" where it is that of the target, and None for a
     pure number. `needs` says what the labels must have for the metric to be defined; `probabilities`, that
-    scores must be within 0 and 1. `biased_up`: never below 0, so a replicate of few rows makes it larger.
+    scores must be within 0 and 1. `parts`, where the value is a sum of sizes: what these sizes are of. Chance
+    alone makes such a sum larger, so intervals give it without chance (`calibration_error`).
     """
 
     name: str
@@ -40,7 +41,7 @@ class Metric:
     unit: str | None = None
     needs: str = "rows"
     probabilities: bool = False
-    biased_up: bool = False
+    parts: Callable[[F64, F64], Callable[[F64], F64]] | None = None
 
     def __call__(self, labels: Any, scores: Any, weights: Any = None) -> float:
         """Return the value of the metric.
@@ -240,20 +241,28 @@ def calibration_cuts(scores: F64, *, bins: int = BINS, mass: bool = False) -> F6
     return np.unique(np.sort(scores)[places])
 
 
-def _ece(*, mass: bool) -> Callable[[F64, F64], Prepared]:
-    """Mean over bins, weighted by rows, of |share of ones - mean score|."""
+def _gaps(*, mass: bool) -> Callable[[F64, F64], Callable[[F64], F64]]:
+    """Share of ones less mean score in each bin, times the bin's share of the rows."""
 
-    def prepare(y: F64, s: F64) -> Prepared:
+    def prepare(y: F64, s: F64) -> Callable[[F64], F64]:
         cuts = calibration_cuts(s, mass=mass)
         places = np.searchsorted(cuts, s, side="right")
         gaps = y - s
 
-        def value(w: F64) -> float:
+        def parts(w: F64) -> F64:
             total = float(w.sum())
             gap_sums = np.bincount(places, weights=w * gaps, minlength=len(cuts) + 1)
-            return float(np.abs(gap_sums).sum()) / total if total else float("nan")
+            return gap_sums / total if total else np.full_like(gap_sums, np.nan)
 
-        return value
+        return parts
+
+    return prepare
+
+
+def _sum_of_sizes(of: Callable[[F64, F64], Callable[[F64], F64]]) -> Callable[[F64, F64], Prepared]:
+    def prepare(y: F64, s: F64) -> Prepared:
+        parts = of(y, s)
+        return lambda w: float(np.abs(parts(w)).sum())
 
     return prepare
 
@@ -283,17 +292,17 @@ _ALL = (
         "ece",
         f"ECE ({BINS} bins of equal width)",
         "lower",
-        _ece(mass=False),
+        _sum_of_sizes(_gaps(mass=False)),
         probabilities=True,
-        biased_up=True,
+        parts=_gaps(mass=False),
     ),
     _binary(
         "ece_mass",
         f"ECE ({BINS} bins of equal size)",
         "lower",
-        _ece(mass=True),
+        _sum_of_sizes(_gaps(mass=True)),
         probabilities=True,
-        biased_up=True,
+        parts=_gaps(mass=True),
     ),
     _number(
         "rmse", "RMSE", "lower", _mean(lambda y, s: (y - s) ** 2, lambda x: float(np.sqrt(x))), unit="target"

@@ -234,10 +234,10 @@ class Card:
             ),
             "",
         )
-        near_0 = any(METRICS[s.metric].biased_up for s in self.scored)
         note = (
-            "A calibration error is never below 0, so in replicates it comes out larger than it is."
-            if near_0
+            "Chance alone shows a calibration error on few rows; it is given without it, and its interval "
+            "holds the error of endless rows."
+            if any(METRICS[s.metric].parts for s in self.scored)
             else ""
         )
         gains = [f"Against {name}: {self._gain(g)}." for name, g in self.gains]

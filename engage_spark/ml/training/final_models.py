@@ -73,9 +73,12 @@ class FinalModels:
     def gain(self, role: str, *, over: str, models: ModelSettings) -> Gain | None:
         """Return the paired gain of one role over another in the headline metric.
 
-        Nulls: None where one of the roles has no model.
+        Nulls: None where one of the roles has no model, or the rows leave the metric undefined.
         """
         if role not in self.by_role or over not in self.by_role:
+            return None
+        headline = HEADLINE[self.target.task].name
+        if any(self.by_role[r].metrics[headline] is None for r in (role, over)):
             return None
         return paired_gain(
             HEADLINE[self.target.task],

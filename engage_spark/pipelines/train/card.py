@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engage_spark.lake import code_version
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
-from engage_spark.ml.evaluation.promotion import Decision
+from engage_spark.ml.evaluation.promotion import Decision, GateAnswer
 from engage_spark.ml.fairness.group_metrics import ALL as EVERYBODY
 from engage_spark.ml.fairness.group_metrics import GroupFigure
 from engage_spark.ml.feature_spec import LeakPolicy, Task
@@ -142,12 +142,13 @@ def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Alternative]:
 
 
 def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:
-    yield f"Decision: {'champion' if decision.promoted else 'not champion'}, {decision.reason}."
+    role = "provisional champion" if decision.is_provisional else "champion"
+    yield f"Decision: {role if decision.promoted else 'not champion'}, {decision.reason}."
+    days = "the days that it has learnt" if t.out_of_time is None else f"{t.snapshots.out_of_time}"
+    yield f"Gates are taken on {len(t.judged.labels):,} rows of test customers on {days}."
     for gate in t.gates:
-        yield (
-            f"Gate {gate.name} {'passed' if gate.passed else 'FAILED'}: {gate.demand}; measured "
-            f"{gate.measured}."
-        )
+        verdict = gate.verdict.upper() if gate.answer is GateAnswer.FAILED else gate.verdict
+        yield f"Gate {gate.name} {verdict}: {gate.demand}; measured {gate.measured}."
     if t.out_of_time is None:
         yield (
             "One snapshot only: nothing is known of how it ages. A test out of time comes with the "

@@ -16,7 +16,7 @@ from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.profit_curve import ContactCounts, contact_counts
-from engage_spark.ml.evaluation.promotion import Decision
+from engage_spark.ml.evaluation.promotion import Decision, GateAnswer
 from engage_spark.ml.feature_meaning import digest_of, field_meanings
 from engage_spark.ml.feature_spec import Task, feature_tables
 from engage_spark.ml.scoring import Scorer
@@ -57,8 +57,8 @@ def register_target(
 ) -> RegisteredTarget:
     """Bring one target's training to MLflow: a run with its artefacts, the model as a version, its alias.
 
-    The champion predicts the same test rows, and the new model takes its place only where it passed its gates
-    and is better with confidence; else it becomes challenger. Where MLflow does not say who is champion, it
+    The champion predicts the same rows, and the new model takes its place only where `promotion.decide` says
+    so; else it becomes challenger. Where MLflow does not say who is champion, it
     becomes neither. `attempt` tells a forced training from the one that it repeats (`ModelFacts`);
     `splits_version` is the version of the table `splits`, `draw` what identifies its draw, and `split_runs`
     are the trainings that put the customers on their sides.
@@ -189,7 +189,8 @@ def _facts(
         low=value.low,
         high=value.high,
         snapshots=tuple(map(str, trained.snapshots.all)),
-        failed_gates=tuple(g.name for g in trained.gates if not g.passed),
+        failed_gates=tuple(g.name for g in trained.gates if g.answer is GateAnswer.FAILED),
+        unshown_gates=tuple(g.name for g in trained.gates if g.answer is GateAnswer.UNKNOWN),
         attempt=attempt,
     )
 
@@ -295,6 +296,7 @@ def _row(context: RunContext, stage_run: StageRun, registered: RegisteredTarget)
         "out_of_time": None if newest is None else newest.value,
         "threshold": None if t.threshold is None or t.threshold > 1 else t.threshold,
         "promoted": registered.decision.promoted,
+        "provisional": registered.decision.is_provisional,
         "reason": registered.decision.reason,
         "mlflow_run_id": registered.version.run_id,
         "model_name": registered.version.name,
@@ -315,6 +317,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         candidates=tuple(r.candidate.name for r in t.comparison.results),
         version=registered.version.version,
         promoted=registered.decision.promoted,
+        provisional=registered.decision.is_provisional,
         decision=registered.decision.code,
         reason=registered.decision.reason,
         gain=None

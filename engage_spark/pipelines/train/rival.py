@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.errors import EngageError
@@ -72,19 +73,22 @@ def _rival(
     draw: SplitDraw | None,
 ) -> tuple[Rival, str | None]:
     """Compare with a version, and say what kept it from being compared, None where nothing did."""
-    name, policy = f"version {version.version}", version.facts.get("policy", "")
-    own = trained.specs.main.policy
-    stricter = policy == LeakPolicy.STRICT and own is not LeakPolicy.STRICT
+    policy, own = version.facts.get("policy", ""), trained.specs.main.policy
+    rival = Rival(
+        name=f"version {version.version}",
+        is_shown=version.is_shown,
+        is_stricter=policy == LeakPolicy.STRICT and own is not LeakPolicy.STRICT,
+    )
     try:
         champion = tracker.registry.opened(version)
         scorer = scorer_of(champion)
         differences = tuple(_differences(context, champion, trained, draw))
-        if stricter or differences:
-            return Rival(name=name, differences=differences, is_stricter=stricter), None
-        return Rival(name=name, gain=_gain_over(context, tracker, champion, scorer, trained)), None
+        if rival.is_stricter or differences:
+            return replace(rival, differences=differences), None
+        return replace(rival, gain=_gain_over(context, tracker, champion, scorer, trained)), None
     except Exception as e:  # noqa: BLE001 (an own error, one of the model's library, one of Spark)
         error = str(e) if isinstance(e, EngageError) else f"{type(e).__name__}: {e}"
-        return Rival(name=name, is_stricter=stricter), error
+        return rival, error
 
 
 def _differences(
@@ -109,8 +113,9 @@ def _differences(
 def _gain_over(
     context: RunContext, tracker: Tracker, champion: Champion, scorer: Scorer, trained: TrainedTarget
 ) -> Gain:
-    """Return the gain over a version on the same test rows."""
-    models, target, test = context.settings.models, trained.target, trained.splits.test
+    """Return the gain over a version on the rows that the model is judged on."""
+    models, target, splits = context.settings.models, trained.target, trained.splits
+    part, test = ("test", splits.test) if splits.out_of_time is None else ("out_of_time", splits.out_of_time)
     require_schema(dict(test.dtypes), scorer)
     with translate_spark_errors(f"the model of version {champion.version} cannot be read"):
         model = tracker.load(context.spark, champion)
@@ -118,19 +123,19 @@ def _gain_over(
         test,
         key=context.contract.entity.key,
         seed=models.seed,
-        expected=trained.splits.counts["test"],
+        expected=splits.counts[part],
         limit=models.judged_rows,
     )
     champion_scores = scores_of(
         model, scorer.features, hashed, target, day=SNAPSHOT_DATE, limit=models.judged_rows
     )["score"]
-    finals = trained.finals
+    judged = trained.judged
     return paired_gain(
         HEADLINE[target.task],
-        finals.labels,
-        finals.by_role[WINNER].scores,
+        judged.labels,
+        judged.by_role[WINNER].scores,
         champion_scores,
-        clusters=finals.customers,
+        clusters=judged.customers,
         replicates=models.bootstrap,
         confidence=models.gain,
         seed=models.seed,

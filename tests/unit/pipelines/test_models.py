@@ -132,6 +132,17 @@ def test_what_failed_a_gate_is_not_promoted_but_by_force_and_that_is_recorded(tr
     assert tracker.promote(failed, reasons={}, force=True).facts["forced"] == "true"
 
 
+def test_a_provisional_version_takes_the_place_of_no_shown_one_but_by_force(tracker: Tracker) -> None:
+    provisional = trained(tracker, unshown_gates=("calibration",))
+    assert (provisional.is_provisional, provisional.is_shown) == (True, False)
+    assert CHAMPION in tracker.promote(provisional, reasons={}).aliases, "the first may be provisional"
+    shown = tracker.promote(trained(tracker, run_id="b" * 64), reasons={})
+    assert (shown.is_provisional, shown.is_shown) == (False, True)
+    with pytest.raises(GateError, match="could not tell of calibration.*version 2, are shown"):
+        tracker.promote(provisional, reasons={})
+    assert tracker.promote(provisional, reasons={}, force=True).facts["forced"] == "true"
+
+
 def test_a_version_that_says_nothing_of_gates_counts_as_not_judged(tracker: Tracker) -> None:
     client = tracker.place.client
     client.create_registered_model(tracker.registry.name(TARGET))
@@ -181,16 +192,22 @@ def test_the_list_shows_champions_and_challengers_at_80_columns(
         trained(tracker, run_id="b" * 64, candidate="forest", failed_gates=("calibration", "fairness")),
         reasons={},
     )
+    gates = ("baseline", "coverage", "calibration")
+    tracker.promote(trained(tracker, "churn_30_day", unshown_gates=gates, policy="permissive"), reasons={})
     command(tracking)
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if len(line) > 80 and tracking.folder not in line] == []
     assert "champion    version 1: gbt, r2 0.8125 [0.8047, 0.8203]" in out
     assert "challenger  version 2: forest" in out
     assert "on 2025-09-20, 2025-09-21\n" in out
-    assert out.count("gates passed\n") == out.count("gates failed: calibration, fairness\n") == 1
+    assert "champion  version 1, provisional: gbt" in out
+    assert "policy permissive; gates not shown: baseline, coverage, calibration\n" in out
+    assert (
+        out.count("policy strict; gates passed\n") == out.count("gates failed: calibration, fairness\n") == 1
+    )
     assert (
         out.count("no model yet; `engage-spark train` makes one")
-        == len([f for f in load_contract(None).entity.fields if f.role.value == "target"]) - 1
+        == len([f for f in load_contract(None).entity.fields if f.role.value == "target"]) - 2
     )
 
 

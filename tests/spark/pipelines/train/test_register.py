@@ -20,6 +20,7 @@ from engage_spark.errors import TransientError
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.data.split_rows import TargetSnapshots, split_rows
+from engage_spark.ml.evaluation.promotion import GateAnswer
 from engage_spark.ml.fairness.audit import attributes
 from engage_spark.ml.feature_spec import LeakPolicy, TargetSpecs, target_named
 from engage_spark.ml.selection.gram import to_grams
@@ -201,7 +202,7 @@ def refuses(*_: Any, **__: Any) -> Any:
 
 
 def test_nothing_but_the_champion_is_in_the_way_of_the_good_model(shop: Shop) -> None:
-    assert [g for g in shop.good.gates if not g.passed] == []
+    assert [g for g in shop.good.gates if g.answer is GateAnswer.FAILED] == []
 
 
 def test_a_model_outlives_an_mlflow_that_went_away_during_its_training(shop: Shop, tmp_path: Path) -> None:

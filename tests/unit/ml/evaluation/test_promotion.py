@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+
 import pytest
 
-from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals
-from engage_spark.ml.evaluation.conformal import Conformal
-from engage_spark.ml.evaluation.metrics import METRICS
+from engage_spark.ml.evaluation.bootstrap import Gain, Interval
 from engage_spark.ml.evaluation.promotion import (
+    GateAnswer,
     ModelGate,
     Rival,
     beats_baseline,
@@ -17,7 +17,6 @@ from engage_spark.ml.evaluation.promotion import (
     is_calibrated,
     is_free_of_leaks,
 )
-from engage_spark.ml.feature_spec import Task
 
 
 def interval(value: float, low: float, high: float) -> Interval:
@@ -39,42 +38,63 @@ def gain(low: float) -> Gain:
     )
 
 
-PASSED, FAILED = (ModelGate(name="baseline", demand="", measured="", passed=p) for p in (True, False))
+def gate(answer: GateAnswer) -> ModelGate:
+    return ModelGate(name="baseline", demand="", measured="", answer=answer, rows=600, rows_needed=2400)
 
 
-@pytest.mark.parametrize(("low", "passed"), [(0.01, True), (0.0, False), (-0.01, False)])
-def test_the_gain_over_the_baseline_must_be_above_nothing_with_confidence(low: float, passed: bool) -> None:
-    assert beats_baseline(interval(0.8, 0.7, 0.9), interval(0.7, 0.6, 0.8), gain(low)).passed is passed
+PASSED, FAILED, UNKNOWN = (gate(a) for a in (GateAnswer.SHOWN, GateAnswer.FAILED, GateAnswer.UNKNOWN))
+SHOWN_AT, FAILED_AT, OPEN = GateAnswer.SHOWN, GateAnswer.FAILED, GateAnswer.UNKNOWN
 
 
 @pytest.mark.parametrize(
-    ("value", "high", "passed"), [(0.03, 0.2, True), (0.05, 0.08, True), (0.05, 0.069, False)]
+    ("value", "low", "answer"), [(0.1, 0.01, SHOWN_AT), (0.1, 0.0, OPEN), (0.0, -0.01, FAILED_AT)]
 )
-def test_a_calibration_error_fails_only_when_it_is_too_large_beyond_chance(
-    value: float, high: float, passed: bool
+def test_the_gain_over_the_baseline_must_be_above_nothing_with_confidence(
+    value: float, low: float, answer: GateAnswer
 ) -> None:
-    assert is_calibrated(interval(value, value, high)).passed is passed
+    measured = replace(gain(low), gain=value)
+    made = beats_baseline(interval(0.8, 0.7, 0.9), interval(0.7, 0.6, 0.8), measured, rows=600)
+    assert made.answer is answer
+    assert made.passed is (answer is SHOWN_AT)
 
 
-def test_perfect_probabilities_of_few_rows_pass_and_shifted_ones_of_many_do_not() -> None:
-    draw = np.random.default_rng(1)
-    ece = [METRICS["ece"]]
-    few = draw.uniform(0.05, 0.95, 1500)
-    found = intervals(ece, (draw.uniform(size=1500) < few).astype(float), few)["ece"]
-    assert found is not None
-    assert is_calibrated(found).passed
-    many = draw.uniform(0.05, 0.85, 20_000)
-    found = intervals(ece, (draw.uniform(size=20_000) < many).astype(float), many + 0.06)["ece"]
-    assert found is not None
-    assert not is_calibrated(found).passed
-
-
-@pytest.mark.parametrize(("high", "passed"), [(0.885, True), (0.8849, False), (0.95, True)])
-def test_coverage_fails_when_its_upper_end_is_more_than_the_slack_below_the_promise(
-    high: float, passed: bool
+@pytest.mark.parametrize(
+    ("low", "high", "answer"),
+    [(0.0, 0.03, SHOWN_AT), (0.0, 0.031, OPEN), (0.03, 0.05, OPEN), (0.031, 0.05, FAILED_AT)],
+)
+def test_a_calibration_error_is_shown_or_failed_by_its_whole_interval(
+    low: float, high: float, answer: GateAnswer
 ) -> None:
-    conformal = Conformal(task=Task.REGRESSION, coverage=0.9, cells=())
-    assert covers(conformal, interval(high - 0.01, high - 0.02, high)).passed is passed
+    assert is_calibrated(interval((low + high) / 2, low, high), rows=2000).answer is answer
+
+
+def test_what_cannot_be_told_says_how_many_rows_would_tell() -> None:
+    made = is_calibrated(interval(0.02, 0.0, 0.04), rows=2000)
+    assert made.rows_needed == 8000, "twice as narrow takes four times as many rows"
+    assert made.verdict == "cannot be told from 2,000 rows; about 8,000 would tell"
+    assert is_calibrated(interval(0.03, 0.0, 0.04), rows=2000).rows_needed is None, "no number would"
+    assert is_calibrated(interval(float("nan"), float("nan"), float("nan")), rows=9).answer is OPEN
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "answer"),
+    [(0.885, 0.95, SHOWN_AT), (0.8849, 0.95, OPEN), (0.8, 0.885, OPEN), (0.8, 0.8849, FAILED_AT)],
+)
+def test_coverage_is_held_against_the_promise_less_the_slack(
+    low: float, high: float, answer: GateAnswer
+) -> None:
+    covered = {"all": interval((low + high) / 2, low, high)}
+    assert covers(0.9, covered, rows={"all": 2000}).answer is answer
+
+
+def test_a_class_that_is_not_covered_fails_though_all_rows_are() -> None:
+    covered = {"all": interval(0.9, 0.89, 0.91), "labelled 1": interval(0.8, 0.75, 0.85)}
+    made = covers(0.9, covered, rows={"all": 20_000, "labelled 1": 400})
+    assert made.answer is FAILED_AT
+    assert "labelled 1 80.0% [75.0%, 85.0%]" in made.measured
+    covered["labelled 1"] = interval(0.9, 0.87, 0.93)
+    made = covers(0.9, covered, rows={"all": 20_000, "labelled 1": 400})
+    assert (made.answer, made.rows_needed) == (OPEN, 80_000), "in rows of both classes"
 
 
 def test_the_first_model_that_passes_becomes_champion() -> None:
@@ -92,6 +112,22 @@ def test_another_must_be_better_than_the_champion_with_confidence(low: float, pr
     assert decision.code == ("BetterThanChampion" if promoted else "NotBetterThanChampion")
     assert decision.gain is not None and decision.gain.low == low
     assert "version 3" in decision.reason
+
+
+def test_the_first_champion_may_be_provisional_and_says_so() -> None:
+    first = decide([PASSED, UNKNOWN], None)
+    assert (first.promoted, first.is_provisional, first.code) == (True, True, "FirstChampion")
+    assert "provisional: baseline cannot be told from 600 rows; about 2,400 would tell" in first.reason
+    assert not decide([PASSED], None).is_provisional
+
+
+def test_a_provisional_model_never_takes_the_place_of_one_whose_gates_are_shown() -> None:
+    for more in ({"gain": gain(0.1)}, {"differences": ("other splits",)}, {}):
+        decision = decide([UNKNOWN], Rival(name="version 3", is_shown=True, **more))  # type: ignore[arg-type]
+        assert (decision.promoted, decision.code) == (False, "GatesNotShown")
+    assert decide([PASSED], Rival(name="version 3", is_shown=True, gain=gain(0.1))).promoted
+    follower = decide([UNKNOWN], Rival(name="version 3", gain=gain(0.1)))
+    assert (follower.promoted, follower.is_provisional) == (True, True)
 
 
 def test_a_champion_that_cannot_score_the_rows_stays_until_somebody_decides() -> None:
