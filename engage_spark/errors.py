@@ -2,7 +2,7 @@
 
 One root and a class per cause, so that a caller decides by class or by `code`, never by the text of a
 message. A message names what is wrong, where, and how to fix it; several violations of one kind are reported
-in one error, never one at a time. No message, detail or hint holds a secret (`masking`).
+in one error, never one at a time, up to 200. No message, detail or hint holds a secret (`masking`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import ClassVar
 
-from engage_spark.masking import mask
+from engage_spark.masking import cut, mask
+
+MOST_DETAILS, LONGEST_DETAIL = 200, 1_000
+"""Details that an error lists, and characters of each: the file of somebody who means harm has no end."""
+
+
+def _listed(details: Sequence[str]) -> list[str]:
+    more = len(details) - MOST_DETAILS
+    shown = [cut(d, LONGEST_DETAIL) for d in details[:MOST_DETAILS]]
+    return [*shown, f"and {more:,} more"] if more > 0 else shown
 
 
 class EngageError(Exception):
@@ -26,7 +35,7 @@ class EngageError(Exception):
 
     def __init__(self, message: str, *, hint: str | None = None, details: Sequence[str] = ()) -> None:
         self.message, self.hint = mask(message), mask(hint) if hint else hint
-        self.details = tuple(map(mask, details))
+        self.details = tuple(_listed(details))
         lines = [self.message, *(f"  - {d}" for d in self.details)]
         super().__init__("\n".join([*lines, *([f"Hint: {self.hint}"] if self.hint else [])]))
 

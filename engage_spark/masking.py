@@ -62,6 +62,8 @@ _UNSAFE = re.compile(
 _SHORTEST, _SHORTEST_SETTING = 6, 4
 """Characters from which on a secret is looked for by its value: a shorter one may be any word. What settings
 hold is looked for from four characters on."""
+_LONGEST = 10_000
+"""Characters of a secret that begins where a text is cut."""
 _FOLDERS = frozenset({"PWD", "OLDPWD"})
 
 _remembered: set[str] = set()
@@ -168,8 +170,11 @@ def _without_value(match: re.Match[str]) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """Return the beginning of a text, masked before it is cut: half of a secret looks like none."""
-    return mask(text)[:length]
+    """Return the beginning of a text, masked before it is cut: half of a secret looks like none.
+
+    Of a text without end, no more is masked than what secrets are long.
+    """
+    return mask(text[: length + _LONGEST])[:length]
 
 
 def mask_values(value: Any, name: str = "") -> Any:

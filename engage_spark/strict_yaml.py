@@ -20,7 +20,7 @@ except ImportError:
 
 LARGEST = 2**20
 """Characters of a file."""
-MOST_NODES = 50_000
+MOST_NODES = 40_000
 """Values of a file: the largest contract of the package has 6,000."""
 LONGEST_NUMBER = 100
 """Characters up to which a value without quotes may be a number or a day; what is longer is text."""

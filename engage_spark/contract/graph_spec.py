@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -152,10 +153,11 @@ def find_graph_contradictions(contract: Contract) -> list[str]:
         missing := [r for r in (GraphRole.CONNECTIONS, GraphRole.VERTICES, GraphRole.EDGES) if r not in roles]
     ):
         problems.append(f"the graph needs a table of graphRole {', '.join(missing)} as well")
+    entities = {t.name for t in contract.tables if t.kind is TableKind.ENTITY}
     for table in contract.tables:
         problems += _role(table) + _edge_kinds(table)
         if table.graph_role in (GraphRole.CONNECTIONS, GraphRole.INTERACTIONS):
-            problems += _log(table, contract)
+            problems += _log(table, entities)
         if table.graph_role in _MEASURES:
             problems += _measured(table, table.graph_role, contract)
         else:
@@ -186,12 +188,13 @@ def _edge_kinds(table: Table) -> list[str]:
     with_kinds = [f for f in table.fields if f.edges]
     for f in with_kinds:
         at = f"field {table.name}.{f.name}: graphEdges"
+        allowed = set(map(repr, f.allowed))
         if table.graph_role is not GraphRole.CONNECTIONS:
             problems.append(f"{at} is for the log of graphRole connections")
         problems += [
             f"{at} names {value!r}, which is not among the valid values"
             for value, _ in f.edges
-            if value not in f.allowed
+            if repr(value) not in allowed
         ]
         problems += [
             f"{at}: {value!r} must be one of {', '.join(Direction)}, found {way!r}"
@@ -208,8 +211,7 @@ def _edge_kinds(table: Table) -> list[str]:
     return problems
 
 
-def _log(table: Table, contract: Contract) -> list[str]:
-    entities = {t.name for t in contract.tables if t.kind is TableKind.ENTITY}
+def _log(table: Table, entities: Set[str]) -> list[str]:
     ends = [r.column for r in table.references if r.table in entities]
     if len(ends) != 2:
         return [
@@ -240,12 +242,23 @@ def _measured(table: Table, role: GraphRole, contract: Contract) -> list[str]:
     wanted = (*((key.name,) if role is GraphRole.VERTICES else ends), SNAPSHOT_DATE)
     if table.key != wanted:
         problems.append(f"{at}: its key must be {', '.join(wanted)}, found {', '.join(table.key) or 'none'}")
+    absent = _absent(contract)
     for f in table.fields:
-        problems += [f"field {table.name}.{f.name}: {x}" for x in _field(f, kinds, key, contract)]
+        problems += [f"field {table.name}.{f.name}: {x}" for x in _field(f, kinds, key, absent)]
     return problems
 
 
-def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> list[str]:
+def _absent(contract: Contract) -> dict[str, str]:
+    """Return the measures for which a contract has no edges, and what they need."""
+    interactions = contract.of_graph_role(GraphRole.INTERACTIONS)
+    directed = any(way == Direction.DIRECTED for t in contract.logs for f in t.fields for _, way in f.edges)
+    return {
+        **({} if interactions else dict.fromkeys(OF_STRENGTH, "needs a log of graphRole interactions")),
+        **({} if directed else dict.fromkeys(OF_FOLLOWS, "needs edges that graphEdges declares as directed")),
+    }
+
+
+def _field(f: Field, kinds: type[StrEnum], key: Field, absent: Mapping[str, str]) -> list[str]:
     carried = {SNAPSHOT_DATE: "date"} | ({key.name: key.spark_type} if kinds is GraphMeasure else {})
     if f.measure is None:
         if carried.get(f.name) != f.spark_type:
@@ -257,12 +270,8 @@ def _field(f: Field, kinds: type[StrEnum], key: Field, contract: Contract) -> li
     types = _types(f.measure, key)
     if f.spark_type not in types:
         problems.append(f"the measure {f.measure} is {' or '.join(types)}, found {f.spark_type!r}")
-    if f.measure in OF_STRENGTH and not contract.of_graph_role(GraphRole.INTERACTIONS):
-        problems.append(f"the measure {f.measure} needs a log of graphRole interactions")
-    if f.measure in OF_FOLLOWS and not any(
-        way == Direction.DIRECTED for t in contract.logs for x in t.fields for _, way in x.edges
-    ):
-        problems.append(f"the measure {f.measure} needs edges that graphEdges declares as directed")
+    if f.measure in absent:
+        problems.append(f"the measure {f.measure} {absent[f.measure]}")
     return problems
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from engage_spark.errors import ContractError
 
@@ -227,6 +229,12 @@ class Reference:
     severity: Severity = Severity.CRITICAL
 
 
+def columns_of(kind: TableKind, fields: Sequence[Field]) -> dict[str, str]:
+    """Return the Spark type of each field, and of the day column that the package adds, by name."""
+    day = {DAY_COLUMNS[kind]: "date"} if kind in DAY_COLUMNS else {}
+    return {f.name: f.spark_type for f in fields} | day
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """One declared table. `source` names the input table of a DERIVED one; `event_time` the timestamp of a
@@ -247,25 +255,28 @@ class Table:
     grain: str = ""
 
     def __getitem__(self, name: str) -> Field:
-        for f in self.fields:
-            if f.name == name:
-                return f
-        raise ContractError(
-            f"table {self.name!r} declares no field {name!r}", hint=f"declared are: {', '.join(self.names)}"
-        )
+        if name not in self._by_name:
+            raise ContractError(
+                f"table {self.name!r} declares no field {name!r}",
+                hint=f"declared are: {', '.join(self.names)}",
+            )
+        return self._by_name[name]
 
-    @property
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {f.name: f for f in reversed(self.fields)}
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the fields, in declared order."""
         return tuple(f.name for f in self.fields)
 
     @property
     def column_types(self) -> dict[str, str]:
-        """Spark type of each field, and of the day column that the package adds: what a rule may name."""
-        day = {DAY_COLUMNS[self.kind]: "date"} if self.kind in DAY_COLUMNS else {}
-        return {f.name: f.spark_type for f in self.fields} | day
+        """Spark types by name of what a rule may name (`columns_of`)."""
+        return columns_of(self.kind, self.fields)
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, ...]:
         """Names of the key columns, in key order."""
         keyed = [f for f in self.fields if f.key_position is not None]

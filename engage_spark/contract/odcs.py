@@ -9,6 +9,7 @@ is the declared one inside `\\A(?:…)\\z`.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from open_data_contract_standard.model import OpenDataContractStandard, SchemaOb
 from pydantic import BaseModel, ValidationError
 
 from engage_spark.contract.model import (
-    DAY_COLUMNS,
     Contract,
     ExtraColumns,
     Field,
@@ -27,12 +27,16 @@ from engage_spark.contract.model import (
     Severity,
     Table,
     TableKind,
+    columns_of,
 )
 from engage_spark.contract.patterns import anchored_pattern
 from engage_spark.contract.properties import TABLE_PROPERTIES, PropertyReader, field_properties
 from engage_spark.contract.rules import field_quality, table_quality
 from engage_spark.errors import ContractError
 from engage_spark.strict_yaml import load_yaml
+
+LARGEST_EXPRESSIONS = 50_000
+"""Characters of all rules and formulas of a contract together: those of the package have 3,600."""
 
 
 def digest_of(text: str) -> str:
@@ -66,11 +70,13 @@ def parse_contract(text: str, *, origin: str) -> tuple[Contract, list[str]]:
     try:
         odcs = OpenDataContractStandard.model_validate(raw)
     except ValidationError as e:
-        details = [f"{'.'.join(map(str, x['loc']))}: {x['msg']}" for x in e.errors()]
+        errors = e.errors(include_url=False, include_context=False, include_input=False)
+        details = [f"{'.'.join(map(str, x['loc']))}: {x['msg']}" for x in errors]
         raise ContractError(
             f"{origin} is not an ODCS contract", details=details, hint="run `datacontract lint` on it"
-        ) from e
+        ) from None
     problems: list[str] = []
+    _check_size(odcs, origin)
     if odcs.kind != "DataContract" or not str(odcs.apiVersion).startswith("v3."):
         problems.append(
             f"kind and apiVersion must be DataContract and v3.x, found {odcs.kind!r} and {odcs.apiVersion!r}"
@@ -95,6 +101,19 @@ def parse_contract(text: str, *, origin: str) -> tuple[Contract, list[str]]:
     ), problems
 
 
+def _check_size(odcs: OpenDataContractStandard, origin: str) -> None:
+    """Refuse more expressions than are read within a second."""
+    tables = odcs.schema_ or ()
+    rules = (q.implementation for t in tables for q in t.quality or ())
+    formulas = (p.transformLogic for t in tables for p in t.properties or ())
+    if (size := sum(len(x) for x in (*rules, *formulas) if isinstance(x, str))) > LARGEST_EXPRESSIONS:
+        raise ContractError(
+            f"the rules and formulas of {origin} have {size:,} characters together, more than "
+            f"{LARGEST_EXPRESSIONS:,}",
+            hint="shorten them, or declare the tables in several contracts",
+        )
+
+
 def _yaml(text: str, origin: str) -> dict[str, Any]:
     try:
         raw = load_yaml(text)
@@ -111,15 +130,13 @@ def _yaml(text: str, origin: str) -> dict[str, Any]:
 def _dropped(raw: Any, model: Any, at: str = "") -> list[str]:
     """List the keys that the ODCS library left out: it ignores unknown ones below the top level."""
     if isinstance(raw, dict) and isinstance(model, BaseModel):
-        by_name = {
-            info.alias or name: getattr(model, name) for name, info in type(model).model_fields.items()
-        }
-        unknown = [f"{at}{key}" for key in raw if key not in by_name]
+        attributes = _attributes(type(model))
+        unknown = [f"{at}{key}" for key in raw if key not in attributes]
         return unknown + [
             x
             for key, value in raw.items()
-            if key in by_name
-            for x in _dropped(value, by_name[key], f"{at}{key}.")
+            if key in attributes and isinstance(value, dict | list)
+            for x in _dropped(value, getattr(model, attributes[key]), f"{at}{key}.")
         ]
     if isinstance(raw, list) and isinstance(model, list):
         labels = [r.get("name", i) if isinstance(r, dict) else i for i, r in enumerate(raw)]
@@ -127,6 +144,12 @@ def _dropped(raw: Any, model: Any, at: str = "") -> list[str]:
             x for label, r, m in zip(labels, raw, model, strict=True) for x in _dropped(r, m, f"{at}{label}.")
         ]
     return []
+
+
+@cache
+def _attributes(kind: type[BaseModel]) -> dict[str, str]:
+    """Return the attributes of a class of the ODCS library by their names in YAML."""
+    return {info.alias or name: name for name, info in kind.model_fields.items()}
 
 
 def _table(t: SchemaObject, problems: list[str]) -> Table:
@@ -145,8 +168,8 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
         references += _references(p, t.name or "", problems)
     if t.relationships:
         problems.append(f"{at}: declare relationships at the field, table-level ones are not supported")
-    names = [f.name for f in fields] + ([DAY_COLUMNS[kind]] if kind in DAY_COLUMNS else [])
-    rules, of_table = table_quality(t.quality or (), names, fields, at, problems)
+    types = columns_of(kind, fields)
+    rules, of_table = table_quality(t.quality or (), types, fields, at, problems)
     if not t.description:
         problems.append(f"{at} has no description")
     return Table(

@@ -10,6 +10,14 @@ import re
 from collections.abc import Iterator
 
 _START, _END = r"\A(?:", r")\z"
+_NOT_TAKEN = (
+    (re.compile(r"\(\?P[<=>]"), "names a group as Python does; Java writes (?<name>…)"),
+    (
+        re.compile(r"\(\?[a-zA-Z]*x"),
+        "sets the flag x, by which a # hides the end of what it is put into",
+    ),
+)
+_CAPTURES = re.compile(r"\((?!\?)|\(\?<(?![=!])")
 
 
 def anchored_pattern(pattern: str) -> str:
@@ -32,29 +40,21 @@ def pattern_problem(pattern: str) -> str | None:
         return f"has {len(pattern):,} characters, more than 2,000"
     depth = 0
     for sign, place in _signs(pattern):
-        depth += {"(": 1, ")": -1}.get(sign, 0)
-        flaws = {
-            "names a group as Python does; Java writes (?<name>…)": re.match(
-                r"\(\?P[<=>]", pattern[place : place + 4]
-            ),
-            "sets the flag x, by which a # hides the end of what it is put into": re.match(
-                r"\(\?[a-zA-Z]*x", pattern[place : place + 12]
-            ),
-            "is not a regular expression: a closing parenthesis has no opening one": depth < 0,
-            "nests more than 50 levels deep": depth > 50,
-            f"is not a regular expression: {pattern[place:][:20]!r} is never closed": sign == "unclosed",
-        }
-        if flaw := next((flaw for flaw, holds in flaws.items() if holds), None):
-            return flaw
+        if sign == "unclosed":
+            return f"is not a regular expression: {pattern[place:][:20]!r} is never closed"
+        depth += 1 if sign == "(" else -1
+        if depth < 0:
+            return "is not a regular expression: a closing parenthesis has no opening one"
+        if depth > 50:
+            return "nests more than 50 levels deep"
+        if problem := next((why for form, why in _NOT_TAKEN if form.match(pattern, place)), None):
+            return problem
     return "is not a regular expression: an opening parenthesis is never closed" if depth else None
 
 
 def count_groups(pattern: str) -> int:
     """Return how many groups of a pattern capture."""
-    return sum(
-        sign == "(" and re.match(r"\((?!\?)|\(\?<(?![=!])", pattern[place : place + 4]) is not None
-        for sign, place in _signs(pattern)
-    )
+    return sum(sign == "(" and _CAPTURES.match(pattern, place) is not None for sign, place in _signs(pattern))
 
 
 def _signs(pattern: str) -> Iterator[tuple[str, int]]:

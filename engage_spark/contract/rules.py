@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from open_data_contract_standard.model import DataQuality
@@ -20,6 +20,7 @@ from engage_spark.contract.snapshot_gates import (
     table_gates,
     table_measure_of,
 )
+from engage_spark.contract.sql_nodes import KnownColumns
 
 _SUPPORTED = (
     "supported are invalidValues with validValues (mustBe: 0), nullValues with mustBeLessThan in percent, "
@@ -41,6 +42,7 @@ class FieldQuality:
 def field_quality(quality: Sequence[DataQuality], field: str, at: str, problems: list[str]) -> FieldQuality:
     """Read the quality list of a field; `invalidValues` must come before shares of its values."""
     allowed: tuple[str | int, ...] = ()
+    allowed_texts: frozenset[str] = frozenset()
     missing: float | None = None
     severities: list[tuple[str, Severity]] = []
     gates: list[Gate] = []
@@ -54,7 +56,7 @@ def field_quality(quality: Sequence[DataQuality], field: str, at: str, problems:
             if not isinstance(values, list) or not values or set(q.arguments or ()) != {"validValues"}:
                 problems.append(f"{at}: invalidValues needs arguments.validValues, a list, and nothing else")
             else:
-                allowed = tuple(values)
+                allowed, allowed_texts = tuple(values), frozenset(map(str, values))
             severities += [("allowed", level)] if level else []
         elif q.metric == "nullValues" and set(stated) == {"mustBeLessThan"} and q.unit == "percent":
             missing = float(stated["mustBeLessThan"])
@@ -62,7 +64,7 @@ def field_quality(quality: Sequence[DataQuality], field: str, at: str, problems:
         elif (
             q.type == "custom"
             and q.engine == ENGINE
-            and (gate := field_gate(q, str(q.implementation), field, allowed, at, problems))
+            and (gate := field_gate(q, str(q.implementation), field, allowed_texts, at, problems))
         ):
             gates.append(gate)
         else:
@@ -75,20 +77,25 @@ def field_quality(quality: Sequence[DataQuality], field: str, at: str, problems:
 
 def table_quality(
     quality: Sequence[DataQuality],
-    names: Sequence[str],
+    types: Mapping[str, str],
     fields: Sequence[Field],
     at: str,
     problems: list[str],
 ) -> tuple[tuple[Rule, ...], tuple[Gate, ...]]:
-    """Read the quality list of a table: rules on each row, and gates on the whole."""
+    """Read the quality list of a table: rules on each row over columns of these types, gates on the whole."""
     rules: list[Rule] = []
     gates: list[Gate] = []
+    columns, measures = KnownColumns.of(types), set[str]()
     for q in quality:
         here = f"{at}, quality {q.name!r}"
         if q.type == "text":
             continue
         PropertyReader(here, q.customProperties, (), problems)
-        if table_measure_of(q):
+        if measure := table_measure_of(q):
+            if measure in measures:
+                problems.append(f"{at}: the gate {measure} is declared twice")
+                continue
+            measures.add(measure)
             gates += table_gates(q, fields, here, problems)
         elif q.type != "custom" or q.engine != ENGINE or not isinstance(q.implementation, str) or not q.name:
             problems.append(
@@ -101,17 +108,20 @@ def table_quality(
                     f"{here}: {', '.join(stated)} belongs to a gate ({', '.join(OF_TABLES)}); "
                     f"{q.implementation!r} is none"
                 )
-            rules.append(_rule(q, names, here, problems))
+            rules.append(_rule(q, columns, at, problems))
     return tuple(rules), tuple(gates)
 
 
-def _rule(q: DataQuality, names: Sequence[str], here: str, problems: list[str]) -> Rule:
-    expression = str(q.implementation)
+def _rule(q: DataQuality, columns: KnownColumns, at: str, problems: list[str]) -> Rule:
+    here = f"{at}, quality {q.name!r}"
+    read = read_expression(str(q.implementation), columns)
+    wrong = [*read.problems, *([] if read.columns else ["names no column of the table"])]
+    problems += [f"{at}, rule {q.name!r}: {problem}" for problem in wrong]
     return Rule(
         name=q.name or "",
-        expression=expression,
+        expression=str(q.implementation),
         description=q.description or "",
         severity=severity(q, here, problems) or Severity.CRITICAL,
         dimension=dimension(q, Dimension.CONSISTENCY, here, problems),
-        columns=read_expression(expression, names).columns,
+        columns=read.columns,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,11 +110,11 @@ def table_gates(q: DataQuality, fields: Sequence[Field], at: str, problems: list
 
 
 def field_gate(
-    q: DataQuality, name: str, field: str, allowed: Iterable[str | int], at: str, problems: list[str]
+    q: DataQuality, name: str, field: str, allowed: Set[str], at: str, problems: list[str]
 ) -> Gate | None:
     """Read the gate of one field-level entry; None when its implementation `name` is not a measure.
 
-    Measures are `mean`, `share(value)` and `quantile(q)`.
+    Measures are `mean`, `share(value)` of one of the `allowed` values as text, and `quantile(q)`.
     """
     match = _CALL.match(name.strip())
     if match is None or match[1] not in OF_FIELDS:
@@ -126,7 +126,7 @@ def field_gate(
         problems += [f"{at}: {kind} takes no argument, found {text!r}"] if text else []
         return named
     if kind == "share":
-        if text not in map(str, allowed):
+        if text not in allowed:
             problems.append(
                 f"{at}: share({text}) is not among the valid values of {field}, which invalidValues must "
                 "list first"

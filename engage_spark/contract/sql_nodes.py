@@ -8,9 +8,10 @@ where the columns were given without types. Another type of Spark is a kind of i
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 
 from engage_spark.contract.sql_tokens import NoExpressionError
 
@@ -20,6 +21,8 @@ HIGHEST = 60
 """How many operators and functions stand inside of each other, the left side of an operator included."""
 LARGEST = 100_000
 """Characters of what Spark is given for an expression, and of the condition that it failed."""
+LONGEST_TYPE = 10_000
+"""Characters of a column's type."""
 MOST_GROWTH = 10_000
 """How many times as long as a column's text the texts may become that functions make of it."""
 
@@ -88,6 +91,22 @@ class SqlNode:
             raise NoExpressionError(
                 f"it makes texts that are more than {MOST_GROWTH:,} times as long as what they are made of"
             )
+
+
+@dataclass(frozen=True)
+class KnownColumns:
+    """The columns that an expression may name: Spark types by name, and names by their lower case."""
+
+    types: Mapping[str, str]
+    by_lower: Mapping[str, str]
+
+    @classmethod
+    def of(cls, known: KnownColumns | Mapping[str, str] | Iterable[str]) -> KnownColumns:
+        """Return columns by their types, or by their names alone."""
+        if isinstance(known, KnownColumns):
+            return known
+        types = known if isinstance(known, Mapping) else dict.fromkeys(known, "")
+        return cls(types, {name.lower(): name for name in types})
 
 
 def composed(
@@ -162,6 +181,8 @@ def is_moment(text: str, word: str) -> bool:
 
 def of_type(sql: str, spark_type: str, parts: Sequence[SqlNode] = ()) -> SqlNode:
     """Return the node of a column, or of what is taken out of one, by its declared type."""
+    if len(spark_type) > LONGEST_TYPE:
+        raise NoExpressionError(f"a column has a type of more than {LONGEST_TYPE:,} characters")
     base = _base(spark_type)
     kind = _KINDS.get(base, base)
     if base.startswith("interval"):
@@ -175,8 +196,9 @@ def of_type(sql: str, spark_type: str, parts: Sequence[SqlNode] = ()) -> SqlNode
     )
 
 
-def inner_types(spark_type: str) -> list[str]:
-    """Return what stands in the angle brackets of a type: `["string", "int"]` of `map<string,int>`."""
+@lru_cache(maxsize=256)
+def inner_types(spark_type: str) -> tuple[str, ...]:
+    """Return what stands in the angle brackets of a type: `string` and `int` of `map<string,int>`."""
     inside = spark_type.partition("<")[2].rpartition(">")[0]
     parts, depth, in_quotes = [""], 0, False
     for sign in inside:
@@ -186,17 +208,17 @@ def inner_types(spark_type: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += sign
-    return [p.strip() for p in parts if p.strip()]
+    return tuple(p.strip() for p in parts if p.strip())
 
 
 def item_type(container: SqlNode) -> str:
     """Return the type of an array's elements or a map's values; nothing where that is not known."""
-    return (inner_types(container.spark_type) or [""])[-1]
+    return (inner_types(container.spark_type) or ("",))[-1]
 
 
 def key_type(container: SqlNode) -> str:
     """Return the type of a map's keys; nothing where that is not known."""
-    return (inner_types(container.spark_type) or [""])[0]
+    return (inner_types(container.spark_type) or ("",))[0]
 
 
 def member_of(node: SqlNode, name: str) -> SqlNode:
@@ -207,16 +229,22 @@ def member_of(node: SqlNode, name: str) -> SqlNode:
     listed = node.kind == "array" and _base(item_type(node)) == "struct"
     if node.kind != "struct" and not listed:
         raise NoExpressionError(f"'.' takes a member of a struct, found a {node.kind}")
-    members = inner_types(item_type(node) if listed else node.spark_type)
-    named = {m.partition(":")[0].strip().strip("`").lower(): m.partition(":")[2].strip() for m in members}
+    named = _members(item_type(node) if listed else node.spark_type)
     if name.lower() not in named:
         raise NoExpressionError(f"the struct has no member {name[:60]!r}; it has {', '.join(named)[:300]}")
     member = named[name.lower()]
     return of_type(sql, f"array<{member}>" if listed else member, [node])
 
 
+@lru_cache(maxsize=256)
+def _members(struct: str) -> Mapping[str, str]:
+    """Return the types of a struct's members by their names in lower case."""
+    members = (m.partition(":") for m in inner_types(struct))
+    return {name.strip().strip("`").lower(): kind.strip() for name, _, kind in members}
+
+
 def _base(spark_type: str) -> str:
-    return re.split(r"[(<]", spark_type.lower())[0].strip()
+    return re.split(r"[(<]", spark_type, maxsplit=1)[0].lower().strip()
 
 
 # --- kinds
@@ -282,6 +310,7 @@ def compared(nodes: Sequence[SqlNode]) -> list[SqlNode]:
     return comparable(nodes)
 
 
+@lru_cache(maxsize=1024)
 def _family(kind: str, spark_type: str) -> str:
     """Return what only values of the same are compared with: of an array also what its elements are."""
     if kind in NUMBERS or kind in TIMES:
@@ -292,7 +321,7 @@ def _family(kind: str, spark_type: str) -> str:
         return kind
     if spark_type.count("<") > HIGHEST:
         raise NoExpressionError(f"a type nests more than {HIGHEST} levels deep")
-    inner = (of_type("", t) for t in inner_types(spark_type) or [""])
+    inner = (of_type("", t) for t in inner_types(spark_type) or ("",))
     return f"{kind} of {' to '.join(_family(n.kind, n.spark_type) for n in inner)}"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.graph_spec import find_graph_contradictions
@@ -20,6 +21,7 @@ from engage_spark.contract.model import (
     is_reserved_column,
 )
 from engage_spark.contract.patterns import bare_pattern, pattern_problem
+from engage_spark.contract.sql_nodes import LONGEST_TYPE, KnownColumns
 
 LOGICAL = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
@@ -38,8 +40,11 @@ _SCALAR = re.compile(
     r"tinyint|smallint|int|bigint|float|double|string|binary|boolean|date|timestamp"
     r"|decimal\([0-9]{1,2}, ?[0-9]{1,2}\)"
 )
-_MEMBER = re.compile(r"[^<>(),:;`'\"\\$\s][^<>(),:;`'\"\\$]*")
+_NESTED = re.compile(r"(array|map|struct)<")
+_MEMBER = re.compile(r"\s*[^<>(),:;`'\"\\$\s][^<>(),:;`'\"\\$]*:")
 """The name of a struct's member: nothing that could end the type where it becomes part of Spark SQL."""
+_BLANKS = re.compile(r"\s*")
+_DEEPEST_TYPE = 20
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 UNSTORABLE = re.compile(r"[ ,;{}()\n\t=]")  # Delta and Parquet refuse these in a column name
 
@@ -51,6 +56,8 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
     """
     problems = _tables(contract) + ([] if of_package else _reserved(contract))
     targets = {f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET}
+    by_name = {t.name: t for t in reversed(contract.tables)}
+    of_entity = {f.name: f for t in contract.tables if t.kind is TableKind.ENTITY for f in t.fields}
     for table in contract.tables:
         problems += _names(table) + _key(table)
         for f in table.fields:
@@ -61,11 +68,11 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
                 *_values(f),
                 *_shares(f),
                 *_leaks(f, targets),
-                *_baseline(f, contract),
+                *_baseline(f, of_entity),
             )
             problems += [f"{at}: {x}" for x in of_field]
         problems += (
-            _rules(table) + _references(table, contract) + _event_time(table) + _formulas(table, contract)
+            _rules(table) + _references(table, by_name) + _event_time(table) + _formulas(table, by_name)
         )
     return problems + find_graph_contradictions(contract)
 
@@ -143,31 +150,43 @@ def _key(table: Table) -> list[str]:
     return problems
 
 
-def _is_type(text: str, depth: int = 0) -> bool:
-    """Return whether a text is a type from its first to its last character, at any depth."""
-    if _SCALAR.fullmatch(text):
-        return True
-    nested = re.fullmatch(r"(array|map|struct)<(.+)>", text)
-    if nested is None or depth > 20:
-        return False
-    parts = [""]
-    level = 0
-    for sign in nested[2]:
-        level += (sign in "<(") - (sign in ">)")
-        if sign == "," and level == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    parts = [p.strip() for p in parts]
-    if nested[1] == "struct":
-        members = [p.partition(":") for p in parts]
-        return all(_MEMBER.fullmatch(n.strip()) and _is_type(t.strip(), depth + 1) for n, _, t in members)
-    return len(parts) == (1 if nested[1] == "array" else 2) and all(_is_type(p, depth + 1) for p in parts)
+def _is_type(text: str) -> bool:
+    """Return whether a text is a type from its first to its last character."""
+    return len(text) <= LONGEST_TYPE and _end_of_type(text, 0, 0) == len(text)
+
+
+def _end_of_type(text: str, at: int, depth: int) -> int:
+    """Return where the type that begins at a place ends; -1 where none begins there.
+
+    Cost: linear, since each character is passed once.
+    """
+    if scalar := _SCALAR.match(text, at):
+        return scalar.end()
+    opened = _NESTED.match(text, at)
+    if opened is None or depth > _DEEPEST_TYPE:
+        return -1
+    at, parts = opened.end(), 0
+    while True:
+        if opened[1] == "struct":
+            member = _MEMBER.match(text, at)
+            if member is None:
+                return -1
+            at = member.end()
+        end = _end_of_type(text, _BLANKS.match(text, at).end(), depth + 1)  # type: ignore[union-attr]
+        if end < 0:
+            return -1
+        at, parts = _BLANKS.match(text, end).end(), parts + 1  # type: ignore[union-attr]
+        sign = text[at : at + 1]
+        at += 1
+        if sign == ">":
+            return at if parts == {"array": 1, "map": 2}.get(opened[1], parts) else -1
+        if sign != ",":
+            return -1
 
 
 def _type(f: Field) -> list[str]:
     if not _is_type(f.spark_type):
-        return [f"physicalType {f.spark_type!r} is not supported; supported are {', '.join(LOGICAL)}"]
+        return [f"physicalType {f.spark_type[:200]!r} is not supported; supported are {', '.join(LOGICAL)}"]
     base = re.split(r"[(<]", f.spark_type)[0]
     if f.logical_type != LOGICAL[base]:
         return [
@@ -228,15 +247,16 @@ def _values(f: Field) -> list[str]:
     if kind is None:
         problems.append(f"validValues are for strings and integers, not for {f.logical_type}")
     else:
-        wrong = [v for v in f.allowed if isinstance(v, bool) or not isinstance(v, kind)]
+        fit = [isinstance(v, kind) and not isinstance(v, bool) for v in f.allowed]
         problems += [
             f"valid value {v!r} is not of type {f.logical_type} (quote it in YAML if it is text)"
-            for v in wrong
+            for v, fits in zip(f.allowed, fit, strict=True)
+            if not fits
         ]
         problems += [
             f"valid value {v!r} is outside the range"
-            for v in f.allowed
-            if isinstance(v, int) and v not in wrong and not _within(f, v)
+            for v, fits in zip(f.allowed, fit, strict=True)
+            if fits and isinstance(v, int) and not _within(f, v)
         ]
     if len(set(map(repr, f.allowed))) != len(f.allowed):
         problems.append("validValues names a value twice")
@@ -246,10 +266,11 @@ def _values(f: Field) -> list[str]:
 def _shares(f: Field) -> list[str]:
     if not f.reference_shares:
         return []
+    allowed = set(map(repr, f.allowed))
     problems = [
         f"referenceShares names {v!r}, which is not among the valid values"
         for v, _ in f.reference_shares
-        if v not in f.allowed
+        if repr(v) not in allowed
     ]
     problems += [
         f"referenceShares gives {v!r} the share {s}" for v, s in f.reference_shares if not 0 <= s <= 1
@@ -271,15 +292,13 @@ def _leaks(f: Field, targets: set[str]) -> list[str]:
     return problems
 
 
-def _baseline(f: Field, contract: Contract) -> list[str]:
+def _baseline(f: Field, of_entity: Mapping[str, Field]) -> list[str]:
     """Check the baseline: it is fitted before anything is derived, so it is a number of the entity itself."""
     if f.baseline is None:
         return []
     if f.role is not Role.TARGET:
         return ["baseline is for targets"]
-    named = {x.name: x for t in contract.tables if t.kind is TableKind.ENTITY for x in t.fields}.get(
-        f.baseline
-    )
+    named = of_entity.get(f.baseline)
     if named is None or named.role is not Role.FEATURE:
         return [f"baseline names {f.baseline!r}, which is not a feature of the entity"]
     if named.logical_type not in ("integer", "number", "boolean"):
@@ -289,18 +308,11 @@ def _baseline(f: Field, contract: Contract) -> list[str]:
 
 def _rules(table: Table) -> list[str]:
     at = f"table {table.name!r}"
-    types = table.column_types
     problems = [
         f"{at}: quality {n!r} is declared twice"
         for n in _repeated([r.name for r in table.rules] + [g.name for g in table.gates])
     ]
-    whole = [f"{g.measure}" for g in table.gates if g.column is None]
-    problems += [f"{at}: the gate {m} is declared twice" for m in _repeated(whole)]
     problems += _gates(table)
-    for r in table.rules:
-        problems += _expression(r.expression, types, f"{at}, rule {r.name!r}")
-        if not r.columns:
-            problems.append(f"{at}, rule {r.name!r}: names no column of the table")
     return problems
 
 
@@ -322,12 +334,7 @@ def _gates(table: Table) -> list[str]:
     return problems
 
 
-def _expression(expression: str, types: Mapping[str, str], at: str) -> list[str]:
-    return [f"{at}: {problem}" for problem in read_expression(expression, types).problems]
-
-
-def _references(table: Table, contract: Contract) -> list[str]:
-    by_name = {t.name: t for t in contract.tables}
+def _references(table: Table, by_name: Mapping[str, Table]) -> list[str]:
     problems = []
     for r in table.references:
         at = f"field {table.name}.{r.column}: relationship"
@@ -354,7 +361,7 @@ def _event_time(table: Table) -> list[str]:
     return []
 
 
-def _formulas(table: Table, contract: Contract) -> list[str]:
+def _formulas(table: Table, by_name: Mapping[str, Table]) -> list[str]:
     if table.kind is not TableKind.DERIVED:
         problems = (
             [f"table {table.name!r}: source is for tables of kind derived"]
@@ -366,7 +373,7 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
             for f in table.fields
             if f.formula or f.inputs or f.on_failure is OnFailure.STOP
         ]
-    source = next((t for t in contract.tables if t.name == table.source), None)
+    source = by_name.get(table.source or "")
     if source is None or source.kind not in DAY_COLUMNS:
         return [
             f"table {table.name!r}: source must name a table of kind entity or log, found {table.source!r}"
@@ -374,8 +381,11 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
     day = DAY_COLUMNS[source.kind]
     types = {**{f.name: f.spark_type for f in source.fields}, day: "date"}
     audit = {f.name for f in source.fields if f.role is Role.AUDIT}
+    computed = [f for f in table.fields if f.formula]
+    columns = KnownColumns.of(types | {f.name: f.spark_type for f in computed})
+    later = Counter(f.name for f in computed)
     problems = []
-    for i, f in enumerate(table.fields):
+    for f in table.fields:
         at = f"field {table.name}.{f.name}"
         if not f.formula:
             if types.get(f.name) != f.spark_type:
@@ -388,40 +398,41 @@ def _formulas(table: Table, contract: Contract) -> list[str]:
             problems.append(f"{at}: its name is taken by a column of {source.name}")
         if f.is_key:
             problems.append(f"{at}: a key is carried over, not computed")
-        formulas = {e.name: e.spark_type for e in table.fields if e.formula}
-        problems += _formula(f, types | formulas, [e.name for e in table.fields[i:] if e.formula], at)
+        problems += [f"{at}: {problem}" for problem in _formula(f, columns, later)]
         if f.role is Role.FEATURE and (hidden := [n for n in f.inputs if n in audit]):
             problems.append(
                 f"{at}: a feature made from {', '.join(hidden)}, which must never enter a model; give it "
                 "the role audit"
             )
         audit |= {f.name} if f.role is Role.AUDIT else set()
+        later[f.name] -= 1
     return problems
 
 
-def _formula(f: Field, types: Mapping[str, str], later: Sequence[str], at: str) -> list[str]:
-    problems = []
-    usable = [n for n in types if n not in later]
-    used = read_expression(f.formula or "", types)
-    for n in [n for n in dict.fromkeys((*used.columns, *f.inputs)) if n in later and n not in usable]:
-        problems.append(
-            f"{at}: refers to {'itself' if n == f.name else f'{n!r}, which is declared after it'}"
-        )
-    problems += [
-        f"{at}: transformSourceObjects names {n!r}, which is not a column it can use"
-        for n in f.inputs
-        if n not in usable and n not in later
+def _formula(f: Field, columns: KnownColumns, later: Mapping[str, int]) -> list[str]:
+    """List what is wrong with a formula over columns, of which the `later` are computed after it or by it."""
+    used = read_expression(f.formula or "", columns)
+    inputs, named = set(f.inputs), set(used.columns)
+    problems = [
+        f"refers to {'itself' if n == f.name else f'{n!r}, which is declared after it'}"
+        for n in dict.fromkeys((*used.columns, *f.inputs))
+        if later.get(n)
     ]
     problems += [
-        f"{at}: the formula uses {n!r}, which transformSourceObjects leaves out"
+        f"transformSourceObjects names {n!r}, which is not a column it can use"
+        for n in f.inputs
+        if n not in columns.types
+    ]
+    problems += [
+        f"the formula uses {n!r}, which transformSourceObjects leaves out"
         for n in used.columns
-        if n not in f.inputs
+        if n not in inputs
     ]
     problems += [
-        f"{at}: transformSourceObjects names {n!r}, which the formula does not use"
+        f"transformSourceObjects names {n!r}, which the formula does not use"
         for n in f.inputs
-        if n in usable and n not in used.columns
+        if n in columns.types and not later.get(n) and n not in named
     ]
     if not f.null_policy:
-        problems.append(f"{at}: transformDescription must say when the result is null")
-    return problems + [f"{at}: {problem}" for problem in used.problems]
+        problems.append("transformDescription must say when the result is null")
+    return problems + used.problems

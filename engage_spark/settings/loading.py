@@ -94,7 +94,7 @@ def _build(env: str, *, directory: Path, overrides: tuple[str, ...]) -> Settings
     try:
         settings = Settings(**_fill(merged, name))
     except ValidationError as e:
-        problems += [_word(dict(error), layers) for error in e.errors()]
+        problems += [_word(dict(error), layers) for error in e.errors(include_url=False)]
     if problems:
         raise ConfigurationError(
             f"the settings have {len(problems)} {'problem' if len(problems) == 1 else 'problems'}",

@@ -9,6 +9,7 @@ from tests.support.bad_input import (
     declared,
     failing,
     gates,
+    heavy,
     hostile,
     numbers,
     people,
@@ -34,7 +35,7 @@ MEANING = {
 
 def groups() -> dict[str, Group]:
     """All declared groups by the name of their constant, in the order of the document."""
-    modules = (stations, numbers, failing, things, types, people, gates, hostile)
+    modules = (stations, numbers, failing, things, types, people, gates, hostile, heavy)
     return {
         name: value for module in modules for name, value in vars(module).items() if isinstance(value, Group)
     }

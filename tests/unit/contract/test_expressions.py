@@ -56,9 +56,9 @@ def test_clocks_and_dice_are_named(expression: str) -> None:
 
 @each(EXPRESSIONS)
 def test_everything_else_is_refused_in_words_at_once(case: Case) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     read = read_expression(case.given, TYPES)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     if case.outcome is Outcome.ACCEPTED:
         assert read.problems == []
         return
