@@ -38,6 +38,10 @@ WORDING: dict[str, str] = {
     ),
     "DeliveryNotWhole": "{delivery} is left out, since it is not whole yet: {reason}",
     "ColumnsLeftOut": "{table}: left out {n_columns} undeclared columns: {examples}",
+    "ColumnsNotDeclared": (
+        "{table}: the contract does not declare {n_columns} columns any more, which the table has; new rows "
+        "hold null there: {examples}"
+    ),
     "KeysLeftOut": "{table}: left out {n_rows:,} rows of erased keys",
     "MadeWithoutErased": "made without {n_keys:,} keys that were erased",
     # features, graph, score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,12 @@ from pyspark.sql import functions as F
 from engage_spark.contract import Table, day_column, judged_table
 from engage_spark.errors import InputError
 from engage_spark.lake import Materialize
-from engage_spark.pipelines.ingest.repeated_events import FILE, NewEvents, to_new_events
+from engage_spark.pipelines.ingest.repeated_events import (
+    FILE,
+    NewEvents,
+    to_new_events,
+    with_older_content,
+)
 from engage_spark.pipelines.results import Note
 from engage_spark.pipelines.runner import Attempt
 from engage_spark.publication import REPLACED_BY, RUN_ID
@@ -21,6 +27,8 @@ from engage_spark.spark.sql_text import quoted_name
 MAX_DAYS = 8
 """Days that a note or an error names."""
 PROPERTIES = {"delta.dataSkippingNumIndexedCols": "32"}
+FIELDS = "fields"
+"""Input of a run of a log without a key: the names of the declared fields, which tell its events apart."""
 Day = tuple[int, str]
 """A day as days since 1970 and as text: a faulty event may be of a year that Python's dates do not reach."""
 
@@ -62,8 +70,17 @@ def append_events(
         events, replaced = _without_days(checked, present, table), None
     else:
         last_holds = options.changed_events == "last" and supersedes
+        new_fields, runs = _new_fields(attempt, table)
+        if present is not None and new_fields:
+            checked, present = with_older_content(checked, present, table, new_fields=new_fields, runs=runs)
         events = to_new_events(
-            checked, present, table, last_holds=last_holds, supersedes=supersedes, materialize=materialize
+            checked,
+            present,
+            table,
+            last_holds=last_holds,
+            supersedes=supersedes,
+            materialize=materialize,
+            new_fields=new_fields if present is not None else (),
         )
         replaced = events.replaced
     earliest = None if replaced is None else _mark(attempt, table, replaced, days)
@@ -106,6 +123,16 @@ def _visible(attempt: Attempt, table: Table, days: Sequence[Day]) -> DataFrame |
     return rows.where(_of_days(day_column(table), days))
 
 
+def _new_fields(attempt: Attempt, table: Table) -> tuple[list[str], list[str]]:
+    """Return the fields that some published runs of a log without a key did not know, and those runs."""
+    if table.key:
+        return [], []
+    runs = attempt.context.log.publication(attempt.context.spark).log_runs(attempt.work.stage)
+    known = {r.run_id: set(json.loads(r.inputs[FIELDS])) for r in runs if FIELDS in r.inputs}
+    older = sorted(run_id for run_id, names in known.items() if not names.issuperset(table.names))
+    return [name for name in table.names if any(name not in known[r] for r in older)], older
+
+
 def _was_published(attempt: Attempt) -> bool:
     runs = attempt.context.log.publication(attempt.context.spark).log_runs(attempt.work.stage)
     return any(r.run_id == attempt.work.run_id for r in runs)
@@ -120,6 +147,7 @@ def _mark(attempt: Attempt, table: Table, replaced: DataFrame, days: Sequence[Da
 
     Return their earliest day, as days since 1970.
     """
+    attempt.context.lake.add_columns(attempt.context.spark, judged_table(table))
     content = replaced.select(*map(column_named, table.names)).distinct()
     same = [f"log.{quoted_name(c)} <=> new.{quoted_name(c)}" for c in table.names]
     within = _of_days(f"log.{day_column(table)}", days)

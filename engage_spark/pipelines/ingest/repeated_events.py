@@ -3,6 +3,9 @@
 Without an event key, all columns together are the key, and how often an event is repeated inside one file
 counts: three equal rows of a file are three events, however often and in however many files they come again.
 With a declared key an event is one row.
+
+A field that the contract got since is no part of what tells an event from one that was delivered before it
+had the field: delivered again with a value there, it is the same event.
 """
 
 from __future__ import annotations
@@ -16,11 +19,14 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import VALID, Table
 from engage_spark.lake import Materialize
+from engage_spark.publication import RUN_ID
 from engage_spark.spark.schema import column_named
 
 VERDICT = ("_dq_status", "_dq_errors")
 FILE = "__file"
 """Column of the delivered rows: a hash of the file that each came in."""
+OLDER = "__older"
+"""Column of rows that agree with an event from before a field was declared, in all that it had."""
 MAX_LITERAL_HASHES = 10_000
 """Hashes that may come to the driver; beyond, every row is compared."""
 _HASH, _SOURCE, _APPEND, _MARK, _CHANGED = "__hash", "__source", "__append", "__mark", "__changed"
@@ -52,6 +58,7 @@ def to_new_events(
     last_holds: bool,
     supersedes: bool,
     materialize: Materialize,
+    new_fields: Sequence[str] = (),
 ) -> NewEvents:
     """Compare the checked rows of a delivery with each other and with `log`, the events that readers see on
     its days.
@@ -59,24 +66,31 @@ def to_new_events(
     An event of equal content and verdict is left out. One of equal content that is judged otherwise now takes
     the place of the old, with `supersedes`. One that returns under its key with other content is left out,
     or with `last_holds` takes the place of the old; a quarantined one never takes the place of a valid one.
+    With `new_fields` of a table without a key, both have the column of `with_older_content`.
     Cost: one shuffle of a hash and a number a row; where hashes repeat, one of those rows, which are written
     to scratch. Nothing where there is no log and one file.
     """
-    checked = checked.select(*(column_named(c) for c in (*table.names, *VERDICT, FILE)))
-    hashes = checked.select(_identity_hash(table).alias(_HASH), F.col(FILE).alias(_SOURCE))
+    helpers = (OLDER,) if new_fields else ()
+    checked = checked.select(*(column_named(c) for c in (*table.names, *VERDICT, FILE, *helpers)))
+    content = _content(table, new_fields)
+    identity = F.xxhash64(*(map(column_named, table.key) if table.key else content))
+    hashes = checked.select(identity.alias(_HASH), F.col(FILE).alias(_SOURCE))
     if log is not None:
         hashes = hashes.unionByName(
-            log.select(_identity_hash(table).alias(_HASH), F.lit(_LOG).cast("bigint").alias(_SOURCE))
+            log.select(identity.alias(_HASH), F.lit(_LOG).cast("bigint").alias(_SOURCE))
         )
     several = F.count(F.lit(1)) > 1 if table.key else F.min(_SOURCE) != F.max(_SOURCE)
     repeated = hashes.groupBy(_HASH).agg(several.alias("several")).where("several").select(_HASH)
     repeated_hashes = [r[0] for r in repeated.limit(MAX_LITERAL_HASHES + 1).collect()]
     if not repeated_hashes:
-        return NewEvents(checked.drop(FILE))
-    suspects, others = _suspects(checked, table, repeated_hashes)
-    in_log = None if log is None else _suspects(log, table, repeated_hashes)[0]
+        return NewEvents(checked.drop(FILE, OLDER))
+    suspects, others = _suspects(checked, identity, repeated_hashes)
+    in_log = None if log is None else _suspects(log, identity, repeated_hashes)[0]
     compared = materialize(
-        _compared(suspects, in_log, table, last_holds=last_holds, supersedes=supersedes), "repeated_events"
+        _compared(
+            suspects, in_log, table, content=content, last_holds=last_holds, supersedes=supersedes
+        ).select(*map(column_named, (*table.names, *VERDICT)), _SOURCE, _APPEND, _MARK, _CHANGED),
+        "repeated_events",
     )
     delivered, known = compared.where(F.col(_SOURCE) != _LOG), compared.where(F.col(_SOURCE) == _LOG)
     counts = delivered.agg(
@@ -85,7 +99,7 @@ def to_new_events(
     replaced = known.where(F.col(_MARK)).select(*map(column_named, table.names)).distinct()
     rows = delivered.where(F.col(_APPEND)).select(*(column_named(c) for c in (*table.names, *VERDICT)))
     return NewEvents(
-        rows=rows if others is None else others.drop(FILE).unionByName(rows),
+        rows=rows if others is None else others.drop(FILE, OLDER).unionByName(rows),
         repeated=counts["repeated"],
         changed=counts["changed"],
         examples=_examples(delivered, table) if counts["changed"] else (),
@@ -100,38 +114,77 @@ def without_copies(rows: DataFrame, table: Table) -> DataFrame:
     return rows.withColumn(number, F.row_number().over(content)).where(F.col(number) == 1).drop(number)
 
 
-def _identity_hash(table: Table) -> Column:
-    """Hash what tells events apart: the key, else every column."""
-    return F.xxhash64(*map(column_named, table.key or table.names))
+def with_older_content(
+    checked: DataFrame, log: DataFrame, table: Table, *, new_fields: Sequence[str], runs: Sequence[str]
+) -> tuple[DataFrame, DataFrame]:
+    """Flag the rows of a delivery, and of the log, that agree with an event of `runs` in all fields but the
+    `new_fields`, which those runs did not know.
+
+    Grain: unchanged. Cost: a join by a hash, with the events of `runs`.
+    """
+    older = F.xxhash64(*(column_named(name) for name in table.names if name not in new_fields))
+    of_runs = log.where(F.col(RUN_ID).isin(list(runs))).select(older.alias(_HASH)).distinct()
+    known = of_runs.withColumn(OLDER, F.lit(True))
+    flagged = [
+        rows.withColumn(_HASH, older)
+        .join(known, on=_HASH, how="left")
+        .withColumn(OLDER, F.coalesce(OLDER, F.lit(False)))
+        .drop(_HASH)
+        for rows in (checked, log)
+    ]
+    return flagged[0], flagged[1]
 
 
-def _suspects(rows: DataFrame, table: Table, hashes: Sequence[int]) -> tuple[DataFrame, DataFrame | None]:
+def _content(table: Table, new_fields: Sequence[str]) -> list[Column]:
+    """Return what tells events without a key apart: every column, of older content but the new fields."""
+    if not new_fields:
+        return [*map(column_named, table.names)]
+    return [
+        F.col(OLDER),
+        *(
+            F.when(~F.col(OLDER), column_named(name)) if name in new_fields else column_named(name)
+            for name in table.names
+        ),
+    ]
+
+
+def _suspects(rows: DataFrame, identity: Column, hashes: Sequence[int]) -> tuple[DataFrame, DataFrame | None]:
     """Part the rows whose hash is repeated from the others; all are suspects where the hashes are many."""
     if len(hashes) > MAX_LITERAL_HASHES:
         return rows, None
     literal = rows.sparkSession.createDataFrame([(h,) for h in hashes], f"{_HASH} bigint")
-    same = _identity_hash(table) == F.col(_HASH)
+    same = identity == F.col(_HASH)
     suspects = rows.join(F.broadcast(literal), on=same, how="left_semi")
     return suspects, rows.join(F.broadcast(literal), on=same, how="left_anti")
 
 
 def _compared(
-    suspects: DataFrame, log: DataFrame | None, table: Table, *, last_holds: bool, supersedes: bool
+    suspects: DataFrame,
+    log: DataFrame | None,
+    table: Table,
+    *,
+    content: Sequence[Column],
+    last_holds: bool,
+    supersedes: bool,
 ) -> DataFrame:
     """Add to all rows of repeated identity whether a delivered one is appended, and whether one of the log is
     replaced.
     """
-    columns = [*map(column_named, (*table.names, *VERDICT))]
+    columns = [
+        *map(column_named, (*table.names, *VERDICT)),
+        *(F.col(c) for c in (OLDER,) if c in suspects.columns),
+    ]
     rows = suspects.select(*columns, F.col(FILE).alias(_SOURCE))
     if log is not None:
         rows = rows.unionByName(log.select(*columns, F.lit(_LOG).cast("bigint").alias(_SOURCE)))
-    content = [column_named(name) for name in table.names]
+    # Equal content is all the same, but for new fields where it is an older one.
+    order = [column_named(name) for name in table.names] if OLDER in suspects.columns else [F.lit(1)]
     of_log, verdict = F.col(_SOURCE) == _LOG, F.xxhash64(*VERDICT)
     same_content = Window.partitionBy(*content)
     rows = rows.withColumns(
         {
             # how often each file (or the log) has this content, and which file has it most often
-            "__number": F.row_number().over(Window.partitionBy(*content, _SOURCE).orderBy(F.lit(1))),
+            "__number": F.row_number().over(Window.partitionBy(*content, _SOURCE).orderBy(*order)),
             "__times": F.count(F.lit(1)).over(Window.partitionBy(*content, _SOURCE)),
             "__known": F.sum(of_log.cast("int")).over(same_content),
             "__judged_so": F.max(of_log).over(Window.partitionBy(*content, verdict)),
@@ -144,8 +197,7 @@ def _compared(
         if table.key
         else _keyless(of_log, same_content, supersedes=supersedes)
     )
-    flagged = rows.withColumns(flags[0]).withColumns(flags[1])
-    return flagged.select(*columns, _SOURCE, _APPEND, _MARK, _CHANGED)
+    return rows.withColumns(flags[0]).withColumns(flags[1])
 
 
 Flags = tuple[dict[str, Column], dict[str, Column]]

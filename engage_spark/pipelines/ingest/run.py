@@ -7,6 +7,7 @@ recorded as rejected, so that nobody else sees it.
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -27,6 +28,7 @@ from engage_spark.lake import (
 )
 from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext, now
+from engage_spark.pipelines.ingest.event_log import FIELDS
 from engage_spark.pipelines.ingest.validate_table import TableDelivery, TableOutcome, validate_table
 from engage_spark.pipelines.ingest.whole_deliveries import whole_deliveries
 from engage_spark.pipelines.results import IngestedSnapshot, IngestResult, Note, rule_outcome
@@ -184,6 +186,8 @@ def _delivery(
     if keys:
         runs = ",".join(run.run_id for _, run in sorted(keys.items()))
         inputs["keys"] = hashlib.sha256(runs.encode()).hexdigest()[:32]
+        if not table.key:
+            inputs[FIELDS] = json.dumps(table.names)
     work = runner.plan(
         ingest_stage(table),
         snapshot_date,

@@ -119,6 +119,7 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
             written = append_events(attempt, checked, table, days=extent.days, materialize=materialize)
         with translate_spark_errors(f"{table.name} cannot be counted"):
             read_back = attempt.read(stored, where="true" if table.kind is TableKind.LOG else None)
+            old_columns = _not_declared_any_more(table, stored, read_back)
             read_back = read_back.coalesce(1) if delivery.is_small else read_back
             counts = count_table(
                 read_back,
@@ -149,7 +150,17 @@ def validate_table(runner: StageRunner, delivery: TableDelivery) -> TableOutcome
     about = {"table": table.name, "n_columns": len(extra), "examples": extra[:MAX_EXAMPLES]}
     left_out = (Note("ColumnsLeftOut", about),) if extra else ()
     erased = (Note("KeysLeftOut", {"table": table.name, "n_rows": n_erased}),) if n_erased else ()
-    return TableOutcome(table=table, run=run, gates=gates, notes=(*left_out, *erased, *written.notes))
+    return TableOutcome(
+        table=table, run=run, gates=gates, notes=(*left_out, *old_columns, *erased, *written.notes)
+    )
+
+
+def _not_declared_any_more(table: Table, stored: Table, rows: DataFrame) -> tuple[Note, ...]:
+    """Name the columns that the stored table has from an older contract. No job."""
+    declared = {name.lower() for name in stored.names}
+    columns = tuple(name for name in rows.columns if name.lower() not in declared)
+    about = {"table": table.name, "n_columns": len(columns), "examples": columns[:MAX_EXAMPLES]}
+    return (Note("ColumnsNotDeclared", about),) if columns else ()
 
 
 def _read(context: RunContext, delivery: TableDelivery) -> ConformedInput:

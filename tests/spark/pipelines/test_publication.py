@@ -313,6 +313,71 @@ def test_an_event_that_returns_with_other_content_is_counted_and_one_holds(
     assert seen_events() == ends
 
 
+def test_events_that_return_with_a_new_field_are_the_same_events(
+    spark: SparkSession, settings: Settings, home: Path, tmp_path: Path
+) -> None:
+    """The log has no key; two rides differ in nothing but the field that the contract gets later."""
+    later = _with_remarks(tmp_path)
+    deliver(of(1), BIKES, home, D1)
+    rows = rides([D0, D1])
+    rows.loc[1] = rows.loc[0]
+    rows["remark"] = [f"no. {i}" for i in range(len(rows))]
+    deliver_log(rows, BIKES.table("rides"), home)
+    ingested(spark, settings)
+    more = pd.concat([rows, rides([D1], 3, seed=5).assign(remark="new")])
+    for files in (1, 2):
+        deliver_log(more if files == 1 else more.iloc[::-1], later.table("rides"), home)
+        result = ingest.run_ingest(spark, settings, contract=later)
+        repeated = [n.facts["n_events"] for n in result.notes if n.code == "EventsRepeated"]
+        assert repeated == [len(rows) if files == 1 else len(more)]
+        published = run_log(settings).read_published_log(
+            spark, judged_table(later.table("rides")), stage=OF_RIDES
+        )
+        assert published.count() == len(more) and published.where("remark = 'new'").count() == 3
+
+
+def _with_remarks(folder: Path) -> Contract:
+    """The contract with one more field of rides, which may be null."""
+    declared = yaml.safe_load((DATA / "bikes.odcs.yaml").read_text())
+    (table,) = (t for t in declared["schema"] if t["name"] == "rides")
+    remark = {
+        "name": "remark",
+        "description": "What else there is to say.",
+        "logicalType": "string",
+        "physicalType": "string",
+        "customProperties": [{"property": "role", "value": "audit"}],
+    }
+    table["properties"].append(remark)
+    path = folder / "remarks.odcs.yaml"
+    path.write_text(yaml.safe_dump(declared, sort_keys=False))
+    return load_contract(path)
+
+
+@pytest.mark.connect
+def test_an_orphan_is_judged_again_when_it_is_delivered_again(
+    spark: SparkSession, settings: Settings, home: Path
+) -> None:
+    """Station 19 comes with the second day; a ride to it was delivered before."""
+    settings = settings.model_copy(update={"ingest": settings.ingest.model_copy(update={"landed_at": None})})
+    deliver(of(1, 19), BIKES, home, D0)
+    ends = [("ST0000", "ST0019"), *(("ST0001", "ST0002") for _ in range(9))]
+    some = events(BIKES.table("rides"), ends, [D0])
+    deliver_log(some, BIKES.table("rides"), home)
+    ingested(spark, settings)
+
+    def valid_rides() -> int:
+        rows = run_log(settings).read_published_log(spark, RIDES, stage=OF_RIDES)
+        return rows.where("_dq_status = 'valid'").count()
+
+    assert valid_rides() == 9
+    deliver(of(1, 20), BIKES, home, D1)
+    ingested(spark, settings)  # the same files: nothing is looked at again
+    assert valid_rides() == 9
+    deliver_log(some.iloc[:1], BIKES.table("rides"), home)
+    ingested(spark, settings)
+    assert valid_rides() == 10 and sum(by_day(spark, settings).values()) == 10
+
+
 @pytest.mark.connect
 def test_who_left_since_is_no_orphan_of_the_past(spark: SparkSession, settings: Settings, home: Path) -> None:
     """Station 19 is there on the first day and gone on the second; events of the first day know it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from engage_spark.contract import Contract, judged_table, load_contract
@@ -18,7 +21,7 @@ from engage_spark.pipelines.ingest.run import run_ingest
 from engage_spark.pipelines.tables.migrate import run_migrate
 from engage_spark.settings import Settings
 from engage_spark.spark.schema import is_widening, spark_type
-from tests.support.deliveries import BIKES, deliver, run_log, settings_of, stations
+from tests.support.deliveries import BIKES, deliver, deliver_log, events, run_log, settings_of, stations
 from tests.support.delta_files import live_files, protocol, rows
 from tests.support.paths import DATA
 
@@ -99,6 +102,9 @@ def test_a_new_nullable_field_is_taken_up_by_the_next_write(
     assert visible.where(f"snapshot_date = DATE'{DAY}'").count() == 30
     assert run_migrate(spark, settings, contract=contract).steps == ()
     assert [s.kind for s in run_migrate(spark, settings, contract=BIKES).steps] == ["unused"]
+    # Without the field again, ingest names what it leaves null from now on.
+    again = run_ingest(spark, settings, contract=BIKES, snapshot_date=date.fromisoformat(NEXT))
+    assert [n.facts["examples"] for n in again.notes if n.code == "ColumnsNotDeclared"] == [("panels",)]
 
 
 @pytest.mark.connect
@@ -159,26 +165,46 @@ def test_a_type_is_wider_where_it_holds_every_value(narrow: str, wide: str, expe
 def test_a_lake_of_an_older_layout_is_refused_by_stages_and_migrated(
     spark: SparkSession, settings: Settings, session_settings: Settings, tmp_path: Path
 ) -> None:
-    """The layout before tables were partitioned by run, and `runs` without the columns that came with it."""
+    """The layout before tables were partitioned by run, `runs` without the columns that came with it, and a
+    log whose events a rejected delivery had replaced: readers saw the version before.
+    """
     old = settings_of(session_settings, tmp_path, landed_at=f"{NEXT}T12:00:00Z")
+    table = BIKES.table("rides")
+    ends: list[tuple[str | None, str | None]] = [(f"ST{i:04d}", f"ST{i + 1:04d}") for i in range(20)]
     deliver(stations(30), BIKES, tmp_path, DAY)
+    first = events(table, ends, [DAY])
+    deliver_log(first, table, tmp_path)
     run_ingest(spark, old, contract=BIKES)
     lake = Lake(old.lake)
-    expected = sorted(repr(r) for r in rows(root(old) / "stations_judged"))
+    expected = {
+        name: sorted(repr(r) for r in rows(root(old) / name)) for name in ("stations_judged", "rides_judged")
+    }
     for name, dropped, parts in (
         ("stations_judged", (), ["snapshot_date"]),
+        ("rides_judged", ("_replaced_by",), ["event_date"]),
         ("runs", ("kind", "rows_repeated", "rows_erased", "first_event"), []),
     ):
-        written = lake.read(spark, name).drop(*dropped).collect()
-        schema = T.StructType([f for f in lake.read(spark, name).schema if f.name not in dropped])
-        writer = spark.createDataFrame(written, schema).write.format("delta").mode("overwrite")
-        writer = writer.option("overwriteSchema", "true").partitionBy(*parts)
-        writer.save(lake.location(name))
+        stored = lake.read(spark, name)
+        written = spark.createDataFrame(stored.drop(*dropped).collect(), stored.drop(*dropped).schema)
+        shutil.rmtree(root(old) / name)
+        written.write.format("delta").partitionBy(*parts).save(lake.location(name))
+    rejected = lake.read(spark, "rides_judged").limit(3).withColumn("_run_id", F.lit("0" * 32))
+    rejected = spark.createDataFrame(rejected.collect(), rejected.schema)
+    rejected.write.format("delta").mode("overwrite").save(lake.location("rides_judged"))
     with pytest.raises(ConfigurationError) as refused:
         run_features(spark, old, contract=BIKES)
     assert "engage-spark tables migrate" in (refused.value.hint or "")
     steps = run_migrate(spark, old, contract=BIKES, apply=True).steps
-    assert {(s.table, s.kind) for s in steps} == {("stations_judged", "layout"), ("runs", "add")}
-    assert sorted(repr(r) for r in rows(root(old) / "stations_judged")) == expected
+    assert {(s.table, s.kind) for s in steps} == {
+        ("stations_judged", "layout"), ("rides_judged", "layout"), ("rides_judged", "add"), ("runs", "add"),
+    }  # fmt: skip
+    for name, before in expected.items():
+        assert sorted(repr(r) for r in rows(root(old) / name)) == before, name
     assert run_features(spark, old, contract=BIKES).rows == 30
-    assert [r["kind"] for r in rows(root(old) / "runs")] == ["snapshot", "snapshot"]
+    assert sorted(r["kind"] for r in rows(root(old) / "runs")) == ["log", "snapshot", "snapshot"]
+    # The log goes on: what it holds already is left out.
+    more = events(table, [("ST0001", "ST0009")], [DAY], seed=2)
+    deliver_log(pd.concat([first, more]), table, tmp_path)
+    (run,) = (s for s in run_ingest(spark, old, contract=BIKES).snapshots if s.table == "rides")
+    shown = run_log(old).read_published_log(spark, judged_table(table), stage="ingest:rides")
+    assert (run.valid, shown.count()) == (1, 21)
