@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import date
 
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, GraphSpec, graph_spec_of
-from engage_spark.lake.erased_keys import count_erased_keys
+from engage_spark.lake.erased_keys import ERASED_KEYS, count_erased_keys
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.graph.measure_snapshot import measure_snapshot, redraw_picture
 from engage_spark.pipelines.graph.picture import is_picture_missing
@@ -30,7 +31,9 @@ def run_graph(
     date.
 
     A graph is out of date when its customers were published again, when a run has since delivered events up
-    to its day, or when contract, settings or code have changed.
+    to its day, or when contract, settings or code have changed. It is not when a key was erased since: what
+    is published of the others stays. One that is measured again is another run then, because the figures of
+    the others change.
 
     Cost: per snapshot one narrow scan of the customers, of the interactions, and of the connections for each
     direction, joined with the customers' ranks; a shuffle of the events by pair, two integers each; the
@@ -46,19 +49,25 @@ def run_graph(
     due = runner.due(
         graph_stage(spec),
         source=spec.entity,
-        more_inputs=lambda day: _states_of_logs(context, spec, day),
+        more_inputs=lambda day: {
+            **_states_of_logs(context, spec, day),
+            **_keys_erased_before(runner, spec, day),
+        },
         settings=("graph",),
     )
     snapshots = []
     notes: list[Note] = []
+    n_keys = 0
     for work in due:
-        graph, its_notes = measure_snapshot(runner, spec, work)
+        n_keys = count_erased_keys(spark, context.lake)
+        erased = {ERASED_KEYS: str(n_keys)} if n_keys else {}
+        graph, its_notes = measure_snapshot(runner, spec, replace(work, inputs={**work.inputs, **erased}))
         snapshots.append(graph)
         notes += its_notes
     for run in runner.publication.visible(graph_stage(spec)).values():
         if is_picture_missing(context, spec, run):
             notes += redraw_picture(runner, spec, run).notes
-    if snapshots and (n_keys := count_erased_keys(spark, context.lake)):
+    if snapshots and n_keys:
         notes.append(Note("MadeWithoutErased", {"n_keys": n_keys}))
     return GraphResult(
         stage="graph",
@@ -67,6 +76,13 @@ def run_graph(
         notes=tuple(notes) if snapshots else (Note("GraphUpToDate"),),
         snapshots=tuple(snapshots),
     )
+
+
+def _keys_erased_before(runner: StageRunner, spec: GraphSpec, day: date) -> dict[str, str]:
+    """Return how many keys had been erased when the published graph of a day was measured."""
+    run = runner.publication.published.get((graph_stage(spec), day))
+    n_keys = None if run is None else run.inputs.get(ERASED_KEYS)
+    return {} if n_keys is None else {ERASED_KEYS: n_keys}
 
 
 def _states_of_logs(context: RunContext, spec: GraphSpec, day: date) -> dict[str, str]:

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from engage_spark.contract import load_contract
+from engage_spark.contract import graph_spec_of, load_contract
 from engage_spark.errors import InputError, UsageError
 from engage_spark.lake import Lake
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.graph.run import run_graph
 from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.stages import graph_stage
 from engage_spark.pipelines.tables.forget import run_forget
 from engage_spark.pipelines.tables.traces import mask_pattern
 from engage_spark.pipelines.tables.vacuum import run_vacuum
 from engage_spark.settings import Settings
 from tests.support.deliveries import BIKES, deliver, deliver_log, events, settings_of, stations, write
 from tests.support.delta_files import digests, rows
-from tests.support.kill_harness import killed_before
+from tests.support.kill_harness import killed_at, killed_before
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
@@ -185,9 +186,25 @@ def test_a_graph_of_numbers_is_made_without_the_erased(
     assert places["acquaintances_judged"] == (2, 0)
     vertices = {r["player_no"] for r in rows(lake_of(settings) / "player_graph")}
     assert vertices == set(range(12)) - {7}, "published values of others stay"
+    # measured again and killed between two tables: the figures of one measurement stay together
+    before = _measured(settings)
+    assert killed_at("commit player_graph", lambda: run_graph(spark, settings, contract=CHESS, force=True))
+    assert _measured(settings) == before
+    assert {n.code for n in run_graph(spark, settings, contract=CHESS).notes} == {"GraphUpToDate"}
     measured = run_graph(spark, settings, contract=CHESS, force=True)
     assert "MadeWithoutErased" in {n.code for n in measured.notes}
     assert (measured.snapshots[0].vertices, measured.snapshots[0].edges) == (11, 10)
+    assert len(_measured(settings)) == 21
+    assert {n.code for n in run_graph(spark, settings, contract=CHESS).notes} == {"GraphUpToDate"}
+
+
+def _measured(settings: Settings) -> list[str]:
+    """The rows of the published run of the graph."""
+    spec = graph_spec_of(CHESS)
+    published = [r for r in rows(lake_of(settings) / "runs") if r["stage"] == graph_stage(spec)]
+    run_id = max(published, key=lambda r: (r["attempt"], r["finished_at"]))["run_id"]
+    stored = (r for t in (spec.vertices, spec.edges) for r in rows(lake_of(settings) / t.name))
+    return sorted(repr(r) for r in stored if r["_run_id"] == run_id)
 
 
 def test_a_key_is_told_from_a_longer_one() -> None:
