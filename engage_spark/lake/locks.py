@@ -66,8 +66,14 @@ class Lock:
     @property
     def is_held(self) -> bool:
         """Whether the newest generation is this one, and its file this holder's."""
-        newest = _newest(self.spark, self.folder, self.table)
+        newest = max(_generations(self.spark, self.folder, self.table), default=0)
         return newest == self.generation and _is_of(read_small_file(self.spark, self.path), self.owner)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the last sign of life is recent: nobody takes over a lock that shows such signs."""
+        clock, calendar = self.signs[-1]
+        return max(time.monotonic() - clock, time.time() - calendar) <= SILENCE / 2
 
     def require(self) -> None:
         """Refuse to go on where another process has taken the lock over.
@@ -78,8 +84,7 @@ class Lock:
         """
         if self.generation is None:
             return
-        clock, calendar = self.signs[-1]
-        if max(time.monotonic() - clock, time.time() - calendar) > SILENCE / 2 and not self.is_held:
+        if not self.is_fresh and not self.is_held:
             raise TransientError(
                 f"another process took over {self.table}, because this one had shown no sign of life for "
                 f"{SILENCE:g} s",
@@ -87,8 +92,8 @@ class Lock:
             )
 
     def renew(self) -> bool:
-        """Show a sign of life; return whether the lock is still this holder's."""
-        if not self.is_held:
+        """Show a sign of life; return whether the lock is still this holder's. Cost: one small file."""
+        if not self.is_fresh and not self.is_held:
             return False
         signs = dict(self.owner) | {"beat": len(self.signs)}
         write_small_file(self.spark, self.path, json.dumps(signs))
@@ -98,7 +103,7 @@ class Lock:
     def release(self) -> None:
         """Free the table, if it is still this holder's. One that cannot be freed is free after a while."""
         try:
-            if _is_of(read_small_file(self.spark, self.path), self.owner):
+            if self.is_fresh or _is_of(read_small_file(self.spark, self.path), self.owner):
                 delete_file(self.spark, self.path)
         except Exception as e:  # noqa: BLE001 (the work is done and published; silence frees the lock)
             log.event(f"the lock {self.path} could not be released: {e}", level="warning")
@@ -109,7 +114,7 @@ def table_lock(spark: SparkSession, lake: Lake, table: str, *, wait: float = 0.0
     """Hold the lock of a table while the block runs.
 
     `wait` says for how many seconds a living holder is waited for. A dead one is always waited out.
-    Cost: on S3 about six small requests, and one every few seconds.
+    Cost: on S3 four small requests, and one every few seconds.
     Errors: TransientError where another process holds it and lives.
     """
     root = lake.settings.root or lake.settings.scratch_root
@@ -143,11 +148,16 @@ def _file_name(lake: Lake, table: str) -> str:
 def _acquire(
     spark: SparkSession, folder: str, table: str, owner: dict[str, Any], *, wait: float
 ) -> int | None:
-    """Create the next generation as soon as it is free; None where no lock can be made."""
+    """Create the next generation as soon as it is free; None where no lock can be made.
+
+    The first one is tried without a look, since a table is seldom locked.
+    """
     started = silent_since = time.monotonic()
     sign: tuple[int, str | None] | None = None
+    known: set[int] | None = None
     while True:
-        generation = _newest(spark, folder, table)
+        known = set() if known is None else _generations(spark, folder, table)
+        generation = max(known, default=0)
         text = read_small_file(spark, f"{folder}/{table}.{generation}") if generation else None
         if generation:
             if text is None:  # released between the two looks
@@ -168,20 +178,20 @@ def _acquire(
         # A store may have lost its answer after it made the file, and say of the second try that it is there.
         if not created and not _is_of(read_small_file(spark, path), owner):
             continue
-        # Of two that made different generations at once, each sees the other's unless that came later.
+        # Of two that made different generations at once, the one that looks last sees the other's.
         unchanged = not generation or read_small_file(spark, f"{folder}/{table}.{generation}") in (text, None)
-        if unchanged and _newest(spark, folder, table) == generation + 1:
-            for old in range(1, generation + 1):
+        if unchanged and _generations(spark, folder, table) <= known | {generation + 1}:
+            for old in known:
                 delete_file(spark, f"{folder}/{table}.{old}")
             return generation + 1
         delete_file(spark, path)
 
 
-def _newest(spark: SparkSession, folder: str, table: str) -> int:
-    """Return the newest generation, 0 where nobody holds the lock."""
+def _generations(spark: SparkSession, folder: str, table: str) -> set[int]:
+    """Return the generations that are there; the newest holds the lock."""
     names = names_in(spark, folder) or []
     numbers = [n.removeprefix(f"{table}.") for n in names if n.startswith(f"{table}.")]
-    return max((int(n) for n in numbers if n.isdigit()), default=0)
+    return {int(n) for n in numbers if n.isdigit()}
 
 
 def _beat(lock: Lock, stop: threading.Event) -> None:

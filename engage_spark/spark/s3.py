@@ -17,9 +17,10 @@ of several calls, and 30 s for each connection. Throttling has separate limits, 
 overrides each.
 """
 
-REQUESTS = {"performance.flags": "create,mkdir"}
+REQUESTS = {"performance.flags": "create,delete,mkdir"}
 """Spare Hadoop's look, before it writes a file or makes a directory, for what else has that name: two to four
-requests each. Data files have names of their own, and Delta looks for a commit before it writes one.
+requests each. Data files have names of their own, and Delta looks for a commit before it writes one. After a
+file is deleted, its folder is not looked for and made again: nothing here asks for empty folders.
 """
 
 
