@@ -14,9 +14,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.simulations import Simulation, fairness, promotion, selection
+from bench.simulations import Simulation, calibration, fairness, promotion, selection
 
-SIMULATIONS: tuple[Simulation, ...] = (*promotion.SIMULATIONS, *fairness.SIMULATIONS, *selection.SIMULATIONS)
+SIMULATIONS: tuple[Simulation, ...] = (
+    *promotion.SIMULATIONS,
+    *fairness.SIMULATIONS,
+    *selection.SIMULATIONS,
+    *calibration.SIMULATIONS,
+)
 
 
 def name_of(simulation: Simulation) -> str:

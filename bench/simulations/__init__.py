@@ -7,7 +7,7 @@ with few runs, `python -m bench.honesty` with many. They need numpy and no Spark
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engage_spark.numerics.binomial import binomial_bounds
@@ -60,6 +60,28 @@ def share(
         value=hits / runs,
         low=float(low[0]),
         high=float(high[0]),
+        most=most,
+        least=least,
+    )
+
+
+def mean(
+    name: str,
+    setting: str,
+    values: Sequence[float],
+    *,
+    most: float | None = None,
+    least: float | None = None,
+) -> Figure:
+    """Return the mean of the runs, with three standard errors of it."""
+    average = sum(values) / len(values)
+    spread = math.sqrt(sum((v - average) ** 2 for v in values) / max(1, len(values) - 1) / len(values))
+    return Figure(
+        name=name,
+        setting=setting,
+        value=average,
+        low=average - 3 * spread,
+        high=average + 3 * spread,
         most=most,
         least=least,
     )

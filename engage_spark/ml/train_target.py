@@ -210,6 +210,8 @@ def train_target(
         spec,
         fit_rows[None],
         calibration=splits.calibration,
+        key=key,
+        days=len(snapshots.train),
         models=models,
     )
     winner = fitted[WINNER]

@@ -74,7 +74,7 @@ def fitted(rows: DataFrame, target: Target, family: Family, *, calibrate: bool =
     only = () if family is Family.CONSTANT else None
     candidate = Candidate(name=family.value, family=family, params=PARAMS[family], only=only)
     model = build_pipeline(candidate, target=target, features=FEATURES, label=target.name, seed=7).fit(rows)
-    return calibrated(model, rows, label=target.name) if calibrate else model
+    return calibrated(model, rows, label=target.name, key=["id"], days=1)[0] if calibrate else model
 
 
 def explained(model: PipelineModel, rows: DataFrame, target: Target, at: Path) -> Explainer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from engage_spark.ml.data.driver_sample import HASH, sample_rows, to_arrays
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
+from engage_spark.ml.training.calibration import CalibrationMap
 from engage_spark.ml.training.candidates import Candidate, baseline_for
 from engage_spark.ml.training.fit import Job, fit_all, narrow
 from engage_spark.ml.training.pipeline import PREDICTION, calibrated, candidate_features
@@ -44,6 +45,7 @@ class FittedModel:
     candidate: Candidate
     features: tuple[Feature, ...]
     model: PipelineModel
+    calibration: CalibrationMap | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +59,7 @@ class FinalModel:
     candidate: Candidate
     features: tuple[Feature, ...]
     model: PipelineModel
+    calibration: CalibrationMap | None
     scores: np.ndarray
     metrics: Mapping[str, Interval | None]
 
@@ -99,14 +102,16 @@ def fit_final_models(
     rows: DataFrame,
     *,
     calibration: DataFrame,
+    key: Sequence[str],
+    days: int,
     models: ModelSettings,
 ) -> dict[str, FittedModel]:
     """Fit the candidate on the features of each role, and the baseline on those of the spec.
 
-    `calibration` holds the rows that models of two classes are calibrated on. Roles whose candidate and
-    features are the same share one model.
+    `calibration` holds the rows that models of two classes are calibrated on, of customers that `key` names
+    and of so many `days`. Roles whose candidate and features are the same share one model.
 
-    Cost: one fit per model, and two jobs to calibrate it.
+    Cost: one fit per model, and one job to calibrate it.
     """
     target, baseline = spec.target, baseline_for(spec.target)
     uses = {role: (candidate.name, candidate_features(candidate, of)) for role, of in features.items()}
@@ -126,17 +131,33 @@ def fit_final_models(
     ]
     with log.stage(f"fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)):
         fitted = fit_all(jobs, parallelism=models.parallelism)
-        pipelines = [f.model for f in fitted]
-        if target.task is Task.BINARY:
-            pipelines = [
-                calibrated(model, narrow(calibration, used, target.name), label=target.name)
-                for model, (_, used) in zip(pipelines, distinct, strict=True)
-            ]
-    by_use = {
-        (name, used): FittedModel(candidate=candidates[name], features=used, model=model)
-        for (name, used), model in zip(distinct, pipelines, strict=True)
-    }
+        by_use = {
+            (name, used): _calibrated(
+                FittedModel(candidate=candidates[name], features=used, model=f.model),
+                target,
+                calibration,
+                key=key,
+                days=days,
+            )
+            for (name, used), f in zip(distinct, fitted, strict=True)
+        }
     return {role: by_use[use] for role, use in uses.items()}
+
+
+def _calibrated(
+    fitted: FittedModel, target: Target, rows: DataFrame, *, key: Sequence[str], days: int
+) -> FittedModel:
+    """Return a model of two classes calibrated, another as it is."""
+    if target.task is not Task.BINARY:
+        return fitted
+    model, chart = calibrated(
+        fitted.model,
+        narrow(rows, fitted.features, *key, target.name),
+        label=target.name,
+        key=key,
+        days=days,
+    )
+    return replace(fitted, model=model, calibration=chart)
 
 
 def measure_final_models(
@@ -178,6 +199,7 @@ def measure_final_models(
             candidate=f.candidate,
             features=f.features,
             model=f.model,
+            calibration=f.calibration,
             scores=scores,
             metrics=metrics,
         )

@@ -15,6 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.training.calibration import (
+    FOLDS,
+    GRID,
+    NEAREST,
+    CalibrationMap,
+    ScoreCounts,
+    choose_calibration,
+)
 from engage_spark.ml.training.candidates import Candidate
 
 if TYPE_CHECKING:
@@ -22,12 +30,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 FEATURES, RAW, PROBABILITY, PREDICTION = "__features", "__raw", "probability", "prediction"
-_PREDICTED, _CALIBRATED, _CLASS = "__predicted", "__calibrated", "__class"
-ORDER_KEPT = 0.001
-"""How much of the uncalibrated probability is in a calibrated one: isotonic regression maps whole intervals
-to one value, and this keeps the order of the rows within them, at a cost in calibration of less than a
-thousandth.
-"""
+_PREDICTED, _CLASS = "__predicted", "__class"
+_CALIBRATED = f"* EXCEPT ({PREDICTION}), "
+"""What the last stage of a calibrated model selects, before its prediction."""
 
 
 @dataclass(frozen=True)
@@ -193,24 +198,27 @@ def _bounded(value: str, target: Target, *, drop: str) -> Any:
     return _select(f"* EXCEPT ({drop}), {checked} AS {PREDICTION}")
 
 
-def calibrated(model: PipelineModel, rows: DataFrame, *, label: str) -> PipelineModel:
+def calibrated(
+    model: PipelineModel, rows: DataFrame, *, label: str, key: Sequence[str], days: int
+) -> tuple[PipelineModel, CalibrationMap]:
     """Return the same binary model with its `prediction` calibrated on `rows`, which it was not fitted on.
 
-    Isotonic regression (MLlib's, pool adjacent violators) of the label on the probability, blended with
-    ORDER_KEPT of the probability, so that rows keep their order and metrics of rank their value. The result
-    depends on the rows alone, up to rounding.
+    Rows are counted by their log-odds on a grid and by fold of their customer (`key`), and the driver fits
+    and chooses the map (`calibration`). `days`: how many rows a customer may have. The result depends on
+    the rows alone.
 
-    Cost: two jobs over `rows`, sorted by score.
+    Cost: one job over `rows`; what is collected does not grow with them.
 
-    Errors: ConfigurationError for a model without probabilities, or one that is calibrated already.
+    Errors: ConfigurationError for a model without probabilities, one that is calibrated already, or no row.
     """
     from pyspark.ml import PipelineModel
-    from pyspark.ml.regression import IsotonicRegression, IsotonicRegressionModel
     from pyspark.sql import functions as F
 
+    from engage_spark.spark.compat import to_arrow
     from engage_spark.spark.schema import column_named
 
-    if any(isinstance(s, IsotonicRegressionModel) for s in model.stages):
+    last: Any = model.stages[-1]
+    if f"SELECT {_CALIBRATED}" in last.getStatement():
         raise ConfigurationError(
             "the model is calibrated already", hint="calibrate the model as it was fitted"
         )
@@ -219,15 +227,18 @@ def calibrated(model: PipelineModel, rows: DataFrame, *, label: str) -> Pipeline
         raise ConfigurationError(
             "only a model of two classes can be calibrated", hint="leave regressions as they are"
         )
-    isotonic = IsotonicRegression(
-        featuresCol=PROBABILITY, featureIndex=1, labelCol="__label", predictionCol=_CALIBRATED
+    p = F.least(F.lit(1 - NEAREST), F.greatest(F.lit(NEAREST), F.col(PREDICTION)))
+    place = F.rint(F.ln(p / (F.lit(1.0) - p)) * F.lit(float(GRID))).cast("bigint")
+    fold = F.pmod(F.xxhash64(F.lit("calibration"), *map(column_named, key)), F.lit(FOLDS))
+    grouped = scored.groupBy(place.alias("place"), fold.alias("fold")).agg(
+        F.count(F.lit(1)).alias("rows"),
+        F.count_if(column_named(label).cast("double") == F.lit(1.0)).alias("ones"),
     )
-    fitted = isotonic.fit(
-        scored.select(column_named(label).cast("double").alias("__label"), F.col(PROBABILITY))
-    )
-    blended = f"{1 - ORDER_KEPT}D * {_CALIBRATED} + {ORDER_KEPT}D * {PREDICTION}"
-    last = _select(f"* EXCEPT ({_CALIBRATED}, {PREDICTION}), LEAST(1.0D, {blended}) AS {PREDICTION}")
-    return PipelineModel(stages=[*model.stages, fitted, last])
+    table = to_arrow(grouped).sort_by([("place", "ascending"), ("fold", "ascending")])
+    columns = {name: table.column(name).to_numpy() for name in ("place", "fold", "rows", "ones")}
+    chart = choose_calibration(ScoreCounts(**columns, days=days))
+    stage = _select(f"{_CALIBRATED}{chart.sql(PREDICTION)} AS {PREDICTION}")
+    return PipelineModel(stages=[*model.stages, stage]), chart
 
 
 _SOURCE = re.compile(r"CAST\(`((?:[^`]|``)+)` AS (DOUBLE|STRING)\) AS (__[nc]\d+)")

@@ -113,9 +113,16 @@ def _candidates(t: TrainedTarget) -> Iterator[tuple[str, float, float]]:
 
 
 def _calibration(t: TrainedTarget) -> tuple[str, ...]:
-    if t.target.task is not Task.BINARY:
+    c = t.final.calibration
+    if c is None:
         return ()
-    return (f"Calibrated by isotonic regression on {t.splits.counts['calibration']:,} rows kept for it.",)
+    compared = ", ".join(f"{loss:.4f} {method}" for method, loss in c.losses.items())
+    reason = f"chosen by log-loss on folds left out ({compared})" if compared else "the rows are few"
+    return (
+        f"Calibrated by {c.method} regression on {t.splits.counts['calibration']:,} rows kept for it: "
+        f"{reason}. These rows can show no probability below {c.low:.2g} or above {c.high:.5g}, and none "
+        f"is given.",
+    )
 
 
 def _coverage(t: TrainedTarget) -> tuple[tuple[str, GroupFigure], ...]:

@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, TweedieRegressor
 from sklearn.metrics import roc_auc_score
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.ml.feature_spec import Feature, Target
+from engage_spark.ml.training import pipeline
+from engage_spark.ml.training.calibration import (
+    ISOTONIC,
+    LOGISTIC,
+    ScoreCounts,
+    fit_isotonic,
+    fit_logistic,
+)
 from engage_spark.ml.training.candidates import Candidate, Family, baseline_for
 from engage_spark.ml.training.fit import Fitted, Job, fit_all
 from engage_spark.ml.training.pipeline import (
-    ORDER_KEPT,
     VectorSlot,
     build_pipeline,
     calibrated,
@@ -228,7 +234,7 @@ def test_a_reloaded_model_scores_bit_for_bit_on_any_partitioning(
         pytest.skip("tweedie is no model of two classes")
     model = fitted[target, name].model
     if target == "left":
-        model = calibrated(model, people.where("fold = 0"), label="left")
+        model, _ = calibrated(model, people.where("fold = 0"), label="left", key=["id"], days=1)
     whole = predictions(model, people.repartition(2))
     assert whole.nunique() > 1 or name == "baseline"
     model.write().overwrite().save(str(tmp_path / "model"))
@@ -241,33 +247,38 @@ def test_a_reloaded_model_scores_bit_for_bit_on_any_partitioning(
 
 
 @pytest.mark.connect
-def test_calibration_is_isotonic_regression_that_keeps_the_order(
-    fitted: dict[tuple[str, str], Fitted], people: DataFrame, rows: pd.DataFrame
+@pytest.mark.parametrize("method", [LOGISTIC, ISOTONIC])
+def test_a_calibrated_model_gives_what_its_map_says_and_keeps_the_order(
+    fitted: dict[tuple[str, str], Fitted],
+    people: DataFrame,
+    rows: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
 ) -> None:
     model, held_out = fitted["left", "linear"].model, people.where("fold = 0")
-    raw = predictions(model, people)
-    labels = rows.set_index("id").left
-    fold_ids = rows[rows.fold == 0].id
-    oracle = IsotonicRegression(out_of_bounds="clip").fit(raw[fold_ids], labels[fold_ids])
-    expected = (1 - ORDER_KEPT) * oracle.predict(raw) + ORDER_KEPT * raw
-    found = calibrated(model, held_out, label="left")
-    np.testing.assert_allclose(predictions(found, people), expected, atol=1e-9)
-    assert roc_auc_score(labels, predictions(found, people)) == pytest.approx(
-        roc_auc_score(labels, raw), abs=1e-12
-    )
-    for parts in (1, 7):
-        other = calibrated(model, held_out.repartition(parts), label="left")
-        np.testing.assert_allclose(predictions(other, people), expected, atol=1e-12)
+    fit = fit_logistic if method == LOGISTIC else fit_isotonic
+    monkeypatch.setattr(pipeline, "choose_calibration", lambda counts: fit(counts, {}))
+    calibrated_model, chart = calibrated(model, held_out, label="left", key=["id"], days=1)
+    raw, served = predictions(model, people), predictions(calibrated_model, people)
+    own = rows[rows.fold == 0].set_index("id")
+    counts = ScoreCounts.of(raw[own.index], own.left, np.zeros(len(own)))
+    assert chart.method == method
+    np.testing.assert_allclose(chart.apply(raw), fit(counts, {}).apply(raw), rtol=1e-9)
+    np.testing.assert_allclose(served, chart.apply(raw), rtol=1e-12)
+    assert roc_auc_score(rows.set_index("id").left, served) == roc_auc_score(rows.set_index("id").left, raw)
+    again, same = calibrated(model, held_out.repartition(7), label="left", key=["id"], days=1)
+    assert same == chart
+    pd.testing.assert_series_equal(predictions(again, people), served, check_exact=True)
 
 
 def test_only_an_uncalibrated_model_of_two_classes_is_calibrated(
     fitted: dict[tuple[str, str], Fitted], people: DataFrame
 ) -> None:
     with pytest.raises(ConfigurationError, match="only a model of two classes"):
-        calibrated(fitted["value", "linear"].model, people, label="value")
-    once = calibrated(fitted["left", "linear"].model, people, label="left")
+        calibrated(fitted["value", "linear"].model, people, label="value", key=["id"], days=1)
+    once, _ = calibrated(fitted["left", "linear"].model, people, label="left", key=["id"], days=1)
     with pytest.raises(ConfigurationError, match="calibrated already"):
-        calibrated(once, people, label="left")
+        calibrated(once, people, label="left", key=["id"], days=1)
 
 
 def test_what_stays_beside_the_prediction_is_the_source_and_what_explanation_needs(
@@ -278,8 +289,14 @@ def test_what_stays_beside_the_prediction_is_the_source_and_what_explanation_nee
         "__features",
         "prediction",
     ]
-    binary = calibrated(fitted["left", "gbt"].model, people, label="left").transform(people).columns
-    assert binary == [*people.columns, "__features", "__raw", "probability", "prediction"]
+    binary, _ = calibrated(fitted["left", "gbt"].model, people, label="left", key=["id"], days=1)
+    assert binary.transform(people).columns == [
+        *people.columns,
+        "__features",
+        "__raw",
+        "probability",
+        "prediction",
+    ]
 
 
 def test_names_that_the_model_needs_are_refused_all_at_once(spark: SparkSession) -> None:

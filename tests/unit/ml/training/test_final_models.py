@@ -47,6 +47,8 @@ def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
         SPEC,
         rows,
         calibration=rows,
+        key=["id"],
+        days=1,
         models=MODELS,
     )
     assert fits == [("forest", ("a", "b")), ("forest", ("a", "b", "c")), ("baseline", ())]
