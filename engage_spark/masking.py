@@ -31,12 +31,37 @@ _SECRET_NAME = re.compile(rf"key|private|{_WORD}", re.IGNORECASE)
 _TEXT_NAME = re.compile(_WORD, re.IGNORECASE)
 _QUOTED = r"""\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?"""
 _NAMED = re.compile(
-    rf"({_WORD}[\w.-]{{0,40}}(?:\[\w{{1,9}}\])?(\\*['\"])?[ \t]*)(?:(=[ \t]*)({_QUOTED}|[^\s&;]+)"
+    rf"({_WORD}[\w.-]{{0,40}}(?:\[\w{{1,9}}\])?(\\*['\"])?[ \t\xa0]*)(?:(=[ \t\xa0]*)({_QUOTED}|[^\s&;]+)"
     rf"|(:[ \t]*)({_QUOTED}|[^\s,;)\]}}]+)(?=(\s*(?:$|[\n#,;)\]}}]))?))",
     re.IGNORECASE,
 )
 """What stands after the name of a secret: after `=`, or after `:` as in YAML, JSON and headers."""
 _HEADER = re.compile(r"\b((?:authorization|cookie)['\"]?[ \t]*[:=][ \t]*['\"]?)[^\n'\"]+", re.IGNORECASE)
+_REST = r"[\w.-]{0,40}"
+_HTML_QUOTE = r"&(?:quot|apos|#34|#39|#x27|#x22);"
+_WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
+    # how others write a name with its value: Scala's maps and pairs, lists, JDBC's braces, YAML's blocks,
+    # Hadoop's and other XML, addresses and pages with their signs escaped, files of properties
+    ("->", re.compile(rf"({_WORD}{_REST}[ \t]{{0,4}}->[ \t]{{0,4}})(?:{_QUOTED}|[^\s,;)\]}}]+)", re.I)),
+    (":=", re.compile(rf"({_WORD}{_REST}[ \t]{{0,4}}:=[ \t]{{0,4}})(?:{_QUOTED}|[^\s,;)\]}}]+)", re.I)),
+    ("(", re.compile(rf"(\([\w.-]{{0,99}}{_WORD}{_REST},)[^\s)]+", re.I)),
+    ("[", re.compile(rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}[=:][ \t]{{0,4}})\[[^\]\n]{{0,4000}}\]?", re.I)),
+    ("{", re.compile(rf"({_WORD}{_REST}=)\{{[^}}\n]{{0,400}}\}}?", re.I)),
+    ("\n", re.compile(
+        rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}:[ \t]{{0,4}}[|>][0-9+-]{{0,2}}[ \t]{{0,4}}\n[ \t]{{1,40}})"
+        r"\S[^\n]*(?:\n[ \t]+[^\n]*)*", re.I
+    )),
+    ("<value>", re.compile(rf"({_WORD}{_REST}</name>\s{{0,40}}<value>)[^<]+", re.I)),
+    ("</", re.compile(rf"(<[\w.:-]{{0,40}}{_WORD}{_REST}>)[^<]+(?=</)", re.I)),
+    ("%", re.compile(rf"({_WORD}{_REST}(?:%2[27])?(?:%3[AD])(?:%20|\+)?(?:%2[27])?)[^\s&;%]+", re.I)),
+    ("&", re.compile(
+        rf"({_WORD}{_REST}(?:{_HTML_QUOTE})?[ ]?(?:=|:|&\#61;)[ ]?(?:{_HTML_QUOTE})?)(?<=;)[^\s&]+", re.I
+    )),
+    ("  ", re.compile(rf"(\w\.[\w.-]{{0,99}}{_WORD}{_REST}[ ]{{2,40}})\S+$", re.I | re.M)),
+    ("\t", re.compile(rf"({_WORD}{_REST}\t[ \t]{{0,40}})\S+$", re.I | re.M)),
+)  # fmt: skip
+"""Each with a text without which it is not looked for."""
+_USER = re.compile(r"(?<![\w-])((?:-u|--user)[ =]{1,4}[^\s:]{1,64}:)\S+")
 _OPTION = re.compile(rf"(?<![\w-])(--([\w.-]{{1,80}})[ \t]+)(?!-)({_QUOTED}|\S+)")
 _PORT = r"\d{1,5}(?:[^\w@]|$)"
 _IN_BLANKS = re.compile(rf"(?<!/)//[^\s/:@\[]{{1,64}}:(?!{_PORT})[^\n@]{{0,200}}@")
@@ -132,8 +157,12 @@ def mask(text: str) -> str:
         text = pattern.sub(MASK, text)
     if _SECRET_NAME.search(text):
         text = _HEADER.sub(rf"\1{MASK}", text)
+        if _TEXT_NAME.search(text):
+            for sign, pattern in _WRITTEN:
+                text = pattern.sub(rf"\1{MASK}", text) if sign in text else text
         text = _NAMED.sub(_without_value, text)
         text = _OPTION.sub(lambda m: f"{m[1]}{MASK}" if _TEXT_NAME.search(m[2]) else m[0], text)
+    text = _USER.sub(rf"\1{MASK}", text)
     return _SCHEME.sub(rf"\1 {MASK}", text)
 
 

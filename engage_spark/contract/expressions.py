@@ -27,9 +27,9 @@ class Expression:
 
     `columns` are the declared columns in it (in order of use), `unknown` other names, `unstable` functions
     that give another result each time, `refused` says what else makes it no statement about one row. Where
-    the last three are empty, `sql` is what Spark is given, `fault` the condition that something in it failed
-    (None: nothing in it can), and `probes` are expressions of literals alone that Spark can try without rows:
-    patterns and formats.
+    the last three are empty, `sql` is what Spark is given, `kind` what it gives (of `sql_nodes`), `fault` the
+    condition that something in it failed (None: nothing in it can), and `probes` are expressions of literals
+    alone that Spark can try without rows: patterns and formats.
     """
 
     columns: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class Expression:
     unstable: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     sql: str = ""
+    kind: str = ""
     fault: str | None = None
     probes: tuple[str, ...] = ()
 
@@ -71,6 +72,7 @@ def read_expression(text: str, known: KnownColumns | Mapping[str, str] | Iterabl
         unstable=tuple(dict.fromkeys(names.unstable)),
         refused=tuple(refused),
         sql=node.sql if fine and node else "",
+        kind=node.kind if fine and node else "",
         fault=node.fault if fine and node else None,
         probes=tuple(dict.fromkeys(names.probes)) if fine else (),
     )

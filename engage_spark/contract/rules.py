@@ -116,6 +116,8 @@ def _rule(q: DataQuality, columns: KnownColumns, at: str, problems: list[str]) -
     here = f"{at}, quality {q.name!r}"
     read = read_expression(str(q.implementation), columns)
     wrong = [*read.problems, *([] if read.columns else ["names no column of the table"])]
+    if read.kind not in ("boolean", "null", "any", ""):
+        wrong.append(f"gives {read.kind}, where a rule is true or false of each row")
     problems += [f"{at}, rule {q.name!r}: {problem}" for problem in wrong]
     return Rule(
         name=q.name or "",

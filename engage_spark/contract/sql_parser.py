@@ -105,8 +105,9 @@ class ExpressionParser(TokenCursor):
     # --- operators
 
     def binary(self, level: int) -> SqlNode:
+        negated = self.peek().word in ("not", "!")
         left = self.negation(level)
-        closed = False
+        closed = negated  # by a predicate, NOT, AND or OR, upon which Spark builds only with brackets
         chain = 0
         while True:
             operator = self.peek().word
@@ -118,7 +119,7 @@ class ExpressionParser(TokenCursor):
                 return left
             self.next()
             if operator in ("and", "or"):
-                left, closed = self.joined(left, operator, strength), False
+                left, closed = self.joined(left, operator, strength), True
                 continue
             chain += 1
             if chain > DEEPEST:

@@ -52,6 +52,12 @@ EXPRESSIONS = Group(
                 ("n > 1 -- and more", "starts a comment"),
                 ("n /* why */ > 1", "starts a comment"),
                 ("n /*+ BROADCAST(t) */ > 1", "starts a comment"),
+                ("b AND n IS NULL = b", "cannot"),
+                ("b AND b IS NULL IS NULL", "cannot"),
+                ("NOT b IS NULL = b", "cannot"),
+                ("NOT n BETWEEN 1 AND 2 IS NULL", "cannot"),
+                ("!b IS NULL = b", "cannot"),
+                ("n IN (1) IN (2)", "cannot"),
                 ("n > 1) OR (m > 1", "has no opening one"),
                 ("(n > 1", "never closed"),
                 ("n > (SELECT max(n) FROM t)", "cannot"),
@@ -403,6 +409,24 @@ NAMES = Group(
             "a table whose name ends in a line end",
             "letters, digits and underscores",
             given=table(name="runs\n"),
+        ),
+        *(
+            refused(
+                f"the rule {rule}",
+                f"gives {kind}, where a rule",
+                given=table(
+                    quality=[
+                        {"type": "custom", "engine": "engage_spark", "name": "r", "implementation": rule}
+                    ]
+                ),
+            )
+            for rule, kind in (
+                ("rides_ended", "whole"),
+                ("rides_ended + 1", "whole"),
+                ("district", "text"),
+                ("CASE WHEN electric THEN mean_ride_km END", "double"),
+                ("coalesce(opened_on, snapshot_date)", "date"),
+            )
         ),
         refused("a field with ${…}", "replaces by a setting", given=field(name="${env:HOME}")),
         refused(
