@@ -47,19 +47,26 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("(", re.compile(rf"(\([\w.-]{{0,99}}{_WORD}{_REST},)[^\s)]+", re.I)),
     ("[", re.compile(rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}[=:][ \t]{{0,4}})\[[^\]\n]{{0,4000}}\]?", re.I)),
     ("{", re.compile(rf"({_WORD}{_REST}=)\{{[^}}\n]{{0,400}}\}}?", re.I)),
-    ("\n", re.compile(
-        rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}:[ \t]{{0,4}}[|>][0-9+-]{{0,2}}[ \t]{{0,4}}\n[ \t]{{1,40}})"
-        r"\S[^\n]*(?:\n[ \t]+[^\n]*)*", re.I
-    )),
+    (
+        "\n",
+        re.compile(
+            rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}:[ \t]{{0,4}}[|>][0-9+-]{{0,2}}[ \t]{{0,4}}\n[ \t]{{1,40}})"
+            r"\S[^\n]*(?:\n[ \t]+[^\n]*)*",
+            re.I,
+        ),
+    ),
     ("<value>", re.compile(rf"({_WORD}{_REST}</name>\s{{0,40}}<value>)[^<]+", re.I)),
     ("</", re.compile(rf"(<[\w.:-]{{0,40}}{_WORD}{_REST}>)[^<]+(?=</)", re.I)),
     ("%", re.compile(rf"({_WORD}{_REST}(?:%2[27])?(?:%3[AD])(?:%20|\+)?(?:%2[27])?)[^\s&;%]+", re.I)),
-    ("&", re.compile(
-        rf"({_WORD}{_REST}(?:{_HTML_QUOTE})?[ ]?(?:=|:|&\#61;)[ ]?(?:{_HTML_QUOTE})?)(?<=;)[^\s&]+", re.I
-    )),
+    (
+        "&",
+        re.compile(
+            rf"({_WORD}{_REST}(?:{_HTML_QUOTE})?[ ]?(?:=|:|&\#61;)[ ]?(?:{_HTML_QUOTE})?)(?<=;)[^\s&]+", re.I
+        ),
+    ),
     ("  ", re.compile(rf"(\w\.[\w.-]{{0,99}}{_WORD}{_REST}[ ]{{2,40}})\S+$", re.I | re.M)),
     ("\t", re.compile(rf"({_WORD}{_REST}\t[ \t]{{0,40}})\S+$", re.I | re.M)),
-)  # fmt: skip
+)
 """Each with a text without which it is not looked for."""
 _USER = re.compile(r"(?<![\w-])((?:-u|--user)[ =]{1,4}[^\s:]{1,64}:)\S+")
 _OPTION = re.compile(rf"(?<![\w-])(--([\w.-]{{1,80}})[ \t]+)(?!-)({_QUOTED}|\S+)")
