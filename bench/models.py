@@ -92,7 +92,8 @@ def export(home: Path) -> dict[str, Any]:
     with open_session(settings) as spark:
         bench = RunContext(spark, settings, contract)
         found, goals = find_model_inputs(bench), targets_of(contract)
-        days = choose_snapshots(list(found.days), goals, as_of=AS_OF, limit=settings.models.snapshots)
+        landed = found.landed(contract.entity.name)
+        days = choose_snapshots(landed, goals, as_of=AS_OF, limit=settings.models.snapshots)
         plans = specs_of(bench, goals, graph=True)
         rows = rows_of(
             bench,

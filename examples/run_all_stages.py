@@ -31,7 +31,7 @@ settings = load_settings(
         f"input.root={home}/raw",
         f"lake.root={home}/lake",
         f"tracking.folder={home}/mlflow",
-        "ingest.landed_at=2025-10-22T00:30:00Z",
+        "ingest.landed_at=2025-11-21T00:30:00Z",
         "models.candidates=[linear]",
         "models.folds=2",
     ),

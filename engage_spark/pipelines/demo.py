@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 
 from pyspark.sql import SparkSession
@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract
 from engage_spark.errors import NoChampionError
 from engage_spark.ml.feature_spec import targets_of
+from engage_spark.pipelines.context import now
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.graph.run import run_graph
 from engage_spark.pipelines.ingest.run import run_ingest
@@ -33,7 +34,7 @@ def run_demo(
     """Make data below `synth.out`, ingest them, derive features, measure the graph, train models, score.
 
     `on_result` is called with each stage's result at its end. The models are trained as of the day on which
-    the last label of the synthetic data is known.
+    the last label of the synthetic data is known, or as of today where that is yet to come.
     """
     started = time.monotonic()
     results = []
@@ -46,11 +47,11 @@ def run_demo(
 def run_demo_inputs(spark: SparkSession, settings: Settings, *, contract: Contract) -> Iterator[StageResult]:
     """Make everything that models need, and yield each stage's result: checked data with features and graph.
 
-    The data land half an hour after their last day, unless `ingest.landed_at` says otherwise: with a landing
-    of today they would be too old for the contract.
+    The data land when their labels are known (`_known_on`), unless `ingest.landed_at` says otherwise: who
+    delivers labels delivers late, and the contract's gates on age warn of it.
     """
-    landed_at = settings.ingest.landed_at or datetime.combine(
-        settings.synth.end_date + timedelta(days=1), time_of_day(0, 30), UTC
+    landed_at = settings.ingest.landed_at or min(
+        now(), datetime.combine(_known_on(settings, contract), time_of_day(0, 30), UTC)
     )
     settings = settings.model_copy(
         update={
@@ -66,7 +67,7 @@ def run_demo_inputs(spark: SparkSession, settings: Settings, *, contract: Contra
 
 def _stages(spark: SparkSession, settings: Settings, contract: Contract) -> Iterator[StageResult]:
     yield from run_demo_inputs(spark, settings, contract=contract)
-    as_of = settings.synth.end_date + timedelta(days=max(t.label_days for t in targets_of(contract)))
+    as_of = min(now().date(), _known_on(settings, contract))
     yield run_train(spark, settings, contract=contract, as_of=as_of)
     try:
         yield run_score(spark, settings, contract=contract)
@@ -76,3 +77,9 @@ def _stages(spark: SparkSession, settings: Settings, contract: Contract) -> Iter
         targets = tuple(t.name for t in targets_of(contract))
         notes = (Note("NotScored", {"targets": targets, "registry": registry}),)
         yield ScoreResult(stage="score", seconds=0.0, notes=notes, champions=(), snapshots=())
+
+
+def _known_on(settings: Settings, contract: Contract) -> date:
+    """Return the day after the last label window of the synthetic data."""
+    longest = max(t.label_days for t in targets_of(contract))
+    return settings.synth.end_date + timedelta(days=longest + 1)

@@ -26,7 +26,7 @@ DAY = date(2025, 10, 21)
 """The last day of what synth makes by default."""
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods -Xss4m"
 """For a JVM that ends before its second compiler would have paid off."""
-LANDED = {"ENGAGE_SPARK__INGEST__LANDED_AT": "2025-10-22T00:30:00Z"}
+LANDED = {"ENGAGE_SPARK__INGEST__LANDED_AT": "2025-11-21T00:30:00Z"}
 """As the demo has it: the same delivery is as late in every lake, whenever a test runs."""
 JUDGED = ("customers_judged", "connections_judged", "interactions_judged")
 

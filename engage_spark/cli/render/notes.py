@@ -76,8 +76,13 @@ WORDING: dict[str, str] = {
     ),
     # train
     "TargetNotMatured": "{target} is not trained: no snapshot has matured",
+    "LabelsNotDelivered": (
+        "{target}: {days} snapshots landed before their labels were known, the newest of {newest}; deliver "
+        "them again with the labels to train on them"
+    ),
     "TrainedBefore": (
-        "trained before on the same data, contract, settings and code (run {run_id:.8}); --force trains again"
+        "{targets}: trained before on the same data, contract, settings and code (run {run_id:.8}); --force "
+        "trains again"
     ),
     "SplitsNotMatured": (
         "the splits are drawn by what {target} says now: none of its snapshots has matured yet"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark.contract import SNAPSHOT_DATE, Split
 from engage_spark.errors import ConfigurationError
-from engage_spark.ml.data.training_set import labelled, matured_days
+from engage_spark.ml.data.training_set import label_end, labelled, matured_days
 from engage_spark.ml.feature_spec import Target
 from engage_spark.spark.schema import column_named
 
@@ -61,27 +61,38 @@ class SplitRows:
 
 
 def choose_snapshots(
-    days: Sequence[date], targets: Sequence[Target], *, as_of: date, limit: int
+    landed: Mapping[date, date], targets: Sequence[Target], *, as_of: date, limit: int
 ) -> dict[str, TargetSnapshots]:
     """Choose each target's newest matured snapshots, at most `limit` of them to train on.
 
-    The newest is kept for the out-of-time test where there are others whose labels were known by then: a
-    model that is tested on a day must not have learnt from what happened after it. Where there are none, all
-    are trained on. A target without a matured snapshot has no entry.
+    They are a label window apart: the rows of neighbouring days are nearly the same, and say nothing new. The
+    newest is kept for the out-of-time test where there are others whose labels were known by then: a model
+    that is tested on a day must not have learnt from what happened after it. A target without a matured
+    snapshot has no entry. `landed`: see `known_days`.
 
     Errors: ConfigurationError where no target has any.
     """
     snapshots = {}
-    matured = matured_days(days, targets, as_of=as_of)
+    matured = matured_days(landed, targets, as_of=as_of)
     for target in targets:
         own = matured[target.name]
         if not own:
             continue
-        known_by_newest = tuple(d for d in own[:-1] if d + timedelta(days=target.label_days) <= own[-1])
+        known_by_newest = [d for d in own[:-1] if label_end(d, target) <= own[-1]]
         snapshots[target.name] = TargetSnapshots(
-            train=known_by_newest[-limit:] or own[-limit:], out_of_time=own[-1] if known_by_newest else None
+            train=_apart(known_by_newest or own, target, limit=limit),
+            out_of_time=own[-1] if known_by_newest else None,
         )
     return snapshots
+
+
+def _apart(days: Sequence[date], target: Target, *, limit: int) -> tuple[date, ...]:
+    """Choose the newest day and older ones, each a label window before the next, oldest first."""
+    apart: list[date] = []
+    for day in sorted(days, reverse=True):
+        if not apart or label_end(day, target) <= apart[-1]:
+            apart.append(day)
+    return tuple(reversed(apart[:limit]))
 
 
 def with_masked_targets(

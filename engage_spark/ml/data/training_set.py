@@ -4,7 +4,7 @@ of the snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
@@ -19,31 +19,50 @@ from engage_spark.spark.schema import column_named
 Step = Callable[[DataFrame], DataFrame]
 
 
-def matured_days(
-    days: Sequence[date], targets: Sequence[Target], *, as_of: date
-) -> dict[str, tuple[date, ...]]:
-    """List, per target, the snapshots whose label window has closed, oldest first: those of `label_days` or
-    more days before `as_of`.
+def label_end(day: date, target: Target) -> date:
+    """Return the last day of a snapshot's label window: the snapshot itself where the target has none."""
+    return day + timedelta(days=target.label_days)
 
-    A target that is known at once has all of them; one whose window is longer than the history has none.
+
+def known_days(landed: Mapping[date, date], target: Target, *, as_of: date) -> tuple[date, ...]:
+    """List the snapshots whose labels are known on `as_of`, oldest first. `landed`: the UTC day on which each
+    snapshot's published delivery landed.
+
+    Labels are those of a window of days after the snapshot, so they are known when its last day is over, and
+    only a delivery that landed after that can say them. Without a window they are known when delivered.
+    """
+    if not target.label_days:
+        return tuple(d for d in sorted(landed) if d <= as_of)
+    return tuple(d for d in sorted(landed) if label_end(d, target) < min(as_of, landed[d]))
+
+
+def matured_days(
+    landed: Mapping[date, date], targets: Sequence[Target], *, as_of: date
+) -> dict[str, tuple[date, ...]]:
+    """List, per target, the snapshots whose labels are known (see `known_days`).
 
     Errors: ConfigurationError where no target has any.
     """
-    matured = {
-        t.name: tuple(d for d in sorted(set(days)) if d + timedelta(days=t.label_days) <= as_of)
-        for t in targets
-    }
+    matured = {t.name: known_days(landed, t, as_of=as_of) for t in targets}
     if any(matured.values()):
         return matured
-    if not days:
+    if not landed:
         raise ConfigurationError(
             "there is no snapshot to train on",
             hint="run `engage-spark ingest` and `engage-spark features` first",
         )
     windows = ", ".join(f"{t.name} {t.label_days} days" for t in targets)
-    earliest = min(days) + timedelta(days=min(t.label_days for t in targets))
+    over = [d for d in sorted(landed) if any(label_end(d, t) < as_of for t in targets)]
+    if over:
+        raise ConfigurationError(
+            f"no snapshot has labels that were known when it landed ({windows})",
+            details=[f"{d} landed on {landed[d]}, before its windows were over" for d in over[:10]],
+            hint="deliver the snapshots again with the labels, and run `engage-spark ingest`; for a backfill "
+            "say with ingest.landed_at when they landed",
+        )
+    earliest = min(label_end(d, t) + timedelta(days=t.label_days > 0) for d in landed for t in targets)
     raise ConfigurationError(
-        f"no snapshot has matured by {as_of}: the oldest is of {min(days)}, "
+        f"no snapshot has matured by {as_of}: the oldest is of {min(landed)}, "
         f"and its labels are known later ({windows})",
         hint=f"train on {earliest} or later, when the oldest has matured, or ingest older snapshots",
     )

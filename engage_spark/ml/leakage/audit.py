@@ -63,12 +63,11 @@ send_by_value(kernel)
 @dataclass(frozen=True, kw_only=True)
 class TargetHistograms:
     """A histogram by target and feature, pairs of features that are one-to-one with their number of values,
-    the first and last day by split, and the number of snapshots.
+    and the number of snapshots.
     """
 
     histograms: Mapping[str, Mapping[str, Histogram]]
     twins: tuple[tuple[str, str, int], ...]
-    days: Mapping[str, tuple[str, str]]
     snapshots: int
 
 
@@ -82,8 +81,6 @@ def audit_leakage(
     day: str,
     split: str = "side",
     fold: str = "fold",
-    trained: Sequence[str] = ("fit",),
-    later: Sequence[str] = (),
     limits: LeakLimits | None = None,
 ) -> tuple[LeakFinding, ...]:
     """Look for leaks in rows of all splits, one per key and day. `profile` is of these rows (`to_profile`),
@@ -93,9 +90,9 @@ def audit_leakage(
     settles its label, is missing along with it, or, of a binary target's flags and codes, may be set with the
     label; several that a linear formula reconstructs the target from (formulas of products are not looked
     for). Of features by themselves: empty, constant, identifiers, too many levels, one-to-one pairs. Of rows:
-    equal content under several keys, keys that occur twice or in two splits; splits `later` that should begin
-    after those `trained` on, and do not. Nulls and NaN are a value of their own. Findings come in the order
-    of specs, features, rows.
+    equal content under several keys, keys that occur twice or in two splits. Whether days overlap in time is
+    known without the rows: `findings.time_findings`. Nulls and NaN are a value of their own. Findings come in
+    the order of specs, features, rows.
     Cost: two scans, one of them crossing to Python in Arrow batches with a shuffle of at most 512 rows a
     feature and partition, the other a shuffle of two records of hashes a row; two actions.
     """
@@ -115,7 +112,7 @@ def audit_leakage(
     leaks += findings.duplicate_findings(
         to_duplicate_counts(rows, specs=specs, key=key, day=day, split=split, fold=fold), key, limits
     )
-    return (*leaks, *findings.time_findings(target_histograms.days, trained=trained, later=later))
+    return tuple(leaks)
 
 
 def to_target_histograms(
@@ -177,10 +174,6 @@ def to_target_histograms(
             for i, (a, b) in enumerate(layout.pairs)
             if len(by_code.get(kernel.PAIRS - i, ())) == _values(profile[names[a]])
         ),
-        days={
-            s: (min(d for at, d in split_days if at == s), max(d for at, d in split_days if at == s))
-            for s, _ in split_days
-        },
         snapshots=len({d for _, d in split_days}),
     )
 

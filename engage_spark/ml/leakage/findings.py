@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from engage_spark.errors import GateError
@@ -378,24 +379,25 @@ def duplicate_findings(counts: DuplicateCounts, key: Sequence[str], limits: Leak
 
 
 def time_findings(
-    days: Mapping[str, tuple[str, str]], *, trained: Sequence[str], later: Sequence[str]
+    target: str, *, trained: Sequence[date], label_days: int, tested: date | None
 ) -> list[LeakFinding]:
-    """List the `later` splits that do not begin after the last day of those `trained` on.
+    """List what a target's out-of-time test day shares with the label windows of the days trained on.
 
-    `days` holds the first and last day of each split.
+    A model that is tested on a day must not have learnt from what happened after it: each window, of
+    `label_days` days, must be over on that day. `tested` None: nothing is tested out of time.
     """
-    last = max((days[s][1] for s in trained if s in days), default=None)
+    if tested is None or not trained or max(trained) + timedelta(days=label_days) <= tested:
+        return []
     return [
         LeakFinding(
             check="time overlap",
-            columns=(split,),
-            measured=0.0,
+            columns=(target,),
+            measured=float((max(trained) + timedelta(days=label_days) - tested).days),
             limit=0.0,
             stops=True,
-            explanation=f"split {split} begins on {days[split][0]}, and {last} is trained on: "
-            "it tests no later time.",
-            hint="test on snapshots later than those that are trained on",
+            explanation=f"the labels of {max(trained)} are of the {label_days} days after it, and {tested} "
+            "is tested on: it tests no later time.",
+            hint="test on a snapshot after the label windows of those that are trained on",
+            target=target,
         )
-        for split in later
-        if split in days and last is not None and days[split][0] <= last
     ]

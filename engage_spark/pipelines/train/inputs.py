@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -24,6 +24,7 @@ from engage_spark.ml.data.split import (
 )
 from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.data.split_rows import TargetSnapshots
+from engage_spark.ml.data.training_set import known_days
 from engage_spark.ml.feature_spec import (
     LeakPolicy,
     Target,
@@ -116,7 +117,7 @@ def build_training_set(
     Errors: TransientError where a row got lost on the way.
     """
     days = sorted({d for s in snapshots.values() for d in s.all})
-    reference = _reference(context, list(inputs.days), days, as_of=as_of)
+    reference = _reference(context, inputs.landed(context.contract.entity.name), days, as_of=as_of)
     with log.stage("splitting"):
         keys = valid_rows(context, sorted({*days, reference.day}))
         # Held from the look at the stored splits to what is added, so that no other training adds the same
@@ -149,7 +150,7 @@ def build_training_set(
 
 
 def _reference(
-    context: RunContext, published: Sequence[date], days: Sequence[date], *, as_of: date
+    context: RunContext, landed: Mapping[date, date], days: Sequence[date], *, as_of: date
 ) -> SplitReference:
     """Choose the snapshot and the target that splits are drawn by.
 
@@ -159,7 +160,7 @@ def _reference(
     binary = next((t for t in targets_of(context.contract) if t.task is Task.BINARY), None)
     if binary is None:
         return SplitReference(day=max(days), stratum=None, matured=True)
-    matured = [d for d in published if d + timedelta(days=binary.label_days) <= as_of]
+    matured = known_days(landed, binary, as_of=as_of)
     return SplitReference(
         day=max(matured or days),
         stratum=binary.name,

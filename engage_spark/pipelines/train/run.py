@@ -13,15 +13,16 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, Contract
-from engage_spark.errors import PermanentError, TransientError
-from engage_spark.lake import translate_spark_errors
+from engage_spark.errors import ConfigurationError, PermanentError, TransientError
+from engage_spark.lake import code_version, translate_spark_errors
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.data.split import FOLD
 from engage_spark.ml.data.split_rows import TargetSnapshots, choose_snapshots, with_masked_targets
+from engage_spark.ml.data.training_set import known_days, label_end
 from engage_spark.ml.fairness.audit import attributes
 from engage_spark.ml.feature_spec import LeakPolicy, Target, TargetSpecs, target_named, targets_of
 from engage_spark.ml.leakage.audit import audit_leakage
-from engage_spark.ml.leakage.findings import audit_outcome, leak_error
+from engage_spark.ml.leakage.findings import audit_outcome, leak_error, time_findings
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 from engage_spark.ml.train_target import TrainedTarget, train_target, trainable_splits
@@ -54,12 +55,12 @@ def run_train(
 ) -> TrainResult:
     """Train, measure and register a model per target on the snapshots that have matured by `as_of`.
 
-    A snapshot has matured when its label window has closed. `target` names the targets, by default all of
-    them; `as_of` is today by default. The same work is not done twice: when the latest training was of the
-    same tables, contract, settings and code, it is left as it is unless `force`. Every customer's split is
-    drawn at the first training and kept in `splits`. A leak that the audit finds stops a strict training
-    before any fit. A model becomes champion when it passes its gates and is better than the champion on the
-    same test rows.
+    A snapshot has matured when its label window is over and a delivery has landed since. `target` names
+    the targets, by default all of them; `as_of` is today by default. The same work is not done twice: a
+    target that any published training was of, on the same tables with the same contract, settings and
+    code, is left as it is unless `force`. Every customer's split is drawn at the first training and kept
+    in `splits`. A leak that the audit finds stops a strict training before any fit. A model becomes
+    champion when it passes its gates and is better than the champion on the same test rows.
 
     Cost: one join of customers, features and graph into scratch; three passes over the fit split (profile,
     Gram matrices of all targets and folds, histograms of the audit), and a shuffle of content hashes; per
@@ -68,36 +69,56 @@ def run_train(
     `models.judged_rows` scores per model. One Delta commit each for `splits` (where there are newcomers),
     `training_runs` and `runs`.
 
-    Errors: ConfigurationError where no snapshot has matured or the rows cannot be trained on; FitError where
-    a fit fails; GateError where a strict audit stops; TransientError where the cluster fails, or MLflow
-    cannot be reached: the models are kept locally then, and the message says where.
+    Errors: ConfigurationError where `as_of` is in the future, no snapshot has matured, or the rows cannot
+    be trained on; FitError where a fit fails; GateError where a strict audit stops; TransientError where
+    the cluster fails, or MLflow cannot be reached: the models are kept locally then, and the message says
+    where.
     """
-    started, as_of = time.monotonic(), as_of or now().date()
+    started, today = time.monotonic(), now().date()
+    as_of = as_of or today
+    if as_of > today:
+        raise ConfigurationError(
+            f"{as_of} lies in the future: nobody knows yet which labels will be known then",
+            hint=f"train as of {today} (UTC) or earlier",
+        )
     context = RunContext(spark, settings, contract)
     runner = StageRunner(context=context, force=force)
     targets = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets_of(contract)
     inputs = find_model_inputs(context)
-    snapshots = choose_snapshots(list(inputs.days), targets, as_of=as_of, limit=settings.models.snapshots)
+    landed = inputs.landed(contract.entity.name)
+    snapshots = choose_snapshots(landed, targets, as_of=as_of, limit=settings.models.snapshots)
     notes = [
         *inputs.notes,
         *(Note("TargetNotMatured", {"target": t.name}) for t in targets if t.name not in snapshots),
+        *_early_landings(landed, targets, as_of=as_of),
     ]
     targets = tuple(t for t in targets if t.name in snapshots)
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
     tracker.check()
-    stage_run = _stage_run(runner, inputs, targets, snapshots)
-    if not runner.is_due(stage_run) and all(tracker.has_training(t.name, stage_run.run_id) for t in targets):
+    before = {} if force else _trained_before(runner, tracker, inputs, targets, snapshots)
+    notes += [
+        Note(
+            "TrainedBefore",
+            {"run_id": run_id, "targets": tuple(t for t, of in before.items() if of == run_id)},
+        )
+        for run_id in dict.fromkeys(before.values())
+    ]
+    targets = tuple(t for t in targets if t.name not in before)
+    if not targets:
         return TrainResult(
             stage=TRAIN,
             seconds=time.monotonic() - started,
             locations=runner.places(TRAINING_RUNS),
-            notes=(*notes, Note("TrainedBefore", {"run_id": stage_run.run_id})),
-            run_id=stage_run.run_id,
+            notes=tuple(notes),
+            run_id=next(iter(before.values())),
             targets=(),
         )
+    stage_run = _stage_run(runner, inputs, targets, snapshots)
     specs = specs_of(context, targets, graph=inputs.graph is not None)
-    published = stage_run.published
-    repeat = published.attempt + 1 if published and stage_run.is_published and force else 1
+    same = [
+        r.attempt for r in context.log.attempts(spark, TRAIN) if r.run_id == stage_run.run_id and r.published
+    ]
+    repeat = max(same, default=0) + 1 if force else 1
     with (
         runner.attempt(stage_run, f"training {len(targets)} targets") as attempt,
         translate_spark_errors("the models cannot be trained"),
@@ -140,6 +161,14 @@ def run_train(
     )
 
 
+def _early_landings(landed: Mapping[date, date], targets: Sequence[Target], *, as_of: date) -> Iterator[Note]:
+    """Note, per target, the snapshots whose window is over and whose delivery landed before that."""
+    for target in targets:
+        known = known_days(landed, target, as_of=as_of)
+        if early := [d for d in sorted(landed) if label_end(d, target) < as_of and d not in known]:
+            yield Note("LabelsNotDelivered", {"target": target.name, "days": len(early), "newest": early[-1]})
+
+
 def _register_all(
     trained: Sequence[TrainedTarget], register: Callable[[TrainedTarget], RegisteredTarget]
 ) -> list[RegisteredTarget]:
@@ -165,6 +194,40 @@ def _register_all(
     return registered
 
 
+def _trained_before(
+    runner: StageRunner,
+    tracker: Tracker,
+    inputs: ModelInputs,
+    targets: Sequence[Target],
+    snapshots: Mapping[str, TargetSnapshots],
+) -> dict[str, str]:
+    """Return, by target, the published training that did the same work, whatever was trained since.
+
+    A training counts where a version of the model is still there. What the other targets of a training were
+    plays no part.
+    """
+    context, before = runner.context, {}
+    work = _stage_run(runner, inputs, targets, snapshots)
+    same = [
+        run
+        for run in context.log.attempts(context.spark, TRAIN)
+        if run.published
+        and (run.contract_digest, run.settings_digest) == (context.contract.digest, work.settings_digest)
+        and run.code_version == code_version()
+    ]
+    for target in targets:
+        tables, days = inputs.inputs(snapshots[target.name].all), _days_of(target, snapshots)
+        for run in same:
+            is_same = days in run.inputs["targets"].split(",") and tables.items() <= run.inputs.items()
+            if is_same and tracker.has_training(target.name, run.run_id):
+                before[target.name] = run.run_id
+    return before
+
+
+def _days_of(target: Target, snapshots: Mapping[str, TargetSnapshots]) -> str:
+    return f"{target.name}:{'+'.join(map(str, snapshots[target.name].all))}"
+
+
 def _stage_run(
     runner: StageRunner,
     inputs: ModelInputs,
@@ -172,7 +235,7 @@ def _stage_run(
     snapshots: Mapping[str, TargetSnapshots],
 ) -> StageRun:
     days = sorted({d for s in snapshots.values() for d in s.all})
-    days_by_target = ",".join(f"{t.name}:{'+'.join(map(str, snapshots[t.name].all))}" for t in targets)
+    days_by_target = ",".join(_days_of(t, snapshots) for t in targets)
     entity = runner.context.contract.entity.name
     return runner.plan(
         TRAIN,
@@ -204,6 +267,19 @@ def _train(
         findings = audit_leakage(
             masked, specs=audited, grams=grams, profile=profile, key=key, day=SNAPSHOT_DATE
         )
+    findings = (
+        *findings,
+        *(
+            f
+            for t in targets
+            for f in time_findings(
+                t.name,
+                trained=snapshots[t.name].train,
+                label_days=t.label_days,
+                tested=snapshots[t.name].out_of_time,
+            )
+        ),
+    )
     outcome = audit_outcome(findings, LeakPolicy(models.policy))
     if outcome.stops:
         raise leak_error(findings)

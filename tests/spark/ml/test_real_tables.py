@@ -157,8 +157,9 @@ def test_repeated_rows_hide_behind_their_row_ids(iranian: Loaded) -> None:
 def test_churn_is_known_a_quarter_later_and_value_at_once(iranian: Loaded) -> None:
     both = targets_of(iranian.contract)
     assert [(t.name, t.task) for t in both] == [("customer_value", Task.REGRESSION), ("churn", Task.BINARY)]
-    assert matured_days([DAY], both, as_of=date(2025, 8, 29)) == {"customer_value": (DAY,), "churn": ()}
-    assert matured_days([DAY], both, as_of=date(2025, 8, 30)) == {"customer_value": (DAY,), "churn": (DAY,)}
+    landed = {DAY: date(2025, 8, 31)}
+    assert matured_days(landed, both, as_of=date(2025, 8, 30)) == {"customer_value": (DAY,), "churn": ()}
+    assert matured_days(landed, both, as_of=date(2025, 8, 31)) == {"customer_value": (DAY,), "churn": (DAY,)}
 
 
 def test_what_the_value_is_computed_from_is_left_for_the_audit_to_find(iranian: Loaded) -> None:

@@ -55,7 +55,7 @@ def home(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyte
 @pytest.fixture
 def places(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     places = {"input.root": home / "raw", "lake.root": home / "lake", "tracking.folder": home / "mlflow"}
-    return {key: str(place) for key, place in places.items()} | {"ingest.landed_at": "2025-10-22T00:30:00Z"}
+    return {key: str(place) for key, place in places.items()} | {"ingest.landed_at": "2025-11-21T00:30:00Z"}
 
 
 def run(name: str, places: dict[str, str], monkeypatch: pytest.MonkeyPatch, **more: Any) -> dict[str, Any]:

@@ -213,18 +213,6 @@ def test_rows_that_are_alike_but_for_the_key_are_counted_across_sides(spark: Spa
     assert (counts_of_more.twice, counts_of_more.split_keys) == (3, 1)
 
 
-def test_days_of_sides_are_seen(spark: SparkSession) -> None:
-    data = with_sides(honest())
-    late = data.assign(side="out_of_time", fold=-1, day=[DAY] * ROWS)
-    plans = [plan("left", Task.BINARY, HONEST, data)]
-    findings = audit_rows(frame(spark, pd.concat([data, late])), plans, later=("out_of_time",))
-    assert [f.check for f in findings] == ["key held twice", "in several splits", "time overlap"]
-    after = late.assign(
-        day=[DAY + datetime.timedelta(40)] * ROWS, key=[f"new{i}" for i in range(ROWS)], score=late.score + 1
-    )
-    assert audit_rows(frame(spark, pd.concat([data, after])), plans, later=("out_of_time",)) == ()
-
-
 @pytest.mark.slow
 def test_an_audit_takes_two_passes_however_many_features(
     spark: SparkSession, leaky: DataFrame, spark_kind: str

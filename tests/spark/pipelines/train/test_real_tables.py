@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DAY = date(2026, 1, 31)
-KNOWN = date(2027, 1, 31)
+KNOWN = date(2026, 5, 2)
+"""When a quarter after the snapshot is over."""
 
 
 def settings_of(session_settings: Settings, home: Path, **models: Any) -> Settings:
@@ -42,6 +43,7 @@ def settings_of(session_settings: Settings, home: Path, **models: Any) -> Settin
         spark=below.spark,
         tracking={"folder": str(home / "mlflow")},
         models=model_settings,  # type: ignore[arg-type]
+        ingest={"landed_at": f"{KNOWN}T00:30:00Z"},
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CONTRACT = load_contract()
-BEFORE, DAY, KNOWN = date(2025, 10, 20), date(2025, 10, 21), date(2025, 11, 20)
+BEFORE, DAY, KNOWN = date(2025, 10, 20), date(2025, 10, 21), date(2025, 11, 21)
 MODELS = {
     "candidates": ["linear"],
     "folds": 3,
@@ -76,7 +76,7 @@ def lake(spark: SparkSession, settings: Settings) -> Settings:
     Without the graph, which takes its time; the end-to-end test of the demo trains with it.
     """
     landed = settings.model_copy(
-        update={"ingest": IngestSettings(landed_at=datetime(2025, 10, 22, 0, 30, tzinfo=UTC))}
+        update={"ingest": IngestSettings(landed_at=datetime(2025, 11, 21, 0, 30, tzinfo=UTC))}
     )
     synth.run_synth(spark, landed, contract=CONTRACT)
     ingest.run_ingest(spark, landed, contract=CONTRACT)
@@ -295,7 +295,10 @@ def test_a_snapshot_whose_labels_are_not_known_yet_is_not_trained_on(
 ) -> None:
     with pytest.raises(ConfigurationError, match="no snapshot has matured by 2025-11-18") as caught:
         run_train(spark, lake, contract=CONTRACT, target=["churn_30_day"], as_of=date(2025, 11, 18))
-    assert "2025-11-19" in str(caught.value.hint)
+    assert "2025-11-20" in str(caught.value.hint)
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    with pytest.raises(ConfigurationError, match=f"{tomorrow} lies in the future"):
+        run_train(spark, lake, contract=CONTRACT, as_of=tomorrow)
 
 
 def test_other_folds_than_the_customers_were_put_into_are_refused(
@@ -363,5 +366,18 @@ def test_the_same_work_is_not_done_twice(
     versions = champions.registry.versions(SECOND_TARGET)
     again = run_train(spark, second.settings, contract=CONTRACT, target=[SECOND_TARGET], as_of=KNOWN)
     assert again.targets == ()
-    assert again.notes[-1] == Note("TrainedBefore", {"run_id": second.result.run_id})
+    before = {"run_id": second.result.run_id, "targets": (SECOND_TARGET,)}
+    assert again.notes[-1] == Note("TrainedBefore", before)
     assert champions.registry.versions(SECOND_TARGET) == versions
+
+
+def test_a_target_that_was_trained_before_another_one_is_not_trained_again(
+    spark: SparkSession, settings: Settings, trained: TrainResult, second: SecondTraining
+) -> None:
+    """The training of the fixture `second` came after that of all targets, and was of other settings."""
+    again = run_train(spark, settings, contract=CONTRACT, target=[SECOND_TARGET], as_of=KNOWN)
+    before = Note("TrainedBefore", {"run_id": trained.run_id, "targets": (SECOND_TARGET,)})
+    assert (again.targets, again.run_id, again.notes[-1]) == ((), trained.run_id, before)
+    everything = run_train(spark, settings, contract=CONTRACT, as_of=KNOWN)
+    assert everything.targets == ()
+    assert everything.notes[-1] == Note("TrainedBefore", {"run_id": trained.run_id, "targets": TARGETS})

@@ -17,7 +17,7 @@ def target(days: int) -> Target:
 def snapshots(days: int, *offsets: int, as_of: int = 365, limit: int = 3) -> tuple[list[int], int | None]:
     """The chosen snapshots, in days since the first, of a target that is known after so many days."""
     left = choose_snapshots(
-        [FIRST + timedelta(days=n) for n in offsets],
+        dict.fromkeys((FIRST + timedelta(days=n) for n in offsets), FIRST + timedelta(days=1000)),
         [target(days)],
         as_of=FIRST + timedelta(days=as_of),
         limit=limit,
@@ -31,12 +31,18 @@ def test_one_snapshot_is_trained_on() -> None:
 
 
 def test_the_newest_tests_models_of_snapshots_whose_labels_were_known_by_then() -> None:
-    assert snapshots(30, 0, 29, 30, 60) == ([0, 29, 30], 60)
+    assert snapshots(30, 0, 29, 30, 60) == ([0, 30], 60)
     assert snapshots(30, 0, 31, 60) == ([0], 60)
 
 
+def test_snapshots_to_train_on_are_a_label_window_apart() -> None:
+    """Neighbours say nothing new: of daily snapshots, the newest and those of a window before."""
+    assert snapshots(30, *range(100), as_of=100) == ([9, 39], 69)
+    assert snapshots(30, *range(0, 100, 7)) == ([28, 63], 98)
+
+
 def test_overlapping_label_windows_leave_no_out_of_time_test() -> None:
-    assert snapshots(30, 0, 1, 2) == ([0, 1, 2], None)
+    assert snapshots(30, 0, 1, 2) == ([2], None)
 
 
 def test_a_target_that_is_known_at_once_is_tested_a_day_later() -> None:

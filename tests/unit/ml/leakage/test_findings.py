@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from engage_spark.errors import GateError
@@ -92,20 +94,19 @@ def test_a_key_twice_and_a_key_on_split_keys_stop_from_the_first_on() -> None:
     assert duplicate_findings(duplicate_counts(), ["key"], LeakLimits()) == []
 
 
-def test_a_later_split_must_begin_after_the_last_day_that_is_trained_on() -> None:
-    days = {
-        "fit": ("2025-01-01", "2025-03-01"),
-        "test": ("2025-01-01", "2025-03-01"),
-        "out_of_time": ("2025-03-01", "2025-04-01"),
-    }
-    (findings,) = time_findings(days, trained=("fit",), later=("out_of_time", "absent"))
-    assert findings.check == "time overlap" and findings.columns == ("out_of_time",) and findings.stops
-    assert (
-        time_findings(
-            days | {"out_of_time": ("2025-03-02", "2025-04-01")}, trained=("fit",), later=("out_of_time",)
-        )
-        == []
+def test_the_windows_of_days_trained_on_must_be_over_on_the_day_tested_on() -> None:
+    trained = (date(2025, 1, 1), date(2025, 1, 30))
+    (finding,) = time_findings("left", trained=trained, label_days=30, tested=date(2025, 2, 28))
+    assert (finding.check, finding.target, finding.measured, finding.stops) == (
+        "time overlap",
+        "left",
+        1.0,
+        True,
     )
+    assert time_findings("left", trained=trained, label_days=30, tested=date(2025, 3, 1)) == []
+    assert time_findings("left", trained=trained, label_days=30, tested=None) == []
+    (finding,) = time_findings("value", trained=trained, label_days=0, tested=date(2025, 1, 29))
+    assert finding.measured == 1.0
 
 
 def test_twins_are_told_and_stop_nothing() -> None:
