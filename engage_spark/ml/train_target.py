@@ -22,8 +22,6 @@ from engage_spark.ml.data.training_set import labelled
 from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.conformal import (
     Conformal,
-    calibrate_regression,
-    calibrate_sets,
     with_interval,
     with_set,
 )
@@ -38,6 +36,11 @@ from engage_spark.ml.fairness.proxy import Proxy, proxy_test
 from engage_spark.ml.feature_spec import Feature, Target, TargetSpecs, Task
 from engage_spark.ml.leakage.findings import LeakFinding
 from engage_spark.ml.selection.fold_gram import FoldGrams
+from engage_spark.ml.serving_model import (
+    ServingModel,
+    measure_conformal,
+    serving_model,
+)
 from engage_spark.ml.training.candidates import baseline_for, candidates_for
 from engage_spark.ml.training.cross_validation import (
     CandidateComparison,
@@ -55,10 +58,8 @@ from engage_spark.ml.training.final_models import (
     WINNER,
     FinalModel,
     FinalModels,
-    FittedModel,
     fit_final_models,
     measure_final_models,
-    scores_of,
 )
 from engage_spark.ml.training.fit import narrow
 from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of
@@ -107,6 +108,7 @@ class TrainedTarget:
     conformal: Conformal
     coverage: Interval
     profits: tuple[Profit, ...]
+    serving: ServingModel
     explainer: Explainer
     importance: tuple[Importance, ...]
     fairness: Fairness
@@ -121,7 +123,7 @@ class TrainedTarget:
 
     @property
     def final(self) -> FinalModel:
-        """The model to register."""
+        """The model that was judged; `serving` is the one to register."""
         return self.finals.by_role[WINNER]
 
     @property
@@ -186,8 +188,9 @@ def train_target(
     `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
     compared.
 
-    Cost: folds x candidates fits and at most five more; one pass over the test split for the metrics of each
-    final model, and one for the fairness table. At most `models.judged_rows` scores per model on the driver.
+    Cost: folds x candidates fits and at most six more, of which the last is on all matured days; one pass
+    over the test split for the metrics of each final model, one each for importance and the fairness table.
+    At most `models.judged_rows` scores per model on the driver.
 
     Errors: ConfigurationError where the rows cannot be trained on, FitError where a fit fails.
     """
@@ -230,21 +233,47 @@ def train_target(
                 n_rows=splits.counts["out_of_time"],
                 models=models,
             )
-        conformal = _conformal(winner, target, splits, key=key, day=day, models=models)
+        conformal = measure_conformal(
+            winner,
+            target,
+            splits.conformal,
+            n_rows=splits.counts["conformal"],
+            key=key,
+            day=day,
+            models=models,
+        )
         coverage = coverage_of(conformal, finals, models)
         profit_curves = _profits(finals, models)
+    serving = serving_model(
+        winner,
+        conformal,
+        target,
+        splits,
+        snapshots,
+        fit_rows=fit_rows[None],
+        key=key,
+        day=day,
+        models=models,
+    )
     with log.stage("explaining, comparing groups"):
         with scratch_path() as path:
             explainer = explainer_of(
-                winner.model,
+                serving.fitted.model,
                 target=target,
                 spark=fit_rows[None].sparkSession,
                 scratch=path,
-                background=narrow(fit_rows[None], winner.features),
+                background=narrow(serving.background, winner.features),
             )
         columns = _audited_columns(winner.features, target, key=key, day=day, protected=protected)
-        scored = winner.model.transform(splits.test.select(*map(column_named, columns)))
-        importance = global_importance(scored, explainer, key=key, limit=EXPLAINED_ROWS, seed=models.seed)
+        test_rows = splits.test.select(*map(column_named, columns))
+        importance = global_importance(
+            serving.fitted.model.transform(test_rows),
+            explainer,
+            key=key,
+            limit=EXPLAINED_ROWS,
+            seed=models.seed,
+        )
+        scored = winner.model.transform(test_rows)
         fairness = _fairness(
             scored, target, conformal, key=key, protected=protected, profits=profit_curves, models=models
         )
@@ -262,6 +291,7 @@ def train_target(
         conformal=conformal,
         coverage=coverage[ALL_LABELS],
         profits=profit_curves,
+        serving=serving,
         explainer=explainer,
         importance=importance,
         fairness=fairness,
@@ -336,39 +366,6 @@ def _features_by_role(
             selection = select_features(spec, grams, {None: fit_rows[None]}, days=days, models=models)
             features[role] = features_named(spec, selection.final.kept)
     return features
-
-
-def _conformal(
-    fitted: FittedModel,
-    target: Target,
-    splits: SplitRows,
-    *,
-    key: Sequence[str],
-    day: str,
-    models: ModelSettings,
-) -> Conformal:
-    """Measure intervals or sets on rows that neither the fit nor the calibration has seen."""
-    sample = sample_rows(
-        splits.conformal,
-        key=key,
-        seed=models.seed,
-        expected=splits.counts["conformal"],
-        limit=models.judged_rows,
-    )
-    arrays = scores_of(fitted.model, fitted.features, sample, target, day=day, limit=models.judged_rows)
-    if target.task is Task.BINARY:
-        return calibrate_sets(arrays["label"], arrays["score"], coverage=models.coverage)
-    # As many ranges of predictions as have a hundred rows each, ten at most: errors grow with what is
-    # predicted.
-    parts = max(1, min(10, len(arrays["label"]) // 100))
-    return calibrate_regression(
-        arrays["label"],
-        arrays["score"],
-        coverage=models.coverage,
-        minimum=target.minimum,
-        maximum=target.maximum,
-        parts=parts,
-    )
 
 
 def _profits(finals: FinalModels, models: ModelSettings) -> tuple[Profit, ...]:

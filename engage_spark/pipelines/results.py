@@ -231,8 +231,9 @@ class TrainedModel:
     `coverage` is what intervals or sets promise, `covered` the share of test labels that they hold.
     `threshold` is the probability from which a contact pays (None for numbers, above 1 where none pays).
     `provisional`: it became champion, though the rows could not tell of every gate. `decision` is the stable
-    code of why it became champion or not, `reason` the same in words; `gain` is over
-    the champion on the same rows, None where there was nothing to compare with.
+    code of why it became champion or not, `reason` the same in words; `gain` is over the champion on the same
+    rows, None where there was nothing to compare with. The model that serves was fitted on `serving_days`:
+    where one of them is an out-of-time day, again after the judgement.
     """
 
     target: str
@@ -250,6 +251,7 @@ class TrainedModel:
     out_of_time: MetricEstimate | None = None
     out_of_time_days: tuple[date, ...] = ()
     provisional: bool = False
+    serving_days: tuple[date, ...] = ()
     beats_baseline: bool = True
     """Whether the intervals of model and baseline in the headline metric are apart."""
     selection_cost: SelectionCost | None = None

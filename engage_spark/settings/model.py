@@ -300,8 +300,8 @@ class ModelSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Seed of splits, folds and models."""
     snapshots: Annotated[int, Field(ge=1)] = 3
-    """Number of matured snapshots to train on at most. Where there are several, the newest is kept for
-    testing."""
+    """Number of matured snapshots to train on at most, a label window apart. Where there are others before
+    it, the newest matured one is beside them: kept for testing first, and learnt by the model that serves."""
     partitions: Annotated[int, Field(ge=1)] | None = None
     """Number of partitions that the rows of a fit are put into. Left out, it follows from the number of
     rows."""

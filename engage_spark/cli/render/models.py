@@ -61,6 +61,8 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
     if (newest := t.out_of_time) is not None:
         days = ", ".join(map(str, t.out_of_time_days))
         yield f"out of time, on {days}: {newest.value:.3g} [{newest.low:.3g}, {newest.high:.3g}]"
+        if set(t.serving_days) & set(t.out_of_time_days):
+            yield f"serves: the same, fitted again on {', '.join(map(str, t.serving_days))}"
     if not t.beats_baseline:
         yield "its interval and the baseline's overlap"
     if t.selection_cost is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -15,6 +15,8 @@ from engage_spark.ml.data.training_set import label_end, labelled, matured_days
 from engage_spark.ml.feature_spec import Target
 from engage_spark.spark.schema import column_named
 
+_LEARNT = (Split.FIT, Split.CALIBRATION, Split.CONFORMAL)
+"""The splits that a model learns from, in one way or another."""
 _ORDER = (Split.FIT, Split.CALIBRATION, Split.CONFORMAL, Split.TEST)
 """The order in which splits are listed for readers: that in which a training uses them."""
 
@@ -48,7 +50,9 @@ class SplitRows:
     """The labelled rows of one target by split.
 
     `out_of_time` holds the test customers on the newest snapshot, None where no snapshot is kept apart.
-    `counts` has the number of rows by split, `parts` the same with mean labels, for readers.
+    `matured` holds, by split, the rows of the days trained on and of the newest, of customers who are not
+    tested: what the model that serves is fitted again on; None where no snapshot is kept apart. `counts` and
+    `matured_counts` have their numbers of rows, `parts` the same with mean labels, for readers.
     """
 
     fit: DataFrame
@@ -58,6 +62,8 @@ class SplitRows:
     out_of_time: DataFrame | None
     counts: Mapping[str, int]
     parts: tuple[SplitSummary, ...]
+    matured: Mapping[str, DataFrame] | None = None
+    matured_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 def choose_snapshots(
@@ -116,24 +122,29 @@ def with_masked_targets(
 def split_rows(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> SplitRows:
     """Part the rows of a target by their split (column `side`).
 
-    Cost: one job that counts, and one more where a snapshot is kept for the out-of-time test.
+    Cost: one job that counts.
 
     Errors: ConfigurationError where a split has no row, or one for evaluation has only one label.
     """
     known = labelled(rows, target=target, days=snapshots.train)
+    matured = labelled(rows, target=target, days=snapshots.all)
     value = column_named(target.name).cast("double")
     numbers = {"rows": F.count(F.lit(1)), "least": F.min(value), "most": F.max(value), "mean": F.avg(value)}
-    figures = {
-        r["side"]: r
-        for r in known.groupBy("side").agg(*(c.alias(name) for name, c in numbers.items())).collect()
-    }
+    counted = (
+        matured.groupBy("side", (F.col(SNAPSHOT_DATE) == F.lit(snapshots.out_of_time)).alias("newest"))
+        .agg(*(c.alias(name) for name, c in numbers.items()))
+        .collect()
+    )
+    figures = {r["side"]: r for r in counted if not r["newest"]}
+    of_newest = {r["side"]: int(r["rows"]) for r in counted if r["newest"]}
     counts = {split: int(r["rows"]) for split, r in figures.items()}
-    out_of_time = None
+    out_of_time, matured_counts = None, {}
     if snapshots.out_of_time is not None:
-        newest = labelled(rows, target=target, days=[snapshots.out_of_time])
-        newest = newest.where(F.col("side") == Split.TEST.value)
-        counts["out_of_time"] = newest.count()
-        out_of_time = newest if counts["out_of_time"] else None
+        counts["out_of_time"] = of_newest.get(Split.TEST.value, 0)
+        matured_counts = {s: n + of_newest.get(s, 0) for s, n in counts.items() if s in _LEARNT}
+        if counts["out_of_time"]:
+            newest = labelled(rows, target=target, days=[snapshots.out_of_time])
+            out_of_time = newest.where(F.col("side") == Split.TEST.value)
     details = [f"{split}: {n:,} rows" for split, n in sorted(counts.items())]
     if alike := [s for s, r in figures.items() if s != Split.FIT and r["least"] == r["most"]]:
         raise ConfigurationError(
@@ -154,4 +165,13 @@ def split_rows(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> S
         SplitSummary(name=split.value, rows=counts[split], mean=round(figures[split]["mean"], 6))
         for split in _ORDER
     )
-    return SplitRows(**frames, out_of_time=out_of_time, counts=counts, parts=parts)
+    return SplitRows(
+        **frames,
+        out_of_time=out_of_time,
+        counts=counts,
+        parts=parts,
+        matured=None
+        if snapshots.out_of_time is None
+        else {split.value: matured.where(F.col("side") == split.value) for split in _LEARNT},
+        matured_counts=matured_counts,
+    )

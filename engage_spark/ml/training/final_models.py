@@ -118,30 +118,82 @@ def fit_final_models(
     uses[BASELINE] = (baseline.name, candidate_features(baseline, spec.features))
     candidates = {c.name: c for c in (candidate, baseline)}
     distinct = list(dict.fromkeys(uses.values()))
+    with log.stage(
+        f"fitting {candidate.name} on all folds, and what it is compared with", fits=len(distinct)
+    ):
+        fitted = _fitted(
+            [(candidates[name], used) for name, used in distinct],
+            target,
+            rows,
+            calibration=calibration,
+            key=key,
+            days=days,
+            models=models,
+        )
+    by_use = dict(zip(distinct, fitted, strict=True))
+    return {role: by_use[use] for role, use in uses.items()}
+
+
+def refit_model(
+    judged: FittedModel,
+    target: Target,
+    rows: DataFrame,
+    *,
+    calibration: DataFrame,
+    key: Sequence[str],
+    days: int,
+    models: ModelSettings,
+) -> FittedModel:
+    """Fit the candidate of a judged model on other rows with the same features, and calibrate it anew.
+
+    Arguments are those of `fit_final_models`.
+
+    Cost: one fit, and one job to calibrate it.
+    """
+    with log.stage(f"fitting {judged.candidate.name} again on all matured days"):
+        (fitted,) = _fitted(
+            [(judged.candidate, judged.features)],
+            target,
+            rows,
+            calibration=calibration,
+            key=key,
+            days=days,
+            models=models,
+        )
+    return fitted
+
+
+def _fitted(
+    uses: Sequence[tuple[Candidate, tuple[Feature, ...]]],
+    target: Target,
+    rows: DataFrame,
+    *,
+    calibration: DataFrame,
+    key: Sequence[str],
+    days: int,
+    models: ModelSettings,
+) -> list[FittedModel]:
     jobs = [
         Job(
-            candidate=candidates[name],
+            candidate=candidate,
             target=target,
             features=used,
             rows=rows,
             label=target.name,
             seed=models.seed,
         )
-        for name, used in distinct
+        for candidate, used in uses
     ]
-    with log.stage(f"fitting {candidate.name} on all folds, and what it is compared with", fits=len(jobs)):
-        fitted = fit_all(jobs, parallelism=models.parallelism)
-        by_use = {
-            (name, used): _calibrated(
-                FittedModel(candidate=candidates[name], features=used, model=f.model),
-                target,
-                calibration,
-                key=key,
-                days=days,
-            )
-            for (name, used), f in zip(distinct, fitted, strict=True)
-        }
-    return {role: by_use[use] for role, use in uses.items()}
+    return [
+        _calibrated(
+            FittedModel(candidate=candidate, features=used, model=f.model),
+            target,
+            calibration,
+            key=key,
+            days=days,
+        )
+        for (candidate, used), f in zip(uses, fit_all(jobs, parallelism=models.parallelism), strict=True)
+    ]
 
 
 def _calibrated(

@@ -156,6 +156,7 @@ def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:
     for gate in t.gates:
         verdict = gate.verdict.upper() if gate.answer is GateAnswer.FAILED else gate.verdict
         yield f"Gate {gate.name} {verdict}: {gate.demand}; measured {gate.measured}."
+    yield _serving(t)
     if t.out_of_time is None:
         yield (
             "One snapshot only: nothing is known of how it ages. A test out of time comes with the "
@@ -169,3 +170,20 @@ def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:
                 f"Out of time, on {t.snapshots.out_of_time}: {name} {newest.value:.4g} [{newest.low:.4g}, "
                 f"{newest.high:.4g}]."
             )
+
+
+def _serving(t: TrainedTarget) -> str:
+    """Say which model was judged, and which one serves."""
+    serving, judged = t.serving, ", ".join(map(str, t.snapshots.train))
+    if serving.coverage is None:
+        why = f" Fitting it again on all matured days failed: {serving.failure}" if serving.failure else ""
+        return f"The model that serves is the one that was judged, fitted on {judged}.{why}"
+    promised, covered = t.conformal.coverage, serving.coverage
+    short = "" if covered.low <= promised <= covered.high else f", which is not the promised {promised:.0%}"
+    return (
+        f"Judged was a model fitted on {judged}. The one that serves is the same candidate with the same "
+        f"features, fitted again on the fit customers of {', '.join(map(str, serving.days))}, with its "
+        "calibration and its intervals measured anew on their own customers of these days. Coverage on the "
+        f"test customers of {serving.newest}: {covered.value:.1%} [{covered.low:.1%}, {covered.high:.1%}]"
+        f"{short}. It has learnt that day's other customers, and none of these."
+    )

@@ -89,7 +89,7 @@ def register_target(
                 run.artefact(path, content)
             run.model(
                 context.spark,
-                trained.final.model,
+                trained.serving.fitted.model,
                 features=_columns(trained, rows),
                 extras=extras,
                 name=target.name,
@@ -110,9 +110,9 @@ def _scorer(context: RunContext, trained: TrainedTarget) -> Scorer:
         features=trained.final.features,
         masked=tuple(f.name for f in trained.final.features if f.name in personal),
         explainer=trained.explainer,
-        conformal=trained.conformal,
+        conformal=trained.serving.conformal,
         contacts=_contacts(trained),
-        days=tuple(map(str, trained.snapshots.train)),
+        days=tuple(map(str, trained.serving.days)),
     )
 
 
@@ -123,11 +123,11 @@ def _meaning(context: RunContext, trained: TrainedTarget) -> dict[str, dict[str,
 
 
 def _contacts(trained: TrainedTarget) -> ContactCounts | None:
-    """Count on the test rows what scoring needs to tell whether contacts earn anything; None for numbers."""
+    """Count on the judged rows what tells at scoring whether contacts earn anything; None for numbers."""
     if trained.target.task is not Task.BINARY:
         return None
-    finals = trained.finals
-    return contact_counts(finals.labels, trained.final.scores, customers=finals.customers)
+    judged = trained.judged
+    return contact_counts(judged.labels, judged.by_role[WINNER].scores, customers=judged.customers)
 
 
 def _columns(trained: TrainedTarget, rows: DataFrame) -> list[tuple[str, str]]:
@@ -203,10 +203,11 @@ def _stored(context: RunContext, table: str) -> str:
 def _record_metrics(run: RunRecord, trained: TrainedTarget) -> None:
     """Record every metric by where it was measured; one that is not defined there is left out.
 
-    `test/…` is the model on the test split, `baseline/…`, `all_features/…` and so on what it is compared with
-    on the same rows; `late_model/…` and `late_baseline/…` are of the newest snapshot, which was kept apart.
-    `cv/…` is the mean over the folds, before calibration: so `cv/log_loss`, `cv/brier` and `cv/ece` are not
-    to be read beside `test/…`, which is after it.
+    `test/…` is the model on the test split, `baseline/…`, `all_features/…` and so on what it is compared
+    with on the same rows; `late_model/…` and `late_baseline/…` are of the newest snapshot, which was kept
+    apart. `serving/coverage` is of the model that serves, where that was fitted again. `cv/…` is the mean
+    over the folds, before calibration: so `cv/log_loss`, `cv/brier` and `cv/ece` are not to be read
+    beside `test/…`, which is after it.
     """
     finals = [
         ("test" if role == WINNER else role.replace(" ", "_"), final)
@@ -235,6 +236,14 @@ def _record_metrics(run: RunRecord, trained: TrainedTarget) -> None:
             "coverage_high": trained.coverage.high,
         }
     )
+    if (coverage := trained.serving.coverage) is not None:
+        run.metrics(
+            {
+                "serving/coverage": coverage.value,
+                "serving/coverage_low": coverage.low,
+                "serving/coverage_high": coverage.high,
+            }
+        )
     selection = trained.comparison.selection
     if selection.jaccard is not None:
         run.metrics({"selection/jaccard": selection.jaccard})
@@ -277,6 +286,7 @@ def _row(context: RunContext, stage_run: StageRun, registered: RegisteredTarget)
         "target": t.target.name,
         "snapshot_date": stage_run.snapshot_date,
         "snapshots": list(t.snapshots.all),
+        "serving_snapshots": list(t.serving.days),
         "policy": t.specs.main.policy.value,
         "task": t.target.task.value,
         "candidate": t.final.candidate.name,
@@ -334,6 +344,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         calibration_error=None if ece is None else ece.value,
         threshold=t.threshold,
         out_of_time=_estimate(metric, newest),
+        serving_days=t.serving.days,
         out_of_time_days=() if t.snapshots.out_of_time is None else (t.snapshots.out_of_time,),
         beats_baseline=t.is_apart_from_baseline,
         selection_cost=None

@@ -90,7 +90,7 @@ def run_train(
     notes = [
         *inputs.notes,
         *(Note("TargetNotMatured", {"target": t.name}) for t in targets if t.name not in snapshots),
-        *_early_landings(landed, targets, as_of=as_of),
+        *early_landings(landed, targets, as_of=as_of),
     ]
     targets = tuple(t for t in targets if t.name in snapshots)
     tracker = Tracker(settings.tracking, staging=settings.lake.scratch_root)
@@ -161,7 +161,7 @@ def run_train(
     )
 
 
-def _early_landings(landed: Mapping[date, date], targets: Sequence[Target], *, as_of: date) -> Iterator[Note]:
+def early_landings(landed: Mapping[date, date], targets: Sequence[Target], *, as_of: date) -> Iterator[Note]:
     """Note, per target, the snapshots whose window is over and whose delivery landed before that."""
     for target in targets:
         known = known_days(landed, target, as_of=as_of)

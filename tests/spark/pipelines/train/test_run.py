@@ -6,6 +6,7 @@ result of the training that their fixture made, not with what the registry holds
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import pytest
 from engage_spark.contract import load_contract
 from engage_spark.errors import ConfigurationError, NoChampionError, NotPublishedError, TransientError
 from engage_spark.pipelines import features, models, synth
+from engage_spark.pipelines.champions import scorer_of
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.results import Note, ScoreResult, TrainResult, to_plain
 from engage_spark.pipelines.score import run_score
@@ -146,9 +148,34 @@ def test_every_target_gets_a_version_and_a_row_of_figures(
             else row["baseline"] - row["held_out"]
         )
         assert better > 0, f"{name} is no better than its baseline"
-        assert row["snapshots"] == [BEFORE, DAY]
         has_out_of_time = name != "churn_30_day"
+        assert row["snapshots"] == ([BEFORE, DAY] if has_out_of_time else [DAY]), "a label window apart"
+        assert row["serving_snapshots"] == row["snapshots"]
         assert (row["out_of_time"] is not None) is has_out_of_time, "the label windows of two days overlap"
+
+
+def test_the_model_that_serves_has_learnt_all_matured_days_and_the_card_says_so(
+    settings: Settings, trained: TrainResult, champions: Tracker
+) -> None:
+    for name in TARGETS:
+        version = version_of(settings, trained, name)
+        client, scorer = champions.place.client, scorer_of(champions.registry.opened(version))
+        metrics = client.get_run(version.run_id).data.metrics
+        card = Path(client.download_artifacts(version.run_id, "card.md")).read_text()
+        if name == "churn_30_day":
+            assert scorer.days == (str(DAY),)
+            assert f"The model that serves is the one that was judged, fitted on {DAY}." in card
+            assert "serving/coverage" not in metrics
+        else:
+            assert scorer.days == (str(BEFORE), str(DAY))
+            assert f"Judged was a model fitted on {BEFORE}." in card
+            assert f"fitted again on the fit customers of {BEFORE}, {DAY}" in card
+            assert f"Coverage on the test customers of {DAY}" in card
+            assert metrics["serving/coverage_low"] <= metrics["serving/coverage"] <= 1
+            serving = json.loads(Path(client.download_artifacts(version.run_id, "serving.json")).read_text())
+            assert serving["conformal"] == json.loads(scorer.conformal.to_json())
+            judged = json.loads(Path(client.download_artifacts(version.run_id, "conformal.json")).read_text())
+            assert serving["conformal"] != judged, "measured anew, on more rows"
 
 
 def test_the_result_of_a_training_agrees_with_its_stored_figures(
@@ -244,11 +271,22 @@ def test_predictions_have_a_row_per_customer_and_target_within_bounds(
     )
     assert (
         rows.where(
-            "target = 'churn_30_day' AND (probability IS NULL OR decision IS NULL OR prediction_set IS NULL)"
+            "target = 'churn_30_day' AND (probability IS NULL OR prediction_set IS NULL "
+            "OR decision <> CAST(probability >= decision_threshold AS INT))"
         ).count()
         == 0
     )
     assert rows.where("size(reasons) > 2").count() == 0
+    added = "base + aggregate(reasons, 0D, (sum, r) -> sum + r.contribution) + other_contributions"
+    assert (
+        rows.where(f"score_raw IS NULL OR abs({added} - score_raw) > 1e-9 * greatest(1, abs(base))").count()
+        == 0
+    )
+    splits = table(spark, settings, "splits").selectExpr("customer_id", "side AS own_side")
+    joined = rows.join(splits, on="customer_id", how="left")
+    assert joined.where("side IS NULL OR side <> coalesce(own_side, 'new')").count() == 0
+    learnt = f"side = 'fit' AND (target <> 'churn_30_day' OR snapshot_date = '{DAY}')"
+    assert rows.where(f"in_sample IS NULL OR in_sample <> ({learnt})").count() == 0
     ages = rows.selectExpr("explode(reasons) AS r").where("r.feature = 'age' AND r.value IS NOT NULL")
     assert ages.count() == 0, "the value of a protected field is masked"
 

@@ -1,0 +1,154 @@
+"""Make the model that serves from the one that was judged: fitted again on all matured days.
+
+A model is judged by days that it has not learnt, so what it knows ends a label window before them. Once it is
+judged, the same candidate with the same features is fitted again on the fit customers of those days too, and
+its calibration and its intervals are measured anew on their own customers. Test customers enter no fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import DataFrame
+
+from engage_spark import log
+from engage_spark.errors import FitError
+from engage_spark.ml.data.driver_sample import HASH, sample_rows
+from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots
+from engage_spark.ml.evaluation.bootstrap import Interval, share_interval
+from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets
+from engage_spark.ml.feature_spec import Target, Task
+from engage_spark.ml.training.final_models import FittedModel, refit_model, scores_of
+from engage_spark.ml.training.fit import partitions_for, prepared
+from engage_spark.settings.model import ModelSettings
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ServingModel:
+    """The model that is registered and scores, with the days that it was fitted on.
+
+    Where it is not the judged model itself (`is_refit`), `coverage` was measured on the test customers of
+    `newest`, a day of whose other customers it has learnt. `failure` says why a refit was not made.
+    """
+
+    fitted: FittedModel
+    conformal: Conformal
+    days: tuple[date, ...]
+    background: DataFrame
+    newest: date | None = None
+    coverage: Interval | None = None
+    failure: str = ""
+
+    @property
+    def is_refit(self) -> bool:
+        """Whether it was fitted again after the judgement."""
+        return self.coverage is not None
+
+
+def serving_model(
+    judged: FittedModel,
+    conformal: Conformal,
+    target: Target,
+    splits: SplitRows,
+    snapshots: TargetSnapshots,
+    *,
+    fit_rows: DataFrame,
+    key: Sequence[str],
+    day: str,
+    models: ModelSettings,
+) -> ServingModel:
+    """Fit the judged model again on all matured days; with one snapshot there is nothing to add.
+
+    `conformal` and `fit_rows` are those of the judged model. A fit that fails costs the refit alone: the
+    judged model serves then, and the reason is kept.
+
+    Cost: one fit on the rows of all matured days, one job to calibrate it, one for its intervals or sets and
+    one for their coverage.
+    """
+    own = ServingModel(fitted=judged, conformal=conformal, days=snapshots.train, background=fit_rows)
+    if splits.matured is None or splits.out_of_time is None or snapshots.out_of_time is None:
+        return own
+    counts = splits.matured_counts
+    rows = prepared(
+        splits.matured["fit"],
+        key=list(key),
+        day=day,
+        partitions=models.partitions or partitions_for(counts["fit"]),
+        seed=models.seed,
+    )
+    try:
+        fitted = refit_model(
+            judged,
+            target,
+            rows,
+            calibration=splits.matured["calibration"],
+            key=key,
+            days=len(snapshots.all),
+            models=models,
+        )
+    except FitError as e:
+        log.event(f"the judged model serves, since fitting it again failed: {e.message}", level="warning")
+        return ServingModel(**(vars(own) | {"failure": e.message}))
+    again = measure_conformal(
+        fitted,
+        target,
+        splits.matured["conformal"],
+        n_rows=counts["conformal"],
+        key=key,
+        day=day,
+        models=models,
+    )
+    sample = sample_rows(
+        splits.out_of_time,
+        key=key,
+        seed=models.seed,
+        expected=splits.counts["out_of_time"],
+        limit=models.judged_rows,
+    )
+    arrays = scores_of(fitted.model, fitted.features, sample, target, day=day, limit=models.judged_rows)
+    return ServingModel(
+        fitted=fitted,
+        conformal=again,
+        days=snapshots.all,
+        background=rows,
+        newest=snapshots.out_of_time,
+        coverage=share_interval(
+            again.covered(arrays["label"], arrays["score"]),
+            clusters=arrays[HASH],
+            replicates=models.bootstrap,
+            seed=models.seed,
+        ),
+    )
+
+
+def measure_conformal(
+    fitted: FittedModel,
+    target: Target,
+    rows: DataFrame,
+    *,
+    n_rows: int,
+    key: Sequence[str],
+    day: str,
+    models: ModelSettings,
+) -> Conformal:
+    """Measure intervals or sets on rows that neither the fit nor the calibration has seen.
+
+    Cost: one job; at most `models.judged_rows` scores on the driver.
+    """
+    sample = sample_rows(rows, key=key, seed=models.seed, expected=n_rows, limit=models.judged_rows)
+    arrays = scores_of(fitted.model, fitted.features, sample, target, day=day, limit=models.judged_rows)
+    if target.task is Task.BINARY:
+        return calibrate_sets(arrays["label"], arrays["score"], coverage=models.coverage)
+    # As many ranges of predictions as have a hundred rows each, ten at most: errors grow with what is
+    # predicted.
+    parts = max(1, min(10, len(arrays["label"]) // 100))
+    return calibrate_regression(
+        arrays["label"],
+        arrays["score"],
+        coverage=models.coverage,
+        minimum=target.minimum,
+        maximum=target.maximum,
+        parts=parts,
+    )
