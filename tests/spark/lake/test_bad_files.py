@@ -1,5 +1,5 @@
-"""Files, schemas and lines that are not as they should be: each case of `bad_input.things`, up to the verdict
-on its rows.
+"""Files, schemas and lines that are not as they should be: each case of `bad_input`, up to the verdict on
+its rows.
 """
 
 from __future__ import annotations
@@ -13,23 +13,17 @@ from engage_spark.contract import Table
 from engage_spark.errors import EngageError, InputError
 from engage_spark.lake import list_inputs, read_inputs, translate_spark_errors
 from engage_spark.quality import MALFORMED, row_checks, with_check_results, with_duplicate_flag
-from tests.support.bad_input.declared import Case, Outcome, assert_judged, assert_told, each
-from tests.support.bad_input.things import (
+from tests.support.bad_input.csv_files import (
     AMOUNTS,
     CSV_DECIMALS,
     CSV_FILES,
     CSV_LINES,
     CSV_TIMES,
-    INT96,
-    LISTING,
-    MARKS,
-    MOMENTS,
-    READING,
-    THINGS,
-    int96,
-    parquet,
-    text,
 )
+from tests.support.bad_input.declared import Case, Outcome, assert_judged, assert_told, each
+from tests.support.bad_input.listing import LISTING, MARKS
+from tests.support.bad_input.parquet_files import INT96, READING, int96
+from tests.support.bad_input.things import MOMENTS, THINGS, parquet, text
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

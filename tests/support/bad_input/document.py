@@ -6,15 +6,17 @@ import ast
 from collections.abc import Iterator
 
 from tests.support.bad_input import (
+    csv_files,
     declared,
     failing,
     gates,
     heavy,
     hostile,
+    listing,
     numbers,
+    parquet_files,
     people,
     stations,
-    things,
     types,
 )
 from tests.support.bad_input.declared import Case, Group, Outcome
@@ -35,7 +37,19 @@ MEANING = {
 
 def groups() -> dict[str, Group]:
     """All declared groups by the name of their constant, in the order of the document."""
-    modules = (stations, numbers, failing, things, types, people, gates, hostile, heavy)
+    modules = (
+        stations,
+        numbers,
+        failing,
+        listing,
+        parquet_files,
+        csv_files,
+        types,
+        people,
+        gates,
+        hostile,
+        heavy,
+    )
     return {
         name: value for module in modules for name, value in vars(module).items() if isinstance(value, Group)
     }
