@@ -159,6 +159,8 @@ class _Loader(_SafeLoader):
             ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        if not isinstance(node, yaml.MappingNode):  # a list that is tagged as a mapping
+            raise RefusedYamlError("a value is not of the type that it is written as", node.start_mark)
         seen: set[str] = set()
         for key, _ in node.value:
             if key.tag not in _KEYS:

@@ -9,6 +9,7 @@ from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import IO
 
 from engage_spark.errors import InputError
@@ -72,19 +73,19 @@ class _Quotes:
 
     def __init__(self, delimiter: bytes) -> None:
         self._delimiter = delimiter
-        self._is_open = self._crossed = self._broken = False
+        self.is_open = self._crossed = self._broken = False
 
     @property
     def break_lines(self) -> bool:
         """Whether a value in quotes holds a line end, and every quote that opens is closed where it can."""
-        return self._crossed and not self._is_open and not self._broken
+        return self._crossed and not self.is_open and not self._broken
 
     def follow(self, line: bytes) -> None:
         """Go on to the end of a line; one without a quote changes nothing."""
         if self._broken:
             return
         line, at = line.removeprefix(BOM_UTF8), 0
-        if not self._is_open:
+        if not self.is_open:
             at = self._opening(line)
         while at >= 0:
             at = self._closing(line, at)
@@ -99,7 +100,7 @@ class _Quotes:
         else:
             start = line.find(self._delimiter + b'"', at)
             at = start + len(self._delimiter) + 1 if start >= 0 else -1
-        self._is_open = at >= 0
+        self.is_open = at >= 0
         return at
 
     def _closing(self, line: bytes, at: int) -> int:
@@ -109,7 +110,7 @@ class _Quotes:
             if line.startswith(b'"', at):
                 at += 1
             elif at == len(line) or line.startswith(self._delimiter, at):
-                self._is_open = False
+                self.is_open = False
                 return at
             else:
                 self._broken = True
@@ -148,9 +149,18 @@ def parse_header(header: bytes, *, name: str, delimiter: str, declared: Collecti
             f"the header line of {name} cannot be split: {e}",
             hint="look whether a quote is never closed, or line ends are missing",
         ) from e
-    if repeated := [c for c, n in Counter(columns).items() if n > 1 and c in declared]:
+    quotes = _Quotes(delimiter.encode())
+    quotes.follow(header)
+    if quotes.is_open:
         raise InputError(
-            f"{name} names the column {', '.join(map(repr, repeated))} more than once",
+            f"the header line of {name} ends inside of a quoted name",
+            hint="look whether a quote is never closed, and give names without line ends",
+        )
+    folded = Counter(c.lower() for c in columns)
+    if repeated := [d for d in declared if folded[d.lower()] > 1]:
+        raise InputError(
+            f"{name} names the column {', '.join(map(repr, repeated))} more than once"
+            + ("" if all(columns.count(d) > 1 for d in repeated) else " (names differ at most in case)"),
             hint="keep one of each, or name the others differently",
         )
     known = _known(columns, declared)
@@ -192,13 +202,15 @@ def _known(columns: Sequence[str], declared: Collection[str]) -> int:
 
 def _unique(columns: Sequence[str], declared: Collection[str]) -> Sequence[str]:
     """Rename undeclared columns that have no name, or the name of one before; what they hold is left out."""
-    folded = {d.lower() for d in declared}
+    taken = {name.lower() for name in (*columns, *declared)}
     unique: list[str] = []
     seen: set[str] = set()
     for i, column in enumerate(columns):
         name = column
-        while not name or (name.lower() in seen and name.lower() not in folded):
-            name = f"{name or '_c'}{i}"
+        if not column or column.lower() in seen:
+            base = f"{column or '_c'}{i}"
+            name = next(n for n in chain([base], (f"{base}_{k}" for k in count(1))) if n.lower() not in taken)
+            taken.add(name.lower())
         seen.add(name.lower())
         unique.append(name)
     return unique

@@ -321,6 +321,10 @@ YAML = Group(
         refused("a day that there is not", "not of the type", given="a: 2025-13-45"),
         refused("a number of 6,000 digits", "not of the type", given="a: " + "9" * 6000),
         refused("a text tagged as a number", "not of the type", given="a: !!int x"),
+        refused("a list tagged as a mapping", "not of the type", given="a: !!map [1]"),
+        refused("a mapping tagged as a list", "sequence", given="a: !!seq {b: 1}"),
+        refused("a text tagged as a mapping", "not of the type", given="a: !!map x"),
+        refused("a list merged into a mapping", "for merging", given="a: {<<: [1]}"),
         refused(
             "a tag of Python",
             "a tag that is not read",

@@ -98,6 +98,10 @@ def test_columns_without_a_name_or_with_a_second_one_get_another_one() -> None:
     assert header(b",id,n,x") == ["_c0", "id", "n", "x"]
     assert header(b"id,y,y,n,x,y") == ["id", "y", "y2", "n", "x", "y5"]
     assert header(b"\xef\xbb\xbfid,n,x") == ["id", "n", "x"]
+    # never the name of a declared column, whose values these are not
+    assert header(b",id,n,x", declared=("_c0", "id")) == ["_c0_1", "id", "n", "x"]
+    assert header(b"y,y,id", declared=("id", "y1")) == ["y", "y1_1", "id"]
+    assert header(b"y,y,y1,Y,id", declared=("id",)) == ["y", "y1_1", "y1", "Y3", "id"]
     assert header(b'"id","n ""q""",x') == ["id", 'n "q"', "x"]
 
 
@@ -112,7 +116,11 @@ def test_columns_without_a_name_or_with_a_second_one_get_another_one() -> None:
         ("größe,id".encode("latin-1"), "not text in UTF-8"),
         ("id,n,x".encode("utf-16"), "not text in UTF-8"),
         ("id,n,x".encode("utf-16-be"), "not text in UTF-8"),
-        (b"id,n,n,x", "names the column 'n' more than once"),
+        (b"id,n,n,x", "names the column 'n' more than once\nHint"),
+        (b"id,n,N,x", r"names the column 'n' more than once \(names differ at most in case\)"),
+        (b"ID,n,x,Id", "names the column 'id' more than once"),
+        (b'id,"n,x', "ends inside of a quoted name"),
+        (b'"id', "ends inside of a quoted name"),
     ],
 )
 def test_a_header_that_cannot_be_is_refused_as_what_it_is(text: bytes, message: str) -> None:
