@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from engage_spark.contract.sql_nodes import KnownColumns
-from engage_spark.contract.sql_parser import ExpressionParser
+from engage_spark.contract.sql_nodes import UNKNOWN, KnownColumns, of_type
+from engage_spark.contract.sql_parser import CAST_TO, ExpressionParser
 from engage_spark.contract.sql_tokens import NoExpressionError
 from engage_spark.errors import ContractError
 
@@ -49,6 +49,11 @@ class Expression:
             *(f"{n!r} is not a column it can use" for n in self.unknown),
             *(f"{n} gives another result each time; results must be reproducible" for n in self.unstable),
         ]
+
+    def fits(self, spark_type: str) -> bool:
+        """Return whether Spark casts what it gives to a type; True where it is refused."""
+        target = of_type("", spark_type).kind
+        return target == "text" or self.kind in {*CAST_TO.get(target, {target}), *UNKNOWN, ""}
 
 
 def read_expression(text: str, known: KnownColumns | Mapping[str, str] | Iterable[str]) -> Expression:

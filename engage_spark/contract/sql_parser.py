@@ -60,7 +60,7 @@ _PARTS = {
     "dow": "dayofweek", "dayofweek": "dayofweek", "doy": "dayofyear", "hour": "hour", "minute": "minute",
 }  # fmt: skip
 """The functions that EXTRACT stands for."""
-_CAST_TO = {
+CAST_TO = {
     "date": {"text", "date", "timestamp"},
     "timestamp": {"text", *TIMES, *NUMBERS},
     "binary": {"text", "binary"},
@@ -397,7 +397,7 @@ class ExpressionParser(TokenCursor):
         self.depth -= 1
         if kind in TIMES:
             refuse_clock(inner, f"CAST AS {target}")
-        if inner.kind not in {*_CAST_TO.get(kind, {inner.kind}), "any", "null"}:
+        if inner.kind not in {*CAST_TO.get(kind, {inner.kind}), "any", "null"}:
             raise NoExpressionError(f"a {inner.kind} cannot be cast to {target}")
         wide = base in ("bigint", "long")
         # an array is written as `[a, b]`, with null for what is not there

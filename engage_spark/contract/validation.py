@@ -433,6 +433,8 @@ def _formula(f: Field, columns: KnownColumns, later: Mapping[str, int]) -> list[
         for n in f.inputs
         if n in columns.types and not later.get(n) and n not in named
     ]
+    if len(f.spark_type) <= LONGEST_TYPE and not used.fits(f.spark_type):
+        problems.append(f"the formula gives {used.kind}, which is not cast to {f.spark_type[:200]}")
     if not f.null_policy:
         problems.append("transformDescription must say when the result is null")
     return problems + used.problems

@@ -198,6 +198,10 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         ),
         "current_date gives another result each time",
     ),
+    "formula of another kind": (
+        lambda d: field(d, "fill_share", "station_features").update(transformLogic="opened_on"),
+        "the formula gives date, which is not cast to double",
+    ),
     "formula without null policy": (
         lambda d: field(d, "fill_share", "station_features").pop("transformDescription"),
         "must say when",
