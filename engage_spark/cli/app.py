@@ -346,6 +346,38 @@ def score(
 
 
 @app.command(epilog=EPILOG)
+def monitor(
+    ctx: typer.Context,
+    snapshot_date: Day = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="one target, may be repeated (default: all that the contract declares)"),
+    ] = None,
+    as_of: Annotated[
+        date | None,
+        typer.Option(parser=day_of, metavar="YYYY-MM-DD", help="labels known by then (default today)"),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Judge predictions whose labels have become known (default: of every such day), into `model_monitoring`;
+    exit code 3 when a measure is past the contract's bound.
+    """
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.monitor import run_monitor
+
+        result = run_monitor(
+            job.spark,
+            job.settings,
+            contract=job.contract,
+            snapshot_date=snapshot_date,
+            target=tuple(target or ()),
+            as_of=as_of,
+            force=force,
+        )
+        show(ctx, result)
+
+
+@app.command(epilog=EPILOG)
 def runs(ctx: typer.Context, snapshot_date: Day = None) -> None:
     """Show what became of every attempt: published or rejected, on which rows, why."""
     with spark_job(ctx) as job:

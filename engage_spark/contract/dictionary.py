@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engage_spark.contract.loading import system_contract
 from engage_spark.contract.model import Contract, Field, Gate, OnFailure, Table, TableKind
+from engage_spark.contract.monitoring import monitored_measures
 from engage_spark.contract.patterns import bare_pattern
 from engage_spark.contract.stored_tables import stored_tables
 
@@ -94,6 +95,7 @@ def notes(f: Field) -> str:
     parts += [f"compared in bands from {', '.join(map(number, f.bands))}"] if f.bands else []
     parts += [f"known {f.label_days} days later"] if f.label_days else []
     parts += [f"baseline: {f.baseline}"] if f.baseline else []
+    parts += [f"monitored: {_monitored(f)}"] if f.monitoring else []
     parts += [f"missing below {f.max_missing_pct:g}%"] if f.max_missing_pct is not None else []
     parts += [f"leaks into {', '.join(f.leaks_into)}"] if f.leaks_into else []
     return "; ".join(parts)
@@ -135,6 +137,11 @@ def _written(contract: Contract) -> list[str]:
         ]
         lines += [""]
     return lines
+
+
+def _monitored(f: Field) -> str:
+    sides = monitored_measures(two_classes=set(f.allowed) == {0, 1})
+    return ", ".join(f"{name} at {sides[name].value} {number(bound)}" for name, bound in f.monitoring)
 
 
 def _table(t: Table) -> list[str]:

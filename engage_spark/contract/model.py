@@ -71,7 +71,7 @@ _OPEN = frozenset({"", "public", "internal"})
 """Classifications whose values anybody may see that may see the table's name."""
 RESERVED_TABLES = frozenset(
     {"runs", "splits", "predictions", "landings", "quality_results", "quality_states", "training_runs",
-     "graph_comparison", "erased_keys"}
+     "graph_comparison", "erased_keys", "model_monitoring"}
 )  # fmt: skip
 """Names of tables that the package writes about its own work, beside `<table>_judged`."""
 
@@ -118,8 +118,9 @@ class Field:
 
     `measure` names what a field of a GRAPH table holds; `edges` maps the values of a field of the connections
     to a Direction. `bands` are the lower bounds that cut a number into groups, for comparing them. Of a
-    target, `label_days` is how long after its snapshot its value is known, and `baseline` the feature that
-    the simplest model worth beating uses (None: it predicts the mean).
+    target, `label_days` is how long after its snapshot its value is known, `baseline` the feature that the
+    simplest model worth beating uses (None: it predicts the mean), and `monitoring` the bounds of what is
+    measured of its model in use (see `contract.monitoring`).
     """
 
     name: str
@@ -144,6 +145,7 @@ class Field:
     leaks_into: tuple[str, ...] = ()
     label_days: int = 0
     baseline: str | None = None
+    monitoring: tuple[tuple[str, float], ...] = ()
     formula: str | None = None
     inputs: tuple[str, ...] = ()
     null_policy: str | None = None

@@ -22,6 +22,7 @@ FIELD_PROPERTIES = (
     "leaksInto",
     "labelWindowDays",
     "baseline",
+    "monitoring",
     "measure",
     "graphEdges",
     "onFailure",
@@ -99,8 +100,8 @@ class PropertyReader:
         return tuple(value)
 
     def shares(self, name: str) -> dict[str, float]:
-        """Read a mapping of values to numbers."""
-        value = self._typed(name, dict, "a mapping of values to shares") or {}
+        """Read a mapping of values or names to numbers."""
+        value = self._typed(name, dict, "a mapping to numbers") or {}
         if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value.values()):
             self.problems.append(f"{self.at}: {name} must map values to numbers, found {value!r}")
             return {}
@@ -145,6 +146,7 @@ def field_properties(
         "leaks_into": read.names("leaksInto"),
         "label_days": read.days("labelWindowDays"),
         "baseline": read.text("baseline"),
+        "monitoring": tuple(read.shares("monitoring").items()),
         "measure": read.text("measure"),
         "on_failure": read.one_of("onFailure", OnFailure, optional=True) or OnFailure.NULL,
         "edges": by_value(read.texts("graphEdges"), allowed),

@@ -20,6 +20,7 @@ from engage_spark.contract.model import (
     TableKind,
     is_reserved_column,
 )
+from engage_spark.contract.monitoring import monitoring_problems
 from engage_spark.contract.patterns import bare_pattern, pattern_problem
 from engage_spark.contract.sql_nodes import LONGEST_TYPE, KnownColumns
 
@@ -69,6 +70,7 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
                 *_shares(f),
                 *_leaks(f, targets),
                 *_baseline(f, of_entity),
+                *monitoring_problems(f, is_target=f.role is Role.TARGET),
             )
             problems += [f"{at}: {x}" for x in of_field]
         problems += (

@@ -13,6 +13,8 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
+from engage_spark.ml.measurement import MonitoredMeasure
+
 
 @dataclass(frozen=True)
 class Note:
@@ -385,6 +387,25 @@ class RunsResult(StageResult):
 
     attempts: tuple[StageAttempt, ...]
     published: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoredDay:
+    """The predictions of one target on one day, measured. `fresh`: by this run, not by an earlier one."""
+
+    snapshot_date: date
+    target: str
+    model: str
+    run_id: str
+    fresh: bool
+    measurements: tuple[MonitoredMeasure, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorResult(StageResult):
+    """What was measured in this run, and of a target for which nothing was due, its newest measured day."""
+
+    days: tuple[MonitoredDay, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

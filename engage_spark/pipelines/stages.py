@@ -10,6 +10,7 @@ from engage_spark.contract import GraphSpec, Table
 GRAPH_COMPARISON = "graph_comparison"
 SPLITS = "splits"
 TRAINING_RUNS = "training_runs"
+MODEL_MONITORING = "model_monitoring"
 
 TRAIN = "train"
 """Stage of a training, which covers several targets and snapshots at once."""
@@ -33,3 +34,8 @@ def graph_stage(spec: GraphSpec) -> str:
 def score_stage(target: str) -> str:
     """Return the stage that publishes the predictions of one target."""
     return f"score:{target}"
+
+
+def monitor_stage(target: str) -> str:
+    """Return the stage that publishes how the predictions of one target fared."""
+    return f"monitor:{target}"

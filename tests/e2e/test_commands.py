@@ -43,7 +43,7 @@ CUSTOMERS = 240
 GRAPH = ("graph_features", "edge_strengths", "graph_comparison")
 CUSTOMERS_TABLE = judged_table(load_contract().entity)
 TABLE_JOBS = {"ingest.py": "ingest", "build_features.py": "features", "build_graph.py": "graph"}
-MODEL_JOBS = {"train.py": "train", "score.py": "score"}
+MODEL_JOBS = {"train.py": "train", "score.py": "score", "monitor.py": "monitor"}
 """The stage of each job, in the order in which they run."""
 
 FEW = {"models__folds": 2, "models__keep": 8, "models__bootstrap": 20, "models__smallest_group": 20}
@@ -197,10 +197,13 @@ def test_the_model_jobs_train_and_score_on_a_cluster(
     predictions = table(spark, tmp_path / "lake", "predictions").where(f"target = '{target}'")
     valid = table(spark, tmp_path / "lake", "customers_judged").where("_dq_status = 'valid'")
     assert predictions.count() == valid.count()
+    watched = submit_job(cluster, "monitor.py", *words, "--target", target, cwd=tmp_path)
+    assert watched.code in (0, 3), watched.transcript
+    assert table(spark, tmp_path / "lake", "model_monitoring").where("measure = 'rmse'").count() == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["train.py", "score.py"])
+@pytest.mark.parametrize("job", ["train.py", "score.py", "monitor.py"])
 def test_a_model_job_without_a_published_table_says_so_through_spark_submit(tmp_path: Path, job: str) -> None:
     places = overrides(lake__root=tmp_path / "lake", tracking__folder=tmp_path / "mlflow")
     ran = submit_job("local[1]", job, *places, cwd=tmp_path)

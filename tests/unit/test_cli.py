@@ -62,6 +62,7 @@ PIPELINES = {
     "graph.run": "run_graph",
     "train.run": "run_train",
     "score": "run_score",
+    "monitor": "run_monitor",
     "runs": "list_runs",
     "models": "list_models",
 }
@@ -202,6 +203,7 @@ COMMANDS = [
     ("graph",),
     ("train",),
     ("score",),
+    ("monitor",),
     ("runs",),
     ("models",),
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from engage_spark.cli.render import models, quality, stage_results, tables
+from engage_spark.cli.render import models, monitoring, quality, stage_results, tables
 from engage_spark.cli.render.summary import Summary
 from engage_spark.pipelines.results import DemoResult, StageResult
 
 __all__ = ["Summary", "summaries"]
 
-_RENDERERS = stage_results.RENDERERS | models.RENDERERS | quality.RENDERERS | tables.RENDERERS
+_RENDERERS = (
+    stage_results.RENDERERS | models.RENDERERS | monitoring.RENDERERS | quality.RENDERERS | tables.RENDERERS
+)
 
 
 def summaries(result: StageResult) -> list[Summary]:

@@ -53,6 +53,9 @@ WORDING: dict[str, str] = {
     "PredictionsUpToDate": (
         "every snapshot has the predictions of these champions already; --force makes them again"
     ),
+    "MonitoringUpToDate": (
+        "every scored day whose labels are known was judged before; --force judges them again"
+    ),
     "ConnectionsLeftOut": (
         "{snapshot_date}: {n_connections:,} connections left out, an end of which is not a valid customer "
         "of the day"

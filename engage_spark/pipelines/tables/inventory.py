@@ -28,10 +28,12 @@ from engage_spark.lake.locks import table_lock
 from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.stages import (
     GRAPH_COMPARISON,
+    MODEL_MONITORING,
     TRAINING_RUNS,
     features_stage,
     graph_stage,
     ingest_stage,
+    monitor_stage,
     score_stage,
 )
 from engage_spark.publication import RUN_ID
@@ -126,6 +128,12 @@ def _of_models(contract: Contract) -> Iterator[StoredTable]:
             stages=tuple(map(score_stage, targets)),
             keys=(contract.entity.key,),
             partition_by=(SNAPSHOT_DATE, "target", RUN_ID),
+        )
+        yield StoredTable(
+            table=system_contract().table(MODEL_MONITORING),
+            stages=tuple(map(monitor_stage, targets)),
+            run_column="run_id",
+            partition_by=(SNAPSHOT_DATE, "target", "run_id"),
         )
 
 

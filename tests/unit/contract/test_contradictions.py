@@ -283,6 +283,26 @@ CASES: dict[str, tuple[Callable[[Doc], Any], str]] = {
         lambda d: custom(field(d, "runs_empty"), "labelWindowDays", 0.5),
         "labelWindowDays must be whole",
     ),
+    "bounds of the model of a feature": (
+        lambda d: custom(field(d, "docks_total"), "monitoring", {"auc": 0.8}),
+        "monitoring is for targets",
+    ),
+    "a bound of what is not measured": (
+        lambda d: custom(field(d, "runs_empty"), "monitoring", {"rmse": 0.8}),
+        "monitoring bounds 'rmse', which is not measured of this target",
+    ),
+    "a bound that no share reaches": (
+        lambda d: custom(field(d, "runs_empty"), "monitoring", {"auc": 80}),
+        "monitoring bounds auc by 80, which is not between 0 and 1",
+    ),
+    "a bound that is not a number": (
+        lambda d: custom(field(d, "runs_empty"), "monitoring", {"log_loss": float("nan")}),
+        "monitoring bounds log_loss by nan",
+    ),
+    "bounds as a list": (
+        lambda d: custom(field(d, "runs_empty"), "monitoring", ["auc"]),
+        "monitoring must be a mapping to numbers",
+    ),
     "bands that fall": (lambda d: custom(field(d, "docks_total"), "bands", [20, 10]), "in rising order"),
     "bands of text": (lambda d: custom(field(d, "district"), "bands", [1, 2]), "bands are for numbers"),
     "protected as text": (

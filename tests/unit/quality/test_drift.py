@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from engage_spark.numerics.population_stability import FLOOR, ks, noise, psi
 from engage_spark.quality import ColumnStats, merge_stats, stats_from_row, stats_to_row
-from engage_spark.quality.drift import FLOOR, Change, compare_days, drifted, ks, noise, psi
+from engage_spark.quality.drift import Change, compare_days, drifted
 
 
 def state(

@@ -1,0 +1,477 @@
+"""Judge the predictions of every scored day whose labels have become known, into `model_monitoring`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from engage_spark.contract import (
+    SNAPSHOT_DATE,
+    VALID,
+    Contract,
+    judged_table,
+    predictions_table,
+    system_contract,
+)
+from engage_spark.contract.stored_tables import Split
+from engage_spark.errors import GateError, InputError, NotPublishedError
+from engage_spark.lake import translate_spark_errors
+from engage_spark.ml.data.driver_sample import sample_rows, to_arrays
+from engage_spark.ml.fairness.audit import attributes, audit_fairness
+from engage_spark.ml.feature_spec import Target, Task, target_named, targets_of
+from engage_spark.ml.measurement import MonitoredMeasure, Verdict, measurement_text
+from engage_spark.ml.monitoring import (
+    group_measurements,
+    input_drift,
+    judge,
+    performance,
+    score_drift,
+)
+from engage_spark.pipelines.context import RunContext, StageRun, now
+from engage_spark.pipelines.quality.history import read_states
+from engage_spark.pipelines.results import MonitoredDay, MonitorResult, Note
+from engage_spark.pipelines.runner import StageRunner
+from engage_spark.pipelines.stages import (
+    MODEL_MONITORING,
+    TRAINING_RUNS,
+    ingest_stage,
+    monitor_stage,
+    score_stage,
+)
+from engage_spark.publication import RUN_ID, Run
+from engage_spark.quality.drift import compare_days
+from engage_spark.settings import Settings
+from engage_spark.spark.compat import to_arrow
+from engage_spark.spark.schema import column_named, spark_schema
+
+RUN_COLUMN = "run_id"
+LABEL, SCORE, DECISION, COVERED, PROTECTED = "__label", "__score", "__decision", "__covered", "__protected"
+_SETTINGS = ("bootstrap", "judged_rows", "seed", "smallest_group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredDay:
+    """A target's predictions of a day as they were published, and the rows of that day with their labels.
+
+    The labels come with a later delivery of the day, which puts the predictions out of date for other
+    readers: here they are judged as they were made.
+    """
+
+    target: Target
+    day: date
+    predictions: Run
+    entity: Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOfDay:
+    """The model that predicted a day.
+
+    `trained_on` is the newest day that it was fitted on, None where `training_runs` does not know it.
+    """
+
+    name: str
+    version: str
+    trained_on: date | None
+    features: tuple[str, ...]
+
+
+def run_monitor(
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    contract: Contract,
+    snapshot_date: date | None = None,
+    target: Sequence[str] = (),
+    as_of: date | None = None,
+    force: bool = False,
+) -> MonitorResult:
+    """Judge the predictions of `snapshot_date`, or of every scored day whose labels are known by `as_of`
+    (default: today) and that has not been judged from these predictions and labels yet.
+
+    Measured are the metrics of the task, coverage, the groups of protected fields, the drift of each input
+    since the newest day that the model learnt, and that of the scores. Rows that the model has learnt are
+    left out. What is past a bound of the contract's property `monitoring` is an error, after everything is
+    published. Predictions are judged as they were made: run it before `score` makes those of a delivery with
+    labels anew.
+
+    Grain: one row per snapshot, target, measure, attribute and group.
+    Cost: per day and target one join of predictions and labels, of which at most `models.judged_rows` rows
+    reach the driver, one aggregation of it by group, two scans of small tables, two Delta commits.
+    Errors: NotPublishedError where there are no predictions, or none of `snapshot_date` whose labels are
+    known; GateError where a measure is past its bound.
+    """
+    started, as_of = time.monotonic(), as_of or now().date()
+    context = RunContext(spark, settings, contract)
+    runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force)
+    targets = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets_of(contract)
+    scored = _scored_days(context, targets, as_of=as_of, asked=snapshot_date)
+    measured: list[MonitoredDay] = []
+    for one in targets:
+        days = [s for s in scored if s.target.name == one.name]
+        due = [(work, s) for s in days if runner.is_due(work := _stage_run(runner, s))]
+        measured += [_monitor(runner, work, s) for work, s in due]
+        if not due and days:
+            measured.append(_stored(context, one, days[-1].day))
+    result = MonitorResult(
+        stage="monitor",
+        seconds=time.monotonic() - started,
+        locations=runner.places(MODEL_MONITORING),
+        notes=() if any(d.fresh for d in measured) else (Note("MonitoringUpToDate"),),
+        days=tuple(measured),
+    )
+    if past := [(d, m) for d in measured for m in d.measurements if m.verdict is Verdict.PAST]:
+        raise _past_error(past, result)
+    return result
+
+
+def read_monitoring(context: RunContext, target: str, days: Sequence[date] | None = None) -> DataFrame:
+    """Read the published rows of `model_monitoring` of a target: of `days`, or of every day.
+
+    Errors: NotPublishedError where nothing is published, or not each of `days`.
+    """
+    visible = context.log.publication(context.spark).visible(monitor_stage(target))
+    lacking = sorted(set(days or ()) - set(visible))
+    if lacking or not visible:
+        raise NotPublishedError.of(MODEL_MONITORING, days=lacking, command="monitor")
+    runs = [run.run_id for day, run in visible.items() if days is None or day in days]
+    return context.lake.read(context.spark, MODEL_MONITORING).where(F.col(RUN_COLUMN).isin(runs))
+
+
+def _scored_days(
+    context: RunContext, targets: Sequence[Target], *, as_of: date, asked: date | None
+) -> list[ScoredDay]:
+    """List every target's scored days whose labels are known, oldest first.
+
+    Errors: NotPublishedError where there is none, saying why.
+    """
+    publication, contract = context.log.publication(context.spark), context.contract
+    entity = publication.visible(ingest_stage(contract.entity))
+    scored: list[ScoredDay] = []
+    waiting: list[str] = []
+    for target in targets:
+        runs = publication.published_days(score_stage(target.name))
+        for day in sorted(d for d in runs if d in entity and asked in (None, d)):
+            if _is_known(target, day, entity[day], as_of=as_of):
+                scored.append(ScoredDay(target=target, day=day, predictions=runs[day], entity=entity[day]))
+            else:
+                waiting.append(f"{target.name} of {day}: its labels are not known by {as_of}")
+    if not scored:
+        raise NotPublishedError(
+            f"there are no predictions{f' of {asked}' if asked else ''} whose labels are known by {as_of}",
+            details=waiting,
+            hint="run `engage-spark score`, and `engage-spark ingest` with the labels once they are known; "
+            "--as-of takes another day",
+        )
+    return scored
+
+
+def _known_from(target: Target, day: date) -> date:
+    """Return the first day on which a label of `day` can be known: its window is over."""
+    return day + timedelta(days=target.label_days + 1 if target.label_days else 0)
+
+
+def _is_known(target: Target, day: date, entity: Run, *, as_of: date) -> bool:
+    return _known_from(target, day) <= as_of
+
+
+def _stage_run(runner: StageRunner, scored: ScoredDay) -> StageRun:
+    models = runner.context.settings.models
+    return runner.plan(
+        monitor_stage(scored.target.name),
+        scored.day,
+        inputs={
+            # Not the run of the predictions: scored again later, the model may have learnt the labels.
+            runner.context.contract.entity.name: scored.entity.run_id,
+            "settings": ",".join(f"{name}={getattr(models, name)}" for name in _SETTINGS),
+        },
+        source_rows=scored.predictions.rows_valid,
+    )
+
+
+def _monitor(runner: StageRunner, work: StageRun, scored: ScoredDay) -> MonitoredDay:
+    context, name = runner.context, scored.target.name
+    table = system_contract().table(MODEL_MONITORING)
+    with (
+        runner.attempt(work, f"judging {name} of {scored.day}", tables=[MODEL_MONITORING]) as attempt,
+        translate_spark_errors(f"the predictions of {scored.day} cannot be judged"),
+    ):
+        model = _model_of(context, scored)
+        rows = _unlearnt(_labelled(context, scored), scored.day, model)
+        measurements = judge(
+            _measure(context, scored, model, rows),
+            dict(context.contract.entity[name].monitoring),
+            task=scored.target.task,
+        )
+        attempt.replace(
+            table,
+            _frame(context, work, scored, model, measurements),
+            where=_of(scored.day, name),
+            run_column=RUN_COLUMN,
+            partition_by=(SNAPSHOT_DATE, "target"),
+            properties={},
+        )
+        attempt.publish(rows_in=work.source_rows, valid=work.source_rows)
+    return MonitoredDay(
+        snapshot_date=scored.day,
+        target=name,
+        model=f"{model.name} version {model.version}",
+        run_id=work.run_id,
+        fresh=True,
+        measurements=measurements,
+    )
+
+
+def _of(day: date, target: str) -> str:
+    quoted = target.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{SNAPSHOT_DATE} = DATE'{day}' AND target = '{quoted}'"
+
+
+def _predictions(context: RunContext, scored: ScoredDay) -> DataFrame:
+    """Read the predictions of a target and day as their run made them, also where they are out of date."""
+    table = predictions_table(context.contract)
+    if not context.log.is_present(context.spark, scored.predictions, table.name):
+        raise NotPublishedError(
+            f"{table.name} does not hold the predictions of {scored.target.name} on {scored.day} any more",
+            hint=f"run `engage-spark score --snapshot-date {scored.day}` again; it makes them anew",
+        )
+    rows = context.lake.read(context.spark, table.name)
+    return rows.where(_of(scored.day, scored.target.name)).where(
+        F.col(RUN_ID) == F.lit(scored.predictions.run_id)
+    )
+
+
+def _labelled(context: RunContext, scored: ScoredDay) -> DataFrame:
+    """Join the predictions of a day with the labels and protected fields of the same customers.
+
+    Rows whose label is null are left out. No job.
+    """
+    contract = context.contract
+    key = list(contract.entity.key)
+    labels = context.log.read_published(
+        context.spark,
+        judged_table(contract.entity),
+        stage=ingest_stage(contract.entity),
+        day=SNAPSHOT_DATE,
+        days=[scored.day],
+    ).where((F.col("_dq_status") == VALID) & column_named(scored.target.name).isNotNull())
+    wanted = labels.select(
+        *map(column_named, key),
+        column_named(scored.target.name).cast("double").alias(LABEL),
+        *(column_named(a.name).alias(f"{PROTECTED}{i}") for i, a in enumerate(attributes(contract))),
+    )
+    return _predictions(context, scored).join(wanted, on=key, how="inner")
+
+
+def _model_of(context: RunContext, scored: ScoredDay) -> ModelOfDay:
+    """Name the model that made the predictions, and find in `training_runs` what it learnt from."""
+    (first,) = _predictions(context, scored).select("model_name", "model_version").limit(1).collect()
+    name, version = first
+    runs = context.lake.find(context.spark, TRAINING_RUNS)
+    trained = (
+        []
+        if runs is None
+        else runs.where(
+            (F.col("model_name") == name)
+            & (F.col("model_version") == version)
+            & (F.col("target") == scored.target.name)
+        )
+        .select("snapshots", "features")
+        .collect()
+    )
+    days = [day for row in trained for day in row["snapshots"]]
+    return ModelOfDay(
+        name=name,
+        version=version,
+        trained_on=max(days) if days else None,
+        features=tuple(trained[0]["features"]) if trained else (),
+    )
+
+
+def _unlearnt(rows: DataFrame, day: date, model: ModelOfDay) -> DataFrame:
+    """Leave out what the model has learnt: of a day that is not after its training, the customers that it was
+    fitted, calibrated or measured on.
+    """
+    if model.trained_on is not None and day > model.trained_on:
+        return rows
+    return rows.where(F.col("side").isin(Split.TEST.value, "new"))
+
+
+def _measure(
+    context: RunContext, scored: ScoredDay, model: ModelOfDay, rows: DataFrame
+) -> Iterator[MonitoredMeasure]:
+    """Yield every measurement of a day's predictions."""
+    models, target, binary = context.settings.models, scored.target, scored.target.task is Task.BINARY
+    label = F.col(LABEL)
+    held = (
+        F.array_contains("prediction_set", label.cast("int"))
+        if binary
+        else (label >= F.col("lower")) & (label <= F.col("upper"))
+    )
+    rows = rows.withColumn(COVERED, held)
+    sample = sample_rows(
+        rows,
+        key=context.contract.entity.key,
+        seed=models.seed,
+        expected=scored.predictions.rows_valid,
+        limit=models.judged_rows,
+    )
+    columns = {"label": label, "score": F.col("prediction"), "covered": held.cast("double")}
+    arrays = to_arrays(sample, columns, limit=models.judged_rows)
+    if not len(arrays["label"]):
+        raise InputError(
+            f"no prediction of {target.name} on {scored.day} has a label that the model has not learnt",
+            hint="ingest the labels of the day; customers that the model was fitted on do not count",
+        )
+    yield from performance(
+        target,
+        arrays["label"],
+        arrays["score"],
+        arrays["covered"],
+        replicates=models.bootstrap,
+        seed=models.seed,
+    )
+    yield from _groups(context, target, rows)
+    if model.trained_on is not None:
+        yield from _drift(context, scored, model, arrays["score"])
+
+
+def _groups(context: RunContext, target: Target, rows: DataFrame) -> Iterator[MonitoredMeasure]:
+    protected = attributes(context.contract)
+    if not protected:
+        return
+    named = rows.select(
+        *(F.col(f"{PROTECTED}{i}").alias(a.name) for i, a in enumerate(protected)),
+        F.col(LABEL),
+        F.col("prediction").alias(SCORE),
+        F.coalesce(F.col("decision"), F.lit(0)).alias(DECISION),
+        F.col(COVERED),
+    )
+    yield from group_measurements(
+        audit_fairness(
+            named,
+            target=target,
+            protected=protected,
+            smallest=context.settings.models.smallest_group,
+            label=LABEL,
+            prediction=SCORE,
+            decision=DECISION if target.task is Task.BINARY else None,
+            covered=COVERED,
+        )
+    )
+
+
+def _drift(
+    context: RunContext, scored: ScoredDay, model: ModelOfDay, scores: Any
+) -> Iterator[MonitoredMeasure]:
+    """Yield the drift of inputs and of scores since the newest day that the model learnt.
+
+    A day whose states or predictions are not there any more gives no drift of that kind.
+    """
+    entity, day = context.contract.entity, model.trained_on
+    assert day is not None
+    states = read_states(context, entity, first=min(day, scored.day), last=max(day, scored.day))
+    n = scored.predictions.rows_valid
+    if day in states and scored.day in states and day != scored.day:
+        for d in compare_days(states[day], states[scored.day]):
+            if d.column in model.features and d.psi is not None:
+                yield input_drift(d.column, d.psi, d.noise or 0.0, n=n, against=str(day))
+    publication = context.log.publication(context.spark)
+    before = publication.published_days(score_stage(scored.target.name)).get(day)
+    if before is None or day == scored.day:
+        return
+    reference = ScoredDay(target=scored.target, day=day, predictions=before, entity=scored.entity)
+    models = context.settings.models
+    sample = sample_rows(
+        _predictions(context, reference).where(F.col("model_version") == F.lit(model.version)),
+        key=entity.key,
+        seed=models.seed,
+        expected=before.rows_valid,
+        limit=models.judged_rows,
+    )
+    old = to_arrays(sample, {"score": F.col("prediction")}, limit=models.judged_rows)["score"]
+    if len(old):
+        yield score_drift(scores, old, against=str(day))
+
+
+def _frame(
+    context: RunContext,
+    work: StageRun,
+    scored: ScoredDay,
+    model: ModelOfDay,
+    measurements: Sequence[MonitoredMeasure],
+) -> DataFrame:
+    known = _known_from(scored.target, scored.day)
+    common = {
+        SNAPSHOT_DATE: scored.day,
+        "target": scored.target.name,
+        "model_name": model.name,
+        "model_version": model.version,
+        "made_ahead": scored.predictions.finished_at.date() < known,
+        "predictions_run": scored.predictions.run_id,
+        RUN_COLUMN: work.run_id,
+    }
+    schema = spark_schema(system_contract().table(MODEL_MONITORING))
+    records = [
+        common
+        | {
+            "measure": m.measure,
+            "attribute": m.attribute,
+            "member": m.group,
+            "against": m.against,
+            "value": m.value,
+            "low": m.low,
+            "high": m.high,
+            "n_rows": m.n,
+            "bound": m.bound,
+            "verdict": m.verdict.value,
+        }
+        for m in measurements
+    ]
+    rows = [tuple(record[name] for name in schema.names) for record in records]
+    return context.spark.createDataFrame(rows, schema).coalesce(1)
+
+
+def _stored(context: RunContext, target: Target, day: date) -> MonitoredDay:
+    """Return what an earlier run measured of a day."""
+    run = context.log.publication(context.spark).visible(monitor_stage(target.name))[day]
+    rows = to_arrow(read_monitoring(context, target.name, [day])).to_pylist()
+    measurements = [
+        MonitoredMeasure(
+            measure=r["measure"],
+            value=r["value"],
+            low=r["low"],
+            high=r["high"],
+            n=r["n_rows"],
+            attribute=r["attribute"],
+            group=r["member"],
+            against=r["against"],
+            bound=r["bound"],
+            verdict=Verdict(r["verdict"]),
+        )
+        for r in rows
+    ]
+    return MonitoredDay(
+        snapshot_date=day,
+        target=target.name,
+        model=f"{rows[0]['model_name']} version {rows[0]['model_version']}",
+        run_id=run.run_id,
+        fresh=False,
+        measurements=tuple(sorted(measurements, key=lambda m: (m.measure, m.attribute or "", m.group or ""))),
+    )
+
+
+def _past_error(past: Sequence[tuple[MonitoredDay, MonitoredMeasure]], result: MonitorResult) -> GateError:
+    return GateError(
+        f"{len(past)} measures of models in use are past the contract's bounds",
+        details=[f"{d.target} of {d.snapshot_date}: {measurement_text(m)}" for d, m in past],
+        hint=f"look at {MODEL_MONITORING}; train on newer days, or choose another model with "
+        "`engage-spark models promote`",
+        result=result,
+    )

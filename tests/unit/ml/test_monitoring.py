@@ -1,0 +1,105 @@
+"""Measures of a model in use, and how they stand to their bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engage_spark.contract.monitoring import Bound, monitored_measures
+from engage_spark.ml.evaluation.metrics import metrics_of
+from engage_spark.ml.feature_spec import Target, Task
+from engage_spark.ml.measurement import MonitoredMeasure, Verdict, measurement_text
+from engage_spark.ml.monitoring import judge, performance, score_drift
+
+CHURN = Target(
+    name="churn", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline=None, unit=None
+)
+
+
+def verdict(measure: str, bound: float, **values: float | None) -> Verdict:
+    made = MonitoredMeasure(measure=measure, n=100, **({"value": None} | values))  # type: ignore[arg-type]
+    return judge([made], {measure: bound}, task=Task.BINARY)[0].verdict
+
+
+@pytest.mark.parametrize(
+    ("measure", "bound", "value", "low", "high", "expected"),
+    [
+        ("auc", 0.8, 0.85, 0.79, 0.9, Verdict.WITHIN),
+        ("auc", 0.8, 0.75, 0.70, 0.82, Verdict.UNDECIDED),
+        ("auc", 0.8, 0.75, 0.70, 0.79, Verdict.PAST),
+        ("ece", 0.05, 0.04, 0.02, 0.09, Verdict.WITHIN),
+        ("ece", 0.05, 0.06, 0.04, 0.09, Verdict.UNDECIDED),
+        ("ece", 0.05, 0.09, 0.06, 0.12, Verdict.PAST),
+        ("auc", 0.8, None, None, None, Verdict.UNDECIDED),
+        ("auc", 0.8, float("nan"), None, None, Verdict.UNDECIDED),
+        ("auc", 0.8, 0.75, None, None, Verdict.UNDECIDED),
+    ],
+)
+def test_a_measure_is_past_its_bound_only_where_its_whole_interval_is(
+    measure: str, bound: float, value: float, low: float, high: float, expected: Verdict
+) -> None:
+    assert verdict(measure, bound, value=value, low=low, high=high) is expected
+
+
+def test_the_coverage_of_groups_has_a_bound_of_its_own() -> None:
+    made = [
+        MonitoredMeasure(measure="coverage", value=0.7, low=0.6, high=0.8, n=100),
+        MonitoredMeasure(
+            measure="coverage", value=0.7, low=0.6, high=0.8, n=100, attribute="gender", group="Other"
+        ),
+    ]
+    judged = judge(made, {"group_coverage": 0.85}, task=Task.REGRESSION)
+    assert [m.verdict for m in judged] == [Verdict.UNBOUNDED, Verdict.PAST]
+    assert "gender: Other" in measurement_text(judged[1])
+    assert "0.85" in measurement_text(judged[1])
+
+
+@pytest.mark.parametrize("two_classes", [True, False])
+def test_every_metric_but_the_signed_one_can_be_bounded_on_its_bad_side(two_classes: bool) -> None:
+    task = Task.BINARY if two_classes else Task.REGRESSION
+    bounds = monitored_measures(two_classes=two_classes)
+    for metric in metrics_of(task):
+        if metric.better != "zero" and metric.name != "ece_mass":
+            assert bounds[metric.name] is (Bound.LEAST if metric.better == "higher" else Bound.MOST), (
+                metric.name
+            )
+
+
+def test_what_is_measured_of_two_classes() -> None:
+    rng = np.random.default_rng(5)
+    scores = rng.uniform(size=2000)
+    labels = (rng.uniform(size=2000) < scores).astype(float)
+    covered = rng.uniform(size=2000) < np.where(labels == 1, 0.95, 0.8)
+    made = list(performance(CHURN, labels, scores, covered, replicates=50, seed=1))
+    by_name = {(m.measure, m.group): m for m in made}
+    for label in (0, 1):
+        share = covered[labels == label].mean()
+        found = by_name["class_coverage", str(label)]
+        assert found.value == pytest.approx(share)
+        assert found.n == (labels == label).sum()
+        assert found.low is not None
+        assert found.high is not None
+        assert found.low < share < found.high
+    assert by_name["coverage", None].value == pytest.approx(covered.mean())
+    assert {m.name for m in metrics_of(Task.BINARY)} <= {m.measure for m in made}
+
+
+def test_scores_that_moved_are_past_their_bound_and_chance_is_not() -> None:
+    rng = np.random.default_rng(6)
+    before = rng.beta(2, 5, size=3000)
+    alarms = 0
+    for _ in range(200):
+        still = score_drift(rng.beta(2, 5, size=40), before, against="a day")
+        (judged,) = judge([still], {"score_psi": 0.1}, task=Task.BINARY)
+        alarms += judged.verdict is Verdict.PAST
+    assert alarms <= 20, "a sample of 40 has a large PSI by chance in one of twenty cases"
+    moved = score_drift(rng.beta(4, 3, size=3000), before, against="a day")
+    (judged,) = judge([moved], {"score_psi": 0.25}, task=Task.BINARY)
+    assert judged.verdict is Verdict.PAST
+    assert judged.value is not None
+    assert judged.value > 0.25
+
+
+def test_scores_that_are_all_alike_have_no_drift_and_no_error() -> None:
+    assert score_drift([0.5] * 10, [0.5] * 10, against="a day").value == pytest.approx(0.0)
+    assert score_drift([], [0.5], against="a day").value is None
