@@ -12,6 +12,7 @@ _HOMES = {
     "check": "engage_spark.quality",
     "load_contract": "engage_spark.contract",
     "load_settings": "engage_spark.settings",
+    "open_lake": "engage_spark.reader",
     "open_session": "engage_spark.spark.session",
     "run_features": "engage_spark.pipelines.features",
     "run_graph": "engage_spark.pipelines.graph.run",

@@ -6,6 +6,7 @@ from engage_spark.pipelines.score import run_score as run_score
 from engage_spark.pipelines.synth import run_synth as run_synth
 from engage_spark.pipelines.train.run import run_train as run_train
 from engage_spark.quality import check as check
+from engage_spark.reader import open_lake as open_lake
 from engage_spark.settings import load_settings as load_settings
 from engage_spark.spark.session import open_session as open_session
 

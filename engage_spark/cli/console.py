@@ -155,6 +155,11 @@ def _pairs(console: Console, pairs: Sequence[tuple[str, str]]) -> None:
         console.print(Text.assemble("  ", (label.ljust(wide), "dim"), "  ", value), soft_wrap=True)
 
 
+def rows(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """Print a table of a result."""
+    grid(_out(), headers, cells)
+
+
 def grid(console: Console, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns of figures are right-aligned.
 

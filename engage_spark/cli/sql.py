@@ -1,0 +1,119 @@
+"""Declare `engage-spark sql`: ask the published tables. Needs no Spark."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engage_spark.cli import console
+from engage_spark.cli.common import settings_of
+from engage_spark.errors import UsageError
+from engage_spark.text_files import write_text
+
+if TYPE_CHECKING:
+    from engage_spark.reader import OpenLake
+    from engage_spark.reader.open_lake import LakeRows
+
+SHOWN = 100
+"""Rows of an answer that a terminal shows."""
+
+
+def sql(
+    ctx: typer.Context,
+    query: Annotated[
+        str | None, typer.Argument(help="a SELECT over the published tables (default: list the tables)")
+    ] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="the whole answer as CSV on standard output, and nothing else there")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="file to write the CSV to")] = None,
+    memory: Annotated[str | None, typer.Option(help="most memory that it may take, such as 2GB")] = None,
+) -> None:
+    """Ask the published tables in SQL, without Spark: what was rejected, replaced or is out of date is not
+    there.
+    """
+    settings = settings_of(ctx)
+    if (as_csv or out) and ctx.obj.json:
+        raise UsageError("--csv and --json exclude each other", hint="give one of them")
+    from engage_spark.reader import open_lake
+
+    lake = open_lake(settings)
+    if query is None:
+        _list(lake, as_json=ctx.obj.json)
+        return
+    answer = lake.sql(query, memory=memory)
+    if ctx.obj.json:
+        rows = [
+            {column: _plain(value) for column, value in row.items()} for row in answer.to_arrow().to_pylist()
+        ]
+        console.json_object({"columns": answer.columns, "rows": rows})
+    elif as_csv or out:
+        text = _csv(answer)
+        if out is None:
+            console.document(text)
+        else:
+            write_text(out, text)
+            console.line(f"{len(answer):,} rows written to {out}")
+    else:
+        _show(answer)
+
+
+def _list(lake: OpenLake, *, as_json: bool) -> None:
+    days = {name: lake.days(name) if view.stages else () for name, view in lake.views.items()}
+    tables = [
+        {
+            "name": name,
+            "days": len(days[name]),
+            "newest": str(days[name][-1]) if days[name] else None,
+            "columns": len(view.columns),
+        }
+        for name, view in lake.views.items()
+    ]
+    if as_json:
+        console.json_object({"tables": tables})
+        return
+    rows = [(t["name"], f"{t['days']}", t["newest"] or "–", f"{t['columns']}") for t in tables]
+    console.rows(("table", "published days", "newest", "columns"), [tuple(map(str, r)) for r in rows])
+
+
+def _show(answer: LakeRows) -> None:
+    first = answer.to_arrow().slice(0, SHOWN).to_pylist()
+    rows = [tuple(_text(row[column]) for column in answer.columns) for row in first]
+    console.rows(answer.columns, rows)
+    more = f", of which the first {SHOWN} are shown; --csv gives all" if len(answer) > SHOWN else ""
+    console.line(f"{len(answer):,} rows{more}")
+
+
+def _csv(answer: LakeRows) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(answer.columns)
+    for row in answer.to_arrow().to_pylist():
+        writer.writerow(["" if row[c] is None else _text(row[c], digits=17) for c in answer.columns])
+    return buffer.getvalue()
+
+
+def _text(value: Any, *, digits: int = 6) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.{digits}g}" if digits < 17 else repr(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can say: days and moments as ISO 8601, decimals and bytes as text."""
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

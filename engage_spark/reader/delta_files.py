@@ -1,0 +1,160 @@
+"""Open the Delta tables of a lake with deltalake: no Spark, no Java, on disk or in S3."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engage_spark.errors import ConfigurationError, EngageError, PermanentError, TransientError
+from engage_spark.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
+    from deltalake import DeltaTable
+
+_PASSING = (
+    "timed out",
+    "timeout",
+    "connection",
+    "503",
+    "500",
+    "429",
+    "reset by peer",
+    "error sending request",
+)
+_REFUSED = ("403", "forbidden", "access denied", "accessdenied", "signaturedoesnotmatch")
+
+
+@dataclass(frozen=True)
+class DeltaFiles:
+    """The tables of a lake at a path. Each table is opened once, at the version that it has then."""
+
+    settings: Settings
+    _open: dict[str, DeltaTable | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def root(self) -> str:
+        """The lake's folder, or its address in S3.
+
+        Errors: ConfigurationError where the lake is a catalog, or none is configured.
+        """
+        lake = self.settings.lake
+        if lake.catalog:
+            raise ConfigurationError(
+                f"the lake is the catalog {lake.catalog}: it is read by what serves the catalog",
+                hint="query the views there, or give the folder of its tables as lake.root",
+            )
+        if not lake.root:
+            raise ConfigurationError("no lake is configured", hint="set lake.root to a path")
+        return lake.root.rstrip("/")
+
+    def location(self, name: str) -> str:
+        """Return the path of a table."""
+        return f"{self.root}/{name}"
+
+    def find(self, name: str) -> DeltaTable | None:
+        """Open a table; None where there is none.
+
+        Cost: its log is read once.
+        Errors: ConfigurationError where it needs what deltalake cannot read, or access is refused;
+        TransientError where the storage does not answer.
+        """
+        if name not in self._open:
+            from deltalake import DeltaTable
+            from deltalake.exceptions import TableNotFoundError
+
+            address = self.location(name).replace("s3a://", "s3://", 1).replace("s3n://", "s3://", 1)
+            with translate_delta_errors(self.location(name)):
+                try:
+                    self._open[name] = DeltaTable(address, storage_options=storage_options(self.settings))
+                except TableNotFoundError:
+                    self._open[name] = None
+        return self._open[name]
+
+    def runs_in(self, name: str) -> frozenset[str]:
+        """Return the runs whose rows a table holds: it is partitioned by them. Empty without a table."""
+        table = self.find(name)
+        if table is None:
+            return frozenset()
+        with translate_delta_errors(self.location(name)):
+            return frozenset(
+                str(value)
+                for part in table.partitions()
+                for column, value in part.items()
+                if column in ("_run_id", "run_id") and value is not None
+            )
+
+    def dataset(self, name: str, *, runs: tuple[str, Collection[str]] | None = None) -> pads.Dataset:
+        """Return a table's live files as a dataset that is read when it is scanned.
+
+        `runs` names the partition column of runs, and the runs whose files are wanted.
+        Errors: as `find`; ConfigurationError where there is no such table.
+        """
+        table = self.find(name)
+        if table is None:
+            raise ConfigurationError(
+                f"there is no table {self.location(name)} yet",
+                hint="run the stage that makes it, or check lake.root",
+            )
+        pruned: Any = None if runs is None else [(runs[0], "in", sorted(runs[1]))]
+        with translate_delta_errors(self.location(name)):
+            return table.to_pyarrow_dataset(file_pruning_predicate=pruned)
+
+    def forget(self) -> None:
+        """Close all tables, so that the next look is at their newest versions."""
+        self._open.clear()
+
+
+def storage_options(settings: Settings) -> dict[str, str] | None:
+    """Return what deltalake needs to reach the lake in S3; None for a lake on disk.
+
+    Without keys in the settings the environment, a profile or a role decides.
+    """
+    root = settings.lake.root or ""
+    if not root.startswith(("s3:", "s3a:", "s3n:")):
+        return None
+    s3 = settings.s3
+    options = {
+        "AWS_REGION": s3.region or "us-east-1",
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": str(not s3.path_style).lower(),
+        "AWS_ALLOW_HTTP": str(not s3.ssl or (s3.endpoint or "").startswith("http://")).lower(),
+    }
+    options |= {"AWS_ENDPOINT_URL": s3.endpoint} if s3.endpoint else {}
+    for name, secret in (
+        ("AWS_ACCESS_KEY_ID", s3.access_key),
+        ("AWS_SECRET_ACCESS_KEY", s3.secret_key),
+        ("AWS_SESSION_TOKEN", s3.session_token),
+    ):
+        options |= {name: secret.get_secret_value()} if secret else {}
+    return options
+
+
+@contextmanager
+def translate_delta_errors(what: str) -> Iterator[None]:
+    """Put what deltalake and object stores raise into this package's words."""
+    try:
+        yield
+    except EngageError:
+        raise
+    except Exception as e:
+        text = " ".join(str(e).split())
+        lower = text.lower()
+        if any(word in lower for word in _REFUSED):
+            raise ConfigurationError(
+                f"{what} cannot be read: access is refused: {text[:300]}",
+                hint="check the keys, the role and the rights to read",
+            ) from e
+        if type(e).__name__ == "DeltaProtocolError" or "reader feature" in lower or "reader version" in lower:
+            raise ConfigurationError(
+                f"{what} needs a feature that deltalake does not read: {text[:300]}",
+                hint="read it with Spark, or drop the feature from the table",
+            ) from e
+        if isinstance(e, OSError | TimeoutError) or any(word in lower for word in _PASSING):
+            raise TransientError(
+                f"{what} cannot be read now: {text[:300]}", hint="see that the storage can be reached"
+            ) from e
+        raise PermanentError(
+            f"{what} cannot be read: {type(e).__name__}: {text[:300]}", hint="see that it is a Delta table"
+        ) from e

@@ -1,0 +1,271 @@
+"""Open a lake for people without Spark: what is published, under plain names, for pandas, Polars and SQL."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engage_spark.contract import Contract, load_contract
+from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
+from engage_spark.publication import REPLACED_BY, Publication, Run
+from engage_spark.reader.delta_files import DeltaFiles, translate_delta_errors
+from engage_spark.reader.published import Rows, View, publication_of, views_of
+from engage_spark.reader.query import Relation, answer, names_in, quoted
+from engage_spark.settings import LakeSettings, Settings, load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+RUNS = "runs"
+_OF_RUN = ("quality_results", "quality_states")
+
+
+@dataclass(frozen=True)
+class LakeRows:
+    """Rows that a lake answered with."""
+
+    arrow: pa.Table = field(repr=False)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.arrow.column_names)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.arrow.num_rows)
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.arrow
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a pandas frame; dates stay dates."""
+        frame: pd.DataFrame = self.arrow.to_pandas()
+        return frame
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the rows as a Polars frame.
+
+        Errors: ConfigurationError where Polars is not installed.
+        """
+        try:
+            import polars as pl
+        except ModuleNotFoundError:
+            raise ConfigurationError(
+                "Polars is not installed", hint="install polars, or take to_pandas or to_arrow"
+            ) from None
+        frame = pl.from_arrow(self.arrow)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+
+@dataclass(frozen=True)
+class OpenLake:
+    """A lake as it was when it was opened: later runs are seen after `refresh`.
+
+    A name stands for published rows alone: what was rejected, killed, replaced, or is out of date is not
+    there.
+    """
+
+    settings: Settings
+    contract: Contract
+    _files: DeltaFiles = field(repr=False, compare=False)
+    _read: list[Publication] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def views(self) -> dict[str, View]:
+        """Every name that can be asked by, with what it stands for."""
+        return {view.name: view for view in views_of(self.contract)}
+
+    @property
+    def publication(self) -> Publication:
+        """What readers see, by the rows of `runs`, which are read once."""
+        if not self._read:
+            self._read.append(self._publication())
+        return self._read[0]
+
+    def refresh(self) -> None:
+        """Look at the newest versions of all tables from now on."""
+        self._read.clear()
+        self._files.forget()
+
+    def days(self, name: str) -> tuple[date, ...]:
+        """Return the days of a table that are published, oldest first."""
+        view = self._view(name)
+        return tuple(sorted({run.snapshot_date for run in view.runs(self.publication).values()}))
+
+    def versions(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the Delta version that each of these tables is read at."""
+        tables = {name: self._files.find(self._view(name).stored) for name in names}
+        return {name: int(table.version()) for name, table in tables.items() if table is not None}
+
+    def table(
+        self, name: str, *, as_of: date | str | None = None, columns: Sequence[str] | None = None
+    ) -> LakeRows:
+        """Read a table: of the snapshot `as_of`, or of every day.
+
+        Grain: as the table in the reference, without the package's own columns.
+        Errors: ConfigurationError where there is no such table or column; NotPublishedError where nothing, or
+        not that snapshot, is published.
+        """
+        view, day = self._view(name), date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+        if day is not None and view.day is None:
+            raise ConfigurationError(f"{name} has no days", hint="read it without as_of")
+        if unknown := [c for c in columns or () if c not in view.columns]:
+            raise ConfigurationError(
+                f"{name} has no column {', '.join(unknown)}", hint=f"columns are: {', '.join(view.columns)}"
+            )
+        wanted = ", ".join(map(quoted, columns or view.columns))
+        return self._answer(f"SELECT {wanted} FROM {quoted(view.name)}", [view.name], as_of=day)  # noqa: S608 (names of the contract, quoted)
+
+    def sql(self, query: str, *, memory: str | None = None, threads: int | None = None) -> LakeRows:
+        """Answer a query in DuckDB's SQL over the tables by their names.
+
+        It reaches nothing but those: no file, network, extension or setting. `memory` (such as `512MB`) and
+        `threads` bound what it takes.
+        Errors: InputError for a query that cannot be answered; NotPublishedError as `table`.
+        """
+        names = {view.name.lower(): view.name for view in self.views.values()}
+        asked = {name: names[name.lower()] for name in names_in(query) if name.lower() in names}
+        return self._answer(query, sorted(set(asked.values())), memory=memory, threads=threads)
+
+    def _answer(
+        self,
+        query: str,
+        names: Sequence[str],
+        *,
+        as_of: date | None = None,
+        memory: str | None = None,
+        threads: int | None = None,
+    ) -> LakeRows:
+        return LakeRows(
+            answer(
+                query,
+                names,
+                relation_of=partial(self._relation, as_of=as_of),
+                known=self.views,
+                memory=memory,
+                threads=threads,
+            )
+        )
+
+    def _view(self, name: str) -> View:
+        views = self.views
+        for view in views.values():
+            if view.name.lower() == name.lower():
+                return view
+        raise ConfigurationError(f"there is no table {name!r}", hint=f"tables are: {', '.join(views)}")
+
+    def _publication(self) -> Publication:
+        location = self._files.location(RUNS)
+        if self._files.find(RUNS) is None:
+            raise NotPublishedError(
+                f"there is no lake at {self._files.root}",
+                hint="check lake.root, or run `engage-spark ingest` first",
+            )
+        dataset = self._files.dataset(RUNS)
+        wanted = [n for n in dataset.schema.names if n not in _OF_RUN]
+        with translate_delta_errors(location):
+            records = dataset.to_table(columns=wanted).to_pylist()
+        return publication_of(records, is_present=self._is_present)
+
+    def _is_present(self, run: Run) -> bool:
+        return not run.rows_written or all(run.run_id in self._files.runs_in(table) for table in run.outputs)
+
+    def _relation(self, name: str, *, as_of: date | None) -> Relation:
+        view = self._view(name)
+        if view.rows is Rows.ALL:
+            return Relation(rows=self._files.dataset(view.stored), columns=view.columns)
+        runs = view.runs(self.publication, as_of=as_of)
+        if not runs:
+            raise NotPublishedError.of(
+                view.name,
+                days=[] if as_of is None else [as_of],
+                command=view.command,
+                details=self._why(view),
+            )
+        listed = ", ".join(f"'{run_id}'" for run_id in sorted(runs))
+        if view.rows is Rows.TRAININGS:
+            rows, condition = self._files.dataset(view.stored), f"{quoted(view.run_column)} IN ({listed})"
+            return Relation(rows=rows, columns=view.columns, condition=condition)
+        self._require_present(view, runs, as_of)
+        conditions = ["_dq_status = 'valid'"] if view.is_valid else []
+        if view.rows is Rows.LOG:
+            replaced = quoted(REPLACED_BY)
+            conditions.append(f"({replaced} IS NULL OR {replaced} NOT IN ({listed}))")
+        return Relation(
+            rows=self._files.dataset(view.stored, runs=(view.run_column, runs.keys())),
+            columns=view.columns,
+            condition=" AND ".join(conditions),
+        )
+
+    def _why(self, view: View) -> list[str]:
+        """Say of the days that are published and out of date which inputs have changed."""
+        publication = self.publication
+        return [
+            f"{day} is out of date: {', '.join(publication.replaced_inputs(run))} changed since"
+            for stage in view.stages
+            for day, run in publication.published_days(stage).items()
+            if publication.replaced_inputs(run)
+        ]
+
+    def _require_present(self, view: View, runs: dict[str, Run], as_of: date | None) -> None:
+        """Refuse a day, or warn of days, whose published rows are not in the table any more."""
+        present = self._files.runs_in(view.stored)
+        expected = [r for r in runs.values() if r.rows_written and view.stored in r.outputs]
+        gone = [r for r in expected if r.run_id not in present]
+        if not gone:
+            return
+        days = ", ".join(sorted({str(r.snapshot_date) for r in gone}))
+        hint = f"run `engage-spark {view.command}` again; it makes them anew"
+        if as_of is not None or view.rows is Rows.LOG or len(gone) == len(runs):
+            raise NotPublishedError(
+                f"{view.name} does not hold the published rows of {days} any more", hint=hint
+            )
+        warnings.warn(
+            f"{view.name} does not hold the published rows of {days} any more: they are left out; {hint}",
+            stacklevel=2,
+        )
+
+
+def open_lake(
+    lake: str | Path | Settings | None = None, *, contract: Contract | str | Path | None = None
+) -> OpenLake:
+    """Open a lake for reading without Spark.
+
+    `lake` is its folder (or address in S3), settings, or None for the settings of this place and environment.
+    `contract` is the one that the lake was made by; left out, that of the settings.
+    Cost: none; `runs` is read with the first question, each table's log when it is first asked for.
+    Errors: ConfigurationError where deltalake or DuckDB is missing, or the lake is a catalog.
+    """
+    _require_libraries()
+    if isinstance(lake, Settings):
+        settings = lake
+    elif lake is None:
+        settings = load_settings()
+    else:
+        settings = Settings(lake=LakeSettings(root=str(lake)))
+    if not isinstance(contract, Contract):
+        contract = load_contract(settings.contract if contract is None else contract)
+    files = DeltaFiles(settings)
+    if not files.root:
+        raise InputError("the lake has no folder", hint="give the path of the lake")
+    return OpenLake(settings, contract, files)
+
+
+def _require_libraries() -> None:
+    try:
+        import deltalake  # noqa: F401
+        import duckdb  # noqa: F401
+    except ModuleNotFoundError as e:
+        raise ConfigurationError(
+            f"{e.name} is not installed", hint="install the extra: pip install 'engage-spark[sql]'"
+        ) from None
