@@ -114,8 +114,8 @@ def _drifted(measure: str, index: float, by_chance: float, *, n: int, against: s
 def group_measurements(fairness: Fairness) -> Iterator[MonitoredMeasure]:
     """Yield the figures of the groups that are large enough to be shown, and how far groups are apart.
 
-    A spread is the lowest rate as a share of the highest: its group is the lowest, and the highest is what it
-    is `against`.
+    Of each rate the worst pair of groups: the lower rate as a share of the higher, with bounds that hold for
+    all pairs at once. Its group is the lower, and the higher is what it is `against`.
     """
     for f in fairness.figures:
         if f.compared and f.attribute != ALL:
@@ -130,12 +130,14 @@ def group_measurements(fairness: Fairness) -> Iterator[MonitoredMeasure]:
             )
     sizes: Mapping[tuple[str, str], int] = {(f.attribute, f.group): f.n for f in fairness.figures}
     for s in fairness.spreads:
-        if s.ratio is not None:
+        if (pair := s.worst) is not None:
             yield MonitoredMeasure(
                 measure=f"{s.metric}_ratio",
-                value=s.ratio,
-                n=sizes[(s.attribute, s.lowest)],
+                value=pair.ratio,
+                low=pair.low,
+                high=pair.high,
+                n=sizes[s.attribute, pair.lower],
                 attribute=s.attribute,
-                group=s.lowest,
-                against=s.highest,
+                group=pair.lower,
+                against=pair.higher,
             )

@@ -346,7 +346,9 @@ def _groups(context: RunContext, target: Target, rows: DataFrame) -> Iterator[Mo
     protected = attributes(context.contract)
     if not protected:
         return
+    key = context.contract.entity.key
     named = rows.select(
+        *map(column_named, key),
         *(F.col(f"{PROTECTED}{i}").alias(a.name) for i, a in enumerate(protected)),
         F.col(LABEL),
         F.col("prediction").alias(SCORE),
@@ -358,6 +360,7 @@ def _groups(context: RunContext, target: Target, rows: DataFrame) -> Iterator[Mo
             named,
             target=target,
             protected=protected,
+            key=key,
             smallest=context.settings.models.smallest_group,
             label=LABEL,
             prediction=SCORE,

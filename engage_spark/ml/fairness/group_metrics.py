@@ -197,8 +197,10 @@ class GroupSpread:
 
     That is highest less lowest, and as `ratio` lowest over highest; None where the metric has a sign.
     `answer`: of a rate that is held against four fifths, what its intervals say. `flagged`: the pairs whose
-    interval is wholly below, the worst first. `pairs`: how many were compared. `left_out`: groups with too
-    few customers behind the metric's denominator.
+    interval is wholly below, the worst first. `worst`: the pair whose interval ends lowest, flagged or
+    not; None where no interval ends.
+    `pairs`: how many were compared. `left_out`: groups with too few customers behind the metric's
+    denominator.
 
     Nulls: `lowest` to `ratio` where fewer than two groups are compared.
     """
@@ -214,6 +216,7 @@ class GroupSpread:
     ratio: float | None
     answer: FairnessAnswer | None
     flagged: tuple[GroupPair, ...]
+    worst: GroupPair | None
     pairs: int
     left_out: tuple[str, ...]
 
@@ -347,7 +350,7 @@ def _spread(
     lowest = min(values, key=values.__getitem__) if apart else None
     highest = max(values, key=values.__getitem__) if apart else None
     low, high = (values[lowest], values[highest]) if lowest and highest else (None, None)
-    answer, flagged = _answer(known, left_out) if m.flagged else (None, ())
+    answer, flagged, worst = _answer(known, left_out) if m.flagged else (None, (), None)
     return GroupSpread(
         attribute=attribute,
         metric=m.name,
@@ -360,6 +363,7 @@ def _spread(
         ratio=low / high if high and low is not None and not m.signed else None,
         answer=answer,
         flagged=flagged,
+        worst=worst,
         pairs=len(values) * (len(values) - 1) // 2,
         left_out=tuple(left_out),
     )
@@ -367,30 +371,36 @@ def _spread(
 
 def _answer(
     known: Mapping[str, GroupValue], left_out: Sequence[str]
-) -> tuple[FairnessAnswer, tuple[GroupPair, ...]]:
-    """Return what the intervals of all pairs say, and the pairs that are flagged, the worst first.
+) -> tuple[FairnessAnswer, tuple[GroupPair, ...], GroupPair | None]:
+    """Return what the intervals of all pairs say, the pairs that are flagged, worst first, and the worst of
+    all.
 
     With a group left out nothing is shown of the attribute as a whole.
     """
     if len(known) < 2:
-        return FairnessAnswer.UNKNOWN, ()
+        return FairnessAnswer.UNKNOWN, (), None
     names, shares = list(known), np.array([f.value for f in known.values()], dtype=np.float64)
     lower, upper = ratio_bounds(shares, [f.effective for f in known.values()], confidence=CONFIDENCE)
-    pairs = [
-        GroupPair(
+
+    def pair(i: int, j: int) -> GroupPair:
+        return GroupPair(
             lower=names[i],
             higher=names[j],
-            ratio=float(shares[i] / shares[j]),
+            ratio=float(shares[i] / shares[j]) if shares[j] else math.nan,
             low=float(lower[i, j]),
             high=float(upper[i, j]),
         )
-        for i, j in zip(*np.nonzero(upper < FOUR_FIFTHS), strict=True)
-    ]
-    if pairs:
-        return FairnessAnswer.FLAGGED, tuple(sorted(pairs, key=lambda x: (x.high, x.lower, x.higher)))
+
     apart = ~np.eye(len(names), dtype=bool)
+    ends = np.where(apart & ~np.isnan(upper), upper, np.inf)
+    is_bounded = bool(np.isfinite(ends).any())
+    worst = pair(*divmod(int(ends.argmin()), len(names))) if is_bounded else None
+    pairs = [pair(int(i), int(j)) for i, j in zip(*np.nonzero(ends < FOUR_FIFTHS), strict=True)]
+    if pairs:
+        ordered = tuple(sorted(pairs, key=lambda x: (x.high, x.lower, x.higher)))
+        return FairnessAnswer.FLAGGED, ordered, ordered[0]
     is_fair = not left_out and (lower[apart] >= FOUR_FIFTHS).all()
-    return FairnessAnswer.FAIR if is_fair else FairnessAnswer.UNKNOWN, ()
+    return FairnessAnswer.FAIR if is_fair else FairnessAnswer.UNKNOWN, (), worst
 
 
 def pair_name(names: Sequence[str]) -> str:
