@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from pyspark.sql import functions as F
 
+from engage_spark import open_lake
 from engage_spark.cli import main
 from engage_spark.contract import judged_table, load_contract
 from engage_spark.lake import Lake, RunLog
@@ -46,6 +48,7 @@ TABLE_JOBS = {"ingest.py": "ingest", "build_features.py": "features", "build_gra
 MODEL_JOBS = {"train.py": "train", "score.py": "score", "monitor.py": "monitor"}
 """The stage of each job, in the order in which they run."""
 
+VALID_ROWS = "_dq_status = 'valid'"
 FEW = {"models__folds": 2, "models__keep": 8, "models__bootstrap": 20, "models__smallest_group": 20}
 LINEAR = ["--set", 'models.candidates=["linear"]']
 (LANDED_AT,) = LANDED.values()
@@ -94,6 +97,23 @@ def test_demo_goes_all_the_way(demo: Demo) -> None:
         "training_runs",
     ):
         assert str(demo.lake / name) in demo.first.out and (demo.lake / name).exists(), name
+
+
+@pytest.mark.slow
+def test_every_table_of_the_demo_is_read_without_spark_as_spark_reads_it(
+    spark: SparkSession, demo: Demo
+) -> None:
+    lake = open_lake(demo.lake)
+    there = [name for name, view in lake.views.items() if not view.stages or lake.days(name)]
+    asked = {name: len(lake.table(name)) for name in there}
+    assert min(asked.values()) > 0
+    assert asked["customers"] == table(spark, demo.lake, "customers_judged").where(VALID_ROWS).count()
+    assert asked["connections"] == table(spark, demo.lake, "connections_judged").where(VALID_ROWS).count()
+    for name in ("customer_features", "graph_features", "edge_strengths", "splits"):
+        assert asked[name] == table(spark, demo.lake, name).count(), name
+    mean = lake.sql("SELECT avg(engagement_velocity) FROM customer_features").to_arrow()[0][0].as_py()
+    (by_spark,) = table(spark, demo.lake, "customer_features").agg(F.avg("engagement_velocity")).first()
+    assert mean == pytest.approx(by_spark)
 
 
 @pytest.mark.slow

@@ -36,6 +36,9 @@ FROM delta.`{lake}/customer_features`
   USING (customer_id, snapshot_date)
 """
 
+ASKED = """SELECT count(*) AS n, count(engagement_velocity) AS m
+FROM customers JOIN customer_features USING (customer_id)"""
+
 
 class Way(NamedTuple):
     """What the process did: each step's result by name, and the bucket."""
@@ -120,6 +123,7 @@ def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
         "ingest": {"argv": [*common, "ingest"]},
         "features": {"argv": [*common, "features"]},
         "again": {"argv": [*common, "ingest"]},
+        "asked": {"argv": [*common, "sql", ASKED, "--csv"]},
         "judged": {"sql": f"SELECT _dq_status, count(*) FROM delta.`{at}` GROUP BY 1"},
         "raw": {"sql": f"SELECT count(*) FROM parquet.`s3a://{BUCKET}/raw/customers`"},
         "derived": {"sql": CONDITIONS.format(lake=lake)},
@@ -198,6 +202,11 @@ def test_all_rows_of_the_bucket_are_judged_and_derived(way: Way) -> None:
     assert way.results["judged"] == [["valid", CUSTOMERS]]
     rows, customers, velocities, runs, wrong = way.results["derived"][0]
     assert (rows, customers, velocities, runs, wrong) == (CUSTOMERS, CUSTOMERS, CUSTOMERS, 1, 0)
+
+
+def test_the_bucket_is_read_without_spark(way: Way) -> None:
+    assert way.command("asked").code == 0, way.command("asked").transcript
+    assert way.command("asked").out == f"n,m\n{CUSTOMERS},{CUSTOMERS}\n"
 
 
 def test_each_attempt_is_recorded_as_published(way: Way) -> None:

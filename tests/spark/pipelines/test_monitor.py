@@ -82,6 +82,11 @@ def predicted(day: date) -> pd.DataFrame:
     return rows
 
 
+def plain(value: Any) -> Any:
+    """A number of numpy as Python has it, which Spark asks for."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 @dataclass(frozen=True)
 class Garden:
     """A lake with four scored days."""
@@ -110,7 +115,7 @@ class Garden:
         )
         schema = spark_schema(table)
         columns = [
-            given[f.name].tolist() if f.name in given else [None if f.nullable else []] * BEDS
+            [plain(v) for v in given[f.name]] if f.name in given else [None if f.nullable else []] * BEDS
             for f in schema
             if f.name != "_run_id"
         ]
