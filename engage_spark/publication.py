@@ -89,6 +89,12 @@ class Run:
         return (self.finished_at - self.started_at).total_seconds()
 
     @property
+    def landed_at(self) -> datetime:
+        """When the delivery that an ingest read had landed; where it is not recorded, when the run began."""
+        landed = self.inputs.get("landed")
+        return self.started_at if landed is None else datetime.fromisoformat(landed)
+
+    @property
     def order(self) -> tuple[int, datetime, str]:
         """Order among the attempts of a stage and day."""
         return self.attempt, self.finished_at, self.run_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -178,7 +178,8 @@ def _known_from(target: Target, day: date) -> date:
 
 
 def _is_known(target: Target, day: date, entity: Run, *, as_of: date) -> bool:
-    return _known_from(target, day) <= as_of
+    """Return whether the labels of a day are known: the window is over, and the delivery came after that."""
+    return _known_from(target, day) <= min(as_of, entity.landed_at.astimezone(UTC).date())
 
 
 def _stage_run(runner: StageRunner, scored: ScoredDay) -> StageRun:
