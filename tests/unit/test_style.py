@@ -99,7 +99,14 @@ def test_every_module_can_be_imported_without_starting_spark() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["engage_spark.cli", "engage_spark.contract", "engage_spark.settings", "engage_spark.doctor"]
+    "module",
+    [
+        "engage_spark.cli",
+        "engage_spark.contract",
+        "engage_spark.settings",
+        "engage_spark.doctor",
+        "engage_spark.reader",
+    ],
 )
 def test_what_needs_no_spark_does_not_import_it(module: str) -> None:
     code = f"import sys, {module}; sys.exit('pyspark' in sys.modules)"
