@@ -36,7 +36,7 @@ BEDS = 1200
 LEARNT, QUIET, LOUD, OPEN = (date(2025, 10, day) for day in (6, 13, 20, 27))
 """The day that the model learnt; one like it; one with planted faults; one whose labels are not known."""
 AS_OF = date(2025, 10, 30)
-BOUNDS = "{auc: 0.6, coverage: 0.7, equal_opportunity_ratio: 0.8, score_psi: 0.25, input_psi: 0.25}"
+BOUNDS = "{auc: 0.6, coverage: 0.4, equal_opportunity_ratio: 0.8, score_psi: 0.25, input_psi: 0.25}"
 
 
 def contract_in(home: Path) -> Path:
