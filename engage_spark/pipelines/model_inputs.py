@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from functools import partial
 
 from pyspark.sql import DataFrame
@@ -63,16 +63,8 @@ class ModelInputs:
         return (*((Note("GraphNotUsed"),) if self.graph_ignored else ()), *left_out)
 
     def landed(self, entity: str) -> dict[date, date]:
-        """Return the UTC day on which each snapshot's delivery landed; `entity` is the entity's table.
-
-        What an older version ingested says no landing: it had landed when its ingest began.
-        """
-        runs = {day: tables[entity] for day, tables in self.days.items()}
-        at = {
-            day: datetime.fromisoformat(run.inputs["landed"]) if "landed" in run.inputs else run.started_at
-            for day, run in runs.items()
-        }
-        return {day: moment.astimezone(UTC).date() for day, moment in at.items()}
+        """Return the UTC day on which each snapshot's delivery landed; `entity` is the entity's table."""
+        return {day: tables[entity].landed_at.astimezone(UTC).date() for day, tables in self.days.items()}
 
     def lacking(self) -> list[str]:
         """Say of every incomplete day which tables it lacks, for the details of an error."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import UTC, date
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -23,6 +23,7 @@ from engage_spark.contract.stored_tables import Split
 from engage_spark.errors import GateError, InputError, NotPublishedError
 from engage_spark.lake import translate_spark_errors
 from engage_spark.ml.data.driver_sample import sample_rows, to_arrays
+from engage_spark.ml.data.training_set import known_days, label_end
 from engage_spark.ml.fairness.audit import attributes, audit_fairness
 from engage_spark.ml.feature_spec import Target, Task, target_named, targets_of
 from engage_spark.ml.measurement import MonitoredMeasure, Verdict, measurement_text
@@ -172,14 +173,9 @@ def _scored_days(
     return scored
 
 
-def _known_from(target: Target, day: date) -> date:
-    """Return the first day on which a label of `day` can be known: its window is over."""
-    return day + timedelta(days=target.label_days + 1 if target.label_days else 0)
-
-
 def _is_known(target: Target, day: date, entity: Run, *, as_of: date) -> bool:
-    """Return whether the labels of a day are known: the window is over, and the delivery came after that."""
-    return _known_from(target, day) <= min(as_of, entity.landed_at.astimezone(UTC).date())
+    """Return whether the labels of a day are known (see `known_days`)."""
+    return bool(known_days({day: entity.landed_at.astimezone(UTC).date()}, target, as_of=as_of))
 
 
 def _stage_run(runner: StageRunner, scored: ScoredDay) -> StageRun:
@@ -283,10 +279,15 @@ def _model_of(context: RunContext, scored: ScoredDay) -> ModelOfDay:
             & (F.col("model_version") == version)
             & (F.col("target") == scored.target.name)
         )
-        .select("snapshots", "features")
+        .select(
+            F.coalesce(*(F.col(c) for c in ("serving_snapshots", "snapshots") if c in runs.columns)).alias(
+                "days"
+            ),
+            "features",
+        )
         .collect()
     )
-    days = [day for row in trained for day in row["snapshots"]]
+    days = [day for row in trained for day in row["days"]]
     return ModelOfDay(
         name=name,
         version=version,
@@ -411,13 +412,13 @@ def _frame(
     model: ModelOfDay,
     measurements: Sequence[MonitoredMeasure],
 ) -> DataFrame:
-    known = _known_from(scored.target, scored.day)
     common = {
         SNAPSHOT_DATE: scored.day,
         "target": scored.target.name,
         "model_name": model.name,
         "model_version": model.version,
-        "made_ahead": scored.predictions.finished_at.date() < known,
+        "made_ahead": scored.predictions.finished_at.astimezone(UTC).date()
+        <= label_end(scored.day, scored.target),
         "predictions_run": scored.predictions.run_id,
         RUN_COLUMN: work.run_id,
     }

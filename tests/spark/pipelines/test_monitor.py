@@ -136,6 +136,7 @@ class Garden:
             "target": "blooms",
             "snapshot_date": LEARNT,
             "snapshots": [LEARNT],
+            "serving_snapshots": [LEARNT],
             "features": ["water", "seeds", "soil"],
             "model_name": "blooms",
             "model_version": "1",
