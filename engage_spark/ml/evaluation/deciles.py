@@ -11,7 +11,7 @@ import numpy as np
 
 from engage_spark.ml.evaluation.metrics import BINS, Ranking, calibration_cuts, checked
 from engage_spark.ml.feature_spec import Task
-from engage_spark.numerics.dtypes import F64
+from engage_spark.numerics.dtypes import F64, I64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,10 @@ def deciles(labels: Any, scores: Any, *, task: Task, parts: int = 10) -> tuple[T
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationBin:
-    """Rows with scores of one bin: their mean score, the share of ones, and its bounds (Wilson, 95%)."""
+    """Rows with scores of one bin: their mean score, the share of ones, and its bounds (Wilson, 95%).
+
+    Bounds count customers: alike rows of one customer are as sure as one row.
+    """
 
     n: int
     mean_score: float
@@ -72,11 +75,12 @@ class CalibrationBin:
 
 
 def calibration(
-    labels: Any, scores: Any, *, bins: int = BINS, mass: bool = True
+    labels: Any, scores: Any, *, customers: Any = None, bins: int = BINS, mass: bool = True
 ) -> tuple[CalibrationBin, ...]:
     """Return the bins that hold rows, by ascending score.
 
-    With `mass` bins hold equal numbers of rows, else they are of equal width.
+    With `mass` bins hold equal numbers of rows, else they are of equal width. `customers` names the customer
+    of each row; None: each row is a customer of its own.
 
     Errors: InputError on unusable arrays.
     """
@@ -86,9 +90,12 @@ def calibration(
     n, ones, total = (
         np.bincount(places, weights=x, minlength=len(cuts) + 1) for x in (np.ones_like(y), y, s)
     )
+    effective = np.asarray(n, dtype=np.float64)
+    if customers is not None:
+        effective = _effective_rows(places, customers, y, effective, np.asarray(ones, dtype=np.float64))
     bins_with_rows = []
     for i in np.flatnonzero(n):
-        low, high = wilson(float(ones[i]), float(n[i]))
+        low, high = wilson(float(ones[i] / n[i] * effective[i]), float(effective[i]))
         bins_with_rows.append(
             CalibrationBin(
                 n=int(n[i]),
@@ -99,6 +106,22 @@ def calibration(
             )
         )
     return tuple(bins_with_rows)
+
+
+def _effective_rows(places: I64, customers: Any, y: F64, n: F64, ones: F64) -> F64:
+    """Return of how many independent rows each bin's share of ones is as sure.
+
+    Source: Cochran 1977, section 2.9 (ratios of cluster totals); Kish 1965, section 8.2.
+    """
+    names, owner = np.unique(np.asarray(customers), return_inverse=True)
+    cells, at = np.unique(places * len(names) + owner, return_inverse=True)
+    own_rows, own_ones, of_bin = np.bincount(at), np.bincount(at, weights=y), cells // len(names)
+    share = ones / np.maximum(n, 1)
+    off = np.bincount(of_bin, weights=(own_ones - share[of_bin] * own_rows) ** 2, minlength=len(n))
+    squares = np.bincount(of_bin, weights=own_rows.astype(np.float64) ** 2, minlength=len(n))
+    alike = n * n / np.maximum(squares, 1)
+    varies = off > 1e-9
+    return np.where(varies, np.minimum(n, share * (1 - share) * n * n / np.where(varies, off, 1.0)), alike)
 
 
 def wilson(part: float, total: float, *, confidence: float = 0.95) -> tuple[float, float]:

@@ -123,7 +123,9 @@ def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[st
         )
     }
     if binary:
-        bins, spread = calibration(labels, scores), calibration(labels, scores, mass=False)
+        customers = t.finals.customers
+        bins = calibration(labels, scores, customers=customers)
+        spread = calibration(labels, scores, customers=customers, mass=False)
         pictures["plots/calibration.svg"] = plots.calibration_curve(
             bins, title=f"{name}: calibration", spread=spread
         )

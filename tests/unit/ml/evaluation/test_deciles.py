@@ -71,3 +71,15 @@ def test_of_nothing_there_is_no_share_and_few_values_are_all_shown() -> None:
     assert all(math.isnan(x) for x in wilson(0, 0))
     assert thinned(np.arange(10.0), 20).tolist() == list(range(10))
     assert thinned(np.arange(10.0), 5).tolist() == [0, 2, 4, 6, 8]
+
+
+def test_bounds_of_calibration_bins_count_customers() -> None:
+    random = np.random.default_rng(3)
+    p = random.random(600)
+    y = (random.random(600) < p).astype(float)
+    once = calibration(y, p)
+    alike = calibration(np.tile(y, 3), np.tile(p, 3), customers=np.tile(np.arange(600), 3))
+    apart = calibration(np.tile(y, 3), np.tile(p, 3), customers=np.arange(1800))
+    for a, b, c in zip(once, alike, apart, strict=True):
+        assert b.n == 3 * a.n and (b.low, b.high) == pytest.approx((a.low, a.high), rel=1e-9)
+        assert c.high - c.low < b.high - b.low
