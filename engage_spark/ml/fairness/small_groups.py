@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from math import prod
 
 import numpy as np
 
@@ -84,17 +85,30 @@ def _merged(
     smallest: int,
     banded: Sequence[bool],
 ) -> list[_Axis]:
-    """Join entries of the axes until no cell has fewer customers than `smallest`, but some."""
-    axes = [list(axis) for axis in axes]
+    """Join entries of the axes until no cell has fewer customers than `smallest`, but some.
+
+    Of a table of two attributes entries of the one, of the other or of both are joined, whichever leaves the
+    most cells.
+    """
     counts = _counts(sums, axes)
-    while counts.size and ((counts > 0) & (counts < smallest)).any() and min(counts.shape) > 0:
+    choices = [(0,)] if len(axes) == 1 else [(0, 1), (0,), (1,)]
+    joined = [_merged_along(counts, axes, places, smallest=smallest, banded=banded) for places in choices]
+    # Where one axis alone does not do, it is joined to a single entry, which leaves no table.
+    return max(joined, key=lambda result: 0 if min(map(len, result)) < 2 else prod(map(len, result)))
+
+
+def _merged_along(
+    counts: I64, axes: Sequence[_Axis], places: Sequence[int], *, smallest: int, banded: Sequence[bool]
+) -> list[_Axis]:
+    axes = [list(axis) for axis in axes]
+    while ((counts > 0) & (counts < smallest)).any():
         few = np.where((counts > 0) & (counts < smallest), counts, np.iinfo(np.int64).max)
         cell = np.unravel_index(int(np.argmin(few)), counts.shape)
         options = []
-        for i, axis in enumerate(axes):
-            if len(axis) > 1:
-                totals = counts.sum(axis=1 - i) if len(axes) > 1 else counts[:, 0]
-                partner = _partner(axis, totals, int(cell[i]), banded=banded[i])
+        for i in places:
+            if len(axes[i]) > 1:
+                totals = counts.sum(axis=1 - i)
+                partner = _partner(axes[i], totals, int(cell[i]), banded=banded[i])
                 options.append((int(totals[partner]), i, int(cell[i]), partner))
         if not options:
             break

@@ -87,6 +87,15 @@ def test_a_small_cell_joins_whole_rows_or_columns() -> None:
     assert [n.attribute for n in shown.notes] == ["a in a x b"]
 
 
+def test_what_leaves_the_most_cells_is_joined() -> None:
+    """A small gender in six age bands: joined with another gender, not all ages with each other."""
+    shown = crossed(np.column_stack([np.full(6, 400), np.full(6, 300), np.full(6, 30)]))
+    assert sizes(shown, "b") == {"b0": 2400, "b1": 1800, "b2": 180}
+    assert sizes(shown, "a", "b") == {
+        f"a{i}, {b}": n for i in range(6) for b, n in (("b0", 400), ("b1 or b2", 330))
+    }
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_no_small_cell_follows_from_what_is_shown(seed: int) -> None:
     """Whatever can be added and subtracted of the counts shown: no cell of few customers is among it."""
