@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Format = Literal["svg", "png"]
+FEWEST_DRAWN = 5
+"""Rows that a cell of the picture of labels against predictions has at least."""
 BLUE, ORANGE, GREEN, RED, GREY, DARK = "#2a6fb0", "#d9822b", "#3a9c6d", "#b64a5e", "#9aa3ad", "#1f2933"
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -341,7 +343,11 @@ def predicted_actual(
     tenths: Sequence[Tenth] = (),
     form: Format = "png",
 ) -> bytes:
-    """Draw labels against predictions, the darker the more (logarithmic), and each tenth's mean label."""
+    """Draw labels against predictions, the darker the more (logarithmic), and each tenth's mean label.
+
+    A cell of fewer than FEWEST_DRAWN rows is left blank, since it would show single customers; the fewer rows
+    there are, the larger are the cells.
+    """
     y, p = np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
 
     def draw(figure: Figure) -> None:
@@ -349,15 +355,16 @@ def predicted_actual(
 
         axes = figure.subplots()
         low, high = float(min(y.min(), p.min())), float(max(np.quantile(y, 0.999), np.quantile(p, 0.999)))
-        edges = np.linspace(low, high if high > low else low + 1, 61)
+        cells = min(60, max(8, int(len(y) ** 0.5 / 4)))
+        edges = np.linspace(low, high if high > low else low + 1, cells + 1)
         counts, _, _ = np.histogram2d(p, y, bins=[edges, edges])
-        masked = np.ma.masked_equal(counts.T, 0)
+        masked = np.ma.masked_less(counts.T, FEWEST_DRAWN)
         mesh = axes.pcolormesh(
             edges,
             edges,
             masked,
             cmap="Blues",
-            norm=LogNorm(vmin=0.5, vmax=max(2.0, float(counts.max()))),
+            norm=LogNorm(vmin=FEWEST_DRAWN / 2, vmax=max(2.0 * FEWEST_DRAWN, float(counts.max()))),
             rasterized=True,
         )
         axes.plot(
@@ -374,8 +381,12 @@ def predicted_actual(
                 label="mean of each tenth",
             )
         name = f" ({unit})" if unit else ""
-        outside = int(((y > edges[-1]) | (p > edges[-1])).sum())
-        note = f"\n{outside:,} of {len(y):,} rows are outside the picture" if outside else ""
+        hidden = len(y) - int(counts[counts >= FEWEST_DRAWN].sum())
+        note = (
+            f"\n{hidden:,} of {len(y):,} rows are outside, or among fewer than {FEWEST_DRAWN}"
+            if hidden
+            else ""
+        )
         axes.set(
             title=title + note,
             xlabel=f"predicted{name}",

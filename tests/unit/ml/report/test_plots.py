@@ -100,3 +100,10 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ConfigurationError, match=r"engage-spark\[ml\]"):
         DRAWN["lift"]("svg")
+
+
+def test_a_cell_of_few_rows_is_not_drawn() -> None:
+    """A lone customer's label and prediction could be read from it."""
+    y = np.concatenate([np.full(50, 10.0), [90.0]])
+    drawn = plots.predicted_actual(y, y, title="t", form="svg").decode()
+    assert "1 of 51 rows are outside, or among fewer than 5" in drawn
