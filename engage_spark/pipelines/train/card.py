@@ -122,7 +122,17 @@ def _calibration(t: TrainedTarget) -> tuple[str, ...]:
         f"Calibrated by {c.method} regression on {t.splits.counts['calibration']:,} rows kept for it: "
         f"{reason}. These rows can show no probability below {c.low:.2g} or above {c.high:.5g}, and none "
         f"is given.",
+        *_calibrated_again(t),
     )
+
+
+def _calibrated_again(t: TrainedTarget) -> Iterator[str]:
+    c = t.serving.fitted.calibration
+    if t.serving.is_refit and c is not None:
+        yield (
+            f"The model that serves is calibrated anew on the customers kept for it, by {c.method} "
+            f"regression; its probabilities lie between {c.low:.2g} and {c.high:.5g}."
+        )
 
 
 def _coverage(t: TrainedTarget) -> tuple[tuple[str, GroupFigure], ...]:
