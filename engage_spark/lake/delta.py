@@ -176,19 +176,40 @@ class Lake:
         `set_` gives the SQL of the new values by column.
         Cost: one commit, and a join that reads the files which may match.
         """
-        view = f"new_{uuid.uuid4().hex}"
         assignments = ", ".join(f"log.{column} = {value}" for column, value in set_.items())
+        self._merge(rows, table, on=on, action=f"MATCHED THEN UPDATE SET {assignments}")
+
+    def _merge(self, rows: DataFrame, table: Table, *, on: str, action: str) -> None:
+        view = f"new_{uuid.uuid4().hex}"
         spark = rows.sparkSession
         rows.createOrReplaceTempView(view)
         announce(f"commit {table.name}")
         try:
             with translate_spark_errors(f"{self.location(table.name)} cannot be written"):
                 spark.sql(
-                    f"MERGE INTO {self.sql_name(table.name)} AS log USING {view} AS new ON {on} "
-                    f"WHEN MATCHED THEN UPDATE SET {assignments}"
+                    f"MERGE INTO {self.sql_name(table.name)} AS log USING {view} AS new ON {on} WHEN {action}"
                 ).collect()
         finally:
             spark.catalog.dropTempView(view)
+
+    def insert(self, rows: DataFrame, table: Table, *, tag: str) -> int:
+        """Add the rows whose key the table does not have, and return the version after it.
+
+        So two writers that found the same keys missing add each of them once. Makes the table on first use.
+        `rows` have each key once.
+
+        Cost: one commit, and for a table that is there a join with its keys.
+
+        Errors: as `replace`; TransientError where another writer committed meanwhile.
+        """
+        spark = rows.sparkSession
+        if self.version(spark, table.name) is None:
+            self._commit(rows, table, mode="append", tag=tag, partition_by=(), options={})
+            return self.written_version(spark, table.name)
+        on = " AND ".join(f"log.{quoted_name(k)} <=> new.{quoted_name(k)}" for k in _own_key(table))
+        declared = rows.select(*map(column_named, spark_schema(table).names))
+        self._merge(declared, table, on=on, action="NOT MATCHED THEN INSERT *")
+        return self.written_version(spark, table.name)
 
     def append(
         self, rows: DataFrame, table: Table, *, tag: str, properties: Properties | None = None
@@ -288,6 +309,12 @@ class Lake:
                 hint="check the storage, then run the stage again",
             )
         return version
+
+
+def _own_key(table: Table) -> tuple[str, ...]:
+    if not table.key:
+        raise ValueError(f"table {table.name!r} declares no key to insert by")
+    return table.key
 
 
 def _has_tag(actions: Sequence[Mapping[str, Any]], tag: str) -> bool:

@@ -106,7 +106,7 @@ class TargetSpecs:
 def targets_of(contract: Contract) -> tuple[Target, ...]:
     """List every target of the entity, in the contract's order.
 
-    Errors: ConfigurationError where there is none, or one is not a number.
+    Errors: ConfigurationError where there is none, or one is neither a number nor of the classes 0 and 1.
     """
     targets = tuple(_target(f) for f in contract.entity.fields if f.role is Role.TARGET)
     if not targets:
@@ -135,7 +135,15 @@ def _target(f: Field) -> Target:
         raise ConfigurationError(
             f"target {f.name!r} is of type {f.spark_type}", hint="a target is a number, or 0 and 1"
         )
-    binary = f.spark_type == "boolean" or (bool(f.allowed) and set(f.allowed) == {0, 1})
+    whole = f.spark_type in ("tinyint", "smallint", "int", "bigint")
+    binary = f.spark_type == "boolean" or set(f.allowed) == {0, 1}
+    binary = binary or (whole and not f.allowed and (f.minimum, f.maximum) == (0, 1))
+    if f.allowed and not binary:
+        raise ConfigurationError(
+            f"target {f.name!r} has the classes {', '.join(map(str, f.allowed))}",
+            hint="models know two classes, 0 and 1, and numbers: declare a target of 0 and 1 for each class, "
+            "or no validValues where it is a number",
+        )
     return Target(
         name=f.name,
         task=Task.BINARY if binary else Task.REGRESSION,

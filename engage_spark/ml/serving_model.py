@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 
 from engage_spark import log
 from engage_spark.errors import FitError
-from engage_spark.ml.data.driver_sample import HASH, sample_rows
+from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots
 from engage_spark.ml.evaluation.bootstrap import Interval, share_interval
 from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets
@@ -95,18 +95,13 @@ def serving_model(
         fitted,
         target,
         splits.matured["conformal"],
-        n_rows=counts["conformal"],
+        sample=splits.matured_sample("conformal", label=target.name, limit=models.judged_rows),
         key=key,
         day=day,
         models=models,
     )
-    sample = sample_rows(
-        splits.out_of_time,
-        key=key,
-        seed=models.seed,
-        expected=splits.counts["out_of_time"],
-        limit=models.judged_rows,
-    )
+    drawn = splits.sample("out_of_time", label=target.name, limit=models.judged_rows)
+    sample = sample_rows(splits.out_of_time, drawn, key=key, seed=models.seed)
     arrays = scores_of(fitted.model, fitted.features, sample, target, day=day, limit=models.judged_rows)
     return ServingModel(
         fitted=fitted,
@@ -116,6 +111,7 @@ def serving_model(
         newest=snapshots.out_of_time,
         coverage=share_interval(
             again.covered(arrays["label"], arrays["score"]),
+            weights=drawn.weights(arrays["label"]),
             clusters=arrays[HASH],
             replicates=models.bootstrap,
             seed=models.seed,
@@ -128,7 +124,7 @@ def measure_conformal(
     target: Target,
     rows: DataFrame,
     *,
-    n_rows: int,
+    sample: RowSample,
     key: Sequence[str],
     day: str,
     models: ModelSettings,
@@ -137,8 +133,8 @@ def measure_conformal(
 
     Cost: one job; at most `models.judged_rows` scores on the driver.
     """
-    sample = sample_rows(rows, key=key, seed=models.seed, expected=n_rows, limit=models.judged_rows)
-    arrays = scores_of(fitted.model, fitted.features, sample, target, day=day, limit=models.judged_rows)
+    hashed = sample_rows(rows, sample, key=key, seed=models.seed)
+    arrays = scores_of(fitted.model, fitted.features, hashed, target, day=day, limit=models.judged_rows)
     if target.task is Task.BINARY:
         return calibrate_sets(arrays["label"], arrays["score"], coverage=models.coverage)
     # As many ranges of predictions as have a hundred rows each, ten at most: errors grow with what is

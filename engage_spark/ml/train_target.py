@@ -5,16 +5,18 @@ This module joins what the packages of `ml` offer, so it stands above all of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.errors import ConfigurationError, InputError
-from engage_spark.ml.data.driver_sample import HASH, sample_rows
+from engage_spark.errors import ConfigurationError, FitError, InputError
+from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows
 from engage_spark.ml.data.preflight import fold_counts, require_trainable
 from engage_spark.ml.data.split import FOLD, SIDE
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots, split_rows
@@ -41,23 +43,25 @@ from engage_spark.ml.serving_model import (
     measure_conformal,
     serving_model,
 )
-from engage_spark.ml.training.candidates import baseline_for, candidates_for
+from engage_spark.ml.training.candidates import Candidate, baseline_for, candidates_for
 from engage_spark.ml.training.cross_validation import (
     CandidateComparison,
+    CandidateResult,
     FitRows,
+    all_features_on_folds,
     compare_candidates,
     features_named,
     rows_by_held_out_fold,
     select_features,
 )
 from engage_spark.ml.training.final_models import (
-    ALL,
     BASELINE,
     OTHER,
     UNPROTECTED,
     WINNER,
     FinalModel,
     FinalModels,
+    FittedModel,
     fit_final_models,
     measure_final_models,
 )
@@ -79,7 +83,7 @@ ScratchPath = Callable[[], AbstractContextManager[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionLoss:
-    """What the selected features lose against all features on the test rows.
+    """What the selected features lose against all features, on the folds where both were measured.
 
     Units: `loss` is in AUC for two classes, and a share of RMSE for numbers.
     """
@@ -95,6 +99,7 @@ class SelectionLoss:
 class TrainedTarget:
     """Everything that a training knows of one target's model.
 
+    `all_features` is its candidate on all features, measured on some folds; None where there is no such.
     `untested_proxies` says of protected attributes that could not be tested why not.
     """
 
@@ -102,6 +107,7 @@ class TrainedTarget:
     snapshots: TargetSnapshots
     splits: SplitRows
     comparison: CandidateComparison
+    all_features: CandidateResult | None
     findings: tuple[LeakFinding, ...]
     finals: FinalModels
     out_of_time: FinalModels | None
@@ -147,25 +153,26 @@ class TrainedTarget:
 
     @property
     def selection_loss(self) -> SelectionLoss | None:
-        """What the selection costs, where that is more than WORST_AUC or WORST_RMSE; None where it is not."""
-        all_features, metric = self.finals.by_role.get(ALL), HEADLINE[self.target.task]
-        if all_features is None:
+        """What the selection costs, where every fold says so and their mean is more than WORST_AUC or
+        WORST_RMSE; None where it is not.
+        """
+        if self.all_features is None:
             return None
-        selected, full = self.final.metrics[metric.name], all_features.metrics[metric.name]
-        assert selected is not None
-        assert full is not None
-        is_binary = self.target.task is Task.BINARY
-        if not is_binary and not full.value:
+        metric = HEADLINE[self.target.task]
+        full = self.all_features.folds[metric.name]
+        selected = self.comparison.winner.folds[metric.name]
+        losses = [metric.gain(a, s) for a, s in zip(full, selected, strict=False) if not math.isnan(a + s)]
+        is_binary, scale = self.target.task is Task.BINARY, self.all_features.mean(metric.name)
+        if not losses or min(losses) <= 0 or not (is_binary or scale):
             return None
-        loss = metric.gain(full.value, selected.value)
-        loss = loss if is_binary else loss / full.value
+        loss = sum(losses) / len(losses) / (1.0 if is_binary else scale)
         if loss <= (WORST_AUC if is_binary else WORST_RMSE):
             return None
         return SelectionLoss(
             loss=loss,
             metric=metric.name,
             n_features=len(self.final.features),
-            n_all_features=len(all_features.features),
+            n_all_features=len(self.specs.main.features),
             ranker=self.comparison.selection.ranker,
         )
 
@@ -204,23 +211,31 @@ def train_target(
     )
     with log.stage(f"choosing {models.keep} of {len(spec.features)} features"):
         selection = select_features(spec, grams, fit_rows, days=len(snapshots.train), models=models)
+    drawn = partial(splits.sample, label=target.name, limit=models.judged_rows)
     comparison = compare_candidates(
-        spec, selection, fit_rows, splits.fit, key=key, n_rows=n_rows, models=models
+        spec, selection, fit_rows, splits.fit, key=key, sample=drawn("fit"), models=models
     )
-    fitted = fit_final_models(
-        comparison.winner.candidate,
-        _features_by_role(specs, comparison, grams, fit_rows, days=len(snapshots.train), models=models),
-        spec,
-        fit_rows[None],
-        calibration=splits.calibration,
-        key=key,
-        days=len(snapshots.train),
-        models=models,
+    features = _features_by_role(specs, comparison, grams, fit_rows, days=len(snapshots.train), models=models)
+    comparison, fitted = _fit_best(
+        comparison,
+        lambda candidate: fit_final_models(
+            candidate,
+            features,
+            spec,
+            fit_rows[None],
+            calibration=splits.calibration,
+            key=key,
+            days=len(snapshots.train),
+            models=models,
+        ),
     )
     winner = fitted[WINNER]
+    all_features = all_features_on_folds(
+        comparison, fit_rows, splits.fit, key=key, sample=drawn("fit"), models=models
+    )
     with log.stage("evaluating on the test split", rows=splits.counts["test"]):
         finals = measure_final_models(
-            fitted, target, splits.test, key=key, day=day, n_rows=splits.counts["test"], models=models
+            fitted, target, splits.test, key=key, day=day, sample=drawn("test"), models=models
         )
         out_of_time = None
         if splits.out_of_time is not None:
@@ -230,14 +245,14 @@ def train_target(
                 splits.out_of_time,
                 key=key,
                 day=day,
-                n_rows=splits.counts["out_of_time"],
+                sample=drawn("out_of_time"),
                 models=models,
             )
         conformal = measure_conformal(
             winner,
             target,
             splits.conformal,
-            n_rows=splits.counts["conformal"],
+            sample=drawn("conformal"),
             key=key,
             day=day,
             models=models,
@@ -285,6 +300,7 @@ def train_target(
         snapshots=snapshots,
         splits=splits,
         comparison=comparison,
+        all_features=all_features,
         findings=own_findings,
         finals=finals,
         out_of_time=out_of_time,
@@ -348,6 +364,17 @@ def trainable_splits(
     return splits
 
 
+def _fit_best(
+    comparison: CandidateComparison, fit: Callable[[Candidate], dict[str, FittedModel]]
+) -> tuple[CandidateComparison, dict[str, FittedModel]]:
+    """Fit the best candidate that can be fitted on all folds, and return the comparison that it wins."""
+    while True:
+        try:
+            return comparison, fit(comparison.winner.candidate)
+        except FitError as e:
+            comparison = comparison.without_winner(e)
+
+
 def _features_by_role(
     specs: TargetSpecs,
     comparison: CandidateComparison,
@@ -359,8 +386,6 @@ def _features_by_role(
 ) -> dict[str, tuple[Feature, ...]]:
     """Return the features of the final model and of its comparisons, each by its own spec's selection."""
     features = {WINNER: comparison.selected}
-    if len(comparison.selected) < len(specs.main.features):
-        features[ALL] = specs.main.features
     for role, spec in ((OTHER, specs.other), (UNPROTECTED, specs.unprotected)):
         if spec.names != specs.main.names:
             selection = select_features(spec, grams, {None: fit_rows[None]}, days=days, models=models)
@@ -373,12 +398,12 @@ def _profits(finals: FinalModels, models: ModelSettings) -> tuple[Profit, ...]:
     if finals.target.task is not Task.BINARY:
         return ()
     return profits(
-        finals.labels,
-        finals.by_role[WINNER].scores,
+        finals.labels[finals.even],
+        finals.by_role[WINNER].scores[finals.even],
         values=(models.value, *(v for v in models.values if v != models.value)),
         cost=models.cost,
         success=models.success,
-        clusters=finals.customers,
+        clusters=finals.customers[finals.even],
         replicates=models.bootstrap,
         seed=models.seed,
     )
@@ -443,9 +468,8 @@ def _proxies(
     """
     if not protected:
         return (), ()
-    sample = sample_rows(
-        splits.test, key=key, seed=models.seed, expected=splits.counts["test"], limit=PROXY_ROWS
-    )
+    drawn_alike = RowSample(expected=splits.counts["test"], limit=PROXY_ROWS)
+    sample = sample_rows(splits.test, drawn_alike, key=key, seed=models.seed)
     values = [
         (column_named(f.name) if f.categorical else column_named(f.name).cast("double")).alias(f"f{i}")
         for i, f in enumerate(features)

@@ -254,6 +254,8 @@ class TrainedModel:
     out_of_time_days: tuple[date, ...] = ()
     provisional: bool = False
     serving_days: tuple[date, ...] = ()
+    failed_candidates: tuple[tuple[str, str], ...] = ()
+    """Candidates that could not be fitted or evaluated, with the reason."""
     beats_baseline: bool = True
     """Whether the intervals of model and baseline in the headline metric are apart."""
     selection_cost: SelectionCost | None = None

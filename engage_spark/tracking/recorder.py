@@ -39,7 +39,8 @@ class ModelFacts:
     as {"customer_features": "12"}; `metric` is the headline with its interval; `failed_gates` names the gates
     that it failed, and a version that failed one is never promoted without force; `unshown_gates` those that
     its rows could not tell of. `splits` identifies the
-    draw that parted customers, `meaning` is the digest of what the target and the features meant.
+    draw that parted customers, `test_looks` counts the trainings that were judged on its test side up to this
+    one (0: unknown), `meaning` is the digest of what the target and the features meant.
     """
 
     run_id: str
@@ -59,6 +60,7 @@ class ModelFacts:
     unshown_gates: tuple[str, ...] = ()
     attempt: int = 1
     splits: str = ""
+    test_looks: int = 0
     meaning: str = ""
 
     def tags(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ An alias points to one version, so there are never two.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ from engage_spark.tracking.model_io import EXTRAS, read_extras
 from engage_spark.tracking.recorder import MODEL, TAG, RunRecord
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+LOOKS = f"{TAG}test_looks"
+"""Tag of a model: how many trainings were judged on the same test side, and a run that made its splits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,35 +103,90 @@ class Registry:
             model = _unless_missing(lambda: client.get_registered_model(name))
             if model is None:
                 return ()
-            entries = _all_pages(
-                lambda token: client.search_model_versions(f"name='{name}'", page_token=token)
-            )
+            entries = self._entries(name)
             if self.place.names_files:  # Unity Catalog's search leaves the tags out
                 entries = [client.get_model_version(name, v.version) for v in entries]
-            aliases = dict(model.aliases)
-            listed = [
-                self._version(target, v, [a for a, of in aliases.items() if str(of) == str(v.version)])
-                for v in entries
-            ]
+            listed = [self._version(target, v, dict(model.aliases)) for v in entries]
         return tuple(sorted(listed, key=lambda v: v.version))
+
+    def versions_of(self, target: str, run_id: str) -> tuple[ModelVersion, ...]:
+        """Return the versions that one training made, oldest first; several where it was forced.
+
+        Cost: two calls; on Databricks three more, and one for each of these versions.
+        """
+        name, client = self.name(target), self.place.client
+        if not self.place.names_files:
+            return tuple(v for v in self.versions(target) if v.facts.get("run_id") == run_id)
+        with self.place.calling(f"the versions of {name!r} cannot be listed"):
+            model = _unless_missing(lambda: client.get_registered_model(name))
+            experiment = client.get_experiment_by_name(f"{self.place.settings.experiment}/{target}")
+            if model is None or experiment is None:
+                return ()
+            runs = client.search_runs(
+                [experiment.experiment_id], filter_string=f"tags.{TAG}run_id = '{run_id}'"
+            )
+            of_training = {r.info.run_id for r in runs}
+            entries = [v for v in self._entries(name) if v.run_id in of_training]
+            whole = [client.get_model_version(name, v.version) for v in entries]
+            made = [self._version(target, v, dict(model.aliases)) for v in whole]
+        return tuple(sorted(made, key=lambda v: v.version))
 
     def version(self, target: str, number: int) -> ModelVersion:
         """Return the version of this number.
 
+        Cost: two calls.
+
         Errors: ConfigurationError, with the numbers that there are.
         """
-        versions = self.versions(target)
-        for version in versions:
-            if version.version == number:
-                return version
-        there = ", ".join(str(v.version) for v in versions) or "none"
+        version = self._one(target, lambda _: number)
+        if version is not None:
+            return version
+        there = ", ".join(str(v.version) for v in self.versions(target)) or "none"
         raise ConfigurationError(
             f"model {self.name(target)!r} has no version {number}", hint=f"versions are: {there}"
         )
 
     def holder(self, target: str, alias: str) -> ModelVersion | None:
-        """Return the version with this alias, or None."""
-        return next((v for v in self.versions(target) if alias in v.aliases), None)
+        """Return the version with this alias, or None.
+
+        Cost: two calls, however many versions there are.
+        """
+        return self._one(target, lambda aliases: aliases.get(alias))
+
+    def _one(self, target: str, number_of: Callable[[Mapping[str, Any]], Any | None]) -> ModelVersion | None:
+        """Return the version that the aliases, or nothing of them, lead to; None where there is none."""
+        name, client = self.name(target), self.place.client
+        with self.place.calling(f"the versions of {name!r} cannot be listed"):
+            model = _unless_missing(lambda: client.get_registered_model(name))
+            number = None if model is None else number_of(dict(model.aliases))
+            if number is None:
+                return None
+            entry = _unless_missing(lambda: client.get_model_version(name, str(number)))
+            return None if entry is None else self._version(target, entry, dict(model.aliases))
+
+    def _entries(self, name: str) -> list[Any]:
+        client = self.place.client
+        return _all_pages(lambda token: client.search_model_versions(f"name='{name}'", page_token=token))
+
+    def test_looks(self, target: str, split_runs: Sequence[str]) -> int:
+        """Return how many trainings have been judged on the test side of the splits that these runs made.
+
+        Cost: one call.
+        """
+        name, client = self.name(target), self.place.client
+        with self.place.calling(f"the tags of {name!r} cannot be read"):
+            model = _unless_missing(lambda: client.get_registered_model(name))
+        looks, _, run = ("" if model is None else str(model.tags.get(LOOKS, ""))).partition(" of ")
+        return int(looks) if looks.isdigit() and run in split_runs else 0
+
+    def count_test_look(self, target: str, split_runs: Sequence[str], looks: int) -> None:
+        """Store how many trainings have been judged on the test side of these splits.
+
+        Cost: one call.
+        """
+        name = self.name(target)
+        with self.place.calling(f"the tags of {name!r} cannot be set"):
+            self.place.client.set_registered_model_tag(name, LOOKS, f"{looks} of {split_runs[0]}")
 
     def champion(self, target: str) -> Champion:
         """Return the champion with its extras and metrics.
@@ -210,7 +267,7 @@ class Registry:
         target, tags, client = run.registration["name"], run.registration["tags"], self.place.client
         name = self.name(target)
         training, attempt = tags[f"{TAG}run_id"], int(tags.get(f"{TAG}attempt", "1"))
-        for version in self.versions(target):
+        for version in self.versions_of(target, training):
             if version.is_of(training, attempt):
                 return version
         with self.place.calling(f"the model cannot be registered as {name!r}"):
@@ -225,7 +282,7 @@ class Registry:
                 )
             source = f"{client.get_run(run.id).info.artifact_uri}/{MODEL}"
             entry = client.create_model_version(name, source=source, run_id=run.id, tags=tags)
-            return self._version(target, entry, [])
+            return self._version(target, entry, {})
 
     def promote(
         self, version: ModelVersion, *, reasons: Mapping[str, Any], force: bool = False
@@ -238,7 +295,30 @@ class Registry:
         Errors: GateError for a version that failed gates, and for a provisional one in place of one whose
         gates are shown, unless forced, which is recorded too.
         """
+        return self._promote(version, self.holder(version.target, CHAMPION), reasons, force=force)
+
+    def promote_over(
+        self, version: ModelVersion, *, expected: int | None, reasons: Mapping[str, Any]
+    ) -> ModelVersion | None:
+        """Make a version champion as `promote` does, where the champion is still the expected one.
+
+        `expected` is the number of the version that it was compared with, None for none.
+
+        Nulls: None where another version is champion by now: nothing is changed then.
+        """
         before = self.holder(version.target, CHAMPION)
+        if (None if before is None else before.version) not in (expected, version.version):
+            return None
+        return self._promote(version, before, reasons, force=False)
+
+    def _promote(
+        self,
+        version: ModelVersion,
+        before: ModelVersion | None,
+        reasons: Mapping[str, Any],
+        *,
+        force: bool,
+    ) -> ModelVersion:
         refused = _refusal(version, before)
         if refused and not force:
             raise GateError(
@@ -282,11 +362,12 @@ class Registry:
             client.set_registered_model_alias(version.name, CHALLENGER, str(version.version))
         return self.version(version.target, version.version)
 
-    def _version(self, target: str, entry: Any, aliases: list[str]) -> ModelVersion:
-        client, number = self.place.client, int(entry.version)
-        uri = f"models:/{entry.name}/{number}"
-        if not self.place.names_files:  # mlflow would resolve the name with the process's global addresses
-            uri = str(client.get_model_version_download_uri(entry.name, str(number)))
+    def _version(self, target: str, entry: Any, aliases: Mapping[str, Any]) -> ModelVersion:
+        number, uri = int(entry.version), str(entry.source)
+        if self.place.names_files:  # mlflow would resolve the name with the process's global addresses
+            uri = f"models:/{entry.name}/{number}"
+        elif uri.startswith("models:"):  # a copy of another version
+            uri = str(self.place.client.get_model_version_download_uri(entry.name, str(number)))
         return ModelVersion(
             target=target,
             name=entry.name,
@@ -294,7 +375,7 @@ class Registry:
             run_id=entry.run_id or "",
             uri=uri,
             created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
-            aliases=tuple(sorted(aliases)),
+            aliases=tuple(sorted(a for a, of in aliases.items() if str(of) == str(number))),
             facts={
                 key.removeprefix(TAG): str(value) for key, value in entry.tags.items() if key.startswith(TAG)
             },

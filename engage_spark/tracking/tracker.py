@@ -98,13 +98,24 @@ class Tracker:
         """Make a version champion; see Registry.promote."""
         return self.registry.promote(version, reasons=reasons, force=force)
 
+    def amend(self, run: RunRecord, files: Mapping[str, Any]) -> None:
+        """Replace artefacts of a run that was sent: text, bytes, or what JSON can hold, by path.
+
+        Errors: TransientError or PermanentError where MLflow cannot take them.
+        """
+        for path, content in files.items():
+            run.artefact(path, content)
+            with self.place.calling(f"artefact {path} of run {run.name!r} cannot be replaced"):
+                folder = str(Path(path).parent) if "/" in path else None
+                self.place.client.log_artifact(run.id, str(run.files / path), folder)
+
     def challenge(self, version: ModelVersion, *, reasons: Mapping[str, Any]) -> ModelVersion:
         """Make a version challenger; see Registry.challenge."""
         return self.registry.challenge(version, reasons=reasons)
 
     def has_training(self, target: str, run_id: str) -> bool:
         """Return whether some version of the target's model is of this training, forced or not."""
-        return any(version.facts.get("run_id") == run_id for version in self.registry.versions(target))
+        return bool(self.registry.versions_of(target, run_id))
 
     def champion(self, target: str) -> Champion:
         """Return the champion of a target; see Registry.champion."""

@@ -53,6 +53,8 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
     champion = "provisional champion" if t.provisional else "champion"
     role = champion if t.promoted else "challenger"
     yield f"version {t.version}, {role}: {t.reason}"
+    for name, reason in t.failed_candidates:
+        yield f"{name} failed and was left out: {reason}"
     yield f"{t.coverage:.0%} intervals or sets hold {t.covered:.1%} of the test labels"
     if t.calibration_error is not None:
         pays = t.threshold is not None and t.threshold <= 1

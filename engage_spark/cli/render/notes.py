@@ -87,6 +87,7 @@ WORDING: dict[str, str] = {
         "{targets}: trained before on the same data, contract, settings and code (run {run_id:.8}); --force "
         "trains again"
     ),
+    "SplitsRepaired": "{n_keys:,} keys were twice in the table splits; each was left once",
     "SplitsNotMatured": (
         "the splits are drawn by what {target} says now: none of its snapshots has matured yet"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
@@ -16,17 +17,68 @@ HASH = "__hash"
 _SPAN = 2**64
 
 
-def sample_rows(rows: DataFrame, *, key: Sequence[str], seed: int, expected: int, limit: int) -> DataFrame:
-    """Draw about `limit` of the `expected` rows by a hash of their key.
+@dataclass(frozen=True, kw_only=True)
+class RowSample:
+    """How about `limit` of `expected` rows are drawn, of which `ones` are labelled 1 in column `label`.
 
-    Grain: that of `rows`, with their columns and the hash as `__hash`. All rows of one key stay together.
+    Of two classes the rarer one is kept whole while it fills at most half of the limit, and the other rows
+    are weighted for it: drawn alike, a class of one row in a million would be missing from most samples.
+    `label` None, or no `ones`: all rows are drawn alike.
+    """
+
+    expected: int
+    limit: int
+    label: str | None = None
+    ones: int | None = None
+
+    @property
+    def whole_class(self) -> int | None:
+        """The label all of whose rows are kept; None where all rows are drawn alike."""
+        if self.ones is None or self.label is None or self.expected <= self.limit:
+            return None
+        zeros = self.expected - self.ones
+        return int(self.ones <= zeros) if 2 * min(self.ones, zeros) <= self.limit else None
+
+    @property
+    def share(self) -> float:
+        """The share of rows that is drawn, of those that are not kept whole."""
+        if self.expected <= self.limit:
+            return 1.0
+        ones = self.ones or 0
+        n_whole = 0 if self.whole_class is None else min(ones, self.expected - ones)
+        return (self.limit - n_whole) / (self.expected - n_whole)
+
+    def weights(self, labels: np.ndarray) -> np.ndarray:
+        """Return how many rows each drawn row stands for."""
+        if self.whole_class is None:
+            return np.ones(len(labels))
+        return np.where(labels == self.whole_class, 1.0, 1.0 / self.share)
+
+    def is_even(self, hashes: np.ndarray) -> np.ndarray:
+        """Return which of the drawn rows would be drawn if all were drawn alike."""
+        return np.ones(len(hashes), dtype=bool) if self.share >= 1.0 else hashes < _cut(self.share)
+
+
+def sample_rows(rows: DataFrame, sample: RowSample, *, key: Sequence[str], seed: int) -> DataFrame:
+    """Draw rows by a hash of their key.
+
+    Grain: that of `rows`, with their columns and the hash as `__hash`. All rows of one key stay together,
+    except that those of a rarer class are kept whatever their key.
     Cost: no job.
     """
     hashed = rows.withColumn(HASH, key_hash(key, seed=seed))
-    if expected <= limit:
+    if sample.share >= 1.0:
         return hashed
-    cut = int(_SPAN * (limit / expected)) - _SPAN // 2
-    return hashed.where(F.col(HASH) < F.lit(cut))
+    drawn = F.col(HASH) < F.lit(_cut(sample.share))
+    if sample.whole_class is None or sample.label is None:
+        return hashed.where(drawn)
+    return hashed.where(
+        drawn | (column_named(sample.label).cast("double") == F.lit(float(sample.whole_class)))
+    )
+
+
+def _cut(share: float) -> int:
+    return int(_SPAN * share) - _SPAN // 2
 
 
 def key_hash(key: Sequence[str], *, seed: int) -> Column:

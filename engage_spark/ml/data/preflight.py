@@ -29,6 +29,7 @@ class FoldCounts:
     maximum: float | None
     present: Mapping[str, int]
     infinite: Mapping[str, int]
+    values: int | None = None
 
 
 def fold_counts(
@@ -52,6 +53,7 @@ def fold_counts(
         F.count_if(value == 0).alias("zeros"),
         F.min(value).alias("least"),
         F.max(value).alias("most"),
+        F.approx_count_distinct(value, 0.01).alias("values"),
     ]
     for i, f in enumerate(features):
         column = column_named(f.name)
@@ -80,6 +82,7 @@ def _counts(row: Any, features: Sequence[Feature]) -> FoldCounts:
         maximum=row["most"],
         present={f.name: row[f"p{i}"] for i, f in enumerate(features)},
         infinite={f.name: row[f"i{i}"] for i, f in enumerate(features) if not f.categorical},
+        values=row["values"],
     )
 
 
@@ -87,8 +90,9 @@ def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features:
     """Check that a model can be trained on rows of which each fold has these counts.
 
     Required: a label in every row, 0 or 1 for two classes; rows outside each fold whose labels differ and in
-    which every feature has a value; of two classes, both in each fold; no infinite value. Counts of a single
-    fold are taken as one fit without cross-validation.
+    which every feature has a value; of two classes, both in some fold; of a number, more than two values; no
+    infinite value. A fold of one class tells nothing of the candidates and costs only that. Counts of a
+    single fold are taken as one fit without cross-validation.
 
     Errors: one ConfigurationError with everything that is in the way, fold by fold, with counts.
     """
@@ -103,15 +107,12 @@ def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features:
                 problems.append(
                     f"{ones:,} {where} are of class 1 and {zeros:,} of class 0: a model needs both"
                 )
-            elif not single and (not held_out.ones or not held_out.zeros):
-                problems.append(
-                    f"fold {held_out.fold} has {held_out.ones:,} rows of class 1 "
-                    f"and {held_out.zeros:,} of class 0: it needs both"
-                )
         else:
             problems += _constant(training, where)
         if empty := [f.name for f in features if not sum(c.present[f.name] for c in training)]:
             problems.append(f"no row {where} has a value of {', '.join(empty)}")
+    if target.task is Task.BINARY and not single and not any(c.ones and c.zeros for c in counts):
+        problems.append("no fold has rows of both classes, so nothing tells candidates apart")
     if problems:
         raise ConfigurationError(
             f"no model of {target.name!r} can be trained on these rows",
@@ -128,6 +129,8 @@ def _problems_of_all_rows(
     if not rows:
         return ["there are no rows"]
     problems = [f"{unlabelled:,} of {rows:,} rows have no {target.name}"] if unlabelled else []
+    if target.task is Task.REGRESSION:
+        problems += _two_values(counts, target)
     other = rows - unlabelled - sum(c.ones + c.zeros for c in counts)
     if target.task is Task.BINARY and other:
         problems.append(f"{other:,} of {rows:,} rows have a {target.name} that is neither 0 nor 1")
@@ -135,6 +138,18 @@ def _problems_of_all_rows(
         if infinite := sum(c.infinite.get(f.name, 0) for c in counts):
             problems.append(f"{f.name} is infinite in {infinite:,} of {rows:,} rows")
     return problems
+
+
+def _two_values(counts: Sequence[FoldCounts], target: Target) -> list[str]:
+    """Refuse classes that are declared as a number: every fold has its bounds alone, and there are two."""
+    bounds = {b for c in counts for b in (c.minimum, c.maximum) if b is not None}
+    if len(bounds) != 2 or any(c.values is None or c.values > 2 for c in counts):
+        return []
+    low, high = sorted(bounds)
+    return [
+        f"{target.name} is {low:g} or {high:g} in all rows: these are two classes and not a number; declare "
+        "validValues [0, 1], and deliver 0 and 1"
+    ]
 
 
 def _constant(training: Sequence[FoldCounts], where: str) -> list[str]:

@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from engage_spark.contract import SNAPSHOT_DATE, Split
 from engage_spark.errors import ConfigurationError
+from engage_spark.ml.data.driver_sample import RowSample
 from engage_spark.ml.data.training_set import label_end, labelled, matured_days
-from engage_spark.ml.feature_spec import Target
+from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.spark.schema import column_named
 
 _LEARNT = (Split.FIT, Split.CALIBRATION, Split.CONFORMAL)
@@ -52,7 +53,8 @@ class SplitRows:
     `out_of_time` holds the test customers on the newest snapshot, None where no snapshot is kept apart.
     `matured` holds, by split, the rows of the days trained on and of the newest, of customers who are not
     tested: what the model that serves is fitted again on; None where no snapshot is kept apart. `counts` and
-    `matured_counts` have their numbers of rows, `parts` the same with mean labels, for readers.
+    `matured_counts` have their numbers of rows, `ones` and `matured_ones` how many of them are labelled 1
+    (None for a number), `parts` has rows with mean labels, for readers.
     """
 
     fit: DataFrame
@@ -61,9 +63,20 @@ class SplitRows:
     test: DataFrame
     out_of_time: DataFrame | None
     counts: Mapping[str, int]
+    ones: Mapping[str, int]
     parts: tuple[SplitSummary, ...]
     matured: Mapping[str, DataFrame] | None = None
     matured_counts: Mapping[str, int] = field(default_factory=dict)
+    matured_ones: Mapping[str, int] = field(default_factory=dict)
+
+    def sample(self, split: str, *, label: str, limit: int) -> RowSample:
+        """Return how at most `limit` rows of a split are drawn for the driver."""
+        return RowSample(expected=self.counts[split], limit=limit, label=label, ones=self.ones.get(split))
+
+    def matured_sample(self, split: str, *, label: str, limit: int) -> RowSample:
+        """Return how at most `limit` rows of a split of `matured` are drawn for the driver."""
+        n_rows, ones = self.matured_counts[split], self.matured_ones.get(split)
+        return RowSample(expected=n_rows, limit=limit, label=label, ones=ones)
 
 
 def choose_snapshots(
@@ -129,7 +142,13 @@ def split_rows(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> S
     known = labelled(rows, target=target, days=snapshots.train)
     matured = labelled(rows, target=target, days=snapshots.all)
     value = column_named(target.name).cast("double")
-    numbers = {"rows": F.count(F.lit(1)), "least": F.min(value), "most": F.max(value), "mean": F.avg(value)}
+    numbers = {
+        "rows": F.count(F.lit(1)),
+        "ones": F.count_if(value == 1),
+        "least": F.min(value),
+        "most": F.max(value),
+        "mean": F.avg(value),
+    }
     counted = (
         matured.groupBy("side", (F.col(SNAPSHOT_DATE) == F.lit(snapshots.out_of_time)).alias("newest"))
         .agg(*(c.alias(name) for name, c in numbers.items()))
@@ -137,10 +156,14 @@ def split_rows(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> S
     )
     figures = {r["side"]: r for r in counted if not r["newest"]}
     of_newest = {r["side"]: int(r["rows"]) for r in counted if r["newest"]}
+    ones_of_newest = {r["side"]: int(r["ones"]) for r in counted if r["newest"]}
     counts = {split: int(r["rows"]) for split, r in figures.items()}
-    out_of_time, matured_counts = None, {}
+    ones = {split: int(r["ones"]) for split, r in figures.items()}
+    out_of_time, matured_counts, matured_ones = None, {}, {}
     if snapshots.out_of_time is not None:
         counts["out_of_time"] = of_newest.get(Split.TEST.value, 0)
+        ones["out_of_time"] = ones_of_newest.get(Split.TEST.value, 0)
+        matured_ones = {s: n + ones_of_newest.get(s, 0) for s, n in ones.items() if s in _LEARNT}
         matured_counts = {s: n + of_newest.get(s, 0) for s, n in counts.items() if s in _LEARNT}
         if counts["out_of_time"]:
             newest = labelled(rows, target=target, days=[snapshots.out_of_time])
@@ -169,9 +192,11 @@ def split_rows(rows: DataFrame, target: Target, snapshots: TargetSnapshots) -> S
         **frames,
         out_of_time=out_of_time,
         counts=counts,
+        ones=ones if target.task is Task.BINARY else {},
         parts=parts,
         matured=None
         if snapshots.out_of_time is None
         else {split.value: matured.where(F.col("side") == split.value) for split in _LEARNT},
         matured_counts=matured_counts,
+        matured_ones=matured_ones if target.task is Task.BINARY else {},
     )

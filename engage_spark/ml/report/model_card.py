@@ -421,7 +421,8 @@ class Card:
             )
             for v in self.versions
         ]
-        return [table(("version", "features", "metrics", "against this model"), rows)]
+        note = "These are figures of the test rows, to know and not to choose by: a choice needs other rows."
+        return [note, table(("version", "features", "metrics", "against this model"), rows)]
 
     def _limits(self) -> list[str]:
         general = [

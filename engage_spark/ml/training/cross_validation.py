@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.ml.data.driver_sample import HASH, sample_rows, to_arrays
+from engage_spark.errors import FitError, InputError
+from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows, to_arrays
 from engage_spark.ml.data.split import FOLD
-from engage_spark.ml.evaluation.metrics import HEADLINE, evaluate, metrics_of
+from engage_spark.ml.evaluation.metrics import HEADLINE, Metric, evaluate, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec
 from engage_spark.ml.selection.fold_gram import FoldGrams
 from engage_spark.ml.selection.rfe import Selection, ranks_from, select
@@ -22,6 +24,8 @@ from engage_spark.ml.training.pipeline import slots
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
 
+FOLDS_WITH_ALL = 2
+"""Folds on which the selected features are compared with all of them."""
 FitRows = Mapping[int | None, DataFrame]
 """Rows of the fit split that a model is fitted on, by the fold that is held out; under None all of them."""
 
@@ -30,6 +34,7 @@ FitRows = Mapping[int | None, DataFrame]
 class CandidateResult:
     """A candidate's metrics on the folds it was not fitted on: one value per metric and fold.
 
+    Nulls: NaN where a fold leaves a metric undefined, such as the AUC of one class.
     Units: `seconds` add up all its fits.
     """
 
@@ -37,19 +42,55 @@ class CandidateResult:
     folds: Mapping[str, tuple[float, ...]]
     seconds: float
 
+    def defined(self, metric: str) -> tuple[float, ...]:
+        """Return the values of a metric on the folds that define it."""
+        return tuple(v for v in self.folds[metric] if not math.isnan(v))
+
     def mean(self, metric: str) -> float:
-        """Return the mean of a metric over the folds."""
-        return float(np.mean(self.folds[metric]))
+        """Return the mean of a metric over the folds that define it; NaN where none does."""
+        values = self.defined(metric)
+        return sum(values) / len(values) if values else math.nan
+
+    def deviation(self, metric: str) -> float:
+        """Return the standard deviation of a metric between the folds that define it; 0 for a single one."""
+        values = self.defined(metric)
+        mean = self.mean(metric)
+        return math.sqrt(sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateComparison:
-    """The selected features of one target, its candidates in the order of the settings, and the best one."""
+    """The selected features of one target, and its candidates: in the order of the settings, and by merit.
+
+    `ranking` begins with the best one. `failed` names the candidates that could not be fitted or evaluated,
+    with the reason.
+    """
 
     spec: FeatureSpec
     selection: Selection
     results: tuple[CandidateResult, ...]
-    winner: CandidateResult
+    ranking: tuple[CandidateResult, ...]
+    failed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def winner(self) -> CandidateResult:
+        """The best candidate."""
+        return self.ranking[0]
+
+    def undefined_folds(self, metric: str) -> int:
+        """Return on how many folds the rows leave a metric of the winner undefined."""
+        return len(self.winner.folds[metric]) - len(self.winner.defined(metric))
+
+    def without_winner(self, error: FitError) -> CandidateComparison:
+        """Return the comparison with the next best as winner, where this one cannot be fitted on all folds.
+
+        Errors: the given one where no other is left.
+        """
+        name = self.winner.candidate.name
+        if len(self.ranking) == 1:
+            raise error
+        log.event(f"{name} is left out: {error.message}", level="warning")
+        return replace(self, ranking=self.ranking[1:], failed=(*self.failed, (name, error.message)))
 
     @property
     def selected(self) -> tuple[Feature, ...]:
@@ -125,29 +166,113 @@ def compare_candidates(
     fit_split: DataFrame,
     *,
     key: Sequence[str],
-    n_rows: int,
+    sample: RowSample,
     models: ModelSettings,
 ) -> CandidateComparison:
     """Fit every candidate on every training fold, and measure it on the fold that was held out.
 
-    Each fold has its own selected features.
+    Each fold has its own selected features. A candidate that fails on a fold is left out, with the reason.
 
     Cost: folds x candidates fits, `parallelism` at a time, and one job that scans the split once per fold,
-    predicts by all candidates and fetches at most `judged_rows` rows of each.
+    predicts by all candidates and fetches the rows of `sample` for each.
+
+    Errors: FitError where no candidate is left, or no fold tells candidates apart.
     """
     target = spec.target
-    candidates = candidates_for(target, models.candidates, rows=n_rows)
+    candidates = candidates_for(target, models.candidates, rows=sample.expected)
     folds = [k for k in rows if k is not None]
     features = {k: features_named(spec, selection.folds[k].kept) for k in folds}
     jobs = [_job(c, spec, features[k], rows[k], models, k) for k in folds for c in candidates]
+    failures: dict[Job, FitError] = {}
     with log.stage(f"{len(candidates)} candidates on {len(folds)} folds", fits=len(jobs)):
-        fitted = fit_all(jobs, parallelism=models.parallelism)
+        fitted = fit_all(jobs, parallelism=models.parallelism, failures=failures)
+    reasons = {job.candidate.name: error.message for job, error in reversed(failures.items())}
+    candidates = tuple(c for c in candidates if c.name not in reasons)
+    if not candidates:
+        raise next(iter(failures.values()))
+    fitted = [f for f in fitted if f.job.candidate in candidates]
     with log.stage(f"evaluating {len(candidates)} candidates"):
-        scores = _out_of_fold(fitted, fit_split, candidates, key=key, n_rows=n_rows, models=models)
-    results = tuple(_result(i, c, fitted, scores, spec) for i, c in enumerate(candidates))
+        scores = _out_of_fold(fitted, fit_split, candidates, key=key, sample=sample, models=models)
+    results = []
+    for i, c in enumerate(candidates):
+        try:
+            results.append(_result(i, c, fitted, scores, spec, sample))
+        except InputError as e:
+            reasons[c.name] = "; ".join((e.message, *e.details))
+    for name, reason in reasons.items():
+        log.event(f"{name} is left out: {reason}", level="warning")
     headline = HEADLINE[target.task]
-    winner = max(results, key=lambda r: r.mean(headline.name) * (1 if headline.better == "higher" else -1))
-    return CandidateComparison(spec=spec, selection=selection, results=results, winner=winner)
+    comparison = CandidateComparison(
+        spec=spec,
+        selection=selection,
+        results=tuple(results),
+        ranking=ranked(results, headline),
+        failed=tuple(reasons.items()),
+    )
+    if undefined := comparison.undefined_folds(headline.name):
+        log.event(f"{headline.title} is undefined on {undefined} of {len(folds)} folds", level="warning")
+    return comparison
+
+
+def all_features_on_folds(
+    comparison: CandidateComparison,
+    rows: FitRows,
+    fit_split: DataFrame,
+    *,
+    key: Sequence[str],
+    sample: RowSample,
+    models: ModelSettings,
+) -> CandidateResult | None:
+    """Fit the winner's candidate on all features, and measure it on the first FOLDS_WITH_ALL folds.
+
+    What follows from it, such as another ranker, is chosen on rows that the test of the model does not use.
+
+    Nulls: None where nothing was selected from the features, or the candidate cannot take them all.
+
+    Cost: so many fits, and one job that scans these folds.
+    """
+    spec, candidate = comparison.spec, comparison.winner.candidate
+    if len(comparison.selected) == len(spec.features):
+        return None
+    folds = sorted(k for k in rows if k is not None)[:FOLDS_WITH_ALL]
+    jobs = [_job(candidate, spec, spec.features, rows[k], models, k) for k in folds]
+    failures: dict[Job, FitError] = {}
+    with log.stage("comparing with all features", fits=len(jobs)):
+        fitted = fit_all(jobs, parallelism=models.parallelism, failures=failures)
+        for error in failures.values():
+            log.event(f"no comparison with all features: {error.message}", level="warning")
+            return None
+        scores = _out_of_fold(fitted, fit_split, [candidate], key=key, sample=sample, models=models)
+    return _result(0, candidate, fitted, scores, spec, sample)
+
+
+def ranked(results: Sequence[CandidateResult], metric: Metric) -> tuple[CandidateResult, ...]:
+    """Return the results by their mean of a metric, the best first; ties keep their order.
+
+    Candidates are compared on the same folds. One that is undefined on a fold where another is defined comes
+    after all that are not.
+
+    Errors: FitError where the metric is undefined for all.
+    """
+    most = max((len(r.defined(metric.name)) for r in results), default=0)
+    if not most:
+        raise FitError(
+            f"no candidate can be chosen: {metric.title} is undefined on every fold",
+            hint="it needs labels of both classes in a fold: train on more customers or snapshots, "
+            "or with fewer models.folds",
+        )
+    sign = -1 if metric.better == "higher" else 1
+    means = {id(r): r.mean(metric.name) for r in results}
+    return tuple(
+        sorted(
+            results,
+            key=lambda r: (
+                len(r.defined(metric.name)) < most,
+                math.isnan(means[id(r)]),
+                sign * means[id(r)] if not math.isnan(means[id(r)]) else 0.0,
+            ),
+        )
+    )
 
 
 def _job(
@@ -175,35 +300,35 @@ def _out_of_fold(
     candidates: Sequence[Candidate],
     *,
     key: Sequence[str],
-    n_rows: int,
+    sample: RowSample,
     models: ModelSettings,
 ) -> dict[str, np.ndarray]:
     columns = dict.fromkeys(
         [*key, FOLD, fitted[0].job.label, *(f.name for job in fitted for f in job.job.features)]
     )
-    sample = sample_rows(
-        fit_split.select(*map(column_named, columns)),
-        key=key,
-        seed=models.seed,
-        expected=n_rows,
-        limit=models.judged_rows,
-    )
-    scores = out_of_fold(fitted, sample, key=HASH)
+    hashed = sample_rows(fit_split.select(*map(column_named, columns)), sample, key=key, seed=models.seed)
+    scores = out_of_fold(fitted, hashed, key=HASH)
     number = F.array_position(F.array(*(F.lit(c.name) for c in candidates)), F.col("candidate"))
     values = {"candidate": number, "fold": F.col("fold"), "label": F.col("label"), "score": F.col("score")}
     return to_arrays(scores, values, limit=models.judged_rows * len(candidates))
 
 
 def _result(
-    i: int, candidate: Candidate, fitted: Sequence[Fitted], scores: dict[str, np.ndarray], spec: FeatureSpec
+    i: int,
+    candidate: Candidate,
+    fitted: Sequence[Fitted],
+    scores: dict[str, np.ndarray],
+    spec: FeatureSpec,
+    sample: RowSample,
 ) -> CandidateResult:
     metrics = metrics_of(spec.target.task)
     own_rows = scores["candidate"] == i + 1
     by_fold: dict[str, list[float]] = {m.name: [] for m in metrics}
     for k in sorted(set(scores["fold"][own_rows].tolist())):
         rows = own_rows & (scores["fold"] == k)
-        for name, value in evaluate(metrics, scores["label"][rows], scores["score"][rows]).items():
-            by_fold[name].append(float("nan") if value is None else value)
+        labels = scores["label"][rows]
+        for name, value in evaluate(metrics, labels, scores["score"][rows], sample.weights(labels)).items():
+            by_fold[name].append(math.nan if value is None else value)
     return CandidateResult(
         candidate=candidate,
         folds={name: tuple(values) for name, values in by_fold.items()},

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.ml.data.driver_sample import HASH, sample_rows, to_arrays
+from engage_spark.errors import FitError
+from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows, to_arrays
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
@@ -66,12 +67,22 @@ class FinalModel:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FinalModels:
-    """All final models of a target by role, on the same test rows: labels, and customers as hashes."""
+    """All final models of a target by role, on the same test rows: labels, and customers as hashes.
+
+    `weights` say how many rows each of them stands for, `sample` how they were drawn.
+    """
 
     target: Target
     labels: np.ndarray
     customers: np.ndarray
+    weights: np.ndarray
+    sample: RowSample
     by_role: Mapping[str, FinalModel]
+
+    @property
+    def even(self) -> np.ndarray:
+        """Which of the rows are a sample without weights, for figures that take none."""
+        return self.sample.is_even(self.customers)
 
     def gain(self, role: str, *, over: str, models: ModelSettings) -> Gain | None:
         """Return the paired gain of one role over another in the headline metric.
@@ -88,6 +99,7 @@ class FinalModels:
             self.labels,
             self.by_role[role].scores,
             self.by_role[over].scores,
+            weights=self.weights,
             clusters=self.customers,
             replicates=models.bootstrap,
             confidence=models.gain,
@@ -112,6 +124,8 @@ def fit_final_models(
     and of so many `days`. Roles whose candidate and features are the same share one model.
 
     Cost: one fit per model, and one job to calibrate it.
+
+    Errors: FitError where the model or the baseline cannot be fitted; another role is left out then.
     """
     target, baseline = spec.target, baseline_for(spec.target)
     uses = {role: (candidate.name, candidate_features(candidate, of)) for role, of in features.items()}
@@ -121,7 +135,7 @@ def fit_final_models(
     with log.stage(
         f"fitting {candidate.name} on all folds, and what it is compared with", fits=len(distinct)
     ):
-        fitted = _fitted(
+        fitted, failed = _fitted(
             [(candidates[name], used) for name, used in distinct],
             target,
             rows,
@@ -130,7 +144,8 @@ def fit_final_models(
             days=days,
             models=models,
         )
-    by_use = dict(zip(distinct, fitted, strict=True))
+    uses = _without_failed(uses, failed)
+    by_use = {(f.candidate.name, f.features): f for f in fitted}
     return {role: by_use[use] for role, use in uses.items()}
 
 
@@ -149,9 +164,11 @@ def refit_model(
     Arguments are those of `fit_final_models`.
 
     Cost: one fit, and one job to calibrate it.
+
+    Errors: FitError where it cannot be fitted.
     """
     with log.stage(f"fitting {judged.candidate.name} again on all matured days"):
-        (fitted,) = _fitted(
+        fitted, failed = _fitted(
             [(judged.candidate, judged.features)],
             target,
             rows,
@@ -160,7 +177,9 @@ def refit_model(
             days=days,
             models=models,
         )
-    return fitted
+    for error in failed.values():
+        raise error
+    return fitted[0]
 
 
 def _fitted(
@@ -172,7 +191,8 @@ def _fitted(
     key: Sequence[str],
     days: int,
     models: ModelSettings,
-) -> list[FittedModel]:
+) -> tuple[list[FittedModel], dict[tuple[str, tuple[Feature, ...]], FitError]]:
+    """Fit and calibrate each use, and return the models with the errors of those that failed."""
     jobs = [
         Job(
             candidate=candidate,
@@ -184,16 +204,19 @@ def _fitted(
         )
         for candidate, used in uses
     ]
-    return [
+    failures: dict[Job, FitError] = {}
+    fits = fit_all(jobs, parallelism=models.parallelism, failures=failures)
+    fitted = [
         _calibrated(
-            FittedModel(candidate=candidate, features=used, model=f.model),
+            FittedModel(candidate=job.candidate, features=job.features, model=fit.model),
             target,
             calibration,
             key=key,
             days=days,
         )
-        for (candidate, used), f in zip(uses, fit_all(jobs, parallelism=models.parallelism), strict=True)
+        for job, fit in zip((j for j in jobs if j not in failures), fits, strict=True)
     ]
+    return fitted, {(job.candidate.name, job.features): error for job, error in failures.items()}
 
 
 def _calibrated(
@@ -212,6 +235,22 @@ def _calibrated(
     return replace(fitted, model=model, calibration=chart)
 
 
+def _without_failed(
+    uses: Mapping[str, tuple[str, tuple[Feature, ...]]],
+    failed: Mapping[tuple[str, tuple[Feature, ...]], FitError],
+) -> dict[str, tuple[str, tuple[Feature, ...]]]:
+    """Leave out comparisons that could not be fitted, and say so.
+
+    Errors: FitError where it is the model or the baseline.
+    """
+    for role, use in uses.items():
+        if use in failed:
+            if role in (WINNER, BASELINE):
+                raise failed[use]
+            log.event(f"no comparison with {role}: {failed[use].message}", level="warning")
+    return {role: use for role, use in uses.items() if use not in failed}
+
+
 def measure_final_models(
     fitted: Mapping[str, FittedModel],
     target: Target,
@@ -219,27 +258,29 @@ def measure_final_models(
     *,
     key: Sequence[str],
     day: str,
-    n_rows: int,
+    sample: RowSample,
     models: ModelSettings,
 ) -> FinalModels:
-    """Predict the same rows with each model, at most `judged_rows` of them, and add bootstrap intervals.
+    """Predict the same rows with each model, those of a sample, and add bootstrap intervals.
 
     Cost: one job per model, where roles that share one count once.
     """
     finals: dict[str, FinalModel] = {}
     measured: dict[int, tuple[np.ndarray, Mapping[str, Interval | None]]] = {}
-    sample = sample_rows(rows, key=key, seed=models.seed, expected=n_rows, limit=models.judged_rows)
-    labels = customers = np.empty(0)
+    hashed = sample_rows(rows, sample, key=key, seed=models.seed)
+    labels = customers = weights = np.empty(0)
     for role, f in fitted.items():
         if id(f) not in measured:
-            arrays = scores_of(f.model, f.features, sample, target, day=day, limit=models.judged_rows)
+            arrays = scores_of(f.model, f.features, hashed, target, day=day, limit=models.judged_rows)
             labels, customers = arrays["label"], arrays[HASH]
+            weights = sample.weights(labels)
             measured[id(f)] = (
                 arrays["score"],
                 intervals(
                     metrics_of(target.task),
                     labels,
                     arrays["score"],
+                    weights=weights,
                     clusters=customers,
                     replicates=models.bootstrap,
                     seed=models.seed,
@@ -255,7 +296,9 @@ def measure_final_models(
             scores=scores,
             metrics=metrics,
         )
-    return FinalModels(target=target, labels=labels, customers=customers, by_role=finals)
+    return FinalModels(
+        target=target, labels=labels, customers=customers, weights=weights, sample=sample, by_role=finals
+    )
 
 
 def scores_of(

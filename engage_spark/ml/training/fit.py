@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -115,8 +115,13 @@ class Fitted:
         return PipelineModel(stages=[*self.preparation.stages, *self.estimation.stages])
 
 
-def fit_all(jobs: Sequence[Job], *, parallelism: int) -> list[Fitted]:
+def fit_all(
+    jobs: Sequence[Job], *, parallelism: int, failures: dict[Job, FitError] | None = None
+) -> list[Fitted]:
     """Fit every job, `parallelism` at a time, and return them in their order.
+
+    With `failures`, an estimator that fails costs its own job: its error is put there, and the job is missing
+    from the result.
 
     Jobs on the same rows (the same DataFrame object) with the same features share the fitted stages before
     the estimator. The first failure keeps waiting jobs from starting, and is raised with its candidate,
@@ -139,8 +144,24 @@ def fit_all(jobs: Sequence[Job], *, parallelism: int) -> list[Fitted]:
     for job in jobs:
         groups.setdefault(_group(job), []).append(job)
     firsts = {group: members[0] for group, members in groups.items()}
-    shared = dict(zip(firsts, _side_by_side(_prepare, list(firsts.values()), parallelism), strict=True))
-    return _side_by_side(lambda job: _fit(job, shared[_group(job)]), jobs, parallelism)
+    made = _side_by_side(_prepare, list(firsts.values()), parallelism)
+    shared = dict(zip(firsts, map(_required, made), strict=True))
+    fits = _side_by_side(
+        lambda job: _fit(job, shared[_group(job)]), jobs, parallelism, goes_on=failures is not None
+    )
+    fitted = []
+    for job, fit in zip(jobs, fits, strict=True):
+        if isinstance(fit, FitError) and failures is not None:
+            failures[job] = fit
+        else:
+            fitted.append(_required(fit))
+    return fitted
+
+
+def _required(outcome: T | Exception) -> T:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _group(job: Job) -> tuple[Any, ...]:
@@ -181,20 +202,36 @@ def _fit(job: Job, preparation: PipelineModel) -> Fitted:
     return Fitted(job=job, preparation=preparation, estimation=fitted, seconds=time.monotonic() - started)
 
 
-def _side_by_side(do: Callable[[Job], T], jobs: Sequence[Job], parallelism: int) -> list[T]:
+def _side_by_side(
+    do: Callable[[Job], T], jobs: Sequence[Job], parallelism: int, *, goes_on: bool = False
+) -> list[T | Exception]:
+    """Do something for each job, and return what came of it, or its error: FitError for its own.
+
+    Unless it `goes_on`, no job starts after the first error, which is raised; so is every other error.
+    """
     from pyspark import inheritable_thread_target
 
     inherits = inheritable_thread_target(jobs[0].rows.sparkSession)
     with ThreadPoolExecutor(max_workers=min(parallelism, len(jobs)), thread_name_prefix="fit") as pool:
         running: list[Future[T]] = [pool.submit(inherits(lambda job=job: do(job))) for job in jobs]
-        done, waiting = wait(running, return_when=FIRST_EXCEPTION)
+        done, waiting = wait(running, return_when=ALL_COMPLETED if goes_on else FIRST_EXCEPTION)
         if any(f.exception() for f in done):
             for future in waiting:
                 future.cancel()
+    outcomes: list[T | Exception] = []
     for job, future in zip(jobs, running, strict=True):
-        if not future.cancelled() and (error := future.exception()):
-            raise _with_job(job, error) from error
-    return [f.result() for f in running]
+        if future.cancelled():
+            continue
+        error = future.exception()
+        if error is None:
+            outcomes.append(future.result())
+            continue
+        described = _with_job(job, error)
+        if not (goes_on and isinstance(described, FitError)):
+            raise described from error
+        described.__cause__ = error
+        outcomes.append(described)
+    return outcomes
 
 
 def _with_job(job: Job, error: BaseException) -> BaseException:

@@ -36,6 +36,7 @@ def coverage_of(conformal: Conformal, finals: FinalModels, models: ModelSettings
     return {
         part: share_interval(
             covered[rows],
+            weights=finals.weights[rows],
             clusters=finals.customers[rows],
             replicates=models.bootstrap,
             seed=models.seed,

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from engage_spark.contract import Contract
 from engage_spark.ml.evaluation.deciles import Tenth, calibration, deciles
 from engage_spark.ml.evaluation.promotion import Decision
@@ -21,13 +23,13 @@ from engage_spark.pipelines.train.card import card_of
 
 
 def artefacts(
-    context: RunContext, work: StageRun, trained: TrainedTarget, decision: Decision
+    context: RunContext, work: StageRun, trained: TrainedTarget, decision: Decision, *, looks: int | None
 ) -> dict[str, Any]:
     """Return files by path: text, pictures as bytes, the rest as JSON can hold it.
 
     No row of a customer is among them, and no figure of a group of few customers.
     """
-    card = card_of(context, work, trained, decision).markdown()
+    card = card_of(context, work, trained, decision, looks=looks).markdown()
     return {
         "card.md": card.replace("<", "&lt;"),  # a page that shows Markdown would take it for HTML
         **_figures(trained, decision),
@@ -71,10 +73,7 @@ def _figures(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
             }
             for what, f in t.finals.by_role.items()
         },
-        "deciles.json": [
-            _stored_tenth(x)
-            for x in deciles(t.finals.labels, t.finals.by_role[WINNER].scores, task=t.target.task)
-        ],
+        "deciles.json": [_stored_tenth(x) for x in deciles(*_even(t), task=t.target.task)],
         "audit.json": [asdict(f) for f in t.findings],
         "gates.json": {
             "gates": [asdict(g) for g in t.gates],
@@ -101,6 +100,12 @@ def _figures(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
     }
 
 
+def _even(t: TrainedTarget) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and scores of test rows that are drawn alike, for figures without weights."""
+    even = t.finals.even
+    return t.finals.labels[even], t.finals.by_role[WINNER].scores[even]
+
+
 def _stored_tenth(tenth: Tenth) -> dict[str, Any]:
     """Return a tenth under the names that the stored file has had from its first version on."""
     return {
@@ -114,7 +119,7 @@ def _finite(folds: Mapping[str, tuple[float, ...]]) -> dict[str, list[float | No
 
 
 def _pictures(contract: Contract, t: TrainedTarget, *, currency: str) -> dict[str, bytes]:
-    name, labels, scores = t.target.name, t.finals.labels, t.finals.by_role[WINNER].scores
+    name, (labels, scores) = t.target.name, _even(t)
     binary, unit = t.target.task is Task.BINARY, t.target.unit or ""
     parts = deciles(labels, scores, task=t.target.task)
     pictures = {

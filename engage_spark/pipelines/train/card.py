@@ -19,12 +19,17 @@ from engage_spark.ml.report.model_card import (
     selection_text,
 )
 from engage_spark.ml.train_target import TrainedTarget
-from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
+from engage_spark.ml.training.final_models import BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
 from engage_spark.pipelines.context import RunContext, StageRun
 
 
-def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Decision) -> Card:
-    """Return everything that the card needs. Pure: the same training gives the same card."""
+def card_of(
+    context: RunContext, work: StageRun, t: TrainedTarget, decision: Decision, *, looks: int | None
+) -> Card:
+    """Return everything that the card needs. Pure: the same training gives the same card.
+
+    `looks` counts the trainings that were judged on the test side, this one included; None: unknown.
+    """
     contract, selection, plan = context.contract, t.comparison.selection, t.specs.main
     importance = {i.feature: i.mean_contribution for i in t.importance}
     frequency = {name: round(share * len(selection.folds)) for name, share in selection.frequency.items()}
@@ -57,7 +62,7 @@ def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Dec
         scored=_scored(t, t.final),
         gains=tuple(
             (name, g)
-            for name in (BASELINE, ALL)
+            for name in (BASELINE,)
             if (g := t.finals.gain(WINNER, over=name, models=context.settings.models)) is not None
         ),
         calibration=_calibration(t),
@@ -71,7 +76,7 @@ def card_of(context: RunContext, work: StageRun, t: TrainedTarget, decision: Dec
             AuditEntry(about=", ".join(f.columns), text=str(f), stops=f.stops) for f in t.findings
         ),
         versions=tuple(_versions(context, t)),
-        limits=tuple(_limits(t, decision)),
+        limits=tuple(_limits(t, decision, looks)),
     )
 
 
@@ -100,6 +105,14 @@ def _selection(t: TrainedTarget) -> Iterator[str]:
             f"The folds agree on their features to a Jaccard index of {selection.jaccard:.2f} (ranker: "
             f"{selection.ranker})."
         )
+    if t.all_features is not None:
+        metric = HEADLINE[t.target.task].name
+        folds = len(t.all_features.folds[metric])
+        selected = t.comparison.winner.folds[metric][:folds]
+        yield (
+            f"On the first {folds} folds, all {len(t.specs.main.features)} features give {metric} "
+            f"{t.all_features.mean(metric):.4g}, the selected ones {sum(selected) / folds:.4g}."
+        )
     if t.selection_loss:
         yield selection_text(**vars(t.selection_loss))
 
@@ -107,9 +120,7 @@ def _selection(t: TrainedTarget) -> Iterator[str]:
 def _candidates(t: TrainedTarget) -> Iterator[tuple[str, float, float]]:
     name = HEADLINE[t.target.task].name
     for e in t.comparison.results:
-        values = e.folds[name]
-        mean = sum(values) / len(values)
-        yield e.candidate.name, mean, (sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1)) ** 0.5
+        yield e.candidate.name, e.mean(name), e.deviation(name)
 
 
 def _calibration(t: TrainedTarget) -> tuple[str, ...]:
@@ -149,7 +160,6 @@ def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Alternative]:
     names = {
         OTHER: f"policy {other.value}",
         UNPROTECTED: "without the protected fields",
-        ALL: "all features, without selection",
     }
     for what, name in names.items():
         if what in t.finals.by_role:
@@ -158,11 +168,22 @@ def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Alternative]:
             yield Alternative(name=name, features=len(final.features), scored=_scored(t, final), gain=gain)
 
 
-def _limits(t: TrainedTarget, decision: Decision) -> Iterator[str]:
+def _limits(t: TrainedTarget, decision: Decision, looks: int | None) -> Iterator[str]:
     role = "provisional champion" if decision.is_provisional else "champion"
     yield f"Decision: {role if decision.promoted else 'not champion'}, {decision.reason}."
     days = "the days that it has learnt" if t.out_of_time is None else f"{t.snapshots.out_of_time}"
     yield f"Gates are taken on {len(t.judged.labels):,} rows of test customers on {days}."
+    yield (
+        "Nobody knows how often models were judged on the test customers."
+        if looks is None
+        else f"Models were judged on these test customers in {looks:,} training{'s' if looks > 1 else ''}, "
+        "this one included: the more they are, the likelier it is that the best of them is so by chance."
+    )
+    headline = HEADLINE[t.target.task]
+    if undefined := t.comparison.undefined_folds(headline.name):
+        yield f"{headline.title} is undefined on {undefined} folds, so candidates are compared on the others."
+    for name, reason in t.comparison.failed:
+        yield f"Candidate {name} failed and was left out: {reason}"
     for gate in t.gates:
         verdict = gate.verdict.upper() if gate.answer is GateAnswer.FAILED else gate.verdict
         yield f"Gate {gate.name} {verdict}: {gate.demand}; measured {gate.measured}."

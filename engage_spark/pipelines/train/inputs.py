@@ -36,6 +36,7 @@ from engage_spark.ml.feature_spec import (
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, rows_of, valid_rows
 from engage_spark.pipelines.stages import SPLITS
+from engage_spark.pipelines.train.split_repair import repair_splits
 from engage_spark.publication import RUN_ID
 from engage_spark.spark.schema import column_named
 
@@ -53,6 +54,7 @@ class TrainingSet:
     splits_version: int
     draw: SplitDraw
     undrawn_stratum: str | None
+    repaired_keys: int
     split_runs: tuple[str, ...]
 
 
@@ -114,7 +116,7 @@ def build_training_set(
     Cost: the splits look at keys alone; then one shuffle each of the entity, its features and its graph by
     key and day, and one join with the splits, written as one table.
 
-    Errors: TransientError where a row got lost on the way.
+    Errors: TransientError where a row got lost on the way; ConfigurationError where a key is on two sides.
     """
     days = sorted({d for s in snapshots.values() for d in s.all})
     reference = _reference(context, inputs.landed(context.contract.entity.name), days, as_of=as_of)
@@ -125,28 +127,40 @@ def build_training_set(
         with table_lock(context.spark, context.lake, SPLITS, wait=COMMIT_WAIT):
             splits, version, draw = _splits(context, stage_run, keys, reference, materialize)
     rows = rows_of(context, inputs, days, specs=[s for of_target in specs.values() for s in of_target.all])
-    with log.stage("joining customers, features and graph", snapshots=len(days)):
-        joined = rows.join(
-            splits.select(*_keys(context), SIDE, FOLD), on=list(context.contract.entity.key), how="inner"
-        )
-        rows = materialize(joined, "training_set")
     expected = sum(inputs.days[d][context.contract.entity.name].rows_valid for d in days)
-    if (n_rows := rows.count()) != expected:
-        why = f"a key is there twice in {SPLITS}" if n_rows > expected else "a table was replaced meanwhile"
+    joined, n_rows = _joined(context, rows, splits, materialize, "training_set")
+    repaired = 0
+    if n_rows > expected and (repaired := repair_splits(context, tag=stage_run.run_id)):
+        version = context.lake.written_version(context.spark, SPLITS)
+        splits = context.lake.read(context.spark, SPLITS, version=version)
+        joined, n_rows = _joined(context, rows, splits, materialize, "training_set_repaired")
+    if n_rows != expected:
         raise TransientError(
             f"{expected:,} valid rows were published, and {n_rows:,} joined with their features and split",
             hint=(
-                f"{why}; let no other training or stage write at the same time, and run `engage-spark "
-                f"train` again"
+                "a table was replaced meanwhile; let no other stage write at the same time, and run "
+                "`engage-spark train` again"
             ),
         )
+    rows = joined
     return TrainingSet(
         rows=rows,
         splits_version=version,
         draw=draw,
         undrawn_stratum=None if reference.matured else reference.stratum,
+        repaired_keys=repaired,
         split_runs=_split_runs(context, version),
     )
+
+
+def _joined(
+    context: RunContext, rows: DataFrame, splits: DataFrame, materialize: Materialize, name: str
+) -> tuple[DataFrame, int]:
+    """Join rows with their splits, and count them."""
+    with log.stage("joining customers, features and graph"):
+        key = list(context.contract.entity.key)
+        joined = materialize(rows.join(splits.select(*_keys(context), SIDE, FOLD), on=key, how="inner"), name)
+        return joined, joined.count()
 
 
 def _reference(
@@ -196,15 +210,16 @@ def _splits(
         draw = check_splits(stored, key=key, folds=models.folds, seed=models.seed)
         new = draw_newcomer_splits(stored, rows, key=key, folds=models.folds, seed=models.seed)
     new = materialize(new, "new_splits")
-    if stored is None:
-        draw = check_splits(new, key=key, folds=models.folds, seed=models.seed)
-    elif previous is not None and new.isEmpty():
+    if stored is not None and previous is not None and new.isEmpty():
         return stored, previous, draw
     run_id = stage_run.run_id
     added = new.select("*", F.lit(reference.day).alias("drawn_on"), F.lit(run_id).alias("_run_id"))
-    context.lake.append(added, splits_table(context.contract), tag=run_id)
-    version = context.lake.written_version(context.spark, SPLITS)
-    return new if stored is None else stored.unionByName(new), version, draw
+    version = context.lake.insert(added, splits_table(context.contract), tag=run_id)
+    # What another training has put there first counts, so the table is read and not what was to be added.
+    splits = context.lake.read(context.spark, SPLITS, version=version).select(*_keys(context), *COLUMNS)
+    if stored is None:
+        draw = check_splits(splits, key=key, folds=models.folds, seed=models.seed)
+    return splits, version, draw
 
 
 def _split_runs(context: RunContext, version: int) -> tuple[str, ...]:

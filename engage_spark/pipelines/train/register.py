@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
 
 from engage_spark import log
 from engage_spark.contract import system_contract
+from engage_spark.errors import EngageError
 from engage_spark.lake import COMMIT_WAIT, code_version, table_lock
 from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.evaluation.bootstrap import Interval
@@ -28,7 +30,7 @@ from engage_spark.pipelines.model_inputs import ModelInputs
 from engage_spark.pipelines.results import MetricEstimate, ModelOnTest, SelectionCost, TrainedModel
 from engage_spark.pipelines.stages import SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts
-from engage_spark.pipelines.train.rival import decide_on
+from engage_spark.pipelines.train.rival import carry_out, decide_on
 from engage_spark.spark.schema import spark_schema
 from engage_spark.tracking import ModelFacts, ModelVersion, RunRecord, Tracker
 
@@ -69,7 +71,8 @@ def register_target(
     where.
     """
     target = trained.target
-    decision, reasons = decide_on(context, stage_run, tracker, trained, attempt=attempt, draw=draw)
+    decided = partial(decide_on, context, stage_run, tracker, trained, attempt=attempt, draw=draw)
+    verdict, looks = decided(), _test_looks(tracker, target.name, stage_run.run_id, attempt, split_runs)
     extras = {
         "scorer": json.loads(_scorer(context, trained).to_json()),
         "graph_values": context.settings.features.graph_values,
@@ -85,7 +88,8 @@ def register_target(
             tags=_tags(context, stage_run),
         ) as run:
             _record_metrics(run, trained)
-            for path, content in artefacts(context, stage_run, trained, decision).items():
+            files = artefacts(context, stage_run, trained, verdict.decision, looks=looks)
+            for path, content in files.items():
                 run.artefact(path, content)
             run.model(
                 context.spark,
@@ -94,13 +98,38 @@ def register_target(
                 extras=extras,
                 name=target.name,
                 facts=replace(
-                    facts, splits="" if draw is None else str(draw), meaning=digest_of(extras["meaning"])
+                    facts,
+                    splits="" if draw is None else str(draw),
+                    meaning=digest_of(extras["meaning"]),
+                    test_looks=looks or 0,
                 ),
             )
         version = tracker.register(run)
-        if reasons is not None:
-            version = (tracker.promote if decision.promoted else tracker.challenge)(version, reasons=reasons)
-    return RegisteredTarget(trained=trained, version=version, decision=decision)
+        if looks is not None and split_runs:
+            tracker.registry.count_test_look(target.name, split_runs, looks)
+        version, final = carry_out(context, tracker, version, verdict, decided)
+        if final is not verdict:  # another training was quicker, so the card says what is not so any more
+            decision_files = artefacts(context, stage_run, trained, final.decision, looks=looks)
+            tracker.amend(run, {path: decision_files[path] for path in ("card.md", "gates.json")})
+    return RegisteredTarget(trained=trained, version=version, decision=final.decision)
+
+
+def _test_looks(
+    tracker: Tracker, target: str, run_id: str, attempt: int, split_runs: Sequence[str]
+) -> int | None:
+    """Count the trainings that were judged on the test side, this one included.
+
+    Nulls: None where MLflow does not say, or nobody knows by whom the customers were split.
+    """
+    if not split_runs:
+        return None
+    try:
+        looks = tracker.registry.test_looks(target, split_runs)
+        repeated = any(v.is_of(run_id, attempt) for v in tracker.registry.versions_of(target, run_id))
+    except EngageError as e:
+        log.event(f"nobody knows how often the test side was looked at: {e.message}", level="warning")
+        return None
+    return max(1, looks if repeated else looks + 1)
 
 
 def _scorer(context: RunContext, trained: TrainedTarget) -> Scorer:
@@ -126,8 +155,9 @@ def _contacts(trained: TrainedTarget) -> ContactCounts | None:
     """Count on the judged rows what tells at scoring whether contacts earn anything; None for numbers."""
     if trained.target.task is not Task.BINARY:
         return None
-    judged = trained.judged
-    return contact_counts(judged.labels, judged.by_role[WINNER].scores, customers=judged.customers)
+    judged, even = trained.judged, trained.judged.even
+    scores = judged.by_role[WINNER].scores
+    return contact_counts(judged.labels[even], scores[even], customers=judged.customers[even])
 
 
 def _columns(trained: TrainedTarget, rows: DataFrame) -> list[tuple[str, str]]:
@@ -203,11 +233,11 @@ def _stored(context: RunContext, table: str) -> str:
 def _record_metrics(run: RunRecord, trained: TrainedTarget) -> None:
     """Record every metric by where it was measured; one that is not defined there is left out.
 
-    `test/…` is the model on the test split, `baseline/…`, `all_features/…` and so on what it is compared
-    with on the same rows; `late_model/…` and `late_baseline/…` are of the newest snapshot, which was kept
-    apart. `serving/coverage` is of the model that serves, where that was fitted again. `cv/…` is the mean
-    over the folds, before calibration: so `cv/log_loss`, `cv/brier` and `cv/ece` are not to be read
-    beside `test/…`, which is after it.
+    `test/…` is the model on the test split, `baseline/…` and so on what it is compared with on the same rows;
+    `late_model/…` and `late_baseline/…` are of the newest snapshot, which was kept apart. `serving/coverage`
+    is of the model that serves, where that was fitted again. `cv/…` is the mean over the folds, and
+    `all_features/…` that of the same candidate on all features, over some of them. Both are before
+    calibration: so their `log_loss`, `brier` and `ece` are not to be read beside `test/…`, which is after it.
     """
     finals = [
         ("test" if role == WINNER else role.replace(" ", "_"), final)
@@ -229,6 +259,8 @@ def _record_metrics(run: RunRecord, trained: TrainedTarget) -> None:
     for name in winner.folds:
         run.metrics({f"cv/{name}": winner.mean(name)})
         run.curve(f"folds/{name}", enumerate(winner.folds[name]))
+    if trained.all_features is not None:
+        run.metrics({f"all_features/{name}": trained.all_features.mean(name) for name in winner.folds})
     run.metrics(
         {
             "coverage": trained.coverage.value,
@@ -279,8 +311,7 @@ def _row(context: RunContext, stage_run: StageRun, registered: RegisteredTarget)
     newest = None if t.out_of_time is None else t.out_of_time.by_role[WINNER].metrics[metric.name]
     assert model is not None
     assert baseline is not None
-    folds = t.comparison.winner.folds[metric.name]
-    mean = sum(folds) / len(folds)
+    winner = t.comparison.winner
     return {
         "run_id": stage_run.run_id,
         "target": t.target.name,
@@ -298,8 +329,8 @@ def _row(context: RunContext, stage_run: StageRun, registered: RegisteredTarget)
         "baseline": baseline.value,
         "baseline_lower": baseline.low,
         "baseline_upper": baseline.high,
-        "cross_validated": mean,
-        "cross_validated_deviation": (sum((x - mean) ** 2 for x in folds) / max(1, len(folds) - 1)) ** 0.5,
+        "cross_validated": winner.mean(metric.name),
+        "cross_validated_deviation": winner.deviation(metric.name),
         "held_out": model.value,
         "held_out_lower": model.low,
         "held_out_upper": model.high,
@@ -325,6 +356,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         target=t.target.name,
         candidate=t.final.candidate.name,
         candidates=tuple(r.candidate.name for r in t.comparison.results),
+        failed_candidates=t.comparison.failed,
         version=registered.version.version,
         promoted=registered.decision.promoted,
         provisional=registered.decision.is_provisional,

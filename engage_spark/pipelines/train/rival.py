@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
+from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.errors import EngageError
-from engage_spark.lake import translate_spark_errors
+from engage_spark.lake import COMMIT_WAIT, table_lock, translate_spark_errors
 from engage_spark.ml.data.driver_sample import sample_rows
 from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.evaluation.bootstrap import Gain, paired_gain
@@ -21,6 +22,22 @@ from engage_spark.pipelines.champions import meaning_changes, scorer_of
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.tracking import CHAMPION, Champion, ModelVersion, Tracker
 
+MOST_TURNS = 5
+"""How often it is decided anew where other trainings make champions meanwhile."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A decision with the reasons to record, and the number of the version that it was taken against.
+
+    Nulls: `reasons` is None, for no alias, where MLflow does not say who is champion; `rival` where there is
+    none.
+    """
+
+    decision: Decision
+    reasons: Mapping[str, str] | None
+    rival: int | None = None
+
 
 def decide_on(
     context: RunContext,
@@ -30,12 +47,11 @@ def decide_on(
     *,
     attempt: int,
     draw: SplitDraw | None,
-) -> tuple[Decision, Mapping[str, str] | None]:
-    """Decide on promotion, and give the reasons to record with the alias.
+) -> Verdict:
+    """Decide on promotion.
 
-    The reasons are None, for no alias, where MLflow does not say who is champion. Whatever is wrong with the
-    champion is caught here, because the model is not kept yet: what cannot be loaded, or fails on a row,
-    costs the comparison and no more.
+    Whatever is wrong with the champion is caught here, because the model is not kept yet: what cannot be
+    loaded, or fails on a row, costs the comparison and no more.
 
     Cost: one pass of the champion over the rows that models are judged on.
     """
@@ -43,13 +59,45 @@ def decide_on(
         champion = _champion(tracker, trained.target.name, stage_run.run_id, attempt)
     except EngageError as e:
         reason = f"the champion could not be asked: {e.message}"
-        return Decision(promoted=False, code="ChampionUnknown", reason=reason), None
+        unknown = Decision(promoted=False, code="ChampionUnknown", reason=reason)
+        return Verdict(decision=unknown, reasons=None)
     if champion is None:
         decision = decide(trained.gates, None)
-        return decision, {"decision": decision.reason}
+        return Verdict(decision=decision, reasons={"decision": decision.reason})
     rival, error = _rival(context, tracker, champion, trained, draw)
     decision = decide(trained.gates, rival)
-    return decision, {"decision": decision.reason} | ({} if error is None else {"champion": error})
+    reasons = {"decision": decision.reason} | ({} if error is None else {"champion": error})
+    return Verdict(decision=decision, reasons=reasons, rival=champion.version)
+
+
+def carry_out(
+    context: RunContext,
+    tracker: Tracker,
+    version: ModelVersion,
+    verdict: Verdict,
+    again: Callable[[], Verdict],
+) -> tuple[ModelVersion, Verdict]:
+    """Give a version its alias by a verdict, and return both.
+
+    The champion's alias moves only from the version that was compared with: where another training was
+    quicker, `again` decides against its champion. MLflow has no such condition, so a lock of the lake keeps
+    two trainings apart between the look and the move.
+    """
+    for _ in range(MOST_TURNS):
+        if verdict.reasons is None:
+            return version, verdict
+        if not verdict.decision.promoted:
+            return tracker.challenge(version, reasons=verdict.reasons), verdict
+        with table_lock(context.spark, context.lake, CHAMPION, wait=COMMIT_WAIT):
+            promoted = tracker.registry.promote_over(version, expected=verdict.rival, reasons=verdict.reasons)
+        if promoted is not None:
+            return promoted, verdict
+        log.event(f"another version of {version.target} became champion meanwhile; deciding again")
+        verdict = again()
+    reason = "other versions became champion each time that it was decided; promote by hand"
+    decision = Decision(promoted=False, code="ChampionUnknown", reason=reason)
+    reasons = {"decision": reason}
+    return tracker.challenge(version, reasons=reasons), Verdict(decision=decision, reasons=reasons)
 
 
 def _champion(tracker: Tracker, target: str, run_id: str, attempt: int) -> ModelVersion | None:
@@ -119,13 +167,8 @@ def _gain_over(
     require_schema(dict(test.dtypes), scorer)
     with translate_spark_errors(f"the model of version {champion.version} cannot be read"):
         model = tracker.load(context.spark, champion)
-    hashed = sample_rows(
-        test,
-        key=context.contract.entity.key,
-        seed=models.seed,
-        expected=splits.counts[part],
-        limit=models.judged_rows,
-    )
+    sample = splits.sample(part, label=target.name, limit=models.judged_rows)
+    hashed = sample_rows(test, sample, key=context.contract.entity.key, seed=models.seed)
     champion_scores = scores_of(
         model, scorer.features, hashed, target, day=SNAPSHOT_DATE, limit=models.judged_rows
     )["score"]
@@ -135,6 +178,7 @@ def _gain_over(
         judged.labels,
         judged.by_role[WINNER].scores,
         champion_scores,
+        weights=judged.weights,
         clusters=judged.customers,
         replicates=models.bootstrap,
         confidence=models.gain,

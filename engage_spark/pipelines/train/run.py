@@ -146,6 +146,8 @@ def run_train(
         attempt.note_output(TRAINING_RUNS, write_training_runs(context, stage_run, registered))
         attempt.note_output(SPLITS, training_set.splits_version)
         attempt.publish(rows_in=stage_run.source_rows, valid=stage_run.source_rows)
+    if training_set.repaired_keys:
+        notes.append(Note("SplitsRepaired", {"n_keys": training_set.repaired_keys}))
     if training_set.undrawn_stratum is not None:
         notes.append(Note("SplitsNotMatured", {"target": training_set.undrawn_stratum}))
     return TrainResult(

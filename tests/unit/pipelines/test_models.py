@@ -50,6 +50,7 @@ def trained(tracker: Tracker, target: str = TARGET, **facts: Any) -> ModelVersio
         }
         (model / "engage.json").write_text(json.dumps(content))
         run.registration = {"name": target, "tags": trained_facts.tags()}
+        run.tags(trained_facts.tags())
     return tracker.register(run)
 
 
@@ -272,3 +273,76 @@ def test_a_server_that_is_away_ends_with_4(tmp_path: Path, capsys: pytest.Captur
         main(["models", "--set", "tracking.uri=http://127.0.0.1:1", "--set", f"tracking.folder={tmp_path}"])
     assert caught.value.code == 4
     assert "http://127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_the_alias_moves_only_from_the_version_that_was_compared_with(tracker: Tracker) -> None:
+    first, second, third = (trained(tracker, run_id=c * 64) for c in "abc")
+    promote = tracker.registry.promote_over
+    assert promote(first, expected=None, reasons={}) is not None
+    assert promote(second, expected=first.version, reasons={"gain": "0.1"}) is not None
+    assert promote(third, expected=first.version, reasons={"gain": "over version 1"}) is None, (
+        "0.82 over 0.80"
+    )
+    assert promote(third, expected=None, reasons={}) is None
+    holder = tracker.registry.holder(TARGET, CHAMPION)
+    assert holder is not None and (holder.version, holder.facts["replaced"]) == (2, "1")
+    assert "gain" not in tracker.registry.version(TARGET, 3).facts, "nothing was changed"
+    again = promote(second, expected=first.version, reasons={})
+    assert again is not None and again.version == 2, "a rerun finds its own version there"
+
+
+def test_looks_at_the_test_side_are_counted_for_the_same_splits(tracker: Tracker) -> None:
+    trained(tracker)
+    registry = tracker.registry
+    assert registry.test_looks(TARGET, ["one"]) == 0
+    registry.count_test_look(TARGET, ["one"], 3)
+    assert registry.test_looks(TARGET, ["another", "one"]) == 3, "later trainings added customers"
+    assert registry.test_looks(TARGET, ["redrawn"]) == 0
+    assert registry.test_looks("churn_30_day", ["one"]) == 0
+
+
+def test_calls_to_the_registry_do_not_grow_with_versions(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_class, calls = type(tracker.place.client), []
+    for name in dir(client_class):
+        call = getattr(client_class, name)
+        if callable(call) and not name.startswith("_"):
+
+            def counted(self: Any, *values: Any, _call: Any = call, _name: str = name, **more: Any) -> Any:
+                calls.append(_name)
+                return _call(self, *values, **more)
+
+            monkeypatch.setattr(client_class, name, counted)
+
+    def training() -> list[str]:
+        calls.clear()
+        registry = tracker.registry
+        registry.holder(TARGET, CHAMPION)
+        registry.version(TARGET, 1)
+        tracker.has_training(TARGET, "x")
+        registry.versions(TARGET)
+        registry.test_looks(TARGET, ["x"])
+        return list(calls)
+
+    tracker.promote(trained(tracker), reasons={})
+    few = training()
+    for i in range(6):
+        trained(tracker, run_id=f"{i}")
+    assert training() == few and len(few) <= 10
+
+
+def test_only_versions_of_one_training_are_asked_for_where_tags_need_a_call_each(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [trained(tracker, run_id=f"{i}") for i in range(5)]
+    monkeypatch.setattr(type(tracker.place), "names_files", property(lambda _: True))
+    asked, ask = [], tracker.place.client.get_model_version
+    monkeypatch.setattr(
+        tracker.place.client,
+        "get_model_version",
+        lambda name, number: asked.append(number) or ask(name, number),
+    )
+    (version,) = tracker.registry.versions_of(TARGET, "3")
+    assert (version.version, len(asked)) == (made[3].version, 1)
+    assert tracker.registry.versions_of(TARGET, "x") == ()

@@ -381,6 +381,42 @@ def test_a_forced_training_is_a_new_version_and_must_beat_the_one_it_repeats(
     assert facts[0]["run_id"] == facts[1]["run_id"]
 
 
+def test_a_champion_of_meanwhile_is_compared_with_before_it_is_replaced(
+    shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both decide against version 1; the better one was promoted first, and the other decides again."""
+    champion_of_one_feature(shop, tracker)
+    register, quicker = tracker.register, []
+
+    def slowly(run: Any) -> Any:
+        version = register(run)
+        if not quicker:
+            quicker.append(run)
+            assert shop.record(tracker, work(of="quicker")).decision.promoted
+        return version
+
+    monkeypatch.setattr(tracker, "register", slowly)
+    made = shop.record(tracker, work())
+    assert made.decision.code == "NotBetterThanChampion"
+    assert "over version 3 0 [0, 0]" in made.decision.reason
+    assert aliases(tracker) == {1: (), 2: (CHALLENGER,), 3: (CHAMPION,)}
+    card = mlflow.artifacts.load_text(
+        f"{tracker.place.client.get_run(made.version.run_id).info.artifact_uri}/card.md"
+    )
+    assert "not champion, gain in auc over version 3" in card
+
+
+def test_the_card_counts_how_often_the_test_side_was_looked_at(shop: Shop, tracker: Tracker) -> None:
+    first = shop.record(tracker, work(), split_runs=("drawn",))
+    again = shop.record(tracker, work(), split_runs=("drawn",))
+    second = shop.record(tracker, work(of="other"), split_runs=("added", "drawn"))
+    assert [m.version.facts["test_looks"] for m in (first, again, second)] == ["1", "1", "2"]
+    card = mlflow.artifacts.load_text(
+        f"{tracker.place.client.get_run(second.version.run_id).info.artifact_uri}/card.md"
+    )
+    assert "judged on these test customers in 2 trainings" in card
+
+
 def test_the_tracker_knows_which_trainings_left_a_version(shop: Shop, tracker: Tracker) -> None:
     assert not tracker.has_training(TARGET.name, work().run_id)
     shop.record(tracker, work(), attempt=3)
@@ -396,6 +432,6 @@ def test_a_version_names_the_tables_that_it_was_made_of_and_how_its_graph_was_re
     champion = tracker.champion(TARGET.name)
     assert champion.facts["data"] == f"splits@7, subscriber_features/{DAY}@4, subscribers/{DAY}@3"
     assert champion.extras["graph_values"] == shop.context.settings.features.graph_values
-    assert set(champion.extras) == {"scorer", "graph_values", "meaning"}
+    assert set(champion.extras) == {"scorer", "graph_values", "meaning", "split_runs"}
     assert set(champion.extras["meaning"]) == {TARGET.name, *(f.name for f in shop.good.final.features)}
     assert champion.metrics["selection/jaccard"] == shop.good.comparison.selection.jaccard

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engage_spark.errors import ConfigurationError
@@ -63,16 +65,9 @@ def test_no_rows_at_all() -> None:
     assert "there are no rows" in refusal()
 
 
-def test_a_fold_without_class_1_is_named_with_its_counts() -> None:
-    assert "fold 1 has 0 rows of class 1 and 9 of class 0" in refusal(
-        counts(0), counts(1, ones=0, zeros=9), counts(2)
-    )
-
-
 def test_training_rows_of_one_class_are_named_with_their_counts() -> None:
     text = refusal(counts(0), counts(1, ones=0, zeros=9))
     assert "0 of the rows outside fold 0 are of class 1 and 9 of class 0" in text
-    assert "fold 1 has" in text, "all that is wrong is reported at once"
 
 
 def test_one_class_only_without_folds() -> None:
@@ -113,3 +108,17 @@ def test_a_feature_without_a_value_outside_a_fold_is_named() -> None:
 
 def test_infinite_values_are_counted() -> None:
     assert "age is infinite in 4 of 20 rows" in refusal(counts(0, infinite=4), counts(1))
+
+
+def test_a_fold_of_one_class_costs_nothing_but_itself() -> None:
+    assert refusals(counts(0, ones=0, zeros=10), counts(1), counts(2), target=BINARY) == ()
+    apart = refusals(counts(0, ones=0, zeros=10), counts(1, ones=10, zeros=0), target=BINARY)
+    assert "no fold has rows of both classes, so nothing tells candidates apart" in apart
+
+
+def test_two_classes_are_no_number() -> None:
+    two = [replace(counts(k, least=1.0, most=2.0), values=2) for k in (0, 1)]
+    (line,) = refusals(*two, target=AMOUNT)
+    assert line.startswith("spend is 1 or 2 in all rows: these are two classes")
+    assert refusals(two[0], replace(two[1], values=3), target=AMOUNT) == ()
+    assert refusals(two[0], replace(two[1], maximum=3.0), target=AMOUNT) == ()

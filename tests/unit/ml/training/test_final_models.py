@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engage_spark.ml.data.driver_sample import HASH
+from engage_spark.errors import FitError
+from engage_spark.ml.data.driver_sample import HASH, RowSample
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.training import final_models
 from engage_spark.ml.training.candidates import candidates_for
@@ -27,7 +28,7 @@ def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
     fits: list[tuple[str, tuple[str, ...]]] = []
     scored: list[object] = []
 
-    def fit_all(jobs: Any, *, parallelism: int) -> list[Any]:
+    def fit_all(jobs: Any, *, parallelism: int, failures: Any) -> list[Any]:
         fits.extend((j.candidate.name, tuple(f.name for f in j.features)) for j in jobs)
         return [SimpleNamespace(model=object()) for _ in jobs]
 
@@ -55,7 +56,13 @@ def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
     assert list(fitted) == [WINNER, ALL, OTHER, BASELINE]
     assert fitted[OTHER] is fitted[WINNER]
     finals = final_models.measure_final_models(
-        fitted, TARGET, rows, key=["id"], day="day", n_rows=30, models=MODELS
+        fitted,
+        TARGET,
+        rows,
+        key=["id"],
+        day="day",
+        sample=RowSample(expected=30, limit=1000),
+        models=MODELS,
     )
     assert len(scored) == 3
     assert list(finals.by_role) == [WINNER, ALL, OTHER, BASELINE]
@@ -63,3 +70,31 @@ def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
     rmse = {role: f.metrics["rmse"] for role, f in finals.by_role.items()}
     assert rmse[OTHER] == rmse[WINNER] != rmse[ALL]
     assert (finals.by_role[OTHER].scores == finals.by_role[WINNER].scores).all()
+
+
+def test_a_comparison_that_cannot_be_fitted_costs_itself_and_the_model_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    too_wide = FitError("more than 4,096 slots")
+
+    def fit_all(jobs: Any, *, parallelism: int, failures: dict[Any, FitError]) -> list[Any]:
+        failures.update({j: too_wide for j in jobs if len(j.features) == n_failing})
+        return [SimpleNamespace(model=object()) for j in jobs if j not in failures]
+
+    monkeypatch.setattr(final_models, "fit_all", fit_all)
+    (forest,) = candidates_for(TARGET, ["forest"])
+    rows: Any = None
+
+    def fitted() -> dict[str, Any]:
+        roles = {WINNER: FEATURES[:2], ALL: FEATURES}
+        return dict(
+            final_models.fit_final_models(
+                forest, roles, SPEC, rows, calibration=rows, key=["id"], days=1, models=MODELS
+            )
+        )
+
+    n_failing = 3
+    assert list(fitted()) == [WINNER, BASELINE]
+    n_failing = 2
+    with pytest.raises(FitError, match="4,096"):
+        fitted()

@@ -1,0 +1,171 @@
+"""What a candidate that fails or is undefined costs: itself, and never the comparison."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engage_spark.errors import FitError
+from engage_spark.ml.data.driver_sample import RowSample
+from engage_spark.ml.evaluation.metrics import METRICS
+from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
+from engage_spark.ml.training import cross_validation
+from engage_spark.ml.training.candidates import candidates_for
+from engage_spark.ml.training.cross_validation import (
+    CandidateResult,
+    all_features_on_folds,
+    compare_candidates,
+    ranked,
+)
+from engage_spark.settings.model import ModelSettings
+
+NAN = math.nan
+TARGET = Target(name="left", task=Task.BINARY, minimum=0, maximum=1, label_days=0, baseline=None)
+CANDIDATES = {c.name: c for c in candidates_for(TARGET, ["linear", "forest", "gbt"])}
+FEATURES = (Feature(name="a", table="people", categorical=False),)
+SPEC = FeatureSpec(target=TARGET, policy=LeakPolicy.STRICT, features=FEATURES, excluded=())
+MODELS = ModelSettings(candidates=("linear", "forest", "gbt"))
+
+
+def result(name: str, *auc: float) -> CandidateResult:
+    return CandidateResult(candidate=CANDIDATES[name], folds={"auc": auc}, seconds=0.0)
+
+
+def order(*results: CandidateResult) -> list[str]:
+    return [r.candidate.name for r in ranked(results, METRICS["auc"])]
+
+
+def test_a_fold_without_positives_costs_that_fold_alone() -> None:
+    assert order(result("linear", NAN, 0.5), result("forest", NAN, 1.0)) == ["forest", "linear"]
+    one = result("forest", NAN, 0.75, 0.25)
+    assert (one.mean("auc"), one.deviation("auc")) == (0.5, pytest.approx(math.sqrt(0.125)))
+
+
+def test_nan_wins_no_ordering() -> None:
+    assert order(result("linear", NAN, NAN), result("forest", 0.4, 0.4)) == ["forest", "linear"]
+    assert order(result("linear", NAN, 0.9), result("forest", 0.4, 0.4)) == ["forest", "linear"], (
+        "its best fold alone is no comparison"
+    )
+    rmse = METRICS["rmse"]
+    results = [
+        CandidateResult(candidate=c, folds={"rmse": (v,)}, seconds=0.0)
+        for c, v in zip(CANDIDATES.values(), (NAN, 2.0, 1.0), strict=True)
+    ]
+    assert [r.candidate.name for r in ranked(results, rmse)] == ["gbt", "forest", "linear"]
+    assert order(result("linear", 0.5), result("forest", 0.5)) == ["linear", "forest"], "a tie"
+
+
+def test_where_nothing_is_defined_nothing_is_chosen() -> None:
+    with pytest.raises(FitError, match="undefined on every fold"):
+        order(result("linear", NAN), result("forest", NAN))
+
+
+def compared(
+    monkeypatch: pytest.MonkeyPatch, *, failing: set[tuple[str, int]], nan: str | None = None
+) -> Any:
+    """Compare stand-ins for fits: linear ranks best, then forest, then gbt."""
+
+    def fit_all(jobs: Any, *, parallelism: int, failures: dict[Any, FitError]) -> list[Any]:
+        for j in jobs:
+            if (j.candidate.name, j.fold) in failing:
+                failures[j] = FitError(f"{j.candidate.name} diverged in fold {j.fold}")
+        return [SimpleNamespace(job=j, seconds=1.0) for j in jobs if j not in failures]
+
+    def out_of_fold(fitted: Any, _rows: Any, candidates: Any, **_: Any) -> dict[str, np.ndarray]:
+        random = np.random.default_rng(3)
+        parts = []
+        for i, c in enumerate(candidates, 1):
+            for fold in (0, 1):
+                labels = np.arange(40) % 2.0
+                noise = {"linear": 0.1, "forest": 1.0, "gbt": 9.0}[c.name]
+                scores = 1 / (1 + np.exp(-labels - noise * random.normal(size=40)))
+                scores = scores * NAN if c.name == nan else scores
+                parts.append(np.column_stack([np.full(40, i), np.full(40, fold), labels, scores]))
+        table = np.vstack(parts)
+        return dict(zip(("candidate", "fold", "label", "score"), table.T, strict=True))
+
+    monkeypatch.setattr(cross_validation, "fit_all", fit_all)
+    monkeypatch.setattr(cross_validation, "_out_of_fold", out_of_fold)
+    kept = SimpleNamespace(kept=("a",))
+    rows: Any = {0: object(), 1: object(), None: object()}
+    selection: Any = SimpleNamespace(folds={0: kept, 1: kept}, final=kept)
+    return compare_candidates(
+        SPEC,
+        selection,
+        rows,
+        rows[None],
+        key=["id"],
+        sample=RowSample(expected=80, limit=1000),
+        models=MODELS,
+    )
+
+
+def names(comparison: Any) -> tuple[list[str], dict[str, str]]:
+    return [r.candidate.name for r in comparison.ranking], dict(comparison.failed)
+
+
+def test_a_candidate_that_fails_on_a_fold_is_left_out_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert names(compared(monkeypatch, failing=set())) == (["linear", "forest", "gbt"], {})
+    ranking, failed = names(compared(monkeypatch, failing={("linear", 1)}))
+    assert (ranking, failed) == (["forest", "gbt"], {"linear": "linear diverged in fold 1"})
+
+
+def test_a_candidate_that_predicts_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranking, failed = names(compared(monkeypatch, failing=set(), nan="linear"))
+    assert ranking == ["forest", "gbt"]
+    assert "NaN" in failed["linear"]
+
+
+def test_where_every_candidate_fails_the_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(FitError, match="linear diverged in fold 0"):
+        compared(monkeypatch, failing={(name, 0) for name in CANDIDATES})
+
+
+def test_the_next_best_wins_where_the_best_cannot_be_fitted_on_all_folds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    comparison = compared(monkeypatch, failing=set()).without_winner(FitError("lost"))
+    assert comparison.winner.candidate.name == "forest"
+    assert comparison.failed == (("linear", "lost"),)
+    with pytest.raises(FitError, match="the end"):
+        comparison.without_winner(FitError("lost")).without_winner(FitError("the end"))
+
+
+def test_all_features_are_compared_on_folds_and_never_on_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Any] = []
+    comparison = compared(monkeypatch, failing=set())
+    plain = cross_validation.fit_all
+
+    def fit_all(asked: Any, **more: Any) -> Any:
+        jobs.extend(asked)
+        return plain(asked, **more)
+
+    monkeypatch.setattr(cross_validation, "fit_all", fit_all)
+    more = (*FEATURES, Feature(name="b", table="people", categorical=False))
+    rows: Any = {0: object(), 1: object(), 2: object(), None: object()}
+
+    def on_folds(spec: FeatureSpec) -> CandidateResult | None:
+        return all_features_on_folds(
+            replace(comparison, spec=spec),
+            rows,
+            rows[None],
+            key=["id"],
+            sample=RowSample(expected=80, limit=1000),
+            models=MODELS,
+        )
+
+    measured = on_folds(replace(SPEC, features=more))
+    assert measured is not None and measured.candidate.name == "linear"
+    assert [(j.fold, j.features) for j in jobs] == [(0, more), (1, more)]
+    assert len(measured.folds["auc"]) == 2
+    assert on_folds(SPEC) is None, "nothing was left out"
+    monkeypatch.undo()
+    compared(monkeypatch, failing={("linear", 0)})
+    assert on_folds(replace(SPEC, features=more)) is None, "a comparison that fails costs itself"
