@@ -22,7 +22,7 @@ from engage_spark.contract import (
 from engage_spark.contract.stored_tables import Split
 from engage_spark.errors import GateError, InputError, NotPublishedError
 from engage_spark.lake import translate_spark_errors
-from engage_spark.ml.data.driver_sample import sample_rows, to_arrays
+from engage_spark.ml.data.driver_sample import RowSample, sample_rows, to_arrays
 from engage_spark.ml.data.training_set import known_days, label_end
 from engage_spark.ml.fairness.audit import attributes, audit_fairness
 from engage_spark.ml.feature_spec import Target, Task, target_named, targets_of
@@ -319,10 +319,9 @@ def _measure(
     rows = rows.withColumn(COVERED, held)
     sample = sample_rows(
         rows,
+        RowSample(expected=scored.predictions.rows_valid, limit=models.judged_rows),
         key=context.contract.entity.key,
         seed=models.seed,
-        expected=scored.predictions.rows_valid,
-        limit=models.judged_rows,
     )
     columns = {"label": label, "score": F.col("prediction"), "covered": held.cast("double")}
     arrays = to_arrays(sample, columns, limit=models.judged_rows)
@@ -395,10 +394,9 @@ def _drift(
     models = context.settings.models
     sample = sample_rows(
         _predictions(context, reference).where(F.col("model_version") == F.lit(model.version)),
+        RowSample(expected=before.rows_valid, limit=models.judged_rows),
         key=entity.key,
         seed=models.seed,
-        expected=before.rows_valid,
-        limit=models.judged_rows,
     )
     old = to_arrays(sample, {"score": F.col("prediction")}, limit=models.judged_rows)["score"]
     if len(old):
