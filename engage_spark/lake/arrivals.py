@@ -11,6 +11,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.spark_errors import translate_spark_errors
 from engage_spark.lake.text_marker import read_text, write_text
+from engage_spark.side_effects import announce
 from engage_spark.spark.files import read_small_file, write_small_file
 from engage_spark.spark.session import is_connect
 
@@ -41,6 +42,7 @@ def record_arrivals(
             text = read_text(spark, path)
         if not text:  # empty where a run was killed while it wrote
             text = now.isoformat()
+            announce("landing")
             with translate_spark_errors(f"{path} cannot be written"):
                 if not write_small_file(spark, path, text):
                     write_text(spark, path, text)

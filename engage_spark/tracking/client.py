@@ -24,6 +24,7 @@ from engage_spark.errors import ConfigurationError, EngageError, PermanentError,
 from engage_spark.masking import cut
 from engage_spark.reachability import PORTS, require_listener
 from engage_spark.settings import TrackingSettings
+from engage_spark.side_effects import announce
 
 CALLS = {
     # mlflow retries seven times, twice as long each time: minutes until it says that nobody listens.
@@ -35,6 +36,8 @@ CALLS = {
     # mlflow sends usage figures to its makers by default. Whoever wants that sets the variable.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+CHANGES = ("create_", "log_", "set_", "delete_", "update_", "rename_")
+"""How the names of an MlflowClient's calls begin that change something."""
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks", "databricks-uc", "uc")
 LIBRARIES = ("mlflow", "sqlalchemy", "requests", "urllib3", "alembic", "botocore")
 """Whose exceptions count as MLflow's: its client lets some of theirs through."""
@@ -148,6 +151,24 @@ def _translated(error: BaseException, what: str, place: str) -> EngageError:
     )
 
 
+class _Announced:
+    """An MlflowClient that announces each call which changes something, before it is made."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if not name.startswith(CHANGES):
+            return method
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            announce(f"MLflow {name}")
+            return method(*arguments, **options)
+
+        return call
+
+
 class MlflowLocation:
     """The addresses of tracking and registry, and clients for them. Building one does nothing."""
 
@@ -201,7 +222,9 @@ class MlflowLocation:
             translate_mlflow_errors("no MLflow client can be made", self.uri),
         ):
             try:
-                return import_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
+                return _Announced(
+                    import_mlflow().MlflowClient(tracking_uri=self.uri, registry_uri=self.registry)
+                )
             finally:
                 _remove_misread(self.uri)
 

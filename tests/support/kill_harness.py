@@ -33,27 +33,34 @@ def effects_of(action: Callable[[], object]) -> list[str]:
 
 
 def killed_before(number: int, action: Callable[[], object]) -> str | None:
-    """Run something and kill it before its `number`-th effect; return that, None where it has not so many."""
+    """Run something and kill it before its `number`-th effect; return that, None where it has not so many.
+
+    Who is dead does nothing more: what the code does on its way out has no effect either.
+    """
     effects: list[str] = []
 
     def count(effect: str) -> None:
         effects.append(effect)
-        if len(effects) == number:
+        if len(effects) >= number:
             raise Killed(effect)
 
     with listening(count):
         try:
             action()
         except Killed:
-            return effects[-1]
+            return effects[number - 1]
     return None
 
 
 def killed_at(effect: str, action: Callable[[], object]) -> bool:
     """Run something and kill it at the first effect of this name; return whether there was one."""
 
+    is_dead = False
+
     def kill(announced: str) -> None:
-        if announced == effect:
+        nonlocal is_dead
+        is_dead |= announced == effect
+        if is_dead:
             raise Killed(effect)
 
     with listening(kill):
@@ -78,6 +85,7 @@ class KillReport:
 
     effects: list[str] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    kills: int = 0
 
 
 def kill_everywhere(
@@ -100,6 +108,7 @@ def kill_everywhere(
     report.effects = effects_of(lambda: killed(counted))
     shutil.rmtree(counted)
     for number in numbers or range(1, len(report.effects) + 1):
+        report.kills += 1
         home = _copy(base, workspace / f"killed-{number}")
         effect = killed_before(number, lambda home=home: killed(home))  # type: ignore[misc]
         assert effect is not None, f"there is no effect {number} among {report.effects}"
@@ -110,6 +119,7 @@ def kill_everywhere(
             report.differences.append(Difference(effect, number, names))
         else:
             shutil.rmtree(home)
+    print(f"{report.kills} kills, {len(report.differences)} differences; effects: {report.effects}")
     return report
 
 

@@ -5,6 +5,8 @@ Here a kill is an exception that nothing catches, in one session. tests/e2e/test
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +31,8 @@ from tests.support.deliveries import (
     stations,
     write,
 )
-from tests.support.delta_files import rows
-from tests.support.kill_harness import Stage, effects_of, kill_everywhere
+from tests.support.delta_files import digests, rows
+from tests.support.kill_harness import Stage, effects_of, kill_everywhere, killed_before
 from tests.support.paths import DATA
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 DAY, NEXT = "2025-10-21", "2025-10-22"
 CHESS = load_contract(DATA / "chess.odcs.yaml")
+RANDOM_KILLS = int(os.environ.get("RANDOM_KILLS", "50"))
 A, B, C = "a", "b", "c"
 """Deliveries of one day, each in a folder of its own: their raw files are not copied with the lake."""
 
@@ -161,17 +164,47 @@ def chess(spark: SparkSession, session_settings: Settings, tmp_path_factory: pyt
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_every_kill_of_logs_and_graph(chess: Home, tmp_path: Path) -> None:
-    base = tmp_path / "base"
-    base.mkdir()
-    report = kill_everywhere(base, tmp_path / "ingest", killed=chess.ingest(), then=chess.ingest())
+def test_every_kill_of_an_ingest_of_logs(chess: Home, tmp_path: Path) -> None:
+    (base := tmp_path / "base").mkdir()
+    report = kill_everywhere(base, tmp_path / "kills", killed=chess.ingest(), then=chess.ingest())
     assert report.differences == [] and len(report.effects) >= 9
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_every_kill_of_a_graph(chess: Home, tmp_path: Path) -> None:
+    (base := tmp_path / "base").mkdir()
     chess.ingest()(base)
     graph = chess.stage(run_graph)
-    report = kill_everywhere(base, tmp_path / "graph", killed=graph, then=graph)
+    report = kill_everywhere(base, tmp_path / "kills", killed=graph, then=graph)
     assert report.differences == [] and len(report.effects) >= 5
-    pictures = [p.name for p in (tmp_path / "graph" / "undisturbed" / "lake" / "_pictures").iterdir()]
+    pictures = [p.name for p in (tmp_path / "kills" / "undisturbed" / "lake" / "_pictures").iterdir()]
     assert pictures == [f"graph-{DAY}.svg"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_killed_twice_at_random_and_run_again(
+    bikes: Home, published: Path, chess: Home, tmp_path: Path
+) -> None:
+    """The rerun of what was killed is killed as well: over ingest and features, and ingest and graph."""
+    (tmp_path / "empty").mkdir()
+    for home, base, more in ((bikes, published, run_features), (chess, tmp_path / "empty", run_graph)):
+
+        def stages(lake: Path, home: Home = home, more: Callable[..., object] = more) -> None:
+            home.ingest(B if home is bikes else A)(lake)
+            home.stage(more)(lake)
+
+        whole = Path(shutil.copytree(base, tmp_path / f"{more.__name__}-whole"))
+        n_effects, draw = len(effects_of(lambda lake=whole: stages(lake))), random.Random(12)  # type: ignore[misc]
+        expected = digests(whole / "lake")
+        for trial in range(RANDOM_KILLS // 2):
+            lake = Path(shutil.copytree(base, tmp_path / f"{more.__name__}-{trial}"))
+            numbers = [draw.randint(1, n_effects) for _ in range(2)]
+            effects = [killed_before(n, lambda: stages(lake)) for n in numbers]  # noqa: B023 (called here)
+            stages(lake)
+            assert digests(lake / "lake") == expected, (numbers, effects)
+            shutil.rmtree(lake)
 
 
 def test_a_log_killed_between_its_tables_is_delivered_once(
