@@ -14,10 +14,20 @@ from tests.support.paths import ROOT
 PAGE = ROOT / "docs" / "long_tests.md"
 LIMIT = 2 * 60 * 60
 """Seconds for a piece."""
+KILLS = [
+    "tests/spark/pipelines/test_kills.py",
+    "tests/spark/pipelines/test_model_kills.py",
+    "tests/e2e/test_kills.py",
+]
+FAULTS = ["tests/e2e/test_storage_faults.py"]
+LAKE = ["tests/spark/pipelines/test_lake_model.py", "tests/spark/pipelines/test_year.py"]
 PIECES = {
     "connect": ["tests/spark", "--spark", "connect-all", "-m", "not long"],
     "properties": ["tests", "-m", "hypothesis", "--hypothesis-profile", "long"],
-    "marked": ["tests", "-m", "long"],
+    "kills": [*KILLS, "-m", "long"],
+    "faults": [*FAULTS, "-m", "long"],
+    "lake": [*LAKE, "-m", "long", "-s"],
+    "marked": ["tests", "-m", "long", *(f"--ignore={path}" for path in (*KILLS, *FAULTS, *LAKE))],
 }
 """Arguments of pytest by name. A piece takes at most two hours; what would take longer becomes two."""
 
