@@ -14,16 +14,25 @@ from engage_spark.ml.evaluation.promotion import COVERAGE_SLACK, WORST_ECE, cove
 
 def equal_challenger(runs: int) -> Iterator[Figure]:
     """Compare two models that are equally good, each with noise of its own, on the same test rows."""
-    for n in (500, 2_000):
+    for n, world in ((500, "even"), (2_000, "even"), (500, "rare"), (200, "rare"), (100, "amounts")):
         wins = 0
         for seed in range(runs):
             draw = np.random.default_rng((1, n, seed))
             signal = draw.normal(size=n)
-            labels = (draw.normal(size=n) + signal > 0.8).astype(float)
-            challenger, champion = (signal + draw.normal(0, 0.5, n) for _ in range(2))
-            gain = paired_gain(METRICS["auc"], labels, challenger, champion, replicates=100, seed=seed)
+            shift = draw.normal(size=n)
+            challenger, champion = (signal + draw.normal(0, 0.6, n) for _ in range(2))
+            metric, labels = (
+                METRICS["auc"],
+                (shift + signal > (0.8 if world == "even" else 2.6)).astype(float),
+            )
+            if world == "amounts":
+                metric, labels = METRICS["rmse"], np.exp(2 * signal + shift)
+                challenger, champion = np.exp(2 * challenger), np.exp(2 * champion)
+            elif labels.min() == labels.max():
+                continue
+            gain = paired_gain(metric, labels, challenger, champion, replicates=100, seed=seed)
             wins += gain.low > 0
-        yield share("equal challenger is promoted", f"{n:,} test rows", wins, runs, most=0.05)
+        yield share("equal challenger is promoted", f"{world}, {n:,} test rows", wins, runs, most=0.05)
 
 
 def calibration_gate(runs: int) -> Iterator[Figure]:

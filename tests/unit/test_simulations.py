@@ -11,7 +11,7 @@ from bench.simulations import Simulation, calibration, fairness, promotion, sele
 @pytest.mark.parametrize(
     ("simulation", "runs"),
     [
-        (promotion.equal_challenger, 60),
+        (promotion.equal_challenger, 30),
         (promotion.calibration_gate, 6),
         (promotion.coverage_gate, 25),
         (fairness.equal_groups, 30),

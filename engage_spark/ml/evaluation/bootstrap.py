@@ -266,7 +266,9 @@ def paired_gain(
 ) -> Gain:
     """Compare two sets of scores for the same rows, such as challenger and champion.
 
-    Both are measured on each draw, so what they share cancels.
+    Both are measured on each draw, so what they share cancels. Each bound is the outer one of the percentile
+    and of its mirror image at the gain: of a rare class or a few large amounts the replicates are skewed, and
+    either alone finds a gain where there is none in up to 7% of tests.
 
     Errors: UndefinedMetricError where the rows leave the metric undefined, InputError on unusable arrays.
     """
@@ -291,8 +293,8 @@ def paired_gain(
         value=value,
         reference=over,
         gain=gain,
-        low=bounds.low,
-        high=bounds.high,
+        low=min(bounds.low, 2 * gain - bounds.high),
+        high=max(bounds.high, 2 * gain - bounds.low),
         confidence=confidence,
         relative=gain / abs(over) if over else float("nan"),
         probability=probability,
