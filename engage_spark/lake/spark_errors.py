@@ -49,6 +49,7 @@ DENIED = re.compile(
 CONFLICT = re.compile(
     r"DELTA_CONCURRENT|Concurrent(?:Append|Delete\w+|Transaction|Write|Modification)Exception"
 )
+SERVER_GONE = re.compile(r"StatusCode\.UNAVAILABLE")
 ABSENT = (
     "DELTA_TABLE_ONLY_OPERATION",
     "DELTA_MISSING_DELTA_TABLE",
@@ -113,8 +114,10 @@ def translate_spark_errors(what: str) -> Iterator[None]:
 def to_engage_error(error: BaseException, what: str) -> EngageError:
     """Translate a failure of storage, schema, input or formula; `what` says what could not be done."""
     if is_transient(error):
+        gone = SERVER_GONE.search(str(error))
+        reason = "the Spark Connect server does not answer any more" if gone else first_line(error)
         return TransientError(
-            f"{what}: {cut(first_line(error), 500)}",
+            f"{what}: {cut(reason, 500)}",
             hint="when storage and cluster answer again, run the stage again: it starts over",
         )
     return input_error(error) or _known_cause(error, what) or _unknown_cause(error, what)

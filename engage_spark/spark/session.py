@@ -24,6 +24,7 @@ from engage_spark.masking import cut, is_secret_name, mask, printable
 from engage_spark.reachability import require_listener
 from engage_spark.settings import Settings
 from engage_spark.spark import jars, s3
+from engage_spark.spark.connect_retries import bound_retries
 from engage_spark.spark.guarantees import GUARANTEES, set_guarantees
 from engage_spark.spark.java import require_java
 
@@ -271,6 +272,8 @@ def _start(builder: Any, *, where: str) -> SparkSession:
                 "ignore", message=r"(?s).*(CANNOT_MODIFY_STATIC_CONFIG|CANNOT_MODIFY_CONFIG|Failed to set)"
             )
             session: SparkSession = builder.getOrCreate()
+            if is_connect(session):
+                bound_retries(session)
             return session
     except (PySparkException, OSError) as e:
         first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
