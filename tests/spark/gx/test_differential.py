@@ -18,6 +18,7 @@ from engage_spark.gx.evaluate import HANDLERS, run_suite
 from engage_spark.gx.gx_runner import run_by_gx
 from engage_spark.gx.suite_io import Suite, parse_suite
 from tests.support.examples import examples
+from tests.support.suite_corners import ROWS, SUITE, one
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -50,11 +51,6 @@ FLAT = [name for name in CELLS if name != "deep"]
 EXAMPLES = 4
 """Each holds every mapped type. Most of the time goes into GX, about 9 s an example."""
 COUNTS = ("element_count", "unexpected_count", "missing_count")
-
-
-def one(kind: str, **kwargs: Any) -> dict[str, Any]:
-    name = kind if kind.startswith("unexpected") else f"expect_{kind}"
-    return {"type": name, "kwargs": {k: v for k, v in kwargs.items() if v is not None}}
 
 
 def bounds(low: Any, high: Any, draw: Any) -> dict[str, Any]:
@@ -97,7 +93,8 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
         st.sampled_from(["both_values_are_missing", "either_value_is_missing", "neither"]),
         st.sampled_from(["all_values_are_missing", "any_value_is_missing", "never"]),
     )
-    two = st.sampled_from([("i", "j"), ("d", "e"), ("k", "t"), ("i", "d"), ("m", "w"), ("i", "x.y")])
+    pairs = [("i", "j"), ("d", "e"), ("k", "t"), ("i", "d"), ("m", "w")]
+    two, of_record = st.sampled_from([*pairs, ("i", "x.y")]), st.sampled_from(pairs)
     numeric, any_column = st.sampled_from(["i", "g", "d", "m", "x.y", "deep.v"]), st.sampled_from(FLAT)
     typed = st.sampled_from([name for name in FLAT if name != "x.y"])
     regex = st.sampled_from(["^a", "a$", "[0-9]", "^$", "^.$", ".", "ä", "^[^ ]+$"])
@@ -125,8 +122,8 @@ def tables(draw: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
     }
     of_set = draw(st.sampled_from(sorted(value_set)))
     a2, b2 = draw(two)
-    a3, b3 = draw(two)
-    members = draw(st.sampled_from([["i", "j"], ["k", "t", "b"], ["d", "e"], ["d", "i", "k"], ["m", "x.y"]]))
+    a3, b3 = draw(of_record)
+    members = draw(st.sampled_from([["i", "j"], ["k", "t", "b"], ["d", "e"], ["d", "i", "k"], ["m", "w"]]))
     suite = [
         one("column_values_to_not_be_null", **c(column=draw(any_column), mostly=draw(mostly))),
         one("column_values_to_be_null", **c(column=draw(any_column), mostly=draw(mostly))),
@@ -320,6 +317,14 @@ def test_every_mapped_type_is_drawn() -> None:
 
     draw()
     assert drawn == set(HANDLERS)
+
+
+@pytest.mark.long
+def test_both_engines_find_the_same_on_the_corners(spark: SparkSession) -> None:
+    frame, suite = rows_of(spark, ROWS), as_suite(SUITE)
+    ours, theirs = run_suite(frame, suite, show=False), run_by_gx(frame, suite, show=False)
+    wrong = [text for pair in zip(ours, theirs, strict=True) if (text := compared(*pair))]
+    assert wrong == [], "\n".join(wrong)
 
 
 @pytest.mark.slow

@@ -93,6 +93,12 @@ CASES: dict[str, Case] = {
         (True, None),
         (False, "exception"),
     ),
+    "dotted names compared": (
+        "multicolumn_values_to_be_equal",
+        {"column_list": ["i", "a.b"]},
+        (True, 0),
+        (False, "exception"),
+    ),
 }
 
 
