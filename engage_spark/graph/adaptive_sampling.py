@@ -84,6 +84,21 @@ class StoppingRule:
         relative = (upper - lower) / np.maximum(upper + lower, 1e-300) / self.relative_error
         return float(np.max(np.where(upper <= self.floor, 0.0, relative)[top]))
 
+    def value_limits(self, lower: F64, upper: F64) -> tuple[F64, F64]:
+        """Return between which values an estimate keeps the allowed error, wherever in its interval the truth
+        is.
+
+        With epsilon that is at most epsilon from either end, else at most `relative_error` of either end; an
+        interval that is wider than the rule allows (a vertex not of the top) is returned as it is.
+        """
+        if self.epsilon is not None:
+            low, high = np.maximum(lower, upper - self.epsilon), np.minimum(upper, lower + self.epsilon)
+            middle = (lower + upper) / 2  # where rounding leaves no room between both
+            return np.minimum(low, np.maximum(middle, lower)), np.maximum(high, np.minimum(middle, upper))
+        low = np.maximum(lower, upper * (1 - self.relative_error))
+        high = np.minimum(upper, lower * (1 + self.relative_error))
+        return np.where(low <= high, low, lower), np.where(low <= high, high, upper)
+
 
 @dataclass(frozen=True)
 class SamplingPlan:
@@ -148,6 +163,26 @@ class SamplingBounds:
         if not len(vertices):
             return 0
         return int(vertices[self.upper >= kth_largest(self.lower, vertices, self.top_k)].sum())
+
+    @property
+    def certain_members(self) -> int:
+        """Number of vertices that are among the true top_k wherever in their intervals the values are."""
+        order = np.argsort(self.upper)
+        ends, above = self.upper[order], np.cumsum(self.histogram.vertices[order][::-1])[::-1]
+        rivals = np.append(above, 0)[np.searchsorted(ends, self.lower)]  # itself included
+        return int(self.histogram.vertices[rivals <= self.top_k].sum())
+
+    @property
+    def certain_places(self) -> int:
+        """Number of leading places, top_k at most, whose vertex is known: its interval lies above those of
+        all that follow.
+        """
+        order = np.argsort(-self.lower, kind="stable")
+        vertices = self.histogram.vertices[order]
+        rest = np.maximum.accumulate(np.append(self.upper[order], -np.inf)[::-1])[::-1][1:]
+        is_apart = (vertices == 1) & (self.lower[order] > rest)
+        places = int(np.argmin(np.append(is_apart, False)))
+        return min(places, self.top_k)
 
 
 def sample_until_bounded(

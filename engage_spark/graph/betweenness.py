@@ -59,6 +59,10 @@ class BetweennessReport:
     """Half the width over the midpoint, the worst of the top_k."""
     contenders: int
     """Vertices that cannot be excluded from the true top_k; 0 when exact."""
+    certain_members: int
+    """Vertices that are proven to be among the true top_k."""
+    certain_places: int
+    """Leading places, top_k at most, whose vertex is proven: as far the order is certain."""
     unreachable: float
     """Share of the sampled pairs without a path; 0 when exact (not measured)."""
     predicted_core_seconds: float
@@ -111,9 +115,11 @@ def betweenness(
       within +-`relative_error` of their midpoints (or proven to be below `adaptive_sampling.FLOOR`), or, with
       `epsilon`, until every interval is within +-epsilon of its midpoint. `betweenness` is an estimate from
       the dependencies of `sources` random sources, which also tells vertices apart that no affordable number
-      of paths would hit: unbiased, with standard error `stderr`, then clipped into [lower, upper] (which
-      stderr does not take into account). Where only a few of all sources make up a value, such as the way
-      into a small part, stderr is too small in samples that miss them; bounds are not.
+      of paths would hit: unbiased, with standard error `stderr`, then clipped into [lower, upper], and so far
+      from both ends that wherever in its interval the truth is, the value is within +-epsilon of it (of the
+      top_k: within +-relative_error of the truth). Clipping makes errors smaller than stderr says. Where only
+      a few of all sources make up a value, such as the way into a small part, a sample that misses them
+      cannot know its error: stderr is null below `estimates.LEAST_ERROR` over the number of sources.
 
     `auto` is exact if the predicted core-seconds (`predict_core_seconds`, stated constants) are within
     `budget` (default 600). Results are a function of the simple graph, `seed` and the parameters: the same
@@ -122,7 +128,7 @@ def betweenness(
     temporary directory until this process ends.
 
     Grain: one row per vertex, `id` of the caller's type.
-    Nulls: null ids are refused; no result is null.
+    Nulls: null ids are refused; of the results `stderr` where it cannot be told.
     Cost: see `open_layout`; then exact one job, sampled one job per calibration and round (mostly three or
     four) and one for the sources; 8 tasks per core, each with 8 bytes per arc mapped and `worker_bytes` of
     its own.
@@ -200,10 +206,11 @@ def measure_betweenness(
     sums = layout.materialize(sums, "sums")
     clock.stop("sources")
     scores = layout.materialize(
-        _scores(layout, sums, counts, bounds, sources=None if exact else n_sources), "betweenness"
+        _scores(layout, sums, counts, bounds, rule=rule, sources=None if exact else n_sources), "betweenness"
     )
     clock.stop("scores")
-    return Betweenness(scores, _report(layout, bounds, n_sources, unreachable, predicted, clock.seconds))
+    report = _report(layout, bounds, n_sources, rule.top_k, unreachable, predicted, clock.seconds)
+    return Betweenness(scores, report)
 
 
 def to_pair_shares(rule: StoppingRule, n: int) -> StoppingRule:
@@ -219,6 +226,7 @@ def _scores(
     counts: DataFrame | None,
     bounds: SamplingBounds | None,
     *,
+    rule: StoppingRule,
     sources: int | None,
 ) -> DataFrame:
     rows = layout.vertices.join(sums, "v", "left")
@@ -227,14 +235,17 @@ def _scores(
     columns = [c for c in rows.columns if c not in ("id", "v")]
     zero = F.lit(0).cast("bigint")
     rows = rows.select("id", "v", *(F.coalesce(c, zero).alias(c) for c in columns))
-    estimator, files = ScoreEstimator.from_bounds(layout.n, bounds, sources), layout.files
+    rule = to_pair_shares(rule, layout.n)
+    estimator, files = ScoreEstimator.from_bounds(layout.n, bounds, sources, rule=rule), layout.files
 
     def estimate(batches: Iterator[Any]) -> Iterator[Any]:
         contributions, is_zero = estimator.load_vectors(files.path())
         for batch in batches:
             numbers = {name: batch.column(name).to_numpy() for name in batch.schema.names if name != "id"}
             scores = estimator.columns(numbers, contributions, is_zero)
-            arrays = [batch.column("id"), *(pa.array(scores[name], pa.float64()) for name in SCORE_COLUMNS)]
+            # NaN stands for an error that cannot be told, and becomes a null.
+            doubles = (pa.array(scores[name], pa.float64(), from_pandas=True) for name in SCORE_COLUMNS)
+            arrays = [batch.column("id"), *doubles]
             method = pa.array(np.full(batch.num_rows, estimator.method, dtype=object), pa.string())
             yield pa.RecordBatch.from_arrays([*arrays, method], names=["id", *SCORE_COLUMNS, "method"])
 
@@ -252,6 +263,7 @@ def _report(
     layout: GraphLayout,
     bounds: SamplingBounds | None,
     n_sources: int,
+    top_k: int,
     unreachable: float,
     predicted: float,
     seconds: dict[str, float],
@@ -271,6 +283,8 @@ def _report(
         error=bounds.error * scale if bounds else 0.0,
         relative_error=bounds.relative_error if bounds else 0.0,
         contenders=bounds.contenders if bounds else 0,
+        certain_members=bounds.certain_members if bounds else min(top_k, layout.n),
+        certain_places=bounds.certain_places if bounds else min(top_k, layout.n),
         unreachable=unreachable,
         predicted_core_seconds=predicted,
         graph_bytes=layout.summary.bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 import numpy as np
 
 from engage_spark.errors import TransientError
-from engage_spark.graph.adaptive_sampling import SamplingBounds
+from engage_spark.graph.adaptive_sampling import SamplingBounds, StoppingRule
 from engage_spark.graph.kernels.brandes import exponent_of_squares, exponent_of_sums
 from engage_spark.numerics import fixed_point
 from engage_spark.numerics.dtypes import F64, I64
+
+LEAST_ERROR = 0.3
+"""Standard errors below so many times 1 / sources are not told: a single source can add 1 / sources to a
+value, and a sample that misses the few that do so cannot know it.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +32,22 @@ class ScoreEstimator:
     """calibration * 2^40 + hits, ascending."""
     lower: F64
     upper: F64
+    lowest: F64
+    """The least estimate that keeps the allowed error, at most `highest`."""
+    highest: F64
 
     @classmethod
-    def from_bounds(cls, n: int, bounds: SamplingBounds | None, sources: int | None) -> ScoreEstimator:
-        """Build the estimator of a graph of n vertices; `bounds` None: exact."""
+    def from_bounds(
+        cls, n: int, bounds: SamplingBounds | None, sources: int | None, *, rule: StoppingRule
+    ) -> ScoreEstimator:
+        """Build the estimator of a graph of n vertices; `bounds` None: exact. `rule` is in pair shares."""
         if bounds is None:
-            return cls(n, sources, np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
+            nothing = np.zeros(0)
+            return cls(n, sources, np.zeros(0, dtype=np.int64), nothing, nothing, nothing, nothing)
         keys = (bounds.histogram.calibration << 40) + bounds.histogram.hits
         order = np.argsort(keys)
-        return cls(n, sources, keys[order], bounds.lower[order], bounds.upper[order])
+        lower, upper = bounds.lower[order], bounds.upper[order]
+        return cls(n, sources, keys[order], lower, upper, *rule.value_limits(lower, upper))
 
     @property
     def method(self) -> str:
@@ -53,6 +66,7 @@ class ScoreEstimator:
         """Compute betweenness, lower, upper, stderr of a batch.
 
         `numbers` has v, hi, lo and, when sampled, squares and the counts of hits.
+        Nulls: NaN for a standard error that cannot be told (`LEAST_ERROR`).
         """
         v, pairs = numbers["v"], float(self.n - 1) * float(self.n - 2)
         if pairs <= 0:
@@ -68,17 +82,27 @@ class ScoreEstimator:
         )
         value, stderr = estimate_totals(total, squares, n=self.n, sources=self.sources)
         value, stderr = (from_trees + value) / pairs, stderr / pairs
-        lower, upper = self._bounds(numbers, zero[v])
+        lower, upper, lowest, highest = self._bounds(numbers, zero[v])
         return {
-            "betweenness": np.clip(value, lower, upper),
+            "betweenness": np.clip(value, lowest, highest),
             "lower": lower,
             "upper": upper,
-            "stderr": np.where(zero[v], 0.0, stderr),
+            "stderr": np.where(zero[v], 0.0, self._told(stderr)),
         }
 
-    def _bounds(self, numbers: dict[str, Any], zero: Any) -> tuple[F64, F64]:
+    def _told(self, stderr: F64) -> F64:
+        """Return NaN for errors that are too small to be known from these sources; all sources have none."""
+        assert self.sources is not None
+        if self.sources >= self.n:
+            return stderr
+        least = LEAST_ERROR / self.sources * math.sqrt(1.0 - self.sources / self.n)
+        return np.where(stderr >= least, stderr, np.nan)
+
+    def _bounds(self, numbers: dict[str, Any], zero: Any) -> tuple[F64, F64, F64, F64]:
+        """Return the ends of the intervals, and between which values the estimates must be."""
         if "hits" not in numbers:  # no vertex can be inside of any path
-            return np.zeros(len(zero)), np.zeros(len(zero))
+            nothing = np.zeros(len(zero))
+            return nothing, nothing, nothing, nothing
         keys = (numbers["calibration"] << 40) + numbers["hits"]
         row = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         unseen = ~(zero | (self.keys[row] == keys))
@@ -90,8 +114,11 @@ class ScoreEstimator:
                 hint="the temporary tables of the samples changed while they were read; run it again",
             )
         scale = self.n / (self.n - 2)
-        lower = np.where(zero, 0.0, self.lower[row] * scale)
-        return lower, np.where(zero, 0.0, np.minimum(1.0, self.upper[row] * scale))
+        lower, upper, lowest, highest = (
+            np.where(zero, 0.0, np.minimum(1.0, x[row] * scale))
+            for x in (self.lower, self.upper, self.lowest, self.highest)
+        )
+        return lower, upper, lowest, highest
 
 
 def estimate_totals(total: F64, squares: F64, *, n: int, sources: int) -> tuple[F64, F64]:

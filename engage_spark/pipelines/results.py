@@ -169,6 +169,9 @@ class MeasuredGraph:
     """The graph of one day. `sources` and `paths` say how betweenness was found; paths are 0 when it is
     exact.
 
+    Of the `top_k` most central vertices `certain_members` are proven to be among them, and for the first
+    `certain_places` the order is; `contenders` cannot be excluded (0 when exact).
+
     `compared` holds, by field, the figures of the delivered against the measured values (columns of
     graph_comparison).
     """
@@ -180,6 +183,10 @@ class MeasuredGraph:
     method: str
     sources: int
     paths: int
+    top_k: int
+    certain_members: int
+    certain_places: int
+    contenders: int
     seconds: float
     top: tuple[TopVertex, ...] = ()
     compared: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 def bits(found: Betweenness) -> list[list[Any]]:
     rows = found.scores.orderBy("id").collect()
     return [
-        [r["id"], *(float(r[c]).hex() for c in ("betweenness", "lower", "upper", "stderr"))] for r in rows
+        [
+            r["id"],
+            *(
+                None if r[c] is None else float(r[c]).hex()
+                for c in ("betweenness", "lower", "upper", "stderr")
+            ),
+        ]
+        for r in rows
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.honesty import SIMULATIONS, name_of
-from bench.simulations import Simulation, calibration, fairness, promotion, selection, share
+from bench.simulations import Simulation, calibration, centrality, fairness, promotion, selection, share
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from bench.simulations import Simulation, calibration, fairness, promotion, sele
         (selection.noise_categories, 4),
         (selection.real_categories, 8),
         (calibration.calibrated_worlds, 10),
+        (centrality.betweenness_within_epsilon, 4),
     ],
     ids=str,
 )

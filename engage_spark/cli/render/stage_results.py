@@ -126,7 +126,15 @@ def _graph_lines(graph: MeasuredGraph) -> tuple[tuple[str, str], ...]:
 
     top = ", ".join(f"{shorten_id(v.id, LONGEST_ID)} {v.centrality:.3f}" for v in graph.top[:2])
     compared = [(name, _compared_text(row)) for name, row in graph.compared.items()]
-    return (("most central", top), *compared) if top else tuple(compared)
+    if not top:
+        return tuple(compared)
+    if graph.contenders:
+        certain = (
+            f"of the top {graph.top_k}, {graph.certain_members} are certain ({graph.contenders:,} may be "
+            f"among them), and the order of the first {graph.certain_places}"
+        )
+        return (("most central", top), ("how sure", certain), *compared)
+    return (("most central", top), *compared)
 
 
 def _compared_text(row: Mapping[str, float | int | None]) -> str:

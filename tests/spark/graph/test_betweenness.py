@@ -110,9 +110,13 @@ def test_sampled_values_are_bounded_and_estimated_on_facebook(spark: SparkSessio
     assert columns == ["id", "betweenness", "lower", "upper", "stderr", "method"]
 
 
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
 def in_one_process(
     layout: GraphLayout, rule: StoppingRule, sources: int | None, seed: int
-) -> dict[int, tuple[float, ...]]:
+) -> dict[int, tuple[float | None, ...]]:
     """What the tasks do, by this process alone and in another order: vertex to (betweenness, lower, upper,
     stderr).
     """
@@ -144,10 +148,10 @@ def in_one_process(
     for name, limb in zip(("hi", "lo", "squares_hi", "squares_lo"), limbs, strict=False):
         numbers[name] = np.zeros(layout.n, dtype=np.int64)
         numbers[name][v] = limb
-    estimator = ScoreEstimator.from_bounds(layout.n, bounds, sources)
+    estimator = ScoreEstimator.from_bounds(layout.n, bounds, sources, rule=to_pair_shares(rule, layout.n))
     columns = estimator.columns(numbers, *estimator.load_vectors(directory))
     return {
-        v: tuple(float(columns[c][v]) for c in ("betweenness", "lower", "upper", "stderr"))
+        v: tuple(_or_none(columns[c][v]) for c in ("betweenness", "lower", "upper", "stderr"))
         for v in range(layout.n)
     }
 
