@@ -115,11 +115,12 @@ def betweenness(
       within +-`relative_error` of their midpoints (or proven to be below `adaptive_sampling.FLOOR`), or, with
       `epsilon`, until every interval is within +-epsilon of its midpoint. `betweenness` is an estimate from
       the dependencies of `sources` random sources, which also tells vertices apart that no affordable number
-      of paths would hit: unbiased, with standard error `stderr`, then clipped into [lower, upper], and so far
-      from both ends that wherever in its interval the truth is, the value is within +-epsilon of it (of the
-      top_k: within +-relative_error of the truth). Clipping makes errors smaller than stderr says. Where only
-      a few of all sources make up a value, such as the way into a small part, a sample that misses them
-      cannot know its error: stderr is null below `estimates.LEAST_ERROR` over the number of sources.
+      of paths would hit: unbiased, with standard error `stderr`, then clipped into [lower, upper], and so
+      far from both ends that wherever in its interval the truth is, the value is within +-epsilon of it (of
+      the top_k: within +-relative_error of the truth). `stderr` counts half of what that moves the value by:
+      about 95% of values are within two of it. Where only a few of all sources make up a value, such as the
+      way into a small part, a sample that misses them cannot know its error: stderr is null below
+      `estimates.LEAST_ERROR` over the number of sources.
 
     `auto` is exact if the predicted core-seconds (`predict_core_seconds`, stated constants) are within
     `budget` (default 600). Results are a function of the simple graph, `seed` and the parameters: the same

@@ -83,11 +83,15 @@ class ScoreEstimator:
         value, stderr = estimate_totals(total, squares, n=self.n, sources=self.sources)
         value, stderr = (from_trees + value) / pairs, stderr / pairs
         lower, upper, lowest, highest = self._bounds(numbers, zero[v])
+        inside = np.clip(value, lower, upper)
+        # With all sources the value is exact. Otherwise what it is moved by, so that it cannot be too far
+        # from either end, is an error of its own: two standard errors hold it as well.
+        shown = inside if self.sources >= self.n else np.clip(inside, lowest, highest)
         return {
-            "betweenness": np.clip(value, lowest, highest),
+            "betweenness": shown,
             "lower": lower,
             "upper": upper,
-            "stderr": np.where(zero[v], 0.0, self._told(stderr)),
+            "stderr": np.where(zero[v], 0.0, self._told(stderr) + np.abs(shown - inside) / 2),
         }
 
     def _told(self, stderr: F64) -> F64:

@@ -53,6 +53,21 @@ def test_a_value_is_within_epsilon_of_both_ends_of_its_interval(estimate: float)
     assert (columns["betweenness"] <= columns["upper"]).all()
 
 
+def test_all_sources_give_the_exact_value_and_a_moved_value_has_a_larger_error() -> None:
+    n, epsilon = 1000, 0.05
+    bounds, rule = bounds_of([0.3], [0.4 * 0.998]), StoppingRule(epsilon=epsilon * (n - 2) / n)
+    zero, values = np.zeros(1, dtype=bool), {}
+    for k in (100, n):
+        total = np.array([0.31 * k * (n - 2.0) * (n - 1) / n])
+        numbers = made_numbers(np.array([0]), total, total**2 / k * 3, n)
+        values[k] = ScoreEstimator.from_bounds(n, bounds, k, rule=rule).columns(numbers, None, zero)
+    assert values[n]["betweenness"][0] == pytest.approx(0.31) and values[n]["stderr"][0] == 0.0
+    moved = values[100]["betweenness"][0] - 0.31
+    assert moved == pytest.approx(0.39999 - 0.05 - 0.31, abs=2e-3)
+    alone = 0.31 * (2 / 99 * 0.9) ** 0.5
+    assert values[100]["stderr"][0] == pytest.approx(alone + moved / 2, rel=0.01)
+
+
 def test_a_value_of_the_top_is_within_the_relative_error_of_both_ends() -> None:
     lower, upper = np.array([0.4, 0.02, 0.0]), np.array([0.5, 0.0299, 0.01])
     low, high = StoppingRule(relative_error=0.2).value_limits(lower, upper)
