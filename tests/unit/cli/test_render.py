@@ -16,12 +16,15 @@ from engage_spark.pipelines.results import (
     ColumnSummary,
     DemoResult,
     FeaturesResult,
+    GraphResult,
     IngestedSnapshot,
     IngestResult,
+    MeasuredGraph,
     Note,
     RuleOutcome,
     StageResult,
     StatesResult,
+    TopVertex,
     to_plain,
 )
 
@@ -105,6 +108,31 @@ def test_a_rejected_snapshot_shows_its_gates_and_broken_rules(rejected: IngestRe
     assert summary.notes == (
         "customers of 2025-10-21: 2 rules broken beyond tolerance: age.not_null 83, age.range 7",
     )
+
+
+@pytest.mark.parametrize("contenders", [0, 17])
+def test_a_sampled_graph_says_how_sure_its_top_is(contenders: int) -> None:
+    vertex = TopVertex(
+        id="C-1", centrality=0.5, betweenness=0.1, lower=0.09, upper=0.11, degree=3, community=0
+    )
+    graph = MeasuredGraph(
+        snapshot_date=date(2025, 10, 21),
+        run_id="f" * 32,
+        vertices=100,
+        edges=300,
+        method="sampled" if contenders else "exact",
+        sources=64,
+        paths=5000,
+        top_k=10,
+        certain_members=7,
+        certain_places=3,
+        contenders=contenders,
+        seconds=1.0,
+        top=(vertex,),
+    )
+    (summary,) = summaries(GraphResult(stage="graph", seconds=1.0, snapshots=(graph,)))
+    text = "of the top 10, 7 are certain (17 may be among them), and the order of the first 3"
+    assert dict(summary.lines).get("how sure") == (text if contenders else None)
 
 
 def test_a_demo_shows_its_stages_in_turn(rejected: IngestResult) -> None:
