@@ -47,7 +47,7 @@ with open_session(settings) as spark:
     measured = run_graph(spark, settings, contract=contract)
     print(f"graph of {len(measured.snapshots)} day")
 
-    run_train(spark, settings, contract=contract, as_of=date(2026, 1, 31))
+    run_train(spark, settings, contract=contract, as_of=date(2025, 11, 21))
     try:
         scored = run_score(spark, settings, contract=contract)
         print(f"predictions in {scored.locations['predictions']}")

@@ -251,17 +251,23 @@ def predictions_table(contract: Contract) -> Table:
             "side",
             "string",
             "The customer's side in splits, as of the model's training: of those on side fit the model has "
-            "learnt the labels of the days that it was trained on, so whoever measures it looks at the other "
-            "sides. new: the customer was in no split. Null where the model does not say which splits it was "
-            "trained on, or they were drawn anew since.",
+            "learnt labels of the days that it was trained on, so whoever measures it looks at other sides, "
+            "or at rows out_of_fold. new: the customer was in no split. Null where the model does not say "
+            "which splits it was trained on, or they were drawn anew since.",
             allowed=(*(split.value for split in Split), "new"),
         ),
         _field(
             "in_sample",
             "boolean",
-            "True: the model was fitted on this very row, a customer on side fit on a day that was trained "
-            "on, so that the prediction is nearer to its label than others are. Leave such rows out of "
-            "measurements. Null where the model does not say what it was trained on.",
+            "True: the model was fitted on this very row, so that the prediction is nearer to its label than "
+            "others are. Leave such rows out of measurements. Null where the model does not say what it was "
+            "trained on.",
+        ),
+        _field(
+            "out_of_fold",
+            "boolean",
+            "True: the model was fitted on this very row, so the row is predicted and explained by the model "
+            "that was fitted in cross-validation without the customer's fold.",
         ),
         _field("model_name", "string", "The registered model.", required=True),
         _field("model_version", "string", "Its version in the registry.", required=True),

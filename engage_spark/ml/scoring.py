@@ -15,6 +15,7 @@ from engage_spark.ml.evaluation.profit_curve import ContactCounts, ContactMoney
 from engage_spark.ml.explain.explainer import Explainer
 from engage_spark.ml.explain.reasons import OTHERS, REASONS, SCORE, with_reasons
 from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.fold_models import BASE, IMPUTED, UNSEEN, FoldModel, with_fold_scores
 from engage_spark.ml.training.pipeline import (
     PREDICTION,
     PROBABILITY,
@@ -31,7 +32,7 @@ COLUMNS = (
     "target", "prediction", "probability", "lower", "upper", "prediction_set",
     "decision", "decision_threshold", "contact_value", "contact_cost", "contact_success",
     "score_raw", "base", "reasons", "other_contributions", "unit",
-    "imputed", "unseen", "side", "in_sample", "model_name", "model_version",
+    "imputed", "unseen", "side", "in_sample", "out_of_fold", "model_name", "model_version",
 )  # fmt: skip
 """The columns after the key and the day in the result of `to_predictions`."""
 NEW = "new"
@@ -45,9 +46,10 @@ class Scorer:
 
     `features` are what the model was fitted on; `masked` the fields whose values reasons do not show.
     `contacts` (binary) tells what contacts earn; `days` are those that the model was fitted on, written as
-    YYYY-MM-DD. Both are None for a model that an older version stored, of which that is not known.
-    `conformal` was calibrated on `score`: the prediction, or a binary model's probability before calibration;
-    `group` is its column of groups where it is by group. Name and version are the registry's.
+    YYYY-MM-DD. Both are None for a model that an older version stored, of which that is not known. `folds`
+    are the models that were fitted without one fold each. `conformal` was calibrated on `score`: the
+    prediction, or a binary model's probability before calibration; `group` is its column of groups where it
+    is by group. Name and version are the registry's.
     """
 
     target: Target
@@ -57,6 +59,7 @@ class Scorer:
     conformal: Conformal
     contacts: ContactCounts | None = None
     days: tuple[str, ...] | None = None
+    folds: tuple[FoldModel, ...] = ()
     score: Literal["prediction", "probability"] = "prediction"
     group: str | None = None
     model_name: str = ""
@@ -99,6 +102,7 @@ class Scorer:
             "group": self.group,
             "contacts": None if self.contacts is None else asdict(self.contacts),
             "days": self.days,
+            "folds": [json.loads(f.to_json()) for f in self.folds],
         }
         return json.dumps(parts, sort_keys=True, allow_nan=False)
 
@@ -118,6 +122,7 @@ class Scorer:
                 conformal=Conformal.from_json(json.dumps(d["conformal"])),
                 contacts=_contacts(d.get("contacts")),
                 days=None if d.get("days") is None else tuple(map(str, d["days"])),
+                folds=tuple(FoldModel.from_json(json.dumps(f)) for f in d.get("folds", ())),
                 score=d["score"],
                 group=d["group"],
                 model_name=model_name,
@@ -187,6 +192,7 @@ def to_predictions(
     top: int,
     money: ContactMoney,
     side: str | None = None,
+    fold: str | None = None,
 ) -> DataFrame:
     """Score `rows`: the key, the day, then `COLUMNS`.
 
@@ -195,10 +201,11 @@ def to_predictions(
     `prediction` lies within the target's bounds; of two classes it is the calibrated probability of class 1,
     with `prediction_set`, and `decision` by the `money` in force; of numbers it stands between `lower` and
     `upper`. What does not apply is null. `base`, `reasons` and `other_contributions` add up to `score_raw`,
-    see `with_reasons`. `side` names the column of `rows` that holds the customer's split, or `NEW`. A row's
-    values depend on that row, the model and the money alone: the same bits beside any other rows, in any
-    order and partitioning, and for a reloaded model.
-    Cost: no job, one Arrow exchange of the vector.
+    see `with_reasons`. `side` names the column of `rows` that holds the customer's split, or `NEW`, and
+    `fold` that of the fold: given both, rows that the model was fitted on are predicted and explained by the
+    model of their fold (`out_of_fold`). A row's values depend on that row, the model and the money alone: the
+    same bits beside any other rows, in any order and partitioning, and for a reloaded model.
+    Cost: no job, one Arrow exchange of the vector; with `fold` two scans of `rows`, each of its own part.
     Errors: ConfigurationError as `require_schema` raises it, and for a model that is not the scorer's.
     """
     from pyspark.sql import functions as F
@@ -206,19 +213,67 @@ def to_predictions(
     from engage_spark.spark.schema import column_named
 
     keys = [key] if isinstance(key, str) else list(key)
-    own = [*keys, day, *([side] if side else []), *([scorer.group] if scorer.group else [])]
-    require_schema(dict(rows.dtypes), scorer, needed=own)
+    own = [*keys, day, *(c for c in (side, fold, scorer.group) if c)]
+    held_out = scorer.folds if side and fold else ()
+    features = [f.name for f in scorer.features] + [f.name for m in held_out for f in m.features]
+    require_schema(dict(rows.dtypes), scorer, needed=[*own, *features])
     _require_model(model, scorer)
-    used = dict.fromkeys([*own, *(f.name for f in scorer.features)])
-    scored = with_reasons(
-        _with_bounds(model.transform(rows.select(*map(column_named, used))), scorer),
-        scorer.explainer,
+    used = rows.select(*map(column_named, dict.fromkeys([*own, *features])))
+    learnt = _learnt(scorer, side=side, day=day)
+    if not (side and fold and held_out):
+        return _explained(used, model, scorer, top=top).select(
+            *map(column_named, [*keys, day]), *_values(model, scorer, money, side=side, in_sample=learnt)
+        )
+    held = F.coalesce(learnt & column_named(fold).isin([m.fold for m in held_out]), F.lit(False))
+    others = to_predictions(
+        used.where(~held), model, scorer, key=key, day=day, top=top, money=money, side=side
+    )
+    scored = with_fold_scores(
+        used.where(held),
+        held_out,
+        model,
+        task=scorer.target.task,
+        fold=fold,
         top=top,
         masked=scorer.masked,
     )
-    binary, target = scorer.target.task is Task.BINARY, scorer.target
+    values = _values(model, scorer, money, side=side, in_sample=F.lit(False), of_fold=True)
+    return others.unionByName(_with_bounds(scored, scorer).select(*map(column_named, [*keys, day]), *values))
+
+
+def _learnt(scorer: Scorer, *, side: str | None, day: str) -> Column:
+    """Return whether the model was fitted on a row. Nulls: where that is not known."""
+    from pyspark.sql import functions as F
+
+    from engage_spark.spark.schema import column_named
+
+    of_day = F.lit(None).cast("boolean")
+    if scorer.days is not None:
+        of_day = column_named(day).cast("string").isin(list(scorer.days))
     sided = F.lit(None).cast("string") if side is None else column_named(side)
-    learnt = F.lit(None) if scorer.days is None else column_named(day).cast("string").isin(list(scorer.days))
+    return (sided == Split.FIT.value) & of_day
+
+
+def _explained(rows: DataFrame, model: PipelineModel, scorer: Scorer, *, top: int) -> DataFrame:
+    scored = _with_bounds(model.transform(rows), scorer)
+    return with_reasons(scored, scorer.explainer, top=top, masked=scorer.masked)
+
+
+def _values(
+    model: PipelineModel,
+    scorer: Scorer,
+    money: ContactMoney,
+    *,
+    side: str | None,
+    in_sample: Column,
+    of_fold: bool = False,
+) -> list[Column]:
+    """Return `COLUMNS` of scored and explained rows, by the model itself or by those of the folds."""
+    from pyspark.sql import functions as F
+
+    from engage_spark.spark.schema import column_named
+
+    binary, target = scorer.target.task is Task.BINARY, scorer.target
     values: dict[str, Column] = {
         "target": F.lit(target.name),
         "prediction": F.col(PREDICTION),
@@ -228,18 +283,19 @@ def to_predictions(
         "prediction_set": F.col(_SET) if binary else F.lit(None).cast("array<int>"),
         **_decision(scorer, money),
         SCORE: F.col(SCORE),
-        "base": F.lit(float(scorer.explainer.base)),
+        "base": F.col(BASE) if of_fold else F.lit(float(scorer.explainer.base)),
         REASONS: F.col(REASONS),
         OTHERS: F.col(OTHERS),
         "unit": F.lit(scorer.explainer.unit("" if binary else target.unit or target.name)),
-        "imputed": imputed_fields(scorer.features),
-        "unseen": unseen_levels(model),
-        "side": sided,
-        "in_sample": ((sided == Split.FIT.value) & learnt).cast("boolean"),
+        "imputed": F.col(IMPUTED) if of_fold else imputed_fields(scorer.features),
+        "unseen": F.col(UNSEEN) if of_fold else unseen_levels(model),
+        "side": F.lit(None).cast("string") if side is None else column_named(side),
+        "in_sample": in_sample,
+        "out_of_fold": F.lit(of_fold),
         "model_name": F.lit(scorer.model_name),
         "model_version": F.lit(scorer.model_version),
     }
-    return scored.select(*map(column_named, [*keys, day]), *(values[name].alias(name) for name in COLUMNS))
+    return [values[name].alias(name) for name in COLUMNS]
 
 
 def _with_bounds(scored: DataFrame, scorer: Scorer) -> DataFrame:

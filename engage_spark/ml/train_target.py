@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,6 +35,7 @@ from engage_spark.ml.fairness.audit import Attribute, audit_fairness
 from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.fairness.proxy import Proxy, proxy_test
 from engage_spark.ml.feature_spec import Feature, Target, TargetSpecs, Task
+from engage_spark.ml.fold_models import FoldModel, ScratchPath, fold_models
 from engage_spark.ml.leakage.findings import LeakFinding
 from engage_spark.ml.selection.fold_gram import FoldGrams
 from engage_spark.ml.serving_model import (
@@ -77,9 +77,6 @@ WORST_AUC, WORST_RMSE = 0.005, 0.01
 EXPLAINED_ROWS, PROXY_ROWS = 20_000, 50_000
 """Most rows that global importance is averaged over, and that the proxy test reads."""
 
-ScratchPath = Callable[[], AbstractContextManager[str]]
-"""Opens a directory that does not exist yet, which Spark may write to, and deletes it when the block ends."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionLoss:
@@ -115,6 +112,7 @@ class TrainedTarget:
     coverage: Interval
     profits: tuple[Profit, ...]
     serving: ServingModel
+    folds: tuple[FoldModel, ...]
     explainer: Explainer
     importance: tuple[Importance, ...]
     fairness: Fairness
@@ -195,9 +193,10 @@ def train_target(
     `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
     compared.
 
-    Cost: folds x candidates fits and at most six more, of which the last is on all matured days; one pass
-    over the test split for the metrics of each final model, one each for importance and the fairness table.
-    At most `models.judged_rows` scores per model on the driver.
+    Cost: folds x candidates fits and at most six more, of which the last is on all matured days; a few small
+    jobs for each fold's model of the winner; one pass over the test split for the metrics of each final
+    model, one each for importance and the fairness table. At most `models.judged_rows` scores per model on
+    the driver.
 
     Errors: ConfigurationError where the rows cannot be trained on, FitError where a fit fails.
     """
@@ -259,6 +258,7 @@ def train_target(
         )
         coverage = coverage_of(conformal, finals, models)
         profit_curves = _profits(finals, models)
+    folds = fold_models(comparison.fold_models, fit_rows, target, scratch_path=scratch_path)
     serving = serving_model(
         winner,
         conformal,
@@ -308,6 +308,7 @@ def train_target(
         coverage=coverage[ALL_LABELS],
         profits=profit_curves,
         serving=serving,
+        folds=folds,
         explainer=explainer,
         importance=importance,
         fairness=fairness,

@@ -79,9 +79,9 @@ def run_score(
     rows are replaced in one commit, and other targets' rows stay, so a rerun gives the same rows.
 
     Cost: per snapshot one join of customers, features, graph and splits, which is written to scratch once
-    where several targets are due and read by each; per target one pass through its model and the explanation,
-    one Delta commit, a count, then the row in `runs`. Nothing on the driver grows with customers; the models
-    pass through it.
+    where several targets are due and read by each; per target one pass through its model and the explanation
+    (of a day that the model was fitted on two, each of its part of the rows), one Delta commit, a count, then
+    the row in `runs`. Nothing on the driver grows with customers; the models pass through it.
 
     Errors: NoChampionError where no target has a champion or one that was asked for has none;
     NotPublishedError where the inputs of the snapshot are not there; ConfigurationError where the features of
@@ -239,7 +239,7 @@ def _with_splits(context: RunContext, rows: DataFrame) -> DataFrame:
     splits, key = context.lake.find(context.spark, SPLITS), list(context.contract.entity.key)
     if splits is None:
         return rows
-    columns = [F.col(c).alias(f"{_SPLIT}{c}") for c in ("side", "drawn", RUN_ID)]
+    columns = [F.col(c).alias(f"{_SPLIT}{c}") for c in ("side", "fold", "drawn", RUN_ID)]
     return rows.join(splits.select(*map(column_named, key), *columns), on=key, how="left")
 
 
@@ -262,6 +262,8 @@ def _publish(runner: StageRunner, stage_run: StageRun, rows: DataFrame, loaded: 
     table = predictions_table(contract)
     quoted = target.replace("\\", "\\\\").replace("'", "\\'")
     where = f"{SNAPSHOT_DATE} = DATE'{stage_run.snapshot_date}' AND {TARGET} = '{quoted}'"
+    # Of a day that the model has learnt, two parts are read; there is no other day on which it could matter.
+    is_learnt = f"{_SPLIT}fold" in rows.columns and str(stage_run.snapshot_date) in (loaded.scorer.days or ())
     with runner.attempt(stage_run, f"scoring {target}", tables=[table.name]) as attempt:
         predicted = to_predictions(
             _with_side(rows, loaded.champion),
@@ -272,6 +274,7 @@ def _publish(runner: StageRunner, stage_run: StageRun, rows: DataFrame, loaded: 
             top=models.reasons,
             money=ContactMoney(value=models.value, cost=models.cost, success=models.success),
             side=_SIDE,
+            fold=f"{_SPLIT}fold" if is_learnt else None,
         )
         attempt.replace(table, predicted, where=where, partition_by=PARTITIONS, properties=PROPERTIES)
         return attempt.publish(rows_in=attempt.work.source_rows, valid=attempt.count(table, where=where))

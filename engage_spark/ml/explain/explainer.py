@@ -169,6 +169,22 @@ class Explainer:
                 )
         return contributions
 
+    def explained(self, x: F64, served: F64, count: int) -> tuple[I32, F64, I64, F64, F64]:
+        """Return what `top` does of each row, the sum of its other contributions, and its score.
+
+        Contributions are `checked`; with `count` 0 none is computed, and the others are all beyond the base.
+
+        Errors: ExplanationError as `checked` raises it.
+        """
+        score = self.model.raw(x)
+        if not count:
+            nothing = np.zeros(0, np.int32), np.zeros(0), np.zeros(len(x), np.int64)
+            return *nothing, score - self.base, score
+        contributions = self.checked(x, served)
+        feature, values, counts = self.top(contributions, count)
+        contributions[np.repeat(np.arange(len(x)), counts), feature] = 0.0
+        return feature, values, counts, contributions.sum(axis=1), score
+
     def top(self, contributions: F64, count: int) -> tuple[I32, F64, I64]:
         """Return the `count` largest contributions of each row: features, values, and how many per row.
 

@@ -23,7 +23,7 @@ from engage_spark.ml.explain.tree_ensemble import (
 )
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.training.pipeline import FEATURES, PREDICTION, PROBABILITY, slots
-from engage_spark.numerics.dtypes import F64
+from engage_spark.numerics.dtypes import F64, I32, I64
 from engage_spark.numerics.limbs import join, split
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ REASONS, OTHERS, SCORE = "reasons", "other_contributions", "score_raw"
 """What explains a row's score: its largest contributions, the sum of all others, and the score itself."""
 LINEAR = ("LinearRegressionModel", "LogisticRegressionModel", "GeneralizedLinearRegressionModel")
 XGBOOST = ("SparkXGBClassifierModel", "SparkXGBRegressorModel")
+PICKED = "array<struct<feature:int,contribution:double>>"
 _PICKED = "struct<reasons:array<struct<feature:int,contribution:double>>,others:double,score:double>"
 _PICKED_TYPE = pa.struct(
     [
@@ -165,7 +166,6 @@ def with_reasons(
     from pyspark.sql import functions as F
 
     from engage_spark.spark.compat import arrow_udf
-    from engage_spark.spark.schema import column_named
 
     if top < 0:
         raise ConfigurationError(f"{top} reasons are asked for", hint="set models.reasons to 0 or more")
@@ -173,6 +173,21 @@ def with_reasons(
     explained = scored.withColumn(
         "__explained", arrow_udf(_picker(explainer, top), _PICKED)(*_inputs(scored))
     )
+
+    listed = listed_reasons("__explained.reasons", names if top else (), masked=masked)
+    return explained.withColumns(
+        {REASONS: listed, OTHERS: F.col("__explained.others"), SCORE: F.col("__explained.score")}
+    ).drop("__explained")
+
+
+def listed_reasons(picked: str, names: Sequence[str], *, masked: Collection[str]) -> Column:
+    """Return `reasons` of the column `picked`, which tells features by their position in `names`.
+
+    Nulls: a value is null where the feature was null or is one of `masked`.
+    """
+    from pyspark.sql import functions as F
+
+    from engage_spark.spark.schema import column_named
 
     def to_reason(reason: Column) -> Column:
         value = F.lit(None).cast("string")
@@ -187,37 +202,31 @@ def with_reasons(
             reason["contribution"].alias("contribution"),
         )
 
-    listed = F.transform("__explained.reasons", to_reason) if top and names else F.array().cast(REASONS_TYPE)
-    return explained.withColumns(
-        {REASONS: listed, OTHERS: F.col("__explained.others"), SCORE: F.col("__explained.score")}
-    ).drop("__explained")
+    return F.transform(picked, to_reason) if names else F.array().cast(REASONS_TYPE)
 
 
 def _picker(explainer: Explainer, top: int) -> Any:
     def picked(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         for vectors, served in batches:
             x, own = _arrays(vectors, served)
-            score = explainer.model.raw(x)
-            if top:
-                contributions = explainer.checked(x, own)
-                feature, contribution, counts = explainer.top(contributions, top)
-                contributions[np.repeat(np.arange(len(x)), counts), feature] = 0.0
-                others = contributions.sum(axis=1)
-            else:
-                feature, contribution, counts = np.zeros(0, np.int32), np.zeros(0), np.zeros(len(x), np.int64)
-                others = score - explainer.base
-            ends = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
-            listed = pa.StructArray.from_arrays(
-                [pa.array(feature), pa.array(contribution)], names=["feature", "contribution"]
-            )
+            feature, contribution, counts, others, score = explainer.explained(x, own, top)
             yield pa.StructArray.from_arrays(
-                [pa.ListArray.from_arrays(ends, listed), pa.array(others), pa.array(score)],
+                [reason_lists(feature, contribution, counts), pa.array(others), pa.array(score)],
                 fields=list(_PICKED_TYPE),
             )
 
     # Annotations are text in this module, and Spark reads the kind of UDF from real ones.
     picked.__annotations__ = {"batches": Iterator[tuple[pa.Array, pa.Array]], "return": Iterator[pa.Array]}
     return picked
+
+
+def reason_lists(feature: I32, contribution: F64, counts: I64) -> pa.ListArray:
+    """Return the picked reasons of all rows, of which `counts` tells how many each row has."""
+    ends = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    listed = pa.StructArray.from_arrays(
+        [pa.array(feature), pa.array(contribution)], names=["feature", "contribution"]
+    )
+    return pa.ListArray.from_arrays(ends, listed)
 
 
 @dataclass(frozen=True)

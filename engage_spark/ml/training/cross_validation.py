@@ -63,7 +63,7 @@ class CandidateComparison:
     """The selected features of one target, and its candidates: in the order of the settings, and by merit.
 
     `ranking` begins with the best one. `failed` names the candidates that could not be fitted or evaluated,
-    with the reason.
+    with the reason; `fitted` holds the models of all folds.
     """
 
     spec: FeatureSpec
@@ -71,11 +71,17 @@ class CandidateComparison:
     results: tuple[CandidateResult, ...]
     ranking: tuple[CandidateResult, ...]
     failed: tuple[tuple[str, str], ...] = ()
+    fitted: tuple[Fitted, ...] = ()
 
     @property
     def winner(self) -> CandidateResult:
         """The best candidate."""
         return self.ranking[0]
+
+    @property
+    def fold_models(self) -> tuple[Fitted, ...]:
+        """The models of the best candidate, each fitted without a fold."""
+        return tuple(f for f in self.fitted if f.job.candidate == self.winner.candidate)
 
     def undefined_folds(self, metric: str) -> int:
         """Return on how many folds the rows leave a metric of the winner undefined."""
@@ -208,6 +214,7 @@ def compare_candidates(
         results=tuple(results),
         ranking=ranked(results, headline),
         failed=tuple(reasons.items()),
+        fitted=tuple(fitted),
     )
     if undefined := comparison.undefined_folds(headline.name):
         log.event(f"{headline.title} is undefined on {undefined} of {len(folds)} folds", level="warning")

@@ -9,7 +9,7 @@ model.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -241,6 +241,14 @@ def calibrated(
     return PipelineModel(stages=[*model.stages, stage]), chart
 
 
+def calibration_stages(model: PipelineModel) -> tuple[Any, ...]:
+    """Return the stages that `calibrated` put behind the model's own prediction; none where it did not."""
+    stages: list[Any] = list(model.stages)
+    own = [i for i, stage in enumerate(stages) if hasattr(stage, "getStatement")]
+    first = next(i for i in own if stages[i].getStatement().endswith(f" AS {PREDICTION} FROM __THIS__"))
+    return tuple(stages[first + 1 :])
+
+
 _SOURCE = re.compile(r"CAST\(`((?:[^`]|``)+)` AS (DOUBLE|STRING)\) AS (__[nc]\d+)")
 
 
@@ -279,8 +287,16 @@ def imputed_fields(features: Sequence[Feature]) -> Column:
 
 
 def unseen_levels(model: PipelineModel) -> Column:
-    """Return the categories of a row whose level training has not seen, in the model's order, as an array of
-    text.
+    """Return `unseen_of` the levels that a model was fitted with."""
+    levels: dict[str, list[str]] = {}
+    for slot in slots(model):
+        if slot.level is not None:
+            levels.setdefault(slot.feature, []).append(slot.level)
+    return unseen_of(levels)
+
+
+def unseen_of(levels: Mapping[str, Sequence[str]]) -> Column:
+    """Return the categories of a row whose level is not among the known ones, in order, as an array of text.
 
     Such a level counts as none of the known ones, so it moves no prediction. A null is not one.
     """
@@ -288,12 +304,9 @@ def unseen_levels(model: PipelineModel) -> Column:
 
     from engage_spark.spark.schema import column_named
 
-    levels: dict[str, list[str]] = {}
-    for slot in slots(model):
-        if slot.level is not None:
-            levels.setdefault(slot.feature, []).append(slot.level)
     unseen = [
-        F.when(~column_named(name).cast("string").isin(known), F.lit(name)) for name, known in levels.items()
+        F.when(~column_named(name).cast("string").isin(list(known)), F.lit(name))
+        for name, known in levels.items()
     ]
     return F.array_compact(F.array(*unseen).cast("array<string>"))
 

@@ -137,17 +137,18 @@ def _scorer(context: RunContext, trained: TrainedTarget) -> Scorer:
     return Scorer(
         target=trained.target,
         features=trained.final.features,
-        masked=tuple(f.name for f in trained.final.features if f.name in personal),
+        masked=tuple(name for name in _used(trained) if name in personal),
         explainer=trained.explainer,
         conformal=trained.serving.conformal,
         contacts=_contacts(trained),
         days=tuple(map(str, trained.serving.days)),
+        folds=trained.folds,
     )
 
 
 def _meaning(context: RunContext, trained: TrainedTarget) -> dict[str, dict[str, Any]]:
     """Return what the target and the features of the model mean."""
-    names = (trained.target.name, *(f.name for f in trained.final.features))
+    names = (trained.target.name, *_used(trained))
     return field_meanings(context.contract, names, graph_values=context.settings.features.graph_values)
 
 
@@ -158,6 +159,12 @@ def _contacts(trained: TrainedTarget) -> ContactCounts | None:
     judged, even = trained.judged, trained.judged.even
     scores = judged.by_role[WINNER].scores
     return contact_counts(judged.labels[even], scores[even], customers=judged.customers[even])
+
+
+def _used(trained: TrainedTarget) -> tuple[str, ...]:
+    """List the features of the model that serves, then those that only a fold's model has."""
+    models = (trained.final.features, *(f.features for f in trained.folds))
+    return tuple(dict.fromkeys(f.name for features in models for f in features))
 
 
 def _columns(trained: TrainedTarget, rows: DataFrame) -> list[tuple[str, str]]:

@@ -16,8 +16,10 @@ from engage_spark.ml.evaluation.conformal import calibrate_regression, calibrate
 from engage_spark.ml.evaluation.profit_curve import ContactMoney, contact_counts
 from engage_spark.ml.explain.reasons import explainer_of
 from engage_spark.ml.feature_spec import Target, Task
+from engage_spark.ml.fold_models import fold_model
 from engage_spark.ml.scoring import COLUMNS, Scorer, to_predictions
 from engage_spark.ml.training.candidates import Family
+from engage_spark.ml.training.pipeline import calibration_stages
 from tests.support.small_models import AMOUNT, FEATURES, LEAVES, explained, fitted, people
 
 TYPES = {"id": "string", "snapshot_date": "date", "target": "string"} | {
@@ -197,6 +199,66 @@ def test_rows_that_the_model_has_learnt_are_marked(leaves: Trained) -> None:
         (side, False) for side in ("fit", "test", "new", None)
     }
     assert {(r["side"], r["in_sample"]) for r in leaves.scored().collect()} == {(None, None)}
+
+
+@pytest.mark.parametrize("which", ["leaves", "amount"])
+def test_rows_that_were_learnt_are_predicted_by_the_model_of_their_fold(
+    spark: SparkSession, request: pytest.FixtureRequest, which: str, tmp_path: Path
+) -> None:
+    case: Trained = request.getfixturevalue(which)
+    target, family = case.scorer.target, Family.GBT if which == "leaves" else Family.TWEEDIE
+    part = F.pmod(F.hash("id"), F.lit(3))
+    rows = case.rows.withColumns(
+        {"__side": F.when(part == 2, "test").otherwise("fit"), "__fold": F.when(part < 2, part)}
+    )
+    folds, expected = [], {}
+    for k in (0, 1):
+        others = rows.where(F.col("__fold") == 1 - k)
+        model = fitted(others, target, family)
+        folds.append(
+            fold_model(
+                model,
+                k,
+                names=[f.name for f in FEATURES],
+                target=target,
+                spark=spark,
+                scratch=str(tmp_path / str(k)),
+                background=others,
+            )
+        )
+        served = PipelineModel(stages=[*model.stages, *calibration_stages(case.model)])
+        held_out = served.transform(rows.where(F.col("__fold") == k))
+        expected |= {r["id"]: r["prediction"] for r in held_out.select("id", "prediction").collect()}
+    assert len(calibration_stages(case.model)) == (which == "leaves")
+    scorer = replace(case.scorer, folds=tuple(folds))
+    stored = Scorer.from_json(scorer.to_json(), model_name=which, model_version="3")
+    scored = to_predictions(
+        rows,
+        case.model,
+        stored,
+        key="id",
+        day="snapshot_date",
+        top=2,
+        money=MONEY,
+        side="__side",
+        fold="__fold",
+    )
+    assert dict(scored.dtypes) == TYPES
+    assert scored.count() == rows.count()
+    plain = {r["id"]: r for r in case.scored(rows).collect()}
+    moved = 0
+    for r in scored.collect():
+        assert r["out_of_fold"] == (r["side"] == "fit") == (r["id"] in expected)
+        assert r["in_sample"] is False
+        total = r["base"] + sum(x["contribution"] for x in r["reasons"]) + r["other_contributions"]
+        assert total == pytest.approx(r["score_raw"], abs=1e-9)
+        assert r["imputed"] == plain[r["id"]]["imputed"]
+        if r["out_of_fold"]:
+            assert r["prediction"] == pytest.approx(expected[r["id"]], abs=1e-9)
+            moved += abs(r["prediction"] - plain[r["id"]]["prediction"]) > 1e-3
+        else:
+            assert r["prediction"] == plain[r["id"]]["prediction"]
+    assert moved > 100, "the models of the folds are others"
 
 
 @pytest.mark.slow

@@ -81,6 +81,7 @@ def test_predictions_hold_what_a_business_acts_on() -> None:
         "unseen": "array<string>",
         "side": "string",
         "in_sample": "boolean",
+        "out_of_fold": "boolean",
         "model_name": "string",
         "model_version": "string",
         "_run_id": "string",

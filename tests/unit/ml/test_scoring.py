@@ -12,6 +12,7 @@ from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression
 from engage_spark.ml.evaluation.profit_curve import contact_counts
 from engage_spark.ml.explain.explainer import Explainer, Linear, Link
 from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.fold_models import FoldModel, NumberSlot
 from engage_spark.ml.scoring import Scorer, feature_kind, require_schema
 
 BINARY = Target(name="leaves", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline="age")
@@ -65,11 +66,22 @@ def test_a_scorer_is_stored_with_all_its_bits() -> None:
     )
 
 
+def test_the_models_of_the_folds_are_stored_with_all_their_bits() -> None:
+    numbers = (NumberSlot(name="age", filled=1 / 3, centre=0.1 + 0.2, scale=0.0),)
+    names, levels = ("zone", "age"), {"zone": ("b", "a")}
+    fold = FoldModel(fold=2, names=names, numbers=numbers, levels=levels, explainer=made().explainer)
+    copy = Scorer.from_json(made(folds=(fold,)).to_json(), model_name="", model_version="").folds[0]
+    assert (copy.fold, copy.numbers, copy.levels) == (2, numbers, {"zone": ("b", "a")})
+    assert list(copy.levels["zone"]) == ["b", "a"]
+    assert copy.to_json() == fold.to_json()
+    assert [(f.name, f.categorical) for f in copy.features] == [("zone", True), ("age", False)]
+
+
 def test_a_scorer_of_an_older_version_says_nothing_of_days_and_contacts() -> None:
     stored = json.loads(made().to_json())
-    older = {k: v for k, v in stored.items() if k not in ("contacts", "days")} | {"threshold": "0.2"}
+    older = {k: v for k, v in stored.items() if k not in ("contacts", "days", "folds")} | {"threshold": "0.2"}
     scorer = Scorer.from_json(json.dumps(older), model_name="churn", model_version="7")
-    assert (scorer.contacts, scorer.days) == (None, None)
+    assert (scorer.contacts, scorer.days, scorer.folds) == (None, None, ())
 
 
 def test_a_scorer_of_a_regression_is_stored_too() -> None:

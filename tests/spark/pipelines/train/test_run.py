@@ -286,7 +286,8 @@ def test_predictions_have_a_row_per_customer_and_target_within_bounds(
     joined = rows.join(splits, on="customer_id", how="left")
     assert joined.where("side IS NULL OR side <> coalesce(own_side, 'new')").count() == 0
     learnt = f"side = 'fit' AND (target <> 'churn_30_day' OR snapshot_date = '{DAY}')"
-    assert rows.where(f"in_sample IS NULL OR in_sample <> ({learnt})").count() == 0
+    assert rows.where(f"out_of_fold IS NULL OR out_of_fold <> ({learnt})").count() == 0
+    assert rows.where("in_sample IS NULL OR in_sample").count() == 0
     ages = rows.selectExpr("explode(reasons) AS r").where("r.feature = 'age' AND r.value IS NOT NULL")
     assert ages.count() == 0, "the value of a protected field is masked"
 
