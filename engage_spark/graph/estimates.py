@@ -91,10 +91,10 @@ class ScoreEstimator:
             "betweenness": shown,
             "lower": lower,
             "upper": upper,
-            "stderr": np.where(zero[v], 0.0, self._told(stderr) + np.abs(shown - inside) / 2),
+            "stderr": np.where(zero[v], 0.0, self._known_errors(stderr) + np.abs(shown - inside) / 2),
         }
 
-    def _told(self, stderr: F64) -> F64:
+    def _known_errors(self, stderr: F64) -> F64:
         """Return NaN for errors that are too small to be known from these sources; all sources have none."""
         assert self.sources is not None
         if self.sources >= self.n:
