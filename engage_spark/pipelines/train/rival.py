@@ -27,7 +27,7 @@ MOST_TURNS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class ComparedVersion:
     """A decision with the reasons to record, and the number of the version that it was taken against.
 
     Nulls: `reasons` is None, for no alias, where MLflow does not say who is champion; `rival` where there is
@@ -47,7 +47,7 @@ def decide_on(
     *,
     attempt: int,
     draw: SplitDraw | None,
-) -> Verdict:
+) -> ComparedVersion:
     """Decide on promotion.
 
     Whatever is wrong with the champion is caught here, because the model is not kept yet: what cannot be
@@ -60,23 +60,23 @@ def decide_on(
     except EngageError as e:
         reason = f"the champion could not be asked: {e.message}"
         unknown = Decision(promoted=False, code="ChampionUnknown", reason=reason)
-        return Verdict(decision=unknown, reasons=None)
+        return ComparedVersion(decision=unknown, reasons=None)
     if champion is None:
         decision = decide(trained.gates, None)
-        return Verdict(decision=decision, reasons={"decision": decision.reason})
+        return ComparedVersion(decision=decision, reasons={"decision": decision.reason})
     rival, error = _rival(context, tracker, champion, trained, draw)
     decision = decide(trained.gates, rival)
     reasons = {"decision": decision.reason} | ({} if error is None else {"champion": error})
-    return Verdict(decision=decision, reasons=reasons, rival=champion.version)
+    return ComparedVersion(decision=decision, reasons=reasons, rival=champion.version)
 
 
 def carry_out(
     context: RunContext,
     tracker: Tracker,
     version: ModelVersion,
-    verdict: Verdict,
-    again: Callable[[], Verdict],
-) -> tuple[ModelVersion, Verdict]:
+    verdict: ComparedVersion,
+    again: Callable[[], ComparedVersion],
+) -> tuple[ModelVersion, ComparedVersion]:
     """Give a version its alias by a verdict, and return both.
 
     The champion's alias moves only from the version that was compared with: where another training was
@@ -97,7 +97,7 @@ def carry_out(
     reason = "other versions became champion each time that it was decided; promote by hand"
     decision = Decision(promoted=False, code="ChampionUnknown", reason=reason)
     reasons = {"decision": reason}
-    return tracker.challenge(version, reasons=reasons), Verdict(decision=decision, reasons=reasons)
+    return tracker.challenge(version, reasons=reasons), ComparedVersion(decision=decision, reasons=reasons)
 
 
 def _champion(tracker: Tracker, target: str, run_id: str, attempt: int) -> ModelVersion | None:
