@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class BoundVerdict(StrEnum):
     """How a measure stands to its bound."""
 
     UNBOUNDED = "unbounded"
@@ -33,7 +33,7 @@ class MonitoredMeasure:
     group: str | None = None
     against: str | None = None
     bound: float | None = None
-    verdict: Verdict = Verdict.UNBOUNDED
+    verdict: BoundVerdict = BoundVerdict.UNBOUNDED
 
     @property
     def bound_name(self) -> str:

@@ -20,7 +20,7 @@ from engage_spark.ml.evaluation.deciles import wilson
 from engage_spark.ml.evaluation.metrics import metrics_of
 from engage_spark.ml.fairness.group_metrics import ALL, Fairness
 from engage_spark.ml.feature_spec import Target, Task
-from engage_spark.ml.measurement import MonitoredMeasure, Verdict
+from engage_spark.ml.measurement import BoundVerdict, MonitoredMeasure
 from engage_spark.numerics.population_stability import noise, psi
 
 BINS = 10
@@ -40,15 +40,15 @@ def judge(
     )
 
 
-def _verdict(m: MonitoredMeasure, bound: float, side: Bound) -> Verdict:
+def _verdict(m: MonitoredMeasure, bound: float, side: Bound) -> BoundVerdict:
     if m.value is None or math.isnan(m.value):
-        return Verdict.UNDECIDED
+        return BoundVerdict.UNDECIDED
     sign = 1.0 if side is Bound.LEAST else -1.0
     if sign * m.value >= sign * bound:
-        return Verdict.WITHIN
+        return BoundVerdict.WITHIN
     reach = m.high if side is Bound.LEAST else m.low
     is_apart = reach is not None and sign * reach < sign * bound
-    return Verdict.PAST if is_apart else Verdict.UNDECIDED
+    return BoundVerdict.PAST if is_apart else BoundVerdict.UNDECIDED
 
 
 def performance(

@@ -26,7 +26,7 @@ from engage_spark.ml.data.driver_sample import RowSample, sample_rows, to_arrays
 from engage_spark.ml.data.training_set import known_days, label_end
 from engage_spark.ml.fairness.audit import attributes, audit_fairness
 from engage_spark.ml.feature_spec import Target, Task, target_named, targets_of
-from engage_spark.ml.measurement import MonitoredMeasure, Verdict, measurement_text
+from engage_spark.ml.measurement import BoundVerdict, MonitoredMeasure, measurement_text
 from engage_spark.ml.monitoring import (
     group_measurements,
     input_drift,
@@ -127,7 +127,7 @@ def run_monitor(
         notes=() if any(d.fresh for d in measured) else (Note("MonitoringUpToDate"),),
         days=tuple(measured),
     )
-    if past := [(d, m) for d in measured for m in d.measurements if m.verdict is Verdict.PAST]:
+    if past := [(d, m) for d in measured for m in d.measurements if m.verdict is BoundVerdict.PAST]:
         raise _past_error(past, result)
     return result
 
@@ -456,7 +456,7 @@ def _stored(context: RunContext, target: Target, day: date) -> MonitoredDay:
             group=r["member"],
             against=r["against"],
             bound=r["bound"],
-            verdict=Verdict(r["verdict"]),
+            verdict=BoundVerdict(r["verdict"]),
         )
         for r in rows
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engage_spark.cli.render.summary import Renderers, Rows, Summary, summary, table
-from engage_spark.ml.measurement import MonitoredMeasure, Verdict, measurement_text
+from engage_spark.ml.measurement import BoundVerdict, MonitoredMeasure, measurement_text
 from engage_spark.pipelines.results import MonitoredDay, MonitorResult
 
 
@@ -16,7 +16,7 @@ def render_monitor(result: MonitorResult) -> Summary:
 def _standing(day: MonitoredDay) -> str:
     counts = [
         f"{n} {verdict.value}"
-        for verdict in (Verdict.PAST, Verdict.UNDECIDED, Verdict.WITHIN)
+        for verdict in (BoundVerdict.PAST, BoundVerdict.UNDECIDED, BoundVerdict.WITHIN)
         if (n := sum(m.verdict is verdict for m in day.measurements))
     ]
     return ", ".join(counts) or f"{len(day.measurements)} measures, none of them bounded"
@@ -37,7 +37,7 @@ def _past(result: MonitorResult) -> Rows | None:
         (d.target, str(d.snapshot_date), measurement_text(m))
         for d in result.days
         for m in d.measurements
-        if m.verdict is Verdict.PAST
+        if m.verdict is BoundVerdict.PAST
     )
     return table(("target", "snapshot", "past its bound"), rows)
 

@@ -17,7 +17,7 @@ import pytest
 
 from engage_spark.contract import Contract, load_contract
 from engage_spark.errors import ConfigurationError, GateError, NotPublishedError
-from engage_spark.ml.measurement import Verdict
+from engage_spark.ml.measurement import BoundVerdict
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.run import run_ingest
 from engage_spark.pipelines.monitor import run_monitor
@@ -140,7 +140,7 @@ class Year:
         except GateError as e:
             result: Any = e.result
             for day in result.days:
-                found = {(m.measure, m.group) for m in day.measurements if m.verdict is Verdict.PAST}
+                found = {(m.measure, m.group) for m in day.measurements if m.verdict is BoundVerdict.PAST}
                 self.past.setdefault(day.snapshot_date, set()).update(found)
 
     def train(self, step: int, settings: Settings) -> None:

@@ -15,7 +15,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from engage_spark.cli.render import summaries
 from engage_spark.contract import SNAPSHOT_DATE, load_contract, predictions_table, system_contract
 from engage_spark.errors import GateError, NotPublishedError
-from engage_spark.ml.measurement import Verdict
+from engage_spark.ml.measurement import BoundVerdict
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
 from engage_spark.pipelines.monitor import read_monitoring, run_monitor
@@ -196,7 +196,7 @@ def test_a_model_in_use_is_judged_day_by_day(garden: Garden) -> None:
         (d.snapshot_date, m.measure, m.group)
         for d in result.days
         for m in d.measurements
-        if m.verdict is Verdict.PAST
+        if m.verdict is BoundVerdict.PAST
     }
     assert {day for day, _, _ in past} == {LOUD}
     assert {(LOUD, "equal_opportunity_ratio", "clay"), (LOUD, "input_psi", "water")} <= past

@@ -8,7 +8,7 @@ import pytest
 from engage_spark.contract.monitoring import Bound, monitored_measures
 from engage_spark.ml.evaluation.metrics import metrics_of
 from engage_spark.ml.feature_spec import Target, Task
-from engage_spark.ml.measurement import MonitoredMeasure, Verdict, measurement_text
+from engage_spark.ml.measurement import BoundVerdict, MonitoredMeasure, measurement_text
 from engage_spark.ml.monitoring import judge, performance, score_drift
 
 CHURN = Target(
@@ -16,7 +16,7 @@ CHURN = Target(
 )
 
 
-def verdict(measure: str, bound: float, **values: float | None) -> Verdict:
+def verdict(measure: str, bound: float, **values: float | None) -> BoundVerdict:
     made = MonitoredMeasure(measure=measure, n=100, **({"value": None} | values))  # type: ignore[arg-type]
     return judge([made], {measure: bound}, task=Task.BINARY)[0].verdict
 
@@ -24,19 +24,19 @@ def verdict(measure: str, bound: float, **values: float | None) -> Verdict:
 @pytest.mark.parametrize(
     ("measure", "bound", "value", "low", "high", "expected"),
     [
-        ("auc", 0.8, 0.85, 0.79, 0.9, Verdict.WITHIN),
-        ("auc", 0.8, 0.75, 0.70, 0.82, Verdict.UNDECIDED),
-        ("auc", 0.8, 0.75, 0.70, 0.79, Verdict.PAST),
-        ("ece", 0.05, 0.04, 0.02, 0.09, Verdict.WITHIN),
-        ("ece", 0.05, 0.06, 0.04, 0.09, Verdict.UNDECIDED),
-        ("ece", 0.05, 0.09, 0.06, 0.12, Verdict.PAST),
-        ("auc", 0.8, None, None, None, Verdict.UNDECIDED),
-        ("auc", 0.8, float("nan"), None, None, Verdict.UNDECIDED),
-        ("auc", 0.8, 0.75, None, None, Verdict.UNDECIDED),
+        ("auc", 0.8, 0.85, 0.79, 0.9, BoundVerdict.WITHIN),
+        ("auc", 0.8, 0.75, 0.70, 0.82, BoundVerdict.UNDECIDED),
+        ("auc", 0.8, 0.75, 0.70, 0.79, BoundVerdict.PAST),
+        ("ece", 0.05, 0.04, 0.02, 0.09, BoundVerdict.WITHIN),
+        ("ece", 0.05, 0.06, 0.04, 0.09, BoundVerdict.UNDECIDED),
+        ("ece", 0.05, 0.09, 0.06, 0.12, BoundVerdict.PAST),
+        ("auc", 0.8, None, None, None, BoundVerdict.UNDECIDED),
+        ("auc", 0.8, float("nan"), None, None, BoundVerdict.UNDECIDED),
+        ("auc", 0.8, 0.75, None, None, BoundVerdict.UNDECIDED),
     ],
 )
 def test_a_measure_is_past_its_bound_only_where_its_whole_interval_is(
-    measure: str, bound: float, value: float, low: float, high: float, expected: Verdict
+    measure: str, bound: float, value: float, low: float, high: float, expected: BoundVerdict
 ) -> None:
     assert verdict(measure, bound, value=value, low=low, high=high) is expected
 
@@ -49,7 +49,7 @@ def test_the_coverage_of_groups_has_a_bound_of_its_own() -> None:
         ),
     ]
     judged = judge(made, {"group_coverage": 0.85}, task=Task.REGRESSION)
-    assert [m.verdict for m in judged] == [Verdict.UNBOUNDED, Verdict.PAST]
+    assert [m.verdict for m in judged] == [BoundVerdict.UNBOUNDED, BoundVerdict.PAST]
     assert "gender: Other" in measurement_text(judged[1])
     assert "0.85" in measurement_text(judged[1])
 
@@ -91,11 +91,11 @@ def test_scores_that_moved_are_past_their_bound_and_chance_is_not() -> None:
     for _ in range(200):
         still = score_drift(rng.beta(2, 5, size=40), before, against="a day")
         (judged,) = judge([still], {"score_psi": 0.1}, task=Task.BINARY)
-        alarms += judged.verdict is Verdict.PAST
+        alarms += judged.verdict is BoundVerdict.PAST
     assert alarms <= 20, "a sample of 40 has a large PSI by chance in one of twenty cases"
     moved = score_drift(rng.beta(4, 3, size=3000), before, against="a day")
     (judged,) = judge([moved], {"score_psi": 0.25}, task=Task.BINARY)
-    assert judged.verdict is Verdict.PAST
+    assert judged.verdict is BoundVerdict.PAST
     assert judged.value is not None
     assert judged.value > 0.25
 
