@@ -1,5 +1,5 @@
-"""What runs leave behind, searched for planted secrets and personal values: output, logs, tables, the
-arguments of processes while they run, the temporary folder.
+"""What runs leave behind, searched for planted secrets and personal values: output, logs, tables, MLflow's
+store and artifacts, the arguments of processes while they run, the temporary folder.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from engage_spark.contract import load_contract
 from tests.support.commands import CommandResult, overrides, run_engage_spark, small_session
 from tests.support.deliveries import BIKES, deliver, stations
 from tests.support.paths import DATA
@@ -34,13 +38,13 @@ OF_ADDRESSES = [
 OF_VARIABLES = ["MLFLOW_TRACKING_PASSWORD", "DATABRICKS_TOKEN", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"]
 
 
-def options(secrets: Iterator[str]) -> list[str]:
-    """Settings that hold a secret each."""
+def options(secrets: Iterator[str], *, servers: bool = True) -> list[str]:
+    """Settings that hold a secret each; with `servers` that of tracking, too, which answers nobody."""
     words = [f"spark.conf.spark.{key}={next(secrets)}" for key in OF_OPTIONS]
     words += [f"spark.conf.spark.x.a{i}={form.format(next(secrets))}" for i, form in enumerate(OF_ADDRESSES)]
-    words += [f"tracking.uri=http://user:{next(secrets)}@127.0.0.1:9/", f"s3.access_key={next(secrets)}"]
-    words += [f"s3.secret_key={next(secrets)}", f"s3.session_token={next(secrets)}"]
-    words += [f"tracking.registry=http://user:{next(secrets)}@127.0.0.1:9/"]
+    words += [f"s3.{key}={next(secrets)}" for key in ("access_key", "secret_key", "session_token")]
+    if servers:
+        words += [f"tracking.{s}=http://user:{next(secrets)}@127.0.0.1:9/" for s in ("uri", "registry")]
     return [part for word in words for part in ("--set", word)]
 
 
@@ -56,11 +60,11 @@ def arguments_of_all_processes() -> Iterator[set[str]]:
         while not over.wait(0.05):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    words = path.read_bytes()
                 except OSError:
                     continue
-                if "java" in line.split(" ")[0] or "spark" in line.split(" ")[0]:
-                    seen.add(line)
+                if b"\0-m\0engage_spark\0" not in words:
+                    seen.add(words.replace(b"\0", b" ").decode(errors="replace"))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -143,3 +147,73 @@ def test_nothing_that_was_planted_is_left_behind(tmp_path: Path) -> None:
     for where, text in published.items():
         assert [p for p in PERSONAL if p in text] == [], where
     assert list((tmp_path / "tmp").glob("**/engage-spark*")) == []
+
+
+def garden(tmp_path: Path) -> Path:
+    """The contract of the garden, with a column that is personal and of free text."""
+    contract = yaml.safe_load((DATA / "garden.odcs.yaml").read_text(encoding="utf-8"))
+    contract["schema"][0]["properties"].append({
+        "name": "gardener", "description": "Who weeds it.", "logicalType": "string",
+        "physicalType": "string", "classification": "restricted",
+        "customProperties": [{"property": "role", "value": "audit"}],
+    })  # fmt: skip
+    path = tmp_path / "garden.odcs.yaml"
+    path.write_text(yaml.safe_dump(contract), encoding="utf-8")
+    return path
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_training_leaves_nothing_behind_that_was_planted(tmp_path: Path) -> None:
+    contract, rng, n = garden(tmp_path), np.random.default_rng(0), 900
+    water, seeds = rng.uniform(0, 50, n), rng.integers(0, 200, n)
+    blooms = (water + rng.normal(0, 10, n) > 25).astype(int)
+    harvest = np.clip(water + seeds / 4 + rng.normal(0, 8, n), 0, 100)
+    rows = pd.DataFrame({
+        "bed": np.arange(n), "water": water, "seeds": seeds, "soil": rng.choice(["clay", "sand"], n),
+        "blooms": blooms, "harvest": harvest, "gardener": [PERSONAL[i % 10] for i in range(n)],
+    }).astype(object)  # fmt: skip
+    deliver(rows, load_contract(contract), tmp_path, "2025-10-21")
+    secrets = iter(SECRETS)
+    planted = options(secrets, servers=False)
+    rest = list(secrets)
+    names = [*OF_VARIABLES, *(f"A{i}_API_TOKEN" for i in range(len(rest) - len(OF_VARIABLES)))]
+    variables = dict(zip(names, rest, strict=True)) | {"TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    small = {"models__candidates": '["linear"]', "models__folds": 2, "models__bootstrap": 20}
+    places = overrides(
+        input__root=tmp_path / "raw",
+        lake__root=tmp_path / "lake",
+        contract=contract,
+        tracking__folder=tmp_path / "mlflow",
+        **small,
+    )
+    words = [*places, *small_session(tmp_path), *planted]
+
+    def run(*command: str) -> CommandResult:
+        return run_engage_spark(*command, cwd=tmp_path, env=variables)
+
+    known = ("--as-of", "2025-12-31")
+    with arguments_of_all_processes() as arguments:
+        ran = [
+            run("ingest", *words),
+            run("train", "--target", "harvest", *known, *words),
+            run("models", *words),
+            run("train", "--target", "height", *known, *words),
+        ]
+    codes = [r.code for r in ran]
+    assert codes[:3] == [0, 0, 0], ran[min(codes[:3].index(max(codes[:3])), 2)].transcript
+    assert codes[3] == 2, ran[3].transcript
+    left = {
+        "output": "\n".join(r.out + r.err for r in ran),
+        "arguments": "\n".join(arguments),
+        **{f"mlflow/{k}": v for k, v in contents(tmp_path / "mlflow").items()},
+        **{f"tmp/{k}": v for k, v in contents(tmp_path / "tmp").items()},
+        **contents(tmp_path / "lake"),
+    }
+    assert any(name.endswith("card.md") for name in left), sorted(left)
+    assert "harvest" in left["output"]
+    for where, text in left.items():
+        assert [s for s in SECRETS if s in text or s.replace("/", "%2F") in text] == [], where
+        if not where.startswith("beds_judged/"):
+            assert [p for p in PERSONAL if p in text] == [], where
