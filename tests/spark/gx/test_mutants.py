@@ -43,6 +43,8 @@ UNNOTICED = {
     "row_conditions._expression: F.coalesce(F.expr(read.fault), F.lit(False)) → "
     "F.coalesce(F.expr(read.fault), F.lit(True))": "a fault is never null",
     "map_expectations.map_result: sample is not None → sample is None": _SHOWN,
+    "map_expectations._greater: one.column >= other.column → one.column > other.column": "equal values are "
+    "in the other half of the condition",
     "map_expectations._greater: one.column.eqNullSafe(other.column) → one.column == other.column": "two "
     "nulls are not unexpected, equal or unknown",
     "aggregate_expectations._shown: value.denominator == 1 → value.denominator != 1": _SHOWN,
