@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from engage_spark.lake import code_version
@@ -107,11 +108,13 @@ def _selection(t: TrainedTarget) -> Iterator[str]:
         )
     if t.all_features is not None:
         metric = HEADLINE[t.target.task].name
-        folds = len(t.all_features.folds[metric])
-        selected = t.comparison.winner.folds[metric][:folds]
+        full = t.all_features.folds[metric]
+        pairs = [*zip(full, t.comparison.winner.folds[metric], strict=False)]
+        defined = [pair for pair in pairs if not any(map(math.isnan, pair))]
+        means = [f"{sum(v) / len(v):.4g}" for v in zip(*defined, strict=True)] or ["undefined"] * 2
         yield (
-            f"On the first {folds} folds, all {len(t.specs.main.features)} features give {metric} "
-            f"{t.all_features.mean(metric):.4g}, the selected ones {sum(selected) / folds:.4g}."
+            f"On the first {len(full)} folds, all {len(t.specs.main.features)} features give {metric} "
+            f"{means[0]}, the selected ones {means[1]}."
         )
     if t.selection_loss:
         yield selection_text(**vars(t.selection_loss))

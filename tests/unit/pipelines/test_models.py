@@ -304,13 +304,13 @@ def test_looks_at_the_test_side_are_counted_for_the_same_splits(tracker: Tracker
 
 
 def copy_version(tracker: Tracker, version: ModelVersion, *, up_to: int) -> None:
-    """Write versions like the newest one into the sqlite file: through MLflow, hundreds take half a minute."""
+    """Write more versions like this one into the sqlite file: through MLflow, hundreds take half a minute."""
     with closing(sqlite3.connect(tracker.place.folder / "mlflow.db")) as base, base:
         for table in ("model_versions", "model_version_tags"):
             names = [name for _, name, *_ in base.execute(f"PRAGMA table_info({table})")]
             copied = ", ".join("i" if name == "version" else name for name in names)
             base.execute(
-                "WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?) "  # noqa: S608
+                "WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
                 f"INSERT INTO {table} ({', '.join(names)}) SELECT {copied} FROM {table}, n "
                 "WHERE name = ? AND version = ?",
                 (version.version + 1, up_to, version.name, version.version),
