@@ -64,8 +64,8 @@ def promote_model(
 ) -> PromoteResult:
     """Make a version champion by hand.
 
-    Errors: GateError where it failed gates, or is provisional and the champion's gates are shown, unless
-    forced, which is recorded on the version.
+    Errors: GateError where it failed gates, or is provisional and the champion's gates are shown (and not a
+    strict one in place of a permissive one), unless forced, which is recorded on the version.
     """
     started = time.monotonic()
     tracker = Tracker(settings.tracking)

@@ -293,23 +293,30 @@ class Registry:
         gain with its interval) become tags, and so does the version that it replaced.
 
         Errors: GateError for a version that failed gates, and for a provisional one in place of one whose
-        gates are shown, unless forced, which is recorded too.
+        gates are shown (a strict model follows a permissive one all the same), unless forced, which is
+        recorded too.
         """
         return self._promote(version, self.holder(version.target, CHAMPION), reasons, force=force)
 
     def promote_over(
-        self, version: ModelVersion, *, expected: int | None, reasons: Mapping[str, Any]
+        self,
+        version: ModelVersion,
+        *,
+        expected: int | None,
+        reasons: Mapping[str, Any],
+        is_rival: bool = True,
     ) -> ModelVersion | None:
         """Make a version champion as `promote` does, where the champion is still the expected one.
 
-        `expected` is the number of the version that it was compared with, None for none.
+        `expected` is the number of the version that it was compared with, None for none. One that `is_rival`
+        says is no comparison keeps no provisional version from its place.
 
         Nulls: None where another version is champion by now: nothing is changed then.
         """
         before = self.holder(version.target, CHAMPION)
         if (None if before is None else before.version) not in (expected, version.version):
             return None
-        return self._promote(version, before, reasons, force=False)
+        return self._promote(version, before, reasons, force=False, is_rival=is_rival)
 
     def _promote(
         self,
@@ -318,8 +325,9 @@ class Registry:
         reasons: Mapping[str, Any],
         *,
         force: bool,
+        is_rival: bool = True,
     ) -> ModelVersion:
-        refused = _refusal(version, before)
+        refused = _refusal(version, before, is_rival=is_rival)
         if refused and not force:
             raise GateError(
                 refused,
@@ -382,12 +390,14 @@ class Registry:
         )
 
 
-def _refusal(version: ModelVersion, before: ModelVersion | None) -> str | None:
+def _refusal(version: ModelVersion, before: ModelVersion | None, *, is_rival: bool) -> str | None:
     """Say how a version's gates keep it from the place of another; None where they do not."""
     who = f"{version.name!r} version {version.version}"
     if version.failed_gates:
         return f"{who} did not pass its gates: {', '.join(version.failed_gates)}"
     if before is None or before.version == version.version or not (version.unshown_gates and before.is_shown):
+        return None
+    if not is_rival or (version.facts.get("policy"), before.facts.get("policy")) == ("strict", "permissive"):
         return None
     return (
         f"{who} is provisional: its rows could not tell of {', '.join(version.unshown_gates)}; and the gates "

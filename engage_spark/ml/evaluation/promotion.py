@@ -64,8 +64,8 @@ DecisionCode = Literal[
     "ChampionNotComparable",
     "ChampionUnknown",
 ]
-"""Why a model became champion or not. GatesNotShown: the rows could not tell of a gate, and the champion's
-gates are shown; ChampionNoRival: the champion was judged otherwise, so there is nothing to beat;
+"""Why a model became champion or not. GatesNotShown: the rows could not tell of a gate, and those of a rival
+are shown; ChampionNoRival: the champion was judged otherwise, so there is nothing to beat;
 ChampionUnknown: the registry did not say who is champion.
 """
 
@@ -226,7 +226,7 @@ def decide(gates: Sequence[ModelGate], rival: Rival | None) -> Decision:
     It must be beaten on the same rows, with confidence. A champion whose figures are no comparison is no
     rival: the model takes its place by its gates, but none of a laxer policy does. `rival` None: there is no
     champion. Where the rows cannot tell of a gate, the model is provisional: it may be the first champion,
-    or follow one whose gates are not shown either.
+    or follow one that is no rival or whose gates are not shown either.
     """
     unknown = "; ".join(f"{g.name} {g.verdict}" for g in gates if not g.passed)
     if refusal := _refusal(gates, rival, unknown):
@@ -260,11 +260,11 @@ def _refusal(gates: Sequence[ModelGate], rival: Rival | None, unknown: str) -> D
     elif rival.is_stricter:
         code = "ChampionOfStricterPolicy"
         reason = f"{rival.name} was trained by the strict policy and this one was not; promote by hand"
+    elif rival.differences:
+        return None
     elif unknown and rival.is_shown:
         code = "GatesNotShown"
         reason = f"the gates of {rival.name} are shown, and of this one {unknown}"
-    elif rival.differences:
-        return None
     elif gain is None:
         code = "ChampionNotComparable"
         reason = f"{rival.name} cannot score these rows any more, so nothing shows a gain; promote by hand"

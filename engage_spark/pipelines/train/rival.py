@@ -89,7 +89,12 @@ def carry_out(
         if not verdict.decision.promoted:
             return tracker.challenge(version, reasons=verdict.reasons), verdict
         with table_lock(context.spark, context.lake, CHAMPION, wait=COMMIT_WAIT):
-            promoted = tracker.registry.promote_over(version, expected=verdict.rival, reasons=verdict.reasons)
+            promoted = tracker.registry.promote_over(
+                version,
+                expected=verdict.rival,
+                reasons=verdict.reasons,
+                is_rival=verdict.decision.code != "ChampionNoRival",
+            )
         if promoted is not None:
             return promoted, verdict
         log.event(f"another version of {version.target} became champion meanwhile; deciding again")

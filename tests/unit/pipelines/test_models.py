@@ -146,6 +146,25 @@ def test_a_provisional_version_takes_the_place_of_no_shown_one_but_by_force(trac
     assert tracker.promote(provisional, reasons={}, force=True).facts["forced"] == "true"
 
 
+def test_a_provisional_version_follows_a_shown_one_that_is_no_rival(tracker: Tracker) -> None:
+    shown = tracker.promote(trained(tracker, policy="permissive"), reasons={})
+    registry = tracker.registry
+    unshown = {"unshown_gates": ("calibration",)}
+    lax = trained(tracker, run_id="b" * 64, policy="permissive", **unshown)
+    strict = trained(tracker, run_id="c" * 64, **unshown)
+    assert shown.is_shown
+    with pytest.raises(GateError, match="version 1, are shown"):
+        registry.promote_over(lax, expected=1, reasons={})
+    promoted = registry.promote_over(lax, expected=1, reasons={}, is_rival=False)
+    assert promoted is not None
+    assert (promoted.aliases, "forced" in promoted.facts) == ((CHAMPION,), False)
+    tracker.promote(shown, reasons={})
+    assert CHAMPION in tracker.promote(strict, reasons={}).aliases
+    shown = tracker.promote(trained(tracker, run_id="d" * 64), reasons={})
+    with pytest.raises(GateError, match="version 4, are shown"):
+        tracker.promote(lax, reasons={})
+
+
 def test_a_version_that_says_nothing_of_gates_counts_as_not_judged(tracker: Tracker) -> None:
     client = tracker.place.client
     client.create_registered_model(tracker.registry.name(TARGET))

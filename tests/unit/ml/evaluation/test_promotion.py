@@ -121,13 +121,23 @@ def test_the_first_champion_may_be_provisional_and_says_so() -> None:
     assert not decide([PASSED], None).is_provisional
 
 
-def test_a_provisional_model_never_takes_the_place_of_one_whose_gates_are_shown() -> None:
-    for more in ({"gain": gain(0.1)}, {"differences": ("other splits",)}, {}):
+def test_a_provisional_model_never_takes_the_place_of_a_rival_whose_gates_are_shown() -> None:
+    for more in ({"gain": gain(0.1)}, {}):
         decision = decide([UNKNOWN], Rival(name="version 3", is_shown=True, **more))  # type: ignore[arg-type]
         assert (decision.promoted, decision.code) == (False, "GatesNotShown")
     assert decide([PASSED], Rival(name="version 3", is_shown=True, gain=gain(0.1))).promoted
     follower = decide([UNKNOWN], Rival(name="version 3", gain=gain(0.1)))
     assert (follower.promoted, follower.is_provisional) == (True, True)
+
+
+def test_a_provisional_model_follows_a_shown_champion_that_is_no_rival() -> None:
+    other = Rival(name="version 3", is_shown=True, differences=("what it learnt means something else now",))
+    decision = decide([UNKNOWN], other)
+    assert (decision.promoted, decision.is_provisional) == (True, True)
+    assert decision.code == "ChampionNoRival"
+    strict = replace(other, is_stricter=True)
+    assert decide([UNKNOWN], strict).code == "ChampionOfStricterPolicy"
+    assert decide([FAILED, UNKNOWN], other).code == "GatesFailed"
 
 
 def test_a_champion_that_cannot_score_the_rows_stays_until_somebody_decides() -> None:
