@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE
-from engage_spark.errors import EngageError
+from engage_spark.errors import ConfigurationError, EngageError
 from engage_spark.lake import COMMIT_WAIT, table_lock, translate_spark_errors
 from engage_spark.ml.data.driver_sample import sample_rows
 from engage_spark.ml.data.split_draw import SplitDraw
@@ -22,8 +23,11 @@ from engage_spark.pipelines.champions import meaning_changes, scorer_of
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.tracking import CHAMPION, Champion, ModelVersion, Tracker
 
+T = TypeVar("T")
 MOST_TURNS = 5
 """How often it is decided anew where other trainings make champions meanwhile."""
+UNREADABLE = (ConfigurationError, ValueError, TypeError, KeyError, AttributeError)
+"""What reading stored text raises where the text is something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,40 +131,74 @@ def _rival(
 ) -> tuple[Rival, str | None]:
     """Compare with a version, and say what kept it from being compared, None where nothing did."""
     policy, own = version.facts.get("policy", ""), trained.specs.main.policy
+    other_policy = f"it was trained by policy {policy or 'unknown'}, and this one by {own.value}"
     rival = Rival(
         name=f"version {version.version}",
         is_shown=version.is_shown,
         is_stricter=policy == LeakPolicy.STRICT and own is not LeakPolicy.STRICT,
+        differences=() if policy == own.value else (other_policy,),
     )
     try:
-        champion = tracker.registry.opened(version)
-        scorer = scorer_of(champion)
-        differences = tuple(_differences(context, champion, trained, draw))
-        if rival.is_stricter or differences:
-            return replace(rival, differences=differences), None
+        try:
+            champion = tracker.registry.opened(version)
+        except ConfigurationError as e:
+            if not isinstance(e.__cause__, UNREADABLE):
+                raise
+            return replace(rival, differences=(*rival.differences, e.message)), None
+        differences, scorer = _differences(context, champion, draw)
+        rival = replace(rival, differences=(*rival.differences, *differences))
+        if rival.is_stricter or rival.differences or scorer is None:
+            return rival, None
         return replace(rival, gain=_gain_over(context, tracker, champion, scorer, trained)), None
     except Exception as e:  # noqa: BLE001 (an own error, one of the model's library, one of Spark)
-        error = str(e) if isinstance(e, EngageError) else f"{type(e).__name__}: {e}"
-        return rival, error
+        return rival, str(e) if isinstance(e, EngageError) else _words(e)
 
 
 def _differences(
-    context: RunContext, champion: Champion, trained: TrainedTarget, draw: SplitDraw | None
-) -> Iterator[str]:
-    """Say in words why figures of a version and of the model are no comparison."""
-    own = trained.specs.main.policy.value
-    if (policy := champion.facts.get("policy", "")) != own:
-        yield f"it was trained by policy {policy or 'unknown'}, and this one by {own}"
+    context: RunContext, champion: Champion, draw: SplitDraw | None
+) -> tuple[list[str], Scorer | None]:
+    """Say in words why figures of a version and of a model of its policy are no comparison; and its scorer.
+
+    What is stored beside the version and cannot be read is such a reason: nothing scores by it either.
+    """
+    differences: list[str] = []
+
+    def read(what: str, stored: Callable[[], T]) -> T | None:
+        try:
+            return stored()
+        except UNREADABLE as e:
+            differences.append(f"what is stored of {what} cannot be read: {_words(e)}")
+            return None
+
+    values = context.settings.features.graph_values
+    other_splits = read("its splits", lambda: _other_splits(champion, draw))
+    changes = read(
+        "the meaning of its features",
+        lambda: _other_meaning(meaning_changes(champion, context.contract, graph_values=values)),
+    )
+    scorer = read("how it scores", lambda: scorer_of(champion))
+    return [*(other_splits or ()), *(changes or ()), *differences], scorer
+
+
+def _other_splits(champion: Champion, draw: SplitDraw | None) -> list[str]:
+    if draw is None:
+        return []
     stored = champion.extras.get("splits")
-    if draw is not None and stored is None:
-        yield "it does not say by which splits its customers were parted"
-    elif draw is not None and not SplitDraw.from_json(str(stored)).is_same(draw):
-        yield f"its customers were parted by other splits ({champion.facts.get('splits', 'unknown')})"
-    changes = meaning_changes(champion, context.contract, graph_values=context.settings.features.graph_values)
+    if stored is None:
+        return ["it does not say by which splits its customers were parted"]
+    if SplitDraw.from_json(str(stored)).is_same(draw):
+        return []
+    return [f"its customers were parted by other splits ({champion.facts.get('splits', 'unknown')})"]
+
+
+def _other_meaning(changes: Sequence[str] | None) -> list[str]:
     if changes is None:
-        yield "it does not say what its features meant"
-    elif changes:
-        yield f"what it learnt means something else now: {'; '.join(changes)}"
+        return ["it does not say what its features meant"]
+    return [f"what it learnt means something else now: {'; '.join(changes)}"] if changes else []
+
+
+def _words(error: Exception) -> str:
+    return error.message if isinstance(error, EngageError) else f"{type(error).__name__}: {error}"
 
 
 def _gain_over(

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from engage_spark.ml.feature_spec import Task
-from engage_spark.pipelines.train import card
+from engage_spark.contract import load_contract
+from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.ml.data.split_draw import SplitDraw
+from engage_spark.ml.evaluation.promotion import Decision, GateAnswer, ModelGate, decide
+from engage_spark.ml.feature_meaning import field_meanings
+from engage_spark.ml.feature_spec import LeakPolicy, Task
+from engage_spark.pipelines.train import card, rival
+
+CONTRACT = load_contract(None)
+DRAW = SplitDraw(seed=0, folds=3, ranges=(("0", ((-9, -5), (-4, 3), (4, 9))),))
+CONTEXT: Any = SimpleNamespace(
+    contract=CONTRACT,
+    settings=SimpleNamespace(features=SimpleNamespace(graph_values="measured")),
+    spark=None,
+    lake=None,
+)
+UNKNOWN = ModelGate(name="baseline", demand="d", measured="m", answer=GateAnswer.UNKNOWN, rows=600)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +53,74 @@ def test_the_card_compares_selections_on_the_folds_that_are_defined(
     )
     (line,) = card._selection(trained)
     assert line == f"On the first 2 folds, all 9 features give {means}."
+
+
+def compared_with(opened: Any, *, policy: str = "strict") -> tuple[rival.Rival, str | None]:
+    """Compare a strict model with a version whose gates are shown, and whose files `opened` stands for."""
+
+    def open_files(_: Any) -> Any:
+        if isinstance(opened, Exception):
+            raise opened
+        return SimpleNamespace(name="churn", version=3, facts={"policy": policy}, extras=opened)
+
+    version: Any = SimpleNamespace(version=3, is_shown=True, facts={"policy": policy})
+    tracker: Any = SimpleNamespace(registry=SimpleNamespace(opened=open_files))
+    trained: Any = SimpleNamespace(specs=SimpleNamespace(main=SimpleNamespace(policy=LeakPolicy.STRICT)))
+    return rival._rival(CONTEXT, tracker, version, trained, DRAW)
+
+
+def stored(**more: Any) -> dict[str, Any]:
+    meaning = field_meanings(CONTRACT, ("churn_30_day",), graph_values="measured")
+    return {"splits": DRAW.to_json(), "meaning": meaning, "scorer": {}} | more
+
+
+@pytest.mark.parametrize(
+    ("extras", "words"),
+    [
+        (stored(), "how it scores cannot be read: this is not a stored scorer"),
+        (stored(scorer=[]), "how it scores cannot be read"),
+        ({"splits": DRAW.to_json(), "meaning": stored()["meaning"]}, "nothing stored beside it to score"),
+        (stored(splits="{"), "its splits cannot be read: JSONDecodeError"),
+        (stored(splits=DRAW.to_json().replace("-9", "x")), "its splits cannot be read"),
+        (stored(meaning=["churn_30_day"]), "the meaning of its features cannot be read"),
+        (stored(meaning=None), "does not say what its features meant"),
+    ],
+)
+def test_a_champion_whose_files_cannot_be_read_is_no_rival(extras: dict[str, Any], words: str) -> None:
+    other, error = compared_with(extras)
+    assert any(words in line for line in other.differences), other.differences
+    decision = decide([UNKNOWN], other)
+    assert (error, decision.code, decision.is_provisional) == (None, "ChampionNoRival", True)
+
+
+def test_files_that_are_damaged_make_no_rival_and_files_that_cannot_be_fetched_no_comparison() -> None:
+    damaged = ConfigurationError("engage.json is not what was written")
+    damaged.__cause__ = ValueError("not JSON")
+    assert decide([UNKNOWN], compared_with(damaged)[0]).code == "ChampionNoRival"
+    refused, full = (ConfigurationError("MLflow refuses") for _ in range(2))
+    full.__cause__ = OSError("no space left on device")
+    for failure in (refused, full, TransientError("MLflow is away"), MemoryError()):
+        other, error = compared_with(failure)
+        assert other.differences == () and error is not None
+        assert decide([], other).code == "ChampionNotComparable"
+        other, error = compared_with(failure, policy="permissive")
+        assert error is not None
+        assert decide([UNKNOWN], other).code == "ChampionNoRival", "the policy is known without the files"
+
+
+@pytest.mark.parametrize(
+    ("code", "is_rival"), [("ChampionNoRival", False), ("BetterThanChampion", True), ("FirstChampion", True)]
+)
+def test_the_registry_hears_whether_the_champion_is_a_rival(
+    code: Any, is_rival: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(rival, "table_lock", lambda *_, **__: nullcontext())
+    tracker: Any = SimpleNamespace(
+        registry=SimpleNamespace(promote_over=lambda version, **more: asked.append(more) or version)
+    )
+    decision = Decision(promoted=True, code=code, reason="r")
+    verdict = rival.ComparedVersion(decision=decision, reasons={}, rival=3)
+    version: Any = object()
+    assert rival.carry_out(CONTEXT, tracker, version, verdict, lambda: verdict) == (version, verdict)
+    assert asked == [{"expected": 3, "reasons": {}, "is_rival": is_rival}]

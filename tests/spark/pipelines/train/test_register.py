@@ -273,16 +273,16 @@ def test_a_champion_whose_files_are_refused_stays_until_somebody_decides(
 
 
 @pytest.mark.parametrize("content", ["not JSON", '{"features": [], "extras": {}}'], ids=["text", "other"])
-def test_a_champion_that_does_not_say_how_it_scores_is_not_compared_with(
+def test_a_champion_that_does_not_say_how_it_scores_is_no_rival(
     shop: Shop, tracker: Tracker, content: str
 ) -> None:
     champion_of_one_feature(shop, tracker)
     (held,) = tracker.registry.versions(TARGET.name)
     (Path(held.uri.removeprefix("file://")) / "engage.json").write_text(content)
     made = shop.record(tracker, work())
-    assert "promote by hand" in made.decision.reason
-    assert "version 1" in made.version.facts["champion"]
-    assert aliases(tracker) == {1: (CHAMPION,), 2: (CHALLENGER,)}
+    assert (made.decision.code, made.decision.promoted) == ("ChampionNoRival", True)
+    assert "version 1 has nothing stored" in made.decision.reason or "not what was" in made.decision.reason
+    assert aliases(tracker) == {1: (), 2: (CHAMPION,)}
 
 
 DRAW = SplitDraw(seed=0, folds=3, ranges=(("0", ((-9, -5), (-4, 3), (4, 9))),))
