@@ -179,14 +179,19 @@ class Registry:
         looks, _, run = ("" if model is None else str(model.tags.get(LOOKS, ""))).partition(" of ")
         return int(looks) if looks.isdigit() and run in split_runs else 0
 
-    def count_test_look(self, target: str, split_runs: Sequence[str], looks: int) -> None:
-        """Store how many trainings have been judged on the test side of these splits.
+    def count_test_look(self, target: str, split_runs: Sequence[str], *, repeated: bool) -> int:
+        """Count one more training that was judged on the test side of these splits, and return how many.
 
-        Cost: one call.
+        One that is `repeated` is counted already, unless it is the only one. Hold a lock: MLflow adds nothing
+        up.
+
+        Cost: two calls.
         """
-        name = self.name(target)
+        name, before = self.name(target), self.test_looks(target, split_runs)
+        looks = max(1, before + (not repeated))
         with self.place.calling(f"the tags of {name!r} cannot be set"):
             self.place.client.set_registered_model_tag(name, LOOKS, f"{looks} of {split_runs[0]}")
+        return looks
 
     def champion(self, target: str) -> Champion:
         """Return the champion with its extras and metrics.

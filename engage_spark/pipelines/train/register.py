@@ -32,7 +32,7 @@ from engage_spark.pipelines.stages import SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts
 from engage_spark.pipelines.train.rival import carry_out, decide_on
 from engage_spark.spark.schema import spark_schema
-from engage_spark.tracking import ModelFacts, ModelVersion, RunRecord, Tracker
+from engage_spark.tracking import CHAMPION, ModelFacts, ModelVersion, RunRecord, Tracker
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +72,8 @@ def register_target(
     """
     target = trained.target
     decided = partial(decide_on, context, stage_run, tracker, trained, attempt=attempt, draw=draw)
-    verdict, looks = decided(), _test_looks(tracker, target.name, stage_run.run_id, attempt, split_runs)
+    verdict = decided()
+    looks, repeated = _test_looks(tracker, target.name, stage_run.run_id, attempt, split_runs)
     extras = {
         "scorer": json.loads(_scorer(context, trained).to_json()),
         "graph_values": context.settings.features.graph_values,
@@ -105,8 +106,8 @@ def register_target(
                 ),
             )
         version = tracker.register(run)
-        if looks is not None and split_runs:
-            tracker.registry.count_test_look(target.name, split_runs, looks)
+        if looks is not None:
+            _count_look(context, tracker, target.name, split_runs, repeated=repeated)
         version, final = carry_out(context, tracker, version, verdict, decided)
         if final is not verdict:  # another training was quicker, so the card says what is not so any more
             decision_files = artefacts(context, stage_run, trained, final.decision, looks=looks)
@@ -116,20 +117,34 @@ def register_target(
 
 def _test_looks(
     tracker: Tracker, target: str, run_id: str, attempt: int, split_runs: Sequence[str]
-) -> int | None:
-    """Count the trainings that were judged on the test side, this one included.
+) -> tuple[int | None, bool]:
+    """Count the trainings that were judged on the test side, with this one, and say whether it repeats one.
 
     Nulls: None where MLflow does not say, or nobody knows by whom the customers were split.
     """
     if not split_runs:
-        return None
+        return None, False
     try:
         looks = tracker.registry.test_looks(target, split_runs)
         repeated = any(v.is_of(run_id, attempt) for v in tracker.registry.versions_of(target, run_id))
     except EngageError as e:
         log.event(f"nobody knows how often the test side was looked at: {e.message}", level="warning")
-        return None
-    return max(1, looks if repeated else looks + 1)
+        return None, False
+    return max(1, looks + (not repeated)), repeated
+
+
+def _count_look(
+    context: RunContext, tracker: Tracker, target: str, split_runs: Sequence[str], *, repeated: bool
+) -> None:
+    """Store that the test side was looked at once more; where that is refused, the training goes on.
+
+    The champion's lock keeps two trainings apart that count at once.
+    """
+    try:
+        with table_lock(context.spark, context.lake, CHAMPION, wait=COMMIT_WAIT):
+            tracker.registry.count_test_look(target, split_runs, repeated=repeated)
+    except EngageError as e:
+        log.event(f"a look at the test side of {target} was not counted: {e.message}", level="warning")
 
 
 def _scorer(context: RunContext, trained: TrainedTarget) -> Scorer:

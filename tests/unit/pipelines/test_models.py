@@ -316,9 +316,12 @@ def test_looks_at_the_test_side_are_counted_for_the_same_splits(tracker: Tracker
     trained(tracker)
     registry = tracker.registry
     assert registry.test_looks(TARGET, ["one"]) == 0
-    registry.count_test_look(TARGET, ["one"], 3)
+    assert registry.count_test_look(TARGET, ["one"], repeated=True) == 1, "it was killed before it counted"
+    assert registry.count_test_look(TARGET, ["one"], repeated=True) == 1
+    assert registry.count_test_look(TARGET, ["one"], repeated=False) == 2
+    assert registry.count_test_look(TARGET, ["another", "one"], repeated=False) == 3
     assert registry.test_looks(TARGET, ["another", "one"]) == 3, "later trainings added customers"
-    assert registry.test_looks(TARGET, ["redrawn"]) == 0
+    assert registry.test_looks(TARGET, ["one"]) == 0 == registry.test_looks(TARGET, ["redrawn"])
     assert registry.test_looks("churn_30_day", ["one"]) == 0
 
 

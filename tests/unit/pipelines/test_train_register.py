@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,11 @@ from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.evaluation.promotion import Decision, GateAnswer, ModelGate, decide
 from engage_spark.ml.feature_meaning import field_meanings
 from engage_spark.ml.feature_spec import LeakPolicy, Task
-from engage_spark.pipelines.train import card, rival
+from engage_spark.pipelines.train import card, register, rival
+from engage_spark.tracking import CHAMPION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CONTRACT = load_contract(None)
 DRAW = SplitDraw(seed=0, folds=3, ranges=(("0", ((-9, -5), (-4, 3), (4, 9))),))
@@ -124,3 +128,35 @@ def test_the_registry_hears_whether_the_champion_is_a_rival(
     version: Any = object()
     assert rival.carry_out(CONTEXT, tracker, version, verdict, lambda: verdict) == (version, verdict)
     assert asked == [{"expected": 3, "reasons": {}, "is_rival": is_rival}]
+
+
+def test_a_look_at_the_test_side_that_cannot_be_counted_costs_the_count_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held: list[bool] = []
+    counted: list[tuple[Any, ...]] = []
+
+    @contextmanager
+    def lock(_spark: Any, _lake: Any, name: str, *, wait: float) -> Iterator[None]:
+        assert (name, wait > 0) == (CHAMPION, True)
+        held.append(True)
+        try:
+            yield
+        finally:
+            held.pop()
+
+    def count(*asked: Any, repeated: bool) -> int:
+        assert held, "two trainings would count the same number"
+        counted.append((*asked, repeated))
+        if asked[0] == "denied":
+            raise ConfigurationError("the tags of 'denied' cannot be set")
+        return 1
+
+    events: list[str] = []
+    monkeypatch.setattr(register, "table_lock", lock)
+    monkeypatch.setattr(register.log, "event", lambda text, **_: events.append(text))
+    tracker: Any = SimpleNamespace(registry=SimpleNamespace(count_test_look=count))
+    for target in ("churn", "denied"):
+        register._count_look(CONTEXT, tracker, target, ["one"], repeated=False)
+    assert counted == [("churn", ["one"], False), ("denied", ["one"], False)]
+    assert events == ["a look at the test side of denied was not counted: the tags of 'denied' cannot be set"]

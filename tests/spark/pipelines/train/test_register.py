@@ -417,6 +417,15 @@ def test_the_card_counts_how_often_the_test_side_was_looked_at(shop: Shop, track
     assert "judged on these test customers in 2 trainings" in card
 
 
+def test_a_look_that_must_not_be_tagged_costs_no_promotion(
+    shop: Shop, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker.place.client, "set_registered_model_tag", refuses)
+    made = shop.record(tracker, work(), split_runs=("drawn",))
+    assert (made.decision.promoted, aliases(tracker)) == (True, {1: (CHAMPION,)})
+    assert tracker.registry.test_looks(TARGET.name, ["drawn"]) == 0
+
+
 def test_the_tracker_knows_which_trainings_left_a_version(shop: Shop, tracker: Tracker) -> None:
     assert not tracker.has_training(TARGET.name, work().run_id)
     shop.record(tracker, work(), attempt=3)
