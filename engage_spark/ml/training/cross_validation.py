@@ -207,6 +207,12 @@ def compare_candidates(
             reasons[c.name] = "; ".join((e.message, *e.details))
     for name, reason in reasons.items():
         log.event(f"{name} is left out: {reason}", level="warning")
+    if not results:
+        raise FitError(
+            f"no candidate for {target.name} can be evaluated",
+            hint="look at the features that they were given, such as infinite values",
+            details=[f"{name}: {reason}" for name, reason in reasons.items()],
+        )
     headline = HEADLINE[target.task]
     comparison = CandidateComparison(
         spec=spec,
@@ -250,7 +256,11 @@ def all_features_on_folds(
             log.event(f"no comparison with all features: {error.message}", level="warning")
             return None
         scores = _out_of_fold(fitted, fit_split, [candidate], key=key, sample=sample, models=models)
-    return _result(0, candidate, fitted, scores, spec, sample)
+        try:
+            return _result(0, candidate, fitted, scores, spec, sample)
+        except InputError as e:
+            log.event(f"no comparison with all features: {e.message}", level="warning")
+            return None
 
 
 def ranked(results: Sequence[CandidateResult], metric: Metric) -> tuple[CandidateResult, ...]:

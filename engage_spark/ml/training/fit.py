@@ -15,7 +15,7 @@ from engage_spark.ml.feature_spec import Feature, Target
 from engage_spark.ml.training.candidates import Candidate
 from engage_spark.ml.training.pipeline import (
     FEATURES,
-    PREDICTION,
+    bounded_score,
     build_pipeline,
     candidate_features,
     estimation,
@@ -278,7 +278,7 @@ def out_of_fold(
 
     Columns: the key, `candidate`, `fold` (int), `label` (double) and `score` (double: the prediction inside
     the target's bounds, for two classes the uncalibrated probability of class 1). All models are of one
-    target.
+    target. A NaN stays, so that it is the candidate's that predicts it, and fails no job of all candidates.
 
     Grain: a row per row of `rows` in a fold of `fitted`, and candidate.
 
@@ -311,8 +311,10 @@ def out_of_fold(
             *(column_named(f.name) for f in features),
         )
         scored = members[0].preparation.transform(held_out).select(*columns)
+        score = bounded_score(job.target)
         for i, f in enumerate(members):
-            scored = f.estimation.transform(scored).select(*columns, F.col(PREDICTION).alias(f"__score{i}"))
+            predicted = f.estimation.stages[0].transform(scored)
+            scored = predicted.select(*columns, F.expr(score).alias(f"__score{i}"))
             columns.append(f"__score{i}")
         by_candidate = F.array(
             *(

@@ -176,26 +176,30 @@ def estimation(candidate: Candidate, *, target: Target, label: str, seed: int) -
     unfitted = estimator(
         candidate, target=target, label=label, seed=seed, predicted=_PREDICTED, classed=_CLASS
     )
+    drop = _CLASS if target.task is Task.BINARY else _PREDICTED
+    nan = (
+        f"RAISE_ERROR('the model of {_text(target.name)} predicts NaN for a row: one of its "
+        f"features is infinite')"
+    )
+    return [unfitted, _select(f"* EXCEPT ({drop}), {bounded_score(target, nan=nan)} AS {PREDICTION}")]
+
+
+def bounded_score(target: Target, *, nan: str | None = None) -> str:
+    """Write in SQL what a fitted estimator predicts, inside the target's bounds.
+
+    `nan` is what stands for a NaN; None leaves it.
+    """
+    value = _PREDICTED
     if target.task is Task.BINARY:
-        score = (
+        value = (
             f"CAST(SUBSTRING_INDEX(TRIM(BOTH '[]' FROM CAST({PROBABILITY} AS STRING)), ',', -1) AS DOUBLE)"
         )
-        return [unfitted, _bounded(score, target, drop=_CLASS)]
-    return [unfitted, _bounded(_PREDICTED, target, drop=_PREDICTED)]
-
-
-def _bounded(value: str, target: Target, *, drop: str) -> Any:
     inside = value
     if target.maximum is not None:
         inside = f"LEAST({_double(target.maximum)}, {inside})"
     if target.minimum is not None:
         inside = f"GREATEST({_double(target.minimum)}, {inside})"
-    nan = (
-        f"RAISE_ERROR('the model of {_text(target.name)} predicts NaN for a row: one of its "
-        f"features is infinite')"
-    )
-    checked = f"CASE WHEN ISNAN({value}) THEN {nan} ELSE {inside} END"
-    return _select(f"* EXCEPT ({drop}), {checked} AS {PREDICTION}")
+    return f"CASE WHEN ISNAN({value}) THEN {nan or value} ELSE {inside} END"
 
 
 def calibrated(

@@ -174,6 +174,8 @@ def test_a_boolean_label_is_fitted_as_0_and_1(people: DataFrame) -> None:
 def test_each_row_is_judged_once_by_each_candidate_that_has_not_seen_it(
     people: DataFrame, rows: pd.DataFrame
 ) -> None:
+    from pyspark.sql import functions as F
+
     parts = {k: people.where(f"fold <> {k}") for k in range(3)}
     fitted = fit_all(
         [job(parts[k], n, fold=k) for k in range(3) for n in ("linear", "baseline")], parallelism=2
@@ -187,6 +189,11 @@ def test_each_row_is_judged_once_by_each_candidate_that_has_not_seen_it(
     expected = {k: rows[rows.fold != k].left.mean() for k in range(3)}
     constant = found[found.candidate == "baseline"]
     np.testing.assert_allclose(constant.score, constant.fold.map(expected), atol=1e-12)
+    signs = F.when(F.col("id") < "c00150", float("inf")).otherwise(float("-inf"))
+    infinite = people.withColumns({"spend.per visit": F.lit(float("inf")), "paying": signs})
+    scores = out_of_fold(fitted, infinite, key=["id"]).toArrow().to_pandas()
+    assert scores[scores.candidate == "linear"].score.isna().any(), "a NaN stays the candidate's own"
+    assert scores[scores.candidate == "baseline"].score.notna().all()
 
 
 def test_out_of_fold_predictions_of_a_model_of_all_rows_are_refused(people: DataFrame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from engage_spark.ml.training.cross_validation import (
     compare_candidates,
     ranked,
 )
+from engage_spark.ml.training.pipeline import bounded_score
 from engage_spark.settings.model import ModelSettings
 
 NAN = math.nan
@@ -126,6 +128,26 @@ def test_a_candidate_that_predicts_nothing_is_left_out(monkeypatch: pytest.Monke
 def test_where_every_candidate_fails_the_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FitError, match="linear diverged in fold 0"):
         compared(monkeypatch, failing={(name, 0) for name in CANDIDATES})
+    with pytest.raises(FitError, match="no candidate for left can be evaluated") as caught:
+        compared(monkeypatch, failing={("forest", 0), ("gbt", 1)}, nan="linear")
+    assert [d.split(":")[0] for d in caught.value.details] == ["gbt", "forest", "linear"]
+    assert "NaN" in caught.value.details[-1]
+
+
+def test_a_nan_that_comes_to_the_driver_is_not_made_a_bound() -> None:
+    duckdb = pytest.importorskip("duckdb")
+    worth = Target(name="worth", task=Task.REGRESSION, minimum=0, maximum=80, label_days=0, baseline=None)
+
+    def scores(target: Target) -> list[Any]:
+        sql = re.sub(r"(?<=[0-9])D", "", bounded_score(target))
+        values = "(VALUES (1, 'NaN'::DOUBLE), (2, 100.0), (3, -5.0), (4, 7.5)) AS t(i, __predicted)"
+        return [v for (v,) in duckdb.sql(f"SELECT {sql} FROM {values} ORDER BY i").fetchall()]
+
+    assert math.isnan(scores(worth)[0]) and scores(worth)[1:] == [80.0, 0.0, 7.5]
+    assert scores(replace(worth, minimum=None, maximum=None))[1:] == [100.0, -5.0, 7.5]
+    for target in (TARGET, worth):
+        assert "RAISE_ERROR" not in bounded_score(target)
+        assert "ISNAN" in bounded_score(target, nan="x") and " THEN x ELSE " in bounded_score(target, nan="x")
 
 
 def test_the_next_best_wins_where_the_best_cannot_be_fitted_on_all_folds(
@@ -169,3 +191,12 @@ def test_all_features_are_compared_on_folds_and_never_on_the_test(monkeypatch: p
     monkeypatch.undo()
     compared(monkeypatch, failing={("linear", 0)})
     assert on_folds(replace(SPEC, features=more)) is None, "a comparison that fails costs itself"
+    monkeypatch.undo()
+    compared(monkeypatch, failing=set())
+    plain_scores = cross_validation._out_of_fold
+    monkeypatch.setattr(
+        cross_validation,
+        "_out_of_fold",
+        lambda *asked, **more: plain_scores(*asked, **more) | {"score": np.full(80, NAN)},
+    )
+    assert on_folds(replace(SPEC, features=more)) is None, "and so does one that predicts NaN"
