@@ -18,7 +18,7 @@ from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
 from engage_spark.ml.training.calibration import CalibrationMap
 from engage_spark.ml.training.candidates import Candidate, baseline_for
-from engage_spark.ml.training.fit import Job, fit_all, narrow
+from engage_spark.ml.training.fit import Job, failure_of, fit_all, narrow
 from engage_spark.ml.training.pipeline import PREDICTION, calibrated, candidate_features
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
@@ -192,7 +192,10 @@ def _fitted(
     days: int,
     models: ModelSettings,
 ) -> tuple[list[FittedModel], dict[tuple[str, tuple[Feature, ...]], FitError]]:
-    """Fit and calibrate each use, and return the models with the errors of those that failed."""
+    """Fit and calibrate each use, and return the models with the errors of those that failed.
+
+    A model that predicts NaN for a row of the calibration split is one of these.
+    """
     jobs = [
         Job(
             candidate=candidate,
@@ -206,16 +209,16 @@ def _fitted(
     ]
     failures: dict[Job, FitError] = {}
     fits = fit_all(jobs, parallelism=models.parallelism, failures=failures)
-    fitted = [
-        _calibrated(
-            FittedModel(candidate=job.candidate, features=job.features, model=fit.model),
-            target,
-            calibration,
-            key=key,
-            days=days,
-        )
-        for job, fit in zip((j for j in jobs if j not in failures), fits, strict=True)
-    ]
+    fitted = []
+    for job, fit in zip([j for j in jobs if j not in failures], fits, strict=True):
+        model = FittedModel(candidate=job.candidate, features=job.features, model=fit.model)
+        try:
+            fitted.append(_calibrated(model, target, calibration, key=key, days=days))
+        except Exception as e:
+            failure = failure_of(job, e)
+            if not isinstance(failure, FitError):
+                raise failure from e
+            failures[job] = failure
     return fitted, {(job.candidate.name, job.features): error for job, error in failures.items()}
 
 

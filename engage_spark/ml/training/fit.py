@@ -226,15 +226,16 @@ def _side_by_side(
         if error is None:
             outcomes.append(future.result())
             continue
-        described = _with_job(job, error)
-        if not (goes_on and isinstance(described, FitError)):
-            raise described from error
-        described.__cause__ = error
-        outcomes.append(described)
+        failure = failure_of(job, error)
+        if not (goes_on and isinstance(failure, FitError)):
+            raise failure from error
+        failure.__cause__ = error
+        outcomes.append(failure)
     return outcomes
 
 
-def _with_job(job: Job, error: BaseException) -> BaseException:
+def failure_of(job: Job, error: BaseException) -> BaseException:
+    """Return what an error of a job is to users: FitError, TransientError, or an own error as it is."""
     if isinstance(error, EngageError) or not isinstance(error, Exception):
         error.add_note(f"while fitting {job.description}")
         return error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engage_spark.errors import FitError
+from engage_spark.errors import ConfigurationError, FitError
 from engage_spark.ml.data.driver_sample import HASH, RowSample
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.training import final_models
@@ -98,3 +99,39 @@ def test_a_comparison_that_cannot_be_fitted_costs_itself_and_the_model_does_not(
     n_failing = 2
     with pytest.raises(FitError, match="4,096"):
         fitted()
+
+
+def test_a_model_that_cannot_be_calibrated_has_failed_and_the_next_best_may_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = replace(TARGET, name="left", task=Task.BINARY, maximum=1.0)
+
+    def fit_all(jobs: Any, **_: Any) -> list[Any]:
+        return [SimpleNamespace(model=j.candidate.name) for j in jobs]
+
+    def calibrated(model: str, *_: Any, **__: Any) -> tuple[str, None]:
+        if model == "linear":
+            raise reason
+        return model, None
+
+    monkeypatch.setattr(final_models, "fit_all", fit_all)
+    monkeypatch.setattr(final_models, "calibrated", calibrated)
+    monkeypatch.setattr(final_models, "narrow", lambda *_, **__: None)
+    rows: Any = None
+
+    def fitted(name: str) -> dict[str, Any]:
+        (candidate,) = candidates_for(left, [name])
+        spec = replace(SPEC, target=left)
+        return dict(
+            final_models.fit_final_models(
+                candidate, {WINNER: FEATURES}, spec, rows, calibration=rows, key=["id"], days=1, models=MODELS
+            )
+        )
+
+    reason: Exception = RuntimeError("the model of left predicts NaN for a row")
+    with pytest.raises(FitError, match="linear for left on all rows failed: the model of left predicts NaN"):
+        fitted("linear")
+    assert list(fitted("forest")) == [WINNER, BASELINE]
+    reason = ConfigurationError("only a model of two classes can be calibrated")
+    with pytest.raises(ConfigurationError, match="two classes"):
+        fitted("linear")
