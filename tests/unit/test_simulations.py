@@ -20,6 +20,7 @@ from bench.simulations import Simulation, calibration, centrality, fairness, pro
         (selection.noise_categories, 4),
         (selection.real_categories, 8),
         (calibration.calibrated_worlds, 10),
+        (calibration.overconfident_worlds, 20),
         (centrality.betweenness_within_epsilon, 4),
     ],
     ids=str,

@@ -1,8 +1,9 @@
 """Map a model's probabilities to frequencies, by the method that rows left out judge better. Pure numpy.
 
-Two methods: logistic regression of the label on the log-odds (two numbers, so a few hundred rows are enough)
-and isotonic regression (any rising curve, which needs thousands). The folds of the calibration rows, by
-customer, choose: the one with the smaller log-loss on the folds that it was not fitted on.
+Three methods: the mean (one number), logistic regression of the label on the log-odds (two, so a few hundred
+rows are enough) and isotonic regression (any rising curve, which needs thousands). The folds of the
+calibration rows, by customer, choose: the one with the smallest log-loss on the folds that it was not fitted
+on.
 
 Neither claims more than the rows can show. Of n customers with k ones a step says (k + ½) / (n + 1), a step
 has at least STEP customers, and no probability lies beyond ½ / (n + 1) of all n customers from 0 or 1.
@@ -16,8 +17,9 @@ Jeffreys' prior of a share, L. D. Brown, T. T. Cai and A. DasGupta, Statistical 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,17 @@ ORDER_SHARE = 0.001
 """How much of the uncalibrated probability is in a calibrated one, stretched between its ends: rows keep
 their order within a step, at a cost in calibration of less than a thousandth.
 """
-LOGISTIC, ISOTONIC = "logistic", "isotonic"
+MEAN, LOGISTIC, ISOTONIC = "mean", "logistic", "isotonic"
+SLOPE_PRIOR = 0.1
+"""How sure a slope of 1 is before any row (one over its variance): it decides where all are of one score."""
+SURE = 0.001
+"""Logistic regression takes scores nearer to 0 or 1 than this, and than the rows can show, as this far away:
+a score of 0 is no place on a line, and would bend it.
+"""
+MOST_ITERATIONS, SMALLEST_PART, TOLERANCE, TINY = 100, 1e-9, 1e-12, 1e-300
+"""Steps of Newton's method, the smallest part of one, the relative fall of the loss that ends them, and what
+no weight is below.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,9 +100,10 @@ class ScoreCounts:
 class CalibrationMap:
     """A rising map from log-odds to probabilities, a line or straight pieces between `knots`.
 
-    `slope` and `intercept` are those of the log-odds (logistic); `knots` are log-odds, and `values` the
-    probabilities there (isotonic). All lie between `low` and `high`. `losses`: mean log-loss by method on
-    rows left out; empty where there were too few to compare. `customers`: how many it was made from.
+    `slope` and `intercept` are those of the log-odds (logistic; see SURE); `knots` are log-odds, and `values`
+    the probabilities there (isotonic; one of them for the mean). All lie between `low` and `high`. `losses`:
+    mean log-loss by method on rows left out; without isotonic where it had too few, empty where no row could
+    be left out. `customers`: how many it was made from.
     """
 
     method: str
@@ -107,7 +120,8 @@ class CalibrationMap:
         """Return calibrated probabilities, before the order within steps is restored."""
         u = np.asarray(log_odds, dtype=np.float64)
         if self.method == LOGISTIC:
-            return np.clip(1 / (1 + np.exp(-(self.slope * u + self.intercept))), self.low, self.high)
+            z = self.slope * _inside(u, self.low) + self.intercept
+            return np.clip(_sigmoid(z), self.low, self.high)
         return np.asarray(np.interp(u, self.knots, self.values))
 
     def apply(self, probabilities: Any) -> F64:
@@ -119,7 +133,8 @@ class CalibrationMap:
 
     def sql(self, column: str) -> str:
         """Write the map as a Spark SQL expression of a column of probabilities."""
-        z = f"LEAST({1 - NEAREST!r}D, GREATEST({NEAREST!r}D, {column}))"
+        nearest = min(SURE, self.low) if self.method == LOGISTIC else NEAREST
+        z = f"LEAST({1 - nearest!r}D, GREATEST({nearest!r}D, {column}))"
         u = f"LN({z} / (1.0D - {z}))"
         if self.method == LOGISTIC:
             odds = f"EXP(-({self.slope!r}D * {u} + {self.intercept!r}D))"
@@ -143,7 +158,10 @@ class CalibrationMap:
 
 
 def choose_calibration(counts: ScoreCounts) -> CalibrationMap:
-    """Fit the method that predicts the folds' rows better when they are left out; of equals the logistic.
+    """Fit the method that predicts the folds' rows best when they are left out; of equals the simplest.
+
+    Where there is one fold alone nothing can be left out, and it is the mean. Isotonic regression needs two
+    steps.
 
     Errors: ConfigurationError where there is no row.
     """
@@ -151,53 +169,98 @@ def choose_calibration(counts: ScoreCounts) -> CalibrationMap:
         raise ConfigurationError(
             "no row is left to calibrate on", hint="train on more customers whose label is known"
         )
-    fits = {LOGISTIC: fit_logistic, ISOTONIC: fit_isotonic}
+    fits = {MEAN: fit_mean, LOGISTIC: fit_logistic, ISOTONIC: fit_isotonic}
+    if counts.customers.sum() < 2 * STEP:
+        del fits[ISOTONIC]
     folds = np.unique(counts.fold)
-    losses: dict[str, float] = {}
-    if len(folds) > 1 and counts.customers.sum() >= 2 * STEP:
-        for method, fit in fits.items():
-            total = 0.0
-            for fold in folds:
-                out = counts.take(counts.fold == fold)
-                q = fit(counts.take(counts.fold != fold), {}).of_log_odds(out.log_odds)
-                total -= float(out.ones @ np.log(q) + (out.rows - out.ones) @ np.log1p(-q))
-            losses[method] = total / float(counts.rows.sum())
-    best = min(losses, key=lambda m: (losses[m], m != LOGISTIC)) if losses else LOGISTIC
+    losses = {m: _left_out_loss(counts, folds, fit) for m, fit in fits.items()} if len(folds) > 1 else {}
+    best = min(losses, key=lambda m: losses[m]) if losses else MEAN
     return fits[best](counts, losses)
 
 
+def _left_out_loss(
+    counts: ScoreCounts, folds: I64, fit: Callable[[ScoreCounts, Mapping[str, float]], CalibrationMap]
+) -> float:
+    """Return the mean log-loss of rows by the maps that are fitted on the other folds."""
+    terms: list[float] = []
+    for fold in folds:
+        out = counts.take(counts.fold == fold)
+        q = fit(counts.take(counts.fold != fold), {}).of_log_odds(out.log_odds)
+        terms += (out.ones * np.log(q) + (out.rows - out.ones) * np.log1p(-q)).tolist()
+    return -math.fsum(terms) / float(counts.rows.sum())
+
+
+def fit_mean(counts: ScoreCounts, losses: Mapping[str, float]) -> CalibrationMap:
+    """Fit the share of ones as the probability of every row, whatever its score."""
+    low, high = _ends(counts)
+    customers = float(counts.customers.sum())
+    return CalibrationMap(
+        method=MEAN,
+        knots=(0.0,),
+        values=(_share([customers, float(counts.ones.sum()) / counts.days]),),
+        low=low,
+        high=high,
+        customers=int(customers),
+        losses=losses,
+    )
+
+
 def fit_logistic(counts: ScoreCounts, losses: Mapping[str, float]) -> CalibrationMap:
-    """Fit the label's log-odds as a rising line of the given ones, by Newton's method.
+    """Fit the label's log-odds as a rising line of the given ones; the mean where there is no such line.
 
     A row in the middle counts beside those that are there (Platt's half a one and half a zero), so that rows
     of one class alone, or parted ones, have an answer.
     """
-    low, high = _ends(counts)
-    n = counts.customers
-    u = np.append(counts.log_odds, 0.0)
-    k, n = np.append(counts.ones / counts.days, 0.5), np.append(n, 1.0)
-    beta = np.array([1.0, 0.0])
-    x = np.column_stack([u, np.ones(len(u))])
-    for _ in range(50):
-        q = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-        weight = np.maximum(n * q * (1 - q), 1e-12)
-        # A slope near 1 is what the rows are held against: it decides where they are all of one score.
-        gradient = x.T @ (k - n * q) + np.array([1e-3 * (1.0 - beta[0]), 0.0])
-        step = np.linalg.solve((x * weight[:, None]).T @ x + np.diag([1e-3, 0.0]), gradient)
-        beta += step * min(1.0, 4.0 / max(float(np.abs(step).max()), 1e-300))
-        if np.abs(step).max() < 1e-10:
-            break
-    if beta[0] <= 0:  # the model ranks no better than chance: all have the mean, in their order
-        beta = np.array([0.0, _logit((float(counts.ones.sum()) / counts.days + 0.5) / (n[:-1].sum() + 1))])
-    return CalibrationMap(
-        method=LOGISTIC,
-        slope=float(beta[0]),
-        intercept=float(beta[1]),
-        low=low,
-        high=high,
-        customers=int(n[:-1].sum()),
-        losses=losses,
+    mean = fit_mean(counts, losses)
+    line = fit_line(
+        np.append(_inside(counts.log_odds, mean.low), 0.0),
+        np.append(counts.customers, 1.0),
+        np.append(counts.ones / counts.days, 0.5),
     )
+    if line is None or line[0] <= 0:  # the model ranks no better than chance
+        return mean
+    return replace(mean, method=LOGISTIC, slope=line[0], intercept=line[1], knots=(), values=())
+
+
+def fit_line(u: F64, n: F64, k: F64) -> tuple[float, float] | None:
+    """Return slope and intercept of the log-odds of `k` ones of `n` at `u`; None where they do not converge.
+
+    Newton's method on a convex loss, from the mean, each step halved until the loss falls as the step
+    promises. Numpy adds in the order of the entries, as BLAS on several threads does not.
+    """
+    slope, intercept = 0.0, _logit(float(k.sum() / n.sum()))
+    loss = _line_loss(slope, intercept, u, n, k)
+    for _ in range(MOST_ITERATIONS):
+        z = slope * u + intercept
+        q, other = _sigmoid(z), _sigmoid(-z)
+        weight, rest = n * q * other, k * other - (n - k) * q
+        pull, lack = SLOPE_PRIOR * (1.0 - slope), float(rest.sum())
+        # Solved about the weighted middle of the scores, where the two numbers do not depend on each other.
+        total = max(float(weight.sum()), TINY)
+        middle = float((weight * u).sum()) / total
+        spread = float((weight * (u - middle) ** 2).sum()) + SLOPE_PRIOR
+        turn = (float((rest * (u - middle)).sum()) + pull) / spread
+        lift = lack / total - middle * turn
+        # How fast the loss falls at the start of the step.
+        promise = turn * (float((rest * u).sum()) + pull) + lift * lack
+        if promise <= TOLERANCE * max(1.0, loss):
+            return slope + turn, intercept + lift
+        part, best = 1.0, loss
+        while (loss := _line_loss(slope + part * turn, intercept + part * lift, u, n, k)) > (
+            best - 1e-4 * part * promise
+        ):
+            part /= 2
+            if part < SMALLEST_PART:
+                return None
+        slope, intercept = slope + part * turn, intercept + part * lift
+    return None
+
+
+def _line_loss(slope: float, intercept: float, u: F64, n: F64, k: F64) -> float:
+    """Return the log-loss of a line, with what holds its slope near 1 where all scores are alike."""
+    z = slope * u + intercept
+    terms = k * np.logaddexp(0.0, -z) + (n - k) * np.logaddexp(0.0, z)
+    return float(terms.sum()) + SLOPE_PRIOR / 2 * (1.0 - slope) ** 2
 
 
 def fit_isotonic(counts: ScoreCounts, losses: Mapping[str, float]) -> CalibrationMap:
@@ -254,3 +317,13 @@ def _ends(counts: ScoreCounts) -> tuple[float, float]:
 
 def _logit(p: float) -> float:
     return float(np.log(p / (1 - p)))
+
+
+def _inside(log_odds: F64, low: float) -> F64:
+    """Return the log-odds as a line takes them; see SURE."""
+    nearest = min(SURE, low)
+    return np.clip(log_odds, _logit(nearest), _logit(1 - nearest))
+
+
+def _sigmoid(z: F64) -> F64:
+    return np.asarray(1 / (1 + np.exp(-np.clip(z, -700, 700))))

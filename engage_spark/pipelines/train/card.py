@@ -20,6 +20,7 @@ from engage_spark.ml.report.model_card import (
     selection_text,
 )
 from engage_spark.ml.train_target import TrainedTarget
+from engage_spark.ml.training.calibration import MEAN, CalibrationMap
 from engage_spark.ml.training.final_models import BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
 from engage_spark.pipelines.context import RunContext, StageRun
 
@@ -131,9 +132,9 @@ def _calibration(t: TrainedTarget) -> tuple[str, ...]:
     if c is None:
         return ()
     compared = ", ".join(f"{loss:.4f} {method}" for method, loss in c.losses.items())
-    reason = f"chosen by log-loss on folds left out ({compared})" if compared else "the rows are few"
+    reason = f"chosen by log-loss on folds left out ({compared})" if compared else "too few to compare"
     return (
-        f"Calibrated by {c.method} regression on {t.splits.counts['calibration']:,} rows kept for it: "
+        f"Calibrated by {_method(c)} on {t.splits.counts['calibration']:,} rows kept for it: "
         f"{reason}. These rows can show no probability below {c.low:.2g} or above {c.high:.5g}, and none "
         f"is given.",
         *_calibrated_again(t),
@@ -144,9 +145,15 @@ def _calibrated_again(t: TrainedTarget) -> Iterator[str]:
     c = t.serving.fitted.calibration
     if t.serving.is_refit and c is not None:
         yield (
-            f"The model that serves is calibrated anew on the customers kept for it, by {c.method} "
-            f"regression; its probabilities lie between {c.low:.2g} and {c.high:.5g}."
+            f"The model that serves is calibrated anew on the customers kept for it, by {_method(c)}; "
+            f"its probabilities lie between {c.low:.2g} and {c.high:.5g}."
         )
+
+
+def _method(c: CalibrationMap) -> str:
+    if c.method == MEAN:
+        return "the mean (no scores were shown to tell customers apart: all have nearly one probability)"
+    return f"{c.method} regression"
 
 
 def _coverage(t: TrainedTarget) -> tuple[tuple[str, GroupFigure], ...]:
