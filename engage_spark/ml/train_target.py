@@ -14,26 +14,22 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.errors import ConfigurationError, FitError, InputError
-from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows
+from engage_spark.errors import ConfigurationError, FitError
 from engage_spark.ml.data.preflight import fold_counts, require_trainable
 from engage_spark.ml.data.split import FOLD, SIDE
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots, split_rows
 from engage_spark.ml.data.training_set import labelled
 from engage_spark.ml.evaluation.bootstrap import Interval
-from engage_spark.ml.evaluation.conformal import (
-    Conformal,
-    with_interval,
-    with_set,
-)
+from engage_spark.ml.evaluation.conformal import Conformal
 from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.profit_curve import Profit, profits
 from engage_spark.ml.evaluation.promotion import ModelGate
 from engage_spark.ml.explain.explainer import Explainer
 from engage_spark.ml.explain.reasons import Importance, explainer_of, global_importance
-from engage_spark.ml.fairness.audit import Attribute, audit_fairness
+from engage_spark.ml.fairness.audit import Attribute
 from engage_spark.ml.fairness.group_metrics import Fairness
-from engage_spark.ml.fairness.proxy import Proxy, proxy_test
+from engage_spark.ml.fairness.model_audit import compare_groups, proxy_tests
+from engage_spark.ml.fairness.proxy import Proxy
 from engage_spark.ml.feature_spec import Feature, Target, TargetSpecs, Task
 from engage_spark.ml.fold_models import FoldModel, ScratchPath, fold_models
 from engage_spark.ml.leakage.findings import LeakFinding
@@ -69,13 +65,12 @@ from engage_spark.ml.training.fit import narrow
 from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of
 from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.settings.model import ModelSettings
-from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
 
 WORST_AUC, WORST_RMSE = 0.005, 0.01
 """What selection may cost before it is reported: a loss in AUC, or a share of RMSE."""
-EXPLAINED_ROWS, PROXY_ROWS = 20_000, 50_000
-"""Most rows that global importance is averaged over, and that the proxy test reads."""
+EXPLAINED_ROWS = 20_000
+"""Most rows that global importance is averaged over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +131,11 @@ class TrainedTarget:
         name = HEADLINE[self.target.task].name
         model, baseline = self.final.metrics[name], self.finals.by_role[BASELINE].metrics[name]
         return model is not None and baseline is not None and model.apart_from(baseline)
+
+    @property
+    def unaudited(self) -> tuple[str, ...]:
+        """What could not be audited of groups and of what gives them away, and why."""
+        return (*self.fairness.unaudited, *self.untested_proxies)
 
     @property
     def judged(self) -> FinalModels:
@@ -289,10 +289,16 @@ def train_target(
             seed=models.seed,
         )
         scored = winner.model.transform(test_rows)
-        fairness = _fairness(
-            scored, target, conformal, key=key, protected=protected, profits=profit_curves, models=models
+        fairness = compare_groups(
+            scored,
+            target,
+            conformal,
+            key=key,
+            protected=protected,
+            threshold=profit_curves[0].chosen if profit_curves else None,
+            models=models,
         )
-        proxies, untested = _proxies(
+        proxies, untested = proxy_tests(
             winner.features, splits, key=key, day=day, protected=protected, models=models
         )
     return TrainedTarget(
@@ -421,79 +427,3 @@ def _audited_columns(
     """List the columns that explanation and audit need: Spark plans over few columns much quicker."""
     names = [*key, day, target.name, *(f.name for f in features), *(a.name for a in protected)]
     return list(dict.fromkeys(names))
-
-
-def _fairness(
-    scored: DataFrame,
-    target: Target,
-    conformal: Conformal,
-    *,
-    key: Sequence[str],
-    protected: Sequence[Attribute],
-    profits: Sequence[Profit],
-    models: ModelSettings,
-) -> Fairness:
-    """Compare the groups of the protected attributes on the test split, coverage included."""
-    label = column_named(target.name).cast("double")
-    if target.task is Task.BINARY:
-        rows = with_set(scored, conformal, name="__set").withColumn(
-            "__covered", F.array_contains("__set", label.cast("int"))
-        )
-    else:
-        rows = with_interval(scored, conformal, low="__low", high="__high")
-        rows = rows.withColumn("__covered", (label >= F.col("__low")) & (label <= F.col("__high")))
-    return audit_fairness(
-        rows.withColumn("__label", label),
-        target=target,
-        protected=protected,
-        key=key,
-        smallest=models.smallest_group,
-        label="__label",
-        covered="__covered",
-        threshold=profits[0].chosen if profits else None,
-    )
-
-
-def _proxies(
-    features: Sequence[Feature],
-    splits: SplitRows,
-    *,
-    key: Sequence[str],
-    day: str,
-    protected: Sequence[Attribute],
-    models: ModelSettings,
-) -> tuple[tuple[Proxy, ...], tuple[str, ...]]:
-    """Test how well the model's features tell protected groups apart, on at most PROXY_ROWS test rows.
-
-    Returns the tests, and the reasons why other attributes could not be tested.
-    """
-    if not protected:
-        return (), ()
-    drawn_alike = RowSample(expected=splits.counts["test"], limit=PROXY_ROWS)
-    sample = sample_rows(splits.test, drawn_alike, key=key, seed=models.seed)
-    values = [
-        (column_named(f.name) if f.categorical else column_named(f.name).cast("double")).alias(f"f{i}")
-        for i, f in enumerate(features)
-    ]
-    groups = [a.group().alias(f"g{i}") for i, a in enumerate(protected)]
-    table = to_arrow(sample.select(HASH, F.unix_date(column_named(day)).alias("day"), *values, *groups))
-    table = table.sort_by([(HASH, "ascending"), ("day", "ascending")])
-    columns = {f.name: table.column(f"f{i}").to_numpy() for i, f in enumerate(features)}
-    proxies, untested = [], []
-    for i, attribute in enumerate(protected):
-        try:
-            proxies.append(
-                proxy_test(
-                    columns,
-                    table.column(f"g{i}").to_pylist(),
-                    attribute=attribute.name,
-                    keys=table.column(HASH).to_numpy(),
-                    smallest=models.smallest_group,
-                    replicates=models.bootstrap,
-                    seed=models.seed,
-                )
-            )
-        except InputError as e:
-            reason = f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}"
-            untested.append(reason)
-    return tuple(proxies), tuple(untested)

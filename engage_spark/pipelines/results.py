@@ -267,6 +267,8 @@ class TrainedModel:
     """Whether the intervals of model and baseline in the headline metric are apart."""
     selection_cost: SelectionCost | None = None
     gain: MetricEstimate | None = None
+    unaudited: tuple[str, ...] = ()
+    """What could not be audited of protected groups, and why."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,7 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
         yield "its interval and the baseline's overlap"
     if t.selection_cost is not None:
         yield _selection_text(t.selection_cost)
+    yield from t.unaudited
 
 
 def _selection_text(cost: SelectionCost) -> str:

@@ -234,7 +234,8 @@ class GroupNote:
 class Fairness:
     """The figures of every group, those of all rows first, the spreads, and the groups not shown alone.
 
-    `smallest` is the number of customers that a figure needs behind its denominator.
+    `smallest` is the number of customers that a figure needs behind its denominator. `unaudited` says why
+    groups were not compared, where they could not be.
     """
 
     task: Task
@@ -242,6 +243,7 @@ class Fairness:
     figures: tuple[GroupFigure, ...]
     spreads: tuple[GroupSpread, ...]
     notes: tuple[GroupNote, ...] = ()
+    unaudited: tuple[str, ...] = ()
 
     @property
     def flagged(self) -> tuple[GroupSpread, ...]:

@@ -338,6 +338,8 @@ class Card:
         f = self.fairness
         if f is None:
             return [f"By group: {NOT_DONE.lower()}"]
+        if f.unaudited:
+            return [f"By group: {NOT_DONE.lower()}", bullets(f.unaudited)]
         flagged = [
             f"{s.attribute}, {s.metric.replace('_', ' ')}: {p.lower} has {number(p.ratio)} [{number(p.low)}, "
             f"{number(p.high)}] of the rate of {p.higher}."

@@ -96,6 +96,7 @@ def _figures(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
             "figures": [f.to_row() for f in t.fairness.figures],
             "spreads": [asdict(s) for s in t.fairness.spreads],
             "not_shown_alone": [asdict(n) for n in t.fairness.notes],
+            "not_audited": list(t.fairness.unaudited),
         },
     }
 

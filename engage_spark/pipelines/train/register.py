@@ -379,6 +379,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         candidate=t.final.candidate.name,
         candidates=tuple(r.candidate.name for r in t.comparison.results),
         failed_candidates=t.comparison.failed,
+        unaudited=t.unaudited,
         version=registered.version.version,
         promoted=registered.decision.promoted,
         provisional=registered.decision.is_provisional,

@@ -305,7 +305,7 @@ def _train(
                     scratch_path=partial(scratch_path, context.spark, context.settings.lake.scratch_root),
                 )
             )
-        for reason in trained[-1].untested_proxies:
+        for reason in trained[-1].unaudited:
             log.event(reason, level="warning")
     return trained
 

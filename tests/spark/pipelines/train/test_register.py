@@ -21,7 +21,9 @@ from engage_spark.lake.scratch import scratch
 from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.data.split_rows import TargetSnapshots, split_rows
 from engage_spark.ml.evaluation.promotion import GateAnswer
+from engage_spark.ml.fairness import audit
 from engage_spark.ml.fairness.audit import attributes
+from engage_spark.ml.fairness.model_audit import compare_groups
 from engage_spark.ml.feature_spec import LeakPolicy, TargetSpecs, target_named
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
@@ -203,6 +205,25 @@ def refuses(*_: Any, **__: Any) -> Any:
 
 def test_nothing_but_the_champion_is_in_the_way_of_the_good_model(shop: Shop) -> None:
     assert [g for g in shop.good.gates if g.answer is GateAnswer.FAILED] == []
+
+
+def test_protected_fields_that_cannot_be_audited_cost_the_audit_alone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "CELLS", 1)
+    fairness = compare_groups(
+        shop.good.final.model.transform(shop.good.splits.test),
+        TARGET,
+        shop.good.conformal,
+        key=CONTRACT.entity.key,
+        protected=attributes(CONTRACT),
+        threshold=shop.good.threshold,
+        models=shop.context.settings.models,
+    )
+    (reason,) = fairness.unaudited
+    assert "more than 1 combinations" in reason
+    assert fairness.spreads == ()
+    assert fairness.of("all", "coverage") == shop.good.fairness.of("all", "coverage") != {}
 
 
 def test_a_model_outlives_an_mlflow_that_went_away_during_its_training(shop: Shop, tmp_path: Path) -> None:

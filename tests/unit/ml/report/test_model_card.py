@@ -176,6 +176,15 @@ def test_a_card_says_what_is_known() -> None:
     assert NOT_DONE not in text and "not done" not in text
 
 
+def test_groups_that_could_not_be_audited_are_named_with_the_reason() -> None:
+    card = full()
+    assert card.fairness is not None
+    reason = "not audited by postcode: more than 5,000 combinations"
+    text = replace(card, fairness=replace(card.fairness, unaudited=(reason,))).markdown()
+    assert f"By group: {NOT_DONE.lower()}\n\n- {reason}" in text
+    assert "are held against four fifths" in card.markdown() and "four fifths" not in text
+
+
 def test_a_card_has_the_same_text_each_time() -> None:
     assert full().markdown() == full().markdown()
 

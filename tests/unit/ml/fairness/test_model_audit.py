@@ -1,0 +1,46 @@
+"""What an audit that is refused costs: itself, and never the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engage_spark.errors import InputError
+from engage_spark.ml.fairness.audit import Attribute
+from engage_spark.ml.fairness.group_metrics import Fairness
+from engage_spark.ml.fairness.model_audit import _audited
+from engage_spark.ml.feature_spec import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GENDER, POSTCODE = Attribute(name="gender"), Attribute(name="postcode")
+NOTHING = Fairness(task=Task.BINARY, smallest=100, figures=(), spreads=())
+DONE = Fairness(task=Task.BINARY, smallest=40, figures=(), spreads=())
+
+
+def test_an_attribute_of_too_many_values_costs_the_audit_alone() -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def audit(attributes: Sequence[Attribute]) -> Fairness:
+        asked.append(tuple(a.name for a in attributes))
+        if POSTCODE in attributes:
+            raise InputError("more than 5,000 combinations")
+        return DONE
+
+    assert _audited(audit, [GENDER], otherwise=NOTHING) == DONE
+    fairness = _audited(audit, [GENDER, POSTCODE], otherwise=NOTHING)
+    assert fairness.unaudited == ("not audited by gender, postcode: more than 5,000 combinations",)
+    assert fairness.smallest == DONE.smallest, "figures of all rows are there"
+    assert asked == [("gender",), ("gender", "postcode"), ()]
+    assert _audited(audit, [], otherwise=NOTHING) == DONE
+
+
+def test_where_no_row_can_be_audited_the_reasons_are_all_there_is() -> None:
+    def audit(_: Sequence[Attribute]) -> Fairness:
+        raise InputError("no row has a label")
+
+    fairness = _audited(audit, [GENDER], otherwise=NOTHING)
+    assert (fairness.figures, len(fairness.unaudited)) == ((), 2)
+    assert _audited(audit, (), otherwise=NOTHING).unaudited == (
+        "not audited by all rows: no row has a label",
+    )
