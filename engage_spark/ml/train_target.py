@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pyspark.sql import DataFrame
@@ -259,6 +259,7 @@ def train_target(
         coverage = coverage_of(conformal, finals, models)
         profit_curves = _profits(finals, models)
     folds = fold_models(comparison.fold_models, fit_rows, target, scratch_path=scratch_path)
+    comparison = replace(comparison, fitted=())  # so that no model of a fold outlives its target's training
     serving = serving_model(
         winner,
         conformal,
@@ -374,10 +375,14 @@ def trainable_splits(
 def _fit_best(
     comparison: CandidateComparison, fit: Callable[[Candidate], dict[str, FittedModel]]
 ) -> tuple[CandidateComparison, dict[str, FittedModel]]:
-    """Fit the best candidate that can be fitted on all folds, and return the comparison that it wins."""
+    """Fit the best candidate that can be fitted on all folds, and return the comparison that it wins.
+
+    It holds the models of the winner's folds alone: others are not needed any more.
+    """
     while True:
         try:
-            return comparison, fit(comparison.winner.candidate)
+            fitted = fit(comparison.winner.candidate)
+            return replace(comparison, fitted=comparison.fold_models), fitted
         except FitError as e:
             comparison = comparison.without_winner(e)
 

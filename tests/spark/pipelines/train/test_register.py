@@ -205,6 +205,8 @@ def refuses(*_: Any, **__: Any) -> Any:
 
 def test_nothing_but_the_champion_is_in_the_way_of_the_good_model(shop: Shop) -> None:
     assert [g for g in shop.good.gates if g.answer is GateAnswer.FAILED] == []
+    assert len(shop.good.folds) == 3
+    assert shop.good.comparison.fitted == (), "models of folds do not outlive the training"
 
 
 def test_protected_fields_that_cannot_be_audited_cost_the_audit_alone(

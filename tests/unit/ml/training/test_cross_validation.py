@@ -15,8 +15,9 @@ from engage_spark.errors import FitError
 from engage_spark.ml.data.driver_sample import RowSample
 from engage_spark.ml.evaluation.metrics import METRICS
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
+from engage_spark.ml.train_target import _fit_best
 from engage_spark.ml.training import cross_validation
-from engage_spark.ml.training.candidates import candidates_for
+from engage_spark.ml.training.candidates import Candidate, candidates_for
 from engage_spark.ml.training.cross_validation import (
     CandidateResult,
     all_features_on_folds,
@@ -158,6 +159,19 @@ def test_the_next_best_wins_where_the_best_cannot_be_fitted_on_all_folds(
     assert comparison.failed == (("linear", "lost"),)
     with pytest.raises(FitError, match="the end"):
         comparison.without_winner(FitError("lost")).without_winner(FitError("the end"))
+
+
+def test_models_of_folds_that_are_not_needed_any_more_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(candidate: Candidate) -> dict[str, Any]:
+        if candidate.name == "linear":
+            raise FitError("lost")
+        return {}
+
+    comparison = compared(monkeypatch, failing=set())
+    assert len(comparison.fitted) == 6
+    best, _ = _fit_best(comparison, fit)
+    assert [(f.job.candidate.name, f.job.fold) for f in best.fitted] == [("forest", 0), ("forest", 1)]
+    assert best.fold_models == best.fitted
 
 
 def test_all_features_are_compared_on_folds_and_never_on_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
