@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -23,6 +25,31 @@ from tests.support.bad_input.hostile import NAMES, YAML
 from tests.support.examples import examples
 from tests.support.paths import DATA
 
+Failure = TypeVar("Failure", bound=Exception)
+
+
+def refused_within_a_second(kind: type[Failure], call: Callable[[], object]) -> Failure:
+    """The error that a call ends in, within a second of processor time in the best of three.
+
+    What this process has collected before is kept from the garbage collector: walking it is not the call's
+    cost.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        spent = []
+        for _ in range(3):
+            started = time.process_time()
+            with pytest.raises(kind) as refusal:
+                call()
+            spent.append(time.process_time() - started)
+            if spent[-1] < 1:
+                return refusal.value
+    finally:
+        gc.unfreeze()
+    raise AssertionError(f"took {spent} seconds of processor time")
+
+
 BIKES = (DATA / "bikes.odcs.yaml").read_text(encoding="utf-8")
 
 
@@ -31,41 +58,30 @@ def test_odd_yaml_is_refused_at_once(case: Case, tmp_path: Path) -> None:
     (tmp_path / "contract.yaml").write_text(case.given)
     (tmp_path / "base.yaml").write_text("lake: {root: lake}\n")
     (tmp_path / "local.yaml").write_text(case.given)
-    started = time.process_time()
-    with pytest.raises(ContractError) as of_contract:
-        load_contract(tmp_path / "contract.yaml")
-    assert time.process_time() - started < 1
-    started = time.process_time()
-    with pytest.raises(ConfigurationError) as of_settings:
-        load_settings("local", conf=tmp_path)
-    assert time.process_time() - started < 1
-    assert_told(case, of_contract.value)
-    assert_told(case, of_settings.value)
-    assert len(str(of_settings.value)) < 1000
+    of_contract = refused_within_a_second(ContractError, lambda: load_contract(tmp_path / "contract.yaml"))
+    of_settings = refused_within_a_second(ConfigurationError, lambda: load_settings("local", conf=tmp_path))
+    assert_told(case, of_contract)
+    assert_told(case, of_settings)
+    assert len(str(of_settings)) < 1000
 
 
 @each(HEAVY)
 def test_a_contract_that_is_made_to_cost_time_costs_none(case: Case, tmp_path: Path) -> None:
     (tmp_path / "contract.yaml").write_text(case.given)
-    started = time.process_time()
-    with pytest.raises(ContractError) as refusal:
-        load_contract(tmp_path / "contract.yaml")
-    assert time.process_time() - started < 1
-    assert_told(case, refusal.value)
-    assert len(refusal.value.details) <= 201
-    assert len(str(refusal.value)) < 210_000
+    refusal = refused_within_a_second(ContractError, lambda: load_contract(tmp_path / "contract.yaml"))
+    assert_told(case, refusal)
+    assert len(refusal.details) <= 201
+    assert len(str(refusal)) < 210_000
 
 
 @pytest.mark.parametrize("form", ["{}", "lake:\n{}"], ids=["sections", "keys"])
 def test_settings_that_are_made_to_cost_time_cost_none(form: str, tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("lake: {root: lake}\n")
     (tmp_path / "local.yaml").write_text(form.format("".join(f" k{i}: 1\n" for i in range(15_000))))
-    started = time.process_time()
-    with pytest.raises(ConfigurationError, match="15000 problems") as refusal:
-        load_settings("local", conf=tmp_path)
-    assert time.process_time() - started < 1
-    assert len(refusal.value.details) == 201
-    assert refusal.value.details[-1] == "and 14,800 more"
+    refusal = refused_within_a_second(ConfigurationError, lambda: load_settings("local", conf=tmp_path))
+    assert "15000 problems" in str(refusal)
+    assert len(refusal.details) == 201
+    assert refusal.details[-1] == "and 14,800 more"
 
 
 @each(NAMES)
