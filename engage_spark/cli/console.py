@@ -78,6 +78,11 @@ def document(text: str) -> None:
     _write(mask(text))
 
 
+def data(text: str) -> None:
+    """Write the rows of an answer as they are; to a terminal without what it would obey."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+
+
 def _write(text: str) -> None:
     sys.stdout.write(printable(text))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,19 +50,35 @@ def sql(
         return
     answer = lake.sql(query, memory=memory)
     if ctx.obj.json:
-        rows = [
-            {column: _plain(value) for column, value in row.items()} for row in answer.to_arrow().to_pylist()
-        ]
-        console.json_object({"columns": answer.columns, "rows": rows})
+        console.data(json.dumps(_object(answer), indent=2, ensure_ascii=False) + "\n")
     elif as_csv or out:
         text = _csv(answer)
         if out is None:
-            console.document(text)
+            console.data(text)
         else:
             write_text(out, text)
             console.line(f"{len(answer):,} rows written to {out}")
     else:
         _show(answer)
+
+
+def _object(answer: LakeRows) -> dict[str, Any]:
+    """Return an answer as JSON can say it.
+
+    Errors: UsageError where two columns have one name, of which an object would lose one.
+    """
+    if repeated := sorted({c for c in answer.columns if answer.columns.count(c) > 1}):
+        raise UsageError(
+            f"two columns are named {', '.join(repeated)}", hint="give each its own name: SELECT … AS name"
+        )
+    rows = [dict(zip(answer.columns, map(_plain, row), strict=True)) for row in _rows(answer)]
+    return {"columns": answer.columns, "rows": rows}
+
+
+def _rows(answer: LakeRows, *, first: int | None = None) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows as tuples: columns by their place, since two may have one name."""
+    arrow = answer.to_arrow() if first is None else answer.to_arrow().slice(0, first)
+    yield from zip(*(column.to_pylist() for column in arrow.columns), strict=True)
 
 
 def _list(lake: OpenLake, *, as_json: bool) -> None:
@@ -82,8 +100,7 @@ def _list(lake: OpenLake, *, as_json: bool) -> None:
 
 
 def _show(answer: LakeRows) -> None:
-    first = answer.to_arrow().slice(0, SHOWN).to_pylist()
-    rows = [tuple(_text(row[column]) for column in answer.columns) for row in first]
+    rows = [tuple(map(_text, row)) for row in _rows(answer, first=SHOWN)]
     console.rows(answer.columns, rows)
     more = f", of which the first {SHOWN} are shown; --csv gives all" if len(answer) > SHOWN else ""
     console.line(f"{len(answer):,} rows{more}")
@@ -93,8 +110,8 @@ def _csv(answer: LakeRows) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(answer.columns)
-    for row in answer.to_arrow().to_pylist():
-        writer.writerow(["" if row[c] is None else _text(row[c], digits=17) for c in answer.columns])
+    for row in _rows(answer):
+        writer.writerow(["" if value is None else _text(value, digits=17) for value in row])
     return buffer.getvalue()
 
 

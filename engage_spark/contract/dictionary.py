@@ -140,7 +140,7 @@ def _written(contract: Contract) -> list[str]:
 
 
 def _monitored(f: Field) -> str:
-    sides = monitored_measures(two_classes=set(f.allowed) == {0, 1})
+    sides = monitored_measures(two_classes=f.is_two_classes)
     return ", ".join(f"{name} at {sides[name].value} {number(bound)}" for name, bound in f.monitoring)
 
 

@@ -62,7 +62,7 @@ def monitoring_problems(f: Field, *, is_target: bool) -> list[str]:
         return []
     if not is_target:
         return ["monitoring is for targets"]
-    known = monitored_measures(two_classes=set(f.allowed) == {0, 1})
+    known = monitored_measures(two_classes=f.is_two_classes)
     problems = [
         f"monitoring bounds {name!r}, which is not measured of this target; known are {', '.join(known)}"
         for name, _ in f.monitoring

@@ -135,9 +135,7 @@ def _target(f: Field) -> Target:
         raise ConfigurationError(
             f"target {f.name!r} is of type {f.spark_type}", hint="a target is a number, or 0 and 1"
         )
-    whole = f.spark_type in ("tinyint", "smallint", "int", "bigint")
-    binary = f.spark_type == "boolean" or set(f.allowed) == {0, 1}
-    binary = binary or (whole and not f.allowed and (f.minimum, f.maximum) == (0, 1))
+    binary = f.is_two_classes
     if f.allowed and not binary:
         raise ConfigurationError(
             f"target {f.name!r} has the classes {', '.join(map(str, f.allowed))}",

@@ -38,7 +38,8 @@ class MonitoredMeasure:
     @property
     def bound_name(self) -> str:
         """The name by which a contract bounds it."""
-        return "group_coverage" if self.measure == "coverage" and self.attribute else self.measure
+        is_ratio = self.measure.endswith("_ratio")
+        return f"group_{self.measure}" if self.attribute and not is_ratio else self.measure
 
 
 def measurement_text(m: MonitoredMeasure) -> str:

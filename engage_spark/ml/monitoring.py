@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from engage_spark.contract.monitoring import Bound, monitored_measures
-from engage_spark.ml.evaluation.bootstrap import intervals
-from engage_spark.ml.evaluation.deciles import wilson
+from engage_spark.ml.evaluation.bootstrap import intervals, share_interval
 from engage_spark.ml.evaluation.metrics import metrics_of
 from engage_spark.ml.fairness.group_metrics import ALL, Fairness
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.measurement import BoundVerdict, MonitoredMeasure
+from engage_spark.numerics.dtypes import F64
 from engage_spark.numerics.population_stability import noise, psi
 
 BINS = 10
@@ -52,14 +52,22 @@ def _verdict(m: MonitoredMeasure, bound: float, side: Bound) -> BoundVerdict:
 
 
 def performance(
-    target: Target, labels: Any, scores: Any, covered: Any, *, replicates: int, seed: int
+    target: Target,
+    labels: Any,
+    scores: Any,
+    covered: Any,
+    *,
+    weights: Any = None,
+    replicates: int,
+    seed: int,
 ) -> Iterator[MonitoredMeasure]:
-    """Yield every metric of the task with its bootstrap interval, and the coverage of intervals or sets.
+    """Yield every metric of the task with its interval, and the coverage of intervals or sets.
 
-    One row a customer: rows are drawn by themselves. Of two classes the coverage of each class follows.
+    One row a customer: rows are drawn by themselves. `weights`: how many rows each stands for. `covered` is
+    NaN where a row has no interval or set: it covers nothing. Of two classes the coverage of each follows.
     """
     metrics = metrics_of(target.task)
-    estimates = intervals(metrics, labels, scores, replicates=replicates, seed=seed)
+    estimates = intervals(metrics, labels, scores, weights=weights, replicates=replicates, seed=seed)
     n = len(labels)
     for metric in metrics:
         estimate = estimates[metric.name]
@@ -69,19 +77,22 @@ def performance(
             yield MonitoredMeasure(
                 measure=metric.name, value=estimate.value, low=estimate.low, high=estimate.high, n=n
             )
-    yield _share("coverage", covered)
+    hits = np.nan_to_num(np.asarray(covered, dtype=np.float64))
+    of_row = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    yield _share("coverage", hits, of_row, replicates=replicates, seed=seed)
     if target.task is Task.BINARY:
         for label in (0, 1):
             of_class = np.asarray(labels) == label
-            yield replace(_share("class_coverage", np.asarray(covered)[of_class]), group=str(label))
+            drawn = {"replicates": replicates, "seed": seed}
+            share = _share("class_coverage", hits[of_class], of_row[of_class], **drawn)
+            yield replace(share, group=str(label))
 
 
-def _share(measure: str, holds: Any) -> MonitoredMeasure:
-    part, n = int(np.count_nonzero(holds)), len(holds)
-    if not n:
+def _share(measure: str, hits: F64, weights: F64, *, replicates: int, seed: int) -> MonitoredMeasure:
+    if not len(hits):
         return MonitoredMeasure(measure=measure, value=None, n=0)
-    low, high = wilson(part, n)
-    return MonitoredMeasure(measure=measure, value=part / n, low=low, high=high, n=n)
+    share = share_interval(hits, weights=weights, replicates=replicates, seed=seed)
+    return MonitoredMeasure(measure=measure, value=share.value, low=share.low, high=share.high, n=len(hits))
 
 
 def score_drift(scores: Any, before: Any, *, against: str) -> MonitoredMeasure:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
-from engage_spark.errors import TransientError
+from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.lake import Lake, RunLog, run_id
 from engage_spark.publication import PUBLISHED, REJECTED, Kind, Run
 from engage_spark.settings import Settings
@@ -104,6 +104,20 @@ class StageRun:
             started_at=started_at,
             finished_at=now(),
         )
+
+
+def past_day(as_of: date | None) -> date:
+    """Return the day as of which labels are asked for; today (UTC) where none is given.
+
+    Errors: ConfigurationError for a day in the future.
+    """
+    today = now().date()
+    if as_of is not None and as_of > today:
+        raise ConfigurationError(
+            f"{as_of} lies in the future: nobody knows yet which labels will be known then",
+            hint=f"ask as of {today} (UTC) or earlier",
+        )
+    return as_of or today
 
 
 def now() -> datetime:

@@ -20,9 +20,9 @@ from engage_spark.contract import (
     system_contract,
 )
 from engage_spark.contract.stored_tables import Split
-from engage_spark.errors import GateError, InputError, NotPublishedError
+from engage_spark.errors import ConfigurationError, GateError, InputError, NotPublishedError
 from engage_spark.lake import translate_spark_errors
-from engage_spark.ml.data.driver_sample import RowSample, sample_rows, to_arrays
+from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows, to_arrays
 from engage_spark.ml.data.training_set import known_days, label_end
 from engage_spark.ml.fairness.audit import attributes, audit_fairness
 from engage_spark.ml.feature_spec import Target, Task, target_named, targets_of
@@ -34,7 +34,7 @@ from engage_spark.ml.monitoring import (
     performance,
     score_drift,
 )
-from engage_spark.pipelines.context import RunContext, StageRun, now
+from engage_spark.pipelines.context import RunContext, StageRun, past_day
 from engage_spark.pipelines.quality.history import read_states
 from engage_spark.pipelines.results import MonitoredDay, MonitorResult, Note
 from engage_spark.pipelines.runner import StageRunner
@@ -96,35 +96,47 @@ def run_monitor(
     """Judge the predictions of `snapshot_date`, or of every scored day whose labels are known by `as_of`
     (default: today) and that has not been judged from these predictions and labels yet.
 
-    Measured are the metrics of the task, coverage, the groups of protected fields, the drift of each input
-    since the newest day that the model learnt, and that of the scores. Rows that the model has learnt are
-    left out. What is past a bound of the contract's property `monitoring` is an error, after everything is
-    published. Predictions are judged as they were made: run it before `score` makes those of a delivery with
-    labels anew.
+    Measured are the metrics of the task, coverage, the groups of protected fields, the drift of each
+    delivered input since the newest day that the model learnt, and that of the scores. Customers whose labels
+    the model may have learnt are left out. What is past a bound of the contract's property `monitoring` is an
+    error, after everything is published. Predictions are judged as they stand: run it before `score` makes
+    those of a delivery with labels anew. A day that cannot be judged is named in the notes, and the others
+    are.
 
     Grain: one row per snapshot, target, measure, attribute and group.
     Cost: per day and target one join of predictions and labels, of which at most `models.judged_rows` rows
     reach the driver, one aggregation of it by group, two scans of small tables, two Delta commits.
     Errors: NotPublishedError where there are no predictions, or none of `snapshot_date` whose labels are
-    known; GateError where a measure is past its bound.
+    known; ConfigurationError where `as_of` is in the future; GateError where a measure is past its bound;
+    what is wrong with `snapshot_date`, where it was asked for.
     """
-    started, as_of = time.monotonic(), as_of or now().date()
+    started, as_of = time.monotonic(), past_day(as_of)
     context = RunContext(spark, settings, contract)
     runner = StageRunner(context=context, snapshot_date=snapshot_date, force=force)
     targets = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets_of(contract)
     scored = _scored_days(context, targets, as_of=as_of, asked=snapshot_date)
     measured: list[MonitoredDay] = []
+    notes: list[Note] = []
     for one in targets:
         days = [s for s in scored if s.target.name == one.name]
         due = [(work, s) for s in days if runner.is_due(work := _stage_run(runner, s))]
-        measured += [_monitor(runner, work, s) for work, s in due]
+        for work, s in due:
+            try:
+                measured.append(_monitor(runner, work, s))
+            except ConfigurationError as e:
+                if snapshot_date is not None:
+                    raise
+                facts = {"target": one.name, "snapshot_date": s.day, "reason": e.message}
+                notes.append(Note("DayNotMonitored", facts))
         if not due and days:
             measured.append(_stored(context, one, days[-1].day))
+    if not any(d.fresh for d in measured) and not notes:
+        notes.append(Note("MonitoringUpToDate"))
     result = MonitorResult(
         stage="monitor",
         seconds=time.monotonic() - started,
         locations=runner.places(MODEL_MONITORING),
-        notes=() if any(d.fresh for d in measured) else (Note("MonitoringUpToDate"),),
+        notes=tuple(notes),
         days=tuple(measured),
     )
     if past := [(d, m) for d in measured for m in d.measurements if m.verdict is BoundVerdict.PAST]:
@@ -200,7 +212,7 @@ def _monitor(runner: StageRunner, work: StageRun, scored: ScoredDay) -> Monitore
         translate_spark_errors(f"the predictions of {scored.day} cannot be judged"),
     ):
         model = _model_of(context, scored)
-        rows = _unlearnt(_labelled(context, scored), scored.day, model)
+        rows = _unlearnt(_labelled(context, scored), scored, model)
         measurements = judge(
             _measure(context, scored, model, rows),
             dict(context.contract.entity[name].monitoring),
@@ -268,8 +280,10 @@ def _labelled(context: RunContext, scored: ScoredDay) -> DataFrame:
 
 def _model_of(context: RunContext, scored: ScoredDay) -> ModelOfDay:
     """Name the model that made the predictions, and find in `training_runs` what it learnt from."""
-    (first,) = _predictions(context, scored).select("model_name", "model_version").limit(1).collect()
-    name, version = first
+    rows = _predictions(context, scored).select("model_name", "model_version").limit(1).collect()
+    if not rows:
+        raise InputError(f"nobody was scored on {scored.day}", hint="there is nothing to judge")
+    name, version = rows[0]
     runs = context.lake.find(context.spark, TRAINING_RUNS)
     trained = (
         []
@@ -296,12 +310,25 @@ def _model_of(context: RunContext, scored: ScoredDay) -> ModelOfDay:
     )
 
 
-def _unlearnt(rows: DataFrame, day: date, model: ModelOfDay) -> DataFrame:
-    """Leave out what the model has learnt: of a day that is not after its training, the customers that it was
-    fitted, calibrated or measured on.
+def _unlearnt(rows: DataFrame, scored: ScoredDay, model: ModelOfDay) -> DataFrame:
+    """Leave out the customers whose labels the model may have learnt.
+
+    These are those that it was fitted, calibrated or measured on, unless the label window of the day begins
+    after the windows of all days that the model learnt: a window that overlaps, or a target without one, has
+    nearly the same labels.
     """
-    if model.trained_on is not None and day > model.trained_on:
+    target = scored.target
+    if (
+        target.label_days
+        and model.trained_on is not None
+        and scored.day >= label_end(model.trained_on, target)
+    ):
         return rows
+    if "side" not in rows.columns:
+        raise InputError(
+            "the predictions do not say on which side of the splits a customer is",
+            hint=f"run `engage-spark score --snapshot-date {scored.day}`: this version says it",
+        )
     return rows.where(F.col("side").isin(Split.TEST.value, "new"))
 
 
@@ -317,12 +344,8 @@ def _measure(
         else (label >= F.col("lower")) & (label <= F.col("upper"))
     )
     rows = rows.withColumn(COVERED, held)
-    sample = sample_rows(
-        rows,
-        RowSample(expected=scored.predictions.rows_valid, limit=models.judged_rows),
-        key=context.contract.entity.key,
-        seed=models.seed,
-    )
+    drawn = _row_sample(rows, scored, limit=models.judged_rows)
+    sample = sample_rows(rows, drawn, key=context.contract.entity.key, seed=models.seed)
     columns = {"label": label, "score": F.col("prediction"), "covered": held.cast("double")}
     arrays = to_arrays(sample, columns, limit=models.judged_rows)
     if not len(arrays["label"]):
@@ -335,12 +358,23 @@ def _measure(
         arrays["label"],
         arrays["score"],
         arrays["covered"],
+        weights=drawn.weights(arrays["label"]),
         replicates=models.bootstrap,
         seed=models.seed,
     )
     yield from _groups(context, target, rows)
     if model.trained_on is not None:
-        yield from _drift(context, scored, model, arrays["score"])
+        yield from _drift(context, scored, model, arrays["score"][drawn.is_even(arrays[HASH])])
+
+
+def _row_sample(rows: DataFrame, scored: ScoredDay, *, limit: int) -> RowSample:
+    """Return how rows are drawn where they are more than `limit`: of two classes the rarer one is kept."""
+    expected = scored.predictions.rows_valid
+    if expected <= limit:
+        return RowSample(expected=expected, limit=limit)
+    (counted,) = rows.agg(F.count(F.lit(1)).alias("n"), F.count_if(F.col(LABEL) == 1).alias("ones")).collect()
+    ones = counted["ones"] if scored.target.task is Task.BINARY else None
+    return RowSample(expected=counted["n"], limit=limit, label=LABEL, ones=ones)
 
 
 def _groups(context: RunContext, target: Target, rows: DataFrame) -> Iterator[MonitoredMeasure]:
@@ -380,15 +414,18 @@ def _drift(
     """
     entity, day = context.contract.entity, model.trained_on
     assert day is not None
-    states = read_states(context, entity, first=min(day, scored.day), last=max(day, scored.day))
+    publication = context.log.publication(context.spark)
+    delivered = publication.published_days(ingest_stage(entity))
+    runs = [delivered[d].run_id for d in (day, scored.day) if d in delivered]
+    states = read_states(context, entity, first=min(day, scored.day), last=max(day, scored.day), runs=runs)
     n = scored.predictions.rows_valid
     if day in states and scored.day in states and day != scored.day:
         for d in compare_days(states[day], states[scored.day]):
             if d.column in model.features and d.psi is not None:
                 yield input_drift(d.column, d.psi, d.noise or 0.0, n=n, against=str(day))
-    publication = context.log.publication(context.spark)
     before = publication.published_days(score_stage(scored.target.name)).get(day)
-    if before is None or day == scored.day:
+    table = predictions_table(context.contract).name
+    if before is None or day == scored.day or not context.log.is_present(context.spark, before, table):
         return
     reference = ScoredDay(target=scored.target, day=day, predictions=before, entity=scored.entity)
     models = context.settings.models

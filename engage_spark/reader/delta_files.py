@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,17 +16,16 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
     from deltalake import DeltaTable
 
-_PASSING = (
-    "timed out",
-    "timeout",
-    "connection",
-    "503",
-    "500",
-    "429",
-    "reset by peer",
-    "error sending request",
+_STATUS = r"\b(status|http)\D{0,12}"
+_PASSING = re.compile(
+    r"timed out|timeout|connection|reset by peer|sending request|" + _STATUS + r"(429|5\d\d)\b"
 )
-_REFUSED = ("403", "forbidden", "access denied", "accessdenied", "signaturedoesnotmatch")
+_REFUSED = re.compile(
+    r"forbidden|access ?denied|signaturedoesnotmatch|permission denied|" + _STATUS + r"40[13]\b"
+)
+_ABSENT = re.compile(r"nosuchbucket|not found|no such file|" + _STATUS + r"404\b")
+PATIENCE = {"connect_timeout": "5s", "timeout": "14s", "max_retries": "2", "retry_timeout": "14s"}
+"""How long one request may take, and how often it is tried."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,24 @@ class DeltaFiles:
                     self._open[name] = None
         return self._open[name]
 
-    def runs_in(self, name: str) -> frozenset[str]:
-        """Return the runs whose rows a table holds: it is partitioned by them. Empty without a table."""
+    def runs_in(self, name: str, *columns: str) -> frozenset[str]:
+        """Return the runs whose rows a table holds: it is partitioned by them, in one of `columns`. Empty
+        without a table.
+
+        Errors: ConfigurationError where it has another layout.
+        """
         table = self.find(name)
         if table is None:
             return frozenset()
-        with translate_delta_errors(self.location(name)):
-            return frozenset(
-                str(value)
-                for part in table.partitions()
-                for column, value in part.items()
-                if column in ("_run_id", "run_id") and value is not None
+        column = next((c for c in columns if c in table.metadata().partition_columns), None)
+        if column is None:
+            raise ConfigurationError(
+                f"{self.location(name)} was written by an older version of this package: it is not "
+                "partitioned by run",
+                hint="run `engage-spark tables migrate`, then with --apply",
             )
+        with translate_delta_errors(self.location(name)):
+            return frozenset(str(part[column]) for part in table.partitions())
 
     def dataset(self, name: str, *, runs: tuple[str, Collection[str]] | None = None) -> pads.Dataset:
         """Return a table's live files as a dataset that is read when it is scanned.
@@ -116,11 +123,12 @@ def storage_options(settings: Settings) -> dict[str, str] | None:
     if not root.startswith(("s3:", "s3a:", "s3n:")):
         return None
     s3 = settings.s3
-    options = {
-        "AWS_REGION": s3.region or "us-east-1",
+    options = PATIENCE | {
         "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": str(not s3.path_style).lower(),
         "AWS_ALLOW_HTTP": str(not s3.ssl or (s3.endpoint or "").startswith("http://")).lower(),
     }
+    if s3.region or not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+        options["AWS_REGION"] = s3.region or "us-east-1"
     options |= {"AWS_ENDPOINT_URL": s3.endpoint} if s3.endpoint else {}
     for name, secret in (
         ("AWS_ACCESS_KEY_ID", s3.access_key),
@@ -141,7 +149,7 @@ def translate_delta_errors(what: str) -> Iterator[None]:
     except Exception as e:
         text = " ".join(str(e).split())
         lower = text.lower()
-        if any(word in lower for word in _REFUSED):
+        if isinstance(e, PermissionError) or _REFUSED.search(lower):
             raise ConfigurationError(
                 f"{what} cannot be read: access is refused: {text[:300]}",
                 hint="check the keys, the role and the rights to read",
@@ -151,7 +159,12 @@ def translate_delta_errors(what: str) -> Iterator[None]:
                 f"{what} needs a feature that deltalake does not read: {text[:300]}",
                 hint="read it with Spark, or drop the feature from the table",
             ) from e
-        if isinstance(e, OSError | TimeoutError) or any(word in lower for word in _PASSING):
+        if isinstance(e, FileNotFoundError) or _ABSENT.search(lower):
+            raise ConfigurationError(
+                f"{what} is not there: {text[:300]}",
+                hint="check lake.root; where files were removed meanwhile, ask again",
+            ) from e
+        if isinstance(e, TimeoutError) or _PASSING.search(lower):
             raise TransientError(
                 f"{what} cannot be read now: {text[:300]}", hint="see that the storage can be reached"
             ) from e

@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from functools import partial
+from datetime import date, datetime
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engage_spark.contract import Contract, load_contract
 from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
-from engage_spark.publication import REPLACED_BY, Publication, Run
+from engage_spark.publication import REPLACED_BY, RUN_ID, Publication, Run
 from engage_spark.reader.delta_files import DeltaFiles, translate_delta_errors
 from engage_spark.reader.published import Rows, View, publication_of, views_of
 from engage_spark.reader.query import Relation, answer, names_in, quoted
@@ -22,9 +22,20 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+    import pyarrow.dataset as pads
 
 RUNS = "runs"
 _OF_RUN = ("quality_results", "quality_states")
+_TYPES = {
+    "boolean": "BOOLEAN",
+    "int": "INTEGER",
+    "bigint": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+}
+"""DuckDB's types of columns that a table was written without."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class LakeRows:
 
 @dataclass(frozen=True)
 class OpenLake:
-    """A lake as it was when it was opened: later runs are seen after `refresh`.
+    """A lake as it was when it was first asked: later runs are seen after `refresh`.
 
     A name stands for published rows alone: what was rejected, killed, replaced, or is out of date is not
     there.
@@ -80,7 +91,7 @@ class OpenLake:
     _files: DeltaFiles = field(repr=False, compare=False)
     _read: list[Publication] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    @property
+    @cached_property
     def views(self) -> dict[str, View]:
         """Every name that can be asked by, with what it stands for."""
         return {view.name: view for view in views_of(self.contract)}
@@ -110,13 +121,15 @@ class OpenLake:
     def table(
         self, name: str, *, as_of: date | str | None = None, columns: Sequence[str] | None = None
     ) -> LakeRows:
-        """Read a table: of the snapshot `as_of`, or of every day.
+        """Read a table: of the snapshot `as_of`, or of every day. Of a log, the events up to that day.
 
         Grain: as the table in the reference, without the package's own columns.
         Errors: ConfigurationError where there is no such table or column; NotPublishedError where nothing, or
         not that snapshot, is published.
         """
-        view, day = self._view(name), date.fromisoformat(as_of) if isinstance(as_of, str) else as_of
+        view, day = self._view(name), _day(as_of)
+        if isinstance(columns, str) or (columns is not None and not columns):
+            raise ConfigurationError("columns is a list of names", hint="leave it out for all columns")
         if day is not None and view.day is None:
             raise ConfigurationError(f"{name} has no days", hint="read it without as_of")
         if unknown := [c for c in columns or () if c not in view.columns]:
@@ -178,12 +191,14 @@ class OpenLake:
         return publication_of(records, is_present=self._is_present)
 
     def _is_present(self, run: Run) -> bool:
-        return not run.rows_written or all(run.run_id in self._files.runs_in(table) for table in run.outputs)
+        return not run.rows_written or all(
+            run.run_id in self._files.runs_in(table, RUN_ID, "run_id") for table in run.outputs
+        )
 
     def _relation(self, name: str, *, as_of: date | None) -> Relation:
         view = self._view(name)
         if view.rows is Rows.ALL:
-            return Relation(rows=self._files.dataset(view.stored), columns=view.columns)
+            return self._columns_of(view, self._files.dataset(view.stored), [])
         runs = view.runs(self.publication, as_of=as_of)
         if not runs:
             raise NotPublishedError.of(
@@ -193,19 +208,28 @@ class OpenLake:
                 details=self._why(view),
             )
         listed = ", ".join(f"'{run_id}'" for run_id in sorted(runs))
+        conditions = [f"{quoted(view.run_column)} IN ({listed})"]
         if view.rows is Rows.TRAININGS:
-            rows, condition = self._files.dataset(view.stored), f"{quoted(view.run_column)} IN ({listed})"
-            return Relation(rows=rows, columns=view.columns, condition=condition)
+            return self._columns_of(view, self._files.dataset(view.stored), conditions)
         self._require_present(view, runs, as_of)
-        conditions = ["_dq_status = 'valid'"] if view.is_valid else []
-        if view.rows is Rows.LOG:
+        conditions += ["_dq_status = 'valid'"] if view.is_valid else []
+        rows = self._files.dataset(view.stored, runs=(view.run_column, runs.keys()))
+        if view.rows is Rows.LOG and REPLACED_BY in rows.schema.names:
             replaced = quoted(REPLACED_BY)
             conditions.append(f"({replaced} IS NULL OR {replaced} NOT IN ({listed}))")
-        return Relation(
-            rows=self._files.dataset(view.stored, runs=(view.run_column, runs.keys())),
-            columns=view.columns,
-            condition=" AND ".join(conditions),
+        if view.rows is Rows.LOG and as_of is not None:
+            conditions.append(f"{quoted(view.day or '')} <= DATE '{as_of}'")
+        return self._columns_of(view, rows, conditions)
+
+    @staticmethod
+    def _columns_of(view: View, rows: pads.Dataset, conditions: Sequence[str]) -> Relation:
+        """Return the view's columns; one that the table was written without is null, as Spark reads it."""
+        stored = set(rows.schema.names)
+        columns = tuple(
+            (quoted(n) if n in stored else f"CAST(NULL AS {_TYPES.get(view.types[n], 'VARCHAR')})", n)
+            for n in view.columns
         )
+        return Relation(rows=rows, columns=columns, condition=" AND ".join(conditions))
 
     def _why(self, view: View) -> list[str]:
         """Say of the days that are published and out of date which inputs have changed."""
@@ -219,7 +243,7 @@ class OpenLake:
 
     def _require_present(self, view: View, runs: dict[str, Run], as_of: date | None) -> None:
         """Refuse a day, or warn of days, whose published rows are not in the table any more."""
-        present = self._files.runs_in(view.stored)
+        present = self._files.runs_in(view.stored, view.run_column)
         expected = [r for r in runs.values() if r.rows_written and view.stored in r.outputs]
         gone = [r for r in expected if r.run_id not in present]
         if not gone:
@@ -236,6 +260,17 @@ class OpenLake:
         )
 
 
+def _day(as_of: date | str | None) -> date | None:
+    if isinstance(as_of, datetime):
+        return as_of.date()
+    if not isinstance(as_of, str):
+        return as_of
+    try:
+        return date.fromisoformat(as_of)
+    except ValueError:
+        raise ConfigurationError(f"{as_of!r} is no day", hint="write such as 2025-10-21") from None
+
+
 def open_lake(
     lake: str | Path | Settings | None = None, *, contract: Contract | str | Path | None = None
 ) -> OpenLake:
@@ -247,6 +282,8 @@ def open_lake(
     Errors: ConfigurationError where deltalake or DuckDB is missing, or the lake is a catalog.
     """
     _require_libraries()
+    if isinstance(lake, str) and not lake.strip():
+        raise InputError("the lake has no folder", hint="give the path of the lake")
     if isinstance(lake, Settings):
         settings = lake
     elif lake is None:
@@ -256,8 +293,7 @@ def open_lake(
     if not isinstance(contract, Contract):
         contract = load_contract(settings.contract if contract is None else contract)
     files = DeltaFiles(settings)
-    if not files.root:
-        raise InputError("the lake has no folder", hint="give the path of the lake")
+    _ = files.root
     return OpenLake(settings, contract, files)
 
 

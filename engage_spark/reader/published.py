@@ -53,8 +53,9 @@ class Rows(StrEnum):
 class View:
     """A name that people ask by, and the rows of a stored table that it stands for.
 
-    `stages` publish the rows. `columns` are shown, in this order. `is_valid`: quarantined rows are left out.
-    `run_column` names the run, and `day` the day; None where rows have none.
+    `stages` publish the rows. `columns` are shown, in this order; `types` are those of the contract.
+    `is_valid`: quarantined rows are left out. `run_column` names the run, and `day` the day; None where
+    rows have none.
     """
 
     name: str
@@ -62,6 +63,7 @@ class View:
     rows: Rows
     stages: tuple[str, ...]
     columns: tuple[str, ...]
+    types: Mapping[str, str]
     description: str
     is_valid: bool = False
     run_column: str = RUN_ID
@@ -75,7 +77,7 @@ class View:
     def runs(self, publication: Publication, *, as_of: date | None = None) -> dict[str, Run]:
         """Return the runs whose rows are seen, by their ids: of all days, or of one.
 
-        Rows of a log have no day of their run: `as_of` leaves out what was published for later days.
+        The rows of a log do not lie by the day of their run, so all its runs are seen whatever the day.
         """
         if self.rows is Rows.LOG:
             runs = [run for stage in self.stages for run in publication.log_runs(stage)]
@@ -106,6 +108,7 @@ def _inputs(contract: Contract) -> Iterator[View]:
             "rows": Rows.LOG if table.kind is TableKind.LOG else Rows.DAYS,
             "stages": (ingest_stage(table),),
             "day": day,
+            "types": _types(stored),
         }
         names = (*(n for n in table.names if n != day), day)
         yield View(
@@ -145,7 +148,8 @@ def _of_models(contract: Contract) -> Iterator[View]:
         stored=SPLITS,
         rows=Rows.ALL,
         stages=(),
-        columns=splits.names,
+        columns=tuple(name for name in splits.names if name != RUN_ID),
+        types=_types(splits),
         description=splits.description,
         day=None,
     )
@@ -155,6 +159,8 @@ def _of_models(contract: Contract) -> Iterator[View]:
         rows=Rows.TRAININGS,
         stages=(TRAIN,),
         columns=trainings.names,
+        types=_types(trainings),
+        day=None,
         description=trainings.description,
         run_column="run_id",
     )
@@ -170,9 +176,14 @@ def _of_days(table: Table, *stages: str, run_column: str = RUN_ID) -> View:
         rows=Rows.DAYS,
         stages=stages,
         columns=tuple(name for name in table.names if name != RUN_ID),
+        types=_types(table),
         description=table.description,
         run_column=run_column,
     )
+
+
+def _types(table: Table) -> dict[str, str]:
+    return {f.name: f.spark_type for f in table.fields}
 
 
 def publication_of(records: Sequence[Mapping[str, Any]], *, is_present: Callable[[Run], bool]) -> Publication:

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engage_spark.errors import InputError, PermanentError
+from engage_spark.errors import EngageError, InputError, PermanentError, TransientError
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
     import pyarrow.dataset as pads
 
-SHUT = (
-    "SET enable_external_access = false",
-    "SET autoinstall_known_extensions = false",
-    "SET autoload_known_extensions = false",
-    "SET allow_community_extensions = false",
-    "SET python_enable_replacements = false",
-    "SET TimeZone = 'UTC'",
-    "SET lock_configuration = true",
-)
-"""After these a query reaches no file, no network, no extension, no variable of Python and no setting."""
+SHUT = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "python_enable_replacements": "false",
+    "temp_directory": "",
+}
+"""Options from the first moment on: no file, no network, no extension, no variable of Python."""
+_MEMORY = re.compile(r"\d+(\.\d+)?\s?([KMGT]i?)?B", re.IGNORECASE)
+_BY_NAME = ("query", "query_table")
+"""Functions that name a table, or hold a query, in a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relation:
-    """What a name stands for: columns of rows that meet a condition in SQL; an empty one is met by all."""
+    """What a name stands for: expressions over rows that meet a condition, all in SQL.
+
+    `columns` are pairs of an expression and its name; an empty condition is met by all rows.
+    """
 
     rows: pads.Dataset
-    columns: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
     condition: str = ""
 
 
@@ -40,31 +49,44 @@ def quoted(name: str) -> str:
 
 
 def names_in(query: str) -> frozenset[str]:
-    """Return the names of tables that a query asks for, without running it.
+    """Return the names of tables that a query asks for. It is parsed, not run.
 
     Errors: InputError where it is not one statement that only reads.
     """
-    import duckdb
-
-    connection = duckdb.connect(":memory:")
-    try:
-        statements = connection.extract_statements(query)
-        if len(statements) != 1 or statements[0].type not in _reading():
+    with _connected() as connection:
+        (text,) = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone() or ("{}",)
+    parsed = json.loads(text)
+    one_select = InputError(
+        "a query is one SELECT statement",
+        hint="write SELECT …; to write results, use --csv, --out or --json, or a method of the result",
+    )
+    if parsed.get("error"):
+        message = str(parsed.get("error_message"))
+        if "Only SELECT statements" in message:
+            raise one_select
+        raise InputError(f"the query cannot be read: {message}", hint="write it as DuckDB's SQL")
+    if len(parsed["statements"]) != 1:
+        raise one_select
+    nodes = list(_nodes(parsed))
+    for node in nodes:
+        name = (
+            (node.get("function") or {}).get("function_name")
+            if node.get("type") == "TABLE_FUNCTION"
+            else None
+        )
+        if name in _BY_NAME or node.get("type") == "SHOW_REF":
             raise InputError(
-                "a query is one SELECT statement",
-                hint="write SELECT …; to write results, use --csv or --json, or a method of the result",
+                f"{name or 'DESCRIBE, SHOW and SUMMARIZE'} cannot be asked here",
+                hint="name the tables after FROM; `engage-spark sql` lists them",
             )
-        return frozenset(connection.get_table_names(query))
-    except duckdb.Error as e:
-        raise InputError(f"the query cannot be read: {_text(e)}", hint="write it as DuckDB's SQL") from None
-    finally:
-        connection.close()
+    return frozenset(node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE")
 
 
-def _reading() -> tuple[Any, ...]:
-    import duckdb
-
-    return (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    for part in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _nodes(part)
 
 
 def answer(
@@ -80,41 +102,81 @@ def answer(
 
     `relation_of` gives the rows of a name. `known` are the names for the message where one is not there.
     `memory` bounds what DuckDB holds (such as `512MB`), `threads` what it runs at once.
-    Errors: InputError for what is wrong with the query, PermanentError where it needs more than `memory`.
+    Errors: InputError for what is wrong with the query or the bounds, PermanentError where it needs more than
+    `memory`.
     """
     import duckdb
 
     # The rows behind a view hold more than it shows: a query cannot ask for a name that it cannot guess.
     hidden = f"rows_{secrets.token_hex(16)}_"
-    connection = duckdb.connect(":memory:")
+    with _connected(memory=memory, threads=threads) as connection:
+        try:
+            for name in tables:
+                relation = relation_of(name)
+                connection.register(f"{hidden}{name}", relation.rows)
+                columns = ", ".join(
+                    f"{expression} AS {quoted(alias)}" for expression, alias in relation.columns
+                )
+                where = f" WHERE {relation.condition}" if relation.condition else ""
+                source = quoted(f"{hidden}{name}")
+                connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT {columns} FROM {source}{where}")  # noqa: S608 (names of the contract, quoted)
+            connection.execute("SET lock_configuration = true")
+            return _narrowed(connection.sql(query).to_arrow_table())
+        except EngageError:
+            raise
+        except duckdb.OutOfMemoryException as e:
+            raise PermanentError(
+                f"the query needs more memory than it may take: {_text(e)}",
+                hint="ask for fewer rows or columns, or give it more memory",
+            ) from None
+        except duckdb.Error as e:
+            if "stream" in str(e) and hidden in str(e):
+                raise TransientError(
+                    f"the files of a table could not be read to the end: {_text(e).replace(hidden, '')}",
+                    hint="where they were rewritten meanwhile, ask again",
+                ) from None
+            there = ", ".join(sorted(known))
+            missing = isinstance(e, duckdb.CatalogException) and "Table with name" in str(e)
+            raise InputError(
+                f"the query cannot be answered: {_text(e)}", hint=f"tables are: {there}" if missing else None
+            ) from None
+
+
+@contextmanager
+def _connected(
+    *, memory: str | None = None, threads: int | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database in memory, shut from the start.
+
+    Errors: InputError where a bound is none.
+    """
+    import duckdb
+
+    if memory is not None and not _MEMORY.fullmatch(memory.strip()):
+        raise InputError(f"{memory!r} is no amount of memory", hint="write such as 512MB or 2GB")
+    if threads is not None and threads < 1:
+        raise InputError(f"{threads} threads run nothing", hint="give 1 or more")
+    bounds = {"memory_limit": memory and memory.strip(), "threads": threads and str(threads)}
+    config: dict[str, Any] = SHUT | {name: value for name, value in bounds.items() if value}
+    connection = duckdb.connect(":memory:", config=config)
     try:
-        for name in tables:
-            relation = relation_of(name)
-            connection.register(f"{hidden}{name}", relation.rows)
-            columns = ", ".join(map(quoted, relation.columns))
-            where = f" WHERE {relation.condition}" if relation.condition else ""
-            source = quoted(f"{hidden}{name}")
-            connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT {columns} FROM {source}{where}")  # noqa: S608 (names of the contract, quoted)
-        for setting, value in (("memory_limit", memory), ("threads", threads)):
-            if value is not None:
-                connection.execute(f"SET {setting} = '{value}'")
-        connection.execute("SET temp_directory = ''")
-        for statement in SHUT:
-            connection.execute(statement)
-        return connection.sql(query).to_arrow_table()
-    except duckdb.OutOfMemoryException as e:
-        raise PermanentError(
-            f"the query needs more memory than it may take: {_text(e)}",
-            hint="ask for fewer rows or columns, or give it more memory",
-        ) from None
-    except duckdb.Error as e:
-        there = ", ".join(sorted(known))
-        missing = isinstance(e, duckdb.CatalogException) and "Table with name" in str(e)
-        raise InputError(
-            f"the query cannot be answered: {_text(e)}", hint=f"tables are: {there}" if missing else None
-        ) from None
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
     finally:
         connection.close()
+
+
+def _narrowed(rows: pa.Table) -> pa.Table:
+    """Return sums of whole numbers, which DuckDB gives 128 bits, as 64-bit numbers where they fit."""
+    import pyarrow as pa
+
+    for i, field in enumerate(rows.schema):
+        if pa.types.is_decimal(field.type) and field.type.scale == 0 and field.type.precision == 38:
+            try:
+                rows = rows.set_column(i, field.name, rows.column(i).cast(pa.int64()))
+            except pa.ArrowInvalid:
+                continue
+    return rows
 
 
 def _text(error: Exception) -> str:

@@ -53,6 +53,7 @@ WORDING: dict[str, str] = {
     "PredictionsUpToDate": (
         "every snapshot has the predictions of these champions already; --force makes them again"
     ),
+    "DayNotMonitored": "{target} of {snapshot_date} could not be judged: {reason}",
     "MonitoringUpToDate": (
         "every scored day whose labels are known was judged before; --force judges them again"
     ),

@@ -4,7 +4,7 @@ day.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -63,8 +63,11 @@ def read_results(
     return day, results
 
 
-def read_states(context: RunContext, table: Table, *, first: date, last: date) -> Days:
-    """Read the states of a table by day, from `first` to `last`.
+def read_states(
+    context: RunContext, table: Table, *, first: date, last: date, runs: Collection[str] | None = None
+) -> Days:
+    """Read the states of a table by day, from `first` to `last`: what the latest attempt counted, or of these
+    `runs` alone.
 
     Cost: one scan of a small table; a row per column and day reaches the driver.
     """
@@ -72,6 +75,7 @@ def read_states(context: RunContext, table: Table, *, first: date, last: date) -
         rows = context.log.read_evidence(context.spark, QUALITY_STATES).where(
             F.col("table_name") == table.name
         )
+        rows = rows if runs is None else rows.where(F.col("run_id").isin(sorted(runs)))
         within = rows.where(F.col(SNAPSHOT_DATE).between(F.lit(first), F.lit(last))).select(
             SNAPSHOT_DATE, *_COLUMNS
         )

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, Contract
-from engage_spark.errors import ConfigurationError, PermanentError, TransientError
+from engage_spark.errors import PermanentError, TransientError
 from engage_spark.lake import code_version, translate_spark_errors
 from engage_spark.lake.scratch import scratch
 from engage_spark.ml.data.split import FOLD
@@ -26,7 +26,7 @@ from engage_spark.ml.leakage.findings import audit_outcome, leak_error, time_fin
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
 from engage_spark.ml.train_target import TrainedTarget, train_target, trainable_splits
-from engage_spark.pipelines.context import RunContext, StageRun, now
+from engage_spark.pipelines.context import RunContext, StageRun, past_day
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs
 from engage_spark.pipelines.results import Note, TrainResult
 from engage_spark.pipelines.runner import StageRunner
@@ -74,13 +74,7 @@ def run_train(
     the cluster fails, or MLflow cannot be reached: the models are kept locally then, and the message says
     where.
     """
-    started, today = time.monotonic(), now().date()
-    as_of = as_of or today
-    if as_of > today:
-        raise ConfigurationError(
-            f"{as_of} lies in the future: nobody knows yet which labels will be known then",
-            hint=f"train as of {today} (UTC) or earlier",
-        )
+    started, as_of = time.monotonic(), past_day(as_of)
     context = RunContext(spark, settings, contract)
     runner = StageRunner(context=context, force=force)
     targets = tuple(target_named(contract, name) for name in dict.fromkeys(target)) or targets_of(contract)

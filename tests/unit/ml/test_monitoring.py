@@ -50,6 +50,11 @@ def test_the_coverage_of_groups_has_a_bound_of_its_own() -> None:
     ]
     judged = judge(made, {"group_coverage": 0.85}, task=Task.REGRESSION)
     assert [m.verdict for m in judged] == [BoundVerdict.UNBOUNDED, BoundVerdict.PAST]
+    of_group = MonitoredMeasure(
+        measure="mae", value=300.0, low=280.0, high=320.0, n=100, attribute="gender", group="Other"
+    )
+    (alone,) = judge([of_group], {"mae": 100.0}, task=Task.REGRESSION)
+    assert alone.verdict is BoundVerdict.UNBOUNDED, "the bound is that of all rows"
     assert "gender: Other" in measurement_text(judged[1])
     assert "0.85" in measurement_text(judged[1])
 

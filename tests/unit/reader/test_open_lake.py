@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import duckdb
+import pandas as pd
 import pytest
 
 from engage_spark import open_lake
 from engage_spark.cli import main
 from engage_spark.contract import load_contract
-from engage_spark.errors import ConfigurationError, InputError, NotPublishedError, PermanentError
+from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
 from engage_spark.publication import REJECTED
 from engage_spark.reader import OpenLake
+from engage_spark.reader.query import SHUT
 from engage_spark.settings import LakeSettings, Settings
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import DATA
@@ -86,6 +94,10 @@ def test_a_log_has_each_event_of_every_published_run_once(small: SmallLake, tmp_
     assert codes(lake, f"SELECT {event} FROM {RIDES.name}") == ["one", "two"], "as it was when it was opened"
     lake.refresh()
     assert codes(lake, f"SELECT {event} FROM {RIDES.name}") == ["gone", "one", "two again"]
+    with pytest.raises(ConfigurationError, match="is no day"):
+        lake.table(RIDES.name, as_of="yesterday")
+    assert len(lake.table(RIDES.name, as_of="2025-10-20")) == 3
+    assert len(lake.table(RIDES.name, as_of="2025-10-19")) == 0
 
 
 def test_a_derived_day_whose_source_was_published_again_is_not_there(
@@ -132,38 +144,115 @@ HOSTILE = {
     "a file by its name": "SELECT * FROM '/etc/passwd'",
     "a Parquet file": "SELECT * FROM '{parquet}'",
     "a listing": "SELECT * FROM glob('/etc/*')",
-    "the network": "SELECT * FROM read_csv('http://127.0.0.1:9/x.csv')",
+    "the network": "SELECT * FROM read_csv('{server}')",
+    "a pipe": "SELECT * FROM read_csv('{pipe}')",
     "writing": "COPY (SELECT 1) TO '{home}/out.csv'",
     "another database": "ATTACH '{home}/other.db'",
     "an extension": "INSTALL httpfs",
     "loading": "LOAD httpfs",
+    "an extension by a function": "SELECT * FROM sql_auto_complete('S')",
     "a setting": "SET enable_external_access = true",
     "a pragma": "PRAGMA memory_limit='1TB'",
     "two statements": "SELECT 1; SELECT 2",
     "an export": "EXPORT DATABASE '{home}/all'",
     "a variable of Python": "SELECT * FROM secret_frame",
-    "the environment": "SELECT getenv('HOME')",
     "a new table": "CREATE TABLE t AS SELECT 1",
     "the plain table": "SELECT * FROM delta_scan('{home}')",
     "the view's own source": "SELECT * FROM query_table((SELECT sql FROM duckdb_views() LIMIT 1))",
-    "a query in a query": "SELECT * FROM query('SELECT * FROM stations_judged; SET threads = 1')",
+    "a query in a query": "SELECT * FROM query('SELECT * FROM stations_judged')",
+    "a description": "DESCRIBE stations",
     "no query": "DELETE FROM stations",
 }
 
 
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[bytes]]]:
+    """An address on loopback, and what was asked of it."""
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def listen() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    asked.append(connection.recv(100))
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/x.csv", asked
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_query_reaches_nothing_but_the_published_tables(
-    lake: OpenLake, small: SmallLake, tmp_path: Path, what: str
+    lake: OpenLake, small: SmallLake, tmp_path: Path, server: tuple[str, list[bytes]], what: str
 ) -> None:
-    import pandas as pd
-
     secret_frame = pd.DataFrame({"secret": [1]})
+    address, asked = server
+    (home := tmp_path / "home").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     parquet = next((small.root / "stations_judged").rglob("*.parquet"))
-    query = HOSTILE[what].format(parquet=parquet, home=tmp_path)
-    with pytest.raises((InputError, PermanentError)):
+    query = HOSTILE[what].format(parquet=parquet, home=home, server=address, pipe=tmp_path / "pipe")
+    with pytest.raises(InputError):
         lake.sql(query)
-    assert not list(tmp_path.iterdir())
+    assert not list(home.iterdir())
+    assert not asked
     assert len(secret_frame) == 1
+
+
+def test_the_shut_options_are_what_keeps_a_query_in(tmp_path: Path) -> None:
+    """Each attempt works where nothing is shut: the tests above can fail."""
+    (tmp_path / "x.csv").write_text("a\n1\n", encoding="utf-8")
+    frame = pd.DataFrame({"secret": [1]})
+    with duckdb.connect(":memory:") as open_one:
+        assert open_one.sql(f"SELECT * FROM read_csv('{tmp_path}/x.csv')").fetchall() == [(1,)]
+        assert open_one.sql("SELECT * FROM frame").fetchall() == [(1,)]
+    with duckdb.connect(":memory:", config=dict(SHUT)) as shut:
+        for query in (f"SELECT * FROM read_csv('{tmp_path}/x.csv')", "SELECT * FROM frame"):
+            with pytest.raises(duckdb.Error):
+                shut.sql(query)
+    assert len(frame) == 1
+
+
+@pytest.mark.parametrize("memory", ["1GB'; COPY (SELECT 42) TO '/tmp/x.csv", "much", "-1GB", ""])
+def test_a_bound_of_memory_is_an_amount(lake: OpenLake, memory: str) -> None:
+    with pytest.raises(InputError, match="no amount of memory"):
+        lake.sql("SELECT 1", memory=memory)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT count(*) AS n FROM stations JOIN stations_judged USING (station_code, snapshot_date)",
+        "SELECT count(*) AS n FROM stations NATURAL JOIN (SELECT DISTINCT snapshot_date FROM stations)",
+        "WITH s AS (SELECT * FROM stations) SELECT count(*) AS n FROM s AS a JOIN s AS b USING (station_code)"
+        " WHERE a.snapshot_date = b.snapshot_date",
+        "SELECT count(COLUMNS('station_code')) AS n FROM stations",
+        "SELECT (SELECT count(*) FROM main.stations) AS n",
+        "FROM stations SELECT count(*) AS n",
+    ],
+)
+def test_every_form_of_a_query_over_the_tables_is_answered(lake: OpenLake, query: str) -> None:
+    assert lake.sql(query, memory="256MB", threads=1).to_arrow()[0].to_pylist() == [4]
+
+
+def test_sums_of_whole_numbers_are_whole_numbers(lake: OpenLake) -> None:
+    rows = lake.sql("SELECT sum(docks_total) AS docks FROM stations").to_pandas()
+    assert rows["docks"].dtype == "int64"
+    assert rows["docks"][0] == 40
+
+
+def test_a_column_that_the_lake_was_written_without_is_null(small: SmallLake) -> None:
+    (kept, *_) = (f for f in ENTITY.fields if f.name == "docks_total")
+    wider = replace(ENTITY, fields=(*ENTITY.fields, replace(kept, name="remark", required=False)))
+    contract = replace(BIKES, tables=tuple(wider if t.name == ENTITY.name else t for t in BIKES.tables))
+    lake = open_lake(small.root, contract=contract)
+    assert lake.table("stations").to_pandas()["remark"].isna().all()
+    assert lake.sql("SELECT count(*) AS n FROM stations").to_arrow()[0].to_pylist() == [4]
 
 
 def test_mistakes_are_told_in_words(lake: OpenLake) -> None:
@@ -203,6 +292,22 @@ def test_the_command_answers_as_a_table_as_json_and_as_csv(
     else:
         assert "3.33333" in out
         assert "2 rows" in out
+
+
+def test_the_rows_of_an_answer_are_written_as_they_are(
+    small: SmallLake, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = ["--contract", str(DATA / "bikes.odcs.yaml"), "--set", f"lake.root={small.root}"]
+    query = "SELECT TIMESTAMP '2025-10-21 10:00:00' AS t, 'bob@example.com' AS e, 'password=x y' AS p, 2 AS e"
+    main([*options, "sql", query, "--csv"])
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[1] == "2025-10-21T10:00:00,bob@example.com,password=x y,2"
+    main([*options, "sql", query, "--out", str(tmp_path / "a.csv")])
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == printed
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main([*options, "sql", query, "--json"])
+    assert "two columns are named e" in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
 def test_the_command_lists_the_tables_and_writes_a_file(
