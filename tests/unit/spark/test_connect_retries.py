@@ -52,8 +52,9 @@ def test_a_server_that_comes_back_goes_on() -> None:
     clock = Clock()
     policy = retry_policy(clock)
     ask(policy, clock, answers_at=1004)
-    clock.sleep(QUIET + 1)
-    ask(policy, clock, answers_at=clock.now + 4)
+    for _ in range(5):
+        clock.sleep(QUIET + 1)
+        ask(policy, clock, answers_at=clock.now + 4)
 
 
 def test_another_failure_is_not_retried() -> None:
