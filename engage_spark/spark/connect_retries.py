@@ -12,7 +12,7 @@ from typing import Any
 PATIENCE = 8.0
 """Seconds from the first failure of a connection to the last attempt."""
 QUIET = 20.0
-"""Seconds without a failure after which a new one has its own patience: longer than an attempt takes to fail."""
+"""Seconds without a failure after which a new one has its own patience: an attempt fails sooner."""
 
 
 def retry_policy(clock: Callable[[], float] = time.monotonic) -> Any:
