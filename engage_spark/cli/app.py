@@ -329,8 +329,8 @@ def score(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Predict a snapshot with the champions (default: every one that lacks it), with intervals and reasons,
-    into `predictions`.
+    """Predict a snapshot with the champions (default: the newest, and older ones that lack predictions), with
+    intervals and reasons, into `predictions`.
     """
     with spark_job(ctx) as job:
         from engage_spark.pipelines.score import run_score

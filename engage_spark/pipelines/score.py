@@ -46,6 +46,8 @@ from engage_spark.spark.schema import column_named
 from engage_spark.tracking import Champion, Tracker
 
 TARGET = "target"
+OF_MODEL = ("model", "reasons", "money")
+"""Inputs of a run that are not tables."""
 _SPLIT, _SIDE = "__split_", "__side"
 PARTITIONS = (SNAPSHOT_DATE, TARGET)
 """What is replaced at a time, so that other targets' files are not even read."""
@@ -73,9 +75,10 @@ def run_score(
 ) -> ScoreResult:
     """Predict every target that has a champion, for one snapshot or for all that it has not scored yet.
 
-    `target` names the targets; by default all of them. `snapshot_date` None: every snapshot that lacks the
-    predictions of these champions. A target of a snapshot is scored anew when the snapshot's tables, its own
-    champion, `models.reasons`, of two classes the money of a contact, or `features` settings changed. Its
+    `target` names the targets; by default all of them. `snapshot_date` None: every snapshot without
+    predictions, or whose tables changed since; the newest also where its champion, `models.reasons`, of two
+    classes the money of a contact, or `features` settings changed. Older snapshots keep what was predicted
+    for them, so that it can be judged once labels are known; `snapshot_date` or `force` scores them anew. Its
     rows are replaced in one commit, and other targets' rows stay, so a rerun gives the same rows.
 
     Cost: per snapshot one join of customers, features, graph and splits, which is written to scratch once
@@ -110,9 +113,14 @@ def run_score(
     without_meaning = require_same_meaning(champions, contract, graph_values=graph_values)
     loaded: dict[str, LoadedChampion] = {}
     runs: list[tuple[str, Run]] = []
+    n_as_made = 0
     for day in [snapshot_date] if snapshot_date else sorted(inputs.days):
         stage_runs = {c.target: _stage_run(runner, inputs, day, c) for c in champions}
         due = {t: r for t, r in stage_runs.items() if runner.is_due(r)}
+        if snapshot_date is None and not force and day < max(inputs.days):
+            as_made = {t for t, r in due.items() if _was_scored(context, r)}
+            n_as_made += bool(as_made)
+            due = {t: r for t, r in due.items() if t not in as_made}
         if missing := [c for c in champions if c.target in due and c.target not in loaded]:
             with log.stage("fetching the champions", models=len(missing)):
                 loaded |= {c.target: _load(tracker, context, c, inputs) for c in missing}
@@ -134,7 +142,8 @@ def run_score(
                 Note("MeaningUnknown", {"target": c.target, "version": c.version, "name": c.name})
                 for c in without_meaning
             ),
-            *(() if runs else (Note("PredictionsUpToDate"),)),
+            *((Note("PredictionsAsMade", {"n_days": n_as_made}),) if n_as_made else ()),
+            *(() if runs or n_as_made else (Note("PredictionsUpToDate"),)),
         ),
         champions=tuple(
             UsedChampion(target=c.target, candidate=c.facts.get("candidate", ""), version=c.version)
@@ -204,6 +213,19 @@ def _stage_run(runner: StageRunner, inputs: ModelInputs, day: date, champion: Ch
         settings=("features",),
         source_rows=inputs.days[day][runner.context.contract.entity.name].rows_valid,
     )
+
+
+def _was_scored(context: RunContext, stage_run: StageRun) -> bool:
+    """Return whether a day has predictions of these very tables, whichever model made them."""
+    run = stage_run.published
+    if run is None:
+        return False
+    tables, now = (
+        {name: state for name, state in inputs.items() if name not in OF_MODEL}
+        for inputs in (run.inputs, stage_run.inputs)
+    )
+    table = predictions_table(context.contract).name
+    return tables == now and context.log.is_present(context.spark, run, table)
 
 
 def _load(tracker: Tracker, context: RunContext, champion: Champion, inputs: ModelInputs) -> LoadedChampion:

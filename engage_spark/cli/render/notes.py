@@ -50,6 +50,10 @@ WORDING: dict[str, str] = {
     ),
     "FeaturesUpToDate": "every published snapshot has its features already; --force derives them again",
     "GraphUpToDate": "every published snapshot has its graph measured already; --force measures it again",
+    "PredictionsAsMade": (
+        "{n_days:,} older days keep the predictions that were made for them; --snapshot-date DAY or --force "
+        "makes them anew by these champions"
+    ),
     "PredictionsUpToDate": (
         "every snapshot has the predictions of these champions already; --force makes them again"
     ),

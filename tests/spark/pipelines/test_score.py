@@ -458,3 +458,10 @@ def test_a_new_day_leaves_the_day_before_as_it_was(both: RunContext, home: Path)
     assert done(scored(both)) == [(NEXT, target, 60) for target in ("blooms", "harvest")]
     assert contents(both) == before
     assert read_predictions(both).count() == 240
+    crown(both, "harvest", training="harvest of the next day", penalty=0.5)
+    report = scored(both)
+    assert done(report) == [(NEXT, "harvest", 60)], "the day before keeps what was predicted for it"
+    assert Note("PredictionsAsMade", {"n_days": 1}) in report.notes
+    assert contents(both) == before
+    assert done(scored(both, snapshot_date=DAYS[0], target=["harvest"])) == [(DAYS[0], "harvest", 60)]
+    assert contents(both)["harvest"] != before["harvest"]
