@@ -172,7 +172,10 @@ def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence
         elif (kind := feature_kind(types[f.name])) != expected:
             wrong.append(f"{f.name} is {types[f.name]}, {kind}, and was {expected} in training")
     others = [*needed, *([scorer.group] if scorer.group else [])]
-    wrong += [f"{name} is missing" for name in dict.fromkeys(others) if name not in types]
+    told = {f.name for f in scorer.features}
+    wrong += [
+        f"{name} is missing" for name in dict.fromkeys(others) if name not in types and name not in told
+    ]
     if wrong:
         model = f"{scorer.model_name or scorer.target.name} {scorer.model_version}".strip()
         raise ConfigurationError(
