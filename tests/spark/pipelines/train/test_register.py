@@ -465,7 +465,7 @@ def test_a_version_names_the_tables_that_it_was_made_of_and_how_its_graph_was_re
     assert champion.facts["data"] == f"splits@7, subscriber_features/{DAY}@4, subscribers/{DAY}@3"
     assert champion.extras["graph_values"] == shop.context.settings.features.graph_values
     assert set(champion.extras) == {"scorer", "graph_values", "meaning", "split_runs"}
-    used = {f.name for m in (*shop.good.fold_models, shop.good.final) for f in m.features}
+    used = {f.name for m in (*shop.good.folds, shop.good.final) for f in m.features}
     assert set(champion.extras["meaning"]) == {TARGET.name, *used}
     assert used > {f.name for f in shop.good.final.features}, "a fold may have selected other features"
     assert champion.metrics["selection/jaccard"] == shop.good.comparison.selection.jaccard
