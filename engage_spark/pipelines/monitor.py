@@ -122,7 +122,7 @@ def run_monitor(
         due = [(work, s) for s in days if runner.is_due(work := _stage_run(runner, s))]
         for work, s in due:
             try:
-                measured.append(_monitor(runner, work, s))
+                measured.append(_monitor(runner, work, s, notes))
             except ConfigurationError as e:
                 if snapshot_date is not None:
                     raise
@@ -204,7 +204,8 @@ def _stage_run(runner: StageRunner, scored: ScoredDay) -> StageRun:
     )
 
 
-def _monitor(runner: StageRunner, work: StageRun, scored: ScoredDay) -> MonitoredDay:
+def _monitor(runner: StageRunner, work: StageRun, scored: ScoredDay, notes: list[Note]) -> MonitoredDay:
+    """Judge a day and publish what was measured; what could not be is added to `notes`."""
     context, name = runner.context, scored.target.name
     table = system_contract().table(MODEL_MONITORING)
     with (
@@ -214,7 +215,7 @@ def _monitor(runner: StageRunner, work: StageRun, scored: ScoredDay) -> Monitore
         model = _model_of(context, scored)
         rows = _unlearnt(_labelled(context, scored), scored, model)
         measurements = judge(
-            _measure(context, scored, model, rows),
+            _measure(context, scored, model, rows, notes),
             dict(context.contract.entity[name].monitoring),
             task=scored.target.task,
         )
@@ -333,9 +334,9 @@ def _unlearnt(rows: DataFrame, scored: ScoredDay, model: ModelOfDay) -> DataFram
 
 
 def _measure(
-    context: RunContext, scored: ScoredDay, model: ModelOfDay, rows: DataFrame
+    context: RunContext, scored: ScoredDay, model: ModelOfDay, rows: DataFrame, notes: list[Note]
 ) -> Iterator[MonitoredMeasure]:
-    """Yield every measurement of a day's predictions."""
+    """Yield every measurement of a day's predictions; what cannot be measured is added to `notes`."""
     models, target, binary = context.settings.models, scored.target, scored.target.task is Task.BINARY
     label = F.col(LABEL)
     held = (
@@ -362,8 +363,14 @@ def _measure(
         replicates=models.bootstrap,
         seed=models.seed,
     )
-    yield from _groups(context, target, rows)
-    if model.trained_on is not None:
+    about = {"target": target.name, "snapshot_date": scored.day}
+    try:
+        yield from _groups(context, target, rows)
+    except InputError as e:
+        notes.append(Note("GroupsNotMonitored", about | {"reason": e.message}))
+    if model.trained_on is None:
+        notes.append(Note("DriftNotMonitored", about | {"model": f"{model.name} version {model.version}"}))
+    else:
         yield from _drift(context, scored, model, arrays["score"][drawn.is_even(arrays[HASH])])
 
 

@@ -58,6 +58,10 @@ WORDING: dict[str, str] = {
         "every snapshot has the predictions of these champions already; --force makes them again"
     ),
     "DayNotMonitored": "{target} of {snapshot_date} could not be judged: {reason}",
+    "GroupsNotMonitored": "{target} of {snapshot_date}: groups are not compared: {reason}",
+    "DriftNotMonitored": (
+        "{target} of {snapshot_date}: no drift, since training_runs does not say what {model} was trained on"
+    ),
     "MonitoringUpToDate": (
         "every scored day whose labels are known was judged before; --force judges them again"
     ),
