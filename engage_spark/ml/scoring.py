@@ -172,10 +172,8 @@ def require_schema(types: Mapping[str, str], scorer: Scorer, *, needed: Sequence
         elif (kind := feature_kind(types[f.name])) != expected:
             wrong.append(f"{f.name} is {types[f.name]}, {kind}, and was {expected} in training")
     others = [*needed, *([scorer.group] if scorer.group else [])]
-    told = {f.name for f in scorer.features}
-    wrong += [
-        f"{name} is missing" for name in dict.fromkeys(others) if name not in types and name not in told
-    ]
+    lacking = [name for name in dict.fromkeys(others) if name not in types]
+    wrong += [f"{name} is missing" for name in lacking if name not in {f.name for f in scorer.features}]
     if wrong:
         model = f"{scorer.model_name or scorer.target.name} {scorer.model_version}".strip()
         raise ConfigurationError(
