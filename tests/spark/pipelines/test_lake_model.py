@@ -66,3 +66,4 @@ def test_many_lakes(machine: type[LakeMachine]) -> None:
     before = machine.steps
     drive(machine, lakes=LAKES, number=int(os.environ.get("LAKE_MODEL_SEED", "2")))
     print(f"{machine.steps - before} steps in {machine.lakes} lakes")
+    assert machine.steps - before >= LAKES * STEPS, "each lake took all of its steps"
