@@ -364,7 +364,7 @@ def monitor(
     exit code 3 when a measure is past the contract's bound.
     """
     with spark_job(ctx) as job:
-        from engage_spark.pipelines.monitor import run_monitor
+        from engage_spark.pipelines.monitor.run import run_monitor
 
         result = run_monitor(
             job.spark,

@@ -39,7 +39,7 @@ from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs, rows_of
 from engage_spark.pipelines.results import Note, ScoredSnapshot, ScoreResult, UsedChampion
 from engage_spark.pipelines.runner import StageRunner
-from engage_spark.pipelines.stages import SPLITS, score_stage
+from engage_spark.pipelines.stages import SPLITS, rows_of_target, score_stage
 from engage_spark.publication import RUN_ID, Run
 from engage_spark.settings import Settings
 from engage_spark.spark.schema import column_named
@@ -282,8 +282,7 @@ def _with_side(rows: DataFrame, champion: Champion) -> DataFrame:
 def _publish(runner: StageRunner, stage_run: StageRun, rows: DataFrame, loaded: LoadedChampion) -> Run:
     contract, target, models = runner.context.contract, loaded.champion.target, runner.context.settings.models
     table = predictions_table(contract)
-    quoted = target.replace("\\", "\\\\").replace("'", "\\'")
-    where = f"{SNAPSHOT_DATE} = DATE'{stage_run.snapshot_date}' AND {TARGET} = '{quoted}'"
+    where = rows_of_target(stage_run.snapshot_date, target)
     # Of a day that the model has learnt, two parts are read; there is no other day on which it could matter.
     is_learnt = f"{_SPLIT}fold" in rows.columns and str(stage_run.snapshot_date) in (loaded.scorer.days or ())
     with runner.attempt(stage_run, f"scoring {target}", tables=[table.name]) as attempt:

@@ -5,7 +5,9 @@ Whoever reads what another stage published imports the name from here, not the o
 
 from __future__ import annotations
 
-from engage_spark.contract import GraphSpec, Table
+from datetime import date
+
+from engage_spark.contract import SNAPSHOT_DATE, GraphSpec, Table
 
 GRAPH_COMPARISON = "graph_comparison"
 SPLITS = "splits"
@@ -39,3 +41,9 @@ def score_stage(target: str) -> str:
 def monitor_stage(target: str) -> str:
     """Return the stage that publishes how the predictions of one target fared."""
     return f"monitor:{target}"
+
+
+def rows_of_target(day: date, target: str) -> str:
+    """Return which rows of a table partitioned by day and target are those of one, as SQL."""
+    quoted = target.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{SNAPSHOT_DATE} = DATE'{day}' AND target = '{quoted}'"

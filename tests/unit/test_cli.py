@@ -62,7 +62,7 @@ PIPELINES = {
     "graph.run": "run_graph",
     "train.run": "run_train",
     "score": "run_score",
-    "monitor": "run_monitor",
+    "monitor.run": "run_monitor",
     "runs": "list_runs",
     "models": "list_models",
 }

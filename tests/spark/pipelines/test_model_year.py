@@ -20,7 +20,7 @@ from engage_spark.errors import ConfigurationError, GateError, NotPublishedError
 from engage_spark.ml.measurement import BoundVerdict
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest.run import run_ingest
-from engage_spark.pipelines.monitor import run_monitor
+from engage_spark.pipelines.monitor.run import run_monitor
 from engage_spark.pipelines.score import read_predictions, run_score
 from engage_spark.pipelines.train.run import run_train
 from engage_spark.settings import Settings

@@ -18,7 +18,8 @@ from engage_spark.errors import GateError, NotPublishedError
 from engage_spark.ml.measurement import BoundVerdict
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.ingest import run as ingest
-from engage_spark.pipelines.monitor import read_monitoring, run_monitor
+from engage_spark.pipelines.monitor.monitoring_table import read_monitoring
+from engage_spark.pipelines.monitor.run import run_monitor
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.score import PARTITIONS
 from engage_spark.pipelines.stages import TRAINING_RUNS, score_stage

@@ -1,0 +1,1 @@
+"""The stage that judges predictions once their labels are known."""
