@@ -1,0 +1,1 @@
+"""Analytics from mergeable states of days: rollups, segments, cohorts, correlations, changes, claims."""
