@@ -24,26 +24,54 @@ MASK = "***"
 _WORD = (
     r"(?:(?<!com)(?<!by)(?<!sur)pass(?!ive|ed|ing|enger|es|age|port|ion|[ _-](?:rate|count|rows)|\s)"
     r"|pwd|secret|token|credential(?!s?[._-]?provider)|signature|cookie|bearer|jwt|webhook"
-    r"|auth(?!ent|or(?!i[sz]))|connection[ ._-]?string|(?<![a-z])(?:sas|sig|pat|dsn)(?![a-z])"
+    r"|auth(?!ent|or(?!i[sz]))|connection[ ._-]?string|(?<![a-z])(?:sas|sig|pat|dsn|pw)(?![a-z])"
     r"|(?:access|account|api|private|secret|session|shared|storage)[ ._-]?key)"
 )
 _SECRET_NAME = re.compile(rf"key|private|{_WORD}", re.IGNORECASE)
 _TEXT_NAME = re.compile(_WORD, re.IGNORECASE)
-_QUOTED = r"""\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?"""
+_QUOTED = (
+    r"""\"{3}[^\"]{0,4000}\"{0,3}|'{3}[^']{0,4000}'{0,3}"""
+    r"""|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?"""
+)
 _NAMED = re.compile(
-    rf"({_WORD}[\w.-]{{0,40}}(?:\[\w{{1,9}}\])?(\\*['\"])?[ \t\xa0]*)(?:(=[ \t\xa0]*)({_QUOTED}|[^\s&;]+)"
+    rf"({_WORD}[\w.-]{{0,40}}(?:\[\w{{1,9}}\])?(\\*['\"])?[ \t\xa0]*)"
+    rf"(?:(=(?!>)[ \t\xa0]*)({_QUOTED}|[^\s&;]+)"
     rf"|(:[ \t]*)({_QUOTED}|[^\s,;)\]}}]+)(?=(\s*(?:$|[\n#,;)\]}}]))?))",
     re.IGNORECASE,
 )
 """What stands after the name of a secret: after `=`, or after `:` as in YAML, JSON and headers."""
 _HEADER = re.compile(r"\b((?:authorization|cookie)['\"]?[ \t]*[:=][ \t]*['\"]?)[^\n'\"]+", re.IGNORECASE)
 _REST = r"[\w.-]{0,40}"
+_VALUE = rf"(?:{_QUOTED}|(?:(?!/>)[^\s,;)\]}}])+)"
+_ASSIGNMENTS = ("->", "=>", ":=", "==", "<-", "→", "＝", "：", "&equals;", "&#x3D;", ": !vault", ": !!str")
 _HTML_QUOTE = r"&(?:quot|apos|#34|#39|#x27|#x22);"
 _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
-    # how others write a name with its value: Scala's maps and pairs, lists, JDBC's braces, YAML's blocks,
-    # Hadoop's and other XML, addresses and pages with their signs escaped, files of properties
-    ("->", re.compile(rf"({_WORD}{_REST}[ \t]{{0,4}}->[ \t]{{0,4}})(?:{_QUOTED}|[^\s,;)\]}}]+)", re.I)),
-    (":=", re.compile(rf"({_WORD}{_REST}[ \t]{{0,4}}:=[ \t]{{0,4}})(?:{_QUOTED}|[^\s,;)\]}}]+)", re.I)),
+    # how others write a name with its value: maps of Scala, Perl and Ruby, assignments, pairs, calls, entries
+    # with a name and a value of their own, SQL, lists, JDBC's braces, YAML's blocks, sentences, Hadoop's and
+    # other XML, addresses and pages with their signs escaped, files of properties
+    *(
+        (sign, re.compile(rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}{sign}[ \t]{{0,4}}){_VALUE}", re.I))
+        for sign in _ASSIGNMENTS
+    ),
+    *(
+        (sign, re.compile(rf"([(\[]['\"][\w.-]{{0,99}}{_WORD}{_REST}['\"],[ ]?)(?:{_QUOTED})(?=[)\]])", re.I))
+        for sign in ("',", '",')
+    ),
+    *(
+        (sign, re.compile(rf"({_WORD}{_REST}\((?:\w{{1,20}}=)?)(?:{_QUOTED})(?=\))", re.I))
+        for sign in ("('", '("', "='")
+    ),
+    *(
+        (sign, re.compile(pattern, re.I))
+        for sign in ("value", "Value", "VALUE")
+        for pattern in (
+            rf"(\b(?:name|key)['\"]?\s{{0,4}}[:=]\s{{0,4}}['\"]?[\w.-]{{0,99}}{_WORD}{_REST}['\"]?[\s,;]{{1,40}}"
+            rf"['\"]?value['\"]?\s{{0,4}}[:=]\s{{0,4}}){_VALUE}",
+            rf"(\bvalue['\"]?\s{{0,4}}[:=]\s{{0,4}}){_VALUE}(?=[\s,;]{{1,40}}['\"]?(?:name|key)['\"]?"
+            rf"\s{{0,4}}[:=]\s{{0,4}}['\"]?[\w.-]{{0,99}}{_WORD})",
+        )
+    ),
+    ("'", re.compile(r"(\b(?:password|passphrase|pwd)[ \t]{1,4})(?:'[^'\n]{1,400}'?)", re.I)),
     ("(", re.compile(rf"(\([\w.-]{{0,99}}{_WORD}{_REST},)[^\s)]+", re.I)),
     ("[", re.compile(rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}[=:][ \t]{{0,4}})\[[^\]\n]{{0,4000}}\]?", re.I)),
     ("{", re.compile(rf"({_WORD}{_REST}=)\{{[^}}\n]{{0,400}}\}}?", re.I)),
@@ -52,6 +80,20 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}:[ \t]{{0,4}}[|>][0-9+-]{{0,2}}[ \t]{{0,4}}\n[ \t]{{1,40}})"
             r"\S[^\n]*(?:\n[ \t]+[^\n]*)*",
+            re.I,
+        ),
+    ),
+    (
+        "\n",
+        re.compile(
+            rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}:[ \t]{{0,4}}\n[ \t]{{1,40}}(?:-[ ])?)[^\s:]+$", re.I | re.M
+        ),
+    ),
+    (
+        " ",
+        re.compile(
+            r"(\b(?:password|passphrase|pwd|secret|token)[ \t]{1,4}(?:(?:is|to)[ \t])?)"
+            r"(?=[^\s\d]{0,60}\d)(?=[^\sA-Za-z]{0,60}[A-Za-z])[^\s'\"=:,;()]{6,}",
             re.I,
         ),
     ),
@@ -68,6 +110,7 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("\t", re.compile(rf"({_WORD}{_REST}\t[ \t]{{0,40}})\S+$", re.I | re.M)),
 )
 """Each with a text without which it is not looked for."""
+_IDENTIFIED = re.compile(r"(\bidentified[ \t]{1,4}by[ \t]{1,4})'[^'\n]{1,400}'?", re.I)
 _USER = re.compile(r"(?<![\w-])((?:-u|--user)[ =]{1,4}[^\s:]{1,64}:)\S+")
 _OPTION = re.compile(rf"(?<![\w-])(--([\w.-]{{1,80}})[ \t]+)(?!-)({_QUOTED}|\S+)")
 _PORT = r"\d{1,5}(?:[^\w@]|$)"
@@ -81,6 +124,7 @@ _KEYS = (
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bdapi[0-9a-f]{32}(?:-\d)?\b|\bgh[pousr]_\w{36}\b"),
     re.compile(r"\bgithub_pat_\w{20,}|\bglpat-[\w-]{16,}|\bhf_[A-Za-z0-9]{20,}|\bxox[a-z]-[\w-]{10,}"),
     re.compile(r"(?<![\w-])sk-[\w-]{20,}|(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
+    re.compile(r"\bAIza[\w-]{35}|(?<=[?&]key=)[\w-]{8,}"),
     re.compile(r"(?<=hooks\.slack\.com/)[^\s'\"]+|(?<=/api/webhooks/)[^\s'\"]+"),
     re.compile(
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)", re.S
@@ -169,7 +213,8 @@ def mask(text: str) -> str:
                 text = pattern.sub(rf"\1{MASK}", text) if sign in text else text
         text = _NAMED.sub(_without_value, text)
         text = _OPTION.sub(lambda m: f"{m[1]}{MASK}" if _TEXT_NAME.search(m[2]) else m[0], text)
-    text = _USER.sub(rf"\1{MASK}", text)
+    for pattern in (_USER, _IDENTIFIED):
+        text = pattern.sub(rf"\1{MASK}", text)
     return _SCHEME.sub(rf"\1 {MASK}", text)
 
 
