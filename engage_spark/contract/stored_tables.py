@@ -23,6 +23,10 @@ from engage_spark.publication import REPLACED_BY, RUN_ID
 
 ERRORS_TYPE = "array<struct<rule:string,column:string,severity:string,value:string>>"
 REASONS_TYPE = "array<struct<feature:string,value:string,contribution:double>>"
+MODEL_COLUMNS = frozenset(
+    {"side", "fold", "prediction", "probability", "reasons", "other_contributions", "score_raw"}
+)
+"""Columns that training and scoring add to the features, targets and protected fields of a customer."""
 _LOGICAL = {"string": "string", "boolean": "boolean", "int": "integer", "double": "number", "date": "date"}
 
 
@@ -146,7 +150,16 @@ def splits_table(contract: Contract) -> Table:
 
     Grain: one row per key; see `ml.data.split`.
     """
-    fields = (
+    return _table(
+        "splits",
+        "The split that each key is in when models are fitted and evaluated.",
+        _keys(contract.entity),
+        _splits_fields(),
+    )
+
+
+def _splits_fields() -> tuple[Field, ...]:
+    return (
         _field(
             "side",
             "string",
@@ -173,13 +186,6 @@ def splits_table(contract: Contract) -> Table:
             required=True,
         ),
         run_field("The training that put the key on its side; see runs."),
-    )
-    return _table(
-        contract,
-        "splits",
-        "The split that each key is in when models are fitted and evaluated.",
-        _keys(contract.entity),
-        fields,
     )
 
 
@@ -209,7 +215,12 @@ def predictions_table(contract: Contract) -> Table:
         description="What is predicted.",
         allowed=tuple(f.name for f in entity.fields if f.role is Role.TARGET),
     )
-    fields = (
+    about = "What the champions say of each key in a snapshot."
+    return _table("predictions", about, (*_keys(entity), day, target), _predictions_fields())
+
+
+def _predictions_fields() -> tuple[Field, ...]:
+    return (
         _field(
             "prediction",
             "double",
@@ -273,8 +284,6 @@ def predictions_table(contract: Contract) -> Table:
         _field("model_version", "string", "Its version in the registry.", required=True),
         run_field("The run that scored the row; see runs."),
     )
-    about = "What the champions say of each key in a snapshot."
-    return _table(contract, "predictions", about, (*_keys(entity), day, target), fields)
 
 
 def _decision_fields() -> tuple[Field, ...]:
@@ -377,20 +386,30 @@ def _field(
     )
 
 
-def _table(
-    contract: Contract, name: str, description: str, keys: tuple[Field, ...], fields: tuple[Field, ...]
-) -> Table:
-    own = {f.name for f in fields} | {f.name for f in keys if f.name not in contract.entity.key}
-    if clashes := [key for key in contract.entity.key if key.lower() in own]:
-        raise ContractError(
-            f"the key of {contract.entity.name!r} is named {', '.join(clashes)}, which is a column of {name}",
-            hint="give the key another name",
-        )
-    if declared := [t.name for t in contract.tables if t.name.lower() == name]:
-        raise ContractError(
-            f"contract {contract.id!r} declares a table {declared[0]!r}, which the package writes",
-            hint="rename it",
-        )
+def name_clashes(contract: Contract) -> Iterator[str]:
+    """Say of an entity's key, and of what models take, which names are columns that the package adds beside
+    them.
+    """
+    for table in (t for t in contract.tables if t.kind is TableKind.ENTITY):
+        for name, fields in (("splits", _splits_fields()), ("predictions", _predictions_fields())):
+            own = {f.name for f in fields} | ({"target"} if name == "predictions" else set())
+            yield from (
+                f"field {table.name}.{key} is of the key, and {name} has a column of its own of that name"
+                for key in table.key
+                if key.lower() in own
+            )
+    for table in contract.tables:
+        if table.kind in (TableKind.ENTITY, TableKind.DERIVED, TableKind.GRAPH):
+            yield from (
+                f"field {table.name}.{f.name} has the name of a column that models add to what they are given"
+                for f in table.fields
+                if f.name.lower() in MODEL_COLUMNS
+                and not f.is_key
+                and (f.role in (Role.FEATURE, Role.TARGET) or f.protected)
+            )
+
+
+def _table(name: str, description: str, keys: tuple[Field, ...], fields: tuple[Field, ...]) -> Table:
     return Table(
         name=name,
         kind=TableKind.SYSTEM,

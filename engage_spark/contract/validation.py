@@ -23,6 +23,7 @@ from engage_spark.contract.model import (
 from engage_spark.contract.monitoring import monitoring_problems
 from engage_spark.contract.patterns import bare_pattern, pattern_problem
 from engage_spark.contract.sql_nodes import LONGEST_TYPE, KnownColumns
+from engage_spark.contract.stored_tables import name_clashes
 
 LOGICAL = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint"), "integer"),
@@ -55,7 +56,7 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
 
     `of_package` is the contract of the package's own tables, which have the names that no other may have.
     """
-    problems = _tables(contract) + ([] if of_package else _reserved(contract))
+    problems = _tables(contract) + ([] if of_package else [*_reserved(contract), *name_clashes(contract)])
     targets = {f.name for t in contract.tables for f in t.fields if f.role is Role.TARGET}
     by_name = {t.name: t for t in reversed(contract.tables)}
     of_entity = {f.name: f for t in contract.tables if t.kind is TableKind.ENTITY for f in t.fields}

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE, splits_table
-from engage_spark.errors import ConfigurationError, TransientError
+from engage_spark.errors import TransientError
 from engage_spark.lake import COMMIT_WAIT, Materialize, table_lock
 from engage_spark.ml.data.split import (
     COLUMNS,
@@ -71,12 +71,9 @@ class SplitReference:
 
 
 def specs_of(context: RunContext, targets: Iterable[Target], *, graph: bool) -> dict[str, TargetSpecs]:
-    """Build the three specs of every target by the settings, by the target's name.
-
-    Errors: ConfigurationError for features whose names the training set or the models give their own columns.
-    """
+    """Build the three specs of every target by the settings, by the target's name."""
     models = context.settings.models
-    specs = {
+    return {
         target.name: build_target_specs(
             context.contract,
             target,
@@ -86,19 +83,6 @@ def specs_of(context: RunContext, targets: Iterable[Target], *, graph: bool) -> 
         )
         for target in targets
     }
-    _require_free_names(specs.values(), contract_id=context.contract.id)
-    return specs
-
-
-def _require_free_names(specs: Iterable[TargetSpecs], *, contract_id: str) -> None:
-    """Refuse features that are named like a column of the training set or of the models, all at once."""
-    own = {SIDE, FOLD, "prediction", "probability"}
-    names = {n for of_target in specs for spec in of_target.all for n in spec.names}
-    if reserved := sorted(n for n in names if n.lower() in own or n.startswith("__")):
-        raise ConfigurationError(
-            f"features cannot be named {', '.join(reserved)}: models have columns of that name",
-            hint=f"rename them in contract {contract_id!r}, or give them another role",
-        )
 
 
 def build_training_set(

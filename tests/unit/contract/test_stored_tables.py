@@ -11,14 +11,18 @@ from engage_spark.contract import (
     Contract,
     Role,
     Split,
+    TableKind,
+    find_contradictions,
     load_contract,
     predictions_table,
     splits_table,
     stored_tables,
     system_contract,
 )
-from engage_spark.errors import ContractError
-from engage_spark.ml.data.split import COLUMNS
+from engage_spark.contract.stored_tables import MODEL_COLUMNS, name_clashes
+from engage_spark.ml.data.split import COLUMNS, FOLD, SIDE
+from engage_spark.ml.explain.reasons import OTHERS, REASONS, SCORE
+from engage_spark.ml.training.pipeline import PREDICTION, PROBABILITY
 from tests.support.paths import DATA
 
 CONTRACT = load_contract()
@@ -97,19 +101,40 @@ def test_training_runs_have_a_row_per_run_and_target() -> None:
     assert system_contract().table("training_runs").key == ("run_id", "target")
 
 
-@pytest.mark.parametrize(
-    ("key", "make"),
-    [("side", splits_table), ("Target", predictions_table), ("prediction", predictions_table)],
-)
-def test_a_key_named_as_a_column_of_the_table_is_refused(key: str, make: object) -> None:
-    with pytest.raises(ContractError, match=f"key of 'stations' is named {key}, which is a column of"):
-        make(renamed(key))  # type: ignore[operator]
+def added_columns() -> list[str]:
+    """Every column that the package stores beside an entity's key and is not declared by a contract."""
+    declared = {f.name for t in CONTRACT.tables for f in t.fields}
+    names = {f.name for t in stored_tables(CONTRACT) if t.kind is not TableKind.LOG for f in t.fields}
+    return sorted(names - declared)
 
 
-def test_a_contract_that_declares_the_table_itself_is_refused() -> None:
-    own = replace(BIKES, tables=(*BIKES.tables, replace(BIKES.table("rides"), name="predictions")))
-    with pytest.raises(ContractError, match="declares a table 'predictions', which the package writes"):
-        predictions_table(own)
+@pytest.mark.parametrize("name", [*added_columns(), "Target", "UNIT"])
+def test_a_key_named_as_a_column_of_any_stored_table_is_refused(name: str) -> None:
+    assert any(repr(name) in p or f".{name} " in p for p in find_contradictions(renamed(name)))
+
+
+def test_what_is_refused_is_what_a_stored_table_would_have_twice() -> None:
+    assert {"side", "unit", "in_sample", "decision", "base"} <= set(added_columns())
+    free = renamed("station")
+    assert list(name_clashes(free)) == []
+    for table in stored_tables(free):
+        assert len({n.lower() for n in table.names}) == len(table.names)
+
+
+@pytest.mark.parametrize("name", [*sorted(MODEL_COLUMNS), "Fold"])
+def test_a_feature_named_as_a_column_that_models_add_is_refused(name: str) -> None:
+    feature = next(f for f in BIKES.entity.fields if f.role is Role.FEATURE)
+    fields = tuple(replace(f, name=name) if f is feature else f for f in BIKES.entity.fields)
+    contract = replace(BIKES, tables=(replace(BIKES.entity, fields=fields), *BIKES.tables[1:]))
+    assert any(
+        f".{name} has the name of a column that models add" in p for p in find_contradictions(contract)
+    )
+
+
+def test_models_add_no_column_that_is_not_refused() -> None:
+    """Columns without two underscores, which no field may begin with."""
+    own = {SIDE, FOLD, PREDICTION, PROBABILITY, REASONS, OTHERS, SCORE}
+    assert own == MODEL_COLUMNS
 
 
 @pytest.mark.parametrize("name", ["quality_results", "quality_states"])
