@@ -71,7 +71,8 @@ _OPEN = frozenset({"", "public", "internal"})
 """Classifications whose values anybody may see that may see the table's name."""
 RESERVED_TABLES = frozenset(
     {"runs", "splits", "predictions", "landings", "quality_results", "quality_states", "training_runs",
-     "graph_comparison", "erased_keys", "model_monitoring"}
+     "graph_comparison", "erased_keys", "model_monitoring", "analytics_states", "segments", "rollups",
+     "cohorts", "correlations", "changes", "indicators", "claims"}
 )  # fmt: skip
 """Names of tables that the package writes about its own work, beside `<table>_judged`."""
 

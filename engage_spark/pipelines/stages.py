@@ -13,9 +13,23 @@ GRAPH_COMPARISON = "graph_comparison"
 SPLITS = "splits"
 TRAINING_RUNS = "training_runs"
 MODEL_MONITORING = "model_monitoring"
+ANALYTICS_STATES = "analytics_states"
+ANALYTICS = (
+    ANALYTICS_STATES,
+    "segments",
+    "rollups",
+    "cohorts",
+    "correlations",
+    "changes",
+    "indicators",
+    "claims",
+)
+"""The tables of a stage `analyze`, in the order in which they are made."""
 
 TRAIN = "train"
 """Stage of a training, which covers several targets and snapshots at once."""
+ANALYZE = "analyze"
+"""Stage of the analytics of a day, which are published together."""
 
 
 def ingest_stage(table: Table) -> str:

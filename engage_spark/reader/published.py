@@ -26,6 +26,8 @@ from engage_spark.contract import (
 from engage_spark.contract.stored_tables import day_column
 from engage_spark.errors import ConfigurationError
 from engage_spark.pipelines.stages import (
+    ANALYTICS,
+    ANALYZE,
     GRAPH_COMPARISON,
     MODEL_MONITORING,
     SPLITS,
@@ -95,7 +97,7 @@ class View:
 
 def views_of(contract: Contract) -> tuple[View, ...]:
     """Return every name that a lake of this contract can be asked by."""
-    return (*_inputs(contract), *_made(contract), *_of_models(contract))
+    return (*_inputs(contract), *_made(contract), *_of_models(contract), *_of_analytics())
 
 
 def _inputs(contract: Contract) -> Iterator[View]:
@@ -167,6 +169,12 @@ def _of_models(contract: Contract) -> Iterator[View]:
     yield _of_days(predictions_table(contract), *map(score_stage, targets))
     monitoring = system_contract().table(MODEL_MONITORING)
     yield _of_days(monitoring, *map(monitor_stage, targets), run_column="run_id")
+
+
+def _of_analytics() -> Iterator[View]:
+    system = system_contract()
+    for name in ANALYTICS:
+        yield _of_days(system.table(name), ANALYZE, run_column="run_id")
 
 
 def _of_days(table: Table, *stages: str, run_column: str = RUN_ID) -> View:

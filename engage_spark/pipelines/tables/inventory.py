@@ -27,6 +27,8 @@ from engage_spark.lake import Lake
 from engage_spark.lake.locks import table_lock
 from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.stages import (
+    ANALYTICS,
+    ANALYZE,
     GRAPH_COMPARISON,
     MODEL_MONITORING,
     TRAINING_RUNS,
@@ -70,7 +72,7 @@ class StoredTable:
 
 def stored_tables_of(contract: Contract) -> tuple[StoredTable, ...]:
     """Return every table that the stages store under a contract, in the order in which they are made."""
-    return (*_inputs(contract), *_derived(contract), *_of_models(contract), *_system())
+    return (*_inputs(contract), *_derived(contract), *_of_models(contract), *_of_analytics(), *_system())
 
 
 def _inputs(contract: Contract) -> Iterator[StoredTable]:
@@ -134,6 +136,17 @@ def _of_models(contract: Contract) -> Iterator[StoredTable]:
             stages=tuple(map(monitor_stage, targets)),
             run_column="run_id",
             partition_by=(SNAPSHOT_DATE, "target", "run_id"),
+        )
+
+
+def _of_analytics() -> Iterator[StoredTable]:
+    system = system_contract()
+    for name in ANALYTICS:
+        yield StoredTable(
+            table=system.table(name),
+            stages=(ANALYZE,),
+            run_column="run_id",
+            partition_by=(SNAPSHOT_DATE, "run_id"),
         )
 
 
