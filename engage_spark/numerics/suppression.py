@@ -1,0 +1,64 @@
+"""Hide small groups of people in tables that leave the lake, so that no subtraction brings them back.
+
+A group is small with fewer than 20 members: its mean, its nulls, its share and its count stay in the lake.
+A total beside the table would give a single hidden group away, so that the next smallest are hidden with it
+until what is left between the total and the groups shown has 20 members, too. A group is hidden in all
+columns of a table (metrics, days, weeks, months, before and after) or in none: no other column tells it.
+
+Pure and general: whoever shows groups to people asks here (the report, exports, tools that answer questions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
+
+SMALLEST_GROUP = 20
+"""Members from which on a group may be shown."""
+
+G = TypeVar("G", bound=Hashable)
+
+
+def hidden_groups(
+    counts: Mapping[G, Sequence[int | None]],
+    *,
+    smallest: int = SMALLEST_GROUP,
+    order: Sequence[G] | None = None,
+    total_is_known: bool = True,
+) -> frozenset[G]:
+    """Return the groups of one dimension that must not be shown, in any column.
+
+    `counts` holds each group's members column by column, such as by metric and period; None where a column
+    has no such group. In every column the groups are parts of one whole, whose total is shown unless
+    `total_is_known` is false. Among groups of equal size the first in `order` is hidden first: by default as
+    `counts` lists them.
+
+    An empty group hides nobody, so it is shown, and it covers nobody. A whole of fewer than `smallest`
+    members must not be shown either, which is for the caller to see to.
+    Cost: groups times columns.
+    Errors: ValueError where groups have different numbers of columns, or a count is negative.
+    """
+    columns = {len(column) for column in counts.values()}
+    if len(columns) > 1:
+        raise ValueError(f"groups have different numbers of columns: {sorted(columns)}")
+    sizes = {group: [n or 0 for n in column] for group, column in counts.items()}
+    if any(n < 0 for column in sizes.values() for n in column):
+        raise ValueError("a count is negative")
+    hidden = {group for group, column in sizes.items() if any(0 < n < smallest for n in column)}
+    if not total_is_known or not hidden:
+        return frozenset(hidden)
+    ranks = {group: i for i, group in enumerate(order if order is not None else counts)}
+    shown = sorted(
+        (group for group in sizes if group not in hidden),
+        key=lambda g: (min((n for n in sizes[g] if n), default=0), ranks.get(g, len(ranks))),
+    )
+    width = next(iter(columns), 0)
+    rest = [sum(sizes[group][i] for group in hidden) for i in range(width)]
+    for group in shown:
+        open_columns = [i for i, n in enumerate(rest) if 0 < n < smallest]
+        if not open_columns:
+            break
+        if any(sizes[group][i] for i in open_columns):
+            hidden.add(group)
+            rest = [n + sizes[group][i] for i, n in enumerate(rest)]
+    return frozenset(hidden)
