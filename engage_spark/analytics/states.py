@@ -54,14 +54,16 @@ class MetricState:
     customers: bytes | None = None
 
     @classmethod
-    def of(cls, values: Iterable[float | None], *, with_quantiles: bool = False) -> MetricState:
+    def of(
+        cls, values: Iterable[float | None], *, with_quantiles: bool = False, digits: int | None = None
+    ) -> MetricState:
         """Count values one by one: what the kernel must give. Nulls are None or NaN."""
         given = list(values)
-        finite = [float(v) for v in given if v is not None and abs(v) < LARGEST]
+        finite = [v + 0.0 for v in given if v is not None and abs(v) < LARGEST]
         array = np.array(finite, np.float64)
         summary = None
         if with_quantiles:
-            counter = sketches.QuantileCounter()
+            counter = sketches.QuantileCounter(digits)
             counter.add(array)
             summary = counter.to_bytes()
         return cls(

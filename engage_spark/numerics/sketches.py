@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -128,13 +128,14 @@ class QuantileCounter:
     def to_bytes(self) -> bytes:
         """Write the buckets in order: how far each lies above the one before, and its count."""
         self._flush()
-        return _quantile_bytes(self.counts, self.digits)
+        keys = np.array(sorted(self.counts), np.int64)
+        counts = np.array([self.counts[k] for k in keys.tolist()], np.int64)
+        return quantile_bytes(keys, counts, self.digits)
 
 
-def _quantile_bytes(counts: Mapping[int, int], digits: int | None) -> bytes:
-    keys = np.array(sorted(counts), np.int64)
-    steps = np.diff(keys, prepend=np.int64(-_NAN))
-    pairs = np.stack([steps, np.array([counts[k] for k in keys.tolist()], np.int64)], axis=1)
+def quantile_bytes(keys: I64, counts: I64, digits: int | None) -> bytes:
+    """Write buckets as `QuantileCounter.to_bytes` does: their keys in rising order, and counts above 0."""
+    pairs = np.stack([np.diff(keys, prepend=np.int64(-_NAN)), counts], axis=1)
     head = _QUANTILES + bytes([_VERSION, _FLOATING if digits is None else digits])
     return head + _varints(pairs.ravel())
 
@@ -151,16 +152,20 @@ def merge(summaries: Iterable[bytes]) -> bytes:
         for data in (first, *others):
             np.maximum(counter.registers, _registers(data), out=counter.registers)
         return counter.to_bytes()
-    digits, counts = _buckets(first)
+    digits, *buckets = _bucket_arrays(first)
+    keys, counts = [buckets[0]], [buckets[1]]
     for data in others:
-        other_digits, more = _buckets(data)
+        other_digits, more_keys, more_counts = _bucket_arrays(data)
         if other_digits != digits:
             raise ValueError(
                 f"values of {digits} and of {other_digits} digits behind the point do not add up"
             )
-        for key, n in more.items():
-            counts[key] = counts.get(key, 0) + n
-    return _quantile_bytes(counts, digits)
+        keys.append(more_keys)
+        counts.append(more_counts)
+    merged, place = np.unique(np.concatenate(keys), return_inverse=True)
+    added = np.zeros(len(merged), np.int64)
+    np.add.at(added, place, np.concatenate(counts))
+    return quantile_bytes(merged, added, digits)
 
 
 def estimate_distinct(summary: bytes) -> int:
@@ -227,12 +232,15 @@ def _registers(data: bytes) -> Any:
     return registers
 
 
-def _buckets(data: bytes) -> tuple[int | None, dict[int, int]]:
+def _bucket_arrays(data: bytes) -> tuple[int | None, I64, I64]:
     body = _body(data, _QUANTILES)
     pairs = _numbers(body[1:]).reshape(-1, 2)
-    keys = np.cumsum(pairs[:, 0]) - _NAN
-    digits = None if body[0] == _FLOATING else body[0]
-    return digits, dict(zip(keys.tolist(), pairs[:, 1].tolist(), strict=True))
+    return None if body[0] == _FLOATING else body[0], np.cumsum(pairs[:, 0]) - _NAN, pairs[:, 1]
+
+
+def _buckets(data: bytes) -> tuple[int | None, dict[int, int]]:
+    digits, keys, counts = _bucket_arrays(data)
+    return digits, dict(zip(keys.tolist(), counts.tolist(), strict=True))
 
 
 def _varints(numbers: I64) -> bytes:

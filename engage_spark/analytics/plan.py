@@ -1,0 +1,170 @@
+"""Say what is counted of a day: metrics, and dimensions with their segments. Pure data, without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engage_spark.analytics.states import (
+    ALL,
+    FALSE_SEGMENT,
+    NULL_SEGMENT,
+    OTHER_SEGMENT,
+    TRUE_SEGMENT,
+)
+
+MOST_SEGMENTS = 200
+"""Segments of a dimension, but for `(other)` and `(null)`: the most frequent values have their own."""
+QUARTILES = (0.25, 0.5, 0.75)
+
+
+class DimensionKind(StrEnum):
+    """How customers are parted: not, by a value, a number's band or quartile, a rule, or a cohort's key."""
+
+    ALL = "all"
+    CATEGORY = "category"
+    BAND = "band"
+    QUARTILE = "quartile"
+    INDICATOR = "indicator"
+    COHORT = "cohort"
+
+    @property
+    def is_summarised(self) -> bool:
+        """Whether quantiles are counted of its segments."""
+        return self not in (DimensionKind.INDICATOR, DimensionKind.COHORT)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its segments are ranges of a number."""
+        return self in (DimensionKind.BAND, DimensionKind.QUARTILE)
+
+
+class OverTime(StrEnum):
+    """What a metric is over days: a stock, or a counter of the days before each day, never to be added up."""
+
+    STOCK = "stock"
+    ROLLING = "rolling"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number of each customer. `digits` behind the point, where values are multiples of 10^-digits."""
+
+    name: str
+    unit: str | None = None
+    over_time: OverTime = OverTime.STOCK
+    rolling_days: int | None = None
+    digits: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dimension:
+    """A way to part customers.
+
+    `source` is the SQL that gives a row's value: text for categories and cohorts, a number for bands and
+    quartiles, true, false or null for an indicator. `values` are the segments of a category, in order, where
+    they are declared; none: those that the day has. `bounds` are the lower bounds of all bands but the first.
+    """
+
+    name: str
+    kind: DimensionKind
+    source: str = ""
+    values: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    description: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its segments follow from the data."""
+        return self.kind is DimensionKind.COHORT or (
+            self.kind is DimensionKind.CATEGORY and (not self.values or len(self.values) > MOST_SEGMENTS)
+        )
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a dimension. `lower` and `upper` bound a range [lower, upper); None where it is open."""
+
+    name: str
+    lower: float | None = None
+    upper: float | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class SegmentedDimension:
+    """A dimension with its segments in order; customers of none of `values` are in `(other)` or `(null)`."""
+
+    dimension: Dimension
+    segments: tuple[Segment, ...]
+
+    @property
+    def all_segments(self) -> tuple[Segment, ...]:
+        """The segments, and where they can be needed those of other values and of none."""
+        kind = self.dimension.kind
+        other = (Segment(OTHER_SEGMENT, description="all values without a segment of their own"),)
+        null = (Segment(NULL_SEGMENT, description=_NULL_TEXT[kind]),) if kind is not DimensionKind.ALL else ()
+        return (*self.segments, *(other if kind in _NAMED else ()), *null)
+
+
+_NAMED = (DimensionKind.CATEGORY, DimensionKind.COHORT)
+_NULL_TEXT = {
+    kind: "the value is not known" if kind is not DimensionKind.INDICATOR else "the rule cannot be decided"
+    for kind in DimensionKind
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountPlan:
+    """What one pass counts: every metric in every segment."""
+
+    metrics: tuple[Metric, ...]
+    dimensions: tuple[SegmentedDimension, ...]
+
+
+def whole() -> SegmentedDimension:
+    """Return the dimension of every customer."""
+    return SegmentedDimension(
+        Dimension(name=ALL, kind=DimensionKind.ALL, description="every customer"),
+        (Segment(ALL, description="every customer"),),
+    )
+
+
+def fixed_segments(dimension: Dimension) -> SegmentedDimension:
+    """Return a dimension whose segments are declared."""
+    if dimension.kind is DimensionKind.INDICATOR:
+        segments: tuple[Segment, ...] = (
+            Segment(TRUE_SEGMENT, description="the rule holds"),
+            Segment(FALSE_SEGMENT, description="the rule does not hold"),
+        )
+    elif dimension.kind is DimensionKind.BAND:
+        segments = bands(dimension.bounds)
+    else:
+        segments = tuple(map(Segment, dimension.values))
+    return SegmentedDimension(dimension, segments)
+
+
+def bands(bounds: Sequence[float]) -> tuple[Segment, ...]:
+    """Return the segments [lower, upper) between bounds, the first and the last open."""
+    ends = list(zip((None, *bounds), (*bounds, None), strict=True))
+    return tuple(Segment(_band_name(low, high), low, high) for low, high in ends)
+
+
+def _band_name(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"under {high:g}"
+    return f"{low:g}+" if high is None else f"{low:g} to <{high:g}"
+
+
+def quartile_segments(dimension: Dimension, bounds: Sequence[float]) -> SegmentedDimension:
+    """Return the four quartiles between their three boundaries, which belong to the quartile above.
+
+    Without boundaries (the field is null everywhere) there is no segment but `(null)`.
+    """
+    if not bounds:
+        return SegmentedDimension(dimension, ())
+    ends = zip((None, *bounds), (*bounds, None), strict=True)
+    return SegmentedDimension(
+        dimension, tuple(Segment(f"Q{i}", low, high) for i, (low, high) in enumerate(ends, 1))
+    )

@@ -1,0 +1,139 @@
+"""The kernel counts what counting one by one gives, to the same bits on any partitioning."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engage_spark.analytics import count_kernel as kernel
+from engage_spark.analytics.plan import (
+    CountPlan,
+    Dimension,
+    DimensionKind,
+    Metric,
+    SegmentedDimension,
+    fixed_segments,
+    quartile_segments,
+    whole,
+)
+from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
+from engage_spark.numerics.sketches import DistinctCounter
+
+PLAN = CountPlan(
+    metrics=(Metric(name="x"), Metric(name="y", digits=0)),
+    dimensions=(
+        fixed_segments(Dimension(name="rule", kind=DimensionKind.INDICATOR)),
+        whole(),
+        fixed_segments(Dimension(name="plan", kind=DimensionKind.CATEGORY, values=("free", "paid"))),
+        fixed_segments(Dimension(name="x_band", kind=DimensionKind.BAND, bounds=(0.0, 10.0))),
+        quartile_segments(Dimension(name="y_quartile", kind=DimensionKind.QUARTILE), (1.0, 2.0, 3.0)),
+    ),
+)
+LAYOUT = kernel.Layout(PLAN, numbers=2, places=(4, 0, 3, 0, 1), sampled_below=2**64 - 1)
+ROWS = st.tuples(
+    st.integers(-(2**63), 2**63 - 1),
+    st.none() | st.floats() | st.sampled_from([0.0, -0.0, 9.99, 1e-300, 1e150]),
+    st.none() | st.integers(-5, 300),
+    st.sampled_from(["free", "paid", "gold", None]),
+    st.sampled_from([True, False, None]),
+)
+
+
+def batch(rows: list[Any]) -> pa.RecordBatch:
+    hashes, xs, ys, plans, rules = zip(*rows, strict=True) if rows else ((),) * 5
+    arrays = [
+        pa.array(hashes, pa.int64()),
+        pa.array(xs, pa.float64()),
+        pa.array(ys, pa.float64()),
+        pa.array(plans, pa.string()),
+        pa.array(rules, pa.bool_()),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=list("habcd"))
+
+
+def counted(partitions: list[list[list[Any]]]) -> tuple[DayStates, kernel.Sample | None]:
+    by_block: dict[int, list[bytes]] = {}
+    for partition in partitions:
+        for out in kernel.count(map(batch, partition), LAYOUT):
+            for block, state in zip(out.column(0).to_pylist(), out.column(1).to_pylist(), strict=True):
+                by_block.setdefault(block, []).append(state)
+    blocks = {block: kernel.merge_block(block, states) for block, states in by_block.items()}
+    return kernel.to_states(PLAN, blocks), kernel.to_sample(blocks, limit=20)
+
+
+def segments_of(row: Any) -> dict[str, str]:
+    _, x, y, plan, rule = row
+    x_band = (
+        "(null)" if x is None or math.isnan(x) else "under 0" if x < 0 else "0 to <10" if x < 10 else "10+"
+    )
+    return {
+        "all": "all",
+        "rule": {True: "true", False: "false", None: "(null)"}[rule],
+        "plan": "(null)" if plan is None else plan if plan in ("free", "paid") else "(other)",
+        "x_band": x_band,
+        "y_quartile": "(null)" if y is None else f"Q{min(max(int(y), 0), 3) + 1}",
+    }
+
+
+def one_by_one(rows: list[Any]) -> dict[tuple[str, str, str], MetricState]:
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for row in rows:
+        for at in segments_of(row).items():
+            groups.setdefault(at, []).append(row)
+    states = {}
+    for (dimension, segment), members in groups.items():
+        customers = DistinctCounter()
+        customers.add_hashes(np.array([r[0] for r in members], np.int64).view(np.uint64))
+        at = dimension, segment
+        states[(*at, CUSTOMERS)] = MetricState(len(members), customers=customers.to_bytes())
+        for position, metric in ((1, "x"), (2, "y")):
+            summarised = dimension != "rule"
+            values = [r[position] for r in members]
+            digits = 0 if metric == "y" else None
+            states[(*at, metric)] = MetricState.of(values, with_quantiles=summarised, digits=digits)
+    return states
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.lists(st.lists(ROWS, max_size=8), max_size=3), min_size=1, max_size=4))
+def test_any_partitioning_gives_what_counting_one_by_one_gives(partitions: list[list[list[Any]]]) -> None:
+    rows = [row for partition in partitions for rows in partition for row in rows]
+    states, sample = counted(partitions)
+    assert dict(states.states) == one_by_one(rows)
+    together, same_sample = counted([[list(reversed(rows))]])
+    assert together == states
+    for mine, other in zip(sample or (), same_sample or (), strict=True):
+        assert mine.tobytes() == other.tobytes()
+
+
+def test_wide_ranges_and_many_rows_add_up_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "MOST_ROWS", 50)
+    values = [1e100, 1.0, 1e-100, -1e100, 5e-324, 0.1] * 20
+    rows = [(i, v, None, None, None) for i, v in enumerate(values)]
+    states, _ = counted([[rows[:7], rows[7:60]], [rows[60:]]])
+    assert states.whole("x") == MetricState.of(values, with_quantiles=True)
+    assert states.whole("y") == MetricState.of([None] * 120, with_quantiles=True, digits=0)
+
+
+def test_segments_come_in_their_order_and_empty_ones_are_left_out() -> None:
+    states, _ = counted([[[(1, 50.0, 2, "gold", None), (2, -1.0, 9, "paid", True)]]])
+    assert states.segments("plan") == ("paid", "(other)")
+    assert states.segments("x_band") == ("under 0", "10+")
+    assert states.dimensions == tuple(d.dimension.name for d in PLAN.dimensions)
+
+
+def test_a_field_without_values_has_no_quartile() -> None:
+    empty = quartile_segments(Dimension(name="q", kind=DimensionKind.QUARTILE), ())
+    plan = CountPlan(metrics=(), dimensions=(empty,))
+    rows = list(kernel.count([batch([(1, None, None, None, None)])], kernel.Layout(plan, 2, (0,))))
+    blocks = {
+        b: kernel.merge_block(b, [s]) for b, s in zip(*(c.to_pylist() for c in rows[0].columns), strict=True)
+    }
+    assert list(kernel.to_states(plan, blocks)) == [("q", "(null)", "customers")]
+    assert isinstance(empty, SegmentedDimension) and not empty.segments
