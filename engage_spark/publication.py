@@ -24,6 +24,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
 
+RUNS = "runs"
+"""Name of the table."""
 PUBLISHED, REJECTED = "published", "rejected"
 RUN_ID, REPLACED_BY = "_run_id", "_replaced_by"
 GIVEN_UP = "given_up"

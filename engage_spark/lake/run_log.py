@@ -27,10 +27,9 @@ from engage_spark.contract import Table, system_contract
 from engage_spark.errors import ConfigurationError, NotPublishedError
 from engage_spark.lake.delta import Lake
 from engage_spark.lake.locks import COMMIT_WAIT, table_lock
-from engage_spark.publication import REPLACED_BY, RUN_ID, Publication, Run
+from engage_spark.publication import REPLACED_BY, RUN_ID, RUNS, Publication, Run
 from engage_spark.spark.schema import spark_schema
 
-RUNS = "runs"
 QUALITY_RESULTS, QUALITY_STATES = "quality_results", "quality_states"
 Evidence = Mapping[str, Sequence[Mapping[str, Any]]]
 """Rows of `quality_results` and `quality_states`, by these names; each row by column."""

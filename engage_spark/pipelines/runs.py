@@ -8,8 +8,8 @@ from datetime import date
 from pyspark.sql import SparkSession
 
 from engage_spark.lake import Lake, RunLog
-from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.results import RunsResult, StageAttempt
+from engage_spark.publication import RUNS
 from engage_spark.settings import Settings
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from engage_spark.contract import Contract, load_contract
 from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
-from engage_spark.publication import REPLACED_BY, RUN_ID, Publication, Run
+from engage_spark.pipelines.views import Rows, View, views_of
+from engage_spark.publication import REPLACED_BY, RUN_ID, RUNS, Publication, Run
 from engage_spark.reader.delta_files import DeltaFiles, translate_delta_errors
-from engage_spark.reader.published import Rows, View, publication_of, views_of
+from engage_spark.reader.published import publication_of
 from engage_spark.reader.query import Relation, answer, names_in, quoted
 from engage_spark.settings import LakeSettings, Settings, load_settings
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as pads
 
-RUNS = "runs"
 _OF_RUN = ("quality_results", "quality_states")
 _TYPES = {
     "boolean": "BOOLEAN",

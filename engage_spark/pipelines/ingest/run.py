@@ -26,7 +26,6 @@ from engage_spark.lake import (
     record_arrivals,
     require_known_day,
 )
-from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.ingest.event_log import FIELDS
 from engage_spark.pipelines.ingest.validate_table import TableDelivery, TableOutcome, validate_table
@@ -34,7 +33,7 @@ from engage_spark.pipelines.ingest.whole_deliveries import whole_deliveries
 from engage_spark.pipelines.results import IngestedSnapshot, IngestResult, Note, rule_outcome
 from engage_spark.pipelines.runner import StageRunner
 from engage_spark.pipelines.stages import ingest_stage
-from engage_spark.publication import GIVEN_UP, Kind, Run
+from engage_spark.publication import GIVEN_UP, RUNS, Kind, Run
 from engage_spark.quality import worst_rules
 from engage_spark.quality.report.formatting import format_bound, format_measured
 from engage_spark.settings import Settings

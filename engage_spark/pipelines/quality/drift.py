@@ -9,10 +9,10 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, Table
 from engage_spark.errors import ConfigurationError, NotPublishedError
-from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.quality.history import input_table, published_days, read_states
 from engage_spark.pipelines.results import ColumnDrift, DriftResult
+from engage_spark.publication import RUNS
 from engage_spark.quality.drift import MUCH, SOME, Change, Drift, compare_days
 from engage_spark.settings import Settings
 

@@ -9,7 +9,6 @@ from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract, Field
 from engage_spark.errors import ConfigurationError, NotPublishedError
-from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.quality.history import (
     SketchEstimates,
@@ -19,6 +18,7 @@ from engage_spark.pipelines.quality.history import (
     read_states,
 )
 from engage_spark.pipelines.results import ColumnSummary, Note, StatesResult
+from engage_spark.publication import RUNS
 from engage_spark.quality import ColumnStats, merge_stats
 from engage_spark.quality.report.formatting import ranked_values, value_of
 from engage_spark.settings import Settings

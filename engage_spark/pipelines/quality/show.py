@@ -10,10 +10,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from engage_spark.contract import Contract
-from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.quality.history import read_results
 from engage_spark.pipelines.results import RuleOutcome, ShowResult
+from engage_spark.publication import RUNS
 from engage_spark.settings import Settings
 
 _SEVERITY_ORDER = {"critical": 0, "warning": 1, "info": 2}

@@ -17,17 +17,18 @@ from engage_spark.lake import translate_spark_errors
 from engage_spark.lake.erased_keys import ERASED_KEYS, SEPARATOR, RememberedKey, remember_key
 from engage_spark.lake.locks import table_lock
 from engage_spark.lake.maintenance import count_rows, delete_rows, update_rows
-from engage_spark.lake.run_log import QUALITY_RESULTS, QUALITY_STATES, RUNS
+from engage_spark.lake.run_log import QUALITY_RESULTS, QUALITY_STATES
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.results import ErasedPlace, ForgetResult, Note
-from engage_spark.pipelines.tables.inventory import PATIENCE, StoredTable, stored_tables_of
+from engage_spark.pipelines.stored_tables import StoredTable, stored_tables_of
+from engage_spark.pipelines.tables.busy_tables import PATIENCE
 from engage_spark.pipelines.tables.traces import (
     count_in_old_files,
     files_with_key,
     mask_pattern,
     scratch_folders,
 )
-from engage_spark.publication import RUN_ID
+from engage_spark.publication import RUN_ID, RUNS
 from engage_spark.quality.checks.apply import LONGEST
 from engage_spark.settings import Settings
 from engage_spark.side_effects import announce

@@ -12,7 +12,7 @@ from engage_spark.lake.erased_keys import ERASED_KEYS
 from engage_spark.lake.maintenance import describe_table, table_history
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import StoredTableVersions, TablesHistoryResult, TableVersionLine
-from engage_spark.pipelines.tables.inventory import stored_tables_of
+from engage_spark.pipelines.stored_tables import stored_tables_of
 from engage_spark.settings import Settings
 
 

@@ -14,11 +14,11 @@ from engage_spark.contract import EVENT_DATE, Contract
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake.locks import table_lock
 from engage_spark.lake.maintenance import TableDetail, describe_table, rewrite
-from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import MigrateResult, MigrationStep, Note
-from engage_spark.pipelines.tables.inventory import PATIENCE, StoredTable, stored_tables_of
-from engage_spark.publication import PUBLISHED, REPLACED_BY, RUN_ID, Kind
+from engage_spark.pipelines.stored_tables import StoredTable, stored_tables_of
+from engage_spark.pipelines.tables.busy_tables import PATIENCE
+from engage_spark.publication import PUBLISHED, REPLACED_BY, RUN_ID, RUNS, Kind
 from engage_spark.settings import Settings
 from engage_spark.spark.schema import is_widening, spark_schema
 

@@ -12,7 +12,8 @@ from engage_spark.contract import Contract
 from engage_spark.lake.maintenance import compact, count_rows, delete_rows, describe_table
 from engage_spark.pipelines.context import RunContext
 from engage_spark.pipelines.results import Note, OptimizedTable, OptimizeResult
-from engage_spark.pipelines.tables.inventory import StoredTable, locked, stored_tables_of
+from engage_spark.pipelines.stored_tables import StoredTable, stored_tables_of
+from engage_spark.pipelines.tables.busy_tables import locked
 from engage_spark.publication import Publication
 from engage_spark.settings import Settings
 

@@ -15,7 +15,8 @@ from engage_spark.lake.maintenance import describe_table, old_files, remove_old_
 from engage_spark.lake.scratch import NAME as SCRATCH
 from engage_spark.pipelines.context import RunContext, now
 from engage_spark.pipelines.results import Note, VacuumedTable, VacuumResult
-from engage_spark.pipelines.tables.inventory import locked, stored_tables_of
+from engage_spark.pipelines.stored_tables import stored_tables_of
+from engage_spark.pipelines.tables.busy_tables import locked
 from engage_spark.settings import Settings
 from engage_spark.side_effects import announce
 from engage_spark.spark.files import delete_path, list_folder

@@ -7,7 +7,7 @@ from engage_spark.contract import (
     undeclared_fields,
     written_tables,
 )
-from engage_spark.pipelines.tables.inventory import stored_tables_of
+from engage_spark.pipelines.stored_tables import stored_tables_of
 from tests.support.paths import ROOT
 
 

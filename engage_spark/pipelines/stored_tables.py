@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-
-from pyspark.sql import SparkSession
 
 from engage_spark.contract import (
     SNAPSHOT_DATE,
@@ -22,10 +19,6 @@ from engage_spark.contract import (
     system_contract,
     tracked_table,
 )
-from engage_spark.errors import TransientError
-from engage_spark.lake import Lake
-from engage_spark.lake.locks import table_lock
-from engage_spark.lake.run_log import RUNS
 from engage_spark.pipelines.stages import (
     ANALYTICS,
     ANALYZE,
@@ -38,10 +31,7 @@ from engage_spark.pipelines.stages import (
     monitor_stage,
     score_stage,
 )
-from engage_spark.publication import RUN_ID
-
-PATIENCE = 60.0
-"""Seconds to wait for a table that a stage writes."""
+from engage_spark.publication import RUN_ID, RUNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,18 +142,5 @@ def _of_analytics() -> Iterator[StoredTable]:
 
 def _system() -> Iterator[StoredTable]:
     system = system_contract()
-    yield StoredTable(table=system.table(TRAINING_RUNS))
-    yield StoredTable(table=system.table(RUNS))
-
-
-@contextmanager
-def locked(spark: SparkSession, lake: Lake, name: str, busy: list[str]) -> Iterator[bool]:
-    """Hold the lock of a table while the block runs; where a stage writes it, yield False and name it."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(table_lock(spark, lake, name, wait=PATIENCE))
-        except TransientError:
-            busy.append(name)
-            yield False
-        else:
-            yield True
+    yield StoredTable(table=system.table(TRAINING_RUNS), run_column="run_id")
+    yield StoredTable(table=system.table(RUNS), run_column="run_id")
