@@ -17,7 +17,7 @@ from engage_spark.lake.locks import table_lock
 from engage_spark.lake.maintenance import few_listing_tasks
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.ingest.run import run_ingest
-from engage_spark.pipelines.tables import inventory
+from engage_spark.pipelines.tables import busy_tables
 from engage_spark.pipelines.tables.history import list_table_history
 from engage_spark.pipelines.tables.optimize import run_optimize
 from engage_spark.pipelines.tables.vacuum import run_vacuum
@@ -192,7 +192,7 @@ def test_history_names_the_runs_that_made_the_versions(
 def test_a_table_that_a_stage_writes_is_left_out_by_name(
     spark: SparkSession, settings: Settings, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inventory, "PATIENCE", 0.0)
+    monkeypatch.setattr(busy_tables, "PATIENCE", 0.0)
     with table_lock(spark, lake, "stations_judged"):
         result = run_optimize(spark, settings, contract=BIKES)
     assert [n.code for n in result.notes] == ["TablesBusy"]
