@@ -25,6 +25,7 @@ import numpy as np
 from engage_spark.ml.evaluation.deciles import wilson
 from engage_spark.ml.fairness.group_sums import Combination, GroupSums
 from engage_spark.ml.fairness.ratio_bounds import ratio_bounds
+from engage_spark.ml.fairness.withheld import JOINT, withheld_groups
 from engage_spark.ml.feature_spec import Task
 
 FOUR_FIFTHS = 0.8
@@ -157,8 +158,9 @@ class GroupFigure:
     the group's rows, `customers` those behind the metric's denominator. `difference` and `ratio` are against
     `reference`, the attribute's largest group that is compared.
 
-    Nulls: `value` and bounds where fewer than the smallest number of customers are behind them: such a figure
-    says more of chance, and of single customers, than of the model; it is not `compared`.
+    Nulls: `value` and bounds where fewer than the smallest number of customers are behind them, or behind a
+    figure that would follow from it: such a figure says more of chance, and of single customers, than of the
+    model; it is not `compared`.
     """
 
     attribute: str
@@ -288,21 +290,51 @@ def compare(
     The keys are an attribute alone, the attributes of an intersection, or (ALL,) for all rows together.
     Groups without rows must not be among them.
 
+    Rates that would tell a figure of fewer customers by arithmetic are withheld (`withheld`).
+
     Cost: per rate, a matrix of all pairs of the groups that are compared.
     """
     figures: list[GroupFigure] = []
     spreads: list[GroupSpread] = []
+    withheld: Mapping[tuple[str, ...], frozenset[str]] = {}
+    if task is Task.BINARY:
+        withheld = withheld_groups(groups, is_short=lambda s: _is_short(s, smallest))
     for attributes, sums in groups.items():
         for m in MEASURES[task]:
             values = {g: m.of(s) for g, s in sums.items()}
             if m.name == "coverage" and all(f.value is None for f in values.values()):
                 continue
-            known = {g: f for g, f in values.items() if f.value is not None and f.customers >= smallest}
+            hidden = withheld.get(attributes, frozenset()) if m.name in JOINT else frozenset()
+            known = {
+                g: f
+                for g, f in values.items()
+                if f.value is not None and f.customers >= smallest and g not in hidden
+            }
             figures += _figures(attributes, m, sums, values, known)
             if attributes != (ALL,) and len(sums) > 1:
                 spreads.append(_spread(pair_name(attributes), m, known, [g for g in sums if g not in known]))
+    more = (_withheld_note(attributes, hidden, smallest) for attributes, hidden in withheld.items() if hidden)
     return Fairness(
-        task=task, smallest=smallest, figures=tuple(figures), spreads=tuple(spreads), notes=tuple(notes)
+        task=task,
+        smallest=smallest,
+        figures=tuple(figures),
+        spreads=tuple(spreads),
+        notes=(*notes, *more),
+    )
+
+
+def _is_short(s: GroupSums, smallest: int) -> bool:
+    """Return whether few customers, but some, are behind a denominator of a joint rate."""
+    behind = (_rate(s, whole, whole).customers for whole in (_ONES, _ZEROS, _SELECTED))
+    return any(0 < customers < smallest for customers in behind)
+
+
+def _withheld_note(attributes: Sequence[str], hidden: frozenset[str], smallest: int) -> GroupNote:
+    return GroupNote(
+        attribute=pair_name(attributes),
+        group=", ".join(sorted(hidden)),
+        reason="rates that follow from the outcomes of those selected are withheld: with the other figures "
+        f"they would tell one of fewer than {smallest:,} customers",
     )
 
 

@@ -75,7 +75,9 @@ def test_the_smallest_number_is_of_the_denominator() -> None:
     assert (few.n, few.customers, few.compared, few.value, few.low) == (600, 90, False, None, None)
     assert found.of("kind", "statistical_parity")["a"].compared
     spread = next(s for s in found.spreads if s.metric == "equal_opportunity")
-    assert (spread.groups, spread.left_out, spread.answer) == (1, ("a",), FairnessAnswer.UNKNOWN)
+    assert (spread.groups, spread.left_out, spread.answer) == (0, ("a", "b"), FairnessAnswer.UNKNOWN), (
+        "that of b is all less that of a"
+    )
 
 
 def test_small_groups_are_listed_without_their_values() -> None:
