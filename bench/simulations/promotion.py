@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from datetime import date, timedelta
 
 import numpy as np
 
 from bench.simulations import Figure, Simulation, share
 from engage_spark.ml.evaluation.bootstrap import intervals, paired_gain, share_interval
+from engage_spark.ml.evaluation.footing import Footing, LearntDays, common_footing
 from engage_spark.ml.evaluation.metrics import METRICS
 from engage_spark.ml.evaluation.promotion import COVERAGE_SLACK, WORST_ECE, covers, is_calibrated
 
@@ -33,6 +35,80 @@ def equal_challenger(runs: int) -> Iterator[Figure]:
             gain = paired_gain(metric, labels, challenger, champion, replicates=100, seed=seed)
             wins += gain.low > 0
         yield share("equal challenger is promoted", f"{world}, {n:,} test rows", wins, runs, most=0.05)
+
+
+FIRST, WINDOW = date(2025, 1, 1), timedelta(days=30)
+NEXT, LAST = FIRST + WINDOW, FIRST + 2 * WINDOW
+TRAININGS = {
+    "again on the same days": LearntDays(judged_on={NEXT}, judged_model={FIRST}, serving={FIRST, NEXT}),
+    "a label window later": LearntDays(
+        judged_on={LAST}, judged_model={FIRST, NEXT}, serving={FIRST, NEXT, LAST}
+    ),
+    "without a later day": LearntDays(
+        judged_on={NEXT + WINDOW / 2}, judged_model={NEXT + WINDOW / 2}, serving={NEXT + WINDOW / 2}
+    ),
+}
+"""Trainings that follow one whose champion has learnt FIRST and NEXT."""
+FEATURES, DAY_EFFECT, BLUR, LESS_BLUR = 8, 0.3, 0.6, 0.3
+
+
+class DayWorld:
+    """Customers on days that each have an effect of their own on the weight of every feature.
+
+    All models learn the same customers of a day, and each sees the features through noise of its own: the
+    less, the better it can be.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng((7, seed))
+        self.effects: dict[date, np.ndarray] = {}
+        self.learnt: dict[date, tuple[np.ndarray, np.ndarray]] = {}
+
+    def drawn(self, day: date, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw other customers of a day: their features and labels."""
+        effect = self.effects.setdefault(day, self.random.normal(0, DAY_EFFECT, FEATURES))
+        x = self.random.normal(size=(n, FEATURES))
+        chance = 1 / (1 + np.exp(0.7 - x @ (0.4 + effect)))
+        return x, (self.random.uniform(size=n) < chance).astype(float)
+
+    def model(self, days: Collection[date], blur: float) -> Callable[[np.ndarray], np.ndarray]:
+        """Fit a line to 3,000 customers of each day, and return what scores others."""
+        parts = [self.learnt.setdefault(day, self.drawn(day, 3_000)) for day in sorted(days)]
+        x, y = self.blurred(np.vstack([x for x, _ in parts]), blur), np.concatenate([y for _, y in parts])
+        beta = np.linalg.lstsq(x, y - y.mean(), rcond=None)[0]
+        return lambda rows: self.blurred(rows, blur) @ beta
+
+    def blurred(self, x: np.ndarray, blur: float) -> np.ndarray:
+        return x + self.random.normal(0, blur, x.shape)
+
+
+def day_effects(runs: int) -> Iterator[Figure]:
+    """Hold challengers against a champion that has learnt some of the days, each day unlike the others.
+
+    Of two that see as much one may not be promoted for the days that it has learnt; one that sees the
+    features through less noise (a gain of about 0.03 in AUC) should be, wherever there is a day to compare
+    on.
+    """
+    for setting, days in TRAININGS.items():
+        footing, _ = common_footing(days, {FIRST, NEXT}, label_end=lambda day: day + WINDOW)
+        wins = {
+            blur: sum(_is_promoted(days, footing, blur=blur, seed=s) for s in range(runs))
+            for blur in (BLUR, LESS_BLUR)
+        }
+        yield share("equal challenger is promoted", setting, wins[BLUR], runs, most=0.05)
+        if footing is not Footing.NONE:
+            yield share("better challenger is promoted", setting, wins[LESS_BLUR], runs, least=0.7)
+
+
+def _is_promoted(days: LearntDays, footing: Footing, *, blur: float, seed: int) -> bool:
+    if footing is Footing.NONE:
+        return False
+    world = DayWorld(seed)
+    champion = world.model({FIRST, NEXT}, BLUR)
+    challenger = world.model(days.judged_model if footing is Footing.JUDGED else days.serving, blur)
+    x, labels = world.drawn(max(days.judged_on), 3_000)
+    gain = paired_gain(METRICS["auc"], labels, challenger(x), champion(x), replicates=100, seed=seed)
+    return gain.low > 0
 
 
 def calibration_gate(runs: int) -> Iterator[Figure]:
@@ -96,4 +172,4 @@ def coverage_gate(runs: int) -> Iterator[Figure]:
         yield share("interval of coverage holds it", setting, held, runs, least=0.93)
 
 
-SIMULATIONS: tuple[Simulation, ...] = (equal_challenger, calibration_gate, coverage_gate)
+SIMULATIONS: tuple[Simulation, ...] = (equal_challenger, day_effects, calibration_gate, coverage_gate)

@@ -7,21 +7,23 @@ its calibration and its intervals are measured anew on their own customers. Test
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from pyspark.sql import DataFrame
 
 from engage_spark import log
 from engage_spark.errors import FitError
-from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows
+from engage_spark.ml.data.driver_sample import RowSample, sample_rows
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots
-from engage_spark.ml.evaluation.bootstrap import Interval, share_interval
+from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets
 from engage_spark.ml.feature_spec import Target, Task
-from engage_spark.ml.training.final_models import FittedModel, refit_model, scores_of
+from engage_spark.ml.training.final_models import FinalModels, FittedModel, refit_model, scores_of
 from engage_spark.ml.training.fit import partitions_for, prepared
+from engage_spark.ml.training.gates import ALL_LABELS, coverage_of
+from engage_spark.numerics.dtypes import F64
 from engage_spark.settings.model import ModelSettings
 
 
@@ -29,8 +31,9 @@ from engage_spark.settings.model import ModelSettings
 class ServingModel:
     """The model that is registered and scores, with the days that it was fitted on.
 
-    Where it is not the judged model itself (`is_refit`), `coverage` was measured on the test customers of
-    `newest`, a day of whose other customers it has learnt. `failure` says why a refit was not made.
+    Where it is not the judged model itself (`is_refit`), it was held against the test customers of `newest`,
+    a day of whose other customers it has learnt: `scores` are theirs, in the order of the models out of time,
+    `covered` the shares of their labels that are covered, by part. `failure` says why a refit was not made.
     """
 
     fitted: FittedModel
@@ -38,13 +41,19 @@ class ServingModel:
     days: tuple[date, ...]
     background: DataFrame
     newest: date | None = None
-    coverage: Interval | None = None
+    scores: F64 | None = None
+    covered: Mapping[str, Interval] = field(default_factory=dict)
     failure: str = ""
 
     @property
     def is_refit(self) -> bool:
         """Whether it was fitted again after the judgement."""
-        return self.coverage is not None
+        return self.scores is not None
+
+    @property
+    def coverage(self) -> Interval | None:
+        """The share of all test customers of `newest` whose labels are covered; None without a refit."""
+        return self.covered.get(ALL_LABELS)
 
 
 def serving_model(
@@ -54,6 +63,7 @@ def serving_model(
     splits: SplitRows,
     snapshots: TargetSnapshots,
     *,
+    out_of_time: FinalModels | None,
     fit_rows: DataFrame,
     key: Sequence[str],
     day: str,
@@ -61,14 +71,14 @@ def serving_model(
 ) -> ServingModel:
     """Fit the judged model again on all matured days; with one snapshot there is nothing to add.
 
-    `conformal` and `fit_rows` are those of the judged model. A fit that fails costs the refit alone: the
-    judged model serves then, and the reason is kept.
+    `conformal`, `out_of_time` and `fit_rows` are those of the judged model. A fit that fails costs the refit
+    alone: the judged model serves then, and the reason is kept.
 
     Cost: one fit on the rows of all matured days, one job to calibrate it, one for its intervals or sets and
     one for their coverage.
     """
     own = ServingModel(fitted=judged, conformal=conformal, days=snapshots.train, background=fit_rows)
-    if splits.matured is None or splits.out_of_time is None or snapshots.out_of_time is None:
+    if splits.matured is None or splits.out_of_time is None or out_of_time is None:
         return own
     counts = splits.matured_counts
     rows = prepared(
@@ -109,13 +119,8 @@ def serving_model(
         days=snapshots.all,
         background=rows,
         newest=snapshots.out_of_time,
-        coverage=share_interval(
-            again.covered(arrays["label"], arrays["score"]),
-            weights=drawn.weights(arrays["label"]),
-            clusters=arrays[HASH],
-            replicates=models.bootstrap,
-            seed=models.seed,
-        ),
+        scores=arrays["score"],
+        covered=coverage_of(again, out_of_time, models, scores=arrays["score"]),
     )
 
 

@@ -21,6 +21,7 @@ from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots, split_ro
 from engage_spark.ml.data.training_set import labelled
 from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.conformal import Conformal
+from engage_spark.ml.evaluation.footing import LearntDays
 from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.profit_curve import Profit, profits
 from engage_spark.ml.evaluation.promotion import ModelGate
@@ -62,7 +63,7 @@ from engage_spark.ml.training.final_models import (
     measure_final_models,
 )
 from engage_spark.ml.training.fit import narrow
-from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of
+from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of, serving_gate
 from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
@@ -143,6 +144,17 @@ class TrainedTarget:
         there is one, else the test split of the days that they have learnt.
         """
         return self.finals if self.out_of_time is None else self.out_of_time
+
+    @property
+    def learnt_days(self) -> LearntDays:
+        """The days that gates are taken on, and those that its two models were fitted on."""
+        newest = self.snapshots.out_of_time
+        is_late = self.out_of_time is not None and newest is not None
+        return LearntDays(
+            judged_on=(newest,) if is_late and newest is not None else self.snapshots.train,
+            judged_model=self.snapshots.train,
+            serving=self.serving.days,
+        )
 
     @property
     def threshold(self) -> float | None:
@@ -266,6 +278,7 @@ def train_target(
         target,
         splits,
         snapshots,
+        out_of_time=out_of_time,
         fit_rows=fit_rows[None],
         key=key,
         day=day,
@@ -321,14 +334,24 @@ def train_target(
         fairness=fairness,
         proxies=proxies,
         untested_proxies=untested,
-        gates=gates_of(
-            finals if out_of_time is None else out_of_time,
-            conformal,
-            stopping=[str(f) for f in own_findings if f.stops],
-            leaking=specs.leaking(winner.features),
-            models=models,
+        gates=(
+            *gates_of(
+                finals if out_of_time is None else out_of_time,
+                conformal,
+                stopping=[str(f) for f in own_findings if f.stops],
+                leaking=specs.leaking(winner.features),
+                models=models,
+            ),
+            *_serving_gates(serving, out_of_time),
         ),
     )
+
+
+def _serving_gates(serving: ServingModel, out_of_time: FinalModels | None) -> tuple[ModelGate, ...]:
+    """Return the gate of a model that was fitted again; the judged model has its own."""
+    if not serving.is_refit or out_of_time is None:
+        return ()
+    return (serving_gate(serving.conformal, serving.covered, out_of_time.labels),)
 
 
 def trainable_splits(

@@ -62,10 +62,12 @@ DecisionCode = Literal[
     "ChampionNoRival",
     "ChampionOfStricterPolicy",
     "ChampionNotComparable",
+    "ChampionOnOtherDays",
     "ChampionUnknown",
 ]
 """Why a model became champion or not. GatesNotShown: the rows could not tell of a gate, and those of a rival
 are shown; ChampionNoRival: the champion was judged otherwise, so there is nothing to beat;
+ChampionOnOtherDays: one of the two has learnt the days that they would be compared on;
 ChampionUnknown: the registry did not say who is champion.
 """
 
@@ -77,7 +79,7 @@ class Rival:
     `differences` say, in words, why its figures and the model's are no comparison: another definition of the
     target, other splits, features that meant something else, another policy. `is_stricter`: its policy is
     strict and the model's is not, `is_shown`: all of its gates were. `gain` is None where it was not
-    compared, or could not score the rows.
+    compared, or could not score the rows. `waits` says, in words, why there are no days to compare it on.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Rival:
     gain: Gain | None = None
     differences: tuple[str, ...] = ()
     is_stricter: bool = False
+    waits: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +140,9 @@ def is_calibrated(ece: Interval, *, rows: int) -> ModelGate:
     )
 
 
-def covers(coverage: float, covered: Mapping[str, Interval], *, rows: Mapping[str, int]) -> ModelGate:
+def covers(
+    coverage: float, covered: Mapping[str, Interval], *, rows: Mapping[str, int], name: str = "coverage"
+) -> ModelGate:
     """Require that rows are covered as promised, COVERAGE_SLACK less at most.
 
     `covered` has the share of covered labels with its interval by the part of the rows that the promise is
@@ -159,7 +164,7 @@ def covers(coverage: float, covered: Mapping[str, Interval], *, rows: Mapping[st
         None if n is None else n * total / max(1, rows[p]) for n, p in zip(needed, open_parts, strict=True)
     ]
     return ModelGate(
-        name="coverage",
+        name=name,
         demand=(
             f"{coverage:.0%} of the labels within their interval or set, {COVERAGE_SLACK:.1%} less at most, "
             f"with {next(iter(covered.values())).confidence:.0%} confidence"
@@ -265,6 +270,9 @@ def _refusal(gates: Sequence[ModelGate], rival: Rival | None, unknown: str) -> D
     elif unknown and rival.is_shown:
         code = "GatesNotShown"
         reason = f"the gates of {rival.name} are shown, and of this one {unknown}"
+    elif rival.waits:
+        code = "ChampionOnOtherDays"
+        reason = f"not compared with {rival.name}: {rival.waits}"
     elif gain is None:
         code = "ChampionNotComparable"
         reason = f"{rival.name} cannot score these rows any more, so nothing shows a gain; promote by hand"

@@ -19,19 +19,21 @@ from engage_spark.ml.evaluation.promotion import (
 )
 from engage_spark.ml.feature_spec import Task
 from engage_spark.ml.training.final_models import BASELINE, WINNER, FinalModels
+from engage_spark.numerics.dtypes import F64
 from engage_spark.settings.model import ModelSettings
 
 ALL_LABELS = "all"
 
 
-def coverage_of(conformal: Conformal, finals: FinalModels, models: ModelSettings) -> dict[str, Interval]:
+def coverage_of(
+    conformal: Conformal, finals: FinalModels, models: ModelSettings, *, scores: F64 | None = None
+) -> dict[str, Interval]:
     """Return the share of rows whose label is covered, with its interval by customer: of all rows, and of
-    each class where the promise is made to each.
+    each class where the promise is made to each. `scores` are the model's by default.
 
     Nulls: a class without a row is left out.
     """
-    scores = finals.by_role[WINNER].scores
-    covered = conformal.covered(finals.labels, scores)
+    covered = conformal.covered(finals.labels, finals.by_role[WINNER].scores if scores is None else scores)
     parts = _parts(conformal, finals.labels)
     return {
         part: share_interval(
@@ -50,6 +52,12 @@ def _parts(conformal: Conformal, labels: np.ndarray) -> Mapping[str, np.ndarray]
     if conformal.task is Task.BINARY and conformal.by_class:
         parts |= {f"labelled {c}": labels == c for c in (0, 1)}
     return {part: rows for part, rows in parts.items() if rows.any()}
+
+
+def serving_gate(conformal: Conformal, coverage: Mapping[str, Interval], labels: np.ndarray) -> ModelGate:
+    """Return the gate of the coverage of a model that was fitted again, by what `coverage_of` gave."""
+    rows = {part: int(of_part.sum()) for part, of_part in _parts(conformal, labels).items()}
+    return covers(conformal.coverage, coverage, rows=rows, name="serving coverage")
 
 
 def gates_of(

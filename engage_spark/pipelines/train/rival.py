@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
 from typing import TypeVar
+
+import numpy as np
 
 from engage_spark import log
 from engage_spark.contract import SNAPSHOT_DATE
@@ -12,7 +16,9 @@ from engage_spark.errors import ConfigurationError, EngageError
 from engage_spark.lake import COMMIT_WAIT, table_lock, translate_spark_errors
 from engage_spark.ml.data.driver_sample import sample_rows
 from engage_spark.ml.data.split_draw import SplitDraw
+from engage_spark.ml.data.training_set import label_end
 from engage_spark.ml.evaluation.bootstrap import Gain, paired_gain
+from engage_spark.ml.evaluation.footing import Footing, common_footing
 from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.promotion import Decision, Rival, decide
 from engage_spark.ml.feature_spec import LeakPolicy
@@ -149,7 +155,10 @@ def _rival(
         rival = replace(rival, differences=(*rival.differences, *differences))
         if rival.is_stricter or rival.differences or scorer is None:
             return rival, None
-        return replace(rival, gain=_gain_over(context, tracker, champion, scorer, trained)), None
+        scores, waits = _comparable_scores(trained, _learnt_days(champion, scorer))
+        if scores is None:
+            return replace(rival, waits=waits), None
+        return replace(rival, gain=_gain_over(context, tracker, champion, scorer, trained, scores)), None
     except Exception as e:  # noqa: BLE001 (an own error, one of the model's library, one of Spark)
         return rival, str(e) if isinstance(e, EngageError) else _words(e)
 
@@ -201,10 +210,35 @@ def _words(error: Exception) -> str:
     return error.message if isinstance(error, EngageError) else f"{type(error).__name__}: {error}"
 
 
+def _learnt_days(champion: Champion, scorer: Scorer) -> tuple[date, ...]:
+    """Return the days that a version was fitted on; where it does not say, all that its training used."""
+    days = scorer.days or str(champion.facts.get("snapshots", "")).split(", ")
+    return tuple(date.fromisoformat(d) for d in days if d)
+
+
+def _comparable_scores(trained: TrainedTarget, learnt: Collection[date]) -> tuple[np.ndarray | None, str]:
+    """Return the scores of the model that may be compared with a champion that has `learnt` these days; None,
+    and why, where neither may.
+    """
+    footing, waits = common_footing(
+        trained.learnt_days, learnt, label_end=partial(label_end, target=trained.target)
+    )
+    if footing is Footing.NONE:
+        return None, waits
+    if footing is Footing.SERVING:
+        return trained.serving.scores, ""
+    return trained.judged.by_role[WINNER].scores, ""
+
+
 def _gain_over(
-    context: RunContext, tracker: Tracker, champion: Champion, scorer: Scorer, trained: TrainedTarget
+    context: RunContext,
+    tracker: Tracker,
+    champion: Champion,
+    scorer: Scorer,
+    trained: TrainedTarget,
+    scores: np.ndarray,
 ) -> Gain:
-    """Return the gain over a version on the rows that the model is judged on."""
+    """Return the gain of `scores` over a version on the rows that models are judged on."""
     models, target, splits = context.settings.models, trained.target, trained.splits
     part, test = ("test", splits.test) if splits.out_of_time is None else ("out_of_time", splits.out_of_time)
     require_schema(dict(test.dtypes), scorer)
@@ -219,7 +253,7 @@ def _gain_over(
     return paired_gain(
         HEADLINE[target.task],
         judged.labels,
-        judged.by_role[WINNER].scores,
+        scores,
         champion_scores,
         weights=judged.weights,
         clusters=judged.customers,

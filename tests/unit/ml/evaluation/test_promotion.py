@@ -146,6 +146,13 @@ def test_a_champion_that_cannot_score_the_rows_stays_until_somebody_decides() ->
     assert "by hand" in decision.reason
 
 
+def test_a_champion_on_other_days_waits_and_the_reason_says_until_when() -> None:
+    decision = decide([PASSED], Rival(name="version 3", waits="it has learnt the day"))
+    assert (decision.promoted, decision.code) == (False, "ChampionOnOtherDays")
+    assert decision.reason == "not compared with version 3: it has learnt the day"
+    assert decide([FAILED], Rival(name="version 3", waits="it has")).code == "GatesFailed"
+
+
 def test_a_champion_that_was_judged_otherwise_is_no_rival_but_the_gates_stay() -> None:
     other = Rival(name="version 3", differences=("other splits",))
     decision = decide([PASSED], other)
