@@ -27,7 +27,7 @@ def withheld_groups(
     tables: Mapping[tuple[str, ...], Mapping[str, GroupSums]], *, is_short: IsShort
 ) -> dict[tuple[str, ...], frozenset[str]]:
     """Return, by table, the groups whose joint rates are not shown. Tables are those of `compare`."""
-    withheld = {
+    withheld: dict[tuple[str, ...], frozenset[str]] = {
         attributes: frozenset(_of_one_table(groups, is_short))
         for attributes, groups in tables.items()
         if len(attributes) == 1
