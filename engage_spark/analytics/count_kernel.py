@@ -187,7 +187,7 @@ class SegmentCoder:
     def __init__(self, codes: Codes) -> None:
         self.codes, kind = codes, codes.dimension.dimension.kind
         segments = codes.dimension.segments
-        self.known = {s.name.encode(): codes.first + i for i, s in enumerate(segments)}
+        self.known = {s.text.encode(): codes.first + i for i, s in enumerate(segments)}
         self.null = codes.first + codes.n - 1
         self.other = self.null - 1
         self.is_whole = kind is DimensionKind.ALL
@@ -224,7 +224,7 @@ def count(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.Reco
     summarised = [i for i, c in enumerate(codes) if c.dimension.dimension.kind.is_summarised]
     n_summarised = sum(codes[i].n for i in summarised)
     coders = [SegmentCoder(c) for c in codes]
-    metrics = [MetricCounter(n_segments, n_summarised) for _ in plan.metrics]
+    metrics = [MetricCounter(n_segments if m.by_rules else n_summarised, n_summarised) for m in plan.metrics]
     customers = CustomerCounter(n_segments)
     for whole_batch in batches:
         for at in range(0, whole_batch.num_rows, _BLOCK):
@@ -239,8 +239,8 @@ def count(batches: Iterable[pa.RecordBatch], layout: Layout) -> Iterator[pa.Reco
                 )
             of_summarised = np.ascontiguousarray(of_rows[:, summarised])
             customers.add(hashes, of_rows)
-            for counter, values in zip(metrics, numbers, strict=False):
-                counter.add(values, of_rows, of_summarised)
+            for metric, counter, values in zip(plan.metrics, metrics, numbers, strict=False):
+                counter.add(values, of_rows if metric.by_rules else of_summarised, of_summarised)
             if layout.sampled_below:
                 yield from _sampled(hashes, numbers[: len(metrics)], layout.sampled_below)
     states: list[tuple[int, Any]] = [(i, counter.finish()) for i, counter in enumerate(metrics)]
@@ -319,7 +319,8 @@ def to_states(plan: CountPlan, blocks: dict[int, Any]) -> DayStates:
             counter.registers = registers[s]
             states[(*at, CUSTOMERS)] = MetricState(int(rows[s]), customers=counter.to_bytes())
             for m, metric in enumerate(plan.metrics):
-                states[(*at, metric.name)] = _state(blocks[m], s, int(rows[s]), metric)
+                if s < len(blocks[m].n):
+                    states[(*at, metric.name)] = _state(blocks[m], s, int(rows[s]), metric)
     return DayStates(states)
 
 

@@ -20,24 +20,33 @@ QUARTILES = (0.25, 0.5, 0.75)
 
 
 class DimensionKind(StrEnum):
-    """How customers are parted: not, by a value, a number's band or quartile, a rule, or a cohort's key."""
+    """How customers are parted: not, by a value, a number's band or quartile, a rule, or a cohort."""
 
     ALL = "all"
     CATEGORY = "category"
     BAND = "band"
     QUARTILE = "quartile"
     INDICATOR = "indicator"
+    CLAIM = "claim"
     COHORT = "cohort"
 
     @property
     def is_summarised(self) -> bool:
-        """Whether quantiles are counted of its segments."""
-        return self not in (DimensionKind.INDICATOR, DimensionKind.COHORT)
+        """Whether every metric is counted in its segments, with quantiles."""
+        return self not in (*_RULES, DimensionKind.COHORT)
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether its segments are true and false."""
+        return self in _RULES
 
     @property
     def is_numeric(self) -> bool:
         """Whether its segments are ranges of a number."""
         return self in (DimensionKind.BAND, DimensionKind.QUARTILE)
+
+
+_RULES = (DimensionKind.INDICATOR, DimensionKind.CLAIM)
 
 
 class OverTime(StrEnum):
@@ -49,9 +58,14 @@ class OverTime(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number of each customer. `digits` behind the point, where values are multiples of 10^-digits."""
+    """A number of each customer. `digits` behind the point, where values are multiples of 10^-digits.
+
+    `by_rules` metrics are counted in the segments of rules and cohorts as well: targets, and what claims and
+    cohorts show.
+    """
 
     name: str
+    by_rules: bool = True
     unit: str | None = None
     over_time: OverTime = OverTime.STOCK
     rolling_days: int | None = None
@@ -63,13 +77,18 @@ class Dimension:
     """A way to part customers.
 
     `source` is the SQL that gives a row's value: text for categories and cohorts, a number for bands and
-    quartiles, true, false or null for an indicator. `values` are the segments of a category, in order, where
+    quartiles, true, false or null for a rule. `values` are the segments of a category, in order, where
     they are declared; none: those that the day has. `bounds` are the lower bounds of all bands but the first.
+    `field` is the number that ranges are of, with so many `digits` behind the point where its values are
+    multiples of 10^-digits. `is_month`: the values are months such as 2025-10.
     """
 
     name: str
     kind: DimensionKind
     source: str = ""
+    field: str | None = None
+    digits: int | None = None
+    is_month: bool = False
     values: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
     description: str = ""
@@ -84,12 +103,29 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a dimension. `lower` and `upper` bound a range [lower, upper); None where it is open."""
+    """A part of a dimension. `lower` and `upper` bound a range [lower, upper); None where it is open.
+
+    `value` is the text that rows of the segment have, where it is not the name.
+    """
 
     name: str
     lower: float | None = None
     upper: float | None = None
     description: str = ""
+    value: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What rows of the segment say."""
+        return self.name if self.value is None else self.value
+
+
+def segment_of(value: str) -> Segment:
+    """Return the segment of a value: of its name, in quotes where that means something else here."""
+    return Segment(f"'{value}'", value=value) if value in _RESERVED else Segment(value)
+
+
+_RESERVED = (ALL, NULL_SEGMENT, OTHER_SEGMENT)
 
 
 @dataclass(frozen=True)
@@ -110,7 +146,7 @@ class SegmentedDimension:
 
 _NAMED = (DimensionKind.CATEGORY, DimensionKind.COHORT)
 _NULL_TEXT = {
-    kind: "the value is not known" if kind is not DimensionKind.INDICATOR else "the rule cannot be decided"
+    kind: "the value is not known" if not kind.is_rule else "the rule cannot be decided"
     for kind in DimensionKind
 }
 
@@ -133,7 +169,7 @@ def whole() -> SegmentedDimension:
 
 def fixed_segments(dimension: Dimension) -> SegmentedDimension:
     """Return a dimension whose segments are declared."""
-    if dimension.kind is DimensionKind.INDICATOR:
+    if dimension.kind.is_rule:
         segments: tuple[Segment, ...] = (
             Segment(TRUE_SEGMENT, description="the rule holds"),
             Segment(FALSE_SEGMENT, description="the rule does not hold"),
@@ -141,7 +177,7 @@ def fixed_segments(dimension: Dimension) -> SegmentedDimension:
     elif dimension.kind is DimensionKind.BAND:
         segments = bands(dimension.bounds)
     else:
-        segments = tuple(map(Segment, dimension.values))
+        segments = tuple(map(segment_of, dimension.values))
     return SegmentedDimension(dimension, segments)
 
 

@@ -89,12 +89,12 @@ class MetricState:
     @property
     def total(self) -> float:
         """The sum as a double; infinite where it is beyond the largest."""
-        return _double(self.sum)
+        return _quotient(self.sum_units, 1 << UNIT_BITS)
 
     @property
     def mean(self) -> float | None:
         """The mean of the values, rounded once; None of no values."""
-        return _double(self.sum / self.n) if self.n else None
+        return _quotient(self.sum_units, self.n << UNIT_BITS) if self.n else None
 
     @property
     def variance(self) -> float | None:
@@ -106,7 +106,8 @@ class MetricState:
             return None
         if self.minimum == self.maximum:
             return 0.0
-        return max(0.0, _double((self.sum_squares - self.sum**2 / self.n) / (self.n - 1)))
+        spread = (self.square_units << UNIT_BITS) * self.n - self.sum_units**2
+        return max(0.0, _quotient(spread, self.n * (self.n - 1) << 2 * UNIT_BITS))
 
     @property
     def standard_deviation(self) -> float | None:
@@ -155,11 +156,12 @@ def _units_from_bytes(data: bytes) -> tuple[int, bytes]:
     return number << shift, data[4 + size :]
 
 
-def _double(number: Fraction) -> float:
+def _quotient(over: int, under: int) -> float:
+    """Divide whole numbers of any size, rounding once; infinite beyond the largest double."""
     try:
-        return float(number)
+        return over / under
     except OverflowError:
-        return math.copysign(math.inf, number)
+        return math.inf if over > 0 else -math.inf
 
 
 def merge_states(states: Iterable[MetricState]) -> MetricState:

@@ -26,7 +26,7 @@ from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
 from engage_spark.numerics.sketches import DistinctCounter
 
 PLAN = CountPlan(
-    metrics=(Metric(name="x"), Metric(name="y", digits=0)),
+    metrics=(Metric(name="x"), Metric(name="y", digits=0, by_rules=False)),
     dimensions=(
         fixed_segments(Dimension(name="rule", kind=DimensionKind.INDICATOR)),
         whole(),
@@ -94,6 +94,8 @@ def one_by_one(rows: list[Any]) -> dict[tuple[str, str, str], MetricState]:
         states[(*at, CUSTOMERS)] = MetricState(len(members), customers=customers.to_bytes())
         for position, metric in ((1, "x"), (2, "y")):
             summarised = dimension != "rule"
+            if metric == "y" and not summarised:
+                continue
             values = [r[position] for r in members]
             digits = 0 if metric == "y" else None
             states[(*at, metric)] = MetricState.of(values, with_quantiles=summarised, digits=digits)

@@ -1,0 +1,137 @@
+"""Count the states of a day with Spark: a look at what segments there are, and one pass that counts."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from engage_spark.analytics import count_kernel, survey_kernel
+from engage_spark.analytics.plan import (
+    MOST_SEGMENTS,
+    QUARTILES,
+    CountPlan,
+    Dimension,
+    DimensionKind,
+    SegmentedDimension,
+    fixed_segments,
+    quartile_segments,
+    segment_of,
+)
+from engage_spark.analytics.states import DayStates
+from engage_spark.numerics import sketches
+from engage_spark.spark.schema import column_named
+
+_SPAN = 2**64
+
+
+def with_segments(rows: DataFrame, dimensions: Sequence[Dimension]) -> tuple[SegmentedDimension, ...]:
+    """Give each dimension its segments: those declared, or those that the rows have.
+
+    Quartiles are cut at the quartiles of the rows, each within 0.8% of its value; whole numbers up to 127 are
+    exact. An open dimension gets its 200 most frequent values, ties by name, in the order of their names.
+    Cost: where a dimension has quartiles or is open, one job: a scan of those columns alone, which crosses to
+    Python, and a shuffle of a row per value and partition; else none.
+    """
+    surveyed = [d for d in dimensions if d.is_open or d.kind is DimensionKind.QUARTILE]
+    values, quartiles = _survey(rows, surveyed) if surveyed else ({}, {})
+    segmented = []
+    for d in dimensions:
+        if d.kind is DimensionKind.QUARTILE:
+            segmented.append(quartile_segments(d, quartiles[d.name]))
+        elif d.is_open:
+            segmented.append(SegmentedDimension(d, tuple(map(segment_of, sorted(values[d.name])))))
+        else:
+            segmented.append(fixed_segments(d))
+    return tuple(segmented)
+
+
+def _survey(
+    rows: DataFrame, dimensions: Sequence[Dimension]
+) -> tuple[dict[str, list[str]], dict[str, tuple[float, ...]]]:
+    """Return the most frequent values of open dimensions, and the boundaries of quartiles, by name."""
+    n = len(dimensions)
+    kinds = tuple(d.kind is DimensionKind.QUARTILE for d in dimensions)
+    digits = tuple(d.digits for d in dimensions)
+
+    def partition(batches: Iterator[Any]) -> Iterator[Any]:
+        return survey_kernel.survey(batches, kinds, digits)
+
+    read = rows.select(*(_value(d).alias(f"c{i}") for i, d in enumerate(dimensions)))
+    counted = (
+        read.mapInArrow(partition, survey_kernel.DDL)
+        .groupBy("code", "value")
+        .agg(F.sum("n").alias("n"), F.collect_list("summary").alias("summaries"))
+    )
+    rank = F.row_number().over(Window.partitionBy("code").orderBy(F.desc("n"), "value"))
+    values: list[list[str]] = [[] for _ in range(n)]
+    quartiles: dict[str, tuple[float, ...]] = {}
+    for row in counted.withColumn("rank", rank).where(F.col("rank") <= MOST_SEGMENTS).collect():
+        code = row["code"]
+        if kinds[code]:
+            summary = sketches.merge(map(bytes, row["summaries"]))
+            bounds = [sketches.estimate_quantile(summary, order) for order in QUARTILES]
+            quartiles[dimensions[code].name] = tuple(b for b in bounds if b is not None)
+        else:
+            values[code].append(row["value"])
+    empty = {d.name: () for d, is_number in zip(dimensions, kinds, strict=True) if is_number}
+    return {d.name: v for d, v in zip(dimensions, values, strict=True)}, empty | quartiles
+
+
+def count_states(
+    rows: DataFrame, plan: CountPlan, *, key: Sequence[str], n_rows: int, sample: int
+) -> tuple[DayStates, count_kernel.Sample | None]:
+    """Count every metric in every segment, and draw at most `sample` rows by a hash of their key.
+
+    `rows` have a column for each metric, by name, and all that the dimensions' sources name; `key` are the
+    key columns. `n_rows` says about how many rows there are; a sample of 0 draws none.
+    Grain of what is collected: one row per metric with the sums of all segments, whatever the number of
+    customers and partitions; and the sample.
+    Nulls: counted apart; NaN, infinities and values from 2^511 on count among them.
+    Cost: one scan that crosses to Python in Arrow batches, one shuffle of a row per metric and partition, one
+    action. Executors need this package: the kernel is compiled.
+    """
+    columns: dict[str, Column] = {}
+    numbers = {m.name: column_named(m.name).cast("double") for m in plan.metrics}
+    dimensions = [d.dimension for d in plan.dimensions]
+    for d in dimensions:
+        if d.kind.is_numeric:
+            numbers.setdefault(f"{d.source}\n", _value(d))
+        elif d.kind is not DimensionKind.ALL:
+            columns[d.name] = _value(d)
+    at_number, at_column = (
+        {name: i for i, name in enumerate(numbers)},
+        {name: i for i, name in enumerate(columns, 1 + len(numbers))},
+    )
+    places = tuple(
+        at_number[f"{d.source}\n"] if d.kind.is_numeric else at_column.get(d.name, 0) for d in dimensions
+    )
+    # A few more than asked for, of which those with the least hashes stay.
+    drawn = 0 if not sample else min(_SPAN - 1, int(_SPAN * min(1.0, 1.1 * sample / max(n_rows, 1))))
+    layout = count_kernel.Layout(plan, len(numbers), places, drawn)
+
+    def partition(batches: Iterator[Any]) -> Iterator[Any]:
+        return count_kernel.count(batches, layout)
+
+    read = [F.xxhash64(*map(column_named, key)), *numbers.values(), *columns.values()]
+    merged = (
+        rows.select(*(c.alias(f"c{i}") for i, c in enumerate(read)))
+        .mapInArrow(partition, count_kernel.DDL)
+        .groupBy("block")
+        .agg(F.collect_list("state").alias("states"))
+        .mapInArrow(count_kernel.merge, count_kernel.DDL)
+    )
+    # Written by `count_kernel.merge` within this job.
+    blocks = {row["block"]: pickle.loads(bytes(row["state"])) for row in merged.collect()}  # noqa: S301
+    return count_kernel.to_states(plan, blocks), count_kernel.to_sample(blocks, limit=sample)
+
+
+def _value(dimension: Dimension) -> Column:
+    """Return what a row says of a dimension, in the type that the kernel reads."""
+    if dimension.kind is DimensionKind.ALL:
+        return F.lit(True)
+    kind = "double" if dimension.kind.is_numeric else "boolean" if dimension.kind.is_rule else "string"
+    return F.expr(dimension.source).cast(kind)
