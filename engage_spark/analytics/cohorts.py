@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from engage_spark.analytics.intervals import mean_or_share
-from engage_spark.analytics.plan import Dimension, DimensionKind, Metric
+from engage_spark.analytics.plan import Dimension, Metric
 from engage_spark.analytics.state_rows import Row
 from engage_spark.analytics.states import NULL_SEGMENT, OTHER_SEGMENT, DayStates
+from engage_spark.contract.analytics_spec import DimensionKind
 
 ACTIVE = "(active)"
 """The metric that is 1 of an active customer, and 0 of another: its mean is the retention of a cohort."""

@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from engage_spark.analytics import kernels
-from engage_spark.analytics.plan import CountPlan, DimensionKind, Metric, SegmentedDimension
+from engage_spark.analytics.plan import CountPlan, Metric, SegmentedDimension
 from engage_spark.analytics.states import CUSTOMERS, UNIT_BITS, DayStates, Key, MetricState
+from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.numerics import sketches
 from engage_spark.numerics.dtypes import F64, I32, I64
 

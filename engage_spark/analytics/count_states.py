@@ -15,13 +15,13 @@ from engage_spark.analytics.plan import (
     QUARTILES,
     CountPlan,
     Dimension,
-    DimensionKind,
     SegmentedDimension,
     fixed_segments,
     quartile_segments,
     segment_of,
 )
 from engage_spark.analytics.states import DayStates
+from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.numerics import sketches
 from engage_spark.spark.schema import column_named
 

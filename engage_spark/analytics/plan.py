@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from engage_spark.analytics.states import (
     ALL,
@@ -13,47 +12,12 @@ from engage_spark.analytics.states import (
     OTHER_SEGMENT,
     TRUE_SEGMENT,
 )
+from engage_spark.contract.analytics_spec import DimensionKind
+from engage_spark.contract.statements import OverTime
 
 MOST_SEGMENTS = 200
 """Segments of a dimension, but for `(other)` and `(null)`: the most frequent values have their own."""
 QUARTILES = (0.25, 0.5, 0.75)
-
-
-class DimensionKind(StrEnum):
-    """How customers are parted: not, by a value, a number's band or quartile, a rule, or a cohort."""
-
-    ALL = "all"
-    CATEGORY = "category"
-    BAND = "band"
-    QUARTILE = "quartile"
-    INDICATOR = "indicator"
-    CLAIM = "claim"
-    COHORT = "cohort"
-
-    @property
-    def is_summarised(self) -> bool:
-        """Whether every metric is counted in its segments, with quantiles."""
-        return self not in (*_RULES, DimensionKind.COHORT)
-
-    @property
-    def is_rule(self) -> bool:
-        """Whether its segments are true and false."""
-        return self in _RULES
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether its segments are ranges of a number."""
-        return self in (DimensionKind.BAND, DimensionKind.QUARTILE)
-
-
-_RULES = (DimensionKind.INDICATOR, DimensionKind.CLAIM)
-
-
-class OverTime(StrEnum):
-    """What a metric is over days: a stock, or a counter of the days before each day, never to be added up."""
-
-    STOCK = "stock"
-    ROLLING = "rolling"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 
-from engage_spark.analytics.plan import Metric, OverTime
+from engage_spark.analytics.plan import Metric
 from engage_spark.analytics.state_rows import Row
 from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState, merge_days
+from engage_spark.contract.statements import OverTime
 from engage_spark.numerics import sketches
 
 _ORDERS = {"p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from engage_spark.analytics.plan import DimensionKind, Segment, SegmentedDimension
+from engage_spark.analytics.plan import Segment, SegmentedDimension
 from engage_spark.analytics.states import (
     ALL,
     CUSTOMERS,
@@ -16,6 +16,7 @@ from engage_spark.analytics.states import (
     MetricState,
     from_exact,
 )
+from engage_spark.contract.analytics_spec import DimensionKind
 
 Row = dict[str, Any]
 """A row of a table of analytics by column, without the day and the run."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from engage_spark.contract.statements import AnalyticsUse, Claim, Indicator, OverTime
 from engage_spark.errors import ContractError
 
 
@@ -121,7 +122,8 @@ class Field:
     to a Direction. `bands` are the lower bounds that cut a number into groups, for comparing them. Of a
     target, `label_days` is how long after its snapshot its value is known, `baseline` the feature that the
     simplest model worth beating uses (None: it predicts the mean), and `monitoring` the bounds of what is
-    measured of its model in use (see `contract.monitoring`).
+    measured of its model in use (see `contract.monitoring`). `analytics` says what analytics does with it,
+    `over_time` and `rolling_days` what it is over days, `cohort_name` how the key of cohorts by it is called.
     """
 
     name: str
@@ -154,6 +156,10 @@ class Field:
     measure: str | None = None
     edges: tuple[tuple[str | int, str], ...] = ()
     examples: tuple[str, ...] = ()
+    analytics: tuple[AnalyticsUse, ...] = ()
+    over_time: OverTime | None = None
+    rolling_days: int | None = None
+    cohort_name: str | None = None
 
     @property
     def is_key(self) -> bool:
@@ -248,7 +254,7 @@ def columns_of(kind: TableKind, fields: Sequence[Field]) -> dict[str, str]:
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """One declared table. `source` names the input table of a DERIVED one; `event_time` the timestamp of a
-    LOG.
+    LOG. Of an ENTITY, `active` says in SQL who is active, for retention.
     """
 
     name: str
@@ -263,6 +269,9 @@ class Table:
     graph_role: GraphRole | None = None
     extra: ExtraColumns = ExtraColumns.WARN
     grain: str = ""
+    active: str | None = None
+    indicators: tuple[Indicator, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
     def __getitem__(self, name: str) -> Field:
         if name not in self._by_name:

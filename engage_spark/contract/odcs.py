@@ -9,6 +9,7 @@ is the declared one inside `\\A(?:…)\\z`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,17 @@ from engage_spark.contract.model import (
     columns_of,
 )
 from engage_spark.contract.patterns import anchored_pattern
-from engage_spark.contract.properties import TABLE_PROPERTIES, PropertyReader, field_properties
+from engage_spark.contract.properties import (
+    TABLE_PROPERTIES,
+    PropertyReader,
+    field_properties,
+    table_properties,
+)
 from engage_spark.contract.rules import field_quality, table_quality
 from engage_spark.errors import ContractError
 from engage_spark.strict_yaml import load_yaml
 
+_EXPRESSIONS = ("expression", "group", "rest")
 LARGEST_EXPRESSIONS = 50_000
 """Characters of all rules and formulas of a contract together: those of the package have 3,600."""
 
@@ -106,12 +113,22 @@ def _check_size(odcs: OpenDataContractStandard, origin: str) -> None:
     tables = odcs.schema_ or ()
     rules = (q.implementation for t in tables for q in t.quality or ())
     formulas = (p.transformLogic for t in tables for p in t.properties or ())
-    if (size := sum(len(x) for x in (*rules, *formulas) if isinstance(x, str))) > LARGEST_EXPRESSIONS:
+    stated = (x for t in tables for p in t.customProperties or () for x in _texts_in(p.value))
+    texts = (*rules, *formulas, *stated)
+    if (size := sum(len(x) for x in texts if isinstance(x, str))) > LARGEST_EXPRESSIONS:
         raise ContractError(
             f"the rules and formulas of {origin} have {size:,} characters together, more than "
             f"{LARGEST_EXPRESSIONS:,}",
             hint="shorten them, or declare the tables in several contracts",
         )
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Yield the expressions in a table's property: `active`, and those of indicators and claims."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        yield from (e[name] for e in value if isinstance(e, dict) for name in _EXPRESSIONS if name in e)
 
 
 def _yaml(text: str, origin: str) -> dict[str, Any]:
@@ -185,6 +202,7 @@ def _table(t: SchemaObject, problems: list[str]) -> Table:
         graph_role=props.one_of("graphRole", GraphRole, optional=True),
         extra=props.one_of("extraColumns", ExtraColumns, optional=True) or ExtraColumns.WARN,
         grain=t.dataGranularityDescription or "",
+        **table_properties(props),
     )
 
 

@@ -9,8 +9,18 @@ from typing import Any, TypeVar
 from open_data_contract_standard.model import CustomProperty
 
 from engage_spark.contract.model import OnFailure, Role, Severity
+from engage_spark.contract.statements import AnalyticsUse, OverTime, read_claims, read_indicators
 
-TABLE_PROPERTIES = ("kind", "source", "eventTime", "graphRole", "extraColumns")
+TABLE_PROPERTIES = (
+    "kind",
+    "source",
+    "eventTime",
+    "graphRole",
+    "extraColumns",
+    "active",
+    "indicators",
+    "claims",
+)
 SEVERITIES = ("range", "pattern", "finite", "distinguishable")
 FIELD_PROPERTIES = (
     "role",
@@ -26,6 +36,10 @@ FIELD_PROPERTIES = (
     "measure",
     "graphEdges",
     "onFailure",
+    "analytics",
+    "overTime",
+    "rollingDays",
+    "cohortName",
     *(f"{kind}Severity" for kind in SEVERITIES),
 )
 
@@ -123,6 +137,36 @@ class PropertyReader:
         return None
 
 
+def table_properties(read: PropertyReader) -> dict[str, Any]:
+    """Read the keyword arguments of `Table` that say what analytics makes of it."""
+    return {
+        "active": read.text("active"),
+        "indicators": read_indicators(read.at, read.values.get("indicators"), read.problems),
+        "claims": read_claims(read.at, read.values.get("claims"), read.problems),
+    }
+
+
+def _uses(read: PropertyReader) -> tuple[AnalyticsUse, ...]:
+    names = read.names("analytics")
+    wrong = [name for name in names if name not in tuple(AnalyticsUse)]
+    read.problems += [
+        f"{read.at}: analytics names {name[:100]!r}, known are {', '.join(AnalyticsUse)}" for name in wrong
+    ]
+    if len(set(names)) != len(names):
+        read.problems.append(f"{read.at}: analytics names a use twice")
+    return tuple(AnalyticsUse(name) for name in dict.fromkeys(names) if name not in wrong)
+
+
+def _rolling_days(read: PropertyReader) -> int | None:
+    value = read.values.get("rollingDays")
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 3660):
+        return value
+    read.problems.append(
+        f"{read.at}: rollingDays must be a whole number of days from 1 to 3660, found {value!r}"
+    )
+    return None
+
+
 def by_value(by_key: dict[str, V], allowed: Sequence[str | int]) -> tuple[tuple[str | int, V], ...]:
     """Key a mapping by the allowed values themselves: ODCS keys are text, and values may be numbers."""
     by_text = {str(a): a for a in allowed}
@@ -150,4 +194,8 @@ def field_properties(
         "measure": read.text("measure"),
         "on_failure": read.one_of("onFailure", OnFailure, optional=True) or OnFailure.NULL,
         "edges": by_value(read.texts("graphEdges"), allowed),
+        "analytics": _uses(read),
+        "over_time": read.one_of("overTime", OverTime, optional=True),
+        "rolling_days": _rolling_days(read),
+        "cohort_name": read.text("cohortName"),
     }

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from engage_spark.contract.analytics import analytics_problems
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.graph_spec import find_graph_contradictions
 from engage_spark.contract.model import (
@@ -77,7 +78,7 @@ def find_contradictions(contract: Contract, *, of_package: bool = False) -> list
         problems += (
             _rules(table) + _references(table, by_name) + _event_time(table) + _formulas(table, by_name)
         )
-    return problems + find_graph_contradictions(contract)
+    return problems + find_graph_contradictions(contract) + analytics_problems(contract)
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

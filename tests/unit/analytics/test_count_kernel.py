@@ -15,7 +15,6 @@ from engage_spark.analytics import count_kernel as kernel
 from engage_spark.analytics.plan import (
     CountPlan,
     Dimension,
-    DimensionKind,
     Metric,
     SegmentedDimension,
     fixed_segments,
@@ -23,6 +22,7 @@ from engage_spark.analytics.plan import (
     whole,
 )
 from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
+from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.numerics.sketches import DistinctCounter
 
 PLAN = CountPlan(

@@ -11,10 +11,12 @@ import pytest
 
 from engage_spark.analytics.changes import change_rows
 from engage_spark.analytics.cohorts import ACTIVE, cohort_rows
-from engage_spark.analytics.plan import Dimension, DimensionKind, Metric, OverTime, fixed_segments, whole
+from engage_spark.analytics.plan import Dimension, Metric, fixed_segments, whole
 from engage_spark.analytics.rollups import Grain, days_of_period, last_day_before, rollup_rows
 from engage_spark.analytics.state_rows import segment_rows, state_rows, to_day_states
 from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
+from engage_spark.contract.analytics_spec import DimensionKind
+from engage_spark.contract.statements import OverTime
 from engage_spark.numerics.sketches import RELATIVE_ERROR, DistinctCounter
 
 FIRST, DAYS, CUSTOMERS_N = date(2024, 9, 3), 400, 200

@@ -1,0 +1,158 @@
+"""Make claims of what a contract declares of its fields and tables anyway: means, shares, checks of rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from engage_spark.contract.analytics_spec import ClaimSpec, DimensionKind, DimensionSpec, MetricSpec
+from engage_spark.contract.model import Contract, Field, Table
+from engage_spark.contract.sql_nodes import quoted, text_literal
+from engage_spark.contract.statements import ClaimKind
+
+
+def reference_claims(
+    name: str,
+    f: Field,
+    table: str,
+    metrics: Mapping[str, MetricSpec],
+    dimensions: Mapping[str, DimensionSpec],
+) -> tuple[list[ClaimSpec], MetricSpec | None, list[DimensionSpec]]:
+    """Return the claims of a field's declared mean and shares, with the metric and the dimensions that they
+    need and that are not counted yet.
+    """
+    metric, rules, claims = None, list[DimensionSpec](), list[ClaimSpec]()
+    if f.reference_mean is not None:
+        if name not in metrics:
+            metric = MetricSpec(
+                name=name,
+                source=quoted(name),
+                tables=(table,),
+                unit=f.unit,
+                description=f.description,
+                digits=0 if f.logical_type == "integer" else None,
+                is_personal=f.is_personal,
+                of_claim=True,
+            )
+        claims.append(
+            ClaimSpec(
+                name=f"{name}_mean",
+                version=1,
+                statement=f"The mean of {name} is {f.reference_mean:.10g}{f' {f.unit}' if f.unit else ''}.",
+                source=f"{table}.{name}: referenceMean",
+                kind=ClaimKind.REFERENCE_MEAN,
+                unit=f.unit,
+                metric=name,
+                claimed=f.reference_mean,
+                tables=(table,),
+            )
+        )
+    if f.is_two_classes and name in metrics and dict(f.reference_shares).keys() == {0, 1}:
+        return [*claims, _share(name, f, table, 1, metric=name)], metric, []
+    counted = dimensions.get(name)
+    for value, _ in f.reference_shares:
+        if counted is not None and counted.kind is DimensionKind.CATEGORY:
+            claims.append(_share(name, f, table, value, dimension=name, segment=str(value)))
+            continue
+        rule = DimensionSpec(
+            name=f"{name}_{_slug(str(value), f)}",
+            kind=DimensionKind.CLAIM,
+            source=f"CAST({quoted(name)} AS STRING) = {text_literal(str(value))}",
+            tables=(table,),
+            description=f"{name} is {value}",
+            is_personal=f.is_personal,
+        )
+        rules.append(rule)
+        claims.append(_share(name, f, table, value, dimension=rule.name, segment="true"))
+    return claims, metric, rules
+
+
+def _share(
+    name: str,
+    f: Field,
+    table: str,
+    value: str | int,
+    *,
+    metric: str | None = None,
+    dimension: str | None = None,
+    segment: str | None = None,
+) -> ClaimSpec:
+    claimed = dict(f.reference_shares)[value]
+    return ClaimSpec(
+        name=f"{name}_{_slug(str(value), f)}_share",
+        version=1,
+        statement=f"{name} is {value} for {claimed * 100:.10g}% of the customers.",
+        source=f"{table}.{name}: referenceShares",
+        kind=ClaimKind.REFERENCE_SHARE,
+        unit="share",
+        metric=metric,
+        dimension=dimension,
+        segment=segment,
+        claimed=claimed,
+        tables=(table,),
+    )
+
+
+def _slug(value: str, f: Field) -> str:
+    """Return a value as a part of a name; its number among the valid ones where two would look alike."""
+    slugs = [re.sub(r"[^a-z0-9]+", "_", str(v).lower()).strip("_") for v in f.allowed]
+    slug = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")
+    if slug and slugs.count(slug) == 1:
+        return slug
+    return str([str(v) for v in f.allowed].index(value) + 1)
+
+
+def claims_of_tables(contract: Contract) -> list[ClaimSpec]:
+    """Return the claims that hold where no row of a table breaks a check: one per table and kind of check."""
+    claims = []
+    for table in contract.tables:
+        if table.kind.value not in ("entity", "log"):
+            continue
+        ranges = [f.name for f in table.fields if f.minimum is not None or f.maximum is not None]
+        valid = [f.name for f in table.fields if f.allowed]
+        patterns = [f.name for f in table.fields if f.pattern is not None]
+        key = "+".join(table.key)
+        missing = [
+            (f"{f.name}.not_null", f.max_missing_pct) for f in table.fields if f.max_missing_pct is not None
+        ]
+        parts = (
+            ("ranges", "Every value lies within its declared range.", [f"{n}.range" for n in ranges]),
+            (
+                "valid_values",
+                "Every category has one of its declared values.",
+                [f"{n}.allowed" for n in valid],
+            ),
+            ("formats", "Every value has its declared format.", [f"{n}.pattern" for n in patterns]),
+            ("unique_keys", f"No two rows have the same {key}.", [f"{key}.unique"] if key else []),
+            ("rules", "Every row keeps the rules between fields.", [r.name for r in table.rules]),
+            (
+                "references",
+                "Every reference is to a row that is there.",
+                [f"{r.column}.references" for r in table.references],
+            ),
+        )
+        claims += [
+            _of_checks(table, name, statement, ClaimKind.RULES, [(rule, 0.0) for rule in rules])
+            for name, statement, rules in parts
+            if rules
+        ]
+        if missing:
+            statement = "Of every field, fewer values are missing than declared."
+            claims.append(_of_checks(table, "missing_values", statement, ClaimKind.MISSING, missing))
+    return claims
+
+
+def _of_checks(
+    table: Table, name: str, statement: str, kind: ClaimKind, rules: list[tuple[str, float]]
+) -> ClaimSpec:
+    return ClaimSpec(
+        name=f"{table.name}_{name}",
+        version=1,
+        statement=f"{table.name}: {statement[0].lower()}{statement[1:]}",
+        source=f"{table.name}: declared checks",
+        kind=kind,
+        unit="percent",
+        claimed=0.0 if kind is ClaimKind.RULES else max(limit for _, limit in rules),
+        table=table.name,
+        rules=tuple(rules),
+    )
