@@ -108,6 +108,18 @@ def ratio_estimate(over: MetricState | None, under: MetricState | None) -> Estim
     return Estimate(value, value * math.exp(-half), value * math.exp(half))
 
 
+def widened(estimate: Estimate, comparisons: int) -> Estimate:
+    """Widen an interval so that as many of its kind hold together in 95% of cases (Bonferroni).
+
+    Each side grows by the ratio of normal quantiles.
+    """
+    if estimate.value is None or estimate.lower is None or estimate.upper is None:
+        return estimate
+    factor = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / max(1, comparisons)) / _Z
+    below, above = estimate.value - estimate.lower, estimate.upper - estimate.value
+    return Estimate(estimate.value, estimate.value - factor * below, estimate.value + factor * above)
+
+
 def student(freedom: float, confidence: float = CONFIDENCE) -> float:
     """Return the two-sided critical value of Student's t for real degrees of freedom from 1 on.
 

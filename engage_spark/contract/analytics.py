@@ -27,7 +27,16 @@ from engage_spark.contract.analytics_spec import (
 )
 from engage_spark.contract.declared_claims import claims_of_tables, reference_claims
 from engage_spark.contract.expressions import Expression, read_expression
-from engage_spark.contract.model import SNAPSHOT_DATE, Contract, Field, GraphRole, Role, Table, TableKind
+from engage_spark.contract.model import (
+    SNAPSHOT_DATE,
+    Contract,
+    Field,
+    Gate,
+    GraphRole,
+    Role,
+    Table,
+    TableKind,
+)
 from engage_spark.contract.sql_nodes import NUMBERS, UNKNOWN, KnownColumns, quoted
 from engage_spark.contract.statements import AnalyticsUse, Claim, ClaimKind, OverTime, Shape
 from engage_spark.errors import ContractError
@@ -334,27 +343,27 @@ class _Builder:
         dimension, segment, tables = self._group(c, at)
         if c.kind is ClaimKind.MEAN_ABOVE:
             metric, tables = self._claim_metric(c, at)
-        if c.kind is ClaimKind.GATE:
-            self._check_gate(c, at)
+        gate = self._gate(c, at) if c.kind is ClaimKind.GATE else None
         if c.kind is ClaimKind.SHAPE and metric in self.metrics and self.metrics[metric].is_share:
             self.problems.append(f"{at}: a shape is of numbers, and {metric} is 0 or 1")
         if len(self.problems) > before:
             return None
         counted = self.metrics[metric] if metric is not None else None
         shape, claimed = c.argument("shape"), c.argument("claimed")
-        above = c.argument("above")
+        sizes = (claimed, c.argument("above"), *((gate.minimum, gate.maximum) if gate else ()))
         return ClaimSpec(
             name=c.name,
             version=c.version,
             statement=c.statement,
             source=c.source,
             kind=c.kind,
-            unit=_unit(c, counted),
+            unit=gate.unit if gate else _unit(c, counted),
             metric=metric,
             complement=bool(c.argument("complement")),
             dimension=dimension,
             segment=segment,
-            claimed=above if claimed is None else claimed,
+            claimed=next((size for size in sizes if size is not None), None),
+            maximum=self.columns[metric][1].maximum if metric in self.columns else None,
             low=c.argument("low"),
             high=c.argument("high"),
             shape=None if shape is None else Shape(shape),
@@ -415,11 +424,13 @@ class _Builder:
         units = {self.columns[c][1].unit for c in read.columns if c in self.columns}
         return units.pop() if len(units) == 1 else None
 
-    def _check_gate(self, c: Claim, at: str) -> None:
+    def _gate(self, c: Claim, at: str) -> Gate | None:
         tables = {t.name: t for t in self.contract.tables}
-        table, gate = tables.get(c.argument("table")), c.argument("gate")
-        if table is None or gate not in [g.name for g in table.gates]:
-            self.problems.append(f"{at}: table {c.argument('table')!r} declares no gate {gate!r}")
+        table, name = tables.get(c.argument("table")), c.argument("gate")
+        gate = next((g for g in table.gates if g.name == name), None) if table else None
+        if gate is None:
+            self.problems.append(f"{at}: table {c.argument('table')!r} declares no gate {name!r}")
+        return gate
 
 
 def _dimension(

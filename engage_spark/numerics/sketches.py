@@ -199,6 +199,19 @@ def estimate_quantile(summary: bytes, order: float) -> float | None:
     return None
 
 
+def to_histogram(summary: bytes) -> tuple[int | None, F64, I64]:
+    """Return the digits behind the point of a summary of quantiles, its buckets' middles, and their counts.
+
+    In rising order. NaN is left out.
+    Errors: ValueError for bytes that are no such summary.
+    """
+    digits, counts = _buckets(summary)
+    counts.pop(_NAN, None)
+    keys = sorted(counts)
+    values = [math.copysign(_middle(abs(key), digits), key) for key in keys]
+    return digits, np.array(values, np.float64), np.array([counts[key] for key in keys], np.int64)
+
+
 def _middle(key: int, digits: int | None) -> float:
     """Return the middle of the values that a bucket may hold."""
     if key in (0, _INFINITE):

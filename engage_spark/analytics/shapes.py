@@ -1,0 +1,157 @@
+"""Measure the form of a distribution from its summary: skewness, tails, a power law, where it peaks.
+
+Counts of the summary's buckets stand for the values, which are within 0.8% of their middle.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+from engage_spark.analytics.intervals import CONFIDENCE, Estimate
+from engage_spark.numerics import sketches
+from engage_spark.numerics.dtypes import F64, I64
+
+_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+_KOLMOGOROV = 1.358
+"""The 95% quantile of Kolmogorov's distribution."""
+
+
+class Histogram(NamedTuple):
+    """Values in rising order, and how many there are of each; `is_whole` where values are whole numbers."""
+
+    values: F64
+    counts: I64
+    is_whole: bool
+
+    @property
+    def n(self) -> int:
+        """Number of values."""
+        return int(self.counts.sum())
+
+
+def histogram_of(summary: bytes) -> Histogram:
+    """Read a summary of quantiles as a histogram of its finite values."""
+    digits, values, counts = sketches.to_histogram(summary)
+    finite = np.isfinite(values)
+    return Histogram(values[finite], counts[finite], digits == 0)
+
+
+def skewness(histogram: Histogram) -> Estimate:
+    """Estimate the skewness, with an interval from its influence function, whatever the distribution.
+
+    Not measured where all values are the same.
+    """
+    z = _standardised(histogram)
+    if z is None:
+        return Estimate(None)
+    weights = histogram.counts / histogram.n
+    g = _dot(weights, z**3)
+    return _with_interval(g, z**3 - g - 3 * z - 1.5 * g * (z**2 - 1), histogram)
+
+
+def excess_kurtosis(histogram: Histogram) -> Estimate:
+    """Estimate by how much the fourth standardised moment is above the 3 of a normal distribution."""
+    z = _standardised(histogram)
+    if z is None:
+        return Estimate(None)
+    weights = histogram.counts / histogram.n
+    third, fourth = _dot(weights, z**3), _dot(weights, z**4)
+    return _with_interval(fourth - 3, z**4 - fourth - 4 * third * z - 2 * fourth * (z**2 - 1), histogram)
+
+
+def _standardised(histogram: Histogram) -> F64 | None:
+    if len(histogram.values) < 2:
+        return None
+    weights = histogram.counts / histogram.n
+    scaled = histogram.values / np.abs(histogram.values).max()
+    centred = scaled - _dot(weights, scaled)
+    deviation = math.sqrt(_dot(weights, centred**2))
+    return None if deviation == 0 else np.asarray(centred / deviation, np.float64)
+
+
+def _dot(first: F64 | I64, second: F64) -> float:
+    """Add up products, to the same bits on any processor."""
+    return math.fsum((first * second).tolist())
+
+
+def _with_interval(value: float, influence: F64, histogram: Histogram) -> Estimate:
+    n = histogram.n
+    half = _Z * math.sqrt(_dot(histogram.counts, influence**2) / n / n)
+    return Estimate(value, value - half, value + half)
+
+
+class PowerLawFit(NamedTuple):
+    """The largest distance of a tail from its best power law, with the interval that chance leaves; the
+    number of values in the tail, from where it begins, and the exponent of the density.
+    """
+
+    distance: Estimate
+    n: int
+    begins: float
+    exponent: float
+
+
+def fit_power_law(histogram: Histogram, *, maximum: float | None = None) -> PowerLawFit | None:
+    """Fit a power law to the upper half of the positive values, cut off at `maximum`; None below two values.
+
+    The exponent is that of greatest likelihood. A whole number stands for the reals that round to it.
+    Source: A. Clauset, C. Shalizi, M. Newman, "Power-law distributions in empirical data", SIAM Review 51,
+    2009; the distance's interval is that of Dvoretzky, Kiefer and Wolfowitz.
+    """
+    positive = histogram.values > 0
+    values, counts = histogram.values[positive], histogram.counts[positive]
+    if len(values) < 3:
+        return None
+    middle = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+    values, counts = values[middle:], counts[middle:]
+    if len(values) < 2:
+        return None
+    half = 0.5 if histogram.is_whole else 0.0
+    begins = float(values[0]) - half if histogram.is_whole else float(values[0]) * (1 - 2.0**-7)
+    ends = None if maximum is None else math.log((max(maximum, float(values[-1])) + half) / begins)
+    n = int(counts.sum())
+    rate = _rate(_dot(counts, np.log(values / begins)) / n, ends)
+    upper = values + half if histogram.is_whole else values * (1 + 2.0**-7)
+    expected = -np.expm1(-rate * np.log(upper / begins))
+    if ends is not None:
+        expected = np.minimum(1.0, expected / -math.expm1(-rate * ends))
+    distance = float(np.abs(np.cumsum(counts) / n - expected).max())
+    reach = _KOLMOGOROV / math.sqrt(n)
+    return PowerLawFit(Estimate(distance, max(0.0, distance - reach), distance + reach), n, begins, 1 + rate)
+
+
+def _rate(mean: float, ends: float | None) -> float:
+    """Return the rate of an exponential distribution, cut off at `ends`, by its mean."""
+    if ends is None:
+        return 1 / mean
+    if mean >= ends / 2 * (1 - 1e-9):
+        return 1e-9
+    low, high = 1e-9, 2 / mean
+    for _ in range(200):
+        rate = (low + high) / 2
+        if 1 / rate - ends / math.expm1(min(rate * ends, 700.0)) > mean:
+            low = rate
+        else:
+            high = rate
+    return (low + high) / 2
+
+
+def peak_difference(histogram: Histogram, low: float, high: float) -> tuple[Estimate, float] | None:
+    """Estimate by how much the most frequent value from `low` to `high` is more frequent than any outside.
+
+    Unit: share of the values. With it comes the most frequent value of all. The interval is widened for the
+    number of values that were compared; None where no value lies on one of the sides.
+    """
+    inside = (histogram.values >= low) & (histogram.values <= high)
+    if inside.all() or not inside.any():
+        return None
+    n = histogram.n
+    first, second = (int(histogram.counts[side].max()) / n for side in (inside, ~inside))
+    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / len(histogram.values))
+    half = z * math.sqrt((first + second - (first - second) ** 2) / n)
+    peak = float(histogram.values[int(histogram.counts.argmax())])
+    return Estimate(first - second, first - second - half, first - second + half), peak
