@@ -34,12 +34,14 @@ demo-full: $(JARS) ## the same with the dictionary's 100,000
 # Which tests of a suite run: for `make test` the quick ones, with a third of the generated examples.
 SELECTION = -m 'not long$(if $(QUICK), and not slow)' --hypothesis-profile=$(if $(QUICK),quick,full)
 # Suites side by side, two at a time, since each Spark session keeps about one core busy: their lines carry their names. The
-# unit tests start among the first, since others then find the kernels compiled. The Spark tests are two of them, since
-# they take as long as all others. No test may block (tests/support/watchdog.py), and no suite: it is interrupted, says
+# unit tests start among the first, since others then find the kernels compiled. The Spark tests are three of them, and the
+# shortest comes last, so that both cores have work to the end. No test may block (tests/support/watchdog.py), and no suite: it is interrupted, says
 # where it stood, and fails.
-SUITES := test-models test-unit test-tables test-connect test-e2e
-# The tests of models among the Spark tests: `test-models` runs these, `test-tables` the others.
+SUITES := test-models test-unit test-stages test-e2e test-connect test-tables
+# The tests of models among the Spark tests: `test-models` runs these, `test-stages` those of the other stages, `test-tables`
+# the rest.
 MODELS := $(addprefix tests/spark/,ml tracking pipelines/train pipelines/test_score.py)
+STAGES := tests/spark/pipelines
 TOGETHER := $(MAKE) --no-print-directory --jobs=2 --keep-going $(SUITES) NAMED=yes
 LIMITED = $(if $(NAMED),timeout --foreground --signal=INT --kill-after=60 $(if $(QUICK),30m,70m))
 PREFIX = $(if $(NAMED),2>&1 | sed -u 's/^/$(@:test-%=%): /')
@@ -64,11 +66,13 @@ test-unit: $(INSTALLED) ## the tests that start no JVM
 test-spark: $(JARS) ## the Spark tests on a classic session
 	$(LIMITED) $(BIN)/pytest tests/spark --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
 
-.PHONY: test-models test-tables
+.PHONY: test-models test-stages test-tables
 test-models: $(JARS)
 	$(LIMITED) $(BIN)/pytest $(MODELS) --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
+test-stages: $(JARS)
+	$(LIMITED) $(BIN)/pytest $(STAGES) $(MODELS:%=--ignore=%) --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
 test-tables: $(JARS)
-	$(LIMITED) $(BIN)/pytest tests/spark $(MODELS:%=--ignore=%) --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
+	$(LIMITED) $(BIN)/pytest tests/spark $(patsubst %,--ignore=%,$(MODELS) $(STAGES)) --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
 
 .PHONY: test-connect
 test-connect: $(JARS) ## the Spark tests that can differ on Spark Connect, there

@@ -1,6 +1,7 @@
 """Call every stage as a Python function: make data, ingest, derive features, measure the graph, train, score.
 
 Run it with `python examples/run_all_stages.py [FOLDER] [CUSTOMERS]`. With 2,000 customers it takes minutes.
+It trains one target; without `target`, all are trained.
 """
 
 import sys
@@ -47,7 +48,7 @@ with open_session(settings) as spark:
     measured = run_graph(spark, settings, contract=contract)
     print(f"graph of {len(measured.snapshots)} day")
 
-    run_train(spark, settings, contract=contract, as_of=date(2025, 11, 21))
+    run_train(spark, settings, contract=contract, target=["churn_30_day"], as_of=date(2025, 11, 21))
     try:
         scored = run_score(spark, settings, contract=contract)
         print(f"predictions in {scored.locations['predictions']}")

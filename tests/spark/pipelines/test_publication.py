@@ -149,7 +149,6 @@ def test_a_killed_or_rejected_replacement_hides_nothing(
     assert Lake(settings.lake).read(spark, STATIONS.name).count() == 40
 
 
-@pytest.mark.connect
 def test_features_of_another_delivery_are_out_of_date(
     spark: SparkSession, settings: Settings, home: Path
 ) -> None:
@@ -233,7 +232,6 @@ def test_late_events_are_added_each_once(spark: SparkSession, settings: Settings
     assert by_day(spark, settings) == {D0: 22, D1: 23, D2: 5}
 
 
-@pytest.mark.connect
 def test_whole_days_are_replaced_where_that_is_asked_for(
     spark: SparkSession, session_settings: Settings, home: Path
 ) -> None:
@@ -273,7 +271,6 @@ def _with_ride_numbers(folder: Path) -> Contract:
     return load_contract(path)
 
 
-@pytest.mark.connect
 @pytest.mark.parametrize("holds", ["first", "last"])
 def test_an_event_that_returns_with_other_content_is_counted_and_one_holds(
     spark: SparkSession, session_settings: Settings, home: Path, tmp_path: Path, holds: str
@@ -353,7 +350,6 @@ def _with_remarks(folder: Path) -> Contract:
     return load_contract(path)
 
 
-@pytest.mark.connect
 def test_an_orphan_is_judged_again_when_it_is_delivered_again(
     spark: SparkSession, settings: Settings, home: Path
 ) -> None:
@@ -378,7 +374,6 @@ def test_an_orphan_is_judged_again_when_it_is_delivered_again(
     assert valid_rides() == 10 and sum(by_day(spark, settings).values()) == 10
 
 
-@pytest.mark.connect
 def test_who_left_since_is_no_orphan_of_the_past(spark: SparkSession, settings: Settings, home: Path) -> None:
     """Station 19 is there on the first day and gone on the second; events of the first day know it."""
     deliver(of(1), BIKES, home, D0)

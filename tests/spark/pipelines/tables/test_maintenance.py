@@ -38,7 +38,7 @@ from tests.support.kill_harness import killed_at
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-pytestmark = [pytest.mark.connect, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 DAY, NEXT = "2025-10-21", "2025-10-22"
 RIDES = BIKES.table("rides")
 
@@ -101,6 +101,7 @@ def runs_in(lake: Lake, name: str) -> set[str]:
     return {r["_run_id"] for r in rows(Path(lake.location(name)))}
 
 
+@pytest.mark.connect
 def test_tables_keep_the_retention_and_the_protocol_of_every_reader(
     spark: SparkSession, settings: Settings, lake: Lake
 ) -> None:
@@ -115,6 +116,7 @@ def test_tables_keep_the_retention_and_the_protocol_of_every_reader(
         assert properties["delta.logRetentionDuration"] == "interval 0 days", name
 
 
+@pytest.mark.connect
 def test_maintenance_removes_what_nobody_sees_and_changes_nothing_that_is_seen(
     spark: SparkSession, settings: Settings, lake: Lake
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_platforms_own_maintenance_breaks_no_reader(
     assert log.count() == 29
 
 
+@pytest.mark.connect
 def test_history_names_the_runs_that_made_the_versions(
     spark: SparkSession, settings: Settings, lake: Lake
 ) -> None:
