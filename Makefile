@@ -112,7 +112,7 @@ bench: $(JARS) ## ingest and features against DuckDB and Polars on the same file
 lock: $(INSTALLED) ## add what pyproject.toml newly needs to requirements.lock; `make lock UPGRADE=--upgrade` renews every pin
 	$(PYTHON) -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv
 	.venv/uv/bin/uv pip compile pyproject.toml --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--no-emit-index-url --no-emit-find-links --extra spark --extra s3 --extra sql --extra report --extra gx --extra ml --extra xgboost --extra dev --output-file requirements.lock
+		--no-emit-index-url --no-emit-find-links --extra spark --extra s3 --extra sql --extra report --extra mcp --extra gx --extra ml --extra xgboost --extra dev --output-file requirements.lock
 
 .PHONY: clean
 clean: ## remove the environment, caches and made-up data

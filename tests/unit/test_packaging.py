@@ -45,7 +45,7 @@ def test_the_wheel_states_licence_and_extras(wheel: zipfile.ZipFile) -> None:
     metadata = wheel.read(name).decode().splitlines()
     assert "License-Expression: Apache-2.0" in metadata
     extras = {line.removeprefix("Provides-Extra: ") for line in metadata if line.startswith("Provides-Extra")}
-    assert extras == {"spark", "s3", "sql", "report", "ml", "xgboost", "gx", "dev"}
+    assert extras == {"spark", "s3", "sql", "report", "mcp", "ml", "xgboost", "gx", "dev"}
 
 
 def test_the_version_is_stated_once_alike() -> None:
