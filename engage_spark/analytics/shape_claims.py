@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from engage_spark.analytics.intervals import Estimate
 from engage_spark.analytics.shapes import (
-    Histogram,
+    ValueCounts,
     excess_kurtosis,
     fit_power_law,
     histogram_of,
@@ -72,7 +72,7 @@ def judge_shape(
     return ShapeVerdict(False if False in sides else None if None in sides else True, text, skew)
 
 
-def _power_law(histogram: Histogram, maximum: float | None) -> ShapeVerdict:
+def _power_law(histogram: ValueCounts, maximum: float | None) -> ShapeVerdict:
     fit = fit_power_law(histogram, maximum=maximum)
     if fit is None or fit.n < LEAST_N:
         return ShapeVerdict(None, f"Cannot be told: fewer than {LEAST_N} values are in the tail.")
@@ -84,7 +84,7 @@ def _power_law(histogram: Histogram, maximum: float | None) -> ShapeVerdict:
     return ShapeVerdict(side, text, fit.distance)
 
 
-def _peaks(histogram: Histogram, low: float, high: float) -> ShapeVerdict:
+def _peaks(histogram: ValueCounts, low: float, high: float) -> ShapeVerdict:
     measured = peak_difference(histogram, low, high)
     if measured is None:
         inside = bool(low <= histogram.values[0] and histogram.values[-1] <= high)

@@ -20,7 +20,7 @@ _KOLMOGOROV = 1.358
 """The 95% quantile of Kolmogorov's distribution."""
 
 
-class Histogram(NamedTuple):
+class ValueCounts(NamedTuple):
     """Values in rising order, and how many there are of each; `is_whole` where values are whole numbers."""
 
     values: F64
@@ -33,14 +33,14 @@ class Histogram(NamedTuple):
         return int(self.counts.sum())
 
 
-def histogram_of(summary: bytes) -> Histogram:
+def histogram_of(summary: bytes) -> ValueCounts:
     """Read a summary of quantiles as a histogram of its finite values."""
     digits, values, counts = sketches.to_histogram(summary)
     finite = np.isfinite(values)
-    return Histogram(values[finite], counts[finite], digits == 0)
+    return ValueCounts(values[finite], counts[finite], digits == 0)
 
 
-def skewness(histogram: Histogram) -> Estimate:
+def skewness(histogram: ValueCounts) -> Estimate:
     """Estimate the skewness, with an interval from its influence function, whatever the distribution.
 
     Not measured where all values are the same.
@@ -53,7 +53,7 @@ def skewness(histogram: Histogram) -> Estimate:
     return _with_interval(g, z**3 - g - 3 * z - 1.5 * g * (z**2 - 1), histogram)
 
 
-def excess_kurtosis(histogram: Histogram) -> Estimate:
+def excess_kurtosis(histogram: ValueCounts) -> Estimate:
     """Estimate by how much the fourth standardised moment is above the 3 of a normal distribution."""
     z = _standardised(histogram)
     if z is None:
@@ -63,7 +63,7 @@ def excess_kurtosis(histogram: Histogram) -> Estimate:
     return _with_interval(fourth - 3, z**4 - fourth - 4 * third * z - 2 * fourth * (z**2 - 1), histogram)
 
 
-def _standardised(histogram: Histogram) -> F64 | None:
+def _standardised(histogram: ValueCounts) -> F64 | None:
     if len(histogram.values) < 2:
         return None
     weights = histogram.counts / histogram.n
@@ -78,7 +78,7 @@ def _dot(first: F64 | I64, second: F64) -> float:
     return math.fsum((first * second).tolist())
 
 
-def _with_interval(value: float, influence: F64, histogram: Histogram) -> Estimate:
+def _with_interval(value: float, influence: F64, histogram: ValueCounts) -> Estimate:
     n = histogram.n
     half = _Z * math.sqrt(_dot(histogram.counts, influence**2) / n / n)
     return Estimate(value, value - half, value + half)
@@ -95,7 +95,7 @@ class PowerLawFit(NamedTuple):
     exponent: float
 
 
-def fit_power_law(histogram: Histogram, *, maximum: float | None = None) -> PowerLawFit | None:
+def fit_power_law(histogram: ValueCounts, *, maximum: float | None = None) -> PowerLawFit | None:
     """Fit a power law to the upper half of the positive values, cut off at `maximum`; None below two values.
 
     The exponent is that of greatest likelihood. A whole number stands for the reals that round to it.
@@ -140,7 +140,7 @@ def _rate(mean: float, ends: float | None) -> float:
     return (low + high) / 2
 
 
-def peak_difference(histogram: Histogram, low: float, high: float) -> tuple[Estimate, float] | None:
+def peak_difference(histogram: ValueCounts, low: float, high: float) -> tuple[Estimate, float] | None:
     """Estimate by how much the most frequent value from `low` to `high` is more frequent than any outside.
 
     Unit: share of the values. With it comes the most frequent value of all. The interval is widened for the

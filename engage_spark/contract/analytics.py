@@ -404,6 +404,9 @@ class _Builder:
         return name, "true", self._tables(read)
 
     def _claim_metric(self, c: Claim, at: str) -> tuple[str | None, tuple[str, ...]]:
+        """Return the metric that a claim is about: one that is counted anyway, or a new one."""
+        if (named := self.metrics.get(c.argument("expression"))) is not None:
+            return named.name, named.tables
         read = self._read(c.argument("expression"), f"{at}: expression", tuple(NUMBERS), "a number")
         if read is None:
             return None, ()

@@ -94,12 +94,11 @@ def _share(
 
 
 def _slug(value: str, f: Field) -> str:
-    """Return a value as a part of a name; its number among the valid ones where two would look alike."""
-    slugs = [re.sub(r"[^a-z0-9]+", "_", str(v).lower()).strip("_") for v in f.allowed]
-    slug = re.sub(r"[^a-z0-9]+", "_", value.lower()).strip("_")
-    if slug and slugs.count(slug) == 1:
-        return slug
-    return str([str(v) for v in f.allowed].index(value) + 1)
+    """Return a value as a part of a name; its place among the values where two would look alike."""
+    texts = [str(v) for v, _ in f.reference_shares]
+    slugs = [re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") for text in texts]
+    place = texts.index(value)
+    return slugs[place] if slugs[place] and slugs.count(slugs[place]) == 1 else str(place + 1)
 
 
 def claims_of_tables(contract: Contract) -> list[ClaimSpec]:

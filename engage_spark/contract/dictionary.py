@@ -6,6 +6,7 @@ from engage_spark.contract.loading import system_contract
 from engage_spark.contract.model import Contract, Field, Gate, OnFailure, Table, TableKind
 from engage_spark.contract.monitoring import monitored_measures
 from engage_spark.contract.patterns import bare_pattern
+from engage_spark.contract.statements import Claim
 from engage_spark.contract.stored_tables import stored_tables
 
 _KINDS = {
@@ -98,6 +99,9 @@ def notes(f: Field) -> str:
     parts += [f"monitored: {_monitored(f)}"] if f.monitoring else []
     parts += [f"missing below {f.max_missing_pct:g}%"] if f.max_missing_pct is not None else []
     parts += [f"leaks into {', '.join(f.leaks_into)}"] if f.leaks_into else []
+    parts += [f"analytics: {', '.join(f.analytics)}"] if f.analytics else []
+    parts += [f"counts over {f.rolling_days} days"] if f.rolling_days else []
+    parts += [f"cohorts: {f.cohort_name}"] if f.cohort_name else []
     return "; ".join(parts)
 
 
@@ -172,6 +176,23 @@ def _table(t: Table) -> list[str]:
             for r in t.rules
         ]
         lines += [""]
+    if t.active:
+        lines += ["**Active customers**, for retention", "", f"- `{t.active}`", ""]
+    if t.indicators:
+        lines += ["**Indicators**", ""]
+        lines += [
+            f"- `{i.name}`, version {i.version} (aims at {i.direction.value} {i.aim}): `{i.expression}`. "
+            f"{i.description}"
+            for i in t.indicators
+        ]
+        lines += [""]
+    if t.claims:
+        lines += ["**Claims**, beside those of means, shares and checks that follow from the above", ""]
+        lines += [
+            f"- `{c.name}`, version {c.version} ({c.kind.value}): {c.statement} {_arguments(c)}. {c.source}."
+            for c in t.claims
+        ]
+        lines += [""]
     if t.gates:
         lines += ["**Gates on the whole snapshot**", ""]
         lines += [
@@ -184,6 +205,10 @@ def _table(t: Table) -> list[str]:
         lines += [f"- `{r.column}` is a `{r.table}.{r.to_column}` ({r.severity.value})" for r in t.references]
         lines += [""]
     return lines
+
+
+def _arguments(c: Claim) -> str:
+    return ", ".join(f"{name}: `{value}`" for name, value in c.arguments)
 
 
 def _field(f: Field) -> list[str]:

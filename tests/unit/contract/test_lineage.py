@@ -136,7 +136,8 @@ def test_show_gives_one_row_of_text_per_field() -> None:
         "role": "feature",
         "bounds": "18 to 75",
         "expected": "mean 38.9",
-        "notes": "protected; compared in bands from 25, 35, 45, 55, 65; missing below 0.2%",
+        "notes": "protected; compared in bands from 25, 35, 45, 55, 65; missing below 0.2%; "
+        "analytics: metric, dimension",
         "description": CONTRACT.table("customers")["age"].description,
     }
     assert field_rows(system_contract(), "runs")[1]["bounds"] == "at least 1"
