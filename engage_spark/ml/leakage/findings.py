@@ -124,7 +124,7 @@ def leak_error(findings: Sequence[LeakFinding]) -> GateError:
     )
 
 
-class Evidence(NamedTuple):
+class LimitBreach(NamedTuple):
     """How one feature breaks a limit, before it is said of which spec."""
 
     check: str
@@ -156,20 +156,20 @@ def plan_findings(
     return findings + _formula(spec, grams, limits, {f.columns[0] for f in findings if f.stops})
 
 
-def _about(spec: FeatureSpec, evidence: Evidence, columns: tuple[str, ...], hint: str) -> LeakFinding:
+def _about(spec: FeatureSpec, evidence: LimitBreach, columns: tuple[str, ...], hint: str) -> LeakFinding:
     return LeakFinding(
         **evidence._asdict(), columns=columns, hint=hint, target=spec.target.name, policy=spec.policy
     )
 
 
-def _of_binary(h: Histogram, limits: LeakLimits) -> Evidence | None:
+def _of_binary(h: Histogram, limits: LeakLimits) -> LimitBreach | None:
     if target_histogram.pure(h) and int(h.filled.sum()) * limits.rows <= int(h.rows.sum()):
         text = "determines the label: each of its values goes with one class only."
-        return Evidence("label proxy", 1.0, limits.purity, True, text)
+        return LimitBreach("label proxy", 1.0, limits.purity, True, text)
     auc = target_histogram.auc(h)
     if auc > limits.auc:
         text = f"alone has an AUC of {auc:.3f}; an honest feature hardly ever has more than {limits.auc}."
-        return Evidence("too good to be true", auc, limits.auc, True, text)
+        return LimitBreach("too good to be true", auc, limits.auc, True, text)
     certain = [
         g
         for g in target_histogram.value_groups(h, thresholds=True)
@@ -181,7 +181,7 @@ def _of_binary(h: Histogram, limits: LeakLimits) -> Evidence | None:
             f"{group.values} all but settles the label: {group.rate:.1%} of these {group.rows} rows "
             f"are of the rarer class, {group.held:.0%} of it."
         )
-        return Evidence("label proxy", group.rate, limits.purity, True, text)
+        return LimitBreach("label proxy", group.rate, limits.purity, True, text)
     if missing := _missing(h, limits):
         return missing
     likely = [
@@ -195,33 +195,33 @@ def _of_binary(h: Histogram, limits: LeakLimits) -> Evidence | None:
             f"{group.values} has {group.odds:.0f} times the odds of the rarer class "
             f"and holds {group.held:.0%} of it: it may be set with the label."
         )
-        return Evidence("label-like", group.odds, limits.odds, False, text)
+        return LimitBreach("label-like", group.odds, limits.odds, False, text)
     return None
 
 
-def _of_number(h: Histogram, gram: Gram, source: str, limits: LeakLimits) -> Evidence | None:
+def _of_number(h: Histogram, gram: Gram, source: str, limits: LeakLimits) -> LimitBreach | None:
     line = r2(gram, [source])
     if line > 0.9999:
         text = f"is the target but for a factor and a summand (R² {line:.5f})."
-        return Evidence("label proxy", line, limits.r2, True, text)
+        return LimitBreach("label proxy", line, limits.r2, True, text)
     if line > limits.r2:
         text = f"alone explains {line:.1%} of the target's variance in a straight line."
-        return Evidence("too good to be true", line, limits.r2, True, text)
+        return LimitBreach("too good to be true", line, limits.r2, True, text)
     curve = target_histogram.explained(h)
     if curve > limits.r2:
         text = f"alone explains {curve:.1%} of the target's variance."
-        return Evidence("too good to be true", curve, limits.r2, True, text)
+        return LimitBreach("too good to be true", curve, limits.r2, True, text)
     return _missing(h, limits)
 
 
-def _missing(h: Histogram, limits: LeakLimits) -> Evidence | None:
+def _missing(h: Histogram, limits: LeakLimits) -> LimitBreach | None:
     measured = target_histogram.missing_r2(h)
     if measured <= limits.missing:
         return None
     text = (
         f"is missing in {int(h.rows[-1])} rows; that alone explains {measured:.1%} of the target's variance."
     )
-    return Evidence("missing with the label", measured, limits.missing, True, text)
+    return LimitBreach("missing with the label", measured, limits.missing, True, text)
 
 
 def _formula(spec: FeatureSpec, grams: FoldGrams, limits: LeakLimits, leaking: set[str]) -> list[LeakFinding]:
@@ -243,7 +243,7 @@ def _formula(spec: FeatureSpec, grams: FoldGrams, limits: LeakLimits, leaking: s
         "it may be computed from them."
     )
     hint = f"if {target} is computed from them, give these fields leaksInto {target}"
-    evidence = Evidence("reconstructs a formula", measured, limits.formula, True, text)
+    evidence = LimitBreach("reconstructs a formula", measured, limits.formula, True, text)
     return [_about(spec, evidence, columns, hint)]
 
 

@@ -1,0 +1,31 @@
+"""Answer questions about a lake by typed tools, each figure with its evidence, without Spark."""
+
+from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin
+from engage_spark.insight.failures import (
+    BadArgumentError,
+    InsightError,
+    StaleLakeError,
+    SuppressedError,
+    UnknownToolError,
+)
+from engage_spark.insight.registry import Argument, ArgumentKind, Tool, ToolGroup, tools_of
+from engage_spark.insight.session import Insight
+
+__all__ = [
+    "Answer",
+    "Argument",
+    "ArgumentKind",
+    "BadArgumentError",
+    "Column",
+    "ColumnRole",
+    "Evidence",
+    "Insight",
+    "InsightError",
+    "Origin",
+    "StaleLakeError",
+    "SuppressedError",
+    "Tool",
+    "ToolGroup",
+    "UnknownToolError",
+    "tools_of",
+]

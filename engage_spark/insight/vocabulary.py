@@ -1,0 +1,156 @@
+"""List the names that questions about a contract's data may use. Pure: nothing is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from engage_spark.analytics.plan import bands, segment_of
+from engage_spark.contract import Contract, Field, GraphRole, Role, Table, TableKind
+from engage_spark.contract.analytics import analytics_spec_of
+from engage_spark.contract.analytics_spec import (
+    CUSTOMERS,
+    RETENTION,
+    AnalyticsSpec,
+    DimensionKind,
+    DimensionSpec,
+    MetricSpec,
+)
+
+_COMPARED = (DimensionKind.CATEGORY, DimensionKind.BAND, DimensionKind.QUARTILE)
+QUARTILES = ("Q1", "Q2", "Q3", "Q4")
+_NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The closed lists that arguments are taken from, by a contract.
+
+    What only a claim asks for is left out. Dimensions of fields that are classified (their values are
+    personal) are, too; protected ones can be compared, and are what `fairness` looks at.
+    """
+
+    contract: Contract
+
+    @cached_property
+    def spec(self) -> AnalyticsSpec:
+        """What analytics counts."""
+        return analytics_spec_of(self.contract)
+
+    @cached_property
+    def metrics(self) -> dict[str, MetricSpec]:
+        """The numbers that can be asked for, by name; beside them there is `customers`, their number."""
+        return {m.name: m for m in self.spec.metrics if not m.of_claim}
+
+    @cached_property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of metrics, targets first, and `customers`."""
+        targets = self.targets
+        return (*targets, *(name for name in self.metrics if name not in targets), CUSTOMERS)
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that are counted."""
+        return self.spec.targets
+
+    @property
+    def main_target(self) -> str | None:
+        """The target that is meant where none is named: the first of two classes, else the first."""
+        of_classes = [t for t in self.targets if self.metrics[t].is_share]
+        return next(iter((*of_classes, *self.targets)), None)
+
+    @cached_property
+    def dimensions(self) -> dict[str, DimensionSpec]:
+        """The ways to part customers that can be asked for: categories, bands and quartiles."""
+        return {
+            d.name: d for d in self.spec.dimensions if d.kind in _COMPARED and not self._is_classified(d.name)
+        }
+
+    @cached_property
+    def protected(self) -> tuple[str, ...]:
+        """The protected fields that `fairness` may be asked for."""
+        return tuple(f.name for f in self.contract.entity.fields if f.protected and not f.is_key)
+
+    @cached_property
+    def cohort_keys(self) -> tuple[str, ...]:
+        """What customers are put into cohorts by."""
+        return tuple(c.name for c in self.spec.cohorts if not self._is_classified(c.name))
+
+    @cached_property
+    def cohort_metrics(self) -> tuple[str, ...]:
+        """What is known of cohorts: retention, where the contract says who is active, and values."""
+        return (*((RETENTION,) if self.spec.has_retention else ()), *self.spec.values)
+
+    @cached_property
+    def indicators(self) -> tuple[str, ...]:
+        """The rules that point to targets."""
+        return tuple(i.name for i in self.spec.indicators)
+
+    @cached_property
+    def claims(self) -> tuple[str, ...]:
+        """The statements that are held against the data."""
+        return tuple(c.name for c in self.spec.claims)
+
+    @cached_property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that deliveries are checked for."""
+        return tuple(t.name for t in self.contract.tables if t.kind in (TableKind.ENTITY, TableKind.LOG))
+
+    @cached_property
+    def graph_table(self) -> Table | None:
+        """The table of what the graph measures of customers; None where the contract has no graph."""
+        return next(iter(self.contract.of_graph_role(GraphRole.VERTICES)), None)
+
+    @cached_property
+    def influence_measures(self) -> tuple[str, ...]:
+        """The numbers that the graph's table has of a customer, centralities first."""
+        table = self.graph_table
+        if table is None:
+            return ()
+        numbers = [f for f in table.fields if is_number(f) and not f.is_key and not f.is_personal]
+        return tuple(f.name for f in sorted(numbers, key=lambda f: "centrality" not in f.name))
+
+    @cached_property
+    def reads_keys(self) -> bool:
+        """Whether answers may name customers: their key is not classified as personal."""
+        entity = self.contract.entity
+        return not any(entity[name].is_personal for name in entity.key)
+
+    def segments(self, dimension: str) -> tuple[str, ...]:
+        """Return the segments of a dimension that the contract declares; none where they follow from data."""
+        declared = self.dimensions.get(dimension)
+        if declared is None:
+            return ()
+        if declared.kind is DimensionKind.QUARTILE:
+            return QUARTILES
+        if declared.kind is DimensionKind.BAND:
+            return tuple(s.name for s in bands(declared.bounds))
+        return tuple(segment_of(value).name for value in declared.values)
+
+    def field_of(self, name: str) -> Field | None:
+        """Return the field behind a metric or a dimension; None where a rule or a formula makes it."""
+        name = name.removesuffix("_quartile") if name not in self._columns else name
+        key = self._columns.get(name)
+        return None if key is None else self.contract.table(key[0])[key[1]]
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[str, str]]:
+        named = {c.name: (c.table, c.field) for c in self.spec.columns}
+        cohorts = {
+            f.cohort_name: (t.name, f.name) for t in self.contract.tables for f in t.fields if f.cohort_name
+        }
+        return cohorts | named
+
+    def _is_classified(self, name: str) -> bool:
+        field = self.field_of(name)
+        return field is not None and field.is_personal and not field.protected
+
+    @cached_property
+    def target_fields(self) -> dict[str, Field]:
+        """The fields of the targets by name."""
+        return {f.name: f for f in self.contract.entity.fields if f.role is Role.TARGET}
+
+
+def is_number(field: Field) -> bool:
+    """Return whether a field's values are numbers."""
+    return field.spark_type.partition("(")[0] in _NUMBERS
