@@ -168,7 +168,9 @@ def _reference_mean(claim: ClaimSpec, states: DayStates) -> Judgement:
     how = "10% of it" if claimed else "10% of a standard deviation"
     if few := too_few(state, state):
         return _cannot(few, state.n, mean_or_share(state))
-    return _within(mean_or_share(state), claimed - margin, claimed + margin, state.n, f"a margin of {how}")
+    return _within(
+        mean_or_share(state), claimed - margin, claimed + margin, state.n, f", with a margin of {how}"
+    )
 
 
 def _mean_between(claim: ClaimSpec, states: DayStates) -> Judgement:
@@ -176,7 +178,7 @@ def _mean_between(claim: ClaimSpec, states: DayStates) -> Judgement:
     assert state is not None and claim.low is not None and claim.high is not None
     if few := too_few(state, state):
         return _cannot(few, state.n, mean_or_share(state))
-    return _within(mean_or_share(state), claim.low, claim.high, state.n, "no margin")
+    return _within(mean_or_share(state), claim.low, claim.high, state.n, "")
 
 
 def _share(claim: ClaimSpec, states: DayStates) -> Judgement:
@@ -190,13 +192,13 @@ def _share(claim: ClaimSpec, states: DayStates) -> Judgement:
     if n < LEAST_N:
         return _cannot(f"{n:,} customers are too few; {LEAST_N} are needed", n, estimate)
     low, high = max(0.0, claimed - SHARE_MARGIN), min(1.0, claimed + SHARE_MARGIN)
-    return _within(estimate, low, high, n, "a margin of 2 points")
+    return _within(estimate, low, high, n, ", with a margin of 2 points")
 
 
 def _within(estimate: Estimate, low: float, high: float, n: int, margin: str) -> Judgement:
     """Judge a size that is claimed to lie between two bounds."""
     lower, upper = estimate.lower, estimate.upper
-    around = f"{_n(low)} to {_n(high)} was claimed with {margin}"
+    around = f"{_n(low)} to {_n(high)} was claimed{margin}"
     if lower is None or upper is None:
         return _cannot(f"{n:,} values give no interval", n, estimate)
     measured = f"{_interval(estimate)} on {n:,} customers; {around}"
@@ -266,7 +268,7 @@ def _difference(claim: ClaimSpec, states: DayStates) -> Judgement:
         return pair
     assert claim.low is not None and claim.high is not None
     estimate = difference_estimate(pair.rest, pair.group)
-    judgement = _within(estimate, claim.low, claim.high, pair.n, "no margin")
+    judgement = _within(estimate, claim.low, claim.high, pair.n, "")
     if judgement.verdict is not Verdict.CONTRADICTED or claim.low < 0:
         return judgement
     lower, upper = estimate.lower or 0.0, estimate.upper or 0.0

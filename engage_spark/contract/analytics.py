@@ -110,6 +110,7 @@ class _Builder:
     metrics: dict[str, MetricSpec] = field(default_factory=dict)
     dimensions: dict[str, DimensionSpec] = field(default_factory=dict)
     cohorts: list[CohortSpec] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
 
     def build(self) -> AnalyticsSpec:
         self._add_columns()
@@ -136,7 +137,7 @@ class _Builder:
         ]
         return AnalyticsSpec(
             entity=self.entity.name,
-            columns=tuple(column for column, _ in self.columns.values()),
+            columns=tuple(column for name, (column, _) in self.columns.items() if name in self.used),
             targets=tuple(t for t in targets if t in self.metrics),
             metrics=tuple(self.metrics.values()),
             dimensions=tuple(self.dimensions.values()),
@@ -182,6 +183,7 @@ class _Builder:
 
     def _add_uses(self, name: str, column: ColumnSpec, f: Field) -> None:
         uses, sql, tables = self._uses(column, f), quoted(name), (column.table,)
+        self.used |= {name} if uses else set()
         about: dict[str, Any] = {"unit": f.unit, "description": f.description, "is_personal": f.is_personal}
         if AnalyticsUse.METRIC in uses:
             is_whole = f.logical_type in ("integer", "boolean")
@@ -271,6 +273,7 @@ class _Builder:
         if read.kind and read.kind not in (*kinds, *UNKNOWN):
             wrong.append(f"gives {read.kind}, where {what} is needed of each row")
         self.problems += [f"{at}: {x}" for x in wrong]
+        self.used |= set() if wrong else set(read.columns)
         return None if wrong else read
 
     def _tables(self, read: Expression) -> tuple[str, ...]:
@@ -323,6 +326,7 @@ class _Builder:
                 continue
             claims, metric, rules = reference_claims(name, f, column.table, self.metrics, self.dimensions)
             of_fields += claims
+            self.used |= {name} if claims else set()
             if metric is not None:
                 self.metrics[metric.name] = metric
             for rule in rules:

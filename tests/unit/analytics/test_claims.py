@@ -270,11 +270,11 @@ def test_the_form_of_a_distribution(values: str, shape: Shape, verdict: Verdict)
     assert few.verdict is Verdict.CANNOT_BE_TOLD
 
 
-@pytest.mark.parametrize("n", [60, 400, 3000])
+@pytest.mark.parametrize("n", [60, 1000])
 @pytest.mark.parametrize("kind", ["ratio", "share", "mean", "skewed mean", "ratio of shares"])
 def test_a_claim_that_is_true_is_seldom_denied(kind: str, n: int) -> None:
     """At most 5% of the claims that are exactly true are contradicted, weaker or absent."""
-    random, times = np.random.default_rng(n), 300
+    random, times = np.random.default_rng(n), 200
     denied = 0
     for _ in range(times):
         if kind == "ratio":

@@ -298,6 +298,16 @@ def test_the_fifteen_business_indicators_aim_at_their_target() -> None:
     }
 
 
+def test_only_columns_that_are_used_are_read_and_only_their_tables() -> None:
+    names = {c.name for c in SPEC.columns}
+    assert {"gender", "content_virality_raw", "network_centrality_measured", "tenure_band"} <= names
+    assert not names & {"customer_id", "community_id", "high_ltv_rating_over_4_5_v1", "betweenness"}
+    doc = yaml.safe_load(BIKES)
+    put(field(doc, "docks_total"), "analytics", ["metric"])
+    contract, _ = parse_contract(yaml.safe_dump(doc), origin="c")
+    assert {c.table for c in analytics_spec_of(contract).columns} == {"stations"}
+
+
 def test_without_the_graph_what_it_measures_is_not_counted() -> None:
     spec = SPEC.within({"customers", "customer_features"})
     assert "network_centrality" in {m.name for m in spec.metrics}
