@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from engage_spark import __version__
-from engage_spark.cli import console, models, quality, sql, tables
+from engage_spark.cli import console, models, quality, report, sql, tables
 from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job, spark_of
 from engage_spark.contract import Contract, field_rows, load_contract
 from engage_spark.errors import ContractError, EngageError, GateError, UsageError
@@ -73,6 +73,7 @@ app.add_typer(quality.app, name="quality")
 app.add_typer(models.app, name="models")
 app.add_typer(tables.app, name="tables")
 app.command(epilog=EPILOG)(sql.sql)
+app.command(epilog=EPILOG)(report.report)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

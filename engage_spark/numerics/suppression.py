@@ -10,7 +10,7 @@ Pure and general: whoever shows groups to people asks here (the report, exports,
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 SMALLEST_GROUP = 20
@@ -23,15 +23,15 @@ def hidden_groups(
     counts: Mapping[G, Sequence[int | None]],
     *,
     smallest: int = SMALLEST_GROUP,
-    order: Sequence[G] | None = None,
+    hidden_elsewhere: Collection[G] = (),
     total_is_known: bool = True,
 ) -> frozenset[G]:
     """Return the groups of one dimension that must not be shown, in any column.
 
     `counts` holds each group's members column by column, such as by metric and period; None where a column
     has no such group. In every column the groups are parts of one whole, whose total is shown unless
-    `total_is_known` is false. Among groups of equal size the first in `order` is hidden first: by default as
-    `counts` lists them.
+    `total_is_known` is false. Groups `hidden_elsewhere`, such as those of a table that this one is a part of,
+    are hidden here, too. Among groups of equal size the first is hidden first.
 
     An empty group hides nobody, so it is shown, and it covers nobody. A whole of fewer than `smallest`
     members must not be shown either, which is for the caller to see to.
@@ -44,13 +44,13 @@ def hidden_groups(
     sizes = {group: [n or 0 for n in column] for group, column in counts.items()}
     if any(n < 0 for column in sizes.values() for n in column):
         raise ValueError("a count is negative")
-    hidden = {group for group, column in sizes.items() if any(0 < n < smallest for n in column)}
+    small = {group for group, column in sizes.items() if any(0 < n < smallest for n in column)}
+    hidden = small | (set(hidden_elsewhere) & sizes.keys())
     if not total_is_known or not hidden:
         return frozenset(hidden)
-    ranks = {group: i for i, group in enumerate(order if order is not None else counts)}
     shown = sorted(
         (group for group in sizes if group not in hidden),
-        key=lambda g: (min((n for n in sizes[g] if n), default=0), ranks.get(g, len(ranks))),
+        key=lambda g: min((n for n in sizes[g] if n), default=0),
     )
     width = next(iter(columns), 0)
     rest = [sum(sizes[group][i] for group in hidden) for i in range(width)]

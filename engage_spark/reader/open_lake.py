@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engage_spark.contract import Contract, load_contract
 from engage_spark.errors import ConfigurationError, InputError, NotPublishedError
@@ -138,6 +138,25 @@ class OpenLake:
             )
         wanted = ", ".join(map(quoted, columns or view.columns))
         return self._answer(f"SELECT {wanted} FROM {quoted(view.name)}", [view.name], as_of=day)  # noqa: S608 (names of the contract, quoted)
+
+    def quality_results(self, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Read what rules and gates measured at attempts, published or rejected, by the runs' ids.
+
+        Grain: one entry per attempt, table and rule. Cost: `runs` is read once.
+        Errors: as `publication`.
+        """
+        _ = self.publication
+        location, dataset = self._files.location(RUNS), self._files.dataset(RUNS)
+        column = _OF_RUN[0]
+        if column not in dataset.schema.names:
+            return []
+        import pyarrow.compute as pc
+
+        wanted = pc.field("run_id").isin(list(run_ids))
+        with translate_delta_errors(location):
+            rows = dataset.to_table(columns=["run_id", "finished_at", column], filter=wanted).to_pylist()
+        last = {row["run_id"]: row for row in sorted(rows, key=lambda r: r["finished_at"])}
+        return [result for run_id in run_ids if run_id in last for result in last[run_id][column] or []]
 
     def sql(self, query: str, *, memory: str | None = None, threads: int | None = None) -> LakeRows:
         """Answer a query in DuckDB's SQL over the tables by their names.

@@ -23,11 +23,15 @@ _TYPES: Mapping[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", "UTC"),
+    "binary": pa.binary(),
     "array<string>": pa.list_(pa.string()),
     "array<int>": pa.list_(pa.int32()),
     "array<date>": pa.list_(pa.date32()),
 }
 _ERRORS = pa.list_(pa.struct([(name, pa.string()) for name in ("rule", "column", "severity", "value")]))
+_RESULTS = pa.list_(
+    pa.struct([(f.name, _TYPES[f.spark_type]) for f in system_contract().table("quality_results").fields])
+)
 
 
 def type_of(spark_type: str) -> pa.DataType:
@@ -67,8 +71,10 @@ class SmallLake:
         status: str = PUBLISHED,
         inputs: Mapping[str, str] | None = None,
         kind: Kind = Kind.SNAPSHOT,
+        quarantined: int = 0,
+        quality_results: list[dict[str, Any]] | None = None,
     ) -> None:
-        """Add the row in `runs` that ends an attempt."""
+        """Add the row in `runs` that ends an attempt; without results the column is not written."""
         at = datetime(2025, 11, 1, tzinfo=UTC) + timedelta(minutes=len(self.runs))
         run = Run(
             run_id=run_id,
@@ -83,8 +89,8 @@ class SmallLake:
             contract_digest=self.contract.digest,
             settings_digest="",
             rows_in=rows,
-            rows_valid=rows,
-            rows_quarantined=0,
+            rows_valid=rows - quarantined,
+            rows_quarantined=quarantined,
             message="",
             started_at=at,
             finished_at=at,
@@ -92,15 +98,19 @@ class SmallLake:
         )
         self.runs.append(run)
         table = system_contract().table("runs")
-        known = [f for f in table.fields if f.name not in ("quality_results", "quality_states")]
+        absent = ("quality_states",) if quality_results is not None else ("quality_results", "quality_states")
+        known = [f for f in table.fields if f.name not in absent]
         record = asdict(run) | {
             "inputs": json.dumps(dict(run.inputs)),
             "outputs": json.dumps(dict(run.outputs)),
             "seconds": 0.0,
+            "quality_results": quality_results,
         }
-        schema = pa.schema([(f.name, type_of(f.spark_type)) for f in known])
+        schema = pa.schema(
+            [(f.name, _RESULTS if f.name == "quality_results" else type_of(f.spark_type)) for f in known]
+        )
         frame = pa.Table.from_pylist([{f.name: record[f.name] for f in known}], schema=schema)
-        write_deltalake(str(self.root / "runs"), frame, mode="append")
+        write_deltalake(str(self.root / "runs"), frame, mode="append", schema_mode="merge")
 
     def ingest(
         self,

@@ -28,6 +28,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         "engage_spark/_conf/base.yaml",
         "engage_spark/contract/engagement.odcs.yaml",
         "engage_spark/synth/scenario.yaml",
+        "engage_spark/report/assets/report.css",
+        "engage_spark/report/assets/report.js",
     ],
 )
 def test_the_wheel_holds_what_is_not_code(wheel: zipfile.ZipFile, ending: str) -> None:

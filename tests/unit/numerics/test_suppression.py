@@ -100,10 +100,15 @@ def test_empty_and_missing_groups_hide_nobody_and_cover_nobody() -> None:
     assert hidden_groups({"a": [0], "b": [7], "c": [30], "d": [90]}) == {"b", "c"}
 
 
-def test_groups_of_equal_size_are_hidden_in_a_stated_order() -> None:
-    counts = {"a": [7], "b": [30], "c": [30], "d": [31]}
-    assert hidden_groups(counts) == {"a", "b"}
-    assert hidden_groups(counts, order=["d", "c", "b", "a"]) == {"a", "c"}
+def test_of_groups_of_equal_size_the_first_is_hidden_first() -> None:
+    assert hidden_groups({"a": [7], "b": [30], "c": [30], "d": [31]}) == {"a", "b"}
+    assert hidden_groups({"a": [7], "c": [30], "b": [30], "d": [31]}) == {"a", "c"}
+
+
+def test_what_is_hidden_elsewhere_is_hidden_here_and_covers() -> None:
+    """Of a metric that lacks values, a group that all metrics hide covers the one that this one must hide."""
+    assert hidden_groups({"a": [7], "b": [30], "c": [300]}, hidden_elsewhere=["c", "z"]) == {"a", "c"}
+    assert hidden_groups({"a": [70], "b": [30]}, hidden_elsewhere=["a"]) == {"a"}
 
 
 @pytest.mark.parametrize("counts", [{"a": [1], "b": [1, 2]}, {"a": [-1]}])

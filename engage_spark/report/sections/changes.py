@@ -1,0 +1,316 @@
+"""Show what changed since the last snapshot, week and month, what explains it, and how it went over time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date
+from typing import Any
+
+from engage_spark.report.charts import dots, lines
+from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
+
+KEY, TITLE = "changes", "What changed"
+GRAINS = {
+    "day": "since the last snapshot",
+    "week": "against the week before",
+    "month": "against the month before",
+}
+DRAWN, EXPLAINED, PERIODS, TRENDS = 20, 400, 60, 40
+"""Changes drawn per grain, rows of explanations, periods of a trend, metrics with a trend."""
+
+
+def only_one(source: Source) -> PageSection:
+    """Say that a lake holds one snapshot, so that nothing can have changed."""
+    day = source.snapshots[-1]
+    return PageSection(
+        key=KEY,
+        title=TITLE,
+        missing=f"This lake holds one snapshot up to this day, that of {day}: nothing can be said of change, "
+        "and every figure below is one point in time. The next snapshot brings changes.",
+    )
+
+
+def changes(source: Source) -> PageSection:
+    """Show the changes of all customers' metrics.
+
+    Errors: NotPublishedError where they are not published.
+    """
+    day = source.day("changes")
+    whole = source.of_day("changes", where=f"dimension = '{WHOLE}'", order="grain, metric")
+    whole = [r for r in whole if r["n_before"] >= 20 and r["n_after"] >= 20]
+    if not whole:
+        return PageSection(
+            key=KEY,
+            title=TITLE,
+            missing=f"No snapshot before {day} was analysed, so there is nothing to compare it with yet.",
+            command="engage-spark analyze",
+        )
+    grains = [g for g in GRAINS if any(r["grain"] == g for r in whole)]
+    clear = [r for r in whole if r["grain"] == grains[0] and _direction(r) in ("rise", "fall")]
+    before = next(r["previous_date"] for r in whole if r["grain"] == grains[0])
+    lead = [
+        f"From {before} to {day}, {len(clear):,} of {sum(r['grain'] == grains[0] for r in whole)} metrics "
+        "changed by more than chance explains (95% interval, each by itself). Rolling counts share most of "
+        "their days with the period before."
+    ]
+    parts: list[Figure | Grid] = [_figure(source, whole, grains, day), _table(source, whole, day)]
+    parts += _explained(source, whole, day)
+    if source.days("rollups"):
+        parts += _trend(source)
+    return PageSection(key=KEY, title=TITLE, lead=lead, parts=parts)
+
+
+def _direction(row: Row) -> str:
+    low, high = row["change_lower"], row["change_upper"]
+    if row["metric"] == CUSTOMERS:  # counted, not estimated
+        low = high = row["change"]
+    if low is None or high is None:
+        return "cannot be told"
+    return "rise" if low > 0 else "fall" if high < 0 else "none" if low == high else "cannot be told"
+
+
+def _levels(row: Row) -> tuple[float | None, float | None]:
+    """Return the level before and after: a mean, or the number of customers."""
+    if row["metric"] == CUSTOMERS:
+        return row["n_before"], row["n_after"]
+    return row["mean_before"], row["mean_after"]
+
+
+def _relative(row: Row) -> float | None:
+    before, _ = _levels(row)
+    if row["change"] is None or not before:
+        return None
+    return float(row["change"] / abs(before))
+
+
+def _distance(row: Row) -> float:
+    """Return how far a change is from none, in widths of its interval."""
+    low, high = row["change_lower"], row["change_upper"]
+    if low is None or high is None or not high > low or row["change"] is None:
+        return 0.0
+    return float(abs(row["change"]) / (high - low))
+
+
+def _figure(source: Source, whole: list[Row], grains: list[str], day: date) -> Figure:
+    rows: list[dict[str, Any]] = []
+    for grain in grains:
+        own = [r for r in whole if r["grain"] == grain and _relative(r) is not None]
+        for r in sorted(own, key=lambda r: (-_distance(r), source.rank(r["metric"])))[:DRAWN]:
+            before = abs(_levels(r)[0] or 1.0)
+            rows.append(
+                {
+                    "a": grain,
+                    "label": r["metric"],
+                    "value": _relative(r),
+                    "low": None if r["change_lower"] is None else r["change_lower"] / before,
+                    "high": None if r["change_upper"] is None else r["change_upper"] / before,
+                    "n": r["n_after"],
+                    "group": _direction(r),
+                }
+            )
+    basis = Basis(
+        unit="change as a share of the value before",
+        n=max(r["n_after"] for r in whole),
+        as_of=day,
+    )
+    return Figure(
+        title="Which metrics moved",
+        basis=basis,
+        spec=dots(
+            rows,
+            choices={"a": grains[0]},
+            x_title="change, as a share of the value before",
+            group_title="direction",
+            reference=0.0,
+            x_format=".1~%",
+        ),
+        summary=f"The {DRAWN} metrics that moved farthest beyond chance, with 95% intervals.",
+        choices=(Choice(label="Compared", signal="chosen_a", options=[(g, GRAINS[g]) for g in grains]),),
+        notes=(
+            f"The {DRAWN} that stand farthest from no change, in widths of their interval; a metric whose "
+            "value before was 0 is in the table alone.",
+        ),
+        table=Grid(
+            title="relative changes",
+            columns=(
+                Column("compared", choice=True),
+                Column("metric"),
+                Column("relative change", Form.SHARE),
+                Column("direction", Form.TEXT, choice=True),
+                Column("n", Form.COUNT),
+            ),
+            rows=[(r["a"], r["label"], r["value"], r["group"], r["n"]) for r in rows],
+            basis=basis,
+        ),
+    )
+
+
+def _table(source: Source, whole: list[Row], day: date) -> Grid:
+    order = list(GRAINS)
+    rows = [
+        (
+            r["metric"],
+            GRAINS[r["grain"]],
+            *_levels(r),
+            r["change"],
+            (r["change_lower"], r["change_upper"]),
+            _relative(r),
+            _direction(r),
+            source.unit(r["metric"]),
+            r["n_before"],
+            r["n_after"],
+        )
+        for r in sorted(whole, key=lambda r: (order.index(r["grain"]), source.rank(r["metric"])))
+    ]
+    return Grid(
+        title="All changes",
+        columns=(
+            Column("metric"),
+            Column("compared", choice=True),
+            Column("before", Form.NUMBER),
+            Column("after", Form.NUMBER),
+            Column("change", Form.NUMBER),
+            Column("95% interval", Form.INTERVAL),
+            Column("relative", Form.SHARE),
+            Column("direction", choice=True),
+            Column("unit"),
+            Column("n before", Form.COUNT),
+            Column("n after", Form.COUNT),
+        ),
+        rows=rows,
+        basis=Basis(unit="as each row states", n=max(r["n_after"] for r in whole), as_of=day),
+        notes=["Means over customers; of customers their number."],
+    )
+
+
+def _explained(source: Source, whole: list[Row], day: date) -> list[Figure | Grid]:
+    """Show which segments' shares and means explain the clearest changes since the last snapshot."""
+    grain = next(g for g in GRAINS if any(r["grain"] == g for r in whole))
+    clearest = sorted(
+        (r for r in whole if r["grain"] == grain), key=lambda r: (-_distance(r), source.rank(r["metric"]))
+    )
+    metrics = [r["metric"] for r in clearest if r["metric"] != CUSTOMERS][:8]
+    if not metrics:
+        return []
+    # Values of the contract are quoted as SQL quotes texts.
+    listed = ", ".join("'" + m.replace("'", "''") + "'" for m in metrics)
+    parts = f"dimension <> '{WHOLE}' AND segment <> '{WHOLE}'"
+    rows = source.of_day("changes", where=f"{parts} AND grain = '{grain}' AND metric IN ({listed})")
+    hidden = source.hidden_of_metric(rows, "n_before", "n_after")
+    shown = [r for r in rows if (r["dimension"], r["segment"], r["metric"]) not in hidden]
+    shown = [r for r in shown if r["mix"] is not None and r["rate"] is not None]
+    ordered = sorted(
+        shown,
+        key=lambda r: (metrics.index(r["metric"]), -abs(r["mix"] + r["rate"]), r["dimension"], r["segment"]),
+    )
+    per_metric: dict[str, list[Row]] = defaultdict(list)
+    for r in ordered:
+        per_metric[r["metric"]].append(r)
+    listed_rows = [r for m in metrics for r in per_metric[m][: EXPLAINED // len(metrics)]]
+    return [
+        Grid(
+            title=f"What explains the clearest changes {GRAINS[grain]}",
+            columns=(
+                Column("metric", choice=True),
+                Column("dimension", choice=True),
+                Column("segment"),
+                Column("part in the change", Form.NUMBER),
+                Column("by its share (mix)", Form.NUMBER),
+                Column("by its mean (rate)", Form.NUMBER),
+                Column("unit"),
+                Column("n before", Form.COUNT),
+                Column("n after", Form.COUNT),
+            ),
+            rows=[
+                (
+                    r["metric"],
+                    r["dimension"],
+                    r["segment"],
+                    r["mix"] + r["rate"],
+                    r["mix"],
+                    r["rate"],
+                    source.unit(r["metric"]),
+                    r["n_before"],
+                    r["n_after"],
+                )
+                for r in listed_rows
+            ],
+            more=len(ordered) - len(listed_rows),
+            basis=Basis(unit="as each row states", n=max(r["n_after"] for r in whole), as_of=day),
+            notes=[
+                "Of each dimension, the parts of all segments add up to the change of the whole. "
+                "Segments that are too small to be shown are left out."
+            ],
+        )
+    ]
+
+
+def _trend(source: Source) -> list[Figure | Grid]:
+    last = source.day("rollups")
+    rows = source.ask(
+        "SELECT grain, period_start, metric, unit, mean, customers, customer_days, standard_deviation "  # noqa: S608 (a day)
+        f"FROM rollups WHERE dimension = '{WHOLE}' AND snapshot_date <= DATE '{last}' "
+        "QUALIFY row_number() OVER (PARTITION BY grain, period_start, metric ORDER BY snapshot_date DESC) "
+        "= 1 ORDER BY grain, metric, period_start"
+    )
+    series: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for r in rows:
+        if r["customers"] >= 20 and (r["metric"] == CUSTOMERS or r["customer_days"] >= 20):
+            series[r["grain"], r["metric"]].append(r)
+    metrics = sorted({m for (_, m), points in series.items() if len(points) > 1}, key=source.rank)[:TRENDS]
+    if not metrics:
+        return []
+    grains = [g for g in GRAINS if any((g, m) in series for m in metrics)]
+    drawn = [
+        {
+            "a": r["metric"],
+            "b": r["grain"],
+            "label": str(r["period_start"]),
+            "value": r["customers"] if metric == CUSTOMERS else r["mean"],
+            "n": r["customers"],
+        }
+        for grain in grains
+        for metric in metrics
+        for r in series[grain, metric][-PERIODS:]
+    ]
+    units = {r["metric"]: r["unit"] for r in rows}
+    basis = Basis(unit="as the metric's choice names", n="customers, in each point", as_of=last)
+    return [
+        Figure(
+            title="How a metric went",
+            basis=basis,
+            spec=lines(
+                drawn,
+                choices={"a": metrics[0], "b": grains[0]},
+                x_title="start of the period",
+                y_title="value",
+            ),
+            summary=f"{len(metrics)} metrics over time, by day, week and month.",
+            choices=(
+                Choice(
+                    label="Metric",
+                    signal="chosen_a",
+                    options=[(m, f"{m} ({source.unit(m, units[m])})") for m in metrics],
+                ),
+                Choice(label="Period", signal="chosen_b", options=[(g, g) for g in grains]),
+            ),
+            notes=(
+                f"Means over customer-days, of up to {PERIODS} periods; a week or month is as of its last "
+                "snapshot. Nothing is summed over days.",
+            ),
+            table=Grid(
+                title="values by period",
+                columns=(
+                    Column("metric", choice=True),
+                    Column("period", choice=True),
+                    Column("begins"),
+                    Column("value", Form.NUMBER),
+                    Column("customers", Form.COUNT),
+                ),
+                rows=[(r["a"], r["b"], r["label"], r["value"], r["n"]) for r in drawn][:600],
+                more=max(0, len(drawn) - 600),
+                basis=basis,
+            ),
+        )
+    ]

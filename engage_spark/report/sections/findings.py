@@ -1,0 +1,336 @@
+"""Show correlations, indicators, and the contract's own claims with their verdicts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+from engage_spark.report.charts import bars, dots, matrix
+from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.source import Row, Source
+
+LISTED, SQUARE = 500, 26
+"""Pairs that are listed, and metrics in the map."""
+VERDICTS = ("holds", "weaker", "absent", "contradicted", "cannot_be_told")
+_WITHOUT_CLAIMS = "The contract makes no claims that could be held against its data."
+
+
+def correlations(source: Source) -> PageSection:
+    """Show which metrics go together.
+
+    Errors: NotPublishedError where they are not published.
+    """
+    day = source.day("correlations")
+    rows = source.of_day("correlations", where=f"n >= {SMALLEST_GROUP}")
+    if not rows:
+        return PageSection(
+            key="correlations",
+            title="Correlations",
+            missing="There are no two metrics with enough customers to compare.",
+        )
+    rows.sort(key=lambda r: (-abs(r["spearman"] or 0.0), r["first_metric"], r["second_metric"]))
+    clear = sum(r["p_adjusted"] is not None and r["p_adjusted"] < 0.05 for r in rows)
+    lead = [
+        f"{len(rows):,} pairs were tested on {rows[0]['n']:,} customers or fewer, "
+        f"of {rows[0]['n_population']:,}; {clear:,} ranks go together by more than chance explains, after "
+        "correction for so many tests (Holm). With many customers the weakest tie is "
+        "clear: look at its size. Ties are associations, not causes."
+    ]
+    return PageSection(
+        key="correlations",
+        title="Correlations",
+        lead=lead,
+        parts=(_map(source, rows, day), _pairs(rows, day)),
+    )
+
+
+def _map(source: Source, rows: list[Row], day: Any) -> Figure:
+    strength: Counter[str] = Counter()
+    for r in rows:
+        for metric in (r["first_metric"], r["second_metric"]):
+            strength[metric] = max(strength[metric], int(1e6 * abs(r["spearman"] or 0.0)))
+    strongest = sorted(strength, key=lambda m: (-strength[m], source.rank(m)))[:SQUARE]
+    names = sorted(strongest, key=source.rank)
+    cells: list[dict[str, Any]] = []
+    values = {(r["first_metric"], r["second_metric"]): r for r in rows}
+    for y in names:
+        for x in names:
+            pair = values.get((x, y)) or values.get((y, x))
+            if pair is None or pair["spearman"] is None:
+                continue
+            low, high = pair["spearman_lower"], pair["spearman_upper"]
+            interval = "–" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+            cells.append(
+                {"label": y, "other": x, "value": pair["spearman"], "interval": interval, "n": pair["n"]}
+            )
+    top = rows[0]
+    basis = Basis(unit="Spearman's correlation of ranks, -1 to 1", n=max(r["n"] for r in rows), as_of=day)
+    return Figure(
+        title="Which metrics go together",
+        basis=basis,
+        spec=matrix(cells, order=names, value_title="Spearman"),
+        summary=f"Map of rank correlations between {len(names)} metrics; the strongest is between "
+        f"{top['first_metric']} and {top['second_metric']}.",
+        notes=(f"The {len(names)} metrics with the strongest ties; all pairs are in the table.",)
+        if len(strength) > len(names)
+        else (),
+        table=Grid(
+            title="correlations in the map",
+            columns=(
+                Column("metric", choice=True),
+                Column("and"),
+                Column("Spearman", Form.NUMBER),
+                Column("95% interval"),
+                Column("n", Form.COUNT),
+            ),
+            rows=[
+                (c["label"], c["other"], c["value"], c["interval"], c["n"])
+                for c in cells
+                if names.index(c["label"]) < names.index(c["other"])
+            ],
+            basis=basis,
+        ),
+    )
+
+
+def _pairs(rows: list[Row], day: Any) -> Grid:
+    return Grid(
+        title="Pairs, the strongest first",
+        columns=(
+            Column("metric"),
+            Column("and"),
+            Column("Spearman", Form.NUMBER),
+            Column("95% interval", Form.INTERVAL),
+            Column("Pearson", Form.NUMBER),
+            Column("mutual information, nats", Form.NUMBER),
+            Column("p, adjusted", Form.NUMBER),
+            Column("n", Form.COUNT),
+        ),
+        rows=[
+            (
+                r["first_metric"],
+                r["second_metric"],
+                r["spearman"],
+                (r["spearman_lower"], r["spearman_upper"]),
+                r["pearson"],
+                r["mutual_information"],
+                r["p_adjusted"],
+                r["n"],
+            )
+            for r in rows[:LISTED]
+        ],
+        more=max(0, len(rows) - LISTED),
+        basis=Basis(unit="correlations from -1 to 1", n=max(r["n"] for r in rows), as_of=day),
+    )
+
+
+def indicators(source: Source) -> PageSection:
+    """Show how many customers each rule holds for, and how targets differ with and without.
+
+    Errors: NotPublishedError where they are not published.
+    """
+    day = source.day("indicators")
+    rows = source.of_day("indicators", order="indicator, target")
+    if not rows:
+        return PageSection(
+            key="indicators", title="Indicators", missing="The contract declares no indicators."
+        )
+    unmeasured = sorted({(r["indicator"], r["reason"]) for r in rows if not r["measured"]}, key=str)
+    too_small = {r["indicator"] for r in rows if r["measured"] and _is_small(r)}
+    lead = [
+        "Rules of the contract that point to a target. Lift is the target's mean with the rule, divided by "
+        "that without it: 1 says that they are alike. It is an association, not an effect."
+    ]
+    lead += [f"{name} was not measured: {reason}" for name, reason in unmeasured]
+    shown = [r for r in rows if r["measured"] and r["indicator"] not in too_small]
+    if too_small:
+        lead.append(
+            f"Not shown, since too few customers have them or lack them: {', '.join(sorted(too_small))}."
+        )
+    parts: list[Figure | Grid] = (
+        [_lift(source, shown, day)] if any(r["lift"] is not None for r in shown) else []
+    )
+    parts += [_indicator_list(shown, day)] if shown else []
+    return PageSection(key="indicators", title="Indicators", lead=lead, parts=parts)
+
+
+def _is_small(row: Row) -> bool:
+    """Return whether those with a rule, without it, or of whom it is unknown, are too few to be shown."""
+    holds, unknown = int(row["n"] or 0), int(row["n_unknown"] or 0)
+    rest = max(0, int(row["customers"] or 0) - holds)
+    valued = (int(row["n_with"] or 0), int(row["n_without"] or 0))
+    groups = {"with": [holds, valued[0]], "without": [rest, valued[1]], "unknown": [unknown, 0]}
+    return bool(hidden_groups(groups) & {"with", "without"})
+
+
+def _lift(source: Source, rows: list[Row], day: Any) -> Figure:
+    targets = sorted({r["target"] for r in rows}, key=source.rank)
+    drawn = [
+        {
+            "a": r["target"],
+            "label": r["indicator"],
+            "value": r["lift"],
+            "low": r["lift_lower"],
+            "high": r["lift_upper"],
+            "n": r["n"],
+            "group": "meant for this target" if r["aim"] == r["target"] else "meant for another",
+        }
+        for r in sorted(rows, key=lambda r: (r["aim"] != r["target"], -(r["lift"] or 0.0), r["indicator"]))
+        if r["lift"] is not None
+    ]
+    targets = [t for t in targets if any(d["a"] == t for d in drawn)]
+    basis = Basis(unit="ratio of two means", n=max(r["customers"] for r in rows), as_of=day)
+    return Figure(
+        title="Do targets differ where a rule holds?",
+        basis=basis,
+        spec=dots(
+            drawn,
+            choices={"a": targets[0]},
+            x_title="lift, with its 95% interval",
+            group_title="rule",
+            reference=1.0,
+        ),
+        summary=f"Lift of {len({d['label'] for d in drawn})} rules on {len(targets)} targets.",
+        choices=(Choice(label="Target", signal="chosen_a", options=[(t, t) for t in targets]),),
+        table=Grid(
+            title="lift by rule and target",
+            columns=(
+                Column("target", choice=True),
+                Column("rule"),
+                Column("lift", Form.NUMBER),
+                Column("95% interval", Form.INTERVAL),
+                Column("customers with it", Form.COUNT),
+            ),
+            rows=[(r["a"], r["label"], r["value"], (r["low"], r["high"]), r["n"]) for r in drawn],
+            basis=basis,
+        ),
+    )
+
+
+def _indicator_list(rows: list[Row], day: Any) -> Grid:
+    return Grid(
+        title="Indicators",
+        columns=(
+            Column("rule"),
+            Column("target", choice=True),
+            Column("customers with it", Form.COUNT),
+            Column("prevalence", Form.SHARE),
+            Column("mean with", Form.NUMBER),
+            Column("mean without", Form.NUMBER),
+            Column("lift", Form.NUMBER),
+            Column("95% interval", Form.INTERVAL),
+            Column("meant for", choice=True),
+            Column("version", Form.COUNT),
+            Column("in words"),
+            Column("as stated"),
+        ),
+        rows=[
+            (
+                r["indicator"],
+                r["target"],
+                r["n"],
+                r["prevalence"],
+                r["mean_with"],
+                r["mean_without"],
+                r["lift"],
+                (r["lift_lower"], r["lift_upper"]),
+                f"{r['aim']} ({r['direction']})",
+                r["version"],
+                r["description"],
+                r["expression"],
+            )
+            for r in rows
+        ],
+        basis=Basis(
+            unit="means in the unit of the target",
+            n=max(r["customers"] or 0 for r in rows),
+            as_of=day,
+        ),
+    )
+
+
+def claims(source: Source) -> PageSection:
+    """Show every claim with its verdict.
+
+    Errors: NotPublishedError where they are not published.
+    """
+    day = source.day("claims")
+    rows = source.of_day("claims", order="claim")
+    if not rows:
+        return PageSection(key="claims", title="Claims", missing=_WITHOUT_CLAIMS)
+    counts = Counter(r["verdict"] for r in rows)
+    listed = ", ".join(f"{counts[v]} {v.replace('_', ' ')}" for v in VERDICTS if counts[v])
+    lead = [
+        f"{len(rows):,} statements about these data, held against them: {listed}. A verdict follows from an "
+        "interval; where the interval spans both sides, it cannot be told."
+    ]
+    return PageSection(
+        key="claims", title="Claims", lead=lead, parts=(_verdicts(rows, counts, day), _claim_list(rows, day))
+    )
+
+
+def _verdicts(rows: list[Row], counts: Counter[str], day: Any) -> Figure:
+    drawn = [
+        {"label": v.replace("_", " "), "group": r_kind, "value": n, "n": len(rows)}
+        for v in VERDICTS
+        for r_kind, n in sorted(Counter(r["kind"] for r in rows if r["verdict"] == v).items())
+    ]
+    basis = Basis(unit="claims", n=len(rows), as_of=day)
+    totals = [{"label": v.replace("_", " "), "value": counts[v], "n": len(rows)} for v in VERDICTS]
+    return Figure(
+        title="What became of the claims",
+        basis=basis,
+        spec=bars(totals, x_title="claims"),
+        summary="; ".join(f"{t['label']}: {t['value']}" for t in totals),
+        table=Grid(
+            title="verdicts by kind of claim",
+            columns=(
+                Column("verdict", choice=True),
+                Column("kind", choice=True),
+                Column("claims", Form.COUNT),
+            ),
+            rows=[(d["label"], d["group"], d["value"]) for d in drawn],
+            basis=basis,
+        ),
+    )
+
+
+def _claim_list(rows: list[Row], day: Any) -> Grid:
+    order = ("contradicted", "absent", "weaker", "cannot_be_told", "holds")
+    ordered = sorted(
+        rows, key=lambda r: (order.index(r["verdict"]) if r["verdict"] in order else len(order), r["claim"])
+    )
+    small = {r["claim"] for r in rows if 0 < r["n"] < SMALLEST_GROUP}
+    return Grid(
+        title="Every claim",
+        columns=(
+            Column("verdict", Form.VERDICT, choice=True),
+            Column("statement"),
+            Column("claimed", Form.NUMBER),
+            Column("measured", Form.NUMBER),
+            Column("95% interval", Form.INTERVAL),
+            Column("unit"),
+            Column("n", Form.COUNT),
+            Column("why"),
+            Column("kind", choice=True),
+            Column("source", choice=True),
+            Column("claim"),
+        ),
+        rows=[
+            (
+                r["verdict"],
+                r["statement"],
+                r["claimed"],
+                *((None, (None, None)) if r["claim"] in small else (r["measured"], (r["lower"], r["upper"]))),
+                r["unit"],
+                None if r["claim"] in small else r["n"],
+                f"fewer than {SMALLEST_GROUP} customers" if r["claim"] in small else r["explanation"],
+                r["kind"],
+                r["source"],
+                f"{r['claim']}, version {r['version']}",
+            )
+            for r in ordered
+        ],
+        basis=Basis(unit="as each row states", n=max(r["n"] for r in rows), as_of=day),
+    )

@@ -1,0 +1,405 @@
+"""Show segments, how metrics differ between them, and what became of cohorts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from engage_spark.errors import NotPublishedError
+from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+from engage_spark.report.charts import bars, dots, lines
+from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
+
+DRAWN, LISTED, CELLS = 30, 500, 6000
+"""Segments drawn per dimension, rows of tables, and values of metrics by segment."""
+_KINDS = {"indicator": "rule", "all": "all"}
+
+
+def segments(source: Source) -> PageSection:
+    """Show the segments of each dimension and the metrics in them.
+
+    Errors: NotPublishedError where they are not published.
+    """
+    day = source.day("segments")
+    rows = source.of_day("segments", order="dimension, segment_order, segment")
+    rows = [r for r in rows if r["dimension"] != WHOLE]
+    shown = [r for r in rows if r["segment"] not in source.hidden.get(r["dimension"], frozenset())]
+    by_dimension: dict[str, list[Row]] = defaultdict(list)
+    for r in shown:
+        by_dimension[r["dimension"]].append(r)
+    n_hidden = len(rows) - len(shown)
+    lead = [f"{len({r['dimension'] for r in rows}):,} ways to group customers, with {len(rows):,} groups."]
+    if n_hidden:
+        lead.append(
+            f"{n_hidden:,} groups are not shown: fewer than {SMALLEST_GROUP} customers on the day, or in a "
+            "period that it is compared or merged with, or next to such a group, so that no subtraction "
+            "gives it away."
+        )
+    if not shown:
+        return PageSection(
+            key="segments", title="Segments", lead=lead, missing="No group has enough customers to be shown."
+        )
+    total = _total(by_dimension, rows)
+    parts: list[Figure | Grid] = [_shares(source, by_dimension, total)]
+    parts += _metrics(source, by_dimension)
+    parts.append(_list(shown, total, day))
+    return PageSection(key="segments", title="Segments", lead=lead, parts=parts)
+
+
+def _total(by_dimension: dict[str, list[Row]], rows: list[Row]) -> int:
+    sums: dict[str, int] = defaultdict(int)
+    for r in rows:
+        sums[r["dimension"]] += int(r["customers"])
+    return max(sums[d] for d in by_dimension)
+
+
+def _shares(source: Source, by_dimension: dict[str, list[Row]], total: int) -> Figure:
+    rows: list[dict[str, Any]] = []
+    dimensions = sorted(by_dimension, key=lambda d: (by_dimension[d][0]["dimension_kind"] == "indicator", d))
+    for dimension in dimensions:
+        own = by_dimension[dimension]
+        if len(own) > DRAWN:
+            own = sorted(own, key=lambda r: (-r["customers"], r["segment"]))[:DRAWN]
+        rows += [
+            {"a": dimension, "label": r["segment"], "value": r["share"], "n": r["customers"]} for r in own
+        ]
+    basis = Basis(unit="share of customers", n=total, as_of=source.day("segments"))
+    return Figure(
+        title="How customers are spread over groups",
+        basis=basis,
+        spec=bars(rows, choices={"a": dimensions[0]}, x_title="share of customers", x_format=".0~%"),
+        summary=f"Shares of customers by segment, in {len(dimensions)} dimensions.",
+        choices=(Choice(label="Grouped by", signal="chosen_a", options=[(d, d) for d in dimensions]),),
+        notes=(f"Of a dimension with more than {DRAWN} groups, the {DRAWN} largest.",),
+        table=Grid(
+            title="shares by segment",
+            columns=(
+                Column("grouped by", choice=True),
+                Column("segment"),
+                Column("share", Form.SHARE),
+                Column("customers", Form.COUNT),
+            ),
+            rows=[(r["a"], r["label"], r["value"], r["n"]) for r in rows][:LISTED],
+            more=max(0, len(rows) - LISTED),
+            basis=basis,
+        ),
+    )
+
+
+def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure | Grid]:
+    """Show means by segment, of dimensions that can be drawn, as far as the page bears."""
+    drawable = sorted(d for d, own in by_dimension.items() if len(own) <= DRAWN)
+    if not drawable or not source.days("rollups"):
+        return []
+    listed = ", ".join("'" + d.replace("'", "''") + "'" for d in drawable)
+    rows = source.of_day(
+        "rollups", where=f"grain = 'day' AND metric <> '{CUSTOMERS}' AND dimension IN ({listed})"
+    )
+    hidden = source.hidden_of_metric(rows, "customer_days")
+    metrics, n_cells = [], 0
+    by_metric: dict[str, list[Row]] = defaultdict(list)
+    for r in rows:
+        if r["mean"] is not None and (r["dimension"], r["segment"], r["metric"]) not in hidden:
+            by_metric[r["metric"]].append(r)
+    for metric in sorted(by_metric, key=source.rank):
+        if n_cells + len(by_metric[metric]) > CELLS:
+            break
+        metrics.append(metric)
+        n_cells += len(by_metric[metric])
+    if not metrics:
+        return []
+    place = {(r["dimension"], r["segment"]): i for own in by_dimension.values() for i, r in enumerate(own)}
+    drawn: list[dict[str, Any]] = []
+    for metric in metrics:
+        for r in sorted(
+            by_metric[metric], key=lambda r: (r["dimension"], place.get((r["dimension"], r["segment"]), 0))
+        ):
+            n, deviation = r["customer_days"], r["standard_deviation"]
+            half = 1.96 * deviation / n**0.5 if deviation is not None and n > 1 else None
+            drawn.append(
+                {
+                    "a": metric,
+                    "b": r["dimension"],
+                    "label": r["segment"],
+                    "value": r["mean"],
+                    "low": None if half is None else r["mean"] - half,
+                    "high": None if half is None else r["mean"] + half,
+                    "n": n,
+                }
+            )
+    units = {r["metric"]: r["unit"] for r in rows}
+    dimensions = sorted({r["b"] for r in drawn})
+    basis = Basis(
+        unit="as the metric's choice names", n="customers, in each row", as_of=source.day("rollups")
+    )
+    left_out = len(by_metric) - len(metrics)
+    return [
+        Figure(
+            title="How a metric differs between groups",
+            basis=basis,
+            spec=dots(
+                drawn, choices={"a": metrics[0], "b": dimensions[0]}, x_title="mean, with its 95% interval"
+            ),
+            summary=f"Means of {len(metrics)} metrics by segment of {len(dimensions)} dimensions.",
+            choices=(
+                Choice(
+                    label="Metric",
+                    signal="chosen_a",
+                    options=[(m, f"{m} ({source.unit(m, units[m])})") for m in metrics],
+                ),
+                Choice(label="Grouped by", signal="chosen_b", options=[(d, d) for d in dimensions]),
+            ),
+            notes=("A difference between groups is an association; it does not say what causes it.",)
+            + ((f"{left_out:,} more metrics are in the table rollups.",) if left_out else ()),
+            table=Grid(
+                title="means by metric and segment",
+                columns=(
+                    Column("metric", choice=True),
+                    Column("grouped by", choice=True),
+                    Column("segment"),
+                    Column("mean", Form.NUMBER),
+                    Column("95% interval", Form.INTERVAL),
+                    Column("n", Form.COUNT),
+                ),
+                rows=[
+                    (r["a"], r["b"], r["label"], r["value"], (r["low"], r["high"]), r["n"])
+                    for r in drawn[:LISTED]
+                ],
+                more=max(0, len(drawn) - LISTED),
+                basis=basis,
+            ),
+        )
+    ]
+
+
+def _list(shown: list[Row], total: int, day: Any) -> Grid:
+    listed = sorted(shown, key=lambda r: (r["dimension"], r["segment_order"], r["segment"]))[:LISTED]
+    return Grid(
+        title="Groups and their boundaries",
+        columns=(
+            Column("grouped by", choice=True),
+            Column("kind", choice=True),
+            Column("segment"),
+            Column("from", Form.NUMBER),
+            Column("below", Form.NUMBER),
+            Column("customers", Form.COUNT),
+            Column("share", Form.SHARE),
+            Column("in words"),
+        ),
+        rows=[
+            (
+                r["dimension"],
+                _KINDS.get(r["dimension_kind"], r["dimension_kind"]),
+                r["segment"],
+                *_bounds(r, shown),
+                r["customers"],
+                r["share"],
+                r["description"],
+            )
+            for r in listed
+        ],
+        more=len(shown) - len(listed),
+        basis=Basis(unit="boundaries in the unit of the field", n=total, as_of=day),
+    )
+
+
+def _bounds(row: Row, shown: list[Row]) -> tuple[float | None, float | None]:
+    """Return where a group begins and ends; the ends of the outer quartiles are single people's values."""
+    if row["dimension_kind"] != "quartile":
+        return row["lower"], row["upper"]
+    orders = [
+        r["segment_order"] for r in shown if r["dimension"] == row["dimension"] and r["upper"] is not None
+    ]
+    lower = None if row["segment_order"] == 0 else row["lower"]
+    return lower, None if row["segment_order"] == max(orders, default=0) else row["upper"]
+
+
+def cohorts(source: Source) -> PageSection:
+    """Show retention and value of each cohort, over the snapshots that were analysed.
+
+    Errors: NotPublishedError where they are not published.
+    """
+    day = source.day("cohorts")
+    rows = source.ask(
+        f"SELECT * FROM cohorts WHERE snapshot_date <= DATE '{day}' "  # noqa: S608 (a day)
+        "ORDER BY cohort_key, metric, cohort, snapshot_date"
+    )
+    hidden = _hidden_cohorts(source, rows)
+    shown = [
+        r
+        for r in rows
+        if r["value"] is not None and (r["cohort_key"], r["metric"], r["cohort"]) not in hidden
+    ]
+    newest = [r for r in shown if r["snapshot_date"] == day]
+    lead = [
+        "What became of customers who belong together: who is active, and what they are worth, as of a day."
+    ]
+    if hidden:
+        lead.append(
+            f"{len({h[::2] for h in hidden}):,} cohorts are not shown: too small, or next to such a one."
+        )
+    if not newest:
+        missing = "The contract declares no cohorts." if not rows else "No cohort has enough customers."
+        return PageSection(key="cohorts", title="Cohorts", lead=lead if rows else (), missing=missing)
+    parts: list[Figure | Grid] = [_curve(newest, source, day)]
+    if len({r["snapshot_date"] for r in shown}) > 1:
+        parts.append(_over_time(shown, source, day))
+    parts.append(_cohort_list(newest, source, day))
+    return PageSection(key="cohorts", title="Cohorts", lead=lead, parts=parts)
+
+
+def _hidden_cohorts(source: Source, rows: list[Row]) -> frozenset[tuple[str, str, str]]:
+    """Return key, metric and cohort of what is not shown on any snapshot."""
+    days = sorted({r["snapshot_date"] for r in rows})
+    counts: dict[tuple[str, str], dict[str, dict[Any, int]]] = defaultdict(lambda: defaultdict(dict))
+    for r in rows:
+        counts[r["cohort_key"], r["metric"]][r["cohort"]][r["snapshot_date"]] = int(r["n"])
+    hidden = set()
+    for (key, metric), of_cohort in counts.items():
+        table = {cohort: [by_day.get(d) for d in days] for cohort, by_day in sorted(of_cohort.items())}
+        elsewhere = source.hidden.get(key, frozenset())
+        hidden |= {(key, metric, c) for c in hidden_groups(table, hidden_elsewhere=elsewhere)}
+    return frozenset(hidden)
+
+
+def _slice(row: Row, source: Source) -> str:
+    unit = "share active" if row["metric"] == "retention" else source.unit(row["metric"], row["unit"])
+    return f"{row['metric']} ({unit}) by {row['cohort_key']}"
+
+
+def _curve(newest: list[Row], source: Source, day: Any) -> Figure:
+    """Draw each cohort's value on the newest day: by age where cohorts are months, else side by side."""
+    rows = [
+        {
+            "a": _slice(r, source),
+            "label": r["cohort"],
+            "value": r["value"],
+            "low": r["lower"],
+            "high": r["upper"],
+            "n": r["n"],
+        }
+        for r in sorted(
+            newest, key=lambda r: (r["cohort_key"], r["metric"] != "retention", r["metric"], r["cohort"])
+        )
+    ]
+    per_slice: dict[str, int] = defaultdict(int)
+    drawn = []
+    for r in rows[::-1]:  # of long lists the newest cohorts
+        per_slice[r["a"]] += 1
+        if per_slice[r["a"]] <= DRAWN:
+            drawn.append(r)
+    drawn = drawn[::-1]
+    slices = list(dict.fromkeys(r["a"] for r in drawn))
+    basis = Basis(unit="as the choice names", n="customers, in each row", as_of=day)
+    return Figure(
+        title="Cohorts side by side",
+        basis=basis,
+        spec=dots(drawn, choices={"a": slices[0]}, x_title="value, with its 95% interval"),
+        summary=f"{len(slices)} measures by cohort on {day}, with 95% intervals.",
+        choices=(Choice(label="Measure", signal="chosen_a", options=[(s, s) for s in slices]),),
+        notes=(f"Up to {DRAWN} cohorts; of months the newest.",),
+        table=Grid(
+            title="values by cohort",
+            columns=(
+                Column("measure", choice=True),
+                Column("cohort"),
+                Column("value", Form.NUMBER),
+                Column("95% interval", Form.INTERVAL),
+                Column("n", Form.COUNT),
+            ),
+            rows=[(r["a"], r["label"], r["value"], (r["low"], r["high"]), r["n"]) for r in drawn][:LISTED],
+            more=max(0, len(drawn) - LISTED),
+            basis=basis,
+        ),
+    )
+
+
+def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
+    rows = [
+        {
+            "a": _slice(r, source),
+            "b": r["cohort"],
+            "label": str(r["snapshot_date"]),
+            "value": r["value"],
+            "low": r["lower"],
+            "high": r["upper"],
+            "n": r["n"],
+        }
+        for r in sorted(shown, key=lambda r: (r["cohort_key"], r["metric"] != "retention", r["metric"]))
+    ][-CELLS:]
+    slices = list(dict.fromkeys(r["a"] for r in rows))
+    cohort_names = sorted({r["b"] for r in rows if r["a"] == slices[0]})
+    others = sorted({r["b"] for r in rows} - set(cohort_names))
+    basis = Basis(unit="as the choice names", n="customers, in each point", as_of=day)
+    return Figure(
+        title="A cohort over the snapshots",
+        basis=basis,
+        spec=lines(
+            rows, choices={"a": slices[0], "b": cohort_names[-1]}, x_title="snapshot", y_title="value"
+        ),
+        summary=f"The curve of each cohort over {len({r['label'] for r in rows})} snapshots.",
+        choices=(
+            Choice(label="Measure", signal="chosen_a", options=[(s, s) for s in slices]),
+            Choice(
+                label="Cohort",
+                signal="chosen_b",
+                options=[(c, c) for c in [*cohort_names[::-1], *others]],
+            ),
+        ),
+        notes=("A cohort belongs to one kind of measure: where the plot is empty, choose one of that kind.",),
+        table=Grid(
+            title="curves",
+            columns=(
+                Column("measure", choice=True),
+                Column("cohort"),
+                Column("snapshot"),
+                Column("value", Form.NUMBER),
+                Column("n", Form.COUNT),
+            ),
+            rows=[(r["a"], r["b"], r["label"], r["value"], r["n"]) for r in rows][:LISTED],
+            more=max(0, len(rows) - LISTED),
+            basis=basis,
+        ),
+    )
+
+
+def _cohort_list(newest: list[Row], source: Source, day: Any) -> Grid:
+    listed = newest[:LISTED]
+    return Grid(
+        title="Cohorts",
+        columns=(
+            Column("by", choice=True),
+            Column("measure", choice=True),
+            Column("cohort"),
+            Column("age, months", Form.COUNT),
+            Column("value", Form.NUMBER),
+            Column("95% interval", Form.INTERVAL),
+            Column("unit"),
+            Column("n", Form.COUNT),
+        ),
+        rows=[
+            (
+                r["cohort_key"],
+                r["metric"],
+                r["cohort"],
+                r["age_months"],
+                r["value"],
+                (r["lower"], r["upper"]),
+                "share active" if r["metric"] == "retention" else source.unit(r["metric"], r["unit"]),
+                r["n"],
+            )
+            for r in listed
+        ],
+        more=len(newest) - len(listed),
+        basis=Basis(unit="as each row states", n=_cohort_total(newest), as_of=day),
+    )
+
+
+def _cohort_total(rows: list[Row]) -> int:
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for r in rows:
+        sums[r["cohort_key"], r["metric"]] += int(r["n"])
+    if not sums:
+        raise NotPublishedError("cohorts has no rows")
+    return max(sums.values())

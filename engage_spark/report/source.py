@@ -1,0 +1,186 @@
+"""Read what a page needs of an open lake, as of a day, without the groups that are too small to be shown."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from engage_spark.contract import Contract, Field, Role, Table, TableKind
+from engage_spark.errors import NotPublishedError
+from engage_spark.numerics.suppression import hidden_groups
+from engage_spark.pipelines.stages import ANALYTICS, GRAPH_COMPARISON, MODEL_MONITORING
+from engage_spark.reader import OpenLake
+
+WHOLE = "all"
+"""The dimension of all customers, and its only segment."""
+CUSTOMERS = "customers"
+"""The metric that counts customers."""
+
+Row = dict[str, Any]
+_STATES = "analytics_states"
+_OF_DAYS = frozenset((*ANALYTICS, MODEL_MONITORING, GRAPH_COMPARISON)) - {_STATES}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A lake as of a day: of each table the newest published snapshot that is not after it.
+
+    `as_of` None is the newest day that the entity has.
+    """
+
+    lake: OpenLake
+    limit: date | None = None
+
+    @property
+    def contract(self) -> Contract:
+        """The contract that the lake is read by."""
+        return self.lake.contract
+
+    @cached_property
+    def snapshots(self) -> tuple[date, ...]:
+        """Published snapshots of the entity up to the day, oldest first; none where nothing is there."""
+        return self.days(self.contract.entity.name)
+
+    def days(self, table: str) -> tuple[date, ...]:
+        """Return the published days of a table up to the day; none where there is no lake."""
+        try:
+            publication = self.lake.publication
+        except NotPublishedError:
+            return ()
+        view = self.lake.views.get(table)
+        runs = view.runs(publication).values() if view is not None else ()
+        # A run that had no rows for a table has not written it.
+        days = {r.snapshot_date for r in runs if table not in _OF_DAYS or table in r.outputs}
+        return tuple(sorted(day for day in days if self.limit is None or day <= self.limit))
+
+    def day(self, table: str) -> date:
+        """Return the newest day of a table.
+
+        Errors: NotPublishedError where there is none.
+        """
+        days = self.days(table)
+        if not days:
+            view = self.lake.views.get(table)
+            raise NotPublishedError.of(table, command=view.command if view else "analyze")
+        return days[-1]
+
+    @property
+    def is_analysed(self) -> bool:
+        """Whether analytics are published up to the day, whatever they had to say."""
+        return bool(self.days(_STATES))
+
+    def of_day(self, table: str, *, columns: str = "*", where: str = "", order: str = "") -> list[Row]:
+        """Return the rows of a table's newest day; `columns`, `where` and `order` are SQL.
+
+        Errors: as `OpenLake.sql`, and `day`.
+        """
+        day = self.day(table)
+        condition = f" AND ({where})" if where else ""
+        tail = f" ORDER BY {order}" if order else ""
+        return self.ask(f"SELECT {columns} FROM {table} WHERE snapshot_date = DATE '{day}'{condition}{tail}")  # noqa: S608 (names of the system contract)
+
+    def ask(self, query: str) -> list[Row]:
+        """Answer a query.
+
+        Errors: as `OpenLake.sql`.
+        """
+        with warnings.catch_warnings():
+            # Days whose rows are gone are missing from the days that a section names.
+            warnings.simplefilter("ignore", UserWarning)
+            rows: list[Row] = self.lake.sql(query).to_arrow().to_pylist()
+        return rows
+
+    @cached_property
+    def fields(self) -> dict[str, Field]:
+        """The fields that metrics and dimensions are named after, by name: of entity, derived and graph
+        tables.
+        """
+        kinds = (TableKind.GRAPH, TableKind.DERIVED, TableKind.ENTITY)
+        tables = sorted(
+            (t for t in self.contract.tables if t.kind in kinds), key=lambda t: kinds.index(t.kind)
+        )
+        return {f.name: f for table in tables for f in table.fields}
+
+    @cached_property
+    def metric_order(self) -> dict[str, int]:
+        """Position of each field: targets first, then as the contract lists them."""
+        entity = [*self.contract.entity.fields]
+        names = [f.name for f in entity if f.role is Role.TARGET] + [CUSTOMERS]
+        names += [f.name for f in entity if f.role is not Role.TARGET]
+        names += [name for name in self.fields if name not in names]
+        return {name: i for i, name in enumerate(dict.fromkeys(names))}
+
+    def rank(self, metric: str) -> tuple[int, str]:
+        """Return the place of a metric in lists."""
+        return self.metric_order.get(metric, len(self.metric_order)), metric
+
+    def unit(self, metric: str, stated: str | None = None) -> str:
+        """Return the unit of a metric: as stated in its row, else as the contract has it."""
+        if metric == CUSTOMERS:
+            return "customers"
+        declared = self.fields.get(metric)
+        return stated or (declared.unit if declared is not None else None) or "no unit"
+
+    @cached_property
+    def hidden(self) -> Mapping[str, frozenset[str]]:
+        """The segments of each dimension that are not shown, whatever the table: too small on the day, in a
+        merged period, or in the period that changes compare with; or next to such a one.
+
+        Cost: the rows of the metric customers in segments, rollups and changes of a day, and cohorts' sizes.
+        """
+        counts: dict[str, dict[str, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+        for dimension, segment, column, n in self._sizes():
+            counts[dimension][segment][column] = n
+        hidden = {}
+        for dimension, segments in counts.items():
+            columns = sorted({c for by_column in segments.values() for c in by_column})
+            table = {s: [by_column.get(c) for c in columns] for s, by_column in sorted(segments.items())}
+            hidden[dimension] = hidden_groups(table)
+        return hidden
+
+    def _sizes(self) -> Iterable[tuple[str, str, str, int]]:
+        counted = f"dimension <> '{WHOLE}' AND segment <> '{WHOLE}' AND metric = '{CUSTOMERS}'"
+        for table, period, column, where in (
+            ("segments", "'day'", "customers", f"dimension <> '{WHOLE}'"),
+            ("rollups", "grain", "customers", counted),
+            ("changes", "grain || ' before'", "n_before", counted),
+        ):
+            if self.days(table):
+                for row in self.of_day(
+                    table, columns=f"dimension, segment, {period} AS period, {column} AS n", where=where
+                ):
+                    yield row["dimension"], row["segment"], row["period"], row["n"] or 0
+        if days := self.days("cohorts"):
+            for row in self.ask(
+                "SELECT cohort_key, cohort, snapshot_date, max(n) AS n FROM cohorts "  # noqa: S608 (a day)
+                f"WHERE snapshot_date <= DATE '{days[-1]}' AND metric = 'retention' GROUP BY ALL"
+            ):
+                yield row["cohort_key"], row["cohort"], f"{row['snapshot_date']}", row["n"] or 0
+
+    def hidden_of_metric(self, rows: Iterable[Row], *counts: str) -> frozenset[tuple[str, str, str]]:
+        """Return dimension, segment and metric of the rows that are not shown: those of hidden segments, and
+        where values lack, those with too few of them. `counts` names the columns that hold their numbers.
+        """
+        table: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
+        for row in rows:
+            numbers = table[row["dimension"], row["metric"]].setdefault(row["segment"], [])
+            numbers.extend(int(row[c] or 0) for c in counts)
+        hidden = set()
+        for (dimension, metric), segments in table.items():
+            width = max(map(len, segments.values()))
+            padded = {s: [*n, *[0] * (width - len(n))] for s, n in segments.items()}
+            elsewhere = self.hidden.get(dimension, frozenset())
+            for segment in hidden_groups(padded, hidden_elsewhere=elsewhere):
+                hidden.add((dimension, segment, metric))
+        return frozenset(hidden)
+
+
+def numeric_fields(table: Table) -> list[Field]:
+    """Return the numbers of a table that may be described: no keys, and nothing personal."""
+    kinds = ("int", "bigint", "smallint", "tinyint", "float", "double")
+    return [f for f in table.fields if f.spark_type in kinds and not f.is_key and not f.is_personal]

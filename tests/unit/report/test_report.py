@@ -1,0 +1,230 @@
+"""The page shows what is published, hides small groups, escapes texts, and never fails for lack of it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from engage_spark import open_lake
+from engage_spark.cli import main
+from engage_spark.contract import load_contract
+from engage_spark.errors import TransientError
+from engage_spark.reader import OpenLake
+from engage_spark.report import Report, build_report
+from engage_spark.report.sections.columns import merged_bins
+from tests.support.analysed_lake import NEWEST, analyse, analysed_lake
+from tests.support.lake_without_spark import SmallLake
+from tests.support.paths import DATA
+
+ENGAGEMENT, BIKES = load_contract(), load_contract(DATA / "bikes.odcs.yaml")
+ORDER = (
+    "changes",
+    "quality",
+    "features",
+    "graph",
+    "models",
+    "segments",
+    "cohorts",
+    "correlations",
+    "indicators",
+    "claims",
+)
+
+
+def section(report: Report, key: str) -> str:
+    match = re.search(rf"<section id='{key}'.*?</section>", report.html, re.DOTALL)
+    assert match, key
+    return match[0]
+
+
+def specs(text: str) -> list[str]:
+    return re.findall(r"<script type='application/json' id='[\w-]+'>(.*?)</script>", text, re.DOTALL)
+
+
+def test_every_section_is_there_in_order_and_has_something_to_show(page: Report) -> None:
+    assert page.sections == ORDER
+    assert page.absent == ()
+    assert re.findall(r"<section id='(\w+)'", page.html) == list(ORDER)
+    assert (page.day, page.snapshots) == (NEWEST, 2)
+
+
+def test_every_figure_and_table_states_unit_n_and_day(page: Report) -> None:
+    parts = re.findall(r"<h3>.*?</h3><p class='meta'>(.*?)</p>", page.html)
+    assert len(parts) == page.html.count("<h3>") > 20
+    for meta in parts:
+        assert re.fullmatch(r"Unit: .+ · n = .+ · as of \d{4}-\d\d-\d\d", html.unescape(meta)), meta
+
+
+def test_the_page_is_small_names_its_scripts_and_asks_for_nothing(page: Report) -> None:
+    assert len(page.html.encode()) < 3_000_000
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page.html)
+    assert policy and "default-src 'none'" in policy[1] and "connect-src 'none'" in policy[1]
+    assert "unsafe-eval" not in policy[1] and "script-src 'sha256-" in policy[1]
+    assert not re.findall(r"<(?:script|img|iframe|link)[^>]+(?:src|href)='?\"?https?:", page.html)
+
+
+def test_hostile_names_are_text_and_nothing_else(page: Report) -> None:
+    assert "<img src=x" not in page.html
+    assert page.html.count("<script>") == 2, "only the page's own scripts run"
+    assert "alert(1)</script><!--" not in page.html
+    assert "\u202e" not in page.html and "\x1b" not in page.html and "\u2028" not in page.html
+    assert "qzxwvyplmokn" not in page.html
+    assert html.escape(r"</script><script>alert(1)</script><!-- \u202eright") in section(page, "claims")
+    for spec in specs(page.html):
+        assert "<" not in spec
+        json.loads(spec)
+
+
+def test_small_groups_are_hidden_and_so_is_what_gives_them_away(tmp_path: Path) -> None:
+    dimensions = {
+        "plan": [("tiny", 7), ("next", 40), ("big", 353)],
+        "region": [("north", 200), ("south", 200)],
+    }
+    lake = analysed_lake(tmp_path, ENGAGEMENT, days=2, dimensions=dimensions)
+    report = build_report(open_lake(lake.root))
+    shown = section(report, "segments") + section(report, "changes") + section(report, "cohorts")
+    assert ">big<" in shown and ">north<" in shown
+    assert "tiny" not in shown and ">next<" not in shown
+    assert '"tiny"' not in "".join(specs(shown)) and '"next"' not in "".join(specs(shown))
+    assert "2 groups are not shown" in shown
+
+
+def test_groups_of_people_that_are_too_small_are_not_compared(page: Report) -> None:
+    fairness = section(page, "models")
+    assert ">one<" in fairness and ">another<" in fairness
+    assert ">tiny<" not in fairness and ">third<" not in fairness, "third would give tiny away"
+    assert "2 values of groups that are too small" in fairness
+
+
+def test_claims_are_listed_with_verdicts_the_contradicted_first(page: Report) -> None:
+    claims = section(page, "claims")
+    verdicts = re.findall(r"class='verdict (\w*)'>([\w ]+)<", claims)
+    assert [v for _, v in verdicts][:6] == ["contradicted"] * 5 + ["absent"]
+    assert "25 statements" in claims and "5 cannot be told" in claims
+
+
+def test_quality_shows_rejected_attempts_and_broken_rules(page: Report) -> None:
+    quality = section(page, "quality")
+    assert "rejected 1" in quality and "attempt 2, rejected" in quality
+    assert ">in_range<" in quality and "broken" in quality
+
+
+def test_an_empty_lake_says_which_commands_make_it(tmp_path: Path) -> None:
+    report = build_report(open_lake(tmp_path))
+    assert report.day is None and set(report.absent) == set(ORDER)
+    for command in ("ingest", "features", "graph", "train", "analyze"):
+        assert f"<code>engage-spark {command}</code>" in report.html
+
+
+def test_one_snapshot_says_that_it_is_one_and_quality_stands_first(tmp_path: Path) -> None:
+    lake = analysed_lake(tmp_path, ENGAGEMENT, days=1)
+    report = build_report(open_lake(lake.root))
+    assert "one snapshot up to this day, that of 2025-10-21" in section(report, "changes")
+    assert report.absent == ("changes",)
+    assert report.sections[1] == "quality"
+    assert "Which metrics moved" not in report.html
+
+
+def test_an_earlier_day_is_reported_as_of_that_day(full: SmallLake) -> None:
+    report = build_report(open_lake(full.root), as_of=NEWEST - timedelta(days=1))
+    assert report.day == NEWEST - timedelta(days=1) and report.snapshots == 1
+    assert "2025-10-21" not in section(report, "changes") + section(report, "claims")
+    assert {"features", "graph", "models"} <= set(report.absent), "they are published for the next day alone"
+    before = build_report(open_lake(full.root), as_of=date(2020, 1, 1))
+    assert set(before.absent) == set(ORDER)
+
+
+def test_another_business_is_reported_without_code(tmp_path: Path) -> None:
+    lake = analysed_lake(tmp_path, BIKES)
+    report = build_report(open_lake(lake.root, contract=BIKES))
+    assert BIKES.name in report.html and "customer_id" not in report.html
+    assert "segments" not in report.absent and "claims" not in report.absent
+
+
+def test_ten_thousand_categories_and_a_dimension_that_is_null_fit_on_the_page(tmp_path: Path) -> None:
+    crowd: list[tuple[str | None, int]] = [(f"value {i:05d}", 25 + i % 7) for i in range(10_000)]
+    nothing: list[tuple[str | None, int]] = [(None, sum(n for _, n in crowd))]
+    lake = SmallLake(tmp_path, ENGAGEMENT)
+    analyse(lake, NEWEST, {"crowd": crowd, "nothing": nothing}, before=None, texts={}, n_metrics=0)
+    report = build_report(open_lake(tmp_path))
+    assert len(report.html.encode()) < 5_000_000
+    segments = section(report, "segments")
+    assert "10,001 groups" in segments and "(null)" in segments and "more rows are left out" in segments
+
+
+def test_tables_of_an_older_contract_lack_columns_and_are_shown(tmp_path: Path, full: SmallLake) -> None:
+    from deltalake import DeltaTable, write_deltalake
+
+    root = tmp_path / "older"
+    shutil.copytree(full.root, root)
+    for name, column in (("claims", "explanation"), ("customer_features", "engagement_velocity")):
+        rows = DeltaTable(str(root / name)).to_pyarrow_table().drop_columns([column])
+        partitions = DeltaTable(str(root / name)).metadata().partition_columns
+        shutil.rmtree(root / name)
+        write_deltalake(str(root / name), rows, partition_by=partitions)
+    report = build_report(open_lake(root))
+    assert report.absent == ()
+    assert "Statement 3" in section(report, "claims")
+
+
+def test_a_lake_that_is_rewritten_meanwhile_is_read_again(
+    full: SmallLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, ask, failures = open_lake(full.root), OpenLake.sql, iter([True])
+
+    def rewritten(self: OpenLake, query: str, **options: object) -> object:
+        if "FROM claims" in query and next(failures, False):
+            raise TransientError("the files of a table could not be read to the end", hint="ask again")
+        return ask(self, query, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(OpenLake, "sql", rewritten)
+    report = build_report(lake)
+    assert report.absent == () and next(failures, None) is None
+
+
+def test_files_that_vanish_for_good_are_named_and_the_rest_is_shown(tmp_path: Path, full: SmallLake) -> None:
+    root = tmp_path / "broken"
+    shutil.copytree(full.root, root)
+    for file in (root / "claims").rglob("*.parquet"):
+        file.unlink()
+    report = build_report(open_lake(root))
+    assert report.absent == ("claims",)
+    assert "Statement 3" not in report.html and str(root) not in report.html
+
+
+def test_nothing_of_a_protected_field_is_described(full: SmallLake) -> None:
+    features = ENGAGEMENT.table("customer_features")
+    fields = tuple(replace(f, protected=f.name == "engagement_velocity") for f in features.fields)
+    tables = tuple(replace(t, fields=fields) if t.name == features.name else t for t in ENGAGEMENT.tables)
+    report = build_report(open_lake(full.root, contract=replace(ENGAGEMENT, tables=tables)))
+    assert "engagement_velocity" not in section(report, "features")
+    assert "social_influence_score" in section(report, "features")
+
+
+def test_bins_are_merged_until_each_has_enough_rows() -> None:
+    assert merged_bins([5, 5, 30, 0, 0, 20, 3]) == [(0, 3, 40), (3, 7, 23)]
+    assert merged_bins([1, 2]) == []
+    assert merged_bins([20, 20]) == [(0, 1, 20), (1, 2, 20)]
+
+
+def test_the_command_writes_the_page_and_says_what_is_absent(
+    full: SmallLake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made" / "page.html"
+    main(["--set", f"lake.root={full.root}", "report", "--out", str(out), "--json"])
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["bytes"] == out.stat().st_size and facts["as_of"] == "2025-10-21"
+    main(["--set", f"lake.root={tmp_path / 'none'}", "report", "--out", str(out), "--as-of", "2025-10-21"])
+    assert "nothing to show yet: changes, quality" in capsys.readouterr().out
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_the_same_lake_gives_the_same_bytes(full: SmallLake, page: Report) -> None:
+    assert build_report(open_lake(full.root)).html == page.html
