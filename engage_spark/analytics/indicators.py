@@ -16,8 +16,9 @@ from engage_spark.contract.analytics_spec import AnalyticsSpec, IndicatorSpec
 def indicator_rows(spec: AnalyticsSpec, states: DayStates) -> Iterator[Row]:
     """Yield the rows of `indicators` of a day, by the states of its customers.
 
-    Grain: one row per indicator and target. Prevalence has Wilson's interval, lift that of the delta method
-    on logarithms. A rule that was not counted, since a table that it uses was not there, is not measured.
+    Grain: one row per indicator and target. Prevalence has Wilson's interval, lift that of a ratio of two
+    means (`intervals.ratio_estimate`). A rule that was not counted, since a table that it uses was not there,
+    is not measured.
     """
     for indicator in spec.indicators:
         for target in spec.targets:

@@ -24,6 +24,8 @@ class Estimate(NamedTuple):
     upper: float | None = None
 
 
+_WIDEST = 700.0
+"""Logarithms that doubles can take the exponential of."""
 NOT_MEASURED = Estimate(None)
 
 
@@ -88,24 +90,44 @@ def difference_estimate(first: MetricState | None, second: MetricState | None) -
     error = sum(parts)
     if error == 0:
         return Estimate(value, value, value)
-    freedom = error**2 / sum(p * p / (s.n - 1) for p, s in zip(parts, (first, second), strict=True))
+    freedom = 1 / sum((p / error) ** 2 / (s.n - 1) for p, s in zip(parts, (first, second), strict=True))
     half = student(freedom) * math.sqrt(error)
     return Estimate(value, value - half, value + half)
 
 
 def ratio_estimate(over: MetricState | None, under: MetricState | None) -> Estimate:
-    """Estimate the ratio of two groups' means by the delta method on logarithms.
+    """Estimate the ratio of two groups' means: of shares from Wilson's limits, which hold at 0 and 1 too, of
+    other means by the delta method on logarithms.
 
     Not measured where the mean below is 0; without ends where a mean is not above 0, so that it has no
-    logarithm, or a group has less than two values.
+    logarithm, or a group has less than two values, or too few hits.
+    Source: G. Y. Zou, A. Donner, Statistics in Medicine 27, 2008, section 3, for shares.
     """
     if over is None or under is None or over.mean is None or not under.mean:
         return NOT_MEASURED
     value = over.mean / under.mean
+    if not math.isfinite(value):
+        return NOT_MEASURED
     if over.mean <= 0 or under.mean <= 0 or over.variance is None or under.variance is None:
         return Estimate(value)
-    half = _Z * math.sqrt(over.variance / over.n / over.mean**2 + under.variance / under.n / under.mean**2)
+    if is_share(over) and is_share(under):
+        return _ratio_of_shares(mean_or_share(over), mean_or_share(under))
+    errors = [math.sqrt(s.variance / s.n) / s.mean for s in (over, under) if s.variance and s.mean]
+    half = min(_Z * math.hypot(*errors), _WIDEST)
     return Estimate(value, value * math.exp(-half), value * math.exp(half))
+
+
+def _ratio_of_shares(over: Estimate, under: Estimate) -> Estimate:
+    """Estimate the ratio of two shares above 0 from their intervals."""
+    (p, p_low, p_high), (q, q_low, q_high) = (
+        (e.value or 0.0, e.lower or 0.0, e.upper or 0.0) for e in (over, under)
+    )
+    below, above = q_high * (2 * q - q_high), q_low * (2 * q - q_low)
+    if below <= 0 or above <= 0:
+        return Estimate(p / q)
+    lower = p * q - math.sqrt(max(0.0, (p * q) ** 2 - p_low * (2 * p - p_low) * below))
+    upper = p * q + math.sqrt(max(0.0, (p * q) ** 2 - p_high * (2 * p - p_high) * above))
+    return Estimate(p / q, max(0.0, lower / below), upper / above)
 
 
 def widened(estimate: Estimate, comparisons: int) -> Estimate:

@@ -16,6 +16,7 @@ from engage_spark.numerics import sketches
 from engage_spark.numerics.dtypes import F64, I64
 
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+_LEAST_WHOLE = 30
 _KOLMOGOROV = 1.358
 """The 95% quantile of Kolmogorov's distribution."""
 
@@ -106,7 +107,8 @@ class PowerLawFit(NamedTuple):
 def fit_power_law(histogram: ValueCounts, *, maximum: float | None = None) -> PowerLawFit | None:
     """Fit a power law to the upper half of the positive values, cut off at `maximum`; None below two values.
 
-    The exponent is that of greatest likelihood. A whole number stands for the reals that round to it.
+    The exponent is that of greatest likelihood. A whole number stands for the reals that round to it, and the
+    tail begins at 30 at the least, from where it hardly matters which reals those are.
     Source: A. Clauset, C. Shalizi, M. Newman, "Power-law distributions in empirical data", SIAM Review 51,
     2009; the distance's interval is that of Dvoretzky, Kiefer and Wolfowitz.
     """
@@ -115,6 +117,8 @@ def fit_power_law(histogram: ValueCounts, *, maximum: float | None = None) -> Po
     if len(values) < 3:
         return None
     middle = int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+    if histogram.is_whole:
+        middle = max(middle, int(np.searchsorted(values, _LEAST_WHOLE)))
     values, counts = values[middle:], counts[middle:]
     if len(values) < 2:
         return None

@@ -186,6 +186,13 @@ def test_a_group_of_few_cannot_be_told(n: int) -> None:
     assert "the group" in judged.explanation
 
 
+def test_a_group_of_whom_all_are_retained_has_an_interval_all_the_same() -> None:
+    judged = of_groups(np.ones(30), np.arange(1000) % 2, claimed=2.0)
+    assert judged.estimate.lower is not None
+    assert judged.estimate.lower < 1.85
+    assert judged.estimate.value == 2.0
+
+
 def test_the_customers_are_counted_exactly() -> None:
     states = states_of({"score": np.ones(40)}, {})
     assert judge(claim(ClaimKind.CUSTOMERS, claimed=40), states, {}).verdict is Verdict.HOLDS
@@ -233,6 +240,7 @@ SHAPES = {
     "mirrored": 200 - RANDOM.gamma(1.5, 10, 20_000),
     "uniform": RANDOM.uniform(0, 1, 20_000),
     "pareto": np.minimum(1 / RANDOM.uniform(0, 1, 20_000) ** (1 / 1.2), 10_000),
+    "whole pareto": np.floor(3 / RANDOM.uniform(0, 1, 20_000) ** (1 / 1.1)),
     "log-normal": np.exp(RANDOM.normal(0, 1, 20_000)),
     "afternoon": RANDOM.binomial(23, 0.65, 20_000),
     "night": RANDOM.binomial(23, 0.1, 20_000),
@@ -252,6 +260,7 @@ SHAPES = {
         ("gamma", Shape.LONG_TAILED, Verdict.HOLDS),
         ("uniform", Shape.LONG_TAILED, Verdict.CONTRADICTED),
         ("pareto", Shape.POWER_LAW, Verdict.HOLDS),
+        ("whole pareto", Shape.POWER_LAW, Verdict.HOLDS),
         ("log-normal", Shape.POWER_LAW, Verdict.CONTRADICTED),
         ("normal", Shape.POWER_LAW, Verdict.CONTRADICTED),
         ("afternoon", Shape.PEAKS_BETWEEN, Verdict.HOLDS),
@@ -262,9 +271,10 @@ SHAPES = {
 )
 def test_the_form_of_a_distribution(values: str, shape: Shape, verdict: Verdict) -> None:
     ends = {"low": 12.0, "high": 18.0} if shape is Shape.PEAKS_BETWEEN else {}
+    digits = 0 if values == "whole pareto" else None
     maximum = 10_000.0 if values == "pareto" else None
     about = claim(ClaimKind.SHAPE, metric="score", shape=shape, maximum=maximum, **ends)
-    judged = judge(about, states_of({"score": SHAPES[values]}, {}), {})
+    judged = judge(about, states_of({"score": SHAPES[values]}, {}, digits=digits), {})
     assert judged.verdict is verdict, judged.explanation
     few = judge(about, states_of({"score": SHAPES[values][:50]}, {}), {})
     assert few.verdict is Verdict.CANNOT_BE_TOLD
@@ -291,6 +301,49 @@ def test_a_claim_that_is_true_is_seldom_denied(kind: str, n: int) -> None:
             judged = judge(claim(ClaimKind.REFERENCE_MEAN, metric="score", claimed=claimed), states, {})
         denied += judged.verdict not in (Verdict.HOLDS, Verdict.CANNOT_BE_TOLD)
     assert denied <= 0.05 * times
+
+
+HOSTILE = {
+    "nobody": np.array([]),
+    "one": np.array([1.0]),
+    "nulls": np.full(200, np.nan),
+    "constant": np.full(200, 2.0),
+    "zeros": np.zeros(200),
+    "largest": np.where(np.arange(200) % 2, 6e153, -6e153),
+    "smallest": np.where(np.arange(200) % 2, 5e-324, 1e-300),
+    "tiny": np.where(np.arange(200) % 2, 1e-200, 3e-200),
+    "infinite": np.where(np.arange(200) % 2, np.inf, 1.0),
+    "negative": -np.arange(1.0, 201.0),
+    "two values": np.arange(200.0) % 2,
+}
+
+
+@pytest.mark.parametrize("values", HOSTILE)
+def test_no_values_make_a_claim_fail(values: str) -> None:
+    """Whatever a day holds, every kind of claim has a verdict, and finite numbers or none."""
+    data = HOSTILE[values]
+    group = {"metric": "score", "dimension": "g", "segment": "true"}
+    claims = [
+        claim(ClaimKind.RATIO, claimed=3.0, **group),
+        claim(ClaimKind.GROUP_MEAN, claimed=0.9, **group),
+        claim(ClaimKind.HIGHEST, **group),
+        claim(ClaimKind.DIFFERENCE, low=-1.0, high=1.0, **group),
+        claim(ClaimKind.MEAN_ABOVE, metric="score", claimed=0.0),
+        claim(ClaimKind.MEAN_BETWEEN, metric="score", low=0.0, high=1.0),
+        claim(ClaimKind.REFERENCE_MEAN, metric="score", claimed=0.0),
+        claim(ClaimKind.REFERENCE_SHARE, metric="score", claimed=0.5),
+        claim(ClaimKind.SHARE, dimension="g", segment="true", claimed=1.0),
+        claim(ClaimKind.CUSTOMERS, claimed=10),
+        *(claim(ClaimKind.SHAPE, metric="score", shape=s, low=0.0, high=1.0, maximum=1.0) for s in Shape),
+    ]
+    for holds in (np.arange(len(data)) % 3 == 0, np.ones(len(data), bool), np.zeros(len(data), bool)):
+        states = states_of({"score": data}, {"g": rule(holds)} if len(data) else {})
+        for about in claims:
+            judged = judge(about, states, {})
+            assert judged.explanation
+            if judged.verdict is not Verdict.CANNOT_BE_TOLD:
+                assert judged.estimate.value is None or np.isfinite(judged.estimate.value), about.kind
+                assert judged.n > 0
 
 
 def test_rows_have_the_columns_of_the_table() -> None:
