@@ -1,5 +1,6 @@
 """Answer questions about a lake by typed tools, each figure with its evidence, without Spark."""
 
+from engage_spark.insight.check_text import TextProblem, check_text
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin
 from engage_spark.insight.failures import (
     BadArgumentError,
@@ -24,8 +25,10 @@ __all__ = [
     "Origin",
     "StaleLakeError",
     "SuppressedError",
+    "TextProblem",
     "Tool",
     "ToolGroup",
     "UnknownToolError",
+    "check_text",
     "tools_of",
 ]

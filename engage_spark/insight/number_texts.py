@@ -1,0 +1,413 @@
+"""Read every number that a text states: digits, words, fractions, multiples, ordinals, dates. Pure.
+
+What holds a digit and cannot be read is a mention, too, of kind UNREADABLE: nothing that looks like a number
+passes unseen.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from engage_spark.insight.number_words import (
+    FRACTIONS,
+    MONTHS,
+    MULTIPLES,
+    ORDINALS,
+    SCALE_WORDS,
+    SCALES,
+    VAGUE,
+    WORD_NUMBER,
+    number_of_words,
+)
+
+
+class MentionKind(StrEnum):
+    """What a text uses a number as."""
+
+    NUMBER = "number"
+    FRACTION = "fraction"
+    MULTIPLE = "multiple"
+    ORDINAL = "ordinal"
+    DATE = "date"
+    VAGUE = "vague"
+    UNREADABLE = "unreadable"
+
+
+class Hedge(StrEnum):
+    """How a text qualifies a number."""
+
+    EXACT = "exact"
+    ABOUT = "about"
+    ABOVE = "above"
+    AT_LEAST = "at least"
+    BELOW = "below"
+    AT_MOST = "at most"
+
+
+class UnitKind(StrEnum):
+    """What a text measures a number in; NOUN: a word that follows it."""
+
+    NONE = "none"
+    PERCENT = "percent"
+    POINTS = "points"
+    TIMES = "times"
+    MONEY = "money"
+    NOUN = "noun"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mention:
+    """A number in a text, at [start, end) of the prepared text.
+
+    `place` is the worth of its last written digit. `unit` is the sign or word of the unit. `year`, `month`
+    and `day` are those of a date; None what it leaves out. `is_range_start`: the next mention is its end.
+    """
+
+    kind: MentionKind
+    text: str
+    start: int
+    end: int
+    value: Decimal = Decimal(0)
+    place: Decimal = Decimal(1)
+    hedge: Hedge = Hedge.EXACT
+    unit_kind: UnitKind = UnitKind.NONE
+    unit: str = ""
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+    is_range_start: bool = False
+
+
+LONGEST = 40
+"""Characters of a number that can be one."""
+_MONTH = "|".join(sorted(MONTHS, key=len, reverse=True))
+_DATES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?<![\w.,-])(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?![\w-])",
+        r"(?<![\w.,-])(?P<y>\d{4})-(?P<m>\d{2})(?![\w-])",
+        r"(?<![\w.,/])(?P<a>\d{1,2})/(?P<b>\d{1,2})/(?P<y>\d{4})(?![\w/])",
+        rf"(?<![\w.,])(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month>{_MONTH})\b\.?,?(?:\s+(?P<y>\d{{4}}))?(?!\w)",
+        rf"\b(?P<month>{_MONTH})\b\.?\s+(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?!\w)(?:,?\s+(?P<y>\d{{4}})(?!\w))?",
+        rf"\b(?P<month>{_MONTH})\b\.?,?\s+(?:of\s+)?(?P<y>\d{{4}})(?!\w)",
+        r"\b(?:in|of|since|until|by|during|year)\s+(?P<y>(?:19|20)\d{2})(?![\w,.'%-]*[\d%])(?!\s*(?:%|\w+s\b))",
+    )
+)
+_DIGITS = re.compile(
+    r"(?P<sign>[-−+±]\s?)?(?P<money>[$€£¥]\s?)?(?P<body>\d[\d,.'_]*|\.\d+)(?P<exp>[eE][-+]?\d+)?(?P<tail>[A-Za-z%‰°×]+)?"
+)
+_BODY = re.compile(
+    r"(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d{0,2}(?:'\d{3})+|[1-9]\d{0,2}(?:_\d{3})+)(?:\.\d+)?|\.\d+"
+)
+_TAILS = frozenset({"k", "m", "mn", "mio", "b", "bn", "x", "×", "%", "st", "nd", "rd", "th", "pp", "fold"})
+_AFTER = re.compile(r"[\s-]{0,3}(?P<word>%|‰|[$€£]|[A-Za-z]+)(?:\s+(?P<next>[A-Za-z]+))?")
+_HEDGES = (
+    (Hedge.AT_LEAST, r"at least|no less than|no fewer than|not less than|≥|>="),
+    (Hedge.AT_MOST, r"at most|no more than|not more than|up to|≤|<="),
+    (Hedge.ABOVE, r"more than|greater than|higher than|larger than|over|above|just over|exceeds|exceeding|>"),
+    (Hedge.BELOW, r"less than|fewer than|lower than|smaller than|under|below|just under|nearly|almost|<"),
+    (Hedge.ABOUT, r"about|around|approximately|approx\.?|roughly|circa|ca\.?|some|close to|~|≈|or so"),
+)
+_HEDGE = tuple((hedge, re.compile(rf"(?:^|(?<=\W))(?:{p})\s*(?:an?\s+)?$", re.I)) for hedge, p in _HEDGES)
+_WORDS = re.compile(
+    rf"\b(?:(?P<half>half\s+an?|an?\s+quarter\s+of\s+an?)\s+(?P<scale>{'|'.join(SCALE_WORDS)})"
+    rf"|(?P<fraction>(?:(?:an?|{WORD_NUMBER}|\d+)[\s-]+)?(?:{'|'.join(FRACTIONS)})s?)"
+    rf"|(?P<multiple>{'|'.join(MULTIPLES)})"
+    rf"|(?P<fold>(?:{WORD_NUMBER})-?fold)"
+    rf"|(?P<vague>{'|'.join(VAGUE)})"
+    rf"|(?P<number>(?:(?:an?\s+)?(?:{WORD_NUMBER}|{'|'.join(SCALE_WORDS)})"
+    rf"(?:[\s-]+(?:and\s+)?(?:{WORD_NUMBER}|{'|'.join(SCALE_WORDS)}|point))*))"
+    rf"|(?P<ordinal>{'|'.join(ORDINALS)}))\b",
+    re.IGNORECASE,
+)
+_OUT_OF = re.compile(r"\s+(?:in|out of|of|of every|in every)\s+$", re.IGNORECASE)
+_TO = re.compile(r"\s*(?:[-–—]|to|and|through|until)\s*[$€£]?$", re.IGNORECASE)
+
+
+def prepared(text: str) -> str:
+    """Return a text with one way to write digits, spaces and dashes; other signs of numbers stand apart."""
+    text = re.sub(r"(?<=\d)[\u00a0\u2007\u2009\u202f](?=\d{3}(?!\d))", ",", text)
+    parts = []
+    for char in text:
+        number = unicodedata.numeric(char, None)
+        if char.isdecimal():
+            parts.append(str(unicodedata.digit(char)))
+        elif number is not None and "/" in unicodedata.normalize("NFKC", char).replace("\u2044", "/"):
+            parts.append(" " + unicodedata.normalize("NFKC", char).replace("\u2044", "/") + " ")
+        elif number is not None:
+            parts.append(f" №{number:g} ")
+        else:
+            parts.append(unicodedata.normalize("NFKC", char) if char not in "…" else char)
+    plain = "".join(parts)
+    return re.sub(r"[\u200b-\u200f\u2060\ufeff]", "", plain).replace("\u2044", "/")
+
+
+def may_hold_numbers(text: str) -> bool:
+    """Return whether a text has a digit or a word of a number."""
+    return any(c.isdigit() for c in text) or _WORDS.search(text) is not None
+
+
+def mentions_of(text: str) -> tuple[Mention, ...]:
+    """Return every number of a text as `prepared` returns it, in order. A masked part is of NUL signs."""
+    taken = list[Mention]()
+    covered = bytearray(len(text))
+    for mention in (*_dates(text), *_words_before_digits(text)):
+        if not any(covered[mention.start : mention.end]):
+            covered[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
+            taken.append(mention)
+    for match in _DIGITS.finditer(text):
+        at = match.start("body")
+        if not covered[at]:
+            taken.append(_of_digits(text, match))
+    taken.sort(key=lambda m: m.start)
+    return tuple(_joined(text, taken))
+
+
+def _dates(text: str) -> Iterator[Mention]:
+    for pattern in _DATES:
+        for match in pattern.finditer(text):
+            parts = match.groupdict()
+            year = None if parts.get("y") is None else int(parts["y"])
+            if parts.get("month") is not None:
+                month: int | None = MONTHS[parts["month"].lower()]
+            else:
+                month = None if parts.get("m") is None else int(parts["m"])
+            day = None if parts.get("d") is None else int(parts["d"])
+            if "a" in parts:  # 10/21/2025 or 21/10/2025: the part above 12 is the day, else American
+                first, second = int(parts["a"]), int(parts["b"])
+                month, day = (second, first) if first > 12 else (first, second)
+            start = match.start("y") if month is None else match.start()
+            yield Mention(
+                kind=MentionKind.DATE,
+                text=text[start : match.end()],
+                start=start,
+                end=match.end(),
+                year=year,
+                month=month,
+                day=day,
+            )
+
+
+def _words_before_digits(text: str) -> Iterator[Mention]:
+    """Yield what is written in words, and fractions of digits such as 1/3 or 3 quarters."""
+    for match in re.finditer(r"(?<![\w./])(\d{1,3})/(\d{1,3})(?![\w/])", text):
+        if int(match[2]):
+            yield _fraction(text, match.start(), match.end(), Decimal(int(match[1])) / int(match[2]))
+    for match in _WORDS.finditer(text):
+        mention = _of_words(text, match)
+        if mention is not None:
+            yield mention
+
+
+def _of_words(text: str, match: re.Match[str]) -> Mention | None:
+    start, end, words = match.start(), match.end(), match[0].lower()
+    mention: Mention | None = None
+    if match["half"]:
+        part = Decimal("0.5") if words.startswith("half") else Decimal("0.25")
+        value = part * SCALES[match["scale"].lower()]
+        mention = _number(text, start, end, value, value / 100)
+    elif match["fraction"]:
+        mention = _of_fraction(text, start, end, words)
+    elif match["multiple"]:
+        mention = Mention(
+            kind=MentionKind.MULTIPLE,
+            text=match[0],
+            start=start,
+            end=end,
+            value=MULTIPLES[words],
+            hedge=_hedge_before(text, start),
+            unit_kind=UnitKind.TIMES,
+        )
+    elif match["fold"]:
+        value = number_of_words(words.removesuffix("fold").strip("- "))
+        mention = _number(text, start, end, value, Decimal(1), unit_kind=UnitKind.TIMES)
+    elif match["vague"] or match["ordinal"]:
+        kind = MentionKind.VAGUE if match["vague"] else MentionKind.ORDINAL
+        value = VAGUE[words] if match["vague"] else Decimal(ORDINALS[words])
+        mention = Mention(kind=kind, text=match[0], start=start, end=end, value=value)
+    elif not re.search(r"[\d.]\s*$", text[:start]) and (words != "one" or _one_is_a_number(text, end)):
+        # Not the scale of digits before it, as in 1.2 million.
+        value = number_of_words(words)
+        place = Decimal(1) if "point" not in words else Decimal(10) ** int(value.as_tuple().exponent)
+        mention = _number(text, start, end, value, place)
+    return mention
+
+
+def _of_fraction(text: str, start: int, end: int, words: str) -> Mention | None:
+    parts = re.split(r"[\s-]+", words)
+    name = parts[-1]
+    singular = name if name in FRACTIONS else name.removesuffix("s")
+    if name == "halves":
+        singular = "half"
+    if len(parts) == 1:
+        if singular != "half":
+            if name in ORDINALS:
+                return Mention(
+                    kind=MentionKind.ORDINAL, text=words, start=start, end=end, value=Decimal(ORDINALS[name])
+                )
+            return None if singular == "quarter" else _unreadable(text, start, end)
+        count = Decimal(1)
+    elif parts[-2] in ("a", "an"):
+        count = Decimal(1)
+    elif parts[-2].isdigit():
+        count = Decimal(parts[-2])
+    else:
+        count = number_of_words(" ".join(parts[:-1]))
+    return _fraction(text, start, end, count / FRACTIONS[singular])
+
+
+def _fraction(text: str, start: int, end: int, value: Decimal) -> Mention:
+    return Mention(
+        kind=MentionKind.FRACTION,
+        text=text[start:end],
+        start=start,
+        end=end,
+        value=value,
+        place=Decimal("0.01"),
+        hedge=_hedge_before(text, start),
+    )
+
+
+def _one_is_a_number(text: str, end: int) -> bool:
+    """Return whether "one" counts: before a percent sign, a fraction or "in five", not in "one of them"."""
+    return bool(
+        re.match(r"\s+(?:percent|per cent|percentage|point|in|out of)\b(?!\s+(?:of|the|an?)\b)", text[end:])
+        or re.match(r"\s+(?:customers?|times?|hundred|thousand|million)\b", text[end:])
+    )
+
+
+def _of_digits(text: str, match: re.Match[str]) -> Mention:
+    start, end = match.start(), match.end()
+    before = text[match.start("body") - 1] if match.start("body") else ""
+    sign = (match["sign"] or "").strip()
+    if sign and match.start() and re.match(r"[\w%)\x00]", text[match.start() - 1]):
+        sign, start = "", match.start("money") if match["money"] else match.start("body")  # a dash, no sign
+    body = match["body"].rstrip(".,'_")
+    tail = (match["tail"] or "").lower()
+    if len(body) < len(match["body"]):  # the end of a sentence or of an item of a list
+        end, tail = match.start("body") + len(body), ""
+    is_glued = bool(re.match(r"[\w№#@]", before)) and not match["money"]
+    is_endless = len(body) > LONGEST or len(match["exp"] or "") > 3
+    if is_endless or is_glued or not _BODY.fullmatch(body) or (tail and tail not in _TAILS) or sign == "±":
+        reach = re.search(r"\S*$", text[:start])
+        return _unreadable(text, reach.start() if reach and is_glued else start, match.end())
+    number = Decimal(re.sub(r"[,'_]", "", body) + (match["exp"] or ""))
+    place = Decimal(10) ** int(number.as_tuple().exponent)
+    if sign in ("-", "−"):
+        number = -number
+    if tail in ("st", "nd", "rd", "th"):
+        return Mention(
+            kind=MentionKind.ORDINAL, text=text[start:end], start=start, end=end, value=abs(number)
+        )
+    if tail in SCALES:
+        number, place = number * SCALES[tail], place * SCALES[tail]
+    unit_kind, unit = UnitKind.NONE, ""
+    if tail in ("x", "×", "fold"):
+        unit_kind = UnitKind.TIMES
+    elif tail == "%":
+        unit_kind = UnitKind.PERCENT
+    elif tail == "pp":
+        unit_kind = UnitKind.POINTS
+    if match["money"]:
+        unit_kind, unit = UnitKind.MONEY, match["money"].strip()
+    return _number(text, start, end, number, place, unit_kind=unit_kind, unit=unit)
+
+
+def _number(
+    text: str,
+    start: int,
+    end: int,
+    value: Decimal,
+    place: Decimal,
+    *,
+    unit_kind: UnitKind = UnitKind.NONE,
+    unit: str = "",
+) -> Mention:
+    after = _AFTER.match(text, end)
+    if after and after["word"].lower() in (*SCALE_WORDS, "mn", "mio", "bn"):
+        scale = SCALES[after["word"].lower()]
+        value, place, end = value * scale, place * scale, after.end("word")
+        after = _AFTER.match(text, end)
+    if after and unit_kind in (UnitKind.NONE, UnitKind.PERCENT):
+        word, following = after["word"].lower(), (after["next"] or "").lower()
+        joined = f"{word} {following}".strip()
+        if word in ("%", "percent", "pct") or joined == "per cent":
+            unit_kind = UnitKind.PERCENT
+            end = after.end("word") if joined != "per cent" else after.end("next")
+            more = re.match(r"[\s-]+points?\b", text[end:])
+            unit_kind, end = (UnitKind.POINTS, end + more.end()) if more else (unit_kind, end)
+        elif word in ("points", "pp") or joined.startswith("percentage point"):
+            unit_kind, end = UnitKind.POINTS, after.end("word" if word != "percentage" else "next")
+        elif word in ("times", "fold", "x"):
+            unit_kind, end = UnitKind.TIMES, after.end("word")
+        elif word in "$€£":
+            unit_kind, unit, end = UnitKind.MONEY, word, after.end("word")
+        elif unit_kind is UnitKind.NONE:
+            unit_kind, unit = UnitKind.NOUN, word
+    return Mention(
+        kind=MentionKind.NUMBER,
+        text=text[start:end],
+        start=start,
+        end=end,
+        value=value,
+        place=place,
+        hedge=_hedge_before(text, start),
+        unit_kind=unit_kind,
+        unit=unit,
+    )
+
+
+def _unreadable(text: str, start: int, end: int) -> Mention:
+    reach = re.match(r"\w*", text[end:])
+    end += reach.end() if reach else 0
+    return Mention(kind=MentionKind.UNREADABLE, text=text[start:end], start=start, end=end)
+
+
+def _hedge_before(text: str, start: int) -> Hedge:
+    before = text[max(0, start - 24) : start]
+    for hedge, pattern in _HEDGE:
+        if pattern.search(before):
+            return hedge
+    return Hedge.EXACT
+
+
+def _joined(text: str, mentions: list[Mention]) -> Iterator[Mention]:
+    """Yield mentions with "one in five" as a fraction, and with the starts of ranges marked."""
+    i = 0
+    while i < len(mentions):
+        this = mentions[i]
+        after = mentions[i + 1] if i + 1 < len(mentions) else None
+        between = text[this.end : after.start] if after else ""
+        numbers = after is not None and {this.kind, after.kind} == {MentionKind.NUMBER}
+        is_part = after is not None and numbers and 0 < this.value < after.value <= 1000
+        if after is not None and is_part and _OUT_OF.fullmatch(between):
+            yield _fraction(text, this.start, after.end, this.value / after.value)
+            i += 2
+            continue
+        if numbers and _TO.fullmatch(between):
+            is_and = re.fullmatch(r"\s*and\s*", between, re.IGNORECASE)
+            starts = not is_and or re.search(r"\bbetween\s*$", text[: this.start], re.IGNORECASE)
+            yield _with_unit_of(this, after, is_range_start=bool(starts))
+        else:
+            yield this
+        i += 1
+
+
+def _with_unit_of(this: Mention, after: Mention | None, *, is_range_start: bool) -> Mention:
+    """Return the start of a range with the unit of its end, where it has none of its own: 10 to 20%."""
+    if after is None or not is_range_start:
+        return this
+    lends = this.unit_kind is UnitKind.NONE or (
+        this.unit_kind is UnitKind.NOUN and this.unit in ("to", "and")
+    )
+    return replace(
+        this,
+        is_range_start=True,
+        unit_kind=after.unit_kind if lends else this.unit_kind,
+        unit=after.unit if lends else this.unit,
+    )

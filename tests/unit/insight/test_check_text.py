@@ -1,0 +1,258 @@
+"""Every number of a text is in the evidence, or is named as a problem."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from datetime import date
+
+import pytest
+
+from engage_spark.insight.check_text import Complaint, check_text
+from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin
+
+ORIGIN = Origin(table="rollups", version=7, run="run-8f3a", as_of=date(2025, 10, 21))
+
+
+def fact(label: str, value: float | int | str | None, unit: str | None = None, **more: object) -> Evidence:
+    at = {"table": "rollups", "version": 7, "run": "run-8f3a", "as_of": date(2025, 10, 21)}
+    return Evidence(label=label, value=value, unit=unit, **{**at, **more})  # type: ignore[arg-type]
+
+
+FACTS = (
+    fact("customers", 99_873, "customers"),
+    fact("churn_30_day", 0.37912, "share", n=99_873, lower=0.3761, upper=0.38214),
+    fact("sessions_last_7_days", 8.6789, "sessions", n=99_870, lower=8.6512, upper=8.7066),
+    fact("lifetime_value_usd", 1_455.1049, "USD", n=98_001, lower=1_450.2, upper=1_460.0),
+    fact("profile_completeness_pct", 67.8123, "percent", n=97_002),
+    fact("engagement_score", 0.4853, "score", n=99_100),
+    fact("change of engagement_score", -0.0312, "score"),
+    fact("lift", 2.0312, "ratio", lower=1.91, upper=2.16),
+    fact("smaller lift", 3.0, "ratio"),
+    fact("share without gigs", 0.3342, "share"),
+    fact("share with posts", 0.5012, "share"),
+    fact("rare", 0.2001, "share"),
+    fact("p_adjusted", 0.00031, "probability"),
+    fact("newest day", "2025-09-30"),
+)
+SEGMENTS = Answer(
+    tool="compare_segments",
+    arguments={"metric": "churn_30_day", "dimension": "age", "limit": 5},
+    columns=(
+        Column(name="segment", role=ColumnRole.GROUP),
+        Column(name="churn_30_day", unit="share"),
+        Column(name="lower", unit="share"),
+        Column(name="upper", unit="share"),
+        Column(name="n", unit="customers"),
+    ),
+    rows=(
+        ("25 to <35", 0.4123, 0.4011, 0.4236, 7_412),
+        ("60+", 0.2987, 0.2811, 0.3170, 2_604),
+        ("Urban", 0.3512, 0.3466, 0.3559, 41_220),
+    ),
+    origin=ORIGIN,
+    notes=("Groups of fewer than 20 customers are not shown.",),
+)
+ANSWERS = (Answer(tool="describe", arguments={"metric": "churn_30_day"}, facts=FACTS), SEGMENTS)
+
+ACCEPTED = [
+    "There are 99,873 customers.",
+    "There are 99\u202f873 customers.",
+    "There are 99873 customers and 99'873 customers and 99_873 customers.",
+    "About 100,000 customers, roughly 99,900 customers, nearly 100 thousand.",
+    "99.87 thousand customers, 99.9k customers, about 0.10 million customers.",
+    "Ninety-nine thousand eight hundred and seventy-three customers.",
+    "37.9% of the customers churn; 38 percent; 37.91 per cent; a share of 0.379.",
+    "thirty-eight percent of them, or thirty-seven point nine percent",
+    "more than 37% of the customers, fewer than 38%, at least 0.379, under 40 percent",
+    "The 95% interval is 37.6% to 38.2%, or 0.376–0.382; 95% CI 37.6 to 38.2%.",
+    "between 37.6 and 38.2 percent, or from 37.61% to 38.21%",
+    "8.7 sessions, 8.68 sessions; sessions last 7 days is 8.7; sessions_last_7_days: 8.679",
+    "$1,455.10, $1455, 1,455 USD, about $1,500, $1.5k, 1.46 thousand USD",
+    "67.8%, 67.81 percent, 68%",
+    "an engagement score of 0.49 or .485",
+    "It fell by 0.031. It dropped by 0.0312. The change is -0.031, or −0.03120.",
+    "2.0 times, twice as many, double, 2.03x, twofold, a factor of 2.03, 2.0-fold",
+    "3 times, three times, threefold, triple, 3x",
+    "a third of them, one third, about a third, 1/3, one-third, ⅓ of them",
+    "half of them, about half, 1 in 2 customers, more than half",
+    "one in five, 1 in 5, 2 out of 10, about a fifth, 20%",
+    "p below 0.001, p < 0.01, p = 0.00031",
+    "On 2025-10-21, 21 October 2025, October 21, 2025, 21st of October 2025, 10/21/2025, 21/10/2025.",
+    "in October 2025, since 2025, in 2025-10, 30 September, until 2025-09-30",
+    "Customers of 25 to <35 and of 60+ lead; the three groups, the first and the 2nd, third in rank.",
+    "Groups of fewer than 20 customers are not shown.",
+    "Of customers aged 25 to <35, 41.2% churn (n = 7,412).",
+    "the top 5 segments",
+    "No one knows why one of them leaves, and nobody is number one.",
+    "From 29.9% to 41.2%.",
+    "hundreds of thousands",
+    "",
+    "No numbers here.",
+]
+REJECTED = {
+    "There are 99,874 customers.": Complaint.NO_EVIDENCE,
+    "There are 100,000 customers.": Complaint.NO_EVIDENCE,
+    "more than 100,000 customers": Complaint.NO_EVIDENCE,
+    "more than 80,000 customers": Complaint.NO_EVIDENCE,
+    "nearly 98,900 customers": Complaint.NO_EVIDENCE,
+    "Ninety-eight thousand customers": Complaint.NO_EVIDENCE,
+    "99,87 customers": Complaint.UNREADABLE,
+    "99.873,00 customers": Complaint.UNREADABLE,
+    "0x1F customers": Complaint.UNREADABLE,
+    "customers of Q3": Complaint.UNREADABLE,
+    "see CUST-001234": Complaint.UNREADABLE,
+    "v2": Complaint.UNREADABLE,
+    "10² customers": Complaint.UNREADABLE,
+    "三 customers": Complaint.UNREADABLE,
+    "Ⅷ customers": Complaint.UNREADABLE,
+    "٣٧٫٩ customers": Complaint.NO_EVIDENCE,
+    "３６.9%": Complaint.NO_EVIDENCE,
+    "37.8% churn": Complaint.NO_EVIDENCE,
+    "43% churn": Complaint.NO_EVIDENCE,
+    "0.379% churn": Complaint.ANOTHER_UNIT,
+    "0.4 of them": Complaint.TOO_ROUGH,
+    "an engagement score of 48.5%": Complaint.NO_EVIDENCE,
+    "an engagement score of 0.5": Complaint.TOO_ROUGH,
+    "0.678 percent": Complaint.NO_EVIDENCE,
+    "$8.68": Complaint.ANOTHER_UNIT,
+    "8.68 USD": Complaint.ANOTHER_UNIT,
+    "8.68%": Complaint.ANOTHER_UNIT,
+    "$67.81": Complaint.ANOTHER_UNIT,
+    "8.68 customers": Complaint.ANOTHER_UNIT,
+    "99,873 sessions": Complaint.ANOTHER_UNIT,
+    "€1,455": Complaint.ANOTHER_UNIT,
+    "It rose by 0.031.": Complaint.ANOTHER_SIGN,
+    "The change is 0.031.": Complaint.ANOTHER_SIGN,
+    "It fell by 8.68.": Complaint.ANOTHER_SIGN,
+    "minus 8.68 is -8.68": Complaint.ANOTHER_SIGN,
+    "four times": Complaint.NO_EVIDENCE,
+    "fourfold": Complaint.NO_EVIDENCE,
+    "quadrupled": Complaint.NO_EVIDENCE,
+    "halved": Complaint.ANOTHER_UNIT,
+    "two thirds": Complaint.NO_EVIDENCE,
+    "a quarter of them": Complaint.NO_EVIDENCE,
+    "one in four": Complaint.NO_EVIDENCE,
+    "3 in 4": Complaint.NO_EVIDENCE,
+    "¾ of them": Complaint.NO_EVIDENCE,
+    "half a million customers": Complaint.NO_EVIDENCE,
+    "a million customers": Complaint.NO_EVIDENCE,
+    "millions of customers": Complaint.NO_EVIDENCE,
+    "a dozen segments": Complaint.NO_EVIDENCE,
+    "On 2025-10-22.": Complaint.NO_DATE,
+    "On 20 October 2025.": Complaint.NO_DATE,
+    "In November 2025.": Complaint.NO_DATE,
+    "in 2024": Complaint.NO_DATE,
+    "since 2019": Complaint.NO_DATE,
+    "between 37.6 and 42.4 percent": Complaint.NOT_AN_INTERVAL,
+    "37.6%–37.9%": Complaint.NOT_AN_INTERVAL,
+    "from 38.2% to 37.6%": Complaint.NOT_AN_INTERVAL,
+    "customers of 26 to <35": Complaint.NO_EVIDENCE,
+    "fewer than 25 customers are not shown": Complaint.NO_EVIDENCE,
+    "the seventeenth place, in 17th place": Complaint.NO_RANK,
+    "the top 6 segments": Complaint.NO_EVIDENCE,
+    "sessions of the last 8 days": Complaint.NO_EVIDENCE,
+    "a 90% interval": Complaint.NO_EVIDENCE,
+    "p = 0.0004": Complaint.NO_EVIDENCE,
+    "1e5 customers": Complaint.TOO_ROUGH,
+}
+
+
+@pytest.mark.parametrize("text", ACCEPTED)
+def test_a_text_with_evidence_is_accepted(text: str) -> None:
+    assert [str(p) for p in check_text(text, ANSWERS)] == []
+
+
+@pytest.mark.parametrize(("text", "complaint"), REJECTED.items())
+def test_a_number_without_evidence_is_rejected(text: str, complaint: Complaint) -> None:
+    assert complaint in {p.complaint for p in check_text(text, ANSWERS)}, check_text(text, ANSWERS)
+
+
+def test_without_answers_no_number_has_evidence() -> None:
+    assert {p.text for p in check_text("3 of 5 on 2025-10-21, twice, a third", [])} == {
+        "3 of 5",
+        "2025-10-21",
+        "twice",
+        "a third",
+    }
+
+
+SENTENCES = (
+    "37.9% of 99,873 customers churn (95% interval 37.6% to 38.2%); in groups of 25 to <35 it is 41.2%.",
+    "Sessions last 7 days is 8.68 sessions (8.65 to 8.71, n = 99,870), lifetime value 1,455.10 USD.",
+    "It fell by 0.0312, from 0.485, at a lift of 2.03 (1.91 to 2.16); 67.8 percent of the profile is filled.",
+    "Urban: 35.1% of 41,220 customers; 60+: 29.9% of 2,604 customers; 25 to <35: 41.2% of 7,412 customers.",
+)
+
+
+def is_admissible(number: str) -> bool:
+    """An oracle in plain floats: whether some figure, or a hundred times it, rounds to these digits."""
+    written = float(number.replace(",", ""))
+    half = 0.5 * 10.0 ** -len(number.partition(".")[2]) * (1 + 1e-9)
+    figures = [
+        v
+        for e in (e for a in ANSWERS for e in a.evidence())
+        for v in (e.value, e.lower, e.upper, e.n)
+        if isinstance(v, int | float)
+    ]
+    figures += [5, len(SEGMENTS.rows)]
+    return any(abs(abs(v) * scale - written) <= half for v in figures for scale in (1, 100))
+
+
+def numbers_in(text: str) -> Sequence[re.Match[str]]:
+    return list(re.finditer(r"\d[\d,]*(?:\.\d+)?", text))
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+@pytest.mark.parametrize("seed", range(3))
+def test_any_number_that_is_changed_is_rejected(sentence: str, seed: int) -> None:
+    """Digits exchanged, added, left out, the point moved: what no figure rounds to is always seen."""
+    assert check_text(sentence, ANSWERS) == ()
+    draw, checked = random.Random(seed), 0
+    for match in numbers_in(sentence):
+        for _ in range(12):
+            digits = list(match[0])
+            place = draw.choice([i for i, c in enumerate(digits) if c.isdigit()])
+            digits[place] = draw.choice([c for c in "123456789" if c != digits[place]])
+            if draw.random() < 0.3:
+                digits.append(draw.choice("123456789"))
+            changed = "".join(digits)
+            if "," in changed and not re.fullmatch(r"\d{1,3}(,\d{3})*(\.\d+)?", changed):
+                continue
+            if is_admissible(changed):
+                continue
+            text = sentence[: match.start()] + changed + sentence[match.end() :]
+            assert check_text(text, ANSWERS), text
+            checked += 1
+    assert checked > 20
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_figure_rounded_by_the_rule_is_accepted_and_one_off_is_not(seed: int) -> None:
+    draw = random.Random(seed)
+    value = draw.choice((-1, 1)) * draw.random() * 10 ** draw.randint(-3, 6)
+    unit, sign, scale = draw.choice((("share", "%", 100), ("percent", " percent", 1), ("hours", " hours", 1)))
+    answer = Answer(tool="t", arguments={}, facts=(fact("x", value, unit),))
+    written = value * scale
+    for digits in range(2, 7):
+        decimals = max(0, digits - 1 - int(f"{abs(written):e}".partition("e")[2]))
+        text = f"{written:,.{decimals}f}"
+        if float(text.replace(",", "")) == 0 or sum(c.isdigit() for c in text.lstrip("-0.,")) < 2:
+            continue
+        assert check_text(f"It is {text}{sign}.", [answer]) == (), (value, text)
+        step = 10.0**-decimals
+        off = f"{written + draw.choice((-1, 1)) * 1.01 * step:,.{decimals}f}"
+        assert off == text or check_text(f"It is {off}{sign}.", [answer]), (value, off)
+        other = {"share": " hours", "percent": " hours", "hours": "%"}[unit]
+        if unit != "share" or abs(written) > 200:
+            assert (
+                check_text(f"It is {text}{other if unit != 'hours' else '%'}.", [answer]) or other == " hours"
+            )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\0", "%" * 50, "1" * 400, "-" * 100, "1/0", "½½½", "1e999999999", ". . ."]
+)
+def test_hostile_texts_end_without_a_crash(text: str) -> None:
+    check_text(text, ANSWERS)
