@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from engage_spark import __version__
 from engage_spark.cli import console, models, quality, report, sql, tables
 from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job, spark_of
-from engage_spark.contract import Contract, field_rows, load_contract
+from engage_spark.contract import Contract, field_rows, load_contract, statement_rows
 from engage_spark.errors import ContractError, EngageError, GateError, UsageError
 from engage_spark.pipelines.results import StageResult
 from engage_spark.settings import Settings
@@ -414,7 +414,7 @@ def contract_show(
     ctx: typer.Context,
     table: Annotated[str | None, typer.Argument(help="one table (default: list all)")] = None,
 ) -> None:
-    """List the tables of the contract, or the fields of one."""
+    """List the tables of the contract, or the fields, indicators and claims of one."""
     loaded = load_contract(settings_of(ctx).contract)
     if not ctx.obj.json:
         console.contract(loaded, table)
@@ -431,7 +431,8 @@ def contract_show(
         ]
         console.json_object({"id": loaded.id, "version": loaded.version, "tables": tables})
     else:
-        console.json_object({"table": table, "fields": field_rows(loaded, table)})
+        fields, statements = field_rows(loaded, table), statement_rows(loaded, table)
+        console.json_object({"table": table, "fields": fields, "statements": statements})
 
 
 @contract_app.command("lint", epilog=EPILOG)

@@ -18,7 +18,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from engage_spark.cli.render import Summary, summaries
-from engage_spark.contract import Contract, field_rows
+from engage_spark.contract import Contract, field_rows, statement_rows
 from engage_spark.doctor import Diagnosis
 from engage_spark.errors import EngageError, GateError
 from engage_spark.masking import mask, mask_texts, one_line, printable, shown
@@ -215,6 +215,9 @@ def contract(declared: Contract, table: str | None) -> None:
     for f in field_rows(declared, table):
         console.print(Text.assemble((f["field"], "bold"), f"  {f['type']}  {f['role']}"), overflow="fold")
         console.print(Padding(Text(one_line(_meaning(f))), (0, 0, 0, 4)))
+    for s in statement_rows(declared, table):
+        console.print(Text.assemble((s["name"], "bold"), f"  {s['kind']}, v{s['version']}"), overflow="fold")
+        console.print(Padding(Text(one_line(f"{s['statement']} ({s['rule']})")), (0, 0, 0, 4)))
 
 
 def _meaning(field: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from engage_spark.contract.dictionary import (
     documented_table,
     field_rows,
     render_dictionary,
+    statement_rows,
     undeclared_fields,
     written_tables,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "predictions_table",
     "render_dictionary",
     "splits_table",
+    "statement_rows",
     "stored_tables",
     "system_contract",
     "tracked_table",

@@ -61,6 +61,17 @@ def field_rows(contract: Contract, table: str) -> list[dict[str, str]]:
     ]
 
 
+def statement_rows(contract: Contract, table: str) -> list[dict[str, str]]:
+    """Return one row of text per indicator and claim that a table declares, in declared order."""
+    declared = documented_table(contract, table)
+    rows = [("indicator", i.name, i.version, i.description, i.expression) for i in declared.indicators]
+    rows += [("claim", c.name, c.version, c.statement, _arguments(c)) for c in declared.claims]
+    return [
+        {"kind": kind, "name": name, "version": str(version), "statement": text, "rule": how}
+        for kind, name, version, text, how in rows
+    ]
+
+
 def bounds(f: Field) -> str:
     """Return the range, valid values and pattern of a field in one line; empty when anything goes."""
     parts = []

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engage_spark.contract import Role, lint, load_contract
+from engage_spark.contract import Role, lint, load_contract, render_dictionary, statement_rows
 from engage_spark.contract.analytics import analytics_problems, analytics_spec_of
 from engage_spark.contract.analytics_spec import ACTIVE, DimensionKind
 from engage_spark.contract.odcs import parse_contract
@@ -278,6 +278,20 @@ def test_every_indicator_is_the_derived_field_of_its_name() -> None:
         indicator = indicators[name.removesuffix("_v1")]
         assert f.formula == f"CAST({indicator.expression} AS INT)"
         assert indicator.version == 1
+
+
+def test_the_dictionary_and_show_list_what_is_declared() -> None:
+    rows = statement_rows(CONTRACT, "customers")
+    assert [r["kind"] for r in rows] == ["indicator"] * len(CONTRACT.entity.indicators) + ["claim"] * len(
+        CONTRACT.entity.claims
+    )
+    text = render_dictionary(CONTRACT)
+    for row in rows:
+        assert row["statement"] in text
+        assert f"`{row['name']}`, version 1" in text
+    assert statement_rows(CONTRACT, "connections") == []
+    assert "analytics: metric; counts over 7 days" in text
+    assert "`last_login_days_ago <= 30`" in text
 
 
 def test_the_fifteen_business_indicators_aim_at_their_target() -> None:
