@@ -19,6 +19,21 @@ _DAYS = "utchours(datum.value) === 0 ? utcFormat(datum.value, '%Y-%m-%d') : ''"
 """Labels of an axis of days: none between two."""
 COLOURS = ("#2f7fb8", "#c8642b", "#3a8f5c", "#9a63b5", "#8a7a1f", "#7d7f85")
 """Told apart in light and dark, also by readers who see few colours."""
+MEANINGS = {
+    "rise": COLOURS[0],
+    "fall": COLOURS[1],
+    "none": COLOURS[5],
+    "cannot be told": COLOURS[5],
+    "valid": COLOURS[0],
+    "quarantined": COLOURS[1],
+    "within": COLOURS[2],
+    "past": COLOURS[1],
+    "undecided": COLOURS[4],
+    "unbounded": COLOURS[5],
+    "meant for this target": COLOURS[0],
+    "meant for another": COLOURS[5],
+}
+"""Colours of groups that mean the same wherever they stand."""
 DIGITS = 6
 NUMBER = ",.9~g"
 """How axes and tips write numbers; the rows hold six digits."""
@@ -259,10 +274,13 @@ def _axis(alt: Any, form: str) -> Any:
 
 
 def _colour(alt: Any, rows: Sequence[Mapping[str, Any]], title: str) -> Any:
-    groups = list(dict.fromkeys(row["group"] for row in rows if row.get("group")))
+    """Colour the groups: those with a meaning alike in every plot, others by their order."""
+    groups = {row["group"] for row in rows if row.get("group")}
     if not groups:
         return alt.value(COLOURS[0])
-    scale = alt.Scale(domain=[one_line(g) for g in groups], range=list(COLOURS))
+    meant = [name for name in MEANINGS if name in groups]
+    domain = {"domain": meant, "range": [MEANINGS[name] for name in meant]} if groups <= {*meant} else {}
+    scale = alt.Scale(**(domain or {"range": list(COLOURS)}))
     return alt.Color("group:N", title=title or None, scale=scale, legend=alt.Legend(orient="top", columns=2))
 
 

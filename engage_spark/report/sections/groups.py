@@ -11,8 +11,8 @@ from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
 from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
 
-DRAWN, LISTED, CELLS = 30, 500, 6000
-"""Segments drawn per dimension, rows of tables, and values of metrics by segment."""
+DRAWN, LISTED, CELLS, CURVES = 30, 500, 6000, 5
+"""Segments drawn per dimension, rows of tables, values of metrics by segment, curves of a measure."""
 _KINDS = {"indicator": "rule", "all": "all"}
 
 
@@ -316,38 +316,35 @@ def _curve(newest: list[Row], source: Source, day: Any) -> Figure:
 
 
 def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
+    """Draw the curves of some cohorts of each measure: of months the newest, of categories the largest."""
+    ordered = sorted(shown, key=lambda r: (r["cohort_key"], r["metric"] != "retention", r["metric"]))
+    ranks: dict[str, dict[str, tuple[bool, str, int]]] = defaultdict(dict)
+    for r in ordered:
+        is_month = r["age_months"] is not None
+        ranks[_slice(r, source)][r["cohort"]] = (is_month, r["cohort"] if is_month else "", r["n"])
+    drawn = {name: sorted(of, key=lambda c: of[c], reverse=True)[:CURVES] for name, of in ranks.items()}
     rows = [
         {
             "a": _slice(r, source),
-            "b": r["cohort"],
+            "group": r["cohort"],
             "label": str(r["snapshot_date"]),
             "value": r["value"],
             "low": r["lower"],
             "high": r["upper"],
             "n": r["n"],
         }
-        for r in sorted(shown, key=lambda r: (r["cohort_key"], r["metric"] != "retention", r["metric"]))
+        for r in ordered
+        if r["cohort"] in drawn[_slice(r, source)]
     ][-CELLS:]
     slices = list(dict.fromkeys(r["a"] for r in rows))
-    cohort_names = sorted({r["b"] for r in rows if r["a"] == slices[0]})
-    others = sorted({r["b"] for r in rows} - set(cohort_names))
     basis = Basis(unit="as the choice names", n="customers, in each point", as_of=day)
     return Figure(
-        title="A cohort over the snapshots",
+        title="Cohorts over the snapshots",
         basis=basis,
-        spec=lines(
-            rows, choices={"a": slices[0], "b": cohort_names[-1]}, x_title="snapshot", y_title="value"
-        ),
-        summary=f"The curve of each cohort over {len({r['label'] for r in rows})} snapshots.",
-        choices=(
-            Choice(label="Measure", signal="chosen_a", options=[(s, s) for s in slices]),
-            Choice(
-                label="Cohort",
-                signal="chosen_b",
-                options=[(c, c) for c in [*cohort_names[::-1], *others]],
-            ),
-        ),
-        notes=("A cohort belongs to one kind of measure: where the plot is empty, choose one of that kind.",),
+        spec=lines(rows, choices={"a": slices[0]}, x_title="snapshot", y_title="value"),
+        summary=f"Curves of cohorts over {len({r['label'] for r in rows})} snapshots, with 95% intervals.",
+        choices=(Choice(label="Measure", signal="chosen_a", options=[(s, s) for s in slices]),),
+        notes=(f"Up to {CURVES} cohorts of a measure: of months the newest, else the largest.",),
         table=Grid(
             title="curves",
             columns=(
@@ -355,9 +352,13 @@ def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
                 Column("cohort"),
                 Column("snapshot"),
                 Column("value", Form.NUMBER),
+                Column("95% interval", Form.INTERVAL),
                 Column("n", Form.COUNT),
             ),
-            rows=[(r["a"], r["b"], r["label"], r["value"], r["n"]) for r in rows][:LISTED],
+            rows=[
+                (r["a"], r["group"], r["label"], r["value"], (r["low"], r["high"]), r["n"])
+                for r in rows[:LISTED]
+            ],
             more=max(0, len(rows) - LISTED),
             basis=basis,
         ),
