@@ -106,8 +106,15 @@ class DeltaFiles:
                 hint="run the stage that makes it, or check lake.root",
             )
         pruned: Any = None if runs is None else [(runs[0], "in", sorted(runs[1]))]
+        import pyarrow as pa
+
         with translate_delta_errors(self.location(name)):
-            return table.to_pyarrow_dataset(file_pruning_predicate=pruned)
+            schema = pa.schema(table.schema().to_arrow())
+            # Files are told apart by their partitions alone: the bounds of every column of every file would
+            # cost more than they save, and Parquet has them, too.
+            partitions = pa.schema([schema.field(name) for name in table.metadata().partition_columns])
+            dataset = table.to_pyarrow_dataset(schema=partitions, file_pruning_predicate=pruned)
+            return dataset.replace_schema(schema)
 
     def forget(self) -> None:
         """Close all tables, so that the next look is at their newest versions."""
