@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from engage_spark import __version__
-from engage_spark.cli import console, models, quality, report, sql, tables
+from engage_spark.cli import console, insight, models, quality, report, sql, tables
 from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job, spark_of
 from engage_spark.contract import Contract, field_rows, load_contract, statement_rows
 from engage_spark.errors import ContractError, EngageError, GateError, UsageError
@@ -72,6 +72,7 @@ app.add_typer(contract_app, name="contract")
 app.add_typer(quality.app, name="quality")
 app.add_typer(models.app, name="models")
 app.add_typer(tables.app, name="tables")
+app.add_typer(insight.app, name="insight")
 app.command(epilog=EPILOG)(sql.sql)
 app.command(epilog=EPILOG)(report.report)
 

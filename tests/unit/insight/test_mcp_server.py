@@ -1,0 +1,153 @@
+"""The server of the Model Context Protocol, called by the protocol's own client."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import anyio
+import jsonschema
+import pytest
+
+mcp = pytest.importorskip("mcp")
+
+import uvicorn  # noqa: E402
+from mcp import Client, StdioServerParameters  # noqa: E402
+
+from engage_spark.contract import load_contract  # noqa: E402
+from engage_spark.errors import ConfigurationError, NotPublishedError  # noqa: E402
+from engage_spark.insight.context_pack import context_pack  # noqa: E402
+from engage_spark.insight.evidence import Answer  # noqa: E402
+from engage_spark.insight.mcp_server import PATH, build_server, serve_http  # noqa: E402
+from engage_spark.insight.registry import tools_of  # noqa: E402
+from engage_spark.insight.replies import wire_tools  # noqa: E402
+from tests.support.paths import ROOT  # noqa: E402
+from tests.support.scripted_insight import ScriptedInsight, answer_of, own_contract, source_of  # noqa: E402
+
+
+def simple(name: str, arguments: Mapping[str, Any]) -> Answer:
+    if name == "fairness":
+        raise NotPublishedError("model_monitoring has no published snapshot")
+    return answer_of(name, arguments, facts=2, rows=3)
+
+
+def server_of(insight: ScriptedInsight) -> Any:
+    pages = {f"engage-spark://pack/{p.name}": p for p in context_pack(insight.contract)}
+    return build_server(source_of(insight), insight.tools, pages)
+
+
+def given(tool: Any) -> dict[str, Any]:
+    """Arguments that a tool's schema takes: the first choice of each that is required."""
+    schema = tool.input_schema
+    return {name: schema["properties"][name].get("enum", ["CUST-000001"])[0] for name in schema["required"]}
+
+
+async def exercise(server: Any, names: set[str], *, mode: str = "auto") -> dict[str, Any]:
+    """List and call every tool; return the results by name."""
+    results: dict[str, Any] = {}
+    async with Client(server, mode=mode, read_timeout_seconds=60) as client:
+        listed = (await client.list_tools()).tools
+        assert {t.name for t in listed} == names
+        for tool in listed:
+            jsonschema.Draft202012Validator.check_schema(tool.input_schema)
+            assert tool.annotations is not None and tool.annotations.read_only_hint
+            results[tool.name] = await client.call_tool(tool.name, given(tool))
+        results["unknown"] = await client.call_tool("drop_tables", {})
+        resources = (await client.list_resources()).resources
+        results["page"] = await client.read_resource(resources[0].uri)
+    return results
+
+
+def assert_answers(results: dict[str, Any], failing: Mapping[str, str]) -> None:
+    for name, result in results.items():
+        if name == "page":
+            assert "association" in result.contents[0].text
+            continue
+        body = json.loads(result.content[0].text)
+        assert result.structured_content == body
+        assert result.is_error is (name in failing)
+        if name in failing:
+            assert body["error"]["code"] == failing[name]
+            assert "Traceback" not in result.content[0].text
+        else:
+            assert body["tool"] == name
+
+
+FAILING = {"fairness": "NotPublished", "next_page": "BadArgument", "unknown": "UnknownTool"}
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_client_lists_and_calls_every_tool(mode: str) -> None:
+    insight = ScriptedInsight(simple)
+    names = {t.name for t in wire_tools(insight.tools)}
+    results = anyio.run(lambda: exercise(server_of(insight), names, mode=mode))
+    assert_answers(results, FAILING)
+
+
+def test_a_client_lists_and_calls_every_tool_of_another_business() -> None:
+    insight = ScriptedInsight(simple, load_contract(ROOT / "tests" / "data" / "garden.odcs.yaml"))
+    results = anyio.run(lambda: exercise(server_of(insight), {t.name for t in wire_tools(insight.tools)}))
+    assert_answers(results, FAILING)
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A server over HTTP on loopback."""
+    app = server_of(ScriptedInsight(simple)).streamable_http_app(
+        streamable_http_path=PATH, json_response=True, stateless_http=True
+    )
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        for _ in range(500):
+            if server.started:
+                break
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}"
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_a_client_over_http_lists_and_calls_every_tool(address: str) -> None:
+    names = {t.name for t in wire_tools(tools_of(own_contract(None)))}
+    for mode in ("auto", "legacy"):
+        assert_answers(anyio.run(lambda m=mode: exercise(address, names, mode=m)), FAILING)
+
+
+def test_a_page_of_another_site_cannot_call(address: str) -> None:
+    import urllib.error
+    import urllib.request
+
+    headers = {"Origin": "https://evil.example", "Content-Type": "application/json", "Accept": "*/*"}
+    request = urllib.request.Request(address, data=b"{}", headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=20)
+    assert refused.value.code == 403
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])
+def test_no_address_that_others_reach_is_served(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="reached from outside"):
+        serve_http(server_of(ScriptedInsight(simple)), host=host)
+
+
+def test_a_client_over_standard_streams_lists_and_calls_every_tool(tmp_path: Any) -> None:
+    """The command itself, on a lake that is not there: every tool says so."""
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "engage_spark", "insight", "serve", "--set", f"lake.root={tmp_path}/lake"],
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        cwd=tmp_path,
+    )
+    names = {t.name for t in wire_tools(tools_of(own_contract(None)))}
+    results = anyio.run(lambda: exercise(command, names))
+    assert all(result.is_error for name, result in results.items() if name != "page")
+    assert results["unknown"].structured_content["error"]["code"] == "UnknownTool"
