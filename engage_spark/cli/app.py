@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,18 @@ from typer.core import TyperGroup
 
 from engage_spark import __version__
 from engage_spark.cli import console, insight, models, quality, report, sql, tables
-from engage_spark.cli.common import EPILOG, Day, Force, Global, day_of, settings_of, show, spark_job, spark_of
+from engage_spark.cli.common import (
+    EPILOG,
+    AsOf,
+    Day,
+    Force,
+    Global,
+    Targets,
+    settings_of,
+    show,
+    spark_job,
+    spark_of,
+)
 from engage_spark.contract import Contract, field_rows, load_contract, statement_rows
 from engage_spark.errors import ContractError, EngageError, GateError, UsageError
 from engage_spark.pipelines.results import StageResult
@@ -291,14 +301,8 @@ def graph(
 @app.command(epilog=EPILOG)
 def train(
     ctx: typer.Context,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(help="one target, may be repeated (default: all that the contract declares)"),
-    ] = None,
-    as_of: Annotated[
-        date | None,
-        typer.Option(parser=day_of, metavar="YYYY-MM-DD", help="labels known by then (default today)"),
-    ] = None,
+    target: Targets = None,
+    as_of: AsOf = None,
     policy: Annotated[
         str | None,
         typer.Option(help="strict or permissive: what happens to features that leak (default strict)"),
@@ -352,14 +356,8 @@ def score(
 def monitor(
     ctx: typer.Context,
     snapshot_date: Day = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(help="one target, may be repeated (default: all that the contract declares)"),
-    ] = None,
-    as_of: Annotated[
-        date | None,
-        typer.Option(parser=day_of, metavar="YYYY-MM-DD", help="labels known by then (default today)"),
-    ] = None,
+    target: Targets = None,
+    as_of: AsOf = None,
     force: Force = False,
 ) -> None:
     """Judge predictions whose labels have become known (default: of every such day), into `model_monitoring`;

@@ -110,3 +110,11 @@ def day_of(text: str) -> date:
 
 Day = Annotated[date | None, typer.Option(parser=day_of, metavar="YYYY-MM-DD")]
 Force = Annotated[bool, typer.Option("--force", help="do it again even if the snapshot is there already")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="one target, may be repeated (default: all that the contract declares)"),
+]
+AsOf = Annotated[
+    date | None,
+    typer.Option(parser=day_of, metavar="YYYY-MM-DD", help="labels known by then (default today)"),
+]
