@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import signal
 import sys
@@ -32,6 +33,7 @@ from tests.support.commands import (
     content_digests,
     overrides,
     run_engage_spark,
+    run_here,
     small_session,
     table,
 )
@@ -72,13 +74,13 @@ class Demo(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """`engage-spark demo`, twice."""
+def demo(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """`engage-spark demo` in a process of its own, and again in this one."""
     home = tmp_path_factory.mktemp("demo")
     places = overrides(synth__out=home / "raw", lake__root=home / "lake", log__spark=home / "spark.log")
     places += overrides(tracking__folder=home / "mlflow", **FEW)
     words = ["demo", "--customers", str(CUSTOMERS), *places, *LINEAR, *small_session(home)]
-    return Demo(home, *(run_engage_spark(*words, cwd=home) for _ in range(2)))
+    return Demo(home, run_engage_spark(*words, cwd=home), run_here(*words))
 
 
 @pytest.mark.slow
@@ -222,14 +224,21 @@ def test_the_model_jobs_train_and_score_on_a_cluster(
     assert table(spark, tmp_path / "lake", "model_monitoring").where("measure = 'rmse'").count() == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("job", ["train.py", "score.py", "monitor.py"])
-def test_a_model_job_without_a_published_table_says_so_through_spark_submit(tmp_path: Path, job: str) -> None:
+@pytest.mark.parametrize("job", MODEL_JOBS)
+def test_a_model_job_without_a_published_table_says_so(
+    spark: SparkSession,
+    tmp_path: Path,
+    job: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Like this through spark-submit: the next test."""
     places = overrides(lake__root=tmp_path / "lake", tracking__folder=tmp_path / "mlflow")
-    ran = submit_job("local[1]", job, *places, cwd=tmp_path)
-    assert ran.code == 2, ran.transcript
-    assert "error: " in ran.out, ran.transcript
-    assert "Traceback" not in ran.out, ran.transcript
+    monkeypatch.setattr(sys, "argv", [job, *places])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / "jobs" / job), run_name="__main__")
+    assert stopped.value.code == 2
+    assert "error: " in capsys.readouterr().err
 
 
 @pytest.mark.slow

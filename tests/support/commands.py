@@ -4,17 +4,21 @@ hash.
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import pytest
 from pyspark.sql import functions as F
 
+from engage_spark.cli import main
 from engage_spark.lake import Lake, RunLog
 from engage_spark.settings import LakeSettings
 from tests.support.paths import ROOT
@@ -101,6 +105,20 @@ def run_engage_spark(
 ) -> CommandResult:
     """`engage-spark WORDS…` as a process."""
     return run([sys.executable, "-m", "engage_spark", *words], cwd=cwd, env=env, timeout=timeout)
+
+
+def run_here(*words: str) -> CommandResult:
+    """`engage-spark WORDS…` in this process and its session, with the environment of `run`."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    started = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name, value in ({"COLUMNS": "80"} | LANDED).items():
+            patch.setenv(name, value)
+        try:
+            main(words)
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+    return CommandResult(code, out.getvalue(), err.getvalue(), time.monotonic() - started)
 
 
 def content_digest(rows: DataFrame, *, without: tuple[str, ...] = ()) -> str:
