@@ -63,6 +63,39 @@ def planted_groups(runs: int) -> Iterator[Figure]:
         yield share("a group beside the planted one is flagged", setting, wrong, runs, most=0.05)
 
 
+def audited_errors(seed: int, *, rows: int, worse: float = 1.0, snapshots: int = 1) -> Fairness:
+    """Compare twelve groups by skewed errors of amounts; the first group's are `worse` times as large."""
+    draw = np.random.default_rng((9, seed, rows, snapshots))
+    n = GROUPS * rows
+    group = np.repeat(np.arange(GROUPS), rows)
+    label = np.exp(draw.normal(3, 1, n))
+    off = np.exp(draw.normal(0, 0.8, n)) * draw.choice([-1, 1], n) * np.where(group == 0, worse, 1.0)
+    again = np.tile(np.arange(n), snapshots)
+    sums = sums_by_group(
+        np.array([f"g{g}" for g in group])[again],
+        label[again],
+        (label + off)[again],
+        task=Task.REGRESSION,
+        customers=again,
+    )
+    return compare({("kind",): sums}, task=Task.REGRESSION, smallest=SMALLEST)
+
+
+def equal_errors(runs: int) -> Iterator[Figure]:
+    """Count the trainings of a number with a flag where the errors of all groups are alike, and where the
+    first group's are 1.6 times as large.
+    """
+    for rows, snapshots in ((120, 1), (120, 3), (600, 1)):
+        flagged = sum(bool(audited_errors(s, rows=rows, snapshots=snapshots).flagged) for s in range(runs))
+        setting = f"{GROUPS} of {rows} customers, {snapshots} rows each, errors of numbers"
+        yield share("equal groups are flagged", setting, flagged, runs, most=0.05)
+    found = 0
+    for seed in range(runs):
+        (spread,) = audited_errors(seed, rows=1_000, worse=1.6).flagged or (None,)
+        found += spread is not None and {pair.higher for pair in spread.flagged} == {"g0"}
+    yield share("a planted ratio of 0.625 is flagged", f"{GROUPS} of 1,000", found, runs, least=0.95)
+
+
 def repeated_customers(runs: int) -> Iterator[Figure]:
     """Count the bounds of a rate of selection that hold the truth, with three like rows a customer."""
     for rows, base in ((300, 0.2), (1_000, 0.05)):
@@ -76,4 +109,4 @@ def repeated_customers(runs: int) -> Iterator[Figure]:
         yield share("bounds of a group's rate hold it", setting, held, total, least=0.94, most=0.97)
 
 
-SIMULATIONS: tuple[Simulation, ...] = (equal_groups, planted_groups, repeated_customers)
+SIMULATIONS: tuple[Simulation, ...] = (equal_groups, planted_groups, equal_errors, repeated_customers)

@@ -43,10 +43,11 @@ _OF_NUMBERS: Mapping[str, Bound] = {
     "mae": Bound.MOST,
     "r2": Bound.LEAST,
     "gini": Bound.LEAST,
+    "mae_ratio": Bound.LEAST,
 }
 _SHARES = frozenset(
     name
-    for name in (*_OF_ANY, *_OF_TWO_CLASSES)
+    for name in (*_OF_ANY, *_OF_TWO_CLASSES, *_OF_NUMBERS)
     if name.endswith(("coverage", "_ratio")) or name in ("auc", "pr_auc", "brier", "ece")
 )
 

@@ -29,6 +29,7 @@ from engage_spark.ml.evaluation.footing import Footing
         (promotion.coverage_gate, 25),
         (fairness.equal_groups, 30),
         (fairness.planted_groups, 5),
+        (fairness.equal_errors, 20),
         (fairness.repeated_customers, 30),
         (selection.noise_categories, 4),
         (selection.real_categories, 8),

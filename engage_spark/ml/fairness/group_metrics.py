@@ -5,7 +5,8 @@ equal_opportunity that of true positives, predictive_equality that of false posi
 precision. Differences and ratios between groups are those of fairlearn's MetricFrame.
 
 A group's rate is compared where `smallest` customers are behind its denominator (of equal opportunity: those
-who are labelled 1). Ratios of rates are held against four fifths (Uniform Guidelines on Employee Selection
+who are labelled 1). Of numbers the mean absolute error is: the model serves those worse of whom it is farther
+off. Ratios of such figures are held against four fifths (Uniform Guidelines on Employee Selection
 Procedures, 29 CFR 1607.4 D, 1978) by their interval, which holds for all pairs of an attribute's groups at
 once with 95%: wholly below, the pair is flagged; all pairs wholly above, the groups are shown to be within
 four fifths; otherwise it cannot be told. A flag is a reason to look, no verdict.
@@ -24,7 +25,7 @@ import numpy as np
 
 from engage_spark.ml.evaluation.deciles import wilson
 from engage_spark.ml.fairness.group_sums import Combination, GroupSums
-from engage_spark.ml.fairness.ratio_bounds import ratio_bounds
+from engage_spark.ml.fairness.ratio_bounds import mean_ratio_bounds, ratio_bounds
 from engage_spark.ml.fairness.withheld import JOINT, withheld_groups
 from engage_spark.ml.feature_spec import Task
 
@@ -48,7 +49,7 @@ class GroupValue:
     """A group's value of a metric with its 95% bounds: Wilson's of a share, normal of a mean.
 
     `customers`: how many are behind the denominator; rows of one customer count as one. `effective`: of how
-    many independent rows a share is as sure.
+    many independent rows a share is as sure; None for a mean, which has its standard `error`.
 
     Nulls: None where there is none.
     """
@@ -57,7 +58,8 @@ class GroupValue:
     low: float | None = None
     high: float | None = None
     customers: int = 0
-    effective: float = 0.0
+    effective: float | None = None
+    error: float | None = None
 
 
 def _rate(s: GroupSums, part: Combination, whole: Combination) -> GroupValue:
@@ -81,10 +83,9 @@ def _mean(s: GroupSums, term: str, *, bounds: bool) -> GroupValue:
     if not bounds:
         return GroupValue(value=float(mean), customers=customers)
     off = s.products[(term, term)] - 2 * mean * s.products[("n", term)] + mean * mean * squares
-    reach = _Z * math.sqrt(max(Fraction(0), off)) / float(n)
-    return GroupValue(
-        value=float(mean), low=float(mean) - reach, high=float(mean) + reach, customers=customers
-    )
+    error = math.sqrt(max(Fraction(0), off)) / float(n)
+    low, high = float(mean) - _Z * error, float(mean) + _Z * error
+    return GroupValue(value=float(mean), low=low, high=high, customers=customers, error=error)
 
 
 def _rmse(s: GroupSums) -> GroupValue:
@@ -118,8 +119,10 @@ def _rated(name: str, part: Combination, whole: Combination, *, flagged: bool = 
     return GroupMeasure(name=name, of=lambda s: _rate(s, part, whole), flagged=flagged)
 
 
-def _averaged(name: str, term: str, *, bounds: bool = False, signed: bool = False) -> GroupMeasure:
-    return GroupMeasure(name=name, of=lambda s: _mean(s, term, bounds=bounds), signed=signed)
+def _averaged(
+    name: str, term: str, *, bounds: bool = False, signed: bool = False, flagged: bool = False
+) -> GroupMeasure:
+    return GroupMeasure(name=name, of=lambda s: _mean(s, term, bounds=bounds), signed=signed, flagged=flagged)
 
 
 _COVERAGE = GroupMeasure(
@@ -143,7 +146,7 @@ MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
         _averaged("mean_label", "label", signed=True),
         _averaged("mean_prediction", "score", signed=True),
         _averaged("mean_error", "error", bounds=True, signed=True),
-        _averaged("mae", "absolute", bounds=True),
+        _averaged("mae", "absolute", bounds=True, flagged=True),
         GroupMeasure(name="rmse", of=_rmse),
         _COVERAGE,
     ),
@@ -414,7 +417,10 @@ def _answer(
     if len(known) < 2:
         return FairnessAnswer.UNKNOWN, (), None
     names, shares = list(known), np.array([f.value for f in known.values()], dtype=np.float64)
-    lower, upper = ratio_bounds(shares, [f.effective for f in known.values()], confidence=CONFIDENCE)
+    if any(f.effective is None for f in known.values()):
+        lower, upper = mean_ratio_bounds(shares, [f.error for f in known.values()], confidence=CONFIDENCE)
+    else:
+        lower, upper = ratio_bounds(shares, [f.effective for f in known.values()], confidence=CONFIDENCE)
 
     def pair(i: int, j: int) -> GroupPair:
         return GroupPair(

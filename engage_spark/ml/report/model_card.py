@@ -342,7 +342,7 @@ class Card:
             return [f"By group: {NOT_DONE.lower()}", bullets(f.unaudited)]
         flagged = [
             f"{s.attribute}, {s.metric.replace('_', ' ')}: {p.lower} has {number(p.ratio)} [{number(p.low)}, "
-            f"{number(p.high)}] of the rate of {p.higher}."
+            f"{number(p.high)}] of {'the error' if s.metric == 'mae' else 'the rate'} of {p.higher}."
             for s in f.flagged
             for p in s.flagged[:LEAST_GROUPS]
         ]
@@ -451,9 +451,9 @@ def _fairness_text(f: Fairness) -> str:
     counts = ", ".join(f"{answers.count(a)} {a.value}" for a in FairnessAnswer)
     return (
         f"A figure of a group is shown and compared where at least {f.smallest:,} customers are behind its "
-        f"denominator. {len(answers)} rates are held against four fifths by the intervals of the groups' "
-        f"ratios, which hold for all groups of an attribute at once with 95%: {counts}. A flag is a reason "
-        f"to look into it. Nothing is known of a group that is left out."
+        f"denominator. {len(answers)} rates or errors are held against four fifths by the intervals of the "
+        f"groups' ratios, which hold for all groups of an attribute at once with 95%: {counts}. A flag is a "
+        f"reason to look into it. Nothing is known of a group that is left out."
     )
 
 

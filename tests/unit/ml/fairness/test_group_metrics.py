@@ -65,6 +65,37 @@ def test_groups_are_fair_only_where_all_of_them_are_shown_to_be() -> None:
     assert answer({"a": sums(500, 9, 0, 0), "b": sums(500, 9, 0, 0)}) is FairnessAnswer.UNKNOWN, "0 of 0"
 
 
+def errors_of(rows: dict[str, int], size: dict[str, float]) -> Fairness:
+    """Groups whose rows are off by an exponential error of a mean size."""
+    draw = np.random.default_rng(5)
+    groups = np.repeat(list(rows), list(rows.values()))
+    off = draw.exponential(np.array([size[g] for g in groups]))
+    labels = draw.uniform(0, 100, len(groups))
+    sums_of = sums_by_group(
+        groups, labels, labels + off, task=Task.REGRESSION, customers=np.arange(len(groups))
+    )
+    return compare({("kind",): sums_of}, task=Task.REGRESSION, smallest=100)
+
+
+@pytest.mark.parametrize(
+    ("rows", "worse", "answer"),
+    [
+        (2_000, 2.0, FairnessAnswer.FLAGGED),
+        (40_000, 1.05, FairnessAnswer.FAIR),
+        (120, 1.3, FairnessAnswer.UNKNOWN),
+        (90, 3.0, FairnessAnswer.UNKNOWN),
+    ],
+)
+def test_errors_of_a_number_are_held_against_four_fifths(
+    rows: int, worse: float, answer: FairnessAnswer
+) -> None:
+    found = errors_of({"a": rows, "b": rows}, {"a": 1.0, "b": worse})
+    spread = next(s for s in found.spreads if s.metric == "mae")
+    assert spread.answer is answer
+    assert [(p.lower, p.higher) for p in spread.flagged] == ([("a", "b")] if spread.flagged else [])
+    assert {s.metric for s in found.spreads if s.answer} == {"mae"}
+
+
 def test_the_smallest_number_is_of_the_denominator() -> None:
     found = compare(
         {("kind",): {"a": sums(600, 90, 300, 50), "b": sums(500, 250, 150, 130)}},

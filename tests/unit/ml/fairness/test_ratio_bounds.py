@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engage_spark.ml.fairness.ratio_bounds import ratio_bounds
+from engage_spark.ml.fairness.ratio_bounds import mean_ratio_bounds, ratio_bounds
 
 
 def test_bounds_of_large_samples_are_those_of_the_logarithm_of_the_ratio() -> None:
@@ -38,3 +38,15 @@ def test_pairs_at_four_fifths_are_below_it_in_few_of_many_draws(share: float, n:
     draws = draw.binomial(n, shares, size=(400, 12)) / n
     below = sum(ratio_bounds(p, np.full(12, n), confidence=0.95)[1].min() < 0.8 for p in draws)
     assert below <= 20
+
+
+def test_bounds_of_the_ratio_of_two_means_are_those_of_its_logarithm() -> None:
+    low, high = mean_ratio_bounds([2.0, 4.0, 0.0], [0.2, 0.4, 0.1], confidence=0.95)
+    one_pair = mean_ratio_bounds([2.0, 4.0], [0.2, 0.4], confidence=0.95)
+    reach = 1.959963984540054 * (0.1**2 + 0.1**2) ** 0.5
+    assert (one_pair[0][0, 1], one_pair[1][0, 1]) == pytest.approx(
+        (0.5 * np.exp(-reach), 0.5 * np.exp(reach))
+    )
+    assert one_pair[0][1, 0] == pytest.approx(1 / one_pair[1][0, 1])
+    assert low[0, 1] < one_pair[0][0, 1] and high[0, 1] > one_pair[1][0, 1], "three pairs at once"
+    assert (low[0, 2], high[0, 2]) == (0.0, np.inf), "a mean of 0 has no ratio"
