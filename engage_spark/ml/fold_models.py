@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import Column, DataFrame, SparkSession
 
+    from engage_spark.ml.data.fit_draw import FitDraw
     from engage_spark.ml.training.cross_validation import FitRows
     from engage_spark.ml.training.fit import Fitted
 
@@ -166,9 +167,9 @@ def fold_model(
 
 
 def fold_models(
-    fitted: Sequence[Fitted], rows: FitRows, target: Target, *, scratch_path: ScratchPath
+    fitted: Sequence[Fitted], rows: FitRows, target: Target, *, draw: FitDraw, scratch_path: ScratchPath
 ) -> tuple[FoldModel, ...]:
-    """Read the models of all folds. `rows` are those that each was fitted on, by the fold held out.
+    """Read the models of all folds. `rows` are those that each was fitted on, as drawn, by the fold held out.
 
     Cost: that of `fold_model` for each.
     """
@@ -177,7 +178,7 @@ def fold_models(
         fold = f.job.fold
         assert fold is not None
         with scratch_path() as path:
-            background = narrow(rows[fold], f.job.features)
+            background = narrow(draw.even(rows[fold]), f.job.features)
             models.append(
                 fold_model(
                     f.model,

@@ -8,7 +8,7 @@ its calibration and its intervals are measured anew on their own customers. Test
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from engage_spark import log
 from engage_spark.errors import FitError
 from engage_spark.ml.data.driver_sample import RowSample, sample_rows
+from engage_spark.ml.data.fit_draw import FitDraw, FittedRows
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots
 from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets
@@ -34,6 +35,7 @@ class ServingModel:
     Where it is not the judged model itself (`is_refit`), it was held against the test customers of `newest`,
     a day of whose other customers it has learnt: `scores` are theirs, in the order of the models out of time,
     `covered` the shares of their labels that are covered, by part. `failure` says why a refit was not made.
+    `rows`: how many rows the refit took, of how many; None without one.
     """
 
     fitted: FittedModel
@@ -44,6 +46,7 @@ class ServingModel:
     scores: F64 | None = None
     covered: Mapping[str, Interval] = field(default_factory=dict)
     failure: str = ""
+    rows: FittedRows | None = None
 
     @property
     def is_refit(self) -> bool:
@@ -64,43 +67,66 @@ def serving_model(
     snapshots: TargetSnapshots,
     *,
     out_of_time: FinalModels | None,
-    fit_rows: DataFrame,
+    background: DataFrame,
     key: Sequence[str],
     day: str,
     models: ModelSettings,
 ) -> ServingModel:
     """Fit the judged model again on all matured days; with one snapshot there is nothing to add.
 
-    `conformal`, `out_of_time` and `fit_rows` are those of the judged model. A fit that fails costs the refit
-    alone: the judged model serves then, and the reason is kept.
+    `conformal` and `out_of_time` are those of the judged model, `background` the rows that its contributions
+    are compared with. What fails costs the refit alone: the judged model serves then, and the reason is kept.
 
     Cost: one fit on the rows of all matured days, one job to calibrate it, one for its intervals or sets and
-    one for their coverage.
+    one for their coverage; one that counts rows where a fit may not take all.
     """
-    own = ServingModel(fitted=judged, conformal=conformal, days=snapshots.train, background=fit_rows)
+    own = ServingModel(fitted=judged, conformal=conformal, days=snapshots.train, background=background)
     if splits.matured is None or splits.out_of_time is None or out_of_time is None:
         return own
-    counts = splits.matured_counts
-    rows = prepared(
-        splits.matured["fit"],
-        key=list(key),
-        day=day,
-        partitions=models.partitions or partitions_for(counts["fit"]),
-        seed=models.seed,
-    )
     try:
-        fitted = refit_model(
-            judged,
-            target,
-            rows,
-            calibration=splits.matured["calibration"],
-            key=key,
-            days=len(snapshots.all),
-            models=models,
+        return _refit(
+            judged, target, splits, snapshots, out_of_time=out_of_time, key=key, day=day, models=models
         )
     except FitError as e:
         log.event(f"the judged model serves, since fitting it again failed: {e.message}", level="warning")
-        return ServingModel(**(vars(own) | {"failure": e.message}))
+        return replace(own, failure=e.message)
+
+
+def _refit(
+    judged: FittedModel,
+    target: Target,
+    splits: SplitRows,
+    snapshots: TargetSnapshots,
+    *,
+    out_of_time: FinalModels,
+    key: Sequence[str],
+    day: str,
+    models: ModelSettings,
+) -> ServingModel:
+    """Fit the judged model again, and measure it.
+
+    Errors: FitError where it cannot be fitted, or cannot predict a row.
+    """
+    assert splits.matured is not None
+    assert splits.out_of_time is not None
+    counted = splits.matured_sample("fit", label=target.name, limit=splits.matured_counts["fit"])
+    draw = FitDraw.of(counted, limit=models.fit_rows, key=key, seed=models.seed)
+    rows = prepared(
+        draw.drawn(splits.matured["fit"]),
+        key=list(key),
+        day=day,
+        partitions=models.partitions or partitions_for(draw.n_rows),
+        seed=models.seed,
+    )
+    fitted = refit_model(
+        judged,
+        target,
+        rows,
+        calibration=splits.matured["calibration"],
+        key=key,
+        days=len(snapshots.all),
+        models=models,
+    )
     again = measure_conformal(
         fitted,
         target,
@@ -117,10 +143,11 @@ def serving_model(
         fitted=fitted,
         conformal=again,
         days=snapshots.all,
-        background=rows,
+        background=draw.even(rows),
         newest=snapshots.out_of_time,
         scores=arrays["score"],
         covered=coverage_of(again, out_of_time, models, scores=arrays["score"]),
+        rows=draw.counted(rows),
     )
 
 

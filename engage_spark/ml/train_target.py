@@ -5,34 +5,30 @@ This module joins what the packages of `ml` offer, so it stands above all of the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Any, TypeVar
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
 from engage_spark.errors import ConfigurationError, FitError
+from engage_spark.ml.data.driver_sample import RowSample
+from engage_spark.ml.data.fit_draw import FitDraw
 from engage_spark.ml.data.preflight import fold_counts, require_trainable
 from engage_spark.ml.data.split import FOLD, SIDE
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots, split_rows
 from engage_spark.ml.data.training_set import labelled
-from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.conformal import Conformal
-from engage_spark.ml.evaluation.footing import LearntDays
-from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.profit_curve import Profit, profits
 from engage_spark.ml.evaluation.promotion import ModelGate
 from engage_spark.ml.explain.explainer import Explainer
 from engage_spark.ml.explain.reasons import Importance, explainer_of, global_importance
 from engage_spark.ml.fairness.audit import Attribute
-from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.fairness.model_audit import compare_groups, proxy_tests
-from engage_spark.ml.fairness.proxy import Proxy
 from engage_spark.ml.feature_spec import Feature, Target, TargetSpecs, Task
-from engage_spark.ml.fold_models import FoldModel, ScratchPath, fold_models
+from engage_spark.ml.fold_models import ScratchPath, fold_models
 from engage_spark.ml.leakage.findings import LeakFinding
 from engage_spark.ml.selection.fold_gram import FoldGrams
 from engage_spark.ml.serving_model import (
@@ -40,10 +36,10 @@ from engage_spark.ml.serving_model import (
     measure_conformal,
     serving_model,
 )
-from engage_spark.ml.training.candidates import Candidate, baseline_for, candidates_for
+from engage_spark.ml.trained_target import TrainedTarget
+from engage_spark.ml.training.candidates import CONSTANT, Candidate, baseline_for, candidates_for
 from engage_spark.ml.training.cross_validation import (
     CandidateComparison,
-    CandidateResult,
     FitRows,
     all_features_on_folds,
     compare_candidates,
@@ -56,135 +52,61 @@ from engage_spark.ml.training.final_models import (
     OTHER,
     UNPROTECTED,
     WINNER,
-    FinalModel,
+    BaselineError,
     FinalModels,
     FittedModel,
     fit_final_models,
     measure_final_models,
 )
-from engage_spark.ml.training.fit import narrow
+from engage_spark.ml.training.fit import failure_of, narrow
 from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of, serving_gate
 from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
 
-WORST_AUC, WORST_RMSE = 0.005, 0.01
-"""What selection may cost before it is reported: a loss in AUC, or a share of RMSE."""
+Fitted = TypeVar("Fitted")
 EXPLAINED_ROWS = 20_000
 """Most rows that global importance is averaged over."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SelectionLoss:
-    """What the selected features lose against all features, on the folds where both were measured.
-
-    Units: `loss` is in AUC for two classes, and a share of RMSE for numbers.
-    """
-
-    loss: float
-    metric: str
-    n_features: int
-    n_all_features: int
-    ranker: str
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TrainedTarget:
-    """Everything that a training knows of one target's model.
-
-    `all_features` is its candidate on all features, measured on some folds; None where there is no such.
-    `untested_proxies` says of protected attributes that could not be tested why not.
+class _Task:
+    """What the steps of one target's training share. `draw` says how the rows of a fit are drawn, `fit_rows`
+    are those drawn, by the fold held out.
     """
 
     specs: TargetSpecs
     snapshots: TargetSnapshots
     splits: SplitRows
-    comparison: CandidateComparison
-    all_features: CandidateResult | None
-    findings: tuple[LeakFinding, ...]
-    finals: FinalModels
-    out_of_time: FinalModels | None
-    conformal: Conformal
-    coverage: Interval
-    profits: tuple[Profit, ...]
-    serving: ServingModel
-    folds: tuple[FoldModel, ...]
-    explainer: Explainer
-    importance: tuple[Importance, ...]
-    fairness: Fairness
-    proxies: tuple[Proxy, ...]
-    untested_proxies: tuple[str, ...]
-    gates: tuple[ModelGate, ...]
+    grams: FoldGrams
+    models: ModelSettings
+    key: tuple[str, ...]
+    day: str
+    draw: FitDraw
+    fit_rows: FitRows
 
     @property
     def target(self) -> Target:
-        """The target that the model predicts."""
         return self.specs.main.target
 
     @property
-    def final(self) -> FinalModel:
-        """The model that was judged; `serving` is the one to register."""
-        return self.finals.by_role[WINNER]
+    def days(self) -> int:
+        """Of how many snapshots the rows are."""
+        return len(self.snapshots.train)
 
-    @property
-    def is_apart_from_baseline(self) -> bool:
-        """Whether the intervals of model and baseline in the headline metric do not overlap."""
-        name = HEADLINE[self.target.task].name
-        model, baseline = self.final.metrics[name], self.finals.by_role[BASELINE].metrics[name]
-        return model is not None and baseline is not None and model.apart_from(baseline)
+    def sample(self, split: str) -> RowSample:
+        """Return how rows of a split are drawn for the driver."""
+        return self.splits.sample(split, label=self.target.name, limit=self.models.judged_rows)
 
-    @property
-    def unaudited(self) -> tuple[str, ...]:
-        """What could not be audited of groups and of what gives them away, and why."""
-        return (*self.fairness.unaudited, *self.untested_proxies)
 
-    @property
-    def judged(self) -> FinalModels:
-        """The final models on the rows that gates are taken on: those of a day that none has learnt, where
-        there is one, else the test split of the days that they have learnt.
-        """
-        return self.finals if self.out_of_time is None else self.out_of_time
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Measured:
+    """The judged model and what it is compared with, measured."""
 
-    @property
-    def learnt_days(self) -> LearntDays:
-        """The days that gates are taken on, and those that its two models were fitted on."""
-        newest = self.snapshots.out_of_time
-        is_late = self.out_of_time is not None and newest is not None
-        return LearntDays(
-            judged_on=(newest,) if is_late and newest is not None else self.snapshots.train,
-            judged_model=self.snapshots.train,
-            serving=self.serving.days,
-        )
-
-    @property
-    def threshold(self) -> float | None:
-        """The lowest probability at which a contact pays at the configured value; None for numbers."""
-        return self.profits[0].chosen if self.profits else None
-
-    @property
-    def selection_loss(self) -> SelectionLoss | None:
-        """What the selection costs, where every fold says so and their mean is more than WORST_AUC or
-        WORST_RMSE; None where it is not.
-        """
-        if self.all_features is None:
-            return None
-        metric = HEADLINE[self.target.task]
-        full = self.all_features.folds[metric.name]
-        selected = self.comparison.winner.folds[metric.name]
-        losses = [metric.gain(a, s) for a, s in zip(full, selected, strict=False) if not math.isnan(a + s)]
-        is_binary, scale = self.target.task is Task.BINARY, self.all_features.mean(metric.name)
-        if not losses or min(losses) <= 0 or not (is_binary or scale):
-            return None
-        loss = sum(losses) / len(losses) / (1.0 if is_binary else scale)
-        if loss <= (WORST_AUC if is_binary else WORST_RMSE):
-            return None
-        return SelectionLoss(
-            loss=loss,
-            metric=metric.name,
-            n_features=len(self.final.features),
-            n_all_features=len(self.specs.main.features),
-            ranker=self.comparison.selection.ranker,
-        )
+    winner: FittedModel
+    finals: FinalModels
+    out_of_time: FinalModels | None
+    conformal: Conformal
 
 
 def train_target(
@@ -203,118 +125,51 @@ def train_target(
     """Train and measure the model of one target on rows that `trainable_splits` accepted.
 
     `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
-    compared.
+    compared. A model that cannot be fitted, or cannot predict a row that it is measured on, is left out.
 
     Cost: folds x candidates fits and at most six more, of which the last is on all matured days; a few small
     jobs for each fold's model of the winner; one pass over the test split for the metrics of each final
     model, one each for importance and the fairness table. At most `models.judged_rows` scores per model on
-    the driver.
+    the driver. Where a fit may not take all rows, two jobs more, which count them.
 
     Errors: ConfigurationError where the rows cannot be trained on, FitError where a fit fails.
     """
-    spec, n_rows = specs.main, splits.counts["fit"]
-    target = spec.target
+    task = _task(specs, snapshots, splits, grams=grams, models=models, key=key, day=day)
     own_findings = tuple(
-        f for f in findings if f.target in (None, target.name) and f.policy in (None, spec.policy)
+        f for f in findings if f.target in (None, task.target.name) and f.policy in (None, specs.main.policy)
     )
-    fit_rows = rows_by_held_out_fold(
-        splits.fit, key=key, day=day, folds=grams.folds, models=models, n_rows=n_rows
-    )
-    with log.stage(f"choosing {models.keep} of {len(spec.features)} features"):
-        selection = select_features(spec, grams, fit_rows, days=len(snapshots.train), models=models)
-    drawn = partial(splits.sample, label=target.name, limit=models.judged_rows)
-    comparison = compare_candidates(
-        spec, selection, fit_rows, splits.fit, key=key, sample=drawn("fit"), models=models
-    )
-    features = _features_by_role(specs, comparison, grams, fit_rows, days=len(snapshots.train), models=models)
-    comparison, fitted = _fit_best(
-        comparison,
-        lambda candidate: fit_final_models(
-            candidate,
-            features,
-            spec,
-            fit_rows[None],
-            calibration=splits.calibration,
-            key=key,
-            days=len(snapshots.train),
-            models=models,
-        ),
-    )
-    winner = fitted[WINNER]
+    comparison, measured = _judged_model(task)
+    fit_rows, sample = task.fit_rows, task.sample("fit")
     all_features = all_features_on_folds(
-        comparison, fit_rows, splits.fit, key=key, sample=drawn("fit"), models=models
+        comparison, fit_rows, splits.fit, key=key, sample=sample, models=models
     )
-    with log.stage("evaluating on the test split", rows=splits.counts["test"]):
-        finals = measure_final_models(
-            fitted, target, splits.test, key=key, day=day, sample=drawn("test"), models=models
-        )
-        out_of_time = None
-        if splits.out_of_time is not None:
-            out_of_time = measure_final_models(
-                {role: fitted[role] for role in (WINNER, BASELINE)},
-                target,
-                splits.out_of_time,
-                key=key,
-                day=day,
-                sample=drawn("out_of_time"),
-                models=models,
-            )
-        conformal = measure_conformal(
-            winner,
-            target,
-            splits.conformal,
-            sample=drawn("conformal"),
-            key=key,
-            day=day,
-            models=models,
-        )
-        coverage = coverage_of(conformal, finals, models)
-        profit_curves = _profits(finals, models)
-    folds = fold_models(comparison.fold_models, fit_rows, target, scratch_path=scratch_path)
+    folds = fold_models(
+        comparison.fold_models, fit_rows, task.target, draw=task.draw, scratch_path=scratch_path
+    )
     comparison = replace(comparison, fitted=())  # so that no model of a fold outlives its target's training
+    finals, out_of_time, conformal = measured.finals, measured.out_of_time, measured.conformal
     serving = serving_model(
-        winner,
+        measured.winner,
         conformal,
-        target,
+        task.target,
         splits,
         snapshots,
         out_of_time=out_of_time,
-        fit_rows=fit_rows[None],
+        background=task.draw.even(fit_rows[None]),
         key=key,
         day=day,
         models=models,
     )
-    with log.stage("explaining, comparing groups"):
-        with scratch_path() as path:
-            explainer = explainer_of(
-                serving.fitted.model,
-                target=target,
-                spark=fit_rows[None].sparkSession,
-                scratch=path,
-                background=narrow(serving.background, winner.features),
-            )
-        columns = _audited_columns(winner.features, target, key=key, day=day, protected=protected)
-        test_rows = splits.test.select(*map(column_named, columns))
-        importance = global_importance(
-            serving.fitted.model.transform(test_rows),
-            explainer,
-            key=key,
-            limit=EXPLAINED_ROWS,
-            seed=models.seed,
-        )
-        scored = winner.model.transform(test_rows)
-        fairness = compare_groups(
-            scored,
-            target,
-            conformal,
-            key=key,
-            protected=protected,
-            threshold=profit_curves[0].chosen if profit_curves else None,
-            models=models,
-        )
-        proxies, untested = proxy_tests(
-            winner.features, splits, key=key, day=day, protected=protected, models=models
-        )
+    profit_curves = _profits(finals, models)
+    threshold = profit_curves[0].chosen if profit_curves else None
+    judged = finals if out_of_time is None else out_of_time
+    gates = gates_of(
+        judged,
+        conformal,
+        stopping=[str(f) for f in own_findings if f.stops],
+        leaking=specs.leaking(measured.winner.features),
+        models=models,
+    )
     return TrainedTarget(
         specs=specs,
         snapshots=snapshots,
@@ -325,26 +180,169 @@ def train_target(
         finals=finals,
         out_of_time=out_of_time,
         conformal=conformal,
-        coverage=coverage[ALL_LABELS],
+        coverage=coverage_of(conformal, finals, models)[ALL_LABELS],
         profits=profit_curves,
         serving=serving,
         folds=folds,
-        explainer=explainer,
-        importance=importance,
-        fairness=fairness,
-        proxies=proxies,
-        untested_proxies=untested,
-        gates=(
-            *gates_of(
-                finals if out_of_time is None else out_of_time,
-                conformal,
-                stopping=[str(f) for f in own_findings if f.stops],
-                leaking=specs.leaking(winner.features),
-                models=models,
-            ),
-            *_serving_gates(serving, out_of_time),
+        fitted_rows=task.draw.counted(fit_rows[None]),
+        gates=(*gates, *_serving_gates(serving, out_of_time)),
+        **_audits(task, measured, serving, protected, threshold, scratch_path),
+    )
+
+
+def _task(
+    specs: TargetSpecs,
+    snapshots: TargetSnapshots,
+    splits: SplitRows,
+    *,
+    grams: FoldGrams,
+    models: ModelSettings,
+    key: Sequence[str],
+    day: str,
+) -> _Task:
+    counted = splits.sample("fit", label=specs.main.target.name, limit=splits.counts["fit"])
+    draw = FitDraw.of(counted, limit=models.fit_rows, key=key, seed=models.seed)
+    return _Task(
+        specs=specs,
+        snapshots=snapshots,
+        splits=splits,
+        grams=grams,
+        models=models,
+        key=tuple(key),
+        day=day,
+        draw=draw,
+        fit_rows=rows_by_held_out_fold(
+            draw.drawn(splits.fit), key=key, day=day, folds=grams.folds, models=models, n_rows=draw.n_rows
         ),
     )
+
+
+def _judged_model(task: _Task) -> tuple[CandidateComparison, _Measured]:
+    """Select features, compare candidates, and return the best one that can be fitted and measured."""
+    spec, models = task.specs.main, task.models
+    with log.stage(f"choosing {models.keep} of {len(spec.features)} features"):
+        selection = select_features(spec, task.grams, task.fit_rows, days=task.days, models=models)
+    comparison = compare_candidates(
+        spec,
+        selection,
+        task.fit_rows,
+        task.splits.fit,
+        key=task.key,
+        sample=task.sample("fit"),
+        models=models,
+    )
+    features = _features_by_role(
+        task.specs, comparison, task.grams, task.fit_rows, days=task.days, models=models
+    )
+    return _fit_best(
+        comparison,
+        lambda candidate, baseline: _measured(task, candidate, features, baseline),
+        baseline=baseline_for(task.target),
+    )
+
+
+def _measured(
+    task: _Task, candidate: Candidate, features: Mapping[str, Sequence[Feature]], baseline: Candidate
+) -> _Measured:
+    """Fit a candidate with what it is compared with, and measure them on all sides that are not fitted on.
+
+    Errors: FitError where the candidate, BaselineError where the baseline cannot be fitted or cannot predict.
+    """
+    splits, models = task.splits, task.models
+    fitted = fit_final_models(
+        candidate,
+        features,
+        task.specs.main,
+        task.fit_rows[None],
+        calibration=splits.calibration,
+        key=task.key,
+        days=task.days,
+        models=models,
+        baseline=baseline,
+    )
+
+    def measured_on(split: str, rows: DataFrame, roles: Mapping[str, FittedModel]) -> FinalModels:
+        return measure_final_models(
+            roles, task.target, rows, key=task.key, day=task.day, sample=task.sample(split), models=models
+        )
+
+    with log.stage("evaluating on the test split", rows=splits.counts["test"]):
+        late = {role: fitted[role] for role in (WINNER, BASELINE)}
+        newest = splits.out_of_time
+        return _Measured(
+            winner=fitted[WINNER],
+            finals=measured_on("test", splits.test, fitted),
+            out_of_time=None if newest is None else measured_on("out_of_time", newest, late),
+            conformal=measure_conformal(
+                fitted[WINNER],
+                task.target,
+                splits.conformal,
+                sample=task.sample("conformal"),
+                key=task.key,
+                day=task.day,
+                models=models,
+            ),
+        )
+
+
+def _audits(
+    task: _Task,
+    measured: _Measured,
+    serving: ServingModel,
+    protected: Sequence[Attribute],
+    threshold: float | None,
+    scratch_path: ScratchPath,
+) -> dict[str, Any]:
+    """Explain the model that serves, and compare groups by the judged one: fields of `TrainedTarget`.
+
+    What fails costs itself: the models are fitted by then.
+    """
+    winner, target, key, day = measured.winner, task.target, task.key, task.day
+    with log.stage("explaining, comparing groups"):
+        with scratch_path() as path:
+            explainer = explainer_of(
+                serving.fitted.model,
+                target=target,
+                spark=task.fit_rows[None].sparkSession,
+                scratch=path,
+                background=narrow(serving.background, winner.features),
+            )
+        columns = _audited_columns(winner.features, target, key=key, day=day, protected=protected)
+        test_rows = task.splits.test.select(*map(column_named, columns))
+        fairness = compare_groups(
+            winner.model.transform(test_rows),
+            target,
+            measured.conformal,
+            key=key,
+            protected=protected,
+            threshold=threshold,
+            models=task.models,
+        )
+        proxies, untested = proxy_tests(
+            winner.features, task.splits, key=key, day=day, protected=protected, models=task.models
+        )
+        return {
+            "explainer": explainer,
+            "importance": _importance(task, serving, explainer, test_rows),
+            "fairness": fairness,
+            "proxies": proxies,
+            "untested_proxies": untested,
+        }
+
+
+def _importance(
+    task: _Task, serving: ServingModel, explainer: Explainer, test_rows: DataFrame
+) -> tuple[Importance, ...]:
+    """Return the importance of features; none where the model fails on a row that it was not measured on."""
+    scored = serving.fitted.model.transform(test_rows)
+    try:
+        return global_importance(scored, explainer, key=task.key, limit=EXPLAINED_ROWS, seed=task.models.seed)
+    except Exception as e:
+        failure = failure_of("measuring importance", serving.fitted.features, e)
+        if not isinstance(failure, FitError):
+            raise failure from e
+        log.event(f"nothing is known of the importance of features: {failure.message}", level="warning")
+        return ()
 
 
 def _serving_gates(serving: ServingModel, out_of_time: FinalModels | None) -> tuple[ModelGate, ...]:
@@ -396,16 +394,27 @@ def trainable_splits(
 
 
 def _fit_best(
-    comparison: CandidateComparison, fit: Callable[[Candidate], dict[str, FittedModel]]
-) -> tuple[CandidateComparison, dict[str, FittedModel]]:
-    """Fit the best candidate that can be fitted on all folds, and return the comparison that it wins.
+    comparison: CandidateComparison,
+    fit: Callable[[Candidate, Candidate], Fitted],
+    *,
+    baseline: Candidate,
+) -> tuple[CandidateComparison, Fitted]:
+    """Fit the best candidate that can be fitted on all folds and measured, and return the comparison that it
+    wins.
 
-    It holds the models of the winner's folds alone: others are not needed any more.
+    `fit` takes a candidate and the baseline; where the baseline fails, a constant stands in. The comparison
+    holds the models of the winner's folds alone: others are not needed any more.
     """
     while True:
         try:
-            fitted = fit(comparison.winner.candidate)
+            fitted = fit(comparison.winner.candidate, baseline)
             return replace(comparison, fitted=comparison.fold_models), fitted
+        except BaselineError as e:
+            if baseline is CONSTANT:
+                raise
+            baseline, why = CONSTANT, f"{e.message}; a constant stands in for it"
+            log.event(f"the baseline is left out: {why}", level="warning")
+            comparison = replace(comparison, failed=(*comparison.failed, ("baseline", why)))
         except FitError as e:
             comparison = comparison.without_winner(e)
 

@@ -242,7 +242,8 @@ class TrainedModel:
     `provisional`: it became champion, though the rows could not tell of every gate. `decision` is the stable
     code of why it became champion or not, `reason` the same in words; `gain` is over the champion on the same
     rows, None where there was nothing to compare with. The model that serves was fitted on `serving_days`:
-    where one of them is an out-of-time day, again after the judgement.
+    where one of them is an out-of-time day, again after the judgement. The judged model was fitted on
+    `fitted_rows` of `rows_to_fit`, which are more where `models.fit_rows` is less.
     """
 
     target: str
@@ -255,6 +256,8 @@ class TrainedModel:
     coverage: float
     covered: float
     models: tuple[ModelOnTest, ...]
+    fitted_rows: int
+    rows_to_fit: int
     calibration_error: float | None = None
     threshold: float | None = None
     out_of_time: MetricEstimate | None = None

@@ -275,7 +275,7 @@ class ModelSettings(Section):
 
     result_keys: ClassVar[frozenset[str]] = frozenset({
         "policy", "protected", "keep", "ranker", "candidates", "folds", "seed", "snapshots", "partitions",
-        "judged_rows", "bootstrap", "coverage", "gain", "value", "values", "cost", "success",
+        "fit_rows", "judged_rows", "bootstrap", "coverage", "gain", "value", "values", "cost", "success",
         "smallest_group",
     })  # fmt: skip
     policy: Literal["strict", "permissive"] = "strict"
@@ -307,6 +307,10 @@ class ModelSettings(Section):
     rows."""
     parallelism: Annotated[int, Field(ge=1)] = 2
     """Number of fits at a time."""
+    fit_rows: Annotated[int, Field(ge=100)] | None = None
+    """Number of rows that a model is fitted on at most, up to chance; left out, all of them. Customers are
+    drawn by hash; of two classes all rows of the rarer one are kept, and rows are weighted for it. Features
+    are selected, and models calibrated and tested, on all rows."""
     judged_rows: Annotated[int, Field(ge=1000)] = 1_000_000
     """Number of rows that metrics are computed on at most."""
     bootstrap: Annotated[int, Field(ge=20)] = 200

@@ -55,6 +55,9 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
     yield f"version {t.version}, {role}: {t.reason}"
     for name, reason in t.failed_candidates:
         yield f"{name} failed and was left out: {reason}"
+    if t.fitted_rows < t.rows_to_fit:
+        share = t.fitted_rows / t.rows_to_fit
+        yield f"fitted on {t.fitted_rows:,} of {t.rows_to_fit:,} rows ({share:.1%}; models.fit_rows)"
     yield f"{t.coverage:.0%} intervals or sets hold {t.covered:.1%} of the test labels"
     if t.calibration_error is not None:
         pays = t.threshold is not None and t.threshold <= 1

@@ -56,7 +56,7 @@ class RowSample:
 
     def is_even(self, hashes: np.ndarray) -> np.ndarray:
         """Return which of the drawn rows would be drawn if all were drawn alike."""
-        return np.ones(len(hashes), dtype=bool) if self.share >= 1.0 else hashes < _cut(self.share)
+        return np.ones(len(hashes), dtype=bool) if self.share >= 1.0 else hashes < hash_cut(self.share)
 
 
 def sample_rows(rows: DataFrame, sample: RowSample, *, key: Sequence[str], seed: int) -> DataFrame:
@@ -69,7 +69,7 @@ def sample_rows(rows: DataFrame, sample: RowSample, *, key: Sequence[str], seed:
     hashed = rows.withColumn(HASH, key_hash(key, seed=seed))
     if sample.share >= 1.0:
         return hashed
-    drawn = F.col(HASH) < F.lit(_cut(sample.share))
+    drawn = F.col(HASH) < F.lit(hash_cut(sample.share))
     if sample.whole_class is None or sample.label is None:
         return hashed.where(drawn)
     return hashed.where(
@@ -77,7 +77,8 @@ def sample_rows(rows: DataFrame, sample: RowSample, *, key: Sequence[str], seed:
     )
 
 
-def _cut(share: float) -> int:
+def hash_cut(share: float) -> int:
+    """Return the hash below which this share of keys is."""
     return int(_SPAN * share) - _SPAN // 2
 
 

@@ -175,7 +175,7 @@ def _terms(
     """Return what is added up of a row: whole numbers, amounts on their grids."""
     from pyspark.sql import functions as F
 
-    missing = p.isNull() | F.isnan(p) | selected.isNull()
+    missing = p.isNull() | F.isnan(p) | (F.abs(p) == float("inf")) | selected.isNull()
     unit = F.lit(2.0**-exponent)
     amounts = {
         "label": y * unit,

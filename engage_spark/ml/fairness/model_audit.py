@@ -8,7 +8,7 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.errors import InputError
+from engage_spark.errors import FitError, InputError
 from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows
 from engage_spark.ml.data.split_rows import SplitRows
 from engage_spark.ml.evaluation.conformal import Conformal, with_interval, with_set
@@ -16,6 +16,7 @@ from engage_spark.ml.fairness.audit import Attribute, audit_fairness
 from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.fairness.proxy import Proxy, proxy_test
 from engage_spark.ml.feature_spec import Feature, Target, Task
+from engage_spark.ml.training.fit import failure_of
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
@@ -36,8 +37,8 @@ def compare_groups(
 ) -> Fairness:
     """Compare the groups of the protected attributes on the test split, coverage included.
 
-    Where they cannot be audited, such as an attribute of thousands of values, `unaudited` says why, and the
-    figures are of all rows alone: the model is fitted by then.
+    Where they cannot be audited, such as an attribute of thousands of values, or a row that the model fails
+    on, `unaudited` says why, and the figures are of all rows alone, or none: the model is fitted by then.
 
     Cost: that of `audit_fairness`; twice where the groups cannot be audited.
     """
@@ -74,9 +75,12 @@ def _audited(
     for attributes in dict.fromkeys((tuple(protected), ())):
         try:
             return replace(audit(attributes), unaudited=tuple(reasons))
-        except InputError as e:
+        except Exception as e:
+            failure = failure_of("the audit of groups", (), e)
+            if not isinstance(failure, InputError | FitError):
+                raise failure from e
             groups = ", ".join(a.name for a in attributes) or "all rows"
-            reasons.append(f"not audited by {groups}: {e.message}")
+            reasons.append(f"not audited by {groups}: {failure.message}")
     return replace(otherwise, unaudited=tuple(reasons))
 
 

@@ -46,6 +46,10 @@ class Candidate:
     only: tuple[str, ...] | None = None
 
 
+CONSTANT = Candidate(name="baseline", family=Family.CONSTANT, only=())
+"""The baseline that takes no feature, so that it can predict every row: the mean, or the share of class 1."""
+
+
 def candidates_for(target: Target, names: Sequence[str], *, rows: int | None = None) -> tuple[Candidate, ...]:
     """Return the candidates of these names that suit the target, in the given order.
 
@@ -93,7 +97,7 @@ def baseline_for(target: Target) -> Candidate:
             params=_linear(target, sys.maxsize),
             only=(target.baseline,),
         )
-    return Candidate(name="baseline", family=Family.CONSTANT, only=())
+    return CONSTANT
 
 
 def _suits(name: str, target: Target) -> bool:

@@ -143,7 +143,8 @@ def select_features(
     if models.ranker == "linear":
         folds = [k for k in rows if k is not None]
         return select(grams.using(spec.names), models.keep, folds=folds, days=days)
-    (forest,) = candidates_for(spec.target, ["forest"], rows=grams.everything().rows)
+    n_rows = grams.everything().rows
+    (forest,) = candidates_for(spec.target, ["forest"], rows=min(n_rows, models.fit_rows or n_rows))
     jobs = [_job(forest, spec, spec.features, frame, models, fold) for fold, frame in rows.items()]
     ranked = {f.job.fold: _importances(f, spec) for f in fit_all(jobs, parallelism=models.parallelism)}
     return ranks_from({k: v for k, v in ranked.items() if k is not None}, ranked[None], keep=models.keep)
@@ -185,7 +186,8 @@ def compare_candidates(
     Errors: FitError where no candidate is left, or no fold tells candidates apart.
     """
     target = spec.target
-    candidates = candidates_for(target, models.candidates, rows=sample.expected)
+    n_fitted = min(sample.expected, models.fit_rows or sample.expected)
+    candidates = candidates_for(target, models.candidates, rows=n_fitted)
     folds = [k for k in rows if k is not None]
     features = {k: features_named(spec, selection.folds[k].kept) for k in folds}
     jobs = [_job(c, spec, features[k], rows[k], models, k) for k in folds for c in candidates]

@@ -14,16 +14,24 @@ makes two at 40 trees.
 
 
 def estimator(
-    candidate: Candidate, *, target: Target, label: str, seed: int, predicted: str, classed: str
+    candidate: Candidate,
+    *,
+    target: Target,
+    label: str,
+    seed: int,
+    predicted: str,
+    classed: str,
+    weight: str | None = None,
 ) -> Any:
     """Build the unfitted estimator of a candidate on column `__features`.
 
     A regression writes its prediction to `predicted`; a classifier the vectors `__raw` and `probability`, and
     the likelier class to `classed`. The seed decides the bags of a forest and the samples of boosting; linear
-    models have none.
+    models have none. `weight`: the column that says how much a row counts.
     """
     binary = target.task is Task.BINARY
     columns = {"featuresCol": "__features", "labelCol": label}
+    columns |= {} if weight is None else {"weightCol": weight}
     if binary:
         columns |= {"rawPredictionCol": "__raw", "probabilityCol": "probability", "predictionCol": classed}
     else:

@@ -11,13 +11,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.errors import FitError
+from engage_spark.errors import EngageError, FitError
 from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows, to_arrays
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, Target, Task
 from engage_spark.ml.training.calibration import CalibrationMap
-from engage_spark.ml.training.candidates import Candidate, baseline_for
+from engage_spark.ml.training.candidates import Candidate
 from engage_spark.ml.training.fit import Job, failure_of, fit_all, narrow
 from engage_spark.ml.training.pipeline import PREDICTION, calibrated, candidate_features
 from engage_spark.settings.model import ModelSettings
@@ -117,6 +117,7 @@ def fit_final_models(
     key: Sequence[str],
     days: int,
     models: ModelSettings,
+    baseline: Candidate,
 ) -> dict[str, FittedModel]:
     """Fit the candidate on the features of each role, and the baseline on those of the spec.
 
@@ -125,9 +126,10 @@ def fit_final_models(
 
     Cost: one fit per model, and one job to calibrate it.
 
-    Errors: FitError where the model or the baseline cannot be fitted; another role is left out then.
+    Errors: FitError where the model cannot be fitted, BaselineError where the baseline cannot; another role
+    is left out then.
     """
-    target, baseline = spec.target, baseline_for(spec.target)
+    target = spec.target
     uses = {role: (candidate.name, candidate_features(candidate, of)) for role, of in features.items()}
     uses[BASELINE] = (baseline.name, candidate_features(baseline, spec.features))
     candidates = {c.name: c for c in (candidate, baseline)}
@@ -215,7 +217,7 @@ def _fitted(
         try:
             fitted.append(_calibrated(model, target, calibration, key=key, days=days))
         except Exception as e:
-            failure = failure_of(job, e)
+            failure = failure_of(job.description, job.features, e)
             if not isinstance(failure, FitError):
                 raise failure from e
             failures[job] = failure
@@ -244,14 +246,28 @@ def _without_failed(
 ) -> dict[str, tuple[str, tuple[Feature, ...]]]:
     """Leave out comparisons that could not be fitted, and say so.
 
-    Errors: FitError where it is the model or the baseline.
+    Errors: FitError where it is the model, BaselineError where it is the baseline.
     """
-    for role, use in uses.items():
-        if use in failed:
-            if role in (WINNER, BASELINE):
-                raise failed[use]
-            log.event(f"no comparison with {role}: {failed[use].message}", level="warning")
+    _require_roles({role: failed[use] for role, use in uses.items() if use in failed})
     return {role: use for role, use in uses.items() if use not in failed}
+
+
+class BaselineError(FitError):
+    """The baseline could not be fitted, or cannot predict the rows: another one is needed."""
+
+
+def _require_roles(failed: Mapping[str, FitError]) -> None:
+    """Say which comparisons are left out.
+
+    Errors: FitError where it is the model that failed, BaselineError where it is the baseline.
+    """
+    if WINNER in failed:
+        raise failed[WINNER]
+    if BASELINE in failed:
+        e = failed[BASELINE]
+        raise BaselineError(e.message, hint=e.hint, details=e.details) from e
+    for role, error in failed.items():
+        log.event(f"no comparison with {role}: {error.message}", level="warning")
 
 
 def measure_final_models(
@@ -267,40 +283,57 @@ def measure_final_models(
     """Predict the same rows with each model, those of a sample, and add bootstrap intervals.
 
     Cost: one job per model, where roles that share one count once.
+
+    Errors: FitError where the model cannot predict a row, BaselineError where the baseline cannot; another
+    role is left out then.
     """
-    finals: dict[str, FinalModel] = {}
-    measured: dict[int, tuple[np.ndarray, Mapping[str, Interval | None]]] = {}
+    arrays: dict[int, dict[str, np.ndarray]] = {}
+    failed: dict[str, FitError] = {}
     hashed = sample_rows(rows, sample, key=key, seed=models.seed)
-    labels = customers = weights = np.empty(0)
     for role, f in fitted.items():
-        if id(f) not in measured:
-            arrays = scores_of(f.model, f.features, hashed, target, day=day, limit=models.judged_rows)
-            labels, customers = arrays["label"], arrays[HASH]
-            weights = sample.weights(labels)
-            measured[id(f)] = (
-                arrays["score"],
-                intervals(
-                    metrics_of(target.task),
-                    labels,
-                    arrays["score"],
-                    weights=weights,
-                    clusters=customers,
-                    replicates=models.bootstrap,
-                    seed=models.seed,
-                ),
-            )
-        scores, metrics = measured[id(f)]
-        finals[role] = FinalModel(
+        if id(f) not in arrays:
+            try:
+                arrays[id(f)] = scores_of(
+                    f.model, f.features, hashed, target, day=day, limit=models.judged_rows
+                )
+            except FitError as e:
+                failed[role] = e
+    _require_roles(failed)
+    first = next(iter(arrays.values()))
+    labels, customers = first["label"], first[HASH]
+    weights = sample.weights(labels)
+    metrics = {
+        model: intervals(
+            metrics_of(target.task),
+            labels,
+            own["score"],
+            weights=weights,
+            clusters=customers,
+            replicates=models.bootstrap,
+            seed=models.seed,
+        )
+        for model, own in arrays.items()
+    }
+    finals = {
+        role: FinalModel(
             role=role,
             candidate=f.candidate,
             features=f.features,
             model=f.model,
             calibration=f.calibration,
-            scores=scores,
-            metrics=metrics,
+            scores=arrays[id(f)]["score"],
+            metrics=metrics[id(f)],
         )
+        for role, f in fitted.items()
+        if id(f) in arrays
+    }
     return FinalModels(
-        target=target, labels=labels, customers=customers, weights=weights, sample=sample, by_role=finals
+        target=target,
+        labels=labels,
+        customers=customers,
+        weights=weights,
+        sample=sample,
+        by_role=finals,
     )
 
 
@@ -318,10 +351,24 @@ def scores_of(
     The order is the same for every model.
 
     Cost: one job.
+
+    Errors: FitError where the model fails on a row, or predicts NaN or infinity.
     """
     columns = {
         "day": F.unix_date(column_named(day)),
         "label": column_named(target.name).cast("double"),
         "score": F.col(PREDICTION),
     }
-    return to_arrays(model.transform(narrow(hashed, features, HASH, day, target.name)), columns, limit=limit)
+    rows = narrow(hashed, features, HASH, day, target.name)
+    try:
+        arrays = to_arrays(model.transform(rows), columns, limit=limit)
+    except Exception as e:
+        failure = failure_of(f"predicting {target.name}", features, e)
+        raise (failure if isinstance(failure, EngageError) else e) from e
+    n_rows, wrong = len(arrays["score"]), int((~np.isfinite(arrays["score"])).sum())
+    if wrong:
+        raise FitError(
+            f"the model of {target.name} predicts NaN or infinity for {wrong:,} of {n_rows:,} rows",
+            hint="look for infinite values of its features",
+        )
+    return arrays

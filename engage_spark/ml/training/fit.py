@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engage_spark.errors import ConfigurationError, EngageError, FitError, TransientError
 from engage_spark.masking import cut
+from engage_spark.ml.data.fit_draw import WEIGHT
 from engage_spark.ml.feature_spec import Feature, Target
 from engage_spark.ml.training.candidates import Candidate
 from engage_spark.ml.training.pipeline import (
@@ -77,7 +78,7 @@ def prepared(
 class Job:
     """One fit: a candidate on rows that `prepared` sorted, without those of the fold that is held out.
 
-    `fold` None fits on all of them.
+    `fold` None fits on all of them. A column `fit_draw.WEIGHT` of the rows says how much each counts.
     """
 
     candidate: Candidate
@@ -92,7 +93,7 @@ class Job:
     def description(self) -> str:
         """The job in words, for messages."""
         where = "all rows" if self.fold is None else f"the rows outside fold {self.fold}"
-        return f"{self.candidate.name} for {self.target.name} on {where}"
+        return f"the fit of {self.candidate.name} for {self.target.name} on {where}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,10 +195,13 @@ def _fit(job: Job, preparation: PipelineModel) -> Fitted:
 
     started = time.monotonic()
     features = candidate_features(job.candidate, job.features)
-    ready = preparation.transform(narrow(job.rows, features, job.label)).select(
-        F.col(FEATURES), column_named(job.label).cast("double").alias("__label")
+    weights = [WEIGHT] if WEIGHT in job.rows.columns else []
+    ready = preparation.transform(narrow(job.rows, features, job.label, *weights)).select(
+        F.col(FEATURES), column_named(job.label).cast("double").alias("__label"), *weights
     )
-    stages = estimation(job.candidate, target=job.target, label="__label", seed=job.seed)
+    stages = estimation(
+        job.candidate, target=job.target, label="__label", seed=job.seed, weight=next(iter(weights), None)
+    )
     fitted = Pipeline(stages=stages).fit(ready)
     return Fitted(job=job, preparation=preparation, estimation=fitted, seconds=time.monotonic() - started)
 
@@ -226,7 +230,7 @@ def _side_by_side(
         if error is None:
             outcomes.append(future.result())
             continue
-        failure = failure_of(job, error)
+        failure = failure_of(job.description, job.features, error)
         if not (goes_on and isinstance(failure, FitError)):
             raise failure from error
         failure.__cause__ = error
@@ -234,28 +238,31 @@ def _side_by_side(
     return outcomes
 
 
-def failure_of(job: Job, error: BaseException) -> BaseException:
-    """Return what an error of a job is to users: FitError, TransientError, or an own error as it is."""
+def failure_of(what: str, features: Sequence[Feature], error: BaseException) -> BaseException:
+    """Return what an error is to users: FitError, TransientError, or an own error as it is.
+
+    `what` failed, in words; `features` are those of the model.
+    """
     if isinstance(error, EngageError) or not isinstance(error, Exception):
-        error.add_note(f"while fitting {job.description}")
+        error.add_note(f"during {what}")
         return error
     from engage_spark.spark.failures import is_transient
 
     if is_transient(error):
         return TransientError(
-            f"the cluster failed during the fit of {job.description}: {_reason(error)}",
+            f"the cluster failed during {what}: {_reason(error)}",
             hint=(
                 "run it again; where executors are lost every time, give them more memory or lower "
                 "models.parallelism"
             ),
         )
     return FitError(
-        f"the fit of {job.description} failed: {_reason(error)}",
+        f"{what} failed: {_reason(error)}",
         hint=(
             "leave this candidate out of models.candidates, or look at the rows and features "
             "that it was given"
         ),
-        details=[f"{len(job.features)} features: {', '.join(f.name for f in job.features)}"],
+        details=[f"{len(features)} features: {', '.join(f.name for f in features)}"],
     )
 
 

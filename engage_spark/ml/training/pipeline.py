@@ -164,8 +164,12 @@ def preparation(features: Sequence[Feature]) -> list[Any]:
     ]
 
 
-def estimation(candidate: Candidate, *, target: Target, label: str, seed: int) -> list[Any]:
+def estimation(
+    candidate: Candidate, *, target: Target, label: str, seed: int, weight: str | None = None
+) -> list[Any]:
     """Build the estimator of a candidate, and the stage that puts its prediction inside the target's bounds.
+
+    `weight` names the column that says how much a row counts; None: all count alike.
 
     The probability of class 1 is read from the text of the vector `probability`: Spark SQL has no expression
     that takes an element out of an MLlib vector, a UDF is not a stage of a saved pipeline, and a cast of a
@@ -174,7 +178,13 @@ def estimation(candidate: Candidate, *, target: Target, label: str, seed: int) -
     from engage_spark.ml.training.estimators import estimator
 
     unfitted = estimator(
-        candidate, target=target, label=label, seed=seed, predicted=_PREDICTED, classed=_CLASS
+        candidate,
+        target=target,
+        label=label,
+        seed=seed,
+        predicted=_PREDICTED,
+        classed=_CLASS,
+        weight=weight,
     )
     drop = _CLASS if target.task is Task.BINARY else _PREDICTED
     nan = (

@@ -45,6 +45,7 @@ def boosted(candidate: Candidate, *, binary: bool, label: str, seed: int, column
         "random_state": seed,
         "verbosity": 0,
         "verbose_eval": False,
+        **({"weight_col": columns["weightCol"]} if "weightCol" in columns else {}),
         **candidate.params,
     }
     if not binary:

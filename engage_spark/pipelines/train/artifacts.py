@@ -16,7 +16,7 @@ from engage_spark.ml.evaluation.promotion import Decision
 from engage_spark.ml.fairness import audit
 from engage_spark.ml.feature_spec import Task
 from engage_spark.ml.report import plots
-from engage_spark.ml.train_target import TrainedTarget
+from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.ml.training.final_models import WINNER
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.train.card import card_of

@@ -19,7 +19,7 @@ from engage_spark.ml.report.model_card import (
     SelectedFeature,
     selection_text,
 )
-from engage_spark.ml.train_target import TrainedTarget
+from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.ml.training.calibration import MEAN, CalibrationMap
 from engage_spark.ml.training.final_models import BASELINE, OTHER, UNPROTECTED, WINNER, FinalModel
 from engage_spark.pipelines.context import RunContext, StageRun
@@ -197,6 +197,11 @@ def _limits(t: TrainedTarget, decision: Decision, looks: int | None) -> Iterator
     for gate in t.gates:
         verdict = gate.verdict.upper() if gate.answer is GateAnswer.FAILED else gate.verdict
         yield f"Gate {gate.name} {verdict}: {gate.demand}; measured {gate.measured}."
+    if t.fitted_rows.text:
+        yield (
+            f"It was fitted on {t.fitted_rows.text}. Customers were drawn by hash, rows of a rarer class "
+            "kept and weighted; what the others would have taught it is lost."
+        )
     yield _serving(t)
     if t.out_of_time is None:
         yield (
@@ -220,11 +225,12 @@ def _serving(t: TrainedTarget) -> str:
         why = f" Fitting it again on all matured days failed: {serving.failure}" if serving.failure else ""
         return f"The model that serves is the one that was judged, fitted on {judged}.{why}"
     promised, covered = t.conformal.coverage, serving.coverage
+    drawn = f" ({serving.rows.text})" if serving.rows and serving.rows.text else ""
     short = "" if covered.low <= promised <= covered.high else f", which is not the promised {promised:.0%}"
     return (
         f"Judged was a model fitted on {judged}. The one that serves is the same candidate with the same "
-        f"features, fitted again on the fit customers of {', '.join(map(str, serving.days))}, with its "
-        "calibration and its intervals measured anew on their own customers of these days. Coverage on the "
-        f"test customers of {serving.newest}: {covered.value:.1%} [{covered.low:.1%}, {covered.high:.1%}]"
+        f"features, fitted again on the fit customers of {', '.join(map(str, serving.days))}{drawn}, with "
+        "its calibration and its intervals measured anew on their own customers of these days. Coverage on "
+        f"the test customers of {serving.newest}: {covered.value:.1%} [{covered.low:.1%}, {covered.high:.1%}]"
         f"{short}. It has learnt that day's other customers, and none of these."
     )

@@ -22,7 +22,7 @@ from engage_spark.ml.evaluation.promotion import Decision, GateAnswer
 from engage_spark.ml.feature_meaning import digest_of, field_meanings
 from engage_spark.ml.feature_spec import Task, feature_tables
 from engage_spark.ml.scoring import Scorer
-from engage_spark.ml.train_target import TrainedTarget
+from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.ml.training.final_models import BASELINE, WINNER
 from engage_spark.pipelines.champions import SPLIT_RUNS
 from engage_spark.pipelines.context import RunContext, StageRun
@@ -343,7 +343,7 @@ def _row(context: RunContext, stage_run: StageRun, registered: RegisteredTarget)
         "policy": t.specs.main.policy.value,
         "task": t.target.task.value,
         "candidate": t.final.candidate.name,
-        "rows_fit": t.splits.counts["fit"],
+        "rows_fit": t.fitted_rows.used,
         "rows_held_out": t.splits.counts["test"],
         "features": [f.name for f in t.final.features],
         "metric": metric.name,
@@ -400,6 +400,8 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         threshold=t.threshold,
         out_of_time=_estimate(metric, newest),
         serving_days=t.serving.days,
+        fitted_rows=t.fitted_rows.used,
+        rows_to_fit=t.fitted_rows.there,
         out_of_time_days=() if t.snapshots.out_of_time is None else (t.snapshots.out_of_time,),
         beats_baseline=t.is_apart_from_baseline,
         selection_cost=None

@@ -23,7 +23,7 @@ from engage_spark.ml.evaluation.metrics import HEADLINE
 from engage_spark.ml.evaluation.promotion import Decision, Rival, decide
 from engage_spark.ml.feature_spec import LeakPolicy
 from engage_spark.ml.scoring import Scorer, require_schema
-from engage_spark.ml.train_target import TrainedTarget
+from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.ml.training.final_models import WINNER, scores_of
 from engage_spark.pipelines.champions import meaning_changes, scorer_of
 from engage_spark.pipelines.context import RunContext, StageRun

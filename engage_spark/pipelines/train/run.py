@@ -25,7 +25,8 @@ from engage_spark.ml.leakage.audit import audit_leakage
 from engage_spark.ml.leakage.findings import audit_outcome, leak_error, time_findings
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
-from engage_spark.ml.train_target import TrainedTarget, train_target, trainable_splits
+from engage_spark.ml.train_target import train_target, trainable_splits
+from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.pipelines.context import RunContext, StageRun, past_day
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs
 from engage_spark.pipelines.results import Note, TrainResult

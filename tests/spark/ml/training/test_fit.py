@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from engage_spark.errors import ConfigurationError, FitError, TransientError
+from engage_spark.ml.data.driver_sample import RowSample
+from engage_spark.ml.data.fit_draw import FitDraw, FittedRows
 from engage_spark.ml.data.preflight import fold_counts, require_trainable
 from engage_spark.ml.feature_spec import Feature
 from engage_spark.ml.training import fit as fitting
@@ -160,6 +162,37 @@ def test_a_wrong_job_is_refused_before_any_fit(people: DataFrame, monkeypatch: p
 
 
 @pytest.mark.slow
+@pytest.mark.connect
+def test_models_of_fewer_rows_are_weighted_so_that_their_mean_is_that_of_all(spark: SparkSession) -> None:
+    """Of 6,000 rows one in twenty is labelled 1, and 1,000 are fitted on, of which 300 are."""
+    from pyspark.sql import functions as F
+
+    noise = F.pmod(F.xxhash64("id"), F.lit(100)) / 100.0
+    rows = spark.range(6_000).select(
+        F.col("id").cast("string").alias("id"),
+        (F.col("id") % 20 == 0).cast("int").alias("left"),
+        noise.alias("visits"),
+    )
+    features = tuple(f for f in FEATURES if f.name == "visits") or (
+        Feature(name="visits", table="people", categorical=False),
+    )
+    counted = RowSample(expected=6_000, limit=6_000, label="left", ones=300)
+    draw = FitDraw.of(counted, limit=1_000, key=["id"], seed=1)
+    drawn = prepared(draw.drawn(rows), key="id", day=None, partitions=1, seed=1)
+    counts = {r["left"]: r["n"] for r in drawn.groupBy("left").agg(F.count("*").alias("n")).collect()}
+    assert counts[1] == 300 and 600 < counts[0] < 800
+    assert draw.counted(drawn) == FittedRows(used=sum(counts.values()), there=6_000)
+    even = draw.even(drawn).agg(F.count("*"), F.sum("left")).first()
+    assert even is not None and 0.02 < even[1] / even[0] < 0.09, "a sample of all rows alike"
+    jobs = [
+        Job(candidate=QUICK[n], target=LEFT, features=features, rows=drawn, label="left", seed=1)
+        for n in ("linear", "forest", "gbt")
+    ]
+    for fitted in fit_all(jobs, parallelism=2):
+        mean = fitted.model.transform(rows).agg(F.avg("prediction")).first()
+        assert mean is not None and mean[0] == pytest.approx(0.05, abs=0.015), fitted.job.candidate.name
+
+
 def test_a_boolean_label_is_fitted_as_0_and_1(people: DataFrame) -> None:
     from pyspark.sql import functions as F
 

@@ -27,7 +27,8 @@ from engage_spark.ml.fairness.model_audit import compare_groups
 from engage_spark.ml.feature_spec import LeakPolicy, TargetSpecs, target_named
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
-from engage_spark.ml.train_target import TrainedTarget, train_target
+from engage_spark.ml.train_target import train_target
+from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.pipelines.context import RunContext, StageRun, now
 from engage_spark.pipelines.model_inputs import ModelInputs
 from engage_spark.pipelines.train.inputs import specs_of
@@ -133,7 +134,7 @@ def shop(
     with scratch(
         spark, RunContext(spark, Settings(lake={"root": str(home / "lake")}), CONTRACT).lake
     ) as keep:  # type: ignore[arg-type]
-        for name, models in {"good": chosen, "poor": chosen | {"keep": 1}}.items():
+        for name, models in {"good": chosen, "poor": chosen | {"keep": 1, "fit_rows": 1300}}.items():
             settings = Settings(
                 lake={"root": str(home / "lake")}, spark=session_settings.spark, models=models
             )  # type: ignore[arg-type]

@@ -35,6 +35,14 @@ def test_an_attribute_of_too_many_values_costs_the_audit_alone() -> None:
     assert _audited(audit, [], otherwise=NOTHING) == DONE
 
 
+def test_a_row_that_the_model_fails_on_costs_the_audit_alone() -> None:
+    def audit(_: Sequence[Attribute]) -> Fairness:
+        raise RuntimeError("predicts NaN for a row: one of its features is infinite")
+
+    (reason, _) = _audited(audit, [GENDER], otherwise=NOTHING).unaudited
+    assert reason.startswith("not audited by gender: ") and "one of its features is infinite" in reason
+
+
 def test_where_no_row_can_be_audited_the_reasons_are_all_there_is() -> None:
     def audit(_: Sequence[Attribute]) -> Fairness:
         raise InputError("no row has a label")

@@ -17,7 +17,7 @@ from engage_spark.ml.evaluation.metrics import METRICS
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.train_target import _fit_best
 from engage_spark.ml.training import cross_validation
-from engage_spark.ml.training.candidates import Candidate, candidates_for
+from engage_spark.ml.training.candidates import CONSTANT, Candidate, candidates_for
 from engage_spark.ml.training.cross_validation import (
     CandidateResult,
     all_features_on_folds,
@@ -162,14 +162,14 @@ def test_the_next_best_wins_where_the_best_cannot_be_fitted_on_all_folds(
 
 
 def test_models_of_folds_that_are_not_needed_any_more_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fit(candidate: Candidate) -> dict[str, Any]:
+    def fit(candidate: Candidate, _baseline: Candidate) -> dict[str, Any]:
         if candidate.name == "linear":
             raise FitError("lost")
         return {}
 
     comparison = compared(monkeypatch, failing=set())
     assert len(comparison.fitted) == 6
-    best, _ = _fit_best(comparison, fit)
+    best, _ = _fit_best(comparison, fit, baseline=CONSTANT)
     assert [(f.job.candidate.name, f.job.fold) for f in best.fitted] == [("forest", 0), ("forest", 1)]
     assert best.fold_models == best.fitted
 

@@ -13,8 +13,8 @@ from engage_spark.errors import ConfigurationError, FitError
 from engage_spark.ml.data.driver_sample import HASH, RowSample
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.training import final_models
-from engage_spark.ml.training.candidates import candidates_for
-from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, WINNER
+from engage_spark.ml.training.candidates import CONSTANT, candidates_for
+from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, WINNER, BaselineError
 from engage_spark.settings.model import ModelSettings
 
 TARGET = Target(name="worth", task=Task.REGRESSION, minimum=0.0, maximum=9.0, label_days=0, baseline=None)
@@ -52,6 +52,7 @@ def test_roles_with_the_same_features_share_one_fit_and_one_measurement(
         key=["id"],
         days=1,
         models=MODELS,
+        baseline=CONSTANT,
     )
     assert fits == [("forest", ("a", "b")), ("forest", ("a", "b", "c")), ("baseline", ())]
     assert list(fitted) == [WINNER, ALL, OTHER, BASELINE]
@@ -90,7 +91,15 @@ def test_a_comparison_that_cannot_be_fitted_costs_itself_and_the_model_does_not(
         roles = {WINNER: FEATURES[:2], ALL: FEATURES}
         return dict(
             final_models.fit_final_models(
-                forest, roles, SPEC, rows, calibration=rows, key=["id"], days=1, models=MODELS
+                forest,
+                roles,
+                SPEC,
+                rows,
+                calibration=rows,
+                key=["id"],
+                days=1,
+                models=MODELS,
+                baseline=CONSTANT,
             )
         )
 
@@ -124,7 +133,15 @@ def test_a_model_that_cannot_be_calibrated_has_failed_and_the_next_best_may_foll
         spec = replace(SPEC, target=left)
         return dict(
             final_models.fit_final_models(
-                candidate, {WINNER: FEATURES}, spec, rows, calibration=rows, key=["id"], days=1, models=MODELS
+                candidate,
+                {WINNER: FEATURES},
+                spec,
+                rows,
+                calibration=rows,
+                key=["id"],
+                days=1,
+                models=MODELS,
+                baseline=CONSTANT,
             )
         )
 
@@ -135,3 +152,63 @@ def test_a_model_that_cannot_be_calibrated_has_failed_and_the_next_best_may_foll
     reason = ConfigurationError("only a model of two classes can be calibrated")
     with pytest.raises(ConfigurationError, match="two classes"):
         fitted("linear")
+
+
+@pytest.mark.parametrize(("failing", "error"), [(OTHER, None), (BASELINE, BaselineError), (WINNER, FitError)])
+def test_a_model_that_cannot_predict_a_row_costs_itself(
+    failing: str, error: type[FitError] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scores_of(model: str, *_: Any, **__: Any) -> dict[str, Any]:
+        if model == failing:
+            raise FitError("predicts NaN or infinity for 1 of 30 rows")
+        return {"label": np.arange(30.0), "score": np.arange(30.0) + 0.1, HASH: np.arange(30)}
+
+    monkeypatch.setattr(final_models, "sample_rows", lambda *_, **__: None)
+    monkeypatch.setattr(final_models, "scores_of", scores_of)
+    fitted: Any = {
+        role: SimpleNamespace(model=role, features=(), candidate=CONSTANT, calibration=None)
+        for role in (WINNER, OTHER, BASELINE)
+    }
+    rows: Any = None
+    sample = RowSample(expected=30, limit=1000)
+
+    def measured() -> list[str]:
+        finals = final_models.measure_final_models(
+            fitted, TARGET, rows, key=["id"], day="day", sample=sample, models=MODELS
+        )
+        return list(finals.by_role)
+
+    if error is None:
+        assert measured() == [WINNER, BASELINE]
+    else:
+        with pytest.raises(FitError, match="NaN or infinity for 1 of 30") as caught:
+            measured()
+        assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_prediction_that_is_no_number_is_a_failed_model(
+    value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = np.arange(30.0)
+    scores[[3, 5]] = value
+    monkeypatch.setattr(final_models, "narrow", lambda *_: None)
+    monkeypatch.setattr(final_models, "column_named", lambda _: SimpleNamespace(cast=lambda _: None))
+    monkeypatch.setattr(final_models.F, "unix_date", lambda _: None)
+    monkeypatch.setattr(final_models.F, "col", lambda _: None)
+    model: Any = SimpleNamespace(transform=lambda _: None)
+    rows: Any = None
+
+    def score() -> Any:
+        return final_models.scores_of(model, FEATURES, rows, TARGET, day="day", limit=100)
+
+    monkeypatch.setattr(final_models, "to_arrays", lambda *_, **__: {"score": scores})
+    with pytest.raises(FitError, match="NaN or infinity for 2 of 30 rows"):
+        score()
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("one of its features is infinite")
+
+    monkeypatch.setattr(final_models, "to_arrays", broken)
+    with pytest.raises(FitError, match="predicting worth failed: one of its features is infinite"):
+        score()
