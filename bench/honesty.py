@@ -14,13 +14,14 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.simulations import Simulation, calibration, centrality, fairness, promotion, selection
+from bench.simulations import Simulation, calibration, centrality, coverage, fairness, promotion, selection
 
 SIMULATIONS: tuple[Simulation, ...] = (
     *promotion.SIMULATIONS,
     *fairness.SIMULATIONS,
     *selection.SIMULATIONS,
     *calibration.SIMULATIONS,
+    *coverage.SIMULATIONS,
     *centrality.SIMULATIONS,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class MadeGraph:
     exact: F64
 
     @classmethod
+    @cache
     def named(cls, name: str) -> MadeGraph:
         """Make the graph and compute it exactly."""
         csr = build_csr(*edges_of(name), N)
