@@ -39,15 +39,18 @@ from engage_spark.ml.serving_model import (
 from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.ml.training.candidates import CONSTANT, Candidate, baseline_for, candidates_for
 from engage_spark.ml.training.cross_validation import (
+    VARIED_FOLDS,
     CandidateComparison,
     FitRows,
-    all_features_on_folds,
+    VariantResult,
     compare_candidates,
     features_named,
     rows_by_held_out_fold,
     select_features,
+    variants_on_folds,
 )
 from engage_spark.ml.training.final_models import (
+    ALL,
     BASELINE,
     OTHER,
     UNPROTECTED,
@@ -127,9 +130,10 @@ def train_target(
     `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
     compared. A model that cannot be fitted, or cannot predict a row that it is measured on, is left out.
 
-    Cost: folds x candidates fits and at most six more, of which the last is on all matured days; a few small
-    jobs for each fold's model of the winner; one pass over the test split for the metrics of each final
-    model, one each for importance and the fairness table. At most `models.judged_rows` scores per model on
+    Cost: folds x candidates fits and at most nine more: the model and the baseline on all folds, three
+    variants on two folds each, and the model on all matured days; a few small jobs for each fold's model of
+    the winner; one pass over the test split for the metrics of the model, the baseline, importance and the
+    fairness table. At most `models.judged_rows` scores per model on
     the driver. Where a fit may not take all rows, two jobs more, which count them.
 
     Errors: ConfigurationError where the rows cannot be trained on, FitError where a fit fails.
@@ -139,10 +143,8 @@ def train_target(
         f for f in findings if f.target in (None, task.target.name) and f.policy in (None, specs.main.policy)
     )
     comparison, measured = _judged_model(task)
-    fit_rows, sample = task.fit_rows, task.sample("fit")
-    all_features = all_features_on_folds(
-        comparison, fit_rows, splits.fit, key=key, sample=sample, models=models
-    )
+    fit_rows = task.fit_rows
+    variants = _variants(task, comparison)
     folds = fold_models(
         comparison.fold_models, fit_rows, task.target, draw=task.draw, scratch_path=scratch_path
     )
@@ -175,7 +177,7 @@ def train_target(
         snapshots=snapshots,
         splits=splits,
         comparison=comparison,
-        all_features=all_features,
+        variants=variants,
         findings=own_findings,
         finals=finals,
         out_of_time=out_of_time,
@@ -231,9 +233,7 @@ def _judged_model(task: _Task) -> tuple[CandidateComparison, _Measured]:
         sample=task.sample("fit"),
         models=models,
     )
-    features = _features_by_role(
-        task.specs, comparison, task.grams, task.fit_rows, days=task.days, models=models
-    )
+    features = comparison.selected
     return _fit_best(
         comparison,
         lambda candidate, baseline: _measured(task, candidate, features, baseline),
@@ -242,7 +242,7 @@ def _judged_model(task: _Task) -> tuple[CandidateComparison, _Measured]:
 
 
 def _measured(
-    task: _Task, candidate: Candidate, features: Mapping[str, Sequence[Feature]], baseline: Candidate
+    task: _Task, candidate: Candidate, features: Sequence[Feature], baseline: Candidate
 ) -> _Measured:
     """Fit a candidate with what it is compared with, and measure them on all sides that are not fitted on.
 
@@ -251,7 +251,7 @@ def _measured(
     splits, models = task.splits, task.models
     fitted = fit_final_models(
         candidate,
-        features,
+        {WINNER: features},
         task.specs.main,
         task.fit_rows[None],
         calibration=splits.calibration,
@@ -419,22 +419,31 @@ def _fit_best(
             comparison = comparison.without_winner(e)
 
 
-def _features_by_role(
-    specs: TargetSpecs,
-    comparison: CandidateComparison,
-    grams: FoldGrams,
-    fit_rows: FitRows,
-    *,
-    days: int,
-    models: ModelSettings,
-) -> dict[str, tuple[Feature, ...]]:
-    """Return the features of the final model and of its comparisons, each by its own spec's selection."""
-    features = {WINNER: comparison.selected}
+def _variants(task: _Task, comparison: CandidateComparison) -> dict[str, VariantResult]:
+    """Measure the winner on folds with all features, by the other policy, and without protected fields, where
+    these are other features.
+    """
+    specs, main = task.specs, task.specs.main
+    folds = sorted(k for k in task.fit_rows if k is not None)[:VARIED_FOLDS]
+    rows: FitRows = {k: task.fit_rows[k] for k in (*folds, None)}
+    variants: dict[str, dict[int, Sequence[Feature]]] = {}
+    if len(comparison.selected) < len(main.features):
+        variants[ALL] = dict.fromkeys(folds, main.features)
     for role, spec in ((OTHER, specs.other), (UNPROTECTED, specs.unprotected)):
-        if spec.names != specs.main.names:
-            selection = select_features(spec, grams, {None: fit_rows[None]}, days=days, models=models)
-            features[role] = features_named(spec, selection.final.kept)
-    return features
+        if spec.names != main.names:
+            chosen = select_features(spec, task.grams, rows, days=task.days, models=task.models)
+            variants[role] = {k: features_named(spec, chosen.folds[k].kept) for k in folds}
+    if not variants:
+        return {}
+    return variants_on_folds(
+        comparison,
+        variants,
+        task.fit_rows,
+        task.splits.fit,
+        key=task.key,
+        sample=task.sample("fit"),
+        models=task.models,
+    )
 
 
 def _profits(finals: FinalModels, models: ModelSettings) -> tuple[Profit, ...]:

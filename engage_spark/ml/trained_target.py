@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engage_spark.ml.data.fit_draw import FittedRows
@@ -25,9 +26,10 @@ from engage_spark.ml.serving_model import (
 )
 from engage_spark.ml.training.cross_validation import (
     CandidateComparison,
-    CandidateResult,
+    VariantResult,
 )
 from engage_spark.ml.training.final_models import (
+    ALL,
     BASELINE,
     WINNER,
     FinalModel,
@@ -56,7 +58,7 @@ class SelectionLoss:
 class TrainedTarget:
     """Everything that a training knows of one target's model.
 
-    `all_features` is its candidate on all features, measured on some folds; None where there is no such.
+    `variants` are its candidate on other features, measured on some folds, by the role of such a model.
     `untested_proxies` says of protected attributes that could not be tested why not. `fitted_rows`: how many
     rows the judged model was fitted on, of how many.
     """
@@ -65,7 +67,7 @@ class TrainedTarget:
     snapshots: TargetSnapshots
     splits: SplitRows
     comparison: CandidateComparison
-    all_features: CandidateResult | None
+    variants: Mapping[str, VariantResult]
     findings: tuple[LeakFinding, ...]
     finals: FinalModels
     out_of_time: FinalModels | None
@@ -91,6 +93,18 @@ class TrainedTarget:
     def final(self) -> FinalModel:
         """The model that was judged; `serving` is the one to register."""
         return self.finals.by_role[WINNER]
+
+    @property
+    def all_features(self) -> VariantResult | None:
+        """The candidate on all features; None where nothing was selected from them, or it failed."""
+        return self.variants.get(ALL)
+
+    def own_mean(self, variant: VariantResult) -> float:
+        """Return the mean of the headline metric of the model itself over the folds of a variant, or NaN."""
+        metric = HEADLINE[self.target.task].name
+        folds = self.comparison.winner.folds[metric][: len(variant.folds[metric])]
+        own = [v for v in folds if not math.isnan(v)]
+        return sum(own) / len(own) if own else math.nan
 
     @property
     def is_apart_from_baseline(self) -> bool:

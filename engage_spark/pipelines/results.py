@@ -223,6 +223,18 @@ class ModelOnTest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VariantOnFolds:
+    """The model on other features: the means of a metric over some folds, its own and that of the model."""
+
+    role: str
+    features: int
+    metric: str
+    value: float
+    reference: float
+    folds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SelectionCost:
     """What the selection of features costs against all of them: AUC, or a share of RMSE."""
 
@@ -270,6 +282,8 @@ class TrainedModel:
     """Whether the intervals of model and baseline in the headline metric are apart."""
     selection_cost: SelectionCost | None = None
     gain: MetricEstimate | None = None
+    variants: tuple[VariantOnFolds, ...] = ()
+    """What other features would do, such as those of the other policy, or without protected fields."""
     unaudited: tuple[str, ...] = ()
     """What could not be audited of protected groups, and why."""
 

@@ -68,6 +68,9 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
         yield f"out of time, on {days}: {newest.value:.3g} [{newest.low:.3g}, {newest.high:.3g}]"
         if set(t.serving_days) & set(t.out_of_time_days):
             yield f"serves: the same, fitted again on {', '.join(map(str, t.serving_days))}"
+    for v in t.variants:
+        own = f"{v.reference:.3g} of this one with {t.models[0].features}"
+        yield f"{v.role}, on {v.folds} folds: {v.metric} {v.value:.3g} with {v.features} features, {own}"
     if not t.beats_baseline:
         yield "its interval and the baseline's overlap"
     if t.selection_cost is not None:

@@ -61,12 +61,17 @@ class AuditEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Alternative:
-    """The same target trained otherwise, such as without the protected fields, on the same rows."""
+    """The same target trained otherwise, such as without the protected fields, on the first `folds` folds.
+
+    `value` and `reference` are means of a metric over these: its own, and that of the model of the card.
+    """
 
     name: str
     features: int
-    scored: tuple[Scored, ...]
-    gain: Gain | None = None
+    metric: str
+    value: float
+    reference: float
+    folds: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -418,13 +423,13 @@ class Card:
             (
                 v.name,
                 str(v.features),
-                "; ".join(f"{METRICS[s.metric].title} {self._interval(s.metric, s.model)}" for s in v.scored),
-                self._gain(v.gain) if v.gain else "–",
+                f"{METRICS[v.metric].title} {number(v.value)}",
+                f"{number(v.reference)} on the same {v.folds} folds",
             )
             for v in self.versions
         ]
-        note = "These are figures of the test rows, to know and not to choose by: a choice needs other rows."
-        return [note, table(("version", "features", "metrics", "against this model"), rows)]
+        note = "Measured on folds, before calibration: no test row is among them, so a choice may rest on it."
+        return [note, table(("version", "features", "metric", "this model"), rows)]
 
     def _limits(self) -> list[str]:
         general = [

@@ -24,8 +24,8 @@ from engage_spark.ml.training.pipeline import slots
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
 
-FOLDS_WITH_ALL = 2
-"""Folds on which the selected features are compared with all of them."""
+VARIED_FOLDS = 2
+"""Folds on which the selected features are compared with others, such as all of them."""
 FitRows = Mapping[int | None, DataFrame]
 """Rows of the fit split that a model is fitted on, by the fold that is held out; under None all of them."""
 
@@ -229,40 +229,65 @@ def compare_candidates(
     return comparison
 
 
-def all_features_on_folds(
+@dataclass(frozen=True, kw_only=True)
+class VariantResult:
+    """The winner's candidate on other features: `folds` has its metrics on the first folds, `n_features` how
+    many it took.
+    """
+
+    folds: Mapping[str, tuple[float, ...]]
+    n_features: int
+
+    def mean(self, metric: str) -> float:
+        """Return the mean of a metric over the folds that define it; NaN where none does."""
+        values = [v for v in self.folds[metric] if not math.isnan(v)]
+        return sum(values) / len(values) if values else math.nan
+
+
+def variants_on_folds(
     comparison: CandidateComparison,
+    variants: Mapping[str, Mapping[int, Sequence[Feature]]],
     rows: FitRows,
     fit_split: DataFrame,
     *,
     key: Sequence[str],
     sample: RowSample,
     models: ModelSettings,
-) -> CandidateResult | None:
-    """Fit the winner's candidate on all features, and measure it on the first FOLDS_WITH_ALL folds.
+) -> dict[str, VariantResult]:
+    """Fit the winner's candidate on other features, named by what is tried, and measure it on folds.
 
-    What follows from it, such as another ranker, is chosen on rows that the test of the model does not use.
+    What follows from it, such as another ranker or policy, is chosen on rows that the test of the model does
+    not use. A variant that fails is left out, and that is said.
 
-    Nulls: None where nothing was selected from the features, or the candidate cannot take them all.
-
-    Cost: so many fits, and one job that scans these folds.
+    Cost: a fit per variant and fold, and one job that scans these folds.
     """
-    spec, candidate = comparison.spec, comparison.winner.candidate
-    if len(comparison.selected) == len(spec.features):
-        return None
-    folds = sorted(k for k in rows if k is not None)[:FOLDS_WITH_ALL]
-    jobs = [_job(candidate, spec, spec.features, rows[k], models, k) for k in folds]
+    spec, own = comparison.spec, comparison.winner.candidate
+    named = {name: replace(own, name=name) for name in variants}
+    jobs = [
+        _job(named[name], spec, features, rows[k], models, k)
+        for name, by_fold in variants.items()
+        for k, features in by_fold.items()
+    ]
     failures: dict[Job, FitError] = {}
-    with log.stage("comparing with all features", fits=len(jobs)):
+    with log.stage(f"comparing with {', '.join(variants)}", fits=len(jobs)):
         fitted = fit_all(jobs, parallelism=models.parallelism, failures=failures)
-        for error in failures.values():
-            log.event(f"no comparison with all features: {error.message}", level="warning")
-            return None
-        scores = _out_of_fold(fitted, fit_split, [candidate], key=key, sample=sample, models=models)
-        try:
-            return _result(0, candidate, fitted, scores, spec, sample)
-        except InputError as e:
-            log.event(f"no comparison with all features: {e.message}", level="warning")
-            return None
+        reasons = {job.candidate.name: error.message for job, error in failures.items()}
+        left = [c for name, c in named.items() if name not in reasons]
+        results: dict[str, VariantResult] = {}
+        if left:
+            fitted = [f for f in fitted if f.job.candidate in left]
+            scores = _out_of_fold(fitted, fit_split, left, key=key, sample=sample, models=models)
+            for i, candidate in enumerate(left):
+                try:
+                    made = _result(i, candidate, fitted, scores, spec, sample)
+                except InputError as e:
+                    reasons[candidate.name] = e.message
+                    continue
+                n_features = max(len(features) for features in variants[candidate.name].values())
+                results[candidate.name] = VariantResult(folds=made.folds, n_features=n_features)
+    for name, reason in reasons.items():
+        log.event(f"no comparison with {name}: {reason}", level="warning")
+    return results
 
 
 def ranked(results: Sequence[CandidateResult], metric: Metric) -> tuple[CandidateResult, ...]:

@@ -73,6 +73,9 @@ def _figures(t: TrainedTarget, decision: Decision) -> dict[str, Any]:
             }
             for what, f in t.finals.by_role.items()
         },
+        "variants.json": {
+            role: {"features": v.n_features, "folds": _finite(v.folds)} for role, v in t.variants.items()
+        },
         "deciles.json": [_stored_tenth(x) for x in deciles(*_even(t), task=t.target.task)],
         "audit.json": [asdict(f) for f in t.findings],
         "gates.json": {

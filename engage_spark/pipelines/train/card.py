@@ -77,7 +77,7 @@ def card_of(
         findings=tuple(
             AuditEntry(about=", ".join(f.columns), text=str(f), stops=f.stops) for f in t.findings
         ),
-        versions=tuple(_versions(context, t)),
+        versions=tuple(_versions(t)),
         limits=tuple(_limits(t, decision, looks)),
     )
 
@@ -165,17 +165,23 @@ def _coverage(t: TrainedTarget) -> tuple[tuple[str, GroupFigure], ...]:
     )
 
 
-def _versions(context: RunContext, t: TrainedTarget) -> Iterator[Alternative]:
+def _versions(t: TrainedTarget) -> Iterator[Alternative]:
     other = LeakPolicy.PERMISSIVE if t.specs.main.policy is LeakPolicy.STRICT else LeakPolicy.STRICT
     names = {
         OTHER: f"policy {other.value}",
         UNPROTECTED: "without the protected fields",
     }
-    for what, name in names.items():
-        if what in t.finals.by_role:
-            final = t.finals.by_role[what]
-            gain = t.finals.gain(what, over=WINNER, models=context.settings.models)
-            yield Alternative(name=name, features=len(final.features), scored=_scored(t, final), gain=gain)
+    metric = HEADLINE[t.target.task].name
+    for role, name in names.items():
+        if (variant := t.variants.get(role)) is not None:
+            yield Alternative(
+                name=name,
+                features=variant.n_features,
+                metric=metric,
+                value=variant.mean(metric),
+                reference=t.own_mean(variant),
+                folds=len(variant.folds[metric]),
+            )
 
 
 def _limits(t: TrainedTarget, decision: Decision, looks: int | None) -> Iterator[str]:

@@ -27,7 +27,13 @@ from engage_spark.ml.training.final_models import BASELINE, WINNER
 from engage_spark.pipelines.champions import SPLIT_RUNS
 from engage_spark.pipelines.context import RunContext, StageRun
 from engage_spark.pipelines.model_inputs import ModelInputs
-from engage_spark.pipelines.results import MetricEstimate, ModelOnTest, SelectionCost, TrainedModel
+from engage_spark.pipelines.results import (
+    MetricEstimate,
+    ModelOnTest,
+    SelectionCost,
+    TrainedModel,
+    VariantOnFolds,
+)
 from engage_spark.pipelines.stages import SPLITS, TRAINING_RUNS
 from engage_spark.pipelines.train.artifacts import artefacts
 from engage_spark.pipelines.train.rival import carry_out, decide_on
@@ -258,13 +264,11 @@ def _record_metrics(run: RunRecord, trained: TrainedTarget) -> None:
     `test/…` is the model on the test split, `baseline/…` and so on what it is compared with on the same rows;
     `late_model/…` and `late_baseline/…` are of the newest snapshot, which was kept apart. `serving/coverage`
     is of the model that serves, where that was fitted again. `cv/…` is the mean over the folds, and
-    `all_features/…` that of the same candidate on all features, over some of them. Both are before
+    `all_features/…` that of the same candidate on all features over some of them, `other_policy/…` and
+    `without_protected/…` by other features that may be chosen. All of these are before
     calibration: so their `log_loss`, `brier` and `ece` are not to be read beside `test/…`, which is after it.
     """
-    finals = [
-        ("test" if role == WINNER else role.replace(" ", "_"), final)
-        for role, final in trained.finals.by_role.items()
-    ]
+    finals = [("test" if role == WINNER else role, final) for role, final in trained.finals.by_role.items()]
     if trained.out_of_time is not None:
         finals += [(f"late_{role}", final) for role, final in trained.out_of_time.by_role.items()]
     for prefix, final in finals:
@@ -281,8 +285,8 @@ def _record_metrics(run: RunRecord, trained: TrainedTarget) -> None:
     for name in winner.folds:
         run.metrics({f"cv/{name}": winner.mean(name)})
         run.curve(f"folds/{name}", enumerate(winner.folds[name]))
-    if trained.all_features is not None:
-        run.metrics({f"all_features/{name}": trained.all_features.mean(name) for name in winner.folds})
+    for role, variant in trained.variants.items():
+        run.metrics({f"{role.replace(' ', '_')}/{name}": variant.mean(name) for name in winner.folds})
     run.metrics(
         {
             "coverage": trained.coverage.value,
@@ -404,6 +408,17 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         rows_to_fit=t.fitted_rows.there,
         out_of_time_days=() if t.snapshots.out_of_time is None else (t.snapshots.out_of_time,),
         beats_baseline=t.is_apart_from_baseline,
+        variants=tuple(
+            VariantOnFolds(
+                role=role,
+                features=v.n_features,
+                metric=metric,
+                value=v.mean(metric),
+                reference=t.own_mean(v),
+                folds=len(v.folds[metric]),
+            )
+            for role, v in t.variants.items()
+        ),
         selection_cost=None
         if loss is None
         else SelectionCost(

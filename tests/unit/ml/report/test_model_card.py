@@ -139,7 +139,9 @@ def full() -> Card:
         proxies=(proxy,),
         untested_proxies=("no proxy test of age",),
         findings=(AuditEntry(about="status|now", text="tells the label with AUC 0.97", stops=True),),
-        versions=(Alternative(name="permissive", features=25, scored=scored[:1], gain=gain),),
+        versions=(
+            Alternative(name="permissive", features=25, metric="auc", value=0.9, reference=0.8, folds=2),
+        ),
         limits=("One snapshot was used.",),
     )
 

@@ -20,10 +20,12 @@ from engage_spark.ml.training import cross_validation
 from engage_spark.ml.training.candidates import CONSTANT, Candidate, candidates_for
 from engage_spark.ml.training.cross_validation import (
     CandidateResult,
-    all_features_on_folds,
+    VariantResult,
     compare_candidates,
     ranked,
+    variants_on_folds,
 )
+from engage_spark.ml.training.final_models import ALL, OTHER
 from engage_spark.ml.training.pipeline import bounded_score
 from engage_spark.settings.model import ModelSettings
 
@@ -85,7 +87,7 @@ def compared(
         for i, c in enumerate(candidates, 1):
             for fold in (0, 1):
                 labels = np.arange(40) % 2.0
-                noise = {"linear": 0.1, "forest": 1.0, "gbt": 9.0}[c.name]
+                noise = {"linear": 0.1, "forest": 1.0, "gbt": 9.0}[c.family.value]
                 scores = 1 / (1 + np.exp(-labels - noise * random.normal(size=40)))
                 scores = scores * NAN if c.name == nan else scores
                 parts.append(np.column_stack([np.full(40, i), np.full(40, fold), labels, scores]))
@@ -174,7 +176,7 @@ def test_models_of_folds_that_are_not_needed_any_more_are_dropped(monkeypatch: p
     assert best.fold_models == best.fitted
 
 
-def test_all_features_are_compared_on_folds_and_never_on_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_features_are_compared_on_folds_and_never_on_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[Any] = []
     comparison = compared(monkeypatch, failing=set())
     plain = cross_validation.fit_all
@@ -187,9 +189,10 @@ def test_all_features_are_compared_on_folds_and_never_on_the_test(monkeypatch: p
     more = (*FEATURES, Feature(name="b", table="people", categorical=False))
     rows: Any = {0: object(), 1: object(), 2: object(), None: object()}
 
-    def on_folds(spec: FeatureSpec) -> CandidateResult | None:
-        return all_features_on_folds(
-            replace(comparison, spec=spec),
+    def on_folds() -> dict[str, VariantResult]:
+        return variants_on_folds(
+            comparison,
+            {ALL: {0: more, 1: more}, OTHER: {0: more[1:], 1: more}},
             rows,
             rows[None],
             key=["id"],
@@ -197,20 +200,19 @@ def test_all_features_are_compared_on_folds_and_never_on_the_test(monkeypatch: p
             models=MODELS,
         )
 
-    measured = on_folds(replace(SPEC, features=more))
-    assert measured is not None and measured.candidate.name == "linear"
-    assert [(j.fold, j.features) for j in jobs] == [(0, more), (1, more)]
-    assert len(measured.folds["auc"]) == 2
-    assert on_folds(SPEC) is None, "nothing was left out"
+    measured = on_folds()
+    assert {name: v.n_features for name, v in measured.items()} == {ALL: 2, OTHER: 2}
+    assert [(j.candidate.name, j.fold, j.features) for j in jobs] == [
+        (ALL, 0, more),
+        (ALL, 1, more),
+        (OTHER, 0, more[1:]),
+        (OTHER, 1, more),
+    ]
+    assert {j.candidate.family.value for j in jobs} == {"linear"}, "that of the winner"
+    assert len(measured[ALL].folds["auc"]) == 2 and measured[OTHER].mean("auc") > 0.9
     monkeypatch.undo()
-    compared(monkeypatch, failing={("linear", 0)})
-    assert on_folds(replace(SPEC, features=more)) is None, "a comparison that fails costs itself"
+    compared(monkeypatch, failing={(ALL, 0)})
+    assert list(on_folds()) == [OTHER], "a comparison that fails costs itself"
     monkeypatch.undo()
-    compared(monkeypatch, failing=set())
-    plain_scores = cross_validation._out_of_fold
-    monkeypatch.setattr(
-        cross_validation,
-        "_out_of_fold",
-        lambda *asked, **more: plain_scores(*asked, **more) | {"score": np.full(80, NAN)},
-    )
-    assert on_folds(replace(SPEC, features=more)) is None, "and so does one that predicts NaN"
+    compared(monkeypatch, failing=set(), nan=OTHER)
+    assert list(on_folds()) == [ALL], "and so does one that predicts NaN"
