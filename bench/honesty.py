@@ -53,6 +53,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="simulations whose name contains this")
     arguments = parser.parse_args()
     named = [s for s in SIMULATIONS if arguments.only in name_of(s)]
+    if not named:
+        parser.error(f"no simulation is named so; there are {', '.join(map(name_of, SIMULATIONS))}")
     sys.exit(0 if run(named, arguments.runs) else 1)
 
 
