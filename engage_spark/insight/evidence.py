@@ -156,6 +156,15 @@ class Answer:
                 as_of=self.origin.as_of,
             )
 
+    def _groups(self, row: tuple[Value, ...]) -> list[str]:
+        """Say of whom a row is: a segment of the dimension that it names, or of its column's name."""
+        dimension = self.cell(row, "dimension")
+        return [
+            f"{dimension or c.name} is {row[i]}"
+            for i, c in enumerate(self.columns)
+            if c.role is ColumnRole.GROUP and row[i] is not None
+        ]
+
     def _names(self, row: tuple[Value, ...], *roles: ColumnRole) -> list[str]:
         return [str(row[i]) for i, c in enumerate(self.columns) if c.role in roles and row[i] is not None]
 

@@ -51,6 +51,12 @@ class StaleLakeError(InsightError):
     code = "StaleLake"
 
 
+class NotDeclaredError(InsightError):
+    """The contract declares nothing of the kind: no target, graph or cohort (exit code 2)."""
+
+    code = "NotDeclared"
+
+
 class SuppressedError(InsightError):
     """The answer would tell of fewer than 20 customers (exit code 2)."""
 

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from engage_spark.insight.arguments import check_arguments
 from engage_spark.insight.evidence import Answer
+from engage_spark.insight.failures import UnknownToolError
+from engage_spark.insight.lake_reader import LakeReader
 from engage_spark.insight.registry import Tool, tools_of
+from engage_spark.insight.tools.checking import check_claim, data_quality
+from engage_spark.insight.tools.comparing import compare_segments
+from engage_spark.insight.tools.customers import explain_customer, similar_customers, top_influencers
+from engage_spark.insight.tools.describing import describe, distribution
+from engage_spark.insight.tools.fairness import fairness
+from engage_spark.insight.tools.over_time import cohort, trend, what_changed
+from engage_spark.insight.tools.recommending import recommend
+from engage_spark.insight.tools.relating import churn_drivers, correlate
+from engage_spark.insight.vocabulary import Vocabulary
 from engage_spark.reader import OpenLake
+
+_FUNCTIONS: Mapping[str, Callable[[LakeReader, Mapping[str, Any]], Answer]] = {
+    f.__name__: f
+    for f in (
+        describe,
+        distribution,
+        compare_segments,
+        trend,
+        cohort,
+        what_changed,
+        data_quality,
+        check_claim,
+        correlate,
+        churn_drivers,
+        explain_customer,
+        similar_customers,
+        top_influencers,
+        recommend,
+        fairness,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -19,19 +52,40 @@ class Insight:
     lake: OpenLake
 
     @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The names that questions may use."""
+        return Vocabulary(self.lake.contract)
+
+    @cached_property
     def tools(self) -> tuple[Tool, ...]:
         """The tools, with the names of the lake's contract as choices."""
         return tools_of(self.lake.contract)
 
+    @cached_property
+    def _tools_by_name(self) -> dict[str, Tool]:
+        return {tool.name: tool for tool in self.tools}
+
+    @cached_property
+    def _reader(self) -> LakeReader:
+        return LakeReader(self.lake, self.vocabulary)
+
     def refresh(self) -> None:
         """See what was published since."""
         self.lake.refresh()
+        self.__dict__.pop("_reader", None)
 
     def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Answer:
         """Answer a question.
 
-        Errors: UnknownToolError, BadArgumentError; NotPublishedError where a table or day is not there,
-        StaleLakeError where it is out of date, SuppressedError where too few customers are behind the answer;
-        what `open_lake` raises where the lake cannot be read.
+        Cost: a few small scans of tables of analytics, whose states of a day are remembered; one scan of the
+        day's customers for `similar_customers`, of its predictions for `explain_customer`, of the graph's
+        table for `top_influencers`.
+        Errors: UnknownToolError, BadArgumentError; NotDeclaredError where the contract has nothing of the
+        kind, NotPublishedError where a table or day is not there, StaleLakeError where it is out of date,
+        SuppressedError where too few customers are behind the answer; what `open_lake` raises where the lake
+        cannot be read.
         """
-        raise NotImplementedError
+        if not isinstance(name, str) or name not in self._tools_by_name:
+            raise UnknownToolError(name, self._tools_by_name)
+        checked = check_arguments(self._tools_by_name[name], {} if arguments is None else arguments)
+        return _FUNCTIONS[name](self._reader, checked)

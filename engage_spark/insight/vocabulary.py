@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from engage_spark.analytics.plan import bands, segment_of
-from engage_spark.contract import Contract, Field, GraphRole, Role, Table, TableKind
+from engage_spark.contract import Contract, Field, GraphMeasure, GraphRole, Role, Table, TableKind
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.analytics_spec import (
     CUSTOMERS,
@@ -19,6 +19,11 @@ from engage_spark.contract.analytics_spec import (
 
 _COMPARED = (DimensionKind.CATEGORY, DimensionKind.BAND, DimensionKind.QUARTILE)
 QUARTILES = ("Q1", "Q2", "Q3", "Q4")
+_NO_INFLUENCE = frozenset({
+    GraphMeasure.BETWEENNESS_LOWER, GraphMeasure.BETWEENNESS_UPPER, GraphMeasure.BETWEENNESS_STDERR,
+    GraphMeasure.COMPONENT, GraphMeasure.COMMUNITY,
+})  # fmt: skip
+"""Bounds, and numbers that only name a part of the graph."""
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 
 
@@ -63,7 +68,7 @@ class Vocabulary:
     def dimensions(self) -> dict[str, DimensionSpec]:
         """The ways to part customers that can be asked for: categories, bands and quartiles."""
         return {
-            d.name: d for d in self.spec.dimensions if d.kind in _COMPARED and not self._is_classified(d.name)
+            d.name: d for d in self.spec.dimensions if d.kind in _COMPARED and not self.is_classified(d.name)
         }
 
     @cached_property
@@ -74,7 +79,7 @@ class Vocabulary:
     @cached_property
     def cohort_keys(self) -> tuple[str, ...]:
         """What customers are put into cohorts by."""
-        return tuple(c.name for c in self.spec.cohorts if not self._is_classified(c.name))
+        return tuple(c.name for c in self.spec.cohorts if not self.is_classified(c.name))
 
     @cached_property
     def cohort_metrics(self) -> tuple[str, ...]:
@@ -103,12 +108,16 @@ class Vocabulary:
 
     @cached_property
     def influence_measures(self) -> tuple[str, ...]:
-        """The numbers that the graph's table has of a customer, centralities first."""
+        """What the graph measures of a customer that there can be more or less of, the centrality first."""
         table = self.graph_table
         if table is None:
             return ()
-        numbers = [f for f in table.fields if is_number(f) and not f.is_key and not f.is_personal]
-        return tuple(f.name for f in sorted(numbers, key=lambda f: "centrality" not in f.name))
+        ranked = [
+            f
+            for f in table.fields
+            if f.measure is not None and f.measure not in _NO_INFLUENCE and is_number(f) and not f.is_personal
+        ]
+        return tuple(f.name for f in sorted(ranked, key=lambda f: f.measure != GraphMeasure.CENTRALITY))
 
     @cached_property
     def reads_keys(self) -> bool:
@@ -141,7 +150,8 @@ class Vocabulary:
         }
         return cohorts | named
 
-    def _is_classified(self, name: str) -> bool:
+    def is_classified(self, name: str) -> bool:
+        """Return whether the values of a metric or dimension are personal by their classification."""
         field = self.field_of(name)
         return field is not None and field.is_personal and not field.protected
 

@@ -114,8 +114,9 @@ class OpenLake:
         return tuple(sorted({run.snapshot_date for run in view.runs(self.publication).values()}))
 
     def versions(self, names: Sequence[str]) -> dict[str, int]:
-        """Return the Delta version that each of these tables is read at."""
-        tables = {name: self._files.find(self._view(name).stored) for name in names}
+        """Return the Delta version that each of these tables, or `runs`, is read at."""
+        stored = {name: RUNS if name == RUNS else self._view(name).stored for name in names}
+        tables = {name: self._files.find(table) for name, table in stored.items()}
         return {name: int(table.version()) for name, table in tables.items() if table is not None}
 
     def table(
@@ -158,16 +159,27 @@ class OpenLake:
         last = {row["run_id"]: row for row in sorted(rows, key=lambda r: r["finished_at"])}
         return [result for run_id in run_ids if run_id in last for result in last[run_id][column] or []]
 
-    def sql(self, query: str, *, memory: str | None = None, threads: int | None = None) -> LakeRows:
+    def sql(
+        self,
+        query: str,
+        *,
+        parameters: Sequence[object] = (),
+        as_of: date | None = None,
+        memory: str | None = None,
+        threads: int | None = None,
+    ) -> LakeRows:
         """Answer a query in DuckDB's SQL over the tables by their names.
 
-        It reaches nothing but those: no file, network, extension or setting. `memory` (such as `512MB`) and
-        `threads` bound what it takes.
+        It reaches nothing but those: no file, network, extension or setting. `parameters` are the values of
+        its question marks, `as_of` the one snapshot that it sees. `memory` (such as `512MB`) and `threads`
+        bound what it takes.
         Errors: InputError for a query that cannot be answered; NotPublishedError as `table`.
         """
         names = {view.name.lower(): view.name for view in self.views.values()}
         asked = {name: names[name.lower()] for name in names_in(query) if name.lower() in names}
-        return self._answer(query, sorted(set(asked.values())), memory=memory, threads=threads)
+        names_asked = sorted(set(asked.values()))
+        bounds: dict[str, Any] = {"memory": memory, "threads": threads}
+        return self._answer(query, names_asked, as_of=as_of, parameters=parameters, **bounds)
 
     def _answer(
         self,
@@ -175,6 +187,7 @@ class OpenLake:
         names: Sequence[str],
         *,
         as_of: date | None = None,
+        parameters: Sequence[object] = (),
         memory: str | None = None,
         threads: int | None = None,
     ) -> LakeRows:
@@ -182,6 +195,7 @@ class OpenLake:
             answer(
                 query,
                 names,
+                parameters=parameters,
                 relation_of=partial(self._relation, as_of=as_of),
                 known=self.views,
                 memory=memory,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -95,11 +95,13 @@ def answer(
     *,
     relation_of: Callable[[str], Relation],
     known: Iterable[str],
+    parameters: Sequence[object] = (),
     memory: str | None = None,
     threads: int | None = None,
 ) -> pa.Table:
     """Run a query over the tables that it names, and return its rows.
 
+    `parameters` are the values of its question marks.
     `relation_of` gives the rows of a name. `known` are the names for the message where one is not there.
     `memory` bounds what DuckDB holds (such as `512MB`), `threads` what it runs at once.
     Errors: InputError for what is wrong with the query or the bounds, PermanentError where it needs more than
@@ -121,7 +123,7 @@ def answer(
                 source = quoted(f"{hidden}{name}")
                 connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT {columns} FROM {source}{where}")  # noqa: S608 (names of the contract, quoted)
             connection.execute("SET lock_configuration = true")
-            return _narrowed(connection.sql(query).to_arrow_table())
+            return _narrowed(connection.sql(query, params=list(parameters) or None).to_arrow_table())
         except EngageError:
             raise
         except duckdb.OutOfMemoryException as e:

@@ -1,0 +1,61 @@
+"""Decide which segments of a day are not shown: those with fewer than 20 customers, and those beside them.
+
+One rule for all tools, so that no answer shows what another one hides: a segment that is hidden by its
+customers is hidden with every metric, and one with too few values of a metric is hidden with that metric.
+What covers a hidden segment is chosen by size and name alone, so it is the same whichever table is read.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engage_spark.analytics.states import CUSTOMERS, DayStates
+from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+
+Sizes = Mapping[str, int]
+"""Customers, or values of a metric, by segment."""
+
+
+def hidden_segments(customers: Sizes, *values: Sizes) -> frozenset[str]:
+    """Return the segments of one dimension and day that are not shown.
+
+    `values` count, for each metric that is shown, its values in each segment. A union of sets that are safe
+    is safe: what is hidden together only grows.
+    """
+    hidden: frozenset[str] = frozenset()
+    for sizes in (customers, *values):
+        hidden |= hidden_groups({segment: [sizes[segment]] for segment in sorted(sizes)})
+    return hidden
+
+
+@dataclass(frozen=True)
+class HiddenSegments:
+    """The segments of a day that are not shown, by dimension and metric."""
+
+    states: DayStates
+    _sets: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict, init=False, repr=False)
+
+    def of(self, dimension: str, metric: str = CUSTOMERS) -> frozenset[str]:
+        """Return the hidden segments of a dimension where a metric is shown."""
+        key = (dimension, metric)
+        if key not in self._sets:
+            sizes = [self.sizes(dimension, m) for m in dict.fromkeys((CUSTOMERS, metric))]
+            self._sets[key] = hidden_segments(*sizes)
+        return self._sets[key]
+
+    def sizes(self, dimension: str, metric: str) -> Sizes:
+        """Return the number of values of a metric in each segment."""
+        named = {s: self.states.get(dimension, s, metric) for s in self.states.segments(dimension)}
+        return {segment: 0 if state is None else state.n for segment, state in named.items()}
+
+    def is_whole_hidden(self, metric: str = CUSTOMERS) -> bool:
+        """Return whether all customers together are too few; nobody at all hides nobody."""
+        whole = self.states.whole(metric)
+        return whole is not None and is_small(whole.n)
+
+
+def is_small(n: int | None) -> bool:
+    """Return whether a group is too small to be shown."""
+    return n is not None and 0 < n < SMALLEST_GROUP

@@ -1,0 +1,134 @@
+"""Compare the groups of protected fields: their outcomes, and how the model in use treats them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from engage_spark.errors import NotPublishedError
+from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin, Value
+from engage_spark.insight.failures import NotDeclaredError, StaleLakeError
+from engage_spark.insight.lake_reader import LakeReader, Row
+from engage_spark.insight.registry import MOST_ROWS
+from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
+from engage_spark.insight.tools.common import (
+    ASSOCIATION,
+    GROUP_COLUMNS,
+    HIDDEN_NOTE,
+    INTERVAL_COLUMNS,
+    N_COLUMN,
+    estimate_fact,
+    estimate_of,
+    filter_of,
+    given,
+    measure_of,
+    unit_of,
+)
+from engage_spark.insight.tools.relating import target_of
+from engage_spark.pipelines.stages import ANALYTICS_STATES, MODEL_MONITORING, monitor_stage
+
+_COLUMNS = ("measure", "attribute", "member", "against", "value", "low", "high", "n_rows", "bound", "verdict")
+
+
+def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
+    """Compare the groups of protected fields for a target.
+
+    Outcomes by group are of the newest analyzed snapshot. The model's figures are of the newest snapshot
+    whose labels are known, which is an older one.
+    """
+    words = reader.words
+    if not words.protected:
+        raise NotDeclaredError("this contract declares no protected field")
+    target = target_of(words, arguments)
+    attribute, as_of = given(arguments, "attribute"), given(arguments, "as_of")
+    arguments = {**arguments, "target": target}
+    problems = list[NotPublishedError | StaleLakeError]()
+    facts, notes = list[Evidence](), [ASSOCIATION]
+    lines, origin = list[Row](), None
+    try:
+        day = reader.day(ANALYTICS_STATES, as_of)
+        at, hidden = reader.origin(ANALYTICS_STATES, day), reader.states(day)
+        facts = list(_outcomes(reader, at, hidden, target, attribute))
+    except (NotPublishedError, StaleLakeError) as e:
+        problems.append(e)
+    try:
+        stage = monitor_stage(target)
+        monitored = reader.day(MODEL_MONITORING, as_of, stage=stage)
+        origin = reader.origin(MODEL_MONITORING, monitored, stage=stage)
+        read = reader.rows(MODEL_MONITORING, monitored, _COLUMNS, {"target": target})
+        of_groups = [r for r in read if r["attribute"] and attribute in (None, r["attribute"])]
+        lines = list(_shown(of_groups))
+        notes += [HIDDEN_NOTE] if len(lines) < len(of_groups) else []
+        notes.append(f"The model's figures are of the predictions of {monitored}, whose labels are known.")
+    except (NotPublishedError, StaleLakeError) as e:
+        problems.append(e)
+        notes.append(f"How the model treats the groups is not known: {e.message}.")
+    if not facts and not lines:
+        raise (
+            problems[0]
+            if problems
+            else NotPublishedError(
+                f"neither outcomes nor predictions are known by {attribute or 'protected fields'}",
+                hint="run `engage-spark monitor`, or declare the field as a dimension of analytics",
+            )
+        )
+    if not facts:
+        notes.append("Outcomes by group are not counted: the contract makes no dimension of the field.")
+    lines.sort(key=lambda r: (r["attribute"], r["measure"], r["member"] or ""))
+    return Answer(
+        tool="fairness",
+        arguments=arguments,
+        facts=tuple(facts),
+        columns=(
+            Column(name="measure", role=ColumnRole.LABEL),
+            *GROUP_COLUMNS,
+            Column(name="value"),
+            *INTERVAL_COLUMNS,
+            N_COLUMN,
+            Column(name="bound"),
+            Column(name="against", role=ColumnRole.TEXT),
+            Column(name="verdict", role=ColumnRole.TEXT),
+        ),
+        rows=tuple(_row(r) for r in lines[:MOST_ROWS]),
+        origin=origin,
+        notes=tuple(notes),
+        truncated=len(lines) > MOST_ROWS,
+    )
+
+
+def _outcomes(
+    reader: LakeReader, origin: Origin, hidden: HiddenSegments, target: str, attribute: str | None
+) -> Iterator[Evidence]:
+    """Yield the target's rate or mean in each group of the protected fields that are dimensions."""
+    words, unit = reader.words, unit_of(reader.words, target)
+    for name in words.dimensions:
+        field = words.field_of(name)
+        if field is None or not field.protected or attribute not in (None, field.name):
+            continue
+        for segment in hidden.states.segments(name):
+            state = hidden.states.get(name, segment, target)
+            if state is None or not state.n or segment in hidden.of(name, target):
+                continue
+            label = f"{target}: {measure_of(words, target)}"
+            estimate, whom = estimate_of(words, target, state), filter_of(name, segment)
+            yield estimate_fact(origin, label, estimate, unit=unit, n=state.n, filter=whom)
+
+
+def _shown(lines: Sequence[Row]) -> Iterator[Row]:
+    """Yield the rows of groups that are not small; a ratio is of two groups, which are named in it."""
+    sizes: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for r in lines:
+        sizes[r["attribute"], r["measure"]][r["member"] or ""] = r["n_rows"]
+    small: dict[str, frozenset[str]] = defaultdict(frozenset)
+    for (attribute, _), by_member in sizes.items():
+        small[attribute] |= hidden_segments(by_member)
+    for r in lines:
+        groups = {r["member"] or "", r["against"] or ""}
+        if groups.isdisjoint(small[r["attribute"]]):
+            yield r
+
+
+def _row(r: Row) -> tuple[Value, ...]:
+    ends = (r["value"], r["low"], r["high"], r["n_rows"], r["bound"], r["against"], r["verdict"])
+    return (r["measure"], r["attribute"], r["member"], *ends)

@@ -1,0 +1,312 @@
+"""Answer how things went over time: trends, cohorts, and what changed since the period before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from engage_spark.analytics.intervals import Estimate, difference_estimate, share_estimate, student
+from engage_spark.analytics.rollups import Grain, days_of_period
+from engage_spark.analytics.states import ALL, CUSTOMERS
+from engage_spark.contract import SNAPSHOT_DATE
+from engage_spark.contract.analytics_spec import ACTIVE, RETENTION
+from engage_spark.insight.evidence import EVERYONE, Answer, Column, ColumnRole, Evidence, Origin, Value
+from engage_spark.insight.failures import BadArgumentError, NotDeclaredError, quote
+from engage_spark.insight.lake_reader import LakeReader, Row
+from engage_spark.insight.registry import MOST_ROWS
+from engage_spark.insight.small_groups import hidden_segments, is_small
+from engage_spark.insight.tools.common import (
+    GROUP_COLUMNS,
+    HIDDEN_NOTE,
+    INTERVAL_COLUMNS,
+    N_COLUMN,
+    SHARE,
+    check_segment,
+    estimate_fact,
+    fact,
+    filter_of,
+    given,
+    is_clear,
+    measure_of,
+    notes_on,
+    require_shown,
+    suppressed,
+    unit_of,
+)
+
+_DIMENSION_OF_METRIC = {RETENTION: ACTIVE}
+"""The metric that is counted for a row of cohorts."""
+
+
+def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
+    """Show a metric period by period, up to a day; each period as of its last snapshot."""
+    words, metric, grain = reader.words, arguments["metric"], Grain(arguments["grain"])
+    dimension, segment = given(arguments, "dimension"), given(arguments, "segment")
+    day = reader.day("rollups", given(arguments, "as_of"))
+    states = reader.states(day)
+    check_segment(dimension, segment, states.states, words)
+    if dimension is not None and segment is None:
+        raise BadArgumentError("segment", f"is needed beside {dimension}")
+    require_shown(states, dimension, segment, metric)
+    at = (dimension or ALL, segment or ALL)
+    where = {"grain": grain.value, "dimension": at[0], "segment": at[1], "metric": metric}
+    columns = [SNAPSHOT_DATE, "period_start", "period_days", "customers", "customer_days", "mean"]
+    columns.append("standard_deviation")
+    lines = [r for r in reader.rows("rollups", None, columns, where) if r[SNAPSHOT_DATE] <= day]
+    last = {r["period_start"]: r for r in sorted(lines, key=lambda r: r[SNAPSHOT_DATE])}
+    small = _hidden_days(reader, at[0], at[1], metric)
+    days = tuple(reader.days("rollups"))
+    shown = {
+        start: row
+        for start, row in last.items()
+        if not small & set(days_of_period(grain, row[SNAPSHOT_DATE], days))
+    }
+    rows = [_period(reader, row, metric, grain) for row in shown.values()]
+    is_cut = len(rows) > MOST_ROWS
+    origin = reader.origin("rollups", day)
+    notes = [*notes_on(words, metric), *([HIDDEN_NOTE] if len(shown) < len(last) else [])]
+    if len(rows) < 2:
+        notes.append(f"There is {'one point' if rows else 'no point'}: no trend can be told.")
+    if grain is not Grain.DAY:
+        notes.append("Means are over customer-days; customers of a period are estimated within about 3%.")
+    return Answer(
+        tool="trend",
+        arguments=arguments,
+        facts=tuple(_first_to_last(reader, metric, at, list(shown.values()), grain)),
+        columns=(
+            Column(name="period_start", role=ColumnRole.LABEL),
+            Column(name="snapshot", role=ColumnRole.LABEL),
+            Column(name=measure_of(words, metric), unit=unit_of(words, metric)),
+            *INTERVAL_COLUMNS,
+            Column(name="n", unit="customer-days" if metric != CUSTOMERS else CUSTOMERS),
+            Column(name="snapshots", unit="days"),
+        ),
+        rows=tuple(rows[-MOST_ROWS:]),
+        origin=origin,
+        filter=filter_of(dimension, segment),
+        notes=tuple(notes),
+        truncated=is_cut,
+    )
+
+
+def _period(reader: LakeReader, row: Row, metric: str, grain: Grain) -> tuple[Value, ...]:
+    is_count = metric == CUSTOMERS
+    value, n = (row["customers"], row["customers"]) if is_count else (row["mean"], row["customer_days"])
+    ends: tuple[float | None, float | None] = (None, None)
+    deviation = row["standard_deviation"]
+    if grain is Grain.DAY and not is_count and value is not None and deviation is not None:
+        half = student(n - 1) * deviation / math.sqrt(n)
+        is_share = unit_of(reader.words, metric) == SHARE
+        ends = share_estimate(round(value * n), n)[1:] if is_share else (value - half, value + half)
+    days = (row["period_start"].isoformat(), row[SNAPSHOT_DATE].isoformat())
+    return (*days, value, *ends, n, row["period_days"])
+
+
+def _hidden_days(reader: LakeReader, dimension: str, segment: str, metric: str) -> set[date]:
+    """Return the days on which a segment is not shown: a period that holds one would give it away."""
+    if dimension == ALL:
+        whole = reader.sizes(ALL, [metric])
+        return {day for day, of in whole.items() if is_small(of[metric].get(ALL))}
+    sizes = reader.sizes(dimension, list(dict.fromkeys((CUSTOMERS, metric))))
+    return {day for day, of in sizes.items() if segment in hidden_segments(of[CUSTOMERS], of[metric])}
+
+
+def _first_to_last(
+    reader: LakeReader, metric: str, at: tuple[str, str], shown: Sequence[Row], grain: Grain
+) -> list[Evidence]:
+    """Return the difference between the last period and the first, with an interval for days."""
+    if len(shown) < 2:
+        return []
+    first, last = shown[0], shown[-1]
+    days = (first[SNAPSHOT_DATE], last[SNAPSHOT_DATE])
+    origin, whom = reader.origin("rollups", days[1]), filter_of(*(at if at[0] != ALL else (None, None)))
+    label = f"{metric}: change from {first['period_start']} to {last['period_start']}"
+    if metric == CUSTOMERS:
+        change = last["customers"] - first["customers"]
+        return [fact(origin, label, change, unit=CUSTOMERS, n=last["customers"], filter=whom)]
+    if last["mean"] is None or first["mean"] is None:
+        return []
+    estimate = Estimate(last["mean"] - first["mean"])
+    if grain is Grain.DAY:
+        before, after = (reader.states(d).states.get(*at, metric) for d in days)
+        estimate = estimate._replace(
+            lower=difference_estimate(before, after).lower, upper=difference_estimate(before, after).upper
+        )
+    unit = unit_of(reader.words, metric)
+    return [estimate_fact(origin, label, estimate, unit=unit, n=last["customer_days"], filter=whom)]
+
+
+def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
+    """Show the cohorts as of a day, or one cohort over all days up to it."""
+    words = reader.words
+    key = given(arguments, "cohort_key") or next(iter(words.cohort_keys), None)
+    metric = given(arguments, "metric") or next(iter(words.cohort_metrics), None)
+    if key is None or metric is None:
+        lacking = "nothing that customers are put into cohorts by" if key is None else "no value of cohorts"
+        raise NotDeclaredError(f"this contract declares {lacking}")
+    arguments = {**arguments, "cohort_key": key, "metric": metric}
+    day, one = reader.day("cohorts", given(arguments, "as_of")), given(arguments, "cohort")
+    counted = _DIMENSION_OF_METRIC.get(metric, metric)
+    columns = [SNAPSHOT_DATE, "cohort", "age_months", "n", "value", "lower", "upper"]
+    where = {"cohort_key": key, "metric": metric}
+    lines = (
+        reader.rows("cohorts", None if one else day, columns, where)
+        if reader.is_written("cohorts", day)
+        else []
+    )
+    of_day = [r["cohort"] for r in lines if r[SNAPSHOT_DATE] == day]
+    if one is not None and one not in {r["cohort"] for r in lines}:
+        raise BadArgumentError("cohort", f"{quote(one)} is no cohort of {key}", allowed=sorted(of_day))
+    sizes = reader.sizes(key, list(dict.fromkeys((CUSTOMERS, counted))))
+    small = {d: hidden_segments(of[CUSTOMERS], of[counted]) for d, of in sizes.items()}
+    wanted = [r for r in lines if r[SNAPSHOT_DATE] <= day and one in (None, r["cohort"])]
+    shown = [
+        r
+        for r in wanted
+        if r["cohort"] not in small.get(r[SNAPSHOT_DATE], {r["cohort"]}) and not is_small(r["n"])
+    ]
+    if one is not None and not shown:
+        raise suppressed(f"{key} {one}")
+    shown.sort(key=lambda r: (r[SNAPSHOT_DATE], r["cohort"]))
+    notes = [] if len(shown) == len(wanted) else [HIDDEN_NOTE]
+    notes.append("Customers who left the snapshots are in no cohort any more.")
+    return Answer(
+        tool="cohort",
+        arguments=arguments,
+        columns=(
+            Column(name="snapshot", role=ColumnRole.LABEL),
+            Column(name="dimension", role=ColumnRole.LABEL),
+            Column(name="cohort", role=ColumnRole.GROUP),
+            Column(name=metric, unit=unit_of(words, metric)),
+            *INTERVAL_COLUMNS,
+            N_COLUMN,
+            Column(name="age_months", unit="months"),
+        ),
+        rows=tuple(_cohort_row(key, r) for r in shown[-MOST_ROWS:]),
+        origin=reader.origin("cohorts", day),
+        notes=tuple(notes),
+        truncated=len(shown) > MOST_ROWS,
+    )
+
+
+def _cohort_row(key: str, r: Row) -> tuple[Value, ...]:
+    at = (r[SNAPSHOT_DATE].isoformat(), key, r["cohort"])
+    return (*at, r["value"], r["lower"], r["upper"], r["n"], r["age_months"])
+
+
+def what_changed(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
+    """Show what changed since the period before, the surest change first."""
+    words, grain = reader.words, arguments["grain"]
+    metric, dimension = given(arguments, "metric"), given(arguments, "dimension")
+    day = reader.day("changes", given(arguments, "as_of"))
+    metric = metric or (CUSTOMERS if dimension is not None else None)
+    where: dict[str, object] = {"grain": grain, "dimension": dimension or ALL}
+    where |= {} if metric is None else {"metric": (metric, CUSTOMERS)}
+    everything = reader.of_day("changes", day, where)
+    origin = reader.origin("changes" if reader.is_written("changes", day) else "rollups", day)
+    if not everything:
+        note = f"There is no snapshot of the {grain} before to compare {day} with."
+        return Answer(tool="what_changed", arguments=arguments, notes=(note,))
+    previous: date = everything[0]["previous_date"]
+    known = {*words.metrics, CUSTOMERS}
+    lines = [r for r in everything if r["metric"] in known and not _is_small_change(r)]
+    wholes = [r for r in lines if r["segment"] == ALL and metric in (None, r["metric"])]
+    if metric is not None and not wholes:
+        raise suppressed(EVERYONE)
+    parts, n_hidden = _changed_segments(everything, dimension, metric)
+    facts = [_whole_change(reader, origin, r) for r in wholes if metric or r["metric"] == CUSTOMERS]
+    ordered = sorted((r for r in wholes if metric or r["metric"] != CUSTOMERS), key=_surety, reverse=True)
+    rows = [_change_row(reader, r) for r in (parts if dimension else ordered)]
+    notes = [f"Compared with the snapshot of {previous}.", *notes_on(words, *([metric] if metric else []))]
+    notes += ["mix and rate of all segments sum to the change of the whole."] if dimension else []
+    notes += [HIDDEN_NOTE] if n_hidden else []
+    return Answer(
+        tool="what_changed",
+        arguments=arguments,
+        facts=tuple(facts),
+        columns=_change_columns(),
+        rows=tuple(rows[:MOST_ROWS]),
+        origin=origin,
+        notes=tuple(notes),
+        truncated=len(rows) > MOST_ROWS,
+    )
+
+
+def _is_small_change(r: Row) -> bool:
+    return is_small(r["n_before"]) or is_small(r["n_after"])
+
+
+def _changed_segments(
+    lines: Sequence[Row], dimension: str | None, metric: str | None
+) -> tuple[list[Row], int]:
+    """Return the segments that are shown on both days, and how many are not.
+
+    What is hidden before is what an answer about that day hides, by the same sizes.
+    """
+    if dimension is None or metric is None:
+        return [], 0
+    hidden: frozenset[str] = frozenset()
+    for column in ("n_before", "n_after"):
+        sizes = {
+            m: {r["segment"]: r[column] for r in lines if r["metric"] == m and r["segment"] != ALL}
+            for m in (CUSTOMERS, metric)
+        }
+        hidden |= hidden_segments(sizes[CUSTOMERS], sizes[metric])
+    rows = [r for r in lines if r["metric"] == metric and r["segment"] != ALL]
+    shown = [r for r in rows if r["segment"] not in hidden]
+    return sorted(shown, key=lambda r: (-abs(r["change"] or 0.0), r["segment"])), len(rows) - len(shown)
+
+
+def _surety(row: Row) -> float:
+    """Return a change in units of the half width of its interval."""
+    if row["change_lower"] is None or not row["change"]:
+        return 0.0
+    half = (row["change_upper"] - row["change_lower"]) / 2
+    return float("inf") if half == 0 else float(abs(row["change"]) / half)
+
+
+def _whole_change(reader: LakeReader, origin: Origin, r: Row) -> Evidence:
+    label = f"{r['metric']}: change since {r['previous_date']}"
+    estimate = Estimate(r["change"], r["change_lower"], r["change_upper"])
+    return estimate_fact(origin, label, estimate, unit=unit_of(reader.words, r["metric"]), n=r["n_after"])
+
+
+def _change_columns() -> tuple[Column, ...]:
+    values = (Column(name=n) for n in ("before", "after", "change", "change_lower", "change_upper"))
+    return (
+        Column(name="metric", role=ColumnRole.LABEL),
+        *GROUP_COLUMNS,
+        *values,
+        Column(name="mix"),
+        Column(name="rate"),
+        Column(name="unit", role=ColumnRole.UNIT),
+        Column(name="before_n", unit=CUSTOMERS),
+        Column(name="n", unit=CUSTOMERS),
+        Column(name="verdict", role=ColumnRole.TEXT),
+    )
+
+
+def _change_row(reader: LakeReader, r: Row) -> tuple[Value, ...]:
+    is_count, is_whole = r["metric"] == CUSTOMERS, r["segment"] == ALL
+    before, after = (r["n_before"], r["n_after"]) if is_count else (r["mean_before"], r["mean_after"])
+    verdict = None
+    if is_whole and not is_count:
+        verdict = "changed" if is_clear(r["change_lower"], r["change_upper"]) else "no change can be told"
+    return (
+        r["metric"],
+        None if is_whole else r["dimension"],
+        None if is_whole else r["segment"],
+        before,
+        after,
+        r["change"],
+        r["change_lower"],
+        r["change_upper"],
+        None if is_whole else r["mix"],
+        None if is_whole else r["rate"],
+        unit_of(reader.words, r["metric"]),
+        r["n_before"],
+        r["n_after"],
+        verdict,
+    )

@@ -1,0 +1,161 @@
+"""Recommend what to try: groups in which a target is worse than among the others, and how to test it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from engage_spark.errors import NotPublishedError
+from engage_spark.insight.evidence import Answer, Column, ColumnRole, Value
+from engage_spark.insight.experiments import customers_for_mean, customers_for_rate
+from engage_spark.insight.lake_reader import LakeReader
+from engage_spark.insight.tools.common import (
+    ASSOCIATION,
+    GROUP_COLUMNS,
+    HIDDEN_NOTE,
+    N_COLUMN,
+    SHARE,
+    estimate_fact,
+    estimate_of,
+    given,
+    is_clear,
+    measure_of,
+    require_shown,
+    unit_of,
+)
+from engage_spark.insight.tools.relating import Contrast, contrasts, target_of
+from engage_spark.settings.model import ModelSettings
+
+
+class _Plan(NamedTuple):
+    """A group to try something in, with what it would cost and gain, and the size of the test."""
+
+    group: Contrast
+    cost: float | None
+    gain: float | None
+    half: int | None
+
+
+def recommend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
+    """Recommend groups: of two classes those with a higher rate of 1, of numbers those with a lower mean.
+
+    Money is that of the settings: the value of a customer who stays, the cost of a contact and its success.
+    """
+    words, target = reader.words, target_of(reader.words, arguments)
+    effect, limit = arguments["effect"], arguments["limit"]
+    arguments = {**arguments, "target": target}
+    origin, hidden, states = reader.day_states(given(arguments, "as_of"))
+    require_shown(hidden, None, None, target)
+    whole = states.whole(target)
+    if whole is None or not whole.n:
+        raise NotPublishedError(
+            f"{target} has no values on {origin.as_of}", hint="its labels are not known yet"
+        )
+    unit, measure = unit_of(words, target), measure_of(words, target)
+    is_rate, settings = unit == SHARE, reader.lake.settings.models
+    groups = [c for c in contrasts(reader, hidden, target) if not _is_protected(reader, c)]
+    worse = [_plan(c, settings, effect, is_rate=is_rate) for c in groups if _is_worse(c, is_rate=is_rate)]
+    worse.sort(key=_order)
+    columns = _columns(measure, unit, settings.currency, is_rate=is_rate)
+    n = whole.n
+    label = f"{target}: {measure}"
+    return Answer(
+        tool="recommend",
+        arguments=arguments,
+        facts=(estimate_fact(origin, label, estimate_of(words, target, whole), unit=unit, n=n),),
+        columns=columns,
+        rows=tuple(_row(p, is_rate=is_rate) for p in worse[:limit]),
+        origin=origin,
+        notes=tuple(_notes(reader, target, measure, effect, is_rate=is_rate, is_empty=not worse)),
+        truncated=len(worse) > limit,
+    )
+
+
+def _is_protected(reader: LakeReader, c: Contrast) -> bool:
+    """Return whether a group is one of a protected or personal field: nobody is treated by it."""
+    if c.is_rule:
+        return False
+    field = reader.words.field_of(c.dimension)
+    return field is not None and field.is_personal
+
+
+def _is_worse(c: Contrast, *, is_rate: bool) -> bool:
+    """Return whether a group is worse than the others for sure: more of a class, less of a number."""
+    if not is_clear(c.lift.lower, c.lift.upper, against=1.0):
+        return False
+    return (c.lift.lower or 0.0) > 1 if is_rate else (c.lift.upper or 0.0) < 1
+
+
+def _plan(c: Contrast, settings: ModelSettings, effect: float, *, is_rate: bool) -> _Plan:
+    n, mean = c.inside.n, c.inside.mean or 0.0
+    if not is_rate:
+        return _Plan(c, None, None, customers_for_mean(mean, c.inside.standard_deviation or 0.0, effect))
+    cost = n * settings.cost
+    gain = n * mean * settings.success * settings.value - cost
+    return _Plan(c, cost, gain, customers_for_rate(mean, effect))
+
+
+def _order(p: _Plan) -> tuple[float, str, str]:
+    """Order by what is to be gained; of numbers by how far a group is below the others."""
+    first = -p.gain if p.gain is not None else (p.group.lift.upper or 0.0)
+    return (first, p.group.dimension, p.group.segment)
+
+
+def _columns(measure: str, unit: str | None, currency: str, *, is_rate: bool) -> tuple[Column, ...]:
+    money = (Column(name="cost", unit=currency), Column(name="gain", unit=currency)) if is_rate else ()
+    return (
+        *GROUP_COLUMNS,
+        Column(name="description", role=ColumnRole.TEXT),
+        Column(name=f"{measure}_in_group", unit=unit),
+        Column(name=f"{measure}_of_others", unit=unit),
+        Column(name="lift", unit="ratio"),
+        Column(name="lift_lower", unit="ratio"),
+        Column(name="lift_upper", unit="ratio"),
+        N_COLUMN,
+        *money,
+        Column(name="test_customers_per_half", unit="customers"),
+        Column(name="how", role=ColumnRole.TEXT),
+    )
+
+
+def _row(p: _Plan, *, is_rate: bool) -> tuple[Value, ...]:
+    c = p.group
+    money = (p.cost, p.gain) if is_rate else ()
+    return (
+        *(c.dimension, c.segment, c.description, c.inside.mean, c.outside.mean, *c.lift, c.inside.n),
+        *(*money, p.half, _how(p)),
+    )
+
+
+def _how(p: _Plan) -> str:
+    if p.half is None:
+        return "The group has no spread that a test could be planned by."
+    if 2 * p.half > p.group.inside.n:
+        return (
+            "The group is too small to see the effect in one test: test several periods, or a larger effect."
+        )
+    return "Draw two random halves of the group, treat one, and compare the target when it is known."
+
+
+def _notes(
+    reader: LakeReader, target: str, measure: str, effect: float, *, is_rate: bool, is_empty: bool
+) -> list[str]:
+    s = reader.lake.settings.models
+    notes = [ASSOCIATION + " Whether a treatment helps, only a test tells."]
+    if is_rate:
+        notes.append(
+            f"cost is {s.cost:g} {s.currency} for each customer; gain is less that cost, if a contact keeps "
+            f"{s.success:.0%} of those who would leave and one who stays is worth {s.value:g} {s.currency} "
+            "(settings models.cost, models.success, models.value: assumed, not measured)."
+        )
+    else:
+        notes.append(
+            f"More of {target} is taken for better. Nothing says what a change of it costs or is worth."
+        )
+    notes.append(
+        f"The test sees a relative change of the {measure} by {effect:.0%} with a power of 80% at 95% "
+        "confidence, in two halves of this size."
+    )
+    notes.append("Groups overlap, so their gains do not add up. Protected and personal fields are left out.")
+    notes += ["No group is worse than the others for sure."] if is_empty else []
+    return [*notes, HIDDEN_NOTE]
