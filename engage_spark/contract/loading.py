@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from engage_spark.contract.model import Contract
@@ -30,8 +31,9 @@ def load_contract(path: Path | str | None = None) -> Contract:
     return contract
 
 
+@cache
 def system_contract() -> Contract:
-    """Read the contract of the tables that the package writes about its own work, such as runs."""
+    """Read the contract of the tables that the package writes about its own work, such as runs: once."""
     return load_contract(SYSTEM)
 
 

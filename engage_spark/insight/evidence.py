@@ -97,7 +97,8 @@ class Answer:
 
     `arguments` are those that the tool worked with, defaults filled in. `origin` is where the table's cells
     were read; None where there is no table. `filter` is of whom its rows are, beside the rows' groups.
-    `notes` are sentences on how to read the figures, `truncated` says that rows were left off.
+    Rows of several days have columns `snapshot` and `run`, which come first. `notes` are sentences on how to
+    read the figures, `truncated` says that rows were left off.
     """
 
     tool: str
@@ -130,11 +131,7 @@ class Answer:
         """Yield the figures of a row: of each value column that is no part of another, and has a value."""
         assert self.origin is not None, "an answer with rows says where they were read"
         names = self._names(row, ColumnRole.LABEL, ColumnRole.GROUP)
-        groups = [
-            f"{c.name} is {row[i]}"
-            for i, c in enumerate(self.columns)
-            if c.role is ColumnRole.GROUP and row[i]
-        ]
+        groups = self._groups(row)
         whom = [*([self.filter] if self.filter != EVERYONE or not groups else []), *groups]
         units = self._names(row, ColumnRole.UNIT)
         for column in self.columns:
@@ -152,8 +149,8 @@ class Answer:
                 filter=" and ".join(whom),
                 table=self.origin.table,
                 version=self.origin.version,
-                run=self.origin.run,
-                as_of=self.origin.as_of,
+                run=str(self.cell(row, "run") or self.origin.run),
+                as_of=self._day(row) or self.origin.as_of,
             )
 
     def _groups(self, row: tuple[Value, ...]) -> list[str]:
@@ -164,6 +161,10 @@ class Answer:
             for i, c in enumerate(self.columns)
             if c.role is ColumnRole.GROUP and row[i] is not None
         ]
+
+    def _day(self, row: tuple[Value, ...]) -> date | None:
+        day = self.cell(row, "snapshot")
+        return None if day is None else date.fromisoformat(str(day))
 
     def _names(self, row: tuple[Value, ...], *roles: ColumnRole) -> list[str]:
         return [str(row[i]) for i, c in enumerate(self.columns) if c.role in roles and row[i] is not None]

@@ -31,11 +31,17 @@ _STATE_COLUMNS = (
 
 @dataclass(frozen=True)
 class LakeReader:
-    """A lake as it is now: what was read of it is remembered."""
+    """A lake as it is now: what was read of it is remembered. `show_keys`: personal keys are not masked."""
 
     lake: OpenLake
     words: Vocabulary
+    show_keys: bool = False
     _states: dict[date, HiddenSegments] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def masks_keys(self) -> bool:
+        """Whether customers are listed without their keys."""
+        return self.words.is_key_personal and not self.show_keys
 
     def view(self, table: str) -> View:
         """Return what a table's name stands for.

@@ -47,9 +47,13 @@ _FUNCTIONS: Mapping[str, Callable[[LakeReader, Mapping[str, Any]], Answer]] = {
 
 @dataclass(frozen=True)
 class Insight:
-    """The tools of a lake. Answers are of the lake as it was when it was first asked, until `refresh`."""
+    """The tools of a lake. Answers are of the lake as it was when it was first asked, until `refresh`.
+
+    `show_keys`: customers are listed with their keys, also where the contract classifies those as personal.
+    """
 
     lake: OpenLake
+    show_keys: bool = False
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -67,7 +71,7 @@ class Insight:
 
     @cached_property
     def _reader(self) -> LakeReader:
-        return LakeReader(self.lake, self.vocabulary)
+        return LakeReader(self.lake, self.vocabulary, self.show_keys)
 
     def refresh(self) -> None:
         """See what was published since."""

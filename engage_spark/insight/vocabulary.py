@@ -120,10 +120,10 @@ class Vocabulary:
         return tuple(f.name for f in sorted(ranked, key=lambda f: f.measure != GraphMeasure.CENTRALITY))
 
     @cached_property
-    def reads_keys(self) -> bool:
-        """Whether answers may name customers: their key is not classified as personal."""
+    def is_key_personal(self) -> bool:
+        """Whether the key of a customer is a personal value, by its classification."""
         entity = self.contract.entity
-        return not any(entity[name].is_personal for name in entity.key)
+        return any(entity[name].is_personal for name in entity.key)
 
     def segments(self, dimension: str) -> tuple[str, ...]:
         """Return the segments of a dimension that the contract declares; none where they follow from data."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 
 from engage_spark.contract import Contract, Table, day_column, judged_table, system_contract
+from engage_spark.contract.stored_tables import REASONS_TYPE
 from engage_spark.publication import PUBLISHED, REPLACED_BY, RUN_ID, Kind, Run
 
 _TYPES: Mapping[str, pa.DataType] = {
@@ -29,13 +30,18 @@ _TYPES: Mapping[str, pa.DataType] = {
     "array<date>": pa.list_(pa.date32()),
 }
 _ERRORS = pa.list_(pa.struct([(name, pa.string()) for name in ("rule", "column", "severity", "value")]))
+_REASONS = pa.list_(
+    pa.struct([("feature", pa.string()), ("value", pa.string()), ("contribution", pa.float64())])
+)
 _RESULTS = pa.list_(
     pa.struct([(f.name, _TYPES[f.spark_type]) for f in system_contract().table("quality_results").fields])
 )
 
 
 def type_of(spark_type: str) -> pa.DataType:
-    """The Arrow type of a column; of an array of structs that of `_dq_errors`."""
+    """The Arrow type of a column; of an array of structs that of `reasons` or `_dq_errors`."""
+    if spark_type == REASONS_TYPE:
+        return _REASONS
     return _ERRORS if spark_type.startswith("array<struct") else _TYPES[spark_type]
 
 

@@ -10,6 +10,7 @@ from engage_spark.analytics.intervals import Estimate, mean_estimate, share_esti
 from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
 from engage_spark.contract.analytics_spec import ACTIVE, RETENTION
 from engage_spark.contract.statements import OverTime
+from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import EVERYONE, Column, ColumnRole, Evidence, Origin, Value
 from engage_spark.insight.failures import BadArgumentError, SuppressedError, quote
 from engage_spark.insight.small_groups import HiddenSegments
@@ -107,8 +108,14 @@ def check_segment(
 def require_shown(hidden: HiddenSegments, dimension: str | None, segment: str | None, metric: str) -> None:
     """See that a figure may be shown.
 
-    Errors: SuppressedError where it would tell of fewer than 20 customers, or with other answers it would.
+    Errors: NotPublishedError where the metric was not counted; SuppressedError where the figure would tell of
+    fewer than 20 customers, or with other answers it would.
     """
+    if hidden.states.whole(metric) is None:
+        raise NotPublishedError(
+            f"{metric} was not counted on this day: the tables of its fields were not there",
+            hint="publish them, then run `engage-spark analyze` again",
+        )
     if hidden.is_whole_hidden(metric) or hidden.is_whole_hidden():
         raise suppressed("all customers")
     if dimension is not None and segment is not None and segment in hidden.of(dimension, metric):

@@ -27,6 +27,7 @@ from engage_spark.reader.query import quoted
 NEIGHBOURS = 50
 """Customers that the means of similar ones are taken over, whatever is listed: so two questions about one
 customer do not tell of a single other one."""
+MASKED_KEYS = "The contract classifies the key as personal, so it is masked here."
 _PREDICTED = (
     "target", "prediction", "probability", "lower", "upper", "decision", "decision_threshold",
     "contact_value", "contact_cost", "contact_success", "reasons", "other_contributions", "base", "unit",
@@ -173,9 +174,9 @@ def similar_customers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answe
     ]
     facts, more = _means_of(words, origin, near[:NEIGHBOURS])
     rows = [(*(r[k] for k in entity.key), r["__distance"]) for r in near[:limit]]
-    if not words.reads_keys:
+    if reader.masks_keys:
         rows = [(*(MASK for _ in keys), row[-1]) for row in rows]
-        notes.append("Keys are personal and masked.")
+        notes.append(MASKED_KEYS)
     return Answer(
         tool="similar_customers",
         arguments=arguments,
@@ -270,10 +271,10 @@ def top_influencers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     lines = reader.rows(table.name, day, columns, order=order, limit=limit + 1)
     unit = table[measure].unit
     notes = ["Figures are of single customers, as measured on the graph of the day."]
-    if not words.reads_keys:
-        notes.append("Keys are personal and masked.")
+    if reader.masks_keys:
+        notes.append(MASKED_KEYS)
     rows = [
-        (rank, *(_shown(r[k]) if words.reads_keys else MASK for k in keys), r[measure])
+        (rank, *(MASK if reader.masks_keys else _shown(r[k]) for k in keys), r[measure])
         for rank, r in enumerate(lines[:limit], 1)
     ]
     return Answer(

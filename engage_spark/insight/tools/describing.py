@@ -49,7 +49,8 @@ def describe(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     facts, notes = [_customers(origin, states, at, dimension, segment)], list[str]()
     asked = [metric] if metric else [*words.targets, *(["active"] if words.spec.has_retention else [])]
     for name in asked:
-        if name == CUSTOMERS or (metric is None and at[1] in hidden.of(at[0], name)):
+        is_left_out = states.whole(name) is None or at[1] in hidden.of(at[0], name)
+        if name == CUSTOMERS or (metric is None and is_left_out):
             continue
         require_shown(hidden, dimension, segment, name)
         state = states.get(*at, name)
@@ -160,7 +161,11 @@ def distribution(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         columns=(*GROUP_COLUMNS, *(Column(name=n, unit=unit) for n in names), N_COLUMN),
         rows=tuple(rows),
         origin=origin,
-        notes=(*notes_on(words, metric), *(() if is_share else (_QUANTILE_NOTE,)), HIDDEN_NOTE),
+        notes=(
+            *notes_on(words, metric),
+            *(() if is_share else (_QUANTILE_NOTE,)),
+            *((HIDDEN_NOTE,) if hidden.of(ats[0][0] if ats else ALL, metric) else ()),
+        ),
     )
 
 

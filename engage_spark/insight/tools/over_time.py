@@ -36,6 +36,7 @@ from engage_spark.insight.tools.common import (
     unit_of,
 )
 
+_DAY_COLUMNS = (Column(name="snapshot", role=ColumnRole.TEXT), Column(name="run", role=ColumnRole.TEXT))
 _DIMENSION_OF_METRIC = {RETENTION: ACTIVE}
 """The metric that is counted for a row of cohorts."""
 
@@ -53,7 +54,7 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     at = (dimension or ALL, segment or ALL)
     where = {"grain": grain.value, "dimension": at[0], "segment": at[1], "metric": metric}
     columns = [SNAPSHOT_DATE, "period_start", "period_days", "customers", "customer_days", "mean"]
-    columns.append("standard_deviation")
+    columns += ["standard_deviation", "run_id"]
     lines = [r for r in reader.rows("rollups", None, columns, where) if r[SNAPSHOT_DATE] <= day]
     last = {r["period_start"]: r for r in sorted(lines, key=lambda r: r[SNAPSHOT_DATE])}
     small = _hidden_days(reader, at[0], at[1], metric)
@@ -77,7 +78,7 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         facts=tuple(_first_to_last(reader, metric, at, list(shown.values()), grain)),
         columns=(
             Column(name="period_start", role=ColumnRole.LABEL),
-            Column(name="snapshot", role=ColumnRole.LABEL),
+            *_DAY_COLUMNS,
             Column(name=measure_of(words, metric), unit=unit_of(words, metric)),
             *INTERVAL_COLUMNS,
             Column(name="n", unit="customer-days" if metric != CUSTOMERS else CUSTOMERS),
@@ -100,7 +101,7 @@ def _period(reader: LakeReader, row: Row, metric: str, grain: Grain) -> tuple[Va
         half = student(n - 1) * deviation / math.sqrt(n)
         is_share = unit_of(reader.words, metric) == SHARE
         ends = share_estimate(round(value * n), n)[1:] if is_share else (value - half, value + half)
-    days = (row["period_start"].isoformat(), row[SNAPSHOT_DATE].isoformat())
+    days = (row["period_start"].isoformat(), row[SNAPSHOT_DATE].isoformat(), row["run_id"])
     return (*days, value, *ends, n, row["period_days"])
 
 
@@ -149,7 +150,7 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     arguments = {**arguments, "cohort_key": key, "metric": metric}
     day, one = reader.day("cohorts", given(arguments, "as_of")), given(arguments, "cohort")
     counted = _DIMENSION_OF_METRIC.get(metric, metric)
-    columns = [SNAPSHOT_DATE, "cohort", "age_months", "n", "value", "lower", "upper"]
+    columns = [SNAPSHOT_DATE, "cohort", "age_months", "n", "value", "lower", "upper", "run_id"]
     where = {"cohort_key": key, "metric": metric}
     lines = (
         reader.rows("cohorts", None if one else day, columns, where)
@@ -176,7 +177,7 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         tool="cohort",
         arguments=arguments,
         columns=(
-            Column(name="snapshot", role=ColumnRole.LABEL),
+            *_DAY_COLUMNS,
             Column(name="dimension", role=ColumnRole.LABEL),
             Column(name="cohort", role=ColumnRole.GROUP),
             Column(name=metric, unit=unit_of(words, metric)),
@@ -192,7 +193,7 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
 
 
 def _cohort_row(key: str, r: Row) -> tuple[Value, ...]:
-    at = (r[SNAPSHOT_DATE].isoformat(), key, r["cohort"])
+    at = (r[SNAPSHOT_DATE].isoformat(), r["run_id"], key, r["cohort"])
     return (*at, r["value"], r["lower"], r["upper"], r["n"], r["age_months"])
 
 

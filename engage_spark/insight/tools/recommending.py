@@ -66,7 +66,10 @@ def recommend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         columns=columns,
         rows=tuple(_row(p, is_rate=is_rate) for p in worse[:limit]),
         origin=origin,
-        notes=tuple(_notes(reader, target, measure, effect, is_rate=is_rate, is_empty=not worse)),
+        notes=(
+            *_notes(reader, target, measure, effect, is_rate=is_rate, is_empty=not worse),
+            *((HIDDEN_NOTE,) if any(hidden.of(d, target) for d in words.dimensions) else ()),
+        ),
         truncated=len(worse) > limit,
     )
 
@@ -158,4 +161,4 @@ def _notes(
     )
     notes.append("Groups overlap, so their gains do not add up. Protected and personal fields are left out.")
     notes += ["No group is worse than the others for sure."] if is_empty else []
-    return [*notes, HIDDEN_NOTE]
+    return notes
