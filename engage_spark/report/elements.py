@@ -23,7 +23,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True)
-class Column:
+class GridColumn:
     """A column of a table; `choice`: readers filter by its values."""
 
     title: str
@@ -45,7 +45,7 @@ class Grid:
     """A table that sorts and filters. `more` rows are left out."""
 
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[GridColumn]
     rows: Sequence[Sequence[Any]]
     basis: Basis
     notes: Sequence[str] = ()

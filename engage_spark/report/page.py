@@ -19,7 +19,7 @@ from typing import Any
 from engage_spark import __version__
 from engage_spark.masking import escaped, one_line
 from engage_spark.report.charts import vega_lite_version
-from engage_spark.report.elements import Column, Figure, Form, Grid, PageSection
+from engage_spark.report.elements import Figure, Form, Grid, GridColumn, PageSection
 
 VERDICTS = {
     "good": ("holds", "within", "passed", "published", "promoted", "clear"),
@@ -183,11 +183,11 @@ def _filters(grid: Grid, key: str) -> str:
     )
 
 
-def _class(column: Column) -> str:
+def _class(column: GridColumn) -> str:
     return " class='num'" if column.form in _NUMERIC else ""
 
 
-def _cell(column: Column, value: Any) -> str:
+def _cell(column: GridColumn, value: Any) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         kind = "num" if column.form in _NUMERIC else "text"
         return f"<td class='{kind}' data-v=''><span class='off'>–</span></td>"

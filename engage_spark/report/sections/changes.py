@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from engage_spark.report.charts import dots, lines
-from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
 
 KEY, TITLE = "changes", "What changed"
@@ -134,11 +134,11 @@ def _figure(source: Source, whole: list[Row], grains: list[str], day: date) -> F
         table=Grid(
             title="relative changes",
             columns=(
-                Column("compared", choice=True),
-                Column("metric"),
-                Column("relative change", Form.SHARE),
-                Column("direction", Form.TEXT, choice=True),
-                Column("n", Form.COUNT),
+                GridColumn("compared", choice=True),
+                GridColumn("metric"),
+                GridColumn("relative change", Form.SHARE),
+                GridColumn("direction", Form.TEXT, choice=True),
+                GridColumn("n", Form.COUNT),
             ),
             rows=[(r["a"], r["label"], r["value"], r["group"], r["n"]) for r in rows],
             basis=basis,
@@ -166,17 +166,17 @@ def _table(source: Source, whole: list[Row], day: date) -> Grid:
     return Grid(
         title="All changes",
         columns=(
-            Column("metric"),
-            Column("compared", choice=True),
-            Column("before", Form.NUMBER),
-            Column("after", Form.NUMBER),
-            Column("change", Form.NUMBER),
-            Column("95% interval", Form.INTERVAL),
-            Column("relative", Form.SHARE),
-            Column("direction", choice=True),
-            Column("unit"),
-            Column("n before", Form.COUNT),
-            Column("n after", Form.COUNT),
+            GridColumn("metric"),
+            GridColumn("compared", choice=True),
+            GridColumn("before", Form.NUMBER),
+            GridColumn("after", Form.NUMBER),
+            GridColumn("change", Form.NUMBER),
+            GridColumn("95% interval", Form.INTERVAL),
+            GridColumn("relative", Form.SHARE),
+            GridColumn("direction", choice=True),
+            GridColumn("unit"),
+            GridColumn("n before", Form.COUNT),
+            GridColumn("n after", Form.COUNT),
         ),
         rows=rows,
         basis=Basis(unit="as each row states", n=max(r["n_after"] for r in whole), as_of=day),
@@ -212,15 +212,15 @@ def _explained(source: Source, whole: list[Row], day: date) -> list[Figure | Gri
         Grid(
             title=f"What explains the clearest changes {GRAINS[grain]}",
             columns=(
-                Column("metric", choice=True),
-                Column("dimension", choice=True),
-                Column("segment"),
-                Column("part in the change", Form.NUMBER),
-                Column("by its share (mix)", Form.NUMBER),
-                Column("by its mean (rate)", Form.NUMBER),
-                Column("unit"),
-                Column("n before", Form.COUNT),
-                Column("n after", Form.COUNT),
+                GridColumn("metric", choice=True),
+                GridColumn("dimension", choice=True),
+                GridColumn("segment"),
+                GridColumn("part in the change", Form.NUMBER),
+                GridColumn("by its share (mix)", Form.NUMBER),
+                GridColumn("by its mean (rate)", Form.NUMBER),
+                GridColumn("unit"),
+                GridColumn("n before", Form.COUNT),
+                GridColumn("n after", Form.COUNT),
             ),
             rows=[
                 (
@@ -302,11 +302,11 @@ def _trend(source: Source) -> list[Figure | Grid]:
             table=Grid(
                 title="values by period",
                 columns=(
-                    Column("metric", choice=True),
-                    Column("period", choice=True),
-                    Column("begins"),
-                    Column("value", Form.NUMBER),
-                    Column("customers", Form.COUNT),
+                    GridColumn("metric", choice=True),
+                    GridColumn("period", choice=True),
+                    GridColumn("begins"),
+                    GridColumn("value", Form.NUMBER),
+                    GridColumn("customers", Form.COUNT),
                 ),
                 rows=[(r["a"], r["b"], r["label"], r["value"], r["n"]) for r in drawn][:600],
                 more=max(0, len(drawn) - 600),

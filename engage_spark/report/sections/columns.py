@@ -11,20 +11,20 @@ from engage_spark.errors import NotPublishedError
 from engage_spark.numerics.suppression import SMALLEST_GROUP
 from engage_spark.reader.query import quoted
 from engage_spark.report.charts import histogram
-from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import Row, Source, numeric_fields
 
 BINS = 24
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SPREAD = (
-    Column("field"),
-    Column("unit"),
-    Column("n", Form.COUNT),
-    Column("null", Form.SHARE),
-    Column("mean", Form.NUMBER),
-    Column("standard deviation", Form.NUMBER),
-    *(Column(f"{q:.0%}", Form.NUMBER) for q in _QUANTILES),
-    Column("what it is"),
+    GridColumn("field"),
+    GridColumn("unit"),
+    GridColumn("n", Form.COUNT),
+    GridColumn("null", Form.SHARE),
+    GridColumn("mean", Form.NUMBER),
+    GridColumn("standard deviation", Form.NUMBER),
+    *(GridColumn(f"{q:.0%}", Form.NUMBER) for q in _QUANTILES),
+    GridColumn("what it is"),
 )
 
 
@@ -100,11 +100,11 @@ def _spread(source: Source, table: Table) -> list[Figure | Grid]:
         table=Grid(
             title="bins by field",
             columns=(
-                Column("field", choice=True),
-                Column("from", Form.NUMBER),
-                Column("to", Form.NUMBER),
-                Column("rows", Form.COUNT),
-                Column("share", Form.SHARE),
+                GridColumn("field", choice=True),
+                GridColumn("from", Form.NUMBER),
+                GridColumn("to", Form.NUMBER),
+                GridColumn("rows", Form.COUNT),
+                GridColumn("share", Form.SHARE),
             ),
             rows=[(r["a"], r["low"], r["high"], r["n"], r["share"]) for r in bins][:600],
             more=max(0, len(bins) - 600),
@@ -203,15 +203,15 @@ def _comparison(source: Source) -> Grid:
     return Grid(
         title="What the delivery gives, and what the graph measures",
         columns=(
-            Column("field"),
-            Column("unit"),
-            Column("rows compared", Form.COUNT),
-            Column("Spearman", Form.NUMBER),
-            Column("mean given", Form.NUMBER),
-            Column("mean measured", Form.NUMBER),
-            Column("mean difference", Form.NUMBER),
-            Column("median given", Form.NUMBER),
-            Column("median measured", Form.NUMBER),
+            GridColumn("field"),
+            GridColumn("unit"),
+            GridColumn("rows compared", Form.COUNT),
+            GridColumn("Spearman", Form.NUMBER),
+            GridColumn("mean given", Form.NUMBER),
+            GridColumn("mean measured", Form.NUMBER),
+            GridColumn("mean difference", Form.NUMBER),
+            GridColumn("median given", Form.NUMBER),
+            GridColumn("median measured", Form.NUMBER),
         ),
         rows=[
             (

@@ -7,7 +7,7 @@ from typing import Any
 
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import bars, dots, matrix
-from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import Row, Source
 
 LISTED, SQUARE = 500, 26
@@ -78,11 +78,11 @@ def _map(source: Source, rows: list[Row], day: Any) -> Figure:
         table=Grid(
             title="correlations in the map",
             columns=(
-                Column("metric", choice=True),
-                Column("and"),
-                Column("Spearman", Form.NUMBER),
-                Column("95% interval"),
-                Column("n", Form.COUNT),
+                GridColumn("metric", choice=True),
+                GridColumn("and"),
+                GridColumn("Spearman", Form.NUMBER),
+                GridColumn("95% interval"),
+                GridColumn("n", Form.COUNT),
             ),
             rows=[
                 (c["label"], c["other"], c["value"], c["interval"], c["n"])
@@ -98,14 +98,14 @@ def _pairs(rows: list[Row], day: Any) -> Grid:
     return Grid(
         title="Pairs, the strongest first",
         columns=(
-            Column("metric"),
-            Column("and"),
-            Column("Spearman", Form.NUMBER),
-            Column("95% interval", Form.INTERVAL),
-            Column("Pearson", Form.NUMBER),
-            Column("mutual information, nats", Form.NUMBER),
-            Column("p, adjusted", Form.NUMBER),
-            Column("n", Form.COUNT),
+            GridColumn("metric"),
+            GridColumn("and"),
+            GridColumn("Spearman", Form.NUMBER),
+            GridColumn("95% interval", Form.INTERVAL),
+            GridColumn("Pearson", Form.NUMBER),
+            GridColumn("mutual information, nats", Form.NUMBER),
+            GridColumn("p, adjusted", Form.NUMBER),
+            GridColumn("n", Form.COUNT),
         ),
         rows=[
             (
@@ -196,11 +196,11 @@ def _lift(source: Source, rows: list[Row], day: Any) -> Figure:
         table=Grid(
             title="lift by rule and target",
             columns=(
-                Column("target", choice=True),
-                Column("rule"),
-                Column("lift", Form.NUMBER),
-                Column("95% interval", Form.INTERVAL),
-                Column("customers with it", Form.COUNT),
+                GridColumn("target", choice=True),
+                GridColumn("rule"),
+                GridColumn("lift", Form.NUMBER),
+                GridColumn("95% interval", Form.INTERVAL),
+                GridColumn("customers with it", Form.COUNT),
             ),
             rows=[(r["a"], r["label"], r["value"], (r["low"], r["high"]), r["n"]) for r in drawn],
             basis=basis,
@@ -212,18 +212,18 @@ def _indicator_list(rows: list[Row], day: Any) -> Grid:
     return Grid(
         title="Indicators",
         columns=(
-            Column("rule"),
-            Column("target", choice=True),
-            Column("customers with it", Form.COUNT),
-            Column("prevalence", Form.SHARE),
-            Column("mean with", Form.NUMBER),
-            Column("mean without", Form.NUMBER),
-            Column("lift", Form.NUMBER),
-            Column("95% interval", Form.INTERVAL),
-            Column("meant for", choice=True),
-            Column("version", Form.COUNT),
-            Column("in words"),
-            Column("as stated"),
+            GridColumn("rule"),
+            GridColumn("target", choice=True),
+            GridColumn("customers with it", Form.COUNT),
+            GridColumn("prevalence", Form.SHARE),
+            GridColumn("mean with", Form.NUMBER),
+            GridColumn("mean without", Form.NUMBER),
+            GridColumn("lift", Form.NUMBER),
+            GridColumn("95% interval", Form.INTERVAL),
+            GridColumn("meant for", choice=True),
+            GridColumn("version", Form.COUNT),
+            GridColumn("in words"),
+            GridColumn("as stated"),
         ),
         rows=[
             (
@@ -286,9 +286,9 @@ def _verdicts(rows: list[Row], counts: Counter[str], day: Any) -> Figure:
         table=Grid(
             title="verdicts by kind of claim",
             columns=(
-                Column("verdict", choice=True),
-                Column("kind", choice=True),
-                Column("claims", Form.COUNT),
+                GridColumn("verdict", choice=True),
+                GridColumn("kind", choice=True),
+                GridColumn("claims", Form.COUNT),
             ),
             rows=[(d["label"], d["group"], d["value"]) for d in drawn],
             basis=basis,
@@ -305,17 +305,17 @@ def _claim_list(rows: list[Row], day: Any) -> Grid:
     return Grid(
         title="Every claim",
         columns=(
-            Column("verdict", Form.VERDICT, choice=True),
-            Column("statement"),
-            Column("claimed", Form.NUMBER),
-            Column("measured", Form.NUMBER),
-            Column("95% interval", Form.INTERVAL),
-            Column("unit"),
-            Column("n", Form.COUNT),
-            Column("why"),
-            Column("kind", choice=True),
-            Column("source", choice=True),
-            Column("claim"),
+            GridColumn("verdict", Form.VERDICT, choice=True),
+            GridColumn("statement"),
+            GridColumn("claimed", Form.NUMBER),
+            GridColumn("measured", Form.NUMBER),
+            GridColumn("95% interval", Form.INTERVAL),
+            GridColumn("unit"),
+            GridColumn("n", Form.COUNT),
+            GridColumn("why"),
+            GridColumn("kind", choice=True),
+            GridColumn("source", choice=True),
+            GridColumn("claim"),
         ),
         rows=[
             (

@@ -8,7 +8,7 @@ from typing import Any
 from engage_spark.errors import NotPublishedError
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import bars, dots, lines
-from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
 
 DRAWN, LISTED, CELLS, CURVES = 30, 500, 6000, 5
@@ -75,10 +75,10 @@ def _shares(source: Source, by_dimension: dict[str, list[Row]], total: int) -> F
         table=Grid(
             title="shares by segment",
             columns=(
-                Column("grouped by", choice=True),
-                Column("segment"),
-                Column("share", Form.SHARE),
-                Column("customers", Form.COUNT),
+                GridColumn("grouped by", choice=True),
+                GridColumn("segment"),
+                GridColumn("share", Form.SHARE),
+                GridColumn("customers", Form.COUNT),
             ),
             rows=[(r["a"], r["label"], r["value"], r["n"]) for r in rows][:LISTED],
             more=max(0, len(rows) - LISTED),
@@ -155,12 +155,12 @@ def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure 
             table=Grid(
                 title="means by metric and segment",
                 columns=(
-                    Column("metric", choice=True),
-                    Column("grouped by", choice=True),
-                    Column("segment"),
-                    Column("mean", Form.NUMBER),
-                    Column("95% interval", Form.INTERVAL),
-                    Column("n", Form.COUNT),
+                    GridColumn("metric", choice=True),
+                    GridColumn("grouped by", choice=True),
+                    GridColumn("segment"),
+                    GridColumn("mean", Form.NUMBER),
+                    GridColumn("95% interval", Form.INTERVAL),
+                    GridColumn("n", Form.COUNT),
                 ),
                 rows=[
                     (r["a"], r["b"], r["label"], r["value"], (r["low"], r["high"]), r["n"])
@@ -178,14 +178,14 @@ def _list(shown: list[Row], total: int, day: Any) -> Grid:
     return Grid(
         title="Groups and their boundaries",
         columns=(
-            Column("grouped by", choice=True),
-            Column("kind", choice=True),
-            Column("segment"),
-            Column("from", Form.NUMBER),
-            Column("below", Form.NUMBER),
-            Column("customers", Form.COUNT),
-            Column("share", Form.SHARE),
-            Column("in words"),
+            GridColumn("grouped by", choice=True),
+            GridColumn("kind", choice=True),
+            GridColumn("segment"),
+            GridColumn("from", Form.NUMBER),
+            GridColumn("below", Form.NUMBER),
+            GridColumn("customers", Form.COUNT),
+            GridColumn("share", Form.SHARE),
+            GridColumn("in words"),
         ),
         rows=[
             (
@@ -302,11 +302,11 @@ def _curve(newest: list[Row], source: Source, day: Any) -> Figure:
         table=Grid(
             title="values by cohort",
             columns=(
-                Column("measure", choice=True),
-                Column("cohort"),
-                Column("value", Form.NUMBER),
-                Column("95% interval", Form.INTERVAL),
-                Column("n", Form.COUNT),
+                GridColumn("measure", choice=True),
+                GridColumn("cohort"),
+                GridColumn("value", Form.NUMBER),
+                GridColumn("95% interval", Form.INTERVAL),
+                GridColumn("n", Form.COUNT),
             ),
             rows=[(r["a"], r["label"], r["value"], (r["low"], r["high"]), r["n"]) for r in drawn][:LISTED],
             more=max(0, len(drawn) - LISTED),
@@ -348,12 +348,12 @@ def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
         table=Grid(
             title="curves",
             columns=(
-                Column("measure", choice=True),
-                Column("cohort"),
-                Column("snapshot"),
-                Column("value", Form.NUMBER),
-                Column("95% interval", Form.INTERVAL),
-                Column("n", Form.COUNT),
+                GridColumn("measure", choice=True),
+                GridColumn("cohort"),
+                GridColumn("snapshot"),
+                GridColumn("value", Form.NUMBER),
+                GridColumn("95% interval", Form.INTERVAL),
+                GridColumn("n", Form.COUNT),
             ),
             rows=[
                 (r["a"], r["group"], r["label"], r["value"], (r["low"], r["high"]), r["n"])
@@ -370,14 +370,14 @@ def _cohort_list(newest: list[Row], source: Source, day: Any) -> Grid:
     return Grid(
         title="Cohorts",
         columns=(
-            Column("by", choice=True),
-            Column("measure", choice=True),
-            Column("cohort"),
-            Column("age, months", Form.COUNT),
-            Column("value", Form.NUMBER),
-            Column("95% interval", Form.INTERVAL),
-            Column("unit"),
-            Column("n", Form.COUNT),
+            GridColumn("by", choice=True),
+            GridColumn("measure", choice=True),
+            GridColumn("cohort"),
+            GridColumn("age, months", Form.COUNT),
+            GridColumn("value", Form.NUMBER),
+            GridColumn("95% interval", Form.INTERVAL),
+            GridColumn("unit"),
+            GridColumn("n", Form.COUNT),
         ),
         rows=[
             (

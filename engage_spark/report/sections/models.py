@@ -9,7 +9,7 @@ from engage_spark.contract import Role
 from engage_spark.errors import NotPublishedError
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import dots
-from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import Row, Source
 
 KEY, TITLE = "models", "Models and fairness"
@@ -98,11 +98,11 @@ def _metrics(trainings: list[Row]) -> Figure:
         table=Grid(
             title="metrics by target",
             columns=(
-                Column("target", choice=True),
-                Column("of"),
-                Column("metric", Form.NUMBER),
-                Column("95% interval", Form.INTERVAL),
-                Column("rows", Form.COUNT),
+                GridColumn("target", choice=True),
+                GridColumn("of"),
+                GridColumn("metric", Form.NUMBER),
+                GridColumn("95% interval", Form.INTERVAL),
+                GridColumn("rows", Form.COUNT),
             ),
             rows=[(r["a"], r["label"], r["value"], (r["low"], r["high"]), r["n"]) for r in rows],
             basis=basis,
@@ -132,19 +132,19 @@ def _training_list(trainings: list[Row]) -> Grid:
     return Grid(
         title="Trainings",
         columns=(
-            Column("target"),
-            Column("champion", Form.VERDICT),
-            Column("why"),
-            Column("kind"),
-            Column("metric"),
-            Column("held out", Form.NUMBER),
-            Column("95% interval", Form.INTERVAL),
-            Column("baseline", Form.NUMBER),
-            Column("contact pays from", Form.NUMBER),
-            Column("features", Form.COUNT),
-            Column("rows fitted", Form.COUNT),
-            Column("rows held out", Form.COUNT),
-            Column("newest day"),
+            GridColumn("target"),
+            GridColumn("champion", Form.VERDICT),
+            GridColumn("why"),
+            GridColumn("kind"),
+            GridColumn("metric"),
+            GridColumn("held out", Form.NUMBER),
+            GridColumn("95% interval", Form.INTERVAL),
+            GridColumn("baseline", Form.NUMBER),
+            GridColumn("contact pays from", Form.NUMBER),
+            GridColumn("features", Form.COUNT),
+            GridColumn("rows fitted", Form.COUNT),
+            GridColumn("rows held out", Form.COUNT),
+            GridColumn("newest day"),
         ),
         rows=rows,
         basis=Basis(
@@ -219,13 +219,13 @@ def _fairness(source: Source, rows: list[Row]) -> list[Figure | Grid]:
         table=Grid(
             title="measures by group",
             columns=(
-                Column("target · measure · field", choice=True),
-                Column("group"),
-                Column("value", Form.NUMBER),
-                Column("95% interval", Form.INTERVAL),
-                Column("bound", Form.NUMBER),
-                Column("verdict", Form.VERDICT, choice=True),
-                Column("n", Form.COUNT),
+                GridColumn("target · measure · field", choice=True),
+                GridColumn("group"),
+                GridColumn("value", Form.NUMBER),
+                GridColumn("95% interval", Form.INTERVAL),
+                GridColumn("bound", Form.NUMBER),
+                GridColumn("verdict", Form.VERDICT, choice=True),
+                GridColumn("n", Form.COUNT),
             ),
             rows=[
                 (r["a"], r["label"], r["value"], (r["low"], r["high"]), r["bound"], r["group"], r["n"])
@@ -255,15 +255,15 @@ def _measures(source: Source, rows: list[Row]) -> Grid:
     return Grid(
         title="How predictions fared once labels were known",
         columns=(
-            Column("target", choice=True),
-            Column("measure", choice=True),
-            Column("of"),
-            Column("against"),
-            Column("value", Form.NUMBER),
-            Column("95% interval", Form.INTERVAL),
-            Column("bound", Form.NUMBER),
-            Column("verdict", Form.VERDICT, choice=True),
-            Column("n", Form.COUNT),
+            GridColumn("target", choice=True),
+            GridColumn("measure", choice=True),
+            GridColumn("of"),
+            GridColumn("against"),
+            GridColumn("value", Form.NUMBER),
+            GridColumn("95% interval", Form.INTERVAL),
+            GridColumn("bound", Form.NUMBER),
+            GridColumn("verdict", Form.VERDICT, choice=True),
+            GridColumn("n", Form.COUNT),
         ),
         rows=[
             (

@@ -8,7 +8,7 @@ from typing import Any
 from engage_spark.errors import NotPublishedError
 from engage_spark.publication import Run
 from engage_spark.report.charts import bars
-from engage_spark.report.elements import Basis, Choice, Column, Figure, Form, Grid, PageSection
+from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import Source
 
 KEY, TITLE = "quality", "Quality"
@@ -16,18 +16,18 @@ DAYS = 60
 """Newest days of a table whose rows are drawn."""
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 _RULES = (
-    Column("table", Form.TEXT, choice=True),
-    Column("attempt", Form.TEXT, choice=True),
-    Column("rule or gate"),
-    Column("severity", Form.TEXT, choice=True),
-    Column("outcome", Form.VERDICT, choice=True),
-    Column("measured", Form.NUMBER),
-    Column("unit"),
-    Column("least", Form.NUMBER),
-    Column("most", Form.NUMBER),
-    Column("rows that broke it", Form.COUNT),
-    Column("rows checked", Form.COUNT),
-    Column("in words"),
+    GridColumn("table", Form.TEXT, choice=True),
+    GridColumn("attempt", Form.TEXT, choice=True),
+    GridColumn("rule or gate"),
+    GridColumn("severity", Form.TEXT, choice=True),
+    GridColumn("outcome", Form.VERDICT, choice=True),
+    GridColumn("measured", Form.NUMBER),
+    GridColumn("unit"),
+    GridColumn("least", Form.NUMBER),
+    GridColumn("most", Form.NUMBER),
+    GridColumn("rows that broke it", Form.COUNT),
+    GridColumn("rows checked", Form.COUNT),
+    GridColumn("in words"),
 )
 
 
@@ -111,11 +111,11 @@ def _rows_by_day(attempts: list[Run]) -> Figure:
         table=Grid(
             title="rows by input and day",
             columns=(
-                Column("input", choice=True),
-                Column("day"),
-                Column("rows are", choice=True),
-                Column("rows", Form.COUNT),
-                Column("rows read", Form.COUNT),
+                GridColumn("input", choice=True),
+                GridColumn("day"),
+                GridColumn("rows are", choice=True),
+                GridColumn("rows", Form.COUNT),
+                GridColumn("rows read", Form.COUNT),
             ),
             rows=table_rows,
             basis=basis,
@@ -188,15 +188,15 @@ def _list(attempts: list[Run]) -> Grid:
     return Grid(
         title="Attempts",
         columns=(
-            Column("input", choice=True),
-            Column("day"),
-            Column("attempt", Form.COUNT),
-            Column("status", Form.VERDICT, choice=True),
-            Column("rows read", Form.COUNT),
-            Column("valid", Form.COUNT),
-            Column("quarantined", Form.COUNT),
-            Column("share quarantined", Form.SHARE),
-            Column("message"),
+            GridColumn("input", choice=True),
+            GridColumn("day"),
+            GridColumn("attempt", Form.COUNT),
+            GridColumn("status", Form.VERDICT, choice=True),
+            GridColumn("rows read", Form.COUNT),
+            GridColumn("valid", Form.COUNT),
+            GridColumn("quarantined", Form.COUNT),
+            GridColumn("share quarantined", Form.SHARE),
+            GridColumn("message"),
         ),
         rows=rows,
         more=len(attempts) - len(shown),
