@@ -201,11 +201,10 @@ class _Builder:
         if AnalyticsUse.DIMENSION in uses:
             self._add_dimension(name, _dimension(name, f, sql, tables, about))
         if AnalyticsUse.QUARTILES in uses:
+            quartile = f"{name}_quartile"
             self._add_dimension(
-                f"{name}_quartile",
-                DimensionSpec(
-                    name=f"{name}_quartile", kind=DimensionKind.QUARTILE, source=sql, tables=tables, **about
-                ),
+                quartile,
+                DimensionSpec(name=quartile, kind=DimensionKind.QUARTILE, source=sql, tables=tables, **about),
             )
         if AnalyticsUse.COHORT in uses:
             self._add_cohort(name, f, sql, tables, about)
@@ -247,6 +246,7 @@ class _Builder:
                 source=read.sql,
                 tables=self._tables(read),
                 description=f"Whether the customer is active: {text}.",
+                probes=read.probes,
                 digits=0,
                 is_share=True,
             )
@@ -310,7 +310,12 @@ class _Builder:
         self._add_dimension(
             name,
             DimensionSpec(
-                name=name, kind=kind, source=read.sql, tables=self._tables(read), description=description
+                name=name,
+                kind=kind,
+                source=read.sql,
+                tables=self._tables(read),
+                description=description,
+                probes=read.probes,
             ),
         )
 
@@ -415,6 +420,7 @@ class _Builder:
         if read is None:
             return None, ()
         name = f"{c.name}_value"
+        units = {self.columns[x][1].unit for x in read.columns if x in self.columns}
         if name.lower() in {n.lower() for n in (*self.metrics, *self.columns)}:
             self.problems.append(f"{at}: it makes a metric {name!r}, which is there already")
         self.metrics[name] = MetricSpec(
@@ -423,13 +429,10 @@ class _Builder:
             tables=self._tables(read),
             description=c.statement,
             of_claim=True,
-            unit=self._common_unit(read),
+            probes=read.probes,
+            unit=units.pop() if len(units) == 1 else None,
         )
         return name, self._tables(read)
-
-    def _common_unit(self, read: Expression) -> str | None:
-        units = {self.columns[c][1].unit for c in read.columns if c in self.columns}
-        return units.pop() if len(units) == 1 else None
 
     def _gate(self, c: Claim, at: str) -> Gate | None:
         tables = {t.name: t for t in self.contract.tables}
@@ -487,12 +490,9 @@ def _use_problems(f: Field, uses: frozenset[AnalyticsUse]) -> list[str]:
 
 
 def _unit(c: Claim, metric: MetricSpec | None) -> str | None:
-    if c.kind is ClaimKind.RATIO:
-        return "ratio"
-    if c.kind is ClaimKind.SHARE:
-        return "share"
-    if c.kind is ClaimKind.CUSTOMERS:
-        return "customers"
+    fixed = {ClaimKind.RATIO: "ratio", ClaimKind.SHARE: "share", ClaimKind.CUSTOMERS: "customers"}
+    if c.kind in fixed:
+        return fixed[c.kind]
     if metric is None or c.kind is ClaimKind.SHAPE:
         return None
     return "share" if metric.is_share else metric.unit

@@ -55,7 +55,7 @@ class MetricSpec:
     """A number of each customer: `source` is SQL over the columns, which gives a number or a boolean.
 
     `tables` are those that the columns are of. `digits` behind the point, where values are multiples of
-    10^-digits. `of_claim`: only a claim asks for it.
+    10^-digits. `of_claim`: only a claim asks for it. `probes` are the patterns and formats in `source`.
     """
 
     name: str
@@ -70,6 +70,7 @@ class MetricSpec:
     is_share: bool = False
     is_personal: bool = False
     of_claim: bool = False
+    probes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,7 @@ class DimensionSpec:
     unit: str | None = None
     description: str = ""
     is_personal: bool = False
+    probes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

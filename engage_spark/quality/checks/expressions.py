@@ -10,7 +10,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
-from engage_spark.contract import Contract, Table, bare_pattern
+from engage_spark.contract import SNAPSHOT_DATE, Contract, Table, TableKind, bare_pattern
+from engage_spark.contract.analytics import analytics_spec_of
+from engage_spark.contract.analytics_spec import DimensionSpec, MetricSpec
 from engage_spark.contract.expressions import read_expression, read_statement
 from engage_spark.errors import ContractError
 from engage_spark.masking import cut
@@ -53,14 +55,27 @@ def refuse_what_spark_refuses(
 def compile_contract(spark: SparkSession, contract: Contract) -> list[str]:
     """List every rule, formula and pattern of a contract that Spark refuses, with why.
 
-    Cost: one call a table when all is well; no job.
+    Those of indicators and claims are among them.
+    Cost: one call a table and one for analytics when all is well; no job.
     """
     by_name = {t.name: t for t in contract.tables}
-    return [
+    problems = [
         f"table {t.name!r}: {problem}"
         for t in contract.tables
         for problem in compile_problems(spark, t, by_name.get(t.source or ""))
     ]
+    if any(t.kind is TableKind.ENTITY for t in contract.tables):
+        problems += [f"analytics: {problem}" for problem in _of_analytics(spark, contract)]
+    return problems
+
+
+def _of_analytics(spark: SparkSession, contract: Contract) -> list[str]:
+    """List what Spark refuses of the metrics, indicators and claims."""
+    spec = analytics_spec_of(contract)
+    types = {c.name: contract.table(c.table)[c.field].spark_type for c in spec.columns}
+    sources: tuple[MetricSpec | DimensionSpec, ...] = (*spec.metrics, *spec.dimensions)
+    literals = {f"{s.name} ({probe})": probe for s in sources for probe in s.probes}
+    return _faults(spark, types | {SNAPSHOT_DATE: "date"}, {s.name: s.source for s in sources}, literals)
 
 
 def compile_problems(
@@ -73,8 +88,15 @@ def compile_problems(
     if unread := _unread(table, types):
         return unread
     expressions, literals = _statements(table, types)
+    return _faults(spark, types, expressions if analysed else {}, literals)
+
+
+def _faults(
+    spark: SparkSession, types: dict[str, str], expressions: dict[str, str], literals: dict[str, str]
+) -> list[str]:
+    """List what Spark refuses of expressions over columns of these types, and of literals alone."""
     problems = []
-    for columns, statements in ((types, expressions if analysed else {}), ({}, literals)):
+    for columns, statements in ((types, expressions), ({}, literals)):
         query = _query(columns, list(statements.values()))
         if not statements or query in _compiled:
             continue

@@ -13,6 +13,7 @@ from engage_spark.cli import main
 from engage_spark.contract import Rule, Table, anchored_pattern, load_contract
 from engage_spark.contract.expressions import read_expression
 from engage_spark.contract.sql_functions import FUNCTIONS
+from engage_spark.contract.statements import Aim, Indicator
 from engage_spark.errors import ContractError
 from engage_spark.quality import refuse_what_spark_refuses
 from engage_spark.quality.checks import expressions
@@ -77,10 +78,22 @@ def test_the_declared_expressions_pass_in_two_calls_a_table(
     monkeypatch.setattr(expressions, "_fault", counted)
     contract = load_contract()
     assert compile_contract(spark, contract) == []
-    assert 1 < len(asked) <= 2 * len(contract.tables), "its expressions, and its patterns"
+    assert 1 < len(asked) <= 2 * len(contract.tables) + 1, "its expressions, its patterns, its analytics"
     calls = len(asked)
     assert compile_contract(spark, contract) == []
     assert len(asked) == calls, "what was compiled is not compiled again"
+
+
+def test_what_spark_refuses_of_indicators_is_named(spark: SparkSession) -> None:
+    contract = load_contract(DATA / "bikes.odcs.yaml")
+    common = {"version": 1, "description": "D.", "aim": "runs_empty", "direction": Aim.HIGH}
+    indicators = (
+        Indicator(name="fine", expression="district RLIKE 'a+'", **common),
+        Indicator(name="wrong", expression="district RLIKE 'a{2,1}'", **common),
+    )
+    entity = replace(contract.entity, indicators=indicators)
+    (problem,) = compile_contract(spark, replace(contract, tables=(entity, *contract.tables[1:])))
+    assert "analytics: wrong" in problem
 
 
 def test_what_spark_refuses_is_named_in_one_error(spark: SparkSession) -> None:
