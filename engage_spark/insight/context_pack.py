@@ -43,6 +43,8 @@ def context_pack(contract: Contract, insight: Insight | None = None) -> tuple[Pa
     """Return the pages of a contract; with an open lake those of its statistics and verdicts, too.
 
     Cost: without a lake none; with one, a call of `describe` per metric, and one of `check_claim`.
+    Errors: with a lake, what `describe` raises where nothing is published; a single metric that is not known
+    is said on its page.
     """
     words, tools = Vocabulary(contract), tools_of(contract)
     pages = [
@@ -160,18 +162,21 @@ def _statements(claims: Sequence[ClaimSpec], insight: Insight | None) -> list[st
 
 def _statistics(words: Vocabulary, insight: Insight) -> list[str]:
     lines = ["As the tools gave them when the pack was written; ask again for figures of today.", ""]
-    for name in (None, *words.metrics):
-        lines += [f"## {name or 'All customers'}", ""]
-        lines += [*_answered(insight, "describe", {"metric": name} if name else {}), ""]
+    lines += ["## All customers", "", *_lines(insight.call("describe", {})), ""]
+    for name in words.metrics:
+        lines += [f"## {name}", "", *_answered(insight, "describe", {"metric": name}), ""]
     return lines
 
 
 def _answered(insight: Insight, tool: str, arguments: dict[str, Any]) -> list[str]:
     """Return the figures of an answer as lines, or why there are none."""
     try:
-        answer = insight.call(tool, arguments)
+        return _lines(insight.call(tool, arguments))
     except EngageError as e:
         return [f"Not known: {_text(e.message)}."]
+
+
+def _lines(answer: Answer) -> list[str]:
     return [*_rows(answer), *(_fact(fact) for fact in answer.facts), *(_text(n) for n in answer.notes)]
 
 

@@ -66,6 +66,15 @@ def test_statistics_come_from_the_tools_and_what_is_not_there_is_said() -> None:
     assert "rollups version 7, 2025-10-21" in text
 
 
+def test_statistics_of_a_lake_that_has_none_are_an_error() -> None:
+    def nothing(name: str, arguments: Mapping[str, Any]) -> Answer:
+        raise NotPublishedError("rollups has no published snapshot")
+
+    insight = ScriptedInsight(nothing)
+    with pytest.raises(NotPublishedError):
+        context_pack(insight.contract, insight)  # type: ignore[arg-type]
+
+
 def test_a_text_of_the_data_begins_nothing_in_markdown() -> None:
     insight = ScriptedInsight(simple)
     text = by_name(context_pack(insight.contract, insight))["statistics"].text  # type: ignore[arg-type]
