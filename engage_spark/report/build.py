@@ -105,8 +105,7 @@ def _section(
 
 def _sentence(error: EngageError) -> str:
     parts = [error.message, *error.details]
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{'; '.join(parts)}."
 
 
 def _report(source: Source, sections: list[PageSection]) -> Report:

@@ -296,12 +296,29 @@ def _verdicts(rows: list[Row], counts: Counter[str], day: Any) -> Figure:
     )
 
 
+def small_claims(rows: list[Row]) -> frozenset[str]:
+    """Return the claims whose measurement is not shown: of too few customers, shares that stand for too few,
+    and shares that give such a one of the same source away.
+    """
+    hidden = {r["claim"] for r in rows if 0 < r["n"] < SMALLEST_GROUP}
+    by_source: dict[str, dict[str, list[int]]] = {}
+    for r in rows:
+        if r["unit"] == "share" and r["measured"] is not None and 0 <= r["measured"] <= 1:
+            hits = round(r["measured"] * r["n"])
+            if hidden_groups({"yes": [hits], "no": [r["n"] - hits]}):
+                hidden.add(r["claim"])
+            by_source.setdefault(r["source"], {})[r["claim"]] = [hits]
+    for shares in by_source.values():
+        hidden |= hidden_groups(shares, hidden_elsewhere=hidden)
+    return frozenset(hidden)
+
+
 def _claim_list(rows: list[Row], day: Any) -> Grid:
     order = ("contradicted", "absent", "weaker", "cannot_be_told", "holds")
     ordered = sorted(
         rows, key=lambda r: (order.index(r["verdict"]) if r["verdict"] in order else len(order), r["claim"])
     )
-    small = {r["claim"] for r in rows if 0 < r["n"] < SMALLEST_GROUP}
+    small = small_claims(rows)
     return Grid(
         title="Every claim",
         columns=(
@@ -325,7 +342,9 @@ def _claim_list(rows: list[Row], day: Any) -> Grid:
                 *((None, (None, None)) if r["claim"] in small else (r["measured"], (r["lower"], r["upper"]))),
                 r["unit"],
                 None if r["claim"] in small else r["n"],
-                f"fewer than {SMALLEST_GROUP} customers" if r["claim"] in small else r["explanation"],
+                f"fewer than {SMALLEST_GROUP} customers, or next to such a group"
+                if r["claim"] in small
+                else r["explanation"],
                 r["kind"],
                 r["source"],
                 f"{r['claim']}, version {r['version']}",

@@ -13,6 +13,7 @@ from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
 
 DRAWN, LISTED, CELLS, CURVES = 30, 500, 6000, 5
 """Segments drawn per dimension, rows of tables, values of metrics by segment, curves of a measure."""
+LAST_QUARTILE = 3
 _KINDS = {"indicator": "rule", "all": "all"}
 
 
@@ -192,7 +193,7 @@ def _list(shown: list[Row], total: int, day: Any) -> Grid:
                 r["dimension"],
                 _KINDS.get(r["dimension_kind"], r["dimension_kind"]),
                 r["segment"],
-                *_bounds(r, shown),
+                *_bounds(r),
                 r["customers"],
                 r["share"],
                 r["description"],
@@ -204,15 +205,13 @@ def _list(shown: list[Row], total: int, day: Any) -> Grid:
     )
 
 
-def _bounds(row: Row, shown: list[Row]) -> tuple[float | None, float | None]:
-    """Return where a group begins and ends; the ends of the outer quartiles are single people's values."""
+def _bounds(row: Row) -> tuple[float | None, float | None]:
+    """Return where a group begins and ends; the outer ends of quartiles are single people's values."""
     if row["dimension_kind"] != "quartile":
         return row["lower"], row["upper"]
-    orders = [
-        r["segment_order"] for r in shown if r["dimension"] == row["dimension"] and r["upper"] is not None
-    ]
-    lower = None if row["segment_order"] == 0 else row["lower"]
-    return lower, None if row["segment_order"] == max(orders, default=0) else row["upper"]
+    return (row["lower"] if row["segment_order"] > 0 else None), (
+        row["upper"] if row["segment_order"] < LAST_QUARTILE else None
+    )
 
 
 def cohorts(source: Source) -> PageSection:

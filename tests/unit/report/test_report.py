@@ -19,6 +19,7 @@ from engage_spark.errors import TransientError
 from engage_spark.reader import OpenLake
 from engage_spark.report import Report, build_report
 from engage_spark.report.sections.columns import merged_bins
+from engage_spark.report.sections.findings import small_claims
 from tests.support.analysed_lake import NEWEST, analyse, analysed_lake
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import DATA
@@ -108,6 +109,19 @@ def test_claims_are_listed_with_verdicts_the_contradicted_first(page: Report) ->
     verdicts = re.findall(r"class='verdict (\w*)'>([\w ]+)<", claims)
     assert [v for _, v in verdicts][:6] == ["contradicted"] * 5 + ["absent"]
     assert "25 statements" in claims and "5 cannot be told" in claims
+
+
+def test_a_share_that_stands_for_few_is_hidden_with_its_neighbour() -> None:
+    def share(claim: str, measured: float, source: str = "plan", n: int = 400) -> dict[str, object]:
+        return {"claim": claim, "measured": measured, "n": n, "unit": "share", "source": source}
+
+    rows = [share("tiny", 0.03), share("next", 0.17), share("big", 0.8), share("other", 0.5, "region")]
+    assert small_claims(rows) == {"tiny", "next"}
+    assert small_claims([share("few", 0.5, n=19), share("nearly all", 0.99, "region")]) == {
+        "few",
+        "nearly all",
+    }
+    assert small_claims([share("a", 0.5), share("b", 0.5), {**share("mean", 3.0), "unit": "USD"}]) == set()
 
 
 def test_quality_shows_rejected_attempts_and_broken_rules(page: Report) -> None:
