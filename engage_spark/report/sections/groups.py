@@ -11,8 +11,8 @@ from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
 from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
 
-DRAWN, LISTED, CELLS, CURVES = 30, 500, 6000, 5
-"""Segments drawn per dimension, rows of tables, values of metrics by segment, curves of a measure."""
+DRAWN, LISTED, CELLS, CURVES, SNAPSHOTS = 30, 500, 6000, 5, 60
+"""Segments drawn per dimension, rows of tables, values in a plot, curves of a measure and their snapshots."""
 LAST_QUARTILE = 3
 _KINDS = {"indicator": "rule", "all": "all"}
 
@@ -316,7 +316,11 @@ def _curve(newest: list[Row], source: Source, day: Any) -> Figure:
 
 def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
     """Draw the curves of some cohorts of each measure: of months the newest, of categories the largest."""
-    ordered = sorted(shown, key=lambda r: (r["cohort_key"], r["metric"] != "retention", r["metric"]))
+    recent = set(sorted({r["snapshot_date"] for r in shown})[-SNAPSHOTS:])
+    ordered = sorted(
+        (r for r in shown if r["snapshot_date"] in recent),
+        key=lambda r: (r["cohort_key"], r["metric"] != "retention", r["metric"]),
+    )
     ranks: dict[str, dict[str, tuple[bool, str, int]]] = defaultdict(dict)
     for r in ordered:
         is_month = r["age_months"] is not None
@@ -334,7 +338,7 @@ def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
         }
         for r in ordered
         if r["cohort"] in drawn[_slice(r, source)]
-    ][-CELLS:]
+    ][:CELLS]
     slices = list(dict.fromkeys(r["a"] for r in rows))
     basis = Basis(unit="as the choice names", n="customers, in each point", as_of=day)
     return Figure(
@@ -343,7 +347,10 @@ def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
         spec=lines(rows, choices={"a": slices[0]}, x_title="snapshot", y_title="value"),
         summary=f"Curves of cohorts over {len({r['label'] for r in rows})} snapshots, with 95% intervals.",
         choices=(Choice(label="Measure", signal="chosen_a", options=[(s, s) for s in slices]),),
-        notes=(f"Up to {CURVES} cohorts of a measure: of months the newest, else the largest.",),
+        notes=(
+            f"Up to {CURVES} cohorts of a measure, of months the newest, else the largest, on the last "
+            f"{SNAPSHOTS} snapshots.",
+        ),
         table=Grid(
             title="curves",
             columns=(
