@@ -150,7 +150,13 @@ class Publication:
         """Name the snapshot tables that a run was made from and that were published again, or are out of date
         themselves.
         """
-        return tuple(table for table in self._inputs(run) if not self._is_current(run, table))
+        return tuple(
+            dict.fromkeys(
+                name.partition("/")[0]
+                for name, made_from in self._inputs(run).items()
+                if not self._is_current(*made_from)
+            )
+        )
 
     def outdated_inputs(self, run: Run) -> tuple[str, ...]:
         """Name the inputs that have changed since a run: those of `replaced_inputs`, and logs that have got
@@ -165,7 +171,7 @@ class Publication:
         return (*self.replaced_inputs(run), *changed)
 
     def _inputs(self, run: Run) -> dict[str, tuple[str, date, str]]:
-        """Return stage, day and run of each snapshot table that a run names, by table."""
+        """Return stage, day and run of each snapshot table and day that a run names, by that name."""
         if run.stage.startswith("ingest:"):  # made of files; events were judged by the keys of their own time
             return {}
         named = {}
@@ -176,11 +182,10 @@ class Publication:
                 continue
             stage = self._stages.get(table)
             if stage is not None and stage not in self._logs:
-                named[table] = (stage, date.fromisoformat(day) if day else run.snapshot_date, run_id)
+                named[name] = (stage, date.fromisoformat(day) if day else run.snapshot_date, run_id)
         return named
 
-    def _is_current(self, run: Run, table: str) -> bool:
-        stage, day, run_id = self._inputs(run)[table]
+    def _is_current(self, stage: str, day: date, run_id: str) -> bool:
         present = self.published.get((stage, day))
         return present is not None and present.run_id == run_id and not self.replaced_inputs(present)
 

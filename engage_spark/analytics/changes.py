@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from engage_spark.analytics.intervals import difference_estimate
-from engage_spark.analytics.plan import Dimension
+from engage_spark.analytics.plan import CountedDimension
 from engage_spark.analytics.state_rows import Row
 from engage_spark.analytics.states import ALL, CUSTOMERS, DayStates, MetricState
 
@@ -25,7 +25,7 @@ def change_rows(
     previous: date,
     before: DayStates,
     after: DayStates,
-    dimensions: Sequence[Dimension],
+    dimensions: Sequence[CountedDimension],
 ) -> Iterator[Row]:
     """Return the rows of `changes` of one grain: of each metric and dimension the whole, and each segment.
 

@@ -6,29 +6,23 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from engage_spark.analytics.intervals import mean_or_share
-from engage_spark.analytics.plan import Dimension, Metric
+from engage_spark.analytics.plan import CountedMetric
 from engage_spark.analytics.state_rows import Row
 from engage_spark.analytics.states import NULL_SEGMENT, OTHER_SEGMENT, DayStates
-from engage_spark.contract.analytics_spec import DimensionKind
-
-ACTIVE = "(active)"
-"""The metric that is 1 of an active customer, and 0 of another: its mean is the retention of a cohort."""
-RETENTION = "retention"
+from engage_spark.contract.analytics_spec import ACTIVE, RETENTION, CohortSpec
 
 
 def cohort_rows(
-    day: date, states: DayStates, dimensions: Sequence[Dimension], values: Sequence[Metric]
+    day: date, states: DayStates, cohorts: Sequence[CohortSpec], values: Sequence[CountedMetric]
 ) -> Iterator[Row]:
     """Return the rows of `cohorts` of a day: retention, where the contract says who is active, and the mean
     of each value metric.
 
     A customer who left the snapshots is in no cohort any more.
     """
-    for d in dimensions:
-        if d.kind is not DimensionKind.COHORT:
-            continue
+    for d in cohorts:
         for cohort in states.segments(d.name):
-            for metric in (Metric(name=ACTIVE, unit="ratio"), *values):
+            for metric in (CountedMetric(name=ACTIVE, unit="ratio"), *values):
                 state = states.get(d.name, cohort, metric.name)
                 if state is None:
                     continue

@@ -38,12 +38,16 @@ def correlation_rows(sample: F64, metrics: Sequence[str], *, population: int) ->
     columns = [np.ascontiguousarray(sample[:, i]) for i in range(len(metrics))]
     orders = [np.argsort(c, kind="stable") for c in columns]
     bins = [_bins(c, order) for c, order in zip(columns, orders, strict=True)]
+    known = [~np.isnan(c) for c in columns]
+    counts = [int(k.sum()) for k in known]
+    own_ranks = [_ranks(*of_column) for of_column in zip(columns, orders, known, strict=True)]
     pairs = []
     for i, j in combinations(range(len(metrics)), 2):
-        both = ~(np.isnan(columns[i]) | np.isnan(columns[j]))
+        both = known[i] & known[j]
         n = int(both.sum())
         pearson = _pearson(columns[i], columns[j], both)
-        ranks = [_ranks(columns[k], orders[k], both) for k in (i, j)]
+        # Among all values of a metric the ranks are always the same.
+        ranks = [own_ranks[k] if n == counts[k] else _ranks(columns[k], orders[k], both) for k in (i, j)]
         spearman = _pearson(ranks[0], ranks[1], both)
         information = _information(bins[i], bins[j], BINS) if n else math.nan
         pairs.append(_Pair(metrics[i], metrics[j], n, pearson, spearman, information))

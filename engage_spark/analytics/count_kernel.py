@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from engage_spark.analytics import kernels
-from engage_spark.analytics.plan import CountPlan, Metric, SegmentedDimension
+from engage_spark.analytics.plan import CountedMetric, SegmentedDimension, StatesPlan
 from engage_spark.analytics.states import CUSTOMERS, UNIT_BITS, DayStates, Key, MetricState
 from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.numerics import sketches
@@ -40,7 +40,7 @@ class Layout(NamedTuple):
     `sampled_below` is the hash (unsigned) below which a row is sampled; 0 samples none.
     """
 
-    plan: CountPlan
+    plan: StatesPlan
     numbers: int
     places: tuple[int, ...]
     sampled_below: int = 0
@@ -54,7 +54,7 @@ class Codes(NamedTuple):
     n: int
 
 
-def codes_of(plan: CountPlan) -> tuple[Codes, ...]:
+def codes_of(plan: StatesPlan) -> tuple[Codes, ...]:
     """Give each segment of every dimension a number; those with quantiles come first."""
     order = sorted(plan.dimensions, key=lambda d: not d.dimension.kind.is_summarised)
     first, codes = 0, {}
@@ -301,7 +301,7 @@ class Sample(NamedTuple):
     rows: F64
 
 
-def to_states(plan: CountPlan, blocks: dict[int, Any]) -> DayStates:
+def to_states(plan: StatesPlan, blocks: dict[int, Any]) -> DayStates:
     """Return the states of merged blocks; segments in which nobody is are left out.
 
     Without any block (no row was read) no segment has anybody.
@@ -325,7 +325,7 @@ def to_states(plan: CountPlan, blocks: dict[int, Any]) -> DayStates:
     return DayStates(states)
 
 
-def _state(block: MetricBlock, s: int, rows: int, metric: Metric) -> MetricState:
+def _state(block: MetricBlock, s: int, rows: int, metric: CountedMetric) -> MetricState:
     n = int(block.n[s])
     quantiles = None
     if s < len(block.counts):

@@ -13,9 +13,10 @@ from engage_spark.analytics import count_kernel, survey_kernel
 from engage_spark.analytics.plan import (
     MOST_SEGMENTS,
     QUARTILES,
-    CountPlan,
-    Dimension,
+    CountedDimension,
+    CountedMetric,
     SegmentedDimension,
+    StatesPlan,
     fixed_segments,
     quartile_segments,
     segment_of,
@@ -28,7 +29,7 @@ from engage_spark.spark.schema import column_named
 _SPAN = 2**64
 
 
-def with_segments(rows: DataFrame, dimensions: Sequence[Dimension]) -> tuple[SegmentedDimension, ...]:
+def with_segments(rows: DataFrame, dimensions: Sequence[CountedDimension]) -> tuple[SegmentedDimension, ...]:
     """Give each dimension its segments: those declared, or those that the rows have.
 
     Quartiles are cut at the quartiles of the rows, each within 0.8% of its value; whole numbers up to 127 are
@@ -50,7 +51,7 @@ def with_segments(rows: DataFrame, dimensions: Sequence[Dimension]) -> tuple[Seg
 
 
 def _survey(
-    rows: DataFrame, dimensions: Sequence[Dimension]
+    rows: DataFrame, dimensions: Sequence[CountedDimension]
 ) -> tuple[dict[str, list[str]], dict[str, tuple[float, ...]]]:
     """Return the most frequent values of open dimensions, and the boundaries of quartiles, by name."""
     n = len(dimensions)
@@ -82,12 +83,12 @@ def _survey(
 
 
 def count_states(
-    rows: DataFrame, plan: CountPlan, *, key: Sequence[str], n_rows: int, sample: int
+    rows: DataFrame, plan: StatesPlan, *, key: Sequence[str], n_rows: int, sample: int
 ) -> tuple[DayStates, count_kernel.Sample | None]:
     """Count every metric in every segment, and draw at most `sample` rows by a hash of their key.
 
-    `rows` have a column for each metric, by name, and all that the dimensions' sources name; `key` are the
-    key columns. `n_rows` says about how many rows there are; a sample of 0 draws none.
+    `rows` have all columns that the sources of metrics and dimensions name; `key` are the key columns.
+    `n_rows` says about how many rows there are; a sample of 0 draws none.
     Grain of what is collected: one row per metric with the sums of all segments, whatever the number of
     customers and partitions; and the sample.
     Nulls: counted apart; NaN, infinities and values from 2^511 on count among them.
@@ -95,7 +96,7 @@ def count_states(
     action. Executors need this package: the kernel is compiled.
     """
     columns: dict[str, Column] = {}
-    numbers = {m.name: column_named(m.name).cast("double") for m in plan.metrics}
+    numbers = {m.name: _number(m) for m in plan.metrics}
     dimensions = [d.dimension for d in plan.dimensions]
     for d in dimensions:
         if d.kind.is_numeric:
@@ -129,9 +130,13 @@ def count_states(
     return count_kernel.to_states(plan, blocks), count_kernel.to_sample(blocks, limit=sample)
 
 
-def _value(dimension: Dimension) -> Column:
+def _number(metric: CountedMetric) -> Column:
+    return (F.expr(metric.source) if metric.source else column_named(metric.name)).cast("double")
+
+
+def _value(dimension: CountedDimension) -> Column:
     """Return what a row says of a dimension, in the type that the kernel reads."""
     if dimension.kind is DimensionKind.ALL:
         return F.lit(True)
-    kind = "double" if dimension.kind.is_numeric else "boolean" if dimension.kind.is_rule else "string"
+    kind = "double" if dimension.kind.is_numeric else "boolean" if dimension.is_flag else "string"
     return F.expr(dimension.source).cast(kind)

@@ -21,14 +21,16 @@ QUARTILES = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class CountedMetric:
     """A number of each customer. `digits` behind the point, where values are multiples of 10^-digits.
 
+    `source` is the SQL that gives a row's number or boolean; none: the column of its name.
     `by_rules` metrics are counted in the segments of rules and cohorts as well: targets, and what claims and
     cohorts show.
     """
 
     name: str
+    source: str = ""
     by_rules: bool = True
     unit: str | None = None
     over_time: OverTime = OverTime.STOCK
@@ -37,14 +39,14 @@ class Metric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dimension:
+class CountedDimension:
     """A way to part customers.
 
     `source` is the SQL that gives a row's value: text for categories and cohorts, a number for bands and
     quartiles, true, false or null for a rule. `values` are the segments of a category, in order, where
     they are declared; none: those that the day has. `bounds` are the lower bounds of all bands but the first.
-    `field` is the number that ranges are of, with so many `digits` behind the point where its values are
-    multiples of 10^-digits. `is_month`: the values are months such as 2025-10.
+    `field` is the number of ranges, with so many `digits` behind the point where its values are
+    multiples of 10^-digits.
     """
 
     name: str
@@ -52,17 +54,24 @@ class Dimension:
     source: str = ""
     field: str | None = None
     digits: int | None = None
-    is_month: bool = False
     values: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
     description: str = ""
 
     @property
+    def is_flag(self) -> bool:
+        """Whether its segments are true and false."""
+        return self.kind.is_rule and not self.values
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its segments are values of a text."""
+        return not (self.is_flag or self.kind.is_numeric or self.kind is DimensionKind.ALL)
+
+    @property
     def is_open(self) -> bool:
         """Whether its segments follow from the data."""
-        return self.kind is DimensionKind.COHORT or (
-            self.kind is DimensionKind.CATEGORY and (not self.values or len(self.values) > MOST_SEGMENTS)
-        )
+        return self.is_named and (not self.values or len(self.values) > MOST_SEGMENTS)
 
 
 @dataclass(frozen=True)
@@ -96,44 +105,39 @@ _RESERVED = (ALL, NULL_SEGMENT, OTHER_SEGMENT)
 class SegmentedDimension:
     """A dimension with its segments in order; customers of none of `values` are in `(other)` or `(null)`."""
 
-    dimension: Dimension
+    dimension: CountedDimension
     segments: tuple[Segment, ...]
 
     @property
     def all_segments(self) -> tuple[Segment, ...]:
         """The segments, and where they can be needed those of other values and of none."""
-        kind = self.dimension.kind
+        if self.dimension.kind is DimensionKind.ALL:
+            return self.segments
+        text = "the rule cannot be decided" if self.dimension.is_flag else "the value is not known"
         other = (Segment(OTHER_SEGMENT, description="all values without a segment of their own"),)
-        null = (Segment(NULL_SEGMENT, description=_NULL_TEXT[kind]),) if kind is not DimensionKind.ALL else ()
-        return (*self.segments, *(other if kind in _NAMED else ()), *null)
-
-
-_NAMED = (DimensionKind.CATEGORY, DimensionKind.COHORT)
-_NULL_TEXT = {
-    kind: "the value is not known" if not kind.is_rule else "the rule cannot be decided"
-    for kind in DimensionKind
-}
+        null = Segment(NULL_SEGMENT, description=text)
+        return (*self.segments, *(other if self.dimension.is_named else ()), null)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CountPlan:
+class StatesPlan:
     """What one pass counts: every metric in every segment."""
 
-    metrics: tuple[Metric, ...]
+    metrics: tuple[CountedMetric, ...]
     dimensions: tuple[SegmentedDimension, ...]
 
 
 def whole() -> SegmentedDimension:
     """Return the dimension of every customer."""
     return SegmentedDimension(
-        Dimension(name=ALL, kind=DimensionKind.ALL, description="every customer"),
+        CountedDimension(name=ALL, kind=DimensionKind.ALL, description="every customer"),
         (Segment(ALL, description="every customer"),),
     )
 
 
-def fixed_segments(dimension: Dimension) -> SegmentedDimension:
+def fixed_segments(dimension: CountedDimension) -> SegmentedDimension:
     """Return a dimension whose segments are declared."""
-    if dimension.kind.is_rule:
+    if dimension.is_flag:
         segments: tuple[Segment, ...] = (
             Segment(TRUE_SEGMENT, description="the rule holds"),
             Segment(FALSE_SEGMENT, description="the rule does not hold"),
@@ -157,7 +161,7 @@ def _band_name(low: float | None, high: float | None) -> str:
     return f"{low:g}+" if high is None else f"{low:g} to <{high:g}"
 
 
-def quartile_segments(dimension: Dimension, bounds: Sequence[float]) -> SegmentedDimension:
+def quartile_segments(dimension: CountedDimension, bounds: Sequence[float]) -> SegmentedDimension:
     """Return the four quartiles between their three boundaries, which belong to the quartile above.
 
     Without boundaries (the field is null everywhere) there is no segment but `(null)`.

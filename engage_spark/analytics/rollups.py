@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 
-from engage_spark.analytics.plan import Metric
+from engage_spark.analytics.plan import CountedMetric
 from engage_spark.analytics.state_rows import Row
 from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState, merge_days
 from engage_spark.contract.statements import OverTime
@@ -50,7 +50,9 @@ def last_day_before(grain: Grain, day: date, published: Sequence[date]) -> date 
     return max((d for d in published if before <= d < start), default=None)
 
 
-def rollup_rows(day: date, states: Mapping[date, DayStates], metrics: Sequence[Metric]) -> Iterator[Row]:
+def rollup_rows(
+    day: date, states: Mapping[date, DayStates], metrics: Sequence[CountedMetric]
+) -> Iterator[Row]:
     """Return the rows of `rollups` as of a day: of the day, its week and its month.
 
     `states` are those of the published days of its week and month up to it, of itself at least; others are
@@ -67,7 +69,7 @@ def rollup_rows(day: date, states: Mapping[date, DayStates], metrics: Sequence[M
             is_exact = len(days) == 1 or who.customers is None
             customers = who.n if is_exact else sketches.estimate_distinct(who.customers or b"")
             last = states[day].get(dimension, segment, metric) or MetricState(0)
-            declared = by_name.get(metric) or Metric(name=metric, unit=CUSTOMERS)
+            declared = by_name.get(metric) or CountedMetric(name=metric, unit=CUSTOMERS)
             yield {
                 "grain": grain.value,
                 "dimension": dimension,
@@ -82,10 +84,17 @@ def rollup_rows(day: date, states: Mapping[date, DayStates], metrics: Sequence[M
                 "customer_days": state.n,
                 "nulls": state.nulls,
                 **_moments(metric, state),
-                **{name: state.quantile(order) for name, order in _ORDERS.items()},
+                **_quantiles(state),
                 "last_n": last.n,
                 "last_mean": None if metric == CUSTOMERS else last.mean,
             }
+
+
+def _quantiles(state: MetricState) -> dict[str, float | None]:
+    if state.quantiles is None:
+        return dict.fromkeys(_ORDERS)
+    values = sketches.estimate_quantiles(state.quantiles, tuple(_ORDERS.values()))
+    return dict(zip(_ORDERS, values, strict=True))
 
 
 def _moments(metric: str, state: MetricState) -> dict[str, float | None]:

@@ -204,7 +204,7 @@ def demo(
     customers: Annotated[int | None, typer.Option(help="how many customers to make (default 10000)")] = None,
 ) -> None:
     """Run the whole way on synthetic data: make them, ingest, derive features, measure the graph, train,
-    score.
+    score, analyze.
     """
     with spark_job(ctx, synth__customers=customers) as job:
         from engage_spark.pipelines.demo import run_demo
@@ -374,6 +374,20 @@ def monitor(
             target=tuple(target or ()),
             as_of=as_of,
             force=force,
+        )
+        show(ctx, result)
+
+
+@app.command(epilog=EPILOG)
+def analyze(ctx: typer.Context, snapshot_date: Day = None, force: Force = False) -> None:
+    """Describe the customers of a snapshot (default: of every snapshot that is not up to date): segments,
+    weeks and months, cohorts, correlations, changes, and what the contract claims of them.
+    """
+    with spark_job(ctx) as job:
+        from engage_spark.pipelines.analyze.run import run_analyze
+
+        result = run_analyze(
+            job.spark, job.settings, contract=job.contract, snapshot_date=snapshot_date, force=force
         )
         show(ctx, result)
 

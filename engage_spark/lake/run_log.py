@@ -150,9 +150,11 @@ class RunLog:
                 self._read.append((written, replace(known, runs=(*known.runs, run))))
         return run
 
-    def read_evidence(self, spark: SparkSession, name: str) -> DataFrame:
+    def read_evidence(
+        self, spark: SparkSession, name: str, *, runs: Sequence[str] | None = None
+    ) -> DataFrame:
         """Read `quality_results` or `quality_states`: of every table and snapshot, what its latest attempt
-        counted, published or rejected.
+        counted, published or rejected; or what these `runs` did, by their ids.
 
         Grain: as the system contract declares it, with its columns.
         Cost: no job.
@@ -162,6 +164,7 @@ class RunLog:
         if rows is None:
             raise NotPublishedError.of(name, command="ingest")
         order = F.struct("attempt", "finished_at", "run_id")
+        rows = rows if runs is None else rows.where(F.col("run_id").isin(list(runs)))
         latest = (
             rows.where(F.col(name).isNotNull())
             .groupBy("stage", "snapshot_date")

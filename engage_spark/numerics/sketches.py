@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -162,10 +162,13 @@ def merge(summaries: Iterable[bytes]) -> bytes:
             )
         keys.append(more_keys)
         counts.append(more_counts)
-    merged, place = np.unique(np.concatenate(keys), return_inverse=True)
-    added = np.zeros(len(merged), np.int64)
-    np.add.at(added, place, np.concatenate(counts))
-    return quantile_bytes(merged, added, digits)
+    first_key = min((int(k[0]) for k in keys if len(k)), default=0)
+    last_key = max((int(k[-1]) for k in keys if len(k)), default=0)
+    added = np.zeros(last_key - first_key + 1, np.int64)
+    for some_keys, some_counts in zip(keys, counts, strict=True):
+        added[some_keys - first_key] += some_counts
+    filled = np.flatnonzero(added)
+    return quantile_bytes(filled + first_key, added[filled], digits)
 
 
 def estimate_distinct(summary: bytes) -> int:
@@ -187,16 +190,23 @@ def estimate_quantile(summary: bytes, order: float) -> float | None:
     NaN is left out; infinities lie where they should. None of no values.
     Errors: ValueError for bytes that are no summary of quantiles, or an order outside of 0 to 1.
     """
-    if not 0 <= order <= 1:
-        raise ValueError(f"the order of a quantile lies from 0 to 1, found {order!r}")
-    digits, counts = _buckets(summary)
-    counts.pop(_NAN, None)
-    rank = max(1, math.ceil(Fraction(str(order)) * sum(counts.values())))
-    for key in sorted(counts):
-        rank -= counts[key]
-        if rank <= 0:
-            return math.copysign(_middle(abs(key), digits), key)
-    return None
+    return estimate_quantiles(summary, (order,))[0]
+
+
+def estimate_quantiles(summary: bytes, orders: Sequence[float]) -> list[float | None]:
+    """Estimate several quantiles as `estimate_quantile` does, reading the summary once."""
+    for order in orders:
+        if not 0 <= order <= 1:
+            raise ValueError(f"the order of a quantile lies from 0 to 1, found {order!r}")
+    digits, keys, counts = _bucket_arrays(summary)
+    filled = keys != _NAN
+    keys, reached = keys[filled], np.cumsum(counts[filled])
+    if not len(keys):
+        return [None] * len(orders)
+    n = int(reached[-1])
+    ranks = [max(1, math.ceil(Fraction(str(order)) * n)) for order in orders]
+    at = keys[np.searchsorted(reached, ranks)].tolist()
+    return [math.copysign(_middle(abs(key), digits), key) for key in at]
 
 
 def to_histogram(summary: bytes) -> tuple[int | None, F64, I64]:

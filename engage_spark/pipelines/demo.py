@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from engage_spark.contract import Contract
 from engage_spark.errors import NoChampionError
 from engage_spark.ml.feature_spec import targets_of
+from engage_spark.pipelines.analyze.run import run_analyze
 from engage_spark.pipelines.context import now
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.graph.run import run_graph
@@ -31,7 +32,8 @@ def run_demo(
     contract: Contract,
     on_result: Callable[[StageResult], None] = lambda _: None,
 ) -> DemoResult:
-    """Make data below `synth.out`, ingest them, derive features, measure the graph, train models, score.
+    """Make data below `synth.out`, ingest them, derive features, measure the graph, train models, score,
+    and analyze.
 
     `on_result` is called with each stage's result at its end. The models are trained as of the day on which
     the last label of the synthetic data is known, or as of today where that is yet to come.
@@ -77,6 +79,7 @@ def _stages(spark: SparkSession, settings: Settings, contract: Contract) -> Iter
         targets = tuple(t.name for t in targets_of(contract))
         notes = (Note("NotScored", {"targets": targets, "registry": registry}),)
         yield ScoreResult(stage="score", seconds=0.0, notes=notes, champions=(), snapshots=())
+    yield run_analyze(spark, settings, contract=contract)
 
 
 def _known_on(settings: Settings, contract: Contract) -> date:

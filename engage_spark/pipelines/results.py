@@ -437,6 +437,48 @@ class MonitorResult(StageResult):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetricChange:
+    """How the mean of a metric over all customers changed since the snapshot before, with its interval."""
+
+    metric: str
+    unit: str | None
+    before: float
+    after: float
+    change: float
+    lower: float | None
+    upper: float | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzedDay:
+    """The analytics of one day.
+
+    `previous` is the snapshot before it that it was compared with, `changes` what changed most against its
+    own uncertainty. `merged` counts the snapshots by period. `verdicts` counts the claims by verdict.
+    """
+
+    snapshot_date: date
+    run_id: str
+    customers: int
+    metrics: int
+    dimensions: int
+    segments: int
+    merged: Mapping[str, int]
+    previous: date | None
+    changes: tuple[MetricChange, ...]
+    verdicts: Mapping[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeResult(StageResult):
+    """What was analyzed in this run, by day."""
+
+    days: tuple[AnalyzedDay, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DemoResult(StageResult):
     """The result of every stage of the demo, in order."""
 

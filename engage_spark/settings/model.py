@@ -270,6 +270,14 @@ class QualitySettings(Section):
     """Day that `engage-spark quality drift` compares with. Left out, it is the published day before."""
 
 
+class AnalyticsSettings(Section):
+    """What analytics looks at."""
+
+    result_keys: ClassVar[frozenset[str]] = frozenset({"correlation_rows"})
+    correlation_rows: Annotated[int, Field(ge=100, le=1_000_000)] = 100_000
+    """Number of customers, chosen by a hash, that metrics are correlated on at most."""
+
+
 class ModelSettings(Section):
     """How models are trained and evaluated."""
 
@@ -409,6 +417,7 @@ class Settings(_Masked, BaseSettings):
     features: FeatureSettings = FeatureSettings()
     graph: GraphSettings = GraphSettings()
     models: ModelSettings = ModelSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
     tracking: TrackingSettings = TrackingSettings()
     synth: SynthSettings = SynthSettings()
     log: LogSettings = LogSettings()

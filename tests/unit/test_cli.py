@@ -63,6 +63,7 @@ PIPELINES = {
     "train.run": "run_train",
     "score": "run_score",
     "monitor.run": "run_monitor",
+    "analyze.run": "run_analyze",
     "runs": "list_runs",
     "models": "list_models",
 }
@@ -204,6 +205,7 @@ COMMANDS = [
     ("train",),
     ("score",),
     ("monitor",),
+    ("analyze",),
     ("runs",),
     ("models",),
 ]

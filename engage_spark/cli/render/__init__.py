@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from engage_spark.cli.render import models, monitoring, quality, stage_results, tables
+from engage_spark.cli.render import analytics, models, monitoring, quality, stage_results, tables
 from engage_spark.cli.render.summary import Summary
 from engage_spark.pipelines.results import DemoResult, StageResult
 
 __all__ = ["Summary", "summaries"]
 
 _RENDERERS = (
-    stage_results.RENDERERS | models.RENDERERS | monitoring.RENDERERS | quality.RENDERERS | tables.RENDERERS
+    stage_results.RENDERERS
+    | models.RENDERERS
+    | monitoring.RENDERERS
+    | analytics.RENDERERS
+    | quality.RENDERERS
+    | tables.RENDERERS
 )
 
 

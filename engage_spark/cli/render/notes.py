@@ -65,6 +65,20 @@ WORDING: dict[str, str] = {
     "MonitoringUpToDate": (
         "every scored day whose labels are known was judged before; --force judges them again"
     ),
+    "AnalyzedWithout": (
+        "{snapshot_date} is analyzed without {tables}: not published, or out of date; their metrics are left "
+        "out, and rules that need them are not measured"
+    ),
+    "DaysNotMerged": (
+        "{snapshot_date}: {days} belong to its week or month, or come before it, and are left out, since "
+        "their analytics are not up to date; run `engage-spark analyze` without --snapshot-date"
+    ),
+    "OneSnapshot": "{snapshot_date}: one snapshot; there is nothing before it to compare with",
+    "SegmentsMerged": (
+        "{snapshot_date}: {dimension} has more than {n_segments} values; {n_customers:,} customers with the "
+        "rarer ones are in (other)"
+    ),
+    "AnalyticsUpToDate": "every published snapshot is analyzed already; --force does it again",
     "ConnectionsLeftOut": (
         "{snapshot_date}: {n_connections:,} connections left out, an end of which is not a valid customer "
         "of the day"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from engage_spark.analytics import count_kernel as kernel
 from engage_spark.analytics.plan import (
-    CountPlan,
-    Dimension,
-    Metric,
+    CountedDimension,
+    CountedMetric,
     SegmentedDimension,
+    StatesPlan,
     fixed_segments,
     quartile_segments,
     whole,
@@ -25,14 +25,14 @@ from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
 from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.numerics.sketches import DistinctCounter
 
-PLAN = CountPlan(
-    metrics=(Metric(name="x"), Metric(name="y", digits=0, by_rules=False)),
+PLAN = StatesPlan(
+    metrics=(CountedMetric(name="x"), CountedMetric(name="y", digits=0, by_rules=False)),
     dimensions=(
-        fixed_segments(Dimension(name="rule", kind=DimensionKind.INDICATOR)),
+        fixed_segments(CountedDimension(name="rule", kind=DimensionKind.INDICATOR)),
         whole(),
-        fixed_segments(Dimension(name="plan", kind=DimensionKind.CATEGORY, values=("free", "paid"))),
-        fixed_segments(Dimension(name="x_band", kind=DimensionKind.BAND, bounds=(0.0, 10.0))),
-        quartile_segments(Dimension(name="y_quartile", kind=DimensionKind.QUARTILE), (1.0, 2.0, 3.0)),
+        fixed_segments(CountedDimension(name="plan", kind=DimensionKind.CATEGORY, values=("free", "paid"))),
+        fixed_segments(CountedDimension(name="x_band", kind=DimensionKind.BAND, bounds=(0.0, 10.0))),
+        quartile_segments(CountedDimension(name="y_quartile", kind=DimensionKind.QUARTILE), (1.0, 2.0, 3.0)),
     ),
 )
 LAYOUT = kernel.Layout(PLAN, numbers=2, places=(4, 0, 3, 0, 1), sampled_below=2**64 - 1)
@@ -131,11 +131,39 @@ def test_segments_come_in_their_order_and_empty_ones_are_left_out() -> None:
 
 
 def test_a_field_without_values_has_no_quartile() -> None:
-    empty = quartile_segments(Dimension(name="q", kind=DimensionKind.QUARTILE), ())
-    plan = CountPlan(metrics=(), dimensions=(empty,))
+    empty = quartile_segments(CountedDimension(name="q", kind=DimensionKind.QUARTILE), ())
+    plan = StatesPlan(metrics=(), dimensions=(empty,))
     rows = list(kernel.count([batch([(1, None, None, None, None)])], kernel.Layout(plan, 2, (0,))))
     blocks = {
         b: kernel.merge_block(b, [s]) for b, s in zip(*(c.to_pylist() for c in rows[0].columns), strict=True)
     }
     assert list(kernel.to_states(plan, blocks)) == [("q", "(null)", "customers")]
     assert isinstance(empty, SegmentedDimension) and not empty.segments
+
+
+def test_a_value_that_is_named_like_a_segment_of_ours_stands_in_quotes() -> None:
+    plan = StatesPlan(
+        metrics=(),
+        dimensions=(
+            fixed_segments(
+                CountedDimension(name="plan", kind=DimensionKind.CATEGORY, values=("(null)", "(other)", "x"))
+            ),
+        ),
+    )
+    rows = [(1, None, None, "(null)", None), (2, None, None, None, None), (3, None, None, "y", None)]
+    (out,) = kernel.count([batch(rows)], kernel.Layout(plan, 2, (3,)))
+    blocks = {
+        b: kernel.merge_block(b, [s]) for b, s in zip(*(c.to_pylist() for c in out.columns), strict=True)
+    }
+    assert kernel.to_states(plan, blocks).segments("plan") == ("'(null)'", "(other)", "(null)")
+
+
+def test_one_row_and_a_constant_metric_have_states() -> None:
+    states, sample = counted([[[(7, 2.5, 3, "free", True)]]])
+    one = states.whole("x")
+    assert one is not None
+    assert (one.mean, one.variance, one.minimum, one.maximum) == (2.5, None, 2.5, 2.5)
+    assert sample is not None and sample.rows.tolist() == [[2.5, 3.0]]
+    states, _ = counted([[[(i, 0.1, 3, "free", True) for i in range(5)]]])
+    constant = states.whole("x")
+    assert constant is not None and constant.standard_deviation == 0.0 and constant.mean == 0.1

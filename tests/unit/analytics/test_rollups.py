@@ -10,21 +10,21 @@ import pandas as pd
 import pytest
 
 from engage_spark.analytics.changes import change_rows
-from engage_spark.analytics.cohorts import ACTIVE, cohort_rows
-from engage_spark.analytics.plan import Dimension, Metric, fixed_segments, whole
+from engage_spark.analytics.cohorts import cohort_rows
+from engage_spark.analytics.plan import CountedDimension, CountedMetric, fixed_segments, whole
 from engage_spark.analytics.rollups import Grain, days_of_period, last_day_before, rollup_rows
 from engage_spark.analytics.state_rows import segment_rows, state_rows, to_day_states
 from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
-from engage_spark.contract.analytics_spec import DimensionKind
+from engage_spark.contract.analytics_spec import ACTIVE, CohortSpec, DimensionKind
 from engage_spark.contract.statements import OverTime
 from engage_spark.numerics.sketches import RELATIVE_ERROR, DistinctCounter
 
 FIRST, DAYS, CUSTOMERS_N = date(2024, 9, 3), 400, 200
 METRICS = (
-    Metric(name="revenue", unit="USD", over_time=OverTime.ROLLING, rolling_days=30),
-    Metric(name="balance", unit="USD"),
+    CountedMetric(name="revenue", unit="USD", over_time=OverTime.ROLLING, rolling_days=30),
+    CountedMetric(name="balance", unit="USD"),
 )
-PLAN = Dimension(name="plan", kind=DimensionKind.CATEGORY, values=("free", "paid"))
+PLAN = CountedDimension(name="plan", kind=DimensionKind.CATEGORY, values=("free", "paid"))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_segments_have_words_and_shares(by_day: dict[date, DayStates]) -> None:
 
 
 def test_cohorts_have_ages_and_shares() -> None:
-    key = Dimension(name="signup_month", kind=DimensionKind.COHORT, is_month=True)
+    key = CohortSpec(name="signup_month", is_month=True)
     states = DayStates(
         {
             ("signup_month", "2024-11", ACTIVE): MetricState.of([1, 0, 1, 1]),

@@ -13,6 +13,8 @@ from engage_spark.cli.render import _RENDERERS, summaries
 from engage_spark.cli.render.notes import WORDING, note_text
 from engage_spark.pipelines import results
 from engage_spark.pipelines.results import (
+    AnalyzedDay,
+    AnalyzeResult,
     ColumnSummary,
     DemoResult,
     FeaturesResult,
@@ -20,6 +22,7 @@ from engage_spark.pipelines.results import (
     IngestedSnapshot,
     IngestResult,
     MeasuredGraph,
+    MetricChange,
     Note,
     RuleOutcome,
     StageResult,
@@ -183,3 +186,36 @@ def test_the_statistics_of_columns_are_values_and_shown_in_their_terms() -> None
     ]
     assert to_plain(columns[0])["mean"] == 1234.5678
     assert to_plain(columns[1])["minimum"] == "2025-01-02"
+
+
+def test_the_changes_of_a_day_fit_into_80_columns() -> None:
+    change = MetricChange(
+        metric="transaction_revenue_last_90_days",
+        unit="USD",
+        before=687.41,
+        after=705.1,
+        change=17.69,
+        lower=17.2,
+        upper=18.2,
+        n=98_234,
+    )
+    day = AnalyzedDay(
+        snapshot_date=date(2025, 10, 21),
+        run_id="0" * 32,
+        customers=98_234,
+        metrics=71,
+        dimensions=58,
+        segments=412,
+        merged={"day": 1, "week": 2, "month": 21},
+        previous=date(2025, 10, 20),
+        changes=(change,),
+        verdicts={"holds": 31, "cannot_be_told": 9},
+        seconds=1.0,
+    )
+    (summary,) = summaries(AnalyzeResult(stage="analyze", seconds=1, days=(day,)))
+    assert dict(summary.lines)["claims"] == "40 judged: 31 holds, 9 cannot be told"
+    assert "week of 2 days, month of 21 days" in dict(summary.lines)["2025-10-21"]
+    assert summary.table is not None
+    ((metric, step, shown),) = summary.table[1]
+    assert (step, shown) == ("687 → 705 USD", "+18 [17, 18]")
+    assert len(metric) + len(step) + len(shown) + 8 <= 80

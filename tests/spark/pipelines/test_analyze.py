@@ -1,0 +1,216 @@
+"""The analytics of days on a small lake: figures by DuckDB, what makes a day due again, what readers see."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pandas as pd
+import pytest
+
+from engage_spark.errors import GateError, NotPublishedError
+from engage_spark.lake import Lake
+from engage_spark.pipelines.analyze.run import run_analyze
+from engage_spark.pipelines.features import run_features
+from engage_spark.pipelines.ingest.run import run_ingest
+from engage_spark.pipelines.results import AnalyzeResult, Note
+from engage_spark.pipelines.stages import ANALYTICS, ANALYZE
+from engage_spark.settings import Settings
+from tests.support.deliveries import (
+    BIKES,
+    ENGAGEMENT,
+    content,
+    customers,
+    deliver,
+    run_log,
+    settings_of,
+    stations,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DAYS = ("2025-10-30", "2025-10-31")
+N = 60
+
+
+def rows_of(day: int) -> pd.DataFrame:
+    rows = customers(N + 10 * day, seed=day)
+    rows.loc[rows.index[:2], "avg_gig_rating"] = None
+    return rows
+
+
+class SmallAnalytics:
+    """A lake of two days, analyzed; a later correction is the tests' own."""
+
+    def __init__(self, spark: SparkSession, settings: Settings, home: Path) -> None:
+        self.spark, self.settings, self.home = spark, settings, home
+        self.delivered = {day: rows_of(i) for i, day in enumerate(DAYS)}
+        with pytest.raises(NotPublishedError):
+            self.analyze()
+        for day, rows in self.delivered.items():
+            deliver(rows, ENGAGEMENT, home, day)
+        run_ingest(spark, settings, contract=ENGAGEMENT)
+        run_features(spark, settings, contract=ENGAGEMENT)
+        self.first = self.analyze()
+
+    def analyze(self, **arguments: Any) -> AnalyzeResult:
+        return run_analyze(self.spark, self.settings, contract=ENGAGEMENT, **arguments)
+
+    def table(self, name: str, day: str = DAYS[-1]) -> list[dict[str, Any]]:
+        rows = Lake(self.settings.lake).read(self.spark, name)
+        runs = run_log(self.settings).publication(self.spark).visible(ANALYZE)
+        run = runs[date.fromisoformat(day)].run_id
+        return [r.asDict() for r in rows.where(rows.run_id == run).collect()]
+
+    def digest(self) -> dict[str, str]:
+        lake = Lake(self.settings.lake)
+        made = [t for t in ANALYTICS if lake.find(self.spark, t) is not None]
+        return {t: content(lake.read(self.spark, t)) for t in made}
+
+
+@pytest.fixture(scope="module")
+def analytics(
+    spark: SparkSession, session_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> SmallAnalytics:
+    home = tmp_path_factory.mktemp("analytics")
+    return SmallAnalytics(spark, settings_of(session_settings, home, landed_at=f"{DAYS[-1]}T12:00:00Z"), home)
+
+
+@pytest.mark.connect
+def test_a_day_agrees_with_duckdb(analytics: SmallAnalytics) -> None:
+    states = {
+        (r["segment"], r["metric"]): r
+        for r in analytics.table("analytics_states")
+        if r["dimension"] == "account_type"
+    }
+    delivered = analytics.delivered[DAYS[-1]].infer_objects()
+    answers = duckdb.sql(
+        "SELECT account_type, count(avg_gig_rating) AS n, count(*) - count(avg_gig_rating) AS nulls, "
+        "sum(avg_gig_rating) AS total, min(avg_gig_rating) AS low, max(avg_gig_rating) AS high, "
+        "count(*) AS customers FROM delivered GROUP BY ALL"
+    ).fetchall()
+    assert len(delivered) == sum(a[-1] for a in answers)
+    for segment, n, nulls, total, low, high, of_segment in answers:
+        state = states[segment, "avg_gig_rating"]
+        assert (state["n"], state["nulls"]) == (n, nulls)
+        assert (state["minimum"], state["maximum"]) == (low, high)
+        assert state["total"] == pytest.approx(total, rel=1e-14)
+        assert states[segment, "customers"]["n"] == of_segment
+
+
+@pytest.mark.connect
+def test_periods_merge_their_days_and_changes_compare_snapshots(analytics: SmallAnalytics) -> None:
+    rollups = {
+        r["grain"]: r
+        for r in analytics.table("rollups")
+        if (r["dimension"], r["metric"]) == ("all", "session_duration_avg_minutes")
+    }
+    last, all_days = analytics.delivered[DAYS[-1]], pd.concat(analytics.delivered.values())
+    for grain, rows, period, start in (
+        ("day", last, 1, "2025-10-31"),
+        ("week", all_days, 2, "2025-10-27"),
+        ("month", all_days, 2, "2025-10-01"),
+    ):
+        values = rows["session_duration_avg_minutes"].astype(float)
+        rollup = rollups[grain]
+        assert (rollup["period_days"], str(rollup["period_start"])) == (period, start)
+        assert rollup["customer_days"] == values.count()
+        assert rollup["mean"] == pytest.approx(values.mean(), rel=1e-12)
+        assert rollup["standard_deviation"] == pytest.approx(values.std(), rel=1e-9)
+        assert rollup["last_mean"] == pytest.approx(last["session_duration_avg_minutes"].astype(float).mean())
+        assert rollup["customers"] == pytest.approx(N + 10, abs=2)
+    changes = {
+        r["grain"]: r
+        for r in analytics.table("changes")
+        if (r["dimension"], r["segment"], r["metric"]) == ("account_type", "all", "sessions_last_7_days")
+    }
+    before = analytics.delivered[DAYS[0]]["sessions_last_7_days"].astype(float).mean()
+    assert set(changes) == {"day"}
+    for change in changes.values():
+        assert (str(change["previous_date"]), change["mean_before"]) == (DAYS[0], pytest.approx(before))
+        assert change["mix"] + change["rate"] == pytest.approx(change["change"])
+
+
+def test_correlations_agree_with_pandas(analytics: SmallAnalytics) -> None:
+    rows = analytics.delivered[DAYS[-1]]
+    pair = ["session_duration_avg_minutes", "tenure_months"]
+    measured = next(
+        r for r in analytics.table("correlations") if {r["first_metric"], r["second_metric"]} == set(pair)
+    )
+    expected = rows[pair].astype(float).corr(method="spearman").iloc[0, 1]
+    assert measured["spearman"] == pytest.approx(expected)
+    assert (measured["n"], measured["n_population"]) == (N + 10, N + 10)
+    assert measured["pairs_tested"] > 100 and measured["p_adjusted"] >= measured["p_value"]
+
+
+def test_the_result_says_what_was_made_and_what_is_missing(analytics: SmallAnalytics) -> None:
+    result = analytics.first
+    assert [str(d.snapshot_date) for d in result.days] == list(DAYS)
+    assert result.days[0].previous is None and result.days[1].previous == date(2025, 10, 30)
+    assert result.days[1].merged == {"day": 1, "week": 2, "month": 2}
+    assert len(result.days[1].changes) == 5 and result.days[1].customers == N + 10
+    assert sum(result.days[1].verdicts.values()) > 50
+    codes = [(n.code, str(n.facts["snapshot_date"])) for n in result.notes]
+    assert ("OneSnapshot", DAYS[0]) in codes and ("OneSnapshot", DAYS[1]) not in codes
+    assert all(n.facts["tables"] == ("graph_features",) for n in result.notes if n.code == "AnalyzedWithout")
+
+
+@pytest.mark.connect
+def test_a_second_run_does_nothing_and_a_corrected_day_makes_later_ones_due(
+    analytics: SmallAnalytics,
+) -> None:
+    before = analytics.digest()
+    again = analytics.analyze()
+    assert (again.days, again.notes) == ((), (Note("AnalyticsUpToDate"),))
+    analytics.analyze(snapshot_date=date.fromisoformat(DAYS[1]), force=True)
+    assert analytics.digest() == before
+
+    deliver(rows_of(0).iloc[5:], ENGAGEMENT, analytics.home, DAYS[0])
+    run_ingest(analytics.spark, analytics.settings, contract=ENGAGEMENT)
+    visible = run_log(analytics.settings).publication(analytics.spark).visible(ANALYZE)
+    assert visible == {}  # each of the days was made from the one that has changed
+    corrected = analytics.analyze(snapshot_date=date.fromisoformat(DAYS[1]))
+    (note,) = (n for n in corrected.notes if n.code == "DaysNotMerged")
+    assert note.facts["days"] == (date.fromisoformat(DAYS[0]),)
+    assert corrected.days[0].merged == {"day": 1, "week": 1, "month": 1}
+    everything = analytics.analyze()
+    assert [str(d.snapshot_date) for d in everything.days] == list(DAYS)
+    assert everything.days[1].merged["month"] == 2
+    assert everything.days[0].customers == N - 5
+
+
+def test_another_business_goes_through_without_code(
+    spark: SparkSession, session_settings: Settings, tmp_path: Path
+) -> None:
+    settings = settings_of(session_settings, tmp_path, landed_at=f"{DAYS[0]}T12:00:00Z")
+    rows = stations(40)
+    deliver(rows, BIKES, tmp_path, DAYS[0])
+    run_ingest(spark, settings, contract=BIKES)
+    result = run_analyze(spark, settings, contract=BIKES)
+    (day,) = result.days
+    assert day.customers == 40 and day.metrics > 2
+    table = Lake(settings.lake).read(spark, "rollups")
+    whole = {
+        r["metric"]: r
+        for r in table.where("dimension = 'all' AND grain = 'month'").collect()
+        if r["metric"] != "customers"
+    }
+    assert whole["rides_started"]["mean"] == pytest.approx(rows["rides_started"].astype(float).mean())
+    assert all(math.isfinite(r["mean"]) for r in whole.values() if r["customer_days"])
+
+
+def test_a_rejected_day_is_not_seen(spark: SparkSession, session_settings: Settings, tmp_path: Path) -> None:
+    settings = settings_of(session_settings, tmp_path, landed_at=f"{DAYS[1]}T12:00:00Z")
+    deliver(stations(40), BIKES, tmp_path, DAYS[0])
+    bad = stations(40)
+    bad["station_code"] = "ST0001"
+    deliver(bad, BIKES, tmp_path, DAYS[1])
+    with pytest.raises(GateError):
+        run_ingest(spark, settings, contract=BIKES)
+    assert [str(d.snapshot_date) for d in run_analyze(spark, settings, contract=BIKES).days] == [DAYS[0]]
+    with pytest.raises(NotPublishedError):
+        run_analyze(spark, settings, contract=BIKES, snapshot_date=date.fromisoformat(DAYS[1]))
