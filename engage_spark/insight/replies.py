@@ -1,4 +1,4 @@
-"""Answer calls that arrive over a wire: arguments as texts, answers in pages, failures as data.
+"""Answer calls that arrive over a wire: answers in parts of a bounded size, failures as data.
 
 Whatever is asked, what comes back is a mapping of plain JSON: an answer, or `error` with the failure's code.
 No failure leaves a trace of the code in it.
@@ -7,7 +7,6 @@ No failure leaves a trace of the code in it.
 from __future__ import annotations
 
 import json
-import math
 import re
 import threading
 import time
@@ -31,8 +30,7 @@ FRESH_SECONDS = 60.0
 """Seconds for which an open lake is not looked at again for newer runs."""
 INTERNAL = "Internal"
 _LONGEST_TEXT, _LONGEST_MESSAGE, _LONGEST_CURSOR = 400, 1_500, 4_000
-_INTEGER = re.compile(r"[+-]?[0-9]{1,15}")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15})(?:[eE][+-]?[0-9]{1,3})?")
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 NEXT_PAGE = Tool(
     name="next_page",
@@ -105,8 +103,8 @@ def reply_to(
 ) -> Reply:
     """Answer a call by name, or say in data why not.
 
-    `arguments` is a mapping; texts are read as numbers where the tool takes a number. The body, escaped as a
-    text within JSON, has at most `budget` bytes: of a longer answer the first part is given.
+    `arguments` is a mapping, of whatever a client sends. The body, escaped as a text within JSON, has at most
+    `budget` bytes: of a longer answer the first part is given.
     """
     try:
         insight = opened()
@@ -117,7 +115,7 @@ def reply_to(
         tool = next((t for t in insight.tools if t.name == name), None)
         if tool is None:
             raise UnknownToolError(name, [t.name for t in wire_tools(insight.tools)])
-        answer = insight.call(tool.name, typed_arguments(tool, given))
+        answer = insight.call(tool.name, given)
         return Reply(_part_of(answer, first, max(budget, LEAST_BUDGET)))
     except EngageError as e:
         return Reply(error_body(e), e.code)
@@ -139,32 +137,6 @@ def _error(code: str, message: str, hint: str | None, details: Sequence[str]) ->
         "details": [cut(d, _LONGEST_TEXT) for d in details[:10]],
     }
     return {"error": _encodable(body)}
-
-
-def typed_arguments(tool: Tool, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with texts as numbers where the tool takes numbers; the tool judges the rest.
-
-    An empty text for an argument that may be left out is one that was left out, since agents fill in blanks.
-    """
-    typed: dict[str, Any] = {}
-    for name, value in given.items():
-        argument = tool.argument(name)
-        if value is None or (value == "" and argument is not None and not argument.required):
-            continue
-        typed[name] = value if argument is None else _typed(argument, value)
-    return typed
-
-
-def _typed(argument: Argument, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    if argument.kind is ArgumentKind.INTEGER and _INTEGER.fullmatch(text):
-        return int(text)
-    if argument.kind is ArgumentKind.NUMBER and _NUMBER.fullmatch(text):
-        number = float(text)
-        return number if math.isfinite(number) else value
-    return value
 
 
 def _mapping(arguments: object) -> dict[str, Any]:
@@ -196,7 +168,7 @@ def _read_cursor(given: Mapping[str, Any]) -> tuple[str, dict[str, Any], int]:
         raise wrong from None
     values = dict(pairs)
     first = values.pop("first_item", "")
-    if len(values) + 1 != len(pairs) or not _INTEGER.fullmatch(first) or int(first) < 1:
+    if len(values) + 1 != len(pairs) or not _WHOLE.fullmatch(first) or int(first) < 1:
         raise wrong
     return name, values, int(first)
 

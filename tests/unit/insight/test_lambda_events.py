@@ -73,7 +73,7 @@ def test_an_agent_gets_an_answer_in_its_shape() -> None:
     insight = ScriptedInsight(simple)
     event = event_of("recommend", limit="5", effect="0.2", target="churn_30_day")
     response = answer_event(source_of(insight), event, NO_CONTEXT)
-    assert insight.calls == [("recommend", {"limit": 5, "effect": 0.2, "target": "churn_30_day"})]
+    assert insight.calls == [("recommend", {"limit": "5", "effect": "0.2", "target": "churn_30_day"})]
     assert body_of(response)["tool"] == "recommend"
     assert state_of(response) is None
     assert (response["response"]["actionGroup"], response["response"]["function"]) == (

@@ -1,4 +1,4 @@
-"""Answers over a wire: arguments as texts, pages, failures as data."""
+"""Answers over a wire: parts of a bounded size, failures as data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from engage_spark.insight.replies import (
     cost,
     reply_to,
     text_of,
-    typed_arguments,
 )
 from tests.support.scripted_insight import ScriptedInsight, answer_of, source_of
 
@@ -38,33 +37,6 @@ def test_an_answer_comes_back_as_plain_json() -> None:
     assert body["truncated"] is False
     assert (body["first"], body["items"], body.get("next")) == (1, 1, None)
     assert json.loads(text_of(body)) == body
-
-
-def test_texts_are_read_as_numbers_where_the_tool_takes_numbers() -> None:
-    insight = ScriptedInsight(simple)
-    ask(insight, "recommend", {"limit": " 7 ", "effect": "0.25", "target": "churn_30_day"})
-    assert insight.calls == [("recommend", {"limit": 7, "effect": 0.25, "target": "churn_30_day"})]
-
-
-@pytest.mark.parametrize(
-    "text", ["seven", "7.5", "٧", "1e3", "0x7", "1_000", "9" * 16, "inf", "7; DROP TABLE customers"]
-)
-def test_a_text_that_is_no_whole_number_stays_for_the_tool_to_refuse(text: str) -> None:
-    insight = ScriptedInsight(simple)
-    ask(insight, "recommend", {"limit": text})
-    assert insight.calls == [("recommend", {"limit": text})]
-
-
-@pytest.mark.parametrize("text", ["1e999", "nan", "Infinity", "١", "1,5", ""])
-def test_a_text_that_is_no_finite_number_is_none(text: str) -> None:
-    tool = next(t for t in ScriptedInsight(simple).tools if t.name == "recommend")
-    assert typed_arguments(tool, {"effect": text}) == ({"effect": text} if text else {})
-
-
-def test_blanks_for_what_may_be_left_out_are_left_out_and_others_are_judged() -> None:
-    insight = ScriptedInsight(simple)
-    ask(insight, "trend", {"metric": "", "dimension": "", "segment": None, "unheard_of": ""})
-    assert insight.calls == [("trend", {"metric": "", "unheard_of": ""})]
 
 
 @pytest.mark.parametrize(
