@@ -69,7 +69,7 @@ def beds(step: int, *, labelled: bool) -> pd.DataFrame:
     rng = np.random.default_rng(1000 + step)
     water = rng.uniform(25 if step >= DRIFT else 0, 50, BEDS)
     soil = np.where(np.arange(BEDS) % 3 == 0, "clay", "sand")
-    chance = 1 / (1 + np.exp(-(water - 30) / 4))
+    chance = 1 / (1 + np.exp(-(water - 30) / 6))
     if step >= UNFAIR:
         chance = np.where(soil == "clay", 1 - chance, chance)
     blooms = (rng.uniform(size=BEDS) < chance).astype(int)
