@@ -19,8 +19,8 @@ from engage_spark.analytics.correlations import correlation_rows
 from engage_spark.analytics.indicators import indicator_rows
 from engage_spark.analytics.intervals import mean_or_share
 from engage_spark.analytics.plan import (
-    Dimension,
-    Metric,
+    CountedDimension,
+    CountedMetric,
     SegmentedDimension,
     bands,
     fixed_segments,
@@ -121,7 +121,7 @@ def analyze(
     states, dimensions, values = count(spec, lake.contract, day, customers)
     earlier[day] = states
     metrics = [
-        Metric(name=m.name, unit=m.unit, over_time=m.over_time, rolling_days=m.rolling_days)
+        CountedMetric(name=m.name, unit=m.unit, over_time=m.over_time, rolling_days=m.rolling_days)
         for m in spec.metrics
     ]
     published = sorted(earlier)
@@ -238,7 +238,7 @@ def _units(value: float) -> int:
 
 
 def _segmented(d: DimensionSpec, values: list[Any]) -> tuple[SegmentedDimension, Any]:
-    dimension = Dimension(
+    dimension = CountedDimension(
         name=d.name, kind=d.kind, source=d.source, field=d.name, values=d.values, bounds=d.bounds
     )
     if d.kind.is_numeric:
