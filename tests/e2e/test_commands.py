@@ -86,7 +86,7 @@ def demo(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Demo:
 @pytest.mark.slow
 def test_demo_goes_all_the_way(demo: Demo) -> None:
     assert demo.first.code == 0, demo.first.transcript
-    for title in ("synth", "ingest", "features", "graph", "train", "score"):
+    for title in ("synth", "ingest", "features", "graph", "train", "score", "analyze"):
         assert re.search(rf"^{title}  \d+\.\d s$", demo.first.out, re.MULTILINE), demo.first.transcript
     assert len(re.findall(r"published", demo.first.out)) == 3, demo.first.transcript
     for name in (
