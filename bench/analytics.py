@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ from engage_spark.analytics.spec_plan import dimensions_of, metrics_of
 from engage_spark.contract import Contract, judged_table, load_contract
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.analytics_spec import AnalyticsSpec, DimensionKind
+from engage_spark.publication import PUBLISHED, Kind, Run
 from engage_spark.settings import LakeSettings, Settings, SparkSettings
-from tests.support.lake_without_spark import SmallLake, type_of
+from tests.support.lake_without_spark import type_of
 
 DAY, RUN = date(2025, 10, 21), "0" * 32
 CHUNK = 500_000
@@ -38,7 +39,7 @@ CHUNK = 500_000
 
 def build(root: Path, contract: Contract, rows: int) -> None:
     """Write a lake with one snapshot of the entity: skewed numbers with two decimals, 0.1% null."""
-    lake, stored = SmallLake(root, contract), judged_table(contract.entity)
+    stored = judged_table(contract.entity)
     schema = pa.schema([(f.name, type_of(f.spark_type)) for f in stored.fields])
     for first in range(0, rows, CHUNK):
         n, rng = min(CHUNK, rows - first), np.random.default_rng(first)
@@ -46,8 +47,31 @@ def build(root: Path, contract: Contract, rows: int) -> None:
         frame = pa.table(columns, schema=schema)
         partitions = ["snapshot_date", "_run_id"]
         write_deltalake(str(root / stored.name), frame, mode="append", partition_by=partitions)
-    stage = f"ingest:{contract.entity.name}"
-    lake.publish(stage, DAY, RUN, rows=rows, outputs={stored.name: 0})
+
+
+def published(contract: Contract, rows: int) -> Run:
+    """Return the run that publishes the snapshot."""
+    at = datetime(2025, 10, 22, tzinfo=UTC)
+    return Run(
+        run_id=RUN,
+        stage=f"ingest:{contract.entity.name}",
+        kind=Kind.SNAPSHOT,
+        snapshot_date=DAY,
+        status=PUBLISHED,
+        inputs={},
+        outputs={judged_table(contract.entity).name: 0},
+        contract_id=contract.id,
+        contract_version=contract.version,
+        contract_digest=contract.digest,
+        settings_digest="",
+        rows_in=rows,
+        rows_valid=rows,
+        rows_quarantined=0,
+        message="",
+        started_at=at,
+        finished_at=at,
+        attempt=1,
+    )
 
 
 def _column(f: Any, n: int, first: int, rng: np.random.Generator) -> pa.Array:
@@ -68,9 +92,9 @@ def _column(f: Any, n: int, first: int, rng: np.random.Generator) -> pa.Array:
     return pa.nulls(n, kind)
 
 
-def stage(root: Path, contract: Contract, cores: int) -> tuple[float, int]:
+def stage(root: Path, contract: Contract, cores: int, rows: int) -> tuple[float, int]:
     """Run the stage; return its seconds, without those of the session, and the number of states."""
-    from engage_spark.lake import Lake
+    from engage_spark.lake import Lake, RunLog
     from engage_spark.pipelines.analyze.run import run_analyze
     from engage_spark.spark.session import open_session
 
@@ -80,6 +104,7 @@ def stage(root: Path, contract: Contract, cores: int) -> tuple[float, int]:
     )
     with open_session(settings) as spark:
         spark.range(1000).mapInArrow(lambda batches: batches, "id bigint").count()  # workers are there
+        RunLog(Lake(settings.lake)).append(spark, published(contract, rows))
         started = time.monotonic()
         run_analyze(spark, settings, contract=contract)
         seconds = time.monotonic() - started
@@ -134,7 +159,7 @@ def main() -> None:
     for rows in given.rows:
         with tempfile.TemporaryDirectory() as home:
             build(Path(home), contract, rows)
-            ours, states = stage(Path(home), contract, given.cores)
+            ours, states = stage(Path(home), contract, given.cores, rows)
             theirs, groups, skipped = beside(Path(home), contract, spec, given.cores)
         print(
             f"{rows:>12,} rows  analyze {ours:7.1f} s ({states:,} states)  DuckDB {theirs:7.1f} s "
