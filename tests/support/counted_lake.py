@@ -326,7 +326,7 @@ def predict(lake: SmallLake, day: date, customers: pd.DataFrame, *, target: str)
     source = next(
         r for r in lake.runs if r.stage == f"ingest:{lake.contract.entity.name}" and r.snapshot_date == day
     )
-    inputs = {lake.contract.entity.name: source.run_id}
+    inputs = {f"{lake.contract.entity.name}/{day}": source.run_id}
     lake.publish(
         f"score:{target}", day, f"s{target}", rows=len(rows), outputs={"predictions": 0}, inputs=inputs
     )

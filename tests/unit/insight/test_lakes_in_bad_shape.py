@@ -1,0 +1,157 @@
+"""A lake where something is missing or out of date: a typed error that says what to do, or what is there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engage_spark.errors import EngageError, NotPublishedError
+from engage_spark.insight import Insight, StaleLakeError, SuppressedError
+from tests.support.counted_lake import NEWEST, analyze, counted_lake, ingest, predict, two_days
+from tests.support.gym import CONTRACT, DAYS, gym_insight, gym_lake, members
+from tests.support.lake_without_spark import SmallLake
+
+TABLES = {
+    "analytics_states": ["describe", "compare_segments", "churn_drivers", "recommend", "similar_customers"],
+    "rollups": ["trend"],
+    "cohorts": ["cohort"],
+    "changes": ["what_changed"],
+    "claims": ["check_claim"],
+    "correlations": ["correlate"],
+    "segments": ["distribution"],
+    "predictions": ["explain_customer"],
+    "members_judged": ["similar_customers"],
+    "runs": ["describe", "trend", "explain_customer", "data_quality"],
+}  # fmt: skip
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "distribution": {"dimension": "plan"},
+    "compare_segments": {"metric": "cancelled"},
+    "trend": {"metric": "cancelled"},
+    "correlate": {"metric": "cancelled"},
+    "explain_customer": {"customer": "M0001"},
+    "similar_customers": {"customer": "M0001"},
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    gym_lake(root)
+    return root
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_that_is_gone_is_not_published(whole: Path, tmp_path: Path, table: str) -> None:
+    shutil.copytree(whole, tmp_path / "lake")
+    shutil.rmtree(tmp_path / "lake" / table)
+    insight = gym_insight(tmp_path / "lake")
+    for tool in TABLES[table]:
+        with pytest.raises(NotPublishedError) as caught:
+            insight.call(tool, ARGUMENTS.get(tool))
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "tool", sorted({tool for tools in TABLES.values() for tool in tools} | {"data_quality"})
+)
+def test_an_empty_folder_and_a_lake_without_analytics_are_not_published(tmp_path: Path, tool: str) -> None:
+    with pytest.raises(NotPublishedError):
+        gym_insight(tmp_path).call(tool, ARGUMENTS.get(tool))
+    lake = SmallLake(tmp_path, CONTRACT)
+    ingest(lake, NEWEST, members(NEWEST))
+    if tool != "data_quality":
+        with pytest.raises(NotPublishedError):
+            gym_insight(tmp_path).call(tool, ARGUMENTS.get(tool))
+
+
+def test_a_day_that_was_not_analyzed_is_not_published(whole: Path) -> None:
+    with pytest.raises(NotPublishedError, match="2025-10-22"):
+        gym_insight(whole).call("describe", {"as_of": "2025-10-22"})
+
+
+def test_files_that_vanish_under_an_open_lake_are_an_error_of_the_package(
+    whole: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path / "lake")
+    insight = gym_insight(tmp_path / "lake")
+    insight.call("describe")
+    for file in (tmp_path / "lake" / "rollups").rglob("*.parquet"):
+        file.unlink()
+    with pytest.raises(EngageError) as caught:
+        insight.call("trend", {"metric": "cancelled"})
+    assert caught.value.code in ("Transient", "Input", "Configuration", "Permanent")
+
+
+def test_customers_published_again_make_the_analysis_stale(whole: Path, tmp_path: Path) -> None:
+    """The older day is not taken for the newest one; asked for by its day, it is answered."""
+    lake = gym_lake(tmp_path)
+    ingest(lake, DAYS[-1], members(DAYS[-1]), attempt=2)
+    insight = gym_insight(tmp_path)
+    for tool in (
+        "describe",
+        "trend",
+        "cohort",
+        "what_changed",
+        "check_claim",
+        "correlate",
+        "explain_customer",
+    ):
+        with pytest.raises(StaleLakeError, match="members changed since") as caught:
+            insight.call(tool, ARGUMENTS.get(tool))
+        assert caught.value.code == "StaleLake"
+    with pytest.raises(StaleLakeError):
+        insight.call("describe", {"as_of": str(DAYS[-1])})
+    older = insight.call("describe", {"as_of": str(DAYS[-2])})
+    assert older.facts[0].as_of == DAYS[-2]
+    trend = insight.call("trend", {"metric": "cancelled", "as_of": str(DAYS[-2])})
+    assert str(DAYS[-1]) not in {row[0] for row in trend.rows}
+
+
+def test_refresh_sees_what_was_published_since(tmp_path: Path) -> None:
+    lake = SmallLake(tmp_path, CONTRACT)
+    states: dict[Any, Any] = {}
+    for day in DAYS[:2]:
+        ingest(lake, day, members(day))
+        analyze(lake, day, members(day), states)
+        if day == DAYS[0]:
+            insight = gym_insight(tmp_path)
+            assert insight.call("describe").facts[0].as_of == DAYS[0]
+    assert insight.call("describe").facts[0].as_of == DAYS[0]
+    insight.refresh()
+    assert insight.call("describe").facts[0].as_of == DAYS[1]
+
+
+def test_a_lake_of_few_customers_says_nothing_of_them(tmp_path: Path) -> None:
+    counted_lake(tmp_path, CONTRACT, {NEWEST: members(NEWEST).head(19)})
+    insight = gym_insight(tmp_path)
+    suppressed = 0
+    for tool in (
+        "describe",
+        "distribution",
+        "compare_segments",
+        "trend",
+        "churn_drivers",
+        "recommend",
+        "correlate",
+    ):
+        try:
+            answer = insight.call(
+                tool, {"metric": "minutes"} if tool == "distribution" else ARGUMENTS.get(tool)
+            )
+        except SuppressedError:
+            suppressed += 1
+        else:
+            assert not answer.rows
+    assert suppressed >= 6
+    assert not insight.call("cohort").rows
+
+
+def test_predictions_of_an_older_day_are_explained_as_of_it(tmp_path: Path) -> None:
+    days = two_days(CONTRACT, 60)
+    lake = counted_lake(tmp_path, CONTRACT, days)
+    predict(lake, min(days), days[min(days)], target="cancelled")
+    answer = Insight(gym_insight(tmp_path).lake).call("explain_customer", {"customer": "CUST-000010"})
+    assert {f.as_of for f in answer.facts} == {min(days)}
