@@ -123,6 +123,9 @@ def serve(
         bool, typer.Option("--http", help="over HTTP on this machine alone (default: standard streams)")
     ] = False,
     port: Annotated[int, typer.Option(help="port of --http", min=1, max=65535)] = 8642,
+    show_keys: Annotated[
+        bool, typer.Option("--show-keys", help="list customers by keys that the contract calls personal")
+    ] = False,
 ) -> None:
     """Serve the tools to clients of the Model Context Protocol, until they go or Ctrl-C."""
     from engage_spark.insight import mcp_server
@@ -133,7 +136,8 @@ def serve(
     settings = settings_of(ctx)
     contract = load_contract(settings.contract)
     pages = {f"engage-spark://pack/{page.name}": page for page in context_pack(contract)}
-    server = mcp_server.build_server(LakeSource(lambda: _open(settings)), tools_of(contract), pages)
+    source = LakeSource(lambda: _open(settings, show_keys=show_keys))
+    server = mcp_server.build_server(source, tools_of(contract), pages)
     if http:
         console.stderr(f"serving on http://{mcp_server.LOOPBACK[0]}:{port}{mcp_server.PATH}")
         mcp_server.serve_http(server, port=port)
@@ -141,8 +145,8 @@ def serve(
         mcp_server.serve_stdio(server)
 
 
-def _open(settings: Settings) -> Insight:
+def _open(settings: Settings, *, show_keys: bool = False) -> Insight:
     from engage_spark.insight.session import Insight
     from engage_spark.reader import open_lake
 
-    return Insight(open_lake(settings))
+    return Insight(open_lake(settings), show_keys=show_keys)

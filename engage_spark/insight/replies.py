@@ -12,13 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from engage_spark import log
 from engage_spark.errors import EngageError
 from engage_spark.insight.evidence import Answer
-from engage_spark.insight.failures import BadArgumentError, UnknownToolError
+from engage_spark.insight.failures import BadArgumentError, StaleLakeError, UnknownToolError
 from engage_spark.insight.registry import Argument, ArgumentKind, Tool, ToolGroup
 from engage_spark.insight.session import Insight
 from engage_spark.masking import cut
@@ -29,7 +30,7 @@ LEAST_BUDGET = 4_000
 FRESH_SECONDS = 60.0
 """Seconds for which an open lake is not looked at again for newer runs."""
 INTERNAL = "Internal"
-_LONGEST_TEXT, _LONGEST_MESSAGE, _LONGEST_CURSOR = 400, 1_500, 4_000
+_LONGEST_TEXT, _LONGEST_MESSAGE, _LONGEST_CURSOR = 400, 1_500, 9_000
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 NEXT_PAGE = Tool(
@@ -109,14 +110,14 @@ def reply_to(
     try:
         insight = opened()
         given = _mapping(arguments)
-        first = 1
+        place = _Place()
         if name == NEXT_PAGE.name:
-            name, given, first = _read_cursor(given)
+            name, given, place = _read_cursor(given)
         tool = next((t for t in insight.tools if t.name == name), None)
         if tool is None:
             raise UnknownToolError(name, [t.name for t in wire_tools(insight.tools)])
         answer = insight.call(tool.name, given)
-        return Reply(_part_of(answer, first, max(budget, LEAST_BUDGET)))
+        return Reply(_part_of(answer, place, max(budget, LEAST_BUDGET)))
     except EngageError as e:
         return Reply(error_body(e), e.code)
     except Exception as e:  # noqa: BLE001 (whoever asks over a wire gets no trace; the log has the class)
@@ -150,13 +151,21 @@ def _mapping(arguments: object) -> dict[str, Any]:
     return given
 
 
-def _cursor(answer: Answer, first: int) -> str:
-    values = {k: v for k, v in answer.to_dict()["arguments"].items() if v is not None}
-    return f"{answer.tool}?{urlencode([*values.items(), ('first_item', first)])}"
+@dataclass(frozen=True)
+class _Place:
+    """Where a part of an answer begins: at item `first`, of the answer with this digest (None: of any)."""
+
+    first: int = 1
+    digest: str | None = None
 
 
-def _read_cursor(given: Mapping[str, Any]) -> tuple[str, dict[str, Any], int]:
-    """Return the tool, its arguments and the item that a cursor names."""
+def _cursor(tool: str, arguments: Mapping[str, Any], place: _Place) -> str:
+    values = {k: v for k, v in arguments.items() if v is not None}
+    return f"{tool}?{urlencode([*values.items(), ('first_item', place.first), ('of', place.digest)])}"
+
+
+def _read_cursor(given: Mapping[str, Any]) -> tuple[str, dict[str, Any], _Place]:
+    """Return the tool, its arguments and the place that a cursor names."""
     cursor = given.get("cursor")
     wrong = BadArgumentError("cursor", "it is the `next` of an answer that was truncated, letter by letter")
     if not isinstance(cursor, str) or len(given) != 1 or not 0 < len(cursor) <= _LONGEST_CURSOR:
@@ -167,26 +176,30 @@ def _read_cursor(given: Mapping[str, Any]) -> tuple[str, dict[str, Any], int]:
     except ValueError:
         raise wrong from None
     values = dict(pairs)
-    first = values.pop("first_item", "")
-    if len(values) + 1 != len(pairs) or not _WHOLE.fullmatch(first) or int(first) < 1:
+    first, digest = values.pop("first_item", ""), values.pop("of", "")
+    if len(values) + 2 != len(pairs) or not digest or not _WHOLE.fullmatch(first) or int(first) < 1:
         raise wrong
-    return name, values, int(first)
+    return name, values, _Place(int(first), digest)
 
 
-def _part_of(answer: Answer, first: int, budget: int) -> dict[str, Any]:
-    """Return a part of an answer from item `first` on: figures, then rows, as many as the budget holds.
+def _part_of(answer: Answer, place: _Place, budget: int) -> dict[str, Any]:
+    """Return a part of an answer from a place on: figures, then rows, as many as the budget holds.
 
     At least one item is in it, with shorter texts where it must. A cursor says where the next part begins, so
     that parts of different budgets fit together.
-    Errors: BadArgumentError where there is no such item.
+    Errors: StaleLakeError where the place is of another answer, since the lake has changed; BadArgumentError
+    where there is no such item.
     """
-    whole = answer.to_dict()
+    whole, first = answer.to_dict(), place.first
+    digest = sha256(text_of(whole).encode("utf-8", "replace")).hexdigest()[:12]
+    if place.digest not in (None, digest):
+        raise StaleLakeError("the answer has changed since its first part was given", hint="ask again")
     items = [("facts", x) for x in whole["facts"]] + [("rows", x) for x in whole["rows"]]
     if first > max(len(items), 1):
         raise BadArgumentError("cursor", f"the answer has {len(items)} figures and rows")
     head = {k: v for k, v in whole.items() if k not in ("facts", "rows")}
     head |= {"first": first, "items": len(items), "truncated": False}
-    after = _cursor(answer, len(items) + 1)
+    after = _cursor(answer.tool, whole["arguments"], _Place(len(items), digest))
     room = budget - cost(after) - cost({"facts": [], "rows": [], "next": None})
     head = dict(_within(room // 2, head))
     room -= cost(head)
@@ -200,7 +213,9 @@ def _part_of(answer: Answer, first: int, budget: int) -> dict[str, Any]:
     last = first - 1 + len(part["facts"]) + len(part["rows"])
     is_last = last >= len(items)
     body: dict[str, Any] = head | part | {"truncated": answer.truncated or not is_last}
-    return body if is_last else body | {"next": _cursor(answer, last + 1)}
+    if is_last:
+        return body
+    return body | {"next": _cursor(answer.tool, whole["arguments"], _Place(last + 1, digest))}
 
 
 def text_of(body: Mapping[str, Any]) -> str:

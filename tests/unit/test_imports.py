@@ -88,3 +88,14 @@ def test_ingest_and_features_import_nothing_heavy() -> None:
     code = f"import sys, {modules}\nsys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_handler_of_a_function_imports_nothing_heavy() -> None:
+    """A function that answers agents starts cold while they wait."""
+    heavy = ("pyspark", "mlflow", "sklearn", "numba", "pandas", "scipy", "pyarrow", "duckdb", "mcp", "boto3")
+    code = (
+        "import sys, engage_spark.insight.bedrock\n"
+        f"sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -78,6 +80,13 @@ def assert_answers(results: dict[str, Any], failing: Mapping[str, str]) -> None:
             assert body["tool"] == name
 
 
+def no_lake(names: set[str]) -> dict[str, str]:
+    """What every tool says where there is no lake; distribution wants a metric or a dimension first."""
+    failing = dict.fromkeys(names, "NotPublished")
+    return failing | {"distribution": "BadArgument", "next_page": "BadArgument", "unknown": "UnknownTool"}
+
+
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
 FAILING = {"fairness": "NotPublished", "next_page": "BadArgument", "unknown": "UnknownTool"}
 
 
@@ -139,16 +148,40 @@ def test_no_address_that_others_reach_is_served(host: str) -> None:
         serve_http(server_of(ScriptedInsight(simple)), host=host)
 
 
+def test_the_command_serves_over_http_until_it_is_interrupted(tmp_path: Any) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "engage_spark", "insight", "serve", "--http", "--port", str(port)]
+    command += ["--set", f"lake.root={tmp_path}/lake"]
+    names = {t.name for t in wire_tools(tools_of(own_contract(None)))}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    ) as served:
+        try:
+            for _ in range(1_000):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.05)
+            assert_answers(
+                anyio.run(lambda: exercise(f"http://127.0.0.1:{port}{PATH}", names)), no_lake(names)
+            )
+        finally:
+            served.send_signal(signal.SIGINT)
+            _, shown = served.communicate(timeout=60)
+    assert served.returncode in (0, 130)
+    assert "Traceback" not in shown
+
+
 def test_a_client_over_standard_streams_lists_and_calls_every_tool(tmp_path: Any) -> None:
     """The command itself, on a lake that is not there: every tool says so."""
     command = StdioServerParameters(
         command=sys.executable,
         args=["-m", "engage_spark", "insight", "serve", "--set", f"lake.root={tmp_path}/lake"],
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        env=ENVIRONMENT,
         cwd=tmp_path,
     )
     names = {t.name for t in wire_tools(tools_of(own_contract(None)))}
     results = anyio.run(lambda: exercise(command, names))
-    failing = dict.fromkeys(names, "NotPublished") | {"next_page": "BadArgument", "unknown": "UnknownTool"}
-    failing["distribution"] = "BadArgument"  # which needs a metric or a dimension
-    assert_answers(results, failing)
+    assert_answers(results, no_lake(names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -206,7 +207,7 @@ def test_texts_without_end_are_cut_and_figures_stay(text: str) -> None:
         "trend?metric=age",
         "trend?metric=age&metric=age&first_item=1",
         "trend?first_item=1&first_item=2",
-        "trend?first_item=9",
+        "trend?first_item=9&of=",
         "trend?first_item=" + "9" * 400,
         "trend?" + "a=1&" * 5_000 + "first_item=1",
         "x" * 100_000,
@@ -223,7 +224,7 @@ def test_a_cursor_that_no_answer_gave_is_a_bad_argument(cursor: Any) -> None:
 
 def test_a_cursor_calls_no_tool_that_there_is_not() -> None:
     for name in ("next_page", "drop", ""):
-        body = ask(ScriptedInsight(simple), "next_page", {"cursor": f"{name}?first_item=1"})
+        body = ask(ScriptedInsight(simple), "next_page", {"cursor": f"{name}?first_item=1&of=a"})
         assert body["error"]["code"] == "UnknownTool"
 
 
@@ -241,9 +242,22 @@ def test_a_lake_is_opened_once_and_looked_at_again_when_it_was_long_ago() -> Non
         assert (opened[0], insight.refreshed) == (1, refreshed)
 
 
-def test_the_day_of_an_answer_is_in_its_cursor() -> None:
-    def long(name: str, arguments: Mapping[str, Any]) -> Answer:
-        return answer_of(name, {**arguments, "as_of": date(2025, 10, 1)}, rows=2_000)
+def test_an_answer_that_changed_between_its_parts_is_stale() -> None:
+    days = [date(2025, 10, 1)] * 2 + [date(2025, 10, 2)]
 
-    body = source_of(ScriptedInsight(long)).reply("trend", {"metric": "age"}).body
-    assert "as_of=2025-10-01" in body["next"]
+    def changing(name: str, arguments: Mapping[str, Any]) -> Answer:
+        return answer_of(name, {**arguments, "as_of": days.pop(0)}, rows=2_000)
+
+    source = source_of(ScriptedInsight(changing))
+    first = source.reply("trend", {"metric": "age"}).body
+    second = source.reply("next_page", {"cursor": first["next"]}).body
+    assert second["first"] == len(first["facts"]) + len(first["rows"]) + 1
+    third = source.reply("next_page", {"cursor": second["next"]})
+    assert (third.code, third.body["error"]["hint"]) == ("StaleLake", "ask again")
+
+
+def test_a_cursor_beyond_its_answer_is_a_bad_argument() -> None:
+    insight = ScriptedInsight(lambda name, arguments: answer_of(name, arguments, rows=2_000))
+    cursor = ask(insight, "trend", {"metric": "age"})["next"]
+    beyond = re.sub("first_item=[0-9]+", "first_item=2002", cursor)
+    assert ask(insight, "next_page", {"cursor": beyond})["error"]["code"] == "BadArgument"
