@@ -431,8 +431,8 @@ def _variants(task: _Task, comparison: CandidateComparison) -> dict[str, Variant
         variants[ALL] = dict.fromkeys(folds, main.features)
     for role, spec in ((OTHER, specs.other), (UNPROTECTED, specs.unprotected)):
         if spec.names != main.names:
-            chosen = select_features(spec, task.grams, rows, days=task.days, models=task.models)
-            variants[role] = {k: features_named(spec, chosen.folds[k].kept) for k in folds}
+            selection = select_features(spec, task.grams, rows, days=task.days, models=task.models)
+            variants[role] = {k: features_named(spec, selection.folds[k].kept) for k in folds}
     if not variants:
         return {}
     return variants_on_folds(
