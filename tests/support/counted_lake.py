@@ -5,7 +5,7 @@ and the same functions as the stage `analyze`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,9 @@ def made_customers(contract: Contract, n: int, *, seed: int = 1) -> pd.DataFrame
             columns[f.name] = np.round(drawn) if f.spark_type != "double" else np.round(drawn, 3)
         elif f.spark_type == "boolean":
             columns[f.name] = rng.random(n) < 0.4
+        elif f.spark_type in ("date", "timestamp"):
+            moment = datetime(2025, 3, 1, tzinfo=UTC)
+            columns[f.name] = [moment.date() if f.spark_type == "date" else moment] * n
         else:
             columns[f.name] = [f"{f.name} {i}" for i in range(n)]
     frame = pd.DataFrame(columns).astype(object)
@@ -102,7 +105,9 @@ def _value(value: Any, spark_type: str) -> Any:
         return None
     if spark_type in ("int", "bigint"):
         return int(value)
-    return float(value) if spark_type == "double" else value if isinstance(value, bool) else str(value)
+    if spark_type == "double":
+        return float(value)
+    return str(value) if spark_type == "string" else value
 
 
 def analyze(
@@ -172,6 +177,7 @@ def count(
     """Count the states of a day, and return the values of each metric as well."""
     types = {f.name: f.spark_type for f in contract.entity.fields}
     names = {"double": "DOUBLE", "boolean": "BOOLEAN", "int": "BIGINT", "bigint": "BIGINT"}
+    names |= {"date": "DATE", "timestamp": "TIMESTAMPTZ"}
     connection = duckdb.connect()
     connection.execute("CREATE MACRO date_format(d, f) AS strftime(d, '%Y-%m')")
     connection.execute("CREATE MACRO first_of(d, f) AS date_trunc('month', d)")
