@@ -27,10 +27,11 @@ from engage_spark.masking import cut
 BUDGET = 24_000
 """Bytes of an answer on a wire: what the agents of Bedrock classic take in is 25 KB."""
 LEAST_BUDGET = 4_000
+MOST_OF_ERROR = 20_000
 FRESH_SECONDS = 60.0
 """Seconds for which an open lake is not looked at again for newer runs."""
 INTERNAL = "Internal"
-_LONGEST_TEXT, _LONGEST_MESSAGE, _LONGEST_CURSOR = 400, 1_500, 9_000
+_LONGEST_TEXT, _LONGEST_HINT, _LONGEST_CURSOR = 400, 6_000, 9_000
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 NEXT_PAGE = Tool(
@@ -134,10 +135,10 @@ def _error(code: str, message: str, hint: str | None, details: Sequence[str]) ->
     body = {
         "code": code,
         "message": cut(message, _LONGEST_TEXT),
-        "hint": None if hint is None else cut(hint, _LONGEST_MESSAGE),
+        "hint": None if hint is None else cut(hint, _LONGEST_HINT),
         "details": [cut(d, _LONGEST_TEXT) for d in details[:10]],
     }
-    return {"error": _encodable(body)}
+    return {"error": _encodable(_within(MOST_OF_ERROR, body))}
 
 
 def _mapping(arguments: object) -> dict[str, Any]:

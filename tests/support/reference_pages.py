@@ -26,6 +26,7 @@ from engage_spark.contract import (
     written_tables,
 )
 from engage_spark.errors import EngageError
+from engage_spark.insight.failures import InsightError
 from engage_spark.settings import Settings
 from tests.support.paths import ROOT
 
@@ -50,10 +51,17 @@ ENTRY_POINTS = {
         "engage_spark.pipelines.score",
     ),
     "Results": ("engage_spark.pipelines.results",),
+    "Questions": (
+        "engage_spark.insight.session",
+        "engage_spark.insight.evidence",
+        "engage_spark.insight.bedrock",
+        "engage_spark.insight.context_pack",
+    ),
     "Errors": ("engage_spark.errors",),
     "Features of a graph": ("engage_spark.features.graph_join", "engage_spark.graph.betweenness"),
 }
 """What people call from Python, in the order of the page."""
+ERROR_MODULES = (EngageError.__module__, InsightError.__module__)
 ABOUT_ERRORS = """\
 Every error raised on purpose is an `EngageError`. Its class is the cause, and `code` is the stable name of
 the cause. A command prints the error on standard error and ends with `exit_code`. With `--json` it also
@@ -230,7 +238,14 @@ def _cells(record: tuple[str, str], parameter: Any) -> str:
 
 def errors_page() -> str:
     """List every class of error with its code, exit code and meaning."""
-    lines = ["# Errors", "", BY.format(source="`engage_spark/errors.py`"), "", *ABOUT_ERRORS.splitlines(), ""]
+    lines = [
+        "# Errors",
+        "",
+        BY.format(source="`engage_spark/errors.py` and `insight/failures.py`"),
+        "",
+        *ABOUT_ERRORS.splitlines(),
+        "",
+    ]
     lines += ["| class | kind of | code | exit code | meaning |", "|---|---|---|---|---|"]
     for error in _error_classes(EngageError):
         parent = "" if error is EngageError else f"`{error.__mro__[1].__name__}`"
@@ -243,7 +258,7 @@ def errors_page() -> str:
 def _error_classes(root: type[EngageError]) -> Iterator[type[EngageError]]:
     yield root
     for child in root.__subclasses__():
-        if child.__module__ == root.__module__:
+        if child.__module__ in ERROR_MODULES:
             yield from _error_classes(child)
 
 

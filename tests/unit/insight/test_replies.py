@@ -73,6 +73,16 @@ def test_what_nobody_expected_comes_back_without_a_word_of_it(failure: Exception
     assert "Traceback" not in text and type(failure).__name__ not in text
 
 
+@pytest.mark.parametrize("sign", ["\x00", "\U0001f600", '"', "\\"])
+def test_a_failure_without_end_is_cut(sign: str) -> None:
+    def fail(name: str, arguments: Mapping[str, Any]) -> Answer:
+        raise NotPublishedError(sign * 9_999, hint=sign * 9_999, details=[sign * 9_999] * 300)
+
+    body = ask(ScriptedInsight(fail), "describe", {})
+    assert body["error"]["code"] == "NotPublished"
+    assert cost(body) <= 21_000
+
+
 def test_a_lake_that_cannot_be_opened_is_a_failure_with_a_code() -> None:
     def no_lake() -> Any:
         raise NotPublishedError("there is no lake here")

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from mcp import Client
 
+from engage_spark.cli import main
 from engage_spark.contract import Contract, load_contract
 from engage_spark.insight.bedrock import answer_event, converse_tools
 from engage_spark.insight.check_text import check_text
@@ -164,6 +165,22 @@ def test_a_hostile_text_in_any_argument_is_a_failure_with_a_code(lake: SmallLake
             assert code != "Internal", (tool.name, argument.name)
             if argument.choices:
                 assert code == "BadArgument"
+
+
+def test_a_wrong_choice_is_answered_with_all_that_there_are(lake: SmallLake) -> None:
+    source = source_of(lake)
+    for tool in source.current().tools:
+        for argument in (a for a in tool.arguments if a.choices):
+            given = arguments_of(lake.contract, tool.name) | {argument.name: "no_such_name"}
+            hint = by_agent(source, tool.name, **given)["error"]["hint"]
+            assert all(choice in hint for choice in argument.choices[:100])
+
+
+@pytest.mark.parametrize("lake", ["bank"], indirect=True)
+def test_the_command_writes_a_pack_of_a_lake(lake: SmallLake, tmp_path: Path) -> None:
+    options = ["--contract", str(CONTRACTS["bank"]), "--set", f"lake.root={lake.root}"]
+    main(["insight", "pack", "--out", str(tmp_path), *options])
+    assert "## exited" in (tmp_path / "statistics.md").read_text(encoding="utf-8")
 
 
 def test_a_loop_of_an_agent_answers_with_figures_that_are_in_the_evidence(lake: SmallLake) -> None:
