@@ -27,6 +27,14 @@ from engage_spark.text_files import write_text
 METADATA_ENDING = ".metadata.json"
 """Ends the name of the file that holds a page's metadata beside it, as knowledge bases in S3 read it."""
 _LONGEST = 300
+_VERDICTS = {
+    "contradicted": "Known contradictions: the data say otherwise",
+    "absent": "Known contradictions: the data show no such effect",
+    "weaker": "The effect is there, and smaller than stated",
+    "cannot_be_told": "Cannot be told from these data",
+    "holds": "What holds",
+}
+"""Verdicts of `check_claim`, what must not be repeated first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +50,7 @@ class Page:
 def context_pack(contract: Contract, insight: Insight | None = None) -> tuple[Page, ...]:
     """Return the pages of a contract; with an open lake those of its statistics and verdicts, too.
 
-    Cost: without a lake none; with one, a call of `describe` per metric, and one of `check_claim`.
+    Cost: without a lake none; with one, `describe` per metric, and `check_claim` per verdict.
     Errors: with a lake, what `describe` raises where nothing is published; a single metric that is not known
     is said on its page.
     """
@@ -156,8 +164,9 @@ def _statements(claims: Sequence[ClaimSpec], insight: Insight | None) -> list[st
         lines += [f"  Not measured: {claim.reason}"] if claim.reason else []
     if insight is None:
         return lines
-    lines += ["", "## What was measured", ""]
-    return [*lines, *_answered(insight, "check_claim", {})]
+    for verdict, title in _VERDICTS.items():
+        lines += ["", f"## {title}", "", *_answered(insight, "check_claim", {"verdict": verdict})]
+    return lines
 
 
 def _statistics(words: Vocabulary, insight: Insight) -> list[str]:
@@ -177,7 +186,9 @@ def _answered(insight: Insight, tool: str, arguments: dict[str, Any]) -> list[st
 
 
 def _lines(answer: Answer) -> list[str]:
-    return [*_rows(answer), *(_fact(fact) for fact in answer.facts), *(_text(n) for n in answer.notes)]
+    more = [f"There is more; ask {answer.tool}."] if answer.truncated else []
+    facts = [_fact(fact) for fact in answer.facts]
+    return [*_rows(answer), *more, *facts, *(_text(note) for note in answer.notes)]
 
 
 def _fact(fact: Evidence) -> str:

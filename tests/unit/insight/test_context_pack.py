@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from engage_spark.contract import load_contract
 from engage_spark.errors import NotPublishedError
 from engage_spark.insight.context_pack import METADATA_ENDING, Page, context_pack, write_pack
 from engage_spark.insight.evidence import Answer
-from engage_spark.insight.registry import tools_of
+from engage_spark.insight.registry import VERDICTS, tools_of
 from engage_spark.insight.vocabulary import Vocabulary
 from tests.support.paths import ROOT
 from tests.support.scripted_insight import ScriptedInsight, answer_of, own_contract
@@ -73,6 +74,20 @@ def test_statistics_of_a_lake_that_has_none_are_an_error() -> None:
     insight = ScriptedInsight(nothing)
     with pytest.raises(NotPublishedError):
         context_pack(insight.contract, insight)  # type: ignore[arg-type]
+
+
+def test_contradictions_are_named_first_and_what_is_left_off_is_said() -> None:
+    def judged(name: str, arguments: Mapping[str, Any]) -> Answer:
+        answer = answer_of(name, arguments, rows=2)
+        return replace(answer, truncated=arguments.get("verdict") == "holds")
+
+    insight = ScriptedInsight(judged)
+    text = by_name(context_pack(insight.contract, insight))["statements"].text  # type: ignore[arg-type]
+    asked = [arguments["verdict"] for tool, arguments in insight.calls if tool == "check_claim"]
+    assert asked == ["contradicted", "absent", "weaker", "cannot_be_told", "holds"]
+    assert set(asked) == set(VERDICTS)
+    assert text.index("Known contradictions") < text.index("What holds")
+    assert text.count("There is more; ask check_claim.") == 1
 
 
 def test_a_text_of_the_data_begins_nothing_in_markdown() -> None:

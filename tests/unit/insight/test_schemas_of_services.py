@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -20,9 +22,14 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:insight"
 CONTRACTS = [None, *sorted((ROOT / "tests" / "data").glob("*.odcs.yaml"))]
 
 
+@cache
+def tools_by(contract: Path | None) -> tuple[Tool, ...]:
+    return tools_of(load_contract(contract))
+
+
 @pytest.fixture(params=CONTRACTS, ids=lambda p: p.name.partition(".")[0] if p else "own")
 def tools(request: pytest.FixtureRequest) -> tuple[Tool, ...]:
-    return tools_of(load_contract(request.param))
+    return tools_by(request.param)
 
 
 def action_group(tools: tuple[Tool, ...], i: int = 0) -> dict[str, Any]:
@@ -127,7 +134,7 @@ WRONG: dict[str, tuple[str, Any, str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_the_validator_sees_what_the_service_would_refuse(name: str) -> None:
     path, value, seen = WRONG[name]
-    request: Any = json.loads(json.dumps(action_group(tools_of(load_contract(None)))))
+    request: Any = json.loads(json.dumps(action_group(tools_by(None))))
     *parents, last = path.split(".")
     at = request
     for parent in parents:
@@ -138,7 +145,7 @@ def test_the_validator_sees_what_the_service_would_refuse(name: str) -> None:
 
 
 def test_the_validator_sees_what_is_missing() -> None:
-    request = action_group(tools_of(load_contract(None)))
+    request = action_group(tools_by(None))
     del request["agentId"]
     assert problems("bedrock-agent", "CreateAgentActionGroupRequest", request) == [
         "CreateAgentActionGroupRequest: agentId is missing"
@@ -146,7 +153,7 @@ def test_the_validator_sees_what_is_missing() -> None:
 
 
 def test_the_tool_that_turns_pages_is_of_the_wire_alone() -> None:
-    tools = tools_of(load_contract(None))
+    tools = tools_by(None)
     assert NEXT_PAGE.name not in {t.name for t in tools}
     assert sum(t.group is ToolGroup.DESCRIPTIVE for t in wire_tools(tools)) <= 11
 
