@@ -106,6 +106,7 @@ def test_every_module_can_be_imported_without_starting_spark() -> None:
         "engage_spark.settings",
         "engage_spark.doctor",
         "engage_spark.reader",
+        "engage_spark.insight",
     ],
 )
 def test_what_needs_no_spark_does_not_import_it(module: str) -> None:
