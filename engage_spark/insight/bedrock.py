@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from engage_spark import log
 from engage_spark.insight.agentcore import gateway_tool_name
 from engage_spark.insight.failures import BadArgumentError, UnknownToolError
 from engage_spark.insight.registry import Argument, Tool, ToolGroup
@@ -29,6 +30,7 @@ from engage_spark.insight.schemas import (
     tool_text,
 )
 from engage_spark.insight.session import Insight
+from engage_spark.settings import load_settings
 
 FUNCTION_TEXT, PARAMETER_TEXT, GROUP_TEXT = 1_200, 500, 200
 """Characters that Bedrock takes as description of a function, a parameter and an action group."""
@@ -163,7 +165,9 @@ def _name(value: object) -> str:
 def _open() -> Insight:
     from engage_spark.reader import open_lake
 
-    return Insight(open_lake())
+    settings = load_settings()
+    log.configure(json_lines=True, level=settings.log.level)
+    return Insight(open_lake(settings))
 
 
 _source = LakeSource(_open)

@@ -10,9 +10,11 @@ import json
 import re
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -121,9 +123,16 @@ def reply_to(
         return Reply(_part_of(answer, place, max(budget, LEAST_BUDGET)))
     except EngageError as e:
         return Reply(error_body(e), e.code)
-    except Exception as e:  # noqa: BLE001 (whoever asks over a wire gets no trace; the log has the class)
-        log.event("a question failed", level="error", tool=cut(str(name), 100), error=type(e).__name__)
+    except Exception as e:  # noqa: BLE001 (whoever asks over a wire gets no trace; the log says where)
+        tool = _encodable(cut(str(name), 100))
+        log.event("a question failed", level="error", tool=tool, error=type(e).__name__, at=_place_of(e))
         return Reply(_error(INTERNAL, "the question could not be answered", None, ()), INTERNAL)
+
+
+def _place_of(error: Exception) -> str:
+    """Return where an exception was raised, as file and line."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
 def error_body(error: EngageError) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -225,3 +226,16 @@ def test_the_handler_keeps_its_lake_open(monkeypatch: pytest.MonkeyPatch) -> Non
         response = bedrock.lambda_handler(event_of("describe"), NO_CONTEXT)
         assert body_of(response)["tool"] == "describe"
     assert len(opened) == 1
+
+
+def test_the_handler_opens_the_lake_of_its_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ENGAGE_SPARK__LAKE__ROOT", str(tmp_path / "lake"))
+    monkeypatch.setattr(bedrock, "_source", LakeSource(bedrock._open))
+    body = body_of(bedrock.lambda_handler(event_of("describe"), NO_CONTEXT))
+    assert body["error"]["code"] == "NotPublished"
+    assert str(tmp_path / "lake") in body["error"]["message"]
+    monkeypatch.setenv("ENGAGE_SPARK__LAKE__ROOT", "")
+    monkeypatch.setattr(bedrock, "_source", LakeSource(bedrock._open))
+    assert body_of(bedrock.lambda_handler(event_of("describe"), NO_CONTEXT))["error"]["code"] != "Internal"

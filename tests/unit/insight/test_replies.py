@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engage_spark.errors import EngageError, NotPublishedError, TransientError
+from engage_spark.insight import replies
 from engage_spark.insight.evidence import Answer
 from engage_spark.insight.failures import BadArgumentError, StaleLakeError, SuppressedError
 from engage_spark.insight.replies import (
@@ -88,6 +89,20 @@ def test_a_lake_that_cannot_be_opened_is_a_failure_with_a_code() -> None:
         raise NotPublishedError("there is no lake here")
 
     assert LakeSource(no_lake).reply("describe", {}).code == "NotPublished"
+
+
+def test_the_log_says_where_what_nobody_expected_was_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(name: str, arguments: Mapping[str, Any]) -> Answer:
+        raise KeyError("secret_path")
+
+    events: list[dict[str, Any]] = []
+    monkeypatch.setattr(replies.log, "event", lambda text, **facts: events.append(facts))
+    ask(ScriptedInsight(fail), "describe", {})
+    (event,) = events
+    assert (event["tool"], event["error"]) == ("describe", "KeyError")
+    assert re.fullmatch(r"test_replies\.py:[0-9]+", event["at"])
 
 
 HOSTILE: list[Any] = [
