@@ -156,8 +156,9 @@ def _mapping(arguments: object) -> dict[str, Any]:
     if not isinstance(arguments, Mapping) or not all(isinstance(key, str) for key in arguments):
         raise BadArgumentError("arguments", "they are names with values")
     given = dict(arguments)
-    if wrong := [key for key, value in given.items() if _encodable([key, value]) != [key, value]]:
-        raise BadArgumentError(wrong[0], "it is no text")
+    for key, value in given.items():
+        if any(isinstance(x, str) and _encodable(x) != x for x in (key, value)):
+            raise BadArgumentError(key, "it is no text")
     return given
 
 

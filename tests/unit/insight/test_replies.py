@@ -150,6 +150,19 @@ def test_arguments_are_a_mapping_of_names(arguments: Any) -> None:
     assert ask(ScriptedInsight(simple), "describe", arguments)["error"]["code"] == "BadArgument"
 
 
+def test_an_argument_within_arguments_without_end_never_breaks_the_reply() -> None:
+    deep: Any = "age"
+    for _ in range(100_000):
+        deep = [deep]
+    assert ask(ScriptedInsight(refuse_lists), "describe", {"metric": deep})["error"]["code"] == "BadArgument"
+
+
+def refuse_lists(name: str, arguments: Mapping[str, Any]) -> Answer:
+    if isinstance(arguments["metric"], list):
+        raise BadArgumentError("metric", "must be a text, found list")
+    return simple(name, arguments)
+
+
 def pages_of(insight: Any, name: str, arguments: Any, budget: int) -> list[dict[str, Any]]:
     pages = [ask(insight, name, arguments, budget)]
     while "next" in pages[-1]:
