@@ -85,9 +85,14 @@ class LakeReader:
     def origin(self, table: str, day: date, *, stage: str | None = None) -> Origin:
         """Return where the rows of a table and day are read.
 
-        Errors: NotPublishedError where the table is gone.
+        Errors: NotPublishedError where the table is gone, or the run had no rows for it.
         """
         run = self.days(table, stage=stage)[day]
+        if self.view(table).stored not in run.outputs:
+            raise NotPublishedError(
+                f"{table} of {day} has no rows: there was nothing to count",
+                hint="see in the contract, and in what was published on that day, what could be counted",
+            )
         version = self.lake.versions([table]).get(table)
         if version is None:
             raise NotPublishedError(
@@ -95,6 +100,12 @@ class LakeReader:
                 hint=f"run `engage-spark {self.view(table).command}` with --force",
             )
         return Origin(table=table, version=version, run=run.run_id, as_of=day)
+
+    def outdated_days(self, table: str, until: date) -> list[date]:
+        """Return the days up to one that were published and are out of date, which no reader sees."""
+        publication = self.lake.publication
+        published = {d for s in self.view(table).stages for d in publication.published_days(s)}
+        return sorted(d for d in published - self.days(table).keys() if d <= until)
 
     def is_written(self, table: str, day: date) -> bool:
         """Return whether the run of a day had rows for a table: one without any writes none."""

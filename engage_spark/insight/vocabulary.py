@@ -156,6 +156,11 @@ class Vocabulary:
         return field is not None and field.is_personal and not field.protected
 
     @cached_property
+    def personal_fields(self) -> frozenset[str]:
+        """The names of fields, in any table, whose values are personal."""
+        return frozenset(f.name for t in self.contract.tables for f in t.fields if f.is_personal)
+
+    @cached_property
     def target_fields(self) -> dict[str, Field]:
         """The fields of the targets by name."""
         return {f.name: f for f in self.contract.entity.fields if f.role is Role.TARGET}

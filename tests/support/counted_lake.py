@@ -297,7 +297,9 @@ def _age(day: date, cohort: str) -> int:
     return (day.year - year) * 12 + day.month - month
 
 
-def predict(lake: SmallLake, day: date, customers: pd.DataFrame, *, target: str) -> None:
+def predict(
+    lake: SmallLake, day: date, customers: pd.DataFrame, *, target: str, feature: str = "a_feature"
+) -> None:
     """Publish made-up predictions of a target; one reason of each is of a personal field, masked."""
     field = lake.contract.entity[target]
     table = predictions_table(lake.contract)
@@ -318,7 +320,7 @@ def predict(lake: SmallLake, day: date, customers: pd.DataFrame, *, target: str)
                 "decision": int(value > 0.5) if is_classes else None,
                 "decision_threshold": 0.2 if is_classes else None,
                 "reasons": [
-                    {"feature": "a_feature", "value": "7", "contribution": 0.5},
+                    {"feature": feature, "value": "7", "contribution": 0.5},
                     {"feature": "a_personal_field", "value": "***", "contribution": -0.25},
                 ],
                 "imputed": [],

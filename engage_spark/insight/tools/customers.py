@@ -59,7 +59,7 @@ def explain_customer(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer
             facts += _prediction(words, of_target, lines[0])
             notes += _notes_on_prediction(lines[0])
             if of_target.as_of == origin.as_of:
-                rows += [_reason(target, lines[0]["unit"], r) for r in lines[0]["reasons"]]
+                rows += [_reason(words, target, lines[0]["unit"], r) for r in lines[0]["reasons"]]
     if origin is None:
         if missing is not None:
             raise missing
@@ -145,8 +145,10 @@ def _notes_on_prediction(r: Row) -> list[str]:
     return notes
 
 
-def _reason(target: str, unit: str | None, reason: Mapping[str, Any]) -> tuple[Value, ...]:
-    return (target, reason["feature"], reason["value"], reason["contribution"], unit)
+def _reason(words: Vocabulary, target: str, unit: str | None, reason: Mapping[str, Any]) -> tuple[Value, ...]:
+    """Return a reason. Scoring masks personal values; what an older contract let through is masked here."""
+    value = MASK if reason["feature"] in words.personal_fields else reason["value"]
+    return (target, reason["feature"], value, reason["contribution"], unit)
 
 
 def similar_customers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:

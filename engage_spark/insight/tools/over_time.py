@@ -68,6 +68,7 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     is_cut = len(rows) > MOST_ROWS
     origin = reader.origin("rollups", day)
     notes = [*notes_on(words, metric), *([HIDDEN_NOTE] if len(shown) < len(last) else [])]
+    notes += _on_outdated(reader, "rollups", day)
     if len(rows) < 2:
         notes.append(f"There is {'one point' if rows else 'no point'}: no trend can be told.")
     if grain is not Grain.DAY:
@@ -103,6 +104,11 @@ def _period(reader: LakeReader, row: Row, metric: str, grain: Grain) -> tuple[Va
         ends = share_estimate(round(value * n), n)[1:] if is_share else (value - half, value + half)
     days = (row["period_start"].isoformat(), row[SNAPSHOT_DATE].isoformat(), row["run_id"])
     return (*days, value, *ends, n, row["period_days"])
+
+
+def _on_outdated(reader: LakeReader, table: str, until: date) -> list[str]:
+    days = ", ".join(map(str, reader.outdated_days(table, until)))
+    return [f"Left out, since what they were made from has changed: {days}."] if days else []
 
 
 def _hidden_days(reader: LakeReader, dimension: str, segment: str, metric: str) -> set[date]:
@@ -173,6 +179,7 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     shown.sort(key=lambda r: (r[SNAPSHOT_DATE], r["cohort"]))
     notes = [] if len(shown) == len(wanted) else [HIDDEN_NOTE]
     notes.append("Customers who left the snapshots are in no cohort any more.")
+    notes += _on_outdated(reader, "cohorts", day) if one is not None else []
     return Answer(
         tool="cohort",
         arguments=arguments,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from engage_spark.analytics.intervals import NOT_MEASURED, Estimate, share_estimate
 from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Value
 from engage_spark.insight.experiments import customers_for_mean, customers_for_rate
@@ -32,8 +33,14 @@ class _Plan(NamedTuple):
 
     group: Contrast
     cost: float | None
-    gain: float | None
+    gain: Estimate
     half: int | None
+
+    @property
+    def shortfall(self) -> float:
+        """By how much the sum over the group is below what the mean of the others would make it."""
+        inside, outside = self.group.inside, self.group.outside
+        return inside.n * ((outside.mean or 0.0) - (inside.mean or 0.0))
 
 
 def recommend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
@@ -92,20 +99,24 @@ def _is_worse(c: Contrast, *, is_rate: bool) -> bool:
 def _plan(c: Contrast, settings: ModelSettings, effect: float, *, is_rate: bool) -> _Plan:
     n, mean = c.inside.n, c.inside.mean or 0.0
     if not is_rate:
-        return _Plan(c, None, None, customers_for_mean(mean, c.inside.standard_deviation or 0.0, effect))
-    cost = n * settings.cost
-    gain = n * mean * settings.success * settings.value - cost
-    return _Plan(c, cost, gain, customers_for_rate(mean, effect))
+        half = customers_for_mean(mean, c.inside.standard_deviation or 0.0, effect)
+        return _Plan(c, None, NOT_MEASURED, half)
+    cost, each = n * settings.cost, n * settings.success * settings.value
+    rate = share_estimate(round(c.inside.sum), n)
+    ends = [None if r is None else each * r - cost for r in rate]
+    return _Plan(c, cost, Estimate(*ends), customers_for_rate(mean, effect))
 
 
 def _order(p: _Plan) -> tuple[float, str, str]:
-    """Order by what is to be gained; of numbers by how far a group is below the others."""
-    first = -p.gain if p.gain is not None else (p.group.lift.upper or 0.0)
+    """Order by what is to be gained; of numbers by how much a group is below the others in all."""
+    first = -p.shortfall if p.gain.value is None else -p.gain.value
     return (first, p.group.dimension, p.group.segment)
 
 
 def _columns(measure: str, unit: str | None, currency: str, *, is_rate: bool) -> tuple[Column, ...]:
-    money = (Column(name="cost", unit=currency), Column(name="gain", unit=currency)) if is_rate else ()
+    names = ("cost", "gain", "gain_lower", "gain_upper") if is_rate else ()
+    money = tuple(Column(name=name, unit=currency) for name in names)
+    money = money or (Column(name="shortfall", unit=unit),)
     return (
         *GROUP_COLUMNS,
         Column(name="description", role=ColumnRole.TEXT),
@@ -123,7 +134,7 @@ def _columns(measure: str, unit: str | None, currency: str, *, is_rate: bool) ->
 
 def _row(p: _Plan, *, is_rate: bool) -> tuple[Value, ...]:
     c = p.group
-    money = (p.cost, p.gain) if is_rate else ()
+    money = (p.cost, *p.gain) if is_rate else (p.shortfall,)
     return (
         *(c.dimension, c.segment, c.description, c.inside.mean, c.outside.mean, *c.lift, c.inside.n),
         *(*money, p.half, _how(p)),
@@ -131,6 +142,8 @@ def _row(p: _Plan, *, is_rate: bool) -> tuple[Value, ...]:
 
 
 def _how(p: _Plan) -> str:
+    if p.gain.upper is not None and p.gain.upper <= 0:
+        return "At these figures contacts cost more than they keep: do not contact the whole group."
     if p.half is None:
         return "The group has no spread that a test could be planned by."
     if 2 * p.half > p.group.inside.n:
@@ -153,7 +166,8 @@ def _notes(
         )
     else:
         notes.append(
-            f"More of {target} is taken for better. Nothing says what a change of it costs or is worth."
+            f"More of {target} is taken for better. shortfall is the customers times the difference of the "
+            "means; whether any of it can be made good, and at what cost, nothing here says."
         )
     notes.append(
         f"The test sees a relative change of the {measure} by {effect:.0%} with a power of 80% at 95% "

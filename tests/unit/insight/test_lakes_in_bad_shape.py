@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError, NotPublishedError
 from engage_spark.insight import Insight, StaleLakeError, SuppressedError
+from engage_spark.reader import open_lake
 from tests.support.counted_lake import NEWEST, analyze, counted_lake, ingest, predict, two_days
 from tests.support.gym import CONTRACT, DAYS, gym_insight, gym_lake, members
 from tests.support.lake_without_spark import SmallLake
+from tests.support.paths import ROOT
 
+BANK = load_contract(ROOT / "tests" / "data" / "bank_churn.odcs.yaml")
 TABLES = {
     "analytics_states": ["describe", "compare_segments", "churn_drivers", "recommend", "similar_customers"],
     "rollups": ["trend"],
@@ -67,6 +71,14 @@ def test_an_empty_folder_and_a_lake_without_analytics_are_not_published(tmp_path
             gym_insight(tmp_path).call(tool, ARGUMENTS.get(tool))
 
 
+def test_what_there_was_nothing_to_count_of_has_no_rows(tmp_path: Path) -> None:
+    """A run that had no rows for a table has not written it, and no table is gone."""
+    days = two_days(BANK, 60)
+    counted_lake(tmp_path, BANK, {NEWEST: days[NEWEST]})
+    with pytest.raises(NotPublishedError, match="has no rows"):
+        Insight(open_lake(tmp_path, contract=CONTRACT)).call("cohort")
+
+
 def test_a_day_that_was_not_analyzed_is_not_published(whole: Path) -> None:
     with pytest.raises(NotPublishedError, match="2025-10-22"):
         gym_insight(whole).call("describe", {"as_of": "2025-10-22"})
@@ -104,10 +116,13 @@ def test_customers_published_again_make_the_analysis_stale(whole: Path, tmp_path
         assert caught.value.code == "StaleLake"
     with pytest.raises(StaleLakeError):
         insight.call("describe", {"as_of": str(DAYS[-1])})
+    ingest(lake, DAYS[1], members(DAYS[1]), attempt=2)
+    insight.refresh()
     older = insight.call("describe", {"as_of": str(DAYS[-2])})
     assert older.facts[0].as_of == DAYS[-2]
     trend = insight.call("trend", {"metric": "cancelled", "as_of": str(DAYS[-2])})
-    assert str(DAYS[-1]) not in {row[0] for row in trend.rows}
+    assert [row[0] for row in trend.rows] == [str(DAYS[0]), str(DAYS[2])]
+    assert any(n.endswith(f"has changed: {DAYS[1]}.") for n in trend.notes)
 
 
 def test_refresh_sees_what_was_published_since(tmp_path: Path) -> None:

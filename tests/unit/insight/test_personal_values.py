@@ -70,6 +70,14 @@ def test_personal_keys_are_masked_unless_they_shall_be_shown(tmp_path: Path) -> 
         masked.call("explain_customer", {"customer": "M1"})
 
 
+def test_reasons_of_personal_fields_are_masked_even_where_scoring_let_them_through(tmp_path: Path) -> None:
+    lake = counted_lake(tmp_path, BANK, {NEWEST: made_customers(BANK, 60)})
+    predict(lake, NEWEST, made_customers(BANK, 60), target="exited", feature="age")
+    insight = Insight(open_lake(tmp_path, contract=BANK))
+    answer = insight.call("explain_customer", {"customer": "7"})
+    assert [row[1:3] for row in answer.rows] == [("age", "***"), ("a_personal_field", "***")]
+
+
 def test_influencers_are_listed_by_the_measure_of_the_graph(tmp_path: Path) -> None:
     chess = load_contract(ROOT / "tests" / "data" / "chess.odcs.yaml")
     players = made_customers(chess, 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -267,6 +268,9 @@ def test_recommendations_say_whom_for_what_and_how_to_test(gym: Insight) -> None
     assert first["n"] == len(rare)
     assert first["cost"] == 5 * len(rare)
     assert first["gain"] == pytest.approx(len(rare) * (rate * 0.2 * 125 - 5))
+    interval = stats.binomtest(int(rare.cancelled.sum()), len(rare)).proportion_ci(method="wilson")
+    ends = [len(rare) * (r * 0.2 * 125 - 5) for r in (interval.low, interval.high)]
+    assert [first["gain_lower"], first["gain_upper"]] == pytest.approx(ends)
     p, q = rate, rate / 2
     m = (p + q) / 2
     size = (
@@ -283,6 +287,18 @@ def test_of_a_number_groups_below_are_recommended_without_money(gym: Insight) ->
     rows = rows_of(answer)
     assert {("plan", "Basic"), ("plan", "Plus")} <= {(r["dimension"], r["segment"]) for r in rows}
     assert not {"cost", "gain"} & {c.name for c in answer.columns}
+    basic, others = (TODAY[TODAY.plan.eq("Basic") == is_basic].yearly_spend for is_basic in (True, False))
+    row = next(r for r in rows if r["segment"] == "Basic")
+    assert row["shortfall"] == pytest.approx(len(basic) * (others.mean() - basic.mean()))
+
+
+def test_contacts_that_cost_more_than_they_keep_are_not_advised(gym: Insight) -> None:
+    lake = gym.lake
+    dear = lake.settings.models.model_copy(update={"cost": 40.0})
+    settings = lake.settings.model_copy(update={"models": dear})
+    answer = Insight(replace(lake, settings=settings)).call("recommend")
+    assert {row[-1].split(":")[1] for row in answer.rows} == {" do not contact the whole group."}
+    assert all(r["gain_upper"] < 0 for r in rows_of(answer))
 
 
 def test_groups_of_protected_fields_are_compared(gym: Insight) -> None:
