@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from engage_spark import __version__
-from engage_spark.cli import console, insight, models, quality, report, sql, tables
+from engage_spark.cli import ask, console, insight, models, quality, report, sql, tables
 from engage_spark.cli.common import (
     EPILOG,
     AsOf,
@@ -84,6 +84,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(tables.app, name="tables")
 app.add_typer(insight.app, name="insight")
 app.command(epilog=EPILOG)(sql.sql)
+app.command(epilog=EPILOG)(ask.ask)
 app.command(epilog=EPILOG)(report.report)
 
 

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 
-from engage_spark.insight.evidence import Answer, Evidence
+from engage_spark.insight.evidence import Answer, ColumnRole, Evidence
 from engage_spark.insight.number_texts import (
     Hedge,
     Mention,
@@ -42,6 +42,7 @@ _MINUS = re.compile(r"\b(?:minus|negative)\s+$", re.IGNORECASE)
 _LEVEL = re.compile(
     r"\b95\s?%(?:[\s-]+(?:confidence|credible))?(?:[\s-]+(?:intervals?|CI|level))\b", re.IGNORECASE
 )
+_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
 _CUSTOMERS = ("customers", "customer", "people", "users", "user", "members", "n")
 
 
@@ -285,6 +286,10 @@ def _figures(answers: Sequence[Answer], evidence: Iterable[Evidence]) -> Iterato
     for answer in answers:
         if answer.rows:
             yield _Figure(value=Decimal(len(answer.rows)), unit="rows", is_count=True)
+        texts = [i for i, c in enumerate(answer.columns) if c.role is ColumnRole.TEXT]
+        for cell in (str(row[i]) for row in answer.rows for i in texts):
+            if _NUMBER.fullmatch(cell):
+                yield _Figure(value=Decimal(cell))
         for value in answer.arguments.values():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 yield _Figure(value=_decimal(value))
@@ -317,16 +322,17 @@ def _most_rows(answers: Sequence[Answer]) -> int:
 
 def _phrases(answers: Sequence[Answer], evidence: Iterable[Evidence]) -> frozenset[str]:
     """Return the texts of the answers that hold numbers which are no figures, such as last 7 days."""
-    texts = set[str]()
+    texts, sentences = set[str](), set[str]()
     for answer in answers:
-        texts |= {*answer.notes, *_cells(answer), *(c.name for c in answer.columns)}
+        sentences |= {" ".join(prepared(note).split()) for note in answer.notes}
+        texts |= {*_cells(answer), *(c.name for c in answer.columns)}
         texts |= {c.unit for c in answer.columns if c.unit}
         texts |= {str(v) for v in answer.arguments.values() if isinstance(v, str)}
     for e in evidence:
         texts |= {e.label, e.filter, e.unit or "", *([e.value] if isinstance(e.value, str) else [])}
-        texts |= {e.table, e.run}
+        texts |= {e.table, e.run, f"version {e.version}"}
     parts = {part for text in texts for part in _parts(text)}
-    return frozenset(filter(may_hold_numbers, parts))
+    return frozenset(filter(may_hold_numbers, parts | sentences))
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -339,7 +345,7 @@ def _parts(text: str) -> Iterator[str]:
 
 def _masked(text: str, phrases: Iterable[str]) -> str:
     """Return a text with quoted phrases, and the level of intervals, put out of sight."""
-    masked = _LEVEL.sub(lambda m: "\0" * len(m[0]), text)
+    masked = text
     for phrase in sorted(phrases, key=lambda p: (-len(p), p)):
         if not phrase or re.fullmatch(r"[-+$€£]?[\d.,]+%?", phrase):
             continue  # a bare number is a number, wherever it stands
@@ -349,4 +355,4 @@ def _masked(text: str, phrases: Iterable[str]) -> str:
         words = r"\s+".join(map(re.escape, phrase.rstrip(".").split()))
         pattern = re.compile(rf"(?<![\w.,-])(?<!\d ){words}(?![\w])(?![.,]\d)", re.IGNORECASE)
         masked = pattern.sub(lambda m: "\0" * len(m[0]), masked)
-    return masked
+    return _LEVEL.sub(lambda m: "\0" * len(m[0]), masked)

@@ -292,7 +292,7 @@ def _of_digits(text: str, match: re.Match[str]) -> Mention:
     if len(body) < len(match["body"]):  # the end of a sentence or of an item of a list
         end, tail = match.start("body") + len(body), ""
     is_glued = bool(re.match(r"[\w№#@]", before)) and not match["money"]
-    is_endless = len(body) > LONGEST or len(match["exp"] or "") > 3
+    is_endless = len(body) > LONGEST or len(match["exp"] or "") > 4
     if is_endless or is_glued or not _BODY.fullmatch(body) or (tail and tail not in _TAILS) or sign == "±":
         reach = re.search(r"\S*$", text[:start])
         return _unreadable(text, reach.start() if reach and is_glued else start, match.end())

@@ -1,0 +1,145 @@
+"""Answer questions in plain English, one after the other, by the tools and from their evidence alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from engage_spark.errors import PermanentError
+from engage_spark.insight.ask.follow_ups import follow, leans_on_the_last, may_lean_on_the_last
+from engage_spark.insight.ask.narrator import narrate
+from engage_spark.insight.ask.reading import read_question
+from engage_spark.insight.ask.resolving import Decline, Route
+from engage_spark.insight.ask.router import route
+from engage_spark.insight.ask.terms import Terms, best_metrics, content_of
+from engage_spark.insight.check_text import check_text
+from engage_spark.insight.evidence import Answer
+from engage_spark.insight.vocabulary import Vocabulary
+
+
+class Tools(Protocol):
+    """What answers calls: `Insight`, or what stands in for it."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The names that questions may use."""
+
+    def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Answer:
+        """Answer a call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpokenReply:
+    """What became of a question: `answer` with its `text`, or a decline with `offers`.
+
+    `remarks` say how words were read. `tool` and `arguments` are the call that was made.
+    """
+
+    question: str
+    text: str
+    tool: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    answer: Answer | None = None
+    offers: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a tool answered."""
+        return self.answer is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reply as plain JSON."""
+        return {
+            "question": self.question,
+            "answered": self.is_answered,
+            "text": self.text,
+            "tool": self.tool,
+            "arguments": dict(self.arguments),
+            "offers": list(self.offers),
+            "remarks": list(self.remarks),
+            "answer": None if self.answer is None else self.answer.to_dict(),
+        }
+
+
+@dataclass
+class Conversation:
+    """Questions to one lake. A question may go on from the last one that was answered.
+
+    Errors: those of the tools; nothing is guessed where a question is not clear.
+    """
+
+    tools: Tools
+    last: Route | None = None
+    pending: Decline | None = None
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The words that the contract lets questions use."""
+        return Terms(self.tools.vocabulary)
+
+    def ask(self, question: str) -> SpokenReply:
+        """Answer a question, or say what can be asked instead."""
+        call = self.route(question)
+        if isinstance(call, Decline):
+            offers = "".join(f"\n- {offer}" for offer in call.offers)
+            hint = f"\nWhat can be asked:{offers}" if offers else ""
+            text = f"This is not answered: {call.reason}.{hint}"
+            return SpokenReply(question=question, text=text, offers=call.offers)
+        answer = self.tools.call(call.tool, call.arguments)
+        text = narrate(answer)
+        if problems := check_text(text, [answer]):
+            raise PermanentError(
+                "the answer could not be put into words: a number of the text is not in the evidence",
+                details=[str(p) for p in problems],
+                hint="ask with --json, and report this question",
+            )
+        return SpokenReply(
+            question=question,
+            text=text,
+            tool=call.tool,
+            arguments=call.arguments,
+            answer=answer,
+            remarks=call.remarks,
+        )
+
+    def route(self, question: str) -> Route | Decline:
+        """Return the call that answers a question in this conversation, and remember it."""
+        result = self._route(question)
+        if isinstance(result, Route):
+            self.last, self.pending = result, None
+        else:
+            self.pending = result if result.template is not None else None
+        return result
+
+    def _route(self, question: str) -> Route | Decline:
+        completed = self._completed(question)
+        if completed is not None:
+            return completed
+        reading = read_question(question, self.terms)
+        if self.last is not None and leans_on_the_last(reading):
+            result = follow(reading, self.last)
+            if isinstance(result, Route):
+                return result
+            alone = route(read_question(question, self.terms))
+            return alone if isinstance(alone, Route) and reading.words[:1] != ["and"] else result
+        result = route(reading)
+        if isinstance(result, Decline) and self.last is not None and result.template is None:
+            again = read_question(question, self.terms)
+            if may_lean_on_the_last(again):
+                following = follow(again, self.last)
+                return following if isinstance(following, Route) else result
+        return result
+
+    def _completed(self, question: str) -> Route | Decline | None:
+        """Return the call of the question before with the gap filled, where this one names what it meant."""
+        if self.pending is None or self.pending.template is None:
+            return None
+        offered = [m for m in self.terms.metrics if m.name in self.pending.offers]
+        named = [m for m in offered if m.name == question.strip().lower()]
+        named = named or best_metrics(content_of(question), offered, None)
+        if len(named) != 1:
+            return None
+        return route(read_question(self.pending.template.format(named[0].name.replace("_", " ")), self.terms))

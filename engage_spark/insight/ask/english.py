@@ -1,0 +1,169 @@
+"""Hold the English that questions are made of: words without content, words of one meaning, word forms.
+
+It knows no contract. What a business calls its things comes from its contract alone (`terms`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text, which blanks part."""
+    return frozenset(text.split())
+
+
+_MEANINGS: Mapping[str, str] = {
+    "churn": "churns churned churning churner churners attrition leave leaves leaving left lose loses losing "
+    "lost quit quits quitting exit exits exited exiting cancel cancels cancelled canceled departing depart",
+    "retention": "retain retains retained retaining stay stays stayed staying",
+    "revenue": "revenues turnover sales spend spends spending spent earnings",
+    "salary": "salaries income incomes wage wages",
+    "engagement": "engaged engaging engage engages",
+    "location": "locations area areas region regions regional geography geographies geographic "
+    "geographical place "
+    "places country countries district districts locality",
+    "gender": "genders sex sexes",
+    "age": "ages aged old older oldest young younger youngest",
+    "tenure": "tenures seniority longevity",
+    "account": "accounts subscription subscriptions plan plans tier tiers",
+    "customer": "customers client clients user users people person persons member members consumer "
+    "consumers buyer "
+    "buyers folk",
+    "duration": "durations length lengths long longer longest",
+    "rating": "ratings rated stars star",
+    "transaction": "transactions purchase purchases order orders payment payments",
+    "completeness": "complete",
+    "value": "values worth valuable",
+    "login": "logins logon logons logged",
+    "virality": "viral",
+    "centrality": "central",
+    "mobile": "phone phones smartphone smartphones",
+    "sentiment": "sentiments mood",
+    "strength": "strengths",
+    "balance": "balances",
+    "failure": "failures failed fail fails",
+    "complaint": "complaints complain complains complained complaining",
+    "influence": "influences influential",
+    "usage": "use uses used",
+    "message": "sms texts",
+    "electric": "electrical",
+    "view": "viewed",
+    "recency": "recent recently",
+}
+MEANINGS = {form: word for word, forms in _MEANINGS.items() for form in forms.split()}
+"""The word that a word means here, where it is another one."""
+EXPANSIONS = {
+    "ltv": ("lifetime", "value"),
+    "clv": ("lifetime", "value"),
+    "cltv": ("lifetime", "value"),
+    "signup": ("signup",),
+    "signups": ("signup",),
+}
+FILLER = word_set(
+    """
+    a an the this that these those it its they them their there here we us our ours i me my you your one
+    ones s t is are was were be been being am do does did doing done has have had having can could would
+    should may might shall must let lets of in on at for from to by with within without into onto upon
+    over under up down out off about as than then and or but so if also too both either each every any
+    some all no what which who whom whose where when how why whether please tell show give list find get
+    see look know want need like explain say report display present provide calculate compute determine
+    check out figure much many more most less least few fewer very quite really just only even still
+    currently current now today right typical typically usual usually general generally overall whole
+    total totally approximately around roughly about exact exactly actually roughly main mainly biggest
+    largest smallest big large small high higher highest low lower lowest great greater greatest good
+    better best bad worse worst strong stronger strongest strongly weak weaker weakest weakly top bottom
+    average averages mean means median number numbers amount amounts count counts level levels figure
+    figures statistic statistics stats stat summary rate rates score scores percentage percentages percent
+    pct proportion fraction size per sum data dataset platform business company base snapshot make makes
+    made making go goes going come comes coming bring brings take takes happen happens happened happening
+    spread spreads deviation standard variance minimum maximum min max range quantile quantiles above
+    below there's what's who's how's where's i'd i'm we're we've don't doesn't didn't isn't aren't can't
+    group groups segment segments band bands bracket brackets type types kind kinds category categories
+    class classes part parts type's cohort cohorts hi hello hey thanks thank ok okay well yes so please
+    quick quickly question wonder wondering curious between among amongst across versus vs against
+    compared compare compares comparing comparison relative different differ differs difference
+    differences differently vary varies end ends per respectively according terms term look looks looking
+    like likely set sets thing things kind sort way ways
+    """
+)
+"""Words that can stand in a question without changing what is asked, once its intent has been read."""
+NEGATIONS = word_set(
+    """
+    not without except excluding excluded exclude never neither nor besides non isn't aren't don't doesn't
+    didn't haven't hasn't won't
+    """
+)
+FUTURE = word_set(
+    """
+    will forecast forecasts predict predicts predicted prediction predictions projected projection
+    tomorrow upcoming next future expect expected
+    """
+)
+MILD_FUTURE = word_set(
+    """
+    predict predicts predicted prediction predictions next expect expected
+    """
+)
+"""Of these, what can also be said of a model, or of steps to take."""
+WINDOW_WORDS = word_set(
+    """
+    last past previous day days week weeks month months quarter quarters year years daily weekly monthly
+    quarterly yearly ago since during
+    """
+)
+STATISTICS = word_set(
+    """
+    avg average mean count total num number pct percent percentage score usd eur gbp amount rate ratio
+    last day days ago v1 minutes index level received listed sent
+    """
+)
+"""Parts of a field's name that say how it is measured, and not what it is."""
+
+
+SLIPS = dict(
+    pair.split(":")
+    for pair in [
+        "wich:which",
+        "whch:which",
+        "teh:the",
+        "waht:what",
+        "wht:what",
+        "hwo:how",
+        "whats:what",
+        "hows:how",
+        "whos:who",
+        "abot:about",
+        "mroe:more",
+        "adn:and",
+        "fo:of",
+        "ot:to",
+        "si:is",
+        "ar:are",
+        "teir:tier",
+        "pls:please",
+        "plz:please",
+        "avg:average",
+        "vrs:versus",
+    ]
+)
+"""Slips in words too short to be corrected by their letters, and short forms."""
+
+
+def meaning(word: str) -> str:
+    """Return the word that stands for a word here: of its meaning, else its singular."""
+    if word in MEANINGS:
+        return MEANINGS[word]
+    single = singular(word)
+    return MEANINGS.get(single, single)
+
+
+def singular(word: str) -> str:
+    """Return the singular of an English noun, by its ending."""
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes", "zes")):
+        return word[:-2]
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word

@@ -1,0 +1,158 @@
+"""Complete a question by the one before it: "and in rural areas?", "by account type?", "and over time?"."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from engage_spark.insight.ask.intents import Intent
+from engage_spark.insight.ask.reading import Reading
+from engage_spark.insight.ask.resolving import Decline, Route, Unclear
+from engage_spark.insight.ask.router import Router
+from engage_spark.insight.ask.terms import MetricTerm
+
+_MARKS = re.compile(
+    r"^(?:(?:ok|okay|so|now|well|then) )?(?:and|what about|how about|what of|also|same|"
+    r"the same|only|just|but|instead|"
+    r"or|versus|vs|for|in|by|with|is that|are those|why)\b"
+)
+_PRONOUNS = re.compile(r"\b(?:it|that|this|those|these|them|there|they)\b")
+_SHORT = 7
+"""Words of a question that may lack what the one before it named."""
+
+
+def leans_on_the_last(reading: Reading) -> bool:
+    """Return whether a question says by its first words that it goes on from the one before."""
+    return bool(_MARKS.match(reading.joined))
+
+
+def may_lean_on_the_last(reading: Reading) -> bool:
+    """Return whether a question that cannot be answered by itself may be meant to go on."""
+    return len(reading.words) <= _SHORT or bool(_PRONOUNS.search(reading.joined))
+
+
+def follow(reading: Reading, last: Route) -> Route | Decline:
+    """Return the call of a question that goes on from `last`, or why there is none."""
+    try:
+        return _Follower(reading, context=_metric_of(reading, last), last=last).follow()
+    except Unclear as e:
+        return e.decline
+
+
+def _metric_of(reading: Reading, last: Route) -> MetricTerm | None:
+    name = last.arguments.get("metric") or last.arguments.get("target")
+    return next((m for m in reading.terms.metrics if m.name == name), None)
+
+
+class _Follower(Router):
+    """Routes with what the last question named at hand."""
+
+    def __init__(self, reading: Reading, *, context: MetricTerm | None, last: Route) -> None:
+        super().__init__(reading, context=context)
+        self.last = last
+
+    def follow(self) -> Route:
+        reading = self.reading
+        if reading.customer is not None:
+            if "customer" in self.last.arguments and not reading.content:
+                return self._merged({"customer": reading.customer})
+            return self.route()
+        wanted = [i for i in reading.intents() if i not in (Intent.SEGMENTS, Intent.COMPARE, Intent.OVERVIEW)]
+        if wanted:
+            return self.route()
+        return self._with_slots()
+
+    def _with_slots(self) -> Route:
+        reading, last = self.reading, self.last
+        named: dict[str, Any] = {}
+        if reading.content:
+            named = self._named_metric()
+        if len(reading.segments) == 2 and "metric" in {*last.arguments, *named}:
+            return self._two_segments(named)
+        if reading.segments:
+            return self._segment(named)
+        if reading.dimensions:
+            return self._dimension(named)
+        if reading.grain is not None and last.tool in ("trend", "what_changed"):
+            named["grain"], reading.window = reading.grain, None
+        if reading.limit is not None:
+            if "limit" not in _TAKES_LIMIT.get(last.tool, ()):
+                raise Unclear("a number of rows has no place in this question", [])
+            named["limit"], reading.limit = reading.limit, None
+        if reading.month is not None and last.tool == "cohort":
+            named["cohort"], reading.month = reading.month, None
+        if not named and reading.as_of is None:
+            raise Unclear("it is not clear what goes on from the question before", [])
+        return self._merged(named)
+
+    def _named_metric(self) -> dict[str, Any]:
+        last = self.last
+        if last.tool in ("churn_drivers", "recommend", "fairness", "explain_customer"):
+            if last.tool == "fairness" and (attribute := self._protected()):
+                return attribute
+            return self._optional_target()
+        name = self._metric_name()
+        if last.tool == "correlate":
+            return (
+                {"other": name}
+                if "other" in last.arguments or "with" in self.reading.words
+                else {"metric": name}
+            )
+        if last.tool in ("describe", "distribution", "compare_segments", "trend", "what_changed", "cohort"):
+            return {"metric": name}
+        raise Unclear("it is not clear what goes on from the question before", [])
+
+    def _two_segments(self, named: dict[str, Any]) -> Route:
+        (dimension, first), (other, second) = self.reading.segments
+        if dimension != other:
+            raise Unclear("a question can name one segment", [])
+        self.reading.segments, self.reading.dimensions = [], []
+        metric = named.get("metric") or self.last.arguments["metric"]
+        return self._done(
+            "compare_segments", {"metric": metric, "dimension": dimension, "first": first, "second": second}
+        )
+
+    def _segment(self, named: dict[str, Any]) -> Route:
+        reading, last = self.reading, self.last
+        if len(set(reading.segments)) > 1:
+            raise Unclear("a question can name one segment", [])
+        dimension, segment = reading.segments[0]
+        reading.segments, reading.dimensions = [], [d for d in reading.dimensions if d != dimension]
+        as_of = {"as_of": last.arguments["as_of"]} if "as_of" in last.arguments else {}
+        group = {"dimension": dimension, "segment": segment}
+        if last.tool in ("describe", "trend", "distribution"):
+            return self._merged(named | group)
+        if last.tool == "compare_segments":
+            metric = named.get("metric") or last.arguments["metric"]
+            return self._done("describe", {"metric": metric, **group, **as_of})
+        if last.tool == "cohort" and last.arguments.get("cohort_key") == dimension:
+            return self._merged(named | {"cohort": segment})
+        raise Unclear(f"{last.tool.replace('_', ' ')} is not shown of one segment", [])
+
+    def _dimension(self, named: dict[str, Any]) -> Route:
+        reading, last = self.reading, self.last
+        if len(reading.dimensions) > 1:
+            raise Unclear("a question can name one dimension", [])
+        dimension = reading.dimensions.pop()
+        if last.tool == "fairness" and dimension in {t.name for t in self.terms.protected}:
+            return self._merged({"attribute": dimension})
+        as_of = {"as_of": last.arguments["as_of"]} if "as_of" in last.arguments else {}
+        metric = named.get("metric") or last.arguments.get("metric")
+        if last.tool in ("describe", "compare_segments", "churn_drivers") and (metric or self.context):
+            metric = metric or (self.context.name if self.context else None)
+            return self._done("compare_segments", {"metric": metric, "dimension": dimension, **as_of})
+        if last.tool in ("distribution", "what_changed"):
+            whole = {k: v for k, v in last.arguments.items() if k != "segment"}
+            return self._done(last.tool, whole | named | {"dimension": dimension})
+        if last.tool == "cohort" and dimension in {k.name for k in self.terms.cohort_keys}:
+            rest = {k: v for k, v in last.arguments.items() if k != "cohort"}
+            return self._done("cohort", rest | named | {"cohort_key": dimension})
+        raise Unclear(f"{last.tool.replace('_', ' ')} is not shown by a dimension", [])
+
+    def _merged(self, named: dict[str, Any]) -> Route:
+        return self._done(self.last.tool, {**self.last.arguments, **named})
+
+
+_TAKES_LIMIT = dict.fromkeys(
+    ("correlate", "churn_drivers", "similar_customers", "top_influencers", "recommend"), ("limit",)
+)

@@ -1,0 +1,282 @@
+"""Hold the turns of phrase by which a question says what it wants, in the order in which they decide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from engage_spark.insight.ask.english import word_set
+
+
+class Intent(StrEnum):
+    """What a question wants, by the tool that answers it; OVERVIEW and COMPARE are shown by their grammar."""
+
+    QUALITY = "data_quality"
+    FAIRNESS = "fairness"
+    INFLUENCERS = "top_influencers"
+    RECOMMEND = "recommend"
+    CLAIM = "check_claim"
+    COHORT = "cohort"
+    CHANGED = "what_changed"
+    TREND = "trend"
+    CORRELATE = "correlate"
+    DRIVERS = "churn_drivers"
+    DISTRIBUTION = "distribution"
+    SEGMENTS = "segments"
+    COMPARE = "compare_segments"
+    OVERVIEW = "overview"
+
+
+_DATA = r"(?:the |our |this |today's )?(?:data|delivery|deliveries|snapshot|dataset)"
+_RAISE = (
+    r"(?:reduc|lower|cut|decreas|prevent|stop|avoid|rais|increas|improv|boost|grow|lift|keep|retain|win|get|"
+    r"mak|bring|minimi[sz]|maximi[sz]|fight|tackl|limit|slow|strengthen|rescu|sav)\w*"
+)
+_PERIOD = r"(?:days?|weeks?|months?|snapshots?)"
+RAISE = re.compile(rf"\b{_RAISE}\b")
+PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
+    (intent, re.compile(rf"\b(?:{pattern})\b"))
+    for intent, pattern in (
+        (
+            Intent.QUALITY,
+            rf"data quality|quality of {_DATA}|quarantin\w*|(?:rejected|invalid|bad|valid|broken|"
+            rf"missing|duplicated?|"
+            r"dirty|incomplete) (?:rows?|records?|values?|data|entries|cells)|duplicates?|(?:rows?|"
+            r"records?) (?:were |are "
+            r"|was )?(?:read|delivered|rejected|valid|invalid)|(?:checks?|rules?|gates?|validations?|"
+            r"tests?) (?:that )?"
+            r"(?:have |were |are |did )?(?:been )?(?:fail\w*|broken|violated|broke|not pass\w*)|"
+            r"fail\w* (?:quality )?"
+            r"(?:checks?|rules?|gates?|validations?)|violations?|violated|broken rules?|"
+            rf"(?:how )?(?:clean|complete|fresh|good|reliable|trustworthy|accurate|healthy) (?:is|are|"
+            rf"was) {_DATA}|"
+            rf"(?:is|are|was) {_DATA} (?:clean|complete|fresh|good|reliable|trustworthy|accurate|ok|"
+            rf"okay|healthy|valid)|"
+            rf"data (?:completeness|freshness|errors?|problems?|issues?|health|checks?|validity)|trust "
+            rf"{_DATA}|"
+            rf"(?:completeness|freshness|health|validity|problems?|issues?|errors?) (?:of|with|in) {_DATA}|"
+            r"quality (?:checks?|gates?|rules?|problems?|issues?|report)|wrong with (?:the |our )?data",
+        ),
+        (
+            Intent.FAIRNESS,
+            r"(?:un)?fair(?:ness|ly)?|bias(?:ed|es)?|discriminat\w*|equal opportunity|disparit\w*|"
+            r"treat(?:s|ed|ment)?|"
+            r"protected|(?:statistical |predictive )?parity|disadvantag\w*|equitabl\w*|equity|equal(?:ly)?",
+        ),
+        (
+            Intent.INFLUENCERS,
+            r"(?:top |biggest |main |key |most )?(?:influencers?|opinion leaders?|hubs?|multipliers?)|"
+            r"most (?:influential|connected|central)|best connected",
+        ),
+        (
+            Intent.RECOMMEND,
+            r"recommend\w*|suggest\w*|advice|advise|what (?:should|can|could|might|do|would) (?:we|i|"
+            r"you|one) (?:do|try|"
+            rf"change|test)|how (?:can|could|should|do|might|to|would) (?:we |i |you |one )?(?:best "
+            rf")?{_RAISE}|"
+            rf"what (?:would|could|can|might|will) (?:help (?:to |us )?)?{_RAISE}|(?:best |good "
+            rf")?ways? (?:to|of) {_RAISE}|"
+            rf"what to (?:do|try)|next steps?|actions?|interventions?|strategy|strategies|campaigns?|"
+            rf"ideas? (?:to|for)|"
+            rf"(?:want|like|need|aim|help us|help me|plan) to {_RAISE}|where should we (?:start|begin|"
+            rf"act)|worth (?:trying|testing)|"
+            r"a/?b tests?|experiments?",
+        ),
+        (
+            Intent.CLAIM,
+            r"(?:is|are|was) (?:it|that|this) (?:really |actually )?(?:true|right|correct|so|a fact|"
+            r"the case)|true|"
+            r"claims?|claimed|claiming|verif(?:y|ied)|hold(?:s)?(?: true| up)?|statements?|myths?|"
+            r"really|dictionary|"
+            r"(?:data )?support(?:s|ed)?|confirm(?:s|ed)?|contradict\w*|refut\w*|disprov\w*|proven?|"
+            r"check (?:whether|if|"
+            r"that)|assumptions?|verdicts?|supposed(?:ly)?|fact check|said to|correct that",
+        ),
+        (
+            Intent.COHORT,
+            r"cohorts?|sign(?:ed|ing)?[ -]?ups?|joined|joining|registered|vintages?|month of joining",
+        ),
+        (
+            Intent.CHANGED,
+            rf"chang(?:e|es|ed|ing)|(?:since|from|versus|vs|than|against|to|with) (?:yesterday|the "
+            rf"{_PERIOD} before|"
+            rf"(?:the )?(?:last|previous|prior) {_PERIOD})|{_PERIOD}[ -]over[ -]{_PERIOD}|movers?|"
+            rf"moved|what(?:'s| is) new|"
+            r"drop(?:ped)?|f[ae]ll(?:en)?|rose|risen|increased|decreased|declined|grew|grown|jumped|shifted|"
+            r"gone (?:up|down)|went (?:up|down)",
+        ),
+        (
+            Intent.TREND,
+            r"trend(?:s|ed|ing)?|over time|time series|develop(?:s|ed|ment|ing)?|evolv\w*|evolution|"
+            r"history|historical\w*|"
+            rf"{_PERIOD} by {_PERIOD}|over the (?:last|past|previous)(?: \d+)? {_PERIOD}|over "
+            rf"(?:several |the )?{_PERIOD}|"
+            r"by (?:day|week|month)|rising|falling|growing|shrinking|increasing|decreasing|declining|"
+            r"going (?:up|down)|trajectory|"
+            r"(?:in|during) the (?:last|past)(?: \d+)? (?:weeks|months)",
+        ),
+        (
+            Intent.CORRELATE,
+            r"correlat\w*|relat(?:e|es|ed|ing|ion|ions|ionship|ionships)|associat\w*|link(?:ed|s)?|"
+            r"go(?:es)? (?:together|"
+            r"hand in hand|along)|depend\w*|moves? (?:together|with)|connection between|spearman\w*|"
+            r"pearson\w*|tied to|"
+            r"covar\w*|goes? up with|interplay|dependence",
+        ),
+        (
+            Intent.DRIVERS,
+            r"driv(?:e|es|er|ers|ing|en)|why|caus(?:e|es|ed|ing)|reasons?|factors?|predictors?|indicators?|"
+            r"(?:early )?warning signs?|signals?|signs?|leads? to|leading to|explains?|behind|"
+            r"contribut\w*|determin(?:e|es)|"
+            r"influences?|affects?|impacts?|goes? with|matters? (?:most )?for|responsible|makes? "
+            r"(?:people|customers|users)|"
+            r"makes?|symptoms?",
+        ),
+        (
+            Intent.DISTRIBUTION,
+            r"distribut\w*|percentiles?|histograms?|quantiles?|deciles?|break ?down|broken down|split|"
+            r"spread|composition|"
+            r"composed|make ?up|mix|shape|skew\w*|tail",
+        ),
+        (
+            Intent.SEGMENTS,
+            r"(?:which|what) (?:of (?:the|our) )?(?:customer |user |kinds? of |types? of |sorts? of "
+            r")?(?:segments?|groups?|"
+            r"kinds?|types?|sorts?|customers|users|clients|people)(?: of (?:customers?|users?|people|"
+            r"clients?))?|"
+            r"who|where|segments?",
+        ),
+        (
+            Intent.COMPARE,
+            r"compar\w*|versus|vs|differ(?:s|ed|ent|ence|ences)?|across|than|gap|contrast",
+        ),
+        (
+            Intent.OVERVIEW,
+            r"overview|summar(?:y|ies|ize|ise)|key (?:figures|numbers|metrics)|snapshot of|at a "
+            r"glance|describe|"
+            r"how is (?:the |our )?business|how are we doing|headline(?: figures| numbers)?",
+        ),
+    )
+)
+EXPLAIN = re.compile(
+    r"\b(?:explain\w*|why|reasons?|predict\w*|likely|likelihood|probability|risk|will|score[sd]?|about)\b"
+)
+SIMILAR = re.compile(
+    r"\b(?:similar|alike|resembl\w*|look ?alikes?|comparable|nearest|closest|neighbou?rs?|peers?|"
+    r"twins?|like)\b"
+)
+VERDICTS = (
+    ("contradicted", re.compile(r"\b(?:contradict\w*|false|wrong|refut\w*|disprov\w*)\b")),
+    (
+        "cannot_be_told",
+        re.compile(r"\b(?:cannot be (?:told|judged|decided|checked)|unclear|undecid\w*|open)\b"),
+    ),
+    ("weaker", re.compile(r"\b(?:weaker|overstated|exaggerated)\b")),
+    ("absent", re.compile(r"\b(?:absent)\b")),
+    ("holds", re.compile(r"\b(?:holds?(?: true| up)?|true|confirm\w*|support\w*|correct)\b")),
+)
+REWRITES = tuple(
+    (re.compile(pattern), text)
+    for pattern, text in (
+        (
+            r"\b(?:at|in) (?:a )?(?:high |higher |highest |most |greatest )?risk(?: of)?(?: churn\w*| "
+            r"leaving)?\b",
+            "churn",
+        ),
+        (r"\b(?:churn|attrition) risk\b", "churn"),
+        (r"\brisk of (?:churn\w*|leaving)\b", "churn"),
+        (r"\b(?:churn|churning) or (?:retention|staying)\b", "churn"),
+        (r"\blog(?:s|ged|ging)?[ -]in(?:s)?\b", "login"),
+        (r"\bsign(?:s|ed|ing)?[ -]up(?:s)?\b", "signup"),
+        (r"\blife[ -]time\b", "lifetime"),
+        (r"\bper cent\b", "percent"),
+        (
+            r"\b(?:what|which) share of\b|\bshare of (?=(?:all |the |our )?(?:customers|users|people|"
+            r"clients))",
+            "what proportion of",
+        ),
+        (r"\bthe share of\b", "the proportion of"),
+        (r"\bhow long\b", "how long duration"),
+        (r"\b(?:men|man|males)\b", "male"),
+        (r"\b(?:women|woman|females)\b", "female"),
+        (r"\bcosts? us\b", "costs"),
+        (r"\b(?:time|part) of (?:the )?day\b", "daypart"),
+        (r"\b(?:in the|at) (?=(?:morning|afternoon|evening|night)\b)", ""),
+        (r"\bpower users?\b", "power-users"),
+        (r"\bas (?:a )?function of\b", "by"),
+        (r"\bbroken down (?:by|into)\b", "by"),
+        (r"\ba (?:year|month|week|day) ago\b", "ago-unknown"),
+    )
+)
+"""Turns of phrase that are one word for what follows."""
+TRIGGER_WORDS = word_set(
+    """
+    quality quarantine quarantined rejected invalid duplicate duplicates checks rules gates validation
+    violations violated completeness freshness fresh clean reliable trust errors problems issues fair
+    unfair fairness bias biased discriminate discrimination treated treatment protected parity disparity
+    influencer influencers influential hubs connected recommend recommendation recommendations recommended
+    suggest suggestion suggestions advice strategy strategies actions interventions campaign campaigns
+    reduce lower decrease prevent increase improve raise boost true claim claims claimed verify statement
+    statements really contradicted confirm confirmed support dictionary signup signed joined registered
+    cohort cohorts change changed changes yesterday dropped risen increased decreased declined trend
+    trends trending development develop developed evolve evolved history rising falling growing correlate
+    correlated correlates correlation correlations relation relationship related associated association
+    linked depend depends together drive drives driver drivers cause causes reason reasons factor factors
+    predictor predictors indicator indicators warning signals influence affect affects impact explain
+    explains distribution distributed percentile percentiles histogram breakdown spread skewed composition
+    segment segments compare compared comparison versus different difference across overview summary
+    similar alike comparable predicted prediction risk average median mean customers quartile quartiles
+    daypart male female highest lowest biggest strongest week month quarter weekly monthly quarterly daily
+    between
+    """
+)
+"""Words by which intents are known, as far as they are worth correcting."""
+SIDE_WORDS: Mapping[Intent, frozenset[str]] = {
+    Intent.QUALITY: word_set(
+        """
+        quality delivered read completeness problem issue error check rule gate found pass passed
+        violation report missing row clean trust today table severity which
+        """
+    ),
+    Intent.FAIRNESS: word_set(
+        """
+        model prediction field attribute audit towards toward against result outcome performance work fair
+        opportunity
+        """
+    ),
+    Intent.RECOMMEND: word_set(
+        """
+        next first test about against reduce increase improve raise lower keep more action try experiment
+        size further start help grow
+        """
+    ),
+    Intent.CLAIM: word_set(
+        """
+        contradicted false wrong weaker absent unclear open held checked check fact test tested stand fail
+        failure not business contract
+        """
+    ),
+    Intent.CHANGED: word_set(
+        """
+        since yesterday lately happened new
+        """
+    ),
+    Intent.CORRELATE: word_set(
+        """
+        impact effect influence affect correlation related strength strong metric feature field variable
+        thing attribute behavior behaviour other
+        """
+    ),
+    Intent.DRIVERS: word_set(
+        """
+        cause reason main key important factor risk early metric behaviour behavior feature attribute
+        matter business
+        """
+    ),
+}
+"""Words that say nothing more beside an intent."""
+CLAIM_NOUNS = word_set(
+    "claim claims claimed statement statements myth myths verdict verdicts assumption assumptions dictionary"
+)
+"""Words for what a contract states."""

@@ -1,0 +1,294 @@
+"""Compute the words by which questions name what a contract has: metrics, segments, claims, tables. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, DimensionKind
+from engage_spark.insight.ask.english import FILLER, STATISTICS, meaning, singular, word_set
+from engage_spark.insight.vocabulary import Vocabulary
+
+_WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
+_AUXILIARIES = frozenset(("has", "is", "of", "in"))
+_GENERIC = word_set(
+    """
+    band group segment type quartile bracket kind class tier range key month part of the
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricTerm:
+    """A metric and its words: `core` says what it is, `soft` what its description and unit add.
+
+    `quantity` is its name without the window, `window` the days that it counts back. `is_delivered`: a field
+    of the entity, not derived or measured.
+    """
+
+    name: str
+    core: frozenset[str]
+    soft: frozenset[str]
+    quantity: frozenset[str]
+    window: int | None
+    is_delivered: bool
+    is_target: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentTerm:
+    """A segment: the words that name it, or the range [lower, upper) of numbers that it holds."""
+
+    dimension: str
+    segment: str
+    words: tuple[str, ...] = ()
+    lower: float | None = None
+    upper: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DimensionTerm:
+    """A dimension or another way to part customers, with the words that name it."""
+
+    name: str
+    core: frozenset[str]
+    soft: frozenset[str]
+    is_flag: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimTerm:
+    """A statement with its words and the numbers in it."""
+
+    name: str
+    statement: str
+    words: frozenset[str]
+    core: frozenset[str]
+    numbers: frozenset[float]
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a name or a text, each by its meaning, numbers as they are."""
+    return [w if w[0].isdigit() else meaning(w) for w in _WORD.findall(text.lower().replace("_", " "))]
+
+
+def content_of(text: str) -> frozenset[str]:
+    """Return the words of a text that say something."""
+    return frozenset(w for w in words_of(text) if w not in FILLER and len(w) > 1 and not w[0].isdigit())
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Everything that a contract lets questions name."""
+
+    vocabulary: Vocabulary
+
+    @cached_property
+    def entity_words(self) -> frozenset[str]:
+        """What the contract calls its customers, and customer."""
+        name = self.vocabulary.contract.entity.name
+        return frozenset({"customer", meaning(singular(name.lower().split("_")[-1]))})
+
+    @cached_property
+    def metrics(self) -> tuple[MetricTerm, ...]:
+        """The metrics, but for the number of customers and who is active."""
+        entity = self.vocabulary.contract.entity.name
+        terms = []
+        for name, spec in self.vocabulary.metrics.items():
+            if name == ACTIVE:
+                continue
+            parts = words_of(name)
+            core = frozenset(w for w in parts if w not in STATISTICS and not w[0].isdigit())
+            core -= _AUXILIARIES
+            clause = re.split(r"[.:;,]| for ", spec.description, maxsplit=1)[0]
+            soft = content_of(clause) | content_of(spec.unit or "") | frozenset(parts)
+            if spec.is_target and clause.strip().lower() == "target":
+                soft |= content_of(re.split(r"[.;,]", spec.description.partition(":")[2], maxsplit=1)[0])
+            numbers = [int(w) for w in parts if w.isdigit()]
+            window = spec.rolling_days or next(
+                (n for n in numbers if n in (1, 7, 14, 28, 30, 60, 90, 365)), None
+            )
+            terms.append(
+                MetricTerm(
+                    name=name,
+                    core=core or frozenset(parts),
+                    soft=soft - core - self.entity_words,
+                    quantity=frozenset(w for w in parts if w.isalpha() and w not in ("last", "day", "month")),
+                    window=window,
+                    is_delivered=spec.tables == (entity,) and not spec.of_claim,
+                    is_target=spec.is_target,
+                )
+            )
+        return tuple(terms)
+
+    @cached_property
+    def name_words(self) -> frozenset[str]:
+        """The words that say what metrics are."""
+        return frozenset(w for m in self.metrics for w in m.core)
+
+    @cached_property
+    def has_retention(self) -> bool:
+        """Whether there is a metric of who is active."""
+        return ACTIVE in self.vocabulary.metrics
+
+    @cached_property
+    def dimensions(self) -> tuple[DimensionTerm, ...]:
+        """The dimensions that tools take."""
+        return tuple(
+            self._dimension(d.name, d.description, d.unit) for d in self.vocabulary.dimensions.values()
+        )
+
+    @cached_property
+    def protected(self) -> tuple[DimensionTerm, ...]:
+        """The protected fields, which only fairness takes where they are no dimension."""
+        entity = self.vocabulary.contract.entity
+        return tuple(self._dimension(n, entity[n].description, None) for n in self.vocabulary.protected)
+
+    @cached_property
+    def cohort_keys(self) -> tuple[DimensionTerm, ...]:
+        """The keys of cohorts."""
+        return tuple(self._dimension(name, "", None) for name in self.vocabulary.cohort_keys)
+
+    @cached_property
+    def measures(self) -> tuple[DimensionTerm, ...]:
+        """The measures of the graph."""
+        table = self.vocabulary.graph_table
+        names = self.vocabulary.influence_measures if table is not None else ()
+        return tuple(
+            DimensionTerm(
+                name=n,
+                core=frozenset(words_of(n)) - STATISTICS,
+                soft=content_of(table[n].description.partition(":")[0]) if table is not None else frozenset(),
+            )
+            for n in names
+        )
+
+    @cached_property
+    def tables(self) -> tuple[DimensionTerm, ...]:
+        """The tables that are delivered."""
+        return tuple(
+            DimensionTerm(name=n, core=frozenset(words_of(n)), soft=frozenset())
+            for n in self.vocabulary.tables
+        )
+
+    def _dimension(self, name: str, description: str, unit: str | None) -> DimensionTerm:
+        parts = frozenset(words_of(name))
+        core = parts - _GENERIC - _AUXILIARIES - self.entity_words or parts
+        soft = content_of(description.partition(".")[0]) | content_of(unit or "") | parts
+        is_flag = set(self.vocabulary.segments(name)) <= {"0", "1"} and name in self.vocabulary.dimensions
+        return DimensionTerm(name=name, core=core, soft=soft - core, is_flag=is_flag)
+
+    @cached_property
+    def segments(self) -> tuple[SegmentTerm, ...]:
+        """The segments that the contract declares."""
+        terms = []
+        for name, spec in self.vocabulary.dimensions.items():
+            bounds = (None, *spec.bounds, None)
+            for i, segment in enumerate(self.vocabulary.segments(name)):
+                if spec.kind is DimensionKind.BAND:
+                    terms.append(
+                        SegmentTerm(dimension=name, segment=segment, lower=bounds[i], upper=bounds[i + 1])
+                    )
+                elif spec.kind is DimensionKind.CATEGORY:
+                    terms.append(_of_category(name, segment))
+        return tuple(terms)
+
+    @cached_property
+    def claims(self) -> tuple[ClaimTerm, ...]:
+        """The statements that can be checked."""
+        return tuple(
+            ClaimTerm(
+                name=c.name,
+                statement=c.statement,
+                words=content_of(c.statement) | content_of(c.name),
+                core=content_of(c.name),
+                numbers=numbers_of(c.statement),
+            )
+            for c in self.vocabulary.spec.claims
+        )
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every word that the contract brings into questions, in the form that it is written there."""
+        names = [*self.vocabulary.metrics, *self.vocabulary.dimensions, *self.vocabulary.cohort_keys]
+        names += [*self.vocabulary.protected, *self.vocabulary.tables, *self.vocabulary.influence_measures]
+        values = [s.segment for s in self.segments]
+        texts = [*names, *values, *(c.statement for c in self.claims)]
+        texts += [s.description for s in self.vocabulary.spec.metrics]
+        plain = {w for text in texts for w in _WORD.findall(text.lower().replace("_", " ")) if w.isalpha()}
+        return frozenset(
+            plain | {singular(w) for w in plain} | {meaning(w) for w in plain} | self.entity_words
+        )
+
+
+def _of_category(dimension: str, value: str) -> SegmentTerm:
+    """Return a category: by its words, and by its range where it is one, such as 06-11 or 60+."""
+    span = re.fullmatch(r"0*(\d+)\s*(?:-|–|to)\s*0*(\d+)", value)
+    lower = re.fullmatch(r"0*(\d+)\s*\+", value)
+    if span:
+        return SegmentTerm(dimension=dimension, segment=value, lower=float(span[1]), upper=float(span[2]) + 1)
+    if lower:
+        return SegmentTerm(dimension=dimension, segment=value, lower=float(lower[1]))
+    return SegmentTerm(
+        dimension=dimension, segment=value, words=tuple(re.findall(r"[a-z0-9]+", value.lower()))
+    )
+
+
+def numbers_of(text: str) -> frozenset[float]:
+    """Return the numbers of a text as they are meant: digits, words, twice."""
+    from engage_spark.insight.number_texts import MentionKind, mentions_of, prepared
+
+    kinds = (MentionKind.NUMBER, MentionKind.MULTIPLE, MentionKind.FRACTION)
+    return frozenset(float(m.value) for m in mentions_of(prepared(text)) if m.kind in kinds)
+
+
+def best_metrics(
+    words: Collection[str], metrics: Iterable[MetricTerm], window: int | None
+) -> list[MetricTerm]:
+    """Return the metrics that words name, as few as the words allow; several where they are not clear.
+
+    What the words name whole goes before what they name in part, and that before what only a description
+    says. Delivered fields go before derived ones. Of fields that differ only in their window the first
+    declared is meant, of others a target.
+    """
+    wanted = frozenset(words)
+    if not wanted:
+        return []
+    tiers: list[list[MetricTerm]] = [[], [], [], []]
+    for metric in metrics:
+        if window is not None and metric.window != window:
+            continue
+        if wanted == metric.core:
+            tiers[0].append(metric)
+        elif metric.core <= wanted <= metric.core | metric.soft:
+            tiers[1].append(metric)
+        elif wanted <= metric.core:
+            tiers[2].append(metric)
+        elif wanted <= metric.core | metric.soft and wanted & metric.core:
+            tiers[3].append(metric)
+    best = next((tier for tier in tiers if tier), [])
+    best = [m for m in best if m.is_delivered] or best
+    same = {m.quantity for m in best}
+    if len(best) > 1 and len(same) == 1:
+        return best[:1]
+    targets = [m for m in best if m.is_target]
+    return targets if len(targets) == 1 else best
+
+
+def best_dimensions(words: Collection[str], dimensions: Sequence[DimensionTerm]) -> list[DimensionTerm]:
+    """Return the dimensions that words name: whole before in part, and in part only where it is no flag."""
+    wanted = frozenset(words)
+    if not wanted:
+        return []
+    exact = [d for d in dimensions if wanted == d.core or wanted == d.core | (wanted & _GENERIC)]
+    part = [
+        d for d in dimensions if d.core <= wanted <= d.core | d.soft or (wanted <= d.core and not d.is_flag)
+    ]
+    return exact or part
+
+
+def customers_of(terms: Terms) -> str:
+    """Return the name of the metric that counts customers."""
+    return CUSTOMERS if CUSTOMERS in terms.vocabulary.metric_names else terms.vocabulary.metric_names[-1]

@@ -1,0 +1,234 @@
+"""Questions to a lake: every number that is said is in the evidence, and one that is changed is seen."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import re
+from typing import Any
+
+import pytest
+
+from engage_spark.cli import main
+from engage_spark.errors import EngageError, UsageError
+from engage_spark.insight import Answer, Column, ColumnRole, Insight, check_text
+from engage_spark.insight.ask import Conversation, SpokenReply
+from engage_spark.insight.ask.narrator import narrate, number
+from engage_spark.insight.failures import BadArgumentError, SuppressedError
+from tests.support.golden_questions import QUESTIONS, questions_of
+from tests.support.paths import ROOT
+
+ANSWERED = [q for q in questions_of(QUESTIONS / "gym.yaml") if q.calls and not q.may_decline]
+EVERY_TOOL = {
+    "describe": {"metric": "minutes"},
+    "distribution": {"metric": "minutes", "dimension": "plan"},
+    "compare_segments": {"metric": "cancelled", "dimension": "plan"},
+    "trend": {"metric": "yearly_spend", "grain": "month"},
+    "cohort": {},
+    "what_changed": {"metric": "yearly_spend", "dimension": "plan"},
+    "data_quality": {},
+    "check_claim": {},
+    "correlate": {"metric": "cancelled"},
+    "churn_drivers": {},
+    "explain_customer": {"customer": "M0003"},
+    "similar_customers": {"customer": "M0003"},
+    "recommend": {},
+    "fairness": {},
+}
+
+
+def reply_to(gym: Insight, *questions: str) -> SpokenReply:
+    conversation = Conversation(gym)
+    return list(map(conversation.ask, questions))[-1]
+
+
+@pytest.mark.parametrize("question", ANSWERED, ids=str)
+def test_every_number_that_is_said_is_in_the_evidence(gym: Insight, question: Any) -> None:
+    reply = reply_to(gym, *question.follows, question.question)
+    assert reply.is_answered
+    assert reply.answer is not None
+    assert check_text(reply.text, [reply.answer]) == ()
+    json.dumps(reply.to_dict())
+
+
+@pytest.mark.parametrize(("tool", "arguments"), EVERY_TOOL.items())
+def test_every_tool_is_put_into_words(gym: Insight, tool: str, arguments: dict[str, Any]) -> None:
+    answer = gym.call(tool, arguments)
+    text = narrate(answer)
+    assert check_text(text, [answer]) == ()
+    assert "Source: " in text
+    assert "as of 2025-10-21" in text
+
+
+def oracle(answer: Answer) -> list[float]:
+    """Every figure of an answer in plain floats, as it is and in percent."""
+    figures = [5.0, float(len(answer.rows))]
+    for e in answer.evidence():
+        figures += [float(v) for v in (e.value, e.lower, e.upper, e.n) if isinstance(v, int | float)]
+    figures += [float(v) for v in answer.arguments.values() if isinstance(v, int | float)]
+    return [abs(f) * scale for f in figures for scale in (1, 100)]
+
+
+@pytest.mark.parametrize(("tool", "arguments"), EVERY_TOOL.items())
+def test_a_number_that_is_changed_in_what_is_said_is_seen(
+    gym: Insight, tool: str, arguments: dict[str, Any]
+) -> None:
+    """Numbers of names, notes and sources are part of quoted texts: to change them breaks the quotation."""
+    answer = gym.call(tool, arguments)
+    text, figures, draw, seen = narrate(answer), oracle(answer), random.Random(tool), 0
+    numbers = list(re.finditer(r"\d[\d,]*(?:\.\d+)?", text))
+    for match in draw.sample(numbers, min(25, len(numbers))):
+        digits = list(match[0])
+        place = draw.choice([i for i, c in enumerate(digits) if c.isdigit()])
+        digits[place] = draw.choice([c for c in "123456789" if c != digits[place]])
+        changed = "".join(digits)
+        half = 0.5 * 10.0 ** -len(changed.partition(".")[2]) * (1 + 1e-9)
+        if any(abs(f - float(changed.replace(",", ""))) <= half for f in figures):
+            continue
+        assert check_text(text[: match.start()] + changed + text[match.end() :], [answer]), changed
+        seen += 1
+    assert seen
+
+
+def test_what_is_shown_names_segment_interval_and_source(gym: Insight) -> None:
+    text = reply_to(gym, "What is the average yearly spend?", "and of Gold members?").text
+    first, *rest = text.splitlines()
+    assert re.fullmatch(
+        r"The mean of yearly spend where plan is Gold is [\d,.]+ USD "
+        r"\(95% interval [\d,.]+ to [\d,.]+ USD; n = \d+\)\.",
+        first,
+    ), first
+    assert rest[-1] == "Source: analytics_states, version 3, run a1021, as of 2025-10-21."
+
+
+def test_an_association_is_never_called_a_cause(gym: Insight) -> None:
+    for question in (
+        "Why do members cancel?",
+        "What causes cancelled?",
+        "Is yearly spend related to visits?",
+    ):
+        text = reply_to(gym, question).text
+        assert "association" in text
+        assert not re.search(r"\b(?:because|due to|leads to|results in)\b", text)
+
+
+def test_a_small_group_stays_hidden_whatever_the_words(gym: Insight) -> None:
+    with pytest.raises(SuppressedError):
+        Conversation(gym).tools.call("describe", {"dimension": "club", "segment": "Tiny"})
+    assert "Tiny" not in reply_to(gym, "Compare yearly spend by club").text
+
+
+def test_an_unknown_member_is_a_typed_error(gym: Insight) -> None:
+    with pytest.raises(BadArgumentError):
+        reply_to(gym, "Tell me about member M9999")
+
+
+def test_a_decline_says_what_can_be_asked_and_leaves_the_conversation_as_it_was(gym: Insight) -> None:
+    conversation = Conversation(gym)
+    conversation.ask("What is the average yearly spend?")
+    declined = conversation.ask("What is the weather?")
+    assert (declined.is_answered, declined.tool, declined.answer) == (False, None, None)
+    assert declined.text.startswith(
+        "This is not answered: nothing is known of weather.\nWhat can be asked:\n- "
+    )
+    assert conversation.ask("and of Plus members?").arguments == {
+        "metric": "yearly_spend",
+        "dimension": "plan",
+        "segment": "Plus",
+    }
+
+
+def test_a_misspelt_word_is_said_to_be_read_as_another(gym: Insight) -> None:
+    assert reply_to(gym, "avrage minuts of gold members").remarks == (
+        "avrage is read as average",
+        "minuts is read as minutes",
+    )
+
+
+def test_an_answer_with_a_number_out_of_nowhere_is_not_said(
+    gym: Insight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engage_spark.insight.ask.conversation.narrate", lambda _: "There are 4,711 members.")
+    with pytest.raises(EngageError, match="4,711"):
+        reply_to(gym, "How many members are there?")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.37912, "share", "37.9%"),
+        (0.0, "share", "0%"),
+        (1.0, "share", "100%"),
+        (67.8123, "percent", "67.8%"),
+        (1455.1049, "USD", "1,455 USD"),
+        (99_873, "customers", "99,873 customers"),
+        (1, "groups", "1 group"),
+        (8.6789, "sessions", "8.68 sessions"),
+        (-0.03123, "score", "-0.0312"),
+        (0.0000123456, "ratio", "1.23e-05"),
+        (1e7 + 0.5, None, "10,000,000"),
+        (9.9996, None, "10.00"),
+    ],
+)
+def test_numbers_have_three_digits_and_their_unit(value: float, unit: str | None, text: str) -> None:
+    assert number(value, unit) == text
+
+
+def test_a_difference_of_shares_is_in_percentage_points() -> None:
+    assert number(0.0519, "share", is_difference=True) == "5.19 percentage points"
+
+
+def test_texts_of_the_data_cannot_forge_a_number() -> None:
+    """A segment's name is quoted; it lends its digits to nothing else."""
+    answer = Answer(
+        tool="t",
+        arguments={},
+        columns=(Column(name="club", role=ColumnRole.GROUP),),
+        rows=(("Club 4711",), ("42",)),
+    )
+    assert check_text("Club 4711 is there.", [answer]) == ()
+    assert check_text("There are 4711 members.", [answer])
+    assert check_text("There are 42 members.", [answer])
+
+
+def run(gym: Insight, *words: str, lines: str = "", monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = ROOT / "tests" / "data" / "gym.odcs.yaml"
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    main([*words, "--set", f"lake.root={gym.lake.settings.lake.root}", "--contract", str(contract)])
+
+
+def test_the_command_answers_in_words(
+    gym: Insight, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(gym, "ask", "What is the avrage yearly spend?", "and of Gold members?", monkeypatch=monkeypatch)
+    shown = capsys.readouterr().out
+    assert "(avrage is read as average)" in shown
+    assert "The mean of yearly spend where plan is Gold is " in shown
+
+
+def test_the_command_goes_on_with_lines_and_answers_as_json(
+    gym: Insight, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "and of Gold members?\n\nwhat is the weather?\n"
+    run(gym, "--json", "ask", "How many members are there?", "--follow", lines=lines, monkeypatch=monkeypatch)
+    replies = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [r["answered"] for r in replies] == [True, True, False]
+    assert replies[0]["answer"]["facts"][0]["value"] == 600
+    assert replies[1]["arguments"] == {"metric": "customers", "dimension": "plan", "segment": "Gold"}
+    assert replies[2]["offers"]
+
+
+def test_the_command_ends_with_2_where_nothing_was_answered(
+    gym: Insight, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(gym, "ask", "what is the weather?", monkeypatch=monkeypatch)
+    assert ended.value.code == 2
+    assert "This is not answered" in capsys.readouterr().out
+
+
+def test_the_command_needs_a_question(gym: Insight, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(gym, "ask", monkeypatch=monkeypatch)
+    assert ended.value.code == UsageError.exit_code
