@@ -31,11 +31,10 @@ def ask(
     if not questions and not follow:
         raise UsageError("there is no question", hint='engage-spark ask "how many customers are there?"')
     settings = settings_of(ctx)
-    from engage_spark.insight import Insight
     from engage_spark.insight.ask import Conversation
-    from engage_spark.reader import open_lake
+    from engage_spark.insight.session import open_insight
 
-    conversation = Conversation(Insight(open_lake(settings)))
+    conversation = Conversation(open_insight(settings))
     replies = [_answer(ctx, conversation, question) for question in questions or ()]
     if follow:
         replies += [_answer(ctx, conversation, line) for line in sys.stdin if line.strip()]

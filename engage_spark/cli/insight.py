@@ -17,8 +17,6 @@ from engage_spark.text_files import write_text
 
 if TYPE_CHECKING:
     from engage_spark.insight.registry import Tool
-    from engage_spark.insight.session import Insight
-    from engage_spark.settings import Settings
 
 app = typer.Typer(
     help="The tools that answer questions with evidence: their schemas for agents, a context pack, a server. "
@@ -50,9 +48,10 @@ def show_tools(
     out: Annotated[Path | None, typer.Option(help="file to write the schemas to")] = None,
 ) -> None:
     """List the tools, or write their schemas for those who call them."""
-    from engage_spark.insight.registry import tools_of
+    from engage_spark.insight.session import offered_tools
 
-    tools = tools_of(load_contract(settings_of(ctx).contract))
+    settings = settings_of(ctx)
+    tools = offered_tools(load_contract(settings.contract), settings.insight.without)
     if schema is None:
         if out is not None:
             raise UsageError("--out goes with --schema", hint="say whose schemas are to be written")
@@ -106,10 +105,13 @@ def write_pages(
 ) -> None:
     """Write what an agent should know, as Markdown with metadata for a knowledge base."""
     from engage_spark.insight.context_pack import context_pack, write_pack
+    from engage_spark.insight.session import offered_tools, open_insight
 
     settings = settings_of(ctx)
-    insight = _open(settings) if statistics else None
-    files = write_pack(context_pack(load_contract(settings.contract), insight), out)
+    contract = load_contract(settings.contract)
+    tools = offered_tools(contract, settings.insight.without)
+    insight = open_insight(settings) if statistics else None
+    files = write_pack(context_pack(contract, insight, tools=tools), out)
     if ctx.obj.json:
         console.json_object({"files": [str(f) for f in files]})
     else:
@@ -123,30 +125,21 @@ def serve(
         bool, typer.Option("--http", help="over HTTP on this machine alone (default: standard streams)")
     ] = False,
     port: Annotated[int, typer.Option(help="port of --http", min=1, max=65535)] = 8642,
-    show_keys: Annotated[
-        bool, typer.Option("--show-keys", help="list customers by keys that the contract calls personal")
-    ] = False,
 ) -> None:
     """Serve the tools to clients of the Model Context Protocol, until they go or Ctrl-C."""
     from engage_spark.insight import mcp_server
     from engage_spark.insight.context_pack import context_pack
-    from engage_spark.insight.registry import tools_of
     from engage_spark.insight.replies import LakeSource
+    from engage_spark.insight.session import offered_tools, open_insight
 
     settings = settings_of(ctx)
     contract = load_contract(settings.contract)
-    pages = {f"engage-spark://pack/{page.name}": page for page in context_pack(contract)}
-    source = LakeSource(lambda: _open(settings, show_keys=show_keys))
-    server = mcp_server.build_server(source, tools_of(contract), pages)
+    tools = offered_tools(contract, settings.insight.without)
+    pages = {f"engage-spark://pack/{page.name}": page for page in context_pack(contract, tools=tools)}
+    source = LakeSource(lambda: open_insight(settings))
+    server = mcp_server.build_server(source, tools, pages)
     if http:
         console.stderr(f"serving on http://{mcp_server.LOOPBACK[0]}:{port}{mcp_server.PATH}")
         mcp_server.serve_http(server, port=port)
     else:
         mcp_server.serve_stdio(server)
-
-
-def _open(settings: Settings, *, show_keys: bool = False) -> Insight:
-    from engage_spark.insight.session import Insight
-    from engage_spark.reader import open_lake
-
-    return Insight(open_lake(settings), show_keys=show_keys)

@@ -29,7 +29,7 @@ from engage_spark.insight.schemas import (
     input_schema,
     tool_text,
 )
-from engage_spark.insight.session import Insight
+from engage_spark.insight.session import Insight, open_insight
 from engage_spark.settings import load_settings
 
 FUNCTION_TEXT, PARAMETER_TEXT, GROUP_TEXT = 1_200, 500, 200
@@ -58,13 +58,15 @@ def action_groups(tools: Sequence[Tool]) -> list[dict[str, Any]]:
 
     Each is a request of CreateAgentActionGroup but for agentId, agentVersion and actionGroupExecutor.
     """
+    groups = {group: [_function(t) for t in wire_tools(tools) if t.group is group] for group in ToolGroup}
     return [
         {
             "actionGroupName": group.value,
             "description": cut_words(_GROUPS[group], GROUP_TEXT),
-            "functionSchema": {"functions": [_function(t) for t in wire_tools(tools) if t.group is group]},
+            "functionSchema": {"functions": functions},
         }
-        for group in ToolGroup
+        for group, functions in groups.items()
+        if functions
     ]
 
 
@@ -163,11 +165,9 @@ def _name(value: object) -> str:
 
 
 def _open() -> Insight:
-    from engage_spark.reader import open_lake
-
     settings = load_settings()
     log.configure(json_lines=True, level=settings.log.level)
-    return Insight(open_lake(settings))
+    return open_insight(settings)
 
 
 _source = LakeSource(_open)

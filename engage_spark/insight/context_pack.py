@@ -47,14 +47,18 @@ class Page:
     metadata: tuple[tuple[str, str | int | bool], ...]
 
 
-def context_pack(contract: Contract, insight: Insight | None = None) -> tuple[Page, ...]:
+def context_pack(
+    contract: Contract, insight: Insight | None = None, *, tools: Sequence[Tool] | None = None
+) -> tuple[Page, ...]:
     """Return the pages of a contract; with an open lake those of its statistics and verdicts, too.
+
+    `tools` are those that the pages explain: by default all of the contract.
 
     Cost: without a lake none; with one, `describe` per metric, and `check_claim` per verdict.
     Errors: with a lake, what `describe` raises where nothing is published; a single metric that is not known
     is said on its page.
     """
-    words, tools = Vocabulary(contract), tools_of(contract)
+    words, tools = Vocabulary(contract), tools_of(contract) if tools is None else tools
     pages = [
         _page(contract, "reading", "How to read the figures", _reading(words)),
         _page(contract, "tools", "What can be asked", [line for t in tools for line in _tool(t)]),

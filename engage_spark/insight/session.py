@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from engage_spark.contract import Contract
+from engage_spark.errors import ConfigurationError
 from engage_spark.insight.arguments import check_arguments
 from engage_spark.insight.evidence import Answer
-from engage_spark.insight.failures import UnknownToolError
+from engage_spark.insight.failures import UnknownToolError, quote
 from engage_spark.insight.lake_reader import LakeReader
 from engage_spark.insight.registry import Tool, tools_of
 from engage_spark.insight.tools.checking import check_claim, data_quality
@@ -21,7 +23,8 @@ from engage_spark.insight.tools.over_time import cohort, trend, what_changed
 from engage_spark.insight.tools.recommending import recommend
 from engage_spark.insight.tools.relating import churn_drivers, correlate
 from engage_spark.insight.vocabulary import Vocabulary
-from engage_spark.reader import OpenLake
+from engage_spark.reader import OpenLake, open_lake
+from engage_spark.settings import Settings
 
 _FUNCTIONS: Mapping[str, Callable[[LakeReader, Mapping[str, Any]], Answer]] = {
     f.__name__: f
@@ -50,10 +53,12 @@ class Insight:
     """The tools of a lake. Answers are of the lake as it was when it was first asked, until `refresh`.
 
     `show_keys`: customers are listed with their keys, also where the contract classifies those as personal.
+    `without` are tools that are not offered.
     """
 
     lake: OpenLake
     show_keys: bool = False
+    without: tuple[str, ...] = ()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -63,7 +68,7 @@ class Insight:
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
         """The tools, with the names of the lake's contract as choices."""
-        return tools_of(self.lake.contract)
+        return offered_tools(self.lake.contract, self.without)
 
     @cached_property
     def _tools_by_name(self) -> dict[str, Tool]:
@@ -93,3 +98,27 @@ class Insight:
             raise UnknownToolError(name, self._tools_by_name)
         checked = check_arguments(self._tools_by_name[name], {} if arguments is None else arguments)
         return _FUNCTIONS[name](self._reader, checked)
+
+
+def offered_tools(contract: Contract, without: Collection[str] = ()) -> tuple[Tool, ...]:
+    """Return the tools of a contract but for those that are not offered.
+
+    Errors: ConfigurationError where one that is left out is none.
+    """
+    tools = tools_of(contract)
+    names = [t.name for t in tools]
+    if unknown := sorted(set(without) - set(names)):
+        raise ConfigurationError(
+            f"insight.without names no tool: {', '.join(map(quote, unknown))}",
+            hint=f"tools are: {', '.join(names)}",
+        )
+    return tuple(t for t in tools if t.name not in without)
+
+
+def open_insight(settings: Settings) -> Insight:
+    """Open the tools of the lake that settings name, with what they let the tools show.
+
+    Errors: as `open_lake`.
+    """
+    show = settings.insight
+    return Insight(open_lake(settings), show_keys=show.name_customers, without=show.without)

@@ -379,6 +379,16 @@ class SynthSettings(Section):
     """Folder that the raw files are written to."""
 
 
+class InsightSettings(Section):
+    """What the tools that answer questions may show, to agents and to people."""
+
+    without: tuple[str, ...] = ()
+    """Tools that are not offered, such as `explain_customer`, `similar_customers` and `top_influencers` to
+    those who must not look at single customers."""
+    name_customers: bool = False
+    """Whether customers are listed by their keys where the contract classifies those as personal."""
+
+
 class LogSettings(Section):
     """What is logged, and where Spark's own log goes."""
 
@@ -418,6 +428,7 @@ class Settings(_Masked, BaseSettings):
     graph: GraphSettings = GraphSettings()
     models: ModelSettings = ModelSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
+    insight: InsightSettings = InsightSettings()
     tracking: TrackingSettings = TrackingSettings()
     synth: SynthSettings = SynthSettings()
     log: LogSettings = LogSettings()

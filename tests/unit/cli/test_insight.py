@@ -67,3 +67,28 @@ def test_a_pack_of_the_contract_alone_needs_no_lake(
     pages = context_pack(load_contract(None))
     assert f"{len(pages)} pages" in capsys.readouterr().out
     assert len(list((tmp_path / "pack").iterdir())) == 2 * len(pages)
+
+
+CUSTOMERS = ("explain_customer", "similar_customers", "top_influencers")
+WITHOUT = ["--set", f"insight.without={json.dumps(CUSTOMERS)}"]
+
+
+def test_tools_that_are_not_offered_are_in_no_schema_and_on_no_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for schema in ("action-groups", "agentcore", "converse", "mcp"):
+        main(["insight", "tools", "--schema", schema, *WITHOUT])
+        text = capsys.readouterr().out
+        assert '"describe"' in text
+        assert not [name for name in CUSTOMERS if name in text]
+    main(["insight", "pack", "--no-statistics", "--out", str(tmp_path), *WITHOUT])
+    page = (tmp_path / "tools.md").read_text(encoding="utf-8")
+    assert "## describe" in page
+    assert not [name for name in CUSTOMERS if name in page]
+
+
+def test_a_tool_that_there_is_not_cannot_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["insight", "tools", "--set", 'insight.without=["explain_costumer"]'])
+    assert stopped.value.code == 2
+    assert "explain_costumer" in capsys.readouterr().err

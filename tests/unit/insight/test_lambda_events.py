@@ -236,6 +236,11 @@ def test_the_handler_opens_the_lake_of_its_environment(
     body = body_of(bedrock.lambda_handler(event_of("describe"), NO_CONTEXT))
     assert body["error"]["code"] == "NotPublished"
     assert str(tmp_path / "lake") in body["error"]["message"]
+    monkeypatch.setenv("ENGAGE_SPARK__INSIGHT__WITHOUT", '["describe"]')
+    monkeypatch.setattr(bedrock, "_source", LakeSource(bedrock._open))
+    error = body_of(bedrock.lambda_handler(event_of("describe"), NO_CONTEXT))["error"]
+    assert error["code"] == "UnknownTool"
+    assert "describe" not in error["hint"]
     monkeypatch.setenv("ENGAGE_SPARK__LAKE__ROOT", "")
     monkeypatch.setattr(bedrock, "_source", LakeSource(bedrock._open))
     assert body_of(bedrock.lambda_handler(event_of("describe"), NO_CONTEXT))["error"]["code"] != "Internal"

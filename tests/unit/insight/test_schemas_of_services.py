@@ -57,6 +57,11 @@ def test_two_action_groups_hold_every_tool_once(tools: tuple[Tool, ...]) -> None
     assert sorted(names) == sorted(t.name for t in wire_tools(tools))
 
 
+def test_a_group_without_a_tool_is_left_out() -> None:
+    tools = tuple(t for t in tools_by(None) if t.group is ToolGroup.DESCRIPTIVE)
+    assert [g["actionGroupName"] for g in bedrock.action_groups(tools)] == ["descriptive"]
+
+
 def test_a_gateway_target_is_as_agentcore_takes_it(tools: tuple[Tool, ...]) -> None:
     request = {"gatewayIdentifier": "insight-abcdefghij"} | agentcore.gateway_target(
         tools, name="insight", lambda_arn=ARN
