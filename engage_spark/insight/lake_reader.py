@@ -142,6 +142,19 @@ class LakeReader:
         lines: list[Row] = self.lake.sql(query, parameters=parameters, as_of=day).to_arrow().to_pylist()
         return lines
 
+    def find(
+        self,
+        table: str,
+        day: date,
+        columns: Sequence[str],
+        where: Mapping[str, object],
+        *,
+        stage: str | None = None,
+    ) -> list[Row]:
+        """Read the rows of a snapshot whose columns have these values, in bounded memory."""
+        batches = self.lake.batches(table, as_of=day, columns=columns, where=where, stage=stage)
+        return [row for batch in batches for row in batch.to_pylist()]
+
     def of_day(self, table: str, day: date, where: Mapping[str, object] | None = None) -> list[Row]:
         """Read all columns of the rows of a day; none where the run had no rows for the table."""
         if not self.is_written(table, day):

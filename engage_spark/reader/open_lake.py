@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, partial
@@ -15,6 +15,7 @@ from engage_spark.errors import ConfigurationError, InputError, NotPublishedErro
 from engage_spark.pipelines.views import Rows, View, views_of
 from engage_spark.publication import REPLACED_BY, RUN_ID, RUNS, Publication, Run
 from engage_spark.reader.delta_files import DeltaFiles, translate_delta_errors
+from engage_spark.reader.parquet_rows import read_batches
 from engage_spark.reader.published import publication_of
 from engage_spark.reader.query import Relation, answer, names_in, quoted
 from engage_spark.settings import LakeSettings, Settings, load_settings
@@ -139,6 +140,35 @@ class OpenLake:
             )
         wanted = ", ".join(map(quoted, columns or view.columns))
         return self._answer(f"SELECT {wanted} FROM {quoted(view.name)}", [view.name], as_of=day)  # noqa: S608 (names of the contract, quoted)
+
+    def batches(
+        self,
+        name: str,
+        *,
+        as_of: date,
+        columns: Sequence[str],
+        where: Mapping[str, object] | None = None,
+        stage: str | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Read a snapshot in batches, in memory that does not grow with its rows; of no stated order.
+
+        `where` are values that columns must have. `columns` and those are of the table's files, so neither
+        its day nor a partition's column. `stage`: the rows of one of the stages that publish the table.
+        Errors: as `table`, for a table of snapshots.
+        """
+        view = self._view(name)
+        if view.rows is not Rows.DAYS:
+            raise ConfigurationError(f"{name} has no snapshots", hint="read it with `table`")
+        seen = view.runs(self.publication, as_of=as_of)
+        runs = {run_id: run for run_id, run in seen.items() if stage in (None, run.stage)}
+        if not runs:
+            details = self._why(view)
+            raise NotPublishedError.of(view.name, days=[as_of], command=view.command, details=details)
+        self._require_present(view, runs, as_of)
+        rows = self._files.dataset(view.stored, runs=(view.run_column, runs.keys()))
+        conditions = dict(where or {}) | ({"_dq_status": "valid"} if view.is_valid else {})
+        with translate_delta_errors(self._files.location(view.stored)):
+            yield from read_batches(rows, columns, where=conditions or None)
 
     def quality_results(self, run_ids: Sequence[str]) -> list[dict[str, Any]]:
         """Read what rules and gates measured at attempts, published or rejected, by the runs' ids.

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+import numpy as np
+
 from engage_spark.analytics.states import DayStates
 from engage_spark.contract import SNAPSHOT_DATE, Field, Role
 from engage_spark.errors import NotPublishedError
@@ -20,6 +22,7 @@ from engage_spark.insight.small_groups import is_small
 from engage_spark.insight.tools.common import SHARE, fact, given, unit_of
 from engage_spark.insight.vocabulary import Vocabulary, is_number
 from engage_spark.masking import MASK
+from engage_spark.numerics.dtypes import F64
 from engage_spark.numerics.suppression import SMALLEST_GROUP
 from engage_spark.pipelines.stages import ANALYTICS_STATES, score_stage
 from engage_spark.reader.query import quoted
@@ -27,9 +30,10 @@ from engage_spark.reader.query import quoted
 NEIGHBOURS = 50
 """Customers that the means of similar ones are taken over, whatever is listed: so two questions about one
 customer do not tell of a single other one."""
+DISTANCE = "__distance"
 MASKED_KEYS = "The contract classifies the key as personal, so it is masked here."
 _PREDICTED = (
-    "target", "prediction", "probability", "lower", "upper", "decision", "decision_threshold",
+    "prediction", "probability", "lower", "upper", "decision", "decision_threshold",
     "contact_value", "contact_cost", "contact_success", "reasons", "other_contributions", "base", "unit",
     "imputed", "in_sample", "out_of_fold", "model_name", "model_version",
 )  # fmt: skip
@@ -53,7 +57,8 @@ def explain_customer(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer
             missing = e
             continue
         of_target = reader.origin("predictions", day, stage=score_stage(target))
-        lines = reader.rows("predictions", day, _PREDICTED, where | {"target": target})
+        lines = reader.find("predictions", day, _PREDICTED, where, stage=score_stage(target))
+        lines = [line | {"target": target} for line in lines]
         if lines:
             origin = origin or of_target
             facts += _prediction(words, of_target, lines[0])
@@ -163,9 +168,8 @@ def similar_customers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answe
     scales = _scales(words, reader.states(day).states)
     if not scales:
         raise NotDeclaredError("this contract has no numbers that customers can be likened by")
-    where, keys = _key_of(words, arguments["customer"]), [quoted(k) for k in entity.key]
-    fields = [quoted(name) for name in scales]
-    own = reader.rows(entity.name, day, fields, where)
+    where = _key_of(words, arguments["customer"])
+    own = reader.find(entity.name, day, list(scales), where)
     if not own:
         raise _unknown_customer(arguments["customer"])
     near = _nearest(reader, day, scales, own[0], where, max(limit, NEIGHBOURS))
@@ -175,9 +179,9 @@ def similar_customers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answe
         "left out, a missing value counts as the mean."
     ]
     facts, more = _means_of(words, origin, near[:NEIGHBOURS])
-    rows = [(*(r[k] for k in entity.key), r["__distance"]) for r in near[:limit]]
+    rows = [(*(r[k] for k in entity.key), r[DISTANCE]) for r in near[:limit]]
     if reader.masks_keys:
-        rows = [(*(MASK for _ in keys), row[-1]) for row in rows]
+        rows = [(*(MASK for _ in entity.key), row[-1]) for row in rows]
         notes.append(MASKED_KEYS)
     return Answer(
         tool="similar_customers",
@@ -216,25 +220,36 @@ def _nearest(
     where: Mapping[str, object],
     limit: int,
 ) -> list[Row]:
-    """Return the nearest customers with their targets. SQL has the contract's names and numbers alone."""
-    words, terms = reader.words, []
-    entity = words.contract.entity
+    """Return the nearest other customers with their targets, ties by key. Memory is that of a batch."""
+    entity = reader.words.contract.entity
+    targets = [t for t in reader.words.targets if t in entity.names]
+    shown, nearest = [*entity.key, *targets], list[Row]()
+    columns = list(dict.fromkeys((*shown, *scales)))
+    for batch in reader.lake.batches(entity.name, as_of=day, columns=columns):
+        distances = _distances(batch, scales, own)
+        bound = nearest[-1][DISTANCE] if len(nearest) == limit else math.inf
+        if len(distances) > limit:
+            bound = min(
+                bound, float(np.partition(distances, limit)[limit])
+            )  # one of them may be the customer
+        near = batch.take(np.flatnonzero(distances <= bound)).select(shown).to_pylist()
+        rows = (
+            row | {DISTANCE: float(d)}
+            for row, d in zip(near, distances[distances <= bound], strict=True)
+            if any(row[name] != value for name, value in where.items())
+        )
+        nearest = sorted([*nearest, *rows], key=lambda r: (r[DISTANCE], *(r[k] for k in entity.key)))[:limit]
+    return nearest
+
+
+def _distances(batch: Any, scales: Mapping[str, tuple[float, float]], own: Row) -> F64:
+    """Return the distance of each row, added column by column: the same bits however rows are batched."""
+    total = np.zeros(batch.num_rows)
     for name, (mean, deviation) in scales.items():
-        value = own[name]
-        at = mean if value is None or not math.isfinite(value) else float(value)
-        column = f"coalesce(CAST({quoted(name)} AS DOUBLE), {mean!r})"
-        terms.append(f"pow(({column} - ({at!r})) / {deviation!r}, 2)")
-    targets = [quoted(t) for t in words.targets if t in entity.names]
-    keys = [quoted(k) for k in entity.key]
-    others = " AND ".join(f"{quoted(k)} IS NOT DISTINCT FROM ?" for k in where)
-    query = (
-        f"SELECT {', '.join([*keys, *targets])}, sqrt({' + '.join(terms)}) AS __distance "  # noqa: S608 (names of the contract, quoted, and numbers)
-        f"FROM {quoted(entity.name)} WHERE NOT ({others}) "
-        f"ORDER BY __distance, {', '.join(keys)} LIMIT {int(limit)}"
-    )
-    parameters = list(where.values())
-    lines: list[Row] = reader.lake.sql(query, parameters=parameters, as_of=day).to_arrow().to_pylist()
-    return lines
+        values = batch.column(name).cast("double").fill_null(mean).to_numpy(zero_copy_only=False)
+        at = mean if own[name] is None or not math.isfinite(own[name]) else float(own[name])
+        total += ((np.where(np.isfinite(values), values, mean) - at) / deviation) ** 2
+    return np.sqrt(total)
 
 
 def _means_of(words: Vocabulary, origin: Origin, near: list[Row]) -> tuple[list[Evidence], list[str]]:
