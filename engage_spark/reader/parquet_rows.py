@@ -65,7 +65,7 @@ def _hits(file: pq.ParquetFile, group: int, where: Mapping[str, object], present
             column = batch.column(name)
             try:
                 wanted = pa.scalar(value).cast(column.type)
-            except pa.ArrowInvalid:  # such as a number that is too large for the column
+            except (pa.ArrowInvalid, OverflowError):  # such as a number that is too large
                 return []
             equal = pc.equal(column, wanted)
             mask = equal if mask is None else pc.and_(mask, equal)

@@ -66,6 +66,33 @@ def test_the_published_valid_rows_are_seen_and_no_others(lake: OpenLake) -> None
     assert codes(lake, "SELECT station_code FROM stations_judged WHERE _dq_status <> 'valid'") == ["X"]
 
 
+def test_batches_hold_what_the_table_holds_of_a_day(lake: OpenLake) -> None:
+    """Neither what was replaced or quarantined, nor another day; a column that no file has is null."""
+    asked = {"as_of": MONDAY, "columns": ["station_code", "docks_total", "district"]}
+    rows = [row for batch in lake.batches("stations", **asked) for row in batch.to_pylist()]
+    assert sorted((r["station_code"], r["docks_total"], r["district"]) for r in rows) == [
+        ("A", 10, None),
+        ("B", 10, None),
+        ("C", 10, None),
+    ]
+    (one,) = lake.batches("stations", where={"station_code": "B"}, **asked)
+    assert one.to_pylist() == [{"station_code": "B", "docks_total": 10, "district": None}]
+    for hidden in ({"station_code": "X"}, {"docks_total": 5}, {"docks_total": 10**30}, {"no_column": 1}):
+        assert list(lake.batches("stations", where=hidden, **asked)) == []
+    with pytest.raises(NotPublishedError, match="2025-10-22"):
+        list(lake.batches("stations", as_of=WEDNESDAY, columns=["station_code"]))
+    with pytest.raises(ConfigurationError, match="no snapshots"):
+        list(lake.batches(RIDES.name, as_of=MONDAY, columns=["ride_id"]))
+
+
+def test_parameters_are_values_and_never_sql(lake: OpenLake) -> None:
+    query = "SELECT station_code FROM stations WHERE station_code = ?"
+    assert lake.sql(query, parameters=["A"], as_of=TUESDAY).to_arrow().to_pylist() == [{"station_code": "A"}]
+    assert len(lake.sql(query, parameters=["A' OR 'a' = 'a"])) == 0
+    with pytest.raises(InputError):
+        lake.sql(query)
+
+
 def test_a_table_is_read_as_of_a_day_and_by_columns(lake: OpenLake) -> None:
     rows = lake.table("stations", as_of="2025-10-20", columns=["docks_total", "station_code"])
     assert rows.columns == ("docks_total", "station_code")
