@@ -10,6 +10,8 @@ from engage_spark.insight.ask.intents import PHRASES, VERDICTS, Intent
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import ClaimTerm, Terms, content_of, numbers_of
 
+_LARGE = 1_000
+"""A number that says by itself which claim is meant, such as a number of customers."""
 _LOOSE = word_set("have has more less higher lower time times twice double churn retention customer")
 
 
@@ -24,7 +26,7 @@ def named_claim(reading: Reading, terms: Terms, *, is_asked: bool) -> str | None
     words = frozenset(part for w in words for part in english.EXPANSIONS.get(w, (w,))) - {"x", "check"}
     numbers = numbers_of(text.replace(" %", "%").replace(" x ", "x "))
     fitting = [c for c in terms.claims if _holds(c, words, numbers, terms)]
-    if not fitting:
+    if not fitting or not (words or numbers):
         return None
     if not is_asked and not numbers and not _has_own_word(words, terms):
         return None
@@ -41,6 +43,7 @@ def _holds(claim: ClaimTerm, words: frozenset[str], numbers: frozenset[float], t
     entity = terms.entity_words
     own = words - entity
     least = 1 if numbers or _has_own_word(own, terms) else 2
+    least = 0 if any(number >= _LARGE for number in numbers) else least
     return len(own) >= least and own <= claim.words and numbers <= claim.numbers
 
 

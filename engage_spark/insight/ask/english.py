@@ -40,7 +40,8 @@ _MEANINGS: Mapping[str, str] = {
     "centrality": "central",
     "mobile": "phone phones smartphone smartphones",
     "sentiment": "sentiments mood",
-    "strength": "strengths",
+    "strength": "strengths strong",
+    "active": "activity",
     "balance": "balances",
     "failure": "failures failed fail fails",
     "complaint": "complaints complain complains complained complaining",
@@ -66,25 +67,25 @@ FILLER = word_set(
     ones s t is are was were be been being am do does did doing done has have had having can could would
     should may might shall must let lets of in on at for from to by with within without into onto upon
     over under up down out off about as than then and or but so if also too both either each every any
-    some all no what which who whom whose where when how why whether please tell show give list find get
-    see look know want need like explain say report display present provide calculate compute determine
-    check out figure much many more most less least few fewer very quite really just only even still
-    currently current now today right typical typically usual usually general generally overall whole
-    total totally approximately around roughly about exact exactly actually roughly main mainly biggest
-    largest smallest big large small high higher highest low lower lowest great greater greatest good
-    better best bad worse worst strong stronger strongest strongly weak weaker weakest weakly top bottom
-    average averages mean means median number numbers amount amounts count counts level levels figure
-    figures statistic statistics stats stat summary rate rates score scores percentage percentages percent
-    pct proportion fraction size per sum data dataset platform business company base snapshot make makes
-    made making go goes going come comes coming bring brings take takes happen happens happened happening
-    spread spreads deviation standard variance minimum maximum min max range quantile quantiles above
-    below there's what's who's how's where's i'd i'm we're we've don't doesn't didn't isn't aren't can't
-    group groups segment segments band bands bracket brackets type types kind kinds category categories
-    class classes part parts type's cohort cohorts hi hello hey thanks thank ok okay well yes so please
-    quick quickly question wonder wondering curious between among amongst across versus vs against
-    compared compare compares comparing comparison relative different differ differs difference
-    differences differently vary varies end ends per respectively according terms term look looks looking
-    like likely set sets thing things kind sort way ways
+    some all no what which who whom whose where how why whether please tell show give list find get see
+    look know want need like explain say report display present provide calculate compute determine check
+    figure much many more most less least few fewer very quite really just only even still currently
+    current now today right typical typically usual usually general generally overall whole approximately
+    around roughly exact exactly actually main mainly biggest largest smallest big large small high higher
+    highest low lower lowest great greater greatest good better best bad worse worst stronger strongest
+    strongly weak weaker weakest weakly top bottom average averages mean means median number numbers
+    amount amounts count counts level levels figures statistic statistics stats stat summary rate rates
+    score scores percentage percentages percent pct proportion fraction per data dataset platform business
+    company base snapshot make makes made making go goes going come comes coming bring brings take takes
+    happen happens happened happening spread spreads deviation standard variance minimum maximum min max
+    range quantile quantiles above below there's what's who's how's where's i'd i'm we're we've don't
+    doesn't didn't isn't aren't can't group groups segment segments band bands bracket brackets type types
+    kind kinds category categories class classes part parts type's cohort cohorts hi hello hey thanks
+    thank ok okay well yes quick quickly question wonder wondering curious between among amongst across
+    versus vs against compared compare compares comparing comparison relative different differ differs
+    difference differences differently vary varies end ends respectively according terms term looks
+    looking likely set sets thing things sort way ways plot chart draw rank ranked descriptive anything
+    gap computed when
     """
 )
 """Words that can stand in a question without changing what is asked, once its intent has been read."""
@@ -96,8 +97,8 @@ NEGATIONS = word_set(
 )
 FUTURE = word_set(
     """
-    will forecast forecasts predict predicts predicted prediction predictions projected projection
-    tomorrow upcoming next future expect expected
+    will forecast forecasts predicted prediction predictions projected projection tomorrow upcoming next
+    future expect expected
     """
 )
 MILD_FUTURE = word_set(

@@ -81,7 +81,8 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             rf"ideas? (?:to|for)|"
             rf"(?:want|like|need|aim|help us|help me|plan) to {_RAISE}|where should we (?:start|begin|"
             rf"act)|worth (?:trying|testing)|"
-            r"a/?b tests?|experiments?",
+            rf"ab tests?|experiments?|costs? to {_RAISE}|how many \w+ (?:could|can) (?:we|be) {_RAISE}|"
+            r"priorit\w+|where (?:should|can|could) we (?:invest|focus)",
         ),
         (
             Intent.CLAIM,
@@ -90,7 +91,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"claims?|claimed|claiming|verif(?:y|ied)|hold(?:s)?(?: true| up)?|statements?|myths?|"
             r"really|dictionary|"
             r"(?:data )?support(?:s|ed)?|confirm(?:s|ed)?|contradict\w*|refut\w*|disprov\w*|proven?|"
-            r"check (?:whether|if|"
+            r"correct|check (?:whether|if|"
             r"that)|assumptions?|verdicts?|supposed(?:ly)?|fact check|said to|correct that",
         ),
         (
@@ -99,12 +100,13 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
         ),
         (
             Intent.CHANGED,
-            rf"chang(?:e|es|ed|ing)|(?:since|from|versus|vs|than|against|to|with) (?:yesterday|the "
-            rf"{_PERIOD} before|"
+            rf"chang(?:e|es|ed|ing)|what happened|(?:since|from|versus|vs|than|against|to|with) (?:yesterday|"
+            rf"the {_PERIOD} before|"
             rf"(?:the )?(?:last|previous|prior) {_PERIOD})|{_PERIOD}[ -]over[ -]{_PERIOD}|movers?|"
             rf"moved|what(?:'s| is) new|"
             r"drop(?:ped)?|f[ae]ll(?:en)?|rose|risen|increased|decreased|declined|grew|grown|jumped|shifted|"
-            r"gone (?:up|down)|went (?:up|down)",
+            r"gone (?:up|down)|went (?:up|down)|(?:did|has|have)(?= \w+(?: \w+)? (?:increase|decrease|rise|"
+            r"fall|drop|grow|improve|worsen|decline|go up|go down))",
         ),
         (
             Intent.TREND,
@@ -112,7 +114,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"history|historical\w*|"
             rf"{_PERIOD} by {_PERIOD}|over the (?:last|past|previous)(?: \d+)? {_PERIOD}|over "
             rf"(?:several |the )?{_PERIOD}|"
-            r"by (?:day|week|month)|rising|falling|growing|shrinking|increasing|decreasing|declining|"
+            r"by (?:day|week|month)|growth|rising|falling|growing|shrinking|increasing|decreasing|declining|"
             r"going (?:up|down)|trajectory|"
             r"(?:in|during) the (?:last|past)(?: \d+)? (?:weeks|months)",
         ),
@@ -129,9 +131,9 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"driv(?:e|es|er|ers|ing|en)|why|caus(?:e|es|ed|ing)|reasons?|factors?|predictors?|indicators?|"
             r"(?:early )?warning signs?|signals?|signs?|leads? to|leading to|explains?|behind|"
             r"contribut\w*|determin(?:e|es)|"
-            r"influences?|affects?|impacts?|goes? with|matters? (?:most )?for|responsible|makes? "
+            r"influences?|affects?|impacts?|goes? with|matters? (?:most )?for|responsible|predicts?|makes? "
             r"(?:people|customers|users)|"
-            r"makes?|symptoms?",
+            r"symptoms?",
         ),
         (
             Intent.DISTRIBUTION,
@@ -198,6 +200,9 @@ REWRITES = tuple(
         ),
         (r"\bthe share of\b", "the proportion of"),
         (r"\bhow long\b", "how long duration"),
+        (r"\bvar(?:y|ies) with\b", "differ by"),
+        (r"\ba ?/ ?b\b", "ab"),
+        (r"\b(?:how (?:big|large) is|size of) (?:the |our )?customer base\b", "how many customers"),
         (r"\b(?:men|man|males)\b", "male"),
         (r"\b(?:women|woman|females)\b", "female"),
         (r"\bcosts? us\b", "costs"),
@@ -212,23 +217,24 @@ REWRITES = tuple(
 """Turns of phrase that are one word for what follows."""
 TRIGGER_WORDS = word_set(
     """
-    quality quarantine quarantined rejected invalid duplicate duplicates checks rules gates validation
-    violations violated completeness freshness fresh clean reliable trust errors problems issues fair
-    unfair fairness bias biased discriminate discrimination treated treatment protected parity disparity
-    influencer influencers influential hubs connected recommend recommendation recommendations recommended
-    suggest suggestion suggestions advice strategy strategies actions interventions campaign campaigns
-    reduce lower decrease prevent increase improve raise boost true claim claims claimed verify statement
-    statements really contradicted confirm confirmed support dictionary signup signed joined registered
-    cohort cohorts change changed changes yesterday dropped risen increased decreased declined trend
-    trends trending development develop developed evolve evolved history rising falling growing correlate
-    correlated correlates correlation correlations relation relationship related associated association
-    linked depend depends together drive drives driver drivers cause causes reason reasons factor factors
-    predictor predictors indicator indicators warning signals influence affect affects impact explain
-    explains distribution distributed percentile percentiles histogram breakdown spread skewed composition
-    segment segments compare compared comparison versus different difference across overview summary
-    similar alike comparable predicted prediction risk average median mean customers quartile quartiles
-    daypart male female highest lowest biggest strongest week month quarter weekly monthly quarterly daily
-    between
+    critical failed delivered quality quarantine quarantined rejected invalid duplicate duplicates checks
+    rules gates validation violations violated completeness freshness fresh clean reliable trust errors
+    problems issues fair unfair fairness bias biased discriminate discrimination treated treatment
+    protected parity disparity influencer influencers influential hubs connected recommend recommendation
+    recommendations recommended suggest suggestion suggestions advice strategy strategies actions
+    interventions campaign campaigns reduce lower decrease prevent increase improve raise boost true claim
+    claims claimed verify statement statements really contradicted confirm confirmed support dictionary
+    signup signed joined registered cohort cohorts change changed changes yesterday dropped risen
+    increased decreased declined trend trends trending development develop developed evolve evolved
+    history rising falling growing correlate correlated correlates correlation correlations relation
+    relationship related associated association linked depend depends together drive drives driver drivers
+    cause causes reason reasons factor factors predictor predictors indicator indicators warning signals
+    influence affect affects impact explain explains distribution distributed percentile percentiles
+    histogram breakdown spread skewed composition segment segments compare compared comparison versus
+    different difference across overview summary similar alike comparable predicted prediction risk
+    average median mean customers quartile quartiles daypart male female highest lowest biggest strongest
+    week month quarter weekly monthly quarterly daily between action intervention relate relates receive
+    receives along experiment test predict predicts total
     """
 )
 """Words by which intents are known, as far as they are worth correcting."""
@@ -241,31 +247,32 @@ SIDE_WORDS: Mapping[Intent, frozenset[str]] = {
     ),
     Intent.FAIRNESS: word_set(
         """
-        model prediction field attribute audit towards toward against result outcome performance work fair
-        opportunity
+        model prediction field attribute audit towards toward against result outcome performance work
+        fair opportunity
         """
     ),
     Intent.RECOMMEND: word_set(
         """
-        next first test about against reduce increase improve raise lower keep more action try experiment
-        size further start help grow
+        next first back run detect large change save cost invest focus lost prioritize test about
+        against reduce increase improve raise lower keep more action try experiment size further start
+        help grow
         """
     ),
     Intent.CLAIM: word_set(
         """
-        contradicted false wrong weaker absent unclear open held checked check fact test tested stand fail
-        failure not business contract
+        contradicted decided false wrong weaker absent unclear open held checked check fact test tested
+        stand fail failure not business contract
         """
     ),
     Intent.CHANGED: word_set(
         """
-        since yesterday lately happened new
+        since increase decrease rise fall grow improve worsen decline yesterday lately happened new
         """
     ),
     Intent.CORRELATE: word_set(
         """
-        impact effect influence affect correlation related strength strong metric feature field variable
-        thing attribute behavior behaviour other
+        impact effect variables influence affect correlation related strength strong metric feature
+        field variable thing attribute behavior behaviour other
         """
     ),
     Intent.DRIVERS: word_set(

@@ -20,6 +20,8 @@ from engage_spark.insight.ask.terms import DimensionTerm, SegmentTerm, Terms, be
 from engage_spark.insight.number_texts import MentionKind, mentions_of, prepared
 from engage_spark.insight.number_words import NUMBERS
 
+LONG_FILLER = 6
+"""Letters from which on a misspelt word may be one without content: shorter ones hide a strange word."""
 LONGEST = 1_000
 """Characters of a question that are read."""
 _KEY = "customerkey"
@@ -79,7 +81,11 @@ _GROUP_WORDS = word_set(
 
 @dataclass
 class Reading:
-    """What a question names. `words` are its tokens, corrected; `used` says which of them are explained."""
+    """What a question names. `words` are its tokens, corrected; `used` says which of them are explained.
+
+    `protected` are the places of whole names of metrics, whose words are no turns of phrase. `is_rate`: the
+    window is said as a rate, such as per week; `is_past`: as one before the day, such as last week.
+    """
 
     terms: Terms
     text: str = ""
@@ -96,6 +102,9 @@ class Reading:
     dimensions: list[str] = field(default_factory=list)
     attribute: str | None = None
     has_two_days: bool = False
+    is_rate: bool = False
+    is_past: bool = False
+    protected: set[int] = field(default_factory=set)
 
     @property
     def joined(self) -> str:
@@ -122,14 +131,19 @@ class Reading:
         return [
             intent
             for intent, pattern in PHRASES
-            if any(not all(self.used[i] for i in self.places(m)) for m in self.matches(pattern))
+            if any(
+                (intent is not Intent.COMPARE or not all(self.used[i] for i in self.places(m)))
+                and not self.protected.issuperset(self.places(m))
+                for m in self.matches(pattern)
+            )
         ]
 
     def use_intent(self, intent: Intent) -> None:
         """Take the turns of phrase of an intent as explained."""
         pattern = dict(PHRASES)[intent]
         for match in self.matches(pattern):
-            self.use(self.places(match))
+            if not self.protected.issuperset(self.places(match)):
+                self.use(self.places(match))
 
     @property
     def content(self) -> list[tuple[int, str]]:
@@ -146,7 +160,7 @@ class Reading:
         means = english.meaning(word)
         if means in self.terms.entity_words or word in self.terms.entity_words:
             return False
-        if word in self.terms.name_words and word.endswith("ly"):
+        if (word in self.terms.name_words and word.endswith("ly")) or word in self.terms.vague_values:
             return True
         return word not in english.FILLER and word not in english.WINDOW_WORDS
 
@@ -160,7 +174,9 @@ class Reading:
     @property
     def is_negated(self) -> bool:
         """Whether a word of the question turns it around."""
-        return any(w in english.NEGATIONS for w in self.words)
+        after = (*self.words[1:], "")
+        values = self.terms.value_words
+        return any(w in english.NEGATIONS and b not in values for w, b in zip(self.words, after, strict=True))
 
     @cached_property
     def is_yes_or_no(self) -> bool:
@@ -186,6 +202,7 @@ def read_question(question: str, terms: Terms) -> Reading:
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement, text)
     known = _known_words(terms)
+    worth_correcting = known - {w for w in english.FILLER if len(w) < LONG_FILLER}
     for token in _TOKEN.findall(text):
         word = token.removesuffix("'s") if token not in english.FILLER else token
         if word in NUMBERS and word != "one":
@@ -193,7 +210,7 @@ def read_question(question: str, terms: Terms) -> Reading:
         elif word in english.SLIPS:
             word = english.SLIPS[word]
         elif word.isalpha() and word not in known and english.singular(word) not in known:
-            better = corrected(word, known)
+            better = corrected(word, worth_correcting)
             if better is not None:
                 reading.corrections[word] = better
                 word = better
@@ -205,6 +222,7 @@ def read_question(question: str, terms: Terms) -> Reading:
     reading.used = [False] * len(reading.words)
     if _KEY in reading.words:
         reading.used[reading.words.index(_KEY)] = True
+    _protect_names(reading)
     _take_segments(reading)
     _take_dimensions(reading)
     _take_limit_and_span(reading)
@@ -278,6 +296,18 @@ def _take_days(reading: Reading, text: str) -> str:
     return " ".join([*parts, text[at:]])
 
 
+def _protect_names(reading: Reading) -> None:
+    """Protect the whole names of metrics, of two words or more."""
+    means = [english.meaning(w) for w in reading.words]
+    for name in reading.terms.vocabulary.metrics:
+        parts = [english.meaning(w) for w in name.split("_") if w.isalpha() and w not in english.STATISTICS]
+        if len(parts) < 2:
+            continue
+        for i in range(len(means) - len(parts) + 1):
+            if means[i : i + len(parts)] == parts:
+                reading.protected |= set(range(i, i + len(parts)))
+
+
 def _take_segments(reading: Reading) -> None:
     """Take the segments that are named: categories by their words, ranges by their numbers, quartiles."""
     placed = list[tuple[int, tuple[str, str]]]()
@@ -305,17 +335,24 @@ def _take_segments(reading: Reading) -> None:
     for dimension in {d for d, _ in reading.segments}:
         core = next(d for d in reading.terms.dimensions if d.name == dimension).core
         for i, word in enumerate(reading.words):
-            close = any(reading.used[j] for j in (i - 1, i + 1) if 0 <= j < len(reading.words))
+            close = any(reading.used[j] for j in range(max(0, i - 2), min(i + 3, len(reading.words))))
             reading.used[i] |= english.meaning(word) in core and close
 
 
 def _places_of(reading: Reading, term: SegmentTerm) -> Iterator[range]:
-    """Yield where the words of a category stand; bare numbers and words without content do not name one."""
+    """Yield where the words of a category stand; bare numbers do not name one, and such as "high" only beside
+    the name of the dimension.
+    """
     words, n = reading.words, len(term.words)
-    if all(w[0].isdigit() or w in english.FILLER for w in term.words):
+    is_vague = all(w in english.FILLER for w in term.words)
+    core = next(d for d in reading.terms.dimensions if d.name == term.dimension).core
+    if all(w[0].isdigit() for w in term.words):
         return
     for i in range(len(words) - n + 1):
         if any(reading.used[i : i + n]):
+            continue
+        around = {english.meaning(w) for w in words[max(0, i - 2) : i + n + 2]}
+        if is_vague and not around & core:
             continue
         if all(a == b or english.singular(a) == b for a, b in zip(words[i : i + n], term.words, strict=True)):
             yield range(i, i + n)
@@ -435,5 +472,9 @@ def _take_limit_and_span(reading: Reading) -> None:
         days = _UNIT_DAYS[unit] * int(float((match["n"] or "1").replace(",", "")))
         if reading.window is None:
             reading.window = days
+            reading.is_past = bool(
+                re.match(r"(?:the )?(?:last|past|previous|latest|trailing|this)\b", match[0])
+            )
+            reading.is_rate = bool(match["ly"]) or match[0].split()[0] in ("per", "a", "each", "every", "by")
             reading.grain = unit if unit in ("day", "week", "month") else None
             reading.use(places)

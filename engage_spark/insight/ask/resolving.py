@@ -103,18 +103,23 @@ class Resolver:
                 f"{' '.join(words)} can be several metrics", [m.name for m in candidates], self._template()
             )
         metric = candidates[0]
-        if reading.window is not None and metric.window != reading.window:
-            if metric.window is not None or reading.grain is None:
+        has_window = reading.window is not None
+        if reading.window is not None and (metric.window != reading.window or not self._counts_so(metric)):
+            if (metric.window is not None and metric.is_rolling) or reading.grain is None:
                 raise Unclear(f"there is no {metric.name} of {reading.window} days", self._windows_of(metric))
         elif reading.window is not None:
             reading.window = None
         same = self._windows_of(metric)
-        if len(same) > 1 and reading.window is None and not self._names_window(metric):
+        if len(same) > 1 and not has_window and not self._names_window(metric):
             self.remarks.append(
                 f"{' '.join(words)} is read as {metric.name}; there is also {', '.join(same[1:])}"
             )
         self._use_all()
         return metric
+
+    def _counts_so(self, metric: MetricTerm) -> bool:
+        """Return whether a metric counts over days before, where the question says so."""
+        return metric.is_rolling or not self.reading.is_past
 
     def _template(self) -> str:
         """Return the question with a gap where the words of the metric stand."""
@@ -127,7 +132,7 @@ class Resolver:
         own = [
             m.name
             for m in self.terms.metrics
-            if m.core == metric.core and m.is_delivered == metric.is_delivered
+            if m.quantity == metric.quantity and m.is_delivered == metric.is_delivered
         ]
         return [metric.name, *(n for n in own if n != metric.name)]
 
@@ -179,8 +184,9 @@ class Resolver:
                 raise Unclear(
                     "a number of the question has no place in what can be asked", examples(self.terms)
                 )
-            if reading.window is not None and reading.grain is None:
-                raise Unclear(f"a window of {reading.window} days has no place in this question", [])
+            if reading.window is not None:
+                days = f"a period of {reading.window} days has no place here"
+                raise Unclear(f"{days}; ask for a trend, or what changed", examples(self.terms))
         if reading.as_of is not None:
             filled["as_of"] = reading.as_of.isoformat()
         if reading.month is not None:

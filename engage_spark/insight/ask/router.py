@@ -6,16 +6,18 @@ names that it could mean.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION
+from engage_spark.contract.analytics_spec import CUSTOMERS, RETENTION
 from engage_spark.insight.ask import english
 from engage_spark.insight.ask.claims import named_claim, verdict_of
+from engage_spark.insight.ask.figures import FigureRouter
 from engage_spark.insight.ask.intents import CLAIM_NOUNS, EXPLAIN, RAISE, SIDE_WORDS, SIMILAR, Intent
 from engage_spark.insight.ask.reading import Reading
-from engage_spark.insight.ask.resolving import Decline, Resolver, Route, Unclear, examples, expanded
-from engage_spark.insight.ask.terms import MetricTerm, best_dimensions, best_metrics
+from engage_spark.insight.ask.resolving import Decline, Route, Unclear, examples
+from engage_spark.insight.ask.terms import best_dimensions
 
 
 def route(reading: Reading) -> Route | Decline:
@@ -26,7 +28,7 @@ def route(reading: Reading) -> Route | Decline:
         return e.decline
 
 
-class Router(Resolver):
+class Router(FigureRouter):
     """Reads one question by its turns of phrase."""
 
     def route(self) -> Route:
@@ -45,10 +47,18 @@ class Router(Resolver):
         if claim is not None:
             return claim
         self._refuse_what_no_tool_does()
-        for intent in reading.intents():
+        for intent in self._in_order(reading.intents()):
             if intent in _WAYS and self._fits(intent):
                 return _WAYS[intent](self)
         return self._figures()
+
+    def _in_order(self, intents: list[Intent]) -> list[Intent]:
+        """Return the intents with a trend first where changes are asked for over several periods."""
+        over_periods = re.search(r"\bover (?:time|the (?:last|past))\b", self.reading.joined)
+        if Intent.TREND in intents and Intent.CHANGED in intents and over_periods:
+            self.reading.use_intent(Intent.CHANGED)
+            return [Intent.TREND]
+        return intents
 
     def _fits(self, intent: Intent) -> bool:
         """Return whether a turn of phrase decides here: one word can be of several."""
@@ -75,6 +85,14 @@ class Router(Resolver):
     def _refuse_what_no_tool_does(self) -> None:
         reading = self.reading
         intents = reading.intents()
+        if re.match(r"(?:and )?when\b", reading.joined):
+            raise Unclear("no tool says when something happens", examples(self.terms))
+        if _ASKS_A_DEFINITION.search(reading.joined):
+            raise Unclear("what a field means stands in the data dictionary", examples(self.terms))
+        if _LISTS.search(reading.joined) and not reading.dimensions:
+            self._refuse_lists_of_customers(is_list=True)
+        if _ORDERS_A_PREDICTION.match(reading.joined):
+            raise Unclear("models predict for one customer; ask for one by the key", examples(self.terms))
         is_of_model = Intent.FAIRNESS in intents or Intent.RECOMMEND in intents
         future = english.FUTURE - english.MILD_FUTURE if is_of_model else english.FUTURE
         if any(w in future for w in reading.words):
@@ -82,6 +100,12 @@ class Router(Resolver):
                 "no tool looks into the future of groups; models predict for one customer",
                 examples(self.terms),
             )
+        if any(w in _TOTALS for w in reading.words) and reading.content:
+            named = any(
+                w in _TOTALS for m in self.terms.metrics for w in m.name.split("_") if w in reading.words
+            )
+            if not named:
+                raise Unclear("totals are not shown; ask for the average", self._some_metrics())
         if reading.is_negated and Intent.CLAIM not in intents and Intent.RECOMMEND not in intents:
             raise Unclear(
                 "a question that leaves customers out cannot be asked; ask for a segment",
@@ -118,6 +142,8 @@ class Router(Resolver):
                 self._use_words({severity})
         reading.use_intent(Intent.QUALITY)
         self._use_words(SIDE_WORDS[Intent.QUALITY])
+        if reading.content and "missing" in reading.words:
+            return self._done("describe", {"metric": self._metric().name}, takes=("segment",))
         return self._done("data_quality", arguments)
 
     def _fairness(self) -> Route:
@@ -127,30 +153,6 @@ class Router(Resolver):
         attribute = self._protected()
         target = self._optional_target()
         return self._done("fairness", target | attribute)
-
-    def _protected(self) -> dict[str, Any]:
-        reading = self.reading
-        names = {t.name for t in self.terms.protected}
-        own = [
-            d
-            for d in (*([reading.attribute] if reading.attribute else []), *reading.dimensions)
-            if d in names
-        ]
-        own += [d for d, _ in reading.segments if d in names]
-        entity = self.terms.vocabulary.contract.entity
-        for term in self.terms.protected:
-            values = {str(v).lower() for v in entity[term.name].allowed}
-            for i, word in enumerate(reading.words):
-                if not reading.used[i] and (english.meaning(word) in term.core or word in values):
-                    reading.used[i] = True
-                    own.append(term.name)
-        if len(set(own)) > 1:
-            raise Unclear(
-                "fairness is shown for one protected field at a time", [t.name for t in self.terms.protected]
-            )
-        reading.dimensions = [d for d in reading.dimensions if d not in names]
-        reading.segments = [s for s in reading.segments if s[0] not in names]
-        return {"attribute": own[0]} if own else {}
 
     def _influencers(self) -> Route:
         reading = self.reading
@@ -251,6 +253,8 @@ class Router(Resolver):
         if reading.segments:
             raise Unclear("changes are shown of all customers, or of all segments of a dimension", [])
         name = self._metric_name(optional=True)
+        if name is None and {"number", "many", "count"} & set(reading.words):
+            name = CUSTOMERS
         if name is not None:
             arguments["metric"] = name
         if why and name is None:
@@ -266,82 +270,12 @@ class Router(Resolver):
                 return {"grain": grain}
         return {"grain": "day"} if "yesterday" in text else {}
 
-    def _trend(self) -> Route:
-        reading = self.reading
-        reading.use_intent(Intent.TREND)
-        grain = next(
-            (g for g in ("day", "week", "month") if any(w in _GRAIN_WORDS[g] for w in reading.words)),
-            reading.grain,
-        )
-        reading.window = None
-        if reading.dimensions:
-            raise Unclear(
-                "a trend is of all customers or of one segment",
-                [f"… in {s.segment}" for s in self.terms.segments][:4],
-            )
-        metric = self._metric_name()
-        arguments: dict[str, Any] = {"metric": metric} | ({"grain": grain} if grain else {})
-        self._use_numbers()
-        return self._done("trend", arguments, takes=("segment",))
-
     def _correlate(self) -> Route:
         reading = self.reading
         reading.use_intent(Intent.CORRELATE)
         reading.use_intent(Intent.DRIVERS)
         self._use_words(SIDE_WORDS[Intent.CORRELATE])
         return self._pair()
-
-    def _pair(self) -> Route:
-        """Return the correlation of one metric, or of two that the question names one after the other."""
-        reading = self.reading
-        extra = [w for d in reading.dimensions for w in self._words_of_dimension(d)]
-        if reading.segments:
-            raise Unclear("correlations are of all customers, not of a segment", [])
-        content = reading.content
-        if extra and not content:
-            raise Unclear("which two metrics are meant", self._some_metrics())
-        if extra:
-            first = self._metric()
-            second = best_metrics(extra, self.terms.metrics, None)
-            if len(second) != 1:
-                raise Unclear(f"{' '.join(extra)} is no metric that correlates", self._some_metrics())
-            reading.dimensions = []
-            return self._done("correlate", {"metric": first.name, "other": second[0].name}, takes=("limit",))
-        if not content and self.context is not None:
-            return self._done("correlate", {"metric": self.context.name}, takes=("limit",))
-        whole = self._candidates([w for _, w in content])
-        if len(whole) == 1 and not self._splits(content) and not self._has_two_sides(content):
-            self._use_all()
-            return self._done("correlate", {"metric": whole[0].name}, takes=("limit",))
-        pairs = self._splits(content)
-        if len(pairs) == 1:
-            first, second_metric = pairs[0]
-            self._use_all()
-            reading.window = None
-            return self._done(
-                "correlate", {"metric": first.name, "other": second_metric.name}, takes=("limit",)
-            )
-        self._metric()  # says what is not clear
-        raise Unclear("which two metrics are meant", self._some_metrics())
-
-    def _has_two_sides(self, content: list[tuple[int, str]]) -> bool:
-        """Return whether a word that joins two things stands between the words."""
-        words = self.reading.words
-        between = {w for i in range(1, len(content)) for w in words[content[i - 1][0] + 1 : content[i][0]]}
-        return bool(between & {"and", "to", "with", "on", "versus", "vs", "upon"})
-
-    def _splits(self, content: list[tuple[int, str]]) -> list[tuple[MetricTerm, MetricTerm]]:
-        """Return the ways to part the words into two metrics, at a word between that is none of theirs."""
-        pairs = []
-        for i in range(1, len(content)):
-            gap = self.reading.words[content[i - 1][0] + 1 : content[i][0]]
-            if not gap or all(w in ("of", "the", "in") for w in gap):
-                continue
-            parts = [[w for _, w in content[:i]], [w for _, w in content[i:]]]
-            metrics = [best_metrics(expanded(part), self.terms.metrics, None) for part in parts]
-            if all(len(m) == 1 for m in metrics) and metrics[0][0] is not metrics[1][0]:
-                pairs.append((metrics[0][0], metrics[1][0]))
-        return pairs
 
     def _drivers(self) -> Route:
         reading = self.reading
@@ -376,110 +310,17 @@ class Router(Resolver):
         name = self._metric_name(optional=True)
         return self._done("describe", {} if name is None else {"metric": name}, takes=("segment",))
 
-    def _figures(self) -> Route:
-        """Return what a question without a turn of phrase asks for: a figure, or segments side by side."""
-        reading = self.reading
-        intents = reading.intents()
-        if reading.attribute is not None or self._names_protected():
-            return self._fairness_of_target()
-        counts = any(
-            w in ("many", "number", "count", "proportion", "percentage", "percent", "share")
-            for w in reading.words
-        )
-        same = {d for d, _ in reading.segments}
-        if len(reading.segments) == 2 and len(same) == 1 and reading.content:
-            name = self._metric_name()
-            first, second = (s for _, s in reading.segments)
-            arguments = {"metric": name, "dimension": same.pop(), "first": first, "second": second}
-            reading.segments, reading.dimensions = [], []
-            return self._done("compare_segments", arguments)
-        if not reading.content:
-            return self._of_customers(counts=counts)
-        if reading.is_yes_or_no and not reading.dimensions and self._splits(reading.content):
-            return self._pair()
-        if Intent.SEGMENTS in intents and not reading.segments:
-            self._refuse_lists_of_customers()
-            name = self._metric_name(optional=True) or CUSTOMERS
-            return self._done("compare_segments", {"metric": name}, takes=("dimension",))
-        return self._of_metric(has_two_sides=Intent.COMPARE in intents)
 
-    def _of_metric(self, *, has_two_sides: bool) -> Route:
-        """Return a metric by its dimension, by that of a segment that is named, or of one segment or all."""
-        reading, name = self.reading, self._metric_name()
-        if reading.dimensions:
-            keys = self.terms.vocabulary.cohort_keys
-            if name == ACTIVE and reading.dimensions[0] in keys and not reading.segments:
-                key = reading.dimensions.pop()
-                return self._done("cohort", {"cohort_key": key, "metric": RETENTION})
-            if {d for d, _ in reading.segments} == set(reading.dimensions):
-                reading.segments = []
-            return self._done("compare_segments", {"metric": name}, takes=("dimension",))
-        if has_two_sides and len(reading.segments) == 1:
-            dimension = reading.segments.pop()[0]
-            return self._done("compare_segments", {"metric": name, "dimension": dimension})
-        return self._done("describe", {"metric": name}, takes=("segment",))
-
-    def _refuse_lists_of_customers(self) -> None:
-        text = f" {self.reading.joined} "
-        lists = any(
-            f" {which} {what} " in text
-            for which in ("which", "what")
-            for what in ("customers", "users", "clients", "people", "customer")
-        )
-        if (lists and "of customers" not in text) or self.reading.limit is not None:
-            raise Unclear(
-                "single customers are not listed by a metric; segments are compared, one customer explained",
-                examples(self.terms),
-            )
-
-    def _of_customers(self, *, counts: bool) -> Route:
-        """Return how many customers there are: in all, in a segment, or in those of a dimension."""
-        reading = self.reading
-        shares = any(w in ("proportion", "percentage", "percent", "share", "fraction") for w in reading.words)
-        same = {d for d, _ in reading.segments}
-        if len(same) > 1 or len(reading.segments) > 1:
-            raise Unclear("customers are counted in one segment at a time", [])
-        if reading.dimensions or (shares and reading.segments):
-            dimension = reading.dimensions[0] if reading.dimensions else reading.segments[0][0]
-            if reading.segments and same != {dimension}:
-                raise Unclear("customers are counted by one dimension at a time", [])
-            if len(reading.dimensions) > 1:
-                raise Unclear("customers are counted by one dimension at a time", [])
-            reading.dimensions, reading.segments = [], []
-            return self._done("distribution", {"dimension": dimension})
-        if counts:
-            return self._done("describe", {"metric": CUSTOMERS}, takes=("segment",))
-        raise Unclear("the question names nothing that can be asked for", examples(self.terms))
-
-    def _names_protected(self) -> bool:
-        entity = self.terms.vocabulary.contract.entity
-        own = [t for t in self.terms.protected if t.name not in self.terms.vocabulary.dimensions]
-        words = {english.meaning(w) for _, w in self.reading.content} | {w for _, w in self.reading.content}
-        return any(words & (t.core | {str(v).lower() for v in entity[t.name].allowed}) for t in own)
-
-    def _fairness_of_target(self) -> Route:
-        attribute = (
-            self._protected() if self.reading.attribute is None else {"attribute": self.reading.attribute}
-        )
-        self.reading.use_intent(Intent.COMPARE)
-        if not self.reading.content:
-            raise Unclear(
-                "protected fields are only for fairness", ["is the model fair by " + attribute["attribute"]]
-            )
-        metric = self._metric()
-        if not metric.is_target:
-            raise Unclear(
-                f"groups of {attribute['attribute']} are compared for targets alone",
-                list(self.terms.vocabulary.targets),
-            )
-        return self._done("fairness", {"target": metric.name} | attribute)
-
-
-_GRAIN_WORDS = {
-    "day": ("day", "days", "daily"),
-    "week": ("week", "weeks", "weekly"),
-    "month": ("month", "months", "monthly"),
-}
+_ORDERS_A_PREDICTION = re.compile(r"(?:(?:please|can you|could you) )*(?:predict|forecast|project)\b")
+_ASKS_A_DEFINITION = re.compile(
+    r"\b(?:what does \w+(?: \w+){0,4} mean|(?:how|what) (?:is|are) \w+(?: \w+){0,4} (?:calculated|"
+    r"calculate|computed|compute|defined|define|derived|measured)|(?:definition|meaning) of|stands? for)$"
+    r"|^define\b"
+)
+_LISTS = re.compile(
+    r"\b(?:list|show|name|find|give|display)(?: me| us| the| all| our)* (?:customers|users|clients|people)\b"
+)
+_TOTALS = frozenset(("total", "sum", "altogether"))
 _WAYS: Mapping[Intent, Callable[[Router], Route]] = {
     Intent.QUALITY: Router._quality,
     Intent.FAIRNESS: Router._fairness,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-ONE_EDIT, TWO_EDITS = 5, 8
-"""Letters from which on one edit, and two, can be a slip of the same word."""
+ONE_EDIT, ANOTHER_LETTER, TWO_EDITS = 5, 7, 8
+"""Letters from which on one edit can be a slip of the same word, one letter for another, and two edits."""
 
 
 def distance(first: str, second: str, most: int) -> int:
@@ -40,6 +40,7 @@ def corrected(word: str, words: Collection[str]) -> str | None:
         (edits, other)
         for other in words
         if len(other) >= ONE_EDIT - 1
+        and (len(word) >= ANOTHER_LETTER or len(other) != len(word) or sorted(other) == sorted(word))
         and (other[0] == word[0] or other[:2] == word[1::-1])
         and (edits := distance(word, other, most if len(other) >= TWO_EDITS - 1 else 1)) <= most
     ]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, DimensionKind
+from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION, DimensionKind
 from engage_spark.insight.ask.english import FILLER, STATISTICS, meaning, singular, word_set
 from engage_spark.insight.vocabulary import Vocabulary
 
@@ -24,7 +24,8 @@ _GENERIC = word_set(
 class MetricTerm:
     """A metric and its words: `core` says what it is, `soft` what its description and unit add.
 
-    `quantity` is its name without the window, `window` the days that it counts back. `is_delivered`: a field
+    `quantity` is its name without the window, `window` the days that it counts, back
+    from the day where `is_rolling`. `is_delivered`: a field
     of the entity, not derived or measured.
     """
 
@@ -33,8 +34,22 @@ class MetricTerm:
     soft: frozenset[str]
     quantity: frozenset[str]
     window: int | None
+    is_rolling: bool
     is_delivered: bool
     is_target: bool
+
+
+_RETAINED = MetricTerm(
+    name=ACTIVE,
+    core=frozenset({RETENTION}),
+    soft=frozenset({ACTIVE}),
+    quantity=frozenset({RETENTION}),
+    window=None,
+    is_rolling=False,
+    is_delivered=True,
+    is_target=False,
+)
+"""Who is active, which is what retention means."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +91,8 @@ def words_of(text: str) -> list[str]:
 
 def content_of(text: str) -> frozenset[str]:
     """Return the words of a text that say something."""
-    return frozenset(w for w in words_of(text) if w not in FILLER and len(w) > 1 and not w[0].isdigit())
+    raw = (w for w in _WORD.findall(text.lower().replace("_", " ")) if w.isalpha() and w not in FILLER)
+    return frozenset(m for m in map(meaning, raw) if m not in FILLER and len(m) > 1)
 
 
 @dataclass(frozen=True)
@@ -93,11 +109,12 @@ class Terms:
 
     @cached_property
     def metrics(self) -> tuple[MetricTerm, ...]:
-        """The metrics, but for the number of customers and who is active."""
+        """The metrics, but for the number of customers; who is active is retained."""
         entity = self.vocabulary.contract.entity.name
         terms = []
         for name, spec in self.vocabulary.metrics.items():
             if name == ACTIVE:
+                terms.append(_RETAINED)
                 continue
             parts = words_of(name)
             core = frozenset(w for w in parts if w not in STATISTICS and not w[0].isdigit())
@@ -117,6 +134,7 @@ class Terms:
                     soft=soft - core - self.entity_words,
                     quantity=frozenset(w for w in parts if w.isalpha() and w not in ("last", "day", "month")),
                     window=window,
+                    is_rolling=spec.rolling_days is not None or "last" in parts,
                     is_delivered=spec.tables == (entity,) and not spec.of_claim,
                     is_target=spec.is_target,
                 )
@@ -194,6 +212,19 @@ class Terms:
                 elif spec.kind is DimensionKind.CATEGORY:
                     terms.append(_of_category(name, segment))
         return tuple(terms)
+
+    @cached_property
+    def value_words(self) -> frozenset[str]:
+        """The words of the categories of dimensions and of protected fields, but for the first ones."""
+        entity = self.vocabulary.contract.entity
+        values = [s.segment for s in self.segments]
+        values += [str(v) for t in self.protected for v in entity[t.name].allowed]
+        return frozenset(w for v in values for w in re.findall(r"[a-z0-9]+", v.lower())[1:])
+
+    @cached_property
+    def vague_values(self) -> frozenset[str]:
+        """Categories that are words without content elsewhere, such as high: who says one may mean it."""
+        return frozenset(s.words[0] for s in self.segments if len(s.words) == 1 and s.words[0] in FILLER)
 
     @cached_property
     def claims(self) -> tuple[ClaimTerm, ...]:
