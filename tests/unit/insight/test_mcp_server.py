@@ -15,21 +15,18 @@ from typing import Any
 import anyio
 import jsonschema
 import pytest
+import uvicorn
+from mcp import Client, StdioServerParameters
 
-mcp = pytest.importorskip("mcp")
-
-import uvicorn  # noqa: E402
-from mcp import Client, StdioServerParameters  # noqa: E402
-
-from engage_spark.contract import load_contract  # noqa: E402
-from engage_spark.errors import ConfigurationError, NotPublishedError  # noqa: E402
-from engage_spark.insight.context_pack import context_pack  # noqa: E402
-from engage_spark.insight.evidence import Answer  # noqa: E402
-from engage_spark.insight.mcp_server import PATH, build_server, serve_http  # noqa: E402
-from engage_spark.insight.registry import tools_of  # noqa: E402
-from engage_spark.insight.replies import wire_tools  # noqa: E402
-from tests.support.paths import ROOT  # noqa: E402
-from tests.support.scripted_insight import ScriptedInsight, answer_of, own_contract, source_of  # noqa: E402
+from engage_spark.contract import load_contract
+from engage_spark.errors import ConfigurationError, NotPublishedError
+from engage_spark.insight.context_pack import context_pack
+from engage_spark.insight.evidence import Answer
+from engage_spark.insight.mcp_server import PATH, build_server, serve_http
+from engage_spark.insight.registry import tools_of
+from engage_spark.insight.replies import wire_tools
+from tests.support.paths import ROOT
+from tests.support.scripted_insight import ScriptedInsight, answer_of, own_contract, source_of
 
 
 def simple(name: str, arguments: Mapping[str, Any]) -> Answer:
