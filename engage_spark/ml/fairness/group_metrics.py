@@ -110,6 +110,7 @@ _N: Combination = {"n": 1}
 _ONES: Combination = {"label": 1}
 _ZEROS: Combination = {"n": 1, "label": -1}
 _SELECTED: Combination = {"selected": 1}
+_PASSED_OVER: Combination = {"n": 1, "selected": -1}
 _HITS: Combination = {"hits": 1}
 _FALSE_POSITIVES: Combination = {"selected": 1, "hits": -1}
 _RIGHT: Combination = {"n": 1, "selected": -1, "label": -1, "hits": 2}
@@ -327,8 +328,14 @@ def compare(
 
 
 def _is_short(s: GroupSums, smallest: int) -> bool:
-    """Return whether few customers, but some, are behind a denominator of a joint rate."""
-    behind = (_rate(s, whole, whole).customers for whole in (_ONES, _ZEROS, _SELECTED))
+    """Return whether few customers, but some, are on a margin of the table of labels by decisions.
+
+    Each margin is the denominator of a rate that the joint rates give, shown by itself or not: of those not
+    selected, how many are labelled 1. Nobody is picked out by both label and decision, so a cell alone tells
+    nothing.
+    """
+    margins = (_ONES, _ZEROS, _SELECTED, _PASSED_OVER)
+    behind = (_rate(s, whole, whole).customers for whole in margins)
     return any(0 < customers < smallest for customers in behind)
 
 

@@ -1,11 +1,12 @@
 """Withhold what tells a figure of few customers by arithmetic, though its own denominator is large.
 
 A group's base rate, its rate of selection and its accuracy give its true positives, and so the rate of true
-positives among a handful of customers labelled 1, which is not shown. So the rates that follow from a group's
-hits (`JOINT`) are shown together or not at all. And what all rows have less the groups that are shown is a
-figure too: where only few customers would be behind it, more groups are withheld, the smallest first. A table
-of two attributes, whose rows and columns add up to groups of each, is withheld as a whole where a cell of it
-or a group of either attribute is.
+positives among a handful of customers labelled 1, which is not shown, and the outcomes of a handful who were
+not selected. So the rates that follow from a group's hits (`JOINT`) are shown together or not at all: where
+the customers of each label, and of each decision, are many or none. And what all rows have less the groups
+that are shown is a figure too: where only few customers would be behind it, more groups are withheld, the
+smallest first. A table of two attributes, whose rows and columns add up to groups of each, is withheld as a
+whole where a cell of it or a group of either attribute is.
 
 Pure; the result depends on the counts alone.
 """
@@ -20,7 +21,7 @@ from engage_spark.ml.fairness.group_sums import GroupSums
 JOINT = frozenset({"equal_opportunity", "predictive_equality", "predictive_parity", "accuracy"})
 """Rates each of which gives the others, beside the base rate and the rate of selection of a group."""
 IsShort = Callable[[GroupSums], bool]
-"""Says of a group whether few customers, but some, are behind a denominator of a joint rate."""
+"""Says of a group whether few customers, but some, have one of its labels, or one of its decisions."""
 
 
 def withheld_groups(

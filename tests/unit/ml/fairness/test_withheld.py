@@ -26,7 +26,7 @@ def drawn_cells(seed: int) -> Cells:
     for a, b in product("xyzw", "klm"):
         n = int(draw.integers(20, 900))
         ones = int(draw.binomial(n, draw.choice([0.02, 0.1, 0.4])))
-        selected = int(draw.binomial(n, draw.choice([0.05, 0.3])))
+        selected = int(draw.binomial(n, draw.choice([0.05, 0.3, 0.97])))
         low, high = max(0, ones + selected - n), min(ones, selected)
         cells[a, b] = (n, ones, selected, int(draw.integers(low, high + 1)))
     return cells
@@ -74,8 +74,66 @@ def derived_hits(fairness: Fairness, cells: Cells) -> dict[frozenset[tuple[str, 
 
 
 def is_short(of: frozenset[tuple[str, str]], cells: Cells) -> bool:
-    n, ones, selected = (sum(cells[c][i] for c in of) for i in range(3))
-    return any(0 < behind < SMALLEST for behind in (ones, n - ones, selected))
+    return is_told_of_few(*(sum(cells[c][i] for c in of) for i in range(4)), smallest=SMALLEST)
+
+
+def is_told_of_few(n: int, ones: int, selected: int, hits: int, *, smallest: int) -> bool:
+    """Whether somebody who knows the label of all customers, or the decision on all, and the four counts, is
+    told of fewer than `smallest` of them what the other one is: who they are is written down one by one.
+    """
+    table = {(1, 1): hits, (1, 0): ones - hits, (0, 1): selected - hits}
+    table[0, 0] = n - sum(table.values())
+    people = np.array([row for row, count in table.items() for _ in range(count)]).reshape(n, 2)
+    return any(
+        len(alike) < smallest
+        for known in (0, 1)
+        for alike in (people[people[:, known] == value] for value in np.unique(people[:, known]))
+    )
+
+
+def tables_that_fit(fairness: Fairness, group: str, n: int) -> list[tuple[int, int, int, int]]:
+    """All counts of a group that give every share which is shown of it: what an attacker finds by trying."""
+    shown = {m: fairness.of("kind", m)[group].value for m in (*JOINT, "base_rate", "statistical_parity")}
+
+    def fits(name: str, part: int, whole: int) -> bool:
+        value = shown[name]
+        return value is None or (whole > 0 and abs(part / whole - value) < 1e-9)
+
+    base, selection = shown["base_rate"], shown["statistical_parity"]
+    assert base is not None and selection is not None
+    ones, selected = round(base * n), round(selection * n)
+    return [
+        (n, ones, selected, hits)
+        for hits in range(max(0, ones + selected - n), min(ones, selected) + 1)
+        if fits("equal_opportunity", hits, ones)
+        and fits("predictive_equality", selected - hits, n - ones)
+        and fits("predictive_parity", hits, selected)
+        and fits("accuracy", n - ones - selected + 2 * hits, n)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ones", "selected", "hits"),
+    [
+        (300, 998, 298),  # both who were not selected are labelled 1
+        (300, 920, 270),
+        (300, 80, 40),
+        (80, 300, 40),
+        (920, 300, 280),
+    ],
+)
+def test_whoever_tries_all_tables_learns_nothing_of_few(ones: int, selected: int, hits: int) -> None:
+    sums = {
+        "a": single_rows(1000, ones=ones, selected=selected, hits=hits),
+        "b": single_rows(3000, ones=900, selected=1000, hits=500),
+        "c": single_rows(4000, ones=900, selected=1000, hits=500),
+    }
+    found = compare({("kind",): sums}, task=Task.BINARY, smallest=100)
+    fitting = tables_that_fit(found, "a", 1000)
+    assert (1000, ones, selected, hits) in fitting and len(fitting) > 1, "the one table that fits is known"
+    assert all(found.of("kind", m)["c"].value is not None for m in JOINT)
+    (known,) = tables_that_fit(found, "c", 4000)
+    assert not is_told_of_few(*known, smallest=100)
 
 
 @pytest.mark.parametrize("seed", range(80))
