@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -115,14 +115,14 @@ class LakeReader:
     def rows(
         self,
         table: str,
-        day: date | None,
+        day: date | Collection[date],
         columns: Sequence[str],
         where: Mapping[str, object] | None = None,
         *,
         order: str = "",
         limit: int | None = None,
     ) -> list[Row]:
-        """Read the rows of a day, or of all published days, whose columns have these values.
+        """Read the rows of a day, or of some days, whose columns have these values.
 
         A value that is a tuple stands for any of its own; values travel as parameters. `columns` and `order`
         are SQL of names of the contract.
@@ -178,14 +178,17 @@ class LakeReader:
         hidden = self.states(day)
         return origin, hidden, hidden.states
 
-    def sizes(self, dimension: str, metrics: Sequence[str]) -> dict[date, dict[str, dict[str, int]]]:
-        """Return the number of values of metrics in each segment of a dimension, on every day: by day, metric
-        and segment.
+    def sizes(
+        self, dimension: str, metrics: Sequence[str], days: Collection[date]
+    ) -> dict[date, dict[str, dict[str, int]]]:
+        """Return the number of values of metrics in each segment of a dimension: by day, metric and segment.
+
+        Cost: a file for each day, so callers name no more days than they show.
         """
         sizes: dict[date, dict[str, dict[str, int]]] = {}
         columns = [SNAPSHOT_DATE, "metric", "segment", "n"]
         for row in self.rows(
-            ANALYTICS_STATES, None, columns, {"dimension": dimension, "metric": tuple(metrics)}
+            ANALYTICS_STATES, days, columns, {"dimension": dimension, "metric": tuple(metrics)}
         ):
             of_day = sizes.setdefault(row[SNAPSHOT_DATE], {m: {} for m in metrics})
             of_day[row["metric"]][row["segment"]] = row["n"]

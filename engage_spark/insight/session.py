@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from engage_spark.insight.tools.over_time import cohort, trend, what_changed
 from engage_spark.insight.tools.recommending import recommend
 from engage_spark.insight.tools.relating import churn_drivers, correlate
 from engage_spark.insight.vocabulary import Vocabulary
+from engage_spark.pipelines.stages import ANALYTICS
 from engage_spark.reader import OpenLake, open_lake
 from engage_spark.settings import Settings
 
@@ -97,7 +98,19 @@ class Insight:
         if not isinstance(name, str) or name not in self._tools_by_name:
             raise UnknownToolError(name, self._tools_by_name)
         checked = check_arguments(self._tools_by_name[name], {} if arguments is None else arguments)
-        return _FUNCTIONS[name](self._reader, checked)
+        return self._with_freshness(_FUNCTIONS[name](self._reader, checked), checked)
+
+    def _with_freshness(self, answer: Answer, arguments: Mapping[str, Any]) -> Answer:
+        """Note customers who are published and not analyzed yet, where the newest snapshot was asked for."""
+        if arguments.get("as_of") is not None:
+            return answer
+        days = {e.as_of for e in (*answer.facts, answer.origin) if e is not None and e.table in ANALYTICS}
+        entity = self.lake.contract.entity.name
+        newest = max(self._reader.days(entity), default=None)
+        if not days or newest is None or newest <= max(days):
+            return answer
+        note = f"{entity} of {newest} are published and not analyzed yet: figures are of {max(days)}."
+        return replace(answer, notes=(*answer.notes, note))
 
 
 def offered_tools(contract: Contract, without: Collection[str] = ()) -> tuple[Tool, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, partial
@@ -194,15 +194,15 @@ class OpenLake:
         query: str,
         *,
         parameters: Sequence[object] = (),
-        as_of: date | None = None,
+        as_of: date | Collection[date] | None = None,
         memory: str | None = None,
         threads: int | None = None,
     ) -> LakeRows:
         """Answer a query in DuckDB's SQL over the tables by their names.
 
         It reaches nothing but those: no file, network, extension or setting. `parameters` are the values of
-        its question marks, `as_of` the one snapshot that it sees. `memory` (such as `512MB`) and `threads`
-        bound what it takes.
+        its question marks, `as_of` the one snapshot that it sees, or the few. `memory` (such as `512MB`) and
+        `threads` bound what it takes.
         Errors: InputError for a query that cannot be answered; NotPublishedError as `table`.
         """
         names = {view.name.lower(): view.name for view in self.views.values()}
@@ -216,7 +216,7 @@ class OpenLake:
         query: str,
         names: Sequence[str],
         *,
-        as_of: date | None = None,
+        as_of: date | Collection[date] | None = None,
         parameters: Sequence[object] = (),
         memory: str | None = None,
         threads: int | None = None,
@@ -258,15 +258,21 @@ class OpenLake:
             run.run_id in self._files.runs_in(table, RUN_ID, "run_id") for table in run.outputs
         )
 
-    def _relation(self, name: str, *, as_of: date | None) -> Relation:
+    def _relation(self, name: str, *, as_of: date | Collection[date] | None) -> Relation:
         view = self._view(name)
         if view.rows is Rows.ALL:
             return self._columns_of(view, self._files.dataset(view.stored), [])
-        runs = view.runs(self.publication, as_of=as_of)
+        days = _days(as_of)
+        if isinstance(as_of, date) or as_of is None:
+            runs = view.runs(self.publication, as_of=as_of)
+        elif view.rows is Rows.DAYS:
+            runs = {k: run for k, run in view.runs(self.publication).items() if run.snapshot_date in days}
+        else:
+            raise ConfigurationError(f"{name} has no snapshots", hint="read it without days")
         if not runs:
             raise NotPublishedError.of(
                 view.name,
-                days=[] if as_of is None else [as_of],
+                days=days,
                 command=view.command,
                 details=self._why(view),
             )
@@ -274,13 +280,13 @@ class OpenLake:
         conditions = [f"{quoted(view.run_column)} IN ({listed})"]
         if view.rows is Rows.TRAININGS:
             return self._columns_of(view, self._files.dataset(view.stored), conditions)
-        self._require_present(view, runs, as_of)
+        self._require_present(view, runs, as_of if isinstance(as_of, date) else None)
         conditions += ["_dq_status = 'valid'"] if view.is_valid else []
         rows = self._files.dataset(view.stored, runs=(view.run_column, runs.keys()))
         if view.rows is Rows.LOG and REPLACED_BY in rows.schema.names:
             replaced = quoted(REPLACED_BY)
             conditions.append(f"({replaced} IS NULL OR {replaced} NOT IN ({listed}))")
-        if view.rows is Rows.LOG and as_of is not None:
+        if view.rows is Rows.LOG and isinstance(as_of, date):
             conditions.append(f"{quoted(view.day or '')} <= DATE '{as_of}'")
         return self._columns_of(view, rows, conditions)
 
@@ -321,6 +327,12 @@ class OpenLake:
             f"{view.name} does not hold the published rows of {days} any more: they are left out; {hint}",
             stacklevel=2,
         )
+
+
+def _days(as_of: date | Collection[date] | None) -> Collection[date]:
+    if as_of is None:
+        return ()
+    return (as_of,) if isinstance(as_of, date) else as_of
 
 
 def _day(as_of: date | str | None) -> date | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from engage_spark.analytics.intervals import Estimate, mean_estimate, share_estimate
-from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
+from engage_spark.analytics.states import CUSTOMERS, MetricState
 from engage_spark.contract.analytics_spec import ACTIVE, RETENTION
 from engage_spark.contract.statements import OverTime
 from engage_spark.errors import NotPublishedError
@@ -87,21 +87,24 @@ def estimate_fact(origin: Origin, label: str, estimate: Estimate, **parts: Any) 
 def check_segment(
     dimension: str | None,
     segment: str | None,
-    states: DayStates,
+    hidden: HiddenSegments,
     words: Vocabulary,
     *,
     argument: str = "segment",
 ) -> None:
     """See that a segment is one of the dimension's, by the contract or by the day.
 
-    Errors: BadArgumentError where it is none, or one is given without the other.
+    Errors: BadArgumentError where it is none, or one is given without the other. It does not name what is
+    hidden, unless the contract does.
     """
     if segment is None:
         return
     if dimension is None:
         raise BadArgumentError("dimension", f"{argument} needs its dimension", allowed=words.dimensions)
-    allowed = list(dict.fromkeys((*words.segments(dimension), *states.segments(dimension))))
-    if segment not in allowed:
+    declared, there = words.segments(dimension), hidden.states.segments(dimension)
+    if segment not in (*declared, *there):
+        shown = [s for s in there if s not in hidden.of(dimension)]
+        allowed = dict.fromkeys((*declared, *shown))
         raise BadArgumentError(argument, f"{quote(segment)} is no segment of {dimension}", allowed=allowed)
 
 

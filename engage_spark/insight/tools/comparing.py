@@ -53,7 +53,7 @@ def compare_segments(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer
     origin, hidden, states = reader.day_states(given(arguments, "as_of"))
     require_shown(hidden, None, None, metric)
     for argument, segment in (("first", first), ("second", second)):
-        check_segment(dimension, segment, states, words, argument=argument)
+        check_segment(dimension, segment, hidden, words, argument=argument)
     if first is not None or second is not None:
         return _two(reader, arguments, origin, hidden)
     dimensions = [dimension] if dimension is not None else list(words.dimensions)

@@ -42,7 +42,7 @@ def describe(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     words = reader.words
     metric, dimension, segment = (given(arguments, a) for a in ("metric", "dimension", "segment"))
     origin, hidden, states = reader.day_states(given(arguments, "as_of"))
-    check_segment(dimension, segment, states, words)
+    check_segment(dimension, segment, hidden, words)
     _require_segment_of(dimension, segment)
     at = (dimension or ALL, segment or ALL)
     require_shown(hidden, dimension, segment, CUSTOMERS)
@@ -139,7 +139,7 @@ def distribution(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         return _over_segments(reader, arguments, dimension, segment)
     words = reader.words
     origin, hidden, states = reader.day_states(given(arguments, "as_of"))
-    check_segment(dimension, segment, states, words)
+    check_segment(dimension, segment, hidden, words)
     require_shown(hidden, dimension, segment, metric)
     if words.is_classified(metric):
         raise SuppressedError(
@@ -187,8 +187,8 @@ def _over_segments(
     reader: LakeReader, arguments: Mapping[str, Any], dimension: str, segment: str | None
 ) -> Answer:
     words = reader.words
-    _, hidden, states = reader.day_states(given(arguments, "as_of"))
-    check_segment(dimension, segment, states, words)
+    _, hidden, _ = reader.day_states(given(arguments, "as_of"))
+    check_segment(dimension, segment, hidden, words)
     require_shown(hidden, dimension, segment, CUSTOMERS)
     day = reader.day("segments", given(arguments, "as_of"))
     origin = reader.origin("segments", day)

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from engage_spark.analytics.intervals import Estimate, difference_estimate, share_estimate, student
-from engage_spark.analytics.rollups import Grain, days_of_period
+from engage_spark.analytics.rollups import Grain
 from engage_spark.analytics.states import ALL, CUSTOMERS
 from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.contract.analytics_spec import ACTIVE, RETENTION
@@ -47,7 +47,7 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     dimension, segment = given(arguments, "dimension"), given(arguments, "segment")
     day = reader.day("rollups", given(arguments, "as_of"))
     states = reader.states(day)
-    check_segment(dimension, segment, states.states, words)
+    check_segment(dimension, segment, states, words)
     if dimension is not None and segment is None:
         raise BadArgumentError("segment", f"is needed beside {dimension}")
     require_shown(states, dimension, segment, metric)
@@ -55,19 +55,15 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     where = {"grain": grain.value, "dimension": at[0], "segment": at[1], "metric": metric}
     columns = [SNAPSHOT_DATE, "period_start", "period_days", "customers", "customer_days", "mean"]
     columns += ["standard_deviation", "run_id"]
-    lines = [r for r in reader.rows("rollups", None, columns, where) if r[SNAPSHOT_DATE] <= day]
-    last = {r["period_start"]: r for r in sorted(lines, key=lambda r: r[SNAPSHOT_DATE])}
-    small = _hidden_days(reader, at[0], at[1], metric)
-    days = tuple(reader.days("rollups"))
-    shown = {
-        start: row
-        for start, row in last.items()
-        if not small & set(days_of_period(grain, row[SNAPSHOT_DATE], days))
-    }
-    rows = [_period(reader, row, metric, grain) for row in shown.values()]
-    is_cut = len(rows) > MOST_ROWS
+    periods = _periods(grain, [d for d in reader.days("rollups") if d <= day])
+    is_cut, periods = len(periods) > MOST_ROWS, periods[-MOST_ROWS:]
+    small = _hidden_days(reader, at[0], at[1], metric, [d for days in periods for d in days])
+    ends = [days[-1] for days in periods if not small & set(days)]
+    lines = reader.rows("rollups", ends, columns, where) if ends else []
+    shown = sorted(lines, key=lambda r: r[SNAPSHOT_DATE])
+    rows = [_period(reader, row, metric, grain) for row in shown]
     origin = reader.origin("rollups", day)
-    notes = [*notes_on(words, metric), *([HIDDEN_NOTE] if len(shown) < len(last) else [])]
+    notes = [*notes_on(words, metric), *([HIDDEN_NOTE] if len(ends) < len(periods) else [])]
     notes += _on_outdated(reader, "rollups", day)
     if len(rows) < 2:
         notes.append(f"There is {'one point' if rows else 'no point'}: no trend can be told.")
@@ -76,7 +72,7 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     return Answer(
         tool="trend",
         arguments=arguments,
-        facts=tuple(_first_to_last(reader, metric, at, list(shown.values()), grain)),
+        facts=tuple(_first_to_last(reader, metric, at, shown, grain)),
         columns=(
             Column(name="period_start", role=ColumnRole.LABEL),
             *_DAY_COLUMNS,
@@ -85,7 +81,7 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             Column(name="n", unit="customer-days" if metric != CUSTOMERS else CUSTOMERS),
             Column(name="snapshots", unit="days"),
         ),
-        rows=tuple(rows[-MOST_ROWS:]),
+        rows=tuple(rows),
         origin=origin,
         filter=filter_of(dimension, segment),
         notes=tuple(notes),
@@ -111,13 +107,27 @@ def _on_outdated(reader: LakeReader, table: str, until: date) -> list[str]:
     return [f"Left out, since what they were made from has changed: {days}."] if days else []
 
 
-def _hidden_days(reader: LakeReader, dimension: str, segment: str, metric: str) -> set[date]:
+def _periods(grain: Grain, days: Sequence[date]) -> list[list[date]]:
+    """Return the snapshots of each period, oldest first."""
+    periods: dict[date, list[date]] = {}
+    for day in days:
+        periods.setdefault(grain.start(day), []).append(day)
+    return list(periods.values())
+
+
+def _hidden_days(
+    reader: LakeReader, dimension: str, segment: str, metric: str, days: Sequence[date]
+) -> set[date]:
     """Return the days on which a segment is not shown: a period that holds one would give it away."""
-    if dimension == ALL:
-        whole = reader.sizes(ALL, [metric])
-        return {day for day, of in whole.items() if is_small(of[metric].get(ALL))}
-    sizes = reader.sizes(dimension, list(dict.fromkeys((CUSTOMERS, metric))))
-    return {day for day, of in sizes.items() if segment in hidden_segments(of[CUSTOMERS], of[metric])}
+    metrics = list(dict.fromkeys((CUSTOMERS, metric)))
+    hidden = set()
+    for day, of in reader.sizes(dimension, metrics, days).items():
+        if dimension == ALL:
+            is_hidden = any(is_small(of[m].get(ALL)) for m in metrics)
+        else:
+            is_hidden = segment in hidden_segments(of[CUSTOMERS], of[metric])
+        hidden |= {day} if is_hidden else set()
+    return hidden
 
 
 def _first_to_last(
@@ -158,17 +168,15 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     counted = _DIMENSION_OF_METRIC.get(metric, metric)
     columns = [SNAPSHOT_DATE, "cohort", "age_months", "n", "value", "lower", "upper", "run_id"]
     where = {"cohort_key": key, "metric": metric}
-    lines = (
-        reader.rows("cohorts", None if one else day, columns, where)
-        if reader.is_written("cohorts", day)
-        else []
-    )
-    of_day = [r["cohort"] for r in lines if r[SNAPSHOT_DATE] == day]
-    if one is not None and one not in {r["cohort"] for r in lines}:
-        raise BadArgumentError("cohort", f"{quote(one)} is no cohort of {key}", allowed=sorted(of_day))
-    sizes = reader.sizes(key, list(dict.fromkeys((CUSTOMERS, counted))))
+    origin = reader.origin("cohorts", day)
+    days = [d for d in reader.days("cohorts") if d <= day][-MOST_ROWS:] if one else [day]
+    lines = reader.rows("cohorts", days, columns, where)
+    sizes = reader.sizes(key, list(dict.fromkeys((CUSTOMERS, counted))), days)
     small = {d: hidden_segments(of[CUSTOMERS], of[counted]) for d, of in sizes.items()}
-    wanted = [r for r in lines if r[SNAPSHOT_DATE] <= day and one in (None, r["cohort"])]
+    if one is not None and one not in {r["cohort"] for r in lines}:
+        of_day = {r["cohort"] for r in lines if r[SNAPSHOT_DATE] == day} - small.get(day, frozenset())
+        raise BadArgumentError("cohort", f"{quote(one)} is no cohort of {key}", allowed=sorted(of_day))
+    wanted = [r for r in lines if one in (None, r["cohort"])]
     shown = [
         r
         for r in wanted
@@ -193,7 +201,7 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             Column(name="age_months", unit="months"),
         ),
         rows=tuple(_cohort_row(key, r) for r in shown[-MOST_ROWS:]),
-        origin=reader.origin("cohorts", day),
+        origin=origin,
         notes=tuple(notes),
         truncated=len(shown) > MOST_ROWS,
     )

@@ -138,6 +138,21 @@ def test_a_bad_argument_is_named_with_what_is_allowed(
     assert not {"postcode", "SECRET-1"} & set(caught.value.allowed)
 
 
+def test_what_is_allowed_does_not_name_small_groups(gym: Insight) -> None:
+    for tool, given in (
+        ("describe", {"dimension": "club", "segment": "Nowhere"}),
+        (
+            "compare_segments",
+            {"metric": "minutes", "dimension": "club", "first": "North", "second": "Nowhere"},
+        ),
+        ("cohort", {"cohort_key": "joined_month", "cohort": "1999-01"}),
+    ):
+        with pytest.raises(BadArgumentError) as caught:
+            gym.call(tool, given)
+        assert {"North", "2025-09"} & set(caught.value.allowed)
+        assert not {"Tiny", HOSTILE, "2024-08"} & set(caught.value.allowed)
+
+
 def test_a_harmless_name_with_signs_of_sql_is_a_segment_like_others(gym: Insight) -> None:
     arguments = {"dimension": "club", "segment": HOSTILE, "metric": "minutes"}
     with pytest.raises(SuppressedError):  # it covers a smaller one

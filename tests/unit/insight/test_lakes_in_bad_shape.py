@@ -125,6 +125,20 @@ def test_customers_published_again_make_the_analysis_stale(whole: Path, tmp_path
     assert any(n.endswith(f"has changed: {DAYS[1]}.") for n in trend.notes)
 
 
+def test_customers_who_are_not_analyzed_yet_are_noted(tmp_path: Path) -> None:
+    lake = SmallLake(tmp_path, CONTRACT)
+    ingest(lake, DAYS[0], members(DAYS[0]))
+    analyze(lake, DAYS[0], members(DAYS[0]), {})
+    insight = gym_insight(tmp_path)
+    note = f"members of {DAYS[1]} are published and not analyzed yet: figures are of {DAYS[0]}."
+    assert note not in insight.call("describe").notes
+    ingest(lake, DAYS[1], members(DAYS[1]))
+    insight.refresh()
+    for tool in ("describe", "trend", "cohort", "check_claim", "recommend"):
+        assert note in insight.call(tool, ARGUMENTS.get(tool)).notes
+    assert note not in insight.call("describe", {"as_of": str(DAYS[0])}).notes
+
+
 def test_refresh_sees_what_was_published_since(tmp_path: Path) -> None:
     lake = SmallLake(tmp_path, CONTRACT)
     states: dict[Any, Any] = {}

@@ -89,6 +89,10 @@ def test_parameters_are_values_and_never_sql(lake: OpenLake) -> None:
     query = "SELECT station_code FROM stations WHERE station_code = ?"
     assert lake.sql(query, parameters=["A"], as_of=TUESDAY).to_arrow().to_pylist() == [{"station_code": "A"}]
     assert len(lake.sql(query, parameters=["A' OR 'a' = 'a"])) == 0
+    assert len(lake.sql(query, parameters=["A"], as_of=[MONDAY, TUESDAY])) == 2
+    assert len(lake.sql(query, parameters=["A"], as_of=[MONDAY, WEDNESDAY])) == 1
+    with pytest.raises(NotPublishedError, match="2025-10-22"):
+        lake.sql(query, parameters=["A"], as_of=[WEDNESDAY])
     with pytest.raises(InputError):
         lake.sql(query)
 
