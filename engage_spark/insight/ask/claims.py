@@ -10,6 +10,7 @@ from engage_spark.insight.ask.intents import PHRASES, VERDICTS, Intent
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import ClaimTerm, Terms, content_of, numbers_of
 
+_ABOUT_STATEMENTS = frozenset(("x", "check", "distribution"))
 _LARGE = 1_000
 """A number that says by itself which claim is meant, such as a number of customers."""
 _LOOSE = word_set("have has more less higher lower time times twice double churn retention customer")
@@ -23,7 +24,7 @@ def named_claim(reading: Reading, terms: Terms, *, is_asked: bool) -> str | None
     text = reading.joined
     pattern = dict(PHRASES)[Intent.CLAIM]
     words = content_of(pattern.sub(" ", text))
-    words = frozenset(part for w in words for part in english.EXPANSIONS.get(w, (w,))) - {"x", "check"}
+    words = frozenset(part for w in words for part in english.EXPANSIONS.get(w, (w,))) - _ABOUT_STATEMENTS
     numbers = numbers_of(text.replace(" %", "%").replace(" x ", "x "))
     fitting = [c for c in terms.claims if _holds(c, words, numbers, terms)]
     if not fitting or not (words or numbers):

@@ -10,7 +10,7 @@ from typing import Any
 from engage_spark.contract.analytics_spec import ACTIVE, CUSTOMERS, RETENTION
 from engage_spark.insight.ask import english
 from engage_spark.insight.ask.intents import Intent
-from engage_spark.insight.ask.resolving import Resolver, Route, Unclear, examples, expanded
+from engage_spark.insight.ask.resolving import Resolver, Route, Unclear, examples
 from engage_spark.insight.ask.terms import MetricTerm, best_dimensions, best_metrics
 
 _GRAIN_WORDS = {
@@ -112,7 +112,7 @@ class FigureRouter(Resolver):
             if not gap or all(w in ("of", "the", "in") for w in gap):
                 continue
             parts = [[w for _, w in content[:i]], [w for _, w in content[i:]]]
-            metrics = [best_metrics(expanded(part), self.terms.metrics, None) for part in parts]
+            metrics = [self._candidates(part) for part in parts]
             if all(len(m) == 1 for m in metrics) and metrics[0][0] is not metrics[1][0]:
                 pairs.append((metrics[0][0], metrics[1][0]))
         return pairs
@@ -140,10 +140,20 @@ class FigureRouter(Resolver):
         if Intent.SEGMENTS in intents and not reading.segments:
             return self._of_segments()
         candidates = self._candidates([w for _, w in reading.content])
+        if not candidates and (influencers := self._by_measure()):
+            return influencers
         is_rate = reading.is_rate and reading.grain is not None and not reading.dimensions
         if is_rate and len(candidates) == 1 and not candidates[0].is_rolling:
             return self._trend()
         return self._of_metric(has_two_sides=Intent.COMPARE in intents)
+
+    def _by_measure(self) -> Route | None:
+        """Return the customers with most of a measure of the graph that is no metric; None without one."""
+        measures = best_dimensions([w for _, w in self.reading.content], self.terms.measures)
+        if len(measures) != 1 or not {"customers", "users", "people", "who"} & set(self.reading.words):
+            return None
+        self._use_all()
+        return self._done("top_influencers", {"measure": measures[0].name}, takes=("limit",))
 
     def _two_sides(self) -> Route:
         """Return the comparison of two segments of one dimension."""

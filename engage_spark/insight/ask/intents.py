@@ -56,7 +56,8 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             rf"data (?:completeness|freshness|errors?|problems?|issues?|health|checks?|validity)|trust "
             rf"{_DATA}|"
             rf"(?:completeness|freshness|health|validity|problems?|issues?|errors?) (?:of|with|in) {_DATA}|"
-            r"quality (?:checks?|gates?|rules?|problems?|issues?|report)|wrong with (?:the |our )?data",
+            r"quality (?:checks?|gates?|rules?|problems?|issues?|report)|"
+            r"wrong with (?:the |our )?data|warnings? (?:of|in|for)",
         ),
         (
             Intent.FAIRNESS,
@@ -82,6 +83,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             rf"(?:want|like|need|aim|help us|help me|plan) to {_RAISE}|where should we (?:start|begin|"
             rf"act)|worth (?:trying|testing)|"
             rf"ab tests?|experiments?|costs? to {_RAISE}|how many \w+ (?:could|can) (?:we|be) {_RAISE}|"
+            r"propos\w+|can be done|sample size|need for (?:a|the) test|"
             r"priorit\w+|where (?:should|can|could) we (?:invest|focus)",
         ),
         (
@@ -114,7 +116,8 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             r"history|historical\w*|"
             rf"{_PERIOD} by {_PERIOD}|over the (?:last|past|previous)(?: \d+)? {_PERIOD}|over "
             rf"(?:several |the )?{_PERIOD}|"
-            r"by (?:day|week|month)|growth|rising|falling|growing|shrinking|increasing|decreasing|declining|"
+            r"by (?:day|week|month)|growth|improving|worsening|rising|falling|growing|shrinking|increasing|"
+            r"decreasing|declining|"
             r"going (?:up|down)|trajectory|"
             r"(?:in|during) the (?:last|past)(?: \d+)? (?:weeks|months)",
         ),
@@ -138,7 +141,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
         (
             Intent.DISTRIBUTION,
             r"distribut\w*|percentiles?|histograms?|quantiles?|deciles?|break ?down|broken down|split|"
-            r"spread|composition|"
+            r"composition|"
             r"composed|make ?up|mix|shape|skew\w*|tail",
         ),
         (
@@ -151,7 +154,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
         ),
         (
             Intent.COMPARE,
-            r"compar\w*|versus|vs|differ(?:s|ed|ent|ence|ences)?|across|than|gap|contrast",
+            r"compar\w*|contrast|versus|vs|differ(?:s|ed|ent|ence|ences)?|across|than|gap|contrast",
         ),
         (
             Intent.OVERVIEW,
@@ -200,6 +203,8 @@ REWRITES = tuple(
         ),
         (r"\bthe share of\b", "the proportion of"),
         (r"\bhow long\b", "how long duration"),
+        (r"\bsizes? of (?:each|every|the|all)\b", "number of customers by"),
+        (r"\bhow (?:big|large) (?:is|are) (?:the |our )?", "how many customers "),
         (r"\bvar(?:y|ies) with\b", "differ by"),
         (r"\ba ?/ ?b\b", "ab"),
         (r"\b(?:how (?:big|large) is|size of) (?:the |our )?customer base\b", "how many customers"),
@@ -234,15 +239,16 @@ TRIGGER_WORDS = word_set(
     different difference across overview summary similar alike comparable predicted prediction risk
     average median mean customers quartile quartiles daypart male female highest lowest biggest strongest
     week month quarter weekly monthly quarterly daily between action intervention relate relates receive
-    receives along experiment test predict predicts total
+    receives along experiment test predict predicts total pearson spearman delivery coefficient improving
+    propose exaggerated
     """
 )
 """Words by which intents are known, as far as they are worth correcting."""
 SIDE_WORDS: Mapping[Intent, frozenset[str]] = {
     Intent.QUALITY: word_set(
         """
-        quality delivered read completeness problem issue error check rule gate found pass passed
-        violation report missing row clean trust today table severity which
+        not did delivery last quality delivered read completeness problem issue error check rule gate
+        found pass passed violation report missing row clean trust today table severity which
         """
     ),
     Intent.FAIRNESS: word_set(
@@ -253,32 +259,33 @@ SIDE_WORDS: Mapping[Intent, frozenset[str]] = {
     ),
     Intent.RECOMMEND: word_set(
         """
-        next first back run detect large change save cost invest focus lost prioritize test about
-        against reduce increase improve raise lower keep more action try experiment size further start
-        help grow
+        measures measured next first back run detect large change save cost invest focus lost prioritize
+        test about against reduce increase improve raise lower keep more action try experiment size
+        further start help grow propose effect need
         """
     ),
     Intent.CLAIM: word_set(
         """
         contradicted decided false wrong weaker absent unclear open held checked check fact test tested
-        stand fail failure not business contract
+        stand fail failure not business contract exaggerated overstated cannot told judged
         """
     ),
     Intent.CHANGED: word_set(
         """
         since increase decrease rise fall grow improve worsen decline yesterday lately happened new
+        metric decompose
         """
     ),
     Intent.CORRELATE: word_set(
         """
         impact effect variables influence affect correlation related strength strong metric feature
-        field variable thing attribute behavior behaviour other
+        field variable thing attribute behavior behaviour other coefficient everything else
         """
     ),
     Intent.DRIVERS: word_set(
         """
         cause reason main key important factor risk early metric behaviour behavior feature attribute
-        matter business
+        matter business root
         """
     ),
 }

@@ -28,7 +28,7 @@ _KEY = "customerkey"
 _TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*|[+%<>$€]")
 _UNIT_DAYS = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
 _LIMIT = re.compile(
-    r"\b(?:top|first|best|leading|strongest|biggest|main|most important|list|give me|show me|show|"
+    r"\b(?:top|first|best|leading|strongest|biggest|main|most important|which|what|list|give me|show me|show|"
     r"name) (?:the )?(\d+)\b"
     r"(?! (?:days?|weeks?|months?|years?|percent|%))"
     r"|\b(\d+) (?=(?:most|strongest|top|biggest|main|best|closest|nearest|similar|actions?|ideas?|"
@@ -225,6 +225,7 @@ def read_question(question: str, terms: Terms) -> Reading:
     _protect_names(reading)
     _take_segments(reading)
     _take_dimensions(reading)
+    _take_groups(reading)
     _take_limit_and_span(reading)
     return reading
 
@@ -423,6 +424,18 @@ def _take_dimensions(reading: Reading) -> None:
             if term is not None or other is not None:
                 reading.use(range(start - 1, end))
                 at = end
+                break
+
+
+def _take_groups(reading: Reading) -> None:
+    """Take the dimension that stands before a word such as type or group."""
+    dimensions = reading.terms.dimensions
+    for end in [i + 1 for i, w in enumerate(reading.words) if w in _GROUP_WORDS]:
+        for start in range(max(0, end - 3), end - 1):
+            term = _dimension_at(reading, range(start, end), "", dimensions)
+            if term is not None:
+                reading.use(range(start, end))
+                reading.dimensions += [] if term.name in reading.dimensions else [term.name]
                 break
 
 

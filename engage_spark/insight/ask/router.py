@@ -14,10 +14,10 @@ from engage_spark.contract.analytics_spec import CUSTOMERS, RETENTION
 from engage_spark.insight.ask import english
 from engage_spark.insight.ask.claims import named_claim, verdict_of
 from engage_spark.insight.ask.figures import FigureRouter
-from engage_spark.insight.ask.intents import CLAIM_NOUNS, EXPLAIN, RAISE, SIDE_WORDS, SIMILAR, Intent
+from engage_spark.insight.ask.intents import CLAIM_NOUNS, EXPLAIN, PHRASES, RAISE, SIDE_WORDS, SIMILAR, Intent
 from engage_spark.insight.ask.reading import Reading
-from engage_spark.insight.ask.resolving import Decline, Route, Unclear, examples
-from engage_spark.insight.ask.terms import best_dimensions
+from engage_spark.insight.ask.resolving import Decline, Route, Unclear, examples, expanded
+from engage_spark.insight.ask.terms import best_dimensions, best_metrics
 
 
 def route(reading: Reading) -> Route | Decline:
@@ -54,11 +54,23 @@ class Router(FigureRouter):
 
     def _in_order(self, intents: list[Intent]) -> list[Intent]:
         """Return the intents with a trend first where changes are asked for over several periods."""
+        if Intent.TREND in intents and self._is_of_a_window():
+            intents = [i for i in intents if i is not Intent.TREND]
         over_periods = re.search(r"\bover (?:time|the (?:last|past))\b", self.reading.joined)
         if Intent.TREND in intents and Intent.CHANGED in intents and over_periods:
             self.reading.use_intent(Intent.CHANGED)
             return [Intent.TREND]
         return intents
+
+    def _is_of_a_window(self) -> bool:
+        """Return whether "over the last 90 days" is the window of the metric that is named, and no trend."""
+        reading = self.reading
+        pattern = dict(PHRASES)[Intent.TREND]
+        said = [m[0] for m in reading.matches(pattern)]
+        if reading.window is None or any(not re.match(r"(?:over|in|during) the ", s) for s in said):
+            return False
+        words = expanded([w for _, w in reading.content])
+        return bool(best_metrics(words, [m for m in self.terms.metrics if m.is_rolling], reading.window))
 
     def _fits(self, intent: Intent) -> bool:
         """Return whether a turn of phrase decides here: one word can be of several."""
@@ -106,7 +118,7 @@ class Router(FigureRouter):
             )
             if not named:
                 raise Unclear("totals are not shown; ask for the average", self._some_metrics())
-        if reading.is_negated and Intent.CLAIM not in intents and Intent.RECOMMEND not in intents:
+        if reading.is_negated and not {Intent.CLAIM, Intent.RECOMMEND, Intent.QUALITY} & set(intents):
             raise Unclear(
                 "a question that leaves customers out cannot be asked; ask for a segment",
                 examples(self.terms),
@@ -210,6 +222,7 @@ class Router(FigureRouter):
     def _cohort(self) -> Route:
         reading = self.reading
         reading.use_intent(Intent.COHORT)
+        reading.use_intent(Intent.TREND)
         keys = self.terms.cohort_keys
         arguments: dict[str, Any] = {}
         months = [c.name for c in self.terms.vocabulary.spec.cohorts if c.is_month]

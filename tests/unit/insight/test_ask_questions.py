@@ -70,7 +70,7 @@ def test_who_is_declined_is_told_why(question: GoldenQuestion) -> None:
 )
 @pytest.mark.parametrize(
     "question",
-    [q for q in questions_of(OWN) if q.calls and not q.may_decline and not q.follows][::6],
+    [q for q in questions_of(OWN) if q.calls and not q.may_decline and not q.follows][::15],
     ids=str,
 )
 def test_a_word_that_nothing_is_known_of_makes_any_question_unanswerable(
@@ -82,7 +82,7 @@ def test_a_word_that_nothing_is_known_of_makes_any_question_unanswerable(
 
 
 @pytest.mark.parametrize(
-    "question", [q for q in questions_of(OWN) if q.calls and not q.may_decline][::3], ids=str
+    "question", [q for q in questions_of(OWN) if q.calls and not q.may_decline][::10], ids=str
 )
 def test_case_spaces_politeness_and_marks_change_nothing(question: GoldenQuestion) -> None:
     if "CUST" in question.question:
@@ -111,29 +111,26 @@ def misspelt(word: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "question",
-    [q for q in questions_of(OWN) if q.calls and not q.may_decline and q.kind != "misspelt"][::4],
-    ids=str,
-)
-def test_a_misspelt_word_never_leads_to_another_answer(question: GoldenQuestion) -> None:
+def test_a_misspelt_word_never_leads_to_another_answer() -> None:
     """It is answered as if it were well spelt, or declined; most are answered."""
-    if any(c.isdigit() for c in question.question):
-        return
-    expected, answered, total = route_of(question), 0, 0
-    assert isinstance(expected, Route)
-    words = question.question.rstrip("?").split(" ")
-    for i, word in enumerate(words):
-        if len(word) < 6 or not word.isalpha():
+    asked = [q for q in questions_of(OWN) if q.calls and not q.may_decline and q.kind != "misspelt"]
+    answered = total = 0
+    for question in asked[::6]:
+        if any(c.isdigit() for c in question.question):
             continue
-        for slip in misspelt(word.lower()):
-            text = " ".join([*words[:i], slip, *words[i + 1 :]])
-            again = conversation_of(question).route(text)
-            total += 1
-            if isinstance(again, Route):
-                answered += 1
-                assert (again.tool, again.arguments) == (expected.tool, expected.arguments), text
-    assert answered >= 0.5 * total
+        expected = route_of(question)
+        assert isinstance(expected, Route)
+        words = question.question.rstrip("?").split(" ")
+        for i, word in enumerate(words):
+            for slip in misspelt(word.lower()) if len(word) >= 6 and word.isalpha() else ():
+                text = " ".join([*words[:i], slip, *words[i + 1 :]])
+                again = conversation_of(question).route(text)
+                total += 1
+                if isinstance(again, Route):
+                    answered += 1
+                    assert (again.tool, again.arguments) == (expected.tool, expected.arguments), text
+    assert total > 300
+    assert answered >= 0.6 * total
 
 
 @pytest.mark.parametrize(
