@@ -126,7 +126,9 @@ def group_measurements(fairness: Fairness) -> Iterator[MonitoredMeasure]:
     """Yield the figures of the groups that are large enough to be shown, and how far groups are apart.
 
     Of each rate the worst pair of groups: the lower rate as a share of the higher, with bounds that hold for
-    all pairs at once. Its group is the lower, and the higher is what it is `against`.
+    all pairs at once. Its group, of which `n` counts the rows, is the one that is served worse: the lower,
+    and of errors (the mean absolute error, the rate of false positives) the higher. The other is what it is
+    `against`.
     """
     for f in fairness.figures:
         if f.compared and f.attribute != ALL:
@@ -147,8 +149,8 @@ def group_measurements(fairness: Fairness) -> Iterator[MonitoredMeasure]:
                 value=pair.ratio,
                 low=pair.low,
                 high=pair.high,
-                n=sizes[s.attribute, pair.lower],
+                n=sizes[s.attribute, pair.worse],
                 attribute=s.attribute,
-                group=pair.lower,
-                against=pair.higher,
+                group=pair.worse,
+                against=pair.better,
             )

@@ -97,13 +97,15 @@ def _rmse(s: GroupSums) -> GroupValue:
 class GroupMeasure:
     """A metric of a group.
 
-    `flagged`: it says how a model treats a group, so ratios are held against four fifths.
+    `flagged`: it says how a model treats a group, so ratios are held against four fifths. `is_error`: the
+    group where it is higher is served worse; of other measures that are flagged, where it is lower.
     """
 
     name: str
     of: Callable[[GroupSums], GroupValue]
     flagged: bool = False
     signed: bool = False
+    is_error: bool = False
 
 
 _N: Combination = {"n": 1}
@@ -116,14 +118,14 @@ _FALSE_POSITIVES: Combination = {"selected": 1, "hits": -1}
 _RIGHT: Combination = {"n": 1, "selected": -1, "label": -1, "hits": 2}
 
 
-def _rated(name: str, part: Combination, whole: Combination, *, flagged: bool = True) -> GroupMeasure:
-    return GroupMeasure(name=name, of=lambda s: _rate(s, part, whole), flagged=flagged)
-
-
-def _averaged(
-    name: str, term: str, *, bounds: bool = False, signed: bool = False, flagged: bool = False
+def _rated(
+    name: str, part: Combination, whole: Combination, *, flagged: bool = True, is_error: bool = False
 ) -> GroupMeasure:
-    return GroupMeasure(name=name, of=lambda s: _mean(s, term, bounds=bounds), signed=signed, flagged=flagged)
+    return GroupMeasure(name=name, of=lambda s: _rate(s, part, whole), flagged=flagged, is_error=is_error)
+
+
+def _averaged(name: str, term: str, *, bounds: bool = False, **is_what: bool) -> GroupMeasure:
+    return GroupMeasure(name=name, of=lambda s: _mean(s, term, bounds=bounds), **is_what)
 
 
 _COVERAGE = GroupMeasure(
@@ -135,7 +137,7 @@ MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
         _rated("base_rate", _ONES, _N, flagged=False),
         _rated("statistical_parity", _SELECTED, _N),
         _rated("equal_opportunity", _HITS, _ONES),
-        _rated("predictive_equality", _FALSE_POSITIVES, _ZEROS),
+        _rated("predictive_equality", _FALSE_POSITIVES, _ZEROS, is_error=True),
         _rated("predictive_parity", _HITS, _SELECTED),
         _rated("accuracy", _RIGHT, _N),
         _averaged("mean_score", "score"),
@@ -147,7 +149,7 @@ MEASURES: Mapping[Task, tuple[GroupMeasure, ...]] = {
         _averaged("mean_label", "label", signed=True),
         _averaged("mean_prediction", "score", signed=True),
         _averaged("mean_error", "error", bounds=True, signed=True),
-        _averaged("mae", "absolute", bounds=True, flagged=True),
+        _averaged("mae", "absolute", bounds=True, flagged=True, is_error=True),
         GroupMeasure(name="rmse", of=_rmse),
         _COVERAGE,
     ),
@@ -188,13 +190,27 @@ class GroupFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupPair:
-    """The ratio of one group's rate to another's, with bounds that hold for all pairs at once (95%)."""
+    """The ratio of one group's rate to another's, with bounds that hold for all pairs at once (95%).
+
+    `is_error`: the rate is one of errors, so the group with the higher one is served worse.
+    """
 
     lower: str
     higher: str
     ratio: float
     low: float
     high: float
+    is_error: bool = False
+
+    @property
+    def worse(self) -> str:
+        """The group that is served worse."""
+        return self.higher if self.is_error else self.lower
+
+    @property
+    def better(self) -> str:
+        """The group that is served better."""
+        return self.lower if self.is_error else self.higher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -394,7 +410,7 @@ def _spread(
     lowest = min(values, key=values.__getitem__) if apart else None
     highest = max(values, key=values.__getitem__) if apart else None
     low, high = (values[lowest], values[highest]) if lowest and highest else (None, None)
-    answer, flagged, worst = _answer(known, left_out) if m.flagged else (None, (), None)
+    answer, flagged, worst = _answer(known, left_out, is_error=m.is_error) if m.flagged else (None, (), None)
     return GroupSpread(
         attribute=attribute,
         metric=m.name,
@@ -414,7 +430,7 @@ def _spread(
 
 
 def _answer(
-    known: Mapping[str, GroupValue], left_out: Sequence[str]
+    known: Mapping[str, GroupValue], left_out: Sequence[str], *, is_error: bool
 ) -> tuple[FairnessAnswer, tuple[GroupPair, ...], GroupPair | None]:
     """Return what the intervals of all pairs say, the pairs that are flagged, worst first, and the worst of
     all.
@@ -436,6 +452,7 @@ def _answer(
             ratio=float(shares[i] / shares[j]) if shares[j] else math.nan,
             low=float(lower[i, j]),
             high=float(upper[i, j]),
+            is_error=is_error,
         )
 
     apart = ~np.eye(len(names), dtype=bool)

@@ -7,9 +7,11 @@ import pytest
 
 from engage_spark.contract.monitoring import Bound, monitored_measures
 from engage_spark.ml.evaluation.metrics import metrics_of
+from engage_spark.ml.fairness.group_metrics import compare
+from engage_spark.ml.fairness.group_sums import sums_by_group
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.measurement import BoundVerdict, MonitoredMeasure, measurement_text
-from engage_spark.ml.monitoring import judge, performance, score_drift
+from engage_spark.ml.monitoring import group_measurements, judge, performance, score_drift
 
 CHURN = Target(
     name="churn", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=30, baseline=None, unit=None
@@ -108,3 +110,30 @@ def test_scores_that_moved_are_past_their_bound_and_chance_is_not() -> None:
 def test_scores_that_are_all_alike_have_no_drift_and_no_error() -> None:
     assert score_drift([0.5] * 10, [0.5] * 10, against="a day").value == pytest.approx(0.0)
     assert score_drift([], [0.5], against="a day").value is None
+
+
+def ratios(task: Task, groups: dict[str, list[tuple[int, float, float, int]]]) -> dict[str, MonitoredMeasure]:
+    """The ratios of groups of rows: so many of a label, prediction and decision."""
+    rows = [(g, *row) for g, parts in groups.items() for count, *row in parts for _ in range(count)]
+    names, labels, predictions, decisions = zip(*rows, strict=True)
+    sums = sums_by_group(
+        names, labels, predictions, task=task, customers=np.arange(len(rows)), decisions=decisions
+    )
+    made = group_measurements(compare({("kind",): sums}, task=task, smallest=100))
+    return {m.measure: m for m in made if m.measure.endswith("_ratio")}
+
+
+def test_a_ratio_names_the_group_that_is_served_worse() -> None:
+    """Of b the model is farther off; of a it selects fewer, and fewer who are labelled 0."""
+    off = {"a": [(300, 5.0, 6.0, 0), (300, 5.0, 3.9, 0)], "b": [(250, 5.0, 8.0, 0), (250, 5.0, 1.9, 0)]}
+    (mae,) = ratios(Task.REGRESSION, off).values()
+    assert (mae.measure, mae.group, mae.against, mae.n) == ("mae_ratio", "b", "a", 500)
+    assert mae.value == pytest.approx(1.05 / 3.05) and mae.low is not None and mae.low < mae.value
+    chosen = {
+        "a": [(100, 1, 0.5, 1), (200, 1, 0.5, 0), (20, 0, 0.5, 1), (280, 0, 0.5, 0)],
+        "b": [(180, 1, 0.5, 1), (70, 1, 0.5, 0), (130, 0, 0.5, 1), (120, 0, 0.5, 0)],
+    }
+    found = ratios(Task.BINARY, chosen)  # type: ignore[arg-type]
+    named = {m: (of.group, of.against, of.n) for m, of in found.items()}
+    assert named["equal_opportunity_ratio"] == named["statistical_parity_ratio"] == ("a", "b", 600)
+    assert named["predictive_equality_ratio"] == ("b", "a", 500)
