@@ -178,7 +178,8 @@ def similar_customers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answe
         f"Distance over {len(scales)} numbers, each in standard deviations; targets and personal fields are "
         "left out, a missing value counts as the mean."
     ]
-    facts, more = _means_of(words, origin, near[:NEIGHBOURS])
+    others = reader.states(day).states.customers() - NEIGHBOURS
+    facts, more = _means_of(words, origin, near[:NEIGHBOURS] if others >= SMALLEST_GROUP else [])
     rows = [(*(r[k] for k in entity.key), r[DISTANCE]) for r in near[:limit]]
     if reader.masks_keys:
         rows = [(*(MASK for _ in entity.key), row[-1]) for row in rows]
@@ -255,7 +256,7 @@ def _distances(batch: Any, scales: Mapping[str, tuple[float, float]], own: Row) 
 def _means_of(words: Vocabulary, origin: Origin, near: list[Row]) -> tuple[list[Evidence], list[str]]:
     """Return the mean of each target over the neighbours; none where they are too few."""
     if len(near) < SMALLEST_GROUP:
-        return [], [f"Fewer than {SMALLEST_GROUP} others: what their targets are is not told."]
+        return [], ["There are too few customers to tell what the targets of the most similar ones are."]
     facts = []
     for target in (t for t in words.targets if near and t in near[0]):
         values = [float(r[target]) for r in near if r[target] is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import date
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from engage_spark.errors import EngageError
 from engage_spark.insight import Answer, Insight, SuppressedError
 from engage_spark.insight.small_groups import hidden_segments
-from tests.support.gym import DAYS, HOSTILE, NEWEST, members
+from tests.support.counted_lake import counted_lake
+from tests.support.gym import CONTRACT, DAYS, HOSTILE, NEWEST, gym_insight, members
 
 METRICS = ("customers", "minutes")
 DIMENSIONS = ("club", "minutes_quartile")
@@ -129,6 +131,14 @@ def test_small_cohorts_are_hidden_on_every_day(gym: Insight) -> None:
 def test_means_of_neighbours_do_not_move_with_what_is_listed(gym: Insight) -> None:
     answers = [gym.call("similar_customers", {"customer": "M0003", "limit": n}) for n in (1, 20, 21, 50)]
     assert len({a.facts for a in answers}) == 1
+
+
+def test_the_rest_of_a_small_lake_is_not_told_by_neighbours(tmp_path: Path) -> None:
+    """The total less the 50 nearest would be the customer, and few others."""
+    for n, is_shown in ((69, False), (70, True)):
+        counted_lake(tmp_path / str(n), CONTRACT, {NEWEST: members(NEWEST).head(n)})
+        answer = gym_insight(tmp_path / str(n)).call("similar_customers", {"customer": "M0003"})
+        assert bool(answer.facts) is is_shown and answer.rows
 
 
 def test_what_covers_a_group_depends_on_sizes_and_names_alone() -> None:
