@@ -10,10 +10,10 @@ import typer
 
 from engage_spark.cli import console
 from engage_spark.cli.common import settings_of
-from engage_spark.errors import UsageError
+from engage_spark.errors import EngageError, UsageError
 
 if TYPE_CHECKING:
-    from engage_spark.insight.ask import Conversation, SpokenReply
+    from engage_spark.insight.ask import Conversation
 
 
 def ask(
@@ -35,20 +35,37 @@ def ask(
     from engage_spark.insight.session import open_insight
 
     conversation = Conversation(open_insight(settings))
-    replies = [_answer(ctx, conversation, question) for question in questions or ()]
+    asked = list(questions or ())
+    is_alone = len(asked) == 1 and not follow
+    answered = [_is_answered(ctx, conversation, question, is_alone=is_alone) for question in asked]
     if follow:
-        replies += [_answer(ctx, conversation, line) for line in sys.stdin if line.strip()]
-    if not any(reply is not None and reply.is_answered for reply in replies):
+        lines = (line for line in sys.stdin if line.strip())
+        answered += [_is_answered(ctx, conversation, line, is_alone=False) for line in lines]
+    if not any(answered):
         raise typer.Exit(2)
 
 
-def _answer(ctx: typer.Context, conversation: Conversation, question: str) -> SpokenReply | None:
-    """Print the answer to a question; what a tool refuses ends a conversation of one question only."""
-    reply = conversation.ask(question.strip())
+def _is_answered(ctx: typer.Context, conversation: Conversation, question: str, *, is_alone: bool) -> bool:
+    """Print the answer to a question, and return whether there is one.
+
+    In a conversation what a tool refuses is printed, and the next question is asked.
+    """
+    try:
+        reply = conversation.ask(question.strip())
+    except EngageError as e:
+        if is_alone:
+            raise
+        if ctx.obj.json:
+            error = {"code": e.code, "message": e.message, "hint": e.hint, "details": list(e.details)}
+            refused = {"question": question.strip(), "answered": False, "error": error}
+            console.data(json.dumps(refused, ensure_ascii=False) + "\n")
+        else:
+            console.error(e)
+        return False
     if ctx.obj.json:
         console.data(json.dumps(reply.to_dict(), ensure_ascii=False) + "\n")
-        return reply
+        return reply.is_answered
     for remark in reply.remarks:
         console.line(f"({remark})")
     console.document(reply.text + "\n")
-    return reply
+    return reply.is_answered

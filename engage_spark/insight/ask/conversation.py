@@ -126,12 +126,22 @@ class Conversation:
             alone = route(read_question(question, self.terms))
             return alone if isinstance(alone, Route) and reading.words[:1] != ["and"] else result
         result = route(reading)
+        if isinstance(result, Route) and self.last is not None and self._means_the_last(result):
+            following = follow(read_question(question, self.terms), self.last)
+            return following if isinstance(following, Route) else result
         if isinstance(result, Decline) and self.last is not None and result.template is None:
             again = read_question(question, self.terms)
             if may_lean_on_the_last(again):
                 following = follow(again, self.last)
                 return following if isinstance(following, Route) else result
         return result
+
+    def _means_the_last(self, call: Route) -> bool:
+        """Return whether a call leaves its target open, and the last one was about one."""
+        last = self.last.arguments if self.last is not None else {}
+        about = last.get("target") or last.get("metric")
+        is_open = call.tool in ("recommend", "churn_drivers", "fairness") and "target" not in call.arguments
+        return is_open and about in self.terms.vocabulary.targets
 
     def _completed(self, question: str) -> Route | Decline | None:
         """Return the call of the question before with the gap filled, where this one names what it meant."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from engage_spark.insight.ask.intents import Intent
+from engage_spark.insight.ask.intents import SIMILAR, Intent
 from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.resolving import Decline, Route, Unclear
 from engage_spark.insight.ask.router import Router
@@ -57,10 +58,27 @@ class _Follower(Router):
             if "customer" in self.last.arguments and not reading.content:
                 return self._merged({"customer": reading.customer})
             return self.route()
+        if "customer" in self.last.arguments and SIMILAR.search(reading.joined):
+            self._use(SIMILAR)
+            return self._done(
+                "similar_customers", {"customer": self.last.arguments["customer"]}, takes=("limit",)
+            )
+        if self.last.tool == "recommend" and (effect := self._effect()):
+            return self._merged(effect)
         wanted = [i for i in reading.intents() if i not in (Intent.SEGMENTS, Intent.COMPARE, Intent.OVERVIEW)]
-        if wanted:
-            return self.route()
-        return self._with_slots()
+        return self._with_group(self.route()) if wanted else self._with_slots()
+
+    def _with_group(self, call: Route) -> Route:
+        """Return a call with the segment and the day of the last one, where it takes them and has none."""
+        last, filled = self.last.arguments, dict(call.arguments)
+        if "as_of" in last:
+            filled.setdefault("as_of", last["as_of"])
+        if "segment" not in last or "dimension" in filled:
+            return replace(call, arguments=filled)
+        if call.tool in ("describe", "trend", "distribution"):
+            filled |= {"dimension": last["dimension"], "segment": last["segment"]}
+            return replace(call, arguments=filled)
+        return replace(call, arguments=filled, remarks=(*call.remarks, "this is of all customers"))
 
     def _with_slots(self) -> Route:
         reading, last = self.reading, self.last
@@ -120,6 +138,12 @@ class _Follower(Router):
         reading.segments, reading.dimensions = [], [d for d in reading.dimensions if d != dimension]
         as_of = {"as_of": last.arguments["as_of"]} if "as_of" in last.arguments else {}
         group = {"dimension": dimension, "segment": segment}
+        before = last.arguments.get("segment")
+        compares = Intent.COMPARE in reading.intents() or "compared" in reading.words
+        if compares and last.arguments.get("dimension") == dimension and before and before != segment:
+            metric = named.get("metric") or last.arguments["metric"]
+            pair = {"metric": metric, "dimension": dimension, "first": before, "second": segment}
+            return self._done("compare_segments", pair | as_of)
         if last.tool in ("describe", "trend", "distribution"):
             return self._merged(named | group)
         if last.tool == "compare_segments":

@@ -66,8 +66,8 @@ class Router(FigureRouter):
         """Return whether "over the last 90 days" is the window of the metric that is named, and no trend."""
         reading = self.reading
         pattern = dict(PHRASES)[Intent.TREND]
-        said = [m[0] for m in reading.matches(pattern)]
-        if reading.window is None or any(not re.match(r"(?:over|in|during) the ", s) for s in said):
+        phrases = [m[0] for m in reading.matches(pattern)]
+        if reading.window is None or any(not re.match(r"(?:over|in|during) the ", s) for s in phrases):
             return False
         words = expanded([w for _, w in reading.content])
         return bool(best_metrics(words, [m for m in self.terms.metrics if m.is_rolling], reading.window))

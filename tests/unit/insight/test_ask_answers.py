@@ -232,3 +232,22 @@ def test_the_command_needs_a_question(gym: Insight, monkeypatch: pytest.MonkeyPa
     with pytest.raises(SystemExit) as ended:
         run(gym, "ask", monkeypatch=monkeypatch)
     assert ended.value.code == UsageError.exit_code
+
+
+def test_in_a_conversation_what_a_tool_refuses_is_said_and_the_next_question_asked(
+    gym: Insight, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions = ("Tell me about member M9999", "How many members are there?")
+    run(gym, "--json", "ask", *questions, monkeypatch=monkeypatch)
+    refused, answered = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (refused["answered"], refused["error"]["code"]) == (False, "BadArgument")
+    assert answered["answered"]
+
+
+def test_alone_what_a_tool_refuses_is_the_error_of_the_command(
+    gym: Insight, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(gym, "ask", "Tell me about member M9999", monkeypatch=monkeypatch)
+    assert ended.value.code == BadArgumentError.exit_code
+    assert "M9999" in capsys.readouterr().err
