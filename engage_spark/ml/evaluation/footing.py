@@ -8,7 +8,7 @@ No Spark.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -39,23 +39,34 @@ def common_footing(
 ) -> tuple[Footing, str]:
     """Return which model may be compared with a champion that was fitted on these days, and why none may.
 
-    `label_end` is the last day of a day's label window.
+    `champion` is empty where it is not known what it has learnt: then nothing is compared. `label_end` is the
+    last day of a day's label window.
     """
+    if not champion:
+        return Footing.NONE, "it is not known which days the champion has learnt; promote by hand"
     judged_on = set(own.judged_on)
-    if judged_on <= set(own.judged_model):
-        if judged_on <= set(champion):
-            return Footing.JUDGED, ""
-        days = ", ".join(map(str, sorted(judged_on)))
-        return Footing.NONE, f"this one has learnt {days}, which it is judged on, and the champion has not"
     first = min(judged_on)
-    overlapping = sorted(d for d in champion if not (d < first and label_end(d) <= first))
-    if not overlapping:
+
+    def overlapping(days: Collection[date]) -> set[date]:
+        return {d for d in days if not (d < first and label_end(d) <= first)}
+
+    theirs = overlapping(champion)
+    if judged_on <= set(own.judged_model):
+        footing, known = Footing.JUDGED, overlapping(own.judged_model)
+    elif not theirs:
         return Footing.JUDGED, ""
-    if judged_on <= set(champion) and judged_on <= set(own.serving):
-        return Footing.SERVING, ""
-    days = ", ".join(map(str, overlapping))
-    until = max(max(label_end(d), d + timedelta(days=1)) for d in overlapping)
-    return Footing.NONE, (
-        f"the champion has learnt {days}, whose labels are of the days after {first} too; a matured snapshot "
-        f"of {until} or later will tell"
-    )
+    else:
+        footing, known = Footing.SERVING, overlapping(own.serving)
+    if judged_on <= theirs == known:
+        return footing, ""
+    until = max(max(label_end(d), d + timedelta(days=1)) for d in (*champion, *known))
+    why = "; ".join(_differences(known, theirs, first))
+    return Footing.NONE, f"{why}; a matured snapshot of {until} or later will tell"
+
+
+def _differences(known: set[date], theirs: set[date], first: date) -> Iterator[str]:
+    """Say what each model has learnt more of the days that are judged from `first` on."""
+    if more := ", ".join(map(str, sorted(known - theirs))):
+        yield f"this one has learnt {more}, which it is judged on or overlaps, and the champion has not"
+    if more := ", ".join(map(str, sorted(theirs - known))):
+        yield f"the champion has learnt {more}, whose labels are of the days after {first} too"
