@@ -11,13 +11,15 @@ import duckdb
 import pandas as pd
 import pytest
 
-from engage_spark.errors import GateError, NotPublishedError
+from engage_spark.errors import EngageError, GateError, NotPublishedError
+from engage_spark.insight import Insight
 from engage_spark.lake import Lake
 from engage_spark.pipelines.analyze.run import run_analyze
 from engage_spark.pipelines.features import run_features
 from engage_spark.pipelines.ingest.run import run_ingest
 from engage_spark.pipelines.results import AnalyzeResult, Note
 from engage_spark.pipelines.stages import ANALYTICS, ANALYZE
+from engage_spark.reader import open_lake
 from engage_spark.settings import Settings
 from tests.support.deliveries import (
     BIKES,
@@ -157,6 +159,29 @@ def test_the_result_says_what_was_made_and_what_is_missing(analytics: SmallAnaly
     codes = [(n.code, str(n.facts["snapshot_date"])) for n in result.notes]
     assert ("OneSnapshot", DAYS[0]) in codes and ("OneSnapshot", DAYS[1]) not in codes
     assert all(n.facts["tables"] == ("graph_features",) for n in result.notes if n.code == "AnalyzedWithout")
+
+
+def test_tools_answer_from_what_the_stage_made(analytics: SmallAnalytics) -> None:
+    """The lakes of the tools' own tests are made without Spark: here is one that is not."""
+    insight = Insight(open_lake(analytics.settings, contract=ENGAGEMENT))
+    delivered = analytics.delivered[DAYS[-1]].infer_objects()
+    answer = insight.call("describe", {"metric": "session_duration_avg_minutes"})
+    facts = {fact.label: fact for fact in answer.facts}
+    mean = facts["session_duration_avg_minutes: mean"]
+    assert mean.value == pytest.approx(delivered["session_duration_avg_minutes"].astype(float).mean())
+    assert (str(mean.as_of), facts["customers"].value) == (DAYS[-1], len(delivered))
+    trend = insight.call("trend", {"metric": "session_duration_avg_minutes"})
+    assert [row[0] for row in trend.rows] == list(DAYS)
+    unanswered = {}
+    for tool in insight.tools:
+        required = {a.name: (a.choices or ("CUST-000001",))[0] for a in tool.arguments if a.required}
+        asked = required | ({"metric": "age"} if tool.name == "distribution" else {})
+        try:
+            insight.call(tool.name, asked)
+        except EngageError as e:
+            unanswered[tool.name] = e.code
+    assert not unanswered.keys() & {"cohort", "what_changed", "check_claim", "correlate", "churn_drivers"}
+    assert set(unanswered.values()) <= {"NotPublished", "Suppressed", "BadArgument"}, unanswered
 
 
 @pytest.mark.connect
