@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engage_spark.contract.analytics_spec import (
@@ -25,7 +25,14 @@ from engage_spark.contract.analytics_spec import (
     IndicatorSpec,
     MetricSpec,
 )
-from engage_spark.contract.declared_claims import claims_of_tables, reference_claims
+from engage_spark.contract.analytics_uses import (
+    NUMERIC,
+    dimension_of,
+    free_name,
+    unit_of,
+    use_problems,
+)
+from engage_spark.contract.declared_claims import claims_of_tables, reference_claims, reference_metric
 from engage_spark.contract.expressions import Expression, read_expression
 from engage_spark.contract.model import (
     SNAPSHOT_DATE,
@@ -46,8 +53,8 @@ MOST_VALUES = 50
 MOST_INDICATORS, MOST_CLAIMS = 200, 400
 MEASURED = "_measured"
 """Ends the name of a column of the graph's table that the entity or a derived table has too."""
-_RESERVED = frozenset({ALL, CUSTOMERS, ACTIVE, RETENTION})
-_NUMERIC = ("integer", "number", "boolean")
+RESERVED = frozenset({ALL, CUSTOMERS, ACTIVE, RETENTION})
+"""Names that analytics needs itself: refused where declared; by default the table's name comes before."""
 
 
 def analytics_spec_of(contract: Contract) -> AnalyticsSpec:
@@ -107,6 +114,7 @@ class _Builder:
     entity: Table
     problems: list[str] = field(default_factory=list)
     columns: dict[str, tuple[ColumnSpec, Field]] = field(default_factory=dict)
+    metric_names: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, MetricSpec] = field(default_factory=dict)
     dimensions: dict[str, DimensionSpec] = field(default_factory=dict)
     cohorts: list[CohortSpec] = field(default_factory=list)
@@ -120,20 +128,22 @@ class _Builder:
         self.is_silent = not any(f.analytics for f in fields)
         for name, (column, f) in self.columns.items():
             at = f"field {column.table}.{column.field}"
-            wrong = _use_problems(f, self._uses(column, f))
+            wrong = use_problems(f, self._uses(column, f))
             self.problems += [f"{at}: {x}" for x in wrong]
             if not wrong:
                 self._add_uses(name, column, f)
         if self.entity.active is not None:
             self._add_active(self.entity.active)
-        targets = tuple(f.name for f in self.entity.fields if f.role is Role.TARGET)
+        targets = tuple(
+            self.metric_names.get(f.name, f.name) for f in self.entity.fields if f.role is Role.TARGET
+        )
         indicators = self._indicators(targets)
         claims = self._claims()
         self._check_names()
         values = [
-            name
+            self.metric_names[name]
             for name, (column, f) in self.columns.items()
-            if AnalyticsUse.VALUE in self._uses(column, f) and name in self.metrics
+            if AnalyticsUse.VALUE in self._uses(column, f) and name in self.metric_names
         ]
         return AnalyticsSpec(
             entity=self.entity.name,
@@ -148,7 +158,8 @@ class _Builder:
         )
 
     def _add_columns(self) -> None:
-        lower: set[str] = set()
+        lower: set[str] = {SNAPSHOT_DATE}
+        fields = {f.name for table in _sources(self.contract) for f in table.fields}
         for table in _sources(self.contract):
             for f in table.fields:
                 is_carried = table is not self.entity and (f.is_key or f.name.lower() in self.entity.key)
@@ -160,10 +171,7 @@ class _Builder:
                 if name.lower() in lower and table.kind is TableKind.GRAPH:
                     name += MEASURED
                 if name.lower() in lower:
-                    self.problems.append(
-                        f"field {table.name}.{f.name}: analytics has a column {name!r} of another table"
-                    )
-                    continue
+                    name = free_name(f"{table.name}_{f.name}", (*lower, *fields))
                 lower.add(name.lower())
                 self.columns[name] = (ColumnSpec(name=name, table=table.name, field=f.name), f)
 
@@ -171,10 +179,10 @@ class _Builder:
         """Return what analytics does with a column: as declared, or by default."""
         is_target = f.role is Role.TARGET and column.table == self.entity.name
         uses = set(f.analytics) | (
-            {AnalyticsUse.METRIC} if is_target and f.logical_type in _NUMERIC else set()
+            {AnalyticsUse.METRIC} if is_target and f.logical_type in NUMERIC else set()
         )
         if self.is_silent and f.role is Role.FEATURE:
-            if f.logical_type in _NUMERIC:
+            if f.logical_type in NUMERIC:
                 uses.add(AnalyticsUse.METRIC)
             is_category = 0 < len(f.allowed) <= MOST_VALUES or f.logical_type == "boolean"
             if (is_category or f.bands) and not f.is_personal:
@@ -187,8 +195,10 @@ class _Builder:
         about: dict[str, Any] = {"unit": f.unit, "description": f.description, "is_personal": f.is_personal}
         if AnalyticsUse.METRIC in uses:
             is_whole = f.logical_type in ("integer", "boolean")
-            self.metrics[name] = MetricSpec(
-                name=name,
+            metric = self._own_name(name, column, is_declared=AnalyticsUse.METRIC in f.analytics)
+            self.metric_names[name] = metric
+            self.metrics[metric] = MetricSpec(
+                name=metric,
                 source=sql,
                 tables=tables,
                 over_time=f.over_time or OverTime.STOCK,
@@ -199,9 +209,10 @@ class _Builder:
                 **about,
             )
         if AnalyticsUse.DIMENSION in uses:
-            self._add_dimension(name, _dimension(name, f, sql, tables, about))
+            own = self._own_name(name, column, is_declared=AnalyticsUse.DIMENSION in f.analytics)
+            self._add_dimension(own, dimension_of(own, f, sql, tables, about))
         if AnalyticsUse.QUARTILES in uses:
-            quartile = f"{name}_quartile"
+            quartile = free_name(f"{name}_quartile", self._names)
             self._add_dimension(
                 quartile,
                 DimensionSpec(name=quartile, kind=DimensionKind.QUARTILE, source=sql, tables=tables, **about),
@@ -209,11 +220,28 @@ class _Builder:
         if AnalyticsUse.COHORT in uses:
             self._add_cohort(name, f, sql, tables, about)
 
+    @property
+    def _names(self) -> frozenset[str]:
+        """Names that nothing gets by itself: those of fields, rules, cohorts and what is counted already."""
+        declared = (f.cohort_name or "" for _, f in self.columns.values())
+        rules = (i.name for i in self.entity.indicators)
+        return frozenset({*RESERVED, *self.columns, *self.metrics, *self.dimensions, *declared, *rules})
+
+    def _own_name(self, name: str, column: ColumnSpec, *, is_declared: bool) -> str:
+        """Return the name that a field's metric or dimension has: the field's, or with its table's before it
+        where analytics needs that name itself. What is declared keeps its name, and is refused.
+        """
+        if is_declared or name.lower() not in RESERVED:
+            return name
+        return free_name(f"{column.table}_{name}", (*RESERVED, *self.columns))
+
     def _add_cohort(
         self, name: str, f: Field, sql: str, tables: tuple[str, ...], about: Mapping[str, object]
     ) -> None:
         key = f.cohort_name or name
         is_month = f.logical_type in ("date", "timestamp", "integer") and not f.allowed
+        if f.cohort_name is None and is_month and name in self.dimensions:
+            key = free_name(f"{name}_month", self._names)
         self.cohorts.append(CohortSpec(name=key, is_month=is_month))
         if key == name and name in self.dimensions and not is_month:
             return
@@ -256,12 +284,9 @@ class _Builder:
             f"analytics cannot have a {what} {name!r}; the name is reserved"
             for what, names in (("metric", self.metrics), ("dimension", self.dimensions))
             for name in names
-            if name.lower() in _RESERVED and not (name == ACTIVE and ACTIVE not in self.columns)
+            if name.lower() in RESERVED
+            and not (names is self.metrics and name == ACTIVE and ACTIVE not in self.metric_names.values())
         ]
-        if self.entity.active is not None and ACTIVE in {n.lower() for n in self.columns}:
-            self.problems.append(
-                f"table {self.entity.name!r}: active makes a metric {ACTIVE!r}, which is a field's name"
-            )
 
     def _boolean(self, text: str, at: str) -> Expression | None:
         return self._read(text, at, ("boolean",), "true or false")
@@ -325,21 +350,40 @@ class _Builder:
             self.problems.append(f"{at}: claims are more than {MOST_CLAIMS}")
             return ()
         declared = [self._claim(c, f"{at}, claims {c.name!r}") for c in self.entity.claims]
-        of_fields = list[ClaimSpec]()
+        automatic = list[ClaimSpec]()
         for name, (column, f) in self.columns.items():
-            if column.table != self.entity.name:
-                continue
-            claims, metric, rules = reference_claims(name, f, column.table, self.metrics, self.dimensions)
-            of_fields += claims
-            self.used |= {name} if claims else set()
-            if metric is not None:
-                self.metrics[metric.name] = metric
-            for rule in rules:
-                self._add_dimension(rule.name, rule)
-        specs = (*of_fields, *claims_of_tables(self.contract), *(c for c in declared if c is not None))
-        counts = Counter(c.name.lower() for c in specs)
+            if column.table == self.entity.name:
+                automatic += self._reference_claims(name, f)
+        counts = Counter(c.name.lower() for c in self.entity.claims)
         self.problems += [f"{at}: two claims are named {n!r}" for n, times in counts.items() if times > 1]
-        return specs
+        taken, named = set(counts), list[ClaimSpec]()
+        for claim in (*automatic, *claims_of_tables(self.contract)):
+            named.append(replace(claim, name=free_name(claim.name, taken)))
+            taken.add(named[-1].name.lower())
+        return (*named, *(c for c in declared if c is not None))
+
+    def _reference_claims(self, name: str, f: Field) -> list[ClaimSpec]:
+        """Return the claims of a field's declared mean and shares; what they need is counted as well."""
+        metric = self.metric_names.get(name)
+        column = self.columns[name][0]
+        if metric is None and f.reference_mean is not None:
+            metric = self._own_name(name, column, is_declared=False)
+            self.metrics[metric] = reference_metric(metric, f, quoted(name), column.table)
+            self.metric_names[name] = metric
+        dimension = next(
+            (
+                d
+                for d in self.dimensions.values()
+                if d.kind is DimensionKind.CATEGORY and d.source == f"CAST({quoted(name)} AS STRING)"
+            ),
+            None,
+        )
+        claims, rules = reference_claims(name, f, column.table, self.metrics.get(metric or ""), dimension)
+        self.used |= {name} if claims else set()
+        new = {rule.name: free_name(rule.name, self._names) for rule in rules}
+        for rule in rules:
+            self._add_dimension(new[rule.name], replace(rule, name=new[rule.name]))
+        return [replace(c, dimension=new.get(c.dimension or "", c.dimension)) for c in claims]
 
     def _claim(self, c: Claim, at: str) -> ClaimSpec | None:
         """Return what is measured for a declared claim; None where it is refused."""
@@ -366,13 +410,15 @@ class _Builder:
             statement=c.statement,
             source=c.source,
             kind=c.kind,
-            unit=gate.unit if gate else _unit(c, counted),
+            unit=gate.unit if gate else unit_of(c, counted),
             metric=metric,
             complement=bool(c.argument("complement")),
             dimension=dimension,
             segment=segment,
             claimed=next((size for size in sizes if size is not None), None),
-            maximum=self.columns[metric][1].maximum if metric in self.columns else None,
+            maximum=next(
+                (self.columns[x][1].maximum for x, name in self.metric_names.items() if name == metric), None
+            ),
             low=c.argument("low"),
             high=c.argument("high"),
             shape=None if shape is None else Shape(shape),
@@ -408,7 +454,7 @@ class _Builder:
         read = self._boolean(text, f"{at}: group" if c.kind is not ClaimKind.SHARE else f"{at}: expression")
         if read is None:
             return None, None, ()
-        name = f"{c.name}_group"
+        name = free_name(f"{c.name}_group", self._names)
         self._add_rule(name, DimensionKind.CLAIM, read, c.statement)
         return name, "true", self._tables(read)
 
@@ -419,10 +465,8 @@ class _Builder:
         read = self._read(c.argument("expression"), f"{at}: expression", tuple(NUMBERS), "a number")
         if read is None:
             return None, ()
-        name = f"{c.name}_value"
+        name = free_name(f"{c.name}_value", self._names)
         units = {self.columns[x][1].unit for x in read.columns if x in self.columns}
-        if name.lower() in {n.lower() for n in (*self.metrics, *self.columns)}:
-            self.problems.append(f"{at}: it makes a metric {name!r}, which is there already")
         self.metrics[name] = MetricSpec(
             name=name,
             source=read.sql,
@@ -441,58 +485,3 @@ class _Builder:
         if gate is None:
             self.problems.append(f"{at}: table {c.argument('table')!r} declares no gate {name!r}")
         return gate
-
-
-def _dimension(
-    name: str, f: Field, sql: str, tables: tuple[str, ...], about: Mapping[str, object]
-) -> DimensionSpec:
-    is_band = bool(f.bands) and not f.allowed
-    return DimensionSpec(
-        name=name,
-        kind=DimensionKind.BAND if is_band else DimensionKind.CATEGORY,
-        source=sql if is_band else f"CAST({sql} AS STRING)",
-        tables=tables,
-        values=() if is_band else tuple(map(str, f.allowed)),
-        bounds=f.bands if is_band else (),
-        unit=f.unit,
-        description=str(about["description"]),
-        is_personal=f.is_personal,
-    )
-
-
-def _use_problems(f: Field, uses: frozenset[AnalyticsUse]) -> list[str]:
-    """Say what is wrong with what analytics shall do with a field."""
-    problems = []
-    numeric = f.logical_type in ("integer", "number")
-    if f.is_key and uses:
-        problems.append("analytics has no use for a key")
-    if AnalyticsUse.METRIC in uses and f.logical_type not in _NUMERIC:
-        problems.append(f"a metric is a number or a boolean, not {f.logical_type}")
-    if AnalyticsUse.QUARTILES in uses and not numeric:
-        problems.append(f"quartiles are of numbers, not of {f.logical_type}")
-    if AnalyticsUse.VALUE in uses and AnalyticsUse.METRIC not in uses:
-        problems.append("a value that cohorts show must be a metric")
-    is_category = f.logical_type in ("string", "boolean") or bool(f.allowed)
-    is_category = is_category and f.spark_type != "binary"
-    if AnalyticsUse.DIMENSION in uses and not (is_category or (numeric and f.bands)):
-        problems.append("a dimension is a text, a boolean, one of valid values, or a number with bands")
-    if AnalyticsUse.COHORT in uses:
-        is_months = f.logical_type == "integer" and f.unit == "months"
-        if not (is_category or is_months or f.logical_type in ("date", "timestamp")):
-            problems.append("a cohort is by a category, a date, or a whole number whose unit is months")
-    elif f.cohort_name is not None:
-        problems.append("cohortName is for cohorts")
-    if (f.over_time is OverTime.ROLLING) != (f.rolling_days is not None):
-        problems.append("rollingDays and overTime: rolling belong together")
-    if f.over_time is not None and AnalyticsUse.METRIC not in uses:
-        problems.append("overTime is for metrics")
-    return problems
-
-
-def _unit(c: Claim, metric: MetricSpec | None) -> str | None:
-    fixed = {ClaimKind.RATIO: "ratio", ClaimKind.SHARE: "share", ClaimKind.CUSTOMERS: "customers"}
-    if c.kind in fixed:
-        return fixed[c.kind]
-    if metric is None or c.kind is ClaimKind.SHAPE:
-        return None
-    return "share" if metric.is_share else metric.unit

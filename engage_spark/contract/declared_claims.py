@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from engage_spark.contract.analytics_spec import ClaimSpec, DimensionKind, DimensionSpec, MetricSpec
 from engage_spark.contract.model import Contract, Field, Table
@@ -11,29 +10,29 @@ from engage_spark.contract.sql_nodes import quoted, text_literal
 from engage_spark.contract.statements import ClaimKind
 
 
+def reference_metric(name: str, f: Field, source: str, table: str) -> MetricSpec:
+    """Return the metric of a field that only the claim of its declared mean asks for."""
+    return MetricSpec(
+        name=name,
+        source=source,
+        tables=(table,),
+        unit=f.unit,
+        description=f.description,
+        digits=0 if f.logical_type == "integer" else None,
+        is_personal=f.is_personal,
+        of_claim=True,
+    )
+
+
 def reference_claims(
-    name: str,
-    f: Field,
-    table: str,
-    metrics: Mapping[str, MetricSpec],
-    dimensions: Mapping[str, DimensionSpec],
-) -> tuple[list[ClaimSpec], MetricSpec | None, list[DimensionSpec]]:
-    """Return the claims of a field's declared mean and shares, with the metric and the dimensions that they
-    need and that are not counted yet.
+    name: str, f: Field, table: str, metric: MetricSpec | None, category: DimensionSpec | None
+) -> tuple[list[ClaimSpec], list[DimensionSpec]]:
+    """Return the claims of a field's declared mean and shares, with the rules that they need.
+
+    `metric` and `category` are what is counted of the field already; its mean needs the metric.
     """
-    metric, rules, claims = None, list[DimensionSpec](), list[ClaimSpec]()
-    if f.reference_mean is not None:
-        if name not in metrics:
-            metric = MetricSpec(
-                name=name,
-                source=quoted(name),
-                tables=(table,),
-                unit=f.unit,
-                description=f.description,
-                digits=0 if f.logical_type == "integer" else None,
-                is_personal=f.is_personal,
-                of_claim=True,
-            )
+    rules, claims = list[DimensionSpec](), list[ClaimSpec]()
+    if f.reference_mean is not None and metric is not None:
         claims.append(
             ClaimSpec(
                 name=f"{name}_mean",
@@ -42,17 +41,17 @@ def reference_claims(
                 source=f"{table}.{name}: referenceMean",
                 kind=ClaimKind.REFERENCE_MEAN,
                 unit=f.unit,
-                metric=name,
+                metric=metric.name,
                 claimed=f.reference_mean,
                 tables=(table,),
             )
         )
-    if f.is_two_classes and name in metrics and dict(f.reference_shares).keys() == {0, 1}:
-        return [*claims, _share(name, f, table, 1, metric=name)], metric, []
-    counted = dimensions.get(name)
+    if f.is_two_classes and metric is not None and dict(f.reference_shares).keys() == {0, 1}:
+        return [*claims, _share(name, f, table, 1, metric=metric.name)], []
     for value, _ in f.reference_shares:
-        if counted is not None and counted.kind is DimensionKind.CATEGORY:
-            claims.append(_share(name, f, table, value, dimension=name, segment=str(value)))
+        if category is not None:
+            segment = str(value)
+            claims.append(_share(name, f, table, value, dimension=category.name, segment=segment))
             continue
         rule = DimensionSpec(
             name=f"{name}_{_slug(str(value), f)}",
@@ -64,7 +63,7 @@ def reference_claims(
         )
         rules.append(rule)
         claims.append(_share(name, f, table, value, dimension=rule.name, segment="true"))
-    return claims, metric, rules
+    return claims, rules
 
 
 def _share(

@@ -16,6 +16,7 @@ from engage_spark.contract.analytics_spec import (
     DimensionSpec,
     MetricSpec,
 )
+from engage_spark.contract.sql_nodes import quoted
 
 _COMPARED = (DimensionKind.CATEGORY, DimensionKind.BAND, DimensionKind.QUARTILE)
 QUARTILES = ("Q1", "Q2", "Q3", "Q4")
@@ -138,13 +139,19 @@ class Vocabulary:
 
     def field_of(self, name: str) -> Field | None:
         """Return the field behind a metric or a dimension; None where a rule or a formula makes it."""
-        name = name.removesuffix("_quartile") if name not in self._columns else name
         key = self._columns.get(name)
         return None if key is None else self.contract.table(key[0])[key[1]]
 
     @cached_property
-    def _columns(self) -> dict[str, tuple[str, str]]:
-        named = {c.name: (c.table, c.field) for c in self.spec.columns}
+    def _columns(self) -> dict[str, tuple[str, str] | None]:
+        named: dict[str, tuple[str, str] | None] = {c.name: (c.table, c.field) for c in self.spec.columns}
+        of_source = {
+            source: (c.table, c.field)
+            for c in self.spec.columns
+            for source in (quoted(c.name), f"CAST({quoted(c.name)} AS STRING)")
+        }
+        named |= {m.name: of_source.get(m.source) for m in self.spec.metrics}
+        named |= {d.name: of_source[d.source] for d in self.spec.dimensions if d.source in of_source}
         cohorts = {
             f.cohort_name: (t.name, f.name) for t in self.contract.tables for f in t.fields if f.cohort_name
         }

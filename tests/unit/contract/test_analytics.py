@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from engage_spark.contract.analytics_spec import ACTIVE, DimensionKind
 from engage_spark.contract.odcs import parse_contract
 from engage_spark.contract.statements import ARGUMENTS, ClaimKind, OverTime
 from engage_spark.errors import ContractError
+from engage_spark.insight.vocabulary import Vocabulary
 from engage_spark.quality.checks.row_checks import row_checks
 from tests.support.paths import DATA
 
@@ -168,7 +170,10 @@ def problems_of(change: Callable[[Doc], None]) -> list[str]:
         (with_claim(kind="gate", table="stations", gate="nothing"), "declares no gate"),
         (with_claim(kind="gate", table="nowhere", gate="x"), "declares no gate"),
         (with_claim(kind="unmeasurable", reason=" "), "not empty"),
-        (with_claim(kind="unmeasurable", reason="r", name="docks_total_mean"), "two claims are named"),
+        (
+            with_entity("claims", [CLAIM | {"kind": "unmeasurable", "reason": "r", "name": n} for n in "cC"]),
+            "two claims are named",
+        ),
     ],
 )
 def test_what_the_stage_could_not_do_is_refused_by_the_lint(
@@ -330,6 +335,111 @@ def test_without_the_graph_what_it_measures_is_not_counted() -> None:
     assert spec.indicators == SPEC.indicators
     assert spec.has_retention
     assert ACTIVE in spec.rule_metrics
+
+
+def feature(name: str, kind: str, **more: Any) -> Doc:
+    properties = [{"property": "role", "value": "feature"}]
+    properties += [{"property": k, "value": v} for k, v in more.items() if k != "allowed"]
+    physical = {"boolean": "boolean", "integer": "int", "number": "double", "string": "string"}[kind]
+    made: Doc = {"name": name, "description": "D.", "logicalType": kind, "physicalType": physical}
+    if "allowed" in more:
+        valid = {"validValues": more["allowed"]}
+        made["quality"] = [
+            {
+                "type": "library",
+                "metric": "invalidValues",
+                "arguments": valid,
+                "mustBe": 0,
+                "dimension": "conformity",
+            }
+        ]
+    return made | {"customProperties": properties}
+
+
+def with_fields(*fields: Doc) -> Doc:
+    doc: Doc = yaml.safe_load(BIKES)
+    entity(doc)["properties"] += fields
+    return doc
+
+
+def test_names_that_nobody_declared_for_analytics_never_collide() -> None:
+    doc = with_fields(
+        feature("active", "boolean"),
+        feature("customers", "integer", referenceMean=3.0),
+        feature("all", "number", bands=[1, 2]),
+        feature("Retention", "number"),
+    )
+    put(entity(doc), "active", "active")
+    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    assert problems + analytics_problems(contract) == []
+    spec = analytics_spec_of(contract)
+    sources = {m.name: m.source for m in spec.metrics}
+    assert (sources["stations_active"], sources[ACTIVE]) == ("`active`", "`active`")
+    assert sources["stations_customers"] == "`customers`"
+    assert {"stations_all", "stations_Retention"} <= sources.keys()
+    assert {"stations_all", "stations_active"} <= {d.name for d in spec.dimensions}
+    mean = next(c for c in spec.claims if c.kind is ClaimKind.REFERENCE_MEAN and "customers" in c.name)
+    assert mean.metric == "stations_customers"
+    assert {"active", "customers", "all"} <= {c.name for c in spec.columns}
+    words = Vocabulary(contract)
+    of_metric = words.field_of("stations_customers")
+    assert of_metric is not None and of_metric.name == "customers"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("active", "boolean"), ("customers", "integer")])
+def test_a_reserved_name_that_was_declared_is_refused(name: str, kind: str) -> None:
+    doc = with_fields(feature(name, kind, analytics=["metric"]))
+    contract, _ = parse_contract(yaml.safe_dump(doc), origin="c")
+    assert any(f"a metric {name!r}; the name is reserved" in x for x in analytics_problems(contract))
+
+
+def test_claims_of_shares_that_would_have_one_name_have_two() -> None:
+    doc = with_fields(
+        feature("plan", "string", allowed=["free", "pro_trial"], referenceShares={"pro_trial": 0.4}),
+        feature("plan_pro", "string", allowed=["no", "trial"], referenceShares={"trial": 0.4}),
+        feature("plan_pro_trial_share", "integer", referenceMean=1.0),
+    )
+    put(field(doc, "docks_total"), "analytics", ["metric"])
+    put(entity(doc), "claims", [CLAIM | {"kind": "customers", "claimed": 5, "name": "plan_pro_share"}])
+    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    assert problems + analytics_problems(contract) == []
+    spec = analytics_spec_of(contract)
+    shares = {c.name: c for c in spec.claims if c.kind is ClaimKind.REFERENCE_SHARE}
+    first, second = shares["plan_pro_trial_share"], shares["plan_pro_trial_share_2"]
+    sources = {d.name: d.source for d in spec.dimensions}
+    assert "`plan`" in sources[first.dimension or ""]
+    assert "`plan_pro`" in sources[second.dimension or ""]
+
+
+def test_tables_that_share_the_name_of_a_column_are_told_apart() -> None:
+    doc = yaml.safe_load(BIKES)
+    derived = next(
+        t
+        for t in doc["schema"]
+        if any(p == {"property": "kind", "value": "derived"} for p in t["customProperties"])
+    )
+    doc["schema"].append(copy.deepcopy(derived) | {"name": "other_features"})
+    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    assert problems + analytics_problems(contract) == []
+    spec = analytics_spec_of(contract)
+    columns = {c.name: (c.table, c.field) for c in spec.columns if "features" in c.table}
+    assert len(columns) == len(set(columns.values()))
+    assert {f"other_features_{f}" for t, f in columns.values() if t == derived["name"]} <= columns.keys()
+    assert all(
+        columns[n] == ("other_features", n.removeprefix("other_features_")) for n in columns if "other_" in n
+    )
+
+
+def test_a_quartile_of_a_field_gives_way_to_a_field_of_its_name() -> None:
+    doc = with_fields(
+        feature("size", "number", analytics=["metric", "quartiles"]),
+        feature("size_quartile", "string", analytics=["dimension"]),
+    )
+    contract, problems = parse_contract(yaml.safe_dump(doc), origin="c")
+    assert problems + analytics_problems(contract) == []
+    kinds = {d.name: d.kind for d in analytics_spec_of(contract).dimensions}
+    assert kinds["size_quartile"] is DimensionKind.CATEGORY
+    assert kinds["size_quartile_2"] is DimensionKind.QUARTILE
 
 
 def test_a_number_of_months_or_a_date_is_the_month_of_a_cohort() -> None:
