@@ -7,12 +7,13 @@ the package's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 
 from engage_spark.insight.evidence import Answer, ColumnRole, Evidence
 from engage_spark.insight.number_texts import (
@@ -91,7 +92,7 @@ def check_text(text: str, answers: Sequence[Answer]) -> tuple[TextProblem, ...]:
     "Twice" and "a third" are the numbers 2.0 and 0.33. Both ends of a range must be those of one interval, or
     both figures. A figure below 0 needs its sign, or a word that says so. A date must be a day of the
     evidence; a rank, a row of a table; and names, filters and notes of the answers that are quoted word for
-    word may hold any number.
+    word may hold any number. The numbers of a list that counts its lines are no statement.
     """
     evidence = [e for answer in answers for e in answer.evidence()]
     masked = _masked(prepared(text), _phrases(answers, evidence))
@@ -119,19 +120,39 @@ class _Judge:
                 yield TextProblem(mention.text, complaint, " ".join(around.replace("\0", "·").split()))
 
     def _complaint(self, mention: Mention) -> Complaint | None:
-        if mention.kind is MentionKind.UNREADABLE:
-            return Complaint.UNREADABLE
+        if mention.kind in (MentionKind.NUMBER, MentionKind.FRACTION, MentionKind.MULTIPLE):
+            is_there = next(self._matching(mention), None) is not None or self._is_year(mention)
+            return None if is_there else self._reason(mention)
+        complaint, is_there = Complaint.UNREADABLE, False
         if mention.kind is MentionKind.DATE:
-            return None if any(map(self._is_day(mention), self.days)) else Complaint.NO_DATE
-        if mention.kind is MentionKind.ORDINAL:
-            return None if mention.value <= max(1, self.most_rows) else Complaint.NO_RANK
-        if mention.kind is MentionKind.VAGUE:
-            inside = (mention.value <= f.value < mention.value * 1000 for f in self.figures)
-            return None if any(inside) else Complaint.NO_EVIDENCE
-        figures = list(self._matching(mention))
-        if figures:
-            return None
-        return self._reason(mention)
+            complaint, is_there = Complaint.NO_DATE, any(map(self._is_day(mention), self.days))
+        elif mention.kind is MentionKind.ORDINAL:
+            complaint, is_there = Complaint.NO_RANK, mention.value <= max(1, self.most_rows)
+        elif mention.kind is MentionKind.VAGUE:
+            complaint = Complaint.NO_EVIDENCE
+            is_there = any(mention.value <= f.value < mention.value * 1000 for f in self.figures)
+        elif mention.kind is MentionKind.MARGIN:
+            complaint = Complaint.NO_EVIDENCE
+            is_there = any(map(self._is_half_width(mention), self._intervals))
+        return None if is_there else complaint
+
+    def _is_year(self, mention: Mention) -> bool:
+        """Return whether a bare number is the year of a day of the evidence."""
+        return mention.text.isdigit() and any(mention.value == day.year for day in self.days)
+
+    def _is_half_width(self, mention: Mention) -> Callable[[tuple[_Figure, _Figure]], bool]:
+        def is_half(ends: tuple[_Figure, _Figure]) -> bool:
+            half = abs(ends[1].value - ends[0].value) / 2
+            scales = _scales(mention, ends[0], self._units)
+            is_fine = _digits(mention.value, mention.place) >= 2
+            return is_fine and any(_is_near(half * scale, mention.value, mention.place) for scale in scales)
+
+        return is_half
+
+    @cached_property
+    def _intervals(self) -> tuple[tuple[_Figure, _Figure], ...]:
+        ends = [f for f in self.figures if f.interval is not None]
+        return tuple((a, b) for a, b in pairwise(ends) if a.interval == b.interval)
 
     def _matching(self, mention: Mention) -> Iterator[_Figure]:
         for figure in self.figures:
@@ -336,16 +357,31 @@ def _phrases(answers: Sequence[Answer], evidence: Iterable[Evidence]) -> frozens
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Yield a text, as a name and as words, and the sides of a statement such as age is 25 to 35."""
+    """Yield a text, as a name and as words, the sides of a statement such as age is 25 to 35, and what a name
+    counts, such as the 30-day of churn_30_day.
+    """
     plain = " ".join(prepared(text).split())
     pieces = {plain, *re.split(r"(?:: | is |=| and )", plain)}
     for piece in pieces:
         yield from (piece, piece.replace("_", " "))
+    for count, unit in re.findall(r"(?:^|_)(\d+)_([a-z]+?)s?(?=_|$)", text):
+        yield from (f"{count} {unit}", f"{count} {unit}s", f"{count}-{unit}")
+
+
+def _without_enumerators(text: str) -> str:
+    """Return a text without the numbers of a list that counts its lines from 1."""
+    lines, expected = text.split("\n"), 1
+    for i, line in enumerate(lines):
+        match = re.match(r"\s*(?:[#*>-]+\s*)?(?P<n>\d{1,2})[.)]\s", line)
+        if match is not None and int(match["n"]) in (1, expected):
+            expected = int(match["n"]) + 1
+            lines[i] = line[: match.start("n")] + "\0" * len(match["n"]) + line[match.end("n") :]
+    return "\n".join(lines)
 
 
 def _masked(text: str, phrases: Iterable[str]) -> str:
     """Return a text with quoted phrases, and the level of intervals, put out of sight."""
-    masked = text
+    masked = _without_enumerators(text)
     for phrase in sorted(phrases, key=lambda p: (-len(p), p)):
         if not phrase or re.fullmatch(r"[-+$€£]?[\d.,]+%?", phrase):
             continue  # a bare number is a number, wherever it stands

@@ -35,6 +35,7 @@ class MentionKind(StrEnum):
     ORDINAL = "ordinal"
     DATE = "date"
     VAGUE = "vague"
+    MARGIN = "margin"
     UNREADABLE = "unreadable"
 
 
@@ -293,7 +294,7 @@ def _of_digits(text: str, match: re.Match[str]) -> Mention:
         end, tail = match.start("body") + len(body), ""
     is_glued = bool(re.match(r"[\w№#@]", before)) and not match["money"]
     is_endless = len(body) > LONGEST or len(match["exp"] or "") > 4
-    if is_endless or is_glued or not _BODY.fullmatch(body) or (tail and tail not in _TAILS) or sign == "±":
+    if is_endless or is_glued or not _BODY.fullmatch(body) or (tail and tail not in _TAILS):
         reach = re.search(r"\S*$", text[:start])
         return _unreadable(text, reach.start() if reach and is_glued else start, match.end())
     number = Decimal(re.sub(r"[,'_]", "", body) + (match["exp"] or ""))
@@ -315,7 +316,8 @@ def _of_digits(text: str, match: re.Match[str]) -> Mention:
         unit_kind = UnitKind.POINTS
     if match["money"]:
         unit_kind, unit = UnitKind.MONEY, match["money"].strip()
-    return _number(text, start, end, number, place, unit_kind=unit_kind, unit=unit)
+    mention = _number(text, start, end, number, place, unit_kind=unit_kind, unit=unit)
+    return replace(mention, kind=MentionKind.MARGIN) if sign == "±" else mention
 
 
 def _number(

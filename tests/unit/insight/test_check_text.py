@@ -88,6 +88,9 @@ ACCEPTED = [
     "No one knows why one of them leaves, and nobody is number one.",
     "From 29.9% to 41.2%.",
     "hundreds of thousands",
+    "The 30-day churn is 37.9%; sessions of the last 7 days are 8.68, ±0.0277; 37.9% ± 0.30%.",
+    "1. Urban: 35.1%\n2. 60+: 29.9%\n3) 25 to <35: 41.2%",
+    "## 1. Summary\n37.9% churn (2025).",
     "",
     "No numbers here.",
 ]
@@ -155,6 +158,12 @@ REJECTED = {
     "sessions of the last 8 days": Complaint.NO_EVIDENCE,
     "a 90% interval": Complaint.NO_EVIDENCE,
     "p = 0.0004": Complaint.NO_EVIDENCE,
+    "The 31-day churn is 37.9%": Complaint.NO_EVIDENCE,
+    "37.9% ± 0.5%": Complaint.NO_EVIDENCE,
+    "8.68 ± 0.1 sessions": Complaint.NO_EVIDENCE,
+    "1. Urban\n4. Rural": Complaint.NO_EVIDENCE,
+    "4. Urban": Complaint.NO_EVIDENCE,
+    "2026 was better": Complaint.NO_EVIDENCE,
     "1e5 customers": Complaint.TOO_ROUGH,
 }
 
