@@ -170,6 +170,7 @@ def train_target(
         conformal,
         stopping=[str(f) for f in own_findings if f.stops],
         leaking=specs.leaking(measured.winner.features),
+        stand_in=comparison.stand_in,
         models=models,
     )
     return TrainedTarget(
@@ -412,9 +413,9 @@ def _fit_best(
         except BaselineError as e:
             if baseline is CONSTANT:
                 raise
-            baseline, why = CONSTANT, f"{e.message}; a constant stands in for it"
-            log.event(f"the baseline is left out: {why}", level="warning")
-            comparison = replace(comparison, failed=(*comparison.failed, ("baseline", why)))
+            baseline = CONSTANT
+            log.event(f"a constant stands in for the baseline: {e.message}", level="warning")
+            comparison = replace(comparison, stand_in=e.message)
         except FitError as e:
             comparison = comparison.without_winner(e)
 

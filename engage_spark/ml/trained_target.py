@@ -108,7 +108,11 @@ class TrainedTarget:
 
     @property
     def is_apart_from_baseline(self) -> bool:
-        """Whether the intervals of model and baseline in the headline metric do not overlap."""
+        """Whether the intervals of model and baseline in the headline metric do not overlap; never where a
+        constant stands in for the baseline.
+        """
+        if self.comparison.stand_in:
+            return False
         name = HEADLINE[self.target.task].name
         model, baseline = self.final.metrics[name], self.finals.by_role[BASELINE].metrics[name]
         return model is not None and baseline is not None and model.apart_from(baseline)

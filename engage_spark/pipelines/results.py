@@ -280,6 +280,8 @@ class TrainedModel:
     """Candidates that could not be fitted or evaluated, with the reason."""
     beats_baseline: bool = True
     """Whether the intervals of model and baseline in the headline metric are apart."""
+    stand_in: str = ""
+    """Why a constant stands in for the contract's baseline, which is not shown to be beaten then; or empty."""
     selection_cost: SelectionCost | None = None
     gain: MetricEstimate | None = None
     variants: tuple[VariantOnFolds, ...] = ()

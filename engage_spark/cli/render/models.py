@@ -71,7 +71,9 @@ def _trained_texts(t: TrainedModel) -> Iterator[str]:
     for v in t.variants:
         own = f"{v.reference:.3g} of this one with {t.models[0].features}"
         yield f"{v.role}, on {v.folds} folds: {v.metric} {v.value:.3g} with {v.features} features, {own}"
-    if not t.beats_baseline:
+    if t.stand_in:
+        yield f"a constant stands in for the baseline, which failed: {t.stand_in}"
+    elif not t.beats_baseline:
         yield "its interval and the baseline's overlap"
     if t.selection_cost is not None:
         yield _selection_text(t.selection_cost)

@@ -105,22 +105,29 @@ class Decision:
     is_provisional: bool = False
 
 
-def beats_baseline(model: Interval, baseline: Interval, gain: Gain, *, rows: int) -> ModelGate:
-    """Require that the paired gain over the baseline is above 0 with confidence; none at all has failed."""
+def beats_baseline(
+    model: Interval, baseline: Interval, gain: Gain, *, rows: int, stand_in: str = ""
+) -> ModelGate:
+    """Require that the paired gain over the baseline is above 0 with confidence; none at all has failed.
+
+    `stand_in`: why a constant is the baseline, and not the one that the contract names. A gain over it does
+    not tell whether the model is better than that one.
+    """
+    against = f"{baseline.value:.4g}" + (" of a constant" if stand_in else "")
+    shown = GateAnswer.UNKNOWN if stand_in else GateAnswer.SHOWN
     return ModelGate(
         name="baseline",
-        demand=f"better than the baseline in {gain.metric} with {gain.confidence:.0%} confidence",
-        measured=(
-            f"{model.value:.4g} against {baseline.value:.4g}, gain {gain.gain:.4g} [{gain.low:.4g}, "
-            f"{gain.high:.4g}]"
+        demand=(
+            f"better than the baseline{', for which a constant stands in,' if stand_in else ''} in "
+            f"{gain.metric} with {gain.confidence:.0%} confidence"
         ),
-        answer=GateAnswer.SHOWN
-        if gain.low > 0
-        else GateAnswer.FAILED
-        if gain.gain <= 0
-        else GateAnswer.UNKNOWN,
+        measured=(
+            f"{model.value:.4g} against {against}, gain {gain.gain:.4g} [{gain.low:.4g}, {gain.high:.4g}]"
+            + (f"; the declared baseline failed: {stand_in}" if stand_in else "")
+        ),
+        answer=shown if gain.low > 0 else GateAnswer.FAILED if gain.gain <= 0 else GateAnswer.UNKNOWN,
         rows=rows,
-        rows_needed=_rows_needed(rows, gain.gain, gain.low, gain.high, limit=0.0),
+        rows_needed=None if stand_in else _rows_needed(rows, gain.gain, gain.low, gain.high, limit=0.0),
     )
 
 

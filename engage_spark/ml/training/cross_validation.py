@@ -63,7 +63,8 @@ class CandidateComparison:
     """The selected features of one target, and its candidates: in the order of the settings, and by merit.
 
     `ranking` begins with the best one. `failed` names the candidates that could not be fitted or evaluated,
-    with the reason; `fitted` holds the models of all folds.
+    with the reason; `stand_in` says why a constant stands in for the baseline that the contract names, and is
+    empty where none does; `fitted` holds the models of all folds.
     """
 
     spec: FeatureSpec
@@ -71,6 +72,7 @@ class CandidateComparison:
     results: tuple[CandidateResult, ...]
     ranking: tuple[CandidateResult, ...]
     failed: tuple[tuple[str, str], ...] = ()
+    stand_in: str = ""
     fitted: tuple[Fitted, ...] = ()
 
     @property

@@ -66,12 +66,14 @@ def gates_of(
     *,
     stopping: Sequence[str],
     leaking: Sequence[str],
+    stand_in: str = "",
     models: ModelSettings,
 ) -> tuple[ModelGate, ...]:
     """Return every gate with its answer on rows that no model has seen.
 
     `stopping` are findings of the leakage audit that stop a strict training, `leaking` the model's features
-    that leak by the contract.
+    that leak by the contract, `stand_in` says why the baseline is a constant and not the one that
+    the contract names.
     """
     headline, n_rows = HEADLINE[judged.target.task].name, len(judged.labels)
     model, baseline = (judged.by_role[role].metrics[headline] for role in (WINNER, BASELINE))
@@ -81,7 +83,7 @@ def gates_of(
     gates = [
         undefined("baseline", "better than the baseline", f"no {headline} on these rows", rows=n_rows)
         if model is None or baseline is None or gain is None
-        else beats_baseline(model, baseline, gain, rows=n_rows),
+        else beats_baseline(model, baseline, gain, rows=n_rows, stand_in=stand_in),
         covers(
             conformal.coverage,
             coverage_of(conformal, judged, models),

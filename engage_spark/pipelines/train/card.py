@@ -200,6 +200,8 @@ def _limits(t: TrainedTarget, decision: Decision, looks: int | None) -> Iterator
         yield f"{headline.title} is undefined on {undefined} folds, so candidates are compared on the others."
     for name, reason in t.comparison.failed:
         yield f"Candidate {name} failed and was left out: {reason}"
+    if t.comparison.stand_in:
+        yield f"A constant stands in for the baseline of the contract, which failed: {t.comparison.stand_in}"
     for gate in t.gates:
         verdict = gate.verdict.upper() if gate.answer is GateAnswer.FAILED else gate.verdict
         yield f"Gate {gate.name} {verdict}: {gate.demand}; measured {gate.measured}."

@@ -408,6 +408,7 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
         rows_to_fit=t.fitted_rows.there,
         out_of_time_days=() if t.snapshots.out_of_time is None else (t.snapshots.out_of_time,),
         beats_baseline=t.is_apart_from_baseline,
+        stand_in=t.comparison.stand_in,
         variants=tuple(
             VariantOnFolds(
                 role=role,

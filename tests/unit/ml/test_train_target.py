@@ -40,7 +40,7 @@ def best(**failing: FitError) -> tuple[dict[str, str], tuple[str, bool]]:
         return candidate.name, baseline is DECLARED
 
     made, fitted = _fit_best(comparison(), fit, baseline=DECLARED)
-    return dict(made.failed), fitted
+    return dict(made.failed) | ({"stand in": made.stand_in} if made.stand_in else {}), fitted
 
 
 def test_a_model_that_cannot_predict_the_test_rows_gives_way_to_the_next() -> None:
@@ -53,6 +53,6 @@ def test_a_model_that_cannot_predict_the_test_rows_gives_way_to_the_next() -> No
 def test_a_constant_stands_in_for_a_baseline_that_cannot_predict() -> None:
     failed, fitted = best(declared=BaselineError("predicts infinity"))
     assert fitted == ("linear", False)
-    assert failed == {"baseline": "predicts infinity; a constant stands in for it"}
+    assert failed == {"stand in": "predicts infinity"}, "it is no candidate"
     with pytest.raises(BaselineError, match="again"):
         best(declared=BaselineError("once"), constant=BaselineError("again"))

@@ -56,6 +56,12 @@ def test_the_gain_over_the_baseline_must_be_above_nothing_with_confidence(
     made = beats_baseline(interval(0.8, 0.7, 0.9), interval(0.7, 0.6, 0.8), measured, rows=600)
     assert made.answer is answer
     assert made.passed is (answer is SHOWN_AT)
+    stood_in = beats_baseline(
+        interval(0.8, 0.7, 0.9), interval(0.5, 0.5, 0.5), measured, rows=600, stand_in="predicts infinity"
+    )
+    assert stood_in.answer is (OPEN if answer is SHOWN_AT else answer), "the declared baseline is not beaten"
+    assert "a constant stands in" in stood_in.demand and stood_in.rows_needed is None
+    assert "against 0.5 of a constant" in stood_in.measured and "predicts infinity" in stood_in.measured
 
 
 @pytest.mark.parametrize(
