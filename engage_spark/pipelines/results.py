@@ -281,7 +281,7 @@ class TrainedModel:
     beats_baseline: bool = True
     """Whether the intervals of model and baseline in the headline metric are apart."""
     stand_in: str = ""
-    """Why a constant stands in for the contract's baseline, which is not shown to be beaten then; or empty."""
+    """Why a constant stands in for the contract's baseline, which nothing shows to be beaten; or empty."""
     selection_cost: SelectionCost | None = None
     gain: MetricEstimate | None = None
     variants: tuple[VariantOnFolds, ...] = ()
