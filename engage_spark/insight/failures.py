@@ -36,7 +36,7 @@ class BadArgumentError(InsightError):
     code = "BadArgument"
 
     def __init__(self, argument: object, problem: str, *, allowed: Iterable[object] = ()) -> None:
-        self.argument = cut(str(argument), 100)
+        self.argument = cut(_text(argument), 100)
         self.allowed = tuple(str(value) for value in allowed)
         more = len(self.allowed) - MOST_NAMED
         listed = ", ".join(self.allowed[:MOST_NAMED]) + (f", and {more} more" if more > 0 else "")
@@ -65,4 +65,10 @@ class SuppressedError(InsightError):
 
 def quote(value: object) -> str:
     """Return a value that somebody gave, short, printable and in quotes."""
-    return repr(cut(one_line(str(value)), 100))
+    return repr(cut(one_line(_text(value)), 100))
+
+
+def _text(value: object) -> str:
+    """Return a text, or a number of a decent size; of anything else what it is, which is short and safe."""
+    is_number = isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**30)
+    return str(value)[:1_000] if isinstance(value, str) or is_number else f"a {type(value).__name__}"

@@ -38,6 +38,7 @@ INJECTIONS = (
 )
 TYPES: tuple[Any, ...] = (
     10**400,
+    10**5_000,  # Python writes no number that long
     -(2**63) - 1,
     math.nan,
     math.inf,
@@ -83,7 +84,18 @@ def test_no_argument_of_a_tool_lets_harm_through(gym: Insight, tool: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["", "drop", "__class__", "describe; recommend", None, 7, ["describe"], "x" * 10**6]
+    "name",
+    [
+        pytest.param(10**5_000, id="huge"),
+        "",
+        "drop",
+        "__class__",
+        "describe; recommend",
+        None,
+        7,
+        ["describe"],
+        "x" * 10**6,
+    ],
 )
 def test_an_unknown_tool_is_named_with_those_that_there_are(gym: Insight, name: Any) -> None:
     with pytest.raises(UnknownToolError) as caught:
