@@ -6,10 +6,14 @@ import pytest
 
 from engage_spark.insight import Insight
 from tests.support.gym import gym_insight, gym_lake
+from tests.support.lake_without_spark import SmallLake
 
 
 @pytest.fixture(scope="package")
-def gym(tmp_path_factory: pytest.TempPathFactory) -> Insight:
-    root = tmp_path_factory.mktemp("gym")
-    gym_lake(root)
-    return gym_insight(root)
+def gym_tables(tmp_path_factory: pytest.TempPathFactory) -> SmallLake:
+    return gym_lake(tmp_path_factory.mktemp("gym"))
+
+
+@pytest.fixture(scope="package")
+def gym(gym_tables: SmallLake) -> Insight:
+    return gym_insight(gym_tables.root)

@@ -13,7 +13,7 @@ from engage_spark.errors import EngageError, NotPublishedError
 from engage_spark.insight import Insight, StaleLakeError, SuppressedError
 from engage_spark.reader import open_lake
 from tests.support.counted_lake import NEWEST, analyze, counted_lake, ingest, predict, two_days
-from tests.support.gym import CONTRACT, DAYS, gym_insight, gym_lake, members
+from tests.support.gym import CONTRACT, DAYS, gym_insight, members
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import ROOT
 
@@ -40,11 +40,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("whole")
-    gym_lake(root)
-    return root
+@pytest.fixture
+def whole(gym_tables: SmallLake) -> Path:
+    return gym_tables.root
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -97,9 +95,10 @@ def test_files_that_vanish_under_an_open_lake_are_an_error_of_the_package(
     assert caught.value.code in ("Transient", "Input", "Configuration", "Permanent")
 
 
-def test_customers_published_again_make_the_analysis_stale(whole: Path, tmp_path: Path) -> None:
+def test_customers_published_again_make_the_analysis_stale(gym_tables: SmallLake, tmp_path: Path) -> None:
     """The older day is not taken for the newest one; asked for by its day, it is answered."""
-    lake = gym_lake(tmp_path)
+    shutil.copytree(gym_tables.root, tmp_path, dirs_exist_ok=True)
+    lake = SmallLake(tmp_path, CONTRACT, list(gym_tables.runs))
     ingest(lake, DAYS[-1], members(DAYS[-1]), attempt=2)
     insight = gym_insight(tmp_path)
     for tool in (
