@@ -40,6 +40,7 @@ _MEANINGS: Mapping[str, str] = {
     "centrality": "central",
     "mobile": "phone phones smartphone smartphones",
     "sentiment": "sentiments mood",
+    "usd": "dollar dollars",
     "received": "receive receives receiving",
     "following": "follow follows followed",
     "strength": "strengths strong",
@@ -87,7 +88,8 @@ FILLER = word_set(
     versus vs against compared compare compares comparing comparison relative different differ differs
     difference differences differently vary varies end ends respectively according terms term looks
     looking likely set sets thing things sort way ways plot chart draw rank ranked descriptive anything
-    gap computed when portion break contrast case cases
+    gap computed when portion break contrast case cases significant significantly confidence interval
+    intervals ci
     """
 )
 """Words that can stand in a question without changing what is asked, once its intent has been read."""

@@ -77,9 +77,9 @@ class FigureRouter(Resolver):
         if extra:
             first = self._metric()
             second = best_metrics(extra, self.terms.metrics, None)
+            dimension = reading.dimensions.pop()
             if len(second) != 1:
-                raise Unclear(f"{' '.join(extra)} is no metric that correlates", self._some_metrics())
-            reading.dimensions = []
+                return self._done("compare_segments", {"metric": first.name, "dimension": dimension})
             return self._done("correlate", {"metric": first.name, "other": second[0].name}, takes=("limit",))
         if not content and self.context is not None:
             return self._done("correlate", {"metric": self.context.name}, takes=("limit",))
@@ -95,8 +95,30 @@ class FigureRouter(Resolver):
             return self._done(
                 "correlate", {"metric": first.name, "other": second_metric.name}, takes=("limit",)
             )
+        if (parted := self._by_dimension(content)) is not None:
+            return parted
         self._metric()  # says what is not clear
         raise Unclear("which two metrics are meant", self._some_metrics())
+
+    def _by_dimension(self, content: list[tuple[int, str]]) -> Route | None:
+        """Return the comparison of a metric by a dimension that the words name one after the other."""
+        routes = set[tuple[str, str]]()
+        for i in range(1, len(content)):
+            parts = [[w for _, w in content[:i]], [w for _, w in content[i:]]]
+            for metric_words, dimension_words in (parts, parts[::-1]):
+                metrics = self._candidates(metric_words)
+                dimensions = [
+                    d
+                    for d in best_dimensions(dimension_words, self.terms.dimensions)
+                    if d.core == frozenset(dimension_words)
+                ]
+                if len(metrics) == 1 and len(dimensions) == 1:
+                    routes.add((metrics[0].name, dimensions[0].name))
+        if len(routes) != 1:
+            return None
+        self._use_all()
+        metric, dimension = routes.pop()
+        return self._done("compare_segments", {"metric": metric, "dimension": dimension})
 
     def _has_two_sides(self, content: list[tuple[int, str]]) -> bool:
         """Return whether a word that joins two things stands between the words."""
@@ -179,7 +201,8 @@ class FigureRouter(Resolver):
         reading, name = self.reading, self._metric_name()
         if reading.dimensions:
             keys = self.terms.vocabulary.cohort_keys
-            if name == ACTIVE and reading.dimensions[0] in keys and not reading.segments:
+            asks_retention = any(english.meaning(w) == RETENTION for w in reading.words)
+            if name == ACTIVE and asks_retention and reading.dimensions[0] in keys and not reading.segments:
                 key = reading.dimensions.pop()
                 return self._done("cohort", {"cohort_key": key, "metric": RETENTION})
             if {d for d, _ in reading.segments} == set(reading.dimensions):

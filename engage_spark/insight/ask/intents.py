@@ -123,7 +123,8 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
         ),
         (
             Intent.CORRELATE,
-            r"correlat\w*|relat(?:e|es|ed|ing|ion|ions|ionship|ionships)|associat\w*|link(?:ed|s)?|"
+            r"correlat\w*|effects? (?:of|on)|plays? (?:a|any|no) (?:\w+ )?role|matters? for|"
+            r"relat(?:e|es|ed|ing|ion|ions|ionship|ionships)|associat\w*|link(?:ed|s)?|"
             r"go(?:es)? (?:together|"
             r"hand in hand|along)|depend\w*|moves? (?:together|with)|connection between|spearman\w*|"
             r"pearson\w*|tied to|"
@@ -201,7 +202,7 @@ REWRITES = tuple(
             r"clients))",
             "what proportion of",
         ),
-        (r"\bthe share of\b", "the proportion of"),
+        (r"\bshare\b", "proportion"),
         (r"\bhow long\b", "how long duration"),
         (r"\bsizes? of (?:each|every|the|all)\b", "number of customers by"),
         (r"\bhow (?:big|large) (?:is|are) (?:the |our )?", "how many customers "),

@@ -466,6 +466,7 @@ def _dimension_at(
     is_named = frozenset(own) == fitting[0].core - english.STATISTICS
     if before in _STRONG or has_group:
         return fitting[0]
+    is_named = is_named or not reading.terms.name_words & frozenset(own)
     return fitting[0] if before in ("which", "what", "different") and is_named else None
 
 

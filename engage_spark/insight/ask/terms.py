@@ -121,8 +121,8 @@ class Terms:
             core -= _AUXILIARIES
             clause = re.split(r"[.:;,]| for ", spec.description, maxsplit=1)[0]
             soft = content_of(clause) | content_of(spec.unit or "") | frozenset(parts)
-            if spec.is_target and clause.strip().lower() == "target":
-                soft |= content_of(re.split(r"[.;,]", spec.description.partition(":")[2], maxsplit=1)[0])
+            if spec.is_target:
+                soft = content_of(spec.unit or "") | frozenset(parts)
             numbers = [int(w) for w in parts if w.isdigit()]
             window = spec.rolling_days or next(
                 (n for n in numbers if n in (1, 7, 14, 28, 30, 60, 90, 365)), None
