@@ -100,8 +100,8 @@ def _descriptive(words: Vocabulary) -> tuple[Tool, ...]:
             "compare_segments",
             "Compare the mean or rate of a metric between the segments of a dimension, highest first; with "
             "first and second: two segments and their difference. Without a dimension: the segments of all "
-            f"dimensions that differ most from the whole. {_NOT_A_CAUSE}",
-            "A table of segments with customers, mean, interval and difference from the whole.",
+            f"dimensions, highest first. {_NOT_A_CAUSE}",
+            "A table of segments with customers, mean, interval and difference from all others.",
             ToolGroup.DESCRIPTIVE,
             [
                 _metric(words, required=True),
@@ -184,16 +184,17 @@ def _diagnostic(words: Vocabulary) -> tuple[Tool, ...]:
         ),
         _tool(
             "churn_drivers",
-            "List what goes with a target, such as churn: the contract's indicators by how much the target "
-            f"differs with and without them, and the metrics that correlate with it. {_NOT_A_CAUSE}",
-            "A table of indicators and metrics with lift or correlation, interval and customers.",
+            "List what goes with a target, such as churn: the groups (by indicators, and segments) "
+            "by how much the target differs between them and the others, and the metrics that correlate with "
+            f"it. {_NOT_A_CAUSE}",
+            "A table of groups with lift, interval and customers; facts on correlations.",
             ToolGroup.DIAGNOSTIC,
             [target, _limit(), _as_of()],
         ),
         _tool(
             "explain_customer",
-            "Explain what the models say of one customer: prediction, interval, the features that moved it "
-            "most, and which indicators hold. Personal values are masked.",
+            "Explain what the models say of one customer: prediction, interval, whether a "
+            "contact pays, and the features that moved the prediction most. Personal values are masked.",
             "Facts on the predictions, and a table of reasons with contributions.",
             ToolGroup.DIAGNOSTIC,
             [customer, target, _as_of()],
