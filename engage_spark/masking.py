@@ -27,6 +27,11 @@ _WORD = (
     r"|auth(?!ent|or(?!i[sz]))|connection[ ._-]?string|(?<![a-z])(?:sas|sig|pat|dsn|pw)(?![a-z])"
     r"|(?:access|account|api|private|secret|session|shared|storage)[ ._-]?key)"
 )
+_STRONG = (
+    r"(?:passw(?:or)?d|passphrase|(?<![a-z])pwd|secret"
+    r"|(?:access|account|api|private|session|shared|storage)[ ._-]?key)"
+)
+"""Names that are hardly those of anything else: around them more is taken for a secret."""
 _SECRET_NAME = re.compile(rf"key|private|{_WORD}", re.IGNORECASE)
 _TEXT_NAME = re.compile(_WORD, re.IGNORECASE)
 _QUOTED = (
@@ -35,7 +40,7 @@ _QUOTED = (
 )
 _NAMED = re.compile(
     rf"({_WORD}[\w.-]{{0,40}}(?:\[\w{{1,9}}\])?(\\*['\"])?[ \t\xa0]*)"
-    rf"(?:(=(?!>)[ \t\xa0]*)({_QUOTED}|[^\s&;]+)"
+    rf"(?:(=(?![=>])[ \t\xa0]*)({_QUOTED}|[^\s&;]+)"
     rf"|(:[ \t]*)({_QUOTED}|[^\s,;)\]}}]+)(?=(\s*(?:$|[\n#,;)\]}}]))?))",
     re.IGNORECASE,
 )
@@ -43,7 +48,10 @@ _NAMED = re.compile(
 _HEADER = re.compile(r"\b((?:authorization|cookie)['\"]?[ \t]*[:=][ \t]*['\"]?)[^\n'\"]+", re.IGNORECASE)
 _REST = r"[\w.-]{0,40}"
 _VALUE = rf"(?:{_QUOTED}|(?:(?!/>)[^\s,;)\]}}])+)"
-_ASSIGNMENTS = ("->", "=>", ":=", "==", "<-", "→", "＝", "：", "&equals;", "&#x3D;", ": !vault", ": !!str")
+_SHORT_VALUE = r"""(?>\"[^\"\n]{0,400}\"|'[^'\n]{0,400}'|[^\s,;:=\"'<>{}()\[\]]{1,400})"""
+_NO_NUMBER = r"(?!['\"]?\d{1,20}(?:\.\d{1,20})?(?:['\"\s,;)/]|$))"
+_MIXED = r"(?=['\"]?[^\s\d]{0,60}\d)(?=['\"]?[^\sA-Za-z]{0,60}[A-Za-z])"
+_ASSIGNMENTS = ("->", "=>", ":=", "<-", "→", "＝", "：", "&equals;", "&#x3D;", ": !vault", ": !!str")
 _HTML_QUOTE = r"&(?:quot|apos|#34|#39|#x27|#x22);"
 _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     # how others write a name with its value: maps of Scala, Perl and Ruby, assignments, pairs, calls, entries
@@ -53,12 +61,19 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
         (sign, re.compile(rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}{sign}[ \t]{{0,4}}){_VALUE}", re.I))
         for sign in _ASSIGNMENTS
     ),
+    ("==", re.compile(rf"({_STRONG}{_REST}[ \t]{{0,4}}==[ \t]{{0,4}}){_VALUE}", re.I)),
     *(
-        (sign, re.compile(rf"([(\[]['\"][\w.-]{{0,99}}{_WORD}{_REST}['\"],[ ]?)(?:{_QUOTED})(?=[)\]])", re.I))
+        (
+            sign,
+            re.compile(
+                rf"((?<!\bIN )(?<!\bIN)[(\[]['\"][\w.-]{{0,99}}{name}['\"],[ ]?){_SHORT_VALUE}(?=[)\]])", re.I
+            ),
+        )
         for sign in ("',", '",')
+        for name in (_STRONG + _REST, _WORD + _REST + rf"(?=['\"],[ ]?{_MIXED})")
     ),
     *(
-        (sign, re.compile(rf"({_WORD}{_REST}\((?:\w{{1,20}}=)?)(?:{_QUOTED})(?=\))", re.I))
+        (sign, re.compile(rf"({_STRONG}{_REST}\((?:\w{{1,20}}=)?)(?:{_QUOTED})(?=\))", re.I))
         for sign in ("('", '("', "='")
     ),
     *(
@@ -66,9 +81,9 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
         for sign in ("value", "Value", "VALUE")
         for pattern in (
             rf"(\b(?:name|key)['\"]?\s{{0,4}}[:=]\s{{0,4}}['\"]?[\w.-]{{0,99}}{_WORD}{_REST}['\"]?[\s,;]{{1,40}}"
-            rf"['\"]?value['\"]?\s{{0,4}}[:=]\s{{0,4}}){_VALUE}",
-            rf"(\bvalue['\"]?\s{{0,4}}[:=]\s{{0,4}}){_VALUE}(?=[\s,;]{{1,40}}['\"]?(?:name|key)['\"]?"
-            rf"\s{{0,4}}[:=]\s{{0,4}}['\"]?[\w.-]{{0,99}}{_WORD})",
+            rf"['\"]?value['\"]?\s{{0,4}}[:=]\s{{0,4}}){_NO_NUMBER}{_VALUE}",
+            rf"(\bvalue['\"]?\s{{0,4}}[:=]\s{{0,4}}){_NO_NUMBER}{_SHORT_VALUE}(?=[\s,;]{{1,40}}['\"]?(?:name|key)"
+            rf"['\"]?\s{{0,4}}[:=]\s{{0,4}}['\"]?[\w.-]{{0,99}}{_WORD})",
         )
     ),
     ("'", re.compile(r"(\b(?:password|passphrase|pwd)[ \t]{1,4})(?:'[^'\n]{1,400}'?)", re.I)),
@@ -86,14 +101,16 @@ _WRITTEN: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "\n",
         re.compile(
-            rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}:[ \t]{{0,4}}\n[ \t]{{1,40}}(?:-[ ])?)[^\s:]+$", re.I | re.M
+            rf"({_WORD}{_REST}['\"]?[ \t]{{0,4}}:[ \t]{{0,4}}\n[ \t]{{1,40}}(?:-[ ])?)"
+            rf"(?:(?<=-[ ])|{_MIXED})[^\s:]+$",
+            re.I | re.M,
         ),
     ),
     (
         " ",
         re.compile(
             r"(\b(?:password|passphrase|pwd|secret|token)[ \t]{1,4}(?:(?:is|to)[ \t])?)"
-            r"(?=[^\s\d]{0,60}\d)(?=[^\sA-Za-z]{0,60}[A-Za-z])[^\s'\"=:,;()]{6,}",
+            rf"{_MIXED}(?![a-z]{{1,40}}_[a-z0-9_]{{1,80}}(?:\s|$))[^\s'\"=:,;()]{{6,}}",
             re.I,
         ),
     ),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from typing import NamedTuple
 
 from engage_spark.contract.analytics_spec import ClaimSpec, DimensionKind, DimensionSpec, MetricSpec
 from engage_spark.contract.model import Contract, Field, Table
 from engage_spark.contract.sql_nodes import quoted, text_literal
 from engage_spark.contract.statements import ClaimKind
+
+MOST_SHARES = 50
+"""Declared shares of one field that are claims: the greatest, since each has to be counted."""
 
 
 def reference_metric(name: str, f: Field, source: str, table: str) -> MetricSpec:
@@ -46,15 +51,16 @@ def reference_claims(
                 tables=(table,),
             )
         )
-    if f.is_two_classes and metric is not None and dict(f.reference_shares).keys() == {0, 1}:
-        return [*claims, _share(name, f, table, 1, metric=metric.name)], []
-    for value, _ in f.reference_shares:
+    shares = _claimed_shares(f)
+    if f.is_two_classes and metric is not None and {s.value for s in shares} == {0, 1}:
+        return [*claims, *(_share(name, table, s, metric=metric.name) for s in shares if s.value == 1)], []
+    for share in shares:
+        value = share.value
         if category is not None:
-            segment = str(value)
-            claims.append(_share(name, f, table, value, dimension=category.name, segment=segment))
+            claims.append(_share(name, table, share, dimension=category.name, segment=str(value)))
             continue
         rule = DimensionSpec(
-            name=f"{name}_{_slug(str(value), f)}",
+            name=f"{name}_{share.slug}",
             kind=DimensionKind.CLAIM,
             source=f"CAST({quoted(name)} AS STRING) = {text_literal(str(value))}",
             tables=(table,),
@@ -62,42 +68,51 @@ def reference_claims(
             is_personal=f.is_personal,
         )
         rules.append(rule)
-        claims.append(_share(name, f, table, value, dimension=rule.name, segment="true"))
+        claims.append(_share(name, table, share, dimension=rule.name, segment="true"))
     return claims, rules
+
+
+class _Share(NamedTuple):
+    value: str | int
+    share: float
+    slug: str
+    """The value as a part of a name; its place among the values where two would look alike."""
+
+
+def _claimed_shares(f: Field) -> list[_Share]:
+    """Return the greatest declared shares of a field, in the order of their declaration."""
+    slugs = [re.sub(r"[^a-z0-9]+", "_", str(v).lower()).strip("_") for v, _ in f.reference_shares]
+    times = Counter(slugs)
+    shares = [
+        _Share(value, share, slug if slug and times[slug] == 1 else str(place))
+        for place, ((value, share), slug) in enumerate(zip(f.reference_shares, slugs, strict=True), 1)
+    ]
+    greatest = sorted(range(len(shares)), key=lambda at: -shares[at].share)[:MOST_SHARES]
+    return [shares[at] for at in sorted(greatest)]
 
 
 def _share(
     name: str,
-    f: Field,
     table: str,
-    value: str | int,
+    share: _Share,
     *,
     metric: str | None = None,
     dimension: str | None = None,
     segment: str | None = None,
 ) -> ClaimSpec:
-    claimed = dict(f.reference_shares)[value]
     return ClaimSpec(
-        name=f"{name}_{_slug(str(value), f)}_share",
+        name=f"{name}_{share.slug}_share",
         version=1,
-        statement=f"{name} is {value} for {claimed * 100:.10g}% of the customers.",
+        statement=f"{name} is {share.value} for {share.share * 100:.10g}% of the customers.",
         source=f"{table}.{name}: referenceShares",
         kind=ClaimKind.REFERENCE_SHARE,
         unit="share",
         metric=metric,
         dimension=dimension,
         segment=segment,
-        claimed=claimed,
+        claimed=share.share,
         tables=(table,),
     )
-
-
-def _slug(value: str, f: Field) -> str:
-    """Return a value as a part of a name; its place among the values where two would look alike."""
-    texts = [str(v) for v, _ in f.reference_shares]
-    slugs = [re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") for text in texts]
-    place = texts.index(value)
-    return slugs[place] if slugs[place] and slugs.count(slugs[place]) == 1 else str(place + 1)
 
 
 def claims_of_tables(contract: Contract) -> list[ClaimSpec]:

@@ -176,7 +176,7 @@ class Field:
         """Whether the values are 0 and 1: a boolean, those two allowed, or a whole number between them."""
         is_whole = self.spark_type in ("tinyint", "smallint", "int", "bigint")
         between = is_whole and not self.allowed and (self.minimum, self.maximum) == (0, 1)
-        return self.spark_type == "boolean" or set(self.allowed) == {0, 1} or between
+        return self.spark_type == "boolean" or set(map(repr, self.allowed)) == {"0", "1"} or between
 
     @property
     def is_personal(self) -> bool:

@@ -174,6 +174,14 @@ PLAIN = [
     "the token of run 3 is missing",
     "the password is wrong",
     "identified by a hash",
+    "payment_type IN ('token', 'card')",
+    "columns ['auth_method', 'sms']",
+    "CASE WHEN pass_type == 'gold'",
+    "season_pass('gold')",
+    "password changes_90d of 12 customers",
+    "token_spend:\n    integer",
+    "name: token_count, value: 12",
+    "value=12 name=token_count",
     "password:\n  min_length: 3",
 ]
 SECRET_NAMES = """password passwd passphrase ssl_passphrase db.pass PGPASS PGPASSWORD MYSQL_PASS authorization
@@ -259,7 +267,8 @@ def test_of_the_settings_only_those_of_s3_are_secrets() -> None:
      "password=[", "password={", "<password>", "password</name> ", "password%3D", "password&#61;",
      "password&quot;", "a.password  ", "password\t", "-u a:", "password => ", "('password', ",
      "name=password value=", "value=x ", "password(", "password '", "password is ", "password:\n  ",
-     "identified by ", "password 1", "(a.", "<a", "\n ", "a.a"],
+     "identified by ", "password 1", "value=", "value:", "value='", "value=a ", "['password', '",
+     "password ==", "(a.", "<a", "\n ", "a.a"],
 )  # fmt: skip
 def test_masking_a_long_text_takes_a_moment(unit: str) -> None:
     started = time.process_time()
