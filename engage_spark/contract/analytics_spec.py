@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -10,6 +11,7 @@ from engage_spark.contract.statements import Aim, ClaimKind, OverTime, Shape
 
 ALL, CUSTOMERS, ACTIVE, RETENTION = "all", "customers", "active", "retention"
 """Names that no metric and no dimension of a contract may have."""
+_QUOTED = re.compile(r"`((?:[^`]|``)+)`")
 
 
 class DimensionKind(StrEnum):
@@ -92,6 +94,11 @@ class DimensionSpec:
     description: str = ""
     is_personal: bool = False
     probes: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that its source names."""
+        return frozenset(_QUOTED.findall(self.source))
 
 
 @dataclass(frozen=True, kw_only=True)

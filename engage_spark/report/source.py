@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Any
 
+from engage_spark.analytics.rule_suppression import Sides, hidden_rules
+from engage_spark.analytics.states import FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract import Contract, Field, Role, Table, TableKind
+from engage_spark.contract.analytics import analytics_spec_of
+from engage_spark.contract.analytics_spec import AnalyticsSpec, DimensionKind
 from engage_spark.errors import NotPublishedError
 from engage_spark.numerics.suppression import hidden_groups
 from engage_spark.pipelines.stages import ANALYTICS, GRAPH_COMPARISON, MODEL_MONITORING
@@ -68,6 +72,24 @@ class Source:
             view = self.lake.views.get(table)
             raise NotPublishedError.of(table, command=view.command if view else "analyze")
         return days[-1]
+
+    @cached_property
+    def spec(self) -> AnalyticsSpec:
+        """What analytics counts by the contract."""
+        return analytics_spec_of(self.contract)
+
+    @cached_property
+    def left_out(self) -> frozenset[str]:
+        """The dimensions and keys of cohorts that are not shown at all: what only claims are measured by, and
+        fields that are classified, whose values are personal; protected ones are compared.
+        """
+        columns = {c.name: self.contract.table(c.table)[c.field] for c in self.spec.columns}
+        classified = {name for name, f in columns.items() if f.is_personal and not f.protected}
+        return frozenset(
+            d.name
+            for d in self.spec.dimensions
+            if d.kind is DimensionKind.CLAIM or (not d.kind.is_rule and d.columns & classified)
+        )
 
     @property
     def is_analysed(self) -> bool:
@@ -141,7 +163,37 @@ class Source:
             columns = sorted({c for by_column in segments.values() for c in by_column})
             table = {s: [by_column.get(c) for c in columns] for s, by_column in sorted(segments.items())}
             hidden[dimension] = hidden_groups(table)
+        for rule in hidden_rules(self.spec, self._rule_sizes(counts), hidden):
+            hidden[rule] = frozenset(counts[rule]) | {TRUE_SEGMENT, FALSE_SEGMENT}
         return hidden
+
+    def _rule_sizes(
+        self, counts: Mapping[str, Mapping[str, Mapping[str, int]]]
+    ) -> dict[str, dict[Hashable, Sides]]:
+        """Return the two sides of each rule: of its customers, and of those with a value of each metric."""
+        rules = {d.name for d in self.spec.dimensions if d.kind.is_rule}
+        sides: dict[str, dict[Hashable, Sides]] = defaultdict(dict)
+        for rule in sorted(rules & counts.keys()):
+            holds, fails = (counts[rule].get(s, {}) for s in (TRUE_SEGMENT, FALSE_SEGMENT))
+            for column in sorted({*holds, *fails}):
+                sides[rule][column] = holds.get(column, 0), fails.get(column, 0)
+        if self.days("rollups") and rules:
+            values: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+            for row in self.of_day(
+                "rollups",
+                columns="dimension, metric, segment, customer_days AS n",
+                where=f"grain = 'day' AND dimension IN ({texts(rules)}) AND metric <> '{CUSTOMERS}'",
+            ):
+                values[row["dimension"], row["metric"]][row["segment"]] = int(row["n"] or 0)
+            for (rule, metric), of in values.items():
+                sides[rule][metric, "values"] = of.get(TRUE_SEGMENT, 0), of.get(FALSE_SEGMENT, 0)
+        if self.days("indicators"):
+            for row in self.of_day("indicators", where="measured"):
+                holds_for, rest = int(row["n"] or 0), max(0, int(row["customers"] or 0) - int(row["n"] or 0))
+                own = sides[row["indicator"]]
+                own["customers"] = holds_for, rest
+                own[row["target"], "values"] = int(row["n_with"] or 0), int(row["n_without"] or 0)
+        return sides
 
     def _sizes(self) -> Iterable[tuple[str, str, str, int]]:
         counted = f"dimension <> '{WHOLE}' AND segment <> '{WHOLE}' AND metric = '{CUSTOMERS}'"
@@ -178,6 +230,11 @@ class Source:
             for segment in hidden_groups(padded, hidden_elsewhere=elsewhere):
                 hidden.add((dimension, segment, metric))
         return frozenset(hidden)
+
+
+def texts(values: Iterable[str]) -> str:
+    """Return values as SQL lists texts."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in sorted(values))
 
 
 def numeric_fields(table: Table) -> list[Field]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from engage_spark.contract import Contract, Role, TableKind, graph_spec_of, system_contract
+from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.pipelines.stages import ANALYTICS
 from engage_spark.publication import REJECTED, RUN_ID, Kind
 from tests.support.lake_without_spark import SmallLake
@@ -129,6 +130,7 @@ def analyse(
     numbers = [f for f in entity.fields if f.spark_type in ("int", "bigint", "double") and not f.is_key]
     metrics = [(f.name, f.unit, f.reference_mean or 10.0) for f in numbers[:n_metrics]]
     targets = [f.name for f in entity.fields if f.role is Role.TARGET]
+    kinds = {d.name: str(d.kind) for d in analytics_spec_of(lake.contract).dimensions}
     total = max((sum(n for _, n in segments) for segments in dimensions.values()), default=0)
     made: dict[str, Rows] = {name: [] for name in ANALYTICS}
     made["analytics_states"] = [
@@ -143,7 +145,7 @@ def analyse(
         }
     ]
     for dimension, segments in {"all": [("all", total)], **dimensions}.items():
-        kind = "all" if dimension == "all" else "category"
+        kind = "all" if dimension == "all" else kinds.get(dimension, "category")
         for order, (segment, n) in enumerate(segments):
             label = texts.get(str(segment), segment) if segment is not None else "(null)"
             at = {"dimension": dimension, "segment": label}

@@ -8,7 +8,7 @@ from typing import Any
 
 from engage_spark.report.charts import dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
-from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
+from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source, texts
 
 KEY, TITLE = "changes", "What changed"
 GRAINS = {
@@ -193,10 +193,9 @@ def _explained(source: Source, whole: list[Row], day: date) -> list[Figure | Gri
     metrics = [r["metric"] for r in clearest if r["metric"] != CUSTOMERS][:8]
     if not metrics:
         return []
-    # Values of the contract are quoted as SQL quotes texts.
-    listed = ", ".join("'" + m.replace("'", "''") + "'" for m in metrics)
     parts = f"dimension <> '{WHOLE}' AND segment <> '{WHOLE}'"
-    rows = source.of_day("changes", where=f"{parts} AND grain = '{grain}' AND metric IN ({listed})")
+    rows = source.of_day("changes", where=f"{parts} AND grain = '{grain}' AND metric IN ({texts(metrics)})")
+    rows = [r for r in rows if r["dimension"] not in source.left_out]
     hidden = source.hidden_of_metric(rows, "n_before", "n_after")
     shown = [r for r in rows if (r["dimension"], r["segment"], r["metric"]) not in hidden]
     shown = [r for r in shown if r["mix"] is not None and r["rate"] is not None]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from engage_spark.analytics.states import FALSE_SEGMENT, TRUE_SEGMENT
+from engage_spark.contract.statements import ClaimKind
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import bars, dots, matrix
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
-from engage_spark.report.source import Row, Source
+from engage_spark.report.source import WHOLE, Row, Source
 
 LISTED, SQUARE = 500, 26
 """Pairs that are listed, and metrics in the map."""
@@ -137,7 +139,9 @@ def indicators(source: Source) -> PageSection:
             key="indicators", title="Indicators", missing="The contract declares no indicators."
         )
     unmeasured = sorted({(r["indicator"], r["reason"]) for r in rows if not r["measured"]}, key=str)
-    too_small = {r["indicator"] for r in rows if r["measured"] and _is_small(r)}
+    too_small = {
+        r["indicator"] for r in rows if r["measured"] and (_is_small(r) or source.hidden.get(r["indicator"]))
+    }
     lead = [
         "Rules of the contract that point to a target. Lift is the target's mean with the rule, divided by "
         "that without it: 1 says that they are alike. It is an association, not an effect."
@@ -146,7 +150,8 @@ def indicators(source: Source) -> PageSection:
     shown = [r for r in rows if r["measured"] and r["indicator"] not in too_small]
     if too_small:
         lead.append(
-            f"Not shown, since too few customers have them or lack them: {', '.join(sorted(too_small))}."
+            "Not shown, since too few customers have them or lack them, or tell them from another rule or "
+            f"group: {', '.join(sorted(too_small))}."
         )
     parts: list[Figure | Grid] = (
         [_lift(source, shown, day)] if any(r["lift"] is not None for r in shown) else []
@@ -266,7 +271,10 @@ def claims(source: Source) -> PageSection:
         "interval; where the interval spans both sides, it cannot be told."
     ]
     return PageSection(
-        key="claims", title="Claims", lead=lead, parts=(_verdicts(rows, counts, day), _claim_list(rows, day))
+        key="claims",
+        title="Claims",
+        lead=lead,
+        parts=(_verdicts(rows, counts, day), _claim_list(source, rows, day)),
     )
 
 
@@ -313,12 +321,23 @@ def small_claims(rows: list[Row]) -> frozenset[str]:
     return frozenset(hidden)
 
 
-def _claim_list(rows: list[Row], day: Any) -> Grid:
+def _of_hidden_groups(source: Source) -> frozenset[str]:
+    """Return the claims on groups that are not shown; the explanation of the highest may name any group."""
+    hidden = set()
+    for claim in source.spec.claims:
+        small = source.hidden.get(claim.dimension or WHOLE, frozenset())
+        is_any = claim.kind is ClaimKind.HIGHEST
+        if small and (is_any or not small.isdisjoint((claim.segment, TRUE_SEGMENT, FALSE_SEGMENT))):
+            hidden.add(claim.name)
+    return frozenset(hidden)
+
+
+def _claim_list(source: Source, rows: list[Row], day: Any) -> Grid:
     order = ("contradicted", "absent", "weaker", "cannot_be_told", "holds")
     ordered = sorted(
         rows, key=lambda r: (order.index(r["verdict"]) if r["verdict"] in order else len(order), r["claim"])
     )
-    small = small_claims(rows)
+    small = small_claims(rows) | _of_hidden_groups(source)
     return Grid(
         title="Every claim",
         columns=(

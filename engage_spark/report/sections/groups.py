@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import NotPublishedError
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
-from engage_spark.report.source import CUSTOMERS, WHOLE, Row, Source
+from engage_spark.report.source import CUSTOMERS, Row, Source, texts
 
 DRAWN, LISTED, CELLS, CURVES, SNAPSHOTS = 30, 500, 6000, 5, 60
 """Segments drawn per dimension, rows of tables, values in a plot, curves of a measure and their snapshots."""
@@ -24,7 +25,12 @@ def segments(source: Source) -> PageSection:
     """
     day = source.day("segments")
     rows = source.of_day("segments", order="dimension, segment_order, segment")
-    rows = [r for r in rows if r["dimension"] != WHOLE]
+    rows = [
+        r
+        for r in rows
+        if r["dimension"] not in source.left_out
+        and r["dimension_kind"] not in (DimensionKind.ALL, DimensionKind.CLAIM)
+    ]
     shown = [r for r in rows if r["segment"] not in source.hidden.get(r["dimension"], frozenset())]
     by_dimension: dict[str, list[Row]] = defaultdict(list)
     for r in shown:
@@ -93,9 +99,8 @@ def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure 
     drawable = sorted(d for d, own in by_dimension.items() if len(own) <= DRAWN)
     if not drawable or not source.days("rollups"):
         return []
-    listed = ", ".join("'" + d.replace("'", "''") + "'" for d in drawable)
     rows = source.of_day(
-        "rollups", where=f"grain = 'day' AND metric <> '{CUSTOMERS}' AND dimension IN ({listed})"
+        "rollups", where=f"grain = 'day' AND metric <> '{CUSTOMERS}' AND dimension IN ({texts(drawable)})"
     )
     hidden = source.hidden_of_metric(rows, "customer_days")
     metrics, n_cells = [], 0
@@ -224,6 +229,7 @@ def cohorts(source: Source) -> PageSection:
         f"SELECT * FROM cohorts WHERE snapshot_date <= DATE '{day}' "  # noqa: S608 (a day)
         "ORDER BY cohort_key, metric, cohort, snapshot_date"
     )
+    rows = [r for r in rows if r["cohort_key"] not in source.left_out]
     hidden = _hidden_cohorts(source, rows)
     shown = [
         r

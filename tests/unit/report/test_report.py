@@ -20,6 +20,7 @@ from engage_spark.reader import OpenLake
 from engage_spark.report import Report, build_report
 from engage_spark.report.sections.columns import merged_bins
 from engage_spark.report.sections.findings import small_claims
+from engage_spark.report.source import Source
 from tests.support.analysed_lake import NEWEST, analyse, analysed_lake
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import DATA
@@ -95,6 +96,41 @@ def test_small_groups_are_hidden_and_so_is_what_gives_them_away(tmp_path: Path) 
     assert "tiny" not in shown and ">next<" not in shown
     assert '"tiny"' not in "".join(specs(shown)) and '"next"' not in "".join(specs(shown))
     assert "2 groups are not shown" in shown
+
+
+def test_shares_of_a_protected_field_do_not_give_a_small_group_away(tmp_path: Path) -> None:
+    """Each declared share is a rule of its own; 505 and 490 of 1,000 would tell of the five."""
+    shares = {"gender_male": 505, "gender_female": 490, "gender_non_binary": 5}
+    dimensions: dict[str, list[tuple[str | None, int]]] = {
+        name: [("true", n), ("false", 1000 - n)] for name, n in shares.items()
+    }
+    lake = analysed_lake(tmp_path, ENGAGEMENT, days=2, customers=1000, dimensions=dimensions)
+    lake_open = open_lake(lake.root)
+    report = build_report(lake_open)
+    for key in ("segments", "changes"):
+        assert "gender_" not in section(report, key)
+    hidden = Source(lake_open).hidden
+    assert [name for name in shares if not hidden[name]] == ["gender_male"]
+
+
+def test_of_nested_rules_that_differ_by_few_one_is_shown(tmp_path: Path) -> None:
+    names = ("churn_risk_login_over_14", "churn_risk_login_over_30", "low_engagement_sessions_under_3")
+    dimensions: dict[str, list[tuple[str | None, int]]] = {
+        name: [("true", n), ("false", 1000 - n)] for name, n in zip(names, (505, 500, 500), strict=True)
+    }
+    texts = dict(zip(("long_absent", "no_frills", "rarely_seen"), names, strict=True))
+    lake = analysed_lake(
+        tmp_path,
+        ENGAGEMENT,
+        days=1,
+        customers=1000,
+        dimensions=dimensions | {"plan": [("a", 1000)]},
+        names=texts,
+    )
+    report = build_report(open_lake(lake.root))
+    assert f"another rule or group: {names[1]}." in html.unescape(section(report, "indicators"))
+    shown = section(report, "segments") + "".join(specs(section(report, "indicators")))
+    assert names[0] in shown and names[2] in shown and names[1] not in shown
 
 
 def test_groups_of_people_that_are_too_small_are_not_compared(page: Report) -> None:
