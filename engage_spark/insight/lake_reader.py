@@ -168,7 +168,7 @@ class LakeReader:
             while len(self._states) >= MOST_DAYS:
                 del self._states[next(iter(self._states))]
             states = to_day_states([row | {"quantiles": None, "customers": None} for row in rows])
-            self._states[day] = HiddenSegments(states)
+            self._states[day] = HiddenSegments(states, self.words.spec)
         return self._states[day]
 
     def day_states(self, as_of: date | None) -> tuple[Origin, HiddenSegments, DayStates]:

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from engage_spark.analytics.states import ALL, CUSTOMERS, DayStates, MetricState
+from engage_spark.contract import load_contract
+from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.errors import EngageError
 from engage_spark.insight import Answer, Insight, SuppressedError
-from engage_spark.insight.small_groups import hidden_segments
+from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
 from tests.support.counted_lake import counted_lake
 from tests.support.gym import CONTRACT, DAYS, HOSTILE, NEWEST, gym_insight, members
 
@@ -146,3 +149,21 @@ def test_what_covers_a_group_depends_on_sizes_and_names_alone() -> None:
     assert hidden_segments(sizes) == {"tiny", "a"} == hidden_segments(dict(reversed(sizes.items())))
     assert hidden_segments(sizes, {"a": 30, "b": 3, "c": 31, "tiny": 5}) == {"tiny", "a", "b"}
     assert hidden_segments({}) == frozenset()
+
+
+def test_rules_of_one_field_do_not_tell_of_few_together() -> None:
+    """Declared shares of a protected field, and thresholds of a number, are dimensions of their own."""
+    spec = analytics_spec_of(load_contract())
+    rules = {
+        "gender_male": 505,
+        "gender_female": 490,
+        "gender_non_binary": 5,
+        "churn_risk_login_over_14": 405,
+        "churn_risk_login_over_30": 400,
+    }
+    states = {(ALL, ALL, CUSTOMERS): MetricState(1000)}
+    for name, n in rules.items():
+        states |= {(name, s, CUSTOMERS): MetricState(k) for s, k in (("true", n), ("false", 1000 - n))}
+    hidden = HiddenSegments(DayStates(states), spec)
+    assert [name for name in rules if not hidden.of(name)] == ["gender_male", "churn_risk_login_over_14"]
+    assert hidden.of("churn_risk_login_over_30", "churn_30_day") == {"true", "false"}
