@@ -39,15 +39,12 @@ from engage_spark.ml.serving_model import (
 from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.ml.training.candidates import CONSTANT, Candidate, baseline_for, candidates_for
 from engage_spark.ml.training.cross_validation import (
-    VARIED_FOLDS,
     CandidateComparison,
     FitRows,
-    VariantResult,
     compare_candidates,
-    features_named,
+    features_by_fold,
     rows_by_held_out_fold,
     select_features,
-    variants_on_folds,
 )
 from engage_spark.ml.training.final_models import (
     ALL,
@@ -61,9 +58,10 @@ from engage_spark.ml.training.final_models import (
     fit_final_models,
     measure_final_models,
 )
-from engage_spark.ml.training.fit import failure_of, narrow
+from engage_spark.ml.training.fit import failure_of, narrow, own_failure
 from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of, serving_gate
 from engage_spark.ml.training.pipeline import candidate_features
+from engage_spark.ml.training.variants import VARIED_FOLDS, VariantResult, variants_on_folds
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
 
@@ -130,11 +128,12 @@ def train_target(
     `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
     compared. A model that cannot be fitted, or cannot predict a row that it is measured on, is left out.
 
-    Cost: folds x candidates fits and at most nine more: the model and the baseline on all folds, three
-    variants on two folds each, and the model on all matured days; a few small jobs for each fold's model of
-    the winner; one pass over the test split for the metrics of the model, the baseline, importance and the
-    fairness table. At most `models.judged_rows` scores per model on
-    the driver. Where a fit may not take all rows, two jobs more, which count them.
+    Cost: folds x candidates fits and at most nine more where none fails: the model and the baseline on all
+    folds, three variants on two folds each, and the model on all matured days; with forests as ranker one per
+    fold, one on all, and for two of the variants one on two folds each; a few small jobs for each model of a
+    fold; one pass over the test split for the metrics of the model, the baseline, importance and the fairness
+    table. At most `models.judged_rows` scores per model on the driver. Where a fit may not take all rows, two
+    jobs more, which count them.
 
     Errors: ConfigurationError where the rows cannot be trained on, FitError where a fit fails.
     """
@@ -422,18 +421,24 @@ def _fit_best(
 
 def _variants(task: _Task, comparison: CandidateComparison) -> dict[str, VariantResult]:
     """Measure the winner on folds with all features, by the other policy, and without protected fields, where
-    these are other features.
+    these are other features. What fails costs advice: it is said, and the rest is measured.
     """
     specs, main = task.specs, task.specs.main
     folds = sorted(k for k in task.fit_rows if k is not None)[:VARIED_FOLDS]
-    rows: FitRows = {k: task.fit_rows[k] for k in (*folds, None)}
+    rows = {k: task.fit_rows[k] for k in folds}
     variants: dict[str, dict[int, Sequence[Feature]]] = {}
     if len(comparison.selected) < len(main.features):
         variants[ALL] = dict.fromkeys(folds, main.features)
     for role, spec in ((OTHER, specs.other), (UNPROTECTED, specs.unprotected)):
-        if spec.names != main.names:
-            selection = select_features(spec, task.grams, rows, days=task.days, models=task.models)
-            variants[role] = {k: features_named(spec, selection.folds[k].kept) for k in folds}
+        if spec.names == main.names:
+            continue
+        try:
+            variants[role] = dict(
+                features_by_fold(spec, task.grams, rows, days=task.days, models=task.models)
+            )
+        except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
+            failure = own_failure(f"choosing features {role}", spec.features, e)
+            log.event(f"no comparison with {role}: {failure.message}", level="warning")
     if not variants:
         return {}
     return variants_on_folds(

@@ -26,7 +26,6 @@ from engage_spark.ml.serving_model import (
 )
 from engage_spark.ml.training.cross_validation import (
     CandidateComparison,
-    VariantResult,
 )
 from engage_spark.ml.training.final_models import (
     ALL,
@@ -35,6 +34,7 @@ from engage_spark.ml.training.final_models import (
     FinalModel,
     FinalModels,
 )
+from engage_spark.ml.training.variants import PairedMeans, VariantResult
 
 WORST_AUC, WORST_RMSE = 0.005, 0.01
 """What selection may cost before it is reported: a loss in AUC, or a share of RMSE."""
@@ -99,12 +99,11 @@ class TrainedTarget:
         """The candidate on all features; None where nothing was selected from them, or it failed."""
         return self.variants.get(ALL)
 
-    def own_mean(self, variant: VariantResult) -> float:
-        """Return the mean of the headline metric of the model itself over the folds of a variant, or NaN."""
-        metric = HEADLINE[self.target.task].name
-        folds = self.comparison.winner.folds[metric][: len(variant.folds[metric])]
-        own = [v for v in folds if not math.isnan(v)]
-        return sum(own) / len(own) if own else math.nan
+    def beside(self, variant: VariantResult) -> PairedMeans | None:
+        """Return a variant's mean of the headline metric beside the model's own, over the folds that define
+        both; None where none does.
+        """
+        return variant.beside(self.comparison.winner, HEADLINE[self.target.task].name)
 
     @property
     def is_apart_from_baseline(self) -> bool:
@@ -156,10 +155,10 @@ class TrainedTarget:
         full = self.all_features.folds[metric.name]
         selected = self.comparison.winner.folds[metric.name]
         losses = [metric.gain(a, s) for a, s in zip(full, selected, strict=False) if not math.isnan(a + s)]
-        is_binary, scale = self.target.task is Task.BINARY, self.all_features.mean(metric.name)
-        if not losses or min(losses) <= 0 or not (is_binary or scale):
+        is_binary, means = self.target.task is Task.BINARY, self.beside(self.all_features)
+        if means is None or min(losses) <= 0 or not (is_binary or means.value):
             return None
-        loss = sum(losses) / len(losses) / (1.0 if is_binary else scale)
+        loss = sum(losses) / len(losses) / (1.0 if is_binary else means.value)
         if loss <= (WORST_AUC if is_binary else WORST_RMSE):
             return None
         return SelectionLoss(

@@ -61,7 +61,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Alternative:
-    """The same target trained otherwise, such as without the protected fields, on the first `folds` folds.
+    """The same target trained otherwise, such as without the protected fields, on so many `folds`.
 
     `value` and `reference` are means of a metric over these: its own, and that of the model of the card.
     """

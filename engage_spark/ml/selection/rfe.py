@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from engage_spark.errors import ConfigurationError
 from engage_spark.ml.selection.fold_gram import FoldGrams, Gram
 from engage_spark.numerics.dtypes import F64
 
+Fold = TypeVar("Fold", int, int | None)
 RIDGE = 1e-6
 """Added to the diagonal of the correlation matrix (an alpha of 1e-6 × rows), so that identical columns share
 their weight instead of failing.
@@ -240,18 +242,24 @@ def ranks_from(
     Errors: ConfigurationError where the folds' sources differ from those of `final`, or an importance is not
     finite.
     """
-    sources = tuple(final)
+    ranked = ranks_by_fold({**importances, None: final}, sources=tuple(final), keep=keep)
+    by_fold = {f: ranked[f] for f in importances}
+    return _selection(keep, ranker, by_fold, ranked[None], tuple(final))
+
+
+def ranks_by_fold(
+    importances: Mapping[Fold, Mapping[str, float]], *, sources: Sequence[str], keep: int
+) -> dict[Fold, Elimination]:
+    """Rank `sources` by their importances with each fold held out; their order breaks ties.
+
+    Errors: as `ranks_from`.
+    """
     bad = [
         f"fold {f}: {', '.join(sorted(set(sources) ^ set(ranked)))}"
         for f, ranked in importances.items()
         if set(ranked) != set(sources)
     ]
-    bad += [
-        f"{s}: {v}"
-        for ranked in (*importances.values(), final)
-        for s, v in ranked.items()
-        if not np.isfinite(v)
-    ]
+    bad += [f"{s}: {v}" for ranked in importances.values() for s, v in ranked.items() if not np.isfinite(v)]
     if bad:
         raise ConfigurationError(
             "importances do not rank all sources",
@@ -263,9 +271,7 @@ def ranks_from(
         order = [sources[i] for i in sorted(range(len(sources)), key=lambda i: (worth[sources[i]], -i))]
         return Elimination(kept=_best_sources(order, keep, sources), ranks=_ranks(order, keep), curve={})
 
-    return _selection(
-        keep, ranker, {f: elimination(worth) for f, worth in importances.items()}, elimination(final), sources
-    )
+    return {f: elimination(worth) for f, worth in importances.items()}
 
 
 def _selection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -17,15 +18,21 @@ from engage_spark.ml.data.split import FOLD
 from engage_spark.ml.evaluation.metrics import HEADLINE, Metric, evaluate, metrics_of
 from engage_spark.ml.feature_spec import Feature, FeatureSpec
 from engage_spark.ml.selection.fold_gram import FoldGrams
-from engage_spark.ml.selection.rfe import Selection, ranks_from, select
+from engage_spark.ml.selection.rfe import Fold, Selection, eliminate, ranks_by_fold, ranks_from, select
 from engage_spark.ml.training.candidates import Candidate, candidates_for
-from engage_spark.ml.training.fit import Fitted, Job, fit_all, out_of_fold, partitions_for, prepared
+from engage_spark.ml.training.fit import (
+    Fitted,
+    Job,
+    fit_all,
+    out_of_fold,
+    own_failure,
+    partitions_for,
+    prepared,
+)
 from engage_spark.ml.training.pipeline import slots
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
 
-VARIED_FOLDS = 2
-"""Folds on which the selected features are compared with others, such as all of them."""
 FitRows = Mapping[int | None, DataFrame]
 """Rows of the fit split that a model is fitted on, by the fold that is held out; under None all of them."""
 
@@ -145,11 +152,35 @@ def select_features(
     if models.ranker == "linear":
         folds = [k for k in rows if k is not None]
         return select(grams.using(spec.names), models.keep, folds=folds, days=days)
+    ranked = _by_forests(spec, grams, rows, models)
+    return ranks_from({k: v for k, v in ranked.items() if k is not None}, ranked[None], keep=models.keep)
+
+
+def features_by_fold(
+    spec: FeatureSpec, grams: FoldGrams, rows: Mapping[int, DataFrame], *, days: int, models: ModelSettings
+) -> dict[int, tuple[Feature, ...]]:
+    """Return the features that `select_features` keeps with each fold of `rows` held out, and no others.
+
+    Cost: linear algebra on the driver; with the forest as ranker one fit per fold.
+    """
+    if models.ranker == "linear":
+        own = grams.using(spec.names)
+        kept = {k: eliminate(own.training(k), models.keep, days=days) for k in rows}
+    else:
+        forests = _by_forests(spec, grams, rows, models)
+        kept = ranks_by_fold(forests, sources=spec.names, keep=models.keep)
+    return {k: features_named(spec, e.kept) for k, e in kept.items()}
+
+
+def _by_forests(
+    spec: FeatureSpec, grams: FoldGrams, rows: Mapping[Fold, DataFrame], models: ModelSettings
+) -> dict[Fold, dict[str, float]]:
+    """Return the importances of features in a forest with each fold of `rows` held out."""
     n_rows = grams.everything().rows
     (forest,) = candidates_for(spec.target, ["forest"], rows=min(n_rows, models.fit_rows or n_rows))
-    jobs = [_job(forest, spec, spec.features, frame, models, fold) for fold, frame in rows.items()]
-    ranked = {f.job.fold: _importances(f, spec) for f in fit_all(jobs, parallelism=models.parallelism)}
-    return ranks_from({k: v for k, v in ranked.items() if k is not None}, ranked[None], keep=models.keep)
+    jobs = [job_of(forest, spec, spec.features, frame, models, fold) for fold, frame in rows.items()]
+    fitted = fit_all(jobs, parallelism=models.parallelism)
+    return {fold: _importances(f, spec) for fold, f in zip(rows, fitted, strict=True)}
 
 
 def _importances(fitted: Fitted, spec: FeatureSpec) -> dict[str, float]:
@@ -183,7 +214,8 @@ def compare_candidates(
     Each fold has its own selected features. A candidate that fails on a fold is left out, with the reason.
 
     Cost: folds x candidates fits, `parallelism` at a time, and one job that scans the split once per fold,
-    predicts by all candidates and fetches the rows of `sample` for each.
+    predicts by all candidates and fetches the rows of `sample` for each; where it fails, such a job for each
+    candidate.
 
     Errors: FitError where no candidate is left, or no fold tells candidates apart.
     """
@@ -192,7 +224,7 @@ def compare_candidates(
     candidates = candidates_for(target, models.candidates, rows=n_fitted)
     folds = [k for k in rows if k is not None]
     features = {k: features_named(spec, selection.folds[k].kept) for k in folds}
-    jobs = [_job(c, spec, features[k], rows[k], models, k) for k in folds for c in candidates]
+    jobs = [job_of(c, spec, features[k], rows[k], models, k) for k in folds for c in candidates]
     failures: dict[Job, FitError] = {}
     with log.stage(f"{len(candidates)} candidates on {len(folds)} folds", fits=len(jobs)):
         fitted = fit_all(jobs, parallelism=models.parallelism, failures=failures)
@@ -202,13 +234,10 @@ def compare_candidates(
         raise next(iter(failures.values()))
     fitted = [f for f in fitted if f.job.candidate in candidates]
     with log.stage(f"evaluating {len(candidates)} candidates"):
-        scores = _out_of_fold(fitted, fit_split, candidates, key=key, sample=sample, models=models)
-    results = []
-    for i, c in enumerate(candidates):
-        try:
-            results.append(_result(i, c, fitted, scores, spec, sample))
-        except InputError as e:
-            reasons[c.name] = "; ".join((e.message, *e.details))
+        results, unmeasured = held_out_results(
+            fitted, fit_split, candidates, spec, key=key, sample=sample, models=models
+        )
+    reasons |= unmeasured
     for name, reason in reasons.items():
         log.event(f"{name} is left out: {reason}", level="warning")
     if not results:
@@ -229,67 +258,6 @@ def compare_candidates(
     if undefined := comparison.undefined_folds(headline.name):
         log.event(f"{headline.title} is undefined on {undefined} of {len(folds)} folds", level="warning")
     return comparison
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantResult:
-    """The winner's candidate on other features: `folds` has its metrics on the first folds, `n_features` how
-    many it took.
-    """
-
-    folds: Mapping[str, tuple[float, ...]]
-    n_features: int
-
-    def mean(self, metric: str) -> float:
-        """Return the mean of a metric over the folds that define it; NaN where none does."""
-        values = [v for v in self.folds[metric] if not math.isnan(v)]
-        return sum(values) / len(values) if values else math.nan
-
-
-def variants_on_folds(
-    comparison: CandidateComparison,
-    variants: Mapping[str, Mapping[int, Sequence[Feature]]],
-    rows: FitRows,
-    fit_split: DataFrame,
-    *,
-    key: Sequence[str],
-    sample: RowSample,
-    models: ModelSettings,
-) -> dict[str, VariantResult]:
-    """Fit the winner's candidate on other features, named by what is tried, and measure it on folds.
-
-    What follows from it, such as another ranker or policy, is chosen on rows that the test of the model does
-    not use. A variant that fails is left out, and that is said.
-
-    Cost: a fit per variant and fold, and one job that scans these folds.
-    """
-    spec, own = comparison.spec, comparison.winner.candidate
-    named = {name: replace(own, name=name) for name in variants}
-    jobs = [
-        _job(named[name], spec, features, rows[k], models, k)
-        for name, by_fold in variants.items()
-        for k, features in by_fold.items()
-    ]
-    failures: dict[Job, FitError] = {}
-    with log.stage(f"comparing with {', '.join(variants)}", fits=len(jobs)):
-        fitted = fit_all(jobs, parallelism=models.parallelism, failures=failures)
-        reasons = {job.candidate.name: error.message for job, error in failures.items()}
-        left = [c for name, c in named.items() if name not in reasons]
-        results: dict[str, VariantResult] = {}
-        if left:
-            fitted = [f for f in fitted if f.job.candidate in left]
-            scores = _out_of_fold(fitted, fit_split, left, key=key, sample=sample, models=models)
-            for i, candidate in enumerate(left):
-                try:
-                    made = _result(i, candidate, fitted, scores, spec, sample)
-                except InputError as e:
-                    reasons[candidate.name] = e.message
-                    continue
-                n_features = max(len(features) for features in variants[candidate.name].values())
-                results[candidate.name] = VariantResult(folds=made.folds, n_features=n_features)
-    for name, reason in reasons.items():
-        log.event(f"no comparison with {name}: {reason}", level="warning")
-    return results
 
 
 def ranked(results: Sequence[CandidateResult], metric: Metric) -> tuple[CandidateResult, ...]:
@@ -321,7 +289,7 @@ def ranked(results: Sequence[CandidateResult], metric: Metric) -> tuple[Candidat
     )
 
 
-def _job(
+def job_of(
     candidate: Candidate,
     spec: FeatureSpec,
     features: Sequence[Feature],
@@ -329,6 +297,7 @@ def _job(
     models: ModelSettings,
     fold: int | None,
 ) -> Job:
+    """Return the fit of a candidate on the rows without a fold; None: on all."""
     return Job(
         candidate=candidate,
         target=spec.target,
@@ -338,6 +307,45 @@ def _job(
         seed=models.seed,
         fold=fold,
     )
+
+
+def held_out_results(
+    fitted: Sequence[Fitted],
+    fit_split: DataFrame,
+    candidates: Sequence[Candidate],
+    spec: FeatureSpec,
+    *,
+    key: Sequence[str],
+    sample: RowSample,
+    models: ModelSettings,
+) -> tuple[list[CandidateResult], dict[str, str]]:
+    """Measure candidates on the folds that each was not fitted on; and say of those that fail why.
+
+    Where they cannot be scored together, one by one, so that whichever fails costs itself.
+    """
+    how: dict[str, Any] = {"key": key, "sample": sample, "models": models}
+    try:
+        scores = _out_of_fold(fitted, fit_split, candidates, **how)
+    except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
+        names = ", ".join(c.name for c in candidates)
+        features = tuple(dict.fromkeys(f for job in fitted for f in job.job.features))
+        failure = own_failure(f"predicting held-out folds by {names}", features, e)
+        if len(candidates) == 1:
+            return [], {names: failure.message}
+        log.event(f"candidates are scored one by one: {failure.message}", level="warning")
+        alone = [
+            held_out_results([f for f in fitted if f.job.candidate == c], fit_split, [c], spec, **how)
+            for c in candidates
+        ]
+        return [r for own, _ in alone for r in own], {n: why for _, own in alone for n, why in own.items()}
+    results: list[CandidateResult] = []
+    reasons: dict[str, str] = {}
+    for i, c in enumerate(candidates):
+        try:
+            results.append(_result(i, c, fitted, scores, spec, sample))
+        except InputError as e:
+            reasons[c.name] = "; ".join((e.message, *e.details))
+    return results, reasons
 
 
 def _out_of_fold(
@@ -367,11 +375,17 @@ def _result(
     spec: FeatureSpec,
     sample: RowSample,
 ) -> CandidateResult:
+    """Measure a candidate on the folds that it was fitted without, in the order of their numbers."""
     metrics = metrics_of(spec.target.task)
     own_rows = scores["candidate"] == i + 1
     by_fold: dict[str, list[float]] = {m.name: [] for m in metrics}
-    for k in sorted(set(scores["fold"][own_rows].tolist())):
+    folds = {f.job.fold for f in fitted if f.job.candidate == candidate and f.job.fold is not None}
+    for k in sorted(folds):
         rows = own_rows & (scores["fold"] == k)
+        if not rows.any():
+            for values in by_fold.values():
+                values.append(math.nan)
+            continue
         labels = scores["label"][rows]
         for name, value in evaluate(metrics, labels, scores["score"][rows], sample.weights(labels)).items():
             by_fold[name].append(math.nan if value is None else value)

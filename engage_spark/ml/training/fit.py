@@ -121,8 +121,8 @@ def fit_all(
 ) -> list[Fitted]:
     """Fit every job, `parallelism` at a time, and return them in their order.
 
-    With `failures`, an estimator that fails costs its own job: its error is put there, and the job is missing
-    from the result.
+    With `failures`, an estimator that fails costs its own job, and a stage before it the jobs that share
+    it: the error is put there, and the job is missing from the result.
 
     Jobs on the same rows (the same DataFrame object) with the same features share the fitted stages before
     the estimator. The first failure keeps waiting jobs from starting, and is raised with its candidate,
@@ -145,10 +145,11 @@ def fit_all(
     for job in jobs:
         groups.setdefault(_group(job), []).append(job)
     firsts = {group: members[0] for group, members in groups.items()}
-    made = _side_by_side(_prepare, list(firsts.values()), parallelism)
-    shared = dict(zip(firsts, map(_required, made), strict=True))
+    goes_on = failures is not None
+    made = _side_by_side(_prepare, list(firsts.values()), parallelism, goes_on=goes_on)
+    shared = dict(zip(firsts, made, strict=True))
     fits = _side_by_side(
-        lambda job: _fit(job, shared[_group(job)]), jobs, parallelism, goes_on=failures is not None
+        lambda job: _fit(job, _required(shared[_group(job)])), jobs, parallelism, goes_on=goes_on
     )
     fitted = []
     for job, fit in zip(jobs, fits, strict=True):
@@ -233,7 +234,8 @@ def _side_by_side(
         failure = failure_of(job.description, job.features, error)
         if not (goes_on and isinstance(failure, FitError)):
             raise failure from error
-        failure.__cause__ = error
+        if failure is not error:
+            failure.__cause__ = error
         outcomes.append(failure)
     return outcomes
 
@@ -264,6 +266,17 @@ def failure_of(what: str, features: Sequence[Feature], error: BaseException) -> 
         ),
         details=[f"{len(features)} features: {', '.join(f.name for f in features)}"],
     )
+
+
+def own_failure(what: str, features: Sequence[Feature], error: Exception) -> EngageError:
+    """Return the error of something that costs itself alone, as `failure_of` says it.
+
+    Errors: TransientError is raised: what a retry may cure is not left out.
+    """
+    failure = failure_of(what, features, error)
+    if isinstance(failure, TransientError) or not isinstance(failure, EngageError):
+        raise failure from error
+    return failure
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from engage_spark.lake import code_version
@@ -109,14 +108,12 @@ def _selection(t: TrainedTarget) -> Iterator[str]:
         )
     if t.all_features is not None:
         metric = HEADLINE[t.target.task].name
-        full = t.all_features.folds[metric]
-        pairs = [*zip(full, t.comparison.winner.folds[metric], strict=False)]
-        defined = [pair for pair in pairs if not any(map(math.isnan, pair))]
-        means = [f"{sum(v) / len(v):.4g}" for v in zip(*defined, strict=True)] or ["undefined"] * 2
-        yield (
-            f"On the first {len(full)} folds, all {len(t.specs.main.features)} features give {metric} "
-            f"{means[0]}, the selected ones {means[1]}."
-        )
+        if (means := t.all_features.beside(t.comparison.winner, metric)) is not None:
+            folds = f"{means.folds} fold{'s' if means.folds > 1 else ''}"
+            yield (
+                f"On {folds}, all {len(t.specs.main.features)} features give {metric} "
+                f"{means.value:.4g}, the selected ones {means.reference:.4g}."
+            )
     if t.selection_loss:
         yield selection_text(**vars(t.selection_loss))
 
@@ -173,15 +170,8 @@ def _versions(t: TrainedTarget) -> Iterator[Alternative]:
     }
     metric = HEADLINE[t.target.task].name
     for role, name in names.items():
-        if (variant := t.variants.get(role)) is not None:
-            yield Alternative(
-                name=name,
-                features=variant.n_features,
-                metric=metric,
-                value=variant.mean(metric),
-                reference=t.own_mean(variant),
-                folds=len(variant.folds[metric]),
-            )
+        if (variant := t.variants.get(role)) is not None and (means := t.beside(variant)) is not None:
+            yield Alternative(name=name, features=variant.n_features, metric=metric, **vars(means))
 
 
 def _limits(t: TrainedTarget, decision: Decision, looks: int | None) -> Iterator[str]:

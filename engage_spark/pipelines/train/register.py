@@ -286,7 +286,8 @@ def _record_metrics(run: RunRecord, trained: TrainedTarget) -> None:
         run.metrics({f"cv/{name}": winner.mean(name)})
         run.curve(f"folds/{name}", enumerate(winner.folds[name]))
     for role, variant in trained.variants.items():
-        run.metrics({f"{role.replace(' ', '_')}/{name}": variant.mean(name) for name in winner.folds})
+        means = {name: variant.beside(winner, name) for name in winner.folds}
+        run.metrics({f"{role.replace(' ', '_')}/{n}": m.value for n, m in means.items() if m is not None})
     run.metrics(
         {
             "coverage": trained.coverage.value,
@@ -414,11 +415,10 @@ def trained_model(registered: RegisteredTarget) -> TrainedModel:
                 role=role,
                 features=v.n_features,
                 metric=metric,
-                value=v.mean(metric),
-                reference=t.own_mean(v),
-                folds=len(v.folds[metric]),
+                **vars(means),
             )
             for role, v in t.variants.items()
+            if (means := t.beside(v)) is not None
         ),
         selection_cost=None
         if loss is None

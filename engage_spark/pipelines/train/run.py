@@ -65,10 +65,11 @@ def run_train(
 
     Cost: one join of customers, features and graph into scratch; three passes over the fit split (profile,
     Gram matrices of all targets and folds, histograms of the audit), and a shuffle of content hashes; per
-    target folds x candidates fits and at most six more, and a few small jobs to keep each fold's model; one
-    pass each over the test split for metrics of each final model and for the fairness table. On the driver:
-    matrices of the features, and at most `models.judged_rows` scores per model. One Delta commit each for
-    `splits` (where there are newcomers), `training_runs` and `runs`.
+    target folds x candidates fits and at most nine more where none fails (see `train_target`), and a few
+    small jobs to keep each fold's model; one pass each over the test split for metrics of each final model
+    and for the fairness table. On the driver: matrices of the features, and at most `models.judged_rows`
+    scores per model. One Delta commit each for `splits` (where there are newcomers), `training_runs` and
+    `runs`.
 
     Errors: ConfigurationError where `as_of` is in the future, no snapshot has matured, or the rows cannot
     be trained on; FitError where a fit fails; GateError where a strict audit stops; TransientError where

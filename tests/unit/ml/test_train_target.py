@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from engage_spark.errors import FitError
+from engage_spark.errors import ConfigurationError, FitError, TransientError
+from engage_spark.ml import train_target
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.train_target import _fit_best
 from engage_spark.ml.training.candidates import CONSTANT, Candidate, baseline_for, candidates_for
 from engage_spark.ml.training.cross_validation import CandidateComparison, CandidateResult
-from engage_spark.ml.training.final_models import BaselineError
+from engage_spark.ml.training.final_models import UNPROTECTED, BaselineError
 
 TARGET = Target(name="left", task=Task.BINARY, minimum=0.0, maximum=1.0, label_days=0, baseline="a")
 DECLARED = baseline_for(TARGET)
@@ -56,3 +58,43 @@ def test_a_constant_stands_in_for_a_baseline_that_cannot_predict() -> None:
     assert failed == {"stand in": "predicts infinity"}, "it is no candidate"
     with pytest.raises(BaselineError, match="again"):
         best(declared=BaselineError("once"), constant=BaselineError("again"))
+
+
+def test_features_of_a_variant_that_cannot_be_chosen_cost_that_variant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    specs = {
+        role: SimpleNamespace(names=names, features=())
+        for role, names in (("main", ("a",)), ("other", ("a", "b")), ("unprotected", ("c",)))
+    }
+    specs["main"].features = (object(),)
+    measured: list[Any] = []
+    failure: Exception = ConfigurationError("the target is 0 in a training fold")
+
+    def chosen(spec: Any, *_: Any, **__: Any) -> dict[int, Any]:
+        if spec is specs["other"]:
+            raise failure
+        return {0: ()}
+
+    monkeypatch.setattr(train_target, "features_by_fold", chosen)
+    monkeypatch.setattr(
+        train_target, "variants_on_folds", lambda _, asked, *__, **___: measured.append(asked)
+    )
+    task: Any = SimpleNamespace(
+        specs=SimpleNamespace(**specs),
+        fit_rows={0: None, 1: None, None: None},
+        grams=None,
+        days=1,
+        models=None,
+        splits=SimpleNamespace(fit=None),
+        key=(),
+        sample=lambda _: None,
+    )
+    compared: Any = SimpleNamespace(selected=(object(),))
+    train_target._variants(task, compared)
+    failure = ArithmeticError("overflow")
+    train_target._variants(task, compared)
+    assert measured == [{UNPROTECTED: {0: ()}}] * 2
+    failure = TransientError("an executor was lost")
+    with pytest.raises(TransientError):
+        train_target._variants(task, compared)

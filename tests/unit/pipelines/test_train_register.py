@@ -15,6 +15,10 @@ from engage_spark.ml.data.split_draw import SplitDraw
 from engage_spark.ml.evaluation.promotion import Decision, GateAnswer, ModelGate, decide
 from engage_spark.ml.feature_meaning import field_meanings
 from engage_spark.ml.feature_spec import LeakPolicy, Task
+from engage_spark.ml.training.candidates import Candidate, Family
+from engage_spark.ml.training.cross_validation import CandidateResult
+from engage_spark.ml.training.final_models import UNPROTECTED
+from engage_spark.ml.training.variants import VariantResult
 from engage_spark.pipelines.train import card, register, rival
 from engage_spark.tracking import CHAMPION
 
@@ -35,28 +39,32 @@ UNKNOWN = ModelGate(name="baseline", demand="d", measured="m", answer=GateAnswer
 @pytest.mark.parametrize(
     ("full", "selected", "means"),
     [
-        ((0.75, 0.5), (0.5, 0.25, 0.1), "auc 0.625, the selected ones 0.375"),
-        ((0.75, math.nan), (0.5, 0.25, 0.1), "auc 0.75, the selected ones 0.5"),
-        ((math.nan, 0.5), (math.nan, 0.25, 0.1), "auc 0.5, the selected ones 0.25"),
-        ((math.nan, math.nan), (math.nan, math.nan, 0.1), "auc undefined, the selected ones undefined"),
+        ((0.75, 0.5), (0.5, 0.25, 0.1), "2 folds, all 9 features give auc 0.625, the selected ones 0.375"),
+        ((0.75, math.nan), (0.5, 0.25, 0.1), "1 fold, all 9 features give auc 0.75, the selected ones 0.5"),
+        ((math.nan, 0.5), (0.5, 0.25, 0.1), "1 fold, all 9 features give auc 0.5, the selected ones 0.25"),
+        ((math.nan, 0.5), (0.5, math.nan, 0.1), None),
     ],
 )
-def test_the_card_compares_selections_on_the_folds_that_are_defined(
-    full: tuple[float, ...], selected: tuple[float, ...], means: str
+def test_the_card_compares_with_other_features_on_the_folds_that_define_both(
+    full: tuple[float, ...], selected: tuple[float, ...], means: str | None
 ) -> None:
-    metric = "auc"
+    linear = Candidate(name="linear", family=Family.LINEAR)
+    own = CandidateResult(candidate=linear, folds={"auc": selected}, seconds=0.0)
+    variant = VariantResult(folds={"auc": full}, n_features=9)
     trained: Any = SimpleNamespace(
-        comparison=SimpleNamespace(
-            selection=SimpleNamespace(note="", jaccard=None),
-            winner=SimpleNamespace(folds={metric: selected}),
-        ),
-        all_features=SimpleNamespace(folds={metric: full}),
-        specs=SimpleNamespace(main=SimpleNamespace(features=range(9))),
+        comparison=SimpleNamespace(selection=SimpleNamespace(note="", jaccard=None), winner=own),
+        all_features=variant,
+        variants={UNPROTECTED: variant},
+        beside=lambda v: v.beside(own, "auc"),
+        specs=SimpleNamespace(main=SimpleNamespace(features=range(9), policy=LeakPolicy.STRICT)),
         target=SimpleNamespace(task=Task.BINARY),
         selection_loss=None,
     )
-    (line,) = card._selection(trained)
-    assert line == f"On the first 2 folds, all 9 features give {means}."
+    lines, rows = list(card._selection(trained)), list(card._versions(trained))
+    assert lines == ([] if means is None else [f"On {means}."])
+    assert len(rows) == len(lines), "a row without a fold of both is left out"
+    for row in rows:
+        assert f"{row.folds} fold" in lines[0] and f"{row.value:.4g}" in lines[0]
 
 
 def compared_with(opened: Any, *, policy: str = "strict") -> tuple[rival.Rival, str | None]:

@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engage_spark.errors import FitError
+from engage_spark.errors import ConfigurationError, FitError, TransientError
 from engage_spark.ml.data.driver_sample import RowSample
 from engage_spark.ml.evaluation.metrics import METRICS
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.train_target import _fit_best
-from engage_spark.ml.training import cross_validation
+from engage_spark.ml.training import cross_validation, variants
 from engage_spark.ml.training.candidates import CONSTANT, Candidate, candidates_for
 from engage_spark.ml.training.cross_validation import (
     CandidateResult,
-    VariantResult,
     compare_candidates,
+    features_by_fold,
     ranked,
-    variants_on_folds,
 )
 from engage_spark.ml.training.final_models import ALL, OTHER
 from engage_spark.ml.training.pipeline import bounded_score
+from engage_spark.ml.training.variants import VariantResult, variants_on_folds
 from engage_spark.settings.model import ModelSettings
 
 NAN = math.nan
@@ -71,9 +71,16 @@ def test_where_nothing_is_defined_nothing_is_chosen() -> None:
 
 
 def compared(
-    monkeypatch: pytest.MonkeyPatch, *, failing: set[tuple[str, int]], nan: str | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    failing: set[tuple[str, int]],
+    nan: str | None = None,
+    broken: Exception | None = None,
+    breaks: str = "linear",
 ) -> Any:
-    """Compare stand-ins for fits: linear ranks best, then forest, then gbt."""
+    """Compare stand-ins for fits: linear ranks best, then forest, then gbt. `broken` comes of scoring the one
+    that `breaks`, alone or with others.
+    """
 
     def fit_all(jobs: Any, *, parallelism: int, failures: dict[Any, FitError]) -> list[Any]:
         for j in jobs:
@@ -82,6 +89,8 @@ def compared(
         return [SimpleNamespace(job=j, seconds=1.0) for j in jobs if j not in failures]
 
     def out_of_fold(fitted: Any, _rows: Any, candidates: Any, **_: Any) -> dict[str, np.ndarray]:
+        if broken is not None and breaks in {c.name for c in candidates}:
+            raise broken
         random = np.random.default_rng(3)
         parts = []
         for i, c in enumerate(candidates, 1):
@@ -94,7 +103,8 @@ def compared(
         table = np.vstack(parts)
         return dict(zip(("candidate", "fold", "label", "score"), table.T, strict=True))
 
-    monkeypatch.setattr(cross_validation, "fit_all", fit_all)
+    for module in (cross_validation, variants):
+        monkeypatch.setattr(module, "fit_all", fit_all)
     monkeypatch.setattr(cross_validation, "_out_of_fold", out_of_fold)
     kept = SimpleNamespace(kept=("a",))
     rows: Any = {0: object(), 1: object(), None: object()}
@@ -179,13 +189,13 @@ def test_models_of_folds_that_are_not_needed_any_more_are_dropped(monkeypatch: p
 def test_other_features_are_compared_on_folds_and_never_on_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs: list[Any] = []
     comparison = compared(monkeypatch, failing=set())
-    plain = cross_validation.fit_all
+    plain = variants.fit_all
 
     def fit_all(asked: Any, **more: Any) -> Any:
         jobs.extend(asked)
         return plain(asked, **more)
 
-    monkeypatch.setattr(cross_validation, "fit_all", fit_all)
+    monkeypatch.setattr(variants, "fit_all", fit_all)
     more = (*FEATURES, Feature(name="b", table="people", categorical=False))
     rows: Any = {0: object(), 1: object(), 2: object(), None: object()}
 
@@ -209,10 +219,87 @@ def test_other_features_are_compared_on_folds_and_never_on_the_test(monkeypatch:
         (OTHER, 1, more),
     ]
     assert {j.candidate.family.value for j in jobs} == {"linear"}, "that of the winner"
-    assert len(measured[ALL].folds["auc"]) == 2 and measured[OTHER].mean("auc") > 0.9
+    assert len(measured[ALL].folds["auc"]) == 2
+    assert measured[OTHER].beside(comparison.winner, "auc").value > 0.9  # type: ignore[union-attr]
     monkeypatch.undo()
     compared(monkeypatch, failing={(ALL, 0)})
     assert list(on_folds()) == [OTHER], "a comparison that fails costs itself"
     monkeypatch.undo()
     compared(monkeypatch, failing=set(), nan=OTHER)
     assert list(on_folds()) == [ALL], "and so does one that predicts NaN"
+    monkeypatch.undo()
+    compared(monkeypatch, failing=set(), broken=ArithmeticError("overflow"), breaks=ALL)
+    assert list(on_folds()) == [OTHER], "and one that cannot be scored"
+    monkeypatch.undo()
+    compared(monkeypatch, failing=set())
+    plain = variants.fit_all
+
+    def refused(asked: Any, **more: Any) -> Any:
+        if any(j.candidate.name == OTHER for j in asked):
+            raise ConfigurationError("no such feature")
+        return plain(asked, **more)
+
+    monkeypatch.setattr(variants, "fit_all", refused)
+    assert list(on_folds()) == [ALL], "and one that is refused before any fit"
+    monkeypatch.setattr(variants, "fit_all", lambda *_, **__: (_ for _ in ()).throw(TransientError("lost")))
+    with pytest.raises(TransientError):
+        on_folds()
+
+
+def test_candidates_that_cannot_be_scored_together_are_scored_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ranking, failed = names(compared(monkeypatch, failing=set(), broken=ArithmeticError("overflow")))
+    assert ranking == ["forest", "gbt"]
+    assert "overflow" in failed["linear"] and list(failed) == ["linear"]
+    with pytest.raises(TransientError):
+        compared(monkeypatch, failing=set(), broken=TransientError("an executor was lost"))
+
+
+def test_a_variant_is_compared_on_the_folds_that_define_both() -> None:
+    own = result("linear", 0.6, NAN, 0.9)
+    pair = VariantResult(folds={"auc": (0.7, 0.1)}, n_features=3).beside(own, "auc")
+    assert pair is not None and (pair.value, pair.reference, pair.folds) == (0.7, 0.6, 1)
+    assert VariantResult(folds={"auc": (NAN, 0.7)}, n_features=3).beside(own, "auc") is None
+
+
+def test_a_fold_without_rows_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [
+        SimpleNamespace(job=SimpleNamespace(candidate=CANDIDATES["gbt"], fold=k), seconds=1.0)
+        for k in range(3)
+    ]
+    columns = np.array([[1, k, label, label] for k in (0, 2) for label in (0.0, 1.0) for _ in range(9)]).T
+    scores = dict(zip(("candidate", "fold", "label", "score"), columns, strict=True))
+    fitted: Any = jobs
+    made = cross_validation._result(
+        0, CANDIDATES["gbt"], fitted, scores, SPEC, RowSample(expected=80, limit=1000)
+    )
+    assert len(made.folds["auc"]) == 3 and math.isnan(made.folds["auc"][1]) and made.folds["auc"][2] == 1.0
+
+
+@pytest.mark.parametrize("ranker", ["linear", "forest"])
+def test_features_of_a_variant_are_ranked_on_its_folds_alone(
+    ranker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[int | None] = []
+
+    def fit_all(jobs: Any, **_: Any) -> list[Any]:
+        fitted.extend(j.fold for j in jobs)
+        return [SimpleNamespace(job=j) for j in jobs]
+
+    monkeypatch.setattr(cross_validation, "fit_all", fit_all)
+    monkeypatch.setattr(cross_validation, "_importances", lambda *_: {"a": 0.1, "b": 0.9})
+    monkeypatch.setattr(
+        cross_validation, "eliminate", lambda gram, keep, *, days: SimpleNamespace(kept=("b",))
+    )
+    grams: Any = SimpleNamespace(
+        everything=lambda: SimpleNamespace(rows=900),
+        using=lambda _: SimpleNamespace(training=fitted.append),
+    )
+    spec = replace(SPEC, features=(*FEATURES, Feature(name="b", table="people", categorical=False)))
+    rows: Any = {0: object(), 1: object()}
+    of_fold = features_by_fold(
+        spec, grams, rows, days=1, models=MODELS.model_copy(update={"ranker": ranker, "keep": 1})
+    )
+    assert {k: [f.name for f in fs] for k, fs in of_fold.items()} == {0: ["b"], 1: ["b"]}
+    assert fitted == [0, 1], "and none on all rows"
