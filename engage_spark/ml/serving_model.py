@@ -14,7 +14,6 @@ from datetime import date
 from pyspark.sql import DataFrame
 
 from engage_spark import log
-from engage_spark.errors import FitError
 from engage_spark.ml.data.driver_sample import RowSample, sample_rows
 from engage_spark.ml.data.fit_draw import FitDraw, FittedRows
 from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots
@@ -22,7 +21,7 @@ from engage_spark.ml.evaluation.bootstrap import Interval
 from engage_spark.ml.evaluation.conformal import Conformal, calibrate_regression, calibrate_sets
 from engage_spark.ml.feature_spec import Target, Task
 from engage_spark.ml.training.final_models import FinalModels, FittedModel, refit_model, scores_of
-from engage_spark.ml.training.fit import partitions_for, prepared
+from engage_spark.ml.training.fit import own_failure, partitions_for, prepared
 from engage_spark.ml.training.gates import ALL_LABELS, coverage_of
 from engage_spark.numerics.dtypes import F64
 from engage_spark.settings.model import ModelSettings
@@ -60,36 +59,38 @@ class ServingModel:
 
 
 def serving_model(
-    judged: FittedModel,
-    conformal: Conformal,
+    own: ServingModel,
     target: Target,
     splits: SplitRows,
     snapshots: TargetSnapshots,
     *,
     out_of_time: FinalModels | None,
-    background: DataFrame,
     key: Sequence[str],
     day: str,
     models: ModelSettings,
 ) -> ServingModel:
     """Fit the judged model again on all matured days; with one snapshot there is nothing to add.
 
-    `conformal` and `out_of_time` are those of the judged model, `background` the rows that its contributions
-    are compared with. What fails costs the refit alone: the judged model serves then, and the reason is kept.
+    `own` is the judged model as it would serve, `out_of_time` it on the newest day. What fails costs the
+    refit alone: the judged model serves then, and the reason is kept.
 
     Cost: one fit on the rows of all matured days, one job to calibrate it, one for its intervals or sets and
     one for their coverage; one that counts rows where a fit may not take all.
+
+    Errors: TransientError where the cluster fails.
     """
-    own = ServingModel(fitted=judged, conformal=conformal, days=snapshots.train, background=background)
     if splits.matured is None or splits.out_of_time is None or out_of_time is None:
         return own
     try:
         return _refit(
-            judged, target, splits, snapshots, out_of_time=out_of_time, key=key, day=day, models=models
+            own.fitted, target, splits, snapshots, out_of_time=out_of_time, key=key, day=day, models=models
         )
-    except FitError as e:
-        log.event(f"the judged model serves, since fitting it again failed: {e.message}", level="warning")
-        return replace(own, failure=e.message)
+    except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
+        failure = own_failure("fitting the judged model again", own.fitted.features, e)
+        log.event(
+            f"the judged model serves, since fitting it again failed: {failure.message}", level="warning"
+        )
+        return replace(own, failure=failure.message)
 
 
 def _refit(

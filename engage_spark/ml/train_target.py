@@ -28,7 +28,7 @@ from engage_spark.ml.explain.reasons import Importance, explainer_of, global_imp
 from engage_spark.ml.fairness.audit import Attribute
 from engage_spark.ml.fairness.model_audit import compare_groups, proxy_tests
 from engage_spark.ml.feature_spec import Feature, Target, TargetSpecs, Task
-from engage_spark.ml.fold_models import ScratchPath, fold_models
+from engage_spark.ml.fold_models import FoldModel, ScratchPath, fold_models
 from engage_spark.ml.leakage.findings import LeakFinding
 from engage_spark.ml.selection.fold_gram import FoldGrams
 from engage_spark.ml.serving_model import (
@@ -58,7 +58,7 @@ from engage_spark.ml.training.final_models import (
     fit_final_models,
     measure_final_models,
 )
-from engage_spark.ml.training.fit import failure_of, narrow, own_failure
+from engage_spark.ml.training.fit import narrow, own_failure
 from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of, serving_gate
 from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.ml.training.variants import VARIED_FOLDS, VariantResult, variants_on_folds
@@ -144,23 +144,26 @@ def train_target(
     comparison, measured = _judged_model(task)
     fit_rows = task.fit_rows
     variants = _variants(task, comparison)
-    folds = fold_models(
-        comparison.fold_models, fit_rows, task.target, draw=task.draw, scratch_path=scratch_path
-    )
+    folds = _folds(task, comparison, scratch_path)
     comparison = replace(comparison, fitted=())  # so that no model of a fold outlives its target's training
     finals, out_of_time, conformal = measured.finals, measured.out_of_time, measured.conformal
+    judged_serves = ServingModel(
+        fitted=measured.winner,
+        conformal=conformal,
+        days=snapshots.train,
+        background=task.draw.even(fit_rows[None]),
+    )
     serving = serving_model(
-        measured.winner,
-        conformal,
+        judged_serves,
         task.target,
         splits,
         snapshots,
         out_of_time=out_of_time,
-        background=task.draw.even(fit_rows[None]),
         key=key,
         day=day,
         models=models,
     )
+    serving, explainer = _explained(task, serving, otherwise=judged_serves, scratch_path=scratch_path)
     profit_curves = _profits(finals, models)
     threshold = profit_curves[0].chosen if profit_curves else None
     judged = finals if out_of_time is None else out_of_time
@@ -188,7 +191,8 @@ def train_target(
         folds=folds,
         fitted_rows=task.draw.counted(fit_rows[None]),
         gates=(*gates, *_serving_gates(serving, out_of_time)),
-        **_audits(task, measured, serving, protected, threshold, scratch_path),
+        explainer=explainer,
+        **_audits(task, measured, serving, explainer, protected, threshold),
     )
 
 
@@ -285,28 +289,64 @@ def _measured(
         )
 
 
+def _folds(task: _Task, comparison: CandidateComparison, scratch_path: ScratchPath) -> tuple[FoldModel, ...]:
+    """Return the models of the winner's folds; none where one cannot be read: rows that the model has learnt
+    are predicted by itself then, and marked so.
+    """
+    models = comparison.fold_models
+    try:
+        return fold_models(models, task.fit_rows, task.target, draw=task.draw, scratch_path=scratch_path)
+    except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
+        failure = own_failure("reading the models of the folds", comparison.selected, e)
+        log.event(f"rows that were learnt have no prediction out of fold: {failure.message}", level="warning")
+        return ()
+
+
+def _explained(
+    task: _Task, serving: ServingModel, *, otherwise: ServingModel, scratch_path: ScratchPath
+) -> tuple[ServingModel, Explainer]:
+    """Return the model that serves, and what explains it. Where that of a refit cannot be read, the judged
+    model serves (`otherwise`).
+
+    Errors: as `explainer_of` for the judged model, since no prediction is stored without reasons.
+    """
+
+    def explainer(of: ServingModel) -> Explainer:
+        with scratch_path() as path:
+            return explainer_of(
+                of.fitted.model,
+                target=task.target,
+                spark=task.fit_rows[None].sparkSession,
+                scratch=path,
+                background=narrow(of.background, of.fitted.features),
+            )
+
+    try:
+        return serving, explainer(serving)
+    except Exception as e:
+        failure = own_failure("reading what explains the model", serving.fitted.features, e)
+        if not serving.is_refit:
+            raise failure from e
+        log.event(f"the judged model serves, not the one fitted again: {failure.message}", level="warning")
+    judged = replace(otherwise, failure=failure.message)
+    return _explained(task, judged, otherwise=judged, scratch_path=scratch_path)
+
+
 def _audits(
     task: _Task,
     measured: _Measured,
     serving: ServingModel,
+    explainer: Explainer,
     protected: Sequence[Attribute],
     threshold: float | None,
-    scratch_path: ScratchPath,
 ) -> dict[str, Any]:
-    """Explain the model that serves, and compare groups by the judged one: fields of `TrainedTarget`.
+    """Weigh the features of the model that serves, and compare groups by the judged one: fields of
+    `TrainedTarget`.
 
     What fails costs itself: the models are fitted by then.
     """
     winner, target, key, day = measured.winner, task.target, task.key, task.day
     with log.stage("explaining, comparing groups"):
-        with scratch_path() as path:
-            explainer = explainer_of(
-                serving.fitted.model,
-                target=target,
-                spark=task.fit_rows[None].sparkSession,
-                scratch=path,
-                background=narrow(serving.background, winner.features),
-            )
         columns = _audited_columns(winner.features, target, key=key, day=day, protected=protected)
         test_rows = task.splits.test.select(*map(column_named, columns))
         fairness = compare_groups(
@@ -322,7 +362,6 @@ def _audits(
             winner.features, task.splits, key=key, day=day, protected=protected, models=task.models
         )
         return {
-            "explainer": explainer,
             "importance": _importance(task, serving, explainer, test_rows),
             "fairness": fairness,
             "proxies": proxies,
@@ -337,10 +376,8 @@ def _importance(
     scored = serving.fitted.model.transform(test_rows)
     try:
         return global_importance(scored, explainer, key=task.key, limit=EXPLAINED_ROWS, seed=task.models.seed)
-    except Exception as e:
-        failure = failure_of("measuring importance", serving.fitted.features, e)
-        if not isinstance(failure, FitError):
-            raise failure from e
+    except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
+        failure = own_failure("measuring importance", serving.fitted.features, e)
         log.event(f"nothing is known of the importance of features: {failure.message}", level="warning")
         return ()
 

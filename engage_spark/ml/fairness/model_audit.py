@@ -8,7 +8,6 @@ from dataclasses import replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from engage_spark.errors import FitError, InputError
 from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows
 from engage_spark.ml.data.split_rows import SplitRows
 from engage_spark.ml.evaluation.conformal import Conformal, with_interval, with_set
@@ -16,7 +15,7 @@ from engage_spark.ml.fairness.audit import Attribute, audit_fairness
 from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.fairness.proxy import Proxy, proxy_test
 from engage_spark.ml.feature_spec import Feature, Target, Task
-from engage_spark.ml.training.fit import failure_of
+from engage_spark.ml.training.fit import own_failure
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.compat import to_arrow
 from engage_spark.spark.schema import column_named
@@ -75,10 +74,8 @@ def _audited(
     for attributes in dict.fromkeys((tuple(protected), ())):
         try:
             return replace(audit(attributes), unaudited=tuple(reasons))
-        except Exception as e:
-            failure = failure_of("the audit of groups", (), e)
-            if not isinstance(failure, InputError | FitError):
-                raise failure from e
+        except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
+            failure = own_failure("the audit of groups", (), e)
             groups = ", ".join(a.name for a in attributes) or "all rows"
             reasons.append(f"not audited by {groups}: {failure.message}")
     return replace(otherwise, unaudited=tuple(reasons))
@@ -96,6 +93,8 @@ def proxy_tests(
     """Test how well the model's features tell protected groups apart, on at most PROXY_ROWS test rows.
 
     Returns the tests, and the reasons why other attributes could not be tested.
+
+    Errors: TransientError where the cluster fails.
     """
     if not protected:
         return (), ()
@@ -106,7 +105,12 @@ def proxy_tests(
         for i, f in enumerate(features)
     ]
     groups = [a.group().alias(f"g{i}") for i, a in enumerate(protected)]
-    table = to_arrow(sample.select(HASH, F.unix_date(column_named(day)).alias("day"), *values, *groups))
+    try:
+        table = to_arrow(sample.select(HASH, F.unix_date(column_named(day)).alias("day"), *values, *groups))
+    except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
+        failure = own_failure("reading test rows", features, e)
+        names = ", ".join(a.name for a in protected)
+        return (), (f"no proxy test of {names}: {failure.message}",)
     table = table.sort_by([(HASH, "ascending"), ("day", "ascending")])
     columns = {f.name: table.column(f"f{i}").to_numpy() for i, f in enumerate(features)}
     proxies, untested = [], []
@@ -123,7 +127,8 @@ def proxy_tests(
                     seed=models.seed,
                 )
             )
-        except InputError as e:
-            reason = f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {e.message}"
+        except Exception as e:  # noqa: BLE001 (what a retry may cure is raised)
+            failure = own_failure(f"the proxy test of {attribute.name}", features, e)
+            reason = f"no proxy test of {attribute.name} on {table.num_rows:,} test rows: {failure.message}"
             untested.append(reason)
     return tuple(proxies), tuple(untested)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from engage_spark.errors import ConfigurationError, FitError, TransientError
+from engage_spark.errors import ConfigurationError, EngageError, FitError, TransientError
+from engage_spark.ml import serving_model as serving_models
 from engage_spark.ml import train_target
 from engage_spark.ml.feature_spec import FeatureSpec, LeakPolicy, Target, Task
+from engage_spark.ml.serving_model import ServingModel
 from engage_spark.ml.train_target import _fit_best
 from engage_spark.ml.training.candidates import CONSTANT, Candidate, baseline_for, candidates_for
 from engage_spark.ml.training.cross_validation import CandidateComparison, CandidateResult
@@ -98,3 +103,63 @@ def test_features_of_a_variant_that_cannot_be_chosen_cost_that_variant(
     failure = TransientError("an executor was lost")
     with pytest.raises(TransientError):
         train_target._variants(task, compared)
+
+
+FAILURES = [ConfigurationError("too many rows"), FitError("predicts NaN"), OSError("disk full")]
+
+
+@pytest.mark.parametrize("failure", [*FAILURES, TransientError("an executor was lost")])
+def test_what_fails_once_the_models_are_fitted_costs_itself(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refit, its explainer and the models of the folds; what a retry may cure ends the training."""
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise failure
+
+    model: Any = SimpleNamespace(features=(), model="judged")
+    again: Any = SimpleNamespace(features=(), model="again")
+    conformal: Any = object()
+    own = ServingModel(fitted=model, conformal=conformal, days=(), background=conformal)
+    refit = replace(own, fitted=again, scores=np.zeros(1))
+    splits: Any = SimpleNamespace(matured={}, out_of_time=object())
+    other: Any = SimpleNamespace(
+        fit_rows={None: SimpleNamespace(sparkSession=None)},
+        target=TARGET,
+        draw=None,
+        fold_models=(),
+        selected=(),
+    )
+
+    def explainer_of(model: Any, **_: Any) -> str:
+        return fails() if model == "again" else f"explainer of {model}"
+
+    monkeypatch.setattr(serving_models, "_refit", fails)
+    monkeypatch.setattr(train_target, "fold_models", fails)
+    monkeypatch.setattr(train_target, "explainer_of", explainer_of)
+    monkeypatch.setattr(train_target, "narrow", lambda *_: None)
+    scratch: Any = lambda: nullcontext("path")  # noqa: E731
+
+    def serving() -> ServingModel:
+        return serving_models.serving_model(
+            own, TARGET, splits, other, out_of_time=other, key=(), day="day", models=other
+        )
+
+    def explained() -> tuple[ServingModel, Any]:
+        return train_target._explained(other, refit, otherwise=own, scratch_path=scratch)
+
+    def folds() -> tuple[Any, ...]:
+        return train_target._folds(other, other, scratch)
+
+    if isinstance(failure, TransientError):
+        for step in (serving, explained, folds):
+            with pytest.raises(TransientError):
+                step()
+        return
+    assert serving().fitted is model and str(failure) in serving().failure
+    served, explainer = explained()
+    assert (served.fitted, explainer) == (model, "explainer of judged") and str(failure) in served.failure
+    assert folds() == ()
+    monkeypatch.setattr(train_target, "explainer_of", fails)
+    with pytest.raises(EngageError, match=str(failure)):
+        explained()

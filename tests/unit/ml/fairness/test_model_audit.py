@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from engage_spark.errors import InputError
+import pytest
+
+from engage_spark.errors import ConfigurationError, InputError, TransientError
+from engage_spark.ml.fairness import model_audit
 from engage_spark.ml.fairness.audit import Attribute
 from engage_spark.ml.fairness.group_metrics import Fairness
 from engage_spark.ml.fairness.model_audit import _audited
 from engage_spark.ml.feature_spec import Task
+from engage_spark.settings.model import ModelSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,3 +57,43 @@ def test_where_no_row_can_be_audited_the_reasons_are_all_there_is() -> None:
     assert _audited(audit, (), otherwise=NOTHING).unaudited == (
         "not audited by all rows: no row has a label",
     )
+
+
+@pytest.mark.parametrize("failure", [ConfigurationError("too many values"), OSError("disk full"), None])
+def test_test_rows_that_cannot_be_read_cost_the_proxy_tests_alone(
+    failure: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_: object) -> None:
+        raise failure or TransientError("an executor was lost")
+
+    rows: Any = SimpleNamespace(select=lambda *_: None)
+    monkeypatch.setattr(model_audit, "sample_rows", lambda *_, **__: rows)
+    monkeypatch.setattr(model_audit, "to_arrow", unreadable)
+    monkeypatch.setattr(model_audit, "column_named", lambda _: None)
+    monkeypatch.setattr(model_audit, "F", SimpleNamespace(unix_date=lambda _: SimpleNamespace(alias=str)))
+    monkeypatch.setattr(Attribute, "group", lambda _: SimpleNamespace(alias=str))
+    splits: Any = SimpleNamespace(counts={"test": 9}, test=None)
+
+    def tests() -> Any:
+        return model_audit.proxy_tests(
+            (), splits, key=["id"], day="day", protected=[GENDER, POSTCODE], models=ModelSettings()
+        )
+
+    if failure is None:
+        with pytest.raises(TransientError):
+            tests()
+        return
+    proxies, (reason,) = tests()
+    assert proxies == () and reason.startswith("no proxy test of gender, postcode: ")
+    assert str(failure) in reason
+
+
+def test_what_is_not_set_up_for_groups_costs_the_audit_and_a_lost_cluster_does_not() -> None:
+    def audit(_: Sequence[Attribute]) -> Fairness:
+        raise failure
+
+    failure: Exception = ConfigurationError("no such setting")
+    assert len(_audited(audit, [GENDER], otherwise=NOTHING).unaudited) == 2
+    failure = TransientError("an executor was lost")
+    with pytest.raises(TransientError):
+        _audited(audit, [GENDER], otherwise=NOTHING)
