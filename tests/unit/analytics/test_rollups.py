@@ -17,6 +17,7 @@ from engage_spark.analytics.state_rows import segment_rows, state_rows, to_day_s
 from engage_spark.analytics.states import CUSTOMERS, DayStates, MetricState
 from engage_spark.contract.analytics_spec import ACTIVE, CohortSpec, DimensionKind
 from engage_spark.contract.statements import OverTime
+from engage_spark.numerics import sketches
 from engage_spark.numerics.sketches import RELATIVE_ERROR, DistinctCounter
 
 FIRST, DAYS, CUSTOMERS_N = date(2024, 9, 3), 400, 200
@@ -203,3 +204,18 @@ def test_cohorts_have_ages_and_shares() -> None:
         ("retention", None, 1, 1.0),
     ]
     assert rows[0]["lower"] == pytest.approx(0.3006, abs=1e-4)
+
+
+@pytest.mark.parametrize("estimate", [0, 5, 10**6])
+def test_a_week_has_no_fewer_customers_than_a_day_and_no_more_than_its_days(
+    estimate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sketches, "estimate_distinct", lambda _: estimate)
+    who = DistinctCounter().to_bytes()
+    days = {
+        date(2024, 9, 2 + i): DayStates({("all", "all", CUSTOMERS): MetricState(n, customers=who)})
+        for i, n in enumerate((100, 40))
+    }
+    customers = {r["grain"]: r["customers"] for r in rollup_rows(date(2024, 9, 3), days, METRICS)}
+    assert customers["day"] == 40
+    assert customers["week"] == customers["month"] == {0: 100, 5: 100, 10**6: 140}[estimate]
