@@ -17,6 +17,7 @@ from engage_spark.analytics.states import (
     MetricState,
 )
 from engage_spark.contract.analytics_spec import ClaimSpec
+from engage_spark.numerics.suppression import SMALLEST_GROUP
 
 LEAST_N = 30
 """Values below which no mean or share is judged."""
@@ -34,6 +35,16 @@ class Measured(NamedTuple):
     def n(self) -> int:
         """Values in both."""
         return self.group.n + self.rest.n
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Values in each."""
+        return self.group.n, self.rest.n
+
+
+def number(n: int) -> str:
+    """Return a number of customers as words may give it: one too small to be shown is not written."""
+    return f"{n:,}" if n >= SMALLEST_GROUP or n == 0 else f"fewer than {SMALLEST_GROUP}"
 
 
 def complemented(state: MetricState | None, is_complement: bool) -> MetricState | None:
@@ -77,10 +88,13 @@ def others_by_segment(
     return {other: state for other, state in others.items() if state is not None and state.n}
 
 
-def share_of_segment(states: DayStates, dimension: str, segment: str) -> tuple[Estimate, int]:
-    """Estimate the share of a segment's customers among those whose value is known, with their number."""
+def share_of_segment(states: DayStates, dimension: str, segment: str) -> tuple[Estimate, int, int]:
+    """Estimate the share of a segment's customers among those whose value is known, with the number of these
+    and of the segment's.
+    """
     n = sum(states.customers(dimension, s) for s in states.segments(dimension) if s != NULL_SEGMENT)
-    return share_estimate(states.customers(dimension, segment), n), n
+    hits = states.customers(dimension, segment)
+    return share_estimate(hits, n), n, hits
 
 
 def too_few(state: MetricState, whole: MetricState) -> str:
@@ -97,4 +111,4 @@ def too_few(state: MetricState, whole: MetricState) -> str:
     if state.n >= needed:
         return ""
     how = "" if needed == LEAST_N else " of a distribution so skewed"
-    return f"{state.n:,} values{how} are too few for an interval; {needed:,} are needed"
+    return f"{number(state.n)} values{how} are too few for an interval; {needed:,} are needed"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from engage_spark.analytics.claim_groups import (
     LEAST_N,
     Measured,
     complemented,
+    number,
     of_group,
     of_rest,
     others_by_segment,
@@ -31,9 +33,10 @@ from engage_spark.analytics.intervals import (
     ratio_estimate,
     widened,
 )
+from engage_spark.analytics.plan import segment_of
 from engage_spark.analytics.shape_claims import ShapeVerdict, judge_shape
 from engage_spark.analytics.state_rows import Row
-from engage_spark.analytics.states import DayStates, MetricState, merge_states
+from engage_spark.analytics.states import OTHER_SEGMENT, DayStates, MetricState, merge_states
 from engage_spark.contract.analytics_spec import AnalyticsSpec, ClaimSpec
 from engage_spark.contract.statements import ClaimKind
 
@@ -74,6 +77,12 @@ class Judgement(NamedTuple):
     explanation: str
     n: int = 0
     estimate: Estimate = NOT_MEASURED
+    n_group: int | None = None
+    n_rest: int | None = None
+
+    def of_parts(self, n_group: int, n_rest: int) -> Judgement:
+        """Return it with the customers of whom the group and the rest consist."""
+        return self._replace(n_group=n_group, n_rest=n_rest)
 
 
 def claim_rows(spec: AnalyticsSpec, states: DayStates, checks: Checks) -> Iterator[Row]:
@@ -95,6 +104,8 @@ def claim_rows(spec: AnalyticsSpec, states: DayStates, checks: Checks) -> Iterat
             "lower": judgement.estimate.lower,
             "upper": judgement.estimate.upper,
             "n": judgement.n,
+            "n_group": judgement.n_group,
+            "n_rest": judgement.n_rest,
             "verdict": judgement.verdict.value,
             "explanation": judgement.explanation,
         }
@@ -111,6 +122,8 @@ def judge(claim: ClaimSpec, states: DayStates, checks: Checks) -> Judgement:
     if lacks_metric or lacks_dimension or not states.customers():
         tables = ", ".join(claim.tables)
         return Judgement(Verdict.CANNOT_BE_TOLD, f"Not measured: it needs rows of {tables or 'the day'}.")
+    if claim.segment is not None:
+        claim = replace(claim, segment=segment_of(claim.segment).name)
     return _JUDGES[claim.kind](claim, states)
 
 
@@ -156,7 +169,10 @@ def _customers(claim: ClaimSpec, states: DayStates) -> Judgement:
     n, claimed = states.customers(), int(claim.claimed or 0)
     verdict = Verdict.HOLDS if n == claimed else Verdict.CONTRADICTED
     return Judgement(
-        verdict, f"The snapshot has {n:,} valid customers, {claimed:,} are claimed.", n, Estimate(n, n, n)
+        verdict,
+        f"The snapshot has {number(n)} valid customers, {claimed:,} are claimed.",
+        n,
+        Estimate(n, n, n),
     )
 
 
@@ -185,12 +201,22 @@ def _share(claim: ClaimSpec, states: DayStates) -> Judgement:
     if claim.dimension is None:
         state = states.whole(claim.metric or "")
         assert state is not None
-        estimate, n = mean_or_share(state), state.n
+        estimate, n, hits = mean_or_share(state), state.n, int(state.sum)
     else:
-        estimate, n = share_of_segment(states, claim.dimension, claim.segment or "")
-    claimed = claim.claimed or 0.0
+        estimate, n, hits = share_of_segment(states, claim.dimension, claim.segment or "")
+        if hits == 0 and states.customers(claim.dimension, OTHER_SEGMENT):
+            return _cannot(f"{claim.segment} has no segment of its own among those of {claim.dimension}", n)
+    return _share_judgement(claim.claimed or 0.0, estimate, n, hits).of_parts(hits, n - hits)
+
+
+def _share_judgement(claimed: float, estimate: Estimate, n: int, hits: int) -> Judgement:
+    """Judge a share. What is said of all or of none is contradicted by a single customer."""
+    exceptions = {1.0: n - hits, 0.0: hits}.get(claimed, 0)
+    if exceptions:
+        text = f"{number(exceptions)} of {number(n)} customers are counterexamples"
+        return Judgement(Verdict.CONTRADICTED, f"{text}; {claimed:.0%} was claimed.", n, estimate)
     if n < LEAST_N:
-        return _cannot(f"{n:,} customers are too few; {LEAST_N} are needed", n, estimate)
+        return _cannot(f"{number(n)} customers are too few; {LEAST_N} are needed", n, estimate)
     low, high = max(0.0, claimed - SHARE_MARGIN), min(1.0, claimed + SHARE_MARGIN)
     return _within(estimate, low, high, n, ", with a margin of 2 points")
 
@@ -200,7 +226,7 @@ def _within(estimate: Estimate, low: float, high: float, n: int, margin: str) ->
     lower, upper = estimate.lower, estimate.upper
     around = f"{_n(low)} to {_n(high)} was claimed{margin}"
     if lower is None or upper is None:
-        return _cannot(f"{n:,} values give no interval", n, estimate)
+        return _cannot(f"{number(n)} values give no interval", n, estimate)
     measured = f"{_interval(estimate)} on {n:,} customers; {around}"
     if low <= lower and upper <= high:
         return Judgement(Verdict.HOLDS, f"{measured}.", n, estimate)
@@ -215,8 +241,8 @@ def _ratio(claim: ClaimSpec, states: DayStates) -> Judgement:
     if isinstance(pair, Judgement):
         return pair
     estimate = ratio_estimate(pair.group, pair.rest)
-    least = (claim.claimed or 1.0) * (1 - MARGIN)
-    return _effect(estimate, estimate, 1.0, least, pair, "times the mean of the rest")
+    least = 1 + ((claim.claimed or 1.0) - 1) * (1 - MARGIN)
+    return _effect(estimate, estimate, 1.0, least, pair, "times the mean of the rest").of_parts(*pair.sizes)
 
 
 def _group_mean(claim: ClaimSpec, states: DayStates) -> Judgement:
@@ -229,7 +255,8 @@ def _group_mean(claim: ClaimSpec, states: DayStates) -> Judgement:
     unit = claim.unit or ""
     rest = pair.rest.mean or 0.0
     text = f"{unit} in the group, where the rest has {_n(rest)}".strip()
-    return _effect(mean_or_share(pair.group), difference, 0.0, claimed - margin, pair, text)
+    judgement = _effect(mean_or_share(pair.group), difference, 0.0, claimed - margin, pair, text)
+    return judgement.of_parts(*pair.sizes)
 
 
 def _effect(
@@ -240,23 +267,27 @@ def _effect(
     pair: Measured,
     what: str,
 ) -> Judgement:
-    """Judge an effect that is claimed to be at least of a size: `effect` says on which side of none it is."""
+    """Judge an effect that is claimed to be at least of a size: its own interval decides whether it is; only
+    where it surely is not, `effect` says on which side of none it is.
+    """
     n = pair.n
     ends = (estimate.lower, estimate.upper, effect.lower, effect.upper)
     if None in ends:
-        return _cannot(f"{pair.group.n:,} and {pair.rest.n:,} values give no interval", n, estimate)
+        return _cannot(
+            f"{number(pair.group.n)} and {number(pair.rest.n)} values give no interval", n, estimate
+        )
     lower, upper, effect_lower, effect_upper = (float(x) for x in ends if x is not None)
     text = (
-        f"{_interval(estimate)} {what} ({pair.group.n:,} customers in the group, {pair.rest.n:,} in the rest)"
-        f"; the claim holds from {_n(least)} on"
+        f"{_interval(estimate)} {what} ({number(pair.group.n)} customers in the group, "
+        f"{number(pair.rest.n)} in the rest); the claim holds from {_n(least)} on"
     )
     if lower >= least:
         return Judgement(Verdict.HOLDS, f"{text}.", n, estimate)
-    if effect_upper < none:
-        return Judgement(Verdict.CONTRADICTED, f"{text}. The difference is the other way round.", n, estimate)
     if upper >= least:
         needed = _rows_needed(estimate, (least,), n)
         return _cannot(f"{text}, and the interval lies across that{needed}", n, estimate)
+    if effect_upper < none:
+        return Judgement(Verdict.CONTRADICTED, f"{text}. The difference is the other way round.", n, estimate)
     if effect_lower > none:
         return Judgement(Verdict.WEAKER, f"{text}. The difference is there, and smaller.", n, estimate)
     return Judgement(Verdict.ABSENT, f"{text}. No difference can be seen.", n, estimate)
@@ -268,7 +299,7 @@ def _difference(claim: ClaimSpec, states: DayStates) -> Judgement:
         return pair
     assert claim.low is not None and claim.high is not None
     estimate = difference_estimate(pair.rest, pair.group)
-    judgement = _within(estimate, claim.low, claim.high, pair.n, "")
+    judgement = _within(estimate, claim.low, claim.high, pair.n, "").of_parts(*pair.sizes)
     if judgement.verdict is not Verdict.CONTRADICTED or claim.low < 0:
         return judgement
     lower, upper = estimate.lower or 0.0, estimate.upper or 0.0
@@ -278,7 +309,9 @@ def _difference(claim: ClaimSpec, states: DayStates) -> Judgement:
 
 
 def _highest(claim: ClaimSpec, states: DayStates) -> Judgement:
-    """Judge by the smallest lead over another segment; intervals are widened for the number of segments."""
+    """Judge by the lead over another segment that is least sure: the one whose interval begins lowest, or
+    where another segment surely leads, whose ends lowest. Intervals are widened for the number of segments.
+    """
     dimension, segment, metric = claim.dimension or "", claim.segment or "", claim.metric or ""
     own = complemented(states.get(dimension, segment, metric), claim.complement)
     whole = complemented(states.whole(metric), claim.complement)
@@ -288,16 +321,20 @@ def _highest(claim: ClaimSpec, states: DayStates) -> Judgement:
         return _cannot(f"{dimension} has nobody in {segment}, or in no other segment", n)
     for name, state in ((segment, own), *others.items()):
         if few := too_few(state, whole):
-            return _cannot(f"{dimension} {name}: {few}", n)
+            return _cannot(f"{dimension} {name}: {few}", n).of_parts(own.n, n - own.n)
     leads = {o: widened(difference_estimate(state, own), len(others)) for o, state in others.items()}
-    rival = min(leads, key=lambda o: (leads[o].value or 0.0, o))
-    text = f"{_interval(leads[rival])} more than {rival}, the highest of the others, on {n:,} customers"
-    if all((lead.lower or 0.0) > 0 for lead in leads.values()):
-        return Judgement(Verdict.HOLDS, f"{text}.", n, leads[rival])
-    if any((lead.upper or 0.0) < 0 for lead in leads.values()):
-        return Judgement(Verdict.CONTRADICTED, f"{text}.", n, leads[rival])
-    needed = _rows_needed(leads[rival], (0.0,), n)
-    return _cannot(f"{text}, and the interval covers 0{needed}", n, leads[rival])
+    is_passed = any((lead.upper or 0.0) < 0 for lead in leads.values())
+    rival = min(leads, key=lambda o: ((leads[o].upper if is_passed else leads[o].lower) or 0.0, o))
+    lead = leads[rival]
+    text = f"{_interval(lead)} more than {rival}, on {n:,} customers in {len(others) + 1} segments"
+    if is_passed:
+        judgement = Judgement(Verdict.CONTRADICTED, f"{text}.", n, lead)
+    elif (lead.lower or 0.0) > 0:
+        judgement = Judgement(Verdict.HOLDS, f"{text}; no lead is less sure.", n, lead)
+    else:
+        needed = _rows_needed(lead, (0.0,), n)
+        judgement = _cannot(f"{text}, and the interval covers 0{needed}", n, lead)
+    return judgement.of_parts(own.n, n - own.n)
 
 
 def _mean_above(claim: ClaimSpec, states: DayStates) -> Judgement:
@@ -337,7 +374,7 @@ def _groups(claim: ClaimSpec, states: DayStates) -> Measured | Judgement:
     whole = complemented(states.whole(claim.metric or ""), claim.complement)
     for name, state in (("the group", pair.group), ("the rest", pair.rest)):
         if few := too_few(state, whole or merge_states([pair.group, pair.rest])):
-            return _cannot(f"{name}: {few}", pair.n)
+            return _cannot(f"{name}: {few}", pair.n).of_parts(*pair.sizes)
     return pair
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from engage_spark.analytics.claim_groups import number
 from engage_spark.analytics.intervals import Estimate
 from engage_spark.analytics.shapes import (
     ValueCounts,
@@ -45,7 +46,7 @@ def judge_shape(
     """Decide about a form by the summary of the values. `maximum` is where a power law is cut off."""
     histogram = histogram_of(summary)
     if histogram.n < LEAST_N:
-        text = f"Cannot be told: {histogram.n:,} values are too few for a form; {LEAST_N} are needed."
+        text = f"Cannot be told: {number(histogram.n)} values are too few for a form; {LEAST_N} are needed."
         return ShapeVerdict(None, text)
     if shape is Shape.POWER_LAW:
         return _power_law(histogram, maximum)

@@ -22,10 +22,13 @@ _KOLMOGOROV = 1.358
 
 
 class ValueCounts(NamedTuple):
-    """Values in rising order, and how many there are of each; `is_whole` where values are whole numbers."""
+    """Values in rising order, how many there are of each, and how wide the range is that each stands for;
+    `is_whole` where values are whole numbers.
+    """
 
     values: F64
     counts: I64
+    widths: F64
     is_whole: bool
 
     @property
@@ -38,7 +41,22 @@ def histogram_of(summary: bytes) -> ValueCounts:
     """Read a summary of quantiles as a histogram of its finite values."""
     digits, values, counts = sketches.to_histogram(summary)
     finite = np.isfinite(values)
-    return ValueCounts(values[finite], counts[finite], digits == 0)
+    values = values[finite]
+    return ValueCounts(values, counts[finite], _widths(values, digits), digits == 0)
+
+
+def _widths(middles: F64, digits: int | None) -> F64:
+    """Return how wide buckets are: of multiples of a unit, as many units as one may hold; of zero none."""
+    widths = []
+    for value in np.abs(middles).tolist():
+        fraction, exponent = math.frexp(value)
+        low, width = math.ldexp(math.floor(fraction * 128), exponent - 7), math.ldexp(1.0, exponent - 7)
+        if digits is not None:
+            unit = 10.0**-digits
+            held = math.ceil((low + width) / unit) - math.ceil(low / unit) if value else 1
+            width = max(1, held) * unit
+        widths.append(width if value or digits is not None else 0.0)
+    return np.array(widths, np.float64)
 
 
 def skewness(histogram: ValueCounts) -> Estimate:
@@ -153,17 +171,39 @@ def _rate(mean: float, ends: float | None) -> float:
 
 
 def peak_difference(histogram: ValueCounts, low: float, high: float) -> tuple[Estimate, float] | None:
-    """Estimate by how much the most frequent value from `low` to `high` is more frequent than any outside.
+    """Estimate by how much denser the values lie at their peak from `low` to `high` than anywhere outside.
 
-    Unit: share of the values. With it comes the most frequent value of all. The interval is widened for the
-    number of values that were compared; None where no value lies on one of the sides.
+    Unit: share of the values, in ranges as wide as the widest bucket from `low` to `high`: narrower buckets
+    are put together, of wider ones it is the part for that width. With it comes the densest value of all. The
+    interval is widened for the number of ranges that were compared; None where no value lies on one of the
+    sides.
     """
     inside = (histogram.values >= low) & (histogram.values <= high)
     if inside.all() or not inside.any():
         return None
-    n = histogram.n
-    first, second = (int(histogram.counts[side].max()) / n for side in (inside, ~inside))
-    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / len(histogram.values))
-    half = z * math.sqrt((first + second - (first - second) ** 2) / n)
-    peak = float(histogram.values[int(histogram.counts.argmax())])
+    n, widths = histogram.n, histogram.widths
+    width = float(widths[inside].max()) or float(widths.max()) or 1.0
+    ranges: dict[tuple[bool, float, float], int] = {}
+    for value, of_value, is_inside, number in zip(
+        histogram.values.tolist(), widths.tolist(), inside.tolist(), histogram.counts.tolist(), strict=True
+    ):
+        is_wide = of_value > width
+        place = (
+            is_inside,
+            value if is_wide else math.floor(value / width),
+            width / of_value if is_wide else 1.0,
+        )
+        ranges[place] = ranges.get(place, 0) + number
+    tops = [
+        max(
+            (number * scale / n, number * scale**2 / n)
+            for (of_side, _, scale), number in ranges.items()
+            if of_side is side
+        )
+        for side in (True, False)
+    ]
+    (first, first_variance), (second, second_variance) = tops
+    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / len(ranges))
+    half = z * math.sqrt((first_variance + second_variance - (first - second) ** 2) / n)
+    peak = float(histogram.values[int((histogram.counts / np.maximum(widths, width)).argmax())])
     return Estimate(first - second, first - second - half, first - second + half), peak

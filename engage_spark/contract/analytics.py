@@ -462,7 +462,8 @@ class _Builder:
         """Return the metric that a claim is about: one that is counted anyway, or a new one."""
         if (named := self.metrics.get(c.argument("expression"))) is not None:
             return named.name, named.tables
-        read = self._read(c.argument("expression"), f"{at}: expression", tuple(NUMBERS), "a number")
+        kinds = ("boolean", *NUMBERS)
+        read = self._read(c.argument("expression"), f"{at}: expression", kinds, "a number or true or false")
         if read is None:
             return None, ()
         name = free_name(f"{c.name}_value", self._names)
@@ -473,6 +474,8 @@ class _Builder:
             tables=self._tables(read),
             description=c.statement,
             of_claim=True,
+            is_share=read.kind == "boolean",
+            digits=0 if read.kind == "boolean" else None,
             probes=read.probes,
             unit=units.pop() if len(units) == 1 else None,
         )

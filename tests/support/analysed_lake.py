@@ -308,6 +308,8 @@ def _claims(made: dict[str, Rows], n: int, texts: Mapping[str, str]) -> None:
                 "lower": measured and measured - 0.2,
                 "upper": measured and measured + 0.2,
                 "n": n,
+                "n_group": n // 2 if i % 3 == 1 else None,
+                "n_rest": n - n // 2 if i % 3 == 1 else None,
                 "verdict": verdicts[i % 5],
                 "explanation": "Decided by the interval.",
             }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from engage_spark.analytics.claims import CheckOutcome, Judgement, Verdict, claim_rows, judge
+from engage_spark.analytics.plan import segment_of
 from engage_spark.contract import system_contract
 from engage_spark.contract.analytics_spec import AnalyticsSpec, ClaimSpec
 from engage_spark.contract.statements import ClaimKind, Shape
@@ -37,7 +39,7 @@ def around(mean: float, n: int, spread: float = 0.1) -> list[float]:
         (1.8, 1.0, Verdict.WEAKER),
         (1.0, 1.0, Verdict.ABSENT),
         (0.5, 1.0, Verdict.CONTRADICTED),
-        (2.7, 1.0, Verdict.CANNOT_BE_TOLD),  # the very bound: 3 less 10%
+        (2.8, 1.0, Verdict.CANNOT_BE_TOLD),  # the very bound: an effect of 2 less 10%
     ],
 )
 def test_a_ratio_of_two_groups(group: float, rest: float, verdict: Verdict) -> None:
@@ -55,6 +57,8 @@ def test_a_ratio_of_two_groups(group: float, rest: float, verdict: Verdict) -> N
         (0.6, 0.6, Verdict.ABSENT),
         (0.5, 0.6, Verdict.CONTRADICTED),
         (0.88, 0.6, Verdict.CANNOT_BE_TOLD),
+        (0.893, 0.95, Verdict.CANNOT_BE_TOLD),  # the rest says nothing of the group's size
+        (0.95, 0.99, Verdict.HOLDS),
     ],
 )
 def test_the_retention_of_a_group_is_one_less_its_churn(group: float, rest: float, verdict: Verdict) -> None:
@@ -135,11 +139,91 @@ def test_a_share_is_of_the_customers_whose_value_is_known(hits: int, verdict: Ve
     assert (judged.n, judged.estimate.value) == (n, hits / 1000)
 
 
-@pytest.mark.parametrize(("broken", "verdict"), [(0, Verdict.HOLDS), (3000, Verdict.CONTRADICTED)])
-def test_a_formula_holds_where_it_gives_nearly_every_row(broken: int, verdict: Verdict) -> None:
-    states = states_of({"score": np.ones(5000)}, {"g": rule(np.arange(5000) >= broken)})
-    judged = judge(claim(ClaimKind.SHARE, dimension="g", segment="true", claimed=1.0), states, {})
-    assert judged.verdict is verdict
+@pytest.mark.parametrize("claimed", [1.1, 1.0001])
+@pytest.mark.parametrize(("group", "verdict"), [(1.0, Verdict.ABSENT), (0.995, Verdict.CONTRADICTED)])
+def test_a_small_ratio_does_not_hold_without_an_effect(
+    claimed: float, group: float, verdict: Verdict
+) -> None:
+    judged = of_groups(around(group, 4000, 1e-5), around(1.0, 4000, 1e-5), claimed=claimed)
+    assert judged.verdict is verdict, judged.explanation
+
+
+@pytest.mark.parametrize("claimed", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("exceptions", "n", "verdict", "text"),
+    [
+        (0, 5000, Verdict.HOLDS, "5,000"),
+        (1, 5000, Verdict.CONTRADICTED, "fewer than 20 of 5,000"),
+        (1, 25, Verdict.CONTRADICTED, "fewer than 20 of 25"),
+        (3000, 5000, Verdict.CONTRADICTED, "3,000 of 5,000"),
+        (0, 10, Verdict.CANNOT_BE_TOLD, "fewer than 20 customers are too few"),
+    ],
+)
+def test_what_is_said_of_all_or_none_has_no_counterexample(
+    claimed: float, exceptions: int, n: int, verdict: Verdict, text: str
+) -> None:
+    holds = (np.arange(n) >= exceptions) == (claimed == 1.0)
+    states = states_of({"score": holds}, {"g": rule(holds)})
+    for measured in ({"dimension": "g", "segment": "true"}, {"metric": "score"}):
+        judged = judge(claim(ClaimKind.SHARE, claimed=claimed, **measured), states, {})
+        assert judged.verdict is verdict, judged.explanation
+        assert text in judged.explanation
+        assert (judged.n_group, judged.n_rest) == (holds.sum(), n - holds.sum())
+
+
+@pytest.mark.parametrize("value", ["all", "(null)", "(other)", "true", "plain"])
+def test_a_value_that_is_named_like_a_segment_is_judged_like_any_other(value: str) -> None:
+    kinds = [segment_of(value).name] * 300 + ["else"] * 700
+    states = states_of({"score": np.arange(1000.0) < 300}, {"kind": kinds})
+    about = claim(ClaimKind.REFERENCE_SHARE, dimension="kind", segment=value, claimed=0.3)
+    assert judge(about, states, {}).estimate.value == 0.3
+    highest = claim(ClaimKind.HIGHEST, metric="score", dimension="kind", segment=value)
+    assert judge(highest, states, {}).verdict is Verdict.HOLDS
+
+
+def test_the_share_of_a_value_among_others_cannot_be_told() -> None:
+    states = states_of({"score": np.ones(1000)}, {"kind": ["a"] * 500 + ["(other)"] * 500})
+    judged = judge(claim(ClaimKind.REFERENCE_SHARE, dimension="kind", segment="b", claimed=0.3), states, {})
+    assert judged.verdict is Verdict.CANNOT_BE_TOLD, judged.explanation
+    assert "no segment of its own" in judged.explanation
+
+
+@pytest.mark.parametrize("n", [1, 7, 19])
+def test_no_explanation_tells_how_many_few_are(n: int) -> None:
+    values = np.concatenate([np.arange(n) % 2, np.arange(500) % 3])
+    bands = ["few"] * n + ["many"] * 500
+    states = states_of({"score": values}, {"band": bands, "g": rule(np.array(bands) == "few")})
+    group = {"metric": "score", "dimension": "g", "segment": "true"}
+    for about in (
+        claim(ClaimKind.RATIO, claimed=2.0, **group),
+        claim(ClaimKind.GROUP_MEAN, claimed=2.0, **group),
+        claim(ClaimKind.DIFFERENCE, low=1.0, high=2.0, **group),
+        claim(ClaimKind.HIGHEST, metric="score", dimension="band", segment="many"),
+    ):
+        judged = judge(about, states, {})
+        assert judged.verdict is Verdict.CANNOT_BE_TOLD
+        assert "fewer than 20" in judged.explanation
+        assert not re.search(rf"\b{n}\b", judged.explanation), judged.explanation
+        assert {judged.n_group, judged.n_rest} == {n, 500}
+
+
+def test_the_lead_that_decided_is_the_one_reported() -> None:
+    """A rival of few customers has the largest mean, and one of many customers surely leads."""
+    random = np.random.default_rng(3)
+    parts = {"own": random.normal(10, 1, 4000), "sure": random.normal(10.5, 1, 4000)}
+    parts["vague"] = 11 + 40 * random.permutation(np.linspace(-1, 1, 40))
+    bands = [band for band, values in parts.items() for _ in values]
+    states = states_of({"score": np.concatenate([*parts.values()])}, {"band": bands})
+    about = claim(ClaimKind.HIGHEST, metric="score", dimension="band", segment="own")
+    judged = judge(about, states, {})
+    assert judged.verdict is Verdict.CONTRADICTED
+    assert judged.estimate.upper is not None and judged.estimate.upper < 0
+    assert "more than sure" in judged.explanation
+    about = claim(ClaimKind.HIGHEST, metric="score", dimension="band", segment="sure")
+    judged = judge(about, states, {})
+    assert judged.verdict is Verdict.CANNOT_BE_TOLD
+    assert judged.estimate.lower is not None and judged.estimate.lower < 0
+    assert "more than vague" in judged.explanation
 
 
 @pytest.mark.parametrize(
@@ -245,7 +329,12 @@ SHAPES = {
     "afternoon": RANDOM.binomial(23, 0.65, 20_000),
     "night": RANDOM.binomial(23, 0.1, 20_000),
     "constant": np.full(20_000, 3.0),
+    "thousand": RANDOM.uniform(0, 1000, 20_000),
+    "whole thousand": np.floor(RANDOM.uniform(0, 1000, 20_000)),
+    "around 700": RANDOM.normal(700, 200, 20_000),
+    "around 100": np.abs(RANDOM.normal(0, 400, 20_000)),
 }
+BETWEEN = dict.fromkeys(("thousand", "whole thousand", "around 700", "around 100"), (512.0, 1000.0))
 
 
 @pytest.mark.parametrize(
@@ -267,11 +356,16 @@ SHAPES = {
         ("night", Shape.PEAKS_BETWEEN, Verdict.CONTRADICTED),
         ("constant", Shape.NORMAL, Verdict.CONTRADICTED),
         ("constant", Shape.PEAKS_BETWEEN, Verdict.CONTRADICTED),
+        ("thousand", Shape.PEAKS_BETWEEN, Verdict.CANNOT_BE_TOLD),
+        ("whole thousand", Shape.PEAKS_BETWEEN, Verdict.CANNOT_BE_TOLD),
+        ("around 700", Shape.PEAKS_BETWEEN, Verdict.HOLDS),
+        ("around 100", Shape.PEAKS_BETWEEN, Verdict.CONTRADICTED),
     ],
 )
 def test_the_form_of_a_distribution(values: str, shape: Shape, verdict: Verdict) -> None:
-    ends = {"low": 12.0, "high": 18.0} if shape is Shape.PEAKS_BETWEEN else {}
-    digits = 0 if values == "whole pareto" else None
+    low, high = BETWEEN.get(values, (12.0, 18.0))
+    ends = {"low": low, "high": high} if shape is Shape.PEAKS_BETWEEN else {}
+    digits = 0 if values.startswith("whole") else None
     maximum = 10_000.0 if values == "pareto" else None
     about = claim(ClaimKind.SHAPE, metric="score", shape=shape, maximum=maximum, **ends)
     judged = judge(about, states_of({"score": SHAPES[values]}, {}, digits=digits), {})
