@@ -6,7 +6,6 @@ from collections import defaultdict
 from typing import Any
 
 from engage_spark.contract import Role
-from engage_spark.errors import NotPublishedError
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import dots
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
@@ -156,10 +155,14 @@ def _training_list(trainings: list[Row]) -> Grid:
 
 
 def _monitoring(source: Source) -> list[Row]:
-    try:
-        return source.of_day("model_monitoring", order="target, measure, attribute, member")
-    except NotPublishedError:
+    """Return the newest judgement of each target: the labels of some mature later than those of others."""
+    if not source.days("model_monitoring"):
         return []
+    return source.ask(
+        f"SELECT * FROM model_monitoring WHERE snapshot_date <= DATE '{source.day('model_monitoring')}' "  # noqa: S608 (a day)
+        "QUALIFY snapshot_date = max(snapshot_date) OVER (PARTITION BY target) "
+        "ORDER BY target, measure, attribute, member"
+    )
 
 
 def _is_of_groups(row: Row) -> bool:
@@ -191,6 +194,7 @@ def _fairness(source: Source, rows: list[Row]) -> list[Figure | Grid]:
                     "n": row["n_rows"],
                     "group": row["verdict"],
                     "bound": row["bound"],
+                    "day": str(row["snapshot_date"]),
                 }
             )
     if not shown:
@@ -226,9 +230,19 @@ def _fairness(source: Source, rows: list[Row]) -> list[Figure | Grid]:
                 GridColumn("bound", Form.NUMBER),
                 GridColumn("verdict", Form.VERDICT, choice=True),
                 GridColumn("n", Form.COUNT),
+                GridColumn("as of"),
             ),
             rows=[
-                (r["a"], r["label"], r["value"], (r["low"], r["high"]), r["bound"], r["group"], r["n"])
+                (
+                    r["a"],
+                    r["label"],
+                    r["value"],
+                    (r["low"], r["high"]),
+                    r["bound"],
+                    r["group"],
+                    r["n"],
+                    r["day"],
+                )
                 for r in shown
             ],
             basis=basis,
@@ -264,6 +278,7 @@ def _measures(source: Source, rows: list[Row]) -> Grid:
             GridColumn("bound", Form.NUMBER),
             GridColumn("verdict", Form.VERDICT, choice=True),
             GridColumn("n", Form.COUNT),
+            GridColumn("as of"),
         ),
         rows=[
             (
@@ -276,6 +291,7 @@ def _measures(source: Source, rows: list[Row]) -> Grid:
                 r["bound"],
                 r["verdict"],
                 r["n_rows"],
+                r["snapshot_date"],
             )
             for r in whole
         ],
