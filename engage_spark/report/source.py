@@ -16,7 +16,7 @@ from engage_spark.contract import Contract, Field, Role, Table, TableKind
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.analytics_spec import AnalyticsSpec, DimensionKind
 from engage_spark.errors import NotPublishedError
-from engage_spark.numerics.suppression import hidden_groups
+from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.pipelines.stages import ANALYTICS, GRAPH_COMPARISON, MODEL_MONITORING
 from engage_spark.reader import OpenLake
 
@@ -232,6 +232,11 @@ class Source:
         return frozenset(hidden)
 
 
+def is_small(n: int | None) -> bool:
+    """Return whether a group is too small to be shown."""
+    return n is not None and 0 < n < SMALLEST_GROUP
+
+
 def texts(values: Iterable[str]) -> str:
     """Return values as SQL lists texts."""
     return ", ".join("'" + value.replace("'", "''") + "'" for value in sorted(values))
@@ -239,5 +244,6 @@ def texts(values: Iterable[str]) -> str:
 
 def numeric_fields(table: Table) -> list[Field]:
     """Return the numbers of a table that may be described: no keys, and nothing personal."""
-    kinds = ("int", "bigint", "smallint", "tinyint", "float", "double")
-    return [f for f in table.fields if f.spark_type in kinds and not f.is_key and not f.is_personal]
+    kinds = ("int", "bigint", "smallint", "tinyint", "float", "double", "decimal")
+    numbers = [f for f in table.fields if f.spark_type.partition("(")[0] in kinds]
+    return [f for f in numbers if not f.is_key and not f.is_personal]

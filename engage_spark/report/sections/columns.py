@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 from engage_spark.contract import Field, GraphRole, Table, TableKind
-from engage_spark.errors import NotPublishedError
 from engage_spark.numerics.suppression import SMALLEST_GROUP
 from engage_spark.reader.query import quoted
 from engage_spark.report.charts import histogram
@@ -16,6 +15,8 @@ from engage_spark.report.source import Row, Source, numeric_fields
 
 BINS = 24
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_ENDS = (0.01, 0.05, 0.1, 0.25)
+"""Shares that a histogram leaves out on either side: the smallest that stands for enough rows."""
 _SPREAD = (
     GridColumn("field"),
     GridColumn("unit"),
@@ -26,6 +27,9 @@ _SPREAD = (
     *(GridColumn(f"{q:.0%}", Form.NUMBER) for q in _QUANTILES),
     GridColumn("what it is"),
 )
+
+
+_WITHOUT_NUMBERS = "What is published has no numbers that may be shown."
 
 
 def features(source: Source) -> PageSection:
@@ -39,6 +43,8 @@ def features(source: Source) -> PageSection:
             key="features", title="Features", missing="The contract derives no features.", command=None
         )
     parts = [part for table in tables for part in _spread(source, table)]
+    if not parts:
+        return PageSection(key="features", title="Features", missing=_WITHOUT_NUMBERS)
     return PageSection(
         key="features",
         title="Features",
@@ -60,6 +66,8 @@ def graph(source: Source) -> PageSection:
     parts: list[Figure | Grid] = [part for table in tables for part in _spread(source, table)]
     if source.days("graph_comparison"):
         parts.append(_comparison(source))
+    if not parts:
+        return PageSection(key="graph", title="Graph", missing=_WITHOUT_NUMBERS)
     return PageSection(
         key="graph",
         title="Graph",
@@ -69,10 +77,14 @@ def graph(source: Source) -> PageSection:
 
 
 def _spread(source: Source, table: Table) -> list[Figure | Grid]:
+    """Describe the numbers of a table; nothing where it has none.
+
+    Errors: NotPublishedError where it is not published.
+    """
     day = source.day(table.name)
     fields = numeric_fields(table)
     if not fields:
-        raise NotPublishedError(f"{table.name} has no numbers that may be shown")
+        return []
     facts = _facts(source, table, fields, day)
     basis = Basis(unit="as each row states", n=int(facts["rows"]), as_of=day)
     grid = Grid(
@@ -80,7 +92,10 @@ def _spread(source: Source, table: Table) -> list[Figure | Grid]:
         columns=_SPREAD,
         rows=[_spread_row(f, facts, i) for i, f in enumerate(fields)],
         basis=basis,
-        notes=["Smallest and largest values are one person's, so they are not shown."],
+        notes=[
+            "Smallest and largest values are one person's, so they are not shown. Where a few values are "
+            "null, n and the share of nulls are not shown."
+        ],
     )
     bins = _bins(source, table, fields, facts, day)
     drawn = list(dict.fromkeys(row["a"] for row in bins))
@@ -91,11 +106,12 @@ def _spread(source: Source, table: Table) -> list[Figure | Grid]:
         title=f"{table.name}: distribution of a field",
         basis=Basis(unit="share of rows per unit of the field", n=int(facts["rows"]), as_of=day),
         spec=histogram(bins, choices={"a": drawn[0]}),
-        summary=f"Distribution of {len(drawn)} fields of {table.name}, between the 1% and 99% quantiles.",
+        summary=f"Distribution of {len(drawn)} fields of {table.name}, without either end.",
         choices=(Choice(label="Field", signal="chosen_a", options=labels),),
         notes=(
-            f"Between the 1% and the 99% quantile. A bin of fewer than {SMALLEST_GROUP} rows is merged with "
-            "its neighbour.",
+            f"Between two quantiles that {SMALLEST_GROUP} rows or more lie beyond on either side: 1% and 99% "
+            f"where there are enough rows, up to 25% and 75% else. A bin of fewer than {SMALLEST_GROUP} rows "
+            "is merged with its neighbour.",
         ),
         table=Grid(
             title="bins by field",
@@ -119,7 +135,7 @@ def _facts(source: Source, table: Table, fields: Sequence[Field], day: date) -> 
     terms = ["count(*) AS rows"]
     for i, f in enumerate(fields):
         value = f"CASE WHEN isfinite({quoted(f.name)}::DOUBLE) THEN {quoted(f.name)}::DOUBLE END"
-        quantiles = ", ".join(map(str, (*_QUANTILES, 0.01, 0.99)))
+        quantiles = ", ".join(map(str, (*_QUANTILES, *_ENDS, *(1 - share for share in _ENDS))))
         terms += [
             f"count({value}) AS n{i}",
             f"avg({value}) AS m{i}",
@@ -142,8 +158,8 @@ def _spread_row(field: Field, facts: Row, i: int) -> tuple[Any, ...]:
         for q, share in zip(facts[f"q{i}"] or [], _QUANTILES, strict=False)
     ]
     quantiles += [None] * (len(_QUANTILES) - len(quantiles))
-    nulls = (rows - n) / rows
-    return (field.name, unit, n, nulls, facts[f"m{i}"], facts[f"s{i}"], *quantiles, field.description)
+    nulls = (None, None) if 0 < rows - n < SMALLEST_GROUP else (n, (rows - n) / rows)
+    return (field.name, unit, *nulls, facts[f"m{i}"], facts[f"s{i}"], *quantiles, field.description)
 
 
 def _bins(
@@ -152,9 +168,9 @@ def _bins(
     """Count the values of each field in bins of equal width, in one scan; merge bins that are too small."""
     ends: dict[int, tuple[float, float]] = {}
     for i in range(len(fields)):
-        quantiles = facts[f"q{i}"]
-        if facts[f"n{i}"] >= 5 * SMALLEST_GROUP and quantiles and quantiles[-1] > quantiles[-2]:
-            ends[i] = float(quantiles[-2]), float(quantiles[-1])
+        between = histogram_ends(int(facts[f"n{i}"]), facts[f"q{i}"] or ())
+        if between is not None:
+            ends[i] = between
     if not ends:
         return []
     terms = []
@@ -168,6 +184,8 @@ def _bins(
     rows = []
     for i, (low, high) in ends.items():
         counts, width, n = [0] * BINS, (high - low) / BINS, int(facts[f"n{i}"])
+        if 0 < int(facts["rows"]) - n < SMALLEST_GROUP:
+            n = int(facts["rows"])  # a share of those with a value would tell how many lack one
         for at, size in counted[f"h{i}"] or []:
             counts[int(at)] = int(size)
         for first, last, size in merged_bins(counts):
@@ -178,6 +196,19 @@ def _bins(
                 | {"value": share / ((last - first) * width)}
             )
     return rows
+
+
+def histogram_ends(n: int, quantiles: Sequence[float]) -> tuple[float, float] | None:
+    """Return where a histogram of n values begins and ends: enough of them lie beyond either end.
+
+    None where there are too few, or the ends are one. `quantiles` are those of `_facts`.
+    """
+    at = next((i for i, share in enumerate(_ENDS) if share * n >= SMALLEST_GROUP), None)
+    if at is None or not quantiles:
+        return None
+    first = len(_QUANTILES) + at
+    low, high = float(quantiles[first]), float(quantiles[first + len(_ENDS)])
+    return (low, high) if low < high else None
 
 
 def merged_bins(counts: Sequence[int]) -> list[tuple[int, int, int]]:
