@@ -446,3 +446,6 @@ def _models(lake: SmallLake, n: int, texts: Mapping[str, str]) -> None:
     _publish(
         lake, f"monitor:{target}", NEWEST, {"model_monitoring": [common | row for row in measured]}, "m1"
     )
+    for later in targets[1:2]:  # its labels mature later
+        rows = [common | row | {"target": later.name, "model_name": "matures later"} for row in measured]
+        _publish(lake, f"monitor:{later.name}", NEWEST - timedelta(days=30), {"model_monitoring": rows}, "m2")

@@ -34,9 +34,9 @@ def correlations(source: Source) -> PageSection:
     rows.sort(key=lambda r: (-abs(r["spearman"] or 0.0), r["first_metric"], r["second_metric"]))
     clear = sum(r["p_adjusted"] is not None and r["p_adjusted"] < 0.05 for r in rows)
     lead = [
-        f"{len(rows):,} pairs were tested on {rows[0]['n']:,} customers or fewer, "
-        f"of {rows[0]['n_population']:,}; {clear:,} ranks go together by more than chance explains, after "
-        "correction for so many tests (Holm). With many customers the weakest tie is "
+        f"{len(rows):,} pairs were tested on {max(r['n'] for r in rows):,} customers or fewer, "
+        f"of {max(r['n_population'] for r in rows):,}; {clear:,} ranks go together by more than chance "
+        "explains, after correction for so many tests (Holm). With many customers the weakest tie is "
         "clear: look at its size. Ties are associations, not causes."
     ]
     return PageSection(

@@ -1,16 +1,18 @@
-"""Show segments, how metrics differ between them, and what became of cohorts."""
+"""Show segments, how metrics differ between them, and cohorts over the snapshots."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from math import isclose, sqrt
 from typing import Any
 
+from engage_spark.analytics.intervals import Estimate, share_estimate, student
 from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import NotPublishedError
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
-from engage_spark.report.source import CUSTOMERS, Row, Source, texts
+from engage_spark.report.source import CUSTOMERS, Row, Source, is_small, texts
 
 DRAWN, LISTED, CELLS, CURVES, SNAPSHOTS = 30, 500, 6000, 5, 60
 """Segments drawn per dimension, rows of tables, values in a plot, curves of a measure and their snapshots."""
@@ -121,17 +123,17 @@ def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure 
         for r in sorted(
             by_metric[metric], key=lambda r: (r["dimension"], place.get((r["dimension"], r["segment"]), 0))
         ):
-            n, deviation = r["customer_days"], r["standard_deviation"]
-            half = 1.96 * deviation / n**0.5 if deviation is not None and n > 1 else None
+            _, low, high = estimate_of(r)
             drawn.append(
                 {
                     "a": metric,
                     "b": r["dimension"],
                     "label": r["segment"],
                     "value": r["mean"],
-                    "low": None if half is None else r["mean"] - half,
-                    "high": None if half is None else r["mean"] + half,
-                    "n": n,
+                    "low": low,
+                    "high": high,
+                    # Beside the group's customers, it would tell how many lack a value.
+                    "n": None if is_small(r["nulls"]) else r["customer_days"],
                 }
             )
     units = {r["metric"]: r["unit"] for r in rows}
@@ -177,6 +179,24 @@ def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure 
             ),
         )
     ]
+
+
+def estimate_of(row: Row) -> Estimate:
+    """Return a day's mean of a group with its interval: Wilson's where every value is 0 or 1, else Student's.
+
+    An interval of a share is left out where it would tell how many few lack a value.
+    """
+    n, mean, deviation = int(row["customer_days"]), row["mean"], row["standard_deviation"]
+    least, greatest = row["minimum"], row["maximum"]
+    if deviation is None or n < 2:
+        return Estimate(mean)
+    # Of values from 0 to 1, those that are 0 or 1 alone have the variance of a share.
+    spread = mean * (1 - mean) * n / (n - 1)
+    is_within = least is not None and greatest is not None and least >= 0 and greatest <= 1
+    if is_within and isclose(deviation**2, spread, rel_tol=1e-9):
+        return Estimate(mean) if is_small(row["nulls"]) else share_estimate(round(mean * n), n)
+    half = student(n - 1) * deviation / sqrt(n)
+    return Estimate(mean, mean - half, mean + half)
 
 
 def _list(shown: list[Row], total: int, day: Any) -> Grid:
@@ -238,7 +258,9 @@ def cohorts(source: Source) -> PageSection:
     ]
     newest = [r for r in shown if r["snapshot_date"] == day]
     lead = [
-        "What became of customers who belong together: who is active, and what they are worth, as of a day."
+        "Customers who belong together: who is active, and what they are worth, as of a day. Retention is "
+        "the share that is active among those whom the snapshot still lists; who is gone from it is not "
+        "counted."
     ]
     if hidden:
         lead.append(
@@ -250,7 +272,7 @@ def cohorts(source: Source) -> PageSection:
     parts: list[Figure | Grid] = [_curve(newest, source, day)]
     if len({r["snapshot_date"] for r in shown}) > 1:
         parts.append(_over_time(shown, source, day))
-    parts.append(_cohort_list(newest, source, day))
+    parts.append(_cohort_list(newest, _first_sizes(shown, day), source, day))
     return PageSection(key="cohorts", title="Cohorts", lead=lead, parts=parts)
 
 
@@ -377,7 +399,15 @@ def _over_time(shown: list[Row], source: Source, day: Any) -> Figure:
     )
 
 
-def _cohort_list(newest: list[Row], source: Source, day: Any) -> Grid:
+def _first_sizes(shown: list[Row], day: Any) -> dict[tuple[str, str, str], int]:
+    """Return the customers of each cohort and measure on its first snapshot, where that is before a day."""
+    first: dict[tuple[str, str, str], int] = {}
+    for r in sorted((r for r in shown if r["snapshot_date"] < day), key=lambda r: r["snapshot_date"]):
+        first.setdefault((r["cohort_key"], r["metric"], r["cohort"]), int(r["n"]))
+    return first
+
+
+def _cohort_list(newest: list[Row], first: dict[tuple[str, str, str], int], source: Source, day: Any) -> Grid:
     listed = newest[:LISTED]
     return Grid(
         title="Cohorts",
@@ -390,6 +420,7 @@ def _cohort_list(newest: list[Row], source: Source, day: Any) -> Grid:
             GridColumn("95% interval", Form.INTERVAL),
             GridColumn("unit"),
             GridColumn("n", Form.COUNT),
+            GridColumn("n on its first snapshot", Form.COUNT),
         ),
         rows=[
             (
@@ -401,6 +432,7 @@ def _cohort_list(newest: list[Row], source: Source, day: Any) -> Grid:
                 (r["lower"], r["upper"]),
                 "share active" if r["metric"] == "retention" else source.unit(r["metric"], r["unit"]),
                 r["n"],
+                first.get((r["cohort_key"], r["metric"], r["cohort"])),
             )
             for r in listed
         ],

@@ -6,21 +6,24 @@ import html
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engage_spark import open_lake
 from engage_spark.cli import main
-from engage_spark.contract import load_contract
+from engage_spark.contract import Role, load_contract
 from engage_spark.errors import TransientError
 from engage_spark.reader import OpenLake
 from engage_spark.report import Report, build_report
-from engage_spark.report.sections.columns import merged_bins
+from engage_spark.report.sections.columns import histogram_ends, merged_bins
 from engage_spark.report.sections.findings import small_claims
-from engage_spark.report.source import Source
+from engage_spark.report.sections.groups import estimate_of
+from engage_spark.report.source import Source, numeric_fields
 from tests.support.analysed_lake import NEWEST, analyse, analysed_lake
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import DATA
@@ -137,7 +140,15 @@ def test_groups_of_people_that_are_too_small_are_not_compared(page: Report) -> N
     fairness = section(page, "models")
     assert ">one<" in fairness and ">another<" in fairness
     assert ">tiny<" not in fairness and ">third<" not in fairness, "third would give tiny away"
-    assert "2 values of groups that are too small" in fairness
+    assert "4 values of groups that are too small" in fairness
+
+
+def test_a_target_whose_labels_mature_later_is_shown_as_of_its_own_day(page: Report) -> None:
+    first, second = [f.name for f in ENGAGEMENT.entity.fields if f.role is Role.TARGET][:2]
+    shown = section(page, "models")
+    for target, day in ((first, NEWEST), (second, NEWEST - timedelta(days=30))):
+        assert f"{target} · selection_rate" in shown
+        assert re.search(rf"<td[^>]*>{target}</td>(?:(?!</tr>).)*<td[^>]*>{day}</td>", shown)
 
 
 def test_claims_are_listed_with_verdicts_the_contradicted_first(page: Report) -> None:
@@ -247,6 +258,92 @@ def test_files_that_vanish_for_good_are_named_and_the_rest_is_shown(tmp_path: Pa
     report = build_report(open_lake(root))
     assert report.absent == ("claims",)
     assert "Statement 3" not in report.html and str(root) not in report.html
+
+
+def changed(
+    lake: SmallLake, root: Path, name: str, change: Callable[[int, dict[str, Any]], None]
+) -> OpenLake:
+    """Copy a lake with the rows of one table changed in place, by their number."""
+    from deltalake import DeltaTable, write_deltalake
+
+    shutil.copytree(lake.root, root)
+    table = DeltaTable(str(root / name))
+    stored, partitions = table.to_pyarrow_table(), table.metadata().partition_columns
+    rows = stored.to_pylist()
+    for i, row in enumerate(rows):
+        change(i, row)
+    shutil.rmtree(root / name)
+    made = type(stored).from_pylist(rows, schema=stored.schema)
+    write_deltalake(str(root / name), made, partition_by=partitions)
+    return open_lake(root)
+
+
+def test_a_few_nulls_cannot_be_counted(tmp_path: Path, full: SmallLake) -> None:
+    def without(i: int, row: dict[str, Any]) -> None:
+        row["engagement_velocity"] = None if i < 5 else float(i)
+
+    report = build_report(changed(full, tmp_path / "nulls", "customer_features", without))
+    row = re.search(r"<tr><td[^>]*>engagement_velocity<.*?</tr>", section(report, "features"), re.DOTALL)
+    assert row and ">395<" not in row[0] and "%</td>" not in row[0], row and row[0]
+
+
+def test_correlations_name_the_greatest_number_of_customers(tmp_path: Path, full: SmallLake) -> None:
+    def fewer(i: int, row: dict[str, Any]) -> None:
+        if abs(row["spearman"]) > 0.5:
+            row["n"] = 123
+
+    report = build_report(changed(full, tmp_path / "pairs", "correlations", fewer))
+    assert "pairs were tested on 400 customers or fewer" in section(report, "correlations")
+    assert ">123<" in section(report, "correlations")
+
+
+def test_values_of_classified_fields_are_no_groups(tmp_path: Path) -> None:
+    contract = load_contract(DATA / "gym.odcs.yaml")
+    dimensions: dict[str, list[tuple[str | None, int]]] = {
+        "postcode": [("SECRET-1", 200), ("SECRET-2", 200)],
+        "sex": [("f", 200), ("m", 200)],
+    }
+    lake = analysed_lake(tmp_path, contract, days=2, dimensions=dimensions)  # postcode is a cohort, too
+    report = build_report(open_lake(lake.root, contract=contract))
+    assert "SECRET" not in report.html and "postcode" not in section(report, "segments")
+    assert ">sex<" in section(report, "segments")
+
+
+def test_decimals_are_described_and_a_table_of_texts_takes_nothing_with_it(full: SmallLake) -> None:
+    features = ENGAGEMENT.table("customer_features")
+    decimal = replace(features.fields[-1], spark_type="decimal(10,2)", classification=None, protected=False)
+    assert numeric_fields(replace(features, fields=(decimal,))) == [decimal]
+    of_texts = tuple(replace(f, spark_type="string") for f in features.fields)
+    tables = [replace(t, fields=of_texts) if t.name == features.name else t for t in ENGAGEMENT.tables]
+    report = build_report(open_lake(full.root, contract=replace(ENGAGEMENT, tables=tuple(tables))))
+    assert "no numbers that may be shown" in section(report, "features")
+    assert "features" in report.absent and "graph" not in report.absent
+
+
+def test_cohorts_say_who_is_counted(page: Report) -> None:
+    cohorts = section(page, "cohorts")
+    assert "among those whom the snapshot still lists" in cohorts
+    assert "n on its first snapshot" in cohorts and "became of" not in cohorts
+
+
+def test_means_have_the_intervals_of_shares_or_of_means() -> None:
+    row = {"customer_days": 25, "nulls": 0, "mean": 0.0, "standard_deviation": 0.0}
+    nobody = estimate_of(row | {"minimum": 0.0, "maximum": 0.0})
+    assert (nobody.value, nobody.lower) == (0.0, 0.0)
+    assert nobody.upper == pytest.approx(0.1332, abs=1e-4), "Wilson"
+    spread = {"mean": 10.0, "standard_deviation": 5.0, "minimum": 0.0, "maximum": 30.0}
+    assert estimate_of(row | spread).upper == pytest.approx(10 + 2.0639 * 5 / 5, abs=1e-3), "Student"
+    within = {"mean": 0.5, "standard_deviation": 0.1, "minimum": 0.2, "maximum": 0.8}
+    assert estimate_of(row | within).upper == pytest.approx(0.5 + 2.0639 * 0.1 / 5, abs=1e-4)
+    assert estimate_of(row | {"minimum": 0.0, "maximum": 0.0, "nulls": 5}).upper is None
+
+
+@pytest.mark.parametrize(("n", "share"), [(2000, 0.01), (1999, 0.05), (400, 0.05), (399, 0.1), (80, 0.25)])
+def test_the_ends_of_a_histogram_are_not_the_values_of_few(n: int, share: float) -> None:
+    ends = (0.01, 0.05, 0.1, 0.25)
+    quantiles = [*[0.0] * 5, *ends, *(1 - s for s in ends)]
+    assert histogram_ends(n, quantiles) == (share, 1 - share)
+    assert histogram_ends(79, quantiles) is None
 
 
 def test_nothing_of_a_protected_field_is_described(full: SmallLake) -> None:
