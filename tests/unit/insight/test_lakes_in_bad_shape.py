@@ -178,7 +178,7 @@ def test_a_lake_of_few_customers_says_nothing_of_them(tmp_path: Path) -> None:
 
 
 def test_predictions_of_an_older_day_are_explained_as_of_it(tmp_path: Path) -> None:
-    days = two_days(CONTRACT, 60)
+    days = two_days(CONTRACT, 25)
     lake = counted_lake(tmp_path, CONTRACT, days)
     predict(lake, min(days), days[min(days)], target="cancelled")
     answer = Insight(gym_insight(tmp_path).lake).call("explain_customer", {"customer": "CUST-000010"})
