@@ -66,7 +66,7 @@ EXPANSIONS = {
 }
 FILLER = word_set(
     """
-    a an the this that these those it its they them their there here we us our ours i me my you your one
+    avg a an the this that these those it its they them their there here we us our ours i me my you your one
     ones s t is are was were be been being am do does did doing done has have had having can could would
     should may might shall must let lets of in on at for from to by with within without into onto upon
     over under up down out off about as than then and or but so if also too both either each every any
@@ -155,10 +155,26 @@ SLIPS = dict(
 """Slips in words too short to be corrected by their letters, and short forms."""
 
 
+GROUP_WORDS = word_set(
+    """
+    group groups band bands bracket brackets type types segment segments tier tiers kind kinds category
+    categories class classes quartile quartiles
+    """
+)
+"""Words for the parts that something falls into."""
+QUARTILES = {
+    **dict.fromkeys(("top", "highest", "upper", "fourth", "4"), "Q4"),
+    **dict.fromkeys(("bottom", "lowest", "lower", "first", "1"), "Q1"),
+    **dict.fromkeys(("second", "2"), "Q2"),
+    **dict.fromkeys(("third", "3"), "Q3"),
+}
+"""The quartile that a word names."""
+
+
 def meaning(word: str) -> str:
-    """Return the word that stands for a word here: of its meaning, else its singular."""
-    if word in MEANINGS:
-        return MEANINGS[word]
+    """Return the word that stands for a word here: of its meaning, else its singular; a name stays."""
+    if word in MEANINGS or "_" in word:
+        return MEANINGS.get(word, word)
     single = singular(word)
     return MEANINGS.get(single, single)
 

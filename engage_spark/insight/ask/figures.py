@@ -36,7 +36,9 @@ class FigureRouter(Resolver):
         for term in self.terms.protected:
             values = {w for v in entity[term.name].allowed for w in re.findall(r"[a-z0-9]+", str(v).lower())}
             for i, word in enumerate(reading.words):
-                if not reading.used[i] and (english.meaning(word) in term.core or word in values):
+                if not reading.used[i] and (
+                    word == term.name or english.meaning(word) in term.core or word in values
+                ):
                     reading.used[i] = True
                     own.append(term.name)
         if len(set(own)) > 1:
@@ -142,7 +144,8 @@ class FigureRouter(Resolver):
     def _figures(self) -> Route:
         """Return what a question without a turn of phrase asks for: a figure, or segments side by side."""
         reading = self.reading
-        if reading.attribute is not None or self._names_protected():
+        is_metric = len(self._candidates([w for _, w in reading.content])) == 1
+        if reading.attribute is not None or (self._names_protected() and not is_metric):
             return self._fairness_of_target()
         counts = any(
             w in ("many", "number", "count", "proportion", "percentage", "percent", "share")
@@ -250,7 +253,7 @@ class FigureRouter(Resolver):
         own = [t for t in self.terms.protected if t.name not in self.terms.vocabulary.dimensions]
         words = {english.meaning(w) for _, w in self.reading.content} | {w for _, w in self.reading.content}
         values = {t.name: " ".join(map(str, entity[t.name].allowed)).lower() for t in own}
-        return any(words & (t.core | set(re.findall(r"[a-z0-9]+", values[t.name]))) for t in own)
+        return any(words & ({t.name} | t.core | set(re.findall(r"[a-z0-9]+", values[t.name]))) for t in own)
 
     def _fairness_of_target(self) -> Route:
         attribute = (

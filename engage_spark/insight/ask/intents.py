@@ -195,6 +195,7 @@ REWRITES = tuple(
         (r"\b(?:churn|churning) or (?:retention|staying)\b", "churn"),
         (r"\blog(?:s|ged|ging)?[ -]in(?:s)?\b", "login"),
         (r"\bsign(?:s|ed|ing)?[ -]up(?:s)?\b", "signup"),
+        (r"\bhow strong(?:ly)? (?:is|are) (?:the )?(?=corr|relat|assoc|link|connection between)", "how "),
         (r"\blife[ -]time\b", "lifetime"),
         (r"\bper cent\b", "percent"),
         (
@@ -279,7 +280,7 @@ SIDE_WORDS: Mapping[Intent, frozenset[str]] = {
     ),
     Intent.CORRELATE: word_set(
         """
-        impact effect variables influence affect correlation related strength strong metric feature
+        impact effect variables influence affect correlation related metric feature
         field variable thing attribute behavior behaviour other coefficient everything else
         """
     ),

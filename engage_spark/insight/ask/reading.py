@@ -7,13 +7,12 @@ Every word must be accounted for: what is neither English without content nor a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
 from engage_spark.insight.ask import english
-from engage_spark.insight.ask.english import word_set
 from engage_spark.insight.ask.intents import PHRASES, REWRITES, TRIGGER_WORDS, Intent
 from engage_spark.insight.ask.spelling import corrected
 from engage_spark.insight.ask.terms import DimensionTerm, SegmentTerm, Terms, best_dimensions
@@ -25,7 +24,7 @@ LONG_FILLER = 6
 LONGEST = 1_000
 """Characters of a question that are read."""
 _KEY = "customerkey"
-_TOKEN = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*|[+%<>$€]")
+_TOKEN = re.compile(r"[a-z]+(?:_[a-z0-9]+)+|[a-z]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*|[+%<>$€]")
 _UNIT_DAYS = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
 _LIMIT = re.compile(
     r"\b(?:top|first|best|leading|strongest|biggest|main|most important|which|what|list|give me|show me|show|"
@@ -61,22 +60,10 @@ _QUARTILE = re.compile(
     r"){0,2}?quartile\b"
     r"|\bq(?P<q>[1-4])\b"
 )
-_QUARTILES = {
-    **dict.fromkeys(("top", "highest", "upper", "fourth", "4"), "Q4"),
-    **dict.fromkeys(("bottom", "lowest", "lower", "first", "1"), "Q1"),
-    **dict.fromkeys(("second", "2"), "Q2"),
-    **dict.fromkeys(("third", "3"), "Q3"),
-}
 _BY = re.compile(
     r"\b(?:by|across|per|each|every|within|among|between|for|which|what|different|in|the|of|all|and) "
 )
 _STRONG = frozenset(("by", "across", "per", "each", "every"))
-_GROUP_WORDS = word_set(
-    """
-    group groups band bands bracket brackets type types segment segments tier tiers kind kinds category
-    categories class classes quartile quartiles
-    """
-)
 
 
 @dataclass
@@ -199,6 +186,7 @@ def read_question(question: str, terms: Terms) -> Reading:
     reading = Reading(terms)
     text = _take_customer(reading, prepared(question[:LONGEST]))
     text = _take_days(reading, text).lower().replace("’", "'")
+    text = terms.name_pattern.sub(lambda m: terms.names[tuple(re.findall(r"[a-z]+|\d+", m[0]))], text)
     for pattern, replacement in REWRITES:
         text = pattern.sub(replacement, text)
     known = _known_words(terms)
@@ -218,7 +206,7 @@ def read_question(question: str, terms: Terms) -> Reading:
     corrected_text = reading.joined
     for pattern, replacement in REWRITES:
         corrected_text = pattern.sub(replacement, corrected_text)
-    reading.words = corrected_text.split()
+    reading.words = _with_names(corrected_text.split(), terms.names)
     reading.used = [False] * len(reading.words)
     if _KEY in reading.words:
         reading.used[reading.words.index(_KEY)] = True
@@ -297,9 +285,19 @@ def _take_days(reading: Reading, text: str) -> str:
     return " ".join([*parts, text[at:]])
 
 
+def _with_names(words: list[str], names: Mapping[tuple[str, ...], str]) -> list[str]:
+    """Return words with those that are the whole name of a metric or dimension as that name."""
+    for parts in sorted(names, key=len, reverse=True):
+        for i in range(len(words) - len(parts) + 1):
+            if tuple(words[i : i + len(parts)]) == parts:
+                words = [*words[:i], names[parts], *words[i + len(parts) :]]
+    return words
+
+
 def _protect_names(reading: Reading) -> None:
-    """Protect the whole names of metrics, of two words or more."""
+    """Protect the whole names of metrics."""
     means = [english.meaning(w) for w in reading.words]
+    reading.protected |= {i for i, w in enumerate(reading.words) if w in reading.terms.vocabulary.metrics}
     for name in reading.terms.vocabulary.metrics:
         parts = [english.meaning(w) for w in name.split("_") if w.isalpha() and w not in english.STATISTICS]
         if len(parts) < 2:
@@ -323,7 +321,7 @@ def _take_segments(reading: Reading) -> None:
     for match in reading.matches(_QUARTILE):
         fitting = [d for d in quartiles if _names(reading, d)] or (quartiles if len(quartiles) == 1 else [])
         if len(fitting) == 1:
-            which = f"Q{match['q']}" if match["q"] else _QUARTILES[match["which"]]
+            which = f"Q{match['q']}" if match["q"] else english.QUARTILES[match["which"]]
             reading.segments.append((fitting[0].name, which))
             places = reading.places(match)
             reading.use(places)
@@ -337,7 +335,7 @@ def _take_segments(reading: Reading) -> None:
         core = next(d for d in reading.terms.dimensions if d.name == dimension).core
         for i, word in enumerate(reading.words):
             close = any(reading.used[j] for j in range(max(0, i - 2), min(i + 3, len(reading.words))))
-            reading.used[i] |= english.meaning(word) in core and close
+            reading.used[i] |= (english.meaning(word) in core or word == dimension) and close
 
 
 def _places_of(reading: Reading, term: SegmentTerm) -> Iterator[range]:
@@ -400,7 +398,7 @@ def _is_of_people(reading: Reading, dimension: str, start: int) -> bool:
 
 def _names(reading: Reading, dimension: DimensionTerm) -> bool:
     """Return whether a word of the question is of a dimension or of its unit."""
-    words = {english.meaning(w) for w in reading.words}
+    words = {part for w in reading.words for part in (english.meaning(w), *w.split("_"))}
     units = {"age": {"year"}}.get(dimension.name, set())
     return bool(words & (dimension.core | units | (dimension.soft & {"month", "year"})))
 
@@ -430,8 +428,9 @@ def _take_dimensions(reading: Reading) -> None:
 def _take_groups(reading: Reading) -> None:
     """Take the dimension that stands before a word such as type or group."""
     dimensions = reading.terms.dimensions
-    for end in [i + 1 for i, w in enumerate(reading.words) if w in _GROUP_WORDS]:
-        for start in range(max(0, end - 3), end - 1):
+    for end in [i + 1 for i, w in enumerate(reading.words) if w in english.GROUP_WORDS or "_" in w]:
+        is_name = "_" in reading.words[end - 1]
+        for start in range(end - 1 if is_name else max(0, end - 3), end if is_name else end - 1):
             term = _dimension_at(reading, range(start, end), "", dimensions)
             if term is not None:
                 reading.use(range(start, end))
@@ -444,13 +443,16 @@ def _dimension_at(
 ) -> DimensionTerm | None:
     """Return the dimension that the words at some places are, where nothing else is among them."""
     words = [reading.words[i] for i in places]
-    if any(reading.used[i] for i in places) or not words[-1].isalpha():
+    if any(reading.used[i] for i in places) or not words[-1].replace("_", "")[0].isalpha():
         return None
-    has_group = any(w in _GROUP_WORDS for w in words)
+    by_name = [d for d in dimensions if words == [d.name] and "_" in d.name]
+    if by_name and (before or by_name[0].name not in reading.terms.vocabulary.metrics):
+        return by_name[0]
+    has_group = any(w in english.GROUP_WORDS for w in words)
     own = [
         english.meaning(w)
         for w in words
-        if w not in _GROUP_WORDS and w not in ("the", "of", "customer", "our")
+        if w not in english.GROUP_WORDS and w not in ("the", "of", "customer", "our")
     ]
     if (
         not own

@@ -71,7 +71,7 @@ class Resolver:
                 return CUSTOMERS
             raise Unclear("which metric is meant", self._some_metrics())
         if self.terms.has_retention and set(words) <= {RETENTION, ACTIVE} and not self._is_named({*words}):
-            self._use_words({RETENTION, ACTIVE})
+            self._use_all()
             return ACTIVE
         return self._metric().name
 
@@ -110,7 +110,7 @@ class Resolver:
         elif reading.window is not None:
             reading.window = None
         same = self._windows_of(metric)
-        if len(same) > 1 and not has_window and not self._names_window(metric):
+        if len(same) > 1 and words != [metric.name] and not has_window and not self._names_window(metric):
             self.remarks.append(
                 f"{' '.join(words)} is read as {metric.name}; there is also {', '.join(same[1:])}"
             )
@@ -156,6 +156,8 @@ class Resolver:
 
     def _use_words(self, words: set[str] | frozenset[str]) -> None:
         for i, word in enumerate(self.reading.words):
+            if i in self.reading.protected:
+                continue
             self.reading.used[i] |= english.meaning(word) in words or word in words
 
     def _use_all(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -142,6 +142,19 @@ class Terms:
         return tuple(terms)
 
     @cached_property
+    def names(self) -> dict[tuple[str, ...], str]:
+        """The names of metrics and dimensions of two words or more, by their words as questions have them."""
+        own = (*self.vocabulary.metrics, *self.vocabulary.dimensions, *self.vocabulary.protected)
+        split = {tuple(re.findall(r"[a-z]+|\d+", name.lower())): name for name in own}
+        return {words: name for words, name in split.items() if len(words) > 1}
+
+    @cached_property
+    def name_pattern(self) -> re.Pattern[str]:
+        """Matches a whole name, with blanks or underscores between its words."""
+        parts = sorted(self.names, key=lambda words: -sum(map(len, words)))
+        return re.compile(rf"\b(?:{'|'.join('[ _]?'.join(p) for p in parts) or '(?!)'})\b")
+
+    @cached_property
     def name_words(self) -> frozenset[str]:
         """The words that say what metrics are."""
         return frozenset(w for m in self.metrics for w in m.core)
@@ -276,7 +289,7 @@ def numbers_of(text: str) -> frozenset[float]:
 
 
 def best_metrics(
-    words: Collection[str], metrics: Iterable[MetricTerm], window: int | None
+    words: Collection[str], metrics: Sequence[MetricTerm], window: int | None
 ) -> list[MetricTerm]:
     """Return the metrics that words name, as few as the words allow; several where they are not clear.
 
@@ -285,8 +298,9 @@ def best_metrics(
     declared is meant, of others a target.
     """
     wanted = frozenset(words)
-    if not wanted:
-        return []
+    by_name = [m for m in metrics if wanted == {m.name} and "_" in m.name]
+    if not wanted or by_name:
+        return by_name
     tiers: list[list[MetricTerm]] = [[], [], [], []]
     for metric in metrics:
         if window is not None and metric.window != window:
@@ -313,7 +327,7 @@ def best_dimensions(words: Collection[str], dimensions: Sequence[DimensionTerm])
     wanted = frozenset(words)
     if not wanted:
         return []
-    exact = [d for d in dimensions if wanted == d.core or wanted == d.core | (wanted & _GENERIC)]
+    exact = [d for d in dimensions if wanted in ({d.name}, d.core) or wanted == d.core | (wanted & _GENERIC)]
     part = [
         d for d in dimensions if d.core <= wanted <= d.core | d.soft or (wanted <= d.core and not d.is_flag)
     ]

@@ -9,8 +9,9 @@ import pytest
 
 from engage_spark.insight.arguments import check_arguments
 from engage_spark.insight.ask.english import FILLER, meaning, singular
-from engage_spark.insight.ask.resolving import Decline, Route
+from engage_spark.insight.ask.resolving import Decline, Route, examples
 from engage_spark.insight.ask.spelling import corrected, distance
+from engage_spark.insight.ask.terms import Terms
 from engage_spark.insight.registry import tools_of
 from tests.support.golden_questions import (
     QUESTIONS,
@@ -18,6 +19,7 @@ from tests.support.golden_questions import (
     contract_of,
     conversation_of,
     files,
+    names_of,
     questions_of,
     route_of,
     score,
@@ -186,3 +188,42 @@ def test_words_of_one_meaning_are_one_word(word: str, means: str) -> None:
 def test_no_word_of_content_is_filler() -> None:
     assert not FILLER & {"churn", "engagement", "revenue", "customer", "location", "value"}
     assert singular("status") == "status"
+
+
+CONTRACTS = ("engagement", "bank_churn", "bikes", "chess", "garden", "gym", "iranian_churn")
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_every_metric_of_every_contract_can_be_asked_by_its_name(name: str) -> None:
+    words = names_of(f"{name}.yaml").vocabulary
+    for metric in words.metric_names[:-1]:
+        if metric == "active":
+            continue
+        for text in (metric, metric.replace("_", " ")):
+            asked = GoldenQuestion(f"{name}.yaml", "names", f"What is the average {text}?")
+            route = route_of(asked)
+            assert isinstance(route, Route), (text, route)
+            assert (route.tool, route.arguments) == ("describe", {"metric": metric}), text
+            asked = GoldenQuestion(f"{name}.yaml", "names", f"What correlates with {text}?")
+            route = route_of(asked)
+            assert isinstance(route, Route), (text, route)
+            assert (route.tool, route.arguments) == ("correlate", {"metric": metric}), text
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_every_dimension_of_every_contract_can_be_compared_by(name: str) -> None:
+    words = names_of(f"{name}.yaml").vocabulary
+    target = words.metric_names[0]
+    for dimension in words.dimensions:
+        for text in (dimension, dimension.replace("_", " ")):
+            route = route_of(GoldenQuestion(f"{name}.yaml", "names", f"compare {target} by {text}"))
+            assert isinstance(route, Route), (text, route)
+            assert route.arguments == {"metric": target, "dimension": dimension}, text
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_what_is_offered_is_answered(name: str) -> None:
+    offered = examples(Terms(names_of(f"{name}.yaml").vocabulary))
+    assert len(offered) >= 3
+    for question in offered:
+        assert isinstance(route_of(GoldenQuestion(f"{name}.yaml", "offers", question)), Route), question
