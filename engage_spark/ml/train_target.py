@@ -10,16 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.errors import ConfigurationError, FitError
+from engage_spark.errors import FitError
 from engage_spark.ml.data.driver_sample import RowSample
 from engage_spark.ml.data.fit_draw import FitDraw
-from engage_spark.ml.data.preflight import fold_counts, require_trainable
-from engage_spark.ml.data.split import FOLD, SIDE
-from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots, split_rows
-from engage_spark.ml.data.training_set import labelled
+from engage_spark.ml.data.split_rows import SplitRows, TargetSnapshots
 from engage_spark.ml.evaluation.conformal import Conformal
 from engage_spark.ml.evaluation.profit_curve import Profit, profits
 from engage_spark.ml.evaluation.promotion import ModelGate
@@ -36,8 +32,9 @@ from engage_spark.ml.serving_model import (
     measure_conformal,
     serving_model,
 )
+from engage_spark.ml.trainable_targets import fit_draw
 from engage_spark.ml.trained_target import TrainedTarget
-from engage_spark.ml.training.candidates import CONSTANT, Candidate, baseline_for, candidates_for
+from engage_spark.ml.training.candidates import CONSTANT, Candidate, baseline_for
 from engage_spark.ml.training.cross_validation import (
     CandidateComparison,
     FitRows,
@@ -60,7 +57,6 @@ from engage_spark.ml.training.final_models import (
 )
 from engage_spark.ml.training.fit import narrow, own_failure
 from engage_spark.ml.training.gates import ALL_LABELS, coverage_of, gates_of, serving_gate
-from engage_spark.ml.training.pipeline import candidate_features
 from engage_spark.ml.training.variants import VARIED_FOLDS, VariantResult, variants_on_folds
 from engage_spark.settings.model import ModelSettings
 from engage_spark.spark.schema import column_named
@@ -123,7 +119,7 @@ def train_target(
     protected: Sequence[Attribute],
     scratch_path: ScratchPath,
 ) -> TrainedTarget:
-    """Train and measure the model of one target on rows that `trainable_splits` accepted.
+    """Train and measure the model of one target on rows that `trainable_targets` accepted.
 
     `findings` are those of the leakage audit, of all targets; `protected` are the attributes whose groups are
     compared. A model that cannot be fitted, or cannot predict a row that it is measured on, is left out.
@@ -206,8 +202,7 @@ def _task(
     key: Sequence[str],
     day: str,
 ) -> _Task:
-    counted = splits.sample("fit", label=specs.main.target.name, limit=splits.counts["fit"])
-    draw = FitDraw.of(counted, limit=models.fit_rows, key=key, seed=models.seed)
+    draw = fit_draw(splits, specs.main.target, models=models, key=key)
     return _Task(
         specs=specs,
         snapshots=snapshots,
@@ -387,47 +382,6 @@ def _serving_gates(serving: ServingModel, out_of_time: FinalModels | None) -> tu
     if not serving.is_refit or out_of_time is None:
         return ()
     return (serving_gate(serving.conformal, serving.covered, out_of_time.labels),)
-
-
-def trainable_splits(
-    rows: DataFrame,
-    specs: Mapping[str, TargetSpecs],
-    snapshots: Mapping[str, TargetSnapshots],
-    *,
-    candidates: Sequence[str],
-) -> dict[str, SplitRows]:
-    """Part the rows of every target by split, and check before the first fit that all targets can be trained.
-
-    Cost: two jobs per target.
-
-    Errors: one ConfigurationError with all that is in the way, target by target.
-    """
-    splits: dict[str, SplitRows] = {}
-    errors: list[ConfigurationError] = []
-    for name, of_target in specs.items():
-        target = of_target.main.target
-        features = tuple({f.name: f for spec in of_target.all for f in spec.features}.values())
-        try:
-            candidates_for(target, candidates)
-            candidate_features(baseline_for(target), of_target.main.features)
-            fit_rows = labelled(rows, target=target, days=snapshots[name].train).where(F.col(SIDE) == "fit")
-            require_trainable(
-                fold_counts(fit_rows, label=name, features=features, fold=FOLD),
-                target=target,
-                features=features,
-            )
-            splits[name] = split_rows(rows, target, snapshots[name])
-        except ConfigurationError as e:
-            errors.append(e)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise ConfigurationError(
-            f"{len(errors)} targets cannot be trained",
-            details=[line for e in errors for line in (e.message, *(f"  {d}" for d in e.details))],
-            hint="; ".join(dict.fromkeys(e.hint for e in errors if e.hint)),
-        )
-    return splits
 
 
 def _fit_best(

@@ -99,7 +99,7 @@ def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features:
     problems = _problems_of_all_rows(counts, target, features)
     single = len(counts) == 1
     for held_out in counts:
-        training = list(counts) if single else [c for c in counts if c is not held_out]
+        training = _training_counts(counts, held_out)
         where = "of all rows" if single else f"of the rows outside fold {held_out.fold}"
         if target.task is Task.BINARY:
             ones, zeros = sum(c.ones for c in training), sum(c.zeros for c in training)
@@ -109,7 +109,7 @@ def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features:
                 )
         else:
             problems += _constant(training, where)
-        if empty := [f.name for f in features if not sum(c.present[f.name] for c in training)]:
+        if empty := _valueless(training, features):
             problems.append(f"no row {where} has a value of {', '.join(empty)}")
     if target.task is Task.BINARY and not single and not any(c.ones and c.zeros for c in counts):
         problems.append("no fold has rows of both classes, so nothing tells candidates apart")
@@ -120,6 +120,22 @@ def require_trainable(counts: Sequence[FoldCounts], *, target: Target, features:
             "or use fewer models.folds",
             details=list(dict.fromkeys(problems)),
         )
+
+
+def valueless_features(counts: Sequence[FoldCounts], features: Sequence[Feature]) -> frozenset[str]:
+    """Name the features that have no value in the rows outside some fold, so that a fit there cannot take
+    them.
+    """
+    return frozenset(n for fold in counts for n in _valueless(_training_counts(counts, fold), features))
+
+
+def _training_counts(counts: Sequence[FoldCounts], held_out: FoldCounts) -> list[FoldCounts]:
+    """Return the counts of the other folds; a single one is held out of nothing."""
+    return list(counts) if len(counts) == 1 else [c for c in counts if c is not held_out]
+
+
+def _valueless(training: Sequence[FoldCounts], features: Sequence[Feature]) -> list[str]:
+    return [f.name for f in features if not sum(c.present[f.name] for c in training)]
 
 
 def _problems_of_all_rows(

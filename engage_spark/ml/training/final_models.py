@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from engage_spark import log
-from engage_spark.errors import EngageError, FitError
+from engage_spark.errors import ConfigurationError, EngageError, FitError
 from engage_spark.ml.data.driver_sample import HASH, RowSample, sample_rows, to_arrays
 from engage_spark.ml.evaluation.bootstrap import Gain, Interval, intervals, paired_gain
 from engage_spark.ml.evaluation.metrics import HEADLINE, metrics_of
@@ -131,7 +131,10 @@ def fit_final_models(
     """
     target = spec.target
     uses = {role: (candidate.name, candidate_features(candidate, of)) for role, of in features.items()}
-    uses[BASELINE] = (baseline.name, candidate_features(baseline, spec.features))
+    try:
+        uses[BASELINE] = (baseline.name, candidate_features(baseline, spec.features))
+    except ConfigurationError as e:
+        raise BaselineError(e.message, hint=e.hint, details=e.details) from e
     candidates = {c.name: c for c in (candidate, baseline)}
     distinct = list(dict.fromkeys(uses.values()))
     with log.stage(

@@ -25,7 +25,8 @@ from engage_spark.ml.leakage.audit import audit_leakage
 from engage_spark.ml.leakage.findings import audit_outcome, leak_error, time_findings
 from engage_spark.ml.selection.gram import to_grams
 from engage_spark.ml.selection.profile import to_profile
-from engage_spark.ml.train_target import train_target, trainable_splits
+from engage_spark.ml.train_target import train_target
+from engage_spark.ml.trainable_targets import trainable_targets
 from engage_spark.ml.trained_target import TrainedTarget
 from engage_spark.pipelines.context import RunContext, StageRun, past_day
 from engage_spark.pipelines.model_inputs import ModelInputs, find_model_inputs
@@ -283,15 +284,15 @@ def _train(
         raise leak_error(findings)
     for line in outcome.lines:
         log.event(line, level="warning")
-    splits = trainable_splits(rows, specs, snapshots, candidates=models.candidates)
+    trainable = trainable_targets(rows, specs, snapshots, key=key, models=models)
     trained = []
-    for name, of_target in specs.items():
+    for name, of_target in trainable.items():
         with log.subject(name):
             trained.append(
                 train_target(
-                    of_target,
+                    of_target.specs,
                     snapshots[name],
-                    splits[name],
+                    of_target.splits,
                     grams=grams[name],
                     findings=findings,
                     models=models,

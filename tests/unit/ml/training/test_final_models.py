@@ -13,7 +13,7 @@ from engage_spark.errors import ConfigurationError, FitError
 from engage_spark.ml.data.driver_sample import HASH, RowSample
 from engage_spark.ml.feature_spec import Feature, FeatureSpec, LeakPolicy, Target, Task
 from engage_spark.ml.training import final_models
-from engage_spark.ml.training.candidates import CONSTANT, candidates_for
+from engage_spark.ml.training.candidates import CONSTANT, baseline_for, candidates_for
 from engage_spark.ml.training.final_models import ALL, BASELINE, OTHER, WINNER, BaselineError
 from engage_spark.settings.model import ModelSettings
 
@@ -212,3 +212,21 @@ def test_a_prediction_that_is_no_number_is_a_failed_model(
     monkeypatch.setattr(final_models, "to_arrays", broken)
     with pytest.raises(FitError, match="predicting worth failed: one of its features is infinite"):
         score()
+
+
+def test_a_baseline_whose_feature_was_left_out_gives_way_to_a_constant() -> None:
+    left = replace(TARGET, name="left", task=Task.BINARY, maximum=1.0, baseline="z")
+    (linear,) = candidates_for(left, ["linear"])
+    rows: Any = None
+    with pytest.raises(BaselineError, match="needs z"):
+        final_models.fit_final_models(
+            linear,
+            {WINNER: FEATURES},
+            replace(SPEC, target=left),
+            rows,
+            calibration=rows,
+            key=["id"],
+            days=1,
+            models=MODELS,
+            baseline=baseline_for(left),
+        )
