@@ -95,7 +95,7 @@ FILLER = word_set(
 """Words that can stand in a question without changing what is asked, once its intent has been read."""
 NEGATIONS = word_set(
     """
-    not without except excluding excluded exclude never neither nor besides non isn't aren't don't doesn't
+    not no without except excluding excluded exclude never neither nor besides non isn't aren't don't doesn't
     didn't haven't hasn't won't
     """
 )

@@ -13,6 +13,7 @@ from engage_spark.insight.ask.intents import Intent
 from engage_spark.insight.ask.resolving import Resolver, Route, Unclear, examples
 from engage_spark.insight.ask.terms import MetricTerm, best_dimensions, best_metrics
 
+_MORE = english.word_set("more less higher lower better worse fewer greater")
 _GRAIN_WORDS = {
     "day": ("day", "days", "daily"),
     "week": ("week", "weeks", "weekly"),
@@ -170,7 +171,8 @@ class FigureRouter(Resolver):
         is_rate = reading.is_rate and reading.grain is not None and not reading.dimensions
         if is_rate and len(candidates) == 1 and not candidates[0].is_rolling:
             return self._trend()
-        return self._of_metric(has_two_sides=Intent.COMPARE in intents)
+        is_more = reading.is_yes_or_no and any(w in _MORE for w in reading.words)
+        return self._of_metric(has_two_sides=is_more or Intent.COMPARE in intents)
 
     def _by_measure(self) -> Route | None:
         """Return the customers with most of a measure of the graph that is no metric; None without one."""
@@ -195,6 +197,9 @@ class FigureRouter(Resolver):
         if len(measures) == 1 and (reading.words[0] == "who" or "which customers" in reading.joined):
             self._use_all()
             return self._done("top_influencers", {"measure": measures[0].name}, takes=("limit",))
+        if reading.limit is not None and {"segments", "groups"} & set(reading.words):
+            self.remarks.append("all segments are shown, the highest first")
+            reading.limit = None
         self._refuse_lists_of_customers()
         name = self._metric_name(optional=True) or CUSTOMERS
         return self._done("compare_segments", {"metric": name}, takes=("dimension",))

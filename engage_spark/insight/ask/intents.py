@@ -82,6 +82,7 @@ PHRASES: tuple[tuple[Intent, re.Pattern[str]], ...] = tuple(
             rf"ideas? (?:to|for)|"
             rf"(?:want|like|need|aim|help us|help me|plan) to {_RAISE}|where should we (?:start|begin|"
             rf"act)|worth (?:trying|testing)|"
+            rf"^(?:please )?(?:reduce|lower|decrease|prevent|increase|improve|boost|raise)|"
             rf"ab tests?|experiments?|costs? to {_RAISE}|how many \w+ (?:could|can) (?:we|be) {_RAISE}|"
             r"propos\w+|can be done|sample size|need for (?:a|the) test|"
             r"priorit\w+|where (?:should|can|could) we (?:invest|focus)",

@@ -12,6 +12,7 @@ from engage_spark.insight.ask.reading import Reading
 from engage_spark.insight.ask.terms import MetricTerm, Terms, best_metrics
 
 MOST_OFFERS = 8
+_PARTS = frozenset(("proportion", "percentage", "percent", "fraction", "portion"))
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,17 @@ class Resolver:
         candidates = self._candidates(words)
         if not candidates:
             known = {w for m in self.terms.metrics for w in m.core | m.soft}
-            strange = [w for w in expanded(words) if w not in known] or words
-            raise Unclear(f"nothing is known of {', '.join(strange)}", self._some_metrics())
+            strange = [w for w in expanded(words) if w not in known]
+            reason = (
+                f"nothing is known of {', '.join(strange)}" if strange else f"no metric is {' '.join(words)}"
+            )
+            raise Unclear(reason, self._some_metrics())
         if len(candidates) > 1:
             raise Unclear(
                 f"{' '.join(words)} can be several metrics", [m.name for m in candidates], self._template()
             )
         metric = candidates[0]
+        self._refuse_another_quantity(metric)
         has_window = reading.window is not None
         if reading.window is not None and (metric.window != reading.window or not self._counts_so(metric)):
             if (metric.window is not None and metric.is_rolling) or reading.grain is None:
@@ -116,6 +121,18 @@ class Resolver:
             )
         self._use_all()
         return metric
+
+    def _refuse_another_quantity(self, metric: MetricTerm) -> None:
+        """Refuse a rate per something, and a share of a sum, that the metric is not."""
+        reading = self.reading
+        places = {i for i, _ in reading.content}
+        per = any(w == "per" and i + 1 in places for i, w in enumerate(reading.words))
+        if per and "per" not in metric.name.split("_"):
+            raise Unclear(f"{metric.name} is not per {reading.words[max(places)]}", self._some_metrics())
+        spec = self.terms.vocabulary.metrics[metric.name]
+        asks_share = any(w in _PARTS for w in reading.words)
+        if asks_share and not spec.is_share and spec.unit not in ("percent", "share", "ratio"):
+            raise Unclear(f"shares of {metric.name} are not shown; ask for the average", self._some_metrics())
 
     def _counts_so(self, metric: MetricTerm) -> bool:
         """Return whether a metric counts over days before, where the question says so."""
