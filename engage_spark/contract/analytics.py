@@ -51,6 +51,8 @@ from engage_spark.errors import ContractError
 MOST_VALUES = 50
 """Allowed values of a category that is a dimension where the contract says nothing of analytics."""
 MOST_INDICATORS, MOST_CLAIMS = 200, 400
+MOST_MONTHS = 12_000
+"""Months that a cohort may lie back; more, or fewer than none, are of no known month."""
 MEASURED = "_measured"
 """Ends the name of a column of the graph's table that the entity or a derived table has too."""
 RESERVED = frozenset({ALL, CUSTOMERS, ACTIVE, RETENTION})
@@ -246,7 +248,8 @@ class _Builder:
         if key == name and name in self.dimensions and not is_month:
             return
         if f.logical_type == "integer" and is_month:
-            sql = f"add_months(trunc({quoted(SNAPSHOT_DATE)}, 'MM'), -CAST({sql} AS INT))"
+            months = f"CASE WHEN {sql} BETWEEN 0 AND {MOST_MONTHS} THEN try_cast({sql} AS INT) END"
+            sql = f"add_months(trunc({quoted(SNAPSHOT_DATE)}, 'MM'), -{months})"
         source = f"date_format({sql}, 'yyyy-MM')" if is_month else f"CAST({sql} AS STRING)"
         self._add_dimension(
             key,
