@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from engage_spark.analytics.intervals import CONFIDENCE
 from engage_spark.analytics.state_rows import Row
+from engage_spark.analytics.states import LARGEST
 from engage_spark.numerics.dtypes import F64, I64
 from engage_spark.numerics.jit import kernel
 
@@ -26,15 +27,22 @@ BINS = 20
 """Quantile bins of each metric for mutual information; equal values share one."""
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 _FEWEST = 4
+_ENUMERATED = 7
+"""Rows up to which all orders are looked at."""
+_BY_STUDENT = 100
+_PERFECT = 1e-12
+"""Correlations as near to 1 are taken for 1."""
 
 
 def correlation_rows(sample: F64, metrics: Sequence[str], *, population: int) -> Iterator[Row]:
     """Return the rows of `correlations`: one per pair of metrics, in their order.
 
-    `sample` has a row per customer and a column per metric, NaN where there is no value. A pair has no
-    correlation where fewer than 4 customers have both values or one of them is constant there.
+    `sample` has a row per customer and a column per metric, NaN where there is no value; infinities and
+    values from 2^511 on are none, as in the states. A pair has no correlation where fewer than 4 customers
+    have both values or one of them is constant there.
     Units: mutual information in nats, less its expected bias, never below 0.
     """
+    sample = np.where(np.abs(sample) < LARGEST, sample, np.nan)
     columns = [np.ascontiguousarray(sample[:, i]) for i in range(len(metrics))]
     orders = [np.argsort(c, kind="stable") for c in columns]
     bins = [_bins(c, order) for c, order in zip(columns, orders, strict=True)]
@@ -50,8 +58,10 @@ def correlation_rows(sample: F64, metrics: Sequence[str], *, population: int) ->
         ranks = [own_ranks[k] if n == counts[k] else _ranks(columns[k], orders[k], both) for k in (i, j)]
         spearman = _pearson(ranks[0], ranks[1], both)
         information = _information(bins[i], bins[j], BINS) if n else math.nan
-        pairs.append(_Pair(metrics[i], metrics[j], n, pearson, spearman, information))
-    p_values = [_p_value(p.spearman, p.n) for p in pairs]
+        few = [r[both] for r in ranks] if n <= _BY_STUDENT else ()
+        p_value = _p_value(spearman, n, *few)
+        pairs.append(_Pair(metrics[i], metrics[j], n, pearson, spearman, information, p_value))
+    p_values = [p.p_value for p in pairs]
     tested = sum(p is not None for p in p_values)
     for pair, p_value, adjusted in zip(pairs, p_values, holm(p_values), strict=True):
         pearson_ends = _interval(pair.pearson, 1.0, pair.n)
@@ -81,6 +91,7 @@ class _Pair(NamedTuple):
     pearson: float
     spearman: float
     information: float
+    p_value: float | None
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -98,23 +109,63 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _p_value(correlation: float, n: int) -> float | None:
-    """Return the two-sided p-value of a correlation by Fisher's transformation."""
+def _p_value(correlation: float, n: int, *ranks: F64) -> float | None:
+    """Return the two-sided p-value of the correlation of ranks, which are given where there are up to 100.
+
+    Of up to 7 rows it is exact: the share of all orders that correlate as much. Up to 100 it is Student's,
+    and never less than the least that any order of the rows can have; from there on it is Fisher's.
+    """
     if math.isnan(correlation) or n < _FEWEST:
         return None
+    if n <= _ENUMERATED:
+        orders = np.array(list(permutations(range(n))))
+        x, y = (r - r.mean() for r in ranks)
+        products = np.abs(x[orders] @ y)
+        return float((products >= abs(float(x @ y)) * (1 - 1e-9)).mean())
+    if n <= _BY_STUDENT:
+        return max(_beta(1 - correlation * correlation, n / 2 - 1), *map(_least_p, ranks))
     if abs(correlation) >= 1:
         return 0.0
     return math.erfc(abs(math.atanh(correlation)) * math.sqrt((n - 3) / 2))
 
 
+def _least_p(ranks: F64) -> float:
+    """Return twice the share of the orders of rows that differ only among equal ranks."""
+    equal = np.unique(ranks, return_counts=True)[1].tolist()
+    share = math.fsum(math.lgamma(k + 1) for k in equal) - math.lgamma(len(ranks) + 1)
+    return min(1.0, 2 * math.exp(share))
+
+
+def _beta(x: float, a: float) -> float:
+    """Return the regularised incomplete beta function of x with the parameters a and 1/2."""
+    is_low = x < (a + 1) / (a + 2.5)
+    y, first, second = (x, a, 0.5) if is_low else (1 - x, 0.5, a)
+    if y <= 0:
+        return 0.0 if is_low else 1.0
+    term = total = 1.0
+    for k in range(10_000):
+        term *= y * (first + second + k) / (first + 1 + k)
+        total += term
+        if term < total * 1e-17:
+            break
+    scale = math.lgamma(a + 0.5) - math.lgamma(a) - math.lgamma(0.5)
+    scale += first * math.log(y) + second * math.log1p(-y) - math.log(first)
+    tail = total * math.exp(scale)
+    return min(1.0, max(0.0, tail if is_low else 1 - tail))
+
+
 def _interval(correlation: float, variance: float, n: int) -> tuple[float | None, float | None]:
+    """Return the ends by Fisher's transformation. Of a perfect correlation, which has none, it is taken at
+    half the step that one exchange of neighbours makes in the ranks; the end beyond is the correlation.
+    """
     if math.isnan(correlation) or n < _FEWEST:
         return None, None
-    if abs(correlation) >= 1:
-        return correlation, correlation
+    size = abs(correlation)
+    is_perfect = 1 - size < _PERFECT
     half = _Z * math.sqrt(variance / (n - 3))
-    middle = math.atanh(correlation)
-    return math.tanh(middle - half), math.tanh(middle + half)
+    middle = math.atanh(1 - 6 / (n * (n * n - 1)) if is_perfect else size)
+    low, high = math.tanh(middle - half), size if is_perfect else math.tanh(middle + half)
+    return (low, high) if correlation > 0 else (-high, -low)
 
 
 def _bins(values: F64, order: I64) -> I64:

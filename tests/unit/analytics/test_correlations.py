@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import permutations
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -70,8 +73,55 @@ def test_few_rows_have_none() -> None:
 
 def test_a_line_is_certain() -> None:
     (row,) = correlation_rows(np.stack([X, -2 * X], axis=1), NAMES[:2], population=N)
-    assert row["spearman"] == row["spearman_lower"] == row["spearman_upper"] == -1
+    assert row["spearman"] == row["spearman_lower"] == -1
+    assert row["spearman_upper"] == pytest.approx(-1, abs=1e-6)
     assert row["p_value"] == 0
+
+
+@pytest.mark.parametrize("n", [4, 5, 7, 8, 19])
+def test_a_line_of_few_rows_is_not_certain(n: int) -> None:
+    line = np.arange(float(n))
+    for sample in (np.stack([line, 3 * line], axis=1), np.stack([line, -(line**3)], axis=1)):
+        (row,) = correlation_rows(sample, NAMES[:2], population=n)
+        assert row["p_value"] == pytest.approx(2 / math.factorial(n))
+        assert abs(row["spearman"]) == pytest.approx(1)
+        for kind in ("pearson", "spearman"):
+            assert row[f"{kind}_upper"] - row[f"{kind}_lower"] > 0.001 / n
+            assert row[f"{kind}_lower"] <= row[kind] <= row[f"{kind}_upper"]
+    halves = (line >= n // 2).astype(float)
+    (row,) = correlation_rows(np.stack([halves, halves], axis=1), NAMES[:2], population=n)
+    assert row["p_value"] >= 1 / math.comb(n, n // 2) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("n", [4, 5, 6, 7])
+def test_few_rows_have_the_exact_p_value(n: int) -> None:
+    random = np.random.default_rng(n)
+    for _ in range(3):
+        first, second = random.permutation(n), random.integers(0, 3, n)
+        if len(set(second)) < 2:
+            continue
+        (row,) = correlation_rows(np.stack([first, second], axis=1).astype(float), NAMES[:2], population=n)
+        sizes = [abs(stats.spearmanr(order, second).statistic) for order in permutations(first)]
+        exact = np.mean(np.array(sizes) >= abs(row["spearman"]) - 1e-9)
+        assert row["p_value"] == pytest.approx(exact)
+
+
+@pytest.mark.parametrize("n", [8, 12, 40, 100])
+def test_p_values_below_a_hundred_rows_are_those_of_student(n: int) -> None:
+    random = np.random.default_rng(n)
+    for weight in (0.0, 0.3, 1.0):
+        first = random.normal(size=n)
+        second = weight * first + random.normal(size=n)
+        (row,) = correlation_rows(np.stack([first, second], axis=1), NAMES[:2], population=n)
+        assert row["p_value"] == pytest.approx(stats.spearmanr(first, second).pvalue, rel=1e-9)
+
+
+def test_what_is_too_large_for_a_state_is_no_value_here_either() -> None:
+    x = np.concatenate([X[:50], [np.inf, -np.inf, 2.0**511, -(2.0**600), 1.0]])
+    y = np.concatenate([X[:50] ** 2, [1.0, 2.0, 3.0, 4.0, np.inf]])
+    (row,) = correlation_rows(np.stack([x, y], axis=1), NAMES[:2], population=55)
+    assert row["n"] == 50
+    assert row["pearson"] == pytest.approx(stats.pearsonr(X[:50], X[:50] ** 2).statistic)
 
 
 def test_holm_adjusts_for_the_number_of_tests() -> None:
