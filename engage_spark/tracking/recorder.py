@@ -27,6 +27,8 @@ FILES = "artefacts"
 MODEL = "model"
 TAG = "engage_"
 """Before the name of every tag of ours. Unity Catalog allows no dot in them."""
+FIRST_GATES = ("baseline", "coverage", "leakage", "calibration")
+"""The gates of a version that does not name them: there were no others before versions did."""
 _UNNAMEABLE = re.compile(r"[^\w\-. /]")
 
 
@@ -38,7 +40,7 @@ class ModelFacts:
     was forced though it had been done: only both together name one training. `data` are table versions such
     as {"customer_features": "12"}; `metric` is the headline with its interval; `failed_gates` names the gates
     that it failed, and a version that failed one is never promoted without force; `unshown_gates` those that
-    its rows could not tell of. `splits` identifies the
+    its rows could not tell of, `gates` all that it was held against. `splits` identifies the
     draw that parted customers, `test_looks` counts the trainings that were judged on its test side up to this
     one (0: unknown), `meaning` is the digest of what the target and the features meant.
     """
@@ -58,6 +60,7 @@ class ModelFacts:
     snapshots: tuple[str, ...]
     failed_gates: tuple[str, ...] = ()
     unshown_gates: tuple[str, ...] = ()
+    gates: tuple[str, ...] = FIRST_GATES
     attempt: int = 1
     splits: str = ""
     test_looks: int = 0
@@ -70,6 +73,7 @@ class ModelFacts:
             "snapshots": ", ".join(self.snapshots),
             "failed_gates": ", ".join(self.failed_gates) or "none",
             "unshown_gates": ", ".join(self.unshown_gates) or "none",
+            "gates": ", ".join(self.gates) or "none",
             **{key: repr(float(getattr(self, key))) for key in ("value", "low", "high")},
         }
         return {f"{TAG}{key}": str(text) for key, text in texts.items()}

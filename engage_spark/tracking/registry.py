@@ -6,7 +6,7 @@ An alias points to one version, so there are never two.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from engage_spark.errors import ConfigurationError, GateError, NoChampionError
 from engage_spark.tracking.client import NOT_THERE, MlflowLocation, import_mlflow, mlflow_error_code
 from engage_spark.tracking.model_io import EXTRAS, read_extras
-from engage_spark.tracking.recorder import MODEL, TAG, RunRecord
+from engage_spark.tracking.recorder import FIRST_GATES, MODEL, TAG, RunRecord
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 LOOKS = f"{TAG}test_looks"
@@ -48,9 +48,16 @@ class ModelVersion:
         return None if names is None else () if names == "none" else tuple(map(str.strip, names.split(",")))
 
     @property
-    def is_shown(self) -> bool:
-        """Whether its rows show that it meets the demand of every gate."""
-        return not self.failed_gates and self.unshown_gates == ()
+    def gates(self) -> tuple[str, ...]:
+        """The gates that it was held against; a version that does not say is of FIRST_GATES."""
+        names = self.facts.get("gates")
+        return FIRST_GATES if names is None else () if names == "none" else tuple(names.split(", "))
+
+    def is_shown_by(self, gates: Collection[str]) -> bool:
+        """Whether its rows show that it meets those of these demands that it was held against."""
+        common = set(gates) & set(self.gates) if self.unshown_gates is not None else set()
+        is_judged = "failed_gates" in self.facts
+        return is_judged and bool(common) and not common & {*self.failed_gates, *(self.unshown_gates or ())}
 
     @property
     def is_provisional(self) -> bool:
@@ -400,12 +407,15 @@ def _refusal(version: ModelVersion, before: ModelVersion | None, *, is_rival: bo
     who = f"{version.name!r} version {version.version}"
     if version.failed_gates:
         return f"{who} did not pass its gates: {', '.join(version.failed_gates)}"
-    if before is None or before.version == version.version or not (version.unshown_gates and before.is_shown):
+    if before is None or before.version == version.version:
+        return None
+    unshown = [name for name in version.unshown_gates or () if name in before.gates]
+    if not unshown or not before.is_shown_by(version.gates):
         return None
     if not is_rival or (version.facts.get("policy"), before.facts.get("policy")) == ("strict", "permissive"):
         return None
     return (
-        f"{who} is provisional: its rows could not tell of {', '.join(version.unshown_gates)}; and the gates "
+        f"{who} is provisional: its rows could not tell of {', '.join(unshown)}; and the gates "
         f"of the champion, version {before.version}, are shown"
     )
 

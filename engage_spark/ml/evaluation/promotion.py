@@ -78,12 +78,15 @@ class Rival:
 
     `differences` say, in words, why its figures and the model's are no comparison: another definition of the
     target, other splits, features that meant something else, another policy. `is_stricter`: its policy is
-    strict and the model's is not, `is_shown`: all of its gates were. `gain` is None where it was not
-    compared, or could not score the rows. `waits` says, in words, why there are no days to compare it on.
+    strict and the model's is not. `gates` names the gates that it was held against (None: the model's), and
+    `is_shown` says that those of them that the model is held against, too, were shown. `gain` is None where
+    it was not compared, or could not score the rows. `waits` says, in words, why there are no days to compare
+    it on.
     """
 
     name: str
     is_shown: bool = False
+    gates: frozenset[str] | None = None
     gain: Gain | None = None
     differences: tuple[str, ...] = ()
     is_stricter: bool = False
@@ -238,10 +241,10 @@ def decide(gates: Sequence[ModelGate], rival: Rival | None) -> Decision:
     It must be beaten on the same rows, with confidence. A champion whose figures are no comparison is no
     rival: the model takes its place by its gates, but none of a laxer policy does. `rival` None: there is no
     champion. Where the rows cannot tell of a gate, the model is provisional: it may be the first champion,
-    or follow one that is no rival or whose gates are not shown either.
+    or follow one that is no rival, or whose gates, those of both, are not shown or not the ones in question.
     """
     unknown = "; ".join(f"{g.name} {g.verdict}" for g in gates if not g.passed)
-    if refusal := _refusal(gates, rival, unknown):
+    if refusal := _refusal(gates, rival):
         return refusal
     gain = None
     if rival is None:
@@ -261,7 +264,7 @@ def decide(gates: Sequence[ModelGate], rival: Rival | None) -> Decision:
     )
 
 
-def _refusal(gates: Sequence[ModelGate], rival: Rival | None, unknown: str) -> Decision | None:
+def _refusal(gates: Sequence[ModelGate], rival: Rival | None) -> Decision | None:
     """Return the decision against promotion; None where nothing is against it."""
     code: DecisionCode | None = None
     gain = None if rival is None or rival.differences else rival.gain
@@ -274,7 +277,7 @@ def _refusal(gates: Sequence[ModelGate], rival: Rival | None, unknown: str) -> D
         reason = f"{rival.name} was trained by the strict policy and this one was not; promote by hand"
     elif rival.differences:
         return None
-    elif unknown and rival.is_shown:
+    elif rival.is_shown and (unknown := _unknown_of_both(gates, rival)):
         code = "GatesNotShown"
         reason = f"the gates of {rival.name} are shown, and of this one {unknown}"
     elif rival.waits:
@@ -287,6 +290,14 @@ def _refusal(gates: Sequence[ModelGate], rival: Rival | None, unknown: str) -> D
         code = "NotBetterThanChampion"
         reason = f"{_gain_text(rival)}, not above 0 with {gain.confidence:.0%} confidence"
     return None if code is None else Decision(promoted=False, code=code, reason=reason, gain=gain)
+
+
+def _unknown_of_both(gates: Sequence[ModelGate], rival: Rival) -> str:
+    """Say of which gates the rows could not tell, of those that the rival was held against, too."""
+    open_gates = [g for g in gates if g.answer is GateAnswer.UNKNOWN]
+    return "; ".join(
+        f"{g.name} {g.verdict}" for g in open_gates if rival.gates is None or g.name in rival.gates
+    )
 
 
 def _gain_text(rival: Rival) -> str:

@@ -249,6 +249,7 @@ def _facts(
         snapshots=tuple(map(str, trained.snapshots.all)),
         failed_gates=tuple(g.name for g in trained.gates if g.answer is GateAnswer.FAILED),
         unshown_gates=tuple(g.name for g in trained.gates if g.answer is GateAnswer.UNKNOWN),
+        gates=tuple(g.name for g in trained.gates),
         attempt=attempt,
     )
 

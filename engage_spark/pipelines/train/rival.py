@@ -140,7 +140,8 @@ def _rival(
     other_policy = f"it was trained by policy {policy or 'unknown'}, and this one by {own.value}"
     rival = Rival(
         name=f"version {version.version}",
-        is_shown=version.is_shown,
+        is_shown=version.is_shown_by([g.name for g in trained.gates]),
+        gates=frozenset(version.gates),
         is_stricter=policy == LeakPolicy.STRICT and own is not LeakPolicy.STRICT,
         differences=() if policy == own.value else (other_policy,),
     )

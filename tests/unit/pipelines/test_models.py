@@ -137,10 +137,10 @@ def test_what_failed_a_gate_is_not_promoted_but_by_force_and_that_is_recorded(tr
 
 def test_a_provisional_version_takes_the_place_of_no_shown_one_but_by_force(tracker: Tracker) -> None:
     provisional = trained(tracker, unshown_gates=("calibration",))
-    assert (provisional.is_provisional, provisional.is_shown) == (True, False)
+    assert (provisional.is_provisional, provisional.is_shown_by(FACTS.gates)) == (True, False)
     assert CHAMPION in tracker.promote(provisional, reasons={}).aliases, "the first may be provisional"
     shown = tracker.promote(trained(tracker, run_id="b" * 64), reasons={})
-    assert (shown.is_provisional, shown.is_shown) == (False, True)
+    assert (shown.is_provisional, shown.is_shown_by(FACTS.gates)) == (False, True)
     with pytest.raises(GateError, match="could not tell of calibration.*version 2, are shown"):
         tracker.promote(provisional, reasons={})
     assert tracker.promote(provisional, reasons={}, force=True).facts["forced"] == "true"
@@ -152,7 +152,7 @@ def test_a_provisional_version_follows_a_shown_one_that_is_no_rival(tracker: Tra
     unshown = {"unshown_gates": ("calibration",)}
     lax = trained(tracker, run_id="b" * 64, policy="permissive", **unshown)
     strict = trained(tracker, run_id="c" * 64, **unshown)
-    assert shown.is_shown
+    assert shown.is_shown_by(FACTS.gates)
     with pytest.raises(GateError, match="version 1, are shown"):
         registry.promote_over(lax, expected=1, reasons={})
     promoted = registry.promote_over(lax, expected=1, reasons={}, is_rival=False)
@@ -163,6 +163,23 @@ def test_a_provisional_version_follows_a_shown_one_that_is_no_rival(tracker: Tra
     shown = tracker.promote(trained(tracker, run_id="d" * 64), reasons={})
     with pytest.raises(GateError, match="version 4, are shown"):
         tracker.promote(lax, reasons={})
+
+
+def test_a_version_is_shown_by_the_gates_that_both_were_held_against(tracker: Tracker) -> None:
+    """The first version is of before there was a gate of serving coverage."""
+    serving = (*FACTS.gates, "serving coverage")
+    old = tracker.promote(trained(tracker), reasons={})
+    assert old.is_shown_by(serving) and not old.is_shown_by(["serving coverage"])
+    unnamed = replace(old, facts={k: v for k, v in old.facts.items() if k != "gates"})
+    assert unnamed.gates == FACTS.gates and unnamed.is_shown_by(serving)
+    newer = trained(tracker, run_id="b" * 64, gates=serving, unshown_gates=("serving coverage",))
+    assert newer.is_shown_by(FACTS.gates) and not newer.is_shown_by(serving)
+    less = trained(tracker, run_id="c" * 64, gates=serving, unshown_gates=("calibration", "serving coverage"))
+    with pytest.raises(GateError, match="could not tell of calibration; and the gates"):
+        tracker.promote(less, reasons={})
+    assert CHAMPION in tracker.promote(newer, reasons={}).aliases
+    with pytest.raises(GateError, match="could not tell of calibration; and"):
+        tracker.promote(trained(tracker, run_id="d" * 64, unshown_gates=("calibration",)), reasons={})
 
 
 def test_a_version_that_says_nothing_of_gates_counts_as_not_judged(tracker: Tracker) -> None:

@@ -75,9 +75,12 @@ def compared_with(opened: Any, *, policy: str = "strict") -> tuple[rival.Rival, 
             raise opened
         return SimpleNamespace(name="churn", version=3, facts={"policy": policy}, extras=opened)
 
-    version: Any = SimpleNamespace(version=3, is_shown=True, facts={"policy": policy})
+    version: Any = SimpleNamespace(
+        version=3, is_shown_by=lambda _: True, gates=("baseline",), facts={"policy": policy}
+    )
     tracker: Any = SimpleNamespace(registry=SimpleNamespace(opened=open_files))
-    trained: Any = SimpleNamespace(specs=SimpleNamespace(main=SimpleNamespace(policy=LeakPolicy.STRICT)))
+    specs = SimpleNamespace(main=SimpleNamespace(policy=LeakPolicy.STRICT))
+    trained: Any = SimpleNamespace(specs=specs, gates=[UNKNOWN])
     return rival._rival(CONTEXT, tracker, version, trained, DRAW)
 
 

@@ -136,6 +136,19 @@ def test_a_provisional_model_never_takes_the_place_of_a_rival_whose_gates_are_sh
     assert (follower.promoted, follower.is_provisional) == (True, True)
 
 
+def test_a_rival_is_shown_by_the_gates_that_both_have() -> None:
+    """A champion of before there was a gate neither fails it nor keeps others from its place by others."""
+    newer = replace(UNKNOWN, name="serving coverage")
+    old = Rival(name="version 3", is_shown=True, gates=frozenset({"baseline"}), gain=gain(0.1))
+    decision = decide([PASSED, newer], old)
+    assert (decision.promoted, decision.is_provisional, decision.code) == (True, True, "BetterThanChampion")
+    decision = decide([UNKNOWN, newer], old)
+    assert (decision.promoted, decision.code) == (False, "GatesNotShown")
+    assert "baseline" in decision.reason and "serving coverage" not in decision.reason
+    both = replace(old, gates=frozenset({"baseline", "serving coverage"}))
+    assert decide([PASSED, newer], both).code == "GatesNotShown"
+
+
 def test_a_provisional_model_follows_a_shown_champion_that_is_no_rival() -> None:
     other = Rival(name="version 3", is_shown=True, differences=("what it learnt means something else now",))
     decision = decide([UNKNOWN], other)
