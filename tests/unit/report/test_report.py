@@ -283,8 +283,11 @@ def test_a_few_nulls_cannot_be_counted(tmp_path: Path, full: SmallLake) -> None:
         row["engagement_velocity"] = None if i < 5 else float(i)
 
     report = build_report(changed(full, tmp_path / "nulls", "customer_features", without))
-    row = re.search(r"<tr><td[^>]*>engagement_velocity<.*?</tr>", section(report, "features"), re.DOTALL)
-    assert row and ">395<" not in row[0] and "%</td>" not in row[0], row and row[0]
+    rows = re.findall(r"<tr><td[^>]*>engagement_velocity<.*?</tr>", section(report, "features"), re.DOTALL)
+    bins = [re.findall(r"data-v='([^']*)'", row) for row in rows if row.count("<td") == 5]
+    (spread,) = (row for row in rows if row.count("<td") > 5)
+    assert "data-v='395'" not in spread and "%</td>" not in spread
+    assert bins and all(float(share) == int(n) / 400 for *_, n, share in bins)
 
 
 def test_correlations_name_the_greatest_number_of_customers(tmp_path: Path, full: SmallLake) -> None:
