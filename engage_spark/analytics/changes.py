@@ -9,13 +9,23 @@ Source: E. M. Kitagawa, "Components of a Difference Between Two Rates", JASA 50,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
 from engage_spark.analytics.intervals import difference_estimate
 from engage_spark.analytics.plan import CountedDimension
 from engage_spark.analytics.state_rows import Row
-from engage_spark.analytics.states import ALL, CUSTOMERS, DayStates, MetricState
+from engage_spark.analytics.states import (
+    ALL,
+    CUSTOMERS,
+    NULL_SEGMENT,
+    OTHER_SEGMENT,
+    DayStates,
+    Key,
+    MetricState,
+    merge_states,
+)
 
 _NOBODY = MetricState(0)
 
@@ -32,15 +42,40 @@ def change_rows(
     Rules and cohorts are left out, and metrics without values on a day. The interval takes the customers of
     the two snapshots for independent, so it is rather too wide where they are the same. It is of the whole
     alone. Customers themselves have no mean: their change is that of their number.
+
+    Of an open dimension the segments that only one of the days has are put to its other values, where a day
+    has these: a value that has no segment of its own there may be among them.
     """
     for dimension in (d for d in dimensions if d.kind.is_summarised):
-        yield from _of_customers(dimension.name, before, after, grain=grain, previous=previous)
+        days = _comparable(dimension.name, before, after) if dimension.is_open else (before, after)
+        yield from _of_customers(dimension.name, *days, grain=grain, previous=previous)
         for metric in after.metrics:
             first, second = before.whole(metric), after.whole(metric)
             if first is not None and second is not None and first.n and second.n:
-                parts = _parts(dimension.name, metric, before, after, (first, second))
+                parts = _parts(dimension.name, metric, *days, (first, second))
                 for row in parts:
                     yield {"grain": grain, "previous_date": previous, **row}
+
+
+def _comparable(dimension: str, before: DayStates, after: DayStates) -> tuple[DayStates, DayStates]:
+    """Return both days with the same segments of a dimension, where one has values without their own."""
+    days = (before, after)
+    common = {*before.segments(dimension)} & {*after.segments(dimension)} - {OTHER_SEGMENT}
+    if not any(OTHER_SEGMENT in day.segments(dimension) for day in days):
+        return days
+    return _with_others(dimension, before, common), _with_others(dimension, after, common)
+
+
+def _with_others(dimension: str, states: DayStates, common: Collection[str]) -> DayStates:
+    """Put the segments of a dimension that are not common ones to the other values."""
+    kept, others = dict[Key, MetricState](), defaultdict[str, list[MetricState]](list)
+    for (name, segment, metric), state in states.states.items():
+        if name != dimension or segment in (*common, NULL_SEGMENT):
+            kept[name, segment, metric] = state
+        else:
+            others[metric].append(state)
+    merged = {(dimension, OTHER_SEGMENT, metric): merge_states(parts) for metric, parts in others.items()}
+    return DayStates(kept | merged)
 
 
 def _of_customers(

@@ -80,6 +80,7 @@ def rollup_rows(
                 "metric": metric,
                 "period_start": grain.start(day),
                 "period_days": len(days),
+                "segment_days": sum(states[d].customers(dimension, segment) > 0 for d in days),
                 "over_time": declared.over_time.value,
                 "rolling_days": declared.rolling_days if declared.over_time is OverTime.ROLLING else None,
                 "unit": declared.unit,

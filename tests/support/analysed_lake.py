@@ -206,6 +206,7 @@ def _measure(
                 **at,
                 "period_start": start,
                 "period_days": 1,
+                "segment_days": 1,
                 "over_time": "stock",
                 **common,
                 **values,

@@ -181,6 +181,37 @@ def test_a_segment_that_appears_changes_the_mix_alone() -> None:
     assert rows["all"]["mix"] == pytest.approx(3.0) == rows["all"]["change"]
 
 
+def test_values_that_only_one_day_has_a_segment_for_are_not_compared() -> None:
+    city = CountedDimension(name="city", kind=DimensionKind.CATEGORY)
+    parts = (
+        {"a": [1.0, 2.0], "b": [4.0], "(other)": [9.0, 10.0]},
+        {"a": [2.0], "c": [8.0], "(other)": [4.0]},
+    )
+    days = [
+        DayStates(
+            {
+                ("all", "all", "x"): MetricState.of([x for v in p.values() for x in v]),
+                ("all", "all", CUSTOMERS): MetricState(9),
+            }
+            | {("city", s, "x"): MetricState.of(v) for s, v in p.items()}
+            | {("city", s, CUSTOMERS): MetricState(len(v)) for s, v in p.items()}
+        )
+        for p in parts
+    ]
+    rows = list(change_rows("day", FIRST, *days, [city]))
+    of_x = {r["segment"]: r for r in rows if r["metric"] == "x"}
+    assert of_x.keys() == {"all", "a", "(other)"}
+    assert (of_x["(other)"]["n_before"], of_x["(other)"]["n_after"]) == (3, 2)
+    assert of_x["(other)"]["mean_before"] == pytest.approx(23 / 3)
+    total = of_x["all"]
+    assert total["mix"] + total["rate"] == pytest.approx(total["change"])
+    counts = {r["segment"]: (r["n_before"], r["n_after"]) for r in rows if r["metric"] == CUSTOMERS}
+    assert counts == {"all": (9, 9), "a": (2, 1), "(other)": (3, 2)}
+    # Without other values on either day, a value that is not there is a segment of nobody.
+    days = [DayStates({k: v for k, v in d.states.items() if k[1] != "(other)"}) for d in days]
+    assert {r["segment"] for r in change_rows("day", FIRST, *days, [city])} == {"all", "a", "b", "c"}
+
+
 def test_segments_have_words_and_shares(by_day: dict[date, DayStates]) -> None:
     rows = list(segment_rows(by_day[FIRST], [whole(), fixed_segments(PLAN)]))
     assert [r["segment"] for r in rows] == ["all", "free", "paid", "(null)"]
@@ -219,3 +250,16 @@ def test_a_week_has_no_fewer_customers_than_a_day_and_no_more_than_its_days(
     customers = {r["grain"]: r["customers"] for r in rollup_rows(date(2024, 9, 3), days, METRICS)}
     assert customers["day"] == 40
     assert customers["week"] == customers["month"] == {0: 100, 5: 100, 10**6: 140}[estimate]
+
+
+def test_a_week_says_on_how_many_of_its_days_a_segment_was_there() -> None:
+    days = {
+        date(2024, 9, 2 + i): DayStates({("city", s, CUSTOMERS): MetricState(5) for s in segments})
+        for i, segments in enumerate((("a", "b"), ("a",), ("a", "c")))
+    }
+    rows = [r for r in rollup_rows(date(2024, 9, 4), days, METRICS) if r["grain"] == "week"]
+    assert {r["segment"]: (r["segment_days"], r["period_days"]) for r in rows} == {
+        "a": (3, 3),
+        "b": (1, 3),
+        "c": (1, 3),
+    }
