@@ -10,11 +10,12 @@ from engage_spark.contract.statements import ClaimKind
 from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
 from engage_spark.report.charts import bars, dots, matrix
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
-from engage_spark.report.source import WHOLE, Row, Source
+from engage_spark.report.source import WHOLE, Row, Source, is_small
 
 LISTED, SQUARE = 500, 26
 """Pairs that are listed, and metrics in the map."""
 VERDICTS = ("holds", "weaker", "absent", "contradicted", "cannot_be_told")
+_OF_GROUPS = (ClaimKind.RATIO, ClaimKind.DIFFERENCE, ClaimKind.GROUP_MEAN, ClaimKind.HIGHEST)
 _WITHOUT_CLAIMS = "The contract makes no claims that could be held against its data."
 
 
@@ -305,20 +306,35 @@ def _verdicts(rows: list[Row], counts: Counter[str], day: Any) -> Figure:
 
 
 def small_claims(rows: list[Row]) -> frozenset[str]:
-    """Return the claims whose measurement is not shown: of too few customers, shares that stand for too few,
-    and shares that give such a one of the same source away.
+    """Return the claims whose measurement is not shown: of too few customers in all, in its group or in the
+    rest; shares that stand for too few; and shares that give such a one of the same source away.
+
+    Where a row does not say how many its group and the rest are, a comparison of groups is not shown.
     """
-    hidden = {r["claim"] for r in rows if 0 < r["n"] < SMALLEST_GROUP}
-    by_source: dict[str, dict[str, list[int]]] = {}
+    hidden = {r["claim"] for r in rows if is_small(r["n"]) or _has_small_group(r)}
+    by_source: dict[str, dict[str | None, list[int]]] = {}
+    wholes: dict[str, int] = {}
     for r in rows:
         if r["unit"] == "share" and r["measured"] is not None and 0 <= r["measured"] <= 1:
             hits = round(r["measured"] * r["n"])
             if hidden_groups({"yes": [hits], "no": [r["n"] - hits]}):
                 hidden.add(r["claim"])
             by_source.setdefault(r["source"], {})[r["claim"]] = [hits]
-    for shares in by_source.values():
-        hidden |= hidden_groups(shares, hidden_elsewhere=hidden)
+            if r.get("kind") == ClaimKind.REFERENCE_SHARE:
+                wholes[r["source"]] = max(r["n"], wholes.get(r["source"], 0))
+    for source, shares in by_source.items():
+        # What no declared share stands for follows from those that are shown.
+        rest = wholes.get(source, 0) - sum(hits for (hits,) in shares.values())
+        hidden |= hidden_groups(shares | {None: [max(0, rest)]}, hidden_elsewhere=hidden) - {None}
     return frozenset(hidden)
+
+
+def _has_small_group(row: Row) -> bool:
+    """Return whether a claim's group or the rest is small, or not known to be large enough."""
+    groups = row.get("n_group"), row.get("n_rest")
+    if None in groups and row.get("kind") in _OF_GROUPS:
+        return bool(row["n"])
+    return any(map(is_small, groups))
 
 
 def _of_hidden_groups(source: Source) -> frozenset[str]:

@@ -171,6 +171,29 @@ def test_a_share_that_stands_for_few_is_hidden_with_its_neighbour() -> None:
     assert small_claims([share("a", 0.5), share("b", 0.5), {**share("mean", 3.0), "unit": "USD"}]) == set()
 
 
+def test_a_claim_on_a_small_group_or_rest_is_hidden() -> None:
+    def ratio(claim: str, *groups: int | None, kind: str = "ratio") -> dict[str, object]:
+        row = {"claim": claim, "measured": 3.0, "n": 400, "unit": "ratio", "source": "x", "kind": kind}
+        return row | dict(zip(("n_group", "n_rest"), groups, strict=False))
+
+    rows = [
+        ratio("large", 200, 200),
+        ratio("few", 19, 381),
+        ratio("few others", 390, 10),
+        ratio("older", None, None),
+        ratio("without the columns"),
+        ratio("a mean", None, None, kind="reference_mean"),
+    ]
+    assert small_claims(rows) == {"few", "few others", "older", "without the columns"}
+
+
+def test_declared_shares_do_not_tell_of_what_none_of_them_stands_for() -> None:
+    row = {"n": 1000, "unit": "share", "source": "gender", "kind": "reference_share"}
+    rows = [row | {"claim": "m", "measured": 0.505}, row | {"claim": "f", "measured": 0.49}]
+    assert small_claims(rows) == {"f"}
+    assert small_claims([r | {"kind": "share"} for r in rows]) == set(), "they are no parts of one whole"
+
+
 def test_quality_shows_rejected_attempts_and_broken_rules(page: Report) -> None:
     quality = section(page, "quality")
     assert "rejected 1" in quality and "attempt 2, rejected" in quality
