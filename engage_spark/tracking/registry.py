@@ -54,7 +54,7 @@ class ModelVersion:
         return FIRST_GATES if names is None else () if names == "none" else tuple(names.split(", "))
 
     def is_shown_by(self, gates: Collection[str]) -> bool:
-        """Whether its rows show that it meets those of these demands that it was held against."""
+        """Return whether its rows show that it meets those of these demands that it was held against."""
         common = set(gates) & set(self.gates) if self.unshown_gates is not None else set()
         is_judged = "failed_gates" in self.facts
         return is_judged and bool(common) and not common & {*self.failed_gates, *(self.unshown_gates or ())}
