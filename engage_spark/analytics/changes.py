@@ -68,14 +68,14 @@ def _comparable(dimension: str, before: DayStates, after: DayStates) -> tuple[Da
 
 def _with_others(dimension: str, states: DayStates, common: Collection[str]) -> DayStates:
     """Put the segments of a dimension that are not common ones to the other values."""
-    kept, others = dict[Key, MetricState](), defaultdict[str, list[MetricState]](list)
+    unchanged, others = dict[Key, MetricState](), defaultdict[str, list[MetricState]](list)
     for (name, segment, metric), state in states.states.items():
         if name != dimension or segment in (*common, NULL_SEGMENT):
-            kept[name, segment, metric] = state
+            unchanged[name, segment, metric] = state
         else:
             others[metric].append(state)
     merged = {(dimension, OTHER_SEGMENT, metric): merge_states(parts) for metric, parts in others.items()}
-    return DayStates(kept | merged)
+    return DayStates(unchanged | merged)
 
 
 def _of_customers(
