@@ -108,8 +108,8 @@ def _without(specs: TargetSpecs, empty: Collection[str]) -> TargetSpecs:
 
     def without(spec: FeatureSpec) -> FeatureSpec:
         left_out = tuple((f.name, _WHY) for f in spec.features if f.name in empty)
-        kept = tuple(f for f in spec.features if f.name not in empty)
-        return replace(spec, features=kept, excluded=(*spec.excluded, *left_out))
+        features = tuple(f for f in spec.features if f.name not in empty)
+        return replace(spec, features=features, excluded=(*spec.excluded, *left_out))
 
     return TargetSpecs(
         main=without(specs.main), other=without(specs.other), unprotected=without(specs.unprotected)

@@ -165,11 +165,11 @@ def features_by_fold(
     """
     if models.ranker == "linear":
         own = grams.using(spec.names)
-        kept = {k: eliminate(own.training(k), models.keep, days=days) for k in rows}
+        ranks = {k: eliminate(own.training(k), models.keep, days=days) for k in rows}
     else:
         forests = _by_forests(spec, grams, rows, models)
-        kept = ranks_by_fold(forests, sources=spec.names, keep=models.keep)
-    return {k: features_named(spec, e.kept) for k, e in kept.items()}
+        ranks = ranks_by_fold(forests, sources=spec.names, keep=models.keep)
+    return {k: features_named(spec, e.kept) for k, e in ranks.items()}
 
 
 def _by_forests(
