@@ -32,8 +32,8 @@ def models(source: Source) -> PageSection:
     lead = ["The last training of each target. A model is judged on customers that it was not fitted on."]
     monitored = _monitoring(source)
     if monitored:
-        parts += _fairness(source, monitored)
-        parts.append(_measures(source, monitored))
+        parts += _fairness(monitored)
+        parts.append(_measures(monitored))
     else:
         lead.append(
             "How predictions fared, and how groups of people fare, is measured once the labels of a scored "
@@ -165,11 +165,17 @@ def _monitoring(source: Source) -> list[Row]:
     )
 
 
+def _days_of(rows: list[Row]) -> str:
+    """Return the days that targets are judged as of: one, or the first and the last."""
+    days = sorted({r["snapshot_date"] for r in rows})
+    return " to ".join(map(str, dict.fromkeys((days[0], days[-1]))))
+
+
 def _is_of_groups(row: Row) -> bool:
     return row["attribute"] is not None and row["member"] is not None
 
 
-def _fairness(source: Source, rows: list[Row]) -> list[Figure | Grid]:
+def _fairness(rows: list[Row]) -> list[Figure | Grid]:
     """Show measures by group, without groups that are too small or give such a one away."""
     shown: list[dict[str, Any]] = []
     by_slice: dict[str, list[Row]] = defaultdict(list)
@@ -203,7 +209,7 @@ def _fairness(source: Source, rows: list[Row]) -> list[Figure | Grid]:
     basis = Basis(
         unit="shares and ratios as fractions, errors in the unit of the target",
         n=max(row["n"] for row in shown),
-        as_of=source.day("model_monitoring"),
+        as_of=_days_of(rows),
     )
     figure = Figure(
         title="How groups of people fare",
@@ -264,7 +270,7 @@ def _hidden_members(rows: list[Row]) -> dict[tuple[str, str], frozenset[str]]:
     return hidden
 
 
-def _measures(source: Source, rows: list[Row]) -> Grid:
+def _measures(rows: list[Row]) -> Grid:
     whole = [r for r in rows if r["attribute"] is None and r["n_rows"] >= SMALLEST_GROUP]
     return Grid(
         title="How predictions fared once labels were known",
@@ -298,6 +304,6 @@ def _measures(source: Source, rows: list[Row]) -> Grid:
         basis=Basis(
             unit="shares and ratios as fractions, errors in the unit of the target",
             n=max((r["n_rows"] for r in whole), default=0),
-            as_of=source.day("model_monitoring"),
+            as_of=_days_of(rows),
         ),
     )

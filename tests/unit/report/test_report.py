@@ -64,7 +64,9 @@ def test_every_figure_and_table_states_unit_n_and_day(page: Report) -> None:
     parts = re.findall(r"<h3>.*?</h3><p class='meta'>(.*?)</p>", page.html)
     assert len(parts) == page.html.count("<h3>") > 20
     for meta in parts:
-        assert re.fullmatch(r"Unit: .+ · n = .+ · as of \d{4}-\d\d-\d\d", html.unescape(meta)), meta
+        assert re.fullmatch(
+            r"Unit: .+ · n = .+ · as of \d{4}-\d\d-\d\d( to \d{4}-\d\d-\d\d)?", html.unescape(meta)
+        ), meta
 
 
 def test_the_page_is_small_names_its_scripts_and_asks_for_nothing(page: Report) -> None:
@@ -146,6 +148,7 @@ def test_groups_of_people_that_are_too_small_are_not_compared(page: Report) -> N
 def test_a_target_whose_labels_mature_later_is_shown_as_of_its_own_day(page: Report) -> None:
     first, second = [f.name for f in ENGAGEMENT.entity.fields if f.role is Role.TARGET][:2]
     shown = section(page, "models")
+    assert shown.count(f"as of {NEWEST - timedelta(days=30)} to {NEWEST}") >= 2
     for target, day in ((first, NEWEST), (second, NEWEST - timedelta(days=30))):
         assert f"{target} · selection_rate" in shown
         assert re.search(rf"<td[^>]*>{target}</td>(?:(?!</tr>).)*<td[^>]*>{day}</td>", shown)
