@@ -44,6 +44,8 @@ _LEVEL = re.compile(
     r"\b95\s?%(?:[\s-]+(?:confidence|credible))?(?:[\s-]+(?:intervals?|CI|level))\b", re.IGNORECASE
 )
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
+_OF_DOUBLES = Decimal("1e-11")
+"""How far a figure may be from its number, as a share of it: 0.45 - 0.4 is not quite 0.05."""
 _CUSTOMERS = ("customers", "customer", "people", "users", "user", "members", "n")
 
 
@@ -228,7 +230,9 @@ def _rounds(mention: Mention, figure: _Figure, scale: Decimal) -> bool:
         if mention.hedge is Hedge.ABOUT and written:
             place = _last_digit(written, place)
         return _is_near(value, written, place) and (
-            value == written or _digits(written, place) >= 2 or mention.kind is MentionKind.FRACTION
+            abs(value - written) <= written * _OF_DOUBLES
+            or _digits(written, place) >= 2
+            or mention.kind is MentionKind.FRACTION
         )
     if mention.hedge is Hedge.BELOW and figure.unit in _PROBABILITIES:
         return value < written

@@ -93,6 +93,14 @@ class DeltaFiles:
         with translate_delta_errors(self.location(name)):
             return frozenset(str(part[column]) for part in table.partitions())
 
+    @staticmethod
+    def without_rows(column: str) -> pads.Dataset:
+        """Return no rows, of a table that the runs which are read wrote nothing to."""
+        import pyarrow as pa
+        import pyarrow.dataset as pads
+
+        return pads.dataset(pa.table({column: pa.array([], pa.string())}))
+
     def dataset(self, name: str, *, runs: tuple[str, Collection[str]] | None = None) -> pads.Dataset:
         """Return a table's live files as a dataset that is read when it is scanned.
 

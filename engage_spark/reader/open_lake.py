@@ -282,7 +282,10 @@ class OpenLake:
             return self._columns_of(view, self._files.dataset(view.stored), conditions)
         self._require_present(view, runs, as_of if isinstance(as_of, date) else None)
         conditions += ["_dq_status = 'valid'"] if view.is_valid else []
-        rows = self._files.dataset(view.stored, runs=(view.run_column, runs.keys()))
+        if any(view.stored in run.outputs for run in runs.values()):
+            rows = self._files.dataset(view.stored, runs=(view.run_column, runs.keys()))
+        else:  # such as changes of a single snapshot
+            rows = self._files.without_rows(view.run_column)
         if view.rows is Rows.LOG and REPLACED_BY in rows.schema.names:
             replaced = quoted(REPLACED_BY)
             conditions.append(f"({replaced} IS NULL OR {replaced} NOT IN ({listed}))")

@@ -108,7 +108,7 @@ def test_every_table_of_the_demo_is_read_without_spark_as_spark_reads_it(
     lake = open_lake(demo.lake)
     there = [name for name, view in lake.views.items() if not view.stages or lake.days(name)]
     asked = {name: len(lake.table(name)) for name in there}
-    assert min(asked.values()) > 0
+    assert [name for name, rows in asked.items() if not rows] == ["changes"]  # of one snapshot
     assert asked["customers"] == table(spark, demo.lake, "customers_judged").where(VALID_ROWS).count()
     assert asked["connections"] == table(spark, demo.lake, "connections_judged").where(VALID_ROWS).count()
     for name in ("customer_features", "graph_features", "edge_strengths", "splits"):

@@ -168,6 +168,12 @@ REJECTED = {
 }
 
 
+def test_a_figure_that_is_off_by_the_rounding_of_doubles_is_exact() -> None:
+    answer = Answer(tool="t", arguments={}, facts=(fact("difference", 0.45 - 0.4, "share"),))
+    assert not check_text("5 percentage points", [answer])
+    assert check_text("4 percentage points", [answer])
+
+
 @pytest.mark.parametrize("text", ACCEPTED)
 def test_a_text_with_evidence_is_accepted(text: str) -> None:
     assert [str(p) for p in check_text(text, ANSWERS)] == []

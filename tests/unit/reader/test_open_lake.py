@@ -286,6 +286,20 @@ def test_a_column_that_the_lake_was_written_without_is_null(small: SmallLake) ->
     assert lake.sql("SELECT count(*) AS n FROM stations").to_arrow()[0].to_pylist() == [4]
 
 
+def test_a_table_that_the_published_run_wrote_nothing_to_has_no_rows(tmp_path: Path) -> None:
+    """Such as the changes of a lake's first day, whose table is not there yet."""
+    lake = SmallLake(tmp_path, BIKES)
+    lake.ingest(ENTITY, MONDAY, stations("A"), "m1")
+    lake.publish("analyze", MONDAY, "a1", rows=1, outputs={"segments": 0})
+    opened = open_lake(lake.root, contract=BIKES)
+    changes = opened.table("changes", as_of=MONDAY)
+    assert len(changes) == 0
+    assert {"metric", "change"} <= set(changes.columns)
+    assert opened.sql("SELECT count(*) FROM changes").to_arrow()[0].to_pylist() == [0]
+    with pytest.raises(ConfigurationError, match="segments"):
+        opened.table("segments")
+
+
 def test_mistakes_are_told_in_words(lake: OpenLake) -> None:
     with pytest.raises(InputError) as missing:
         lake.sql("SELECT * FROM stationz")
