@@ -35,6 +35,8 @@ from tests.support.deliveries import (
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.timeout(600)
+
 DAYS = ("2025-10-30", "2025-10-31")
 N = 60
 

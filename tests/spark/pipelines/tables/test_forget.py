@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from engage_spark.pipelines.results import ForgetResult
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 DAY, NEXT = "2025-10-21", "2025-10-22"
 RIDES = BIKES.table("rides")
 CHESS = load_contract(DATA / "chess.odcs.yaml")
