@@ -9,7 +9,6 @@ Source: Mitchell et al. 2019.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engage_spark.ml.data.split_rows import SplitSummary
@@ -20,6 +19,7 @@ from engage_spark.ml.evaluation.profit_curve import Profit
 from engage_spark.ml.fairness.group_metrics import Fairness, FairnessAnswer, GroupFigure
 from engage_spark.ml.fairness.proxy import Proxy
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
+from engage_spark.ml.report.markdown import bullets, number, table
 
 NOT_DONE = "Not done in this run."
 LEAST_GROUPS = 12
@@ -460,32 +460,6 @@ def _fairness_text(f: Fairness) -> str:
         f"groups' ratios, which hold for all groups of an attribute at once with 95%: {counts}. A flag is a "
         f"reason to look into it. Nothing is known of a group that is left out."
     )
-
-
-def number(x: float) -> str:
-    """Format a number with four digits, and thousands apart: 0.8123, 12.34, 1,234."""
-    if math.isnan(x) or math.isinf(x):
-        return "–" if math.isnan(x) else "∞" if x > 0 else "-∞"
-    text = f"{x:.4g}"
-    if abs(float(text)) >= 1000:
-        return f"{x:,.0f}"
-    return "0" if float(text) == 0 else text if "e" not in text else f"{x:.1e}"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; nothing without rows."""
-    if not rows:
-        return ""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(
-        "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in line) + " |"
-        for line in lines
-    )
-
-
-def bullets(items: Sequence[str]) -> str:
-    """Return a Markdown list."""
-    return "\n".join(f"- {' '.join(item.split())}" for item in items)
 
 
 def _or_dash(x: float | None) -> str:

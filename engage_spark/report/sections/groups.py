@@ -96,6 +96,30 @@ def _shares(source: Source, by_dimension: dict[str, list[Row]], total: int) -> F
     )
 
 
+def _means(by_dimension: dict[str, list[Row]], by_metric: dict[str, list[Row]]) -> list[dict[str, Any]]:
+    """Return what is drawn of each metric: a mean and its interval for each segment, in their order."""
+    place = {(r["dimension"], r["segment"]): i for own in by_dimension.values() for i, r in enumerate(own)}
+    drawn: list[dict[str, Any]] = []
+    for metric, own_rows in by_metric.items():
+        for r in sorted(
+            own_rows, key=lambda r: (r["dimension"], place.get((r["dimension"], r["segment"]), 0))
+        ):
+            _, low, high = estimate_of(r)
+            drawn.append(
+                {
+                    "a": metric,
+                    "b": r["dimension"],
+                    "label": r["segment"],
+                    "value": r["mean"],
+                    "low": low,
+                    "high": high,
+                    # Beside the group's customers, it would tell how many lack a value.
+                    "n": None if is_small(r["nulls"]) else r["customer_days"],
+                }
+            )
+    return drawn
+
+
 def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure | Grid]:
     """Show means by segment, of dimensions that can be drawn, as far as the page bears."""
     drawable = sorted(d for d, own in by_dimension.items() if len(own) <= DRAWN)
@@ -117,25 +141,7 @@ def _metrics(source: Source, by_dimension: dict[str, list[Row]]) -> list[Figure 
         n_cells += len(by_metric[metric])
     if not metrics:
         return []
-    place = {(r["dimension"], r["segment"]): i for own in by_dimension.values() for i, r in enumerate(own)}
-    drawn: list[dict[str, Any]] = []
-    for metric in metrics:
-        for r in sorted(
-            by_metric[metric], key=lambda r: (r["dimension"], place.get((r["dimension"], r["segment"]), 0))
-        ):
-            _, low, high = estimate_of(r)
-            drawn.append(
-                {
-                    "a": metric,
-                    "b": r["dimension"],
-                    "label": r["segment"],
-                    "value": r["mean"],
-                    "low": low,
-                    "high": high,
-                    # Beside the group's customers, it would tell how many lack a value.
-                    "n": None if is_small(r["nulls"]) else r["customer_days"],
-                }
-            )
+    drawn = _means(by_dimension, {m: by_metric[m] for m in metrics})
     units = {r["metric"]: r["unit"] for r in rows}
     dimensions = sorted({r["b"] for r in drawn})
     basis = Basis(

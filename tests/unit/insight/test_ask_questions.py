@@ -54,10 +54,13 @@ def test_there_are_a_hundred_questions_of_four_kinds() -> None:
 def test_every_call_is_one_that_its_tool_takes(path: Path) -> None:
     """Names, choices and types are those of the registry, for right and for wrong answers alike."""
     tools = {t.name: t for t in tools_of(contract_of(path.name))}
-    for question in questions_of(path):
-        route = route_of(question)
-        if isinstance(route, Route):
-            check_arguments(tools[route.tool], route.arguments)
+    routes = [r for r in map(route_of, questions_of(path)) if isinstance(r, Route)]
+    assert routes
+    for route in routes:
+        checked = check_arguments(tools[route.tool], route.arguments)
+        assert {k: str(checked[k]) for k in route.arguments} == {
+            k: str(v) for k, v in route.arguments.items()
+        }
 
 
 def test_who_is_declined_is_told_why() -> None:

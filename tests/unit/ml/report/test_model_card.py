@@ -19,6 +19,7 @@ from engage_spark.ml.fairness.group_metrics import GroupFigure, GroupNote, compa
 from engage_spark.ml.fairness.group_sums import GroupSums
 from engage_spark.ml.fairness.proxy import Carrier, Proxy, ProxyGroup
 from engage_spark.ml.feature_spec import LeakPolicy, Target, Task
+from engage_spark.ml.report.markdown import number, table
 from engage_spark.ml.report.model_card import (
     NOT_DONE,
     Alternative,
@@ -26,8 +27,6 @@ from engage_spark.ml.report.model_card import (
     Card,
     Scored,
     SelectedFeature,
-    number,
-    table,
 )
 from tests.support.groups import single_rows
 
