@@ -82,6 +82,10 @@ test-connect: $(JARS) ## the Spark tests that can differ on Spark Connect, there
 test-e2e: $(JARS) $(JARS_S3) ## commands, S3, planted faults, a cluster of processes
 	$(LIMITED) $(BIN)/pytest tests/e2e --spark classic $(SELECTION) $(PYTEST) $(PREFIX)
 
+.PHONY: test-oldest
+test-oldest: $(JARS) ## a small set of tests, and the demo, on the oldest Spark; its tables against those of the default
+	@$(BIN)/python -m tests.support.spark_lines 3.5
+
 .PHONY: lint
 lint: $(INSTALLED) ## style, formatting, types, import layers
 	$(BIN)/ruff check .

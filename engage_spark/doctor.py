@@ -11,7 +11,6 @@ import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -19,14 +18,13 @@ from urllib.parse import urlsplit
 
 from engage_spark.errors import ConfigurationError, EngageError
 from engage_spark.settings import Settings
-from engage_spark.spark import jars
+from engage_spark.spark import jars, versions
 from engage_spark.spark.java import require_java
 from engage_spark.spark.session import is_local, packages
 from engage_spark.tracking import Tracker
 from engage_spark.tracking.client import sqlite_file
 
 OLDEST_PYTHON = (3, 11)
-NEEDED = {"pyspark": "4.2.0", "delta-spark": "4.4.0"}
 FETCH = "engage-spark doctor --fetch-jars does it once and for all"
 SECONDS = 5
 """Time limit of every network step. Without retries, the doctor answers within a minute even when nothing
@@ -97,37 +95,32 @@ def _java(settings: Settings) -> Diagnosis:
 
 
 def _spark() -> Diagnosis:
-    versions: dict[str, str | None] = {}
-    for name in NEEDED:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
     if "DATABRICKS_RUNTIME_VERSION" in os.environ:
         return Diagnosis(
             "spark", "ok", f"the Databricks runtime's, {os.environ['DATABRICKS_RUNTIME_VERSION']}"
         )
-    missing = [name for name, v in versions.items() if v is None]
-    if missing:
-        return Diagnosis(
-            "spark", "fail", f"not installed: {', '.join(missing)}", "pip install 'engage-spark[spark]'"
-        )
-    text = ", ".join(f"{name} {v}" for name, v in versions.items())
-    other = [f"{name}=={NEEDED[name]}" for name, v in versions.items() if v != NEEDED[name]]
-    if other:
-        return Diagnosis(
-            "spark",
-            "warn",
-            f"{text}: not the versions that were tried together",
-            f"pip install {' '.join(other)}",
-        )
+    try:
+        pair = versions.installed_pair()
+    except ConfigurationError as e:
+        return Diagnosis("spark", "fail", e.message, e.hint or "")
+    delta = f"delta-spark {pair.delta}" if pair.delta else f"Delta {pair.line.delta} by its jars"
+    text = f"pyspark {pair.spark}, {delta}"
+    if not pair.tried:
+        tried = f"pyspark {pair.line.spark} and delta-spark {pair.line.delta}"
+        return Diagnosis("spark", "warn", f"{text}: not the pair that was tried, {tried}", pair.line.install)
     return Diagnosis("spark", "ok", text)
 
 
 def _jars(settings: Settings, *, fetch: bool) -> Diagnosis:
     if settings.spark.remote and not is_local(settings):
         return Diagnosis("jars", "ok", "the Connect server's own")
-    wanted, ivy = packages(settings), jars.ivy_home(settings.spark.conf)
+    ivy = jars.ivy_home(settings.spark.conf)
+    try:
+        wanted = packages(settings)
+    except ConfigurationError as e:
+        return Diagnosis(
+            "jars", "fail", f"not known as long as Spark is not in order: {e.message}", e.hint or ""
+        )
     if fetch:
         try:
             jars.fetch(wanted, ivy=ivy)
@@ -135,7 +128,7 @@ def _jars(settings: Settings, *, fetch: bool) -> Diagnosis:
             return Diagnosis("jars", "fail", " ".join([e.message, *e.details]), e.hint or "")
     if jars.resolved(wanted, ivy=ivy):
         return Diagnosis("jars", "ok", f"{', '.join(wanted)} in {ivy}")
-    size = " (0.7 GB)" if jars.S3A_PACKAGE in wanted else ""
+    size = " (0.7 GB)" if settings.uses_s3 else ""
     return Diagnosis(
         "jars", "warn", f"resolved at every start, downloaded at the first{size}: {', '.join(wanted)}", FETCH
     )

@@ -45,5 +45,19 @@ def require_listener(address: str, what: str, *, setting: str, seconds: float = 
         ) from None
 
 
+def require_free_port(host: str, port: int, *, setting: str) -> None:
+    """Open and close a listener, so that what will listen there can be said to.
+
+    Errors: ConfigurationError where another listens there already, or this user may not.
+    """
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as e:
+        raise ConfigurationError(
+            f"port {port} of {host} cannot be listened at: {e.strerror or e}",
+            hint=f"end what listens there, or give another port by {setting}",
+        ) from None
+
+
 def _has_proxy() -> bool:
     return any(os.environ.get(name) or os.environ.get(name.lower()) for name in ("HTTPS_PROXY", "GRPC_PROXY"))

@@ -13,6 +13,7 @@ from engage_spark.cli import console
 from engage_spark.cli.common import EPILOG, settings_of
 from engage_spark.contract import load_contract
 from engage_spark.errors import UsageError
+from engage_spark.reachability import require_free_port
 from engage_spark.text_files import write_text
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def serve(
     source = LakeSource(lambda: open_insight(settings))
     server = mcp_server.build_server(source, tools, pages)
     if http:
+        require_free_port(mcp_server.LOOPBACK[0], port, setting="--port")
         console.stderr(f"serving on http://{mcp_server.LOOPBACK[0]}:{port}{mcp_server.PATH}")
         mcp_server.serve_http(server, port=port)
     else:

@@ -15,9 +15,9 @@ from engage_spark.lake.csv_scan import MAX_LINE_BYTES, likely_delimiter, parse_h
 from engage_spark.lake.delivery_names import folder_values
 from engage_spark.lake.file_listing import InputFile, Listing, format_of, list_files, literal_path
 from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
-from engage_spark.lake.spark_errors import first_line, input_error, to_engage_error
+from engage_spark.lake.spark_errors import input_error, to_engage_error
 from engage_spark.settings import csv_delimiter_problem
-from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.spark.failures import SPARK_ERRORS, first_line
 from engage_spark.spark.files import path_of_this_process, read_bytes
 from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import UnreadableType, column_named, widest_type

@@ -24,8 +24,8 @@ from engage_spark.lake.file_listing import InputFile, literal_path
 from engage_spark.lake.folder_values import folder_value_problem
 from engage_spark.lake.input_files import InputManifest, delta_rows
 from engage_spark.lake.parquet_columns import Columns, FileRange, read_columns
-from engage_spark.lake.spark_errors import first_line, input_error
-from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.lake.spark_errors import input_error
+from engage_spark.spark.failures import SPARK_ERRORS, first_line
 from engage_spark.spark.files import path_of_this_process, read_bytes
 from engage_spark.spark.joins import union_of
 from engage_spark.spark.schema import (

@@ -16,8 +16,8 @@ from pyspark.sql import DataFrame, SparkSession
 from engage_spark import log
 from engage_spark.errors import ConfigurationError
 from engage_spark.lake.delta import Lake
-from engage_spark.lake.spark_errors import first_line, translate_spark_errors
-from engage_spark.spark.failures import SPARK_ERRORS
+from engage_spark.lake.spark_errors import translate_spark_errors
+from engage_spark.spark.failures import SPARK_ERRORS, first_line
 from engage_spark.spark.files import delete_directory
 
 NAME = re.compile(r"[0-9a-f]{32}")

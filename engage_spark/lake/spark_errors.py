@@ -23,7 +23,14 @@ from engage_spark.errors import (
     TransientError,
 )
 from engage_spark.masking import cut
-from engage_spark.spark.failures import SPARK_ERRORS, is_out_of_memory, is_transient
+from engage_spark.spark.failures import (
+    INTRODUCTION,
+    SPARK_ERRORS,
+    environment_fault,
+    first_line,
+    is_out_of_memory,
+    is_transient,
+)
 
 BROKEN = re.compile(
     r"CANNOT_READ_FILE_FOOTER|FAILED_READ_FILE|is not a Parquet file|CANNOT_MERGE_SCHEMAS"
@@ -35,7 +42,6 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 CAUSE = re.compile(r"^\s*Caused by: (?:[\w.$]+: )?(.+)$", re.MULTILINE)
-INTRODUCTION = re.compile(r"^(?:Caused by|Suppressed)?: (?:[\w.$]+(?:Exception|Error): )?")
 COLUMNS = re.compile(
     r"DELTA_SCHEMA_MISMATCH|DELTA_FAILED_TO_MERGE_FIELDS|DELTA_METADATA_MISMATCH|_LEGACY_ERROR_TEMP_DELTA_0007"
 )
@@ -78,15 +84,6 @@ def holds_other_columns(error: BaseException) -> bool:
     return COLUMNS.search(str(error)) is not None
 
 
-def first_line(error: BaseException) -> str:
-    """Return the line that says what happened, without the introductions of Python and Java."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    telling = [
-        line for line in lines if line and not line.startswith(("An error occurred while calling", "at "))
-    ]
-    return INTRODUCTION.sub("", telling[0]) if telling else type(error).__name__
-
-
 def input_error(error: BaseException) -> EngageError | None:
     """Return the InputError of a Spark failure that an unreadable file caused; None for other causes."""
     text = str(error)
@@ -113,6 +110,8 @@ def translate_spark_errors(what: str) -> Iterator[None]:
 
 def to_engage_error(error: BaseException, what: str) -> EngageError:
     """Translate a failure of storage, schema, input or formula; `what` says what could not be done."""
+    if fault := environment_fault(error, what):
+        return fault
     if is_transient(error):
         gone = SERVER_GONE.search(str(error))
         reason = "the Spark Connect server does not answer any more" if gone else first_line(error)

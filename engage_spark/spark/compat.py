@@ -1,18 +1,20 @@
-"""Wrap the Spark 4 features that the package uses and Spark 3.5 lacks.
+"""Wrap the Spark 4 features that the package uses and an older Spark lacks.
 
 Nothing else in the package may use such a function (`tests/unit/spark/test_compat.py` sees to it), so support
-for an older Spark is written here and nowhere else. Each docstring says what Spark 3.5 would need. Contracts
-are data: what their expressions may use is in `contract/sql_functions`, and some of it is new in Spark 4.
+for an older Spark is written here and nowhere else. What is missing is looked for by its name, not by a
+version: runtimes of vendors bring some of it earlier. Which Spark goes with which Delta is in `versions`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from pyspark import SparkContext
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructField, StructType
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,51 +25,119 @@ def to_arrow(frame: DataFrame) -> pa.Table:
     """Collect a frame as an Arrow table.
 
     Cost: one job; all rows reach the driver, so the caller bounds them.
-    Source: `DataFrame.toArrow`, since Spark 4.0. Spark 3.5 would build the table from the Arrow batches
-    behind `toPandas`: `_collect_as_arrow` on a classic session, the client's `to_table` on Connect.
+    Source: `DataFrame.toArrow`, since Spark 4.0. On Spark 3.5 the batches behind `toPandas` make the table.
     """
-    return frame.toArrow()
+    if hasattr(frame, "toArrow"):
+        return frame.toArrow()
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    batches = cast(Any, frame)._collect_as_arrow()
+    if not batches:  # Spark 3.5 sends no schema without rows
+        return _in_utc(to_arrow_schema(frame.schema)).empty_table()
+    table = pa.Table.from_batches(batches)
+    return table.cast(_in_utc(table.schema))
+
+
+def _in_utc(schema: Any) -> Any:
+    """Return an Arrow schema with the time zone that `toArrow` gives to timestamps: UTC."""
+    import pyarrow as pa
+
+    utc = pa.timestamp("us", tz="UTC")
+    for i, field in enumerate(schema):
+        if pa.types.is_timestamp(field.type) and field.type.tz is not None:
+            schema = schema.set(i, field.with_type(utc))
+    return schema
 
 
 def from_arrow(spark: SparkSession, table: pa.Table) -> DataFrame:
     """Make a frame of an Arrow table.
 
     Cost: no job; the rows travel with the plan, so the caller bounds them.
-    Source: `createDataFrame` of Arrow tables, since Spark 4.0. Spark 3.5 would go through pandas.
+    Source: `createDataFrame` of Arrow tables, since Spark 4.0. On Spark 3.5 the rows travel as Python's
+    objects: pandas has no integers and booleans with nulls.
     """
-    return spark.createDataFrame(table)
+    from pyspark.sql.pandas import types
+
+    if hasattr(types, "from_arrow_schema") and hasattr(DataFrame, "toArrow"):
+        return spark.createDataFrame(table)
+    schema = StructType(
+        [StructField(f.name, types.from_arrow_type(f.type), f.nullable) for f in table.schema]
+    )
+    names = table.schema.names
+    return spark.createDataFrame([tuple(row[n] for n in names) for row in table.to_pylist()], schema)
 
 
 def arrow_udf(function: Callable[..., Any], return_type: str | DataType) -> Callable[..., Column]:
-    """Make a column function of a Python function on Arrow arrays.
+    """Make a column function of a Python function on iterators of tuples of Arrow arrays.
 
-    Source: `arrow_udf`, since Spark 4.1. Spark 3.5 would use `pandas_udf` and convert each series to and from
-    an Arrow array.
+    What it yields is a struct array without nulls and NaN outside its lists.
+    Source: `arrow_udf`, since Spark 4.1. Before it a `pandas_udf` converts each series to and from an Arrow
+    array, which costs time, and gives the same values.
     """
-    from pyspark.sql.pandas.functions import arrow_udf as spark_arrow_udf
-
+    try:
+        from pyspark.sql.pandas.functions import arrow_udf as spark_arrow_udf
+    except ImportError:
+        return _udf_through_pandas(function, return_type)
     # Its overloads tell functions apart by their number of arguments, not by their annotations.
     return cast("Callable[..., Column]", cast(Any, spark_arrow_udf)(function, return_type))
+
+
+def _udf_through_pandas(function: Callable[..., Any], return_type: str | DataType) -> Callable[..., Column]:
+    import pandas as pd
+    from pyspark.sql.pandas.functions import pandas_udf
+
+    def converted(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
+        import pyarrow as pa
+
+        arrays = (tuple(pa.array(s, from_pandas=False) for s in batch) for batch in batches)
+        for result in function(arrays):
+            yield pa.RecordBatch.from_struct_array(result).to_pandas()
+
+    # Annotations are text in this module, and Spark reads the kind of UDF from real ones.
+    converted.__annotations__ = {
+        "batches": Iterator[tuple[pd.Series, ...]],
+        "return": Iterator[pd.DataFrame],
+    }
+    return cast("Callable[..., Column]", cast(Any, pandas_udf)(converted, return_type))
+
+
+def send_file(spark: SparkSession, path: str) -> None:
+    """Send a local file to all workers, where `SparkFiles.get` finds it by its name.
+
+    A name can be given once per session. A classic driver serves the file from its path.
+    Source: artifacts of a classic session, since Spark 4.0. On Spark 3.5 its context sends the file.
+    """
+    if _is_connect(spark) or hasattr(DataFrame, "toArrow"):
+        spark.addArtifact(path, file=True)
+    else:
+        SparkContext.getOrCreate().addFile(path)
 
 
 def make_valid_utf8(text: Column) -> Column:
     """Replace every byte sequence that is not UTF-8 with U+FFFD.
 
     Nulls: stay null.
-    Source: `make_valid_utf8`, since Spark 4.0. Spark 3.5 would decode the text's bytes as UTF-8, which puts
-    the same sign in place of what it cannot read.
+    Source: `make_valid_utf8`, since Spark 4.0. Spark 3.5 decodes the text's bytes as UTF-8, which puts the
+    same sign in place of what it cannot read.
     """
-    return F.make_valid_utf8(text)
+    if hasattr(F, "make_valid_utf8"):
+        return F.make_valid_utf8(text)
+    return F.decode(text.cast("binary"), "UTF-8")
 
 
 def is_remote() -> bool:
     """Return whether this process works through Spark Connect.
 
-    Source: exported by `pyspark.sql` since Spark 4.0. Spark 3.5 has it in `pyspark.sql.utils`.
+    Source: `pyspark.sql.utils`, where Spark 3.5 has it, too.
     """
-    from pyspark.sql import is_remote as spark_is_remote
+    from pyspark.sql.utils import is_remote as spark_is_remote
 
     return spark_is_remote()
+
+
+def _is_connect(spark: SparkSession) -> bool:
+    return type(spark).__module__.startswith("pyspark.sql.connect")
 
 
 def silence_query_loggers() -> None:
@@ -87,9 +157,9 @@ def new_observation(spark: SparkSession) -> Observation:
     """Return an observation for `DataFrame.observe` on this session, classic or Connect.
 
     Source: since Spark 4.0 `pyspark.sql.Observation` is the one of the process's mode, which need not be
-    this session's. Not tried on Spark 3.5, whose Connect may lack it.
+    this session's. Connect of Spark 3.5 has none, and `session` refuses it.
     """
-    if type(spark).__module__.startswith("pyspark.sql.connect"):
+    if _is_connect(spark):
         from pyspark.sql.connect.observation import Observation as ConnectObservation
 
         return cast("Observation", ConnectObservation())

@@ -1,6 +1,7 @@
 """Tell apart failures of Spark that a retry may cure from those that come back with the same rows.
 
-This module only classifies; `lake/spark_errors` words the error that a reader sees, with a hint.
+What the cluster itself lacks is put into words here: the session meets it as well as the stages. The rest is
+only classified; `lake/spark_errors` words the error that a reader sees, with a hint.
 
 Classic Spark hands over a failed job as a bare Py4JJavaError, Connect as a PySparkException; neither has a
 class per cause, so the text of Spark's own error is all there is to go by.
@@ -12,6 +13,8 @@ import re
 
 from py4j.protocol import Py4JError, Py4JNetworkError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
+
+from engage_spark.errors import ConfigurationError, EngageError
 
 SPARK_ERRORS = (PySparkException, Py4JError)
 """What a failed action raises: the first on Connect and in analysis, the second on classic Spark."""
@@ -40,6 +43,7 @@ _STORAGE = re.compile(
 """A store that is busy, unreachable or cut an answer."""
 
 
+INTRODUCTION = re.compile(r"^(?:Caused by|Suppressed)?: (?:[\w.$]+(?:Exception|Error): )?")
 _MEMORY = re.compile(r"OutOfMemoryError|Java heap space|GC overhead limit|exit code 137|OOMKilled")
 
 
@@ -64,3 +68,61 @@ def is_transient(error: BaseException) -> bool:
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether a process of Spark had too little memory, which the same work has again."""
     return _MEMORY.search(str(error)) is not None
+
+
+_SHIP = (
+    "give the executors this environment: a packed one by spark.archives with PYSPARK_PYTHON inside it, "
+    "or the same packages on every machine"
+)
+_FAULTS: tuple[tuple[str, str, str], ...] = (
+    (
+        r"[Pp]ython in worker has different version:? *\(?(\d+)[, .]+(\d+)\)? "
+        r"than that in driver:? *(\d+)\.(\d+)",
+        "the executors run Python {0}.{1}, the driver {2}.{3}",
+        _SHIP,
+    ),
+    (r"ModuleNotFoundError: No module named '([\w.]+)'", "the executors' Python has no module {0}", _SHIP),
+    (
+        r'Cannot run program "([^"]+)"',
+        "the executors cannot start {0}",
+        "set PYSPARK_PYTHON (or spark.pyspark.python) to a Python that every machine has",
+    ),
+    (
+        r"(?:java\.net\.)?BindException: ([^\n]{0,200})",
+        "a port is occupied: {0}",
+        "take the option that names the port out of spark.conf, or end what listens there",
+    ),
+    (
+        r"((?:ClassNotFoundException|DATA_SOURCE_NOT_FOUND|Failed to find)[^\n]{0,80}\b[Dd]elta\b)",
+        "this Spark has no Delta: {0}",
+        "start it with Delta's package; `engage-spark doctor` names the one that belongs to it",
+    ),
+    (
+        r"((?:NoSuchMethodError|NoClassDefFoundError|AbstractMethodError|InvalidClassException)[^\n]{0,200})",
+        "Spark and the jars beside it are of different versions: {0}",
+        "`engage-spark doctor` names the Delta that belongs to this Spark; "
+        "a cluster must run the version of the installed pyspark",
+    ),
+)
+"""Signs of a cluster that does not fit the driver, what they say, and what to do. None passes by itself."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the line that says what happened, without the introductions of Python and Java."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [
+        line for line in lines if line and not line.startswith(("An error occurred while calling", "at "))
+    ]
+    return INTRODUCTION.sub("", telling[0]) if telling else type(error).__name__
+
+
+def environment_fault(error: BaseException, what: str) -> EngageError | None:
+    """Return the error of a cluster whose Python, packages, jars or ports do not fit; None for other causes.
+
+    `what` says what could not be done.
+    """
+    text = str(error)
+    for pattern, words, hint in _FAULTS:
+        if match := re.search(pattern, text):
+            return ConfigurationError(f"{what}: {words.format(*match.groups())}", hint=hint)
+    return None

@@ -15,16 +15,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from engage_spark.errors import ConfigurationError, EngageError
+from engage_spark.spark import versions
 from engage_spark.text_files import write_text
 
-DELTA_PACKAGE = "io.delta:delta-spark_4.2_2.13:4.4.0"
-S3A_PACKAGE = "org.apache.hadoop:hadoop-aws:3.5.0"
 HINT = (
     "check the network (behind a mirror: spark.conf may hold spark.jars.ivySettings), "
     "then run engage-spark doctor --fetch-jars"
@@ -129,10 +127,7 @@ def _artifact(name: str) -> str:
 
 def _answer(coordinates: tuple[str, ...], ivy: Path) -> Path:
     """Another Spark ships other jars, so its version is part of the name."""
-    try:
-        spark = version("pyspark")
-    except PackageNotFoundError:
-        spark = "none"
+    spark = versions.installed_spark() or "none"
     return (
         ivy
         / "engage-spark"
@@ -142,6 +137,8 @@ def _answer(coordinates: tuple[str, ...], ivy: Path) -> Path:
 
 if __name__ == "__main__":  # the Makefile's way: python -m engage_spark.spark.jars [s3]
     try:
-        fetch((DELTA_PACKAGE, *((S3A_PACKAGE,) if "s3" in sys.argv[1:] else ())), ivy=ivy_home({}))
+        pair = versions.installed_pair()
+        s3 = (pair.line.s3a_package,) if "s3" in sys.argv[1:] else ()
+        fetch((pair.delta_package, *s3), ivy=ivy_home({}))
     except EngageError as failure:
         sys.exit(str(failure))

@@ -54,6 +54,6 @@ def require_java() -> Java:
     java = Java(path=path, major=int(version[1]), text=version[0].removeprefix("version ").strip('"'))
     if java.major < OLDEST:
         raise ConfigurationError(
-            f"Java {java.text} at {path} is too old: Spark 4 needs {OLDEST} or newer", hint=INSTALL
+            f"Java {java.text} at {path} is too old: Spark needs {OLDEST} or newer here", hint=INSTALL
         )
     return java

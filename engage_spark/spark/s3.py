@@ -9,12 +9,12 @@ PREFIX = "spark.hadoop.fs.s3a."
 LIMITS = {
     "attempts.maximum": "3",
     "retry.limit": "3",
-    "connection.establish.timeout": "10s",
-    "connection.timeout": "60s",
+    "connection.establish.timeout": "10000",
+    "connection.timeout": "60000",
 }
 """Hadoop's own limits let a wrong endpoint go unnoticed for minutes: eight rounds of five attempts for each
 of several calls, and 30 s for each connection. Throttling has separate limits, which stay. `spark.conf`
-overrides each.
+overrides each. Times are in milliseconds, since Hadoop 3.3 (Spark 3.5) reads no units.
 """
 
 REQUESTS = {"performance.flags": "create,delete,mkdir"}

@@ -1,9 +1,10 @@
 """Build the Spark session, and hide the differences between classic Spark and Spark Connect.
 
-No other module does either. An existing session is taken as it is: Databricks, spark-submit's notebook, a
-test. Otherwise `SPARK_REMOTE` or `spark.remote` names a Connect server, and otherwise a classic session is
-built with Delta, and with hadoop-aws where a configured path is in S3. What this package guarantees about its
-results rests on four options, so they are set and then checked on every session.
+No other module does either. A Spark that is not known, or whose Delta is another's, is refused before it
+starts. An existing session is taken as it is: Databricks, spark-submit's notebook, a test. Otherwise
+`SPARK_REMOTE` or `spark.remote` names a Connect server, and otherwise a classic session is built with Delta,
+and with hadoop-aws where a configured path is in S3. What this package guarantees about its results rests on
+four options, so they are set and then checked on every session.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import re
 import shlex
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, EngageError, TransientError
 from engage_spark.masking import cut, is_secret_name, mask, printable
 from engage_spark.reachability import require_listener
 from engage_spark.settings import Settings
-from engage_spark.spark import jars, s3
+from engage_spark.spark import jars, s3, versions
 from engage_spark.spark.connect_retries import bound_retries
 from engage_spark.spark.guarantees import GUARANTEES, set_guarantees
 from engage_spark.spark.java import require_java
@@ -52,6 +54,9 @@ _logs: list[BinaryIO] = []
 
 KEEP_LOG = "--set log.spark=FILE keeps all of Spark's log"
 
+PATIENCE = 20.0
+"""Seconds for a standalone master to take the application. Spark itself gives it a minute."""
+
 DEFAULTS = {
     # Whole-stage code for a wide table is one method of tens of thousands of bytecodes: the JVM compiles it
     # late and badly. From this many columns on, Spark generates a method per expression instead; ingest of 42
@@ -68,12 +73,32 @@ def get_session(settings: Settings) -> SparkSession:
     """Return the session of this process, and build it if there is none.
 
     Whoever had it built has to stop it; `open_session` does.
-    Errors: ConfigurationError when Java or pyspark is missing, or when an existing session contradicts
-    GUARANTEES.
+    Errors: ConfigurationError when Java or pyspark is missing, when Spark is not known or Delta is of another
+    Spark, or when an existing session contradicts GUARANTEES.
     """
     spark = active_session() or _build(settings)
+    require_known(spark)
     set_guarantees(spark)
     return spark
+
+
+def require_known(spark: SparkSession) -> None:
+    """Refuse a session of a Spark that this package does not know, or whose Spark Connect can't do the work.
+
+    Cost: the version is asked for; no job.
+    Errors: ConfigurationError.
+    """
+    line = versions.line_of(spark.version)
+    if is_connect(spark) and not line.connect:
+        raise _without_connect(line)
+
+
+def _without_connect(line: versions.SparkLine) -> ConfigurationError:
+    return ConfigurationError(
+        f"Spark Connect of Spark {line.line} can neither train models nor count while it writes",
+        hint=f"use a classic session on Spark {line.line} (spark.master instead of spark.remote), "
+        "or Spark Connect of Spark 4.0 or newer",
+    )
 
 
 @contextmanager
@@ -160,8 +185,16 @@ def _jar_conf(settings: Settings) -> dict[str, str]:
 
 
 def packages(settings: Settings) -> tuple[str, ...]:
-    """Return the Maven coordinates of the jars that these settings need."""
-    return (jars.DELTA_PACKAGE, *((jars.S3A_PACKAGE,) if settings.uses_s3 else ()), *settings.spark.packages)
+    """Return the Maven coordinates of the jars that these settings need with the installed Spark.
+
+    Errors: ConfigurationError where that is not known, or its Delta is another's.
+    """
+    pair = versions.installed_pair()
+    return (
+        pair.delta_package,
+        *((pair.line.s3a_package,) if settings.uses_s3 else ()),
+        *settings.spark.packages,
+    )
 
 
 def _remote(settings: Settings) -> str | None:
@@ -172,6 +205,9 @@ def _build(settings: Settings) -> SparkSession:
     remote = _remote(settings)
     in_jvm_of_others = bool(set(os.environ) & {"DATABRICKS_RUNTIME_VERSION", "PYSPARK_GATEWAY_PORT"})
     starts_jvm = not in_jvm_of_others and not (remote and not remote.startswith("local"))
+    line = versions.installed_pair().line
+    if remote and not line.connect:
+        raise _without_connect(line)
     if starts_jvm:
         require_java()
         # Spark would start its Python workers with whatever `python3` the PATH has, not with this
@@ -198,8 +234,11 @@ def _build(settings: Settings) -> SparkSession:
         require_listener(remote, "Spark Connect", setting="spark.remote (or SPARK_REMOTE)")
     if settings.uses_s3 and settings.s3.endpoint and starts_jvm:
         require_listener(settings.s3.endpoint, "S3", setting="s3.endpoint")
+    master = "" if remote or in_jvm_of_others else settings.spark.master or ""
+    _require_master(master)
     with _spark_log(settings) if starts_jvm else _nothing(), _private_options(secrets):
-        return _start(builder, where=mask(remote or settings.spark.master or "the default master"))
+        with _patience(master) if master.startswith("spark://") else _nothing():
+            return _start(builder, where=mask(remote or settings.spark.master or "the default master"))
 
 
 def secret_options(conf: Mapping[str, str]) -> list[str]:
@@ -261,8 +300,60 @@ def _utf16(character: str) -> list[int]:
     return [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
 
 
+def _require_master(master: str) -> None:
+    """Knock at a standalone master or Kubernetes: at any of those that stand by for each other."""
+    kind, _, rest = master.partition("://")
+    if kind not in ("spark", "k8s"):
+        return
+    addresses = rest.split(",")
+    for address in addresses:
+        try:
+            require_listener(address, f"the master {mask(master)}", setting="spark.master")
+            return
+        except EngageError:
+            if address == addresses[-1]:
+                raise
+
+
+@contextmanager
+def _patience(master: str) -> Iterator[None]:
+    """End the JVM that starts inside this block when the master has not taken it in `PATIENCE` seconds.
+
+    They begin when the JVM is up, since it may have to download jars before.
+    Errors: TransientError.
+    """
+    from pyspark import SparkContext
+
+    holder, done, gave_up = cast(Any, SparkContext), threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while holder._gateway is None:
+            if done.wait(0.1):
+                return
+        if not done.wait(PATIENCE):
+            gave_up.set()
+            holder._gateway.proc.kill()
+
+    watcher = threading.Thread(target=watch, name="master-patience", daemon=True)
+    watcher.start()
+    try:
+        yield
+    except Exception as e:
+        if not gave_up.is_set():
+            raise
+        holder._gateway = holder._jvm = None  # the next attempt starts a JVM of its own
+        raise TransientError(
+            f"the master {mask(master)} did not take the application within {PATIENCE:.0f} s",
+            hint="see that it is a Spark master of the same version as the installed pyspark, that it runs, "
+            "and that it can reach this machine (spark.driver.host)",
+        ) from e
+    finally:
+        done.set()
+        watcher.join()
+
+
 def _start(builder: Any, *, where: str) -> SparkSession:
-    from pyspark.errors import PySparkException
+    from engage_spark.spark.failures import SPARK_ERRORS, environment_fault, first_line
 
     try:
         with warnings.catch_warnings():
@@ -275,10 +366,10 @@ def _start(builder: Any, *, where: str) -> SparkSession:
             if is_connect(session):
                 bound_retries(session)
             return session
-    except (PySparkException, OSError) as e:
-        first = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-        raise ConfigurationError(
-            f"no Spark session could be started on {where}: {first}",
+    except (*SPARK_ERRORS, OSError) as e:
+        what = f"no Spark session could be started on {where}"
+        raise environment_fault(e, what) or ConfigurationError(
+            f"{what}: {cut(first_line(e), 500)}",
             hint="run `engage-spark doctor`; it checks Java, the jars, memory and storage",
         ) from e
 

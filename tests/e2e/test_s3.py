@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from engage_spark.spark import jars
+from engage_spark.spark import jars, versions
 from tests.support.commands import ROOT, CommandResult, overrides, run, run_engage_spark, small_session
 
 boto3 = pytest.importorskip("boto3")
@@ -101,7 +101,8 @@ def secrets() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def way(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Way:
-    wanted = (jars.DELTA_PACKAGE, jars.S3A_PACKAGE)
+    pair = versions.installed_pair()
+    wanted = (pair.delta_package, pair.line.s3a_package)
     if not jars.resolved(wanted, ivy=jars.ivy_home({})):
         pytest.skip(
             "the S3 jars are not here: `engage-spark doctor --env s3 --fetch-jars` fetches them (0.7 "

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from engage_spark.spark import jars
+from engage_spark.spark import jars, versions
 from tests.e2e.test_s3 import BUCKET, KEYS, conf_dir, secrets
 from tests.support.commands import ROOT, CommandResult, environment, overrides, run, small_session
 from tests.support.fault_proxy import CONTROL, PASSING, Fault, FaultPlan, FaultProxy
@@ -92,7 +92,8 @@ class Store(NamedTuple):
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     from moto.server import ThreadedMotoServer
 
-    wanted = (jars.DELTA_PACKAGE, jars.S3A_PACKAGE)
+    pair = versions.installed_pair()
+    wanted = (pair.delta_package, pair.line.s3a_package)
     if not jars.resolved(wanted, ivy=jars.ivy_home({})):
         pytest.skip("the S3 jars are not here: `make test-e2e` fetches them")
     home = tmp_path_factory.mktemp("faults")

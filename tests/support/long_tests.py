@@ -19,6 +19,7 @@ KILLS = [
     "tests/e2e/test_kills.py",
 ]
 FAULTS = ["tests/e2e/test_storage_faults.py"]
+SPARKS = ["tests/e2e/test_spark_lines.py"]
 LAKE = ["tests/spark/pipelines/test_lake_model.py", "tests/spark/pipelines/test_year.py"]
 PIECES = {
     "connect": ["tests/spark", "--spark", "connect-all", "-m", "not long"],
@@ -26,7 +27,8 @@ PIECES = {
     "kills": [*KILLS, "-m", "long"],
     "faults": [*FAULTS, "-m", "long"],
     "lake": [*LAKE, "-m", "long", "-s"],
-    "marked": ["tests", "-m", "long", *(f"--ignore={path}" for path in (*KILLS, *FAULTS, *LAKE))],
+    "sparks": [*SPARKS, "-m", "long", "-s"],
+    "marked": ["tests", "-m", "long", *(f"--ignore={path}" for path in (*KILLS, *FAULTS, *LAKE, *SPARKS))],
 }
 """Arguments of pytest by name. A piece takes at most two hours; what would take longer becomes two."""
 

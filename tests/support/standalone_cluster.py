@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pyspark
 
-from engage_spark.spark import jars
+from engage_spark.spark import jars, versions
 from tests.support.commands import SHORT_LIVED, CommandResult, environment, run
 
 SPARK_HOME = Path(pyspark.__file__).parent
@@ -103,7 +103,7 @@ def submit(address: str, script: Path, *words: str, cwd: Path, conf: Mapping[str
     """A script by pyspark's own spark-submit, with `conf` beside CONF. The jars are named as files, which
     spares Ivy's work; the README names packages.
     """
-    delta = jars.fetch((jars.DELTA_PACKAGE,), ivy=jars.ivy_home({}))
+    delta = jars.fetch((versions.installed_pair().delta_package,), ivy=jars.ivy_home({}))
     command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", address]
     command += ["--jars", ",".join(map(str, delta))]
     command += [word for key, value in (CONF | dict(conf)).items() for word in ("--conf", f"{key}={value}")]

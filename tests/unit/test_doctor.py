@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from engage_spark import doctor
 from engage_spark.cli import main
 from engage_spark.doctor import Diagnosis, examine
 from engage_spark.errors import ConfigurationError
 from engage_spark.settings import Settings
-from engage_spark.spark import jars
+from engage_spark.spark import jars, versions
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_every_finding_that_is_not_ok_says_how_to_mend_it(
 ) -> None:
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
     monkeypatch.setattr(jars, "resolved", lambda *_, **__: ())
-    monkeypatch.setattr(doctor, "NEEDED", {"pyspark": "9.9.9", "delta-spark": "4.4.0"})
+    monkeypatch.setattr(versions, "installed_spark", lambda: "4.2.7")
     settings = settings_at(
         here, input={"root": str(here / "gone")}, spark={"master": "local[2]", "driver_memory": "9t"}
     )
@@ -65,10 +64,29 @@ def test_every_finding_that_is_not_ok_says_how_to_mend_it(
     assert all(f.hint for f in findings.values() if f.state != "ok")
 
 
-def test_missing_spark_is_a_failure(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "NEEDED", {"pyspark-of-no-one": "1"})
-    assert found(settings_at(here), "spark").state == "fail"
-    assert "engage-spark[spark]" in found(settings_at(here), "spark").hint
+@pytest.mark.parametrize(
+    ("spark", "delta", "state", "text"),
+    [
+        (None, None, "fail", "pyspark is not installed"),
+        ("4.2.0", None, "ok", "pyspark 4.2.0, Delta 4.4.0 by its jars"),
+        ("4.3.0", "4.4.1", "fail", "Spark 4.3.0 is not known here"),
+        ("3.5.9", "4.4.0", "fail", "delta-spark 4.4.0 does not go with Spark 3.5.9"),
+        ("4.1.4", "4.3.1", "warn", "not the pair that was tried, pyspark 4.1.1 and delta-spark 4.3.1"),
+        ("4.0.5", "4.0.1", "ok", "pyspark 4.0.5, delta-spark 4.0.1"),
+    ],
+)
+def test_the_pair_of_spark_and_delta_is_named_and_judged(
+    here: Path, monkeypatch: pytest.MonkeyPatch, spark: str | None, delta: str | None, state: str, text: str
+) -> None:
+    monkeypatch.delenv("DATABRICKS_RUNTIME_VERSION", raising=False)
+    monkeypatch.setattr(versions, "installed_spark", lambda: spark)
+    monkeypatch.setattr(versions, "installed_delta", lambda: delta)
+    finding = found(settings_at(here), "spark")
+    assert finding.state == state
+    assert text in finding.text
+    assert ("pip install 'engage-spark[spark" in finding.hint) == (state != "ok")
+    jar_state = "fail" if spark in (None, "4.3.0", "3.5.9") else "ok"
+    assert found(settings_at(here), "jars").state == jar_state
 
 
 def test_a_target_that_cannot_be_written_is_a_failure(here: Path) -> None:

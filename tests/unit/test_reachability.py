@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from engage_spark.cli import main
 from engage_spark.errors import ConfigurationError, TransientError
-from engage_spark.reachability import require_listener
+from engage_spark.reachability import require_free_port, require_listener
 from engage_spark.settings import Settings, TrackingSettings
 from engage_spark.spark.session import get_session
 from engage_spark.tracking import Tracker
@@ -84,3 +85,16 @@ def test_a_server_that_takes_calls_and_never_answers_is_told_within_seconds() ->
         with pytest.raises(TransientError):
             Tracker(TrackingSettings(uri=f"http://127.0.0.1:{server.getsockname()[1]}")).check(seconds=1)
         assert time.monotonic() - started < 15
+
+
+def test_an_occupied_port_is_told_before_anything_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(SystemExit) as ended:
+            main(["insight", "serve", "--http", "--port", str(port)])
+    err = " ".join(capsys.readouterr().err.split())
+    assert ended.value.code == 2
+    assert f"port {port} of 127.0.0.1 cannot be listened at: Address already in use" in err
+    assert "another port by --port" in err
+    assert "serving on" not in err
+    require_free_port("127.0.0.1", port, setting="--port")

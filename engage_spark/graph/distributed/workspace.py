@@ -24,6 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from engage_spark.errors import ConfigurationError
 from engage_spark.graph.distributed.resources import host_memory
+from engage_spark.spark.compat import send_file
 
 if TYPE_CHECKING:
     from engage_spark.graph.kernels.csr import Csr
@@ -107,8 +108,7 @@ def send_as_artifacts(spark: SparkSession, directory: Path) -> GraphFiles:
     served = Path(tempfile.mkdtemp(prefix="engage-spark-graph-"))
     atexit.register(shutil.rmtree, served, ignore_errors=True)
     for file, name in zip(files, names, strict=True):
-        # An artifact goes by its file's name, and a name can be given once per session.
-        spark.addArtifact(str(shutil.move(file, served / _artifact(key, name))), file=True)
+        send_file(spark, str(shutil.move(file, served / _artifact(key, name))))
     return GraphFiles(None, key, names)
 
 

@@ -362,7 +362,9 @@ def _out_of_fold(
     )
     hashed = sample_rows(fit_split.select(*map(column_named, columns)), sample, key=key, seed=models.seed)
     scores = out_of_fold(fitted, hashed, key=HASH)
-    number = F.array_position(F.array(*(F.lit(c.name) for c in candidates)), F.col("candidate"))
+    number = F.call_function(
+        "array_position", F.array(*(F.lit(c.name) for c in candidates)), F.col("candidate")
+    )
     values = {"candidate": number, "fold": F.col("fold"), "label": F.col("label"), "score": F.col("score")}
     return to_arrays(scores, values, limit=models.judged_rows * len(candidates))
 

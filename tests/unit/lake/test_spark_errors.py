@@ -92,7 +92,7 @@ Caused by: {cause}
             "TASK",
         ),
         ("java.lang.StackOverflowError", PermanentError, "TASK"),
-        ("java.lang.NoSuchMethodError: org.x.Y.z()", PermanentError, "TASK"),
+        ("java.lang.NoSuchMethodError: org.x.Y.z()", ConfigurationError, "of different versions"),
         ("java.io.EOFException: Unexpected end of input stream", PermanentError, "TASK"),
     ],
 )

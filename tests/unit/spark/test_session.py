@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from engage_spark.errors import ConfigurationError
+from engage_spark.errors import ConfigurationError, TransientError
 from engage_spark.settings import Settings
-from engage_spark.spark import files, jars, session
+from engage_spark.spark import files, jars, session, versions
 from engage_spark.spark.java import require_java
 
 
@@ -113,7 +117,7 @@ def test_s3_jars_and_options_come_only_with_s3_paths() -> None:
         "secret_key": "b",
     }
     conf = session.spark_conf(Settings(input={"root": "s3a://raw"}, s3=s3))
-    assert jars.S3A_PACKAGE in conf["spark.jars.packages"]
+    assert versions.installed_pair().line.s3a_package in conf["spark.jars.packages"]
     assert conf["spark.hadoop.fs.s3a.path.style.access"] == "true"
     assert conf["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
     assert conf["spark.hadoop.fs.s3a.secret.key"] == "b"
@@ -133,12 +137,14 @@ def test_fetched_jars_go_on_the_class_path_of_a_local_session_only(
     assert local["spark.driver.extraClassPath"] == f"{tmp_path}/a.jar:{tmp_path}/b.jar"
     assert "spark.jars.packages" not in local
     cluster = session.spark_conf(Settings(spark={"master": "yarn"}))
-    assert cluster["spark.jars.packages"] == jars.DELTA_PACKAGE
+    assert cluster["spark.jars.packages"] == versions.installed_pair().delta_package
     assert "spark.driver.extraClassPath" not in cluster
 
 
 class _Refusing:
     """Stands in for a session whose options cannot be set."""
+
+    version = "4.2.0"
 
     def __init__(self, options: dict[str, str]) -> None:
         self.options, self.conf = options, self
@@ -196,3 +202,61 @@ def test_a_directory_that_is_not_on_this_machine_is_looked_for_by_hadoop(tmp_pat
     for name in ("0.json", "2.json", "3.crc"):
         (here / name).touch()
     assert files.last_name(spark, str(here), ending=".json") == "2.json"
+
+
+@contextlib.contextmanager
+def listener() -> Iterator[int]:
+    """A server on loopback that takes connections and says nothing; its port is given."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_master_that_nobody_runs_is_told_before_spark_starts() -> None:
+    with listener() as port:
+        pass
+    for master in (f"spark://127.0.0.1:{port}", f"k8s://https://127.0.0.1:{port}"):
+        with pytest.raises(TransientError, match=f"the master .*: nobody answers at 127.0.0.1:{port}"):
+            session._require_master(master)
+
+
+def test_one_of_several_masters_is_enough_and_others_are_left_to_spark() -> None:
+    with listener() as port:
+        session._require_master(f"spark://127.0.0.1:1,127.0.0.1:{port}")
+    for master in ("", "local[2]", "yarn"):
+        session._require_master(master)
+
+
+class _Gateway:
+    """Stands in for pyspark's way to a JVM: killed, its calls fail."""
+
+    def __init__(self) -> None:
+        self.killed = threading.Event()
+        self.proc = SimpleNamespace(kill=self.killed.set)
+
+
+def test_a_master_that_listens_and_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark import SparkContext
+
+    gateway = _Gateway()
+    monkeypatch.setattr(SparkContext, "_gateway", None)
+    monkeypatch.setattr(SparkContext, "_jvm", None)
+    monkeypatch.setattr(session, "PATIENCE", 0.05)
+    with pytest.raises(TransientError, match="the master spark://127.0.0.1:9 did not take the application"):
+        with session._patience("spark://127.0.0.1:9"):
+            SparkContext._gateway = gateway  # type: ignore[assignment]
+            assert gateway.killed.wait(10)
+            raise ConfigurationError("connection refused")
+    assert SparkContext._gateway is None, "the next attempt starts a JVM"
+
+
+def test_a_master_that_answers_in_time_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark import SparkContext
+
+    gateway = _Gateway()
+    monkeypatch.setattr(SparkContext, "_gateway", gateway)
+    monkeypatch.setattr(session, "PATIENCE", 0.3)
+    with session._patience("spark://127.0.0.1:9"):
+        pass
+    assert not gateway.killed.wait(0.5)
+    with pytest.raises(ConfigurationError, match="the port"), session._patience("spark://127.0.0.1:9"):
+        raise ConfigurationError("the port is occupied")
