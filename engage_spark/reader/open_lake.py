@@ -134,10 +134,7 @@ class OpenLake:
             raise ConfigurationError("columns is a list of names", hint="leave it out for all columns")
         if day is not None and view.day is None:
             raise ConfigurationError(f"{name} has no days", hint="read it without as_of")
-        if unknown := [c for c in columns or () if c not in view.columns]:
-            raise ConfigurationError(
-                f"{name} has no column {', '.join(unknown)}", hint=f"columns are: {', '.join(view.columns)}"
-            )
+        self._require_columns(view, columns or ())
         wanted = ", ".join(map(quoted, columns or view.columns))
         return self._answer(f"SELECT {wanted} FROM {quoted(view.name)}", [view.name], as_of=day)  # noqa: S608 (names of the contract, quoted)
 
@@ -159,6 +156,7 @@ class OpenLake:
         view = self._view(name)
         if view.rows is not Rows.DAYS:
             raise ConfigurationError(f"{name} has no snapshots", hint="read it with `table`")
+        self._require_columns(view, columns)
         seen = view.runs(self.publication, as_of=as_of)
         runs = {run_id: run for run_id, run in seen.items() if stage in (None, run.stage)}
         if not runs:
@@ -257,6 +255,14 @@ class OpenLake:
         return not run.rows_written or all(
             run.run_id in self._files.runs_in(table, RUN_ID, "run_id") for table in run.outputs
         )
+
+    @staticmethod
+    def _require_columns(view: View, columns: Sequence[str]) -> None:
+        if unknown := [c for c in columns if c not in view.columns]:
+            raise ConfigurationError(
+                f"{view.name} has no column {', '.join(unknown)}",
+                hint=f"columns are: {', '.join(view.columns)}",
+            )
 
     def _relation(self, name: str, *, as_of: date | Collection[date] | None) -> Relation:
         view = self._view(name)

@@ -20,8 +20,8 @@ def read_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of all files, file by file, with these columns; those of `where` must have its values.
 
-    A column that a file lacks is null. The columns of `where` are read first, and the others only in row
-    groups that hold such a row.
+    A column that a file, or the whole table, lacks is null. The columns of `where` are read first, and the
+    others only in row groups that hold such a row.
     Cost: one pass over the columns; memory for a batch, and a buffer for each column.
     """
     schema = dataset.schema
@@ -76,8 +76,7 @@ def _hits(file: pq.ParquetFile, group: int, where: Mapping[str, object], present
 def _filled(batch: pa.RecordBatch, columns: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
-    present = set(batch.schema.names)
-    arrays = [
-        batch.column(c) if c in present else pa.nulls(batch.num_rows, schema.field(c).type) for c in columns
-    ]
+    present, declared = set(batch.schema.names), set(schema.names)
+    types = {c: schema.field(c).type if c in declared else pa.null() for c in columns}
+    arrays = [batch.column(c) if c in present else pa.nulls(batch.num_rows, types[c]) for c in columns]
     return pa.RecordBatch.from_arrays(arrays, names=list(columns))

@@ -55,3 +55,9 @@ def test_a_column_that_a_file_lacks_has_no_value(dataset: pads.Dataset) -> None:
         for r in b.to_pylist()
     ]
     assert rows == [{"part": 1}]
+
+
+def test_a_column_that_no_file_has_is_null(dataset: pads.Dataset) -> None:
+    """Such as a field that the contract has got since."""
+    rows = pa.Table.from_batches(parquet_rows.read_batches(dataset, ["part", "later"])).to_pylist()
+    assert rows == [{"part": i % 3, "later": None} for i in range(50)]
