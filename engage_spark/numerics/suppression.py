@@ -10,6 +10,7 @@ Pure and general: whoever shows groups to people asks here (the report, exports,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import TypeVar
 
@@ -17,6 +18,20 @@ SMALLEST_GROUP = 20
 """Members from which on a group may be shown."""
 
 G = TypeVar("G", bound=Hashable)
+
+
+def is_small(n: int | None) -> bool:
+    """Return whether a group is too small to be shown; nobody at all hides nobody."""
+    return n is not None and 0 < n < SMALLEST_GROUP
+
+
+def has_small_class(hits: int, n: int, *, drawn: int) -> bool:
+    """Return whether, of `drawn` out of n values of 0 and 1, those that are 1, or 0, are too few.
+
+    The correlation with another metric gives the mean of that one over a class, by the means and deviations
+    of all: mean + correlation * deviation * (1 - share) / deviation of the share.
+    """
+    return n > 0 and any(is_small(math.ceil(part * drawn / n)) for part in (hits, n - hits))
 
 
 def hidden_groups(

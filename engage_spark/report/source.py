@@ -16,7 +16,7 @@ from engage_spark.contract import Contract, Field, Role, Table, TableKind
 from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.contract.analytics_spec import AnalyticsSpec, DimensionKind
 from engage_spark.errors import NotPublishedError
-from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+from engage_spark.numerics.suppression import hidden_groups
 from engage_spark.pipelines.stages import ANALYTICS, GRAPH_COMPARISON, MODEL_MONITORING
 from engage_spark.reader import OpenLake
 
@@ -230,11 +230,6 @@ class Source:
             for segment in hidden_groups(padded, hidden_elsewhere=elsewhere):
                 hidden.add((dimension, segment, metric))
         return frozenset(hidden)
-
-
-def is_small(n: int | None) -> bool:
-    """Return whether a group is too small to be shown."""
-    return n is not None and 0 < n < SMALLEST_GROUP
 
 
 def texts(values: Iterable[str]) -> str:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from engage_spark.analytics.claim_suppression import small_claims
 from engage_spark.analytics.states import FALSE_SEGMENT, TRUE_SEGMENT
 from engage_spark.contract.statements import ClaimKind
-from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+from engage_spark.numerics.suppression import SMALLEST_GROUP, has_small_class, hidden_groups
 from engage_spark.report.charts import bars, dots, matrix
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
-from engage_spark.report.source import WHOLE, Row, Source, is_small
+from engage_spark.report.source import WHOLE, Row, Source, texts
 
 LISTED, SQUARE = 500, 26
 """Pairs that are listed, and metrics in the map."""
 VERDICTS = ("holds", "weaker", "absent", "contradicted", "cannot_be_told")
-_OF_GROUPS = (ClaimKind.RATIO, ClaimKind.DIFFERENCE, ClaimKind.GROUP_MEAN, ClaimKind.HIGHEST)
 _WITHOUT_CLAIMS = "The contract makes no claims that could be held against its data."
 
 
@@ -25,7 +25,7 @@ def correlations(source: Source) -> PageSection:
     Errors: NotPublishedError where they are not published.
     """
     day = source.day("correlations")
-    rows = source.of_day("correlations", where=f"n >= {SMALLEST_GROUP}")
+    rows = shown_pairs(source, source.of_day("correlations", where=f"n >= {SMALLEST_GROUP}"))
     if not rows:
         return PageSection(
             key="correlations",
@@ -46,6 +46,23 @@ def correlations(source: Source) -> PageSection:
         lead=lead,
         parts=(_map(source, rows, day), _pairs(rows, day)),
     )
+
+
+def shown_pairs(source: Source, rows: list[Row]) -> list[Row]:
+    """Return the pairs that tell no mean over few customers: over those of a class of a metric of 0 and 1, or
+    where it is not known how many they are.
+    """
+    shares = {m.name for m in source.spec.metrics if m.is_share}
+    wholes: dict[str, tuple[int, int]] = {}
+    if shares and "rollups" in source.lake.views and source.days("rollups"):
+        where = f"grain = 'day' AND dimension = 'all' AND metric IN ({texts(shares)}) AND mean IS NOT NULL"
+        for r in source.of_day("rollups", columns="metric, mean, customer_days", where=where):
+            wholes[r["metric"]] = (round(r["mean"] * r["customer_days"]), r["customer_days"])
+
+    def tells_of_few(metric: str, n: int) -> bool:
+        return metric in shares and (metric not in wholes or has_small_class(*wholes[metric], drawn=n))
+
+    return [r for r in rows if not any(tells_of_few(r[m], r["n"]) for m in ("first_metric", "second_metric"))]
 
 
 def _map(source: Source, rows: list[Row], day: Any) -> Figure:
@@ -303,38 +320,6 @@ def _verdicts(rows: list[Row], counts: Counter[str], day: Any) -> Figure:
             basis=basis,
         ),
     )
-
-
-def small_claims(rows: list[Row]) -> frozenset[str]:
-    """Return the claims whose measurement is not shown: of too few customers in all, in its group or in the
-    rest; shares that stand for too few; and shares that give such a one of the same source away.
-
-    Where a row does not say how many its group and the rest are, a comparison of groups is not shown.
-    """
-    hidden = {r["claim"] for r in rows if is_small(r["n"]) or _has_small_group(r)}
-    by_source: dict[str, dict[str | None, list[int]]] = {}
-    wholes: dict[str, int] = {}
-    for r in rows:
-        if r["unit"] == "share" and r["measured"] is not None and 0 <= r["measured"] <= 1:
-            hits = round(r["measured"] * r["n"])
-            if hidden_groups({"yes": [hits], "no": [r["n"] - hits]}):
-                hidden.add(r["claim"])
-            by_source.setdefault(r["source"], {})[r["claim"]] = [hits]
-            if r.get("kind") == ClaimKind.REFERENCE_SHARE:
-                wholes[r["source"]] = max(r["n"], wholes.get(r["source"], 0))
-    for source, shares in by_source.items():
-        # What no declared share stands for follows from those that are shown.
-        rest = wholes.get(source, 0) - sum(hits for (hits,) in shares.values())
-        hidden |= hidden_groups(shares | {None: [max(0, rest)]}, hidden_elsewhere=hidden) - {None}
-    return frozenset(hidden)
-
-
-def _has_small_group(row: Row) -> bool:
-    """Return whether a claim's group or the rest is small, or not known to be large enough."""
-    groups = row.get("n_group"), row.get("n_rest")
-    if None in groups and row.get("kind") in _OF_GROUPS:
-        return bool(row["n"])
-    return any(map(is_small, groups))
 
 
 def _of_hidden_groups(source: Source) -> frozenset[str]:

@@ -9,10 +9,10 @@ from typing import Any
 from engage_spark.analytics.intervals import Estimate, share_estimate, student
 from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import NotPublishedError
-from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups, is_small
 from engage_spark.report.charts import bars, dots, lines
 from engage_spark.report.elements import Basis, Choice, Figure, Form, Grid, GridColumn, PageSection
-from engage_spark.report.source import CUSTOMERS, Row, Source, is_small, texts
+from engage_spark.report.source import CUSTOMERS, Row, Source, texts
 
 DRAWN, LISTED, CELLS, CURVES, SNAPSHOTS = 30, 500, 6000, 5, 60
 """Segments drawn per dimension, rows of tables, values in a plot, curves of a measure and their snapshots."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,11 +18,12 @@ import pytest
 from engage_spark import open_lake
 from engage_spark.cli import main
 from engage_spark.contract import Role, load_contract
+from engage_spark.contract.analytics import analytics_spec_of
 from engage_spark.errors import TransientError
 from engage_spark.reader import OpenLake
 from engage_spark.report import Report, build_report
 from engage_spark.report.sections.columns import histogram_ends, merged_bins
-from engage_spark.report.sections.findings import small_claims
+from engage_spark.report.sections.findings import shown_pairs
 from engage_spark.report.sections.groups import estimate_of
 from engage_spark.report.source import Source, numeric_fields
 from tests.support.analysed_lake import NEWEST, analyse, analysed_lake
@@ -161,42 +163,6 @@ def test_claims_are_listed_with_verdicts_the_contradicted_first(page: Report) ->
     assert "25 statements" in claims and "5 cannot be told" in claims
 
 
-def test_a_share_that_stands_for_few_is_hidden_with_its_neighbour() -> None:
-    def share(claim: str, measured: float, source: str = "plan", n: int = 400) -> dict[str, object]:
-        return {"claim": claim, "measured": measured, "n": n, "unit": "share", "source": source}
-
-    rows = [share("tiny", 0.03), share("next", 0.17), share("big", 0.8), share("other", 0.5, "region")]
-    assert small_claims(rows) == {"tiny", "next"}
-    assert small_claims([share("few", 0.5, n=19), share("nearly all", 0.99, "region")]) == {
-        "few",
-        "nearly all",
-    }
-    assert small_claims([share("a", 0.5), share("b", 0.5), {**share("mean", 3.0), "unit": "USD"}]) == set()
-
-
-def test_a_claim_on_a_small_group_or_rest_is_hidden() -> None:
-    def ratio(claim: str, *groups: int | None, kind: str = "ratio") -> dict[str, object]:
-        row = {"claim": claim, "measured": 3.0, "n": 400, "unit": "ratio", "source": "x", "kind": kind}
-        return row | dict(zip(("n_group", "n_rest"), groups, strict=False))
-
-    rows = [
-        ratio("large", 200, 200),
-        ratio("few", 19, 381),
-        ratio("few others", 390, 10),
-        ratio("older", None, None),
-        ratio("without the columns"),
-        ratio("a mean", None, None, kind="reference_mean"),
-    ]
-    assert small_claims(rows) == {"few", "few others", "older", "without the columns"}
-
-
-def test_declared_shares_do_not_tell_of_what_none_of_them_stands_for() -> None:
-    row = {"n": 1000, "unit": "share", "source": "gender", "kind": "reference_share"}
-    rows = [row | {"claim": "m", "measured": 0.505}, row | {"claim": "f", "measured": 0.49}]
-    assert small_claims(rows) == {"f"}
-    assert small_claims([r | {"kind": "share"} for r in rows]) == set(), "they are no parts of one whole"
-
-
 def test_quality_shows_rejected_attempts_and_broken_rules(page: Report) -> None:
     quality = section(page, "quality")
     assert "rejected 1" in quality and "attempt 2, rejected" in quality
@@ -324,6 +290,31 @@ def test_correlations_name_the_greatest_number_of_customers(tmp_path: Path, full
     report = build_report(changed(full, tmp_path / "pairs", "correlations", fewer))
     assert "pairs were tested on 400 customers or fewer" in section(report, "correlations")
     assert ">123<" in section(report, "correlations")
+
+
+def test_correlations_do_not_tell_the_mean_over_a_few() -> None:
+    """Of a metric of two classes, one of which is rare, or of which it is not known how rare."""
+    pairs = [
+        {"first_metric": a, "second_metric": b, "n": 400}
+        for a, b in (
+            ("age", "churn_30_day"),
+            ("churn_30_day", "engagement_score"),
+            ("age", "engagement_score"),
+        )
+    ]
+
+    def pairs_where(share: float | None) -> list[dict[str, Any]]:
+        rows = [] if share is None else [{"metric": "churn_30_day", "mean": share, "customer_days": 400}]
+        source = SimpleNamespace(
+            spec=analytics_spec_of(ENGAGEMENT),
+            lake=SimpleNamespace(views={"rollups": None}),
+            days=lambda _: (NEWEST,),
+            of_day=lambda *_, **__: rows,
+        )
+        return shown_pairs(source, pairs)  # type: ignore[arg-type]
+
+    assert pairs_where(0.3) == pairs
+    assert pairs_where(19 / 400) == pairs_where(381 / 400) == pairs_where(None) == pairs[2:]
 
 
 def test_values_of_classified_fields_are_no_groups(tmp_path: Path) -> None:

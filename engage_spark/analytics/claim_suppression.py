@@ -1,0 +1,48 @@
+"""Decide which claims' figures must not be shown, since they would tell of fewer than 20 customers.
+
+Pure: whoever shows claims to people asks here (the report, tools that answer questions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engage_spark.contract.statements import ClaimKind
+from engage_spark.numerics.suppression import hidden_groups, is_small
+
+_OF_GROUPS = (ClaimKind.RATIO, ClaimKind.DIFFERENCE, ClaimKind.GROUP_MEAN, ClaimKind.HIGHEST)
+Row = Mapping[str, Any]
+"""A row of `claims`."""
+
+
+def small_claims(rows: Sequence[Row]) -> frozenset[str]:
+    """Return the claims whose measurement is not shown: of too few customers in all, in its group or in the
+    rest; shares that stand for too few; and shares that give such a one of the same source away.
+
+    Where a row does not say how many its group and the rest are, a comparison of groups is not shown.
+    """
+    hidden = {r["claim"] for r in rows if is_small(r["n"]) or _has_small_group(r)}
+    by_source: dict[str, dict[str | None, list[int]]] = {}
+    wholes: dict[str, int] = {}
+    for r in rows:
+        if r["unit"] == "share" and r["measured"] is not None and 0 <= r["measured"] <= 1:
+            hits = round(r["measured"] * r["n"])
+            if hidden_groups({"yes": [hits], "no": [r["n"] - hits]}):
+                hidden.add(r["claim"])
+            by_source.setdefault(r["source"], {})[r["claim"]] = [hits]
+            if r.get("kind") == ClaimKind.REFERENCE_SHARE:
+                wholes[r["source"]] = max(r["n"], wholes.get(r["source"], 0))
+    for source, shares in by_source.items():
+        # What no declared share stands for follows from those that are shown.
+        rest = wholes.get(source, 0) - sum(hits for (hits,) in shares.values())
+        hidden |= hidden_groups(shares | {None: [max(0, rest)]}, hidden_elsewhere=hidden) - {None}
+    return frozenset(hidden)
+
+
+def _has_small_group(row: Row) -> bool:
+    """Return whether a claim's group or the rest is small, or not known to be large enough."""
+    groups = row.get("n_group"), row.get("n_rest")
+    if None in groups and row.get("kind") in _OF_GROUPS:
+        return bool(row["n"])
+    return any(map(is_small, groups))

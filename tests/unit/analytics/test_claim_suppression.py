@@ -1,0 +1,41 @@
+"""No claim's figure tells of fewer than 20 customers."""
+
+from __future__ import annotations
+
+from engage_spark.analytics.claim_suppression import small_claims
+
+
+def test_a_share_that_stands_for_few_is_hidden_with_its_neighbour() -> None:
+    def share(claim: str, measured: float, source: str = "plan", n: int = 400) -> dict[str, object]:
+        return {"claim": claim, "measured": measured, "n": n, "unit": "share", "source": source}
+
+    rows = [share("tiny", 0.03), share("next", 0.17), share("big", 0.8), share("other", 0.5, "region")]
+    assert small_claims(rows) == {"tiny", "next"}
+    assert small_claims([share("few", 0.5, n=19), share("nearly all", 0.99, "region")]) == {
+        "few",
+        "nearly all",
+    }
+    assert small_claims([share("a", 0.5), share("b", 0.5), {**share("mean", 3.0), "unit": "USD"}]) == set()
+
+
+def test_a_claim_on_a_small_group_or_rest_is_hidden() -> None:
+    def ratio(claim: str, *groups: int | None, kind: str = "ratio") -> dict[str, object]:
+        row = {"claim": claim, "measured": 3.0, "n": 400, "unit": "ratio", "source": "x", "kind": kind}
+        return row | dict(zip(("n_group", "n_rest"), groups, strict=False))
+
+    rows = [
+        ratio("large", 200, 200),
+        ratio("few", 19, 381),
+        ratio("few others", 390, 10),
+        ratio("older", None, None),
+        ratio("without the columns"),
+        ratio("a mean", None, None, kind="reference_mean"),
+    ]
+    assert small_claims(rows) == {"few", "few others", "older", "without the columns"}
+
+
+def test_declared_shares_do_not_tell_of_what_none_of_them_stands_for() -> None:
+    row = {"n": 1000, "unit": "share", "source": "gender", "kind": "reference_share"}
+    rows = [row | {"claim": "m", "measured": 0.505}, row | {"claim": "f", "measured": 0.49}]
+    assert small_claims(rows) == {"f"}
+    assert small_claims([r | {"kind": "share"} for r in rows]) == set(), "they are no parts of one whole"
