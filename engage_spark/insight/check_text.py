@@ -6,8 +6,10 @@ the package's own.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -43,6 +45,7 @@ _MINUS = re.compile(r"\b(?:minus|negative)\s+$", re.IGNORECASE)
 _LEVEL = re.compile(
     r"\b95\s?%(?:[\s-]+(?:confidence|credible))?(?:[\s-]+(?:intervals?|CI|level))\b", re.IGNORECASE
 )
+_DAY_OR_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?")
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?")
 _OF_DOUBLES = Decimal("1e-11")
 """How far a figure may be from its number, as a share of it: 0.45 - 0.4 is not quite 0.05."""
@@ -301,10 +304,10 @@ def _figures(answers: Sequence[Answer], evidence: Iterable[Evidence]) -> Iterato
     """Yield the numbers of the evidence: values, ends of intervals, customers; arguments, counts of rows."""
     for i, e in enumerate(evidence):
         unit = (e.unit or "").strip()
-        if isinstance(e.value, int | float):
+        if isinstance(e.value, int | float) and math.isfinite(e.value):
             yield _Figure(value=_decimal(e.value), unit=unit, is_count=unit.lower() in _CUSTOMERS)
         for bound in (e.lower, e.upper):
-            if bound is not None:
+            if bound is not None and math.isfinite(bound):
                 yield _Figure(value=_decimal(bound), unit=unit, interval=i)
         if e.n is not None:
             yield _Figure(value=Decimal(e.n), unit="customers", is_count=True)
@@ -329,10 +332,9 @@ def _days(answers: Sequence[Answer], evidence: Iterable[Evidence]) -> frozenset[
     texts += [str(e.value) for e in evidence if isinstance(e.value, str)]
     days = {e.as_of for e in evidence}
     for text in texts:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            days.add(date.fromisoformat(text))
-        elif re.fullmatch(r"\d{4}-\d{2}", text):
-            days.add(date.fromisoformat(f"{text}-01"))
+        if _DAY_OR_MONTH.fullmatch(text):
+            with suppress(ValueError):  # a name such as 1234-56
+                days.add(date.fromisoformat(text if len(text) == 10 else f"{text}-01"))
     return frozenset(days)
 
 

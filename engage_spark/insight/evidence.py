@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -80,12 +81,13 @@ class Column:
     """A column of an answer's table.
 
     The interval of a value `x` is in `x_lower` and `x_upper`, or in `lower` and `upper`; its customers are in
-    `x_n`, or in `n`.
+    `x_n`, or in `n`. `of_others`: the value is that of everybody but the row's group.
     """
 
     name: str
     role: ColumnRole = ColumnRole.VALUE
     unit: str | None = None
+    of_others: bool = False
 
 
 _PARTS = ("lower", "upper", "n")
@@ -97,7 +99,8 @@ class Answer:
 
     `arguments` are those that the tool worked with, defaults filled in. `origin` is where the table's cells
     were read; None where there is no table. `filter` is of whom its rows are, beside the rows' groups.
-    Rows of several days have columns `snapshot` and `run`, which come first. `notes` are sentences on how to
+    Rows of several days or runs have columns `snapshot` and `run`, and rows that are of different customers
+    without being groups have a column `filter`. `notes` are sentences on how to
     read the figures, `truncated` says that rows were left off.
     """
 
@@ -132,7 +135,8 @@ class Answer:
         assert self.origin is not None, "an answer with rows says where they were read"
         names = self._names(row, ColumnRole.LABEL, ColumnRole.GROUP)
         groups = self._groups(row)
-        whom = [*([self.filter] if self.filter != EVERYONE or not groups else []), *groups]
+        whom = " and ".join([*([self.filter] if self.filter != EVERYONE or not groups else []), *groups])
+        whom = str(self.cell(row, "filter") or whom)
         units = self._names(row, ColumnRole.UNIT)
         for column in self.columns:
             value = self.cell(row, column.name)
@@ -146,7 +150,7 @@ class Answer:
                 n=None if n is None else int(n),
                 lower=lower,
                 upper=upper,
-                filter=" and ".join(whom),
+                filter=f"others than {whom}" if column.of_others else whom,
                 table=self.origin.table,
                 version=self.origin.version,
                 run=str(self.cell(row, "run") or self.origin.run),
@@ -217,4 +221,6 @@ def plain(value: Any) -> Any:
     """Return a value as JSON holds it: dates as texts, numbers that are not finite as null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, Decimal):
+        return plain(float(value))
     return value.isoformat() if isinstance(value, date) else value

@@ -33,6 +33,8 @@ MOST_OF_ERROR = 20_000
 FRESH_SECONDS = 60.0
 """Seconds for which an open lake is not looked at again for newer runs."""
 INTERNAL = "Internal"
+_MAY_BE_NEWER = frozenset({"NotPublished", "StaleLake", "Transient", "Configuration"})
+"""Failures of a lake that has newer runs than those that were looked at."""
 _LONGEST_TEXT, _LONGEST_HINT, _LONGEST_CURSOR = 400, 6_000, 9_000
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
@@ -92,8 +94,19 @@ class LakeSource:
             return self._insight
 
     def reply(self, name: object, arguments: object, *, budget: int = BUDGET) -> Reply:
-        """Answer one call; see `reply_to`."""
+        """Answer one call; see `reply_to`.
+
+        What is not there may be there by now, or its run was replaced while the lake was open: where that was
+        not looked at for this call, it is answered once more by the newest runs.
+        """
         with self._lock:
+            seen = self._seen if self._insight is not None else None
+            answered = reply_to(self.current, name, arguments, budget=budget)
+            is_part = name == NEXT_PAGE.name  # of an answer that was given before
+            if answered.code not in _MAY_BE_NEWER or is_part or self._seen != seen or self._insight is None:
+                return answered
+            self._insight.refresh()
+            self._seen = self.clock()
             return reply_to(self.current, name, arguments, budget=budget)
 
 

@@ -23,7 +23,8 @@ from engage_spark.insight.tools.over_time import cohort, trend, what_changed
 from engage_spark.insight.tools.recommending import recommend
 from engage_spark.insight.tools.relating import churn_drivers, correlate
 from engage_spark.insight.vocabulary import Vocabulary
-from engage_spark.pipelines.stages import ANALYTICS
+from engage_spark.pipelines.stages import MODEL_MONITORING
+from engage_spark.publication import RUNS
 from engage_spark.reader import OpenLake, open_lake
 from engage_spark.settings import Settings
 
@@ -47,6 +48,8 @@ _FUNCTIONS: Mapping[str, Callable[[LakeReader, Mapping[str, Any]], Answer]] = {
         fairness,
     )
 }
+
+_OF_OLDER_DAYS = (RUNS, MODEL_MONITORING)
 
 
 @dataclass(frozen=True)
@@ -101,15 +104,25 @@ class Insight:
         return self._with_freshness(_FUNCTIONS[name](self._reader, checked), checked)
 
     def _with_freshness(self, answer: Answer, arguments: Mapping[str, Any]) -> Answer:
-        """Note customers who are published and not analyzed yet, where the newest snapshot was asked for."""
+        """Note customers who are published, and whom the answer does not know yet, where the newest snapshot
+        was asked for. Labels are known later than customers, so the monitoring of models is of older days.
+        """
         if arguments.get("as_of") is not None:
             return answer
-        days = {e.as_of for e in (*answer.facts, answer.origin) if e is not None and e.table in ANALYTICS}
         entity = self.lake.contract.entity.name
         newest = max(self._reader.days(entity), default=None)
-        if not days or newest is None or newest <= max(days):
+        older = {
+            (e.as_of, e.table)
+            for e in (*answer.facts, answer.origin)
+            if e is not None and newest is not None and e.as_of < newest and e.table not in _OF_OLDER_DAYS
+        }
+        if not older:
             return answer
-        note = f"{entity} of {newest} are published and not analyzed yet: figures are of {max(days)}."
+        graph = self.vocabulary.graph_table
+        works = {"predictions": "scored", graph.name if graph else "": "measured"}
+        lacking = " or ".join(sorted({works.get(table, "analyzed") for _, table in older}))
+        days = ", ".join(sorted({str(day) for day, _ in older}))
+        note = f"{entity} of {newest} are published and not {lacking} yet: figures are of {days}."
         return replace(answer, notes=(*answer.notes, note))
 
 

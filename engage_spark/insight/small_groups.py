@@ -15,7 +15,7 @@ from functools import cached_property
 from engage_spark.analytics.rule_suppression import Sides, hidden_rules
 from engage_spark.analytics.states import CUSTOMERS, FALSE_SEGMENT, TRUE_SEGMENT, DayStates
 from engage_spark.contract.analytics_spec import AnalyticsSpec
-from engage_spark.numerics.suppression import SMALLEST_GROUP, hidden_groups
+from engage_spark.numerics.suppression import hidden_groups, is_small
 
 Sizes = Mapping[str, int]
 """Customers, or values of a metric, by segment."""
@@ -81,8 +81,3 @@ class HiddenSegments:
         """Return whether all customers together are too few; nobody at all hides nobody."""
         whole = self.states.whole(metric)
         return whole is not None and is_small(whole.n)
-
-
-def is_small(n: int | None) -> bool:
-    """Return whether a group is too small to be shown."""
-    return n is not None and 0 < n < SMALLEST_GROUP

@@ -142,6 +142,11 @@ class Vocabulary:
         key = self._columns.get(name)
         return None if key is None else self.contract.table(key[0])[key[1]]
 
+    def field_name(self, target: str) -> str:
+        """Return the name of the field behind a target, which is another where analytics needs that name."""
+        field = self.field_of(target)
+        return target if field is None else field.name
+
     @cached_property
     def _columns(self) -> dict[str, tuple[str, str] | None]:
         named: dict[str, tuple[str, str] | None] = {c.name: (c.table, c.field) for c in self.spec.columns}
@@ -160,7 +165,23 @@ class Vocabulary:
     def is_classified(self, name: str) -> bool:
         """Return whether the values of a metric or dimension are personal by their classification."""
         field = self.field_of(name)
-        return field is not None and field.is_personal and not field.protected
+        fields = self._fields_behind(name) if field is None else [field]
+        return any(f.is_personal and not f.protected for f in fields)
+
+    def tells_of_personal(self, dimension: str) -> bool:
+        """Return whether a way to part customers, such as a rule, looks at a protected or personal field,
+        itself or by what is derived from it.
+        """
+        fields = self._fields_behind(dimension)
+        named = {n.lower() for f in fields for n in f.inputs}
+        sources = [f for f in self.contract.entity.fields if f.name.lower() in named]
+        return any(f.is_personal for f in (*fields, *sources))
+
+    def _fields_behind(self, dimension: str) -> list[Field]:
+        """Return the fields whose columns a dimension's source names; none where it is no dimension."""
+        columns = {c.name: self.contract.table(c.table)[c.field] for c in self.spec.columns}
+        spec = next((d for d in self.spec.dimensions if d.name == dimension), None)
+        return [columns[name] for name in (spec.columns if spec else ()) if name in columns]
 
     @cached_property
     def personal_fields(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from tests.support.counted_lake import counted_lake, predict
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import ROOT
 
-CONTRACT = load_contract(ROOT / "tests" / "data" / "gym.odcs.yaml")
+FILE = ROOT / "tests" / "data" / "gym.odcs.yaml"
+CONTRACT = load_contract(FILE)
 DAYS = (date(2025, 9, 30), date(2025, 10, 19), date(2025, 10, 20), date(2025, 10, 21))
 NEWEST = DAYS[-1]
 HOSTILE = "O'Brien\"; DROP TABLE members; --"
@@ -56,6 +58,17 @@ def members(day: date) -> pd.DataFrame:
     for name, size in FEWER.get(day, {}).items():
         rows = rows.drop(rows.index[rows["club"] == name][size:])
     return rows.reset_index(drop=True)
+
+
+def changed_contract(folder: Path, changes: Mapping[str, str]) -> Contract:
+    """Return the contract with texts of its file put for others, each of which stands there once."""
+    text = FILE.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path = folder / "changed.odcs.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_contract(path)
 
 
 def gym_lake(root: Path, contract: Contract = CONTRACT) -> SmallLake:

@@ -7,24 +7,26 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from engage_spark.analytics.claim_suppression import small_claims
 from engage_spark.analytics.intervals import Estimate
 from engage_spark.analytics.states import CUSTOMERS, FALSE_SEGMENT, TRUE_SEGMENT
+from engage_spark.contract import Table
 from engage_spark.contract.analytics_spec import ClaimSpec
 from engage_spark.contract.statements import ClaimKind
 from engage_spark.errors import NotPublishedError
-from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin, Value
+from engage_spark.insight.evidence import EVERYONE, Answer, Column, ColumnRole, Evidence, Origin, Value
 from engage_spark.insight.lake_reader import LakeReader, Row
-from engage_spark.insight.registry import MOST_ROWS, SEVERITIES, VERDICTS
-from engage_spark.insight.small_groups import HiddenSegments, is_small
+from engage_spark.insight.registry import SEVERITIES, VERDICTS
+from engage_spark.insight.small_groups import HiddenSegments
 from engage_spark.insight.tools.common import (
     HIDDEN_NOTE,
     INTERVAL_COLUMNS,
-    N_COLUMN,
     estimate_fact,
     fact,
     given,
     suppressed,
 )
+from engage_spark.numerics.suppression import hidden_groups, is_small
 from engage_spark.publication import RUNS, Run
 
 _VERDICT_NOTE = (
@@ -37,26 +39,29 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     """Return the verdict on one statement, or on all of them."""
     name, verdict = given(arguments, "claim"), given(arguments, "verdict")
     day = reader.day("claims", given(arguments, "as_of"))
-    lines = reader.of_day("claims", day, None if name is None else {"claim": name})
-    origin, hidden = reader.origin("claims", day), reader.states(day)
     specs = {c.name: c for c in reader.words.spec.claims}
-    shown = [r for r in lines if r["claim"] in specs and not _is_hidden(hidden, specs[r["claim"]], r)]
+    lines = [r for r in reader.of_day("claims", day) if r["claim"] in specs]
+    origin, hidden, small = reader.origin("claims", day), reader.states(day), small_claims(lines)
+    small |= {r["claim"] for r in lines if _is_gate_of_few(reader, specs[r["claim"]], r)}
+    shown = [r for r in lines if r["claim"] not in small and not _is_hidden(hidden, specs[r["claim"]])]
     if name is not None:
-        if not lines:
+        if name not in {r["claim"] for r in lines}:
             raise NotPublishedError(
                 f"the claim {name} was not judged on {day}", hint="run `engage-spark analyze` again"
             )
-        if not shown:
+        one = next((r for r in shown if r["claim"] == name), None)
+        if one is None:
             raise suppressed(f"the customers of the claim {name}")
-        return _one_claim(arguments, origin, shown[0])
+        return _one_claim(arguments, origin, specs[name], one)
     order = {v: i for i, v in enumerate(VERDICTS)}
     rows = sorted(
         (r for r in shown if verdict in (None, r["verdict"])),
         key=lambda r: (-order.get(r["verdict"], 0), r["claim"]),
     )
-    counts = Counter(r["verdict"] for r in lines)
+    counts = Counter(r["verdict"] for r in shown)
+    which = "all claims" if len(shown) == len(lines) else "the claims that are shown"
     facts = [
-        fact(origin, f"claims with verdict {v}", counts[v], unit="claims", filter="all claims")
+        fact(origin, f"claims with verdict {v}", counts[v], unit="claims", filter=which)
         for v in VERDICTS
         if verdict in (None, v)
     ]
@@ -68,50 +73,73 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             Column(name="claim", role=ColumnRole.LABEL),
             Column(name="verdict", role=ColumnRole.TEXT),
             Column(name="statement", role=ColumnRole.TEXT),
+            Column(name="filter", role=ColumnRole.TEXT),
             Column(name="claimed"),
             Column(name="measured"),
             *INTERVAL_COLUMNS,
             Column(name="unit", role=ColumnRole.UNIT),
-            N_COLUMN,
+            Column(name="n", unit="customers or rows"),
         ),
-        rows=tuple(_claim_row(r) for r in rows[:MOST_ROWS]),
+        rows=tuple(_claim_row(specs[r["claim"]], r) for r in rows),
         origin=origin,
         notes=(_VERDICT_NOTE, *((HIDDEN_NOTE,) if len(shown) < len(lines) else ())),
-        truncated=len(rows) > MOST_ROWS,
     )
 
 
-def _is_hidden(hidden: HiddenSegments, claim: ClaimSpec, row: Row) -> bool:
+def _is_hidden(hidden: HiddenSegments, claim: ClaimSpec) -> bool:
     """Return whether a claim's figures would show a group that is hidden: its own, or that of the rest."""
     if claim.metric is not None and hidden.is_whole_hidden(claim.metric):
         return True
-    if claim.dimension is None or is_small(row["n"]):
-        return is_small(row["n"])
+    if claim.dimension is None:
+        return False
     small = hidden.of(claim.dimension, claim.metric or CUSTOMERS)
     if claim.kind is ClaimKind.HIGHEST:  # its explanation may name any segment
         return bool(small)
     return not small.isdisjoint((claim.segment, TRUE_SEGMENT, FALSE_SEGMENT))
 
 
-def _one_claim(arguments: Mapping[str, Any], origin: Origin, r: Row) -> Answer:
-    parts: dict[str, Any] = {"unit": r["unit"], "n": r["n"]}
+def _is_gate_of_few(reader: LakeReader, claim: ClaimSpec, r: Row) -> bool:
+    if claim.kind is not ClaimKind.GATE or claim.table is None:
+        return False
+    of_gate = {"rule_name": claim.rules[0][0], "rows_checked": r["n"], "measured": r["measured"]}
+    return bool(gates_of_few(reader.words.contract.table(claim.table), [of_gate]))
+
+
+def _whom(claim: ClaimSpec) -> str:
+    """Say of whom a claim's figure was measured."""
+    if claim.rules:
+        return f"rows of {claim.table}"
+    if claim.dimension is None or claim.kind in (ClaimKind.SHARE, ClaimKind.REFERENCE_SHARE):
+        return EVERYONE
+    against = "" if claim.kind is ClaimKind.GROUP_MEAN else ", against the others"
+    return f"{claim.dimension} is {claim.segment}{against}"
+
+
+def _n(claim: ClaimSpec, r: Row) -> int:
+    """Return how many a claim's figure was measured on: of a mean of a group those alone."""
+    n = r.get("n_group") if claim.kind is ClaimKind.GROUP_MEAN else None
+    return int(r["n"] if n is None else n)
+
+
+def _one_claim(arguments: Mapping[str, Any], origin: Origin, claim: ClaimSpec, r: Row) -> Answer:
+    parts: dict[str, Any] = {"unit": r["unit"], "n": _n(claim, r), "filter": _whom(claim)}
     measured = Estimate(r["measured"], r["lower"], r["upper"])
     facts = [
-        fact(origin, "verdict", r["verdict"], n=r["n"]),
+        fact(origin, "verdict", r["verdict"], n=r["n"], filter=_whom(claim)),
         fact(origin, "statement", r["statement"]),
         fact(origin, "stated in", r["source"]),
     ]
     if r["claimed"] is not None:
-        facts.append(fact(origin, "claimed", r["claimed"], unit=r["unit"]))
+        facts.append(fact(origin, "claimed", r["claimed"], unit=r["unit"], filter=_whom(claim)))
     if r["measured"] is not None:
         facts.append(estimate_fact(origin, "measured", measured, **parts))
     facts.append(fact(origin, "explanation", r["explanation"]))
     return Answer(tool="check_claim", arguments=arguments, facts=tuple(facts), notes=(_VERDICT_NOTE,))
 
 
-def _claim_row(r: Row) -> tuple[Value, ...]:
-    at = (r["claim"], r["verdict"], r["statement"])
-    return (*at, r["claimed"], r["measured"], r["lower"], r["upper"], r["unit"], r["n"])
+def _claim_row(claim: ClaimSpec, r: Row) -> tuple[Value, ...]:
+    at = (r["claim"], r["verdict"], r["statement"], _whom(claim))
+    return (*at, r["claimed"], r["measured"], r["lower"], r["upper"], r["unit"], _n(claim, r))
 
 
 def data_quality(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
@@ -123,7 +151,13 @@ def data_quality(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     run, rejected = _attempts(reader, table, stage, as_of)
     version = reader.lake.versions([RUNS])[RUNS]
     origin = Origin(table=RUNS, version=version, run=run.run_id, as_of=run.snapshot_date)
-    results = [r for r in reader.lake.quality_results([run.run_id]) if severity in (None, r["severity"])]
+    everything = reader.lake.quality_results([run.run_id])
+    few = gates_of_few(reader.words.contract.table(table), everything)
+    results = [
+        r | {"measured": None, "violations": None} if r["rule_name"] in few else r
+        for r in everything
+        if severity in (None, r["severity"])
+    ]
     results.sort(key=lambda r: (r["passed"], SEVERITIES.index(r["severity"]), r["rule_name"]))
     broken = sum(not r["passed"] for r in results)
     notes = [
@@ -131,6 +165,7 @@ def data_quality(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     ]
     if not results:
         notes.append("The run recorded no results of rules.")
+    notes += [HIDDEN_NOTE] if few & {r["rule_name"] for r in results} else []
     facts = [
         _count(origin, "rows read", run.rows_in),
         _count(origin, "valid rows", run.rows_valid),
@@ -156,12 +191,32 @@ def data_quality(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             Column(name="n", unit="rows"),
             Column(name="description", role=ColumnRole.TEXT),
         ),
-        rows=tuple(_rule_row(r) for r in results[:MOST_ROWS]),
+        rows=tuple(_rule_row(r) for r in results),
         origin=origin,
         filter=f"rows of {table}",
         notes=tuple(notes),
-        truncated=len(results) > MOST_ROWS,
     )
+
+
+def gates_of_few(table: Table, results: Sequence[Row]) -> frozenset[str]:
+    """Return the gates on means and shares that would tell of fewer than 20 rows: of so few in all, and
+    shares of a column that stand for so few, or give such a one away.
+    """
+    gates = {g.name: g for g in table.gates if g.measure in ("mean", "share")}
+    few, of_columns = set[str](), dict[str | None, dict[str | None, list[int]]]()
+    wholes: dict[str | None, int] = {}
+    for r in results:
+        gate, n = gates.get(r["rule_name"]), r["rows_checked"]
+        if gate is None or r["measured"] is None:
+            continue
+        few |= {gate.name} if is_small(n) else set()
+        if gate.measure == "share":
+            of_columns.setdefault(gate.column, {})[gate.name] = [round(r["measured"] / 100 * n)]
+            wholes[gate.column] = n
+    for column, shares in of_columns.items():
+        rest = max(0, wholes[column] - sum(n for (n,) in shares.values()))
+        few |= {name for name in hidden_groups(shares | {None: [rest]}) if name is not None}
+    return frozenset(few)
 
 
 def _attempts(reader: LakeReader, table: str, stage: str, as_of: date | None) -> tuple[Run, Sequence[Run]]:

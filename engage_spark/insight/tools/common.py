@@ -23,6 +23,7 @@ ASSOCIATION = "What goes together is an association: nothing here says that one 
 HIDDEN_NOTE = (
     f"Groups with fewer than {SMALLEST_GROUP} customers are not shown, nor those that would give them away."
 )
+DAY_COLUMNS = (Column(name="snapshot", role=ColumnRole.TEXT), Column(name="run", role=ColumnRole.TEXT))
 GROUP_COLUMNS = (
     Column(name="dimension", role=ColumnRole.LABEL),
     Column(name="segment", role=ColumnRole.GROUP),
@@ -92,11 +93,13 @@ def check_segment(
     *,
     argument: str = "segment",
 ) -> None:
-    """See that a segment is one of the dimension's, by the contract or by the day.
+    """See that a dimension was counted, and that a segment is one of its, by the contract or by the day.
 
     Errors: BadArgumentError where it is none, or one is given without the other. It does not name what is
-    hidden, unless the contract does.
+    hidden, unless the contract does. NotPublishedError where the dimension was not counted: nobody in a
+    segment is another thing.
     """
+    require_counted(hidden, dimension)
     if segment is None:
         return
     if dimension is None:
@@ -108,6 +111,24 @@ def check_segment(
         raise BadArgumentError(argument, f"{quote(segment)} is no segment of {dimension}", allowed=allowed)
 
 
+def require_counted(hidden: HiddenSegments, dimension: str | None, on: str = "this day") -> None:
+    """See that customers were parted by a dimension.
+
+    Errors: NotPublishedError where they were not.
+    """
+    if dimension is not None and hidden.states.customers() and not hidden.states.segments(dimension):
+        raise not_counted(dimension, on)
+
+
+def not_counted(name: str, on: str = "this day") -> NotPublishedError:
+    """Return the error for a metric or dimension that a day has no states of."""
+    return NotPublishedError(
+        f"{name} was not counted on {on}: the tables of its fields were not there, or the contract did not "
+        "have it yet",
+        hint="publish them, then run `engage-spark analyze` again",
+    )
+
+
 def require_shown(hidden: HiddenSegments, dimension: str | None, segment: str | None, metric: str) -> None:
     """See that a figure may be shown.
 
@@ -115,10 +136,7 @@ def require_shown(hidden: HiddenSegments, dimension: str | None, segment: str | 
     fewer than 20 customers, or with other answers it would.
     """
     if hidden.states.whole(metric) is None:
-        raise NotPublishedError(
-            f"{metric} was not counted on this day: the tables of its fields were not there",
-            hint="publish them, then run `engage-spark analyze` again",
-        )
+        raise not_counted(metric)
     if hidden.is_whole_hidden(metric) or hidden.is_whole_hidden():
         raise suppressed("all customers")
     if dimension is not None and segment is not None and segment in hidden.of(dimension, metric):

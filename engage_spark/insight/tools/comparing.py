@@ -47,7 +47,7 @@ class _Segment(NamedTuple):
 
 
 def compare_segments(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
-    """Compare a metric between segments, highest first."""
+    """Compare a metric between segments, highest first: those of a dimension, or the ends of those of all."""
     words, metric = reader.words, arguments["metric"]
     dimension, first, second = (given(arguments, a) for a in ("dimension", "first", "second"))
     origin, hidden, states = reader.day_states(given(arguments, "as_of"))
@@ -62,9 +62,9 @@ def compare_segments(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer
         small = hidden.of(name, metric)
         n_hidden += len(small)
         shown += [_segment(reader, states, metric, name, s) for s in states.segments(name) if s not in small]
-    ordered = sorted(shown, key=lambda s: (-(s.mean.value or 0.0), s.dimension, s.segment))
+    ordered = sorted(shown, key=_rank)
     half = MOST_ROWS // 2
-    is_cut = len(ordered) > MOST_ROWS
+    is_cut = dimension is None and len(ordered) > MOST_ROWS
     rows = [_row(s) for s in ([*ordered[:half], *ordered[-half:]] if is_cut else ordered)]
     whole = states.whole(metric)
     notes = [*notes_on(words, metric), *([HIDDEN_NOTE] if n_hidden else [])]
@@ -92,6 +92,11 @@ def _segment(reader: LakeReader, states: DayStates, metric: str, dimension: str,
         return _Segment(dimension, segment, n, Estimate(float(n)), Estimate(share))
     difference = difference_estimate(rest_of(whole, state), state)
     return _Segment(dimension, segment, n, estimate_of(reader.words, metric, state), difference)
+
+
+def _rank(s: _Segment) -> tuple[bool, float, str, str]:
+    """Order by the mean, highest first; what has no value comes last."""
+    return (s.mean.value is None, -(s.mean.value or 0.0), s.dimension, s.segment)
 
 
 def _row(s: _Segment) -> tuple[Value, ...]:

@@ -16,14 +16,13 @@ from engage_spark.analytics.states import DayStates
 from engage_spark.contract import SNAPSHOT_DATE, Field, Role
 from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin, Value
-from engage_spark.insight.failures import BadArgumentError, NotDeclaredError, quote
+from engage_spark.insight.failures import BadArgumentError, NotDeclaredError, StaleLakeError, quote
 from engage_spark.insight.lake_reader import LakeReader, Row
-from engage_spark.insight.small_groups import is_small
-from engage_spark.insight.tools.common import SHARE, fact, given, unit_of
+from engage_spark.insight.tools.common import DAY_COLUMNS, SHARE, fact, given, unit_of
 from engage_spark.insight.vocabulary import Vocabulary, is_number
 from engage_spark.masking import MASK
 from engage_spark.numerics.dtypes import F64
-from engage_spark.numerics.suppression import SMALLEST_GROUP
+from engage_spark.numerics.suppression import SMALLEST_GROUP, is_small
 from engage_spark.pipelines.stages import ANALYTICS_STATES, score_stage
 from engage_spark.reader.query import quoted
 
@@ -33,9 +32,8 @@ customer do not tell of a single other one."""
 DISTANCE = "__distance"
 MASKED_KEYS = "The contract classifies the key as personal, so it is masked here."
 _PREDICTED = (
-    "prediction", "probability", "lower", "upper", "decision", "decision_threshold",
-    "contact_value", "contact_cost", "contact_success", "reasons", "other_contributions", "base", "unit",
-    "imputed", "in_sample", "out_of_fold", "model_name", "model_version",
+    "prediction", "probability", "lower", "upper", "decision", "decision_threshold", "reasons", "unit",
+    "imputed", "in_sample", "model_name", "model_version",
 )  # fmt: skip
 
 
@@ -49,32 +47,34 @@ def explain_customer(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer
     where = _key_of(words, arguments["customer"])
     facts, rows, notes = list[Evidence](), list[tuple[Value, ...]](), list[str]()
     origin: Origin | None = None
-    missing: NotPublishedError | None = None
-    for target in (asked,) if asked else targets:
+    missing: NotPublishedError | StaleLakeError | None = None
+    is_read = False
+    for target in (words.field_name(asked),) if asked else targets:
         try:
             day = reader.day("predictions", given(arguments, "as_of"), stage=score_stage(target))
-        except NotPublishedError as e:
-            missing = e
+            of_target = reader.origin("predictions", day, stage=score_stage(target))
+        except (NotPublishedError, StaleLakeError) as e:
+            missing = missing or e
+            notes.append(f"What the model says of {target} is not known: {e.message}.")
             continue
-        of_target = reader.origin("predictions", day, stage=score_stage(target))
         lines = reader.find("predictions", day, _PREDICTED, where, stage=score_stage(target))
-        lines = [line | {"target": target} for line in lines]
+        lines, is_read = [line | {"target": target} for line in lines], True
         if lines:
             origin = origin or of_target
             facts += _prediction(words, of_target, lines[0])
             notes += _notes_on_prediction(lines[0])
-            if of_target.as_of == origin.as_of:
-                rows += [_reason(words, target, lines[0]["unit"], r) for r in lines[0]["reasons"]]
+            rows += [
+                _reason(words, of_target, target, lines[0]["unit"], r) for r in lines[0]["reasons"] or ()
+            ]
     if origin is None:
-        if missing is not None:
-            raise missing
-        raise _unknown_customer(arguments["customer"])
+        raise missing if missing is not None and not is_read else _unknown_customer(arguments["customer"])
     notes.append("Contributions say what moved the model's score, not what would change the customer.")
     return Answer(
         tool="explain_customer",
         arguments=arguments,
         facts=tuple(facts),
         columns=(
+            *DAY_COLUMNS,
             Column(name="target", role=ColumnRole.LABEL),
             Column(name="feature", role=ColumnRole.LABEL),
             Column(name="value", role=ColumnRole.TEXT),
@@ -150,10 +150,16 @@ def _notes_on_prediction(r: Row) -> list[str]:
     return notes
 
 
-def _reason(words: Vocabulary, target: str, unit: str | None, reason: Mapping[str, Any]) -> tuple[Value, ...]:
-    """Return a reason. Scoring masks personal values; what an older contract let through is masked here."""
+def _reason(
+    words: Vocabulary, origin: Origin, target: str, unit: str | None, reason: Mapping[str, Any]
+) -> tuple[Value, ...]:
+    """Return a reason, with the day and the run of its target's predictions.
+
+    Scoring masks personal values; what an older contract let through is masked here.
+    """
     value = MASK if reason["feature"] in words.personal_fields else reason["value"]
-    return (target, reason["feature"], value, reason["contribution"], unit)
+    at = (origin.as_of.isoformat(), origin.run)
+    return (*at, target, reason["feature"], value, reason["contribution"], unit)
 
 
 def similar_customers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
@@ -169,10 +175,10 @@ def similar_customers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answe
     if not scales:
         raise NotDeclaredError("this contract has no numbers that customers can be likened by")
     where = _key_of(words, arguments["customer"])
-    own = reader.find(entity.name, day, list(scales), where)
+    own = reader.find(entity.name, day, [*entity.key, *scales], where)
     if not own:
         raise _unknown_customer(arguments["customer"])
-    near = _nearest(reader, day, scales, own[0], where, max(limit, NEIGHBOURS))
+    near = _nearest(reader, day, scales, own[0], max(limit, NEIGHBOURS))
     origin = reader.origin(entity.name, day)
     notes = [
         f"Distance over {len(scales)} numbers, each in standard deviations; targets and personal fields are "
@@ -218,12 +224,11 @@ def _nearest(
     day: date,
     scales: Mapping[str, tuple[float, float]],
     own: Row,
-    where: Mapping[str, object],
     limit: int,
 ) -> list[Row]:
     """Return the nearest other customers with their targets, ties by key. Memory is that of a batch."""
     entity = reader.words.contract.entity
-    targets = [t for t in reader.words.targets if t in entity.names]
+    targets = [reader.words.field_name(t) for t in reader.words.targets]
     shown, nearest = [*entity.key, *targets], list[Row]()
     columns = list(dict.fromkeys((*shown, *scales)))
     for batch in reader.lake.batches(entity.name, as_of=day, columns=columns):
@@ -237,7 +242,7 @@ def _nearest(
         rows = (
             row | {DISTANCE: float(d)}
             for row, d in zip(near, distances[distances <= bound], strict=True)
-            if any(row[name] != value for name, value in where.items())
+            if any(row[name] != own[name] for name in entity.key)
         )
         nearest = sorted([*nearest, *rows], key=lambda r: (r[DISTANCE], *(r[k] for k in entity.key)))[:limit]
     return nearest
@@ -258,8 +263,9 @@ def _means_of(words: Vocabulary, origin: Origin, near: list[Row]) -> tuple[list[
     if len(near) < SMALLEST_GROUP:
         return [], ["There are too few customers to tell what the targets of the most similar ones are."]
     facts = []
-    for target in (t for t in words.targets if near and t in near[0]):
-        values = [float(r[target]) for r in near if r[target] is not None]
+    for target in words.targets:
+        name = words.field_name(target)
+        values = [float(r[name]) for r in near if r[name] is not None and math.isfinite(r[name])]
         if not values or is_small(len(values)):
             continue
         label = f"{target}: mean of the {len(near)} most similar customers"

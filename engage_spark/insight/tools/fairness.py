@@ -10,7 +10,6 @@ from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Origin, Value
 from engage_spark.insight.failures import NotDeclaredError, StaleLakeError
 from engage_spark.insight.lake_reader import LakeReader, Row
-from engage_spark.insight.registry import MOST_ROWS
 from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
 from engage_spark.insight.tools.common import (
     ASSOCIATION,
@@ -29,6 +28,11 @@ from engage_spark.insight.tools.relating import target_of
 from engage_spark.pipelines.stages import ANALYTICS_STATES, MODEL_MONITORING, monitor_stage
 
 _COLUMNS = ("measure", "attribute", "member", "against", "value", "low", "high", "n_rows", "bound", "verdict")
+
+_NO_OUTCOMES = (
+    "Outcomes by group are not shown: the contract makes no dimension of the field, it was not counted, or "
+    "its groups are too small."
+)
 
 
 def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
@@ -50,13 +54,16 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         day = reader.day(ANALYTICS_STATES, as_of)
         at, hidden = reader.origin(ANALYTICS_STATES, day), reader.states(day)
         facts = list(_outcomes(reader, at, hidden, target, attribute))
+        notes += [] if facts else [_NO_OUTCOMES]
     except (NotPublishedError, StaleLakeError) as e:
         problems.append(e)
+        notes.append(f"Outcomes by group are not known: {e.message}.")
     try:
-        stage = monitor_stage(target)
+        field = words.field_name(target)
+        stage = monitor_stage(field)
         monitored = reader.day(MODEL_MONITORING, as_of, stage=stage)
         origin = reader.origin(MODEL_MONITORING, monitored, stage=stage)
-        read = reader.rows(MODEL_MONITORING, monitored, _COLUMNS, {"target": target})
+        read = reader.rows(MODEL_MONITORING, monitored, _COLUMNS, {"target": field})
         of_groups = [r for r in read if r["attribute"] and attribute in (None, r["attribute"])]
         lines = list(_shown(of_groups))
         notes += [HIDDEN_NOTE] if len(lines) < len(of_groups) else []
@@ -73,8 +80,6 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
                 hint="run `engage-spark monitor`, or declare the field as a dimension of analytics",
             )
         )
-    if not facts:
-        notes.append("Outcomes by group are not counted: the contract makes no dimension of the field.")
     lines.sort(key=lambda r: (r["attribute"], r["measure"], r["member"] or ""))
     return Answer(
         tool="fairness",
@@ -90,10 +95,9 @@ def fairness(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             Column(name="against", role=ColumnRole.TEXT),
             Column(name="verdict", role=ColumnRole.TEXT),
         ),
-        rows=tuple(_row(r) for r in lines[:MOST_ROWS]),
+        rows=tuple(_row(r) for r in lines),
         origin=origin,
         notes=tuple(notes),
-        truncated=len(lines) > MOST_ROWS,
     )
 
 

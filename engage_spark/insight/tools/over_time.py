@@ -12,12 +12,14 @@ from engage_spark.analytics.rollups import Grain
 from engage_spark.analytics.states import ALL, CUSTOMERS
 from engage_spark.contract import SNAPSHOT_DATE
 from engage_spark.contract.analytics_spec import ACTIVE, RETENTION
+from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import EVERYONE, Answer, Column, ColumnRole, Evidence, Origin, Value
 from engage_spark.insight.failures import BadArgumentError, NotDeclaredError, quote
 from engage_spark.insight.lake_reader import LakeReader, Row
 from engage_spark.insight.registry import MOST_ROWS
-from engage_spark.insight.small_groups import hidden_segments, is_small
+from engage_spark.insight.small_groups import hidden_segments
 from engage_spark.insight.tools.common import (
+    DAY_COLUMNS,
     GROUP_COLUMNS,
     HIDDEN_NOTE,
     INTERVAL_COLUMNS,
@@ -31,12 +33,13 @@ from engage_spark.insight.tools.common import (
     is_clear,
     measure_of,
     notes_on,
+    require_counted,
     require_shown,
     suppressed,
     unit_of,
 )
+from engage_spark.numerics.suppression import is_small
 
-_DAY_COLUMNS = (Column(name="snapshot", role=ColumnRole.TEXT), Column(name="run", role=ColumnRole.TEXT))
 _DIMENSION_OF_METRIC = {RETENTION: ACTIVE}
 """The metric that is counted for a row of cohorts."""
 
@@ -65,6 +68,9 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     origin = reader.origin("rollups", day)
     notes = [*notes_on(words, metric), *([HIDDEN_NOTE] if len(ends) < len(periods) else [])]
     notes += _on_outdated(reader, "rollups", day)
+    if len(rows) < len(ends):
+        missing = sorted({*ends} - {r[SNAPSHOT_DATE] for r in shown})
+        notes.append(f"Not counted, or of nobody: {', '.join(map(str, missing))}.")
     if len(rows) < 2:
         notes.append(f"There is {'one point' if rows else 'no point'}: no trend can be told.")
     if grain is not Grain.DAY:
@@ -75,7 +81,7 @@ def trend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         facts=tuple(_first_to_last(reader, metric, at, shown, grain)),
         columns=(
             Column(name="period_start", role=ColumnRole.LABEL),
-            *_DAY_COLUMNS,
+            *DAY_COLUMNS,
             Column(name=measure_of(words, metric), unit=unit_of(words, metric)),
             *INTERVAL_COLUMNS,
             Column(name="n", unit="customer-days" if metric != CUSTOMERS else CUSTOMERS),
@@ -169,7 +175,8 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     columns = [SNAPSHOT_DATE, "cohort", "age_months", "n", "value", "lower", "upper", "run_id"]
     where = {"cohort_key": key, "metric": metric}
     origin = reader.origin("cohorts", day)
-    days = [d for d in reader.days("cohorts") if d <= day][-MOST_ROWS:] if one else [day]
+    every_day = [d for d in reader.days("cohorts") if d <= day] if one else [day]
+    days = every_day[-MOST_ROWS:]
     lines = reader.rows("cohorts", days, columns, where)
     sizes = reader.sizes(key, list(dict.fromkeys((CUSTOMERS, counted))), days)
     small = {d: hidden_segments(of[CUSTOMERS], of[counted]) for d, of in sizes.items()}
@@ -192,7 +199,7 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         tool="cohort",
         arguments=arguments,
         columns=(
-            *_DAY_COLUMNS,
+            *DAY_COLUMNS,
             Column(name="dimension", role=ColumnRole.LABEL),
             Column(name="cohort", role=ColumnRole.GROUP),
             Column(name=metric, unit=unit_of(words, metric)),
@@ -203,7 +210,7 @@ def cohort(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         rows=tuple(_cohort_row(key, r) for r in shown[-MOST_ROWS:]),
         origin=origin,
         notes=tuple(notes),
-        truncated=len(shown) > MOST_ROWS,
+        truncated=max(len(shown), len(every_day)) > MOST_ROWS,
     )
 
 
@@ -217,21 +224,33 @@ def what_changed(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     words, grain = reader.words, arguments["grain"]
     metric, dimension = given(arguments, "metric"), given(arguments, "dimension")
     day = reader.day("changes", given(arguments, "as_of"))
-    metric = metric or (CUSTOMERS if dimension is not None else None)
+    if dimension is not None:
+        require_counted(reader.states(day), dimension)
+        metric = metric or CUSTOMERS
     where: dict[str, object] = {"grain": grain, "dimension": dimension or ALL}
     where |= {} if metric is None else {"metric": (metric, CUSTOMERS)}
     everything = reader.of_day("changes", day, where)
     origin = reader.origin("changes" if reader.is_written("changes", day) else "rollups", day)
     if not everything:
-        note = f"There is no snapshot of the {grain} before to compare {day} with."
+        note = (
+            f"{day} was compared with no snapshot of the {grain} before: there was none, or it was not "
+            "analyzed by the same contract."
+        )
         return Answer(tool="what_changed", arguments=arguments, notes=(note,))
     previous: date = everything[0]["previous_date"]
-    known = {*words.metrics, CUSTOMERS}
-    lines = [r for r in everything if r["metric"] in known and not _is_small_change(r)]
-    wholes = [r for r in lines if r["segment"] == ALL and metric in (None, r["metric"])]
+    known = {metric} if metric is not None else {*words.metrics, CUSTOMERS}
+    compared = [r for r in everything if r["segment"] == ALL and r["metric"] in known]
+    wholes = [r for r in compared if not is_small(r["n_before"]) and not is_small(r["n_after"])]
+    if metric is not None and not compared:
+        raise NotPublishedError(
+            f"{metric} has no values on {previous} or on {day}, so no change can be told",
+            hint="ask as of another day",
+        )
     if metric is not None and not wholes:
         raise suppressed(EVERYONE)
-    parts, n_hidden = _changed_segments(everything, dimension, metric)
+    parts, n_hidden = list[Row](), 0
+    if dimension is not None and metric is not None:
+        parts, n_hidden = _changed_segments(reader, (previous, day), everything, dimension, metric)
     facts = [_whole_change(reader, origin, r) for r in wholes if metric or r["metric"] == CUSTOMERS]
     ordered = sorted((r for r in wholes if metric or r["metric"] != CUSTOMERS), key=_surety, reverse=True)
     rows = [_change_row(reader, r) for r in (parts if dimension else ordered)]
@@ -243,33 +262,30 @@ def what_changed(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         arguments=arguments,
         facts=tuple(facts),
         columns=_change_columns(),
-        rows=tuple(rows[:MOST_ROWS]),
+        rows=tuple(rows),
         origin=origin,
         notes=tuple(notes),
-        truncated=len(rows) > MOST_ROWS,
     )
 
 
-def _is_small_change(r: Row) -> bool:
-    return is_small(r["n_before"]) or is_small(r["n_after"])
-
-
 def _changed_segments(
-    lines: Sequence[Row], dimension: str | None, metric: str | None
+    reader: LakeReader, days: tuple[date, date], lines: Sequence[Row], dimension: str, metric: str
 ) -> tuple[list[Row], int]:
     """Return the segments that are shown on both days, and how many are not.
 
-    What is hidden before is what an answer about that day hides, by the same sizes.
+    Shown is what an answer about each day alone shows, with the same customers. The comparison puts segments
+    that only one of the days has to its other values: these, less what the day shows, may be few.
+    Errors: NotPublishedError where the earlier day has no such dimension.
     """
-    if dimension is None or metric is None:
-        return [], 0
-    hidden: frozenset[str] = frozenset()
-    for column in ("n_before", "n_after"):
-        sizes = {
-            m: {r["segment"]: r[column] for r in lines if r["metric"] == m and r["segment"] != ALL}
-            for m in (CUSTOMERS, metric)
-        }
-        hidden |= hidden_segments(sizes[CUSTOMERS], sizes[metric])
+    hidden = set[str]()
+    for day, column in zip(days, ("n_before", "n_after"), strict=True):
+        states = reader.states(day)
+        require_counted(states, dimension, str(day))
+        hidden |= states.of(dimension, metric)
+        for m in (CUSTOMERS, metric):
+            sizes = states.sizes(dimension, m)
+            of_metric = {r["segment"]: r[column] for r in lines if r["metric"] == m}
+            hidden |= {segment for segment, n in of_metric.items() if n != sizes.get(segment, 0)}
     rows = [r for r in lines if r["metric"] == metric and r["segment"] != ALL]
     shown = [r for r in rows if r["segment"] not in hidden]
     return sorted(shown, key=lambda r: (-abs(r["change"] or 0.0), r["segment"])), len(rows) - len(shown)

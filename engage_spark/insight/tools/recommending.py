@@ -60,7 +60,7 @@ def recommend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         )
     unit, measure = unit_of(words, target), measure_of(words, target)
     is_rate, settings = unit == SHARE, reader.lake.settings.models
-    groups = [c for c in contrasts(reader, hidden, target) if not _is_protected(reader, c)]
+    groups = [c for c in contrasts(reader, hidden, target) if not words.tells_of_personal(c.dimension)]
     worse = [_plan(c, settings, effect, is_rate=is_rate) for c in groups if _is_worse(c, is_rate=is_rate)]
     worse.sort(key=_order)
     columns = _columns(measure, unit, settings.currency, is_rate=is_rate)
@@ -79,14 +79,6 @@ def recommend(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         ),
         truncated=len(worse) > limit,
     )
-
-
-def _is_protected(reader: LakeReader, c: Contrast) -> bool:
-    """Return whether a group is one of a protected or personal field: nobody is treated by it."""
-    if c.is_rule:
-        return False
-    field = reader.words.field_of(c.dimension)
-    return field is not None and field.is_personal
 
 
 def _is_worse(c: Contrast, *, is_rate: bool) -> bool:
@@ -121,7 +113,8 @@ def _columns(measure: str, unit: str | None, currency: str, *, is_rate: bool) ->
         *GROUP_COLUMNS,
         Column(name="description", role=ColumnRole.TEXT),
         Column(name=f"{measure}_in_group", unit=unit),
-        Column(name=f"{measure}_of_others", unit=unit),
+        Column(name=f"{measure}_of_others", unit=unit, of_others=True),
+        Column(name=f"{measure}_of_others_n", unit="customers"),
         Column(name="lift", unit="ratio"),
         Column(name="lift_lower", unit="ratio"),
         Column(name="lift_upper", unit="ratio"),
@@ -136,7 +129,16 @@ def _row(p: _Plan, *, is_rate: bool) -> tuple[Value, ...]:
     c = p.group
     money = (p.cost, *p.gain) if is_rate else (p.shortfall,)
     return (
-        *(c.dimension, c.segment, c.description, c.inside.mean, c.outside.mean, *c.lift, c.inside.n),
+        *(
+            c.dimension,
+            c.segment,
+            c.description,
+            c.inside.mean,
+            c.outside.mean,
+            c.outside.n,
+            *c.lift,
+            c.inside.n,
+        ),
         *(*money, p.half, _how(p)),
     )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any, NamedTuple
 
-from engage_spark.analytics.intervals import Estimate, ratio_estimate
+from engage_spark.analytics.intervals import Estimate, is_share, ratio_estimate
 from engage_spark.analytics.states import (
     FALSE_SEGMENT,
     NULL_SEGMENT,
@@ -17,7 +18,7 @@ from engage_spark.errors import NotPublishedError
 from engage_spark.insight.evidence import Answer, Column, ColumnRole, Evidence, Value
 from engage_spark.insight.failures import BadArgumentError, NotDeclaredError
 from engage_spark.insight.lake_reader import LakeReader, Row
-from engage_spark.insight.small_groups import HiddenSegments, is_small
+from engage_spark.insight.small_groups import HiddenSegments
 from engage_spark.insight.tools.common import (
     ASSOCIATION,
     GROUP_COLUMNS,
@@ -36,8 +37,13 @@ from engage_spark.insight.tools.common import (
     unit_of,
 )
 from engage_spark.insight.vocabulary import Vocabulary
+from engage_spark.numerics.suppression import SMALLEST_GROUP, has_small_class, is_small
 
 _PARTS = ("spearman", "spearman_lower", "spearman_upper", "pearson", "pearson_lower", "pearson_upper")
+_FEW_OF_A_CLASS = (
+    f"Correlations are not shown where fewer than {SMALLEST_GROUP} customers have values, or are 1 or 0 of a "
+    "metric of two classes: with the means of all they would tell the mean over these."
+)
 
 
 def correlate(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
@@ -53,7 +59,7 @@ def correlate(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             f"correlations of {metric} were not measured on {day}",
             hint="the tables of its fields were not there; publish them, then run `engage-spark analyze`",
         )
-    shown = [r for r in pairs if not is_small(r["n"])]
+    shown = [r for r in pairs if not _tells_of_few(reader, r, day)]
     if not shown:
         raise suppressed(f"customers with values of {metric}" + (f" and {other}" if other else ""))
     shown.sort(key=lambda r: (-abs(r["spearman"] or 0.0), r["other"]))
@@ -64,6 +70,7 @@ def correlate(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         ASSOCIATION,
     ]
     notes += [f"{unsure} of these could be chance (p_adjusted is 0.05 or more)."] if unsure else []
+    notes += [_FEW_OF_A_CLASS] if len(shown) < len(pairs) else []
     return Answer(
         tool="correlate",
         arguments=arguments,
@@ -87,12 +94,25 @@ def _others(words: Vocabulary, metric: str) -> list[str]:
     return [m for m in words.metrics if m != metric]
 
 
-def _pairs_of(reader: LakeReader, metric: str, day: Any) -> list[Row]:
+def _pairs_of(reader: LakeReader, metric: str, day: date) -> list[Row]:
     """Return the pairs that a metric is in, each with its `other` metric."""
     pairs = []
     for own, other in (("first_metric", "second_metric"), ("second_metric", "first_metric")):
         pairs += [r | {"other": r[other]} for r in reader.of_day("correlations", day, {own: metric})]
     return [r for r in pairs if r["other"] in reader.words.metrics]
+
+
+def _tells_of_few(reader: LakeReader, r: Row, day: date) -> bool:
+    """Return whether a correlation is of few customers, or tells, with the means and deviations of both
+    metrics, the mean of one of them over few: those who are 1, or 0, of a metric of two classes.
+    """
+    if is_small(r["n"]):
+        return True
+    for metric in (r["first_metric"], r["second_metric"]):
+        state = reader.states(day).states.whole(metric)
+        if state is not None and is_share(state) and has_small_class(int(state.sum), state.n, drawn=r["n"]):
+            return True
+    return False
 
 
 class Contrast(NamedTuple):
@@ -183,7 +203,8 @@ def churn_drivers(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             *GROUP_COLUMNS,
             Column(name="description", role=ColumnRole.TEXT),
             Column(name=f"{measure}_in_group", unit=unit),
-            Column(name=f"{measure}_of_others", unit=unit),
+            Column(name=f"{measure}_of_others", unit=unit, of_others=True),
+            Column(name=f"{measure}_of_others_n", unit="customers"),
             Column(name="lift", unit="ratio"),
             Column(name="lift_lower", unit="ratio"),
             Column(name="lift_upper", unit="ratio"),
@@ -203,15 +224,25 @@ def _strength(lift: Estimate) -> float:
 
 
 def _group_row(c: Contrast) -> tuple[Value, ...]:
-    return (c.dimension, c.segment, c.description, c.inside.mean, c.outside.mean, *c.lift, c.inside.n)
+    return (
+        c.dimension,
+        c.segment,
+        c.description,
+        c.inside.mean,
+        c.outside.mean,
+        c.outside.n,
+        *c.lift,
+        c.inside.n,
+    )
 
 
-def _correlated(reader: LakeReader, target: str, day: Any) -> Iterator[Evidence]:
+def _correlated(reader: LakeReader, target: str, day: date) -> Iterator[Evidence]:
     """Yield the five strongest correlations of a target that chance does not explain; none unmeasured."""
     if not reader.is_written("correlations", day):
         return
     origin = reader.origin("correlations", day)
-    pairs = [r for r in _pairs_of(reader, target, day) if r["spearman"] is not None and not is_small(r["n"])]
+    pairs = [r for r in _pairs_of(reader, target, day) if r["spearman"] is not None]
+    pairs = [r for r in pairs if not _tells_of_few(reader, r, day)]
     sure = [r for r in pairs if r["p_adjusted"] is not None and r["p_adjusted"] < 0.05]
     for r in sorted(sure, key=lambda r: (-abs(r["spearman"]), r["other"]))[:5]:
         estimate = Estimate(r["spearman"], r["spearman_lower"], r["spearman_upper"])
@@ -219,7 +250,7 @@ def _correlated(reader: LakeReader, target: str, day: Any) -> Iterator[Evidence]
         yield estimate_fact(origin, label, estimate, unit="correlation", n=r["n"])
 
 
-def _not_measured(reader: LakeReader, day: Any, target: str) -> list[str]:
+def _not_measured(reader: LakeReader, day: date, target: str) -> list[str]:
     columns = {"target": target, "measured": False}
     lines = reader.of_day("indicators", day, columns)
     names = ", ".join(r["indicator"] for r in lines)

@@ -184,6 +184,22 @@ def test_a_number_without_evidence_is_rejected(text: str, complaint: Complaint) 
     assert complaint in {p.complaint for p in check_text(text, ANSWERS)}, check_text(text, ANSWERS)
 
 
+def test_names_that_look_like_days_and_figures_that_are_none_break_nothing() -> None:
+    answer = Answer(
+        tool="t",
+        arguments={"segment": "2025-02-30"},
+        facts=(
+            fact("x", float("nan"), "share", lower=float("-inf"), upper=float("inf")),
+            fact("y", 12, filter="club is 1234-56"),
+        ),
+        columns=(Column(name="club", role=ColumnRole.GROUP), Column(name="mean")),
+        rows=(("1234-56", 0.25), ("２０２５-13", 0.5)),
+        origin=ORIGIN,
+    )
+    assert not check_text("It is 12 where club is 1234-56, and 0.25.", [answer])
+    assert check_text("It is 13.", [answer])
+
+
 def test_without_answers_no_number_has_evidence() -> None:
     assert {p.text for p in check_text("3 of 5 on 2025-10-21, twice, a third", [])} == {
         "3 of 5",

@@ -10,10 +10,10 @@ import pytest
 
 from engage_spark.contract import load_contract
 from engage_spark.errors import EngageError, NotPublishedError
-from engage_spark.insight import Insight, StaleLakeError, SuppressedError
+from engage_spark.insight import BadArgumentError, Insight, StaleLakeError, SuppressedError
 from engage_spark.reader import open_lake
 from tests.support.counted_lake import NEWEST, analyze, counted_lake, ingest, predict, two_days
-from tests.support.gym import CONTRACT, DAYS, gym_insight, members
+from tests.support.gym import CONTRACT, DAYS, changed_contract, gym_insight, members
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import ROOT
 
@@ -136,6 +136,71 @@ def test_customers_who_are_not_analyzed_yet_are_noted(tmp_path: Path) -> None:
     for tool in ("describe", "trend", "cohort", "check_claim", "recommend"):
         assert note in insight.call(tool, ARGUMENTS.get(tool)).notes
     assert note not in insight.call("describe", {"as_of": str(DAYS[0])}).notes
+
+
+def test_what_the_contract_has_got_since_is_not_counted_and_nobody_is_told_to_be_nowhere(
+    gym_tables: SmallLake, tmp_path: Path
+) -> None:
+    """A dimension that was not counted has no segment of nobody, and a day before is there all the same."""
+    at = "      - name: yearly_spend\n"
+    new = """      - name: colour
+        description: "Of the card."
+        logicalType: string
+        physicalType: string
+        quality:
+          - type: library
+            metric: invalidValues
+            arguments: {validValues: [red, blue]}
+            mustBe: 0
+            dimension: conformity
+        customProperties: [{property: role, value: feature}, {property: analytics, value: [dimension]}]
+      - name: complains
+        description: "1 when the member complains."
+        logicalType: integer
+        physicalType: int
+        quality:
+          - type: library
+            metric: invalidValues
+            arguments: {validValues: [0, 1]}
+            mustBe: 0
+            dimension: conformity
+        customProperties: [{property: role, value: target}]
+"""
+    contract = changed_contract(tmp_path, {at: new + at})
+    insight = Insight(open_lake(gym_tables.root, contract=contract))
+    red, first = {"dimension": "colour", "segment": "red"}, {"first": "red", "second": "blue"}
+    for tool, arguments in (
+        ("describe", red),
+        ("distribution", {"dimension": "colour"}),
+        ("distribution", red | {"metric": "minutes"}),
+        ("compare_segments", {"dimension": "colour", "metric": "customers"}),
+        ("compare_segments", first | {"dimension": "colour", "metric": "minutes"}),
+        ("trend", red | {"metric": "customers"}),
+        ("what_changed", {"dimension": "colour"}),
+        ("describe", {"metric": "complains"}),
+        ("compare_segments", {"metric": "complains"}),
+        ("churn_drivers", {"target": "complains"}),
+    ):
+        with pytest.raises(NotPublishedError, match=r"(colour|complains) was not counted on this day"):
+            insight.call(tool, arguments)
+    with pytest.raises(NotPublishedError, match="complains has no values on 2025-10-20 or on 2025-10-21"):
+        insight.call("what_changed", {"metric": "complains"})
+    answer = insight.call("similar_customers", {"customer": "M0005"})
+    assert {f.label.partition(":")[0] for f in answer.facts} == {"cancelled", "yearly_spend"}
+    explained = insight.call("explain_customer", {"customer": "M0005"})
+    assert any(n.startswith("What the model says of complains is not known") for n in explained.notes)
+    with pytest.raises(BadArgumentError, match="there is no customer"):
+        insight.call("explain_customer", {"customer": "M9999"})
+
+
+def test_what_was_scored_or_listed_before_the_newest_customers_is_noted(tmp_path: Path) -> None:
+    lake = counted_lake(tmp_path, CONTRACT, {DAYS[0]: members(DAYS[0])})
+    predict(lake, DAYS[0], members(DAYS[0]), target="cancelled")
+    ingest(lake, DAYS[1], members(DAYS[1]))
+    for tool, lacking in (("explain_customer", "scored"), ("similar_customers", "analyzed")):
+        note = f"members of {DAYS[1]} are published and not {lacking} yet: figures are of {DAYS[0]}."
+        assert note in gym_insight(tmp_path).call(tool, ARGUMENTS[tool]).notes
+    assert not any("are published and not" in n for n in gym_insight(tmp_path).call("data_quality").notes)
 
 
 def test_refresh_sees_what_was_published_since(tmp_path: Path) -> None:

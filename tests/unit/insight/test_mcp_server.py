@@ -128,15 +128,26 @@ def test_a_client_over_http_lists_and_calls_every_tool(address: str) -> None:
         assert_answers(anyio.run(lambda m=mode: exercise(address, names, mode=m)), FAILING)
 
 
-def test_a_page_of_another_site_cannot_call(address: str) -> None:
+@pytest.mark.parametrize(
+    ("header", "value", "code"),
+    [
+        ("Origin", "https://evil.example", 403),
+        ("Origin", "null", 403),
+        ("Host", "evil.example", 421),
+        ("Host", "evil.example:8642", 421),
+        ("Host", "127.0.0.1.evil.example:8642", 421),
+    ],
+)
+def test_a_page_of_another_site_cannot_call(address: str, header: str, value: str, code: int) -> None:
+    """Nor one whose name leads to this machine by now."""
     import urllib.error
     import urllib.request
 
-    headers = {"Origin": "https://evil.example", "Content-Type": "application/json", "Accept": "*/*"}
+    headers = {header: value, "Content-Type": "application/json", "Accept": "*/*"}
     request = urllib.request.Request(address, data=b"{}", headers=headers)
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=20)
-    assert refused.value.code == 403
+    assert refused.value.code == code
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", ""])

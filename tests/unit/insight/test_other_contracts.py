@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engage_spark.contract import Role, load_contract, system_contract
+from engage_spark.contract import Role, TableKind, load_contract, system_contract
 from engage_spark.errors import EngageError
 from engage_spark.insight import Insight
+from engage_spark.insight.vocabulary import Vocabulary
 from engage_spark.publication import PUBLISHED, REJECTED
 from engage_spark.reader import open_lake
 from tests.support.counted_lake import NEWEST, counted_lake, measure_graph, predict, two_days
-from tests.support.gym import CONTRACT, gym_insight, members
+from tests.support.gym import CONTRACT, changed_contract, gym_insight, members
 from tests.support.lake_without_spark import SmallLake
 from tests.support.paths import ROOT
 
@@ -58,6 +60,49 @@ def test_every_tool_answers_on_every_contract(tmp_path: Path, name: str) -> None
             assert answer.facts or answer.rows
     assert set(unanswered) == UNANSWERED[name], unanswered
     assert set(unanswered.values()) <= {"NotDeclared", "NotPublished", "BadArgument"}
+
+
+def test_nobody_is_recommended_by_a_rule_on_a_protected_or_personal_field(tmp_path: Path) -> None:
+    """A rule is no field: what it looks at is. What drives a target may be told of, and not acted upon."""
+    rules = "".join(
+        f"          - {{name: {name}, version: 1, aim: cancelled, direction: high, expression: {rule!r}, "
+        f'description: "A rule."}}\n'
+        for name, rule in {
+            "women": "sex = 'f'",
+            "women_of_few_visits": "sex = 'f' AND visits_last_30_days < 4",
+            "well_paid": "salary > 22026",
+        }.items()
+    )
+    at = "          - {name: gold_plan"
+    contract = changed_contract(tmp_path, {at: rules + at})
+    today = members(NEWEST)
+    today["sex"] = ["f" if c or i % 5 == 0 else "m" for i, c in enumerate(today.cancelled)]
+    today["sex"] = ["m" if i % 7 == 0 else sex for i, sex in enumerate(today.sex)]
+    today["salary"] = [30_000.0 if sex == "f" else 10_000.0 for sex in today.sex]
+    counted_lake(tmp_path, contract, {NEWEST: today})
+    insight = Insight(open_lake(tmp_path, contract=contract))
+    told, advised = (
+        {row[0] for row in insight.call(tool, {"limit": 50}).rows} for tool in ("churn_drivers", "recommend")
+    )
+    assert {"women", "women_of_few_visits", "well_paid", "rare_visits"} <= told
+    assert advised & told == advised == {"rare_visits"} | (advised & {"plan", "club", "minutes_quartile"})
+
+
+def test_a_dimension_tells_of_a_protected_field_through_what_is_derived_from_it() -> None:
+    contract = load_contract(None)
+    words = Vocabulary(contract)
+    by_field = {d.name: words.tells_of_personal(d.name) for d in words.spec.dimensions}
+    assert by_field["age"] and by_field["gender_male"]
+    assert not by_field["account_type"] and not by_field["churn_risk_login_over_14"]
+    table = next(t for t in contract.tables if t.kind is TableKind.DERIVED)
+    column = next(c for c in words.spec.columns if c.table == table.name)
+    field = replace(table[column.field], inputs=("age",))
+    fields = tuple(field if f.name == field.name else f for f in table.fields)
+    tables = tuple(replace(t, fields=fields) if t is table else t for t in contract.tables)
+    rule = replace(words.spec.dimensions[0], name="of_derived", source=f"`{column.name}` > 0")
+    derived = Vocabulary(replace(contract, tables=tables))
+    derived.__dict__["spec"] = replace(words.spec, dimensions=(rule,))
+    assert derived.tells_of_personal("of_derived")
 
 
 def test_the_model_in_use_is_compared_by_group_without_small_ones(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def test_reasons_of_personal_fields_are_masked_even_where_scoring_let_them_throu
     predict(lake, NEWEST, made_customers(BANK, 60), target="exited", feature="age")
     insight = Insight(open_lake(tmp_path, contract=BANK))
     answer = insight.call("explain_customer", {"customer": "7"})
-    assert [row[1:3] for row in answer.rows] == [("age", "***"), ("a_personal_field", "***")]
+    shown = [(answer.cell(row, "feature"), answer.cell(row, "value")) for row in answer.rows]
+    assert shown == [("age", "***"), ("a_personal_field", "***")]
 
 
 def test_influencers_are_listed_by_the_measure_of_the_graph(tmp_path: Path) -> None:

@@ -280,6 +280,36 @@ def test_a_lake_is_opened_once_and_looked_at_again_when_it_was_long_ago() -> Non
         assert (opened[0], insight.refreshed) == (1, refreshed)
 
 
+@pytest.mark.parametrize(
+    "failure", [NotPublishedError("gone"), StaleLakeError("old"), TransientError("files went")]
+)
+def test_what_was_published_since_is_looked_for_before_it_is_refused(failure: EngageError) -> None:
+    """A day that is analyzed again has other rows than those that an open lake knows of."""
+    now = [0.0]
+
+    def until_refreshed(name: str, arguments: Mapping[str, Any]) -> Answer:
+        if len(insight.calls) > 1 and not insight.refreshed:
+            raise failure
+        return simple(name, arguments)
+
+    insight = ScriptedInsight(until_refreshed)
+    source = LakeSource(lambda: insight, fresh_seconds=60, clock=lambda: now[0])
+    for _ in range(3):
+        now[0] += 1
+        assert source.reply("describe", {}).code is None
+    assert insight.refreshed == 1
+
+
+def test_what_is_not_there_is_refused_after_one_more_look() -> None:
+    def fail(name: str, arguments: Mapping[str, Any]) -> Answer:
+        raise NotPublishedError("gone")
+
+    insight = ScriptedInsight(fail)
+    source = LakeSource(lambda: insight, clock=iter(range(100)).__next__)
+    assert [source.reply("describe", {}).code for _ in range(2)] == ["NotPublished"] * 2
+    assert (len(insight.calls), insight.refreshed) == (3, 1)
+
+
 def test_an_answer_that_changed_between_its_parts_is_stale() -> None:
     days = [date(2025, 10, 1)] * 2 + [date(2025, 10, 2)]
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from engage_spark.analytics.changes import change_rows
+from engage_spark.analytics.plan import CountedDimension
 from engage_spark.analytics.states import ALL, CUSTOMERS, DayStates, MetricState
-from engage_spark.contract import load_contract
+from engage_spark.contract import Gate, load_contract
 from engage_spark.contract.analytics import analytics_spec_of
+from engage_spark.contract.analytics_spec import DimensionKind
 from engage_spark.errors import EngageError
 from engage_spark.insight import Answer, Insight, SuppressedError
 from engage_spark.insight.small_groups import HiddenSegments, hidden_segments
+from engage_spark.insight.tools.checking import gates_of_few
+from engage_spark.insight.tools.over_time import _changed_segments
+from engage_spark.reader import open_lake
 from tests.support.counted_lake import counted_lake
-from tests.support.gym import CONTRACT, DAYS, HOSTILE, NEWEST, gym_insight, members
+from tests.support.gym import CONTRACT, DAYS, HOSTILE, NEWEST, changed_contract, gym_insight, members
+from tests.support.lake_without_spark import SmallLake
 
 METRICS = ("customers", "minutes")
 DIMENSIONS = ("club", "minutes_quartile")
@@ -111,6 +120,73 @@ def test_a_week_does_not_give_a_hidden_day_away(gym: Insight) -> None:
     assert [r["period_start"] for r in weeks] == ["2025-09-29", "2025-10-13"]
     months = call(gym, "trend", grain="month", **arguments)
     assert [r["period_start"] for r in months] == ["2025-09-01"]
+
+
+def test_a_correlation_does_not_tell_the_mean_over_the_few_of_a_class(tmp_path: Path) -> None:
+    """Of a class of 3, mean = mean of all + correlation x deviation of both / share: the salary of three."""
+    today = members(NEWEST)
+    today["cancelled"] = [1 if i % 200 == 7 else 0 for i in range(len(today))]
+    today["yearly_spend"] = [float(i % 97) + 500 * c for i, c in enumerate(today.cancelled)]
+    counted_lake(tmp_path, CONTRACT, {NEWEST: today})
+    few = gym_insight(tmp_path)
+    with pytest.raises(SuppressedError):
+        few.call("correlate", {"metric": "cancelled", "other": "yearly_spend"})
+    assert "cancelled" not in {r["other"] for r in call(few, "correlate", metric="yearly_spend", limit=50)}
+    for target in ("cancelled", "yearly_spend"):
+        labels = {f.label for f in few.call("churn_drivers", {"target": target}).facts}
+        assert not {x for x in labels if "correlation" in x and "cancelled" in x}
+
+
+def test_gates_on_shares_do_not_tell_of_few() -> None:
+    """The share of a rare value, the next one, and what is left of all; a mean of few rows."""
+    shares = {"f": 55.0, "m": 43.0, "x": 0.5}
+    gates = [Gate(name=f"sex_{v}", measure="share", column="sex", argument=v) for v in shares]
+    gates += [Gate(name=n, measure=n, column="minutes") for n in ("mean", "completeness")]
+    table = replace(CONTRACT.entity, gates=tuple(gates))
+    results = [
+        {"rule_name": f"sex_{v}", "rows_checked": 1000, "measured": share} for v, share in shares.items()
+    ]
+    assert gates_of_few(table, results) == {"sex_x"}, "it hides among 15 of other values"
+    results[1]["measured"] = 43.5
+    assert gates_of_few(table, results[:2]) == {"sex_m"}, "the rest of 15 would be told"
+    few = [{"rule_name": n, "rows_checked": 19, "measured": 3.0} for n in ("mean", "completeness", "other")]
+    assert gates_of_few(table, few) == {"mean"}
+
+
+def test_what_a_comparison_puts_together_gives_no_segment_away() -> None:
+    """A club that only one day names is among the others of both: these less those of the day are few."""
+    clubs = {"A": 300, "B": 200, "C": 62, "D": 31, "(other)": 40}
+    days = {DAYS[2]: clubs, NEWEST: {**clubs, "Tiny": 7}}
+    states = {
+        day: DayStates({("club", s, CUSTOMERS): MetricState(n) for s, n in sizes.items()})
+        for day, sizes in days.items()
+    }
+    club = CountedDimension(name="club", kind=DimensionKind.CATEGORY, source="`club`", field="club")
+    lines = list(change_rows("day", DAYS[2], states[DAYS[2]], states[NEWEST], [club]))
+    assert {r["segment"]: r["n_after"] for r in lines if r["segment"] in ("(other)", "D")} == {
+        "(other)": 47,
+        "D": 31,
+    }
+    hidden = {day: HiddenSegments(of_day, analytics_spec_of(CONTRACT)) for day, of_day in states.items()}
+    assert hidden[NEWEST].of("club") == {"Tiny", "D"}
+    reader = SimpleNamespace(states=hidden.__getitem__)
+    shown, n_hidden = _changed_segments(reader, tuple(days), lines, "club", CUSTOMERS)  # type: ignore[arg-type]
+    assert ({r["segment"] for r in shown}, n_hidden) == ({"A", "B", "C"}, 2)
+
+
+def test_a_claim_that_was_judged_on_few_is_hidden_whatever_the_contract_says_now(
+    gym_tables: SmallLake, tmp_path: Path
+) -> None:
+    """The claim was of hermits when it was judged; by its name it is of others now."""
+    old = "group: hermit, claimed: 2.0}"
+    contract = changed_contract(tmp_path, {old: "group: \"plan = 'Gold'\", claimed: 2.0}"})
+    insight = Insight(open_lake(gym_tables.root, contract=contract))
+    with pytest.raises(SuppressedError):
+        insight.call("check_claim", {"claim": "hermits_cancel"})
+    answer = insight.call("check_claim")
+    assert "hermits_cancel" not in {r["claim"] for r in rows_of(answer)}
+    assert sum(int(f.value or 0) for f in answer.facts) == len(answer.rows)
+    assert {f.filter for f in answer.facts} == {"the claims that are shown"}
 
 
 def test_groups_of_rules_are_hidden_with_their_contrary(gym: Insight) -> None:

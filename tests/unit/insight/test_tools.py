@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import stats
 
+from engage_spark.analytics.intervals import Estimate
 from engage_spark.insight import Answer, Evidence, Insight
+from engage_spark.insight.evidence import plain
+from engage_spark.insight.tools import over_time
+from engage_spark.insight.tools.comparing import _rank, _Segment
+from engage_spark.insight.tools.customers import DISTANCE, _nearest
 from tests.support.gym import CONTRACT, DAYS, NEWEST, members
 
 TODAY = members(NEWEST).infer_objects()
@@ -172,6 +180,15 @@ def test_cohorts_show_retention_and_values(gym: Insight) -> None:
     assert [r["snapshot"] for r in one] == [str(day) for day in DAYS]
 
 
+def test_a_cohort_of_more_days_than_are_shown_is_truncated(
+    gym: Insight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(over_time, "MOST_ROWS", 3)
+    answer = gym.call("cohort", {"cohort_key": "plan", "cohort": "Gold"})
+    assert [r["snapshot"] for r in rows_of(answer)] == [str(day) for day in DAYS[1:]]
+    assert answer.truncated
+
+
 def test_changes_are_those_since_the_snapshot_before(gym: Insight) -> None:
     answer = gym.call("what_changed", {"metric": "yearly_spend"})
     before, after = (members(day).yearly_spend.astype(float) for day in DAYS[2:])
@@ -243,6 +260,50 @@ def test_a_customer_is_explained_by_the_predictions(gym: Insight) -> None:
         r["target"]
         for r in rows_of(gym.call("explain_customer", {"customer": "M0005", "target": "cancelled"}))
     } == {"cancelled"}
+
+
+def test_the_evidence_of_a_figure_is_its_own(gym: Insight) -> None:
+    """Of whom, on how many and by which run: also where figures of a row or a table differ in that."""
+    drivers = gym.call("churn_drivers", {"limit": 50})
+    for row in drivers.rows:
+        inside, outside, lift, *_ = drivers.evidence_of(row)
+        assert outside.filter == f"others than {inside.filter}"
+        if row[0] in ("plan", "club"):
+            of = TODAY[TODAY[str(row[0])] == row[1]]
+            assert (inside.n, outside.n) == (len(of), len(TODAY) - len(of))
+        assert lift.filter == inside.filter
+    reasons = gym.call("explain_customer", {"customer": "M0005"})
+    runs = {(e.label.partition(":")[0], e.run) for e in reasons.evidence()}
+    assert runs == {("cancelled", "scancelled"), ("yearly_spend", "syearly_spend")}
+    claim = gym.call("check_claim", {"claim": "gold_spends_double"})
+    assert value_of(claim, "measured").filter.endswith("is true, against the others")
+    every = gym.call("check_claim")
+    measured = {e.label: e.filter for e in every.evidence() if e.label.endswith(": measured")}
+    assert measured["gold_spends_double: measured"] == value_of(claim, "measured").filter
+
+
+def test_what_has_no_value_is_not_the_highest() -> None:
+    nobody, below = Estimate(None), Estimate(-3.0)
+    segments = [_Segment("plan", "Trial", 0, nobody, nobody), _Segment("plan", "Gold", 30, below, below)]
+    assert [s.segment for s in sorted(segments, key=_rank)] == ["Gold", "Trial"]
+
+
+def test_a_customer_is_not_similar_to_themselves_whatever_their_key_is() -> None:
+    keys = pa.array([Decimal(f"{i}.50") for i in range(5)], pa.decimal128(9, 2))
+    batch = pa.record_batch({"id": keys, "x": pa.array([0.0, 1.0, 2.0, 3.0, 4.0])})
+    entity = SimpleNamespace(name="people", key=("id",))
+    reader = SimpleNamespace(
+        words=SimpleNamespace(contract=SimpleNamespace(entity=entity), targets=()),
+        lake=SimpleNamespace(batches=lambda *_, **__: [batch]),
+    )
+    own = {"id": Decimal("1.5"), "x": 1.0}
+    near = _nearest(reader, NEWEST, {"x": (2.0, 1.0)}, own, 2)  # type: ignore[arg-type]
+    assert [(r["id"], r[DISTANCE]) for r in near] == [(Decimal("0.50"), 1.0), (Decimal("2.50"), 1.0)]
+
+
+def test_numbers_of_any_kind_are_plain_json() -> None:
+    values = (Decimal("1.5"), Decimal("NaN"), float("inf"), NEWEST, None)
+    assert [plain(v) for v in values] == [1.5, None, None, "2025-10-21", None]
 
 
 def test_similar_customers_are_the_nearest_in_public_numbers(gym: Insight) -> None:
