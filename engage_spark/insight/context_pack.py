@@ -52,13 +52,15 @@ def context_pack(
 ) -> tuple[Page, ...]:
     """Return the pages of a contract; with an open lake those of its statistics and verdicts, too.
 
-    `tools` are those that the pages explain: by default all of the contract.
+    `tools` are those that the pages explain, and whose answers they hold: by default all of the contract.
 
     Cost: without a lake none; with one, `describe` per metric, and `check_claim` per verdict.
     Errors: with a lake, what `describe` raises where nothing is published; a single metric that is not known
     is said on its page.
     """
     words, tools = Vocabulary(contract), tools_of(contract) if tools is None else tools
+    offered = {t.name for t in tools}
+    judging = insight if "check_claim" in offered else None
     pages = [
         _page(contract, "reading", "How to read the figures", _reading(words)),
         _page(contract, "tools", "What can be asked", [line for t in tools for line in _tool(t)]),
@@ -68,9 +70,9 @@ def context_pack(
             if t.kind is not TableKind.SYSTEM
         ),
         _page(contract, "measures", "Metrics, groups and rules that point to targets", _measures(words)),
-        _page(contract, "statements", "Statements about the data", _statements(words.spec.claims, insight)),
+        _page(contract, "statements", "Statements about the data", _statements(words.spec.claims, judging)),
     ]
-    if insight is not None:
+    if insight is not None and "describe" in offered:
         pages.append(_page(contract, "statistics", "Statistics of the metrics", _statistics(words, insight)))
     return tuple(pages)
 

@@ -26,6 +26,7 @@ from engage_spark.insight.tools.common import (
     given,
     suppressed,
 )
+from engage_spark.insight.vocabulary import Vocabulary
 from engage_spark.numerics.suppression import hidden_groups, is_small
 from engage_spark.publication import RUNS, Run
 
@@ -39,7 +40,8 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     """Return the verdict on one statement, or on all of them."""
     name, verdict = given(arguments, "claim"), given(arguments, "verdict")
     day = reader.day("claims", given(arguments, "as_of"))
-    specs = {c.name: c for c in reader.words.spec.claims}
+    words = reader.words
+    specs = {c.name: c for c in words.spec.claims}
     lines = [r for r in reader.of_day("claims", day) if r["claim"] in specs]
     origin, hidden, small = reader.origin("claims", day), reader.states(day), small_claims(lines)
     small |= {r["claim"] for r in lines if _is_gate_of_few(reader, specs[r["claim"]], r)}
@@ -52,7 +54,7 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
         one = next((r for r in shown if r["claim"] == name), None)
         if one is None:
             raise suppressed(f"the customers of the claim {name}")
-        return _one_claim(arguments, origin, specs[name], one)
+        return _one_claim(words, arguments, origin, specs[name], one)
     order = {v: i for i, v in enumerate(VERDICTS)}
     rows = sorted(
         (r for r in shown if verdict in (None, r["verdict"])),
@@ -80,7 +82,7 @@ def check_claim(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
             Column(name="unit", role=ColumnRole.UNIT),
             Column(name="n", unit="customers or rows"),
         ),
-        rows=tuple(_claim_row(specs[r["claim"]], r) for r in rows),
+        rows=tuple(_claim_row(words, specs[r["claim"]], r) for r in rows),
         origin=origin,
         notes=(_VERDICT_NOTE, *((HIDDEN_NOTE,) if len(shown) < len(lines) else ())),
     )
@@ -105,14 +107,18 @@ def _is_gate_of_few(reader: LakeReader, claim: ClaimSpec, r: Row) -> bool:
     return bool(gates_of_few(reader.words.contract.table(claim.table), [of_gate]))
 
 
-def _whom(claim: ClaimSpec) -> str:
-    """Say of whom a claim's figure was measured."""
+def _whom(words: Vocabulary, claim: ClaimSpec) -> str:
+    """Say of whom a claim's figure was measured: a group is named as the contract declares it."""
     if claim.rules:
         return f"rows of {claim.table}"
     if claim.dimension is None or claim.kind in (ClaimKind.SHARE, ClaimKind.REFERENCE_SHARE):
         return EVERYONE
-    against = "" if claim.kind is ClaimKind.GROUP_MEAN else ", against the others"
-    return f"{claim.dimension} is {claim.segment}{against}"
+    if claim.kind is ClaimKind.HIGHEST:
+        return f"{claim.dimension} is {claim.segment}, against each other segment"
+    declared = next(c for c in words.contract.entity.claims if c.name == claim.name)
+    group, rest = declared.argument("group"), declared.argument("rest")
+    others = f"customers with {rest}" if rest else "all others"
+    return f"customers with {group}" + ("" if claim.kind is ClaimKind.GROUP_MEAN else f", against {others}")
 
 
 def _n(claim: ClaimSpec, r: Row) -> int:
@@ -121,24 +127,26 @@ def _n(claim: ClaimSpec, r: Row) -> int:
     return int(r["n"] if n is None else n)
 
 
-def _one_claim(arguments: Mapping[str, Any], origin: Origin, claim: ClaimSpec, r: Row) -> Answer:
-    parts: dict[str, Any] = {"unit": r["unit"], "n": _n(claim, r), "filter": _whom(claim)}
+def _one_claim(
+    words: Vocabulary, arguments: Mapping[str, Any], origin: Origin, claim: ClaimSpec, r: Row
+) -> Answer:
+    parts: dict[str, Any] = {"unit": r["unit"], "n": _n(claim, r), "filter": _whom(words, claim)}
     measured = Estimate(r["measured"], r["lower"], r["upper"])
     facts = [
-        fact(origin, "verdict", r["verdict"], n=r["n"], filter=_whom(claim)),
+        fact(origin, "verdict", r["verdict"], n=r["n"], filter=_whom(words, claim)),
         fact(origin, "statement", r["statement"]),
         fact(origin, "stated in", r["source"]),
     ]
     if r["claimed"] is not None:
-        facts.append(fact(origin, "claimed", r["claimed"], unit=r["unit"], filter=_whom(claim)))
+        facts.append(fact(origin, "claimed", r["claimed"], unit=r["unit"], filter=_whom(words, claim)))
     if r["measured"] is not None:
         facts.append(estimate_fact(origin, "measured", measured, **parts))
     facts.append(fact(origin, "explanation", r["explanation"]))
     return Answer(tool="check_claim", arguments=arguments, facts=tuple(facts), notes=(_VERDICT_NOTE,))
 
 
-def _claim_row(claim: ClaimSpec, r: Row) -> tuple[Value, ...]:
-    at = (r["claim"], r["verdict"], r["statement"], _whom(claim))
+def _claim_row(words: Vocabulary, claim: ClaimSpec, r: Row) -> tuple[Value, ...]:
+    at = (r["claim"], r["verdict"], r["statement"], _whom(words, claim))
     return (*at, r["claimed"], r["measured"], r["lower"], r["upper"], r["unit"], _n(claim, r))
 
 

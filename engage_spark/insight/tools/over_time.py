@@ -255,7 +255,8 @@ def what_changed(reader: LakeReader, arguments: Mapping[str, Any]) -> Answer:
     ordered = sorted((r for r in wholes if metric or r["metric"] != CUSTOMERS), key=_surety, reverse=True)
     rows = [_change_row(reader, r) for r in (parts if dimension else ordered)]
     notes = [f"Compared with the snapshot of {previous}.", *notes_on(words, *([metric] if metric else []))]
-    notes += ["mix and rate of all segments sum to the change of the whole."] if dimension else []
+    if dimension is not None and metric != CUSTOMERS:
+        notes.append("mix and rate of all segments sum to the change of the whole.")
     notes += [HIDDEN_NOTE] if n_hidden else []
     return Answer(
         tool="what_changed",

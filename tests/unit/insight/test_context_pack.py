@@ -76,6 +76,14 @@ def test_statistics_of_a_lake_that_has_none_are_an_error() -> None:
         context_pack(insight.contract, insight)  # type: ignore[arg-type]
 
 
+def test_no_page_holds_the_answer_of_a_tool_that_is_not_offered() -> None:
+    insight = ScriptedInsight(simple)
+    offered = [t for t in insight.tools if t.name not in ("describe", "check_claim")]
+    pages = by_name(context_pack(insight.contract, insight, tools=offered))  # type: ignore[arg-type]
+    assert not insight.calls and "statistics" not in pages
+    assert "What holds" not in pages["statements"].text
+
+
 def test_contradictions_are_named_first_and_what_is_left_off_is_said() -> None:
     def judged(name: str, arguments: Mapping[str, Any]) -> Answer:
         answer = answer_of(name, arguments, rows=2)
